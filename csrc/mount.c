@@ -1,0 +1,426 @@
+#include "mount.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "cleanup.h"
+#include "sys.h"
+
+#define INSIDE (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+#define STRICT (INSIDE | RESOLVE_NO_SYMLINKS) /* /proc, /sys and /dev of an image must be what they seem */
+#define OPTIONS_MAX 512
+
+/* The nodes every container has (OCI runtime specification, "Default Devices"). */
+static const struct {
+    const char *name;
+    unsigned major, minor;
+} default_nodes[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+
+static const struct {
+    const char *name, *target;
+} default_links[] = {{"fd", "/proc/self/fd"},
+                     {"stdin", "/proc/self/fd/0"},
+                     {"stdout", "/proc/self/fd/1"},
+                     {"stderr", "/proc/self/fd/2"},
+                     {"ptmx", "pts/ptmx"}};
+
+/* A descriptor for the parent directory of `path` inside root, missing directories made on the way; *leaf is where the last
+ * component starts. Each prefix is resolved from the root again, so that links in an image lead where they lead inside it. */
+static int open_parent(int root, const char *path, const char **leaf, kl_error *err) {
+    char prefix[PATH_MAX], part[NAME_MAX + 1];
+    SCOPED_FD at = sys_openat2(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (at < 0)
+        return kl_fail(err, errno, "open root", "%s", path);
+    for (const char *next = path;;) {
+        next += strspn(next, "/");
+        size_t size = strcspn(next, "/");
+        if (next[size + strspn(next + size, "/")] == '\0') {
+            *leaf = next;
+            return kl_steal_fd(&at);
+        }
+        if (size > NAME_MAX)
+            return kl_fail(err, ENAMETOOLONG, "make directory", "%s", path);
+        snprintf(prefix, sizeof prefix, "%.*s", (int)(next + size - path), path);
+        snprintf(part, sizeof part, "%.*s", (int)size, next);
+        int below = sys_openat2(root, prefix, O_PATH | O_DIRECTORY | O_CLOEXEC, INSIDE);
+        if (below < 0 && errno == ENOENT) {
+            if (mkdirat(at, part, 0755) < 0 && errno != EEXIST)
+                return kl_fail(err, errno, "make directory", "%s", prefix);
+            below = sys_openat2(at, part, O_PATH | O_DIRECTORY | O_CLOEXEC, STRICT);
+        }
+        if (below < 0)
+            return kl_fail(err, errno, "open directory", "%s", prefix);
+        close(at);
+        at = below;
+        next += size;
+    }
+}
+
+/* Makes an empty file or directory at `path`. Returns 1 when the last component is a link that leads nowhere, with the place
+ * it means in `meant`: an image's /etc/resolv.conf often points into a /run that is not there. */
+static int make_leaf(int root, const char *path, bool file, char *meant, kl_error *err) {
+    const char *leaf;
+    char name[NAME_MAX + 1], link[PATH_MAX];
+    SCOPED_FD parent = open_parent(root, path, &leaf, err);
+    if (parent < 0)
+        return -1;
+    if (strcspn(leaf, "/") == 0 || strcspn(leaf, "/") > NAME_MAX)
+        return kl_fail(err, EINVAL, "make mount point", "%s", path);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(leaf, "/"), leaf);
+    SCOPED_FD made = -1;
+    if (file ? (made = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, 0644)) >= 0
+             : mkdirat(parent, name, 0755) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return kl_fail(err, errno, "make mount point", "%s", path);
+    ssize_t size = readlinkat(parent, name, link, sizeof link - 1);
+    if (size < 0)
+        return errno == EINVAL ? 0 : kl_fail(err, errno, "read link", "%s", path);
+    link[size] = '\0';
+    int needed = snprintf(meant, PATH_MAX, "%.*s%s", link[0] == '/' ? 0 : (int)(leaf - path), path, link);
+    return needed < PATH_MAX ? 1 : kl_fail(err, ENAMETOOLONG, "read link", "%s", path);
+}
+
+/* Opens a mount target inside root, making it when it is missing. */
+static int open_target(int root, const char *path, bool file, uint64_t resolve, kl_error *err) {
+    const uint64_t flags = O_PATH | O_CLOEXEC | (file ? 0 : O_DIRECTORY);
+    char places[2][PATH_MAX];
+    for (int links = 0; links < 8; links++) {
+        int fd = sys_openat2(root, path, flags, resolve);
+        if (fd >= 0)
+            return fd;
+        if (errno != ENOENT || links == 7)
+            return kl_fail(err, errno, "open mount point", "%s", path);
+        int dangling = make_leaf(root, path, file, places[links % 2], err);
+        if (dangling < 0)
+            return -1;
+        if (dangling)
+            path = places[links % 2];
+    }
+    return kl_fail(err, ELOOP, "open mount point", "%s", path);
+}
+
+int mount_make_directory(int root, const char *path, kl_error *err) {
+    SCOPED_FD fd = open_target(root, path, false, INSIDE, err);
+    return fd < 0 ? -1 : 0;
+}
+
+/* Hands a comma-separated option list to a file system under construction. */
+static int configure(int fs, const char *options, const char *type, kl_error *err) {
+    char copy[OPTIONS_MAX];
+    if (strlen(options) >= sizeof copy)
+        return kl_fail(err, E2BIG, "mount options", "%s", type);
+    strcpy(copy, options);
+    char *rest = copy, *option;
+    while ((option = strsep(&rest, ",")) != NULL) {
+        if (*option == '\0')
+            continue;
+        char *value = strchr(option, '=');
+        if (value)
+            *value++ = '\0';
+        if (sys_fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, option, value) < 0)
+            return kl_fail(err, errno, "mount option", "%s %s", type, option);
+    }
+    return 0;
+}
+
+/* A new file system of `type` as a detached mount. */
+static int new_mount(const char *type, const char *options, unsigned attr, kl_error *err) {
+    SCOPED_FD fs = sys_fsopen(type);
+    if (fs < 0)
+        return kl_fail(err, errno, "open file system", "%s", type);
+    if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", type) < 0 || configure(fs, options, type, err) < 0)
+        return err->code ? -1 : kl_fail(err, errno, "mount option", "%s source", type);
+    if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) < 0)
+        return kl_fail(err, errno, "create file system", "%s", type);
+    int mount = sys_fsmount(fs, attr);
+    return mount >= 0 ? mount : kl_fail(err, errno, "mount", "%s", type);
+}
+
+static int set_attributes(int mount, unsigned flags, uint64_t attr, uint64_t propagation, kl_error *err) {
+    struct mount_attr change = {.attr_set = attr, .propagation = propagation};
+    if (sys_mount_setattr(mount, flags, &change) < 0)
+        return kl_fail(err, errno, "set mount attributes", "%#llx", (unsigned long long)attr);
+    return 0;
+}
+
+/* A detached private copy of what is mounted at `path`, and of what is below it when asked. */
+static int clone_mount(int dir, const char *path, bool recursive, uint64_t attr, kl_error *err) {
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH);
+    SCOPED_FD mount = sys_open_tree(dir, path, flags);
+    if (mount < 0)
+        return kl_fail(err, errno, "bind", "%s", path);
+    if (set_attributes(mount, recursive ? AT_RECURSIVE : 0, 0, MS_PRIVATE, err) < 0)
+        return -1;
+    if (attr && set_attributes(mount, 0, attr, 0, err) < 0)
+        return -1;
+    return kl_steal_fd(&mount);
+}
+
+/* A path below a volume, which may lead neither out of the volume nor through a link (subPath). */
+static int clone_below(const char *source, const char *below, const struct plan_mount *item, kl_error *err) {
+    SCOPED_FD volume = open(source, O_PATH | O_CLOEXEC);
+    if (volume < 0)
+        return kl_fail(err, errno, "open volume", "%s", source);
+    SCOPED_FD part = sys_openat2(volume, below, O_PATH | O_CLOEXEC,
+                                 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    if (part < 0)
+        return kl_fail(err, errno, "open subPath", "%s", below);
+    return clone_mount(part, "", item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
+}
+
+static int populate_dev(int dev, kl_error *err) {
+    for (size_t i = 0; i < sizeof default_nodes / sizeof *default_nodes; i++)
+        if (mknodat(dev, default_nodes[i].name, S_IFCHR | 0666, makedev(default_nodes[i].major, default_nodes[i].minor)))
+            return kl_fail(err, errno, "make device", "/dev/%s", default_nodes[i].name);
+    for (size_t i = 0; i < sizeof default_links / sizeof *default_links; i++)
+        if (symlinkat(default_links[i].target, dev, default_links[i].name) < 0)
+            return kl_fail(err, errno, "make link", "/dev/%s", default_links[i].name);
+    if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 01777) < 0 || mkdirat(dev, "mqueue", 0755) < 0)
+        return kl_fail(err, errno, "make directory", "/dev/pts, shm, mqueue");
+    return 0;
+}
+
+/* /dev: the caller's umask must be 0, or nodes would lose their mode. */
+static int mount_dev(int target, const char *options, unsigned attr, kl_error *err) {
+    SCOPED_FD dev = new_mount("tmpfs", options, attr, err);
+    if (dev < 0 || populate_dev(dev, err) < 0)
+        return -1;
+    if (sys_attach(dev, target) < 0)
+        return kl_fail(err, errno, "attach mount", "/dev");
+    SCOPED_FD pts = new_mount("devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+                              err);
+    if (pts < 0)
+        return -1;
+    SCOPED_FD at = sys_openat2(dev, "pts", O_PATH | O_DIRECTORY | O_CLOEXEC, STRICT);
+    if (at < 0 || sys_attach(pts, at) < 0)
+        return kl_fail(err, errno, "attach mount", "/dev/pts");
+    return 0;
+}
+
+/* The detached mount that `item` asks for. */
+static int make_mount(const struct plan *plan, const struct plan_mount *item, const int *fds, kl_error *err) {
+    static const char *const types[] = {
+        [PLAN_PROC] = "proc", [PLAN_SYSFS] = "sysfs", [PLAN_TMPFS] = "tmpfs", [PLAN_MQUEUE] = "mqueue",
+        [PLAN_CGROUP2] = "cgroup2"};
+    const char *options = plan_string(plan, item->options);
+    if (item->kind == PLAN_BIND_FD) {
+        SCOPED_FD copy = fcntl(fds[item->source], F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+            return kl_fail(err, errno, "take mount descriptor", "%u", item->source);
+        return set_attributes(copy, 0, item->attr, MS_PRIVATE, err) < 0 ? -1 : kl_steal_fd(&copy);
+    }
+    if (item->kind == PLAN_BIND && item->flags & PLAN_MOUNT_SUBPATH)
+        return clone_below(plan_string(plan, item->source), options, item, err);
+    if (item->kind == PLAN_BIND)
+        return clone_mount(AT_FDCWD, plan_string(plan, item->source), item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
+    return new_mount(types[item->kind], options, item->attr, err);
+}
+
+static bool is_kernel_mount(uint32_t kind) { return kind == PLAN_PROC || kind == PLAN_SYSFS || kind == PLAN_DEV; }
+
+static int carry_out(const struct plan *plan, const struct plan_mount *item, int root, const int *fds, kl_error *err) {
+    SCOPED_FD target = open_target(root, plan_string(plan, item->target), item->flags & PLAN_MOUNT_FILE,
+                                   is_kernel_mount(item->kind) ? STRICT : INSIDE, err);
+    if (target < 0)
+        return -1;
+    if (item->kind == PLAN_DEV)
+        return mount_dev(target, plan_string(plan, item->options), item->attr, err);
+    SCOPED_FD mount = make_mount(plan, item, fds, err);
+    if (mount < 0)
+        return -1;
+    if (sys_attach(mount, target) < 0)
+        return kl_fail(err, errno, "attach mount", "mount");
+    return 0;
+}
+
+/* Says which mount it was: `mount volume "data" at /srv` is what the user can act on. */
+static int blame(const struct plan *plan, const struct plan_mount *item, kl_error *err) {
+    kl_error cause = *err;
+    const char *name = plan_string(plan, item->name);
+    return kl_fail(err, cause.code, "mount", "%.100s at %.100s (%.47s)", *name ? name : "file system",
+                   plan_string(plan, item->target), cause.step);
+}
+
+static int carry_out_all(const struct plan *plan, int root, const int *fds, kl_error *err) {
+    uint32_t count;
+    const struct plan_mount *mounts = plan_items(plan, PLAN_MOUNTS, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        err->code = 0;
+        if (carry_out(plan, &mounts[i], root, fds, err) < 0)
+            return blame(plan, &mounts[i], err);
+    }
+    return 0;
+}
+
+int mount_pod(const struct plan *plan, const int *fds, kl_error *err) {
+    SCOPED_FD root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return kl_fail(err, errno, "open root", "/");
+    return carry_out_all(plan, root, fds, err);
+}
+
+static int make_devices(const struct plan *plan, int root, kl_error *err) {
+    uint32_t count;
+    const struct plan_device *devices = plan_items(plan, PLAN_DEVICES, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct plan_device *item = &devices[i];
+        const char *leaf, *path = plan_string(plan, item->path);
+        SCOPED_FD parent = open_parent(root, path, &leaf, err);
+        if (parent < 0)
+            return -1;
+        if (mknodat(parent, leaf, item->mode, makedev(item->major, item->minor)) < 0) {
+            if (errno == EEXIST)
+                continue;
+            return kl_fail(err, errno, "make device", "%s", path);
+        }
+        if (fchownat(parent, leaf, item->uid, item->gid, AT_SYMLINK_NOFOLLOW) < 0)
+            return kl_fail(err, errno, "own device", "%s", path);
+    }
+    return 0;
+}
+
+/* The host's /dev/null, checked to be what it says: an image may have put anything at its own (CVE-2025-31133). */
+static int open_null(kl_error *err) {
+    struct stat info;
+    SCOPED_FD null = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    if (null < 0 || fstat(null, &info) < 0)
+        return kl_fail(err, errno, "open", "/dev/null");
+    if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
+        return kl_fail(err, ENODEV, "check", "/dev/null");
+    return kl_steal_fd(&null);
+}
+
+/* Covers one path: a directory with the shared empty tmpfs, anything else with /dev/null. What is missing needs no cover. */
+static int mask(int root, const char *path, int *empty, int null, kl_error *err) {
+    struct stat info;
+    SCOPED_FD target = sys_openat2(root, path, O_PATH | O_CLOEXEC, INSIDE);
+    if (target < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : kl_fail(err, errno, "mask", "%s", path);
+    if (fstat(target, &info) < 0)
+        return kl_fail(err, errno, "mask", "%s", path);
+    if (S_ISDIR(info.st_mode) && *empty < 0) {
+        *empty = new_mount("tmpfs", "mode=0755,nr_inodes=1", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+        if (*empty < 0)
+            return -1;
+        return sys_attach(*empty, target) < 0 ? kl_fail(err, errno, "mask", "%s", path) : 0;
+    }
+    SCOPED_FD cover = sys_open_tree(S_ISDIR(info.st_mode) ? *empty : null, "",
+                                    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (cover < 0 || sys_attach(cover, target) < 0)
+        return kl_fail(err, errno, "mask", "%s", path);
+    return 0;
+}
+
+static int mask_all(const struct plan *plan, int root, kl_error *err) {
+    uint32_t count;
+    const uint32_t *paths = plan_items(plan, PLAN_MASKED, &count);
+    if (count == 0)
+        return 0;
+    SCOPED_FD empty = -1;
+    SCOPED_FD null = open_null(err);
+    if (null < 0)
+        return -1;
+    for (uint32_t i = 0; i < count; i++)
+        if (mask(root, plan_string(plan, paths[i]), &empty, null, err) < 0)
+            return -1;
+    return 0;
+}
+
+static int make_readonly(const struct plan *plan, int root, kl_error *err) {
+    uint32_t count;
+    const uint32_t *paths = plan_items(plan, PLAN_READONLY, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *path = plan_string(plan, paths[i]);
+        SCOPED_FD target = sys_openat2(root, path, O_PATH | O_CLOEXEC, INSIDE);
+        if (target < 0 && (errno == ENOENT || errno == ENOTDIR))
+            continue;
+        if (target < 0)
+            return kl_fail(err, errno, "make read-only", "%s", path);
+        SCOPED_FD copy = sys_open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+        if (copy < 0)
+            return kl_fail(err, errno, "make read-only", "%s", path);
+        if (set_attributes(copy, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, err) < 0)
+            return -1;
+        if (sys_attach(copy, target) < 0)
+            return kl_fail(err, errno, "make read-only", "%s", path);
+    }
+    return 0;
+}
+
+/* Puts a mount over "/" so that it is part of this namespace and can be pivoted to. */
+static int adopt_root(int mount, kl_error *err) {
+    SCOPED_FD root = mount;
+    SCOPED_FD slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (slash < 0 || sys_attach(root, slash) < 0)
+        return kl_fail(err, errno, "attach root", "/");
+    return kl_steal_fd(&root);
+}
+
+/* Mounted with mount(2) and not fsconfig, whose strings end at 255 bytes: a stack of layers is longer. The paths in the
+ * options are relative to root_base, which keeps them short and free of ':' and ','. */
+static int open_overlay(const struct plan *plan, kl_error *err) {
+    const char *base = plan_string(plan, plan->head->root_base);
+    if (chdir(base) < 0)
+        return kl_fail(err, errno, "enter", "%s", base);
+    if (sys_mount("overlay", ".", "overlay", 0, plan_string(plan, plan->head->root_options)) < 0)
+        return kl_fail(err, errno, "mount overlay", "%.200s", plan_string(plan, plan->head->root_options));
+    int root = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* Moved away at once: what lies below root_base is the source of the binds to come. */
+    return root >= 0 ? adopt_root(root, err) : kl_fail(err, errno, "open root", "%s", base);
+}
+
+static int open_root(const struct plan *plan, const int *fds, kl_error *err) {
+    if (plan->head->root_kind == PLAN_ROOT_OVERLAY)
+        return open_overlay(plan, err);
+    int mount = plan->head->root_kind == PLAN_ROOT_FD
+                    ? fcntl(fds[plan->head->root_fd], F_DUPFD_CLOEXEC, 0)
+                    : new_mount("tmpfs", "mode=0555,nr_inodes=1", MOUNT_ATTR_RDONLY, err);
+    if (mount < 0)
+        return plan->head->root_kind == PLAN_ROOT_FD ? kl_fail(err, errno, "take root descriptor", "root") : -1;
+    return adopt_root(mount, err);
+}
+
+int mount_root(const struct plan *plan, const int *fds, kl_error *err) {
+    umask(0);
+    err->code = 0;
+    SCOPED_FD root = open_root(plan, fds, err);
+    if (root < 0)
+        return -1;
+    if (carry_out_all(plan, root, fds, err) < 0 || make_devices(plan, root, err) < 0 || mask_all(plan, root, err) < 0 ||
+        make_readonly(plan, root, err) < 0)
+        return -1;
+    if (*plan_string(plan, plan->head->cwd) && mount_make_directory(root, plan_string(plan, plan->head->cwd), err) < 0)
+        return -1;
+    if (plan->head->flags & PLAN_READONLY_ROOT && set_attributes(root, 0, MOUNT_ATTR_RDONLY, 0, err) < 0)
+        return -1;
+    return kl_steal_fd(&root);
+}
+
+int mount_pivot(int root, kl_error *err) {
+    if (fchdir(root) < 0)
+        return kl_fail(err, errno, "enter root", "/");
+    if (sys_pivot_root(".", ".") < 0)
+        return kl_fail(err, errno, "pivot_root", "/");
+    if (sys_umount(".", SYS_UMOUNT_DETACH) < 0)
+        return kl_fail(err, errno, "leave old root", "/");
+    if (chdir("/") < 0)
+        return kl_fail(err, errno, "enter root", "/");
+    return 0;
+}
+
+int mount_console(int slave, kl_error *err) {
+    SCOPED_FD made = open("/dev/console", O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, 0600);
+    if (made < 0)
+        return errno == EEXIST || errno == EROFS || errno == ENOENT ? 0 : kl_fail(err, errno, "make", "/dev/console");
+    SCOPED_FD copy = sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    SCOPED_FD target = open("/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (copy < 0 || target < 0 || sys_attach(copy, target) < 0)
+        return kl_fail(err, errno, "bind terminal", "/dev/console");
+    return 0;
+}

@@ -1,0 +1,102 @@
+/*
+ * What the shim and its callers say to each other, over a Unix SOCK_SEQPACKET socket: one message per packet, little endian,
+ * a head of 16 bytes and then the body. Version N and N+1 understand each other: unknown message types are answered with
+ * MSG_ERROR ENOSYS, a body may grow at its end, unknown flags are refused.
+ *
+ * Requests carry a sequence number of the caller's choice; the answer repeats it. DATA, END, RESIZE and DETACH have no answer.
+ */
+#ifndef KL_SHIM_PROTOCOL_H
+#define KL_SHIM_PROTOCOL_H
+
+#include <stdint.h>
+
+#define SHIM_PROTOCOL 1
+#define MSG_MAX 65536 /* head and body together */
+#define MSG_FDS 250   /* SCM_MAX_FD is 253 */
+#define ID_SIZE 64    /* 64 hexadecimal digits, no NUL */
+
+enum msg_type {
+    MSG_HELLO = 1,    /* u32 version -> MSG_HELLO: u32 version, i32 shim pid */
+    MSG_START = 2,    /* struct start_body + descriptors -> MSG_STARTED | MSG_ERROR */
+    MSG_SIGNAL = 3,   /* struct signal_body -> MSG_OK | MSG_ERROR (ESRCH: has ended; ENOENT: unknown id) */
+    MSG_STATE = 4,    /* empty -> MSG_STATE: struct state_entry[] */
+    MSG_WAIT = 5,     /* id -> MSG_EXITED when it has ended (at once if it has) | MSG_ERROR ENOENT */
+    MSG_ACK = 6,      /* id: the exit has been taken note of; the shim forgets it and removes its exit file -> MSG_OK */
+    MSG_ATTACH = 7,   /* struct attach_body: from now on this connection carries the container's streams -> MSG_OK */
+    MSG_DATA = 8,     /* head.flags: stream 0, 1 or 2; bytes. Both ways */
+    MSG_END = 9,      /* head.flags: stream; end of file. Both ways */
+    MSG_RESIZE = 10,  /* u16 rows, u16 columns of the attached terminal */
+    MSG_DETACH = 11,  /* this connection leaves the streams; the process goes on */
+    MSG_SHUTDOWN = 12, /* kill what is left, pause last; -> MSG_OK when all are reaped, then the shim ends without clean-up */
+    MSG_STARTED = 13, /* struct started_body; for pause with one descriptor: its network namespace */
+    MSG_EXITED = 14,  /* struct state_entry */
+    MSG_ERROR = 15,   /* struct error_body */
+    MSG_OK = 16,
+};
+
+struct msg_head {
+    uint16_t type, flags;
+    uint32_t seq;
+    uint32_t size; /* of the body */
+    uint32_t reserved;
+};
+
+enum start_flag {
+    START_STDIN = 1u << 0,      /* keep a stdin open; without it stdin is /dev/null */
+    START_STDIN_ONCE = 1u << 1, /* close stdin when the first attached caller leaves */
+    START_ATTACH = 1u << 2,     /* this connection carries the streams (an exec session; not logged) */
+    START_LOG = 1u << 3,        /* the last descriptor is the log directory; output goes to <attempt>.log in it */
+    START_ALL_FLAGS = (1u << 4) - 1,
+};
+
+/* Descriptors: the plan's memfd, the plan's own descriptors in order, then (START_LOG) the log directory. */
+struct start_body {
+    char id[ID_SIZE];
+    char target[ID_SIZE]; /* exec: the container to join; else zeros */
+    uint32_t role;        /* enum spawn_role */
+    uint32_t flags;
+    uint32_t attempt; /* names the log file */
+    uint16_t rows, columns;
+    uint64_t log_bytes;  /* rotate past this size (Kubernetes: 10 MiB) */
+    uint32_t log_files;  /* keep this many files, the live one included (Kubernetes: 5) */
+    uint32_t reserved;
+};
+
+struct started_body {
+    int32_t pid;
+    uint32_t already;        /* 1: this id had been started before; nothing was done now */
+    uint64_t start_ticks;    /* field 22 of /proc/PID/stat */
+    uint64_t started_at;     /* wall clock, ns since 1970 */
+};
+
+struct signal_body {
+    char id[ID_SIZE];
+    int32_t signal;
+    uint32_t reserved;
+};
+
+struct attach_body {
+    char id[ID_SIZE];
+    uint32_t streams; /* bit 0 stdin, 1 stdout, 2 stderr */
+    uint32_t reserved;
+};
+
+enum process_state { PROCESS_STARTING = 1, PROCESS_RUNNING = 2, PROCESS_EXITED = 3 };
+
+struct state_entry {
+    char id[ID_SIZE];
+    uint32_t role, state;
+    int32_t pid;
+    int32_t code;   /* 0..255; 128 + signal when a signal ended it */
+    int32_t signal; /* 0 or the signal */
+    uint32_t oom;   /* 1: the kernel killed it for memory (filled by the reader of the cgroup; the shim leaves 0) */
+    uint64_t started_at, finished_at; /* wall clock, ns since 1970 */
+};
+
+struct error_body {
+    int32_t code; /* errno */
+    char step[48];
+    char object[256];
+};
+
+#endif
