@@ -1,0 +1,7 @@
+"""``python -m kubelite``: the same as the ``kubelite`` command."""
+
+from __future__ import annotations
+
+from kubelite.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,118 @@
+"""Files that are whole or not there: atomic writes, records with a checksum, locks between processes.
+
+A record is one line of JSON and one line with the CRC-32 of the first, so that a torn file is noticed and a person can read
+it. Nothing here knows what the records mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+import zlib
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class RecordError(Exception):
+    """A record that cannot be believed: torn, changed, or of a version this program does not know."""
+
+
+def write_atomic(path: str, data: bytes, *, durable: bool, mode: int = 0o600) -> None:
+    """Replaces the file at ``path`` in one step. ``durable`` also survives a power loss. Raises OSError."""
+    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        try:
+            os.write(fd, data)
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    if durable:
+        sync_directory(os.path.dirname(path))
+
+
+def sync_directory(path: str) -> None:
+    """Makes the names in a directory survive a power loss."""
+    fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def encode_record(record: msgspec.Struct) -> bytes:
+    """The two lines of a record."""
+    line = msgspec.json.encode(record)
+    return b"%s\ncrc32:%08x\n" % (line, zlib.crc32(line))
+
+
+def decode_record(data: bytes, type: type[T], name: str) -> T:
+    """The record in ``data``; ``name`` is for the error. Raises RecordError."""
+    line, _, rest = data.partition(b"\n")
+    if rest != b"crc32:%08x\n" % zlib.crc32(line):
+        raise RecordError(f"{name} is torn or was changed: its checksum does not fit")
+    try:
+        record = msgspec.json.decode(line, type=type)
+    except msgspec.DecodeError as error:
+        raise RecordError(f"{name} does not hold what it should: {error}") from error
+    if getattr(record, "version", 1) != 1:
+        raise RecordError(f"{name} was written by a later version")
+    return record
+
+
+def write_record(path: str, record: msgspec.Struct, *, durable: bool) -> None:
+    """Writes a record atomically. Raises OSError."""
+    write_atomic(path, encode_record(record), durable=durable)
+
+
+def read_record(path: str, type: type[T]) -> T:
+    """Reads a record. Raises FileNotFoundError, RecordError."""
+    with open(path, "rb") as file:
+        return decode_record(file.read(), type, path)
+
+
+class FileLock:
+    """An exclusive lock between processes, for a ``with`` statement. Close-on-exec, so that no child inherits it."""
+
+    def __init__(self, path: str, *, timeout: float | None = None) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._fd = -1
+
+    def __enter__(self) -> FileLock:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._acquire()
+        except BaseException:
+            os.close(self._fd)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def _acquire(self) -> None:
+        if self._timeout is None:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            return
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise TimeoutError(f"{self._path} is held by another process") from None
+                time.sleep(0.01)
