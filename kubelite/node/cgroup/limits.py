@@ -1,0 +1,180 @@
+"""What the resources of a pod or container are written as in control files. Pure.
+
+Formulas are the kubelet's (cpu shares, quota, which limits a pod as a whole gets) and, for the v2
+weight of shares, the one that crun and runc have used since 2025. A value that a new group has
+anyway is not listed. Which files they are follows from where the controller works, so that a
+machine with some controllers on v1 and some on v2 needs no special case.
+
+v2 has no device files: there the allow-list would be a BPF program, which this version does not
+load, and the nodes that a container finds in its /dev are all that it can open unless it may make
+nodes itself (CAP_MKNOD).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kubelite.node.cgroup.world import World
+
+MIN_SHARES, DEFAULT_SHARES, MAX_SHARES = 2, 1024, 262144
+DEFAULT_WEIGHT, MAX_WEIGHT = 100, 10000
+PERIOD = 100_000
+MIN_QUOTA = 1_000
+
+DEVICE_RULES = (
+    "c *:* m",
+    "b *:* m",
+    "c 1:3 rwm",
+    "c 1:5 rwm",
+    "c 1:7 rwm",
+    "c 1:8 rwm",
+    "c 1:9 rwm",
+    "c 5:0 rwm",
+    "c 5:2 rwm",
+    "c 136:* rwm",
+)
+"""Any node may be made.
+
+Null, zero, full, random, urandom, tty, ptmx and pts may be used (OCI, "Default Devices").
+"""
+
+
+class Resources(NamedTuple):
+    """Resources of a container or of a pod. Milli-CPUs, bytes, tasks; 0 means none given."""
+
+    cpu_request: int = 0
+    cpu_limit: int = 0
+    memory_limit: int = 0
+    pids_limit: int = 0
+
+
+class Knob(NamedTuple):
+    """One write: ``value`` into ``file`` of the group in the hierarchy of ``controller``."""
+
+    controller: str
+    file: str
+    value: str
+
+
+def cpu_shares(milli: int) -> int:
+    """v1 cpu.shares of a request in milli-CPUs; no request is the least."""
+    return max(MIN_SHARES, min(MAX_SHARES, milli * 1024 // 1000))
+
+
+def cpu_weight(shares: int) -> int:
+    """v2 cpu.weight of shares.
+
+    A parabola in log2 through (2, 1), (1024, 100) and (262144, 10000).
+    """
+    if shares <= MIN_SHARES:
+        return 1
+    if shares >= MAX_SHARES:
+        return MAX_WEIGHT
+    octave = math.log2(shares)
+    exponent = (octave * octave + 125 * octave) / 612 - 7 / 34
+    # Rounded first: 1024 must not become 101 for the last bit of a power.
+    return math.ceil(round(math.pow(10, exponent), 9))
+
+
+def cpu_quota(milli: int) -> int:
+    """Microseconds of CPU in each period for a limit in milli-CPUs; 0 is no limit."""
+    return max(MIN_QUOTA, milli * PERIOD // 1000) if milli > 0 else 0
+
+
+def container_knobs(resources: Resources, world: World) -> list[Knob]:
+    """What is written for a container.
+
+    On v2 an out-of-memory kill takes the whole container, as in the kubelet.
+    """
+    knobs = _common_knobs(resources, world)
+    if _is_v2(world, "memory"):
+        knobs.append(Knob("memory", "memory.oom.group", "1"))
+    return knobs
+
+
+def pod_knobs(resources: Resources, world: World) -> list[Knob]:
+    """What is written for a pod as a whole. ``resources`` come from pod_resources."""
+    return _common_knobs(resources, world)
+
+
+def device_knobs(world: World) -> list[Knob]:
+    """The allow-list of devices, empty where no v1 controller is.
+
+    Groups made below take it over from their parent.
+    """
+    if world.hierarchy_of("devices") is None:
+        return []
+    return [
+        Knob("devices", "devices.deny", "a"),
+        *(Knob("devices", "devices.allow", r) for r in DEVICE_RULES),
+    ]
+
+
+def pod_resources(
+    containers: Sequence[Resources],
+    request: int,
+    cpu_limit: int,
+    memory_limit: int,
+    pids_limit: int = 0,
+) -> Resources:
+    """The pod's own limits, from all its containers (init ones too) and the sums over the pod.
+
+    As in the kubelet a limit of the whole pod exists only if every container has one: else what the
+    others leave unlimited would be limited by it.
+    """
+    return Resources(
+        cpu_request=request,
+        cpu_limit=cpu_limit if all(c.cpu_limit for c in containers) else 0,
+        memory_limit=memory_limit if all(c.memory_limit for c in containers) else 0,
+        pids_limit=pids_limit,
+    )
+
+
+def _is_v2(world: World, controller: str) -> bool:
+    hierarchy = world.hierarchy_of(controller)
+    return hierarchy is not None and hierarchy.v2
+
+
+def _common_knobs(resources: Resources, world: World) -> list[Knob]:
+    return [*_cpu(resources, world), *_memory(resources, world), *_pids(resources)]
+
+
+def _cpu(resources: Resources, world: World) -> list[Knob]:
+    shares = cpu_shares(resources.cpu_request or resources.cpu_limit)
+    quota = cpu_quota(resources.cpu_limit)
+    knobs = []
+    if _is_v2(world, "cpu"):
+        weight = cpu_weight(shares)
+        if weight != DEFAULT_WEIGHT:
+            knobs.append(Knob("cpu", "cpu.weight", str(weight)))
+        if quota:
+            knobs.append(Knob("cpu", "cpu.max", f"{quota} {PERIOD}"))
+        return knobs
+    if shares != DEFAULT_SHARES:
+        knobs.append(Knob("cpu", "cpu.shares", str(shares)))
+    if quota:
+        # The period of a new group is PERIOD.
+        knobs.append(Knob("cpu", "cpu.cfs_quota_us", str(quota)))
+    return knobs
+
+
+def _memory(resources: Resources, world: World) -> list[Knob]:
+    """A limit counts without swap, as the kubelet has it.
+
+    Or a machine's swap would stretch it silently.
+    """
+    limit = str(resources.memory_limit)
+    if not resources.memory_limit:
+        return []
+    if _is_v2(world, "memory"):
+        return [Knob("memory", "memory.max", limit), Knob("memory", "memory.swap.max", "0")]
+    return [
+        Knob("memory", "memory.limit_in_bytes", limit),
+        Knob("memory", "memory.memsw.limit_in_bytes", limit),
+    ]
+
+
+def _pids(resources: Resources) -> list[Knob]:
+    return [Knob("pids", "pids.max", str(resources.pids_limit))] if resources.pids_limit else []

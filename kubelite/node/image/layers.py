@@ -1,0 +1,257 @@
+"""Unpacked layers on disk: `layers/<id>/` and beside each its record `layers/<id>.json`.
+
+A layer is unpacked into `tmp-…`, flushed, and renamed into place; a directory without its record
+does not count.  Callers hold the store's lock.  What a killed import left behind is removed by
+`sweep`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubelite.lib.files import RecordError, read_record, sync_directory, write_record
+from kubelite.node.image.errors import BadArchive, ImageError
+from kubelite.node.image.model import LayerRecord, layer_id
+from kubelite.node.image.streams import LayerStream, OpenFile
+from kubelite.node.image.tree import DIRECTORY, Parts, Tree
+from kubelite.node.image.unpack import (
+    OPAQUE_XATTR,
+    Unpacked,
+    Unpacker,
+    keeps_xattr,
+    set_xattrs,
+    unpack_tar,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kubelite.node.image.archive import FoundLayer
+    from kubelite.node.image.limits import Limits
+    from kubelite.node.image.rootfs import DirectoryTar
+
+SCRATCH = "tmp-"
+
+
+class Layers:
+    """The layers below `<home>/layers`, scratch directories beside it."""
+
+    def __init__(self, home: Path, limits: Limits) -> None:
+        self._home = home
+        self._path = home / "layers"
+        self._limits = limits
+
+    def chain(self, found: tuple[FoundLayer, ...]) -> list[LayerRecord]:
+        """Bring in the layers of one image, lowest first, reading only those not yet here.
+
+        Raises BadArchive where a digest or a diff_id does not match, and what unpacking raises.
+        """
+        records: list[LayerRecord] = []
+        chain_id = ""
+        for layer in found:
+            chain_id = _chain_id(chain_id, layer.diff_id)
+            record = self._known(layer.diff_id, chain_id)
+            records.append(record or self._unpacked(layer, chain_id, records))
+        return records
+
+    def add_tar(self, source: Path) -> LayerRecord:
+        """Unpack a plain or gzip-compressed tar that is a whole root file system."""
+        with OpenFile(source) as file, self._scratch() as place:
+            bound = self._limits.unpacked(file.size)
+            stream = LayerStream(file.section(), file.size, bound, str(source))
+            done = unpack_tar(stream, place, self._limits, size_limit=bound, whiteouts=False)
+            stream.finish()
+            return self._keep(place, stream.diff_id, stream.diff_id, done)
+
+    def add_directory(self, source: DirectoryTar) -> LayerRecord:
+        """Copy a directory that is a whole root file system."""
+        with self._scratch() as place:
+            unpacker = Unpacker(place, self._limits, whiteouts=False)
+            try:
+                for entry, content in source.entries():
+                    unpacker.apply(entry, content)
+                done = unpacker.finish()
+            finally:
+                unpacker.close()
+            return self._keep(place, source.diff_id, source.diff_id, done)
+
+    def path(self, identity: str) -> Path:
+        """Where a layer of this id lies."""
+        return self._path / identity
+
+    def sweep(self, used: set[str]) -> int:
+        """Remove scratch directories and the layers that no image uses; the bytes of the latter."""
+        for scratch in self._home.glob(SCRATCH + "*"):
+            shutil.rmtree(scratch)
+        here = {entry.name.partition(".")[0] for entry in self._path.iterdir()}
+        return sum(self._remove(identity) for identity in here - used)
+
+    def _remove(self, identity: str) -> int:
+        """Remove a layer; the bytes freed.  The record goes first: without it nothing counts."""
+        record = self._record(identity)
+        self._record_path(identity).unlink(missing_ok=True)
+        self._discard(self._path / identity)
+        return record.size if record else 0
+
+    def _record(self, identity: str) -> LayerRecord | None:
+        """The record of a layer that is here; a damaged one will be written anew."""
+        try:
+            record = read_record(str(self._record_path(identity)), LayerRecord)
+        except (FileNotFoundError, RecordError):
+            return None
+        return record if self.path(identity).is_dir() else None
+
+    def _record_path(self, identity: str) -> Path:
+        return self._path / f"{identity}.json"
+
+    def _known(self, diff_id: str, chain_id: str) -> LayerRecord | None:
+        """A layer that is here already and good on top of this chain."""
+        for key in (diff_id, chain_id):
+            record = self._record(layer_id(key))
+            if record is None:
+                continue
+            if record.key != key:
+                raise ImageError(f"layers {record.key} and {key} have the same short id")
+            if record.self_contained or key == chain_id:
+                return record
+        return None
+
+    def _unpacked(self, layer: FoundLayer, chain_id: str, below: list[LayerRecord]) -> LayerRecord:
+        what = f"layer {layer.digest or layer.diff_id}"
+        with self._scratch() as place:
+            bound = self._limits.unpacked(layer.size)
+            stream = LayerStream(layer.open(), layer.size, bound, what)
+            done = unpack_tar(stream, place, self._limits, size_limit=bound)
+            stream.finish()
+            if layer.digest and stream.blob_digest != layer.digest:
+                raise BadArchive(f"{what} does not match its digest: it is {stream.blob_digest}")
+            if stream.diff_id != layer.diff_id:
+                raise BadArchive(f"{what} has diff_id {stream.diff_id}, not {layer.diff_id}")
+            _inherit(place, done.implicit, [self.path(layer_id(r.key)) for r in reversed(below)])
+            key = chain_id if done.implicit else layer.diff_id
+            return self._keep(place, key, layer.diff_id, done)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """An empty directory to unpack into; what is left of it goes away with the block."""
+        outer = self._home / (SCRATCH + secrets.token_hex(8))
+        outer.mkdir(0o700)
+        place = outer / "layer"
+        try:
+            place.mkdir()
+            # The root of a container is readable by its users unless the image says otherwise.
+            place.chmod(0o755)
+            yield place
+        finally:
+            shutil.rmtree(outer)
+
+    def _keep(self, place: Path, key: str, diff_id: str, done: Unpacked) -> LayerRecord:
+        """Flush a finished layer, then make it count."""
+        identity = layer_id(key)
+        record = LayerRecord(
+            key=key, diff_id=diff_id, size=done.size, self_contained=not done.implicit
+        )
+        known = self._record(identity)
+        if known is not None:
+            if known.key != key:
+                raise ImageError(f"layers {known.key} and {key} have the same short id")
+            return known
+        # A layer whose record was damaged is still the one of this id: it was whole when renamed.
+        if not self.path(identity).is_dir():
+            _flush(place)
+            place.rename(self.path(identity))
+            sync_directory(str(self._path))
+        write_record(str(self._record_path(identity)), record, durable=True)
+        return record
+
+    def _discard(self, path: Path) -> None:
+        """Take a tree away in one step, then remove it at leisure."""
+        if path.exists():
+            away = self._home / (SCRATCH + secrets.token_hex(8))
+            path.rename(away)
+            shutil.rmtree(away)
+
+
+def _chain_id(below: str, diff_id: str) -> str:
+    """The chain id of the OCI image specification: names a layer together with those below."""
+    if not below:
+        return diff_id
+    return "sha256:" + hashlib.sha256(f"{below} {diff_id}".encode()).hexdigest()
+
+
+def _inherit(place: Path, implicit: frozenset[Parts], below: list[Path]) -> None:
+    """Give directories that the layer does not describe the owner and mode they have below.
+
+    An overlay shows the topmost directory's metadata; without this, a layer with the single entry
+    `tmp/file` would turn /tmp into 0755.
+    """
+    for parts in sorted(implicit):
+        model = _topmost(below, parts)
+        if model is None:
+            continue
+        tree = Tree(place)
+        target = tree.find(parts)
+        try:
+            if target is not None:
+                _copy_metadata(model, target)
+        finally:
+            os.close(model)
+            if target is not None:
+                os.close(target)
+            tree.close()
+
+
+def _copy_metadata(model: int, target: int) -> None:
+    status = os.fstat(model)
+    os.fchown(target, status.st_uid, status.st_gid)
+    os.fchmod(target, stat.S_IMODE(status.st_mode))
+    kept = {n: os.getxattr(model, n) for n in os.listxattr(model) if keeps_xattr(n)}
+    set_xattrs(target, kept)
+
+
+def _topmost(below: list[Path], parts: Parts) -> int | None:
+    """The directory that an overlay of these layers, topmost first, would show at a path."""
+    for layer in below:
+        descriptor, covers = os.open(layer, DIRECTORY), False
+        for part in parts:
+            above = descriptor
+            try:
+                covers = covers or _is_opaque(above)
+                descriptor = os.open(part, DIRECTORY, dir_fd=above)
+            except FileNotFoundError:
+                descriptor = -1
+                break
+            except NotADirectoryError:
+                return None
+            finally:
+                os.close(above)
+        if descriptor >= 0:
+            return descriptor
+        if covers:
+            return None
+    return None
+
+
+def _is_opaque(descriptor: int) -> bool:
+    return OPAQUE_XATTR in os.listxattr(descriptor)
+
+
+def _flush(path: Path) -> None:
+    """Write the file system of a directory to disk: one call instead of one for each file."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(path, DIRECTORY)
+    try:
+        if libc.syncfs(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise ImageError(f"cannot flush the unpacked layer to disk: {os.strerror(code)}")
+    finally:
+        os.close(descriptor)

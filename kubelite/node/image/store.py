@@ -1,0 +1,354 @@
+"""The image store: unpacked layers, image records and names below one directory.
+
+    layers/<16 hex>/       an unpacked layer, used directly as a lower directory of overlays
+    layers/<16 hex>.json   its record
+    images/<64 hex>.json   an image: configuration and layer ids
+    names/<32 hex>.json    one name, in a file named by its hash
+    lock                   held by whoever changes the store
+
+Everything is flushed to disk before it counts.  Readers take no lock: each record is replaced
+whole.  An import killed half-way leaves nothing that counts, and the next import clears it away.
+The store speaks to no registry, and it does not know which containers run: callers say what is in
+use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from kubelite.lib.files import FileLock, RecordError, read_record, write_record
+from kubelite.node.image.errors import (
+    BadArchive,
+    BadReference,
+    ImageError,
+    ImageInUse,
+    ImageNotFound,
+    quoted,
+)
+from kubelite.node.image.limits import Limits
+from kubelite.node.image.model import (
+    DEFAULT_PATH,
+    Image,
+    ImageConfig,
+    ImageRecord,
+    LayerRecord,
+    LoadedImage,
+    NameRecord,
+    Removal,
+    layer_id,
+)
+from kubelite.node.image.reference import Reference, familiar, is_digest, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from kubelite.node.image.archive import FoundImage
+    from kubelite.node.image.layers import Layers
+
+SHORTEST_ID = 12
+HOW_TO_GET = "bring it in with: kubelite image load ARCHIVE, or kubelite image import NAME ROOTFS"
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class ImageStore:
+    """The store below `home`, an absolute path; made on the first import."""
+
+    def __init__(self, home: Path, limits: Limits | None = None) -> None:
+        self._home = home
+        self._limits = limits or Limits()
+
+    def get(self, name: str) -> Image:
+        """The image of a name, `repository@digest`, image id or at least 12 digits of one.
+
+        `names` holds the one name found, or none for an id.  Raises BadReference for a name outside
+        the grammar, ImageNotFound, and ImageError where the record is damaged.
+        """
+        found = self._find(name)
+        if isinstance(found, NameRecord):
+            return self._image(self._record(found.image_id, name), (found.name,))
+        return self._image(self._record(found, name), ())
+
+    def import_rootfs(self, name: str, source: Path) -> LoadedImage:
+        """Make an image of a root file system: a tar, a tar.gz or a directory.
+
+        A name that exists moves to the new image.  Raises BadReference, BadArchive, UnpackRefused.
+        """
+        reference = _keepable(name)
+        with self._changing() as layers:
+            layer = self._rootfs(layers, source)
+            record = _rootfs_record(layer)
+            return self._keep(record, (str(reference),), ())
+
+    def load(
+        self, source: Path, name: str | None = None, *, replace: bool = False
+    ) -> list[LoadedImage]:
+        """Bring in every image of an OCI layout (directory or tar) or docker archive.
+
+        `name` replaces the archive's names and needs an archive of one image.  A name that the
+        archive brings moves from another image only with `replace`: an archive does not decide by
+        itself what an existing name means.  Raises BadReference, BadArchive, UnpackRefused.
+        """
+        from kubelite.node.image import archive, oci
+
+        wanted = oci.this_platform(os.uname().machine)
+        given = (str(_keepable(name)),) if name is not None else ()
+        with self._changing() as layers, archive.opened(source, self._home, self._limits) as files:
+            found = archive.find_images(files, wanted)
+            if given and len(found) > 1:
+                raise BadArchive(f"{source} holds {len(found)} images; one name fits only one")
+            plans = [(image, given or self._names_for(image, replace)) for image in found]
+            return [self._load(layers, image, names) for image, names in plans]
+
+    def remove(self, name: str, in_use: Collection[str] = frozenset()) -> Removal:
+        """Take a name away, and with its last name the image and the layers that no other needs.
+
+        An image id takes all names away.  `in_use` are the ids of images that containers run from;
+        raises ImageInUse rather than remove one of them, and ImageNotFound.
+        """
+        with self._changing() as layers:
+            found = self._find(name)
+            image_id = found.image_id if isinstance(found, NameRecord) else found
+            all_names = [r.name for r in self._names() if r.image_id == image_id]
+            gone = [found.name] if isinstance(found, NameRecord) else all_names
+            whole = len(gone) == len(all_names)
+            if whole and image_id in in_use:
+                raise ImageInUse(
+                    f"image {quoted(name)} is in use by a container",
+                    hint="remove the pods that use it first: kubelite pod ls",
+                )
+            for each in gone:
+                self._name_path(each).unlink()
+            freed = self._drop(layers, image_id) if whole else 0
+            return Removal(tuple(gone), image_id if whole else "", freed)
+
+    def _drop(self, layers: Layers, image_id: str) -> int:
+        """Remove an image, whose record need not be readable; the bytes freed."""
+        self._image_path(image_id).unlink(missing_ok=True)
+        return self._sweep(layers)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Layers]:
+        """The store's lock, its directories, and a store free of what a killed import left.
+
+        What fails inside leaves nothing either; failures of the system become ImageError.
+        """
+        from kubelite.node.image.layers import Layers
+
+        layers = Layers(self._home, self._limits)
+        try:
+            with self._locked(), self._swept(layers):
+                yield layers
+        except OSError as error:
+            where = error.filename or self._home
+            raise ImageError(f"image store: {where}: {error.strerror}") from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        for directory in (self._home, *(self._home / d for d in ("layers", "images", "names"))):
+            directory.mkdir(0o700, parents=True, exist_ok=True)
+        with FileLock(str(self._home / "lock")):
+            yield
+
+    @contextmanager
+    def _swept(self, layers: Layers) -> Iterator[None]:
+        self._sweep(layers)
+        try:
+            yield
+        except BaseException:
+            self._sweep(layers)
+            raise
+
+    def _sweep(self, layers: Layers) -> int:
+        for torn in self._home.glob("*/*.tmp"):
+            torn.unlink()
+        used = self._used_layers()
+        return 0 if used is None else layers.sweep(used)
+
+    def _rootfs(self, layers: Layers, source: Path) -> LayerRecord:
+        if not source.is_dir():
+            return layers.add_tar(source)
+        if self._home.resolve().is_relative_to(source.resolve()):
+            raise BadArchive(f"{source} holds the image store itself and cannot be copied into it")
+        from kubelite.node.image.rootfs import DirectoryTar
+
+        directory = DirectoryTar(source)
+        try:
+            return layers.add_directory(directory)
+        finally:
+            directory.close()
+
+    def _load(self, layers: Layers, image: FoundImage, names: tuple[str, ...]) -> LoadedImage:
+        chain = layers.chain(image.layers)
+        record = ImageRecord(
+            id=image.id,
+            layer_ids=tuple(layer_id(layer.key) for layer in chain),
+            config=image.config.running,
+            size=sum(layer.size for layer in chain),
+            created=image.config.created,
+        )
+        return self._keep(record, names, image.digests)
+
+    def _names_for(self, image: FoundImage, replace: bool) -> tuple[str, ...]:
+        """The archive's own names, if it has any and may use them."""
+        if not image.names:
+            raise BadArchive("the archive names no image", hint="give it one: --name NAME")
+        for name in image.names:
+            reference = parse(name)
+            if reference.digest:
+                raise BadArchive(f"the archive brings a name with a digest: {quoted(name)}")
+            old = self._name_record(name)
+            if old is not None and old.image_id != image.id and not replace:
+                raise BadArchive(
+                    f"the archive would move the name {familiar(reference)} to another image",
+                    hint=f"to allow it: --name {familiar(reference)}",
+                )
+        return image.names
+
+    def _keep(
+        self, record: ImageRecord, names: tuple[str, ...], digests: tuple[str, ...]
+    ) -> LoadedImage:
+        """Write the image, then the names that make it reachable."""
+        write_record(str(self._image_path(record.id)), record, durable=True)
+        replaced = {}
+        for name in names:
+            old = self._name_record(name)
+            if old is not None and old.image_id != record.id:
+                replaced[name] = old.image_id
+            fresh = NameRecord(name=name, image_id=record.id, digests=digests)
+            write_record(str(self._name_path(name)), fresh, durable=True)
+        return LoadedImage(self._image(record, names), replaced)
+
+    def _find(self, name: str) -> NameRecord | str:
+        """The record of a name, or the image id that it abbreviates."""
+        by_id = self._by_id(name)
+        if by_id is not None:
+            return by_id
+        reference = parse(name)
+        if reference.digest:
+            found = self._by_digest(reference)
+        else:
+            found = self._name_record(str(reference))
+        if found is None:
+            raise self._not_found(name)
+        return found
+
+    def _by_id(self, text: str) -> str | None:
+        digits = text.removeprefix("sha256:")
+        if not is_digest("sha256:" + digits.ljust(64, "0")) or len(digits) < SHORTEST_ID:
+            return None
+        ids = ["sha256:" + path.stem for path in (self._home / "images").glob(digits + "*.json")]
+        if len(ids) > 1:
+            raise ImageNotFound(f"image id {quoted(text)} fits {len(ids)} images")
+        if not ids and text.startswith("sha256:"):
+            raise ImageNotFound(f"no image with id {quoted(text)}", hint=HOW_TO_GET)
+        return ids[0] if ids else None
+
+    def _by_digest(self, wanted: Reference) -> NameRecord | None:
+        """With a digest the tag says nothing, as in docker and containerd."""
+        for record in self._names():
+            same = wanted.digest in record.digests
+            if same and parse(record.name).repository == wanted.repository:
+                return record
+        return None
+
+    def _not_found(self, name: str) -> ImageNotFound:
+        import difflib
+
+        known = [familiar(parse(record.name)) for record in self._names()]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}? Otherwise {HOW_TO_GET}" if near else HOW_TO_GET
+        return ImageNotFound(f"no image {quoted(name)} in the store", hint=hint)
+
+    def _record(self, image_id: str, name: str) -> ImageRecord:
+        try:
+            return read_record(str(self._image_path(image_id)), ImageRecord)
+        except FileNotFoundError:
+            raise ImageNotFound(
+                f"image {quoted(name)} has lost its record", hint=HOW_TO_GET
+            ) from None
+        except RecordError as error:
+            raise ImageError(f"image {quoted(name)}: {error}", hint=HOW_TO_GET) from error
+
+    def _name_record(self, name: str) -> NameRecord | None:
+        """The record of a name; a damaged one counts as none, and the next import replaces it."""
+        try:
+            return read_record(str(self._name_path(name)), NameRecord)
+        except (FileNotFoundError, RecordError):
+            return None
+
+    def _names(self) -> Iterator[NameRecord]:
+        return self._readable("names", NameRecord)
+
+    def _readable(self, folder: str, kind: type[T]) -> Iterator[T]:
+        for path in sorted((self._home / folder).glob("*.json")):
+            try:
+                yield read_record(str(path), kind)
+            except (FileNotFoundError, RecordError):
+                continue
+
+    def _used_layers(self) -> set[str] | None:
+        """Layers that images need; None where a damaged record leaves that unknown."""
+        used: set[str] = set()
+        for path in (self._home / "images").glob("*.json"):
+            try:
+                used.update(read_record(str(path), ImageRecord).layer_ids)
+            except RecordError:
+                return None
+        return used
+
+    def _image(self, record: ImageRecord, names: tuple[str, ...]) -> Image:
+        return Image(
+            id=record.id,
+            names=names,
+            layers=tuple(self._home / "layers" / layer for layer in record.layer_ids),
+            layer_ids=record.layer_ids,
+            config=record.config,
+            size=record.size,
+            created=record.created,
+        )
+
+    def _image_path(self, image_id: str) -> Path:
+        return self._home / "images" / f"{image_id.removeprefix('sha256:')}.json"
+
+    def _name_path(self, name: str) -> Path:
+        # A name holds slashes and may be longer than a file name; its hash never is.
+        return self._home / "names" / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+
+    def list(self) -> list[Image]:
+        """Every image with all its names, sorted by name; damaged records are left out."""
+        names: dict[str, list[str]] = {}
+        for record in self._names():
+            names.setdefault(record.image_id, []).append(record.name)
+        images = [
+            self._image(record, tuple(sorted(names.get(record.id, ()))))
+            for record in self._readable("images", ImageRecord)
+        ]
+        return sorted(images, key=lambda image: (image.names, image.id))
+
+
+def _keepable(name: str) -> Reference:
+    """A name that a caller gives to an image: digests follow from content and cannot be given."""
+    reference = parse(name)
+    if reference.digest:
+        raise BadReference(f"image name {quoted(name)} cannot be given with a digest")
+    return reference
+
+
+def _rootfs_record(layer: LayerRecord) -> ImageRecord:
+    """A plain root file system as an image; the same files give the same id."""
+    config = ImageConfig(env=(DEFAULT_PATH,))
+    document = msgspec.json.encode({"rootfs": [layer.diff_id], "config": config}, order="sorted")
+    return ImageRecord(
+        id="sha256:" + hashlib.sha256(document).hexdigest(),
+        layer_ids=(layer_id(layer.key),),
+        config=config,
+        size=layer.size,
+        created="",
+    )

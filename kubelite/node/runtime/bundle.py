@@ -1,0 +1,228 @@
+"""From a container's spec and its surroundings to the launch plan. Pure.
+
+Mounts, masked and read-only paths and their order are those of the OCI runtime specification and of the CRI runtimes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kubelite.core.plan import (
+    NO_FD,
+    Attr,
+    Caps,
+    Device,
+    Flag,
+    Mount,
+    MountFlag,
+    MountKind,
+    Namespace,
+    Plan,
+    Root,
+)
+from kubelite.node.runtime.identity import User
+
+MASKED = (
+    "/proc/acpi /proc/asound /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats "
+    "/proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap"
+).split()
+READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+SHM_BYTES = 64 << 20
+_KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
+
+
+class Shared(NamedTuple):
+    """Which namespaces the containers of a pod have in common with each other or with the host."""
+
+    host_network: bool
+    host_pid: bool
+    host_ipc: bool
+    share_pid: bool
+
+    @property
+    def sandbox(self) -> Namespace:
+        """What pause is born into; as in the kubelet a pod on the host's network keeps the host's name as well."""
+        spaces = Namespace(0)
+        if not self.host_network:
+            spaces |= Namespace.NET | Namespace.UTS
+        if not self.host_ipc:
+            spaces |= Namespace.IPC
+        if self.share_pid:
+            spaces |= Namespace.PID
+        return spaces
+
+
+class Bind(NamedTuple):
+    """A path of the pod's mount namespace that shows inside the container at ``target``."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    recursive: bool = True
+    file: bool = False
+    subpath: str = ""
+    name: str = ""
+
+
+class Security(NamedTuple):
+    """The decided security settings of a container."""
+
+    user: User
+    caps: Caps
+    no_new_privs: bool
+    privileged: bool
+    readonly_root: bool
+    unmasked: bool
+    oom_score_adj: int
+
+
+class Program(NamedTuple):
+    """What is executed."""
+
+    args: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    tty: bool
+
+
+class RootFs(NamedTuple):
+    """An overlay: ``base`` the directory that all other paths are relative to, ``lower`` highest layer first."""
+
+    base: str
+    lower: tuple[str, ...]
+    upper: str
+    work: str
+
+
+class Cgroup(NamedTuple):
+    """Indices into the plan's descriptors: v1 ``tasks`` files, and the v2 directory where there is one."""
+
+    tasks: tuple[int, ...]
+    directory: int = NO_FD
+
+
+def overlay_options(root: RootFs) -> str:
+    """Index, metacopy and redirect_dir stay off: their marks in an upper directory would outlive the lower one."""
+    return (
+        f"lowerdir={':'.join(root.lower)},upperdir={root.upper},workdir={root.work},"
+        "index=off,metacopy=off,redirect_dir=off"
+    )
+
+
+def system_mounts(privileged: bool, shm: str, cgroup2: bool) -> list[Mount]:
+    """/proc, /dev with pts, mqueue and shm, /sys: what every container has. ``shm`` is the pod's shared memory directory."""
+    read_only = Attr.NONE if privileged else Attr.RDONLY
+    mounts = [
+        Mount(MountKind.PROC, "/proc", attr=_KERNEL),
+        Mount(MountKind.DEV, "/dev", options="mode=0755,size=64k", attr=Attr.NOSUID),
+        Mount(MountKind.MQUEUE, "/dev/mqueue", attr=_KERNEL),
+        Mount(MountKind.BIND, "/dev/shm", source=shm, attr=_KERNEL),
+        Mount(MountKind.SYSFS, "/sys", attr=_KERNEL | read_only),
+    ]
+    if cgroup2:
+        mounts.append(Mount(MountKind.CGROUP2, "/sys/fs/cgroup", attr=_KERNEL | read_only))
+    return mounts
+
+
+def bind_mount(bind: Bind) -> Mount:
+    """A bind as the plan has it."""
+    flags = MountFlag.NONE
+    if bind.recursive:
+        flags |= MountFlag.RECURSIVE
+    if bind.file:
+        flags |= MountFlag.FILE
+    if bind.subpath:
+        flags |= MountFlag.SUBPATH
+    attr = Attr.RDONLY if bind.read_only else Attr.NONE
+    return Mount(MountKind.BIND, bind.target, bind.source, bind.subpath, attr, flags, bind.name)
+
+
+def sandbox_plan(
+    shared: Shared,
+    hostname: str,
+    domainname: str,
+    sysctls: tuple[tuple[str, str], ...],
+    tmpfs: tuple[Mount, ...],
+    oom_score_adj: int,
+) -> Plan:
+    """The plan of pause. ``tmpfs`` are the pod's own mounts, which the shim makes in the pod's mount namespace."""
+    own_name = not shared.host_network
+    return Plan(
+        flags=Flag.CAPS | Flag.NO_NEW_PRIVS | Flag.OOM_SCORE,
+        new_ns=shared.sandbox | Namespace.MOUNT,
+        root=Root.EMPTY,
+        hostname=hostname if own_name else "",
+        domainname=domainname if own_name else "",
+        sysctls=sysctls,
+        mounts=tmpfs,
+        oom_score_adj=oom_score_adj,
+    )
+
+
+def container_plan(
+    program: Program,
+    security: Security,
+    shared: Shared,
+    root: RootFs,
+    mounts: list[Mount],
+    covers: list[str],
+    devices: tuple[Device, ...],
+    cgroup: Cgroup,
+) -> Plan:
+    """The plan of a container. ``covers`` are paths hidden whatever the security settings say."""
+    new_ns = Namespace.MOUNT | Namespace.CGROUP
+    if not shared.share_pid and not shared.host_pid:
+        new_ns |= Namespace.PID
+    bare = security.privileged or security.unmasked
+    return Plan(
+        args=program.args,
+        env=program.env,
+        cwd=program.cwd,
+        flags=_flags(security, program.tty),
+        new_ns=new_ns,
+        join_ns=shared.sandbox,
+        uid=security.user.uid,
+        gid=security.user.gid,
+        groups=security.user.groups,
+        oom_score_adj=security.oom_score_adj,
+        root=Root.OVERLAY,
+        root_base=root.base,
+        root_options=overlay_options(root),
+        caps=security.caps,
+        mounts=tuple(mounts),
+        masked=tuple(covers if bare else [*MASKED, *covers]),
+        readonly=() if bare else tuple(READONLY),
+        devices=devices,
+        cgroups=cgroup.tasks,
+        cgroup_fd=cgroup.directory,
+    )
+
+
+def exec_plan(program: Program, security: Security, cgroup: Cgroup) -> Plan:
+    """The plan of a further process in a running container."""
+    spaces = Namespace.NET | Namespace.IPC | Namespace.UTS | Namespace.PID | Namespace.MOUNT
+    return Plan(
+        args=program.args,
+        env=program.env,
+        cwd=program.cwd,
+        flags=_flags(security, program.tty) & ~Flag.READONLY_ROOT,
+        join_ns=spaces | Namespace.CGROUP,
+        uid=security.user.uid,
+        gid=security.user.gid,
+        groups=security.user.groups,
+        oom_score_adj=security.oom_score_adj,
+        caps=security.caps,
+        cgroups=cgroup.tasks,
+        cgroup_fd=cgroup.directory,
+    )
+
+
+def _flags(security: Security, tty: bool) -> Flag:
+    flags = Flag.CAPS | Flag.OOM_SCORE
+    if security.no_new_privs:
+        flags |= Flag.NO_NEW_PRIVS
+    if security.readonly_root:
+        flags |= Flag.READONLY_ROOT
+    if tty:
+        flags |= Flag.TERMINAL
+    return flags

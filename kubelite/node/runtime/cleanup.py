@@ -1,0 +1,26 @@
+"""The command a shim becomes when pause has died unasked: ``python -m kubelite.node.runtime.cleanup ROOT UID``.
+
+It gives the sandbox's kernel objects back; the pod's record, exits, logs and volumes stay for whoever asks what happened.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kubelite.lib.files import FileLock
+from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.removal import Remover
+
+
+def main(root: str, uid: str) -> None:
+    """Waits for whoever works on the pod, then clears what is left of its sandbox."""
+    home = Home(root)
+    with FileLock(home.pod_lock(uid)):
+        ledger = Ledger(home)
+        if ledger.pod(uid) is not None:
+            Remover(home, ledger).clear_sandbox(uid)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,104 @@
+"""The part of a pod that its containers share: the shim, pause and the namespaces that pause holds."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kubelite.core import shim as shims
+from kubelite.core.plan import Plan, encode
+from kubelite.core.protocol import Role
+from kubelite.core.shim import Shim
+from kubelite.node.runtime.home import Home, boot_id
+from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.processes import start_ticks
+from kubelite.node.runtime.records import SandboxRecord
+
+
+class Starting(NamedTuple):
+    """A sandbox under way: pause has been asked for."""
+
+    shim: Shim
+    pidfd: int
+    seq: int
+    record: SandboxRecord
+
+
+class Sandbox(NamedTuple):
+    """A sandbox that runs. ``netns`` is a descriptor of its network namespace, or -1 where pause has the host's."""
+
+    shim: Shim
+    record: SandboxRecord
+    netns: int
+
+    def close(self) -> None:
+        """Lets go of the connection and the descriptor; the sandbox runs on."""
+        self.shim.close()
+        if self.netns >= 0:
+            os.close(self.netns)
+
+
+def new_id() -> str:
+    """An id for a process of a pod: 64 hexadecimal digits, chosen before anything is started."""
+    return secrets.token_hex(32)
+
+
+def cleanup_command(home: Home, uid: str) -> list[str]:
+    """What the shim runs when pause has died unasked."""
+    return [sys.executable, "-m", "kubelite.node.runtime.cleanup", home.root, uid]
+
+
+def open_run(home: Home, uid: str) -> int:
+    """A descriptor of the pod's run directory."""
+    return os.open(home.pod_run(uid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def begin(home: Home, ledger: Ledger, uid: str, plan: Plan, trace: Callable[[str], None]) -> Starting:
+    """Starts the shim and asks it for pause. The record is on disk before the shim is; raises NativeError, OSError."""
+    run = home.pod_run(uid)
+    os.mkdir(f"{run}/exits", 0o700)
+    record = SandboxRecord(uid=uid, boot=boot_id(), pause=new_id())
+    ledger.save_sandbox(record)
+    trace("launch shim")
+    directory, exits = open_run(home, uid), os.open(f"{run}/exits", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        pid, pidfd, shim = shims.launch(uid, directory, exits, cleanup_command(home, uid))
+    finally:
+        os.close(directory)
+        os.close(exits)
+    record.shim_pid = pid
+    trace("start pause")
+    seq = shim.ask_start(record.pause, Role.PAUSE, encode(plan))
+    return Starting(shim, pidfd, seq, record)
+
+
+def finish(ledger: Ledger, starting: Starting) -> Sandbox:
+    """Waits until pause runs. Raises NativeError with the step that failed, ShimGone."""
+    started, fds = starting.shim.started(starting.seq, timeout=30)
+    os.close(starting.pidfd)
+    record = starting.record
+    record.pause_pid, record.pause_ticks = started.pid, started.start_ticks
+    record.started_at = started.started_at or time.time_ns()
+    ledger.save_sandbox(record)
+    return Sandbox(starting.shim, record, fds[0] if fds else -1)
+
+
+def connect(home: Home, uid: str) -> Shim:
+    """A connection to the shim of a pod. Raises ShimGone."""
+    try:
+        directory = open_run(home, uid)
+    except FileNotFoundError as error:
+        raise shims.ShimGone("the pod has no shim") from error
+    try:
+        return shims.connect(directory)
+    finally:
+        os.close(directory)
+
+
+def is_up(home: Home, record: SandboxRecord | None) -> bool:
+    """Whether pause of this sandbox runs at this moment."""
+    return record is not None and not record.gone and start_ticks(record.pause_pid) == record.pause_ticks != 0

@@ -1,0 +1,53 @@
+"""A process that somebody talks to: an exec session, or the streams of a container's main process."""
+
+from __future__ import annotations
+
+from kubelite.core import protocol
+from kubelite.core.protocol import Message
+from kubelite.core.shim import Shim
+
+
+class Session:
+    """One attached process. ``read`` blocks; ``fileno`` is for select. Closing it leaves the process as it is."""
+
+    def __init__(self, shim: Shim) -> None:
+        self._shim = shim
+        self._input_open = True
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """Readable when :meth:`read` has something."""
+        return self._shim.fileno()
+
+    def read(self) -> tuple[int, bytes] | int:
+        """The next output as (1 or 2, bytes), or at the end the exit code. Raises ShimGone."""
+        while True:
+            packet = self._shim.stream()
+            if packet.type == Message.DATA:
+                return packet.flags, packet.body
+            if packet.type == Message.EXITED:
+                return protocol.read_processes(packet.body)[0].code
+
+    def write(self, data: bytes) -> None:
+        """Sends input, in pieces that fit a packet. Blocks while the process does not read."""
+        for start in range(0, len(data), protocol.DATA_MAX):
+            self._shim.ask(Message.DATA, data[start : start + protocol.DATA_MAX])
+
+    def close_stdin(self) -> None:
+        """End of input; further calls do nothing."""
+        if self._input_open:
+            self._input_open = False
+            self._shim.ask(Message.END)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """The size of the caller's terminal, in characters."""
+        self._shim.ask(Message.RESIZE, protocol.window(rows, columns))
+
+    def close(self) -> None:
+        """Leaves the process."""
+        self._shim.close()

@@ -1,0 +1,25 @@
+"""What can go wrong with volumes. Pure.
+
+VolumeError         one sentence; ``hint`` where there is something to try
+├── HostPathError   the path on this machine is not what the manifest says, or cannot be made
+└── SubPathError    a subPath leads through a link, a file, or out of its volume
+"""
+
+from __future__ import annotations
+
+
+class VolumeError(Exception):
+    """Root of this room's errors; raised itself for failures of the system."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class HostPathError(VolumeError):
+    """A hostPath volume cannot be used."""
+
+
+class SubPathError(VolumeError):
+    """A part of a volume cannot be used."""

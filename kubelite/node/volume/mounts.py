@@ -1,0 +1,178 @@
+"""From a pod's volumes and a container's mounts to what is mounted where, and in which order. Pure.
+
+Rules are the kubelet's; the order is that of the container runtimes: a mount never hides one made
+before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from kubelite.node.volume.errors import VolumeError
+
+if TYPE_CHECKING:
+    from kubelite.objects.pod import Volume, VolumeMount
+
+ETC = ("hosts", "resolv.conf", "hostname")
+"""The files that every container gets in its /etc."""
+
+
+class Place(NamedTuple):
+    """A volume and where it lies in the pod's mount namespace. ``type`` is a host path's."""
+
+    name: str
+    kind: Literal["disk", "memory", "host"]
+    path: str
+    type: str = ""
+
+
+class PodMount(NamedTuple):
+    """A tmpfs that is mounted once, in the pod's mount namespace."""
+
+    target: str
+    options: str
+    name: str
+
+
+class ContainerMount(NamedTuple):
+    """A bind into a container; ``subpath`` is the part of the source that shows, "" all of it.
+
+    ``read_only`` is about the mount itself, not about those below it that ``recursive`` brings
+    along, as in the kubelet.
+    """
+
+    source: str
+    target: str
+    read_only: bool = False
+    recursive: bool = True
+    file: bool = False
+    subpath: str = ""
+    name: str = ""
+
+
+class Part(NamedTuple):
+    """The part of a volume that some container wants: a subPath."""
+
+    volume: str
+    subpath: str
+
+
+def places(volumes: Iterable[Volume], disk: str, memory: str) -> list[Place]:
+    """Where each volume lies; ``disk`` and ``memory`` are the pod's directories for emptyDir.
+
+    Raises VolumeError for a kind of volume that this room does not know.
+    """
+    return [_place(volume, disk, memory) for volume in volumes]
+
+
+def _place(volume: Volume, disk: str, memory: str) -> Place:
+    if volume.empty_dir is not None:
+        if volume.empty_dir.medium == "Memory":
+            return Place(volume.name, "memory", f"{memory}/{volume.name}")
+        return Place(volume.name, "disk", f"{disk}/{volume.name}")
+    if volume.host_path is not None:
+        return Place(volume.name, "host", volume.host_path.path, volume.host_path.type or "")
+    raise VolumeError(f'volume "{volume.name}" is of a kind that is not supported')
+
+
+def pod_mounts(
+    found: Iterable[Place], sizes: Mapping[str, int], ceiling: int, fs_group: int | None = None
+) -> list[PodMount]:
+    """The tmpfs of each emptyDir in memory; ``sizes`` are sizeLimits in bytes, where there are any.
+
+    The size is the least of sizeLimit and ``ceiling``, which is the pod's memory limit or else what
+    the node has. The mode is tmpfs' own, 1777, which the kubelet leaves as it is; with an fsGroup
+    it belongs to that group and hands it on.
+    """
+    owner = ",mode=1777" if fs_group is None else f",mode=3777,gid={fs_group}"
+    return [
+        PodMount(
+            place.path, f"size={min(sizes.get(place.name) or ceiling, ceiling)}{owner}", place.name
+        )
+        for place in found
+        if place.kind == "memory"
+    ]
+
+
+def parts(mounts: Iterable[VolumeMount], expand: Callable[[str], str]) -> list[Part]:
+    """The subPaths of a container, each once, that must be there before it starts."""
+    found = (Part(mount.name, subpath_of(mount, expand)) for mount in mounts)
+    return list(dict.fromkeys(part for part in found if part.subpath))
+
+
+def subpath_of(mount: VolumeMount, expand: Callable[[str], str]) -> str:
+    """A mount's subPath, or its subPathExpr with the container's variables put in by ``expand``.
+
+    "" without either.
+    """
+    if mount.sub_path_expr:
+        return expand(mount.sub_path_expr)
+    return mount.sub_path or ""
+
+
+def container_mounts(
+    mounts: Iterable[VolumeMount],
+    found: Mapping[str, Place],
+    files: frozenset[Part],
+    expand: Callable[[str], str],
+) -> list[ContainerMount]:
+    """The volumes of a container, in no particular order yet.
+
+    ``files`` are the volumes (as parts with subpath "") and subPaths that are no directories.
+    Raises VolumeError for a mount of a volume that the pod does not have.
+    """
+    return [_container_mount(mount, found, files, subpath_of(mount, expand)) for mount in mounts]
+
+
+def _container_mount(
+    mount: VolumeMount, found: Mapping[str, Place], files: frozenset[Part], subpath: str
+) -> ContainerMount:
+    place = found.get(mount.name)
+    if place is None:
+        raise VolumeError(f'volume "{mount.name}" of {mount.mount_path} is not in the pod')
+    is_file = Part(mount.name, subpath) in files
+    return ContainerMount(
+        source=place.path,
+        target=clean(mount.mount_path),
+        read_only=bool(mount.read_only),
+        recursive=not is_file,
+        file=is_file,
+        subpath=subpath,
+        name=f'volume "{mount.name}"',
+    )
+
+
+def etc_mounts(etc: str, own: Iterable[ContainerMount], read_only: bool) -> list[ContainerMount]:
+    """The pod's /etc/hosts, /etc/resolv.conf and /etc/hostname, from its directory ``etc``.
+
+    A container that mounts something there itself keeps that. ``read_only`` is that of the root
+    file system: as with the kubelet it leaves /etc/hosts writable.
+    """
+    taken = {mount.target for mount in own}
+    return [
+        ContainerMount(
+            f"{etc}/{name}", f"/etc/{name}", read_only and name != "hosts", False, True, "", name
+        )
+        for name in ETC
+        if f"/etc/{name}" not in taken
+    ]
+
+
+def in_order(mounts: Sequence[ContainerMount]) -> list[ContainerMount]:
+    """Parents before children: by depth, and within one depth as they came."""
+    return sorted(mounts, key=lambda mount: clean(mount.target).rstrip("/").count("/"))
+
+
+def clean(path: str) -> str:
+    """An absolute path without empty, "." and ".." components.
+
+    A relative one is taken from the root.
+    """
+    kept: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del kept[-1:]
+        elif part not in ("", "."):
+            kept.append(part)
+    return "/" + "/".join(kept)

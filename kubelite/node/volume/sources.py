@@ -1,0 +1,196 @@
+"""Makes and checks what volumes are made of: emptyDir directories, host paths, parts of volumes.
+
+It mounts nothing. What a container can change is walked one component at a time from an open
+descriptor and never through a link: a container may swap a directory for a link at any moment.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+
+from kubelite.node.volume.errors import HostPathError, SubPathError, VolumeError
+from kubelite.node.volume.mounts import Part, Place
+
+_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_KINDS: dict[str, tuple[Callable[[int], bool], str]] = {
+    "Directory": (stat.S_ISDIR, "directory"),
+    "DirectoryOrCreate": (stat.S_ISDIR, "directory"),
+    "File": (stat.S_ISREG, "file"),
+    "FileOrCreate": (stat.S_ISREG, "file"),
+    "Socket": (stat.S_ISSOCK, "socket file"),
+    "CharDevice": (stat.S_ISCHR, "character device"),
+    "BlockDevice": (stat.S_ISBLK, "block device"),
+}
+
+
+def make_places(found: Iterable[Place], fs_group: int | None = None) -> frozenset[Part]:
+    """Makes volumes on disk and checks host paths; returns those that are no directory.
+
+    What is in memory is the pod's mounts' business. Raises VolumeError, HostPathError.
+    """
+    files = set()
+    for place in found:
+        if place.kind == "disk":
+            make_empty_dir(place.path, fs_group)
+        elif place.kind == "host" and prepare_host_path(place.path, place.type):
+            files.add(Part(place.name, ""))
+    return frozenset(files)
+
+
+def make_parts(wanted: Iterable[Part], found: Mapping[str, Place], view: str) -> frozenset[Part]:
+    """Makes the subPaths that are missing; returns those that are no directory.
+
+    ``view`` is the root of the pod's mount namespace, /proc/<pid of the shim>/root, through which
+    volumes in memory are reached. Raises SubPathError.
+    """
+    files = set()
+    for part in wanted:
+        place = found[part.volume]
+        volume = f"{view}{place.path}" if place.kind == "memory" else place.path
+        if make_subpath(volume, part.subpath):
+            files.add(part)
+    return frozenset(files)
+
+
+def make_empty_dir(path: str, fs_group: int | None = None) -> None:
+    """Makes the directory of an emptyDir volume on disk, with those above it.
+
+    Anybody may write, as in the kubelet; with an fsGroup it belongs to that group and hands it on.
+    A directory that is there, from before a restart of the sandbox, is kept. Raises VolumeError.
+    """
+    try:
+        try:
+            os.mkdir(path)
+        except FileNotFoundError:
+            _make_directories(path, 0o700)
+        except FileExistsError:
+            return
+        mode = 0o777
+        if fs_group is not None:
+            os.chown(path, -1, fs_group)
+            mode |= stat.S_ISGID
+        os.chmod(path, mode)
+    except OSError as error:
+        raise VolumeError(f"cannot make volume {path}: {_reason(error)}") from error
+
+
+def prepare_host_path(path: str, kind: str) -> bool:
+    """Checks, and where its type says so makes, a path; returns whether it is no directory.
+
+    The rules are the kubelet's. A missing path without a type becomes a directory, which is what
+    containerd does with it. Raises HostPathError.
+    """
+    if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        raise HostPathError(f'hostPath "{path}" must be absolute and without ".."')
+    if kind and kind not in _KINDS:
+        raise HostPathError(f"{kind} is an invalid volume type")
+    try:
+        mode = _mode(path)
+        if mode is None:
+            mode = _make_host_path(path, kind)
+    except OSError as error:
+        raise HostPathError(f"cannot use hostPath {path}: {_reason(error)}") from error
+    if kind:
+        fits, wanted = _KINDS[kind]
+        if mode is None or not fits(mode):
+            raise HostPathError(f"hostPath type check failed: {path} is not a {wanted}")
+    return mode is not None and not stat.S_ISDIR(mode)
+
+
+def make_subpath(volume: str, subpath: str) -> bool:
+    """Makes the directories of a subPath that are missing; returns whether it ends in a file.
+
+    New directories get the mode of the volume, as in the kubelet. A link anywhere in the subPath is
+    refused, where the kubelet would follow one that stays inside the volume. ``volume`` is a path
+    as the caller sees it: for a tmpfs of the pod below /proc/<pid of the shim>/root. Raises
+    SubPathError.
+    """
+    parts = subpath_parts(subpath)
+    try:
+        at = os.open(volume, _PATH & ~os.O_NOFOLLOW)
+    except OSError as error:
+        raise SubPathError(f"cannot open volume {volume}: {_reason(error)}") from error
+    try:
+        mode = os.fstat(at).st_mode
+        fresh = stat.S_IMODE(mode)
+        for part in parts:
+            below = _step(at, part, fresh, subpath)
+            os.close(at)
+            at = below
+            mode = os.fstat(at).st_mode
+            if stat.S_ISLNK(mode):
+                raise SubPathError(f'subPath "{subpath}" leads through the symbolic link "{part}"')
+    finally:
+        os.close(at)
+    return not stat.S_ISDIR(mode)
+
+
+def subpath_parts(subpath: str) -> list[str]:
+    """The components of a subPath. Raises SubPathError for one that is absolute or climbs."""
+    parts = [part for part in subpath.split("/") if part not in ("", ".")]
+    if subpath.startswith("/"):
+        raise SubPathError(f'subPath "{subpath}" must be a relative path')
+    if ".." in parts or "\0" in subpath:
+        raise SubPathError(f'subPath "{subpath}" must not contain ".."')
+    return parts
+
+
+def _step(at: int, part: str, mode: int, subpath: str) -> int:
+    """Opens the component below a descriptor, made as a directory where it is missing."""
+    try:
+        try:
+            return os.open(part, _PATH, dir_fd=at)
+        except FileNotFoundError:
+            return _make_below(at, part, mode)
+    except OSError as error:
+        message = f'cannot open "{part}" of subPath "{subpath}": {_reason(error)}'
+        raise SubPathError(message) from error
+
+
+def _make_below(at: int, part: str, mode: int) -> int:
+    try:
+        os.mkdir(part, mode, dir_fd=at)
+    except FileExistsError:
+        return os.open(part, _PATH, dir_fd=at)
+    fd = os.open(part, _DIRECTORY, dir_fd=at)
+    try:
+        # The umask must have no say.
+        os.fchmod(fd, mode)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _make_host_path(path: str, kind: str) -> int | None:
+    if kind in ("", "DirectoryOrCreate"):
+        _make_directories(path, 0o755)
+    elif kind == "FileOrCreate":
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+    return _mode(path)
+
+
+def _make_directories(path: str, mode: int) -> None:
+    """As os.makedirs, with the mode for all that are made. Raises OSError."""
+    parts = [part for part in path.split("/") if part]
+    for depth in range(1, len(parts) + 1):
+        prefix = "/" + "/".join(parts[:depth])
+        try:
+            os.mkdir(prefix, mode)
+        except FileExistsError:
+            if not os.path.isdir(prefix):
+                raise
+
+
+def _mode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno or 0)
