@@ -1,0 +1,42 @@
+"""The table of contents of the command line: which words there are, and where each lives.
+
+No logic: :mod:`kubelite.cli.door` reads this table, imports the one module that a command line names, and turns whatever
+happens into an exit code. Exit codes: 0 fine, 1 failed, 2 wrong usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended
+by signal n; of ``pod exec`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod check``
+1 findings, 2 the file could not be read.
+"""
+
+from __future__ import annotations
+
+from kubelite.cli.door import Word, enter
+
+GROUPS = {
+    "pod": "Pods on this machine: no cluster needed.",
+    "image": "Images in the local store.",
+    "system": "This machine, and what kubelite keeps on it.",
+}
+
+COMMANDS = {
+    "pod up": Word("pod", "up"),
+    "pod down": Word("pod", "down"),
+    "pod ls": Word("pod", "ls"),
+    "pod ps": Word("pod", "ls", alias=True),
+    "pod inspect": Word("pod", "inspect"),
+    "pod check": Word("pod", "check", failure=2),
+    "pod logs": Word("podio", "logs"),
+    "pod exec": Word("podio", "exec", failure=125),
+    "pod wait": Word("podio", "wait"),
+    "image import": Word("image", "import_"),
+    "image load": Word("image", "load"),
+    "image ls": Word("image", "ls"),
+    "image rm": Word("image", "rm"),
+    "system info": Word("system", "info"),
+    "system reset": Word("system", "reset"),
+    "explain": Word("about", "explain"),
+    "version": Word("about", "version"),
+}
+
+
+def main() -> int:
+    """The ``kubelite`` command: runs what sys.argv says and returns the exit code."""
+    return enter(GROUPS, COMMANDS)

@@ -1,0 +1,106 @@
+"""``system info`` and ``system reset``: this machine, and what kubelite keeps on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from kubelite.cli import output
+from kubelite.cli.engine import again, home, pods
+from kubelite.cli.screen import Screen
+from kubelite.cli.text import CliError, Trouble, cell
+
+if TYPE_CHECKING:
+    from kubelite.cli.output import Document
+    from kubelite.cli.settings import Settings
+    from kubelite.node.kubelet.pods import Step
+
+
+def info(settings: Settings, *, format: Document | None = None) -> int:
+    """What this machine offers and what is missing, with the reason."""
+    from kubelite import __version__
+
+    screen = Screen(settings)
+    facts = {"version": __version__, "python": sys.version.split()[0], **pods(settings, screen).info()}
+    if format is not None:
+        screen.data(output.document(facts, format))
+    else:
+        screen.data(pretty(facts))
+    return 0
+
+
+def pretty(facts: dict[str, Any]) -> str:
+    """Nested facts as aligned lines: what belongs together is indented below its name."""
+    return "".join(line + "\n" for line in _lines(facts, 0))
+
+
+def _lines(facts: dict[str, Any], depth: int) -> list[str]:
+    names = {key: _words(key) for key in facts}
+    width = max((len(name) for name in names.values()), default=0)
+    lines: list[str] = []
+    for key, value in facts.items():
+        indent = "  " * depth
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{names[key]}", *_lines(value, depth + 1)]
+        else:
+            lines.append(f"{indent}{names[key]:<{width}}  {_value(value)}".rstrip())
+    return lines
+
+
+def _words(key: str) -> str:
+    return cell(str(key)).replace("_", " ")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value in ("", [], (), {}):
+        return "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_value(each) for each in value)
+    return cell(str(value))
+
+
+def reset(settings: Settings, *, yes: bool = False) -> int:
+    """Removes every pod, image, log and kernel object of this home, after asking on a terminal."""
+    screen = Screen(settings)
+    place = home(settings)
+    engine = pods(settings, screen)
+    before = _pods_there(settings, screen)
+    screen.note(f"This removes everything of kubelite under {place.root} and {place.run}:")
+    screen.note(f"  {before}; images, volumes and logs; the bridge, firewall table and cgroups of this root")
+    if not yes:
+        _ask(settings, screen)
+
+    def report(step: Step) -> None:
+        screen.detail(f"{step.name} {step.detail}")
+
+    removed = engine.reset(report)
+    for each in removed:
+        screen.data(f"removed {cell(each)}\n")
+    left = [path for path in (place.root, place.run) if os.path.lexists(path) and os.listdir(path)]
+    after = "nothing left" if not left else "left: " + ", ".join(left)
+    screen.data(f"before: {before}; now: {after}\n")
+    return 0
+
+
+def _pods_there(settings: Settings, screen: Screen) -> str:
+    count = len(pods(settings, screen).list(None))
+    return f"{count} pod" + ("" if count == 1 else "s")
+
+
+def _ask(settings: Settings, screen: Screen) -> None:
+    """Goes on only when a person says yes. Raises CliError otherwise."""
+    if not sys.stdin.isatty():
+        raise CliError(
+            Trouble(
+                "system reset removes everything and nobody can be asked",
+                hint=f"`{again(settings, 'system reset --yes')}` does it without asking",
+                exit=2,
+            )
+        )
+    sys.stderr.write("Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CliError(Trouble("nothing was removed"))
