@@ -1,0 +1,86 @@
+"""The figures of the start-up benchmark."""
+
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from startup.measure import Marks, Outcome, Subject, Unavailable, run_rounds
+from startup.oci import bundle_config
+from startup.report import as_table, faster_than, make_rows, percentile, to_floor
+
+
+def _steady(nanoseconds: int, mark: str = "exit") -> Marks:
+    return {mark: nanoseconds}
+
+
+SUBJECTS = [
+    Subject("floor container", "container", "floor", lambda: _steady(2_000_000), batch=3),
+    Subject("crun run", "container", "peer", lambda: _steady(8_000_000)),
+    Subject("ours", "container", "ours", lambda: _steady(4_000_000), batch=2),
+]
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=1), st.floats(0.01, 1))
+def test_percentile_is_a_value_that_enough_others_do_not_exceed(
+    values: list[float], share: float
+) -> None:
+    answer = percentile(values, share)
+    assert answer in values
+    assert sum(value <= answer for value in values) >= share * len(values) - 1e-6
+
+
+def test_ratios_are_to_the_floor_of_the_same_mark_and_to_peers_of_the_same_unit() -> None:
+    rows = make_rows(SUBJECTS, run_rounds(SUBJECTS, 2, lambda number: None))
+    ours = rows[2]
+    assert [row.runs for row in rows] == [6, 2, 4]
+    assert to_floor(ours, rows) == pytest.approx(2.0)
+    assert faster_than(ours, rows) == {"crun run": pytest.approx(2.0)}
+    assert to_floor(ours._replace(mark="up"), rows) is None
+
+
+def test_a_subject_that_cannot_run_is_named_and_all_are_cleaned_up() -> None:
+    cleaned: list[str] = []
+
+    def refuse() -> None:
+        raise Unavailable("not installed")
+
+    subjects = [
+        subject._replace(
+            prepare=refuse if subject.role == "peer" else subject.prepare,
+            cleanup=partial(cleaned.append, subject.name),
+        )
+        for subject in SUBJECTS
+    ]
+    outcome = run_rounds(subjects, 1, lambda number: None)
+    assert outcome.skipped == {"crun run": "not installed"}
+    assert cleaned == ["ours", "crun run", "floor container"]
+    assert "skipped crun run: not installed" in as_table(
+        make_rows(subjects, outcome), outcome.skipped
+    )
+
+
+def test_each_round_begins_with_the_next_subject() -> None:
+    order: list[str] = []
+
+    def record(name: str) -> Marks:
+        order.append(name)
+        return _steady(1)
+
+    subjects = [Subject(name, "pod", "peer", partial(record, name)) for name in ("a", "b", "c")]
+    outcome = run_rounds(subjects, 3, lambda number: None)
+    assert order == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
+    assert isinstance(outcome, Outcome)
+
+
+def test_a_peer_joins_the_sandbox_and_gets_its_own_pid_mount_and_cgroup_namespaces() -> None:
+    namespaces = bundle_config(42, "/x", "/volume", "/shm")["linux"]["namespaces"]
+    joined = {entry["type"]: entry.get("path") for entry in namespaces}
+    assert joined == {
+        "pid": None,
+        "mount": None,
+        "cgroup": None,
+        "network": "/proc/42/ns/net",
+        "ipc": "/proc/42/ns/ipc",
+        "uts": "/proc/42/ns/uts",
+    }

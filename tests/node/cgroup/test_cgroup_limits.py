@@ -1,0 +1,179 @@
+"""Resources as control file values."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubelite.node.cgroup.limits import (
+    DEVICE_RULES,
+    Knob,
+    Resources,
+    container_knobs,
+    cpu_quota,
+    cpu_shares,
+    cpu_weight,
+    device_knobs,
+    pod_knobs,
+    pod_resources,
+)
+from kubelite.node.cgroup.world import Hierarchy, World
+
+V1 = World(
+    "v1",
+    tuple(
+        Hierarchy(f"/c/{name}", frozenset({name}), False)
+        for name in ("cpu", "cpuacct", "memory", "pids", "devices", "freezer")
+    ),
+)
+V2 = World("v2", (Hierarchy("/c", frozenset({"cpu", "memory", "pids"}), True),))
+MIXED = World(
+    "hybrid",
+    (
+        Hierarchy("/c/cpu", frozenset({"cpu"}), False),
+        Hierarchy("/c/u", frozenset({"memory"}), True),
+    ),
+)
+WORLDS = st.sampled_from([V1, V2, MIXED])
+RESOURCES = st.builds(
+    Resources,
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+    st.integers(0, 2**50),
+    st.integers(0, 2**22),
+)
+
+
+def values(knobs: list[Knob]) -> dict[str, str]:
+    return {knob.file: knob.value for knob in knobs}
+
+
+@pytest.mark.parametrize(
+    ("milli", "shares"),
+    [
+        (0, 2),
+        (1, 2),
+        (2, 2),
+        (3, 3),
+        (100, 102),
+        (250, 256),
+        (1000, 1024),
+        (256000, 262144),
+        (10**7, 262144),
+    ],
+)
+def test_shares(milli: int, shares: int) -> None:
+    assert cpu_shares(milli) == shares
+
+
+@pytest.mark.parametrize(
+    ("shares", "weight"),
+    [
+        (0, 1),
+        (2, 1),
+        (102, 17),
+        (512, 59),
+        (1024, 100),
+        (2048, 174),
+        (262144, 10000),
+        (10**9, 10000),
+    ],
+)
+def test_weight(shares: int, weight: int) -> None:
+    assert cpu_weight(shares) == weight
+
+
+@pytest.mark.parametrize(
+    ("milli", "quota"), [(0, 0), (1, 1000), (10, 1000), (11, 1100), (500, 50000), (4000, 400000)]
+)
+def test_quota(milli: int, quota: int) -> None:
+    assert cpu_quota(milli) == quota
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7))
+def test_more_cpu_never_weighs_less(one: int, other: int) -> None:
+    less, more = sorted((one, other))
+    assert cpu_shares(less) <= cpu_shares(more)
+    assert cpu_weight(cpu_shares(less)) <= cpu_weight(cpu_shares(more))
+    assert cpu_quota(less) <= cpu_quota(more) or less == 0 or more == 0
+
+
+@given(st.integers(-10, 10**9))
+def test_values_stay_within_what_the_kernel_takes(milli: int) -> None:
+    assert 2 <= cpu_shares(milli) <= 262144
+    assert 1 <= cpu_weight(cpu_shares(milli)) <= 10000
+    assert cpu_quota(milli) == 0 or cpu_quota(milli) >= 1000
+
+
+def test_a_container_on_v1() -> None:
+    knobs = container_knobs(Resources(250, 500, 64 << 20, 100), V1)
+    assert values(knobs) == {
+        "cpu.shares": "256",
+        "cpu.cfs_quota_us": "50000",
+        "memory.limit_in_bytes": "67108864",
+        "memory.memsw.limit_in_bytes": "67108864",
+        "pids.max": "100",
+    }
+
+
+def test_a_container_on_v2_dies_as_a_whole_when_out_of_memory() -> None:
+    knobs = container_knobs(Resources(500, 500, 64 << 20, 100), V2)
+    assert values(knobs) == {
+        "cpu.weight": "59",
+        "cpu.max": "50000 100000",
+        "memory.max": "67108864",
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        "pids.max": "100",
+    }
+    assert "memory.oom.group" not in values(pod_knobs(Resources(memory_limit=1 << 20), V2))
+
+
+def test_each_controller_is_written_as_where_it_works() -> None:
+    knobs = values(container_knobs(Resources(1, 1000, 1 << 20), MIXED))
+    assert {"cpu.shares", "cpu.cfs_quota_us", "memory.max", "memory.oom.group"} <= knobs.keys()
+
+
+def test_a_limit_without_a_request_is_the_request() -> None:
+    assert values(pod_knobs(Resources(cpu_limit=2000), V1))["cpu.shares"] == "2048"
+
+
+def test_what_a_new_group_has_is_not_written() -> None:
+    assert pod_knobs(Resources(cpu_request=1000), V1) == []
+    assert pod_knobs(Resources(cpu_request=1000), V2) == []
+
+
+def test_a_pod_without_requests_gets_the_least() -> None:
+    assert values(pod_knobs(Resources(), V1)) == {"cpu.shares": "2"}
+    assert values(pod_knobs(Resources(), V2)) == {"cpu.weight": "1"}
+
+
+def test_devices_are_denied_before_they_are_allowed_and_only_on_v1() -> None:
+    knobs = device_knobs(V1)
+    assert knobs[0] == Knob("devices", "devices.deny", "a")
+    assert [knob.value for knob in knobs[1:]] == list(DEVICE_RULES)
+    assert device_knobs(V2) == []
+
+
+def test_a_pod_is_limited_only_if_every_container_is() -> None:
+    full, half = Resources(100, 200, 300), Resources(100, 0, 300)
+    assert pod_resources([full, full], 200, 400, 600, 9) == Resources(200, 400, 600, 9)
+    assert pod_resources([full, half], 200, 200, 600) == Resources(200, 0, 600)
+
+
+@given(RESOURCES, WORLDS)
+def test_every_value_is_a_number_and_no_file_comes_twice(
+    resources: Resources, world: World
+) -> None:
+    knobs = container_knobs(resources, world)
+    assert len({knob.file for knob in knobs}) == len(knobs)
+    for knob in knobs:
+        assert all(int(word) >= 0 for word in knob.value.split())
+
+
+@given(RESOURCES, WORLDS)
+def test_memory_limits_are_exact(resources: Resources, world: World) -> None:
+    found = values(container_knobs(resources, world))
+    limit = found.get("memory.max", found.get("memory.limit_in_bytes"))
+    assert limit == (str(resources.memory_limit) if resources.memory_limit else None)
