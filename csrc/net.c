@@ -1,6 +1,5 @@
 /* A pod's network over rtnetlink, without a library and without a child process. Two round trips make it all: one in
  * the caller's namespace for the pair of interfaces, one in the pod's for its end. */
-#define _GNU_SOURCE
 #include "netlink.h"
 
 #include <arpa/inet.h>

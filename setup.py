@@ -1,0 +1,170 @@
+"""Builds what is written in C: the cffi module ``kubelite.core._native`` and the programs in ``kubelite/bin``.
+
+The declarations of the module are lifted from the marked part of ``csrc/kubelite.h``. The programs are ``kubelite-shim``,
+static, and ``kubelite-pause``, which is also embedded in the shim. A C compiler, the C library's headers and Python's are all
+that is needed. From the environment: ``CC``, ``OBJCOPY``, ``CFLAGS``, ``KUBELITE_WERROR=1`` makes warnings errors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+
+from cffi import FFI
+from setuptools import Command, Extension, setup
+from setuptools.command.build_ext import build_ext
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CSRC = "csrc"
+MODULE = "kubelite.core._native"
+MODULE_SOURCES = ("plan.c", "error.c", "net.c", "launch.c")
+SHIM_SOURCES = ("plan.c", "spawn.c", "child.c", "mount.c", "creds.c", "terminal.c", "error.c")
+FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes"]
+STATIC = ["-ffunction-sections", "-fdata-sections", "-fno-pie"], ["-static", "-no-pie", "-Wl,--gc-sections", "-s"]
+CHECKED = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], ["-fsanitize=address,undefined"]
+
+
+def compiler() -> list[str]:
+    """The C compiler's command line."""
+    return shlex.split(os.environ.get("CC") or "gcc")
+
+
+def flags() -> list[str]:
+    """What every C file is compiled with."""
+    strict = ["-Werror"] if os.environ.get("KUBELITE_WERROR") == "1" else []
+    return [*FLAGS, *strict, "-I", CSRC, *shlex.split(os.environ.get("CFLAGS", ""))]
+
+
+def check_tools() -> None:
+    """Leaves with one sentence when something that a build needs is missing."""
+    command = compiler()
+    if shutil.which(command[0]) is None:
+        raise SystemExit(f"error: kubelite needs a C compiler, and there is no {command[0]}: apt install gcc libc6-dev")
+    probe = [*command, "-static", "-x", "c", "-", "-o", os.devnull]
+    source = "#include <stdio.h>\n#include <linux/mount.h>\nint main(void) { return puts(\"\") < 0; }\n"
+    if subprocess.run(probe, input=source.encode(), capture_output=True, check=False).returncode:
+        raise SystemExit("error: kubelite needs the C library's headers and its static form: apt install libc6-dev")
+
+
+def check_python() -> None:
+    """Leaves with one sentence when Python's own headers are missing."""
+    if not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
+        raise SystemExit("error: kubelite needs Python's header Python.h, which is not there: apt install python3-dev")
+
+
+def declarations() -> str:
+    """The part of kubelite.h that cffi reads."""
+    with open(os.path.join(HERE, CSRC, "kubelite.h"), encoding="utf-8") as file:
+        return file.read().split("/* cffi: begin */")[1].split("/* cffi: end */")[0]
+
+
+def run(command: list[str]) -> None:
+    """Runs a tool in the source tree; its own messages say what is wrong."""
+    if subprocess.run(command, cwd=HERE, check=False).returncode:
+        raise SystemExit(f"error: a build step failed: {shlex.join(command)}")
+
+
+def machine() -> str:
+    """What the compiler compiles for: x86_64 or aarch64."""
+    answer = subprocess.run([*compiler(), "-dumpmachine"], capture_output=True, text=True, check=True).stdout
+    return answer.partition("-")[0]
+
+
+def objcopy() -> str:
+    """The objcopy that belongs to the compiler."""
+    prefix = re.match(r"(.*-)?gcc", os.path.basename(compiler()[0]))
+    return os.environ.get("OBJCOPY") or ((prefix and prefix[1]) or "") + "objcopy"
+
+
+def build_pause(work: str, target: str) -> None:
+    """Assembles pause; the text section, taken as it is, is the program."""
+    made = os.path.join(work, "pause.o")
+    run([*compiler(), "-c", f"{CSRC}/pause/pause_{machine()}.S", "-o", made])
+    run([objcopy(), "-O", "binary", "-j", ".text", made, f"{target}.new"])
+    install(target)
+
+
+def build_shim(work: str, target: str, pause: str, how: tuple[list[str], list[str]]) -> None:
+    """Compiles the shim's files side by side and links them."""
+    names = [*SHIM_SOURCES, *(f"shim/{name}" for name in sorted(os.listdir(f"{HERE}/{CSRC}/shim")) if name[-2:] in (".c", ".S"))]
+    objects = [os.path.join(work, name.replace("/", "-")[:-2] + ".o") for name in names]
+    embed = [f'-DPAUSE_FILE="{pause}"']
+
+    def compile_one(name: str, made: str) -> None:
+        run([*compiler(), *flags(), *how[0], *embed, "-c", f"{CSRC}/{name}", "-o", made])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(compile_one, names, objects))
+    run([*compiler(), *objects, *how[1], "-o", f"{target}.new"])
+    install(target)
+
+
+def install(target: str) -> None:
+    """Puts a program in its place in one step: the old one may be running."""
+    os.chmod(f"{target}.new", 0o755)
+    os.replace(f"{target}.new", target)
+
+
+class BuildPrograms(Command):
+    """``setup.py build_programs``: the shim and pause alone, for a sanitizer run or another machine."""
+
+    description = "build the programs alone"
+    user_options = [("output=", None, "directory for the programs"), ("sanitize", None, "dynamic, with sanitizers")]
+    boolean_options = ["sanitize"]
+
+    def initialize_options(self) -> None:
+        self.output = os.path.join("kubelite", "bin")
+        self.sanitize = False
+
+    def finalize_options(self) -> None:
+        self.output = os.path.abspath(self.output)
+
+    def run(self) -> None:
+        check_tools()
+        work = os.path.join(HERE, "build", "programs", machine() + ("-sanitize" if self.sanitize else ""))
+        os.makedirs(work, exist_ok=True)
+        os.makedirs(self.output, exist_ok=True)
+        pause = os.path.join(self.output, "kubelite-pause")
+        build_pause(work, pause)
+        build_shim(work, os.path.join(self.output, "kubelite-shim"), pause, CHECKED if self.sanitize else STATIC)
+
+
+class BuildExt(build_ext):
+    """The module, and the programs beside it."""
+
+    def run(self) -> None:
+        check_tools()
+        check_python()
+        ffi = FFI()
+        ffi.cdef(declarations())
+        ffi.set_source(MODULE, '#include "kubelite.h"')
+        os.makedirs(self.build_temp, exist_ok=True)
+        generated = os.path.join(self.build_temp, "_native.c")
+        ffi.emit_c_code(generated)
+        self.extensions[0].sources.insert(0, generated)
+        super().run()
+        programs = self.distribution.get_command_obj("build_programs", create=True)
+        programs.output = os.path.join("" if self.inplace else self.build_lib, "kubelite", "bin")
+        self.run_command("build_programs")
+
+
+setup(
+    ext_modules=[
+        Extension(
+            MODULE,
+            sources=[f"{CSRC}/{name}" for name in MODULE_SOURCES],
+            include_dirs=[CSRC],
+            define_macros=[("_GNU_SOURCE", None), ("Py_LIMITED_API", "0x030b0000")],
+            extra_compile_args=[flag for flag in FLAGS if flag[:2] in ("-W", "-s") and flag != "-Wmissing-prototypes"],
+            py_limited_api=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildExt, "build_programs": BuildPrograms},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    packages=None,
+)
