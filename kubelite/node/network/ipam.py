@@ -1,0 +1,108 @@
+"""Which subnet a home gets, and which address a pod. Pure.
+
+Subnets are a /24 each, out of 10.208.0.0/12, which no usual tool hands out (Docker takes 172.17 and up, podman 10.88
+and 10.89, Kubernetes distributions 10.42, 10.96 and 10.244). The choice begins at a place that the home's key names,
+so that a home finds its subnet again. Addresses are integers in host byte order here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+from kubelite.node.network.errors import NoAddress
+
+PREFIX = 24
+_POOL, _POOL_BITS = 10 << 24 | 208 << 16, 12
+_COUNT = 1 << (PREFIX - _POOL_BITS)
+_GATEWAY, _FIRST, _LAST = 1, 2, 254
+
+
+class Route(NamedTuple):
+    """A destination that this machine has a route to."""
+
+    interface: str
+    address: int
+    mask: int
+
+
+def parse_routes(text: str) -> list[Route]:
+    """The text of /proc/net/route (proc(5)): addresses are hexadecimal, in the machine's byte order."""
+    found = []
+    for line in text.split("\n")[1:]:
+        fields = line.split()
+        if len(fields) >= 8:
+            found.append(Route(fields[0], _swapped(fields[1]), _swapped(fields[7])))
+    return found
+
+
+def _swapped(digits: str) -> int:
+    return int.from_bytes(bytes.fromhex(digits), "little")
+
+
+def choose_subnet(key: str, routes: Iterable[Route], own: str) -> int:
+    """The network address of the home's subnet: the one that its bridge ``own`` has a route to, or else a free one.
+
+    A route as wide as the whole pool, such as the default route or that of a company's 10.0.0.0/8, is left aside: no
+    choice avoids it, and the longer prefix wins. Raises NoAddress.
+    """
+    width = _mask(_POOL_BITS)
+    narrow = [route for route in routes if route.mask & ~width]
+    for route in narrow:
+        if route.interface == own and route.address & width == _POOL:
+            return subnet_of(route.address)
+    start = int(key, 16)
+    for step in range(_COUNT):
+        subnet = _POOL | (start + step) % _COUNT << (32 - PREFIX)
+        if not any(_overlaps(subnet, route) for route in narrow):
+            return subnet
+    raise NoAddress(
+        "every /24 of 10.208.0.0/12 overlaps with a route of this machine: no subnet is left for pods",
+        hint="`ip route` shows them; `kubelite system reset` gives back the subnet of a root that is not used any more",
+    )
+
+
+def _overlaps(subnet: int, route: Route) -> bool:
+    shared = route.mask & _mask(PREFIX)
+    return subnet & shared == route.address & shared
+
+
+def choose_address(subnet: int, uid: str, taken: Collection[int]) -> int:
+    """An address of the subnet for a pod; it begins at a place that the uid names, so that the address of a pod that
+    has just gone is not at once another's. Raises NoAddress."""
+    size = _LAST - _FIRST + 1
+    start = zlib.crc32(uid.encode())
+    for step in range(size):
+        address = subnet | _FIRST + (start + step) % size
+        if address not in taken:
+            return address
+    raise NoAddress(
+        f"all {size} addresses of {text(subnet)}/{PREFIX} are in use by pods",
+        hint="`kubelite pod ls -A` shows them; another root (--root) has a subnet of its own",
+    )
+
+
+def gateway(subnet: int) -> int:
+    """The bridge's own address."""
+    return subnet | _GATEWAY
+
+
+def subnet_of(address: int) -> int:
+    """The subnet that an address lies in."""
+    return address & _mask(PREFIX)
+
+
+def _mask(bits: int) -> int:
+    return 0xFFFFFFFF << (32 - bits) & 0xFFFFFFFF
+
+
+def text(address: int) -> str:
+    """An address as people write it."""
+    return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
+
+
+def number(address: str) -> int:
+    """The reverse of :func:`text`. Raises ValueError."""
+    return int(IPv4Address(address))

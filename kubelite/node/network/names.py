@@ -1,0 +1,38 @@
+"""What a home's kernel objects are called. Pure.
+
+All names come from the home's key, eight hexadecimal digits, so that a name tells whose it is and two homes never
+meet. A port of the bridge is named after its pod's address, which only one pod of the home has at a time.
+"""
+
+from __future__ import annotations
+
+import re
+
+POD_INTERFACE = "eth0"
+_BRIDGE = re.compile(r"kl-[0-9a-f]{8}")
+_TABLE = re.compile(r"kubelite-[0-9a-f]{8}")
+
+
+def bridge(key: str) -> str:
+    """The home's bridge."""
+    return f"kl-{key}"
+
+
+def port(key: str, address: str) -> str:
+    """The host's end of a pod's interface: at most 15 characters, ``IFNAMSIZ`` and the NUL."""
+    return f"kl-{key}-{address.rpartition('.')[2]}"
+
+
+def table(key: str) -> str:
+    """The home's nftables table, of family ``ip``."""
+    return f"kubelite-{key}"
+
+
+def is_bridge(name: str) -> bool:
+    """Whether an interface is the bridge of some home."""
+    return _BRIDGE.fullmatch(name) is not None
+
+
+def is_table(name: str) -> bool:
+    """Whether an nftables table is that of some home."""
+    return _TABLE.fullmatch(name) is not None

@@ -1,0 +1,68 @@
+"""Ports of the host that pods want: what they mean and when two of them collide. Pure.
+
+The rule is the scheduler's (NodePorts): same protocol, same port, and the same host address or none on either side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import AddressValueError, IPv4Address
+
+import msgspec
+
+from kubelite.node.network.errors import PortRefused, PortTaken
+
+ANY = "0.0.0.0"
+
+
+class HostPort(msgspec.Struct, frozen=True, kw_only=True):
+    """A ``ports`` entry with a hostPort. ``protocol`` is TCP or UDP, ``host_ip`` 0.0.0.0 for every address of the
+    host."""
+
+    host_port: int
+    container_port: int
+    protocol: str = "TCP"
+    host_ip: str = ANY
+
+    def __str__(self) -> str:
+        where = "" if self.host_ip == ANY else f" of {self.host_ip}"
+        return f"hostPort {self.host_port}/{self.protocol}{where}"
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A host port that somebody has; ``owner`` is a phrase such as ``pod default/web``."""
+
+    port: HostPort
+    owner: str
+
+
+def check(ports: Iterable[HostPort]) -> None:
+    """Raises PortRefused for what no pod here could have: pods have IPv4 addresses, and TCP and UDP are translated."""
+    for port in ports:
+        if port.protocol not in ("TCP", "UDP"):
+            raise PortRefused(f"{port}: only ports of TCP and UDP can be given to a pod")
+        try:
+            IPv4Address(port.host_ip)
+        except AddressValueError:
+            raise PortRefused(
+                f"{port}: hostIP must be an IPv4 address, since pods have no other",
+                hint="leave hostIP out to serve every address of this machine",
+            ) from None
+
+
+def overlap(one: HostPort, other: HostPort) -> bool:
+    """Whether two pods cannot have both."""
+    same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
+    return same and (one.host_ip == other.host_ip or ANY in (one.host_ip, other.host_ip))
+
+
+def refuse_taken(wanted: Iterable[HostPort], held: Iterable[Held]) -> None:
+    """Raises PortTaken for the first wanted port that another pod holds."""
+    others = list(held)
+    for port in wanted:
+        for each in others:
+            if overlap(port, each.port):
+                raise PortTaken(f"{port} is already taken by {each.owner}", hint=HINT)
+
+
+HINT = "choose another hostPort, or stop whoever has this one: `ss -lntup`, `kubelite pod ls -A`"

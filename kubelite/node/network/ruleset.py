@@ -1,0 +1,114 @@
+"""The home's firewall table, as text for libnftables and from its JSON. Pure.
+
+One table of family ``ip`` per home, made with the bridge and never touched again: a host port is one element of a map.
+
+    map hostports   protocol . port            -> pod address . port      any address of the host
+    map hostips     address . protocol . port  -> pod address . port      one address of the host
+
+What is written is nft's own language: the JSON of libnftables 1.0.6 cannot say a map to two values at once. What is
+read is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from kubelite.node.network import ipam, names
+from kubelite.node.network.ports import ANY, Held, HostPort
+
+LIST_MAPS = "list maps ip"
+_TABLE = """
+add table ip {table}
+delete table ip {table}
+table ip {table} {{
+    map hostports {{
+        type inet_proto . inet_service : ipv4_addr . inet_service
+    }}
+    map hostips {{
+        type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+    }}
+    chain martians {{
+        type filter hook prerouting priority -300
+        iifname "{bridge}" ip saddr 127.0.0.0/8 drop
+        iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+    }}
+    chain ports {{
+        dnat ip to ip daddr . meta l4proto . th dport map @hostips
+        fib daddr type local dnat ip to meta l4proto . th dport map @hostports
+    }}
+    chain arriving {{
+        type nat hook prerouting priority -100
+        jump ports
+    }}
+    chain local {{
+        type nat hook output priority -100
+        jump ports
+    }}
+    chain leaving {{
+        type nat hook postrouting priority 100
+        ip saddr {subnet} oifname != "{bridge}" masquerade
+        ip saddr {subnet} oifname "{bridge}" ct status dnat masquerade
+        ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
+    }}
+}}
+"""
+
+
+def table(key: str, subnet: int) -> str:
+    """The table, whatever was there before, in one transaction.
+
+    Traffic of pods leaves under the host's address. So does that to a pod of the same bridge through a port of the
+    host, and that from the host's loopback: the answer has to come back here to be translated.
+    """
+    values = {"table": names.table(key), "bridge": names.bridge(key), "subnet": f"{ipam.text(subnet)}/{ipam.PREFIX}"}
+    return _TABLE.format(**values)
+
+
+def without_table(key: str) -> str:
+    """No table, whether there was one or not."""
+    return f"add table ip {names.table(key)}\ndelete table ip {names.table(key)}\n"
+
+
+def open_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
+    """The host ports of the pod at ``address``, in one transaction; what is there already is no error."""
+    return "".join(f"add element {_element(key, address, port)}\n" for port in ports)
+
+
+def close_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
+    """The reverse; each is added before it is deleted, since deleting what is not there would be an error."""
+    return "".join(
+        f"add element {_element(key, address, port)}\ndelete element {_element(key, address, port)}\n" for port in ports
+    )
+
+
+def _element(key: str, address: str, port: HostPort) -> str:
+    target = f"{address} . {port.container_port}"
+    source = f"{port.protocol.lower()} . {port.host_port}"
+    if port.host_ip == ANY:
+        return f"ip {names.table(key)} hostports {{ {source} : {target} }}"
+    return f"ip {names.table(key)} hostips {{ {port.host_ip} . {source} : {target} }}"
+
+
+def foreign_ports(listing: str, key: str) -> list[Held]:
+    """The host ports of other homes, from the answer to :data:`LIST_MAPS`."""
+    found = []
+    for entry in json.loads(listing)["nftables"]:
+        each = entry.get("map", {})
+        owner = each.get("table", "")
+        if names.is_table(owner) and owner != names.table(key):
+            found += [_held(each["name"], pair, owner) for pair in each.get("elem", ())]
+    return found
+
+
+def _held(name: str, pair: list[dict[str, Any]], owner: str) -> Held:
+    *ip, protocol, port = pair[0]["concat"]
+    target = pair[1]["concat"]
+    what = HostPort(
+        host_port=port,
+        container_port=target[1],
+        protocol=str(protocol).upper(),
+        host_ip=ip[0] if name == "hostips" else ANY,
+    )
+    return Held(what, f"a pod of another kubelite (nftables table {owner})")
