@@ -12,8 +12,8 @@ OBJECT_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", 
 class Resource(msgspec.Struct, frozen=True, eq=False):
     """One row of discovery, with where its objects are stored. ``crd`` is the version entry of a custom definition.
 
-    ``prefix`` is the storage directory (``pods``, ``services/specs``, ``example.com/widgets``), shared by all versions of
-    a resource; ``storage_version`` the group/version its objects are stored in.
+    ``prefix`` is the storage directory (``pods``, ``services/specs``, ``example.com/widgets``), shared by all
+    versions of a resource; ``storage_version`` the group/version its objects are stored in.
     """
 
     group: str

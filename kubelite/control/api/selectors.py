@@ -120,10 +120,8 @@ class Field(NamedTuple):
 
 
 _EVERYWHERE = ("metadata.name", "metadata.namespace")
-_EVENT = tuple(
-    f"involvedObject.{part}"
-    for part in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-) + ("reason", "reportingComponent", "source", "type")
+_INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_EVENT = (*(f"involvedObject.{part}" for part in _INVOLVED), "reason", "reportingComponent", "source", "type")
 _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "pods"): (
         "spec.nodeName",
@@ -138,7 +136,7 @@ _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ),
     ("", "nodes"): ("spec.unschedulable",),
     ("", "events"): _EVENT,
-    ("events.k8s.io", "events"): (*_EVENT, *(f"regarding.{name.split('.')[1]}" for name in _EVENT[:7])),
+    ("events.k8s.io", "events"): (*_EVENT, *(f"regarding.{part}" for part in _INVOLVED)),
     ("", "secrets"): ("type",),
     ("", "services"): ("spec.clusterIP", "spec.type"),
     ("", "namespaces"): ("status.phase",),
@@ -228,6 +226,8 @@ def matcher(selector: dict[str, Any] | None) -> Callable[[dict[str, str]], bool]
         return lambda labels: False
     operators = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
     terms = [Requirement(key, "in", (value,)) for key, value in (selector.get("matchLabels") or {}).items()]
-    for each in selector.get("matchExpressions") or ():
-        terms.append(Requirement(each["key"], operators[each["operator"]], tuple(each.get("values") or ())))
+    terms += [
+        Requirement(each["key"], operators[each["operator"]], tuple(each.get("values") or ()))
+        for each in selector.get("matchExpressions") or ()
+    ]
     return lambda labels: all(term.matches(labels) for term in terms)

@@ -126,7 +126,9 @@ def conflict(res: Resource, name: str, why: str = MODIFIED) -> StatusError:
 
 
 def apply_conflict(causes: list[Cause]) -> StatusError:
-    """409 of a server-side apply; a cause is FieldManagerConflict, ``conflict with "kubectl" using v1``, ``.data.a``."""
+    """409 of a server-side apply; a cause is FieldManagerConflict, ``conflict with "kubectl" using v1``,
+    ``.data.a``.
+    """
     number = f"{len(causes)} conflict" + ("s" if len(causes) > 1 else "")
     text = f"{causes[0].message}: {causes[0].field}" if len(causes) == 1 else _by_manager(causes)
     return StatusError(409, "Conflict", f"Apply failed with {number}: {text}", details(causes=causes))

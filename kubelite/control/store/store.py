@@ -1,0 +1,89 @@
+"""The store as the API sees it: keys in the standard layout, over any backend, with watchers.
+
+Keys are ``/registry/PREFIX[/NAMESPACE]/NAME``, as a Kubernetes cluster lays them out in etcd.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubelite.control.store.types import Change
+from kubelite.control.store.watch import Hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kubelite.control.store.backend import Backend
+    from kubelite.control.store.types import Entry, Page
+    from kubelite.control.store.watch import Watcher
+
+
+def directory(prefix: str, namespace: str = "") -> str:
+    """Where the objects of a resource lie: ``/registry/pods/`` or ``/registry/pods/default/``."""
+    return f"/registry/{prefix}/{namespace}/" if namespace else f"/registry/{prefix}/"
+
+
+def key(prefix: str, namespace: str, name: str) -> str:
+    """Where one object lies. Names hold no slash: the API has checked them."""
+    return directory(prefix, namespace) + name
+
+
+class Store:
+    """Reads, writes and watches. ``volatile`` are prefixes whose objects need not survive a restart."""
+
+    def __init__(self, backend: Backend, volatile: Iterable[str] = ()) -> None:
+        self.backend = backend
+        self._volatile = frozenset(volatile)
+        self._hub = Hub(backend, [directory(prefix) for prefix in self._volatile])
+
+    def start(self) -> None:
+        """Begins to feed watchers. Needs a running event loop."""
+        self._hub.start()
+
+    async def get(self, prefix: str, namespace: str, name: str) -> Entry | None:
+        """The object as of now, or None."""
+        return await self.backend.get(key(prefix, namespace, name))
+
+    async def page(
+        self, prefix: str, namespace: str = "", *, after: str = "", limit: int = 0, revision: int = 0
+    ) -> Page:
+        """Objects in key order. ``after`` is a key below the directory. Raises Compacted, Future."""
+        base = directory(prefix, namespace)
+        return await self.backend.page(base, after=after and base + after, limit=limit, revision=revision)
+
+    async def put(
+        self, prefix: str, namespace: str, name: str, value: bytes, *, expected: int, volatile: bool = False
+    ) -> int:
+        """Writes one object that is at revision ``expected`` (0: not there). Returns its revision.
+
+        Raises Conflict, NoSpace, Unavailable.
+        """
+        return await self.commit([self.change(prefix, namespace, name, value, expected=expected, volatile=volatile)])
+
+    async def delete(self, prefix: str, namespace: str, name: str, *, expected: int) -> int:
+        """Removes one object that is at revision ``expected``. Raises Conflict, NoSpace, Unavailable."""
+        return await self.commit([self.change(prefix, namespace, name, None, expected=expected)])
+
+    def change(
+        self, prefix: str, namespace: str, name: str, value: bytes | None, *, expected: int, volatile: bool = False
+    ) -> Change:
+        """A change for :meth:`commit`."""
+        return Change(key(prefix, namespace, name), value, expected, volatile or prefix in self._volatile)
+
+    async def commit(self, changes: list[Change]) -> int:
+        """All changes or none. Returns their revision. Raises Conflict, NoSpace, Unavailable."""
+        return await self.backend.commit(changes)
+
+    def watch(self, prefix: str, *, after: int) -> Watcher:
+        """Events of all objects of a resource after a revision. Raises Compacted."""
+        return self._hub.watch(directory(prefix), after)
+
+    @property
+    def revision(self) -> int:
+        """Up to where watchers have been told everything."""
+        return self._hub.revision
+
+    async def close(self) -> None:
+        """Tells watchers, then closes the backend."""
+        await self._hub.close()
+        await self.backend.close()

@@ -1,0 +1,203 @@
+"""Fan-out: one stream of events from the backend to any number of watchers.
+
+Events are kept once, in feeds, one per directory of keys (``/registry/pods/``). A watcher is only a position in a
+feed, so one that does not read costs nothing; when its position falls off the end of the feed it is told so and lists
+again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from typing import TYPE_CHECKING
+
+from kubelite.control.store.types import Compacted, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kubelite.control.store.backend import Backend
+    from kubelite.control.store.types import Event
+
+HISTORY_EVENTS = 10_000
+HISTORY_BYTES = 16 << 20
+RETRY_SECONDS = 0.5
+
+
+class Feed:
+    """The latest events under one directory. ``oldest`` is the revision up to which they are forgotten."""
+
+    def __init__(self, oldest: int, events: Iterable[Event]) -> None:
+        self.oldest = oldest
+        self.events = [event for event in events if event.revision > oldest]
+        self.dropped = 0
+        self.waiting: set[asyncio.Future[None]] = set()
+
+    def add(self, event: Event) -> None:
+        self.events.append(event)
+        if self.waiting:
+            self.wake()
+
+    def forget(self, revision: int) -> None:
+        """Drops what happened up to a revision."""
+        count = bisect_right(self.events, revision, key=_revision)
+        del self.events[:count]
+        self.dropped += count
+        self.oldest = max(self.oldest, revision)
+        self.wake()
+
+    def wake(self) -> None:
+        """Lets every watcher of this feed look."""
+        for each in self.waiting:
+            if not each.done():
+                each.set_result(None)
+        self.waiting.clear()
+
+
+class Watcher:
+    """A position in a feed: what happened after a revision, read at the watcher's own pace."""
+
+    def __init__(self, hub: Hub, feed: Feed, after: int) -> None:
+        if after < feed.oldest:
+            raise Compacted(after, feed.oldest)
+        self._hub = hub
+        self._feed = feed
+        self._after = after
+        self._position = feed.dropped + bisect_right(feed.events, after, key=_revision)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the store is closing."""
+        return self._hub.closed
+
+    def ready(self, limit: int = 500) -> list[Event]:
+        """The next events, without waiting. Raises Compacted when they are no longer kept."""
+        feed = self._feed
+        if self._position < feed.dropped:
+            raise Compacted(self._after, feed.oldest)
+        first = self._position - feed.dropped
+        events = feed.events[first : first + limit]
+        self._position += len(events)
+        return [event for event in events if event.revision > self._after]
+
+    @property
+    def revision(self) -> int:
+        """Up to where everything has been read; the revision of a bookmark."""
+        behind = self._position < self._feed.dropped + len(self._feed.events)
+        return self._after if behind else max(self._after, self._hub.revision)
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when there may be something to read, when the store closes, or after a time."""
+        feed = self._feed
+        if self._position < feed.dropped + len(feed.events) or self._hub.closed:
+            return
+        loop = asyncio.get_running_loop()
+        news: asyncio.Future[None] = loop.create_future()
+        feed.waiting.add(news)
+        timer = loop.call_later(seconds, _finish, news)
+        try:
+            await news
+        finally:
+            timer.cancel()
+            feed.waiting.discard(news)
+
+
+class Hub:
+    """All feeds of a backend, filled by one task. ``volatile`` directories have no history from before this process."""
+
+    def __init__(self, backend: Backend, volatile: Iterable[str] = ()) -> None:
+        self.revision = backend.oldest
+        self.closed = False
+        self._backend = backend
+        self._volatile = dict.fromkeys(volatile, backend.revision)
+        self._oldest = backend.oldest
+        self._events: deque[Event] = deque()
+        self._bytes = 0
+        self._feeds: dict[str, Feed] = {}
+        self._pump: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to read the backend, in a task that :meth:`close` ends."""
+        self._pump = asyncio.create_task(self._read(), name="store-fan-out")
+
+    def watch(self, directory: str, after: int) -> Watcher:
+        """A watcher of what happens under a directory after a revision. Raises Compacted."""
+        feed = self._feeds.get(directory)
+        if feed is None:
+            oldest = max(self._oldest, self._volatile.get(directory, 0))
+            feed = Feed(oldest, (event for event in self._events if event.key.startswith(directory)))
+            self._feeds[directory] = feed
+        return Watcher(self, feed, after)
+
+    async def _read(self) -> None:
+        while not self.closed:
+            try:
+                async for revision, events in self._backend.watch(self.revision):
+                    self._publish(revision, events)
+            except Compacted as error:
+                self._restart(error.oldest)
+            except StoreError:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _publish(self, revision: int, events: list[Event]) -> None:
+        self.revision = max(self.revision, revision)
+        for event in events:
+            self._events.append(event)
+            self._bytes += _weight(event)
+            feed = self._feed_of(event.key)
+            if feed is not None:
+                feed.add(event)
+        if len(self._events) > HISTORY_EVENTS or self._bytes > HISTORY_BYTES:
+            self._trim()
+
+    def _feed_of(self, key: str) -> Feed | None:
+        """The feed of a key; its directory is two or three names deep: ``/registry/pods/``,
+        ``/registry/a.b/widgets/``.
+        """
+        first = key.find("/", 1)
+        second = key.find("/", first + 1)
+        feed = self._feeds.get(key[: second + 1])
+        if feed is None:
+            feed = self._feeds.get(key[: key.find("/", second + 1) + 1])
+        return feed
+
+    def _trim(self) -> None:
+        """Forgets the older tenth of history, so that it is not done for every event."""
+        while len(self._events) > HISTORY_EVENTS * 0.9 or self._bytes > HISTORY_BYTES * 0.9:
+            event = self._events.popleft()
+            self._bytes -= _weight(event)
+            self._oldest = event.revision
+        for feed in self._feeds.values():
+            feed.forget(self._oldest)
+
+    def _restart(self, oldest: int) -> None:
+        """Begins anew where the backend has forgotten what was not read yet: every watcher has to list again."""
+        self._events.clear()
+        self._bytes = 0
+        self.revision = self._oldest = oldest
+        for feed in self._feeds.values():
+            feed.forget(oldest)
+
+    async def close(self) -> None:
+        """Wakes every watcher for the last time and ends the task."""
+        self.closed = True
+        for feed in self._feeds.values():
+            feed.wake()
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait([self._pump])
+
+
+def _revision(event: Event) -> int:
+    return event.revision
+
+
+def _weight(event: Event) -> int:
+    """What an event keeps in memory that would be free without it."""
+    return 200 + (len(event.previous.value) if event.previous else 0)
+
+
+def _finish(news: asyncio.Future[None]) -> None:
+    if not news.done():
+        news.set_result(None)
