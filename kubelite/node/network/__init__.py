@@ -4,7 +4,8 @@
     ipam       which subnet, which address           leases     the addresses handed out, one file each
     bridge     the home's bridge and what it needs   ports      host ports that are wanted and taken
     ruleset    the home's firewall table as text     nftables   libnftables, loaded on first need
-    resolver   hosts, resolv.conf and hostname       pod        all of it, for one pod after the other
+    resolver   hosts, resolv.conf and hostname       hostfiles  the host's own
+    sockets    ports that processes hold             pod        all of it, for one pod after the other
 
 It knows neither sandboxes nor containers: whoever makes those brings a network namespace.
 """

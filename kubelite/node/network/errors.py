@@ -1,11 +1,11 @@
 """What can go wrong with a pod's network. Pure.
 
-    NetworkError        one sentence; ``hint`` where there is something to try
-    ├── PortTaken       a port of the host is in use
-    ├── PortRefused     a port of the host that nobody could serve: protocol or address
-    ├── NoAddress       no subnet, or no address in it, is free
-    ├── NoFirewall      libnftables or the kernel's nf_tables is missing
-    └── NameTooLong     the pod's fully qualified name does not fit a hostname
+NetworkError        one sentence; ``hint`` where there is something to try
+├── PortTaken       a port of the host is in use
+├── PortRefused     a port of the host that nobody could serve: protocol or address
+├── NoAddress       no subnet, or no address in it, is free
+├── NoFirewall      libnftables or the kernel's nf_tables is missing
+└── NameTooLong     the pod's fully qualified name does not fit a hostname
 """
 
 from __future__ import annotations

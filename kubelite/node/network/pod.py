@@ -126,9 +126,7 @@ class PodNetwork:
         address = ipam.text(held.address)
         gateway = ipam.text(ipam.gateway(ipam.subnet_of(held.address)))
         interface = names.port(self._key, address)
-        return Lease(
-            held.uid, address, ipam.PREFIX, gateway, names.bridge(self._key), interface, wanted, warnings
-        )
+        return Lease(held.uid, address, ipam.PREFIX, gateway, names.bridge(self._key), interface, wanted, warnings)
 
     def _choose(self, uid: str, subnet: int, held: Sequence[Held]) -> Held:
         """The pod's lease of this subnet, or a new one; what it had in another, before a reboot, is dropped."""

@@ -1,0 +1,221 @@
+"""A pod's names: hostname, /etc/hosts, /etc/resolv.conf. Pure.
+
+Rules and layouts are the kubelet's; the limits of ``dnsConfig`` are those of the Pod API, the meaning of the lines
+that of resolv.conf(5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, NamedTuple
+
+from kubelite.node.network.errors import NameTooLong
+
+if TYPE_CHECKING:
+    from kubelite.objects.pod import Pod, PodSpec
+
+MAX_HOSTNAME, MAX_LABEL = 64, 63
+MAX_SERVERS, MAX_SEARCHES, MAX_SEARCH_LENGTH = 3, 32, 2048
+CLUSTER_DOMAIN = "cluster.local"
+_LOCAL = (
+    ("127.0.0.1", "localhost"),
+    ("::1", "localhost", "ip6-localhost", "ip6-loopback"),
+    ("fe00::0", "ip6-localnet"),
+    ("fe00::0", "ip6-mcastprefix"),
+    ("fe00::1", "ip6-allnodes"),
+    ("fe00::2", "ip6-allrouters"),
+)
+
+
+class HostFiles(NamedTuple):
+    """Texts of the host: /etc/hosts, /etc/resolv.conf, and what systemd-resolved itself asks, empty where it is not."""
+
+    hosts: str
+    resolv: str
+    upstream: str
+    hostname: str
+
+
+class Names(NamedTuple):
+    """``hostname`` is what the kernel calls the pod, ``short`` and ``domain`` make its line in /etc/hosts."""
+
+    hostname: str
+    short: str
+    domain: str
+
+
+class EtcFiles(NamedTuple):
+    """The texts of a pod's three files, and sentences on what was left out of them."""
+
+    hosts: str
+    resolv: str
+    hostname: str
+    warnings: tuple[str, ...]
+
+
+class Resolv(NamedTuple):
+    """The lines of a resolv.conf that mean something to every resolver."""
+
+    servers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+def etc_files(pod: Pod, address: str, host: HostFiles) -> EtcFiles:
+    """The pod's own files. ``address`` is the pod's, unused on the host's network. Raises NameTooLong."""
+    names = pod_names(pod, host.hostname)
+    resolv, warnings = resolv_conf(pod.spec, host)
+    aliases = [(each.ip, *each.hostnames) for each in pod.spec.host_aliases or ()]
+    if pod.spec.host_network:
+        hosts = host_network_hosts(host.hosts, aliases)
+    else:
+        hosts = pod_hosts(address, names, aliases)
+    return EtcFiles(hosts, resolv, names.hostname + "\n", warnings)
+
+
+# -- hostname -------------------------------------------------------------------------------------------------------
+
+
+def pod_names(pod: Pod, node: str) -> Names:
+    """What a pod is called; ``node`` is the host's name, which a pod on the host's network keeps. Raises
+    NameTooLong."""
+    spec = pod.spec
+    if spec.host_network:
+        return Names(node, node, "")
+    if spec.hostname_override:
+        return Names(spec.hostname_override, spec.hostname_override, "")
+    short = spec.hostname or pod.metadata.name or ""
+    if len(short) > MAX_LABEL:
+        short = short[:MAX_LABEL].rstrip("-.")
+    namespace = pod.metadata.namespace or "default"
+    domain = f"{spec.subdomain}.{namespace}.svc.{CLUSTER_DOMAIN}" if spec.subdomain else ""
+    if not spec.set_hostname_as_fqdn or not domain:
+        return Names(short, short, domain)
+    full = f"{short}.{domain}"
+    if len(full) > MAX_HOSTNAME:
+        raise NameTooLong(
+            f'setHostnameAsFQDN: "{full}" has {len(full)} characters and the kernel takes {MAX_HOSTNAME}',
+            hint="a shorter hostname, subdomain or namespace fits",
+        )
+    return Names(full, short, domain)
+
+
+# -- /etc/hosts -----------------------------------------------------------------------------------------------------
+
+
+def pod_hosts(address: str, names: Names, aliases: Iterable[tuple[str, ...]]) -> str:
+    """The hosts file of a pod with an address of its own. An alias is an address and its names."""
+    full = (f"{names.short}.{names.domain}",) if names.domain else ()
+    lines = ["# Kubernetes-managed hosts file.", *_lines(_LOCAL), *_lines([(address, *full, names.short)])]
+    return "\n".join(lines) + "\n" + _aliases(aliases)
+
+
+def host_network_hosts(text: str, aliases: Iterable[tuple[str, ...]]) -> str:
+    """The host's own hosts file, with the pod's aliases behind it."""
+    ending = "" if text.endswith("\n") or not text else "\n"
+    return f"# Kubernetes-managed hosts file (host network).\n{text}{ending}" + _aliases(aliases)
+
+
+def _lines(entries: Iterable[tuple[str, ...]]) -> list[str]:
+    return ["\t".join(entry) for entry in entries]
+
+
+def _aliases(aliases: Iterable[tuple[str, ...]]) -> str:
+    lines = _lines(aliases)
+    return "\n".join(["", "# Entries added by HostAliases.", *lines]) + "\n" if lines else ""
+
+
+# -- /etc/resolv.conf -----------------------------------------------------------------------------------------------
+
+
+def resolv_conf(spec: PodSpec, host: HostFiles) -> tuple[str, tuple[str, ...]]:
+    """The text for a pod, and what was left out of it.
+
+    Without a cluster's name server ClusterFirst is Default, as in the kubelet; ``dnsConfig`` is merged into either.
+    """
+    base, warnings = Resolv(), []
+    if spec.dns_policy != "None":
+        base, warnings = _host_resolv(host, bool(spec.host_network))
+    merged = merge(base, _wanted(spec)) if spec.dns_config else base
+    fitting, left_out = _limited(merged)
+    return _text(fitting), (*warnings, *left_out)
+
+
+def parse(text: str) -> Resolv:
+    """The lines of a resolv.conf: name servers in order, the last search list, all options."""
+    servers: list[str] = []
+    searches: tuple[str, ...] = ()
+    options: list[str] = []
+    for line in text.split("\n"):
+        word, *values = line.split("#")[0].split(";")[0].split() or [""]
+        if word == "nameserver" and values:
+            servers.append(values[0])
+        elif word in ("search", "domain"):
+            searches = tuple(values)
+        elif word == "options":
+            options += values
+    return Resolv(tuple(servers), searches, tuple(options))
+
+
+def merge(base: Resolv, own: Resolv) -> Resolv:
+    """The pod's servers and searches behind the base's, each once; its options instead of the base's of that name."""
+    names = {option.partition(":")[0]: option for option in (*base.options, *own.options)}
+    return Resolv(
+        tuple(dict.fromkeys((*base.servers, *own.servers))),
+        tuple(dict.fromkeys((*base.searches, *own.searches))),
+        tuple(names.values()),
+    )
+
+
+def _wanted(spec: PodSpec) -> Resolv:
+    config = spec.dns_config
+    if config is None:
+        return Resolv()
+    options = tuple(f"{each.name}:{each.value}" if each.value else each.name or "" for each in config.options or ())
+    return Resolv(tuple(config.nameservers or ()), tuple(config.searches or ()), options)
+
+
+def _host_resolv(host: HostFiles, host_network: bool) -> tuple[Resolv, list[str]]:
+    """What the host asks. Its loopback is not the pod's: behind a local stub the servers that the stub asks are
+    taken."""
+    own = parse(host.resolv)
+    if host_network or not any(map(is_loopback, own.servers)):
+        return own, []
+    if host.upstream:
+        return parse(host.upstream), []
+    reachable = tuple(server for server in own.servers if not is_loopback(server))
+    if reachable:
+        return own._replace(servers=reachable), []
+    said = f"the host's name server {own.servers[0]} cannot be reached from a pod: names resolve only with a dnsConfig"
+    return own._replace(servers=()), [said]
+
+
+def is_loopback(server: str) -> bool:
+    """Whether a name server is one on the machine that asks."""
+    try:
+        return ip_address(server.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _limited(resolv: Resolv) -> tuple[Resolv, list[str]]:
+    """At most three servers and 32 searches of 2048 characters together: what the Pod API and resolvers take."""
+    said = []
+    servers, searches = resolv.servers[:MAX_SERVERS], resolv.searches[:MAX_SEARCHES]
+    while searches and len(" ".join(searches)) > MAX_SEARCH_LENGTH:
+        searches = searches[:-1]
+    if servers != resolv.servers:
+        said.append(f"resolv.conf: only the first {MAX_SERVERS} name servers are used: {' '.join(servers)}")
+    if searches != resolv.searches:
+        said.append(f"resolv.conf: only the first {len(searches)} search domains are used")
+    return resolv._replace(servers=servers, searches=searches), said
+
+
+def _text(resolv: Resolv) -> str:
+    lines = [f"nameserver {server}" for server in resolv.servers]
+    if resolv.searches:
+        lines.append(f"search {' '.join(resolv.searches)}")
+    if resolv.options:
+        lines.append(f"options {' '.join(resolv.options)}")
+    return "".join(f"{line}\n" for line in lines)
