@@ -1,0 +1,1 @@
+"""What knows neither Kubernetes nor containers: YAML with places, files that are whole or not there."""

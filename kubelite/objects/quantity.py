@@ -1,0 +1,152 @@
+"""Amounts of resources as Kubernetes writes them: ``500m``, ``1.5Gi``, ``1e3``. Pure.
+
+An amount is a whole number of nanos: Kubernetes rounds finer ones away from zero when it reads them, so nothing is lost
+here either. How it was written (decimal, binary, exponent) is kept, since that decides how it is printed. The texts
+that a cluster uses are few and asked for often; every function of a text is cached.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+Form = Literal["decimal", "binary", "exponent"]
+
+NANO = 10**9
+MAX_BINARY = (2**63 - 1) * NANO
+MAX_LENGTH = 100
+MAX_EXPONENT = 64
+_CACHED = 16384
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+_SUFFIX = {power: suffix for suffix, power in _DECIMAL.items()}
+_WRITTEN = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:([KMGTPE]i|[numkMGTPE]?)|[eE]([+-]?[0-9]+))", re.ASCII)
+
+
+class QuantityError(ValueError):
+    """The text is no quantity; the message is one sentence and names it."""
+
+
+class Quantity(NamedTuple):
+    """An amount in nanos, and how it was written. As text it has Kubernetes' canonical form."""
+
+    nano: int
+    form: Form = "decimal"
+
+    def __str__(self) -> str:
+        return _printed(self)
+
+
+def parse(text: str) -> Quantity:
+    """The quantity that a text means. Raises QuantityError."""
+    found = _parsed(text)
+    if isinstance(found, str):
+        raise QuantityError(found)
+    return found
+
+
+@lru_cache(_CACHED)
+def value(text: str) -> int:
+    """The amount in whole units, rounded away from zero: bytes, pods, cores. Raises QuantityError."""
+    return units(parse(text))
+
+
+@lru_cache(_CACHED)
+def milli(text: str) -> int:
+    """The amount in thousandths, rounded away from zero: milli-CPUs. Raises QuantityError."""
+    return thousandths(parse(text))
+
+
+@lru_cache(_CACHED)
+def canonical(text: str) -> str:
+    """The text as Kubernetes prints it: ``1000m`` is ``1``, ``1024Mi`` is ``1Gi``. Raises QuantityError."""
+    return str(parse(text))
+
+
+def compare(left: str, right: str) -> int:
+    """-1, 0 or 1 as ``left`` is less than, equal to or more than ``right``. Raises QuantityError."""
+    a, b = parse(left).nano, parse(right).nano
+    return (a > b) - (a < b)
+
+
+def add(left: str, right: str) -> str:
+    """The sum in canonical form, written like ``left`` unless that is zero. Raises QuantityError."""
+    return str(plus(parse(left), parse(right)))
+
+
+def plus(left: Quantity, right: Quantity) -> Quantity:
+    """The sum, written like ``left`` unless that is zero."""
+    return Quantity(left.nano + right.nano, left.form if left.nano else right.form)
+
+
+def units(quantity: Quantity) -> int:
+    """The amount in whole units, rounded away from zero."""
+    return _divided(quantity.nano, NANO)
+
+
+def thousandths(quantity: Quantity) -> int:
+    """The amount in thousandths, rounded away from zero."""
+    return _divided(quantity.nano, NANO // 1000)
+
+
+@lru_cache(_CACHED)
+def _parsed(text: str) -> Quantity | str:
+    """The quantity, or the sentence that says why it is none: errors are as frequent as their texts, and cached too."""
+    if len(text) > MAX_LENGTH:
+        return f'"{text[:20]}…" is too long for a quantity'
+    match = _WRITTEN.fullmatch(text)
+    if match is None or not (match[2] or match[3]):
+        return f'"{text}" is not a quantity: write a number and at most one suffix, as in 500m, 2, 1.5Gi or 1e3'
+    sign, whole, fraction, suffix, exponent = match.groups(default="")
+    digits = int(whole + fraction)
+    if suffix in _BINARY:
+        return _read(sign, digits << _BINARY[suffix], -len(fraction), "binary")
+    if not exponent:
+        return _read(sign, digits, _DECIMAL[suffix] - len(fraction), "decimal")
+    if len(exponent) > 9 or int(exponent) > MAX_EXPONENT:
+        return f'"{text}" is too large for a quantity'
+    return _read(sign, digits, int(exponent) - len(fraction), "exponent")
+
+
+def _read(sign: str, digits: int, power: int, form: Form) -> Quantity:
+    """``digits`` times ten to the ``power``, rounded up to nanos."""
+    power += 9
+    nano = digits * 10**power if power >= 0 else -(-digits // 10 ** min(-power, 2 * MAX_LENGTH))
+    if form == "binary":
+        nano = min(nano, MAX_BINARY)
+        form = "decimal" if nano < NANO else form
+    return Quantity(-nano if sign == "-" else nano, form)
+
+
+def _divided(amount: int, unit: int) -> int:
+    return -(-amount // unit) if amount >= 0 else amount // unit
+
+
+def _printed(quantity: Quantity) -> str:
+    whole, rest = divmod(abs(quantity.nano), NANO)
+    sign = "-" if quantity.nano < 0 else ""
+    if quantity.form == "binary" and not rest and whole >= 1024:
+        return sign + _binary(whole)
+    return sign + _decimal(abs(quantity.nano), "decimal" if quantity.form == "binary" else quantity.form)
+
+
+def _binary(whole: int) -> str:
+    steps = 0
+    while steps < len(_BINARY) and whole % 1024 == 0:
+        whole //= 1024
+        steps += 1
+    return f"{whole}{['', *_BINARY][steps]}"
+
+
+def _decimal(nano: int, form: Form) -> str:
+    """The smallest whole number with a power that is a multiple of three: all but binary amounts are printed so."""
+    if nano == 0:
+        return "0"
+    power = -9
+    while nano % 1000 == 0 and (form == "exponent" or power < 18):
+        nano //= 1000
+        power += 3
+    if form == "exponent":
+        return f"{nano}e{power}" if power else f"{nano}"
+    return f"{nano}{_SUFFIX[power]}"
