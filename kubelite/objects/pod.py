@@ -1,12 +1,12 @@
 """The Pod (core/v1), API level 1.36: every field, typed. Pure.
 
-Its parts live in :mod:`container`, :mod:`volumes`, :mod:`placement`, :mod:`podstatus` and :mod:`meta`; users import
+Its parts live in :mod:`container`, :mod:`volumes`, :mod:`placement`, :mod:`status` and :mod:`meta`; users import
 them from here.
 """
 
 from msgspec import field
 
-from kubelite.objects import container, meta, placement, podstatus, volumes
+from kubelite.objects import container, meta, placement, status, volumes
 from kubelite.objects.base import Int32, Int64, Object
 from kubelite.objects.container import *  # noqa: F403
 from kubelite.objects.container import (
@@ -28,8 +28,8 @@ from kubelite.objects.placement import (
     Toleration,
     TopologySpreadConstraint,
 )
-from kubelite.objects.podstatus import *  # noqa: F403
-from kubelite.objects.podstatus import PodStatus
+from kubelite.objects.status import *  # noqa: F403
+from kubelite.objects.status import PodStatus
 from kubelite.objects.volumes import *  # noqa: F403
 from kubelite.objects.volumes import Volume
 
@@ -47,7 +47,7 @@ __all__ = [
     *container.__all__,
     *meta.__all__,
     *placement.__all__,
-    *podstatus.__all__,
+    *status.__all__,
     *volumes.__all__,
 ]
 
