@@ -134,11 +134,11 @@ def kill(pid: int) -> None:
 def world(tmp_path: Path) -> Iterator[World]:
     """A kubelite of its own; when the test is over its pods are taken down and the host is as before."""
     root = tmp_path / "k"
-    before = snapshot()
+    before = snapshot(root)
     made = World(root)
     yield made
     for item in json.loads(made.kl("pod", "ls", "-A", "-o", "json").stdout)["items"]:
         meta = item["metadata"]
         made.kl("pod", "down", meta["name"], "-n", meta["namespace"], "--grace-period", "0")
     assert made.files() == set()
-    assert difference(before, snapshot()) == []
+    assert difference(before, snapshot(root)) == []

@@ -1,0 +1,77 @@
+"""Network namespaces for tests: "the host" of a test is the namespace that kubelite was started in."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_CLONE_NEWNET = 0x40000000
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NetworkNamespace:
+    """A namespace with nothing but a loopback interface. It lives as long as this object is open or a process is in
+    it."""
+
+    def __init__(self, *, loopback: bool = True) -> None:
+        home = _current()
+        try:
+            _call("unshare", _CLONE_NEWNET)
+            try:
+                self.fd = _current()
+                if loopback:
+                    _loopback_up()
+            finally:
+                _call("setns", home, _CLONE_NEWNET)
+        finally:
+            os.close(home)
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Within, the calling thread is in the namespace, and so is every process and socket that it makes there."""
+        home = _current()
+        try:
+            self.enter()
+            try:
+                yield
+            finally:
+                _call("setns", home, _CLONE_NEWNET)
+        finally:
+            os.close(home)
+
+    def enter(self) -> None:
+        """Moves the calling thread into the namespace, for good."""
+        _call("setns", self.fd, _CLONE_NEWNET)
+
+    def close(self) -> None:
+        """Lets go of the namespace."""
+        os.close(self.fd)
+
+    def __enter__(self) -> NetworkNamespace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _current() -> int:
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _call(name: str, *arguments: int) -> None:
+    if getattr(_libc, name)(*arguments) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def _loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sH14x", b"lo", 0)
+        flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
