@@ -16,9 +16,7 @@ maps = st.dictionaries(keys, values, max_size=4)
 requirements = st.one_of(
     st.builds(Requirement, keys, st.sampled_from(["In", "NotIn"]), st.frozensets(values, min_size=1, max_size=3)),
     st.builds(Requirement, keys, st.sampled_from(["Exists", "DoesNotExist"]), st.just(frozenset())),
-    st.builds(
-        Requirement, keys, st.sampled_from(["Gt", "Lt"]), st.sampled_from(["1", "22"]).map(lambda n: frozenset((n,)))
-    ),
+    st.builds(Requirement, keys, st.sampled_from(["Gt", "Lt"]), st.sampled_from(["1", "22"]).map(lambda n: frozenset((n,)))),
 )
 selectors = st.lists(requirements, max_size=4).map(lambda found: Selector(tuple(found)))
 

@@ -17,9 +17,7 @@ POWERS = {
     "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40), "Pi": Fraction(2**50),
 }  # fmt: skip
 
-numbers = st.tuples(
-    st.sampled_from(["", "+", "-"]), st.integers(0, 10**12), st.none() | st.text("0123456789", max_size=12)
-)
+numbers = st.tuples(st.sampled_from(["", "+", "-"]), st.integers(0, 10**12), st.none() | st.text("0123456789", max_size=12))
 suffixes = st.sampled_from(sorted(POWERS)) | st.integers(-12, 12).map(lambda power: f"e{power}")
 written = st.tuples(numbers, suffixes)
 
