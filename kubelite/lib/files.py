@@ -92,16 +92,30 @@ class FileLock:
         self._fd = -1
 
     def __enter__(self) -> FileLock:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            self._acquire()
-        except BaseException:
+        while True:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                self._acquire()
+                if self._is_current():
+                    return self
+            except BaseException:
+                os.close(self._fd)
+                raise
             os.close(self._fd)
-            raise
-        return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
+
+    def remove(self) -> None:
+        """Takes the file away while the lock is held: whoever waits for it notices and makes a new one."""
+        os.unlink(self._path)
+
+    def _is_current(self) -> bool:
+        """Whether the locked file is still the one of that name: its last holder may have removed it."""
+        try:
+            return os.stat(self._path).st_ino == os.fstat(self._fd).st_ino
+        except FileNotFoundError:
+            return False
 
     def _acquire(self) -> None:
         if self._timeout is None:

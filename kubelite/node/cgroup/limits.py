@@ -13,7 +13,6 @@ nodes itself (CAP_MKNOD).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from kubelite.node.cgroup.world import World
@@ -95,7 +94,7 @@ def container_knobs(resources: Resources, world: World) -> list[Knob]:
 
 
 def pod_knobs(resources: Resources, world: World) -> list[Knob]:
-    """What is written for a pod as a whole. ``resources`` come from pod_resources."""
+    """What is written for a pod as a whole."""
     return _common_knobs(resources, world)
 
 
@@ -110,26 +109,6 @@ def device_knobs(world: World) -> list[Knob]:
         Knob("devices", "devices.deny", "a"),
         *(Knob("devices", "devices.allow", r) for r in DEVICE_RULES),
     ]
-
-
-def pod_resources(
-    containers: Sequence[Resources],
-    request: int,
-    cpu_limit: int,
-    memory_limit: int,
-    pids_limit: int = 0,
-) -> Resources:
-    """The pod's own limits, from all its containers (init ones too) and the sums over the pod.
-
-    As in the kubelet a limit of the whole pod exists only if every container has one: else what the
-    others leave unlimited would be limited by it.
-    """
-    return Resources(
-        cpu_request=request,
-        cpu_limit=cpu_limit if all(c.cpu_limit for c in containers) else 0,
-        memory_limit=memory_limit if all(c.memory_limit for c in containers) else 0,
-        pids_limit=pids_limit,
-    )
 
 
 def _is_v2(world: World, controller: str) -> bool:

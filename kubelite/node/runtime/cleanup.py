@@ -16,9 +16,11 @@ from kubelite.node.runtime.removal import Remover
 def main(root: str, uid: str) -> None:
     """Waits for whoever works on the pod, then clears what is left of its sandbox."""
     home = Home(root)
-    with FileLock(home.pod_lock(uid)):
+    with FileLock(home.pod_lock(uid)) as lock:
         ledger = Ledger(home)
-        if ledger.pod(uid) is not None:
+        if ledger.pod(uid) is None:
+            lock.remove()
+        else:
             Remover(home, ledger).clear_sandbox(uid)
 
 

@@ -6,6 +6,8 @@ are additive: a reader ignores fields that it does not know, a writer never give
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 
@@ -35,7 +37,6 @@ class SandboxRecord(msgspec.Struct, kw_only=True):
     pause_ticks: int = 0
     started_at: int = 0
     address: str = ""
-    host_name: str = ""
     gone: bool = False
 
 
@@ -77,6 +78,23 @@ class ExitRecord(msgspec.Struct, kw_only=True):
     signal: int
     started_at: int
     finished_at: int
+
+
+class Seen(NamedTuple):
+    """One container. Without ``exit`` and not ``running`` nobody was left to record its end."""
+
+    record: ContainerRecord
+    running: bool
+    exit: ExitRecord | None
+
+
+class Observed(NamedTuple):
+    """A pod at one moment: ``up`` says whether pause runs; the last attempt of each container, in the order of their making."""
+
+    pod: PodRecord
+    sandbox: SandboxRecord | None
+    up: bool
+    containers: tuple[Seen, ...]
 
 
 CREATING, CREATED, REMOVING = "creating", "created", "removing"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kubelite.core import shim as shims
+from kubelite.core.errors import ShimGone
 from kubelite.core.plan import Plan, encode
 from kubelite.core.protocol import Role
 from kubelite.core.shim import Shim
@@ -57,11 +58,14 @@ def open_run(home: Home, uid: str) -> int:
     return os.open(home.pod_run(uid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def begin(home: Home, ledger: Ledger, uid: str, plan: Plan, trace: Callable[[str], None]) -> Starting:
-    """Starts the shim and asks it for pause. The record is on disk before the shim is; raises NativeError, OSError."""
+def begin(home: Home, ledger: Ledger, uid: str, plan: Plan, address: str, trace: Callable[[str], None]) -> Starting:
+    """Starts the shim and asks it for pause. ``address`` is the one that the pod will have, "" where it has the host's.
+
+    The record is on disk before the shim is; raises NativeError, OSError.
+    """
     run = home.pod_run(uid)
     os.mkdir(f"{run}/exits", 0o700)
-    record = SandboxRecord(uid=uid, boot=boot_id(), pause=new_id())
+    record = SandboxRecord(uid=uid, boot=boot_id(), pause=new_id(), address=address)
     ledger.save_sandbox(record)
     trace("launch shim")
     directory, exits = open_run(home, uid), os.open(f"{run}/exits", os.O_RDONLY | os.O_DIRECTORY)
@@ -92,7 +96,7 @@ def connect(home: Home, uid: str) -> Shim:
     try:
         directory = open_run(home, uid)
     except FileNotFoundError as error:
-        raise shims.ShimGone("the pod has no shim") from error
+        raise ShimGone("the pod has no shim") from error
     try:
         return shims.connect(directory)
     finally:

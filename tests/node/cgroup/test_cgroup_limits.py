@@ -16,7 +16,6 @@ from kubelite.node.cgroup.limits import (
     cpu_weight,
     device_knobs,
     pod_knobs,
-    pod_resources,
 )
 from kubelite.node.cgroup.world import Hierarchy, World
 
@@ -154,12 +153,6 @@ def test_devices_are_denied_before_they_are_allowed_and_only_on_v1() -> None:
     assert knobs[0] == Knob("devices", "devices.deny", "a")
     assert [knob.value for knob in knobs[1:]] == list(DEVICE_RULES)
     assert device_knobs(V2) == []
-
-
-def test_a_pod_is_limited_only_if_every_container_is() -> None:
-    full, half = Resources(100, 200, 300), Resources(100, 0, 300)
-    assert pod_resources([full, full], 200, 400, 600, 9) == Resources(200, 400, 600, 9)
-    assert pod_resources([full, half], 200, 200, 600) == Resources(200, 0, 600)
 
 
 @given(RESOURCES, WORLDS)

@@ -1,0 +1,75 @@
+"""Names of pods: one pod a name and namespace, on record before anything of it exists.
+
+A record becomes visible whole and with its lock held, by one rename, so that a claim killed half-way leaves nothing but a
+directory that nobody takes for a pod; the next claim sweeps it away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from typing import NamedTuple
+
+import msgspec
+
+from kubelite.lib.files import FileLock, write_record
+from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.records import CREATING, PodRecord
+from kubelite.node.volume.removal import remove_tree
+from kubelite.objects.pod import Pod
+
+_UNFINISHED = ".new-"
+
+
+class Claim(NamedTuple):
+    """The record of a name: a new one with its ``lock`` held by the caller now, or (``lock`` None) somebody else's."""
+
+    record: PodRecord
+    lock: FileLock | None
+
+
+def digest(pod: Pod) -> str:
+    """What tells two manifests of one name apart."""
+    return hashlib.sha256(msgspec.json.encode(pod, order="deterministic")).hexdigest()
+
+
+def claim(home: Home, ledger: Ledger, pod: Pod) -> Claim:
+    """Takes the pod's name. Raises OSError."""
+    namespace, name = pod.metadata.namespace or "default", pod.metadata.name or ""
+    with FileLock(home.lock):
+        sweep(home)
+        taken = ledger.find(namespace, name)
+        if taken is not None:
+            return Claim(taken, None)
+        record = PodRecord(
+            uid=str(uuid.uuid4()),
+            namespace=namespace,
+            name=name,
+            stage=CREATING,
+            created_at=time.time_ns(),
+            pod=msgspec.Raw(msgspec.json.encode(pod)),
+            source=digest(pod),
+        )
+        lock = FileLock(home.pod_lock(record.uid)).__enter__()
+        try:
+            made = f"{home.pods}/{_UNFINISHED}{record.uid}"
+            os.mkdir(made, 0o700)
+            write_record(f"{made}/pod.json", record, durable=False)
+            os.rename(made, home.pod(record.uid))
+        except BaseException:
+            lock.__exit__()
+            raise
+        return Claim(record, lock)
+
+
+def sweep(home: Home) -> None:
+    """Removes what claims and removals left that were killed between two steps. The home's lock is held."""
+    pods = set(os.listdir(home.pods))
+    for name in pods:
+        if name.startswith(_UNFINISHED):
+            remove_tree(f"{home.pods}/{name}")
+    for uid in set(os.listdir(f"{home.run}/locks")) - pods:
+        os.unlink(f"{home.run}/locks/{uid}")

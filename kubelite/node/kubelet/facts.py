@@ -1,0 +1,125 @@
+"""What this machine is and offers: looked up when asked, kept by nobody."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from kubelite.node.runtime.home import Home
+
+_NO_ROUTE = "127.0.0.1"
+_SIOCGIFADDR = 0x8915
+
+
+def node_name() -> str:
+    """The machine's name, lower case, as the kubelet registers a node."""
+    return os.uname().nodename.lower() or "localhost"
+
+
+def node_address() -> str:
+    """The address of the interface that the default route leaves by, or that of loopback."""
+    import fcntl
+    import struct
+
+    interface = _default_interface()
+    if not interface:
+        return _NO_ROUTE
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            answer = fcntl.ioctl(asked, _SIOCGIFADDR, struct.pack("256s", interface.encode()))
+        except OSError:
+            return _NO_ROUTE
+    return socket.inet_ntoa(answer[20:24])
+
+
+def _default_interface() -> str:
+    with open("/proc/self/net/route", encoding="ascii") as file:
+        for line in file.readlines()[1:]:
+            fields = line.split()
+            if len(fields) > 7 and fields[1] == fields[7] == "00000000":
+                return fields[0]
+    return ""
+
+
+def memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def capabilities() -> int:
+    """The capabilities that this process can hand on, as a bit mask."""
+    return int(_status("CapPrm") or "0", 16) & int(_status("CapBnd") or "0", 16)
+
+
+def _status(key: str) -> str:
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name == key:
+                return value.strip()
+    return ""
+
+
+def info(home: Home) -> dict[str, Any]:
+    """What ``system info`` shows of this machine and this home, as nested plain values."""
+    return {
+        "root": home.root,
+        "run": home.run,
+        "node": node_name(),
+        "address": node_address(),
+        "kernel": os.uname().release,
+        "architecture": os.uname().machine,
+        "cpus": cpus(),
+        "memory": memory(),
+        "cgroups": _cgroups(),
+        "features": _features(),
+        "refused": _refused(),
+    }
+
+
+def _cgroups() -> dict[str, Any]:
+    from kubelite.node.cgroup.detect import read_world
+    from kubelite.node.cgroup.errors import CgroupError
+
+    try:
+        world = read_world()
+    except CgroupError as error:
+        return {"kind": "none", "why": error.message}
+    return {
+        "kind": world.kind,
+        **{h.mount_point: ("v2: " if h.v2 else "v1: ") + (", ".join(sorted(h.controllers)) or "no controllers")
+           for h in world.in_use},
+    }
+
+
+def _features() -> dict[str, Any]:
+    from ctypes.util import find_library
+
+    return {
+        "overlay": _has_filesystem("overlay"),
+        "firewall": find_library("nftables") or "no libnftables: hostPort and access to the outside need libnftables1",
+        "user namespaces": os.path.exists("/proc/self/ns/user"),
+        "seccomp": bool(_status("Seccomp")),
+    }
+
+
+def _has_filesystem(name: str) -> bool:
+    with open("/proc/filesystems", encoding="ascii") as file:
+        return any(line.split()[-1] == name for line in file)
+
+
+def _refused() -> list[str]:
+    """What this kernel will not do for us, and what follows."""
+    effective = int(_status("CapEff") or "0", 16)
+    found = []
+    if not effective >> 24 & 1:
+        found.append("CAP_SYS_RESOURCE is missing: oom_score_adj cannot be lowered, hard limits cannot be raised")
+    if not effective >> 21 & 1:
+        found.append("CAP_SYS_ADMIN is missing: no pod can be started")
+    return found
