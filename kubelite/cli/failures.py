@@ -10,8 +10,11 @@ import errno
 
 from kubelite.cli.text import CliError, Trouble
 from kubelite.core.errors import CoreError, NativeError
+from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.image.errors import ImageError
+from kubelite.node.network.errors import NetworkError
 from kubelite.node.runtime.errors import RuntimeFailure
+from kubelite.node.volume.errors import VolumeError
 
 BUG = "this is a bug in kubelite: --debug shows where; please report it with the command line"
 _HINTS = {
@@ -39,7 +42,7 @@ def troubles(error: BaseException, *, exit: int = 1) -> tuple[Trouble, ...]:
         return error.troubles
     if isinstance(error, RuntimeFailure):
         return (Trouble(error.message, cause=error.cause or "", hint=error.hint or "", exit=exit),)
-    if isinstance(error, ImageError):
+    if isinstance(error, (ImageError, VolumeError, CgroupError, NetworkError)):
         return (Trouble(error.message, hint=error.hint, exit=exit),)
     if isinstance(error, NativeError):
         return (_native(error, exit),)

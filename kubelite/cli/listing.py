@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kubelite.cli import durations, output
 from kubelite.cli.engine import doc, pods
@@ -11,6 +12,10 @@ from kubelite.cli.output import Document, Output
 from kubelite.cli.podrow import Doc, PodRow, row, unrestarted
 from kubelite.cli.screen import Screen
 from kubelite.cli.settings import Settings
+from kubelite.cli.text import Trouble
+
+if TYPE_CHECKING:
+    from kubelite.node.kubelet.pods import Pods
 
 _HEADERS = ("NAME", "READY", "STATUS", "RESTARTS", "AGE")
 _WIDE = ("IP", "NODE", "IMAGES")
@@ -26,7 +31,10 @@ def ls(
 ) -> int:
     """Lists the pods of the namespace, or those named. Raises NotFound for a name that is not there."""
     screen = Screen(settings)
-    found = _find(settings, screen, names, everywhere)
+    engine = pods(settings, screen)
+    found = _find(engine, settings.space, names, everywhere)
+    for sentence in engine.damaged:
+        screen.warn(Trouble(sentence, hint="`kubelite system reset` removes what is left of that pod, and all others"))
     if format is Output.json or format is Output.yaml:
         whole = found[0] if len(names) == 1 else output.as_list(found)
         screen.data(output.document(whole, format))
@@ -44,11 +52,10 @@ def ls(
     return 0
 
 
-def _find(settings: Settings, screen: Screen, names: Sequence[str], everywhere: bool) -> list[Doc]:
-    engine = pods(settings, screen)
+def _find(engine: Pods, space: str, names: Sequence[str], everywhere: bool) -> list[Doc]:
     if names:
-        return [doc(engine.get(settings.space, name)) for name in names]
-    return [doc(pod) for pod in engine.list(None if everywhere else settings.space)]
+        return [doc(engine.get(space, name)) for name in names]
+    return [doc(pod) for pod in engine.list(None if everywhere else space)]
 
 
 def _table(found: list[Doc], wide: bool, everywhere: bool, headers: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kubelite.cli.engine import doc, pods
@@ -49,7 +50,7 @@ def logs(
     if not everyone:
         _print(lines(container or chosen), screen)
     elif follow:
-        _print_together([lambda each=each: lines(each) for each in names], screen)
+        _print_together([partial(lines, each) for each in names], screen)
     else:
         for each in names:
             _print(lines(each), screen)

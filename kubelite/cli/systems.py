@@ -14,7 +14,7 @@ from kubelite.cli.text import CliError, Trouble, cell
 if TYPE_CHECKING:
     from kubelite.cli.output import Document
     from kubelite.cli.settings import Settings
-    from kubelite.node.kubelet.pods import Step
+    from kubelite.node.kubelet.bringup import Step
 
 
 def info(settings: Settings, *, format: Document | None = None) -> int:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from kubelite.cli.podrow import Doc
     from kubelite.cli.settings import Settings
     from kubelite.cli.text import Paint
-    from kubelite.node.kubelet.pods import Step, UpResult
+    from kubelite.node.kubelet.bringup import Step
+    from kubelite.node.kubelet.pods import UpResult
 
 
 def up(
