@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
+from glob import glob
 
 from cffi import FFI
 from setuptools import Command, Extension, setup
@@ -22,8 +23,8 @@ from setuptools.command.build_ext import build_ext
 HERE = os.path.dirname(os.path.abspath(__file__))
 CSRC = "csrc"
 MODULE = "kubelite.core._native"
-MODULE_SOURCES = ("plan.c", "error.c", "net.c", "launch.c")
-SHIM_SOURCES = ("plan.c", "spawn.c", "child.c", "mount.c", "creds.c", "terminal.c", "error.c")
+MODULE_SOURCES = ("plan.c", "error.c", "net.c", "launch.c", "sched/*.c")
+SHIM_SOURCES = ("plan.c", "spawn.c", "child.c", "mount.c", "creds.c", "terminal.c", "error.c", "shim/*.c", "shim/*.S")
 FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes"]
 STATIC = ["-ffunction-sections", "-fdata-sections", "-fno-pie"], ["-static", "-no-pie", "-Wl,--gc-sections", "-s"]
 CHECKED = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], ["-fsanitize=address,undefined"]
@@ -63,6 +64,11 @@ def declarations() -> str:
         return file.read().split("/* cffi: begin */")[1].split("/* cffi: end */")[0]
 
 
+def sources(patterns: tuple[str, ...]) -> list[str]:
+    """The files that match, below the source tree's root."""
+    return sorted(path for pattern in patterns for path in glob(f"{CSRC}/{pattern}", root_dir=HERE))
+
+
 def run(command: list[str]) -> None:
     """Runs a tool in the source tree; its own messages say what is wrong."""
     if subprocess.run(command, cwd=HERE, check=False).returncode:
@@ -91,12 +97,12 @@ def build_pause(work: str, target: str) -> None:
 
 def build_shim(work: str, target: str, pause: str, how: tuple[list[str], list[str]]) -> None:
     """Compiles the shim's files side by side and links them."""
-    names = [*SHIM_SOURCES, *(f"shim/{name}" for name in sorted(os.listdir(f"{HERE}/{CSRC}/shim")) if name[-2:] in (".c", ".S"))]
+    names = sources(SHIM_SOURCES)
     objects = [os.path.join(work, name.replace("/", "-")[:-2] + ".o") for name in names]
     embed = [f'-DPAUSE_FILE="{pause}"']
 
     def compile_one(name: str, made: str) -> None:
-        run([*compiler(), *flags(), *how[0], *embed, "-c", f"{CSRC}/{name}", "-o", made])
+        run([*compiler(), *flags(), *how[0], *embed, "-c", name, "-o", made])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(compile_one, names, objects))
@@ -137,6 +143,10 @@ class BuildPrograms(Command):
 class BuildExt(build_ext):
     """The module, and the programs beside it."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.force = True  # a header may have changed, which nobody here would notice
+
     def run(self) -> None:
         check_tools()
         check_python()
@@ -157,7 +167,7 @@ setup(
     ext_modules=[
         Extension(
             MODULE,
-            sources=[f"{CSRC}/{name}" for name in MODULE_SOURCES],
+            sources=sources(MODULE_SOURCES),
             include_dirs=[CSRC],
             define_macros=[("_GNU_SOURCE", None), ("Py_LIMITED_API", "0x030b0000")],
             extra_compile_args=[flag for flag in FLAGS if flag[:2] in ("-W", "-s") and flag != "-Wmissing-prototypes"],

@@ -135,6 +135,7 @@ static int enter_root(const struct child *child, kl_error *err) {
     return root < 0 ? -1 : mount_pivot(root, err);
 }
 
+/* The parent answers when it has given the terminal its size. */
 static int send_terminal(int sync, int master, kl_error *err) {
     struct sync_packet packet = {.message = SYNC_TERMINAL};
     struct iovec body = {&packet, sizeof packet};
@@ -144,8 +145,9 @@ static int send_terminal(int sync, int master, kl_error *err) {
     } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
     struct msghdr message = {
         .msg_iov = &body, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    char go;
     memcpy(CMSG_DATA(&control.head), &master, sizeof master);
-    if (sendmsg(sync, &message, MSG_NOSIGNAL) < 0)
+    if (sendmsg(sync, &message, MSG_NOSIGNAL) < 0 || recv(sync, &go, 1, 0) != 1)
         return kl_fail(err, errno, "send terminal", "parent");
     return 0;
 }

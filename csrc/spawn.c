@@ -131,11 +131,13 @@ static int write_map(pid_t pid, const char *file, const struct plan *plan, enum 
     return 0;
 }
 
+int spawn_continue(const struct spawned *child) { return send(child->sync, "", 1, MSG_NOSIGNAL) == 1 ? 0 : -1; }
+
 static enum spawn_news give_maps(const struct spawned *child, const struct plan *plan, kl_error *err) {
     if (write_map(child->pid, "uid_map", plan, PLAN_UID_MAP, err) < 0 ||
         write_map(child->pid, "gid_map", plan, PLAN_GID_MAP, err) < 0)
         return SPAWN_FAILED;
-    if (send(child->sync, "", 1, MSG_NOSIGNAL) != 1) {
+    if (spawn_continue(child) < 0) {
         kl_fail(err, errno, "answer child", "id maps");
         return SPAWN_FAILED;
     }

@@ -30,13 +30,17 @@ struct spawned {
 
 enum spawn_news {
     SPAWN_WAIT,     /* nothing (more) to read yet */
-    SPAWN_TERMINAL, /* the container's terminal is ready: *terminal is its master side, the caller's now */
+    SPAWN_TERMINAL, /* the container's terminal is ready: *terminal is its master side, the caller's now. The child waits
+                     * for spawn_continue, so that the program finds the terminal at its size */
     SPAWN_EXECED,   /* the program runs; sync may be closed */
     SPAWN_FAILED,   /* *err says what failed; the child is gone or going, reap it */
 };
 
 /* Clones the child. Plan and descriptors must stay valid until SPAWN_EXECED or SPAWN_FAILED. */
 int spawn_start(const struct spawn_request *request, struct spawned *out, kl_error *err);
+
+/* Lets a child go on that waits for its parent. Returns -1 with errno. */
+int spawn_continue(const struct spawned *child);
 
 /* Reads one message of the child; call again until SPAWN_WAIT, SPAWN_EXECED or SPAWN_FAILED. Writes id maps when asked. */
 enum spawn_news spawn_hear(const struct spawned *child, const struct plan *plan, int *terminal, kl_error *err);

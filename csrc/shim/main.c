@@ -1,0 +1,83 @@
+/*
+ * The shim: parent of everything in one pod. It starts what it is told to, owns its streams, writes its logs, keeps its exits
+ * and outlives whoever launched it.
+ *
+ *   kubelite-shim UID CLEANUP-COMMAND...
+ *
+ * Descriptors: 3 the listening socket, 4 a first connection, 5 the directory of exit files. One thread, one loop.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ending.h"
+#include "loop.h"
+#include "reap.h"
+#include "server.h"
+
+enum { LISTENER = 3, FIRST_CONNECTION = 4, EXITS = 5 };
+
+static struct watch signals_watch;
+
+static void on_signal(struct watch *watch, uint32_t events) {
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(watch->fd, &info, sizeof info) == sizeof info)
+        if (info.ssi_signo == SIGTERM)
+            ending_begin(NULL, 0);
+    reap_all();
+}
+
+/* A shim is ended by its socket; SIGTERM ends the pod in good order, and what a terminal or a hang-up sends is not for it. */
+static int watch_signals(void) {
+    sigset_t all, wanted;
+    sigfillset(&all);
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGCHLD);
+    sigaddset(&wanted, SIGTERM);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    int fd = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+    return fd < 0 ? -1 : loop_watch(&signals_watch, fd, EPOLLIN, on_signal);
+}
+
+/* A mount namespace of its own for the pod's memory volumes. Mounts made here are not seen outside; what the host unmounts
+ * goes away here too, or a shim would keep every file system of the host busy. Returns a descriptor of the host's. */
+static int leave_mounts(void) {
+    int host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (host < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+        return -1;
+    return host;
+}
+
+static int settle(void) {
+    for (int fd = LISTENER; fd <= EXITS; fd++)
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+            return -1;
+    umask(0);
+    prctl(PR_SET_NAME, "kubelite-shim", 0, 0, 0);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || loop_open() < 0 || watch_signals() < 0)
+        return -1;
+    return leave_mounts();
+}
+
+int main(int argc, char **argv) {
+    int mounts = argc < 2 ? -1 : settle();
+    if (mounts < 0)
+        return 1;
+    ending_prepare(argv + 2, mounts);
+    reap_into(EXITS);
+    if (server_open(LISTENER, FIRST_CONNECTION) < 0)
+        return 1;
+    for (;;) {
+        server_tidy();
+        ending_step();
+        loop_turn(ending_timeout());
+    }
+}
