@@ -7,6 +7,8 @@ Numbers and types come from the .proto files; JSON names, order, pointers and wh
 tags. The grammar of a line is described in kubelite/objects/schema.py, which reads it.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import glob

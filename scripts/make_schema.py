@@ -6,6 +6,8 @@
 The grammar of a line is described in kubelite/objects/schema.py, which reads it.
 """
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import importlib.util

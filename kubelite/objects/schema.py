@@ -2,14 +2,14 @@
 
 Two generated tables are joined here, a definition at a time and only when it is asked for:
 
-- ``schema_table`` (from the published OpenAPI document). A line is ``NAME [#GROUP/VERSION/KIND] [^atomic|^granular]`` and then
-  words ``FIELD[!]:TYPE[;lt=LIST TYPE][;lk=LIST KEYS][;mk=MERGE KEY][;ps=PATCH STRATEGY][;mt=MAP TYPE]``, where ``!`` means
-  required; or ``=TYPE`` for a name that only stands for another type.
-- ``protobuf_table`` (from the published .proto files). Words ``FIELD=NUMBER[~]TYPE[*][!]``: ``~`` a struct whose fields lie in its
-  parent, ``*`` a pointer (its zero is a value), ``!`` written even when it is zero.
+- ``schema_table`` (from the published OpenAPI document). A line is ``NAME [#GROUP/VERSION/KIND] [^atomic|^granular]``
+  and then words ``FIELD[!]:TYPE[;lt=LIST TYPE][;lk=LIST KEYS][;mk=MERGE KEY][;ps=PATCH STRATEGY][;mt=MAP TYPE]``,
+  where ``!`` means required; or ``=TYPE`` for a name that only stands for another type.
+- ``protobuf_table`` (from the published .proto files). Words ``FIELD=NUMBER[~]TYPE[*][!]``: ``~`` a struct whose
+  fields lie in its parent, ``*`` a pointer (its zero is a value), ``!`` written even when it is zero.
 
-A TYPE is a letter (s string, b bool, i int32, l int64, d float, y base64, o any object, * anything), ``[TYPE`` a list, ``{TYPE`` a
-map from strings, or the short name of a definition, ``core.v1.Pod``.
+A TYPE is a letter (s string, b bool, i int32, l int64, d float, y base64, o any object, * anything), ``[TYPE`` a list,
+``{TYPE`` a map from strings, or the short name of a definition, ``core.v1.Pod``.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def message(name: str) -> dict[int, Wire]:
 
 @cache
 def order(name: str) -> dict[str, Wire]:
-    """The fields of a message by JSON name, in the order in which the servers write them; inlined structs spread out."""
+    """The fields of a message by JSON name, as the servers order them; inlined structs spread out."""
     found: dict[str, Wire] = {}
     for wire in message(name).values():
         found |= order(wire.type) if wire.inline else {wire.name: wire}

@@ -1,9 +1,9 @@
-"""Built-in types as msgspec structs, made from the schema table when first needed: a document read into one and written out
-again is what a Kubernetes server makes of it. Pure.
+"""Built-in types as msgspec structs, made from the schema table when first needed. Pure.
 
-Fields come out in the servers' order; unknown ones are dropped; what is empty is left out unless a server writes it empty;
-quantities and times take their canonical form; map keys are sorted (Go's encoder does all of this). One pass in C replaces a
-walk over the document in Python.
+A document read into a struct and written out again is what a Kubernetes server makes of it: fields come out in the
+servers' order; unknown ones are dropped; what is empty is left out unless a server writes it so; quantities and times
+take their canonical form; map keys are sorted (Go's decoder and encoder do all of this). One pass in C replaces a walk
+over the document in Python.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _SCALARS: dict[str, tuple[Any, Any]] = {
     "i": (Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)], 0),
     "l": (Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)], 0),
 }
-_RAW = ("runtime.RawExtension", "meta.v1.FieldsV1", "apiextensions.v1.JSON", "apiextensions.v1.JSONSchemaProps")
+UNTYPED = ("runtime.RawExtension", "meta.v1.FieldsV1", "apiextensions.v1.JSON", "apiextensions.v1.JSONSchemaProps")
+_NO_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _WHOLE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -55,7 +56,7 @@ class Base64(str):
     __slots__ = ()
 
 
-_TEXTS: dict[str, tuple[Any, Any]] = {
+TEXTS: dict[str, tuple[Any, Any]] = {
     "y": (Base64, ""),
     "resource.Quantity": (Amount, Amount("0")),
     "meta.v1.Time": (Moment, None),
@@ -98,27 +99,27 @@ def _typed(field: schema.Field, strict: bool) -> tuple[Any, Any]:
     return kind, zero
 
 
-def _type(text: str, strict: bool) -> tuple[Any, Any]:
+def _type(kind: str, strict: bool) -> tuple[Any, Any]:
     """A type and its zero; the zero of a struct is its class, called."""
-    if text[0] == "[":
-        return list[_type(text[1:], strict)[0]], None  # type: ignore[misc]
-    if text[0] == "{":
-        return dict[str, _type(text[1:], strict)[0]], None  # type: ignore[misc]
-    if text in _SCALARS:
-        return _SCALARS[text]
-    if text in _TEXTS:
-        return _TEXTS[text]
-    if text == "intstr.IntOrString":
+    if kind[0] == "[":
+        return list[_type(kind[1:], strict)[0]], None  # type: ignore[misc]
+    if kind[0] == "{":
+        return dict[str, _type(kind[1:], strict)[0]], None  # type: ignore[misc]
+    if kind in _SCALARS:
+        return _SCALARS[kind]
+    if kind in TEXTS:
+        return TEXTS[kind]
+    if kind == "intstr.IntOrString":
         return int | str, 0
-    if text in ("o", "*") or text in _RAW or not schema.definition(text).fields:
+    if kind in ("o", "*") or kind in UNTYPED or not schema.definition(kind).fields:
         return Any, None
-    made = struct(text, strict)
+    made = struct(kind, strict)
     return made, made
 
 
 def read(name: str, obj: Any, *, strict: bool = False) -> Any:
     """A document as a struct. Raises msgspec.ValidationError for wrong types and, when strict, for unknown fields."""
-    return msgspec.convert(obj, struct(name, strict), dec_hook=_text)
+    return msgspec.convert(obj, struct(name, strict), dec_hook=text)
 
 
 def write(value: Any) -> Any:
@@ -138,11 +139,12 @@ def empty(name: str) -> dict[str, Any]:
     return found
 
 
-def _text(kind: type, value: Any) -> Any:
+def text(kind: type, value: Any) -> Any:
+    """A value as one of the text types above. Raises ValueError."""
     if kind is Amount:
         return amount(value)
     if not isinstance(value, str):
-        raise ValueError(f"cannot unmarshal {json_kind(value)} into a text")
+        raise ValueError(f"cannot unmarshal {json_kind(value)} into a text")  # noqa: TRY004  msgspec shows ValueErrors
     if kind is Base64:
         return _base64(value)
     return Moment(moment(value)) if kind is Moment else Instant(moment(value, "microseconds"))
@@ -151,13 +153,11 @@ def _text(kind: type, value: Any) -> Any:
 def amount(value: Any) -> Amount:
     """A quantity, a text or a number, in canonical form. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
+        raise ValueError(_NO_QUANTITY)  # noqa: TRY004
     try:
         return Amount(quantity.parse(str(value).strip()))
     except quantity.QuantityError:
-        raise ValueError(
-            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-        ) from None
+        raise ValueError(_NO_QUANTITY) from None
 
 
 def moment(text: str, precision: str = "seconds") -> str:
@@ -175,9 +175,7 @@ def _base64(text: str) -> Base64:
         base64.b64decode(text, validate=True)
     except binascii.Error:
         good = len(re.match(r"[A-Za-z0-9+/]*", text)[0])  # type: ignore[index]
-        raise ValueError(
-            f"illegal base64 data at input byte {good - good % 4 if good == len(text) else good}"
-        ) from None
+        raise ValueError(f"illegal base64 data at input byte {good - good % 4 if good == len(text) else good}") from None
     return Base64(text)
 
 
