@@ -44,6 +44,80 @@ int kl_net_attach(int netns, const char *bridge, const char *host_name, const ch
 /* Removes an interface, and with one end of a pair the other; returns 1 when it was there, 0 when it was not. */
 int kl_net_delete(const char *name, kl_error *err);
 
+/* The scheduler's inner loop over columns of numbers; what they mean in Kubernetes' terms, kubelite/control/scheduler knows.
+ * All memory belongs to the opaque object. Nodes, keys, counters, classes and pods are named by their number, from 0. */
+typedef struct kl_sched kl_sched;
+
+/* The scores of a profile, in the order in which weights and rows of scores stand. */
+enum {
+    KL_SCHED_TAINTS,
+    KL_SCHED_PREFER,
+    KL_SCHED_FIT,
+    KL_SCHED_BALANCED,
+    KL_SCHED_SPREAD,
+    KL_SCHED_AFFINITY,
+    KL_SCHED_IMAGE,
+    KL_SCHED_SCORES,
+};
+
+/* One decision in full. Outputs have an entry for each node, scores a row of nodes for each KL_SCHED_*; unscored is -1. */
+typedef struct kl_sched_query {
+    int32_t cls, wanted;          /* wanted: score only so many feasible nodes, from a rotating start; 0: all */
+    const uint8_t *candidates;    /* nodes to score, a byte each; NULL: all */
+    const uint32_t *against;      /* more reasons against each node; NULL: none */
+    const int32_t *extra;         /* more weighted score for each node; NULL: none */
+    const int32_t *nominated;     /* pairs of class and node: pods that are about to run there */
+    size_t nominated_count;
+    uint32_t *reasons;
+    uint64_t *lacks;
+    int32_t *scores;
+    int64_t *totals;
+    uint32_t skipped;             /* out: scores to which nothing contributed, a bit each */
+} kl_sched_query;
+
+/* A cluster of so many nodes and resources (0 pods, 1 cpu, 2 memory) without allocatable resources. NULL on failure. */
+kl_sched *kl_sched_new(int32_t nodes, int32_t resources, kl_error *err);
+void kl_sched_free(kl_sched *s);
+
+/* Sets the allocatable amount of every resource of a node. */
+int kl_sched_node(kl_sched *s, int32_t node, const int64_t *allocatable, kl_error *err);
+
+/* Adds a topology key: the domain of each node below `count`, or -1. Keys 0 (each node) and 1 (all nodes) are there. */
+int kl_sched_key(kl_sched *s, const int32_t *domains, int32_t count, kl_error *err);
+
+/* Adds a counter of the pods of `classes` on the nodes of `counted` (a byte each; NULL: all), per domain of a key. */
+int kl_sched_counter(kl_sched *s, int32_t key, const uint8_t *counted, const int32_t *classes, size_t count,
+                     kl_error *err);
+
+/* Adds a class of equal pods, from its program (csrc/sched/sched.h). */
+int kl_sched_class(kl_sched *s, const int64_t *words, size_t count, kl_error *err);
+
+/* For the nodes whose bit is set: column 0 takes `value` as reasons, 1 to 3 add it to the raw score of taints, preference,
+ * image. */
+int kl_sched_column(kl_sched *s, int32_t cls, int32_t column, const uint8_t *bits, size_t size, int64_t value,
+                    kl_error *err);
+
+/* Pods come or go: rows of pod, class, node (-1: it goes) and start time. */
+int kl_sched_pods(kl_sched *s, const int64_t *rows, size_t count, kl_error *err);
+
+/* Decides for and places one pod after the other. Ends early at the first that fits nowhere (node -1, counted in the result)
+ * or whose class asks for it. *random breaks ties and moves on; 0: the lowest node wins. Returns how many were decided. */
+int64_t kl_sched_run(kl_sched *s, const int32_t *pods, const int32_t *classes, size_t count, uint64_t *random,
+                     int32_t *nodes, kl_error *err);
+
+/* Fills the outputs of the query. Returns the chosen node, -1 when there is none, -2 on failure. */
+int kl_sched_rate(kl_sched *s, kl_sched_query *query, uint64_t *random, kl_error *err);
+
+/* Dry runs of preemption on the nodes that the query's filters reject resolvably, from the `offset`-th of them until `wanted`
+ * candidates are found. allowed: disruptions left of each budget. Candidates are written as rows of node, is it among the
+ * best, violations, number of victims, and then the victims' pods. Returns the number of words written; room must hold
+ * 4 words a node and one a pod. `reasons` of the query is what stood against each node after its dry run. */
+int64_t kl_sched_preempt(kl_sched *s, kl_sched_query *query, const int32_t *allowed, size_t budgets, int32_t offset,
+                         int32_t wanted, int32_t *out, size_t room, kl_error *err);
+
+/* Reads a column: 0 used (a row of resources for each node), 1 nonzero (two for each node), 2 counts of a counter. */
+int64_t kl_sched_read(kl_sched *s, int32_t column, int32_t index, int64_t *out, size_t room, kl_error *err);
+
 /* cffi: end */
 
 #endif

@@ -6,8 +6,9 @@ Wrong arguments are caught before C is entered; a failure in C arrives as :class
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubelite.core import _native
 from kubelite.core.errors import NativeError
@@ -92,3 +93,126 @@ def net_delete(name: str) -> bool:
     """Removes an interface of this network namespace. False when it was not there."""
     err = _ffi.new("kl_error *")
     return bool(_check(_lib.kl_net_delete(_name(name), err), err))
+
+
+class SchedQuery(NamedTuple):
+    """One decision in full; buffers as in ``kl_sched_query`` of csrc/kubelite.h, None where that allows NULL."""
+
+    cls: int
+    wanted: int
+    candidates: bytes | None
+    against: array[int] | None
+    extra: array[int] | None
+    nominated: array[int]
+    reasons: array[int]
+    lacks: array[int]
+    scores: array[int]
+    totals: array[int]
+
+
+def sched_new(nodes: int, resources: int) -> Any:
+    """The columns of a cluster, freed with the object. Raises NativeError."""
+    err = _ffi.new("kl_error *")
+    made = _lib.kl_sched_new(nodes, resources, err)
+    if made == _ffi.NULL:
+        raise _failure(err)
+    return _ffi.gc(made, _lib.kl_sched_free)
+
+
+def sched_node(sched: Any, node: int, allocatable: array[int]) -> None:
+    """Sets the allocatable amounts (int64) of a node, one for each resource."""
+    err = _ffi.new("kl_error *")
+    _check(_lib.kl_sched_node(sched, node, _ffi.from_buffer("int64_t[]", allocatable), err), err)
+
+
+def sched_key(sched: Any, domains: array[int], count: int) -> int:
+    """Adds a topology key: the domain (int32) of each node below ``count``, -1 for none. Returns its number."""
+    err = _ffi.new("kl_error *")
+    return _check(_lib.kl_sched_key(sched, _ffi.from_buffer("int32_t[]", domains), count, err), err)
+
+
+def sched_counter(sched: Any, key: int, counted: bytes | None, classes: array[int]) -> int:
+    """Adds a counter of the pods of ``classes`` (int32) on the nodes whose byte is set. Returns its number."""
+    err = _ffi.new("kl_error *")
+    nodes = _ffi.NULL if counted is None else _ffi.from_buffer("uint8_t[]", counted)
+    numbers = _ffi.from_buffer("int32_t[]", classes)
+    return _check(_lib.kl_sched_counter(sched, key, nodes, numbers, len(classes), err), err)
+
+
+def sched_class(sched: Any, words: array[int]) -> int:
+    """Adds a class of equal pods from its program (int64). Returns its number."""
+    err = _ffi.new("kl_error *")
+    return _check(_lib.kl_sched_class(sched, _ffi.from_buffer("int64_t[]", words), len(words), err), err)
+
+
+def sched_column(sched: Any, cls: int, column: int, bits: bytes, value: int) -> None:
+    """Fills a static column of a class where the node's bit is set."""
+    err = _ffi.new("kl_error *")
+    nodes = _ffi.from_buffer("uint8_t[]", bits)
+    _check(_lib.kl_sched_column(sched, cls, column, nodes, len(bits), value, err), err)
+
+
+def sched_pods(sched: Any, rows: array[int]) -> None:
+    """Pods come and go: rows (int64) of pod, class, node or -1, start time."""
+    err = _ffi.new("kl_error *")
+    _check(_lib.kl_sched_pods(sched, _ffi.from_buffer("int64_t[]", rows), len(rows) // 4, err), err)
+
+
+def sched_run(sched: Any, pods: array[int], classes: array[int], random: array[int], nodes: array[int]) -> int:
+    """Places pod after pod; ``nodes`` (int32) takes where, ``random`` (one uint64, 0 for the lowest node) moves on.
+
+    Returns how many were decided; the last of them fits nowhere when its node is -1.
+    """
+    err = _ffi.new("kl_error *")
+    state, out = _ffi.from_buffer("uint64_t[]", random), _ffi.from_buffer("int32_t[]", nodes)
+    numbers, kinds = _ffi.from_buffer("int32_t[]", pods), _ffi.from_buffer("int32_t[]", classes)
+    return _check(_lib.kl_sched_run(sched, numbers, kinds, len(classes), state, out, err), err)
+
+
+def _query(query: SchedQuery) -> tuple[Any, list[Any]]:
+    """The C form, and the buffers that must outlive it."""
+    made = _ffi.new("kl_sched_query *")
+    kept = []
+
+    def lend(name: str, kind: str, buffer: Any) -> None:
+        if buffer is not None:
+            kept.append(_ffi.from_buffer(kind, buffer))
+            setattr(made, name, kept[-1])
+
+    made.cls, made.wanted, made.nominated_count = query.cls, query.wanted, len(query.nominated) // 2
+    lend("candidates", "uint8_t[]", query.candidates)
+    lend("against", "uint32_t[]", query.against)
+    lend("extra", "int32_t[]", query.extra)
+    lend("nominated", "int32_t[]", query.nominated)
+    lend("reasons", "uint32_t[]", query.reasons)
+    lend("lacks", "uint64_t[]", query.lacks)
+    lend("scores", "int32_t[]", query.scores)
+    lend("totals", "int64_t[]", query.totals)
+    return made, kept
+
+
+def sched_rate(sched: Any, query: SchedQuery, random: array[int]) -> tuple[int, int]:
+    """Every verdict and score of one decision. Returns the chosen node or -1, and a bit for each score that was skipped."""
+    err = _ffi.new("kl_error *")
+    made, _kept = _query(query)
+    node = int(_lib.kl_sched_rate(sched, made, _ffi.from_buffer("uint64_t[]", random), err))
+    if node < -1:
+        raise _failure(err)
+    return node, int(made.skipped)
+
+
+def sched_preempt(
+    sched: Any, query: SchedQuery, allowed: array[int], offset: int, wanted: int, out: array[int]
+) -> int:
+    """Dry runs of preemption; ``out`` (int32) takes the candidates. Returns how many of its words were written."""
+    err = _ffi.new("kl_error *")
+    made, _kept = _query(query)
+    budgets, rows = _ffi.from_buffer("int32_t[]", allowed), _ffi.from_buffer("int32_t[]", out)
+    words = _lib.kl_sched_preempt(sched, made, budgets, len(allowed), offset, wanted, rows, len(out), err)
+    return _check(words, err)
+
+
+def sched_read(sched: Any, column: int, index: int, out: array[int]) -> int:
+    """Reads a column into ``out`` (int64): 0 used, 1 nonzero, 2 a counter. Returns the number of words."""
+    err = _ffi.new("kl_error *")
+    return _check(_lib.kl_sched_read(sched, column, index, _ffi.from_buffer("int64_t[]", out), len(out), err), err)
