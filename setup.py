@@ -25,7 +25,8 @@ CSRC = "csrc"
 MODULE = "kubelite.core._native"
 MODULE_SOURCES = ("plan.c", "error.c", "net.c", "launch.c", "sched/*.c")
 SHIM_SOURCES = ("plan.c", "spawn.c", "child.c", "mount.c", "creds.c", "terminal.c", "error.c", "shim/*.c", "shim/*.S")
-FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes"]
+WARNINGS = ["-Wall", "-Wextra", "-Wshadow"]
+FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-ffp-contract=off", *WARNINGS, "-Wmissing-prototypes"]
 STATIC = ["-ffunction-sections", "-fdata-sections", "-fno-pie"], ["-static", "-no-pie", "-Wl,--gc-sections", "-s"]
 CHECKED = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], ["-fsanitize=address,undefined"]
 
@@ -170,7 +171,7 @@ setup(
             sources=sources(MODULE_SOURCES),
             include_dirs=[CSRC],
             define_macros=[("_GNU_SOURCE", None), ("Py_LIMITED_API", "0x030b0000")],
-            extra_compile_args=[flag for flag in FLAGS if flag[:2] in ("-W", "-s") and flag != "-Wmissing-prototypes"],
+            extra_compile_args=["-std=gnu11", "-ffp-contract=off", *WARNINGS],
             py_limited_api=True,
         )
     ],
