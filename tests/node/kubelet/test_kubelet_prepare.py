@@ -1,0 +1,134 @@
+"""What a container is started with, decided from the pod, its image and facts of the node."""
+
+from __future__ import annotations
+
+import pytest
+
+from kubelite.node.image.model import ImageConfig
+from kubelite.node.kubelet import prepare
+from kubelite.node.kubelet.prepare import ImageFacts, NodeFacts, Unstartable
+from kubelite.objects.pod import (
+    Capabilities,
+    Container,
+    ContainerPort,
+    EmptyDirVolumeSource,
+    EnvVar,
+    Pod,
+    PodSecurityContext,
+    PodSpec,
+    ResourceRequirements,
+    SecurityContext,
+    Sysctl,
+    Volume,
+)
+
+NODE = NodeFacts("node", "10.0.0.1", "10.0.0.2", 4, 8 << 30, (1 << 41) - 1, "p")
+PASSWD = "root:x:0:0::/root:/bin/sh\napp:x:77:78::/home/app:/bin/sh\n"
+
+
+def image(**config) -> ImageFacts:
+    return ImageFacts("sha256:1", ImageConfig(**config), PASSWD, "extra:x:90:app\n")
+
+
+def pod(container: Container, **spec) -> Pod:
+    return Pod(spec=PodSpec(containers=(container,), **spec))
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "expected"),
+    [
+        ((), (), ("/entry", "default")),
+        ((), ("mine",), ("/entry", "mine")),
+        (("/other",), (), ("/other",)),
+        (("/other",), ("mine",), ("/other", "mine")),
+    ],
+)
+def test_command_and_args_against_the_images_own(command, args, expected) -> None:
+    container = Container(name="c", command=command, args=args)
+    made = prepare.program(pod(container), container, image(entrypoint=("/entry",), cmd=("default",)), NODE, "/root")
+    assert made.args == expected
+
+
+def test_no_command_anywhere_is_refused() -> None:
+    container = Container(name="c")
+    with pytest.raises(Unstartable, match='container "c": no command'):
+        prepare.program(pod(container), container, image(), NODE, "/root")
+
+
+def test_environment_is_the_images_then_the_nodes_then_the_manifests() -> None:
+    container = Container(
+        name="c", command=("x", "$(A)", "$$(A)"), env=(EnvVar(name="A", value="1"), EnvVar(name="HOME", value="/h"))
+    )
+    made = prepare.program(pod(container), container, image(env=("PATH=/image", "A=0")), NODE, "/root")
+    assert dict(pair.split("=", 1) for pair in made.env) == {"PATH": "/image", "A": "1", "HOME": "/h", "HOSTNAME": "p"}
+    assert made.args == ("x", "1", "$(A)")
+    assert made.cwd == "/"
+
+
+def test_a_containers_security_goes_before_the_pods() -> None:
+    container = Container(
+        name="c",
+        security_context=SecurityContext(
+            run_as_user=5, capabilities=Capabilities(drop=("ALL",), add=("NET_ADMIN",)), allow_privilege_escalation=False
+        ),
+    )
+    owner = pod(container, security_context=PodSecurityContext(run_as_user=6, run_as_group=7, fs_group=8))
+    made = prepare.security(owner, container, image(), NODE)
+    assert (made.user.uid, made.user.gid, made.user.groups) == (5, 7, (7, 8))
+    assert made.caps.permitted == 1 << 12
+    assert made.no_new_privs and not made.privileged
+
+
+def test_the_images_user_is_looked_up_in_the_image() -> None:
+    container = Container(name="c")
+    made = prepare.security(pod(container), container, image(user="app"), NODE)
+    assert (made.user.uid, made.user.gid, made.user.groups, made.user.home) == (77, 78, (78, 90), "/home/app")
+    with pytest.raises(Unstartable, match="nobody-knows"):
+        prepare.security(pod(container), container, image(user="nobody-knows"), NODE)
+
+
+def test_run_as_non_root_refuses_only_root() -> None:
+    container = Container(name="c", security_context=SecurityContext(run_as_non_root=True))
+    assert prepare.security(pod(container), container, image(user="app"), NODE).user.uid == 77
+    with pytest.raises(Unstartable, match="runAsNonRoot"):
+        prepare.security(pod(container), container, image(), NODE)
+
+
+@pytest.mark.parametrize("name", ["net.ipv4.tcp_syncookies", "net/ipv4/tcp_syncookies"])
+def test_safe_sysctls_are_paths_below_proc_sys(name: str) -> None:
+    owner = pod(Container(name="c"), security_context=PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),)))
+    assert prepare.sysctls(owner) == (("net/ipv4/tcp_syncookies", "1"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "why"),
+    [
+        ("kernel.pid_max", {}, "safe ones"),
+        ("net.ipv4.tcp_syncookies", {"host_network": True}, "would change the host"),
+        ("kernel.shm_rmid_forced", {"host_ipc": True}, "would change the host"),
+    ],
+)
+def test_other_sysctls_are_refused(name: str, spec: dict[str, bool], why: str) -> None:
+    context = PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),))
+    with pytest.raises(Unstartable, match=why):
+        prepare.sysctls(pod(Container(name="c"), security_context=context, **spec))
+
+
+def test_limits_ports_and_sizes() -> None:
+    container = Container(
+        name="c",
+        resources=ResourceRequirements(limits={"cpu": "500m", "memory": "64Mi"}, requests={"cpu": "250m"}),
+        ports=(ContainerPort(container_port=80, host_port=8080), ContainerPort(container_port=81)),
+    )
+    owner = pod(
+        container,
+        volumes=(
+            Volume(name="m", empty_dir=EmptyDirVolumeSource(medium="Memory", size_limit="1Mi")),
+            Volume(name="d", empty_dir=EmptyDirVolumeSource()),
+        ),
+    )
+    found = prepare.container_limits(container)
+    assert (found.cpu_request, found.cpu_limit, found.memory_limit) == (250, 500, 64 << 20)
+    assert prepare.pod_limits(owner).memory_limit == 64 << 20
+    assert [(p.host_port, p.container_port, p.protocol) for p in prepare.host_ports(owner)] == [(8080, 80, "TCP")]
+    assert prepare.volume_sizes(owner) == {"m": 1 << 20}
