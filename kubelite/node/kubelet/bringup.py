@@ -138,7 +138,8 @@ class Bringup:
             self._shared, self._node.hostname, "", prepare.sysctls(self._pod), tuple(self._tmpfs()), PAUSE_OOM_SCORE
         )
         address = lease.address if lease is not None else ""
-        return sandbox.begin(self._home, self._ledger, self._record.uid, plan, address, self._trace)
+        record = sandbox.new_record(self._record.uid, address, self._node.address)
+        return sandbox.begin(self._home, self._ledger, record, plan, self._trace)
 
     def _tmpfs(self) -> list[Mount]:
         ceiling = prepare.pod_limits(self._pod).memory_limit or self._node.memory

@@ -47,17 +47,18 @@ def with_status(pod: Pod, seen: Observed, node: str, address: str) -> Pod:
 
 
 def pod_status(pod: Pod, seen: Observed, address: str) -> PodStatus:
-    """The whole status."""
+    """The whole status. ``address`` is this machine's, where the sandbox does not say by which the pod reaches it."""
     by_name = {each.record.name: each for each in seen.containers}
     inits = [_status(c, by_name.get(c.name), seen, init=True) for c in pod.spec.init_containers]
     mains = [_status(c, by_name.get(c.name), seen, init=False) for c in pod.spec.containers]
     phase = _phase(pod, seen, inits, mains)
-    own = (seen.sandbox.address if seen.sandbox is not None else "") or (address if pod.spec.host_network else "")
+    host = (seen.sandbox.host_address if seen.sandbox is not None else "") or address
+    own = host if pod.spec.host_network else seen.sandbox.address if seen.sandbox is not None else ""
     return PodStatus(
         phase=phase,
         conditions=tuple(_conditions(seen, phase, inits, mains)),
-        host_ip=address,
-        host_ips=(HostIP(ip=address),),
+        host_ip=host,
+        host_ips=(HostIP(ip=host),),
         pod_ip=own or None,
         pod_ips=(PodIP(ip=own),) if own else (),
         start_time=rfc3339(seen.pod.created_at),

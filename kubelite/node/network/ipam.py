@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable
-from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from kubelite.node.network.errors import NoAddress
@@ -104,5 +103,8 @@ def text(address: int) -> str:
 
 
 def number(address: str) -> int:
-    """The reverse of :func:`text`. Raises ValueError."""
-    return int(IPv4Address(address))
+    """The reverse of :func:`text`. Raises ValueError for what is no IPv4 address."""
+    parts = address.split(".")
+    if len(parts) != 4 or not all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts):
+        raise ValueError(f"not an IPv4 address: {address!r}")
+    return int.from_bytes(bytes(map(int, parts)), "big")

@@ -6,11 +6,15 @@ The rule is the scheduler's (NodePorts): same protocol, same port, and the same 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import AddressValueError, IPv4Address
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from kubelite.node.network import ipam
 from kubelite.node.network.errors import PortRefused, PortTaken
+
+if TYPE_CHECKING:
+    from kubelite.objects.pod import Pod
 
 ANY = "0.0.0.0"
 
@@ -36,14 +40,32 @@ class Held(msgspec.Struct, frozen=True):
     owner: str
 
 
+def wanted(pod: Pod) -> tuple[HostPort, ...]:
+    """The host ports of a pod's containers and sidecars; a pod on the host's network has them by itself."""
+    if pod.spec.host_network:
+        return ()
+    sidecars = (each for each in pod.spec.init_containers or () if each.restart_policy == "Always")
+    return tuple(
+        HostPort(
+            host_port=port.host_port,
+            container_port=port.container_port,
+            protocol=port.protocol or "TCP",
+            host_ip=port.host_ip or ANY,
+        )
+        for container in (*sidecars, *pod.spec.containers)
+        for port in container.ports or ()
+        if port.host_port
+    )
+
+
 def check(ports: Iterable[HostPort]) -> None:
     """Raises PortRefused for what no pod here could have: pods have IPv4 addresses, and TCP and UDP are translated."""
     for port in ports:
         if port.protocol not in ("TCP", "UDP"):
             raise PortRefused(f"{port}: only ports of TCP and UDP can be given to a pod")
         try:
-            IPv4Address(port.host_ip)
-        except AddressValueError:
+            ipam.number(port.host_ip)
+        except ValueError:
             raise PortRefused(
                 f"{port}: hostIP must be an IPv4 address, since pods have no other",
                 hint="leave hostIP out to serve every address of this machine",

@@ -7,7 +7,6 @@ that of resolv.conf(5).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.node.network.errors import NameTooLong
@@ -67,10 +66,8 @@ def etc_files(pod: Pod, address: str, host: HostFiles) -> EtcFiles:
     names = pod_names(pod, host.hostname)
     resolv, warnings = resolv_conf(pod.spec, host)
     aliases = [(each.ip, *each.hostnames) for each in pod.spec.host_aliases or ()]
-    if pod.spec.host_network:
-        hosts = host_network_hosts(host.hosts, aliases)
-    else:
-        hosts = pod_hosts(address, names, aliases)
+    on_host = pod.spec.host_network
+    hosts = host_network_hosts(host.hosts, aliases) if on_host else pod_hosts(address, names, aliases)
     return EtcFiles(hosts, resolv, names.hostname + "\n", warnings)
 
 
@@ -134,9 +131,7 @@ def resolv_conf(spec: PodSpec, host: HostFiles) -> tuple[str, tuple[str, ...]]:
 
     Without a cluster's name server ClusterFirst is Default, as in the kubelet; ``dnsConfig`` is merged into either.
     """
-    base, warnings = Resolv(), []
-    if spec.dns_policy != "None":
-        base, warnings = _host_resolv(host, bool(spec.host_network))
+    base, warnings = (Resolv(), ()) if spec.dns_policy == "None" else _host_resolv(host, bool(spec.host_network))
     merged = merge(base, _wanted(spec)) if spec.dns_config else base
     fitting, left_out = _limited(merged)
     return _text(fitting), (*warnings, *left_out)
@@ -176,27 +171,24 @@ def _wanted(spec: PodSpec) -> Resolv:
     return Resolv(tuple(config.nameservers or ()), tuple(config.searches or ()), options)
 
 
-def _host_resolv(host: HostFiles, host_network: bool) -> tuple[Resolv, list[str]]:
+def _host_resolv(host: HostFiles, host_network: bool) -> tuple[Resolv, tuple[str, ...]]:
     """What the host asks. Its loopback is not the pod's: behind a local stub the servers that the stub asks are
     taken."""
     own = parse(host.resolv)
     if host_network or not any(map(is_loopback, own.servers)):
-        return own, []
+        return own, ()
     if host.upstream:
-        return parse(host.upstream), []
+        return parse(host.upstream), ()
     reachable = tuple(server for server in own.servers if not is_loopback(server))
     if reachable:
-        return own._replace(servers=reachable), []
+        return own._replace(servers=reachable), ()
     said = f"the host's name server {own.servers[0]} cannot be reached from a pod: names resolve only with a dnsConfig"
-    return own._replace(servers=()), [said]
+    return own._replace(servers=()), (said,)
 
 
 def is_loopback(server: str) -> bool:
     """Whether a name server is one on the machine that asks."""
-    try:
-        return ip_address(server.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    return server.startswith("127.") or server.partition("%")[0] == "::1"
 
 
 def _limited(resolv: Resolv) -> tuple[Resolv, list[str]]:

@@ -26,7 +26,10 @@ class PodRecord(msgspec.Struct, kw_only=True):
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):
-    """The kernel objects of a pod. ``pid`` and ``ticks`` name a process beyond doubt: field 22 of /proc/PID/stat."""
+    """The kernel objects of a pod. ``pid`` and ``ticks`` name a process beyond doubt: field 22 of /proc/PID/stat.
+
+    ``address`` is the pod's own, "" with the host's network; ``host_address`` is the one by which it reaches the host.
+    """
 
     version: int = 1
     uid: str
@@ -37,6 +40,7 @@ class SandboxRecord(msgspec.Struct, kw_only=True):
     pause_ticks: int = 0
     started_at: int = 0
     address: str = ""
+    host_address: str = ""
     gone: bool = False
 
 

@@ -53,19 +53,21 @@ def cleanup_command(home: Home, uid: str) -> list[str]:
     return [sys.executable, "-m", "kubelite.node.runtime.cleanup", home.root, uid]
 
 
+def new_record(uid: str, address: str, host_address: str) -> SandboxRecord:
+    """The record of a sandbox that is about to be made."""
+    return SandboxRecord(uid=uid, boot=boot_id(), pause=new_id(), address=address, host_address=host_address)
+
+
 def open_run(home: Home, uid: str) -> int:
     """A descriptor of the pod's run directory."""
     return os.open(home.pod_run(uid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def begin(home: Home, ledger: Ledger, uid: str, plan: Plan, address: str, trace: Callable[[str], None]) -> Starting:
-    """Starts the shim and asks it for pause. ``address`` is the one that the pod will have, "" where it has the host's.
-
-    The record is on disk before the shim is; raises NativeError, OSError.
-    """
+def begin(home: Home, ledger: Ledger, record: SandboxRecord, plan: Plan, trace: Callable[[str], None]) -> Starting:
+    """Starts the shim and asks it for pause. The record is on disk before the shim is; raises NativeError, OSError."""
+    uid = record.uid
     run = home.pod_run(uid)
     os.mkdir(f"{run}/exits", 0o700)
-    record = SandboxRecord(uid=uid, boot=boot_id(), pause=new_id(), address=address)
     ledger.save_sandbox(record)
     trace("launch shim")
     directory, exits = open_run(home, uid), os.open(f"{run}/exits", os.O_RDONLY | os.O_DIRECTORY)
