@@ -95,8 +95,10 @@ static bool kill_pause(void) {
 static void become_cleanup(void) {
     sigset_t none;
     sigemptyset(&none);
-    signal(SIGPIPE, SIG_DFL);
-    signal(SIGXFSZ, SIG_DFL);
+    for (int number = 1; number < NSIG; number++) {
+        signal(number, SIG_IGN); /* forgets one that is pending */
+        signal(number, SIG_DFL);
+    }
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     if (ending.command[0] && setns(ending.mounts, CLONE_NEWNS) == 0 && chdir("/") == 0)
