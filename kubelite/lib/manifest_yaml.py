@@ -1,0 +1,387 @@
+"""YAML as kubectl reads it, with the place of every key and value. Pure.
+
+kubectl reads manifests with an early YAML 1.1 reader and turns them into JSON. So ``yes`` and ``on`` are true, ``0644`` is
+420, ``22:22`` and dates are texts, ``1e3`` is 1000, a key ``1`` is the text "1", and an unknown tag makes a text. JSON is read
+too, being YAML. Unlike kubectl this reader refuses a key that stands twice in one mapping.
+
+The parser is libyaml's, through PyYAML, as a stream of events: nothing here recurses, and size, depth and the number of values
+(aliases counted as often as they stand there) are bounded, so that no text can keep it busy or fill the memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+MAX_BYTES = 4 << 20
+MAX_NODES = 200_000
+MAX_DEPTH = 100
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = ("int", "float", "bool", "null", "timestamp")
+_MERGE = object()
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+}
+_UNSPEAKABLE = frozenset((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN"))
+_INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([1-9][0-9]*|0))", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+# A character outside the basic plane, as JSON escapes it: two escapes, each of which is no character to YAML.
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+Path = tuple[str | int, ...]
+
+
+class Place(NamedTuple):
+    """A position in the text, counted from 1."""
+
+    line: int
+    column: int
+
+
+class YamlError(ValueError):
+    """The text cannot be read; the message is one sentence, ``place`` where, or None for the text as a whole."""
+
+    def __init__(self, message: str, place: Place | None = None) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+class Document:
+    """One document: its value, made of dict, list, str, int, float, bool and None, and where each part of it stands.
+
+    Values that come from aliases are shared: they are to be read, not changed.
+    """
+
+    def __init__(self, value: Any, places: dict[Path, tuple[Place, Place]], links: dict[Path, Path]) -> None:
+        self.value = value
+        self._places = places
+        self._links = links
+
+    def place(self, path: Path) -> Place:
+        """Where the value at a path stands; for one that is not there, where the nearest one above it does."""
+        return self._find(path)[1]
+
+    def key_place(self, path: Path) -> Place:
+        """Where the key of that value stands."""
+        return self._find(path)[0]
+
+    def _find(self, path: Path) -> tuple[Place, Place]:
+        for end in range(len(path), -1, -1):
+            found = self._places.get(path[:end])
+            if found is not None and end == len(path):
+                return found
+            if path[:end] in self._links:
+                return self._find(self._links[path[:end]] + path[end:])
+            if found is not None:
+                return found[1], found[1]
+        return Place(1, 1), Place(1, 1)
+
+
+def documents(text: bytes | str) -> list[Document]:
+    """The documents of a text; an empty one has the value None. Raises YamlError."""
+    builder = _Builder()
+    source = _decoded(text)
+    try:
+        parser = _Loader(_surrogates_joined(source) + "\n")
+        while (event := parser.get_event()) is not None:
+            builder.take(event)
+    except yaml.YAMLError as error:
+        raise _translated(error, source) from error
+    return builder.documents
+
+
+def _decoded(text: bytes | str) -> str:
+    if len(text) > MAX_BYTES:
+        raise YamlError(f"it has {len(text) / (1 << 20):.1f} MiB, and a manifest may have {MAX_BYTES >> 20} MiB")
+    if isinstance(text, str):
+        return text.removesuffix("\n")
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise YamlError("it is UTF-16 text, and a manifest is UTF-8")
+    if (at := text.find(b"\0")) >= 0:
+        raise YamlError(f"it is not text: byte {at} is zero")
+    try:
+        return text.decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        place = _place_of(text[: error.start].decode())
+        raise YamlError(f"it is not UTF-8 text: byte {error.start} is 0x{text[error.start]:02x}", place) from error
+
+
+def _place_of(before: str) -> Place:
+    return Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+def _surrogates_joined(text: str) -> str:
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+
+    def joined(match: re.Match[str]) -> str:
+        code = 0x10000 + ((int(match[2], 16) - 0xD800) << 10) + int(match[3], 16) - 0xDC00
+        return f"{match[1]}\\U{code:08x}"
+
+    return _PAIR.sub(joined, text)
+
+
+def _translated(error: yaml.YAMLError, text: str) -> YamlError:
+    """The error in our words, placed inside of the text: the parser looks one line beyond its end."""
+    if isinstance(error, yaml.reader.ReaderError):
+        at = text.find(chr(error.character) if isinstance(error.character, int) else str(error.character))
+        return YamlError("it is not text: a control character stands in it", _place_of(text[:at]))
+    mark = getattr(error, "problem_mark", None)
+    problem = str(getattr(error, "problem", None) or error)
+    if problem == "found character that cannot start any token":
+        problem = "no value can begin with this character: a tab does not indent, and a text with @, % or ` needs quotes"
+    start = getattr(error, "context_mark", None)
+    if start is not None and mark is not None and start.line < mark.line:
+        problem += f" {error.context} that begins at line {start.line + 1}"  # type: ignore[attr-defined]
+    place = Place(mark.line + 1, mark.column + 1) if mark is not None else None
+    return YamlError(f"it is not YAML: {problem}", min(place, _place_of(text)) if place is not None else None)
+
+
+class _Anchor(NamedTuple):
+    value: Any
+    path: Path
+    nodes: int
+    height: int
+
+
+class _Frame:
+    """A mapping or sequence that is being read."""
+
+    __slots__ = ("anchor", "first", "height", "key", "keys", "path", "place", "value")
+
+    def __init__(self, value: dict[str, Any] | list[Any], path: Path, place: Place, anchor: str | None, first: int) -> None:
+        self.value = value
+        self.path = path
+        self.place = place
+        self.anchor = anchor
+        self.first = first
+        self.height = 1
+        self.key: Any = None
+        self.keys: dict[str, Place] = {}
+
+
+class _Builder:
+    """Makes documents of events."""
+
+    def __init__(self) -> None:
+        self.documents: list[Document] = []
+        self._nodes = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, _Anchor | None] = {}
+        self._places: dict[Path, tuple[Place, Place]] = {}
+        self._links: dict[Path, Path] = {}
+        self._root: Any = None
+
+    def take(self, event: Any) -> None:
+        place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+        if isinstance(event, yaml.ScalarEvent):
+            self._scalar(event, place)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._begin({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor, place)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._end()
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event.anchor or "", place)
+        elif isinstance(event, yaml.DocumentEndEvent):
+            self.documents.append(Document(self._root, self._places, self._links))
+            self._reset()
+
+    def _count(self, nodes: int, place: Place) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            raise YamlError(f"it has more than {MAX_NODES} values, aliases counted as often as they stand there", place)
+
+    def _scalar(self, event: Any, place: Place) -> None:
+        self._count(1, place)
+        frame = self._stack[-1] if self._stack else None
+        if frame is not None and isinstance(frame.value, dict) and frame.key is None:
+            merge = event.value == "<<" and (event.implicit[0] or event.tag == _TAG + "merge")
+            self._key(frame, _MERGE if merge else _key_text(_value_of(event, place), place), place)
+            if event.anchor:
+                self._anchors[event.anchor] = _Anchor(event.value, (), 1, 0)
+            return
+        value = _value_of(event, place)
+        path = self._path()
+        if event.anchor:
+            self._anchors[event.anchor] = _Anchor(value, path, 1, 0)
+        self._attach(value, path, place, 0)
+
+    def _key(self, frame: _Frame, key: Any, place: Place) -> None:
+        if key is not _MERGE:
+            before = frame.keys.get(key)
+            if before is not None:
+                raise YamlError(f'the key "{key}" stands here a second time: line {before.line} has it too', place)
+            frame.keys[key] = place
+        frame.key = key
+        frame.place = place
+
+    def _path(self) -> Path:
+        """The path of the value that comes next."""
+        if not self._stack:
+            return ()
+        frame = self._stack[-1]
+        if isinstance(frame.value, list):
+            return (*frame.path, len(frame.value))
+        return (*frame.path, "<<" if frame.key is _MERGE else frame.key)
+
+    def _begin(self, value: dict[str, Any] | list[Any], anchor: str | None, place: Place) -> None:
+        self._count(1, place)
+        frame = self._stack[-1] if self._stack else None
+        if frame is not None and isinstance(frame.value, dict) and frame.key is None:
+            raise YamlError("a key must be a single text or number", place)
+        if len(self._stack) >= MAX_DEPTH:
+            raise YamlError(f"values lie in each other more than {MAX_DEPTH} deep", place)
+        if anchor:
+            self._anchors[anchor] = None
+        made = _Frame(value, self._path(), place, anchor, self._nodes)
+        self._places[made.path] = (self._own_place(place), place)
+        self._stack.append(made)
+
+    def _end(self) -> None:
+        frame = self._stack.pop()
+        if frame.anchor:
+            nodes = self._nodes - frame.first + 1
+            self._anchors[frame.anchor] = _Anchor(frame.value, frame.path, nodes, frame.height)
+        self._attach(frame.value, frame.path, self._places[frame.path][1], frame.height)
+
+    def _alias(self, name: str, place: Place) -> None:
+        if name not in self._anchors:
+            raise YamlError(f'the alias "*{name}" has no anchor "&{name}" before it', place)
+        anchor = self._anchors[name]
+        if anchor is None:
+            raise YamlError(f'the alias "*{name}" stands inside of what it names', place)
+        self._count(anchor.nodes, place)
+        if len(self._stack) + anchor.height > MAX_DEPTH:
+            raise YamlError(f"values lie in each other more than {MAX_DEPTH} deep", place)
+        frame = self._stack[-1]
+        if isinstance(frame.value, dict) and frame.key is None:
+            self._key(frame, _key_text(anchor.value, place), place)
+            return
+        path = self._path()
+        self._links[path] = anchor.path
+        self._attach(anchor.value, path, place, anchor.height)
+
+    def _own_place(self, place: Place) -> Place:
+        """The place of the key that a value belongs to; in a sequence, its own."""
+        frame = self._stack[-1] if self._stack else None
+        return frame.place if frame is not None and isinstance(frame.value, dict) else place
+
+    def _attach(self, value: Any, path: Path, place: Place, height: int) -> None:
+        self._places[path] = (self._own_place(place), place)
+        if not self._stack:
+            self._root = value
+            return
+        frame = self._stack[-1]
+        frame.height = max(frame.height, height + 1)
+        if isinstance(frame.value, list):
+            frame.value.append(value)
+            return
+        if frame.key is _MERGE:
+            self._merge(frame, value, path, place)
+        else:
+            frame.value[frame.key] = value
+        frame.key = None
+
+    def _merge(self, frame: _Frame, value: Any, path: Path, place: Place) -> None:
+        """Puts the entries of one or several mappings into another; as with kubectl they replace what stands before."""
+        sources = [(value, path)] if isinstance(value, dict) else []
+        if isinstance(value, list):
+            sources = [(each, (*path, at)) for at, each in enumerate(value)]
+        if not sources or not all(isinstance(each, dict) for each, _ in sources):
+            raise YamlError("<<: needs a mapping or a list of mappings", place)
+        for each, origin in reversed(sources):
+            self._count(len(each), place)
+            for key, entry in each.items():
+                frame.value[key] = entry
+                self._links[(*frame.path, key)] = (*origin, key)
+                self._places.pop((*frame.path, key), None)
+
+
+def _key_text(value: Any, place: Place) -> str:
+    """A key as JSON has it: a text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None or not isinstance(value, int | float):
+        raise YamlError("a key must be a text, a number or a boolean", place)
+    return f"{value}"
+
+
+def _value_of(event: Any, place: Place) -> Any:
+    """The value of a scalar: by its tag if it has one, by its looks if it is plain, else it is a text."""
+    tag: str | None = event.tag
+    text: str = event.value
+    if tag is None:
+        return _plain(text, place) if event.implicit[0] else text
+    kind = tag.removeprefix(_TAG)
+    if kind == "binary":
+        return _binary(text, place)
+    if kind not in _SCALARS or not tag.startswith(_TAG):
+        return text
+    value = _plain(text, place)
+    if not _fits(kind, value):
+        raise YamlError(f'"{text}" is not of the type !!{kind}', place)
+    return value
+
+
+def _fits(kind: str, value: Any) -> bool:
+    if kind == "null":
+        return value is None
+    if kind == "timestamp":
+        return isinstance(value, str) and re.match(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}", value) is not None
+    if kind == "bool":
+        return isinstance(value, bool)
+    return isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
+
+
+def _plain(text: str, place: Place) -> Any:
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    if text in _UNSPEAKABLE:
+        raise YamlError(f"JSON, and so a manifest, has no number {text}: quote it if it is a text", place)
+    return _number(text)
+
+
+def _number(text: str) -> Any:
+    """A number, or the text itself if it is none; a whole one is an int however it is written, as in JSON."""
+    digits = text.replace("_", "")
+    match = _INTEGER.fullmatch(digits) if len(digits) < 80 else None
+    if match is not None:
+        number = _integer(match)
+        if -(2**63) <= number < 2**64:
+            return number
+    if _FLOAT.fullmatch(digits) is None:
+        return text
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        return text
+    return int(value) if value.is_integer() and -(2**63) <= value < 2**63 else value
+
+
+def _integer(match: re.Match[str]) -> int:
+    sign, hexadecimal, binary, octal, decimal = match.groups()
+    for digits, base in ((hexadecimal, 16), (binary, 2), (octal, 8), (decimal, 10)):
+        if digits is not None:
+            return int(sign + digits, base)
+    raise AssertionError(match)
+
+
+def _binary(text: str, place: Place) -> str:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True).decode(errors="replace")
+    except binascii.Error as error:
+        raise YamlError("what follows !!binary is not base64", place) from error
