@@ -29,18 +29,24 @@ def snapshot(root: str | Path | None = None) -> Snapshot:
     place = os.path.realpath(root) if root is not None else ""
     key = hashlib.sha256(os.fsencode(place)).hexdigest()[:8] if place else ""
     groups = list(_cgroups(key))
-    return frozenset(
-        [
-            *(f"process {each}" for each in _processes(place, groups)),
-            *(f"mount {each}" for each in _mounts(place)),
-            *(f"cgroup {each}" for each in groups),
-            *(f"interface {each}" for each in _interfaces(key)),
-            *(f"route {each}" for each in _routes(key)),
-            *(f"nftables table {each}" for each in _tables(key)),
-            *(f"file {each}" for each in _run_files()),
-            f"ip_forward {_text('/proc/sys/net/ipv4/ip_forward').strip()}",
-        ]
-    )
+    found = [
+        *(f"process {each}" for each in _processes(place, groups)),
+        *(f"mount {each}" for each in _mounts(place)),
+        *(f"cgroup {each}" for each in groups),
+        *(f"file {each}" for each in _run_files()),
+    ]
+    return frozenset(found) | network_snapshot(key)
+
+
+def network_snapshot(key: str = "") -> Snapshot:
+    """The part of it that the caller's network namespace holds; ``key`` is that of the home, empty for all homes."""
+    found = [
+        *(f"interface {each}" for each in _interfaces(key)),
+        *(f"route {each}" for each in _routes(key)),
+        *(f"nftables table {each}" for each in _tables(key)),
+        f"ip_forward {_text('/proc/sys/net/ipv4/ip_forward').strip()}",
+    ]
+    return frozenset(found)
 
 
 def difference(before: Snapshot, after: Snapshot) -> list[str]:

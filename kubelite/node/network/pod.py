@@ -142,9 +142,7 @@ class PodNetwork:
         from kubelite.node.network import nftables, ruleset, sockets
 
         others = [(each, record) for each, record in self._records(held) if each.uid != uid]
-        ports.refuse_taken(
-            wanted, [ports.Held(port, f"pod {record.owner}") for _, record in others for port in record.ports]
-        )
+        ports.refuse_taken(wanted, [ports.Held(port, f"pod {record.owner}") for _, record in others for port in record.ports])
         ports.refuse_taken(wanted, ruleset.foreign_ports(nftables.run(ruleset.LIST_MAPS), self._key))
         sockets.refuse_bound(wanted)
 

@@ -1,0 +1,400 @@
+"""Pods' networks in a real kernel: "the host" is a network namespace of the test's own, as are the pods."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kubelite.core import native
+from kubelite.lib.files import FileLock
+from kubelite.node.network import bridge, ipam, names, nftables
+from kubelite.node.network.errors import NoFirewall, PortRefused, PortTaken
+from kubelite.node.network.pod import Lease, PodNetwork
+from kubelite.node.network.ports import HostPort
+from kubelite.testing.host import difference, network_snapshot
+from kubelite.testing.netns import NetworkNamespace
+
+UPLINK, NEIGHBOUR = "192.0.2.1", "192.0.2.9"
+WEB = HostPort(host_port=8080, container_port=80)
+TIMEOUT = 2
+
+if os.geteuid() != 0:
+    pytest.skip("network namespaces need root", allow_module_level=True)
+
+
+class Pod:
+    """A network namespace that gets its place in a home's network."""
+
+    def __init__(self, network: PodNetwork, uid: str, *ports: HostPort) -> None:
+        self.space = NetworkNamespace(loopback=False)
+        self.lease: Lease = network.prepare(uid, f"default/{uid}", ports)
+        network.attach(self.lease, self.space.fd)
+
+    @property
+    def address(self) -> str:
+        return self.lease.address
+
+
+@pytest.fixture
+def host() -> Iterator[NetworkNamespace]:
+    """The host of a test, with an address that is not its loopback's; as it was when the test is over."""
+    with NetworkNamespace() as space, space.inside():
+        native.net_bridge("up0", ipam.number(UPLINK), 24)
+        before = network_snapshot()
+        yield space
+        assert difference(before, network_snapshot()) == []
+
+
+@pytest.fixture
+def outside(host: NetworkNamespace) -> Iterator[NetworkNamespace]:
+    """Another machine on the host's uplink."""
+    with NetworkNamespace() as space:
+        native.net_attach(space.fd, "up0", "up0-1", "eth0", ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK))
+        yield space
+        native.net_delete("up0-1")
+
+
+@pytest.fixture
+def home(host: NetworkNamespace, tmp_path: Path) -> Iterator[Callable[[str], PodNetwork]]:
+    """Makes homes by their key; what they still have at the end is removed."""
+    made: list[PodNetwork] = []
+
+    def make(key: str) -> PodNetwork:
+        run = tmp_path / key
+        run.mkdir(exist_ok=True)
+        made.append(PodNetwork(str(run), key, str(run / "lock")))
+        return made[-1]
+
+    yield make
+    for network in made:
+        network.remove_all()
+    assert list(tmp_path.glob("*/leases/*")) == list(tmp_path.glob("*/network.json")) == []
+
+
+@pytest.fixture
+def network(home: Callable[[str], PodNetwork]) -> PodNetwork:
+    return home("0a1b2c3d")
+
+
+def reach(client: NetworkNamespace, server: NetworkNamespace, port: int, target: tuple[str, int], source: str = "") -> str:
+    """Who calls at ``target``, as a TCP server in ``server`` on ``port`` sees it. Raises OSError when nothing comes."""
+    with server.inside():
+        listener = socket.create_server(("", port))
+    listener.settimeout(TIMEOUT)
+    with listener, client.inside():
+        origin = (source, 0) if source else None
+        with socket.create_connection(target, TIMEOUT, origin) as sent, listener.accept()[0] as got:
+            sent.sendall(b"ping")
+            assert got.recv(4) == b"ping"
+            got.sendall(b"pong")
+            assert sent.recv(4) == b"pong"
+            return str(got.getpeername()[0])
+
+
+# -- addresses ------------------------------------------------------------------------------------------------------
+
+
+def test_pods_reach_each_other_the_host_and_are_reached(network: PodNetwork, host: NetworkNamespace) -> None:
+    a, b = Pod(network, "a"), Pod(network, "b")
+    assert a.lease.gateway == b.lease.gateway and a.address != b.address
+    assert reach(a.space, b.space, 80, (b.address, 80)) == a.address
+    assert reach(host, a.space, 80, (a.address, 80)) == a.lease.gateway
+    assert reach(a.space, host, 80, (a.lease.gateway, 80)) == a.address
+    assert reach(a.space, a.space, 80, ("127.0.0.1", 80)) == "127.0.0.1"
+
+
+def test_a_pod_sees_one_interface_with_its_address(network: PodNetwork) -> None:
+    pod = Pod(network, "a")
+    with pod.space.inside():
+        assert [name for _, name in socket.if_nameindex()] == ["lo", "eth0"]
+        routes = ipam.parse_routes(Path("/proc/thread-self/net/route").read_text())
+        six = Path("/proc/thread-self/net/if_inet6").read_text().splitlines()
+    assert [(r.interface, ipam.text(r.address)) for r in routes] == [
+        ("eth0", "0.0.0.0"),
+        ("eth0", f"{pod.address.rpartition('.')[0]}.0"),
+    ]
+    assert [line for line in six if "eth0" in line] == []
+
+
+def test_traffic_to_other_machines_leaves_under_the_hosts_address(network: PodNetwork, outside: NetworkNamespace) -> None:
+    pod = Pod(network, "a")
+    assert reach(pod.space, outside, 80, (NEIGHBOUR, 80)) == UPLINK
+    assert reach(outside, pod.space, 80, (pod.address, 80)) == NEIGHBOUR
+
+
+def test_a_pod_keeps_its_address_when_it_is_prepared_again(network: PodNetwork) -> None:
+    first = Pod(network, "a")
+    again = Pod(network, "a")
+    assert again.address == first.address
+    assert reach(again.space, again.space, 80, (again.address, 80)) == again.address
+    assert network.lease("a") == again.lease
+    assert network.lease("b") is None
+
+
+def test_two_homes_have_subnets_and_bridges_of_their_own(home: Callable[[str], PodNetwork]) -> None:
+    one, two = Pod(home("00000001"), "a"), Pod(home("00000002"), "a")
+    assert ipam.subnet_of(ipam.number(one.address)) != ipam.subnet_of(ipam.number(two.address))
+    assert one.lease.bridge != two.lease.bridge
+    assert reach(one.space, two.space, 80, (two.address, 80)) != ""
+
+
+def test_two_homes_whose_keys_name_one_subnet_still_differ(home: Callable[[str], PodNetwork]) -> None:
+    keys = ("00000001", f"{1 + (1 << 12):08x}")
+    assert len({ipam.choose_subnet(key, [], "") for key in keys}) == 1
+    one, two = (Pod(home(key), "a") for key in keys)
+    assert ipam.subnet_of(ipam.number(one.address)) != ipam.subnet_of(ipam.number(two.address))
+
+
+# -- host ports -----------------------------------------------------------------------------------------------------
+
+
+def test_a_host_port_from_everywhere(network: PodNetwork, host: NetworkNamespace, outside: NetworkNamespace) -> None:
+    pod, other = Pod(network, "a", WEB), Pod(network, "b")
+    assert reach(host, pod.space, 80, ("127.0.0.1", 8080)) == pod.lease.gateway
+    assert reach(host, pod.space, 80, (UPLINK, 8080)) == UPLINK
+    assert reach(other.space, pod.space, 80, (UPLINK, 8080)) == pod.lease.gateway
+    assert reach(pod.space, pod.space, 80, (UPLINK, 8080)) == pod.lease.gateway
+    assert reach(outside, pod.space, 80, (UPLINK, 8080)) == NEIGHBOUR
+
+
+def test_a_host_port_of_one_address_answers_there_only(network: PodNetwork, host: NetworkNamespace) -> None:
+    pod = Pod(network, "a", HostPort(host_port=8080, container_port=80, host_ip="127.0.0.1"))
+    assert reach(host, pod.space, 80, ("127.0.0.1", 8080)) == pod.lease.gateway
+    with pytest.raises(OSError):
+        reach(host, pod.space, 80, (UPLINK, 8080))
+
+
+def test_a_host_port_of_udp(network: PodNetwork, host: NetworkNamespace) -> None:
+    pod = Pod(network, "a", HostPort(host_port=5353, container_port=53, protocol="UDP"))
+    with pod.space.inside():
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind(("", 53))
+    with server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.settimeout(TIMEOUT)
+        client.settimeout(TIMEOUT)
+        client.sendto(b"ping", ("127.0.0.1", 5353))
+        data, peer = server.recvfrom(10)
+        server.sendto(data, peer)
+        assert client.recvfrom(10) == (b"ping", ("127.0.0.1", 5353))
+
+
+def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(network: PodNetwork, host: NetworkNamespace) -> None:
+    """CVE-2020-8558: what listens on the host's loopback is not the pods'."""
+    pod = Pod(network, "a", WEB)
+    secret = socket.create_server(("127.0.0.1", 99))
+    secret.settimeout(0.3)
+    with secret, pod.space.inside(), socket.socket() as client:
+        Path("/proc/sys/net/ipv4/conf/eth0/route_localnet").write_text("1")
+        for words in (
+            "rule add pref 0 to 127.0.0.1 lookup 7",
+            "rule add pref 5 lookup local",
+            "rule del pref 0 lookup local",
+            f"route add 127.0.0.1/32 via {pod.lease.gateway} table 7",
+        ):
+            subprocess.run(["ip", *words.split()], check=True)
+        client.bind((pod.address, 0))
+        client.settimeout(0.3)
+        with pytest.raises(OSError):
+            client.connect(("127.0.0.1", 99))
+        with pytest.raises(TimeoutError):
+            secret.accept()
+
+
+def test_a_port_that_another_pod_holds(network: PodNetwork) -> None:
+    Pod(network, "a", WEB)
+    held = held_leases(network)
+    with pytest.raises(PortTaken, match="hostPort 8080/TCP is already taken by pod default/a"):
+        network.prepare("b", "default/b", [HostPort(host_port=8080, container_port=81)])
+    assert held_leases(network) == held
+
+
+def test_a_port_that_a_pod_of_another_home_holds(home: Callable[[str], PodNetwork]) -> None:
+    Pod(home("00000001"), "a", WEB)
+    with pytest.raises(PortTaken, match="another kubelite"):
+        home("00000002").prepare("b", "default/b", [WEB])
+    assert not bridge.exists(names.bridge("00000002"))
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_port_that_a_process_of_the_host_holds(network: PodNetwork, kind: socket.SocketKind) -> None:
+    protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+    with socket.socket(socket.AF_INET6, kind) as taken:
+        taken.bind(("::", 8080))
+        if protocol == "TCP":
+            taken.listen()
+        with pytest.raises(PortTaken, match="process of this machine"):
+            network.prepare("a", "default/a", [HostPort(host_port=8080, container_port=80, protocol=protocol)])
+    assert not bridge.exists(names.bridge("0a1b2c3d"))
+
+
+def test_a_host_ip_that_is_not_here(network: PodNetwork) -> None:
+    with pytest.raises(PortRefused, match="no such address"):
+        network.prepare("a", "default/a", [HostPort(host_port=80, container_port=80, host_ip="198.51.100.7")])
+    assert not bridge.exists(names.bridge("0a1b2c3d"))
+
+
+def test_a_port_is_free_again_when_its_pod_is_gone(network: PodNetwork, host: NetworkNamespace) -> None:
+    Pod(network, "a", WEB)
+    Pod(network, "b")
+    network.remove("a")
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", 8080), TIMEOUT)
+    pod = Pod(network, "c", WEB)
+    assert reach(host, pod.space, 80, ("127.0.0.1", 8080)) == pod.lease.gateway
+
+
+def test_ports_come_back_after_somebody_has_flushed_the_firewall(network: PodNetwork, host: NetworkNamespace) -> None:
+    first = Pod(network, "a", WEB)
+    nftables.run("flush ruleset")
+    second = Pod(network, "b", HostPort(host_port=8081, container_port=80))
+    for pod, port in ((first, 8080), (second, 8081)):
+        assert reach(host, pod.space, 80, ("127.0.0.1", port)) == pod.lease.gateway
+    nftables.run("flush ruleset")
+    network.remove("b")
+    assert reach(host, first.space, 80, ("127.0.0.1", 8080)) == first.lease.gateway
+
+
+def test_without_libnftables_pods_run_and_host_ports_are_refused(
+    network: PodNetwork, host: NetworkNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nftables, "_LIBRARY", "libnftables-that-is-not-there.so")
+    nftables._library.cache_clear()
+    try:
+        pod = Pod(network, "a")
+        assert "libnftables-that-is-not-there.so is not installed" in " ".join(pod.lease.warnings)
+        assert reach(host, pod.space, 80, (pod.address, 80)) == pod.lease.gateway
+        with pytest.raises(NoFirewall) as refused:
+            network.prepare("b", "default/b", [WEB])
+        assert "apt-get install" in refused.value.hint
+        network.remove("a")
+    finally:
+        nftables._library.cache_clear()
+
+
+# -- what is left ---------------------------------------------------------------------------------------------------
+
+
+def test_what_pods_share_goes_with_the_last(network: PodNetwork, host: NetworkNamespace) -> None:
+    Pod(network, "a", WEB)
+    Pod(network, "b")
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+    network.remove("a")
+    assert bridge.exists("kl-0a1b2c3d") and forwarding.read_text() == "1\n"
+    network.remove("b")
+    assert not bridge.exists("kl-0a1b2c3d") and forwarding.read_text() == "0\n"
+    network.remove("b")
+
+
+@pytest.mark.parametrize("before", ["0", "1"])
+def test_the_last_home_puts_forwarding_back(home: Callable[[str], PodNetwork], before: str) -> None:
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+    found = forwarding.read_text()
+    forwarding.write_text(before)
+    homes = [home(f"0000000{n}") for n in range(3)]
+    try:
+        for network in homes:
+            network.prepare("a", "default/a")
+        for network in homes:
+            assert forwarding.read_text() == "1\n"
+            network.remove("a")
+        assert forwarding.read_text() == f"{before}\n"
+    finally:
+        forwarding.write_text(found)
+
+
+def test_a_reboot_is_survived_by_the_files_only(network: PodNetwork, host: NetworkNamespace) -> None:
+    Pod(network, "a")
+    native.net_delete(names.bridge("0a1b2c3d"))
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+    pod = Pod(network, "a")
+    assert reach(host, pod.space, 80, (pod.address, 80)) == pod.lease.gateway
+
+
+def killed_at(number: int, work: Callable[[], None]) -> bool:
+    """Runs ``work`` in a child that kills itself at its n-th call into C; False when it came to its end before."""
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def count(_frame: object, event: str, _arg: object) -> None:
+            nonlocal left
+            left -= event == "c_call"
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.setprofile(count)
+        work()
+        sys.setprofile(None)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+
+
+def numbers(work: Callable[[], None], stride: int) -> Iterator[int]:
+    """Kills ``work`` at more and more of its calls, until it gets through."""
+    at = 1
+    while killed_at(at, work):
+        yield at
+        at += stride
+
+
+def test_killed_anywhere_on_the_way_up_and_removed(network: PodNetwork) -> None:
+    nftables.run("list tables")
+    before, points = network_snapshot(), 0
+    for _ in numbers(lambda: Pod(network, "a", WEB) and None, 29):
+        network.remove("a")
+        assert difference(before, network_snapshot()) == []
+        assert held_leases(network) == []
+        points += 1
+    assert points >= 5
+
+
+def test_killed_anywhere_on_the_way_up_and_tried_again(network: PodNetwork, host: NetworkNamespace) -> None:
+    for _ in numbers(lambda: Pod(network, "a", WEB) and None, 41):
+        pod = Pod(network, "a", WEB)
+        assert reach(host, pod.space, 80, ("127.0.0.1", 8080)) == pod.lease.gateway
+        network.remove("a")
+
+
+def test_killed_anywhere_on_the_way_down_and_removed_again(network: PodNetwork) -> None:
+    before, points = network_snapshot(), 0
+    Pod(network, "a", WEB)
+    for _ in numbers(lambda: network.remove("a"), 13):
+        network.remove("a")
+        assert difference(before, network_snapshot()) == []
+        assert held_leases(network) == []
+        Pod(network, "a", WEB)
+        points += 1
+    assert points >= 5
+
+
+def held_leases(network: PodNetwork) -> list[str]:
+    return sorted(each.file for each in network._leases.held())
+
+
+def test_many_pods_at_once_have_addresses_of_their_own(network: PodNetwork, tmp_path: Path) -> None:
+    children = []
+    for number in range(12):
+        child = os.fork()
+        if child == 0:
+            try:
+                Pod(network, f"p{number}")
+            finally:
+                os._exit(0 if sys.exc_info()[0] is None else 1)
+        children.append(child)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert codes == [0] * 12
+    addresses = {lease.address for n in range(12) if (lease := network.lease(f"p{n}"))}
+    assert len(addresses) == 12
+
+
+def test_the_lock_is_free_when_a_call_has_come_back(network: PodNetwork, tmp_path: Path) -> None:
+    network.prepare("a", "default/a")
+    with FileLock(str(tmp_path / "0a1b2c3d" / "lock"), timeout=0):
+        pass
