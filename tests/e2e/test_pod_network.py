@@ -101,7 +101,10 @@ def test_no_helper_program_makes_the_network_or_the_mounts(world: World, tmp_pat
     manifest = tmp_path / "pod.yaml"
     manifest.write_text(yaml.safe_dump(pod("exec sleep 1000", ports=[{"containerPort": 80, "hostPort": 18083}])))
     command = ["strace", "-f", "-e", "trace=execve,execveat", "-o", str(trace), sys.executable, "-m", "kubelite"]
-    subprocess.run([*command, "pod", "up", str(manifest)], env=world.env, check=True, capture_output=True, timeout=60)
+    traced = subprocess.Popen([*command, "pod", "up", str(manifest)], env=world.env, stdout=subprocess.PIPE)
+    assert traced.stdout is not None and b"is up" in traced.stdout.readline()
+    world.down("p")
+    traced.communicate(timeout=30)
     executed = [row for row in trace.read_text().splitlines() if "exec" in row and "= -1" not in row]
     assert any("sleep" in row for row in executed), "the trace sees the pod's program"
     for row in executed:

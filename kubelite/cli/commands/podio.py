@@ -12,7 +12,10 @@ _NAME = typer.Argument(metavar="NAME", help="The pod's name.")
 _CONTAINER = typer.Option("--container", "-c", help="The container; the first one when left out.", show_default=False)
 
 
-def _duration(text: str) -> float:
+def _duration(text: str | float) -> float:
+    """A default comes here as the number it is."""
+    if isinstance(text, float):
+        return text
     try:
         return durations.parse(text)
     except ValueError as error:
