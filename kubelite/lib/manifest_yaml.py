@@ -31,10 +31,11 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
 }
 _UNSPEAKABLE = frozenset((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN"))
-_INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([1-9][0-9]*|0))", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+# Patterns are compiled when a text needs them: most manifests do not, and compiling takes longer than reading them.
+_INTEGER = r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([1-9][0-9]*|0))"
+_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 # A character outside the basic plane, as JSON escapes it: two escapes, each of which is no character to YAML.
-_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_PAIR = r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 
 Path = tuple[str | int, ...]
 
@@ -126,7 +127,7 @@ def _surrogates_joined(text: str) -> str:
         code = 0x10000 + ((int(match[2], 16) - 0xD800) << 10) + int(match[3], 16) - 0xDC00
         return f"{match[1]}\\U{code:08x}"
 
-    return _PAIR.sub(joined, text)
+    return re.sub(_PAIR, joined, text)
 
 
 def _translated(error: yaml.YAMLError, text: str) -> YamlError:
@@ -359,12 +360,14 @@ def _plain(text: str, place: Place) -> Any:
 def _number(text: str) -> Any:
     """A number, or the text itself if it is none; a whole one is an int however it is written, as in JSON."""
     digits = text.replace("_", "")
-    match = _INTEGER.fullmatch(digits) if len(digits) < 80 else None
+    if len(digits) < 19 and digits.isdecimal() and digits.isascii() and (digits[0] != "0" or len(digits) == 1):
+        return int(digits)
+    match = re.fullmatch(_INTEGER, digits) if len(digits) < 80 else None
     if match is not None:
         number = _integer(match)
         if -(2**63) <= number < 2**64:
             return number
-    if _FLOAT.fullmatch(digits) is None:
+    if re.fullmatch(_FLOAT, digits) is None:
         return text
     value = float(digits)
     if value in (float("inf"), float("-inf")):

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from kubelite.objects.container import Container, EnvVarSource, ResourceFieldSelector
     from kubelite.objects.pod import Pod
 
-_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
-_SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]", re.DOTALL)
+# Compiled when a text needs them.
+_REFERENCE = r"\$(?:\$|\(([^)]*)\))"
+_SUBSCRIPT = r"(?s)metadata\.(labels|annotations)\['(.+)'\]"
 
 FIELDS = (
     "metadata.name",
@@ -54,7 +55,7 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         return "$" if match[1] is None else variables.get(match[1], match[0])
 
-    return _REFERENCE.sub(value, text)
+    return re.sub(_REFERENCE, value, text)
 
 
 def container_env(pod: Pod, container: Container, values: Values) -> dict[str, str]:
@@ -72,12 +73,12 @@ def container_env(pod: Pod, container: Container, values: Values) -> dict[str, s
 
 def is_field(path: str) -> bool:
     """Whether a ``fieldRef`` may name this path in an environment variable."""
-    return path in FIELDS or _SUBSCRIPT.fullmatch(path) is not None
+    return path in FIELDS or re.fullmatch(_SUBSCRIPT, path) is not None
 
 
 def field(pod: Pod, path: str, values: Values) -> str:
     """The value of a field of the pod; "" for one that is not set. The path is one of FIELDS."""
-    subscript = _SUBSCRIPT.fullmatch(path)
+    subscript = re.fullmatch(_SUBSCRIPT, path)
     if subscript is not None:
         found = pod.metadata.labels if subscript[1] == "labels" else pod.metadata.annotations
         return found.get(subscript[2], "")

@@ -21,7 +21,7 @@ _CACHED = 16384
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _SUFFIX = {power: suffix for suffix, power in _DECIMAL.items()}
-_WRITTEN = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:([KMGTPE]i|[numkMGTPE]?)|[eE]([+-]?[0-9]+))", re.ASCII)
+_DIGITS = "0123456789"
 
 
 class QuantityError(ValueError):
@@ -90,23 +90,41 @@ def thousandths(quantity: Quantity) -> int:
     return _divided(quantity.nano, NANO // 1000)
 
 
+def suggestion(text: str) -> str:
+    """What somebody who wrote this probably meant, as a hint; "" where nobody knows."""
+    match = re.fullmatch(r"([0-9.]+) ?([kKmMgGtT])i?[bB]?", text)
+    if match is None:
+        return ""
+    number, letter = match[1], match[2].upper()
+    return f"did you mean {number}{letter}i (powers of 1024) or {number}{'k' if letter == 'K' else letter} (of 1000)?"
+
+
 @lru_cache(_CACHED)
 def _parsed(text: str) -> Quantity | str:
     """The quantity, or the sentence that says why it is none: errors are as frequent as their texts, and cached too."""
     if len(text) > MAX_LENGTH:
         return f'"{text[:20]}…" is too long for a quantity'
-    match = _WRITTEN.fullmatch(text)
-    if match is None or not (match[2] or match[3]):
-        return f'"{text}" is not a quantity: write a number and at most one suffix, as in 500m, 2, 1.5Gi or 1e3'
-    sign, whole, fraction, suffix, exponent = match.groups(default="")
+    sign = text[:1] if text[:1] in ("+", "-") else ""
+    unsigned = text[len(sign) :]
+    suffix = unsigned.lstrip(_DIGITS + ".")
+    whole, _, fraction = unsigned[: len(unsigned) - len(suffix)].partition(".")
+    if "." in fraction or not whole + fraction:
+        return _not_one(text)
     digits = int(whole + fraction)
+    if suffix in _DECIMAL:
+        return _read(sign, digits, _DECIMAL[suffix] - len(fraction), "decimal")
     if suffix in _BINARY:
         return _read(sign, digits << _BINARY[suffix], -len(fraction), "binary")
-    if not exponent:
-        return _read(sign, digits, _DECIMAL[suffix] - len(fraction), "decimal")
-    if len(exponent) > 9 or int(exponent) > MAX_EXPONENT:
+    exponent = suffix[2:] if suffix[1:2] in ("+", "-") else suffix[1:]
+    if suffix[0] not in "eE" or not exponent or exponent.strip(_DIGITS):
+        return _not_one(text)
+    if len(exponent) > 9 or int(suffix[1:]) > MAX_EXPONENT:
         return f'"{text}" is too large for a quantity'
-    return _read(sign, digits, int(exponent) - len(fraction), "exponent")
+    return _read(sign, digits, int(suffix[1:]) - len(fraction), "exponent")
+
+
+def _not_one(text: str) -> str:
+    return f'"{text}" is not a quantity: write a number and at most one suffix, as in 500m, 2, 1.5Gi or 1e3'
 
 
 def _read(sign: str, digits: int, power: int, form: Form) -> Quantity:
