@@ -1,0 +1,164 @@
+"""What a pod gets where its manifest says nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from kubelite.objects import codec, defaults
+from kubelite.objects.pod import Pod
+
+
+def defaulted(spec: dict[str, Any], asked: str | None = None, **metadata: Any) -> dict[str, Any]:
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", **metadata}, "spec": spec}
+    made, problems = codec.decode(Pod, manifest)
+    assert made is not None and problems == []
+    return msgspec.to_builtins(defaults.pod(made, asked), builtin_types=())
+
+
+def container(**fields: Any) -> dict[str, Any]:
+    return defaulted({"containers": [{"name": "c", "image": "i", **fields}]})["spec"]["containers"][0]
+
+
+def test_the_smallest_pod() -> None:
+    assert defaulted({"containers": [{"name": "c", "image": "i"}]}) == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "default"},
+        "spec": {
+            "containers": (
+                {
+                    "name": "c",
+                    "image": "i",
+                    "imagePullPolicy": "Always",
+                    "resources": {},
+                    "terminationMessagePath": "/dev/termination-log",
+                    "terminationMessagePolicy": "File",
+                },
+            ),
+            "dnsPolicy": "ClusterFirst",
+            "enableServiceLinks": True,
+            "restartPolicy": "Always",
+            "schedulerName": "default-scheduler",
+            "securityContext": {},
+            "terminationGracePeriodSeconds": 30,
+        },
+    }
+
+
+def test_what_is_said_stays() -> None:
+    spec = {
+        "containers": [
+            {
+                "name": "c",
+                "image": "i",
+                "imagePullPolicy": "Never",
+                "terminationMessagePath": "/log",
+                "ports": [{"containerPort": 53, "protocol": "UDP"}],
+                "resources": {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "10m"}},
+            }
+        ],
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 0,
+        "enableServiceLinks": False,
+    }
+    found = defaulted(spec, "here")
+    assert found["metadata"]["namespace"] == "here"
+    assert (found["spec"]["restartPolicy"], found["spec"]["terminationGracePeriodSeconds"]) == ("Never", 0)
+    assert found["spec"]["enableServiceLinks"] is False
+    first = found["spec"]["containers"][0]
+    assert (first["imagePullPolicy"], first["terminationMessagePath"]) == ("Never", "/log")
+    assert first["ports"][0]["protocol"] == "UDP"
+    assert first["resources"]["requests"] == {"cpu": "10m", "memory": "1Gi"}
+
+
+def test_a_namespace_of_its_own_goes_before_the_one_asked_for() -> None:
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    assert defaulted(spec, "asked", namespace="own")["metadata"]["namespace"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("nginx", "Always"),
+        ("nginx:latest", "Always"),
+        ("nginx:1.29", "IfNotPresent"),
+        ("host:5000/nginx", "Always"),
+        ("host:5000/nginx:1", "IfNotPresent"),
+        ("nginx@sha256:0123", "IfNotPresent"),
+        ("nginx:latest@sha256:0123", "Always"),
+        ("nginx:1@sha256:0123", "IfNotPresent"),
+    ],
+)
+def test_the_pull_policy_follows_from_the_tag(image: str, policy: str) -> None:
+    assert container(image=image)["imagePullPolicy"] == policy
+
+
+def test_probes_and_hooks() -> None:
+    found = container(
+        livenessProbe={"httpGet": {"port": 80}},
+        readinessProbe={"grpc": {"port": 81}, "periodSeconds": 5},
+        lifecycle={"preStop": {"httpGet": {"port": "web", "path": "/bye"}}},
+    )
+    assert found["livenessProbe"] == {
+        "httpGet": {"port": 80, "path": "/", "scheme": "HTTP"},
+        "timeoutSeconds": 1,
+        "periodSeconds": 10,
+        "successThreshold": 1,
+        "failureThreshold": 3,
+    }
+    assert (found["readinessProbe"]["periodSeconds"], found["readinessProbe"]["grpc"]) == (5, {"port": 81, "service": ""})
+    assert found["lifecycle"]["preStop"]["httpGet"] == {"port": "web", "path": "/bye", "scheme": "HTTP"}
+
+
+def test_variables_from_fields_and_resources() -> None:
+    found = container(
+        env=[
+            {"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "B", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+        ]
+    )
+    assert found["env"][0]["valueFrom"]["fieldRef"] == {"fieldPath": "metadata.name", "apiVersion": "v1"}
+    assert found["env"][1]["valueFrom"]["resourceFieldRef"] == {"resource": "limits.cpu", "divisor": "0"}
+
+
+def test_volumes() -> None:
+    spec = {
+        "containers": [{"name": "c", "image": "i"}],
+        "volumes": [
+            {"name": "none"},
+            {"name": "host", "hostPath": {"path": "/x"}},
+            {"name": "map", "configMap": {"name": "m"}},
+            {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
+        ],
+    }
+    assert defaulted(spec)["spec"]["volumes"] == (
+        {"name": "none", "emptyDir": {}},
+        {"name": "host", "hostPath": {"path": "/x", "type": ""}},
+        {"name": "map", "configMap": {"name": "m", "defaultMode": 420}},
+        {
+            "name": "token",
+            "projected": {"defaultMode": 420, "sources": ({"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}},)},
+        },
+    )
+
+
+def test_ports_on_the_hosts_network_are_ports_of_the_host() -> None:
+    ports = [{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]
+    spec = {"hostNetwork": True, "containers": [{"name": "c", "image": "i", "ports": ports}]}
+    assert [port["hostPort"] for port in defaulted(spec)["spec"]["containers"][0]["ports"]] == [80, 81]
+
+
+def test_defaulting_twice_changes_nothing() -> None:
+    spec = {
+        "containers": [{"name": "c", "image": "i", "livenessProbe": {"exec": {"command": ["true"]}}}],
+        "volumes": [{"name": "v"}],
+    }
+    made, _ = codec.decode(Pod, {"metadata": {"name": "p"}, "spec": spec})
+    assert made is not None
+    once = defaults.pod(made)
+    assert defaults.pod(once) == once
+    assert defaults.pod(replace(once, metadata=replace(once.metadata, namespace=None)), "n").metadata.namespace == "n"
