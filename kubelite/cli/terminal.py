@@ -25,7 +25,7 @@ class RawTerminal:
         self.winch, self._signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup = signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         self._handler = signal.signal(signal.SIGWINCH, _noticed)
-        tty.setraw(self._fd)
+        tty.setraw(self._fd, termios.TCSADRAIN)  # what was typed ahead is kept
         return self
 
     def __exit__(

@@ -73,8 +73,10 @@ def test_a_terminal_has_a_size_is_resized_and_passes_ctrl_c(world: World) -> Non
     os.killpg(person.process.pid, signal.SIGWINCH)
     person.type("until [ \"$(stty size)\" = '25 61' ]; do sleep 0.1; done; echo re''sized\n")
     person.expect("resized")
-    person.type("sleep 1000\n")
-    person.type("\x03")
+    person.type("echo go''ing; sleep 1000\n")
+    person.expect("going")
+    person.type("\x03")  # throws away what was typed before it and not yet read
+    person.expect("^C")
     person.type("echo after=$?\n")
     person.expect("after=130")
     person.type("exit 7\n")

@@ -172,7 +172,7 @@ class Pods:
                 report=report,
             )
             bringup.run()
-        return tuple(bringup.warnings)
+        return (*bringup.warnings, *_unrestarted(pod))
 
     def _undo(self, record: PodRecord, lock: FileLock, error: BaseException) -> None:
         """Removes what there is of the pod; what would not go stays on record for ``pod down``."""
@@ -359,6 +359,11 @@ class Pods:
             raise NotFound(
                 f'pod "{record.name}" has no container "{container}"', hint=f"it has {', '.join(names)}"
             )
+
+
+def _unrestarted(pod: Pod) -> list[str]:
+    policy = pod.spec.restart_policy or "Always"
+    return [] if policy == "Never" else [f"restartPolicy {policy}: this version does not restart containers that end"]
 
 
 def _not_found(namespace: str, name: str) -> NotFound:
