@@ -12,9 +12,11 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
+from typing import ClassVar
 
 from cffi import FFI
 from setuptools import Command, Extension, setup
@@ -40,6 +42,11 @@ def flags() -> list[str]:
     """What every C file is compiled with."""
     strict = ["-Werror"] if os.environ.get("KUBELITE_WERROR") == "1" else []
     return [*FLAGS, *strict, "-I", CSRC, *shlex.split(os.environ.get("CFLAGS", ""))]
+
+
+def reports() -> str:
+    """Where a shim built with sanitizers writes what they find."""
+    return os.path.join(HERE, "build", "reports", "shim")
 
 
 def check_tools() -> None:
@@ -96,14 +103,15 @@ def build_pause(work: str, target: str) -> None:
     install(target)
 
 
-def build_shim(work: str, target: str, pause: str, how: tuple[list[str], list[str]]) -> None:
+def build_shim(work: str, target: str, pause: str, *, sanitize: bool) -> None:
     """Compiles the shim's files side by side and links them."""
-    names = sources(SHIM_SOURCES)
+    names = sources((*SHIM_SOURCES, "fuzz/reports.c") if sanitize else SHIM_SOURCES)
+    how = CHECKED if sanitize else STATIC
     objects = [os.path.join(work, name.replace("/", "-")[:-2] + ".o") for name in names]
-    embed = [f'-DPAUSE_FILE="{pause}"']
+    places = [f'-DPAUSE_FILE="{pause}"', f'-DREPORTS="{reports()}"']
 
     def compile_one(name: str, made: str) -> None:
-        run([*compiler(), *flags(), *how[0], *embed, "-c", name, "-o", made])
+        run([*compiler(), *flags(), *how[0], *places, "-c", name, "-o", made])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(compile_one, names, objects))
@@ -121,36 +129,38 @@ class BuildPrograms(Command):
     """``setup.py build_programs``: the shim and pause alone, for a sanitizer run or another machine."""
 
     description = "build the programs alone"
-    user_options = [("output=", None, "directory for the programs"), ("sanitize", None, "dynamic, with sanitizers")]
-    boolean_options = ["sanitize"]
+    user_options: ClassVar = [("output=", None, "where to"), ("sanitize", None, "dynamic, with sanitizers")]
+    boolean_options: ClassVar = ["sanitize"]
 
     def initialize_options(self) -> None:
+        """Into the source tree, the ordinary build."""
         self.output = os.path.join("kubelite", "bin")
         self.sanitize = False
 
     def finalize_options(self) -> None:
+        """The compiler runs in the source tree."""
         self.output = os.path.abspath(self.output)
 
     def run(self) -> None:
-        check_tools()
+        """Pause first: the shim holds a copy."""
         work = os.path.join(HERE, "build", "programs", machine() + ("-sanitize" if self.sanitize else ""))
         os.makedirs(work, exist_ok=True)
         os.makedirs(self.output, exist_ok=True)
         pause = os.path.join(self.output, "kubelite-pause")
         build_pause(work, pause)
-        build_shim(work, os.path.join(self.output, "kubelite-shim"), pause, CHECKED if self.sanitize else STATIC)
+        build_shim(work, os.path.join(self.output, "kubelite-shim"), pause, sanitize=self.sanitize)
 
 
 class BuildExt(build_ext):
     """The module, and the programs beside it."""
 
     def finalize_options(self) -> None:
+        """Builds anew each time."""
         super().finalize_options()
         self.force = True  # a header may have changed, which nobody here would notice
 
     def run(self) -> None:
-        check_tools()
-        check_python()
+        """Generates the module's C, compiles it, and builds the programs."""
         ffi = FFI()
         ffi.cdef(declarations())
         ffi.set_source(MODULE, '#include "kubelite.h"')
@@ -163,6 +173,12 @@ class BuildExt(build_ext):
         programs.output = os.path.join("" if self.inplace else self.build_lib, "kubelite", "bin")
         self.run_command("build_programs")
 
+
+# Before anything is printed: what is missing should be the one thing that the reader sees.
+if not {"egg_info", "dist_info", "sdist"} & set(sys.argv):
+    check_tools()
+    if "build_programs" not in sys.argv:
+        check_python()
 
 setup(
     ext_modules=[
@@ -177,5 +193,4 @@ setup(
     ],
     cmdclass={"build_ext": BuildExt, "build_programs": BuildPrograms},
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
-    packages=None,
 )

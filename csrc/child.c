@@ -23,13 +23,23 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* A blocked or ignored signal would be inherited by the program through exec. */
-static void reset_signals(void) {
-    sigset_t none;
+/* A blocked or ignored signal would be inherited by the program through exec. Only pause, which waits for signals, is born
+ * with all of them blocked: one that came before its first instruction would be lost to a pid 1. */
+static void reset_signals(enum spawn_role role) {
+    sigset_t mask;
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (role == SPAWN_PAUSE)
+        sigfillset(&mask);
+    else
+        sigemptyset(&mask);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* Until exec this is a copy of the shim, and a container that it joins could look into it through /proc, or at its program
+ * file (CVE-2019-5736). What is not dumpable is closed to everybody without CAP_SYS_PTRACE on the host. */
+static int close_to_others(kl_error *err) {
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? kl_fail(err, errno, "close to others", "child") : 0;
 }
 
 static int write_whole(int dir, const char *path, const char *text) {
@@ -243,10 +253,11 @@ static int become_program(const struct child *child, kl_error *err) {
 
 static int run_steps(const struct child *child, kl_error *err) {
     const struct plan *plan = child->request->plan;
-    reset_signals();
-    if (set_oom_score(plan->head, err) < 0 || enter_cgroups(child, err) < 0 || join_namespaces(child, err) < 0 ||
-        await_maps(child, err) < 0 || leave_session(err) < 0 || set_names(plan, err) < 0 || set_sysctls(plan, err) < 0 ||
-        enter_root(child, err) < 0 || set_stdio(child, err) < 0 || creds_limits(plan, err) < 0)
+    reset_signals(child->request->role);
+    if (close_to_others(err) < 0 || set_oom_score(plan->head, err) < 0 || enter_cgroups(child, err) < 0 ||
+        join_namespaces(child, err) < 0 || await_maps(child, err) < 0 || leave_session(err) < 0 ||
+        set_names(plan, err) < 0 || set_sysctls(plan, err) < 0 || enter_root(child, err) < 0 ||
+        set_stdio(child, err) < 0 || creds_limits(plan, err) < 0)
         return -1;
     umask(plan->head->umask);
     if (enter_directory(plan, err) < 0 || creds_assume(plan, err) < 0 || tie_to_parent(child->sync, err) < 0)

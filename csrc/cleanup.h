@@ -10,7 +10,9 @@ static inline void kl_close_scoped(int *fd) {
         close(*fd);
 }
 
-static inline void kl_free_scoped(void *slot) { free(*(void **)slot); }
+static inline void kl_free_scoped(void *slot) {
+    free(*(void **)slot);
+}
 
 #define SCOPED_FD __attribute__((cleanup(kl_close_scoped))) int
 #define SCOPED_MEM __attribute__((cleanup(kl_free_scoped)))

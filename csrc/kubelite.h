@@ -62,17 +62,17 @@ enum {
 
 /* One decision in full. Outputs have an entry for each node, scores a row of nodes for each KL_SCHED_*; unscored is -1. */
 typedef struct kl_sched_query {
-    int32_t cls, wanted;          /* wanted: score only so many feasible nodes, from a rotating start; 0: all */
-    const uint8_t *candidates;    /* nodes to score, a byte each; NULL: all */
-    const uint32_t *against;      /* more reasons against each node; NULL: none */
-    const int32_t *extra;         /* more weighted score for each node; NULL: none */
-    const int32_t *nominated;     /* pairs of class and node: pods that are about to run there */
+    int32_t cls, wanted;       /* wanted: score only so many feasible nodes, from a rotating start; 0: all */
+    const uint8_t *candidates; /* nodes to score, a byte each; NULL: all */
+    const uint32_t *against;   /* more reasons against each node; NULL: none */
+    const int32_t *extra;      /* more weighted score for each node; NULL: none */
+    const int32_t *nominated;  /* pairs of class and node: pods that are about to run there */
     size_t nominated_count;
     uint32_t *reasons;
     uint64_t *lacks;
     int32_t *scores;
     int64_t *totals;
-    uint32_t skipped;             /* out: scores to which nothing contributed, a bit each */
+    uint32_t skipped; /* out: scores to which nothing contributed, a bit each */
 } kl_sched_query;
 
 /* A cluster of so many nodes and resources (0 pods, 1 cpu, 2 memory) without allocatable resources. NULL on failure. */

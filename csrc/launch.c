@@ -104,8 +104,8 @@ static int run_shim(void *argument) {
 
 static int run_middle(void *argument) {
     struct launch *launch = argument;
-    launch->pid = clone(run_shim, launch->shim_stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, launch,
-                        &launch->pidfd);
+    launch->pid = clone(run_shim, launch->shim_stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+                        launch, &launch->pidfd);
     if (launch->pid < 0)
         kl_fail(launch->err, errno, "clone", "shim");
     else if (launch->failed)

@@ -19,7 +19,8 @@
 static const struct {
     const char *name;
     unsigned major, minor;
-} default_nodes[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+} default_nodes[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+                     {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 
 static const struct {
     const char *name, *target;
@@ -167,8 +168,8 @@ static int clone_below(const char *source, const char *below, const struct plan_
     SCOPED_FD volume = open(source, O_PATH | O_CLOEXEC);
     if (volume < 0)
         return kl_fail(err, errno, "open volume", "%s", source);
-    SCOPED_FD part = sys_openat2(volume, below, O_PATH | O_CLOEXEC,
-                                 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    SCOPED_FD part =
+        sys_openat2(volume, below, O_PATH | O_CLOEXEC, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
     if (part < 0)
         return kl_fail(err, errno, "open subPath", "%s", below);
     return clone_mount(part, "", item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
@@ -176,7 +177,8 @@ static int clone_below(const char *source, const char *below, const struct plan_
 
 static int populate_dev(int dev, kl_error *err) {
     for (size_t i = 0; i < sizeof default_nodes / sizeof *default_nodes; i++)
-        if (mknodat(dev, default_nodes[i].name, S_IFCHR | 0666, makedev(default_nodes[i].major, default_nodes[i].minor)))
+        if (mknodat(dev, default_nodes[i].name, S_IFCHR | 0666,
+                    makedev(default_nodes[i].major, default_nodes[i].minor)))
             return kl_fail(err, errno, "make device", "/dev/%s", default_nodes[i].name);
     for (size_t i = 0; i < sizeof default_links / sizeof *default_links; i++)
         if (symlinkat(default_links[i].target, dev, default_links[i].name) < 0)
@@ -193,8 +195,8 @@ static int mount_dev(int target, const char *options, unsigned attr, kl_error *e
         return -1;
     if (sys_attach(dev, target) < 0)
         return kl_fail(err, errno, "attach mount", "/dev");
-    SCOPED_FD pts = new_mount("devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-                              err);
+    SCOPED_FD pts =
+        new_mount("devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
     if (pts < 0)
         return -1;
     SCOPED_FD at = sys_openat2(dev, "pts", O_PATH | O_DIRECTORY | O_CLOEXEC, STRICT);
@@ -205,9 +207,11 @@ static int mount_dev(int target, const char *options, unsigned attr, kl_error *e
 
 /* The detached mount that `item` asks for. */
 static int make_mount(const struct plan *plan, const struct plan_mount *item, const int *fds, kl_error *err) {
-    static const char *const types[] = {
-        [PLAN_PROC] = "proc", [PLAN_SYSFS] = "sysfs", [PLAN_TMPFS] = "tmpfs", [PLAN_MQUEUE] = "mqueue",
-        [PLAN_CGROUP2] = "cgroup2"};
+    static const char *const types[] = {[PLAN_PROC] = "proc",
+                                        [PLAN_SYSFS] = "sysfs",
+                                        [PLAN_TMPFS] = "tmpfs",
+                                        [PLAN_MQUEUE] = "mqueue",
+                                        [PLAN_CGROUP2] = "cgroup2"};
     const char *options = plan_string(plan, item->options);
     if (item->kind == PLAN_BIND_FD) {
         SCOPED_FD copy = fcntl(fds[item->source], F_DUPFD_CLOEXEC, 0);
@@ -218,11 +222,14 @@ static int make_mount(const struct plan *plan, const struct plan_mount *item, co
     if (item->kind == PLAN_BIND && item->flags & PLAN_MOUNT_SUBPATH)
         return clone_below(plan_string(plan, item->source), options, item, err);
     if (item->kind == PLAN_BIND)
-        return clone_mount(AT_FDCWD, plan_string(plan, item->source), item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
+        return clone_mount(AT_FDCWD, plan_string(plan, item->source), item->flags & PLAN_MOUNT_RECURSIVE, item->attr,
+                           err);
     return new_mount(types[item->kind], options, item->attr, err);
 }
 
-static bool is_kernel_mount(uint32_t kind) { return kind == PLAN_PROC || kind == PLAN_SYSFS || kind == PLAN_DEV; }
+static bool is_kernel_mount(uint32_t kind) {
+    return kind == PLAN_PROC || kind == PLAN_SYSFS || kind == PLAN_DEV;
+}
 
 static int carry_out(const struct plan *plan, const struct plan_mount *item, int root, const int *fds, kl_error *err) {
     SCOPED_FD target = open_target(root, plan_string(plan, item->target), item->flags & PLAN_MOUNT_FILE,
@@ -305,13 +312,14 @@ static int mask(int root, const char *path, int *empty, int null, kl_error *err)
     if (fstat(target, &info) < 0)
         return kl_fail(err, errno, "mask", "%s", path);
     if (S_ISDIR(info.st_mode) && *empty < 0) {
-        *empty = new_mount("tmpfs", "mode=0755,nr_inodes=1", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+        *empty =
+            new_mount("tmpfs", "mode=0755,nr_inodes=1", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
         if (*empty < 0)
             return -1;
         return sys_attach(*empty, target) < 0 ? kl_fail(err, errno, "mask", "%s", path) : 0;
     }
-    SCOPED_FD cover = sys_open_tree(S_ISDIR(info.st_mode) ? *empty : null, "",
-                                    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    SCOPED_FD cover =
+        sys_open_tree(S_ISDIR(info.st_mode) ? *empty : null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     if (cover < 0 || sys_attach(cover, target) < 0)
         return kl_fail(err, errno, "mask", "%s", path);
     return 0;

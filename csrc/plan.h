@@ -21,10 +21,10 @@
 enum plan_flag {
     PLAN_NO_NEW_PRIVS = 1u << 0,
     PLAN_READONLY_ROOT = 1u << 1,
-    PLAN_TERMINAL = 1u << 2,     /* stdio is a terminal made inside the container */
-    PLAN_OOM_SCORE = 1u << 3,    /* oom_score_adj is meant */
-    PLAN_CAPS = 1u << 4,         /* the five capability sets are meant; without it they stay as they are */
-    PLAN_SECCOMP = 1u << 5,      /* the SECCOMP section holds a filter */
+    PLAN_TERMINAL = 1u << 2,  /* stdio is a terminal made inside the container */
+    PLAN_OOM_SCORE = 1u << 3, /* oom_score_adj is meant */
+    PLAN_CAPS = 1u << 4,      /* the five capability sets are meant; without it they stay as they are */
+    PLAN_SECCOMP = 1u << 5,   /* the SECCOMP section holds a filter */
     PLAN_ALL_FLAGS = (1u << 6) - 1,
 };
 
@@ -58,17 +58,17 @@ enum plan_mount_kind {
     PLAN_BIND_FD, /* source: descriptor index of a detached mount */
     PLAN_PROC,
     PLAN_SYSFS,
-    PLAN_TMPFS,  /* options: "size=64m,mode=1777,..." */
+    PLAN_TMPFS, /* options: "size=64m,mode=1777,..." */
     PLAN_MQUEUE,
-    PLAN_DEV,    /* tmpfs with the default nodes and links, and a devpts of its own below */
+    PLAN_DEV, /* tmpfs with the default nodes and links, and a devpts of its own below */
     PLAN_CGROUP2,
     PLAN_MOUNT_KINDS
 };
 
 enum plan_mount_flag {
-    PLAN_MOUNT_RECURSIVE = 1u << 0,  /* bind: with what is mounted below */
-    PLAN_MOUNT_FILE = 1u << 1,       /* the target is a file; make one if it is missing */
-    PLAN_MOUNT_SUBPATH = 1u << 2,    /* bind: `options` is a path below the source, resolved without leaving it */
+    PLAN_MOUNT_RECURSIVE = 1u << 0, /* bind: with what is mounted below */
+    PLAN_MOUNT_FILE = 1u << 1,      /* the target is a file; make one if it is missing */
+    PLAN_MOUNT_SUBPATH = 1u << 2,   /* bind: `options` is a path below the source, resolved without leaving it */
     PLAN_MOUNT_ALL_FLAGS = (1u << 3) - 1,
 };
 
@@ -102,13 +102,13 @@ struct plan_head {
     uint32_t magic;
     uint16_t version, head_size;
     uint32_t total, flags;
-    uint32_t new_ns, join_ns; /* CLONE_NEW* masks; join_ns is joined from the anchor (pause, or the container of an exec) */
+    uint32_t new_ns, join_ns; /* CLONE_NEW* masks; join_ns: what the anchor has (pause; for an exec the container) */
     uint32_t uid, gid, umask;
     int32_t oom_score_adj;
     uint32_t root_kind, root_fd;
-    uint32_t root_base, root_options; /* strings */
+    uint32_t root_base, root_options;   /* strings */
     uint32_t cwd, hostname, domainname; /* strings */
-    uint32_t cgroup_fd;                 /* descriptor index of a cgroup v2 directory for CLONE_INTO_CGROUP, or PLAN_NO_FD */
+    uint32_t cgroup_fd; /* descriptor index of a cgroup v2 directory for CLONE_INTO_CGROUP, or PLAN_NO_FD */
     uint64_t bounding, effective, permitted, inheritable, ambient;
     struct plan_ref sections[PLAN_SECTIONS];
 };

@@ -46,8 +46,7 @@ static uint64_t clone_flags(const struct plan_head *head) {
 /* clone3 may be missing or forbidden (an outer seccomp filter answers ENOSYS): clone does the same without the cgroup. */
 static pid_t clone_child(struct child *child, int *pidfd) {
     const struct plan_head *head = child->request->plan->head;
-    struct clone_args args = {
-        .flags = clone_flags(head), .pidfd = (uint64_t)(uintptr_t)pidfd, .exit_signal = SIGCHLD};
+    struct clone_args args = {.flags = clone_flags(head), .pidfd = (uint64_t)(uintptr_t)pidfd, .exit_signal = SIGCHLD};
     if (head->cgroup_fd != PLAN_NO_FD) {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)child->request->fds[head->cgroup_fd];
@@ -119,7 +118,8 @@ static int write_map(pid_t pid, const char *file, const struct plan *plan, enum 
     const struct plan_idmap *maps = plan_items(plan, section, &count);
     size_t used = 0;
     for (uint32_t i = 0; i < count; i++) {
-        int size = snprintf(text + used, sizeof text - used, "%u %u %u\n", maps[i].inside, maps[i].outside, maps[i].size);
+        int size =
+            snprintf(text + used, sizeof text - used, "%u %u %u\n", maps[i].inside, maps[i].outside, maps[i].size);
         if (size < 0 || (size_t)size >= sizeof text - used)
             return kl_fail(err, E2BIG, "write id map", "%s", file);
         used += (size_t)size;
@@ -131,7 +131,9 @@ static int write_map(pid_t pid, const char *file, const struct plan *plan, enum 
     return 0;
 }
 
-int spawn_continue(const struct spawned *child) { return send(child->sync, "", 1, MSG_NOSIGNAL) == 1 ? 0 : -1; }
+int spawn_continue(const struct spawned *child) {
+    return send(child->sync, "", 1, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
 
 static enum spawn_news give_maps(const struct spawned *child, const struct plan *plan, kl_error *err) {
     if (write_map(child->pid, "uid_map", plan, PLAN_UID_MAP, err) < 0 ||

@@ -24,15 +24,21 @@ static inline int sys_mount(const char *source, const char *target, const char *
     return (int)syscall(SYS_mount, source, target, type, flags, data);
 }
 
-static inline int sys_umount(const char *target, int flags) { return (int)syscall(SYS_umount2, target, flags); }
+static inline int sys_umount(const char *target, int flags) {
+    return (int)syscall(SYS_umount2, target, flags);
+}
 
-static inline int sys_fsopen(const char *type) { return (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC); }
+static inline int sys_fsopen(const char *type) {
+    return (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+}
 
 static inline int sys_fsconfig(int fs, unsigned command, const char *key, const char *value) {
     return (int)syscall(SYS_fsconfig, fs, command, key, value, 0);
 }
 
-static inline int sys_fsmount(int fs, unsigned attr) { return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attr); }
+static inline int sys_fsmount(int fs, unsigned attr) {
+    return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attr);
+}
 
 static inline int sys_open_tree(int dir, const char *path, unsigned flags) {
     return (int)syscall(SYS_open_tree, dir, path, flags);
@@ -52,7 +58,9 @@ static inline int sys_openat2(int dir, const char *path, uint64_t flags, uint64_
     return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 }
 
-static inline int sys_pivot_root(const char *root, const char *old) { return (int)syscall(SYS_pivot_root, root, old); }
+static inline int sys_pivot_root(const char *root, const char *old) {
+    return (int)syscall(SYS_pivot_root, root, old);
+}
 
 static inline pid_t sys_clone3(const struct clone_args *args) {
     return (pid_t)syscall(SYS_clone3, args, sizeof *args);

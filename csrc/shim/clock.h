@@ -7,7 +7,7 @@
 
 #define NANOSECONDS 1000000000ull
 #define RFC3339_SIZE 30 /* 2006-01-02T15:04:05.000000000Z, no NUL */
-#define STAMP_SIZE 25   /* 20060102-150405.000000000, with NUL */
+#define STAMP_SIZE 26   /* 20060102-150405.000000000, with NUL */
 
 /* Nanoseconds since 1970. */
 uint64_t clock_wall(void);

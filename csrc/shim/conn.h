@@ -16,7 +16,7 @@ struct conn {
     struct watch watch;
     struct packet *queue; /* what could not be sent yet, in order */
     size_t queued;        /* bytes in it */
-    bool dead;            /* to be closed by conn_sweep: nobody has to fear that a connection vanishes under its hands */
+    bool dead; /* to be closed by conn_sweep: nobody has to fear that a connection vanishes under its hands */
     /* What follows belongs to attach.c. */
     struct process *process; /* whose streams this connection carries, or NULL */
     uint32_t attach_seq, streams;

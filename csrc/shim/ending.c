@@ -46,16 +46,22 @@ void ending_begin(struct conn *conn, uint32_t seq) {
     ending.seq = seq;
 }
 
-bool ending_begun(void) { return ending.begun; }
+bool ending_begun(void) {
+    return ending.begun;
+}
 
 void ending_drop(const struct conn *conn) {
     if (ending.conn == conn)
         ending.conn = NULL;
 }
 
-static bool is_late(void) { return seconds() >= ending.deadline; }
+static bool is_late(void) {
+    return seconds() >= ending.deadline;
+}
 
-int ending_timeout(void) { return ending.begun ? 1000 : -1; }
+int ending_timeout(void) {
+    return ending.begun ? 1000 : -1;
+}
 
 /* Kills the children that the table does not know: orphans of the pod that were left to this sub-reaper. */
 static bool kill_orphans(void) {

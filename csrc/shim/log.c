@@ -105,8 +105,9 @@ static bool confess(struct log *log) {
     const uint64_t bytes = log->lost_bytes, records = log->lost_records;
     if (records == 0)
         return true;
-    int size = snprintf(record, sizeof record, "%.*s stderr F kubelite: %llu records (%llu bytes) could not be written here\n",
-                        RFC3339_SIZE, log->now, (unsigned long long)records, (unsigned long long)bytes);
+    int size =
+        snprintf(record, sizeof record, "%.*s stderr F kubelite: %llu records (%llu bytes) could not be written here\n",
+                 RFC3339_SIZE, log->now, (unsigned long long)records, (unsigned long long)bytes);
     log->lost_bytes = log->lost_records = 0;
     write_whole(log, record, (size_t)size);
     if (log->lost_records == 0)

@@ -13,7 +13,7 @@ struct watch {
     void (*ready)(struct watch *watch, uint32_t events);
 };
 
-#define OWNER(watch, type, member) ((type *)((char *)(watch) - offsetof(type, member)))
+#define OWNER(watch, type, member) ((type *)((char *)(watch)-offsetof(type, member)))
 
 /* Makes the loop. Returns -1 with errno. */
 int loop_open(void);

@@ -18,7 +18,9 @@ bool message_open(const uint8_t *packet, size_t size, struct message *message) {
     return true;
 }
 
-static int refuse(kl_error *err, const char *what) { return kl_fail(err, EINVAL, "read message", "%s", what); }
+static int refuse(kl_error *err, const char *what) {
+    return kl_fail(err, EINVAL, "read message", "%s", what);
+}
 
 /* A body may be longer than what is known of it: a later version has added something at its end. */
 static int take(const struct message *message, void *body, size_t size, kl_error *err) {

@@ -30,7 +30,7 @@ struct process {
     struct state_entry entry;
     uint64_t start_ticks;
     int pidfd;
-    uint32_t flags;           /* enum start_flag */
+    uint32_t flags;            /* enum start_flag */
     struct starting *starting; /* until the program runs, start.c */
     struct waiter *waiters;
     bool gone;      /* its exit has been taken note of: only its streams are still open */

@@ -16,18 +16,19 @@
 #define ID_SIZE 64    /* 64 hexadecimal digits, no NUL */
 
 enum msg_type {
-    MSG_HELLO = 1,    /* u32 version -> MSG_HELLO: u32 version, i32 shim pid */
-    MSG_START = 2,    /* struct start_body + descriptors -> MSG_STARTED | MSG_ERROR */
-    MSG_SIGNAL = 3,   /* struct signal_body -> MSG_OK | MSG_ERROR (ESRCH: has ended; ENOENT: unknown id) */
-    MSG_STATE = 4,    /* empty -> MSG_STATE: struct state_entry[] */
-    MSG_WAIT = 5,     /* id -> MSG_EXITED when it has ended (at once if it has) | MSG_ERROR ENOENT */
-    MSG_ACK = 6,      /* id: the exit has been taken note of; the shim forgets it and removes its exit file -> MSG_OK */
-    MSG_ATTACH = 7,   /* struct attach_body: from now on this connection carries the container's streams -> MSG_OK */
-    MSG_DATA = 8,     /* head.flags: stream 0, 1 or 2; bytes. Both ways */
-    MSG_END = 9,      /* head.flags: stream; end of file. Both ways */
-    MSG_RESIZE = 10,  /* u16 rows, u16 columns of the attached terminal */
-    MSG_DETACH = 11,  /* this connection leaves the streams; the process goes on */
-    MSG_SHUTDOWN = 12, /* kill what is left, pause last; -> MSG_OK when all are reaped, then the shim ends without clean-up */
+    MSG_HELLO = 1,   /* u32 version -> MSG_HELLO: u32 version, i32 shim pid */
+    MSG_START = 2,   /* struct start_body + descriptors -> MSG_STARTED | MSG_ERROR */
+    MSG_SIGNAL = 3,  /* struct signal_body -> MSG_OK | MSG_ERROR (ESRCH: has ended; ENOENT: unknown id) */
+    MSG_STATE = 4,   /* empty -> MSG_STATE: struct state_entry[] */
+    MSG_WAIT = 5,    /* id -> MSG_EXITED when it has ended (at once if it has) | MSG_ERROR ENOENT */
+    MSG_ACK = 6,     /* id: the exit has been taken note of; the shim forgets it and removes its exit file -> MSG_OK */
+    MSG_ATTACH = 7,  /* struct attach_body: from now on this connection carries the container's streams -> MSG_OK */
+    MSG_DATA = 8,    /* head.flags: stream 0, 1 or 2; bytes. Both ways */
+    MSG_END = 9,     /* head.flags: stream; end of file. Both ways */
+    MSG_RESIZE = 10, /* u16 rows, u16 columns of the attached terminal */
+    MSG_DETACH = 11, /* this connection leaves the streams; the process goes on */
+    MSG_SHUTDOWN =
+        12, /* kill what is left, pause last; -> MSG_OK when all are reaped, then the shim ends without clean-up */
     MSG_STARTED = 13, /* struct started_body; for pause with one descriptor: its network namespace */
     MSG_EXITED = 14,  /* struct state_entry */
     MSG_ERROR = 15,   /* struct error_body */
@@ -57,16 +58,16 @@ struct start_body {
     uint32_t flags;
     uint32_t attempt; /* names the log file */
     uint16_t rows, columns;
-    uint64_t log_bytes;  /* rotate past this size (Kubernetes: 10 MiB) */
-    uint32_t log_files;  /* keep this many files, the live one included (Kubernetes: 5) */
+    uint64_t log_bytes; /* rotate past this size (Kubernetes: 10 MiB) */
+    uint32_t log_files; /* keep this many files, the live one included (Kubernetes: 5) */
     uint32_t reserved;
 };
 
 struct started_body {
     int32_t pid;
-    uint32_t already;        /* 1: this id had been started before; nothing was done now */
-    uint64_t start_ticks;    /* field 22 of /proc/PID/stat */
-    uint64_t started_at;     /* wall clock, ns since 1970 */
+    uint32_t already;     /* 1: this id had been started before; nothing was done now */
+    uint64_t start_ticks; /* field 22 of /proc/PID/stat */
+    uint64_t started_at;  /* wall clock, ns since 1970 */
 };
 
 struct signal_body {

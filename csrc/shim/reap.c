@@ -13,7 +13,9 @@
 
 static int exits_dir = -1;
 
-void reap_into(int exits) { exits_dir = exits; }
+void reap_into(int exits) {
+    exits_dir = exits;
+}
 
 static void set_status(struct state_entry *entry, int status) {
     entry->state = PROCESS_EXITED;

@@ -25,7 +25,9 @@ static void answer_ok(struct conn *conn, const struct message *message) {
     conn_send(conn, MSG_OK, 0, message->seq, NULL, 0, -1);
 }
 
-static int unknown(kl_error *err, const char *id) { return kl_fail(err, ENOENT, "find process", "%.64s", id); }
+static int unknown(kl_error *err, const char *id) {
+    return kl_fail(err, ENOENT, "find process", "%.64s", id);
+}
 
 static int do_hello(struct conn *conn, const struct message *message, kl_error *err) {
     const struct {
@@ -199,4 +201,6 @@ static void left(struct conn *conn) {
     ending_drop(conn);
 }
 
-void server_tidy(void) { conn_sweep(left); }
+void server_tidy(void) {
+    conn_sweep(left);
+}

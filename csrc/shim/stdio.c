@@ -15,7 +15,9 @@
 
 static char chunk[CHUNK];
 
-static int number_of(const struct stream *stream) { return (int)(stream - stream->process->streams) + 1; }
+static int number_of(const struct stream *stream) {
+    return (int)(stream - stream->process->streams) + 1;
+}
 
 static void end_stream(struct stream *stream) {
     struct process *process = stream->process;

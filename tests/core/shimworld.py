@@ -14,7 +14,7 @@ from typing import NamedTuple
 from kubelite.core import protocol
 from kubelite.core import shim as shims
 from kubelite.core.plan import Attr, Flag, Mount, MountKind, Namespace, Plan, Root, encode
-from kubelite.core.protocol import Message, Process, Role, StartFlag, Started
+from kubelite.core.protocol import Message, Process, Role, Started, StartFlag
 from kubelite.core.shim import Shim
 
 KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
