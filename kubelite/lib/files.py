@@ -52,6 +52,16 @@ def sync_directory(path: str) -> None:
         os.close(fd)
 
 
+def flush(path: str) -> None:
+    """Makes a file that was written earlier, and its name, survive a power loss."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_directory(os.path.dirname(path))
+
+
 def encode_record(record: msgspec.Struct) -> bytes:
     """The two lines of a record."""
     line = msgspec.json.encode(record)

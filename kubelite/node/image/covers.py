@@ -116,16 +116,21 @@ def parse_mountinfo(text: str) -> list[Mount]:
     return mounts
 
 
-def mount_of(path: str, mounts: list[Mount]) -> Mount | None:
-    """The mount that an absolute path lies on: the deepest, and of those the last made."""
-    found: Mount | None = None
-    for mount in mounts:
-        if is_below(path, mount.point) and (found is None or len(mount.point) >= len(found.point)):
-            found = mount
-    return found
+def by_point(mounts: list[Mount]) -> dict[str, Mount]:
+    """The mounts by where they are; of several at one place the last made, which hides the others."""
+    return {mount.point: mount for mount in mounts}
 
 
-def overlay_problem(path: str, mounts: list[Mount]) -> str | None:
+def mount_of(path: str, mounts: dict[str, Mount]) -> Mount | None:
+    """The mount that an absolute path lies on: that of its nearest directory which is a mount point."""
+    while path not in mounts:
+        if path in ("/", ""):
+            return mounts.get("/")
+        path = path.rpartition("/")[0] or "/"
+    return mounts[path]
+
+
+def overlay_problem(path: str, mounts: dict[str, Mount]) -> str | None:
     """Why a writable layer cannot lie at a path; None if it can."""
     mount = mount_of(path, mounts)
     if mount is None or mount.kind != "overlay":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kubelite.node.image.covers import (
     Mount,
+    by_point,
     candidates,
     mount_of,
     outermost,
@@ -40,7 +41,7 @@ def host_covers(*roots: Path) -> list[str]:
     Absolute, links resolved, sorted, none below another; directories and files that exist on the
     file system of `/`.  What lies on another mount is not visible in such a container.
     """
-    mounts = parse_mountinfo(_text("/proc/self/mountinfo"))
+    mounts = by_point(parse_mountinfo(_text("/proc/self/mountinfo")))
     wanted = candidates([str(root) for root in roots], _text("/etc/passwd"), _names("/etc/ssh"))
     # Looked at only where it can be seen: a home on an absent NFS server would make us wait.
     near = [path for path in wanted if _mount_point(path, mounts) == "/"]
@@ -50,11 +51,11 @@ def host_covers(*roots: Path) -> list[str]:
 
 def host_image_problem(upper_dir: Path) -> str | None:
     """Why a container on `host` cannot have its writable layer in a directory; None if it can."""
-    mounts = parse_mountinfo(_text("/proc/self/mountinfo"))
+    mounts = by_point(parse_mountinfo(_text("/proc/self/mountinfo")))
     return overlay_problem(os.path.realpath(upper_dir), mounts)
 
 
-def _mount_point(path: str, mounts: list[Mount]) -> str:
+def _mount_point(path: str, mounts: dict[str, Mount]) -> str:
     mount = mount_of(path, mounts)
     return mount.point if mount else "/"
 

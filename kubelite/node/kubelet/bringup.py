@@ -9,11 +9,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 from kubelite.core.plan import Device, Mount, MountKind
 from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs, pod_knobs
 from kubelite.node.cgroup.tree import CgroupTree
+from kubelite.node.image.host import host_covers
+from kubelite.node.image.reference import HOST
 from kubelite.node.kubelet import prepare
 from kubelite.node.kubelet.images import FoundImage
 from kubelite.node.kubelet.prepare import NodeFacts
@@ -167,6 +171,8 @@ class Bringup:
             self._done("init", container.name, began)
         began = time.perf_counter()
         asked = [self._ask(sandboxed, container, init=False) for container in spec.containers]
+        self._trace("flush record")
+        self._ledger.flush_pod(self._record.uid)  # while the kernel starts the containers
         for each in asked:
             self._containers.settle(shim, each)
             self._done("container", each.record.name, began)
@@ -196,7 +202,7 @@ class Bringup:
             security=safety,
             shared=self._shared,
             mounts=tuple(self._mounts(sandboxed, container, safety.privileged, safety.readonly_root)),
-            covers=self._covers(found),
+            covers=self._host_covers if found.image.id == HOST else (),
             devices=devices,
             knobs=(*container_knobs(prepare.container_limits(container), self._tree.world), *knobs),
             stdin=bool(container.stdin),
@@ -211,13 +217,8 @@ class Bringup:
             return host_devices(), []
         return (), device_knobs(self._tree.world) if prepare.any_privileged(self._pod) else []
 
-    def _covers(self, found: FoundImage) -> tuple[str, ...]:
-        if found.facts.id != "host":
-            return ()
-        from pathlib import Path
-
-        from kubelite.node.image.host import host_covers
-
+    @cached_property
+    def _host_covers(self) -> tuple[str, ...]:
         return tuple(host_covers(Path(self._home.root), Path(self._home.run)))
 
     def _mounts(self, sandboxed: Sandbox, container: Container, privileged: bool, readonly: bool) -> list[Mount]:

@@ -140,7 +140,7 @@ class Pods:
             raise
         record.stage, record.up_at = CREATED, time.time_ns()
         self._trace("record that the pod is up")
-        self._ledger.save_pod(record, durable=True)
+        self._ledger.save_pod(record)
         return warnings
 
     def _bring_up(

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from kubelite.lib.files import RecordError, read_record, write_record
+from kubelite.lib.files import RecordError, flush, read_record, sync_directory, write_record
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.records import ContainerRecord, ExitRecord, PodRecord, SandboxRecord
 
@@ -61,8 +61,13 @@ class Ledger:
                 return record
         return None
 
-    def save_pod(self, record: PodRecord, *, durable: bool = False) -> None:
-        write_record(f"{self.home.pod(record.uid)}/pod.json", record, durable=durable)
+    def save_pod(self, record: PodRecord) -> None:
+        write_record(f"{self.home.pod(record.uid)}/pod.json", record, durable=False)
+
+    def flush_pod(self, uid: str) -> None:
+        """Makes the pod's record survive a power loss: that it was asked for, not how far it has come."""
+        flush(f"{self.home.pod(uid)}/pod.json")
+        sync_directory(self.home.pods)
 
     # -- kernel objects -------------------------------------------------------------------------------------------------
 

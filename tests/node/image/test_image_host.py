@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kubelite.node.image.covers import (
     Mount,
+    by_point,
     candidates,
     homes_in,
     mount_of,
@@ -40,12 +41,12 @@ def test_mountinfo() -> None:
         "/mnt/volume/x": "tmpfs",
     }
     for path, kind in kinds.items():
-        found = mount_of(path, mounts)
+        found = mount_of(path, by_point(mounts))
         assert found is not None and found.kind == kind
 
 
 def test_overlay_needs_a_volume() -> None:
-    mounts = parse_mountinfo(MOUNTINFO)
+    mounts = by_point(parse_mountinfo(MOUNTINFO))
     assert overlay_problem("/var/lib/kubelite", mounts) is None
     assert overlay_problem("/mnt/volume/kubelite", mounts) is None
     assert "make kubelite's root a volume" in (overlay_problem("/mnt/kubelite", mounts) or "")
@@ -81,7 +82,7 @@ def test_covers_of_this_machine() -> None:
 def test_the_state_root_is_covered_where_it_really_lies(tmp_path: Path) -> None:
     (tmp_path / "real" / "state").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
-    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    mounts = by_point(parse_mountinfo(Path("/proc/self/mountinfo").read_text()))
     mount = mount_of(os.path.realpath(tmp_path), mounts)
     covers = host_covers(tmp_path / "link" / "state", Path("/proc/self"), tmp_path / "missing")
     visible = mount is not None and mount.point == "/"
@@ -97,7 +98,7 @@ def test_the_host_image() -> None:
 
 
 def test_this_machine_can_hold_a_writable_layer_or_says_why(tmp_path: Path) -> None:
-    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    mounts = by_point(parse_mountinfo(Path("/proc/self/mountinfo").read_text()))
     mount = mount_of(os.path.realpath(tmp_path), mounts)
     problem = host_image_problem(tmp_path)
     assert (problem is not None) == (mount is not None and mount.kind == "overlay")
