@@ -45,9 +45,10 @@ static void check(const struct message *message) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct message message;
     kl_error err;
-    SCOPED_MEM uint8_t *packet = malloc(size ? size : 1);
-    if (size)
-        memcpy(packet, data, size);
+    if (size == 0)
+        return 0;
+    SCOPED_MEM uint8_t *packet = malloc(size);
+    memcpy(packet, data, size);
     if (!message_open(packet, size, &message))
         return 0;
     must(message.size + sizeof(struct msg_head) == size);

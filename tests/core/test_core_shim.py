@@ -450,7 +450,7 @@ def test_pause_killed_means_the_members_are_killed_and_the_cleanup_is_run(tmp_pa
         )
         until(lambda: len(world.log()) == 1)
         orphan = int(world.log()[0].text)
-        assert Path(f"/proc/{orphan}/comm").read_text() == "sleep\n"
+        until(lambda: Path(f"/proc/{orphan}/comm").read_text() == "sleep\n")
         seqs = [world.shim.ask_wait(id) for id in (*ids, stray)]
         os.kill(pause.pid, signal.SIGKILL)
         assert [world.shim.exited(seq, 10).code for seq in seqs] == [137, 137, 137]

@@ -1,0 +1,80 @@
+# Words for daily work. The tools come from .venv (scripts/setup test,check) or from PYTHON=...
+
+PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
+CLANG ?= clang
+CROSS ?= aarch64-linux-gnu-gcc
+FUZZ_SECONDS ?= 20
+BUILD := build
+
+FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Wmissing-prototypes -Werror -ffp-contract=off -Icsrc
+PLACES := -DREPORTS='"reports"'
+C_FILES := $(wildcard csrc/*.c csrc/shim/*.c csrc/sched/*.c csrc/fuzz/*.c)
+FORMATTED := $(C_FILES) $(wildcard csrc/*.h csrc/shim/*.h csrc/sched/*.h)
+FUZZ_plan := csrc/fuzz/fuzz_plan.c csrc/plan.c csrc/error.c
+FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
+
+.PHONY: build test check demo bench clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
+
+build:
+	$(PYTHON) setup.py -q build_ext --inplace
+
+test:
+	scripts/test
+
+demo:
+	scripts/demo
+
+bench: build
+	$(PYTHON) bench/launch.py
+
+check: lint types format warnings cross sanitize fuzz
+
+lint:
+	$(PYTHON) -m ruff check .
+
+types:
+	$(PYTHON) -m mypy
+
+format:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+# Every C file on its own with two compilers: each finds what the other does not. Always anew: a header may have changed.
+warnings: $(C_FILES:%=$(BUILD)/gcc/%.o) $(C_FILES:%=$(BUILD)/clang/%.o)
+
+$(BUILD)/gcc/%.o: % FORCE
+	@mkdir -p $(@D)
+	gcc $(FLAGS) $(PLACES) -c $< -o $@
+
+$(BUILD)/clang/%.o: % FORCE
+	@mkdir -p $(@D)
+	$(CLANG) $(FLAGS) $(PLACES) -c $< -o $@
+
+# The other architecture: the programs whole, the module's files as far as they go without its Python.
+cross: $(C_FILES:%=$(BUILD)/cross/%.o)
+	KUBELITE_WERROR=1 CC=$(CROSS) $(PYTHON) setup.py -q build_programs --output $(BUILD)/cross/bin
+
+$(BUILD)/cross/%.o: % FORCE
+	@mkdir -p $(@D)
+	$(CROSS) $(FLAGS) $(PLACES) -c $< -o $@
+
+# The shim's own tests once more, against a shim that watches its memory. What it finds is written to files.
+sanitize: build
+	rm -rf $(BUILD)/reports && mkdir -p $(BUILD)/reports
+	$(PYTHON) setup.py -q build_programs --sanitize --output $(BUILD)/sanitize
+	KUBELITE_SHIM=$(CURDIR)/$(BUILD)/sanitize/kubelite-shim $(PYTHON) -m pytest -q tests/core/test_core_shim.py \
+		tests/core/test_core_logs.py tests/core/test_core_pause.py; \
+	code=$$?; cat $(BUILD)/reports/* 2>/dev/null && exit 1; exit $$code
+
+# Short runs on every check, longer ones by hand:   make fuzz FUZZ_SECONDS=600
+fuzz: fuzz-plan fuzz-message
+
+fuzz-plan fuzz-message: fuzz-%:
+	@mkdir -p $(BUILD)/fuzz/corpus/$*
+	$(CLANG) -g -O1 -std=gnu11 -D_GNU_SOURCE -Icsrc -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		$(FUZZ_$*) -o $(BUILD)/fuzz/$*
+	PYTHONPATH=. $(PYTHON) csrc/fuzz/make_seeds.py $(BUILD)/fuzz/seeds
+	$(BUILD)/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -timeout=5 -max_len=8192 -verbosity=0 -print_final_stats=1 \
+		-artifact_prefix=$(BUILD)/fuzz/$*- $(BUILD)/fuzz/corpus/$* $(BUILD)/fuzz/seeds/$*
+
+clean:
+	rm -rf $(BUILD) kubelite/bin kubelite/core/*.so
