@@ -20,6 +20,7 @@ from typing import Any
 from startup.floor import Floor, floor_subjects
 from startup.measure import BenchError, Outcome, Subject, run_rounds
 from startup.oci import oci_subjects
+from startup.ours import ROOT, our_subjects
 from startup.podman import podman_subjects
 from startup.report import as_json, as_table, make_rows
 from startup.site import Site
@@ -28,9 +29,7 @@ from startup.site import Site
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/launch", description=__doc__)
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="rounds (default 20)")
-    parser.add_argument(
-        "--json", metavar="FILE", help="write the figures there, - for standard output"
-    )
+    parser.add_argument("--json", metavar="FILE", help="write the figures there, - for standard output")
     arguments = parser.parse_args()
     if arguments.runs < 1:
         parser.error("--runs must be at least 1")
@@ -38,11 +37,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _about(floor: Floor, rounds: int) -> dict[str, Any]:
-    models = [
-        line
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "kernel": platform.release(),
@@ -63,6 +58,7 @@ def _measure(site: Site, rounds: int) -> tuple[list[Subject], Outcome, dict[str,
     container, pod = Floor(site, "container"), Floor(site, "pod")
     subjects = [
         *floor_subjects(container, pod),
+        *our_subjects(site),
         *oci_subjects(site, container),
         *podman_subjects(site),
     ]
@@ -81,6 +77,7 @@ def _on_stop(action: Callable[[int, FrameType | None], None] | signal.Handlers) 
 
 
 def main() -> int:
+    sys.path.insert(0, str(ROOT))  # the checkout that this file lies in is what is measured
     arguments = _arguments()
     if os.geteuid() != 0:
         print("bench/launch: making namespaces and cgroups needs root", file=sys.stderr)

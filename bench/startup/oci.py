@@ -33,10 +33,8 @@ def _mount(target: str, kind: str, source: str, *options: str) -> Json:
 def bundle_config(sandbox: int, cgroup: str, volume: str, shm: str) -> Json:
     """config.json of a container in the sandbox held by that process; None: with a sandbox of its
     own."""
-    capabilities = {name: _CAPABILITIES for name in ("bounding", "effective", "permitted")}
-    shared = [
-        {"type": kind, "path": f"/proc/{sandbox}/ns/{file}"} for kind, file in _SHARED.items()
-    ]
+    capabilities = dict.fromkeys(("bounding", "effective", "permitted"), _CAPABILITIES)
+    shared = [{"type": kind, "path": f"/proc/{sandbox}/ns/{file}"} for kind, file in _SHARED.items()]
     return {
         "ociVersion": "1.0.2",
         "process": {
@@ -125,7 +123,4 @@ class OciRuntime:
 
 def oci_subjects(site: Site, floor: Floor) -> list[Subject]:
     runtimes = {name: OciRuntime(site, name, floor) for name in ("crun", "runc")}
-    return [
-        Subject(f"{name} run", "container", "peer", one.once, one.prepare, one.cleanup, 3)
-        for name, one in runtimes.items()
-    ]
+    return [Subject(f"{name} run", "container", "peer", one.once, one.prepare, one.cleanup, 3) for name, one in runtimes.items()]

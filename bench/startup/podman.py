@@ -31,7 +31,7 @@ _CONTAINER = """\
   - name: {name}
     image: {image}
     imagePullPolicy: Never
-    command: [/bin/busybox, sleep, "3600"]
+    command: [/pause]
     resources: {{limits: {{cpu: 500m, memory: 64Mi}}}}
     volumeMounts: [{{name: data, mountPath: /srv}}]
 """
@@ -69,9 +69,7 @@ def _may_raise_limits() -> bool:
 
 
 def _is_installed(program: str) -> bool:
-    return (
-        shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/libexec/podman") is not None
-    )
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/libexec/podman") is not None
 
 
 class Podman:
@@ -85,7 +83,6 @@ class Podman:
     def prepare(self) -> None:
         missing = [name for name in _NEEDED if not _is_installed(name)]
         missing += [] if any(path.exists() for path in _NETAVARK) else ["netavark"]
-        missing += [] if (self._site.lower / "bin" / "busybox").exists() else ["busybox-static"]
         if missing:
             raise Unavailable(f"not installed: {', '.join(missing)}")
         self._home.mkdir()
@@ -157,6 +154,4 @@ class Podman:
 
 def podman_subjects(site: Site) -> list[Subject]:
     podman = Podman(site)
-    return [
-        Subject("podman kube play", "pod", "peer", podman.once, podman.prepare, podman.cleanup, 1)
-    ]
+    return [Subject("podman kube play", "pod", "peer", podman.once, podman.prepare, podman.cleanup, 1)]

@@ -14,7 +14,6 @@ SOURCES = Path(__file__).resolve().parent.parent / "floor"
 _WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror"]
 _FREESTANDING = ["-nostdlib", "-fno-stack-protector"]
 _DIRECTORIES = ("bin", "dev", "etc", "proc", "srv", "sys", "tmp")
-_BUSYBOX = Path("/bin/busybox")
 
 
 def compile_c(output: Path, sources: list[str], *flags: str) -> None:
@@ -47,6 +46,7 @@ class Site:
         compile_c(self.floor, ["main.c", "cgroup.c", "container.c", "net.c"])
         compile_c(self.lower / "true", ["tiny.c"], *_FREESTANDING)
         compile_c(self.pause, ["tiny.c"], "-DTINY_PAUSE", *_FREESTANDING)
+        shutil.copy2(self.pause, self.lower / "pause")
 
     @property
     def lower(self) -> Path:
@@ -100,11 +100,9 @@ def _remove_cgroup(directory: Path) -> None:
 
 
 def make_root(root: Path) -> None:
-    """An empty tree with the mount points, and busybox where it is installed."""
+    """An empty tree with the mount points."""
     for name in _DIRECTORIES:
         (root / name).mkdir(parents=True)
-    if _BUSYBOX.exists():
-        shutil.copy2(_BUSYBOX, root / "bin" / "busybox")
 
 
 def pack(root: Path, archive: Path) -> None:

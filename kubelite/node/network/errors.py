@@ -5,6 +5,7 @@ NetworkError        one sentence; ``hint`` where there is something to try
 ├── PortRefused     a port of the host that nobody could serve: protocol or address
 ├── NoAddress       no subnet, or no address in it, is free
 ├── NoFirewall      libnftables or the kernel's nf_tables is missing
+├── FirewallRefused nftables does not take a change: something is there already, or is not
 └── NameTooLong     the pod's fully qualified name does not fit a hostname
 """
 
@@ -34,6 +35,10 @@ class NoAddress(NetworkError):
 
 class NoFirewall(NetworkError):
     """Nothing can translate addresses on this machine."""
+
+
+class FirewallRefused(NetworkError):
+    """A transaction that the kernel did not carry out; nothing of it was done."""
 
 
 class NameTooLong(NetworkError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from kubelite.node.network.errors import NetworkError, NoFirewall
+from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewall
 
 _LIBRARY = "libnftables.so.1"
 _JSON, _NUMERIC = 1 << 4, 1 << 8
@@ -19,7 +19,7 @@ _HINT = "pods without hostPort run all the same"
 def run(commands: str) -> str:
     """Carries out ``commands``, nft's own language, as one transaction; returns the JSON of what they list.
 
-    Raises NoFirewall where the library or the kernel cannot, NetworkError where the kernel refuses.
+    Raises NoFirewall where the library or the kernel cannot, FirewallRefused where the kernel refuses a change.
     """
     library = _library()
     context = library.nft_ctx_new(0)
@@ -69,4 +69,4 @@ def _refused(said: str) -> NetworkError:
     reason = line.partition("Error: ")[2] or line
     if any(word in said for word in _ABSENT):
         return NoFirewall(f"this kernel has no nf_tables: {reason}", hint=_HINT)
-    return NetworkError(f"nftables refuses a change: {reason}")
+    return FirewallRefused(f"nftables refuses a change: {reason}")

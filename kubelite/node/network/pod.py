@@ -16,7 +16,7 @@ import msgspec
 from kubelite.core import native
 from kubelite.lib.files import FileLock, RecordError, read_record, write_record
 from kubelite.node.network import bridge, ipam, names, ports
-from kubelite.node.network.errors import NetworkError
+from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewall
 from kubelite.node.network.leases import Held, LeaseRecord, Leases
 from kubelite.node.network.ports import HostPort
 
@@ -94,16 +94,14 @@ class PodNetwork:
     def remove(self, uid: str) -> None:
         """Takes away everything of a pod, and what the home's pods share when it was the last one.
 
-        Does nothing, quickly, when there is nothing. Raises NativeError, NetworkError.
+        Does nothing, quickly, when there is nothing. The bridge goes first: while the kernel takes it apart, the pod's
+        own end vanishes with its namespace. Raises NativeError, NetworkError.
         """
+        self._close_behind(uid)
         mine = [each for each in self._leases.held() if each.uid == uid]
         for each in mine:
             self._unplug(each)
-        with FileLock(self._lock):
-            if all(each.uid == uid for each in self._leases.held()):
-                self._close()
-            for each in mine:
-                self._leases.drop(each)
+        self._close_behind(uid, mine)
 
     def remove_all(self) -> None:
         """The same for every pod that has a lease, and for shared objects that no pod has any more."""
@@ -142,7 +140,8 @@ class PodNetwork:
         from kubelite.node.network import nftables, ruleset, sockets
 
         others = [(each, record) for each, record in self._records(held) if each.uid != uid]
-        ports.refuse_taken(wanted, [ports.Held(port, f"pod {record.owner}") for _, record in others for port in record.ports])
+        theirs = [ports.Held(port, f"pod {record.owner}") for _, record in others for port in record.ports]
+        ports.refuse_taken(wanted, theirs)
         ports.refuse_taken(wanted, ruleset.foreign_ports(nftables.run(ruleset.LIST_MAPS), self._key))
         sockets.refuse_bound(wanted)
 
@@ -193,26 +192,35 @@ class PodNetwork:
             ruleset.open_ports(self._key, ipam.text(each.address), record.ports)
             for each, record in self._records(self._leases.held())
         ]
-        nftables.run(ruleset.table(self._key, subnet) + "".join(opened))
+        made = ruleset.table(self._key, subnet) + "".join(opened)
+        try:
+            nftables.run(made)
+        except FirewallRefused:  # a crash had left one, or it is incomplete
+            nftables.run(ruleset.without_table(self._key) + made)
         bridge.serve_loopback(self._key)
 
     def _change(self, commands: str) -> None:
         """Carries out a change of the table; where the table has gone, as after ``nft flush ruleset``, makes it
         anew."""
         from kubelite.node.network import nftables
-        from kubelite.node.network.errors import NoFirewall
 
         try:
             nftables.run(commands)
-        except NoFirewall:
-            raise
-        except NetworkError:
+        except FirewallRefused:
             with FileLock(self._lock):
                 shared = self._shared()
                 if shared is None:
                     raise
                 self._make_table(ipam.number(shared.subnet))
             nftables.run(commands)
+
+    def _close_behind(self, uid: str, mine: Sequence[Held] = ()) -> None:
+        """Closes the home when nobody but this pod has a lease, then forgets those of its leases that are over."""
+        with FileLock(self._lock):
+            if all(each.uid == uid for each in self._leases.held()):
+                self._close()
+            for each in mine:
+                self._leases.drop(each)
 
     def _close(self) -> None:
         """The record first, since what it vouches for is about to go; the bridge last, since its presence says that
@@ -227,7 +235,6 @@ class PodNetwork:
 
     def _remove_table(self) -> None:
         from kubelite.node.network import nftables, ruleset
-        from kubelite.node.network.errors import NoFirewall
 
         try:
             nftables.run(ruleset.without_table(self._key))

@@ -20,8 +20,7 @@ from kubelite.node.network.ports import ANY, Held, HostPort
 
 LIST_MAPS = "list maps ip"
 _TABLE = """
-add table ip {table}
-delete table ip {table}
+create table ip {table}
 table ip {table} {{
     map hostports {{
         type inet_proto . inet_service : ipv4_addr . inet_service
@@ -57,7 +56,8 @@ table ip {table} {{
 
 
 def table(key: str, subnet: int) -> str:
-    """The table, whatever was there before, in one transaction.
+    """The table, in one transaction that fails when there is one: to replace it, put :func:`without_table` before.
+    Taking a table away, even one that was not there, costs the kernel ten times what making one does.
 
     Traffic of pods leaves under the host's address. So does that to a pod of the same bridge through a port of the
     host, and that from the host's loopback: the answer has to come back here to be translated.

@@ -1,0 +1,237 @@
+"""kubelite itself: its engine in this process, and the whole command.
+
+The pod is podman's: two containers of the small root that execute `/pause`, a directory of the host at /srv, limits. It is
+the only one of its home, so that bridge, subnet and firewall table are made for each one, as podman makes its bridge; the
+subject "with another" has a second pod of the home beside it, so that only what belongs to the pod is made.
+"""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from startup.isolation import mount_tmpfs
+from startup.measure import BenchError, Marks, Subject, Unavailable, run, timed_run
+from startup.site import Site
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = "bench"
+_POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  volumes:
+  - name: data
+    hostPath: {{path: {volume}, type: Directory}}
+  containers:
+"""
+_CONTAINER = """\
+  - name: {name}
+    image: {image}
+    imagePullPolicy: Never
+    command: [{command}]
+    resources: {{limits: {{cpu: 500m, memory: 64Mi}}}}
+    volumeMounts: [{{name: data, mountPath: /srv}}]
+"""
+
+
+def manifest(site: Site, name: str, containers: tuple[str, ...], command: str = "/pause") -> str:
+    """The pod, as YAML."""
+    parts = [_CONTAINER.format(name=each, image=IMAGE, command=command) for each in containers]
+    return _POD.format(name=name, volume=site.volume) + "".join(parts)
+
+
+class Engine:
+    """A home below the run's directory, with the small root as its image."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        self.site = site
+        self.root = site.work / f"kubelite-{name}"
+        self._pods: Any = None
+
+    def prepare(self) -> None:
+        try:
+            from kubelite.core import native  # noqa: F401
+            from kubelite.node.image.store import ImageStore
+            from kubelite.node.kubelet.pods import Pods
+            from kubelite.node.runtime.home import Home
+        except ImportError as error:
+            raise Unavailable(f"cannot be imported, is it built? {error}") from error
+        self.home = Home(str(self.root))
+        self.home.make()
+        mount_tmpfs(Path(self.home.run))  # the default home's lies in /run
+        self.home.make()
+        ImageStore(Path(self.home.images)).import_rootfs(IMAGE, self.site.lower)
+        self._pods = Pods(self.home)
+
+    def pod(self, name: str, containers: tuple[str, ...], command: str = "/pause") -> Any:
+        """The typed pod."""
+        import msgspec
+        import yaml
+
+        from kubelite.objects.pod import Pod
+
+        return msgspec.convert(yaml.safe_load(manifest(self.site, name, containers, command)), Pod)
+
+    def up(self, pod: Any) -> None:
+        self._pods.up(pod, report=_ignore)
+
+    def down(self, name: str) -> None:
+        self._pods.down("default", name, grace=0, report=_ignore)
+
+    def cleanup(self) -> None:
+        """Takes down what an interruption left, and the home with it."""
+        if self._pods is not None:
+            self._pods.reset(_ignore)
+            shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _ignore(_: object) -> None:
+    return None
+
+
+class EnginePod:
+    """From the typed pod to both programs executed and the pod on record as up; its removal is outside the stamps."""
+
+    def __init__(self, site: Site, name: str, *, beside: bool) -> None:
+        self._engine = Engine(site, name)
+        self._beside = beside
+
+    def prepare(self) -> None:
+        self._engine.prepare()
+        self._pod = self._engine.pod("bench", ("one", "two"))
+        if self._beside:
+            self._engine.up(self._engine.pod("other", ("one",)))
+
+    def once(self) -> Marks:
+        start = time.monotonic_ns()
+        self._engine.up(self._pod)
+        up = time.monotonic_ns() - start
+        self._engine.down("bench")
+        return {"up": up}
+
+    def cleanup(self) -> None:
+        self._engine.cleanup()
+
+
+class EngineContainer:
+    """One container more in a sandbox that is ready: record, directories, cgroup, plan, start; then its exit."""
+
+    def __init__(self, site: Site) -> None:
+        self._engine = Engine(site, "container")
+        self._attempt = 0
+        self._sandbox: Any = None
+
+    def prepare(self) -> None:
+        self._engine.prepare()
+        from kubelite.node.cgroup.detect import read_world
+        from kubelite.node.cgroup.tree import CgroupTree
+        from kubelite.node.kubelet import images
+        from kubelite.node.runtime.container import Containers
+        from kubelite.node.runtime.ledger import Ledger
+
+        home = self._engine.home
+        self._engine.up(self._engine.pod("bench", ("hold",)))
+        ledger = Ledger(home)
+        self._record = next(ledger.pods())
+        self._tree = CgroupTree(read_world(), home.cgroup)
+        self._containers = Containers(home, ledger, self._tree, self._record, _ignore)
+        pod = self._engine.pod("bench", ("more",), "/true")
+        self._blueprint = self._made(pod, images.resolve(home, pod), ledger)
+
+    def _made(self, pod: Any, found: Any, ledger: Any) -> Any:
+        """The decisions about the container: the engine's own, taken once, since they are no part of its start."""
+        from kubelite.node.kubelet import facts
+        from kubelite.node.kubelet.bringup import Bringup
+        from kubelite.node.kubelet.prepare import NodeFacts
+        from kubelite.node.network.hostfiles import read_host_files
+        from kubelite.node.runtime import sandbox
+        from kubelite.node.volume import mounts
+
+        home, uid = self._engine.home, self._record.uid
+        node = NodeFacts("bench", "", "", facts.cpus(), facts.memory(), facts.capabilities(), "bench")
+        bringup = Bringup(
+            home, ledger, self._tree, self._record, pod, found, node, read_host_files(), trace=_ignore, report=_ignore
+        )
+        places = mounts.places(pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
+        bringup._places = {place.name: place for place in places}
+        self._sandbox = sandbox.Sandbox(sandbox.connect(home, uid), ledger.sandbox(uid), -1)
+        return bringup._blueprint(self._sandbox, pod.spec.containers[0], False)
+
+    def once(self) -> Marks:
+        self._attempt += 1
+        shim = self._sandbox.shim
+        start = time.monotonic_ns()
+        record = self._containers.settle(shim, self._containers.ask(shim, self._blueprint, self._attempt))
+        executed = time.monotonic_ns() - start
+        ended = shim.exited(shim.ask_wait(record.id), 10)
+        exited = time.monotonic_ns() - start
+        if ended.code != 0:
+            raise BenchError(f"kubelite container: exit code {ended.code}")
+        self._undo(shim, record)
+        return {"exec": executed, "exit": exited}
+
+    def _undo(self, shim: Any, record: Any) -> None:
+        from kubelite.node.runtime.container import group
+
+        home, uid = self._engine.home, self._record.uid
+        shim.acknowledge(record.id)
+        self._tree.remove_container(uid, group(record))
+        shutil.rmtree(f"{home.pod(uid)}/root/{record.name}")
+        os.unlink(f"{home.pod_run(uid)}/c-{record.id[:16]}.json")
+
+    def cleanup(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.shim.close()
+            self._tree.close()
+        self._engine.cleanup()
+
+
+class Command:
+    """The whole `kubelite pod up` command, Python's start included, from spawn to wait; `pod down` is outside the stamps."""
+
+    def __init__(self, site: Site) -> None:
+        self._engine = Engine(site, "command")
+        self._site = site
+
+    def prepare(self) -> None:
+        self._engine.prepare()
+        self._file = self._site.work / "kubelite.yaml"
+        self._file.write_text(manifest(self._site, "bench", ("one", "two")))
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        self._environment = {
+            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            "KUBELITE_ROOT": str(self._engine.root),
+            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        }
+        self.once()  # Python's byte code is on disk from here on
+
+    def _command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "kubelite", *words]
+
+    def once(self) -> Marks:
+        words = self._command("pod", "up", str(self._file))
+        up = timed_run(words, self._environment, self._site.log("kubelite"))
+        code, said = run(self._command("pod", "down", "bench", "--grace-period", "0"), self._environment)
+        if code != 0:
+            raise BenchError(f"kubelite pod down: {said[-800:]}")
+        return {"up": up}
+
+    def cleanup(self) -> None:
+        self._engine.cleanup()
+
+
+def our_subjects(site: Site) -> list[Subject]:
+    container, command = EngineContainer(site), Command(site)
+    alone, beside = EnginePod(site, "pod", beside=False), EnginePod(site, "beside", beside=True)
+    return [
+        Subject("kubelite container", "container", "ours", container.once, container.prepare, container.cleanup, 10),
+        Subject("kubelite pod", "pod", "ours", beside.once, beside.prepare, beside.cleanup, 5),
+        Subject("kubelite first pod", "pod", "ours", alone.once, alone.prepare, alone.cleanup, 3),
+        Subject("kubelite pod up", "pod", "ours", command.once, command.prepare, command.cleanup, 1),
+    ]
