@@ -10,11 +10,11 @@ from array import array
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from kubelite.core import _native
+from kubelite.core._native import ffi, lib
 from kubelite.core.errors import NativeError
 
-_ffi: Any = _native.ffi
-_lib: Any = _native.lib
+_ffi: Any = ffi
+_lib: Any = lib
 
 
 def _failure(err: Any) -> NativeError:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from kubelite.core import protocol
 from kubelite.core.errors import NativeError, ProtocolError, ShimGone
-from kubelite.core.protocol import Message, Packet, Process, Role, StartFlag, Started
+from kubelite.core.protocol import Message, Packet, Process, Role, Started, StartFlag
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _STREAM = (Message.DATA, Message.END)

@@ -165,8 +165,7 @@ def expected_text(plan: Plan) -> str:
             f"mount {int(m.kind)} {int(m.flags)} {int(m.attr)} {source} {shown(m.target)} "
             f"{shown(m.options)} {shown(m.name)}"
         )
-    for d in plan.devices:
-        lines.append(f"device {shown(d.path)} {d.mode} {d.major} {d.minor} {d.uid} {d.gid}")
+    lines += [f"device {shown(d.path)} {d.mode} {d.major} {d.minor} {d.uid} {d.gid}" for d in plan.devices]
     lines += [f"rlimit {r.resource} {r.soft} {r.hard}" for r in plan.rlimits]
     lines += [f"sysctl {shown(path)} {shown(value)}" for path, value in plan.sysctls]
     lines += [f"masked {shown(p)}" for p in plan.masked]
