@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from startup.measure import Marks, Outcome, Role, Subject, Unit
 
@@ -18,6 +18,36 @@ class Row(NamedTuple):
     minimum: float
     median: float
     p99: float
+
+
+class Target(NamedTuple):
+    """A ratio that one mark of a subject is to reach: at most so many times the floor, or at least so many times faster than
+    a peer. `stretch` is the ratio to dream of."""
+
+    subject: str
+    mark: str
+    against: str
+    limit: float
+    stretch: float | None = None
+
+
+TARGETS = (
+    Target("kubelite container", "exec", "floor", 2.0, 1.3),
+    Target("kubelite container", "exit", "floor", 2.0, 1.3),
+    Target("kubelite container", "exit", "crun run", 4.0),
+    Target("kubelite pod", "up", "floor", 2.5, 1.5),
+    Target("kubelite pod", "up", "podman kube play", 20.0),
+    Target("kubelite first pod", "up", "podman kube play", 20.0),
+    Target("kubelite pod up", "up", "podman kube play", 2.5, 3.0),
+)
+
+
+class Verdict(NamedTuple):
+    """What became of a target; `ratio` is None where one of the two was not measured."""
+
+    target: Target
+    ratio: float | None
+    result: Literal["reached", "stretch", "missed", "not measured"]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -57,6 +87,28 @@ def faster_than(row: Row, rows: Sequence[Row]) -> dict[str, float]:
     return {peer.subject: peer.median / row.median for peer in peers}
 
 
+def judge(rows: Sequence[Row], targets: Sequence[Target] = TARGETS) -> list[Verdict]:
+    """Every target against the medians."""
+    return [_judge(target, rows) for target in targets]
+
+
+def _judge(target: Target, rows: Sequence[Row]) -> Verdict:
+    row = next((r for r in rows if (r.subject, r.mark) == (target.subject, target.mark)), None)
+    is_floor = target.against == "floor"
+    ratio = None
+    if row is not None:
+        ratio = to_floor(row, rows) if is_floor else faster_than(row, rows).get(target.against)
+    if ratio is None:
+        return Verdict(target, None, "not measured")
+
+    def within(limit: float) -> bool:
+        return ratio <= limit if is_floor else ratio >= limit
+
+    if target.stretch is not None and within(target.stretch):
+        return Verdict(target, ratio, "stretch")
+    return Verdict(target, ratio, "reached" if within(target.limit) else "missed")
+
+
 def as_json(rows: Sequence[Row], skipped: dict[str, str], about: dict[str, Any]) -> dict[str, Any]:
     return {
         **about,
@@ -75,13 +127,15 @@ def as_json(rows: Sequence[Row], skipped: dict[str, str], about: dict[str, Any])
             }
             for row in rows
         ],
+        "targets": [{**verdict.target._asdict(), "ratio": verdict.ratio, "result": verdict.result} for verdict in judge(rows)],
         "skipped": skipped,
     }
 
 
 def as_table(rows: Sequence[Row], skipped: dict[str, str]) -> str:
-    """One table per unit, then what was skipped."""
+    """One table per unit, the targets, then what was skipped."""
     parts = [_unit_table(unit, rows) for unit in ("container", "pod")]
+    parts.append(_target_table(judge(rows)) if any(row.role == "ours" for row in rows) else "")
     parts += [f"skipped {name}: {reason}" for name, reason in skipped.items()]
     return "\n\n".join(part for part in parts if part)
 
@@ -105,6 +159,23 @@ def _unit_table(unit: str, rows: Sequence[Row]) -> str:
             ]
         )
     return _align(lines) if own else ""
+
+
+def _target_table(verdicts: Sequence[Verdict]) -> str:
+    lines = [["target", "to", "is", "wanted", "stretch", "result"]]
+    for target, ratio, result in verdicts:
+        bound, what = ("<=", "x floor") if target.against == "floor" else (">=", f"x faster than {target.against}")
+        lines.append(
+            [
+                target.subject,
+                target.mark,
+                "" if ratio is None else f"{ratio:.2f}",
+                f"{bound} {target.limit:g} {what}",
+                "" if target.stretch is None else f"{target.stretch:g}",
+                result,
+            ]
+        )
+    return _align(lines)
 
 
 def _align(lines: Sequence[Sequence[str]]) -> str:
