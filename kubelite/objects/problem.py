@@ -29,6 +29,14 @@ class Problem(NamedTuple):
     at_key: bool = False
 
 
+def leaf(path: Path) -> str:
+    """What a sentence calls the value at a path: its field, ``image``, or its field and position, ``args[0]``."""
+    words = [f"[{part}]" if isinstance(part, int) else part for part in path[-2:]]
+    if not words:
+        return "object"
+    return "".join(words) if isinstance(path[-1], int) else words[-1]
+
+
 def json_path(path: Path) -> str:
     """A path as Kubernetes writes it: ``spec.containers[0].env[1].name``, ``metadata.labels["a.b/c"]``."""
     text = ""
