@@ -32,6 +32,7 @@ COMMANDS = {
     "image rm": Word("image", "rm"),
     "system info": Word("system", "info"),
     "system reset": Word("system", "reset"),
+    "server": Word("server", "server"),
     "explain": Word("about", "explain"),
     "version": Word("about", "version"),
 }

@@ -187,6 +187,7 @@ class Hub:
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.wait([self._pump])
+            self._pump = None
 
 
 def _revision(event: Event) -> int:
