@@ -40,6 +40,12 @@ class _Connection(RequestHandler):
         if self._request_count == 0:
             self.force_close()
 
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Ends at once where nobody waits for an answer."""
+        if not self._request_in_progress:
+            self.force_close()
+        await super().shutdown(timeout)
+
     def handle_error(
         self,
         request: web.BaseRequest,
