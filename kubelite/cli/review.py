@@ -79,7 +79,8 @@ def _review(item: Item, file: str, namespace: str | None, lenient: bool, found: 
     made, problems = codec.decode(Pod, item.value)
     if made is None:
         return
-    wrong = {problem.path for problem in problems}
+    # What could not be read, or stands there under another name, is not missing.
+    wrong = {each.path for each in problems} | {each.meant for each in problems if each.meant}
     problems += [each for each in validate.pod(made) if not _below(each.path, wrong)]
     problems += _names(made, found.pods, namespace)
     findings = support.check(made)
