@@ -81,4 +81,12 @@ def widget(schema: dict[str, Any] | None, **version: Any) -> Resource:
     """A custom resource of one version."""
     crd = {"name": "v1", **({"schema": {"openAPIV3Schema": schema}} if schema is not None else {}), **version}
     names = {"kind": "Widget", "plural": "widgets", "singular": "widget", "namespaced": True}
-    return Resource("example.com", "v1", prefix="example.com/widgets", storage_version="example.com/v1", crd=crd, subresources=("status",), **names)
+    return Resource(
+        "example.com",
+        "v1",
+        prefix="example.com/widgets",
+        storage_version="example.com/v1",
+        crd=crd,
+        subresources=("status",),
+        **names,
+    )

@@ -33,7 +33,9 @@ def test_an_empty_pointer_to_a_struct_stays():
 
 
 def test_fields_come_out_in_the_servers_order_and_map_keys_sorted():
-    text = model.encoded(model.read("core.v1.Container", {"image": "i", "name": "c", "resources": {"limits": {"memory": "1", "cpu": "1"}}}))
+    text = model.encoded(
+        model.read("core.v1.Container", {"image": "i", "name": "c", "resources": {"limits": {"memory": "1", "cpu": "1"}}})
+    )
     assert text == b'{"name":"c","image":"i","resources":{"limits":{"cpu":"1","memory":"1"}}}'
 
 
