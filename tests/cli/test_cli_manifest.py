@@ -49,7 +49,7 @@ BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
      'unknown field "hostNetwork"', "a field of spec"),
     ("wrong type", GOOD + "    args: [1]\n", "8:12   spec.containers[0].args[0]", "KL105", "expected string, got integer", '"1"'),
     ("boolean for a text", GOOD + "    env: [{name: A, value: yes}]\n", "8:28   spec.containers[0].env[0].value", "KL105",
-     "expected string, got boolean", "YAML reads yes"),
+     "expected string, got boolean", "YAML reads y, n, yes"),
     ("text for a list", GOOD + "    command: sh\n", "8:14   spec.containers[0].command", "KL105", "expected list, got string", '"- "'),
     ("bad quantity", GOOD + "    resources: {limits: {memory: 64MB}}\n", "8:34   spec.containers[0].resources.limits.memory",
      "KL106", "not a quantity", "did you mean 64Mi"),
