@@ -86,11 +86,12 @@ def _review(item: Item, file: str, namespace: str | None, lenient: bool, found: 
     problems += _names(made, taken, namespace)
     findings = support.check(made)
     stops = Level.FATAL if lenient else Level.REFUSED
-    for level, kept in ((Level.QUIET, found.notes), (Level.LOUD, found.warnings), (stops, found.errors)):
-        told = [each.problem for each in findings if _at(each.level, stops) is level]
-        told += problems if kept is found.errors else []
-        kept.extend(_trouble(item, file, problem) for problem in sorted(told, key=lambda each: _place(item, each)))
-    found.pods.append(defaults.pod(support.lenient(made, findings) if lenient else made, namespace))
+    for level, told in ((Level.QUIET, found.notes), (Level.LOUD, found.warnings), (stops, found.errors)):
+        these = [each.problem for each in findings if _at(each.level, stops) is level]
+        these += problems if told is found.errors else []
+        told.extend(_trouble(item, file, problem) for problem in sorted(these, key=lambda each: _place(item, each)))
+    kept = support.lenient(made, findings) if lenient else made
+    found.pods.append(defaults.pod(defaults.fresh(kept), namespace))
 
 
 def _at(level: Level, stops: Level) -> Level:

@@ -158,6 +158,12 @@ def test_fields_without_effect_are_accepted_and_weaker_isolation_is_told(tmp_pat
     assert [warning.code for warning in plan.warnings] == ["KL114"]
 
 
+def test_what_a_server_shows_can_be_brought_up_again(tmp_path: Path) -> None:
+    text = GOOD.replace("{name: p}", "{name: p, uid: u, creationTimestamp: null, deletionTimestamp: 2026-01-01T00:00:00Z}")
+    (pod,) = manifest.load(written(tmp_path, text + "status: {phase: Running}\n")).pods
+    assert (pod.metadata.uid, pod.metadata.deletion_timestamp, pod.status) == (None, None, None)
+
+
 def test_names_are_read_whatever_else_is_wrong(tmp_path: Path) -> None:
     text = "kind: Pod\nmetadata: {name: a, bogus: 1}\nspec: 7\n---\nkind: Service\n---\nkind: Pod\nmetadata: {name: b, namespace: there}\n"
     assert manifest.names(written(tmp_path, text), None) == [("default", "a"), ("there", "b")]
