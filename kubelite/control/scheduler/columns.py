@@ -22,7 +22,7 @@ from kubelite.control.scheduler.world import Carried, World
 from kubelite.core import native
 
 FIRST = (PODS, CPU, MEMORY, STORAGE)
-SPARE = 16
+SPARE = 4  # with the first four, a cache line
 NO_LIMIT = 1 << 60
 
 
