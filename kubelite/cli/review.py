@@ -16,6 +16,7 @@ from kubelite.objects.pod import Pod
 from kubelite.objects.problem import (
     DUPLICATE,
     INVALID,
+    NO_EFFECT,
     REQUIRED,
     UNSUPPORTED_KIND,
     WRONG_TYPE,
@@ -163,4 +164,5 @@ def _trouble(item: Item, file: str, problem: Problem) -> Trouble:
     place = _place(item, problem)
     where = f"{file}:{place.line}:{place.column}"
     shown = json_path((*item.path, *problem.path))
-    return Trouble(problem.message, problem.code, f"{where}   {shown}" if shown else where, hint=problem.hint)
+    hint = problem.hint or ("" if problem.code == NO_EFFECT else codes.CODES[problem.code].remedy)
+    return Trouble(problem.message, problem.code, f"{where}   {shown}" if shown else where, hint=hint)
