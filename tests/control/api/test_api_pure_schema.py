@@ -74,7 +74,7 @@ def test_an_unknown_definition_is_empty():
 
 
 def test_the_committed_protobuf_table_is_what_the_script_makes():
-    """The sources come from ``scripts/debian trixie FOLDER golang-k8s-api-dev golang-k8s-apimachinery-dev golang-k8s-metrics-dev``."""
+    """Fetch them: ``scripts/debian trixie FOLDER golang-k8s-{api,apimachinery,metrics}-dev``, the FOLDER that is below."""
     folder = Path(tempfile.gettempdir()) / f"kubelite-debian-{os.getuid()}" / "kubernetes-sources/usr/share/gocode/src"
     if not folder.exists():
         pytest.skip("the published sources of Kubernetes' types are not here")
