@@ -49,6 +49,8 @@ def enter(groups: Mapping[str, str], words: Mapping[str, Word]) -> int:
 def _run(groups: Mapping[str, str], words: Mapping[str, Word], front: list[str], rest: list[str]) -> int:
     call = quick.match(front, rest) if _plain_environment() else None
     if call is not None:
+        # msgspec asks for it and does without; only Typer needs it, and importing it takes as long as starting a pod.
+        sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
         module = import_module(f"kubelite.cli.{call.module}")
         return int(getattr(module, call.function)(call.settings, **call.arguments))
     from kubelite.cli.tree import build
