@@ -42,7 +42,7 @@ def enter(groups: Mapping[str, str], words: Mapping[str, Word]) -> int:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
         return _run(groups, words, front, rest)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it was ends here, as a sentence
         return _end(error, failure, front)
 
 
@@ -112,7 +112,7 @@ def _troubles(error: BaseException, failure: int) -> tuple[Trouble, ...]:
 
 def _colour_wish(front: list[str]) -> str:
     wish = os.environ.get("KUBELITE_COLOR", "auto")
-    for word, value in zip(front, [*front[1:], ""]):
+    for word, value in zip(front, [*front[1:], ""], strict=True):
         if word == "--color":
             wish = value
         elif word.startswith("--color="):

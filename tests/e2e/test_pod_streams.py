@@ -127,7 +127,9 @@ def test_exec_carries_input_and_both_outputs(world: World) -> None:
 
 def test_exec_is_in_the_containers_namespaces_limits_and_identity(world: World) -> None:
     world.up(pod(SLEEP, env=[{"name": "WHO", "value": "me"}], securityContext={"runAsUser": 1234}))
-    said = world.exec("p", "id -u; echo $WHO; readlink /proc/self/ns/pid /proc/self/ns/mnt; cut -d: -f3 /proc/self/cgroup | sort -u")
+    said = world.exec(
+        "p", "id -u; echo $WHO; readlink /proc/self/ns/pid /proc/self/ns/mnt; cut -d: -f3 /proc/self/cgroup | sort -u"
+    )
     member = world.inspect("p")["containers"]["c"]["namespaces"]
     assert said.splitlines() == ["1234", "me", member["pid"], member["mnt"], "/"]
 
@@ -186,8 +188,13 @@ def test_a_root_path_of_180_characters(tmp_path: Path) -> None:
     root.mkdir(parents=True)
     world = World(root)
     try:
-        world.up(pod(SLEEP, spec={"volumes": [{"name": "m", "emptyDir": {"medium": "Memory"}}]},
-                     volumeMounts=[{"name": "m", "mountPath": "/m"}]))
+        world.up(
+            pod(
+                SLEEP,
+                spec={"volumes": [{"name": "m", "emptyDir": {"medium": "Memory"}}]},
+                volumeMounts=[{"name": "m", "mountPath": "/m"}],
+            )
+        )
         assert world.exec("p", "echo x > /m/x && cat /m/x") == "x\n"
         kill(world.inspect("p")["containers"]["c"]["pid"])
         world.kl("pod", "wait", "p", "--for=exited")

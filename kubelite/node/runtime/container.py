@@ -44,7 +44,7 @@ class Blueprint(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """One attempt of a container that only has to be started: writable layer, cgroups, log directory. Whoever has it closes it."""
+    """One attempt of a container that only has to be started: writable layer, cgroups, log directory. To be closed."""
 
     made: Blueprint
     attempt: int
