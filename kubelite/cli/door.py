@@ -112,7 +112,7 @@ def _troubles(error: BaseException, failure: int) -> tuple[Trouble, ...]:
 
 def _colour_wish(front: list[str]) -> str:
     wish = os.environ.get("KUBELITE_COLOR", "auto")
-    for word, value in zip(front, [*front[1:], ""], strict=True):
+    for word, value in zip(front, [*front[1:], ""], strict=False):
         if word == "--color":
             wish = value
         elif word.startswith("--color="):
