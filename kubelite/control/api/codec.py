@@ -57,13 +57,16 @@ def read_json_or_yaml(data: bytes) -> Any:
 
 
 def read_yaml(data: bytes) -> Any:
-    """One YAML document as plain values. Raises StatusError 400."""
-    import yaml
+    """One YAML document as plain values, read as kubectl reads it. Raises StatusError 400."""
+    from kubelite.lib import manifest_yaml
 
     try:
-        return _shallow(yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        found = manifest_yaml.documents(data)
+    except manifest_yaml.YamlError as error:
         raise bad_request(f"the body of the request is not valid YAML: {error}") from None
+    if len(found) > 1:
+        raise bad_request("the body of the request holds more than one YAML document")
+    return found[0].value if found else None
 
 
 def _shallow(value: Any) -> Any:

@@ -49,6 +49,13 @@ def test_what_cannot_be_read_is_a_bad_request(data, content_type):
     assert caught.value.code == 400
 
 
+def test_yaml_is_what_kubectl_reads():
+    assert codec.read_yaml(b"a: 22:22\nb: on\nc: 0644\n") == {"a": "22:22", "b": True, "c": 420}
+    assert codec.read_yaml(b"") is None
+    with pytest.raises(StatusError):
+        codec.read_yaml(b"a: 1\n---\nb: 2\n")
+
+
 def test_an_apply_body_may_be_either():
     assert codec.read_json_or_yaml(b' {"a": 1}') == codec.read_json_or_yaml(b"a: 1\n") == {"a": 1}
 
