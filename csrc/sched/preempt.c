@@ -152,16 +152,27 @@ static int64_t write_candidate(const struct trial *t, int32_t node, int32_t *row
     return at;
 }
 
+/* Whether any pod that could run has a lower priority. */
+static bool outranks_somebody(const struct trial *t) {
+    for (int32_t i = 0; i < t->s->class_count; i++)
+        if (t->s->classes[i]->scalar[CLASS_PRIORITY] < t->c->scalar[CLASS_PRIORITY])
+            return true;
+    return false;
+}
+
 /* Nodes where eviction may help, in order; the others are told so. */
 static int32_t list_nodes(const struct trial *t, int32_t *nodes) {
     int32_t count = 0;
+    bool outranks = outranks_somebody(t);
     for (int32_t n = 0; n < t->s->nodes; n++) {
         uint32_t *reasons = &t->query->reasons[n];
         *reasons = sched_verdict(t->s, t->query, n, &t->query->lacks[n]);
-        if (sched_resolvable(t->c, *reasons))
-            nodes[count++] = n;
-        else
+        if (!sched_resolvable(t->c, *reasons))
             *reasons = 1u << REASON_NOT_HELPFUL;
+        else if (!outranks)
+            *reasons = 1u << REASON_NO_VICTIMS;
+        else
+            nodes[count++] = n;
     }
     return count;
 }

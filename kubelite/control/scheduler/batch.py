@@ -78,14 +78,16 @@ def _run(cluster: Cluster, pods: Sequence[Object], known: list[PodClass]) -> lis
         cluster.pods.give_back(entry.slot)
     rows = columns.world.nodes.rows
     names = [rows[node].name if node >= 0 else None for node in nodes[:done]]
-    return [_settle(cluster, entry, name) for entry, name in zip(entries[:done], names, strict=True)]
+    triples = zip(entries[:done], known[:done], names, strict=True)
+    return [_settle(cluster, entry, each, name) for entry, each, name in triples]
 
 
-def _settle(cluster: Cluster, entry: Entry, node: str | None) -> str | None:
+def _settle(cluster: Cluster, entry: Entry, known: PodClass, node: str | None) -> str | None:
     if node is None:
         cluster.pods.give_back(entry.slot)
         return None
-    entry.node = node
+    entry.node, entry.known = node, known
     cluster.pods.add(entry)
+    cluster.changes += 1
     cluster.bind_claims(entry)
     return node

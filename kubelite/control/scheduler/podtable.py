@@ -82,15 +82,18 @@ class PodTable:
         return entry
 
 
-def key_of(pod: Place) -> str:
-    """What tells pods apart: "ns/name", or the object itself where a partial object has no name."""
+def key_of(pod: Mapping[str, Any]) -> str:
+    """What tells pods apart: "ns/name", or the object itself where a partial object has no name. Raises BadObject."""
     name = full_name(pod)
-    return f"#{id(pod.value)}" if name.endswith("/") else name
+    return f"#{id(pod)}" if name.endswith("/") else name
 
 
-def full_name(pod: Place) -> str:
-    """ "ns/name"."""
-    meta = pod.at("metadata")
+def full_name(obj: Mapping[str, Any]) -> str:
+    """ "ns/name" of an object. Raises BadObject."""
+    meta = Place(obj, "object").at("metadata")
+    name, namespace = meta.map().get("name"), meta.map().get("namespace")
+    if type(name) is str and type(namespace) is str and namespace:
+        return f"{namespace}/{name}"
     return f"{meta.at('namespace').text() or 'default'}/{meta.at('name').text()}"
 
 

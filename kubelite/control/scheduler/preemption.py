@@ -7,6 +7,7 @@ said when nobody can be evicted.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from kubelite.control.scheduler.decision import Decision
 from kubelite.control.scheduler.fields import Place, named
 from kubelite.control.scheduler.filters import rejection
 from kubelite.control.scheduler.rating import query
-from kubelite.control.scheduler.reasons import TEXTS, Reason
+from kubelite.control.scheduler.reasons import Reason
 from kubelite.core import native
 
 if TYPE_CHECKING:
@@ -95,10 +96,7 @@ def _run(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemp
         "I", [1 << Reason.OWN_PLUGIN if number in decision.own_rejections else 0 for number in range(count)]
     )
     asked = query(columns, known, cluster.nominated(pod, known), against=against if decision.own_rejections else None)
-    resolvable = sum(
-        bool(verdict) and not decision.rejection(number).unresolvable
-        for number, verdict in enumerate(decision.verdicts)
-    )
+    resolvable = sum(nodes for found, nodes in decision.rejections.items() if not found.unresolvable)
     args = decision.profile.arguments.preemption
     wanted = min(max(resolvable * args.percentage // 100, args.absolute), resolvable)
     offset = _offset(cluster.random, resolvable)
@@ -139,16 +137,13 @@ def _candidates(
 
 def _unhelpful(decision: Decision, asked: native.SchedQuery) -> str:
     """Which nodes were not tried, and what stood against the others with all victims gone."""
-    counts: dict[str, int] = {}
-    for number, verdict in enumerate(asked.reasons):
-        texts: tuple[str, ...]
-        if verdict in (1 << Reason.NOT_HELPFUL, 1 << Reason.NO_VICTIMS):
-            texts = (TEXTS[Reason(verdict.bit_length() - 1)].text,)
-        elif number in decision.own_rejections and verdict == 1 << Reason.OWN_PLUGIN:
-            texts = (decision.own_rejections[number].text,)
+    counts: Counter[str] = Counter()
+    for (verdict, lacks), nodes in Counter(zip(asked.reasons, asked.lacks, strict=True)).items():
+        built_in = verdict & ~(1 << Reason.OWN_PLUGIN)
+        if built_in:
+            texts = rejection(built_in, lacks, decision.requests, decision.profile).texts
         else:
-            built_in = verdict & ~(1 << Reason.OWN_PLUGIN)
-            texts = rejection(built_in, asked.lacks[number], decision.requests, decision.profile).texts
+            texts = tuple(each.text for each in decision.own_rejections.values())[:1]
         for text in texts:
-            counts[text] = counts.get(text, 0) + 1
+            counts[text] += nodes
     return message.counted(decision.nodes.count, counts)
