@@ -11,7 +11,7 @@
 #include "log.h"
 
 #define CHUNK 16384
-#define PIPE_CHUNKS 4 /* in a pipe's 64 KiB */
+#define PIPE_CHUNKS 4       /* in a pipe's 64 KiB */
 #define TERMINAL_MOST 65536 /* more than a terminal holds between its two sides */
 
 static char chunk[CHUNK];
