@@ -71,7 +71,7 @@ def _with_generation(metadata: Object, generation: int) -> Object:
 def qos_class(spec: Object) -> str:
     """The quality of service class of a pod's spec: what it asks for of CPU and memory, against its limits."""
     sides: list[tuple[Object, Object]] = []
-    for each in (*spec.get("initContainers", ()), *spec.get("containers", ())):
+    for each in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         resources = each.get("resources") or {}
         sides.append((_counted(resources.get("requests")), _counted(resources.get("limits"))))
     if resources := spec.get("resources"):
