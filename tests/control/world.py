@@ -45,7 +45,14 @@ class Cluster:
         self._session = session
 
     async def ask(
-        self, method: str, path: str, body: Any = None, *, token: str = "", headers: Mapping[str, str] | None = None, raw: bytes = b""
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str = "",
+        headers: Mapping[str, str] | None = None,
+        raw: bytes = b"",
     ) -> Reply:
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
         if body is not None and "Content-Type" not in sent:

@@ -17,7 +17,7 @@ from kubelite.control.api.answer import Answer, warnings
 from kubelite.control.api.commit import is_heartbeat, remove, write
 from kubelite.control.api.context import timestamp
 from kubelite.control.api.convert import convert
-from kubelite.control.api.documents import copy, load
+from kubelite.control.api.documents import copy, load, may_repeat
 from kubelite.control.api.read import is_stored_form, shown
 from kubelite.control.api.status import (
     Cause,
@@ -95,9 +95,10 @@ async def read_object(request: Request) -> tuple[dict[str, Any], list[str]]:
     value = codec.decode(data, request.content_type).value
     if not isinstance(value, dict):
         raise bad_request("the body of the request is not an object")
-    check_kind(request.resource, value)
     mode = validation(request)
-    duplicates = codec.find_duplicates(data) if mode != "Ignore" and _is_json(request.content_type) else ()
+    checked = mode != "Ignore" and _is_json(request.content_type) and may_repeat(data, value)
+    duplicates = codec.find_duplicates(data) if checked else ()
+    check_kind(request.resource, value)
     return strategy.conform(request.resource, value, validation=mode, duplicates=duplicates)
 
 
@@ -154,8 +155,8 @@ async def create_object(context: Context, request: Request, obj: dict[str, Any],
     attempt = Attempt(context, request, "CREATE", obj, None, dry_run, said)
     await context.admission.mutate(attempt)
     new = strategy.prepare_create(res, attempt.obj)
-    crds.settle(context.registry, res, new)
     _refuse_invalid(res, new, strategy.validate_create(res, new))
+    crds.settle(context.registry, res, new)
     if request.content_type != APPLY:
         new = fields.track(res, None, new, manager=request.manager(), now=timestamp(), subresource="")
     attempt.obj = new
@@ -248,8 +249,8 @@ async def _change_once(
     attempt = Attempt(context, request, "UPDATE", new, old, request.query.dry_run(), list(said))
     await context.admission.mutate(attempt)
     new = strategy.prepare_update(res, request.sub, attempt.obj, old)
-    crds.settle(context.registry, res, new)
     _refuse_invalid(res, new, strategy.validate_update(res, request.sub, new, old))
+    crds.settle(context.registry, res, new)
     if request.content_type != APPLY:
         new = fields.track(res, old, new, manager=request.manager(), now=timestamp(), subresource=request.sub)
     attempt.obj = new
@@ -358,7 +359,11 @@ def _check_applied(request: Request, value: Any) -> None:
     if not isinstance(value, dict):
         raise bad_request("the body of an apply is not an object")
     check_kind(request.resource, value)
-    metadata = value.setdefault("metadata", {})
+    if value.get("metadata") is None:
+        value["metadata"] = {}
+    metadata = value["metadata"]
+    if not isinstance(metadata, dict):
+        raise bad_request("the metadata of an object must be an object")
     check_namespace(request, metadata)
     if metadata.setdefault("name", request.name) != request.name:
         raise bad_request("the name of the object does not match the name on the URL")

@@ -85,7 +85,8 @@ class Etcd:
                     if (batch := self._batch(line, after)) is not None:
                         yield batch
         except aiohttp.ClientError as error:
-            raise Unavailable(f"the watch at etcd {self._url} broke: {error}") from error
+            if not self._closing.is_set():
+                raise Unavailable(f"the watch at etcd {self._url} broke: {error}") from error
         if not self._closing.is_set():
             raise Unavailable(f"the watch at etcd {self._url} ended")
 

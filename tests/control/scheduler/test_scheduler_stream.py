@@ -70,7 +70,10 @@ def test_incremental_equals_rebuilt(objects, steps, data):
             if node:
                 both.run(pod, node)
         elif what == "assume" and nodes:
-            pod, node = data.draw(worlds.pod(f"a{number}"), label="assumed"), nodes[pick % len(nodes)]["metadata"]["name"]
+            pod, node = (
+                data.draw(worlds.pod(f"a{number}"), label="assumed"),
+                nodes[pick % len(nodes)]["metadata"]["name"],
+            )
             both.cluster.assume(pod, node)
             both.run(pod, node)
         elif what in ("delete", "forget") and pods:
@@ -89,22 +92,58 @@ def test_incremental_equals_rebuilt(objects, steps, data):
             assert said(both.cluster, probe) == said(fresh(both.objects.values()), probe)
 
 
-@given(worlds.cluster(6, 3), st.lists(worlds.pod("x"), min_size=1, max_size=8), st.sampled_from((None, 7)))
-def test_placing_a_stream(objects, pods, seed):
-    """The fast way chooses among what the reference calls best, one pod after the other; rules hold for each."""
+def named(pod, name):
+    return {**pod, "metadata": {**pod["metadata"], "name": name}}
+
+
+templates = st.lists(worlds.pod("x"), min_size=1, max_size=3)
+picks = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=2, max_size=10)
+
+
+@given(worlds.cluster(6, 3), templates, picks, st.sampled_from((None, 7)))
+def test_placing_a_stream(objects, kinds, order, seed):
+    """The fast way chooses among what the reference calls best, pod after pod, while others leave."""
     both = Both(objects, seed)
-    for number, pod in enumerate(pods):
-        pod["metadata"]["name"] = f"s{number}"
-    todo = list(pods)
-    while todo:
-        chosen = batch.place(both.cluster, todo)
-        for pod, node in zip(todo, chosen, strict=False):
-            want = reference.explain(list(both.objects.values()), pod)
-            assert node in want["acceptable"] if want["acceptable"] else node is None
-            if node:
-                assert want["rejections"][node] is None
-                both.run(pod, node)
-        todo = todo[len(chosen) :]
+    for number, (kind, leaving) in enumerate(order):
+        pod = named(kinds[kind % len(kinds)], f"s{number}")
+        want = reference.explain(list(both.objects.values()), pod)
+        (node,) = batch.place(both.cluster, [pod])
+        assert node in want["acceptable"] if want["acceptable"] else node is None
+        if node:
+            both.run(pod, node)
+        running = both.of("Pod")
+        if leaving == 3 and running:
+            both.drop(running[number % len(running)])
+
+
+@given(st.randoms(use_true_random=False), templates, st.integers(60, 150))
+def test_the_fast_way_is_the_full_way(random, kinds, count):
+    """On clusters of several blocks of nodes, where order, groups and cells matter: the very same node."""
+    cluster = Cluster()
+    for number in range(count):
+        cluster.put("Node", big_node(number, random))
+    running = []
+    for number in range(40):
+        pod = named(random.choice(kinds), f"s{number}")
+        want = cluster.decide(pod).node
+        (node,) = batch.place(cluster, [pod])
+        assert node == want
+        if node:
+            running.append(pod)
+        if running and random.random() < 0.2:
+            cluster.forget(running.pop(random.randrange(len(running))))
+
+
+def big_node(number, random):
+    labels = {worlds.HOST: f"n{number}", worlds.ZONE: f"z{number % 4}", worlds.RACK: f"r{number % 17}"}
+    taints = [{"key": "a", "value": "x", "effect": "PreferNoSchedule"}] if random.random() < 0.3 else []
+    room = {"cpu": random.choice(("2", "4")), "memory": "8Gi", "pods": "9", "example.com/gpu": "2"}
+    return {
+        "kind": "Node",
+        "metadata": {"name": f"n{number}", "labels": labels},
+        "spec": {"taints": taints},
+        "status": {"allocatable": room},
+    }
 
 
 @given(worlds.cluster(6, 4), st.lists(worlds.pod("x"), min_size=3, max_size=10))
