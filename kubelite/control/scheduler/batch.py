@@ -1,4 +1,4 @@
-"""Placing many pods: one decision after the other, as fast as the core goes. Pure.
+"""Placing many pods: one decision after the other, as fast as the core goes.
 
 Pods that need nothing but numbers are handed to the core in one go. Own plug-ins, samples of nodes, nominated nodes, gates and
 claims that nobody can serve take the long way, one pod at a time.

@@ -1,4 +1,4 @@
-"""The scheduler's view of a cluster: objects come and go, pods are decided about, placed and evicted. Pure.
+"""The scheduler's view of a cluster: objects come and go, pods are decided about, placed and evicted.
 
 Pods change numbers in place; nodes, services, budgets and namespaces change what classes of pods are made of, so the columns are
 made anew when the next decision needs them. Allocatable amounts are the exception, since nodes report them all the time.

@@ -1,4 +1,4 @@
-"""A snapshot as numbers: the C core's nodes, keys, counters and classes, and which number stands for what. Pure.
+"""A snapshot as numbers: the C core's nodes, keys, counters and classes, and which number stands for what.
 
 Classes are compiled when they are first decided about. What pods of other classes bring along (terms, ports, disks) is
 remembered in lists that only grow; a class that such news concerns is compiled again before it is next used.

@@ -1,4 +1,4 @@
-"""Whom to evict so that a pod can run: DefaultPreemption. Pure.
+"""Whom to evict so that a pod can run: DefaultPreemption.
 
 The dry runs are in the C core (csrc/sched/preempt.c); here is who may preempt at all, how many nodes are tried, and what is
 said when nobody can be evicted.

@@ -1,4 +1,6 @@
-"""Which pod is next: active, backing off, unschedulable, gated, and nominated. Pure: whoever calls says what time it is.
+"""Which pod is next: active, backing off, unschedulable, gated, and nominated. Pure.
+
+Whoever calls says what time it is.
 
 A pod is in one place at a time. It is popped from *active*; what comes of the attempt puts it into *back-off* (it may be
 tried again after a while) or *unschedulable* (until an event that can help, or five minutes). Events that arrive while a pod

@@ -1,4 +1,4 @@
-"""What becomes of many pods: the queue and the cluster together, in a time of their own. Pure.
+"""What becomes of many pods: the queue and the cluster together, in a time of their own.
 
 Evicted pods leave at once, so that a pod that preempts runs without waiting for them. No time passes: what waits for an event is
 tried again when it comes, and it ends when an attempt could only repeat the last one.
