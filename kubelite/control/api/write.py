@@ -235,9 +235,8 @@ async def change_object(
             raise conflict(res, request.name, why)
         try:
             return await _change_once(context, request, before, old, new, said)
-        except Conflict as error:
-            if pinned and error.change.key == before.key:
-                raise conflict(res, request.name) from error
+        except Conflict:
+            continue  # a write that named its revision fails above, all others begin again
     raise conflict(res, request.name)
 
 
