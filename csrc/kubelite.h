@@ -101,7 +101,8 @@ int kl_sched_column(kl_sched *s, int32_t cls, int32_t column, const uint8_t *bit
 int kl_sched_pods(kl_sched *s, const int64_t *rows, size_t count, kl_error *err);
 
 /* Decides for and places one pod after the other. Ends early at the first that fits nowhere (node -1, counted in the result)
- * or whose class asks for it. *random breaks ties and moves on; 0: the lowest node wins. Returns how many were decided. */
+ * or whose class asks for it. nodes[i] is the only node that pod i may go to, or -1, and becomes where it went. *random
+ * breaks ties and moves on; 0: the lowest node wins. Returns how many were decided. */
 int64_t kl_sched_run(kl_sched *s, const int32_t *pods, const int32_t *classes, size_t count, uint64_t *random,
                      int32_t *nodes, kl_error *err);
 

@@ -259,6 +259,12 @@ static int32_t choose(const struct kl_sched *s, struct class *c, uint64_t *rando
     return c->local_scores ? choose_by_scan(s, c, random) : choose_by_group(s, c, random);
 }
 
+/* The only node a pod may go to, if it may: no other is looked at. */
+static int32_t pinned(const struct kl_sched *s, const struct class *c, int32_t node) {
+    uint64_t lacks;
+    return sched_reasons(s, c, node, &lacks) ? -1 : node;
+}
+
 static int place(struct kl_sched *s, int32_t pod, int32_t cls, int32_t node, kl_error *err) {
     int64_t row[] = {pod, cls, node, INT64_MAX};
     return kl_sched_pods(s, row, 1, err);
@@ -270,9 +276,9 @@ int64_t kl_sched_run(kl_sched *s, const int32_t *pods, const int32_t *classes, s
         if (classes[i] < 0 || classes[i] >= s->class_count)
             return kl_fail(err, EINVAL, "schedule", "class %d", classes[i]);
         struct class *c = s->classes[classes[i]];
-        if (sched_refresh(s, c) < 0)
+        if (nodes[i] >= s->nodes || (nodes[i] < 0 && sched_refresh(s, c) < 0))
             return kl_fail(err, ENOMEM, "schedule", "no memory for class %d", classes[i]);
-        nodes[i] = choose(s, c, random);
+        nodes[i] = nodes[i] < 0 ? choose(s, c, random) : pinned(s, c, nodes[i]);
         if (nodes[i] >= 0 && place(s, pods[i], classes[i], nodes[i], err) < 0)
             return -1;
         if (nodes[i] < 0 || c->scalar[CLASS_FLAGS] & FLAG_STOP)

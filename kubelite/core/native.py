@@ -159,7 +159,9 @@ def sched_pods(sched: Any, rows: array[int]) -> None:
 
 
 def sched_run(sched: Any, pods: array[int], classes: array[int], random: array[int], nodes: array[int]) -> int:
-    """Places pod after pod; ``nodes`` (int32) takes where, ``random`` (one uint64, 0 for the lowest node) moves on.
+    """Places pod after pod; ``nodes`` (int32) says the only node each may go to, or -1, and takes where it went.
+
+    ``random`` (one uint64, 0 for the lowest node) breaks ties and moves on.
 
     Returns how many were decided; the last of them fits nowhere when its node is -1.
     """

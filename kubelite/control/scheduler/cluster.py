@@ -21,7 +21,7 @@ from kubelite.control.scheduler.podtable import Entry, PodTable, full_name, key_
 from kubelite.control.scheduler.profile import Profile
 from kubelite.control.scheduler.rating import rate
 from kubelite.control.scheduler.traitcache import Reading, TraitCache
-from kubelite.control.scheduler.traits import Traits
+from kubelite.control.scheduler.traits import Traits, counted, pin
 from kubelite.core import native
 from kubelite.objects.labels import of_map
 
@@ -45,6 +45,7 @@ class Cluster:
         self._objects: dict[str, Object] = {}
         self._traits = TraitCache()
         self._resources: dict[str, int] = {}
+        self._pinned: dict[Traits, Reading] = {}
         self.changes = 0  # goes up with everything that may change a decision
         self._columns: Columns | None = None
 
@@ -192,7 +193,7 @@ class Cluster:
         """Places pods. Raises OutOfResources."""
         rows = array("q")
         for entry in entries:
-            entry.known = self._known(columns, entry.reading, entry.name)
+            entry.known = self._known(columns, entry.reading, entry.name, columns.present)
             number = columns.world.nodes.index.get(entry.node)
             if number is not None:
                 rows.extend((entry.slot, columns.running(entry.known), number, entry.start))
@@ -201,15 +202,15 @@ class Cluster:
     def _class(self, reading: Reading, name: str) -> PodClass:
         if self._traits.learn((reading.traits,)):
             self._columns = None
-        return self._known(self.columns(), reading, name)
+        columns = self.columns()
+        return self._known(columns, reading, name, columns.readings)
 
-    def _known(self, columns: Columns, reading: Reading, name: str) -> PodClass:
+    def _known(self, columns: Columns, reading: Reading, name: str, memo: dict[Reading, PodClass]) -> PodClass:
         """The class of a reading. Budgets that spare single pods make a difference by name."""
-        if self.world.spares:
-            return columns.intern(self._projected(reading.traits, name))
-        known = columns.readings.get(reading)
+        known = memo.get(reading) if not self.world.spares else None
         if known is None:
-            known = columns.readings[reading] = columns.intern(self._projected(reading.traits, name))
+            read = self._projected(reading.traits, name)
+            known = memo[reading] = columns.intern(counted(read) if memo is columns.present else read)
         return known
 
     def _projected(self, read: Traits, name: str) -> Traits:
@@ -224,11 +225,26 @@ class Cluster:
 
     def classify(self, pod: Object) -> PodClass:
         """The class of a pod that looks for a node, compiled. Raises BadObject."""
+        return self._compiled(self._reading(pod), full_name(pod))
+
+    def classify_for(self, pod: Object) -> tuple[PodClass, str]:
+        """The class of a pod and the only node it may go to, or "": pods that differ in that node alone are one class."""
+        reading = self._reading(pod)
+        node = pin(reading.traits)
+        return self._compiled(self._unpinned(reading) if node else reading, full_name(pod)), node
+
+    def _unpinned(self, reading: Reading) -> Reading:
+        """One reading for all pods that are equal but for the node they name."""
+        traits = reading.traits._replace(required_nodes=None)
+        return self._pinned.setdefault(traits, Reading(traits))
+
+    def _reading(self, pod: Object) -> Reading:
         place = named(pod, "Pod")
         reading = self._traits.read(place, pod)
-        if node := place.at("spec", "nodeName").text():
-            reading = Reading(reading.traits._replace(node_name=node))
-        name = full_name(pod)
+        node = place.at("spec", "nodeName").text()
+        return Reading(reading.traits._replace(node_name=node)) if node else reading
+
+    def _compiled(self, reading: Reading, name: str) -> PodClass:
         while True:
             known = self._class(reading, name)
             try:

@@ -65,7 +65,8 @@ class Columns:
         self._ports: dict[Port, None] = {}
         self._disks: dict[Disk, None] = {}
         self.storage_changes = 0
-        self.readings: dict[Reading, PodClass] = {}
+        self.readings: dict[Reading, PodClass] = {}  # of pods that look for a node
+        self.present: dict[Reading, PodClass] = {}  # of pods that have one
         for number in range(world.nodes.count):
             self.set_node(number)
 

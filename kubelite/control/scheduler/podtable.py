@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kubelite.control.scheduler.columns import PodClass
 from kubelite.control.scheduler.fields import Place
 from kubelite.control.scheduler.traitcache import Reading
+
+if TYPE_CHECKING:
+    from kubelite.control.scheduler.columns import PodClass
 
 NOT_STARTED = (1 << 63) - 1  # a pod without a start time counts as started now
 

@@ -9,7 +9,7 @@ from kubelite.control.scheduler import batch
 from kubelite.control.scheduler.cluster import Cluster
 from kubelite.control.scheduler.explain import as_data
 from kubelite.control.scheduler.preemption import preempt
-from tests.control.scheduler import reference, worlds
+from tests.control.scheduler import reference, small, worlds
 
 
 class Both:
@@ -214,3 +214,19 @@ def test_preemption_evicts_the_least(objects, pod):
         assert reference.rejection(reference.Cluster(rest), pod, home) is None
         for back in gone:
             assert reference.rejection(reference.Cluster([*rest, back]), pod, home) is not None
+
+
+def test_pods_that_name_their_node():
+    """As DaemonSets make them: each goes where it says, or nowhere, and all are one class."""
+    cluster = Cluster()
+    for number in range(5):
+        cluster.put("Node", small.node(f"n{number}", pods="1"))
+    pods = [small.pod(f"d{number}", affinity=only_on(f"n{number % 5}")) for number in range(6)]
+    assert batch.place(cluster, pods) == ["n0", "n1", "n2", "n3", "n4", None]
+    assert len({cluster.classify_for(pod)[0] for pod in pods}) == 1
+    assert batch.place(cluster, [small.pod("lost", affinity=only_on("n9"))]) == [None]
+
+
+def only_on(name):
+    field = {"key": "metadata.name", "operator": "In", "values": [name]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [field]}]}}}
