@@ -181,6 +181,9 @@ async def test_killed_over_sqlite(tmp_path: Path) -> None:
         server.stop()
 
 
+test_killed_over_sqlite.seconds = 60 + 5 * KILLS  # type: ignore[attr-defined]
+
+
 async def test_killed_over_etcd(tmp_path: Path) -> None:
     with etcd_server(tmp_path) as url:
         server = Process(tmp_path, "--etcd", url)
@@ -188,6 +191,9 @@ async def test_killed_over_etcd(tmp_path: Path) -> None:
             await rounds(server, max(KILLS // 4, 3))
         finally:
             server.stop()
+
+
+test_killed_over_etcd.seconds = 60 + 5 * KILLS  # type: ignore[attr-defined]
 
 
 async def test_of_two_servers_on_one_etcd_one_is_enough(tmp_path: Path) -> None:
