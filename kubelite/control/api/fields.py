@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api import conform, fieldset, merging, model, shape
+from kubelite.control.api import conform, fieldset, merging, model, shape, structural
 from kubelite.control.api.prepare import KEEP_STATUS
 from kubelite.control.api.status import Cause, apply_conflict, bad_request
 
@@ -128,8 +128,10 @@ def apply(
     if last is not None:
         dropped = fieldset.difference(last.fields, mine)
         owned = _all_fields([{"f:metadata": {}}, *(each.fields for each in others.values()), mine])
-        merged = merging.prune(form, merged, dropped, owned)
-    merged = merged if res.crd is not None else conform.order(res, merged)
+        # What is given as an empty list is no field of its own, and still is what was asked for.
+        merged = merging.merge(form, merging.prune(form, merged, dropped, owned), wanted)
+    # Compared in the form in which it would be stored: a default inside a list that is one leaf is no change.
+    merged, _ = (structural if res.crd is not None else conform).conform(res, merged)
     found = fieldset.compare(form, _view(res, base, subresource), _view(res, merged, subresource))
     others = _contested(others, found, force)
     same = last is not None and last.fields == mine and last.api_version == res.gv

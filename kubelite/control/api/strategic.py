@@ -12,9 +12,12 @@ texts), ``replace`` (all else), and ``retainKeys``. Directives in the patch (api
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.objects import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Object = dict[str, Any]
 _ORDER = "$setElementOrder/"
@@ -121,8 +124,16 @@ def _patch_list(way: _Way, present: list[Any], given: list[Any], order: Any, unw
     if way.key:
         merged = _merge_items(way, present, given)
     else:
-        merged = list(dict.fromkeys(each for each in [*present, *given] if each not in unwanted))
+        merged = _distinct(each for each in [*present, *given] if each not in unwanted)
     return _ordered(way.key, merged, present, given if order is None else order)
+
+
+def _distinct(items: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
+    for each in items:
+        if each not in found:
+            found.append(each)
+    return found
 
 
 def _says(item: Any, directive: str) -> bool:

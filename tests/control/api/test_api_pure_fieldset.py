@@ -117,6 +117,13 @@ def test_an_applied_item_must_have_its_keys():
         fieldset.applied(POD, spec(containers=[{"name": "c", "ports": [{"name": "p"}]}]))
 
 
+def test_applied_items_are_there_once():
+    with pytest.raises(ValueError, match="duplicate entries for key"):
+        fieldset.applied(POD, spec(containers=[{"name": "c"}, {"name": "c"}]))
+    with pytest.raises(ValueError, match="duplicate entries for key"):
+        fieldset.applied(POD, {"metadata": {"finalizers": ["a", "a"]}})
+
+
 def test_paths_are_printed_as_kubernetes_prints_them():
     found = fieldset.applied(
         POD, {"metadata": {"finalizers": ["f"]}, **spec(containers=[{"name": "c", "ports": [{"containerPort": 80}]}])}
