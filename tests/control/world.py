@@ -42,7 +42,7 @@ class Cluster:
     def __init__(self, server: ApiServer, session: aiohttp.ClientSession, url: str) -> None:
         self.server = server
         self.url = url
-        self._session = session
+        self.session = session
 
     async def ask(
         self,
@@ -58,7 +58,7 @@ class Cluster:
         if body is not None and "Content-Type" not in sent:
             sent["Content-Type"] = "application/json"
         data = json.dumps(body).encode() if body is not None else raw or None
-        async with self._session.request(method, self.url + path, data=data, headers=sent) as response:
+        async with self.session.request(method, self.url + path, data=data, headers=sent) as response:
             content = await response.read()
             is_json = response.headers.get("Content-Type", "").startswith("application/json")
             return Reply(response.status, json.loads(content) if is_json and content else None, content, response.headers)
@@ -85,7 +85,7 @@ class Cluster:
         headers = {"Authorization": f"Bearer {rest['token']}"} if "token" in rest else {}
         mark = "&" if "?" in path else "?"
         timeout = aiohttp.ClientTimeout(total=None)
-        async with self._session.get(f"{self.url}{path}{mark}watch=1", headers=headers, timeout=timeout) as response:
+        async with self.session.get(f"{self.url}{path}{mark}watch=1", headers=headers, timeout=timeout) as response:
             yield Watch(response)
 
 
