@@ -136,12 +136,17 @@ class WebSocket:
         if first & 0x0F == 8:
             return b""
         plain = bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
-        return plain if first & 0x0F in (0, 1, 2) else await self.read()
+        if first & 0x0F == 9:
+            self._frame(10, plain)
+        return plain if plain and first & 0x0F in (0, 1, 2) else await self.read()
 
     def write(self, data: bytes) -> None:
+        self._frame(2, data)
+
+    def _frame(self, kind: int, data: bytes) -> None:
         size = len(data)
         length = bytes([size]) if size < 126 else b"\x7e" + struct.pack(">H", size) if size < 65536 else b"\x7f" + struct.pack(">Q", size)
-        self._writer.write(b"\x82" + length + data)
+        self._writer.write(bytes([0x80 | kind]) + length + data)
 
     async def drain(self) -> None:
         await self._writer.drain()
