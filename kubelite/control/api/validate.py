@@ -34,6 +34,8 @@ def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[C
     if sub == "status":
         return found
     found += changes.check(res.group, f"{res.kind}/{sub}" if sub else res.kind, new, old)
+    if all(new.get(key) == old.get(key) for key in {*new, *old} if key not in ("metadata", "status")):
+        return found
     fresh = list(_contents(res, new, None))
     # What was stored once stays writable where it did not change: a rule that is new must not lock an object up.
     known = set(_contents(res, old, None)) if fresh else set()
