@@ -1,6 +1,5 @@
 """Custom kinds: pruning, defaults, validation of objects, and of the definitions themselves."""
 
-
 import copy
 
 import pytest

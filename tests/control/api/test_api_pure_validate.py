@@ -1,6 +1,5 @@
 """One row for each rule: a manifest, and the one thing that is wrong with it."""
 
-
 import pytest
 
 from kubelite.control.api import strategy

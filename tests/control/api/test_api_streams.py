@@ -167,3 +167,38 @@ async def test_refusals_of_streams(tmp_path: Path) -> None:
             await api.session.ws_connect(f"{api.url}{PODS}/lost/exec?command=true&stdout=1", protocols=["v5.channel.k8s.io"])
         assert caught.value.status == 503
         assert (await api.get(f"{PODS}/one/proxy/")).code == 400
+
+
+async def test_the_python_client_runs_commands_and_forwards_ports(tmp_path: Path) -> None:
+    kubernetes = pytest.importorskip("kubernetes")
+    from kubernetes.stream import portforward, stream
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read(100)).upper())
+        await writer.drain()
+        writer.close()
+
+    service = await asyncio.start_server(echo, "127.0.0.1", 0)
+    port = service.sockets[0].getsockname()[1]
+
+    def use(config: str) -> None:
+        core = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(config))
+        run = core.connect_get_namespaced_pod_exec
+        assert stream(run, "one", "default", command=["echo", "hi"], stdout=True, stderr=True, stdin=False, tty=False) == "hi\n"
+        command = ["sh", "-c", "cat; exit 3"]
+        talk = stream(run, "one", "default", command=command, stdout=True, stderr=True, stdin=True, tty=False, _preload_content=False)
+        talk.write_stdin("typed\n")
+        assert talk.readline_stdout(timeout=10) == "typed"
+        talk.close_channel(0)
+        talk.run_forever(timeout=10)
+        assert talk.returncode == 3
+        assert core.read_namespaced_pod_log("one", "default", tail_lines=1) == "line 3\n"
+        forwarded = portforward(core.connect_get_namespaced_pod_portforward, "one", "default", ports=str(port))
+        socket = forwarded.socket(port)
+        socket.settimeout(10)
+        socket.sendall(b"shout")
+        assert socket.recv(100) == b"SHOUT"
+
+    async with with_a_pod(tmp_path) as (_, config):
+        await asyncio.wait_for(asyncio.to_thread(use, str(config)), 40)
+    service.close()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kubelite.control.scheduler import batch
 from kubelite.control.scheduler.cluster import Cluster
 from kubelite.control.scheduler.explain import as_data
-from kubelite.control.scheduler.preemption import preempt
+from kubelite.control.scheduler.preemption import preempt, quick
 from tests.control.scheduler import reference, small, worlds
 
 
@@ -230,3 +230,21 @@ def test_pods_that_name_their_node():
 def only_on(name):
     field = {"key": "metadata.name", "operator": "In", "values": [name]}
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [field]}]}}}
+
+
+@given(worlds.cluster(5, 10), st.lists(worlds.pod("x", priority=10), min_size=1, max_size=2), picks)
+def test_the_quick_way_to_preempt_is_the_long_way(objects, kinds, order):
+    """Over a stream in which pods come, evict and leave: the same node and the same victims."""
+    cluster = fresh(objects)
+    for number, (kind, leaving) in enumerate(order):
+        pod = named(kinds[kind % len(kinds)], f"s{number}")
+        if batch.place(cluster, [pod]) != [None]:
+            continue
+        decision = cluster.decide(pod)
+        want = preempt(cluster, pod, decision)
+        got = quick(cluster, pod, cluster.classify(pod))
+        assert (got and got[0]) == (want.chosen if want else None)
+        if got:
+            assert [v.name for v in got[1]] == [v.name for v in want.candidates[got[0]]]
+            for victim in got[1][: 1 + leaving]:
+                cluster.evict(victim)
