@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kubelite.control.scheduler import batch
 from kubelite.control.scheduler.cluster import Cluster
-from kubelite.control.scheduler.preemption import preempt
+from kubelite.control.scheduler.preemption import outcome, preempt, quick
 from kubelite.core import native
 from scheduling.workloads import Object, Workload, kinds, node
 
@@ -109,15 +109,17 @@ def run(workload: Workload) -> Figures:
 
 
 def _make_room(cluster: Cluster, pod: Object) -> int:
-    decision = cluster.decide(pod)
-    found = preempt(cluster, pod, decision)
-    if found is None or found.chosen is None:
+    """Evicts for a pod that fits nowhere, or finds out what to say about it."""
+    chosen = quick(cluster, pod, cluster.classify(pod))
+    if chosen is None:
+        decision = cluster.decide(pod)
+        found = preempt(cluster, pod, decision)
+        assert decision.sentence + outcome(cluster, pod, decision, found)
         return 0
-    victims = found.candidates[found.chosen]
-    for victim in victims:
+    for victim in chosen[1]:
         cluster.evict(victim)
-    cluster.assume(pod, found.chosen)
-    return len(victims)
+    cluster.assume(pod, chosen[0])
+    return len(chosen[1])
 
 
 def core_cost(nodes: int, classes: int, pods: int = 20000) -> float:

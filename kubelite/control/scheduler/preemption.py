@@ -22,7 +22,10 @@ from kubelite.core import native
 
 if TYPE_CHECKING:
     from kubelite.control.scheduler.cluster import Cluster
+    from kubelite.control.scheduler.columns import PodClass
+    from kubelite.control.scheduler.nodes import Nodes
     from kubelite.control.scheduler.podtable import Entry
+    from kubelite.control.scheduler.profile import Profile
 
 NEVER = "not eligible due to preemptionPolicy=Never."
 WAITING = "not eligible due to a terminating pod on the nominated node."
@@ -96,14 +99,9 @@ def _run(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemp
         "I", [1 << Reason.OWN_PLUGIN if number in decision.own_rejections else 0 for number in range(count)]
     )
     asked = query(columns, known, cluster.nominated(pod, known), against=against if decision.own_rejections else None)
-    resolvable = sum(nodes for found, nodes in decision.rejections.items() if not found.unresolvable)
-    args = decision.profile.arguments.preemption
-    wanted = min(max(resolvable * args.percentage // 100, args.absolute), resolvable)
-    offset = _offset(cluster.random, resolvable)
-    allowed = array("i", [max(-1, min(each.allowed, 1 << 30)) for each in cluster.world.budgets.values()])
-    out = array("i", [0]) * (4 * count + cluster.pods.running + 4)
-    words = native.sched_preempt(columns.sched, asked, allowed, offset, wanted, out)
-    candidates, best = _candidates(cluster, decision, out[:words])
+    out = _room(cluster)
+    words = native.sched_preempt(columns.sched, asked, _allowed(cluster), _least(decision.profile), cluster.random, out)
+    candidates, best = _candidates(cluster, decision.nodes, out[:words])
     if not candidates:
         return Preemption({}, (), None, _unhelpful(decision, asked))
     chosen = best[_offset(cluster.random, len(best))]
@@ -118,21 +116,54 @@ def _offset(random: array[int], below: int) -> int:
     return (random[0] >> 33) % below
 
 
-def _candidates(
-    cluster: Cluster, decision: Decision, words: array[int]
-) -> tuple[dict[str, tuple[Entry, ...]], list[str]]:
+def _room(cluster: Cluster) -> array[int]:
+    return array("i", [0]) * (4 * cluster.columns().world.nodes.count + cluster.pods.running + 4)
+
+
+def _allowed(cluster: Cluster) -> array[int]:
+    return array("i", [max(-1, min(each.allowed, 1 << 30)) for each in cluster.world.budgets.values()])
+
+
+def _least(profile: Profile) -> tuple[int, int]:
+    args = profile.arguments.preemption
+    return args.percentage, args.absolute
+
+
+def _candidates(cluster: Cluster, nodes: Nodes, words: array[int]) -> tuple[dict[str, tuple[Entry, ...]], list[str]]:
     found: dict[str, tuple[Entry, ...]] = {}
     best: list[int] = []
     at = 0
     while at < len(words):
         node, is_best, _, victims = words[at : at + 4]
-        found[decision.nodes.rows[node].name] = tuple(
-            cluster.pods.at(slot) for slot in words[at + 4 : at + 4 + victims]
-        )
+        slots = words[at + 4 : at + 4 + victims]
+        found[nodes.rows[node].name] = tuple(cluster.pods.at(slot) for slot in slots)
         if is_best:
             best.append(node)
         at += 4 + victims
-    return found, [decision.nodes.rows[node].name for node in sorted(best)]
+    return found, [nodes.rows[node].name for node in sorted(best)]
+
+
+def quick(cluster: Cluster, pod: Mapping[str, Any], known: PodClass) -> tuple[str, tuple[Entry, ...]] | None:
+    """The node and the victims that :func:`preempt` would choose for a pod that fits nowhere, without the other candidates.
+
+    None when there are none, or when it takes the long way to find out: own plug-ins, nominated pods, pods that may not.
+    """
+    profile, spec = cluster.profile_of(known), Place(pod, "Pod").at("spec")
+    plain = profile.preempts and not profile.own and not known.problem and not cluster.pods.nominated
+    if not plain or spec.at("preemptionPolicy").text() == "Never" or _asks_for_more(pod):
+        return None
+    columns, out, empty = cluster.columns(), _room(cluster), array("i")
+    asked = native.SchedQuery(columns.deciding(known), 0, None, None, None, empty, empty, empty, empty, empty)
+    words = native.sched_preempt(columns.sched, asked, _allowed(cluster), _least(profile), cluster.random, out)
+    found, _ = _candidates(cluster, columns.world.nodes, out[:words])
+    return next(iter(found.items()), None)
+
+
+def _asks_for_more(pod: Mapping[str, Any]) -> bool:
+    """Gates, or a node that is nominated already."""
+    place = Place(pod, "Pod")
+    gated = any(True for _ in place.at("spec", "schedulingGates").items())
+    return gated or bool(place.at("status", "nominatedNodeName").text())
 
 
 def _unhelpful(decision: Decision, asked: native.SchedQuery) -> str:

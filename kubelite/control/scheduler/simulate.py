@@ -19,8 +19,8 @@ from kubelite.control.scheduler.explain import chosen_profiles, load
 from kubelite.control.scheduler.fields import named
 from kubelite.control.scheduler.hints import Event
 from kubelite.control.scheduler.plugins import OwnPlugin
-from kubelite.control.scheduler.podtable import full_name, key_of
-from kubelite.control.scheduler.preemption import Preemption, outcome, preempt
+from kubelite.control.scheduler.podtable import Entry, full_name, key_of
+from kubelite.control.scheduler.preemption import outcome, preempt, quick
 from kubelite.control.scheduler.queue import Queue
 
 Object = Mapping[str, Any]
@@ -114,10 +114,14 @@ class Simulation:
             _, self._fate(pod).message, names = self._failures[known]
             self.queue.fail(pod, names, NOW)
             return
+        chosen = quick(self.cluster, pod, known[0])
+        if chosen:
+            self._evict(pod, *chosen)
+            return
         decision = self.cluster.decide(pod)
         found = preempt(self.cluster, pod, decision)
         if found is not None and found.chosen is not None:
-            self._evict(pod, found)
+            self._evict(pod, found.chosen, found.candidates[found.chosen])
         else:
             self._give_up(pod, decision, outcome(self.cluster, pod, decision, found))
             if not decision.profile.own and not decision.gated:
@@ -128,17 +132,16 @@ class Simulation:
         self._fate(pod).message = message.with_preemption(decision.sentence, preempted)
         self.queue.fail(pod, _plugins(decision), NOW)
 
-    def _evict(self, pod: Object, found: Preemption) -> None:
+    def _evict(self, pod: Object, home: str, victims: Iterable[Entry]) -> None:
         """The victims leave, and the pod is tried again before anybody else can take their room."""
-        assert found.chosen is not None  # the caller has looked
         fate = self._fate(pod)
-        for victim in found.candidates[found.chosen]:
+        for victim in victims:
             self.cluster.evict(victim)
             fate.evicted.append(victim.name)
             self.fates.setdefault(victim.key, Fate(victim.name)).evicted_by = fate.name
             self.fates[victim.key].node = None
             self.queue.event(Event("Pod", _running(victim.obj, victim.node), None), NOW)
-        (node,) = batch.place(self.cluster, [_nominated(pod, found.chosen)])
+        (node,) = batch.place(self.cluster, [_nominated(pod, home)])
         if node is None:
             self._give_up(pod, self.cluster.decide(pod), "")
         else:
