@@ -145,7 +145,13 @@ class WebSocket:
 
     def _frame(self, kind: int, data: bytes) -> None:
         size = len(data)
-        length = bytes([size]) if size < 126 else b"\x7e" + struct.pack(">H", size) if size < 65536 else b"\x7f" + struct.pack(">Q", size)
+        length = (
+            bytes([size])
+            if size < 126
+            else b"\x7e" + struct.pack(">H", size)
+            if size < 65536
+            else b"\x7f" + struct.pack(">Q", size)
+        )
         self._writer.write(bytes([0x80 | kind]) + length + data)
 
     async def drain(self) -> None:

@@ -114,9 +114,12 @@ class Watch:
 
 
 @asynccontextmanager
-async def cluster(path: Path, backend: Backend | None = None, tokens: Mapping[str, User] | None = None) -> AsyncIterator[Cluster]:
+async def cluster(
+    path: Path, backend: Backend | None = None, tokens: Mapping[str, User] | None = None, options: Options | None = None
+) -> AsyncIterator[Cluster]:
     """A cluster that the admin's certificate opens. Further users come by ``tokens``."""
-    server = ApiServer(backend or Memory(), Options(str(path / "pki"), port=0, static_tokens=tokens or {}))
+    wanted = (options or Options(""))._replace(pki_directory=str(path / "pki"), port=0, static_tokens=tokens or {})
+    server = ApiServer(backend or Memory(), wanted)
     await server.start()
     admin = server.pki.client("admin", "kubernetes-admin", ("system:masters",))
     context = ssl.create_default_context(cafile=server.pki.authority.certificate)

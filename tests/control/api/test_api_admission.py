@@ -47,7 +47,10 @@ async def test_a_quota_on_compute_demands_requests(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(f"{SPACE}/resourcequotas", quota(**{"requests.cpu": "1", "limits.memory": "1Gi"}))
         refused = await api.create(PODS, pod("p"))
-        assert refused.value["message"] == 'pods "p" is forbidden: failed quota: q: must specify limits.memory for: c; requests.cpu for: c'
+        assert (
+            refused.value["message"]
+            == 'pods "p" is forbidden: failed quota: q: must specify limits.memory for: c; requests.cpu for: c'
+        )
         resources = {"requests": {"cpu": "600m"}, "limits": {"memory": "100Mi"}}
         containers = [{"name": "c", "image": "i", "resources": resources}]
         assert (await api.create(PODS, pod("p", containers=containers))).code == 201
@@ -81,7 +84,9 @@ async def test_services_get_addresses_and_ports(tmp_path: Path) -> None:
         assert (await api.create(SERVICES, service("twice", clusterIP=taken))).ok()["spec"]["clusterIP"] == taken
         headless = (await api.create(SERVICES, service("h", clusterIP="None"))).ok()["spec"]
         assert headless["clusterIPs"] == ["None"]
-        external = (await api.create(SERVICES, service("e", type="ExternalName", externalName="example.com", ports=[]))).ok()["spec"]
+        external = (await api.create(SERVICES, service("e", type="ExternalName", externalName="example.com", ports=[]))).ok()[
+            "spec"
+        ]
         assert "clusterIP" not in external
         body = service("s2", type="ClusterIP")
         kept = (await api.update(f"{SERVICES}/s2", body)).ok()["spec"]
@@ -122,14 +127,25 @@ async def test_pods_are_given_what_they_need(tmp_path: Path) -> None:
 
 
 async def test_limits_fill_in_and_bound(tmp_path: Path) -> None:
-    item = {"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "2"}, "min": {"memory": "1Mi"}}
+    item = {
+        "type": "Container",
+        "default": {"cpu": "1"},
+        "defaultRequest": {"cpu": "100m"},
+        "max": {"cpu": "2"},
+        "min": {"memory": "1Mi"},
+    }
     body = {"kind": "LimitRange", "apiVersion": "v1", "metadata": {"name": "l"}, "spec": {"limits": [item]}}
     async with cluster(tmp_path) as api:
         (await api.create(f"{SPACE}/limitranges", body)).ok()
         memory = {"requests": {"memory": "2Mi"}}
         made = await api.create(PODS, pod("p", containers=[{"name": "c", "image": "i", "resources": memory}]))
-        assert made.ok()["spec"]["containers"][0]["resources"] == {"limits": {"cpu": "1"}, "requests": {"cpu": "100m", "memory": "2Mi"}}
-        refused = await api.create(PODS, pod("r", containers=[{"name": "c", "image": "i", "resources": {"limits": {"cpu": "3"}}}]))
+        assert made.ok()["spec"]["containers"][0]["resources"] == {
+            "limits": {"cpu": "1"},
+            "requests": {"cpu": "100m", "memory": "2Mi"},
+        }
+        refused = await api.create(
+            PODS, pod("r", containers=[{"name": "c", "image": "i", "resources": {"limits": {"cpu": "3"}}}])
+        )
         assert refused.code == 403
         assert "maximum cpu usage per Container is 2, but limit is 3" in refused.value["message"]
         small = {"requests": {"memory": "1k"}}
@@ -153,7 +169,9 @@ async def test_pod_security_by_namespace(tmp_path: Path) -> None:
         assert wanted in bad.value["message"]
         warned = await api.create(PODS, pod("warned"))
         assert warned.code == 201
-        assert '"would violate PodSecurity \\"restricted:latest\\": allowPrivilegeEscalation != false' in warned.headers["Warning"]
+        assert (
+            '"would violate PodSecurity \\"restricted:latest\\": allowPrivilegeEscalation != false' in warned.headers["Warning"]
+        )
         good = await api.create(PODS, pod("good", containers=[{"name": "c", "image": "i", "securityContext": safe}]))
         assert (good.code, "Warning" in good.headers) == (201, False)
 

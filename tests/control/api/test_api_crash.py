@@ -116,7 +116,9 @@ async def listing(session: aiohttp.ClientSession) -> tuple[int, dict[str, Object
 
 
 async def events(session: aiohttp.ClientSession, after: int) -> AsyncIterator[Object]:
-    async with session.get(f"{CONFIG}?watch=1&timeoutSeconds=1&resourceVersion={after}", timeout=aiohttp.ClientTimeout(10)) as reply:
+    async with session.get(
+        f"{CONFIG}?watch=1&timeoutSeconds=1&resourceVersion={after}", timeout=aiohttp.ClientTimeout(10)
+    ) as reply:
         async for line in reply.content:
             yield json.loads(line)
 
@@ -214,7 +216,9 @@ async def test_of_two_servers_on_one_etcd_one_is_enough(tmp_path: Path) -> None:
                 content = {"Content-Type": "application/merge-patch+json"}
 
                 async def patch(session: aiohttp.ClientSession, number: int) -> int:
-                    async with session.patch(f"{CONFIG}/a", data=json.dumps({"data": {f"k{number}": "v"}}), headers=content) as reply:
+                    async with session.patch(
+                        f"{CONFIG}/a", data=json.dumps({"data": {f"k{number}": "v"}}), headers=content
+                    ) as reply:
                         return reply.status
 
                 assert set(await asyncio.gather(*(patch(session, number) for number, session in enumerate(patches)))) == {200}

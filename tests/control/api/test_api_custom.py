@@ -18,7 +18,11 @@ def definition(**names: Any) -> dict[str, Any]:
     spec = {
         "type": "object",
         "required": ["size"],
-        "properties": {"size": {"type": "integer", "minimum": 1}, "colour": {"type": "string", "default": "red"}, "replicas": {"type": "integer"}},
+        "properties": {
+            "size": {"type": "integer", "minimum": 1},
+            "colour": {"type": "string", "default": "red"},
+            "replicas": {"type": "integer"},
+        },
     }
     status = {"type": "object", "properties": {"replicas": {"type": "integer"}}}
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": status}}}
@@ -38,7 +42,12 @@ def definition(**names: Any) -> dict[str, Any]:
         "kind": "CustomResourceDefinition",
         "apiVersion": "apiextensions.k8s.io/v1",
         "metadata": {"name": f"{named['plural']}.example.com"},
-        "spec": {"group": "example.com", "scope": "Namespaced", "names": named, "versions": [version, {**version, "name": "v2", "storage": False}]},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": named,
+            "versions": [version, {**version, "name": "v2", "storage": False}],
+        },
     }
 
 

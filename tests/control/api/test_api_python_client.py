@@ -51,7 +51,9 @@ def outcome(status: Any) -> str:
 
 def deployment(name: str) -> Any:
     container = client.V1Container(name="web", image="example/web", ports=[client.V1ContainerPort(container_port=80)])
-    template = client.V1PodTemplateSpec(metadata=client.V1ObjectMeta(labels=LABELS), spec=client.V1PodSpec(containers=[container]))
+    template = client.V1PodTemplateSpec(
+        metadata=client.V1ObjectMeta(labels=LABELS), spec=client.V1PodSpec(containers=[container])
+    )
     spec = client.V1DeploymentSpec(replicas=2, selector=client.V1LabelSelector(match_labels=LABELS), template=template)
     return client.V1Deployment(api_version="apps/v1", kind="Deployment", metadata=client.V1ObjectMeta(name=name), spec=spec)
 
@@ -187,7 +189,11 @@ def test_other_kinds(api: Any, space: str) -> None:
     assert core.read_namespaced_secret("s", space).data == {"a": "Yg=="}
     hpa = {
         "metadata": {"name": "h"},
-        "spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "targetCPUUtilizationPercentage": 50},
+        "spec": {
+            "maxReplicas": 3,
+            "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"},
+            "targetCPUUtilizationPercentage": 50,
+        },
     }
     client.AutoscalingV1Api(api).create_namespaced_horizontal_pod_autoscaler(space, hpa)
     second = client.AutoscalingV2Api(api).read_namespaced_horizontal_pod_autoscaler("h", space)
@@ -211,7 +217,10 @@ def test_dynamic_client(api: Any, space: str) -> None:
     made = maps.create(body={"metadata": {"name": "a"}, "data": {"x": "1"}}, namespace=space)
     assert made.data.x == "1"
     assert maps.get(name="a", namespace=space).metadata.uid == made.metadata.uid
-    assert maps.patch(body={"data": {"y": "2"}}, name="a", namespace=space, content_type="application/merge-patch+json").data.y == "2"
+    assert (
+        maps.patch(body={"data": {"y": "2"}}, name="a", namespace=space, content_type="application/merge-patch+json").data.y
+        == "2"
+    )
     applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"z": "3"}}
     done = maps.server_side_apply(body=applied, name="a", namespace=space, field_manager="tests", dry_run="All")
     assert any(each.manager == "tests" and each.operation == "Apply" for each in done.metadata.managedFields)

@@ -158,7 +158,10 @@ async def test_refusals_of_streams(tmp_path: Path) -> None:
         assert (await api.get(f"{PODS}/one/log?tailLines=-1")).code == 400
         await api.create(PODS, pod("far", nodeName="gone"))
         assert (await api.get(f"{PODS}/far/log")).code == 404
-        status: dict[str, Any] = {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}], "daemonEndpoints": {"kubeletEndpoint": {"Port": 1}}}
+        status: dict[str, Any] = {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 1}},
+        }
         await api.create("/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "down"}})
         await api.patch("/api/v1/nodes/down/status", {"status": status}, "strategic")
         await api.create(PODS, pod("lost", nodeName="down"))
@@ -186,7 +189,9 @@ async def test_the_python_client_runs_commands_and_forwards_ports(tmp_path: Path
         run = core.connect_get_namespaced_pod_exec
         assert stream(run, "one", "default", command=["echo", "hi"], stdout=True, stderr=True, stdin=False, tty=False) == "hi\n"
         command = ["sh", "-c", "cat; exit 3"]
-        talk = stream(run, "one", "default", command=command, stdout=True, stderr=True, stdin=True, tty=False, _preload_content=False)
+        talk = stream(
+            run, "one", "default", command=command, stdout=True, stderr=True, stdin=True, tty=False, _preload_content=False
+        )
         talk.write_stdin("typed\n")
         assert talk.readline_stdout(timeout=10) == "typed"
         talk.close_channel(0)

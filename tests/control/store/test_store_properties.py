@@ -137,7 +137,11 @@ def test_a_page_is_the_state_of_its_revision(steps: list[tuple[bool, str]], size
 def test_stamping_changes_the_revision_only(name: str, label: str, first: int, second: int) -> None:
     import json
 
-    obj = {"kind": "K", "metadata": {"name": name, "uid": "u-1", "labels": {label: label, "uid": 'x","uid":"y'}}, "spec": {"uid": name}}
+    obj = {
+        "kind": "K",
+        "metadata": {"name": name, "uid": "u-1", "labels": {label: label, "uid": 'x","uid":"y'}},
+        "spec": {"uid": name},
+    }
     stamped = json.loads(stamp(stamp(json.dumps(obj, separators=(",", ":")).encode(), first), second))
     assert stamped["metadata"].pop("resourceVersion") == str(second)
     assert stamped == obj
