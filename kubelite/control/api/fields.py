@@ -77,7 +77,8 @@ def _view(res: Resource, obj: Object, subresource: str) -> Object:
     elif not subresource and "status" in res.subresources and (res.group, res.kind) not in KEEP_STATUS:
         hidden.append("status")
     found = {key: value for key, value in obj.items() if key not in hidden}
-    metadata = obj.get("metadata") or {}
+    # A write of the status takes nothing else, whatever its body says.
+    metadata = (obj.get("metadata") or {}) if subresource != "status" else {}
     return {"metadata": {key: value for key, value in metadata.items() if key not in _NEVER_OWNED}, **found}
 
 

@@ -152,13 +152,14 @@ def check_namespace(request: Request, metadata: dict[str, Any]) -> None:
 async def create_object(context: Context, request: Request, obj: dict[str, Any], said: list[str]) -> Result:
     """Everything from admission to the store. Raises StatusError."""
     res, dry_run = request.resource, request.query.dry_run()
+    # What admission and the server add belongs to nobody, so that an apply which does not name it leaves it alone.
+    if request.content_type != APPLY:
+        obj = fields.track(res, None, obj, manager=request.manager(), now=timestamp(), subresource="")
     attempt = Attempt(context, request, "CREATE", obj, None, dry_run, said)
     await context.admission.mutate(attempt)
     new = strategy.prepare_create(res, attempt.obj)
     _refuse_invalid(res, new, strategy.validate_create(res, new))
     crds.settle(context.registry, res, new)
-    if request.content_type != APPLY:
-        new = fields.track(res, None, new, manager=request.manager(), now=timestamp(), subresource="")
     attempt.obj = new
     return await _store_new(context, attempt)
 
