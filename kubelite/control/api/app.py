@@ -11,6 +11,7 @@ from kubelite.control.api import delete, paths, proxy, read, reviews, streams, s
 from kubelite.control.api.answer import Answer, json_answer
 from kubelite.control.api.auditpolicy import Seen
 from kubelite.control.api.authentication import ANONYMOUS, impersonated
+from kubelite.control.api.authorization import asked_of, denial
 from kubelite.control.api.request import Query, Request
 from kubelite.control.api.status import (
     StatusError,
@@ -152,22 +153,6 @@ class App:
         asked = asked_of(request)
         if not self._context.authorizer.allows(asked):
             raise denial(request.resource, asked)
-
-
-def asked_of(request: Request) -> Asked:
-    """What authorization is asked about a request."""
-    res = request.resource
-    selector = request.query.text("fieldSelector") if request.verb in ("list", "watch", "deletecollection") else ""
-    return Asked(request.user, request.verb, res.group, res.plural, request.sub, request.namespace, request.name, "", selector)
-
-
-def denial(res: Resource, asked: Asked) -> StatusError:
-    """403 in the servers' words."""
-    what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
-    where = f' in the namespace "{asked.namespace}"' if asked.namespace else " at the cluster scope"
-    sentence = f'User "{asked.user.name}" cannot {asked.verb} resource "{what}" in API group "{asked.group}"{where}'
-    subject = f'{res.group_resource} "{asked.name}"' if asked.name else res.group_resource
-    return forbidden(res, asked.name, f"{subject} is forbidden: {sentence}")
 
 
 def _unknown(target: Target) -> Resource:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api import codec, crds, fields, patch, strategy
 from kubelite.control.api.admission.chain import Attempt
 from kubelite.control.api.answer import Answer, warnings
+from kubelite.control.api.authorization import asked_of, denial
 from kubelite.control.api.commit import is_heartbeat, remove, write
 from kubelite.control.api.context import timestamp
 from kubelite.control.api.convert import convert
@@ -206,12 +207,20 @@ async def update(context: Context, request: Request) -> Answer:
     res = request.resource
     creatable = (res.group, res.plural) in _CREATED_BY_UPDATE and not request.sub
     if creatable and await context.store.get(res.prefix, request.namespace, request.name) is None:
+        _check_may_create(context, request)
         identify(request, obj)
         return answer(request, await create_object(context, request, obj, said))
     if res.crd is not None and not metadata.get("resourceVersion"):
         cause = Cause("FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion")
         raise invalid(res, name, [cause])
     return answer(request, await change_object(context, request, make))
+
+
+def _check_may_create(context: Context, request: Request) -> None:
+    """Whoever may update or patch may not therefore create. Raises StatusError 403."""
+    asked = asked_of(request)._replace(verb="create", name="")
+    if not context.authorizer.allows(asked):
+        raise denial(request.resource, asked)
 
 
 async def change_object(
@@ -333,6 +342,7 @@ async def _apply(context: Context, request: Request, value: Any) -> Answer:
         return strategy.conform(res, _merged(request, old, value), validation=mode)
 
     if await context.store.get(res.prefix, request.namespace, request.name) is None and not request.sub:
+        _check_may_create(context, request)
         obj, said = strategy.conform(res, _merged(request, None, value), validation=mode)
         identify(request, obj)
         return answer(request, await create_object(context, request, obj, said))

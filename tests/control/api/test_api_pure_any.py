@@ -1,16 +1,17 @@
 """Random documents of every kind: whatever is sent ends in an object or in a Status, never in another error."""
 
 import copy
+import json
 import random
 from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 
-from kubelite.control.api import convert, fields, patch, strategy, tables
+from kubelite.control.api import codec, convert, fields, patch, strategy, tables
 from kubelite.control.api.status import StatusError
 from kubelite.objects import schema
-from tests.control.api.pure import NOW, RESOURCES
+from tests.control.api.pure import NOW, RESOURCES, widget
 
 CLOCK = datetime(2026, 1, 31, tzinfo=UTC)
 SERVED = [res for res in RESOURCES if "create" in res.verbs and schema.name_of(res.group, res.version, res.kind)]
@@ -142,3 +143,23 @@ def test_any_document_can_be_patched_by_another(res, content_type):
             assert made["kind"] == res.kind
         assert (live, given) == before
     assert patched > 5
+
+
+def test_the_deepest_body_that_is_read_goes_all_the_way():
+    """Far below Python's own limit, so that a server that is in the middle of something has room as well."""
+    deep = {"leaf": None}
+    for _ in range(codec.MAX_DEPTH - 3):
+        deep = {"a": deep}
+    body = json.dumps({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": deep}).encode()
+    given = codec.decode(body, None).value
+    with pytest.raises(StatusError):
+        codec.decode(body.replace(b"null", b'{"b":{}}'), None)
+    for res in (widget(None), widget({"type": "object", "properties": {"spec": {"type": "object"}}})):
+        made, _ = strategy.conform(res, given, validation="Warn")
+        made = strategy.prepare_create(res, made)
+        assert strategy.validate_create(res, {**made, "metadata": {"name": "w", "namespace": "d"}}) == []
+        live = fields.track(res, None, made, manager="m", now=NOW)
+        assert applied(res, applied(res, live, given, force=True), given, force=False)
+        patch.apply(patch.MERGE_PATCH, res, live, given)
+        tables.render(res, [live], now=CLOCK)
+    assert strategy.conform(SERVED[1], {**given, "apiVersion": "v1", "kind": SERVED[1].kind, "x": None})

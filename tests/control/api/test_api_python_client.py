@@ -267,10 +267,8 @@ def test_asyncio(kubeconfig: str, space: str) -> None:
             assert (await core.read_namespaced_config_map("a", space)).data == {"x": "1"}
             await apps.create_namespaced_deployment(space, client.ApiClient().sanitize_for_serialization(deployment("d")))
             assert (await apps.patch_namespaced_deployment("d", space, {"spec": {"replicas": 3}})).spec.replicas == 3
-            names = []
             async with aio_watch.Watch().stream(core.list_namespaced_config_map, space, timeout_seconds=1) as stream:
-                async for event in stream:
-                    names.append(event["object"].metadata.name)
+                names = [event["object"].metadata.name async for event in stream]
             assert sorted(names) == ["a", "kube-root-ca.crt"]
             await core.delete_namespaced_config_map("a", space)
 

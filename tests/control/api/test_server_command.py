@@ -83,7 +83,9 @@ async def test_static_tokens(tmp_path: Path) -> None:
         import ssl
 
         context = ssl.create_default_context(cafile=str(tmp_path / "data" / "pki" / "ca.crt"))
-        async with aiohttp.ClientSession(f"https://127.0.0.1:{server.port}", connector=aiohttp.TCPConnector(ssl=context)) as session:
+        async with aiohttp.ClientSession(
+            f"https://127.0.0.1:{server.port}", connector=aiohttp.TCPConnector(ssl=context)
+        ) as session:
             for token, code in (("secret-1", 403), ("secret-2", 200), ("secret-3", 401)):
                 async with session.get(CONFIG, headers={"Authorization": f"Bearer {token}"}) as reply:
                     assert reply.status == code
@@ -95,7 +97,13 @@ async def test_an_idle_cluster_writes_nothing(tmp_path: Path, server: Process) -
     """Leases and heartbeats go on; the disk sees nothing of them."""
     async with server.session() as session:
         leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-        condition = {"type": "Ready", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        condition = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "R",
+            "message": "m",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
         async with session.post("/api/v1/nodes", json={"metadata": {"name": "n"}}) as reply:
             assert reply.status == 201
         async with session.post(leases, json={"metadata": {"name": "n"}, "spec": {"holderIdentity": "n"}}) as reply:

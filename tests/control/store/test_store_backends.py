@@ -12,7 +12,6 @@ from kubelite.control.store.etcd import Etcd
 from kubelite.control.store.memory import Memory
 from kubelite.control.store.sqlite import SQLite
 from kubelite.control.store.types import Change, Compacted, Conflict, Future, Unavailable
-
 from tests.control.debian import etcd_server
 
 if TYPE_CHECKING:
