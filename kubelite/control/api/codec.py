@@ -19,7 +19,7 @@ from kubelite.control.api.status import bad_request, unsupported_media_type
 JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
-_MAX_DEPTH = 256
+MAX_DEPTH = 256
 _KEY = re.compile(rb'"\s*:')
 
 
@@ -46,7 +46,7 @@ def read_json(data: bytes) -> Any:
     """JSON as plain values. Raises StatusError 400."""
     try:
         value = msgspec.json.decode(data)
-        return value if data.count(b"{") + data.count(b"[") <= _MAX_DEPTH else _shallow(value)
+        return value if data.count(b"{") + data.count(b"[") <= MAX_DEPTH else _shallow(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(f"the body of the request is not valid JSON: {error}") from None
 
@@ -74,8 +74,8 @@ def _shallow(value: Any) -> Any:
     level, depth = [value], 0
     while level:
         depth += 1
-        if depth > _MAX_DEPTH:
-            raise bad_request(f"the body of the request is nested more than {_MAX_DEPTH} levels deep")
+        if depth > MAX_DEPTH:
+            raise bad_request(f"the body of the request is nested more than {MAX_DEPTH} levels deep")
         level = [child for each in level for child in _children(each)]
     return value
 
