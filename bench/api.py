@@ -295,7 +295,9 @@ def show(report: dict[str, Any]) -> None:
     print(f"get against the floor handler: {get[0] / report['floor get'][0]:.2f} {get[1] / report['floor get'][1]:.2f}")
     # One at a time a create costs a request and a commit, one after the other.
     both = 1 / (1 / post[0] + 1 / commit)
-    print(f"create against the floors: {create[0] / both:.2f} (request then commit), {create[1] / post[1]:.2f} (requests, sixteen)")
+    print(
+        f"create against the floors: {create[0] / both:.2f} (request then commit), {create[1] / post[1]:.2f} (requests, sixteen)"
+    )
     for name, value in report.items():
         if name != "rates":
             print(f"{name}: {value}")
