@@ -142,9 +142,8 @@ async def measure(server: Server, seconds: float) -> dict[str, tuple[float, floa
     found: dict[str, tuple[float, float]] = {}
 
     async def both(name: str, make: Callable[[str], Work]) -> None:
-        rates = []
-        for workers in (1, 16):
-            rates.append((await rate(server.port, server.context, make(f"w{workers}"), workers, seconds))[0])
+        kinds = (1, 16)
+        rates = [(await rate(server.port, server.context, make(f"w{workers}"), workers, seconds))[0] for workers in kinds]
         found[name] = (rates[0], rates[1])
         print(f"  {name:<20} {rates[0]:>8.0f} {rates[1]:>8.0f}", file=sys.stderr)
 
