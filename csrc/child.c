@@ -23,17 +23,13 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* A blocked or ignored signal would be inherited by the program through exec. Only pause, which waits for signals, is born
- * with all of them blocked: one that came before its first instruction would be lost to a pid 1. */
-static void reset_signals(enum spawn_role role) {
-    sigset_t mask;
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
-    if (role == SPAWN_PAUSE)
-        sigfillset(&mask);
-    else
-        sigemptyset(&mask);
-    sigprocmask(SIG_SETMASK, &mask, NULL);
+/* The parent has all signals blocked, and so would the program have. Only pause, which waits for signals, is born that way:
+ * one that came before its first instruction would be lost to a pid 1. */
+static void unblock_signals(enum spawn_role role) {
+    sigset_t none;
+    sigemptyset(&none);
+    if (role != SPAWN_PAUSE)
+        sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Until exec this is a copy of the shim, and a container that it joins could look into it through /proc, or at its program
@@ -253,7 +249,7 @@ static int become_program(const struct child *child, kl_error *err) {
 
 static int run_steps(const struct child *child, kl_error *err) {
     const struct plan *plan = child->request->plan;
-    reset_signals(child->request->role);
+    unblock_signals(child->request->role);
     if (close_to_others(err) < 0 || set_oom_score(plan->head, err) < 0 || enter_cgroups(child, err) < 0 ||
         join_namespaces(child, err) < 0 || await_maps(child, err) < 0 || leave_session(err) < 0 ||
         set_names(plan, err) < 0 || set_sysctls(plan, err) < 0 || enter_root(child, err) < 0 ||

@@ -383,15 +383,21 @@ static int open_overlay(const struct plan *plan, kl_error *err) {
     return root >= 0 ? adopt_root(root, err) : kl_fail(err, errno, "open root", "%s", base);
 }
 
+/* A root that was prepared elsewhere may be a peer of a mount of the host: what is mounted on it would show there too. */
+static int take_root(int prepared, kl_error *err) {
+    SCOPED_FD mount = fcntl(prepared, F_DUPFD_CLOEXEC, 0);
+    if (mount < 0)
+        return kl_fail(err, errno, "take root descriptor", "root");
+    return set_attributes(mount, AT_RECURSIVE, 0, MS_PRIVATE, err) < 0 ? -1 : kl_steal_fd(&mount);
+}
+
 static int open_root(const struct plan *plan, const int *fds, kl_error *err) {
     if (plan->head->root_kind == PLAN_ROOT_OVERLAY)
         return open_overlay(plan, err);
     int mount = plan->head->root_kind == PLAN_ROOT_FD
-                    ? fcntl(fds[plan->head->root_fd], F_DUPFD_CLOEXEC, 0)
+                    ? take_root(fds[plan->head->root_fd], err)
                     : new_mount("tmpfs", "mode=0555,nr_inodes=1", MOUNT_ATTR_RDONLY, err);
-    if (mount < 0)
-        return plan->head->root_kind == PLAN_ROOT_FD ? kl_fail(err, errno, "take root descriptor", "root") : -1;
-    return adopt_root(mount, err);
+    return mount < 0 ? -1 : adopt_root(mount, err);
 }
 
 int mount_root(const struct plan *plan, const int *fds, kl_error *err) {

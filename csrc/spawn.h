@@ -36,7 +36,7 @@ enum spawn_news {
     SPAWN_FAILED,   /* *err says what failed; the child is gone or going, reap it */
 };
 
-/* Clones the child. Plan and descriptors must stay valid until SPAWN_EXECED or SPAWN_FAILED. */
+/* Clones the child. The caller has all signals blocked and at their defaults. Plan and descriptors must stay valid until SPAWN_EXECED or SPAWN_FAILED. */
 int spawn_start(const struct spawn_request *request, struct spawned *out, kl_error *err);
 
 /* Lets a child go on that waits for its parent. Returns -1 with errno. */

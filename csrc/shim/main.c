@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -34,22 +33,15 @@ static void on_signal(struct watch *watch, uint32_t events) {
     reap_all();
 }
 
-static bool is_fault(int number) {
-    return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL || number == SIGABRT ||
-           number == SIGSYS || number == SIGTRAP;
-}
-
-/* A shim is ended by its socket; SIGTERM ends the pod in good order, and what a terminal or a hang-up sends is not for it. */
+/* A shim is ended by its socket; SIGTERM ends the pod in good order, and what a terminal or a hang-up sends is not for it. All
+ * signals are blocked and read as they come, so that children are born with every signal at its default. */
 static int watch_signals(void) {
-    sigset_t wanted;
+    sigset_t all;
     for (int number = 1; number < NSIG; number++)
-        if (number != SIGCHLD && number != SIGTERM && !is_fault(number))
-            signal(number, SIG_IGN);
-    sigemptyset(&wanted);
-    sigaddset(&wanted, SIGCHLD);
-    sigaddset(&wanted, SIGTERM);
-    sigprocmask(SIG_SETMASK, &wanted, NULL);
-    int fd = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+        signal(number, SIG_DFL);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    int fd = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
     return fd < 0 ? -1 : loop_watch(&signals_watch, fd, EPOLLIN, on_signal);
 }
 

@@ -201,6 +201,9 @@ static void left(struct conn *conn) {
     ending_drop(conn);
 }
 
+/* A launcher that was killed before it had started anything will not come back: the shim would be there for ever. */
 void server_tidy(void) {
     conn_sweep(left);
+    if (!conns && !processes)
+        ending_begin(NULL, 0);
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kubelite.cli import output
 from kubelite.cli.screen import Screen
+from kubelite.cli.text import CliError, Trouble
 
 if TYPE_CHECKING:
     from kubelite.cli.output import Document
@@ -27,4 +28,16 @@ def version(settings: Settings, *, format: Document | None = None) -> int:
     }
     text = "".join(f"{name} {value}\n" for name, value in facts.items())
     Screen(settings).data(text if format is None else output.document(facts, format))
+    return 0
+
+
+def explain(settings: Settings, code: str) -> int:
+    """What an error code means and what helps. Raises CliError for a code that does not exist."""
+    from kubelite.cli.codes import CODES, explained
+
+    page = explained(code)
+    if page is None:
+        first, last = min(CODES), max(CODES)
+        raise CliError(Trouble(f'there is no error code "{code}"', hint=f"codes go from {first} to {last}"))
+    Screen(settings).data(page)
     return 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import time
 import zlib
 from typing import TypeVar
@@ -25,7 +24,7 @@ class RecordError(Exception):
 
 def write_atomic(path: str, data: bytes, *, durable: bool, mode: int = 0o600) -> None:
     """Replaces the file at ``path`` in one step. ``durable`` also survives a power loss. Raises OSError."""
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, cast
 from msgspec import NODEFAULT, Struct
 
 from kubelite.objects import quantity
-from kubelite.objects.problem import BAD_QUANTITY, INVALID, UNKNOWN_FIELD, WRONG_TYPE, Path, Problem
+from kubelite.objects.problem import BAD_QUANTITY, INVALID, UNKNOWN_FIELD, WRONG_TYPE, Path, Problem, leaf
 
 T = TypeVar("T", bound=Struct)
 _Reader = Callable[[Any, Path, list[Problem]], Any]
@@ -139,7 +139,8 @@ def _bounded(lowest: int, highest: int) -> _Reader:
             return _refused(value, "integer", path, problems)
         if lowest <= value <= highest:
             return value
-        problems.append(Problem(path, f"{value} is out of range: it must lie between {lowest} and {highest}", INVALID))
+        said = f"{leaf(path)}: Invalid value: {value}: must be between {lowest} and {highest}"
+        problems.append(Problem(path, said, INVALID))
         return _WRONG
 
     return read
@@ -170,13 +171,14 @@ def _quantity(value: Any, path: Path, problems: list[Problem]) -> Any:
     try:
         return quantity.canonical(text)
     except quantity.QuantityError as error:
-        problems.append(Problem(path, str(error), BAD_QUANTITY, quantity.suggestion(text)))
+        problems.append(Problem(path, f"{leaf(path)}: {error}", BAD_QUANTITY, quantity.suggestion(text)))
         return _WRONG
 
 
 def _refused(value: Any, expected: str, path: Path, problems: list[Problem]) -> Any:
     got = _NAMES.get(type(value), type(value).__name__)
-    problems.append(Problem(path, f"expected {expected}, got {got}", WRONG_TYPE, _type_hint(value, expected)))
+    said = f"{leaf(path)}: expected {expected}, got {got}"
+    problems.append(Problem(path, said, WRONG_TYPE, _type_hint(value, expected)))
     return _WRONG
 
 
@@ -200,18 +202,18 @@ def _type_hint(value: Any, expected: str) -> str:
 
 
 def _unknown(cls: type[Struct], key: str, path: Path) -> Problem:
-    return Problem((*path, key), f'unknown field "{key}"', UNKNOWN_FIELD, _did_you_mean(cls, key), at_key=True)
-
-
-def _did_you_mean(cls: type[Struct], key: str) -> str:
     from difflib import get_close_matches
 
+    said = f'unknown field "{key}"'
     known = {name.lower(): name for name in cls.__struct_encode_fields__}
     close = get_close_matches(key.lower(), known, n=1, cutoff=0.7)
     if close:
-        return f'did you mean "{known[close[0]]}"?'
+        meant = known[close[0]]
+        hint = f'did you mean "{meant}"?'
+        return Problem((*path, key), said, UNKNOWN_FIELD, hint, at_key=True, meant=(*path, meant))
     elsewhere = _elsewhere(cls, key)
-    return f'"{key}" is a field of {elsewhere}: check the indentation' if elsewhere else ""
+    hint = f'"{key}" is a field of {elsewhere}: check the indentation' if elsewhere else ""
+    return Problem((*path, key), said, UNKNOWN_FIELD, hint, at_key=True)
 
 
 def _elsewhere(cls: type[Struct], key: str) -> str:

@@ -20,13 +20,25 @@ NO_EFFECT = "KL114"
 
 
 class Problem(NamedTuple):
-    """One finding. ``path`` leads to the value, or, where ``at_key``, to its key; ``hint`` says what helps, or is ""."""
+    """One finding. ``path`` leads to the value, or, where ``at_key``, to its key; ``hint`` says what helps, or is "".
+
+    ``meant`` is the path of a field that was probably meant in place of an unknown one.
+    """
 
     path: Path
     message: str
     code: str
     hint: str = ""
     at_key: bool = False
+    meant: Path = ()
+
+
+def leaf(path: Path) -> str:
+    """What a sentence calls the value at a path: its field, ``image``, or its field and position, ``args[0]``."""
+    words = [f"[{part}]" if isinstance(part, int) else part for part in path[-2:]]
+    if not words:
+        return "object"
+    return "".join(words) if isinstance(path[-1], int) else words[-1]
 
 
 def json_path(path: Path) -> str:

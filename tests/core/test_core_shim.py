@@ -497,6 +497,13 @@ def test_shutdown_ends_everything_without_the_cleanup(tmp_path: Path) -> None:
     assert not (tmp_path / "cleaned").exists()
 
 
+def test_a_launcher_killed_before_it_has_started_anything_leaves_no_shim(tmp_path: Path) -> None:
+    with World(str(tmp_path), cleanup=("/bin/sh", "-c", f"echo > {tmp_path}/cleaned")) as world:
+        world.shim.close()
+        assert world.gone(10)
+    assert (tmp_path / "cleaned").exists()
+
+
 def test_a_killed_shim_takes_its_processes_along(tmp_path: Path) -> None:
     with World(str(tmp_path)) as world:
         world.pause()

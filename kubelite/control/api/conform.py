@@ -45,8 +45,13 @@ def strict_error(res: Resource, problems: list[str]) -> StatusError:
 
 
 def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
-    """An object in the servers' field order, after parts of it were added. Raises StatusError 400 for wrong types."""
-    written: dict[str, Any] = model.write(_read(res, definition(res), obj, False)[0])
+    """An object in the servers' field order, after parts of it were added. Raises StatusError 400 for wrong types.
+
+    It may be in another version of the resource than the path it came by.
+    """
+    group, _, version = obj.get("apiVersion", res.gv).rpartition("/")
+    name = schema.name_of(group, version, res.kind) or definition(res)
+    written: dict[str, Any] = model.write(_read(res, name, obj, False)[0])
     return written
 
 

@@ -7,6 +7,7 @@ that needs it is refused by name.
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -112,3 +113,8 @@ def _compare(left: Any, operator: str, right: Any) -> bool:
     if type(left) is not type(right):
         return False
     return bool({"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[operator])
+
+
+def printed(value: Any) -> str:
+    """A value that is no text, as the cells of custom columns show it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 from contextlib import contextmanager
@@ -141,7 +140,7 @@ class Layers:
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
         """An empty directory to unpack into; what is left of it goes away with the block."""
-        outer = self._home / (SCRATCH + secrets.token_hex(8))
+        outer = self._home / (SCRATCH + os.urandom(8).hex())
         outer.mkdir(0o700)
         place = outer / "layer"
         try:
@@ -174,7 +173,7 @@ class Layers:
     def _discard(self, path: Path) -> None:
         """Take a tree away in one step, then remove it at leisure."""
         if path.exists():
-            away = self._home / (SCRATCH + secrets.token_hex(8))
+            away = self._home / (SCRATCH + os.urandom(8).hex())
             path.rename(away)
             shutil.rmtree(away)
 

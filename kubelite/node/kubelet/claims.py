@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-import uuid
 from typing import NamedTuple
 
 import msgspec
@@ -45,7 +44,7 @@ def claim(home: Home, ledger: Ledger, pod: Pod) -> Claim:
         if taken is not None:
             return Claim(taken, None)
         record = PodRecord(
-            uid=str(uuid.uuid4()),
+            uid=_new_uid(),
             namespace=namespace,
             name=name,
             stage=CREATING,
@@ -63,6 +62,12 @@ def claim(home: Home, ledger: Ledger, pod: Pod) -> Claim:
             lock.__exit__()
             raise
         return Claim(record, lock)
+
+
+def _new_uid() -> str:
+    """A random UUID of version 4, as the kernel gives it."""
+    with open("/proc/sys/kernel/random/uuid", encoding="ascii") as file:
+        return file.read().strip()
 
 
 def sweep(home: Home) -> None:

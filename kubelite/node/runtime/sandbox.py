@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -45,7 +44,7 @@ class Sandbox(NamedTuple):
 
 def new_id() -> str:
     """An id for a process of a pod: 64 hexadecimal digits, chosen before anything is started."""
-    return secrets.token_hex(32)
+    return os.urandom(32).hex()
 
 
 def cleanup_command(home: Home, uid: str) -> list[str]:

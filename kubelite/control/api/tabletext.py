@@ -1,0 +1,120 @@
+"""Pieces of table cells: ages, selectors, lists of names. Pure.
+
+Texts are those of Kubernetes' printers (``pkg/printers/internalversion``, apimachinery ``util/duration``).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Object = dict[str, Any]
+NONE, UNKNOWN, UNSET = "<none>", "<unknown>", "<unset>"
+_ACCESS = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+_OPERATORS = {"In": "in", "NotIn": "notin"}
+
+
+def at(obj: Any, path: str, default: Any = None) -> Any:
+    """A value inside an object by dotted path."""
+    for part in path.split("."):
+        obj = obj.get(part) if isinstance(obj, dict) else None
+    return default if obj is None else obj
+
+
+def moment(text: str) -> datetime:
+    """An RFC 3339 time."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def since(text: str | None, now: datetime) -> str:
+    """How long ago a time was."""
+    return human((now - moment(text)).total_seconds()) if text else UNKNOWN
+
+
+def human(duration: float) -> str:
+    """A duration in at most two units, coarser as it grows: ``90s``, ``5m30s``, ``3h``, ``8d``, ``2y30d``."""
+    seconds = int(duration)
+    if duration < 0:
+        return "<invalid>" if seconds < -1 else "0s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if seconds < 120:
+        return f"{seconds}s"
+    if minutes < 10:
+        return _two(minutes, "m", seconds % 60, "s")
+    if minutes < 180:
+        return f"{minutes}m"
+    if hours < 8:
+        return _two(hours, "h", minutes % 60, "m")
+    if hours < 48:
+        return f"{hours}h"
+    if days < 8:
+        return _two(days, "d", hours % 24, "h")
+    if days < 730:
+        return f"{days}d"
+    if days < 365 * 8:
+        return _two(days // 365, "y", days % 365, "d")
+    return f"{days // 365}y"
+
+
+def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
+    return f"{big}{big_unit}{small}{small_unit}" if small else f"{big}{big_unit}"
+
+
+def age(obj: Object, now: datetime) -> str:
+    """How old an object is."""
+    return since(at(obj, "metadata.creationTimestamp"), now)
+
+
+def name(obj: Object) -> str:
+    """The name of an object."""
+    return str(at(obj, "metadata.name", ""))
+
+
+def joined(values: Iterable[Any], empty: str = NONE) -> str:
+    """Values with commas between them."""
+    return ",".join(str(each) for each in values) or empty
+
+
+def labels(given: dict[str, str] | None) -> str:
+    """Labels as ``a=b,c=d``."""
+    return joined(f"{key}={value}" for key, value in sorted((given or {}).items()))
+
+
+def selector(given: Object | None) -> str:
+    """A LabelSelector as a selector text."""
+    if given is None:
+        return NONE
+    terms = [f"{key}={value}" for key, value in sorted((given.get("matchLabels") or {}).items())]
+    for each in given.get("matchExpressions") or ():
+        operator, key = each.get("operator"), each.get("key")
+        if operator in _OPERATORS:
+            terms.append(f"{key} {_OPERATORS[operator]} ({','.join(sorted(each.get('values') or ()))})")
+        else:
+            terms.append(key if operator == "Exists" else f"!{key}")
+    return joined(terms)
+
+
+def containers(spec: Object) -> tuple[str, str]:
+    """Names and images of a pod's containers."""
+    listed = spec.get("containers") or ()
+    names = (each.get("name", "") for each in listed)
+    return joined(names, ""), joined((each.get("image", "") for each in listed), "")
+
+
+def access_modes(modes: Iterable[str] | None) -> str:
+    """Access modes by their abbreviations."""
+    return joined(dict.fromkeys(_ACCESS.get(each, each) for each in modes or ()), "")
+
+
+def some(values: list[str], most: int = 3) -> str:
+    """The first few values, and how many more there are."""
+    shown = joined(values[:most])
+    return f"{shown} + {len(values) - most} more..." if len(values) > most else shown
+
+
+def true(value: bool) -> str:
+    """A truth value as Kubernetes prints it in cells."""
+    return "True" if value else "False"

@@ -1,0 +1,17 @@
+"""The scheduler: Kubernetes' decisions, made by a core of numbers. Sees client, core, objects and lib.
+
+A library first: :func:`explain` and :func:`simulate` work on plain objects, without a cluster. Where to look:
+
+    filters.py      why a pod is pending            scores.py       why it went there
+    preemption.py   whom it evicts                  profile.py      which plug-ins run
+    cluster.py      what the scheduler knows        queue.py        which pod is next
+    columns.py      how all that becomes numbers    csrc/sched/     what is done with them
+"""
+
+from __future__ import annotations
+
+from kubelite.control.scheduler.errors import BadConfiguration, BadObject, SchedulerError
+from kubelite.control.scheduler.explain import explain
+from kubelite.control.scheduler.plugins import OwnPlugin
+
+__all__ = ["BadConfiguration", "BadObject", "OwnPlugin", "SchedulerError", "explain"]

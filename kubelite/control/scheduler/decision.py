@@ -1,0 +1,112 @@
+"""What a decision comes to: the node, or why there is none. Pure."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from kubelite.control.scheduler import message
+from kubelite.control.scheduler.filters import Rejection, rejection
+from kubelite.control.scheduler.nodes import Nodes
+from kubelite.control.scheduler.profile import Profile
+from kubelite.control.scheduler.program import SCORES
+from kubelite.control.scheduler.reasons import Reason
+
+
+@dataclass(frozen=True)
+class OwnRejection:
+    """What an own filter says of a node."""
+
+    plugin: str
+    text: str
+
+
+@dataclass(eq=False)
+class Decision:
+    """The nodes as one pod sees them, in snapshot order; -1 is an unscored node.
+
+    ``chosen`` is the number of the node, -1 for none; ``own_scores`` holds those of own plug-ins by name.
+    """
+
+    nodes: Nodes
+    profile: Profile
+    problem: str
+    requests: tuple[str, ...]
+    chosen: int
+    verdicts: array[int]
+    lacks: array[int]
+    scores: array[int]
+    totals: array[int]
+    skipped: tuple[str, ...]
+    own_rejections: dict[int, OwnRejection] = field(default_factory=dict)
+    own_scores: dict[str, dict[int, int]] = field(default_factory=dict)
+    gated: bool = False
+
+    @property
+    def node(self) -> str | None:
+        """The name of the chosen node."""
+        return None if self.chosen < 0 else self.nodes.rows[self.chosen].name
+
+    def feasible(self, number: int) -> bool:
+        """Whether every filter lets the pod on the node."""
+        return not self.verdicts[number]
+
+    def rejection(self, number: int) -> Rejection:
+        """What the first filter in profile order that rejects the node says."""
+        own = self.own_rejections.get(number)
+        found = self._told(self.verdicts[number], self.lacks[number])
+        if own and (not found.plugin or self._place(own.plugin) < self._place(found.plugin)):
+            return Rejection((own.text,), True, own.plugin)
+        return found
+
+    def _place(self, plugin: str) -> int:
+        return self.profile.filters.index(plugin) if plugin in self.profile.filters else -1
+
+    def _told(self, verdict: int, lacks: int) -> Rejection:
+        if self.problem and verdict >> Reason.WHOLE_POD & 1:
+            return Rejection((self.problem,), True, "VolumeBinding")
+        built_in = verdict & ~(1 << Reason.OWN_PLUGIN)
+        return rejection(built_in, lacks, self.requests, self.profile) if built_in else Rejection((), True, "")
+
+    def reasons(self) -> dict[str, int]:
+        """How many nodes each reason keeps the pod from."""
+        counts: Counter[str] = Counter()
+        pairs = Counter(zip(self.verdicts, self.lacks)) if not self.own_rejections else {}
+        for (verdict, lacks), nodes in pairs.items():
+            for text in self._told(verdict, lacks).texts if verdict else ():
+                counts[text] += nodes
+        for number in range(self.nodes.count) if self.own_rejections else ():
+            counts.update(self.rejection(number).texts if self.verdicts[number] else ())
+        return dict(counts)
+
+    @cached_property
+    def sentence(self) -> str:
+        """Why no node will do, without what came of preemption; "" when one was chosen."""
+        if self.gated:
+            return message.GATED
+        if self.chosen >= 0:
+            return ""
+        if not self.nodes.count:
+            return message.NO_NODES
+        if self.problem:
+            return message.whole(self.nodes.count, self.problem)
+        return message.counted(self.nodes.count, self.reasons())
+
+    def plugin_scores(self, number: int) -> dict[str, int]:
+        """The normalised scores of a node by plug-in, before their weights."""
+        count = self.nodes.count
+        found = {name: self.scores[row * count + number] for row, name in enumerate(SCORES)}
+        built_in = {name: value for name, value in found.items() if value >= 0}
+        own = {name: values[number] for name, values in self.own_scores.items() if number in values}
+        return {**built_in, **own}
+
+    def scored(self, number: int) -> bool:
+        """Whether the node was among those that were scored."""
+        return self.totals[number] >= 0
+
+    def best(self) -> list[int]:
+        """The nodes that tie for the highest total."""
+        top = max(self.totals, default=-1)
+        return [number for number, total in enumerate(self.totals) if total == top >= 0]

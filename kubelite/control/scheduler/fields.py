@@ -1,0 +1,122 @@
+"""Reading plain data field by field. Pure.
+
+Objects are taken as they are: what is absent or null is empty, what has the wrong type is an error that names the place. A
+:class:`Place` knows where it stands, so that nobody has to carry paths along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kubelite.control.scheduler.errors import BadObject
+from kubelite.objects import quantity
+
+LARGEST = 1 << 56  # amounts times 100 must stay below 2^63, as scores are made of them
+
+
+class Place:
+    """A value inside an object, with the words that lead to it."""
+
+    __slots__ = ("path", "value")
+
+    def __init__(self, value: Any, path: str) -> None:
+        self.value = value
+        self.path = path
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def error(self, what: str) -> BadObject:
+        """The error that says what is wrong with this value."""
+        return BadObject(f"{self.path}: {what}")
+
+    def at(self, *keys: str) -> Place:
+        """The value below these keys; None where one is absent. Raises BadObject where a mapping is something else."""
+        place = self
+        for key in keys:
+            place = Place(place.map().get(key), f"{place.path}.{key}")
+        return place
+
+    def map(self) -> Mapping[str, Any]:
+        """The value as a mapping, empty when absent."""
+        if self.value is None:
+            return {}
+        if not isinstance(self.value, Mapping):
+            raise self.error(f"must be a mapping, not {_kind(self.value)}")
+        return self.value
+
+    def items(self) -> Iterator[Place]:
+        """The value's items as a list, none when absent."""
+        if self.value is None:
+            return
+        if not isinstance(self.value, list | tuple):
+            raise self.error(f"must be a list, not {_kind(self.value)}")
+        for number, value in enumerate(self.value):
+            yield Place(value, f"{self.path}[{number}]")
+
+    def text(self) -> str:
+        """The value as text, "" when absent."""
+        if self.value is None:
+            return ""
+        if not isinstance(self.value, str):
+            raise self.error(f"must be a string, not {_kind(self.value)}")
+        return self.value
+
+    def whole(self, absent: int = 0) -> int:
+        """The value as a whole number of 64 bits."""
+        if self.value is None:
+            return absent
+        if not isinstance(self.value, int) or isinstance(self.value, bool):
+            raise self.error(f"must be a whole number, not {_kind(self.value)}")
+        if abs(self.value) >= 1 << 62:
+            raise self.error(f"{self.value} is too large")
+        return self.value
+
+    def flag(self) -> bool:
+        """The value as true or false, false when absent."""
+        if self.value is None:
+            return False
+        if not isinstance(self.value, bool):
+            raise self.error(f"must be true or false, not {_kind(self.value)}")
+        return self.value
+
+    def texts(self) -> tuple[str, ...]:
+        """The value as a list of texts."""
+        return tuple(each.text() for each in self.items())
+
+    def labels(self) -> dict[str, str]:
+        """The value as a map of texts."""
+        return {str(key): Place(value, f"{self.path}.{key}").text() for key, value in self.map().items()}
+
+    def amount(self, milli: bool = False) -> int:
+        """The value as a quantity in whole units, or thousandths, rounded up; 0 when absent."""
+        if self.value is None:
+            return 0
+        if isinstance(self.value, bool) or not isinstance(self.value, str | int | float):
+            raise self.error(f"must be a quantity, not {_kind(self.value)}")
+        try:
+            found = quantity.milli(str(self.value)) if milli else quantity.value(str(self.value))
+        except quantity.QuantityError as wrong:
+            raise self.error(str(wrong)) from None
+        if found < 0:
+            raise self.error(f"{self.value} is negative")
+        if found > LARGEST:
+            raise self.error(f"{self.value} is more than a scheduler can count")
+        return found
+
+
+def _kind(value: object) -> str:
+    for kind, name in ((Mapping, "a mapping"), (list | tuple, "a list"), (str, "a string"), (bool, "a boolean")):
+        if isinstance(value, kind):  # type: ignore[arg-type]
+            return name
+    return f"{value!r}"
+
+
+def named(obj: object, kind: str) -> Place:
+    """An object as a place: ``Pod default/web``. Raises BadObject when it is no mapping."""
+    place = Place(obj, kind)
+    meta = place.at("metadata")
+    name, namespace = meta.at("name").text(), meta.at("namespace").text()
+    place.path = f"{kind} {namespace + '/' if namespace else ''}{name or '(unnamed)'}"
+    return place

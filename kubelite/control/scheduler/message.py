@@ -1,0 +1,31 @@
+"""The sentence of a FailedScheduling event, as Kubernetes puts it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LONGEST = 1024  # bytes of an event's note
+NO_NODES = "no nodes available to schedule pods"
+GATED = "Scheduling is blocked due to non-empty scheduling gates"
+
+
+def counted(total: int, reasons: Mapping[str, int]) -> str:
+    """``0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.``"""
+    parts = sorted(f"{count} {text}" for text, count in reasons.items())
+    return f"0/{total} nodes are available:" + (f" {', '.join(parts)}." if parts else "")
+
+
+def whole(total: int, problem: str) -> str:
+    """The sentence for what keeps a pod from every node alike."""
+    return f"0/{total} nodes are available: {problem}."
+
+
+def with_preemption(sentence: str, outcome: str) -> str:
+    """The sentence, and what came of preemption; "" where victims were found."""
+    return f"{sentence} preemption: {outcome}" if outcome else sentence
+
+
+def as_event(sentence: str) -> str:
+    """The sentence cut to what an event holds."""
+    data = sentence.encode()
+    return sentence if len(data) <= LONGEST else data[: LONGEST - 4].decode(errors="ignore") + " ..."

@@ -1,0 +1,150 @@
+"""Whom to evict so that a pod can run: DefaultPreemption. Pure.
+
+The dry runs are in the C core (csrc/sched/preempt.c); here is who may preempt at all, how many nodes are tried, and what is
+said when nobody can be evicted.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.scheduler import message
+from kubelite.control.scheduler.decision import Decision
+from kubelite.control.scheduler.fields import Place, named
+from kubelite.control.scheduler.filters import rejection
+from kubelite.control.scheduler.rating import query
+from kubelite.control.scheduler.reasons import TEXTS, Reason
+from kubelite.core import native
+
+if TYPE_CHECKING:
+    from kubelite.control.scheduler.cluster import Cluster, Entry
+
+NEVER = "not eligible due to preemptionPolicy=Never."
+WAITING = "not eligible due to a terminating pod on the nominated node."
+
+
+@dataclass(frozen=True)
+class Preemption:
+    """The candidates, the victims on each in the order of their importance, and which of them is chosen.
+
+    ``outcome`` is what is said when there is none.
+    """
+
+    candidates: dict[str, tuple[Entry, ...]]
+    acceptable: tuple[str, ...]
+    chosen: str | None
+    outcome: str = ""
+
+
+def preempt(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemption | None:
+    """Dry runs for a pod that fits nowhere. None where the pod may not preempt, or no profile asks for it."""
+    place = named(pod, "Pod")
+    if not decision.profile.preempts or decision.chosen >= 0 or decision.gated or not decision.nodes.count:
+        return None
+    if refusal(cluster, place, decision):
+        return None
+    return _run(cluster, pod, decision)
+
+
+def outcome(cluster: Cluster, pod: Mapping[str, Any], decision: Decision, found: Preemption | None) -> str:
+    """The part of the FailedScheduling sentence about preemption; "" when victims were found or nobody asked."""
+    if found is not None:
+        return found.outcome
+    if not decision.profile.preempts or decision.chosen >= 0 or decision.gated or not decision.nodes.count:
+        return ""
+    return refusal(cluster, named(pod, "Pod"), decision)
+
+
+def refusal(cluster: Cluster, pod: Place, decision: Decision) -> str:
+    """Why a pod may not preempt, "" when it may: it has preempted already, and its victims are still going."""
+    if pod.at("spec", "preemptionPolicy").text() == "Never":
+        return NEVER
+    number = decision.nodes.index.get(pod.at("status", "nominatedNodeName").text())
+    if number is None or (decision.verdicts[number] and decision.rejection(number).unresolvable):
+        return ""
+    priority = pod.at("spec", "priority").whole()
+    leaving = (
+        named(each, "Pod")
+        for each in cluster.pods_on()[decision.nodes.rows[number].name]
+        if Place(each, "Pod").at("spec", "priority").whole() < priority
+    )
+    return WAITING if any(_leaves_by_preemption(each) for each in leaving) else ""
+
+
+def _leaves_by_preemption(pod: Place) -> bool:
+    if pod.at("metadata", "deletionTimestamp").value is None:
+        return False
+    return any(
+        each.at("type").text() == "DisruptionTarget"
+        and each.at("status").text() == "True"
+        and each.at("reason").text() == "PreemptionByScheduler"
+        for each in pod.at("status", "conditions").items()
+    )
+
+
+def _run(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemption:
+    known = cluster.classify(pod)
+    columns = cluster.columns()
+    count = decision.nodes.count
+    against = array("I", [1 << Reason.OWN_PLUGIN if number in decision.own_rejections else 0 for number in range(count)])
+    asked = query(columns, known, cluster.nominated(pod, known), against=against if decision.own_rejections else None)
+    resolvable = sum(
+        bool(verdict) and not decision.rejection(number).unresolvable
+        for number, verdict in enumerate(decision.verdicts)
+    )
+    args = decision.profile.arguments.preemption
+    wanted = min(max(resolvable * args.percentage // 100, args.absolute), resolvable)
+    offset = _offset(cluster.random, resolvable)
+    allowed = array("i", [max(-1, min(each.allowed, 1 << 30)) for each in cluster.world.budgets.values()])
+    out = array("i", [0]) * (4 * count + cluster.running_count() + 4)
+    words = native.sched_preempt(columns.sched, asked, allowed, offset, wanted, out)
+    candidates, best = _candidates(cluster, decision, out[:words])
+    if not candidates:
+        return Preemption({}, (), None, _unhelpful(decision, asked))
+    chosen = best[_offset(cluster.random, len(best))]
+    return Preemption(candidates, tuple(best), chosen)
+
+
+def _offset(random: array[int], below: int) -> int:
+    """A number below another: 0 where ties go to the first node."""
+    if not random[0] or below < 2:
+        return 0
+    random[0] = (random[0] * 6364136223846793005 + 1442695040888963407) & (1 << 64) - 1
+    return (random[0] >> 33) % below
+
+
+def _candidates(
+    cluster: Cluster, decision: Decision, words: array[int]
+) -> tuple[dict[str, tuple[Entry, ...]], list[str]]:
+    found: dict[str, tuple[Entry, ...]] = {}
+    best: list[int] = []
+    at = 0
+    while at < len(words):
+        node, is_best, _, victims = words[at : at + 4]
+        found[decision.nodes.rows[node].name] = tuple(
+            cluster.entry_at(slot) for slot in words[at + 4 : at + 4 + victims]
+        )
+        if is_best:
+            best.append(node)
+        at += 4 + victims
+    return found, [decision.nodes.rows[node].name for node in sorted(best)]
+
+
+def _unhelpful(decision: Decision, asked: native.SchedQuery) -> str:
+    """Which nodes were not tried, and what stood against the others with all victims gone."""
+    counts: dict[str, int] = {}
+    for number, verdict in enumerate(asked.reasons):
+        texts: tuple[str, ...]
+        if verdict in (1 << Reason.NOT_HELPFUL, 1 << Reason.NO_VICTIMS):
+            texts = (TEXTS[Reason(verdict.bit_length() - 1)].text,)
+        elif number in decision.own_rejections and verdict == 1 << Reason.OWN_PLUGIN:
+            texts = (decision.own_rejections[number].text,)
+        else:
+            built_in = verdict & ~(1 << Reason.OWN_PLUGIN)
+            texts = rejection(built_in, asked.lacks[number], decision.requests, decision.profile).texts
+        for text in texts:
+            counts[text] = counts.get(text, 0) + 1
+    return message.counted(decision.nodes.count, counts)

@@ -1,0 +1,155 @@
+"""One decision in full: the core's verdicts and scores, with what own plug-ins have to say. Pure."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.scheduler.columns import Columns, PodClass
+from kubelite.control.scheduler.decision import Decision, OwnRejection
+from kubelite.control.scheduler.fields import named
+from kubelite.control.scheduler.plugins import OwnPlugin, scored
+from kubelite.control.scheduler.profile import Profile
+from kubelite.control.scheduler.program import SCORES
+from kubelite.control.scheduler.reasons import Reason
+from kubelite.core import native
+
+if TYPE_CHECKING:
+    from kubelite.control.scheduler.cluster import Cluster
+
+SMALL = 100  # nodes; all of a smaller cluster's are scored
+
+
+def sample(nodes: int, percentage: int) -> int:
+    """How many feasible nodes are scored, 0 for all; a percentage of 0 falls from 50 to 5 as clusters grow."""
+    if nodes < SMALL or percentage >= 100:
+        return 0
+    share = percentage or max(5, 50 - nodes // 125)
+    wanted = max(SMALL, nodes * share // 100)
+    return wanted if wanted < nodes else 0
+
+
+def query(columns: Columns, known: PodClass, nominated: array[int], **changes: Any) -> native.SchedQuery:
+    """An empty query about a class."""
+    count = columns.world.nodes.count
+    made = native.SchedQuery(
+        cls=known.deciding,
+        wanted=0,
+        candidates=None,
+        against=None,
+        extra=None,
+        nominated=nominated,
+        reasons=array("I", [0]) * count,
+        lacks=array("Q", [0]) * count,
+        scores=array("i", [-1]) * (count * len(SCORES)),
+        totals=array("q", [-1]) * count,
+    )
+    return made._replace(**changes)
+
+
+def rate(
+    cluster: Cluster, pod: Mapping[str, Any], known: PodClass, profile: Profile, candidates: int | None
+) -> Decision:
+    """The decision about a pod; ``candidates`` is the set of nodes to score, None for all."""
+    columns = cluster.columns()
+    nodes = columns.world.nodes
+    rejections = own_rejections(cluster, pod, profile)
+    against = _against(nodes.count, rejections)
+    asked = query(columns, known, cluster.nominated(pod, known), against=against)
+    asked = asked._replace(
+        wanted=sample(nodes.count, profile.percentage),
+        candidates=None if candidates is None else nodes.flags(candidates),
+    )
+    chosen, skipped = native.sched_rate(columns.sched, asked, cluster.random)
+    own = _own_scores(cluster, pod, profile, asked.totals)
+    if own:
+        extra = _extra(nodes.count, own, profile)
+        only = bytes(total >= 0 for total in asked.totals)
+        asked = asked._replace(extra=extra, candidates=only, wanted=0)
+        chosen, skipped = native.sched_rate(columns.sched, asked, cluster.random)
+    gated = profile.gates and bool(list(named(pod, "Pod").at("spec", "schedulingGates").items()))
+    preferred = nodes.index.get(named(pod, "Pod").at("status", "nominatedNodeName").text())
+    if preferred is not None and asked.totals[preferred] >= 0:
+        chosen = preferred
+    return Decision(
+        nodes=nodes,
+        profile=profile,
+        problem=known.problem,
+        requests=known.requests,
+        chosen=-1 if gated else chosen,
+        verdicts=asked.reasons,
+        lacks=asked.lacks,
+        scores=asked.scores,
+        totals=asked.totals,
+        skipped=_skipped(known, profile, skipped),
+        own_rejections=rejections,
+        own_scores=own,
+        gated=gated,
+    )
+
+
+def own_rejections(cluster: Cluster, pod: Mapping[str, Any], profile: Profile) -> dict[int, OwnRejection]:
+    """What own filters have against nodes: the first that rejects a node is heard."""
+    filters = [each for each in profile.own if each.filter and each.name in profile.filters]
+    found: dict[int, OwnRejection] = {}
+    if not filters:
+        return found
+    running = cluster.pods_on()
+    for number, node in enumerate(cluster.columns().world.nodes.rows):
+        for plugin in sorted(filters, key=lambda each: profile.filters.index(each.name)):
+            text = plugin.filter(pod, cluster.node_object(number), running[node.name]) if plugin.filter else None
+            if text is not None and number not in found:
+                found[number] = OwnRejection(plugin.name, text)
+    return found
+
+
+def _against(count: int, rejections: dict[int, OwnRejection]) -> array[int] | None:
+    if not rejections:
+        return None
+    against = array("I", [0]) * count
+    for number in rejections:
+        against[number] = 1 << Reason.OWN_PLUGIN
+    return against
+
+
+def _own_scores(
+    cluster: Cluster, pod: Mapping[str, Any], profile: Profile, totals: array[int]
+) -> dict[str, dict[int, int]]:
+    plugins = [each for each in profile.own if each.score and each.name in profile.scores]
+    if not plugins:
+        return {}
+    running, nodes = cluster.pods_on(), cluster.columns().world.nodes
+    numbers = [number for number, total in enumerate(totals) if total >= 0]
+    return {plugin.name: _scores_of(plugin, cluster, pod, numbers, running, nodes.index) for plugin in plugins}
+
+
+def _scores_of(
+    plugin: OwnPlugin,
+    cluster: Cluster,
+    pod: Mapping[str, Any],
+    numbers: list[int],
+    running: Mapping[str, list[Mapping[str, Any]]],
+    index: Mapping[str, int],
+) -> dict[int, int]:
+    assert plugin.score is not None  # the caller has looked
+    raw = {}
+    for number in numbers:
+        node = cluster.node_object(number)
+        name = cluster.columns().world.nodes.rows[number].name
+        raw[name] = plugin.score(pod, node, running[name])
+    return {index[name]: value for name, value in scored(plugin, raw).items()}
+
+
+def _extra(count: int, own: dict[str, dict[int, int]], profile: Profile) -> array[int]:
+    extra = array("i", [0]) * count
+    for name, values in own.items():
+        for number, value in values.items():
+            extra[number] += profile.scores[name] * value
+    return extra
+
+
+def _skipped(known: PodClass, profile: Profile, bits: int) -> tuple[str, ...]:
+    """The built-in scores of the profile to which nothing about the pod contributes."""
+    idle = {name for number, name in enumerate(SCORES) if bits >> number & 1}
+    return tuple(name for name in profile.scores if name in SCORES and (name not in known.weights or name in idle))
