@@ -25,8 +25,11 @@ int creds_limits(const struct plan *plan, kl_error *err) {
 static int load_filter(const struct plan *plan, kl_error *err) {
     uint32_t size;
     const void *filter = plan_items(plan, PLAN_FILTER, &size);
+    const uint32_t flags = plan->head->flags;
+    const unsigned how = (flags & PLAN_SECCOMP_LOG ? SECCOMP_FILTER_FLAG_LOG : 0) |
+                         (flags & PLAN_SECCOMP_SPEC ? SECCOMP_FILTER_FLAG_SPEC_ALLOW : 0);
     struct sock_fprog program = {(unsigned short)(size / sizeof(struct sock_filter)), (struct sock_filter *)filter};
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, how, &program) < 0)
         return kl_fail(err, errno, "load seccomp filter", "%u bytes", size);
     return 0;
 }

@@ -21,11 +21,13 @@
 enum plan_flag {
     PLAN_NO_NEW_PRIVS = 1u << 0,
     PLAN_READONLY_ROOT = 1u << 1,
-    PLAN_TERMINAL = 1u << 2,  /* stdio is a terminal made inside the container */
-    PLAN_OOM_SCORE = 1u << 3, /* oom_score_adj is meant */
-    PLAN_CAPS = 1u << 4,      /* the five capability sets are meant; without it they stay as they are */
-    PLAN_SECCOMP = 1u << 5,   /* the SECCOMP section holds a filter */
-    PLAN_ALL_FLAGS = (1u << 6) - 1,
+    PLAN_TERMINAL = 1u << 2,     /* stdio is a terminal made inside the container */
+    PLAN_OOM_SCORE = 1u << 3,    /* oom_score_adj is meant */
+    PLAN_CAPS = 1u << 4,         /* the five capability sets are meant; without it they stay as they are */
+    PLAN_SECCOMP = 1u << 5,      /* the FILTER section holds a filter */
+    PLAN_SECCOMP_LOG = 1u << 6,  /* its SECCOMP_FILTER_FLAG_LOG */
+    PLAN_SECCOMP_SPEC = 1u << 7, /* its SECCOMP_FILTER_FLAG_SPEC_ALLOW */
+    PLAN_ALL_FLAGS = (1u << 8) - 1,
 };
 
 enum plan_root {

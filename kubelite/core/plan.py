@@ -37,6 +37,8 @@ class Flag(IntFlag):
     OOM_SCORE = 8
     CAPS = 16
     SECCOMP = 32
+    SECCOMP_LOG = 64
+    SECCOMP_SPEC = 128
 
 
 class Root(IntEnum):

@@ -18,13 +18,13 @@ from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs, pod
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.host import host_covers
 from kubelite.node.image.reference import HOST
-from kubelite.node.kubelet import prepare
+from kubelite.node.kubelet import prepare, secure
 from kubelite.node.kubelet.images import FoundImage
 from kubelite.node.kubelet.prepare import NodeFacts
 from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.network.resolver import HostFiles
-from kubelite.node.runtime import bundle, sandbox
+from kubelite.node.runtime import bundle, filters, sandbox
 from kubelite.node.runtime.bundle import Bind, Shared
 from kubelite.node.runtime.container import Asked, Blueprint, Containers
 from kubelite.node.runtime.home import Home
@@ -134,12 +134,13 @@ class Bringup:
 
     def _pod_knobs(self) -> list[Knob]:
         world = self._tree.world
-        knobs = pod_knobs(prepare.pod_limits(self._pod), world)
+        knobs = pod_knobs(prepare.pod_limits(self._pod, self._node.pids_limit), world)
         return knobs if prepare.any_privileged(self._pod) else [*knobs, *device_knobs(world)]
 
     def _begin(self, lease: Lease | None) -> Starting:
+        sysctls = secure.sysctls(self._pod, self._record.unsafe_sysctls)
         plan = bundle.sandbox_plan(
-            self._shared, self._node.hostname, "", prepare.sysctls(self._pod), tuple(self._tmpfs()), PAUSE_OOM_SCORE
+            self._shared, self._node.hostname, "", sysctls, tuple(self._tmpfs()), PAUSE_OOM_SCORE
         )
         address = lease.address if lease is not None else ""
         record = sandbox.new_record(self._record.uid, address, self._node.address)
@@ -190,7 +191,7 @@ class Bringup:
 
     def _blueprint(self, sandboxed: Sandbox, container: Container, init: bool) -> Blueprint:
         found = self._images[container.image or ""]
-        safety = prepare.security(self._pod, container, found.facts, self._node)
+        safety = filters.applied(self._home, secure.security(self._pod, container, found.facts, self._node))
         devices, knobs = self._devices(safety.privileged)
         return Blueprint(
             name=container.name,

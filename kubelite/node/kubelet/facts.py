@@ -57,6 +57,18 @@ def capabilities() -> int:
     return int(_status("CapPrm") or "0", 16) & int(_status("CapBnd") or "0", 16)
 
 
+def security_modules() -> frozenset[str]:
+    """The kernel's modules that label programs, of those that run: AppArmor, SELinux."""
+    found = {"AppArmor": "/sys/kernel/security/apparmor", "SELinux": "/sys/fs/selinux/enforce"}
+    return frozenset(name for name, path in found.items() if os.path.exists(path))
+
+
+def pids_limit() -> int:
+    """Tasks that one pod may have: half of what the machine has numbers for, so that a fork bomb leaves the rest alone."""
+    with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
+        return int(file.read()) // 2
+
+
 def _status(key: str) -> str:
     with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         for line in file:

@@ -66,11 +66,18 @@ class Pods:
 
     # -- up -------------------------------------------------------------------------------------------------------------
 
-    def up(self, pod: Pod, *, replace: bool = False, report: Callable[[Step], None]) -> UpResult:
+    def up(
+        self,
+        pod: Pod,
+        *,
+        replace: bool = False,
+        unsafe_sysctls: Sequence[str] = (),
+        report: Callable[[Step], None],
+    ) -> UpResult:
         """Brings a checked and defaulted pod up and returns once all its containers run, or it has failed in an init container.
 
         A pod of that name that is the same is left alone; one that differs is a Conflict unless ``replace``. When anything
-        raises, nothing of the pod is left. Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
+        raises, nothing of the pod is left. ``unsafe_sysctls`` are names or patterns that this pod may set. Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
         NativeError, OSError.
         """
         began = time.perf_counter()
@@ -79,7 +86,7 @@ class Pods:
         for name, image in found.items():
             report(Step("image", name, image.milliseconds))
         while True:
-            record, lock = claims.claim(self._home, self._ledger, pod)
+            record, lock = claims.claim(self._home, self._ledger, pod, tuple(unsafe_sysctls))
             if lock is not None:
                 break
             existing = self._existing(record, pod, replace, report)
@@ -157,6 +164,8 @@ class Pods:
             memory=facts.memory(),
             capabilities=facts.capabilities(),
             hostname=names.hostname,
+            modules=facts.security_modules(),
+            pids_limit=facts.pids_limit(),
         )
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             bringup = Bringup(

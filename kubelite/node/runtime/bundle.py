@@ -18,6 +18,7 @@ from kubelite.core.plan import (
     MountKind,
     Namespace,
     Plan,
+    Rlimit,
     Root,
 )
 from kubelite.node.runtime.identity import User
@@ -28,6 +29,8 @@ MASKED = (
 ).split()
 READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 SHM_BYTES = 64 << 20
+IDS = 65536
+"""How many user and group ids a pod with a user namespace has: from 0 on inside, in one piece outside."""
 _KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
 
 
@@ -38,6 +41,7 @@ class Shared(NamedTuple):
     host_pid: bool
     host_ipc: bool
     share_pid: bool
+    own_users: bool = False
 
     @property
     def sandbox(self) -> Namespace:
@@ -64,8 +68,17 @@ class Bind(NamedTuple):
     name: str = ""
 
 
+class Filter(NamedTuple):
+    """A seccomp filter; ``key`` is the name under which it is kept, "" for no filter."""
+
+    key: str = ""
+    program: bytes = b""
+    flags: Flag = Flag.NONE
+
+
 class Security(NamedTuple):
-    """The decided security settings of a container."""
+    """The decided security settings of a container. ``seccomp`` names its profile: "" none, "default", "localhost/PATH";
+    ``filter`` is what that was compiled to."""
 
     user: User
     caps: Caps
@@ -74,6 +87,9 @@ class Security(NamedTuple):
     readonly_root: bool
     unmasked: bool
     oom_score_adj: int
+    seccomp: str = ""
+    rlimits: tuple[Rlimit, ...] = ()
+    filter: Filter = Filter()
 
 
 class Program(NamedTuple):
@@ -195,6 +211,8 @@ def container_plan(
         devices=devices,
         cgroups=cgroup.tasks,
         cgroup_fd=cgroup.directory,
+        rlimits=security.rlimits,
+        seccomp=security.filter.program,
     )
 
 
@@ -214,11 +232,13 @@ def exec_plan(program: Program, security: Security, cgroup: Cgroup) -> Plan:
         caps=security.caps,
         cgroups=cgroup.tasks,
         cgroup_fd=cgroup.directory,
+        rlimits=security.rlimits,
+        seccomp=security.filter.program,
     )
 
 
 def _flags(security: Security, tty: bool) -> Flag:
-    flags = Flag.CAPS | Flag.OOM_SCORE
+    flags = Flag.CAPS | Flag.OOM_SCORE | security.filter.flags
     if security.no_new_privs:
         flags |= Flag.NO_NEW_PRIVS
     if security.readonly_root:

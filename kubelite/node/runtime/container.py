@@ -153,6 +153,8 @@ def _record(made: Blueprint, attempt: int) -> ContainerRecord:
         tty=made.program.tty,
         stdin=made.stdin,
         oom_score_adj=made.security.oom_score_adj,
+        seccomp=made.security.filter.key,
+        rlimits=tuple(map(tuple, made.security.rlimits)),
     )
 
 

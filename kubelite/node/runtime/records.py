@@ -23,6 +23,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     up_at: int = 0
     pod: msgspec.Raw
     source: str = ""
+    unsafe_sysctls: tuple[str, ...] = ()
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):
@@ -65,6 +66,8 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     tty: bool
     stdin: bool
     oom_score_adj: int
+    seccomp: str = ""
+    rlimits: tuple[tuple[int, int, int], ...] = ()
     pid: int = 0
     ticks: int = 0
     started_at: int = 0
