@@ -21,6 +21,10 @@ def up(
     replace: Annotated[
         bool, typer.Option("--replace", help="Take down a pod of the same name that differs, then create it.")
     ] = False,
+    unsafe: Annotated[
+        list[str] | None,
+        typer.Option("--allow-unsafe-sysctl", metavar="NAME", help="A sysctl, or pattern like kernel.msg*, that pods may set."),
+    ] = None,
     output: Annotated[Output | None, _OUTPUT] = None,
 ) -> int:
     """Create the pods of a manifest and wait until they run.
@@ -31,7 +35,7 @@ def up(
     """
     from kubelite.cli.up import up as act
 
-    return act(context.obj, source, lenient=lenient, replace=replace, format=output)
+    return act(context.obj, source, lenient=lenient, replace=replace, unsafe_sysctls=unsafe or (), format=output)
 
 
 def down(
