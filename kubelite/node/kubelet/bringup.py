@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kubelite.core.plan import Device, Mount, MountKind
+from kubelite.node.cgroup.classes import class_of
 from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs, pod_knobs
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.host import host_covers
@@ -34,7 +35,7 @@ from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
 from kubelite.node.volume.mounts import Part, Place
 from kubelite.node.volume.sources import make_parts, make_places
-from kubelite.objects import expand
+from kubelite.objects import expand, qos
 from kubelite.objects.pod import Container, Pod
 
 PAUSE_OOM_SCORE = -998  # the kubelet's for its sandboxes
@@ -117,7 +118,7 @@ class Bringup:
         self._files = make_places(found, prepare.fs_group(self._pod))
         self._write_etc()
         self._trace("make cgroup of the pod")
-        refused = self._tree.make_pod(uid, self._pod_knobs())
+        refused = self._tree.make_pod(uid, self._pod_knobs(), class_of(qos.qos_class(self._pod)))
         self.warnings += [str(each) for each in refused]
         return lease
 
@@ -134,7 +135,7 @@ class Bringup:
 
     def _pod_knobs(self) -> list[Knob]:
         world = self._tree.world
-        knobs = pod_knobs(prepare.pod_limits(self._pod, self._node.pids_limit), world)
+        knobs = pod_knobs(prepare.pod_limits(self._pod, self._node), world)
         return knobs if prepare.any_privileged(self._pod) else [*knobs, *device_knobs(world)]
 
     def _begin(self, lease: Lease | None) -> Starting:
@@ -147,7 +148,7 @@ class Bringup:
         return sandbox.begin(self._home, self._ledger, record, plan, self._trace)
 
     def _tmpfs(self) -> list[Mount]:
-        ceiling = prepare.pod_limits(self._pod).memory_limit or self._node.memory
+        ceiling = prepare.pod_limits(self._pod, self._node).memory_limit or self._node.memory
         sizes = prepare.volume_sizes(self._pod)
         found = volumes.pod_mounts(self._places.values(), sizes, ceiling, prepare.fs_group(self._pod))
         mounts = [
@@ -205,7 +206,7 @@ class Bringup:
             mounts=tuple(self._mounts(sandboxed, container, safety.privileged, safety.readonly_root)),
             covers=self._host_covers if found.image.id == HOST else (),
             devices=devices,
-            knobs=(*container_knobs(prepare.container_limits(container), self._tree.world), *knobs),
+            knobs=(*container_knobs(prepare.container_limits(container, self._node), self._tree.world), *knobs),
             stdin=bool(container.stdin),
             stdin_once=bool(container.stdin_once),
         )

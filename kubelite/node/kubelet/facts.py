@@ -69,6 +69,17 @@ def pids_limit() -> int:
         return int(file.read()) // 2
 
 
+def huge_pages() -> tuple[int, ...]:
+    """The sizes in bytes of huge pages that this machine has set aside."""
+    base = "/sys/kernel/mm/hugepages"
+    found = []
+    for name in os.listdir(base) if os.path.isdir(base) else ():
+        with open(f"{base}/{name}/nr_hugepages", encoding="ascii") as file:
+            if file.read() != "0\n":
+                found.append(int(name.removeprefix("hugepages-").removesuffix("kB")) << 10)
+    return tuple(sorted(found))
+
+
 def _status(key: str) -> str:
     with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         for line in file:

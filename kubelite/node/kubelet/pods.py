@@ -77,8 +77,8 @@ class Pods:
         """Brings a checked and defaulted pod up and returns once all its containers run, or it has failed in an init container.
 
         A pod of that name that is the same is left alone; one that differs is a Conflict unless ``replace``. When anything
-        raises, nothing of the pod is left. ``unsafe_sysctls`` are names or patterns that this pod may set. Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
-        NativeError, OSError.
+        raises, nothing of the pod is left. ``unsafe_sysctls`` are names or patterns that this pod may set.
+        Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError, NativeError, OSError.
         """
         began = time.perf_counter()
         self._home.make()
@@ -166,6 +166,7 @@ class Pods:
             hostname=names.hostname,
             modules=facts.security_modules(),
             pids_limit=facts.pids_limit(),
+            huge_pages=facts.huge_pages(),
         )
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             bringup = Bringup(

@@ -17,6 +17,9 @@ from kubelite.objects.container import Container
 from kubelite.objects.pod import Pod
 
 
+_HUGE = "hugepages-"
+
+
 class ImageFacts(NamedTuple):
     """What a container needs to know of its image; ``passwd`` and ``group`` are the texts of those files in it."""
 
@@ -28,7 +31,8 @@ class ImageFacts(NamedTuple):
 
 class NodeFacts(NamedTuple):
     """What a container may ask about the node and its pod; ``capabilities`` masks what this machine can give, ``memory`` is
-    in bytes, ``modules`` names the kernel's security modules, ``pids_limit`` is how many tasks a pod may have (0: any)."""
+    in bytes, ``modules`` names the kernel's security modules, ``pids_limit`` is how many tasks a pod may have (0: any),
+    ``huge_pages`` the sizes of those that the machine has set aside."""
 
     name: str
     address: str
@@ -39,6 +43,7 @@ class NodeFacts(NamedTuple):
     hostname: str
     modules: frozenset[str] = frozenset()
     pids_limit: int = 0
+    huge_pages: tuple[int, ...] = ()
 
 
 class Unstartable(ValueError):
@@ -128,13 +133,23 @@ def volume_sizes(pod: Pod) -> dict[str, int]:
     }
 
 
-def container_limits(container: Container) -> Resources:
+def container_limits(container: Container, node: NodeFacts) -> Resources:
     """What the container's cgroup is told."""
     found = qos.resources(container)
-    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit)
+    huge = _huge_pages(qos.limits(container), node)
+    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, huge_pages=huge)
 
 
-def pod_limits(pod: Pod, pids_limit: int = 0) -> Resources:
+def pod_limits(pod: Pod, node: NodeFacts) -> Resources:
     """What the pod's cgroup is told; a limit of the whole exists only where every container has one."""
     found = qos.pod_resources(pod)
-    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, pids_limit)
+    huge = _huge_pages(qos.pod_requests(pod), node)
+    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, node.pids_limit, huge)
+
+
+def _huge_pages(limits: qos.Amounts, node: NodeFacts) -> tuple[tuple[int, int], ...]:
+    """As in the kubelet none may be had of a size that is not asked for."""
+    asked = {
+        quantity.value(name.removeprefix(_HUGE)): amount for name, amount in limits.items() if name.startswith(_HUGE)
+    }
+    return tuple(sorted({**dict.fromkeys(node.huge_pages, 0), **asked}.items()))
