@@ -185,7 +185,7 @@ def _refused(value: Any, expected: str, path: Path, problems: list[Problem]) -> 
 def _type_hint(value: Any, expected: str) -> str:
     """What the writer probably meant."""
     if expected == "string" and isinstance(value, bool):
-        return f'YAML reads yes, on and true as booleans: put it in quotes, "{str(value).lower()}"'
+        return "YAML reads y, n, yes, no, on, off, true and false as booleans: put it in quotes"
     if expected == "string" and isinstance(value, int | float):
         return f'put it in quotes: "{value}"'
     if expected == "integer" and isinstance(value, str) and value.isdecimal():

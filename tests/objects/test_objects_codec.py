@@ -67,7 +67,7 @@ def test_null_is_not_set_and_what_is_required_and_missing_is_empty() -> None:
         ({"livenessProbe": {}}, "spec.livenessProbe", 'unknown field "livenessProbe"', "a field of a container"),
         ({"zzz": 1}, "spec.zzz", 'unknown field "zzz"', ""),
         ({"hostname": 7}, "spec.hostname", "hostname: expected string, got integer", 'in quotes: "7"'),
-        ({"hostname": True}, "spec.hostname", "hostname: expected string, got boolean", '"true"'),
+        ({"hostname": True}, "spec.hostname", "hostname: expected string, got boolean", "in quotes"),
         ({"hostname": 1.5}, "spec.hostname", "hostname: expected string, got number", "quotes"),
         ({"hostPID": "true"}, "spec.hostPID", "hostPID: expected boolean, got string", "leave the quotes out"),
         ({"priority": "7"}, "spec.priority", "priority: expected integer, got string", "leave the quotes out"),

@@ -96,8 +96,6 @@ def _either(kind: str, form: str) -> Object:
 def _field(form: Form, field: schema.Field, description: str) -> Object:
     made: Object = {"description": description} if description else {}
     made |= _type(form, field.type)
-    if "$ref" in made and form.version == 3 and len(made) > 1:
-        made["allOf"] = [{"$ref": made.pop("$ref")}]
     for key, value in (
         ("list-type", field.list_type),
         ("list-map-keys", list(field.list_keys)),
@@ -107,6 +105,8 @@ def _field(form: Form, field: schema.Field, description: str) -> Object:
     ):
         if value:
             made[f"x-kubernetes-{key}"] = value
+    if "$ref" in made and form.version == 3 and len(made) > 1:
+        made["allOf"] = [{"$ref": made.pop("$ref")}]
     return made
 
 

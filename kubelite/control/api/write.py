@@ -332,8 +332,7 @@ async def _apply(context: Context, request: Request, value: Any) -> Answer:
         return strategy.conform(res, _merged(request, old, value), validation=mode)
 
     if await context.store.get(res.prefix, request.namespace, request.name) is None and not request.sub:
-        obj, said = strategy.conform(res, value, validation=mode)
-        obj = _merged(request, None, obj)
+        obj, said = strategy.conform(res, _merged(request, None, value), validation=mode)
         identify(request, obj)
         return answer(request, await create_object(context, request, obj, said))
     return answer(request, await change_object(context, request, make))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +27,8 @@ from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.network.resolver import HostFiles
 from kubelite.node.runtime import bundle, filters, sandbox
-from kubelite.node.runtime.bundle import Bind, Shared
-from kubelite.node.runtime.container import Asked, Blueprint, Containers
+from kubelite.node.runtime.bundle import Bind, Security, Shared
+from kubelite.node.runtime.container import Asked, Blueprint, Containers, Ready
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import PodRecord
@@ -76,38 +77,44 @@ class Bringup:
         self._trace, self._report = trace, report
         self._shared: Shared = prepare.shared_namespaces(pod)
         self._containers = Containers(home, ledger, tree, record, trace)
+        self._network = PodNetwork(home.run, home.key, home.lock)
         self._places: dict[str, Place] = {}
+        self._ready: dict[str, Ready] = {}
         self._files: frozenset[Part] = frozenset()
         self.warnings: list[str] = []
 
     def run(self) -> None:
         """All of it. Raises what the rooms below raise, Unstartable, and InitFailed when an init container failed."""
         began = time.perf_counter()
-        lease = self._prepare()
+        lease = self._reserve()
         starting = self._begin(lease)
-        sandboxed = sandbox.finish(self._ledger, starting)
-        try:
-            if lease is not None:
-                self._trace("attach network")
-                PodNetwork(self._home.run, self._home.key, self._home.lock).attach(lease, sandboxed.netns)
-            self._done("sandbox", self._node.pod_address, began)
-            self._start_all(sandboxed)
-        finally:
-            sandboxed.close()
+        with ExitStack() as places:
+            try:
+                self._prepare(places)  # while the kernel makes pause and its namespaces
+                sandboxed = sandbox.finish(self._ledger, starting)
+            except BaseException:
+                starting.close()
+                raise
+            with sandboxed:
+                if lease is not None:
+                    self._trace("attach network")
+                    self._network.attach(lease, sandboxed.netns)
+                self._done("sandbox", self._node.pod_address, began)
+                self._start_all(sandboxed)
 
     def _done(self, name: str, detail: str, began: float) -> None:
         self._report(Step(name, detail, (time.perf_counter() - began) * 1000))
 
     # -- what the containers share --------------------------------------------------------------------------------------
 
-    def _prepare(self) -> Lease | None:
-        """Address, directories, volumes, files of /etc, the pod's cgroup: all before any process."""
+    def _reserve(self) -> Lease | None:
+        """The address, the directories, and where each volume will lie: what the sandbox needs to know."""
         home, uid, spec = self._home, self._record.uid, self._pod.spec
         lease = None
         if not self._shared.host_network:
             self._trace("lease address")
-            network = PodNetwork(home.run, home.key, home.lock)
-            lease = network.prepare(uid, f"{self._record.namespace}/{self._record.name}", prepare.host_ports(self._pod))
+            owner = f"{self._record.namespace}/{self._record.name}"
+            lease = self._network.prepare(uid, owner, prepare.host_ports(self._pod))
             self.warnings += lease.warnings
             self._node = self._node._replace(pod_address=lease.address, address=lease.gateway)
         self._trace("make directories")
@@ -115,12 +122,19 @@ class Bringup:
         os.mkdir(home.pod_logs(self._record.namespace, self._record.name, uid), 0o700)
         found = volumes.places(spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
         self._places = {place.name: place for place in found}
-        self._files = make_places(found, prepare.fs_group(self._pod))
+        return lease
+
+    def _prepare(self, stack: ExitStack) -> None:
+        """Volumes, files of /etc, the pod's cgroup, and a place for each container."""
+        self._trace("make volumes")
+        self._files = make_places(self._places.values(), prepare.fs_group(self._pod))
         self._write_etc()
         self._trace("make cgroup of the pod")
-        refused = self._tree.make_pod(uid, self._pod_knobs(), class_of(qos.qos_class(self._pod)))
+        refused = self._tree.make_pod(self._record.uid, self._pod_knobs(), class_of(qos.qos_class(self._pod)))
         self.warnings += [str(each) for each in refused]
-        return lease
+        for container in (*self._pod.spec.init_containers, *self._pod.spec.containers):
+            made = self._blueprint(container)
+            self._ready[container.name] = stack.enter_context(closing(self._containers.prepare(made, attempt=0)))
 
     def _write_etc(self) -> None:
         directory = f"{self._home.pod(self._record.uid)}/etc"
@@ -172,7 +186,7 @@ class Bringup:
             self._run_init(sandboxed, container)
             self._done("init", container.name, began)
         began = time.perf_counter()
-        asked = [self._ask(sandboxed, container, init=False) for container in spec.containers]
+        asked = [self._ask(sandboxed, container) for container in spec.containers]
         self._trace("flush record")
         self._ledger.flush_pod(self._record.uid)  # while the kernel starts the containers
         for each in asked:
@@ -181,29 +195,29 @@ class Bringup:
 
     def _run_init(self, sandboxed: Sandbox, container: Container) -> None:
         shim = sandboxed.shim
-        record = self._containers.settle(shim, self._ask(sandboxed, container, init=True))
+        record = self._containers.settle(shim, self._ask(sandboxed, container))
         self._trace(f"wait for init container {container.name}")
         ended = shim.exited(shim.ask_wait(record.id))
         if ended.code != 0:
             raise InitFailed(container.name)
 
-    def _ask(self, sandboxed: Sandbox, container: Container, *, init: bool) -> Asked:
-        return self._containers.ask(sandboxed.shim, self._blueprint(sandboxed, container, init), attempt=0)
+    def _ask(self, sandboxed: Sandbox, container: Container) -> Asked:
+        ready = self._ready[container.name]
+        return self._containers.ask(sandboxed.shim, ready, self._mounts(sandboxed, container, ready.made.security))
 
-    def _blueprint(self, sandboxed: Sandbox, container: Container, init: bool) -> Blueprint:
+    def _blueprint(self, container: Container) -> Blueprint:
         found = self._images[container.image or ""]
         safety = filters.applied(self._home, secure.security(self._pod, container, found.facts, self._node))
         devices, knobs = self._devices(safety.privileged)
         return Blueprint(
             name=container.name,
-            init=init,
+            init=container in self._pod.spec.init_containers,
             image=container.image or "",
             image_id=found.facts.id,
             layers=tuple(str(layer) for layer in found.image.layers),
             program=prepare.program(self._pod, container, found.facts, self._node, safety.user.home),
             security=safety,
             shared=self._shared,
-            mounts=tuple(self._mounts(sandboxed, container, safety.privileged, safety.readonly_root)),
             covers=self._host_covers if found.image.id == HOST else (),
             devices=devices,
             knobs=(*container_knobs(prepare.container_limits(container, self._node), self._tree.world), *knobs),
@@ -223,7 +237,7 @@ class Bringup:
     def _host_covers(self) -> tuple[str, ...]:
         return tuple(host_covers(Path(self._home.root), Path(self._home.run)))
 
-    def _mounts(self, sandboxed: Sandbox, container: Container, privileged: bool, readonly: bool) -> list[Mount]:
+    def _mounts(self, sandboxed: Sandbox, container: Container, security: Security) -> list[Mount]:
         wanted = container.volume_mounts
         env = prepare.declared_env(self._pod, container, self._node)
 
@@ -233,6 +247,6 @@ class Bringup:
         view = f"/proc/{sandboxed.record.shim_pid}/root"
         files = self._files | make_parts(volumes.parts(wanted, expanded), self._places, view)
         own = volumes.container_mounts(wanted, self._places, files, expanded)
-        etc = volumes.etc_mounts(f"{self._home.pod(self._record.uid)}/etc", own, readonly)
-        system = bundle.system_mounts(privileged, self._shm, self._tree.world.kind == "v2")
+        etc = volumes.etc_mounts(f"{self._home.pod(self._record.uid)}/etc", own, security.readonly_root)
+        system = bundle.system_mounts(security.privileged, self._shm, self._tree.world.kind == "v2")
         return [*system, *(bundle.bind_mount(Bind(*mount)) for mount in volumes.in_order([*etc, *own]))]

@@ -39,10 +39,12 @@ DEFAULT_GRACE = 30
 
 
 class UpResult(NamedTuple):
-    """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already; ``engine_ms`` are milliseconds."""
+    """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says that an init container
+    failed and the others were not started; ``engine_ms`` are milliseconds."""
 
     pod: Pod
     created: bool
+    failed: bool
     warnings: tuple[str, ...]
     engine_ms: float
 
@@ -91,12 +93,13 @@ class Pods:
                 break
             existing = self._existing(record, pod, replace, report)
             if existing is not None:
-                return UpResult(existing, False, (), (time.perf_counter() - began) * 1000)
+                return UpResult(existing, False, _init_failed(existing), (), (time.perf_counter() - began) * 1000)
         try:
             warnings = self._create(record, pod, found, report, lock)
         finally:
             lock.__exit__()
-        return UpResult(self._shown(record, pod), True, warnings, (time.perf_counter() - began) * 1000)
+        shown = self._shown(record, pod)
+        return UpResult(shown, True, _init_failed(shown), warnings, (time.perf_counter() - began) * 1000)
 
     def _existing(
         self, record: PodRecord, pod: Pod, replace: bool, report: Callable[[Step], None]
@@ -369,6 +372,11 @@ class Pods:
             raise NotFound(
                 f'pod "{record.name}" has no container "{container}"', hint=f"it has {', '.join(names)}"
             )
+
+
+def _init_failed(pod: Pod) -> bool:
+    states = [each.state for each in pod.status.init_container_statuses] if pod.status else []
+    return any(state is not None and state.terminated is not None and state.terminated.exit_code for state in states)
 
 
 def _unrestarted(pod: Pod) -> list[str]:

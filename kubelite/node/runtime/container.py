@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kubelite.core.errors import NativeError
@@ -36,12 +36,26 @@ class Blueprint(NamedTuple):
     program: Program
     security: Security
     shared: Shared
-    mounts: tuple[Mount, ...]
     covers: tuple[str, ...]
     devices: tuple[Device, ...]
     knobs: tuple[Knob, ...]
     stdin: bool
     stdin_once: bool
+
+
+class Ready(NamedTuple):
+    """One attempt of a container that only has to be started: writable layer, cgroups, log directory. Whoever has it closes it."""
+
+    made: Blueprint
+    attempt: int
+    root: RootFs
+    member: Membership
+    logs: int
+
+    def close(self) -> None:
+        """Lets go of the descriptors; what was made stays."""
+        self.member.close()
+        os.close(self.logs)
 
 
 class Asked(NamedTuple):
@@ -63,37 +77,32 @@ class Containers:
         self._pod = pod
         self._trace = trace
 
-    def ask(self, shim: Shim, made: Blueprint, attempt: int) -> Asked:
-        """Makes what the container needs and asks for its start. The record is on disk before the shim is asked.
-
-        Raises RuntimeFailure, CgroupError, OSError, ShimGone.
-        """
+    def prepare(self, made: Blueprint, attempt: int) -> Ready:
+        """Makes all that a container needs before it can be started. Raises CgroupError, OSError."""
         uid = self._pod.uid
-        record = _record(made, attempt)
-        self._trace(f"record container {made.name}")
-        self._ledger.save_container(uid, record)
-        base = self._home.pod(uid)
-        root = _make_root(base, made, attempt)
+        self._trace(f"make place of {made.name}")
+        root = _make_root(self._home.pod(uid), made, attempt)
         logs = self._open_logs(made.name)
         try:
             self._trace(f"make cgroup of {made.name}")
-            member = self._tree.make_container(uid, group(record), made.knobs)
-            try:
-                fds, cgroup = entrance(member)
-                plan = _plan(made, root, cgroup)
-                self._trace(f"start container {made.name}")
-                seq = shim.ask_start(
-                    record.id,
-                    Role.CONTAINER,
-                    _encoded(plan, made.name),
-                    [*fds, logs],
-                    flags=_flags(made),
-                    attempt=attempt,
-                )
-            finally:
-                member.close()
-        finally:
+            member = self._tree.make_container(uid, group(made.name, attempt), made.knobs)
+        except BaseException:
             os.close(logs)
+            raise
+        return Ready(made, attempt, root, member, logs)
+
+    def ask(self, shim: Shim, ready: Ready, mounts: Sequence[Mount]) -> Asked:
+        """Asks for the start. The record is on disk before the shim is asked. Raises RuntimeFailure, OSError, ShimGone."""
+        made = ready.made
+        record = _record(made, ready.attempt)
+        self._trace(f"record container {made.name}")
+        self._ledger.save_container(self._pod.uid, record)
+        fds, cgroup = entrance(ready.member)
+        plan = _encoded(_plan(made, ready.root, mounts, cgroup), made.name)
+        self._trace(f"start container {made.name}")
+        seq = shim.ask_start(
+            record.id, Role.CONTAINER, plan, [*fds, ready.logs], flags=_flags(made), attempt=ready.attempt
+        )
         return Asked(record, seq)
 
     def settle(self, shim: Shim, asked: Asked) -> ContainerRecord:
@@ -120,9 +129,9 @@ class Containers:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def group(record: ContainerRecord) -> str:
+def group(name: str, attempt: int) -> str:
     """The name of a container's cgroup below the pod's: one for each attempt, since the last one's may still be emptying."""
-    return f"{record.name}-{record.attempt}"
+    return f"{name}-{attempt}"
 
 
 def entrance(member: Membership) -> tuple[list[int], Cgroup]:
@@ -169,9 +178,9 @@ def _make_root(base: str, made: Blueprint, attempt: int) -> RootFs:
     return RootFs(base, lower, f"{place}/upper", f"{place}/work")
 
 
-def _plan(made: Blueprint, root: RootFs, cgroup: Cgroup) -> Plan:
+def _plan(made: Blueprint, root: RootFs, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
     return bundle.container_plan(
-        made.program, made.security, made.shared, root, list(made.mounts), list(made.covers), made.devices, cgroup
+        made.program, made.security, made.shared, root, list(mounts), list(made.covers), made.devices, cgroup
     )
 
 

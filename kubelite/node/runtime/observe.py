@@ -17,18 +17,18 @@ from kubelite.node.runtime.records import ContainerRecord, ExitRecord, Observed,
 
 
 def observe(home: Home, ledger: Ledger, pod: PodRecord) -> Observed:
-    """Reads records and /proc; asks the shim only where a record was left unfinished."""
+    """Reads records and /proc; asks the shim only about those of whom neither says whether they run."""
     sandbox = ledger.sandbox(pod.uid)
     up = sandboxes.is_up(home, sandbox)
     exits = ledger.exits(pod.uid)
     latest = {record.name: record for record in ledger.containers(pod.uid)}
-    known = _ask(home, pod.uid) if up and any(_unfinished(r, exits) for r in latest.values()) else {}
-    return Observed(pod, sandbox, up, tuple(_seen(r, exits, known) for r in latest.values()))
-
-
-def _unfinished(record: ContainerRecord, exits: dict[str, ExitRecord]) -> bool:
-    """Started by somebody who was killed before the answer came."""
-    return record.pid == 0 and record.id not in exits
+    alive = {r.id for r in latest.values() if r.id not in exits and is_alive(r.pid, r.ticks)}
+    if up and any(r.id not in alive and r.id not in exits for r in latest.values()):
+        known = _ask(home, pod.uid)
+        exits = {**ledger.exits(pod.uid), **{p.id: _ended(p) for p in known.values() if p.state == ProcessState.EXITED}}
+        for record in latest.values():
+            _complete(record, known, alive)
+    return Observed(pod, sandbox, up, tuple(_seen(r, exits, alive) for r in latest.values()))
 
 
 def _ask(home: Home, uid: str) -> dict[str, Process]:
@@ -39,13 +39,30 @@ def _ask(home: Home, uid: str) -> dict[str, Process]:
         return {}
 
 
-def _seen(record: ContainerRecord, exits: dict[str, ExitRecord], known: dict[str, Process]) -> Seen:
+def _ended(process: Process) -> ExitRecord:
+    """An exit that the shim knows of, before its file is there."""
+    return ExitRecord(
+        id=process.id,
+        role=process.role,
+        pid=process.pid,
+        code=process.code,
+        signal=process.signal,
+        started_at=process.started_at,
+        finished_at=process.finished_at,
+    )
+
+
+def _complete(record: ContainerRecord, known: dict[str, Process], alive: set[str]) -> None:
+    """What the one who asked for the start was killed before it could write down."""
     process = known.get(record.id)
-    if process is not None:
+    if process is not None and process.state == ProcessState.RUNNING:
+        alive.add(record.id)
         record.pid, record.started_at = process.pid, process.started_at
-        return Seen(record, process.state == ProcessState.RUNNING, exits.get(record.id))
+
+
+def _seen(record: ContainerRecord, exits: dict[str, ExitRecord], alive: set[str]) -> Seen:
     ended = exits.get(record.id)
-    return Seen(record, ended is None and is_alive(record.pid, record.ticks), ended)
+    return Seen(record, ended is None and record.id in alive, ended)
 
 
 def note_oom_kills(tree: CgroupTree, ledger: Ledger, seen: Observed) -> None:
@@ -54,6 +71,6 @@ def note_oom_kills(tree: CgroupTree, ledger: Ledger, seen: Observed) -> None:
         ended = each.exit
         if ended is None or ended.signal != SIGKILL or each.record.oom_killed:
             continue
-        if read_oom_kills(tree, seen.pod.uid, group(each.record)):
+        if read_oom_kills(tree, seen.pod.uid, group(each.record.name, each.record.attempt)):
             each.record.oom_killed = True
             ledger.save_container(seen.pod.uid, each.record)

@@ -551,8 +551,9 @@ def over_budget(cluster, lower):
     violating = []
     for p in lower:
         for i, b in enumerate(cluster.budgets):
-            selector = b["spec"].get("selector")
-            if namespace(b) == namespace(p) and labels(p) and selector and matches(selector, labels(p)):
+            selector = b["spec"].get("selector") or {}
+            empty = not selector.get("matchLabels") and not selector.get("matchExpressions")  # selects nothing here
+            if namespace(b) == namespace(p) and labels(p) and not empty and matches(selector, labels(p)):
                 left[i] -= 1
                 if left[i] < 0 and p not in violating:
                     violating.append(p)
