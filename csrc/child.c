@@ -70,10 +70,38 @@ static int enter_cgroups(const struct child *child, kl_error *err) {
     return 0;
 }
 
+int child_join_users(const struct child *child, kl_error *err) {
+    char path[64];
+    const struct spawn_request *request = child->request;
+    /* Not dumpable before anything of the pod can look at it. */
+    if (close_to_others(err) < 0)
+        return -1;
+    snprintf(path, sizeof path, "/proc/%d/ns/user", request->anchor_pid);
+    SCOPED_FD users = open(path, O_RDONLY | O_CLOEXEC);
+    if (users < 0)
+        return kl_fail(err, errno, "open", "%s", path);
+    if (unshare(CLONE_NEWNS) < 0)
+        return kl_fail(err, errno, "make namespace", "mount");
+    if (users_prepare(request->plan, request->fds, users, child->prepared, err) < 0)
+        return -1;
+    const int join = (int)(request->plan->head->join_ns & ~(uint32_t)CLONE_NEWPID);
+    return setns(request->anchor, join) < 0 ? kl_fail(err, errno, "join namespaces", "%#x", (unsigned)join) : 0;
+}
+
+/* With users of its own, and in the pid namespace of the pod: the mount namespace must be the user namespace's too. */
+static int join_late(const struct child *child, kl_error *err) {
+    if (child_join_users(child, err) < 0)
+        return -1;
+    return unshare(CLONE_NEWNS) < 0 ? kl_fail(err, errno, "make namespace", "mount") : 0;
+}
+
 static int join_namespaces(const struct child *child, kl_error *err) {
     /* A pid namespace is entered by being born there: the parent has seen to it. */
-    const int join = (int)(child->request->plan->head->join_ns & ~(uint32_t)CLONE_NEWPID);
-    if (join && setns(child->request->anchor, join) < 0)
+    const int join = child->joined ? 0 : (int)(child->request->plan->head->join_ns & ~(uint32_t)CLONE_NEWPID);
+    if (join && child->prepared) {
+        if (join_late(child, err) < 0)
+            return -1;
+    } else if (join && setns(child->request->anchor, join) < 0)
         return kl_fail(err, errno, "join namespaces", "%#x", (unsigned)join);
     /* After the cgroups have been entered: the place of that moment becomes "/". */
     if (child->request->plan->head->new_ns & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0)
@@ -81,12 +109,14 @@ static int join_namespaces(const struct child *child, kl_error *err) {
     return 0;
 }
 
-static int await_maps(const struct child *child, kl_error *err) {
+static int become_root(const struct child *child, kl_error *err) {
     struct sync_packet packet = {.message = SYNC_MAPS};
     char go;
-    if (!(child->request->plan->head->new_ns & CLONE_NEWUSER))
+    const struct plan_head *head = child->request->plan->head;
+    if (!((head->new_ns | head->join_ns) & CLONE_NEWUSER))
         return 0;
-    if (send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL) < 0 || recv(child->sync, &go, 1, 0) != 1)
+    if (head->new_ns & CLONE_NEWUSER &&
+        (send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL) < 0 || recv(child->sync, &go, 1, 0) != 1))
         return kl_fail(err, errno, "wait for id maps", "parent");
     if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
         return kl_fail(err, errno, "become root", "of the user namespace");
@@ -134,10 +164,10 @@ static int enter_root(const struct child *child, kl_error *err) {
         struct plan_head bare = *plan->head;
         const struct plan empty = {&bare, plan->bytes};
         bare.sections[PLAN_MOUNTS].count = 0;
-        SCOPED_FD root = mount_root(&empty, child->request->fds, err);
+        SCOPED_FD root = mount_root(&empty, child->request->fds, NULL, err);
         return root < 0 ? -1 : mount_pivot(root, err);
     }
-    SCOPED_FD root = mount_root(plan, child->request->fds, err);
+    SCOPED_FD root = mount_root(plan, child->request->fds, child->prepared, err);
     return root < 0 ? -1 : mount_pivot(root, err);
 }
 
@@ -251,7 +281,7 @@ static int run_steps(const struct child *child, kl_error *err) {
     const struct plan *plan = child->request->plan;
     unblock_signals(child->request->role);
     if (close_to_others(err) < 0 || set_oom_score(plan->head, err) < 0 || enter_cgroups(child, err) < 0 ||
-        join_namespaces(child, err) < 0 || await_maps(child, err) < 0 || leave_session(err) < 0 ||
+        join_namespaces(child, err) < 0 || become_root(child, err) < 0 || leave_session(err) < 0 ||
         set_names(plan, err) < 0 || set_sysctls(plan, err) < 0 || enter_root(child, err) < 0 ||
         set_stdio(child, err) < 0 || creds_limits(plan, err) < 0)
         return -1;

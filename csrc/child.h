@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "spawn.h"
+#include "users.h"
 
 /* What the child says to its parent over the sync socket, one packet each; end of file means the program was executed. */
 enum sync_message {
@@ -22,10 +23,15 @@ struct child {
     const struct spawn_request *request;
     char *const *argv;
     char *const *envp;
-    int sync;       /* the child's end */
-    int parent;     /* the parent's end: the child closes it, or it would not see its parent's death */
-    bool in_cgroup; /* clone3 has put it into the v2 cgroup already */
+    int sync;                  /* the child's end */
+    int parent;                /* the parent's end: the child closes it, or it would not see its parent's death */
+    bool in_cgroup;            /* clone3 has put it into the v2 cgroup already */
+    bool joined;               /* it was born in the namespaces to join */
+    struct prepared *prepared; /* room for what is taken along into a user namespace; NULL where none is joined */
 };
+
+/* Joins the pod's user namespace with its other ones, having opened what is needed of the host before. */
+int child_join_users(const struct child *child, kl_error *err);
 
 _Noreturn void child_run(const struct child *child);
 

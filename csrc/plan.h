@@ -31,10 +31,12 @@ enum plan_flag {
 };
 
 enum plan_root {
-    PLAN_ROOT_KEEP = 0,    /* stay in the root of the joined mount namespace (exec) */
-    PLAN_ROOT_EMPTY = 1,   /* an empty read-only tmpfs (pause) */
-    PLAN_ROOT_OVERLAY = 2, /* overlay with root_options, its paths relative to root_base */
-    PLAN_ROOT_FD = 3,      /* a detached mount passed as descriptor root_fd */
+    PLAN_ROOT_KEEP = 0,     /* stay in the root of the joined mount namespace (exec) */
+    PLAN_ROOT_EMPTY = 1,    /* an empty read-only tmpfs (pause) */
+    PLAN_ROOT_OVERLAY = 2,  /* overlay with root_options, its paths relative to root_base */
+    PLAN_ROOT_FD = 3,       /* a detached mount passed as descriptor root_fd */
+    PLAN_ROOT_IDMAPPED = 4, /* overlay with the ids of the joined user namespace; root_options: "LOWER:LOWER,PLACE", all
+                               relative to root_base, PLACE holds upper and work */
 };
 
 enum plan_section {

@@ -48,6 +48,7 @@ class Root(IntEnum):
     EMPTY = 1
     OVERLAY = 2
     DESCRIPTOR = 3
+    IDMAPPED = 4
 
 
 class MountKind(IntEnum):

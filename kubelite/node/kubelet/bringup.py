@@ -26,7 +26,7 @@ from kubelite.node.kubelet.prepare import NodeFacts
 from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.network.resolver import HostFiles
-from kubelite.node.runtime import bundle, filters, sandbox
+from kubelite.node.runtime import bundle, filters, idranges, sandbox
 from kubelite.node.runtime.bundle import Bind, Security, Shared
 from kubelite.node.runtime.container import Asked, Blueprint, Containers, Ready
 from kubelite.node.runtime.home import Home
@@ -87,14 +87,16 @@ class Bringup:
         """All of it. Raises what the rooms below raise, Unstartable, and InitFailed when an init container failed."""
         began = time.perf_counter()
         lease = self._reserve()
-        starting = self._begin(lease)
-        with ExitStack() as places:
+        with ExitStack() as places, ExitStack() as ids:
+            first = ids.enter_context(idranges.reserved(self._record.uid)) if self._shared.own_users else 0
+            starting = self._begin(lease, first)
             try:
                 self._prepare(places)  # while the kernel makes pause and its namespaces
                 sandboxed = sandbox.finish(self._ledger, starting)
             except BaseException:
                 starting.close()
                 raise
+            ids.close()
             with sandboxed:
                 if lease is not None:
                     self._trace("attach network")
@@ -152,10 +154,10 @@ class Bringup:
         knobs = pod_knobs(prepare.pod_limits(self._pod, self._node), world)
         return knobs if prepare.any_privileged(self._pod) else [*knobs, *device_knobs(world)]
 
-    def _begin(self, lease: Lease | None) -> Starting:
+    def _begin(self, lease: Lease | None, first_id: int) -> Starting:
         sysctls = secure.sysctls(self._pod, self._record.unsafe_sysctls)
         plan = bundle.sandbox_plan(
-            self._shared, self._node.hostname, "", sysctls, tuple(self._tmpfs()), PAUSE_OOM_SCORE
+            self._shared, self._node.hostname, "", sysctls, tuple(self._tmpfs()), PAUSE_OOM_SCORE, first_id
         )
         address = lease.address if lease is not None else ""
         record = sandbox.new_record(self._record.uid, address, self._node.address)

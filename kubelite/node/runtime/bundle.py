@@ -13,6 +13,7 @@ from kubelite.core.plan import (
     Caps,
     Device,
     Flag,
+    IdMap,
     Mount,
     MountFlag,
     MountKind,
@@ -53,6 +54,8 @@ class Shared(NamedTuple):
             spaces |= Namespace.IPC
         if self.share_pid:
             spaces |= Namespace.PID
+        if self.own_users:
+            spaces |= Namespace.USER
         return spaces
 
 
@@ -125,6 +128,11 @@ def overlay_options(root: RootFs) -> str:
     )
 
 
+def mapped_layers(root: RootFs) -> str:
+    """The layers of an overlay whose ids C maps one by one; ``upper`` and ``work`` lie in one directory."""
+    return f"{':'.join(root.lower)},{root.upper.rpartition('/')[0]}"
+
+
 def system_mounts(privileged: bool, shm: str, cgroup2: bool) -> list[Mount]:
     """/proc, /dev with pts, mqueue and shm, /sys: what every container has. ``shm`` is the pod's shared memory directory."""
     read_only = Attr.NONE if privileged else Attr.RDONLY
@@ -160,9 +168,12 @@ def sandbox_plan(
     sysctls: tuple[tuple[str, str], ...],
     tmpfs: tuple[Mount, ...],
     oom_score_adj: int,
+    first_id: int = 0,
 ) -> Plan:
-    """The plan of pause. ``tmpfs`` are the pod's own mounts, which the shim makes in the pod's mount namespace."""
+    """The plan of pause. ``tmpfs`` are the pod's own mounts, which the shim makes in the pod's mount namespace;
+    ``first_id`` is where the ids of a pod with users of its own begin."""
     own_name = not shared.host_network
+    ids = (IdMap(0, first_id, IDS),) if shared.own_users else ()
     return Plan(
         flags=Flag.CAPS | Flag.NO_NEW_PRIVS | Flag.OOM_SCORE,
         new_ns=shared.sandbox | Namespace.MOUNT,
@@ -171,6 +182,8 @@ def sandbox_plan(
         domainname=domainname if own_name else "",
         sysctls=sysctls,
         mounts=tmpfs,
+        uid_map=ids,
+        gid_map=ids,
         oom_score_adj=oom_score_adj,
     )
 
@@ -201,9 +214,9 @@ def container_plan(
         gid=security.user.gid,
         groups=security.user.groups,
         oom_score_adj=security.oom_score_adj,
-        root=Root.OVERLAY,
+        root=Root.IDMAPPED if shared.own_users else Root.OVERLAY,
         root_base=root.base,
-        root_options=overlay_options(root),
+        root_options=mapped_layers(root) if shared.own_users else overlay_options(root),
         caps=security.caps,
         mounts=tuple(mounts),
         masked=tuple(covers if bare else [*MASKED, *covers]),
@@ -216,15 +229,15 @@ def container_plan(
     )
 
 
-def exec_plan(program: Program, security: Security, cgroup: Cgroup) -> Plan:
-    """The plan of a further process in a running container."""
+def exec_plan(program: Program, security: Security, cgroup: Cgroup, *, own_users: bool) -> Plan:
+    """The plan of a further process in a running container, whose pod may have users of its own."""
     spaces = Namespace.NET | Namespace.IPC | Namespace.UTS | Namespace.PID | Namespace.MOUNT
     return Plan(
         args=program.args,
         env=program.env,
         cwd=program.cwd,
         flags=_flags(security, program.tty) & ~Flag.READONLY_ROOT,
-        join_ns=spaces | Namespace.CGROUP,
+        join_ns=spaces | Namespace.CGROUP | (Namespace.USER if own_users else Namespace(0)),
         uid=security.user.uid,
         gid=security.user.gid,
         groups=security.user.groups,

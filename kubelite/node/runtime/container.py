@@ -163,7 +163,8 @@ def _record(made: Blueprint, attempt: int) -> ContainerRecord:
         stdin=made.stdin,
         oom_score_adj=made.security.oom_score_adj,
         seccomp=made.security.filter.key,
-        rlimits=tuple(map(tuple, made.security.rlimits)),
+        rlimits=tuple((each.resource, each.soft, each.hard) for each in made.security.rlimits),
+        own_users=made.shared.own_users,
     )
 
 

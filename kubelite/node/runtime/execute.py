@@ -40,7 +40,7 @@ def execute(
         member = tree.join(uid, group(container.name, container.attempt))
         try:
             fds, cgroup = entrance(member)
-            plan = bundle.exec_plan(_program(container, args, tty), _security(home, container), cgroup)
+            plan = bundle.exec_plan(_program(container, args, tty), _security(home, container), cgroup, own_users=container.own_users)
             flags = StartFlag.ATTACH | (StartFlag.STDIN if stdin else StartFlag.NONE)
             seq = shim.ask_start(
                 sandbox.new_id(),

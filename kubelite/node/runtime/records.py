@@ -68,6 +68,7 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     oom_score_adj: int
     seccomp: str = ""
     rlimits: tuple[tuple[int, int, int], ...] = ()
+    own_users: bool = False
     pid: int = 0
     ticks: int = 0
     started_at: int = 0
