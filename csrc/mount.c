@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "detached.h"
 #include "nodes.h"
+#include "switches.h"
 #include "sys.h"
 
 #define INSIDE (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
@@ -172,7 +173,7 @@ static int carry_out(const struct plan *plan, uint32_t index, int root, const in
     uint32_t count;
     const struct plan_mount *item = (const struct plan_mount *)plan_items(plan, PLAN_MOUNTS, &count) + index;
     SCOPED_FD target = open_target(root, plan_string(plan, item->target), item->flags & PLAN_MOUNT_FILE,
-                                   is_kernel_mount(item->kind) ? STRICT : INSIDE, err);
+                                   is_kernel_mount(item->kind) && !switched_off("strict") ? STRICT : INSIDE, err);
     if (target < 0)
         return -1;
     if (item->kind == PLAN_DEV)
@@ -261,7 +262,7 @@ static int mask(int root, const char *path, int *empty, int null, kl_error *err)
 static int mask_all(const struct plan *plan, int root, kl_error *err) {
     uint32_t count;
     const uint32_t *paths = plan_items(plan, PLAN_MASKED, &count);
-    if (count == 0)
+    if (count == 0 || switched_off("masks"))
         return 0;
     SCOPED_FD empty = -1;
     /* The host's, checked: an image may have put anything at its own (CVE-2025-31133). */
@@ -277,7 +278,7 @@ static int mask_all(const struct plan *plan, int root, kl_error *err) {
 static int make_readonly(const struct plan *plan, int root, kl_error *err) {
     uint32_t count;
     const uint32_t *paths = plan_items(plan, PLAN_READONLY, &count);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && !switched_off("readonly"); i++) {
         const char *path = plan_string(plan, paths[i]);
         SCOPED_FD target = sys_openat2(root, path, O_PATH | O_CLOEXEC, INSIDE);
         if (target < 0 && (errno == ENOENT || errno == ENOTDIR))
@@ -346,7 +347,7 @@ int mount_root(const struct plan *plan, const int *fds, struct prepared *prepare
     if (carry_out_all(plan, root, fds, prepared, err) < 0 || make_devices(plan, root, prepared, err) < 0 ||
         mask_all(plan, root, err) < 0 || make_readonly(plan, root, err) < 0)
         return -1;
-    if (*plan_string(plan, plan->head->cwd) && mount_make_directory(root, plan_string(plan, plan->head->cwd), err) < 0)
+    if (*plan_string(plan, plan->head->cwd) && !switched_off("directory") && mount_make_directory(root, plan_string(plan, plan->head->cwd), err) < 0)
         return -1;
     if (plan->head->flags & PLAN_READONLY_ROOT && detached_set(root, 0, MOUNT_ATTR_RDONLY, 0, err) < 0)
         return -1;
