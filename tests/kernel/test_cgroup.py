@@ -111,7 +111,7 @@ def made(tree: CgroupTree, knobs: list[Knob] | None = None) -> Membership:
 
 
 def read(tree: CgroupTree, file: str) -> str:
-    (path,) = glob.glob(f"/sys/fs/cgroup/*/{tree.parent}/pod{UID}/{file}")
+    (path,) = [f"{group}/pod{UID}/{file}" for group in groups_of(tree.parent) if os.path.exists(f"{group}/pod{UID}/{file}")]
     with open(path, encoding="ascii") as stream:
         return stream.read().strip()
 

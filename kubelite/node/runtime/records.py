@@ -105,4 +105,18 @@ class Observed(NamedTuple):
     containers: tuple[Seen, ...]
 
 
+class Storage(NamedTuple):
+    """Bytes on disk. ``containers`` are writable layers of every attempt and logs by name, ``volumes`` emptyDir volumes by
+    name, ``files`` what kubelite keeps for the pod, such as /etc/hosts."""
+
+    containers: dict[str, int]
+    volumes: dict[str, int]
+    files: int
+
+    @property
+    def total(self) -> int:
+        """All of it; volumes in memory are not among these."""
+        return sum(self.containers.values()) + sum(self.volumes.values()) + self.files
+
+
 CREATING, CREATED, REMOVING = "creating", "created", "removing"
