@@ -73,7 +73,8 @@ static int enter_cgroups(const struct child *child, kl_error *err) {
     return 0;
 }
 
-int child_join_users(const struct child *child, kl_error *err) {
+/* Joins the pod's user namespace with its other ones, having opened before what is needed of the host. */
+static int join_users(const struct child *child, kl_error *err) {
     char path[64];
     const struct spawn_request *request = child->request;
     /* Not dumpable before anything of the pod can look at it. */
@@ -93,7 +94,7 @@ int child_join_users(const struct child *child, kl_error *err) {
 
 /* With users of its own, and in the pid namespace of the pod: the mount namespace must be the user namespace's too. */
 static int join_late(const struct child *child, kl_error *err) {
-    if (child_join_users(child, err) < 0)
+    if (join_users(child, err) < 0)
         return -1;
     return unshare(CLONE_NEWNS) < 0 ? kl_fail(err, errno, "make namespace", "mount") : 0;
 }
@@ -305,4 +306,25 @@ void child_run(const struct child *child) {
     run_steps(child, &packet.error);
     send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL);
     _exit(127);
+}
+
+void child_run_between(struct child *child, int report) {
+    const struct plan_head *head = child->request->plan->head;
+    struct sync_packet packet = {.message = SYNC_FAILED};
+    const uint64_t flags = (head->new_ns & (CLONE_NEWPID | CLONE_NEWNS)) | CLONE_PARENT;
+    if (join_users(child, &packet.error) == 0) {
+        const struct clone_args args = {.flags = flags};
+        pid_t pid = sys_clone3(&args);
+        if (pid < 0 && errno == ENOSYS)
+            pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+        if (pid == 0) {
+            child->joined = true;
+            child_run(child);
+        }
+        if (pid > 0)
+            _exit(write(report, &pid, sizeof pid) == sizeof pid ? 0 : 1);
+        kl_fail(&packet.error, errno, "clone", "container");
+    }
+    send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL);
+    _exit(1);
 }

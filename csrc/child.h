@@ -30,9 +30,11 @@ struct child {
     struct prepared *prepared; /* room for what is taken along into a user namespace; NULL where none is joined */
 };
 
-/* Joins the pod's user namespace with its other ones, having opened what is needed of the host before. */
-int child_join_users(const struct child *child, kl_error *err);
-
 _Noreturn void child_run(const struct child *child);
+
+/* The process between the shim and a container in a user namespace: it alone can have its child born inside with a pid and a
+ * mount namespace that belong there. CLONE_PARENT makes the shim the parent of that child. Its pid goes
+ * into `report`. */
+_Noreturn void child_run_between(struct child *child, int report);
 
 #endif

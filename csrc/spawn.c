@@ -88,29 +88,6 @@ static pid_t clone_into_pid_namespace(struct child *child, int *pidfd, kl_error 
     return pid < 0 ? kl_fail(err, code, "clone", "container") : pid;
 }
 
-/* The process between the shim and a container in a user namespace: it alone can have its child born inside with a pid and a
- * mount namespace that belong there. CLONE_PARENT makes the shim the parent of that child. */
-_Noreturn static void run_between(struct child *child, int report) {
-    const struct plan_head *head = child->request->plan->head;
-    struct sync_packet packet = {.message = SYNC_FAILED};
-    const uint64_t flags = (head->new_ns & (CLONE_NEWPID | CLONE_NEWNS)) | CLONE_PARENT;
-    if (child_join_users(child, &packet.error) == 0) {
-        const struct clone_args args = {.flags = flags};
-        pid_t pid = sys_clone3(&args);
-        if (pid < 0 && errno == ENOSYS)
-            pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
-        if (pid == 0) {
-            child->joined = true;
-            child_run(child);
-        }
-        if (pid > 0)
-            _exit(write(report, &pid, sizeof pid) == sizeof pid ? 0 : 1);
-        kl_fail(&packet.error, errno, "clone", "container");
-    }
-    send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL);
-    _exit(1);
-}
-
 static pid_t clone_between(struct child *child, int *pidfd, kl_error *err) {
     int ends[2];
     pid_t pid = -1;
@@ -120,7 +97,7 @@ static pid_t clone_between(struct child *child, int *pidfd, kl_error *err) {
     SCOPED_FD reading = ends[0], writing = ends[1];
     const pid_t between = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
     if (between == 0)
-        run_between(child, writing);
+        child_run_between(child, writing);
     if (between < 0)
         return kl_fail(err, errno, "clone", "container");
     kl_close_scoped(&writing);
