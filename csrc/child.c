@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -73,6 +74,19 @@ static int enter_cgroups(const struct child *child, kl_error *err) {
     return 0;
 }
 
+/* Where the ids of a process' user namespace begin on the host; 0 when that cannot be read. */
+static uint32_t first_id(pid_t pid) {
+    char path[64], text[64];
+    snprintf(path, sizeof path, "/proc/%d/uid_map", pid);
+    SCOPED_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    const char *inside = text + strspn(text, " ");
+    return (uint32_t)strtoul(inside + strcspn(inside, " "), NULL, 10);
+}
+
 /* Joins the pod's user namespace with its other ones, having opened before what is needed of the host. */
 static int join_users(const struct child *child, kl_error *err) {
     char path[64];
@@ -81,12 +95,13 @@ static int join_users(const struct child *child, kl_error *err) {
     if (close_to_others(err) < 0)
         return -1;
     snprintf(path, sizeof path, "/proc/%d/ns/user", request->anchor_pid);
-    SCOPED_FD users = open(path, O_RDONLY | O_CLOEXEC);
-    if (users < 0)
+    SCOPED_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
         return kl_fail(err, errno, "open", "%s", path);
+    const struct users users = {fd, first_id(request->anchor_pid)};
     if (unshare(CLONE_NEWNS) < 0)
         return kl_fail(err, errno, "make namespace", "mount");
-    if (users_prepare(request->plan, request->fds, users, child->prepared, err) < 0)
+    if (users_prepare(request->plan, request->fds, &users, child->prepared, err) < 0)
         return -1;
     const int join = (int)(request->plan->head->join_ns & ~(uint32_t)CLONE_NEWPID);
     return setns(request->anchor, join) < 0 ? kl_fail(err, errno, "join namespaces", "%#x", (unsigned)join) : 0;

@@ -86,19 +86,37 @@ int detached_bind(const struct plan *plan, const struct plan_mount *item, const 
     return detached_clone(AT_FDCWD, source, item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
 }
 
-int detached_map(int mount, bool recursive, int users, kl_error *err) {
+/* Once only: a second container finds it done. */
+static int give(int mount, uint32_t first, kl_error *err) {
+    struct stat info;
+    if (fstat(mount, &info) < 0)
+        return kl_fail(err, errno, "find owner", "volume");
+    if (info.st_uid < first && fchownat(mount, "", first + info.st_uid, first + info.st_gid, AT_EMPTY_PATH) < 0)
+        return kl_fail(err, errno, "give to the pod", "volume");
+    return 0;
+}
+
+int detached_map(int mount, bool recursive, int users, uint32_t own, kl_error *err) {
     const struct mount_attr change = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)users};
-    if (sys_mount_setattr(mount, recursive ? AT_RECURSIVE : 0, &change) < 0)
+    int done = sys_mount_setattr(mount, recursive ? AT_RECURSIVE : 0, &change);
+    if (done < 0 && errno == EINVAL && own)
+        return give(mount, own, err);
+    if (done < 0)
         return kl_fail(err, errno, "show ids of the pod", "its file system may not know id-mapped mounts");
     return 0;
 }
 
-int detached_device(const char *path, unsigned major, unsigned minor, kl_error *err) {
+int detached_node(const char *path, unsigned major, unsigned minor, kl_error *err) {
     struct stat info;
     SCOPED_FD node = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
     if (node < 0 || fstat(node, &info) < 0)
         return kl_fail(err, errno, "open", "%s", path);
     if (!(S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) || info.st_rdev != makedev(major, minor))
         return kl_fail(err, ENODEV, "check", "%s", path);
-    return detached_clone(node, "", false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
+    return kl_steal_fd(&node);
+}
+
+int detached_device(const char *path, unsigned major, unsigned minor, kl_error *err) {
+    SCOPED_FD node = detached_node(path, major, minor, err);
+    return node < 0 ? -1 : detached_clone(node, "", false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
 }

@@ -18,10 +18,12 @@ int detached_bind(const struct plan *plan, const struct plan_mount *item, const 
 /* Sets MOUNT_ATTR_* and propagation of a mount; `flags` may be AT_RECURSIVE. */
 int detached_set(int mount, unsigned flags, uint64_t attr, uint64_t propagation, kl_error *err);
 
-/* Shows the ids of a mount as the user namespace `users` maps them. */
-int detached_map(int mount, bool recursive, int users, kl_error *err);
+/* Shows the ids of a mount as the user namespace `users` maps them. `own` is the first id of that namespace for a mount that
+ * is the pod's alone: where the file system cannot do it, its root is given to the pod instead. 0 for others. */
+int detached_map(int mount, bool recursive, int users, uint32_t own, kl_error *err);
 
-/* A device node of the host, checked to be the device that it should be. */
+/* A device node of the host, checked to be the device that it should be: as a place in the host's tree, and as a mount. */
+int detached_node(const char *path, unsigned major, unsigned minor, kl_error *err);
 int detached_device(const char *path, unsigned major, unsigned minor, kl_error *err);
 
 #endif

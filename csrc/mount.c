@@ -266,7 +266,7 @@ static int mask_all(const struct plan *plan, int root, kl_error *err) {
         return 0;
     SCOPED_FD empty = -1;
     /* The host's, checked: an image may have put anything at its own (CVE-2025-31133). */
-    SCOPED_FD null = detached_device("/dev/null", 1, 3, err);
+    SCOPED_FD null = detached_node("/dev/null", 1, 3, err);
     if (null < 0)
         return -1;
     for (uint32_t i = 0; i < count; i++)
@@ -347,7 +347,8 @@ int mount_root(const struct plan *plan, const int *fds, struct prepared *prepare
     if (carry_out_all(plan, root, fds, prepared, err) < 0 || make_devices(plan, root, prepared, err) < 0 ||
         mask_all(plan, root, err) < 0 || make_readonly(plan, root, err) < 0)
         return -1;
-    if (*plan_string(plan, plan->head->cwd) && !switched_off("directory") && mount_make_directory(root, plan_string(plan, plan->head->cwd), err) < 0)
+    if (*plan_string(plan, plan->head->cwd) && !switched_off("directory") &&
+        mount_make_directory(root, plan_string(plan, plan->head->cwd), err) < 0)
         return -1;
     if (plan->head->flags & PLAN_READONLY_ROOT && detached_set(root, 0, MOUNT_ATTR_RDONLY, 0, err) < 0)
         return -1;

@@ -36,11 +36,11 @@ struct prepared *users_reserve(const struct plan *plan) {
 }
 
 /* Attaches a copy of `path` with the pod's ids below `scratch`, where overlay will find it by the name of its number. */
-static int place_layer(int scratch, unsigned number, const char *path, int users, kl_error *err) {
+static int place_layer(int scratch, unsigned number, const char *path, const struct users *users, kl_error *err) {
     char name[16];
     snprintf(name, sizeof name, "%u", number);
     SCOPED_FD layer = detached_clone(AT_FDCWD, path, false, 0, err);
-    if (layer < 0 || detached_map(layer, false, users, err) < 0)
+    if (layer < 0 || detached_map(layer, false, users->fd, 0, err) < 0)
         return -1;
     if (mkdirat(scratch, name, 0700) < 0)
         return kl_fail(err, errno, "make directory", "layer %u", number);
@@ -51,7 +51,7 @@ static int place_layer(int scratch, unsigned number, const char *path, int users
 }
 
 /* "LOWER:LOWER:...,PLACE": PLACE, which holds `upper` and `work`, becomes 0 and the lower layers 1 and following. */
-static int place_layers(int scratch, char *layers, int users, unsigned *count, kl_error *err) {
+static int place_layers(int scratch, char *layers, const struct users *users, unsigned *count, kl_error *err) {
     char *place = strchr(layers, ','), *path;
     if (!place)
         return kl_fail(err, EINVAL, "read layers", "%.200s", layers);
@@ -82,7 +82,7 @@ static int mount_as_owner(const char *target, const char *options, kl_error *err
 
 /* An overlay itself cannot show other ids, its layers can. They are attached to a tmpfs of the caller's mount namespace:
  * before Linux 6.14 overlay takes no layer that is attached nowhere. */
-static int overlay(const struct plan *plan, int users, kl_error *err) {
+static int overlay(const struct plan *plan, const struct users *users, kl_error *err) {
     char layers[PATH_MAX * 8], options[LAYERS_MOST * 4 + 128] = "lowerdir=1";
     unsigned count = 0;
     const char *base = plan_string(plan, plan->head->root_base), *said = plan_string(plan, plan->head->root_options);
@@ -124,15 +124,17 @@ static int prepare_nodes(struct prepared *out, kl_error *err) {
     return 0;
 }
 
-static int prepare_mounts(const struct plan *plan, const int *fds, int users, struct prepared *out, kl_error *err) {
+static int prepare_mounts(const struct plan *plan, const int *fds, const struct users *users, struct prepared *out,
+                          kl_error *err) {
     uint32_t count;
     const struct plan_mount *mounts = plan_items(plan, PLAN_MOUNTS, &count);
     for (uint32_t i = 0; i < count; i++) {
         if (mounts[i].kind != PLAN_BIND && mounts[i].kind != PLAN_BIND_FD)
             continue;
         const bool recursive = mounts[i].flags & PLAN_MOUNT_RECURSIVE;
+        const uint32_t own = mounts[i].flags & PLAN_MOUNT_OWN ? users->first : 0;
         out->mounts[i] = detached_bind(plan, &mounts[i], fds, err);
-        if (out->mounts[i] < 0 || detached_map(out->mounts[i], recursive, users, err) < 0)
+        if (out->mounts[i] < 0 || detached_map(out->mounts[i], recursive, users->fd, own, err) < 0)
             return mount_blame(plan, &mounts[i], err);
     }
     return 0;
@@ -149,7 +151,8 @@ static int prepare_devices(const struct plan *plan, struct prepared *out) {
     return 0;
 }
 
-int users_prepare(const struct plan *plan, const int *fds, int users, struct prepared *out, kl_error *err) {
+int users_prepare(const struct plan *plan, const int *fds, const struct users *users, struct prepared *out,
+                  kl_error *err) {
     err->code = 0;
     if (prepare_nodes(out, err) < 0 || prepare_mounts(plan, fds, users, out, err) < 0 || prepare_devices(plan, out) < 0)
         return -1;

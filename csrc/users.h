@@ -16,7 +16,14 @@ struct prepared {
 /* Makes room for what the plan may need; one block of memory, which the caller frees. NULL when there is none. */
 struct prepared *users_reserve(const struct plan *plan);
 
-/* Opens everything, ids shown as the user namespace `users` maps them. Needs a mount namespace that nobody else sees. */
-int users_prepare(const struct plan *plan, const int *fds, int users, struct prepared *out, kl_error *err);
+/* A user namespace, and its first id on the host. */
+struct users {
+    int fd;
+    uint32_t first;
+};
+
+/* Opens everything, ids shown as the user namespace maps them. Needs a mount namespace that nobody else sees. */
+int users_prepare(const struct plan *plan, const int *fds, const struct users *users, struct prepared *out,
+                  kl_error *err);
 
 #endif

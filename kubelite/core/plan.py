@@ -71,6 +71,7 @@ class MountFlag(IntFlag):
     RECURSIVE = 1
     FILE = 2
     SUBPATH = 4
+    OWN = 8
 
 
 class Attr(IntFlag):

@@ -281,3 +281,20 @@ def test_what_a_container_has(arena: Arena, name: str) -> None:
 def test_signals_are_at_their_defaults(arena: Arena) -> None:
     said = arena.output("grep -E '^Sig(Blk|Ign)' /proc/self/status")
     assert {int(line.split()[1], 16) & ~(1 << signal.SIGCHLD - 1) for line in said.splitlines()} == {0}
+
+
+def test_what_is_used_is_counted_disk_and_managed_files_included(arena: Arena) -> None:
+    """CVE-2020-8557: what a pod writes to its /etc/hosts counts as well."""
+    script = "head -c 3M /dev/zero > /etc/hosts; head -c 5M /dev/zero > /big; head -c 2M /dev/zero > /v/f; sync; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
+    arena.up(pod(f"{script}; {SLEEP}", volumeMounts=[{"name": "v", "mountPath": "/v"}], spec={"volumes": [{"name": "v", "emptyDir": {}}]}))
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = arena.pods.stats("default", "p")
+        if found["volumes"]["v"] >= 2 << 20 and (found["pod"]["cpu_ns"] or 0) > 10_000_000:
+            break
+        time.sleep(0.05)
+    assert found["volumes"]["v"] >= 2 << 20
+    assert found["containers"]["c"]["disk"] >= 5 << 20
+    assert found["pod"]["disk"] >= 10 << 20
+    assert found["containers"]["c"]["tasks"] >= 1
+    assert found["pod"]["cpu_ns"] >= found["containers"]["c"]["cpu_ns"] > 0

@@ -251,4 +251,6 @@ class Bringup:
         own = volumes.container_mounts(wanted, self._places, files, expanded)
         etc = volumes.etc_mounts(f"{self._home.pod(self._record.uid)}/etc", own, security.readonly_root)
         system = bundle.system_mounts(security.privileged, self._shm, self._tree.world.kind == "v2")
-        return [*system, *(bundle.bind_mount(Bind(*mount)) for mount in volumes.in_order([*etc, *own]))]
+        ours = (f"{self._home.pod(self._record.uid)}/", f"{self._home.pod_run(self._record.uid)}/")
+        binds = (Bind(*mount, own=mount.source.startswith(ours)) for mount in volumes.in_order([*etc, *own]))
+        return [*system, *map(bundle.bind_mount, binds)]

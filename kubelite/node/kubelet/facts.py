@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 from kubelite.node.runtime.home import Home
@@ -127,9 +128,26 @@ def _features() -> dict[str, Any]:
     return {
         "overlay": _has_filesystem("overlay"),
         "firewall": find_library("nftables") or "no libnftables: hostPort and access to the outside need libnftables1",
-        "user namespaces": os.path.exists("/proc/self/ns/user"),
+        "user namespaces": _most_user_namespaces() > 0,
         "seccomp": bool(_status("Seccomp")),
+        "security modules": sorted(security_modules()),
+        "huge pages": [f"{size >> 10}kB" for size in huge_pages()],
+        "tasks of a pod": pids_limit(),
     }
+
+
+def _missing_controllers() -> Iterator[str]:
+    from kubelite.node.cgroup.detect import read_world
+    from kubelite.node.cgroup.errors import CgroupError
+
+    try:
+        world = read_world()
+    except CgroupError as error:
+        yield error.message
+        return
+    for name, effect in _WITHOUT.items():
+        if world.hierarchy_of(name) is None:
+            yield f"no cgroup hierarchy has the {name} controller: {effect}"
 
 
 def _has_filesystem(name: str) -> bool:
@@ -137,10 +155,31 @@ def _has_filesystem(name: str) -> bool:
         return any(line.split()[-1] == name for line in file)
 
 
+def _most_user_namespaces() -> int:
+    try:
+        with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return 0
+
+
+_WITHOUT = {
+    "cpu": "cpu requests and limits have no effect",
+    "memory": "memory limits cannot be kept: pods that have one are refused",
+    "pids": "a fork bomb in a pod is a fork bomb on the machine",
+    "hugetlb": "huge pages cannot be limited",
+    "devices": "devices are kept from containers by CAP_MKNOD and /dev alone",
+}
+
+
 def _refused() -> list[str]:
     """What this kernel will not do for us, and what follows."""
     effective = int(_status("CapEff") or "0", 16)
-    found = []
+    found = [*_missing_controllers()]
+    if not _most_user_namespaces():
+        found.append("user namespaces are switched off (user.max_user_namespaces): no pod with hostUsers: false")
+    if not security_modules():
+        found.append("neither AppArmor nor SELinux runs: profiles and labels of theirs are refused")
     if not effective >> 24 & 1:
         found.append("CAP_SYS_RESOURCE is missing: oom_score_adj cannot be lowered, hard limits cannot be raised")
     if not effective >> 21 & 1:

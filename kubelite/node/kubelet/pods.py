@@ -253,6 +253,12 @@ class Pods:
         record = self._find(namespace, name)
         return describe(self._home, self._shown(record), self._observe(record))
 
+    def stats(self, namespace: str, name: str) -> dict[str, Any]:
+        """What a pod and its containers use, as plain values. Raises NotFound."""
+        from kubelite.node.kubelet.stats import stats
+
+        return stats(self._home, self._observe(self._find(namespace, name)))
+
     def info(self) -> dict[str, Any]:
         """This machine and this home, as plain values."""
         return facts.info(self._home)

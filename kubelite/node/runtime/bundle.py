@@ -60,7 +60,8 @@ class Shared(NamedTuple):
 
 
 class Bind(NamedTuple):
-    """A path of the pod's mount namespace that shows inside the container at ``target``."""
+    """A path of the pod's mount namespace that shows inside the container at ``target``; ``own`` says that it is the
+    pod's alone."""
 
     source: str
     target: str
@@ -69,6 +70,7 @@ class Bind(NamedTuple):
     file: bool = False
     subpath: str = ""
     name: str = ""
+    own: bool = False
 
 
 class Filter(NamedTuple):
@@ -140,7 +142,7 @@ def system_mounts(privileged: bool, shm: str, cgroup2: bool) -> list[Mount]:
         Mount(MountKind.PROC, "/proc", attr=_KERNEL),
         Mount(MountKind.DEV, "/dev", options="mode=0755,size=64k", attr=Attr.NOSUID),
         Mount(MountKind.MQUEUE, "/dev/mqueue", attr=_KERNEL),
-        Mount(MountKind.BIND, "/dev/shm", source=shm, attr=_KERNEL),
+        Mount(MountKind.BIND, "/dev/shm", source=shm, attr=_KERNEL, flags=MountFlag.OWN),
         Mount(MountKind.SYSFS, "/sys", attr=_KERNEL | read_only),
     ]
     if cgroup2:
@@ -155,6 +157,8 @@ def bind_mount(bind: Bind) -> Mount:
         flags |= MountFlag.RECURSIVE
     if bind.file:
         flags |= MountFlag.FILE
+    if bind.own:
+        flags |= MountFlag.OWN
     if bind.subpath:
         flags |= MountFlag.SUBPATH
     attr = Attr.RDONLY if bind.read_only else Attr.NONE
