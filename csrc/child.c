@@ -84,7 +84,7 @@ static uint32_t first_id(pid_t pid) {
         return 0;
     text[size] = '\0';
     const char *inside = text + strspn(text, " ");
-    return (uint32_t)strtoul(inside + strcspn(inside, " "), NULL, 10);
+    return (uint32_t)strtoull(inside + strcspn(inside, " "), NULL, 10);
 }
 
 /* Joins the pod's user namespace with its other ones, having opened before what is needed of the host. */

@@ -68,7 +68,8 @@ static int place_layers(int scratch, char *layers, const struct users *users, un
  * who owns that layer, with the host's capabilities kept. They go when the user namespace is joined. */
 static int mount_as_owner(const char *target, const char *options, kl_error *err) {
     struct stat owner;
-    if (stat("0/upper", &owner) < 0)
+    SCOPED_FD upper = open("0/upper", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (upper < 0 || fstat(upper, &owner) < 0)
         return kl_fail(err, errno, "find owner", "upper layer");
     if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0)
         return kl_fail(err, errno, "keep capabilities", "mount");
@@ -101,7 +102,7 @@ static int overlay(const struct plan *plan, const struct users *users, kl_error 
         snprintf(options + strlen(options), sizeof options - strlen(options), ":%u", i);
     snprintf(options + strlen(options), sizeof options - strlen(options),
              ",upperdir=0/upper,workdir=0/work,index=off,metacopy=off,redirect_dir=off");
-    if (fchdir(scratch) < 0 || mkdir("root", 0700) < 0)
+    if (fchdir(scratch) < 0 || mkdirat(scratch, "root", 0700) < 0)
         return kl_fail(err, errno, "make directory", "root");
     if (mount_as_owner("root", options, err) < 0)
         return -1;

@@ -12,11 +12,15 @@ import sys
 from pathlib import Path
 
 TARGET = Path(__file__).resolve().parents[1] / "kubelite/node/runtime/syscall_table.py"
-COMPILERS = (("gcc", "asm/unistd_64.h"), ("gcc", "asm/unistd_32.h"), ("aarch64-linux-gnu-gcc", "asm/unistd.h"))
+COMPILERS = (
+    ("gcc", "asm/unistd_64.h"),
+    ("gcc", "asm/unistd_32.h"),
+    ("aarch64-linux-gnu-gcc", "asm/unistd.h"),
+)
 YOUNG = {
-    451: "cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr "
-    "lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr "
-    "file_setattr"
+    451: "cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount "
+    "lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat "
+    "open_tree_attr file_getattr file_setattr"
 }
 X86_64_ONLY = {"uretprobe": 335}
 HEAD = '''"""Numbers of system calls: name, then x86_64, i386 and aarch64, "-" where a machine lacks it; one number is all three. Pure.

@@ -109,7 +109,8 @@ def make_load() -> Path:
     ignored = shutil.ignore_patterns(".git", "build", "__pycache__", ".hypothesis", ".venv")
     shutil.copytree(TREE, load / "tree", ignore=ignored)
     packages = Path(sysconfig.get_paths()["purelib"])
-    shutil.copytree(packages, load / "packages", ignore=shutil.ignore_patterns("__pycache__", "pip", "mypy*", "ruff*", "aiohttp*"))
+    unneeded = shutil.ignore_patterns("__pycache__", "pip", "mypy*", "ruff*", "aiohttp*")
+    shutil.copytree(packages, load / "packages", ignore=unneeded)
     sys.path.insert(0, str(TREE))
     from tests.attack.arena import build_weak
 

@@ -54,9 +54,9 @@ def test_a_link_to_a_directory_of_the_host_gives_nothing_away(arena: Arena, tmp_
     host = tmp_path / "volume"
     host.mkdir()
     (host / "sub").symlink_to(secret)
-    with pytest.raises(Exception, match="subPath|symbolic link|leads"):
+    with pytest.raises(Exception, match=r"subPath|symbolic link|leads"):
         arena.output("ls /data", **volume(host, "/data", subPath="sub"))
-    with pytest.raises(Exception, match="subPath|\\.\\."):
+    with pytest.raises(Exception, match=r"subPath|\\.\\."):
         arena.output("ls /data", **volume(host, "/data", subPath="../secret"))
 
 

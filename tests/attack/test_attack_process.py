@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.kubelet.prepare import Unstartable
-from tests.attack.arena import MARK, SHIPPED, SLEEP, Arena, bring_in, image, pod
+from kubelite.node.runtime.errors import RuntimeFailure
+from tests.attack.arena import MARK, SHIPPED, Arena, bring_in, image, pod
 
 FDS = "for f in /proc/self/fd/*; do n=${f##*/}; t=$(readlink $f) && case $t in pipe:*|/dev/null|/proc/*|'') ;; *) echo $n $t;; esac; done"
 STATUS = "grep -E '^(Cap|NoNewPrivs|Groups|Uid|Gid|Seccomp)' /proc/self/status"
@@ -92,7 +92,7 @@ def test_a_descriptor_left_open_by_mistake_is_closed(arena: Arena) -> None:
 
 @pytest.mark.parametrize("number", [3, 7, 10, 77])
 def test_a_working_directory_on_the_host_is_refused(arena: Arena, number: int) -> None:
-    with arena.without(""), pytest.raises(RuntimeFailure, match="working directory|mount point"):
+    with arena.without(""), pytest.raises(RuntimeFailure, match=r"working directory|mount point"):
         arena.output("pwd", workingDir=f"/proc/self/fd/{number}")
 
 

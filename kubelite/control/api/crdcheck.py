@@ -68,9 +68,8 @@ def _versions(versions: list[Object]) -> Iterator[Cause]:
         yield causes.required("spec.versions", "must have at least one version")
         return
     seen = [each.get("name", "") for each in versions]
-    for index, name in enumerate(seen):
-        if name in seen[:index]:
-            yield causes.invalid("spec.versions", seen, "must contain unique version names")
+    if len(set(seen)) < len(seen):
+        yield causes.invalid("spec.versions", seen, "must contain unique version names")
     if sum(bool(each.get("storage")) for each in versions) != 1:
         yield causes.invalid("spec.versions", seen, "must have exactly one version marked as storage version")
 

@@ -119,10 +119,11 @@ class CgroupTree:
             self._mkdir(branch, qos, [], exist_ok=True)
             if branch.delegated:
                 delegate(branch, f"{qos}/")
-        if qos == BEST_EFFORT and (branch := self._by_controller.get("cpu")) is not None:
-            file, value = ("cpu.weight", 1) if branch.v2 else ("cpu.shares", MIN_SHARES)
+        cpu = self._by_controller.get("cpu")
+        if qos == BEST_EFFORT and cpu is not None:
+            file, value = ("cpu.weight", 1) if cpu.v2 else ("cpu.shares", MIN_SHARES)
             with contextlib.suppress(OSError):
-                write_text(f"{qos}/{file}", str(value), branch.fd)
+                write_text(f"{qos}/{file}", str(value), cpu.fd)
 
     def _share(self) -> None:
         """Gives the Burstable pods together what they were promised. Nothing depends on it but how idle CPUs are shared out,

@@ -16,7 +16,6 @@ from kubelite.objects import expand, qos, quantity
 from kubelite.objects.container import Container
 from kubelite.objects.pod import Pod
 
-
 _HUGE = "hugepages-"
 
 

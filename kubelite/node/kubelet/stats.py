@@ -27,7 +27,10 @@ def stats(home: Home, seen: Observed) -> dict[str, Any]:
             "namespace": seen.pod.namespace,
             "pod": _figures(read_usage(tree, uid), disk.total),
             "containers": {
-                each.name: _figures(read_usage(tree, uid, group(each.name, each.attempt)), disk.containers.get(each.name, 0)) for each in records
+                each.name: _figures(
+                    read_usage(tree, uid, group(each.name, each.attempt)), disk.containers.get(each.name, 0)
+                )
+                for each in records
             },
             "volumes": disk.volumes,
         }

@@ -128,7 +128,7 @@ def _check(check: Check, rest: int, narrow: bool) -> list[Op]:
 
     A 64-bit argument is compared in two halves, high one first; a 32-bit program has the low half only.
     """
-    low_at = _ARGS + 8 * check.index
+    low_at = _ARGS + 8 * check.argument
     value, mask = (check.value & check.mask, check.mask) if check.op == "masked" else (check.value, 0)
     low = _low(check.op, low_at, value & _LOW, mask & _LOW, rest)
     if narrow:

@@ -40,7 +40,8 @@ def execute(
         member = tree.join(uid, group(container.name, container.attempt))
         try:
             fds, cgroup = entrance(member)
-            plan = bundle.exec_plan(_program(container, args, tty), _security(home, container), cgroup, own_users=container.own_users)
+            program, safety = _program(container, args, tty), _security(home, container)
+            plan = bundle.exec_plan(program, safety, cgroup, own_users=container.own_users)
             flags = StartFlag.ATTACH | (StartFlag.STDIN if stdin else StartFlag.NONE)
             seq = shim.ask_start(
                 sandbox.new_id(),

@@ -21,7 +21,7 @@ MACHINES = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64",)}
 class Check(NamedTuple):
     """A comparison of one argument, 0 to 5. ``op`` is eq, ne, lt, le, ge, gt, or masked: then ``mask`` is applied first."""
 
-    index: int
+    argument: int
     op: str
     value: int
     mask: int = 0

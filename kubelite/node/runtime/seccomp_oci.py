@@ -70,7 +70,7 @@ def _rules(item: Any, where: str) -> list[Rule]:
         raise ProfileError(f"{where}.names must be a list of names")
     action = _action(item.get("action"), item.get("errnoRet"), f"{where}.action")
     checks = [_check(each, f"{where}.args[{i}]") for i, each in enumerate(_list(item, "args"))]
-    if len({check.index for check in checks}) < len(checks):
+    if len({check.argument for check in checks}) < len(checks):
         # As in runc: several checks of one argument are alternatives.
         return [Rule(tuple(names), action, (check,)) for check in checks]
     return [Rule(tuple(names), action, tuple(checks))]

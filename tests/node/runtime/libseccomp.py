@@ -47,7 +47,7 @@ def compile_profile(profile: Profile, kind: str) -> bytes:
             continue
         checks = (_Compare * len(rule.checks))(
             *(
-                _Compare(c.index, _OPS[c.op], c.mask, c.value) if c.op == "masked" else _Compare(c.index, _OPS[c.op], c.value, 0)
+                _Compare(c.argument, _OPS[c.op], c.mask, c.value) if c.op == "masked" else _Compare(c.argument, _OPS[c.op], c.value, 0)
                 for c in rule.checks
             )
         )

@@ -63,10 +63,10 @@ def test_a_changed_profile_is_another_filter_and_the_old_one_stays_for_execs(hom
 
 
 def test_what_is_missing_broken_or_outside_is_refused(home: Home, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeFailure, match="cannot read seccomp profile .*no.json: No such file"):
+    with pytest.raises(RuntimeFailure, match=r"cannot read seccomp profile .*no.json: No such file"):
         filters.applied(home, wanted("localhost/no.json"))
     Path(f"{home.seccomp}/bad.json").write_text("{}")
-    with pytest.raises(RuntimeFailure, match="bad.json cannot be used: defaultAction None"):
+    with pytest.raises(RuntimeFailure, match=r"bad.json cannot be used: defaultAction None"):
         filters.applied(home, wanted("localhost/bad.json"))
     (tmp_path / "out.json").write_text(json.dumps(PROFILE))
     os.symlink(tmp_path / "out.json", f"{home.seccomp}/link.json")

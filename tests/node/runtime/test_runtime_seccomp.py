@@ -86,7 +86,7 @@ checks = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(checks, max_size=4, unique_by=lambda check: check.index),
+    st.lists(checks, max_size=4, unique_by=lambda check: check.argument),
     st.lists(st.tuples(*[st.one_of(st.sampled_from(CORNERS), st.integers(0, (1 << 64) - 1))] * 6), min_size=1, max_size=8),
     st.sampled_from(("x86_64", "aarch64")),
 )
@@ -97,7 +97,7 @@ def test_checks_of_arguments_give_libseccomps_verdicts(found: list[Check], args:
     placed = [[0] * 6 for _ in borders]
     for row, border in zip(placed, borders, strict=True):
         for check, value in zip(found, border, strict=True):
-            row[check.index] = value
+            row[check.argument] = value
     compare(profile, kind, [(number, tuple(each)) for each in (*args, *placed)])
 
 
