@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -83,8 +82,12 @@ static uint32_t first_id(pid_t pid) {
     if (size <= 0)
         return 0;
     text[size] = '\0';
-    const char *inside = text + strspn(text, " ");
-    return (uint32_t)strtoull(inside + strcspn(inside, " "), NULL, 10);
+    const char *at = text + strspn(text, " ");
+    at += strcspn(at, " ");
+    uint32_t first = 0;
+    for (at += strspn(at, " "); *at >= '0' && *at <= '9'; at++)
+        first = first * 10 + (uint32_t)(*at - '0');
+    return first;
 }
 
 /* Joins the pod's user namespace with its other ones, having opened before what is needed of the host. */
