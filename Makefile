@@ -13,13 +13,17 @@ FORMATTED := $(C_FILES) $(wildcard csrc/*.h csrc/shim/*.h csrc/base/*.h csrc/sch
 FUZZ_plan := csrc/fuzz/fuzz_plan.c csrc/plan.c csrc/error.c
 FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 
-.PHONY: build test check demo bench clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
+.PHONY: build test test-v2 check demo bench clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
 
 test:
 	scripts/test
+
+# The kernel layer once more, on a kernel that has cgroup v2 only: an emulated machine, at most 15 minutes.
+test-v2: build
+	$(PYTHON) scripts/test_v2.py
 
 demo:
 	scripts/demo

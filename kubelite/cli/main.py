@@ -28,6 +28,7 @@ COMMANDS = {
     "pod ls": Word("pod", "ls"),
     "pod ps": Word("pod", "ls", alias=True),
     "pod inspect": Word("pod", "inspect"),
+    "pod stats": Word("pod", "stats"),
     "pod check": Word("pod", "check", failure=2),
     "pod logs": Word("podio", "logs"),
     "pod exec": Word("podio", "exec", failure=125),

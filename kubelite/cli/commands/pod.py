@@ -21,6 +21,10 @@ def up(
     replace: Annotated[
         bool, typer.Option("--replace", help="Take down a pod of the same name that differs, then create it.")
     ] = False,
+    unsafe: Annotated[
+        list[str] | None,
+        typer.Option("--allow-unsafe-sysctl", metavar="NAME", help="A sysctl, or pattern like kernel.msg*, that pods may set."),
+    ] = None,
     output: Annotated[Output | None, _OUTPUT] = None,
 ) -> int:
     """Create the pods of a manifest and wait until they run.
@@ -31,7 +35,7 @@ def up(
     """
     from kubelite.cli.up import up as act
 
-    return act(context.obj, source, lenient=lenient, replace=replace, format=output)
+    return act(context.obj, source, lenient=lenient, replace=replace, unsafe_sysctls=unsafe or (), format=output)
 
 
 def down(
@@ -86,6 +90,22 @@ def inspect(
     from kubelite.cli.listing import inspect as act
 
     return act(context.obj, name, format=output)
+
+
+def stats(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these pods.")] = None,
+    output: Annotated[Output, _OUTPUT] = Output.table,
+) -> int:
+    """Show what pods and their containers use: cpu, memory, tasks, disk.
+
+    kubelite pod stats
+
+    kubelite pod stats web -o json
+    """
+    from kubelite.cli.stats import stats as act
+
+    return act(context.obj, names or (), format=output)
 
 
 def check(

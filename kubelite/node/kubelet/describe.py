@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from kubelite.node.cgroup.classes import below, class_of
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import Observed, Seen
 from kubelite.objects.pod import Pod
+from kubelite.objects.qos import qos_class
 
 _NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
 
@@ -22,13 +24,13 @@ def describe(home: Home, pod: Pod, seen: Observed) -> dict[str, Any]:
     return {
         "pod": msgspec.to_builtins(pod),
         "stage": record.stage,
-        "sandbox": _sandbox(home, seen),
+        "sandbox": _sandbox(home, pod, seen),
         "containers": {each.record.name: _container(each, logs) for each in seen.containers},
         "paths": {"state": home.pod(record.uid), "run": home.pod_run(record.uid), "logs": logs},
     }
 
 
-def _sandbox(home: Home, seen: Observed) -> dict[str, Any] | None:
+def _sandbox(home: Home, pod: Pod, seen: Observed) -> dict[str, Any] | None:
     record = seen.sandbox
     if record is None:
         return None
@@ -37,7 +39,7 @@ def _sandbox(home: Home, seen: Observed) -> dict[str, Any] | None:
         "up": seen.up,
         "shim": record.shim_pid,
         "pause": record.pause_pid,
-        "cgroup": f"{home.cgroup}/pod{record.uid}",
+        "cgroup": f"{home.cgroup}/{below(class_of(qos_class(pod)), f'pod{record.uid}')}",
         "bridge": lease.bridge if lease else None,
         "interface": lease.interface if lease else None,
         "address": lease.address if lease else None,

@@ -68,12 +68,19 @@ class Pods:
 
     # -- up -------------------------------------------------------------------------------------------------------------
 
-    def up(self, pod: Pod, *, replace: bool = False, report: Callable[[Step], None]) -> UpResult:
+    def up(
+        self,
+        pod: Pod,
+        *,
+        replace: bool = False,
+        unsafe_sysctls: Sequence[str] = (),
+        report: Callable[[Step], None],
+    ) -> UpResult:
         """Brings a checked and defaulted pod up and returns once all its containers run, or it has failed in an init container.
 
         A pod of that name that is the same is left alone; one that differs is a Conflict unless ``replace``. When anything
-        raises, nothing of the pod is left. Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
-        NativeError, OSError.
+        raises, nothing of the pod is left. ``unsafe_sysctls`` are names or patterns that this pod may set.
+        Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError, NativeError, OSError.
         """
         began = time.perf_counter()
         self._home.make()
@@ -81,7 +88,7 @@ class Pods:
         for name, image in found.items():
             report(Step("image", name, image.milliseconds))
         while True:
-            record, lock = claims.claim(self._home, self._ledger, pod)
+            record, lock = claims.claim(self._home, self._ledger, pod, tuple(unsafe_sysctls))
             if lock is not None:
                 break
             existing = self._existing(record, pod, replace, report)
@@ -160,6 +167,9 @@ class Pods:
             memory=facts.memory(),
             capabilities=facts.capabilities(),
             hostname=names.hostname,
+            modules=facts.security_modules(),
+            pids_limit=facts.pids_limit(),
+            huge_pages=facts.huge_pages(),
         )
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             bringup = Bringup(
@@ -242,6 +252,12 @@ class Pods:
 
         record = self._find(namespace, name)
         return describe(self._home, self._shown(record), self._observe(record))
+
+    def stats(self, namespace: str, name: str) -> dict[str, Any]:
+        """What a pod and its containers use, as plain values. Raises NotFound."""
+        from kubelite.node.kubelet.stats import stats
+
+        return stats(self._home, self._observe(self._find(namespace, name)))
 
     def info(self) -> dict[str, Any]:
         """This machine and this home, as plain values."""

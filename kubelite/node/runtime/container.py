@@ -164,6 +164,9 @@ def _record(made: Blueprint, attempt: int) -> ContainerRecord:
         tty=made.program.tty,
         stdin=made.stdin,
         oom_score_adj=made.security.oom_score_adj,
+        seccomp=made.security.filter.key,
+        rlimits=tuple((each.resource, each.soft, each.hard) for each in made.security.rlimits),
+        own_users=made.shared.own_users,
     )
 
 
