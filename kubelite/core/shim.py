@@ -11,7 +11,7 @@ import os
 import select
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from kubelite.core import protocol
@@ -97,6 +97,10 @@ class Shim:
             code, step, object = protocol.read_error(packet.body)
             raise NativeError(step, object, code)
         return packet, fds
+
+    def take(self, seqs: Collection[int]) -> list[Packet]:
+        """Those answers to ``seqs`` that came while another was waited for: no more will be heard of them on the socket."""
+        return [self._kept.pop(seq)[0] for seq in seqs if seq in self._kept]
 
     def stream(self) -> Packet:
         """The next packet of an attached process: DATA, END or EXITED. Blocks; raises ShimGone."""

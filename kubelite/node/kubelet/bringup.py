@@ -1,13 +1,12 @@
-"""The acting half of ``pod up``: from a pod on record to running processes.
+"""How the parts of a pod are made: its sandbox, and one attempt of one of its containers.
 
-Sandbox first, init containers one after the other, then all containers at once. What each start needs was decided by
-:mod:`kubelite.node.kubelet.prepare`; whoever calls undoes everything when something here raises.
+What each start needs was decided by :mod:`kubelite.node.kubelet.prepare`; when it is started, by
+:mod:`kubelite.node.kubelet.actions`.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +28,7 @@ from kubelite.node.runtime.bundle import Bind, Shared
 from kubelite.node.runtime.container import Asked, Blueprint, Containers
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.records import PodRecord
+from kubelite.node.runtime.records import ContainerRecord, PodRecord, SandboxRecord
 from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
 from kubelite.node.volume.mounts import Part, Place
@@ -48,12 +47,11 @@ class Step(NamedTuple):
     milliseconds: float
 
 
-class InitFailed(Exception):
-    """An init container ended with another exit code than 0: the pod is on record, and goes no further."""
-
-
 class Bringup:
-    """Brings up one pod. Its record is on disk and its lock is held by the caller."""
+    """Makes the parts of one pod: its sandbox and its containers. Its record is on disk and its lock is held by the caller.
+
+    All of it can be done again over what an earlier boot, or somebody who was killed, has left.
+    """
 
     def __init__(
         self,
@@ -67,41 +65,50 @@ class Bringup:
         host_files: HostFiles,
         *,
         trace: Callable[[str], None],
-        report: Callable[[Step], None],
     ) -> None:
         self._home, self._ledger, self._tree = home, ledger, tree
         self._record, self._pod, self._images, self._node = record, pod, images, node
         self._host_files = host_files
-        self._trace, self._report = trace, report
+        self._trace = trace
         self._shared: Shared = prepare.shared_namespaces(pod)
         self._containers = Containers(home, ledger, tree, record, trace)
-        self._places: dict[str, Place] = {}
-        self._files: frozenset[Part] = frozenset()
         self.warnings: list[str] = []
 
-    def run(self) -> None:
-        """All of it. Raises what the rooms below raise, Unstartable, and InitFailed when an init container failed."""
-        began = time.perf_counter()
+    @property
+    def address(self) -> str:
+        """The pod's address, once it has one."""
+        return self._node.pod_address
+
+    def make_sandbox(self) -> Sandbox:
+        """The sandbox with all that the containers share, up and on record; the caller closes it.
+
+        Raises what the rooms below raise, and Unstartable.
+        """
         lease = self._prepare()
-        starting = self._begin(lease)
-        sandboxed = sandbox.finish(self._ledger, starting)
+        made = sandbox.finish(self._begin(lease))
         try:
             if lease is not None:
                 self._trace("attach network")
-                PodNetwork(self._home.run, self._home.key, self._home.lock).attach(lease, sandboxed.netns)
-            self._done("sandbox", self._node.pod_address, began)
-            self._start_all(sandboxed)
-        finally:
-            sandboxed.close()
+                PodNetwork(self._home.run, self._home.key, self._home.lock).attach(lease, made.netns)
+            self._trace("record sandbox")
+            sandbox.complete(self._ledger, made)
+        except BaseException:
+            made.close()
+            raise
+        return made
 
-    def _done(self, name: str, detail: str, began: float) -> None:
-        self._report(Step(name, detail, (time.perf_counter() - began) * 1000))
+    def join(self, record: SandboxRecord) -> Sandbox:
+        """The sandbox that is there; the caller closes it. Raises ShimGone."""
+        self._node = self._node._replace(
+            pod_address=record.address or self._node.pod_address, address=record.host_address or self._node.address
+        )
+        return sandbox.join(self._home, record)
 
     # -- what the containers share --------------------------------------------------------------------------------------
 
     def _prepare(self) -> Lease | None:
         """Address, directories, volumes, files of /etc, the pod's cgroup: all before any process."""
-        home, uid, spec = self._home, self._record.uid, self._pod.spec
+        home, uid = self._home, self._record.uid
         lease = None
         if not self._shared.host_network:
             self._trace("lease address")
@@ -110,20 +117,26 @@ class Bringup:
             self.warnings += lease.warnings
             self._node = self._node._replace(pod_address=lease.address, address=lease.gateway)
         self._trace("make directories")
-        os.mkdir(home.pod_run(uid), 0o700)
-        os.mkdir(home.pod_logs(self._record.namespace, self._record.name, uid), 0o700)
-        found = volumes.places(spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
-        self._places = {place.name: place for place in found}
-        self._files = make_places(found, prepare.fs_group(self._pod))
+        sandbox.make_directory(home.pod_run(uid))
+        sandbox.make_directory(home.pod_logs(self._record.namespace, self._record.name, uid))
+        self._volumes  # noqa: B018 - made before any process
         self._write_etc()
         self._trace("make cgroup of the pod")
         refused = self._tree.make_pod(uid, self._pod_knobs())
         self.warnings += [str(each) for each in refused]
         return lease
 
+    @cached_property
+    def _volumes(self) -> tuple[dict[str, Place], frozenset[Part]]:
+        """Where each volume lies, by name, and those that are no directory."""
+        home, uid = self._home, self._record.uid
+        found = volumes.places(self._pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
+        return {place.name: place for place in found}, make_places(found, prepare.fs_group(self._pod))
+
     def _write_etc(self) -> None:
         directory = f"{self._home.pod(self._record.uid)}/etc"
-        os.mkdir(directory)
+        sandbox.make_directory(directory)
+        os.chmod(directory, 0o755)
         etc = resolver.etc_files(self._pod, self._node.pod_address, self._host_files)
         self.warnings += etc.warnings
         for name, text in (("hosts", etc.hosts), ("resolv.conf", etc.resolv), ("hostname", etc.hostname)):
@@ -148,7 +161,7 @@ class Bringup:
     def _tmpfs(self) -> list[Mount]:
         ceiling = prepare.pod_limits(self._pod).memory_limit or self._node.memory
         sizes = prepare.volume_sizes(self._pod)
-        found = volumes.pod_mounts(self._places.values(), sizes, ceiling, prepare.fs_group(self._pod))
+        found = volumes.pod_mounts(self._volumes[0].values(), sizes, ceiling, prepare.fs_group(self._pod))
         mounts = [
             Mount(MountKind.TMPFS, each.target, options=each.options, name=f'volume "{each.name}"') for each in found
         ]
@@ -163,30 +176,20 @@ class Bringup:
 
     # -- containers -----------------------------------------------------------------------------------------------------
 
-    def _start_all(self, sandboxed: Sandbox) -> None:
-        shim, spec = sandboxed.shim, self._pod.spec
-        for container in spec.init_containers:
-            began = time.perf_counter()
-            self._run_init(sandboxed, container)
-            self._done("init", container.name, began)
-        began = time.perf_counter()
-        asked = [self._ask(sandboxed, container, init=False) for container in spec.containers]
-        self._trace("flush record")
-        self._ledger.flush_pod(self._record.uid)  # while the kernel starts the containers
-        for each in asked:
-            self._containers.settle(shim, each)
-            self._done("container", each.record.name, began)
+    def ask(self, sandboxed: Sandbox, container: Container, *, init: bool, attempt: int, backoff: int) -> Asked:
+        """Asks for the start of an attempt; :meth:`settle` has the answer. Raises Unstartable and what the rooms below raise."""
+        made = self._blueprint(sandboxed, container, init)
+        return self._containers.ask(
+            sandboxed.shim, made, attempt, sandbox=sandboxed.record.pause, backoff=backoff
+        )
 
-    def _run_init(self, sandboxed: Sandbox, container: Container) -> None:
-        shim = sandboxed.shim
-        record = self._containers.settle(shim, self._ask(sandboxed, container, init=True))
-        self._trace(f"wait for init container {container.name}")
-        ended = shim.exited(shim.ask_wait(record.id))
-        if ended.code != 0:
-            raise InitFailed(container.name)
+    def resume(self, sandboxed: Sandbox, container: Container, record: ContainerRecord) -> Asked:
+        """Asks again for a start that is on record. Raises what :meth:`ask` does."""
+        return self._containers.resume(sandboxed.shim, self._blueprint(sandboxed, container, record.init), record)
 
-    def _ask(self, sandboxed: Sandbox, container: Container, *, init: bool) -> Asked:
-        return self._containers.ask(sandboxed.shim, self._blueprint(sandboxed, container, init), attempt=0)
+    def settle(self, sandboxed: Sandbox, asked: Asked) -> ContainerRecord:
+        """Waits until the program runs. Raises CannotStart, ShimGone."""
+        return self._containers.settle(sandboxed.shim, asked)
 
     def _blueprint(self, sandboxed: Sandbox, container: Container, init: bool) -> Blueprint:
         found = self._images[container.image or ""]
@@ -207,6 +210,7 @@ class Bringup:
             knobs=(*container_knobs(prepare.container_limits(container), self._tree.world), *knobs),
             stdin=bool(container.stdin),
             stdin_once=bool(container.stdin_once),
+            message=prepare.message_path(container),
         )
 
     def _devices(self, privileged: bool) -> tuple[tuple[Device, ...], list[Knob]]:
@@ -229,8 +233,9 @@ class Bringup:
             return expand.expand(text, env)
 
         view = f"/proc/{sandboxed.record.shim_pid}/root"
-        files = self._files | make_parts(volumes.parts(wanted, expanded), self._places, view)
-        own = volumes.container_mounts(wanted, self._places, files, expanded)
+        places, known = self._volumes
+        files = known | make_parts(volumes.parts(wanted, expanded), places, view)
+        own = volumes.container_mounts(wanted, places, files, expanded)
         etc = volumes.etc_mounts(f"{self._home.pod(self._record.uid)}/etc", own, readonly)
         system = bundle.system_mounts(privileged, self._shm, self._tree.world.kind == "v2")
         return [*system, *(bundle.bind_mount(Bind(*mount)) for mount in volumes.in_order([*etc, *own]))]

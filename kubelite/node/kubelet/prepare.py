@@ -17,6 +17,7 @@ from kubelite.objects import expand, qos, quantity
 from kubelite.objects.container import Container, SecurityContext
 from kubelite.objects.pod import Pod, PodSecurityContext
 
+DEFAULT_MESSAGE_PATH = "/dev/termination-log"
 # Sysctls that belong to a pod's own namespaces and that the kubelet takes without being told to.
 SAFE_SYSCTLS = frozenset(
     {
@@ -104,6 +105,12 @@ def program(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts, 
     cwd = container.working_dir or image.config.working_dir or "/"
     pairs = tuple(f"{key}={value}" for key, value in env.items())
     return Program((*command, *args), pairs, cwd, bool(container.tty))
+
+
+def message_path(container: Container) -> str:
+    """Where in the container its last message is read from: terminationMessagePath, unless a volume is mounted just there."""
+    path = container.termination_message_path or DEFAULT_MESSAGE_PATH
+    return "" if any(mount.mount_path == path for mount in container.volume_mounts) else path
 
 
 def sysctls(pod: Pod) -> tuple[tuple[str, str], ...]:

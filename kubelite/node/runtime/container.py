@@ -12,10 +12,11 @@ from kubelite.core.errors import NativeError
 from kubelite.core.plan import Device, Mount, Plan, encode
 from kubelite.core.protocol import Role, StartFlag
 from kubelite.core.shim import Shim
+from kubelite.node.cgroup.errors import GroupBusy
 from kubelite.node.cgroup.limits import Knob
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.runtime import bundle
-from kubelite.node.runtime.bundle import Cgroup, Program, RootFs, Security, Shared
+from kubelite.node.runtime.bundle import Bind, Cgroup, Program, RootFs, Security, Shared
 from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
@@ -26,7 +27,8 @@ _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR)
 
 
 class Blueprint(NamedTuple):
-    """What was decided about a container, before anything of it exists. ``layers`` are lower directories, lowest first."""
+    """What was decided about a container, before anything of it exists. ``layers`` are lower directories, lowest first;
+    ``message`` is the path inside at which it may leave its last message, "" for none."""
 
     name: str
     init: bool
@@ -42,6 +44,7 @@ class Blueprint(NamedTuple):
     knobs: tuple[Knob, ...]
     stdin: bool
     stdin_once: bool
+    message: str = ""
 
 
 class Asked(NamedTuple):
@@ -63,24 +66,37 @@ class Containers:
         self._pod = pod
         self._trace = trace
 
-    def ask(self, shim: Shim, made: Blueprint, attempt: int) -> Asked:
+    def ask(self, shim: Shim, made: Blueprint, attempt: int, *, sandbox: str = "", backoff: int = 0) -> Asked:
         """Makes what the container needs and asks for its start. The record is on disk before the shim is asked.
 
-        Raises RuntimeFailure, CgroupError, OSError, ShimGone.
+        ``sandbox`` and ``backoff`` go on record. Raises RuntimeFailure, CgroupError, OSError, ShimGone.
         """
-        uid = self._pod.uid
-        record = _record(made, attempt)
+        record = _record(made, attempt, sandbox, backoff)
         self._trace(f"record container {made.name}")
-        self._ledger.save_container(uid, record)
-        base = self._home.pod(uid)
+        self._ledger.save_container(self._pod.uid, record)
+        return self._send(shim, made, record, self._make_group)
+
+    def resume(self, shim: Shim, made: Blueprint, record: ContainerRecord) -> Asked:
+        """Asks again for a start on record, under its id: where the shim has heard of it, nothing is started twice.
+
+        Raises what :meth:`ask` does.
+        """
+        self._trace(f"resume start of {made.name}")
+        return self._send(shim, made, record, self._remake_group)
+
+    def _send(
+        self, shim: Shim, made: Blueprint, record: ContainerRecord, enter: Callable[[Blueprint, str], Membership]
+    ) -> Asked:
+        base, attempt = self._home.pod(self._pod.uid), record.attempt
         root = _make_root(base, made, attempt)
+        message = _make_message(base, made.name, attempt) if made.message else ""
         logs = self._open_logs(made.name)
         try:
             self._trace(f"make cgroup of {made.name}")
-            member = self._tree.make_container(uid, group(record), made.knobs)
+            member = enter(made, group(record))
             try:
                 fds, cgroup = entrance(member)
-                plan = _plan(made, root, cgroup)
+                plan = _plan(made, root, cgroup, message)
                 self._trace(f"start container {made.name}")
                 seq = shim.ask_start(
                     record.id,
@@ -95,6 +111,17 @@ class Containers:
         finally:
             os.close(logs)
         return Asked(record, seq)
+
+    def _make_group(self, made: Blueprint, name: str) -> Membership:
+        return self._tree.make_container(self._pod.uid, name, made.knobs)
+
+    def _remake_group(self, made: Blueprint, name: str) -> Membership:
+        """Anew, since its limits may be incomplete; unless a process is in it: then its start was heard."""
+        try:
+            self._tree.remove_container(self._pod.uid, name, timeout=0.1)
+        except GroupBusy:
+            return self._tree.join(self._pod.uid, name)
+        return self._make_group(made, name)
 
     def settle(self, shim: Shim, asked: Asked) -> ContainerRecord:
         """Waits until the program was executed, and records its process. Raises CannotStart, RuntimeFailure, ShimGone."""
@@ -133,7 +160,24 @@ def entrance(member: Membership) -> tuple[list[int], Cgroup]:
     return [*member.tasks, member.directory], Cgroup(tuple(range(tasks)), tasks)
 
 
-def _record(made: Blueprint, attempt: int) -> ContainerRecord:
+def message_file(base: str, name: str, attempt: int) -> str:
+    """Where an attempt's last message is written; ``base`` is the pod's directory."""
+    return f"{base}/messages/{name}-{attempt}"
+
+
+def _make_message(base: str, name: str, attempt: int) -> str:
+    """The empty file for a container's last message, which any user in the container may write."""
+    path = message_file(base, name, attempt)
+    try:
+        os.mkdir(f"{base}/messages", 0o700)
+    except FileExistsError:
+        pass
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    os.chmod(path, 0o666)
+    return path
+
+
+def _record(made: Blueprint, attempt: int, sandbox: str, backoff: int) -> ContainerRecord:
     user, caps = made.security.user, made.security.caps
     return ContainerRecord(
         id=new_id(),
@@ -153,6 +197,8 @@ def _record(made: Blueprint, attempt: int) -> ContainerRecord:
         tty=made.program.tty,
         stdin=made.stdin,
         oom_score_adj=made.security.oom_score_adj,
+        sandbox=sandbox,
+        backoff=backoff,
     )
 
 
@@ -160,16 +206,19 @@ def _make_root(base: str, made: Blueprint, attempt: int) -> RootFs:
     """The directories of the writable layer. All paths are relative to ``base``: short, and free of the characters that
     overlay's options are split at."""
     place = f"root/{made.name}/{attempt}"
-    os.makedirs(f"{base}/{place}/work", 0o700)
-    os.mkdir(f"{base}/{place}/upper")
+    os.makedirs(f"{base}/{place}/work", 0o700, exist_ok=True)
+    os.makedirs(f"{base}/{place}/upper", exist_ok=True)
     os.chmod(f"{base}/{place}/upper", 0o755)  # it is the container's "/": the caller's umask must have no say
     lower = tuple("/" if layer == "/" else os.path.relpath(layer, base) for layer in reversed(made.layers))
     return RootFs(base, lower, f"{place}/upper", f"{place}/work")
 
 
-def _plan(made: Blueprint, root: RootFs, cgroup: Cgroup) -> Plan:
+def _plan(made: Blueprint, root: RootFs, cgroup: Cgroup, message: str) -> Plan:
+    mounts = list(made.mounts)
+    if message:
+        mounts.append(bundle.bind_mount(Bind(message, made.message, False, False, True, name="termination message")))
     return bundle.container_plan(
-        made.program, made.security, made.shared, root, list(made.mounts), list(made.covers), made.devices, cgroup
+        made.program, made.security, made.shared, root, mounts, list(made.covers), made.devices, cgroup
     )
 
 
