@@ -127,7 +127,7 @@ _SPEC = {
     "spec.automountServiceAccountToken": _NO_ACCOUNTS,
     "spec.enableServiceLinks": Row(Level.QUIET, "a local pod sees no Services"),
     "spec.imagePullSecrets": Row(Level.QUIET, "images are imported or loaded, none is pulled yet"),
-    "spec.activeDeadlineSeconds": Row(Level.REFUSED, "nothing would end the pod in time yet"),
+    "spec.activeDeadlineSeconds": _YES,
     "spec.ephemeralContainers": Row(Level.REFUSED, "they are added to running pods, and that cannot be done yet"),
     "spec.readinessGates": Row(Level.REFUSED, "nothing here sets such conditions: the pod would never be ready"),
     "spec.schedulingGates": Row(Level.REFUSED, "nothing here removes gates: the pod would wait forever"),
@@ -205,8 +205,11 @@ _CONTAINER = {
     "container.resources.requests.*": _NO_DEVICES,
     "container.resources.claims": _NO_DEVICES,
     "container.resizePolicy": Row(Level.QUIET, "a running container is not resized yet"),
-    "container.restartPolicy": Row(Level.QUIET, "no container is restarted yet"),
-    "container.restartPolicyRules": Row(Level.REFUSED, "no container is restarted yet"),
+    "container.restartPolicy": _YES,
+    "container.restartPolicyRules[].exitCodes": _YES,
+    "container.restartPolicyRules[].action": Row(
+        Level.REFUSED, "one container is restarted at a time", _is("RestartAllContainers")
+    ),
     "container.volumeMounts[].mountPropagation": Row(
         Level.REFUSED, "later mounts do not travel between host and container yet", _is("HostToContainer", "Bidirectional")
     ),
@@ -219,12 +222,9 @@ _CONTAINER = {
     "container.startupProbe": _NO_PROBES,
     "container.lifecycle.postStart": Row(Level.REFUSED, "hooks are not run yet"),
     "container.lifecycle.preStop": Row(Level.REFUSED, "hooks are not run yet"),
-    "container.lifecycle.stopSignal": Row(Level.REFUSED, "the signal cannot be chosen in the manifest yet"),
-    "container.terminationMessagePath": Row(Level.QUIET, "last messages of containers are not read yet"),
-    "container.terminationMessagePolicy": Row(Level.QUIET, "last messages of containers are not read yet"),
-    "initContainer.restartPolicy": Row(
-        Level.FATAL, "sidecars cannot be started yet: make it one of spec.containers", _is("Always")
-    ),
+    "container.lifecycle.stopSignal": _YES,
+    "container.terminationMessagePath": _YES,
+    "container.terminationMessagePolicy": _YES,
 }
 
 _CONTAINER_SECURITY = {
@@ -307,16 +307,9 @@ def _one(value: Any, pattern: str, path: Path) -> Iterator[Finding]:
     if row is None and _is_prefix(pattern):
         yield from _walk(value, pattern, path)
         return
-    row = _specific(pattern, path) or row or row_of(pattern)
+    row = row or row_of(pattern)
     if row is not None and row.level is not Level.HONOURED and (row.when is None or row.when(value)):
         yield Finding(row.level, _problem(row, path))
-
-
-def _specific(pattern: str, path: Path) -> Row | None:
-    """Init containers differ from the others in one field."""
-    if pattern != "container.restartPolicy" or "initContainers" not in path:
-        return None
-    return TABLE["initContainer.restartPolicy"]
 
 
 def _is_prefix(pattern: str) -> bool:
