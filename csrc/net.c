@@ -9,7 +9,9 @@
 #include <linux/veth.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "kubelite.h"
@@ -205,21 +207,32 @@ static int attach_host_end(int sock, const char *host_name, int bridge, const st
     return nl_run(sock, &batch, host_name, err);
 }
 
+/* Whoever sends a router advertisement would become the pod's router, and any pod can: CVE-2020-13401. Only this file
+ * says so; /proc/sys/net shows the namespace of the thread that looks, and a kernel without IPv6 has none. */
+static int refuse_routers(const char *pod_name, kl_error *err) {
+    char path[sizeof "/proc/sys/net/ipv6/conf//accept_ra" + IFNAMSIZ];
+    snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/accept_ra", pod_name);
+    SCOPED_FD file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0)
+        return errno == ENOENT ? 0 : kl_fail(err, errno, "open", "%s", path);
+    return write(file, "0", 1) < 0 ? kl_fail(err, errno, "write", "%s", path) : 0;
+}
+
 /* A socket that speaks to the pod's namespace; the calling thread is back in its own when this returns. */
-static int open_inside(int netns, kl_error *err) {
+static int open_inside(const struct pod_end *pod, kl_error *err) {
     SCOPED_FD home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     if (home < 0)
         return kl_fail(err, errno, "open", "/proc/thread-self/ns/net");
-    if (setns(netns, CLONE_NEWNET) < 0)
+    if (setns(pod->netns, CLONE_NEWNET) < 0)
         return kl_fail(err, errno, "enter network namespace", "of the pod");
-    int sock = nl_open(err);
+    int sock = refuse_routers(pod->name, err) < 0 ? -1 : nl_open(err);
     if (setns(home, CLONE_NEWNET) < 0)
         abort(); /* a caller left in a pod's network would change the wrong one from here on */
     return sock;
 }
 
 static int attach_pod_end(const struct pod_end *pod, kl_error *err) {
-    SCOPED_FD sock = open_inside(pod->netns, err);
+    SCOPED_FD sock = open_inside(pod, err);
     if (sock < 0)
         return -1;
     int index = interface_index(sock, pod->name);

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from kubelite.cli.main import main
+from kubelite.cli.main import run
 
-raise SystemExit(main())
+run()

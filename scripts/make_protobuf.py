@@ -1,7 +1,7 @@
 """Writes kubelite/objects/protobuf_table.py from the ``generated.proto`` and ``types.go`` files that Debian packages publish.
 
     apt-get install golang-k8s-api-dev golang-k8s-apimachinery-dev golang-k8s-metrics-dev      (trixie and later)
-    python scripts/make_protobuf.py [--check] [FOLDER]        FOLDER holds k8s.io/, default /usr/share/gocode/src
+    python scripts/make_protobuf.py [--check] [FOLDER]        FOLDER holds k8s.io/, default /usr/share/gocode/src; see scripts/debian
 
 Numbers and types come from the .proto files; JSON names, order, pointers and what is written when it is zero from the structs'
 tags. The grammar of a line is described in kubelite/objects/schema.py, which reads it.

@@ -5,6 +5,7 @@ the only one of its home, so that bridge, subnet and firewall table are made for
 subject "with another" has a second pod of the home beside it, so that only what belongs to the pod is made.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -142,10 +143,10 @@ class EngineContainer:
         self._tree = CgroupTree(read_world(), home.cgroup)
         self._containers = Containers(home, ledger, self._tree, self._record, _ignore)
         pod = self._engine.pod("bench", ("more",), "/true")
-        self._blueprint = self._made(pod, images.resolve(home, pod), ledger)
+        self._decide(pod, images.resolve(home, pod), ledger)
 
-    def _made(self, pod: Any, found: Any, ledger: Any) -> Any:
-        """The decisions about the container: the engine's own, taken once, since they are no part of its start."""
+    def _decide(self, pod: Any, found: Any, ledger: Any) -> None:
+        """What the engine decides about the container, taken once, since it is no part of the start."""
         from kubelite.node.kubelet import facts
         from kubelite.node.kubelet.bringup import Bringup
         from kubelite.node.kubelet.prepare import NodeFacts
@@ -155,22 +156,24 @@ class EngineContainer:
 
         home, uid = self._engine.home, self._record.uid
         node = NodeFacts("bench", "", "", facts.cpus(), facts.memory(), facts.capabilities(), "bench")
-        bringup = Bringup(
-            home, ledger, self._tree, self._record, pod, found, node, read_host_files(), trace=_ignore, report=_ignore
-        )
+        host = read_host_files()
+        bringup = Bringup(home, ledger, self._tree, self._record, pod, found, node, host, trace=_ignore, report=_ignore)
         places = mounts.places(pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
         bringup._places = {place.name: place for place in places}
         self._sandbox = sandbox.Sandbox(sandbox.connect(home, uid), ledger.sandbox(uid), -1)
-        return bringup._blueprint(self._sandbox, pod.spec.containers[0], False)
+        container = pod.spec.containers[0]
+        self._blueprint = bringup._blueprint(container)
+        self._mounts = bringup._mounts(self._sandbox, container, self._blueprint.security)
 
     def once(self) -> Marks:
         self._attempt += 1
-        shim = self._sandbox.shim
+        shim, containers = self._sandbox.shim, self._containers
         start = time.monotonic_ns()
-        record = self._containers.settle(shim, self._containers.ask(shim, self._blueprint, self._attempt))
-        executed = time.monotonic_ns() - start
-        ended = shim.exited(shim.ask_wait(record.id), 10)
-        exited = time.monotonic_ns() - start
+        with contextlib.closing(containers.prepare(self._blueprint, self._attempt)) as ready:
+            record = containers.settle(shim, containers.ask(shim, ready, self._mounts))
+            executed = time.monotonic_ns() - start
+            ended = shim.exited(shim.ask_wait(record.id), 10)
+            exited = time.monotonic_ns() - start
         if ended.code != 0:
             raise BenchError(f"kubelite container: exit code {ended.code}")
         self._undo(shim, record)
@@ -181,7 +184,7 @@ class EngineContainer:
 
         home, uid = self._engine.home, self._record.uid
         shim.acknowledge(record.id)
-        self._tree.remove_container(uid, group(record))
+        self._tree.remove_container(uid, group(record.name, record.attempt))
         shutil.rmtree(f"{home.pod(uid)}/root/{record.name}")
         os.unlink(f"{home.pod_run(uid)}/c-{record.id[:16]}.json")
 

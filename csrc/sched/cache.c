@@ -111,7 +111,7 @@ static int lay_out(const struct kl_sched *s, struct class *c) {
     for (int32_t n = 0; n < s->nodes; n++)
         c->group_start[c->group[n] + 1]++;
     for (int32_t g = 0; g < c->groups; g++) {
-        c->group_block[g + 1] = c->group_block[g] + (c->group_start[g + 1] + BLOCK - 1) / BLOCK;
+        c->group_block[g + 1] = c->group_block[g] + (c->group_start[g + 1] + c->block - 1) / c->block;
         c->group_start[g + 1] += c->group_start[g];
         next[g] = c->group_start[g];
     }
@@ -129,7 +129,9 @@ static int find_groups(const struct kl_sched *s, struct class *c) {
     if (!columns)
         return -1;
     c->groups = 1;
-    c->blocks = (s->nodes + BLOCK - 1) / BLOCK;
+    for (c->block = 64; (int64_t)c->block * c->block < s->nodes;)
+        c->block *= 2;
+    c->blocks = (s->nodes + c->block - 1) / c->block;
     if (!count)
         return 0;
     SCOPED_MEM int32_t *first = integers(s->nodes);
@@ -284,11 +286,11 @@ static void find_block_max(struct class *c, int32_t block, int32_t from, int32_t
 static void update_block(const struct kl_sched *s, struct class *c, int32_t place, int32_t group, int32_t old) {
     int32_t start = c->group_start ? c->group_start[group] : 0;
     int32_t end = c->group_start ? c->group_start[group + 1] : s->nodes;
-    int32_t block = (c->group_block ? c->group_block[group] : 0) + (place - start) / BLOCK;
+    int32_t block = (c->group_block ? c->group_block[group] : 0) + (place - start) / c->block;
     int32_t value = c->value[place];
     if (old == c->block_max[block] && --c->block_ties[block] == 0 && value < old) {
-        int32_t from = start + (place - start) / BLOCK * BLOCK;
-        find_block_max(c, block, from, from + BLOCK < end ? from + BLOCK : end);
+        int32_t from = start + (place - start) / c->block * c->block;
+        find_block_max(c, block, from, from + c->block < end ? from + c->block : end);
     } else if (value > c->block_max[block]) {
         c->block_max[block] = value;
         c->block_ties[block] = 1;
@@ -355,8 +357,8 @@ static int refresh_all(const struct kl_sched *s, struct class *c) {
         int32_t start = c->group_start ? c->group_start[g] : 0;
         int32_t end = c->group_start ? c->group_start[g + 1] : s->nodes;
         int32_t block = c->group_block ? c->group_block[g] : 0;
-        for (; start < end; start += BLOCK, block++)
-            find_block_max(c, block, start, start + BLOCK < end ? start + BLOCK : end);
+        for (; start < end; start += c->block, block++)
+            find_block_max(c, block, start, start + c->block < end ? start + c->block : end);
     }
     return 0;
 }

@@ -159,7 +159,7 @@ static void find_best_of_groups(struct class *c, struct best *best) {
 static int32_t nth_of_group(const struct class *c, int32_t g, int64_t skip, int32_t nodes) {
     int32_t block = c->group_block ? c->group_block[g] : 0, place = c->group_start ? c->group_start[g] : 0;
     int32_t end = c->group_start ? c->group_start[g + 1] : nodes;
-    for (; place < end; block++, place += BLOCK) {
+    for (; place < end; block++, place += c->block) {
         if (c->block_max[block] != c->cells[g].best)
             continue;
         if (skip >= c->block_ties[block]) {

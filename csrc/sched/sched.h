@@ -19,9 +19,10 @@
 
 #include <stdbool.h>
 
+#pragma GCC visibility push(hidden) /* calls between the units need no detour */
+
 #define KEY_NODE 0    /* every node is a domain of its own */
 #define KEY_CLUSTER 1 /* all nodes are one domain */
-#define BLOCK 64      /* values below one maximum */
 
 struct key {
     int32_t *domain; /* of each node; -1: the node lacks the label */
@@ -134,6 +135,7 @@ struct class {
     bool built;
     int32_t groups, *group, *place, *node_at, *group_start,
         *group_block; /* NULL where one group holds all nodes in order */
+    int32_t block;    /* values below one maximum: about the root of their number */
     int32_t blocks, *block_max, *block_ties;
     int32_t *value; /* weighted scores that depend on the node alone; -1: infeasible */
     uint64_t seen;  /* the log up to here is in the values */
@@ -223,5 +225,7 @@ static inline int32_t count_at(const struct term *term, int32_t node) {
     int32_t d = term->domain[node];
     return d < 0 ? 0 : term->counter->count[d];
 }
+
+#pragma GCC visibility pop
 
 #endif

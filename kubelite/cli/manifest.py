@@ -74,7 +74,8 @@ def read(source: str) -> list[Document]:
         return documents(data)
     except YamlError as error:
         place = f"{name}:{error.place.line}:{error.place.column}" if error.place is not None else ""
-        raise CliError(Trouble(f"{name} cannot be read: {error}", codes.NOT_YAML, place)) from error
+        hint = codes.CODES[codes.NOT_YAML].remedy if place else "a manifest is text: YAML, or JSON"
+        raise CliError(Trouble(f"{name} cannot be read: {error}", codes.NOT_YAML, place, hint=hint)) from error
 
 
 def _read(source: str) -> bytes:

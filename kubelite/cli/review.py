@@ -16,6 +16,7 @@ from kubelite.objects.pod import Pod
 from kubelite.objects.problem import (
     DUPLICATE,
     INVALID,
+    NO_EFFECT,
     REQUIRED,
     UNSUPPORTED_KIND,
     WRONG_TYPE,
@@ -62,15 +63,16 @@ def items(documents: list[Document]) -> Iterator[Item]:
 def review(documents: list[Document], file: str, *, namespace: str | None = None, lenient: bool = False) -> Review:
     """Judges a manifest. ``file`` is its name in places; ``namespace`` the one asked for on the command line."""
     found = Review([], [], [], [])
+    taken: set[tuple[str, str]] = set()
     for item in items(documents):
-        _review(item, file, namespace, lenient, found)
+        _review(item, file, namespace, lenient, found, taken)
     if not found.pods and not found.errors:
         hint = "a manifest begins with apiVersion: v1 and kind: Pod"
         found.errors.append(Trouble(f"there is no Pod in {file}", codes.EMPTY, hint=hint))
     return found
 
 
-def _review(item: Item, file: str, namespace: str | None, lenient: bool, found: Review) -> None:
+def _review(item: Item, file: str, namespace: str | None, lenient: bool, found: Review, taken: set[tuple[str, str]]) -> None:
     kind = _kind(item)
     if kind is not None:
         skipped = lenient and kind.code == UNSUPPORTED_KIND
@@ -79,16 +81,18 @@ def _review(item: Item, file: str, namespace: str | None, lenient: bool, found: 
     made, problems = codec.decode(Pod, item.value)
     if made is None:
         return
-    wrong = {problem.path for problem in problems}
+    # What could not be read, or stands there under another name, is not missing.
+    wrong = {each.path for each in problems} | {each.meant for each in problems if each.meant}
     problems += [each for each in validate.pod(made) if not _below(each.path, wrong)]
-    problems += _names(made, found.pods, namespace)
+    problems += _names(made, taken, namespace)
     findings = support.check(made)
     stops = Level.FATAL if lenient else Level.REFUSED
-    for level, kept in ((Level.QUIET, found.notes), (Level.LOUD, found.warnings), (stops, found.errors)):
-        told = [each.problem for each in findings if _at(each.level, stops) is level]
-        told += problems if kept is found.errors else []
-        kept.extend(_trouble(item, file, problem) for problem in sorted(told, key=lambda each: _place(item, each)))
-    found.pods.append(defaults.pod(support.lenient(made, findings) if lenient else made, namespace))
+    for level, told in ((Level.QUIET, found.notes), (Level.LOUD, found.warnings), (stops, found.errors)):
+        these = [each.problem for each in findings if _at(each.level, stops) is level]
+        these += problems if told is found.errors else []
+        told.extend(_trouble(item, file, problem) for problem in sorted(these, key=lambda each: _place(item, each)))
+    kept = support.lenient(made, findings) if lenient else made
+    found.pods.append(defaults.pod(defaults.fresh(kept), namespace))
 
 
 def _at(level: Level, stops: Level) -> Level:
@@ -138,17 +142,16 @@ def _other_kind(version: str, kind: str, value: dict[str, Any]) -> Problem:
     return Problem(("kind",), f'unknown kind "{kind}" of {version}: {TODAY}', UNSUPPORTED_KIND, hint)
 
 
-def _names(made: Pod, before: list[Pod], namespace: str | None) -> list[Problem]:
-    """Whether the pod's name and namespace fit the command line and the pods before it."""
+def _names(made: Pod, taken: set[tuple[str, str]], namespace: str | None) -> list[Problem]:
+    """Whether the pod's name and namespace fit the command line and the pods before it, whose names are ``taken``."""
     own = made.metadata.namespace
     if namespace and own and own != namespace:
         said = f'namespace: the manifest says "{own}", the command line "{namespace}"'
         return [Problem(("metadata", "namespace"), said, codes.OTHER_NAMESPACE, "leave --namespace out, or change one")]
-    place = own or namespace or defaults.NAMESPACE
-    if made.metadata.name and any(
-        (each.metadata.namespace, each.metadata.name) == (place, made.metadata.name) for each in before
-    ):
-        return [Problem(("metadata", "name"), f'name: Duplicate value: "{made.metadata.name}"', DUPLICATE)]
+    name = (own or namespace or defaults.NAMESPACE, made.metadata.name or "")
+    if name in taken and name[1]:
+        return [Problem(("metadata", "name"), f'name: Duplicate value: "{name[1]}"', DUPLICATE)]
+    taken.add(name)
     return []
 
 
@@ -161,4 +164,5 @@ def _trouble(item: Item, file: str, problem: Problem) -> Trouble:
     place = _place(item, problem)
     where = f"{file}:{place.line}:{place.column}"
     shown = json_path((*item.path, *problem.path))
-    return Trouble(problem.message, problem.code, f"{where}   {shown}" if shown else where, hint=problem.hint)
+    hint = problem.hint or ("" if problem.code == NO_EFFECT else codes.CODES[problem.code].remedy)
+    return Trouble(problem.message, problem.code, f"{where}   {shown}" if shown else where, hint=hint)

@@ -56,10 +56,12 @@ def _tell(
     settings: Settings, screen: Screen, result: UpResult, pod: Doc, seconds: float, as_data: bool
 ) -> None:
     name = pod["metadata"]["name"]
-    if pod.get("status", {}).get("phase") == "Failed":
+    if result.failed:
         raise CliError(failed(settings, pod))
     if not result.created:
-        line = f"{name} is already up, nothing to do"
+        phase = pod["status"]["phase"]
+        ended = phase in ("Succeeded", "Failed")
+        line = f"{name} has ended ({phase}), --replace runs it again" if ended else f"{name} is already up, nothing to do"
     else:
         follow = screen.out("dim", again(settings, f"pod logs -f {name}"))
         line = f"{name} is up in {seconds:.2f} s  (engine {result.engine_ms:.0f} ms)      {follow}"

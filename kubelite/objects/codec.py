@@ -185,7 +185,7 @@ def _refused(value: Any, expected: str, path: Path, problems: list[Problem]) -> 
 def _type_hint(value: Any, expected: str) -> str:
     """What the writer probably meant."""
     if expected == "string" and isinstance(value, bool):
-        return f'YAML reads yes, on and true as booleans: put it in quotes, "{str(value).lower()}"'
+        return "YAML reads y, n, yes, no, on, off, true and false as booleans: put it in quotes"
     if expected == "string" and isinstance(value, int | float):
         return f'put it in quotes: "{value}"'
     if expected == "integer" and isinstance(value, str) and value.isdecimal():
@@ -202,18 +202,18 @@ def _type_hint(value: Any, expected: str) -> str:
 
 
 def _unknown(cls: type[Struct], key: str, path: Path) -> Problem:
-    return Problem((*path, key), f'unknown field "{key}"', UNKNOWN_FIELD, _did_you_mean(cls, key), at_key=True)
-
-
-def _did_you_mean(cls: type[Struct], key: str) -> str:
     from difflib import get_close_matches
 
+    said = f'unknown field "{key}"'
     known = {name.lower(): name for name in cls.__struct_encode_fields__}
     close = get_close_matches(key.lower(), known, n=1, cutoff=0.7)
     if close:
-        return f'did you mean "{known[close[0]]}"?'
+        meant = known[close[0]]
+        hint = f'did you mean "{meant}"?'
+        return Problem((*path, key), said, UNKNOWN_FIELD, hint, at_key=True, meant=(*path, meant))
     elsewhere = _elsewhere(cls, key)
-    return f'"{key}" is a field of {elsewhere}: check the indentation' if elsewhere else ""
+    hint = f'"{key}" is a field of {elsewhere}: check the indentation' if elsewhere else ""
+    return Problem((*path, key), said, UNKNOWN_FIELD, hint, at_key=True)
 
 
 def _elsewhere(cls: type[Struct], key: str) -> str:

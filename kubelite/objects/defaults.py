@@ -28,6 +28,22 @@ def pod(given: Pod, namespace: str | None = None) -> Pod:
     return replace(given, metadata=metadata, spec=_spec(given.spec))
 
 
+def fresh(given: Pod) -> Pod:
+    """The pod without what only a server sets: what ``kubectl get -o yaml`` shows can be created again."""
+    metadata = replace(
+        given.metadata,
+        uid=None,
+        resource_version=None,
+        generation=None,
+        creation_timestamp=None,
+        deletion_timestamp=None,
+        deletion_grace_period_seconds=None,
+        self_link=None,
+        managed_fields=(),
+    )
+    return replace(given, metadata=metadata, status=None)
+
+
 def _unset(value: Any) -> bool:
     return value is None or value == ""
 

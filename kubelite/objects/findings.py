@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from kubelite.objects import names, quantity
 from kubelite.objects.problem import BAD_NAME, BAD_QUANTITY, DUPLICATE, INVALID, NOT_FOUND, REQUIRED, Path, Problem, leaf
 
-MAX_SECONDS = 2**31 - 1
-
 
 class Findings:
     """Problems in the order in which they were found."""
@@ -71,15 +69,13 @@ class Findings:
 
     def between(self, path: Path, value: int | None, lowest: int, highest: int) -> None:
         """A number within bounds, both included."""
-        if value is None or lowest <= value <= highest:
-            return
-        above = highest in (MAX_SECONDS, 2**63 - 1)
-        why = (
-            f"must be greater than or equal to {lowest}"
-            if above and value < lowest
-            else f"must be between {lowest} and {highest}"
-        )
-        self.invalid(path, value, why)
+        if value is not None and not lowest <= value <= highest:
+            self.invalid(path, value, f"must be between {lowest} and {highest}")
+
+    def at_least(self, path: Path, value: int | None, lowest: int) -> None:
+        """A number that is not too small; its type bounds it above."""
+        if value is not None and value < lowest:
+            self.invalid(path, value, f"must be greater than or equal to {lowest}")
 
     def amount(self, path: Path, text: str) -> int | None:
         """A quantity that is not negative, in nanos; None where it is none."""

@@ -20,13 +20,17 @@ NO_EFFECT = "KL114"
 
 
 class Problem(NamedTuple):
-    """One finding. ``path`` leads to the value, or, where ``at_key``, to its key; ``hint`` says what helps, or is ""."""
+    """One finding. ``path`` leads to the value, or, where ``at_key``, to its key; ``hint`` says what helps, or is "".
+
+    ``meant`` is the path of a field that was probably meant in place of an unknown one.
+    """
 
     path: Path
     message: str
     code: str
     hint: str = ""
     at_key: bool = False
+    meant: Path = ()
 
 
 def leaf(path: Path) -> str:

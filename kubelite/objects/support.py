@@ -260,11 +260,12 @@ _VOLUME = {
 TABLE: dict[str, Row] = {**_METADATA, **_SPEC, **_POD_SECURITY, **_CONTAINER, **_CONTAINER_SECURITY, **_VOLUME}
 """Every field of a pod, by its path; ``[]`` stands for each item of a list, ``*`` for each name that has no row itself."""
 
-_ROOTS = {
+ROOTS = {
     "spec.containers[]": "container",
     "spec.initContainers[]": "container",
     "spec.volumes[]": "volume",
 }
+"""Where a path begins anew in the table."""
 
 
 def check(pod: Pod) -> list[Finding]:
@@ -287,42 +288,38 @@ def lenient(pod: Pod, findings: list[Finding]) -> Pod:
     return made or pod
 
 
-def row_of(pattern: str) -> Row | None:
-    """The row for a path of the table's form, or that for whatever has none of its own there."""
-    row = TABLE.get(pattern)
-    return TABLE.get(f"{pattern.rpartition('.')[0]}.*") if row is None else row
+def row_of(parent: str, key: str) -> Row | None:
+    """The row for a field of ``parent``, or that for whatever has none of its own there."""
+    row = TABLE.get(f"{parent}.{key}" if parent else key)
+    return TABLE.get(f"{parent}.*") if row is None else row
 
 
 def _walk(value: Any, pattern: str, path: Path) -> Iterator[Finding]:
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _one(inner, f"{pattern}.{key}" if pattern else key, (*path, key))
+            yield from _one(inner, pattern, key, (*path, key))
     elif isinstance(value, list | tuple):
         for at, inner in enumerate(value):
-            yield from _walk(inner, _ROOTS.get(f"{pattern}[]", f"{pattern}[]"), (*path, at))
+            yield from _walk(inner, ROOTS.get(f"{pattern}[]", f"{pattern}[]"), (*path, at))
 
 
-def _one(value: Any, pattern: str, path: Path) -> Iterator[Finding]:
-    row = TABLE.get(pattern)
-    if row is None and _is_prefix(pattern):
+def _one(value: Any, parent: str, key: str, path: Path) -> Iterator[Finding]:
+    pattern = f"{parent}.{key}" if parent else key
+    if pattern in _PREFIXES:
         yield from _walk(value, pattern, path)
         return
-    row = row or row_of(pattern)
+    row = row_of(parent, key)
     if row is not None and row.level is not Level.HONOURED and (row.when is None or row.when(value)):
         yield Finding(row.level, _problem(row, path))
-
-
-def _is_prefix(pattern: str) -> bool:
-    return pattern in _PREFIXES
 
 
 def _prefixes() -> frozenset[str]:
     """The paths that have rows below them."""
     found = set()
-    for pattern in (*TABLE, *_ROOTS):
+    for pattern in (*TABLE, *ROOTS):
         words = pattern.split(".")
         found |= {".".join(words[:end]).removesuffix("[]") for end in range(1, len(words))}
-    found |= {root.removesuffix("[]") for root in _ROOTS}
+    found |= {root.removesuffix("[]") for root in ROOTS}
     return frozenset(found)
 
 

@@ -7,7 +7,7 @@ defaults or not. Nothing here raises: what is no quantity or no address is a fin
 from __future__ import annotations
 
 from kubelite.objects import names
-from kubelite.objects.findings import MAX_SECONDS, Findings
+from kubelite.objects.findings import Findings
 from kubelite.objects.meta import ObjectMeta
 from kubelite.objects.pod import Pod, PodDNSConfig, PodSecurityContext, PodSpec
 from kubelite.objects.problem import Path, Problem
@@ -15,6 +15,7 @@ from kubelite.objects.validate_containers import containers, requirements, secco
 from kubelite.objects.validate_volumes import volumes
 
 MAX_ID = 2**31 - 1
+MAX_SECONDS = 2**31 - 1
 MAX_ANNOTATIONS = 256 << 10
 MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
@@ -78,7 +79,7 @@ def _placed(spec: PodSpec) -> bool:
 def _life(found: Findings, spec: PodSpec, path: Path) -> None:
     found.one_of((*path, "restartPolicy"), spec.restart_policy, RESTART_POLICIES)
     grace = spec.termination_grace_period_seconds
-    found.between((*path, "terminationGracePeriodSeconds"), grace, 0, 2**63 - 1)
+    found.at_least((*path, "terminationGracePeriodSeconds"), grace, 0)
     found.between((*path, "activeDeadlineSeconds"), spec.active_deadline_seconds, 1, MAX_SECONDS)
     found.one_of((*path, "preemptionPolicy"), spec.preemption_policy, ("PreemptLowerPriority", "Never"))
     if spec.os is not None:

@@ -11,7 +11,7 @@ from kubelite.objects.container import (
     Probe,
     TCPSocketAction,
 )
-from kubelite.objects.findings import MAX_SECONDS, Findings
+from kubelite.objects.findings import Findings
 from kubelite.objects.problem import Path
 
 MAX_PORT = 65535
@@ -55,14 +55,14 @@ def _probe(found: Findings, probe: Probe, name: str, path: Path) -> None:
         ("successThreshold", probe.success_threshold),
         ("failureThreshold", probe.failure_threshold),
     ):
-        found.between((*path, field), value, 0, MAX_SECONDS)
+        found.at_least((*path, field), value, 0)
     if name != "readinessProbe" and probe.success_threshold not in (None, 0, 1):
         found.invalid((*path, "successThreshold"), probe.success_threshold, "must be 1")
     if probe.termination_grace_period_seconds is not None:
         if name == "readinessProbe":
             found.forbidden((*path, "terminationGracePeriodSeconds"), "may not be set for readiness probes")
         grace = probe.termination_grace_period_seconds
-        found.between((*path, "terminationGracePeriodSeconds"), grace, 1, 2**63 - 1)
+        found.at_least((*path, "terminationGracePeriodSeconds"), grace, 1)
 
 
 _JSON = {"exec": "exec", "http_get": "httpGet", "tcp_socket": "tcpSocket", "grpc": "grpc", "sleep": "sleep"}
@@ -93,7 +93,7 @@ def _action(found: Findings, action: object, path: Path) -> None:
         port = getattr(action, "port", None)
         if port is not None:
             _port(found, port, (*path, "port"), named=isinstance(action, TCPSocketAction))
-        found.between((*path, "seconds"), getattr(action, "seconds", None), 0, 2**63 - 1)
+        found.at_least((*path, "seconds"), getattr(action, "seconds", None), 0)
 
 
 def _port(found: Findings, port: int | str, path: Path, *, named: bool = True) -> None:

@@ -55,14 +55,14 @@ def test_a_file_that_is_not_there(world: World, tmp_path: Path) -> None:
 
 
 def refuse(world: World, path: Path, place: str, says: str) -> None:
-    before = snapshot()
+    before = snapshot(world.root)
     refused = world.kl("pod", "up", str(path), check=False)
     assert refused.returncode == 1, refused
     assert refused.stderr.startswith("error: ") and "Traceback" not in refused.stderr
     assert place in refused.stderr and says in refused.stderr, refused.stderr
     assert "hint:" in refused.stderr
     assert world.files() == set()
-    assert difference(before, snapshot()) == []
+    assert difference(before, snapshot(world.root)) == []
 
 
 @pytest.mark.parametrize("args", [["pod", "up"], ["pod", "fly", "x"], ["pod", "ls", "--nonsense"], ["pod", "up", "a", "b"]])

@@ -54,7 +54,7 @@ def test_every_form_of_output(world: World) -> None:
 
 
 def test_wait_and_its_exit_codes(world: World) -> None:
-    world.up(pod("sleep 0.5; exit 4"))
+    world.up(pod("sleep 4; exit 4"))
     assert world.kl("pod", "wait", "p", "--timeout", "5s").stdout == "pod/p is ready\n"
     assert "code 4" in world.kl("pod", "wait", "p", "--for=exited").stdout
     hopeless = world.kl("pod", "wait", "p", check=False)

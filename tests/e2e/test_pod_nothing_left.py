@@ -68,11 +68,11 @@ def manifest(tmp_path: Path) -> Path:
 
 
 def test_the_example_leaves_nothing(world: World) -> None:
-    before = snapshot()
+    before = snapshot(world.root)
     world.kl("pod", "up", str(EXAMPLE))
-    assert difference(before, snapshot()) != []
+    assert difference(before, snapshot(world.root)) != []
     world.kl("pod", "down", str(EXAMPLE), "--grace-period", "1")
-    assert difference(before, snapshot()) == []
+    assert difference(before, snapshot(world.root)) == []
     assert world.files() == set()
 
 
@@ -94,30 +94,30 @@ def test_a_failed_start_leaves_nothing(world: World, tmp_path: Path, change: dic
     (tmp_path / "data" / "f").touch()
     spec = pod(SLEEP, spec={"volumes": [{"name": "h", "hostPath": {"path": str(tmp_path / "data")}}]})
     spec["spec"]["containers"].append({**spec["spec"]["containers"][0], "name": "bad", **change})
-    before = snapshot()
+    before = snapshot(world.root)
     refused = world.up(spec, check=False)
     assert refused.returncode == 1
     assert says in refused.stderr and "Traceback" not in refused.stderr
     assert world.files() == set()
-    assert difference(before, snapshot()) == []
+    assert difference(before, snapshot(world.root)) == []
 
 
 def test_ctrl_c_before_the_pod_is_up_leaves_nothing(world: World, tmp_path: Path) -> None:
     spec = pod(SLEEP, spec={"initContainers": [{"name": "i", "image": "host", "command": ["sleep", "1000"]}]})
     path = tmp_path / "pod.yaml"
     path.write_text(yaml.safe_dump(spec))
-    before = snapshot()
+    before = snapshot(world.root)
     up = world.start("pod", "up", str(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     eventually(lambda: "Init:0/1" in world.kl("pod", "ls").stdout, "the init container runs")
     up.send_signal(signal.SIGINT)
     up.communicate(timeout=30)
     assert up.returncode == 130
     assert world.files() == set()
-    assert difference(before, snapshot()) == []
+    assert difference(before, snapshot(world.root)) == []
 
 
 def test_a_kill_at_any_act_of_up_is_undone_by_down(world: World, manifest: Path) -> None:
-    before = snapshot()
+    before = snapshot(world.root)
     acts = stepped(world, manifest, "up", "list").stdout.splitlines()
     world.kl("pod", "down", "p", "--grace-period", "0")
     assert {"launch shim", "start pause", "attach network", "start container c", "lease address"} <= set(acts)
@@ -126,11 +126,11 @@ def test_a_kill_at_any_act_of_up_is_undone_by_down(world: World, manifest: Path)
         assert killed.returncode == -signal.SIGKILL, f"{act}: {killed.stderr}"
         world.kl("pod", "down", "p", "--grace-period", "0", "--ignore-not-found")
         assert world.files() == set(), act
-        assert difference(before, snapshot()) == [], act
+        assert difference(before, snapshot(world.root)) == [], act
 
 
 def test_a_kill_at_any_act_of_down_is_finished_by_down(world: World, manifest: Path) -> None:
-    before = snapshot()
+    before = snapshot(world.root)
     world.kl("pod", "up", str(manifest))
     acts = stepped(world, manifest, "down", "list").stdout.splitlines()
     assert {"end shim", "remove network", "remove cgroups", "remove files"} <= set(acts)
@@ -140,7 +140,7 @@ def test_a_kill_at_any_act_of_down_is_finished_by_down(world: World, manifest: P
         assert killed.returncode == -signal.SIGKILL, f"{act}: {killed.stderr}"
         world.kl("pod", "down", "p", "--grace-period", "0", "--ignore-not-found")
         assert world.files() == set(), act
-        assert difference(before, snapshot()) == [], act
+        assert difference(before, snapshot(world.root)) == [], act
 
 
 def test_a_killed_up_can_simply_be_repeated(world: World, manifest: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_killed_up_can_simply_be_repeated(world: World, manifest: Path) -> Non
 
 
 def test_reset_leaves_nothing_even_of_a_torn_record(world: World) -> None:
-    before = snapshot()
+    before = snapshot(world.root)
     world.up(pod(SLEEP, name="whole"))
     world.up(pod(SLEEP, name="torn"))
     uid = world.get("torn")["metadata"]["uid"]
@@ -163,4 +163,4 @@ def test_reset_leaves_nothing_even_of_a_torn_record(world: World) -> None:
     assert "pod.json" in listed.stderr
     world.kl("system", "reset", "--yes")
     assert not world.root.exists() or os.listdir(world.root) == []
-    assert difference(before, snapshot()) == []
+    assert difference(before, snapshot(world.root)) == []

@@ -20,7 +20,7 @@ def test_the_two_commands_are_those_of_the_readme() -> None:
 def test_the_demo_ends_with_the_page_and_what_the_sidecar_read(world: World, source: Path, outside: Run) -> None:
     prepared = outside("bash", "scripts/setup", cwd=source)
     assert prepared.returncode == 0, prepared.stderr
-    before = snapshot()
+    before = snapshot(world.root)
     env = {**world.env, "PYTHONPATH": ""}
     demo = subprocess.run(
         ["bash", "scripts/demo"], cwd=source, env=env, capture_output=True, text=True, timeout=120, check=False
@@ -30,4 +30,4 @@ def test_the_demo_ends_with_the_page_and_what_the_sidecar_read(world: World, sou
     assert "<h1>Hello from a pod</h1>" in demo.stdout
     assert '"GET / HTTP/1.1" 200' in demo.stdout.split("the sidecar has read")[1]
     world.kl("pod", "down", "web", "--grace-period", "1")
-    assert difference(before, snapshot()) == []
+    assert difference(before, snapshot(world.root)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -205,6 +206,38 @@ def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(network: PodNetwork, hos
             client.connect(("127.0.0.1", 99))
         with pytest.raises(TimeoutError):
             secret.accept()
+
+
+def router_advertisement() -> bytes:
+    """A frame to all nodes in which fe80::1 offers itself as default router, and the prefix 2001:db8:: (RFC 4861, 4.2)."""
+    prefix = struct.pack("!BBBBIII16s", 3, 4, 64, 0xC0, 3600, 3600, 0, socket.inet_pton(socket.AF_INET6, "2001:db8::"))
+    body = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix
+    source, target = (socket.inet_pton(socket.AF_INET6, text) for text in ("fe80::1", "ff02::1"))
+    whole = source + target + struct.pack("!II", len(body), 58) + body
+    total = sum(struct.unpack(f"!{len(whole) // 2}H", whole))
+    total = (total & 0xFFFF) + (total >> 16)
+    body = body[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + body[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + source + target
+    return bytes.fromhex("333300000001 026b00000001 86dd") + header + body
+
+
+def test_no_pod_becomes_the_router_of_others(network: PodNetwork, host: NetworkNamespace) -> None:
+    """CVE-2020-13401: router advertisements of a pod change nothing on the host or in other pods."""
+    attacker, victim = Pod(network, "a"), Pod(network, "b")
+    with victim.space.inside():
+        arrived = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86DD))
+        arrived.settimeout(TIMEOUT)
+    with attacker.space.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind(("eth0", 0))
+        sender.send(router_advertisement())
+    with arrived:
+        assert arrived.recv(2000) == router_advertisement()
+    for space in (host, victim.space):
+        with space.inside():
+            routes = Path("/proc/thread-self/net/ipv6_route").read_text()
+            addresses = Path("/proc/thread-self/net/if_inet6").read_text()
+        assert "fe800000000000000000000000000001" not in routes
+        assert "20010db8" not in routes + addresses
 
 
 def test_a_port_that_another_pod_holds(network: PodNetwork) -> None:

@@ -152,6 +152,18 @@ def test_ports_on_the_hosts_network_are_ports_of_the_host() -> None:
     assert [port["hostPort"] for port in defaulted(spec)["spec"]["containers"][0]["ports"]] == [80, 81]
 
 
+def test_what_only_a_server_sets_is_taken_out_and_nothing_else() -> None:
+    server = {"uid": "u", "resourceVersion": "7", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z",
+              "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 3, "selfLink": "/x",
+              "managedFields": [{"manager": "m"}]}  # fmt: skip
+    kept = {"name": "p", "namespace": "n", "labels": {"a": "b"}, "annotations": {"c": "d"}}
+    spec = {"containers": [{"name": "c", "image": "i"}], "nodeName": "x"}
+    shown, problems = codec.decode(Pod, {"metadata": {**kept, **server}, "spec": spec, "status": {"phase": "Running"}})
+    plain, _ = codec.decode(Pod, {"metadata": kept, "spec": spec})
+    assert shown is not None and plain is not None and problems == []
+    assert defaults.fresh(shown) == plain == defaults.fresh(plain)
+
+
 def test_defaulting_twice_changes_nothing() -> None:
     spec = {
         "containers": [{"name": "c", "image": "i", "livenessProbe": {"exec": {"command": ["true"]}}}],

@@ -1,4 +1,4 @@
-"""CEL rules of CustomResourceDefinitions, evaluated by an optional library (PyPI ``common-expression-language``).
+"""CEL rules of CustomResourceDefinitions, evaluated by an optional library (PyPI ``common-expression-language``). Pure.
 
 Without it every rule is refused when its definition is written: a rule that is stored and not kept would be worse.
 """

@@ -129,12 +129,13 @@ def apply(
         dropped = fieldset.difference(last.fields, mine)
         owned = _all_fields([{"f:metadata": {}}, *(each.fields for each in others.values()), mine])
         merged = merging.prune(form, merged, dropped, owned)
+    merged = merged if res.crd is not None else conform.order(res, merged)
     found = fieldset.compare(form, _view(res, base, subresource), _view(res, merged, subresource))
     others = _contested(others, found, force)
     same = last is not None and last.fields == mine and last.api_version == res.gv
     own = Held(mine, last.time if last is not None and same else now, res.gv)
     result = {**others, me: own} if mine else others
-    if live is not None and same and not _differs(res, merged, live) and others == {k: v for k, v in held.items() if k != me}:
+    if live is not None and merged == live and result == held:
         return live
     return _with_managers(merged, _encode(_capped(result if not same else _touched(result, me, found, now), now)))
 
@@ -167,10 +168,6 @@ def _canonical(given: Any, ordered: Any) -> Any:
     if isinstance(given, list) and isinstance(ordered, list) and len(given) == len(ordered):
         return [_canonical(value, other) for value, other in zip(given, ordered, strict=True)]
     return given if isinstance(given, dict | list) else ordered
-
-
-def _differs(res: Resource, merged: Object, live: Object) -> bool:
-    return merged != live and (res.crd is not None or conform.order(res, merged) != live)
 
 
 def _before_first(res: Resource, live: Object | None, now: str) -> dict[Manager, Held]:

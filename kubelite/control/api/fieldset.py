@@ -92,8 +92,8 @@ def applied(shape: Shape, value: Any) -> Fields:
         require_keys(shape, each)
     for element, below, each in _parts(shape, value):
         inside = applied(below, each) if _has_parts(below, each) else {}
-        own = element[0] == "k" or shape.kind == "map" or not each
-        if inside or own or not isinstance(each, list) or below.kind == "leaf":
+        own = element[0] == "k" or shape.kind == "map" or each in (None, {})
+        if inside or own or below.kind not in ("set", "keyed"):
             found[element] = {SELF: {}, **inside} if inside and own else inside
     return found
 

@@ -29,7 +29,7 @@ _SCALARS: dict[str, tuple[Any, Any]] = {
 }
 UNTYPED = ("runtime.RawExtension", "meta.v1.FieldsV1", "apiextensions.v1.JSON", "apiextensions.v1.JSONSchemaProps")
 _NO_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-_WHOLE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 class Amount(str):
@@ -162,11 +162,12 @@ def amount(value: Any) -> Amount:
 
 def moment(text: str, precision: str = "seconds") -> str:
     """An RFC 3339 time in UTC, to the second or the microsecond. Raises ValueError."""
-    if len(text) == 20 and text[19] == "Z" and precision == "seconds" and _WHOLE.fullmatch(text):
-        return text
-    if not _WHOLE.fullmatch(text):
+    try:
+        found = datetime.fromisoformat(text) if _WRITTEN.fullmatch(text) else None
+    except ValueError:
+        found = None
+    if found is None:
         raise ValueError(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"')
-    found = datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00" if text.endswith("Z") else text)
     return found.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 

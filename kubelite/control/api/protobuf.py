@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MAGIC = b"k8s\0"
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
-_MAX_DEPTH = 64
 _YEAR_ONE = -62135596800
 _LISTS = ("meta.v1.Verbs", "authentication.v1.ExtraValue", "authorization.v1.ExtraValue", "certificates.v1.ExtraValue")
 Raw = int | bytes
@@ -38,8 +37,8 @@ def decode(data: bytes) -> dict[str, Any]:
         about = {number: _string(value) for number, value in _fields(_bytes(envelope.get(1, b"")))}
         api_version, kind = about.get(1, ""), about.get(2, "")
         name = _message_name(api_version, kind)
-        return {"kind": kind, "apiVersion": api_version, **_message(name, _bytes(envelope.get(2, b"")), 0)}
-    except (_Malformed, ValueError, OverflowError) as error:
+        return {"kind": kind, "apiVersion": api_version, **_message(name, _bytes(envelope.get(2, b"")))}
+    except (_Malformed, ValueError, OverflowError, RecursionError) as error:
         raise bad_request(f"the protobuf body cannot be decoded: {error}") from None
 
 
@@ -80,30 +79,28 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise _Malformed("a number has no end")
 
 
-def _message(name: str, data: bytes, depth: int) -> dict[str, Any]:
-    if depth > _MAX_DEPTH:
-        raise _Malformed("it is nested too deeply")
+def _message(name: str, data: bytes) -> dict[str, Any]:
     known = schema.message(name)
     found: dict[str, Any] = {}
     for number, raw in _fields(data):
         if wire := known.get(number):
-            _put(found, wire, raw, depth + 1)
+            _put(found, wire, raw)
     return found
 
 
-def _put(found: dict[str, Any], wire: schema.Wire, raw: Raw, depth: int) -> None:
+def _put(found: dict[str, Any], wire: schema.Wire, raw: Raw) -> None:
     if wire.inline:
-        found |= _message(wire.type, _bytes(raw), depth)
+        found |= _message(wire.type, _bytes(raw))
     elif wire.type[0] == "[":
         kind = wire.type[1:]
         values = _packed(_bytes(raw)) if kind in "bil" and not isinstance(raw, int) else [raw]
-        found.setdefault(wire.name, []).extend(_value(kind, value, depth) for value in values)
+        found.setdefault(wire.name, []).extend(_value(kind, value) for value in values)
     elif wire.type[0] == "{":
         entry = dict(_fields(_bytes(raw)))
-        value = _value(wire.type[1:], entry.get(2, b""), depth)
+        value = _value(wire.type[1:], entry.get(2, b""))
         found.setdefault(wire.name, {})[_string(entry.get(1, b""))] = value
     else:
-        value = _value(wire.type, raw, depth)
+        value = _value(wire.type, raw)
         # A scalar that is no pointer is always sent: its zero means that nothing was said.
         if value is not None and (wire.pointer or value or isinstance(value, dict)):
             found[wire.name] = value
@@ -116,12 +113,12 @@ def _packed(data: bytes) -> Iterator[int]:
         yield value
 
 
-def _value(kind: str, raw: Raw, depth: int) -> Any:
+def _value(kind: str, raw: Raw) -> Any:
     if kind in _READERS:
         return _READERS[kind](raw)
     if kind in _LISTS:
         return [_string(value) for _, value in _fields(_bytes(raw))]
-    return _message(kind, _bytes(raw), depth)
+    return _message(kind, _bytes(raw))
 
 
 def _bytes(raw: Raw) -> bytes:

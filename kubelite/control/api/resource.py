@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from kubelite.objects.kinds import KINDS, Kind
+
 OBJECT_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
@@ -45,3 +47,39 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     def kind_of_list(self) -> str:
         """``PodList``."""
         return self.list_kind or self.kind + "List"
+
+
+# Where the standard layout does not simply use the plural (kubernetes, ``kubeapiserver/default_storage_factory_builder.go``).
+_PREFIXES = {
+    ("", "nodes"): "minions",
+    ("", "services"): "services/specs",
+    ("", "endpoints"): "services/endpoints",
+    ("", "replicationcontrollers"): "controllers",
+    ("networking.k8s.io", "ingresses"): "ingress",
+    ("apiextensions.k8s.io", "customresourcedefinitions"): "apiextensions.k8s.io/customresourcedefinitions",
+}
+_STORED_AS = {("autoscaling", "horizontalpodautoscalers"): "autoscaling/v2", ("events.k8s.io", "events"): "v1"}
+METRICS = "metrics.k8s.io"
+
+
+def builtin(*, metrics: bool = False) -> tuple[Resource, ...]:
+    """Every built-in resource; those of metrics.k8s.io only where something provides them."""
+    return tuple(_from_kind(kind) for kind in KINDS if metrics or kind.group != METRICS)
+
+
+def _from_kind(kind: Kind) -> Resource:
+    place = (kind.group, kind.plural)
+    return Resource(
+        group=kind.group,
+        version=kind.version,
+        kind=kind.kind,
+        plural=kind.plural,
+        singular=kind.singular,
+        namespaced=kind.namespaced,
+        prefix=_PREFIXES.get(place, kind.plural),
+        storage_version=_STORED_AS.get(place, kind.api_version),
+        short_names=kind.short,
+        categories=kind.categories,
+        verbs=kind.verbs,
+        subresources=kind.subresources,
+    )

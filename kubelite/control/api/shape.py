@@ -80,7 +80,8 @@ def _typed(kind: str, list_type: str, map_type: str, keys: tuple[str, ...]) -> S
     if kind[0] == "{":
         return LEAF if map_type == "atomic" else Shape("map", kind[1:])
     found = schema.definition(kind) if "." in kind else None
-    if found is None or found.atomic or map_type == "atomic" or not found.fields:
+    atomic = map_type == "atomic" or (found is not None and found.atomic and map_type != "granular")
+    if found is None or atomic or not found.fields:
         return LEAF
     return Shape("struct", kind)
 

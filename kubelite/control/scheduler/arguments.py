@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from kubelite.control.scheduler.errors import BadConfiguration
@@ -106,7 +107,9 @@ def read(given: Mapping[str, object]) -> Arguments:
         slot, reader, known = _READERS[plugin]
         unknown = [str(name) for name in place.map() if name not in (*known, "apiVersion", "kind")]
         if unknown:
-            raise BadConfiguration(f"plug-in {plugin} has no argument {unknown[0]}: {', '.join(known)} are its arguments")
+            raise BadConfiguration(
+                f"plug-in {plugin} has no argument {unknown[0]}: {', '.join(known)} are its arguments"
+            )
         found[slot] = reader(place)
     return Arguments(**found)
 
@@ -138,7 +141,7 @@ def _shape(place: Place) -> tuple[tuple[int, int], ...]:
     points = [(each.at("utilization").whole(), each.at("score").whole()) for each in place.items()]
     if any(not 0 <= at <= 100 or not 0 <= score <= 10 for at, score in points):
         raise BadConfiguration(f"{place.path}: utilization is 0 to 100 and score 0 to 10")
-    if any(left[0] >= right[0] for left, right in zip(points, points[1:])):
+    if any(left[0] >= right[0] for left, right in pairwise(points)):
         raise BadConfiguration(f"{place.path}: utilization must rise from point to point")
     return tuple((at, 10 * score) for at, score in points)
 
@@ -180,7 +183,9 @@ def _constraint(place: Place) -> DefaultConstraint:
     if not key or skew < 1:
         raise BadConfiguration(f"{place.path}: topologyKey and a maxSkew of at least 1 are needed")
     if place.at("labelSelector").value is not None:
-        raise BadConfiguration(f"{place.path}.labelSelector: default constraints take the selector of the pod's services")
+        raise BadConfiguration(
+            f"{place.path}.labelSelector: default constraints take the selector of the pod's services"
+        )
     return DefaultConstraint(skew, key, place.at("whenUnsatisfiable").text() == "DoNotSchedule")
 
 

@@ -7,9 +7,7 @@ made anew when the next decision needs them. Allocatable amounts are the excepti
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kubelite.control.scheduler import nodes as node_rows
@@ -19,32 +17,17 @@ from kubelite.control.scheduler.columns import Columns, OutOfResources, PodClass
 from kubelite.control.scheduler.decision import Decision
 from kubelite.control.scheduler.errors import BadConfiguration
 from kubelite.control.scheduler.fields import Place, named
+from kubelite.control.scheduler.podtable import Entry, PodTable, full_name, key_of, start_of
 from kubelite.control.scheduler.profile import Profile
 from kubelite.control.scheduler.rating import rate
-from kubelite.control.scheduler.traitcache import TraitCache
+from kubelite.control.scheduler.traitcache import Reading, TraitCache
 from kubelite.control.scheduler.traits import Traits
 from kubelite.core import native
 from kubelite.objects.labels import of_map
 
-NOT_STARTED = (1 << 63) - 1  # a pod without a start time counts as started now
 FINISHED = ("Succeeded", "Failed")
 
 Object = Mapping[str, Any]
-
-
-@dataclass(eq=False, slots=True)
-class Entry:
-    """A pod that runs or is nominated. ``node`` is "" until it has one."""
-
-    key: str
-    name: str
-    obj: Object
-    traits: Traits
-    slot: int
-    node: str
-    nominated: str
-    start: int
-    known: PodClass | None = None
 
 
 class Cluster:
@@ -53,15 +36,13 @@ class Cluster:
     ``seed`` breaks ties at random, the same way every time; None takes the node that comes first.
     """
 
-    def __init__(self, profiles_: Sequence[Profile] = (), *, seed: int | None = None) -> None:
-        self.profiles = {each.name: each for each in profiles_ or (profiles.default(),)}
+    def __init__(self, chosen: Sequence[Profile] = (), *, seed: int | None = None) -> None:
+        self.profiles = {each.name: each for each in chosen or (profiles.default(),)}
         self.world = world.World()
+        self.pods = PodTable()
         self.random = array("Q", [0 if seed is None else (seed << 1 | 1) & (1 << 64) - 1])
         self._rows: dict[str, node_rows.Node] = {}
         self._objects: dict[str, Object] = {}
-        self._pods: dict[str, Entry] = {}
-        self._slots: list[Entry | None] = []
-        self._free: list[int] = []
         self._traits = TraitCache()
         self._resources: dict[str, int] = {}
         self._columns: Columns | None = None
@@ -85,29 +66,15 @@ class Cluster:
         elif kind in storage.KINDS:
             self.world.storage.put(kind, place, present)
             self._columns = None
-        else:
+        elif kind in _READERS:
             self._take_other(kind, place, present)
 
     def _take_other(self, kind: str, place: Place, present: bool) -> None:
-        meta = place.at("metadata")
-        name, namespace = meta.at("name").text(), meta.at("namespace").text() or "default"
-        changes: dict[str, tuple[Any, Any, Any]] = {
-            "Namespace": (self.world.spaces, name, lambda: meta.at("labels").labels()),
-            "Service": (self.world.services, f"{namespace}/{name}", lambda: (namespace, of_map(_selector(place)))),
-            "PodDisruptionBudget": (self.world.budgets, f"{namespace}/{name}", lambda: world.budget(place)),
-        }
-        if kind in world.WORKLOADS:
-            table: tuple[Any, Any, Any] = (self.world.workloads, (namespace, kind, name), None)
-            table = (*table[:2], lambda: world.workload_selector(kind, place))
-        elif kind in changes:
-            table = changes[kind]
-        else:
-            return
-        old = table[0].pop(table[1], None) if not present else table[0].get(table[1])
-        new = table[2]() if present else None
-        if present:
-            table[0][table[1]] = new
-        if old != new:
+        table, key, value = _READERS[kind](self.world, kind, place)
+        if present and table.get(key) != value:
+            table[key] = value
+            self._columns = None
+        elif not present and table.pop(key, None) is not None:
             self._columns = None
 
     def _take_node(self, place: Place, obj: Object, present: bool) -> None:
@@ -123,47 +90,33 @@ class Cluster:
         if old is None or old.shape() != row.shape():
             self._columns = None
         elif old != row and self._columns is not None:
-            self._change_amounts(row)
+            self._change_amounts(self._columns, row)
 
-    def _change_amounts(self, row: node_rows.Node) -> None:
-        assert self._columns is not None  # the caller has looked
-        nodes = self._columns.world.nodes
-        number = nodes.index[row.name]
-        nodes.rows[number] = row  # type: ignore[index]  # the list that refresh made
+    def _change_amounts(self, columns: Columns, row: node_rows.Node) -> None:
+        number = columns.world.nodes.index[row.name]
+        columns.world.nodes.rows[number] = row
         if any(name not in self._resources for name in row.allocatable):
             self._columns = None
         else:
-            self._columns.set_node(number)
+            columns.set_node(number)
 
     # Pods
 
     def _take_pod(self, place: Place, obj: Object, present: bool) -> None:
-        key = self.key(place)
-        self._remove(key)
+        self._remove(key_of(place))
         node = place.at("spec", "nodeName").text()
         nominated = place.at("status", "nominatedNodeName").text()
-        if not present or place.at("status", "phase").text() in FINISHED or not (node or nominated):
-            return
-        self._add(self._entry(key, place, obj, node, nominated))
+        if present and place.at("status", "phase").text() not in FINISHED and (node or nominated):
+            self._add(self.entry(place, obj, node, nominated))
 
-    @staticmethod
-    def key(place: Place) -> str:
-        """What tells pods apart: "ns/name", or the object itself where a partial object has no name."""
-        meta = place.at("metadata")
-        name = meta.at("name").text()
-        return f"{meta.at('namespace').text() or 'default'}/{name}" if name else f"#{id(place.value)}"
-
-    def _entry(self, key: str, place: Place, obj: Object, node: str, nominated: str) -> Entry:
-        read = self._traits.read(place, obj)
-        slot = self._free.pop() if self._free else len(self._slots)
-        return Entry(key, _full_name(place), obj, read, slot, node, nominated, _start(place))
+    def entry(self, place: Place, obj: Object, node: str, nominated: str) -> Entry:
+        """An entry that is not in the table yet, with a slot of its own. Raises BadObject."""
+        reading, start = self._traits.read(place, obj), start_of(place)
+        return Entry(key_of(place), full_name(place), obj, reading, self.pods.new_slot(), node, nominated, start)
 
     def _add(self, entry: Entry) -> None:
-        if entry.slot == len(self._slots):
-            self._slots.append(None)
-        self._slots[entry.slot] = entry
-        self._pods[entry.key] = entry
-        if self._traits.learn((entry.traits,)):
+        self.pods.add(entry)
+        if self._traits.learn((entry.reading.traits,)):
             self._columns = None
         if self._columns is not None:
             try:
@@ -172,40 +125,36 @@ class Cluster:
                 self._columns = None
 
     def _remove(self, key: str) -> None:
-        entry = self._pods.pop(key, None)
-        if entry is None:
-            return
-        self._slots[entry.slot] = None
-        self._free.append(entry.slot)
-        if self._columns is not None:
+        entry = self.pods.remove(key)
+        if entry is not None and self._columns is not None:
             native.sched_pods(self._columns.sched, array("q", [entry.slot, 0, -1, 0]))
 
     def assume(self, pod: Object, node: str) -> None:
         """Counts a pod as running on a node, before anybody else knows. Binds the claims that waited for it."""
         place = named(pod, "Pod")
-        key = self.key(place)
-        self._remove(key)
-        entry = self._entry(key, place, pod, node, "")
-        self._bind_claims(entry, node)
+        self._remove(key_of(place))
+        entry = self.entry(place, pod, node, "")
+        self.bind_claims(entry)
         self._add(entry)
 
     def forget(self, pod: Object) -> None:
         """Takes a pod away: it was assumed and could not be bound, or it was evicted."""
-        self._remove(self.key(named(pod, "Pod")))
+        self._remove(key_of(named(pod, "Pod")))
 
     def nominate(self, pod: Object, node: str) -> None:
         """Reserves a node for a pod that evicts others there."""
         place = named(pod, "Pod")
-        key = self.key(place)
-        self._remove(key)
-        self._add(self._entry(key, place, pod, "", node))
+        self._remove(key_of(place))
+        self._add(self.entry(place, pod, "", node))
 
-    def _bind_claims(self, entry: Entry, node: str) -> None:
-        if not (entry.traits.claims or entry.traits.fresh_claims):
+    def bind_claims(self, entry: Entry) -> None:
+        """Assumes the binding of the claims that waited for the pod of this entry to have a node."""
+        if not (entry.reading.traits.claims or entry.reading.traits.fresh_claims):
             return
-        columns, known = self._known(entry.traits, entry.name)
+        known = self._class(entry.reading, entry.name)
+        columns = self.columns()
         columns.deciding(known)
-        number = columns.world.nodes.index.get(node)
+        number = columns.world.nodes.index.get(entry.node)
         if known.waiting and number is not None:
             for claim, volume in volumes.choose(known.waiting, self.world.storage, columns.world.nodes, number):
                 self.world.storage.bind(claim, volume)
@@ -220,7 +169,7 @@ class Cluster:
             self._traits.learn_world(self.world)
             made = Columns(self.world, self.profiles, self._resources)
             try:
-                self._load(made, [entry for entry in self._slots if entry is not None])
+                self._load(made, self.pods)
             except OutOfResources:
                 continue
             self._columns = made
@@ -230,11 +179,25 @@ class Cluster:
         """Places pods. Raises OutOfResources."""
         rows = array("q")
         for entry in entries:
-            entry.known = columns.intern(self._projected(entry.traits, entry.name))
+            entry.known = self._known(columns, entry.reading, entry.name)
             number = columns.world.nodes.index.get(entry.node)
             if number is not None:
                 rows.extend((entry.slot, columns.running(entry.known), number, entry.start))
         native.sched_pods(columns.sched, rows)
+
+    def _class(self, reading: Reading, name: str) -> PodClass:
+        if self._traits.learn((reading.traits,)):
+            self._columns = None
+        return self._known(self.columns(), reading, name)
+
+    def _known(self, columns: Columns, reading: Reading, name: str) -> PodClass:
+        """The class of a reading. Budgets that spare single pods make a difference by name."""
+        if self.world.spares:
+            return columns.intern(self._projected(reading.traits, name))
+        known = columns.readings.get(reading)
+        if known is None:
+            known = columns.readings[reading] = columns.intern(self._projected(reading.traits, name))
+        return known
 
     def _projected(self, read: Traits, name: str) -> Traits:
         """The traits with those labels alone that somebody asks for."""
@@ -244,57 +207,51 @@ class Cluster:
         spared = self.world.spared_by(*name.split("/", 1)) if self.world.spares else ()
         return read._replace(labels=kept, scheduler=scheduler, spared=spared)
 
-    def _known(self, read: Traits, name: str) -> tuple[Columns, PodClass]:
-        if self._traits.learn((read,)):
-            self._columns = None
-        columns = self.columns()
-        return columns, columns.intern(self._projected(read, name))
-
     # Decisions
 
     def classify(self, pod: Object) -> PodClass:
         """The class of a pod that looks for a node, compiled. Raises BadObject."""
         place = named(pod, "Pod")
-        read = self._traits.read(place, pod)._replace(node_name=place.at("spec", "nodeName").text())
-        name = _full_name(place)
+        reading = self._traits.read(place, pod)
+        if node := place.at("spec", "nodeName").text():
+            reading = Reading(reading.traits._replace(node_name=node))
+        name = full_name(place)
         while True:
-            columns, known = self._known(read, name)
+            known = self._class(reading, name)
             try:
-                columns.deciding(known)
+                self.columns().deciding(known)
             except OutOfResources:
                 self._columns = None
             else:
                 return known
 
+    def profile_of(self, known: PodClass) -> Profile:
+        """The profile that decides about pods of a class."""
+        return self.profiles[known.traits.scheduler]
+
     def decide(self, pod: Object, candidates: Sequence[str] | None = None) -> Decision:
         """Every verdict and score of one pod, and the node it goes to. Raises BadObject and BadConfiguration."""
         known = self.classify(pod)
-        columns = self.columns()
+        nodes = self.columns().world.nodes
         chosen = None
         if candidates is not None:
-            unknown = next((name for name in candidates if name not in columns.world.nodes.index), None)
+            unknown = next((name for name in candidates if name not in nodes.index), None)
             if unknown is not None:
                 raise BadConfiguration(f"there is no node {unknown} to be a candidate")
-            chosen = columns.world.nodes.mask(columns.world.nodes.index[name] for name in candidates)
-        profile = self.profiles[known.traits.scheduler]
-        return rate(self, pod, known, profile, chosen)
+            chosen = nodes.mask(nodes.index[name] for name in candidates)
+        return rate(self, pod, known, self.profile_of(known), chosen)
 
     def nominated(self, pod: Object, known: PodClass) -> array[int]:
         """Pairs of class and node number of the pods that are about to run somewhere and matter as much as this one."""
-        columns, own = self.columns(), self.key(named(pod, "Pod"))
+        columns, own = self.columns(), key_of(named(pod, "Pod"))
         pairs = array("i")
-        for entry in self._pods.values() if self.has_nominated else ():
+        for entry in self.pods.nominated.values():
             number = columns.world.nodes.index.get(entry.nominated)
-            if entry.node or entry.key == own or number is None or entry.traits.priority < known.traits.priority:
+            if entry.key == own or number is None or entry.reading.traits.priority < known.traits.priority:
                 continue
             assert entry.known is not None  # every entry is loaded with the columns
             pairs.extend((columns.running(entry.known), number))
         return pairs
-
-    @property
-    def has_nominated(self) -> bool:
-        """Whether a pod is nominated and does not run yet."""
-        return any(entry.nominated and not entry.node for entry in self._pods.values())
 
     def node_object(self, number: int) -> Object:
         """The Node object of a number."""
@@ -303,39 +260,36 @@ class Cluster:
     def pods_on(self) -> dict[str, list[Object]]:
         """The Pod objects on each node."""
         found: dict[str, list[Object]] = {name: [] for name in self._rows}
-        for entry in self._pods.values():
+        for entry in self.pods:
             if entry.node in found:
                 found[entry.node].append(entry.obj)
         return found
 
-    def entry_at(self, slot: int) -> Entry:
-        """The pod of a number that the core knows it by."""
-        entry = self._slots[slot]
-        assert entry is not None  # the core names only pods that are there
-        return entry
 
-    def running_count(self) -> int:
-        """How many pods have a node."""
-        return sum(bool(entry.node) for entry in self._pods.values())
+_Row = tuple[dict[Any, Any], Any, Any]
 
 
-def _full_name(pod: Place) -> str:
-    meta = pod.at("metadata")
-    return f"{meta.at('namespace').text() or 'default'}/{meta.at('name').text()}"
+def _of_namespace(here: world.World, kind: str, obj: Place) -> _Row:
+    return here.spaces, obj.at("metadata", "name").text(), obj.at("metadata", "labels").labels()
 
 
-def _selector(service: Place) -> dict[str, str]:
-    return service.at("spec", "selector").labels()
+def _of_service(here: world.World, kind: str, obj: Place) -> _Row:
+    chosen = of_map(obj.at("spec", "selector").labels())
+    return here.services, full_name(obj), (full_name(obj).split("/")[0], chosen)
 
 
-def _start(pod: Place) -> int:
-    """When a pod started, in microseconds; without a time it counts as started now."""
-    given = pod.at("status", "startTime")
-    if isinstance(given.value, datetime):
-        return int(given.value.timestamp() * 1_000_000)
-    if not given.text():
-        return NOT_STARTED
-    try:
-        return int(datetime.fromisoformat(given.text()).timestamp() * 1_000_000)
-    except ValueError:
-        raise given.error(f"{given.value} is not a time as in 2024-05-01T12:00:00Z") from None
+def _of_budget(here: world.World, kind: str, obj: Place) -> _Row:
+    return here.budgets, full_name(obj), world.budget(obj)
+
+
+def _of_workload(here: world.World, kind: str, obj: Place) -> _Row:
+    namespace, name = full_name(obj).split("/", 1)
+    return here.workloads, (namespace, kind, name), world.workload_selector(kind, obj)
+
+
+_READERS: dict[str, Callable[[world.World, str, Place], _Row]] = {
+    "Namespace": _of_namespace,
+    "Service": _of_service,
+    "PodDisruptionBudget": _of_budget,
+    **dict.fromkeys(world.WORKLOADS, _of_workload),
+}

@@ -15,17 +15,18 @@ from kubelite.control.scheduler.profile import Profile
 from kubelite.control.scheduler.program import Column, Program
 from kubelite.control.scheduler.resources import CPU, MEMORY, PODS, STORAGE
 from kubelite.control.scheduler.storage import Claim
+from kubelite.control.scheduler.traitcache import Reading
 from kubelite.control.scheduler.traits import Disk, Port, Traits
 from kubelite.control.scheduler.volumes import judge
 from kubelite.control.scheduler.world import Carried, World
 from kubelite.core import native
 
 FIRST = (PODS, CPU, MEMORY, STORAGE)
-SPARE = 16
+SPARE = 4  # with the first four, a cache line
 NO_LIMIT = 1 << 60
 
 
-class OutOfResources(Exception):  # noqa: N818 - nobody but the cluster sees it
+class OutOfResources(Exception):
     """A pod asks for a resource that there is no column for; the cluster makes new columns."""
 
 
@@ -64,6 +65,7 @@ class Columns:
         self._ports: dict[Port, None] = {}
         self._disks: dict[Disk, None] = {}
         self.storage_changes = 0
+        self.readings: dict[Reading, PodClass] = {}
         for number in range(world.nodes.count):
             self.set_node(number)
 

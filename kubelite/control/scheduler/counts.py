@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from kubelite.control.scheduler.traits import Disk, Port, PodTerm, Traits
+from kubelite.control.scheduler.traits import Disk, PodTerm, Port, Traits
 from kubelite.control.scheduler.volumes import attachments, claim_keys
 from kubelite.control.scheduler.world import Carried, World
 from kubelite.objects.labels import Selector

@@ -73,7 +73,7 @@ class Decision:
     def reasons(self) -> dict[str, int]:
         """How many nodes each reason keeps the pod from."""
         counts: Counter[str] = Counter()
-        pairs = Counter(zip(self.verdicts, self.lacks)) if not self.own_rejections else {}
+        pairs = Counter(zip(self.verdicts, self.lacks, strict=True)) if not self.own_rejections else {}
         for (verdict, lacks), nodes in pairs.items():
             for text in self._told(verdict, lacks).texts if verdict else ():
                 counts[text] += nodes

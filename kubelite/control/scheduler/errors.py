@@ -1,8 +1,8 @@
 """What the scheduler refuses to work with. Pure.
 
-    SchedulerError
-      BadObject          an object has a field that no reading of it makes sense of
-      BadConfiguration   a profile, plug-in or argument that there is none of
+SchedulerError
+  BadObject          an object has a field that no reading of it makes sense of
+  BadConfiguration   a profile, plug-in or argument that there is none of
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class Place:
 
 def _kind(value: object) -> str:
     for kind, name in ((Mapping, "a mapping"), (list | tuple, "a list"), (str, "a string"), (bool, "a boolean")):
-        if isinstance(value, kind):  # type: ignore[arg-type]
+        if isinstance(value, kind):
             return name
     return f"{value!r}"
 

@@ -7,14 +7,14 @@ Indices are made when first asked for; a change of a node makes a new object.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from kubelite.control.scheduler.fields import Place
 from kubelite.control.scheduler.resources import Amounts, allocatable
 from kubelite.control.scheduler.selectors import NodeTerm
 from kubelite.control.scheduler.taints import Taint
-from kubelite.objects.labels import Requirement
+from kubelite.objects.labels import Operator, Requirement
 
 _ZERO, _ONE = b"\x00", b"\x01"
 _DIGITS = bytes.maketrans(b"01", _ZERO + _ONE)
@@ -56,7 +56,7 @@ def read(node: Place) -> Node:
 class Nodes:
     """The nodes in snapshot order."""
 
-    def __init__(self, rows: Sequence[Node]) -> None:
+    def __init__(self, rows: list[Node]) -> None:
         self.rows = rows
         self.count = len(rows)
         self.all = (1 << self.count) - 1
@@ -113,7 +113,7 @@ class Nodes:
     def _match(self, wanted: Requirement) -> int:
         values = self.values(wanted.key)
         if wanted.operator in ("NotIn", "DoesNotExist"):
-            opposite = "In" if wanted.operator == "NotIn" else "Exists"
+            opposite: Operator = "In" if wanted.operator == "NotIn" else "Exists"
             return self.all & ~self.matching(Requirement(wanted.key, opposite, wanted.values))
         if wanted.operator == "In":
             members = [values[value] for value in wanted.values if value in values]

@@ -20,7 +20,8 @@ from kubelite.control.scheduler.reasons import TEXTS, Reason
 from kubelite.core import native
 
 if TYPE_CHECKING:
-    from kubelite.control.scheduler.cluster import Cluster, Entry
+    from kubelite.control.scheduler.cluster import Cluster
+    from kubelite.control.scheduler.podtable import Entry
 
 NEVER = "not eligible due to preemptionPolicy=Never."
 WAITING = "not eligible due to a terminating pod on the nominated node."
@@ -41,10 +42,7 @@ class Preemption:
 
 def preempt(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemption | None:
     """Dry runs for a pod that fits nowhere. None where the pod may not preempt, or no profile asks for it."""
-    place = named(pod, "Pod")
-    if not decision.profile.preempts or decision.chosen >= 0 or decision.gated or not decision.nodes.count:
-        return None
-    if refusal(cluster, place, decision):
+    if not _may_help(decision) or refusal(cluster, named(pod, "Pod"), decision):
         return None
     return _run(cluster, pod, decision)
 
@@ -53,9 +51,13 @@ def outcome(cluster: Cluster, pod: Mapping[str, Any], decision: Decision, found:
     """The part of the FailedScheduling sentence about preemption; "" when victims were found or nobody asked."""
     if found is not None:
         return found.outcome
-    if not decision.profile.preempts or decision.chosen >= 0 or decision.gated or not decision.nodes.count:
-        return ""
-    return refusal(cluster, named(pod, "Pod"), decision)
+    return refusal(cluster, named(pod, "Pod"), decision) if _may_help(decision) else ""
+
+
+def _may_help(decision: Decision) -> bool:
+    """Whether the pod fits on no node, and its profile asks for preemption."""
+    fits = any(not verdict for verdict in decision.verdicts)
+    return decision.profile.preempts and decision.nodes.count > 0 and not fits and not decision.gated
 
 
 def refusal(cluster: Cluster, pod: Place, decision: Decision) -> str:
@@ -89,7 +91,9 @@ def _run(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemp
     known = cluster.classify(pod)
     columns = cluster.columns()
     count = decision.nodes.count
-    against = array("I", [1 << Reason.OWN_PLUGIN if number in decision.own_rejections else 0 for number in range(count)])
+    against = array(
+        "I", [1 << Reason.OWN_PLUGIN if number in decision.own_rejections else 0 for number in range(count)]
+    )
     asked = query(columns, known, cluster.nominated(pod, known), against=against if decision.own_rejections else None)
     resolvable = sum(
         bool(verdict) and not decision.rejection(number).unresolvable
@@ -99,7 +103,7 @@ def _run(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemp
     wanted = min(max(resolvable * args.percentage // 100, args.absolute), resolvable)
     offset = _offset(cluster.random, resolvable)
     allowed = array("i", [max(-1, min(each.allowed, 1 << 30)) for each in cluster.world.budgets.values()])
-    out = array("i", [0]) * (4 * count + cluster.running_count() + 4)
+    out = array("i", [0]) * (4 * count + cluster.pods.running + 4)
     words = native.sched_preempt(columns.sched, asked, allowed, offset, wanted, out)
     candidates, best = _candidates(cluster, decision, out[:words])
     if not candidates:
@@ -125,7 +129,7 @@ def _candidates(
     while at < len(words):
         node, is_best, _, victims = words[at : at + 4]
         found[decision.nodes.rows[node].name] = tuple(
-            cluster.entry_at(slot) for slot in words[at + 4 : at + 4 + victims]
+            cluster.pods.at(slot) for slot in words[at + 4 : at + 4 + victims]
         )
         if is_best:
             best.append(node)

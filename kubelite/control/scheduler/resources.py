@@ -64,7 +64,7 @@ def requests(pod: Place) -> Requests:
 def _total(pod: Place, missing: Amounts) -> Amounts:
     spec = pod.at("spec")
     total, sidecars, peak = Amounts(), Amounts(), Amounts()
-    for container, wanted in _wanted(pod, "containers", "containerStatuses"):
+    for _container, wanted in _wanted(pod, "containers", "containerStatuses"):
         _add(total, _filled(wanted, missing))
     for container, wanted in _wanted(pod, "initContainers", "initContainerStatuses"):
         own = _filled(wanted, missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -19,25 +20,32 @@ _VOLUMES = ("persistentVolumeClaim", "ephemeral", "gcePersistentDisk", "awsElast
 _ROOM = 65536
 
 
+@dataclass(eq=False, frozen=True, slots=True)
+class Reading:
+    """Traits with all labels; pods of one template share the very object."""
+
+    traits: Traits
+
+
 class TraitCache:
-    """Traits with all labels, by what they were read from; and the label keys that selectors ask for."""
+    """Readings by what they were read from; and the label keys that selectors ask for."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
-        self._read: dict[bytes, Traits] = {}
+        self._read: dict[bytes, Reading] = {}
         self._encode = msgspec.msgpack.Encoder().encode
 
-    def read(self, pod: Place, obj: Mapping[str, Any]) -> Traits:
+    def read(self, pod: Place, obj: Mapping[str, Any]) -> Reading:
         """The traits of a pod, with all its labels and without its node's name. Raises BadObject."""
         try:
             key = self._encode(_essence(obj))
         except (TypeError, AttributeError, ValueError, OverflowError):
-            return traits.read(pod)
+            return Reading(traits.read(pod))
         found = self._read.get(key)
         if found is None:
             if len(self._read) >= _ROOM:
                 self._read.clear()
-            found = self._read[key] = traits.read(pod)
+            found = self._read[key] = Reading(traits.read(pod))
         return found
 
     def learn(self, read: Iterable[Traits]) -> bool:

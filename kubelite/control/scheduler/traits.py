@@ -162,9 +162,7 @@ def _required(place: Place, namespace: str, labels: dict[str, str]) -> tuple[Pod
     return tuple(_term(each, namespace, labels) for each in terms)
 
 
-def _preferred(
-    place: Place, namespace: str, labels: dict[str, str], sign: int
-) -> tuple[tuple[int, PodTerm], ...]:
+def _preferred(place: Place, namespace: str, labels: dict[str, str], sign: int) -> tuple[tuple[int, PodTerm], ...]:
     terms = place.at("preferredDuringSchedulingIgnoredDuringExecution").items()
     return tuple(
         (sign * each.at("weight").whole(), _term(each.at("podAffinityTerm"), namespace, labels)) for each in terms

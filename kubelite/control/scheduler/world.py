@@ -39,7 +39,7 @@ class World:
     """Nodes, storage, services, budgets and namespaces."""
 
     def __init__(self) -> None:
-        self.nodes = Nodes(())
+        self.nodes = Nodes([])
         self.storage = Storage()
         self.spaces: dict[str, dict[str, str]] = {}
         self.services: dict[str, tuple[str, Selector]] = {}

@@ -44,16 +44,12 @@ class Store:
         """The object as of now, or None."""
         return await self.backend.get(key(prefix, namespace, name))
 
-    async def page(
-        self, prefix: str, namespace: str = "", *, after: str = "", limit: int = 0, revision: int = 0
-    ) -> Page:
+    async def page(self, prefix: str, namespace: str = "", *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
         """Objects in key order. ``after`` is a key below the directory. Raises Compacted, Future."""
         base = directory(prefix, namespace)
         return await self.backend.page(base, after=after and base + after, limit=limit, revision=revision)
 
-    async def put(
-        self, prefix: str, namespace: str, name: str, value: bytes, *, expected: int, volatile: bool = False
-    ) -> int:
+    async def put(self, prefix: str, namespace: str, name: str, value: bytes, *, expected: int, volatile: bool = False) -> int:
         """Writes one object that is at revision ``expected`` (0: not there). Returns its revision.
 
         Raises Conflict, NoSpace, Unavailable.
@@ -83,7 +79,11 @@ class Store:
         """Up to where watchers have been told everything."""
         return self._hub.revision
 
+    async def end_watches(self) -> None:
+        """Tells every watcher that it is over."""
+        await self._hub.close()
+
     async def close(self) -> None:
         """Tells watchers, then closes the backend."""
-        await self._hub.close()
+        await self.end_watches()
         await self.backend.close()

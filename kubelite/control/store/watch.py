@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HISTORY_EVENTS = 10_000
 HISTORY_BYTES = 16 << 20
 RETRY_SECONDS = 0.5
+READ_BYTES = 256 << 10
 
 
 class Feed:
@@ -71,15 +72,17 @@ class Watcher:
         """Whether the store is closing."""
         return self._hub.closed
 
-    def ready(self, limit: int = 500) -> list[Event]:
-        """The next events, without waiting. Raises Compacted when they are no longer kept."""
+    def ready(self, limit: int = READ_BYTES) -> list[Event]:
+        """The next events, about ``limit`` bytes of them, without waiting. Raises Compacted when they are no longer kept."""
         feed = self._feed
         if self._position < feed.dropped:
             raise Compacted(self._after, feed.oldest)
-        first = self._position - feed.dropped
-        events = feed.events[first : first + limit]
-        self._position += len(events)
-        return [event for event in events if event.revision > self._after]
+        first = last = self._position - feed.dropped
+        while last < len(feed.events) and limit > 0:
+            limit -= _size(feed.events[last])
+            last += 1
+        self._position += last - first
+        return [event for event in feed.events[first:last] if event.revision > self._after]
 
     @property
     def revision(self) -> int:
@@ -187,6 +190,7 @@ class Hub:
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.wait([self._pump])
+            self._pump = None
 
 
 def _revision(event: Event) -> int:
@@ -196,6 +200,12 @@ def _revision(event: Event) -> int:
 def _weight(event: Event) -> int:
     """What an event keeps in memory that would be free without it."""
     return 200 + (len(event.previous.value) if event.previous else 0)
+
+
+def _size(event: Event) -> int:
+    """About what it takes to tell of an event."""
+    entry = event.entry or event.previous
+    return len(entry.value) if entry else 0
 
 
 def _finish(news: asyncio.Future[None]) -> None:

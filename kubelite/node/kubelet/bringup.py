@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -24,8 +25,8 @@ from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.network.resolver import HostFiles
 from kubelite.node.runtime import bundle, sandbox
-from kubelite.node.runtime.bundle import Bind, Shared
-from kubelite.node.runtime.container import Asked, Blueprint, Containers
+from kubelite.node.runtime.bundle import Bind, Security, Shared
+from kubelite.node.runtime.container import Asked, Blueprint, Containers, Ready
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import ContainerRecord, PodRecord, SandboxRecord
@@ -72,6 +73,8 @@ class Bringup:
         self._trace = trace
         self._shared: Shared = prepare.shared_namespaces(pod)
         self._containers = Containers(home, ledger, tree, record, trace)
+        self._network = PodNetwork(home.run, home.key, home.lock)
+        self._ahead: dict[str, Ready] = {}
         self.warnings: list[str] = []
 
     @property
@@ -79,23 +82,38 @@ class Bringup:
         """The pod's address, once it has one."""
         return self._node.pod_address
 
-    def make_sandbox(self) -> Sandbox:
+    def make_sandbox(self, *, ahead: bool) -> Sandbox:
         """The sandbox with all that the containers share, up and on record; the caller closes it.
 
-        Raises what the rooms below raise, and Unstartable.
+        ``ahead``: all containers are new, and while the kernel makes pause a place is made for each. Raises what the rooms
+        below raise, and Unstartable.
         """
-        lease = self._prepare()
-        made = sandbox.finish(self._begin(lease))
+        lease = self._reserve()
+        starting = self._begin(lease)
+        try:
+            self._prepare()  # while the kernel makes pause and its namespaces
+            for container in (*self._pod.spec.init_containers, *self._pod.spec.containers) if ahead else ():
+                self._ahead[container.name] = self._containers.prepare(self._blueprint(container), 0)
+            made = sandbox.finish(starting)
+        except BaseException:
+            starting.close()
+            raise
         try:
             if lease is not None:
                 self._trace("attach network")
-                PodNetwork(self._home.run, self._home.key, self._home.lock).attach(lease, made.netns)
+                self._network.attach(lease, made.netns)
             self._trace("record sandbox")
             sandbox.complete(self._ledger, made)
         except BaseException:
             made.close()
             raise
         return made
+
+    def close(self) -> None:
+        """Lets go of what was made ahead and not used."""
+        for ready in self._ahead.values():
+            ready.close()
+        self._ahead.clear()
 
     def join(self, record: SandboxRecord) -> Sandbox:
         """The sandbox that is there; the caller closes it. Raises ShimGone."""
@@ -106,32 +124,41 @@ class Bringup:
 
     # -- what the containers share --------------------------------------------------------------------------------------
 
-    def _prepare(self) -> Lease | None:
-        """Address, directories, volumes, files of /etc, the pod's cgroup: all before any process."""
+    def _reserve(self) -> Lease | None:
+        """The address and the directories: what the sandbox needs to know."""
         home, uid = self._home, self._record.uid
         lease = None
         if not self._shared.host_network:
             self._trace("lease address")
-            network = PodNetwork(home.run, home.key, home.lock)
-            lease = network.prepare(uid, f"{self._record.namespace}/{self._record.name}", prepare.host_ports(self._pod))
+            owner = f"{self._record.namespace}/{self._record.name}"
+            lease = self._network.prepare(uid, owner, prepare.host_ports(self._pod))
             self.warnings += lease.warnings
             self._node = self._node._replace(pod_address=lease.address, address=lease.gateway)
         self._trace("make directories")
         sandbox.make_directory(home.pod_run(uid))
         sandbox.make_directory(home.pod_logs(self._record.namespace, self._record.name, uid))
-        self._volumes  # noqa: B018 - made before any process
-        self._write_etc()
-        self._trace("make cgroup of the pod")
-        refused = self._tree.make_pod(uid, self._pod_knobs())
-        self.warnings += [str(each) for each in refused]
         return lease
 
+    def _prepare(self) -> None:
+        """Volumes, files of /etc, the pod's cgroup."""
+        self._trace("make volumes")
+        self._files  # noqa: B018 - made now, not with the first container that mounts one
+        self._write_etc()
+        self._trace("make cgroup of the pod")
+        refused = self._tree.make_pod(self._record.uid, self._pod_knobs())
+        self.warnings += [str(each) for each in refused]
+
     @cached_property
-    def _volumes(self) -> tuple[dict[str, Place], frozenset[Part]]:
-        """Where each volume lies, by name, and those that are no directory."""
+    def _places(self) -> dict[str, Place]:
+        """Where each volume lies, by name."""
         home, uid = self._home, self._record.uid
         found = volumes.places(self._pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
-        return {place.name: place for place in found}, make_places(found, prepare.fs_group(self._pod))
+        return {place.name: place for place in found}
+
+    @cached_property
+    def _files(self) -> frozenset[Part]:
+        """The volumes, which are there from now on, that are no directory."""
+        return make_places(self._places.values(), prepare.fs_group(self._pod))
 
     def _write_etc(self) -> None:
         directory = f"{self._home.pod(self._record.uid)}/etc"
@@ -161,7 +188,7 @@ class Bringup:
     def _tmpfs(self) -> list[Mount]:
         ceiling = prepare.pod_limits(self._pod).memory_limit or self._node.memory
         sizes = prepare.volume_sizes(self._pod)
-        found = volumes.pod_mounts(self._volumes[0].values(), sizes, ceiling, prepare.fs_group(self._pod))
+        found = volumes.pod_mounts(self._places.values(), sizes, ceiling, prepare.fs_group(self._pod))
         mounts = [
             Mount(MountKind.TMPFS, each.target, options=each.options, name=f'volume "{each.name}"') for each in found
         ]
@@ -176,35 +203,41 @@ class Bringup:
 
     # -- containers -----------------------------------------------------------------------------------------------------
 
-    def ask(self, sandboxed: Sandbox, container: Container, *, init: bool, attempt: int, backoff: int) -> Asked:
+    def ask(self, sandboxed: Sandbox, container: Container, *, attempt: int, backoff: int) -> Asked:
         """Asks for the start of an attempt; :meth:`settle` has the answer. Raises Unstartable and what the rooms below raise."""
-        made = self._blueprint(sandboxed, container, init)
-        return self._containers.ask(
-            sandboxed.shim, made, attempt, sandbox=sandboxed.record.pause, backoff=backoff
-        )
+        with closing(self._ready(container, attempt)) as ready:
+            mounts = self._mounts(sandboxed, container, ready.made.security)
+            return self._containers.ask(
+                sandboxed.shim, ready, mounts, sandbox=sandboxed.record.pause, backoff=backoff
+            )
 
     def resume(self, sandboxed: Sandbox, container: Container, record: ContainerRecord) -> Asked:
         """Asks again for a start that is on record. Raises what :meth:`ask` does."""
-        return self._containers.resume(sandboxed.shim, self._blueprint(sandboxed, container, record.init), record)
+        with closing(self._ready(container, record.attempt)) as ready:
+            mounts = self._mounts(sandboxed, container, ready.made.security)
+            return self._containers.resume(sandboxed.shim, ready, mounts, record)
+
+    def _ready(self, container: Container, attempt: int) -> Ready:
+        ahead = self._ahead.pop(container.name, None) if attempt == 0 else None
+        return ahead or self._containers.prepare(self._blueprint(container), attempt)
 
     def settle(self, sandboxed: Sandbox, asked: Asked) -> ContainerRecord:
         """Waits until the program runs. Raises CannotStart, ShimGone."""
         return self._containers.settle(sandboxed.shim, asked)
 
-    def _blueprint(self, sandboxed: Sandbox, container: Container, init: bool) -> Blueprint:
+    def _blueprint(self, container: Container) -> Blueprint:
         found = self._images[container.image or ""]
         safety = prepare.security(self._pod, container, found.facts, self._node)
         devices, knobs = self._devices(safety.privileged)
         return Blueprint(
             name=container.name,
-            init=init,
+            init=container in self._pod.spec.init_containers,
             image=container.image or "",
             image_id=found.facts.id,
             layers=tuple(str(layer) for layer in found.image.layers),
             program=prepare.program(self._pod, container, found.facts, self._node, safety.user.home),
             security=safety,
             shared=self._shared,
-            mounts=tuple(self._mounts(sandboxed, container, safety.privileged, safety.readonly_root)),
             covers=self._host_covers if found.image.id == HOST else (),
             devices=devices,
             knobs=(*container_knobs(prepare.container_limits(container), self._tree.world), *knobs),
@@ -225,7 +258,7 @@ class Bringup:
     def _host_covers(self) -> tuple[str, ...]:
         return tuple(host_covers(Path(self._home.root), Path(self._home.run)))
 
-    def _mounts(self, sandboxed: Sandbox, container: Container, privileged: bool, readonly: bool) -> list[Mount]:
+    def _mounts(self, sandboxed: Sandbox, container: Container, security: Security) -> list[Mount]:
         wanted = container.volume_mounts
         env = prepare.declared_env(self._pod, container, self._node)
 
@@ -233,9 +266,8 @@ class Bringup:
             return expand.expand(text, env)
 
         view = f"/proc/{sandboxed.record.shim_pid}/root"
-        places, known = self._volumes
-        files = known | make_parts(volumes.parts(wanted, expanded), places, view)
-        own = volumes.container_mounts(wanted, places, files, expanded)
-        etc = volumes.etc_mounts(f"{self._home.pod(self._record.uid)}/etc", own, readonly)
-        system = bundle.system_mounts(privileged, self._shm, self._tree.world.kind == "v2")
+        files = self._files | make_parts(volumes.parts(wanted, expanded), self._places, view)
+        own = volumes.container_mounts(wanted, self._places, files, expanded)
+        etc = volumes.etc_mounts(f"{self._home.pod(self._record.uid)}/etc", own, security.readonly_root)
+        system = bundle.system_mounts(security.privileged, self._shm, self._tree.world.kind == "v2")
         return [*system, *(bundle.bind_mount(Bind(*mount)) for mount in volumes.in_order([*etc, *own]))]

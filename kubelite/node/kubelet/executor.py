@@ -78,7 +78,9 @@ class Executor:
         if self.sandbox is not None:
             self.sandbox.close()
             self.sandbox = None
-        self.__dict__.pop("_bringup", None)
+        bringup = self.__dict__.pop("_bringup", None)
+        if bringup is not None:
+            bringup.close()
 
     def carry_out(self, wanted: Sequence[Action]) -> None:
         """All of it, in order. Raises ShimGone when the sandbox has died meanwhile: then look again."""
@@ -142,7 +144,7 @@ class Executor:
         scene = self._scene
         try:
             self.leave()
-            self.sandbox = self._bringup.make_sandbox()
+            self.sandbox = self._bringup.make_sandbox(ahead=not scene.seen.containers)
         except REFUSALS as error:
             if self._strict:
                 raise
@@ -188,9 +190,7 @@ class Executor:
     def _ask(self, start: Start) -> Asked | None:
         part, seen = self._part(start.name), self._scene.of(start.name)
         try:
-            asked = self._bringup.ask(
-                self.joined(), part.container, init=part.init, attempt=start.attempt, backoff=start.backoff
-            )
+            asked = self._bringup.ask(self.joined(), part.container, attempt=start.attempt, backoff=start.backoff)
         except REFUSALS as error:
             self._refused(start.name, start.attempt, start.backoff, error)
             return None

@@ -64,11 +64,11 @@ class Harvest:
             return True
         if seen.exit is None or seen.exit.signal != SIGKILL:
             return False
-        return bool(read_oom_kills(self._tree, self._pod.uid, group(seen.record)))
+        return bool(read_oom_kills(self._tree, self._pod.uid, group(seen.record.name, seen.record.attempt)))
 
     def _give_back(self, record: ContainerRecord) -> None:
         """What the container left running goes too: with a pid namespace of its own the kernel has seen to it already."""
-        uid, name = self._pod.uid, group(record)
+        uid, name = self._pod.uid, group(record.name, record.attempt)
         with contextlib.suppress(CgroupError, FileNotFoundError):
             if control.populated(self._tree, uid, name):
                 control.kill(self._tree, uid, name)

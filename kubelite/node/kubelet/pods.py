@@ -43,10 +43,12 @@ if TYPE_CHECKING:
     from kubelite.node.runtime.session import Session
 
 class UpResult(NamedTuple):
-    """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already; ``engine_ms`` are milliseconds."""
+    """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says that an init container
+    failed and the others were not started; ``engine_ms`` are milliseconds."""
 
     pod: Pod
     created: bool
+    failed: bool
     warnings: tuple[str, ...]
     engine_ms: float
 
@@ -88,14 +90,15 @@ class Pods:
                 break
             existing = self._existing(record, pod, replace, report)
             if existing is not None:
-                return UpResult(existing, False, (), (time.perf_counter() - began) * 1000)
+                return UpResult(existing, False, _init_failed(existing), (), (time.perf_counter() - began) * 1000)
         try:
             seen, warnings = self._create(record, pod, found, report, lock)
         finally:
             lock.__exit__()
         if needs_care(pod, seen):
             summon.summon(self._home, record.uid)
-        return UpResult(self._with_status(pod, seen), True, warnings, (time.perf_counter() - began) * 1000)
+        shown = self._with_status(pod, seen)
+        return UpResult(shown, True, _init_failed(shown), warnings, (time.perf_counter() - began) * 1000)
 
     def _existing(
         self, record: PodRecord, pod: Pod, replace: bool, report: Callable[[Step], None]
@@ -486,6 +489,11 @@ class Pods:
             raise NotFound(
                 f'pod "{record.name}" has no container "{container}"', hint=f"it has {', '.join(names)}"
             )
+
+
+def _init_failed(pod: Pod) -> bool:
+    states = [each.state for each in pod.status.init_container_statuses] if pod.status else []
+    return any(state is not None and state.terminated is not None and state.terminated.exit_code for state in states)
 
 
 def _stop_now(seconds: int) -> PodStop:

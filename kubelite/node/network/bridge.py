@@ -38,6 +38,7 @@ def make(key: str) -> tuple[int, tuple[str, ...]]:
         with open("/proc/thread-self/net/route", encoding="ascii") as file:
             subnet = ipam.choose_subnet(key, ipam.parse_routes(file.read()), name)
         native.net_bridge(name, ipam.gateway(subnet), ipam.PREFIX)
+        _refuse_routers(name)
         return subnet, _forward(name)
 
 
@@ -69,6 +70,14 @@ def _namespace_lock() -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _refuse_routers(name: str) -> None:
+    """The host takes no router advertisements from pods (CVE-2020-13401)."""
+    try:
+        _write(f"/proc/sys/net/ipv6/conf/{name}/accept_ra", "0")
+    except FileNotFoundError:
+        pass  # a kernel without IPv6
 
 
 def _forward(name: str) -> tuple[str, ...]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kubelite.core.errors import NativeError
 from kubelite.core.plan import Device, Mount, Plan, encode
 from kubelite.core.protocol import Role, StartFlag
 from kubelite.core.shim import Shim
-from kubelite.node.cgroup.errors import GroupBusy
+from kubelite.node.cgroup.errors import CgroupError, GroupBusy
 from kubelite.node.cgroup.limits import Knob
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.runtime import bundle
@@ -38,13 +38,29 @@ class Blueprint(NamedTuple):
     program: Program
     security: Security
     shared: Shared
-    mounts: tuple[Mount, ...]
     covers: tuple[str, ...]
     devices: tuple[Device, ...]
     knobs: tuple[Knob, ...]
     stdin: bool
     stdin_once: bool
     message: str = ""
+
+
+class Ready(NamedTuple):
+    """One attempt of a container that only has to be started: writable layer, file for its last message, cgroups, log
+    directory. Whoever has it closes it."""
+
+    made: Blueprint
+    attempt: int
+    root: RootFs
+    message: str
+    member: Membership
+    logs: int
+
+    def close(self) -> None:
+        """Lets go of the descriptors; what was made stays."""
+        self.member.close()
+        os.close(self.logs)
 
 
 class Asked(NamedTuple):
@@ -66,62 +82,63 @@ class Containers:
         self._pod = pod
         self._trace = trace
 
-    def ask(self, shim: Shim, made: Blueprint, attempt: int, *, sandbox: str = "", backoff: int = 0) -> Asked:
-        """Makes what the container needs and asks for its start. The record is on disk before the shim is asked.
+    def prepare(self, made: Blueprint, attempt: int) -> Ready:
+        """Makes all that a container needs before it can be started, anew where somebody who was killed had begun.
 
-        ``sandbox`` and ``backoff`` go on record. Raises RuntimeFailure, CgroupError, OSError, ShimGone.
+        Raises CgroupError, OSError.
         """
-        record = _record(made, attempt, sandbox, backoff)
-        self._trace(f"record container {made.name}")
-        self._ledger.save_container(self._pod.uid, record)
-        return self._send(shim, made, record, self._make_group)
-
-    def resume(self, shim: Shim, made: Blueprint, record: ContainerRecord) -> Asked:
-        """Asks again for a start on record, under its id: where the shim has heard of it, nothing is started twice.
-
-        Raises what :meth:`ask` does.
-        """
-        self._trace(f"resume start of {made.name}")
-        return self._send(shim, made, record, self._remake_group)
-
-    def _send(
-        self, shim: Shim, made: Blueprint, record: ContainerRecord, enter: Callable[[Blueprint, str], Membership]
-    ) -> Asked:
-        base, attempt = self._home.pod(self._pod.uid), record.attempt
+        base = self._home.pod(self._pod.uid)
+        self._trace(f"make place of {made.name}")
         root = _make_root(base, made, attempt)
         message = _make_message(base, made.name, attempt) if made.message else ""
         logs = self._open_logs(made.name)
         try:
             self._trace(f"make cgroup of {made.name}")
-            member = enter(made, group(record))
-            try:
-                fds, cgroup = entrance(member)
-                plan = _plan(made, root, cgroup, message)
-                self._trace(f"start container {made.name}")
-                seq = shim.ask_start(
-                    record.id,
-                    Role.CONTAINER,
-                    _encoded(plan, made.name),
-                    [*fds, logs],
-                    flags=_flags(made),
-                    attempt=attempt,
-                )
-            finally:
-                member.close()
-        finally:
+            member = self._make_group(made, group(made.name, attempt))
+        except BaseException:
             os.close(logs)
-        return Asked(record, seq)
+            raise
+        return Ready(made, attempt, root, message, member, logs)
 
     def _make_group(self, made: Blueprint, name: str) -> Membership:
-        return self._tree.make_container(self._pod.uid, name, made.knobs)
-
-    def _remake_group(self, made: Blueprint, name: str) -> Membership:
-        """Anew, since its limits may be incomplete; unless a process is in it: then its start was heard."""
+        """Anew, since the limits of one that is there may be incomplete; unless a process is in it, that was started unheard."""
+        uid = self._pod.uid
         try:
-            self._tree.remove_container(self._pod.uid, name, timeout=0.1)
+            return self._tree.make_container(uid, name, made.knobs)
+        except CgroupError:
+            if name not in self._tree.containers(uid):
+                raise
+        try:
+            self._tree.remove_container(uid, name, timeout=0.1)
         except GroupBusy:
-            return self._tree.join(self._pod.uid, name)
-        return self._make_group(made, name)
+            return self._tree.join(uid, name)
+        return self._tree.make_container(uid, name, made.knobs)
+
+    def ask(
+        self, shim: Shim, ready: Ready, mounts: Sequence[Mount], *, sandbox: str = "", backoff: int = 0
+    ) -> Asked:
+        """Asks for the start. The record, ``sandbox`` and ``backoff`` in it, is on disk before the shim is asked.
+
+        Raises RuntimeFailure, OSError, ShimGone.
+        """
+        record = _record(ready.made, ready.attempt, sandbox, backoff)
+        self._trace(f"record container {ready.made.name}")
+        self._ledger.save_container(self._pod.uid, record)
+        return self.resume(shim, ready, mounts, record)
+
+    def resume(self, shim: Shim, ready: Ready, mounts: Sequence[Mount], record: ContainerRecord) -> Asked:
+        """Asks for a start on record, under its id: where the shim has heard of it, nothing is started twice.
+
+        Raises what :meth:`ask` does.
+        """
+        made = ready.made
+        fds, cgroup = entrance(ready.member)
+        plan = _encoded(_plan(ready, mounts, cgroup), made.name)
+        self._trace(f"start container {made.name}")
+        seq = shim.ask_start(
+            record.id, Role.CONTAINER, plan, [*fds, ready.logs], flags=_flags(made), attempt=ready.attempt
+        )
+        return Asked(record, seq)
 
     def settle(self, shim: Shim, asked: Asked) -> ContainerRecord:
         """Waits until the program was executed, and records its process. Raises CannotStart, RuntimeFailure, ShimGone."""
@@ -147,9 +164,9 @@ class Containers:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def group(record: ContainerRecord) -> str:
+def group(name: str, attempt: int) -> str:
     """The name of a container's cgroup below the pod's: one for each attempt, since the last one's may still be emptying."""
-    return f"{record.name}-{record.attempt}"
+    return f"{name}-{attempt}"
 
 
 def entrance(member: Membership) -> tuple[list[int], Cgroup]:
@@ -213,12 +230,12 @@ def _make_root(base: str, made: Blueprint, attempt: int) -> RootFs:
     return RootFs(base, lower, f"{place}/upper", f"{place}/work")
 
 
-def _plan(made: Blueprint, root: RootFs, cgroup: Cgroup, message: str) -> Plan:
-    mounts = list(made.mounts)
-    if message:
-        mounts.append(bundle.bind_mount(Bind(message, made.message, False, False, True, name="termination message")))
+def _plan(ready: Ready, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
+    made, found = ready.made, list(mounts)
+    if ready.message:
+        found.append(bundle.bind_mount(Bind(ready.message, made.message, False, False, True, name="termination message")))
     return bundle.container_plan(
-        made.program, made.security, made.shared, root, mounts, list(made.covers), made.devices, cgroup
+        made.program, made.security, made.shared, ready.root, found, list(made.covers), made.devices, cgroup
     )
 
 

@@ -37,7 +37,7 @@ def execute(
     """
     shim = sandbox.connect(home, uid)
     try:
-        member = tree.join(uid, group(container))
+        member = tree.join(uid, group(container.name, container.attempt))
         try:
             fds, cgroup = entrance(member)
             plan = bundle.exec_plan(_program(container, args, tty), _security(container), cgroup)

@@ -54,6 +54,62 @@ def _lines(fd: int) -> Iterator[bytes]:
         os.lseek(fd, -len(rest), os.SEEK_CUR)
 
 
+class _Reader:
+    """Where a reader is in the files of one attempt: from the oldest on, through every rotation, never past a line."""
+
+    def __init__(self, directory: str, attempt: int) -> None:
+        self._directory, self._attempt = directory, attempt
+        self._fd = -1
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def lines(self) -> Iterator[bytes]:
+        """All lines that are there now and were not read yet."""
+        while True:
+            if self._fd >= 0:
+                yield from _lines(self._fd)
+            following = self._next()
+            if following < 0:
+                return
+            if self._fd >= 0:
+                # It was still written to when we saw its end; since it has a successor nobody does any more.
+                yield from _lines(self._fd)
+                os.close(self._fd)
+            self._fd = following
+
+    def _next(self) -> int:
+        """The file after ours, opened; -1 while ours is the live one or there is none."""
+        while True:
+            paths = files(self._directory, self._attempt)
+            place = self._place(paths)
+            if place >= len(paths):
+                return -1
+            try:
+                fd = _open(paths[place])
+            except FileNotFoundError:
+                continue
+            # The live file may have been rotated before it was opened: then another one has this name.
+            if self._place(files(self._directory, self._attempt)) == place and self._is(fd, paths[place]):
+                return fd
+            os.close(fd)
+
+    def _place(self, paths: list[str]) -> int:
+        """Where the file after ours is in the list; a file that was removed is followed by the oldest."""
+        for place, path in enumerate(paths):
+            if self._fd >= 0 and self._is(self._fd, path):
+                return place + 1
+        return 0
+
+    @staticmethod
+    def _is(fd: int, path: str) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+        except FileNotFoundError:
+            return False
+
+
 def read(
     directory: str, attempt: int, *, tail: int | None, since: str | None, more: Callable[[], bool] | None
 ) -> Iterator[LogLine]:
@@ -61,54 +117,22 @@ def read(
 
     ``more`` is asked, when all has been read, whether to wait for further lines; None means no.
     """
-    paths = files(directory, attempt)
-    lines = _recorded(paths[:-1], since)
-    if not paths and more is None:
-        return
-    live = f"{directory}/{attempt}.log"
-    fd = _open(live) if paths else -1
+    reader = _Reader(directory, attempt)
     try:
-        first = (*lines, *_parsed(fd, since)) if fd >= 0 else ()
+        first = _parsed(reader, since)
         yield from first if tail is None else deque(first, maxlen=tail)
         while more is not None:
             going_on = more()
-            if fd >= 0:
-                yield from _parsed(fd, since)
-            fd = _follow(fd, live)
-            if fd >= 0:
-                yield from _parsed(fd, since)
+            yield from _parsed(reader, since)
             if not going_on:
                 return
             time.sleep(_PAUSE)
     finally:
-        if fd >= 0:
-            os.close(fd)
+        reader.close()
 
 
-def _recorded(paths: list[str], since: str | None) -> Iterator[LogLine]:
-    for path in paths:
-        fd = _open(path)
-        try:
-            yield from _parsed(fd, since)
-        finally:
-            os.close(fd)
-
-
-def _parsed(fd: int, since: str | None) -> Iterator[LogLine]:
-    for line in _lines(fd):
+def _parsed(reader: _Reader, since: str | None) -> Iterator[LogLine]:
+    for line in reader.lines():
         found = parse(line)
         if found is not None and (since is None or found.time >= since):
             yield found
-
-
-def _follow(fd: int, live: str) -> int:
-    """The descriptor to read on: a new one when the file was rotated away."""
-    try:
-        info = os.stat(live, follow_symlinks=False)
-    except FileNotFoundError:
-        return fd
-    if fd >= 0 and os.fstat(fd).st_ino == info.st_ino:
-        return fd
-    if fd >= 0:
-        os.close(fd)
-    return _open(live)

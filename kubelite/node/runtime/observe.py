@@ -31,20 +31,27 @@ def observe(home: Home, ledger: Ledger, pod: PodRecord) -> Observed:
     uid = pod.uid
     sandbox = ledger.sandbox(uid)
     up = sandboxes.is_up(home, sandbox)
-    history = ledger.history(uid)
-    past = {each.id: each for attempts in history.values() for each in attempts}
-    exits = {**ledger.exits(uid), **{id: _exit(each) for id, each in past.items()}}
     latest = _latest(ledger.containers(uid))
+    exits, history = _ends(ledger, uid)
     if sandbox is None:
-        _remember(home, uid, history, latest)
+        _remember(home, pod, history, latest)
     known = _Known(True, {})
     if up and any(_is_open(record, exits) for record in latest.values()):
         known = _ask(home, uid)
+        exits, history = _ends(ledger, uid)
+    past = {each.id: each for attempts in history.values() for each in attempts}
     seen = (
         _seen(record, exits, known.processes, past.get(record.id), _before(history.get(record.name, ()), record))
         for record in latest.values()
     )
     return Observed(pod, sandbox, up and known.here, tuple(seen), ledger.conditions(uid))
+
+
+def _ends(ledger: Ledger, uid: str) -> tuple[dict[str, ExitRecord], dict[str, tuple[PastRecord, ...]]]:
+    """Every end on record by id, and the notes by container: an exit is noted before its file goes, so files are read first."""
+    exits, history = ledger.exits(uid), ledger.history(uid)
+    noted = {each.id: _exit(each) for attempts in history.values() for each in attempts}
+    return {**exits, **noted}, history
 
 
 def _latest(records: Iterable[ContainerRecord]) -> dict[str, ContainerRecord]:
@@ -104,17 +111,20 @@ def exit_of(process: Process) -> ExitRecord:
 
 
 def _remember(
-    home: Home, uid: str, history: dict[str, tuple[PastRecord, ...]], latest: dict[str, ContainerRecord]
+    home: Home, pod: PodRecord, history: dict[str, tuple[PastRecord, ...]], latest: dict[str, ContainerRecord]
 ) -> None:
-    """Adds the attempts of an earlier boot, whose records went with it: those noted, and those of which only the root file
-    system tells. Of records that are still there the processes are gone."""
+    """Adds the attempts of an earlier boot, whose records went with it: those noted, and those of which only the log tells.
+
+    Of records that are still there the processes are gone.
+    """
     for record in latest.values():
         record.pid = -1
     for attempts in history.values():
         if attempts and attempts[-1].name not in latest:
             latest[attempts[-1].name] = _record(attempts[-1])
-    for name in _names(f"{home.pod(uid)}/root"):
-        newest = max((int(n) for n in _names(f"{home.pod(uid)}/root/{name}") if n.isdigit()), default=-1)
+    logs = home.pod_logs(pod.namespace, pod.name, pod.uid)
+    for name in _names(logs):
+        newest = max((int(n) for file in _names(f"{logs}/{name}") if (n := file.partition(".")[0]).isdigit()), default=-1)
         if newest > (latest[name].attempt if name in latest else -1):
             latest[name] = _lost(name, newest)
 
@@ -165,6 +175,6 @@ def note_oom_kills(tree: CgroupTree, ledger: Ledger, seen: Observed) -> None:
         ended = each.exit
         if ended is None or each.past is not None or ended.signal != SIGKILL or each.record.oom_killed:
             continue
-        if read_oom_kills(tree, seen.pod.uid, group(each.record)):
+        if read_oom_kills(tree, seen.pod.uid, group(each.record.name, each.record.attempt)):
             each.record.oom_killed = True
             ledger.save_container(seen.pod.uid, each.record)

@@ -27,6 +27,11 @@ class Starting(NamedTuple):
     seq: int
     record: SandboxRecord
 
+    def close(self) -> None:
+        """Gives up waiting; what was started goes on."""
+        self.shim.close()
+        os.close(self.pidfd)
+
 
 class Sandbox(NamedTuple):
     """A sandbox that runs. ``netns`` is a descriptor of its network namespace, or -1 where pause has the host's."""
@@ -34,6 +39,12 @@ class Sandbox(NamedTuple):
     shim: Shim
     record: SandboxRecord
     netns: int
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Lets go of the connection and the descriptor; the sandbox runs on."""

@@ -1,0 +1,49 @@
+"""Which admission rules a server has, in the order in which they run."""
+
+from __future__ import annotations
+
+from kubelite.control.api.admission import (
+    accounts,
+    limits,
+    namespaces,
+    nodes,
+    pods,
+    quota,
+    roles,
+    security,
+    services,
+    storage,
+)
+from kubelite.control.api.admission.chain import Admission
+
+
+def standard(authority: str) -> Admission:
+    """The rules of every server; ``authority`` is the cluster's certificate in PEM.
+
+    Quota comes last: what it counts is exactly what is stored.
+    """
+    return Admission(
+        mutating=(
+            namespaces.exists,
+            namespaces.label,
+            limits.defaults,
+            accounts.service_account,
+            nodes.not_ready,
+            pods.priority,
+            pods.tolerations,
+            pods.runtime_class,
+            storage.default_class,
+            services.keep,
+        ),
+        validating=(
+            namespaces.exists,
+            namespaces.protect,
+            nodes.restriction,
+            roles.escalation,
+            security.levels,
+            limits.bounds,
+            services.allocate,
+            quota.account,
+        ),
+        after=(namespaces.furnish(authority), roles.collect, quota.take_stock),
+    )

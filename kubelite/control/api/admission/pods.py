@@ -1,0 +1,114 @@
+"""What a new pod is given by the cluster: its priority, its tolerations, what its runtime class demands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.documents import load
+from kubelite.control.api.status import refused
+
+if TYPE_CHECKING:
+    from kubelite.control.api.admission.chain import Attempt
+
+Object = dict[str, Any]
+_BORN_WITH = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+TOLERATED_SECONDS = 300
+
+
+async def priority(attempt: Attempt) -> None:
+    """Turns the priority class of a new pod into numbers. Raises StatusError 403."""
+    if attempt.of("scheduling.k8s.io", "priorityclasses") and attempt.operation != "DELETE":
+        await _one_default(attempt)
+    if not attempt.creates("", "pods"):
+        return
+    spec = attempt.obj["spec"]
+    chosen = await _class_of(attempt, spec.get("priorityClassName", ""))
+    value = chosen.get("value", 0)
+    if spec.get("priority") is not None and spec["priority"] != value:
+        why = (
+            f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; priority admission "
+            f"controller computed {value} from the given PriorityClass name"
+        )
+        raise refused(attempt.request.resource, attempt.name, why)
+    spec["priority"] = value
+    spec["preemptionPolicy"] = chosen.get("preemptionPolicy", "PreemptLowerPriority")
+    if chosen and not spec.get("priorityClassName"):
+        spec["priorityClassName"] = chosen["metadata"]["name"]
+
+
+async def _class_of(attempt: Attempt, name: str) -> Object:
+    """The named class, or the default one; {} where there is none."""
+    if name:
+        entry = await attempt.context.store.get("priorityclasses", "", name)
+        if entry is None:
+            raise refused(attempt.request.resource, attempt.name, f"no PriorityClass with name {name} was found")
+        return load(entry)
+    defaults = await _defaults(attempt)
+    return min(defaults, key=lambda each: int(each.get("value", 0))) if defaults else {}
+
+
+async def _defaults(attempt: Attempt) -> list[Object]:
+    page = await attempt.context.store.page("priorityclasses")
+    return [obj for entry in page.entries if b'"globalDefault":true' in entry.value and (obj := load(entry))]
+
+
+async def _one_default(attempt: Attempt) -> None:
+    if not attempt.obj.get("globalDefault"):
+        return
+    for each in await _defaults(attempt):
+        if each["metadata"]["name"] != attempt.name:
+            why = f"PriorityClass {each['metadata']['name']} is already marked as default. Only one default can exist"
+            raise refused(attempt.request.resource, attempt.name, why)
+
+
+async def tolerations(attempt: Attempt) -> None:
+    """A pod stays for five minutes on a node that has gone quiet, unless it says otherwise."""
+    if not attempt.creates("", "pods"):
+        return
+    spec = attempt.obj["spec"]
+    present = spec.get("tolerations") or []
+    for taint in _BORN_WITH:
+        if not any(_tolerates(each, taint) for each in present):
+            fresh = {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED_SECONDS}
+            present = [*present, fresh]
+    spec["tolerations"] = present
+
+
+def _tolerates(toleration: Object, taint: str) -> bool:
+    return toleration.get("key", taint) in (taint, "") and toleration.get("effect", "NoExecute") in ("NoExecute", "")
+
+
+async def runtime_class(attempt: Attempt) -> None:
+    """Adds the overhead, node selector and tolerations of the pod's runtime class. Raises StatusError 403."""
+    if not attempt.creates("", "pods") or not attempt.obj["spec"].get("runtimeClassName"):
+        return
+    spec = attempt.obj["spec"]
+    entry = await attempt.context.store.get("runtimeclasses", "", spec["runtimeClassName"])
+    if entry is None:
+        why = f'pod rejected: RuntimeClass "{spec["runtimeClassName"]}" not found'
+        raise refused(attempt.request.resource, attempt.name, why)
+    found = load(entry)
+    overhead = (found.get("overhead") or {}).get("podFixed")
+    if overhead:
+        if spec.get("overhead") and spec["overhead"] != overhead:
+            why = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"
+            raise refused(attempt.request.resource, attempt.name, why)
+        spec["overhead"] = overhead
+    _follow_scheduling(attempt, spec, found.get("scheduling") or {})
+
+
+def _follow_scheduling(attempt: Attempt, spec: Object, scheduling: Object) -> None:
+    wanted, own = scheduling.get("nodeSelector") or {}, spec.get("nodeSelector") or {}
+    for key, value in wanted.items():
+        if own.get(key, value) != value:
+            why = (
+                f"pod rejected: conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; "
+                f"pod.spec.nodeSelector[{key}] = {own[key]}"
+            )
+            raise refused(attempt.request.resource, attempt.name, why)
+    if wanted:
+        spec["nodeSelector"] = {**own, **wanted}
+    known = spec.get("tolerations") or []
+    spec["tolerations"] = [*known, *(each for each in scheduling.get("tolerations") or () if each not in known)]
+    if not spec["tolerations"]:
+        del spec["tolerations"]

@@ -1,0 +1,217 @@
+"""The Pod Security Standards: what a pod of level ``baseline`` or ``restricted`` must not or must say. Pure.
+
+Checks and words are those of ``k8s.io/pod-security-admission/policy`` at its latest version.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Object = dict[str, Any]
+LEVELS = ("privileged", "baseline", "restricted")
+_CAPABILITIES = {
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
+    "SETPCAP", "SETUID", "SYS_CHROOT",
+}  # fmt: skip
+_SYSCTLS = {
+    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+}  # fmt: skip
+_SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+_VOLUMES = ("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret", "image")
+
+
+def violations(level: str, metadata: Object, spec: Object) -> list[str]:
+    """What breaks a level, each as ``what (where)``."""
+    windows = (spec.get("os") or {}).get("name") == "windows"
+    checks = _BASELINE if level == "baseline" else (*_BASELINE, *_RESTRICTED) if level == "restricted" else ()
+    found = [text for check in checks if (text := check(metadata, spec))]
+    return [text for text in found if not (windows and text.startswith(_LINUX_ONLY))]
+
+
+_LINUX_ONLY = ("allowPrivilegeEscalation", "unrestricted capabilities", "seccompProfile")
+
+
+def _containers(spec: Object) -> list[Object]:
+    kinds = ("initContainers", "containers", "ephemeralContainers")
+    return [each for kind in kinds for each in spec.get(kind) or ()]
+
+
+def _context(thing: Object) -> Object:
+    found: Object = thing.get("securityContext") or {}
+    return found
+
+
+def _named(names: Iterable[str], verb: str = "") -> str:
+    quoted = [f'"{name}"' for name in dict.fromkeys(names)]
+    return f"container{'s' if len(quoted) > 1 else ''} {', '.join(quoted)}{verb}"
+
+
+def _bad(spec: Object, wrong: Callable[[Object], bool]) -> list[str]:
+    return [each["name"] for each in _containers(spec) if wrong(each)]
+
+
+def _host_process(_: Object, spec: Object) -> str:
+    def wrong(thing: Object) -> bool:
+        return bool((_context(thing).get("windowsOptions") or {}).get("hostProcess"))
+
+    names = _bad(spec, wrong)
+    where = [_named(names)] if names else []
+    where = ["pod", *where] if wrong(spec) else where
+    return f"hostProcess ({' and '.join(where)} must not set securityContext.windowsOptions.hostProcess=true)" if where else ""
+
+
+def _host_namespaces(_: Object, spec: Object) -> str:
+    shared = [f"{field}=true" for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get(field)]
+    return f"host namespaces ({', '.join(shared)})" if shared else ""
+
+
+def _privileged(_: Object, spec: Object) -> str:
+    names = _bad(spec, lambda each: bool(_context(each).get("privileged")))
+    return f"privileged ({_named(names)} must not set securityContext.privileged=true)" if names else ""
+
+
+def _added(container: Object) -> list[str]:
+    return list((_context(container).get("capabilities") or {}).get("add") or ())
+
+
+def _capabilities(_: Object, spec: Object) -> str:
+    names = _bad(spec, lambda each: bool(set(_added(each)) - _CAPABILITIES))
+    wrong = sorted({cap for each in _containers(spec) for cap in _added(each)} - _CAPABILITIES)
+    listed = ", ".join(f'"{cap}"' for cap in wrong)
+    where = f"{_named(names)} must not include {listed} in securityContext.capabilities.add"
+    return f"non-default capabilities ({where})" if wrong else ""
+
+
+def _host_path(_: Object, spec: Object) -> str:
+    names = [f'"{each["name"]}"' for each in spec.get("volumes") or () if "hostPath" in each]
+    return f"hostPath volumes (volume{'s' if len(names) > 1 else ''} {', '.join(names)})" if names else ""
+
+
+def _host_ports(_: Object, spec: Object) -> str:
+    used = {
+        each["name"]: [port["hostPort"] for port in each.get("ports") or () if port.get("hostPort")] for each in _containers(spec)
+    }
+    names = [name for name, ports in used.items() if ports]
+    ports = sorted({str(port) for each in used.values() for port in each})
+    uses = "use" if len(names) > 1 else "uses"
+    plural = "s" if len(ports) > 1 else ""
+    return f"hostPort ({_named(names)} {uses} hostPort{plural} {', '.join(ports)})" if names else ""
+
+
+def _app_armor(metadata: Object, spec: Object) -> str:
+    prefix = "container.apparmor.security.beta.kubernetes.io/"
+    wrong = [
+        f'{key}="{value}"'
+        for key, value in sorted((metadata.get("annotations") or {}).items())
+        if key.startswith(prefix) and value not in ("", "runtime/default") and not value.startswith("localhost/")
+    ]
+    unconfined = [
+        each for each in (spec, *_containers(spec)) if (_context(each).get("appArmorProfile") or {}).get("type") == "Unconfined"
+    ]
+    said = [*wrong, *(["type Unconfined"] if unconfined else [])]
+    return f"forbidden AppArmor profile{'s' if len(said) > 1 else ''} ({', '.join(said)})" if said else ""
+
+
+def _selinux(_: Object, spec: Object) -> str:
+    wrong: list[str] = []
+    for each in (spec, *_containers(spec)):
+        options = _context(each).get("seLinuxOptions") or {}
+        if options.get("type", "") not in _SELINUX_TYPES:
+            wrong.append(f'type "{options["type"]}"')
+        wrong += [f"{field} may not be set" for field in ("user", "role") if options.get(field)]
+    return f"seLinuxOptions ({'; '.join(dict.fromkeys(wrong))})" if wrong else ""
+
+
+def _proc_mount(_: Object, spec: Object) -> str:
+    names = _bad(spec, lambda each: _context(each).get("procMount", "Default") not in ("", "Default"))
+    return f'procMount ({_named(names)} must not set securityContext.procMount to "Unmasked")' if names else ""
+
+
+def _seccomp_kind(thing: Object) -> str | None:
+    profile = _context(thing).get("seccompProfile")
+    return None if profile is None else str(profile.get("type", ""))
+
+
+def _seccomp(_: Object, spec: Object) -> str:
+    names = _bad(spec, lambda each: _seccomp_kind(each) == "Unconfined")
+    where = ["pod"] if _seccomp_kind(spec) == "Unconfined" else []
+    where += [_named(names)] if names else []
+    text = f'{" and ".join(where)} must not set securityContext.seccompProfile.type to "Unconfined"'
+    return f"seccompProfile ({text})" if where else ""
+
+
+def _sysctls(_: Object, spec: Object) -> str:
+    wrong = [each["name"] for each in _context(spec).get("sysctls") or () if each["name"] not in _SYSCTLS]
+    return f"forbidden sysctls ({', '.join(wrong)})" if wrong else ""
+
+
+_BASELINE = (
+    _host_process, _host_namespaces, _privileged, _capabilities, _host_path, _host_ports, _app_armor, _selinux,
+    _proc_mount, _seccomp, _sysctls,
+)  # fmt: skip
+
+
+def _volume_kinds(_: Object, spec: Object) -> str:
+    wrong = {each["name"]: kind for each in spec.get("volumes") or () for kind in each if kind != "name" and kind not in _VOLUMES}
+    names, kinds = [f'"{name}"' for name in wrong], sorted({f'"{kind}"' for kind in wrong.values()})
+    plural, use = ("s", "use") if len(names) > 1 else ("", "uses")
+    text = f"volume{plural} {', '.join(names)} {use} restricted volume type{'s' if len(kinds) > 1 else ''} {', '.join(kinds)}"
+    return f"restricted volume types ({text})" if wrong else ""
+
+
+def _escalation(_: Object, spec: Object) -> str:
+    names = _bad(spec, lambda each: _context(each).get("allowPrivilegeEscalation") is not False)
+    where = f"{_named(names)} must set securityContext.allowPrivilegeEscalation=false"
+    return f"allowPrivilegeEscalation != false ({where})" if names else ""
+
+
+def _dropped(_: Object, spec: Object) -> str:
+    def keeps(each: Object) -> bool:
+        return "ALL" not in ((_context(each).get("capabilities") or {}).get("drop") or ())
+
+    said: list[str] = []
+    if names := _bad(spec, keeps):
+        said.append(f'{_named(names)} must set securityContext.capabilities.drop=["ALL"]')
+    adds = _bad(spec, lambda each: bool(set(_added(each)) - {"NET_BIND_SERVICE"}))
+    if adds:
+        listed = ", ".join(sorted({f'"{cap}"' for each in _containers(spec) for cap in _added(each)} - {'"NET_BIND_SERVICE"'}))
+        said.append(f"{_named(adds)} must not include {listed} in securityContext.capabilities.add")
+    return f"unrestricted capabilities ({'; '.join(said)})" if said else ""
+
+
+def _non_root(_: Object, spec: Object) -> str:
+    everywhere = _context(spec).get("runAsNonRoot")
+    refused = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is False)
+    if refused:
+        where = f"{_named(refused)} must not set securityContext.runAsNonRoot=false"
+        return f"runAsNonRoot != true ({where})"
+    silent = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is None)
+    if everywhere is True or not silent:
+        return ""
+    text = "must not set securityContext.runAsNonRoot=false" if everywhere is False else ""
+    pod = f"pod {text}" if text else f"pod or {_named(silent)} must set securityContext.runAsNonRoot=true"
+    return f"runAsNonRoot != true ({pod})"
+
+
+def _user_zero(_: Object, spec: Object) -> str:
+    names = _bad(spec, lambda each: _context(each).get("runAsUser") == 0)
+    where = ["pod"] if _context(spec).get("runAsUser") == 0 else []
+    where += [_named(names)] if names else []
+    return f"runAsUser=0 ({' and '.join(where)} must not set runAsUser=0)" if where else ""
+
+
+def _seccomp_set(_: Object, spec: Object) -> str:
+    silent = _bad(spec, lambda each: _seccomp_kind(each) is None)
+    if _seccomp_kind(spec) in ("RuntimeDefault", "Localhost") or not silent:
+        return ""
+    kinds = '"RuntimeDefault" or "Localhost"'
+    return f"seccompProfile (pod or {_named(silent)} must set securityContext.seccompProfile.type to {kinds})"
+
+
+_RESTRICTED = (_volume_kinds, _escalation, _dropped, _non_root, _user_zero, _seccomp_set)

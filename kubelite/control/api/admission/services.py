@@ -1,0 +1,152 @@
+"""Addresses and node ports of Services: given out once, kept with the Service in one commit.
+
+An address is taken by an IPAddress object of that name, as Kubernetes does since 1.33; a node port by a record of the
+same kind under ``ranges/``. Two servers of one store can therefore never give out the same.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.context import timestamp
+from kubelite.control.api.documents import stored
+from kubelite.control.api.status import Cause, internal, invalid
+
+if TYPE_CHECKING:
+    from kubelite.control.api.admission.chain import Attempt
+    from kubelite.control.store.types import Change
+
+NETWORK = ipaddress.ip_network("10.96.0.0/12")
+PORTS = range(30000, 32768)
+_PORTS_PREFIX = "ranges/servicenodeports"
+_TRIES = 200
+Object = dict[str, Any]
+
+
+async def allocate(attempt: Attempt) -> None:
+    """Gives a Service what its type needs, and takes back what it needs no more. Raises StatusError 422."""
+    if not attempt.of("", "services") or (attempt.operation == "DELETE" and not attempt.goes):
+        return
+    old_spec = (attempt.old or {}).get("spec", {})
+    new_spec = {} if attempt.goes else attempt.obj.get("spec", {})
+    if not attempt.goes:
+        await _address(attempt, new_spec, old_spec)
+        await _ports(attempt, new_spec, _ports_of(old_spec))
+    for address in sorted(_addresses(old_spec) - _addresses(new_spec)):
+        await _release(attempt, "ipaddresses", address)
+    for port in sorted(_ports_of(old_spec) - _ports_of(new_spec)):
+        await _release(attempt, _PORTS_PREFIX, str(port))
+
+
+async def keep(attempt: Attempt) -> None:
+    """An update that does not speak of what was given out keeps it (``patchAllocatedValues``)."""
+    if not attempt.of("", "services") or attempt.operation != "UPDATE":
+        return
+    spec, old = attempt.obj.get("spec", {}), (attempt.old or {}).get("spec", {})
+    if spec.get("type", "ClusterIP") != "ExternalName" and old.get("type", "ClusterIP") != "ExternalName":
+        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+            if not spec.get(field) and field in old:
+                spec[field] = old[field]
+    if spec.get("type") in ("NodePort", "LoadBalancer"):
+        known = {(each.get("port"), each.get("protocol")): each.get("nodePort") for each in old.get("ports") or ()}
+        for port in spec.get("ports") or ():
+            given = known.get((port.get("port"), port.get("protocol")))
+            if not port.get("nodePort") and given:
+                port["nodePort"] = given
+
+
+def _addresses(spec: Object) -> set[str]:
+    return {each for each in spec.get("clusterIPs") or () if each not in ("", "None")}
+
+
+def _ports_of(spec: Object) -> set[int]:
+    return {each["nodePort"] for each in spec.get("ports") or () if each.get("nodePort")}
+
+
+async def _address(attempt: Attempt, spec: Object, old: Object) -> None:
+    if spec.get("type", "ClusterIP") == "ExternalName":
+        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
+            spec.pop(field, None)
+        return
+    wanted = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "") or old.get("clusterIP", "")
+    if wanted in ("", "None") or wanted not in _addresses(old):
+        wanted = await _take_address(attempt, wanted) if wanted != "None" else wanted
+    spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
+    spec.setdefault("ipFamilyPolicy", "SingleStack")
+    spec.setdefault("ipFamilies", ["IPv4"])
+    spec.setdefault("internalTrafficPolicy", "Cluster")
+
+
+async def _take_address(attempt: Attempt, wanted: str) -> str:
+    """Takes the wanted address, or any free one for ""."""
+    if wanted:
+        if ipaddress.ip_address(wanted) not in NETWORK:
+            why = f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {NETWORK}"
+            raise _wrong(attempt, "spec.clusterIPs", f'Invalid value: ["{wanted}"]: failed to allocate IP {wanted}: {why}')
+        if await attempt.context.store.get("ipaddresses", "", wanted) is not None:
+            why = f"failed to allocate IP {wanted}: provided IP is already allocated"
+            raise _wrong(attempt, "spec.clusterIPs", f'Invalid value: ["{wanted}"]: {why}')
+    last = NETWORK.num_addresses - 1
+    for address in [wanted] if wanted else (str(NETWORK[random.randrange(256, last)]) for _ in range(_TRIES)):
+        if await attempt.context.store.get("ipaddresses", "", address) is None:
+            attempt.companions.append(_taken(attempt, "ipaddresses", address, "networking.k8s.io/v1", "IPAddress"))
+            return address
+    raise internal("failed to allocate a serviceIP: range is full")
+
+
+async def _ports(attempt: Attempt, spec: Object, owned: set[int]) -> None:
+    kind = spec.get("type", "ClusterIP")
+    wants = kind == "NodePort" or (kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True))
+    if not wants:
+        for port in spec.get("ports") or ():
+            if kind == "ClusterIP" or port.get("nodePort") == 0:
+                port.pop("nodePort", None)
+        return
+    taken: dict[tuple[int, str], int] = {}
+    for number, port in enumerate(spec.get("ports") or ()):
+        asked = port.get("nodePort", 0)
+        if not asked or (asked not in owned and asked not in taken.values()):
+            asked = await _take_port(attempt, asked, f"spec.ports[{number}].nodePort")
+        taken[number, port.get("protocol", "TCP")] = asked
+        port["nodePort"] = asked
+
+
+async def _take_port(attempt: Attempt, wanted: int, field: str) -> int:
+    store = attempt.context.store
+    if wanted and wanted not in PORTS:
+        why = f"Invalid value: {wanted}: provided port is not in the valid range. The range of valid ports is 30000-32767"
+        raise _wrong(attempt, field, why)
+    own = {change.key.rsplit("/", 1)[1] for change in attempt.companions}
+    for port in [wanted] if wanted else (random.choice(PORTS) for _ in range(_TRIES)):
+        if str(port) not in own and await store.get(_PORTS_PREFIX, "", str(port)) is None:
+            attempt.companions.append(_taken(attempt, _PORTS_PREFIX, str(port), "kubelite/v1", "NodePort"))
+            return port
+    if wanted:
+        raise _wrong(attempt, field, f"Invalid value: {wanted}: provided port is already allocated")
+    raise internal("failed to allocate a nodePort: range is full")
+
+
+def _taken(attempt: Attempt, prefix: str, name: str, version: str, kind: str) -> Change:
+    """The change that takes an address or a port for the Service."""
+    parent = {"resource": "services", "namespace": attempt.namespace, "name": attempt.name}
+    labels = {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"}
+    record = {
+        "kind": kind,
+        "apiVersion": version,
+        "metadata": {"name": name, "uid": str(uuid.uuid4()), "creationTimestamp": timestamp(), "labels": labels},
+        "spec": {"parentRef": parent},
+    }
+    return attempt.context.store.change(prefix, "", name, stored(record), expected=0)
+
+
+async def _release(attempt: Attempt, prefix: str, name: str) -> None:
+    entry = await attempt.context.store.get(prefix, "", name)
+    if entry is not None:
+        attempt.companions.append(attempt.context.store.change(prefix, "", name, None, expected=entry.revision))
+
+
+def _wrong(attempt: Attempt, field: str, message: str) -> Exception:
+    return invalid(attempt.request.resource, attempt.name, [Cause("FieldValueInvalid", message, field)])

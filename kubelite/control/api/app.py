@@ -1,0 +1,215 @@
+"""From a request to an answer: who asks, may they, which handler; and every error as a Status. Owns no socket."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs
+
+from kubelite.control.api import delete, paths, proxy, read, reviews, streams, subresources, tokenrequest, watch, write
+from kubelite.control.api.answer import Answer, json_answer
+from kubelite.control.api.authentication import impersonated
+from kubelite.control.api.request import Query, Request
+from kubelite.control.api.status import (
+    StatusError,
+    forbidden,
+    internal,
+    method_not_allowed,
+    no_space,
+    no_such_path,
+    unavailable,
+)
+from kubelite.control.api.verdict import Asked
+from kubelite.control.store.types import NoSpace, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from kubelite.control.api.answer import Stream
+    from kubelite.control.api.authentication import Credentials
+    from kubelite.control.api.context import Context
+    from kubelite.control.api.crds import Definitions
+    from kubelite.control.api.pages import Pages
+    from kubelite.control.api.paths import Target
+    from kubelite.control.api.request import User
+    from kubelite.control.api.resource import Resource
+
+    Handler = Callable[[Context, Request], Awaitable[Answer | Stream]]
+
+_log = logging.getLogger("kubelite.api")
+_PARTS = ("status", "finalize", "approval", "resize", "ephemeralcontainers")
+
+
+class Incoming(NamedTuple):
+    """A request as the server read it. ``path`` is still escaped."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    credentials: Credentials
+    read_body: Callable[[], Awaitable[bytes]]
+
+
+class App:
+    """Answers requests."""
+
+    def __init__(self, context: Context, definitions: Definitions, pages: Pages) -> None:
+        self._context = context
+        self._definitions = definitions
+        self._pages = pages
+
+    async def handle(self, incoming: Incoming) -> Answer | Stream:
+        """The answer to a request. Never raises but for cancellation."""
+        try:
+            return await self._handle(incoming)
+        except StatusError as error:
+            return refusal(error)
+        except NoSpace as error:
+            return refusal(no_space(str(error)))
+        except StoreError as error:
+            return refusal(unavailable(str(error)))
+        except Exception as error:  # noqa: BLE001  # a client gets a Status whatever happens; the log gets the rest
+            _log.exception("%s %s failed", incoming.method, incoming.path)
+            return refusal(internal(f"{type(error).__name__} in the API server; its log says more"))
+
+    async def _handle(self, incoming: Incoming) -> Answer | Stream:
+        user = await self._context.authenticator.identify(incoming.credentials)
+        await self._definitions.refresh()
+        await self._context.authorizer.refresh(user)
+        user = impersonated(user, incoming.headers, self._context.authorizer)
+        target = paths.parse(incoming.path)
+        if target is None:
+            self._authorize_page(user, incoming)
+            return self._pages.answer(incoming.method, incoming.path, incoming.headers.get("Accept", ""))
+        request = self._request(incoming, target, user)
+        self._authorize(request, user)
+        return await route(request)(self._context, request)
+
+    def _authorize_page(self, user: User, incoming: Incoming) -> None:
+        asked = Asked(user, incoming.method.lower(), path=incoming.path)
+        if not self._context.authorizer.allows(asked):
+            raise forbidden(None, "", f'User "{user.name}" cannot {asked.verb} path "{incoming.path}"')
+
+    def _request(self, incoming: Incoming, target: Target, user: User) -> Request:
+        query = Query(parse_qs(incoming.query, keep_blank_values=True) if incoming.query else {})
+        res = self._context.registry.find(target.group, target.version, target.plural) or _unknown(target)
+        headers = incoming.headers
+        namespace = target.namespace if res.namespaced else ""
+        return Request(
+            method=incoming.method,
+            verb=paths.verb(incoming.method, target, watching=query.flag("watch")),
+            resource=res,
+            namespace=namespace,
+            name=target.name,
+            sub=target.sub,
+            rest=target.rest,
+            query=query,
+            user=user,
+            accept=headers.get("Accept", ""),
+            content_type=headers.get("Content-Type", "").split(";")[0].strip(),
+            agent=headers.get("User-Agent", ""),
+            read_body=incoming.read_body,
+            headers=headers,
+        )
+
+    def _authorize(self, request: Request, user: User) -> None:
+        """Raises StatusError: 403, or 401 for nobody in particular, before anything is looked at."""
+        asked = asked_of(request)
+        if not self._context.authorizer.allows(asked):
+            raise denial(request.resource, asked)
+
+
+def asked_of(request: Request) -> Asked:
+    """What authorization is asked about a request."""
+    res = request.resource
+    selector = request.query.text("fieldSelector") if request.verb in ("list", "watch", "deletecollection") else ""
+    return Asked(request.user, request.verb, res.group, res.plural, request.sub, request.namespace, request.name, "", selector)
+
+
+def denial(res: Resource, asked: Asked) -> StatusError:
+    """403 in the servers' words."""
+    what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
+    where = f' in the namespace "{asked.namespace}"' if asked.namespace else " at the cluster scope"
+    sentence = f'User "{asked.user.name}" cannot {asked.verb} resource "{what}" in API group "{asked.group}"{where}'
+    subject = f'{res.group_resource} "{asked.name}"' if asked.name else res.group_resource
+    return forbidden(res, asked.name, f"{subject} is forbidden: {sentence}")
+
+
+def _unknown(target: Target) -> Resource:
+    """A resource that nothing serves: authorization answers first, so that a 404 tells nothing to those who may not
+    ask.
+    """
+    from kubelite.control.api.resource import Resource
+
+    return Resource(target.group, target.version, "", target.plural, target.plural, bool(target.namespace), "", "", verbs=())
+
+
+def route(request: Request) -> Handler:
+    """The handler of a request. Raises StatusError 404, 405."""
+    res, verb = request.resource, request.verb
+    if not res.kind:
+        raise no_such_path()
+    if request.sub:
+        if request.sub not in res.subresources:
+            raise no_such_path()
+        handler = _SUBRESOURCES.get((request.sub, verb)) or (_PART.get(verb) if request.sub in _PARTS else None)
+    elif res.verbs == ("create",):
+        handler = reviews.handler(res) if verb == "create" and not request.name else None
+    elif verb not in res.verbs or (verb == "create" and request.name):
+        handler = None
+    else:
+        handler = _VERBS[verb]
+    if handler is None:
+        raise method_not_allowed(res)
+    return _needs_namespace(request, handler)
+
+
+def _needs_namespace(request: Request, handler: Handler) -> Handler:
+    """Objects in namespaces are named with one; only lists may look at all of them."""
+    if request.resource.namespaced and not request.namespace and request.verb not in ("list", "watch"):
+        raise no_such_path() if request.name else method_not_allowed(request.resource)
+    return handler
+
+
+async def _get_list(context: Context, request: Request) -> Answer:
+    return await read.list_objects(context.store, request)
+
+
+async def _get(context: Context, request: Request) -> Answer:
+    return await read.get(context.store, request)
+
+
+async def _watch(context: Context, request: Request) -> Stream:
+    return await watch.watch(context.store, request)
+
+
+_VERBS: dict[str, Handler] = {
+    "get": _get,
+    "list": _get_list,
+    "watch": _watch,
+    "create": write.create,
+    "update": write.update,
+    "patch": write.patch_object,
+    "delete": delete.delete,
+    "deletecollection": delete.delete_collection,
+}
+_PART: dict[str, Handler] = {"get": _get, "update": write.update, "patch": write.patch_object}
+_SUBRESOURCES: dict[tuple[str, str], Handler] = {
+    ("scale", "get"): subresources.get_scale,
+    ("scale", "update"): subresources.put_scale,
+    ("scale", "patch"): subresources.patch_scale,
+    ("binding", "create"): subresources.bind,
+    ("eviction", "create"): subresources.evict,
+    ("token", "create"): tokenrequest.create,
+    ("log", "get"): streams.log,
+    ("exec", "create"): streams.relay,
+    ("attach", "create"): streams.relay,
+    ("portforward", "create"): streams.relay,
+    **{("proxy", verb): proxy.proxy for verb in ("get", "list", "create", "update", "patch", "delete")},
+}
+
+
+def refusal(error: StatusError) -> Answer:
+    """A StatusError as an answer."""
+    return json_answer(error.status, error.code, headers=tuple(error.headers.items()))

@@ -1,0 +1,74 @@
+"""Who may do what: the cluster's masters, nodes for what is theirs, and RBAC for everybody else.
+
+Roles and bindings are read once and followed; answers are remembered until one of them changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubelite.control.api.documents import load
+from kubelite.control.api.follow import Follower
+from kubelite.control.api.rbac import MASTERS, Policy
+
+if TYPE_CHECKING:
+    from kubelite.control.api.nodes import NodeAuthorizer
+    from kubelite.control.api.rbac import Rule
+    from kubelite.control.api.request import User
+    from kubelite.control.api.verdict import Asked
+    from kubelite.control.store.store import Store
+    from kubelite.control.store.types import Entry
+
+ROLES, BINDINGS = ("roles", "clusterroles"), ("rolebindings", "clusterrolebindings")
+REMEMBERED = 4096
+
+
+class Authorizer:
+    """Answers questions from what the store holds now."""
+
+    def __init__(self, store: Store, nodes: NodeAuthorizer) -> None:
+        self._nodes = nodes
+        self._policy = Policy({}, {})
+        self._answers: dict[Asked, bool] = {}
+        self._followers = [Follower(store, prefix, self._note, self._reset) for prefix in (*ROLES, *BINDINGS)]
+
+    async def refresh(self, user: User) -> None:
+        """Learns what has changed before ``user`` is judged; the other methods answer from that. Raises StoreError."""
+        for follower in self._followers:
+            if not follower.catch_up():
+                await follower.start()
+        await self._nodes.refresh(user)
+
+    def allows(self, asked: Asked) -> bool:
+        """Whether a user may do something."""
+        if MASTERS in asked.user.groups:
+            return True
+        known = self._answers.get(asked)
+        if known is None:
+            known = self._policy.allows(asked)
+            if len(self._answers) >= REMEMBERED:
+                self._answers.clear()
+            self._answers[asked] = known
+        return known or self._nodes.allows(asked)
+
+    def rules(self, user: User, namespace: str) -> list[Rule]:
+        """The RBAC rules of a user in a namespace."""
+        return self._policy.rules(user, namespace)
+
+    def policy(self) -> Policy:
+        """All roles and bindings, as of the last :meth:`refresh`."""
+        return self._policy
+
+    def _note(self, prefix: str, key: tuple[str, str], entry: Entry | None) -> None:
+        held = self._policy.roles if prefix in ROLES else self._policy.bindings
+        if entry is None:
+            held.pop(key, None)
+        else:
+            held[key] = load(entry)
+        self._answers.clear()
+
+    def _reset(self, prefix: str) -> None:
+        held = self._policy.roles if prefix in ROLES else self._policy.bindings
+        for key in [key for key in held if bool(key[0]) == (prefix in ("roles", "rolebindings"))]:
+            del held[key]
+        self._answers.clear()

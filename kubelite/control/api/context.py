@@ -1,0 +1,32 @@
+"""What every handler works with: the store, what is served, who decides, and the keys of the cluster."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from kubelite.control.api.admission.chain import Admission
+    from kubelite.control.api.authentication import Authenticator
+    from kubelite.control.api.authorization import Authorizer
+    from kubelite.control.api.kubelet import Kubelets
+    from kubelite.control.api.registry import Registry
+    from kubelite.control.api.tokens import Tokens
+    from kubelite.control.store.store import Store
+
+
+class Context(NamedTuple):
+    """The parts of an API server."""
+
+    store: Store
+    registry: Registry
+    admission: Admission
+    authenticator: Authenticator
+    authorizer: Authorizer
+    tokens: Tokens
+    kubelets: Kubelets
+
+
+def timestamp(at: datetime | None = None) -> str:
+    """A time as the API writes it: UTC, whole seconds."""
+    return (at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,57 @@
+"""A local copy of what lies under one directory of the store, brought up to date whenever it is looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubelite.control.store.store import directory
+from kubelite.control.store.types import Compacted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kubelite.control.store.store import Store
+    from kubelite.control.store.types import Entry
+    from kubelite.control.store.watch import Watcher
+
+    Key = tuple[str, str]
+    Note = Callable[[str, Key, Entry | None], None]
+
+
+class Follower:
+    """Calls ``note(prefix, (namespace, name), entry or None)`` for everything there and for each change, in order.
+
+    ``reset(prefix)`` is called before everything is told anew.
+    """
+
+    def __init__(self, store: Store, prefix: str, note: Note, reset: Callable[[str], None]) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._note = note
+        self._reset = reset
+        self._watcher: Watcher | None = None
+
+    async def start(self) -> None:
+        """Reads what is there, from now on followed by changes. Raises StoreError."""
+        page = await self._store.page(self._prefix)
+        self._reset(self._prefix)
+        for entry in page.entries:
+            self._note(self._prefix, self._key(entry.key), entry)
+        self._watcher = self._store.watch(self._prefix, after=page.revision)
+
+    def catch_up(self) -> bool:
+        """Tells what has changed since; False when too much has, and :meth:`start` is needed."""
+        if self._watcher is None:
+            return False
+        try:
+            events = self._watcher.ready(limit=1 << 30)
+        except Compacted:
+            self._watcher = None
+            return False
+        for event in events:
+            self._note(self._prefix, self._key(event.key), event.entry)
+        return True
+
+    def _key(self, key: str) -> Key:
+        namespace, _, name = key[len(directory(self._prefix)) :].rpartition("/")
+        return namespace, name

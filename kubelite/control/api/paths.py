@@ -1,0 +1,79 @@
+"""From a method and a URL path to what is meant. Pure.
+
+``/api/v1/namespaces/x/pods/y/log`` is the resource ``pods`` named ``y`` in ``x``, subresource ``log``; a namespace is
+itself a resource, so ``/api/v1/namespaces/x/status`` is its subresource (apiserver, ``request/requestinfo.go``).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from kubelite.control.api.status import bad_request
+
+_NAMESPACE_PARTS = ("status", "finalize")
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+CONNECT = ("exec", "attach", "portforward", "proxy")
+
+
+class Target(NamedTuple):
+    """What a resource path names. ``rest`` is what follows the subresource, for ``proxy``."""
+
+    group: str
+    version: str
+    namespace: str
+    plural: str
+    name: str
+    sub: str
+    rest: str
+
+
+def split(raw_path: str) -> list[str] | None:
+    """The decoded segments of a path; None when one is a trick: a slash, a NUL, a way up. Ignores empty ones at the
+    end.
+    """
+    if "%" not in raw_path:
+        segments = raw_path.strip("/").split("/")
+    else:
+        segments = [unquote(segment, errors="replace") for segment in raw_path.strip("/").split("/")]
+    for segment in segments:
+        if segment in (".", "..") or (("/" in segment or "\0" in segment) and "proxy" not in segments):
+            return None
+    return segments
+
+
+def parse(raw_path: str) -> Target | None:
+    """The resource that a path names; None when it names none (discovery, health, nonsense)."""
+    segments = split(raw_path)
+    if segments is None:
+        raise bad_request("the path of the request holds a segment that cannot be a name")
+    if segments[0] == "api" and len(segments) >= 3:
+        return _resource("", segments[1], segments[2:])
+    if segments[0] == "apis" and len(segments) >= 4:
+        return _resource(segments[1], segments[2], segments[3:])
+    return None
+
+
+def _resource(group: str, version: str, rest: list[str]) -> Target:
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _NAMESPACE_PARTS:
+        namespace, rest = rest[1], rest[2:]
+    elif rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+    padded = [*rest[:3], "", ""]
+    return Target(group, version, namespace, padded[0], padded[1], padded[2], "/".join(rest[3:]))
+
+
+def verb(method: str, target: Target, *, watching: bool) -> str:
+    """The verb that authorization and audit speak of. Empty for a method that means nothing."""
+    if target.sub in CONNECT:
+        return "create" if method in ("POST", "GET") and target.sub != "proxy" else _plain_verb(method, target, False)
+    return _plain_verb(method, target, watching)
+
+
+def _plain_verb(method: str, target: Target, watching: bool) -> str:
+    if method in ("GET", "HEAD"):
+        return "get" if target.name and not watching else "watch" if watching else "list"
+    if method == "DELETE":
+        return "delete" if target.name else "deletecollection"
+    return _VERBS.get(method, "")

@@ -1,0 +1,173 @@
+"""The socket in front of the app: TLS, limits on what strangers may send, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from kubelite.control.api.answer import Answer
+from kubelite.control.api.app import Incoming
+from kubelite.control.api.authentication import Credentials
+from kubelite.control.api.documents import encode
+from kubelite.control.api.status import StatusError, bad_request, body, too_large
+
+if TYPE_CHECKING:
+    from kubelite.control.api.app import App
+    from kubelite.control.api.pki import Pair
+
+MAX_BODY = 3 << 20
+MAX_LINE = 64 << 10
+HEADER_SECONDS = 10.0
+BODY_SECONDS = 30.0
+IDLE_SECONDS = 120.0
+GOODBYE_SECONDS = 2.0
+
+
+class _Connection(RequestHandler):
+    """One connection. What is not HTTP, or never becomes a request, ends here."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._loop.call_later(HEADER_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._request_count == 0:
+            self.force_close()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Ends at once where nobody waits for an answer."""
+        if not self._request_in_progress:
+            self.force_close()
+        await super().shutdown(timeout)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        reason = {400: "BadRequest", 408: "Timeout", 413: "RequestEntityTooLarge"}.get(status, "InternalError")
+        said = "the request is not valid HTTP" if status < 500 else "Internal error occurred"
+        shown = encode(body("Failure", said, reason, None, status)) + b"\n"
+        response = web.Response(body=shown, status=status, headers={"Content-Type": "application/json"})
+        response.force_close()
+        return response
+
+
+class _Listener(web.Server):
+    def __call__(self) -> _Connection:
+        return _Connection(
+            self,
+            loop=self._loop,
+            access_log=None,  # type: ignore[arg-type]  # how aiohttp is told to keep none
+            logger=logging.getLogger("kubelite.api.http"),
+            keepalive_timeout=IDLE_SECONDS,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
+        )
+
+
+def tls(server: Pair, authority: str) -> ssl.SSLContext:
+    """A context that shows the server's certificate and takes, but does not demand, one of a client."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(server.certificate, server.key)
+    context.load_verify_locations(authority)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Server:
+    """Listens, and hands requests to an app."""
+
+    def __init__(self, app: App, context: ssl.SSLContext | None) -> None:
+        self._app = app
+        self._context = context
+        self._listener: _Listener | None = None
+        self._sockets: asyncio.Server | None = None
+        self._subjects: WeakKeyDictionary[Any, tuple[tuple[str, str], ...]] = WeakKeyDictionary()
+
+    async def listen(self, bind: str, port: int) -> int:
+        """Begins to accept connections and returns the port. Raises OSError."""
+        self._listener = _Listener(self._handle, handler_cancellation=True)
+        loop = asyncio.get_running_loop()
+        self._sockets = await loop.create_server(self._listener, bind, port, ssl=self._context, backlog=512, reuse_address=True)
+        return int(self._sockets.sockets[0].getsockname()[1])
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        if not path.startswith("/"):
+            path = "/" + path.split("//", 1)[-1].partition("/")[2]
+        incoming = Incoming(
+            request.method,
+            path,
+            query,
+            request.headers,
+            Credentials(self._subject(request), request.headers.get("Authorization", "")),
+            lambda: read_body(request),
+        )
+        answer = await self._app.handle(incoming)
+        if not isinstance(answer, Answer):
+            streamed: web.StreamResponse = await answer.run(request)
+            return streamed
+        response = web.Response(body=answer.body, status=answer.code)
+        response.headers["Content-Type"] = answer.content_type
+        response.headers["Cache-Control"] = "no-cache, private"
+        for name, value in answer.headers:
+            response.headers.add(name, value)
+        return response
+
+    def _subject(self, request: web.BaseRequest) -> tuple[tuple[str, str], ...]:
+        """The names in the checked certificate of a connection, read once."""
+        transport = request.transport
+        if transport is None or self._context is None:
+            return ()
+        known = self._subjects.get(transport)
+        if known is None:
+            certificate = transport.get_extra_info("peercert") or {}
+            known = tuple((pair[0], pair[1]) for part in certificate.get("subject", ()) for pair in part)
+            self._subjects[transport] = known
+        return known
+
+    async def close(self) -> None:
+        """Accepts no more, lets answers that are under way end, then closes what is left."""
+        if self._sockets is not None:
+            self._sockets.close()
+        if self._listener is not None:
+            await self._listener.shutdown(GOODBYE_SECONDS)
+
+
+async def read_body(request: web.BaseRequest) -> bytes:
+    """The body of a request. Raises StatusError 413 when it is larger than the server reads, 400 when it never ends."""
+    if not request.body_exists:
+        return b""
+    if (request.content_length or 0) > MAX_BODY:
+        raise _over(request)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while part := await request.content.readany():
+                size += len(part)
+                if size > MAX_BODY:
+                    raise _over(request)
+                parts.append(part)
+    except TimeoutError as error:
+        raise bad_request(f"the body of the request did not arrive within {BODY_SECONDS:.0f} seconds") from error
+    except (web.PayloadAccessError, ValueError) as error:
+        raise bad_request("the body of the request is broken") from error
+    return b"".join(parts)
+
+
+def _over(request: web.BaseRequest) -> StatusError:
+    """Nothing more is read from this connection."""
+    request.protocol.keep_alive(False)
+    return too_large()

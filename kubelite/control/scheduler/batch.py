@@ -1,0 +1,91 @@
+"""Placing many pods: one decision after the other, as fast as the core goes. Pure.
+
+Pods that need nothing but numbers are handed to the core in one go. Own plug-ins, samples of nodes, nominated nodes, gates and
+claims that nobody can serve take the long way, one pod at a time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kubelite.control.scheduler.cluster import Cluster
+from kubelite.control.scheduler.columns import PodClass
+from kubelite.control.scheduler.fields import named
+from kubelite.control.scheduler.podtable import Entry
+from kubelite.control.scheduler.rating import sample
+from kubelite.core import native
+
+Object = Mapping[str, Any]
+
+
+def place(cluster: Cluster, pods: Sequence[Object]) -> list[str | None]:
+    """Decides for pod after pod and counts each as running where it goes, until one fits nowhere.
+
+    Returns the node of each pod that was decided about; only the last can be None. Raises BadObject.
+    """
+    placed: list[str | None] = []
+    while len(placed) < len(pods) and (not placed or placed[-1] is not None):
+        rest = pods[len(placed) :]
+        known = _classified(cluster, rest)
+        if known:
+            placed += _run(cluster, rest[: len(known)], known)
+        else:
+            decision = cluster.decide(rest[0])
+            if decision.node is not None:
+                cluster.assume(rest[0], decision.node)
+            placed.append(decision.node)
+    return placed
+
+
+def _classified(cluster: Cluster, pods: Sequence[Object]) -> list[PodClass]:
+    """The classes of the pods up to the first that has to take the long way."""
+    if cluster.pods.nominated:
+        return []
+    while True:
+        columns = cluster.columns()
+        known = []
+        for pod in pods:
+            found = cluster.classify(pod)
+            if not _is_plain(cluster, pod, found):
+                break
+            known.append(found)
+            if found.waiting:
+                break
+        if cluster.columns() is columns:
+            return known
+
+
+def _is_plain(cluster: Cluster, pod: Object, known: PodClass) -> bool:
+    profile, nodes = cluster.profile_of(known), cluster.columns().world.nodes
+    if profile.own or known.problem or sample(nodes.count, profile.percentage):
+        return False
+    return not (pod.get("spec") or {}).get("schedulingGates") and not (pod.get("status") or {}).get("nominatedNodeName")
+
+
+def _run(cluster: Cluster, pods: Sequence[Object], known: list[PodClass]) -> list[str | None]:
+    columns = cluster.columns()
+    numbers = {each: columns.deciding(each) for each in dict.fromkeys(known)}
+    entries = [cluster.entry(named(pod, "Pod"), pod, "", "") for pod in pods]
+    for entry in entries:
+        if entry.key in cluster.pods:
+            cluster.forget(entry.obj)
+    nodes = array("i", [-1]) * len(pods)
+    slots, classes = array("i", [entry.slot for entry in entries]), array("i", [numbers[each] for each in known])
+    done = native.sched_run(columns.sched, slots, classes, cluster.random, nodes)
+    for entry in entries[done:]:
+        cluster.pods.give_back(entry.slot)
+    rows = columns.world.nodes.rows
+    names = [rows[node].name if node >= 0 else None for node in nodes[:done]]
+    return [_settle(cluster, entry, name) for entry, name in zip(entries[:done], names, strict=True)]
+
+
+def _settle(cluster: Cluster, entry: Entry, node: str | None) -> str | None:
+    if node is None:
+        cluster.pods.give_back(entry.slot)
+        return None
+    entry.node = node
+    cluster.pods.add(entry)
+    cluster.bind_claims(entry)
+    return node

@@ -1,0 +1,225 @@
+"""Manifests on the command line: what is refused, where the error points, and that nothing is created then."""
+
+# ruff: noqa: E501  # a table reads better with one case in a line
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubelite.cli import manifest
+from kubelite.cli.codes import CODES
+from kubelite.cli.text import CliError, Trouble
+
+HEAD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n"
+GOOD = HEAD + "  containers:\n  - name: c\n    image: host\n"
+
+
+def written(tmp_path: Path, text: str | bytes, name: str = "p.yaml") -> str:
+    path = tmp_path / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return str(path)
+
+
+def refused(source: str, **options: object) -> tuple[Trouble, ...]:
+    with pytest.raises(CliError) as caught:
+        manifest.load(source, **options)  # type: ignore[arg-type]
+    return caught.value.troubles
+
+
+# The text, where the error points (line:column and JSON path), its code, and words of its message and of its hint.
+BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
+    ("not YAML", GOOD + "   x: [\n", "8:4", "KL102", "not YAML", ""),
+    ("a tab", HEAD + "\tcontainers: []\n", "5:1", "KL102", "tab", ""),
+    ("duplicate key", GOOD + "    image: other\n", "8:5", "KL102", 'the key "image" stands here a second time: line 7', ""),
+    ("binary", Path(sys.executable).read_bytes()[:4096], "", "KL102", "not text", ""),
+    ("not UTF-8", b"a: b\nc: \xe9\n", "2:4", "KL102", "not UTF-8", ""),
+    ("empty", "", "", "KL103", "is empty", "kind: Pod"),
+    ("blank", " \n\n", "", "KL103", "is empty", "kind: Pod"),
+    ("only comments", "# nothing\n---\n", "", "KL103", "there is no Pod", "kind: Pod"),
+    ("10 MB", b"# " + b"x" * (10 << 20), "", "KL101", "too large", "volume"),
+    ("unknown field", GOOD + "    livenesProbe: {}\n", "8:5   spec.containers[0].livenesProbe", "KL104",
+     'unknown field "livenesProbe"', 'did you mean "livenessProbe"?'),
+    ("field of another place", GOOD + "    hostNetwork: true\n", "8:5   spec.containers[0].hostNetwork", "KL104",
+     'unknown field "hostNetwork"', "a field of spec"),
+    ("wrong type", GOOD + "    args: [1]\n", "8:12   spec.containers[0].args[0]", "KL105", "expected string, got integer", '"1"'),
+    ("boolean for a text", GOOD + "    env: [{name: A, value: yes}]\n", "8:28   spec.containers[0].env[0].value", "KL105",
+     "expected string, got boolean", "YAML reads y, n, yes"),
+    ("text for a list", GOOD + "    command: sh\n", "8:14   spec.containers[0].command", "KL105", "expected list, got string", '"- "'),
+    ("bad quantity", GOOD + "    resources: {limits: {memory: 64MB}}\n", "8:34   spec.containers[0].resources.limits.memory",
+     "KL106", "not a quantity", "did you mean 64Mi"),
+    ("no image", HEAD + "  containers:\n  - name: c\n", "6:5   spec.containers[0].image", "KL107", "image: Required value", "host"),
+    ("no spec", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n", "1:1   spec.containers", "KL107", "Required value", "one container"),
+    ("no kind", "apiVersion: v1\nmetadata: {name: p}\n", "1:1", "KL107", "kind: Required value", "kind: Pod"),
+    ("bad value", GOOD + "  restartPolicy: never\n", "8:18   spec.restartPolicy", "KL108", "Unsupported value", '"Never"'),
+    ("bad name", GOOD.replace("name: p", "name: Web_1"), "3:18   metadata.name", "KL109", 'Invalid value: "Web_1"', "web-1"),
+    ("two of one name", GOOD + "  - {name: c, image: host}\n", "8:12   spec.containers[1].name", "KL110", 'Duplicate value: "c"', ""),
+    ("two pods of one name", GOOD + "---\n" + GOOD, "11:18   metadata.name", "KL110", 'Duplicate value: "p"', ""),
+    ("no such volume", GOOD + "    volumeMounts: [{name: dta, mountPath: /d}]\n  volumes: [{name: data}]\n",
+     "8:27   spec.containers[0].volumeMounts[0].name", "KL111", 'Not found: "dta"', 'did you mean "data"?'),
+    ("another kind", "apiVersion: apps/v1\nkind: Deployment\nspec: {template: {}}\n", "2:7   kind", "KL112", "Deployment", "spec.template"),
+    ("unknown kind", "apiVersion: v1\nkind: Pdo\n", "2:7   kind", "KL112", 'unknown kind "Pdo"', 'did you mean "Pod"?'),
+    ("another version", "apiVersion: apps/v1\nkind: Pod\n", "1:13   apiVersion", "KL108", 'no kind "Pod"', "apiVersion: v1"),
+    ("not an object", "just a text\n", "1:1", "KL105", "not an object", "kind: Pod"),
+    ("a list of them", "- a\n- b\n", "1:1", "KL105", "not an object", "kind: Pod"),
+    ("field not supported", GOOD + "    livenessProbe: {exec: {command: [a]}}\n", "8:5   spec.containers[0].livenessProbe",
+     "KL113", "not supported", "--lenient"),
+    ("volume not supported", GOOD + "  volumes: [{name: v, secret: {secretName: s}}]\n", "8:23   spec.volumes[0].secret", "KL113",
+     "secret is not supported", "--lenient"),
+    ("in a List", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: p}\n  spec: {container: []}\n",
+     "7:10   items[0].spec.container", "KL104", 'unknown field "container"', 'did you mean "containers"?'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "place", "code", "message", "hint"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_a_bad_manifest_is_refused_with_place_code_and_hint(
+    tmp_path: Path, text: str | bytes, place: str, code: str, message: str, hint: str
+) -> None:
+    source = written(tmp_path, text)
+    trouble = refused(source)[0]
+    assert trouble.place == (f"{source}:{place}" if place else "")
+    assert (trouble.code, trouble.exit) == (code, 1)
+    assert message in trouble.message and "\n" not in trouble.message
+    assert trouble.hint and hint in trouble.hint
+
+
+@pytest.mark.parametrize(
+    "name", ["duplicate key", "unknown field", "10 MB", "binary", "empty", "field not supported", "no such volume"]
+)
+def test_the_command_fails_before_anything_is_created(tmp_path: Path, name: str) -> None:
+    text = next(row[1] for row in BAD if row[0] == name)
+    source = written(tmp_path, text)
+    root = tmp_path / "root"
+    command = [sys.executable, "-m", "kubelite", "--root", str(root), "pod", "up", source]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "NO_COLOR": "1"})
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert not root.exists()
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (missing,) = refused(str(tmp_path / "none.yaml"))
+    assert (missing.code, missing.message) == ("KL101", f"{tmp_path}/none.yaml cannot be read: no such file or directory")
+    assert "stdin" in missing.hint
+    (directory,) = refused(str(tmp_path))
+    assert (directory.code, directory.message) == ("KL101", f"{tmp_path} cannot be read: is a directory")
+    (url,) = refused("https://example.com/pod.yaml")
+    assert url.code == "KL116" and "curl -fsSL https://example.com/pod.yaml | kubelite pod up -" in url.hint
+
+
+def test_all_errors_come_at_once_in_the_order_of_the_file_and_no_more_than_a_screen_of_them(tmp_path: Path) -> None:
+    source = written(tmp_path, GOOD.replace("host\n", "7\n") + "    bogus: 1\n  hostPID: 3\n  restartPolicy: x\n")
+    assert [trouble.place.split(":")[1] for trouble in refused(source)] == ["7", "8", "9", "10"]
+    many = refused(written(tmp_path, GOOD + "".join(f"    bogus{n}: 1\n" for n in range(100))))
+    assert len(many) == manifest.MAX_SHOWN + 1
+    assert many[-1].message == "75 more errors like these are not shown"
+
+
+def test_pods_come_with_defaults_in_their_order_from_documents_and_lists(tmp_path: Path) -> None:
+    listed = "---\napiVersion: v1\nkind: List\nitems:\n" + "".join(
+        f"- {{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c, image: host}}]}}}}\n"
+        for name in ("b", "c")
+    )
+    plan = manifest.load(written(tmp_path, GOOD + listed), namespace="here")
+    assert [(pod.metadata.namespace, pod.metadata.name) for pod in plan.pods] == [("here", "p"), ("here", "b"), ("here", "c")]
+    assert {pod.spec.restart_policy for pod in plan.pods} == {"Always"}
+    assert plan.warnings == []
+
+
+def test_the_namespace_of_the_manifest_and_that_of_the_command_line(tmp_path: Path) -> None:
+    source = written(tmp_path, GOOD.replace("{name: p}", "{name: p, namespace: own}"))
+    assert manifest.load(source).pods[0].metadata.namespace == "own"
+    assert manifest.load(source, namespace="own").pods[0].metadata.namespace == "own"
+    (other,) = refused(source, namespace="other")
+    assert (other.code, other.place) == ("KL115", f"{source}:3:32   metadata.namespace")
+    assert manifest.load(written(tmp_path, GOOD)).pods[0].metadata.namespace == "default"
+
+
+def test_lenient_warns_and_runs_without_what_is_not_supported(tmp_path: Path) -> None:
+    service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
+    source = written(tmp_path, GOOD + "    livenessProbe: {exec: {command: [a]}}\n" + service)
+    assert len(refused(source)) == 2
+    plan = manifest.load(source, lenient=True)
+    assert [warning.code for warning in plan.warnings] == ["KL113", "KL112"]
+    assert plan.pods[0].spec.containers[0].liveness_probe is None
+    refused(written(tmp_path, service), lenient=True)
+
+
+def test_fields_without_effect_are_accepted_and_weaker_isolation_is_told(tmp_path: Path) -> None:
+    plan = manifest.load(written(tmp_path, GOOD + "  serviceAccountName: robot\n"))
+    assert plan.warnings == []
+    plan = manifest.load(written(tmp_path, GOOD + "  securityContext: {seccompProfile: {type: RuntimeDefault}}\n"))
+    assert [warning.code for warning in plan.warnings] == ["KL114"]
+
+
+def test_what_a_server_shows_can_be_brought_up_again(tmp_path: Path) -> None:
+    text = GOOD.replace("{name: p}", "{name: p, uid: u, creationTimestamp: null, deletionTimestamp: 2026-01-01T00:00:00Z}")
+    (pod,) = manifest.load(written(tmp_path, text + "status: {phase: Running}\n")).pods
+    assert (pod.metadata.uid, pod.metadata.deletion_timestamp, pod.status) == (None, None, None)
+
+
+def test_names_are_read_whatever_else_is_wrong(tmp_path: Path) -> None:
+    text = "kind: Pod\nmetadata: {name: a, bogus: 1}\nspec: 7\n---\nkind: Service\n---\nkind: Pod\nmetadata: {name: b, namespace: there}\n"
+    assert manifest.names(written(tmp_path, text), None) == [("default", "a"), ("there", "b")]
+    assert manifest.names(written(tmp_path, text), "x") == [("x", "a"), ("there", "b")]
+    with pytest.raises(CliError):
+        manifest.names(written(tmp_path, "kind: Service\n"), None)
+
+
+def run(*words: str, input: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kubelite", *words]
+    return subprocess.run(command, input=input, capture_output=True, text=True, timeout=60, env={**os.environ, "NO_COLOR": "1"})
+
+
+def test_check_says_clean_findings_or_unreadable_by_its_exit_code(tmp_path: Path) -> None:
+    clean = run("pod", "check", "-", input=GOOD)
+    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "", "stdin: 1 pod, clean\n")
+    noted = run("pod", "check", written(tmp_path, GOOD + "  nodeName: other\n"))
+    assert noted.returncode == 0
+    assert noted.stdout.startswith("note: nodeName has no effect: ") and "8:3   spec.nodeName" in noted.stdout
+    source = written(tmp_path, GOOD + "    livenessProbe: {exec: {command: [a]}}\n    bogus: 1\n")
+    findings = run("pod", "check", source)
+    assert findings.returncode == 1
+    assert [line for line in findings.stdout.splitlines() if line.startswith("error: ")] == [
+        line for line in findings.stdout.splitlines() if re.match(r"error: .*\[KL1(13|04)\]$", line)
+    ]
+    assert findings.stdout.count("error: ") == 2 and "2 errors" in findings.stderr
+    lenient = run("pod", "check", "--lenient", written(tmp_path, GOOD + "    livenessProbe: {exec: {command: [a]}}\n"))
+    assert lenient.returncode == 0 and lenient.stdout.startswith("warning: ")
+    for source in (str(tmp_path), written(tmp_path, "a: [")):
+        assert run("pod", "check", source).returncode == 2
+
+
+def test_every_code_is_explained_and_every_explanation_is_of_a_code_in_use() -> None:
+    package = Path(manifest.__file__).parents[1]
+    used = {
+        code
+        for path in package.rglob("*.py")
+        if path.name != "codes.py"
+        for code in re.findall(r'"(KL[0-9]{3})"', path.read_text())
+    }
+    used |= {code for name, code in vars(sys.modules["kubelite.cli.codes"]).items() if name.isupper() and isinstance(code, str)}
+    assert used == set(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_an_explanation_is_of_readable_width(code: str) -> None:
+    from kubelite.cli.codes import explained
+
+    page = explained(code)
+    assert page is not None and page.startswith(f"{code}: ")
+    assert max(map(len, page.splitlines())) <= 80
+    assert explained(code.lower()) == explained(code[2:]) == page
+
+
+def test_explain_on_the_command_line() -> None:
+    known = run("explain", "kl104")
+    assert known.returncode == 0 and known.stdout.startswith("KL104: unknown field\n")
+    unknown = run("explain", "KL999")
+    assert unknown.returncode == 1 and "KL101" in unknown.stderr

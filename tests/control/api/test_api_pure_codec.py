@@ -1,0 +1,74 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubelite.control.api import codec
+from kubelite.control.api.status import StatusError
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@pytest.mark.parametrize("content_type", [None, "", "application/json", "Application/JSON; charset=utf-8"])
+def test_json_is_what_is_read_unless_something_else_is_said(content_type):
+    assert codec.decode(b'{"a":1}', content_type).value == {"a": 1}
+
+
+def test_yaml_is_read_where_it_is_said():
+    assert codec.decode(b"a: [1, x]\n", "application/yaml").value == {"a": [1, "x"]}
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/json-patch+json"])
+def test_other_content_types_are_refused(content_type):
+    with pytest.raises(StatusError) as caught:
+        codec.decode(b"{}", content_type)
+    assert (caught.value.code, caught.value.status["reason"]) == (415, "UnsupportedMediaType")
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type"),
+    [
+        (b"{", ""),
+        (b'{"a":}', ""),
+        (b"\xff", ""),
+        (b'"\xff"', ""),
+        (b"a: [", "application/yaml"),
+        (b"\xff\xfe\x00", "application/yaml"),
+        (b"[" * 300 + b"]" * 300, ""),
+        (b"[" * 100_000, ""),
+    ],
+)
+def test_what_cannot_be_read_is_a_bad_request(data, content_type):
+    with pytest.raises(StatusError) as caught:
+        codec.decode(data, content_type)
+    assert caught.value.code == 400
+
+
+def test_an_apply_body_may_be_either():
+    assert codec.read_json_or_yaml(b' {"a": 1}') == codec.read_json_or_yaml(b"a: 1\n") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b'{"a":1,"b":2}', ()),
+        (b'{"a":1,"a":2}', ("a",)),
+        (b'{"spec":{"x":[{"y":1,"y":1}],"z":1,"z":2}}', ("spec.x[0].y", "spec.z")),
+        (b'{"a":{"b":1},"a":{"c":1,"c":2}}', ("a", "a.c")),
+        (b"{", ()),
+    ],
+)
+def test_duplicates_are_found_by_path(data, found):
+    assert codec.find_duplicates(data) == found
+
+
+@given(VALUES)
+def test_json_comes_back_and_has_no_duplicates(value):
+    data = json.dumps(value).encode()
+    assert codec.decode(data, None).value == value
+    assert codec.find_duplicates(data) == ()

@@ -1,0 +1,282 @@
+"""Custom kinds: pruning, defaults, validation of objects, and of the definitions themselves."""
+
+# ruff: noqa: E501
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubelite.control.api import cel, schemacheck, strategy, structural
+from kubelite.control.api.crdcheck import check_crd
+from kubelite.control.api.status import StatusError, invalid
+from tests.control.api.pure import edited, widget
+
+PRESERVE = structural.PRESERVE
+
+
+def typed(kind, **more):
+    return {"type": kind, **more}
+
+
+def struct(required=(), **properties):
+    return {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
+
+
+SPEC = struct(
+    size=typed("integer", default=3, minimum=1),
+    name=typed("string"),
+    inner=struct(a=typed("string", default="x")),
+    made={**struct(b=typed("integer", default=7)), "default": {}},
+    many=typed("array", items=struct(n=typed("string"), d=typed("string", default="y"))),
+    free={"type": "object", PRESERVE: True},
+    map=typed("object", additionalProperties=struct(v=typed("integer"))),
+    maybe=typed("string", nullable=True, default="z"),
+)
+RES = widget(struct(spec=SPEC, status=struct()))
+
+
+def obj(**spec):
+    return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec}
+
+
+def conformed(given_obj, res=RES, validation="Ignore"):
+    return strategy.conform(res, given_obj, validation=validation)
+
+
+def test_defaults_fill_what_is_missing_from_the_outside_in():
+    made, _ = conformed(obj(inner={}, many=[{"n": "1"}]))
+    assert made["spec"] == {"inner": {"a": "x"}, "many": [{"n": "1", "d": "y"}], "size": 3, "made": {"b": 7}, "maybe": "z"}
+
+
+def test_null_is_filled_or_dropped_unless_it_is_allowed():
+    made, _ = conformed(obj(size=None, name=None, maybe=None))
+    assert made["spec"]["size"] == 3
+    assert "name" not in made["spec"]
+    assert made["spec"]["maybe"] is None
+
+
+def test_unknown_fields_are_dropped_and_told():
+    given_obj = obj(x=1, inner={"y": 1}, many=[{"z": 1}], free={"anything": {"goes": 1}}, map={"k": {"v": 1, "w": 2}})
+    made, warnings = conformed({**given_obj, "extra": 1}, validation="Warn")
+    assert made["spec"]["free"] == {"anything": {"goes": 1}}
+    assert made["spec"]["map"] == {"k": {"v": 1}}
+    assert {*warnings} == {
+        f'unknown field "{path}"' for path in ("extra", "spec.x", "spec.inner.y", "spec.many[0].z", "spec.map.k.w")
+    }
+    with pytest.raises(StatusError) as caught:
+        conformed(given_obj, validation="Strict")
+    assert 'strict decoding error: unknown field "spec.x"' in caught.value.status["message"]
+
+
+def test_without_a_schema_everything_is_kept():
+    made, _ = conformed(obj(a={"b": [1]}), widget(None), "Strict")
+    assert made["spec"] == {"a": {"b": [1]}}
+
+
+def test_an_embedded_resource_keeps_what_every_object_has():
+    found = widget(struct(spec={**struct(a=typed("string")), "x-kubernetes-embedded-resource": True}))
+    inside = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "a": "1"}
+    made, _ = conformed(obj(**inside, b=2), found)
+    assert made["spec"] == inside
+
+
+def test_metadata_is_that_of_every_object():
+    made, _ = conformed({**obj(), "metadata": {"labels": {"b": "1", "a": "2"}, "name": "w", "odd": 1, "creationTimestamp": None}})
+    assert list(made)[:3] == ["kind", "apiVersion", "metadata"]
+    assert made["metadata"] == {"name": "w", "labels": {"a": "2", "b": "1"}}
+    with pytest.raises(StatusError) as caught:
+        conformed({**obj(), "metadata": {"labels": {"a": 1}}})
+    assert "cannot unmarshal number into Go struct field ObjectMeta.metadata.labels" in caught.value.status["message"]
+
+
+KEPT = st.recursive(
+    st.none() | st.integers(0, 3) | st.text(max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["size", "name", "inner", "many", "x", "a", "n"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["size", "inner", "many", "free", "map", "x"]), KEPT))
+def test_conforming_twice_is_conforming_once(spec):
+    before = copy.deepcopy(spec)
+    once, _ = conformed(obj(**spec))
+    assert spec == before
+    twice, warnings = conformed(once, validation="Warn")
+    assert twice == once
+    assert warnings == []
+
+
+def causes(schema, value):
+    return {each.field: (each.reason.removeprefix("FieldValue"), each.message) for each in schemacheck.check(schema, value)}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "reason", "message"),
+    [
+        (typed("integer"), "x", "TypeInvalid", 'Invalid value: "string": spec.f in body must be of type integer: "string"'),
+        (typed("integer"), 1.5, "TypeInvalid", "must be of type integer"),
+        (typed("integer"), True, "TypeInvalid", 'must be of type integer: "boolean"'),
+        (typed("string"), None, "TypeInvalid", 'must be of type string: "null"'),
+        (typed("object"), [], "TypeInvalid", 'must be of type object: "array"'),
+        ({"x-kubernetes-int-or-string": True}, 1.5, "TypeInvalid", "must be of type integer,string"),
+        (typed("string", enum=["a", "b"]), "c", "NotSupported", 'Unsupported value: "c": supported values: "a", "b"'),
+        (typed("integer", minimum=1), 0, "Invalid", "Invalid value: 0: spec.f in body should be greater than or equal to 1"),
+        (typed("integer", minimum=1, exclusiveMinimum=True), 1, "Invalid", "should be greater than 1"),
+        (typed("number", maximum=1), 1.5, "Invalid", "should be less than or equal to 1"),
+        (typed("integer", multipleOf=2), 3, "Invalid", "should be a multiple of 2"),
+        (typed("integer", format="int32"), 2**31, "Invalid", "should be of type int32"),
+        (typed("string", maxLength=1), "ab", "TooLong", "Too long: may not be more than 1 bytes"),
+        (typed("string", minLength=1), "", "Invalid", "should be at least 1 chars long"),
+        (typed("string", pattern="^a$"), "b", "Invalid", "Invalid value: \"b\": spec.f in body should match '^a$'"),
+        (typed("string", format="date-time"), "now", "Invalid", 'must be of type date-time: "now"'),
+        (typed("string", format="ipv4"), "::1", "Invalid", "must be of type ipv4"),
+        (typed("array", items=typed("string"), maxItems=1), ["a", "b"], "TooMany", "Too many: 2: must have at most 1 items"),
+        (typed("array", items=typed("string"), minItems=1), [], "Invalid", "should have at least 1 items"),
+        (typed("object", maxProperties=1), {"a": 1, "b": 2}, "TooMany", "Too many: 2"),
+        (typed("object", minProperties=1), {}, "Invalid", "should have at least 1 properties"),
+        ({"anyOf": [typed("integer"), typed("boolean")]}, "x", "Invalid", "must validate at least one schema (anyOf)"),
+        (
+            {"oneOf": [{"minimum": 1}, {"minimum": 2}]},
+            3,
+            "Invalid",
+            "must validate one and only one schema (oneOf). Found 2 valid alternatives",
+        ),
+        ({"oneOf": [{"minimum": 5}, {"minimum": 6}]}, 3, "Invalid", "(oneOf). Found none valid"),
+        ({"not": {"enum": [3]}}, 3, "Invalid", "must not validate the schema (not)"),
+        ({"allOf": [{"minimum": 5}]}, 3, "Invalid", "should be greater than or equal to 5"),
+    ],
+)
+def test_what_a_schema_refuses(schema, value, reason, message):
+    (found,) = causes(struct(spec=struct(f=schema)), {"spec": {"f": value}}).items()
+    assert (found[0], found[1][0]) == ("spec.f", reason)
+    assert message in found[1][1]
+
+
+def test_required_fields_and_repeated_items():
+    schema = struct(required=["a"], a=struct(required=["b"]))
+    assert causes(schema, {}) == {"a": ("Required", "Required value")}
+    assert causes(schema, {"a": {}}) == {"a.b": ("Required", "Required value")}
+    members = struct(s=typed("array", items=typed("string"), **{"x-kubernetes-list-type": "set"}))
+    assert causes(members, {"s": ["a", "a"]}) == {"s[1]": ("Duplicate", 'Duplicate value: "a"')}
+    keyed = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]}
+    listed = struct(s=typed("array", items=struct(k=typed("string")), **keyed))
+    assert causes(listed, {"s": [{"k": "1"}, {"k": "1", "v": 2}]}) == {"s[1]": ("Duplicate", 'Duplicate value: {"k":"1"}')}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [(typed("string", nullable=True), None), (typed("number"), 3), (typed("integer"), 3.0), (typed("string", format="date-time"), "2026-01-01T00:00:00Z"), (typed("string", format="unheard-of"), "x"), ({"x-kubernetes-int-or-string": True}, "50%")],
+)  # fmt: skip
+def test_what_a_schema_accepts(schema, value):
+    assert causes(schema, value) == {}
+
+
+def test_an_object_is_refused_by_path_and_all_at_once():
+    found = strategy.validate_create(RES, {**obj(size=0, name=3), "metadata": {"name": "W", "namespace": "d"}})
+    assert [each.field for each in found] == ["metadata.name", "spec.size", "spec.name"]
+    status = invalid(RES, "W", found).status
+    assert status["message"].startswith('Widget.example.com "W" is invalid: [metadata.name: Invalid value: "W"')
+
+
+# -- definitions ------------------------------------------------------------------------------------------------------------
+
+VERSION = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": struct(spec=struct(a=typed("integer")))}}
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+        "versions": [VERSION],
+    },
+}
+V0 = "spec.versions[0]"
+S0 = f"{V0}.schema.openAPIV3Schema"
+AT = "spec__versions__0__schema__openAPIV3Schema"
+
+
+def test_a_right_definition():
+    assert check_crd(CRD) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"metadata__name": "x"}, "metadata.name", 'must be spec.names.plural+"."+spec.group'),
+        ({"spec__scope": "Wide"}, "spec.scope", 'Unsupported value: "Wide": supported values: "Cluster", "Namespaced"'),
+        ({"spec__scope": ...}, "spec.scope", "Required value"),
+        ({"spec__names__kind": ...}, "spec.names.kind", "Required value"),
+        ({"spec__conversion": {"strategy": "Webhook"}}, "spec.conversion.strategy", "Unsupported value"),
+        ({"spec__versions": []}, "spec.versions", "must have at least one version"),
+        ({"spec__versions__0__storage": False}, "spec.versions", "must have exactly one version marked as storage version"),
+        ({"spec__versions": [VERSION, {**VERSION, "storage": False}]}, "spec.versions", "must contain unique version names"),
+        ({"spec__versions__0__schema": ...}, S0, "Required value: schemas are required"),
+        ({f"{AT}__type": ...}, f"{S0}.type", "must not be empty at the root"),
+        ({f"{AT}__type": "array", f"{AT}__items": typed("string"), f"{AT}__properties": ...}, f"{S0}.type", "must be object at the root"),
+        ({f"{AT}__properties__x": {}}, f"{S0}.properties[x].type", "must not be empty for specified object fields"),
+        ({f"{AT}__properties__x": {"type": "thing"}}, f"{S0}.properties[x].type", 'Unsupported value: "thing"'),
+        ({f"{AT}__properties__x": typed("array")}, f"{S0}.properties[x].items", "Required value"),
+        ({f"{AT}__properties__x": typed("object", additionalProperties=False)}, f"{S0}.properties[x].additionalProperties", "cannot be set to false"),
+        ({f"{AT}__properties__x": {**struct(a=typed("string")), "additionalProperties": typed("string")}}, f"{S0}.properties[x].additionalProperties", "mutual exclusive"),
+        ({f"{AT}__properties__x": typed("string", uniqueItems=True)}, f"{S0}.properties[x].uniqueItems", "cannot be set to true"),
+        ({f"{AT}__properties__x": {"type": "string", "$ref": "y"}}, f"{S0}.properties[x].$ref", "not supported"),
+        ({f"{AT}__properties__x": typed("integer", default="a")}, f"{S0}.properties[x].default", "must be of type integer"),
+        ({f"{AT}__properties__x": typed("string", anyOf=[{"type": "string"}])}, f"{S0}.properties[x].anyOf[0].type", "must be empty to be structural"),
+        ({f"{AT}__properties__metadata": struct(labels=typed("object"))}, f"{S0}.properties[metadata]", "must not specify anything other than name and generateName"),
+        ({f"{AT}__properties__x": typed("array", items=struct(), **{"x-kubernetes-list-type": "map"})}, f"{S0}.properties[x].x-kubernetes-list-map-keys", "must not be empty"),
+        ({f"{AT}__properties__x": typed("array", items=struct(k=typed("string")), **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]})}, f"{S0}.properties[x].items.properties[k].default", "must have a default or be a required property"),
+        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "float", "jsonPath": ".a"}]}, f"{V0}.additionalPrinterColumns[0].type", 'Unsupported value: "float"'),
+        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "string", "jsonPath": "a"}]}, f"{V0}.additionalPrinterColumns[0].jsonPath", "must be a simple json path starting with ."),
+        ({"spec__versions__0__subresources": {"scale": {"specReplicasPath": ".x", "statusReplicasPath": ".status.r"}}}, f"{V0}.subresources.scale.specReplicasPath", "should be a json path under .spec"),
+    ],
+)  # fmt: skip
+def test_a_wrong_definition(change, field, said):
+    (found,) = check_crd(edited(CRD, **change))
+    assert found.field == field
+    assert said in found.message
+
+
+def test_int_or_string_and_preserved_fields_need_no_type():
+    free = {"x": {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}, "y": {PRESERVE: True}}
+    assert check_crd(edited(CRD, **{f"{AT}__properties": free})) == []
+
+
+# -- rules ------------------------------------------------------------------------------------------------------------------
+
+
+def rule(text, **more):
+    return {"x-kubernetes-validations": [{"rule": text, **more}]}
+
+
+def test_rules_are_kept_where_the_library_is(monkeypatch):
+    pytest.importorskip("cel", reason="common-expression-language is not installed")
+    schema = struct(
+        spec={**struct(a=typed("integer"), b=typed("integer")), **rule("self.a <= self.b", message="a is more than b")}
+    )
+    assert list(cel.check(schema, {"spec": {"a": 1, "b": 2}}, None, "")) == []
+    (found,) = cel.check(schema, {"spec": {"a": 3, "b": 2}}, None, "")
+    assert (found.field, found.reason, found.message) == (
+        "spec",
+        "FieldValueInvalid",
+        'Invalid value: "object": a is more than b',
+    )
+    forbidden = struct(a={**typed("integer"), **rule("self == oldSelf", reason="FieldValueForbidden", message="fixed")})
+    assert list(cel.check(forbidden, {"a": 1}, None, "")) == []
+    (found,) = cel.check(forbidden, {"a": 2}, {"a": 1}, "")
+    assert (found.field, found.message) == ("a", "Forbidden: fixed")
+    (found,) = cel.check(struct(a={**typed("object"), **rule("self.none > 1")}), {"a": {}}, None, "")
+    assert "rule evaluation error" in found.message
+    (broken,) = check_crd(edited(CRD, **{f"{AT}__properties__x": {**typed("string"), **rule("self ==")}}))
+    assert "compilation failed" in broken.message
+    monkeypatch.setitem(__import__("sys").modules, "cel", None)
+    cel._program.cache_clear()
+    (refused,) = check_crd(edited(CRD, **{f"{AT}__properties__x": {**typed("string"), **rule("self == 'y'")}}))
+    assert "common-expression-language" in refused.message
+    assert refused.field == f"{S0}.properties[x].x-kubernetes-validations[0].rule"

@@ -1,0 +1,125 @@
+"""Bodies that kubectl 1.32.3 sent, and bytes that nobody should send."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubelite.control.api import protobuf
+from kubelite.control.api.status import StatusError
+
+VECTORS = {
+    "create deployment web --image=nginx --replicas=0 --port=80": (
+        "azhzAAoVCgdhcHBzL3YxEgpEZXBsb3ltZW50ErgBCh8KA3dlYhIAGgAiACoAMgA4AEIAWgoKA2FwcBIDd2ViEoYBCAASDAoKCgNh"
+        "cHASA3dlYhpsChwKABIAGgAiACoAMgA4AEIAWgoKA2FwcBIDd2ViEkwSLgoFbmdpbngSBW5naW54KgAyCgoAEAAYUCIAKgBCAGoA"
+        "cgCAAQCIAQCQAQCiAQAaADIAQgBKAFIAWABgAGgAggEAigEAmgEAwgEAIgIKACgAOAAaDAgAEAAYACAAKAA4ABoAIgA="
+    ),
+    "create cronjob c --image=b --schedule=*/5 * * * * --restart=OnFailure -- sh -c x": (
+        "azhzAAoTCghiYXRjaC92MRIHQ3JvbkpvYhKgAQoRCgFjEgAaACIAKgAyADgAQgASiAEKCyovNSAqICogKiAqGgAqdwoRCgFjEgAa"
+        "ACIAKgAyADgAQgASYjJgChAKABIAGgAiACoAMgA4AEIAEkwSJQoBYxIBYhoCc2gaAi1jGgF4KgBCAGoAcgCAAQCIAQCQAQCiAQAa"
+        "CU9uRmFpbHVyZTIAQgBKAFIAWABgAGgAggEAigEAmgEAwgEAGgAaACIA"
+    ),
+    "create pdb p --selector=a=b --min-available=50%": (
+        "azhzAAogCglwb2xpY3kvdjESE1BvZERpc3J1cHRpb25CdWRnZXQSNgoRCgFwEgAaACIAKgAyADgAQgASFQoJCAEQABoDNTAlEggK"
+        "BgoBYRIBYhoKCAAYACAAKAAwABoAIgA="
+    ),
+    "create token default --duration=10m": (
+        "azhzAAooChhhdXRoZW50aWNhdGlvbi5rOHMuaW8vdjESDFRva2VuUmVxdWVzdBIdChAKABIAGgAiACoAMgA4AEIAEgMg2AQaBAoAEgAaACIA"
+    ),
+    "create secret generic s --from-literal=a=b": ("azhzAAoMCgJ2MRIGU2VjcmV0Eh0KEQoBcxIAGgAiACoAMgA4AEIAEgYKAWESAWIaABoAIgA="),
+    "create service nodeport n --tcp=80:web --node-port=30080": (
+        "azhzAAoNCgJ2MRIHU2VydmljZRJlChsKAW4SABoAIgAqADIAOABCAFoICgNhcHASAW4SQgoeCgY4MC13ZWISA1RDUBhQIgkIARAA"
+        "GgN3ZWIogOsBEggKA2FwcBIBbhoAIghOb2RlUG9ydDoAQgBSAFoAYABoABoCCgAaACIA"
+    ),
+    "create priorityclass pc --value=-5 --global-default=false": (
+        "azhzAAolChRzY2hlZHVsaW5nLms4cy5pby92MRINUHJpb3JpdHlDbGFzcxI5ChIKAnBjEgAaACIAKgAyADgAQgAQ+///////////"
+        "ARgAIgAqFFByZWVtcHRMb3dlclByaW9yaXR5GgAiAA=="
+    ),
+}
+
+
+def decoded(command):
+    (data,) = [data for said, data in VECTORS.items() if said.startswith(command)]
+    return protobuf.decode(base64.b64decode(data))
+
+
+def test_a_deployment():
+    found = decoded("create deployment")
+    assert (found["apiVersion"], found["kind"]) == ("apps/v1", "Deployment")
+    assert found["metadata"] == {"name": "web", "labels": {"app": "web"}}
+    spec = found["spec"]
+    assert spec["replicas"] == 0
+    assert spec["selector"] == {"matchLabels": {"app": "web"}}
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container == {"name": "nginx", "image": "nginx", "ports": [{"containerPort": 80}], "resources": {}}
+
+
+def test_a_cron_job_with_a_job_and_a_pod_inside():
+    spec = decoded("create cronjob")["spec"]
+    assert spec["schedule"] == "*/5 * * * *"
+    pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["restartPolicy"] == "OnFailure"
+    assert pod["containers"][0]["command"] == ["sh", "-c", "x"]
+
+
+def test_a_negative_number():
+    assert decoded("create priorityclass")["value"] == -5
+
+
+def test_int_or_string_of_both_sorts():
+    assert decoded("create pdb")["spec"]["minAvailable"] == "50%"
+    (port,) = decoded("create service")["spec"]["ports"]
+    assert port == {"name": "80-web", "protocol": "TCP", "port": 80, "targetPort": "web", "nodePort": 30080}
+
+
+def test_bytes_are_base64():
+    assert decoded("create secret")["data"] == {"a": "Yg=="}
+
+
+def test_a_review_of_another_group():
+    found = decoded("create token")
+    assert (found["apiVersion"], found["spec"]["expirationSeconds"]) == ("authentication.k8s.io/v1", 600)
+
+
+def envelope(api_version, kind, raw=b""):
+    def put(number, data):
+        return bytes([number << 3 | 2, len(data)]) + data
+
+    about = put(1, api_version.encode()) + put(2, kind.encode())
+    return protobuf.MAGIC + put(1, about) + put(2, raw)
+
+
+def test_options_without_a_group_are_known():
+    found = protobuf.decode(envelope("v1", "DeleteOptions", bytes([1 << 3, 0])))
+    assert found == {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        protobuf.MAGIC,
+        envelope("v9", "Pod"),
+        envelope("v1", "Nothing"),
+        envelope("v1", "Pod", b"\x0a\x7f"),
+        envelope("v1", "Pod", b"\xff" * 20),
+        envelope("v1", "Pod", b"\x0a\x03\x0a\x01\xff"),
+        envelope("v1", "Pod", b"\x08\x01"),
+    ],
+)
+def test_what_cannot_be_read_is_a_bad_request(data):
+    with pytest.raises(StatusError) as caught:
+        protobuf.decode(data)
+    assert caught.value.status["reason"] == "BadRequest"
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_end_in_a_document_or_a_bad_request(raw):
+    try:
+        found = protobuf.decode(envelope("v1", "Pod", raw))
+    except StatusError as error:
+        assert error.code == 400
+    else:
+        assert found["kind"] == "Pod"

@@ -1,0 +1,177 @@
+"""Streams of changes: what is kept up to date equals what is made from scratch, and placing never breaks a rule."""
+
+import copy
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubelite.control.scheduler import batch
+from kubelite.control.scheduler.cluster import Cluster
+from kubelite.control.scheduler.explain import as_data
+from kubelite.control.scheduler.preemption import preempt
+from tests.control.scheduler import reference, worlds
+
+
+class Both:
+    """A cluster under change, and the objects that it should be equal to."""
+
+    def __init__(self, objects, seed=None):
+        self.cluster = Cluster(seed=seed)
+        self.objects = {}
+        for each in objects:
+            self.put(each)
+
+    def put(self, obj):
+        self.objects[self.name(obj)] = obj
+        self.cluster.put(obj["kind"], obj)
+
+    def drop(self, obj):
+        del self.objects[self.name(obj)]
+        self.cluster.drop(obj["kind"], obj)
+
+    def run(self, pod, node):
+        running = copy.deepcopy(pod)
+        running["spec"]["nodeName"] = node
+        del running["status"]["startTime"]
+        self.objects[self.name(running)] = running
+
+    @staticmethod
+    def name(obj):
+        return obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]
+
+    def of(self, kind):
+        return [each for each in self.objects.values() if each["kind"] == kind]
+
+
+def said(cluster, pod):
+    decision = cluster.decide(pod)
+    return as_data(decision, preempt(cluster, pod, decision), "")
+
+
+def fresh(objects):
+    made = Cluster()
+    for each in objects:
+        made.put(each["kind"], each)
+    return made
+
+
+step = st.sampled_from(("place", "place", "place", "delete", "node", "amounts", "add node", "drop node", "assume", "forget"))
+
+
+@given(worlds.cluster(5, 4), st.lists(st.tuples(step, st.integers(0, 9)), max_size=12), st.data())
+def test_incremental_equals_rebuilt(objects, steps, data):
+    both = Both(objects)
+    probes = [data.draw(worlds.pod(f"probe{i}"), label="probe") for i in range(2)]
+    for number, (what, pick) in enumerate(steps):
+        nodes, pods = both.of("Node"), both.of("Pod")
+        if what == "place":
+            pod = data.draw(worlds.pod(f"s{number}"), label="pod")
+            (node,) = batch.place(both.cluster, [pod])
+            if node:
+                both.run(pod, node)
+        elif what == "assume" and nodes:
+            pod, node = data.draw(worlds.pod(f"a{number}"), label="assumed"), nodes[pick % len(nodes)]["metadata"]["name"]
+            both.cluster.assume(pod, node)
+            both.run(pod, node)
+        elif what in ("delete", "forget") and pods:
+            gone = pods[pick % len(pods)]
+            both.objects.pop(both.name(gone))
+            both.cluster.forget(gone) if what == "forget" else both.cluster.drop("Pod", gone)
+        elif what in ("node", "amounts") and nodes:
+            old = nodes[pick % len(nodes)]
+            new = data.draw(worlds.node(int(old["metadata"]["name"][1:])), label="node")
+            both.put(new if what == "node" else {**old, "status": {**old["status"], "allocatable": new["status"]["allocatable"]}})
+        elif what == "add node":
+            both.put(data.draw(worlds.node(50 + number), label="node"))
+        elif what == "drop node" and nodes:
+            both.drop(nodes[pick % len(nodes)])
+        for probe in probes[: 1 + number % 2]:
+            assert said(both.cluster, probe) == said(fresh(both.objects.values()), probe)
+
+
+@given(worlds.cluster(6, 3), st.lists(worlds.pod("x"), min_size=1, max_size=8), st.sampled_from((None, 7)))
+def test_placing_a_stream(objects, pods, seed):
+    """The fast way chooses among what the reference calls best, one pod after the other; rules hold for each."""
+    both = Both(objects, seed)
+    for number, pod in enumerate(pods):
+        pod["metadata"]["name"] = f"s{number}"
+    todo = list(pods)
+    while todo:
+        chosen = batch.place(both.cluster, todo)
+        for pod, node in zip(todo, chosen, strict=False):
+            want = reference.explain(list(both.objects.values()), pod)
+            assert node in want["acceptable"] if want["acceptable"] else node is None
+            if node:
+                assert want["rejections"][node] is None
+                both.run(pod, node)
+        todo = todo[len(chosen) :]
+
+
+@given(worlds.cluster(6, 4), st.lists(worlds.pod("x"), min_size=3, max_size=10))
+def test_nothing_is_promised_twice(objects, pods):
+    """After any stream no node that was in order before has too many pods, too little of anything, or a port twice."""
+    both = Both([each for each in objects if each["kind"] != "Pod"])
+    for number, pod in enumerate(pods):
+        pod["metadata"]["name"] = f"s{number}"
+    todo = list(pods)
+    while todo:
+        chosen = batch.place(both.cluster, todo)
+        for pod, node in zip(todo, chosen, strict=False):
+            if node:
+                both.run(pod, node)
+        todo = todo[len(chosen) :]
+    state = reference.Cluster(list(both.objects.values()))
+    for node in state.nodes:
+        room, taken = reference.allocatable(node), reference.used(state, node)
+        assert len(state.on(node)) <= room["pods"]
+        assert all(amount <= room.get(name, 0) for name, amount in taken.items() if amount)
+        for pod in state.on(node):
+            assert not reference.untolerated(pod, node)
+            assert reference.wants_node(pod, node)
+        ports = [port for pod in state.on(node) for port in set(reference.ports(pod))]
+        assert len({port[:2] for port in ports}) == len(ports) or len({port[2] for port in ports}) > 1
+
+
+@given(worlds.cluster(5, 6), worlds.pod("new"), st.data())
+def test_order_of_nodes_only_breaks_ties(objects, pod, data):
+    nodes = worlds.nodes_of(objects)
+    others = [each for each in objects if each["kind"] != "Node"]
+    turned = data.draw(st.permutations(nodes))
+    one, two = said(fresh(nodes + others), pod), said(fresh(turned + others), pod)
+    for key in ("nodes", "message", "skipped"):
+        assert one[key] == two[key] or images_differ(nodes)
+    if not images_differ(nodes):
+        assert sorted(one["acceptable"]) == sorted(two["acceptable"])
+        if one["preemption"]:
+            assert sorted(one["preemption"]["acceptable"]) == sorted(two["preemption"]["acceptable"])
+            assert one["preemption"]["candidates"] == two["preemption"]["candidates"]
+
+
+def images_differ(nodes):
+    """Nodes that tell different sizes of one image: whose word counts is a matter of order."""
+    told = {(name, image["sizeBytes"]) for node in nodes for image in node["status"]["images"] for name in image["names"]}
+    return len({name for name, _ in told}) != len(told)
+
+
+@given(worlds.cluster(5, 6), worlds.pod("new"), worlds.node(77))
+def test_a_node_more_never_hurts(objects, pod, node):
+    hard = any(c["whenUnsatisfiable"] == "DoNotSchedule" for c in pod["spec"].get("topologySpreadConstraints") or [])
+    before = said(fresh(objects), pod)
+    after = said(fresh([*objects, node]), pod)
+    assert hard or not before["acceptable"] or after["acceptable"]
+
+
+@given(worlds.cluster(4, 10), worlds.pod("new", priority=10))
+def test_preemption_evicts_the_least(objects, pod):
+    """Nobody of the same or a higher priority, and nobody who could have stayed."""
+    found = said(fresh(objects), pod)["preemption"]
+    state = reference.Cluster(objects)
+    for node, victims in (found["candidates"] if found else {}).items():
+        names = {f"{reference.namespace(p)}/{p['metadata']['name']}": p for p in state.pods}
+        gone = [names[victim] for victim in victims]
+        assert gone and all(reference.priority(each) < 10 for each in gone)
+        rest = [each for each in objects if each not in gone]
+        home = next(each for each in state.nodes if each["metadata"]["name"] == node)
+        assert reference.rejection(reference.Cluster(rest), pod, home) is None
+        for back in gone:
+            assert reference.rejection(reference.Cluster([*rest, back]), pod, home) is not None

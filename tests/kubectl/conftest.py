@@ -1,0 +1,62 @@
+"""A real ``kubelite server`` and real kubectls: the newest of the machine, and Debian bookworm's 1.20."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """How to reach a server that runs as long as the tests do."""
+    place = tmp_path_factory.mktemp("server")
+    config = place / "config"
+    command = [sys.executable, "-m", "kubelite", "server", "--no-node", "--port", "0", "--data-dir", str(place / "data")]
+    log = open(place / "log", "wb")  # noqa: SIM115  # lives as long as the server
+    server = subprocess.Popen([*command, "--kubeconfig", str(config)], cwd=ROOT, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 20
+        while not config.exists():
+            assert server.poll() is None, (place / "log").read_text()
+            assert time.monotonic() < deadline, "the server is not ready after 20 seconds"
+            time.sleep(0.02)
+        yield str(config)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+        log.close()
+        assert "Traceback" not in (place / "log").read_text()
+
+
+def debian_binary(package: str, path: str) -> str | None:
+    """A program out of a Debian package, unpacked into a folder that later runs find again; None where apt has none."""
+    folder = Path(tempfile.gettempdir()) / f"kubelite-debian-{os.getuid()}" / package
+    program = folder / path
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for command in (["apt-get", "download", "-q", package], ["sh", "-c", "dpkg -x *.deb ."]):
+            if shutil.which(command[0]) is None or subprocess.run(command, cwd=folder, capture_output=True).returncode:
+                return None
+    return str(program)
+
+
+def kubectl_of(version: str) -> str:
+    """The path of a kubectl: ``old`` is 1.20, ``new`` whichever the machine has. Skips where there is none."""
+    found = shutil.which("kubectl") if version == "new" else debian_binary("kubernetes-client", "usr/bin/kubectl")
+    if found is None:
+        pytest.skip(f"no {version} kubectl on this machine")
+    return found
