@@ -110,10 +110,10 @@ def agent(settings: Settings, *, stay: bool = False) -> int:
     """Serves the pods of the home until none needs it, or for ever; with ``-v`` each act is told on stderr."""
     place = home(settings)
     from kubelite.node.kubelet import summon
-    from kubelite.node.kubelet.agent import Agent
+    from kubelite.node.kubelet.agent import Agent, say
 
     try:
-        Agent(place, trace=bool(settings.verbose), stays=stay).run()
+        Agent(place, trace=say if settings.verbose else None, stays=stay).run()
     except TimeoutError:
         there = summon.running(place)
         cause = f"its pid is {there.pid}" if there is not None else ""

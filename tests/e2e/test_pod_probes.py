@@ -110,13 +110,14 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started(world: World
 
 
 def test_hooks_run_in_order_and_a_failed_one_ends_the_container(world: World) -> None:
-    volume = {"spec": {"volumes": [{"name": "v", "hostPath": {"path": str(world.root.parent / "v"), "type": "DirectoryOrCreate"}}]}}
+    place = {"path": str(world.root.parent / "v"), "type": "DirectoryOrCreate"}
     lifecycle = {
         "postStart": {"exec": {"command": ["sh", "-c", "sleep 0.3; echo post >> /v/log"]}},
         "preStop": {"exec": {"command": ["sh", "-c", "echo pre >> /v/log"]}},
     }
     script = "trap 'echo term >> /v/log; exit 0' TERM; echo main >> /v/log; while :; do sleep 1 & wait $!; done"
-    made = pod(script, lifecycle=lifecycle, volumeMounts=[{"name": "v", "mountPath": "/v"}], **volume)
+    made = pod(script, lifecycle=lifecycle, volumeMounts=[{"name": "v", "mountPath": "/v"}])
+    made["spec"]["volumes"] = [{"name": "v", "hostPath": place}]
     world.up(made)
     assert status(world, "p")["started"]
     world.kl("pod", "down", "p")

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 
 from kubelite.lib.files import FileLock, write_record
 from kubelite.node.kubelet import summon
@@ -35,13 +36,14 @@ _STACK_BYTES = 512 << 10
 
 
 class Agent:
-    """The agent of ``home``. ``trace`` tells each act of a worker on stderr; ``stays``: it does not end by itself."""
+    """The agent of ``home``. ``trace`` is told each act of a worker just before it is done; ``stays``: it does not end by
+    itself."""
 
-    def __init__(self, home: Home, *, trace: bool = False, stays: bool = False) -> None:
+    def __init__(self, home: Home, *, trace: Callable[[str], None] | None = None, stays: bool = False) -> None:
         self._home, self._stays = home, stays
         self._ledger = Ledger(home)
         self._most = longest_backoff(home)
-        self._trace = say if trace else _quiet
+        self._trace = trace or _quiet
         self._workers: dict[str, PodWorker] = {}
 
     def run(self, timeout: float = 5.0) -> None:
@@ -122,11 +124,11 @@ class Agent:
 class PodWorker:
     """A thread that looks after one pod until that needs it no more."""
 
-    def __init__(self, home: Home, record: PodRecord, most: int, trace: object) -> None:
+    def __init__(self, home: Home, record: PodRecord, most: int, trace: Callable[[str], None]) -> None:
         self._home, self._uid = home, record.uid
         self._ledger = Ledger(home)
         self._name = f"{record.namespace}/{record.name}"
-        self._worker = Worker(Scene(home, self._ledger, record), most, trace=trace)  # type: ignore[arg-type]
+        self._worker = Worker(Scene(home, self._ledger, record), most, trace=trace)
         self.done = self.missed = False
         self._lock = threading.Lock()
 

@@ -43,7 +43,7 @@ def container_status(pod: Pod, member: Member, seen: Observed, *, over: bool) ->
 def _states(pod: Pod, member: Member, seen: Observed, *, over: bool) -> tuple[ContainerState, ContainerState | None]:
     """State and last state. One that waits for its back-off has its end as the last state."""
     there = member.seen
-    if there is None or policy.is_open(there):
+    if there is None or (policy.is_open(there) and not there.running):
         return ContainerState(waiting=_waiting(member, seen)), _last(there)
     if there.running:
         started = ContainerStateRunning(started_at=rfc3339(there.record.started_at))

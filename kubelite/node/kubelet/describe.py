@@ -19,7 +19,8 @@ _NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
 
 
 def describe(home: Home, pod: Pod, seen: Observed) -> dict[str, Any]:
-    """Plain values: ``pod``, ``stage``, ``sandbox`` (None without one), ``containers`` by name, ``events`` oldest first, ``paths``."""
+    """Plain values: ``pod``, ``stage``, ``sandbox`` (None without one), ``containers`` by name,
+    ``events`` oldest first, ``paths``."""
     record = seen.pod
     logs = home.pod_logs(record.namespace, record.name, record.uid)
     return {

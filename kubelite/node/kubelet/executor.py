@@ -329,7 +329,7 @@ class Executor:
             seen.record.hooked = HOOK_BEGUN
         elif seen.record.stop is not None:
             seen.record.stop.hook = HOOK_BEGUN
-        self._trace(f"{kind} of {name}")
+        self._trace(f"hook {kind} of {name}")
         self._scene.save_container(seen.record)
         left = (until - self._scene.moment().now) / SECOND if until else float("inf")
         target = self.target(seen.record)

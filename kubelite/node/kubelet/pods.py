@@ -235,6 +235,7 @@ class Pods:
         with self._held(record) as worker:
             pod = worker.scene.record
             pod.goal, pod.stop = STOP, _stop_now(policy.grace(worker.scene.pod) if grace is None else grace)
+            self._trace("record that the pod stops")
             worker.scene.save()
             self._thaw(pod)
             _until_still(worker)
@@ -275,6 +276,7 @@ class Pods:
     def _restart(self, worker: Worker, seconds: int) -> None:
         record = worker.scene.record
         record.goal, record.stop = RESTART, _stop_now(seconds)
+        self._trace("record that the pod restarts")
         worker.scene.save()
         _until_up(worker)
 
@@ -330,8 +332,8 @@ class Pods:
     @contextlib.contextmanager
     def _held(self, record: PodRecord) -> Iterator[Worker]:
         """The pod's worker under its lock; afterwards an agent looks after the pod if it has to be looked after."""
-        summon.nudge(self._home, record.uid)
         with FileLock(self._home.pod_lock(record.uid)) as lock:
+            summon.nudge(self._home, record.uid)  # it waits for the lock, and goes on where this process is killed
             worker = self._worker(Scene(self._home, self._ledger, record))
             try:
                 if not worker.look():

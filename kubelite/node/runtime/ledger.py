@@ -115,7 +115,8 @@ class Ledger:
     def history(self, uid: str) -> dict[str, tuple[PastRecord, ...]]:
         """The last attempts of each container that are over, oldest first."""
         directory = f"{self.home.pod(uid)}/past"
-        found = {name.removesuffix(".json"): self._read(f"{directory}/{name}", HistoryRecord) for name in _names(directory)}
+        whole = [name for name in _names(directory) if name.endswith(".json")]
+        found = {name.removesuffix(".json"): self._read(f"{directory}/{name}", HistoryRecord) for name in whole}
         return {name: record.past for name, record in found.items() if record is not None}
 
     def save_history(self, uid: str, name: str, past: tuple[PastRecord, ...], *, durable: bool) -> None:

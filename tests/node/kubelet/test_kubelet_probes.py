@@ -87,7 +87,8 @@ def test_texts_of_the_event() -> None:
     assert probes.told(READINESS, ProbeResult(False, "HTTP probe failed with statuscode: 503")) == (
         "Readiness probe failed: HTTP probe failed with statuscode: 503"
     )
-    assert probes.told(LIVENESS, ProbeResult(False, "x", known=False)) == "Liveness probe errored and resulted in unknown state: x"
+    unknown = probes.told(LIVENESS, ProbeResult(False, "x", known=False))
+    assert unknown == "Liveness probe errored and resulted in unknown state: x"
 
 
 def test_probes_of_a_container() -> None:

@@ -34,7 +34,10 @@ def test_headers_of_a_manifest_go_first_twice_if_they_are_and_leave_out_when_emp
 
 @pytest.mark.parametrize(
     ("path", "target"),
-    [("/", "/"), ("healthz", "/healthz"), ("/a b?q=ä", "/a%20b?q=%C3%A4"), ("/x#y", "/x"), ("/%41", "/%41"), ("/\r\nX: 1", "/%0D%0AX:%201")],
+    [
+        ("/", "/"), ("healthz", "/healthz"), ("/a b?q=ä", "/a%20b?q=%C3%A4"), ("/x#y", "/x"), ("/%41", "/%41"),
+        ("/\r\nX: 1", "/%0D%0AX:%201"),
+    ],
 )
 def test_paths(path: str, target: str) -> None:
     assert httpwire.url("HTTPS", "h", 1, path).target == target
@@ -74,7 +77,10 @@ def test_an_answer_is_whole_with_its_last_byte_and_not_before(data: bytes) -> No
     assert found.status in (200, 204, 503)
 
 
-@pytest.mark.parametrize("data", [b"SSH-2.0-x", b"\0\0\0", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 " + b"x" * 70000])
+NO_HTTP = [b"SSH-2.0-x", b"\0\0\0", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 " + b"x" * 70000]
+
+
+@pytest.mark.parametrize("data", NO_HTTP)
 def test_what_is_no_http(data: bytes) -> None:
     with pytest.raises(Malformed):
         httpwire.answer(data)
