@@ -203,7 +203,7 @@ _CONTAINER = {
     "container.resources.limits.*": _NO_DEVICES,
     "container.resources.requests.*": _NO_DEVICES,
     "container.resources.claims": _NO_DEVICES,
-    "container.resizePolicy": Row(Level.QUIET, "a running container is not resized yet"),
+    "container.resizePolicy": _YES,
     "container.restartPolicy": _YES,
     "container.restartPolicyRules[].exitCodes": _YES,
     "container.restartPolicyRules[].action": Row(

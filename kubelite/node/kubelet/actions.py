@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from kubelite.node.kubelet import policy, stopping
 from kubelite.node.kubelet.policy import SECOND, Member
 from kubelite.node.kubelet.stopping import Kill, MarkStop, RunHook, Terminate
-from kubelite.node.runtime.records import HOOK_BEGUN, HOOK_NONE, REMOVING, RESTART, STOP, Observed, Seen
+from kubelite.node.runtime.records import HOOK_BEGUN, HOOK_NONE, REMOVING, RESTART, STOP, Observed, PodRecord, Seen
 from kubelite.objects.pod import Pod
 
 
@@ -63,8 +63,12 @@ class Restarted(NamedTuple):
     """All containers have ended for a restart of the pod: from now on it runs again, without back-off."""
 
 
+class Resize(NamedTuple):
+    """Set the limits of the pod and of its running containers as the specification has them now."""
+
+
 Action: TypeAlias = (
-    MakeSandbox | ClearSandbox | Start | Resume | Note | Fail | Restarted | MarkStop | RunHook | Terminate | Kill
+    MakeSandbox | ClearSandbox | Resize | Start | Resume | Note | Fail | Restarted | MarkStop | RunHook | Terminate | Kill
 )
 
 
@@ -93,6 +97,8 @@ def decide(pod: Pod, seen: Observed, at: Moment, most: int) -> Decision:
         return Decision(unsettled)
     if seen.sandbox is not None and not seen.up and not seen.sandbox.gone:
         return Decision((ClearSandbox(),))
+    if record.resize:
+        return Decision((Resize(),))
     if record.goal == RESTART and not _any_running(pod, seen):
         return Decision((Restarted(),))
     if record.goal in (STOP, RESTART) or policy.is_over(pod, seen):
@@ -106,7 +112,7 @@ def needs_care(pod: Pod, seen: Observed) -> bool:
     """Whether somebody has to stay with the pod: it may have to be started again, ended, or probed."""
     record, spec = seen.pod, pod.spec
     inits, mains = policy.members(pod, seen)
-    if record.stage == REMOVING or record.goal == RESTART or _settle(seen):
+    if record.stage == REMOVING or record.goal == RESTART or record.resize or _settle(seen):
         return True
     if record.goal == STOP or policy.is_over(pod, seen):
         return any(m.running for m in (*inits, *mains))
@@ -128,6 +134,11 @@ def _is_cared_for(member: Member) -> bool:
         or any(policy.probes(container))
         or (member.seen is not None and member.seen.record.stop is not None)
     )
+
+
+def is_outdated(seen: Seen, record: PodRecord) -> bool:
+    """Whether an update has changed what this attempt was started from."""
+    return seen.record.attempt <= record.swaps.get(seen.record.name, -1)
 
 
 # -- first of all -------------------------------------------------------------------------------------------------------
@@ -188,6 +199,11 @@ def _first(one: int | None, other: int | None) -> int | None:
 def _run(pod: Pod, seen: Observed, at: Moment, most: int) -> Decision:
     inits, mains = policy.members(pod, seen)
     ends = [found for m in (*inits, *mains) if (found := stopping.one(m, at.now)) is not None]
+    swapped = [
+        MarkStop(m.container.name, policy.grace(pod) * SECOND, again=True)
+        for m in (*inits, *mains)
+        if m.seen is not None and m.running and m.seen.record.stop is None and is_outdated(m.seen, seen.pod)
+    ]
     going = [hook for m in (*inits, *mains) if (hook := _after_start(m)) is not None]
     if not seen.up or seen.sandbox is None:
         held = _held_back([m for m in (*inits, *mains) if policy.ended(m)], pod, at)
@@ -196,11 +212,17 @@ def _run(pod: Pod, seen: Observed, at: Moment, most: int) -> Decision:
     forward = _initialize(inits, at, most, sandbox, pod) if not _initialized(mains, sandbox) else _keep(inits, pod, at, most)
     if forward.up:
         forward = _together(forward, _mains(mains, pod, at, most))
-    actions = (*going, *(a for end in ends for a in end.actions), *forward.actions)
+    actions = (*swapped, *going, *(a for end in ends for a in end.actions), *forward.actions)
     wake = forward.wake
     for end in ends:
         wake = _first(wake, end.wake)
-    return forward._replace(actions=actions, wake=wake)
+    return forward._replace(actions=actions, wake=wake, up=forward.up and not any(_comes_back(m) for m in (*inits, *mains)))
+
+
+def _comes_back(member: Member) -> bool:
+    """Whether it is being ended to be started anew."""
+    seen = member.seen
+    return seen is not None and seen.running and seen.record.stop is not None and seen.record.stop.again
 
 
 def _held_back(ended: list[Member], pod: Pod, at: Moment) -> Decision | None:

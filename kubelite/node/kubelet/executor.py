@@ -15,8 +15,8 @@ from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.errors import ImageError
-from kubelite.node.kubelet import facts, images, policy
-from kubelite.node.kubelet.actions import Action, ClearSandbox, Fail, MakeSandbox, Note, Restarted, Resume, Start
+from kubelite.node.kubelet import actions, facts, images, policy
+from kubelite.node.kubelet.actions import Action, ClearSandbox, Fail, MakeSandbox, Note, Resize, Restarted, Resume, Start
 from kubelite.node.kubelet.attention import Attention
 from kubelite.node.kubelet.bringup import Bringup, Step
 from kubelite.node.kubelet.harvest import Harvest
@@ -105,8 +105,10 @@ class Executor:
                 self._fail(reason, message)
             case Restarted():
                 self._restarted()
+            case Resize():
+                self._resize()
             case MarkStop(name, grace, again):
-                self.mark_stop(name, grace, again=again)
+                self.mark_stop(name, grace, again=again, why=self._why(name))
             case RunHook(name, kind, until):
                 self._run_hook(name, kind, until)
             case Terminate(name, number):
@@ -303,6 +305,26 @@ class Executor:
         record = scene.record
         record.goal, record.stop, record.reason, record.message = RUN, None, "", ""
         self._trace("record that the pod runs again")
+        scene.save()
+
+    def _why(self, name: str) -> str:
+        seen = self._scene.of(name)
+        outdated = seen is not None and actions.is_outdated(seen, self._scene.record)
+        return f"Container {name} definition changed, will be restarted" if outdated else ""
+
+    def _resize(self) -> None:
+        from kubelite.node.kubelet import resizing
+
+        scene = self._scene
+        self._trace("set limits")
+        try:
+            if scene.seen.up:
+                resizing.apply(self.tree, scene.uid, scene.pod, [each for each in scene.seen.containers if each.running])
+            scene.event("ResizeCompleted", "Pod resize completed")
+        except CgroupError as error:
+            scene.event("ResizeError", f"Pod resize failed: {error}", warning=True)
+        scene.record.resize = False
+        self._trace("record that limits are set")
         scene.save()
 
     def forgive(self, seen: Seen) -> None:

@@ -39,18 +39,20 @@ from kubelite.objects.pod import Pod
 if TYPE_CHECKING:
     from kubelite.node.kubelet.images import FoundImage
     from kubelite.node.kubelet.timeline import Event
+    from kubelite.node.kubelet.updating import Plan
     from kubelite.node.runtime.logs import LogLine
     from kubelite.node.runtime.session import Session
 
 class UpResult(NamedTuple):
     """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says that an init container
-    failed and the others were not started; ``engine_ms`` are milliseconds."""
+    failed and the others were not started; ``engine_ms`` are milliseconds; ``changed`` says what was changed in place."""
 
     pod: Pod
     created: bool
     failed: bool
     warnings: tuple[str, ...]
     engine_ms: float
+    changed: tuple[str, ...] = ()
 
 
 def _quiet(_: str) -> None:
@@ -75,8 +77,8 @@ class Pods:
     def up(self, pod: Pod, *, replace: bool = False, report: Callable[[Step], None]) -> UpResult:
         """Brings a checked and defaulted pod up and returns once all its containers run, or it has failed in an init container.
 
-        A pod of that name that is the same is left alone; one that differs is a Conflict unless ``replace``. When anything
-        raises, nothing of the pod is left. Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
+        A pod of that name that is the same is left alone; one that differs is changed in place where that can be, or else a
+        Conflict, and taken down first with ``replace``. When anything raises, nothing of a new pod is left. Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
         NativeError, OSError.
         """
         began = time.perf_counter()
@@ -90,7 +92,7 @@ class Pods:
                 break
             existing = self._existing(record, pod, replace, report)
             if existing is not None:
-                return UpResult(existing, False, _init_failed(existing), (), (time.perf_counter() - began) * 1000)
+                return existing._replace(engine_ms=(time.perf_counter() - began) * 1000)
         try:
             seen, warnings = self._create(record, pod, found, report, lock)
         finally:
@@ -102,8 +104,8 @@ class Pods:
 
     def _existing(
         self, record: PodRecord, pod: Pod, replace: bool, report: Callable[[Step], None]
-    ) -> Pod | None:
-        """The pod that is there, if it is the one wanted; None when it has made room."""
+    ) -> UpResult | None:
+        """The pod that is there, once it is the one wanted; None when it has made room."""
         where = f'pod "{record.name}" of namespace "{record.namespace}"'
         if record.stage != CREATED and self._abandoned(record):
             self._trace("remove what a killed command left")
@@ -112,12 +114,11 @@ class Pods:
         if record.stage != CREATED:
             raise Conflict(f"{where} is being {'created' if record.stage == CREATING else 'removed'} by another command")
         if record.source == claims.digest(pod):
-            return self._shown(record, pod)
-        if not replace:
-            raise Conflict(
-                f"{where} is up already, from another manifest",
-                hint="--replace takes it down first; a pod cannot be changed in place yet",
-            )
+            shown = self._shown(record, pod)
+            if not (replace and shown.status is not None and shown.status.phase in ("Succeeded", "Failed")):
+                return UpResult(shown, False, _init_failed(shown), (), 0)
+        elif not replace:
+            return self._update(record, pod)
         self.down(record.namespace, record.name, report=report)
         return None
 
@@ -165,6 +166,39 @@ class Pods:
             self._close_home(remover)
         except Exception as second:
             error.add_note(f"something of the pod is left: {second}")
+
+    # -- update ---------------------------------------------------------------------------------------------------------
+
+    def plan(self, pod: Pod) -> Plan:
+        """What :meth:`up` would do with a checked and defaulted pod; nothing is done."""
+        from kubelite.node.kubelet import updating
+
+        record = self._ledger.find(pod.metadata.namespace or "default", pod.metadata.name or "")
+        if record is None:
+            return updating.plan(None, pod)
+        scene = Scene(self._home, self._ledger, record)
+        scene.look()
+        return updating.plan(scene, pod)
+
+    def manifest(self, namespace: str, name: str) -> Pod:
+        """The pod as it was asked for last, with every default and no status. Raises NotFound."""
+        return self._pod(self._find(namespace, name))
+
+    def _update(self, record: PodRecord, pod: Pod) -> UpResult:
+        """Changes a pod in place. Raises Conflict for what needs a new one."""
+        from kubelite.node.kubelet import updating
+
+        with self._held(record) as worker, CgroupTree(read_world(), self._home.cgroup) as tree:
+            self._trace("record update")
+            found = updating.put(worker, tree, pod)
+            if worker.scene.record.goal == STOP:
+                worker.advance()
+            else:
+                _until_up(worker)
+            down = [name for name in found.swaps if (seen := worker.scene.of(name)) is not None and not seen.running]
+            shown = self._with_status(worker.scene.pod, worker.scene.seen)
+        said = tuple(f'container "{name}" does not run; `kubelite pod events` says why' for name in down)
+        return UpResult(shown, False, _init_failed(shown), said, 0, found.notes)
 
     # -- down -----------------------------------------------------------------------------------------------------------
 

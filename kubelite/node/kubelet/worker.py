@@ -6,7 +6,7 @@ It works under the pod's lock, in the agent or in a command, and keeps nothing t
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from kubelite.core.errors import CoreError, ShimGone
@@ -72,8 +72,11 @@ class Worker:
         """Sees the pod as it is now; False when it is no more."""
         if self.scene.seen.sandbox is not None and not self.scene.seen.up:
             self._leave()
+        before = self.scene.pod
         if not self.scene.look():
             return False
+        if self.scene.pod is not before:
+            self._leave()  # an update: what was prepared from the specification is out of date
         if self._executor.sandbox is not None and self._executor.sandbox.record.pause != _pause(self.scene):
             self._leave()
         for each in self.scene.seen.containers:
@@ -145,6 +148,13 @@ class Worker:
             self._executor.mark_stop(name, grace * SECOND, again=True)
         elif seen is not None:
             self._executor.forgive(seen)
+
+    def forgive(self, names: Collection[str]) -> None:
+        """Those of them that wait for their back-off are started at once."""
+        for name in names:
+            seen = self.scene.of(name)
+            if seen is not None and seen.past is not None and seen.past.wait and not seen.running:
+                self._executor.forgive(seen)
 
     @property
     def running(self) -> bool:

@@ -39,6 +39,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
 
     ``goal`` is what is wanted of it now, one of RUN, STOP and RESTART. ``reason`` and ``message`` say why it has failed as a
     whole. ``started`` is CLOCK_BOOTTIME of boot ``boot`` when it was asked for. ``paused``: its processes are held still.
+    ``swaps`` names containers that an update has changed, and the last attempt that is out of date; ``resize``: the limits in
+    their cgroups are.
     """
 
     version: int = 1
@@ -57,6 +59,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
     boot: str = ""
     started: int = 0
     paused: bool = False
+    swaps: dict[str, int] = {}
+    resize: bool = False
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):

@@ -14,6 +14,7 @@ from kubelite.node.kubelet.actions import (
     MakeSandbox,
     Moment,
     Note,
+    Resize,
     Restarted,
     Resume,
     Start,
@@ -98,6 +99,8 @@ class Node:
             case Fail(reason, message):
                 self.record.reason, self.record.message = reason, message
                 self.record.stop = PodStop(since=self.now, boot=BOOT, grace=policy.grace(self.pod) * SECOND)
+            case Resize():
+                self.record.resize = False
             case Restarted():
                 for seen in self.containers.values():
                     if seen.past is not None:
