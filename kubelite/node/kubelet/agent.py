@@ -114,11 +114,16 @@ class Agent:
             self._look_after(record)
 
     def _look_after(self, record: PodRecord) -> None:
-        if record.uid in self._workers:
+        if record.uid in self._workers or not self._needs_care(record):
             return
         worker = PodWorker(self._home, record, self._most, self._trace)
         self._workers[record.uid] = worker
         worker.start()
+
+
+    def _needs_care(self, record: PodRecord) -> bool:
+        scene = Scene(self._home, self._ledger, record)
+        return scene.look() and needs_care(scene.pod, scene.seen)
 
 
 class PodWorker:
