@@ -97,8 +97,10 @@ class Agent:
         again.close()
 
     def _adopt(self) -> None:
+        """Every pod that needs somebody. One that somebody works on at this moment, who may yet be killed, will be called."""
         for record in self._ledger.pods():
-            self._look_after(record)
+            if self._needs_care(record):
+                self._look_after(record)
 
     def _called(self, uid: str) -> None:
         """A pod has changed, or (after a minus sign) its worker is done."""
@@ -114,7 +116,7 @@ class Agent:
             self._look_after(record)
 
     def _look_after(self, record: PodRecord) -> None:
-        if record.uid in self._workers or not self._needs_care(record):
+        if record.uid in self._workers:
             return
         worker = PodWorker(self._home, record, self._most, self._trace)
         self._workers[record.uid] = worker
