@@ -38,6 +38,7 @@ COMMANDS = {
     "pod logs": Word("podio", "logs"),
     "pod exec": Word("podio", "exec", failure=125),
     "pod wait": Word("podio", "wait"),
+    "pod events": Word("podlook", "events"),
     "image import": Word("image", "import_"),
     "image load": Word("image", "load"),
     "image ls": Word("image", "ls"),

@@ -51,7 +51,6 @@ _YES = Row(Level.HONOURED)
 _SET_BY_SERVER = Row(Level.QUIET, "kubelite sets it itself")
 _ONE_NODE = Row(Level.QUIET, "a local pod runs on this machine, no scheduler is asked")
 _NO_ACCOUNTS = Row(Level.QUIET, "a local pod has no API server to identify itself to")
-_NO_PROBES = Row(Level.REFUSED, "containers are not probed yet")
 _NO_VOLUME = "volumes of this kind cannot be served yet; emptyDir and hostPath can"
 _NO_API = "there is no API server to read it from yet"
 _NO_DEVICES = Row(Level.REFUSED, "this machine hands out no such resource")
@@ -217,11 +216,11 @@ _CONTAINER = {
         Level.REFUSED, "what is mounted below the volume stays writable yet", _is("Enabled", "IfPossible")
     ),
     "container.volumeDevices": Row(Level.REFUSED, "block volumes cannot be served yet"),
-    "container.livenessProbe": _NO_PROBES,
-    "container.readinessProbe": _NO_PROBES,
-    "container.startupProbe": _NO_PROBES,
-    "container.lifecycle.postStart": Row(Level.REFUSED, "hooks are not run yet"),
-    "container.lifecycle.preStop": Row(Level.REFUSED, "hooks are not run yet"),
+    "container.livenessProbe": _YES,
+    "container.readinessProbe": _YES,
+    "container.startupProbe": _YES,
+    "container.lifecycle.postStart": _YES,
+    "container.lifecycle.preStop": _YES,
     "container.lifecycle.stopSignal": _YES,
     "container.terminationMessagePath": _YES,
     "container.terminationMessagePolicy": _YES,

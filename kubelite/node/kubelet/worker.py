@@ -267,7 +267,7 @@ class Worker:
     def _probed(self, seen: Seen, said: Said) -> None:
         record, scene = seen.record, self.scene
         if not said.ok:
-            scene.event("Unhealthy", f"{said.kind.capitalize()} probe failed: {said.message}", record.name, warning=True)
+            scene.event("Unhealthy", said.message, record.name, warning=True)
         if not said.changed:
             return
         if said.kind == "startup":

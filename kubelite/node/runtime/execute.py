@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from kubelite.core.errors import NativeError
 from kubelite.core.plan import Caps, encode
-from kubelite.core.protocol import Role, StartFlag
+from kubelite.core.protocol import Role, Started, StartFlag
+from kubelite.core.shim import Shim
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.runtime import bundle, sandbox
 from kubelite.node.runtime.bundle import Program, Security
@@ -35,13 +36,30 @@ def execute(
 
     Raises CannotStart, RuntimeFailure for words that no process can be given, CgroupError, ShimGone.
     """
+    flags = StartFlag.ATTACH | (StartFlag.STDIN if stdin else StartFlag.NONE)
+    return Session(begin(home, tree, uid, container, args, flags, tty=tty, rows=rows, columns=columns)[0])
+
+
+def begin(
+    home: Home,
+    tree: CgroupTree,
+    uid: str,
+    container: ContainerRecord,
+    args: Sequence[str],
+    flags: StartFlag,
+    *,
+    tty: bool = False,
+    rows: int = 0,
+    columns: int = 0,
+    timeout: float = 60,
+) -> tuple[Shim, Started]:
+    """Starts ``args`` over a connection of its own, which the caller closes. Raises what :func:`execute` does, TimeoutError."""
     shim = sandbox.connect(home, uid)
     try:
         member = tree.join(uid, group(container.name, container.attempt))
         try:
             fds, cgroup = entrance(member)
             plan = bundle.exec_plan(_program(container, args, tty), _security(container), cgroup)
-            flags = StartFlag.ATTACH | (StartFlag.STDIN if stdin else StartFlag.NONE)
             seq = shim.ask_start(
                 sandbox.new_id(),
                 Role.EXEC,
@@ -54,7 +72,7 @@ def execute(
             )
         finally:
             member.close()
-        _, extra = shim.started(seq, timeout=60)
+        started, extra = shim.started(seq, timeout=timeout)
         for fd in extra:
             os.close(fd)
     except BaseException as error:
@@ -64,7 +82,7 @@ def execute(
         if isinstance(error, ValueError):
             raise RuntimeFailure(f"the command cannot be executed: {error}") from error
         raise
-    return Session(shim)
+    return shim, started
 
 
 def _program(container: ContainerRecord, args: Sequence[str], tty: bool) -> Program:
