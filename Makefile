@@ -8,12 +8,15 @@ BUILD := build
 
 FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Wmissing-prototypes -Werror -ffp-contract=off -Icsrc
 PLACES := -DREPORTS='"reports"'
-C_FILES := $(wildcard csrc/*.c csrc/shim/*.c csrc/sched/*.c csrc/fuzz/*.c)
-FORMATTED := $(C_FILES) $(wildcard csrc/*.h csrc/shim/*.h csrc/sched/*.h)
+C_FILES := $(wildcard csrc/*.c csrc/shim/*.c csrc/base/*.c csrc/sched/*.c csrc/fuzz/*.c)
+FORMATTED := $(C_FILES) $(wildcard csrc/*.h csrc/shim/*.h csrc/base/*.h csrc/sched/*.h)
 FUZZ_plan := csrc/fuzz/fuzz_plan.c csrc/plan.c csrc/error.c
 FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 
-.PHONY: build test check demo bench clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
+# A thousand kills at random times, with another seed each day:   make soak   make soak KILLS=100
+KILLS ?= 1000
+
+.PHONY: build test check demo bench soak clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -26,6 +29,9 @@ demo:
 
 bench: build
 	$(PYTHON) bench/launch.py
+
+soak: build
+	KUBELITE_RANDOM_KILLS=$(KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q tests/crash -k random
 
 check: lint types format warnings cross sanitize fuzz
 

@@ -29,7 +29,13 @@ MODULE_SOURCES = ("plan.c", "error.c", "net.c", "launch.c", "sched/*.c")
 SHIM_SOURCES = ("plan.c", "spawn.c", "child.c", "mount.c", "creds.c", "terminal.c", "error.c", "shim/*.c", "shim/*.S")
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow"]
 FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-ffp-contract=off", *WARNINGS, "-Wmissing-prototypes"]
-STATIC = ["-ffunction-sections", "-fdata-sections", "-fno-pie"], ["-static", "-no-pie", "-Wl,--gc-sections", "-s"]
+# The shim brings the little of a C library that it uses (csrc/base): nothing may be compiled to calls that are not in it, nor
+# what is in it to calls of itself.
+STATIC = (
+    ["-ffunction-sections", "-fdata-sections", "-fno-pie", "-fno-stack-protector", "-U_FORTIFY_SOURCE"],
+    ["-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections", "-Wl,--build-id=none", "-s", "-lgcc"],
+)
+BASE = ["-fno-builtin", "-fno-tree-loop-distribute-patterns"]
 CHECKED = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], ["-fsanitize=address,undefined"]
 
 
@@ -105,13 +111,15 @@ def build_pause(work: str, target: str) -> None:
 
 def build_shim(work: str, target: str, pause: str, *, sanitize: bool) -> None:
     """Compiles the shim's files side by side and links them."""
-    names = sources((*SHIM_SOURCES, "fuzz/reports.c") if sanitize else SHIM_SOURCES)
+    ours = ("fuzz/reports.c",) if sanitize else ("base/*.c", f"base/start_{machine()}.S")
+    names = sources((*SHIM_SOURCES, *ours))
     how = CHECKED if sanitize else STATIC
     objects = [os.path.join(work, name.replace("/", "-")[:-2] + ".o") for name in names]
     places = [f'-DPAUSE_FILE="{pause}"', f'-DREPORTS="{reports()}"']
 
     def compile_one(name: str, made: str) -> None:
-        run([*compiler(), *flags(), *how[0], *places, "-c", name, "-o", made])
+        own = BASE if name.startswith(f"{CSRC}/base/") else []
+        run([*compiler(), *flags(), *how[0], *own, *places, "-c", name, "-o", made])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(compile_one, names, objects))

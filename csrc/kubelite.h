@@ -101,19 +101,21 @@ int kl_sched_column(kl_sched *s, int32_t cls, int32_t column, const uint8_t *bit
 int kl_sched_pods(kl_sched *s, const int64_t *rows, size_t count, kl_error *err);
 
 /* Decides for and places one pod after the other. Ends early at the first that fits nowhere (node -1, counted in the result)
- * or whose class asks for it. *random breaks ties and moves on; 0: the lowest node wins. Returns how many were decided. */
+ * or whose class asks for it. nodes[i] is the only node that pod i may go to, or -1, and becomes where it went. *random
+ * breaks ties and moves on; 0: the lowest node wins. Returns how many were decided. */
 int64_t kl_sched_run(kl_sched *s, const int32_t *pods, const int32_t *classes, size_t count, uint64_t *random,
                      int32_t *nodes, kl_error *err);
 
 /* Fills the outputs of the query. Returns the chosen node, -1 when there is none, -2 on failure. */
 int kl_sched_rate(kl_sched *s, kl_sched_query *query, uint64_t *random, kl_error *err);
 
-/* Dry runs of preemption on the nodes that the query's filters reject resolvably, from the `offset`-th of them until `wanted`
- * candidates are found. allowed: disruptions left of each budget. Candidates are written as rows of node, is it among the
- * best, violations, number of victims, and then the victims' pods. Returns the number of words written; room must hold
- * 4 words a node and one a pod. `reasons` of the query is what stood against each node after its dry run. */
-int64_t kl_sched_preempt(kl_sched *s, kl_sched_query *query, const int32_t *allowed, size_t budgets, int32_t offset,
-                         int32_t wanted, int32_t *out, size_t room, kl_error *err);
+/* Dry runs of preemption on the nodes that the query's filters reject resolvably, from a random one of them, until the larger
+ * of `share` percent and `least` have been found. allowed: disruptions left of each budget. Candidates are written as rows of
+ * node, is it among the best, violations, number of victims, and then the victims' pods. Returns the number of words written;
+ * room must hold 4 words a node and one a pod. `reasons` of the query becomes what stood against each node after its dry run;
+ * where it is NULL only a row for one of the best is written, and what earlier calls found is used again. */
+int64_t kl_sched_preempt(kl_sched *s, kl_sched_query *query, const int32_t *allowed, size_t budgets, int32_t share,
+                         int32_t least, uint64_t *random, int32_t *out, size_t room, kl_error *err);
 
 /* Reads a column: 0 used (a row of resources for each node), 1 nonzero (two for each node), 2 counts of a counter. */
 int64_t kl_sched_read(kl_sched *s, int32_t column, int32_t index, int64_t *out, size_t room, kl_error *err);

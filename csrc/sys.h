@@ -70,4 +70,8 @@ static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
     return (int)syscall(SYS_close_range, first, last, flags);
 }
 
+static inline int sys_accept(int listener, int flags) {
+    return (int)syscall(SYS_accept4, listener, NULL, NULL, flags);
+}
+
 #endif

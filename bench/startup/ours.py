@@ -1,8 +1,8 @@
 """kubelite itself: its engine in this process, and the whole command.
 
-The pod is podman's: two containers of the small root that execute `/pause`, a directory of the host at /srv, limits. It is
-the only one of its home, so that bridge, subnet and firewall table are made for each one, as podman makes its bridge; the
-subject "with another" has a second pod of the home beside it, so that only what belongs to the pod is made.
+The pod is podman's: two containers of the small root that execute `/pause`, a directory of the host at /srv, limits. Beside
+"kubelite pod" another pod of the home runs, so that only what belongs to the pod is made, as in the floor. "kubelite first pod"
+and the command's pod are alone in their home: bridge, subnet and firewall table are made for each one, as podman makes its.
 """
 
 import contextlib

@@ -11,7 +11,8 @@
  * static raw scores form a group; the rest of a total is one number per group. Values of a group stand together, in
  * blocks that know their maximum, so that the best node is found without looking at every node.
  *
- * Scores that count pods on the node itself (spread or affinity by host name) split a group into cells, one per count.
+ * Scores that count pods on the node itself (spread or affinity by host name) split a group into cells, one per count; their
+ * nodes are kept in buckets instead (buckets.c).
  */
 
 /* What tells groups apart: full domains, raw scores, or only whether a label is there. */
@@ -143,16 +144,16 @@ static int find_groups(const struct kl_sched *s, struct class *c) {
 }
 
 static void drop(struct class *c) {
-    int32_t **all[] = {&c->group,      &c->place,      &c->node_at, &c->group_start, &c->group_block,
-                       &c->block_max,  &c->block_ties, &c->value,   &c->cell_score,  &c->cell_of,
-                       &c->cell_local, &c->cell_table, &c->stamps};
+    int32_t **all[] = {&c->group,     &c->place,      &c->node_at, &c->group_start, &c->group_block,
+                       &c->block_max, &c->block_ties, &c->value,   &c->cell_score,  &c->stamps};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         free(*all[i]);
         *all[i] = NULL;
     }
+    sched_buckets_free(c);
     free(c->cells);
     c->cells = NULL;
-    c->cell_room = c->cell_table_size = c->stamp = 0;
+    c->cell_room = c->stamp = 0;
 }
 
 static int32_t most_domains(const struct kl_sched *s, const struct class *c) {
@@ -170,7 +171,7 @@ static int32_t count_local(const struct terms *terms) {
     return count;
 }
 
-static int grow_cells(struct class *c, int32_t need) {
+int sched_cells_grow(struct class *c, int32_t need) {
     int32_t room = c->cell_room;
     if (need <= room)
         return 0;
@@ -195,15 +196,16 @@ static int set_up(const struct kl_sched *s, struct class *c) {
     c->local_scores = count_local(&c->soft) + count_local(&c->affinity);
     if (find_groups(s, c) < 0)
         return -1;
+    c->stamps = calloc((size_t)most_domains(s, c) + 1, sizeof *c->stamps);
+    if (!c->stamps || sched_cells_grow(c, c->groups) < 0)
+        return -1;
+    c->built = true;
+    if (c->local_scores)
+        return sched_buckets_set_up(s, c);
     c->value = integers(s->nodes);
     c->block_max = integers(c->blocks);
     c->block_ties = integers(c->blocks);
-    c->stamps = calloc((size_t)most_domains(s, c) + 1, sizeof *c->stamps);
-    c->cell_of = c->local_scores ? integers(s->nodes) : NULL;
-    if (!c->value || !c->block_max || !c->block_ties || !c->stamps || (c->local_scores && !c->cell_of))
-        return -1;
-    c->built = true;
-    return grow_cells(c, c->groups);
+    return c->value && c->block_max && c->block_ties ? 0 : -1;
 }
 
 static int32_t value_of(const struct kl_sched *s, const struct class *c, int32_t node) {
@@ -217,60 +219,6 @@ static int32_t value_of(const struct kl_sched *s, const struct class *c, int32_t
     if (c->image)
         value += weight_of(c, KL_SCHED_IMAGE) * c->image[node];
     return (int32_t)value;
-}
-
-static void counts_here(const struct class *c, int32_t node, int32_t *local) {
-    const struct terms *both[] = {&c->soft, &c->affinity};
-    for (int i = 0; i < 2; i++)
-        for (int32_t k = 0; k < both[i]->count; k++)
-            if (both[i]->at[k].local)
-                *local++ = count_at(&both[i]->at[k], node);
-}
-
-static uint32_t hash_cell(const int32_t *local, int32_t count, int32_t group) {
-    uint64_t h = (uint32_t)group + 0x9e3779b97f4a7c15u;
-    for (int32_t i = 0; i < count; i++)
-        h = (h ^ (uint32_t)local[i]) * 0xff51afd7ed558ccdu, h ^= h >> 32;
-    return (uint32_t)(h ^ h >> 32);
-}
-
-static int32_t *cell_slot(const struct class *c, const int32_t *local, int32_t group) {
-    uint32_t mask = (uint32_t)c->cell_table_size - 1, at = hash_cell(local, c->local_scores, group) & mask;
-    for (;; at = (at + 1) & mask) {
-        int32_t cell = c->cell_table[at];
-        if (cell < 0 ||
-            (c->cells[cell].group == group && !memcmp(c->cell_local + (size_t)cell * (size_t)c->local_scores, local,
-                                                      (size_t)c->local_scores * sizeof *local)))
-            return &c->cell_table[at];
-    }
-}
-
-static int grow_table(struct class *c) {
-    int32_t size = c->cell_table_size ? 2 * c->cell_table_size : 64;
-    int32_t *table = integers(size);
-    if (!table)
-        return -1;
-    free(c->cell_table);
-    c->cell_table = table;
-    c->cell_table_size = size;
-    memset(table, 0xff, (size_t)size * sizeof *table);
-    for (int32_t i = 0; i < c->cell_count; i++)
-        *cell_slot(c, c->cell_local + (size_t)i * (size_t)c->local_scores, c->cells[i].group) = i;
-    return 0;
-}
-
-/* The cell of a node: made when these counts are seen in its group for the first time. */
-static int32_t find_cell(struct class *c, int32_t node, int32_t group) {
-    if (grow_cells(c, c->cell_count + 1) < 0 || (2 * c->cell_count >= c->cell_table_size && grow_table(c) < 0))
-        return -1;
-    int32_t *local = c->cell_local + (size_t)c->cell_count * (size_t)c->local_scores;
-    counts_here(c, node, local);
-    int32_t *slot = cell_slot(c, local, group);
-    if (*slot < 0) {
-        *slot = c->cell_count++;
-        c->cells[*slot] = (struct cell){.group = group};
-    }
-    return *slot;
 }
 
 static void find_block_max(struct class *c, int32_t block, int32_t from, int32_t to) {
@@ -300,20 +248,13 @@ static void update_block(const struct kl_sched *s, struct class *c, int32_t plac
 }
 
 static int refresh_node(const struct kl_sched *s, struct class *c, int32_t node) {
-    int32_t place = c->place ? c->place[node] : node, group = c->group ? c->group[node] : 0;
-    int32_t old = c->value[place], value = value_of(s, c, node);
-    if (c->local_scores) {
-        int32_t cell = value < 0 ? 0 : find_cell(c, node, group);
-        if (cell < 0)
-            return -1;
-        if (old >= 0)
-            c->cells[c->cell_of[place]].nodes--;
-        c->cell_of[place] = cell;
-        c->cells[cell].nodes += value >= 0;
-    } else {
-        c->cells[group].nodes += (value >= 0) - (old >= 0);
-    }
-    c->feasible += (value >= 0) - (old >= 0);
+    int32_t group = c->group ? c->group[node] : 0, value = value_of(s, c, node);
+    if (c->local_scores)
+        return sched_buckets_put(c, node, group, value);
+    int32_t place = c->place ? c->place[node] : node, old = c->value[place];
+    int32_t change = (value >= 0) - (old >= 0);
+    c->cells[group].nodes += change;
+    c->feasible += change;
     if (value == old)
         return 0;
     c->value[place] = value;
@@ -321,38 +262,7 @@ static int refresh_node(const struct kl_sched *s, struct class *c, int32_t node)
     return 0;
 }
 
-static void clear_cells(struct class *c) {
-    c->cell_count = c->local_scores ? 0 : c->groups;
-    for (int32_t g = 0; g < c->groups; g++)
-        c->cells[g] = (struct cell){.group = g};
-    for (int32_t i = 0; i < c->cell_table_size; i++)
-        c->cell_table[i] = -1;
-}
-
-/* The first value of a node: blocks are made when all values are there. */
-static int first_value(const struct kl_sched *s, struct class *c, int32_t node) {
-    int32_t place = c->place ? c->place[node] : node, group = c->group ? c->group[node] : 0;
-    int32_t value = value_of(s, c, node), cell = group;
-    c->value[place] = value;
-    if (c->local_scores) {
-        cell = value < 0 ? 0 : find_cell(c, node, group);
-        if (cell < 0)
-            return -1;
-        c->cell_of[place] = cell;
-    }
-    if (value >= 0) {
-        c->cells[cell].nodes++;
-        c->feasible++;
-    }
-    return 0;
-}
-
-static int refresh_all(const struct kl_sched *s, struct class *c) {
-    clear_cells(c);
-    c->feasible = 0;
-    for (int32_t n = 0; n < s->nodes; n++)
-        if (first_value(s, c, n) < 0)
-            return -1;
+static void make_blocks(const struct kl_sched *s, struct class *c) {
     for (int32_t g = 0; g < c->groups; g++) {
         int32_t start = c->group_start ? c->group_start[g] : 0;
         int32_t end = c->group_start ? c->group_start[g + 1] : s->nodes;
@@ -360,6 +270,27 @@ static int refresh_all(const struct kl_sched *s, struct class *c) {
         for (; start < end; start += c->block, block++)
             find_block_max(c, block, start, start + c->block < end ? start + c->block : end);
     }
+}
+
+static int refresh_all(const struct kl_sched *s, struct class *c) {
+    c->feasible = 0;
+    if (c->local_scores) {
+        sched_buckets_clear(s, c);
+        for (int32_t n = 0; n < s->nodes; n++)
+            if (sched_buckets_put(c, n, c->group ? c->group[n] : 0, value_of(s, c, n)) < 0)
+                return -1;
+        return 0;
+    }
+    c->cell_count = c->groups;
+    for (int32_t g = 0; g < c->groups; g++)
+        c->cells[g] = (struct cell){.group = g};
+    for (int32_t n = 0; n < s->nodes; n++) {
+        int32_t value = value_of(s, c, n);
+        c->value[c->place ? c->place[n] : n] = value;
+        c->cells[c->group ? c->group[n] : 0].nodes += value >= 0;
+        c->feasible += value >= 0;
+    }
+    make_blocks(s, c);
     return 0;
 }
 
@@ -381,7 +312,8 @@ int sched_refresh(const struct kl_sched *s, struct class *c) {
     bool fresh = !c->built;
     if (fresh && set_up(s, c) < 0)
         return -1;
-    if (is_stale(c) || fresh || c->seen < s->log_base || now - c->seen > (uint64_t)s->nodes) {
+    if (is_stale(c) || fresh || c->seen < s->log_base || now - c->seen > (uint64_t)s->nodes ||
+        c->bucket_count > s->nodes + 64) {
         c->seen = now;
         c->built = refresh_all(s, c) == 0;
         return c->built ? 0 : -1;

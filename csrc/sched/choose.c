@@ -217,30 +217,41 @@ static int32_t choose_by_group(const struct kl_sched *s, struct class *c, uint64
     return -1;
 }
 
-static int32_t total_at(const struct class *c, int32_t place) {
-    int32_t value = c->value[place], score = c->cell_score[c->cell_of[place]];
-    return (value | score) < 0 ? -1 : value + score;
+static int32_t total_of(const struct class *c, const struct bucket *bucket) {
+    int32_t score = c->cell_score[bucket->cell];
+    return !bucket->count || score < 0 ? -1 : bucket->value + score;
 }
 
-/* Where cells come and go with every pod no order is kept: all nodes are looked at. */
-static int32_t choose_by_scan(const struct kl_sched *s, const struct class *c, uint64_t *random) {
+static int32_t lowest_of(const struct class *c, int32_t total) {
+    int32_t lowest = INT32_MAX;
+    for (int32_t b = 0; b < c->bucket_count; b++)
+        for (int32_t i = 0; total_of(c, &c->buckets[b]) == total && i < c->buckets[b].count; i++)
+            lowest = c->buckets[b].nodes[i] < lowest ? c->buckets[b].nodes[i] : lowest;
+    return lowest;
+}
+
+static int32_t choose_by_bucket(const struct class *c, uint64_t *random) {
     struct best best = {-1, 0};
-    int32_t lowest = -1;
-    for (int32_t p = 0; p < s->nodes; p++) {
-        int32_t total = total_at(c, p);
+    for (int32_t b = 0; b < c->bucket_count; b++) {
+        int32_t total = total_of(c, &c->buckets[b]);
         if (total < best.total || total < 0)
             continue;
-        bool lower = total > best.total || node_of(c, p) < lowest;
-        best.ties = total > best.total ? 1 : best.ties + 1;
+        best.ties = total > best.total ? c->buckets[b].count : best.ties + c->buckets[b].count;
         best.total = total;
-        lowest = lower ? node_of(c, p) : lowest;
     }
-    if (best.total < 0 || !*random)
-        return lowest;
+    if (best.total < 0)
+        return -1;
+    if (!*random)
+        return lowest_of(c, best.total);
     int64_t skip = (int64_t)(sched_random(random) % (uint64_t)best.ties);
-    for (int32_t p = 0; p < s->nodes; p++)
-        if (total_at(c, p) == best.total && skip-- == 0)
-            return node_of(c, p);
+    for (int32_t b = 0; b < c->bucket_count; b++) {
+        const struct bucket *bucket = &c->buckets[b];
+        if (total_of(c, bucket) != best.total)
+            continue;
+        if (skip < bucket->count)
+            return bucket->nodes[skip];
+        skip -= bucket->count;
+    }
     return -1;
 }
 
@@ -256,7 +267,13 @@ static int32_t choose(const struct kl_sched *s, struct class *c, uint64_t *rando
         c->cell_score[0] = 0;
     else
         rate_cells(c);
-    return c->local_scores ? choose_by_scan(s, c, random) : choose_by_group(s, c, random);
+    return c->local_scores ? choose_by_bucket(c, random) : choose_by_group(s, c, random);
+}
+
+/* The only node a pod may go to, if it may: no other is looked at. */
+static int32_t pinned(const struct kl_sched *s, const struct class *c, int32_t node) {
+    uint64_t lacks;
+    return sched_reasons(s, c, node, &lacks) ? -1 : node;
 }
 
 static int place(struct kl_sched *s, int32_t pod, int32_t cls, int32_t node, kl_error *err) {
@@ -270,9 +287,9 @@ int64_t kl_sched_run(kl_sched *s, const int32_t *pods, const int32_t *classes, s
         if (classes[i] < 0 || classes[i] >= s->class_count)
             return kl_fail(err, EINVAL, "schedule", "class %d", classes[i]);
         struct class *c = s->classes[classes[i]];
-        if (sched_refresh(s, c) < 0)
+        if (nodes[i] >= s->nodes || (nodes[i] < 0 && sched_refresh(s, c) < 0))
             return kl_fail(err, ENOMEM, "schedule", "no memory for class %d", classes[i]);
-        nodes[i] = choose(s, c, random);
+        nodes[i] = nodes[i] < 0 ? choose(s, c, random) : pinned(s, c, nodes[i]);
         if (nodes[i] >= 0 && place(s, pods[i], classes[i], nodes[i], err) < 0)
             return -1;
         if (nodes[i] < 0 || c->scalar[CLASS_FLAGS] & FLAG_STOP)

@@ -139,11 +139,12 @@ int kl_sched_class(kl_sched *s, const int64_t *words, size_t count, kl_error *er
 }
 
 void sched_class_free(struct class *c) {
+    sched_buckets_free(c);
     void *all[] = {
-        c->words,      c->deltas,      c->forbids.at,  c->requires.at, c->hard.at,    c->soft.at, c->affinity.at,
-        c->volumes.at, c->fixed,       c->taints,      c->prefer,      c->image,      c->group,   c->place,
-        c->node_at,    c->group_start, c->group_block, c->block_max,   c->block_ties, c->value,   c->mins,
-        c->cells,      c->cell_score,  c->cell_of,     c->cell_local,  c->cell_table, c->stamps,  c};
+        c->words,      c->deltas,      c->forbids.at,  c->requires.at, c->hard.at,         c->soft.at, c->affinity.at,
+        c->volumes.at, c->fixed,       c->taints,      c->prefer,      c->image,           c->group,   c->place,
+        c->node_at,    c->group_start, c->group_block, c->block_max,   c->block_ties,      c->value,   c->mins,
+        c->cells,      c->cell_score,  c->stamps,      c->outlook,     c->outlook_allowed, c};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }

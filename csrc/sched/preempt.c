@@ -18,9 +18,6 @@ struct victim {
     bool violates, stays;
 };
 
-/* What candidates are compared by, in this order; the smaller is the better. */
-enum criterion { VIOLATIONS, HIGHEST, SUM, COUNT, YOUTH, CRITERIA };
-
 struct trial {
     struct kl_sched *s;
     kl_sched_query *query;
@@ -28,6 +25,8 @@ struct trial {
     const int32_t *allowed;
     int32_t *left; /* scratch: disruptions left of each budget */
     size_t budgets;
+    int32_t share, least;
+    uint64_t *random;
     struct victim *victims;
     int32_t count, room;
 };
@@ -86,19 +85,19 @@ static void put_back(struct trial *t, int32_t node, bool violating) {
     }
 }
 
-/* Returns 1 when evicting the victims that do not stay makes room, 0 when nothing does, -1 without memory. */
-static int dry_run(struct trial *t, int32_t node) {
-    uint32_t *reasons = &t->query->reasons[node];
+/* Returns 1 when evicting the victims that do not stay makes room, 0 when nothing does (*reasons says why), -1 without
+ * memory. */
+static int dry_run(struct trial *t, int32_t node, uint32_t *reasons, uint64_t *lacks) {
     if (list_victims(t, node) < 0)
         return -1;
-    if (!t->count) {
-        *reasons = 1u << REASON_NO_VICTIMS;
+    *reasons = 1u << REASON_NO_VICTIMS;
+    if (!t->count)
         return 0;
-    }
-    qsort(t->victims, (size_t)t->count, sizeof *t->victims, by_importance);
+    if (t->count > 1)
+        qsort(t->victims, (size_t)t->count, sizeof *t->victims, by_importance);
     for (int32_t i = 0; i < t->count; i++)
         count_victim(t, &t->victims[i], node, -1);
-    *reasons = sched_verdict(t->s, t->query, node, &t->query->lacks[node]);
+    *reasons = sched_verdict(t->s, t->query, node, lacks);
     if (!*reasons) {
         mark_violations(t);
         put_back(t, node, true);
@@ -152,27 +151,47 @@ static int64_t write_candidate(const struct trial *t, int32_t node, int32_t *row
     return at;
 }
 
+/* Whether any pod that could run has a lower priority. */
+static bool outranks_somebody(const struct trial *t) {
+    for (int32_t i = 0; i < t->s->class_count; i++)
+        if (t->s->classes[i]->scalar[CLASS_PRIORITY] < t->c->scalar[CLASS_PRIORITY])
+            return true;
+    return false;
+}
+
 /* Nodes where eviction may help, in order; the others are told so. */
 static int32_t list_nodes(const struct trial *t, int32_t *nodes) {
     int32_t count = 0;
+    bool outranks = outranks_somebody(t);
     for (int32_t n = 0; n < t->s->nodes; n++) {
         uint32_t *reasons = &t->query->reasons[n];
         *reasons = sched_verdict(t->s, t->query, n, &t->query->lacks[n]);
-        if (sched_resolvable(t->c, *reasons))
-            nodes[count++] = n;
-        else
+        if (!sched_resolvable(t->c, *reasons))
             *reasons = 1u << REASON_NOT_HELPFUL;
+        else if (!outranks)
+            *reasons = 1u << REASON_NO_VICTIMS;
+        else
+            nodes[count++] = n;
     }
     return count;
 }
 
-static int64_t run_trials(struct trial *t, const int32_t *nodes, int32_t count, int32_t offset, int32_t wanted,
-                          int32_t *out, size_t room) {
+static int32_t how_many(const struct trial *t, int32_t count) {
+    int64_t wanted = (int64_t)count * t->share / 100;
+    wanted = wanted < t->least ? t->least : wanted;
+    return wanted < count ? (int32_t)wanted : count;
+}
+
+static int32_t start_at(const struct trial *t, int32_t count) {
+    return *t->random && count ? (int32_t)(sched_random(t->random) % (uint64_t)count) : 0;
+}
+
+static int64_t run_trials(struct trial *t, const int32_t *nodes, int32_t count, int32_t *out, size_t room) {
     int64_t best[CRITERIA] = {0}, key[CRITERIA], written = 0;
-    int32_t found = 0, clean = 0;
+    int32_t found = 0, clean = 0, wanted = how_many(t, count), offset = start_at(t, count);
     for (int32_t i = 0; i < count && !(clean && found >= wanted); i++) {
         int32_t node = nodes[(offset + i) % count];
-        int fits = dry_run(t, node);
+        int fits = dry_run(t, node, &t->query->reasons[node], &t->query->lacks[node]);
         if (fits < 0 || (fits && (size_t)written + 4 + (size_t)t->count > room))
             return -1;
         if (!fits)
@@ -192,17 +211,109 @@ static int64_t run_trials(struct trial *t, const int32_t *nodes, int32_t count, 
     return written;
 }
 
-int64_t kl_sched_preempt(kl_sched *s, kl_sched_query *query, const int32_t *allowed, size_t budgets, int32_t offset,
-                         int32_t wanted, int32_t *out, size_t room, kl_error *err) {
+/*
+ * The quick way: what a dry run came to holds until a pod comes to or leaves its node, as long as the class looks at nothing
+ * beyond the node. So only touched nodes are tried again.
+ */
+
+static bool is_local(const struct class *c) {
+    for (int32_t i = 0; i < c->forbids.count; i++)
+        if (!c->forbids.at[i].local)
+            return false;
+    return !c->requires.count && !c->hard.count;
+}
+
+static int look_at(struct trial *t, struct class *c, int32_t node) {
+    uint64_t lacks;
+    struct outlook *outlook = &c->outlook[node];
+    uint32_t reasons = sched_verdict(t->s, t->query, node, &lacks);
+    outlook->state = HOPELESS;
+    if (!reasons || !sched_resolvable(t->c, reasons))
+        return 0;
+    int fits = dry_run(t, node, &reasons, &lacks);
+    outlook->state = fits > 0 ? CANDIDATE : TRIED;
+    if (fits > 0)
+        measure(t, outlook->key);
+    return fits < 0 ? -1 : 0;
+}
+
+static bool same_budgets(const struct trial *t, const struct class *c) {
+    return !t->budgets || !memcmp(c->outlook_allowed, t->allowed, t->budgets * sizeof *t->allowed);
+}
+
+static int refresh_outlook(struct trial *t, struct class *c) {
+    const struct kl_sched *s = t->s;
+    uint64_t now = s->log_base + (uint64_t)s->log_count;
+    bool fresh = !c->outlook;
+    if (fresh) {
+        c->outlook = calloc((size_t)s->nodes + 1, sizeof *c->outlook);
+        c->outlook_allowed = calloc(t->budgets + 1, sizeof *c->outlook_allowed);
+        if (!c->outlook || !c->outlook_allowed)
+            return -1;
+    }
+    bool all = fresh || !is_local(c) || !same_budgets(t, c) || c->outlook_seen < s->log_base;
+    if (t->budgets)
+        memcpy(c->outlook_allowed, t->allowed, t->budgets * sizeof *t->allowed);
+    for (int32_t n = 0; all && n < s->nodes; n++)
+        if (look_at(t, c, n) < 0)
+            return -1;
+    for (; !all && c->outlook_seen < now; c->outlook_seen++)
+        if (look_at(t, c, s->log[c->outlook_seen - s->log_base]) < 0)
+            return -1;
+    c->outlook_seen = now;
+    return 0;
+}
+
+static int32_t best_outlook(const struct trial *t, const struct class *c, const int32_t *nodes, int32_t count) {
+    int32_t best = -1, found = 0, clean = 0, ties = 0, wanted = how_many(t, count), offset = start_at(t, count);
+    for (int32_t i = 0; i < count && !(clean && found >= wanted); i++) {
+        int32_t node = nodes[(offset + i) % count];
+        const struct outlook *outlook = &c->outlook[node];
+        if (outlook->state != CANDIDATE)
+            continue;
+        found++;
+        clean += outlook->key[VIOLATIONS] == 0;
+        int better = best < 0 ? -1 : compare(outlook->key, c->outlook[best].key);
+        ties = better < 0 ? 1 : ties + (better == 0);
+        bool chance = better == 0 && (*t->random ? sched_random(t->random) % (uint64_t)ties == 0 : node < best);
+        best = better < 0 || chance ? node : best;
+    }
+    return best;
+}
+
+static int64_t choose_quickly(struct trial *t, struct class *c, int32_t *nodes, int32_t *out, size_t room) {
+    uint32_t reasons;
+    uint64_t lacks;
+    if (!outranks_somebody(t))
+        return 0;
+    if (refresh_outlook(t, c) < 0)
+        return -1;
+    int32_t count = 0;
+    for (int32_t n = 0; n < t->s->nodes; n++)
+        if (c->outlook[n].state != HOPELESS)
+            nodes[count++] = n;
+    int32_t best = best_outlook(t, c, nodes, count);
+    if (best < 0)
+        return 0;
+    int fits = dry_run(t, best, &reasons, &lacks);
+    return fits < 0 || (size_t)t->count + 4 > room ? -1 : write_candidate(t, best, out);
+}
+
+int64_t kl_sched_preempt(kl_sched *s, kl_sched_query *query, const int32_t *allowed, size_t budgets, int32_t share,
+                         int32_t least, uint64_t *random, int32_t *out, size_t room, kl_error *err) {
     if (sched_check_query(s, query, err) < 0)
         return -1;
     SCOPED_MEM int32_t *nodes = malloc(((size_t)s->nodes + 1) * sizeof *nodes);
     SCOPED_MEM int32_t *left = malloc((budgets + 1) * sizeof *left);
     if (!nodes || !left)
         return kl_fail(err, ENOMEM, "preempt", "no memory");
-    struct trial t = {s, query, s->classes[query->cls], allowed, left, budgets, NULL, 0, 0};
-    int32_t count = list_nodes(&t, nodes);
-    int64_t written = run_trials(&t, nodes, count, count ? offset % count : 0, wanted, out, room);
+    struct class *c = s->classes[query->cls];
+    struct trial t = {.s = s, .query = query, .c = c, .allowed = allowed, .left = left, .budgets = budgets};
+    t.share = share;
+    t.least = least;
+    t.random = random;
+    int64_t written = query->reasons ? run_trials(&t, nodes, list_nodes(&t, nodes), out, room)
+                                     : choose_quickly(&t, c, nodes, out, room);
     free(t.victims);
     return written < 0 ? kl_fail(err, ENOMEM, "preempt", "no memory for the victims") : written;
 }

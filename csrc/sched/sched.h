@@ -7,6 +7,7 @@
  *   class.c    a class of equal pods: its decoded program, its static columns, its groups of nodes
  *   filter.c   may a pod of a class run on a node, and if not, why
  *   score.c    the raw scores of a node, and how they are normalised
+ *   buckets.c  nodes by their cell and value, for classes whose scores count the pods on each node
  *   cache.c    what is remembered of a class: a value per node, refreshed where pods came or went
  *   choose.c   the loop: the best node for one pod after the other, from the cache
  *   rate.c     one decision in full: every verdict and score of every node
@@ -122,6 +123,20 @@ struct cell {
     int64_t spread, affinity;
 };
 
+/* What candidates for preemption are compared by, in this order; the smaller is the better. */
+enum criterion { VIOLATIONS, HIGHEST, SUM, COUNT, YOUTH, CRITERIA };
+
+/* What a dry run on a node came to. */
+struct outlook {
+    int64_t key[CRITERIA];
+    enum { HOPELESS, TRIED, CANDIDATE } state;
+};
+
+/* Feasible nodes of one cell and one value, in no order. */
+struct bucket {
+    int32_t cell, value, count, room, *nodes;
+};
+
 struct class {
     int64_t *words;
     const int64_t *scalar;
@@ -145,8 +160,13 @@ struct class {
     struct cell *cells;
     int32_t *cell_score; /* of this decision; -1: its nodes are out */
     int32_t cell_count, cell_room, local_scores;
-    int32_t *cell_of, *cell_local, *cell_table, cell_table_size; /* only with local scores */
-    int32_t *stamps, stamp;                                      /* scratch for counting distinct domains */
+    int32_t *cell_local, *cell_table, cell_table_size; /* only with local scores, as are buckets */
+    struct bucket *buckets;
+    int32_t bucket_count, bucket_room, *bucket_of, *bucket_at, *bucket_table, bucket_table_size;
+    int32_t *stamps, stamp;  /* scratch for counting distinct domains */
+    struct outlook *outlook; /* of each node, if pods of the class have ever preempted */
+    uint64_t outlook_seen;
+    int32_t *outlook_allowed; /* the budgets it holds for */
 };
 
 struct pod {
@@ -201,7 +221,15 @@ int32_t sched_affinity_norm(int64_t raw, int64_t min, int64_t max);
 int32_t sched_ratio_norm(int64_t raw, int64_t max);
 int64_t sched_round(double x);
 
+/* buckets.c */
+int sched_buckets_set_up(const struct kl_sched *s, struct class *c);
+void sched_buckets_clear(const struct kl_sched *s, struct class *c);
+void sched_buckets_free(struct class *c);
+/* Puts a node where it belongs now; a value of -1 takes it out. Tells the cells how many nodes they have. */
+int sched_buckets_put(struct class *c, int32_t node, int32_t group, int32_t value);
+
 /* cache.c */
+int sched_cells_grow(struct class *c, int32_t need);
 int sched_refresh(const struct kl_sched *s, struct class *c);
 static inline int32_t first_node(const struct class *c, int32_t group) {
     return c->node_at ? c->node_at[c->group_start[group]] : 0;

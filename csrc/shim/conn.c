@@ -71,11 +71,9 @@ static bool send_now(struct conn *conn, struct iovec *parts, size_t count, int f
 }
 
 static void enqueue(struct conn *conn, struct packet *packet) {
-    struct packet **end = &conn->queue;
-    while (*end)
-        end = &(*end)->next;
-    *end = packet;
-    conn->queued += packet->size;
+    *(conn->queue ? &conn->last->next : &conn->queue) = packet;
+    conn->last = packet;
+    conn->queued += sizeof *packet + packet->size;
     loop_change(&conn->watch, conn->watch.events | EPOLLOUT);
     if (conn->queued > CONN_QUEUE_MAX)
         conn->dead = true;
@@ -111,7 +109,7 @@ bool conn_flush(struct conn *conn) {
         if (!send_now(conn, &part, 1, packet->fd))
             return false;
         conn->queue = packet->next;
-        conn->queued -= packet->size;
+        conn->queued -= sizeof *packet + packet->size;
         packet_free(packet);
     }
     loop_change(&conn->watch, conn->watch.events & ~(uint32_t)EPOLLOUT);

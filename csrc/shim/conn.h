@@ -14,8 +14,8 @@ struct packet;
 struct conn {
     struct conn *next;
     struct watch watch;
-    struct packet *queue; /* what could not be sent yet, in order */
-    size_t queued;        /* bytes in it */
+    struct packet *queue, *last; /* what could not be sent yet, in order */
+    size_t queued;               /* bytes of memory in it */
     bool dead; /* to be closed by conn_sweep: nobody has to fear that a connection vanishes under its hands */
     /* What follows belongs to attach.c. */
     struct process *process; /* whose streams this connection carries, or NULL */
@@ -31,8 +31,8 @@ struct packet {
     uint8_t bytes[];
 };
 
-/* Bytes that may wait for a connection before it is dropped as too slow. */
-#define CONN_QUEUE_MAX (256u << 10)
+/* Memory that may wait for a connection before it is dropped as too slow: a burst of output is no reason, not reading is. */
+#define CONN_QUEUE_MAX (4u << 20)
 
 /* Every connection, for loops over those attached to a process. */
 extern struct conn *conns;

@@ -3,9 +3,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,16 +65,15 @@ static bool kill_orphans(void) {
     char text[4096];
     bool found = false;
     SCOPED_FD fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-    text[size < 0 ? 0 : size] = '\0';
-    for (char *at = text, *end; *at; at = end + strspn(end, " ")) {
-        pid_t pid = (pid_t)strtol(at, &end, 10);
-        if (end == at)
-            break;
-        if (pid <= 0 || process_of(pid))
+    ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text);
+    for (ssize_t at = 0, pid = 0; at < size; at++) {
+        if (text[at] >= '0' && text[at] <= '9') {
+            pid = pid * 10 + (text[at] - '0');
             continue;
-        found = true;
-        kill(pid, SIGKILL);
+        }
+        if (pid > 0 && !process_of((pid_t)pid))
+            found = kill((pid_t)pid, SIGKILL) == 0 || found;
+        pid = 0;
     }
     return found;
 }
@@ -108,7 +104,7 @@ static void become_cleanup(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     if (ending.command[0] && setns(ending.mounts, CLONE_NEWNS) == 0 && chdir("/") == 0)
-        execvp(ending.command[0], ending.command);
+        execve(ending.command[0], ending.command, environ);
 }
 
 void ending_step(void) {

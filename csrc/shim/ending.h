@@ -4,7 +4,7 @@
 
 #include "conn.h"
 
-/* What to become when the end was not asked for: a command line ended by NULL, and the mount namespace to run it in. */
+/* What to become when the end was not asked for: a command line ended by NULL, its program as a path, and the mount namespace to run it in. */
 void ending_prepare(char **command, int mounts);
 
 /* Begins the end. `conn` has asked for it and will be told; NULL: nobody has, and the clean-up command is run. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "../cleanup.h"
 #include "clock.h"
@@ -131,21 +132,22 @@ static void flush(struct log *log) {
 static uint32_t find_oldest(const struct log *log, char *oldest) {
     char prefix[NAME_SIZE];
     uint32_t count = 0;
+    union {
+        struct dirent64 head;
+        char bytes[4096];
+    } list;
     live_name(log, prefix);
     strcat(prefix, ".");
-    int copy = openat(log->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-    if (!dir) {
-        kl_close_scoped(&copy);
-        return 0;
-    }
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || strlen(entry->d_name) >= NAME_SIZE)
-            continue;
-        if (count++ == 0 || strcmp(entry->d_name, oldest) < 0)
-            strcpy(oldest, entry->d_name);
-    }
-    closedir(dir);
+    SCOPED_FD dir = openat(log->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (long size; (size = syscall(SYS_getdents64, dir, &list, sizeof list)) > 0;)
+        for (const char *at = list.bytes; at < list.bytes + size;) {
+            const struct dirent64 *entry = (const void *)at;
+            at += entry->d_reclen;
+            if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || strlen(entry->d_name) >= NAME_SIZE)
+                continue;
+            if (count++ == 0 || strcmp(entry->d_name, oldest) < 0)
+                strcpy(oldest, entry->d_name);
+        }
     return count;
 }
 

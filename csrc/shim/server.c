@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../sys.h"
 #include "attach.h"
 #include "ending.h"
 #include "message.h"
@@ -184,7 +185,7 @@ static void on_conn(struct watch *watch, uint32_t events) {
 }
 
 static void on_listener(struct watch *watch, uint32_t events) {
-    int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = sys_accept(watch->fd, SOCK_NONBLOCK | SOCK_CLOEXEC);
     (void)events;
     if (fd >= 0)
         conn_adopt(fd, on_conn);

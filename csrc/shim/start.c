@@ -90,7 +90,10 @@ static uint64_t read_start_ticks(pid_t pid) {
     const char *at = strrchr(text, ')');
     for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
-    return at ? strtoull(at + 1, NULL, 10) : 0;
+    uint64_t ticks = 0;
+    while (at && *++at >= '0' && *at <= '9')
+        ticks = ticks * 10 + (uint64_t)(*at - '0');
+    return ticks;
 }
 
 /* The process whose namespaces are joined: pause for a container, the target for an exec. -1 for pause itself. */

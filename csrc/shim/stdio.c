@@ -11,6 +11,7 @@
 #include "log.h"
 
 #define CHUNK 16384
+#define PIPE_CHUNKS 4       /* in a pipe's 64 KiB */
 #define TERMINAL_MOST 65536 /* more than a terminal holds between its two sides */
 
 static char chunk[CHUNK];
@@ -48,7 +49,9 @@ static void on_output(struct watch *watch, uint32_t events) {
     struct stream *stream = OWNER(watch, struct stream, watch);
     struct process *process = stream->process;
     (void)events;
-    pump(stream, CHUNK);
+    /* All that a pipe holds in one go: what one stream got first is then seldom overtaken by the other. */
+    for (int turn = 0; turn < PIPE_CHUNKS && watch->events && pump(stream, CHUNK) == CHUNK; turn++)
+        ;
     if (process->gone && !stdio_is_open(process))
         process_remove(process);
 }

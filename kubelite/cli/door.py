@@ -42,13 +42,15 @@ def enter(groups: Mapping[str, str], words: Mapping[str, Word]) -> int:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
         return _run(groups, words, front, rest)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it was ends here, as a sentence
         return _end(error, failure, front)
 
 
 def _run(groups: Mapping[str, str], words: Mapping[str, Word], front: list[str], rest: list[str]) -> int:
     call = quick.match(front, rest) if _plain_environment() else None
     if call is not None:
+        # msgspec asks for it and does without; only Typer needs it, and importing it takes as long as starting a pod.
+        sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
         module = import_module(f"kubelite.cli.{call.module}")
         return int(getattr(module, call.function)(call.settings, **call.arguments))
     from kubelite.cli.tree import build
@@ -110,7 +112,7 @@ def _troubles(error: BaseException, failure: int) -> tuple[Trouble, ...]:
 
 def _colour_wish(front: list[str]) -> str:
     wish = os.environ.get("KUBELITE_COLOR", "auto")
-    for word, value in zip(front, [*front[1:], ""]):
+    for word, value in zip(front, [*front[1:], ""], strict=False):
         if word == "--color":
             wish = value
         elif word.startswith("--color="):

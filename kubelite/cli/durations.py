@@ -67,7 +67,7 @@ def size(count: int) -> str:
     if count < 1000:
         return f"{count} B"
     value, unit = float(count), "B"
-    for unit in ("kB", "MB", "GB", "TB"):
+    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007 - the last one stays when nothing fits
         value /= 1000
         if value < 999.5:
             break

@@ -94,7 +94,7 @@ def _print_together(sources: list[Callable[[], Iterator[bytes]]], screen: Screen
             for line in source():
                 lines.put(line)
             lines.put(None)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that prints
             lines.put(error)
 
     for source in sources:

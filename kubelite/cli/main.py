@@ -18,6 +18,7 @@ from kubelite.cli.door import Word, enter
 GROUPS = {
     "pod": "Pods on this machine: no cluster needed.",
     "image": "Images in the local store.",
+    "scheduler": "Where pods would run, and why: on paper, without a cluster.",
     "system": "This machine, and what kubelite keeps on it.",
 }
 
@@ -42,6 +43,8 @@ COMMANDS = {
     "image load": Word("image", "load"),
     "image ls": Word("image", "ls"),
     "image rm": Word("image", "rm"),
+    "scheduler explain": Word("scheduler", "explain"),
+    "scheduler simulate": Word("scheduler", "simulate"),
     "system info": Word("system", "info"),
     "system agent": Word("system", "agent"),
     "system reset": Word("system", "reset"),

@@ -33,7 +33,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Left-aligned columns three spaces apart, as kubectl prints them; each line ends with a newline."""
     cells = [list(headers), *([cell(text) for text in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
-    lines = ("   ".join(text.ljust(width) for text, width in zip(row, widths)) for row in cells)
+    lines = ("   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in cells)
     return "".join(line.rstrip() + "\n" for line in lines)
 
 

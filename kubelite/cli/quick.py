@@ -49,7 +49,7 @@ def _special(word: str) -> bool:
 
 def _settings(front: list[str]) -> Settings | None:
     found: dict[str, str] = {}
-    for option, value in zip(front[::2], front[1::2]):
+    for option, value in zip(front[::2], front[1::2], strict=False):
         if option not in _GLOBAL or _special(value):
             return None
         found[_GLOBAL[option]] = value

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.cli.screen import Screen
 from kubelite.cli.text import CliError, Trouble
@@ -38,6 +38,8 @@ class Wanted(NamedTuple):
     etcd: str | None
     kubeconfig: str | None
     token_file: str | None
+    audit_log: str | None
+    audit_policy: str | None
     node: bool
 
 
@@ -129,7 +131,32 @@ async def _backend(wanted: Wanted, directory: str) -> Backend:
 
 
 def _options(wanted: Wanted, directory: str, tokens: Mapping[str, User]) -> Options:
-    return Options(os.path.join(directory, "pki"), wanted.bind, wanted.port, names=wanted.names, static_tokens=tokens)
+    return Options(
+        os.path.join(directory, "pki"),
+        wanted.bind,
+        wanted.port,
+        names=wanted.names,
+        static_tokens=tokens,
+        audit_log=wanted.audit_log or "",
+        audit_rules=tuple(audit_rules(wanted.audit_policy)) if wanted.audit_log else (),
+    )
+
+
+def audit_rules(path: str | None) -> list[dict[str, Any]]:
+    """The rules of an audit policy; without one the metadata of every request is written. Raises CliError."""
+    if path is None:
+        return [{"level": "Metadata"}]
+    import yaml
+
+    from kubelite.control.api.auditpolicy import PolicyError, read
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            return read(yaml.safe_load(file))
+    except OSError as error:
+        raise CliError(Trouble(f"cannot read the audit policy {path}: {error.strerror}")) from error
+    except (PolicyError, yaml.YAMLError) as error:
+        raise CliError(Trouble(f"cannot use the audit policy {path}: {error}")) from error
 
 
 def write_kubeconfig(server: ApiServer, path: str) -> None:

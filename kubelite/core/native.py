@@ -96,7 +96,7 @@ def net_delete(name: str) -> bool:
 
 
 class SchedQuery(NamedTuple):
-    """One decision in full; buffers as in ``kl_sched_query`` of csrc/kubelite.h, None where that allows NULL."""
+    """One decision in full; buffers as in ``kl_sched_query`` of csrc/kubelite.h, None or empty where that allows NULL."""
 
     cls: int
     wanted: int
@@ -159,7 +159,9 @@ def sched_pods(sched: Any, rows: array[int]) -> None:
 
 
 def sched_run(sched: Any, pods: array[int], classes: array[int], random: array[int], nodes: array[int]) -> int:
-    """Places pod after pod; ``nodes`` (int32) takes where, ``random`` (one uint64, 0 for the lowest node) moves on.
+    """Places pod after pod; ``nodes`` (int32) says the only node each may go to, or -1, and takes where it went.
+
+    ``random`` (one uint64, 0 for the lowest node) breaks ties and moves on.
 
     Returns how many were decided; the last of them fits nowhere when its node is -1.
     """
@@ -184,10 +186,11 @@ def _query(query: SchedQuery) -> tuple[Any, list[Any]]:
     lend("against", "uint32_t[]", query.against)
     lend("extra", "int32_t[]", query.extra)
     lend("nominated", "int32_t[]", query.nominated)
-    lend("reasons", "uint32_t[]", query.reasons)
-    lend("lacks", "uint64_t[]", query.lacks)
-    lend("scores", "int32_t[]", query.scores)
-    lend("totals", "int64_t[]", query.totals)
+    if query.reasons:
+        lend("reasons", "uint32_t[]", query.reasons)
+        lend("lacks", "uint64_t[]", query.lacks)
+        lend("scores", "int32_t[]", query.scores)
+        lend("totals", "int64_t[]", query.totals)
     return made, kept
 
 
@@ -202,14 +205,17 @@ def sched_rate(sched: Any, query: SchedQuery, random: array[int]) -> tuple[int, 
 
 
 def sched_preempt(
-    sched: Any, query: SchedQuery, allowed: array[int], offset: int, wanted: int, out: array[int]
+    sched: Any, query: SchedQuery, allowed: array[int], least: tuple[int, int], random: array[int], out: array[int]
 ) -> int:
-    """Dry runs of preemption; ``out`` (int32) takes the candidates. Returns how many of its words were written."""
+    """Dry runs of preemption; ``out`` (int32) takes the candidates, or the best alone where the query has no reasons.
+
+    ``least`` is how many candidates are looked for: percent of the nodes, and a number. Returns how many words were written.
+    """
     err = _ffi.new("kl_error *")
     made, _kept = _query(query)
     budgets, rows = _ffi.from_buffer("int32_t[]", allowed), _ffi.from_buffer("int32_t[]", out)
-    words = _lib.kl_sched_preempt(sched, made, budgets, len(allowed), offset, wanted, rows, len(out), err)
-    return _check(words, err)
+    state = _ffi.from_buffer("uint64_t[]", random)
+    return _check(_lib.kl_sched_preempt(sched, made, budgets, len(allowed), *least, state, rows, len(out), err), err)
 
 
 def sched_read(sched: Any, column: int, index: int, out: array[int]) -> int:

@@ -126,6 +126,11 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     *_group(
+        "apiregistration.k8s.io",
+        "v1",
+        _kind("APIService", "apiservices", cluster=True, sub="status", categories="api-extensions"),
+    ),
+    *_group(
         "apps",
         "v1",
         _kind("ControllerRevision", "controllerrevisions"),

@@ -1,6 +1,6 @@
 """Manifests on the command line: what is refused, where the error points, and that nothing is created then."""
 
-# ruff: noqa: E501  # a table reads better with one case in a line
+# a table reads better with one case in a line
 
 from __future__ import annotations
 

@@ -42,16 +42,23 @@ class Cluster:
     def __init__(self, server: ApiServer, session: aiohttp.ClientSession, url: str) -> None:
         self.server = server
         self.url = url
-        self._session = session
+        self.session = session
 
     async def ask(
-        self, method: str, path: str, body: Any = None, *, token: str = "", headers: Mapping[str, str] | None = None, raw: bytes = b""
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str = "",
+        headers: Mapping[str, str] | None = None,
+        raw: bytes = b"",
     ) -> Reply:
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
         if body is not None and "Content-Type" not in sent:
             sent["Content-Type"] = "application/json"
         data = json.dumps(body).encode() if body is not None else raw or None
-        async with self._session.request(method, self.url + path, data=data, headers=sent) as response:
+        async with self.session.request(method, self.url + path, data=data, headers=sent) as response:
             content = await response.read()
             is_json = response.headers.get("Content-Type", "").startswith("application/json")
             return Reply(response.status, json.loads(content) if is_json and content else None, content, response.headers)
@@ -78,7 +85,7 @@ class Cluster:
         headers = {"Authorization": f"Bearer {rest['token']}"} if "token" in rest else {}
         mark = "&" if "?" in path else "?"
         timeout = aiohttp.ClientTimeout(total=None)
-        async with self._session.get(f"{self.url}{path}{mark}watch=1", headers=headers, timeout=timeout) as response:
+        async with self.session.get(f"{self.url}{path}{mark}watch=1", headers=headers, timeout=timeout) as response:
             yield Watch(response)
 
 
@@ -107,9 +114,12 @@ class Watch:
 
 
 @asynccontextmanager
-async def cluster(path: Path, backend: Backend | None = None, tokens: Mapping[str, User] | None = None) -> AsyncIterator[Cluster]:
+async def cluster(
+    path: Path, backend: Backend | None = None, tokens: Mapping[str, User] | None = None, options: Options | None = None
+) -> AsyncIterator[Cluster]:
     """A cluster that the admin's certificate opens. Further users come by ``tokens``."""
-    server = ApiServer(backend or Memory(), Options(str(path / "pki"), port=0, static_tokens=tokens or {}))
+    wanted = (options or Options(""))._replace(pki_directory=str(path / "pki"), port=0, static_tokens=tokens or {})
+    server = ApiServer(backend or Memory(), wanted)
     await server.start()
     admin = server.pki.client("admin", "kubernetes-admin", ("system:masters",))
     context = ssl.create_default_context(cafile=server.pki.authority.certificate)

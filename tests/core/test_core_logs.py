@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kubelite.lib.files import read_record
+from kubelite.node.runtime.records import ExitRecord
 from tests.core.shimworld import World, records, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -103,16 +105,12 @@ def test_lines_longer_than_the_limit_still_get_a_file(world: World) -> None:
 
 
 def test_a_full_disk_costs_records_but_no_container(tmp_path: Path) -> None:
-    """A file size limit, inherited by the shim, stands for the full disk; lifting it for space that returns."""
+    """A file size limit stands for the full disk, lifting it for space that returns."""
     limit = 200_000
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        world = World(str(tmp_path))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    with world:
+    with World(str(tmp_path)) as world:
         world.pause()
+        before = resource.prlimit(world.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(world.pid, resource.RLIMIT_FSIZE, (limit, before[1]))
         id = world.shell("seq 1 20000; trap 'echo after; exit 3' USR1; while :; do sleep 0.01; done")
         other = world.start(world.plan("sh", "-c", "sleep 0.1; exit 4"))
         log = tmp_path / "logs" / "0.log"
@@ -128,3 +126,17 @@ def test_a_full_disk_costs_records_but_no_container(tmp_path: Path) -> None:
     found = re.fullmatch(rb"kubelite: (\d+) records \((\d+) bytes\) could not be written here", gap.text)
     assert found and int(found[1]) == 20000 - len(kept)
     assert gap.stream == "stderr"
+
+
+def test_an_exit_that_found_no_room_is_told_and_recorded_later(world: World) -> None:
+    before = resource.prlimit(world.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(world.pid, resource.RLIMIT_FSIZE, (100, before[1]))
+    id = world.shell("exit 3")
+    assert world.exit(id, 10).code == 3
+    exits = Path(world.root) / "exits"
+    assert os.listdir(exits) == []
+    resource.prlimit(world.pid, resource.RLIMIT_FSIZE, before)
+    other = world.shell("exit 4")
+    assert world.exit(other, 10).code == 4
+    until(lambda: sorted(os.listdir(exits)) == sorted([id, other]))
+    assert read_record(f"{exits}/{id}", ExitRecord).code == 3

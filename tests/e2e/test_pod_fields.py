@@ -42,7 +42,10 @@ def test_working_directory_is_entered_and_made(world: World) -> None:
 
 def test_read_only_root_file_system(world: World) -> None:
     said = world.output(
-        pod("touch /x 2>&1 || echo refused; touch /dev/shm/x && echo shm", securityContext={"readOnlyRootFilesystem": True})
+        pod(
+            "touch /x 2>&1 || echo refused; touch /dev/shm/x && echo shm",
+            securityContext={"readOnlyRootFilesystem": True},
+        )
     )
     assert "Read-only file system" in said and "refused" in said and "shm" in said
 
@@ -101,7 +104,9 @@ def test_privileged_has_all_capabilities_devices_and_writable_sys(world: World) 
 
 def test_masked_and_read_only_paths(world: World) -> None:
     said = world.output(
-        pod("exec 2>/dev/null; wc -c < /proc/keys; echo 1 > /proc/sys/kernel/pid_max || echo ro; ls /sys/firmware | wc -l; echo 1 > /sys/x || echo ro")
+        pod(
+            "exec 2>/dev/null; wc -c < /proc/keys; echo 1 > /proc/sys/kernel/pid_max || echo ro; ls /sys/firmware | wc -l; echo 1 > /sys/x || echo ro"
+        )
     )
     assert lines(said) == ["0", "ro", "0", "ro"]
 
@@ -127,9 +132,7 @@ def test_limits_reach_the_cgroup(world: World) -> None:
 
 
 def test_memory_limit_kills(world: World) -> None:
-    spec = pod(
-        command=["python3", "-c", "x = bytearray(200 << 20)"], resources={"limits": {"memory": "32Mi"}}
-    )
+    spec = pod(command=["python3", "-c", "x = bytearray(200 << 20)"], resources={"limits": {"memory": "32Mi"}})
     world.up(spec)
     world.kl("pod", "wait", "p", "--for=exited", "--timeout", "30s")
     ended = world.get("p")["status"]["containerStatuses"][0]["state"]["terminated"]
@@ -158,7 +161,11 @@ def test_dns_config(world: World) -> None:
             "cat /etc/resolv.conf",
             spec={
                 "dnsPolicy": "None",
-                "dnsConfig": {"nameservers": ["192.0.2.53"], "searches": ["a.test"], "options": [{"name": "ndots", "value": "2"}]},
+                "dnsConfig": {
+                    "nameservers": ["192.0.2.53"],
+                    "searches": ["a.test"],
+                    "options": [{"name": "ndots", "value": "2"}],
+                },
             },
         )
     )
@@ -173,7 +180,12 @@ def test_init_containers_run_in_order_before_the_others(world: World) -> None:
         spec={
             "volumes": [{"name": "v", "emptyDir": {}}],
             "initContainers": [
-                {"name": f"i{n}", "image": "host", "command": ["sh", "-c", f"sleep 0.1; echo i{n} >> /v/log"], "volumeMounts": mounts}
+                {
+                    "name": f"i{n}",
+                    "image": "host",
+                    "command": ["sh", "-c", f"sleep 0.1; echo i{n} >> /v/log"],
+                    "volumeMounts": mounts,
+                }
                 for n in range(3)
             ],
         },
@@ -290,7 +302,10 @@ def test_a_device_as_host_path(world: World) -> None:
 
 def test_share_process_namespace(world: World) -> None:
     world.up(two(SLEEP, SLEEP, {"shareProcessNamespace": True}))
-    listing = world.exec("p", "cat /proc/1/cmdline | tr '\\0' ' '; for p in /proc/[0-9]*; do readlink $p/ns/pid; done | sort -u | wc -l; ls -d /proc/[0-9]* | wc -l")
+    listing = world.exec(
+        "p",
+        "cat /proc/1/cmdline | tr '\\0' ' '; for p in /proc/[0-9]*; do readlink $p/ns/pid; done | sort -u | wc -l; ls -d /proc/[0-9]* | wc -l",
+    )
     rows = lines(listing)
     assert "sh" not in rows[0].split()
     assert int(rows[-1]) >= 4
@@ -299,8 +314,10 @@ def test_share_process_namespace(world: World) -> None:
 
 def test_host_network_host_pid_and_host_ipc(world: World) -> None:
     said = world.output(
-        pod("readlink /proc/self/ns/net; readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc; readlink /proc/self/ns/uts",
-            spec={"hostNetwork": True, "hostPID": True, "hostIPC": True})
+        pod(
+            "readlink /proc/self/ns/net; readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc; readlink /proc/self/ns/uts",
+            spec={"hostNetwork": True, "hostPID": True, "hostIPC": True},
+        )
     )
     assert lines(said) == [os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "pid", "ipc", "uts")]
 
@@ -313,8 +330,10 @@ def test_each_container_has_its_own_pid_namespace_by_default(world: World) -> No
 
 def test_sysctls_of_the_pod(world: World) -> None:
     said = world.output(
-        pod("cat /proc/sys/net/ipv4/ip_unprivileged_port_start",
-            spec={"securityContext": {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "77"}]}})
+        pod(
+            "cat /proc/sys/net/ipv4/ip_unprivileged_port_start",
+            spec={"securityContext": {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "77"}]}},
+        )
     )
     assert lines(said) == ["77"]
 
@@ -326,7 +345,9 @@ def test_the_host_image_shows_the_host_but_neither_its_secrets_nor_other_pods(wo
         secret.mkdir(mode=0o700)
     try:
         said = world.output(
-            pod(f"ls {world.root} | wc -l; wc -c < /etc/shadow; ls -A /root/.ssh | wc -l; echo x > /etc/kubelite-test && echo wrote")
+            pod(
+                f"ls {world.root} | wc -l; wc -c < /etc/shadow; ls -A /root/.ssh | wc -l; echo x > /etc/kubelite-test && echo wrote"
+            )
         )
     finally:
         if made:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.control.debian import debian_binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,18 +40,6 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert server.wait(10) == 0
         log.close()
         assert "Traceback" not in (place / "log").read_text()
-
-
-def debian_binary(package: str, path: str) -> str | None:
-    """A program out of a Debian package, unpacked into a folder that later runs find again; None where apt has none."""
-    folder = Path(tempfile.gettempdir()) / f"kubelite-debian-{os.getuid()}" / package
-    program = folder / path
-    if not program.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for command in (["apt-get", "download", "-q", package], ["sh", "-c", "dpkg -x *.deb ."]):
-            if shutil.which(command[0]) is None or subprocess.run(command, cwd=folder, capture_output=True).returncode:
-                return None
-    return str(program)
 
 
 def kubectl_of(version: str) -> str:

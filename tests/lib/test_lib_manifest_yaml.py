@@ -194,10 +194,10 @@ REFUSED: list[tuple[str | bytes, str, tuple[int, int] | None]] = [
 def test_what_cannot_be_read_is_refused_quickly_in_one_sentence_with_its_place(
     text: str | bytes, said: str, place: tuple[int, int] | None
 ) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(YamlError) as caught:
         documents(text)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert said in str(caught.value) and "\n" not in str(caught.value)
     if place is not None:
         assert caught.value.place == place

@@ -1,6 +1,6 @@
 """The rules of core/v1: each broken alone, and told with its path."""
 
-# ruff: noqa: E501  # a table reads better with one case in a line
+# a table reads better with one case in a line
 
 from __future__ import annotations
 

@@ -28,7 +28,17 @@ def server(
     ] = None,
     token_file: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Let in who brings a token of this file: token,user,uid,groups a line."),
+        typer.Option(
+            metavar="FILE", help="Let in who brings a token of this file: token,user,uid,groups a line.", show_default=False
+        ),
+    ] = None,
+    audit_log: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write a line of JSON for every request here.", show_default=False),
+    ] = None,
+    audit_policy: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Which requests the audit log holds, and how much of them.", show_default=False),
     ] = None,
     no_node: Annotated[bool, typer.Option("--no-node", help="Only the API: do not run pods on this machine.")] = False,
 ) -> int:
@@ -40,5 +50,5 @@ def server(
     """
     from kubelite.cli.serving import Wanted, serve
 
-    wanted = Wanted(data_dir, bind, port, tuple(name or ()), etcd, kubeconfig, token_file, not no_node)
+    wanted = Wanted(data_dir, bind, port, tuple(name or ()), etcd, kubeconfig, token_file, audit_log, audit_policy, not no_node)
     return serve(context.obj, wanted)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
 from kubelite.control.api import delete, paths, proxy, read, reviews, streams, subresources, tokenrequest, watch, write
 from kubelite.control.api.answer import Answer, json_answer
-from kubelite.control.api.authentication import impersonated
+from kubelite.control.api.auditpolicy import Seen
+from kubelite.control.api.authentication import ANONYMOUS, impersonated
+from kubelite.control.api.authorization import asked_of, denial
 from kubelite.control.api.request import Query, Request
 from kubelite.control.api.status import (
     StatusError,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from kubelite.control.api.answer import Stream
+    from kubelite.control.api.audit import Audit
     from kubelite.control.api.authentication import Credentials
     from kubelite.control.api.context import Context
     from kubelite.control.api.crds import Definitions
@@ -51,18 +55,46 @@ class Incoming(NamedTuple):
     read_body: Callable[[], Awaitable[bytes]]
 
 
+class Trace:
+    """What the audit log wants to know of a request, as it becomes known."""
+
+    def __init__(self) -> None:
+        self.seen: Seen | None = None
+        self.body = b""
+
+    def reading(self, read: Callable[[], Awaitable[bytes]]) -> Callable[[], Awaitable[bytes]]:
+        """The reader of a body, which is remembered."""
+
+        async def remember() -> bytes:
+            self.body = await read()
+            return self.body
+
+        return remember
+
+
 class App:
     """Answers requests."""
 
-    def __init__(self, context: Context, definitions: Definitions, pages: Pages) -> None:
+    def __init__(self, context: Context, definitions: Definitions, pages: Pages, audit: Audit | None = None) -> None:
         self._context = context
         self._definitions = definitions
         self._pages = pages
+        self._audit = audit
 
     async def handle(self, incoming: Incoming) -> Answer | Stream:
         """The answer to a request. Never raises but for cancellation."""
+        if self._audit is None:
+            return await self._answer(incoming, Trace())
+        since, trace = datetime.now(UTC), Trace()
+        answer = await self._answer(incoming._replace(read_body=trace.reading(incoming.read_body)), trace)
+        uri = f"{incoming.path}?{incoming.query}" if incoming.query else incoming.path
+        seen = trace.seen or Seen(ANONYMOUS, incoming.method.lower(), incoming.path)
+        self._audit.note(seen, uri, incoming.headers, trace.body, answer, since)
+        return answer
+
+    async def _answer(self, incoming: Incoming, trace: Trace) -> Answer | Stream:
         try:
-            return await self._handle(incoming)
+            return await self._handle(incoming, trace)
         except StatusError as error:
             return refusal(error)
         except NoSpace as error:
@@ -73,16 +105,19 @@ class App:
             _log.exception("%s %s failed", incoming.method, incoming.path)
             return refusal(internal(f"{type(error).__name__} in the API server; its log says more"))
 
-    async def _handle(self, incoming: Incoming) -> Answer | Stream:
+    async def _handle(self, incoming: Incoming, trace: Trace) -> Answer | Stream:
         user = await self._context.authenticator.identify(incoming.credentials)
         await self._definitions.refresh()
         await self._context.authorizer.refresh(user)
         user = impersonated(user, incoming.headers, self._context.authorizer)
         target = paths.parse(incoming.path)
         if target is None:
+            trace.seen = Seen(user, incoming.method.lower(), incoming.path)
             self._authorize_page(user, incoming)
             return self._pages.answer(incoming.method, incoming.path, incoming.headers.get("Accept", ""))
         request = self._request(incoming, target, user)
+        res = request.resource
+        trace.seen = Seen(user, request.verb, incoming.path, res.group, res.plural, request.sub, request.namespace, request.name)
         self._authorize(request, user)
         return await route(request)(self._context, request)
 
@@ -118,22 +153,6 @@ class App:
         asked = asked_of(request)
         if not self._context.authorizer.allows(asked):
             raise denial(request.resource, asked)
-
-
-def asked_of(request: Request) -> Asked:
-    """What authorization is asked about a request."""
-    res = request.resource
-    selector = request.query.text("fieldSelector") if request.verb in ("list", "watch", "deletecollection") else ""
-    return Asked(request.user, request.verb, res.group, res.plural, request.sub, request.namespace, request.name, "", selector)
-
-
-def denial(res: Resource, asked: Asked) -> StatusError:
-    """403 in the servers' words."""
-    what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
-    where = f' in the namespace "{asked.namespace}"' if asked.namespace else " at the cluster scope"
-    sentence = f'User "{asked.user.name}" cannot {asked.verb} resource "{what}" in API group "{asked.group}"{where}'
-    subject = f'{res.group_resource} "{asked.name}"' if asked.name else res.group_resource
-    return forbidden(res, asked.name, f"{subject} is forbidden: {sentence}")
 
 
 def _unknown(target: Target) -> Resource:

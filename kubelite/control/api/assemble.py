@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api import boot
 from kubelite.control.api.admission.order import standard
 from kubelite.control.api.app import App
+from kubelite.control.api.audit import Audit
 from kubelite.control.api.authentication import Authenticator
 from kubelite.control.api.authorization import Authorizer
 from kubelite.control.api.context import Context
 from kubelite.control.api.crds import Definitions
+from kubelite.control.api.expiry import Expiry
 from kubelite.control.api.kubelet import Kubelets
 from kubelite.control.api.nodes import NodeAuthorizer
 from kubelite.control.api.pages import Pages
@@ -40,6 +42,8 @@ class Options(NamedTuple):
     names: tuple[str, ...] = ()
     static_tokens: Mapping[str, User] = {}
     metrics: bool = False
+    audit_log: str = ""
+    audit_rules: tuple[dict[str, Any], ...] = ()
 
 
 class ApiServer:
@@ -66,7 +70,9 @@ class ApiServer:
         )
         self._definitions = Definitions(self.context)
         pages = Pages(registry, f"{self.address}:{options.port}", lambda: self._ready)
-        app = App(self.context, self._definitions, pages)
+        self._audit = Audit(options.audit_log, list(options.audit_rules)) if options.audit_log else None
+        self._expiry = Expiry(store)
+        app = App(self.context, self._definitions, pages, self._audit)
         names = [self.address, *options.names]
         self._server = Server(app, tls(self.pki.server(names), self.pki.authority.certificate))
 
@@ -81,6 +87,7 @@ class ApiServer:
         self.context.store.start()
         self.port = await self._server.listen(self._options.bind, self._options.port)
         await boot.furnish(self.context.store, self.context.registry, self._authority, (self.address, self.port))
+        self._expiry.start()
         self._ready = True
 
     async def close(self) -> None:
@@ -89,7 +96,10 @@ class ApiServer:
         await self.context.store.end_watches()
         await self._server.close()
         await self._definitions.close()
+        await self._expiry.close()
         await self.context.store.close()
+        if self._audit is not None:
+            self._audit.close()
 
 
 def _own_address() -> str:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from kubelite.control.api.documents import load
 from kubelite.control.api.follow import Follower
 from kubelite.control.api.rbac import MASTERS, Policy
+from kubelite.control.api.status import forbidden
+from kubelite.control.api.verdict import Asked
 
 if TYPE_CHECKING:
     from kubelite.control.api.nodes import NodeAuthorizer
     from kubelite.control.api.rbac import Rule
-    from kubelite.control.api.request import User
-    from kubelite.control.api.verdict import Asked
+    from kubelite.control.api.request import Request, User
+    from kubelite.control.api.resource import Resource
+    from kubelite.control.api.status import StatusError
     from kubelite.control.store.store import Store
     from kubelite.control.store.types import Entry
 
@@ -72,3 +75,19 @@ class Authorizer:
         for key in [key for key in held if bool(key[0]) == (prefix in ("roles", "rolebindings"))]:
             del held[key]
         self._answers.clear()
+
+
+def asked_of(request: Request) -> Asked:
+    """What authorization is asked about a request."""
+    res = request.resource
+    selector = request.query.text("fieldSelector") if request.verb in ("list", "watch", "deletecollection") else ""
+    return Asked(request.user, request.verb, res.group, res.plural, request.sub, request.namespace, request.name, "", selector)
+
+
+def denial(res: Resource, asked: Asked) -> StatusError:
+    """403 in the servers' words."""
+    what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
+    where = f' in the namespace "{asked.namespace}"' if asked.namespace else " at the cluster scope"
+    sentence = f'User "{asked.user.name}" cannot {asked.verb} resource "{what}" in API group "{asked.group}"{where}'
+    subject = f'{res.group_resource} "{asked.name}"' if asked.name else res.group_resource
+    return forbidden(res, asked.name, f"{subject} is forbidden: {sentence}")

@@ -7,6 +7,7 @@ JSON is read by msgspec; it keeps the last of two fields with one name, so the s
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ from kubelite.control.api.status import bad_request, unsupported_media_type
 JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
-_MAX_DEPTH = 256
+MAX_DEPTH = 256
+_KEY = re.compile(rb'"\s*:')
 
 
 class Body(NamedTuple):
@@ -44,7 +46,7 @@ def read_json(data: bytes) -> Any:
     """JSON as plain values. Raises StatusError 400."""
     try:
         value = msgspec.json.decode(data)
-        return value if data.count(b"{") + data.count(b"[") <= _MAX_DEPTH else _shallow(value)
+        return value if data.count(b"{") + data.count(b"[") <= MAX_DEPTH else _shallow(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(f"the body of the request is not valid JSON: {error}") from None
 
@@ -55,13 +57,16 @@ def read_json_or_yaml(data: bytes) -> Any:
 
 
 def read_yaml(data: bytes) -> Any:
-    """One YAML document as plain values. Raises StatusError 400."""
-    import yaml
+    """One YAML document as plain values, read as kubectl reads it. Raises StatusError 400."""
+    from kubelite.lib import manifest_yaml
 
     try:
-        return _shallow(yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        found = manifest_yaml.documents(data)
+    except manifest_yaml.YamlError as error:
         raise bad_request(f"the body of the request is not valid YAML: {error}") from None
+    if len(found) > 1:
+        raise bad_request("the body of the request holds more than one YAML document")
+    return found[0].value if found else None
 
 
 def _shallow(value: Any) -> Any:
@@ -69,8 +74,8 @@ def _shallow(value: Any) -> Any:
     level, depth = [value], 0
     while level:
         depth += 1
-        if depth > _MAX_DEPTH:
-            raise bad_request(f"the body of the request is nested more than {_MAX_DEPTH} levels deep")
+        if depth > MAX_DEPTH:
+            raise bad_request(f"the body of the request is nested more than {MAX_DEPTH} levels deep")
         level = [child for each in level for child in _children(each)]
     return value
 
@@ -83,6 +88,8 @@ def _children(node: Any) -> list[Any]:
 def find_duplicates(data: bytes) -> tuple[str, ...]:
     """Paths of the fields that a JSON body gives twice; none when it cannot be read."""
     try:
+        if _has_none(data):
+            return ()
         root = json.loads(data, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return ()
@@ -97,6 +104,11 @@ def find_duplicates(data: bytes) -> tuple[str, ...]:
         elif isinstance(node, list):
             stack += [(f"{path}[{index}]", value) for index, value in enumerate(node)]
     return tuple(sorted(found))
+
+
+def _has_none(data: bytes) -> bool:
+    """Whether it is plain that no field is given twice: as many fields are written as are read. Raises ValueError."""
+    return b"\\u" not in data and len(_KEY.findall(data)) == msgspec.json.encode(msgspec.json.decode(data)).count(b'":')
 
 
 def _join(path: str, name: str) -> str:

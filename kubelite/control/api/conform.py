@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.control.api import defaults, model
+from kubelite.control.api import defaults, model, schemaprops
 from kubelite.control.api.status import bad_request
 from kubelite.objects import schema
 
@@ -31,12 +31,27 @@ def conform(
     name = definition(res)
     loud = validation in ("Strict", "Warn")
     value, unknown = _read(res, name, typed(res, obj), loud)
+    if res.kind == "CustomResourceDefinition":
+        unknown += _schemas(res, value, loud)
     problems = [f'unknown field "{path}"' for path in unknown] + [f'duplicate field "{path}"' for path in duplicates]
     if problems and validation == "Strict":
         raise strict_error(res, problems)
     defaults.fill(res.group, res.kind, value)
     written: dict[str, Any] = model.write(value)
     return written, problems if validation == "Warn" else []
+
+
+def _schemas(res: Resource, value: Any, loud: bool) -> list[str]:
+    """Puts the schemas of a definition in order, in place; the paths of what they cannot have. Raises StatusError 400."""
+    unknown: list[str] = []
+    for index, version in enumerate(value.spec.versions or ()):
+        if version.schema is not None and version.schema.openAPIV3Schema is not None:
+            path = f"spec.versions[{index}].schema.openAPIV3Schema"
+            try:
+                version.schema.openAPIV3Schema = schemaprops.normal(version.schema.openAPIV3Schema, path, unknown)
+            except schemaprops.WrongType as error:
+                raise undecodable(res, str(error)) from None
+    return unknown if loud else []
 
 
 def strict_error(res: Resource, problems: list[str]) -> StatusError:

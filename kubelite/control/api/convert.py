@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from kubelite.control.api import model
+from kubelite.objects import schema
+
 Object = dict[str, Any]
 _METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 _BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
@@ -28,12 +31,30 @@ def convert(obj: Object, gv: str) -> Object:
     """The object as ``gv`` writes it; the object itself when it is that already."""
     if obj.get("apiVersion") == gv:
         return obj
-    if obj.get("kind") == "Event":
-        names = _EVENT if gv.startswith("events.k8s.io/") else {new: old for old, new in _EVENT.items()}
-        return {names.get(key, key): value for key, value in obj.items()} | {"apiVersion": gv}
+    if obj.get("kind") == "Event" and gv in ("v1", "events.k8s.io/v1"):
+        return _written(gv, _event(obj, gv))
     if obj.get("kind") == "HorizontalPodAutoscaler" and gv in ("autoscaling/v1", "autoscaling/v2"):
-        return (_to_v1 if gv == "autoscaling/v1" else _to_v2)({**obj, "apiVersion": gv})
+        return _written(gv, (_to_v1 if gv == "autoscaling/v1" else _to_v2)({**obj, "apiVersion": gv}))
     return {**obj, "apiVersion": gv}
+
+
+def _written(gv: str, obj: Object) -> Object:
+    """The object with what a server always writes in that version, in its order."""
+    group, _, version = gv.rpartition("/")
+    name = schema.name_of(group, version, obj["kind"])
+    found: Object = model.write(model.read(name, obj)) if name else obj
+    return found
+
+
+def _event(obj: Object, gv: str) -> Object:
+    new = gv.startswith("events.k8s.io/")
+    names = _EVENT if new else {after: before for before, after in _EVENT.items()}
+    made = {names.get(key, key): value for key, value in obj.items()} | {"apiVersion": gv}
+    if new and made.get("eventTime") is None:
+        # The new form requires a time that events of the old form need not have.
+        born = (obj.get("metadata") or {}).get("creationTimestamp")
+        made["eventTime"] = obj.get("firstTimestamp") or obj.get("lastTimestamp") or born
+    return made
 
 
 def _annotated(obj: Object, found: dict[str, Any]) -> Object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api import conform, fieldset, merging, model, shape
+from kubelite.control.api import conform, fieldset, merging, model, shape, structural
 from kubelite.control.api.prepare import KEEP_STATUS
 from kubelite.control.api.status import Cause, apply_conflict, bad_request
 
@@ -77,7 +77,8 @@ def _view(res: Resource, obj: Object, subresource: str) -> Object:
     elif not subresource and "status" in res.subresources and (res.group, res.kind) not in KEEP_STATUS:
         hidden.append("status")
     found = {key: value for key, value in obj.items() if key not in hidden}
-    metadata = obj.get("metadata") or {}
+    # A write of the status takes nothing else, whatever its body says.
+    metadata = (obj.get("metadata") or {}) if subresource != "status" else {}
     return {"metadata": {key: value for key, value in metadata.items() if key not in _NEVER_OWNED}, **found}
 
 
@@ -112,39 +113,43 @@ def apply(
     """
     if (applied.get("metadata") or {}).get("managedFields"):
         raise bad_request("metadata.managedFields must be nil")
-    form = shape.of(res)
-    wanted = _wanted(res, applied, subresource)
     base = live if live is not None else {}
     held = _decode(_managed(base)) or _before_first(res, live, now)
     me = Manager(manager, "Apply", "", subresource)
-    last = held.get(me)
+    others, last = {who: each for who, each in held.items() if who != me}, held.get(me)
+    wanted = _wanted(res, applied, subresource)
     try:
-        mine = fieldset.applied(form, _view(res, wanted, subresource))
-        mine = {element: below for element, below in mine.items() if below or element != "f:metadata"}
-        merged = merging.merge(form, base, wanted)
+        mine = _spoken_of(res, wanted, subresource)
+        merged = _merged(res, base, wanted, last.fields if last else {}, [mine, *(each.fields for each in others.values())])
     except ValueError as error:
         raise bad_request(f"failed to create typed patch object: {error}") from None
-    others = {who: each for who, each in held.items() if who != me}
-    if last is not None:
-        dropped = fieldset.difference(last.fields, mine)
-        owned = _all_fields([{"f:metadata": {}}, *(each.fields for each in others.values()), mine])
-        merged = merging.prune(form, merged, dropped, owned)
-    merged = merged if res.crd is not None else conform.order(res, merged)
-    found = fieldset.compare(form, _view(res, base, subresource), _view(res, merged, subresource))
-    others = _contested(others, found, force)
-    same = last is not None and last.fields == mine and last.api_version == res.gv
-    own = Held(mine, last.time if last is not None and same else now, res.gv)
-    result = {**others, me: own} if mine else others
+    found = fieldset.compare(shape.of(res), _view(res, base, subresource), _view(res, merged, subresource))
+    result = _contested(others, found, force)
+    if mine:
+        same = last is not None and last.fields == mine and last.api_version == res.gv
+        result[me] = last if last is not None and same and not found.changed else Held(mine, now, res.gv)
     if live is not None and merged == live and result == held:
         return live
-    return _with_managers(merged, _encode(_capped(result if not same else _touched(result, me, found, now), now)))
+    return _with_managers(merged, _encode(_capped(result, now)))
 
 
-def _touched(held: dict[Manager, Held], me: Manager, found: fieldset.Difference, now: str) -> dict[Manager, Held]:
-    """An applier that applies the same fields with other values has changed something now."""
-    if not found.changed or me not in held:
-        return held
-    return {**held, me: held[me]._replace(time=now)}
+def _spoken_of(res: Resource, wanted: Object, subresource: str) -> Fields:
+    """The fields that an applied object speaks of. Raises ValueError."""
+    found = fieldset.applied(shape.of(res), _view(res, wanted, subresource))
+    return {element: below for element, below in found.items() if below or element != "f:metadata"}
+
+
+def _merged(res: Resource, base: Object, wanted: Object, last: Fields, owned: list[Fields]) -> Object:
+    """What would be stored: the applied object laid over the live one, less what was applied last and is wanted by nobody."""
+    form = shape.of(res)
+    merged = merging.merge(form, base, wanted)
+    if last:
+        kept = _all_fields([{"f:metadata": {}}, *owned])
+        # What is given as an empty list is no field of its own, and still is what was asked for.
+        merged = merging.merge(form, merging.prune(form, merged, fieldset.difference(last, owned[0]), kept), wanted)
+    # In the form in which it would be stored: a default inside a list that is one leaf is no change.
+    made: tuple[Object, list[str]] = (structural if res.crd is not None else conform).conform(res, merged)
+    return made[0]
 
 
 def _wanted(res: Resource, applied: Object, subresource: str) -> Object:

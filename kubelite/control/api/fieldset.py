@@ -91,6 +91,8 @@ def applied(shape: Shape, value: Any) -> Fields:
     for each in value if shape.kind == "keyed" else ():
         require_keys(shape, each)
     for element, below, each in _parts(shape, value):
+        if element in found:
+            raise ValueError(f"duplicate entries for key {printed(element)}")
         inside = applied(below, each) if _has_parts(below, each) else {}
         own = element[0] == "k" or shape.kind == "map" or each in (None, {})
         if inside or own or below.kind not in ("set", "keyed"):

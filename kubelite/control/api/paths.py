@@ -6,11 +6,12 @@ itself a resource, so ``/api/v1/namespaces/x/status`` is its subresource (apiser
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from kubelite.control.api.status import bad_request
 
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NAMESPACE_PARTS = ("status", "finalize")
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 CONNECT = ("exec", "attach", "portforward", "proxy")
@@ -35,11 +36,17 @@ def split(raw_path: str) -> list[str] | None:
     if "%" not in raw_path:
         segments = raw_path.strip("/").split("/")
     else:
-        segments = [unquote(segment, errors="replace") for segment in raw_path.strip("/").split("/")]
+        segments = [_unescaped(segment) for segment in raw_path.strip("/").split("/")]
     for segment in segments:
         if segment in (".", "..") or (("/" in segment or "\0" in segment) and "proxy" not in segments):
             return None
     return segments
+
+
+def _unescaped(segment: str) -> str:
+    """A segment with its percent escapes resolved (RFC 3986, section 2.1); what is no UTF-8 becomes U+FFFD."""
+    data = segment.encode("utf-8", "surrogateescape")
+    return _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), data).decode("utf-8", "replace")
 
 
 def parse(raw_path: str) -> Target | None:

@@ -26,7 +26,7 @@ def check(spec: Object, path: str = "spec") -> Iterator[Cause]:
     """Everything that is wrong with a PodSpec."""
     volumes = {each.get("name", "") for each in spec.get("volumes") or ()}
     yield from podvolumes.check(spec.get("volumes") or (), f"{path}.volumes")
-    for group in ("initContainers", "containers"):
+    for group in ("initContainers", "containers", "ephemeralContainers"):
         yield from _containers(spec, group, volumes, path)
     yield from _names(spec, path)
     yield from _numbers(spec, path)
@@ -85,7 +85,8 @@ def _containers(spec: Object, group: str, volumes: set[str], path: str) -> Itera
         yield from _environment(each, here)
         yield from _resources(each.get("resources") or {}, f"{here}.resources")
         yield from _mounts(each, volumes, here)
-        yield from _probes(each, group == "containers" or each.get("restartPolicy") == "Always", here)
+        allowed = group == "containers" or (group == "initContainers" and each.get("restartPolicy") == "Always")
+        yield from _probes(each, allowed, here)
         yield from _security(each.get("securityContext") or {}, f"{here}.securityContext")
 
 
@@ -206,7 +207,9 @@ def _probes(container: Object, allowed: bool, path: str) -> Iterator[Cause]:
             continue
         here = f"{path}.{kind}"
         if not allowed:
-            yield causes.forbidden(here, "may not be set for init containers without restartPolicy=Always")
+            yield causes.forbidden(
+                here, "may not be set for init containers without restartPolicy=Always, nor for ephemeral containers"
+            )
         yield from _handler(probe, here)
         for field in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
             if probe.get(field, 0) < 0:

@@ -17,7 +17,7 @@ def pod(spec: Any) -> None:
     """What a Pod gets and a template does not, and then what both get."""
     if spec.enableServiceLinks is None:
         spec.enableServiceLinks = True
-    for container in (*spec.initContainers, *spec.containers):
+    for container in (*(spec.initContainers or ()), *(spec.containers or ())):
         for name, limit in container.resources.limits.items():
             container.resources.requests.setdefault(name, limit)
     template(spec)
@@ -33,7 +33,7 @@ def template(spec: Any) -> None:
         spec.securityContext = model.struct("core.v1.PodSecurityContext")()
     if spec.terminationGracePeriodSeconds is None:
         spec.terminationGracePeriodSeconds = 30
-    for each in (*spec.initContainers, *spec.containers, *spec.ephemeralContainers):
+    for each in (*(spec.initContainers or ()), *(spec.containers or ()), *(spec.ephemeralContainers or ())):
         container(each)
         if spec.hostNetwork:
             _host_ports(each)

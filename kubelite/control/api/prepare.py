@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kubelite.control.api.resource import Resource
 
 Object = dict[str, Any]
-KEEP_STATUS = (("", "Node"), ("certificates.k8s.io", "CertificateSigningRequest"))
+KEEP_STATUS = (("", "Node"),)
 _PHASES = {"Namespace": "Active", "PersistentVolumeClaim": "Pending", "PersistentVolume": "Pending"}
 _GENERATED = {
     ("", "Pod"), ("", "ReplicationController"), ("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "StatefulSet"),
@@ -71,7 +71,7 @@ def _with_generation(metadata: Object, generation: int) -> Object:
 def qos_class(spec: Object) -> str:
     """The quality of service class of a pod's spec: what it asks for of CPU and memory, against its limits."""
     sides: list[tuple[Object, Object]] = []
-    for each in (*spec.get("initContainers", ()), *spec.get("containers", ())):
+    for each in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         resources = each.get("resources") or {}
         sides.append((_counted(resources.get("requests")), _counted(resources.get("limits"))))
     if resources := spec.get("resources"):
@@ -110,8 +110,16 @@ def _job(obj: Object) -> None:
 
 
 def _definition(obj: Object) -> None:
-    stored = [each["name"] for each in obj["spec"].get("versions") or () if each.get("storage")]
-    obj["status"] = {"conditions": [], "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored}
+    obj["status"] = {"conditions": [], "acceptedNames": {"plural": "", "kind": ""}}
+    obj["status"] = _with_stored(obj)
+
+
+def _with_stored(obj: Object) -> Object:
+    """The status of a definition, with the version that is stored now among those that ever were."""
+    status = obj.get("status") or {}
+    known = list(status.get("storedVersions") or ())
+    now = [each["name"] for each in obj["spec"].get("versions") or () if each.get("storage")]
+    return {**status, "storedVersions": known + [each for each in now if each not in known]}
 
 
 _CREATE = {
@@ -131,6 +139,8 @@ def prepare_update(res: Resource, sub: str, new: Object, old: Object) -> Object:
         made |= {"status": old["status"]} if "status" in old else {}
     if (res.group, res.kind) == ("", "Namespace"):
         made["spec"] = old.get("spec", {})
+    if (res.group, res.kind) == ("apiextensions.k8s.io", "CustomResourceDefinition"):
+        made["status"] = _with_stored(made)
     return _counted_up(res, made, old)
 
 

@@ -76,7 +76,7 @@ def _from_kind(kind: Kind) -> Resource:
         plural=kind.plural,
         singular=kind.singular,
         namespaced=kind.namespaced,
-        prefix=_PREFIXES.get(place, kind.plural),
+        prefix=f"{METRICS}/{kind.plural}" if kind.group == METRICS else _PREFIXES.get(place, kind.plural),
         storage_version=_STORED_AS.get(place, kind.api_version),
         short_names=kind.short,
         categories=kind.categories,

@@ -95,10 +95,17 @@ def _set(tokens: list[str], text: str) -> tuple[str, ...]:
         raise _unparsable(text)
     end = tokens.index(")")
     inside, tokens[: end + 1] = tokens[:end], []
-    values = [each for each in inside if each != ","]
+    values = [""]
+    for each in inside:
+        if each == ",":
+            values.append("")
+        elif values[-1]:
+            raise _unparsable(text)
+        else:
+            values[-1] = each
     if not all(_VALUE.fullmatch(each) for each in values):
         raise _unparsable(text)
-    return tuple(values) or ("",)
+    return tuple(values)
 
 
 def _key(word: str, text: str) -> str:

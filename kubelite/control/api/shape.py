@@ -112,9 +112,11 @@ def _custom(found: Schema) -> Shape:
 
 
 def key_of(shape: Shape, each: Any) -> str:
-    """The path element of an item in a keyed list: ``k:{"name":"web"}``; a key that it does not have counts as null."""
+    """The path element of an item in a keyed list: ``k:{"name":"web"}``; a key that says nothing is its default or null."""
+    if not isinstance(each, dict):
+        return "k:" + encoded(each)
     defaults = dict(shape.defaults)
-    return "k:" + encoded({key: each.get(key, defaults.get(key)) for key in shape.keys} if isinstance(each, dict) else each)
+    return "k:" + encoded({key: defaults.get(key) if (found := each.get(key)) in (None, "") else found for key in shape.keys})
 
 
 def require_keys(shape: Shape, each: Any) -> None:

@@ -12,9 +12,12 @@ texts), ``replace`` (all else), and ``retainKeys``. Directives in the patch (api
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.objects import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Object = dict[str, Any]
 _ORDER = "$setElementOrder/"
@@ -116,16 +119,28 @@ def _patch_field(name: str, key: str, made: Object, given: Object) -> None:
 def _patch_list(way: _Way, present: list[Any], given: list[Any], order: Any, unwanted: list[Any]) -> list[Any]:
     if order is not None and not isinstance(order, list):
         raise BadPatch("$setElementOrder must be a list")
+    if way.key and any(_says(each, "replace") for each in given):
+        return [_plain(each) for each in given if not _says(each, "replace") and not _says(each, "delete")]
     if way.key:
         merged = _merge_items(way, present, given)
     else:
-        merged = list(dict.fromkeys(each for each in [*present, *given] if each not in unwanted))
-    return merged if order is None else _ordered(way.key, merged, present, order)
+        merged = _distinct(each for each in [*present, *given] if each not in unwanted)
+    return _ordered(way.key, merged, present, given if order is None else order)
+
+
+def _distinct(items: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
+    for each in items:
+        if each not in found:
+            found.append(each)
+    return found
+
+
+def _says(item: Any, directive: str) -> bool:
+    return isinstance(item, dict) and item.get(_PATCH) == directive
 
 
 def _merge_items(way: _Way, present: list[Any], given: list[Any]) -> list[Any]:
-    if any(isinstance(each, dict) and each.get(_PATCH) == "replace" for each in given):
-        return [_plain(each) for each in given if not (isinstance(each, dict) and each.get(_PATCH) == "replace")]
     made = list(present)
     for each in given:
         key = _key_of(way.key, each)
@@ -148,7 +163,10 @@ def _key_of(key: str, item: Any) -> Any:
 
 
 def _ordered(key: str, merged: list[Any], present: list[Any], order: list[Any]) -> list[Any]:
-    """The items that the patch orders, in its order, and between them the server's own where they stood."""
+    """The items that the patch speaks of, in its order, and between them the server's own.
+
+    Of two such items the one that stood first on the server goes first; one that is new goes before those of the server.
+    """
 
     def identity(item: Any) -> Any:
         return item.get(key) if key and isinstance(item, dict) else item
@@ -176,5 +194,5 @@ def _plain(value: Any) -> Any:
             return {}
         return {key: _plain(each) for key, each in value.items() if each is not None and not _directive(key)}
     if isinstance(value, list):
-        return [_plain(each) for each in value if not (isinstance(each, dict) and each.get(_PATCH) in ("delete", "replace"))]
+        return [_plain(each) for each in value if not _says(each, "delete") and not _says(each, "replace")]
     return value

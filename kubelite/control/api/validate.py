@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api import cel, changes, kindcheck, metacheck, required, schemacheck, structural, workloadcheck
+from kubelite.control.api import causes, cel, changes, kindcheck, metacheck, required, schemacheck, structural, workloadcheck
 from kubelite.objects import schema
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ _TOP = ("kind", "apiVersion", "metadata")
 
 def validate_create(res: Resource, obj: Object) -> list[Cause]:
     """What is wrong with a new object, in the order of the document as far as the rules have one."""
-    return [*metacheck.on_create(res, obj), *_contents(res, obj, None)]
+    found = [*metacheck.on_create(res, obj), *_contents(res, obj, None)]
+    if (res.group, res.kind) == ("", "Pod") and obj["spec"].get("ephemeralContainers"):
+        found.append(causes.forbidden("spec.ephemeralContainers", "cannot be set on create"))
+    return found
 
 
 def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[Cause]:
@@ -31,6 +34,8 @@ def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[C
     if sub == "status":
         return found
     found += changes.check(res.group, f"{res.kind}/{sub}" if sub else res.kind, new, old)
+    if all(new.get(key) == old.get(key) for key in {*new, *old} if key not in ("metadata", "status")):
+        return found
     fresh = list(_contents(res, new, None))
     # What was stored once stays writable where it did not change: a rule that is new must not lock an object up.
     known = set(_contents(res, old, None)) if fresh else set()

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api import codec, crds, fields, patch, strategy
 from kubelite.control.api.admission.chain import Attempt
 from kubelite.control.api.answer import Answer, warnings
+from kubelite.control.api.authorization import asked_of, denial
 from kubelite.control.api.commit import is_heartbeat, remove, write
 from kubelite.control.api.context import timestamp
 from kubelite.control.api.convert import convert
-from kubelite.control.api.documents import copy, load
+from kubelite.control.api.documents import copy, load, may_repeat
 from kubelite.control.api.read import is_stored_form, shown
 from kubelite.control.api.status import (
     Cause,
@@ -95,9 +96,10 @@ async def read_object(request: Request) -> tuple[dict[str, Any], list[str]]:
     value = codec.decode(data, request.content_type).value
     if not isinstance(value, dict):
         raise bad_request("the body of the request is not an object")
-    check_kind(request.resource, value)
     mode = validation(request)
-    duplicates = codec.find_duplicates(data) if mode != "Ignore" and _is_json(request.content_type) else ()
+    checked = mode != "Ignore" and _is_json(request.content_type) and may_repeat(data, value)
+    duplicates = codec.find_duplicates(data) if checked else ()
+    check_kind(request.resource, value)
     return strategy.conform(request.resource, value, validation=mode, duplicates=duplicates)
 
 
@@ -151,13 +153,14 @@ def check_namespace(request: Request, metadata: dict[str, Any]) -> None:
 async def create_object(context: Context, request: Request, obj: dict[str, Any], said: list[str]) -> Result:
     """Everything from admission to the store. Raises StatusError."""
     res, dry_run = request.resource, request.query.dry_run()
+    # What admission and the server add belongs to nobody, so that an apply which does not name it leaves it alone.
+    if request.content_type != APPLY:
+        obj = fields.track(res, None, obj, manager=request.manager(), now=timestamp(), subresource="")
     attempt = Attempt(context, request, "CREATE", obj, None, dry_run, said)
     await context.admission.mutate(attempt)
     new = strategy.prepare_create(res, attempt.obj)
-    crds.settle(context.registry, res, new)
     _refuse_invalid(res, new, strategy.validate_create(res, new))
-    if request.content_type != APPLY:
-        new = fields.track(res, None, new, manager=request.manager(), now=timestamp(), subresource="")
+    crds.settle(context.registry, res, new)
     attempt.obj = new
     return await _store_new(context, attempt)
 
@@ -204,12 +207,20 @@ async def update(context: Context, request: Request) -> Answer:
     res = request.resource
     creatable = (res.group, res.plural) in _CREATED_BY_UPDATE and not request.sub
     if creatable and await context.store.get(res.prefix, request.namespace, request.name) is None:
+        _check_may_create(context, request)
         identify(request, obj)
         return answer(request, await create_object(context, request, obj, said))
     if res.crd is not None and not metadata.get("resourceVersion"):
         cause = Cause("FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion")
         raise invalid(res, name, [cause])
     return answer(request, await change_object(context, request, make))
+
+
+def _check_may_create(context: Context, request: Request) -> None:
+    """Whoever may update or patch may not therefore create. Raises StatusError 403."""
+    asked = asked_of(request)._replace(verb="create", name="")
+    if not context.authorizer.allows(asked):
+        raise denial(request.resource, asked)
 
 
 async def change_object(
@@ -234,9 +245,8 @@ async def change_object(
             raise conflict(res, request.name, why)
         try:
             return await _change_once(context, request, before, old, new, said)
-        except Conflict as error:
-            if pinned and error.change.key == before.key:
-                raise conflict(res, request.name) from error
+        except Conflict:
+            continue  # a write that named its revision fails above, all others begin again
     raise conflict(res, request.name)
 
 
@@ -248,8 +258,8 @@ async def _change_once(
     attempt = Attempt(context, request, "UPDATE", new, old, request.query.dry_run(), list(said))
     await context.admission.mutate(attempt)
     new = strategy.prepare_update(res, request.sub, attempt.obj, old)
-    crds.settle(context.registry, res, new)
     _refuse_invalid(res, new, strategy.validate_update(res, request.sub, new, old))
+    crds.settle(context.registry, res, new)
     if request.content_type != APPLY:
         new = fields.track(res, old, new, manager=request.manager(), now=timestamp(), subresource=request.sub)
     attempt.obj = new
@@ -332,6 +342,7 @@ async def _apply(context: Context, request: Request, value: Any) -> Answer:
         return strategy.conform(res, _merged(request, old, value), validation=mode)
 
     if await context.store.get(res.prefix, request.namespace, request.name) is None and not request.sub:
+        _check_may_create(context, request)
         obj, said = strategy.conform(res, _merged(request, None, value), validation=mode)
         identify(request, obj)
         return answer(request, await create_object(context, request, obj, said))
@@ -358,7 +369,11 @@ def _check_applied(request: Request, value: Any) -> None:
     if not isinstance(value, dict):
         raise bad_request("the body of an apply is not an object")
     check_kind(request.resource, value)
-    metadata = value.setdefault("metadata", {})
+    if value.get("metadata") is None:
+        value["metadata"] = {}
+    metadata = value["metadata"]
+    if not isinstance(metadata, dict):
+        raise bad_request("the metadata of an object must be an object")
     check_namespace(request, metadata)
     if metadata.setdefault("name", request.name) != request.name:
         raise bad_request("the name of the object does not match the name on the URL")

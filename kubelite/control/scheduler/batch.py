@@ -1,4 +1,4 @@
-"""Placing many pods: one decision after the other, as fast as the core goes. Pure.
+"""Placing many pods: one decision after the other, as fast as the core goes.
 
 Pods that need nothing but numbers are handed to the core in one go. Own plug-ins, samples of nodes, nominated nodes, gates and
 claims that nobody can serve take the long way, one pod at a time.
@@ -39,18 +39,18 @@ def place(cluster: Cluster, pods: Sequence[Object]) -> list[str | None]:
     return placed
 
 
-def _classified(cluster: Cluster, pods: Sequence[Object]) -> list[PodClass]:
-    """The classes of the pods up to the first that has to take the long way."""
+def _classified(cluster: Cluster, pods: Sequence[Object]) -> list[tuple[PodClass, str]]:
+    """The classes, and the only node where there is one, of the pods up to the first that has to take the long way."""
     if cluster.pods.nominated:
         return []
     while True:
         columns = cluster.columns()
         known = []
         for pod in pods:
-            found = cluster.classify(pod)
-            if not _is_plain(cluster, pod, found):
+            found, node = cluster.classify_for(pod)
+            if not _is_plain(cluster, pod, found) or (node and node not in columns.world.nodes.index):
                 break
-            known.append(found)
+            known.append((found, node))
             if found.waiting:
                 break
         if cluster.columns() is columns:
@@ -64,28 +64,31 @@ def _is_plain(cluster: Cluster, pod: Object, known: PodClass) -> bool:
     return not (pod.get("spec") or {}).get("schedulingGates") and not (pod.get("status") or {}).get("nominatedNodeName")
 
 
-def _run(cluster: Cluster, pods: Sequence[Object], known: list[PodClass]) -> list[str | None]:
+def _run(cluster: Cluster, pods: Sequence[Object], known: list[tuple[PodClass, str]]) -> list[str | None]:
     columns = cluster.columns()
-    numbers = {each: columns.deciding(each) for each in dict.fromkeys(known)}
+    numbers = {each: columns.deciding(each) for each in dict.fromkeys(found for found, _ in known)}
     entries = [cluster.entry(named(pod, "Pod"), pod, "", "") for pod in pods]
     for entry in entries:
         if entry.key in cluster.pods:
             cluster.forget(entry.obj)
-    nodes = array("i", [-1]) * len(pods)
-    slots, classes = array("i", [entry.slot for entry in entries]), array("i", [numbers[each] for each in known])
+    index = columns.world.nodes.index
+    nodes = array("i", [index[node] if node else -1 for _, node in known])
+    slots, classes = array("i", [entry.slot for entry in entries]), array("i", [numbers[each] for each, _ in known])
     done = native.sched_run(columns.sched, slots, classes, cluster.random, nodes)
     for entry in entries[done:]:
         cluster.pods.give_back(entry.slot)
     rows = columns.world.nodes.rows
     names = [rows[node].name if node >= 0 else None for node in nodes[:done]]
-    return [_settle(cluster, entry, name) for entry, name in zip(entries[:done], names, strict=True)]
+    triples = zip(entries[:done], known[:done], names, strict=True)
+    return [_settle(cluster, entry, each, name) for entry, (each, _), name in triples]
 
 
-def _settle(cluster: Cluster, entry: Entry, node: str | None) -> str | None:
+def _settle(cluster: Cluster, entry: Entry, known: PodClass, node: str | None) -> str | None:
     if node is None:
         cluster.pods.give_back(entry.slot)
         return None
-    entry.node = node
+    entry.node, entry.known = node, known
     cluster.pods.add(entry)
+    cluster.changes += 1
     cluster.bind_claims(entry)
     return node

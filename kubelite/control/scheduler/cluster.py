@@ -1,4 +1,4 @@
-"""The scheduler's view of a cluster: objects come and go, pods are decided about, placed and evicted. Pure.
+"""The scheduler's view of a cluster: objects come and go, pods are decided about, placed and evicted.
 
 Pods change numbers in place; nodes, services, budgets and namespaces change what classes of pods are made of, so the columns are
 made anew when the next decision needs them. Allocatable amounts are the exception, since nodes report them all the time.
@@ -21,7 +21,7 @@ from kubelite.control.scheduler.podtable import Entry, PodTable, full_name, key_
 from kubelite.control.scheduler.profile import Profile
 from kubelite.control.scheduler.rating import rate
 from kubelite.control.scheduler.traitcache import Reading, TraitCache
-from kubelite.control.scheduler.traits import Traits
+from kubelite.control.scheduler.traits import Traits, counted, pin
 from kubelite.core import native
 from kubelite.objects.labels import of_map
 
@@ -45,6 +45,8 @@ class Cluster:
         self._objects: dict[str, Object] = {}
         self._traits = TraitCache()
         self._resources: dict[str, int] = {}
+        self._pinned: dict[Traits, Reading] = {}
+        self.changes = 0  # goes up with everything that may change a decision
         self._columns: Columns | None = None
 
     # Objects
@@ -59,6 +61,7 @@ class Cluster:
 
     def _take(self, kind: str, obj: Object, present: bool) -> None:
         place = named(obj, kind)
+        self.changes += 1
         if kind == "Pod":
             self._take_pod(place, obj, present)
         elif kind == "Node":
@@ -71,10 +74,10 @@ class Cluster:
 
     def _take_other(self, kind: str, place: Place, present: bool) -> None:
         table, key, value = _READERS[kind](self.world, kind, place)
-        if present and table.get(key) != value:
+        old = table.get(key) if present else table.pop(key, None)
+        if present:
             table[key] = value
-            self._columns = None
-        elif not present and table.pop(key, None) is not None:
+        if old != (value if present else None) and not (present and _differ_in_number(old, value)):
             self._columns = None
 
     def _take_node(self, place: Place, obj: Object, present: bool) -> None:
@@ -103,7 +106,7 @@ class Cluster:
     # Pods
 
     def _take_pod(self, place: Place, obj: Object, present: bool) -> None:
-        self._remove(key_of(place))
+        self._remove(key_of(obj))
         node = place.at("spec", "nodeName").text()
         nominated = place.at("status", "nominatedNodeName").text()
         if present and place.at("status", "phase").text() not in FINISHED and (node or nominated):
@@ -112,9 +115,10 @@ class Cluster:
     def entry(self, place: Place, obj: Object, node: str, nominated: str) -> Entry:
         """An entry that is not in the table yet, with a slot of its own. Raises BadObject."""
         reading, start = self._traits.read(place, obj), start_of(place)
-        return Entry(key_of(place), full_name(place), obj, reading, self.pods.new_slot(), node, nominated, start)
+        return Entry(key_of(obj), full_name(obj), obj, reading, self.pods.new_slot(), node, nominated, start)
 
     def _add(self, entry: Entry) -> None:
+        self.changes += 1
         self.pods.add(entry)
         if self._traits.learn((entry.reading.traits,)):
             self._columns = None
@@ -125,6 +129,7 @@ class Cluster:
                 self._columns = None
 
     def _remove(self, key: str) -> None:
+        self.changes += 1
         entry = self.pods.remove(key)
         if entry is not None and self._columns is not None:
             native.sched_pods(self._columns.sched, array("q", [entry.slot, 0, -1, 0]))
@@ -132,19 +137,28 @@ class Cluster:
     def assume(self, pod: Object, node: str) -> None:
         """Counts a pod as running on a node, before anybody else knows. Binds the claims that waited for it."""
         place = named(pod, "Pod")
-        self._remove(key_of(place))
+        self._remove(key_of(pod))
         entry = self.entry(place, pod, node, "")
         self.bind_claims(entry)
         self._add(entry)
 
     def forget(self, pod: Object) -> None:
         """Takes a pod away: it was assumed and could not be bound, or it was evicted."""
-        self._remove(key_of(named(pod, "Pod")))
+        self._remove(key_of(pod))
+
+    def evict(self, entry: Entry) -> None:
+        """Takes away a pod that runs, and counts that against its budgets."""
+        if entry.known is not None:
+            names = list(self.world.budgets)
+            for number in self.world.budgets_of(entry.known.traits):
+                budget = self.world.budgets[names[number]]
+                self.world.budgets[names[number]] = budget._replace(allowed=budget.allowed - 1)
+        self._remove(entry.key)
 
     def nominate(self, pod: Object, node: str) -> None:
         """Reserves a node for a pod that evicts others there."""
         place = named(pod, "Pod")
-        self._remove(key_of(place))
+        self._remove(key_of(pod))
         self._add(self.entry(place, pod, "", node))
 
     def bind_claims(self, entry: Entry) -> None:
@@ -179,7 +193,7 @@ class Cluster:
         """Places pods. Raises OutOfResources."""
         rows = array("q")
         for entry in entries:
-            entry.known = self._known(columns, entry.reading, entry.name)
+            entry.known = self._known(columns, entry.reading, entry.name, columns.present)
             number = columns.world.nodes.index.get(entry.node)
             if number is not None:
                 rows.extend((entry.slot, columns.running(entry.known), number, entry.start))
@@ -188,15 +202,15 @@ class Cluster:
     def _class(self, reading: Reading, name: str) -> PodClass:
         if self._traits.learn((reading.traits,)):
             self._columns = None
-        return self._known(self.columns(), reading, name)
+        columns = self.columns()
+        return self._known(columns, reading, name, columns.readings)
 
-    def _known(self, columns: Columns, reading: Reading, name: str) -> PodClass:
+    def _known(self, columns: Columns, reading: Reading, name: str, memo: dict[Reading, PodClass]) -> PodClass:
         """The class of a reading. Budgets that spare single pods make a difference by name."""
-        if self.world.spares:
-            return columns.intern(self._projected(reading.traits, name))
-        known = columns.readings.get(reading)
+        known = memo.get(reading) if not self.world.spares else None
         if known is None:
-            known = columns.readings[reading] = columns.intern(self._projected(reading.traits, name))
+            read = self._projected(reading.traits, name)
+            known = memo[reading] = columns.intern(counted(read) if memo is columns.present else read)
         return known
 
     def _projected(self, read: Traits, name: str) -> Traits:
@@ -211,11 +225,26 @@ class Cluster:
 
     def classify(self, pod: Object) -> PodClass:
         """The class of a pod that looks for a node, compiled. Raises BadObject."""
+        return self._compiled(self._reading(pod), full_name(pod))
+
+    def classify_for(self, pod: Object) -> tuple[PodClass, str]:
+        """The class of a pod and the only node it may go to, or "": pods that differ in that node alone are one class."""
+        reading = self._reading(pod)
+        node = pin(reading.traits)
+        return self._compiled(self._unpinned(reading) if node else reading, full_name(pod)), node
+
+    def _unpinned(self, reading: Reading) -> Reading:
+        """One reading for all pods that are equal but for the node they name."""
+        traits = reading.traits._replace(required_nodes=None)
+        return self._pinned.setdefault(traits, Reading(traits))
+
+    def _reading(self, pod: Object) -> Reading:
         place = named(pod, "Pod")
         reading = self._traits.read(place, pod)
-        if node := place.at("spec", "nodeName").text():
-            reading = Reading(reading.traits._replace(node_name=node))
-        name = full_name(place)
+        node = place.at("spec", "nodeName").text()
+        return Reading(reading.traits._replace(node_name=node)) if node else reading
+
+    def _compiled(self, reading: Reading, name: str) -> PodClass:
         while True:
             known = self._class(reading, name)
             try:
@@ -224,6 +253,10 @@ class Cluster:
                 self._columns = None
             else:
                 return known
+
+    def traits_of(self, pod: Object) -> Traits:
+        """The traits of a pod, with all its labels. Raises BadObject."""
+        return self._traits.read(named(pod, "Pod"), pod).traits
 
     def profile_of(self, known: PodClass) -> Profile:
         """The profile that decides about pods of a class."""
@@ -243,7 +276,7 @@ class Cluster:
 
     def nominated(self, pod: Object, known: PodClass) -> array[int]:
         """Pairs of class and node number of the pods that are about to run somewhere and matter as much as this one."""
-        columns, own = self.columns(), key_of(named(pod, "Pod"))
+        columns, own = self.columns(), key_of(pod)
         pairs = array("i")
         for entry in self.pods.nominated.values():
             number = columns.world.nodes.index.get(entry.nominated)
@@ -269,21 +302,28 @@ class Cluster:
 _Row = tuple[dict[Any, Any], Any, Any]
 
 
+def _differ_in_number(old: object, new: object) -> bool:
+    """Whether two states of a budget differ only in how many disruptions are left, which no class depends on."""
+    if not isinstance(old, world.Budget) or not isinstance(new, world.Budget):
+        return False
+    return old._replace(allowed=0) == new._replace(allowed=0)
+
+
 def _of_namespace(here: world.World, kind: str, obj: Place) -> _Row:
     return here.spaces, obj.at("metadata", "name").text(), obj.at("metadata", "labels").labels()
 
 
 def _of_service(here: world.World, kind: str, obj: Place) -> _Row:
     chosen = of_map(obj.at("spec", "selector").labels())
-    return here.services, full_name(obj), (full_name(obj).split("/")[0], chosen)
+    return here.services, full_name(obj.value), (full_name(obj.value).split("/")[0], chosen)
 
 
 def _of_budget(here: world.World, kind: str, obj: Place) -> _Row:
-    return here.budgets, full_name(obj), world.budget(obj)
+    return here.budgets, full_name(obj.value), world.budget(obj)
 
 
 def _of_workload(here: world.World, kind: str, obj: Place) -> _Row:
-    namespace, name = full_name(obj).split("/", 1)
+    namespace, name = full_name(obj.value).split("/", 1)
     return here.workloads, (namespace, kind, name), world.workload_selector(kind, obj)
 
 

@@ -1,4 +1,4 @@
-"""A snapshot as numbers: the C core's nodes, keys, counters and classes, and which number stands for what. Pure.
+"""A snapshot as numbers: the C core's nodes, keys, counters and classes, and which number stands for what.
 
 Classes are compiled when they are first decided about. What pods of other classes bring along (terms, ports, disks) is
 remembered in lists that only grow; a class that such news concerns is compiled again before it is next used.
@@ -65,7 +65,8 @@ class Columns:
         self._ports: dict[Port, None] = {}
         self._disks: dict[Disk, None] = {}
         self.storage_changes = 0
-        self.readings: dict[Reading, PodClass] = {}
+        self.readings: dict[Reading, PodClass] = {}  # of pods that look for a node
+        self.present: dict[Reading, PodClass] = {}  # of pods that have one
         for number in range(world.nodes.count):
             self.set_node(number)
 

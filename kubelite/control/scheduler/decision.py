@@ -70,15 +70,24 @@ class Decision:
         built_in = verdict & ~(1 << Reason.OWN_PLUGIN)
         return rejection(built_in, lacks, self.requests, self.profile) if built_in else Rejection((), True, "")
 
+    @cached_property
+    def rejections(self) -> Counter[Rejection]:
+        """How many nodes there are for each rejection."""
+        if self.own_rejections:
+            return Counter(self.rejection(number) for number, verdict in enumerate(self.verdicts) if verdict)
+        pairs = Counter(zip(self.verdicts, self.lacks, strict=True))
+        counts: Counter[Rejection] = Counter()
+        for (verdict, lacks), nodes in pairs.items():
+            if verdict:
+                counts[self._told(verdict, lacks)] += nodes
+        return counts
+
     def reasons(self) -> dict[str, int]:
         """How many nodes each reason keeps the pod from."""
         counts: Counter[str] = Counter()
-        pairs = Counter(zip(self.verdicts, self.lacks, strict=True)) if not self.own_rejections else {}
-        for (verdict, lacks), nodes in pairs.items():
-            for text in self._told(verdict, lacks).texts if verdict else ():
+        for found, nodes in self.rejections.items():
+            for text in found.texts:
                 counts[text] += nodes
-        for number in range(self.nodes.count) if self.own_rejections else ():
-            counts.update(self.rejection(number).texts if self.verdicts[number] else ())
         return dict(counts)
 
     @cached_property

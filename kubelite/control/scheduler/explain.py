@@ -1,4 +1,4 @@
-"""Why a pod goes where it goes: one decision as plain data. Pure."""
+"""Why a pod goes where it goes: one decision as plain data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from kubelite.control.scheduler import message, profile
 from kubelite.control.scheduler.cluster import Cluster
 from kubelite.control.scheduler.decision import Decision
+from kubelite.control.scheduler.fields import Place
 from kubelite.control.scheduler.plugins import OwnPlugin
 from kubelite.control.scheduler.preemption import Preemption, outcome, preempt
 from kubelite.control.scheduler.profile import Profile
@@ -59,7 +60,7 @@ def load(objects: Iterable[Mapping[str, Any]], profiles: Sequence[Profile], seed
     """A cluster of these objects, each with its kind."""
     made = Cluster(profiles, seed=seed)
     for each in objects:
-        made.put(str(each.get("kind", "")), each)
+        made.put(Place(each, "object").at("kind").text(), each)
     return made
 
 

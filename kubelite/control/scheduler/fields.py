@@ -40,6 +40,8 @@ class Place:
 
     def map(self) -> Mapping[str, Any]:
         """The value as a mapping, empty when absent."""
+        if type(self.value) is dict:
+            return self.value
         if self.value is None:
             return {}
         if not isinstance(self.value, Mapping):

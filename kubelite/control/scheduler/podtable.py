@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kubelite.control.scheduler.columns import PodClass
 from kubelite.control.scheduler.fields import Place
 from kubelite.control.scheduler.traitcache import Reading
+
+if TYPE_CHECKING:
+    from kubelite.control.scheduler.columns import PodClass
 
 NOT_STARTED = (1 << 63) - 1  # a pod without a start time counts as started now
 
@@ -82,15 +84,18 @@ class PodTable:
         return entry
 
 
-def key_of(pod: Place) -> str:
-    """What tells pods apart: "ns/name", or the object itself where a partial object has no name."""
+def key_of(pod: Mapping[str, Any]) -> str:
+    """What tells pods apart: "ns/name", or the object itself where a partial object has no name. Raises BadObject."""
     name = full_name(pod)
-    return f"#{id(pod.value)}" if name.endswith("/") else name
+    return f"#{id(pod)}" if name.endswith("/") else name
 
 
-def full_name(pod: Place) -> str:
-    """ "ns/name"."""
-    meta = pod.at("metadata")
+def full_name(obj: Mapping[str, Any]) -> str:
+    """ "ns/name" of an object. Raises BadObject."""
+    meta = Place(obj, "object").at("metadata")
+    name, namespace = meta.map().get("name"), meta.map().get("namespace")
+    if type(name) is str and type(namespace) is str and namespace:
+        return f"{namespace}/{name}"
     return f"{meta.at('namespace').text() or 'default'}/{meta.at('name').text()}"
 
 

@@ -1,4 +1,4 @@
-"""Whom to evict so that a pod can run: DefaultPreemption. Pure.
+"""Whom to evict so that a pod can run: DefaultPreemption.
 
 The dry runs are in the C core (csrc/sched/preempt.c); here is who may preempt at all, how many nodes are tried, and what is
 said when nobody can be evicted.
@@ -7,6 +7,7 @@ said when nobody can be evicted.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,15 @@ from kubelite.control.scheduler.decision import Decision
 from kubelite.control.scheduler.fields import Place, named
 from kubelite.control.scheduler.filters import rejection
 from kubelite.control.scheduler.rating import query
-from kubelite.control.scheduler.reasons import TEXTS, Reason
+from kubelite.control.scheduler.reasons import Reason
 from kubelite.core import native
 
 if TYPE_CHECKING:
     from kubelite.control.scheduler.cluster import Cluster
+    from kubelite.control.scheduler.columns import PodClass
+    from kubelite.control.scheduler.nodes import Nodes
     from kubelite.control.scheduler.podtable import Entry
+    from kubelite.control.scheduler.profile import Profile
 
 NEVER = "not eligible due to preemptionPolicy=Never."
 WAITING = "not eligible due to a terminating pod on the nominated node."
@@ -95,17 +99,9 @@ def _run(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemp
         "I", [1 << Reason.OWN_PLUGIN if number in decision.own_rejections else 0 for number in range(count)]
     )
     asked = query(columns, known, cluster.nominated(pod, known), against=against if decision.own_rejections else None)
-    resolvable = sum(
-        bool(verdict) and not decision.rejection(number).unresolvable
-        for number, verdict in enumerate(decision.verdicts)
-    )
-    args = decision.profile.arguments.preemption
-    wanted = min(max(resolvable * args.percentage // 100, args.absolute), resolvable)
-    offset = _offset(cluster.random, resolvable)
-    allowed = array("i", [max(-1, min(each.allowed, 1 << 30)) for each in cluster.world.budgets.values()])
-    out = array("i", [0]) * (4 * count + cluster.pods.running + 4)
-    words = native.sched_preempt(columns.sched, asked, allowed, offset, wanted, out)
-    candidates, best = _candidates(cluster, decision, out[:words])
+    out = _room(cluster)
+    words = native.sched_preempt(columns.sched, asked, _allowed(cluster), _least(decision.profile), cluster.random, out)
+    candidates, best = _candidates(cluster, decision.nodes, out[:words])
     if not candidates:
         return Preemption({}, (), None, _unhelpful(decision, asked))
     chosen = best[_offset(cluster.random, len(best))]
@@ -120,35 +116,65 @@ def _offset(random: array[int], below: int) -> int:
     return (random[0] >> 33) % below
 
 
-def _candidates(
-    cluster: Cluster, decision: Decision, words: array[int]
-) -> tuple[dict[str, tuple[Entry, ...]], list[str]]:
+def _room(cluster: Cluster) -> array[int]:
+    return array("i", [0]) * (4 * cluster.columns().world.nodes.count + cluster.pods.running + 4)
+
+
+def _allowed(cluster: Cluster) -> array[int]:
+    return array("i", [max(-1, min(each.allowed, 1 << 30)) for each in cluster.world.budgets.values()])
+
+
+def _least(profile: Profile) -> tuple[int, int]:
+    args = profile.arguments.preemption
+    return args.percentage, args.absolute
+
+
+def _candidates(cluster: Cluster, nodes: Nodes, words: array[int]) -> tuple[dict[str, tuple[Entry, ...]], list[str]]:
     found: dict[str, tuple[Entry, ...]] = {}
     best: list[int] = []
     at = 0
     while at < len(words):
         node, is_best, _, victims = words[at : at + 4]
-        found[decision.nodes.rows[node].name] = tuple(
-            cluster.pods.at(slot) for slot in words[at + 4 : at + 4 + victims]
-        )
+        slots = words[at + 4 : at + 4 + victims]
+        found[nodes.rows[node].name] = tuple(cluster.pods.at(slot) for slot in slots)
         if is_best:
             best.append(node)
         at += 4 + victims
-    return found, [decision.nodes.rows[node].name for node in sorted(best)]
+    return found, [nodes.rows[node].name for node in sorted(best)]
+
+
+def quick(cluster: Cluster, pod: Mapping[str, Any], known: PodClass) -> tuple[str, tuple[Entry, ...]] | None:
+    """The node and the victims that :func:`preempt` would choose for a pod that fits nowhere, without the other candidates.
+
+    None when there are none, or when it takes the long way to find out: own plug-ins, nominated pods, pods that may not.
+    """
+    profile, spec = cluster.profile_of(known), Place(pod, "Pod").at("spec")
+    plain = profile.preempts and not profile.own and not known.problem and not cluster.pods.nominated
+    if not plain or spec.at("preemptionPolicy").text() == "Never" or _asks_for_more(pod):
+        return None
+    columns, out, empty = cluster.columns(), _room(cluster), array("i")
+    asked = native.SchedQuery(columns.deciding(known), 0, None, None, None, empty, empty, empty, empty, empty)
+    words = native.sched_preempt(columns.sched, asked, _allowed(cluster), _least(profile), cluster.random, out)
+    found, _ = _candidates(cluster, columns.world.nodes, out[:words])
+    return next(iter(found.items()), None)
+
+
+def _asks_for_more(pod: Mapping[str, Any]) -> bool:
+    """Gates, or a node that is nominated already."""
+    place = Place(pod, "Pod")
+    gated = any(True for _ in place.at("spec", "schedulingGates").items())
+    return gated or bool(place.at("status", "nominatedNodeName").text())
 
 
 def _unhelpful(decision: Decision, asked: native.SchedQuery) -> str:
     """Which nodes were not tried, and what stood against the others with all victims gone."""
-    counts: dict[str, int] = {}
-    for number, verdict in enumerate(asked.reasons):
-        texts: tuple[str, ...]
-        if verdict in (1 << Reason.NOT_HELPFUL, 1 << Reason.NO_VICTIMS):
-            texts = (TEXTS[Reason(verdict.bit_length() - 1)].text,)
-        elif number in decision.own_rejections and verdict == 1 << Reason.OWN_PLUGIN:
-            texts = (decision.own_rejections[number].text,)
+    counts: Counter[str] = Counter()
+    for (verdict, lacks), nodes in Counter(zip(asked.reasons, asked.lacks, strict=True)).items():
+        built_in = verdict & ~(1 << Reason.OWN_PLUGIN)
+        if built_in:
+            texts = rejection(built_in, lacks, decision.requests, decision.profile).texts
         else:
-            built_in = verdict & ~(1 << Reason.OWN_PLUGIN)
-            texts = rejection(built_in, asked.lacks[number], decision.requests, decision.profile).texts
+            texts = tuple(each.text for each in decision.own_rejections.values())[:1]
         for text in texts:
-            counts[text] = counts.get(text, 0) + 1
+            counts[text] += nodes
     return message.counted(decision.nodes.count, counts)

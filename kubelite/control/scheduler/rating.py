@@ -1,4 +1,4 @@
-"""One decision in full: the core's verdicts and scores, with what own plug-ins have to say. Pure."""
+"""One decision in full: the core's verdicts and scores, with what own plug-ins have to say."""
 
 from __future__ import annotations
 

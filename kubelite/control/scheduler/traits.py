@@ -126,6 +126,22 @@ def read(pod: Place) -> Traits:
     )
 
 
+def pin(traits: Traits) -> str:
+    """The node that the pod's affinity names as the only one, as a DaemonSet's does; "" when it is not that simple."""
+    terms = traits.required_nodes or ()
+    if len(terms) != 1 or traits.spread or terms[0].labels or len(terms[0].fields) != 1:
+        return ""
+    wanted = terms[0].fields[0]
+    return next(iter(wanted.values)) if wanted.operator == "In" and terms[0].valid else ""
+
+
+def counted(traits: Traits) -> Traits:
+    """The traits without what matters only while a pod looks for a node: all that its presence means to others."""
+    return traits._replace(
+        tolerations=(), node_selector=(), required_nodes=None, preferred_nodes=(), spread=(), images=()
+    )
+
+
 def selectors(traits: Traits) -> list[Selector]:
     """Every selector over pods that these traits hold."""
     terms = (*traits.affinity, *traits.anti_affinity, *(term for _, term in traits.preferred_affinity))

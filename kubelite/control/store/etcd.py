@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/registry/"
 COMPACT_SECONDS = 300.0
+HISTORY = 2000  # revisions from before the start that watchers may still ask for, unless etcd has forgotten them
 ANSWER_SECONDS = 10.0
 
 
@@ -32,7 +33,7 @@ class Etcd:
 
     def __init__(self, session: aiohttp.ClientSession, url: str, revision: int) -> None:
         self.revision = revision
-        self.oldest = revision
+        self.oldest = max(revision - HISTORY, 0)
         self._session = session
         self._url = url.rstrip("/")
         self._closing = asyncio.Event()
@@ -85,7 +86,8 @@ class Etcd:
                     if (batch := self._batch(line, after)) is not None:
                         yield batch
         except aiohttp.ClientError as error:
-            raise Unavailable(f"the watch at etcd {self._url} broke: {error}") from error
+            if not self._closing.is_set():
+                raise Unavailable(f"the watch at etcd {self._url} broke: {error}") from error
         if not self._closing.is_set():
             raise Unavailable(f"the watch at etcd {self._url} ended")
 

@@ -48,6 +48,13 @@ class Feed:
         self.oldest = max(self.oldest, revision)
         self.wake()
 
+    def break_off(self, oldest: int) -> None:
+        """Begins anew at a revision before which something may be missing: no position from before is good any more."""
+        self.dropped += len(self.events) + 1
+        self.events.clear()
+        self.oldest = oldest
+        self.wake()
+
     def wake(self) -> None:
         """Lets every watcher of this feed look."""
         for each in self.waiting:
@@ -180,7 +187,7 @@ class Hub:
         self._bytes = 0
         self.revision = self._oldest = oldest
         for feed in self._feeds.values():
-            feed.forget(oldest)
+            feed.break_off(oldest)
 
     async def close(self) -> None:
         """Wakes every watcher for the last time and ends the task."""

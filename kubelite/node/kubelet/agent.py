@@ -97,8 +97,10 @@ class Agent:
         again.close()
 
     def _adopt(self) -> None:
+        """Every pod that needs somebody. One that somebody works on at this moment, who may yet be killed, will be called."""
         for record in self._ledger.pods():
-            self._look_after(record)
+            if self._needs_care(record):
+                self._look_after(record)
 
     def _called(self, uid: str) -> None:
         """A pod has changed, or (after a minus sign) its worker is done."""
@@ -119,6 +121,11 @@ class Agent:
         worker = PodWorker(self._home, record, self._most, self._trace)
         self._workers[record.uid] = worker
         worker.start()
+
+
+    def _needs_care(self, record: PodRecord) -> bool:
+        scene = Scene(self._home, self._ledger, record)
+        return scene.look() and needs_care(scene.pod, scene.seen)
 
 
 class PodWorker:

@@ -163,7 +163,7 @@ class Executor:
         self.leave()
         scene.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         Remover(scene.home, scene.ledger, self._trace).clear_sandbox(scene.uid)
-        scene.put_sandbox(scene.ledger.sandbox(scene.uid), up=False)
+        scene.look()
 
     def joined(self) -> Sandbox:
         """The sandbox that runs. Raises ShimGone."""

@@ -109,14 +109,24 @@ def _cgroups() -> dict[str, Any]:
 
 
 def _features() -> dict[str, Any]:
-    from ctypes.util import find_library
-
     return {
         "overlay": _has_filesystem("overlay"),
-        "firewall": find_library("nftables") or "no libnftables: hostPort and access to the outside need libnftables1",
+        "firewall": _firewall(),
         "user namespaces": os.path.exists("/proc/self/ns/user"),
         "seccomp": bool(_status("Seccomp")),
     }
+
+
+def _firewall() -> bool | str:
+    """Whether host ports and the way to the outside can be had, or why not."""
+    from kubelite.node.network import nftables
+    from kubelite.node.network.errors import NetworkError
+
+    try:
+        nftables.run("list tables")
+    except NetworkError as error:
+        return error.message
+    return True
 
 
 def _has_filesystem(name: str) -> bool:

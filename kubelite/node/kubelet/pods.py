@@ -164,7 +164,7 @@ class Pods:
             remover.remove(record)
             lock.remove()
             self._close_home(remover)
-        except Exception as second:
+        except Exception as second:  # noqa: BLE001 - the first error is the one to be told
             error.add_note(f"something of the pod is left: {second}")
 
     # -- update ---------------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from kubelite.objects.container import Probe
 
 _ROUNDS = 10_000
+_SOON = 50
+"""Milliseconds until what is dying is looked at again."""
 
 
 def _quiet(_: object) -> None:
@@ -55,6 +57,7 @@ class Worker:
         self._most, self._strict = most, strict
         self._asked: dict[int, str] = {}
         self._told = ("", -1)
+        self._lost = False
 
     @property
     def warnings(self) -> list[str]:
@@ -179,6 +182,8 @@ class Worker:
         if shim >= 0:
             poll.register(shim, select.POLLIN)
         left = None if decision.wake is None else max((decision.wake - boottime()) / 1e6, 0) + 1
+        if self._lost:
+            left = _SOON
         ready = {fd for fd, _ in poll.poll(left)}
         if shim in ready:
             self._hear()
@@ -196,6 +201,7 @@ class Worker:
 
     def _watch(self) -> int:
         """The descriptor of a connection that tells of every running container's end; -1 without a sandbox."""
+        self._lost = False
         if not self.scene.seen.up:
             return -1
         try:
@@ -237,7 +243,8 @@ class Worker:
             self.scene.put(seen._replace(running=False, exit=exit_of(process)))
 
     def _lose(self) -> None:
-        """The shim has gone: pause and containers follow it at once, killed by the kernel."""
+        """The shim has gone: pause and containers follow it at once, killed by the kernel, but not before one can look."""
+        self._lost = True
         self._leave()
         self.scene.look()
 

@@ -22,6 +22,8 @@ from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import ContainerRecord, PodRecord
 from kubelite.node.runtime.sandbox import new_id
+from kubelite.node.volume.mounts import ETC
+from kubelite.node.volume.removal import remove_tree
 
 _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR)
 
@@ -89,7 +91,7 @@ class Containers:
         """
         base = self._home.pod(self._pod.uid)
         self._trace(f"make place of {made.name}")
-        root = _make_root(base, made, attempt)
+        root = _make_root(base, mount_points(self._home), made, attempt)
         message = _make_message(base, made.name, attempt) if made.message else ""
         logs = self._open_logs(made.name)
         try:
@@ -219,15 +221,37 @@ def _record(made: Blueprint, attempt: int, sandbox: str, backoff: int) -> Contai
     )
 
 
-def _make_root(base: str, made: Blueprint, attempt: int) -> RootFs:
+def _make_root(base: str, points: str, made: Blueprint, attempt: int) -> RootFs:
     """The directories of the writable layer. All paths are relative to ``base``: short, and free of the characters that
     overlay's options are split at."""
     place = f"root/{made.name}/{attempt}"
     os.makedirs(f"{base}/{place}/work", 0o700, exist_ok=True)
     os.makedirs(f"{base}/{place}/upper", exist_ok=True)
     os.chmod(f"{base}/{place}/upper", 0o755)  # it is the container's "/": the caller's umask must have no say
-    lower = tuple("/" if layer == "/" else os.path.relpath(layer, base) for layer in reversed(made.layers))
+    if made.layers == ("/",):
+        return RootFs(base, made.layers, f"{place}/upper", f"{place}/work")
+    lower = tuple(os.path.relpath(layer, base) for layer in (*reversed(made.layers), points))
     return RootFs(base, lower, f"{place}/upper", f"{place}/work")
+
+
+def mount_points(home: Home) -> str:
+    """A layer below those of every image, made once: the files that the pod's own are mounted on.
+
+    An image that has them hides these. Without them the kernel would copy /etc up into each container's writable layer.
+    """
+    place = f"{home.images}/points"
+    if not os.path.isdir(place):
+        new = f"{place}.{os.urandom(4).hex()}"
+        os.makedirs(f"{new}/etc")
+        for path in (new, f"{new}/etc"):
+            os.chmod(path, 0o755)
+        for name in ETC:
+            os.close(os.open(f"{new}/etc/{name}", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+        try:
+            os.rename(new, place)
+        except OSError:  # another command was faster
+            remove_tree(new)
+    return place
 
 
 def _plan(ready: Ready, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:

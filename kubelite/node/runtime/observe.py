@@ -35,13 +35,16 @@ def observe(home: Home, ledger: Ledger, pod: PodRecord) -> Observed:
     exits, history = _ends(ledger, uid)
     if sandbox is None:
         _remember(home, pod, history, latest)
+    alive = {record.id for record in latest.values() if is_alive(record.pid, record.ticks)}
     known = _Known(True, {})
-    if up and any(_is_open(record, exits) for record in latest.values()):
+    if up and any(_is_open(record, exits, alive) for record in latest.values()):
         known = _ask(home, uid)
         exits, history = _ends(ledger, uid)
     past = {each.id: each for attempts in history.values() for each in attempts}
     seen = (
-        _seen(record, exits, known.processes, past.get(record.id), _before(history.get(record.name, ()), record))
+        _seen(record, record.id in alive, exits.get(record.id), known.processes.get(record.id))._replace(
+            past=past.get(record.id), before=_before(history.get(record.name, ()), record)
+        )
         for record in latest.values()
     )
     return Observed(pod, sandbox, up and known.here, tuple(seen), ledger.conditions(uid))
@@ -62,9 +65,9 @@ def _latest(records: Iterable[ContainerRecord]) -> dict[str, ContainerRecord]:
     return found
 
 
-def _is_open(record: ContainerRecord, exits: dict[str, ExitRecord]) -> bool:
+def _is_open(record: ContainerRecord, exits: dict[str, ExitRecord], alive: set[str]) -> bool:
     """Started by somebody who was killed before the answer came, or ended a moment ago with its exit not on disk yet."""
-    return record.id not in exits and (record.pid == 0 or not is_alive(record.pid, record.ticks))
+    return record.id not in exits and (record.pid == 0 or record.id not in alive)
 
 
 def _ask(home: Home, uid: str) -> _Known:
@@ -75,23 +78,15 @@ def _ask(home: Home, uid: str) -> _Known:
         return _Known(False, {})
 
 
-def _seen(
-    record: ContainerRecord,
-    exits: dict[str, ExitRecord],
-    known: dict[str, Process],
-    past: PastRecord | None,
-    before: PastRecord | None,
-) -> Seen:
-    process = known.get(record.id)
+def _seen(record: ContainerRecord, alive: bool, ended: ExitRecord | None, process: Process | None) -> Seen:
     if process is None:
-        ended = exits.get(record.id)
-        return Seen(record, ended is None and is_alive(record.pid, record.ticks), ended, past, before)
+        return Seen(record, ended is None and alive, ended)
     if process.state == ProcessState.STARTING:
-        return Seen(record, False, None, past, before)
+        return Seen(record, False, None)
     record.pid, record.started_at = process.pid, process.started_at
     if process.state == ProcessState.EXITED:
-        return Seen(record, False, exits.get(record.id) or exit_of(process), past, before)
-    return Seen(record, True, None, past, before)
+        return Seen(record, False, ended or exit_of(process))
+    return Seen(record, True, None)
 
 
 def exit_of(process: Process) -> ExitRecord:

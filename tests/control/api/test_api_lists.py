@@ -224,7 +224,9 @@ async def test_tables_and_metadata(tmp_path: Path) -> None:
         assert [column["name"] for column in shown["columnDefinitions"]][:3] == ["Name", "Ready", "Status"]
         assert shown["rows"][0]["cells"][:3] == ["a", "0/1", "Pending"]
         assert shown["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
-        assert (await api.get(f"{PODS}/a?includeObject=Object", headers={"Accept": table})).ok()["rows"][0]["object"]["kind"] == "Pod"
+        assert (await api.get(f"{PODS}/a?includeObject=Object", headers={"Accept": table})).ok()["rows"][0]["object"][
+            "kind"
+        ] == "Pod"
         partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
         listed = (await api.get(PODS, headers={"Accept": partial})).ok()
         assert listed["kind"] == "PartialObjectMetadataList"

@@ -49,6 +49,13 @@ def test_what_cannot_be_read_is_a_bad_request(data, content_type):
     assert caught.value.code == 400
 
 
+def test_yaml_is_what_kubectl_reads():
+    assert codec.read_yaml(b"a: 22:22\nb: on\nc: 0644\n") == {"a": "22:22", "b": True, "c": 420}
+    assert codec.read_yaml(b"") is None
+    with pytest.raises(StatusError):
+        codec.read_yaml(b"a: 1\n---\nb: 2\n")
+
+
 def test_an_apply_body_may_be_either():
     assert codec.read_json_or_yaml(b' {"a": 1}') == codec.read_json_or_yaml(b"a: 1\n") == {"a": 1}
 
@@ -60,11 +67,32 @@ def test_an_apply_body_may_be_either():
         (b'{"a":1,"a":2}', ("a",)),
         (b'{"spec":{"x":[{"y":1,"y":1}],"z":1,"z":2}}', ("spec.x[0].y", "spec.z")),
         (b'{"a":{"b":1},"a":{"c":1,"c":2}}', ("a", "a.c")),
+        (b'{"a":1,"b":"x\\":y","c" : 2}', ()),
+        (b'{"a":1,"a":2,"b":"x\\":y"}', ("a",)),
+        (b'{"a":1,"a":2,"b":"x\\u0022:y"}', ("a",)),
         (b"{", ()),
     ],
 )
 def test_duplicates_are_found_by_path(data, found):
     assert codec.find_duplicates(data) == found
+
+
+def repeated(value, doubled):
+    """JSON text of a value in which some fields are given twice, and the paths of those."""
+    if isinstance(value, dict):
+        parts = []
+        for key, each in value.items():
+            text = f"{json.dumps(key)}: {repeated(each, doubled)}"
+            parts += [text, text] if key in doubled else [text]
+        return "{" + ", ".join(parts) + "}"
+    return "[" + ",".join(repeated(each, doubled) for each in value) + "]" if isinstance(value, list) else json.dumps(value)
+
+
+@given(VALUES, st.sets(st.sampled_from(['"', "a", "b", '":', ""])))
+def test_a_duplicate_is_found_wherever_it_is(value, doubled):
+    holder = {"a": value, "b": [value]}
+    has = {"a", "b"} & doubled
+    assert bool(codec.find_duplicates(repeated(holder, doubled).encode())) >= bool(has)
 
 
 @given(VALUES)

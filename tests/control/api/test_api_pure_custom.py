@@ -1,7 +1,5 @@
 """Custom kinds: pruning, defaults, validation of objects, and of the definitions themselves."""
 
-# ruff: noqa: E501
-
 import copy
 
 import pytest
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 from kubelite.control.api import cel, schemacheck, strategy, structural
 from kubelite.control.api.crdcheck import check_crd
 from kubelite.control.api.status import StatusError, invalid
-from tests.control.api.pure import edited, widget
+from tests.control.api.pure import edited, res_of, widget
 
 PRESERVE = structural.PRESERVE
 
@@ -197,6 +195,7 @@ CRD = {
         "versions": [VERSION],
     },
 }
+DEFINITIONS = res_of(CRD)
 V0 = "spec.versions[0]"
 S0 = f"{V0}.schema.openAPIV3Schema"
 AT = "spec__versions__0__schema__openAPIV3Schema"
@@ -241,6 +240,37 @@ def test_a_wrong_definition(change, field, said):
     (found,) = check_crd(edited(CRD, **change))
     assert found.field == field
     assert said in found.message
+
+
+def test_the_schemas_of_a_definition_are_put_in_order():
+    given_schema = {
+        "properties": {"b": {"nullable": False, "type": "string", "maxLength": 0}, "a": {"x": 1, "type": "string"}},
+        "type": "object",
+        "description": "",
+    }
+    found, warnings = strategy.conform(DEFINITIONS, edited(CRD, **{AT: given_schema}), validation="Warn")
+    made = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert made == {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string", "maxLength": 0}}}
+    assert warnings == [f'unknown field "{S0}.properties.a.x"']
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"type": 3}, f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.type of type string"),
+        ({"properties": []}, f"cannot unmarshal array into Go struct field JSONSchemaProps.{S0}.properties"),
+        ({"properties": {"a": 1}}, f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.properties.a"),
+        ({"items": "x"}, f"cannot unmarshal string into Go struct field JSONSchemaProps.{S0}.items"),
+        ({"anyOf": [1]}, f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.anyOf[0]"),
+        ({"maximum": True}, f"cannot unmarshal bool into Go struct field JSONSchemaProps.{S0}.maximum of type float64"),
+        ({"x-kubernetes-validations": [1]}, f"{S0}.x-kubernetes-validations[0]"),
+    ],
+)
+def test_a_schema_of_wrong_types_cannot_be_read(wrong, said):
+    with pytest.raises(StatusError) as caught:
+        strategy.conform(DEFINITIONS, edited(CRD, **{AT: wrong}))
+    assert caught.value.code == 400
+    assert said in caught.value.status["message"]
 
 
 def test_int_or_string_and_preserved_fields_need_no_type():

@@ -93,14 +93,14 @@ def test_an_autoscaler_of_version_2_in_version_1_and_back():
     new = autoscaler("autoscaling/v2", {**TARGET, "metrics": [PODS, CPU], "behavior": {"scaleUp": {"selectPolicy": "Max"}}})
     old = convert.convert(new, "autoscaling/v1")
     assert old["spec"] == {**TARGET, "targetCPUUtilizationPercentage": 50}
+    assert old["status"] == {"currentReplicas": 0, "desiredReplicas": 0}
     assert json.loads(old["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/metrics"]) == [PODS]
-    assert convert.convert(old, "autoscaling/v2") == new
+    assert convert.convert(old, "autoscaling/v2") == {**new, "status": {"desiredReplicas": 0, "currentMetrics": None}}
 
 
 def test_an_autoscaler_of_version_1_is_stored_in_version_2():
-    old = autoscaler(
-        "autoscaling/v1", {**TARGET, "targetCPUUtilizationPercentage": 50}, status={"currentCPUUtilizationPercentage": 10}
-    )
+    status = {"currentReplicas": 1, "desiredReplicas": 1, "currentCPUUtilizationPercentage": 10}
+    old = autoscaler("autoscaling/v1", {**TARGET, "targetCPUUtilizationPercentage": 50}, status=status)
     new = convert.convert(old, "autoscaling/v2")
     assert new["spec"]["metrics"] == [CPU]
     assert new["status"]["currentMetrics"][0]["resource"]["current"] == {"averageUtilization": 10}
@@ -127,7 +127,8 @@ def test_an_event_in_either_group():
     new = convert.convert(core, "events.k8s.io/v1")
     assert (new["note"], new["deprecatedCount"], new["deprecatedSource"]) == ("m", 2, {"component": "c"})
     assert new["regarding"] == core["involvedObject"]
-    assert convert.convert(new, "v1") == core
+    assert new["eventTime"] == "2026-01-01T00:00:00.000000Z"
+    assert convert.convert(new, "v1") == {**core, "eventTime": new["eventTime"]}
 
 
 @pytest.mark.parametrize("gv", ["example.com/v1", "example.com/v2"])

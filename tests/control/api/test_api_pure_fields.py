@@ -198,10 +198,25 @@ def test_an_update_that_changes_nothing_leaves_the_entries_alone():
 
 def test_a_status_write_has_an_entry_of_its_own():
     old = tracked(None, created(POD))
-    new = tracked(old, edited(old, status__podIP="10.0.0.1"), "kubelet", subresource="status")
+    new = edited(old, status__podIP="10.0.0.1", metadata__labels={"a": "b"})
+    new = tracked(old, new, "kubelet", subresource="status")
     entry = new["metadata"]["managedFields"][0]
     assert (entry["manager"], entry["subresource"]) == ("kubelet", "status")
     assert entry["fieldsV1"] == {"f:status": {"f:podIP": {}}}
+
+
+def test_what_the_server_adds_belongs_to_nobody_and_outlives_an_apply():
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "j", "uid": "u"},
+        "spec": {"template": {"spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}},
+    }
+    made, _ = strategy.conform(res_of(job), job)
+    live = strategy.order(res_of(job), strategy.prepare_create(res_of(job), tracked(None, made, "kubectl")))
+    as_applied = [{**live["metadata"]["managedFields"][0], "operation": "Apply"}]
+    live = edited(live, metadata__managedFields=as_applied)
+    assert applied(live, job, "kubectl")["spec"]["selector"] == live["spec"]["selector"]
 
 
 def test_a_client_may_rewrite_the_entries_or_forget_them_all():

@@ -117,6 +117,21 @@ def test_an_applied_item_must_have_its_keys():
         fieldset.applied(POD, spec(containers=[{"name": "c", "ports": [{"name": "p"}]}]))
 
 
+def test_a_key_that_says_nothing_is_its_default():
+    service = shape.of(res("v1", "Service"))
+    named = [
+        fieldset.applied(service, spec(ports=[{"port": 80, **more}])) for more in ({}, {"protocol": ""}, {"protocol": "TCP"})
+    ]
+    assert {next(iter(each["f:spec"]["f:ports"])) for each in named} == {'k:{"port":80,"protocol":"TCP"}'}
+
+
+def test_applied_items_are_there_once():
+    with pytest.raises(ValueError, match="duplicate entries for key"):
+        fieldset.applied(POD, spec(containers=[{"name": "c"}, {"name": "c"}]))
+    with pytest.raises(ValueError, match="duplicate entries for key"):
+        fieldset.applied(POD, {"metadata": {"finalizers": ["a", "a"]}})
+
+
 def test_paths_are_printed_as_kubernetes_prints_them():
     found = fieldset.applied(
         POD, {"metadata": {"finalizers": ["f"]}, **spec(containers=[{"name": "c", "ports": [{"containerPort": 80}]}])}

@@ -145,6 +145,15 @@ def test_approval_takes_conditions():
     assert updated(old, new, "approval") == {**old, "status": {"conditions": [{"type": "Approved"}]}}
 
 
+def test_a_definition_remembers_every_version_that_was_stored():
+    versions = [{"name": "v1", "storage": True}, {"name": "v2", "storage": False}]
+    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "x"}}
+    old = strategy.prepare_create(res_of(crd), {**crd, "spec": {"versions": versions}})
+    assert old["status"]["storedVersions"] == ["v1"]
+    new = updated(old, edited(old, spec__versions__0__storage=False, spec__versions__1__storage=True))
+    assert new["status"]["storedVersions"] == ["v1", "v2"]
+
+
 def test_what_becomes_of_dependents_and_what_delete_answers():
     assert strategy.default_propagation(res("batch/v1", "Job")) == "Orphan"
     assert strategy.default_propagation(res("v1", "ReplicationController")) == "Orphan"

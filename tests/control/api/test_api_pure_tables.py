@@ -1,5 +1,3 @@
-# ruff: noqa: E501
-
 from datetime import UTC, datetime
 
 import pytest

@@ -1,7 +1,5 @@
 """One row for each rule: a manifest, and the one thing that is wrong with it."""
 
-# ruff: noqa: E501
-
 import pytest
 
 from kubelite.control.api import strategy
@@ -56,6 +54,7 @@ METADATA = [
 PODS = [
     ({"spec__containers": []}, "spec.containers", "Required value"),
     (c0(name="A"), f"{C0}.name", 'Invalid value: "A": must consist'),
+    ({"spec__ephemeralContainers": [{"name": "e", "image": "e"}]}, "spec.ephemeralContainers", "Forbidden: cannot be set on create"),
     (c0(image=" x"), f"{C0}.image", 'Invalid value: " x": must not have leading or trailing whitespace'),
     (c0(imagePullPolicy="Now"), f"{C0}.imagePullPolicy", 'Unsupported value: "Now": supported values: "Always", "IfNotPresent", "Never"'),
     ({"spec__containers": [SPEC["containers"][0], SPEC["containers"][0]]}, "spec.containers[1].name", 'Duplicate value: "web"'),
@@ -240,6 +239,14 @@ def test_what_was_stored_before_a_rule_stays_writable():
     old = edited(created(POD), spec__dnsPolicy="Odd")
     new = edited(old, metadata__labels={"a": "b"})
     assert strategy.validate_update(res_of(POD), "", new, old) == []
+
+
+def test_ephemeral_containers_are_looked_at():
+    old = created(POD)
+    new = edited(old, spec__ephemeralContainers=[{"name": "web", "livenessProbe": {"tcpSocket": {"port": 1}}}])
+    found = strategy.validate_update(res_of(POD), "ephemeralcontainers", new, old)
+    fields = [f"spec.ephemeralContainers[0].{each}" for each in ("image", "livenessProbe", "name")]
+    assert [each.field for each in found] == fields
 
 
 def test_ephemeral_containers_may_only_be_added():

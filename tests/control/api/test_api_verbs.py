@@ -38,7 +38,11 @@ async def test_refusals_are_the_servers_own_bytes(tmp_path: Path) -> None:
         )
         await api.create(CONFIG, config_map("a"))
         twice = await api.create(CONFIG, config_map("a"))
-        assert (twice.code, twice.value["reason"], twice.value["message"]) == (409, "AlreadyExists", 'configmaps "a" already exists')
+        assert (twice.code, twice.value["reason"], twice.value["message"]) == (
+            409,
+            "AlreadyExists",
+            'configmaps "a" already exists',
+        )
         lost = await api.get("/api/v1/namespaces/default/nothings")
         assert (lost.code, lost.value["message"]) == (404, "the server could not find the requested resource")
         nowhere = await api.create("/api/v1/namespaces/nowhere/configmaps", config_map("a"))
@@ -219,7 +223,9 @@ async def test_eviction_asks_the_budget(tmp_path: Path) -> None:
         await api.create(PODS, body)
         await api.patch(f"{PODS}/p/status", {"status": {"phase": "Running"}})
         spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}}
-        await api.create(budgets, {"kind": "PodDisruptionBudget", "apiVersion": "policy/v1", "metadata": {"name": "b"}, "spec": spec})
+        await api.create(
+            budgets, {"kind": "PodDisruptionBudget", "apiVersion": "policy/v1", "metadata": {"name": "b"}, "spec": spec}
+        )
         eviction = {"kind": "Eviction", "apiVersion": "policy/v1", "metadata": {"name": "p", "namespace": "default"}}
         blocked = await api.create(f"{PODS}/p/eviction", eviction)
         assert (blocked.code, blocked.value["reason"]) == (429, "TooManyRequests")

@@ -235,7 +235,10 @@ def with_own_labels(constraint, pod):
         return constraint
     own = [{"key": k, "operator": "In", "values": [labels(pod)[k]]}
            for k in constraint.get("matchLabelKeys") or [] if k in labels(pod)]  # fmt: skip
-    return {**constraint, "labelSelector": {**selector, "matchExpressions": [*selector.get("matchExpressions", []), *own]}}
+    return {
+        **constraint,
+        "labelSelector": {**selector, "matchExpressions": [*selector.get("matchExpressions", []), *own]},
+    }
 
 
 def included(constraint, pod, node):

@@ -27,7 +27,12 @@ def test_every_verdict_and_score(objects, pod):
     compare(objects, pod, explain(objects, pod), reference.explain(objects, pod))
 
 
-@given(worlds.cluster(), worlds.pod("new"), st.sampled_from(("state", "change")), st.sampled_from(("LeastAllocated", "MostAllocated")))
+@given(
+    worlds.cluster(),
+    worlds.pod("new"),
+    st.sampled_from(("state", "change")),
+    st.sampled_from(("LeastAllocated", "MostAllocated")),
+)
 def test_other_formulas(objects, pod, formula, strategy):
     args = {"NodeResourcesFit": {"scoringStrategy": {"type": strategy}}}
     got = explain(objects, pod, plugin_args=args, balanced_formula=formula)
@@ -48,9 +53,7 @@ def test_victims_and_the_best_of_the_candidates(objects, pod):
     if want is None:
         assert got["preemption"] is None
         return
-    names = {
-        node: [f"{reference.namespace(p)}/{p['metadata']['name']}" for p in victims] for node, (victims, _) in want.items()
-    }
+    names = {node: [f"{reference.namespace(p)}/{p['metadata']['name']}" for p in victims] for node, (victims, _) in want.items()}
     tied = reference.best_nodes(want) if want else []
     found = got["preemption"]
     assert {node: sorted(victims) for node, victims in found["candidates"].items()} == {

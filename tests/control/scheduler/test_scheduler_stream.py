@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from kubelite.control.scheduler import batch
 from kubelite.control.scheduler.cluster import Cluster
 from kubelite.control.scheduler.explain import as_data
-from kubelite.control.scheduler.preemption import preempt
-from tests.control.scheduler import reference, worlds
+from kubelite.control.scheduler.preemption import preempt, quick
+from tests.control.scheduler import reference, small, worlds
 
 
 class Both:
@@ -70,7 +70,10 @@ def test_incremental_equals_rebuilt(objects, steps, data):
             if node:
                 both.run(pod, node)
         elif what == "assume" and nodes:
-            pod, node = data.draw(worlds.pod(f"a{number}"), label="assumed"), nodes[pick % len(nodes)]["metadata"]["name"]
+            pod, node = (
+                data.draw(worlds.pod(f"a{number}"), label="assumed"),
+                nodes[pick % len(nodes)]["metadata"]["name"],
+            )
             both.cluster.assume(pod, node)
             both.run(pod, node)
         elif what in ("delete", "forget") and pods:
@@ -89,22 +92,58 @@ def test_incremental_equals_rebuilt(objects, steps, data):
             assert said(both.cluster, probe) == said(fresh(both.objects.values()), probe)
 
 
-@given(worlds.cluster(6, 3), st.lists(worlds.pod("x"), min_size=1, max_size=8), st.sampled_from((None, 7)))
-def test_placing_a_stream(objects, pods, seed):
-    """The fast way chooses among what the reference calls best, one pod after the other; rules hold for each."""
+def named(pod, name):
+    return {**pod, "metadata": {**pod["metadata"], "name": name}}
+
+
+templates = st.lists(worlds.pod("x"), min_size=1, max_size=3)
+picks = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=2, max_size=10)
+
+
+@given(worlds.cluster(6, 3), templates, picks, st.sampled_from((None, 7)))
+def test_placing_a_stream(objects, kinds, order, seed):
+    """The fast way chooses among what the reference calls best, pod after pod, while others leave."""
     both = Both(objects, seed)
-    for number, pod in enumerate(pods):
-        pod["metadata"]["name"] = f"s{number}"
-    todo = list(pods)
-    while todo:
-        chosen = batch.place(both.cluster, todo)
-        for pod, node in zip(todo, chosen, strict=False):
-            want = reference.explain(list(both.objects.values()), pod)
-            assert node in want["acceptable"] if want["acceptable"] else node is None
-            if node:
-                assert want["rejections"][node] is None
-                both.run(pod, node)
-        todo = todo[len(chosen) :]
+    for number, (kind, leaving) in enumerate(order):
+        pod = named(kinds[kind % len(kinds)], f"s{number}")
+        want = reference.explain(list(both.objects.values()), pod)
+        (node,) = batch.place(both.cluster, [pod])
+        assert node in want["acceptable"] if want["acceptable"] else node is None
+        if node:
+            both.run(pod, node)
+        running = both.of("Pod")
+        if leaving == 3 and running:
+            both.drop(running[number % len(running)])
+
+
+@given(st.randoms(use_true_random=False), templates, st.integers(60, 150))
+def test_the_fast_way_is_the_full_way(random, kinds, count):
+    """On clusters of several blocks of nodes, where order, groups and cells matter: the very same node."""
+    cluster = Cluster()
+    for number in range(count):
+        cluster.put("Node", big_node(number, random))
+    running = []
+    for number in range(40):
+        pod = named(random.choice(kinds), f"s{number}")
+        want = cluster.decide(pod).node
+        (node,) = batch.place(cluster, [pod])
+        assert node == want
+        if node:
+            running.append(pod)
+        if running and random.random() < 0.2:
+            cluster.forget(running.pop(random.randrange(len(running))))
+
+
+def big_node(number, random):
+    labels = {worlds.HOST: f"n{number}", worlds.ZONE: f"z{number % 4}", worlds.RACK: f"r{number % 17}"}
+    taints = [{"key": "a", "value": "x", "effect": "PreferNoSchedule"}] if random.random() < 0.3 else []
+    room = {"cpu": random.choice(("2", "4")), "memory": "8Gi", "pods": "9", "example.com/gpu": "2"}
+    return {
+        "kind": "Node",
+        "metadata": {"name": f"n{number}", "labels": labels},
+        "spec": {"taints": taints},
+        "status": {"allocatable": room},
+    }
 
 
 @given(worlds.cluster(6, 4), st.lists(worlds.pod("x"), min_size=3, max_size=10))
@@ -175,3 +214,37 @@ def test_preemption_evicts_the_least(objects, pod):
         assert reference.rejection(reference.Cluster(rest), pod, home) is None
         for back in gone:
             assert reference.rejection(reference.Cluster([*rest, back]), pod, home) is not None
+
+
+def test_pods_that_name_their_node():
+    """As DaemonSets make them: each goes where it says, or nowhere, and all are one class."""
+    cluster = Cluster()
+    for number in range(5):
+        cluster.put("Node", small.node(f"n{number}", pods="1"))
+    pods = [small.pod(f"d{number}", affinity=only_on(f"n{number % 5}")) for number in range(6)]
+    assert batch.place(cluster, pods) == ["n0", "n1", "n2", "n3", "n4", None]
+    assert len({cluster.classify_for(pod)[0] for pod in pods}) == 1
+    assert batch.place(cluster, [small.pod("lost", affinity=only_on("n9"))]) == [None]
+
+
+def only_on(name):
+    field = {"key": "metadata.name", "operator": "In", "values": [name]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [field]}]}}}
+
+
+@given(worlds.cluster(5, 10), st.lists(worlds.pod("x", priority=10), min_size=1, max_size=2), picks)
+def test_the_quick_way_to_preempt_is_the_long_way(objects, kinds, order):
+    """Over a stream in which pods come, evict and leave: the same node and the same victims."""
+    cluster = fresh(objects)
+    for number, (kind, leaving) in enumerate(order):
+        pod = named(kinds[kind % len(kinds)], f"s{number}")
+        if batch.place(cluster, [pod]) != [None]:
+            continue
+        decision = cluster.decide(pod)
+        want = preempt(cluster, pod, decision)
+        got = quick(cluster, pod, cluster.classify(pod))
+        assert (got and got[0]) == (want.chosen if want else None)
+        if got:
+            assert [v.name for v in got[1]] == [v.name for v in want.candidates[got[0]]]
+            for victim in got[1][: 1 + leaving]:
+                cluster.evict(victim)

@@ -33,7 +33,10 @@ taint = st.builds(
 )
 toleration = st.builds(
     lambda key, operator, value, effect: without_none(
-        key=key, operator=operator if key else "Exists", value=value if key and operator == "Equal" else None, effect=effect
+        key=key,
+        operator=operator if key else "Exists",
+        value=value if key and operator == "Equal" else None,
+        effect=effect,
     ),
     maybe(st.sampled_from("ab")),
     st.sampled_from(("Equal", "Exists")),
@@ -137,7 +140,11 @@ def container(draw, image="app"):
                           ("example.com/gpu", ("1",))):  # fmt: skip
         if draw(rarely(6)) if "/" in name else not draw(rarely(4)):
             wanted[name] = draw(st.sampled_from(amounts))
-    made = {"name": "c", "image": draw(st.sampled_from(("app", "db:1", "big:1", "none"))), "resources": {"requests": wanted}}
+    made = {
+        "name": "c",
+        "image": draw(st.sampled_from(("app", "db:1", "big:1", "none"))),
+        "resources": {"requests": wanted},
+    }
     if draw(rarely(8)):
         made["ports"] = [without_none(hostPort=draw(st.sampled_from((80, 443))), hostIP=draw(maybe(st.just("10.0.0.1"))))]
     return made
@@ -207,7 +214,9 @@ def cluster(draw, most_nodes=6, most_pods=8):
         {"kind": "Namespace", "metadata": {"name": "blue", "labels": {"team": "b"}}},
     ]
     if draw(st.booleans()):
-        objects.append({"kind": "Service", "metadata": {"name": "s", "namespace": "default"}, "spec": {"selector": {"app": "web"}}})
+        objects.append(
+            {"kind": "Service", "metadata": {"name": "s", "namespace": "default"}, "spec": {"selector": {"app": "web"}}}
+        )
     if draw(st.booleans()):
         objects.append({"kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": draw(st.sampled_from(SPACES))},
                         "spec": {"selector": draw(selector)}, "status": {"disruptionsAllowed": draw(st.integers(0, 2))}})  # fmt: skip

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kubelite.control.store.etcd import Etcd
 from kubelite.control.store.memory import Memory
 from kubelite.control.store.sqlite import SQLite
 from kubelite.control.store.types import Change, Compacted, Conflict, Future, Unavailable
+from tests.control.debian import etcd_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,12 +20,20 @@ if TYPE_CHECKING:
 
     from kubelite.control.store.backend import Backend
 
-pytestmark = pytest.mark.parametrize("kind", ["memory", "sqlite"])
+pytestmark = pytest.mark.parametrize("kind", ["memory", "sqlite", "etcd"])
 
 
 @asynccontextmanager
 async def opened(kind: str, path: Path) -> AsyncIterator[Backend]:
-    backend: Backend = Memory() if kind == "memory" else SQLite(str(path / "store.db"))
+    if kind == "etcd":
+        with etcd_server(path) as url:
+            backend: Backend = await Etcd.connect(url)
+            try:
+                yield backend
+            finally:
+                await backend.close()
+        return
+    backend = Memory() if kind == "memory" else SQLite(str(path / "store.db"))
     try:
         yield backend
     finally:
@@ -125,13 +135,14 @@ async def test_a_watch_tells_everything_since(kind: str, tmp_path: Path) -> None
 async def test_what_is_compacted_is_refused(kind: str, tmp_path: Path) -> None:
     async with opened(kind, tmp_path) as backend:
         first = await create(backend, "a")
-        second = await create(backend, "b")
+        await create(backend, "b")
+        second = await create(backend, "c")
         await backend.compact(second)
         with pytest.raises(Compacted):
             await backend.page("/registry/things/", revision=first)
         with pytest.raises(Compacted):
             await anext(aiter(backend.watch(first)))
-        assert len((await backend.page("/registry/things/", revision=second)).entries) == 2
+        assert len((await backend.page("/registry/things/", revision=second)).entries) == 3
         with pytest.raises(Future):
             await backend.page("/registry/things/", revision=second + 10)
 
@@ -149,7 +160,7 @@ async def test_closing_ends_watches(kind: str, tmp_path: Path) -> None:
 
 
 async def test_a_second_process_is_refused(kind: str, tmp_path: Path) -> None:
-    if kind == "memory":
+    if kind != "sqlite":
         return
     async with opened(kind, tmp_path), asyncio.timeout(5):
         with pytest.raises(Unavailable, match="another process has it open"):

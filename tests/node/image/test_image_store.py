@@ -56,8 +56,7 @@ def until(condition: Callable[[], object], child: subprocess.Popen[bytes]) -> No
 
 
 def contents(images: Path) -> dict[str, list[str]]:
-    folders = {p.name: sorted(os.listdir(p)) for p in images.iterdir() if p.is_dir()}
-    return folders
+    return {p.name: sorted(os.listdir(p)) for p in images.iterdir() if p.is_dir()}
 
 
 def check_whole(images: Path) -> None:

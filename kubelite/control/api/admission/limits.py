@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kubelite.control.api.admission.usage import total
 from kubelite.control.api.documents import load
 from kubelite.control.api.status import refused
 from kubelite.objects import quantity
@@ -76,24 +77,6 @@ def _asked(obj: Object, kind: str, is_pod: bool) -> Iterator[tuple[Amounts, Amou
         yield total(spec, "requests"), total(spec, "limits")
     elif kind == "PersistentVolumeClaim" and not is_pod:
         yield (spec.get("resources") or {}).get("requests") or {}, {}
-
-
-def total(spec: Object, side: str) -> Amounts:
-    """What a pod asks for in all: the sum of its containers, or the largest init container where that is more."""
-    summed: Amounts = {}
-    for container in spec.get("containers") or ():
-        for name, amount in ((container.get("resources") or {}).get(side) or {}).items():
-            summed[name] = quantity.add(summed[name], amount) if name in summed else amount
-    for container in spec.get("initContainers") or ():
-        for name, amount in ((container.get("resources") or {}).get(side) or {}).items():
-            if container.get("restartPolicy") == "Always":
-                summed[name] = quantity.add(summed[name], amount) if name in summed else amount
-            elif quantity.compare(amount, summed.get(name, "0")) > 0:
-                summed[name] = amount
-    for name, amount in (spec.get("overhead") or {}).items():
-        if side == "requests" or name in summed:
-            summed[name] = quantity.add(summed[name], amount) if name in summed else amount
-    return summed
 
 
 def violations(item: Object, requests: Amounts, limits: Amounts) -> list[str]:

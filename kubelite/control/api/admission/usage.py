@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.admission.limits import total
 from kubelite.objects import quantity
 
 if TYPE_CHECKING:
@@ -21,6 +20,24 @@ Usage = dict[str, int]
 ONE = quantity.NANO
 PLAIN = ("configmaps", "secrets", "services", "persistentvolumeclaims", "replicationcontrollers", "resourcequotas")
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
+
+
+def total(spec: Object, side: str) -> dict[str, str]:
+    """What a pod asks for in all: the sum of its containers, or the largest init container where that is more."""
+    summed: dict[str, str] = {}
+    for container in spec.get("containers") or ():
+        for name, amount in ((container.get("resources") or {}).get(side) or {}).items():
+            summed[name] = quantity.add(summed[name], amount) if name in summed else amount
+    for container in spec.get("initContainers") or ():
+        for name, amount in ((container.get("resources") or {}).get(side) or {}).items():
+            if container.get("restartPolicy") == "Always":
+                summed[name] = quantity.add(summed[name], amount) if name in summed else amount
+            elif quantity.compare(amount, summed.get(name, "0")) > 0:
+                summed[name] = amount
+    for name, amount in (spec.get("overhead") or {}).items():
+        if side == "requests" or name in summed:
+            summed[name] = quantity.add(summed[name], amount) if name in summed else amount
+    return summed
 
 
 def usage_of(res: Resource, obj: Object) -> Usage:

@@ -1,0 +1,188 @@
+"""What becomes of many pods: the queue and the cluster together, in a time of their own.
+
+Evicted pods leave at once, so that a pod that preempts runs without waiting for them. No time passes: what waits for an event is
+tried again when it comes, and it ends when an attempt could only repeat the last one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubelite.control.scheduler import batch, hints, message
+from kubelite.control.scheduler.cluster import Cluster
+from kubelite.control.scheduler.columns import PodClass
+from kubelite.control.scheduler.decision import Decision
+from kubelite.control.scheduler.explain import chosen_profiles, load
+from kubelite.control.scheduler.fields import named
+from kubelite.control.scheduler.hints import Event
+from kubelite.control.scheduler.plugins import OwnPlugin
+from kubelite.control.scheduler.podtable import Entry, full_name, key_of
+from kubelite.control.scheduler.preemption import outcome, preempt, quick
+from kubelite.control.scheduler.queue import Queue
+
+Object = Mapping[str, Any]
+RUN = 256  # pods that are taken from the queue at a time
+NOW = 0.0
+
+
+@dataclass
+class Fate:
+    """What became of a pod: its node, why it has none, whom it evicted, who evicted it."""
+
+    name: str
+    node: str | None = None
+    message: str | None = None
+    evicted: list[str] = field(default_factory=list)
+    evicted_by: str | None = None
+
+
+def simulate(
+    cluster: Iterable[Object],
+    pods: Iterable[Object],
+    *,
+    configuration: Mapping[str, Any] | None = None,
+    plugins: Sequence[str] = (),
+    plugin_args: Mapping[str, Any] | None = None,
+    balanced_formula: str | None = None,
+    own_plugins: Sequence[OwnPlugin] = (),
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """Schedules ``pods`` into a cluster of these objects, in the form of ``kubelite scheduler simulate -o json``.
+
+    Pods with a higher priority go first, then those that come first. Raises BadObject and BadConfiguration.
+    """
+    profiles = chosen_profiles(configuration, plugins, plugin_args, balanced_formula, own_plugins)
+    run = Simulation(load(cluster, profiles, seed))
+    run.schedule(list(pods))
+    return run.as_data()
+
+
+class Simulation:
+    """A cluster under a stream of pods."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        gates = next(iter(cluster.profiles.values())).gates
+        self.queue = Queue(hints.Hints(cluster.traits_of, cluster.world), gates=gates)
+        self.fates: dict[str, Fate] = {}
+        self._failures: dict[tuple[PodClass, str], tuple[int, str, tuple[str, ...]]] = {}
+
+    def schedule(self, pods: Sequence[Object]) -> None:
+        """Tries pods until each has a node or nothing can help it any more."""
+        for pod in pods:
+            self.fates[key_of(pod)] = Fate(full_name(pod))
+            self.queue.add(pod, NOW)
+        while run := self._next_run():
+            self._try(run)
+        for pod in pods:
+            if self.queue.place_of(pod) == "gated":
+                self._fate(pod).message = message.GATED
+
+    def _next_run(self) -> list[Object]:
+        """The pods that are next; none once only repetitions are left."""
+        run: list[Object] = []
+        while len(run) < RUN and (pod := self.queue.pop(NOW)) is not None:
+            run.append(pod)
+        return run
+
+    def _try(self, run: Sequence[Object]) -> None:
+        """A few at a time after a failure: the next are likely to fail as well."""
+        rest, most = list(run), RUN
+        while rest:
+            nodes = batch.place(self.cluster, rest[:most])
+            most = 1 if nodes[-1] is None else min(2 * most, RUN)
+            for pod, node in zip(rest, nodes, strict=False):
+                if node is None:
+                    self._fail(pod)
+                else:
+                    self._settle(pod, node)
+            rest = rest[len(nodes) :]
+
+    def _settle(self, pod: Object, node: str) -> None:
+        fate = self._fate(pod)
+        fate.node, fate.message = node, None
+        self.queue.delete(pod)
+        self.queue.event(Event("Pod", None, _running(pod, node)), NOW)
+
+    def _fail(self, pod: Object) -> None:
+        """Preempts or gives up; a pod of a class that failed since the last change is not asked about again."""
+        known = self.cluster.classify(pod), named(pod, "Pod").at("spec", "preemptionPolicy").text()
+        if self._failures.get(known, (-1, "", ()))[0] == self.cluster.changes:
+            _, self._fate(pod).message, names = self._failures[known]
+            self.queue.fail(pod, names, NOW)
+            return
+        chosen = quick(self.cluster, pod, known[0])
+        if chosen:
+            self._evict(pod, *chosen)
+            return
+        decision = self.cluster.decide(pod)
+        found = preempt(self.cluster, pod, decision)
+        if found is not None and found.chosen is not None:
+            self._evict(pod, found.chosen, found.candidates[found.chosen])
+        else:
+            self._give_up(pod, decision, outcome(self.cluster, pod, decision, found))
+            if not decision.profile.own and not decision.gated:
+                text = self._fate(pod).message or ""
+                self._failures[known] = self.cluster.changes, text, tuple(_plugins(decision))
+
+    def _give_up(self, pod: Object, decision: Decision, preempted: str) -> None:
+        self._fate(pod).message = message.with_preemption(decision.sentence, preempted)
+        self.queue.fail(pod, _plugins(decision), NOW)
+
+    def _evict(self, pod: Object, home: str, victims: Iterable[Entry]) -> None:
+        """The victims leave, and the pod is tried again before anybody else can take their room."""
+        fate = self._fate(pod)
+        for victim in victims:
+            self.cluster.evict(victim)
+            fate.evicted.append(victim.name)
+            self.fates.setdefault(victim.key, Fate(victim.name)).evicted_by = fate.name
+            self.fates[victim.key].node = None
+            self.queue.event(Event("Pod", _running(victim.obj, victim.node), None), NOW)
+        (node,) = batch.place(self.cluster, [_nominated(pod, home)])
+        if node is None:
+            self._give_up(pod, self.cluster.decide(pod), "")
+        else:
+            self._settle(pod, node)
+
+    def _fate(self, pod: Object) -> Fate:
+        return self.fates[key_of(pod)]
+
+    def as_data(self) -> dict[str, Any]:
+        """Pods in the order they were given, then evicted ones that were there before; how many pods each node has."""
+        counts = Counter(entry.node for entry in self.cluster.pods)
+        pods = [
+            {
+                "pod": fate.name,
+                "node": fate.node,
+                "message": fate.message,
+                "evicted": fate.evicted,
+                "evictedBy": fate.evicted_by,
+            }
+            for fate in self.fates.values()
+        ]
+        nodes = {row.name: {"pods": counts[row.name]} for row in self.cluster.columns().world.nodes.rows}
+        placed = sum(fate.node is not None for fate in self.fates.values())
+        evicted = sum(fate.evicted_by is not None for fate in self.fates.values())
+        return {
+            "scheduled": placed,
+            "pending": len(self.fates) - placed - evicted,
+            "evicted": evicted,
+            "pods": pods,
+            "nodes": nodes,
+        }
+
+
+def _plugins(decision: Decision) -> set[str]:
+    """The plug-ins that rejected the pod on some node."""
+    return {found.plugin for found in decision.rejections}
+
+
+def _running(pod: Object, node: str) -> dict[str, Any]:
+    return {**pod, "spec": {**(pod.get("spec") or {}), "nodeName": node}}
+
+
+def _nominated(pod: Object, node: str) -> dict[str, Any]:
+    return {**pod, "status": {**(pod.get("status") or {}), "nominatedNodeName": node}}

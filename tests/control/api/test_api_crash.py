@@ -1,0 +1,235 @@
+"""kill -9 under write load: what was acknowledged is there, nothing is half there, revisions grow, watchers resume.
+
+KUBELITE_KILLS says how often (default 12); 200 are run before a release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from tests.control.debian import etcd_server, free_ports
+from tests.control.world import CONFIG, config_map
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ROOT = Path(__file__).resolve().parents[3]
+KILLS = int(os.environ.get("KUBELITE_KILLS", "12"))
+Object = dict[str, Any]
+
+
+class Process:
+    """A ``kubelite server`` that can be killed and started again on the same data and port."""
+
+    def __init__(self, folder: Path, *more: str, port: int | None = None) -> None:
+        self.port = port or free_ports(1)[0]
+        self._folder = folder
+        self._config = folder / f"config-{self.port}"
+        self._more = more
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._config.unlink(missing_ok=True)
+        where = ["--port", str(self.port), "--data-dir", str(self._folder / "data"), "--kubeconfig", str(self._config)]
+        command = [sys.executable, "-m", "kubelite", "server", "--no-node", *where, *self._more]
+        with open(self._folder / "log", "ab") as log:
+            self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while not self._config.exists():
+            assert self._process.poll() is None, (self._folder / "log").read_text()
+            assert time.monotonic() < deadline, "not ready after 30 seconds"
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(10)
+
+    def session(self) -> aiohttp.ClientSession:
+        keys = self._folder / "data" / "pki"
+        context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
+        context.load_cert_chain(keys / "admin.crt", keys / "admin.key")
+        return aiohttp.ClientSession(f"https://127.0.0.1:{self.port}", connector=aiohttp.TCPConnector(ssl=context, limit=0))
+
+
+class Writer:
+    """Writes its own objects one after the other, and knows what was acknowledged and what was on its way."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.number = 0
+        self.acknowledged: dict[str, tuple[int, str]] = {}
+        self.sent: dict[str, list[str]] = {}
+
+    async def run(self, session: aiohttp.ClientSession) -> None:
+        """Until the server is gone."""
+        while True:
+            self.number += 1
+            name, value = f"{self.name}-{self.number % 7}", f"{self.number}-" + "x" * 500
+            self.sent.setdefault(name, []).append(value)
+            known = name in self.acknowledged
+            method, path = ("PATCH", f"{CONFIG}/{name}") if known else ("POST", CONFIG)
+            body = {"data": {"v": value, "w": value}} if known else config_map(name, v=value, w=value)
+            content = "application/merge-patch+json" if known else "application/json"
+            try:
+                async with session.request(method, path, data=json.dumps(body), headers={"Content-Type": content}) as reply:
+                    answer = await reply.json()
+            except (aiohttp.ClientError, OSError):
+                return
+            if reply.status == 409 and not known:
+                self.acknowledged[name] = (0, "")
+                continue
+            assert reply.status in (200, 201), answer
+            self.acknowledged[name] = (int(answer["metadata"]["resourceVersion"]), value)
+            self.sent[name] = [value]
+
+    def check(self, listed: dict[str, Object]) -> None:
+        for name, (revision, _) in self.acknowledged.items():
+            found = listed[name]
+            assert int(found["metadata"]["resourceVersion"]) >= revision
+            assert found["data"]["v"] == found["data"]["w"], "half written"
+            assert found["data"]["v"] in self.sent[name]
+
+
+async def listing(session: aiohttp.ClientSession) -> tuple[int, dict[str, Object]]:
+    async with session.get(CONFIG) as reply:
+        found = await reply.json()
+    items = {item["metadata"]["name"]: item for item in found["items"]}
+    return int(found["metadata"]["resourceVersion"]), items
+
+
+async def events(session: aiohttp.ClientSession, after: int) -> AsyncIterator[Object]:
+    async with session.get(
+        f"{CONFIG}?watch=1&timeoutSeconds=1&resourceVersion={after}", timeout=aiohttp.ClientTimeout(10)
+    ) as reply:
+        async for line in reply.content:
+            yield json.loads(line)
+
+
+class Mirror:
+    """What a watcher believes is there; it goes on from where it was, over the death of the server."""
+
+    def __init__(self, revision: int, items: dict[str, Object]) -> None:
+        self.revision = revision
+        self.items = items
+
+    async def follow(self, session: aiohttp.ClientSession) -> None:
+        try:
+            async for event in events(session, self.revision):
+                assert event["type"] != "ERROR", event
+                metadata = event["object"]["metadata"]
+                revision = int(metadata["resourceVersion"])
+                assert revision > self.revision, "revisions go backwards"
+                self.revision = revision
+                if event["type"] == "DELETED":
+                    self.items.pop(metadata["name"])
+                else:
+                    self.items[metadata["name"]] = event["object"]
+        except (aiohttp.ClientError, OSError):
+            return
+
+
+async def rounds(server: Process, kills: int) -> None:
+    rng = random.Random(4)
+    writers = [Writer(f"w{number}") for number in range(8)]
+    server.start()
+    async with server.session() as session:
+        mirror = Mirror(*await listing(session))
+    highest = 0
+    for _ in range(kills):
+        async with server.session() as session:
+            following = asyncio.create_task(mirror.follow(session))
+            running = [asyncio.create_task(writer.run(session)) for writer in writers]
+            await asyncio.sleep(rng.uniform(0.02, 0.25))
+            server.kill()
+            await asyncio.gather(*running, following)
+        server.start()
+        async with server.session() as session:
+            revision, items = await listing(session)
+            acknowledged = max((entry[0] for writer in writers for entry in writer.acknowledged.values()), default=0)
+            assert revision >= max(highest, acknowledged), "revisions go backwards"
+            highest = revision
+            for writer in writers:
+                writer.check(items)
+            await mirror.follow(session)
+            assert {name: item["metadata"]["resourceVersion"] for name, item in mirror.items.items()} == {
+                name: item["metadata"]["resourceVersion"] for name, item in items.items()
+            }
+    assert sum(writer.number for writer in writers) > kills
+
+
+async def test_killed_over_sqlite(tmp_path: Path) -> None:
+    server = Process(tmp_path)
+    try:
+        await rounds(server, KILLS)
+    finally:
+        server.stop()
+
+
+test_killed_over_sqlite.seconds = 60 + 5 * KILLS  # type: ignore[attr-defined]
+
+
+async def test_killed_over_etcd(tmp_path: Path) -> None:
+    with etcd_server(tmp_path) as url:
+        server = Process(tmp_path, "--etcd", url)
+        try:
+            await rounds(server, max(KILLS // 4, 3))
+        finally:
+            server.stop()
+
+
+test_killed_over_etcd.seconds = 60 + 5 * KILLS  # type: ignore[attr-defined]
+
+
+async def test_of_two_servers_on_one_etcd_one_is_enough(tmp_path: Path) -> None:
+    with etcd_server(tmp_path) as url:
+        first = Process(tmp_path, "--etcd", url)
+        first.start()
+        second = Process(tmp_path, "--etcd", url)
+        second.start()
+        try:
+            async with first.session() as one, second.session() as other:
+                async with one.post(CONFIG, json=config_map("a", x="1")) as reply:
+                    made = await reply.json()
+                async with other.get(f"{CONFIG}/a") as reply:
+                    assert await reply.json() == made
+                revision, items = await listing(other)
+                mirror = Mirror(revision, items)
+                patches = [one if number % 2 else other for number in range(20)]
+                content = {"Content-Type": "application/merge-patch+json"}
+
+                async def patch(session: aiohttp.ClientSession, number: int) -> int:
+                    async with session.patch(
+                        f"{CONFIG}/a", data=json.dumps({"data": {f"k{number}": "v"}}), headers=content
+                    ) as reply:
+                        return reply.status
+
+                assert set(await asyncio.gather(*(patch(session, number) for number, session in enumerate(patches)))) == {200}
+                first.kill()
+                async with other.get(f"{CONFIG}/a") as reply:
+                    assert len((await reply.json())["data"]) == 21
+                async with other.post(CONFIG, json=config_map("b")) as reply:
+                    assert reply.status == 201
+                await mirror.follow(other)
+                assert len(mirror.items["a"]["data"]) == 21
+                assert "b" in mirror.items
+        finally:
+            first.stop()
+            second.stop()

@@ -1,0 +1,209 @@
+"""Log, exec, attach, cp, port-forward: real kubectls, new and old, through the API server to a fake kubelet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from kubelite.cli.serving import write_kubeconfig
+from tests.control.debian import debian_binary
+from tests.control.fake_kubelet import fake_kubelet
+from tests.control.world import PODS, Cluster, cluster, pod
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+KUBECTLS = ["new", "old"]
+
+
+def kubectl_of(version: str) -> str:
+    found = shutil.which("kubectl") if version == "new" else debian_binary("kubernetes-client", "usr/bin/kubectl")
+    if found is None:
+        pytest.skip(f"no {version} kubectl on this machine")
+    return found
+
+
+class Kubectl:
+    def __init__(self, version: str, config: Path) -> None:
+        self._command = [kubectl_of(version), "--kubeconfig", str(config)]
+        self._environment = {**os.environ, "HOME": str(config.parent)}
+
+    async def start(self, *words: str) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            *self._command, *words, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+
+    async def run(self, *words: str, given: bytes | None = None) -> tuple[int | None, bytes, bytes]:
+        process = await self.start(*words)
+        async with asyncio.timeout(30):
+            out, err = await process.communicate(given)
+        return process.returncode, out, err
+
+
+@asynccontextmanager
+async def with_a_pod(path: Path) -> AsyncIterator[tuple[Cluster, Path]]:
+    """A cluster with a node whose kubelet is the fake one, and a pod of two containers on it."""
+    async with cluster(path) as api, fake_kubelet(api.server.pki) as port:
+        await api.create("/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}})
+        status = {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        }
+        (await api.patch("/api/v1/nodes/n1/status", {"status": status}, "strategic")).ok()
+        for name, count in (("one", 1), ("two", 2)):
+            containers = [{"name": f"c{number}", "image": "i"} for number in range(count)]
+            await api.create(PODS, pod(name, nodeName="n1", containers=containers))
+            running = {"phase": "Running", "podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}
+            await api.patch(f"{PODS}/{name}/status", {"status": running}, "strategic")
+        config = path / "config"
+        write_kubeconfig(api.server, str(config))
+        yield api, config
+
+
+@pytest.mark.parametrize("version", KUBECTLS)
+async def test_kubectl_exec_and_logs(tmp_path: Path, version: str) -> None:
+    async with with_a_pod(tmp_path) as (_, config):
+        kubectl = Kubectl(version, config)
+        assert await kubectl.run("logs", "one") == (0, b"line 1\nline 2\nline 3\n", b"")
+        assert (await kubectl.run("logs", "one", "--tail=1"))[1] == b"line 3\n"
+        code, _, err = await kubectl.run("logs", "two", "-c", "none")
+        assert (code, b"container none is not valid for pod two" in err) == (1, True)
+        assert await kubectl.run("exec", "one", "--", "echo", "hello world") == (0, b"hello world\n", b"")
+        code, out, err = await kubectl.run("exec", "two", "-c", "c1", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+        assert (code, out) == (3, b"out\n")
+        assert b"err" in err
+        big = os.urandom(300_000)
+        code, out, _ = await kubectl.run("exec", "-i", "one", "--", "sh", "-c", "head -c 300000", given=big)
+        assert (code, out) == (0, big)
+        code, out, _ = await kubectl.run("attach", "-i", "one", given=b"typed\n")
+        assert b"attached" in out
+
+
+@pytest.mark.parametrize("version", KUBECTLS)
+async def test_kubectl_cp(tmp_path: Path, version: str) -> None:
+    async with with_a_pod(tmp_path) as (_, config):
+        kubectl = Kubectl(version, config)
+        source, target, back = tmp_path / "a.bin", tmp_path / "in-pod" / "a.bin", tmp_path / "back.bin"
+        target.parent.mkdir()
+        source.write_bytes(os.urandom(100_000))
+        assert (await kubectl.run("cp", str(source), f"one:{target}"))[0] == 0
+        assert target.read_bytes() == source.read_bytes()
+        assert (await kubectl.run("cp", f"one:{target}", str(back)))[0] == 0
+        assert back.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("version", KUBECTLS)
+async def test_kubectl_port_forward(tmp_path: Path, version: str) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data.upper())
+        writer.close()
+
+    service = await asyncio.start_server(echo, "127.0.0.1", 0)
+    port = service.sockets[0].getsockname()[1]
+    async with with_a_pod(tmp_path) as (_, config):
+        process = await Kubectl(version, config).start("port-forward", "pod/one", f":{port}")
+        assert process.stdout is not None
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), 20)
+            found = re.search(rb"127\.0\.0\.1:(\d+)", line)
+            assert found is not None, line
+            for text in (b"hello", b"again" * 10_000):
+                async with asyncio.timeout(20):
+                    reader, writer = await asyncio.open_connection("127.0.0.1", int(found[1]))
+                    writer.write(text)
+                    assert await reader.readexactly(len(text)) == text.upper()
+                    writer.close()
+        finally:
+            process.kill()
+            await process.wait()
+    service.close()
+
+
+@pytest.mark.parametrize("protocol", ["v4.channel.k8s.io", "v5.channel.k8s.io"])
+async def test_websocket_exec(tmp_path: Path, protocol: str) -> None:
+    async with with_a_pod(tmp_path) as (api, _):
+        query = "command=sh&command=-c&command=echo+out%3B+cat+%3E%262&stdin=true&stdout=true&stderr=true"
+        said: dict[int, bytes] = {}
+        async with api.session.ws_connect(f"{api.url}{PODS}/one/exec?{query}", protocols=[protocol]) as socket:
+            assert socket.protocol == protocol
+            await socket.send_bytes(b"\x00typed")
+            if protocol.startswith("v5"):
+                await socket.send_bytes(b"\xff\x00")
+            async with asyncio.timeout(10):
+                async for message in socket:
+                    said[message.data[0]] = said.get(message.data[0], b"") + message.data[1:]
+                    if protocol.startswith("v4") and said.get(2) == b"typed":
+                        break
+        assert (said[1], said[2]) == (b"out\n", b"typed")
+        if protocol.startswith("v5"):
+            assert b"Success" in said[3]
+
+
+async def test_refusals_of_streams(tmp_path: Path) -> None:
+    async with with_a_pod(tmp_path) as (api, _):
+        assert (await api.create(f"{PODS}/one/exec?command=true&stdout=1", None)).code == 400
+        assert (await api.get(f"{PODS}/none/log")).code == 404
+        unclear = await api.get(f"{PODS}/two/log")
+        assert unclear.value["message"] == "a container name must be specified for pod two, choose one of: [c0 c1]"
+        assert (await api.get(f"{PODS}/one/log?tailLines=-1")).code == 400
+        await api.create(PODS, pod("far", nodeName="gone"))
+        assert (await api.get(f"{PODS}/far/log")).code == 404
+        status: dict[str, Any] = {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 1}},
+        }
+        await api.create("/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "down"}})
+        await api.patch("/api/v1/nodes/down/status", {"status": status}, "strategic")
+        await api.create(PODS, pod("lost", nodeName="down"))
+        assert (await api.get(f"{PODS}/lost/log")).code == 503
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await api.session.ws_connect(f"{api.url}{PODS}/lost/exec?command=true&stdout=1", protocols=["v5.channel.k8s.io"])
+        assert caught.value.status == 503
+        assert (await api.get(f"{PODS}/one/proxy/")).code == 400
+
+
+async def test_the_python_client_runs_commands_and_forwards_ports(tmp_path: Path) -> None:
+    kubernetes = pytest.importorskip("kubernetes")
+    from kubernetes.stream import portforward, stream
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read(100)).upper())
+        await writer.drain()
+        writer.close()
+
+    service = await asyncio.start_server(echo, "127.0.0.1", 0)
+    port = service.sockets[0].getsockname()[1]
+
+    def use(config: str) -> None:
+        core = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(config))
+        run = core.connect_get_namespaced_pod_exec
+        assert stream(run, "one", "default", command=["echo", "hi"], stdout=True, stderr=True, stdin=False, tty=False) == "hi\n"
+        command = ["sh", "-c", "cat; exit 3"]
+        talk = stream(
+            run, "one", "default", command=command, stdout=True, stderr=True, stdin=True, tty=False, _preload_content=False
+        )
+        talk.write_stdin("typed\n")
+        assert talk.readline_stdout(timeout=10) == "typed"
+        talk.close_channel(0)
+        talk.run_forever(timeout=10)
+        assert talk.returncode == 3
+        assert core.read_namespaced_pod_log("one", "default", tail_lines=1) == "line 3\n"
+        forwarded = portforward(core.connect_get_namespaced_pod_portforward, "one", "default", ports=str(port))
+        socket = forwarded.socket(port)
+        socket.settimeout(10)
+        socket.sendall(b"shout")
+        assert socket.recv(100) == b"SHOUT"
+
+    async with with_a_pod(tmp_path) as (_, config):
+        await asyncio.wait_for(asyncio.to_thread(use, str(config)), 40)
+    service.close()
