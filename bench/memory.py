@@ -201,8 +201,8 @@ def main() -> int:
         "node agent": idle_agent(given.agent_pods, given.seconds),
     }
     for name, found in results.items():
-        line = "not measured: not installed, or it does not start here" if found is None else "  ".join(f"{key} {value:.0f}" for key, value in found.items())
-        print(f"{name:<28} {line}")
+        figures = "  ".join(f"{key} {value:.0f}" for key, value in (found or {}).items())
+        print(f"{name:<28} {figures or 'not measured: not installed, or it does not start here'}")
     if given.json:
         given.json.write_text(json.dumps(results, indent=2))
     return 0

@@ -89,7 +89,7 @@ def child(act: Callable[[], Any]) -> int:
             signal.signal(number, signal.SIG_DFL)
         act()
         code = 0
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - told on stderr, and by the exit code
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(code)
