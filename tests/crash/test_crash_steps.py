@@ -102,12 +102,11 @@ class Case:
 
     def begun(self, ward: Ward) -> bool:
         """Whether the killed verb has left its wish on record; otherwise whoever gave it has to give it again."""
-        pod = ward.get()
-        if pod is None:
+        pod, record = ward.get(), next(ward_pods(ward), None)
+        if pod is None or record is None:
             return self.name == "down"
         if self.name == "up":
             return True
-        record = next(ward_pods(ward))
         if self.name == "update":
             return b'"new"' in bytes(record.pod)
         wished = {"stop": "stop", "restart": "restart", "start": "restart"}.get(self.name)
@@ -117,7 +116,7 @@ class Case:
 
     def over(self, ward: Ward) -> bool:
         if self.name == "down":
-            return ward.get() is None
+            return ward.get() is None and not list(Path("/sys/fs/cgroup").glob(f"*/{ward.home.cgroup}"))
         pod = ward.get()
         if pod is None:
             return False
