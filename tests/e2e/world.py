@@ -44,6 +44,10 @@ class World:
             assert result.returncode == 0, f"kubelite {' '.join(args)}: {result.returncode}\n{result.stdout}{result.stderr}"
         return result
 
+    def command(self, *args: str) -> list[str]:
+        """The words of ``kubelite ARGS``."""
+        return [sys.executable, "-m", "kubelite", *args]
+
     def start(self, *args: str, **options: Any) -> subprocess.Popen[bytes]:
         """Starts ``kubelite ARGS`` and returns at once."""
         return subprocess.Popen([sys.executable, "-m", "kubelite", *args], env=self.env, **options)
@@ -140,5 +144,5 @@ def world(tmp_path: Path) -> Iterator[World]:
     for item in json.loads(made.kl("pod", "ls", "-A", "-o", "json").stdout)["items"]:
         meta = item["metadata"]
         made.kl("pod", "down", meta["name"], "-n", meta["namespace"], "--grace-period", "0")
-    assert made.files() == set()
+    eventually(lambda: made.files() == set(), "an agent that waited for a pod's lock has seen that it is gone", 5)
     assert difference(before, snapshot(root)) == []

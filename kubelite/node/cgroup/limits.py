@@ -100,6 +100,25 @@ def pod_knobs(resources: Resources, world: World, *, anew: bool = False) -> list
     return _common_knobs(resources, world, anew)
 
 
+def resize_knobs(resources: Resources, world: World) -> list[Knob]:
+    """What is written for a group that is there already: CPU and memory in full, none too.
+
+    On v1 swap and memory are limited together only after that limit is out of the way, so that
+    neither order of the two is refused.
+    """
+    shares = cpu_shares(resources.cpu_request or resources.cpu_limit)
+    quota, memory = cpu_quota(resources.cpu_limit), resources.memory_limit
+    if _is_v2(world, "cpu"):
+        cpu = [Knob("cpu", "cpu.weight", str(cpu_weight(shares))), Knob("cpu", "cpu.max", f"{quota or 'max'} {PERIOD}")]
+    else:
+        cpu = [Knob("cpu", "cpu.shares", str(shares)), Knob("cpu", "cpu.cfs_quota_us", str(quota or -1))]
+    if _is_v2(world, "memory"):
+        return [*cpu, Knob("memory", "memory.max", str(memory or "max"))]
+    both = "memory.memsw.limit_in_bytes"
+    last = [Knob("memory", both, str(memory))] if memory else []
+    return [*cpu, Knob("memory", both, "-1"), Knob("memory", "memory.limit_in_bytes", str(memory or -1)), *last]
+
+
 def device_knobs(world: World) -> list[Knob]:
     """The allow-list of devices, empty where no v1 controller is.
 

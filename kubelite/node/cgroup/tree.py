@@ -221,6 +221,15 @@ class CgroupTree:
             raise _cannot("enter", f"{self.parent}/{group}", error) from error
         return Membership(tuple(fds), directory)
 
+    def limit(self, uid: str, name: str | None, knobs: Sequence[Knob]) -> list[Refused]:
+        """Sets limits of groups that are there, of a pod or of one container of it.
+
+        Returns those that could not be set. Raises LimitRefused for one of memory.
+        """
+        pod = _pod_group(uid)
+        self._open()
+        return self._write(pod if name is None else f"{pod}/{_checked(name)}", knobs)
+
     def _mkdir(
         self, branch: Branch, group: str, made: list[Branch], exist_ok: bool = False
     ) -> None:

@@ -6,6 +6,7 @@ limits. Users and rights are :mod:`kubelite.node.kubelet.secure`'s.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from kubelite.node.cgroup.limits import Resources
@@ -17,6 +18,7 @@ from kubelite.objects.container import Container
 from kubelite.objects.pod import Pod
 
 _HUGE = "hugepages-"
+DEFAULT_MESSAGE_PATH = "/dev/termination-log"
 
 
 class ImageFacts(NamedTuple):
@@ -97,6 +99,12 @@ def program(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts, 
     return Program((*command, *args), pairs, cwd, bool(container.tty))
 
 
+def message_path(container: Container) -> str:
+    """Where in the container its last message is read from: terminationMessagePath, unless a volume is mounted just there."""
+    path = container.termination_message_path or DEFAULT_MESSAGE_PATH
+    return "" if any(mount.mount_path == path for mount in container.volume_mounts) else path
+
+
 def host_ports(pod: Pod) -> list[HostPort]:
     """The ports of this machine that the pod's containers ask for; init containers' count as well."""
     return [
@@ -132,23 +140,24 @@ def volume_sizes(pod: Pod) -> dict[str, int]:
     }
 
 
-def container_limits(container: Container, node: NodeFacts) -> Resources:
-    """What the container's cgroup is told."""
+def container_limits(container: Container, huge_pages: Collection[int] = ()) -> Resources:
+    """What the container's cgroup is told; ``huge_pages`` are the sizes that the machine has set aside."""
     found = qos.resources(container)
-    huge = _huge_pages(qos.limits(container), node)
+    huge = _huge_pages(qos.limits(container), huge_pages)
     return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, huge_pages=huge)
 
 
-def pod_limits(pod: Pod, node: NodeFacts) -> Resources:
-    """What the pod's cgroup is told; a limit of the whole exists only where every container has one."""
+def pod_limits(pod: Pod, pids_limit: int = 0, huge_pages: Collection[int] = ()) -> Resources:
+    """What the pod's cgroup is told; a limit of the whole exists only where every container has one, but for that of tasks,
+    which is the node's."""
     found = qos.pod_resources(pod)
-    huge = _huge_pages(qos.pod_requests(pod), node)
-    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, node.pids_limit, huge)
+    huge = _huge_pages(qos.pod_requests(pod), huge_pages)
+    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, pids_limit, huge)
 
 
-def _huge_pages(limits: qos.Amounts, node: NodeFacts) -> tuple[tuple[int, int], ...]:
+def _huge_pages(limits: qos.Amounts, sizes: Collection[int]) -> tuple[tuple[int, int], ...]:
     """As in the kubelet none may be had of a size that is not asked for."""
     asked = {
         quantity.value(name.removeprefix(_HUGE)): amount for name, amount in limits.items() if name.startswith(_HUGE)
     }
-    return tuple(sorted({**dict.fromkeys(node.huge_pages, 0), **asked}.items()))
+    return tuple(sorted({**dict.fromkeys(sizes, 0), **asked}.items()))

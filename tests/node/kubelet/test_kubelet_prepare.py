@@ -128,16 +128,16 @@ def test_limits_ports_and_sizes() -> None:
             Volume(name="d", empty_dir=EmptyDirVolumeSource()),
         ),
     )
-    found = prepare.container_limits(container, NODE)
+    found = prepare.container_limits(container)
     assert (found.cpu_request, found.cpu_limit, found.memory_limit) == (250, 500, 64 << 20)
-    assert prepare.pod_limits(owner, NODE).memory_limit == 64 << 20
+    assert prepare.pod_limits(owner).memory_limit == 64 << 20
     assert [(p.host_port, p.container_port, p.protocol) for p in prepare.host_ports(owner)] == [(8080, 80, "TCP")]
     assert prepare.volume_sizes(owner) == {"m": 1 << 20}
 
 
 def test_no_huge_page_that_was_not_asked_for() -> None:
     container = Container(name="c", resources=ResourceRequirements(limits={"hugepages-2Mi": "8Mi", "memory": "1Mi"}))
-    node = NODE._replace(huge_pages=(2 << 20, 1 << 30), pids_limit=100)
-    assert prepare.container_limits(container, node).huge_pages == ((2 << 20, 8 << 20), (1 << 30, 0))
-    assert prepare.pod_limits(pod(container), node).huge_pages == ((2 << 20, 8 << 20), (1 << 30, 0))
-    assert prepare.pod_limits(pod(Container(name="d")), node)[3:] == (100, ((2 << 20, 0), (1 << 30, 0)))
+    sizes = (2 << 20, 1 << 30)
+    assert prepare.container_limits(container, sizes).huge_pages == ((2 << 20, 8 << 20), (1 << 30, 0))
+    assert prepare.pod_limits(pod(container), 100, sizes).huge_pages == ((2 << 20, 8 << 20), (1 << 30, 0))
+    assert prepare.pod_limits(pod(Container(name="d")), 100, sizes)[3:] == (100, ((2 << 20, 0), (1 << 30, 0)))
