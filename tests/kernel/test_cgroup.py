@@ -14,7 +14,7 @@ import pytest
 from kubelite.node.cgroup import control
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused, NoCgroups
-from kubelite.node.cgroup.limits import Knob, Resources, container_knobs, device_knobs, pod_knobs
+from kubelite.node.cgroup.limits import PROGRAM, Knob, Resources, container_knobs, device_knobs, pod_knobs
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.cgroup.usage import Usage, read_oom_kills, read_usage
 from kubelite.node.cgroup.world import World, decide, parse_mounts
@@ -410,3 +410,16 @@ def test_a_memory_limit_below_what_is_used_is_refused_or_kept(own: CgroupTree, s
         pytest.skip("this machine has no such hierarchies")
     with pytest.raises(LimitRefused):
         own.resize(UID, NAME, container_knobs(Resources(memory_limit=8 << 20), own.world, anew=True))
+
+
+def test_a_v2_group_asks_the_device_program(tree: CgroupTree, start: Start) -> None:
+    """The allow-list attached to a v2 group, on any machine that has one."""
+    if tree.world.unified is None:
+        pytest.skip("this machine has no such hierarchies")
+    tree.make_pod(UID, [Knob(PROGRAM, PROGRAM, "on")])
+    member = tree.make_container(UID, NAME, [])
+    script = "for d in 'c 1 3' 'c 1 1' 'b 254 0' 'c 10 229'; do rm -f $T; mknod $T $d && (exec 3<$T) 2>/dev/null && echo $d; done; echo end"
+    child = start(member, f"T=$(mktemp -u); {script}; read y")
+    member.close()
+    assert child.stdout is not None
+    assert list(iter(child.stdout.readline, b"end\n")) == [b"c 1 3\n"]

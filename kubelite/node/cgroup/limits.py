@@ -5,9 +5,7 @@ weight of shares, the one that crun and runc have used since 2025. A value that 
 anyway is not listed. Which files they are follows from where the controller works, so that a
 machine with some controllers on v1 and some on v2 needs no special case.
 
-v2 has no device files: there the allow-list would be a BPF program, which this version does not
-load, and the nodes that a container finds in its /dev are all that it can open unless it may make
-nodes itself (CAP_MKNOD).
+v2 has no device files: there the allow-list is a program, see :mod:`kubelite.node.cgroup.devices`.
 """
 
 from __future__ import annotations
@@ -100,13 +98,17 @@ def pod_knobs(resources: Resources, world: World, *, anew: bool = False) -> list
     return _common_knobs(resources, world, anew)
 
 
+PROGRAM = "device program"
+"""Stands for a controller in the knob that has the allow-list attached to a v2 group."""
+
+
 def device_knobs(world: World) -> list[Knob]:
-    """The allow-list of devices, empty where no v1 controller is.
+    """The allow-list of devices, empty where there is neither v1's controller nor a v2 group to attach it to.
 
     Groups made below take it over from their parent.
     """
     if world.hierarchy_of("devices") is None:
-        return []
+        return [] if world.unified is None else [Knob(PROGRAM, PROGRAM, "on")]
     return [
         Knob("devices", "devices.deny", "a"),
         *(Knob("devices", "devices.allow", r) for r in DEVICE_RULES),

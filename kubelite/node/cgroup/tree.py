@@ -33,7 +33,8 @@ from kubelite.node.cgroup.branch import (
 )
 from kubelite.node.cgroup.classes import BEST_EFFORT, BURSTABLE, CLASSES, DIRECTLY, below, total_shares, total_weight
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
-from kubelite.node.cgroup.limits import MIN_SHARES, Knob, rising
+from kubelite.node.cgroup.devices import program
+from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, Knob, rising
 from kubelite.node.cgroup.world import World
 
 _MEMORY_LIMITS = frozenset({"memory.max", "memory.limit_in_bytes"})
@@ -239,6 +240,9 @@ class CgroupTree:
         last, fd = "", -1
         try:
             for controller, file, value in knobs:
+                if controller == PROGRAM:
+                    self._attach_program(group)
+                    continue
                 branch = self._by_controller.get(controller)
                 try:
                     if file != last:
@@ -254,6 +258,20 @@ class CgroupTree:
             if fd >= 0:
                 os.close(fd)
         return refused
+
+    def _attach_program(self, group: str) -> None:
+        """Has the v2 group ask the allow-list about each device. A container without it could read the host's disks."""
+        from kubelite.core import native
+        from kubelite.core.errors import NativeError
+
+        branch = next(b for b in self.branches if b.v2)
+        fd = os.open(group, DIRECTORY, dir_fd=branch.fd)
+        try:
+            native.device_filter(fd, program(DEVICE_RULES))
+        except NativeError as error:
+            raise CgroupError(f"cgroup {self._path(branch, group)}: {error}") from error
+        finally:
+            os.close(fd)
 
     def _note(self, refusal: Refused, group: str, refused: list[Refused]) -> None:
         """Without swap accounting there is no file for it, and no swap to limit."""

@@ -158,7 +158,8 @@ def test_devices_are_denied_before_they_are_allowed_and_only_on_v1() -> None:
     knobs = device_knobs(V1)
     assert knobs[0] == Knob("devices", "devices.deny", "a")
     assert [knob.value for knob in knobs[1:]] == list(DEVICE_RULES)
-    assert device_knobs(V2) == []
+    assert [knob.controller for knob in device_knobs(V2)] == ["device program"]
+    assert device_knobs(World("v1", V1.hierarchies[:1])) == []
 
 
 @given(RESOURCES, WORLDS)
