@@ -32,8 +32,8 @@ from kubelite.node.cgroup.branch import (
     write_text,
 )
 from kubelite.node.cgroup.classes import BEST_EFFORT, BURSTABLE, CLASSES, DIRECTLY, below, total_shares, total_weight
-from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
 from kubelite.node.cgroup.devices import program
+from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
 from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, Knob, rising
 from kubelite.node.cgroup.world import World
 
