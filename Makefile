@@ -13,7 +13,10 @@ FORMATTED := $(C_FILES) $(wildcard csrc/*.h csrc/shim/*.h csrc/base/*.h csrc/sch
 FUZZ_plan := csrc/fuzz/fuzz_plan.c csrc/plan.c csrc/error.c
 FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 
-.PHONY: build test test-v2 check demo bench clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
+# A thousand kills at random times, with another seed each day:   make soak   make soak KILLS=100
+KILLS ?= 1000
+
+.PHONY: build test test-v2 check demo bench soak clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -30,6 +33,9 @@ demo:
 
 bench: build
 	$(PYTHON) bench/launch.py
+
+soak: build
+	KUBELITE_RANDOM_KILLS=$(KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q tests/crash -k random
 
 check: lint types format warnings cross sanitize fuzz
 

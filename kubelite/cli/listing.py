@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kubelite.cli import durations, output
 from kubelite.cli.engine import doc, pods
 from kubelite.cli.output import Document, Output
-from kubelite.cli.podrow import Doc, PodRow, row, unrestarted
+from kubelite.cli.podrow import Doc, PodRow, row
 from kubelite.cli.screen import Screen
 from kubelite.cli.settings import Settings
 from kubelite.cli.text import Trouble
@@ -46,9 +46,6 @@ def ls(
         screen.note("No resources found" + ("." if everywhere else f" in {settings.space} namespace."))
         return 0
     screen.data(_table(found, format is Output.wide, everywhere, headers))
-    for pod in found:
-        if waiting := unrestarted(pod):
-            screen.note(f"note: {pod['metadata']['name']}: {waiting}")
     return 0
 
 

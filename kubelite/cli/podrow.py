@@ -24,17 +24,23 @@ class PodRow(NamedTuple):
     images: str
 
 
+_HELD = ("Stopped", "Paused")
+"""Reasons of a local pod that a person has put it into; they say more than what its containers are at."""
+
+
 def row(pod: Doc) -> PodRow:
     """The cells of a pod's document; what is missing there shows as ``<none>``."""
     metadata, spec, status = pod.get("metadata", {}), pod.get("spec", {}), pod.get("status", {})
     containers = spec.get("containers", [])
-    states: list[Doc] = status.get("containerStatuses") or []
+    beside = _sidecars(spec)
+    states: list[Doc] = list(status.get("containerStatuses") or [])
+    states += [each for each in status.get("initContainerStatuses") or [] if each.get("name") in beside]
     ready = sum(1 for state in states if state.get("ready"))
     restarts = sum(state.get("restartCount", 0) for state in states)
     return PodRow(
         namespace=metadata.get("namespace") or "default",
         name=metadata.get("name", ""),
-        ready=f"{ready}/{len(containers)}",
+        ready=f"{ready}/{len(containers) + len(beside)}",
         status=reason(pod),
         restarts=str(restarts),
         created=metadata.get("creationTimestamp") or "",
@@ -50,15 +56,19 @@ def reason(pod: Doc) -> str:
     if pod.get("metadata", {}).get("deletionTimestamp"):
         return "Terminating"
     shown: str = status.get("reason") or status.get("phase") or "Unknown"
+    if shown in _HELD:
+        return shown
     starting = _init_reason(status.get("initContainerStatuses") or [], pod.get("spec", {}))
     return starting or _main_reason(status, shown)
 
 
 def _init_reason(states: list[Doc], spec: Doc) -> str:
-    """What the init containers are at, or "" once all of them have done their work."""
-    total = len(spec.get("initContainers") or [])
+    """What the init containers are at, or "" once all of them have done their work or, for sidecars, have started."""
+    total, beside = len(spec.get("initContainers") or []), _sidecars(spec)
     for position, each in enumerate(states):
         state = each.get("state") or {}
+        if each.get("name") in beside and each.get("started"):
+            continue
         ended = state.get("terminated")
         if ended is not None and ended.get("exitCode", 0) == 0:
             continue
@@ -69,6 +79,11 @@ def _init_reason(states: list[Doc], spec: Doc) -> str:
             return f"Init:{waiting}"
         return f"Init:{position}/{total}"
     return ""
+
+
+def _sidecars(spec: Doc) -> set[str]:
+    """The init containers that run on beside the others."""
+    return {each["name"] for each in spec.get("initContainers") or [] if each.get("restartPolicy") == "Always"}
 
 
 def _main_reason(status: Doc, shown: str) -> str:
@@ -108,20 +123,3 @@ def default_container(pod: Doc) -> tuple[str, list[str]]:
     annotations = pod.get("metadata", {}).get("annotations") or {}
     wished = annotations.get("kubectl.kubernetes.io/default-container", "")
     return (wished if wished in names else names[0] if names else ""), names
-
-
-def unrestarted(pod: Doc) -> str:
-    """A sentence where restartPolicy asks for a restart that this version does not do, else ""."""
-    policy = pod.get("spec", {}).get("restartPolicy", "Always")
-    states = pod.get("status", {}).get("containerStatuses") or []
-    names = [f'"{each.get("name", "")}"' for each in states if _wants_restart(policy, each.get("state") or {})]
-    if not names:
-        return ""
-    return f"restartPolicy {policy} asks for a restart of {', '.join(names)}, which this version does not do"
-
-
-def _wants_restart(policy: str, state: Doc) -> bool:
-    ended = state.get("terminated")
-    if ended is None:
-        return False
-    return policy == "Always" or (policy == "OnFailure" and ended.get("exitCode", 0) != 0)

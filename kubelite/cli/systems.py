@@ -104,3 +104,18 @@ def _ask(settings: Settings, screen: Screen) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CliError(Trouble("nothing was removed"))
+
+
+def agent(settings: Settings, *, stay: bool = False) -> int:
+    """Serves the pods of the home until none needs it, or for ever; with ``-v`` each act is told on stderr."""
+    place = home(settings)
+    from kubelite.node.kubelet import summon
+    from kubelite.node.kubelet.agent import Agent, say
+
+    try:
+        Agent(place, trace=say if settings.verbose else None, stays=stay).run()
+    except TimeoutError:
+        there = summon.running(place)
+        cause = f"its pid is {there.pid}" if there is not None else ""
+        raise CliError(Trouble("an agent serves this root already", cause=cause)) from None
+    return 0

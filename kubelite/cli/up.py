@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kubelite.cli.text import Paint
     from kubelite.node.kubelet.bringup import Step
     from kubelite.node.kubelet.pods import UpResult
+    from kubelite.node.kubelet.updating import Plan
 
 
 def up(
@@ -28,6 +29,7 @@ def up(
     *,
     lenient: bool = False,
     replace: bool = False,
+    dry_run: bool = False,
     unsafe_sysctls: Sequence[str] = (),
     format: Output | None = None,
 ) -> int:
@@ -42,6 +44,10 @@ def up(
     for warning in plan.warnings:
         screen.warn(warning)
     engine = pods(settings, screen)
+    if dry_run:
+        for pod in plan.pods:
+            _foretell(screen, pod.metadata.name or "", engine.plan(pod), replace)
+        return 0
     done = []
     for pod in plan.pods:
         result = engine.up(
@@ -66,7 +72,11 @@ def _tell(
     name = pod["metadata"]["name"]
     if result.failed:
         raise CliError(failed(settings, pod))
-    if not result.created:
+    if result.changed:
+        line = f"{name} is updated in {seconds:.2f} s  (engine {result.engine_ms:.0f} ms)"
+        for change in result.changed:
+            screen.progress(f"{screen.err('green', '✓')} changed   {cell(change)}")
+    elif not result.created:
         phase = pod["status"]["phase"]
         ended = phase in ("Succeeded", "Failed")
         line = f"{name} has ended ({phase}), --replace runs it again" if ended else f"{name} is already up, nothing to do"
@@ -77,6 +87,17 @@ def _tell(
         screen.note(line)
     elif not settings.quiet:
         screen.data(line + "\n")
+
+
+def _foretell(screen: Screen, name: str, plan: Plan, replace: bool) -> None:
+    """What would be done with a pod, one line for each thing."""
+    heads = {
+        "create": "would be created",
+        "nothing": "is already up, nothing to do",
+        "update": "would be taken down and created anew" if replace else "would be updated in place",
+        "replace": "would be taken down and created anew" if replace else "needs a new pod: --replace",
+    }
+    screen.data(f"{name} {heads[plan.kind]}\n" + "".join(f"  {cell(line)}\n" for line in plan.lines))
 
 
 def _show(screen: Screen, done: list[Doc], format: Output) -> None:

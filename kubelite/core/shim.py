@@ -7,11 +7,12 @@ synchronous; nothing here decides anything about pods.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import select
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from kubelite.core import protocol
@@ -71,7 +72,7 @@ class Shim:
 
     def receive(self, timeout: float | None = None) -> tuple[Packet, list[int]] | None:
         """The next packet and its descriptors; None when ``timeout`` seconds pass first. Raises ShimGone at the end."""
-        if timeout is not None and not select.select([self._sock], [], [], timeout)[0]:
+        if timeout is not None and not _is_readable(self._sock.fileno(), timeout):
             return None
         try:
             data, fds, _, _ = socket.recv_fds(self._sock, protocol.MSG_MAX, 4, socket.MSG_CMSG_CLOEXEC)
@@ -98,12 +99,17 @@ class Shim:
             raise NativeError(step, object, code)
         return packet, fds
 
-    def stream(self) -> Packet:
-        """The next packet of an attached process: DATA, END or EXITED. Blocks; raises ShimGone."""
+    def take(self, seqs: Collection[int]) -> list[Packet]:
+        """Those answers to ``seqs`` that came while another was waited for: no more will be heard of them on the socket."""
+        return [self._kept.pop(seq)[0] for seq in seqs if seq in self._kept]
+
+    def stream(self, timeout: float | None = None) -> Packet:
+        """The next packet of an attached process: DATA, END or EXITED. Blocks; raises ShimGone, TimeoutError."""
         if self._streamed:
             return self._streamed.popleft()
-        got = self.receive()
-        assert got is not None, "receive without a time limit returns a packet"
+        got = self.receive(timeout)
+        if got is None:
+            raise TimeoutError("the process says nothing")
         return got[0]
 
     def _expect(self, seq: int, type: Message, timeout: float | None = None) -> tuple[Packet, list[int]]:
@@ -178,6 +184,13 @@ class Shim:
 def _close_all(fds: Sequence[int]) -> None:
     for fd in fds:
         os.close(fd)
+
+
+def _is_readable(fd: int, seconds: float) -> bool:
+    """By poll: select knows no descriptor above 1023, and an agent has many."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(math.ceil(seconds * 1000)))
 
 
 def sealed(data: bytes) -> int:

@@ -128,7 +128,8 @@ def _resources(given: ResourceRequirements) -> ResourceRequirements:
 def _probe(given: Probe | None) -> Probe | None:
     if given is None:
         return None
-    filled: Probe = _filled(given, timeout_seconds=1, period_seconds=10, success_threshold=1, failure_threshold=3)
+    knobs = {"timeout_seconds": 1, "period_seconds": 10, "success_threshold": 1, "failure_threshold": 3}
+    filled: Probe = replace(given, **{name: getattr(given, name) or value for name, value in knobs.items()})
     if filled.http_get is not None:
         filled = replace(filled, http_get=_filled(filled.http_get, path="/", scheme="HTTP"))
     if filled.grpc is not None and filled.grpc.service is None:

@@ -52,7 +52,6 @@ _YES = Row(Level.HONOURED)
 _SET_BY_SERVER = Row(Level.QUIET, "kubelite sets it itself")
 _ONE_NODE = Row(Level.QUIET, "a local pod runs on this machine, no scheduler is asked")
 _NO_ACCOUNTS = Row(Level.QUIET, "a local pod has no API server to identify itself to")
-_NO_PROBES = Row(Level.REFUSED, "containers are not probed yet")
 _NO_VOLUME = "volumes of this kind cannot be served yet; emptyDir and hostPath can"
 _NO_API = "there is no API server to read it from yet"
 _NO_DEVICES = Row(Level.REFUSED, "this machine hands out no such resource")
@@ -130,7 +129,7 @@ _SPEC = {
     "spec.automountServiceAccountToken": _NO_ACCOUNTS,
     "spec.enableServiceLinks": Row(Level.QUIET, "a local pod sees no Services"),
     "spec.imagePullSecrets": Row(Level.QUIET, "images are imported or loaded, none is pulled yet"),
-    "spec.activeDeadlineSeconds": Row(Level.REFUSED, "nothing would end the pod in time yet"),
+    "spec.activeDeadlineSeconds": _YES,
     "spec.ephemeralContainers": Row(Level.REFUSED, "they are added to running pods, and that cannot be done yet"),
     "spec.readinessGates": Row(Level.REFUSED, "nothing here sets such conditions: the pod would never be ready"),
     "spec.schedulingGates": Row(Level.REFUSED, "nothing here removes gates: the pod would wait forever"),
@@ -215,9 +214,12 @@ _CONTAINER = {
     "container.resources.limits.*": _NO_DEVICES,
     "container.resources.requests.*": _NO_DEVICES,
     "container.resources.claims": _NO_DEVICES,
-    "container.resizePolicy": Row(Level.QUIET, "a running container is not resized yet"),
-    "container.restartPolicy": Row(Level.QUIET, "no container is restarted yet"),
-    "container.restartPolicyRules": Row(Level.REFUSED, "no container is restarted yet"),
+    "container.resizePolicy": _YES,
+    "container.restartPolicy": _YES,
+    "container.restartPolicyRules[].exitCodes": _YES,
+    "container.restartPolicyRules[].action": Row(
+        Level.REFUSED, "one container is restarted at a time", _is("RestartAllContainers")
+    ),
     "container.volumeMounts[].mountPropagation": Row(
         Level.REFUSED, "later mounts do not travel between host and container yet", _is("HostToContainer", "Bidirectional")
     ),
@@ -225,17 +227,14 @@ _CONTAINER = {
         Level.REFUSED, "what is mounted below the volume stays writable yet", _is("Enabled", "IfPossible")
     ),
     "container.volumeDevices": Row(Level.REFUSED, "block volumes cannot be served yet"),
-    "container.livenessProbe": _NO_PROBES,
-    "container.readinessProbe": _NO_PROBES,
-    "container.startupProbe": _NO_PROBES,
-    "container.lifecycle.postStart": Row(Level.REFUSED, "hooks are not run yet"),
-    "container.lifecycle.preStop": Row(Level.REFUSED, "hooks are not run yet"),
-    "container.lifecycle.stopSignal": Row(Level.REFUSED, "the signal cannot be chosen in the manifest yet"),
-    "container.terminationMessagePath": Row(Level.QUIET, "last messages of containers are not read yet"),
-    "container.terminationMessagePolicy": Row(Level.QUIET, "last messages of containers are not read yet"),
-    "initContainer.restartPolicy": Row(
-        Level.FATAL, "sidecars cannot be started yet: make it one of spec.containers", _is("Always")
-    ),
+    "container.livenessProbe": _YES,
+    "container.readinessProbe": _YES,
+    "container.startupProbe": _YES,
+    "container.lifecycle.postStart": _YES,
+    "container.lifecycle.preStop": _YES,
+    "container.lifecycle.stopSignal": _YES,
+    "container.terminationMessagePath": _YES,
+    "container.terminationMessagePolicy": _YES,
 }
 
 _CONTAINER_SECURITY = {
@@ -319,16 +318,9 @@ def _one(value: Any, parent: str, key: str, path: Path) -> Iterator[Finding]:
     if pattern in _PREFIXES:
         yield from _walk(value, pattern, path)
         return
-    row = _specific(pattern, path) or row_of(parent, key)
+    row = row_of(parent, key)
     if row is not None and row.level is not Level.HONOURED and (row.when is None or row.when(value)):
         yield Finding(row.level, _problem(row, path))
-
-
-def _specific(pattern: str, path: Path) -> Row | None:
-    """Init containers differ from the others in one field."""
-    if pattern != "container.restartPolicy" or "initContainers" not in path:
-        return None
-    return TABLE["initContainer.restartPolicy"]
 
 
 def _prefixes() -> frozenset[str]:

@@ -293,29 +293,3 @@ def test_what_is_used_is_counted_disk_and_managed_files_included(arena: Arena) -
     assert found["pod"]["disk"] >= 10 << 20
     assert found["containers"]["c"]["tasks"] >= 1
     assert found["pod"]["cpu_ns"] >= found["containers"]["c"]["cpu_ns"] > 0
-
-
-def test_a_running_pod_is_resized_in_place(arena: Arena) -> None:
-    import msgspec
-
-    from kubelite.node.cgroup.detect import read_world
-    from kubelite.node.cgroup.tree import CgroupTree
-    from kubelite.node.kubelet.prepare import NodeFacts
-    from kubelite.node.kubelet.resize import resize
-    from kubelite.objects.container import ResourceRequirements
-
-    arena.up(pod(resources={"limits": {"memory": "64Mi", "cpu": "100m"}}))
-    before, pid = arena.pods.get("default", "p"), arena.pid()
-    uid = before.metadata.uid or ""
-    node = NodeFacts("n", "", "", 2, 8 << 30, 0, "p")
-    script = "python3 -c 'x = bytearray(100 << 20)' 2>/dev/null && echo fits || echo killed"
-    with CgroupTree(read_world(), arena.home.cgroup) as tree:
-        for memory, said in (("256Mi", "fits"), ("32Mi", "killed"), ("", "fits")):
-            assert arena.pid() == pid
-            limits = {"memory": memory, "cpu": "2"} if memory else {}
-            (container,) = before.spec.containers
-            changed = msgspec.structs.replace(container, resources=ResourceRequirements(limits=limits))
-            after = msgspec.structs.replace(before, spec=msgspec.structs.replace(before.spec, containers=(changed,)))
-            assert resize(tree, uid, before, after, {"c": "c-0"}, node) == []
-            assert arena.exec(script).strip() == said
-            before = after

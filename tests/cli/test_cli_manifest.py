@@ -67,7 +67,7 @@ BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
     ("another version", "apiVersion: apps/v1\nkind: Pod\n", "1:13   apiVersion", "KL108", 'no kind "Pod"', "apiVersion: v1"),
     ("not an object", "just a text\n", "1:1", "KL105", "not an object", "kind: Pod"),
     ("a list of them", "- a\n- b\n", "1:1", "KL105", "not an object", "kind: Pod"),
-    ("field not supported", GOOD + "    livenessProbe: {exec: {command: [a]}}\n", "8:5   spec.containers[0].livenessProbe",
+    ("field not supported", GOOD + "    envFrom: [{configMapRef: {name: a}}]\n", "8:5   spec.containers[0].envFrom",
      "KL113", "not supported", "--lenient"),
     ("volume not supported", GOOD + "  volumes: [{name: v, secret: {secretName: s}}]\n", "8:23   spec.volumes[0].secret", "KL113",
      "secret is not supported", "--lenient"),
@@ -143,11 +143,11 @@ def test_the_namespace_of_the_manifest_and_that_of_the_command_line(tmp_path: Pa
 
 def test_lenient_warns_and_runs_without_what_is_not_supported(tmp_path: Path) -> None:
     service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
-    source = written(tmp_path, GOOD + "    livenessProbe: {exec: {command: [a]}}\n" + service)
+    source = written(tmp_path, GOOD + "    envFrom: [{configMapRef: {name: a}}]\n" + service)
     assert len(refused(source)) == 2
     plan = manifest.load(source, lenient=True)
     assert [warning.code for warning in plan.warnings] == ["KL113", "KL112"]
-    assert plan.pods[0].spec.containers[0].liveness_probe is None
+    assert plan.pods[0].spec.containers[0].env_from == ()
     refused(written(tmp_path, service), lenient=True)
 
 
@@ -183,14 +183,14 @@ def test_check_says_clean_findings_or_unreadable_by_its_exit_code(tmp_path: Path
     noted = run("pod", "check", written(tmp_path, GOOD + "  nodeName: other\n"))
     assert noted.returncode == 0
     assert noted.stdout.startswith("note: nodeName has no effect: ") and "8:3   spec.nodeName" in noted.stdout
-    source = written(tmp_path, GOOD + "    livenessProbe: {exec: {command: [a]}}\n    bogus: 1\n")
+    source = written(tmp_path, GOOD + "    envFrom: [{configMapRef: {name: a}}]\n    bogus: 1\n")
     findings = run("pod", "check", source)
     assert findings.returncode == 1
     assert [line for line in findings.stdout.splitlines() if line.startswith("error: ")] == [
         line for line in findings.stdout.splitlines() if re.match(r"error: .*\[KL1(13|04)\]$", line)
     ]
     assert findings.stdout.count("error: ") == 2 and "2 errors" in findings.stderr
-    lenient = run("pod", "check", "--lenient", written(tmp_path, GOOD + "    livenessProbe: {exec: {command: [a]}}\n"))
+    lenient = run("pod", "check", "--lenient", written(tmp_path, GOOD + "    envFrom: [{configMapRef: {name: a}}]\n"))
     assert lenient.returncode == 0 and lenient.stdout.startswith("warning: ")
     for source in (str(tmp_path), written(tmp_path, "a: [")):
         assert run("pod", "check", source).returncode == 2

@@ -22,12 +22,12 @@ def test_up_prints_each_step_with_its_milliseconds_and_the_total(world: World) -
     assert "already up" in again.stdout
 
 
-def test_a_changed_manifest_needs_replace(world: World, tmp_path: Path) -> None:
+def test_what_shapes_the_pod_itself_needs_replace(world: World, tmp_path: Path) -> None:
     world.up(pod(SLEEP))
     changed = tmp_path / "pod.yaml"
-    changed.write_text(yaml.safe_dump(pod(SLEEP, env=[{"name": "A", "value": "b"}])))
+    changed.write_text(yaml.safe_dump(pod(SLEEP, env=[{"name": "A", "value": "b"}], spec={"hostNetwork": True})))
     refused = world.kl("pod", "up", str(changed), check=False)
-    assert refused.returncode == 1 and "--replace" in refused.stderr
+    assert refused.returncode == 1 and "spec.hostNetwork" in refused.stderr and "--replace" in refused.stderr
     world.kl("pod", "up", "--replace", str(changed))
     assert world.exec("p", "echo $A") == "b\n"
 

@@ -213,11 +213,3 @@ def test_graceful_stop_waits_for_the_program(world: World) -> None:
     world.kl("pod", "down", "p", "--grace-period", "20")
     with os.fdopen(fd) as kept:
         assert kept.read().splitlines()[-1].endswith("stdout F bye")
-
-
-def test_no_container_is_restarted_and_both_up_and_ls_say_so(world: World) -> None:
-    said = world.up(pod("exit 3", spec={"restartPolicy": "OnFailure"}))
-    assert "restartPolicy OnFailure" in said.stderr
-    world.kl("pod", "wait", "p", "--for=exited")
-    listed = world.kl("pod", "ls")
-    assert "restartPolicy OnFailure asks for a restart" in listed.stderr

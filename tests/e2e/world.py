@@ -44,6 +44,10 @@ class World:
             assert result.returncode == 0, f"kubelite {' '.join(args)}: {result.returncode}\n{result.stdout}{result.stderr}"
         return result
 
+    def command(self, *args: str) -> list[str]:
+        """The words of ``kubelite ARGS``."""
+        return [sys.executable, "-m", "kubelite", *args]
+
     def start(self, *args: str, **options: Any) -> subprocess.Popen[bytes]:
         """Starts ``kubelite ARGS`` and returns at once."""
         return subprocess.Popen([sys.executable, "-m", "kubelite", *args], env=self.env, **options)

@@ -14,7 +14,7 @@ import pytest
 from kubelite.node.cgroup import control
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused, NoCgroups
-from kubelite.node.cgroup.limits import PROGRAM, Knob, Resources, container_knobs, device_knobs, pod_knobs
+from kubelite.node.cgroup.limits import PROGRAM, Knob, Resources, container_knobs, device_knobs, pod_knobs, resize_knobs
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.cgroup.usage import Usage, read_oom_kills, read_usage
 from kubelite.node.cgroup.world import World, decide, parse_mounts
@@ -379,15 +379,14 @@ def test_a_class_is_worth_what_its_pods_were_promised(own: CgroupTree) -> None:
 
 
 def test_limits_of_a_running_container_change_and_go(own: CgroupTree, start: Start) -> None:
-    own.make_pod(UID, pod_knobs(SMALL, own.world))
+    own.make_pod(UID, pod_knobs(SMALL, own.world), "burstable")
     member = own.make_container(UID, NAME, container_knobs(SMALL, own.world))
     start(member)
     member.close()
     for size in (128 << 20, 32 << 20, 0):
         wanted = Resources(cpu_limit=1500 if size else 0, memory_limit=size)
-        for name, knobs in ((None, pod_knobs(Resources(), own.world, anew=True)),
-                            (NAME, container_knobs(wanted, own.world, anew=True))):
-            assert own.resize(UID, name, knobs) == []
+        assert own.limit(UID, None, resize_knobs(Resources(), own.world)) == []
+        assert own.limit(UID, NAME, resize_knobs(wanted, own.world)) == []
         limit = usage_limit(own)
         assert limit == size if size else limit > 1 << 60
 
@@ -409,7 +408,7 @@ def test_a_memory_limit_below_what_is_used_is_refused_or_kept(own: CgroupTree, s
     if own.world.hierarchy_of("memory").v2:
         pytest.skip("this machine has no such hierarchies")
     with pytest.raises(LimitRefused):
-        own.resize(UID, NAME, container_knobs(Resources(memory_limit=8 << 20), own.world, anew=True))
+        own.limit(UID, NAME, resize_knobs(Resources(memory_limit=8 << 20), own.world))
 
 
 def test_a_v2_group_asks_the_device_program(tree: CgroupTree, start: Start) -> None:

@@ -19,15 +19,16 @@ def up(
     source: Annotated[str, _FILE],
     lenient: Annotated[bool, typer.Option("--lenient", help=_LENIENT)] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take down a pod of the same name that differs, then create it.")
+        bool, typer.Option("--replace", help="Take down a pod of the same name that differs or has ended, then create it.")
     ] = False,
     unsafe: Annotated[
         list[str] | None,
         typer.Option("--allow-unsafe-sysctl", metavar="NAME", help="A sysctl, or pattern like kernel.msg*, that pods may set."),
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     output: Annotated[Output | None, _OUTPUT] = None,
 ) -> int:
-    """Create the pods of a manifest and wait until they run.
+    """Create the pods of a manifest and wait until they run; change in place those that differ, where that can be.
 
     kubelite pod up web.yaml
 
@@ -35,7 +36,9 @@ def up(
     """
     from kubelite.cli.up import up as act
 
-    return act(context.obj, source, lenient=lenient, replace=replace, unsafe_sysctls=unsafe or (), format=output)
+    return act(
+        context.obj, source, lenient=lenient, replace=replace, dry_run=dry_run, unsafe_sysctls=unsafe or (), format=output
+    )
 
 
 def down(

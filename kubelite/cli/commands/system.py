@@ -39,3 +39,22 @@ def reset(
     from kubelite.cli.systems import reset as act
 
     return act(context.obj, yes=yes)
+
+
+def agent(
+    context: typer.Context,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Do not end when no pod needs looking after: for a service manager.")
+    ] = False,
+) -> int:
+    """Run the node agent in the foreground: it restarts containers, probes them and brings pods back after a reboot.
+
+    `pod up` starts one in the background where a pod needs it; this is for looking on, and for service managers.
+
+    kubelite system agent -v
+
+    kubelite system agent --stay
+    """
+    from kubelite.cli.systems import agent as act
+
+    return act(context.obj, stay=stay)

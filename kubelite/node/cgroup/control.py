@@ -41,7 +41,7 @@ def populated(tree: CgroupTree, uid: str, name: str | None = None) -> bool:
     """Whether any process, or zombie that nobody has reaped on v1, is in the group or below it."""
     place = tree.place("", uid, name)
     if place is None:
-        return bool(_processes(tree, uid, name))
+        return bool(processes(tree, uid, name))
     try:
         return _event(read_text(f"{place[1]}/cgroup.events", place[0]), "populated")
     except FileNotFoundError:
@@ -56,7 +56,7 @@ def wait_empty(tree: CgroupTree, uid: str, name: str | None = None, timeout: flo
     place = tree.place("", uid, name)
     if place is not None:
         return _wait_event(*place, "populated", False, timeout)
-    return _poll(lambda: not _processes(tree, uid, name), timeout)
+    return _poll(lambda: not processes(tree, uid, name), timeout)
 
 
 def freeze(tree: CgroupTree, uid: str, name: str | None = None, timeout: float = 5.0) -> None:
@@ -92,11 +92,11 @@ def _kill_each(tree: CgroupTree, uid: str, name: str | None) -> None:
     from signal import SIGKILL  # half a millisecond, which the usual way does not need
 
     for _ in range(_ROUNDS):
-        if not _processes(tree, uid, name):
+        if not processes(tree, uid, name):
             return
         with contextlib.suppress(CgroupError):
             freeze(tree, uid, name, timeout=1.0)
-        for pid in _processes(tree, uid, name):
+        for pid in processes(tree, uid, name):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, SIGKILL)
         with contextlib.suppress(CgroupError):
@@ -113,8 +113,8 @@ def _freezer(tree: CgroupTree, uid: str, name: str | None) -> tuple[int, str]:
     return place
 
 
-def _processes(tree: CgroupTree, uid: str, name: str | None) -> set[int]:
-    """All processes in the group and below it, from the first hierarchy in which it exists."""
+def processes(tree: CgroupTree, uid: str, name: str | None) -> set[int]:
+    """The pids in a pod or container and below it, from the first hierarchy in which its group exists."""
     for controller in ("", "freezer", "memory", "cpu"):
         place = tree.place(controller, uid, name)
         if place is None or (groups := _names(*place)) is None:

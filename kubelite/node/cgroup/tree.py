@@ -34,7 +34,7 @@ from kubelite.node.cgroup.branch import (
 from kubelite.node.cgroup.classes import BEST_EFFORT, BURSTABLE, CLASSES, DIRECTLY, below, total_shares, total_weight
 from kubelite.node.cgroup.devices import program
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
-from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, Knob, rising
+from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, Knob
 from kubelite.node.cgroup.world import World
 
 _MEMORY_LIMITS = frozenset({"memory.max", "memory.limit_in_bytes"})
@@ -222,6 +222,18 @@ class CgroupTree:
             raise _cannot("enter", f"{self.parent}/{group}", error) from error
         return Membership(tuple(fds), directory)
 
+    def limit(self, uid: str, name: str | None, knobs: Sequence[Knob]) -> list[Refused]:
+        """Sets limits of groups that are there, of a pod or of one container of it.
+
+        Returns those that could not be set. Raises LimitRefused for one of memory.
+        """
+        self._open()
+        pod = self.group(uid)
+        refused = self._write(pod if name is None else f"{pod}/{_checked(name)}", knobs)
+        if name is None and self._classes.get(uid) == BURSTABLE:
+            self._share()
+        return refused
+
     def _mkdir(
         self, branch: Branch, group: str, made: list[Branch], exist_ok: bool = False
     ) -> None:
@@ -283,30 +295,6 @@ class CgroupTree:
                 hint="mount the memory controller (v1), or have the root group hand it down (v2)",
             )
         refused.append(refusal)
-
-    # -- changing -------------------------------------------------------------------------------
-
-    def resize(self, uid: str, name: str | None, knobs: Sequence[Knob]) -> list[Refused]:
-        """Rewrites the limits of a pod, or of one container of it, while it runs; returns those that could not be set.
-
-        ``knobs`` are made with ``anew``. Raises LimitRefused where the kernel cannot bring memory below a new limit, or the
-        group is not there; the other limits may have been set then.
-        """
-        self._open()
-        group = self.group(uid) if name is None else f"{self.group(uid)}/{_checked(name)}"
-        refused = self._write(group, rising(list(knobs), self._memory_limit(group)))
-        if name is None and self._classes.get(uid) == BURSTABLE:
-            self._share()
-        return refused
-
-    def _memory_limit(self, group: str) -> int:
-        branch = self._by_controller.get("memory")
-        if branch is None or branch.v2 or branch.fd < 0:
-            return 0
-        try:
-            return int(read_text(f"{group}/memory.limit_in_bytes", branch.fd))
-        except FileNotFoundError:
-            return 0
 
     # -- removing ------------------------------------------------------------------------------
 

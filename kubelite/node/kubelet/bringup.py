@@ -1,13 +1,12 @@
-"""The acting half of ``pod up``: from a pod on record to running processes.
+"""How the parts of a pod are made: its sandbox, and one attempt of one of its containers.
 
-Sandbox first, init containers one after the other, then all containers at once. What each start needs was decided by
-:mod:`kubelite.node.kubelet.prepare`; whoever calls undoes everything when something here raises.
+What each start needs was decided by :mod:`kubelite.node.kubelet.prepare`; when it is started, by
+:mod:`kubelite.node.kubelet.actions`.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import cached_property
@@ -20,7 +19,7 @@ from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs, pod
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.host import host_covers
 from kubelite.node.image.reference import HOST
-from kubelite.node.kubelet import prepare, secure
+from kubelite.node.kubelet import nodeconfig, prepare, secure
 from kubelite.node.kubelet.images import FoundImage
 from kubelite.node.kubelet.prepare import NodeFacts
 from kubelite.node.network import resolver
@@ -31,7 +30,7 @@ from kubelite.node.runtime.bundle import Bind, Security, Shared
 from kubelite.node.runtime.container import Asked, Blueprint, Containers, Ready
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.records import PodRecord
+from kubelite.node.runtime.records import ContainerRecord, PodRecord, SandboxRecord
 from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
 from kubelite.node.volume.mounts import Part, Place
@@ -50,12 +49,11 @@ class Step(NamedTuple):
     milliseconds: float
 
 
-class InitFailed(Exception):
-    """An init container ended with another exit code than 0: the pod is on record, and goes no further."""
-
-
 class Bringup:
-    """Brings up one pod. Its record is on disk and its lock is held by the caller."""
+    """Makes the parts of one pod: its sandbox and its containers. Its record is on disk and its lock is held by the caller.
+
+    All of it can be done again over what an earlier boot, or somebody who was killed, has left.
+    """
 
     def __init__(
         self,
@@ -69,49 +67,69 @@ class Bringup:
         host_files: HostFiles,
         *,
         trace: Callable[[str], None],
-        report: Callable[[Step], None],
     ) -> None:
         self._home, self._ledger, self._tree = home, ledger, tree
         self._record, self._pod, self._images, self._node = record, pod, images, node
         self._host_files = host_files
-        self._trace, self._report = trace, report
+        self._trace = trace
         self._shared: Shared = prepare.shared_namespaces(pod)
         self._containers = Containers(home, ledger, tree, record, trace)
         self._network = PodNetwork(home.run, home.key, home.lock)
-        self._places: dict[str, Place] = {}
-        self._ready: dict[str, Ready] = {}
-        self._files: frozenset[Part] = frozenset()
+        self._ahead: dict[str, Ready] = {}
         self.warnings: list[str] = []
 
-    def run(self) -> None:
-        """All of it. Raises what the rooms below raise, Unstartable, and InitFailed when an init container failed."""
-        began = time.perf_counter()
+    @property
+    def address(self) -> str:
+        """The pod's address, once it has one."""
+        return self._node.pod_address
+
+    def make_sandbox(self, *, ahead: bool) -> Sandbox:
+        """The sandbox with all that the containers share, up and on record; the caller closes it.
+
+        ``ahead``: all containers are new, and while the kernel makes pause a place is made for each. Raises what the rooms
+        below raise, and Unstartable.
+        """
         lease = self._reserve()
-        with ExitStack() as places, ExitStack() as ids:
+        with ExitStack() as ids:
             first = ids.enter_context(idranges.reserved(self._record.uid)) if self._shared.own_users else 0
             starting = self._begin(lease, first)
             try:
-                self._prepare(places)  # while the kernel makes pause and its namespaces
-                sandboxed = sandbox.finish(self._ledger, starting)
+                self._prepare()  # while the kernel makes pause and its namespaces
+                for container in (*self._pod.spec.init_containers, *self._pod.spec.containers) if ahead else ():
+                    self._ahead[container.name] = self._containers.prepare(self._blueprint(container), 0)
+                made = sandbox.finish(starting)
             except BaseException:
                 starting.close()
                 raise
-            ids.close()
-            with sandboxed:
-                if lease is not None:
-                    self._trace("attach network")
-                    self._network.attach(lease, sandboxed.netns)
-                self._done("sandbox", self._node.pod_address, began)
-                self._start_all(sandboxed)
+        try:
+            if lease is not None:
+                self._trace("attach network")
+                self._network.attach(lease, made.netns)
+            self._trace("record sandbox")
+            sandbox.complete(self._ledger, made)
+        except BaseException:
+            made.close()
+            raise
+        return made
 
-    def _done(self, name: str, detail: str, began: float) -> None:
-        self._report(Step(name, detail, (time.perf_counter() - began) * 1000))
+    def close(self) -> None:
+        """Lets go of what was made ahead and not used."""
+        for ready in self._ahead.values():
+            ready.close()
+        self._ahead.clear()
+
+    def join(self, record: SandboxRecord) -> Sandbox:
+        """The sandbox that is there; the caller closes it. Raises ShimGone."""
+        self._node = self._node._replace(
+            pod_address=record.address or self._node.pod_address, address=record.host_address or self._node.address
+        )
+        return sandbox.join(self._home, record)
 
     # -- what the containers share --------------------------------------------------------------------------------------
 
     def _reserve(self) -> Lease | None:
-        """The address, the directories, and where each volume will lie: what the sandbox needs to know."""
-        home, uid, spec = self._home, self._record.uid, self._pod.spec
+        """The address and the directories: what the sandbox needs to know."""
+        home, uid = self._home, self._record.uid
         lease = None
         if not self._shared.host_network:
             self._trace("lease address")
@@ -120,27 +138,35 @@ class Bringup:
             self.warnings += lease.warnings
             self._node = self._node._replace(pod_address=lease.address, address=lease.gateway)
         self._trace("make directories")
-        os.mkdir(home.pod_run(uid), 0o700)
-        os.mkdir(home.pod_logs(self._record.namespace, self._record.name, uid), 0o700)
-        found = volumes.places(spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
-        self._places = {place.name: place for place in found}
+        sandbox.make_directory(home.pod_run(uid))
+        sandbox.make_directory(home.pod_logs(self._record.namespace, self._record.name, uid))
         return lease
 
-    def _prepare(self, stack: ExitStack) -> None:
-        """Volumes, files of /etc, the pod's cgroup, and a place for each container."""
+    def _prepare(self) -> None:
+        """Volumes, files of /etc, the pod's cgroup."""
         self._trace("make volumes")
-        self._files = make_places(self._places.values(), prepare.fs_group(self._pod))
+        self._files  # noqa: B018 - made now, not with the first container that mounts one
         self._write_etc()
         self._trace("make cgroup of the pod")
         refused = self._tree.make_pod(self._record.uid, self._pod_knobs(), class_of(qos.qos_class(self._pod)))
         self.warnings += [str(each) for each in refused]
-        for container in (*self._pod.spec.init_containers, *self._pod.spec.containers):
-            made = self._blueprint(container)
-            self._ready[container.name] = stack.enter_context(closing(self._containers.prepare(made, attempt=0)))
+
+    @cached_property
+    def _places(self) -> dict[str, Place]:
+        """Where each volume lies, by name."""
+        home, uid = self._home, self._record.uid
+        found = volumes.places(self._pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
+        return {place.name: place for place in found}
+
+    @cached_property
+    def _files(self) -> frozenset[Part]:
+        """The volumes, which are there from now on, that are no directory."""
+        return make_places(self._places.values(), prepare.fs_group(self._pod))
 
     def _write_etc(self) -> None:
         directory = f"{self._home.pod(self._record.uid)}/etc"
-        os.mkdir(directory)
+        sandbox.make_directory(directory)
+        os.chmod(directory, 0o755)
         etc = resolver.etc_files(self._pod, self._node.pod_address, self._host_files)
         self.warnings += etc.warnings
         for name, text in (("hosts", etc.hosts), ("resolv.conf", etc.resolv), ("hostname", etc.hostname)):
@@ -155,7 +181,7 @@ class Bringup:
         return knobs if prepare.any_privileged(self._pod) else [*knobs, *device_knobs(world)]
 
     def _begin(self, lease: Lease | None, first_id: int) -> Starting:
-        sysctls = secure.sysctls(self._pod, self._record.unsafe_sysctls)
+        sysctls = secure.sysctls(self._pod, (*self._record.unsafe_sysctls, *nodeconfig.read(self._home).allowed_unsafe_sysctls))
         plan = bundle.sandbox_plan(
             self._shared, self._node.hostname, "", sysctls, tuple(self._tmpfs()), PAUSE_OOM_SCORE, first_id
         )
@@ -181,31 +207,27 @@ class Bringup:
 
     # -- containers -----------------------------------------------------------------------------------------------------
 
-    def _start_all(self, sandboxed: Sandbox) -> None:
-        shim, spec = sandboxed.shim, self._pod.spec
-        for container in spec.init_containers:
-            began = time.perf_counter()
-            self._run_init(sandboxed, container)
-            self._done("init", container.name, began)
-        began = time.perf_counter()
-        asked = [self._ask(sandboxed, container) for container in spec.containers]
-        self._trace("flush record")
-        self._ledger.flush_pod(self._record.uid)  # while the kernel starts the containers
-        for each in asked:
-            self._containers.settle(shim, each)
-            self._done("container", each.record.name, began)
+    def ask(self, sandboxed: Sandbox, container: Container, *, attempt: int, backoff: int) -> Asked:
+        """Asks for the start of an attempt; :meth:`settle` has the answer. Raises Unstartable and what the rooms below raise."""
+        with closing(self._ready(container, attempt)) as ready:
+            mounts = self._mounts(sandboxed, container, ready.made.security)
+            return self._containers.ask(
+                sandboxed.shim, ready, mounts, sandbox=sandboxed.record.pause, backoff=backoff
+            )
 
-    def _run_init(self, sandboxed: Sandbox, container: Container) -> None:
-        shim = sandboxed.shim
-        record = self._containers.settle(shim, self._ask(sandboxed, container))
-        self._trace(f"wait for init container {container.name}")
-        ended = shim.exited(shim.ask_wait(record.id))
-        if ended.code != 0:
-            raise InitFailed(container.name)
+    def resume(self, sandboxed: Sandbox, container: Container, record: ContainerRecord) -> Asked:
+        """Asks again for a start that is on record. Raises what :meth:`ask` does."""
+        with closing(self._ready(container, record.attempt)) as ready:
+            mounts = self._mounts(sandboxed, container, ready.made.security)
+            return self._containers.resume(sandboxed.shim, ready, mounts, record)
 
-    def _ask(self, sandboxed: Sandbox, container: Container) -> Asked:
-        ready = self._ready[container.name]
-        return self._containers.ask(sandboxed.shim, ready, self._mounts(sandboxed, container, ready.made.security))
+    def _ready(self, container: Container, attempt: int) -> Ready:
+        ahead = self._ahead.pop(container.name, None) if attempt == 0 else None
+        return ahead or self._containers.prepare(self._blueprint(container), attempt)
+
+    def settle(self, sandboxed: Sandbox, asked: Asked) -> ContainerRecord:
+        """Waits until the program runs. Raises CannotStart, ShimGone."""
+        return self._containers.settle(sandboxed.shim, asked)
 
     def _blueprint(self, container: Container) -> Blueprint:
         found = self._images[container.image or ""]
@@ -225,6 +247,7 @@ class Bringup:
             knobs=(*container_knobs(prepare.container_limits(container, self._node), self._tree.world), *knobs),
             stdin=bool(container.stdin),
             stdin_once=bool(container.stdin_once),
+            message=prepare.message_path(container),
         )
 
     def _devices(self, privileged: bool) -> tuple[tuple[Device, ...], list[Knob]]:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 from kubelite.lib.files import FileLock, write_record
-from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.clock import boottime
+from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import CREATING, PodRecord
 from kubelite.node.volume.removal import remove_tree
@@ -52,6 +53,8 @@ def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] 
             pod=msgspec.Raw(msgspec.json.encode(pod)),
             source=digest(pod),
             unsafe_sysctls=unsafe_sysctls,
+            boot=boot_id(),
+            started=boottime(),
         )
         lock = FileLock(home.pod_lock(record.uid)).__enter__()
         try:

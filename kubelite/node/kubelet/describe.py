@@ -8,6 +8,9 @@ from typing import Any
 import msgspec
 
 from kubelite.node.cgroup.classes import below, class_of
+from kubelite.node.kubelet import timeline
+from kubelite.node.kubelet.containerstatus import rfc3339
+from kubelite.node.kubelet.timeline import Event
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import Observed, Seen
@@ -18,7 +21,8 @@ _NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
 
 
 def describe(home: Home, pod: Pod, seen: Observed) -> dict[str, Any]:
-    """Plain values: ``pod``, ``stage``, ``sandbox`` (None without one), ``containers`` by name, ``paths``."""
+    """Plain values: ``pod``, ``stage``, ``sandbox`` (None without one), ``containers`` by name,
+    ``events`` oldest first, ``paths``."""
     record = seen.pod
     logs = home.pod_logs(record.namespace, record.name, record.uid)
     return {
@@ -26,8 +30,13 @@ def describe(home: Home, pod: Pod, seen: Observed) -> dict[str, Any]:
         "stage": record.stage,
         "sandbox": _sandbox(home, pod, seen),
         "containers": {each.record.name: _container(each, logs) for each in seen.containers},
+        "events": [_event(each) for each in timeline.read(timeline.path(home.pod(record.uid)))],
         "paths": {"state": home.pod(record.uid), "run": home.pod_run(record.uid), "logs": logs},
     }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {**msgspec.to_builtins(event), "time": rfc3339(event.time), "first": rfc3339(event.first)}
 
 
 def _sandbox(home: Home, pod: Pod, seen: Observed) -> dict[str, Any] | None:

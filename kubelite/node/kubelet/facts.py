@@ -101,10 +101,20 @@ def info(home: Home) -> dict[str, Any]:
         "architecture": os.uname().machine,
         "cpus": cpus(),
         "memory": memory(),
+        "agent": _agent(home),
         "cgroups": _cgroups(),
         "features": _features(),
         "refused": _refused(),
     }
+
+
+def _agent(home: Home) -> dict[str, Any] | None:
+    """The node agent of this home, if one runs."""
+    from kubelite.node.kubelet import summon
+    from kubelite.node.kubelet.containerstatus import rfc3339
+
+    found = summon.running(home)
+    return None if found is None else {"pid": found.pid, "started": rfc3339(found.started_at)}
 
 
 def _cgroups() -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The pods of one home: up, down, looked at, waited for, talked to. The face of this wing for whoever has no cluster.
 
-Every verb works in the caller's process under the pod's lock and from records; nothing here runs in the background.
+Every verb works in the caller's process under the pod's lock and from records; a pod that has to be looked after is left to the
+node agent afterwards.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,41 +14,45 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet import claims, facts, images, status
-from kubelite.node.kubelet.bringup import Bringup, InitFailed, Step
-from kubelite.node.kubelet.prepare import NodeFacts, Unstartable
+from kubelite.node.kubelet import claims, facts, images, policy, status, summon, timeline
+from kubelite.node.kubelet.actions import needs_care
+from kubelite.node.kubelet.bringup import Step
+from kubelite.node.kubelet.nodeconfig import longest_backoff
+from kubelite.node.kubelet.prepare import Unstartable
+from kubelite.node.kubelet.scene import Scene
 from kubelite.node.kubelet.undo import uninterrupted
-from kubelite.node.network.hostfiles import read_host_files
-from kubelite.node.network.resolver import pod_names
+from kubelite.node.kubelet.worker import Worker
+from kubelite.node.runtime import sandbox
+from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning, RuntimeFailure
-from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.observe import note_oom_kills, observe
-from kubelite.node.runtime.records import CREATED, CREATING, Observed, PodRecord
+from kubelite.node.runtime.records import CREATED, CREATING, REMOVING, RESTART, STOP, Observed, PodRecord, PodStop
 from kubelite.node.runtime.removal import Remover
 from kubelite.objects.pod import Pod
 
 if TYPE_CHECKING:
     from kubelite.node.kubelet.images import FoundImage
+    from kubelite.node.kubelet.timeline import Event
+    from kubelite.node.kubelet.updating import Plan
     from kubelite.node.runtime.logs import LogLine
     from kubelite.node.runtime.session import Session
 
-DEFAULT_GRACE = 30
-"""terminationGracePeriodSeconds where a pod does not say."""
-
-
 class UpResult(NamedTuple):
     """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says that an init container
-    failed and the others were not started; ``engine_ms`` are milliseconds."""
+    failed and the others were not started; ``engine_ms`` are milliseconds; ``changed`` says what was changed in place."""
 
     pod: Pod
     created: bool
     failed: bool
     warnings: tuple[str, ...]
     engine_ms: float
+    changed: tuple[str, ...] = ()
 
 
 def _quiet(_: str) -> None:
@@ -78,8 +84,9 @@ class Pods:
     ) -> UpResult:
         """Brings a checked and defaulted pod up and returns once all its containers run, or it has failed in an init container.
 
-        A pod of that name that is the same is left alone; one that differs is a Conflict unless ``replace``. When anything
-        raises, nothing of the pod is left. ``unsafe_sysctls`` are names or patterns that this pod may set.
+        A pod of that name that is the same is left alone; one that differs is changed in place where that can be, or else a
+        Conflict, and taken down first with ``replace``. When anything raises, nothing of a new pod is left.
+        ``unsafe_sysctls`` are names or patterns that this pod may set.
         Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError, NativeError, OSError.
         """
         began = time.perf_counter()
@@ -93,18 +100,20 @@ class Pods:
                 break
             existing = self._existing(record, pod, replace, report)
             if existing is not None:
-                return UpResult(existing, False, _init_failed(existing), (), (time.perf_counter() - began) * 1000)
+                return existing._replace(engine_ms=(time.perf_counter() - began) * 1000)
         try:
-            warnings = self._create(record, pod, found, report, lock)
+            seen, warnings = self._create(record, pod, found, report, lock)
         finally:
             lock.__exit__()
-        shown = self._shown(record, pod)
+        if needs_care(pod, seen):
+            summon.summon(self._home, record.uid)
+        shown = self._with_status(pod, seen)
         return UpResult(shown, True, _init_failed(shown), warnings, (time.perf_counter() - began) * 1000)
 
     def _existing(
         self, record: PodRecord, pod: Pod, replace: bool, report: Callable[[Step], None]
-    ) -> Pod | None:
-        """The pod that is there, if it is the one wanted; None when it has made room."""
+    ) -> UpResult | None:
+        """The pod that is there, once it is the one wanted; None when it has made room."""
         where = f'pod "{record.name}" of namespace "{record.namespace}"'
         if record.stage != CREATED and self._abandoned(record):
             self._trace("remove what a killed command left")
@@ -113,12 +122,11 @@ class Pods:
         if record.stage != CREATED:
             raise Conflict(f"{where} is being {'created' if record.stage == CREATING else 'removed'} by another command")
         if record.source == claims.digest(pod):
-            return self._shown(record, pod)
-        if not replace:
-            raise Conflict(
-                f"{where} is up already, from another manifest",
-                hint="--replace takes it down first; a pod cannot be changed in place yet",
-            )
+            shown = self._shown(record, pod)
+            if not (replace and shown.status is not None and shown.status.phase in ("Succeeded", "Failed")):
+                return UpResult(shown, False, _init_failed(shown), (), 0)
+        elif not replace:
+            return self._update(record, pod)
         self.down(record.namespace, record.name, report=report)
         return None
 
@@ -137,66 +145,68 @@ class Pods:
         found: dict[str, FoundImage],
         report: Callable[[Step], None],
         lock: FileLock,
-    ) -> tuple[str, ...]:
+    ) -> tuple[Observed, tuple[str, ...]]:
+        summon.nudge(self._home, record.uid)  # an agent that runs goes on where this process is killed
+        worker = self._worker(Scene(self._home, self._ledger, record, pod), found=found, strict=True, report=report)
         try:
-            warnings = self._bring_up(record, pod, found, report)
-        except InitFailed:
-            warnings = ()
+            worker.scene.event("Scheduled", f"Successfully assigned {record.namespace}/{record.name} to {facts.node_name()}")
+            _until_up(worker)
         except BaseException as error:
             with uninterrupted():
                 self._undo(record, lock, error)
             if isinstance(error, Unstartable):
                 raise RuntimeFailure(str(error)) from error
             raise
-        record.stage, record.up_at = CREATED, time.time_ns()
-        self._trace("record that the pod is up")
-        self._ledger.save_pod(record)
-        return warnings
+        finally:
+            worker.close()
+        return worker.scene.seen, tuple(worker.warnings)
 
-    def _bring_up(
-        self, record: PodRecord, pod: Pod, found: dict[str, FoundImage], report: Callable[[Step], None]
-    ) -> tuple[str, ...]:
-        host_files = read_host_files()
-        names = pod_names(pod, host_files.hostname)
-        address = facts.node_address() if pod.spec.host_network else ""
-        node = NodeFacts(
-            name=facts.node_name(),
-            address=address,
-            pod_address=address,
-            cpus=facts.cpus(),
-            memory=facts.memory(),
-            capabilities=facts.capabilities(),
-            hostname=names.hostname,
-            modules=facts.security_modules(),
-            pids_limit=facts.pids_limit(),
-            huge_pages=facts.huge_pages(),
-        )
-        with CgroupTree(read_world(), self._home.cgroup) as tree:
-            bringup = Bringup(
-                self._home,
-                self._ledger,
-                tree,
-                record,
-                msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, uid=record.uid)),
-                found,
-                node,
-                host_files,
-                trace=self._trace,
-                report=report,
-            )
-            bringup.run()
-        return (*bringup.warnings, *_unrestarted(pod))
+    def _worker(self, scene: Scene, **options: Any) -> Worker:
+        return Worker(scene, longest_backoff(self._home), trace=self._trace, **options)
 
     def _undo(self, record: PodRecord, lock: FileLock, error: BaseException) -> None:
         """Removes what there is of the pod; what would not go stays on record for ``pod down``."""
         self._trace("undo")
         try:
             remover = Remover(self._home, self._ledger, self._trace)
-            remover.remove(record, 0)
+            remover.remove(record)
             lock.remove()
             self._close_home(remover)
         except Exception as second:  # noqa: BLE001 - the first error is the one to be told
             error.add_note(f"something of the pod is left: {second}")
+
+    # -- update ---------------------------------------------------------------------------------------------------------
+
+    def plan(self, pod: Pod) -> Plan:
+        """What :meth:`up` would do with a checked and defaulted pod; nothing is done."""
+        from kubelite.node.kubelet import updating
+
+        record = self._ledger.find(pod.metadata.namespace or "default", pod.metadata.name or "")
+        if record is None:
+            return updating.plan(None, pod)
+        scene = Scene(self._home, self._ledger, record)
+        scene.look()
+        return updating.plan(scene, pod)
+
+    def manifest(self, namespace: str, name: str) -> Pod:
+        """The pod as it was asked for last, with every default and no status. Raises NotFound."""
+        return self._pod(self._find(namespace, name))
+
+    def _update(self, record: PodRecord, pod: Pod) -> UpResult:
+        """Changes a pod in place. Raises Conflict for what needs a new one."""
+        from kubelite.node.kubelet import updating
+
+        with self._held(record) as worker, CgroupTree(read_world(), self._home.cgroup) as tree:
+            self._trace("record update")
+            found = updating.put(worker, tree, pod)
+            if worker.scene.record.goal == STOP:
+                worker.advance()
+            else:
+                _until_up(worker)
+            down = [name for name in found.swaps if (seen := worker.scene.of(name)) is not None and not seen.running]
+            shown = self._with_status(worker.scene.pod, worker.scene.seen)
+        said = tuple(f'container "{name}" does not run; `kubelite pod events` says why' for name in down)
+        return UpResult(shown, False, _init_failed(shown), said, 0, found.notes)
 
     # -- down -----------------------------------------------------------------------------------------------------------
 
@@ -209,21 +219,42 @@ class Pods:
         """
         began = time.perf_counter()
         record = self._find(namespace, name)
-        own = self._pod(record).spec.termination_grace_period_seconds
-        if not self._remove(record, grace if grace is not None else DEFAULT_GRACE if own is None else own):
+        if not self._remove(record, grace):
             raise _not_found(namespace, name)
         report(Step("removed", name, (time.perf_counter() - began) * 1000))
 
-    def _remove(self, record: PodRecord, grace: float) -> bool:
+    def _remove(self, record: PodRecord, grace: int | None) -> bool:
         """False when another command was faster."""
         with FileLock(self._home.pod_lock(record.uid)) as lock:
             current = self._ledger.pod(record.uid)
+            if current is None:
+                lock.remove()
+                return False
+            summon.nudge(self._home, record.uid)  # it waits for the lock, and goes on where this process is killed
+            self._end(current, grace)
             remover = Remover(self._home, self._ledger, self._trace)
-            if current is not None:
-                remover.remove(current, grace)
+            remover.remove(current)
             lock.remove()
             self._close_home(remover)
-            return current is not None
+        summon.nudge(self._home, record.uid)
+        return True
+
+    def _end(self, record: PodRecord, grace: int | None) -> None:
+        """Ends the pod's containers in the documented order, as far as they are given time; what is asked is on record first."""
+        if grace == 0:
+            return
+        scene = Scene(self._home, self._ledger, record)
+        seconds = policy.grace(scene.pod) if grace is None else grace
+        self._trace("mark as removing")
+        record.stage, record.stop = REMOVING, _stop_now(seconds)
+        self._ledger.save_pod(record)
+        self._thaw(record)
+        worker = self._worker(scene)
+        try:
+            worker.look()
+            _until_still(worker)
+        finally:
+            worker.close()
 
     def _close_home(self, remover: Remover) -> None:
         if not os.listdir(self._home.pods):
@@ -234,6 +265,129 @@ class Pods:
         from kubelite.node.kubelet.reset import reset
 
         return reset(self._home, self._ledger, self._trace, report)
+
+    # -- stop, start, restart, kill, pause --------------------------------------------------------------------------------
+
+    def stop(self, namespace: str, name: str, *, grace: int | None = None) -> Pod:
+        """Ends a pod's containers; sandbox, address and volumes stay, and nothing is started until :meth:`start`.
+
+        Raises NotFound, Conflict for a pod that is being removed.
+        """
+        record = self._find(namespace, name)
+        with self._held(record) as worker:
+            pod = worker.scene.record
+            pod.goal, pod.stop = STOP, _stop_now(policy.grace(worker.scene.pod) if grace is None else grace)
+            self._trace("record that the pod stops")
+            worker.scene.save()
+            self._thaw(pod)
+            _until_still(worker)
+            return self._with_status(worker.scene.pod, worker.scene.seen)
+
+    def start(self, namespace: str, name: str) -> Pod:
+        """Starts the containers of a pod that was stopped or has ended; one that runs is left alone.
+
+        Raises NotFound, Conflict, and RuntimeFailure and its like for what cannot be started.
+        """
+        record = self._find(namespace, name)
+        with self._held(record) as worker:
+            scene = worker.scene
+            if scene.record.goal == STOP or policy.is_over(scene.pod, scene.seen):
+                self._restart(worker, 0)
+            return self._with_status(scene.pod, scene.seen)
+
+    def restart(
+        self, namespace: str, name: str, *, container: str | None = None, grace: int | None = None
+    ) -> Pod:
+        """Ends and starts the containers of a pod, or one of them, and forgets every back-off; the sandbox stays.
+
+        Raises NotFound, Conflict, and RuntimeFailure and its like for what cannot be started.
+        """
+        record = self._find(namespace, name)
+        if container is not None:
+            self._check_container(record, container)
+        with self._held(record) as worker:
+            seconds = policy.grace(worker.scene.pod) if grace is None else grace
+            self._thaw(worker.scene.record)
+            if container is None:
+                self._restart(worker, seconds)
+            else:
+                worker.restart(container, seconds)
+                _until_up(worker)
+            return self._with_status(worker.scene.pod, worker.scene.seen)
+
+    def _restart(self, worker: Worker, seconds: int) -> None:
+        record = worker.scene.record
+        record.goal, record.stop = RESTART, _stop_now(seconds)
+        self._trace("record that the pod restarts")
+        worker.scene.save()
+        _until_up(worker)
+
+    def kill(self, namespace: str, name: str, number: int, *, container: str | None = None) -> Sequence[str]:
+        """Sends a signal to every running container of a pod, or to one; returns their names. What follows is up to the
+        restart policy. Raises NotFound, NotRunning."""
+        record = self._find(namespace, name)
+        if container is not None:
+            self._check_container(record, container)
+        seen = [s for s in self._observe(record).containers if s.running and container in (None, s.record.name)]
+        if not seen:
+            which = "no container" if container is None else f"no container \"{container}\""
+            raise NotRunning(f'{which} of pod "{name}" runs')
+        with sandbox.connect(self._home, record.uid) as shim:
+            for each in seen:
+                with contextlib.suppress(NativeError):
+                    shim.signal(each.record.id, number)
+        return [each.record.name for each in seen]
+
+    def pause(self, namespace: str, name: str) -> Pod:
+        """Holds all processes of a pod still. Raises NotFound, Conflict, NotRunning, CgroupError."""
+        from kubelite.node.cgroup import control
+
+        record = self._find(namespace, name)
+        with self._held(record) as worker:
+            scene = worker.scene
+            if not worker.running:
+                raise NotRunning(f'no container of pod "{name}" runs')
+            scene.record.paused = True
+            scene.save()
+            with CgroupTree(read_world(), self._home.cgroup) as tree:
+                control.freeze(tree, record.uid)
+            return self._with_status(scene.pod, scene.seen)
+
+    def unpause(self, namespace: str, name: str) -> Pod:
+        """Lets the processes of a pod go on. Raises NotFound, Conflict, CgroupError."""
+        record = self._find(namespace, name)
+        with self._held(record) as worker:
+            self._thaw(worker.scene.record)
+            worker.scene.save()
+            return self._with_status(worker.scene.pod, worker.scene.seen)
+
+    def _thaw(self, record: PodRecord) -> None:
+        """A process that is held still would not hear a signal."""
+        from kubelite.node.cgroup import control
+
+        if record.paused:
+            with CgroupTree(read_world(), self._home.cgroup) as tree:
+                control.thaw(tree, record.uid)
+            record.paused = False
+            self._ledger.save_pod(record)
+
+    @contextlib.contextmanager
+    def _held(self, record: PodRecord) -> Iterator[Worker]:
+        """The pod's worker under its lock; afterwards an agent looks after the pod if it has to be looked after."""
+        with FileLock(self._home.pod_lock(record.uid)) as lock:
+            summon.nudge(self._home, record.uid)  # it waits for the lock, and goes on where this process is killed
+            worker = self._worker(Scene(self._home, self._ledger, record))
+            try:
+                if not worker.look():
+                    lock.remove()
+                    raise _not_found(record.namespace, record.name)
+                if worker.scene.record.stage == REMOVING:
+                    raise Conflict(f'pod "{record.name}" is being removed')
+                yield worker
+            finally:
+                worker.close()
+        if needs_care(worker.scene.pod, worker.scene.seen):
+            summon.summon(self._home, record.uid)
 
     # -- looking --------------------------------------------------------------------------------------------------------
 
@@ -258,6 +412,10 @@ class Pods:
         from kubelite.node.kubelet.stats import stats
 
         return stats(self._home, self._observe(self._find(namespace, name)))
+
+    def events(self, namespace: str, name: str) -> Sequence[Event]:
+        """What has happened to a pod, oldest first. Raises NotFound."""
+        return timeline.read(timeline.path(self._home.pod(self._find(namespace, name).uid)))
 
     def info(self) -> dict[str, Any]:
         """This machine and this home, as plain values."""
@@ -286,7 +444,10 @@ class Pods:
         return msgspec.json.decode(record.pod, type=Pod)
 
     def _shown(self, record: PodRecord, pod: Pod | None = None) -> Pod:
-        return status.with_status(pod or self._pod(record), self._observe(record), facts.node_name(), facts.node_address())
+        return self._with_status(pod or self._pod(record), self._observe(record))
+
+    def _with_status(self, pod: Pod, seen: Observed) -> Pod:
+        return status.with_status(pod, seen, facts.node_name(), facts.node_address())
 
     def _observe(self, record: PodRecord) -> Observed:
         """Looks at a pod; a sandbox that died, and whose clean-up was killed too, is cleared on the way."""
@@ -385,9 +546,26 @@ def _init_failed(pod: Pod) -> bool:
     return any(state is not None and state.terminated is not None and state.terminated.exit_code for state in states)
 
 
-def _unrestarted(pod: Pod) -> list[str]:
-    policy = pod.spec.restart_policy or "Always"
-    return [] if policy == "Never" else [f"restartPolicy {policy}: this version does not restart containers that end"]
+def _stop_now(seconds: int) -> PodStop:
+    return PodStop(since=boottime(), boot=boot_id(), grace=seconds * SECOND)
+
+
+def _until_up(worker: Worker) -> None:
+    """Until everything runs that should, or the pod is over, or it has to wait for a back-off."""
+    while True:
+        decision = worker.advance()
+        if decision.up or decision.waiting or policy.is_over(worker.scene.pod, worker.scene.seen):
+            return
+        worker.wait(decision)
+
+
+def _until_still(worker: Worker) -> None:
+    """Until no container runs."""
+    while True:
+        decision = worker.advance()
+        if not worker.running:
+            return
+        worker.wait(decision)
 
 
 def _not_found(namespace: str, name: str) -> NotFound:

@@ -16,6 +16,7 @@ from kubelite.objects import expand, qos, quantity
 from kubelite.objects.container import Container
 from kubelite.objects.pod import Pod
 
+DEFAULT_MESSAGE_PATH = "/dev/termination-log"
 _HUGE = "hugepages-"
 
 
@@ -97,6 +98,12 @@ def program(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts, 
     return Program((*command, *args), pairs, cwd, bool(container.tty))
 
 
+def message_path(container: Container) -> str:
+    """Where in the container its last message is read from: terminationMessagePath, unless a volume is mounted just there."""
+    path = container.termination_message_path or DEFAULT_MESSAGE_PATH
+    return "" if any(mount.mount_path == path for mount in container.volume_mounts) else path
+
+
 def host_ports(pod: Pod) -> list[HostPort]:
     """The ports of this machine that the pod's containers ask for; init containers' count as well."""
     return [
@@ -132,18 +139,19 @@ def volume_sizes(pod: Pod) -> dict[str, int]:
     }
 
 
-def container_limits(container: Container, node: NodeFacts) -> Resources:
-    """What the container's cgroup is told."""
+def container_limits(container: Container, node: NodeFacts | None = None) -> Resources:
+    """What the container's cgroup is told; without ``node`` no more than its CPU and memory."""
     found = qos.resources(container)
-    huge = _huge_pages(qos.limits(container), node)
+    huge = _huge_pages(qos.limits(container), node) if node else ()
     return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, huge_pages=huge)
 
 
-def pod_limits(pod: Pod, node: NodeFacts) -> Resources:
-    """What the pod's cgroup is told; a limit of the whole exists only where every container has one."""
+def pod_limits(pod: Pod, node: NodeFacts | None = None) -> Resources:
+    """What the pod's cgroup is told; a limit of the whole exists only where every container has one, but for that of tasks,
+    which is the node's."""
     found = qos.pod_resources(pod)
-    huge = _huge_pages(qos.pod_requests(pod), node)
-    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, node.pids_limit, huge)
+    huge = _huge_pages(qos.pod_requests(pod), node) if node else ()
+    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, node.pids_limit if node else 0, huge)
 
 
 def _huge_pages(limits: qos.Amounts, node: NodeFacts) -> tuple[tuple[int, int], ...]:

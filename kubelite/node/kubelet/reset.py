@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
+from kubelite.node.kubelet import summon
 from kubelite.node.kubelet.bringup import Step
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
@@ -24,6 +25,7 @@ def reset(
 ) -> list[str]:
     """Removes the pods, then images, logs and directories. Returns what went, a phrase each."""
     removed = []
+    summon.dismiss(home)
     remover = Remover(home, ledger, trace)
     for uid in sorted(_uids(home)):
         removed.append(_remove_pod(home, ledger, remover, uid))
@@ -47,7 +49,7 @@ def _remove_pod(home: Home, ledger: Ledger, remover: Remover, uid: str) -> str:
     with FileLock(home.pod_lock(uid)) as lock:
         record = ledger.pod(uid)
         if record is not None:
-            remover.remove(record, 0)
+            remover.remove(record)
         else:
             remover.remove_unrecorded(uid)
         lock.remove()

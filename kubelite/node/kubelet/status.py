@@ -1,38 +1,20 @@
 """What is there of a pod, as Kubernetes says it: phase, conditions, container states. Pure.
 
-The rules are the kubelet's, with one difference that this version makes: nothing is started again, so that a pod whose init
-container failed, or whose sandbox died under containers that should run, has failed for good.
+The rules are the kubelet's. A pod that was stopped on purpose counts as ended; its reason says so.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from msgspec.structs import replace
 
-from kubelite.node.runtime.records import Observed, Seen
+from kubelite.node.kubelet import policy
+from kubelite.node.kubelet.containerstatus import container_status, rfc3339
+from kubelite.node.runtime.records import STOP, ConditionsRecord, Observed, Seen
 from kubelite.objects import qos
-from kubelite.objects.container import Container
 from kubelite.objects.pod import Pod
-from kubelite.objects.status import (
-    ContainerState,
-    ContainerStateRunning,
-    ContainerStateTerminated,
-    ContainerStateWaiting,
-    ContainerStatus,
-    HostIP,
-    PodCondition,
-    PodIP,
-    PodStatus,
-)
+from kubelite.objects.status import ContainerStatus, HostIP, PodCondition, PodIP, PodStatus
 
-LOST = 137
-"""The exit code that the kubelet gives a container whose end nobody has seen."""
-
-
-def rfc3339(nanoseconds: int) -> str:
-    """Whole seconds in UTC, as Kubernetes writes times (metav1.Time)."""
-    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+__all__ = ["pod_status", "rfc3339", "transitions", "with_status"]
 
 
 def with_status(pod: Pod, seen: Observed, node: str, address: str) -> Pod:
@@ -48,135 +30,145 @@ def with_status(pod: Pod, seen: Observed, node: str, address: str) -> Pod:
 
 def pod_status(pod: Pod, seen: Observed, address: str) -> PodStatus:
     """The whole status. ``address`` is this machine's, where the sandbox does not say by which the pod reaches it."""
-    by_name = {each.record.name: each for each in seen.containers}
-    inits = [_status(c, by_name.get(c.name), seen, init=True) for c in pod.spec.init_containers]
-    mains = [_status(c, by_name.get(c.name), seen, init=False) for c in pod.spec.containers]
-    phase = _phase(pod, seen, inits, mains)
-    host = (seen.sandbox.host_address if seen.sandbox is not None else "") or address
-    own = host if pod.spec.host_network else seen.sandbox.address if seen.sandbox is not None else ""
+    told = _Told(pod, seen)
+    sandbox = seen.sandbox
+    host = (sandbox.host_address if sandbox is not None else "") or address
+    own = host if pod.spec.host_network else sandbox.address if sandbox is not None else ""
     return PodStatus(
-        phase=phase,
-        conditions=tuple(_conditions(seen, phase, inits, mains)),
+        phase=told.phase,
+        conditions=tuple(told.conditions()),
+        message=seen.pod.message or None,
+        reason=seen.pod.reason or told.reason or None,
         host_ip=host,
         host_ips=(HostIP(ip=host),),
         pod_ip=own or None,
         pod_ips=(PodIP(ip=own),) if own else (),
         start_time=rfc3339(seen.pod.created_at),
-        init_container_statuses=tuple(inits),
-        container_statuses=tuple(mains),
+        init_container_statuses=tuple(told.inits),
+        container_statuses=tuple(told.mains),
         qos_class=qos.qos_class(pod),
     )
 
 
-# -- containers ---------------------------------------------------------------------------------------------------------
+def transitions(pod: Pod, seen: Observed, wall: int) -> ConditionsRecord | None:
+    """Since when each condition is what it is, if one has changed now, at ``wall`` nanoseconds since 1970; else None."""
+    known, changed = dict(seen.conditions.since), False
+    for kind, holds, *_ in _Told(pod, seen).aspects():
+        status = _word(holds)
+        if known.get(kind, ("", 0))[0] != status:
+            known[kind], changed = (status, wall), True
+    return ConditionsRecord(since=known) if changed else None
 
 
-def _status(container: Container, seen: Seen | None, pod: Observed, *, init: bool) -> ContainerStatus:
-    state = _state(seen, pod, init)
-    running = state.running is not None
-    return ContainerStatus(
-        name=container.name,
-        state=state,
-        ready=running or (init and state.terminated is not None and state.terminated.exit_code == 0),
-        restart_count=seen.record.attempt if seen else 0,
-        image=container.image or "",
-        image_id=seen.record.image_id if seen else "",
-        container_id=_id(seen) if seen else None,
-        started=running,
-    )
+class _Told:
+    """A pod's status while it is put together."""
 
+    def __init__(self, pod: Pod, seen: Observed) -> None:
+        self.pod, self.seen = pod, seen
+        inits, mains = policy.members(pod, seen)
+        self.stopped = seen.pod.goal == STOP and not any(m.running for m in (*inits, *mains))
+        self.over = self.stopped or policy.is_over(pod, seen)
+        self.plain = [m.container.name for m in inits if not m.sidecar]
+        self.inits = [container_status(pod, m, seen, over=self.over) for m in inits]
+        self.mains = [container_status(pod, m, seen, over=self.over) for m in mains]
+        self.phase = self._phase()
 
-def _state(seen: Seen | None, pod: Observed, init: bool) -> ContainerState:
-    if seen is None:
-        reason = "PodInitializing" if init or any(each.record.init for each in pod.containers) else "ContainerCreating"
-        return ContainerState(waiting=ContainerStateWaiting(reason=reason))
-    if seen.exit is not None:
-        return ContainerState(terminated=_terminated(seen))
-    if seen.running:
-        return ContainerState(running=ContainerStateRunning(started_at=rfc3339(seen.record.started_at)))
-    if pod.pod.stage == "creating" and pod.up:
-        return ContainerState(waiting=ContainerStateWaiting(reason="ContainerCreating"))
-    return ContainerState(terminated=_lost(seen))
+    @property
+    def reason(self) -> str:
+        """A word for what Kubernetes has no phase for."""
+        return "Stopped" if self.stopped else "Paused" if self.seen.pod.paused else ""
 
+    # -- phase ----------------------------------------------------------------------------------------------------------
 
-def _terminated(seen: Seen) -> ContainerStateTerminated:
-    assert seen.exit is not None
-    code = seen.exit.code
-    reason = "OOMKilled" if seen.record.oom_killed else "Completed" if code == 0 else "Error"
-    return ContainerStateTerminated(
-        exit_code=code,
-        reason=reason,
-        started_at=rfc3339(seen.exit.started_at),
-        finished_at=rfc3339(seen.exit.finished_at),
-        container_id=_id(seen),
-    )
-
-
-def _lost(seen: Seen) -> ContainerStateTerminated:
-    """The shim was killed, or the machine restarted: the kubelet's words for an end that nobody has seen."""
-    return ContainerStateTerminated(
-        exit_code=LOST,
-        reason="ContainerStatusUnknown",
-        message="the container ended while nobody was left to record how",
-        started_at=rfc3339(seen.record.started_at) if seen.record.started_at else None,
-        container_id=_id(seen),
-    )
-
-
-def _id(seen: Seen) -> str:
-    return f"kubelite://{seen.record.id}"
-
-
-# -- the pod ------------------------------------------------------------------------------------------------------------
-
-
-def _codes(statuses: list[ContainerStatus]) -> list[int | None]:
-    """The exit code of each container, None for one that has not ended."""
-    return [s.state.terminated.exit_code if s.state and s.state.terminated else None for s in statuses]
-
-
-def _phase(pod: Pod, seen: Observed, inits: list[ContainerStatus], mains: list[ContainerStatus]) -> str:
-    before, codes = _codes(inits), _codes(mains)
-    if any(code not in (0, None) for code in before):
-        return "Failed"
-    if any(code is None for code in before) or all(s.state and s.state.waiting for s in mains):
-        return "Pending" if seen.up or seen.pod.stage == "creating" else "Failed"
-    if None in codes:
+    def _phase(self) -> str:
+        before, codes = self._unfinished(), [_code(s) for s in self.mains]
+        if self.seen.pod.reason or self._failed_to_initialize():
+            return "Failed"
+        if self.over:
+            return self._end(codes)
+        if before or any(code is None and _waits(s) for code, s in zip(codes, self.mains, strict=True)):
+            return "Pending"
         return "Running"
-    ended_well = all(code == 0 for code in codes)
-    policy = pod.spec.restart_policy or "Always"
-    if seen.up and (policy == "Always" or (policy == "OnFailure" and not ended_well)):
-        return "Running"
-    return "Succeeded" if ended_well else "Failed"
+
+    def _end(self, codes: list[int | None]) -> str:
+        if not codes or all(code == 0 for code in codes):
+            return "Succeeded"
+        return "Failed" if any(code is not None for code in codes) or not self.stopped else "Pending"
+
+    def _failed_to_initialize(self) -> bool:
+        return self.over and not self.stopped and any(
+            s.state is not None and s.state.terminated is not None and s.state.terminated.exit_code != 0
+            for s in self.inits
+            if s.name in self.plain
+        )
+
+    def _unfinished(self) -> list[str]:
+        """Init containers that hold the pod back; none once a main container has been started."""
+        if any(_code(s) is not None or _runs(s) for s in self.mains):
+            return []
+        return [s.name for s in self.inits if not (s.ready if s.name in self.plain else s.started)]
+
+    # -- conditions -----------------------------------------------------------------------------------------------------
+
+    def aspects(self) -> list[tuple[str, bool, int, str, str]]:
+        """Of each condition: type, whether it holds, since when by the records alone, reason and message."""
+        seen, created = self.seen, self.seen.pod.created_at
+        sandboxed = seen.sandbox.started_at if seen.sandbox else 0
+        pending, unready = self._unfinished(), self._unready()
+        changed = max([_moment(each) for each in seen.containers] or [sandboxed or created])
+        end = "PodCompleted" if self.phase == "Succeeded" else "PodFailed" if self.phase == "Failed" else ""
+        reason = (end or "ContainersNotReady") if unready else ""
+        why = f"containers with unready status: [{' '.join(unready)}]" if unready and not end else ""
+        waits = f"containers with incomplete status: [{' '.join(pending)}]" if pending else ""
+        initialized = "ContainersNotInitialized" if pending else end if self.phase == "Succeeded" else ""
+        return [
+            ("PodReadyToStartContainers", seen.up, sandboxed or created, "", ""),
+            ("Initialized", not pending, max(sandboxed, created), initialized, waits),
+            ("Ready", not unready, changed, reason, why),
+            ("ContainersReady", not unready, changed, reason, why),
+            ("PodScheduled", True, created, "", ""),
+        ]
+
+    def _unready(self) -> list[str]:
+        sidecars = [s for s in self.inits if s.name not in self.plain]
+        return [s.name for s in (*sidecars, *self.mains) if not s.ready]
+
+    def conditions(self) -> list[PodCondition]:
+        return [self._condition(*aspect) for aspect in self.aspects()]
+
+    def _condition(self, kind: str, holds: bool, since: int, reason: str, message: str) -> PodCondition:
+        status = _word(holds)
+        known, at = self.seen.conditions.since.get(kind, ("", 0))
+        return PodCondition(
+            type=kind,
+            status=status,
+            last_transition_time=rfc3339(at if known == status else since),
+            reason=reason or None,
+            message=message or None,
+        )
 
 
-def _conditions(
-    seen: Observed, phase: str, inits: list[ContainerStatus], mains: list[ContainerStatus]
-) -> list[PodCondition]:
-    created, sandboxed = seen.pod.created_at, seen.sandbox.started_at if seen.sandbox else 0
-    initialized = all(code == 0 for code in _codes(inits))
-    unready = [s.name for s in mains if not s.ready]
-    changed = max([_moment(each) for each in seen.containers] or [sandboxed or created])
-    reason = "PodCompleted" if phase == "Succeeded" else "PodFailed" if phase == "Failed" else "ContainersNotReady"
-    why = f"containers with unready status: [{' '.join(unready)}]" if unready else ""
-    return [
-        _condition("PodReadyToStartContainers", seen.up, sandboxed or created),
-        _condition("Initialized", initialized, max(sandboxed, created), "" if initialized else "ContainersNotInitialized"),
-        _condition("Ready", not unready, changed, reason if unready else "", why),
-        _condition("ContainersReady", not unready, changed, reason if unready else "", why),
-        _condition("PodScheduled", True, created),
-    ]
+def _word(holds: bool) -> str:
+    return "True" if holds else "False"
+
+
+def _code(status: ContainerStatus) -> int | None:
+    """The exit code of a container that has ended, one that waits to be started again included."""
+    for state in (status.state, status.last_state):
+        if state is not None and state.running is not None:
+            return None
+        if state is not None and state.terminated is not None:
+            return state.terminated.exit_code
+    return None
+
+
+def _runs(status: ContainerStatus) -> bool:
+    return status.state is not None and status.state.running is not None
+
+
+def _waits(status: ContainerStatus) -> bool:
+    return status.state is not None and status.state.waiting is not None
 
 
 def _moment(seen: Seen) -> int:
     return seen.exit.finished_at if seen.exit else seen.record.started_at or seen.record.created_at
-
-
-def _condition(kind: str, holds: bool, since: int, reason: str = "", message: str = "") -> PodCondition:
-    return PodCondition(
-        type=kind,
-        status="True" if holds else "False",
-        last_transition_time=rfc3339(since),
-        reason=reason or None,
-        message=message or None,
-    )

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 
 from kubelite.core.errors import CoreError
+from kubelite.node.kubelet import policy
 from kubelite.node.runtime import sandbox
 from kubelite.node.runtime.errors import NotFound, RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import PodRecord
 from kubelite.objects.pod import Pod
+from kubelite.objects.status import ContainerStatus
 
 _PAUSE = 0.05
 _LONGEST = 3600.0
@@ -53,12 +55,7 @@ def _holds(pod: Pod, condition: str) -> bool:
 
 def has_ended(pod: Pod) -> bool:
     """Whether no container runs and none will be started."""
-    if pod.status is None:
-        return False
-    if pod.status.phase in ("Succeeded", "Failed"):
-        return True
-    states = [each.state for each in pod.status.container_statuses]
-    return bool(states) and all(state is not None and state.terminated is not None for state in states)
+    return pod.status is not None and pod.status.phase in ("Succeeded", "Failed")
 
 
 def exit_code(pod: Pod) -> int:
@@ -73,16 +70,19 @@ def exit_code(pod: Pod) -> int:
 
 
 def _refuse_hopeless(pod: Pod, name: str) -> None:
-    ended = [
-        each.name
-        for each in (pod.status.container_statuses if pod.status else ())
-        if each.state is not None and each.state.terminated is not None
-    ]
+    ended = [] if pod.status is None else [each.name for each in pod.status.container_statuses if _stays_down(pod, each)]
     if ended or (pod.status is not None and pod.status.phase in ("Succeeded", "Failed")):
         raise RuntimeFailure(
             f'pod "{name}" will not become ready' + (f": {', '.join(ended)} ended" if ended else ": it has failed"),
             hint=f"`kubelite pod ls {name}` shows its state, `kubelite pod logs {name}` what it said",
         )
+
+
+def _stays_down(pod: Pod, container: ContainerStatus) -> bool:
+    """Whether it has ended and its restart policy leaves it at that."""
+    ended = container.state.terminated if container.state is not None else None
+    spec = next((each for each in pod.spec.containers if each.name == container.name), None)
+    return ended is not None and spec is not None and not policy.restarts(pod, spec, init=False, code=ended.exit_code)
 
 
 def _pause(home: Home, uid: str, pod: Pod, condition: str, left: float) -> None:

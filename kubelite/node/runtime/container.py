@@ -12,10 +12,11 @@ from kubelite.core.errors import NativeError
 from kubelite.core.plan import Device, Mount, Plan, encode
 from kubelite.core.protocol import Role, StartFlag
 from kubelite.core.shim import Shim
+from kubelite.node.cgroup.errors import CgroupError, GroupBusy
 from kubelite.node.cgroup.limits import Knob
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.runtime import bundle
-from kubelite.node.runtime.bundle import Cgroup, Program, RootFs, Security, Shared
+from kubelite.node.runtime.bundle import Bind, Cgroup, Program, RootFs, Security, Shared
 from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
@@ -28,7 +29,8 @@ _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR)
 
 
 class Blueprint(NamedTuple):
-    """What was decided about a container, before anything of it exists. ``layers`` are lower directories, lowest first."""
+    """What was decided about a container, before anything of it exists. ``layers`` are lower directories, lowest first;
+    ``message`` is the path inside at which it may leave its last message, "" for none."""
 
     name: str
     init: bool
@@ -43,14 +45,17 @@ class Blueprint(NamedTuple):
     knobs: tuple[Knob, ...]
     stdin: bool
     stdin_once: bool
+    message: str = ""
 
 
 class Ready(NamedTuple):
-    """One attempt of a container that only has to be started: writable layer, cgroups, log directory. To be closed."""
+    """One attempt of a container that only has to be started: writable layer, file for its last message, cgroups, log
+    directory. Whoever has it closes it."""
 
     made: Blueprint
     attempt: int
     root: RootFs
+    message: str
     member: Membership
     logs: int
 
@@ -80,27 +85,57 @@ class Containers:
         self._trace = trace
 
     def prepare(self, made: Blueprint, attempt: int) -> Ready:
-        """Makes all that a container needs before it can be started. Raises CgroupError, OSError."""
-        uid = self._pod.uid
+        """Makes all that a container needs before it can be started, anew where somebody who was killed had begun.
+
+        Raises CgroupError, OSError.
+        """
+        base = self._home.pod(self._pod.uid)
         self._trace(f"make place of {made.name}")
-        root = _make_root(self._home.pod(uid), mount_points(self._home), made, attempt)
+        root = _make_root(base, mount_points(self._home), made, attempt)
+        message = _make_message(base, made.name, attempt) if made.message else ""
         logs = self._open_logs(made.name)
         try:
             self._trace(f"make cgroup of {made.name}")
-            member = self._tree.make_container(uid, group(made.name, attempt), made.knobs)
+            member = self._make_group(made, group(made.name, attempt))
         except BaseException:
             os.close(logs)
             raise
-        return Ready(made, attempt, root, member, logs)
+        return Ready(made, attempt, root, message, member, logs)
 
-    def ask(self, shim: Shim, ready: Ready, mounts: Sequence[Mount]) -> Asked:
-        """Asks for the start. The record is on disk before the shim is asked. Raises RuntimeFailure, OSError, ShimGone."""
-        made = ready.made
-        record = _record(made, ready.attempt)
-        self._trace(f"record container {made.name}")
+    def _make_group(self, made: Blueprint, name: str) -> Membership:
+        """Anew, since the limits of one that is there may be incomplete; unless a process is in it, that was started unheard."""
+        uid = self._pod.uid
+        try:
+            return self._tree.make_container(uid, name, made.knobs)
+        except CgroupError:
+            if name not in self._tree.containers(uid):
+                raise
+        try:
+            self._tree.remove_container(uid, name, timeout=0.1)
+        except GroupBusy:
+            return self._tree.join(uid, name)
+        return self._tree.make_container(uid, name, made.knobs)
+
+    def ask(
+        self, shim: Shim, ready: Ready, mounts: Sequence[Mount], *, sandbox: str = "", backoff: int = 0
+    ) -> Asked:
+        """Asks for the start. The record, ``sandbox`` and ``backoff`` in it, is on disk before the shim is asked.
+
+        Raises RuntimeFailure, OSError, ShimGone.
+        """
+        record = _record(ready.made, ready.attempt, sandbox, backoff)
+        self._trace(f"record container {ready.made.name}")
         self._ledger.save_container(self._pod.uid, record)
+        return self.resume(shim, ready, mounts, record)
+
+    def resume(self, shim: Shim, ready: Ready, mounts: Sequence[Mount], record: ContainerRecord) -> Asked:
+        """Asks for a start on record, under its id: where the shim has heard of it, nothing is started twice.
+
+        Raises what :meth:`ask` does.
+        """
+        made = ready.made
         fds, cgroup = entrance(ready.member)
-        plan = _encoded(_plan(made, ready.root, mounts, cgroup), made.name)
+        plan = _encoded(_plan(ready, mounts, cgroup), made.name)
         self._trace(f"start container {made.name}")
         seq = shim.ask_start(
             record.id, Role.CONTAINER, plan, [*fds, ready.logs], flags=_flags(made), attempt=ready.attempt
@@ -144,7 +179,24 @@ def entrance(member: Membership) -> tuple[list[int], Cgroup]:
     return [*member.tasks, member.directory], Cgroup(tuple(range(tasks)), tasks)
 
 
-def _record(made: Blueprint, attempt: int) -> ContainerRecord:
+def message_file(base: str, name: str, attempt: int) -> str:
+    """Where an attempt's last message is written; ``base`` is the pod's directory."""
+    return f"{base}/messages/{name}-{attempt}"
+
+
+def _make_message(base: str, name: str, attempt: int) -> str:
+    """The empty file for a container's last message, which any user in the container may write."""
+    path = message_file(base, name, attempt)
+    try:
+        os.mkdir(f"{base}/messages", 0o700)
+    except FileExistsError:
+        pass
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    os.chmod(path, 0o666)
+    return path
+
+
+def _record(made: Blueprint, attempt: int, sandbox: str, backoff: int) -> ContainerRecord:
     user, caps = made.security.user, made.security.caps
     return ContainerRecord(
         id=new_id(),
@@ -167,6 +219,8 @@ def _record(made: Blueprint, attempt: int) -> ContainerRecord:
         seccomp=made.security.filter.key,
         rlimits=tuple((each.resource, each.soft, each.hard) for each in made.security.rlimits),
         own_users=made.shared.own_users,
+        sandbox=sandbox,
+        backoff=backoff,
     )
 
 
@@ -174,8 +228,8 @@ def _make_root(base: str, points: str, made: Blueprint, attempt: int) -> RootFs:
     """The directories of the writable layer. All paths are relative to ``base``: short, and free of the characters that
     overlay's options are split at."""
     place = f"root/{made.name}/{attempt}"
-    os.makedirs(f"{base}/{place}/work", 0o700)
-    os.mkdir(f"{base}/{place}/upper")
+    os.makedirs(f"{base}/{place}/work", 0o700, exist_ok=True)
+    os.makedirs(f"{base}/{place}/upper", exist_ok=True)
     os.chmod(f"{base}/{place}/upper", 0o755)  # it is the container's "/": the caller's umask must have no say
     if made.layers == ("/",):
         return RootFs(base, made.layers, f"{place}/upper", f"{place}/work")
@@ -203,9 +257,12 @@ def mount_points(home: Home) -> str:
     return place
 
 
-def _plan(made: Blueprint, root: RootFs, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
+def _plan(ready: Ready, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
+    made, found = ready.made, list(mounts)
+    if ready.message:
+        found.append(bundle.bind_mount(Bind(ready.message, made.message, False, False, True, name="termination message")))
     return bundle.container_plan(
-        made.program, made.security, made.shared, root, list(mounts), list(made.covers), made.devices, cgroup
+        made.program, made.security, made.shared, ready.root, found, list(made.covers), made.devices, cgroup
     )
 
 

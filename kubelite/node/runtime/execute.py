@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from kubelite.core.errors import NativeError
 from kubelite.core.plan import Caps, Rlimit, encode
-from kubelite.core.protocol import Role, StartFlag
+from kubelite.core.protocol import Role, Started, StartFlag
+from kubelite.core.shim import Shim
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.runtime import bundle, filters, sandbox
 from kubelite.node.runtime.bundle import Program, Security
@@ -35,6 +36,24 @@ def execute(
 
     Raises CannotStart, RuntimeFailure for words that no process can be given, CgroupError, ShimGone.
     """
+    flags = StartFlag.ATTACH | (StartFlag.STDIN if stdin else StartFlag.NONE)
+    return Session(begin(home, tree, uid, container, args, flags, tty=tty, rows=rows, columns=columns)[0])
+
+
+def begin(
+    home: Home,
+    tree: CgroupTree,
+    uid: str,
+    container: ContainerRecord,
+    args: Sequence[str],
+    flags: StartFlag,
+    *,
+    tty: bool = False,
+    rows: int = 0,
+    columns: int = 0,
+    timeout: float = 60,
+) -> tuple[Shim, Started]:
+    """Starts ``args`` over a connection of its own, which the caller closes. Raises what :func:`execute` does, TimeoutError."""
     shim = sandbox.connect(home, uid)
     try:
         member = tree.join(uid, group(container.name, container.attempt))
@@ -42,7 +61,6 @@ def execute(
             fds, cgroup = entrance(member)
             program, safety = _program(container, args, tty), _security(home, container)
             plan = bundle.exec_plan(program, safety, cgroup, own_users=container.own_users)
-            flags = StartFlag.ATTACH | (StartFlag.STDIN if stdin else StartFlag.NONE)
             seq = shim.ask_start(
                 sandbox.new_id(),
                 Role.EXEC,
@@ -55,7 +73,7 @@ def execute(
             )
         finally:
             member.close()
-        _, extra = shim.started(seq, timeout=60)
+        started, extra = shim.started(seq, timeout=timeout)
         for fd in extra:
             os.close(fd)
     except BaseException as error:
@@ -65,7 +83,7 @@ def execute(
         if isinstance(error, ValueError):
             raise RuntimeFailure(f"the command cannot be executed: {error}") from error
         raise
-    return Session(shim)
+    return shim, started
 
 
 def _program(container: ContainerRecord, args: Sequence[str], tty: bool) -> Program:

@@ -14,7 +14,15 @@ import msgspec
 
 from kubelite.lib.files import RecordError, flush, read_record, sync_directory, write_record
 from kubelite.node.runtime.home import Home, boot_id
-from kubelite.node.runtime.records import ContainerRecord, ExitRecord, PodRecord, SandboxRecord
+from kubelite.node.runtime.records import (
+    ConditionsRecord,
+    ContainerRecord,
+    ExitRecord,
+    HistoryRecord,
+    PastRecord,
+    PodRecord,
+    SandboxRecord,
+)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -80,7 +88,7 @@ class Ledger:
         write_record(f"{self.home.pod_run(record.uid)}/sandbox.json", record, durable=False)
 
     def containers(self, uid: str) -> list[ContainerRecord]:
-        """Every attempt of every container, in the order of their making."""
+        """Every attempt on record of every container, in the order of their making."""
         run = self.home.pod_run(uid)
         found = [
             self._read(f"{run}/{name}", ContainerRecord)
@@ -97,3 +105,38 @@ class Ledger:
         directory = f"{self.home.pod_run(uid)}/exits"
         found = (self._read(f"{directory}/{id}", ExitRecord) for id in _names(directory) if len(id) == 64)
         return {record.id: record for record in found if record is not None}
+
+    def drop_container(self, uid: str, id: str) -> None:
+        """Forgets an attempt that a later one has followed."""
+        _unlink(f"{self.home.pod_run(uid)}/c-{id[:16]}.json")
+
+    # -- what has been ------------------------------------------------------------------------------------------------------
+
+    def history(self, uid: str) -> dict[str, tuple[PastRecord, ...]]:
+        """The last attempts of each container that are over, oldest first."""
+        directory = f"{self.home.pod(uid)}/past"
+        whole = [name for name in _names(directory) if name.endswith(".json")]
+        found = {name.removesuffix(".json"): self._read(f"{directory}/{name}", HistoryRecord) for name in whole}
+        return {name: record.past for name, record in found.items() if record is not None}
+
+    def save_history(self, uid: str, name: str, past: tuple[PastRecord, ...], *, durable: bool) -> None:
+        """Replaces what is known of a container's past; ``durable`` so that a power loss leaves it."""
+        directory = f"{self.home.pod(uid)}/past"
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:
+            pass
+        write_record(f"{directory}/{name}.json", HistoryRecord(past=past), durable=durable)
+
+    def conditions(self, uid: str) -> ConditionsRecord:
+        return self._read(f"{self.home.pod(uid)}/conditions.json", ConditionsRecord) or ConditionsRecord()
+
+    def save_conditions(self, uid: str, record: ConditionsRecord) -> None:
+        write_record(f"{self.home.pod(uid)}/conditions.json", record, durable=False)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

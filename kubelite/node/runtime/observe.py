@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from signal import SIGKILL
+from typing import NamedTuple
 
 from kubelite.core.errors import CoreError
 from kubelite.core.protocol import Process, ProcessState
@@ -13,34 +16,81 @@ from kubelite.node.runtime.container import group
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import is_alive
-from kubelite.node.runtime.records import ContainerRecord, ExitRecord, Observed, PodRecord, Seen
+from kubelite.node.runtime.records import ContainerRecord, ExitRecord, Observed, PastRecord, PodRecord, Seen
+
+
+class _Known(NamedTuple):
+    """What the shim says of its processes, by id. ``here`` is False when it has gone: then pause is about to follow."""
+
+    here: bool
+    processes: dict[str, Process]
 
 
 def observe(home: Home, ledger: Ledger, pod: PodRecord) -> Observed:
-    """Reads records and /proc; asks the shim only about those of whom neither says whether they run."""
-    sandbox = ledger.sandbox(pod.uid)
+    """Reads records and /proc; asks the shim only where a record was left unfinished or a process ended unseen."""
+    uid = pod.uid
+    sandbox = ledger.sandbox(uid)
     up = sandboxes.is_up(home, sandbox)
-    exits = ledger.exits(pod.uid)
-    latest = {record.name: record for record in ledger.containers(pod.uid)}
-    alive = {r.id for r in latest.values() if r.id not in exits and is_alive(r.pid, r.ticks)}
-    if up and any(r.id not in alive and r.id not in exits for r in latest.values()):
-        known = _ask(home, pod.uid)
-        exits = {**ledger.exits(pod.uid), **{p.id: _ended(p) for p in known.values() if p.state == ProcessState.EXITED}}
-        for record in latest.values():
-            _complete(record, known, alive)
-    return Observed(pod, sandbox, up, tuple(_seen(r, exits, alive) for r in latest.values()))
+    latest = _latest(ledger.containers(uid))
+    exits, history = _ends(ledger, uid)
+    if sandbox is None:
+        _remember(home, pod, history, latest)
+    alive = {record.id for record in latest.values() if is_alive(record.pid, record.ticks)}
+    known = _Known(True, {})
+    if up and any(_is_open(record, exits, alive) for record in latest.values()):
+        known = _ask(home, uid)
+        exits, history = _ends(ledger, uid)
+    past = {each.id: each for attempts in history.values() for each in attempts}
+    seen = (
+        _seen(record, record.id in alive, exits.get(record.id), known.processes.get(record.id))._replace(
+            past=past.get(record.id), before=_before(history.get(record.name, ()), record)
+        )
+        for record in latest.values()
+    )
+    return Observed(pod, sandbox, up and known.here, tuple(seen), ledger.conditions(uid))
 
 
-def _ask(home: Home, uid: str) -> dict[str, Process]:
+def _ends(ledger: Ledger, uid: str) -> tuple[dict[str, ExitRecord], dict[str, tuple[PastRecord, ...]]]:
+    """Every end on record by id, and the notes by container: an exit is noted before its file goes, so files are read first."""
+    exits, history = ledger.exits(uid), ledger.history(uid)
+    noted = {each.id: _exit(each) for attempts in history.values() for each in attempts}
+    return {**exits, **noted}, history
+
+
+def _latest(records: Iterable[ContainerRecord]) -> dict[str, ContainerRecord]:
+    found: dict[str, ContainerRecord] = {}
+    for record in records:
+        if record.name not in found or record.attempt >= found[record.name].attempt:
+            found[record.name] = record
+    return found
+
+
+def _is_open(record: ContainerRecord, exits: dict[str, ExitRecord], alive: set[str]) -> bool:
+    """Started by somebody who was killed before the answer came, or ended a moment ago with its exit not on disk yet."""
+    return record.id not in exits and (record.pid == 0 or record.id not in alive)
+
+
+def _ask(home: Home, uid: str) -> _Known:
     try:
         with sandboxes.connect(home, uid) as shim:
-            return {process.id: process for process in shim.processes()}
+            return _Known(True, {process.id: process for process in shim.processes()})
     except CoreError:
-        return {}
+        return _Known(False, {})
 
 
-def _ended(process: Process) -> ExitRecord:
-    """An exit that the shim knows of, before its file is there."""
+def _seen(record: ContainerRecord, alive: bool, ended: ExitRecord | None, process: Process | None) -> Seen:
+    if process is None:
+        return Seen(record, ended is None and alive, ended)
+    if process.state == ProcessState.STARTING:
+        return Seen(record, False, None)
+    record.pid, record.started_at = process.pid, process.started_at
+    if process.state == ProcessState.EXITED:
+        return Seen(record, False, ended or exit_of(process))
+    return Seen(record, True, None)
+
+
+def exit_of(process: Process) -> ExitRecord:
+    """An exit that the shim could not write down, as on a full disk."""
     return ExitRecord(
         id=process.id,
         role=process.role,
@@ -52,24 +102,73 @@ def _ended(process: Process) -> ExitRecord:
     )
 
 
-def _complete(record: ContainerRecord, known: dict[str, Process], alive: set[str]) -> None:
-    """What the one who asked for the start was killed before it could write down."""
-    process = known.get(record.id)
-    if process is not None and process.state == ProcessState.RUNNING:
-        alive.add(record.id)
-        record.pid, record.started_at = process.pid, process.started_at
+# -- what another boot has left ---------------------------------------------------------------------------------------------
 
 
-def _seen(record: ContainerRecord, exits: dict[str, ExitRecord], alive: set[str]) -> Seen:
-    ended = exits.get(record.id)
-    return Seen(record, ended is None and record.id in alive, ended)
+def _remember(
+    home: Home, pod: PodRecord, history: dict[str, tuple[PastRecord, ...]], latest: dict[str, ContainerRecord]
+) -> None:
+    """Adds the attempts of an earlier boot, whose records went with it: those noted, and those of which only the log tells.
+
+    Of records that are still there the processes are gone.
+    """
+    for record in latest.values():
+        record.pid = -1
+    for attempts in history.values():
+        if attempts and attempts[-1].name not in latest:
+            latest[attempts[-1].name] = _record(attempts[-1])
+    logs = home.pod_logs(pod.namespace, pod.name, pod.uid)
+    for name in _names(logs):
+        newest = max((int(n) for file in _names(f"{logs}/{name}") if (n := file.partition(".")[0]).isdigit()), default=-1)
+        if newest > (latest[name].attempt if name in latest else -1):
+            latest[name] = _lost(name, newest)
+
+
+def _record(past: PastRecord) -> ContainerRecord:
+    record = _lost(past.name, past.attempt)
+    record.id, record.init, record.sandbox = past.id, past.init, past.sandbox
+    record.image, record.image_id = past.image, past.image_id
+    record.created_at, record.started_at = past.created_at, past.started_at
+    return record
+
+
+def _lost(name: str, attempt: int) -> ContainerRecord:
+    """An attempt that was begun in another boot; how it ended nobody has seen. Its pid is none that can be alive."""
+    return ContainerRecord(
+        id=f"{name}-{attempt}", name=name, init=False, attempt=attempt, image="", image_id="", created_at=0, env=(), cwd="/",
+        uid=0, gid=0, groups=(), caps=(), no_new_privs=False, tty=False, stdin=False, oom_score_adj=0, pid=-1,
+    )  # fmt: skip
+
+
+def _exit(past: PastRecord) -> ExitRecord:
+    return ExitRecord(
+        id=past.id,
+        role=0,
+        pid=0,
+        code=past.code,
+        signal=past.signal,
+        started_at=past.started_at,
+        finished_at=past.finished_at,
+    )
+
+
+def _before(attempts: tuple[PastRecord, ...], record: ContainerRecord) -> PastRecord | None:
+    """The note on the last attempt before this one."""
+    return next((each for each in reversed(attempts) if each.attempt < record.attempt), None)
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
 
 
 def note_oom_kills(tree: CgroupTree, ledger: Ledger, seen: Observed) -> None:
     """Writes down which containers the kernel has killed for want of memory, while their cgroups can still be asked."""
     for each in seen.containers:
         ended = each.exit
-        if ended is None or ended.signal != SIGKILL or each.record.oom_killed:
+        if ended is None or each.past is not None or ended.signal != SIGKILL or each.record.oom_killed:
             continue
         if read_oom_kills(tree, seen.pod.uid, group(each.record.name, each.record.attempt)):
             each.record.oom_killed = True

@@ -11,8 +11,37 @@ from typing import NamedTuple
 import msgspec
 
 
+class PodStop(msgspec.Struct, kw_only=True):
+    """All containers of a pod are to end. ``since`` is CLOCK_BOOTTIME of boot ``boot``; both it and ``grace`` are nanoseconds."""
+
+    since: int
+    boot: str
+    grace: int
+
+
+class Stop(msgspec.Struct, kw_only=True):
+    """One attempt of a container is to end: since when (CLOCK_BOOTTIME), how much grace it has, and how far that has come.
+
+    Times are nanoseconds; 0 where the step has not been taken. ``again`` starts it anew whatever its restart policy says.
+    """
+
+    since: int
+    grace: int
+    reason: str = ""
+    again: bool = False
+    hook: int = 0
+    signalled: int = 0
+    killed: int = 0
+
+
 class PodRecord(msgspec.Struct, kw_only=True):
-    """A pod that somebody asked for; on disk before anything of it exists. Times are nanoseconds since 1970."""
+    """A pod that somebody asked for; on disk before anything of it exists. Times are nanoseconds since 1970.
+
+    ``goal`` is what is wanted of it now, one of RUN, STOP and RESTART. ``reason`` and ``message`` say why it has failed as a
+    whole. ``started`` is CLOCK_BOOTTIME of boot ``boot`` when it was asked for. ``paused``: its processes are held still.
+    ``swaps`` names containers that an update has changed, and the last attempt that is out of date; ``resize``: the limits in
+    their cgroups are.
+    """
 
     version: int = 1
     uid: str
@@ -24,6 +53,15 @@ class PodRecord(msgspec.Struct, kw_only=True):
     pod: msgspec.Raw
     source: str = ""
     unsafe_sysctls: tuple[str, ...] = ()
+    goal: str = "run"
+    stop: PodStop | None = None
+    reason: str = ""
+    message: str = ""
+    boot: str = ""
+    started: int = 0
+    paused: bool = False
+    swaps: dict[str, int] = {}
+    resize: bool = False
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):
@@ -46,7 +84,11 @@ class SandboxRecord(msgspec.Struct, kw_only=True):
 
 
 class ContainerRecord(msgspec.Struct, kw_only=True):
-    """One attempt of one container, and what another process needs to join it."""
+    """One attempt of one container, and what another process needs to join it.
+
+    ``sandbox`` is the pause it belongs to. ``backoff`` nanoseconds pass between its end and the next attempt, unless it ran
+    long enough. ``hooked``, HOOK_*, is about postStart; ``startup_ok`` and ``ready_ok`` are what its probes have found.
+    """
 
     version: int = 1
     id: str
@@ -73,6 +115,53 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     ticks: int = 0
     started_at: int = 0
     oom_killed: bool = False
+    sandbox: str = ""
+    backoff: int = 0
+    hooked: int = 0
+    startup_ok: bool = False
+    ready_ok: bool = False
+    stop: Stop | None = None
+
+
+class PastRecord(msgspec.Struct, kw_only=True):
+    """An attempt that is over: all that stays of it when the boot is over too.
+
+    ``started_at`` and ``finished_at`` count from 1970. No new attempt begins before ``until``, CLOCK_BOOTTIME of boot
+    ``boot``; ``wait`` is the back-off that led to it; ``again`` starts one whatever the restart policy says. Nanoseconds.
+    """
+
+    id: str
+    name: str
+    init: bool
+    attempt: int
+    sandbox: str
+    image: str
+    image_id: str
+    code: int
+    signal: int
+    reason: str
+    message: str
+    created_at: int
+    started_at: int
+    finished_at: int
+    boot: str
+    until: int
+    wait: int
+    again: bool = False
+
+
+class HistoryRecord(msgspec.Struct, kw_only=True):
+    """The last attempts of one container that are over, oldest first."""
+
+    version: int = 1
+    past: tuple[PastRecord, ...] = ()
+
+
+class ConditionsRecord(msgspec.Struct, kw_only=True):
+    """Since when each of a pod's conditions is what it is: type to status and nanoseconds since 1970."""
+
+    version: int = 1
+    since: dict[str, tuple[str, int]] = {}
 
 
 class ExitRecord(msgspec.Struct, kw_only=True):
@@ -89,11 +178,16 @@ class ExitRecord(msgspec.Struct, kw_only=True):
 
 
 class Seen(NamedTuple):
-    """One container. Without ``exit`` and not ``running`` nobody was left to record its end."""
+    """The last attempt of one container. Without ``exit`` and not ``running`` nobody was left to record its end.
+
+    ``past`` is the durable note of its end, ``before`` that of the attempt before it.
+    """
 
     record: ContainerRecord
     running: bool
     exit: ExitRecord | None
+    past: PastRecord | None = None
+    before: PastRecord | None = None
 
 
 class Observed(NamedTuple):
@@ -103,6 +197,7 @@ class Observed(NamedTuple):
     sandbox: SandboxRecord | None
     up: bool
     containers: tuple[Seen, ...]
+    conditions: ConditionsRecord = ConditionsRecord()
 
 
 class Storage(NamedTuple):
@@ -120,3 +215,5 @@ class Storage(NamedTuple):
 
 
 CREATING, CREATED, REMOVING = "creating", "created", "removing"
+RUN, STOP, RESTART = "run", "stop", "restart"
+HOOK_NONE, HOOK_BEGUN, HOOK_OVER = 0, 1, 2

@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from signal import SIGKILL, SIGTERM
+from signal import SIGKILL
 
 from kubelite.core.errors import CoreError, NativeError
 from kubelite.core.protocol import ProcessState, Role
@@ -44,13 +44,13 @@ class Remover:
         self._trace = trace
         self._tree = CgroupTree(read_world(), home.cgroup)
 
-    def remove(self, pod: PodRecord, grace: float) -> None:
-        """Stops the pod's containers and removes everything of the pod. Raises RuntimeFailure for what would not go."""
+    def remove(self, pod: PodRecord) -> None:
+        """Kills what runs of the pod and removes everything of it. Raises RuntimeFailure for what would not go."""
         self._trace("mark as removing")
         if pod.stage != REMOVING:
             pod.stage = REMOVING
             self._ledger.save_pod(pod)
-        self._stop(pod.uid, grace)
+        self._kill(pod.uid)
         self._end_sandbox(pod.uid)
         self._trace("remove files")
         self._remove_files(pod)
@@ -67,7 +67,7 @@ class Remover:
 
     def remove_unrecorded(self, uid: str) -> None:
         """The same as :meth:`remove` for a pod whose record cannot be read; its logs stay, since nobody knows their name."""
-        self._stop(uid, 0)
+        self._kill(uid)
         self._end_sandbox(uid)
         self._remove_tree(self._home.pod_run(uid))
         self._remove_tree(self._home.pod(uid))
@@ -78,14 +78,11 @@ class Remover:
 
     # -- processes ------------------------------------------------------------------------------------------------------
 
-    def _stop(self, uid: str, grace: float) -> None:
-        """SIGTERM, at most ``grace`` seconds, SIGKILL: to all containers at once, as the kubelet does."""
+    def _kill(self, uid: str) -> None:
+        """SIGKILL to all containers at once; with grace they are ended by the pod's worker before it comes to this."""
         with contextlib.suppress(CoreError), sandboxes.connect(self._home, uid) as shim:
             running = [p.id for p in shim.processes() if p.role == Role.CONTAINER and p.state == ProcessState.RUNNING]
-            self._trace("stop containers")
-            if grace > 0:
-                _signal(shim, running, SIGTERM)
-                running = _wait(shim, running, grace)
+            self._trace("kill containers")
             _signal(shim, running, SIGKILL)
             _wait(shim, running, SHUTDOWN_SECONDS)
 
@@ -140,6 +137,19 @@ class Remover:
                 f"{left[0]}" + (f", and {len(left) - 1} more" if len(left) > 1 else ""),
                 hint="`kubelite pod down` tries again",
             )
+
+
+def remove_attempt(base: str, logs: str, name: str, attempt: int) -> None:
+    """Removes what only an attempt needed that a later one has followed, and the logs of those before it. ``base`` and
+    ``logs`` are the pod's directories. What will not go now goes with the pod."""
+    remove_tree(f"{base}/root/{name}/{attempt}")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{base}/messages/{name}-{attempt}")
+    for file in _names(f"{logs}/{name}"):
+        number = file.partition(".")[0]
+        if number.isdigit() and int(number) < attempt:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{logs}/{name}/{file}")
 
 
 def _names(directory: str) -> list[str]:

@@ -77,8 +77,9 @@ def begin(home: Home, ledger: Ledger, record: SandboxRecord, plan: Plan, trace: 
     """Starts the shim and asks it for pause. The record is on disk before the shim is; raises NativeError, OSError."""
     uid = record.uid
     run = home.pod_run(uid)
-    os.mkdir(f"{run}/exits", 0o700)
+    make_directory(f"{run}/exits")
     ledger.save_sandbox(record)
+    _remove_socket(run)
     trace("launch shim")
     directory, exits = open_run(home, uid), os.open(f"{run}/exits", os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -92,15 +93,40 @@ def begin(home: Home, ledger: Ledger, record: SandboxRecord, plan: Plan, trace: 
     return Starting(shim, pidfd, seq, record)
 
 
-def finish(ledger: Ledger, starting: Starting) -> Sandbox:
-    """Waits until pause runs. Raises NativeError with the step that failed, ShimGone."""
+def make_directory(path: str) -> None:
+    """Makes a directory that only root may enter; one that is there, from a sandbox before this one, is fine."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+
+
+def _remove_socket(run: str) -> None:
+    """The socket of a shim that is no more would keep the next one from its place."""
+    try:
+        os.unlink(f"{run}/shim.sock")
+    except FileNotFoundError:
+        pass
+
+
+def finish(starting: Starting) -> Sandbox:
+    """Waits until pause runs. It goes on record with :func:`complete`. Raises NativeError with the step that failed, ShimGone."""
     started, fds = starting.shim.started(starting.seq, timeout=30)
     os.close(starting.pidfd)
     record = starting.record
     record.pause_pid, record.pause_ticks = started.pid, started.start_ticks
     record.started_at = started.started_at or time.time_ns()
-    ledger.save_sandbox(record)
     return Sandbox(starting.shim, record, fds[0] if fds else -1)
+
+
+def complete(ledger: Ledger, made: Sandbox) -> None:
+    """Puts on record that the sandbox can take containers: from now on it counts as up."""
+    ledger.save_sandbox(made.record)
+
+
+def join(home: Home, record: SandboxRecord) -> Sandbox:
+    """A sandbox that runs already. Raises ShimGone."""
+    return Sandbox(connect(home, record.uid), record, -1)
 
 
 def connect(home: Home, uid: str) -> Shim:

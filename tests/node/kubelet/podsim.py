@@ -1,0 +1,190 @@
+"""A node of plain values: actions are carried out on records with a clock that is set by hand, and rules are watched over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kubelite.node.kubelet import policy
+from kubelite.node.kubelet.actions import (
+    ClearSandbox,
+    Decision,
+    Fail,
+    MakeSandbox,
+    Moment,
+    Note,
+    Resize,
+    Restarted,
+    Resume,
+    Start,
+    decide,
+)
+from kubelite.node.kubelet.policy import SECOND
+from kubelite.node.kubelet.stopping import Kill, MarkStop, RunHook, Terminate
+from kubelite.node.runtime.records import (
+    HOOK_BEGUN,
+    HOOK_OVER,
+    REMOVING,
+    RUN,
+    ContainerRecord,
+    ExitRecord,
+    Observed,
+    PastRecord,
+    PodRecord,
+    PodStop,
+    SandboxRecord,
+    Seen,
+    Stop,
+)
+from kubelite.objects.pod import Pod
+
+WALL = 1_700_000_000 * SECOND
+BOOT = "boot"
+
+
+class Node:
+    """One pod on a simulated machine. ``now`` is CLOCK_BOOTTIME; the wall runs along."""
+
+    def __init__(self, pod: Pod, most: int = policy.MOST_BACKOFF) -> None:
+        self.pod, self.most, self.now = pod, most, SECOND
+        self.record = PodRecord(
+            uid="u", namespace="default", name="p", stage="created", created_at=WALL, pod=msgspec.Raw(b"{}"), boot=BOOT,
+            started=self.now,
+        )  # fmt: skip
+        self.sandbox: SandboxRecord | None = None
+        self.up = False
+        self.containers: dict[str, Seen] = {}
+        self.hooks: list[tuple[str, str]] = []
+        self.log: list[tuple[int, Any]] = []
+        self.kinds = {c.name: "init" for c in pod.spec.init_containers} | {c.name: "main" for c in pod.spec.containers}
+
+    def moment(self) -> Moment:
+        return Moment(self.now, BOOT, WALL + self.now)
+
+    def observed(self) -> Observed:
+        return Observed(self.record, self.sandbox, self.up, tuple(self.containers.values()))
+
+    def running(self) -> list[str]:
+        return [name for name, seen in self.containers.items() if seen.running]
+
+    # -- decide and act -------------------------------------------------------------------------------------------------
+
+    def settle(self) -> Decision:
+        """Decides and acts until there is nothing left to do at this moment."""
+        for _ in range(500):
+            decision = decide(self.pod, self.observed(), self.moment(), self.most)
+            if not decision.actions:
+                return decision
+            for action in decision.actions:
+                self.log.append((self.now, action))
+                self._do(action)
+        raise AssertionError(f"no end of actions: {self.log[-6:]}")
+
+    def _do(self, action: Any) -> None:
+        match action:
+            case MakeSandbox():
+                assert not self.up, "a sandbox over another"
+                number = sum(isinstance(each, MakeSandbox) for _, each in self.log)
+                self.sandbox, self.up = SandboxRecord(uid="u", boot=BOOT, pause=f"pause-{number}"), True
+            case ClearSandbox():
+                assert self.sandbox is not None
+                self.sandbox.gone = True
+            case Start(name, attempt, backoff):
+                self._start(name, attempt, backoff)
+            case Resume(name):
+                self._run(self.containers[name].record)
+            case Note(name):
+                self._note(name)
+            case Fail(reason, message):
+                self.record.reason, self.record.message = reason, message
+                self.record.stop = PodStop(since=self.now, boot=BOOT, grace=policy.grace(self.pod) * SECOND)
+            case Resize():
+                self.record.resize = False
+            case Restarted():
+                for seen in self.containers.values():
+                    if seen.past is not None:
+                        seen.past.again, seen.past.until, seen.past.wait = True, 0, 0
+                self.record.goal, self.record.stop, self.record.reason = RUN, None, ""
+            case MarkStop(name, grace, again):
+                self.containers[name].record.stop = Stop(since=self.now, grace=grace, again=again)
+            case RunHook(name, kind, _):
+                self._hook(name, kind)
+            case Terminate(name, _):
+                self.containers[name].record.stop.signalled = self.now
+            case Kill(name):
+                self.containers[name].record.stop.killed = self.now
+                self.ends(name, 137)
+
+    def _start(self, name: str, attempt: int, backoff: int) -> None:
+        seen = self.containers.get(name)
+        assert seen is None or not seen.running, f"{name} is started while it runs"
+        assert attempt == (seen.record.attempt + 1 if seen is not None else 0), "an attempt was left out"
+        assert self.up, f"{name} is started without a sandbox"
+        record = ContainerRecord(
+            id=f"{name}-{attempt}", name=name, init=self.kinds[name] == "init", attempt=attempt, image="host", image_id="",
+            created_at=self.now, env=(), cwd="/", uid=0, gid=0, groups=(), caps=(), no_new_privs=False, tty=False,
+            stdin=False, oom_score_adj=0, sandbox=self.sandbox.pause, backoff=backoff,
+        )  # fmt: skip
+        self._run(record)
+
+    def _run(self, record: ContainerRecord) -> None:
+        before = self.containers.get(record.name)
+        record.pid, record.ticks, record.started_at = 7, 1, WALL + self.now
+        self.containers[record.name] = Seen(record, True, None, None, before.past if before else None)
+
+    def _note(self, name: str) -> None:
+        seen = self.containers[name]
+        record = seen.record
+        code = seen.exit.code if seen.exit is not None else policy.LOST
+        ran = seen.exit.finished_at - record.started_at if seen.exit is not None else 0
+        again = record.stop is not None and record.stop.again
+        wait = 0 if again else policy.waits(record.backoff, ran, policy.cap(self.pod, self.most))
+        past = PastRecord(
+            id=record.id, name=name, init=record.init, attempt=record.attempt, sandbox=record.sandbox, image="", image_id="",
+            code=code, signal=0, reason="", message="", created_at=0, started_at=record.started_at,
+            finished_at=WALL + self.now, boot=BOOT, until=self.now + wait, wait=wait, again=again,
+        )  # fmt: skip
+        self.containers[name] = seen._replace(past=past, running=False)
+
+    def _hook(self, name: str, kind: str) -> None:
+        record = self.containers[name].record
+        if kind == "post_start":
+            record.hooked = HOOK_BEGUN
+        else:
+            record.stop.hook = HOOK_BEGUN
+        self.hooks.append((record.id, kind))
+
+    # -- what the world does --------------------------------------------------------------------------------------------
+
+    def ends(self, name: str, code: int) -> None:
+        seen = self.containers[name]
+        record = seen.record
+        ending = ExitRecord(
+            id=record.id, role=2, pid=7, code=code, signal=0, started_at=record.started_at, finished_at=WALL + self.now
+        )
+        self.containers[name] = seen._replace(running=False, exit=ending)
+
+    def hook_ends(self) -> None:
+        """Every hook that was begun is over."""
+        for id, kind in self.hooks:
+            record = next((s.record for s in self.containers.values() if s.record.id == id), None)
+            if record is not None and kind == "post_start":
+                record.hooked = HOOK_OVER
+            elif record is not None and record.stop is not None:
+                record.stop.hook = HOOK_OVER
+        self.hooks.clear()
+
+    def sandbox_dies(self) -> None:
+        self.up = False
+        for name in self.running():
+            self.containers[name] = self.containers[name]._replace(running=False)
+
+    def delete(self, grace: int | None = None) -> None:
+        seconds = policy.grace(self.pod) if grace is None else grace
+        self.record.stage = REMOVING
+        self.record.stop = PodStop(since=self.now, boot=BOOT, grace=seconds * SECOND)
+
+    def started(self, name: str) -> list[int]:
+        """When the container's attempts began, in seconds."""
+        return [at // SECOND for at, action in self.log if isinstance(action, Start) and action.name == name]
