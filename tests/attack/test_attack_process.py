@@ -99,7 +99,7 @@ def test_a_working_directory_on_the_host_is_refused(arena: Arena, number: int) -
 def test_a_working_directory_on_the_host_would_be_one(arena: Arena) -> None:
     with arena.without("directory"):
         said = arena.output("/bin/ls -di .", workingDir="/proc/self/fd/77")
-    assert said.split()[0] == str(os.stat("/").st_ino)
+    assert str(os.stat("/").st_ino) in said.split()
 
 
 def test_the_joining_process_is_closed_to_the_container(arena: Arena) -> None:
