@@ -1,5 +1,5 @@
 /* The allow-list of devices of a v2 cgroup: a program that the kernel calls when a device is opened or made (bpf(2)). */
-#include "kubelite.h"
+#include "error.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
