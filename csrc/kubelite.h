@@ -31,6 +31,9 @@ int kl_plan_text(const uint8_t *bytes, size_t size, char *out, size_t room, kl_e
 int kl_shim_launch(int program, const char *argv, const char *envp, const int *fds, size_t count, int *pidfd,
                    kl_error *err);
 
+/* Attaches an eBPF program of `size` bytes to a v2 cgroup (a descriptor of its directory), which it asks about devices. */
+int kl_device_filter(int cgroup, const uint8_t *program, size_t size, kl_error *err);
+
 /* Makes sure that the bridge exists, is up and has the address; returns 1 when it was made now, 0 when it was there.
  * IPv4 addresses are in host byte order, here and below. */
 int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, kl_error *err);

@@ -72,6 +72,12 @@ def shim_launch(program: int, argv: Sequence[str], env: Sequence[str], fds: Sequ
     return _check(pid, err), int(pidfd[0])
 
 
+def device_filter(cgroup: int, program: bytes) -> None:
+    """Has a v2 cgroup, a descriptor of its directory, ask an eBPF program about each device that is opened or made."""
+    err = _ffi.new("kl_error *")
+    _check(_lib.kl_device_filter(cgroup, _ffi.from_buffer(program), len(program), err), err)
+
+
 def net_bridge(name: str, address: int, prefix: int) -> bool:
     """Makes sure that the bridge exists, is up and has the address (host byte order). True when it was made now."""
     err = _ffi.new("kl_error *")

@@ -209,7 +209,7 @@ _CONTAINER = {
     "container.env[].valueFrom.secretKeyRef": Row(Level.REFUSED, _NO_API),
     "container.env[].valueFrom.fileKeyRef": Row(Level.REFUSED, "files of variables are not read yet"),
     "container.envFrom": Row(Level.REFUSED, _NO_API),
-    "container.resources.limits.ephemeral-storage": Row(Level.QUIET, "what a container writes to disk is not counted yet"),
+    "container.resources.limits.ephemeral-storage": _YES,
     "container.resources.requests.ephemeral-storage": _ONE_NODE,
     "container.resources.limits.*": _NO_DEVICES,
     "container.resources.requests.*": _NO_DEVICES,
@@ -347,10 +347,6 @@ def _problem(row: Row, path: Path) -> Problem:
 
 def _together(pod: Pod) -> Iterator[Finding]:
     """What the name of a field alone does not show."""
-    for at, volume in enumerate(pod.spec.volumes):
-        if volume.empty_dir is not None and volume.empty_dir.size_limit and volume.empty_dir.medium != "Memory":
-            row = Row(Level.QUIET, "only volumes in memory (medium: Memory) are limited yet")
-            yield Finding(row.level, _problem(row, ("spec", "volumes", at, "emptyDir", "sizeLimit")))
     for kind, group in (("containers", pod.spec.containers), ("initContainers", pod.spec.init_containers)):
         for at, container in enumerate(group):
             yield from _container(container, ("spec", kind, at))

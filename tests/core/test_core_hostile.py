@@ -72,8 +72,8 @@ def test_a_shim_survives_what_it_does_not_understand(world: World) -> None:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sock.settimeout(2)
         sock.connect(f"/proc/self/fd/{world.directory}/shim.sock")
+        sock.settimeout(2)
         with sock, suppress(OSError):
             for _ in range(chance.randrange(1, 12)):
                 packet = spoiled(chance.choice(seeds(world, chance)), chance)

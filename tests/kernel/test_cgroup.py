@@ -14,7 +14,7 @@ import pytest
 from kubelite.node.cgroup import control
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused, NoCgroups
-from kubelite.node.cgroup.limits import Knob, Resources, container_knobs, device_knobs, pod_knobs
+from kubelite.node.cgroup.limits import PROGRAM, Knob, Resources, container_knobs, device_knobs, pod_knobs, resize_knobs
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.cgroup.usage import Usage, read_oom_kills, read_usage
 from kubelite.node.cgroup.world import World, decide, parse_mounts
@@ -379,15 +379,14 @@ def test_a_class_is_worth_what_its_pods_were_promised(own: CgroupTree) -> None:
 
 
 def test_limits_of_a_running_container_change_and_go(own: CgroupTree, start: Start) -> None:
-    own.make_pod(UID, pod_knobs(SMALL, own.world))
+    own.make_pod(UID, pod_knobs(SMALL, own.world), "burstable")
     member = own.make_container(UID, NAME, container_knobs(SMALL, own.world))
     start(member)
     member.close()
     for size in (128 << 20, 32 << 20, 0):
         wanted = Resources(cpu_limit=1500 if size else 0, memory_limit=size)
-        for name, knobs in ((None, pod_knobs(Resources(), own.world, anew=True)),
-                            (NAME, container_knobs(wanted, own.world, anew=True))):
-            assert own.resize(UID, name, knobs) == []
+        assert own.limit(UID, None, resize_knobs(Resources(), own.world)) == []
+        assert own.limit(UID, NAME, resize_knobs(wanted, own.world)) == []
         limit = usage_limit(own)
         assert limit == size if size else limit > 1 << 60
 
@@ -409,4 +408,17 @@ def test_a_memory_limit_below_what_is_used_is_refused_or_kept(own: CgroupTree, s
     if own.world.hierarchy_of("memory").v2:
         pytest.skip("this machine has no such hierarchies")
     with pytest.raises(LimitRefused):
-        own.resize(UID, NAME, container_knobs(Resources(memory_limit=8 << 20), own.world, anew=True))
+        own.limit(UID, NAME, resize_knobs(Resources(memory_limit=8 << 20), own.world))
+
+
+def test_a_v2_group_asks_the_device_program(tree: CgroupTree, start: Start) -> None:
+    """The allow-list attached to a v2 group, on any machine that has one."""
+    if tree.world.unified is None:
+        pytest.skip("this machine has no such hierarchies")
+    tree.make_pod(UID, [Knob(PROGRAM, PROGRAM, "on")])
+    member = tree.make_container(UID, NAME, [])
+    script = "for d in 'c 1 3' 'c 1 1' 'b 254 0' 'c 10 229'; do rm -f $T; mknod $T $d && (exec 3<$T) 2>/dev/null && echo $d; done; echo end"
+    child = start(member, f"T=$(mktemp -u); {script}; read y")
+    member.close()
+    assert child.stdout is not None
+    assert list(iter(child.stdout.readline, b"end\n")) == [b"c 1 3\n"]

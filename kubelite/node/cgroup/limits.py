@@ -5,9 +5,7 @@ weight of shares, the one that crun and runc have used since 2025. A value that 
 anyway is not listed. Which files they are follows from where the controller works, so that a
 machine with some controllers on v1 and some on v2 needs no special case.
 
-v2 has no device files: there the allow-list would be a BPF program, which this version does not
-load, and the nodes that a container finds in its /dev are all that it can open unless it may make
-nodes itself (CAP_MKNOD).
+v2 has no device files: there the allow-list is a program, see :mod:`kubelite.node.cgroup.devices`.
 """
 
 from __future__ import annotations
@@ -84,20 +82,24 @@ def cpu_quota(milli: int) -> int:
     return max(MIN_QUOTA, milli * PERIOD // 1000) if milli > 0 else 0
 
 
-def container_knobs(resources: Resources, world: World, *, anew: bool = False) -> list[Knob]:
-    """What is written for a container; ``anew`` over an earlier value, which must then be undone where there is none now.
+def container_knobs(resources: Resources, world: World) -> list[Knob]:
+    """What is written for a container.
 
     On v2 an out-of-memory kill takes the whole container, as in the kubelet.
     """
-    knobs = _common_knobs(resources, world, anew)
-    if not anew and _is_v2(world, "memory"):
+    knobs = _common_knobs(resources, world)
+    if _is_v2(world, "memory"):
         knobs.append(Knob("memory", "memory.oom.group", "1"))
     return knobs
 
 
-def pod_knobs(resources: Resources, world: World, *, anew: bool = False) -> list[Knob]:
+def pod_knobs(resources: Resources, world: World) -> list[Knob]:
     """What is written for a pod as a whole."""
-    return _common_knobs(resources, world, anew)
+    return _common_knobs(resources, world)
+
+
+PROGRAM = "device program"
+"""Stands for a controller in the knob that has the allow-list attached to a v2 group."""
 
 
 def resize_knobs(resources: Resources, world: World) -> list[Knob]:
@@ -113,19 +115,20 @@ def resize_knobs(resources: Resources, world: World) -> list[Knob]:
     else:
         cpu = [Knob("cpu", "cpu.shares", str(shares)), Knob("cpu", "cpu.cfs_quota_us", str(quota or -1))]
     if _is_v2(world, "memory"):
-        return [*cpu, Knob("memory", "memory.max", str(memory or "max"))]
+        swap = Knob("memory", "memory.swap.max", "0" if memory else "max")
+        return [*cpu, Knob("memory", "memory.max", str(memory or "max")), swap]
     both = "memory.memsw.limit_in_bytes"
     last = [Knob("memory", both, str(memory))] if memory else []
     return [*cpu, Knob("memory", both, "-1"), Knob("memory", "memory.limit_in_bytes", str(memory or -1)), *last]
 
 
 def device_knobs(world: World) -> list[Knob]:
-    """The allow-list of devices, empty where no v1 controller is.
+    """The allow-list of devices, empty where there is neither v1's controller nor a v2 group to attach it to.
 
     Groups made below take it over from their parent.
     """
     if world.hierarchy_of("devices") is None:
-        return []
+        return [] if world.unified is None else [Knob(PROGRAM, PROGRAM, "on")]
     return [
         Knob("devices", "devices.deny", "a"),
         *(Knob("devices", "devices.allow", r) for r in DEVICE_RULES),
@@ -137,48 +140,45 @@ def _is_v2(world: World, controller: str) -> bool:
     return hierarchy is not None and hierarchy.v2
 
 
-def _common_knobs(resources: Resources, world: World, anew: bool) -> list[Knob]:
-    knobs = [*_cpu(resources, world, anew), *_memory(resources, world, anew)]
+def _common_knobs(resources: Resources, world: World) -> list[Knob]:
+    knobs = [*_cpu(resources, world), *_memory(resources, world)]
     if resources.pids_limit:
         knobs.append(Knob("pids", "pids.max", str(resources.pids_limit)))
     return knobs + [_huge(size, limit, world) for size, limit in resources.huge_pages]
 
 
-def _cpu(resources: Resources, world: World, anew: bool) -> list[Knob]:
+def _cpu(resources: Resources, world: World) -> list[Knob]:
     shares = cpu_shares(resources.cpu_request or resources.cpu_limit)
     quota = cpu_quota(resources.cpu_limit)
     knobs = []
     if _is_v2(world, "cpu"):
         weight = cpu_weight(shares)
-        if anew or weight != DEFAULT_WEIGHT:
+        if weight != DEFAULT_WEIGHT:
             knobs.append(Knob("cpu", "cpu.weight", str(weight)))
-        if anew or quota:
-            knobs.append(Knob("cpu", "cpu.max", f"{quota or 'max'} {PERIOD}"))
+        if quota:
+            knobs.append(Knob("cpu", "cpu.max", f"{quota} {PERIOD}"))
         return knobs
-    if anew or shares != DEFAULT_SHARES:
+    if shares != DEFAULT_SHARES:
         knobs.append(Knob("cpu", "cpu.shares", str(shares)))
-    if anew or quota:
+    if quota:
         # The period of a new group is PERIOD.
-        knobs.append(Knob("cpu", "cpu.cfs_quota_us", str(quota or -1)))
+        knobs.append(Knob("cpu", "cpu.cfs_quota_us", str(quota)))
     return knobs
 
 
-def _memory(resources: Resources, world: World, anew: bool) -> list[Knob]:
+def _memory(resources: Resources, world: World) -> list[Knob]:
     """A limit counts without swap, as the kubelet has it.
 
     Or a machine's swap would stretch it silently.
     """
-    limit = resources.memory_limit
-    if not limit and not anew:
+    limit = str(resources.memory_limit)
+    if not resources.memory_limit:
         return []
     if _is_v2(world, "memory"):
-        return [
-            Knob("memory", "memory.max", str(limit or "max")),
-            Knob("memory", "memory.swap.max", "0" if limit else "max"),
-        ]
+        return [Knob("memory", "memory.max", limit), Knob("memory", "memory.swap.max", "0")]
     return [
-        Knob("memory", "memory.limit_in_bytes", str(limit or -1)),
-        Knob("memory", "memory.memsw.limit_in_bytes", str(limit or -1)),
+        Knob("memory", "memory.limit_in_bytes", limit),
+        Knob("memory", "memory.memsw.limit_in_bytes", limit),
     ]
 
 
@@ -187,15 +187,3 @@ def _huge(size: int, limit: int, world: World) -> Knob:
     unit = f"{size >> 30}GB" if size >= 1 << 30 else f"{size >> 20}MB" if size >= 1 << 20 else f"{size >> 10}KB"
     word = "max" if _is_v2(world, "hugetlb") else "limit_in_bytes"
     return Knob("hugetlb", f"hugetlb.{unit}.{word}", str(limit))
-
-
-def rising(knobs: list[Knob], memory: int) -> list[Knob]:
-    """The knobs in an order that the kernel takes in a group whose memory limit is ``memory`` bytes now.
-
-    On v1 the limit with swap may never be below the one without, not even for a moment.
-    """
-    new = next((k.value for k in knobs if k.file == "memory.limit_in_bytes"), None)
-    if new is None or 0 <= int(new) <= memory:
-        return knobs
-    swap = [k for k in knobs if k.file == "memory.memsw.limit_in_bytes"]
-    return [*swap, *(k for k in knobs if k not in swap)]

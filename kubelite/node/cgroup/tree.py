@@ -32,8 +32,9 @@ from kubelite.node.cgroup.branch import (
     write_text,
 )
 from kubelite.node.cgroup.classes import BEST_EFFORT, BURSTABLE, CLASSES, DIRECTLY, below, total_shares, total_weight
+from kubelite.node.cgroup.devices import program
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
-from kubelite.node.cgroup.limits import MIN_SHARES, Knob, rising
+from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, Knob
 from kubelite.node.cgroup.world import World
 
 _MEMORY_LIMITS = frozenset({"memory.max", "memory.limit_in_bytes"})
@@ -226,9 +227,12 @@ class CgroupTree:
 
         Returns those that could not be set. Raises LimitRefused for one of memory.
         """
-        pod = _pod_group(uid)
         self._open()
-        return self._write(pod if name is None else f"{pod}/{_checked(name)}", knobs)
+        pod = self.group(uid)
+        refused = self._write(pod if name is None else f"{pod}/{_checked(name)}", knobs)
+        if name is None and self._classes.get(uid) == BURSTABLE:
+            self._share()
+        return refused
 
     def _mkdir(
         self, branch: Branch, group: str, made: list[Branch], exist_ok: bool = False
@@ -248,6 +252,9 @@ class CgroupTree:
         last, fd = "", -1
         try:
             for controller, file, value in knobs:
+                if controller == PROGRAM:
+                    self._attach_program(group)
+                    continue
                 branch = self._by_controller.get(controller)
                 try:
                     if file != last:
@@ -264,6 +271,20 @@ class CgroupTree:
                 os.close(fd)
         return refused
 
+    def _attach_program(self, group: str) -> None:
+        """Has the v2 group ask the allow-list about each device. A container without it could read the host's disks."""
+        from kubelite.core import native
+        from kubelite.core.errors import NativeError
+
+        branch = next(b for b in self.branches if b.v2)
+        fd = os.open(group, DIRECTORY, dir_fd=branch.fd)
+        try:
+            native.device_filter(fd, program(DEVICE_RULES))
+        except NativeError as error:
+            raise CgroupError(f"cgroup {self._path(branch, group)}: {error}") from error
+        finally:
+            os.close(fd)
+
     def _note(self, refusal: Refused, group: str, refused: list[Refused]) -> None:
         """Without swap accounting there is no file for it, and no swap to limit."""
         if refusal.file in _SWAP_LIMITS and refusal.error == errno.ENOENT:
@@ -274,30 +295,6 @@ class CgroupTree:
                 hint="mount the memory controller (v1), or have the root group hand it down (v2)",
             )
         refused.append(refusal)
-
-    # -- changing -------------------------------------------------------------------------------
-
-    def resize(self, uid: str, name: str | None, knobs: Sequence[Knob]) -> list[Refused]:
-        """Rewrites the limits of a pod, or of one container of it, while it runs; returns those that could not be set.
-
-        ``knobs`` are made with ``anew``. Raises LimitRefused where the kernel cannot bring memory below a new limit, or the
-        group is not there; the other limits may have been set then.
-        """
-        self._open()
-        group = self.group(uid) if name is None else f"{self.group(uid)}/{_checked(name)}"
-        refused = self._write(group, rising(list(knobs), self._memory_limit(group)))
-        if name is None and self._classes.get(uid) == BURSTABLE:
-            self._share()
-        return refused
-
-    def _memory_limit(self, group: str) -> int:
-        branch = self._by_controller.get("memory")
-        if branch is None or branch.v2 or branch.fd < 0:
-            return 0
-        try:
-            return int(read_text(f"{group}/memory.limit_in_bytes", branch.fd))
-        except FileNotFoundError:
-            return 0
 
     # -- removing ------------------------------------------------------------------------------
 

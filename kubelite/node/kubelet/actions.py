@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from kubelite.node.kubelet import policy, stopping
+from kubelite.node.kubelet import eviction, policy, stopping
 from kubelite.node.kubelet.policy import SECOND, Member
 from kubelite.node.kubelet.stopping import Kill, MarkStop, RunHook, Terminate
 from kubelite.node.runtime.records import HOOK_BEGUN, HOOK_NONE, REMOVING, RESTART, STOP, Observed, PodRecord, Seen
@@ -121,6 +121,7 @@ def needs_care(pod: Pod, seen: Observed) -> bool:
     return (
         (spec.restart_policy or "Always") != "Never"
         or spec.active_deadline_seconds is not None
+        or eviction.limited(pod)
         or any(policy.comes_again(pod, m) or (m.running and _is_cared_for(m)) for m in (*inits, *mains))
     )
 

@@ -19,7 +19,7 @@ from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs, pod
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.host import host_covers
 from kubelite.node.image.reference import HOST
-from kubelite.node.kubelet import prepare, secure
+from kubelite.node.kubelet import nodeconfig, prepare, secure
 from kubelite.node.kubelet.images import FoundImage
 from kubelite.node.kubelet.prepare import NodeFacts
 from kubelite.node.network import resolver
@@ -181,7 +181,7 @@ class Bringup:
         return knobs if prepare.any_privileged(self._pod) else [*knobs, *device_knobs(world)]
 
     def _begin(self, lease: Lease | None, first_id: int) -> Starting:
-        sysctls = secure.sysctls(self._pod, self._record.unsafe_sysctls)
+        sysctls = secure.sysctls(self._pod, (*self._record.unsafe_sysctls, *nodeconfig.read(self._home).allowed_unsafe_sysctls))
         plan = bundle.sandbox_plan(
             self._shared, self._node.hostname, "", sysctls, tuple(self._tmpfs()), PAUSE_OOM_SCORE, first_id
         )

@@ -19,6 +19,7 @@ class NodeConfig(msgspec.Struct, rename="camel"):
 
     crash_loop_back_off: CrashLoopBackOff = msgspec.field(default_factory=CrashLoopBackOff)
     pod_pids_limit: int = -1
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
 
 
 def read(home: Home) -> NodeConfig:
@@ -31,7 +32,7 @@ def read(home: Home) -> NodeConfig:
 
 
 def pids_limit(home: Home) -> int:
-    """The most tasks that a pod may have; 0 for as many as it likes."""
+    """The most tasks that a pod may have; 0 where the file does not say."""
     return max(read(home).pod_pids_limit, 0)
 
 

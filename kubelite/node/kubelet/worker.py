@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 from kubelite.core.errors import CoreError, ShimGone
 from kubelite.core.protocol import Message, Packet, Process, ProcessState, read_processes
-from kubelite.node.kubelet import actions, policy, status
+from kubelite.node.kubelet import actions, eviction, policy, status
 from kubelite.node.kubelet.actions import Decision
 from kubelite.node.kubelet.attention import Attention, Hooked
 from kubelite.node.kubelet.executor import Executor
 from kubelite.node.kubelet.scene import Scene
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.observe import exit_of
-from kubelite.node.runtime.records import CREATED, CREATING, HOOK_BEGUN, HOOK_NONE, HOOK_OVER, Seen
+from kubelite.node.runtime.records import CREATED, CREATING, HOOK_BEGUN, HOOK_NONE, HOOK_OVER, RUN, Seen
 from kubelite.node.runtime.removal import Remover
+from kubelite.node.runtime.storage import measure
 
 if TYPE_CHECKING:
     from kubelite.node.kubelet.bringup import Step
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from kubelite.objects.container import Probe
 
 _ROUNDS = 10_000
+_WEIGH_EVERY = 10 * SECOND
+"""How often the disk use of a pod that has limits of it is measured, as in the kubelet."""
 _SOON = 50
 """Milliseconds until what is dying is looked at again."""
 
@@ -58,6 +61,7 @@ class Worker:
         self._asked: dict[int, str] = {}
         self._told = ("", -1)
         self._lost = False
+        self._weigh_at = boottime() + _WEIGH_EVERY
 
     @property
     def warnings(self) -> list[str]:
@@ -106,10 +110,26 @@ class Worker:
             if self._executor.retry_at > boottime() and decision.actions == (actions.MakeSandbox(),):
                 decision = Decision(wake=self._executor.retry_at)
             if not decision.actions:
+                decision = self._weigh(decision)
+            if not decision.actions:
                 break
             self._carry_out(decision)
         self._settle(decision)
         return decision
+
+    def _weigh(self, decision: Decision) -> Decision:
+        """The decision, or that the pod has to go for the disk it occupies."""
+        scene, now = self.scene, boottime()
+        if scene.record.goal != RUN or not self.running or not eviction.limited(scene.pod):
+            return decision
+        if now >= self._weigh_at:
+            self._weigh_at = now + _WEIGH_EVERY
+            used = measure(scene.home, scene.record, [each.record for each in scene.seen.containers])
+            if said := eviction.eviction(scene.pod, used):
+                scene.event(eviction.REASON, said, warning=True)
+                return Decision((actions.Fail(eviction.REASON, said),))
+        wake = self._weigh_at if decision.wake is None else min(decision.wake, self._weigh_at)
+        return decision._replace(wake=wake)
 
     def _carry_out(self, decision: Decision) -> None:
         try:
