@@ -2,7 +2,7 @@
 
 No logic: :mod:`kubelite.cli.door` reads this table, imports the one module that a command line names, and turns whatever
 happens into an exit code. Exit codes: 0 fine, 1 failed, 2 wrong usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended
-by signal n; of ``pod exec`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod check``
+by signal n; of ``pod exec`` and ``pod attach`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod check``
 1 findings, 2 the file could not be read.
 """
 
@@ -29,6 +29,7 @@ COMMANDS = {
     "pod ps": Word("pod", "ls", alias=True),
     "pod inspect": Word("pod", "inspect"),
     "pod check": Word("pod", "check", failure=2),
+    "pod update": Word("podchange", "update"),
     "pod start": Word("podlife", "start"),
     "pod stop": Word("podlife", "stop"),
     "pod restart": Word("podlife", "restart"),
@@ -37,6 +38,8 @@ COMMANDS = {
     "pod unpause": Word("podlife", "unpause"),
     "pod logs": Word("podio", "logs"),
     "pod exec": Word("podio", "exec", failure=125),
+    "pod attach": Word("podio", "attach", failure=125),
+    "pod cp": Word("podio", "cp"),
     "pod wait": Word("podio", "wait"),
     "pod events": Word("podlook", "events"),
     "image import": Word("image", "import_"),

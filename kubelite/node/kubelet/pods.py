@@ -32,11 +32,14 @@ from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning, Runtime
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.observe import note_oom_kills, observe
-from kubelite.node.runtime.records import CREATED, CREATING, REMOVING, RESTART, STOP, Observed, PodRecord, PodStop
+from kubelite.node.runtime.records import CREATED, CREATING, REMOVING, RESTART, STOP, Observed, PodRecord, PodStop, Seen
 from kubelite.node.runtime.removal import Remover
 from kubelite.objects.pod import Pod
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from kubelite.node.kubelet.copying import Side
     from kubelite.node.kubelet.images import FoundImage
     from kubelite.node.kubelet.timeline import Event
     from kubelite.node.kubelet.updating import Plan
@@ -498,13 +501,7 @@ class Pods:
         from kubelite.node.runtime.execute import execute
 
         record = self._find(namespace, name)
-        self._check_container(record, container)
-        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
-        if seen is None or not seen.running:
-            raise NotRunning(
-                f'container "{container}" of pod "{name}" does not run',
-                hint=f"`kubelite pod logs {name} -c {container}` shows what it said" if seen else None,
-            )
+        seen = self._running(record, container)
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             return execute(
                 self._home,
@@ -517,6 +514,38 @@ class Pods:
                 rows=rows,
                 columns=columns,
             )
+
+    def attach(self, namespace: str, name: str, container: str, *, stdin: bool = False) -> Session:
+        """The streams of a container's main process; the caller closes the session, which does nothing to the process. Raises
+        NotFound, NotRunning."""
+        from kubelite.node.runtime.session import Session
+
+        record = self._find(namespace, name)
+        seen = self._running(record, container)
+        shim = sandbox.connect(self._home, record.uid)
+        try:
+            shim.attach(seen.record.id, 0b111 if stdin else 0b110)
+        except BaseException:
+            shim.close()
+            raise
+        return Session(shim)
+
+    def files(self, namespace: str, name: str, container: str) -> AbstractContextManager[Side]:
+        """The files of a running container, for :mod:`kubelite.node.kubelet.copying`. Raises NotFound, NotRunning."""
+        from kubelite.node.kubelet import copying
+
+        record = self._running(self._find(namespace, name), container).record
+        return copying.container(record.pid, record.uid, record.gid)
+
+    def _running(self, record: PodRecord, container: str) -> Seen:
+        self._check_container(record, container)
+        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
+        if seen is None or not seen.running:
+            raise NotRunning(
+                f'container "{container}" of pod "{record.name}" does not run',
+                hint=f"`kubelite pod logs {record.name} -c {container}` shows what it said" if seen else None,
+            )
+        return seen
 
     def _check_container(self, record: PodRecord, container: str) -> None:
         spec = self._pod(record).spec
