@@ -132,14 +132,13 @@ def conmon(count: int) -> dict[str, Any] | None:
         'sleep 1000 </dev/null >/dev/null 2>&1 &\necho $! > "$file"\n'
     )
     runtime.chmod(0o755)
-    started = []
     try:
         for number in range(count):
             base = place / str(number)
             base.mkdir()
             words = [program, "-c", f"c{number}", "-u", f"c{number}", "-r", str(runtime), "-b", str(base)]
             words += ["-p", str(base / "pid"), "--exit-dir", str(base), "-l", f"k8s-file:{base}/log", "--sync"]
-            started.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         time.sleep(1)
         found = _named("conmon", str(place))
         return mean((pid,) for pid in found) if found else None
@@ -202,8 +201,8 @@ def main() -> int:
         "node agent": idle_agent(given.agent_pods, given.seconds),
     }
     for name, found in results.items():
-        line = "not installed" if found is None else "  ".join(f"{key} {value:.0f}" for key, value in found.items())
-        print(f"{name:<28} {line}")
+        figures = "  ".join(f"{key} {value:.0f}" for key, value in (found or {}).items())
+        print(f"{name:<28} {figures or 'not measured: not installed, or it does not start here'}")
     if given.json:
         given.json.write_text(json.dumps(results, indent=2))
     return 0

@@ -157,7 +157,7 @@ class EngineContainer:
         home, uid = self._engine.home, self._record.uid
         node = NodeFacts("bench", "", "", facts.cpus(), facts.memory(), facts.capabilities(), "bench")
         host = read_host_files()
-        bringup = Bringup(home, ledger, self._tree, self._record, pod, found, node, host, trace=_ignore, report=_ignore)
+        bringup = Bringup(home, ledger, self._tree, self._record, pod, found, node, host, trace=_ignore)
         places = mounts.places(pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
         bringup._places = {place.name: place for place in places}
         self._sandbox = sandbox.Sandbox(sandbox.connect(home, uid), ledger.sandbox(uid), -1)

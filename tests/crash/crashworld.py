@@ -89,7 +89,7 @@ def child(act: Callable[[], Any]) -> int:
             signal.signal(number, signal.SIG_DFL)
         act()
         code = 0
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - told on stderr, and by the exit code
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(code)
@@ -182,9 +182,11 @@ class Ward:
         said = log.read_text() if log.exists() else ""
         raise AssertionError(f"not within {seconds} s: {what}\n{json.dumps(self.get(), indent=1)}\n{said}")
 
-    def phase(self) -> str:
-        pod = self.get()
-        return "" if pod is None else pod["status"]["phase"]
+    def story(self) -> str:
+        """The last acts, and the pod's timeline."""
+        acts = self.notes.read_text() if self.notes.exists() else ""
+        told = [f"{e.time} {e.object} {e.reason} {e.message}" for e in Pods(self.home).events("default", "p")]
+        return "\n".join([acts, *told])
 
     def report(self) -> dict[str, Any]:
         """What must be equal after a disturbed and an undisturbed run."""

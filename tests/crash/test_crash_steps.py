@@ -294,7 +294,8 @@ def test_kills_at_random_times(tmp_path: Path, clean: list[Ward]) -> None:
             strike_agent_late(ward, luck.randint(1, agents), late)
         else:
             strike_command(ward, case, luck.randint(1, acts), late)
-        assert settled(ward, case) == wanted, f"kill {number} of seed {SEED}: {name}, {late} s after an act"
+        reached = settled(ward, case)
+        assert reached == wanted, f"kill {number} of seed {SEED}: {name}, {late} s after an act\n{ward.story()}"
         finish(ward)
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,11 @@ def reboot(world: World) -> None:
         os.kill(found["shim"], signal.SIGKILL)
     run = world.root / "run"
     after = snapshot(world.root)
-    eventually(lambda: not [l for l in snapshot(world.root) if l.startswith("process")], f"nothing runs: {after}")
+    eventually(lambda: not [line for line in snapshot(world.root) if line.startswith("process")], f"nothing runs: {after}")
     clear = "from kubelite.node.runtime.home import Home; from kubelite.node.network.pod import PodNetwork; import sys\n"
     clear += "h = Home(sys.argv[1]); PodNetwork(h.run, h.key, h.lock).remove_all()\n"
     clear += "from kubelite.node.cgroup.tree import CgroupTree; from kubelite.node.cgroup.detect import read_world\n"
     clear += "t = CgroupTree(read_world(), h.cgroup); [t.remove_pod(u) for u in t.pods()]; t.remove_parent()\n"
-    import sys
-
     subprocess.run([sys.executable, "-c", clear, str(world.root)], check=True, env=world.env, timeout=30)
     shutil.rmtree(run)
 
@@ -107,6 +106,52 @@ def test_memory_beyond_the_limit(world: World) -> None:
     )
     ended = eventually(lambda: container(world).get("lastState", {}).get("terminated"), "it was killed")
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
+
+
+def test_a_fork_bomb_stays_within_its_pod(world: World) -> None:
+    """With the node's podPidsLimit; the kill path stays usable."""
+    world.root.mkdir()
+    (world.root / "node.json").write_text('{"podPidsLimit": 100}')
+    bomb = "import os, time\nwhile True:\n  try: os.fork()\n  except OSError: time.sleep(0.01)"
+    world.up(pod("", name="bomb", command=["python3", "-c", bomb]))
+    world.up(pod(SLEEP))
+    uid = world.get("bomb")["metadata"]["uid"]
+    inside = eventually(lambda: (n := tasks(uid)) >= 90 and n, "it has spread")
+    assert inside <= 100
+    assert world.exec("p", "echo here") == "here\n"
+    began = time.monotonic()
+    world.down("bomb")
+    assert time.monotonic() - began < 10 and tasks(uid) == 0
+
+
+def tasks(uid: str) -> int:
+    """Tasks in the pod's group of the pids controller."""
+    for path in Path("/sys/fs/cgroup").glob(f"**/pod{uid}/pids.current"):
+        return int(path.read_text())
+    return 0
+
+
+def test_an_idle_agent_sleeps(world: World) -> None:
+    """Nothing is polled and nothing written while nothing happens."""
+    world.up(always(LOOPED))
+    there = eventually(lambda: agent(world), "an agent was started")
+    eventually(lambda: container(world)["ready"], "the pod runs")
+    time.sleep(1)
+    before = activity(there["pid"])
+    time.sleep(3)
+    assert activity(there["pid"]) == before
+
+
+def activity(pid: int) -> tuple[int, int]:
+    """Voluntary context switches of all threads, and bytes written."""
+    switches = [
+        int(line.split()[1])
+        for status in Path(f"/proc/{pid}/task").glob("*/status")
+        for line in status.read_text().splitlines()
+        if line.startswith("voluntary")
+    ]
+    written = next(line for line in Path(f"/proc/{pid}/io").read_text().splitlines() if line.startswith("wchar"))
+    return sum(switches), int(written.split()[1])
 
 
 def test_a_flood_of_lines_stays_within_its_files(world: World) -> None:
@@ -161,7 +206,7 @@ def test_many_pods(world: World) -> None:
     assert world.kl("pod", "ls", "--no-headers").stdout.count(" 1/1 ") == count
     idle = agent(world)
     assert idle is not None
-    resident = int(next(l for l in Path(f"/proc/{idle['pid']}/status").read_text().splitlines() if "VmRSS" in l).split()[1])
+    resident = int(next(line for line in Path(f"/proc/{idle['pid']}/status").read_text().splitlines() if "VmRSS" in line).split()[1])
     assert resident < 120 << 10
     subprocess.run(
         world.command("pod", "down", "-", "--grace-period", "0"),

@@ -73,10 +73,10 @@ def _pod(new: Object, old: Object) -> Iterator[Cause]:
             "must be less than or equal to previous value" if deadline else "must not update from a positive integer to nil value"
         )
         yield causes.invalid("spec.activeDeadlineSeconds", deadline, why)
-    kept = was.get("tolerations") or []
-    if any(each not in (now.get("tolerations") or []) for each in kept):
+    kept = set(map(causes.shown, was.get("tolerations") or ()))
+    if kept - set(map(causes.shown, now.get("tolerations") or ())):
         yield causes.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
-    gates = [each.get("name") for each in was.get("schedulingGates") or ()]
+    gates = {each.get("name") for each in was.get("schedulingGates") or ()}
     for index, gate in enumerate(now.get("schedulingGates") or ()):
         if gate.get("name") not in gates:
             yield causes.forbidden(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api import causes, cel, jsonpath, schemacheck, structural
+from kubelite.control.api import causes, cel, jsonpath, re2, schemacheck, structural
 from kubelite.objects import names
 
 if TYPE_CHECKING:
@@ -68,9 +68,8 @@ def _versions(versions: list[Object]) -> Iterator[Cause]:
         yield causes.required("spec.versions", "must have at least one version")
         return
     seen = [each.get("name", "") for each in versions]
-    for index, name in enumerate(seen):
-        if name in seen[:index]:
-            yield causes.invalid("spec.versions", seen, "must contain unique version names")
+    if len(set(seen)) < len(seen):
+        yield causes.invalid("spec.versions", seen, "must contain unique version names")
     if sum(bool(each.get("storage")) for each in versions) != 1:
         yield causes.invalid("spec.versions", seen, "must have exactly one version marked as storage version")
 
@@ -146,7 +145,9 @@ def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]
         yield causes.unsupported(f"{path}.type", schema["type"], TYPES)
     yield from _forbidden(schema, path)
     yield from _listed(schema, path)
-    if "default" in schema:
+    if wrong := list(_pattern(schema, path)):
+        yield from wrong
+    elif "default" in schema:
         yield from schemacheck.check({**schema, "default": None}, schema["default"], f"{path}.default")
     for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
         yield from _rule(rule, f"{path}.x-kubernetes-validations[{index}]")
@@ -157,6 +158,15 @@ def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]
         yield from _inside_junctor(schema["not"], f"{path}.not", bool(free))
     for below, where in _below(schema, path):
         yield from _structural(below, where)
+
+
+def _pattern(schema: Object, path: str) -> Iterator[Cause]:
+    """A pattern that cannot be read."""
+    if schema.get("pattern"):
+        try:
+            re2.compiled(schema["pattern"])
+        except ValueError as error:
+            yield causes.invalid(f"{path}.pattern", schema["pattern"], str(error))
 
 
 def _below(schema: Object, path: str) -> Iterator[tuple[Object, str]]:
@@ -214,6 +224,7 @@ def _inside_junctor(schema: Object, path: str, free: bool) -> Iterator[Cause]:
             continue
         if schema.get(key):
             yield causes.forbidden(f"{path}.{key}", "must be empty to be structural")
+    yield from _pattern(schema, path)
     for below, where in _below(schema, path):
         yield from _inside_junctor(below, where, free)
 

@@ -33,21 +33,29 @@ def _merge_lists(shape: Shape, live: list[Any], given: list[Any]) -> list[Any]:
     """The given items in their order; those that only the live list has stay before what they stood before."""
     ours = {element(shape, each): each for each in given}
     theirs = {element(shape, each): each for each in live}
-    found: list[Any] = []
-    left, right = list(theirs), list(ours)
-    while left or right:
-        if left and left[0] not in ours:
-            found.append(theirs[left.pop(0)])
-        elif right:
-            name = right.pop(0)
-            if name in left:
-                # What stood before it in the live list and is not given goes first; the rest of it was placed already.
-                passed = left[: left.index(name)]
-                found += [theirs[each] for each in passed if each not in ours]
-                left = [each for each in passed if each in ours] + left[left.index(name) + 1 :]
-            found.append(_merged_item(shape, theirs.get(name), ours[name]))
-        else:
-            left = [each for each in left if each not in ours]
+    places = {name: place for place, name in enumerate(theirs)}
+    order, found, seen, placed = list(theirs), [], 0, set()
+
+    def pass_by(end: int) -> None:
+        nonlocal seen
+        while seen < end:
+            if order[seen] not in ours:
+                found.append(theirs[order[seen]])
+            seen += 1
+
+    def settled(at: int) -> int:
+        """Where the first item stands, from ``at`` on, that is given and not placed yet."""
+        while at < len(order) and (order[at] not in ours or order[at] in placed):
+            at += 1
+        return at
+
+    first = 0
+    for name, each in ours.items():
+        first = settled(first)
+        pass_by(max(first, places.get(name, 0)))
+        found.append(_merged_item(shape, theirs.get(name), each))
+        placed.add(name)
+    pass_by(len(order))
     return found
 
 

@@ -106,7 +106,8 @@ def on_update(res: Resource, new: Object, old: Object) -> Iterator[Cause]:
     for key in _KEPT:
         if now.get(key) != was.get(key) and was.get(key) is not None:
             yield causes.invalid(f"metadata.{key}", now.get(key, ""), IMMUTABLE)
-    added = [each for each in now.get("finalizers") or () if each not in (was.get("finalizers") or ())]
+    before = set(was.get("finalizers") or ())
+    added = [each for each in now.get("finalizers") or () if each not in before]
     if was.get("deletionTimestamp") and added:
         listed = ", ".join(f'"{each}"' for each in added)
         why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"

@@ -7,10 +7,9 @@ import binascii
 import ipaddress
 import re
 from datetime import date, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api import causes
+from kubelite.control.api import causes, re2
 from kubelite.control.api.structural import EMBEDDED, children
 
 if TYPE_CHECKING:
@@ -80,17 +79,12 @@ def _text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
         yield causes.too_long(path, schema["maxLength"])
     if "minLength" in schema and len(value) < schema["minLength"]:
         yield _should(path, value, f"be at least {schema['minLength']} chars long")
-    if (pattern := schema.get("pattern")) and not _pattern(pattern).search(value):
+    if (pattern := schema.get("pattern")) and not re2.compiled(pattern).search(value):
         yield _should(path, value, f"match '{pattern}'")
     known = _FORMATS.get(schema.get("format", ""))
     if known and not _reads(known, value):
         wanted = schema["format"]
         yield causes.invalid(path, value, f'{_named(path)} in body must be of type {wanted}: "{value}"')
-
-
-@lru_cache(512)
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text.replace(r"\z", r"\Z"))
 
 
 def _reads(reader: Callable[[str], Any], value: str) -> bool:

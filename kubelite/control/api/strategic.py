@@ -11,13 +11,12 @@ texts), ``replace`` (all else), and ``retainKeys``. Directives in the patch (api
 
 from __future__ import annotations
 
+from collections import deque
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from kubelite.control.api.shape import encoded
 from kubelite.objects import schema
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Object = dict[str, Any]
 _ORDER = "$setElementOrder/"
@@ -25,6 +24,7 @@ _DELETE = "$deleteFromPrimitiveList/"
 _PATCH = "$patch"
 _RETAIN = "$retainKeys"
 _NOWHERE: Any = object()
+_GONE: Any = object()
 
 
 class BadPatch(ValueError):
@@ -124,16 +124,9 @@ def _patch_list(way: _Way, present: list[Any], given: list[Any], order: Any, unw
     if way.key:
         merged = _merge_items(way, present, given)
     else:
-        merged = _distinct(each for each in [*present, *given] if each not in unwanted)
+        gone = set(map(encoded, unwanted))
+        merged = list({name: each for each in [*present, *given] if (name := encoded(each)) not in gone}.values())
     return _ordered(way.key, merged, present, given if order is None else order)
-
-
-def _distinct(items: Iterable[Any]) -> list[Any]:
-    found: list[Any] = []
-    for each in items:
-        if each not in found:
-            found.append(each)
-    return found
 
 
 def _says(item: Any, directive: str) -> bool:
@@ -141,17 +134,23 @@ def _says(item: Any, directive: str) -> bool:
 
 
 def _merge_items(way: _Way, present: list[Any], given: list[Any]) -> list[Any]:
-    made = list(present)
+    made: list[Any] = list(present)
+    places: dict[str, list[int]] = {}
+    for index, each in enumerate(present):
+        if isinstance(each, dict):
+            places.setdefault(encoded(each.get(way.key)), []).append(index)
     for each in given:
-        key = _key_of(way.key, each)
-        places = [index for index, old in enumerate(made) if isinstance(old, dict) and old.get(way.key) == key]
-        if each.get(_PATCH) == "delete":
-            made = [old for index, old in enumerate(made) if index not in places]
-        elif places:
-            made[places[0]] = patch(way.inside, made[places[0]], each)
+        key = encoded(_key_of(way.key, each))
+        if _says(each, "delete"):
+            for index in places.pop(key, ()):
+                made[index] = _GONE
+        elif key in places:
+            index = places[key][0]
+            made[index] = patch(way.inside, made[index], each)
         else:
+            places[key] = [len(made)]
             made.append(_plain({name: value for name, value in each.items() if name != _PATCH}))
-    return made
+    return [each for each in made if each is not _GONE]
 
 
 def _key_of(key: str, item: Any) -> Any:
@@ -168,19 +167,26 @@ def _ordered(key: str, merged: list[Any], present: list[Any], order: list[Any]) 
     Of two such items the one that stood first on the server goes first; one that is new goes before those of the server.
     """
 
-    def identity(item: Any) -> Any:
-        return item.get(key) if key and isinstance(item, dict) else item
+    def places(items: list[Any]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for index, each in enumerate(items):
+            found.setdefault(_identity(key, each), index)
+        return found
 
-    wanted = [identity(each) for each in order]
-    stood = [identity(each) for each in present]
-    ours = sorted((each for each in merged if identity(each) in wanted), key=lambda each: wanted.index(identity(each)))
-    theirs = [each for each in merged if identity(each) not in wanted]
+    wanted, stood = places(order), places(present)
+    named = [(_identity(key, each), each) for each in merged]
+    ours = deque(sorted((each for each in named if each[0] in wanted), key=lambda each: wanted[each[0]]))
+    theirs = deque(each for each in named if each[0] not in wanted)
     found: list[Any] = []
     while ours and theirs:
-        left, right = identity(theirs[0]), identity(ours[0])
-        first = left in stood and right in stood and stood.index(left) < stood.index(right)
-        found.append(theirs.pop(0) if first else ours.pop(0))
-    return [*found, *theirs, *ours]
+        left, right = theirs[0][0], ours[0][0]
+        first = left in stood and right in stood and stood[left] < stood[right]
+        found.append((theirs if first else ours).popleft()[1])
+    return found + [each for _, each in (*theirs, *ours)]
+
+
+def _identity(key: str, item: Any) -> str:
+    return encoded(item.get(key) if key and isinstance(item, dict) else item)
 
 
 def _directive(key: str) -> bool:

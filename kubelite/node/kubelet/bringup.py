@@ -174,7 +174,7 @@ class Bringup:
 
     def _pod_knobs(self) -> list[Knob]:
         world = self._tree.world
-        knobs = pod_knobs(prepare.pod_limits(self._pod), world)
+        knobs = pod_knobs(prepare.pod_limits(self._pod, self._node.pids_limit), world)
         return knobs if prepare.any_privileged(self._pod) else [*knobs, *device_knobs(world)]
 
     def _begin(self, lease: Lease | None) -> Starting:

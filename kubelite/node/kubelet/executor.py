@@ -15,7 +15,7 @@ from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.errors import ImageError
-from kubelite.node.kubelet import actions, facts, images, policy
+from kubelite.node.kubelet import actions, facts, images, nodeconfig, policy
 from kubelite.node.kubelet.actions import Action, ClearSandbox, Fail, MakeSandbox, Note, Resize, Restarted, Resume, Start
 from kubelite.node.kubelet.attention import Attention
 from kubelite.node.kubelet.bringup import Bringup, Step
@@ -136,6 +136,7 @@ class Executor:
             memory=facts.memory(),
             capabilities=facts.capabilities(),
             hostname=pod_names(scene.pod, host_files.hostname).hostname,
+            pids_limit=nodeconfig.pids_limit(scene.home),
         )
         return Bringup(
             scene.home, scene.ledger, self.tree, scene.record, scene.pod, self._images(), node, host_files, trace=self._trace

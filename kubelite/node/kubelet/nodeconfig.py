@@ -18,16 +18,26 @@ class NodeConfig(msgspec.Struct, rename="camel"):
     """The file; other names in it are left to later versions."""
 
     crash_loop_back_off: CrashLoopBackOff = msgspec.field(default_factory=CrashLoopBackOff)
+    pod_pids_limit: int = -1
+
+
+def read(home: Home) -> NodeConfig:
+    """The node's settings; Kubernetes' defaults where the file is missing or cannot be read."""
+    try:
+        with open(f"{home.root}/node.json", "rb") as file:
+            return msgspec.json.decode(file.read(), type=NodeConfig)
+    except (OSError, msgspec.DecodeError):
+        return NodeConfig()
+
+
+def pids_limit(home: Home) -> int:
+    """The most tasks that a pod may have; 0 for as many as it likes."""
+    return max(read(home).pod_pids_limit, 0)
 
 
 def longest_backoff(home: Home) -> int:
-    """Nanoseconds between 1 s and 5 min; 5 min where the file is missing or cannot be read."""
-    try:
-        with open(f"{home.root}/node.json", "rb") as file:
-            config = msgspec.json.decode(file.read(), type=NodeConfig)
-    except (OSError, msgspec.DecodeError):
-        return MOST_BACKOFF
-    return _period(config.crash_loop_back_off.max_container_restart_period)
+    """Nanoseconds between 1 s and 5 min."""
+    return _period(read(home).crash_loop_back_off.max_container_restart_period)
 
 
 def _period(text: str) -> int:

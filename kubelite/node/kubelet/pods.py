@@ -81,8 +81,8 @@ class Pods:
         """Brings a checked and defaulted pod up and returns once all its containers run, or it has failed in an init container.
 
         A pod of that name that is the same is left alone; one that differs is changed in place where that can be, or else a
-        Conflict, and taken down first with ``replace``. When anything raises, nothing of a new pod is left. Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
-        NativeError, OSError.
+        Conflict, and taken down first with ``replace``. When anything raises, nothing of a new pod is left. Raises
+        RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError, NativeError, OSError.
         """
         began = time.perf_counter()
         self._home.make()

@@ -48,7 +48,7 @@ class ImageFacts(NamedTuple):
 
 class NodeFacts(NamedTuple):
     """What a container may ask about the node and its pod; ``capabilities`` masks what this machine can give, ``memory`` is
-    in bytes."""
+    in bytes, ``pids_limit`` the most tasks a pod may have (0: as many as it likes)."""
 
     name: str
     address: str
@@ -57,6 +57,7 @@ class NodeFacts(NamedTuple):
     memory: int
     capabilities: int
     hostname: str
+    pids_limit: int = 0
 
 
 class Unstartable(ValueError):
@@ -217,7 +218,8 @@ def container_limits(container: Container) -> Resources:
     return Resources(found.cpu_request, found.cpu_limit, found.memory_limit)
 
 
-def pod_limits(pod: Pod) -> Resources:
-    """What the pod's cgroup is told; a limit of the whole exists only where every container has one."""
+def pod_limits(pod: Pod, pids_limit: int = 0) -> Resources:
+    """What the pod's cgroup is told; a limit of the whole exists only where every container has one, but for that of tasks,
+    which is the node's."""
     found = qos.pod_resources(pod)
-    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit)
+    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, pids_limit)

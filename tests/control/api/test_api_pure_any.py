@@ -163,3 +163,45 @@ def test_the_deepest_body_that_is_read_goes_all_the_way():
         patch.apply(patch.MERGE_PATCH, res, live, given)
         tables.render(res, [live], now=CLOCK)
     assert strategy.conform(SERVED[1], {**given, "apiVersion": "v1", "kind": SERVED[1].kind, "x": None})
+
+
+MANY = 6_000
+
+
+def many(reverse=False, **more):
+    names = [f"n{number}" for number in range(MANY)]
+    listed = [{"name": name, "value": "1", **more} for name in (reversed(names) if reverse else names)]
+    spec = {"containers": [{"name": "c", "image": "c", "env": listed}]}
+    finalizers = [f"a/{name}" for name in (reversed(names) if reverse else names)]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "finalizers": finalizers}, "spec": spec}
+
+
+def test_long_lists_take_no_longer_than_their_length():
+    """Each of these steps compares two long lists: item by item with item they would take minutes."""
+    res = next(each for each in SERVED if each.kind == "Pod")
+    live = through(res, many())
+    changed = patch.apply(patch.STRATEGIC_PATCH, res, live, many(reverse=True))
+    assert changed["spec"]["containers"][0]["env"][0]["name"] == f"n{MANY - 1}"
+    gone = patch.apply(patch.STRATEGIC_PATCH, res, live, many(**{"$patch": "delete"}))
+    assert gone["spec"]["containers"][0]["env"] == []
+    ordered = {
+        "spec": {
+            "$setElementOrder/containers": [{"name": "c"}],
+            "containers": [{"name": "c", "$setElementOrder/env": many()["spec"]["containers"][0]["env"]}],
+        }
+    }
+    assert patch.apply(patch.STRATEGIC_PATCH, res, changed, ordered)["spec"] == live["spec"]
+    once = applied(res, live, many(reverse=True), force=True)
+    assert applied(res, once, many(), force=True)["spec"]["containers"][0]["env"] == live["spec"]["containers"][0]["env"]
+    other = {
+        **live,
+        "metadata": {**live["metadata"], "deletionTimestamp": NOW, "finalizers": [f"b/n{number}" for number in range(MANY)]},
+    }
+    assert (
+        len(
+            strategy.validate_update(
+                res, "", other, {**live, "metadata": {**other["metadata"], "finalizers": live["metadata"]["finalizers"]}}
+            )
+        )
+        == 1
+    )

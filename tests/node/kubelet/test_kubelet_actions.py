@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -57,7 +58,7 @@ def test_back_off_doubles_from_ten_seconds_to_five_minutes() -> None:
     node.settle()
     crash(node, "a", 9)
     starts = node.started("a")
-    waits = [later - earlier - 1 for earlier, later in zip(starts, starts[1:], strict=False)]
+    waits = [later - earlier - 1 for earlier, later in pairwise(starts)]
     assert waits == [0, 10, 20, 40, 80, 160, 300, 300, 300]
 
 
@@ -79,7 +80,7 @@ def test_the_cap_of_node_and_pod(annotations: dict[str, str], node: int, most: i
     sim.settle()
     crash(sim, "a", 5)
     starts = sim.started("a")
-    assert max(later - earlier - 1 for earlier, later in zip(starts, starts[1:], strict=False)) == most
+    assert max(later - earlier - 1 for earlier, later in pairwise(starts)) == most
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubelite.control.api import re2
+from kubelite.control.api.crdcheck import check_crd
+from tests.control.api.pure import edited
+from tests.control.api.test_api_pure_custom import AT, CRD, S0, typed
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        ("^a$", "a", "a\n"),
+        (r"^a\z", "a", "a\n"),
+        (r"^[[:alpha:]]+$", "ab", "a1"),
+        (r"^[^[:digit:]x]$", "a", "1"),
+        (r"^\d$", "1", "\u0661"),
+        (r"^[$]$", "$", "a"),
+        (r"^\$$", "$", "a"),
+        (r"^[]a]$", "]", "b"),
+        (r"^[^]a]$", "b", "]"),
+        (r"^[a\]b]$", "]", "\\"),
+        (r"^[[]$", "[", "]"),
+        (r"b", "abc", "acd"),
+        (r"^(a|b){2}$", "ab", "a"),
+        (r"(?i)^a$", "A", "b"),
+        (r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$", "1h30m", "1d"),
+        (r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "a-b", "-a"),
+    ],
+)
+def test_patterns_mean_what_go_means(pattern, yes, no):
+    assert re2.compiled(pattern).search(yes)
+    assert not re2.compiled(pattern).search(no)
+
+
+@pytest.mark.parametrize("pattern", ["(", "[a", "a**b(", r"\pL", "[[:none:]]", "a{2,1}", "[:alpha:]"])
+def test_what_cannot_be_said_is_refused_with_the_definition(pattern):
+    with pytest.raises(ValueError, match="must be a valid regular expression"):
+        re2.compiled(pattern)
+    (found,) = check_crd(edited(CRD, **{f"{AT}__properties__x": typed("string", pattern=pattern, default="a")}))
+    assert found.field == f"{S0}.properties[x].pattern"
+    (found,) = check_crd(edited(CRD, **{f"{AT}__properties__x": typed("string", anyOf=[{"pattern": pattern}])}))
+    assert found.field == f"{S0}.properties[x].anyOf[0].pattern"
+
+
+@given(st.text(alphabet="ab[]^$()|*\\-:z{}1,", max_size=10))
+def test_any_text_is_a_pattern_or_an_error(text):
+    try:
+        re2.compiled(text).search("ab]")
+    except ValueError as error:
+        assert "must be a valid regular expression" in str(error)
+
+
+@given(st.text(max_size=5))
+def test_an_escaped_text_finds_itself(text):
+    assert re2.compiled("^" + re.escape(text) + "$").search(text)
