@@ -24,6 +24,7 @@ from kubelite.node.kubelet.pods import Pods
 from kubelite.node.runtime.errors import NotFound
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.logs import read
+from kubelite.objects.container import EnvVar
 from kubelite.objects.pod import Pod
 
 SECONDS = 30
@@ -112,6 +113,14 @@ def quiet(_: object) -> None:
     return
 
 
+def changed(pod: Pod) -> Pod:
+    """The pod with another variable and other limits in its main container: it is swapped, and resized."""
+    main = pod.spec.containers[0]
+    sizes = msgspec.structs.replace(main.resources, limits={"memory": "64Mi"})
+    main = msgspec.structs.replace(main, env=(EnvVar(name="CHANGED", value="yes"),), resources=sizes)
+    return msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, containers=(main,)))
+
+
 class Ward:
     """One home with one pod in it that commands and agents are killed over."""
 
@@ -125,6 +134,8 @@ class Ward:
         pods = Pods(self.home, trace=trace)
         if name == "up":
             pods.up(self.pod, report=quiet)
+        elif name == "update":
+            pods.up(changed(self.pod), report=quiet)
         elif name == "down":
             pods.down("default", "p", report=quiet, **options)
         else:

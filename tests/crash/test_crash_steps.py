@@ -18,11 +18,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from kubelite.node.kubelet.claims import digest
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.objects import defaults
 from kubelite.objects.pod import Pod
 from kubelite.testing.host import difference, snapshot
-from tests.crash.crashworld import Ward, child, ended, templates
+from tests.crash.crashworld import Ward, changed, child, ended, templates
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 RANDOM_KILLS = int(os.environ.get("KUBELITE_RANDOM_KILLS", "50"))
@@ -52,7 +53,7 @@ def made(tmp_path: Path, main: str, restart: str) -> Ward:
         "terminationGracePeriodSeconds": 10,
         "volumes": [{"name": "tokens", "hostPath": {"path": str(tokens)}}],
         "initContainers": [container("init", ""), container("side", STAY, restartPolicy="Always")],
-        "containers": [container("main", main)],
+        "containers": [container("main", main, resources={"requests": {"memory": "16Mi"}})],
     }
     pod = msgspec.convert({"metadata": {"name": "p"}, "spec": spec}, Pod)
     return Ward(tmp_path / "k", defaults.pod(pod), tokens)
@@ -100,6 +101,8 @@ class Case:
         if self.name == "up":
             return True
         record = next(ward_pods(ward))
+        if self.name == "update":
+            return record.source == digest(changed(ward.pod))
         wished = {"stop": "stop", "restart": "restart", "start": "restart"}.get(self.name)
         noted = Ledger(ward.home).history(record.uid).get("main", ())
         moved = self.name in ("restart", "start") and (restarts(pod)["main"] == 1 or any(past.again for past in noted))
@@ -116,7 +119,8 @@ class Case:
         if self.name == "stop":
             return not running(pod) and pod["status"].get("reason") == "Stopped"
         ready = {c["type"]: c["status"] for c in pod["status"]["conditions"]}["Ready"] == "True"
-        again = restarts(pod) == {"init": 0, "side": 1, "main": 1} and next(ward_pods(ward)).goal == "run"
+        record, others = next(ward_pods(ward)), int(self.name != "update")
+        again = restarts(pod) == {"init": 0, "side": others, "main": 1} and record.goal == "run" and not record.resize
         return ready and again and said_all(ward)
 
 
@@ -125,6 +129,7 @@ CASES = {
     for case in (
         Case("up", TWICE, "OnFailure"),
         Case("restart", STAY, "Always"),
+        Case("update", STAY, "Always"),
         Case("stop", STAY, "Always"),
         Case("start", STAY, "Always"),
         Case("down", STAY, "Always"),
