@@ -3,7 +3,7 @@
 No logic: :mod:`kubelite.cli.door` reads this table, imports the one module that a command line names, and turns whatever
 happens into an exit code. Exit codes: 0 fine, 1 failed, 2 wrong usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended
 by signal n; of ``pod exec`` and ``pod attach`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod check``
-1 findings, 2 the file could not be read.
+and ``pod diff`` 1 findings, 2 there was nothing to look at.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ COMMANDS = {
     "pod cp": Word("podio", "cp"),
     "pod wait": Word("podio", "wait"),
     "pod events": Word("podlook", "events"),
+    "pod top": Word("podlook", "top"),
+    "pod stats": Word("podlook", "stats"),
+    "pod diff": Word("podlook", "diff", failure=2),
+    "pod prune": Word("podchange", "prune"),
     "image import": Word("image", "import_"),
     "image load": Word("image", "load"),
     "image ls": Word("image", "ls"),

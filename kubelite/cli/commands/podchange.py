@@ -1,4 +1,4 @@
-"""The words of ``kubelite pod`` that change pods which run."""
+"""The words of ``kubelite pod`` that change or clear away what is there."""
 
 from __future__ import annotations
 
@@ -29,3 +29,17 @@ def update(
     from kubelite.cli.update import update as act
 
     return act(context.obj, name, images=image or (), cpu=cpu or (), memory=memory or (), env=env or (), dry_run=dry_run)
+
+
+def prune(
+    context: typer.Context,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Pods of every namespace.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Remove the pods that have ended.
+
+    kubelite pod prune
+    """
+    from kubelite.cli.prune import prune as act
+
+    return act(context.obj, everywhere=everywhere, yes=yes)

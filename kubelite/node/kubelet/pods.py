@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from kubelite.node.kubelet.copying import Side
+    from kubelite.node.kubelet.filechanges import FileChange
     from kubelite.node.kubelet.images import FoundImage
     from kubelite.node.kubelet.timeline import Event
     from kubelite.node.kubelet.updating import Plan
+    from kubelite.node.kubelet.usage import Process, Sample
     from kubelite.node.runtime.logs import LogLine
     from kubelite.node.runtime.session import Session
 
@@ -405,6 +407,35 @@ class Pods:
     def events(self, namespace: str, name: str) -> Sequence[Event]:
         """What has happened to a pod, oldest first. Raises NotFound."""
         return timeline.read(timeline.path(self._home.pod(self._find(namespace, name).uid)))
+
+    def stats(self, namespace: str, name: str | None = None) -> Sequence[Sample]:
+        """What each running container uses, of one pod or of a whole namespace. Raises NotFound."""
+        from kubelite.node.kubelet.usage import samples
+
+        records = [self._find(namespace, name)] if name else [r for r in self._ledger.pods() if r.namespace == namespace]
+        with CgroupTree(read_world(), self._home.cgroup) as tree:
+            return [each for record in records for each in samples(tree, self._pod(record), self._observe(record))]
+
+    def top(self, namespace: str, name: str) -> Sequence[Process]:
+        """The processes in the containers of a pod. Raises NotFound."""
+        from kubelite.node.kubelet.usage import running
+
+        with CgroupTree(read_world(), self._home.cgroup) as tree:
+            return list(running(tree, self._observe(self._find(namespace, name))))
+
+    def diff(self, namespace: str, name: str, container: str) -> Sequence[FileChange]:
+        """What the last attempt of a container has changed in its image's files. Raises NotFound, NotRunning for one that has
+        not run in this boot, ImageError for an image that is no more."""
+        from kubelite.node.kubelet.filechanges import changes
+
+        record = self._find(namespace, name)
+        self._check_container(record, container)
+        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
+        upper = f"{self._home.pod(record.uid)}/root/{container}/{seen.record.attempt}/upper" if seen is not None else ""
+        if seen is None or not os.path.isdir(upper):
+            raise NotRunning(f'container "{container}" of pod "{name}" has left no files')
+        found = images.resolve(self._home, self._pod(record))[seen.record.image]
+        return list(changes(upper, [str(layer) for layer in found.image.layers]))
 
     def info(self) -> dict[str, Any]:
         """This machine and this home, as plain values."""
