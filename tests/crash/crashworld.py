@@ -24,7 +24,6 @@ from kubelite.node.kubelet.pods import Pods
 from kubelite.node.runtime.errors import NotFound
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.logs import read
-from kubelite.objects.container import EnvVar
 from kubelite.objects.pod import Pod
 
 SECONDS = 30
@@ -113,29 +112,19 @@ def quiet(_: object) -> None:
     return
 
 
-def changed(pod: Pod) -> Pod:
-    """The pod with another variable and other limits in its main container: it is swapped, and resized."""
-    main = pod.spec.containers[0]
-    sizes = msgspec.structs.replace(main.resources, limits={"memory": "64Mi"})
-    main = msgspec.structs.replace(main, env=(EnvVar(name="CHANGED", value="yes"),), resources=sizes)
-    return msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, containers=(main,)))
-
-
 class Ward:
     """One home with one pod in it that commands and agents are killed over."""
 
-    def __init__(self, root: Path, pod: Pod, tokens: Path) -> None:
-        self.home, self.pod, self.tokens = Home(str(root)), pod, tokens
+    def __init__(self, root: Path, pod: Pod, changed: Pod, tokens: Path) -> None:
+        self.home, self.pod, self.changed, self.tokens = Home(str(root)), pod, changed, tokens
         self.notes = root.parent / "acts"
         self._agent = 0
 
     def verb(self, name: str, trace: Callable[[str], None] = quiet, **options: Any) -> None:
         """Carries out a verb of the command line in this process."""
         pods = Pods(self.home, trace=trace)
-        if name == "up":
-            pods.up(self.pod, report=quiet)
-        elif name == "update":
-            pods.up(changed(self.pod), report=quiet)
+        if name in ("up", "update"):
+            pods.up(self.pod if name == "up" else self.changed, report=quiet)
         elif name == "down":
             pods.down("default", "p", report=quiet, **options)
         else:
@@ -212,7 +201,15 @@ class Ward:
             "containers": {c["name"]: _brief(c) for c in every},
             "tokens": {path.name: path.read_text().split() for path in sorted(self.tokens.iterdir())},
             "logs": {c["name"]: self._logs(pod, c) for c in every},
+            "limit": self._limit(pod["metadata"]["uid"]) if status["phase"] == "Running" else "",
         }
+
+    def _limit(self, uid: str) -> str:
+        """What the kernel holds the sidecar to, in bytes; "" while it does not run."""
+        for name in ("memory.limit_in_bytes", "memory.max"):
+            for path in Path("/sys/fs/cgroup").glob(f"*/{self.home.cgroup}/pod{uid}/side-*/{name}"):
+                return path.read_text().strip()
+        return ""
 
     def _logs(self, pod: dict[str, Any], container: dict[str, Any]) -> list[list[str]]:
         directory = f"{self.home.pod_logs('default', 'p', pod['metadata']['uid'])}/{container['name']}"

@@ -18,12 +18,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.node.kubelet.claims import digest
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.objects import defaults
 from kubelite.objects.pod import Pod
 from kubelite.testing.host import difference, snapshot
-from tests.crash.crashworld import Ward, changed, child, ended, templates
+from tests.crash.crashworld import Ward, child, ended, templates
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 RANDOM_KILLS = int(os.environ.get("KUBELITE_RANDOM_KILLS", "50"))
@@ -48,15 +47,22 @@ def made(tmp_path: Path, main: str, restart: str) -> Ward:
     """An init container, a sidecar and a main container."""
     tokens = tmp_path / "tokens"
     tokens.mkdir()
-    spec = {
+
+    def spec(memory: str, env: str) -> Pod:
+        return defaults.pod(msgspec.convert({"metadata": {"name": "p"}, "spec": whole(tokens, main, restart, memory, env)}, Pod))
+
+    return Ward(tmp_path / "k", spec("64Mi", "old"), spec("96Mi", "new"), tokens)
+
+
+def whole(tokens: Path, main: str, restart: str, memory: str, env: str) -> dict[str, Any]:
+    side = {"restartPolicy": "Always", "resources": {"limits": {"memory": memory}, "requests": {"memory": "32Mi"}}}
+    return {
         "restartPolicy": restart,
         "terminationGracePeriodSeconds": 10,
         "volumes": [{"name": "tokens", "hostPath": {"path": str(tokens)}}],
-        "initContainers": [container("init", ""), container("side", STAY, restartPolicy="Always")],
-        "containers": [container("main", main, resources={"requests": {"memory": "16Mi"}})],
+        "initContainers": [container("init", ""), container("side", STAY, **side)],
+        "containers": [container("main", main, env=[{"name": "WHICH", "value": env}])],
     }
-    pod = msgspec.convert({"metadata": {"name": "p"}, "spec": spec}, Pod)
-    return Ward(tmp_path / "k", defaults.pod(pod), tokens)
 
 
 @pytest.fixture
@@ -102,7 +108,7 @@ class Case:
             return True
         record = next(ward_pods(ward))
         if self.name == "update":
-            return record.source == digest(changed(ward.pod))
+            return b'"new"' in bytes(record.pod)
         wished = {"stop": "stop", "restart": "restart", "start": "restart"}.get(self.name)
         noted = Ledger(ward.home).history(record.uid).get("main", ())
         moved = self.name in ("restart", "start") and (restarts(pod)["main"] == 1 or any(past.again for past in noted))
@@ -119,9 +125,10 @@ class Case:
         if self.name == "stop":
             return not running(pod) and pod["status"].get("reason") == "Stopped"
         ready = {c["type"]: c["status"] for c in pod["status"]["conditions"]}["Ready"] == "True"
-        record, others = next(ward_pods(ward)), int(self.name != "update")
-        again = restarts(pod) == {"init": 0, "side": others, "main": 1} and record.goal == "run" and not record.resize
-        return ready and again and said_all(ward)
+        wanted = {"init": 0, "side": 0 if self.name == "update" else 1, "main": 1}
+        again = restarts(pod) == wanted and next(ward_pods(ward)).goal == "run"
+        resized = self.name != "update" or ward.report()["limit"] == str(96 << 20)
+        return ready and again and resized and said_all(ward)
 
 
 CASES = {
@@ -129,8 +136,8 @@ CASES = {
     for case in (
         Case("up", TWICE, "OnFailure"),
         Case("restart", STAY, "Always"),
-        Case("update", STAY, "Always"),
         Case("stop", STAY, "Always"),
+        Case("update", STAY, "Always"),
         Case("start", STAY, "Always"),
         Case("down", STAY, "Always"),
     )

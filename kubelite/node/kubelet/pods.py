@@ -227,6 +227,7 @@ class Pods:
             if current is None:
                 lock.remove()
                 return False
+            summon.nudge(self._home, record.uid)  # it waits for the lock, and goes on where this process is killed
             self._end(current, grace)
             remover = Remover(self._home, self._ledger, self._trace)
             remover.remove(current)
@@ -244,7 +245,6 @@ class Pods:
         self._trace("mark as removing")
         record.stage, record.stop = REMOVING, _stop_now(seconds)
         self._ledger.save_pod(record)
-        summon.nudge(self._home, record.uid)
         self._thaw(record)
         worker = self._worker(scene)
         try:
