@@ -1,4 +1,4 @@
-"""``pod exec`` and ``pod attach``: a program in a container with the caller's terminal or pipes.
+"""``pod exec``, ``pod attach`` and ``pod debug``: a program in a container with the caller's terminal or pipes.
 
 One select loop, no threads: input is read only when the session takes it, so that neither side can block the other.
 """
@@ -79,6 +79,26 @@ def attach(settings: Settings, name: str, container: str | None = None, *, stdin
             screen.note("Ctrl-P Ctrl-Q leaves it running")
             return _raw(session, leave=LEAVE)
         return converse(session, terminal.STDIN if stdin else None, ends_input=bool(found.get("stdinOnce")))
+
+
+def debug(
+    settings: Settings, name: str, args: list[str], container: str | None = None, *, image: str, stdin: bool, tty: bool
+) -> int:
+    """Runs ``args`` from another image beside a container, in its network and among its processes; returns its exit code."""
+    from kubelite.objects.container import Capabilities, Container, SecurityContext
+    from kubelite.objects.defaults import pull_policy
+
+    screen = Screen(settings)
+    engine = pods(settings, screen)
+    chosen = container or default_container(doc(engine.get(settings.space, name)))[0]
+    tools = Container(
+        name="debugger", image=image, image_pull_policy=pull_policy(image), command=tuple(args), stdin=stdin, tty=tty,
+        security_context=SecurityContext(capabilities=Capabilities(add=("SYS_PTRACE",))),
+    )  # fmt: skip
+    raw = tty and stdin and os.isatty(terminal.STDIN)
+    rows, columns = terminal.size() if raw else (0, 0)
+    with engine.debug(settings.space, name, chosen, tools, rows=rows, columns=columns) as session:
+        return _raw(session) if raw else converse(session, terminal.STDIN if stdin else None)
 
 
 def _raw(session: Session, leave: bytes = b"") -> int:

@@ -2,7 +2,7 @@
 
 No logic: :mod:`kubelite.cli.door` reads this table, imports the one module that a command line names, and turns whatever
 happens into an exit code. Exit codes: 0 fine, 1 failed, 2 wrong usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended
-by signal n; of ``pod exec`` and ``pod attach`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod check``
+by signal n; of ``pod exec``, ``attach`` and ``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod check``
 and ``pod diff`` 1 findings, 2 there was nothing to look at.
 """
 
@@ -39,6 +39,7 @@ COMMANDS = {
     "pod logs": Word("podio", "logs"),
     "pod exec": Word("podio", "exec", failure=125),
     "pod attach": Word("podio", "attach", failure=125),
+    "pod debug": Word("podio", "debug", failure=125),
     "pod cp": Word("podio", "cp"),
     "pod wait": Word("podio", "wait"),
     "pod events": Word("podlook", "events"),

@@ -1,4 +1,4 @@
-"""The words of ``kubelite pod`` that talk with running pods: logs, exec, attach, cp, wait."""
+"""The words of ``kubelite pod`` that talk with running pods: logs, exec, attach, debug, cp, wait."""
 
 from __future__ import annotations
 
@@ -101,6 +101,28 @@ def attach(
     from kubelite.cli.attach import attach as act
 
     return act(context.obj, name, container, stdin=stdin)
+
+
+def debug(
+    context: typer.Context,
+    name: Annotated[str, _NAME],
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- COMMAND]", help="The program and its arguments; a shell when left out.")
+    ] = None,
+    container: Annotated[str | None, _CONTAINER] = None,
+    image: Annotated[str, typer.Option("--image", help="The image with the tools; host is this machine's own.")] = "host",
+    stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Pass stdin to the program.")] = False,
+    tty: Annotated[bool, typer.Option("--tty", "-t", help="Give the program a terminal.")] = False,
+) -> int:
+    """Run tools beside a container that has none: in its network, among its processes, whose files are under /proc/1/root.
+
+    kubelite pod debug -it web
+
+    kubelite pod debug web -- ss -tln
+    """
+    from kubelite.cli.attach import debug as act
+
+    return act(context.obj, name, command or ["sh"], container, image=image, stdin=stdin, tty=tty)
 
 
 def cp(

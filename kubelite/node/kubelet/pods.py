@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from kubelite.node.kubelet.usage import Process, Sample
     from kubelite.node.runtime.logs import LogLine
     from kubelite.node.runtime.session import Session
+    from kubelite.objects.container import Container
 
 class UpResult(NamedTuple):
     """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says that an init container
@@ -560,6 +561,34 @@ class Pods:
             shim.close()
             raise
         return Session(shim)
+
+    @contextlib.contextmanager
+    def debug(
+        self, namespace: str, name: str, container: str, tools: Container, *, rows: int = 0, columns: int = 0
+    ) -> Iterator[Session]:
+        """A container with other tools beside a running one: it sees that one's processes and the pod's network, and is gone
+        with the session. Raises NotFound, NotRunning, Unstartable, CannotStart, ImageError."""
+        from kubelite.node.runtime.visit import visit
+
+        record = self._find(namespace, name)
+        target = self._running(record, container).record
+        pod = self._pod(record)
+        found = images.resolve(self._home, msgspec.structs.replace(
+            pod, spec=msgspec.structs.replace(pod.spec, containers=(tools,), init_containers=())
+        ))
+        worker = self._worker(Scene(self._home, self._ledger, record), found=found)
+        try:
+            worker.look()
+            made, mounts = worker.visitor(tools)
+        except Unstartable as error:
+            raise RuntimeFailure(str(error)) from error
+        finally:
+            worker.close()
+        with (
+            CgroupTree(read_world(), self._home.cgroup) as tree,
+            visit(self._home, tree, record.uid, made, mounts, target, rows=rows, columns=columns) as session,
+        ):
+            yield session
 
     def files(self, namespace: str, name: str, container: str) -> AbstractContextManager[Side]:
         """The files of a running container, for :mod:`kubelite.node.kubelet.copying`. Raises NotFound, NotRunning."""
