@@ -142,9 +142,8 @@ async def measure(server: Server, seconds: float) -> dict[str, tuple[float, floa
     found: dict[str, tuple[float, float]] = {}
 
     async def both(name: str, make: Callable[[str], Work]) -> None:
-        rates = []
-        for workers in (1, 16):
-            rates.append((await rate(server.port, server.context, make(f"w{workers}"), workers, seconds))[0])
+        kinds = (1, 16)
+        rates = [(await rate(server.port, server.context, make(f"w{workers}"), workers, seconds))[0] for workers in kinds]
         found[name] = (rates[0], rates[1])
         print(f"  {name:<20} {rates[0]:>8.0f} {rates[1]:>8.0f}", file=sys.stderr)
 
@@ -295,7 +294,9 @@ def show(report: dict[str, Any]) -> None:
     print(f"get against the floor handler: {get[0] / report['floor get'][0]:.2f} {get[1] / report['floor get'][1]:.2f}")
     # One at a time a create costs a request and a commit, one after the other.
     both = 1 / (1 / post[0] + 1 / commit)
-    print(f"create against the floors: {create[0] / both:.2f} (request then commit), {create[1] / post[1]:.2f} (requests, sixteen)")
+    print(
+        f"create against the floors: {create[0] / both:.2f} (request then commit), {create[1] / post[1]:.2f} (requests, sixteen)"
+    )
     for name, value in report.items():
         if name != "rates":
             print(f"{name}: {value}")

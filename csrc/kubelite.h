@@ -117,9 +117,6 @@ int kl_sched_rate(kl_sched *s, kl_sched_query *query, uint64_t *random, kl_error
 int64_t kl_sched_preempt(kl_sched *s, kl_sched_query *query, const int32_t *allowed, size_t budgets, int32_t share,
                          int32_t least, uint64_t *random, int32_t *out, size_t room, kl_error *err);
 
-/* Reads a column: 0 used (a row of resources for each node), 1 nonzero (two for each node), 2 counts of a counter. */
-int64_t kl_sched_read(kl_sched *s, int32_t column, int32_t index, int64_t *out, size_t room, kl_error *err);
-
 /* cffi: end */
 
 #endif

@@ -13,7 +13,6 @@ from kubelite.core import native
 from scheduling.workloads import Object, Workload, kinds, node
 
 CORE = ("sched_run", "sched_rate", "sched_preempt")
-RUN = 4096  # pods handed over at a time
 
 
 class Figures(NamedTuple):
@@ -78,7 +77,7 @@ def prepared(workload: Workload) -> Cluster:
         cluster.put("Node", workload.node(number))
     before = [_renamed(workload.before(number)) for number in range(workload.existing)]
     while before:
-        nodes = batch.place(cluster, before[:RUN])
+        nodes = batch.place(cluster, before)
         before = before[len(nodes) :]
     cluster.columns()
     return cluster
@@ -97,7 +96,7 @@ def run(workload: Workload) -> Figures:
     with Core() as core:
         start = time.perf_counter()
         while pods:
-            nodes = batch.place(cluster, pods[:RUN])
+            nodes = batch.place(cluster, pods)
             placed += sum(name is not None for name in nodes)
             if nodes[-1] is None:
                 victims = _make_room(cluster, pods[len(nodes) - 1])
@@ -152,7 +151,7 @@ def memory(nodes: int = 20000, pods: int = 100000) -> dict[str, float]:
     start = _resident()
     rest = made
     while rest:
-        rest = rest[len(batch.place(cluster, rest[:RUN])) :]
+        rest = rest[len(batch.place(cluster, rest)) :]
     with_pods = _resident()
     for number in range(1, 33):
         cluster.decide(kinds(64)(number))

@@ -306,18 +306,3 @@ int kl_sched_pods(kl_sched *s, const int64_t *rows, size_t count, kl_error *err)
             return -1;
     return 0;
 }
-
-int64_t kl_sched_read(kl_sched *s, int32_t column, int32_t index, int64_t *out, size_t room, kl_error *err) {
-    size_t rows = (size_t)s->nodes, words = column == 0 ? rows * (size_t)s->resources : rows * 2;
-    const struct counter *t = column == 2 && index >= 0 && index < s->counter_count ? s->counters[index] : NULL;
-    if (column < 0 || column > 2 || (column == 2 && !t))
-        return wrong(err, "column", column);
-    words = t ? (size_t)s->keys[t->key].domains : words;
-    if (words > room)
-        return wrong(err, "room", (int64_t)room);
-    if (!t)
-        memcpy(out, column == 0 ? s->used : s->nonzero, words * sizeof *out);
-    for (size_t d = 0; t && d < words; d++)
-        out[d] = t->count[d];
-    return (int64_t)words;
-}

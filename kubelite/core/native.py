@@ -216,9 +216,3 @@ def sched_preempt(
     budgets, rows = _ffi.from_buffer("int32_t[]", allowed), _ffi.from_buffer("int32_t[]", out)
     state = _ffi.from_buffer("uint64_t[]", random)
     return _check(_lib.kl_sched_preempt(sched, made, budgets, len(allowed), *least, state, rows, len(out), err), err)
-
-
-def sched_read(sched: Any, column: int, index: int, out: array[int]) -> int:
-    """Reads a column into ``out`` (int64): 0 used, 1 nonzero, 2 a counter. Returns the number of words."""
-    err = _ffi.new("kl_error *")
-    return _check(_lib.kl_sched_read(sched, column, index, _ffi.from_buffer("int64_t[]", out), len(out), err), err)

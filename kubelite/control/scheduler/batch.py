@@ -12,12 +12,14 @@ from typing import Any
 
 from kubelite.control.scheduler.cluster import Cluster
 from kubelite.control.scheduler.columns import PodClass
-from kubelite.control.scheduler.fields import named
 from kubelite.control.scheduler.podtable import Entry
 from kubelite.control.scheduler.rating import sample
+from kubelite.control.scheduler.traitcache import Reading
 from kubelite.core import native
 
 Object = Mapping[str, Any]
+Known = tuple[PodClass, str, Reading]  # and the only node, or ""
+FEW, MANY = 4, 4096  # pods that are handed over at a time: few at first, since the first that fits nowhere ends it
 
 
 def place(cluster: Cluster, pods: Sequence[Object]) -> list[str | None]:
@@ -26,8 +28,10 @@ def place(cluster: Cluster, pods: Sequence[Object]) -> list[str | None]:
     Returns the node of each pod that was decided about; only the last can be None. Raises BadObject.
     """
     placed: list[str | None] = []
+    most = FEW
     while len(placed) < len(pods) and (not placed or placed[-1] is not None):
-        rest = pods[len(placed) :]
+        rest = pods[len(placed) : len(placed) + most]
+        most = min(2 * most, MANY)
         known = _classified(cluster, rest)
         if known:
             placed += _run(cluster, rest[: len(known)], known)
@@ -39,18 +43,18 @@ def place(cluster: Cluster, pods: Sequence[Object]) -> list[str | None]:
     return placed
 
 
-def _classified(cluster: Cluster, pods: Sequence[Object]) -> list[tuple[PodClass, str]]:
-    """The classes, and the only node where there is one, of the pods up to the first that has to take the long way."""
+def _classified(cluster: Cluster, pods: Sequence[Object]) -> list[Known]:
+    """What is known of the pods up to the first that has to take the long way."""
     if cluster.pods.nominated:
         return []
     while True:
         columns = cluster.columns()
         known = []
         for pod in pods:
-            found, node = cluster.classify_for(pod)
+            found, node, reading = cluster.classify_for(pod)
             if not _is_plain(cluster, pod, found) or (node and node not in columns.world.nodes.index):
                 break
-            known.append((found, node))
+            known.append((found, node, reading))
             if found.waiting:
                 break
         if cluster.columns() is columns:
@@ -64,23 +68,23 @@ def _is_plain(cluster: Cluster, pod: Object, known: PodClass) -> bool:
     return not (pod.get("spec") or {}).get("schedulingGates") and not (pod.get("status") or {}).get("nominatedNodeName")
 
 
-def _run(cluster: Cluster, pods: Sequence[Object], known: list[tuple[PodClass, str]]) -> list[str | None]:
+def _run(cluster: Cluster, pods: Sequence[Object], known: list[Known]) -> list[str | None]:
     columns = cluster.columns()
-    numbers = {each: columns.deciding(each) for each in dict.fromkeys(found for found, _ in known)}
-    entries = [cluster.entry(named(pod, "Pod"), pod, "", "") for pod in pods]
+    numbers = {each: columns.deciding(each) for each in dict.fromkeys(found for found, _, _ in known)}
+    entries = [cluster.entry_of(pod, reading, "", "") for pod, (_, _, reading) in zip(pods, known, strict=True)]
     for entry in entries:
         if entry.key in cluster.pods:
             cluster.forget(entry.obj)
     index = columns.world.nodes.index
-    nodes = array("i", [index[node] if node else -1 for _, node in known])
-    slots, classes = array("i", [entry.slot for entry in entries]), array("i", [numbers[each] for each, _ in known])
+    nodes = array("i", [index[node] if node else -1 for _, node, _ in known])
+    slots, classes = array("i", [entry.slot for entry in entries]), array("i", [numbers[each] for each, _, _ in known])
     done = native.sched_run(columns.sched, slots, classes, cluster.random, nodes)
     for entry in entries[done:]:
         cluster.pods.give_back(entry.slot)
     rows = columns.world.nodes.rows
     names = [rows[node].name if node >= 0 else None for node in nodes[:done]]
     triples = zip(entries[:done], known[:done], names, strict=True)
-    return [_settle(cluster, entry, each, name) for entry, (each, _), name in triples]
+    return [_settle(cluster, entry, each, name) for entry, (each, _, _), name in triples]
 
 
 def _settle(cluster: Cluster, entry: Entry, known: PodClass, node: str | None) -> str | None:

@@ -114,8 +114,13 @@ class Cluster:
 
     def entry(self, place: Place, obj: Object, node: str, nominated: str) -> Entry:
         """An entry that is not in the table yet, with a slot of its own. Raises BadObject."""
-        reading, start = self._traits.read(place, obj), start_of(place)
-        return Entry(key_of(obj), full_name(obj), obj, reading, self.pods.new_slot(), node, nominated, start)
+        return self.entry_of(obj, self._traits.read(place, obj), node, nominated)
+
+    def entry_of(self, obj: Object, reading: Reading, node: str, nominated: str) -> Entry:
+        """The same for a pod that has been read before."""
+        name = full_name(obj)
+        key = name if name[-1] != "/" else key_of(obj)
+        return Entry(key, name, obj, reading, self.pods.new_slot(), node, nominated, start_of(obj))
 
     def _add(self, entry: Entry) -> None:
         self.changes += 1
@@ -227,11 +232,14 @@ class Cluster:
         """The class of a pod that looks for a node, compiled. Raises BadObject."""
         return self._compiled(self._reading(pod), full_name(pod))
 
-    def classify_for(self, pod: Object) -> tuple[PodClass, str]:
-        """The class of a pod and the only node it may go to, or "": pods that differ in that node alone are one class."""
+    def classify_for(self, pod: Object) -> tuple[PodClass, str, Reading]:
+        """The class of a pod, the only node it may go to, or "", and what was read of it.
+
+        Pods that differ in that node alone are one class.
+        """
         reading = self._reading(pod)
         node = pin(reading.traits)
-        return self._compiled(self._unpinned(reading) if node else reading, full_name(pod)), node
+        return self._compiled(self._unpinned(reading) if node else reading, full_name(pod)), node, reading
 
     def _unpinned(self, reading: Reading) -> Reading:
         """One reading for all pods that are equal but for the node they name."""

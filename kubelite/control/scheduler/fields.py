@@ -16,13 +16,23 @@ LARGEST = 1 << 56  # amounts times 100 must stay below 2^63, as scores are made 
 
 
 class Place:
-    """A value inside an object, with the words that lead to it."""
+    """A value inside an object, and how to get there: words are put together only when an error needs them."""
 
-    __slots__ = ("path", "value")
+    __slots__ = ("_above", "_name", "value")
 
-    def __init__(self, value: Any, path: str) -> None:
+    def __init__(self, value: Any, name: str | int, above: Place | None = None) -> None:
         self.value = value
-        self.path = path
+        self._name = name
+        self._above = above
+
+    @property
+    def path(self) -> str:
+        """The way to the value: ``Pod default/web.spec.containers[0]``."""
+        if self._above is None:
+            return str(self._name)
+        return (
+            f"{self._above.path}[{self._name}]" if isinstance(self._name, int) else f"{self._above.path}.{self._name}"
+        )
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -35,7 +45,9 @@ class Place:
         """The value below these keys; None where one is absent. Raises BadObject where a mapping is something else."""
         place = self
         for key in keys:
-            place = Place(place.map().get(key), f"{place.path}.{key}")
+            value = place.value
+            found = value.get(key) if type(value) is dict else place.map().get(key)
+            place = Place(found, key, place)
         return place
 
     def map(self) -> Mapping[str, Any]:
@@ -55,7 +67,7 @@ class Place:
         if not isinstance(self.value, list | tuple):
             raise self.error(f"must be a list, not {_kind(self.value)}")
         for number, value in enumerate(self.value):
-            yield Place(value, f"{self.path}[{number}]")
+            yield Place(value, number, self)
 
     def text(self) -> str:
         """The value as text, "" when absent."""
@@ -89,7 +101,7 @@ class Place:
 
     def labels(self) -> dict[str, str]:
         """The value as a map of texts."""
-        return {str(key): Place(value, f"{self.path}.{key}").text() for key, value in self.map().items()}
+        return {str(key): Place(value, str(key), self).text() for key, value in self.map().items()}
 
     def amount(self, milli: bool = False) -> int:
         """The value as a quantity in whole units, or thousandths, rounded up; 0 when absent."""
@@ -117,8 +129,22 @@ def _kind(value: object) -> str:
 
 def named(obj: object, kind: str) -> Place:
     """An object as a place: ``Pod default/web``. Raises BadObject when it is no mapping."""
-    place = Place(obj, kind)
-    meta = place.at("metadata")
-    name, namespace = meta.at("name").text(), meta.at("namespace").text()
-    place.path = f"{kind} {namespace + '/' if namespace else ''}{name or '(unnamed)'}"
-    return place
+    return _Object(obj, kind).checked()
+
+
+class _Object(Place):
+    """An object, which is called by its kind and name."""
+
+    __slots__ = ()
+
+    def checked(self) -> Place:
+        """Itself, once it is known that the name can be read."""
+        self.at("metadata").map()
+        return self
+
+    @property
+    def path(self) -> str:
+        meta = self.map().get("metadata")
+        known = meta if isinstance(meta, Mapping) else {}
+        namespace, name = known.get("namespace"), known.get("name")
+        return f"{self._name} {f'{namespace}/' if namespace else ''}{name or '(unnamed)'}"

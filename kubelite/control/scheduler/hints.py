@@ -13,7 +13,7 @@ from kubelite.control.scheduler import nodes, traits
 from kubelite.control.scheduler.fields import Place, named
 from kubelite.control.scheduler.filters import wanted_nodes
 from kubelite.control.scheduler.taints import UNSCHEDULABLE, repelled, tolerated
-from kubelite.control.scheduler.traits import PodTerm, Traits
+from kubelite.control.scheduler.traits import Traits
 from kubelite.control.scheduler.world import World
 
 Object = Mapping[str, Any]
@@ -166,13 +166,9 @@ def _pod_affinity(event: Event, pod: Traits, world: World) -> bool:
     for other in _pods(event):
         if any(world.admits(term, other.namespace, other.labels_map) for term in terms):
             return True
-        if any(_keeps_out(term, pod, labels, world) for term in other.traits.anti_affinity):
+        if any(world.admits(term, pod.namespace, labels) for term in other.traits.anti_affinity):
             return True
     return False
-
-
-def _keeps_out(term: PodTerm, pod: Traits, labels: dict[str, str], world: World) -> bool:
-    return world.admits(term, pod.namespace, labels)
 
 
 def _volumes(event: Event, pod: Traits, world: World) -> bool:

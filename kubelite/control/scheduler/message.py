@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LONGEST = 1024  # bytes of an event's note
 NO_NODES = "no nodes available to schedule pods"
 GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
@@ -23,9 +22,3 @@ def whole(total: int, problem: str) -> str:
 def with_preemption(sentence: str, outcome: str) -> str:
     """The sentence, and what came of preemption; "" where victims were found."""
     return f"{sentence} preemption: {outcome}" if outcome else sentence
-
-
-def as_event(sentence: str) -> str:
-    """The sentence cut to what an event holds."""
-    data = sentence.encode()
-    return sentence if len(data) <= LONGEST else data[: LONGEST - 4].decode(errors="ignore") + " ..."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.scheduler.fields import Place
+from kubelite.control.scheduler.fields import Place, named
 from kubelite.control.scheduler.traitcache import Reading
 
 if TYPE_CHECKING:
@@ -99,9 +99,11 @@ def full_name(obj: Mapping[str, Any]) -> str:
     return f"{meta.at('namespace').text() or 'default'}/{meta.at('name').text()}"
 
 
-def start_of(pod: Place) -> int:
+def start_of(pod: Mapping[str, Any]) -> int:
     """When a pod started, in microseconds since 1970. Raises BadObject."""
-    given = pod.at("status", "startTime")
+    if not pod.get("status"):
+        return NOT_STARTED
+    given = named(pod, "Pod").at("status", "startTime")
     if isinstance(given.value, datetime):
         return int(given.value.timestamp() * 1_000_000)
     if not given.text():

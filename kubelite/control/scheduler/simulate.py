@@ -89,11 +89,9 @@ class Simulation:
         return run
 
     def _try(self, run: Sequence[Object]) -> None:
-        """A few at a time after a failure: the next are likely to fail as well."""
-        rest, most = list(run), RUN
+        rest = list(run)
         while rest:
-            nodes = batch.place(self.cluster, rest[:most])
-            most = 1 if nodes[-1] is None else min(2 * most, RUN)
+            nodes = batch.place(self.cluster, rest)
             for pod, node in zip(rest, nodes, strict=False):
                 if node is None:
                     self._fail(pod)

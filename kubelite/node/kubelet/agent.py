@@ -176,17 +176,21 @@ class PodWorker:
             self.missed = False
             worker = self._worker
             if not worker.look():
-                lock.remove()
+                self._close_behind(lock)
                 return None
             decision = worker.advance()
             scene = worker.scene
             if scene.record.stage == REMOVING and not worker.running:
                 worker.remove()
-                lock.remove()
-                if not os.listdir(self._home.pods):
-                    Remover(self._home, self._ledger).close_home()
+                self._close_behind(lock)
                 return None
             return decision if needs_care(scene.pod, scene.seen) else None
+
+    def _close_behind(self, lock: FileLock) -> None:
+        """After the last pod the group of all pods goes too; who removed it may have been killed before that."""
+        lock.remove()
+        if not os.listdir(self._home.pods):
+            Remover(self._home, self._ledger).close_home()
 
 
 def _quiet(_: str) -> None:

@@ -213,6 +213,9 @@ class Bringup:
 
     def resume(self, sandboxed: Sandbox, container: Container, record: ContainerRecord) -> Asked:
         """Asks again for a start that is on record. Raises what :meth:`ask` does."""
+        asked = self._containers.overheard(sandboxed.shim, record, len(self._pod.spec.containers))
+        if asked is not None:
+            return asked
         with closing(self._ready(container, record.attempt)) as ready:
             mounts = self._mounts(sandboxed, container, ready.made.security)
             return self._containers.resume(sandboxed.shim, ready, mounts, record)

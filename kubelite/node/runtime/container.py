@@ -142,6 +142,18 @@ class Containers:
         )
         return Asked(record, seq)
 
+    def overheard(self, shim: Shim, record: ContainerRecord, before: int) -> Asked | None:
+        """Asks how a start went that the shim has heard of, from somebody who was killed; None where it has not.
+
+        Nothing may be made for such a start a second time: its process may be on its way into the cgroups just now. That
+        somebody may have sent ``before`` messages that are still unread; the shim reads one of each caller at a time.
+        """
+        for _ in range(before + 2):
+            if any(process.id == record.id for process in shim.processes()):
+                self._trace(f"ask for start of {record.name}")
+                return Asked(record, shim.ask_start(record.id, Role.CONTAINER, b""))
+        return None
+
     def settle(self, shim: Shim, asked: Asked) -> ContainerRecord:
         """Waits until the program was executed, and records its process. Raises CannotStart, RuntimeFailure, ShimGone."""
         record = asked.record

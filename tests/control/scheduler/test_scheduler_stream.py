@@ -32,7 +32,6 @@ class Both:
     def run(self, pod, node):
         running = copy.deepcopy(pod)
         running["spec"]["nodeName"] = node
-        del running["status"]["startTime"]
         self.objects[self.name(running)] = running
 
     @staticmethod

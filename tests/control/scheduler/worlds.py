@@ -201,8 +201,8 @@ def pod(draw, name, nodes=0, **fixed):
         name=name, namespace=draw(st.sampled_from(SPACES)), labels=labels or None,
         deletionTimestamp="2024-01-01T00:00:00Z" if nodes and draw(rarely(8)) else None,
     )  # fmt: skip
-    start = f"2024-01-01T00:0{draw(st.integers(0, 3))}:00Z"
-    return {"kind": "Pod", "metadata": meta, "spec": {**spec, **fixed}, "status": {"startTime": start}}
+    started = f"2024-01-01T00:0{draw(st.integers(0, 3))}:00Z"
+    return {"kind": "Pod", "metadata": meta, "spec": {**spec, **fixed}, "status": {"startTime": started} if nodes else {}}
 
 
 @st.composite
