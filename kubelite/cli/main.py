@@ -2,8 +2,8 @@
 
 No logic: :mod:`kubelite.cli.door` reads this table, imports the one module that a command line names, and turns whatever
 happens into an exit code. Exit codes: 0 fine, 1 failed, 2 wrong usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended
-by signal n; of ``pod exec``, ``attach`` and ``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod check``
-and ``pod diff`` 1 findings, 2 there was nothing to look at.
+by signal n; of ``pod exec``, ``attach`` and ``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not
+found; of ``pod check`` and ``pod diff`` 1 findings, 2 there was nothing to look at.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ def up(
 def tell(
     settings: Settings, screen: Screen, result: UpResult, pod: Doc, seconds: float, as_data: bool
 ) -> None:
+    """Says what has become of a pod: as the command's output with ``as_data``. Raises CliError for one that failed."""
     name = pod["metadata"]["name"]
     if result.failed:
         raise CliError(failed(settings, pod))
@@ -82,7 +83,7 @@ def tell(
 
 
 def foretell(screen: Screen, name: str, plan: Plan, replace: bool) -> None:
-    """What would be done with a pod, one line for each thing."""
+    """Says what would be done with a pod, one line for each thing."""
     heads = {
         "create": "would be created",
         "nothing": "is already up, nothing to do",

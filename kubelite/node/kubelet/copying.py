@@ -31,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Side(NamedTuple):
-    """One end of a copy: the descriptor that is ``/`` there, and who owns what is made. ``modes``: bits of a mode that are kept."""
+    """One end of a copy: the descriptor that is ``/`` there, who owns what is made, and which bits of a mode are kept."""
 
     root: int
     uid: int

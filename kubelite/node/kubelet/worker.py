@@ -22,11 +22,11 @@ from kubelite.node.runtime.records import CREATED, CREATING, HOOK_BEGUN, HOOK_NO
 from kubelite.node.runtime.removal import Remover
 
 if TYPE_CHECKING:
+    from kubelite.core.plan import Mount
     from kubelite.node.kubelet.bringup import Step
     from kubelite.node.kubelet.images import FoundImage
     from kubelite.node.kubelet.probing import Said
     from kubelite.node.kubelet.target import Target
-    from kubelite.core.plan import Mount
     from kubelite.node.runtime.container import Blueprint
     from kubelite.objects.container import Container, Probe
 
