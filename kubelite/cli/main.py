@@ -2,8 +2,8 @@
 
 No logic: :mod:`kubelite.cli.door` reads this table, imports the one module that a command line names, and turns whatever
 happens into an exit code. Exit codes: 0 fine, 1 failed, 2 wrong usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended
-by signal n; of ``pod exec`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod check``
-1 findings, 2 the file could not be read.
+by signal n; of ``pod exec``, ``attach`` and ``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not
+found; of ``pod check`` and ``pod diff`` 1 findings, 2 there was nothing to look at.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ COMMANDS = {
     "pod inspect": Word("pod", "inspect"),
     "pod stats": Word("pod", "stats"),
     "pod check": Word("pod", "check", failure=2),
+    "pod update": Word("podchange", "update"),
     "pod start": Word("podlife", "start"),
     "pod stop": Word("podlife", "stop"),
     "pod restart": Word("podlife", "restart"),
@@ -38,8 +39,15 @@ COMMANDS = {
     "pod unpause": Word("podlife", "unpause"),
     "pod logs": Word("podio", "logs"),
     "pod exec": Word("podio", "exec", failure=125),
+    "pod attach": Word("podio", "attach", failure=125),
+    "pod debug": Word("podio", "debug", failure=125),
+    "pod cp": Word("podio", "cp"),
     "pod wait": Word("podio", "wait"),
     "pod events": Word("podlook", "events"),
+    "pod top": Word("podlook", "top"),
+    "pod stats": Word("podlook", "stats"),
+    "pod diff": Word("podlook", "diff", failure=2),
+    "pod prune": Word("podchange", "prune"),
     "image import": Word("image", "import_"),
     "image load": Word("image", "load"),
     "image ls": Word("image", "ls"),

@@ -32,6 +32,11 @@ class Screen:
         self.out = Paint(colours(sys.stdout, settings.color))
         self.err = Paint(colours(sys.stderr, settings.color))
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person looks at what :meth:`data` prints."""
+        return sys.stdout.isatty()
+
     def data(self, text: str) -> None:
         """What the command was called for. Raises OutputClosed."""
         self.bytes(text.encode("utf-8", "backslashreplace"))

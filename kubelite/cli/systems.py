@@ -71,7 +71,9 @@ def reset(settings: Settings, *, yes: bool = False) -> int:
     screen.note(f"This removes everything of kubelite under {place.root} and {place.run}:")
     screen.note(f"  {before}; images, volumes and logs; the bridge, firewall table and cgroups of this root")
     if not yes:
-        _ask(settings, screen)
+        from kubelite.cli.asking import ask
+
+        ask("system reset removes everything", again(settings, "system reset --yes"))
 
     def report(step: Step) -> None:
         screen.detail(f"{step.name} {step.detail}")
@@ -88,22 +90,6 @@ def reset(settings: Settings, *, yes: bool = False) -> int:
 def _pods_there(settings: Settings, screen: Screen) -> str:
     count = len(pods(settings, screen).list(None))
     return f"{count} pod" + ("" if count == 1 else "s")
-
-
-def _ask(settings: Settings, screen: Screen) -> None:
-    """Goes on only when a person says yes. Raises CliError otherwise."""
-    if not sys.stdin.isatty():
-        raise CliError(
-            Trouble(
-                "system reset removes everything and nobody can be asked",
-                hint=f"`{again(settings, 'system reset --yes')}` does it without asking",
-                exit=2,
-            )
-        )
-    sys.stderr.write("Go on? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise CliError(Trouble("nothing was removed"))
 
 
 def agent(settings: Settings, *, stay: bool = False) -> int:

@@ -46,7 +46,7 @@ def up(
     engine = pods(settings, screen)
     if dry_run:
         for pod in plan.pods:
-            _foretell(screen, pod.metadata.name or "", engine.plan(pod), replace)
+            foretell(screen, pod.metadata.name or "", engine.plan(pod), replace)
         return 0
     done = []
     for pod in plan.pods:
@@ -59,16 +59,17 @@ def up(
         for said in result.warnings:
             screen.warn(Trouble(said))
         done.append(doc(result.pod))
-        _tell(settings, screen, result, done[-1], time.clock_gettime(time.CLOCK_BOOTTIME) - start, format is None)
+        tell(settings, screen, result, done[-1], time.clock_gettime(time.CLOCK_BOOTTIME) - start, format is None)
         start = time.clock_gettime(time.CLOCK_BOOTTIME)
     if format is not None:
         _show(screen, done, format)
     return 0
 
 
-def _tell(
+def tell(
     settings: Settings, screen: Screen, result: UpResult, pod: Doc, seconds: float, as_data: bool
 ) -> None:
+    """Says what has become of a pod: as the command's output with ``as_data``. Raises CliError for one that failed."""
     name = pod["metadata"]["name"]
     if result.failed:
         raise CliError(failed(settings, pod))
@@ -89,8 +90,8 @@ def _tell(
         screen.data(line + "\n")
 
 
-def _foretell(screen: Screen, name: str, plan: Plan, replace: bool) -> None:
-    """What would be done with a pod, one line for each thing."""
+def foretell(screen: Screen, name: str, plan: Plan, replace: bool) -> None:
+    """Says what would be done with a pod, one line for each thing."""
     heads = {
         "create": "would be created",
         "nothing": "is already up, nothing to do",

@@ -176,6 +176,11 @@ class Shim:
         """The exit of ``id`` is on record elsewhere: the shim may forget it."""
         self._expect(self.ask(Message.ACK, protocol.identity(id)), Message.OK)
 
+    def attach(self, id: str, streams: int) -> None:
+        """From now on the connection carries the streams of ``id``: bit 0 its input, 1 and 2 its outputs; :meth:`stream` has
+        them. Leaving does nothing to the process. Raises NativeError."""
+        self._expect(self.ask(Message.ATTACH, protocol.attach(id, streams)), Message.OK)
+
     def shutdown(self) -> None:
         """Kills what is left and ends the shim, without its clean-up command."""
         self._expect(self.ask(Message.SHUTDOWN), Message.OK)

@@ -1,4 +1,4 @@
-"""The words of ``kubelite pod`` that talk with running pods: logs, exec, wait."""
+"""The words of ``kubelite pod`` that talk with running pods: logs, exec, attach, debug, cp, wait."""
 
 from __future__ import annotations
 
@@ -84,6 +84,62 @@ def exec(
     from kubelite.cli.attach import execute
 
     return execute(context.obj, name, command, container, stdin=stdin, tty=tty)
+
+
+def attach(
+    context: typer.Context,
+    name: Annotated[str, _NAME],
+    container: Annotated[str | None, _CONTAINER] = None,
+    stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Pass stdin to the container.")] = False,
+) -> int:
+    """Attach to the main process of a container; the exit code is the process's.
+
+    kubelite pod attach web
+
+    kubelite pod attach -i shell
+    """
+    from kubelite.cli.attach import attach as act
+
+    return act(context.obj, name, container, stdin=stdin)
+
+
+def debug(
+    context: typer.Context,
+    name: Annotated[str, _NAME],
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- COMMAND]", help="The program and its arguments; a shell when left out.")
+    ] = None,
+    container: Annotated[str | None, _CONTAINER] = None,
+    image: Annotated[str, typer.Option("--image", help="The image with the tools; host is this machine's own.")] = "host",
+    stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Pass stdin to the program.")] = False,
+    tty: Annotated[bool, typer.Option("--tty", "-t", help="Give the program a terminal.")] = False,
+) -> int:
+    """Run tools beside a container that has none: in its network, among its processes, whose files are under /proc/1/root.
+
+    kubelite pod debug -it web
+
+    kubelite pod debug web -- ss -tln
+    """
+    from kubelite.cli.attach import debug as act
+
+    return act(context.obj, name, command or ["sh"], container, image=image, stdin=stdin, tty=tty)
+
+
+def cp(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A path, POD:PATH, or - for a tar stream on stdin.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A path, POD:PATH, or - for a tar stream on stdout.")],
+    container: Annotated[str | None, _CONTAINER] = None,
+) -> int:
+    """Copy files between this machine and a running container, whose image needs no tar.
+
+    kubelite pod cp page.html web:/page/index.html
+
+    kubelite pod cp web:/logs ./logs -c reader
+    """
+    from kubelite.cli.copying import copy
+
+    return copy(context.obj, source, target, container)
 
 
 def wait(

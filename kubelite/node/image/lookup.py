@@ -26,7 +26,7 @@ def read_etc(layers: Sequence[str | os.PathLike[str]], name: str) -> str:
             text = _read(directory, name)
             if text is not None:
                 return text
-            if _is_opaque(directory):
+            if is_opaque(directory):
                 return ""
         finally:
             os.close(directory)
@@ -49,7 +49,7 @@ def _read(directory: int, name: str) -> str | None:
         os.close(file)
 
 
-def _is_opaque(directory: int) -> bool:
+def is_opaque(directory: int) -> bool:
     try:
         return os.getxattr(directory, _OPAQUE) == b"y"
     except OSError:

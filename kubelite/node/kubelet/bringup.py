@@ -224,6 +224,11 @@ class Bringup:
             mounts = self._mounts(sandboxed, container, ready.made.security)
             return self._containers.resume(sandboxed.shim, ready, mounts, record)
 
+    def visitor(self, sandboxed: Sandbox, container: Container) -> tuple[Blueprint, list[Mount]]:
+        """What a container that is not of the pod would be made from. Raises Unstartable and what the rooms below raise."""
+        made = self._blueprint(container)
+        return made, self._mounts(sandboxed, container, made.security)
+
     def _ready(self, container: Container, attempt: int) -> Ready:
         ahead = self._ahead.pop(container.name, None) if attempt == 0 else None
         return ahead or self._containers.prepare(self._blueprint(container), attempt)

@@ -37,7 +37,10 @@ from kubelite.node.volume.errors import VolumeError
 from kubelite.objects.qos import is_sidecar
 
 if TYPE_CHECKING:
+    from kubelite.core.plan import Mount
     from kubelite.node.kubelet.images import FoundImage
+    from kubelite.node.runtime.container import Blueprint
+    from kubelite.objects.container import Container
 
 REFUSALS = (Unstartable, RuntimeFailure, CgroupError, ImageError, VolumeError, NetworkError, NativeError, OSError)
 """What may be wrong with a pod or its node when a part of it is made."""
@@ -176,6 +179,11 @@ class Executor:
                 raise ShimGone("the pod has no sandbox")
             self.sandbox = self._bringup.join(record)
         return self.sandbox
+
+    def visitor(self, container: Container) -> tuple[Blueprint, list[Mount]]:
+        """See :meth:`Bringup.visitor`. Raises ShimGone."""
+        sandbox = self.joined()
+        return self._bringup.visitor(sandbox, container)
 
     def _done(self, name: str, detail: str, began: float) -> None:
         self._report(Step(name, detail, (time.perf_counter() - began) * 1000))

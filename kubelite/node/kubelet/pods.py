@@ -32,16 +32,22 @@ from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning, Runtime
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.observe import note_oom_kills, observe
-from kubelite.node.runtime.records import CREATED, CREATING, REMOVING, RESTART, STOP, Observed, PodRecord, PodStop
+from kubelite.node.runtime.records import CREATED, CREATING, REMOVING, RESTART, STOP, Observed, PodRecord, PodStop, Seen
 from kubelite.node.runtime.removal import Remover
 from kubelite.objects.pod import Pod
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from kubelite.node.kubelet.copying import Side
+    from kubelite.node.kubelet.filechanges import FileChange
     from kubelite.node.kubelet.images import FoundImage
     from kubelite.node.kubelet.timeline import Event
     from kubelite.node.kubelet.updating import Plan
+    from kubelite.node.kubelet.usage import Process, Sample
     from kubelite.node.runtime.logs import LogLine
     from kubelite.node.runtime.session import Session
+    from kubelite.objects.container import Container
 
 class UpResult(NamedTuple):
     """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says that an init container
@@ -417,6 +423,35 @@ class Pods:
         """What has happened to a pod, oldest first. Raises NotFound."""
         return timeline.read(timeline.path(self._home.pod(self._find(namespace, name).uid)))
 
+    def stats(self, namespace: str, name: str | None = None) -> Sequence[Sample]:
+        """What each running container uses, of one pod or of a whole namespace. Raises NotFound."""
+        from kubelite.node.kubelet.usage import samples
+
+        records = [self._find(namespace, name)] if name else [r for r in self._ledger.pods() if r.namespace == namespace]
+        with CgroupTree(read_world(), self._home.cgroup) as tree:
+            return [each for record in records for each in samples(tree, self._pod(record), self._observe(record))]
+
+    def top(self, namespace: str, name: str) -> Sequence[Process]:
+        """The processes in the containers of a pod. Raises NotFound."""
+        from kubelite.node.kubelet.usage import running
+
+        with CgroupTree(read_world(), self._home.cgroup) as tree:
+            return list(running(tree, self._observe(self._find(namespace, name))))
+
+    def diff(self, namespace: str, name: str, container: str) -> Sequence[FileChange]:
+        """What the last attempt of a container has changed in its image's files. Raises NotFound, NotRunning for one that has
+        not run in this boot, ImageError for an image that is no more."""
+        from kubelite.node.kubelet.filechanges import changes
+
+        record = self._find(namespace, name)
+        self._check_container(record, container)
+        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
+        upper = f"{self._home.pod(record.uid)}/root/{container}/{seen.record.attempt}/upper" if seen is not None else ""
+        if seen is None or not os.path.isdir(upper):
+            raise NotRunning(f'container "{container}" of pod "{name}" has left no files')
+        found = images.resolve(self._home, self._pod(record))[seen.record.image]
+        return list(changes(upper, [str(layer) for layer in found.image.layers]))
+
     def info(self) -> dict[str, Any]:
         """This machine and this home, as plain values."""
         return facts.info(self._home)
@@ -512,13 +547,7 @@ class Pods:
         from kubelite.node.runtime.execute import execute
 
         record = self._find(namespace, name)
-        self._check_container(record, container)
-        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
-        if seen is None or not seen.running:
-            raise NotRunning(
-                f'container "{container}" of pod "{name}" does not run',
-                hint=f"`kubelite pod logs {name} -c {container}` shows what it said" if seen else None,
-            )
+        seen = self._running(record, container)
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             return execute(
                 self._home,
@@ -531,6 +560,66 @@ class Pods:
                 rows=rows,
                 columns=columns,
             )
+
+    def attach(self, namespace: str, name: str, container: str, *, stdin: bool = False) -> Session:
+        """The streams of a container's main process; the caller closes the session, which does nothing to the process. Raises
+        NotFound, NotRunning."""
+        from kubelite.node.runtime.session import Session
+
+        record = self._find(namespace, name)
+        seen = self._running(record, container)
+        shim = sandbox.connect(self._home, record.uid)
+        try:
+            shim.attach(seen.record.id, 0b111 if stdin else 0b110)
+        except BaseException:
+            shim.close()
+            raise
+        return Session(shim)
+
+    @contextlib.contextmanager
+    def debug(
+        self, namespace: str, name: str, container: str, tools: Container, *, rows: int = 0, columns: int = 0
+    ) -> Iterator[Session]:
+        """A container with other tools beside a running one: it sees that one's processes and the pod's network, and is gone
+        with the session. Raises NotFound, NotRunning, Unstartable, CannotStart, ImageError."""
+        from kubelite.node.runtime.visit import visit
+
+        record = self._find(namespace, name)
+        target = self._running(record, container).record
+        pod = self._pod(record)
+        found = images.resolve(self._home, msgspec.structs.replace(
+            pod, spec=msgspec.structs.replace(pod.spec, containers=(tools,), init_containers=())
+        ))
+        worker = self._worker(Scene(self._home, self._ledger, record), found=found)
+        try:
+            worker.look()
+            made, mounts = worker.visitor(tools)
+        except Unstartable as error:
+            raise RuntimeFailure(str(error)) from error
+        finally:
+            worker.close()
+        with (
+            CgroupTree(read_world(), self._home.cgroup) as tree,
+            visit(self._home, tree, record.uid, made, mounts, target, rows=rows, columns=columns) as session,
+        ):
+            yield session
+
+    def files(self, namespace: str, name: str, container: str) -> AbstractContextManager[Side]:
+        """The files of a running container, for :mod:`kubelite.node.kubelet.copying`. Raises NotFound, NotRunning."""
+        from kubelite.node.kubelet import copying
+
+        record = self._running(self._find(namespace, name), container).record
+        return copying.container(record.pid, record.uid, record.gid)
+
+    def _running(self, record: PodRecord, container: str) -> Seen:
+        self._check_container(record, container)
+        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
+        if seen is None or not seen.running:
+            raise NotRunning(
+                f'container "{container}" of pod "{record.name}" does not run',
+                hint=f"`kubelite pod logs {record.name} -c {container}` shows what it said" if seen else None,
+            )
+        return seen
 
     def _check_container(self, record: PodRecord, container: str) -> None:
         spec = self._pod(record).spec

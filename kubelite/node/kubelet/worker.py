@@ -23,11 +23,13 @@ from kubelite.node.runtime.removal import Remover
 from kubelite.node.runtime.storage import measure
 
 if TYPE_CHECKING:
+    from kubelite.core.plan import Mount
     from kubelite.node.kubelet.bringup import Step
     from kubelite.node.kubelet.images import FoundImage
     from kubelite.node.kubelet.probing import Said
     from kubelite.node.kubelet.target import Target
-    from kubelite.objects.container import Probe
+    from kubelite.node.runtime.container import Blueprint
+    from kubelite.objects.container import Container, Probe
 
 _ROUNDS = 10_000
 _WEIGH_EVERY = 10 * SECOND
@@ -178,6 +180,10 @@ class Worker:
             seen = self.scene.of(name)
             if seen is not None and seen.past is not None and seen.past.wait and not seen.running:
                 self._executor.forgive(seen)
+
+    def visitor(self, container: Container) -> tuple[Blueprint, list[Mount]]:
+        """What a container that is not of the pod would be made from, beside it. Raises ShimGone, Unstartable and its like."""
+        return self._executor.visitor(container)
 
     @property
     def running(self) -> bool:

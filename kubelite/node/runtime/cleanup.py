@@ -11,16 +11,17 @@ from kubelite.lib.files import FileLock
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.removal import Remover
+from kubelite.node.runtime.sandbox import is_up
 
 
 def main(root: str, uid: str) -> None:
-    """Waits for whoever works on the pod, then clears what is left of its sandbox."""
+    """Waits for whoever works on the pod, then clears what is left of its sandbox; one that is up is another, made since."""
     home = Home(root)
     with FileLock(home.pod_lock(uid)) as lock:
         ledger = Ledger(home)
         if ledger.pod(uid) is None:
             lock.remove()
-        else:
+        elif not is_up(home, ledger.sandbox(uid)):
             Remover(home, ledger).clear_sandbox(uid)
 
 

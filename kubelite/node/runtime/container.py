@@ -91,7 +91,7 @@ class Containers:
         """
         base = self._home.pod(self._pod.uid)
         self._trace(f"make place of {made.name}")
-        root = _make_root(base, mount_points(self._home), made, attempt)
+        root = make_root(base, mount_points(self._home), made, attempt)
         message = _make_message(base, made.name, attempt) if made.message else ""
         logs = self._open_logs(made.name)
         try:
@@ -236,7 +236,7 @@ def _record(made: Blueprint, attempt: int, sandbox: str, backoff: int) -> Contai
     )
 
 
-def _make_root(base: str, points: str, made: Blueprint, attempt: int) -> RootFs:
+def make_root(base: str, points: str, made: Blueprint, attempt: int) -> RootFs:
     """The directories of the writable layer. All paths are relative to ``base``: short, and free of the characters that
     overlay's options are split at."""
     place = f"root/{made.name}/{attempt}"
