@@ -28,7 +28,6 @@ COMMANDS = {
     "pod ls": Word("pod", "ls"),
     "pod ps": Word("pod", "ls", alias=True),
     "pod inspect": Word("pod", "inspect"),
-    "pod stats": Word("pod", "stats"),
     "pod check": Word("pod", "check", failure=2),
     "pod update": Word("podchange", "update"),
     "pod start": Word("podlife", "start"),

@@ -101,22 +101,6 @@ def inspect(
     return act(context.obj, name, format=output)
 
 
-def stats(
-    context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these pods.")] = None,
-    output: Annotated[Output, _OUTPUT] = Output.table,
-) -> int:
-    """Show what pods and their containers use: cpu, memory, tasks, disk.
-
-    kubelite pod stats
-
-    kubelite pod stats web -o json
-    """
-    from kubelite.cli.stats import stats as act
-
-    return act(context.obj, names or (), format=output)
-
-
 def check(
     context: typer.Context,
     source: Annotated[str, _FILE],

@@ -50,6 +50,7 @@ def _read(directory: int, name: str) -> str | None:
 
 
 def is_opaque(directory: int) -> bool:
+    """Whether a directory of a layer hides that of the layers below (overlayfs)."""
     try:
         return os.getxattr(directory, _OPAQUE) == b"y"
     except OSError:

@@ -413,12 +413,6 @@ class Pods:
         record = self._find(namespace, name)
         return describe(self._home, self._shown(record), self._observe(record))
 
-    def stats(self, namespace: str, name: str) -> dict[str, Any]:
-        """What a pod and its containers use, as plain values. Raises NotFound."""
-        from kubelite.node.kubelet.stats import stats
-
-        return stats(self._home, self._observe(self._find(namespace, name)))
-
     def events(self, namespace: str, name: str) -> Sequence[Event]:
         """What has happened to a pod, oldest first. Raises NotFound."""
         return timeline.read(timeline.path(self._home.pod(self._find(namespace, name).uid)))
