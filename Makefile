@@ -16,13 +16,17 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 # A thousand kills at random times, with another seed each day:   make soak   make soak KILLS=100
 KILLS ?= 1000
 
-.PHONY: build test check demo bench soak clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
+.PHONY: build test test-v2 check demo bench soak clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
 
 test:
 	scripts/test
+
+# The kernel layer once more, on a kernel that has cgroup v2 only: an emulated machine, at most 15 minutes.
+test-v2: build
+	$(PYTHON) scripts/test_v2.py
 
 demo:
 	scripts/demo

@@ -26,7 +26,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CSRC = "csrc"
 MODULE = "kubelite.core._native"
 MODULE_SOURCES = ("plan.c", "error.c", "net.c", "launch.c", "sched/*.c")
-SHIM_SOURCES = ("plan.c", "spawn.c", "child.c", "mount.c", "creds.c", "terminal.c", "error.c", "shim/*.c", "shim/*.S")
+SHIM_SOURCES = (
+    *("plan.c", "spawn.c", "child.c", "switches.c", "mount.c", "detached.c", "users.c", "creds.c", "terminal.c", "error.c"),
+    *("shim/*.c", "shim/*.S"),
+)
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow"]
 FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-ffp-contract=off", *WARNINGS, "-Wmissing-prototypes"]
 # The shim brings the little of a C library that it uses (csrc/base): nothing may be compiled to calls that are not in it, nor

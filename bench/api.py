@@ -87,6 +87,12 @@ class Server:
         self.process.wait(10)
 
 
+def processor(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def rate(port: int, context: Any, work: Work, workers: int, seconds: float, first: int = 0) -> tuple[float, int]:
     """How often a second the work is done by so many workers, and how often in all."""
     done, numbers = 0, iter(range(first, 10**9))
@@ -113,14 +119,14 @@ class Floor:
         port_file.unlink(missing_ok=True)
         body_file.write_bytes(body)
         files = [str(path) for path in (port_file, body_file, keys / "server.crt", keys / "server.key", keys / "ca.crt")]
-        self._process = subprocess.Popen([sys.executable, str(ROOT / "bench" / "serving" / "floor.py"), *files])
+        self.process = subprocess.Popen([sys.executable, str(ROOT / "bench" / "serving" / "floor.py"), *files])
         while not port_file.exists() or not port_file.read_text():
             time.sleep(0.01)
         self.port = int(port_file.read_text())
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
+        self.process.terminate()
+        self.process.wait()
 
 
 def sqlite_floor(folder: Path, size: int, seconds: float) -> float:
@@ -137,15 +143,16 @@ def sqlite_floor(folder: Path, size: int, seconds: float) -> float:
     return done / (time.perf_counter() - started)
 
 
-async def measure(server: Server, seconds: float) -> dict[str, tuple[float, float]]:
-    """Requests a second for each kind of work: one at a time, sixteen at once."""
-    found: dict[str, tuple[float, float]] = {}
+async def measure(server: Server, seconds: float) -> dict[str, tuple[float, float, float]]:
+    """For each kind of work requests a second, one at a time and sixteen at once, and microseconds of processor for one."""
+    found: dict[str, tuple[float, float, float]] = {}
 
     async def both(name: str, make: Callable[[str], Work]) -> None:
-        kinds = (1, 16)
-        rates = [(await rate(server.port, server.context, make(f"w{workers}"), workers, seconds))[0] for workers in kinds]
-        found[name] = (rates[0], rates[1])
-        print(f"  {name:<20} {rates[0]:>8.0f} {rates[1]:>8.0f}", file=sys.stderr)
+        one, _ = await rate(server.port, server.context, make("w1"), 1, seconds)
+        used = processor(server.process.pid)
+        sixteen, done = await rate(server.port, server.context, make("w16"), 16, seconds)
+        found[name] = (one, sixteen, (processor(server.process.pid) - used) / done * 1e6)
+        print(f"  {name:<20} {one:>8.0f} {sixteen:>8.0f}", file=sys.stderr)
 
     def create(plural: str, body: Callable[[str], bytes]) -> Callable[[str], Work]:
         def make(tag: str) -> Work:
@@ -271,8 +278,11 @@ async def run(folder: Path, seconds: float, pods: int) -> dict[str, Any]:
             async def send(connection: Connection, _: int) -> None:
                 expect(await connection.ask("POST", "/", config_map("floor")), 200)
 
-            report["floor get"] = [(await rate(floor.port, server.context, fetch, n, seconds))[0] for n in (1, 16)]
-            report["floor post"] = [(await rate(floor.port, server.context, send, n, seconds))[0] for n in (1, 16)]
+            for name, work in (("floor get", fetch), ("floor post", send)):
+                one, _ = await rate(floor.port, server.context, work, 1, seconds)
+                used = processor(floor.process.pid)
+                sixteen, done = await rate(floor.port, server.context, work, 16, seconds)
+                report[name] = (one, sixteen, (processor(floor.process.pid) - used) / done * 1e6)
         finally:
             floor.stop()
         report["floor commit"] = sqlite_floor(folder, len(body), seconds)
@@ -285,13 +295,15 @@ async def run(folder: Path, seconds: float, pods: int) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    print(f"{'':<20} {'one':>8} {'sixteen':>8} {'of 1.20':>8} {'of 1.20':>8}")
-    for name, (one, sixteen) in report["rates"].items():
+    print(f"{'':<20} {'one':>8} {'sixteen':>8} {'of 1.20':>8} {'of 1.20':>8} {'CPU us':>8}")
+    for name, (one, sixteen, cpu) in report["rates"].items():
         real = REAL[name]
-        print(f"{name:<20} {one:>8.0f} {sixteen:>8.0f} {one / real[0]:>7.1f}x {sixteen / real[1]:>7.1f}x")
+        print(f"{name:<20} {one:>8.0f} {sixteen:>8.0f} {one / real[0]:>7.1f}x {sixteen / real[1]:>7.1f}x {cpu:>8.0f}")
     get, create = report["rates"]["get ConfigMap"], report["rates"]["create ConfigMap"]
     post, commit = report["floor post"], report["floor commit"]
     print(f"get against the floor handler: {get[0] / report['floor get'][0]:.2f} {get[1] / report['floor get'][1]:.2f}")
+    cpu = report["floor get"][2] / get[2], post[2] / create[2]
+    print(f"the same by processor time, which other work on the machine does not touch: get {cpu[0]:.2f}, create {cpu[1]:.2f}")
     # One at a time a create costs a request and a commit, one after the other.
     both = 1 / (1 / post[0] + 1 / commit)
     print(

@@ -1,7 +1,8 @@
 """python bench/schedule.py [--only TEXT] [--json FILE] [--plot FILE]: how many pods a second the scheduler decides.
 
 Every workload runs three times, the median counts. "Core" is the time inside the C core (decisions, one pod at a time); "all"
-adds what is around it in Python: reading Pod objects, finding their classes, keeping books. kube-scheduler's numbers are the
+adds what is around it in Python: reading Pod objects, finding their classes, keeping books. Both are processor time of the one
+thread that does it all. kube-scheduler's numbers are the
 thresholds of its CI, which include an API server; the factor beside them is taken against "all".
 """
 

@@ -18,6 +18,7 @@
 #include "cleanup.h"
 #include "creds.h"
 #include "mount.h"
+#include "switches.h"
 #include "sys.h"
 #include "terminal.h"
 
@@ -35,6 +36,8 @@ static void unblock_signals(enum spawn_role role) {
 /* Until exec this is a copy of the shim, and a container that it joins could look into it through /proc, or at its program
  * file (CVE-2019-5736). What is not dumpable is closed to everybody without CAP_SYS_PTRACE on the host. */
 static int close_to_others(kl_error *err) {
+    if (switched_off("dumpable"))
+        return 0;
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? kl_fail(err, errno, "close to others", "child") : 0;
 }
 
@@ -70,10 +73,57 @@ static int enter_cgroups(const struct child *child, kl_error *err) {
     return 0;
 }
 
+/* Where the ids of a process' user namespace begin on the host; 0 when that cannot be read. */
+static uint32_t first_id(pid_t pid) {
+    char path[64], text[64];
+    snprintf(path, sizeof path, "/proc/%d/uid_map", pid);
+    SCOPED_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    const char *at = text + strspn(text, " ");
+    at += strcspn(at, " ");
+    uint32_t first = 0;
+    for (at += strspn(at, " "); *at >= '0' && *at <= '9'; at++)
+        first = first * 10 + (uint32_t)(*at - '0');
+    return first;
+}
+
+/* Joins the pod's user namespace with its other ones, having opened before what is needed of the host. */
+static int join_users(const struct child *child, kl_error *err) {
+    char path[64];
+    const struct spawn_request *request = child->request;
+    /* Not dumpable before anything of the pod can look at it. */
+    if (close_to_others(err) < 0)
+        return -1;
+    snprintf(path, sizeof path, "/proc/%d/ns/user", request->anchor_pid);
+    SCOPED_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return kl_fail(err, errno, "open", "%s", path);
+    const struct users users = {fd, first_id(request->anchor_pid)};
+    if (unshare(CLONE_NEWNS) < 0)
+        return kl_fail(err, errno, "make namespace", "mount");
+    if (users_prepare(request->plan, request->fds, &users, child->prepared, err) < 0)
+        return -1;
+    const int join = (int)(request->plan->head->join_ns & ~(uint32_t)CLONE_NEWPID);
+    return setns(request->anchor, join) < 0 ? kl_fail(err, errno, "join namespaces", "%#x", (unsigned)join) : 0;
+}
+
+/* With users of its own, and in the pid namespace of the pod: the mount namespace must be the user namespace's too. */
+static int join_late(const struct child *child, kl_error *err) {
+    if (join_users(child, err) < 0)
+        return -1;
+    return unshare(CLONE_NEWNS) < 0 ? kl_fail(err, errno, "make namespace", "mount") : 0;
+}
+
 static int join_namespaces(const struct child *child, kl_error *err) {
     /* A pid namespace is entered by being born there: the parent has seen to it. */
-    const int join = (int)(child->request->plan->head->join_ns & ~(uint32_t)CLONE_NEWPID);
-    if (join && setns(child->request->anchor, join) < 0)
+    const int join = child->joined ? 0 : (int)(child->request->plan->head->join_ns & ~(uint32_t)CLONE_NEWPID);
+    if (join && child->prepared) {
+        if (join_late(child, err) < 0)
+            return -1;
+    } else if (join && setns(child->request->anchor, join) < 0)
         return kl_fail(err, errno, "join namespaces", "%#x", (unsigned)join);
     /* After the cgroups have been entered: the place of that moment becomes "/". */
     if (child->request->plan->head->new_ns & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0)
@@ -81,12 +131,14 @@ static int join_namespaces(const struct child *child, kl_error *err) {
     return 0;
 }
 
-static int await_maps(const struct child *child, kl_error *err) {
+static int become_root(const struct child *child, kl_error *err) {
     struct sync_packet packet = {.message = SYNC_MAPS};
     char go;
-    if (!(child->request->plan->head->new_ns & CLONE_NEWUSER))
+    const struct plan_head *head = child->request->plan->head;
+    if (!((head->new_ns | head->join_ns) & CLONE_NEWUSER))
         return 0;
-    if (send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL) < 0 || recv(child->sync, &go, 1, 0) != 1)
+    if (head->new_ns & CLONE_NEWUSER &&
+        (send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL) < 0 || recv(child->sync, &go, 1, 0) != 1))
         return kl_fail(err, errno, "wait for id maps", "parent");
     if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
         return kl_fail(err, errno, "become root", "of the user namespace");
@@ -97,7 +149,8 @@ static int await_maps(const struct child *child, kl_error *err) {
 static int leave_session(kl_error *err) {
     if (setsid() < 0 && errno != EPERM)
         return kl_fail(err, errno, "make session", "0");
-    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
+    if (!switched_off("keyring") && syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS &&
+        errno != EDQUOT)
         return kl_fail(err, errno, "make session keyring", "0");
     return 0;
 }
@@ -134,10 +187,10 @@ static int enter_root(const struct child *child, kl_error *err) {
         struct plan_head bare = *plan->head;
         const struct plan empty = {&bare, plan->bytes};
         bare.sections[PLAN_MOUNTS].count = 0;
-        SCOPED_FD root = mount_root(&empty, child->request->fds, err);
+        SCOPED_FD root = mount_root(&empty, child->request->fds, NULL, err);
         return root < 0 ? -1 : mount_pivot(root, err);
     }
-    SCOPED_FD root = mount_root(plan, child->request->fds, err);
+    SCOPED_FD root = mount_root(plan, child->request->fds, child->prepared, err);
     return root < 0 ? -1 : mount_pivot(root, err);
 }
 
@@ -191,6 +244,8 @@ static int enter_directory(const struct plan *plan, kl_error *err) {
     const char *cwd = plan_string(plan, plan->head->cwd);
     if (chdir(*cwd ? cwd : "/") < 0)
         return kl_fail(err, errno, "enter working directory", "%s", cwd);
+    if (switched_off("directory"))
+        return 0;
     if (!getcwd(now, sizeof now) || now[0] != '/')
         return kl_fail(err, EPERM, "check working directory", "%s", cwd);
     return 0;
@@ -238,7 +293,8 @@ static int execute(const struct child *child) {
 }
 
 static int become_program(const struct child *child, kl_error *err) {
-    sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+    if (!switched_off("descriptors"))
+        sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
     if (child->request->role == SPAWN_PAUSE) {
         syscall(SYS_execveat, child->request->program_fd, "", child->argv, child->envp, AT_EMPTY_PATH);
         return kl_fail(err, errno, "exec", "pause");
@@ -251,7 +307,7 @@ static int run_steps(const struct child *child, kl_error *err) {
     const struct plan *plan = child->request->plan;
     unblock_signals(child->request->role);
     if (close_to_others(err) < 0 || set_oom_score(plan->head, err) < 0 || enter_cgroups(child, err) < 0 ||
-        join_namespaces(child, err) < 0 || await_maps(child, err) < 0 || leave_session(err) < 0 ||
+        join_namespaces(child, err) < 0 || become_root(child, err) < 0 || leave_session(err) < 0 ||
         set_names(plan, err) < 0 || set_sysctls(plan, err) < 0 || enter_root(child, err) < 0 ||
         set_stdio(child, err) < 0 || creds_limits(plan, err) < 0)
         return -1;
@@ -264,7 +320,29 @@ static int run_steps(const struct child *child, kl_error *err) {
 void child_run(const struct child *child) {
     struct sync_packet packet = {.message = SYNC_FAILED};
     close(child->parent);
+    slip();
     run_steps(child, &packet.error);
     send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL);
     _exit(127);
+}
+
+void child_run_between(struct child *child, int report) {
+    const struct plan_head *head = child->request->plan->head;
+    struct sync_packet packet = {.message = SYNC_FAILED};
+    const uint64_t flags = (head->new_ns & (CLONE_NEWPID | CLONE_NEWNS)) | CLONE_PARENT;
+    if (join_users(child, &packet.error) == 0) {
+        const struct clone_args args = {.flags = flags};
+        pid_t pid = sys_clone3(&args);
+        if (pid < 0 && errno == ENOSYS)
+            pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+        if (pid == 0) {
+            child->joined = true;
+            child_run(child);
+        }
+        if (pid > 0)
+            _exit(write(report, &pid, sizeof pid) == sizeof pid ? 0 : 1);
+        kl_fail(&packet.error, errno, "clone", "container");
+    }
+    send(child->sync, &packet, sizeof packet, MSG_NOSIGNAL);
+    _exit(1);
 }

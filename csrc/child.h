@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "spawn.h"
+#include "users.h"
 
 /* What the child says to its parent over the sync socket, one packet each; end of file means the program was executed. */
 enum sync_message {
@@ -22,11 +23,18 @@ struct child {
     const struct spawn_request *request;
     char *const *argv;
     char *const *envp;
-    int sync;       /* the child's end */
-    int parent;     /* the parent's end: the child closes it, or it would not see its parent's death */
-    bool in_cgroup; /* clone3 has put it into the v2 cgroup already */
+    int sync;                  /* the child's end */
+    int parent;                /* the parent's end: the child closes it, or it would not see its parent's death */
+    bool in_cgroup;            /* clone3 has put it into the v2 cgroup already */
+    bool joined;               /* it was born in the namespaces to join */
+    struct prepared *prepared; /* room for what is taken along into a user namespace; NULL where none is joined */
 };
 
 _Noreturn void child_run(const struct child *child);
+
+/* The process between the shim and a container in a user namespace: it alone can have its child born inside with a pid and a
+ * mount namespace that belong there. CLONE_PARENT makes the shim the parent of that child. Its pid goes
+ * into `report`. */
+_Noreturn void child_run_between(struct child *child, int report);
 
 #endif

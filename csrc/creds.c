@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "switches.h"
 #include "sys.h"
 
 int creds_limits(const struct plan *plan, kl_error *err) {
@@ -25,8 +26,11 @@ int creds_limits(const struct plan *plan, kl_error *err) {
 static int load_filter(const struct plan *plan, kl_error *err) {
     uint32_t size;
     const void *filter = plan_items(plan, PLAN_FILTER, &size);
+    const uint32_t flags = plan->head->flags;
+    const unsigned how = (flags & PLAN_SECCOMP_LOG ? SECCOMP_FILTER_FLAG_LOG : 0) |
+                         (flags & PLAN_SECCOMP_SPEC ? SECCOMP_FILTER_FLAG_SPEC_ALLOW : 0);
     struct sock_fprog program = {(unsigned short)(size / sizeof(struct sock_filter)), (struct sock_filter *)filter};
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, how, &program) < 0)
         return kl_fail(err, errno, "load seccomp filter", "%u bytes", size);
     return 0;
 }
@@ -68,7 +72,7 @@ static int set_ids(const struct plan *plan, kl_error *err) {
     const uint32_t *groups = plan_items(plan, PLAN_GROUPS, &count);
     const uid_t uid = plan->head->uid;
     const gid_t gid = plan->head->gid;
-    if (syscall(SYS_setgroups, count, groups) < 0)
+    if (!switched_off("groups") && syscall(SYS_setgroups, count, groups) < 0)
         return kl_fail(err, errno, "set groups", "%u", count);
     if (syscall(SYS_setresgid, gid, gid, gid) < 0)
         return kl_fail(err, errno, "set group", "%u", gid);
@@ -81,9 +85,10 @@ static int set_ids(const struct plan *plan, kl_error *err) {
 
 int creds_assume(const struct plan *plan, kl_error *err) {
     const struct plan_head *head = plan->head;
-    const bool filtered = head->flags & PLAN_SECCOMP;
-    const bool no_new_privs = head->flags & PLAN_NO_NEW_PRIVS;
-    if (head->flags & PLAN_CAPS && limit_bounding(head->bounding, err) < 0)
+    const bool filtered = head->flags & PLAN_SECCOMP && !switched_off("filter");
+    const bool no_new_privs = head->flags & PLAN_NO_NEW_PRIVS && !switched_off("privileges");
+    const bool limited = head->flags & PLAN_CAPS && !switched_off("capabilities");
+    if (limited && limit_bounding(head->bounding, err) < 0)
         return -1;
     /* Without no_new_privs a filter needs CAP_SYS_ADMIN, which is about to go. */
     if (filtered && !no_new_privs && load_filter(plan, err) < 0)
@@ -92,7 +97,7 @@ int creds_assume(const struct plan *plan, kl_error *err) {
         return kl_fail(err, errno, "keep capabilities", "%u", head->uid);
     if (set_ids(plan, err) < 0)
         return -1;
-    if (head->flags & PLAN_CAPS && set_capabilities(head, err) < 0)
+    if (limited && set_capabilities(head, err) < 0)
         return -1;
     if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
         return kl_fail(err, errno, "keep capabilities", "%u", head->uid);

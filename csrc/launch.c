@@ -127,6 +127,18 @@ static int run(struct launch *launch) {
     return middle >= 0 ? 0 : kl_fail(launch->err, code, "clone", "launcher");
 }
 
+/* A container can have its start execute /proc/self/exe, which is the shim's file, and then write to that (CVE-2019-5736).
+ * Executed through a read-only mount of its own, which is attached nowhere, the file cannot be opened for writing. */
+static int shield(int program, kl_error *err) {
+    const struct mount_attr change = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE};
+    SCOPED_FD mount = sys_open_tree(program, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (mount < 0)
+        return kl_fail(err, errno, "shield program", "shim");
+    if (sys_mount_setattr(mount, 0, &change) < 0)
+        return kl_fail(err, errno, "make program read-only", "shim");
+    return kl_steal_fd(&mount);
+}
+
 int kl_shim_launch(int program, const char *argv, const char *envp, const int *fds, size_t count, int *pidfd,
                    kl_error *err) {
     SCOPED_MEM char **arguments = split(argv, err);
@@ -135,7 +147,10 @@ int kl_shim_launch(int program, const char *argv, const char *envp, const int *f
         return -1;
     if (!arguments[0] || count > MOST_FDS)
         return kl_fail(err, EINVAL, "prepare launch", "%zu descriptors", count);
-    struct launch launch = {.program = program, .argv = arguments, .envp = environment, .fds = fds, .count = count};
+    SCOPED_FD shielded = shield(program, err);
+    if (shielded < 0)
+        return -1;
+    struct launch launch = {.program = shielded, .argv = arguments, .envp = environment, .fds = fds, .count = count};
     launch.err = err;
     launch.pid = launch.pidfd = -1;
     if (run(&launch) < 0)

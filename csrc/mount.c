@@ -9,18 +9,13 @@
 #include <sys/sysmacros.h>
 
 #include "cleanup.h"
+#include "detached.h"
+#include "nodes.h"
+#include "switches.h"
 #include "sys.h"
 
 #define INSIDE (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 #define STRICT (INSIDE | RESOLVE_NO_SYMLINKS) /* /proc, /sys and /dev of an image must be what they seem */
-#define OPTIONS_MAX 512
-
-/* The nodes every container has (OCI runtime specification, "Default Devices"). */
-static const struct {
-    const char *name;
-    unsigned major, minor;
-} default_nodes[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
-                     {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 
 static const struct {
     const char *name, *target;
@@ -111,75 +106,25 @@ int mount_make_directory(int root, const char *path, kl_error *err) {
     return fd < 0 ? -1 : 0;
 }
 
-/* Hands a comma-separated option list to a file system under construction. */
-static int configure(int fs, const char *options, const char *type, kl_error *err) {
-    char copy[OPTIONS_MAX];
-    if (strlen(options) >= sizeof copy)
-        return kl_fail(err, E2BIG, "mount options", "%s", type);
-    strcpy(copy, options);
-    char *rest = copy, *option;
-    while ((option = strsep(&rest, ",")) != NULL) {
-        if (*option == '\0')
-            continue;
-        char *value = strchr(option, '=');
-        if (value)
-            *value++ = '\0';
-        if (sys_fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, option, value) < 0)
-            return kl_fail(err, errno, "mount option", "%s %s", type, option);
+/* In a user namespace no node can be made: the host's own are bound over empty files. */
+static int bind_node(int dir, const char *name, int *node, kl_error *err) {
+    SCOPED_FD mount = kl_steal_fd(node);
+    SCOPED_FD made = openat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, 0666);
+    if (made < 0)
+        return kl_fail(err, errno, "make device", "%s", name);
+    SCOPED_FD target = sys_openat2(dir, name, O_PATH | O_CLOEXEC, STRICT);
+    if (target < 0 || sys_attach(mount, target) < 0)
+        return kl_fail(err, errno, "bind device", "%s", name);
+    return 0;
+}
+
+static int populate_dev(int dev, struct prepared *prepared, kl_error *err) {
+    for (size_t i = 0; i < DEFAULT_NODES; i++) {
+        const struct node *node = &default_nodes[i];
+        if (prepared ? bind_node(dev, node->name, &prepared->nodes[i], err) < 0
+                     : mknodat(dev, node->name, S_IFCHR | 0666, makedev(node->major, node->minor)) < 0)
+            return err->code ? -1 : kl_fail(err, errno, "make device", "/dev/%s", node->name);
     }
-    return 0;
-}
-
-/* A new file system of `type` as a detached mount. */
-static int new_mount(const char *type, const char *options, unsigned attr, kl_error *err) {
-    SCOPED_FD fs = sys_fsopen(type);
-    if (fs < 0)
-        return kl_fail(err, errno, "open file system", "%s", type);
-    if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", type) < 0 || configure(fs, options, type, err) < 0)
-        return err->code ? -1 : kl_fail(err, errno, "mount option", "%s source", type);
-    if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) < 0)
-        return kl_fail(err, errno, "create file system", "%s", type);
-    int mount = sys_fsmount(fs, attr);
-    return mount >= 0 ? mount : kl_fail(err, errno, "mount", "%s", type);
-}
-
-static int set_attributes(int mount, unsigned flags, uint64_t attr, uint64_t propagation, kl_error *err) {
-    struct mount_attr change = {.attr_set = attr, .propagation = propagation};
-    if (sys_mount_setattr(mount, flags, &change) < 0)
-        return kl_fail(err, errno, "set mount attributes", "%#llx", (unsigned long long)attr);
-    return 0;
-}
-
-/* A detached private copy of what is mounted at `path`, and of what is below it when asked. */
-static int clone_mount(int dir, const char *path, bool recursive, uint64_t attr, kl_error *err) {
-    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH);
-    SCOPED_FD mount = sys_open_tree(dir, path, flags);
-    if (mount < 0)
-        return kl_fail(err, errno, "bind", "%s", path);
-    if (set_attributes(mount, recursive ? AT_RECURSIVE : 0, 0, MS_PRIVATE, err) < 0)
-        return -1;
-    if (attr && set_attributes(mount, 0, attr, 0, err) < 0)
-        return -1;
-    return kl_steal_fd(&mount);
-}
-
-/* A path below a volume, which may lead neither out of the volume nor through a link (subPath). */
-static int clone_below(const char *source, const char *below, const struct plan_mount *item, kl_error *err) {
-    SCOPED_FD volume = open(source, O_PATH | O_CLOEXEC);
-    if (volume < 0)
-        return kl_fail(err, errno, "open volume", "%s", source);
-    SCOPED_FD part =
-        sys_openat2(volume, below, O_PATH | O_CLOEXEC, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
-    if (part < 0)
-        return kl_fail(err, errno, "open subPath", "%s", below);
-    return clone_mount(part, "", item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
-}
-
-static int populate_dev(int dev, kl_error *err) {
-    for (size_t i = 0; i < sizeof default_nodes / sizeof *default_nodes; i++)
-        if (mknodat(dev, default_nodes[i].name, S_IFCHR | 0666,
-                    makedev(default_nodes[i].major, default_nodes[i].minor)))
-            return kl_fail(err, errno, "make device", "/dev/%s", default_nodes[i].name);
     for (size_t i = 0; i < sizeof default_links / sizeof *default_links; i++)
         if (symlinkat(default_links[i].target, dev, default_links[i].name) < 0)
             return kl_fail(err, errno, "make link", "/dev/%s", default_links[i].name);
@@ -189,14 +134,16 @@ static int populate_dev(int dev, kl_error *err) {
 }
 
 /* /dev: the caller's umask must be 0, or nodes would lose their mode. */
-static int mount_dev(int target, const char *options, unsigned attr, kl_error *err) {
-    SCOPED_FD dev = new_mount("tmpfs", options, attr, err);
-    if (dev < 0 || populate_dev(dev, err) < 0)
+static int mount_dev(int target, const char *options, unsigned attr, struct prepared *prepared, kl_error *err) {
+    SCOPED_FD dev = detached_new("tmpfs", options, attr, err);
+    if (dev < 0)
         return -1;
     if (sys_attach(dev, target) < 0)
         return kl_fail(err, errno, "attach mount", "/dev");
+    if (populate_dev(dev, prepared, err) < 0)
+        return -1;
     SCOPED_FD pts =
-        new_mount("devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
+        detached_new("devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
     if (pts < 0)
         return -1;
     SCOPED_FD at = sys_openat2(dev, "pts", O_PATH | O_DIRECTORY | O_CLOEXEC, STRICT);
@@ -212,33 +159,27 @@ static int make_mount(const struct plan *plan, const struct plan_mount *item, co
                                         [PLAN_TMPFS] = "tmpfs",
                                         [PLAN_MQUEUE] = "mqueue",
                                         [PLAN_CGROUP2] = "cgroup2"};
-    const char *options = plan_string(plan, item->options);
-    if (item->kind == PLAN_BIND_FD) {
-        SCOPED_FD copy = fcntl(fds[item->source], F_DUPFD_CLOEXEC, 0);
-        if (copy < 0)
-            return kl_fail(err, errno, "take mount descriptor", "%u", item->source);
-        return set_attributes(copy, 0, item->attr, MS_PRIVATE, err) < 0 ? -1 : kl_steal_fd(&copy);
-    }
-    if (item->kind == PLAN_BIND && item->flags & PLAN_MOUNT_SUBPATH)
-        return clone_below(plan_string(plan, item->source), options, item, err);
-    if (item->kind == PLAN_BIND)
-        return clone_mount(AT_FDCWD, plan_string(plan, item->source), item->flags & PLAN_MOUNT_RECURSIVE, item->attr,
-                           err);
-    return new_mount(types[item->kind], options, item->attr, err);
+    if (item->kind == PLAN_BIND || item->kind == PLAN_BIND_FD)
+        return detached_bind(plan, item, fds, err);
+    return detached_new(types[item->kind], plan_string(plan, item->options), item->attr, err);
 }
 
 static bool is_kernel_mount(uint32_t kind) {
     return kind == PLAN_PROC || kind == PLAN_SYSFS || kind == PLAN_DEV;
 }
 
-static int carry_out(const struct plan *plan, const struct plan_mount *item, int root, const int *fds, kl_error *err) {
+static int carry_out(const struct plan *plan, uint32_t index, int root, const int *fds, struct prepared *prepared,
+                     kl_error *err) {
+    uint32_t count;
+    const struct plan_mount *item = (const struct plan_mount *)plan_items(plan, PLAN_MOUNTS, &count) + index;
     SCOPED_FD target = open_target(root, plan_string(plan, item->target), item->flags & PLAN_MOUNT_FILE,
-                                   is_kernel_mount(item->kind) ? STRICT : INSIDE, err);
+                                   is_kernel_mount(item->kind) && !switched_off("strict") ? STRICT : INSIDE, err);
     if (target < 0)
         return -1;
     if (item->kind == PLAN_DEV)
-        return mount_dev(target, plan_string(plan, item->options), item->attr, err);
-    SCOPED_FD mount = make_mount(plan, item, fds, err);
+        return mount_dev(target, plan_string(plan, item->options), item->attr, prepared, err);
+    const bool ready = prepared && prepared->mounts[index] >= 0;
+    SCOPED_FD mount = ready ? kl_steal_fd(&prepared->mounts[index]) : make_mount(plan, item, fds, err);
     if (mount < 0)
         return -1;
     if (sys_attach(mount, target) < 0)
@@ -246,21 +187,20 @@ static int carry_out(const struct plan *plan, const struct plan_mount *item, int
     return 0;
 }
 
-/* Says which mount it was: `mount volume "data" at /srv` is what the user can act on. */
-static int blame(const struct plan *plan, const struct plan_mount *item, kl_error *err) {
+int mount_blame(const struct plan *plan, const struct plan_mount *item, kl_error *err) {
     kl_error cause = *err;
     const char *name = plan_string(plan, item->name);
     return kl_fail(err, cause.code, "mount", "%.100s at %.100s (%.47s)", *name ? name : "file system",
                    plan_string(plan, item->target), cause.step);
 }
 
-static int carry_out_all(const struct plan *plan, int root, const int *fds, kl_error *err) {
+static int carry_out_all(const struct plan *plan, int root, const int *fds, struct prepared *prepared, kl_error *err) {
     uint32_t count;
     const struct plan_mount *mounts = plan_items(plan, PLAN_MOUNTS, &count);
     for (uint32_t i = 0; i < count; i++) {
         err->code = 0;
-        if (carry_out(plan, &mounts[i], root, fds, err) < 0)
-            return blame(plan, &mounts[i], err);
+        if (carry_out(plan, i, root, fds, prepared, err) < 0)
+            return mount_blame(plan, &mounts[i], err);
     }
     return 0;
 }
@@ -269,10 +209,10 @@ int mount_pod(const struct plan *plan, const int *fds, kl_error *err) {
     SCOPED_FD root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return kl_fail(err, errno, "open root", "/");
-    return carry_out_all(plan, root, fds, err);
+    return carry_out_all(plan, root, fds, NULL, err);
 }
 
-static int make_devices(const struct plan *plan, int root, kl_error *err) {
+static int make_devices(const struct plan *plan, int root, struct prepared *prepared, kl_error *err) {
     uint32_t count;
     const struct plan_device *devices = plan_items(plan, PLAN_DEVICES, &count);
     for (uint32_t i = 0; i < count; i++) {
@@ -281,6 +221,11 @@ static int make_devices(const struct plan *plan, int root, kl_error *err) {
         SCOPED_FD parent = open_parent(root, path, &leaf, err);
         if (parent < 0)
             return -1;
+        if (prepared) {
+            if (prepared->devices[i] >= 0 && bind_node(parent, leaf, &prepared->devices[i], err) < 0)
+                return -1;
+            continue;
+        }
         if (mknodat(parent, leaf, item->mode, makedev(item->major, item->minor)) < 0) {
             if (errno == EEXIST)
                 continue;
@@ -292,17 +237,6 @@ static int make_devices(const struct plan *plan, int root, kl_error *err) {
     return 0;
 }
 
-/* The host's /dev/null, checked to be what it says: an image may have put anything at its own (CVE-2025-31133). */
-static int open_null(kl_error *err) {
-    struct stat info;
-    SCOPED_FD null = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
-    if (null < 0 || fstat(null, &info) < 0)
-        return kl_fail(err, errno, "open", "/dev/null");
-    if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
-        return kl_fail(err, ENODEV, "check", "/dev/null");
-    return kl_steal_fd(&null);
-}
-
 /* Covers one path: a directory with the shared empty tmpfs, anything else with /dev/null. What is missing needs no cover. */
 static int mask(int root, const char *path, int *empty, int null, kl_error *err) {
     struct stat info;
@@ -312,8 +246,8 @@ static int mask(int root, const char *path, int *empty, int null, kl_error *err)
     if (fstat(target, &info) < 0)
         return kl_fail(err, errno, "mask", "%s", path);
     if (S_ISDIR(info.st_mode) && *empty < 0) {
-        *empty =
-            new_mount("tmpfs", "mode=0755,nr_inodes=1", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+        *empty = detached_new("tmpfs", "mode=0755,nr_inodes=1",
+                              MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
         if (*empty < 0)
             return -1;
         return sys_attach(*empty, target) < 0 ? kl_fail(err, errno, "mask", "%s", path) : 0;
@@ -328,10 +262,11 @@ static int mask(int root, const char *path, int *empty, int null, kl_error *err)
 static int mask_all(const struct plan *plan, int root, kl_error *err) {
     uint32_t count;
     const uint32_t *paths = plan_items(plan, PLAN_MASKED, &count);
-    if (count == 0)
+    if (count == 0 || switched_off("masks"))
         return 0;
     SCOPED_FD empty = -1;
-    SCOPED_FD null = open_null(err);
+    /* The host's, checked: an image may have put anything at its own (CVE-2025-31133). */
+    SCOPED_FD null = detached_node("/dev/null", 1, 3, err);
     if (null < 0)
         return -1;
     for (uint32_t i = 0; i < count; i++)
@@ -343,7 +278,7 @@ static int mask_all(const struct plan *plan, int root, kl_error *err) {
 static int make_readonly(const struct plan *plan, int root, kl_error *err) {
     uint32_t count;
     const uint32_t *paths = plan_items(plan, PLAN_READONLY, &count);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && !switched_off("readonly"); i++) {
         const char *path = plan_string(plan, paths[i]);
         SCOPED_FD target = sys_openat2(root, path, O_PATH | O_CLOEXEC, INSIDE);
         if (target < 0 && (errno == ENOENT || errno == ENOTDIR))
@@ -353,7 +288,7 @@ static int make_readonly(const struct plan *plan, int root, kl_error *err) {
         SCOPED_FD copy = sys_open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
         if (copy < 0)
             return kl_fail(err, errno, "make read-only", "%s", path);
-        if (set_attributes(copy, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, err) < 0)
+        if (detached_set(copy, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, err) < 0)
             return -1;
         if (sys_attach(copy, target) < 0)
             return kl_fail(err, errno, "make read-only", "%s", path);
@@ -388,30 +323,34 @@ static int take_root(int prepared, kl_error *err) {
     SCOPED_FD mount = fcntl(prepared, F_DUPFD_CLOEXEC, 0);
     if (mount < 0)
         return kl_fail(err, errno, "take root descriptor", "root");
-    return set_attributes(mount, AT_RECURSIVE, 0, MS_PRIVATE, err) < 0 ? -1 : kl_steal_fd(&mount);
+    return detached_set(mount, AT_RECURSIVE, 0, MS_PRIVATE, err) < 0 ? -1 : kl_steal_fd(&mount);
 }
 
-static int open_root(const struct plan *plan, const int *fds, kl_error *err) {
+static int open_root(const struct plan *plan, const int *fds, struct prepared *prepared, kl_error *err) {
+    if (plan->head->root_kind == PLAN_ROOT_IDMAPPED)
+        return prepared && prepared->root >= 0 ? adopt_root(kl_steal_fd(&prepared->root), err)
+                                               : kl_fail(err, EINVAL, "open root", "without users of its own");
     if (plan->head->root_kind == PLAN_ROOT_OVERLAY)
         return open_overlay(plan, err);
     int mount = plan->head->root_kind == PLAN_ROOT_FD
                     ? take_root(fds[plan->head->root_fd], err)
-                    : new_mount("tmpfs", "mode=0555,nr_inodes=1", MOUNT_ATTR_RDONLY, err);
+                    : detached_new("tmpfs", "mode=0555,nr_inodes=1", MOUNT_ATTR_RDONLY, err);
     return mount < 0 ? -1 : adopt_root(mount, err);
 }
 
-int mount_root(const struct plan *plan, const int *fds, kl_error *err) {
+int mount_root(const struct plan *plan, const int *fds, struct prepared *prepared, kl_error *err) {
     umask(0);
     err->code = 0;
-    SCOPED_FD root = open_root(plan, fds, err);
+    SCOPED_FD root = open_root(plan, fds, prepared, err);
     if (root < 0)
         return -1;
-    if (carry_out_all(plan, root, fds, err) < 0 || make_devices(plan, root, err) < 0 || mask_all(plan, root, err) < 0 ||
-        make_readonly(plan, root, err) < 0)
+    if (carry_out_all(plan, root, fds, prepared, err) < 0 || make_devices(plan, root, prepared, err) < 0 ||
+        mask_all(plan, root, err) < 0 || make_readonly(plan, root, err) < 0)
         return -1;
-    if (*plan_string(plan, plan->head->cwd) && mount_make_directory(root, plan_string(plan, plan->head->cwd), err) < 0)
+    if (*plan_string(plan, plan->head->cwd) && !switched_off("directory") &&
+        mount_make_directory(root, plan_string(plan, plan->head->cwd), err) < 0)
         return -1;
-    if (plan->head->flags & PLAN_READONLY_ROOT && set_attributes(root, 0, MOUNT_ATTR_RDONLY, 0, err) < 0)
+    if (plan->head->flags & PLAN_READONLY_ROOT && detached_set(root, 0, MOUNT_ATTR_RDONLY, 0, err) < 0)
         return -1;
     return kl_steal_fd(&root);
 }

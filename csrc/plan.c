@@ -138,9 +138,12 @@ static int check_head(const struct plan *plan, size_t descriptors, kl_error *err
         return refuse(err, "oom_score_adj", (uint32_t)head->oom_score_adj);
     if (head->cgroup_fd != PLAN_NO_FD && head->cgroup_fd >= descriptors)
         return refuse(err, "cgroup_fd", head->cgroup_fd);
-    if (head->root_kind > PLAN_ROOT_FD || (head->root_kind == PLAN_ROOT_FD && head->root_fd >= descriptors) ||
-        (head->root_kind == PLAN_ROOT_OVERLAY && !is_path(plan, head->root_base)))
+    const bool layers = head->root_kind == PLAN_ROOT_OVERLAY || head->root_kind == PLAN_ROOT_IDMAPPED;
+    if (head->root_kind > PLAN_ROOT_IDMAPPED || (head->root_kind == PLAN_ROOT_FD && head->root_fd >= descriptors) ||
+        (layers && !is_path(plan, head->root_base)))
         return refuse(err, "root", head->root_kind);
+    if (head->root_kind == PLAN_ROOT_IDMAPPED && !(head->join_ns & CLONE_NEWUSER))
+        return refuse(err, "root without user namespace", head->root_kind);
     /* A new root needs a mount namespace of its own, or the host would be pivoted. */
     if (head->root_kind != PLAN_ROOT_KEEP && !(head->new_ns & CLONE_NEWNS))
         return refuse(err, "root without mount namespace", head->root_kind);
@@ -291,7 +294,8 @@ static void put_head(struct text *text, const struct plan *plan) {
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         put_number(text, numbers[i].key, numbers[i].value);
     put(text, "\nroot_base");
-    put_string(text, plan, head->root_kind == PLAN_ROOT_OVERLAY ? head->root_base : 0);
+    put_string(text, plan,
+               head->root_kind == PLAN_ROOT_OVERLAY || head->root_kind == PLAN_ROOT_IDMAPPED ? head->root_base : 0);
     put(text, "\nroot_options");
     put_string(text, plan, head->root_options);
     put(text, "\ncwd");

@@ -21,18 +21,22 @@
 enum plan_flag {
     PLAN_NO_NEW_PRIVS = 1u << 0,
     PLAN_READONLY_ROOT = 1u << 1,
-    PLAN_TERMINAL = 1u << 2,  /* stdio is a terminal made inside the container */
-    PLAN_OOM_SCORE = 1u << 3, /* oom_score_adj is meant */
-    PLAN_CAPS = 1u << 4,      /* the five capability sets are meant; without it they stay as they are */
-    PLAN_SECCOMP = 1u << 5,   /* the SECCOMP section holds a filter */
-    PLAN_ALL_FLAGS = (1u << 6) - 1,
+    PLAN_TERMINAL = 1u << 2,     /* stdio is a terminal made inside the container */
+    PLAN_OOM_SCORE = 1u << 3,    /* oom_score_adj is meant */
+    PLAN_CAPS = 1u << 4,         /* the five capability sets are meant; without it they stay as they are */
+    PLAN_SECCOMP = 1u << 5,      /* the FILTER section holds a filter */
+    PLAN_SECCOMP_LOG = 1u << 6,  /* its SECCOMP_FILTER_FLAG_LOG */
+    PLAN_SECCOMP_SPEC = 1u << 7, /* its SECCOMP_FILTER_FLAG_SPEC_ALLOW */
+    PLAN_ALL_FLAGS = (1u << 8) - 1,
 };
 
 enum plan_root {
-    PLAN_ROOT_KEEP = 0,    /* stay in the root of the joined mount namespace (exec) */
-    PLAN_ROOT_EMPTY = 1,   /* an empty read-only tmpfs (pause) */
-    PLAN_ROOT_OVERLAY = 2, /* overlay with root_options, its paths relative to root_base */
-    PLAN_ROOT_FD = 3,      /* a detached mount passed as descriptor root_fd */
+    PLAN_ROOT_KEEP = 0,     /* stay in the root of the joined mount namespace (exec) */
+    PLAN_ROOT_EMPTY = 1,    /* an empty read-only tmpfs (pause) */
+    PLAN_ROOT_OVERLAY = 2,  /* overlay with root_options, its paths relative to root_base */
+    PLAN_ROOT_FD = 3,       /* a detached mount passed as descriptor root_fd */
+    PLAN_ROOT_IDMAPPED = 4, /* overlay with the ids of the joined user namespace; root_options: "LOWER:LOWER,PLACE", all
+                               relative to root_base, PLACE holds upper and work */
 };
 
 enum plan_section {
@@ -69,7 +73,8 @@ enum plan_mount_flag {
     PLAN_MOUNT_RECURSIVE = 1u << 0, /* bind: with what is mounted below */
     PLAN_MOUNT_FILE = 1u << 1,      /* the target is a file; make one if it is missing */
     PLAN_MOUNT_SUBPATH = 1u << 2,   /* bind: `options` is a path below the source, resolved without leaving it */
-    PLAN_MOUNT_ALL_FLAGS = (1u << 3) - 1,
+    PLAN_MOUNT_OWN = 1u << 3,       /* bind: the source is the pod's alone, and may be given to its users */
+    PLAN_MOUNT_ALL_FLAGS = (1u << 4) - 1,
 };
 
 struct plan_ref {

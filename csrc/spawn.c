@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "child.h"
 #include "cleanup.h"
@@ -38,9 +39,16 @@ static int check_request(const struct spawn_request *request, kl_error *err) {
     return 0;
 }
 
-/* The cgroup namespace is unshared by the child itself, once it is in its cgroups. */
+/* Whether a container joins a pod with users of its own. An exec joins the mount namespace too, which is easier. */
+static bool joins_users(const struct plan_head *head) {
+    return head->join_ns & CLONE_NEWUSER && head->new_ns & CLONE_NEWNS;
+}
+
+/* The cgroup namespace is unshared by the child itself, once it is in its cgroups; a mount namespace that belongs to a joined
+ * user namespace once it is in that. */
 static uint64_t clone_flags(const struct plan_head *head) {
-    return (head->new_ns & ~(uint64_t)CLONE_NEWCGROUP) | CLONE_PIDFD;
+    const uint64_t later = CLONE_NEWCGROUP | (joins_users(head) ? CLONE_NEWNS : 0);
+    return (head->new_ns & ~later) | CLONE_PIDFD;
 }
 
 /* clone3 may be missing or forbidden (an outer seccomp filter answers ENOSYS): clone does the same without the cgroup. */
@@ -80,6 +88,30 @@ static pid_t clone_into_pid_namespace(struct child *child, int *pidfd, kl_error 
     return pid < 0 ? kl_fail(err, code, "clone", "container") : pid;
 }
 
+static pid_t clone_between(struct child *child, int *pidfd, kl_error *err) {
+    int ends[2];
+    pid_t pid = -1;
+    struct sync_packet packet;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return kl_fail(err, errno, "make pipe", "report");
+    SCOPED_FD reading = ends[0], writing = ends[1];
+    const pid_t between = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (between == 0)
+        child_run_between(child, writing);
+    if (between < 0)
+        return kl_fail(err, errno, "clone", "container");
+    kl_close_scoped(&writing);
+    writing = -1;
+    const bool born = read(reading, &pid, sizeof pid) == sizeof pid;
+    waitpid(between, NULL, 0);
+    if (born)
+        return (*pidfd = (int)syscall(SYS_pidfd_open, pid, 0)) < 0 ? kl_fail(err, errno, "open", "pidfd %d", pid) : pid;
+    if (recv(child->parent, &packet, sizeof packet, MSG_DONTWAIT) != sizeof packet)
+        return kl_fail(err, ECHILD, "clone", "container");
+    *err = packet.error;
+    return -1;
+}
+
 int spawn_start(const struct spawn_request *request, struct spawned *out, kl_error *err) {
     int pair[2];
     if (check_request(request, err) < 0)
@@ -93,10 +125,18 @@ int spawn_start(const struct spawn_request *request, struct spawned *out, kl_err
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return kl_fail(err, errno, "make socket pair", "sync");
     SCOPED_FD ours = pair[0], theirs = pair[1];
-    struct child child = {request, argv, envp, theirs, ours, false};
+    const struct plan_head *head = request->plan->head;
+    SCOPED_MEM struct prepared *prepared = joins_users(head) ? users_reserve(request->plan) : NULL;
+    if (joins_users(head) && !prepared)
+        return kl_fail(err, ENOMEM, "prepare start", "mounts");
+    struct child child = {request, argv, envp, theirs, ours, false, false, prepared};
     int pidfd = -1;
     pid_t pid;
-    if (request->plan->head->join_ns & CLONE_NEWPID) {
+    if (prepared && head->new_ns & CLONE_NEWPID) {
+        pid = clone_between(&child, &pidfd, err);
+        if (pid < 0)
+            return -1;
+    } else if (request->plan->head->join_ns & CLONE_NEWPID) {
         pid = clone_into_pid_namespace(&child, &pidfd, err);
         if (pid < 0)
             return -1;

@@ -17,9 +17,10 @@ struct spawn_request {
     const struct plan *plan;
     const int *fds; /* what came with the plan */
     size_t nfds;
-    int anchor;     /* pidfd whose namespaces head->join_ns names; -1 for pause */
-    int program_fd; /* pause: the sealed memfd to execute; else -1 */
-    int stdio[3];   /* the child's ends; -1 means /dev/null of the container. All -1 with PLAN_TERMINAL */
+    int anchor;       /* pidfd whose namespaces head->join_ns names; -1 for pause */
+    pid_t anchor_pid; /* its number */
+    int program_fd;   /* pause: the sealed memfd to execute; else -1 */
+    int stdio[3];     /* the child's ends; -1 means /dev/null of the container. All -1 with PLAN_TERMINAL */
 };
 
 struct spawned {

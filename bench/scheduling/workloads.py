@@ -37,9 +37,7 @@ def node(number: int, zones: int = 3, room: dict[str, str] | None = None) -> Obj
     }
 
 
-def pod(
-    name: str, cpu: str = "100m", memory: str = "500Mi", labels: dict[str, str] | None = None, **spec: Any
-) -> Object:
+def pod(name: str, cpu: str = "100m", memory: str = "500Mi", labels: dict[str, str] | None = None, **spec: Any) -> Object:
     namespace = spec.pop("namespace", "default")
     wanted = {"cpu": cpu, "memory": memory, **spec.pop("more", {})}
     containers = [{"name": "pause", "image": "registry.k8s.io/pause:3.10", "resources": {"requests": wanted}}]
@@ -91,9 +89,7 @@ def pinned(nodes: int) -> Callable[[int], Object]:
     def made(number: int) -> Object:
         field = {"key": "metadata.name", "operator": "In", "values": [f"n{number % nodes}"]}
         required = {"nodeSelectorTerms": [{"matchFields": [field]}]}
-        return pod(
-            f"p{number}", affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
-        )
+        return pod(f"p{number}", affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}})
 
     return made
 
@@ -122,9 +118,7 @@ def big(number: int) -> Object:
 def preemptors(share: int) -> Callable[[int], Object]:
     """One in so many pods is important and large."""
     return lambda number: (
-        pod(f"p{number}", cpu="3", memory="500Mi", priority=1000)
-        if number % share == 0
-        else pod(f"p{number}", cpu="100m")
+        pod(f"p{number}", cpu="3", memory="500Mi", priority=1000) if number % share == 0 else pod(f"p{number}", cpu="100m")
     )
 
 
@@ -148,9 +142,7 @@ SERVICE: Object = {
     "metadata": {"name": "s", "namespace": "default"},
     "spec": {"selector": {"color": "blue"}},
 }
-SPACES = tuple(
-    {"kind": "Namespace", "metadata": {"name": f"space{n}", "labels": {"team": "devops"}}} for n in range(100)
-)
+SPACES = tuple({"kind": "Namespace", "metadata": {"name": f"space{n}", "labels": {"team": "devops"}}} for n in range(100))
 TEAM = {"namespaceSelector": {"matchLabels": {"team": "devops"}}}
 
 

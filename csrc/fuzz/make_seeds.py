@@ -53,6 +53,16 @@ PLANS = (
         cgroups=(0, 1),
         seccomp=bytes(16),
     ),
+    Plan(
+        args=("x",),
+        flags=Flag.SECCOMP | Flag.SECCOMP_LOG | Flag.SECCOMP_SPEC,
+        new_ns=Namespace.MOUNT | Namespace.PID,
+        join_ns=Namespace.NET | Namespace.USER,
+        root=Root.IDMAPPED,
+        root_base="/base",
+        root_options="../a:../b,root/c/0",
+        seccomp=bytes(8),
+    ),
 )
 ID = "0123456789abcdef" * 4
 FLAGS = StartFlag.LOG | StartFlag.STDIN

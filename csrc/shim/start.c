@@ -97,14 +97,14 @@ static uint64_t read_start_ticks(pid_t pid) {
 }
 
 /* The process whose namespaces are joined: pause for a container, the target for an exec. -1 for pause itself. */
-static int find_anchor(const struct start_body *start, int *anchor, kl_error *err) {
-    *anchor = -1;
+static int find_anchor(const struct start_body *start, const struct process **anchor, kl_error *err) {
+    *anchor = NULL;
     if (start->role == SPAWN_PAUSE)
         return process_pause() ? kl_fail(err, EEXIST, "check start", "pause") : 0;
     const struct process *process = start->role == SPAWN_EXEC ? process_find(start->target) : process_pause();
     if (!process || process->entry.state != PROCESS_RUNNING)
         return kl_fail(err, ESRCH, "find what to join", "%s", start->role == SPAWN_EXEC ? "container" : "pause");
-    *anchor = process->pidfd;
+    *anchor = process;
     return 0;
 }
 
@@ -122,8 +122,8 @@ static void close_ends(int ends[3]) {
         kl_close_scoped(&ends[i]);
 }
 
-static int spawn(struct process *process, const struct start_body *start, const int *fds, size_t nfds, int anchor,
-                 const int ends[3], kl_error *err) {
+static int spawn(struct process *process, const struct start_body *start, const int *fds, size_t nfds,
+                 const struct process *anchor, const int ends[3], kl_error *err) {
     struct starting *starting = process->starting;
     SCOPED_FD program = start->role == SPAWN_PAUSE ? open_pause(err) : -1;
     if (start->role == SPAWN_PAUSE && (program < 0 || mount_pod(&starting->plan, fds, err) < 0))
@@ -132,7 +132,8 @@ static int spawn(struct process *process, const struct start_body *start, const 
                                           .plan = &starting->plan,
                                           .fds = fds,
                                           .nfds = nfds,
-                                          .anchor = anchor,
+                                          .anchor = anchor ? anchor->pidfd : -1,
+                                          .anchor_pid = anchor ? anchor->entry.pid : 0,
                                           .program_fd = program,
                                           .stdio = {ends[0], ends[1], ends[2]}};
     if (spawn_start(&request, &starting->child, err) < 0)
@@ -150,7 +151,8 @@ static int spawn(struct process *process, const struct start_body *start, const 
 
 /* Everything of a start that can still be undone by taking the process from the table. */
 static int begin(struct process *process, const struct start_body *start, const int *fds, size_t nfds, kl_error *err) {
-    int anchor, ends[3] = {-1, -1, -1};
+    int ends[3] = {-1, -1, -1};
+    const struct process *anchor;
     const bool log = start->flags & START_LOG;
     if (find_anchor(start, &anchor, err) < 0)
         return -1;

@@ -12,6 +12,8 @@ from kubelite.cli.screen import Screen
 from kubelite.cli.text import CliError, Trouble, cell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kubelite.cli.output import Output
     from kubelite.cli.podrow import Doc
     from kubelite.cli.settings import Settings
@@ -28,6 +30,7 @@ def up(
     lenient: bool = False,
     replace: bool = False,
     dry_run: bool = False,
+    unsafe_sysctls: Sequence[str] = (),
     format: Output | None = None,
 ) -> int:
     """Creates every pod of the manifest, one after the other; all of it is checked before the first.
@@ -47,7 +50,12 @@ def up(
         return 0
     done = []
     for pod in plan.pods:
-        result = engine.up(pod, replace=replace, report=lambda step: screen.progress(step_line(step, screen.err)))
+        result = engine.up(
+            pod,
+            replace=replace,
+            unsafe_sysctls=unsafe_sysctls,
+            report=lambda step: screen.progress(step_line(step, screen.err)),
+        )
         for said in result.warnings:
             screen.warn(Trouble(said))
         done.append(doc(result.pod))

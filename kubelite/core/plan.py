@@ -37,6 +37,8 @@ class Flag(IntFlag):
     OOM_SCORE = 8
     CAPS = 16
     SECCOMP = 32
+    SECCOMP_LOG = 64
+    SECCOMP_SPEC = 128
 
 
 class Root(IntEnum):
@@ -46,6 +48,7 @@ class Root(IntEnum):
     EMPTY = 1
     OVERLAY = 2
     DESCRIPTOR = 3
+    IDMAPPED = 4
 
 
 class MountKind(IntEnum):
@@ -68,6 +71,7 @@ class MountFlag(IntFlag):
     RECURSIVE = 1
     FILE = 2
     SUBPATH = 4
+    OWN = 8
 
 
 class Attr(IntFlag):

@@ -47,6 +47,7 @@ def _is(*values: object) -> Callable[[Any], bool]:
     return lambda value: value in values
 
 
+_HUGE = "hugepages-"
 _YES = Row(Level.HONOURED)
 _SET_BY_SERVER = Row(Level.QUIET, "kubelite sets it itself")
 _ONE_NODE = Row(Level.QUIET, "a local pod runs on this machine, no scheduler is asked")
@@ -55,10 +56,12 @@ _NO_VOLUME = "volumes of this kind cannot be served yet; emptyDir and hostPath c
 _NO_API = "there is no API server to read it from yet"
 _NO_DEVICES = Row(Level.REFUSED, "this machine hands out no such resource")
 _NO_LSM = "the container would run without it"
-_PROFILES = {
-    "type": Row(Level.LOUD, "no default profile is applied yet: the container may use every system call", _is("RuntimeDefault")),
-    "localhostProfile": Row(Level.REFUSED, f"profiles cannot be loaded yet, and {_NO_LSM}"),
+_APP_ARMOR = {
+    "type": Row(Level.LOUD, f"no AppArmor profile is applied yet, and {_NO_LSM}", _is("RuntimeDefault")),
+    "localhostProfile": Row(Level.REFUSED, f"AppArmor profiles are not applied yet, and {_NO_LSM}"),
 }
+_SECCOMP = {"type": _YES, "localhostProfile": _YES}
+_SE_LINUX = Row(Level.REFUSED, f"SELinux labels are not set yet, and {_NO_LSM}")
 
 _METADATA = {
     "metadata.name": _YES,
@@ -102,6 +105,7 @@ _SPEC = {
             "spec.hostnameOverride",
             "spec.setHostnameAsFQDN",
             "spec.hostAliases",
+            "spec.overhead",
         ),
         _YES,
     ),
@@ -116,7 +120,6 @@ _SPEC = {
             "spec.priorityClassName",
             "spec.priority",
             "spec.preemptionPolicy",
-            "spec.overhead",
             "spec.schedulingGroup",
         ),
         _ONE_NODE,
@@ -133,8 +136,16 @@ _SPEC = {
     "spec.resourceClaims": _NO_DEVICES,
     "spec.runtimeClassName": Row(Level.REFUSED, "kubelite is the only runtime here"),
     "spec.os.name": Row(Level.FATAL, "this machine runs Linux", _is("windows")),
-    "spec.hostUsers": Row(Level.REFUSED, "user namespaces cannot be made yet: root inside would be root outside", _is(False)),
-    "spec.resources": Row(Level.REFUSED, "limits are set on containers yet, not on pods as a whole"),
+    "spec.hostUsers": _YES,
+    "spec.resources.limits.cpu": _YES,
+    "spec.resources.limits.memory": _YES,
+    f"spec.resources.limits.{_HUGE}*": _YES,
+    "spec.resources.limits.*": _NO_DEVICES,
+    "spec.resources.requests.cpu": _YES,
+    "spec.resources.requests.memory": _YES,
+    f"spec.resources.requests.{_HUGE}*": _YES,
+    "spec.resources.requests.*": _NO_DEVICES,
+    "spec.resources.claims": _NO_DEVICES,
 }
 
 _POD_SECURITY = {
@@ -150,14 +161,12 @@ _POD_SECURITY = {
         ),
         _YES,
     ),
-    "spec.securityContext.supplementalGroupsPolicy": Row(
-        Level.REFUSED, "groups of the image's /etc/group are always added yet", _is("Strict")
-    ),
-    "spec.securityContext.seLinuxOptions": Row(Level.LOUD, f"SELinux labels are not set yet, and {_NO_LSM}"),
+    "spec.securityContext.supplementalGroupsPolicy": _YES,
+    "spec.securityContext.seLinuxOptions": _SE_LINUX,
     "spec.securityContext.seLinuxChangePolicy": Row(Level.QUIET, "SELinux labels are not set yet"),
     "spec.securityContext.windowsOptions": Row(Level.QUIET, "this machine runs Linux"),
-    **{f"spec.securityContext.seccompProfile.{name}": row for name, row in _PROFILES.items()},
-    **{f"spec.securityContext.appArmorProfile.{name}": row for name, row in _PROFILES.items()},
+    **{f"spec.securityContext.seccompProfile.{name}": row for name, row in _SECCOMP.items()},
+    **{f"spec.securityContext.appArmorProfile.{name}": row for name, row in _APP_ARMOR.items()},
 }
 
 # ``container`` stands for each container and init container, ``volume`` for each volume.
@@ -181,8 +190,10 @@ _CONTAINER = {
             "container.env[].valueFrom.resourceFieldRef",
             "container.resources.limits.cpu",
             "container.resources.limits.memory",
+            f"container.resources.limits.{_HUGE}*",
             "container.resources.requests.cpu",
             "container.resources.requests.memory",
+            f"container.resources.requests.{_HUGE}*",
             "container.volumeMounts[].name",
             "container.volumeMounts[].mountPath",
             "container.volumeMounts[].readOnly",
@@ -240,10 +251,10 @@ _CONTAINER_SECURITY = {
         ),
         _YES,
     ),
-    "container.securityContext.seLinuxOptions": Row(Level.LOUD, f"SELinux labels are not set yet, and {_NO_LSM}"),
+    "container.securityContext.seLinuxOptions": _SE_LINUX,
     "container.securityContext.windowsOptions": Row(Level.QUIET, "this machine runs Linux"),
-    **{f"container.securityContext.seccompProfile.{name}": row for name, row in _PROFILES.items()},
-    **{f"container.securityContext.appArmorProfile.{name}": row for name, row in _PROFILES.items()},
+    **{f"container.securityContext.seccompProfile.{name}": row for name, row in _SECCOMP.items()},
+    **{f"container.securityContext.appArmorProfile.{name}": row for name, row in _APP_ARMOR.items()},
 }
 
 _VOLUME = {
@@ -289,7 +300,7 @@ def lenient(pod: Pod, findings: list[Finding]) -> Pod:
 
 def row_of(parent: str, key: str) -> Row | None:
     """The row for a field of ``parent``, or that for whatever has none of its own there."""
-    row = TABLE.get(f"{parent}.{key}" if parent else key)
+    row = TABLE.get(f"{parent}.{_HUGE}*" if key.startswith(_HUGE) else f"{parent}.{key}" if parent else key)
     return TABLE.get(f"{parent}.*") if row is None else row
 
 

@@ -154,7 +154,7 @@ def test_lenient_warns_and_runs_without_what_is_not_supported(tmp_path: Path) ->
 def test_fields_without_effect_are_accepted_and_weaker_isolation_is_told(tmp_path: Path) -> None:
     plan = manifest.load(written(tmp_path, GOOD + "  serviceAccountName: robot\n"))
     assert plan.warnings == []
-    plan = manifest.load(written(tmp_path, GOOD + "  securityContext: {seccompProfile: {type: RuntimeDefault}}\n"))
+    plan = manifest.load(written(tmp_path, GOOD + "  securityContext: {appArmorProfile: {type: RuntimeDefault}}\n"))
     assert [warning.code for warning in plan.warnings] == ["KL114"]
 
 

@@ -84,16 +84,16 @@ maps = st.lists(
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    user = draw(st.booleans())
+    user, joins = draw(st.sampled_from([(False, False), (True, False), (False, True)]))
     namespaces = list(Namespace)
     new = Namespace.MOUNT
-    join = Namespace(0)
+    join = Namespace.USER if joins else Namespace(0)
     for space in namespaces:
         if space not in (Namespace.USER, Namespace.MOUNT):
             choice = draw(st.integers(0, 2))
             new |= space if choice == 1 else Namespace(0)
             join |= space if choice == 2 else Namespace(0)
-    flags = draw(st.integers(0, 31).map(Flag))
+    flags = draw(st.integers(0, 255).map(Flag)) & ~Flag.SECCOMP
     filter = draw(st.binary(max_size=5).map(lambda b: b * 8))
     return Plan(
         args=draw(st.lists(texts, max_size=5).map(tuple)),
@@ -107,7 +107,7 @@ def plans(draw: st.DrawFn) -> Plan:
         groups=draw(st.lists(ids, max_size=4).map(tuple)),
         umask=draw(st.integers(0, 0o777)),
         oom_score_adj=draw(st.integers(-1000, 1000)),
-        root=draw(st.sampled_from(Root)),
+        root=draw(st.sampled_from([each for each in Root if joins or each is not Root.IDMAPPED])),
         root_fd=draw(fds),
         root_base=draw(paths),
         root_options=draw(texts),
@@ -148,7 +148,7 @@ def expected_text(plan: Plan) -> str:
         f"root_fd {plan.root_fd}",
         f"cgroup_fd {plan.cgroup_fd}",
         *(f"{name} {getattr(plan.caps, name)}" for name in Caps._fields),
-        f"root_base {shown(plan.root_base) if plan.root == Root.OVERLAY else ''}",
+        f"root_base {shown(plan.root_base) if plan.root in (Root.OVERLAY, Root.IDMAPPED) else ''}",
         f"root_options {shown(plan.root_options)}",
         f"cwd {shown(plan.cwd)}",
         f"hostname {shown(plan.hostname)}",
@@ -210,6 +210,7 @@ def test_a_mutated_plan_is_refused_or_reads_as_another_sound_plan(plan: Plan, da
         (Plan(cwd="relative"), "cwd"),
         (Plan(masked=("proc",)), "masked"),
         (Plan(root=Root.EMPTY), "root without mount namespace"),
+        (Plan(root=Root.IDMAPPED, new_ns=Namespace.MOUNT, root_base="/"), "root without user namespace"),
         (Plan(new_ns=Namespace.NET, join_ns=Namespace.NET), "namespaces"),
         (Plan(new_ns=Namespace.USER), "uid_map"),
         (Plan(uid_map=(IdMap(0, 1, 1),)), "uid_map"),

@@ -111,7 +111,7 @@ def made(tree: CgroupTree, knobs: list[Knob] | None = None) -> Membership:
 
 
 def read(tree: CgroupTree, file: str) -> str:
-    (path,) = glob.glob(f"/sys/fs/cgroup/*/{tree.parent}/pod{UID}/{file}")
+    (path,) = [f"{group}/pod{UID}/{file}" for group in groups_of(tree.parent) if os.path.exists(f"{group}/pod{UID}/{file}")]
     with open(path, encoding="ascii") as stream:
         return stream.read().strip()
 
@@ -341,3 +341,72 @@ def test_names_that_would_lead_elsewhere_are_refused(own: CgroupTree, name: str)
         own.make_container(UID, name, [])
     with pytest.raises(CgroupError, match="no name for a cgroup"):
         own.remove_container(UID, name)
+
+
+def cpu_share(tree: CgroupTree, group: str) -> int:
+    branch = next(b for b in tree.branches if "cpu" in b.hierarchy.controllers)
+    with open(f"{branch.hierarchy.mount_point}/{tree.parent}/{group}/cpu.{'weight' if branch.v2 else 'shares'}") as file:
+        return int(file.read())
+
+
+def test_pods_lie_below_their_class(own: CgroupTree, start: Start) -> None:
+    for uid, qos in (("g", ""), ("b", "burstable"), ("e", "besteffort")):
+        own.make_pod(uid, [], qos)
+        member = own.make_container(uid, NAME, [])
+        child = start(member)
+        member.close()
+        with open(f"/proc/{child.pid}/cgroup", encoding="ascii") as file:
+            places = {line.rpartition(":")[2].strip() for line in file if own.parent in line}
+        assert places == {"/" + "/".join(filter(None, (own.parent, qos, f"pod{uid}", NAME)))}
+    assert own.pods() == {"g", "b", "e"}
+    with CgroupTree(own.world, own.parent) as other:
+        assert other.group("b") == "burstable/podb"
+        assert other.containers("e") == {NAME}
+        control.kill(other, "b")
+        assert control.wait_empty(other, "b")
+        other.remove_pod("b")
+        assert own.pods() == {"g", "e"}
+
+
+def test_a_class_is_worth_what_its_pods_were_promised(own: CgroupTree) -> None:
+    own.make_pod("e", pod_knobs(Resources(), own.world), "besteffort")
+    own.make_pod("a", pod_knobs(Resources(250), own.world), "burstable")
+    one = cpu_share(own, "burstable")
+    own.make_pod("b", pod_knobs(Resources(500), own.world), "burstable")
+    assert cpu_share(own, "besteffort") < cpu_share(own, "burstable/poda") == one < cpu_share(own, "burstable")
+    own.remove_pod("b")
+    assert cpu_share(own, "burstable") == one
+
+
+def test_limits_of_a_running_container_change_and_go(own: CgroupTree, start: Start) -> None:
+    own.make_pod(UID, pod_knobs(SMALL, own.world))
+    member = own.make_container(UID, NAME, container_knobs(SMALL, own.world))
+    start(member)
+    member.close()
+    for size in (128 << 20, 32 << 20, 0):
+        wanted = Resources(cpu_limit=1500 if size else 0, memory_limit=size)
+        for name, knobs in ((None, pod_knobs(Resources(), own.world, anew=True)),
+                            (NAME, container_knobs(wanted, own.world, anew=True))):
+            assert own.resize(UID, name, knobs) == []
+        limit = usage_limit(own)
+        assert limit == size if size else limit > 1 << 60
+
+
+def usage_limit(tree: CgroupTree) -> int:
+    place = tree.place("memory", UID, NAME)
+    assert place is not None
+    v2 = os.path.exists(f"/proc/self/fd/{place[0]}/{place[1]}/memory.max")
+    with open(f"/proc/self/fd/{place[0]}/{place[1]}/memory.{'max' if v2 else 'limit_in_bytes'}") as file:
+        return int(file.read().replace("max", str(1 << 62)))
+
+
+def test_a_memory_limit_below_what_is_used_is_refused_or_kept(own: CgroupTree, start: Start) -> None:
+    member = made(own)
+    child = start(member, "dd if=/dev/zero of=/dev/null bs=48M count=1 2>/dev/null; x=$(head -c 48M /dev/zero | tr '\\0' x); echo .; read y")
+    member.close()
+    assert child.stdout is not None
+    assert child.stdout.readline() == b".\n"
+    if own.world.hierarchy_of("memory").v2:
+        pytest.skip("this machine has no such hierarchies")
+    with pytest.raises(LimitRefused):
+        own.resize(UID, NAME, container_knobs(Resources(memory_limit=8 << 20), own.world, anew=True))

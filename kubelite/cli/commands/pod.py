@@ -22,6 +22,10 @@ def up(
         bool, typer.Option("--replace", help="Take down a pod of the same name that differs or has ended, then create it.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    unsafe: Annotated[
+        list[str] | None,
+        typer.Option("--allow-unsafe-sysctl", metavar="NAME", help="A sysctl, or pattern like kernel.msg*, that pods may set."),
+    ] = None,
     output: Annotated[Output | None, _OUTPUT] = None,
 ) -> int:
     """Create the pods of a manifest and wait until they run; change in place those that differ, where that can be.
@@ -32,7 +36,15 @@ def up(
     """
     from kubelite.cli.up import up as act
 
-    return act(context.obj, source, lenient=lenient, replace=replace, dry_run=dry_run, format=output)
+    return act(
+        context.obj,
+        source,
+        lenient=lenient,
+        replace=replace,
+        dry_run=dry_run,
+        unsafe_sysctls=unsafe or (),
+        format=output,
+    )
 
 
 def down(

@@ -82,6 +82,8 @@ class Watcher:
     def ready(self, limit: int = READ_BYTES) -> list[Event]:
         """The next events, about ``limit`` bytes of them, without waiting. Raises Compacted when they are no longer kept."""
         feed = self._feed
+        if self._position == feed.dropped + len(feed.events):
+            return []
         if self._position < feed.dropped:
             raise Compacted(self._after, feed.oldest)
         first = last = self._position - feed.dropped

@@ -14,7 +14,7 @@ from kubelite.node.cgroup.world import DELEGATED, Hierarchy
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_CLOEXEC
 WRITE = os.O_WRONLY | os.O_CLOEXEC
-ONLY_LIMITS = frozenset({"pids", "devices"})
+ONLY_LIMITS = frozenset({"pids", "devices", "hugetlb"})
 
 
 class Refused(NamedTuple):

@@ -47,6 +47,8 @@ class Resources(NamedTuple):
     cpu_limit: int = 0
     memory_limit: int = 0
     pids_limit: int = 0
+    huge_pages: tuple[tuple[int, int], ...] = ()
+    """Size of a page and how many bytes of such pages, for each size that has a limit."""
 
 
 class Knob(NamedTuple):
@@ -82,20 +84,20 @@ def cpu_quota(milli: int) -> int:
     return max(MIN_QUOTA, milli * PERIOD // 1000) if milli > 0 else 0
 
 
-def container_knobs(resources: Resources, world: World) -> list[Knob]:
-    """What is written for a container.
+def container_knobs(resources: Resources, world: World, *, anew: bool = False) -> list[Knob]:
+    """What is written for a container; ``anew`` over an earlier value, which must then be undone where there is none now.
 
     On v2 an out-of-memory kill takes the whole container, as in the kubelet.
     """
-    knobs = _common_knobs(resources, world)
-    if _is_v2(world, "memory"):
+    knobs = _common_knobs(resources, world, anew)
+    if not anew and _is_v2(world, "memory"):
         knobs.append(Knob("memory", "memory.oom.group", "1"))
     return knobs
 
 
-def pod_knobs(resources: Resources, world: World) -> list[Knob]:
+def pod_knobs(resources: Resources, world: World, *, anew: bool = False) -> list[Knob]:
     """What is written for a pod as a whole."""
-    return _common_knobs(resources, world)
+    return _common_knobs(resources, world, anew)
 
 
 def resize_knobs(resources: Resources, world: World) -> list[Knob]:
@@ -135,44 +137,65 @@ def _is_v2(world: World, controller: str) -> bool:
     return hierarchy is not None and hierarchy.v2
 
 
-def _common_knobs(resources: Resources, world: World) -> list[Knob]:
-    return [*_cpu(resources, world), *_memory(resources, world), *_pids(resources)]
+def _common_knobs(resources: Resources, world: World, anew: bool) -> list[Knob]:
+    knobs = [*_cpu(resources, world, anew), *_memory(resources, world, anew)]
+    if resources.pids_limit:
+        knobs.append(Knob("pids", "pids.max", str(resources.pids_limit)))
+    return knobs + [_huge(size, limit, world) for size, limit in resources.huge_pages]
 
 
-def _cpu(resources: Resources, world: World) -> list[Knob]:
+def _cpu(resources: Resources, world: World, anew: bool) -> list[Knob]:
     shares = cpu_shares(resources.cpu_request or resources.cpu_limit)
     quota = cpu_quota(resources.cpu_limit)
     knobs = []
     if _is_v2(world, "cpu"):
         weight = cpu_weight(shares)
-        if weight != DEFAULT_WEIGHT:
+        if anew or weight != DEFAULT_WEIGHT:
             knobs.append(Knob("cpu", "cpu.weight", str(weight)))
-        if quota:
-            knobs.append(Knob("cpu", "cpu.max", f"{quota} {PERIOD}"))
+        if anew or quota:
+            knobs.append(Knob("cpu", "cpu.max", f"{quota or 'max'} {PERIOD}"))
         return knobs
-    if shares != DEFAULT_SHARES:
+    if anew or shares != DEFAULT_SHARES:
         knobs.append(Knob("cpu", "cpu.shares", str(shares)))
-    if quota:
+    if anew or quota:
         # The period of a new group is PERIOD.
-        knobs.append(Knob("cpu", "cpu.cfs_quota_us", str(quota)))
+        knobs.append(Knob("cpu", "cpu.cfs_quota_us", str(quota or -1)))
     return knobs
 
 
-def _memory(resources: Resources, world: World) -> list[Knob]:
+def _memory(resources: Resources, world: World, anew: bool) -> list[Knob]:
     """A limit counts without swap, as the kubelet has it.
 
     Or a machine's swap would stretch it silently.
     """
-    limit = str(resources.memory_limit)
-    if not resources.memory_limit:
+    limit = resources.memory_limit
+    if not limit and not anew:
         return []
     if _is_v2(world, "memory"):
-        return [Knob("memory", "memory.max", limit), Knob("memory", "memory.swap.max", "0")]
+        return [
+            Knob("memory", "memory.max", str(limit or "max")),
+            Knob("memory", "memory.swap.max", "0" if limit else "max"),
+        ]
     return [
-        Knob("memory", "memory.limit_in_bytes", limit),
-        Knob("memory", "memory.memsw.limit_in_bytes", limit),
+        Knob("memory", "memory.limit_in_bytes", str(limit or -1)),
+        Knob("memory", "memory.memsw.limit_in_bytes", str(limit or -1)),
     ]
 
 
-def _pids(resources: Resources) -> list[Knob]:
-    return [Knob("pids", "pids.max", str(resources.pids_limit))] if resources.pids_limit else []
+def _huge(size: int, limit: int, world: World) -> Knob:
+    """The kernel names its files after the size in the largest unit that is not a fraction."""
+    unit = f"{size >> 30}GB" if size >= 1 << 30 else f"{size >> 20}MB" if size >= 1 << 20 else f"{size >> 10}KB"
+    word = "max" if _is_v2(world, "hugetlb") else "limit_in_bytes"
+    return Knob("hugetlb", f"hugetlb.{unit}.{word}", str(limit))
+
+
+def rising(knobs: list[Knob], memory: int) -> list[Knob]:
+    """The knobs in an order that the kernel takes in a group whose memory limit is ``memory`` bytes now.
+
+    On v1 the limit with swap may never be below the one without, not even for a moment.
+    """
+    new = next((k.value for k in knobs if k.file == "memory.limit_in_bytes"), None)
+    if new is None or 0 <= int(new) <= memory:
+        return knobs
+    swap = [k for k in knobs if k.file == "memory.memsw.limit_in_bytes"]
+    return [*swap, *(k for k in knobs if k not in swap)]

@@ -1,6 +1,8 @@
 """The cgroups of pods and containers: making them with their limits, entering, removing.
 
-    <mount>/<parent>/pod<uid>/<name>        in every hierarchy in use
+    <mount>/<parent>/[<class>/]pod<uid>/<name>        in every hierarchy in use
+
+The class is that of :mod:`kubelite.node.cgroup.classes`; where a pod lies is found by looking.
 
 Nothing outside <parent> is made, changed or removed, except that a v2 root is asked to hand
 controllers down. Processes enter by themselves: here is only what they need for it. Everything
@@ -25,10 +27,13 @@ from kubelite.node.cgroup.branch import (
     hand_down,
     open_knob,
     open_tasks,
+    read_text,
     subgroups,
+    write_text,
 )
+from kubelite.node.cgroup.classes import BEST_EFFORT, BURSTABLE, CLASSES, DIRECTLY, below, total_shares, total_weight
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
-from kubelite.node.cgroup.limits import Knob
+from kubelite.node.cgroup.limits import MIN_SHARES, Knob, rising
 from kubelite.node.cgroup.world import World
 
 _MEMORY_LIMITS = frozenset({"memory.max", "memory.limit_in_bytes"})
@@ -65,6 +70,7 @@ class CgroupTree:
         self.parent = _checked(parent)
         self.branches = [Branch(hierarchy) for hierarchy in world.in_use]
         self._by_controller = {c: b for b in self.branches for c in b.hierarchy.controllers}
+        self._classes: dict[str, str] = {}
 
     def __enter__(self) -> CgroupTree:
         return self
@@ -81,24 +87,57 @@ class CgroupTree:
 
     # -- making --------------------------------------------------------------------------------
 
-    def make_pod(self, uid: str, knobs: Sequence[Knob]) -> list[Refused]:
-        """Makes the pod's groups, or sets the limits of those that are there.
+    def make_pod(self, uid: str, knobs: Sequence[Knob], qos: str = DIRECTLY) -> list[Refused]:
+        """Makes the pod's groups in those of its class, or sets the limits of those that are there.
 
         Returns the limits that could not be set. Raises LimitRefused for one of memory,
         CgroupError; then the pod has no groups.
         """
-        pod = _pod_group(uid)
+        name = _pod_group(uid)
         self._open(make=True)
+        self._classes[uid] = qos
+        pod = below(qos, name)
         try:
-            return self._make_pod(pod, knobs)
-        except FileNotFoundError:
-            # Another command has removed the empty parent after it was opened here.
-            self.close()
-            self._open(make=True)
-        try:
-            return self._make_pod(pod, knobs)
+            try:
+                refused = self._make_pod(pod, knobs)
+            except FileNotFoundError:
+                # The first pod of its class; or another command has removed the empty parent after it was opened here.
+                self.close()
+                self._open(make=True)
+                self._make_class(qos)
+                refused = self._make_pod(pod, knobs)
         except FileNotFoundError as error:
             raise _cannot("make", f"{self.parent}/{pod}", error) from error
+        if qos == BURSTABLE:
+            self._share()
+        return refused
+
+    def _make_class(self, qos: str) -> None:
+        if not qos:
+            return
+        for branch in self.branches:
+            self._mkdir(branch, qos, [], exist_ok=True)
+            if branch.delegated:
+                delegate(branch, f"{qos}/")
+        cpu = self._by_controller.get("cpu")
+        if qos == BEST_EFFORT and cpu is not None:
+            file, value = ("cpu.weight", 1) if cpu.v2 else ("cpu.shares", MIN_SHARES)
+            with contextlib.suppress(OSError):
+                write_text(f"{qos}/{file}", str(value), cpu.fd)
+
+    def _share(self) -> None:
+        """Gives the Burstable pods together what they were promised. Nothing depends on it but how idle CPUs are shared out,
+        and the next pod of the class puts it right: no refusal is an error, and no lock is held."""
+        branch = self._by_controller.get("cpu")
+        if branch is None or branch.fd < 0:
+            return
+        file = "cpu.weight" if branch.v2 else "cpu.shares"
+        found = []
+        for pod in subgroups(branch.fd, BURSTABLE):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(int(read_text(f"{BURSTABLE}/{pod}/{file}", branch.fd)))
+        with contextlib.suppress(OSError):
+            write_text(f"{BURSTABLE}/{file}", str(total_weight(found) if branch.v2 else total_shares(found)), branch.fd)
 
     def _make_pod(self, pod: str, knobs: Sequence[Knob]) -> list[Refused]:
         refused: list[Refused] = []
@@ -110,11 +149,24 @@ class CgroupTree:
                     self._mkdir(branch, pod, made, exist_ok=True)
                     if branch.delegated:
                         refused += delegate(branch, f"{pod}/")
+            if any(knob.controller == "hugetlb" for knob in knobs):
+                self._hand_down_rarely("hugetlb", pod)
             refused += self._write(pod, knobs)
         except BaseException:
             _take_back(made, pod)
             raise
         return refused
+
+    def _hand_down_rarely(self, controller: str, pod: str) -> None:
+        """A v2 controller that few pods need, down to a pod's containers. A refusal shows where the limit is set."""
+        branch = self._by_controller.get(controller)
+        if branch is None or not branch.v2:
+            return
+        root = f"{branch.hierarchy.mount_point}/cgroup.subtree_control"
+        hand_down(root, None, f"+{controller}")
+        groups = ["", *(f"{'/'.join(pod.split('/')[: n + 1])}/" for n in range(pod.count("/") + 1))]
+        for group in groups:
+            hand_down(f"{group}cgroup.subtree_control", branch.fd, f"+{controller}")
 
     def make_container(self, uid: str, name: str, knobs: Sequence[Knob]) -> Membership:
         """Makes the container's groups below the pod's and opens them.
@@ -122,13 +174,13 @@ class CgroupTree:
         Where a hierarchy only limits and the container has no limit in it, the container enters the
         pod's group. Raises LimitRefused, CgroupError; then the container has no groups.
         """
-        pod = _pod_group(uid)
+        self._open()
+        pod = self.group(uid)
         group = f"{pod}/{_checked(name)}"
         limited = {id(self._by_controller.get(knob.controller)) for knob in knobs}
         made: list[Branch] = []
         fds: list[int] = []
         directory = -1
-        self._open()
         try:
             for branch in self.branches:
                 own = branch.counts or id(branch) in limited
@@ -151,11 +203,11 @@ class CgroupTree:
 
         Raises CgroupError.
         """
-        pod = _pod_group(uid)
+        self._open()
+        pod = self.group(uid)
         group = f"{pod}/{_checked(name)}"
         fds: list[int] = []
         directory = -1
-        self._open()
         try:
             for branch in self.branches:
                 if branch.fd < 0:
@@ -174,8 +226,8 @@ class CgroupTree:
 
         Returns those that could not be set. Raises LimitRefused for one of memory.
         """
-        pod = _pod_group(uid)
         self._open()
+        pod = self.group(uid)
         return self._write(pod if name is None else f"{pod}/{_checked(name)}", knobs)
 
     def _mkdir(
@@ -223,6 +275,30 @@ class CgroupTree:
             )
         refused.append(refusal)
 
+    # -- changing -------------------------------------------------------------------------------
+
+    def resize(self, uid: str, name: str | None, knobs: Sequence[Knob]) -> list[Refused]:
+        """Rewrites the limits of a pod, or of one container of it, while it runs; returns those that could not be set.
+
+        ``knobs`` are made with ``anew``. Raises LimitRefused where the kernel cannot bring memory below a new limit, or the
+        group is not there; the other limits may have been set then.
+        """
+        self._open()
+        group = self.group(uid) if name is None else f"{self.group(uid)}/{_checked(name)}"
+        refused = self._write(group, rising(list(knobs), self._memory_limit(group)))
+        if name is None and self._classes.get(uid) == BURSTABLE:
+            self._share()
+        return refused
+
+    def _memory_limit(self, group: str) -> int:
+        branch = self._by_controller.get("memory")
+        if branch is None or branch.v2 or branch.fd < 0:
+            return 0
+        try:
+            return int(read_text(f"{group}/memory.limit_in_bytes", branch.fd))
+        except FileNotFoundError:
+            return 0
+
     # -- removing ------------------------------------------------------------------------------
 
     def remove_container(self, uid: str, name: str, timeout: float = 5.0) -> None:
@@ -231,11 +307,17 @@ class CgroupTree:
         A killed process leaves its groups a moment after it is gone for everybody else: this waits
         up to ``timeout`` seconds. Raises GroupBusy, CgroupError.
         """
-        self._remove(f"{_pod_group(uid)}/{_checked(name)}", timeout)
+        self._open()
+        self._remove(f"{self.group(uid)}/{_checked(name)}", timeout)
 
     def remove_pod(self, uid: str, timeout: float = 5.0) -> None:
         """Removes the pod's groups with those of its containers, as remove_container."""
-        self._remove(_pod_group(uid), timeout)
+        self._open()
+        # A killed command may have left a part under each class.
+        for qos in (DIRECTLY, *CLASSES):
+            self._remove(below(qos, _pod_group(uid)), timeout)
+        if self._classes.pop(uid, "") == BURSTABLE:
+            self._share()
 
     def remove_parent(self) -> bool:
         """Removes the group of all pods where no pod has a group.
@@ -245,18 +327,18 @@ class CgroupTree:
         self.close()
         gone = True
         for branch in self.branches:
-            try:
-                os.rmdir(f"{branch.hierarchy.mount_point}/{self.parent}")
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
-                    raise _cannot("remove", self._path(branch, ""), error) from error
-                gone = False
+            for group in (*CLASSES, ""):
+                try:
+                    os.rmdir(self._path(branch, group))
+                except FileNotFoundError:
+                    pass
+                except OSError as error:
+                    if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+                        raise _cannot("remove", self._path(branch, group), error) from error
+                    gone = False
         return gone
 
     def _remove(self, group: str, timeout: float) -> None:
-        self._open()
         deadline = time.monotonic() + timeout
         for branch in self.branches:
             if branch.fd >= 0:
@@ -293,13 +375,19 @@ class CgroupTree:
     def pods(self) -> set[str]:
         """The uids of all pods that have a group in any hierarchy."""
         self._open()
-        found = {name for b in self.branches if b.fd >= 0 for name in subgroups(b.fd, ".")}
+        found = {
+            name
+            for b in self.branches
+            if b.fd >= 0
+            for qos in (".", *CLASSES)
+            for name in subgroups(b.fd, qos)
+        }
         return {name[3:] for name in found if name.startswith("pod")}
 
     def containers(self, uid: str) -> set[str]:
         """The names of all containers of a pod that have a group in any hierarchy."""
         self._open()
-        pod = _pod_group(uid)
+        pod = self.group(uid)
         return {name for b in self.branches if b.fd >= 0 for name in subgroups(b.fd, pod)}
 
     def place(self, controller: str, uid: str, name: str | None) -> tuple[int, str] | None:
@@ -314,8 +402,24 @@ class CgroupTree:
             branch = next((b for b in self.branches if b.v2), None)
         if branch is None or branch.fd < 0:
             return None
-        pod = _pod_group(uid)
+        pod = self.group(uid)
         return branch.fd, pod if name is None else f"{pod}/{_checked(name)}"
+
+    def group(self, uid: str) -> str:
+        """The path of a pod's group below that of all pods. One that is not there would lie directly below."""
+        name = _pod_group(uid)
+        qos = self._classes.get(uid)
+        if qos is None:
+            self._open()
+            qos = self._classes[uid] = self._find_class(name)
+        return below(qos, name)
+
+    def _find_class(self, name: str) -> str:
+        for branch in self.branches:
+            for qos in CLASSES:
+                if branch.fd >= 0 and _exists(branch.fd, f"{qos}/{name}"):
+                    return qos
+        return DIRECTLY
 
     # -- the group of all pods -----------------------------------------------------------------
 
@@ -355,6 +459,14 @@ def _take_back(made: list[Branch], group: str) -> None:
     for branch in made:
         with contextlib.suppress(OSError):
             os.rmdir(group, dir_fd=branch.fd)
+
+
+def _exists(dir_fd: int, group: str) -> bool:
+    try:
+        os.stat(group, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _pod_group(uid: str) -> str:

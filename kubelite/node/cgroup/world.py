@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "devices", "freezer")
+CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "devices", "freezer", "hugetlb")
 """The controllers that anything here uses."""
 
 DELEGATED = ("cpu", "memory", "pids")
-"""The controllers that a v2 group hands down to the groups below it."""
+"""The controllers that a v2 group hands down to the groups below it; others only where a limit needs them."""
 
 
 Kind = Literal["v1", "hybrid", "v2"]

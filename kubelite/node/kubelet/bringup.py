@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from kubelite.core.plan import Device, Mount, MountKind
+from kubelite.node.cgroup.classes import class_of
 from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs, pod_knobs
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.host import host_covers
 from kubelite.node.image.reference import HOST
-from kubelite.node.kubelet import prepare
+from kubelite.node.kubelet import prepare, secure
 from kubelite.node.kubelet.images import FoundImage
 from kubelite.node.kubelet.prepare import NodeFacts
 from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.network.resolver import HostFiles
-from kubelite.node.runtime import bundle, sandbox
+from kubelite.node.runtime import bundle, filters, idranges, sandbox
 from kubelite.node.runtime.bundle import Bind, Security, Shared
 from kubelite.node.runtime.container import Asked, Blueprint, Containers, Ready
 from kubelite.node.runtime.home import Home
@@ -34,7 +35,7 @@ from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
 from kubelite.node.volume.mounts import Part, Place
 from kubelite.node.volume.sources import make_parts, make_places
-from kubelite.objects import expand
+from kubelite.objects import expand, qos
 from kubelite.objects.pod import Container, Pod
 
 PAUSE_OOM_SCORE = -998  # the kubelet's for its sandboxes
@@ -89,15 +90,17 @@ class Bringup:
         below raise, and Unstartable.
         """
         lease = self._reserve()
-        starting = self._begin(lease)
-        try:
-            self._prepare()  # while the kernel makes pause and its namespaces
-            for container in (*self._pod.spec.init_containers, *self._pod.spec.containers) if ahead else ():
-                self._ahead[container.name] = self._containers.prepare(self._blueprint(container), 0)
-            made = sandbox.finish(starting)
-        except BaseException:
-            starting.close()
-            raise
+        with ExitStack() as ids:
+            first = ids.enter_context(idranges.reserved(self._record.uid)) if self._shared.own_users else 0
+            starting = self._begin(lease, first)
+            try:
+                self._prepare()  # while the kernel makes pause and its namespaces
+                for container in (*self._pod.spec.init_containers, *self._pod.spec.containers) if ahead else ():
+                    self._ahead[container.name] = self._containers.prepare(self._blueprint(container), 0)
+                made = sandbox.finish(starting)
+            except BaseException:
+                starting.close()
+                raise
         try:
             if lease is not None:
                 self._trace("attach network")
@@ -145,7 +148,7 @@ class Bringup:
         self._files  # noqa: B018 - made now, not with the first container that mounts one
         self._write_etc()
         self._trace("make cgroup of the pod")
-        refused = self._tree.make_pod(self._record.uid, self._pod_knobs())
+        refused = self._tree.make_pod(self._record.uid, self._pod_knobs(), class_of(qos.qos_class(self._pod)))
         self.warnings += [str(each) for each in refused]
 
     @cached_property
@@ -174,19 +177,20 @@ class Bringup:
 
     def _pod_knobs(self) -> list[Knob]:
         world = self._tree.world
-        knobs = pod_knobs(prepare.pod_limits(self._pod, self._node.pids_limit), world)
+        knobs = pod_knobs(prepare.pod_limits(self._pod, self._node), world)
         return knobs if prepare.any_privileged(self._pod) else [*knobs, *device_knobs(world)]
 
-    def _begin(self, lease: Lease | None) -> Starting:
+    def _begin(self, lease: Lease | None, first_id: int) -> Starting:
+        sysctls = secure.sysctls(self._pod, self._record.unsafe_sysctls)
         plan = bundle.sandbox_plan(
-            self._shared, self._node.hostname, "", prepare.sysctls(self._pod), tuple(self._tmpfs()), PAUSE_OOM_SCORE
+            self._shared, self._node.hostname, "", sysctls, tuple(self._tmpfs()), PAUSE_OOM_SCORE, first_id
         )
         address = lease.address if lease is not None else ""
         record = sandbox.new_record(self._record.uid, address, self._node.address)
         return sandbox.begin(self._home, self._ledger, record, plan, self._trace)
 
     def _tmpfs(self) -> list[Mount]:
-        ceiling = prepare.pod_limits(self._pod).memory_limit or self._node.memory
+        ceiling = prepare.pod_limits(self._pod, self._node).memory_limit or self._node.memory
         sizes = prepare.volume_sizes(self._pod)
         found = volumes.pod_mounts(self._places.values(), sizes, ceiling, prepare.fs_group(self._pod))
         mounts = [
@@ -235,7 +239,7 @@ class Bringup:
 
     def _blueprint(self, container: Container) -> Blueprint:
         found = self._images[container.image or ""]
-        safety = prepare.security(self._pod, container, found.facts, self._node)
+        safety = filters.applied(self._home, secure.security(self._pod, container, found.facts, self._node))
         devices, knobs = self._devices(safety.privileged)
         return Blueprint(
             name=container.name,
@@ -248,7 +252,7 @@ class Bringup:
             shared=self._shared,
             covers=self._host_covers if found.image.id == HOST else (),
             devices=devices,
-            knobs=(*container_knobs(prepare.container_limits(container), self._tree.world), *knobs),
+            knobs=(*container_knobs(prepare.container_limits(container, self._node), self._tree.world), *knobs),
             stdin=bool(container.stdin),
             stdin_once=bool(container.stdin_once),
             message=prepare.message_path(container),
@@ -278,4 +282,6 @@ class Bringup:
         own = volumes.container_mounts(wanted, self._places, files, expanded)
         etc = volumes.etc_mounts(f"{self._home.pod(self._record.uid)}/etc", own, security.readonly_root)
         system = bundle.system_mounts(security.privileged, self._shm, self._tree.world.kind == "v2")
-        return [*system, *(bundle.bind_mount(Bind(*mount)) for mount in volumes.in_order([*etc, *own]))]
+        ours = (f"{self._home.pod(self._record.uid)}/", f"{self._home.pod_run(self._record.uid)}/")
+        binds = (Bind(*mount, own=mount.source.startswith(ours)) for mount in volumes.in_order([*etc, *own]))
+        return [*system, *map(bundle.bind_mount, binds)]

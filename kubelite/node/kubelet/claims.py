@@ -36,8 +36,8 @@ def digest(pod: Pod) -> str:
     return hashlib.sha256(msgspec.json.encode(pod, order="deterministic")).hexdigest()
 
 
-def claim(home: Home, ledger: Ledger, pod: Pod) -> Claim:
-    """Takes the pod's name. Raises OSError."""
+def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] = ()) -> Claim:
+    """Takes the pod's name; ``unsafe_sysctls`` go on record. Raises OSError."""
     namespace, name = pod.metadata.namespace or "default", pod.metadata.name or ""
     with FileLock(home.lock):
         sweep(home)
@@ -54,6 +54,7 @@ def claim(home: Home, ledger: Ledger, pod: Pod) -> Claim:
             source=digest(pod),
             boot=boot_id(),
             started=boottime(),
+            unsafe_sysctls=unsafe_sysctls,
         )
         lock = FileLock(home.pod_lock(record.uid)).__enter__()
         try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kubelite.node.cgroup.classes import below, class_of
 from kubelite.node.kubelet import timeline
 from kubelite.node.kubelet.containerstatus import rfc3339
 from kubelite.node.kubelet.timeline import Event
@@ -14,6 +15,7 @@ from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import Observed, Seen
 from kubelite.objects.pod import Pod
+from kubelite.objects.qos import qos_class
 
 _NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
 
@@ -26,7 +28,7 @@ def describe(home: Home, pod: Pod, seen: Observed) -> dict[str, Any]:
     return {
         "pod": msgspec.to_builtins(pod),
         "stage": record.stage,
-        "sandbox": _sandbox(home, seen),
+        "sandbox": _sandbox(home, pod, seen),
         "containers": {each.record.name: _container(each, logs) for each in seen.containers},
         "events": [_event(each) for each in timeline.read(timeline.path(home.pod(record.uid)))],
         "paths": {"state": home.pod(record.uid), "run": home.pod_run(record.uid), "logs": logs},
@@ -37,7 +39,7 @@ def _event(event: Event) -> dict[str, Any]:
     return {**msgspec.to_builtins(event), "time": rfc3339(event.time), "first": rfc3339(event.first)}
 
 
-def _sandbox(home: Home, seen: Observed) -> dict[str, Any] | None:
+def _sandbox(home: Home, pod: Pod, seen: Observed) -> dict[str, Any] | None:
     record = seen.sandbox
     if record is None:
         return None
@@ -46,7 +48,7 @@ def _sandbox(home: Home, seen: Observed) -> dict[str, Any] | None:
         "up": seen.up,
         "shim": record.shim_pid,
         "pause": record.pause_pid,
-        "cgroup": f"{home.cgroup}/pod{record.uid}",
+        "cgroup": f"{home.cgroup}/{below(class_of(qos_class(pod)), f'pod{record.uid}')}",
         "bridge": lease.bridge if lease else None,
         "interface": lease.interface if lease else None,
         "address": lease.address if lease else None,

@@ -139,7 +139,9 @@ class Executor:
             memory=facts.memory(),
             capabilities=facts.capabilities(),
             hostname=pod_names(scene.pod, host_files.hostname).hostname,
-            pids_limit=nodeconfig.pids_limit(scene.home),
+            modules=facts.security_modules(),
+            pids_limit=nodeconfig.pids_limit(scene.home) or facts.pids_limit(),
+            huge_pages=facts.huge_pages(),
         )
         return Bringup(
             scene.home, scene.ledger, self.tree, scene.record, scene.pod, self._images(), node, host_files, trace=self._trace

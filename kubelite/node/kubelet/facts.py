@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 from kubelite.node.runtime.home import Home
@@ -55,6 +56,29 @@ def cpus() -> int:
 def capabilities() -> int:
     """The capabilities that this process can hand on, as a bit mask."""
     return int(_status("CapPrm") or "0", 16) & int(_status("CapBnd") or "0", 16)
+
+
+def security_modules() -> frozenset[str]:
+    """The kernel's modules that label programs, of those that run: AppArmor, SELinux."""
+    found = {"AppArmor": "/sys/kernel/security/apparmor", "SELinux": "/sys/fs/selinux/enforce"}
+    return frozenset(name for name, path in found.items() if os.path.exists(path))
+
+
+def pids_limit() -> int:
+    """Tasks that one pod may have: half of what the machine has numbers for, so that a fork bomb leaves the rest alone."""
+    with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
+        return int(file.read()) // 2
+
+
+def huge_pages() -> tuple[int, ...]:
+    """The sizes in bytes of huge pages that this machine has set aside."""
+    base = "/sys/kernel/mm/hugepages"
+    found = []
+    for name in os.listdir(base) if os.path.isdir(base) else ():
+        with open(f"{base}/{name}/nr_hugepages", encoding="ascii") as file:
+            if file.read() != "0\n":
+                found.append(int(name.removeprefix("hugepages-").removesuffix("kB")) << 10)
+    return tuple(sorted(found))
 
 
 def _status(key: str) -> str:
@@ -112,9 +136,26 @@ def _features() -> dict[str, Any]:
     return {
         "overlay": _has_filesystem("overlay"),
         "firewall": _firewall(),
-        "user namespaces": os.path.exists("/proc/self/ns/user"),
+        "user namespaces": _most_user_namespaces() > 0,
         "seccomp": bool(_status("Seccomp")),
+        "security modules": sorted(security_modules()),
+        "huge pages": [f"{size >> 10}kB" for size in huge_pages()],
+        "tasks of a pod": pids_limit(),
     }
+
+
+def _missing_controllers() -> Iterator[str]:
+    from kubelite.node.cgroup.detect import read_world
+    from kubelite.node.cgroup.errors import CgroupError
+
+    try:
+        world = read_world()
+    except CgroupError as error:
+        yield error.message
+        return
+    for name, effect in _WITHOUT.items():
+        if world.hierarchy_of(name) is None:
+            yield f"no cgroup hierarchy has the {name} controller: {effect}"
 
 
 def _firewall() -> bool | str:
@@ -134,10 +175,31 @@ def _has_filesystem(name: str) -> bool:
         return any(line.split()[-1] == name for line in file)
 
 
+def _most_user_namespaces() -> int:
+    try:
+        with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return 0
+
+
+_WITHOUT = {
+    "cpu": "cpu requests and limits have no effect",
+    "memory": "memory limits cannot be kept: pods that have one are refused",
+    "pids": "a fork bomb in a pod is a fork bomb on the machine",
+    "hugetlb": "huge pages cannot be limited",
+    "devices": "devices are kept from containers by CAP_MKNOD and /dev alone",
+}
+
+
 def _refused() -> list[str]:
     """What this kernel will not do for us, and what follows."""
     effective = int(_status("CapEff") or "0", 16)
-    found = []
+    found = [*_missing_controllers()]
+    if not _most_user_namespaces():
+        found.append("user namespaces are switched off (user.max_user_namespaces): no pod with hostUsers: false")
+    if not security_modules():
+        found.append("neither AppArmor nor SELinux runs: profiles and labels of theirs are refused")
     if not effective >> 24 & 1:
         found.append("CAP_SYS_RESOURCE is missing: oom_score_adj cannot be lowered, hard limits cannot be raised")
     if not effective >> 21 & 1:

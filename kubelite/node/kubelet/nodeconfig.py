@@ -31,7 +31,7 @@ def read(home: Home) -> NodeConfig:
 
 
 def pids_limit(home: Home) -> int:
-    """The most tasks that a pod may have; 0 for as many as it likes."""
+    """The most tasks that a pod may have; 0 where the file does not say."""
     return max(read(home).pod_pids_limit, 0)
 
 

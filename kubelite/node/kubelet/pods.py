@@ -80,12 +80,20 @@ class Pods:
 
     # -- up -------------------------------------------------------------------------------------------------------------
 
-    def up(self, pod: Pod, *, replace: bool = False, report: Callable[[Step], None]) -> UpResult:
+    def up(
+        self,
+        pod: Pod,
+        *,
+        replace: bool = False,
+        unsafe_sysctls: Sequence[str] = (),
+        report: Callable[[Step], None],
+    ) -> UpResult:
         """Brings a checked and defaulted pod up and returns once all its containers run, or it has failed in an init container.
 
         A pod of that name that is the same is left alone; one that differs is changed in place where that can be, or else a
-        Conflict, and taken down first with ``replace``. When anything raises, nothing of a new pod is left. Raises
-        RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError, NativeError, OSError.
+        Conflict, and taken down first with ``replace``. When anything raises, nothing of a new pod is left.
+        ``unsafe_sysctls`` are names or patterns that this pod may set. Raises RuntimeFailure, ImageError, VolumeError,
+        CgroupError, NetworkError, NativeError, OSError.
         """
         began = time.perf_counter()
         self._home.make()
@@ -93,7 +101,7 @@ class Pods:
         for name, image in found.items():
             report(Step("image", name, image.milliseconds))
         while True:
-            record, lock = claims.claim(self._home, self._ledger, pod)
+            record, lock = claims.claim(self._home, self._ledger, pod, tuple(unsafe_sysctls))
             if lock is not None:
                 break
             existing = self._existing(record, pod, replace, report)
@@ -437,6 +445,11 @@ class Pods:
             raise NotRunning(f'container "{container}" of pod "{name}" has left no files')
         found = images.resolve(self._home, self._pod(record))[seen.record.image]
         return list(changes(upper, [str(layer) for layer in found.image.layers]))
+    def measured(self, namespace: str, name: str) -> dict[str, Any]:
+        """What a pod and its containers use, disk included, as plain values. Raises NotFound."""
+        from kubelite.node.kubelet.stats import stats
+
+        return stats(self._home, self._observe(self._find(namespace, name)))
 
     def info(self) -> dict[str, Any]:
         """This machine and this home, as plain values."""

@@ -1,7 +1,7 @@
 """From a pod, its images and facts of this node to everything that its start needs, decided before anything is done. Pure.
 
-Rules are the kubelet's: environment and ``$(VAR)`` expansion, command and args against the image's entrypoint, users and
-security settings, mounts.
+Rules are the kubelet's: environment and ``$(VAR)`` expansion, command and args against the image's entrypoint, ports and
+limits. Users and rights are :mod:`kubelite.node.kubelet.secure`'s.
 """
 
 from __future__ import annotations
@@ -11,30 +11,13 @@ from typing import NamedTuple
 from kubelite.node.cgroup.limits import Resources
 from kubelite.node.image.model import DEFAULT_PATH, ImageConfig
 from kubelite.node.network.ports import ANY, HostPort
-from kubelite.node.runtime.bundle import Program, Security, Shared
-from kubelite.node.runtime.identity import IdentityError, User, capabilities, resolve_user
+from kubelite.node.runtime.bundle import Program, Shared
 from kubelite.objects import expand, qos, quantity
-from kubelite.objects.container import Container, SecurityContext
-from kubelite.objects.pod import Pod, PodSecurityContext
+from kubelite.objects.container import Container
+from kubelite.objects.pod import Pod
 
 DEFAULT_MESSAGE_PATH = "/dev/termination-log"
-# Sysctls that belong to a pod's own namespaces and that the kubelet takes without being told to.
-SAFE_SYSCTLS = frozenset(
-    {
-        "kernel.shm_rmid_forced",
-        "net.ipv4.ip_local_port_range",
-        "net.ipv4.ip_local_reserved_ports",
-        "net.ipv4.ip_unprivileged_port_start",
-        "net.ipv4.ping_group_range",
-        "net.ipv4.tcp_fin_timeout",
-        "net.ipv4.tcp_keepalive_intvl",
-        "net.ipv4.tcp_keepalive_probes",
-        "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_rmem",
-        "net.ipv4.tcp_syncookies",
-        "net.ipv4.tcp_wmem",
-    }
-)
+_HUGE = "hugepages-"
 
 
 class ImageFacts(NamedTuple):
@@ -48,7 +31,8 @@ class ImageFacts(NamedTuple):
 
 class NodeFacts(NamedTuple):
     """What a container may ask about the node and its pod; ``capabilities`` masks what this machine can give, ``memory`` is
-    in bytes, ``pids_limit`` the most tasks a pod may have (0: as many as it likes)."""
+    in bytes, ``modules`` names the kernel's security modules, ``pids_limit`` is how many tasks a pod may have (0: any),
+    ``huge_pages`` the sizes of those that the machine has set aside."""
 
     name: str
     address: str
@@ -57,7 +41,9 @@ class NodeFacts(NamedTuple):
     memory: int
     capabilities: int
     hostname: str
+    modules: frozenset[str] = frozenset()
     pids_limit: int = 0
+    huge_pages: tuple[int, ...] = ()
 
 
 class Unstartable(ValueError):
@@ -71,7 +57,11 @@ def shared_namespaces(pod: Pod) -> Shared:
     """Which namespaces the pod's containers share with each other and with the host."""
     spec = pod.spec
     return Shared(
-        bool(spec.host_network), bool(spec.host_pid), bool(spec.host_ipc), bool(spec.share_process_namespace)
+        bool(spec.host_network),
+        bool(spec.host_pid),
+        bool(spec.host_ipc),
+        bool(spec.share_process_namespace),
+        own_users=spec.host_users is False,
     )
 
 
@@ -114,69 +104,6 @@ def message_path(container: Container) -> str:
     return "" if any(mount.mount_path == path for mount in container.volume_mounts) else path
 
 
-def sysctls(pod: Pod) -> tuple[tuple[str, str], ...]:
-    """Paths below /proc/sys and their values. Raises Unstartable for one that is not on the kubelet's list of safe ones, or
-    whose namespace is the host's."""
-    context = pod.spec.security_context or PodSecurityContext()
-    found = []
-    for each in context.sysctls:
-        # sysctl(8): where the first separator is a slash, dots are parts of names.
-        name = each.name.replace("/", ".") if "/" in each.name.partition(".")[0] else each.name
-        if name not in SAFE_SYSCTLS:
-            raise Unstartable("", f'sysctl "{each.name}" is not one of the safe ones: {", ".join(sorted(SAFE_SYSCTLS))}')
-        if pod.spec.host_network if name.startswith("net.") else pod.spec.host_ipc:
-            raise Unstartable("", f'sysctl "{each.name}" would change the host, whose namespace this pod shares')
-        found.append((name.replace(".", "/"), each.value))
-    return tuple(found)
-
-
-def security(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts) -> Security:
-    """Who the program runs as and what it may do; a container's own settings go before the pod's. Raises Unstartable."""
-    own = container.security_context or SecurityContext()
-    shared = pod.spec.security_context or PodSecurityContext()
-    privileged = bool(own.privileged)
-    wanted = own.capabilities
-    try:
-        user = _user(own, shared, image)
-        caps = capabilities(
-            list(wanted.add) if wanted else [],
-            list(wanted.drop) if wanted else [],
-            privileged,
-            node.capabilities,
-        )
-    except IdentityError as error:
-        raise Unstartable(container.name, str(error)) from error
-    if user.uid == 0 and _first(own.run_as_non_root, shared.run_as_non_root):
-        raise Unstartable(
-            container.name, "runAsNonRoot is set and the program would run as root: set runAsUser to another user"
-        )
-    return Security(
-        user,
-        caps,
-        no_new_privs=own.allow_privilege_escalation is False,
-        privileged=privileged,
-        readonly_root=bool(own.read_only_root_filesystem),
-        unmasked=own.proc_mount == "Unmasked",
-        oom_score_adj=qos.oom_score_adj(pod, container, node.memory),
-    )
-
-
-def _user(own: SecurityContext, shared: PodSecurityContext, image: ImageFacts) -> User:
-    extra = [*(shared.supplemental_groups), *([] if shared.fs_group is None else [shared.fs_group])]
-    return resolve_user(
-        image.config.user,
-        _first(own.run_as_user, shared.run_as_user),
-        _first(own.run_as_group, shared.run_as_group),
-        tuple(extra),
-        image.passwd,
-        image.group,
-    )
-
-
-def _first(own: int | None, shared: int | None) -> int | None:
-    return shared if own is None else own
-
-
 def host_ports(pod: Pod) -> list[HostPort]:
     """The ports of this machine that the pod's containers ask for; init containers' count as well."""
     return [
@@ -212,14 +139,25 @@ def volume_sizes(pod: Pod) -> dict[str, int]:
     }
 
 
-def container_limits(container: Container) -> Resources:
-    """What the container's cgroup is told."""
+def container_limits(container: Container, node: NodeFacts | None = None) -> Resources:
+    """What the container's cgroup is told; without ``node`` only what the container itself asks for."""
     found = qos.resources(container)
-    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit)
+    huge = _huge_pages(qos.limits(container), node)
+    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, huge_pages=huge)
 
 
-def pod_limits(pod: Pod, pids_limit: int = 0) -> Resources:
-    """What the pod's cgroup is told; a limit of the whole exists only where every container has one, but for that of tasks,
-    which is the node's."""
+def pod_limits(pod: Pod, node: NodeFacts | None = None) -> Resources:
+    """What the pod's cgroup is told; a limit of the whole exists only where every container has one. Without ``node`` only what
+    the pod itself asks for."""
     found = qos.pod_resources(pod)
-    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, pids_limit)
+    huge = _huge_pages(qos.pod_requests(pod), node)
+    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, node.pids_limit if node is not None else 0, huge)
+
+
+def _huge_pages(limits: qos.Amounts, node: NodeFacts | None) -> tuple[tuple[int, int], ...]:
+    """As in the kubelet none may be had of a size that is not asked for."""
+    asked = {
+        quantity.value(name.removeprefix(_HUGE)): amount for name, amount in limits.items() if name.startswith(_HUGE)
+    }
+    there = node.huge_pages if node is not None else ()
+    return tuple(sorted({**dict.fromkeys(there, 0), **asked}.items()))

@@ -16,7 +16,7 @@ from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.removal import Remover
 from kubelite.node.volume.removal import remove_tree
 
-_OURS = ("pods", "logs", "images", "run")
+_OURS = ("pods", "logs", "images", "filters", "run")
 """What lies in a root; a file of somebody else in the same directory is not touched."""
 
 

@@ -13,11 +13,13 @@ from kubelite.core.plan import (
     Caps,
     Device,
     Flag,
+    IdMap,
     Mount,
     MountFlag,
     MountKind,
     Namespace,
     Plan,
+    Rlimit,
     Root,
 )
 from kubelite.node.runtime.identity import User
@@ -28,6 +30,8 @@ MASKED = (
 ).split()
 READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 SHM_BYTES = 64 << 20
+IDS = 65536
+"""How many user and group ids a pod with a user namespace has: from 0 on inside, in one piece outside."""
 _KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
 
 
@@ -38,6 +42,7 @@ class Shared(NamedTuple):
     host_pid: bool
     host_ipc: bool
     share_pid: bool
+    own_users: bool = False
 
     @property
     def sandbox(self) -> Namespace:
@@ -49,11 +54,14 @@ class Shared(NamedTuple):
             spaces |= Namespace.IPC
         if self.share_pid:
             spaces |= Namespace.PID
+        if self.own_users:
+            spaces |= Namespace.USER
         return spaces
 
 
 class Bind(NamedTuple):
-    """A path of the pod's mount namespace that shows inside the container at ``target``."""
+    """A path of the pod's mount namespace that shows inside the container at ``target``; ``own`` says that it is the
+    pod's alone."""
 
     source: str
     target: str
@@ -62,10 +70,20 @@ class Bind(NamedTuple):
     file: bool = False
     subpath: str = ""
     name: str = ""
+    own: bool = False
+
+
+class Filter(NamedTuple):
+    """A seccomp filter; ``key`` is the name under which it is kept, "" for no filter."""
+
+    key: str = ""
+    program: bytes = b""
+    flags: Flag = Flag.NONE
 
 
 class Security(NamedTuple):
-    """The decided security settings of a container."""
+    """The decided security settings of a container. ``seccomp`` names its profile: "" none, "default", "localhost/PATH";
+    ``filter`` is what that was compiled to."""
 
     user: User
     caps: Caps
@@ -74,6 +92,9 @@ class Security(NamedTuple):
     readonly_root: bool
     unmasked: bool
     oom_score_adj: int
+    seccomp: str = ""
+    rlimits: tuple[Rlimit, ...] = ()
+    filter: Filter = Filter()
 
 
 class Program(NamedTuple):
@@ -109,6 +130,11 @@ def overlay_options(root: RootFs) -> str:
     )
 
 
+def mapped_layers(root: RootFs) -> str:
+    """The layers of an overlay whose ids C maps one by one; ``upper`` and ``work`` lie in one directory."""
+    return f"{':'.join(root.lower)},{root.upper.rpartition('/')[0]}"
+
+
 def system_mounts(privileged: bool, shm: str, cgroup2: bool) -> list[Mount]:
     """/proc, /dev with pts, mqueue and shm, /sys: what every container has. ``shm`` is the pod's shared memory directory."""
     read_only = Attr.NONE if privileged else Attr.RDONLY
@@ -116,7 +142,7 @@ def system_mounts(privileged: bool, shm: str, cgroup2: bool) -> list[Mount]:
         Mount(MountKind.PROC, "/proc", attr=_KERNEL),
         Mount(MountKind.DEV, "/dev", options="mode=0755,size=64k", attr=Attr.NOSUID),
         Mount(MountKind.MQUEUE, "/dev/mqueue", attr=_KERNEL),
-        Mount(MountKind.BIND, "/dev/shm", source=shm, attr=_KERNEL),
+        Mount(MountKind.BIND, "/dev/shm", source=shm, attr=_KERNEL, flags=MountFlag.OWN),
         Mount(MountKind.SYSFS, "/sys", attr=_KERNEL | read_only),
     ]
     if cgroup2:
@@ -131,6 +157,8 @@ def bind_mount(bind: Bind) -> Mount:
         flags |= MountFlag.RECURSIVE
     if bind.file:
         flags |= MountFlag.FILE
+    if bind.own:
+        flags |= MountFlag.OWN
     if bind.subpath:
         flags |= MountFlag.SUBPATH
     attr = Attr.RDONLY if bind.read_only else Attr.NONE
@@ -144,9 +172,12 @@ def sandbox_plan(
     sysctls: tuple[tuple[str, str], ...],
     tmpfs: tuple[Mount, ...],
     oom_score_adj: int,
+    first_id: int = 0,
 ) -> Plan:
-    """The plan of pause. ``tmpfs`` are the pod's own mounts, which the shim makes in the pod's mount namespace."""
+    """The plan of pause. ``tmpfs`` are the pod's own mounts, which the shim makes in the pod's mount namespace;
+    ``first_id`` is where the ids of a pod with users of its own begin."""
     own_name = not shared.host_network
+    ids = (IdMap(0, first_id, IDS),) if shared.own_users else ()
     return Plan(
         flags=Flag.CAPS | Flag.NO_NEW_PRIVS | Flag.OOM_SCORE,
         new_ns=shared.sandbox | Namespace.MOUNT,
@@ -155,6 +186,8 @@ def sandbox_plan(
         domainname=domainname if own_name else "",
         sysctls=sysctls,
         mounts=tmpfs,
+        uid_map=ids,
+        gid_map=ids,
         oom_score_adj=oom_score_adj,
     )
 
@@ -185,9 +218,9 @@ def container_plan(
         gid=security.user.gid,
         groups=security.user.groups,
         oom_score_adj=security.oom_score_adj,
-        root=Root.OVERLAY,
+        root=Root.IDMAPPED if shared.own_users else Root.OVERLAY,
         root_base=root.base,
-        root_options=overlay_options(root),
+        root_options=mapped_layers(root) if shared.own_users else overlay_options(root),
         caps=security.caps,
         mounts=tuple(mounts),
         masked=tuple(covers if bare else [*MASKED, *covers]),
@@ -195,18 +228,20 @@ def container_plan(
         devices=devices,
         cgroups=cgroup.tasks,
         cgroup_fd=cgroup.directory,
+        rlimits=security.rlimits,
+        seccomp=security.filter.program,
     )
 
 
-def exec_plan(program: Program, security: Security, cgroup: Cgroup) -> Plan:
-    """The plan of a further process in a running container."""
+def exec_plan(program: Program, security: Security, cgroup: Cgroup, *, own_users: bool) -> Plan:
+    """The plan of a further process in a running container, whose pod may have users of its own."""
     spaces = Namespace.NET | Namespace.IPC | Namespace.UTS | Namespace.PID | Namespace.MOUNT
     return Plan(
         args=program.args,
         env=program.env,
         cwd=program.cwd,
         flags=_flags(security, program.tty) & ~Flag.READONLY_ROOT,
-        join_ns=spaces | Namespace.CGROUP,
+        join_ns=spaces | Namespace.CGROUP | (Namespace.USER if own_users else Namespace(0)),
         uid=security.user.uid,
         gid=security.user.gid,
         groups=security.user.groups,
@@ -214,11 +249,13 @@ def exec_plan(program: Program, security: Security, cgroup: Cgroup) -> Plan:
         caps=security.caps,
         cgroups=cgroup.tasks,
         cgroup_fd=cgroup.directory,
+        rlimits=security.rlimits,
+        seccomp=security.filter.program,
     )
 
 
 def _flags(security: Security, tty: bool) -> Flag:
-    flags = Flag.CAPS | Flag.OOM_SCORE
+    flags = Flag.CAPS | Flag.OOM_SCORE | security.filter.flags
     if security.no_new_privs:
         flags |= Flag.NO_NEW_PRIVS
     if security.readonly_root:

@@ -230,6 +230,9 @@ def _record(made: Blueprint, attempt: int, sandbox: str, backoff: int) -> Contai
         oom_score_adj=made.security.oom_score_adj,
         sandbox=sandbox,
         backoff=backoff,
+        seccomp=made.security.filter.key,
+        rlimits=tuple((each.resource, each.soft, each.hard) for each in made.security.rlimits),
+        own_users=made.shared.own_users,
     )
 
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 
 from kubelite.core.errors import NativeError
-from kubelite.core.plan import Caps, encode
+from kubelite.core.plan import Caps, Rlimit, encode
 from kubelite.core.protocol import Role, Started, StartFlag
 from kubelite.core.shim import Shim
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.runtime import bundle, sandbox
+from kubelite.node.runtime import bundle, filters, sandbox
 from kubelite.node.runtime.bundle import Program, Security
 from kubelite.node.runtime.container import cannot_start, entrance, group
 from kubelite.node.runtime.errors import RuntimeFailure
@@ -59,7 +59,8 @@ def begin(
         member = tree.join(uid, group(container.name, container.attempt))
         try:
             fds, cgroup = entrance(member)
-            plan = bundle.exec_plan(_program(container, args, tty), _security(container), cgroup)
+            program, safety = _program(container, args, tty), _security(home, container)
+            plan = bundle.exec_plan(program, safety, cgroup, own_users=container.own_users)
             seq = shim.ask_start(
                 sandbox.new_id(),
                 Role.EXEC,
@@ -92,7 +93,7 @@ def _program(container: ContainerRecord, args: Sequence[str], tty: bool) -> Prog
     return Program(tuple(args), env, container.cwd, tty)
 
 
-def _security(container: ContainerRecord) -> Security:
+def _security(home: Home, container: ContainerRecord) -> Security:
     return Security(
         User(container.uid, container.gid, container.groups, ""),
         Caps(*container.caps),
@@ -101,4 +102,6 @@ def _security(container: ContainerRecord) -> Security:
         readonly_root=False,
         unmasked=False,
         oom_score_adj=container.oom_score_adj,
+        rlimits=tuple(Rlimit(*each) for each in container.rlimits),
+        filter=filters.stored(home, container.seccomp),
     )

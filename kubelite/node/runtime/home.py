@@ -35,6 +35,16 @@ class Home:
         return f"{self.root}/logs"
 
     @property
+    def seccomp(self) -> str:
+        """Where ``localhostProfile`` of a seccompProfile is looked for."""
+        return f"{self.root}/seccomp"
+
+    @property
+    def filters(self) -> str:
+        """Compiled seccomp profiles, by their keys."""
+        return f"{self.root}/filters"
+
+    @property
     def cgroup(self) -> str:
         """The name of the cgroup that holds all pods of this home."""
         return f"kubelite-{self.key}"

@@ -89,9 +89,11 @@ def resolve_user(
     supplemental: tuple[int, ...],
     passwd: str,
     group: str,
+    *,
+    merge: bool = True,
 ) -> User:
     """The final numbers. ``image_user`` is the image's USER, "", "name", "7" or "name:group"; ``passwd`` and ``group`` the
-    texts of its files. Raises IdentityError."""
+    texts of its files, whose groups of the user count only with ``merge``. Raises IdentityError."""
     entries, known = _passwd(passwd), _groups(group)
     name, _, group_name = image_user.partition(":")
     wanted = str(run_as_user) if run_as_user is not None else (name or "0")
@@ -101,7 +103,7 @@ def resolve_user(
         gid = run_as_group
     elif group_name and run_as_user is None:
         gid = _find_group(group_name, known)
-    member = [g for _, g, names in known if entry and entry.name in names]
+    member = [g for _, g, names in known if merge and entry and entry.name in names]
     groups = tuple(dict.fromkeys((gid, *member, *supplemental)))
     home = entry.home if entry and entry.home.isprintable() else ("/root" if uid == 0 else "/")
     return User(uid, gid, groups, home or "/")

@@ -61,6 +61,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     paused: bool = False
     swaps: dict[str, int] = {}
     resize: bool = False
+    unsafe_sysctls: tuple[str, ...] = ()
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):
@@ -107,6 +108,9 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     tty: bool
     stdin: bool
     oom_score_adj: int
+    seccomp: str = ""
+    rlimits: tuple[tuple[int, int, int], ...] = ()
+    own_users: bool = False
     pid: int = 0
     ticks: int = 0
     started_at: int = 0
@@ -194,6 +198,20 @@ class Observed(NamedTuple):
     up: bool
     containers: tuple[Seen, ...]
     conditions: ConditionsRecord = ConditionsRecord()
+
+
+class Storage(NamedTuple):
+    """Bytes on disk. ``containers`` are writable layers of every attempt and logs by name, ``volumes`` emptyDir volumes by
+    name, ``files`` what kubelite keeps for the pod, such as /etc/hosts."""
+
+    containers: dict[str, int]
+    volumes: dict[str, int]
+    files: int
+
+    @property
+    def total(self) -> int:
+        """All of it; volumes in memory are not among these."""
+        return sum(self.containers.values()) + sum(self.volumes.values()) + self.files
 
 
 CREATING, CREATED, REMOVING = "creating", "created", "removing"

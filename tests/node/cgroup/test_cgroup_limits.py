@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubelite.node.cgroup import classes
 from kubelite.node.cgroup.limits import (
     DEVICE_RULES,
+    MAX_SHARES,
+    MIN_SHARES,
+    PERIOD,
     Knob,
     Resources,
     container_knobs,
@@ -16,6 +20,7 @@ from kubelite.node.cgroup.limits import (
     cpu_weight,
     device_knobs,
     pod_knobs,
+    rising,
 )
 from kubelite.node.cgroup.world import Hierarchy, World
 
@@ -41,6 +46,7 @@ RESOURCES = st.builds(
     st.integers(0, 10**6),
     st.integers(0, 2**50),
     st.integers(0, 2**22),
+    st.dictionaries(st.sampled_from([64 << 10, 2 << 20, 1 << 30]), st.integers(0, 2**40)).map(lambda d: tuple(d.items())),
 )
 
 
@@ -170,3 +176,49 @@ def test_memory_limits_are_exact(resources: Resources, world: World) -> None:
     found = values(container_knobs(resources, world))
     limit = found.get("memory.max", found.get("memory.limit_in_bytes"))
     assert limit == (str(resources.memory_limit) if resources.memory_limit else None)
+
+
+def test_huge_pages_by_their_size() -> None:
+    resources = Resources(huge_pages=((2 << 20, 8 << 20), (1 << 30, 0), (64 << 10, 1 << 20)))
+    v2 = World("v2", (Hierarchy("/c", frozenset({"cpu", "hugetlb"}), True),))
+    found = values(pod_knobs(resources, v2))
+    assert {name: found[name] for name in found if name.startswith("huge")} == {
+        "hugetlb.2MB.max": str(8 << 20),
+        "hugetlb.1GB.max": "0",
+        "hugetlb.64KB.max": str(1 << 20),
+    }
+    assert values(pod_knobs(resources, V1))["hugetlb.2MB.limit_in_bytes"] == str(8 << 20)
+
+
+@pytest.mark.parametrize("world", [V1, V2, MIXED])
+def test_what_is_written_anew_undoes_what_was_there(world: World) -> None:
+    before = container_knobs(Resources(500, 1000, 64 << 20), world)
+    after = values(container_knobs(Resources(), world, anew=True))
+    assert {k.file for k in before} - {"memory.oom.group"} <= set(after)
+    assert {after.get("memory.limit_in_bytes", "-1"), after.get("memory.max", "max")} == {"-1", "max"}
+    assert after.get("cpu.cfs_quota_us", "-1") == "-1"
+    assert after.get("cpu.max", f"max {PERIOD}") == f"max {PERIOD}"
+
+
+@pytest.mark.parametrize(
+    ("now", "new", "swap_first"), [(64, 32, False), (64, 64, False), (32, 64, True), (1 << 60, 64, False), (64, 0, True)]
+)
+def test_a_v1_limit_is_never_below_the_one_without_swap(now: int, new: int, swap_first: bool) -> None:
+    knobs = rising(container_knobs(Resources(memory_limit=new), V1, anew=True), now)
+    order = [knob.file for knob in knobs if knob.controller == "memory"]
+    assert (order[0] == "memory.memsw.limit_in_bytes") == swap_first
+    assert len(order) == 2
+
+
+@given(st.integers(MIN_SHARES, MAX_SHARES))
+def test_shares_of_a_weight_have_that_weight(shares: int) -> None:
+    assert cpu_weight(classes.shares_of(cpu_weight(shares))) == cpu_weight(shares)
+
+
+def test_shares_of_a_class() -> None:
+    assert classes.total_shares([]) == classes.total_shares([2, 2]) == 2
+    assert classes.total_shares([256, 2, 512]) == 768
+    assert classes.total_weight([]) == 1
+    assert classes.total_weight([100]) == 100
+    assert classes.total_weight([100, 100]) >= 170
+    assert [classes.class_of(q) for q in ("Guaranteed", "Burstable", "BestEffort")] == ["", "burstable", "besteffort"]

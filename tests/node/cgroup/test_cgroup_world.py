@@ -24,7 +24,7 @@ def test_a_machine_with_v2_only() -> None:
     found = world(V2, v2_controllers="cpuset cpu io memory hugetlb pids\n")
     assert found.kind == "v2"
     assert [(h.mount_point, h.v2) for h in found.in_use] == [("/sys/fs/cgroup", True)]
-    assert found.in_use[0].controllers == {"cpu", "memory", "pids"}
+    assert found.in_use[0].controllers == {"cpu", "memory", "pids", "hugetlb"}
 
 
 def test_a_machine_with_v1_only_needs_the_freezer_and_cpuacct() -> None:

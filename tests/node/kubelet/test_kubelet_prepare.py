@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kubelite.node.image.model import ImageConfig
-from kubelite.node.kubelet import prepare
+from kubelite.node.kubelet import prepare, secure
 from kubelite.node.kubelet.prepare import ImageFacts, NodeFacts, Unstartable
 from kubelite.objects.pod import (
     Capabilities,
@@ -73,7 +73,7 @@ def test_a_containers_security_goes_before_the_pods() -> None:
         ),
     )
     owner = pod(container, security_context=PodSecurityContext(run_as_user=6, run_as_group=7, fs_group=8))
-    made = prepare.security(owner, container, image(), NODE)
+    made = secure.security(owner, container, image(), NODE)
     assert (made.user.uid, made.user.gid, made.user.groups) == (5, 7, (7, 8))
     assert made.caps.permitted == 1 << 12
     assert made.no_new_privs and not made.privileged
@@ -81,29 +81,30 @@ def test_a_containers_security_goes_before_the_pods() -> None:
 
 def test_the_images_user_is_looked_up_in_the_image() -> None:
     container = Container(name="c")
-    made = prepare.security(pod(container), container, image(user="app"), NODE)
+    made = secure.security(pod(container), container, image(user="app"), NODE)
     assert (made.user.uid, made.user.gid, made.user.groups, made.user.home) == (77, 78, (78, 90), "/home/app")
     with pytest.raises(Unstartable, match="nobody-knows"):
-        prepare.security(pod(container), container, image(user="nobody-knows"), NODE)
+        secure.security(pod(container), container, image(user="nobody-knows"), NODE)
 
 
 def test_run_as_non_root_refuses_only_root() -> None:
     container = Container(name="c", security_context=SecurityContext(run_as_non_root=True))
-    assert prepare.security(pod(container), container, image(user="app"), NODE).user.uid == 77
+    assert secure.security(pod(container), container, image(user="app"), NODE).user.uid == 77
     with pytest.raises(Unstartable, match="runAsNonRoot"):
-        prepare.security(pod(container), container, image(), NODE)
+        secure.security(pod(container), container, image(), NODE)
 
 
 @pytest.mark.parametrize("name", ["net.ipv4.tcp_syncookies", "net/ipv4/tcp_syncookies"])
 def test_safe_sysctls_are_paths_below_proc_sys(name: str) -> None:
     owner = pod(Container(name="c"), security_context=PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),)))
-    assert prepare.sysctls(owner) == (("net/ipv4/tcp_syncookies", "1"),)
+    assert secure.sysctls(owner) == (("net/ipv4/tcp_syncookies", "1"),)
 
 
 @pytest.mark.parametrize(
     ("name", "spec", "why"),
     [
-        ("kernel.pid_max", {}, "safe ones"),
+        ("kernel.pid_max", {}, "the whole machine"),
+        ("net.core.somaxconn", {}, "--allow-unsafe-sysctl net.core.somaxconn"),
         ("net.ipv4.tcp_syncookies", {"host_network": True}, "would change the host"),
         ("kernel.shm_rmid_forced", {"host_ipc": True}, "would change the host"),
     ],
@@ -111,7 +112,7 @@ def test_safe_sysctls_are_paths_below_proc_sys(name: str) -> None:
 def test_other_sysctls_are_refused(name: str, spec: dict[str, bool], why: str) -> None:
     context = PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),))
     with pytest.raises(Unstartable, match=why):
-        prepare.sysctls(pod(Container(name="c"), security_context=context, **spec))
+        secure.sysctls(pod(Container(name="c"), security_context=context, **spec))
 
 
 def test_limits_ports_and_sizes() -> None:
@@ -127,8 +128,16 @@ def test_limits_ports_and_sizes() -> None:
             Volume(name="d", empty_dir=EmptyDirVolumeSource()),
         ),
     )
-    found = prepare.container_limits(container)
+    found = prepare.container_limits(container, NODE)
     assert (found.cpu_request, found.cpu_limit, found.memory_limit) == (250, 500, 64 << 20)
-    assert prepare.pod_limits(owner).memory_limit == 64 << 20
+    assert prepare.pod_limits(owner, NODE).memory_limit == 64 << 20
     assert [(p.host_port, p.container_port, p.protocol) for p in prepare.host_ports(owner)] == [(8080, 80, "TCP")]
     assert prepare.volume_sizes(owner) == {"m": 1 << 20}
+
+
+def test_no_huge_page_that_was_not_asked_for() -> None:
+    container = Container(name="c", resources=ResourceRequirements(limits={"hugepages-2Mi": "8Mi", "memory": "1Mi"}))
+    node = NODE._replace(huge_pages=(2 << 20, 1 << 30), pids_limit=100)
+    assert prepare.container_limits(container, node).huge_pages == ((2 << 20, 8 << 20), (1 << 30, 0))
+    assert prepare.pod_limits(pod(container), node).huge_pages == ((2 << 20, 8 << 20), (1 << 30, 0))
+    assert prepare.pod_limits(pod(Container(name="d")), node)[3:] == (100, ((2 << 20, 0), (1 << 30, 0)))

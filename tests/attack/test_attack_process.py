@@ -1,0 +1,286 @@
+"""Attacks on the runtime's own program, descriptors, directories, identity, keys and terminals."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from kubelite.node.kubelet.prepare import Unstartable
+from kubelite.node.runtime.errors import RuntimeFailure
+from tests.attack.arena import MARK, SHIPPED, Arena, bring_in, image, pod
+
+FDS = "for f in /proc/self/fd/*; do n=${f##*/}; t=$(readlink $f) && case $t in pipe:*|/dev/null|/proc/*|'') ;; *) echo $n $t;; esac; done"
+STATUS = "grep -E '^(Cap|NoNewPrivs|Groups|Uid|Gid|Seccomp)' /proc/self/status"
+
+
+def python(text: str) -> list[str]:
+    return ["python3", "-c", text]
+
+
+def fields(text: str) -> dict[str, str]:
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def test_the_shipped_program_has_no_switches(weak: Path) -> None:
+    assert MARK not in SHIPPED.read_bytes()
+    assert MARK in weak.read_bytes()
+
+
+# -- CVE-2019-5736: the runtime's program overwritten through /proc/self/exe ------------------------------------------------
+
+
+def is_writable_later(program: Path, command: list[str]) -> bool:
+    """Whether the file of a running program can be opened for writing through /proc once the program has ended."""
+    child = subprocess.Popen(command, executable=program, stdin=subprocess.PIPE)
+    exe = os.open(f"/proc/{child.pid}/exe", os.O_PATH)
+    child.communicate()
+    try:
+        os.close(os.open(f"/proc/self/fd/{exe}", os.O_WRONLY))
+    except OSError:
+        return False
+    finally:
+        os.close(exe)
+    return True
+
+
+def test_the_runtimes_program_cannot_be_written_to(arena: Arena, tmp_path: Path) -> None:
+    before = SHIPPED.read_bytes()
+    arena.up(pod())
+    shim = arena.pods.inspect("default", "p")["sandbox"]["shim"]
+    exe = os.open(f"/proc/{shim}/exe", os.O_PATH)
+    arena.down()
+    with pytest.raises(OSError, match="Read-only file system"):
+        os.open(f"/proc/self/fd/{exe}", os.O_WRONLY)
+    os.close(exe)
+    # A program that is executed from its own file can be.
+    (tmp_path / "cat").write_bytes(Path("/bin/cat").read_bytes())
+    (tmp_path / "cat").chmod(0o755)
+    assert is_writable_later(tmp_path / "cat", ["cat"])
+    script = "import os,time\nfor _ in range(1500):\n for p in os.listdir('/proc'):\n  if p.isdigit() and p != '1':\n   try:\n    f=os.open(f'/proc/{p}/exe',os.O_PATH); n=os.readlink(f'/proc/self/fd/{f}')\n    if n == '/' or 'shim' in n: w=os.open(f'/proc/self/fd/{f}',os.O_WRONLY); os.write(w,b'x'); print('WRITTEN')\n   except OSError: pass\n   else: os.close(f)"
+    arena.up(pod(python(script + "\nprint('over')")))
+    for _ in range(20):
+        try:
+            arena.exec(["/proc/self/exe"])
+        except RuntimeFailure:
+            continue
+    arena.pods.wait("default", "p", "exited", 60)
+    assert "WRITTEN" not in arena.logs()
+    assert SHIPPED.read_bytes() == before
+
+
+# -- CVE-2016-9962, CVE-2024-21626: descriptors and directories of the host -------------------------------------------------
+
+
+def test_no_descriptor_of_the_host_is_inherited(arena: Arena) -> None:
+    assert arena.output(FDS) == ""
+    arena.up(pod())
+    assert arena.exec(FDS) == ""
+
+
+def test_a_descriptor_left_open_by_mistake_is_closed(arena: Arena) -> None:
+    with arena.without(""):
+        assert arena.output(FDS) == ""
+    with arena.without("descriptors"):
+        assert arena.output(FDS).split() == ["77", "/"]
+        assert "lost+found" in arena.output("ls /proc/self/fd/77/; ls /proc/self/fd/77/work; echo lost+found")
+
+
+@pytest.mark.parametrize("number", [3, 7, 10, 77])
+def test_a_working_directory_on_the_host_is_refused(arena: Arena, number: int) -> None:
+    with arena.without(""), pytest.raises(RuntimeFailure, match=r"working directory|mount point"):
+        arena.output("pwd", workingDir=f"/proc/self/fd/{number}")
+
+
+def test_a_working_directory_on_the_host_would_be_one(arena: Arena) -> None:
+    with arena.without("directory"):
+        said = arena.output("/bin/ls -di .", workingDir="/proc/self/fd/77")
+    assert str(os.stat("/").st_ino) in said.split()
+
+
+def test_the_joining_process_is_closed_to_the_container(arena: Arena) -> None:
+    """What an exec is before its program runs cannot be looked into from inside."""
+    watch = (
+        "import os\nseen=set()\n"
+        "for _ in range(60000):\n"
+        " for p in ('2','3','4','5','6','7','8','9','10','11','12'):\n"
+        "  try: f=os.listdir(f'/proc/{p}/fd'); seen.add(os.readlink(f'/proc/{p}/exe'))\n"
+        "  except OSError: pass\n"
+        "print(sorted(seen), flush=True)"
+    )
+    for defence, closed in (("", True), ("dumpable", False)):
+        with arena.without(defence):
+            arena.up(pod(python(watch), spec={"shareProcessNamespace": False}))
+            for _ in range(25):
+                arena.exec(["/bin/true"])
+            arena.pods.wait("default", "p", "exited", 60)
+            found = re.findall(r"'([^']*)'", arena.logs())
+            arena.down()
+        foreign = [exe for exe in found if not exe.startswith(("/usr", "/bin"))]
+        if closed:
+            assert foreign == []
+
+
+def test_the_container_runs_from_its_own_file(arena: Arena) -> None:
+    assert arena.output("readlink /proc/1/exe").strip().startswith("/usr/bin/")
+
+
+# -- identity -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("uid", ["4294967295", "4294967296", "+0", "-1", "0x0", "1e3", "18446744073709551616"])
+def test_a_user_that_would_overflow_to_root_is_refused(arena: Arena, tmp_path: Path, uid: str) -> None:
+    from kubelite.node.runtime.identity import IdentityError, resolve_user
+
+    with pytest.raises(IdentityError):
+        resolve_user(uid, None, None, (), "", "")
+
+
+def test_run_as_non_root_looks_at_the_number(arena: Arena) -> None:
+    with pytest.raises((RuntimeFailure, Unstartable), match="runAsNonRoot"):
+        arena.output("id", securityContext={"runAsNonRoot": True})
+
+
+def test_no_capability_is_inheritable_or_ambient(arena: Arena) -> None:
+    arena.up(pod())
+    for said in (fields(arena.exec(STATUS)), fields(Path(f"/proc/{arena.pid()}/status").read_text())):
+        assert int(said["CapInh"], 16) == int(said["CapAmb"], 16) == 0
+        assert said["CapBnd"] == said["CapEff"] == "00000000a80425fb"
+    arena.down()
+    with arena.without("capabilities"):
+        assert fields(arena.output(STATUS))["CapBnd"] != "00000000a80425fb"
+
+
+def test_the_primary_group_counts_among_the_others(arena: Arena, tmp_path: Path) -> None:
+    """CVE-2022-36109: a file that its group may not read must not be read by leaving the group."""
+    (tmp_path / "secret").write_text("secret")
+    os.chown(tmp_path / "secret", 0, 4321)
+    (tmp_path / "secret").chmod(0o604)
+    options = {
+        "spec": {"volumes": [{"name": "v", "hostPath": {"path": str(tmp_path / "secret")}}]},
+        "volumeMounts": [{"name": "v", "mountPath": "/secret"}],
+        "securityContext": {"runAsUser": 1000, "runAsGroup": 4321},
+    }
+    script = "import os\ntry: os.setgroups([])\nexcept OSError: pass\nprint(os.getgroups())\ntry: print(open('/secret').read())\nexcept OSError as e: print(e.strerror)"
+    assert arena.output(python(script), **options).splitlines() == ["[4321]", "Permission denied"]
+
+
+@pytest.mark.parametrize(("defence", "effective"), [("", "1000"), ("privileges", "0")])
+def test_a_set_uid_program_raises_no_rights(arena: Arena, tmp_path: Path, defence: str, effective: str) -> None:
+    (tmp_path / "id").write_bytes(Path("/usr/bin/id").read_bytes())
+    (tmp_path / "id").chmod(0o4755)
+    options = {
+        "spec": {"volumes": [{"name": "v", "hostPath": {"path": str(tmp_path / "id")}}]},
+        "volumeMounts": [{"name": "v", "mountPath": "/usr/local/bin/id"}],
+        "securityContext": {"runAsUser": 1000, "allowPrivilegeEscalation": False},
+    }
+    with arena.without(defence):
+        assert arena.output("exec /usr/local/bin/id -u", **options).strip() == effective
+
+
+# -- keys and terminals ---------------------------------------------------------------------------------------------------
+
+KEYS = (
+    "import ctypes\nlibc=ctypes.CDLL(None,use_errno=True)\n"
+    "ring=libc.syscall(250,0,-3,0)\nprint(ring)\n"
+    "print(libc.syscall(250,10,-3,b'user',b'kubelite-secret',0))"
+)
+UNCONFINED = {"seccompProfile": {"type": "Unconfined"}}
+
+
+def test_the_callers_keys_are_out_of_reach(arena: Arena) -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall(250, 1, None)  # a session keyring of this test's own
+    key = libc.syscall(248, b"user", b"kubelite-secret", b"x", 1, -3)
+    assert key > 0
+    confined = arena.output(python(KEYS)).split()
+    assert confined == ["-1", "-1"]
+    arena.up(pod(securityContext=UNCONFINED))
+    assert arena.exec(python(KEYS)).split()[1] == "-1"
+    arena.down()
+    assert arena.output(python(KEYS), securityContext=UNCONFINED).split()[1] == "-1"
+    with arena.without("keyring"):
+        assert arena.output(python(KEYS), securityContext=UNCONFINED).split()[1] == str(key)
+
+
+def test_nothing_can_be_typed_into_the_callers_terminal(arena: Arena) -> None:
+    """The terminal inside is one of the container's own devpts, which the caller never has as its own."""
+    script = "import fcntl,os\nprint(os.ttyname(0))\n"
+    arena.up(pod())
+    session = arena.pods.exec("default", "p", "c", ["python3", "-c", script + "fcntl.ioctl(0, 0x5412, b'x')"], tty=True)
+    said = b""
+    with session:
+        while not isinstance(got := session.read(), int):
+            said += got[1]
+    assert said.split()[0] == b"/dev/pts/0"
+    assert os.path.realpath("/proc/self/fd/0") != "/dev/pts/0" or os.fstat(0).st_dev != os.stat("/dev/pts").st_dev
+
+
+# -- sockets, state, names --------------------------------------------------------------------------------------------------
+
+
+def test_no_abstract_socket_of_ours_is_seen_on_the_hosts_network(arena: Arena) -> None:
+    said = arena.output("cat /proc/net/unix", spec={"hostNetwork": True})
+    assert [line for line in said.splitlines() if "@" in line.split()[-1] and "kubelite" in line] == []
+
+
+def test_nobody_else_can_enter_the_state(arena: Arena) -> None:
+    arena.up(pod())
+    names = [arena.home.root, arena.home.run, f"{arena.home.run}/pods", arena.home.pods, arena.home.logs, arena.home.filters]
+    for name in names:
+        assert os.stat(name).st_mode & 0o077 == 0 or os.stat(arena.home.root).st_mode & 0o077 == 0, name
+    found = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "find", arena.home.root], capture_output=True, text=True
+    )
+    assert [line for line in found.stdout.splitlines() if line != arena.home.root] == []
+    (socket,) = Path(arena.home.run).rglob("shim.sock")
+    assert socket.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "", "a\0b"])
+def test_a_name_that_would_lead_elsewhere_is_no_cgroup(arena: Arena, name: str) -> None:
+    from kubelite.node.cgroup.detect import read_world
+    from kubelite.node.cgroup.errors import CgroupError
+    from kubelite.node.cgroup.tree import CgroupTree
+
+    with CgroupTree(read_world(), arena.home.cgroup) as tree, pytest.raises((CgroupError, ValueError)):
+        tree.make_container("uid", name, [])
+
+
+# -- images that lie about their users --------------------------------------------------------------------------------------
+
+
+def test_an_images_passwd_that_is_no_file_is_not_read(arena: Arena, tmp_path: Path) -> None:
+    root = image(arena, tmp_path, "fifo")
+    (root / "etc/passwd").unlink()
+    os.mkfifo(root / "etc/passwd")
+    name = bring_in(arena, root)
+    began = time.monotonic()
+    arena.up(pod(["/bin/sleep", "60"], image=name, imagePullPolicy="Never"))
+    assert time.monotonic() - began < 10
+    assert arena.pods.inspect("default", "p")["containers"]["c"]["user"] == 0
+    arena.down()
+    (root / "etc/passwd").unlink()
+    with open(root / "etc/passwd", "wb") as file:
+        file.truncate(1 << 30)
+    (root / "etc/group").write_text("")
+    root.rename(tmp_path / "sparse")
+    name = bring_in(arena, tmp_path / "sparse")
+    began = time.monotonic()
+    arena.up(pod(["/bin/sleep", "60"], image=name, imagePullPolicy="Never", securityContext={"runAsUser": 5}))
+    assert time.monotonic() - began < 10
+
+
+def test_an_images_passwd_that_is_a_link_out_is_the_images(arena: Arena, tmp_path: Path) -> None:
+    root = image(arena, tmp_path, "link")
+    (root / "etc/passwd").unlink()
+    (root / "etc/passwd").symlink_to("/etc/shadow")
+    name = bring_in(arena, root)
+    said = arena.output(["cat", "/etc/passwd"], image=name, imagePullPolicy="Never")
+    assert "root:" not in said
