@@ -207,7 +207,7 @@ class Ward:
     def _limit(self, uid: str) -> str:
         """What the kernel holds the sidecar to, in bytes; "" while it does not run."""
         for name in ("memory.limit_in_bytes", "memory.max"):
-            for path in Path("/sys/fs/cgroup").glob(f"*/{self.home.cgroup}/pod{uid}/side-*/{name}"):
+            for path in Path("/sys/fs/cgroup").glob(f"*/{self.home.cgroup}/**/pod{uid}/side-*/{name}"):
                 return path.read_text().strip()
         return ""
 
