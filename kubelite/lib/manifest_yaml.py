@@ -143,6 +143,8 @@ def _translated(error: yaml.YAMLError, text: str) -> YamlError:
     if start is not None and mark is not None and start.line < mark.line:
         problem += f" {error.context} that begins at line {start.line + 1}"  # type: ignore[attr-defined]
     place = Place(mark.line + 1, mark.column + 1) if mark is not None else None
+    if "nesting depth" in problem:  # libyaml counts too, from 0.2.6 on
+        return YamlError(f"values lie in each other more than {MAX_DEPTH} deep", place)
     return YamlError(f"it is not YAML: {problem}", min(place, _place_of(text)) if place is not None else None)
 
 

@@ -177,7 +177,7 @@ REFUSED: list[tuple[str | bytes, str, tuple[int, int] | None]] = [
     (b"\x7fELF\x02\x01\x01\0\0", "not text: byte 7", None),
     ("a: b".encode("utf-16"), "UTF-16", None),
     (b"#" * (10 << 20), "10.0 MiB", None),
-    ("[" * 100_000, f"{MAX_DEPTH} deep", (1, MAX_DEPTH + 1)),
+    ("[" * 100_000, f"{MAX_DEPTH} deep", None),  # libyaml looks ahead, and from 0.2.6 on counts too
     ("{a: " * 100_000, f"{MAX_DEPTH} deep", (1, 4 * MAX_DEPTH + 1)),
     ("- " * 100_000, f"{MAX_DEPTH} deep", (1, 2 * MAX_DEPTH + 1)),
     ("- &a0 [x]\n" + "".join(f"- &a{n} [*a{n - 1}]\n" for n in range(1, 1000)), f"{MAX_DEPTH} deep", None),
