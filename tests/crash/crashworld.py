@@ -207,8 +207,11 @@ class Ward:
     def _limit(self, uid: str) -> str:
         """What the kernel holds the sidecar to, in bytes; "" while it does not run."""
         for name in ("memory.limit_in_bytes", "memory.max"):
-            for path in Path("/sys/fs/cgroup").glob(f"*/{self.home.cgroup}/**/pod{uid}/side-*/{name}"):
-                return path.read_text().strip()
+            for path in Path("/sys/fs/cgroup").glob(f"*/{self.home.cgroup}/burstable/pod{uid}/side-0/{name}"):
+                try:
+                    return path.read_text().strip()
+                except OSError:
+                    continue
         return ""
 
     def _logs(self, pod: dict[str, Any], container: dict[str, Any]) -> list[list[str]]:
