@@ -253,6 +253,7 @@ def lose_sandbox(ward: Ward, number: int) -> list[str]:
     ward.start_agent()
     ward.verb("up")
     ward.end_agent()
+    ward.until(lambda: all(spoken(ward.tokens / name) for name in ("side", "main")), "each container has left its token")
     fate = ward.fate(number)
     pause = next(iter(ward_sandboxes(ward))).pause_pid
     os.kill(pause, signal.SIGKILL)
@@ -269,6 +270,11 @@ def lose_sandbox(ward: Ward, number: int) -> list[str]:
     assert states == {"main": 137}
     finish(ward)
     return acts
+
+
+def spoken(path: Path) -> bool:
+    """Whether a container was given the time to say that it runs."""
+    return path.exists() and path.read_text() != ""
 
 
 def back(ward: Ward) -> dict[str, Any] | None:

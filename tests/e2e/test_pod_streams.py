@@ -73,8 +73,9 @@ def test_a_terminal_has_a_size_is_resized_and_passes_ctrl_c(world: World) -> Non
     os.killpg(person.process.pid, signal.SIGWINCH)
     person.type("until [ \"$(stty size)\" = '25 61' ]; do sleep 0.1; done; echo re''sized\n")
     person.expect("resized")
-    person.type("echo go''ing; sleep 1000\n")
-    person.expect("going")
+    person.type("sleep 4321\n")
+    running = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"
+    eventually(lambda: "sleep 4321 " in world.exec("p", running), "the program has the terminal")
     person.type("\x03")  # throws away what was typed before it and not yet read
     person.expect("^C")
     person.type("echo after=$?\n")

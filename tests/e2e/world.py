@@ -144,5 +144,5 @@ def world(tmp_path: Path) -> Iterator[World]:
     for item in json.loads(made.kl("pod", "ls", "-A", "-o", "json").stdout)["items"]:
         meta = item["metadata"]
         made.kl("pod", "down", meta["name"], "-n", meta["namespace"], "--grace-period", "0")
-    eventually(lambda: made.files() == set(), "an agent that waited for a pod's lock has seen that it is gone", 5)
+    eventually(lambda: made.files() == set(), "an agent that waited for a pod's lock has seen that it is gone", 20)
     assert difference(before, snapshot(root)) == []
