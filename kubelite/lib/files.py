@@ -116,8 +116,9 @@ class FileLock:
         os.close(self._fd)
 
     def remove(self) -> None:
-        """Takes the file away while the lock is held: whoever waits for it notices and makes a new one."""
-        os.unlink(self._path)
+        """Takes the file away while the lock is held: whoever waits for it notices and makes a new one. It may be gone already."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
 
     def _is_current(self) -> bool:
         """Whether the locked file is still the one of that name: its last holder may have removed it."""

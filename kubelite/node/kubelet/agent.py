@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 
 from kubelite.lib.files import FileLock, write_record
-from kubelite.node.kubelet import summon
+from kubelite.node.kubelet import claims, summon
 from kubelite.node.kubelet.actions import Decision, needs_care
 from kubelite.node.kubelet.nodeconfig import longest_backoff
 from kubelite.node.kubelet.scene import Scene
@@ -189,7 +189,9 @@ class PodWorker:
     def _close_behind(self, lock: FileLock) -> None:
         """After the last pod the group of all pods goes too; who removed it may have been killed before that."""
         lock.remove()
-        if not os.listdir(self._home.pods):
+        with FileLock(self._home.lock):
+            claims.sweep(self._home)
+        if not self._home.has_pods():
             Remover(self._home, self._ledger).close_home()
 
 

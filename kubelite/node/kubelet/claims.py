@@ -15,13 +15,11 @@ import msgspec
 
 from kubelite.lib.files import FileLock, write_record
 from kubelite.node.runtime.clock import boottime
-from kubelite.node.runtime.home import Home, boot_id
+from kubelite.node.runtime.home import UNFINISHED, Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import CREATING, PodRecord
 from kubelite.node.volume.removal import remove_tree
 from kubelite.objects.pod import Pod
-
-_UNFINISHED = ".new-"
 
 
 class Claim(NamedTuple):
@@ -58,7 +56,7 @@ def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] 
         )
         lock = FileLock(home.pod_lock(record.uid)).__enter__()
         try:
-            made = f"{home.pods}/{_UNFINISHED}{record.uid}"
+            made = home.unfinished_pod(record.uid)
             os.mkdir(made, 0o700)
             write_record(f"{made}/pod.json", record, durable=False)
             os.rename(made, home.pod(record.uid))
@@ -78,7 +76,7 @@ def sweep(home: Home) -> None:
     """Removes what claims and removals left that were killed between two steps. The home's lock is held."""
     pods = set(os.listdir(home.pods))
     for name in pods:
-        if name.startswith(_UNFINISHED):
+        if name.startswith(UNFINISHED):
             remove_tree(f"{home.pods}/{name}")
     for uid in set(os.listdir(f"{home.run}/locks")) - pods:
         os.unlink(f"{home.run}/locks/{uid}")

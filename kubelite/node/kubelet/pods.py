@@ -263,7 +263,7 @@ class Pods:
             worker.close()
 
     def _close_home(self, remover: Remover) -> None:
-        if not os.listdir(self._home.pods):
+        if not self._home.has_pods():
             remover.close_home()
 
     def reset(self, report: Callable[[Step], None]) -> list[str]:

@@ -11,6 +11,7 @@ import os
 
 DEFAULT_ROOT = "/var/lib/kubelite"
 DEFAULT_RUN = "/run/kubelite"
+UNFINISHED = ".new-"
 
 
 class Home:
@@ -56,6 +57,14 @@ class Home:
 
     def pod(self, uid: str) -> str:
         return f"{self.root}/pods/{uid}"
+
+    def unfinished_pod(self, uid: str) -> str:
+        """Where a pod's directory is while it is being made or taken away in one step: nobody takes it for a pod."""
+        return f"{self.root}/pods/{UNFINISHED}{uid}"
+
+    def has_pods(self) -> bool:
+        """Whether there is any pod, half-made and damaged ones included."""
+        return any(not name.startswith(UNFINISHED) for name in os.listdir(self.pods))
 
     def pod_run(self, uid: str) -> str:
         return f"{self.run}/pods/{uid}"

@@ -29,6 +29,7 @@ from kubelite.node.runtime.records import REMOVING, PodRecord
 from kubelite.node.volume.removal import Left, remove_tree
 
 SHUTDOWN_SECONDS = 10
+CLOSE_SECONDS = 1
 
 
 def _quiet(_: str) -> None:
@@ -73,8 +74,10 @@ class Remover:
         self._remove_tree(self._home.pod(uid))
 
     def close_home(self) -> None:
-        """Once no pod is left: the group of all pods goes too."""
-        self._tree.remove_parent()
+        """Once no pod is left: the group of all pods goes too, as soon as the kernel has let go of those that were below it."""
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while not self._tree.remove_parent() and time.monotonic() < deadline and not self._home.has_pods():
+            time.sleep(0.005)
 
     # -- processes ------------------------------------------------------------------------------------------------------
 
@@ -128,7 +131,10 @@ class Remover:
             if name != "pod.json":
                 self._remove_tree(f"{base}/{name}")
         self._trace("remove record")
-        self._remove_tree(base)
+        gone = home.unfinished_pod(pod.uid)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(base, gone)  # in one step: a directory without its record would be nobody's
+        self._remove_tree(gone)
 
     def _remove_tree(self, path: str) -> None:
         left: list[Left] = remove_tree(path)
