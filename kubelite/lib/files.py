@@ -116,7 +116,7 @@ class FileLock:
         os.close(self._fd)
 
     def remove(self) -> None:
-        """Takes the file away while the lock is held: whoever waits for it notices and makes a new one. It may be gone already."""
+        """Takes the file away while the lock is held: whoever waits for it notices and makes a new one. Gone is fine."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
 
