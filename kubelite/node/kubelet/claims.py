@@ -6,6 +6,7 @@ directory that nobody takes for a pod; the next claim sweeps it away.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -79,4 +80,5 @@ def sweep(home: Home) -> None:
         if name.startswith(UNFINISHED):
             remove_tree(f"{home.pods}/{name}")
     for uid in set(os.listdir(f"{home.run}/locks")) - pods:
-        os.unlink(f"{home.run}/locks/{uid}")
+        with contextlib.suppress(FileNotFoundError):  # its holder may be taking it away at this moment
+            os.unlink(f"{home.run}/locks/{uid}")
