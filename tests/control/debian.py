@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,13 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+UNPACKED = Path(tempfile.gettempdir()) / f"kubelite-debian-{os.getuid()}"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "debian"
+
 
 def debian_binary(package: str, path: str) -> str | None:
-    """The program at a path inside a package; None where apt cannot give it."""
-    folder = Path(tempfile.gettempdir()) / f"kubelite-debian-{os.getuid()}" / package
+    """The program at a path inside a package of the machine's own release; None where apt cannot give it."""
+    folder = UNPACKED / package
     program = folder / path
     for _ in range(2):
         if program.exists():
@@ -34,6 +38,31 @@ def debian_binary(package: str, path: str) -> str | None:
     return str(program) if program.exists() else None
 
 
+@cache
+def trixie_binary(package: str, path: str) -> str | None:
+    """The program at a path inside a package of Debian trixie; None where no mirror gives it, or it does not run here."""
+    folder = UNPACKED / f"trixie-{package}"
+    if shutil.which("apt-get") is not None:
+        subprocess.run([str(SCRIPT), "trixie", str(folder), package], capture_output=True, check=False, timeout=300)
+    program = folder / path
+    if not program.exists():
+        return None
+    # Both programs that are taken so know one of these; a C library that is too old ends them before.
+    runs = any(subprocess.run([str(program), word], capture_output=True).returncode == 0 for word in ("--version", "help"))
+    return str(program) if runs else None
+
+
+def kubectl_of(version: str) -> str:
+    """The path of a kubectl: ``old`` is Debian bookworm's 1.20, ``new`` trixie's or the machine's own. Skips without one."""
+    if version == "old":
+        found = debian_binary("kubernetes-client", "usr/bin/kubectl")
+    else:
+        found = trixie_binary("kubectl", "usr/bin/kubectl") or shutil.which("kubectl")
+    if found is None:
+        pytest.skip(f"no {version} kubectl on this machine")
+    return found
+
+
 def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
@@ -44,35 +73,55 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def start_etcd(folder: Path, ports: list[int]) -> subprocess.Popen[bytes]:
-    """etcd with its data in a folder; started again on the same folder it goes on."""
-    program = shutil.which("etcd") or debian_binary("etcd-server", "usr/bin/etcd")
-    if program is None:
-        pytest.skip("no etcd on this machine, and apt has none")
-    client, peer = (f"http://127.0.0.1:{port}" for port in ports)
-    urls = ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer]
-    urls += ["--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
-    command = [program, "--data-dir", str(folder / "etcd"), *urls, "--log-level", "error"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while True:
+class EtcdServer:
+    """An etcd 3.5 (Debian trixie's, else what the machine has) that can be killed and started again on its data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._urls = [f"http://127.0.0.1:{port}" for port in free_ports(2)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return self._urls[0]
+
+    def start(self) -> None:
+        own = shutil.which("etcd") or debian_binary("etcd-server", "usr/bin/etcd")
+        program = trixie_binary("etcd-server", "usr/bin/etcd") or own
+        if program is None:
+            pytest.skip("no etcd on this machine, and apt has none")
+        client, peer = self._urls
+        urls = ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer]
+        urls += ["--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
+        # A member that is alone need not wait long for others before it leads.
+        quick = ["--heartbeat-interval", "20", "--election-timeout", "200", "--log-level", "error"]
+        command = [program, "--data-dir", str(self._folder / "etcd"), *urls, *quick]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while not self._healthy():
+            assert self._process.poll() is None, "etcd has ended"
+            assert time.monotonic() < deadline, "etcd is not ready after 30 seconds"
+            time.sleep(0.02)
+
+    def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{client}/health", timeout=1) as answer:
-                if answer.status == 200:
-                    return server
+            with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
+                return bool(answer.status == 200)
         except OSError:
-            assert server.poll() is None, "etcd has ended"
-            assert time.monotonic() < deadline, "etcd is not ready after 20 seconds"
-            time.sleep(0.05)
+            return False
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
 @contextmanager
-def etcd_server(folder: Path) -> Iterator[str]:
-    """The URL of an etcd that lives as long as the block."""
-    ports = free_ports(2)
-    server = start_etcd(folder, ports)
+def etcd_server(folder: Path) -> Iterator[EtcdServer]:
+    """An etcd that lives as long as the block."""
+    server = EtcdServer(folder)
+    server.start()
     try:
-        yield f"http://127.0.0.1:{ports[0]}"
+        yield server
     finally:
         server.kill()
-        server.wait()

@@ -1,8 +1,7 @@
-"""A real ``kubelite server`` and real kubectls: the newest of the machine, and Debian bookworm's 1.20."""
+"""A real ``kubelite server`` for kubectl."""
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from tests.control.debian import debian_binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,11 +37,3 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert server.wait(10) == 0
         log.close()
         assert "Traceback" not in (place / "log").read_text()
-
-
-def kubectl_of(version: str) -> str:
-    """The path of a kubectl: ``old`` is 1.20, ``new`` whichever the machine has. Skips where there is none."""
-    found = shutil.which("kubectl") if version == "new" else debian_binary("kubernetes-client", "usr/bin/kubectl")
-    if found is None:
-        pytest.skip(f"no {version} kubectl on this machine")
-    return found

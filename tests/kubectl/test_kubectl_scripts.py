@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubectl.conftest import kubectl_of
+from tests.control.debian import kubectl_of
 from tests.kubectl.script import parse
 
 HERE = Path(__file__).parent

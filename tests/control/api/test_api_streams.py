@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import aiohttp
 import pytest
 
 from kubelite.cli.serving import write_kubeconfig
-from tests.control.debian import debian_binary
+from tests.control.debian import kubectl_of
 from tests.control.fake_kubelet import fake_kubelet
 from tests.control.world import PODS, Cluster, cluster, pod
 
@@ -22,13 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 KUBECTLS = ["new", "old"]
-
-
-def kubectl_of(version: str) -> str:
-    found = shutil.which("kubectl") if version == "new" else debian_binary("kubernetes-client", "usr/bin/kubectl")
-    if found is None:
-        pytest.skip(f"no {version} kubectl on this machine")
-    return found
 
 
 class Kubectl:

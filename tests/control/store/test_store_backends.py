@@ -26,8 +26,8 @@ pytestmark = pytest.mark.parametrize("kind", ["memory", "sqlite", "etcd"])
 @asynccontextmanager
 async def opened(kind: str, path: Path) -> AsyncIterator[Backend]:
     if kind == "etcd":
-        with etcd_server(path) as url:
-            backend: Backend = await Etcd.connect(url)
+        with etcd_server(path) as etcd:
+            backend: Backend = await Etcd.connect(etcd.url)
             try:
                 yield backend
             finally:
