@@ -13,7 +13,7 @@ from kubelite.control.api.authentication import Authenticator
 from kubelite.control.api.authorization import Authorizer
 from kubelite.control.api.context import Context
 from kubelite.control.api.crds import Definitions
-from kubelite.control.api.expiry import Expiry
+from kubelite.control.api.expiry import EVENT_SECONDS, EVENTS, Expiry
 from kubelite.control.api.kubelet import Kubelets
 from kubelite.control.api.nodes import NodeAuthorizer
 from kubelite.control.api.pages import Pages
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kubelite.control.api.request import User
     from kubelite.control.store.backend import Backend
 
-VOLATILE = ("events", "leases")
+VOLATILE = (EVENTS, "leases")
 
 
 class Options(NamedTuple):
@@ -56,7 +56,7 @@ class ApiServer:
         self._ready = False
         with open(self.pki.authority.certificate, encoding="ascii") as file:
             self._authority = file.read()
-        store = Store(backend, VOLATILE)
+        store = Store(backend, VOLATILE, {EVENTS: EVENT_SECONDS})
         registry = Registry(builtin(metrics=options.metrics))
         tokens = Tokens(self.pki.signing_key())
         self.context = Context(

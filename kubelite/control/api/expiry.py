@@ -1,5 +1,6 @@
 """Events do not stay: an hour after its last change an Event goes, and of too many the oldest go first.
 
+A store that forgets by itself (etcd) was told of the hour when the Event was written, and needs nobody for it.
 Only their keys are looked at, in the order in which they were last written.
 """
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from kubelite.control.store.store import Store
     from kubelite.control.store.types import Entry
 
-PREFIX = "events"
-SECONDS = 3600.0
+EVENTS = "events"
+EVENT_SECONDS = 3600
 MOST = 10_000
 EVERY_SECONDS = 30.0
 
@@ -28,12 +29,12 @@ Key = tuple[str, str]
 class Expiry:
     """Follows events and removes those whose time is over, in a task that :meth:`close` ends."""
 
-    def __init__(self, store: Store, *, seconds: float = SECONDS, most: int = MOST, every: float = EVERY_SECONDS) -> None:
+    def __init__(self, store: Store, *, seconds: float = EVENT_SECONDS, most: int = MOST, every: float = EVERY_SECONDS) -> None:
         self._store = store
         self._limits = (seconds, most)
         self._every = every
         self._written: OrderedDict[Key, tuple[float, int]] = OrderedDict()
-        self._follower = Follower(store, PREFIX, self._note, lambda _: self._written.clear())
+        self._follower = Follower(store, EVENTS, self._note, lambda _: self._written.clear())
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -64,7 +65,7 @@ class Expiry:
             if written > due and len(self._written) <= most:
                 return
             try:
-                await self._store.delete(PREFIX, namespace, name, expected=revision)
+                await self._store.delete(EVENTS, namespace, name, expected=revision)
             except Conflict:
                 pass  # changed since, or removed by somebody else: the follower will tell
             self._written.pop((namespace, name), None)

@@ -57,6 +57,7 @@ _PREFIXES = {
     ("", "replicationcontrollers"): "controllers",
     ("networking.k8s.io", "ingresses"): "ingress",
     ("apiextensions.k8s.io", "customresourcedefinitions"): "apiextensions.k8s.io/customresourcedefinitions",
+    ("apiregistration.k8s.io", "apiservices"): "apiregistration.k8s.io/apiservices",
 }
 _STORED_AS = {("autoscaling", "horizontalpodautoscalers"): "autoscaling/v2", ("events.k8s.io", "events"): "v1"}
 METRICS = "metrics.k8s.io"

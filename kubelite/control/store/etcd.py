@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/registry/"
 COMPACT_SECONDS = 300.0
+LEASE_SECONDS = 60.0
 HISTORY = 2000  # revisions from before the start that watchers may still ask for, unless etcd has forgotten them
 ANSWER_SECONDS = 10.0
 
@@ -36,6 +37,7 @@ class Etcd:
         self.oldest = max(revision - HISTORY, 0)
         self._session = session
         self._url = url.rstrip("/")
+        self._leases: dict[int, tuple[float, str]] = {}
         self._closing = asyncio.Event()
         self._compactor = asyncio.create_task(self._compact_often(), name="etcd-compactor")
 
@@ -66,7 +68,8 @@ class Etcd:
         return gateway.page(answer, revision)
 
     async def commit(self, changes: Sequence[Change]) -> int:
-        answer = await self._call("kv/txn", gateway.transaction(changes))
+        leases = {ttl: await self._lease(ttl) for ttl in {change.ttl for change in changes if change.value and change.ttl}}
+        answer = await self._call("kv/txn", gateway.transaction(changes, leases))
         if answer.get("succeeded"):
             return gateway.revision(answer)
         for number, change in enumerate(changes):
@@ -74,6 +77,15 @@ class Etcd:
             if (current.revision if current else 0) != change.expected:
                 raise Conflict(change, current)
         raise Unavailable("etcd refused a transaction whose conditions all hold")
+
+    async def _lease(self, ttl: int) -> str:
+        """A lease that lasts at least ``ttl`` seconds: one for all changes of a minute, as Kubernetes' servers share them."""
+        made, lease = self._leases.get(ttl, (-LEASE_SECONDS, ""))
+        now = asyncio.get_running_loop().time()
+        if now - made >= LEASE_SECONDS:
+            lease = str((await self._call("lease/grant", {"TTL": str(ttl + int(LEASE_SECONDS))}))["ID"])
+            self._leases[ttl] = now, lease
+        return lease
 
     async def watch(self, after: int) -> AsyncIterator[Batch]:
         import aiohttp

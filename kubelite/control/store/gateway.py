@@ -12,7 +12,7 @@ from kubelite.control.store.document import stamp
 from kubelite.control.store.types import Entry, Event, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kubelite.control.store.types import Change
 
@@ -44,15 +44,18 @@ def some(prefix: str, after: str, limit: int, revision: int) -> Message:
     return {**wish, "revision": str(revision)} if revision else wish
 
 
-def transaction(changes: Sequence[Change]) -> Message:
-    """The request that makes all changes if each finds the revision it expects; otherwise it tells what is there."""
+def transaction(changes: Sequence[Change], leases: Mapping[int, str]) -> Message:
+    """The request that makes all changes if each finds the revision it expects; otherwise it tells what is there.
+
+    ``leases`` are those that end what is to be forgotten, by its ``ttl``.
+    """
     compare = [
         {**one(change.key), "target": "MOD", "result": "EQUAL", "mod_revision": str(change.expected)} for change in changes
     ]
     success = [
         {"request_delete_range": one(change.key)}
         if change.value is None
-        else {"request_put": {**one(change.key), "value": _pack(change.value)}}
+        else {"request_put": {**one(change.key), "value": _pack(change.value), "lease": leases.get(change.ttl, "0")}}
         for change in changes
     ]
     return {"compare": compare, "success": success, "failure": [{"request_range": one(change.key)} for change in changes]}

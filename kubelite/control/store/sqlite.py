@@ -52,6 +52,7 @@ class _Step(NamedTuple):
 
     revision: int
     made: dict[str, Entry | None]
+    volatile: frozenset[str]
     done: asyncio.Future[int]
 
 
@@ -144,7 +145,7 @@ class SQLite:
             if not steps:
                 continue
             try:
-                await self._persist(steps, {change.key for each in batch for change in each.changes if change.volatile})
+                await self._persist(steps)
             except StoreError as error:
                 for step in steps:
                     _refuse(step.done, error)
@@ -167,11 +168,12 @@ class SQLite:
                 continue
             made = self._memory.entries(revision, wanted.changes, pending)
             pending.update(made)
-            steps.append(_Step(revision, made, wanted.done))
+            volatile = frozenset(change.key for change in wanted.changes if change.volatile)
+            steps.append(_Step(revision, made, volatile, wanted.done))
         return steps
 
-    async def _persist(self, steps: Sequence[_Step], volatile: set[str]) -> None:
-        rows = self._new_rows(steps, volatile)
+    async def _persist(self, steps: Sequence[_Step]) -> None:
+        rows = self._new_rows(steps)
         last = steps[-1].revision
         reserve = last + BLOCK if last > self._reserved else 0
         if not rows and not reserve:
@@ -185,11 +187,11 @@ class SQLite:
             self._next_row = id + 1
             self._supersede(key, id, revision, alive=value is not None)
 
-    def _new_rows(self, steps: Sequence[_Step], volatile: set[str]) -> list[_Row]:
+    def _new_rows(self, steps: Sequence[_Step]) -> list[_Row]:
         rows: list[_Row] = []
         for step in steps:
             for key, entry in step.made.items():
-                if key in volatile:
+                if key in step.volatile:
                     continue
                 created, value = (entry.created, entry.value) if entry else (0, None)
                 rows.append((self._next_row + len(rows), step.revision, key, created, value))

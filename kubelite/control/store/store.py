@@ -11,7 +11,7 @@ from kubelite.control.store.types import Change
 from kubelite.control.store.watch import Hub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from kubelite.control.store.backend import Backend
     from kubelite.control.store.types import Entry, Page
@@ -29,11 +29,15 @@ def key(prefix: str, namespace: str, name: str) -> str:
 
 
 class Store:
-    """Reads, writes and watches. ``volatile`` are prefixes whose objects need not survive a restart."""
+    """Reads, writes and watches.
 
-    def __init__(self, backend: Backend, volatile: Iterable[str] = ()) -> None:
+    ``volatile`` are prefixes whose objects need not survive a restart, ``ttl`` how many seconds those of a prefix are kept.
+    """
+
+    def __init__(self, backend: Backend, volatile: Iterable[str] = (), ttl: Mapping[str, int] | None = None) -> None:
         self.backend = backend
         self._volatile = frozenset(volatile)
+        self._ttl = dict(ttl or {})
         self._hub = Hub(backend, [directory(prefix) for prefix in self._volatile])
 
     def start(self) -> None:
@@ -64,7 +68,8 @@ class Store:
         self, prefix: str, namespace: str, name: str, value: bytes | None, *, expected: int, volatile: bool = False
     ) -> Change:
         """A change for :meth:`commit`."""
-        return Change(key(prefix, namespace, name), value, expected, volatile or prefix in self._volatile)
+        forgotten = volatile or prefix in self._volatile
+        return Change(key(prefix, namespace, name), value, expected, forgotten, self._ttl.get(prefix, 0))
 
     async def commit(self, changes: list[Change]) -> int:
         """All changes or none. Returns their revision. Raises Conflict, NoSpace, Unavailable."""

@@ -27,13 +27,15 @@ class Entry(NamedTuple):
 class Change(NamedTuple):
     """One wanted write: ``value`` None deletes. ``expected`` is the revision it starts from, 0 for "not there".
 
-    A volatile change lives in memory only where the backend has memory of its own; a restart forgets it.
+    A volatile change lives in memory only where the backend has memory of its own; a restart forgets it. A backend that
+    forgets by itself may do so ``ttl`` seconds after the change, 0 is never.
     """
 
     key: str
     value: bytes | None
     expected: int
     volatile: bool = False
+    ttl: int = 0
 
 
 class Event(NamedTuple):

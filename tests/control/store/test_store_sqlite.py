@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kubelite.control.store.sqlite import BLOCK, SQLite
-from kubelite.control.store.types import Change, NoSpace, Unavailable
+from kubelite.control.store.types import Change, Conflict, NoSpace, Unavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,8 +54,7 @@ async def test_no_revision_is_given_twice_after_a_crash(tmp_path: Path) -> None:
     await put(store, "a")
     volatile = [await put(store, "lease", str(n), volatile=True) for n in range(50)]
     for suffix in ("", "-wal"):
-        with open(path + suffix, "rb") as source, open(copy + suffix, "wb") as target:
-            target.write(source.read())
+        shutil.copy(path + suffix, copy + suffix)
     crashed = SQLite(copy)
     assert await crashed.get("/registry/lease") is None
     assert await crashed.get("/registry/a") is not None
@@ -72,6 +73,23 @@ async def test_volatile_changes_write_nothing(tmp_path: Path) -> None:
     assert [os.stat(path + suffix).st_mtime_ns for suffix in ("", "-wal")] == before
     last = await put(store, "lease", volatile=True)
     assert last < BLOCK
+    await store.close()
+
+
+async def test_a_lasting_write_beside_a_volatile_one_of_the_same_key_lasts(tmp_path: Path) -> None:
+    """A Node's label and its heartbeat, both from one state: the label wins, and is on disk."""
+    path, copy = str(tmp_path / "s.db"), str(tmp_path / "crash.db")
+    store = SQLite(path)
+    first = await put(store, "node")
+    writes = [Change("/registry/node", document("node", word), first, word == "beat") for word in ("label", "beat")]
+    results = await asyncio.gather(*(store.commit([each]) for each in writes), return_exceptions=True)
+    assert isinstance(results[0], int) and isinstance(results[1], Conflict)
+    for suffix in ("", "-wal"):
+        shutil.copy(path + suffix, copy + suffix)
+    crashed = SQLite(copy)
+    entry = await crashed.get("/registry/node")
+    assert entry is not None and b"label" in entry.value
+    await crashed.close()
     await store.close()
 
 
