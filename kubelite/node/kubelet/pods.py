@@ -1,4 +1,4 @@
-"""The pods of one home: up, down, looked at, waited for, talked to. The face of this wing for whoever has no cluster.
+"""The pods of one home: up, down, stopped, changed, and all of looking. The face of this wing for whoever has no cluster.
 
 Every verb works in the caller's process under the pod's lock and from records; a pod that has to be looked after is left to the
 node agent afterwards.
@@ -7,7 +7,6 @@ node agent afterwards.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,9 +17,10 @@ from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet import claims, facts, images, policy, status, summon, timeline
+from kubelite.node.kubelet import claims, facts, images, policy, summon
 from kubelite.node.kubelet.actions import needs_care
 from kubelite.node.kubelet.bringup import Step
+from kubelite.node.kubelet.looking import Looking, not_found
 from kubelite.node.kubelet.nodeconfig import longest_backoff
 from kubelite.node.kubelet.prepare import Unstartable
 from kubelite.node.kubelet.scene import Scene
@@ -28,26 +28,17 @@ from kubelite.node.kubelet.undo import uninterrupted
 from kubelite.node.kubelet.worker import Worker
 from kubelite.node.runtime import sandbox
 from kubelite.node.runtime.clock import SECOND, boottime
-from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning, RuntimeFailure
-from kubelite.node.runtime.home import Home, boot_id
-from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.observe import note_oom_kills, observe
-from kubelite.node.runtime.records import CREATED, CREATING, REMOVING, RESTART, STOP, Observed, PodRecord, PodStop, Seen
+from kubelite.node.runtime.errors import Conflict, NotRunning, RuntimeFailure
+from kubelite.node.runtime.home import boot_id
+from kubelite.node.runtime.records import CREATED, CREATING, REMOVING, RESTART, STOP, Observed, PodRecord, PodStop
 from kubelite.node.runtime.removal import Remover
 from kubelite.objects.pod import Pod
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from kubelite.node.kubelet.copying import Side
-    from kubelite.node.kubelet.filechanges import FileChange
     from kubelite.node.kubelet.images import FoundImage
-    from kubelite.node.kubelet.timeline import Event
-    from kubelite.node.kubelet.updating import Plan
-    from kubelite.node.kubelet.usage import Process, Sample
-    from kubelite.node.runtime.logs import LogLine
     from kubelite.node.runtime.session import Session
     from kubelite.objects.container import Container
+
 
 class UpResult(NamedTuple):
     """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says that an init container
@@ -61,22 +52,8 @@ class UpResult(NamedTuple):
     changed: tuple[str, ...] = ()
 
 
-def _quiet(_: str) -> None:
-    return
-
-
-class Pods:
-    """The pods of ``home``. ``trace`` is told the name of each act just before it is done."""
-
-    def __init__(self, home: Home, *, trace: Callable[[str], None] | None = None) -> None:
-        self._home = home
-        self._trace = trace or _quiet
-        self._ledger = Ledger(home)
-
-    @property
-    def damaged(self) -> list[str]:
-        """Sentences on records that could not be read; their pods are left out of everything but :meth:`reset`."""
-        return self._ledger.damaged
+class Pods(Looking):
+    """The pods of ``home``: all that can be done with them."""
 
     # -- up -------------------------------------------------------------------------------------------------------------
 
@@ -183,21 +160,6 @@ class Pods:
 
     # -- update ---------------------------------------------------------------------------------------------------------
 
-    def plan(self, pod: Pod) -> Plan:
-        """What :meth:`up` would do with a checked and defaulted pod; nothing is done."""
-        from kubelite.node.kubelet import updating
-
-        record = self._ledger.find(pod.metadata.namespace or "default", pod.metadata.name or "")
-        if record is None:
-            return updating.plan(None, pod)
-        scene = Scene(self._home, self._ledger, record)
-        scene.look()
-        return updating.plan(scene, pod)
-
-    def manifest(self, namespace: str, name: str) -> Pod:
-        """The pod as it was asked for last, with every default and no status. Raises NotFound."""
-        return self._pod(self._find(namespace, name))
-
     def _update(self, record: PodRecord, pod: Pod) -> UpResult:
         """Changes a pod in place. Raises Conflict for what needs a new one."""
         from kubelite.node.kubelet import updating
@@ -226,7 +188,7 @@ class Pods:
         began = time.perf_counter()
         record = self._find(namespace, name)
         if not self._remove(record, grace):
-            raise _not_found(namespace, name)
+            raise not_found(namespace, name)
         report(Step("removed", name, (time.perf_counter() - began) * 1000))
 
     def _remove(self, record: PodRecord, grace: int | None) -> bool:
@@ -386,7 +348,7 @@ class Pods:
             try:
                 if not worker.look():
                     lock.remove()
-                    raise _not_found(record.namespace, record.name)
+                    raise not_found(record.namespace, record.name)
                 if worker.scene.record.stage == REMOVING:
                     raise Conflict(f'pod "{record.name}" is being removed')
                 yield worker
@@ -395,180 +357,7 @@ class Pods:
         if needs_care(worker.scene.pod, worker.scene.seen):
             summon.summon(self._home, record.uid)
 
-    # -- looking --------------------------------------------------------------------------------------------------------
-
-    def list(self, namespace: str | None) -> list[Pod]:
-        """Every pod of a namespace, None for all, by namespace and name."""
-        records = [r for r in self._ledger.pods() if namespace in (None, r.namespace)]
-        return [self._shown(record) for record in sorted(records, key=lambda r: (r.namespace, r.name))]
-
-    def get(self, namespace: str, name: str) -> Pod:
-        """One pod with its status. Raises NotFound."""
-        return self._shown(self._find(namespace, name))
-
-    def inspect(self, namespace: str, name: str) -> dict[str, Any]:
-        """Everything known about a pod: object, sandbox, containers, kernel objects, as plain values. Raises NotFound."""
-        from kubelite.node.kubelet.describe import describe
-
-        record = self._find(namespace, name)
-        return describe(self._home, self._shown(record), self._observe(record))
-
-    def events(self, namespace: str, name: str) -> Sequence[Event]:
-        """What has happened to a pod, oldest first. Raises NotFound."""
-        return timeline.read(timeline.path(self._home.pod(self._find(namespace, name).uid)))
-
-    def stats(self, namespace: str, name: str | None = None) -> Sequence[Sample]:
-        """What each running container uses, of one pod or of a whole namespace. Raises NotFound."""
-        from kubelite.node.kubelet.usage import samples
-
-        records = [self._find(namespace, name)] if name else [r for r in self._ledger.pods() if r.namespace == namespace]
-        with CgroupTree(read_world(), self._home.cgroup) as tree:
-            return [each for record in records for each in samples(tree, self._pod(record), self._observe(record))]
-
-    def top(self, namespace: str, name: str) -> Sequence[Process]:
-        """The processes in the containers of a pod. Raises NotFound."""
-        from kubelite.node.kubelet.usage import running
-
-        with CgroupTree(read_world(), self._home.cgroup) as tree:
-            return list(running(tree, self._observe(self._find(namespace, name))))
-
-    def diff(self, namespace: str, name: str, container: str) -> Sequence[FileChange]:
-        """What the last attempt of a container has changed in its image's files. Raises NotFound, NotRunning for one that has
-        not run in this boot, ImageError for an image that is no more."""
-        from kubelite.node.kubelet.filechanges import changes
-
-        record = self._find(namespace, name)
-        self._check_container(record, container)
-        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
-        upper = f"{self._home.pod(record.uid)}/root/{container}/{seen.record.attempt}/upper" if seen is not None else ""
-        if seen is None or not os.path.isdir(upper):
-            raise NotRunning(f'container "{container}" of pod "{name}" has left no files')
-        found = images.resolve(self._home, self._pod(record))[seen.record.image]
-        return list(changes(upper, [str(layer) for layer in found.image.layers]))
-
-    def info(self) -> dict[str, Any]:
-        """This machine and this home, as plain values."""
-        return facts.info(self._home)
-
-    def exit_code(self, pod: Pod) -> int:
-        """The first exit code other than 0 among the containers of an ended pod, else 0."""
-        from kubelite.node.kubelet.waiting import exit_code
-
-        return exit_code(pod)
-
-    def wait(self, namespace: str, name: str, condition: str, timeout: float | None) -> Pod | None:
-        """Waits until the pod is "ready", "exited" or "deleted" (then None). Raises TimeoutError after ``timeout`` seconds,
-        NotFound, and RuntimeFailure for a pod that cannot become ready any more."""
-        from kubelite.node.kubelet.waiting import wait
-
-        return wait(self._home, lambda: self._ledger.find(namespace, name), self._shown, name, condition, timeout)
-
-    def _find(self, namespace: str, name: str) -> PodRecord:
-        record = self._ledger.find(namespace, name)
-        if record is None:
-            raise _not_found(namespace, name)
-        return record
-
-    def _pod(self, record: PodRecord) -> Pod:
-        return msgspec.json.decode(record.pod, type=Pod)
-
-    def _shown(self, record: PodRecord, pod: Pod | None = None) -> Pod:
-        return self._with_status(pod or self._pod(record), self._observe(record))
-
-    def _with_status(self, pod: Pod, seen: Observed) -> Pod:
-        return status.with_status(pod, seen, facts.node_name(), facts.node_address())
-
-    def _observe(self, record: PodRecord) -> Observed:
-        """Looks at a pod; a sandbox that died, and whose clean-up was killed too, is cleared on the way."""
-        seen = observe(self._home, self._ledger, record)
-        if seen.sandbox is None or seen.sandbox.gone:
-            return seen
-        if not seen.up:
-            return self._cleared(record) or seen
-        if any(each.exit is not None and each.exit.signal for each in seen.containers):
-            with CgroupTree(read_world(), self._home.cgroup) as tree:
-                note_oom_kills(tree, self._ledger, seen)
-        return seen
-
-    def _cleared(self, record: PodRecord) -> Observed | None:
-        """What is there afterwards; None while another process works on the pod."""
-        try:
-            with FileLock(self._home.pod_lock(record.uid), timeout=0) as lock:
-                if self._ledger.pod(record.uid) is None:
-                    lock.remove()
-                    return None
-                Remover(self._home, self._ledger, self._trace).clear_sandbox(record.uid)
-        except TimeoutError:
-            return None
-        return observe(self._home, self._ledger, record)
-
-    # -- talking --------------------------------------------------------------------------------------------------------
-
-    def logs(
-        self,
-        namespace: str,
-        name: str,
-        container: str,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since_ns: int | None = None,
-        previous: bool = False,
-    ) -> Iterator[LogLine]:
-        """What a container has said, and with ``follow`` what it says until it ends. ``since_ns`` counts from 1970.
-
-        Raises NotFound, NotRunning for a container that has not started.
-        """
-        from kubelite.node.kubelet.speech import logs
-
-        record = self._find(namespace, name)
-        self._check_container(record, container)
-        return logs(self._home, self._ledger, record, container, follow, tail, since_ns, previous)
-
-    def exec(
-        self,
-        namespace: str,
-        name: str,
-        container: str,
-        args: Sequence[str],
-        *,
-        stdin: bool = False,
-        tty: bool = False,
-        rows: int = 0,
-        columns: int = 0,
-    ) -> Session:
-        """A further program in a running container; the caller closes the session. Raises NotFound, NotRunning, CannotStart."""
-        from kubelite.node.runtime.execute import execute
-
-        record = self._find(namespace, name)
-        seen = self._running(record, container)
-        with CgroupTree(read_world(), self._home.cgroup) as tree:
-            return execute(
-                self._home,
-                tree,
-                record.uid,
-                seen.record,
-                args,
-                stdin=stdin,
-                tty=tty,
-                rows=rows,
-                columns=columns,
-            )
-
-    def attach(self, namespace: str, name: str, container: str, *, stdin: bool = False) -> Session:
-        """The streams of a container's main process; the caller closes the session, which does nothing to the process. Raises
-        NotFound, NotRunning."""
-        from kubelite.node.runtime.session import Session
-
-        record = self._find(namespace, name)
-        seen = self._running(record, container)
-        shim = sandbox.connect(self._home, record.uid)
-        try:
-            shim.attach(seen.record.id, 0b111 if stdin else 0b110)
-        except BaseException:
-            shim.close()
-            raise
-        return Session(shim)
+    # -- beside a container ------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def debug(
@@ -598,31 +387,6 @@ class Pods:
         ):
             yield session
 
-    def files(self, namespace: str, name: str, container: str) -> AbstractContextManager[Side]:
-        """The files of a running container, for :mod:`kubelite.node.kubelet.copying`. Raises NotFound, NotRunning."""
-        from kubelite.node.kubelet import copying
-
-        record = self._running(self._find(namespace, name), container).record
-        return copying.container(record.pid, record.uid, record.gid)
-
-    def _running(self, record: PodRecord, container: str) -> Seen:
-        self._check_container(record, container)
-        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
-        if seen is None or not seen.running:
-            raise NotRunning(
-                f'container "{container}" of pod "{record.name}" does not run',
-                hint=f"`kubelite pod logs {record.name} -c {container}` shows what it said" if seen else None,
-            )
-        return seen
-
-    def _check_container(self, record: PodRecord, container: str) -> None:
-        spec = self._pod(record).spec
-        names = [c.name for c in (*spec.containers, *spec.init_containers)]
-        if container not in names:
-            raise NotFound(
-                f'pod "{record.name}" has no container "{container}"', hint=f"it has {', '.join(names)}"
-            )
-
 
 def _init_failed(pod: Pod) -> bool:
     states = [each.state for each in pod.status.init_container_statuses] if pod.status else []
@@ -649,9 +413,3 @@ def _until_still(worker: Worker) -> None:
         if not worker.running:
             return
         worker.wait(decision)
-
-
-def _not_found(namespace: str, name: str) -> NotFound:
-    return NotFound(
-        f'pod "{name}" not found in namespace "{namespace}"', hint="`kubelite pod ls -A` shows the pods of every namespace"
-    )

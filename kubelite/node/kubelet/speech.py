@@ -24,7 +24,7 @@ def logs(
     since_ns: int | None,
     previous: bool,
 ) -> Iterator[LogLine]:
-    """See :meth:`kubelite.node.kubelet.pods.Pods.logs`."""
+    """See :meth:`kubelite.node.kubelet.looking.Looking.logs`."""
     seen = next((each for each in observe(home, ledger, pod).containers if each.record.name == container), None)
     if seen is None:
         raise NotRunning(f'container "{container}" in pod "{pod.name}" is waiting to start')

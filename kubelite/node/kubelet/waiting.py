@@ -26,7 +26,7 @@ def wait(
     condition: str,
     timeout: float | None,
 ) -> Pod | None:
-    """See :meth:`kubelite.node.kubelet.pods.Pods.wait`."""
+    """See :meth:`kubelite.node.kubelet.looking.Looking.wait`."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         record = find()
