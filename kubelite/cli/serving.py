@@ -41,6 +41,7 @@ class Wanted(NamedTuple):
     token_file: str | None
     audit_log: str | None
     audit_policy: str | None
+    metrics: bool
     node: bool
 
 
@@ -141,6 +142,7 @@ def _options(wanted: Wanted, directory: str, tokens: Mapping[str, User]) -> Opti
         wanted.port,
         names=wanted.names,
         static_tokens=tokens,
+        metrics=wanted.metrics,
         audit_log=wanted.audit_log or "",
         audit_rules=tuple(audit_rules(wanted.audit_policy)) if wanted.audit_log else (),
     )

@@ -40,6 +40,9 @@ def server(
         str | None,
         typer.Option(metavar="FILE", help="Which requests the audit log holds, and how much of them.", show_default=False),
     ] = None,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Serve metrics.k8s.io too, where kubectl top looks; nodes fill it.")
+    ] = False,
     no_node: Annotated[bool, typer.Option("--no-node", help="Only the API: do not run pods on this machine.")] = False,
 ) -> int:
     """Run a Kubernetes API server in the foreground, until Ctrl-C.
@@ -50,5 +53,6 @@ def server(
     """
     from kubelite.cli.serving import Wanted, serve
 
-    wanted = Wanted(data_dir, bind, port, tuple(name or ()), etcd, kubeconfig, token_file, audit_log, audit_policy, not no_node)
+    files = (kubeconfig, token_file, audit_log, audit_policy)
+    wanted = Wanted(data_dir, bind, port, tuple(name or ()), etcd, *files, metrics, not no_node)
     return serve(context.obj, wanted)

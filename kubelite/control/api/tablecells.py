@@ -1,6 +1,7 @@
 """The columns of every built-in kind and the cells of a row, as ``kubectl get`` shows them. Pure.
 
-A kind is a line of column names (those after ``|`` only with ``-o wide``) and a function that gives the cells in that order.
+A kind is a line of column names (those after ``|`` only with ``-o wide``, ``#`` marks a number, ``?`` a truth value) and a
+function that gives the cells in that order.
 """
 
 from __future__ import annotations
@@ -59,8 +60,13 @@ def _external(obj: Object, spec: Object) -> str:
         return str(spec.get("externalName", ""))
     if kind != "LoadBalancer":
         return joined(spec.get("externalIPs") or ())
-    found = [each.get("ip") or each.get("hostname", "") for each in at(obj, "status.loadBalancer.ingress", [])]
-    return joined([*found, *(spec.get("externalIPs") or ())], "<pending>")
+    return joined([*_balanced(obj), *(spec.get("externalIPs") or ())], "<pending>")
+
+
+def _balanced(obj: Object) -> list[str]:
+    """Where a load balancer is reached, each place once."""
+    found = {each.get("ip") or each.get("hostname", "") for each in at(obj, "status.loadBalancer.ingress", [])}
+    return sorted(found - {""})
 
 
 def _service_ports(spec: Object) -> str:
@@ -72,11 +78,11 @@ def _service_ports(spec: Object) -> str:
 
 
 def _endpoints(obj: Object, now: datetime) -> Cells:
-    found = []
+    found: list[str] = []
     for subset in obj.get("subsets") or ():
-        for address in subset.get("addresses") or ():
-            ip = address.get("ip", "")
-            found += [f"{ip}:{port.get('port')}" for port in subset.get("ports") or ()] or [ip]
+        ips = [each.get("ip", "") for each in subset.get("addresses") or ()]
+        ports = [port.get("port") for port in subset.get("ports") or ()]
+        found += [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for port in ports for ip in ips] if ports else ips
     return [name(obj), some(found), age(obj, now)]
 
 
@@ -90,13 +96,12 @@ def _endpoint_slice(obj: Object, now: datetime) -> Cells:
 def _ingress(obj: Object, now: datetime) -> Cells:
     spec = obj.get("spec") or {}
     hosts = [rule["host"] for rule in spec.get("rules") or () if rule.get("host")]
-    found = [each.get("ip") or each.get("hostname", "") for each in at(obj, "status.loadBalancer.ingress", [])]
     ports = "80, 443" if spec.get("tls") else "80"
     return [
         name(obj),
         spec.get("ingressClassName") or NONE,
         some(hosts) if hosts else "*",
-        joined(found, ""),
+        joined(_balanced(obj), ""),
         ports,
         age(obj, now),
     ]
@@ -268,7 +273,7 @@ def _ip_address(obj: Object, now: datetime) -> Cells:
 
 
 _IMAGES = "Containers,Images,Selector"
-_REPLICAS = f"Name,Desired,Current,Ready,Age|{_IMAGES}"
+_REPLICAS = f"Name,Desired#,Current#,Ready#,Age|{_IMAGES}"
 _AGED = "Name,Age"
 PLAIN = (_AGED, _aged())
 _CREATED = ("Name,Created At", _created)
@@ -302,15 +307,15 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
     ("apps", "ReplicaSet"): (_REPLICAS, workloadcells.replica_set),
     ("apps", "StatefulSet"): ("Name,Ready,Age|Containers,Images", workloadcells.stateful_set),
     ("apps", "DaemonSet"): (
-        f"Name,Desired,Current,Ready,Up-to-date,Available,Node Selector,Age|{_IMAGES}",
+        f"Name,Desired#,Current#,Ready#,Up-to-date#,Available#,Node Selector,Age|{_IMAGES}",
         workloadcells.daemon_set,
     ),
     ("apps", "ControllerRevision"): ("Name,Controller,Revision,Age", workloadcells.revision),
     ("batch", "Job"): (f"Name,Status,Completions,Duration,Age|{_IMAGES}", workloadcells.job),
-    ("batch", "CronJob"): (f"Name,Schedule,Timezone,Suspend,Active,Last Schedule,Age|{_IMAGES}", workloadcells.cron_job),
+    ("batch", "CronJob"): (f"Name,Schedule,Timezone,Suspend?,Active#,Last Schedule,Age|{_IMAGES}", workloadcells.cron_job),
     ("autoscaling", "HorizontalPodAutoscaler"): ("Name,Reference,Targets,MinPods,MaxPods,Replicas,Age", workloadcells.autoscaler),
     ("autoscaling", "Scale"): (
-        "Name,Desired,Available,Age",
+        "Name,Desired#,Available#,Age",
         lambda obj, now: [name(obj), at(obj, "spec.replicas", 0), at(obj, "status.replicas", 0), age(obj, now)],
     ),
     ("networking.k8s.io", "Ingress"): ("Name,Class,Hosts,Address,Ports,Age", _ingress),
@@ -319,7 +324,7 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
     ("networking.k8s.io", "ServiceCIDR"): ("Name,CIDRs,Age", _service_cidr),
     ("networking.k8s.io", "IPAddress"): ("Name,ParentRef,Age", _ip_address),
     ("policy", "PodDisruptionBudget"): (
-        "Name,Min Available,Max Unavailable,Allowed Disruptions,Age",
+        "Name,Min Available,Max Unavailable,Allowed Disruptions#,Age",
         workloadcells.disruption_budget,
     ),
     ("rbac.authorization.k8s.io", "Role"): _CREATED,
@@ -331,16 +336,16 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
         _storage_class,
     ),
     ("storage.k8s.io", "CSIDriver"): (
-        "Name,AttachRequired,PodInfoOnMount,StorageCapacity,TokenRequests,RequiresRepublish,Modes,Age",
+        "Name,AttachRequired?,PodInfoOnMount?,StorageCapacity?,TokenRequests,RequiresRepublish?,Modes,Age",
         _csi_driver,
     ),
-    ("storage.k8s.io", "CSINode"): ("Name,Drivers,Age", _csi_node),
+    ("storage.k8s.io", "CSINode"): ("Name,Drivers#,Age", _csi_node),
     ("storage.k8s.io", "CSIStorageCapacity"): (
         "Name,StorageClassName,Capacity,Age",
         _aged("storageClassName", "capacity"),
     ),
     ("storage.k8s.io", "VolumeAttachment"): (
-        "Name,Attacher,PV,Node,Attached,Age",
+        "Name,Attacher,PV,Node,Attached?,Age",
         lambda obj, now: [
             name(obj),
             at(obj, "spec.attacher", ""),
@@ -354,7 +359,7 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
     ("discovery.k8s.io", "EndpointSlice"): ("Name,AddressType,Ports,Endpoints,Age", _endpoint_slice),
     ("events.k8s.io", "Event"): ("Last Seen,Type,Reason,Object,-Subobject,-Source,Message|First Seen,Count,Name", _event),
     ("coordination.k8s.io", "Lease"): ("Name,Holder,Age", _aged("spec.holderIdentity")),
-    ("scheduling.k8s.io", "PriorityClass"): ("Name,Value,Global-Default,Age,PreemptionPolicy", _priority_class),
+    ("scheduling.k8s.io", "PriorityClass"): ("Name,Value#,Global-Default?,Age,PreemptionPolicy", _priority_class),
     ("node.k8s.io", "RuntimeClass"): ("Name,Handler,Age", _aged("handler")),
     ("certificates.k8s.io", "CertificateSigningRequest"): (
         "Name,Age,SignerName,Requestor,RequestedDuration,Condition",
@@ -362,10 +367,10 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
     ),
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _CREATED,
     ("apiregistration.k8s.io", "APIService"): ("Name,Service,Available,Age", _api_service),
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): ("Name,Webhooks,Age", _webhooks),
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): ("Name,Webhooks,Age", _webhooks),
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): ("Name,Validations,ParamKind,Age", _admission_policy),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): ("Name,Webhooks#,Age", _webhooks),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): ("Name,Webhooks#,Age", _webhooks),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): ("Name,Validations#,ParamKind,Age", _admission_policy),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): ("Name,PolicyName,ParamRef,Age", _admission_binding),
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): ("Name,Mutations,ParamKind,Age", _admission_policy),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): ("Name,Mutations#,ParamKind,Age", _admission_policy),
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): ("Name,PolicyName,ParamRef,Age", _admission_binding),
 }

@@ -59,8 +59,12 @@ def _columns(text: str) -> list[Object]:
     return found + [_named(each, 1) for each in wide.split(",") if each]
 
 
+_MARKS = {"#": "integer", "?": "boolean"}
+
+
 def _named(title: str, priority: int) -> Object:
-    return _column(title, "string", "name" if title == "Name" else "", priority=priority)
+    kind = _MARKS.get(title[-1], "string")
+    return _column(title.rstrip("#?"), kind, "name" if title == "Name" else "", priority=priority)
 
 
 def _column(title: str, kind: str, form: str = "", description: str = "", priority: int = 0) -> Object:

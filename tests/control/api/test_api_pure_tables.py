@@ -230,3 +230,21 @@ def test_only_known_kinds_have_columns():
 
 def test_what_is_stored_can_be_shown():
     assert shown(created(DEPLOYMENT))[0]["Ready"] == "0/1"
+
+
+def test_numbers_and_truth_values_say_so():
+    made = tables.render(res("apps/v1", "ReplicaSet"), [], now=NOW)
+    types = {each["name"]: each["type"] for each in made["columnDefinitions"]}
+    assert types == {"Name": "string", "Desired": "integer", "Current": "integer", "Ready": "integer", "Age": "string",
+                     "Containers": "string", "Images": "string", "Selector": "string"}  # fmt: skip
+    for each in RESOURCES:
+        for column in tables.render(each, [], now=NOW)["columnDefinitions"]:
+            assert column["type"] in ("string", "integer", "boolean") and column["name"][-1] not in "#?"
+
+
+def test_endpoints_come_port_by_port():
+    subset = {"addresses": [{"ip": "10.0.0.1"}, {"ip": "::1"}], "ports": [{"port": 80}, {"port": 81}]}
+    narrow, _ = shown(obj("v1", "Endpoints", subsets=[subset]))
+    assert narrow["Endpoints"] == "10.0.0.1:80,[::1]:80,10.0.0.1:81 + 1 more..."
+    narrow, _ = shown(obj("v1", "Endpoints", subsets=[{"addresses": [{"ip": "10.0.0.1"}]}]))
+    assert narrow["Endpoints"] == "10.0.0.1"

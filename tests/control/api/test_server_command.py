@@ -93,6 +93,30 @@ async def test_static_tokens(tmp_path: Path) -> None:
         server.stop()
 
 
+async def test_metrics_can_be_switched_on(tmp_path: Path) -> None:
+    codes: dict[bool, list[int]] = {}
+    for on in (False, True):
+        server = Process(tmp_path, *(["--metrics"] if on else []))
+        server.start()
+        group = "/apis/metrics.k8s.io/v1beta1"
+        try:
+            async with server.session() as session:
+                found = [await session.get(group + path) for path in ("", "/nodes", "/pods", "/nodes/none")]
+                codes[on] = [reply.status for reply in found]
+                if on:
+                    listed = await found[1].json()
+                    assert (listed["kind"], listed["apiVersion"], listed["items"]) == (
+                        "NodeMetricsList",
+                        "metrics.k8s.io/v1beta1",
+                        [],
+                    )
+                async with session.post(f"{group}/nodes", json={"metadata": {"name": "n"}}) as reply:
+                    assert reply.status == (405 if on else 404)
+        finally:
+            server.stop()
+    assert codes == {False: [404] * 4, True: [200, 200, 200, 404]}
+
+
 async def test_an_idle_cluster_writes_nothing(tmp_path: Path, server: Process) -> None:
     """Leases and heartbeats go on; the disk sees nothing of them."""
     async with server.session() as session:
