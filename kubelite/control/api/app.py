@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     Handler = Callable[[Context, Request], Awaitable[Answer | Stream]]
 
 _log = logging.getLogger("kubelite.api")
+_AUTHORIZATION = "authorization.k8s.io"
 _PARTS = ("status", "finalize", "approval", "resize", "ephemeralcontainers")
 
 
@@ -53,6 +54,7 @@ class Incoming(NamedTuple):
     headers: Mapping[str, str]
     credentials: Credentials
     read_body: Callable[[], Awaitable[bytes]]
+    peer: str = ""
 
 
 class Trace:
@@ -61,6 +63,7 @@ class Trace:
     def __init__(self) -> None:
         self.seen: Seen | None = None
         self.body = b""
+        self.notes: dict[str, str] = {}
 
     def reading(self, read: Callable[[], Awaitable[bytes]]) -> Callable[[], Awaitable[bytes]]:
         """The reader of a body, which is remembered."""
@@ -87,9 +90,11 @@ class App:
             return await self._answer(incoming, Trace())
         since, trace = datetime.now(UTC), Trace()
         answer = await self._answer(incoming._replace(read_body=trace.reading(incoming.read_body)), trace)
-        uri = f"{incoming.path}?{incoming.query}" if incoming.query else incoming.path
         seen = trace.seen or Seen(ANONYMOUS, incoming.method.lower(), incoming.path)
-        self._audit.note(seen, uri, incoming.headers, trace.body, answer, since)
+        try:
+            self._audit.note(seen, incoming, trace, answer, since)
+        except OSError as error:
+            _log.error("the audit log cannot be written: %s", error)
         return answer
 
     async def _answer(self, incoming: Incoming, trace: Trace) -> Answer | Stream:
@@ -106,27 +111,38 @@ class App:
             return refusal(internal(f"{type(error).__name__} in the API server; its log says more"))
 
     async def _handle(self, incoming: Incoming, trace: Trace) -> Answer | Stream:
-        user = await self._context.authenticator.identify(incoming.credentials)
+        asker = await self._context.authenticator.identify(incoming.credentials)
+        trace.seen = Seen(asker, incoming.method.lower(), incoming.path)
         await self._definitions.refresh()
-        await self._context.authorizer.refresh(user)
-        user = impersonated(user, incoming.headers, self._context.authorizer)
+        await self._context.authorizer.refresh(asker)
+        user = impersonated(asker, incoming.headers, self._context.authorizer)
+        if user is not asker:
+            await self._context.authorizer.refresh(user)
+            trace.seen = trace.seen._replace(acting=user)
         target = paths.parse(incoming.path)
         if target is None:
-            trace.seen = Seen(user, incoming.method.lower(), incoming.path)
-            self._authorize_page(user, incoming)
+            self._authorize_page(user, incoming, trace)
             return self._pages.answer(incoming.method, incoming.path, incoming.headers.get("Accept", ""))
-        request = self._request(incoming, target, user)
+        request = self._request(incoming, target, user, trace)
         res = request.resource
-        trace.seen = Seen(user, request.verb, incoming.path, res.group, res.plural, request.sub, request.namespace, request.name)
-        self._authorize(request, user)
+        place = (request.verb, incoming.path, res.group, res.plural, request.sub, request.namespace, request.name)
+        trace.seen = Seen(asker, *place, trace.seen.acting)
+        self._authorize(request, trace)
         return await route(request)(self._context, request)
 
-    def _authorize_page(self, user: User, incoming: Incoming) -> None:
+    def _allows(self, asked: Asked, trace: Trace) -> bool:
+        allowed = self._context.authorizer.allows(asked)
+        if self._audit is not None:
+            trace.notes[f"{_AUTHORIZATION}/decision"] = "allow" if allowed else "forbid"
+            trace.notes[f"{_AUTHORIZATION}/reason"] = self._context.authorizer.reason(asked) if allowed else ""
+        return allowed
+
+    def _authorize_page(self, user: User, incoming: Incoming, trace: Trace) -> None:
         asked = Asked(user, incoming.method.lower(), path=incoming.path)
-        if not self._context.authorizer.allows(asked):
+        if not self._allows(asked, trace):
             raise forbidden(None, "", f'User "{user.name}" cannot {asked.verb} path "{incoming.path}"')
 
-    def _request(self, incoming: Incoming, target: Target, user: User) -> Request:
+    def _request(self, incoming: Incoming, target: Target, user: User, trace: Trace) -> Request:
         query = Query(parse_qs(incoming.query, keep_blank_values=True) if incoming.query else {})
         res = self._context.registry.find(target.group, target.version, target.plural) or _unknown(target)
         headers = incoming.headers
@@ -146,12 +162,13 @@ class App:
             agent=headers.get("User-Agent", ""),
             read_body=incoming.read_body,
             headers=headers,
+            notes=trace.notes,
         )
 
-    def _authorize(self, request: Request, user: User) -> None:
-        """Raises StatusError: 403, or 401 for nobody in particular, before anything is looked at."""
+    def _authorize(self, request: Request, trace: Trace) -> None:
+        """Raises StatusError 403, before anything is looked at."""
         asked = asked_of(request)
-        if not self._context.authorizer.allows(asked):
+        if not self._allows(asked, trace):
             raise denial(request.resource, asked)
 
 

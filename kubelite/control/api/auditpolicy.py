@@ -25,6 +25,7 @@ class Seen(NamedTuple):
     sub: str = ""
     namespace: str = ""
     name: str = ""
+    acting: User | None = None  # whom the user is taken for, where that is somebody else
 
 
 class PolicyError(ValueError):
@@ -41,12 +42,25 @@ def read(policy: Any) -> list[Object]:
     for number, rule in enumerate(rules):
         if not isinstance(rule, dict) or rule.get("level") not in LEVELS:
             raise PolicyError(f"rules[{number}].level: want one of {', '.join(LEVELS)}")
-    return rules
+    stages, bare = policy.get("omitStages") or [], bool(policy.get("omitManagedFields"))
+    return [
+        {
+            **rule,
+            "omitStages": [*stages, *(rule.get("omitStages") or ())],
+            "omitManagedFields": rule.get("omitManagedFields", bare),
+        }
+        for rule in rules
+    ]
+
+
+def chosen(rules: list[Object], seen: Seen) -> Object:
+    """The rule that decides about a request."""
+    return next((rule for rule in rules if _fits(rule, seen)), {"level": "None"})
 
 
 def level(rules: list[Object], seen: Seen) -> str:
     """How much of a request is written."""
-    return next((str(rule["level"]) for rule in rules if _fits(rule, seen)), "None")
+    return str(chosen(rules, seen)["level"])
 
 
 def _fits(rule: Object, seen: Seen) -> bool:

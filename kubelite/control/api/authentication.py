@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hmac
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 AUTHENTICATED = "system:authenticated"
+LEEWAY = timedelta(minutes=1)
+_BOUND = {"pod": "pods", "secret": "secrets", "node": "minions"}
 _BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 
 
@@ -59,8 +61,9 @@ class Authenticator:
 
     async def token(self, token: str, audiences: list[str]) -> tuple[User | None, list[str]]:
         """The user of a bearer token, and for which of the audiences it is good. ``[]`` means this server."""
+        given = token.encode("utf-8", "surrogateescape")
         for known, user in self._static.items():
-            if hmac.compare_digest(known, token.encode()):
+            if hmac.compare_digest(known, given):
                 return user, audiences
         if token.count(".") == 2:
             return await self._service_account(token, audiences)
@@ -80,13 +83,12 @@ class Authenticator:
         """Whether the account, and what the token is bound to, are still the ones it was made for."""
         namespace = private["namespace"]
         held = [("serviceaccounts", namespace, private["serviceaccount"])]
-        held += [
-            (prefix, namespace, private[kind]) for kind, prefix in (("pod", "pods"), ("secret", "secrets")) if kind in private
-        ]
-        held += [("minions", "", private["node"])] if "node" in private else []
+        bound = next((kind for kind in _BOUND if kind in private), None)
+        if bound is not None:
+            held.append((_BOUND[bound], "" if bound == "node" else namespace, private[bound]))
         for prefix, where, reference in held:
             entry = await self._store.get(prefix, where, reference["name"])
-            if entry is None or b'"uid":"%b"' % reference["uid"].encode() not in entry.value:
+            if entry is None or not _is_alive(load(entry)["metadata"], reference["uid"], datetime.now(UTC)):
                 return False
         return True
 
@@ -99,6 +101,7 @@ class Authenticator:
         data = {key: _decoded(value) for key, value in (obj.get("data") or {}).items()}
         if (
             obj.get("type") != "bootstrap.kubernetes.io/token"
+            or obj["metadata"].get("deletionTimestamp")
             or data.get("token-id") != identity
             or not hmac.compare_digest(data.get("token-secret", "").encode(), secret.encode())
             or data.get("usage-bootstrap-authentication") != "true"
@@ -127,6 +130,12 @@ def account(claims: dict[str, Any]) -> User:
             extra.append((f"authentication.kubernetes.io/{kind}-name", (private[kind]["name"],)))
             extra.append((f"authentication.kubernetes.io/{kind}-uid", (private[kind]["uid"],)))
     return User(claims["sub"], private["serviceaccount"]["uid"], groups, tuple(extra))
+
+
+def _is_alive(metadata: dict[str, Any], uid: str, now: datetime) -> bool:
+    """Whether an object is the one that was meant, and not gone for longer than clocks may differ."""
+    ends = metadata.get("deletionTimestamp")
+    return bool(metadata["uid"] == uid) and (not ends or datetime.fromisoformat(ends) + LEEWAY > now)
 
 
 def _decoded(value: str) -> str:
@@ -173,12 +182,14 @@ def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer)
         if not authorizer.allows(asked):
             what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
             sentence = f'User "{user.name}" cannot impersonate resource "{what}" in API group "{asked.group}"'
-            raise forbidden(None, asked.name, f'{what} "{asked.name}" is forbidden: {sentence} at the cluster scope')
+            where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
+            raise forbidden(None, asked.name, f'{what} "{asked.name}" is forbidden: {sentence} {where}')
     if name.startswith("system:serviceaccount:") and not groups:
         namespace = name.split(":")[2]
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
-    if name != ANONYMOUS.name and AUTHENTICATED not in groups:
-        groups = [*groups, AUTHENTICATED]
+    own = ANONYMOUS.groups[0] if name == ANONYMOUS.name else AUTHENTICATED
+    if own not in groups:
+        groups = [*groups, own]
     return User(name, uid, tuple(groups), tuple((key, tuple(values)) for key, values in extra.items()))
 
 

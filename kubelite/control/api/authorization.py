@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kubelite.control.api.documents import load
 from kubelite.control.api.follow import Follower
 from kubelite.control.api.rbac import MASTERS, Policy
+from kubelite.control.api.selectors import pinned
 from kubelite.control.api.status import forbidden
 from kubelite.control.api.verdict import Asked
 
@@ -54,6 +55,10 @@ class Authorizer:
             self._answers[asked] = known
         return known or self._nodes.allows(asked)
 
+    def reason(self, asked: Asked) -> str:
+        """Why something that is allowed is; "" where no binding says so."""
+        return "" if MASTERS in asked.user.groups else self._policy.reason(asked)
+
     def rules(self, user: User, namespace: str) -> list[Rule]:
         """The RBAC rules of a user in a namespace."""
         return self._policy.rules(user, namespace)
@@ -78,10 +83,17 @@ class Authorizer:
 
 
 def asked_of(request: Request) -> Asked:
-    """What authorization is asked about a request."""
-    res = request.resource
-    selector = request.query.text("fieldSelector") if request.verb in ("list", "watch", "deletecollection") else ""
-    return Asked(request.user, request.verb, res.group, res.plural, request.sub, request.namespace, request.name, "", selector)
+    """What authorization is asked about a request.
+
+    A list or watch that a field selector confines to one name is about that name, and a Namespace lies in itself
+    (apiserver, ``request/requestinfo.go``).
+    """
+    res, name = request.resource, request.name
+    selector = request.query.text("fieldSelector") if request.verb in ("list", "watch") else ""
+    if selector and not name:
+        name = pinned(selector).get("metadata.name", "")
+    namespace = request.name if res.plural == "namespaces" and not res.group else request.namespace
+    return Asked(request.user, request.verb, res.group, res.plural, request.sub, namespace, name, "", selector)
 
 
 def denial(res: Resource, asked: Asked) -> StatusError:

@@ -21,6 +21,7 @@ COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
 _ONLY_OUTSIDE = ("type", "default", "title", "description", "nullable", "additionalProperties", structural.PRESERVE)
+_APPROVAL = "api-approved.kubernetes.io"
 _META_FIELDS = ("name", "generateName")
 
 
@@ -40,6 +41,10 @@ def _names(crd: Object, spec: Object) -> Iterator[Cause]:
         yield causes.required("spec.group")
     elif "." not in group:
         yield causes.invalid("spec.group", group, "should be a domain with at least one dot")
+    annotations = (crd.get("metadata") or {}).get("annotations") or {}
+    if group.endswith((".k8s.io", ".kubernetes.io")) and not annotations.get(_APPROVAL):
+        why = f'protected groups must have approval annotation "{_APPROVAL}"'
+        yield causes.required(f"metadata.annotations[{_APPROVAL}]", why)
     for key, rule in (("plural", names.label_1035), ("singular", names.label_1035), ("kind", _kind), ("listKind", _kind)):
         if not given.get(key):
             yield causes.required(f"spec.names.{key}")

@@ -77,7 +77,7 @@ def _taken(registry: Registry, crd: dict[str, Any]) -> str:
     names, group = crd["spec"]["names"], crd["spec"]["group"]
     wanted = {names["plural"], names.get("singular", ""), *(names.get("shortNames") or ())} - {""}
     for res in registry.all():
-        if res.group != group or res.plural == names["plural"]:
+        if res.group != group or (res.plural == names["plural"] and res.crd is not None):
             continue
         for name in wanted & {res.plural, res.singular, *res.short_names}:
             return f'"{name}" is already in use'
@@ -130,7 +130,8 @@ class Definitions:
     async def _clean(self, name: str, crd: dict[str, Any]) -> None:
         """Removes the objects of a definition that goes, then lets go of the definition."""
         prefix = f"{crd['spec']['group']}/{crd['spec']['names']['plural']}"
-        resources = resources_of(crd)
+        ours = all(res.prefix != prefix or res.crd is not None for res in self._context.registry.all())
+        resources = resources_of(crd) if ours else ()
         while resources and (page := await self._context.store.page(prefix, limit=100)).entries:
             for entry in page.entries:
                 try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api import codec, strategy
 from kubelite.control.api.admission.chain import Attempt
 from kubelite.control.api.answer import Answer, json_answer
+from kubelite.control.api.bodies import typed
 from kubelite.control.api.commit import remove, write
 from kubelite.control.api.context import timestamp
 from kubelite.control.api.convert import convert
@@ -20,7 +21,6 @@ from kubelite.control.api.read import find, shown, wanted
 from kubelite.control.api.status import (
     Cause,
     StatusError,
-    bad_request,
     conflict,
     not_found,
     success,
@@ -74,15 +74,12 @@ async def read_options(request: Request) -> Options:
 
 def options_of(request: Request, body: Any) -> Options:
     """DeleteOptions as a value, with what the query says beside it. Raises StatusError."""
-    if not isinstance(body, dict):
-        raise bad_request("the body of a deletion must be DeleteOptions")
+    body = typed("meta.v1.DeleteOptions", body)
     conditions = body.get("preconditions") or {}
     grace = body.get("gracePeriodSeconds", request.query.number("gracePeriodSeconds"))
     policy = body.get("propagationPolicy") or request.query.text("propagationPolicy")
     if body.get("orphanDependents") is not None and not policy:
         policy = "Orphan" if body["orphanDependents"] else "Background"
-    if not isinstance(conditions, dict) or isinstance(grace, bool) or not isinstance(grace, int | None):
-        raise bad_request("the body of a deletion must be DeleteOptions")
     if policy not in ("", "Background", *_POLICY_FINALIZERS):
         raise _bad_policy(policy)
     dry_run = request.query.dry_run() or bool(body.get("dryRun"))

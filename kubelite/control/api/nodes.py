@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.documents import load
 from kubelite.control.api.follow import Follower
 from kubelite.control.api.rbac import Rule
+from kubelite.control.api.selectors import pinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kubelite.control.store.types import Entry
 
 USER, GROUP = "system:node:", "system:nodes"
+MIRROR = "kubernetes.io/config.mirror"
 
 RULES = (
     Rule(("create",), ("authentication.k8s.io",), ("tokenreviews",)),
@@ -66,7 +68,7 @@ class NodeAuthorizer:
             obj = load(entry) if entry else {}
             node = obj.get("spec", {}).get("nodeName", "")
             if node:
-                self._pods[key] = node, frozenset(references(obj))
+                self._pods[key] = node, frozenset(granted(obj))
             else:
                 self._pods.pop(key, None)
         else:
@@ -87,7 +89,7 @@ class NodeAuthorizer:
         node = user.name[len(USER) :]
         if asked.resource in ("nodes", "pods") and asked.verb in ("list", "watch"):
             field = "metadata.name" if asked.resource == "nodes" else "spec.nodeName"
-            return f"{field}={node}" in asked.fields.split(",")
+            return pinned(asked.fields).get(field) == node
         if not asked.sub and asked.resource != "nodes" and any(rule.allows(asked) for rule in RULES):
             return True
         return self._own(node, asked)
@@ -115,25 +117,26 @@ class NodeAuthorizer:
             return any(self._refers_to(node, ("persistentvolumeclaims", *claim)) for claim in claims)
         if asked.resource not in (*_REFERRED, *_CLAIMS):
             return False
-        return bool(asked.name or _named(asked.fields)) and self._refers(node, asked)
+        return bool(asked.name) and self._refers(node, asked)
 
     def _refers(self, node: str, asked: Asked) -> bool:
-        name = asked.name or _named(asked.fields)
-        return self._refers_to(node, (asked.resource, asked.namespace, name))
+        return self._refers_to(node, (asked.resource, asked.namespace, asked.name))
 
     def _refers_to(self, node: str, reference: tuple[str, str, str]) -> bool:
         return any(where == node and reference in refers for where, refers in self._pods.values())
 
 
-def _named(fields: str) -> str:
-    """The name that a field selector pins down."""
-    return next((term[14:] for term in fields.split(",") if term.startswith("metadata.name=")), "")
+def granted(pod: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What a pod opens to its node. A mirror pod, which the node itself has made, opens nothing."""
+    if MIRROR not in (pod["metadata"].get("annotations") or {}):
+        yield from references(pod)
 
 
 def references(pod: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What a pod refers to in its namespace: (resource, namespace, name)."""
     namespace, spec = pod["metadata"]["namespace"], pod.get("spec", {})
-    yield "serviceaccounts", namespace, spec.get("serviceAccountName", "default")
+    if spec.get("serviceAccountName"):
+        yield "serviceaccounts", namespace, spec["serviceAccountName"]
     for each in spec.get("imagePullSecrets") or ():
         yield "secrets", namespace, each.get("name", "")
     for container in [each for kind in ("containers", "initContainers", "ephemeralContainers") for each in spec.get(kind) or ()]:
@@ -161,5 +164,10 @@ def _volume(namespace: str, volume: dict[str, Any], pod: str) -> Iterator[tuple[
     if "ephemeral" in volume:
         yield "persistentvolumeclaims", namespace, f"{pod}-{volume.get('name')}"
     yield from _sources(namespace, None, volume.get("configMap"))
+    for source in volume.values():
+        if isinstance(source, dict):  # the drivers' own words for the secret that opens a volume
+            yield from _sources(namespace, source.get("secretRef") or source.get("nodePublishSecretRef"), None)
+    if "azureFile" in volume:
+        yield "secrets", namespace, volume["azureFile"].get("secretName", "")
     for source in (volume.get("projected") or {}).get("sources") or ():
         yield from _sources(namespace, source.get("secret"), source.get("configMap"))

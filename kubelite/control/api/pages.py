@@ -26,7 +26,7 @@ class Pages:
         self._address = address
         self._ready = ready
         self._generation = -1
-        self._made: dict[str, Answer | None] = {}
+        self._made: dict[str, Answer] = {}
 
     def answer(self, method: str, path: str, accept: str) -> Answer:
         """Raises StatusError 404, 405."""
@@ -38,11 +38,10 @@ class Pages:
             self._made.clear()
         form = _form(path, accept)
         key = f"{path} {form}"
-        if key not in self._made and len(self._made) < 1000:
-            self._made[key] = self._make(path, form)
-        found = self._made.get(key)
+        found = self._made.get(key) or self._make(path, form)
         if found is None:
             raise no_such_path()
+        self._made[key] = found
         if method not in ("GET", "HEAD"):
             raise method_not_allowed()
         return found

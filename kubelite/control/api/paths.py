@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from kubelite.control.api.status import bad_request
+from kubelite.control.api.status import StatusError, bad_request
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NAMESPACE_PARTS = ("status", "finalize")
@@ -30,17 +30,12 @@ class Target(NamedTuple):
 
 
 def split(raw_path: str) -> list[str] | None:
-    """The decoded segments of a path; None when one is a trick: a slash, a NUL, a way up. Ignores empty ones at the
-    end.
-    """
+    """The decoded segments of a path; None when one is a trick: a way up. Ignores empty ones at the end."""
     if "%" not in raw_path:
         segments = raw_path.strip("/").split("/")
     else:
         segments = [_unescaped(segment) for segment in raw_path.strip("/").split("/")]
-    for segment in segments:
-        if segment in (".", "..") or (("/" in segment or "\0" in segment) and "proxy" not in segments):
-            return None
-    return segments
+    return None if "." in segments or ".." in segments else segments
 
 
 def _unescaped(segment: str) -> str:
@@ -53,12 +48,20 @@ def parse(raw_path: str) -> Target | None:
     """The resource that a path names; None when it names none (discovery, health, nonsense)."""
     segments = split(raw_path)
     if segments is None:
-        raise bad_request("the path of the request holds a segment that cannot be a name")
+        raise _no_name()
     if segments[0] == "api" and len(segments) >= 3:
-        return _resource("", segments[1], segments[2:])
-    if segments[0] == "apis" and len(segments) >= 4:
-        return _resource(segments[1], segments[2], segments[3:])
-    return None
+        found = _resource("", segments[1], segments[2:])
+    elif segments[0] == "apis" and len(segments) >= 4:
+        found = _resource(segments[1], segments[2], segments[3:])
+    else:
+        return None
+    if "%" in raw_path and any("/" in part or "\0" in part for part in found[:-1]):
+        raise _no_name()  # an escaped slash has no place but behind a proxied name
+    return found
+
+
+def _no_name() -> StatusError:
+    return bad_request("the path of the request holds a segment that cannot be a name")
 
 
 def _resource(group: str, version: str, rest: list[str]) -> Target:

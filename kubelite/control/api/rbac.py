@@ -76,6 +76,12 @@ def subject_is(subject: dict[str, Any], user: User, namespace: str) -> bool:
     return False
 
 
+def _called(subject: dict[str, Any], namespace: str) -> str:
+    if subject["kind"] == "ServiceAccount":
+        return f'ServiceAccount "{subject["name"]}/{subject.get("namespace") or namespace}"'
+    return f'{subject["kind"]} "{subject["name"]}"'
+
+
 class Policy(NamedTuple):
     """Everything that is bound: roles and bindings by (namespace, name); cluster ones have namespace ""."""
 
@@ -99,6 +105,18 @@ class Policy(NamedTuple):
         if MASTERS in asked.user.groups:
             return True
         return any(rule.allows(asked) for rule in self.rules(asked.user, asked.namespace))
+
+    def reason(self, asked: Asked) -> str:
+        """Which binding allows something, in the servers' words; "" for none."""
+        for (where, name), binding in sorted(self.bindings.items()):
+            if where not in ("", asked.namespace):
+                continue
+            subject = next((each for each in binding.get("subjects") or () if subject_is(each, asked.user, where)), None)
+            reference = binding.get("roleRef") or {}
+            if subject is not None and any(rule.allows(asked) for rule in self.rules_of_reference(reference, where)):
+                bound = f'RoleBinding "{name}/{where}"' if where else f'ClusterRoleBinding "{name}"'
+                return f'RBAC: allowed by {bound} of {reference["kind"]} "{reference["name"]}" to {_called(subject, where)}'
+        return ""
 
 
 def covers(owned: Iterable[Rule], wanted: Iterable[Rule]) -> list[Rule]:

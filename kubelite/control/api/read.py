@@ -83,7 +83,7 @@ def read_token(text: str) -> Continue:
         token = Continue(value["rv"], value["start"])
     except (binascii.Error, msgspec.DecodeError, KeyError, TypeError, ValueError):
         token = Continue(0, "")
-    if not isinstance(token.revision, int) or not isinstance(token.after, str) or token.revision < 1:
+    if type(token.revision) is not int or not isinstance(token.after, str) or token.revision < 1:
         raise bad_request("continue key is not valid: it was not made by this server")
     return token
 

@@ -64,5 +64,6 @@ class Registry:
 
     def _index(self) -> None:
         self._all = self._builtin + tuple(res for each in self._custom.values() for res in each)
-        self._by_path = {(res.group, res.version, res.plural): res for res in self._all}
-        self._by_kind = {(res.group, res.version, res.kind): res for res in self._all}
+        first = self._all[::-1]  # whatever a definition says, it does not take the place of a built-in resource
+        self._by_path = {(res.group, res.version, res.plural): res for res in first}
+        self._by_kind = {(res.group, res.version, res.kind): res for res in first}

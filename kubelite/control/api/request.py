@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,17 @@ class User(NamedTuple):
     uid: str = ""
     groups: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+def user_info(user: User) -> dict[str, Any]:
+    """A user as ``authentication.k8s.io/v1`` writes one."""
+    every = {
+        "username": user.name,
+        "uid": user.uid,
+        "groups": list(user.groups),
+        "extra": {key: list(values) for key, values in user.extra},
+    }
+    return {key: value for key, value in every.items() if value}
 
 
 class Form(NamedTuple):
@@ -88,6 +99,7 @@ class Request(msgspec.Struct, frozen=True, eq=False):
     agent: str
     read_body: Callable[[], Awaitable[bytes]]
     headers: Mapping[str, str]
+    notes: dict[str, str] = msgspec.field(default_factory=dict)  # what admission wants the audit log to say
 
     def manager(self) -> str:
         """Who is written into managedFields: what the request says, else the client's program name."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api import subresources
 from kubelite.control.api.answer import Answer, json_answer
-from kubelite.control.api.request import User
+from kubelite.control.api.request import User, user_info
 from kubelite.control.api.status import Cause, bad_request, invalid, method_not_allowed
 from kubelite.control.api.verdict import Asked
 from kubelite.control.api.write import read_object
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from kubelite.control.api.resource import Resource
 
     Handler = Callable[[Context, Request], Awaitable[Answer]]
+
+
+_SPECIAL, _ESCAPED = re.compile(r"([\\,=])"), r"\\\1"
 
 
 def handler(res: Resource) -> Handler:
@@ -37,17 +41,6 @@ def _answered(obj: dict[str, Any], status: dict[str, Any]) -> Answer:
 async def _self_subject(context: Context, request: Request) -> Answer:
     obj, _ = await read_object(request)
     return _answered(obj, {"userInfo": user_info(request.user)})
-
-
-def user_info(user: User) -> dict[str, Any]:
-    """A user as ``authentication.k8s.io/v1`` writes one."""
-    every = {
-        "username": user.name,
-        "uid": user.uid,
-        "groups": list(user.groups),
-        "extra": {key: list(values) for key, values in user.extra},
-    }
-    return {key: value for key, value in every.items() if value}
 
 
 async def _token(context: Context, request: Request) -> Answer:
@@ -93,7 +86,8 @@ async def _access(context: Context, request: Request, obj: dict[str, Any], user:
     await context.authorizer.refresh(user)
     asked = _asked(user, resource) if resource is not None else _asked_path(user, path)
     allowed = context.authorizer.allows(asked)
-    return _answered(obj, {"allowed": allowed, "reason": "RBAC: allowed"} if allowed else {"allowed": False})
+    reason = context.authorizer.reason(asked) if allowed else ""
+    return _answered(obj, {"allowed": allowed, "reason": reason} if reason else {"allowed": allowed})
 
 
 def _asked_path(user: User, attributes: Any) -> Asked:
@@ -109,7 +103,20 @@ def _asked(user: User, attributes: dict[str, Any]) -> Asked:
         attributes.get("subresource", ""),
         attributes.get("namespace", ""),
         attributes.get("name", ""),
+        fields=_selector_text(attributes.get("fieldSelector") or {}),
     )
+
+
+def _selector_text(selector: dict[str, Any]) -> str:
+    """A field selector as a request would carry it."""
+    if selector.get("rawSelector"):
+        return str(selector["rawSelector"])
+    terms = [
+        (each.get("key", ""), each.get("values") or [""])
+        for each in selector.get("requirements") or ()
+        if each.get("operator") == "In"
+    ]
+    return ",".join(f"{key}={_SPECIAL.sub(_ESCAPED, values[0])}" for key, values in terms if len(values) == 1)
 
 
 async def _self_rules(context: Context, request: Request) -> Answer:

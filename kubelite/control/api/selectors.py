@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api.status import bad_request
+from kubelite.control.api.status import StatusError, bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,6 +167,14 @@ def _field(part: str) -> Field:
     if found is None:
         raise bad_request(f"invalid field selector: {part}")
     return Field(found[1], found[2] != "!=", re.sub(r"\\([\\,=])", r"\1", found[3]))
+
+
+def pinned(text: str) -> dict[str, str]:
+    """The fields that a selector pins to one value each; none of a selector that cannot be read."""
+    try:
+        return {term.name: term.value for term in parse_fields(text) if term.equal}
+    except StatusError:
+        return {}
 
 
 def selectable(res: Resource) -> tuple[str, ...]:

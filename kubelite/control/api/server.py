@@ -113,6 +113,7 @@ class Server:
             request.headers,
             Credentials(self._subject(request), request.headers.get("Authorization", "")),
             lambda: read_body(request),
+            request.remote or "",
         )
         answer = await self._app.handle(incoming)
         if not isinstance(answer, Answer):

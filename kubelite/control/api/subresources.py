@@ -12,6 +12,7 @@ import msgspec
 
 from kubelite.control.api import codec, patch
 from kubelite.control.api.answer import Answer, json_answer
+from kubelite.control.api.bodies import typed
 from kubelite.control.api.commit import write
 from kubelite.control.api.context import timestamp
 from kubelite.control.api.delete import delete_one, options_of
@@ -126,7 +127,7 @@ async def _change_scale(context: Context, request: Request, make: Any) -> Answer
     res = request.resource
 
     def change(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        wished = make(scale_of(res, old))
+        wished = typed("autoscaling.v1.Scale", make(scale_of(res, old)))
         replicas = _checked_replicas(request, wished)
         new = copy(old)
         _put(new, scale_paths(res)["specReplicasPath"], replicas)
@@ -139,15 +140,9 @@ async def _change_scale(context: Context, request: Request, make: Any) -> Answer
 
 
 def _checked_replicas(request: Request, wished: Any) -> int:
-    if not isinstance(wished, dict) or not isinstance(wished.get("metadata", {}), dict):
-        raise bad_request("the body of the request is not a Scale")
-    metadata = wished.setdefault("metadata", {})
-    if metadata.setdefault("name", request.name) != request.name:
+    if wished["metadata"].get("name", request.name) != request.name:
         raise bad_request("the name of the Scale does not match the name on the URL")
-    spec = wished.get("spec") or {}
-    replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
-    if not isinstance(replicas, int) or isinstance(replicas, bool):
-        raise bad_request("spec.replicas of a Scale must be a whole number")
+    replicas = int(wished["spec"].get("replicas", 0))
     if replicas < 0:
         message = f"Invalid value: {replicas}: must be greater than or equal to 0"
         raise invalid(request.resource, request.name, [Cause("FieldValueInvalid", message, "spec.replicas")])
@@ -166,12 +161,15 @@ def _put(obj: dict[str, Any], path: str, value: Any) -> None:
 
 async def bind(context: Context, request: Request) -> Answer:
     """POST of a Binding, to ``/pods/x/binding`` or ``/bindings``. Raises StatusError."""
-    value = codec.decode(await request.read_body(), request.content_type).value
-    if not isinstance(value, dict) or not isinstance(value.get("target"), dict) or not value["target"].get("name"):
+    value = typed("core.v1.Binding", codec.decode(await request.read_body(), request.content_type).value)
+    if not value["target"].get("name"):
         raise bad_request("the body of the request is not a Binding with a target")
-    name = request.name or (value.get("metadata") or {}).get("name", "")
+    metadata = value["metadata"]
+    name = request.name or metadata.get("name", "")
+    if metadata.get("name", name) != name:
+        raise bad_request("the name of the Binding does not match the name on the URL")
     pods = context.registry.builtin("", "pods")
-    node, uid = value["target"]["name"], (value.get("metadata") or {}).get("uid")
+    node, uid = value["target"]["name"], metadata.get("uid")
 
     def change(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         _check_bindable(pods, old, node)
@@ -179,7 +177,7 @@ async def bind(context: Context, request: Request) -> Answer:
         new["spec"]["nodeName"] = node
         if uid:
             new["metadata"]["uid"] = uid
-        new["metadata"].setdefault("annotations", {}).update((value["metadata"].get("annotations")) or {})
+        new["metadata"].setdefault("annotations", {}).update(metadata.get("annotations") or {})
         if not new["metadata"]["annotations"]:
             del new["metadata"]["annotations"]
         conditions = new.setdefault("status", {}).setdefault("conditions", [])
@@ -210,9 +208,9 @@ def _check_bindable(pods: Resource, pod: dict[str, Any], node: str) -> None:
 
 async def evict(context: Context, request: Request) -> Answer:
     """POST of an Eviction. Raises StatusError: 429 when a budget does not allow it now."""
-    value = codec.decode(await request.read_body(), request.content_type).value
-    if not isinstance(value, dict):
-        raise bad_request("the body of the request is not an Eviction")
+    value = typed("policy.v1.Eviction", codec.decode(await request.read_body(), request.content_type).value)
+    if value["metadata"].get("name", request.name) != request.name:
+        raise bad_request("the name of the Eviction does not match the name on the URL")
     options = options_of(request, value.get("deleteOptions") or {})
     pod = load(await _entry(context, request))
     if not _needs_no_budget(pod):

@@ -6,32 +6,35 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api import codec
 from kubelite.control.api.answer import Answer, json_answer
+from kubelite.control.api.bodies import typed
 from kubelite.control.api.context import timestamp
 from kubelite.control.api.documents import load
-from kubelite.control.api.nodes import GROUP
-from kubelite.control.api.status import Cause, bad_request, conflict, forbidden, invalid, not_found
+from kubelite.control.api.nodes import GROUP, USER
+from kubelite.control.api.status import Cause, bad_request, conflict, invalid, not_found, refused
 from kubelite.control.api.tokens import LONGEST, ORDINARY, SHORTEST, Bound
 
 if TYPE_CHECKING:
     from kubelite.control.api.context import Context
     from kubelite.control.api.request import Request
 
+Object = dict[str, Any]
 _BINDABLE = {"Pod": ("", "pods"), "Secret": ("", "secrets"), "Node": ("", "nodes")}
 
 
 async def create(context: Context, request: Request) -> Answer:
     """Signs a token as wished. Raises StatusError."""
-    value = codec.decode(await request.read_body(), request.content_type).value
-    spec = value.get("spec") if isinstance(value, dict) else None
-    if not isinstance(spec, dict):
-        raise bad_request("the body of the request is not a TokenRequest with a spec")
+    body = codec.decode(await request.read_body(), request.content_type).value
+    spec = typed("authentication.v1.TokenRequest", body)["spec"]
     entry = await context.store.get("serviceaccounts", request.namespace, request.name)
     if entry is None:
         raise not_found(request.resource, request.name)
     seconds = _seconds(request, spec)
-    bound = await _bound(context, request, spec.get("boundObjectRef"))
-    audiences = [str(each) for each in spec.get("audiences") or ()]
+    reference = spec.get("boundObjectRef") or {}
+    held = await _held(context, request, reference)
+    _check_node(request, spec, reference, held)
+    audiences = [each for each in spec.get("audiences") or () if each]
     uid = load(entry)["metadata"]["uid"]
+    bound = await _bound(context, reference.get("kind", ""), held)
     token, expires = context.tokens.sign(request.namespace, request.name, uid, audiences=audiences, seconds=seconds, bound=bound)
     return json_answer(_token_request(context, request, spec, audiences, seconds, token, expires), 201)
 
@@ -71,12 +74,10 @@ def _seconds(request: Request, spec: dict[str, Any]) -> int:
     return seconds
 
 
-async def _bound(context: Context, request: Request, reference: Any) -> Bound | None:
-    """The object that a token is to be bound to, which must be there. Raises StatusError."""
+async def _held(context: Context, request: Request, reference: Object) -> Object:
+    """The object that a token is to be bound to, which must be there; {} for none. Raises StatusError."""
     if not reference:
-        if GROUP in request.user.groups:
-            raise forbidden(request.resource, request.name, "a node may only ask for tokens bound to a pod of its own")
-        return None
+        return {}
     kind, name = reference.get("kind", ""), reference.get("name", "")
     if kind not in _BINDABLE:
         raise bad_request(f"cannot bind token to object of type {kind!r}")
@@ -84,11 +85,47 @@ async def _bound(context: Context, request: Request, reference: Any) -> Bound | 
     entry = await context.store.get(res.prefix, request.namespace if res.namespaced else "", name)
     if entry is None:
         raise not_found(res, name)
-    obj = load(entry)
-    uid = obj["metadata"]["uid"]
+    held = load(entry)
+    uid = held["metadata"]["uid"]
     if reference.get("uid", uid) != uid:
         why = f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record"
         raise conflict(res, name, why)
-    if GROUP in request.user.groups and f"system:node:{obj.get('spec', {}).get('nodeName')}" != request.user.name:
-        raise forbidden(request.resource, request.name, "a node may only ask for tokens bound to a pod of its own")
-    return Bound(kind, name, uid)
+    if kind == "Pod" and held.get("spec", {}).get("serviceAccountName") != request.name:
+        raise bad_request(
+            f'cannot bind token for serviceaccount "{request.name}" to pod running with different serviceaccount name'
+        )
+    return held
+
+
+async def _bound(context: Context, kind: str, held: Object) -> tuple[Bound, ...]:
+    """What goes into the token: the object, and for a pod the node that it is on."""
+    if not held:
+        return ()
+    bound = Bound(kind, held["metadata"]["name"], held["metadata"]["uid"])
+    name = str(held.get("spec", {}).get("nodeName", "")) if kind == "Pod" else ""
+    node = await context.store.get("minions", "", name) if name else None
+    return (bound, Bound("Node", name, load(node)["metadata"]["uid"])) if node is not None else (bound,)
+
+
+def _check_node(request: Request, spec: Object, reference: Object, held: Object) -> None:
+    """A node asks for tokens of its own pods, for whom these say that they speak to. Raises StatusError 403."""
+    user = request.user
+    if GROUP not in user.groups or not user.name.startswith(USER):
+        return
+    wanted, why = {each for each in spec.get("audiences") or () if each}, ""
+    if reference.get("kind") != "Pod":
+        why = "node requested token not bound to a pod"
+    elif not reference.get("uid"):
+        why = "node requested token with a pod binding without a uid"
+    elif USER + held["spec"].get("nodeName", "") != user.name:
+        why = "node requested token bound to a pod scheduled on a different node"
+    elif wanted - audiences_of(held["spec"]):
+        why = f"audience {min(wanted - audiences_of(held['spec']))!r} not found in pod spec volume"
+    if why:
+        raise refused(request.resource, request.name, why)
+
+
+def audiences_of(spec: Object) -> set[str]:
+    """The audiences that the projected tokens of a pod name."""
+    sources = [source for volume in spec.get("volumes") or () for source in (volume.get("projected") or {}).get("sources") or ()]
+    return {str(source["serviceAccountToken"].get("audience", "")) for source in sources if source.get("serviceAccountToken")}

@@ -48,13 +48,15 @@ class Tokens:
         *,
         audiences: list[str],
         seconds: int,
-        bound: Bound | None = None,
+        bound: tuple[Bound, ...] = (),
     ) -> tuple[str, int]:
-        """A token of a ServiceAccount, and when it expires in Unix seconds."""
+        """A token of a ServiceAccount, and when it expires in Unix seconds. ``bound`` is what it belongs to: the first
+        of these it dies with, others (the node of a pod) are only told.
+        """
         now = int(time.time())
         private: dict[str, Any] = {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}}
-        if bound is not None:
-            private[bound.kind.lower()] = {"name": bound.name, "uid": bound.uid}
+        for each in bound:
+            private[each.kind.lower()] = {"name": each.name, "uid": each.uid}
         claims = {
             "aud": audiences or [self.issuer],
             "exp": now + seconds,

@@ -239,7 +239,8 @@ async def test_a_node_sees_what_its_pods_need(tmp_path: Path) -> None:
         account = "/api/v1/namespaces/default/serviceaccounts/default/token"
         request = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": {}}
         assert (await other.create(account, request, **node)).code == 403
-        bound = {"kind": "Pod", "apiVersion": "v1", "name": "here"}
+        uid = (await api.get(f"{PODS}/here")).ok()["metadata"]["uid"]
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": "here", "uid": uid}
         assert (await other.create(account, {**request, "spec": {"boundObjectRef": bound}}, **node)).code == 201
 
 

@@ -6,13 +6,13 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.documents import load
+from kubelite.control.api.nodes import MIRROR, references
 from kubelite.control.api.status import refused
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
 
 MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-MIRROR = "kubernetes.io/config.mirror"
 TOKEN_SECONDS = 3607  # an hour and a few seconds, by which a program can tell it from a token asked for by hand
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 Object = dict[str, Any]
@@ -41,8 +41,15 @@ async def service_account(attempt: Attempt) -> None:
 
 
 def _check_mirror(attempt: Attempt, spec: Object) -> None:
-    if spec.get("serviceAccountName") or any("secret" in each for each in spec.get("volumes") or ()):
+    pod = {"metadata": {**attempt.obj["metadata"], "namespace": attempt.namespace}, "spec": spec}
+    kinds = {kind for kind, _, _ in references(pod)}
+    if kinds & {"serviceaccounts", "secrets"} or _asks_for_token(spec):
         raise refused(attempt.request.resource, attempt.name, "a mirror pod may not reference service accounts or secrets")
+
+
+def _asks_for_token(spec: Object) -> bool:
+    projected = [each["projected"] for each in spec.get("volumes") or () if each.get("projected")]
+    return any("serviceAccountToken" in source for each in projected for source in each.get("sources") or ())
 
 
 def wants_token(spec: Object, account: Object) -> bool:

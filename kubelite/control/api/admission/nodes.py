@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.admission.accounts import MIRROR
-from kubelite.control.api.nodes import GROUP, USER
+from kubelite.control.api.documents import load
+from kubelite.control.api.nodes import GROUP, MIRROR, USER
 from kubelite.control.api.nodes import references as references_of
 from kubelite.control.api.status import refused
 
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
-_RESERVED = "node-restriction.kubernetes.io/"
+_TOPOLOGY = ("zone", "region")
+_LABELS = {
+    *(f"{prefix}kubernetes.io/{name}" for prefix in ("", "beta.") for name in ("os", "arch")),
+    *(f"{prefix}.kubernetes.io/{name}" for prefix in ("topology", "failure-domain.beta") for name in _TOPOLOGY),
+    *("kubernetes.io/hostname", "beta.kubernetes.io/instance-type"),
+}
+_LABEL_SPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 
 
 async def not_ready(attempt: Attempt) -> None:
@@ -33,14 +39,14 @@ async def restriction(attempt: Attempt) -> None:
         return
     node, res = user.name[len(USER) :], attempt.request.resource
     if res.group == "" and res.plural == "pods":
-        _pod(attempt, node)
+        await _pod(attempt, node)
     elif res.group == "" and res.plural == "nodes":
         _node(attempt, node)
     elif res.plural in ("leases", "csinodes") and attempt.name != node:
         raise refused(res, attempt.name, f"node {node} may only write the {res.plural} named like itself")
 
 
-def _pod(attempt: Attempt, node: str) -> None:
+async def _pod(attempt: Attempt, node: str) -> None:
     res = attempt.request.resource
     if attempt.operation == "CREATE":
         pod = attempt.obj
@@ -49,14 +55,28 @@ def _pod(attempt: Attempt, node: str) -> None:
             raise refused(res, attempt.name, why)
         if pod.get("spec", {}).get("nodeName") != node:
             raise refused(res, attempt.name, f'node "{node}" can only create pods with spec.nodeName set to itself')
-        if any(kind != "serviceaccounts" for kind, _, _ in references_of(pod)):
+        if any(references_of(pod)):
             raise refused(res, attempt.name, f'node "{node}" can not create pods that reference other objects')
+        entry = await attempt.context.store.get("minions", "", node)
+        if why := _not_owned(pod["metadata"].get("ownerReferences") or [], node, load(entry)["metadata"]["uid"] if entry else ""):
+            raise refused(res, attempt.name, f'node "{node}" {why}')
         return
     old = attempt.old or {}
     if old.get("spec", {}).get("nodeName") != node:
         raise refused(res, attempt.name, f'node "{node}" can only change pods with spec.nodeName set to itself')
     if attempt.operation == "UPDATE" and attempt.obj["metadata"].get("labels") != old["metadata"].get("labels"):
         raise refused(res, attempt.name, f'node "{node}" cannot update labels through pod status')
+
+
+def _not_owned(owners: list[Object], node: str, uid: str) -> str:
+    """Why a mirror pod does not belong to its node; "" where it does."""
+    if len(owners) != 1 or (owners[0].get("apiVersion"), owners[0].get("kind"), owners[0].get("name")) != ("v1", "Node", node):
+        return "can only create pods with an owner reference set to itself"
+    if not owners[0].get("controller"):
+        return "can only create pods with a controller owner reference set to itself"
+    if owners[0].get("blockOwnerDeletion"):
+        return "must not set blockOwnerDeletion on an owner reference"
+    return "" if uid and owners[0].get("uid") == uid else "can only create pods that are owned by it under its present UID"
 
 
 def _node(attempt: Attempt, node: str) -> None:
@@ -68,10 +88,21 @@ def _node(attempt: Attempt, node: str) -> None:
     old = attempt.old or {}
     if attempt.operation == "UPDATE" and attempt.obj.get("spec", {}).get("taints") != old.get("spec", {}).get("taints"):
         raise refused(res, attempt.name, f'node "{node}" is not allowed to modify taints')
-    changed = _changed(attempt.obj["metadata"].get("labels") or {}, (old.get("metadata") or {}).get("labels") or {})
-    wrong = sorted(each for each in changed if _RESERVED in each)
+    before = old.get("metadata") or {}
+    if attempt.obj["metadata"].get("ownerReferences", []) != before.get("ownerReferences", []):
+        raise refused(res, attempt.name, f'node "{node}" is not allowed to modify ownerReferences')
+    changed = _changed(attempt.obj["metadata"].get("labels") or {}, before.get("labels") or {})
+    wrong = sorted(each for each in changed if not _may_label(each))
     if wrong:
         raise refused(res, attempt.name, f"is not allowed to modify labels: {', '.join(wrong)}")
+
+
+def _may_label(key: str) -> bool:
+    """Whether a label says nothing that others steer pods by: it is a kubelet's own, or none of Kubernetes'."""
+    space = key.rpartition("/")[0]
+    if any(space == each or space.endswith(f".{each}") for each in _LABEL_SPACES):
+        return True
+    return key in _LABELS or not any(space == each or space.endswith(f".{each}") for each in ("kubernetes.io", "k8s.io"))
 
 
 def _changed(new: dict[str, str], old: dict[str, str]) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.commit import write
 from kubelite.control.api.documents import load
 from kubelite.control.api.rbac import MASTERS, Rule, aggregated, covers, rules_of
-from kubelite.control.api.status import refused
+from kubelite.control.api.status import not_found, refused
 from kubelite.control.api.verdict import Asked
 from kubelite.control.store.types import Conflict
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GROUP = "rbac.authorization.k8s.io"
 _ROLES, _BINDINGS = ("roles", "clusterroles"), ("rolebindings", "clusterrolebindings")
+_EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), paths=("*",)))
 Object = dict[str, Any]
 
 
@@ -24,27 +25,45 @@ async def escalation(attempt: Attempt) -> None:
     res, user = attempt.request.resource, attempt.request.user
     if res.group != GROUP or attempt.operation == "DELETE" or MASTERS in user.groups:
         return
+    if attempt.old is not None and _without_owners(attempt.old) == _without_owners(attempt.obj):
+        return
     if res.plural in _ROLES:
-        unchanged = attempt.old is not None and attempt.old.get("rules") == attempt.obj.get("rules")
-        if unchanged and (attempt.old or {}).get("aggregationRule") == attempt.obj.get("aggregationRule"):
-            return
-        wanted = list(rules_of(attempt.obj))
         may = Asked(user, "escalate", GROUP, res.plural, "", attempt.namespace, attempt.name)
-        if attempt.obj.get("aggregationRule"):
-            wanted.append(Rule(("*",), ("*",), ("*",)))
+        wanted = list(rules_of(attempt.obj))
+        if attempt.obj.get("aggregationRule") or (attempt.old or {}).get("aggregationRule"):
+            wanted += _EVERYTHING
     elif res.plural in _BINDINGS:
         reference = attempt.obj.get("roleRef") or {}
-        wanted = list(attempt.context.authorizer.policy().rules_of_reference(reference, attempt.namespace))
         plural = "roles" if reference.get("kind") == "Role" else "clusterroles"
         may = Asked(user, "bind", GROUP, plural, "", attempt.namespace, reference.get("name", ""))
+        wanted = list(attempt.context.authorizer.policy().rules_of_reference(reference, attempt.namespace))
     else:
         return
+    if attempt.context.authorizer.allows(may):
+        return
+    if res.plural in _BINDINGS:
+        _check_there(attempt, plural, reference)
     missing = covers(attempt.context.authorizer.rules(user, attempt.namespace), wanted)
-    if missing and not attempt.context.authorizer.allows(may):
+    if missing:
         groups = " ".join(f'"{group}"' for group in user.groups)
         listed = "\n".join(_shown(rule) for rule in missing)
         whom = f'user "{user.name}" (groups=[{groups}])'
         raise refused(res, attempt.name, f"{whom} is attempting to grant RBAC permissions not currently held:\n{listed}")
+
+
+def _without_owners(obj: Object) -> Object:
+    """What matters about a role: its labels do, for other roles may collect it by them; who owns it does not."""
+    ours = ("ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation")
+    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key not in ours}}
+
+
+def _check_there(attempt: Attempt, plural: str, reference: Object) -> None:
+    """A role that is not there yet may be anything one day, and is bound by those only who may bind it. Raises
+    StatusError 404.
+    """
+    place = attempt.namespace if plural == "roles" else "", reference.get("name", "")
+    if place not in attempt.context.authorizer.policy().roles:
+        raise not_found(attempt.context.registry.builtin(GROUP, plural), place[1])
 
 
 def _shown(rule: Rule) -> str:
