@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api import causes, cel, jsonpath, re2, schemacheck, structural
+from kubelite.control.api import causes, crdrules, jsonpath, re2, schemacheck, structural
 from kubelite.objects import names
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def _root(schema: Object, path: str) -> Iterator[Cause]:
     if extra:
         yield causes.forbidden(f"{path}.properties[metadata]", "must not specify anything other than name and generateName")
     yield from _structural(schema, path, top=True)
+    yield from crdrules.check(schema, path)
 
 
 def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]:
@@ -154,8 +155,6 @@ def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]
         yield from wrong
     elif "default" in schema:
         yield from schemacheck.check({**schema, "default": None}, schema["default"], f"{path}.default")
-    for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        yield from _rule(rule, f"{path}.x-kubernetes-validations[{index}]")
     for junctor in _JUNCTORS:
         for index, part in enumerate(schema.get(junctor) or ()):
             yield from _inside_junctor(part, f"{path}.{junctor}[{index}]", bool(free))
@@ -232,10 +231,3 @@ def _inside_junctor(schema: Object, path: str, free: bool) -> Iterator[Cause]:
     yield from _pattern(schema, path)
     for below, where in _below(schema, path):
         yield from _inside_junctor(below, where, free)
-
-
-def _rule(rule: Object, path: str) -> Iterator[Cause]:
-    if not rule.get("rule"):
-        yield causes.required(f"{path}.rule")
-    elif why := cel.problem(rule["rule"]):
-        yield causes.invalid(f"{path}.rule", rule["rule"], why)

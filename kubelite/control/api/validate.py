@@ -58,6 +58,10 @@ def _custom(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]:
     body = {key: value for key, value in obj.items() if key not in _TOP}
     wanted = {**described, "required": [each for each in described.get("required") or () if each not in _TOP]}
     broken = list(schemacheck.check(wanted, body))
+    if broken and old is not None:
+        # As of built-in kinds: what was stored once stays writable where it did not change.
+        known = set(schemacheck.check(wanted, {key: value for key, value in old.items() if key not in _TOP}))
+        broken = [each for each in broken if each not in known]
     yield from broken
     if not broken:
         yield from cel.check(described, obj, old, "")

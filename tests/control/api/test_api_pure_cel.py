@@ -1,0 +1,187 @@
+"""CEL rules of custom kinds: what they see, when they are asked, what they say, and what they may cost."""
+
+import time
+
+import pytest
+
+from kubelite.control.api import cel, celtext, celvalues, crdrules, validate
+from tests.control.api.pure import widget
+
+pytest.importorskip("cel", reason="common-expression-language is not installed")
+
+
+def rules(schema, *given):
+    return {**schema, "x-kubernetes-validations": [{"rule": each} if isinstance(each, str) else each for each in given]}
+
+
+def struct(**properties):
+    return {"type": "object", "properties": properties}
+
+
+def array(items, **more):
+    return {"type": "array", "items": items, **more}
+
+
+TEXT, WHOLE, NUMBER = ({"type": kind} for kind in ("string", "integer", "number"))
+KEYED = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+
+
+def broken(schema, value, old=None):
+    return [(each.field, each.message) for each in cel.check(schema, value, old, "")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "rule", "value"),
+    [
+        (struct(a=WHOLE, b=WHOLE), "self.a <= self.b", {"a": 1, "b": 2}),
+        (struct(a=NUMBER), "self.a > 0.5", {"a": 1}),
+        (struct(a=WHOLE), "!has(self.a) || self.a == 2", {"a": 2}),
+        (struct(a=WHOLE), "!has(self.a) || self.a == 2", {}),
+        (array(TEXT), "self.all(x, x.startsWith('a')) && self.exists_one(x, x == 'ab')", ["ab", "ac"]),
+        (array(WHOLE), "self.isSorted() && self.sum() == 6 && self.max() == 3", [1, 2, 3]),
+        (TEXT, "self.split(',').size() == 2 && self.lowerAscii() == 'a,b'", "A,B"),
+        (TEXT, "self.matches('^[a-z]+$')", "abc"),
+        ({**TEXT, "format": "date-time"}, "self > timestamp('2020-01-01T00:00:00Z') && self.getFullYear() == 2026",
+         "2026-05-04T03:02:01Z"),
+        ({**TEXT, "format": "duration"}, "self == duration('90s')", "1m30s"),
+        ({**TEXT, "format": "byte"}, "self == b'ab'", "YWI="),
+        (struct(**{"max-age": WHOLE, "namespace": TEXT, "a.b": WHOLE}),
+         "self.max__dash__age + self.a__dot__b == 3 && self.__namespace__ == 'x'", {"max-age": 1, "namespace": "x", "a.b": 2}),
+        ({"type": "object", "additionalProperties": WHOLE}, "self.all(k, self[k] > 0) && 'a-b' in self", {"a-b": 1}),
+        ({"x-kubernetes-int-or-string": True}, "type(self) == int ? self > 0 : self == 'all'", "all"),
+    ],
+)  # fmt: skip
+def test_what_a_rule_sees(schema, rule, value):
+    assert cel.problem(rule) == ""
+    assert broken(rules(schema, rule), value) == []
+    assert broken(rules(schema, f"!({rule})"), value), "the rule would hold for anything"
+
+
+def test_a_rule_about_the_past():
+    fixed = rules(WHOLE, "self == oldSelf")
+    assert broken(fixed, 1) == []
+    assert broken(fixed, 1, 1) == []
+    assert broken(fixed, 2, 1) == [("", "Invalid value: 2: failed rule: self == oldSelf")]
+    optional = rules(WHOLE, {"rule": "oldSelf.orValue(0) < self", "optionalOldSelf": True})
+    assert broken(optional, 1) == []
+    assert broken(optional, 0) != []
+    assert broken(optional, 2, 1) == []
+    assert broken(optional, 1, 1) != []
+
+
+def test_items_are_known_by_their_keys():
+    keyed = array(rules(struct(name=TEXT, size=WHOLE), "self.size >= oldSelf.size"), **KEYED)
+    old = [{"name": "a", "size": 1}, {"name": "b", "size": 5}]
+    assert broken(keyed, [{"name": "b", "size": 5}, {"name": "new", "size": 0}, {"name": "a", "size": 2}], old) == []
+    assert [field for field, _ in broken(keyed, [{"name": "b", "size": 4}], old)] == ["[0]"]
+
+
+def test_what_did_not_change_is_not_asked_again():
+    schema = struct(a=rules(WHOLE, "self > 5"), b=WHOLE)
+    assert broken(schema, {"a": 1, "b": 2}, {"a": 1, "b": 1}) == []
+    assert broken(schema, {"a": 2, "b": 2}, {"a": 1, "b": 2}) != []
+    for each in (schema, struct(a={**WHOLE, "minimum": 5}, b=WHOLE)):
+        res = widget(struct(spec=each))
+        assert validate.validate_update(res, "", stored(a=1, b=3), stored(a=1, b=2)) == []
+        assert validate.validate_update(res, "", stored(a=2, b=2), stored(a=1, b=2)) != []
+
+
+def stored(**spec):
+    metadata = {"name": "w", "namespace": "default", "uid": "u", "resourceVersion": "1"}
+    return {"kind": "Widget", "apiVersion": "example.com/v1", "metadata": metadata, "spec": spec}
+
+
+def test_what_a_broken_rule_says():
+    said = {
+        "rule": "self.a < 3",
+        "message": "too much",
+        "messageExpression": "'a is ' + string(self.a) + ', and was ' + (oldSelf == null ? 'nothing' : string(oldSelf.a))",
+        "reason": "FieldValueForbidden",
+        "fieldPath": ".a",
+    }
+    schema = struct(spec=rules(struct(a=WHOLE), said))
+    (found,) = cel.check(schema, {"spec": {"a": 4}}, None, "")
+    assert tuple(found) == ("FieldValueForbidden", "Forbidden: a is 4, and was nothing", "spec.a")
+    for useless in ("self.none", "1", "'a\\nb'", "''"):
+        (found,) = cel.check(rules(struct(a=WHOLE), {**said, "messageExpression": useless}), {"a": 4}, None, "")
+        assert (found.field, found.message) == ("a", "Forbidden: too much")
+
+
+def test_an_error_is_a_refusal():
+    for rule in ("self.a / 0 == 1", "self.none == 1", "self.a + 'x' == 'x'"):
+        ((field, message),) = broken(rules(struct(a=WHOLE), rule), {"a": 1})
+        assert (field, "rule evaluation error" in message) == ("", True)
+
+
+def test_no_value_takes_the_server_long():
+    """A rule with loops in loops, on more items than it can look at, and a rule for each of very many items."""
+    nested = rules(array(WHOLE), "self.all(a, self.all(b, self.all(c, a + b + c >= 0)))")
+    assert broken(nested, list(range(50))) == []
+    started = time.process_time()
+    assert "cost budget" in broken(nested, list(range(1000)))[0][1]
+    many = array(rules(WHOLE, "self >= 0"))
+    assert len(broken(many, [1] * 500_000)) == 1
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("rule", "depth", "names"),
+    [
+        ("self.a > 1", 0, ()),
+        ("self.all(x, x > 1) && self.exists(y, y == 1)", 1, ("x", "y")),
+        ("self.all(x, x.items.exists(y, (y + 1) in self.map(z, z)))", 3, ("x", "y", "z")),
+        ("'self.all(x, (' + \"b.map(c, \" == self // .all(d, ", 0, ()),
+        ("self.foo(x, self.all(y, true))", 1, ("y",)),
+    ],
+)
+def test_loops(rule, depth, names):
+    assert celtext.loops(rule) == (depth, frozenset(names))
+
+
+def test_names_that_cel_can_spell():
+    spelled = {"a": "a", "a-b": "a__dash__b", "a/b": "a__slash__b", "a__b": "a__underscores__b", "in": "__in__", "1a": None}
+    assert {name: celvalues.spelled(name) for name in spelled} == spelled
+
+
+AT = "x-kubernetes-validations[0]"
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "said"),
+    [
+        (rules(WHOLE, ""), f"s.{AT}.rule", "rule is not specified"),
+        (rules(WHOLE, "self =="), f"s.{AT}.rule", "compilation failed"),
+        (rules(TEXT, "quantity(self).isGreaterThan(quantity('1'))"), f"s.{AT}.rule", "undeclared reference to 'isGreaterThan'"),
+        (rules(TEXT, "other == self"), f"s.{AT}.rule", "undeclared reference to 'other'"),
+        (rules(TEXT, {"rule": "self == 'a'", "optionalOldSelf": True}), f"s.{AT}.optionalOldSelf", "not be set if oldSelf"),
+        (rules(TEXT, {"rule": "self == 'a'", "reason": "Because"}), f"s.{AT}.reason", "supported values"),
+        (rules(TEXT, {"rule": "self == 'a'", "message": " "}), f"s.{AT}.message", "non-empty"),
+        (rules(TEXT, {"rule": "self == 'a'", "message": "a\nb"}), f"s.{AT}.message", "line breaks"),
+        (rules(TEXT, "self ==\n'a'"), f"s.{AT}.message", "must be specified if rule contains line breaks"),
+        (rules(TEXT, {"rule": "self == 'a'", "messageExpression": "self +"}), f"s.{AT}.messageExpression", "compilation failed"),
+        (rules(struct(a=TEXT), {"rule": "self.a == 'a'", "fieldPath": ".b"}), f"s.{AT}.fieldPath", "valid path"),
+        (rules(struct(a=TEXT), {"rule": "self.a == 'a'", "fieldPath": "a"}), f"s.{AT}.fieldPath", "valid path"),
+        (array(rules(WHOLE, "self > oldSelf")), f"s.items.{AT}.rule", "uncorrelatable portion of the schema within s"),
+        (rules(array(WHOLE), "self.all(x, self.all(y, x == y))"), f"s.{AT}.rule", "estimated rule cost exceeds budget"),
+        (array(array(rules(WHOLE, "self > 0"))), f"s.items.items.{AT}.rule", "estimated rule cost exceeds budget"),
+    ],
+)
+def test_rules_that_are_refused(schema, field, said):
+    (found,) = crdrules.check(schema, "s")
+    assert (found.field, said in found.message) == (field, True), found
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        rules(struct(a=TEXT, **{"b-c": struct(d=TEXT)}), {"rule": "self.a == 'a'", "fieldPath": ".a"}),
+        rules(struct(**{"b-c": struct(d=TEXT)}), {"rule": "true", "fieldPath": "['b-c'].d"}),
+        array(rules(struct(name=TEXT), "self == oldSelf"), **KEYED),
+        rules(array(WHOLE), "self.all(x, x > 0)"),
+        rules(array(WHOLE, maxItems=1000), "self.all(x, self.all(y, x == y))"),
+        array(array(rules(WHOLE, "self > 0"), maxItems=10)),
+        rules(TEXT, {"rule": "self ==\n'a'", "message": "must be a"}),
+    ],
+)
+def test_rules_that_are_taken(schema):
+    assert list(crdrules.check(schema, "s")) == []
