@@ -1,16 +1,20 @@
-"""``/proxy``: HTTP to a pod, a service or a kubelet, through the API server."""
+"""``/proxy``: HTTP to a pod, a service or a kubelet, through the API server; WebSocket and other upgrades too.
+
+What follows ``/proxy`` is passed on as it was written. A redirection to a path of the same place leads back through the proxy.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+import ssl
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.answer import Answer, Stream
 from kubelite.control.api.documents import load
 from kubelite.control.api.kubelet import Place, place_of
 from kubelite.control.api.status import bad_request, not_found, unavailable
-from kubelite.control.api.streams import CONNECT_SECONDS, PIECE
+from kubelite.control.api.streams import CONNECT_SECONDS, PIECE, join, plain_answer
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -22,18 +26,45 @@ _HOP = ("connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgra
 _SECRET = ("authorization", "cookie")
 
 
+class Target(NamedTuple):
+    """Where a request goes. ``tls`` None is plain HTTP; ``depth`` segments of the path lead to the place itself."""
+
+    place: Place
+    tls: ssl.SSLContext | None
+    depth: int
+
+    def path(self, raw_path: str) -> str:
+        """What of a request's path and query is passed on."""
+        path, mark, query = raw_path.lstrip("/").partition("?")
+        return "/" + "/".join(path.split("/")[self.depth :]) + mark + query
+
+    def own(self, raw_path: str) -> str:
+        """The path that leads to the place."""
+        return "/" + "/".join(raw_path.lstrip("/").partition("?")[0].split("/")[: self.depth])
+
+
 async def proxy(context: Context, request: Request) -> Answer | Stream:
     """Passes a request on. Raises StatusError."""
     scheme, name, port = split_name(request.name)
-    place, secure = await _FINDERS[request.resource.plural](context, request, name, port)
-    if request.resource.plural != "nodes":
+    res = request.resource
+    place, secure = await _FINDERS[res.plural](context, request, name, port)
+    if res.plural != "nodes":
         _check_address(place)
-    use_tls = secure or scheme == "https"
-    path = "/" + quote(request.rest, safe="/:@!$&'()*+,;=~-._")
-    url = f"{'https' if use_tls else 'http'}://{_host(place)}{path}"
+    tls = context.kubelets.tls if secure else _unchecked() if scheme == "https" else None
+    # api, v1, (namespaces, NAMESPACE,) RESOURCE, NAME, proxy
+    target = Target(place, tls, 7 if res.namespaced else 5)
+    if "upgrade" in request.headers.get("Connection", "").lower():
+        return Stream(lambda connection: _tunnel(connection, target))
     body = await request.read_body()
-    tls = context.kubelets.tls if secure else False
-    return Stream(lambda connection: _pass_on(connection, request, url, body, tls))
+    return Stream(lambda connection: _pass_on(connection, target, body))
+
+
+def _unchecked() -> ssl.SSLContext:
+    """For pods and services, whose certificates nobody knows."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _check_address(place: Place) -> None:
@@ -114,22 +145,36 @@ def _number(port: str) -> int:
     return int(port)
 
 
-async def _pass_on(connection: web.Request, request: Request, url: str, body: bytes, tls: Any) -> web.StreamResponse:
+def _forwarded(connection: web.Request, dropped: tuple[str, ...]) -> dict[str, str]:
+    """The headers of a request that go on, and who it was meant for."""
+    kept = {name: value for name, value in connection.headers.items() if name.lower() not in dropped}
+    given = {"X-Forwarded-Uri": connection.raw_path, "X-Forwarded-Host": connection.host, "X-Forwarded-Proto": connection.scheme}
+    return {**kept, **given}
+
+
+async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.StreamResponse:
     import aiohttp
     from aiohttp import web
+    from yarl import URL
 
-    headers = {name: value for name, value in request.headers.items() if name.lower() not in (*_HOP, *_SECRET)}
+    own, (path, mark, query) = target.own(connection.raw_path), connection.raw_path.partition("?")
+    if path.lstrip("/") == own.lstrip("/"):  # relative links of a page need the slash
+        return web.Response(status=301, headers={"Location": f"{own}/{mark}{query}"})
+    url = f"{'https' if target.tls else 'http'}://{_host(target.place)}{target.path(connection.raw_path)}"
+    headers, tls = _forwarded(connection, (*_HOP, *_SECRET)), target.tls or False
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-    query = connection.raw_path.partition("?")[2]
-    target = f"{url}?{query}" if query else url
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session,
-            session.request(request.method, target, headers=headers, data=body or None, ssl=tls, allow_redirects=False) as got,
+            session.request(
+                connection.method, URL(url, encoded=True), headers=headers, data=body or None, ssl=tls, allow_redirects=False
+            ) as got,
         ):
             response = web.StreamResponse(status=got.status)
             for name, value in got.headers.items():
-                if name.lower() not in _HOP:
+                if name.lower() == "location" and value.startswith("/") and not value.startswith("//"):
+                    response.headers.add(name, own + value)
+                elif name.lower() not in _HOP:
                     response.headers.add(name, value)
             await response.prepare(connection)
             async for piece in got.content.iter_chunked(PIECE):
@@ -137,4 +182,36 @@ async def _pass_on(connection: web.Request, request: Request, url: str, body: by
             await response.write_eof()
             return response
     except aiohttp.ClientError as error:
-        return web.Response(text=f"error trying to reach {url}: {error}", status=502)
+        return _unreachable(target, error)
+
+
+def _unreachable(target: Target, error: Exception) -> web.Response:
+    from aiohttp import web
+
+    return web.Response(text=f"error trying to reach {_host(target.place)}: {error or type(error).__name__}", status=502)
+
+
+async def _tunnel(connection: web.Request, target: Target) -> web.StreamResponse:
+    """A request that wants another protocol: once it is granted, bytes go both ways, unread."""
+    from aiohttp import web
+
+    lines = [f"{connection.method} {target.path(connection.raw_path)} HTTP/1.1", f"Host: {_host(target.place)}"]
+    lines += [f"{name}: {value}" for name, value in _forwarded(connection, ("host", *_SECRET)).items()]
+    place = target.place
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            name = place.host if target.tls else None
+            reader, writer = await asyncio.open_connection(
+                place.host, place.port, ssl=target.tls, server_hostname=name, limit=PIECE
+            )
+            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+            head = await reader.readuntil(b"\r\n\r\n")
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        return _unreachable(target, error)
+    if head.split(b" ", 2)[1:2] == [b"101"]:
+        return await join(connection, head, reader, writer)
+    try:
+        answer = await plain_answer(head, reader)
+        return web.Response(body=answer.body, status=answer.code, headers={"Content-Type": answer.content_type})
+    finally:
+        writer.close()

@@ -103,9 +103,9 @@ async def relay(context: Context, request: Request) -> Answer | Stream:
     except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise unreachable(place, error) from error
     if head.split(b" ", 2)[1:2] == [b"101"]:
-        return Stream(lambda connection: _join(connection, head, reader, writer))
+        return Stream(lambda connection: join(connection, head, reader, writer))
     try:
-        return await _plain_answer(head, reader)
+        return await plain_answer(head, reader)
     finally:
         writer.close()
 
@@ -134,8 +134,8 @@ def _request_head(request: Request, place: Place, path: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-async def _plain_answer(head: bytes, reader: asyncio.StreamReader) -> Answer:
-    """The kubelet's refusal, as the client's answer."""
+async def plain_answer(head: bytes, reader: asyncio.StreamReader) -> Answer:
+    """A refusal to change protocols, as the client's answer."""
     lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     size = int(headers.get("content-length") or 0)
@@ -155,10 +155,10 @@ class _Client(asyncio.StreamReaderProtocol):
         self._before.connection_lost(exc)
 
 
-async def _join(
+async def join(
     connection: web.Request, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> web.StreamResponse:
-    """Passes bytes between client and kubelet until one of them ends."""
+    """Passes bytes between a client and whom it speaks to, until one of them ends; ``head`` is the answer to its request."""
     from aiohttp import web
 
     transport = connection.transport

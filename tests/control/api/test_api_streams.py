@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import ssl
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from kubelite.cli.serving import write_kubeconfig
 from tests.control.debian import kubectl_of
@@ -199,3 +201,81 @@ async def test_the_python_client_runs_commands_and_forwards_ports(tmp_path: Path
     async with with_a_pod(tmp_path) as (_, config):
         await asyncio.wait_for(asyncio.to_thread(use, str(config)), 40)
     service.close()
+
+
+async def reflect(request: web.Request) -> web.StreamResponse:
+    """Says what it was asked, redirects, and speaks WebSocket."""
+    if request.path == "/away":
+        return web.Response(status=302, headers={"Location": "/else where"})
+    if request.headers.get("Upgrade") == "websocket" and request.path != "/plain":
+        socket = web.WebSocketResponse(protocols=["chat"])
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(message.data.upper())
+        return socket
+    shown = {name: request.headers.get(name) for name in ("Authorization", "X-Own", "X-Forwarded-Proto")}
+    body = (await request.read()).decode()
+    return web.json_response({"method": request.method, "raw": request.raw_path, "body": body, **shown})
+
+
+async def test_a_proxy_passes_on_what_it_is_given(tmp_path: Path) -> None:
+    async with with_a_pod(tmp_path) as (api, _):
+        runner = web.ServerRunner(web.Server(reflect))
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        at = f"/api/v1/nodes/n1:{runner.addresses[0][1]}/proxy"
+        for rest in ("/", "/a/", "/a%2Fb/c?d=%26&e", "/x//y"):
+            said = (await api.get(at + rest, headers={"X-Own": "1"})).ok()
+            assert (said["method"], said["raw"], said["X-Own"]) == ("GET", rest, "1")
+            assert (said["Authorization"], said["X-Forwarded-Proto"]) == (None, "https")
+        said = (await api.ask("PUT", at + "/put", raw=b"text", headers={"Content-Type": "text/plain"})).ok()
+        assert (said["method"], said["body"]) == ("PUT", "text")
+        async with api.session.get(api.url + at + "?q=1", allow_redirects=False) as reply:
+            assert (reply.status, reply.headers["Location"]) == (301, at + "/?q=1")
+        async with api.session.get(f"{api.url}{at}/away", allow_redirects=False) as reply:
+            assert (reply.status, reply.headers["Location"]) == (302, at + "/else where")
+        await runner.cleanup()
+        assert (await api.get(at + "/")).code == 502
+
+
+async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
+    async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"POST /deep/stream?x=1 HTTP/1.1\r\n") and b"upgrade: spdy/3.1\r\n" in head.lower()
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n")
+        while data := await reader.read(100):
+            writer.write(data.upper())
+            await writer.drain()
+        writer.close()
+
+    async with with_a_pod(tmp_path) as (api, _):
+        runner = web.ServerRunner(web.Server(reflect))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        at = f"/api/v1/nodes/n1:{runner.addresses[0][1]}/proxy"
+        async with api.session.ws_connect(f"{api.url}{at}/talk", protocols=["chat"]) as socket:
+            assert socket.protocol == "chat"
+            await socket.send_str("quiet")
+            assert await socket.receive_str(timeout=10) == "QUIET"
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await api.session.ws_connect(f"{api.url}{at}/plain")
+        assert caught.value.status == 200
+        await runner.cleanup()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await api.session.ws_connect(f"{api.url}{at}/gone")
+        assert caught.value.status == 502
+
+        service = await asyncio.start_server(shout, "127.0.0.1", 0)
+        path = f"/api/v1/nodes/n1:{service.sockets[0].getsockname()[1]}/proxy/deep/stream?x=1"
+        pki = api.server.pki
+        context = ssl.create_default_context(cafile=pki.authority.certificate)
+        context.load_cert_chain(*(str(tmp_path / "pki" / f"admin.{end}") for end in ("crt", "key")))
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port, ssl=context)
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n".encode())
+        async with asyncio.timeout(10):
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"frames")
+            assert await reader.readexactly(6) == b"FRAMES"
+        writer.close()
+        service.close()
