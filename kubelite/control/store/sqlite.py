@@ -2,7 +2,7 @@
 
 A commit is acknowledged when its rows are on disk (WAL, ``synchronous=FULL``). While one transaction is under way
 further commits queue up and go into the next one together. A row that has been superseded stays as long as memory can
-look back to it, then it is deleted in small steps along with later commits, so an idle store writes nothing.
+look back to it, then it is deleted in steps along with later commits, so an idle store writes nothing.
 
 Revisions are reserved in blocks that are on disk before the first of them is used: volatile changes, which never
 reach the disk, use them up as well, and after a crash counting goes on behind the block.
@@ -14,11 +14,13 @@ import asyncio
 import os
 import sqlite3
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.control.store.memory import HISTORY_EVENTS, Memory
 from kubelite.control.store.types import Conflict, Entry, NoSpace, StoreError, Unavailable
+from kubelite.control.store.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -28,13 +30,15 @@ if TYPE_CHECKING:
 FORMAT = 1
 BLOCK = 10_000
 DELETES_PER_COMMIT = 200
+ROWS_PER_STATEMENT = 100
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, key TEXT NOT NULL,
                                created INTEGER NOT NULL, value BLOB);
 """
-_INSERT = "INSERT INTO log(id, revision, key, created, value) VALUES(?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO log(id, revision, key, created, value) VALUES"
+_VALUES = "(?, ?, ?, ?, ?)"
 _META = "INSERT INTO meta(name, value) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
 
 _Row = tuple[int, int, str, int, bytes | None]
@@ -69,7 +73,7 @@ class SQLite:
         self._history = history
         self._queue: list[_Wanted] = []
         self._writing: asyncio.Task[None] | None = None
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kubelite-store")
+        self._writer = Writer("kubelite-store")
         self._rows: dict[str, int] = {}
         self._garbage: deque[tuple[int, int]] = deque()
         self._next_row = 1
@@ -179,7 +183,7 @@ class SQLite:
         if not rows and not reserve:
             return
         garbage = self._due_garbage()
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._write, rows, reserve, garbage)
+        await self._writer.run(partial(self._write, rows, reserve, garbage))
         self._reserved = reserve or self._reserved
         for _ in garbage:
             self._garbage.popleft()
@@ -198,18 +202,22 @@ class SQLite:
         return rows
 
     def _due_garbage(self) -> list[tuple[int, int]]:
-        due: list[tuple[int, int]] = []
-        for revision, row in self._garbage:
-            if revision > self._memory.oldest or len(due) == DELETES_PER_COMMIT:
-                break
-            due.append((revision, row))
-        return due
+        """Rows that nobody can look back to any more, once there are enough of them to be worth a transaction."""
+        enough = len(self._garbage) >= DELETES_PER_COMMIT
+        if not enough or self._garbage[DELETES_PER_COMMIT - 1][0] > self._memory.oldest:
+            return []
+        return list(islice(self._garbage, DELETES_PER_COMMIT))
 
     def _write(self, rows: list[_Row], reserve: int, garbage: list[tuple[int, int]]) -> None:
         """One transaction, in the writer's thread. Raises NoSpace, Unavailable; then nothing was written."""
         try:
+            if len(rows) <= ROWS_PER_STATEMENT and not reserve and not garbage:
+                # One statement is a transaction of its own, and gives Python's lock away and takes it back only once.
+                self._insert(rows)
+                return
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(_INSERT, rows)
+            for first in range(0, len(rows), ROWS_PER_STATEMENT):
+                self._insert(rows[first : first + ROWS_PER_STATEMENT])
             if reserve:
                 self._db.execute(_META, ("reserved", reserve))
             if garbage:
@@ -221,6 +229,9 @@ class SQLite:
             full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
             kind = NoSpace if full else Unavailable
             raise kind(f"cannot write to the store {self._path}: {_reason(error)}") from error
+
+    def _insert(self, rows: list[_Row]) -> None:
+        self._db.execute(_INSERT + ", ".join([_VALUES] * len(rows)), tuple(chain.from_iterable(rows)))
 
     def _roll_back(self) -> None:
         try:
@@ -240,7 +251,7 @@ class SQLite:
             self._db.execute(_META, ("reserved", self._memory.revision))
         except sqlite3.Error:
             pass  # the block on disk stands; counting only goes on further behind it
-        self._writer.shutdown()
+        self._writer.close()
         self._db.close()
 
 
