@@ -114,7 +114,7 @@ def definition(name: str) -> Definition:
     group, version, kind_name = kind[1:].split("/") if kind else ("", "", "")
     fields = {found["name"]: found for word in words if (found := _WORD.fullmatch(word))}
     wires = order(name)
-    ordered = [*(each for each in ("kind", "apiVersion") if each in fields and each not in wires)]
+    ordered = [*(each for each in ("kind", "apiVersion", "metadata") if each in fields and each not in wires)]
     ordered += [each for each in wires if each in fields]
     ordered += [each for each in fields if each not in ordered]
     return Definition(

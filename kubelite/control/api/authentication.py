@@ -10,6 +10,7 @@ import csv
 import hmac
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -112,6 +113,7 @@ class Authenticator:
         return User(f"system:bootstrap:{identity}", groups=("system:bootstrappers", *extra, AUTHENTICATED))
 
 
+@lru_cache(1024)
 def certified(subject: tuple[tuple[str, str], ...]) -> User:
     """The user of a certificate, from the names in its subject."""
     name = next((value for key, value in subject if key == "commonName"), "")
@@ -170,6 +172,8 @@ def read_token_file(path: str) -> dict[str, User]:
 
 def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer) -> User:
     """The user that a request wants to be taken for, if the one who asks may do that. Raises StatusError 400, 403."""
+    if not any(key[:12].lower() == "impersonate-" for key in headers):
+        return user
     name = headers.get("Impersonate-User", "")
     groups = _all(headers, "Impersonate-Group")
     uid = headers.get("Impersonate-Uid", "")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api import bootstrap, strategy
 from kubelite.control.api.context import timestamp
-from kubelite.control.api.documents import stored
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
@@ -51,8 +50,8 @@ def change(store: Store, res: Resource, obj: Object) -> Change:
     """The change that creates an object of the server's own."""
     metadata = {**obj["metadata"], "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
     whole, _ = strategy.conform(res, {**obj, "metadata": metadata})
-    whole = strategy.order(res, strategy.prepare_create(res, whole))
-    return store.change(res.prefix, metadata.get("namespace", ""), metadata["name"], stored(whole), expected=0)
+    value = strategy.stored(res, strategy.prepare_create(res, whole))
+    return store.change(res.prefix, metadata.get("namespace", ""), metadata["name"], value, expected=0)
 
 
 def objects(registry: Registry, authority: str, address: tuple[str, int]) -> Iterator[tuple[Resource, Object]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api import strategy
 from kubelite.control.api.convert import convert
-from kubelite.control.api.documents import copy, stored
+from kubelite.control.api.documents import copy
 from kubelite.control.store.document import stamp
 from kubelite.control.store.store import key
 from kubelite.control.store.types import Entry
@@ -32,7 +32,7 @@ async def write(
     Returns the entry that is there now, or would be. Raises Conflict, NoSpace, Unavailable.
     """
     metadata = obj["metadata"]
-    value = stored(strategy.order(res, convert(obj, res.storage_version)))
+    value = strategy.stored(res, convert(obj, res.storage_version))
     namespace, name = metadata.get("namespace", "") if res.namespaced else "", metadata["name"]
     expected = before.revision if before else 0
     place = key(res.prefix, namespace, name)

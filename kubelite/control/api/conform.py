@@ -64,10 +64,20 @@ def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
 
     It may be in another version of the resource than the path it came by.
     """
-    group, _, version = obj.get("apiVersion", res.gv).rpartition("/")
-    name = schema.name_of(group, version, res.kind) or definition(res)
-    written: dict[str, Any] = model.write(_read(res, name, obj, False)[0])
+    written: dict[str, Any] = model.write(_any_version(res, obj))
     return written
+
+
+def stored(res: Resource, obj: dict[str, Any]) -> bytes:
+    """:func:`order` as the store keeps it: JSON, without a revision of its own."""
+    value = _any_version(res, obj)
+    value.metadata.resourceVersion = ""
+    return model.encoded(value)
+
+
+def _any_version(res: Resource, obj: dict[str, Any]) -> Any:
+    group, _, version = obj.get("apiVersion", res.gv).rpartition("/")
+    return _read(res, schema.name_of(group, version, res.kind) or definition(res), obj, False)[0]
 
 
 def definition(res: Resource) -> str:

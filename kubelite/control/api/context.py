@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,4 +31,9 @@ class Context(NamedTuple):
 
 def timestamp(at: datetime | None = None) -> str:
     """A time as the API writes it: UTC, whole seconds."""
-    return (at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _written(int(at.timestamp() if at is not None else time.time()))
+
+
+@lru_cache(64)
+def _written(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

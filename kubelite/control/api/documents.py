@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
-_NAME_END = re.compile(rb'"\s*:')
 _FIRST = ("name", "generateName", "namespace", "uid")
 
 
@@ -36,20 +34,6 @@ def load(entry: Entry) -> dict[str, Any]:
     """The object of an entry; a fresh copy each time."""
     obj: dict[str, Any] = _decoder.decode(entry.value)
     return obj
-
-
-def may_repeat(data: bytes, value: Any) -> bool:
-    """Whether a JSON text may name a field of an object twice; False is certain, and found much faster than where.
-
-    Each name is followed by a colon. A quote and a colon inside a text only make the answer True more often.
-    """
-    return len(_NAME_END.findall(data)) != _names(value)
-
-
-def _names(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(_names(each) for each in value.values() if isinstance(each, dict | list))
-    return sum(_names(each) for each in value if isinstance(each, dict | list)) if isinstance(value, list) else 0
 
 
 def copy(value: Any) -> Any:

@@ -13,7 +13,7 @@ import binascii
 import keyword
 import re
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -154,12 +154,18 @@ def amount(value: Any) -> Amount:
     """A quantity, a text or a number, in canonical form. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(_NO_QUANTITY)  # noqa: TRY004
+    return _amount(str(value).strip())
+
+
+@lru_cache(4096)
+def _amount(text: str) -> Amount:
     try:
-        return Amount(quantity.parse(str(value).strip()))
+        return Amount(quantity.canonical(text))
     except quantity.QuantityError:
         raise ValueError(_NO_QUANTITY) from None
 
 
+@lru_cache(4096)
 def moment(text: str, precision: str = "seconds") -> str:
     """An RFC 3339 time in UTC, to the second or the microsecond. Raises ValueError."""
     try:

@@ -29,7 +29,7 @@ class Registry:
 
     def any_version(self, group: str, plural: str) -> Resource | None:
         """The resource in whichever version is served first."""
-        return next((res for res in self._all if res.group == group and res.plural == plural), None)
+        return self._first.get((group, plural))
 
     def builtin(self, group: str, plural: str) -> Resource:
         """A resource that is always there, in its first version. Raises KeyError."""
@@ -66,4 +66,5 @@ class Registry:
         self._all = self._builtin + tuple(res for each in self._custom.values() for res in each)
         first = self._all[::-1]  # whatever a definition says, it does not take the place of a built-in resource
         self._by_path = {(res.group, res.version, res.plural): res for res in first}
+        self._first = {(res.group, res.plural): res for res in reversed(self._all)}
         self._by_kind = {(res.group, res.version, res.kind): res for res in first}

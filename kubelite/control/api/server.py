@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -35,6 +35,12 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._loop.call_later(HEADER_SECONDS, self._give_up)
+
+    @cached_property
+    def subject(self) -> tuple[tuple[str, str], ...]:
+        """The names in the certificate that the client showed and the TLS layer checked."""
+        certificate = (self.transport.get_extra_info("peercert") if self.transport is not None else None) or {}
+        return tuple((pair[0], pair[1]) for part in certificate.get("subject", ()) for pair in part)
 
     def _give_up(self) -> None:
         if self._request_count == 0:
@@ -93,7 +99,6 @@ class Server:
         self._context = context
         self._listener: _Listener | None = None
         self._sockets: asyncio.Server | None = None
-        self._subjects: WeakKeyDictionary[Any, tuple[tuple[str, str], ...]] = WeakKeyDictionary()
 
     async def listen(self, bind: str, port: int) -> int:
         """Begins to accept connections and returns the port. Raises OSError."""
@@ -103,6 +108,7 @@ class Server:
         return int(self._sockets.sockets[0].getsockname()[1])
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection: Any = request.protocol  # one of ours: the listener makes no others
         path, _, query = request.raw_path.partition("?")
         if not path.startswith("/"):
             path = "/" + path.split("//", 1)[-1].partition("/")[2]
@@ -111,7 +117,7 @@ class Server:
             path,
             query,
             request.headers,
-            Credentials(self._subject(request), request.headers.get("Authorization", "")),
+            Credentials(connection.subject, request.headers.get("Authorization", "")),
             lambda: read_body(request),
             request.remote or "",
         )
@@ -119,24 +125,11 @@ class Server:
         if not isinstance(answer, Answer):
             streamed: web.StreamResponse = await answer.run(request)
             return streamed
-        response = web.Response(body=answer.body, status=answer.code)
-        response.headers["Content-Type"] = answer.content_type
-        response.headers["Cache-Control"] = "no-cache, private"
+        headers = {"Content-Type": answer.content_type, "Cache-Control": "no-cache, private"}
+        response = web.Response(body=answer.body, status=answer.code, headers=headers)
         for name, value in answer.headers:
             response.headers.add(name, value)
         return response
-
-    def _subject(self, request: web.BaseRequest) -> tuple[tuple[str, str], ...]:
-        """The names in the checked certificate of a connection, read once."""
-        transport = request.transport
-        if transport is None or self._context is None:
-            return ()
-        known = self._subjects.get(transport)
-        if known is None:
-            certificate = transport.get_extra_info("peercert") or {}
-            known = tuple((pair[0], pair[1]) for part in certificate.get("subject", ()) for pair in part)
-            self._subjects[transport] = known
-        return known
 
     async def close(self) -> None:
         """Accepts no more, lets answers that are under way end, then closes what is left."""
@@ -152,6 +145,8 @@ async def read_body(request: web.BaseRequest) -> bytes:
         return b""
     if (request.content_length or 0) > MAX_BODY:
         raise _over(request)
+    if request.content.is_eof():  # all of it came with the head: nothing to wait for
+        return _whole(request)
     parts: list[bytes] = []
     size = 0
     try:
@@ -164,8 +159,23 @@ async def read_body(request: web.BaseRequest) -> bytes:
     except TimeoutError as error:
         raise bad_request(f"the body of the request did not arrive within {BODY_SECONDS:.0f} seconds") from error
     except (web.PayloadAccessError, ValueError) as error:
-        raise bad_request("the body of the request is broken") from error
+        raise _broken() from error
     return b"".join(parts)
+
+
+def _whole(request: web.BaseRequest) -> bytes:
+    """A body that is there already. Raises StatusError."""
+    try:
+        body = request.content.read_nowait()
+    except (web.PayloadAccessError, ValueError) as error:
+        raise _broken() from error
+    if len(body) > MAX_BODY:
+        raise _over(request)
+    return body
+
+
+def _broken() -> StatusError:
+    return bad_request("the body of the request is broken")
 
 
 def _over(request: web.BaseRequest) -> StatusError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api import conform as builtin
-from kubelite.control.api import structural
+from kubelite.control.api import documents, structural
 from kubelite.control.api.prepare import prepare_create, prepare_update
 from kubelite.control.api.validate import validate_create, validate_update
 
@@ -25,6 +25,7 @@ __all__ = [
     "prepare_create",
     "prepare_update",
     "returns_object_on_delete",
+    "stored",
     "validate_create",
     "validate_update",
 ]
@@ -53,6 +54,11 @@ def conform(
 def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
     """An object in the servers' field order, after parts of it were added."""
     return structural.order(obj) if res.crd is not None else builtin.order(res, obj)
+
+
+def stored(res: Resource, obj: dict[str, Any]) -> bytes:
+    """An object in order, as the store keeps it."""
+    return documents.stored(structural.order(obj)) if res.crd is not None else builtin.stored(res, obj)
 
 
 def default_propagation(res: Resource) -> str:

@@ -18,7 +18,7 @@ from kubelite.control.api.authorization import asked_of, denial
 from kubelite.control.api.commit import is_heartbeat, remove, write
 from kubelite.control.api.context import timestamp
 from kubelite.control.api.convert import convert
-from kubelite.control.api.documents import copy, load, may_repeat
+from kubelite.control.api.documents import copy, load
 from kubelite.control.api.read import is_stored_form, shown
 from kubelite.control.api.status import (
     Cause,
@@ -97,7 +97,7 @@ async def read_object(request: Request) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(value, dict):
         raise bad_request("the body of the request is not an object")
     mode = validation(request)
-    checked = mode != "Ignore" and _is_json(request.content_type) and may_repeat(data, value)
+    checked = mode != "Ignore" and _is_json(request.content_type) and codec.may_repeat(data, value)
     duplicates = codec.find_duplicates(data) if checked else ()
     check_kind(request.resource, value)
     return strategy.conform(request.resource, value, validation=mode, duplicates=duplicates)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from kubelite.control.api import codec, convert, fields, patch, strategy, tables
+from kubelite.control.api import codec, convert, documents, fields, patch, strategy, tables
 from kubelite.control.api.status import StatusError
 from kubelite.objects import schema
 from tests.control.api.pure import NOW, RESOURCES, widget
@@ -80,6 +80,7 @@ def through(res, obj, old=None):
     for cause in causes:
         assert cause.reason.startswith("FieldValue"), cause
     assert strategy.order(res, made) == made
+    assert strategy.stored(res, made) == documents.stored(made)
     return fields.track(res, old, made, manager="m", now=NOW)
 
 
