@@ -21,6 +21,7 @@ _ANY = _SMALL | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 _ENDS = "beginning and ending with a letter or digit"
 _NOT_LABEL = f"must consist of lower-case letters, digits and '-', {_ENDS} (as in my-name)"
+_NO_DOTS = "must not contain dots"
 _NOT_LABEL_1035 = (
     "must consist of lower-case letters, digits and '-', beginning with a letter and not ending with '-' (as in my-name)"
 )
@@ -65,7 +66,8 @@ def _checked(text: str, good: Callable[[str], bool], limit: int, clause: str) ->
 
 def label(text: str) -> list[str]:
     """A DNS label (RFC 1123): names of containers, volumes, namespaces."""
-    return _checked(text, _is_label, MAX_LABEL, _NOT_LABEL)
+    found = _checked(text, _is_label, MAX_LABEL, _NOT_LABEL)
+    return [_NO_DOTS if each is _NOT_LABEL and _is_subdomain(text) else each for each in found]
 
 
 def label_1035(text: str) -> list[str]:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
-from kubelite.control.api import delete, paths, proxy, read, reviews, streams, subresources, tokenrequest, watch, write
-from kubelite.control.api.answer import Answer, json_answer
+from kubelite.control.api import advice, delete, paths, proxy, read, reviews, streams, subresources, tokenrequest, watch, write
+from kubelite.control.api.answer import Answer, json_answer, warnings
 from kubelite.control.api.auditpolicy import Seen
 from kubelite.control.api.authentication import ANONYMOUS, impersonated
 from kubelite.control.api.authorization import asked_of, denial
@@ -128,7 +128,9 @@ class App:
         place = (request.verb, incoming.path, res.group, res.plural, request.sub, request.namespace, request.name)
         trace.seen = Seen(asker, *place, trace.seen.acting)
         self._authorize(request, trace)
-        return await route(request)(self._context, request)
+        answer = await route(request)(self._context, request)
+        said = advice.DEPRECATED.get((res.group, res.kind))
+        return answer._replace(headers=(*answer.headers, *warnings([said]))) if said and isinstance(answer, Answer) else answer
 
     def _allows(self, asked: Asked, trace: Trace) -> bool:
         allowed = self._context.authorizer.allows(asked)

@@ -11,7 +11,7 @@ import secrets
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api import codec, crds, fields, patch, strategy
+from kubelite.control.api import advice, codec, crds, fields, patch, strategy
 from kubelite.control.api.admission.chain import Attempt
 from kubelite.control.api.answer import Answer, warnings
 from kubelite.control.api.authorization import asked_of, denial
@@ -161,6 +161,7 @@ async def create_object(context: Context, request: Request, obj: dict[str, Any],
     new = strategy.prepare_create(res, attempt.obj)
     _refuse_invalid(res, new, strategy.validate_create(res, new))
     crds.settle(context.registry, res, new)
+    attempt.warnings += advice.on_create(res, new)
     attempt.obj = new
     return await _store_new(context, attempt)
 
@@ -267,6 +268,8 @@ async def _change_once(
     await context.admission.validate(attempt)
     if new == old:
         return Result(before, 200, attempt.warnings)
+    if not request.sub:
+        attempt.warnings += advice.on_update(res, new, old)
     entry = await _store_change(context, attempt, before)
     if not attempt.dry_run:
         await context.admission.after(attempt)
