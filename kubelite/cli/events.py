@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -11,40 +12,47 @@ from kubelite.cli.output import Output
 from kubelite.cli.screen import Screen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from kubelite.cli.podrow import Doc
     from kubelite.cli.settings import Settings
 
 _HEADERS = ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")
 _WIDTHS = (9, 7, 10, 22)
-_PAUSE = 0.2
 
 
 def events(settings: Settings, name: str, *, follow: bool = False, format: Output = Output.table) -> int:
     """Prints the pod's timeline, oldest first. Raises NotFound."""
     screen = Screen(settings)
     engine = pods(settings, screen)
+    if follow:
+        return _follow(screen, engine.follow_events(settings.space, name), name, format)
     found = [doc(each) for each in engine.events(settings.space, name)]
     if format in (Output.json, Output.yaml):
         screen.data(output.document(found, format))
-        return 0
-    if not follow:
+    else:
         screen.data(output.table(_HEADERS, [_cells(each, name, time.time()) for each in found]))
-        return 0
-    from kubelite.node.runtime.errors import NotFound
+    return 0
 
-    screen.data(_line(_HEADERS))
+
+def _follow(screen: Screen, changes: Iterator[Sequence[object]], name: str, format: Output) -> int:
+    """As rows, as JSON with one event a line, or as the items of a YAML list."""
+    if format not in (Output.json, Output.yaml):
+        screen.data(_line(_HEADERS))
     shown: set[tuple[str, str, str, int]] = set()
-    while True:
-        for each in found:
+    for found in changes:
+        for each in map(doc, found):
             key = (each["reason"], each["object"], each["message"], each["count"])
             if key not in shown:
                 shown.add(key)
-                screen.data(_line(_cells(each, name, time.time())))
-        time.sleep(_PAUSE)
-        try:
-            found = [doc(each) for each in engine.events(settings.space, name)]
-        except NotFound:
-            return 0
+                screen.data(_told(each, name, format))
+    return 0
+
+
+def _told(event: Doc, pod: str, format: Output) -> str:
+    if format is Output.json:
+        return json.dumps(event) + "\n"
+    return output.document([event], format) if format is Output.yaml else _line(_cells(event, pod, time.time()))
 
 
 def _cells(event: Doc, pod: str, now: float) -> tuple[str, ...]:

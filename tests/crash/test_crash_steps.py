@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kubelite.node.kubelet import claims
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.objects import defaults
 from kubelite.objects.pod import Pod
@@ -236,6 +237,21 @@ def strike_agent(ward: Ward, case: Case, number: int) -> None:
     assert ended(child(lambda: ward.verb("up"))) == 0
     assert ward.agent_died() == -signal.SIGKILL, fate.acts()
     ward.start_agent()
+
+
+def test_a_running_agent_sees_a_pod_whose_command_died_with_its_record(tmp_path: Path, clean: list[Ward]) -> None:
+    """Nobody calls it: the command is killed after the pod is on record and before it does anything else."""
+    case = CASES["up"]
+    ward = made(tmp_path, case.main, case.restart)
+    clean.append(ward)
+    ward.start_agent()
+
+    def claim() -> None:
+        claims.claim(ward.home, Ledger(ward.home), ward.pod)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert ended(child(claim)) == -signal.SIGKILL
+    assert settled(ward, case)["tokens"] == {"init": ["token"], "main": ["token"] * 2, "side": ["token"]}
 
 
 def test_an_agent_brings_back_a_sandbox_through_kills(tmp_path: Path, clean: list[Ward]) -> None:

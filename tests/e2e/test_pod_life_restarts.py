@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,18 @@ def test_the_deadline_fails_the_pod(world: World) -> None:
     assert status["reason"] == "DeadlineExceeded"
     assert status["message"] == "Pod was active on the node longer than the specified deadline"
     eventually(lambda: "terminated" in container(world)["state"], "its container has ended")
+
+
+def test_a_pod_that_is_taken_down_says_until_when(world: World) -> None:
+    world.up(always("trap '' TERM; echo ready; while :; do sleep 0.05; done"))
+    eventually(lambda: world.logs("p") == "ready\n", "the trap is set")
+    asked = time.time()
+    with world.start("pod", "down", "p", "--grace-period", "3", stdout=subprocess.DEVNULL) as going:
+        meta = eventually(lambda: (m := world.get("p")["metadata"]).get("deletionTimestamp") and m, "it is on its way")
+        until = datetime.fromisoformat(meta["deletionTimestamp"]).timestamp()
+        assert asked + 2 <= until <= time.time() + 3 and meta["deletionGracePeriodSeconds"] == 3
+        assert "Terminating" in world.kl("pod", "ls").stdout
+        assert going.wait(timeout=20) == 0
 
 
 def test_the_stop_signal_is_the_manifests(world: World) -> None:

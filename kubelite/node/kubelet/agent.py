@@ -13,8 +13,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from kubelite.lib import inotify
 from kubelite.lib.files import FileLock, write_record
 from kubelite.node.kubelet import claims, summon
 from kubelite.node.kubelet.actions import Decision, needs_care
@@ -22,7 +23,7 @@ from kubelite.node.kubelet.nodeconfig import longest_backoff
 from kubelite.node.kubelet.scene import Scene
 from kubelite.node.kubelet.worker import Worker
 from kubelite.node.runtime.clock import SECOND, boottime
-from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.home import UNFINISHED, Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import start_ticks
 from kubelite.node.runtime.records import REMOVING, PodRecord
@@ -52,12 +53,21 @@ class Agent:
         alone = summon.sole(self._home, timeout)
         try:
             self._register()
-            inbox = self._open_inbox()
+            inbox, claimed = self._open_inbox(), self._watch_claims()
             self._adopt()
-            while self._serve(inbox):
+            while self._serve(inbox, claimed):
                 pass
         finally:
             alone.__exit__()
+
+    def _watch_claims(self) -> inotify.Watch | None:
+        """Tells of every pod whose record appears: whoever made it may be killed before it can call. Without a watch, where this
+        user has no more of them, such a pod is adopted by the next agent."""
+        try:
+            return inotify.Watch(self._home.pods, inotify.MOVED_IN)
+        except OSError as error:
+            say(f"new pods are seen only when somebody calls: {error}")
+            return None
 
     def _register(self) -> None:
         record = summon.AgentRecord(pid=os.getpid(), ticks=start_ticks(os.getpid()) or 0, started_at=time.time_ns())
@@ -74,11 +84,16 @@ class Agent:
             os.close(run)
         return inbox
 
-    def _serve(self, inbox: socket.socket) -> bool:
+    def _serve(self, inbox: socket.socket, claimed: inotify.Watch | None) -> bool:
         """One message, or the end: False once no pod needs the agent and nobody can have called meanwhile."""
         idle = not self._workers and not self._stays
-        if select.select([inbox], [], [], LINGER if idle else None)[0]:
+        sources: list[socket.socket | inotify.Watch] = [inbox] if claimed is None else [inbox, claimed]
+        heard = select.select(sources, [], [], LINGER if idle else None)[0]
+        if claimed is not None and claimed in heard:
+            self._appeared(name for _, name in claimed.read())
+        if inbox in heard:
             self._called(inbox.recv(256).decode("ascii", "replace"))
+        if heard:
             return True
         _unlink(f"{self._home.run}/{summon.SOCKET}")
         self._adopt()
@@ -115,13 +130,19 @@ class Agent:
         if record is not None:
             self._look_after(record)
 
+    def _appeared(self, uids: Iterable[str]) -> None:
+        """Pods that were asked for; their workers wait for the lock of whoever makes them."""
+        for uid in uids:
+            record = self._ledger.pod(uid) if not uid.startswith(UNFINISHED) else None
+            if record is not None:
+                self._look_after(record)
+
     def _look_after(self, record: PodRecord) -> None:
         if record.uid in self._workers:
             return
         worker = PodWorker(self._home, record, self._most, self._trace)
         self._workers[record.uid] = worker
         worker.start()
-
 
     def _needs_care(self, record: PodRecord) -> bool:
         scene = Scene(self._home, self._ledger, record)

@@ -75,6 +75,10 @@ class Looking:
         """What has happened to a pod, oldest first. Raises NotFound."""
         return timeline.read(timeline.path(self._home.pod(self._find(namespace, name).uid)))
 
+    def follow_events(self, namespace: str, name: str) -> Iterator[Sequence[Event]]:
+        """The same, again whenever there may be more, until the pod is gone. Raises NotFound."""
+        return timeline.follow(self._home.pod(self._find(namespace, name).uid))
+
     def stats(self, namespace: str, name: str | None = None) -> Sequence[Sample]:
         """What each running container uses, of one pod or of a whole namespace. Raises NotFound."""
         from kubelite.node.kubelet.usage import samples

@@ -31,7 +31,7 @@ from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.errors import Conflict, NotRunning, RuntimeFailure
 from kubelite.node.runtime.home import boot_id
 from kubelite.node.runtime.records import CREATED, CREATING, REMOVING, RESTART, STOP, Observed, PodRecord, PodStop
-from kubelite.node.runtime.removal import Remover
+from kubelite.node.runtime.removal import Remover, mark
 from kubelite.objects.pod import Pod
 
 if TYPE_CHECKING:
@@ -129,7 +129,6 @@ class Pods(Looking):
         report: Callable[[Step], None],
         lock: FileLock,
     ) -> tuple[Observed, tuple[str, ...]]:
-        summon.nudge(self._home, record.uid)  # an agent that runs goes on where this process is killed
         worker = self._worker(Scene(self._home, self._ledger, record, pod), found=found, strict=True, report=report)
         try:
             worker.scene.event("Scheduled", f"Successfully assigned {record.namespace}/{record.name} to {facts.node_name()}")
@@ -214,7 +213,8 @@ class Pods(Looking):
         scene = Scene(self._home, self._ledger, record)
         seconds = policy.grace(scene.pod) if grace is None else grace
         self._trace("mark as removing")
-        record.stage, record.stop = REMOVING, _stop_now(seconds)
+        mark(record, seconds * SECOND)
+        record.stop = _stop_now(seconds)
         self._ledger.save_pod(record)
         self._thaw(record)
         worker = self._worker(scene)

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from kubelite.node.kubelet import policy
 from kubelite.node.kubelet.containerstatus import container_status, rfc3339
-from kubelite.node.runtime.records import STOP, ConditionsRecord, Observed, Seen
+from kubelite.node.kubelet.policy import SECOND
+from kubelite.node.runtime.records import REMOVING, STOP, ConditionsRecord, Observed, Seen
 from kubelite.objects import qos
 from kubelite.objects.pod import Pod
 from kubelite.objects.status import ContainerStatus, HostIP, PodCondition, PodIP, PodStatus
@@ -21,8 +22,9 @@ def with_status(pod: Pod, seen: Observed, node: str, address: str) -> Pod:
     """The pod's object with what was observed in it. ``node`` and ``address`` are this machine's."""
     record = seen.pod
     metadata = replace(pod.metadata, uid=record.uid, creation_timestamp=rfc3339(record.created_at))
-    if record.stage == "removing":
-        metadata = replace(metadata, deletion_timestamp=rfc3339(record.created_at))
+    if record.stage == REMOVING:
+        until, seconds = record.removal_at + record.removal_grace, record.removal_grace // SECOND
+        metadata = replace(metadata, deletion_timestamp=rfc3339(until), deletion_grace_period_seconds=seconds)
     return replace(
         pod, metadata=metadata, spec=replace(pod.spec, node_name=node), status=pod_status(pod, seen, address)
     )

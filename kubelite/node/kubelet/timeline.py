@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -84,6 +85,23 @@ def read(path: str) -> list[Event]:
             event.first = before.first
         found[key] = event
     return list(found.values())
+
+
+def follow(directory: str) -> Iterator[list[Event]]:
+    """The events of the pod whose directory this is, now and whenever something may have been added, until it is gone."""
+    from kubelite.lib import inotify
+
+    try:
+        watch = inotify.Watch(directory, inotify.MODIFIED | inotify.CREATED | inotify.MOVED_IN | inotify.GONE)
+    except FileNotFoundError:
+        return
+    try:
+        while os.path.isdir(directory):
+            yield read(path(directory))
+            select.select([watch], [], [])
+            watch.read()
+    finally:
+        watch.close()
 
 
 def _lines(events: Iterable[Event]) -> bytes:

@@ -40,7 +40,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     ``goal`` is what is wanted of it now, one of RUN, STOP and RESTART. ``reason`` and ``message`` say why it has failed as a
     whole. ``started`` is CLOCK_BOOTTIME of boot ``boot`` when it was asked for. ``paused``: its processes are held still.
     ``swaps`` names containers that an update has changed, and the last attempt that is out of date; ``resize``: the limits in
-    their cgroups are.
+    their cgroups are. ``removal_at``: when somebody asked that it goes, with ``removal_grace`` nanoseconds for its containers.
     """
 
     version: int = 1
@@ -62,6 +62,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
     paused: bool = False
     swaps: dict[str, int] = {}
     resize: bool = False
+    removal_at: int = 0
+    removal_grace: int = 0
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):

@@ -36,6 +36,11 @@ def _quiet(_: str) -> None:
     return
 
 
+def mark(pod: PodRecord, grace: int) -> None:
+    """From now on the pod is to go, with ``grace`` nanoseconds for its containers; the caller saves the record."""
+    pod.stage, pod.removal_at, pod.removal_grace = REMOVING, time.time_ns(), grace
+
+
 class Remover:
     """Removes pods of one home. The caller holds the pod's lock."""
 
@@ -49,7 +54,7 @@ class Remover:
         """Kills what runs of the pod and removes everything of it. Raises RuntimeFailure for what would not go."""
         self._trace("mark as removing")
         if pod.stage != REMOVING:
-            pod.stage = REMOVING
+            mark(pod, 0)
             self._ledger.save_pod(pod)
         self._kill(pod.uid)
         self._end_sandbox(pod.uid)

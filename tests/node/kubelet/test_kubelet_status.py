@@ -54,6 +54,15 @@ def observed(*seen: Seen, up: bool = True, stage: str = "created") -> Observed:
 DONE = ended("i", 0, init=True)
 
 
+def test_a_pod_that_goes_says_until_when() -> None:
+    """deletionTimestamp is when its grace is over, not when it was asked for."""
+    seen = observed(DONE, running("a"), stage="removing")
+    seen.pod.removal_at, seen.pod.removal_grace = 100 * SECOND, 30 * SECOND
+    shown = with_status(pod(), seen, "n", "1.2.3.4").metadata
+    assert (shown.deletion_timestamp, shown.deletion_grace_period_seconds) == (rfc3339(130 * SECOND), 30)
+    assert with_status(pod(), observed(DONE, running("a")), "n", "1.2.3.4").metadata.deletion_timestamp is None
+
+
 @pytest.mark.parametrize(
     ("policy", "seen", "phase"),
     [
