@@ -6,11 +6,12 @@ itself when below it is nothing or ``.``; otherwise it only leads to others. Key
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from kubelite.control.api.shape import child, encoded, item, key_of, require_keys
+from kubelite.control.api.shape import LEAF, encoded, item, key_of, parts, require_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Fields = dict[str, Any]
 SELF = "."
 _NOTHING: Any = object()
+_ALONE: Fields = {}
 
 
 def union(left: Fields, right: Fields) -> Fields:
@@ -102,11 +104,15 @@ def applied(shape: Shape, value: Any) -> Fields:
 
 def whole(shape: Shape, value: Any) -> Fields:
     """Every field of a value that was not there before, each part a field of its own."""
-    found: Fields = {}
-    for element, below, each in _parts(shape, value):
-        inside = whole(below, each) if _has_parts(below, each) else {}
-        found[element] = {SELF: {}, **inside} if inside else {}
-    return found
+    return {
+        element: _ALONE if below is LEAF else _member_with_parts(below, each) for element, below, each in _parts(shape, value)
+    }
+
+
+def _member_with_parts(shape: Shape, value: Any) -> Fields:
+    """What stands below an element that is a field of its own: nothing, or itself and its parts."""
+    inside = whole(shape, value) if _has_parts(shape, value) else None
+    return {SELF: _ALONE, **inside} if inside else _ALONE
 
 
 def _has_parts(shape: Shape, value: Any) -> bool:
@@ -116,13 +122,16 @@ def _has_parts(shape: Shape, value: Any) -> bool:
 def _parts(shape: Shape, value: Any) -> Iterator[tuple[str, Shape, Any]]:
     """The parts of a value in the order of their elements."""
     if shape.kind in ("struct", "map"):
-        for key in sorted(value):
-            yield "f:" + key, child(shape, key), value[key]
+        for key, element, below in parts(shape, sorted(value)):
+            yield element, below, value[key]
     elif shape.kind == "keyed":
         below = item(shape)
-        yield from sorted(((key_of(shape, each), below, each) for each in value), key=lambda part: part[0])
+        yield from sorted(((key_of(shape, each), below, each) for each in value), key=_element)
     else:
-        yield from sorted((("v:" + encoded(each), shape._replace(kind="leaf"), each) for each in value), key=lambda part: part[0])
+        yield from sorted((("v:" + encoded(each), LEAF, each) for each in value), key=_element)
+
+
+_element = itemgetter(0)
 
 
 class Difference(NamedTuple):
@@ -143,10 +152,10 @@ def compare(shape: Shape, old: Any, new: Any) -> Difference:
 
 
 def _struct_pairs(shape: Shape, old: Any, new: Any) -> Iterator[tuple[str, Shape, Any, Any]]:
-    for key in sorted(old.keys() | new.keys()):
+    for key, element, below in parts(shape, sorted(old.keys() | new.keys())):
         was, value = old.get(key, _NOTHING), new.get(key, _NOTHING)
         if was is not value and was != value:
-            yield "f:" + key, child(shape, key), was, value
+            yield element, below, was, value
 
 
 def _other_pairs(shape: Shape, old: Any, new: Any) -> Iterator[tuple[str, Shape, Any, Any]]:
@@ -162,11 +171,9 @@ def _compare_part(element: str, below: Shape, was: Any, value: Any, changed: Fie
     if was is value or was == value:
         return
     if was is _NOTHING:
-        inside = whole(below, value) if _has_parts(below, value) else {}
-        changed[element] = {SELF: {}, **inside} if inside else {}
+        changed[element] = _member_with_parts(below, value)
     elif value is _NOTHING:
-        inside = whole(below, was) if _has_parts(below, was) else {}
-        removed[element] = {SELF: {}, **inside} if inside else {}
+        removed[element] = _member_with_parts(below, was)
     elif _comparable(below, was := _empty(below) if was is None else was, value):
         found = compare(below, was, value)
         if found.changed:

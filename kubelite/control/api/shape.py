@@ -9,7 +9,7 @@ Built-in kinds take theirs from the schema table, custom ones from their structu
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -18,6 +18,8 @@ from kubelite.control.api import structural
 from kubelite.objects import schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from kubelite.control.api.resource import Resource
 
 Schema = dict[str, Any]
@@ -33,6 +35,7 @@ class Shape(NamedTuple):
 
 
 LEAF = Shape("leaf")
+_UNKNOWN = ("", LEAF)
 
 
 def of(res: Resource) -> Shape:
@@ -47,6 +50,18 @@ class _Custom(NamedTuple):
 
     schema: Schema
     top: bool = False
+
+
+def parts(shape: Shape, keys: Iterable[str]) -> Iterator[tuple[str, str, Shape]]:
+    """For each of some fields of a struct or a map: its name, its path element and its shape."""
+    if shape.kind == "struct" and not isinstance(shape.source, _Custom):
+        known = _fields(shape.source)
+        for key in keys:
+            element, below = known.get(key) or ("f:" + key, LEAF)
+            yield key, element, below
+    else:
+        for key in keys:
+            yield key, "f:" + key, child(shape, key)
 
 
 def child(shape: Shape, key: str) -> Shape:
@@ -65,10 +80,17 @@ def item(shape: Shape) -> Shape:
     return _typed(shape.source, "", "", ())
 
 
-@lru_cache(8192)
 def _field(name: str, key: str) -> Shape:
-    found = schema.definition(name).fields.get(key)
-    return LEAF if found is None else _typed(found.type, found.list_type, found.map_type, found.list_keys)
+    return _fields(name).get(key, _UNKNOWN)[1]
+
+
+@cache
+def _fields(name: str) -> dict[str, tuple[str, Shape]]:
+    """The path element and the shape of each field of a definition."""
+    return {
+        key: ("f:" + key, _typed(found.type, found.list_type, found.map_type, found.list_keys))
+        for key, found in schema.definition(name).fields.items()
+    }
 
 
 @lru_cache(4096)
@@ -115,8 +137,16 @@ def key_of(shape: Shape, each: Any) -> str:
     """The path element of an item in a keyed list: ``k:{"name":"web"}``; a key that says nothing is its default or null."""
     if not isinstance(each, dict):
         return "k:" + encoded(each)
+    if len(shape.keys) == 1 and isinstance(name := each.get(shape.keys[0]), str) and name:
+        return _named(shape.keys[0], name)
     defaults = dict(shape.defaults)
     return "k:" + encoded({key: defaults.get(key) if (found := each.get(key)) in (None, "") else found for key in shape.keys})
+
+
+@lru_cache(4096)
+def _named(key: str, name: str) -> str:
+    """What most items are told apart by: one name, and the same names come again and again."""
+    return "k:" + encoded({key: name})
 
 
 def require_keys(shape: Shape, each: Any) -> None:
