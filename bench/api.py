@@ -1,8 +1,9 @@
 """python bench/api.py [--seconds S] [--pods N] [--json FILE]: how fast the API server answers.
 
 Starts `kubelite server` on a new directory and asks it over TLS with a client certificate, one request at a time and sixteen at
-once, beside two floors of the same run: an aiohttp handler that returns the same bytes, and bare SQLite commits of as many bytes.
-Prints requests a second, ratios to the floor, and what a real kube-apiserver 1.20 with etcd 3.4 did on a machine of this kind.
+once, beside a floor of the same run: an aiohttp handler that returns the same bytes, for a create when as many bytes are on disk.
+Prints requests a second, the factor to a real kube-apiserver 1.20 with etcd 3.4 on a machine of this kind, and which targets were
+reached.
 """
 
 import argparse
@@ -10,7 +11,6 @@ import asyncio
 import json
 import os
 import signal
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -22,18 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from serving.client import Connection, context_of
+from serving.floor import insert, open_log
+from serving.report import Rates, as_json, as_table
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = "/api/v1/namespaces/default"
-# Kubernetes 1.20 and etcd 3.4, two shared cores: requests a second, one at a time and sixteen at once.
-REAL = {
-    "create ConfigMap": (379, 724),
-    "get ConfigMap": (774, 1554),
-    "patch ConfigMap": (301, 735),
-    "list 300": (144, 128),
-    "delete ConfigMap": (288, 511),
-    "create Pod": (249, 691),
-}
 Work = Callable[[Connection, int], Awaitable[None]]
 
 
@@ -116,11 +109,12 @@ class Floor:
 
     def __init__(self, folder: Path, body: bytes) -> None:
         port_file, body_file, keys = folder / "floor.port", folder / "floor.body", folder / "data" / "pki"
-        port_file.unlink(missing_ok=True)
         body_file.write_bytes(body)
-        files = [str(path) for path in (port_file, body_file, keys / "server.crt", keys / "server.key", keys / "ca.crt")]
-        self.process = subprocess.Popen([sys.executable, str(ROOT / "bench" / "serving" / "floor.py"), *files])
+        files = [port_file, body_file, folder / "floor.db", keys / "server.crt", keys / "server.key", keys / "ca.crt"]
+        self.process = subprocess.Popen([sys.executable, str(ROOT / "bench" / "serving" / "floor.py"), *map(str, files)])
         while not port_file.exists() or not port_file.read_text():
+            if self.process.poll() is not None:
+                raise SystemExit("bench/api: the floor has ended")
             time.sleep(0.01)
         self.port = int(port_file.read_text())
 
@@ -129,30 +123,45 @@ class Floor:
         self.process.wait()
 
 
-def sqlite_floor(folder: Path, size: int, seconds: float) -> float:
-    """Bare commits a second of one row of so many bytes, WAL, synchronous=FULL."""
-    db = sqlite3.connect(folder / "floor.db", isolation_level=None)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=FULL")
-    db.execute("CREATE TABLE log(id INTEGER PRIMARY KEY, value BLOB)")
+def bare_commits(folder: Path, size: int, seconds: float) -> float:
+    """Commits a second of one row of so many bytes, with nothing around them."""
+    db = open_log(str(folder / "bare.db"))
     value, done, started = b"x" * size, 0, time.perf_counter()
     while time.perf_counter() < started + seconds:
-        db.execute("INSERT INTO log(value) VALUES(?)", (value,))
+        insert(db, [value])
         done += 1
     db.close()
     return done / (time.perf_counter() - started)
 
 
-async def measure(server: Server, seconds: float) -> dict[str, tuple[float, float, float]]:
-    """For each kind of work requests a second, one at a time and sixteen at once, and microseconds of processor for one."""
-    found: dict[str, tuple[float, float, float]] = {}
+def at_rest(server: Server, seconds: float) -> float:
+    """Megabytes a minute that the server has written while nobody asked for anything."""
 
-    async def both(name: str, make: Callable[[str], Work]) -> None:
-        one, _ = await rate(server.port, server.context, make("w1"), 1, seconds)
-        used = processor(server.process.pid)
-        sixteen, done = await rate(server.port, server.context, make("w16"), 16, seconds)
-        found[name] = (one, sixteen, (processor(server.process.pid) - used) / done * 1e6)
+    def written() -> int:
+        lines = Path(f"/proc/{server.process.pid}/io").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("write_bytes")).split()[1])
+
+    before = written()
+    time.sleep(seconds)
+    return (written() - before) / seconds * 60 / 1e6
+
+
+async def measure(server: Server, floor: Floor, seconds: float) -> dict[str, Rates]:
+    """The rates of each kind of work, with what the floor does beside it."""
+    found: dict[str, Rates] = {}
+
+    async def both(name: str, make: Callable[[str], Work], at: Server | Floor = server) -> None:
+        one, _ = await rate(at.port, server.context, make("w1"), 1, seconds)
+        used = processor(at.process.pid)
+        sixteen, done = await rate(at.port, server.context, make("w16"), 16, seconds)
+        found[name] = Rates(one, sixteen, (processor(at.process.pid) - used) / done * 1e6)
         print(f"  {name:<20} {one:>8.0f} {sixteen:>8.0f}", file=sys.stderr)
+
+    def on_floor(method: str, body: bytes = b"") -> Callable[[str], Work]:
+        async def work(connection: Connection, _: int) -> None:
+            expect(await connection.ask(method, "/", body), 200)
+
+        return lambda _: work
 
     def create(plural: str, body: Callable[[str], bytes]) -> Callable[[str], Work]:
         def make(tag: str) -> Work:
@@ -191,7 +200,9 @@ async def measure(server: Server, seconds: float) -> dict[str, tuple[float, floa
 
         return work
 
+    await both("floor create", on_floor("POST", config_map("w16-0000")), floor)
     await both("create ConfigMap", create("configmaps", config_map))
+    await both("floor get", on_floor("GET"), floor)
     await both("get ConfigMap", get)
     await both("patch ConfigMap", patch)
     async with Connection(server.port, server.context) as connection:
@@ -249,69 +260,40 @@ async def many_pods(server: Server, count: int) -> dict[str, float]:
         body = expect(await connection.ask("GET", "/api/v1/pods"), 200)
         listed = time.perf_counter() - started
     return {
-        "pods": count,
-        "creates a second": count / filled,
-        "list seconds": listed,
-        "list MB": len(body) / 1e6,
-        "memory before MB": before / 1e6,
-        "memory after MB": server.resident() / 1e6,
+        f"{count} pods: created a second": count / filled,
+        f"{count} pods: seconds to list them": listed,
+        f"{count} pods: list, MB": len(body) / 1e6,
+        f"{count} pods: memory before, MB": before / 1e6,
+        f"{count} pods: memory with them, MB": server.resident() / 1e6,
     }
 
 
-async def run(folder: Path, seconds: float, pods: int) -> dict[str, Any]:
+async def run(folder: Path, seconds: float, pods: int) -> tuple[dict[str, Rates], dict[str, float]]:
+    """Rates and other figures."""
     server = Server(folder)
-    report: dict[str, Any] = {"boot with new keys": server.boot}
+    figures: dict[str, float] = {"boot with new keys, seconds": server.boot}
     server.stop()
     server = Server(folder)
-    report |= {"boot warm": server.boot, "memory at rest MB": server.resident() / 1e6}
+    figures |= {"boot warm, seconds": server.boot, "memory at rest, MB": server.resident() / 1e6}
+    figures["written at rest, MB a minute"] = at_rest(server, seconds)
     try:
-        print("requests a second       one   sixteen", file=sys.stderr)
-        report["rates"] = await measure(server, seconds)
         async with Connection(server.port, server.context) as connection:
-            body = expect(await connection.ask("GET", f"{SPACE}/configmaps/w1-0"), 200)
+            body = expect(await connection.ask("POST", f"{SPACE}/configmaps", config_map("w16-0000")), 201)
         floor = Floor(folder, body)
         try:
-
-            async def fetch(connection: Connection, _: int) -> None:
-                expect(await connection.ask("GET", "/"), 200)
-
-            async def send(connection: Connection, _: int) -> None:
-                expect(await connection.ask("POST", "/", config_map("floor")), 200)
-
-            for name, work in (("floor get", fetch), ("floor post", send)):
-                one, _ = await rate(floor.port, server.context, work, 1, seconds)
-                used = processor(floor.process.pid)
-                sixteen, done = await rate(floor.port, server.context, work, 16, seconds)
-                report[name] = (one, sixteen, (processor(floor.process.pid) - used) / done * 1e6)
+            print("requests a second       one   sixteen", file=sys.stderr)
+            rates = await measure(server, floor, seconds)
         finally:
             floor.stop()
-        report["floor commit"] = sqlite_floor(folder, len(body), seconds)
-        report["watch, 1 watcher, ms"] = await fan_out(server, 1, 100)
-        report["watch, 100 watchers, ms"] = await fan_out(server, 100, 50)
-        report["many pods"] = await many_pods(server, pods)
+        figures["bare commits a second"] = bare_commits(folder, len(body), seconds)
+        for watchers, events in ((1, 100), (100, 50)):
+            name = f"watch, {watchers} watcher{'s' if watchers > 1 else ''}: create to event"
+            median, late = await fan_out(server, watchers, events)
+            figures |= {f"{name}, median ms": median, f"{name}, p99 ms": late}
+        figures |= await many_pods(server, pods)
     finally:
         server.stop()
-    return report
-
-
-def show(report: dict[str, Any]) -> None:
-    print(f"{'':<20} {'one':>8} {'sixteen':>8} {'of 1.20':>8} {'of 1.20':>8} {'CPU us':>8}")
-    for name, (one, sixteen, cpu) in report["rates"].items():
-        real = REAL[name]
-        print(f"{name:<20} {one:>8.0f} {sixteen:>8.0f} {one / real[0]:>7.1f}x {sixteen / real[1]:>7.1f}x {cpu:>8.0f}")
-    get, create = report["rates"]["get ConfigMap"], report["rates"]["create ConfigMap"]
-    post, commit = report["floor post"], report["floor commit"]
-    print(f"get against the floor handler: {get[0] / report['floor get'][0]:.2f} {get[1] / report['floor get'][1]:.2f}")
-    cpu = report["floor get"][2] / get[2], post[2] / create[2]
-    print(f"the same by processor time, which other work on the machine does not touch: get {cpu[0]:.2f}, create {cpu[1]:.2f}")
-    # One at a time a create costs a request and a commit, one after the other.
-    both = 1 / (1 / post[0] + 1 / commit)
-    print(
-        f"create against the floors: {create[0] / both:.2f} (request then commit), {create[1] / post[1]:.2f} (requests, sixteen)"
-    )
-    for name, value in report.items():
-        if name != "rates":
-            print(f"{name}: {value}")
+    return rates, figures
 
 
 def main() -> None:
@@ -321,10 +303,10 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kubelite-bench-") as folder:
-        report = asyncio.run(run(Path(folder), arguments.seconds, arguments.pods))
-    show(report)
+        rates, figures = asyncio.run(run(Path(folder), arguments.seconds, arguments.pods))
+    print(as_table(rates, figures))
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(report, indent=2) + "\n")
+        Path(arguments.json).write_text(json.dumps(as_json(rates, figures), indent=2) + "\n")
 
 
 if __name__ == "__main__":
