@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.control.api import defaults, model, schemaprops
+from kubelite.control.api import defaults, documents, later, model, schemaprops
 from kubelite.control.api.status import bad_request
 from kubelite.objects import schema
 
@@ -25,23 +25,28 @@ _JSON = {"s": ("string",), "b": ("bool",), "i": ("number",), "l": ("number",), "
 
 
 def conform(
-    res: Resource, obj: Any, validation: str = "Ignore", duplicates: Sequence[str] = ()
+    res: Resource, obj: Any, validation: str = "Ignore", duplicates: Sequence[str] = (), old: dict[str, Any] | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """A built-in object in order, with its defaults, and the warnings that ``Warn`` asks for. Raises StatusError 400."""
+    """A built-in object in order, with its defaults, and the warnings that ``Warn`` asks for. Raises StatusError 400.
+
+    Unknown fields that ``old`` has too are kept.
+    """
     name = definition(res)
-    loud = validation in ("Strict", "Warn")
-    value, unknown = _read(res, name, typed(res, obj), loud)
+    value, found = _read(res, name, typed(res, obj))
+    kept = later.stored_before(found, later.fields(name, old)) if found and old else {}
+    unknown = [later.shown(steps) for steps in found if steps not in kept]
     if res.kind == "CustomResourceDefinition":
-        unknown += _schemas(res, value, loud)
+        unknown += _schemas(res, value)
     problems = [f'unknown field "{path}"' for path in unknown] + [f'duplicate field "{path}"' for path in duplicates]
     if problems and validation == "Strict":
         raise strict_error(res, problems)
     defaults.fill(res.group, res.kind, value)
     written: dict[str, Any] = model.write(value)
+    later.put(kept, written)
     return written, problems if validation == "Warn" else []
 
 
-def _schemas(res: Resource, value: Any, loud: bool) -> list[str]:
+def _schemas(res: Resource, value: Any) -> list[str]:
     """Puts the schemas of a definition in order, in place; the paths of what they cannot have. Raises StatusError 400."""
     unknown: list[str] = []
     for index, version in enumerate(value.spec.versions or ()):
@@ -51,7 +56,12 @@ def _schemas(res: Resource, value: Any, loud: bool) -> list[str]:
                 version.schema.openAPIV3Schema = schemaprops.normal(version.schema.openAPIV3Schema, path, unknown)
             except schemaprops.WrongType as error:
                 raise undecodable(res, str(error)) from None
-    return unknown if loud else []
+    return unknown
+
+
+def knows(res: Resource, obj: dict[str, Any]) -> bool:
+    """Whether every field of an object is one of its kind's. Raises StatusError 400 for wrong types."""
+    return not _read(res, definition(res), typed(res, obj))[1]
 
 
 def strict_error(res: Resource, problems: list[str]) -> StatusError:
@@ -64,20 +74,26 @@ def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
 
     It may be in another version of the resource than the path it came by.
     """
-    written: dict[str, Any] = model.write(_any_version(res, obj))
+    value, found = _any_version(res, obj)
+    written: dict[str, Any] = model.write(value)
+    later.put(found, written)
     return written
 
 
 def stored(res: Resource, obj: dict[str, Any]) -> bytes:
     """:func:`order` as the store keeps it: JSON, without a revision of its own."""
-    value = _any_version(res, obj)
+    value, found = _any_version(res, obj)
     value.metadata.resourceVersion = ""
+    if found:
+        written = model.write(value)
+        later.put(found, written)
+        return documents.stored(written)
     return model.encoded(value)
 
 
-def _any_version(res: Resource, obj: dict[str, Any]) -> Any:
+def _any_version(res: Resource, obj: dict[str, Any]) -> tuple[Any, later.Found]:
     group, _, version = obj.get("apiVersion", res.gv).rpartition("/")
-    return _read(res, schema.name_of(group, version, res.kind) or definition(res), obj, False)[0]
+    return _read(res, schema.name_of(group, version, res.kind) or definition(res), obj)
 
 
 def definition(res: Resource) -> str:
@@ -113,17 +129,16 @@ def undecodable(res: Resource, why: str) -> StatusError:
     return bad_request(f'{res.kind} in version "{res.version}" cannot be handled as a {res.kind}: {why}')
 
 
-def _read(res: Resource, name: str, obj: dict[str, Any], loud: bool) -> tuple[Any, list[str]]:
-    """The struct, and when ``loud`` the paths of unknown fields."""
+def _read(res: Resource, name: str, obj: dict[str, Any]) -> tuple[Any, later.Found]:
+    """The struct, and the fields that it has no place for."""
     try:
-        return model.read(name, obj, strict=loud), []
+        return model.read(name, obj, strict=True), {}
     except msgspec.ValidationError:
-        obj = without_nulls(obj)
-    unknown = list(unknown_fields(name, obj, "")) if loud else []
+        given = without_nulls(obj)
     try:
-        return model.read(name, obj), unknown
+        return model.read(name, given), later.fields(name, obj)
     except msgspec.ValidationError as error:
-        raise undecodable(res, next(wrong_types(name, obj, ""), str(error))) from None
+        raise undecodable(res, next(wrong_types(name, given, ""), str(error))) from None
 
 
 def without_nulls(value: Any) -> Any:
@@ -131,32 +146,6 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_nulls(each) for key, each in value.items() if each is not None}
     return [without_nulls(each) for each in value] if isinstance(value, list) else value
-
-
-def unknown_fields(name: str, value: Any, path: str) -> Iterator[str]:
-    """Paths of the fields that a definition does not have, in the order of the document."""
-    if not isinstance(value, dict):
-        return
-    fields = schema.definition(name).fields
-    for key, child in value.items():
-        here = f"{path}.{key}" if path else key
-        if key not in fields:
-            yield here
-        elif "." in fields[key].item and fields[key].item not in model.UNTYPED:
-            for where, each in _members(fields[key].type, child, here):
-                yield from unknown_fields(fields[key].item, each, where)
-
-
-def _members(kind: str, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The structs inside a value of a type, with their paths."""
-    if kind[0] == "[" and isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _members(kind[1:], each, f"{path}[{index}]")
-    elif kind[0] == "{" and isinstance(value, dict):
-        for key, each in value.items():
-            yield from _members(kind[1:], each, f"{path}.{key}")
-    elif kind[0] not in "[{":
-        yield path, value
 
 
 def wrong_types(name: str, value: dict[str, Any], path: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api import conform, fieldset, merging, model, shape, structural
+from kubelite.control.api import conform, fieldset, later, merging, model, shape, structural
 from kubelite.control.api.prepare import KEEP_STATUS
 from kubelite.control.api.status import Cause, apply_conflict, bad_request
 
@@ -148,8 +148,8 @@ def _merged(res: Resource, base: Object, wanted: Object, last: Fields, owned: li
         # What is given as an empty list is no field of its own, and still is what was asked for.
         merged = merging.merge(form, merging.prune(form, merged, fieldset.difference(last, owned[0]), kept), wanted)
     # In the form in which it would be stored: a default inside a list that is one leaf is no change.
-    made: tuple[Object, list[str]] = (structural if res.crd is not None else conform).conform(res, merged)
-    return made[0]
+    made, _ = structural.conform(res, merged) if res.crd is not None else conform.conform(res, merged, old=base)
+    return made
 
 
 def _wanted(res: Resource, applied: Object, subresource: str) -> Object:
@@ -157,10 +157,9 @@ def _wanted(res: Resource, applied: Object, subresource: str) -> Object:
     given = conform.typed(res, conform.without_nulls(applied))
     if res.crd is None:
         name = conform.definition(res)
-        unknown = next(conform.unknown_fields(name, given, ""), None)
-        if unknown is not None:
+        if unknown := [later.shown(steps) for steps in later.fields(name, given)]:
             about = f"{res.gv}, Kind={res.kind}"
-            raise bad_request(f"failed to create typed patch object ({about}): .{unknown}: field not declared in schema")
+            raise bad_request(f"failed to create typed patch object ({about}): .{unknown[0]}: field not declared in schema")
         given = _canonical(given, conform.order(res, given))
     hidden = "spec" if subresource == "status" else "status" if not subresource and "status" in res.subresources else ""
     return {key: value for key, value in given.items() if key != hidden}

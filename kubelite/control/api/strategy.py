@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "conform",
     "default_propagation",
+    "knows",
     "order",
     "prepare_create",
     "prepare_update",
@@ -39,16 +40,26 @@ _RETURNED = {
 
 
 def conform(
-    res: Resource, obj: Any, *, validation: str = "Ignore", duplicates: Sequence[str] = ()
+    res: Resource,
+    obj: Any,
+    *,
+    validation: str = "Ignore",
+    duplicates: Sequence[str] = (),
+    old: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """The object in the servers' field order with its defaults, less what is not known, and warnings for the client.
 
     ``validation`` is the request's ``fieldValidation``: Strict refuses unknown and duplicate fields, Warn tells of them,
-    Ignore drops them. Raises StatusError 400.
+    Ignore drops them. What ``old`` has of them was stored by a later version, and stays. Raises StatusError 400.
     """
     if res.crd is not None:
         return structural.conform(res, obj, validation, duplicates)
-    return builtin.conform(res, obj, validation, duplicates)
+    return builtin.conform(res, obj, validation, duplicates, old)
+
+
+def knows(res: Resource, obj: dict[str, Any]) -> bool:
+    """Whether every field of an object is known; custom kinds say themselves what becomes of others."""
+    return res.crd is not None or builtin.knows(res, obj)
 
 
 def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kubelite.control.api.context import Context
     from kubelite.control.api.request import Request
     from kubelite.control.api.resource import Resource
+    from kubelite.control.store.store import Store
     from kubelite.control.store.types import Entry
 
 ATTEMPTS = 64
@@ -90,8 +91,11 @@ def answer(request: Request, result: Result) -> Answer:
     return shown(request, load(result.entry), result.code, headers)
 
 
-async def read_object(request: Request) -> tuple[dict[str, Any], list[str]]:
-    """The object in the body of a request, conforming to its kind; and warnings. Raises StatusError."""
+async def read_object(request: Request, store: Store | None = None) -> tuple[dict[str, Any], list[str]]:
+    """The object in the body of a request, conforming to its kind; and warnings. Raises StatusError.
+
+    With a ``store`` fields of a later version stay that are stored there and come back with the body.
+    """
     data = await request.read_body()
     value = codec.decode(data, request.content_type).value
     if not isinstance(value, dict):
@@ -100,7 +104,11 @@ async def read_object(request: Request) -> tuple[dict[str, Any], list[str]]:
     checked = mode != "Ignore" and _is_json(request.content_type) and codec.may_repeat(data, value)
     duplicates = codec.find_duplicates(data) if checked else ()
     check_kind(request.resource, value)
-    return strategy.conform(request.resource, value, validation=mode, duplicates=duplicates)
+    res, old = request.resource, None
+    if store is not None and not strategy.knows(res, value):
+        before = await store.get(res.prefix, request.namespace, request.name)
+        old = convert(load(before), res.gv) if before is not None else None
+    return strategy.conform(res, value, validation=mode, duplicates=duplicates, old=old)
 
 
 def _is_json(content_type: str) -> bool:
@@ -195,7 +203,7 @@ def _refuse_invalid(res: Resource, obj: dict[str, Any], causes: list[Cause]) -> 
 
 async def update(context: Context, request: Request) -> Answer:
     """PUT of an object or one of its writable parts. Raises StatusError."""
-    obj, said = await read_object(request)
+    obj, said = await read_object(request, context.store)
     metadata = obj.setdefault("metadata", {})
     check_namespace(request, metadata)
     name = metadata.setdefault("name", request.name)
@@ -322,7 +330,7 @@ async def patch_object(context: Context, request: Request) -> Answer:
     def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         wished = patch.apply(kind, request.resource, old, value)
         _check_patched(request, wished)
-        return strategy.conform(request.resource, wished, validation=mode)
+        return strategy.conform(request.resource, wished, validation=mode, old=old)
 
     return answer(request, await change_object(context, request, make))
 
@@ -342,7 +350,7 @@ async def _apply(context: Context, request: Request, value: Any) -> Answer:
     mode = validation(request)
 
     def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        return strategy.conform(res, _merged(request, old, value), validation=mode)
+        return strategy.conform(res, _merged(request, old, value), validation=mode, old=old)
 
     if await context.store.get(res.prefix, request.namespace, request.name) is None and not request.sub:
         _check_may_create(context, request)
