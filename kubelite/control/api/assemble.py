@@ -21,6 +21,7 @@ from kubelite.control.api.pki import Pki
 from kubelite.control.api.registry import Registry
 from kubelite.control.api.resource import builtin
 from kubelite.control.api.server import Server, tls
+from kubelite.control.api.signer import Signer
 from kubelite.control.api.tokens import Tokens
 from kubelite.control.store.store import Store
 
@@ -72,6 +73,7 @@ class ApiServer:
         pages = Pages(registry, f"{self.address}:{options.port}", lambda: self._ready)
         self._audit = Audit(options.audit_log, list(options.audit_rules)) if options.audit_log else None
         self._expiry = Expiry(store)
+        self._signer = Signer(self.context, self.pki.authority)
         app = App(self.context, self._definitions, pages, self._audit)
         names = [self.address, *options.names]
         self._server = Server(app, tls(self.pki.server(names), self.pki.authority.certificate))
@@ -88,6 +90,7 @@ class ApiServer:
         self.port = await self._server.listen(self._options.bind, self._options.port)
         await boot.furnish(self.context.store, self.context.registry, self._authority, (self.address, self.port))
         self._expiry.start()
+        self._signer.start()
         self._ready = True
 
     async def close(self) -> None:
@@ -97,6 +100,7 @@ class ApiServer:
         await self._server.close()
         await self._definitions.close()
         await self._expiry.close()
+        await self._signer.close()
         await self.context.store.close()
         if self._audit is not None:
             self._audit.close()

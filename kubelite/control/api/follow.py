@@ -52,6 +52,13 @@ class Follower:
             self._note(self._prefix, self._key(event.key), event.entry)
         return True
 
+    async def wait(self, seconds: float) -> bool:
+        """Returns when there may be something to catch up with, or after a time. False when the store is closing."""
+        if self._watcher is None:
+            return True
+        await self._watcher.wait(seconds)
+        return not self._watcher.ended
+
     def _key(self, key: str) -> Key:
         namespace, _, name = key[len(directory(self._prefix)) :].rpartition("/")
         return namespace, name

@@ -32,6 +32,7 @@ def _segment(text: str) -> list[str]:
 _RULES: dict[tuple[str, str], Callable[[str], list[str]]] = {
     ("", "Namespace"): names.label,
     ("", "Service"): names.label_1035,
+    ("certificates.k8s.io", "CertificateSigningRequest"): _segment,
     ("rbac.authorization.k8s.io", "Role"): _segment,
     ("rbac.authorization.k8s.io", "ClusterRole"): _segment,
     ("rbac.authorization.k8s.io", "RoleBinding"): _segment,

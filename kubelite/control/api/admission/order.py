@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kubelite.control.api.admission import (
     accounts,
+    certificates,
     limits,
     namespaces,
     nodes,
@@ -34,12 +35,14 @@ def standard(authority: str) -> Admission:
             pods.runtime_class,
             storage.default_class,
             services.keep,
+            certificates.requester,
         ),
         validating=(
             namespaces.exists,
             namespaces.protect,
             nodes.restriction,
             roles.escalation,
+            certificates.check,
             security.levels,
             limits.bounds,
             services.allocate,
