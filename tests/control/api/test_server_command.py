@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,36 @@ def test_it_touches_its_data_directory_only(tmp_path: Path, server: Process) -> 
     server.stop()
     assert "ready at https://127.0.0.1:" in (tmp_path / "log").read_text()
     assert not (tmp_path / "data" / "store.db-wal").exists()
+
+
+def test_it_writes_nowhere_else(tmp_path: Path) -> None:
+    """Every file that is made, changed or taken away lies in the data directory, but for the kubeconfig."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    trace, config = tmp_path / "trace", tmp_path / "config"
+    serve = [sys.executable, "-B", "-m", "kubelite", "server", "--no-node", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    command = [strace, "-D", "-f", "-o", str(trace), "-e", "trace=%file,bind", *serve, "--kubeconfig", str(config)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not config.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+    while f"{process.pid} +++ exited" not in trace.read_text(errors="replace"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    changing = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|\b(?:mkdir|rename|unlink|link|symlink|chmod|chown|truncate|mknod|rmdir)\w*\(")
+    lines = [line for line in trace.read_text(errors="replace").splitlines() if changing.search(line) and " = -1 " not in line]
+    paths = {path for line in lines for path in re.findall(r'"(/[^"]*)"', line)}
+    assert str(tmp_path / "data" / "store.db") in paths
+    mine = (str(tmp_path / "data"), str(config), "/dev/null", "/dev/tty")
+    assert [path for path in paths if not path.startswith(mine)] == []
+    assert not [line for line in trace.read_text().splitlines() if "bind(" in line and "AF_UNIX" in line]
 
 
 def test_its_errors_are_sentences(tmp_path: Path, server: Process) -> None:
