@@ -34,6 +34,7 @@ class Authorizer:
         self._nodes = nodes
         self._policy = Policy({}, {})
         self._answers: dict[Asked, bool] = {}
+        self._rules: dict[tuple[User, str], list[Rule]] = {}
         self._followers = [Follower(store, prefix, self._note, self._reset) for prefix in (*ROLES, *BINDINGS)]
 
     async def refresh(self, user: User) -> None:
@@ -49,11 +50,20 @@ class Authorizer:
             return True
         known = self._answers.get(asked)
         if known is None:
-            known = self._policy.allows(asked)
+            known = any(rule.allows(asked) for rule in self._rules_of(asked.user, asked.namespace))
             if len(self._answers) >= REMEMBERED:
                 self._answers.clear()
             self._answers[asked] = known
         return known or self._nodes.allows(asked)
+
+    def _rules_of(self, user: User, namespace: str) -> list[Rule]:
+        """The rules of a user in a namespace, remembered: names differ from request to request, these do not."""
+        known = self._rules.get((user, namespace))
+        if known is None:
+            if len(self._rules) >= REMEMBERED:
+                self._rules.clear()
+            known = self._rules[user, namespace] = self._policy.rules(user, namespace)
+        return known
 
     def reason(self, asked: Asked) -> str:
         """Why something that is allowed is; "" where no binding says so."""
@@ -61,7 +71,7 @@ class Authorizer:
 
     def rules(self, user: User, namespace: str) -> list[Rule]:
         """The RBAC rules of a user in a namespace."""
-        return self._policy.rules(user, namespace)
+        return list(self._rules_of(user, namespace))
 
     def policy(self) -> Policy:
         """All roles and bindings, as of the last :meth:`refresh`."""
@@ -73,13 +83,17 @@ class Authorizer:
             held.pop(key, None)
         else:
             held[key] = load(entry)
+        self._forget()
+
+    def _forget(self) -> None:
         self._answers.clear()
+        self._rules.clear()
 
     def _reset(self, prefix: str) -> None:
         held = self._policy.roles if prefix in ROLES else self._policy.bindings
         for key in [key for key in held if bool(key[0]) == (prefix in ("roles", "rolebindings"))]:
             del held[key]
-        self._answers.clear()
+        self._forget()
 
 
 def asked_of(request: Request) -> Asked:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kubelite.control.api.controllerroles import controllers
+
 RBAC = "rbac.authorization.k8s.io"
 _API = f"{RBAC}/v1"
 READ = "get list watch"
@@ -189,7 +191,27 @@ _SELF_REVIEWS = (
     rule("create", "authentication.k8s.io", "selfsubjectreviews"),
 )
 
+_APPROVED = ("kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving", "legacy-unknown")
+_CONTROLLER = "system:controller:"
+
 CLUSTER_ROLES: tuple[Object, ...] = (
+    *(
+        role(_CONTROLLER + name, *(rule(*line) for line in lines), *((_EVENTS,) if events else ()))
+        for name, events, lines in controllers()
+    ),
+    *(
+        role(
+            f"system:certificates.k8s.io:{each}-approver",
+            rule("approve", "certificates.k8s.io", "signers", f"kubernetes.io/{each}"),
+        )
+        for each in _APPROVED
+    ),
+    role("system:kube-aggregator", rule(READ, "core", "endpoints services"), rule(READ, "discovery.k8s.io", "endpointslices")),
+    role(
+        "system:heapster",
+        rule(READ, "core", "events namespaces nodes pods"),
+        rule(READ, "extensions", "deployments"),
+    ),
     role("cluster-admin", rule("*", "*", "*"), {"verbs": ["*"], "nonResourceURLs": ["*"]}),
     role("system:discovery", paths(*_DISCOVERY, "/version/")),
     role("system:public-info-viewer", paths("/healthz", "/livez", "/readyz", "/version", "/version/")),
@@ -254,6 +276,7 @@ CLUSTER_ROLES: tuple[Object, ...] = (
 )
 
 CLUSTER_BINDINGS: tuple[Object, ...] = (
+    *(binding(_CONTROLLER + name, ("ServiceAccount", f"kube-system/{name}")) for name, _, _ in controllers()),
     binding("cluster-admin", ("Group", "system:masters")),
     binding("system:monitoring", ("Group", "system:monitoring")),
     binding("system:discovery", ("Group", "system:authenticated")),
@@ -269,14 +292,34 @@ CLUSTER_BINDINGS: tuple[Object, ...] = (
     binding("kubelite:node-bootstrappers", ("Group", "system:bootstrappers"), refers="system:node-bootstrapper"),
 )
 
+_LEADERS = ("kube-controller-manager", "kube-scheduler")
+_SYSTEM, _PUBLIC = "kube-system", "kube-public"
+
 ROLES: tuple[Object, ...] = (
     role(
         "extension-apiserver-authentication-reader",
         rule(READ, "core", "configmaps", "extension-apiserver-authentication"),
-        namespace="kube-system",
+        namespace=_SYSTEM,
     ),
-    role("system:controller:bootstrap-signer", rule(READ, "core", "secrets"), namespace="kube-system"),
-    role("system:controller:token-cleaner", rule("get list watch delete", "core", "secrets"), _EVENTS, namespace="kube-system"),
+    role("system:controller:bootstrap-signer", rule(READ, "core", "secrets"), namespace=_SYSTEM),
+    role(
+        "system:controller:bootstrap-signer",
+        rule(READ, "core", "configmaps"),
+        rule("update", "core", "configmaps", "cluster-info"),
+        _EVENTS,
+        namespace=_PUBLIC,
+    ),
+    role("system:controller:cloud-provider", rule("create get list watch", "core", "configmaps"), namespace=_SYSTEM),
+    role("system:controller:token-cleaner", rule("get list watch delete", "core", "secrets"), _EVENTS, namespace=_SYSTEM),
+    *(
+        role(
+            f"system::leader-locking-{each}",
+            rule("watch", "core", "configmaps"),
+            rule("get update", "core", "configmaps", each),
+            namespace=_SYSTEM,
+        )
+        for each in _LEADERS
+    ),
 )
 
 BINDINGS: tuple[Object, ...] = (
@@ -285,7 +328,25 @@ BINDINGS: tuple[Object, ...] = (
         ("User", "system:kube-controller-manager"),
         ("User", "system:kube-scheduler"),
         refers="extension-apiserver-authentication-reader",
-        namespace="kube-system",
+        namespace=_SYSTEM,
+    ),
+    *(
+        binding(f"system:controller:{name}", ("ServiceAccount", f"kube-system/{name}"), namespace=place)
+        for name, place in (
+            ("bootstrap-signer", _SYSTEM),
+            ("bootstrap-signer", _PUBLIC),
+            ("cloud-provider", _SYSTEM),
+            ("token-cleaner", _SYSTEM),
+        )
+    ),
+    *(
+        binding(
+            f"system::leader-locking-{each}",
+            ("User", f"system:{each}"),
+            ("ServiceAccount", f"kube-system/{each}"),
+            namespace=_SYSTEM,
+        )
+        for each in _LEADERS
     ),
 )
 

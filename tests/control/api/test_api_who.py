@@ -297,3 +297,47 @@ async def test_access_reviews(tmp_path: Path) -> None:
         ):
             assert (await api.create(path, review(user, verb, resource))).ok()["status"]["allowed"] is allowed
         await api.create(CONFIG, config_map("unrelated"))
+
+
+async def test_the_roles_that_a_cluster_begins_with(tmp_path: Path) -> None:
+    """Names and bindings are what Kubernetes' own components and many charts refer to."""
+    async with cluster(tmp_path) as api:
+        roles = {item["metadata"]["name"]: item for item in (await api.get(f"{RBAC}/clusterroles")).ok()["items"]}
+        bindings = {item["metadata"]["name"]: item for item in (await api.get(f"{RBAC}/clusterrolebindings")).ok()["items"]}
+        for name in (
+            "cluster-admin", "admin", "edit", "view", "system:discovery", "system:basic-user", "system:public-info-viewer",
+            "system:kube-scheduler", "system:kube-controller-manager", "system:node", "system:node-proxier", "system:kube-dns",
+            "system:node-problem-detector", "system:auth-delegator", "system:kube-aggregator", "system:volume-scheduler",
+            "system:monitoring", "system:certificates.k8s.io:kube-apiserver-client-approver", "system:kubelet-api-admin",
+            "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", "system:persistent-volume-provisioner",
+        ):  # fmt: skip
+            assert roles[name]["metadata"]["labels"]["kubernetes.io/bootstrapping"] == "rbac-defaults", name
+        controllers = [name for name in roles if name.startswith("system:controller:")]
+        assert len(controllers) > 35
+        for name in controllers:
+            account = {"kind": "ServiceAccount", "name": name.removeprefix("system:controller:"), "namespace": "kube-system"}
+            assert bindings[name]["subjects"] == [account], name
+            assert bindings[name]["roleRef"]["name"] == name
+        for kind in ("roles", "rolebindings"):
+            held = (await api.get(f"{RBAC}/namespaces/kube-system/{kind}")).ok()["items"]
+            assert len(held) == 6, [item["metadata"]["name"] for item in held]
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        for account, verb, group, resource, sub, allowed in (
+            ("deployment-controller", "create", "apps", "replicasets", "", True),
+            ("deployment-controller", "delete", "", "pods", "", False),
+            ("disruption-controller", "get", "example.com", "widgets", "scale", True),
+            ("certificate-controller", "approve", "certificates.k8s.io", "signers", "", False),
+            ("generic-garbage-collector", "delete", "example.com", "widgets", "", True),
+            ("namespace-controller", "create", "", "events", "", False),
+            ("job-controller", "create", "events.k8s.io", "events", "", True),
+            ("clusterrole-aggregation-controller", "escalate", "rbac.authorization.k8s.io", "clusterroles", "", True),
+        ):
+            attributes = {"verb": verb, "group": group, "resource": resource, "subresource": sub, "namespace": "default"}
+            user = f"system:serviceaccount:kube-system:{account}"
+            body = {"kind": "SubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
+            reply = await api.create(path, {**body, "spec": {"user": user, "resourceAttributes": attributes}})
+            assert reply.ok()["status"]["allowed"] is allowed, (account, verb, resource)
+            if allowed:
+                name = f"system:controller:{account}"
+                binding = f'ClusterRoleBinding "{name}" of ClusterRole "{name}" to ServiceAccount "{account}/kube-system"'
+                assert reply.value["status"]["reason"] == f"RBAC: allowed by {binding}"
