@@ -306,10 +306,10 @@ static int become_program(const struct child *child, kl_error *err) {
 static int run_steps(const struct child *child, kl_error *err) {
     const struct plan *plan = child->request->plan;
     unblock_signals(child->request->role);
-    if (close_to_others(err) < 0 || set_oom_score(plan->head, err) < 0 || enter_cgroups(child, err) < 0 ||
-        join_namespaces(child, err) < 0 || become_root(child, err) < 0 || leave_session(err) < 0 ||
-        set_names(plan, err) < 0 || set_sysctls(plan, err) < 0 || enter_root(child, err) < 0 ||
-        set_stdio(child, err) < 0 || creds_limits(plan, err) < 0)
+    if (close_to_others(err) < 0 || creds_label(plan, err) < 0 || set_oom_score(plan->head, err) < 0 ||
+        enter_cgroups(child, err) < 0 || join_namespaces(child, err) < 0 || become_root(child, err) < 0 ||
+        leave_session(err) < 0 || set_names(plan, err) < 0 || set_sysctls(plan, err) < 0 ||
+        enter_root(child, err) < 0 || set_stdio(child, err) < 0 || creds_limits(plan, err) < 0)
         return -1;
     umask(plan->head->umask);
     if (enter_directory(plan, err) < 0 || creds_assume(plan, err) < 0 || tie_to_parent(child->sync, err) < 0)

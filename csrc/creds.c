@@ -6,9 +6,11 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "cleanup.h"
 #include "switches.h"
 #include "sys.h"
 
@@ -19,6 +21,20 @@ int creds_limits(const struct plan *plan, kl_error *err) {
         const struct rlimit limit = {limits[i].soft, limits[i].hard};
         if (setrlimit((int)limits[i].resource, &limit) < 0 && errno != EPERM)
             return kl_fail(err, errno, "set resource limit", "%u", limits[i].resource);
+    }
+    return 0;
+}
+
+int creds_label(const struct plan *plan, kl_error *err) {
+    static const char *const files[PLAN_MODULES] = {
+        [PLAN_APPARMOR] = "/proc/self/attr/apparmor/exec", [PLAN_SELINUX] = "/proc/self/attr/exec"};
+    uint32_t count;
+    const struct plan_label *labels = plan_items(plan, PLAN_LABELS, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *value = plan_string(plan, labels[i].value);
+        SCOPED_FD fd = open(files[labels[i].module], O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || write(fd, value, strlen(value)) != (ssize_t)strlen(value))
+            return kl_fail(err, errno, "set security label", "%.200s", value);
     }
     return 0;
 }

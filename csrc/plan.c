@@ -39,6 +39,7 @@ static const struct {
     [PLAN_SYSCTLS] = {"sysctls", sizeof(struct plan_sysctl), 1024},
     [PLAN_CGROUPS] = {"cgroups", 4, 64},
     [PLAN_FILTER] = {"filter", 1, FILTER_LIMIT},
+    [PLAN_LABELS] = {"labels", sizeof(struct plan_label), PLAN_MODULES},
 };
 
 static int refuse(kl_error *err, const char *what, uint32_t index) {
@@ -63,6 +64,11 @@ static bool is_sysctl(const struct plan *plan, const struct plan_sysctl *item) {
     const char *path = plan_string(plan, item->path);
     return path[0] != '\0' && path[0] != '/' && strnlen(path, 256) < 256 && !strstr(path, "..") &&
            !strchr(plan_string(plan, item->value), '\n');
+}
+
+/* Written to the kernel in one piece of at most a page. */
+static bool is_label(const char *value) {
+    return *value && strnlen(value, PATH_LIMIT) < PATH_LIMIT && !strchr(value, '\n');
 }
 
 static bool is_mount(const struct plan *plan, const struct plan_mount *mount, size_t descriptors) {
@@ -197,6 +203,11 @@ static int check_objects(const struct plan *plan, size_t descriptors, kl_error *
     for (uint32_t i = 0; i < count; i++)
         if (!is_sysctl(plan, &sysctls[i]))
             return refuse(err, "sysctls", i);
+    const struct plan_label *labels = plan_items(plan, PLAN_LABELS, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (labels[i].module >= PLAN_MODULES || !is_string(plan, labels[i].value) ||
+            !is_label(plan_string(plan, labels[i].value)))
+            return refuse(err, "labels", i);
     return 0;
 }
 
@@ -345,6 +356,12 @@ static void put_objects(struct text *text, const struct plan *plan) {
         put(text, "sysctl");
         put_string(text, plan, sysctls[i].path);
         put_string(text, plan, sysctls[i].value);
+        put(text, "\n");
+    }
+    const struct plan_label *labels = plan_items(plan, PLAN_LABELS, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        put_number(text, "label ", labels[i].module);
+        put_string(text, plan, labels[i].value);
         put(text, "\n");
     }
 }

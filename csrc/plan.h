@@ -54,6 +54,7 @@ enum plan_section {
     PLAN_SYSCTLS,  /* struct plan_sysctl[] */
     PLAN_CGROUPS,  /* uint32_t descriptor[]: "tasks" or "cgroup.procs" files, the child writes 0 into each */
     PLAN_FILTER,   /* struct sock_filter[] as bytes */
+    PLAN_LABELS,   /* struct plan_label[] */
     PLAN_SECTIONS
 };
 
@@ -101,6 +102,16 @@ struct plan_rlimit {
 };
 struct plan_sysctl {
     uint32_t path, value; /* path below /proc/sys with slashes */
+};
+
+/* What a security module of the kernel confines the program by, from its execution on. */
+enum plan_module {
+    PLAN_APPARMOR, /* value: "exec PROFILE" */
+    PLAN_SELINUX,  /* value: "USER:ROLE:TYPE:LEVEL" */
+    PLAN_MODULES
+};
+struct plan_label {
+    uint32_t module, value;
 };
 
 struct plan_head {

@@ -12,6 +12,7 @@ from kubelite.core.plan import (
     Device,
     Flag,
     IdMap,
+    Module,
     Mount,
     MountFlag,
     MountKind,
@@ -62,6 +63,7 @@ PLANS = (
         root_base="/base",
         root_options="../a:../b,root/c/0",
         seccomp=bytes(8),
+        labels=((Module.APPARMOR, "exec strict"), (Module.SELINUX, "u:r:t:s0")),
     ),
 )
 ID = "0123456789abcdef" * 4

@@ -12,7 +12,7 @@ from typing import NamedTuple
 MAGIC = 0x504C424B
 VERSION = 1
 NO_FD = 0xFFFFFFFF
-_HEAD = struct.Struct("<IHH IIII III i II II III I 5Q 28I")
+_HEAD = struct.Struct("<IHH IIII III i II II III I 5Q 30I")
 
 
 class Namespace(IntFlag):
@@ -83,6 +83,13 @@ class Attr(IntFlag):
     NODEV = 4
     NOEXEC = 8
     NOATIME = 16
+
+
+class Module(IntEnum):
+    """The kernel's security modules that label programs."""
+
+    APPARMOR = 0
+    SELINUX = 1
 
 
 class Mount(NamedTuple):
@@ -166,6 +173,7 @@ class Plan(NamedTuple):
     gid_map: tuple[IdMap, ...] = ()
     cgroups: tuple[int, ...] = ()
     seccomp: bytes = b""
+    labels: tuple[tuple[Module, str], ...] = ()
 
 
 class _Strings:
@@ -213,6 +221,7 @@ def _sections(plan: Plan, strings: _Strings) -> list[tuple[int, bytes]]:
     add = strings.add
     devices = [n for d in plan.devices for n in (add(d.path), *d[1:])]
     sysctls = [n for pair in plan.sysctls for n in (add(pair[0]), add(pair[1]))]
+    labels = [n for module, value in plan.labels for n in (module, add(value))]
     rlimits = b"".join(struct.pack("<IIQQ", r.resource, 0, r.soft, r.hard) for r in plan.rlimits)
     return [
         (len(plan.args), _pack_numbers([add(a) for a in plan.args])),
@@ -228,6 +237,7 @@ def _sections(plan: Plan, strings: _Strings) -> list[tuple[int, bytes]]:
         (len(plan.sysctls), _pack_numbers(sysctls)),
         (len(plan.cgroups), _pack_numbers(list(plan.cgroups))),
         (len(plan.seccomp), plan.seccomp),
+        (len(plan.labels), _pack_numbers(labels)),
     ]
 
 

@@ -55,13 +55,11 @@ _NO_ACCOUNTS = Row(Level.QUIET, "a local pod has no API server to identify itsel
 _NO_VOLUME = "volumes of this kind cannot be served yet; emptyDir and hostPath can"
 _NO_API = "there is no API server to read it from yet"
 _NO_DEVICES = Row(Level.REFUSED, "this machine hands out no such resource")
-_NO_LSM = "the container would run without it"
 _APP_ARMOR = {
-    "type": Row(Level.LOUD, f"no AppArmor profile is applied yet, and {_NO_LSM}", _is("RuntimeDefault")),
-    "localhostProfile": Row(Level.REFUSED, f"AppArmor profiles are not applied yet, and {_NO_LSM}"),
+    "type": Row(Level.LOUD, "kubelite has no AppArmor profile of its own: Localhost ones are applied", _is("RuntimeDefault")),
+    "localhostProfile": _YES,
 }
 _SECCOMP = {"type": _YES, "localhostProfile": _YES}
-_SE_LINUX = Row(Level.REFUSED, f"SELinux labels are not set yet, and {_NO_LSM}")
 
 _METADATA = {
     "metadata.name": _YES,
@@ -162,8 +160,8 @@ _POD_SECURITY = {
         _YES,
     ),
     "spec.securityContext.supplementalGroupsPolicy": _YES,
-    "spec.securityContext.seLinuxOptions": _SE_LINUX,
-    "spec.securityContext.seLinuxChangePolicy": Row(Level.QUIET, "SELinux labels are not set yet"),
+    "spec.securityContext.seLinuxOptions": _YES,
+    "spec.securityContext.seLinuxChangePolicy": Row(Level.QUIET, "programs are labelled, the files of volumes are not"),
     "spec.securityContext.windowsOptions": Row(Level.QUIET, "this machine runs Linux"),
     **{f"spec.securityContext.seccompProfile.{name}": row for name, row in _SECCOMP.items()},
     **{f"spec.securityContext.appArmorProfile.{name}": row for name, row in _APP_ARMOR.items()},
@@ -251,7 +249,7 @@ _CONTAINER_SECURITY = {
         ),
         _YES,
     ),
-    "container.securityContext.seLinuxOptions": _SE_LINUX,
+    "container.securityContext.seLinuxOptions": _YES,
     "container.securityContext.windowsOptions": Row(Level.QUIET, "this machine runs Linux"),
     **{f"container.securityContext.seccompProfile.{name}": row for name, row in _SECCOMP.items()},
     **{f"container.securityContext.appArmorProfile.{name}": row for name, row in _APP_ARMOR.items()},

@@ -23,6 +23,7 @@ from kubelite.core.plan import (
     Caps,
     Device,
     Flag,
+    Module,
     Mount,
     MountFlag,
     MountKind,
@@ -102,6 +103,15 @@ def test_a_seccomp_filter(world: World) -> None:
     for flags in (Flag.SECCOMP, Flag.SECCOMP | Flag.NO_NEW_PRIVS):
         found = said(world, script, flags=flags | Flag.CAPS, seccomp=code)
         assert found == ["1", "none", "Seccomp:\t2"]
+
+
+@pytest.mark.parametrize("module", Module)
+def test_a_label_that_the_kernel_does_not_take_is_named(world: World, module: Module) -> None:
+    """Nothing runs without it; no test machine has both modules, and neither knows this name."""
+    with pytest.raises(NativeError, match="set security label") as caught:
+        said(world, "true", labels=((module, "exec kubelite-no-such"),))
+    assert caught.value.object == "exec kubelite-no-such"
+    assert caught.value.errno
 
 
 def test_environment_and_the_search_in_its_path(world: World) -> None:

@@ -15,6 +15,7 @@ from kubelite.core.plan import (
     Device,
     Flag,
     IdMap,
+    Module,
     Mount,
     MountFlag,
     MountKind,
@@ -75,6 +76,7 @@ rlimits = st.tuples(st.integers(0, 15), u64, u64).map(lambda t: Rlimit(t[0], *so
 sysctls = st.tuples(
     st.from_regex(r"[a-z][a-z_/0-9]{0,30}", fullmatch=True), texts.map(lambda t: t.replace("\n", " "))
 )
+labels = st.tuples(st.sampled_from(Module), texts.map(lambda t: "u" + t.replace("\n", " ")))
 maps = st.lists(
     st.builds(IdMap, inside=st.integers(0, 1000), outside=st.integers(0, 2**31), size=st.integers(1, 65536)),
     min_size=1,
@@ -125,6 +127,7 @@ def plans(draw: st.DrawFn) -> Plan:
         gid_map=draw(maps) if user else (),
         cgroups=draw(st.lists(fds, max_size=4).map(tuple)),
         seccomp=filter,
+        labels=draw(st.lists(labels, max_size=2).map(tuple)),
     )
 
 
@@ -168,6 +171,7 @@ def expected_text(plan: Plan) -> str:
     lines += [f"device {shown(d.path)} {d.mode} {d.major} {d.minor} {d.uid} {d.gid}" for d in plan.devices]
     lines += [f"rlimit {r.resource} {r.soft} {r.hard}" for r in plan.rlimits]
     lines += [f"sysctl {shown(path)} {shown(value)}" for path, value in plan.sysctls]
+    lines += [f"label {int(module)} {shown(value)}" for module, value in plan.labels]
     lines += [f"masked {shown(p)}" for p in plan.masked]
     lines += [f"readonly {shown(p)}" for p in plan.readonly]
     lines += [f"cgroups {fd}" for fd in plan.cgroups]
@@ -221,6 +225,9 @@ def test_a_mutated_plan_is_refused_or_reads_as_another_sound_plan(plan: Plan, da
         (Plan(devices=(Device("/dev/x", 0o100644, 1, 1),)), "devices"),
         (Plan(rlimits=(Rlimit(7, 2, 1),)), "rlimits"),
         (Plan(seccomp=b"1234567"), "filter"),
+        (Plan(labels=((Module.SELINUX, ""),)), "labels"),
+        (Plan(labels=((Module.APPARMOR, "exec a\nexec b"),)), "labels"),
+        (Plan(labels=((Module.APPARMOR, "exec a"),) * 3), "labels"),
     ],
 )
 def test_an_unsound_value_is_named(plan: Plan, where: str) -> None:

@@ -60,8 +60,13 @@ def capabilities() -> int:
 
 def security_modules() -> frozenset[str]:
     """The kernel's modules that label programs, of those that run: AppArmor, SELinux."""
-    found = {"AppArmor": "/sys/kernel/security/apparmor", "SELinux": "/sys/fs/selinux/enforce"}
-    return frozenset(name for name, path in found.items() if os.path.exists(path))
+    try:
+        with open("/sys/module/apparmor/parameters/enabled", encoding="ascii") as file:
+            armor = file.read().strip() == "Y"
+    except OSError:
+        armor = False
+    selinux = os.path.exists("/sys/fs/selinux/enforce")
+    return frozenset(name for name, runs in (("AppArmor", armor), ("SELinux", selinux)) if runs)
 
 
 def pids_limit() -> int:

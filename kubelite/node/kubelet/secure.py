@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from kubelite.core.plan import Rlimit
+from kubelite.core.plan import Module, Rlimit
 from kubelite.node.kubelet.prepare import ImageFacts, NodeFacts, Unstartable
 from kubelite.node.runtime.bundle import IDS, Security
 from kubelite.node.runtime.identity import MAX_ID, IdentityError, User, capabilities, resolve_user
 from kubelite.objects import qos
-from kubelite.objects.container import AppArmorProfile, Container, SeccompProfile, SecurityContext
+from kubelite.objects.container import AppArmorProfile, Container, SeccompProfile, SecurityContext, SELinuxOptions
 from kubelite.objects.pod import Pod, PodSecurityContext
 
 T = TypeVar("T")
@@ -50,7 +50,6 @@ def security(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts)
     shared = pod.spec.security_context or PodSecurityContext()
     privileged = bool(own.privileged)
     wanted = own.capabilities
-    _check_modules(container.name, own, shared, node)
     try:
         user = _user(own, shared, image)
         caps = capabilities(
@@ -72,6 +71,7 @@ def security(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts)
         oom_score_adj=qos.oom_score_adj(pod, container, node.memory),
         seccomp="" if privileged else _seccomp(_first(own.seccomp_profile, shared.seccomp_profile)),
         rlimits=rlimits(pod),
+        labels=() if privileged else _labels(container.name, own, shared, node),
     )
 
 
@@ -103,17 +103,26 @@ def _seccomp(profile: SeccompProfile | None) -> str:
     return "" if profile.type == "Unconfined" else f"localhost/{profile.localhost_profile}"
 
 
-def _check_modules(name: str, own: SecurityContext, shared: PodSecurityContext, node: NodeFacts) -> None:
-    """Nothing runs without a confinement that it was meant to have."""
+def _labels(name: str, own: SecurityContext, shared: PodSecurityContext, node: NodeFacts) -> tuple[tuple[Module, str], ...]:
+    """What the kernel's security modules are told. Nothing runs without a confinement that it was meant to have."""
+    found: list[tuple[Module, str]] = []
     armor: AppArmorProfile | None = _first(own.app_armor_profile, shared.app_armor_profile)
     if armor is not None and armor.type == "Localhost":
-        raise Unstartable(name, f'AppArmor profile "{armor.localhost_profile}" cannot be applied: {_why("AppArmor", node)}')
-    if _first(own.se_linux_options, shared.se_linux_options) is not None:
-        raise Unstartable(name, f"seLinuxOptions cannot be applied: {_why('SELinux', node)}")
+        if "AppArmor" not in node.modules:
+            raise Unstartable(name, f'AppArmor profile "{armor.localhost_profile}": this kernel runs without AppArmor')
+        found.append((Module.APPARMOR, f"exec {armor.localhost_profile}"))
+    options: SELinuxOptions | None = _first(own.se_linux_options, shared.se_linux_options)
+    if options is not None:
+        if "SELinux" not in node.modules:
+            raise Unstartable(name, "seLinuxOptions: this kernel runs without SELinux")
+        found.append((Module.SELINUX, _context(options)))
+    return tuple(found)
 
 
-def _why(module: str, node: NodeFacts) -> str:
-    return f"kubelite sets no {module} labels yet" if module in node.modules else f"this kernel runs without {module}"
+def _context(options: SELinuxOptions) -> str:
+    """The label, with container-selinux' own words where the manifest has none."""
+    user, role = options.user or "system_u", options.role or "system_r"
+    return f"{user}:{role}:{options.type or 'container_t'}:{options.level or 's0'}"
 
 
 def _first(own: T | None, shared: T | None) -> T | None:

@@ -14,6 +14,7 @@ from kubelite.core.plan import (
     Device,
     Flag,
     IdMap,
+    Module,
     Mount,
     MountFlag,
     MountKind,
@@ -83,7 +84,7 @@ class Filter(NamedTuple):
 
 class Security(NamedTuple):
     """The decided security settings of a container. ``seccomp`` names its profile: "" none, "default", "localhost/PATH";
-    ``filter`` is what that was compiled to."""
+    ``filter`` is what that was compiled to, ``labels`` what the kernel's security modules are to be told."""
 
     user: User
     caps: Caps
@@ -95,6 +96,7 @@ class Security(NamedTuple):
     seccomp: str = ""
     rlimits: tuple[Rlimit, ...] = ()
     filter: Filter = Filter()
+    labels: tuple[tuple[Module, str], ...] = ()
 
 
 class Program(NamedTuple):
@@ -230,6 +232,7 @@ def container_plan(
         cgroup_fd=cgroup.directory,
         rlimits=security.rlimits,
         seccomp=security.filter.program,
+        labels=security.labels,
     )
 
 
@@ -251,6 +254,7 @@ def exec_plan(program: Program, security: Security, cgroup: Cgroup, *, own_users
         cgroup_fd=cgroup.directory,
         rlimits=security.rlimits,
         seccomp=security.filter.program,
+        labels=security.labels,
     )
 
 

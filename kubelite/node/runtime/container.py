@@ -229,6 +229,7 @@ def _record(made: Blueprint, attempt: int, sandbox: str, backoff: int) -> Contai
         stdin=made.stdin,
         oom_score_adj=made.security.oom_score_adj,
         seccomp=made.security.filter.key,
+        labels=tuple((int(module), value) for module, value in made.security.labels),
         rlimits=tuple((each.resource, each.soft, each.hard) for each in made.security.rlimits),
         own_users=made.shared.own_users,
         sandbox=sandbox,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from kubelite.core.errors import NativeError
-from kubelite.core.plan import Caps, Rlimit, encode
+from kubelite.core.plan import Caps, Module, Rlimit, encode
 from kubelite.core.protocol import Role, Started, StartFlag
 from kubelite.core.shim import Shim
 from kubelite.node.cgroup.tree import CgroupTree
@@ -104,4 +104,5 @@ def _security(home: Home, container: ContainerRecord) -> Security:
         oom_score_adj=container.oom_score_adj,
         rlimits=tuple(Rlimit(*each) for each in container.rlimits),
         filter=filters.stored(home, container.seccomp),
+        labels=tuple((Module(module), value) for module, value in container.labels),
     )

@@ -111,6 +111,7 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     stdin: bool
     oom_score_adj: int
     seccomp: str = ""
+    labels: tuple[tuple[int, str], ...] = ()
     rlimits: tuple[tuple[int, int, int], ...] = ()
     own_users: bool = False
     pid: int = 0

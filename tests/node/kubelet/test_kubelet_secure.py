@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from kubelite.core.plan import Rlimit
+from kubelite.core.plan import Module, Rlimit
 from kubelite.node.image.model import ImageConfig
 from kubelite.node.kubelet import secure
 from kubelite.node.kubelet.prepare import ImageFacts, NodeFacts, Unstartable
@@ -45,6 +47,31 @@ def test_groups_of_the_image_count_unless_the_policy_is_strict(policy: str | Non
     assert made(None, shared).user.groups == groups
 
 
+STRICT = AppArmorProfile(type="Localhost", localhost_profile="strict")
+ARMED = NODE._replace(modules=frozenset({"AppArmor", "SELinux"}))
+
+
+@pytest.mark.parametrize(
+    ("own", "shared", "expected"),
+    [
+        ({}, {}, ()),
+        ({"app_armor_profile": STRICT}, {}, ((Module.APPARMOR, "exec strict"),)),
+        ({}, {"app_armor_profile": STRICT}, ((Module.APPARMOR, "exec strict"),)),
+        ({"app_armor_profile": AppArmorProfile(type="Unconfined")}, {"app_armor_profile": STRICT}, ()),
+        ({"app_armor_profile": STRICT, "privileged": True}, {}, ()),
+        ({"se_linux_options": SELinuxOptions(level="s0:c1,c2")}, {}, ((Module.SELINUX, "system_u:system_r:container_t:s0:c1,c2"),)),
+        ({}, {"se_linux_options": SELinuxOptions(user="u", role="r", type="t")}, ((Module.SELINUX, "u:r:t:s0"),)),
+        (
+            {"se_linux_options": SELinuxOptions(type="own_t")},
+            {"se_linux_options": SELinuxOptions(type="pods_t"), "app_armor_profile": STRICT},
+            ((Module.APPARMOR, "exec strict"), (Module.SELINUX, "system_u:system_r:own_t:s0")),
+        ),
+    ],
+)
+def test_what_the_security_modules_are_told(own: dict[str, Any], shared: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    assert made(SecurityContext(**own), PodSecurityContext(**shared), node=ARMED).labels == expected
+
+
 @pytest.mark.parametrize("kind", ["RuntimeDefault", "Unconfined"])
 def test_an_apparmor_profile_that_asks_for_nothing_special_is_fine(kind: str) -> None:
     assert made(SecurityContext(app_armor_profile=AppArmorProfile(type=kind)))
@@ -52,10 +79,8 @@ def test_an_apparmor_profile_that_asks_for_nothing_special_is_fine(kind: str) ->
 
 def test_labels_that_cannot_be_set_are_refused() -> None:
     armor = AppArmorProfile(type="Localhost", localhost_profile="strict")
-    with pytest.raises(Unstartable, match='AppArmor profile "strict" cannot be applied: this kernel runs without AppArmor'):
+    with pytest.raises(Unstartable, match='AppArmor profile "strict": this kernel runs without AppArmor'):
         made(SecurityContext(app_armor_profile=armor))
-    with pytest.raises(Unstartable, match="kubelite sets no AppArmor labels yet"):
-        made(SecurityContext(app_armor_profile=armor), node=NODE._replace(modules=frozenset({"AppArmor"})))
     with pytest.raises(Unstartable, match="this kernel runs without SELinux"):
         made(None, PodSecurityContext(se_linux_options=SELinuxOptions(level="s0")))
 
