@@ -164,6 +164,13 @@ static int set_names(const struct plan *plan, kl_error *err) {
     return 0;
 }
 
+/* Nothing but a file of this very procfs is written, however the name is made (CVE-2025-52881). */
+static int write_sysctl(int dir, const char *path, const char *value) {
+    const uint64_t resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+    SCOPED_FD fd = sys_openat2(dir, path, O_WRONLY | O_CLOEXEC, switched_off("sysctls") ? 0 : resolve);
+    return fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value) ? 0 : -1;
+}
+
 static int set_sysctls(const struct plan *plan, kl_error *err) {
     uint32_t count;
     const struct plan_sysctl *sysctls = plan_items(plan, PLAN_SYSCTLS, &count);
@@ -173,7 +180,7 @@ static int set_sysctls(const struct plan *plan, kl_error *err) {
     if (dir < 0)
         return kl_fail(err, errno, "open", "/proc/sys");
     for (uint32_t i = 0; i < count; i++)
-        if (write_whole(dir, plan_string(plan, sysctls[i].path), plan_string(plan, sysctls[i].value)) < 0)
+        if (write_sysctl(dir, plan_string(plan, sysctls[i].path), plan_string(plan, sysctls[i].value)) < 0)
             return kl_fail(err, errno, "set sysctl", "%.200s", plan_string(plan, sysctls[i].path));
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "cleanup.h"
+#include "switches.h"
 #include "sys.h"
 
 #define OPTIONS_MAX 512
@@ -67,7 +68,8 @@ static int clone_below(const char *source, const char *below, const struct plan_
     if (volume < 0)
         return kl_fail(err, errno, "open volume", "%s", source);
     SCOPED_FD part =
-        sys_openat2(volume, below, O_PATH | O_CLOEXEC, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+        sys_openat2(volume, below, O_PATH | O_CLOEXEC,
+                    switched_off("subpath") ? 0 : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
     if (part < 0)
         return kl_fail(err, errno, "open subPath", "%s", below);
     return detached_clone(part, "", item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);

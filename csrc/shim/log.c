@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "../cleanup.h"
+#include "../switches.h"
 #include "clock.h"
 
 #define PIECE_MAX 16384 /* a longer line is written in pieces, as in every CRI runtime */
@@ -42,13 +43,21 @@ static const char *live_name(const struct log *log, char *name) {
     return name;
 }
 
+/* Who can write to the directory may have put a link or a pipe there: a file of another name is never written to
+ * (CVE-2025-0750, CVE-2024-5154). */
 static int open_file(struct log *log) {
     char name[NAME_SIZE];
     struct stat info;
-    log->fd = openat(log->dir, live_name(log, name), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640);
-    if (log->fd < 0)
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (switched_off("logs") ? 0 : O_NOFOLLOW | O_NONBLOCK);
+    SCOPED_FD fd = openat(log->dir, live_name(log, name), flags, 0640);
+    if (fd < 0 || fstat(fd, &info) < 0)
         return -1;
-    log->size = fstat(log->fd, &info) == 0 ? (uint64_t)info.st_size : 0;
+    if ((!S_ISREG(info.st_mode) || info.st_nlink > 1) && !switched_off("logs")) {
+        errno = EPERM;
+        return -1;
+    }
+    log->size = (uint64_t)info.st_size;
+    log->fd = kl_steal_fd(&fd);
     return 0;
 }
 

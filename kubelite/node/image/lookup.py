@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_LIMIT = 4 << 20
+_LIMIT = 1 << 20
 _OPAQUE = "trusted.overlay.opaque"
 
 

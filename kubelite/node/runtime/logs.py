@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -30,7 +32,14 @@ def parse(line: bytes) -> LogLine | None:
 
 
 def _open(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    """Who can write to the directory may have put a link or a pipe there: only a file that has no other name is read
+    (CVE-2025-0750)."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+        return fd
+    os.close(fd)
+    raise OSError(errno.EPERM, "not a file of the log's own", path)
 
 
 def files(directory: str, attempt: int) -> list[str]:
