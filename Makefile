@@ -16,7 +16,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 # A thousand kills at random times, with another seed each day:   make soak   make soak KILLS=100
 KILLS ?= 1000
 
-.PHONY: build test test-v2 check demo bench soak clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message FORCE
+.PHONY: build test test-v2 check demo bench soak clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -76,6 +76,7 @@ sanitize: build
 	code=$$?; cat $(BUILD)/reports/* 2>/dev/null && exit 1; exit $$code
 
 # Short runs on every check, longer ones by hand:   make fuzz FUZZ_SECONDS=600
+# What longer runs have found worth keeping lies in csrc/fuzz/corpus; make fuzz-merge puts the smallest such set of files there.
 fuzz: fuzz-plan fuzz-message
 
 fuzz-plan fuzz-message: fuzz-%:
@@ -84,7 +85,14 @@ fuzz-plan fuzz-message: fuzz-%:
 		$(FUZZ_$*) -o $(BUILD)/fuzz/$*
 	PYTHONPATH=. $(PYTHON) csrc/fuzz/make_seeds.py $(BUILD)/fuzz/seeds
 	$(BUILD)/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -timeout=5 -max_len=8192 -verbosity=0 -print_final_stats=1 \
-		-artifact_prefix=$(BUILD)/fuzz/$*- $(BUILD)/fuzz/corpus/$* $(BUILD)/fuzz/seeds/$*
+		-artifact_prefix=$(BUILD)/fuzz/$*- $(BUILD)/fuzz/corpus/$* csrc/fuzz/corpus/$* $(BUILD)/fuzz/seeds/$*
+
+fuzz-merge: fuzz-merge-plan fuzz-merge-message
+
+fuzz-merge-plan fuzz-merge-message: fuzz-merge-%:
+	rm -rf $(BUILD)/fuzz/least && mkdir -p $(BUILD)/fuzz/least
+	$(BUILD)/fuzz/$* -merge=1 -max_len=8192 $(BUILD)/fuzz/least csrc/fuzz/corpus/$* $(BUILD)/fuzz/corpus/$*
+	rm -rf csrc/fuzz/corpus/$* && mv $(BUILD)/fuzz/least csrc/fuzz/corpus/$*
 
 clean:
 	rm -rf $(BUILD) kubelite/bin kubelite/core/*.so

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -108,6 +111,19 @@ def test_a_working_directory_on_the_host_would_be_one(arena: Arena) -> None:
     assert str(os.stat("/").st_ino) in said.split()
 
 
+@pytest.mark.parametrize(("defence", "inside"), [("", True), ("directory", False)])
+def test_a_working_directory_swapped_for_one_on_the_host_is_refused_by_an_exec(arena: Arena, defence: str, inside: bool) -> None:
+    """CVE-2024-21626 by exec: the container replaces its working directory by a link to a descriptor of whoever joins it."""
+    with arena.without(defence):
+        arena.up(pod(workingDir="/srv"))
+        arena.exec("cd /; rmdir /srv; ln -s /proc/self/fd/77 /srv")
+        if inside:
+            with pytest.raises(RuntimeFailure, match="working directory"):
+                arena.exec(["/bin/ls", "-di", "."])
+        else:
+            assert str(os.stat("/").st_ino) in arena.exec(["/bin/ls", "-di", "."]).split()
+
+
 def test_the_joining_process_is_closed_to_the_container(arena: Arena) -> None:
     """What an exec is before its program runs cannot be looked into from inside."""
     watch = (
@@ -133,6 +149,25 @@ def test_the_joining_process_is_closed_to_the_container(arena: Arena) -> None:
 
 def test_the_container_runs_from_its_own_file(arena: Arena) -> None:
     assert arena.output("readlink /proc/1/exe").strip().startswith("/usr/bin/")
+
+
+@pytest.mark.parametrize(("defence", "said"), [("", "Operation not permitted\n"), ("seals", "written\n")])
+def test_pauses_program_is_a_sealed_copy(arena: Arena, defence: str, said: str) -> None:
+    """The one program of ours that a container can see: its pages can be changed by nobody, not even through /proc."""
+    with arena.without(defence):
+        arena.up(pod(spec={"shareProcessNamespace": True}))
+        pause = arena.pods.inspect("default", "p")["sandbox"]["pause"]
+        fd = os.open(f"/proc/{pause}/exe", os.O_PATH)
+        arena.down()
+    try:
+        with open(f"/proc/self/fd/{fd}", "r+b") as file:
+            file.write(b"x")
+        got = "written\n"
+    except PermissionError as error:
+        got = f"{error.strerror}\n"
+    finally:
+        os.close(fd)
+    assert got == said
 
 
 # -- identity -----------------------------------------------------------------------------------------------------------
@@ -173,6 +208,15 @@ def test_the_primary_group_counts_among_the_others(arena: Arena, tmp_path: Path)
     }
     script = "import os\ntry: os.setgroups([])\nexcept OSError: pass\nprint(os.getgroups())\ntry: print(open('/secret').read())\nexcept OSError as e: print(e.strerror)"
     assert arena.output(python(script), **options).splitlines() == ["[4321]", "Permission denied"]
+    # A set-gid program changes the group that it is in, but not those beside it.
+    (tmp_path / "cat").write_bytes(Path("/bin/cat").read_bytes())
+    os.chown(tmp_path / "cat", 0, 99)
+    (tmp_path / "cat").chmod(0o2755)
+    options["spec"]["volumes"].append({"name": "c", "hostPath": {"path": str(tmp_path / "cat")}})
+    options["volumeMounts"].append({"name": "c", "mountPath": "/usr/local/bin/cat"})
+    assert "Permission denied" in arena.output("/usr/local/bin/cat /secret 2>&1", **options)
+    with arena.without("groups"):
+        assert arena.output("/usr/local/bin/cat /secret 2>&1", **options) == "secret"
 
 
 @pytest.mark.parametrize(("defence", "effective"), [("", "1000"), ("privileges", "0")])
@@ -213,6 +257,8 @@ def test_the_callers_keys_are_out_of_reach(arena: Arena) -> None:
     assert arena.output(python(KEYS), securityContext=UNCONFINED).split()[1] == "-1"
     with arena.without("keyring"):
         assert arena.output(python(KEYS), securityContext=UNCONFINED).split()[1] == str(key)
+        arena.up(pod(securityContext=UNCONFINED))
+        assert arena.exec(python(KEYS)).split()[1] == str(key)
 
 
 def test_nothing_can_be_typed_into_the_callers_terminal(arena: Arena) -> None:
@@ -232,21 +278,42 @@ def test_nothing_can_be_typed_into_the_callers_terminal(arena: Arena) -> None:
 
 
 def test_no_abstract_socket_of_ours_is_seen_on_the_hosts_network(arena: Arena) -> None:
-    said = arena.output("cat /proc/net/unix", spec={"hostNetwork": True})
-    assert [line for line in said.splitlines() if "@" in line.split()[-1] and "kubelite" in line] == []
+    with socket.socket(socket.AF_UNIX) as beside:
+        beside.bind("\0a-socket-of-this-test")
+        said = arena.output("cat /proc/net/unix", spec={"hostNetwork": True})
+    abstract = {line.split()[-1] for line in said.splitlines() if "@" in line.split()[-1]}
+    assert "@a-socket-of-this-test" in abstract
+    assert [name for name in abstract if "kubelite" in name or "shim" in name] == []
+    # The one socket there is cannot be reached from inside, whatever the container shares with the host.
+    script = f"find {arena.root} -name shim.sock"
+    assert arena.output(script, spec={"hostNetwork": True, "hostPID": True}) == ""
 
 
-def test_nobody_else_can_enter_the_state(arena: Arena) -> None:
-    arena.up(pod())
-    names = [arena.home.root, arena.home.run, f"{arena.home.run}/pods", arena.home.pods, arena.home.logs, arena.home.filters]
-    for name in names:
-        assert os.stat(name).st_mode & 0o077 == 0 or os.stat(arena.home.root).st_mode & 0o077 == 0, name
-    found = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "find", arena.home.root], capture_output=True, text=True
-    )
-    assert [line for line in found.stdout.splitlines() if line != arena.home.root] == []
-    (socket,) = Path(arena.home.run).rglob("shim.sock")
-    assert socket.stat().st_mode & 0o777 == 0o600
+def walk(place: str) -> list[str]:
+    """What somebody without rights finds below a directory."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    found = subprocess.run([*nobody, "find", place], capture_output=True, text=True)
+    return [line for line in found.stdout.splitlines() if line != place]
+
+
+def test_nobody_else_can_enter_the_state(weak: Path) -> None:
+    """CVE-2024-25621. The directory above is open to everybody, as /var/lib is."""
+    above = Path(tempfile.mkdtemp(prefix="kubelite-", dir="/var/tmp"))
+    above.chmod(0o755)
+    arena = Arena(above / "k", weak)
+    arena.home.make()
+    try:
+        arena.up(pod())
+        assert walk(arena.home.root) == []
+        (found,) = Path(arena.home.run).rglob("shim.sock")
+        assert found.stat().st_mode & 0o777 == 0o600
+        (above / "k").chmod(0o755)
+        opened = [line.removeprefix(f"{above}/k/") for line in walk(arena.home.root)]
+        assert "pods" in opened, "it is the directory's mode that keeps them out"
+        assert [line for line in opened if "/" in line] == [], "and each one in it is closed as well"
+    finally:
+        arena.down()
+        shutil.rmtree(above)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "", "a\0b"])
@@ -257,6 +324,21 @@ def test_a_name_that_would_lead_elsewhere_is_no_cgroup(arena: Arena, name: str) 
 
     with CgroupTree(read_world(), arena.home.cgroup) as tree, pytest.raises((CgroupError, ValueError)):
         tree.make_container("uid", name, [])
+
+
+def test_a_name_that_is_not_looked_at_leads_out_of_the_group(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kubelite.node.cgroup import tree as trees
+    from kubelite.node.cgroup.detect import read_world
+
+    arena.up(pod())
+    uid = arena.pods.get("default", "p").metadata.uid or ""
+    monkeypatch.setattr(trees, "_checked", lambda name: name)
+    with trees.CgroupTree(read_world(), arena.home.cgroup) as tree:
+        tree.make_container(uid, "../escaped", []).close()
+    made = [path for path in Path("/sys/fs/cgroup").rglob("escaped") if path.parent.name == "besteffort"]
+    for each in made:
+        each.rmdir()
+    assert made
 
 
 # -- images that lie about their users --------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class Home:
         """Makes the top directories, each closed to others. Raises OSError."""
         for path in (self.root, self.run):
             os.makedirs(path, 0o700, exist_ok=True)
-        for path in (self.pods, self.logs, f"{self.run}/pods", f"{self.run}/locks"):
+        for path in (self.pods, self.logs, self.images, f"{self.run}/pods", f"{self.run}/locks"):
             try:
                 os.mkdir(path, 0o700)
             except FileExistsError:
