@@ -72,7 +72,7 @@ sanitize: build
 	rm -rf $(BUILD)/reports && mkdir -p $(BUILD)/reports
 	$(PYTHON) setup.py -q build_programs --sanitize --output $(BUILD)/sanitize
 	KUBELITE_SHIM=$(CURDIR)/$(BUILD)/sanitize/kubelite-shim $(PYTHON) -m pytest -q tests/core/test_core_shim.py \
-		tests/core/test_core_logs.py tests/core/test_core_pause.py; \
+		tests/core/test_core_logs.py tests/core/test_core_pause.py tests/core/test_core_hostile.py; \
 	code=$$?; cat $(BUILD)/reports/* 2>/dev/null && exit 1; exit $$code
 
 # Short runs on every check, longer ones by hand:   make fuzz FUZZ_SECONDS=600

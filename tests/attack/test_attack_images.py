@@ -174,5 +174,5 @@ def test_an_image_is_not_retagged_by_what_an_archive_says(arena: Arena, tmp_path
 def test_a_repository_is_never_cloned(arena: Arena) -> None:
     """CVE-2024-10220, CVE-2025-1767: there are no gitRepo volumes."""
     spec = {"volumes": [{"name": "v", "gitRepo": {"repository": "/tmp"}}]}
-    with pytest.raises(Exception, match="gitRepo|cannot be served"):
+    with pytest.raises(Exception, match=r"gitRepo|cannot be served"):
         arena.output("true", spec=spec)

@@ -73,16 +73,16 @@ print(json.dumps({
     "fds": {pid: descriptors(pid) for pid in pids},
     "cwd": {pid: link(f"/proc/{pid}/cwd") for pid in pids},
     "root": [os.stat("/proc/self/root/").st_ino == os.stat("/").st_ino, os.stat("/").st_dev],
-    "namespaces": {name: link(f"/proc/self/ns/{name}") for name in %(namespaces)r},
+    "namespaces": {name: link(f"/proc/self/ns/{name}") for name in NAMESPACES},
     "mounts": [line.split() for line in open("/proc/self/mountinfo")],
     "keys": keys(),
     "env": dict(os.environ),
     "status": {key: value.split() for key, _, value in (line.partition(":") for line in open("/proc/self/status"))},
     "devices": {name: device("/dev/" + name) for name in os.listdir("/dev")},
-    "masked": {path: cover(path) for path in %(masked)r},
+    "masked": {path: cover(path) for path in MASKED},
     "limits": open("/proc/self/limits").read(),
 }))
-""" % {"namespaces": NAMESPACES, "masked": MASKED}  # fmt: skip
+"""
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def look(arena: Arena, kind: str, how: str) -> dict[str, Any]:
     """What a program finds that is the container's own, or that is executed in it."""
     spec, context = KINDS[kind]
     alone = kind not in ("host pids and ipc", "shared processes")  # whose pid 1 is another's
-    program = ["python3", "-c", f"ALONE = {alone}\n{LOOK}"]
+    program = ["python3", "-c", f"ALONE, NAMESPACES, MASKED = {alone}, {NAMESPACES}, {MASKED}\n{LOOK}"]
     if how == "run":
         return json.loads(arena.output(program, spec=spec, securityContext=context))  # type: ignore[no-any-return]
     arena.up(pod(spec=spec, securityContext=context))

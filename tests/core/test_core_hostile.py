@@ -12,9 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from kubelite.core import protocol
+import pytest
+
+from kubelite.core import native, protocol
 from kubelite.core import shim as shims
-from kubelite.core.plan import encode
+from kubelite.core.errors import NativeError
+from kubelite.core.plan import IdMap, Mount, MountKind, Namespace, Plan, encode
 from kubelite.core.protocol import Message, Role, StartFlag
 from tests.core.shimworld import PAUSE, SHARED, World, new_id
 
@@ -89,3 +92,34 @@ def test_a_shim_survives_what_it_does_not_understand(world: World) -> None:
     os.close(plan)
     os.close(pause)
     assert sent > 20
+
+
+# -- more than sixteen bits count (CVE-2021-43784) --------------------------------------------------------------------------------
+
+MANY = 70_000
+
+
+def test_seventy_thousand_mounts_are_read_one_by_one() -> None:
+    bind = Mount(MountKind.BIND, "/mnt", "/mnt")
+    whole = Plan(mounts=tuple(Mount(MountKind.BIND, f"/m{n}", "/mnt") for n in range(MANY)))
+    lines = [line for line in native.plan_text(encode(whole)).splitlines() if line.startswith("mount ")]
+    assert len(lines) == MANY
+    assert lines[-1].split()[5] == f"/m{MANY - 1}"
+    with pytest.raises(NativeError, match="mounts"):
+        native.plan_check(encode(Plan(mounts=(bind,) * 100_001)), 0)
+
+
+def test_a_megabyte_of_environment_arrives(world: World) -> None:
+    env = tuple(f"V{n}={n % 10}" + "x" * 65_000 for n in range(16))
+    id = world.start(world.plan("sh", "-c", "env | grep -c '^V'; env | wc -c", env=("PATH=/usr/bin:/bin", *env)))
+    assert world.exit(id).code == 0
+    count, size = (int(record.text) for record in world.log())
+    assert count == 16
+    assert size > 1_000_000
+
+
+def test_more_maps_than_the_kernel_takes_are_refused() -> None:
+    for count in (341, 65_537, MANY):
+        maps = tuple(IdMap(n, n, 1) for n in range(count))
+        with pytest.raises(NativeError, match="uid_map"):
+            native.plan_check(encode(Plan(new_ns=Namespace.USER, uid_map=maps, gid_map=maps)), 0)

@@ -15,7 +15,7 @@ import pytest
 
 from kubelite.core import native
 from kubelite.lib.files import FileLock
-from kubelite.node.network import bridge, ipam, names, nftables
+from kubelite.node.network import bridge, ipam, names, nftables, ruleset
 from kubelite.node.network.errors import NoFirewall, PortRefused, PortTaken
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.network.ports import HostPort
@@ -186,8 +186,13 @@ def test_a_host_port_of_udp(network: PodNetwork, host: NetworkNamespace) -> None
         assert client.recvfrom(10) == (b"ping", ("127.0.0.1", 5353))
 
 
-def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(network: PodNetwork, host: NetworkNamespace) -> None:
-    """CVE-2020-8558: what listens on the host's loopback is not the pods'."""
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(
+    network: PodNetwork, host: NetworkNamespace, monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    """CVE-2020-8558: what listens on the host's loopback is not the pods'. Without the rules it would be."""
+    if not guarded:
+        monkeypatch.setattr(ruleset, "_TABLE", ruleset._TABLE.replace(" drop\n", " accept\n"))
     pod = Pod(network, "a", WEB)
     secret = socket.create_server(("127.0.0.1", 99))
     secret.settimeout(0.3)
@@ -202,6 +207,9 @@ def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(network: PodNetwork, hos
             subprocess.run(["ip", *words.split()], check=True)
         client.bind((pod.address, 0))
         client.settimeout(0.3)
+        if not guarded:
+            client.connect(("127.0.0.1", 99))
+            return
         with pytest.raises(OSError):
             client.connect(("127.0.0.1", 99))
         with pytest.raises(TimeoutError):
