@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.admission.chain import Attempt
 
+ANNOTATION = "kubernetes.io/limit-ranger"
 Object = dict[str, Any]
 Amounts = dict[str, str]
 
@@ -24,10 +25,16 @@ async def defaults(attempt: Attempt) -> None:
     """Fills in the requests and limits of a new pod's containers."""
     if not attempt.creates("", "pods"):
         return
+    spec, said = attempt.obj.get("spec", {}), []
     for item in await _items(attempt):
         if item.get("type") == "Container":
-            for container in containers(attempt.obj.get("spec", {})):
-                fill(container, item)
+            for kind, word in (("containers", "container"), ("initContainers", "init container")):
+                for container in spec.get(kind) or ():
+                    said += [f"{what} for {word} {container.get('name', '')}" for what in fill(container, item)]
+    if said:
+        metadata = attempt.obj["metadata"]
+        note = {ANNOTATION: "LimitRanger plugin set: " + "; ".join(said)}
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), **note}
 
 
 def containers(spec: Object) -> list[Object]:
@@ -35,8 +42,11 @@ def containers(spec: Object) -> list[Object]:
     return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
 
 
-def fill(container: Object, item: Object) -> None:
-    """Gives a container the defaults of a limit range. A request without a default follows the limit. In place."""
+def fill(container: Object, item: Object) -> list[str]:
+    """Gives a container the defaults of a limit range. A request without a default follows the limit. In place.
+
+    Returns what was set: ``cpu, memory request``.
+    """
     resources = container.get("resources") or {}
     limits = {**(item.get("default") or {}), **(resources.get("limits") or {})}
     requests = {**(item.get("defaultRequest") or {}), **(resources.get("requests") or {})}
@@ -45,11 +55,18 @@ def fill(container: Object, item: Object) -> None:
             requests[name] = amount if name not in (item.get("defaultRequest") or {}) else requests[name]
     filled = {"limits": limits, "requests": requests}
     container["resources"] = {**resources, **{key: value for key, value in filled.items() if value}}
+    given = {
+        "request": sorted(set(item.get("defaultRequest") or ()) - set(resources.get("requests") or ())),
+        "limit": sorted(set(item.get("default") or ()) - set(resources.get("limits") or ())),
+    }
+    return [f"{', '.join(names)} {side}" for side, names in given.items() if names]
 
 
 async def bounds(attempt: Attempt) -> None:
-    """Whether a new pod or claim stays within the bounds of its namespace. Raises StatusError 403."""
-    is_pod = attempt.creates("", "pods")
+    """Whether a new or resized pod, or a claim, stays within the bounds of its namespace. Raises StatusError 403."""
+    res = attempt.request.resource
+    resized = res.group == "" and res.plural == "pods" and attempt.request.sub == "resize"
+    is_pod = attempt.creates("", "pods") or resized
     if not is_pod and not (attempt.of("", "persistentvolumeclaims") and attempt.operation != "DELETE"):
         return
     problems: list[str] = []

@@ -44,6 +44,7 @@ def standard(authority: str) -> Admission:
             roles.escalation,
             certificates.check,
             security.levels,
+            storage.resize,
             limits.bounds,
             services.allocate,
             quota.account,

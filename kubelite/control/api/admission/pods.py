@@ -80,9 +80,14 @@ def _tolerates(toleration: Object, taint: str) -> bool:
 
 async def runtime_class(attempt: Attempt) -> None:
     """Adds the overhead, node selector and tolerations of the pod's runtime class. Raises StatusError 403."""
-    if not attempt.creates("", "pods") or not attempt.obj["spec"].get("runtimeClassName"):
+    if not attempt.creates("", "pods"):
         return
     spec = attempt.obj["spec"]
+    if not spec.get("runtimeClassName"):
+        if spec.get("overhead"):
+            why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+            raise refused(attempt.request.resource, attempt.name, why)
+        return
     entry = await attempt.context.store.get("runtimeclasses", "", spec["runtimeClassName"])
     if entry is None:
         why = f'pod rejected: RuntimeClass "{spec["runtimeClassName"]}" not found'

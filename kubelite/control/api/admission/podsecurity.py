@@ -1,36 +1,47 @@
 """The Pod Security Standards: what a pod of level ``baseline`` or ``restricted`` must not or must say. Pure.
 
-Checks and words are those of ``k8s.io/pod-security-admission/policy`` at its latest version.
+Checks, words and the versions in which checks came are those of ``k8s.io/pod-security-admission/policy``.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Object = dict[str, Any]
+LATEST = 36
 LEVELS = ("privileged", "baseline", "restricted")
 _CAPABILITIES = {
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
     "SETPCAP", "SETUID", "SYS_CHROOT",
 }  # fmt: skip
 _SYSCTLS = {
-    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+    "kernel.shm_rmid_forced": 0, "net.ipv4.ip_local_port_range": 0, "net.ipv4.ip_unprivileged_port_start": 0,
+    "net.ipv4.tcp_syncookies": 0, "net.ipv4.ping_group_range": 0, "net.ipv4.ip_local_reserved_ports": 27,
+    "net.ipv4.tcp_keepalive_time": 29, "net.ipv4.tcp_fin_timeout": 29, "net.ipv4.tcp_keepalive_intvl": 29,
+    "net.ipv4.tcp_keepalive_probes": 29, "net.ipv4.tcp_rmem": 32, "net.ipv4.tcp_wmem": 32,
 }  # fmt: skip
-_SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+_SELINUX_TYPES = {"": 0, "container_t": 0, "container_init_t": 0, "container_kvm_t": 0, "container_engine_t": 31}
 _VOLUMES = ("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret", "image")
 
 
-def violations(level: str, metadata: Object, spec: Object) -> list[str]:
-    """What breaks a level, each as ``what (where)``."""
-    windows = (spec.get("os") or {}).get("name") == "windows"
+def minor_of(version: str) -> int | None:
+    """The minor number of ``v1.29``, or of ``latest``; None for what is no version."""
+    found = re.fullmatch(r"v1\.(0|[1-9][0-9]{0,3})", version)
+    return LATEST if version == "latest" else int(found[1]) if found else None
+
+
+def violations(level: str, metadata: Object, spec: Object, version: str = "latest") -> list[str]:
+    """What breaks a level as a version of Kubernetes has it, each as ``what (where)``."""
+    minor = minor_of(version)
+    minor = LATEST if minor is None else min(minor, LATEST)
+    windows = minor >= 25 and (spec.get("os") or {}).get("name") == "windows"
     checks = _BASELINE if level == "baseline" else (*_BASELINE, *_RESTRICTED) if level == "restricted" else ()
-    found = [text for check in checks if (text := check(metadata, spec))]
+    known = [check for check in checks if minor >= _SINCE.get(check, 0)]
+    found = [text for check in known if (text := check(metadata, spec, minor))]
     return [text for text in found if not (windows and text.startswith(_LINUX_ONLY))]
 
 
@@ -56,7 +67,7 @@ def _bad(spec: Object, wrong: Callable[[Object], bool]) -> list[str]:
     return [each["name"] for each in _containers(spec) if wrong(each)]
 
 
-def _host_process(_: Object, spec: Object) -> str:
+def _host_process(_: Object, spec: Object, __: int) -> str:
     def wrong(thing: Object) -> bool:
         return bool((_context(thing).get("windowsOptions") or {}).get("hostProcess"))
 
@@ -66,12 +77,12 @@ def _host_process(_: Object, spec: Object) -> str:
     return f"hostProcess ({' and '.join(where)} must not set securityContext.windowsOptions.hostProcess=true)" if where else ""
 
 
-def _host_namespaces(_: Object, spec: Object) -> str:
+def _host_namespaces(_: Object, spec: Object, __: int) -> str:
     shared = [f"{field}=true" for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get(field)]
     return f"host namespaces ({', '.join(shared)})" if shared else ""
 
 
-def _privileged(_: Object, spec: Object) -> str:
+def _privileged(_: Object, spec: Object, __: int) -> str:
     names = _bad(spec, lambda each: bool(_context(each).get("privileged")))
     return f"privileged ({_named(names)} must not set securityContext.privileged=true)" if names else ""
 
@@ -80,7 +91,7 @@ def _added(container: Object) -> list[str]:
     return list((_context(container).get("capabilities") or {}).get("add") or ())
 
 
-def _capabilities(_: Object, spec: Object) -> str:
+def _capabilities(_: Object, spec: Object, __: int) -> str:
     names = _bad(spec, lambda each: bool(set(_added(each)) - _CAPABILITIES))
     wrong = sorted({cap for each in _containers(spec) for cap in _added(each)} - _CAPABILITIES)
     listed = ", ".join(f'"{cap}"' for cap in wrong)
@@ -88,12 +99,12 @@ def _capabilities(_: Object, spec: Object) -> str:
     return f"non-default capabilities ({where})" if wrong else ""
 
 
-def _host_path(_: Object, spec: Object) -> str:
+def _host_path(_: Object, spec: Object, __: int) -> str:
     names = [f'"{each["name"]}"' for each in spec.get("volumes") or () if "hostPath" in each]
     return f"hostPath volumes (volume{'s' if len(names) > 1 else ''} {', '.join(names)})" if names else ""
 
 
-def _host_ports(_: Object, spec: Object) -> str:
+def _host_ports(_: Object, spec: Object, __: int) -> str:
     used = {
         each["name"]: [port["hostPort"] for port in each.get("ports") or () if port.get("hostPort")] for each in _containers(spec)
     }
@@ -104,7 +115,7 @@ def _host_ports(_: Object, spec: Object) -> str:
     return f"hostPort ({_named(names)} {uses} hostPort{plural} {', '.join(ports)})" if names else ""
 
 
-def _app_armor(metadata: Object, spec: Object) -> str:
+def _app_armor(metadata: Object, spec: Object, _: int) -> str:
     prefix = "container.apparmor.security.beta.kubernetes.io/"
     wrong = [
         f'{key}="{value}"'
@@ -118,17 +129,17 @@ def _app_armor(metadata: Object, spec: Object) -> str:
     return f"forbidden AppArmor profile{'s' if len(said) > 1 else ''} ({', '.join(said)})" if said else ""
 
 
-def _selinux(_: Object, spec: Object) -> str:
+def _selinux(_: Object, spec: Object, minor: int) -> str:
     wrong: list[str] = []
     for each in (spec, *_containers(spec)):
         options = _context(each).get("seLinuxOptions") or {}
-        if options.get("type", "") not in _SELINUX_TYPES:
+        if minor < _SELINUX_TYPES.get(options.get("type", ""), LATEST + 1):
             wrong.append(f'type "{options["type"]}"')
         wrong += [f"{field} may not be set" for field in ("user", "role") if options.get(field)]
     return f"seLinuxOptions ({'; '.join(dict.fromkeys(wrong))})" if wrong else ""
 
 
-def _proc_mount(_: Object, spec: Object) -> str:
+def _proc_mount(_: Object, spec: Object, __: int) -> str:
     names = _bad(spec, lambda each: _context(each).get("procMount", "Default") not in ("", "Default"))
     return f'procMount ({_named(names)} must not set securityContext.procMount to "Unmasked")' if names else ""
 
@@ -138,7 +149,7 @@ def _seccomp_kind(thing: Object) -> str | None:
     return None if profile is None else str(profile.get("type", ""))
 
 
-def _seccomp(_: Object, spec: Object) -> str:
+def _seccomp(_: Object, spec: Object, __: int) -> str:
     names = _bad(spec, lambda each: _seccomp_kind(each) == "Unconfined")
     where = ["pod"] if _seccomp_kind(spec) == "Unconfined" else []
     where += [_named(names)] if names else []
@@ -146,18 +157,33 @@ def _seccomp(_: Object, spec: Object) -> str:
     return f"seccompProfile ({text})" if where else ""
 
 
-def _sysctls(_: Object, spec: Object) -> str:
-    wrong = [each["name"] for each in _context(spec).get("sysctls") or () if each["name"] not in _SYSCTLS]
+def _sysctls(_: Object, spec: Object, minor: int) -> str:
+    wrong = [each["name"] for each in _context(spec).get("sysctls") or () if minor < _SYSCTLS.get(each["name"], LATEST + 1)]
     return f"forbidden sysctls ({', '.join(wrong)})" if wrong else ""
+
+
+def _hosts(container: Object) -> list[str]:
+    """The hosts that the probes and hooks of a container turn to."""
+    lifecycle = container.get("lifecycle") or {}
+    handlers = [container.get(probe) or {} for probe in ("livenessProbe", "readinessProbe", "startupProbe")]
+    handlers += [lifecycle.get(hook) or {} for hook in ("postStart", "preStop")]
+    return [host for each in handlers for kind in ("httpGet", "tcpSocket") if (host := (each.get(kind) or {}).get("host"))]
+
+
+def _probe_hosts(_: Object, spec: Object, __: int) -> str:
+    names = sorted(_bad(spec, lambda each: bool(_hosts(each))))
+    hosts = sorted({f'"{host}"' for each in _containers(spec) for host in _hosts(each)})
+    use, plural = "use" if len(names) > 1 else "uses", "s" if len(hosts) > 1 else ""
+    return f"probe or lifecycle host ({_named(names)} {use} probe or lifecycle host{plural} {', '.join(hosts)})" if names else ""
 
 
 _BASELINE = (
     _host_process, _host_namespaces, _privileged, _capabilities, _host_path, _host_ports, _app_armor, _selinux,
-    _proc_mount, _seccomp, _sysctls,
+    _proc_mount, _seccomp, _sysctls, _probe_hosts,
 )  # fmt: skip
 
 
-def _volume_kinds(_: Object, spec: Object) -> str:
+def _volume_kinds(_: Object, spec: Object, __: int) -> str:
     wrong = {each["name"]: kind for each in spec.get("volumes") or () for kind in each if kind != "name" and kind not in _VOLUMES}
     names, kinds = [f'"{name}"' for name in wrong], sorted({f'"{kind}"' for kind in wrong.values()})
     plural, use = ("s", "use") if len(names) > 1 else ("", "uses")
@@ -165,13 +191,13 @@ def _volume_kinds(_: Object, spec: Object) -> str:
     return f"restricted volume types ({text})" if wrong else ""
 
 
-def _escalation(_: Object, spec: Object) -> str:
+def _escalation(_: Object, spec: Object, __: int) -> str:
     names = _bad(spec, lambda each: _context(each).get("allowPrivilegeEscalation") is not False)
     where = f"{_named(names)} must set securityContext.allowPrivilegeEscalation=false"
     return f"allowPrivilegeEscalation != false ({where})" if names else ""
 
 
-def _dropped(_: Object, spec: Object) -> str:
+def _dropped(_: Object, spec: Object, __: int) -> str:
     def keeps(each: Object) -> bool:
         return "ALL" not in ((_context(each).get("capabilities") or {}).get("drop") or ())
 
@@ -185,28 +211,26 @@ def _dropped(_: Object, spec: Object) -> str:
     return f"unrestricted capabilities ({'; '.join(said)})" if said else ""
 
 
-def _non_root(_: Object, spec: Object) -> str:
+def _non_root(_: Object, spec: Object, __: int) -> str:
     everywhere = _context(spec).get("runAsNonRoot")
-    refused = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is False)
-    if refused:
-        where = f"{_named(refused)} must not set securityContext.runAsNonRoot=false"
-        return f"runAsNonRoot != true ({where})"
+    refusing = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is False)
+    where = [*(["pod"] if everywhere is False else []), *([_named(refusing)] if refusing else [])]
+    if where:
+        return f"runAsNonRoot != true ({' and '.join(where)} must not set securityContext.runAsNonRoot=false)"
     silent = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is None)
-    if everywhere is True or not silent:
+    if everywhere or not silent:
         return ""
-    text = "must not set securityContext.runAsNonRoot=false" if everywhere is False else ""
-    pod = f"pod {text}" if text else f"pod or {_named(silent)} must set securityContext.runAsNonRoot=true"
-    return f"runAsNonRoot != true ({pod})"
+    return f"runAsNonRoot != true (pod or {_named(silent)} must set securityContext.runAsNonRoot=true)"
 
 
-def _user_zero(_: Object, spec: Object) -> str:
+def _user_zero(_: Object, spec: Object, __: int) -> str:
     names = _bad(spec, lambda each: _context(each).get("runAsUser") == 0)
     where = ["pod"] if _context(spec).get("runAsUser") == 0 else []
     where += [_named(names)] if names else []
     return f"runAsUser=0 ({' and '.join(where)} must not set runAsUser=0)" if where else ""
 
 
-def _seccomp_set(_: Object, spec: Object) -> str:
+def _seccomp_set(_: Object, spec: Object, __: int) -> str:
     silent = _bad(spec, lambda each: _seccomp_kind(each) is None)
     if _seccomp_kind(spec) in ("RuntimeDefault", "Localhost") or not silent:
         return ""
@@ -215,3 +239,6 @@ def _seccomp_set(_: Object, spec: Object) -> str:
 
 
 _RESTRICTED = (_volume_kinds, _escalation, _dropped, _non_root, _user_zero, _seccomp_set)
+_SINCE: dict[Callable[[Object, Object, int], str], int] = {
+    _escalation: 8, _seccomp_set: 19, _dropped: 22, _user_zero: 23, _probe_hosts: 34,
+}  # fmt: skip

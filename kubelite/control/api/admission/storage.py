@@ -1,10 +1,12 @@
-"""A claim that names no storage class gets the cluster's default one."""
+"""Claims: one that names no storage class gets the default one, and only some may grow."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.documents import load
+from kubelite.control.api.status import refused
+from kubelite.objects import quantity
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
@@ -24,3 +26,20 @@ async def default_class(attempt: Attempt) -> None:
         defaults.sort(key=lambda each: str(each["metadata"]["name"]))
         youngest = max(defaults, key=lambda each: str(each["metadata"]["creationTimestamp"]))
         attempt.obj["spec"]["storageClassName"] = youngest["metadata"]["name"]
+
+
+async def resize(attempt: Attempt) -> None:
+    """A claim grows when it is bound, of a class that allows it (PersistentVolumeClaimResize). Raises StatusError 403."""
+    if attempt.operation != "UPDATE" or not attempt.of("", "persistentvolumeclaims"):
+        return
+    old, new = ((each or {}).get("spec", {}) for each in (attempt.old, attempt.obj))
+    before, after = (((each.get("resources") or {}).get("requests") or {}).get("storage", "0") for each in (old, new))
+    if quantity.compare(str(after), str(before)) <= 0:
+        return
+    if ((attempt.old or {}).get("status") or {}).get("phase") != "Bound":
+        raise refused(attempt.request.resource, attempt.name, "Only bound persistent volume claims can be expanded")
+    name = old.get("storageClassName", "")
+    entry = await attempt.context.store.get("storageclasses", "", name) if name else None
+    if entry is None or not load(entry).get("allowVolumeExpansion"):
+        why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+        raise refused(attempt.request.resource, attempt.name, why)
