@@ -71,42 +71,71 @@ class Process:
 
 
 class Writer:
-    """Writes its own objects one after the other, and knows what was acknowledged and what was on its way."""
+    """Writes its own objects one after the other, and knows what was acknowledged and what was on its way.
+
+    ``acknowledged`` are those that are there, with revision and value; ``sent`` the values that each may have; ``gone`` those
+    whose deletion was acknowledged, ``leaving`` those whose deletion was asked for.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.number = 0
         self.acknowledged: dict[str, tuple[int, str]] = {}
         self.sent: dict[str, list[str]] = {}
+        self.gone: set[str] = set()
+        self.leaving: set[str] = set()
 
     async def run(self, session: aiohttp.ClientSession, over: asyncio.Event) -> None:
         """Until the server is gone, or it is said to be over."""
         while not over.is_set():
             self.number += 1
             name, value = f"{self.name}-{self.number % 7}", f"{self.number}-" + "x" * 500
-            self.sent.setdefault(name, []).append(value)
             known = name in self.acknowledged
-            method, path = ("PATCH", f"{CONFIG}/{name}") if known else ("POST", CONFIG)
+            method = ("DELETE" if self.number % 3 == 0 else "PATCH") if known else "POST"
+            self._begin(method, name, value)
             body = {"data": {"v": value, "w": value}} if known else config_map(name, v=value, w=value)
-            content = "application/merge-patch+json" if known else "application/json"
+            content = "application/merge-patch+json" if method == "PATCH" else "application/json"
+            path, data = f"{CONFIG}/{name}" if known else CONFIG, json.dumps(body) if method != "DELETE" else None
             try:
-                async with session.request(method, path, data=json.dumps(body), headers={"Content-Type": content}) as reply:
+                async with session.request(method, path, data=data, headers={"Content-Type": content}) as reply:
                     answer = await reply.json()
             except (aiohttp.ClientError, OSError):
                 return
-            if reply.status == 409 and not known:
-                self.acknowledged[name] = (0, "")
-                continue
             if reply.status == 503:  # the store is away: it may have been written, or not
                 assert answer["kind"] == "Status", answer
                 await asyncio.sleep(0.02)
                 continue
-            assert reply.status in (200, 201), answer
-            self.acknowledged[name] = (int(answer["metadata"]["resourceVersion"]), value)
-            self.sent[name] = [value]
+            self._end(method, name, value, reply.status, answer)
+
+    def _begin(self, method: str, name: str, value: str) -> None:
+        if method == "DELETE":
+            self.leaving.add(name)
+        else:
+            self.sent.setdefault(name, []).append(value)
+            self.gone.discard(name)
+
+    def _end(self, method: str, name: str, value: str, code: int, answer: Object) -> None:
+        if code == 409 and method == "POST":
+            self.acknowledged[name] = (0, "")
+            return
+        if code == 404 or (code == 200 and method == "DELETE"):
+            assert name in self.leaving, answer
+            self.leaving.discard(name)
+            del self.acknowledged[name]
+            self.gone.add(name)
+            self.sent[name] = []
+            return
+        assert code in (200, 201), answer
+        self.acknowledged[name] = (int(answer["metadata"]["resourceVersion"]), value)
+        self.sent[name] = [value]
+        self.leaving.discard(name)
 
     def check(self, listed: dict[str, Object]) -> None:
+        for name in self.gone:
+            assert name not in listed, "a deletion that was acknowledged is undone"
         for name, (revision, _) in self.acknowledged.items():
+            if name in self.leaving and name not in listed:
+                continue
             found = listed[name]
             assert int(found["metadata"]["resourceVersion"]) >= revision
             assert found["data"]["v"] == found["data"]["w"], "half written"

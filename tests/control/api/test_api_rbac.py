@@ -27,7 +27,10 @@ RULE = st.fixed_dictionaries(
         "resourceNames": st.lists(st.sampled_from(["a", "b"]), max_size=1),
     }
 )
+# Half of all rules allow much, and many subjects mean everybody: otherwise hardly anything would be allowed at all.
+WIDE = st.just({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "resourceNames": []})
 SUBJECT = st.one_of(
+    st.just({"kind": "Group", "name": "all"}),
     st.builds(lambda name: {"kind": "User", "name": name}, st.sampled_from(["jane", "bob"])),
     st.builds(lambda name: {"kind": "Group", "name": name}, st.sampled_from(["ops", "all"])),
     st.just({"kind": "ServiceAccount", "name": "robot", "namespace": "x"}),
@@ -42,7 +45,7 @@ def policies(draw: Any) -> Policy:
     for where in SPACES:
         for name in ("r", "s"):
             if draw(st.booleans()):
-                roles[where, name] = {"metadata": {"name": name}, "rules": draw(st.lists(RULE, max_size=2))}
+                roles[where, name] = {"metadata": {"name": name}, "rules": draw(st.lists(RULE | WIDE, max_size=2))}
         if draw(st.booleans()):
             kind = "ClusterRole" if where == "" else draw(st.sampled_from(["Role", "ClusterRole"]))
             reference = {"kind": kind, "name": draw(st.sampled_from(["r", "s"]))}
