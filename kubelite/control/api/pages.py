@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api import discovery, openapi
 from kubelite.control.api.answer import JSON, Answer, json_answer
+from kubelite.control.api.descriptions import describe
 from kubelite.control.api.documents import encode
 from kubelite.control.api.status import method_not_allowed, no_such_path
 
@@ -58,10 +59,10 @@ class Pages:
             return Answer(encode(discovery.aggregated(resources, path == "/api", form)) + b"\n", 200, content)
         if path == "/openapi/v2":
             if form:
-                return Answer(openapi.v2_proto(resources), 200, PROTOBUF)
-            return Answer(encode(openapi.v2(resources)), 200, JSON)
+                return Answer(openapi.v2_proto(resources, describe), 200, PROTOBUF)
+            return Answer(encode(openapi.v2(resources, describe)), 200, JSON)
         if path.startswith("/openapi/v3/"):
-            return _or_nothing(openapi.v3(resources, path[len("/openapi/v3/") :]))
+            return _or_nothing(openapi.v3(resources, path[len("/openapi/v3/") :], describe))
         return _or_nothing(self._plain(path))
 
     def _plain(self, path: str) -> Any:
