@@ -1,6 +1,6 @@
 """What a new cluster is given before anybody asks: namespaces, roles, priority classes, the Service ``kubernetes``.
 
-Only what is missing is written, in one commit, so a second start writes nothing.
+Only what is missing is written, so a second start writes nothing, and one that comes after a killed one writes the rest.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kubelite.control.store.types import Change
 
 Object = dict[str, Any]
+_PIECE = 100  # an etcd takes at most 128 changes at once
 
 
 async def furnish(store: Store, registry: Registry, authority: str, address: tuple[str, int]) -> None:
@@ -29,10 +30,9 @@ async def furnish(store: Store, registry: Registry, authority: str, address: tup
     """
     for _ in range(3):
         changes = [change async for change in _missing(store, registry, authority, address)]
-        if not changes:
-            return
         try:
-            await store.commit(changes)
+            for piece in range(0, len(changes), _PIECE):
+                await store.commit(changes[piece : piece + _PIECE])
         except Conflict:
             continue  # another server of the same store was furnishing too
         return
