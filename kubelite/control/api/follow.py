@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Key = tuple[str, str]
     Note = Callable[[str, Key, Entry | None], None]
 
+_TRIES = 20
+_WAIT_SECONDS = 0.1
+
 
 class Follower:
     """Calls ``note(prefix, (namespace, name), entry or None)`` for everything there and for each change, in order.
@@ -30,9 +33,22 @@ class Follower:
         self._note = note
         self._reset = reset
         self._watcher: Watcher | None = None
+        store.follow(prefix)
 
     async def start(self) -> None:
-        """Reads what is there, from now on followed by changes. Raises StoreError."""
+        """Reads what is there, from now on followed by changes, and waits a while for word of what was written here.
+
+        Raises StoreError.
+        """
+        for _ in range(_TRIES):
+            if self._watcher is None:
+                await self._list()
+            elif not self._store.told(self._prefix):
+                await self._watcher.wait(_WAIT_SECONDS)
+            if self.catch_up():
+                return
+
+    async def _list(self) -> None:
         page = await self._store.page(self._prefix)
         self._reset(self._prefix)
         for entry in page.entries:
@@ -40,7 +56,9 @@ class Follower:
         self._watcher = self._store.watch(self._prefix, after=page.revision)
 
     def catch_up(self) -> bool:
-        """Tells what has changed since; False when too much has, and :meth:`start` is needed."""
+        """Tells what has changed since; False when :meth:`start` is needed: too much has, or what this server itself has
+        written is not among it yet.
+        """
         if self._watcher is None:
             return False
         try:
@@ -50,7 +68,7 @@ class Follower:
             return False
         for event in events:
             self._note(self._prefix, self._key(event.key), event.entry)
-        return True
+        return self._store.told(self._prefix)
 
     async def wait(self, seconds: float) -> bool:
         """Returns when there may be something to catch up with, or after a time. False when the store is closing."""

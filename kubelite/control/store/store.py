@@ -28,6 +28,12 @@ def key(prefix: str, namespace: str, name: str) -> str:
     return directory(prefix, namespace) + name
 
 
+def directories(key: str) -> tuple[str, str]:
+    """The directories that a key may lie in: two or three names deep, ``/registry/pods/``, ``/registry/a.b/widgets/``."""
+    end = key.find("/", key.find("/", 1) + 1) + 1
+    return key[:end], key[: key.find("/", end) + 1]
+
+
 class Store:
     """Reads, writes and watches.
 
@@ -39,6 +45,7 @@ class Store:
         self._volatile = frozenset(volatile)
         self._ttl = dict(ttl or {})
         self._hub = Hub(backend, [directory(prefix) for prefix in self._volatile])
+        self._followed: dict[str, int] = {}
 
     def start(self) -> None:
         """Begins to feed watchers. Needs a running event loop."""
@@ -73,7 +80,20 @@ class Store:
 
     async def commit(self, changes: list[Change]) -> int:
         """All changes or none. Returns their revision. Raises Conflict, NoSpace, Unavailable."""
-        return await self.backend.commit(changes)
+        revision = await self.backend.commit(changes)
+        for change in changes:
+            for place in directories(change.key):
+                if place in self._followed:
+                    self._followed[place] = max(self._followed[place], revision)
+        return revision
+
+    def follow(self, prefix: str) -> None:
+        """From now on :meth:`told` speaks of a prefix."""
+        self._followed.setdefault(directory(prefix), 0)
+
+    def told(self, prefix: str) -> bool:
+        """Whether watchers have been told of everything that was committed here under a prefix that is followed."""
+        return self._hub.revision >= self._followed[directory(prefix)]
 
     def watch(self, prefix: str, *, after: int) -> Watcher:
         """Events of all objects of a resource after a revision. Raises Compacted."""

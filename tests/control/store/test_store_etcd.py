@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from kubelite.control.api.follow import Follower
 from kubelite.control.store import etcd
 from kubelite.control.store.etcd import Etcd
+from kubelite.control.store.store import Store
 from kubelite.control.store.types import Change
 from tests.control.debian import etcd_server
 from tests.control.world import Cluster, cluster, config_map, pod
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+    from kubelite.control.store.types import Entry
 
 
 async def ask(url: str, path: str, message: dict[str, Any]) -> dict[str, Any]:
@@ -110,3 +114,32 @@ async def test_objects_lie_where_kubernetes_lays_them(tmp_path: Path) -> None:
             lease = await ask(server.url, "lease/timetolive", {"ID": found["/registry/events/default/e"]["lease"]})
             assert 3600 <= int(lease["TTL"]) <= 3660
             assert [key for key, pair in found.items() if "lease" in pair] == ["/registry/events/default/e"]
+
+
+async def test_what_a_server_has_written_it_knows_at_once(tmp_path: Path) -> None:
+    """Roles and definitions are followed by a watch, which tells of them a moment after they are written."""
+    known: dict[tuple[str, str], int] = {}
+
+    def note(_: str, key: tuple[str, str], entry: Entry | None) -> None:
+        if entry is None:
+            known.pop(key, None)
+        else:
+            known[key] = entry.revision
+
+    with etcd_server(tmp_path) as server:
+        store = Store(await Etcd.connect(server.url))
+        store.start()
+        followers = [Follower(store, prefix, note, lambda _: known.clear()) for prefix in ("roles", "a.b/things")]
+        revision = 0
+        for number in range(40):
+            for prefix, follower in zip(("roles", "a.b/things"), followers, strict=True):
+                name = f"{prefix[0]}{number}"
+                revision = await store.put(prefix, "x", name, b'{"metadata":{"uid":"u"}}', expected=0)
+                if not follower.catch_up():
+                    await follower.start()
+                assert known["x", name] == revision
+        await store.delete("a.b/things", "x", "a39", expected=revision)
+        if not followers[1].catch_up():
+            await followers[1].start()
+        assert ("x", "a39") not in known
+        await store.close()
