@@ -16,7 +16,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 # A thousand kills at random times, with another seed each day:   make soak   make soak KILLS=100
 KILLS ?= 1000
 
-.PHONY: build test test-v2 check demo bench soak clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-merge FORCE
+.PHONY: build test test-v2 check demo bench soak kills clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -36,6 +36,12 @@ bench: build
 
 soak: build
 	KUBELITE_RANDOM_KILLS=$(KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q tests/crash -k random
+
+# The API server killed 200 times over a file and 200 times over etcd, some minutes:   make kills   make kills SERVER_KILLS=20
+SERVER_KILLS ?= 200
+
+kills: build
+	KUBELITE_KILLS=$(SERVER_KILLS) $(PYTHON) -m pytest -q tests/control/api/test_api_crash.py
 
 check: lint types format warnings cross sanitize fuzz
 
