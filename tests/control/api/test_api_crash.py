@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from tests.control.debian import EtcdServer, etcd_server, free_ports
-from tests.control.world import CONFIG, config_map
+from tests.control.world import CONFIG, PODS, config_map, pod
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -267,6 +267,22 @@ async def test_killed_over_etcd(tmp_path: Path) -> None:
 test_killed_over_etcd.seconds = 60 + 5 * KILLS  # type: ignore[attr-defined]
 
 
+async def share_a_quota(one: aiohttp.ClientSession, other: aiohttp.ClientSession) -> None:
+    """Both servers count against the same quota, and neither lets one too many in."""
+    quotas = CONFIG.replace("configmaps", "resourcequotas")
+    async with one.post(quotas, json={"metadata": {"name": "q"}, "spec": {"hard": {"pods": "9"}}}) as reply:
+        assert reply.status == 201
+
+    async def create(session: aiohttp.ClientSession, number: int) -> int:
+        async with session.post(PODS, json=pod(f"p{number}")) as reply:
+            return reply.status
+
+    codes = await asyncio.gather(*(create(one if number % 2 else other, number) for number in range(24)))
+    assert (codes.count(201), codes.count(403)) == (9, 15)
+    async with other.get(f"{quotas}/q") as reply:
+        assert (await reply.json())["status"]["used"] == {"pods": "9"}
+
+
 async def test_of_two_servers_on_one_etcd_one_is_enough(tmp_path: Path) -> None:
     with etcd_server(tmp_path) as etcd:
         first = Process(tmp_path, "--etcd", etcd.url)
@@ -291,6 +307,7 @@ async def test_of_two_servers_on_one_etcd_one_is_enough(tmp_path: Path) -> None:
                         return reply.status
 
                 assert set(await asyncio.gather(*(patch(session, number) for number, session in enumerate(patches)))) == {200}
+                await share_a_quota(one, other)
                 first.kill()
                 async with other.get(f"{CONFIG}/a") as reply:
                     assert len((await reply.json())["data"]) == 21
