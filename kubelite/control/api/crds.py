@@ -45,6 +45,7 @@ def resources_of(crd: dict[str, Any]) -> tuple[Resource, ...]:
             subresources=tuple(sorted(version.get("subresources") or {})),
             crd=version,
             list_kind=names.get("listKind", ""),
+            settled=len(spec["versions"]) == 1 and crd["metadata"].get("generation", 1) == 1,
         )
         for version in versions
     )

@@ -15,7 +15,6 @@ from kubelite.control.api.answer import Answer, json_answer
 from kubelite.control.api.bodies import typed
 from kubelite.control.api.commit import remove, write
 from kubelite.control.api.context import timestamp
-from kubelite.control.api.convert import convert
 from kubelite.control.api.documents import encode, listing, load
 from kubelite.control.api.read import find, shown, wanted
 from kubelite.control.api.status import (
@@ -101,7 +100,7 @@ async def delete_one(context: Context, request: Request, namespace: str, name: s
         before = await context.store.get(res.prefix, namespace, name)
         if before is None:
             raise not_found(res, name)
-        old = convert(load(before), res.gv)
+        old = strategy.served(res, load(before))
         check_preconditions(res, old, options)
         attempt = Attempt(context, request, "DELETE", {}, old, options.dry_run, [])
         new = marked(res, old, options, datetime.now(UTC))
@@ -135,7 +134,7 @@ async def _delete_once(context: Context, attempt: Attempt, before: Entry, new: d
     if new == old:
         return Deleted(old, False)
     entry = await write(context, res, new, before, companions=[], dry_run=attempt.dry_run)
-    return Deleted(convert(load(entry), res.gv), False)
+    return Deleted(strategy.served(res, load(entry)), False)
 
 
 def marked(res: Resource, old: dict[str, Any], options: Options, now: datetime) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from kubelite.control.api import selectors, tables
+from kubelite.control.api import selectors, strategy, tables
 from kubelite.control.api.answer import Answer, json_answer
-from kubelite.control.api.convert import convert
 from kubelite.control.api.documents import encode, listing, load
 from kubelite.control.api.status import Cause, StatusError, bad_request, expired, future_revision, not_found
 from kubelite.control.store.store import directory
@@ -33,21 +32,16 @@ async def get(store: Store, request: Request) -> Answer:
     entry = await store.get(res.prefix, request.namespace, request.name)
     if entry is None:
         raise not_found(res, request.name)
-    if request.accept in ("", "*/*", "application/json") and is_stored_form(res):
+    if request.accept in ("", "*/*", "application/json") and res.as_stored:
         return Answer(entry.value + b"\n")
     return shown(request, load(entry))
-
-
-def is_stored_form(res: Resource) -> bool:
-    """Whether objects are stored in the version that is served here, so that their bytes can be given as they are."""
-    return res.gv == res.storage_version
 
 
 def shown(request: Request, obj: dict[str, Any], code: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
     """One object in the form that was asked for."""
     res = request.resource
     form = request.form()
-    obj = convert(obj, res.gv)
+    obj = strategy.served(res, obj)
     if form.name == "table":
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         table = tables.render(res, [obj], now=datetime.now(UTC), include=include(request), metadata=metadata)
@@ -152,9 +146,9 @@ async def list_objects(store: Store, request: Request) -> Answer:
         raise future_revision(options.least, page.revision)
     metadata = _list_metadata(res, page, options, request.namespace)
     form = request.form()
-    if form.name == "plain" and is_stored_form(res):
+    if form.name == "plain" and res.as_stored:
         return Answer(listing(res, [entry.value for entry in page.entries], metadata))
-    objs = [convert(load(entry), res.gv) for entry in page.entries]
+    objs = [strategy.served(res, load(entry)) for entry in page.entries]
     if form.name == "table":
         table = tables.render(res, objs, now=datetime.now(UTC), include=include(request), metadata=metadata)
         return json_answer(table)
@@ -203,7 +197,7 @@ async def _filtered(store: Store, res: Resource, namespace: str, options: Wanted
         page = await store.page(res.prefix, namespace, after=after, limit=step, revision=revision)
         revision, remaining = page.revision, page.remaining
         for number, entry in enumerate(page.entries):
-            if options.selector.matches(convert(load(entry), res.gv)):
+            if options.selector.matches(strategy.served(res, load(entry))):
                 found.append(entry)
                 if len(found) == options.limit:
                     return Page(found, revision, remaining + len(page.entries) - number - 1)
@@ -221,5 +215,5 @@ async def _named(store: Store, res: Resource, namespace: str, name: str, selecto
     """A list that can hold one object only."""
     revision = store.backend.revision
     entry = await store.get(res.prefix, namespace, name)
-    matches = entry is not None and selector.matches(convert(load(entry), res.gv))
+    matches = entry is not None and selector.matches(strategy.served(res, load(entry)))
     return Page([entry] if entry is not None and matches else [], revision)

@@ -15,7 +15,8 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     """One row of discovery, with where its objects are stored. ``crd`` is the version entry of a custom definition.
 
     ``prefix`` is the storage directory (``pods``, ``services/specs``, ``example.com/widgets``), shared by all
-    versions of a resource; ``storage_version`` the group/version its objects are stored in.
+    versions of a resource; ``storage_version`` the group/version its objects are stored in. ``settled``: what is stored is
+    what the schema says; a definition that has changed, or has several versions, may say something else of old objects.
     """
 
     group: str
@@ -32,6 +33,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     subresources: tuple[str, ...] = ()
     crd: dict[str, Any] | None = None
     list_kind: str = ""
+    settled: bool = True
 
     @property
     def gv(self) -> str:
@@ -42,6 +44,11 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     def group_resource(self) -> str:
         """``pods`` or ``deployments.apps``, as messages name it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def as_stored(self) -> bool:
+        """Whether objects are served as they are stored, so that their bytes can be given as they are."""
+        return self.settled and self.gv == self.storage_version
 
     @property
     def kind_of_list(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api import conform as builtin
 from kubelite.control.api import documents, structural
+from kubelite.control.api.convert import convert
 from kubelite.control.api.prepare import prepare_create, prepare_update
 from kubelite.control.api.validate import validate_create, validate_update
 
@@ -26,6 +27,7 @@ __all__ = [
     "prepare_create",
     "prepare_update",
     "returns_object_on_delete",
+    "served",
     "stored",
     "validate_create",
     "validate_update",
@@ -60,6 +62,12 @@ def conform(
 def knows(res: Resource, obj: dict[str, Any]) -> bool:
     """Whether every field of an object is known; custom kinds say themselves what becomes of others."""
     return res.crd is not None or builtin.knows(res, obj)
+
+
+def served(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
+    """A stored object in the version that a resource serves; ``obj`` itself where it is that already."""
+    found = convert(obj, res.gv)
+    return found if res.settled else structural.served(res, found)
 
 
 def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:

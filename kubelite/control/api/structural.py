@@ -51,6 +51,14 @@ def conform(
     return {**top, **body}, problems if validation == "Warn" else []
 
 
+def served(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
+    """A stored object as the version that is asked for has it: a copy, pruned and with its defaults."""
+    schema = schema_of(res)
+    body = prune(schema, {key: value for key, value in obj.items() if key not in _TOP}, "", [])
+    fill(schema, body)
+    return {**{key: obj[key] for key in _TOP if key in obj}, **body}
+
+
 def order(obj: dict[str, Any]) -> dict[str, Any]:
     """Kind, apiVersion and metadata first, metadata in the servers' order. Raises StatusError 400 for wrong metadata."""
     metadata = obj.get("metadata") or {}

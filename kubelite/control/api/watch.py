@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from random import uniform
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api import selectors, tables
+from kubelite.control.api import selectors, strategy, tables
 from kubelite.control.api.answer import Stream
-from kubelite.control.api.convert import convert
 from kubelite.control.api.documents import encode, load
-from kubelite.control.api.read import check_match, include, is_stored_form, version
+from kubelite.control.api.read import check_match, include, version
 from kubelite.control.api.status import StatusError, bad_request, expired
 from kubelite.control.store.types import Compacted
 
@@ -127,7 +126,7 @@ def _matches(res: Resource, selector: Selector, entry: Entry | None) -> bool:
         return False
     if selector == selectors.EVERYTHING:
         return True
-    return selector.matches(convert(_recent.load(entry), res.gv) if not is_stored_form(res) else _recent.load(entry))
+    return selector.matches(strategy.served(res, _recent.load(entry)))
 
 
 class _Lines:
@@ -141,9 +140,9 @@ class _Lines:
 
     def line(self, kind: str, entry: Entry) -> bytes:
         """One event. A Table names its columns in the first one only."""
-        if self._form == "plain" and is_stored_form(self._res):
+        if self._form == "plain" and self._res.as_stored:
             return b'{"type":"%b","object":%b}\n' % (kind.encode(), entry.value)
-        obj = convert(_recent.load(entry), self._res.gv)
+        obj = strategy.served(self._res, _recent.load(entry))
         if self._form == "partial":
             obj = tables.partial(obj)
         elif self._form == "table":

@@ -17,9 +17,8 @@ from kubelite.control.api.answer import Answer, warnings
 from kubelite.control.api.authorization import asked_of, denial
 from kubelite.control.api.commit import is_heartbeat, remove, write
 from kubelite.control.api.context import timestamp
-from kubelite.control.api.convert import convert
 from kubelite.control.api.documents import copy, load
-from kubelite.control.api.read import is_stored_form, shown
+from kubelite.control.api.read import shown
 from kubelite.control.api.status import (
     Cause,
     StatusError,
@@ -86,7 +85,7 @@ async def create(context: Context, request: Request) -> Answer:
 def answer(request: Request, result: Result) -> Answer:
     """The object as it is now, in the form that was asked for."""
     headers = warnings(result.warnings)
-    if request.accept in ("", "*/*", "application/json") and is_stored_form(request.resource):
+    if request.accept in ("", "*/*", "application/json") and request.resource.as_stored:
         return Answer(result.entry.value + b"\n", result.code, headers=headers)
     return shown(request, load(result.entry), result.code, headers)
 
@@ -107,7 +106,7 @@ async def read_object(request: Request, store: Store | None = None) -> tuple[dic
     res, old = request.resource, None
     if store is not None and not strategy.knows(res, value):
         before = await store.get(res.prefix, request.namespace, request.name)
-        old = convert(load(before), res.gv) if before is not None else None
+        old = strategy.served(res, load(before)) if before is not None else None
     return strategy.conform(res, value, validation=mode, duplicates=duplicates, old=old)
 
 
@@ -243,7 +242,7 @@ async def change_object(
         before = await context.store.get(res.prefix, request.namespace, request.name)
         if before is None:
             raise not_found(res, request.name)
-        old = convert(load(before), res.gv)
+        old = strategy.served(res, load(before))
         new, said = make(old)
         pinned = new["metadata"].get("resourceVersion")
         if pinned and pinned != old["metadata"]["resourceVersion"]:

@@ -140,3 +140,28 @@ async def test_what_is_no_structural_schema_is_refused(tmp_path: Path) -> None:
         refused = await api.create(CRDS, body)
         assert (refused.code, refused.value["reason"]) == (422, "Invalid")
         assert (await api.create(CRDS, {**definition(), "metadata": {"name": "wrong.example.com"}})).code == 422
+
+
+async def test_old_objects_are_served_as_the_definition_has_them_now(tmp_path: Path) -> None:
+    """Each version prunes and fills what it shows; what is stored changes with the next write only."""
+    async with cluster(tmp_path) as api:
+        given = definition()
+        given["spec"]["versions"] = given["spec"]["versions"][:1]
+        made = (await api.create(CRDS, given)).ok()
+        old = (await api.create(THINGS, thing("a", size=3, replicas=2))).ok()
+        properties = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        del properties["replicas"]
+        properties["shape"] = {"type": "string", "default": "round"}
+        (await api.update(f"{CRDS}/things.example.com", made)).ok()
+        wanted = {"size": 3, "colour": "red", "shape": "round"}
+        for path in (f"{THINGS}/a", THINGS, f"{THINGS}?fieldSelector=spec.colour%3Dred"):
+            found = (await api.get(path)).ok()
+            item = found["items"][0] if "items" in found else found
+            assert (item["spec"], item["metadata"]["resourceVersion"]) == (wanted, old["metadata"]["resourceVersion"])
+        async with api.watch(THINGS) as watch:
+            assert (await watch.take(1))[0]["object"]["spec"] == wanted
+        entry = await api.server.context.store.get("example.com/things", "default", "a")
+        assert entry is not None and b'"replicas":2' in entry.value
+        (await api.patch(f"{THINGS}/a", {"spec": {"size": 4}})).ok()
+        entry = await api.server.context.store.get("example.com/things", "default", "a")
+        assert entry is not None and b'"replicas":2' not in entry.value and b"round" in entry.value
