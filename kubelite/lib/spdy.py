@@ -117,6 +117,8 @@ class Session:
     def _headers(self, block: bytes) -> dict[str, str]:
         try:
             plain = self._inflate.decompress(block, MAX_HEADERS)
+            if self._inflate.unconsumed_tail:
+                raise SpdyError(f"a header block of more than {MAX_HEADERS} bytes")
             count, position = int.from_bytes(plain[:4], "big"), 4
             texts: list[str] = []
             for _ in range(min(count, 1000) * 2):

@@ -253,3 +253,13 @@ def _with_managers(obj: Object, entries: list[Object]) -> Object:
     if entries:
         metadata["managedFields"] = entries
     return {**obj, "metadata": metadata}
+
+
+def check(listed: Any) -> None:
+    """Whether what a client says of owners can be worked with: sets of fields are maps of maps. Raises StatusError 400."""
+    for number, each in enumerate(listed or ()):
+        level = [each.get("fieldsV1") or {}]
+        while level:
+            if not all(isinstance(node, dict) for node in level):
+                raise bad_request(f"metadata.managedFields[{number}].fieldsV1 is no set of fields")
+            level = [below for node in level for below in node.values()]

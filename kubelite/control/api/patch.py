@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kubelite.control.api import strategic
 from kubelite.control.api.status import Cause, StatusError, bad_request, details, unsupported_media_type
 from kubelite.objects import schema
@@ -18,6 +20,7 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 MAX_OPERATIONS = 10_000
+MAX_COPIED = 3 << 20
 
 
 class _Inapplicable(Exception):
@@ -67,8 +70,12 @@ def _json_patched(live: Object, operations: Any) -> Object:
         message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
         raise StatusError(413, "RequestEntityTooLarge", message)
     document: Any = copy.deepcopy(live)
+    copied = 0
     try:
         for each in operations:
+            if each.get("op") == "copy":
+                copied += len(msgspec.json.encode(_get(document, _pointer(each.get("from")))))
+                _check_copied(copied)
             document = _operate(document, each)
     except _Inapplicable as error:
         told = details(causes=[Cause("UnexpectedServerResponse", str(error))])
@@ -77,6 +84,13 @@ def _json_patched(live: Object, operations: Any) -> Object:
     if not isinstance(document, dict):
         raise bad_request("the JSON patch leaves no object behind")
     return document
+
+
+def _check_copied(size: int) -> None:
+    """A patch that copies copies doubles with every operation. Raises StatusError 413."""
+    if size > MAX_COPIED:
+        message = f"unable to complete the copy: the copies of the JSON patch are {size} bytes, the limit is {MAX_COPIED}"
+        raise StatusError(413, "RequestEntityTooLarge", message)
 
 
 def _operate(document: Any, operation: Object) -> Any:

@@ -178,7 +178,7 @@ def _resize(new: Object, old: Object) -> Object:
     """Only the resources of containers that exist, and their resize policies."""
     parts: Object = {}
     for group in ("initContainers", "containers"):
-        wanted = {each["name"]: each for each in new["spec"].get(group, ())}
+        wanted = {each["name"]: each for each in new["spec"].get(group) or ()}
         if group in old["spec"]:
             parts[group] = [_resized(wanted.get(each["name"], each), each) for each in old["spec"][group]]
     return _pod_changed(_with_spec(old, **parts), old)

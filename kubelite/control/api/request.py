@@ -103,9 +103,12 @@ class Request(msgspec.Struct, frozen=True, eq=False):
 
     def manager(self) -> str:
         """Who is written into managedFields: what the request says, else the client's program name."""
-        name = self.query.text("fieldManager") or self.agent.split("/", 1)[0]
+        name = self.query.text("fieldManager")
         if len(name) > 128 or not name.isprintable():
             raise bad_request("fieldManager must be at most 128 printable characters")
+        if not name:
+            program = self.agent.split("/", 1)[0][:128]
+            name = program if program.isprintable() else "".join(each for each in program if each.isprintable())
         return name or "unknown"
 
     def form(self) -> Form:

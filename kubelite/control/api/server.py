@@ -77,6 +77,7 @@ class _Listener(web.Server):
             keepalive_timeout=IDLE_SECONDS,
             max_line_size=MAX_LINE,
             max_field_size=MAX_LINE,
+            auto_decompress=False,  # the API takes no compressed bodies, and one may grow a thousandfold
         )
 
 

@@ -138,6 +138,7 @@ def identify(request: Request, obj: dict[str, Any]) -> None:
     check_namespace(request, metadata)
     if metadata.get("resourceVersion"):
         raise bad_request("resourceVersion should not be set on objects to be created")
+    fields.check(metadata.get("managedFields"))
     for ours in ("selfLink", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
         metadata.pop(ours, None)
     if not metadata.get("name") and metadata.get("generateName"):
@@ -244,6 +245,8 @@ async def change_object(
             raise not_found(res, request.name)
         old = strategy.served(res, load(before))
         new, said = make(old)
+        if new["metadata"].get("managedFields") != old["metadata"].get("managedFields"):
+            fields.check(new["metadata"].get("managedFields"))
         pinned = new["metadata"].get("resourceVersion")
         if pinned and pinned != old["metadata"]["resourceVersion"]:
             raise conflict(res, request.name)
@@ -321,15 +324,15 @@ async def patch_object(context: Context, request: Request) -> Answer:
     if kind not in PATCHES:
         raise unsupported_media_type(PATCHES)
     data = await request.read_body()
-    value = codec.decode(data, "application/yaml" if kind == APPLY else "application/json").value
     if kind == APPLY:
-        return await _apply(context, request, value)
-    mode = validation(request)
+        return await _apply(context, request, codec.read_json_or_yaml(data))
+    value, mode = codec.read_json(data), validation(request)
+    duplicates = codec.find_duplicates(data) if mode != "Ignore" else ()
 
     def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         wished = patch.apply(kind, request.resource, old, value)
         _check_patched(request, wished)
-        return strategy.conform(request.resource, wished, validation=mode, old=old)
+        return strategy.conform(request.resource, wished, validation=mode, duplicates=duplicates, old=old)
 
     return answer(request, await change_object(context, request, make))
 
