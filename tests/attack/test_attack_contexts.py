@@ -25,6 +25,7 @@ contexts = st.fixed_dictionaries(
         "capabilities": st.fixed_dictionaries({}, optional={"add": names, "drop": st.one_of(st.just(["ALL"]), names)}),
         "seccompProfile": st.sampled_from([{"type": "RuntimeDefault"}, {"type": "Unconfined"}]),
         "privileged": st.booleans(),
+        "procMount": st.sampled_from(["Default", "Unmasked"]),
     },
 )
 shared = st.fixed_dictionaries(
@@ -32,10 +33,13 @@ shared = st.fixed_dictionaries(
     optional={
         "runAsUser": st.sampled_from([0, 777]),
         "supplementalGroups": st.lists(st.sampled_from([11, 12, 13]), max_size=2, unique=True),
+        "supplementalGroupsPolicy": st.sampled_from(["Merge", "Strict"]),
         "fsGroup": st.sampled_from([21, 22]),
+        "fsGroupChangePolicy": st.sampled_from(["Always", "OnRootMismatch"]),
         "seccompProfile": st.sampled_from([{"type": "RuntimeDefault"}, {"type": "Unconfined"}]),
     },
 )
+
 
 
 def mask(words: list[str]) -> int:
@@ -66,6 +70,19 @@ def model(own: dict[str, Any], pods: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def mounted(own: dict[str, Any], pods: dict[str, Any]) -> list[str]:
+    """What LOOK should say: is / writable, is /proc/keys covered, can /proc/sys be written, who owns the volume."""
+    open_ = own.get("privileged", False) or own.get("procMount") == "Unmasked"
+    group = pods.get("fsGroup", 0)
+    return ["ro" if own.get("readOnlyRootFilesystem") else "rw", "0:0" if open_ else "1:3", "rw" if open_ else "ro", str(group)]
+
+
+LOOK = (
+    "awk '$5 == \"/\" {print substr($6, 1, 2)}' /proc/self/mountinfo; stat -c %t:%T /proc/keys; "
+    "awk '$5 == \"/proc/sys\" {found = substr($6, 1, 2)} END {print found == \"\" ? \"rw\" : found}' /proc/self/mountinfo; stat -c %g /v"
+)
+
+
 def effective(status: str) -> dict[str, Any]:
     fields = {key: value.split() for key, _, value in (line.partition(":") for line in status.splitlines())}
     found: dict[str, Any] = {"Uid": fields["Uid"], "Gid": fields["Gid"], "Groups": sorted(fields["Groups"])}
@@ -83,11 +100,13 @@ def contradicts(own: dict[str, Any]) -> bool:
 @given(contexts.filter(lambda own: not contradicts(own)), shared, st.booleans())
 def test_a_process_is_what_its_security_context_says(arena: Arena, own: dict[str, Any], pods: dict[str, Any], users: bool) -> None:
     spec: dict[str, Any] = {"securityContext": pods, **({"hostUsers": False} if users else {})}
-    arena.up(pod(spec=spec, securityContext=own))
+    spec["volumes"] = [{"name": "v", "emptyDir": {}}]
+    arena.up(pod(spec=spec, securityContext=own, volumeMounts=[{"name": "v", "mountPath": "/v"}]))
     try:
         expected = model(own, pods)
         assert effective(arena.exec(["cat", "/proc/self/status"])) == expected
         assert effective(arena.exec(["cat", "/proc/1/status"])) == expected
+        assert arena.exec(LOOK).split() == mounted(own, pods)
         written = arena.exec("touch /tmp/x 2>/dev/null && echo yes || echo no").strip()
         assert written == ("no" if own.get("readOnlyRootFilesystem") else "yes")
     finally:

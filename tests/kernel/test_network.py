@@ -238,8 +238,9 @@ def test_no_pod_becomes_the_router_of_others(network: PodNetwork, host: NetworkN
     with attacker.space.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
         sender.bind(("eth0", 0))
         sender.send(router_advertisement())
-    with arrived:
-        assert arrived.recv(2000) == router_advertisement()
+    with arrived:  # among what the kernel says of its own accord
+        while arrived.recv(2000) != router_advertisement():
+            pass
     for space in (host, victim.space):
         with space.inside():
             routes = Path("/proc/thread-self/net/ipv6_route").read_text()

@@ -14,7 +14,6 @@ use.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import FileLock, RecordError, read_record, write_record
 from kubelite.node.image.errors import (
     BadArchive,
@@ -316,7 +316,7 @@ class ImageStore:
 
     def _name_path(self, name: str) -> Path:
         # A name holds slashes and may be longer than a file name; its hash never is.
-        return self._home / "names" / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+        return self._home / "names" / f"{hexdigest(name.encode())[:32]}.json"
 
     def list(self) -> list[Image]:
         """Every image with all its names, sorted by name; damaged records are left out."""
@@ -343,7 +343,7 @@ def _rootfs_record(layer: LayerRecord) -> ImageRecord:
     config = ImageConfig(env=(DEFAULT_PATH,))
     document = msgspec.json.encode({"rootfs": [layer.diff_id], "config": config}, order="sorted")
     return ImageRecord(
-        id="sha256:" + hashlib.sha256(document).hexdigest(),
+        id="sha256:" + hexdigest(document),
         layer_ids=(layer_id(layer.key),),
         config=config,
         size=layer.size,

@@ -7,13 +7,13 @@ directory that nobody takes for a pod; the next claim sweeps it away.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from typing import NamedTuple
 
 import msgspec
 
+from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import FileLock, write_record
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.home import UNFINISHED, Home, boot_id
@@ -32,7 +32,7 @@ class Claim(NamedTuple):
 
 def digest(pod: Pod) -> str:
     """What tells two manifests of one name apart."""
-    return hashlib.sha256(msgspec.json.encode(pod, order="deterministic")).hexdigest()
+    return hexdigest(msgspec.json.encode(pod, order="deterministic"))
 
 
 def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] = ()) -> Claim:

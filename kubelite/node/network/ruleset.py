@@ -11,7 +11,6 @@ read is JSON.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -93,6 +92,8 @@ def _element(key: str, address: str, port: HostPort) -> str:
 
 def foreign_ports(listing: str, key: str) -> list[Held]:
     """The host ports of other homes, from the answer to :data:`LIST_MAPS`."""
+    import json  # of little use to a command that starts one pod
+
     found = []
     for entry in json.loads(listing)["nftables"]:
         each = entry.get("map", {})

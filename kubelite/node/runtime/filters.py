@@ -5,10 +5,10 @@ Looking one up is one read on the path of a container's start; an exec finds the
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from kubelite.core.plan import Flag
+from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import write_atomic
 from kubelite.node.runtime.bundle import Filter, Security
 from kubelite.node.runtime.errors import RuntimeFailure
@@ -56,7 +56,7 @@ def _default(home: Home, capabilities: int) -> Filter:
 
 def _localhost(home: Home, path: str) -> Filter:
     text = _profile(home, path)
-    name = f"{hashlib.sha256(text).hexdigest()}-{_MACHINE}-v{VERSION}"
+    name = f"{hexdigest(text)}-{_MACHINE}-v{VERSION}"
     for key in (f"{name}-", f"{name}-{_LOG}", f"{name}-{_SPEC}", f"{name}-{_LOG}{_SPEC}"):
         try:
             return Filter(key, _read(home, key), _flags(key))

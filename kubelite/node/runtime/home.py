@@ -6,8 +6,9 @@ directories but decides nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
+
+from kubelite.lib.digest import hexdigest
 
 DEFAULT_ROOT = "/var/lib/kubelite"
 DEFAULT_RUN = "/run/kubelite"
@@ -21,7 +22,7 @@ class Home:
         chosen = root or os.environ.get("KUBELITE_ROOT") or DEFAULT_ROOT
         self.root = os.path.realpath(chosen)
         self.run = DEFAULT_RUN if self.root == DEFAULT_ROOT else os.path.join(self.root, "run")
-        self.key = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:8]
+        self.key = hexdigest(os.fsencode(self.root))[:8]
 
     @property
     def images(self) -> str:
