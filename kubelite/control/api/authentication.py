@@ -30,6 +30,7 @@ ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 AUTHENTICATED = "system:authenticated"
 LEEWAY = timedelta(minutes=1)
 _BOUND = {"pod": "pods", "secret": "secrets", "node": "minions"}
+_HIDDEN = "base64url.bearer.authorization.k8s.io."
 _BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 
 
@@ -38,6 +39,7 @@ class Credentials(NamedTuple):
 
     subject: tuple[tuple[str, str], ...] = ()
     authorization: str = ""
+    protocols: str = ""  # those of a WebSocket, where a browser hides its token
 
 
 class Authenticator:
@@ -50,8 +52,9 @@ class Authenticator:
 
     async def identify(self, credentials: Credentials) -> User:
         """The user behind a request. Raises StatusError 401 where a token is no good."""
-        if credentials.authorization:
-            scheme, _, token = credentials.authorization.partition(" ")
+        authorization = credentials.authorization or (offered(credentials.protocols)[0] if credentials.protocols else "")
+        if authorization:
+            scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer" or not token.strip():
                 raise unauthorized()
             user, _ = await self.token(token.strip(), [])
@@ -114,6 +117,29 @@ class Authenticator:
 
 
 @lru_cache(1024)
+def offered(protocols: str) -> tuple[str, list[str]]:
+    """The Authorization that a browser hides among the WebSocket protocols it offers, and the protocols without it.
+
+    Browsers cannot set headers of an upgrade (apiserver, ``authenticator/request/websocket/protocol.go``). Raises
+    StatusError 401 for a token that is none, or that comes twice or alone.
+    """
+    import base64
+    import binascii
+
+    words = [word.strip() for word in protocols.split(",")]
+    hidden = [word[len(_HIDDEN) :] for word in words if word.startswith(_HIDDEN)]
+    others = [word for word in words if word and not word.startswith(_HIDDEN)]
+    if not hidden:
+        return "", others
+    try:
+        token = base64.b64decode(hidden[0] + "=" * (-len(hidden[0]) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise unauthorized() from None
+    if len(hidden) > 1 or not others:
+        raise unauthorized()
+    return f"Bearer {token}", others
+
+
 def certified(subject: tuple[tuple[str, str], ...]) -> User:
     """The user of a certificate, from the names in its subject."""
     name = next((value for key, value in subject if key == "commonName"), "")

@@ -118,7 +118,11 @@ class Server:
             path,
             query,
             request.headers,
-            Credentials(connection.subject, request.headers.get("Authorization", "")),
+            Credentials(
+                connection.subject,
+                request.headers.get("Authorization", ""),
+                request.headers.get("Sec-WebSocket-Protocol", ""),
+            ),
             lambda: read_body(request),
             request.remote or "",
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from kubelite.control.api.answer import Answer, Stream
+from kubelite.control.api.authentication import offered
 from kubelite.control.api.kubelet import container_of, place_of, pod_of
 from kubelite.control.api.status import bad_request, unavailable
 
@@ -30,7 +31,6 @@ _PASSED = (
     "upgrade",
     "sec-websocket-key",
     "sec-websocket-version",
-    "sec-websocket-protocol",
     "x-stream-protocol-version",
     "user-agent",
 )
@@ -129,6 +129,8 @@ def _path(request: Request, pod: dict[str, Any]) -> str:
 def _request_head(request: Request, place: Place, path: str) -> bytes:
     lines = [f"{request.method} {path} HTTP/1.1", f"Host: {_host(place)}"]
     lines += [f"{name}: {value}" for name, value in request.headers.items() if name.lower() in _PASSED]
+    if protocols := ", ".join(offered(request.headers.get("Sec-WebSocket-Protocol", ""))[1]):
+        lines.append(f"Sec-WebSocket-Protocol: {protocols}")  # a token hidden among them is for us only
     if request.method == "POST":
         lines.append("Content-Length: 0")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
