@@ -42,6 +42,12 @@ class _Connection(RequestHandler):
         certificate = (self.transport.get_extra_info("peercert") if self.transport is not None else None) or {}
         return tuple((pair[0], pair[1]) for part in certificate.get("subject", ()) for pair in part)
 
+    @cached_property
+    def peer(self) -> str:
+        """The address of the client."""
+        name = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return str(name[0]) if isinstance(name, tuple) else ""
+
     def _give_up(self) -> None:
         if self._request_count == 0:
             self.force_close()
@@ -124,7 +130,7 @@ class Server:
                 request.headers.get("Sec-WebSocket-Protocol", ""),
             ),
             lambda: read_body(request),
-            request.remote or "",
+            connection.peer,
         )
         answer = await self._app.handle(incoming)
         if not isinstance(answer, Answer):
