@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api import subresources
 from kubelite.control.api.answer import Answer, json_answer
+from kubelite.control.api.nodes import GROUP
 from kubelite.control.api.request import User, user_info
 from kubelite.control.api.status import Cause, bad_request, invalid, method_not_allowed
 from kubelite.control.api.verdict import Asked
@@ -127,7 +128,10 @@ async def _self_rules(context: Context, request: Request) -> Answer:
     rules = context.authorizer.rules(request.user, namespace)
     resources = [_resource_rule(rule) for rule in rules if not rule.paths]
     paths = [{"verbs": list(rule.verbs), "nonResourceURLs": list(rule.paths)} for rule in rules if rule.paths]
-    return _answered(obj, {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False})
+    status: dict[str, Any] = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+    if GROUP in request.user.groups:  # what its pods open to a node is no list of rules
+        status |= {"incomplete": True, "evaluationError": "node authorizer does not support user rule resolution"}
+    return _answered(obj, status)
 
 
 def _resource_rule(rule: Rule) -> dict[str, Any]:

@@ -169,6 +169,8 @@ async def test_who_may_is_answered_in_every_form(tmp_path: Path) -> None:
         rules = (await ask("SelfSubjectRulesReview", {"namespace": "default"}, **jane)).ok()["status"]
         assert READ_PODS in rules["resourceRules"] and rules["incomplete"] is False
         assert any("/healthz" in each["nonResourceURLs"] for each in rules["nonResourceRules"])
+        nodes = await ask("SelfSubjectRulesReview", {"namespace": "default"}, token="node-token")
+        assert nodes.ok()["status"]["incomplete"] is True
         local = f"{ACCESS}/namespaces/default/localsubjectaccessreviews"
         about = {"user": "jane", "resourceAttributes": pods}
         assert (await ask("LocalSubjectAccessReview", about, local)).ok()["status"]["allowed"] is True
