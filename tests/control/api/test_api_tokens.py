@@ -152,7 +152,7 @@ async def test_impersonation_in_every_part(tmp_path: Path) -> None:
 async def test_who_may_is_answered_in_every_form(tmp_path: Path) -> None:
     tokens = {
         "jane-token": User("jane", groups=("system:authenticated",)),
-        "node-token": User("system:node:n1", groups=("system:nodes",)),
+        "node-token": User("system:node:n1", groups=("system:nodes", "system:authenticated")),
     }
     async with cluster(tmp_path, tokens=tokens) as api, stranger(api) as other:
         (await api.create(f"{RBAC}/clusterroles", role("reader", READ_PODS, kind="ClusterRole"))).ok()
