@@ -241,6 +241,12 @@ void log_finish(struct log *log, int stream) {
     flush(log);
 }
 
+uint32_t log_lost(const struct log *log) {
+    if (!log)
+        return 0;
+    return log->lost_records < UINT32_MAX ? (uint32_t)log->lost_records : UINT32_MAX;
+}
+
 void log_close(struct log *log) {
     if (!log)
         return;

@@ -28,6 +28,9 @@ void log_feed(struct log *log, int stream, const char *bytes, size_t size);
 /* Writes the unfinished line of a stream that has ended. */
 void log_finish(struct log *log, int stream);
 
+/* How many records could not be written since the log last said so itself; 0 for NULL. */
+uint32_t log_lost(const struct log *log);
+
 /* Lets go of the log; NULL is harmless. */
 void log_close(struct log *log);
 

@@ -80,8 +80,10 @@ bool process_members(void) {
 uint32_t process_list(struct state_entry *out) {
     uint32_t count = 0;
     for (const struct process *process = processes; process; process = process->next)
-        if (!process->gone)
-            out[count++] = process->entry;
+        if (!process->gone) {
+            out[count] = process->entry;
+            out[count++].lost = log_lost(process->log);
+        }
     return count;
 }
 

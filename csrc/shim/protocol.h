@@ -90,7 +90,7 @@ struct state_entry {
     int32_t pid;
     int32_t code;   /* 0..255; 128 + signal when a signal ended it */
     int32_t signal; /* 0 or the signal */
-    uint32_t oom;   /* 1: the kernel killed it for memory (filled by the reader of the cgroup; the shim leaves 0) */
+    uint32_t lost;  /* STATE: records of its log that a full disk has swallowed and that are not named in it yet */
     uint64_t started_at, finished_at; /* wall clock, ns since 1970 */
 };
 

@@ -86,7 +86,8 @@ class Started(NamedTuple):
 
 
 class Process(NamedTuple):
-    """What the shim knows of one process. ``code`` is the exit code, 128 + signal when a signal ended it."""
+    """What the shim knows of one process. ``code`` is the exit code, 128 + signal when a signal ended it; ``lost`` counts records
+    of its log that a full disk has swallowed and that the log does not name yet."""
 
     id: str
     role: Role
@@ -96,6 +97,7 @@ class Process(NamedTuple):
     signal: int
     started_at: int
     finished_at: int
+    lost: int
 
 
 def pack(type: Message, seq: int, body: bytes = b"", flags: int = 0) -> bytes:
@@ -170,10 +172,8 @@ def read_processes(body: bytes) -> list[Process]:
     if len(body) % _STATE.size:
         raise ProtocolError(f"STATE of {len(body)} bytes")
     found = []
-    for id, role, state, pid, code, number, _oom, started, finished in _STATE.iter_unpack(body):
-        found.append(
-            Process(id.decode(), Role(role), ProcessState(state), pid, code, number, started, finished)
-        )
+    for id, role, state, pid, code, number, lost, started, finished in _STATE.iter_unpack(body):
+        found.append(Process(id.decode(), Role(role), ProcessState(state), pid, code, number, started, finished, lost))
     return found
 
 

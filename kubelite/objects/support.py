@@ -215,9 +215,7 @@ _CONTAINER = {
     "container.resizePolicy": _YES,
     "container.restartPolicy": _YES,
     "container.restartPolicyRules[].exitCodes": _YES,
-    "container.restartPolicyRules[].action": Row(
-        Level.REFUSED, "one container is restarted at a time", _is("RestartAllContainers")
-    ),
+    "container.restartPolicyRules[].action": _YES,
     "container.volumeMounts[].mountPropagation": Row(
         Level.REFUSED, "later mounts do not travel between host and container yet", _is("HostToContainer", "Bidirectional")
     ),

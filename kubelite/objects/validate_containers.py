@@ -55,6 +55,7 @@ def _container(found: Findings, container: Container, volumes: Sequence[Volume],
     policies = ("File", "FallbackToLogsOnError")
     found.one_of((*path, "terminationMessagePolicy"), container.termination_message_policy, policies)
     found.one_of((*path, "restartPolicy"), container.restart_policy, ("Always", "OnFailure", "Never"))
+    _restart_rules(found, container, path)
     _ports(found, container.ports, (*path, "ports"))
     for at, variable in enumerate(container.env):
         _variable(found, variable, (*path, "env", at))
@@ -67,6 +68,18 @@ def _container(found: Findings, container: Container, volumes: Sequence[Volume],
     lifecycle(found, container, path, init=init)
     if container.security_context is not None:
         _security(found, container.security_context, (*path, "securityContext"))
+
+
+def _restart_rules(found: Findings, container: Container, path: Path) -> None:
+    if container.restart_policy_rules and container.restart_policy is None:
+        found.required((*path, "restartPolicy"), "restartPolicyRules need one beside them")
+    for at, rule in enumerate(container.restart_policy_rules):
+        where = (*path, "restartPolicyRules", at)
+        found.one_of((*where, "action"), rule.action, ("Restart", "RestartAllContainers"), needed=True)
+        if rule.exit_codes is None:
+            found.required((*where, "exitCodes"))
+        else:
+            found.one_of((*where, "exitCodes", "operator"), rule.exit_codes.operator, ("In", "NotIn"), needed=True)
 
 
 def _image(found: Findings, image: str | None, path: Path) -> None:

@@ -55,16 +55,17 @@ def _pattern(word: ast.expr) -> str:
 
 
 class Fate:
-    """What becomes of a child: it notes its acts in a file, and dies just before act ``at`` or ``late`` seconds after it."""
+    """What becomes of a child: it notes its acts in a file, and dies just before act number ``at`` or the act ``until``, or
+    ``late`` seconds after it."""
 
-    def __init__(self, notes: Path, at: int = 0, late: float = 0.0) -> None:
-        self._notes, self._at, self._late, self._count = notes, at, late, 0
+    def __init__(self, notes: Path, at: int = 0, late: float = 0.0, until: str = "") -> None:
+        self._notes, self._at, self._late, self._until, self._count = notes, at, late, until, 0
 
     def __call__(self, act: str) -> None:
         self._count += 1
         with self._notes.open("a") as file:
             file.write(f"{act}\n")
-        if self._count == self._at:
+        if self._count == self._at or act == self._until:
             if not self._late:
                 _die(0)
             threading.Thread(target=_die, args=(self._late,), daemon=True).start()
@@ -130,9 +131,13 @@ class Ward:
         else:
             getattr(pods, name)("default", "p", **options)
 
-    def fate(self, at: int = 0, late: float = 0.0) -> Fate:
+    def go(self) -> None:
+        """From now on main containers that wait for it may end."""
+        (self.tokens / "go").touch()
+
+    def fate(self, at: int = 0, late: float = 0.0, until: str = "") -> Fate:
         self.notes.unlink(missing_ok=True)
-        return Fate(self.notes, at, late)
+        return Fate(self.notes, at, late, until)
 
     # -- the agent ------------------------------------------------------------------------------------------------------
 
@@ -199,7 +204,7 @@ class Ward:
             "phase": status["phase"],
             "conditions": {c["type"]: c["status"] for c in status["conditions"]},
             "containers": {c["name"]: _brief(c) for c in every},
-            "tokens": {path.name: path.read_text().split() for path in sorted(self.tokens.iterdir())},
+            "tokens": {path.name: path.read_text().split() for path in sorted(self.tokens.iterdir()) if path.name != "go"},
             "logs": {c["name"]: self._logs(pod, c) for c in every},
             "limit": self._limit(pod["metadata"]["uid"]) if status["phase"] == "Running" else "",
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -50,9 +51,7 @@ def test_the_shim_is_killed(world: World, policy: str) -> None:
 
 def reboot(world: World) -> None:
     """As a reboot leaves a home: no process, an empty run directory, no kernel object of this root."""
-    there = agent(world)
-    if there is not None:
-        kill(there["pid"])
+    kill(eventually(lambda: agent(world), "the agent that pod a has called for")["pid"])
     for item in ("a", "once"):
         found = world.inspect(item)["sandbox"]
         os.kill(found["shim"], signal.SIGKILL)
@@ -176,7 +175,7 @@ def test_a_flood_of_lines_stays_within_its_files(world: World) -> None:
 
 
 def test_a_full_disk_under_the_logs(world: World) -> None:
-    """The pod runs on; once there is room its lines are written again."""
+    """The pod runs on and says what is wrong; once there is room its lines are written again, and the log names the gap."""
     logs = world.root / "logs"
     logs.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "kubelite-test", str(logs)], check=True)
@@ -185,11 +184,23 @@ def test_a_full_disk_under_the_logs(world: World) -> None:
         eventually(lambda: os.statvfs(logs).f_bavail == 0, "the disk is full")
         assert world.get("p")["status"]["phase"] == "Running"
         assert world.exec("p", "echo here") == "here\n"
+        told = eventually(lambda: disk_full(world), "the condition")
+        assert told["status"] == "True" and told["reason"] == "NoSpaceLeft"
+        assert re.fullmatch(r"no space left for logs; lines lost so far: c \(\d+\)", told["message"])
+        assert disk_full(world, world.inspect("p")["pod"]) is not None
         subprocess.run(["mount", "-o", "remount,size=30m", str(logs)], check=True)
         eventually(lambda: world.logs("p").endswith("alive\n"), "lines are written again")
+        assert disk_full(world) is None
+        assert re.search(r"^kubelite: \d+ records \(\d+ bytes\) could not be written here$", world.logs("p"), re.M)
         world.down("p")
     finally:
         subprocess.run(["umount", "-l", str(logs)], check=True)
+
+
+def disk_full(world: World, shown: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """The condition that tells of it, while there is one."""
+    conditions = (shown or world.get("p"))["status"]["conditions"]
+    return next((each for each in conditions if each["type"] == "kubelite.io/LogDiskFull"), None)
 
 
 def test_many_pods(world: World) -> None:

@@ -107,6 +107,37 @@ def test_sidecars_start_in_order_and_end_last(world: World) -> None:
     assert container(world, "two")["state"]["terminated"]["exitCode"] == 0
 
 
+def test_a_rule_restarts_all_containers_in_their_place(world: World) -> None:
+    """Address, volumes and neighbours' images stay; init containers run once more, without hooks and without grace."""
+    rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}
+    mounts = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    source = "if [ $(wc -l < /v/inits) = 1 ]; then echo said > /v/kept; exit 88; fi; " + LOOPED
+    deaf = "trap '' TERM; while :; do sleep 0.05; done"
+    spec = {
+        "terminationGracePeriodSeconds": 30,
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "initContainers": [{"name": "i", "image": "host", "command": ["sh", "-c", "echo init >> /v/inits"], **mounts}],
+        "containers": [
+            {"name": "c", "image": "host", "command": ["sh", "-c", source], "restartPolicy": "Never",
+             "restartPolicyRules": [rule], **mounts},
+            {"name": "deaf", "image": "host", "command": ["sh", "-c", deaf],
+             "lifecycle": {"preStop": {"exec": {"command": ["touch", "/v/hooked"]}}}, **mounts},
+        ],
+    }  # fmt: skip
+    world.up(pod(spec=spec))
+    address = world.get("p")["status"]["podIP"]
+    eventually(lambda: container(world)["restartCount"] == 1 and container(world, "deaf")["ready"], "all run again")
+    assert [container(world, name)["restartCount"] for name in ("i", "c", "deaf")] == [1, 1, 1]
+    assert container(world)["lastState"]["terminated"]["exitCode"] == 88
+    assert container(world, "deaf")["lastState"]["terminated"]["exitCode"] == 137
+    status = world.get("p")["status"]
+    assert status["podIP"] == address and status["phase"] == "Running"
+    told = next(each for each in status["conditions"] if each["type"] == "AllContainersRestarting")
+    assert (told["status"], told["reason"]) == ("False", "ContainerExited")
+    assert told["message"] == "Container c exited with code 88, triggering pod restart"
+    assert world.exec("p", "cat /v/inits /v/kept; ls /v") == "init\ninit\nsaid\ninits\nkept\n"
+
+
 def test_the_deadline_fails_the_pod(world: World) -> None:
     world.up(always(LOOPED, spec={"activeDeadlineSeconds": 1}))
     eventually(lambda: world.get("p")["status"]["phase"] == "Failed", "the deadline")

@@ -116,11 +116,6 @@ def test_what_this_version_promises_raises_no_finding() -> None:
         (made(securityContext={"seLinuxChangePolicy": "Recursive"}), "spec.securityContext.seLinuxChangePolicy", "QUIET"),
         (made(os={"name": "windows"}), "spec.os.name", "FATAL"),
         (made(ephemeralContainers=[{"name": "e"}]), "spec.ephemeralContainers", "REFUSED"),
-        (
-            made({"restartPolicyRules": [{"action": "RestartAllContainers"}]}),
-            "spec.containers[0].restartPolicyRules[0].action",
-            "REFUSED",
-        ),
         (made(affinity={"nodeAffinity": {}}), "spec.affinity", "QUIET"),
         (made(serviceAccountName="a"), "spec.serviceAccountName", "QUIET"),
         (made(metadata={"name": "p", "uid": "u"}), "metadata.uid", "QUIET"),

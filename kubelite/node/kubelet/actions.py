@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from kubelite.node.kubelet import eviction, policy, stopping
 from kubelite.node.kubelet.policy import SECOND, Member
 from kubelite.node.kubelet.stopping import Kill, MarkStop, RunHook, Terminate
-from kubelite.node.runtime.records import HOOK_BEGUN, HOOK_NONE, REMOVING, RESTART, STOP, Observed, PodRecord, Seen
+from kubelite.node.runtime.records import HOOK_BEGUN, HOOK_NONE, REMOVING, RESTART, RUN, STOP, Observed, PodRecord, Seen
 from kubelite.objects.pod import Pod
 
 
@@ -59,8 +59,15 @@ class Fail(NamedTuple):
     message: str
 
 
+class RestartAll(NamedTuple):
+    """A rule of container ``name``, which has exited with ``code``, restarts the pod from its first init container on."""
+
+    name: str
+    code: int
+
+
 class Restarted(NamedTuple):
-    """All containers have ended for a restart of the pod: from now on it runs again, without back-off."""
+    """All containers have ended for a restart of the pod: from now on it runs again; without back-off, if somebody asked."""
 
 
 class Resize(NamedTuple):
@@ -68,7 +75,8 @@ class Resize(NamedTuple):
 
 
 Action: TypeAlias = (
-    MakeSandbox | ClearSandbox | Resize | Start | Resume | Note | Fail | Restarted | MarkStop | RunHook | Terminate | Kill
+    MakeSandbox | ClearSandbox | Resize | Start | Resume | Note | Fail | RestartAll | Restarted | MarkStop | RunHook | Terminate
+    | Kill
 )
 
 
@@ -99,6 +107,8 @@ def decide(pod: Pod, seen: Observed, at: Moment, most: int) -> Decision:
         return Decision((ClearSandbox(),))
     if record.resize:
         return Decision((Resize(),))
+    if record.goal == RUN and not record.reason and (found := _restarts_all(pod, seen)) is not None:
+        return Decision((found,))
     if record.goal == RESTART and not _any_running(pod, seen):
         return Decision((Restarted(),))
     if record.goal in (STOP, RESTART) or policy.is_over(pod, seen):
@@ -157,6 +167,12 @@ def _settled(seen: Seen, up: bool) -> Action | None:
     if policy.is_open(seen) and up:
         return Resume(name)
     return None if seen.running else Note(name)
+
+
+def _restarts_all(pod: Pod, seen: Observed) -> RestartAll | None:
+    inits, mains = policy.members(pod, seen)
+    source = next((m for m in (*inits, *mains) if policy.restarts_all(m)), None)
+    return RestartAll(source.container.name, source.past.code) if source is not None and source.past is not None else None
 
 
 def _any_running(pod: Pod, seen: Observed) -> bool:

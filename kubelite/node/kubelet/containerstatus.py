@@ -51,6 +51,8 @@ def _states(pod: Pod, member: Member, seen: Observed, *, over: bool) -> tuple[Co
     ended = _terminated(there)
     if not over and seen.pod.goal == RUN and (there.past is not None and there.past.wait) and policy.comes_again(pod, member):
         return ContainerState(waiting=_backing_off(member, seen, there.past)), ContainerState(terminated=ended)
+    if there.past is not None and there.past.again and not there.record.sandbox:
+        return ContainerState(waiting=_waiting(member, seen)), ContainerState(terminated=ended)
     return ContainerState(terminated=ended), _last(there)
 
 

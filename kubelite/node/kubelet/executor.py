@@ -16,7 +16,18 @@ from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.errors import ImageError
 from kubelite.node.kubelet import actions, facts, images, nodeconfig, policy
-from kubelite.node.kubelet.actions import Action, ClearSandbox, Fail, MakeSandbox, Note, Resize, Restarted, Resume, Start
+from kubelite.node.kubelet.actions import (
+    Action,
+    ClearSandbox,
+    Fail,
+    MakeSandbox,
+    Note,
+    Resize,
+    RestartAll,
+    Restarted,
+    Resume,
+    Start,
+)
 from kubelite.node.kubelet.attention import Attention
 from kubelite.node.kubelet.bringup import Bringup, Step
 from kubelite.node.kubelet.harvest import Harvest
@@ -30,7 +41,7 @@ from kubelite.node.network.resolver import pod_names
 from kubelite.node.runtime.clock import SECOND
 from kubelite.node.runtime.container import Asked
 from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
-from kubelite.node.runtime.records import CREATING, HOOK_BEGUN, RUN, ContainerRecord, PodStop, Seen, Stop
+from kubelite.node.runtime.records import CREATING, HOOK_BEGUN, RESTART, RUN, ContainerRecord, PodStop, Seen, Stop
 from kubelite.node.runtime.removal import Remover, remove_attempt
 from kubelite.node.runtime.sandbox import Sandbox, new_id
 from kubelite.node.volume.errors import VolumeError
@@ -106,6 +117,8 @@ class Executor:
                 self._note(name)
             case Fail(reason, message):
                 self._fail(reason, message)
+            case RestartAll(name, code):
+                self._restart_all(name, code)
             case Restarted():
                 self._restarted()
             case Resize():
@@ -306,14 +319,31 @@ class Executor:
         scene.save()
         scene.event(reason, message)
 
+    def _restart_all(self, name: str, code: int) -> None:
+        """As Kubernetes has it, without hooks and without grace."""
+        scene, at = self._scene, self._scene.moment()
+        record = scene.record
+        record.goal, record.stop = RESTART, PodStop(since=at.now, boot=at.boot, grace=0)
+        record.anew = f"Container {name} exited with code {code}, triggering pod restart"
+        self._trace("record that all containers restart")
+        scene.save()
+        scene.event("AllContainersRestarting", record.anew)
+
     def _restarted(self) -> None:
         """Forgives every container its past, then lets the pod run: in this order, so that a kill between loses nothing."""
-        scene = self._scene
+        scene, record = self._scene, self._scene.record
         for seen in scene.seen.containers:
             part = scene.part(seen.record.name)
-            if part is not None and policy.runs_again_when_asked(policy.Member(part.container, part.init, seen)):
-                self.forgive(seen)
-        record = scene.record
+            if part is None or seen.past is None:
+                continue
+            member = policy.Member(part.container, part.init, seen)
+            if record.anew:
+                seen.record.sandbox = ""  # as in a new sandbox: then init containers run once more
+                scene.save_container(seen.record)
+                if seen.past.again:
+                    continue  # by the hand of somebody who was killed, or ended for this
+            if record.anew or policy.runs_again_when_asked(member):
+                self.forgive(seen, entirely=not policy.restarts_all(member))
         record.goal, record.stop, record.reason, record.message = RUN, None, "", ""
         self._trace("record that the pod runs again")
         scene.save()
@@ -338,10 +368,12 @@ class Executor:
         self._trace("record that limits are set")
         scene.save()
 
-    def forgive(self, seen: Seen) -> None:
-        """A container that has ended is started again at once, whatever its restart policy and its back-off say."""
+    def forgive(self, seen: Seen, *, entirely: bool = True) -> None:
+        """A container that has ended is started again whatever its restart policy says; ``entirely``: its back-off too."""
         if seen.past is not None:
-            seen.past.again, seen.past.until, seen.past.wait = True, 0, 0
+            seen.past.again = True
+            if entirely:
+                seen.past.until = seen.past.wait = 0
             self._harvest.keep(seen, seen.past, durable=True)
 
     def mark_stop(self, name: str, grace: int, *, again: bool = False, why: str = "") -> None:

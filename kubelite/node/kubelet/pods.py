@@ -285,7 +285,7 @@ class Pods(Looking):
 
     def _restart(self, worker: Worker, seconds: int) -> None:
         record = worker.scene.record
-        record.goal, record.stop = RESTART, _stop_now(seconds)
+        record.goal, record.stop, record.anew = RESTART, _stop_now(seconds), ""
         self._trace("record that the pod restarts")
         worker.scene.save()
         _until_up(worker)

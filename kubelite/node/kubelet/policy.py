@@ -17,6 +17,8 @@ from kubelite.objects.qos import is_sidecar
 SECOND = 1_000_000_000
 FIRST_BACKOFF = 10 * SECOND
 MOST_BACKOFF = 300 * SECOND
+RESTART_ALL = "RestartAllContainers"
+"""The action of a restart rule that is about the whole pod (Kubernetes 1.36)."""
 LOST = 137
 """The exit code that the kubelet gives a container whose end nobody has seen."""
 DEFAULT_GRACE = 30
@@ -66,7 +68,7 @@ def restarts(pod: Pod, container: Container, *, init: bool, code: int) -> bool:
     """Whether a container that ended with ``code`` is started again. An init container that ended well never is."""
     if init and is_sidecar(container):
         return True
-    if any(_matches(rule, code) for rule in container.restart_policy_rules):
+    if rule_for(container, code) is not None:
         return True
     policy = container.restart_policy or pod.spec.restart_policy or "Always"
     if policy == "Never":
@@ -74,11 +76,21 @@ def restarts(pod: Pod, container: Container, *, init: bool, code: int) -> bool:
     return code != 0 or (policy == "Always" and not init)
 
 
+def rule_for(container: Container, code: int) -> ContainerRestartRule | None:
+    """The first of its restartPolicyRules that is about an exit with ``code``."""
+    return next((rule for rule in container.restart_policy_rules if _matches(rule, code)), None)
+
+
 def _matches(rule: ContainerRestartRule, code: int) -> bool:
     about = rule.exit_codes
-    if rule.action != "Restart" or about is None:
-        return False
-    return (code in about.values) == (about.operator == "In")
+    return about is not None and (code in about.values) == (about.operator == "In")
+
+
+def restarts_all(member: Member) -> bool:
+    """Whether the end of this container is to restart the whole pod, and has not done so yet."""
+    past = member.past
+    rule = rule_for(member.container, past.code) if past is not None and not past.again else None
+    return rule is not None and rule.action == RESTART_ALL
 
 
 def comes_again(pod: Pod, member: Member) -> bool:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kubelite.node.kubelet import lookup
+
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -61,9 +63,11 @@ def _enter(namespace: int) -> None:
 
 def dial(pid: int, host: str, port: int, deadline: Deadline) -> socket.socket:
     """A TCP connection from inside the namespace of ``pid``. Raises Unreached, TimeoutError, OSError for a namespace that is
-    gone. Only a name that the machine's resolver does not answer for can take longer than the deadline."""
+    gone."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = lookup.addresses(host, port, deadline.left())
+    except TimeoutError:
+        raise
     except (OSError, UnicodeError) as error:
         raise Unreached(f"dial tcp: lookup {host}: no such host") from error
     refused = ""

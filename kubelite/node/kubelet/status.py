@@ -5,16 +5,20 @@ The rules are the kubelet's. A pod that was stopped on purpose counts as ended; 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec.structs import replace
 
 from kubelite.node.kubelet import policy
 from kubelite.node.kubelet.containerstatus import container_status, rfc3339
 from kubelite.node.kubelet.policy import SECOND
-from kubelite.node.runtime.records import REMOVING, STOP, ConditionsRecord, Observed, Seen
+from kubelite.node.runtime.records import REMOVING, RESTART, STOP, ConditionsRecord, Observed, Seen
 from kubelite.objects import qos
 from kubelite.objects.pod import Pod
 from kubelite.objects.status import ContainerStatus, HostIP, PodCondition, PodIP, PodStatus
 
+LOG_DISK_FULL = "kubelite.io/LogDiskFull"
+"""The condition of a pod whose log lines a full disk swallows."""
 __all__ = ["pod_status", "rfc3339", "transitions", "with_status"]
 
 
@@ -88,9 +92,17 @@ class _Told:
             return "Failed"
         if self.over:
             return self._end(codes)
+        if self.seen.pod.anew and self._begins_anew():
+            return "Pending"
         if before or any(code is None and _waits(s) for code, s in zip(codes, self.mains, strict=True)):
             return "Pending"
         return "Running"
+
+    def _begins_anew(self) -> bool:
+        """Whether a restart of all containers has not come to the main ones yet."""
+        mains = policy.members(self.pod, self.seen)[1]
+        waits = any(m.past is not None and m.past.again and m.seen is not None and not m.seen.record.sandbox for m in mains)
+        return not any(m.running for m in mains) and (waits or self.seen.pod.goal == RESTART)
 
     def _end(self, codes: list[int | None]) -> str:
         if not codes or all(code == 0 for code in codes):
@@ -123,7 +135,9 @@ class _Told:
         why = f"containers with unready status: [{' '.join(unready)}]" if unready and not end else ""
         waits = f"containers with incomplete status: [{' '.join(pending)}]" if pending else ""
         initialized = "ContainersNotInitialized" if pending else end if self.phase == "Succeeded" else ""
+        restarted = [("AllContainersRestarting", seen.pod.goal == RESTART, changed, "ContainerExited", seen.pod.anew)]
         return [
+            *(restarted if seen.pod.anew else []),
             ("PodReadyToStartContainers", seen.up, sandboxed or created, "", ""),
             ("Initialized", not pending, max(sandboxed, created), initialized, waits),
             ("Ready", not unready, changed, reason, why),
@@ -136,7 +150,14 @@ class _Told:
         return [s.name for s in (*sidecars, *self.mains) if not s.ready]
 
     def conditions(self) -> list[PodCondition]:
-        return [self._condition(*aspect) for aspect in self.aspects()]
+        return [*(self._condition(*aspect) for aspect in self.aspects()), *self._disk()]
+
+    def _disk(self) -> Iterator[PodCondition]:
+        """Kubernetes has no word for it: the condition is there while the disk is full and gone when there is room again."""
+        lost = [f"{each.record.name} ({each.lost})" for each in self.seen.containers if each.lost]
+        if lost:
+            message = f"no space left for logs; lines lost so far: {', '.join(lost)}"
+            yield PodCondition(type=LOG_DISK_FULL, status="True", reason="NoSpaceLeft", message=message)
 
     def _condition(self, kind: str, holds: bool, since: int, reason: str, message: str) -> PodCondition:
         status = _word(holds)

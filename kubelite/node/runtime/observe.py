@@ -18,6 +18,9 @@ from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import is_alive
 from kubelite.node.runtime.records import ContainerRecord, ExitRecord, Observed, PastRecord, PodRecord, Seen
 
+_ROOM = 128 << 10
+"""Bytes; a shim writes at most a quarter of that at once."""
+
 
 class _Known(NamedTuple):
     """What the shim says of its processes, by id. ``here`` is False when it has gone: then pause is about to follow."""
@@ -37,7 +40,7 @@ def observe(home: Home, ledger: Ledger, pod: PodRecord) -> Observed:
         _remember(home, pod, history, latest)
     alive = {record.id for record in latest.values() if is_alive(record.pid, record.ticks)}
     known = _Known(True, {})
-    if up and any(_is_open(record, exits, alive) for record in latest.values()):
+    if up and (any(_is_open(record, exits, alive) for record in latest.values()) or (alive and _is_full(home.logs))):
         known = _ask(home, uid)
         exits, history = _ends(ledger, uid)
     past = {each.id: each for attempts in history.values() for each in attempts}
@@ -70,6 +73,12 @@ def _is_open(record: ContainerRecord, exits: dict[str, ExitRecord], alive: set[s
     return record.id not in exits and (record.pid == 0 or record.id not in alive)
 
 
+def _is_full(directory: str) -> bool:
+    """Whether a shim may have had no room for what it last wrote there."""
+    room = os.statvfs(directory)
+    return room.f_bavail * room.f_frsize < _ROOM or room.f_favail == 0
+
+
 def _ask(home: Home, uid: str) -> _Known:
     try:
         with sandboxes.connect(home, uid) as shim:
@@ -85,8 +94,8 @@ def _seen(record: ContainerRecord, alive: bool, ended: ExitRecord | None, proces
         return Seen(record, False, None)
     record.pid, record.started_at = process.pid, process.started_at
     if process.state == ProcessState.EXITED:
-        return Seen(record, False, ended or exit_of(process))
-    return Seen(record, True, None)
+        return Seen(record, False, ended or exit_of(process), lost=process.lost)
+    return Seen(record, True, None, lost=process.lost)
 
 
 def exit_of(process: Process) -> ExitRecord:

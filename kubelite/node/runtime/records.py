@@ -40,7 +40,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
     ``goal`` is what is wanted of it now, one of RUN, STOP and RESTART. ``reason`` and ``message`` say why it has failed as a
     whole. ``started`` is CLOCK_BOOTTIME of boot ``boot`` when it was asked for. ``paused``: its processes are held still.
     ``swaps`` names containers that an update has changed, and the last attempt that is out of date; ``resize``: the limits in
-    their cgroups are. ``removal_at``: when somebody asked that it goes, with ``removal_grace`` nanoseconds for its containers.
+    their cgroups are. ``anew``: the end of a container that restarted all of them last. ``removal_at``: when somebody asked that
+    the pod goes, with ``removal_grace`` nanoseconds for its containers.
     """
 
     version: int = 1
@@ -62,6 +63,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     paused: bool = False
     swaps: dict[str, int] = {}
     resize: bool = False
+    anew: str = ""
     removal_at: int = 0
     removal_grace: int = 0
 
@@ -183,7 +185,8 @@ class ExitRecord(msgspec.Struct, kw_only=True):
 class Seen(NamedTuple):
     """The last attempt of one container. Without ``exit`` and not ``running`` nobody was left to record its end.
 
-    ``past`` is the durable note of its end, ``before`` that of the attempt before it.
+    ``past`` is the durable note of its end, ``before`` that of the attempt before it. ``lost`` lines of its log a full disk has
+    swallowed, and still does.
     """
 
     record: ContainerRecord
@@ -191,6 +194,7 @@ class Seen(NamedTuple):
     exit: ExitRecord | None
     past: PastRecord | None = None
     before: PastRecord | None = None
+    lost: int = 0
 
 
 class Observed(NamedTuple):

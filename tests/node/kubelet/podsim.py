@@ -15,6 +15,7 @@ from kubelite.node.kubelet.actions import (
     Moment,
     Note,
     Resize,
+    RestartAll,
     Restarted,
     Resume,
     Start,
@@ -26,6 +27,7 @@ from kubelite.node.runtime.records import (
     HOOK_BEGUN,
     HOOK_OVER,
     REMOVING,
+    RESTART,
     RUN,
     ContainerRecord,
     ExitRecord,
@@ -41,6 +43,8 @@ from kubelite.objects.pod import Pod
 
 WALL = 1_700_000_000 * SECOND
 BOOT = "boot"
+ANEW = 88
+"""The exit code that restarts all containers, in pods with such a rule."""
 
 
 class Node:
@@ -57,6 +61,7 @@ class Node:
         self.containers: dict[str, Seen] = {}
         self.hooks: list[tuple[str, str]] = []
         self.log: list[tuple[int, Any]] = []
+        self.rules = {c.name: c.restart_policy_rules for c in (*pod.spec.init_containers, *pod.spec.containers)}
         self.kinds = {c.name: "init" for c in pod.spec.init_containers} | {c.name: "main" for c in pod.spec.containers}
 
     def moment(self) -> Moment:
@@ -101,10 +106,12 @@ class Node:
                 self.record.stop = PodStop(since=self.now, boot=BOOT, grace=policy.grace(self.pod) * SECOND)
             case Resize():
                 self.record.resize = False
+            case RestartAll(name, code):
+                self.record.goal, self.record.anew = RESTART, f"{name} {code}"
+                self.record.stop = PodStop(since=self.now, boot=BOOT, grace=0)
             case Restarted():
                 for seen in self.containers.values():
-                    if seen.past is not None:
-                        seen.past.again, seen.past.until, seen.past.wait = True, 0, 0
+                    self._restart(seen)
                 self.record.goal, self.record.stop, self.record.reason = RUN, None, ""
             case MarkStop(name, grace, again):
                 self.containers[name].record.stop = Stop(since=self.now, grace=grace, again=again)
@@ -115,6 +122,16 @@ class Node:
             case Kill(name):
                 self.containers[name].record.stop.killed = self.now
                 self.ends(name, 137)
+
+    def _restart(self, seen: Seen) -> None:
+        if seen.past is None:
+            return
+        source = self.record.anew and seen.past.code == ANEW and not seen.past.again
+        seen.past.again = True
+        if self.record.anew:
+            seen.record.sandbox = ""
+        if not source or not self.rules[seen.record.name]:
+            seen.past.until = seen.past.wait = 0
 
     def _start(self, name: str, attempt: int, backoff: int) -> None:
         seen = self.containers.get(name)

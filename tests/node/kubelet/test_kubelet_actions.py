@@ -53,6 +53,34 @@ def test_containers_start_together_once_the_init_containers_are_done() -> None:
     assert node.running() == ["a", "b"]
 
 
+def test_a_rule_restarts_the_whole_pod_from_its_first_init_container() -> None:
+    """RestartAllContainers: no hook, no grace, every container once more, the one that ended well too; the source backs off."""
+    rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}
+    source = {"name": "a", "restartPolicy": "Never", "restartPolicyRules": [rule]}
+    node = Node(pod(source, {"name": "b", "lifecycle": PRE}, "done", inits=["i", SIDE], policy="Never"))
+    node.settle()
+    node.ends("i", 0)
+    assert node.settle().up and node.running() == ["s", "a", "b", "done"]
+    node.ends("done", 0)
+    node.settle()
+    for again in (1, 2):
+        pause = node.sandbox.pause
+        node.ends("a", 88)
+        node.settle()
+        assert node.running() == ["i"] and node.sandbox.pause == pause and not node.hooks
+        node.now += SECOND
+        node.ends("i", 0)
+        decision = node.settle()
+        assert node.running() == (["s", "a", "b", "done"] if again == 1 else ["s", "b", "done"])
+    assert decision.waiting == "a" and decision.wake == node.now + 9 * SECOND
+    node.now = decision.wake
+    assert node.settle().up
+    assert [node.containers[name].record.attempt for name in ("i", "s", "a", "b", "done")] == [2] * 5
+    node.ends("a", 1)
+    node.settle()
+    assert "a" not in node.running() and node.containers["b"].record.attempt == 2
+
+
 def test_back_off_doubles_from_ten_seconds_to_five_minutes() -> None:
     node = Node(pod("a"))
     node.settle()

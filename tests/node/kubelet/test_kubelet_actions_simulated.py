@@ -11,13 +11,15 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubelite.node.kubelet.actions import Start, needs_care
+from kubelite.node.kubelet.actions import RestartAll, Start, needs_care
 from kubelite.node.kubelet.policy import SECOND
+from kubelite.node.kubelet.stopping import Kill
 from kubelite.objects.pod import Pod
-from tests.node.kubelet.podsim import Node
+from tests.node.kubelet.podsim import ANEW, Node
 
 HOOK = {"exec": {"command": ["true"]}}
 FIRST, MOST = 10, 300
+ALL = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [ANEW]}}
 
 
 @st.composite
@@ -35,6 +37,8 @@ def containers(draw: Any, prefix: str, init: bool) -> list[dict[str, Any]]:
                 each["lifecycle"]["postStart"] = HOOK
             if draw(st.booleans()):
                 each["startupProbe"] = HOOK
+        if draw(st.integers(0, 3)) == 0:
+            each["restartPolicyRules"] = [ALL]
         made.append(each)
     return made
 
@@ -58,6 +62,7 @@ EVENTS = st.lists(
         st.tuples(st.just("wake"), st.just(0)),
         st.tuples(st.just("end"), st.integers(0, 20)),
         st.tuples(st.just("fail"), st.integers(0, 20)),
+        st.tuples(st.just("anew"), st.integers(0, 20)),
         st.tuples(st.just("probe"), st.integers(0, 20)),
         st.tuples(st.just("hook"), st.just(0)),
         st.tuples(st.just("sandbox"), st.just(0)),
@@ -68,22 +73,24 @@ EVENTS = st.lists(
 
 
 class Watcher:
-    """Follows a node's log and knows the rules. In a new sandbox init containers run once more."""
+    """Follows a node's log and knows the rules. In a new sandbox, and when all begin anew, init containers run once more."""
 
     def __init__(self, node: Node) -> None:
         self.node, self.spec = node, node.pod.spec
         self.backoff: dict[str, int] = {}
         self.began: dict[str, int] = {}
         self.ended: dict[str, tuple[int, int]] = {}
-        self.done: set[tuple[str, str]] = set()
+        self.done: set[tuple[str, str, int]] = set()
         self.places: dict[str, str] = {}
+        self.rounds: dict[str, int] = {}
+        self.round = 0
         self.seen = 0
 
     def end(self, name: str, code: int) -> None:
         node = self.node
         self.ended[name] = (node.now, code)
         if code == 0:
-            self.done.add((name, node.sandbox.pause))
+            self.done.add((name, node.sandbox.pause, self.round))
         node.ends(name, code)
 
     def check(self) -> None:
@@ -93,6 +100,12 @@ class Watcher:
                 self._allowed(at, action)
                 self.began[action.name] = at
                 self.places[action.name] = self.node.sandbox.pause
+                self.rounds[action.name] = self.round
+            elif isinstance(action, Kill):
+                self.ended[action.name], self.backoff[action.name] = (at, 137), 0
+            elif isinstance(action, RestartAll):
+                assert self.ended[action.name][1] == ANEW and self.rounds[action.name] == self.round, "for no reason"
+                self.round += 1
         self.seen = len(self.node.log)
 
     def _allowed(self, at: int, start: Start) -> None:
@@ -100,14 +113,17 @@ class Watcher:
         if not init:
             for each in self.spec.init_containers:
                 if each.restart_policy != "Always":
-                    assert (each.name, self.node.sandbox.pause) in self.done, f"{start.name} before {each.name} was done"
+                    assert (each.name, self.node.sandbox.pause, self.round) in self.done, f"{start.name} before {each.name} was done"
         if start.attempt == 0:
             return
         ended, code = self.ended[start.name]
         again = self.spec.restart_policy == "Always" or (self.spec.restart_policy == "OnFailure" and code != 0)
         container = next(c for c in (*self.spec.init_containers, *self.spec.containers) if c.name == start.name)
         once_more = init and self.places[start.name] != self.node.sandbox.pause and self.spec.restart_policy != "Never"
-        assert again or once_more or (init and container.restart_policy == "Always"), f"{start.name} against its policy"
+        anew = self.rounds[start.name] < self.round
+        if anew and not (code == ANEW and container.restart_policy_rules):
+            self.backoff[start.name] = 0
+        assert again or once_more or anew or (init and container.restart_policy == "Always"), f"{start.name} against its policy"
         self._waited(start.name, at - ended, ended - self.began[start.name])
 
     def _waited(self, name: str, waited: int, ran: int) -> None:
@@ -139,8 +155,8 @@ def play(node: Node, watch: Watcher, events: list[tuple[str, int]]) -> None:
 
 
 def happen(node: Node, watch: Watcher, kind: str, name: str) -> None:
-    if kind in ("end", "fail"):
-        watch.end(name, 0 if kind == "end" else 3)
+    if kind in ("end", "fail", "anew"):
+        watch.end(name, {"end": 0, "fail": 3, "anew": ANEW}[kind])
     elif kind == "probe":
         node.containers[name].record.startup_ok = True
     elif kind == "forgotten answer":

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.node.kubelet.status import pod_status, rfc3339, with_status
+from kubelite.node.kubelet.status import LOG_DISK_FULL, pod_status, rfc3339, with_status
 from kubelite.node.runtime.records import ContainerRecord, ExitRecord, Observed, PodRecord, SandboxRecord, Seen
 from kubelite.objects.pod import Container, Pod, PodSpec
 
@@ -52,6 +52,15 @@ def observed(*seen: Seen, up: bool = True, stage: str = "created") -> Observed:
 
 
 DONE = ended("i", 0, init=True)
+
+
+def test_a_full_disk_is_a_condition_while_it_lasts() -> None:
+    seen = observed(DONE, running("a")._replace(lost=7), running("b"))
+    told = [each for each in pod_status(pod(), seen, "1.2.3.4").conditions if each.type == LOG_DISK_FULL]
+    assert [(each.status, each.reason) for each in told] == [("True", "NoSpaceLeft")]
+    assert told[0].message == "no space left for logs; lines lost so far: a (7)"
+    kinds = [each.type for each in pod_status(pod(), observed(DONE, running("a")), "1.2.3.4").conditions]
+    assert LOG_DISK_FULL not in kinds
 
 
 def test_a_pod_that_goes_says_until_when() -> None:
