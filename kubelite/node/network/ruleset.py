@@ -18,6 +18,8 @@ from kubelite.node.network import ipam, names
 from kubelite.node.network.ports import ANY, Held, HostPort
 
 LIST_MAPS = "list maps ip"
+_BY_NUMBER = {"6": "TCP", "17": "UDP"}
+"""As libnftables lists protocols on a machine without /etc/protocols (IANA, "Protocol Numbers")."""
 _TABLE = """
 create table ip {table}
 table ip {table} {{
@@ -109,7 +111,7 @@ def _held(name: str, pair: list[dict[str, Any]], owner: str) -> Held:
     what = HostPort(
         host_port=port,
         container_port=target[1],
-        protocol=str(protocol).upper(),
+        protocol=_BY_NUMBER.get(str(protocol), str(protocol).upper()),
         host_ip=ip[0] if name == "hostips" else ANY,
     )
     return Held(what, f"a pod of another kubelite (nftables table {owner})")

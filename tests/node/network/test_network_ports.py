@@ -85,6 +85,7 @@ def test_ports_of_other_homes_are_read_from_what_the_kernel_holds() -> None:
             entry("kubelite-00000001", "hostports", ["tcp", 8080]),
             entry("kubelite-00000002", "hostports", ["tcp", 8081]),
             entry("kubelite-00000002", "hostips", ["192.0.2.1", "udp", 53]),
+            entry("kubelite-00000002", "hostports", [6, 8082]),
             entry("somebody", "hostports", ["tcp", 9]),
             {"map": {"family": "ip", "name": "hostips", "table": "kubelite-00000003"}},
         ]
@@ -93,6 +94,7 @@ def test_ports_of_other_homes_are_read_from_what_the_kernel_holds() -> None:
     assert [each.port for each in found] == [
         port(8081),
         HostPort(host_port=53, container_port=80, protocol="UDP", host_ip="192.0.2.1"),
+        port(8082),
     ]
     assert all("kubelite-00000002" in each.owner for each in found)
 
