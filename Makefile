@@ -24,7 +24,7 @@ build:
 test:
 	scripts/test
 
-# The kernel layer once more, on a kernel that has cgroup v2 only: an emulated machine, at most 15 minutes.
+# The kernel layer once more, with cgroup v2 only and with v1 only: an emulated machine, at most 15 minutes.
 test-v2: build
 	$(PYTHON) scripts/test_v2.py
 

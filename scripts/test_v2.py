@@ -68,7 +68,14 @@ WORLDS = {
     "v2": World(
         "cgroup_no_v1=all",
         "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
-        ["tests/kernel", "tests/attack/test_attack_kernel.py", "tests/attack/test_attack_images.py", *PODS, "-k", "not killed_any"],
+        [
+            "tests/kernel",
+            "tests/attack/test_attack_kernel.py",
+            "tests/attack/test_attack_images.py",
+            *PODS,
+            "-k",
+            "not killed_any",
+        ],
     ),
     "v1": World("", V1, ["tests/kernel", "tests/attack/test_attack_kernel.py", "-k", HELD]),
 }
@@ -81,7 +88,7 @@ exec /bin/busybox switch_root /root /mnt/$world
 """
 INIT = """#!/bin/bash
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
-export KUBELITE_SLOW=20 KUBELITE_STRICT=1 KUBELITE_WEAK=/mnt/kubelite-shim PYTHONPATH=/mnt/tree:/mnt/packages
+export KUBELITE_SLOW=5 KUBELITE_STRICT=1 KUBELITE_WEAK=/mnt/kubelite-shim PYTHONPATH=/mnt/tree:/mnt/packages
 mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts && mount -t tmpfs shm /dev/shm && mount -t tmpfs run /run
 {mounts}

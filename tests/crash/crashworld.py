@@ -25,8 +25,9 @@ from kubelite.node.runtime.errors import NotFound
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.logs import read
 from kubelite.objects.pod import Pod
+from tests.e2e.world import SLOW
 
-SECONDS = 30
+SECONDS = 30 * SLOW
 ROOMS = Path(__file__).parents[2] / "kubelite/node"
 TEMPLATES = ("kubelet", "runtime")
 

@@ -24,9 +24,10 @@ from kubelite.objects import defaults
 from kubelite.objects.pod import Pod
 from kubelite.testing.host import difference, snapshot
 from tests.crash.crashworld import Ward, child, ended, templates
+from tests.e2e.world import SLOW
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-RANDOM_KILLS = int(os.environ.get("KUBELITE_RANDOM_KILLS", "50"))
+RANDOM_KILLS = int(os.environ.get("KUBELITE_RANDOM_KILLS", "50")) // SLOW
 SEED = int(os.environ.get("KUBELITE_SEED", "1"))
 HIT: set[str] = set()
 SAY = "trap 'echo bye; exit 0' TERM; echo token >> /tokens/{name}; for n in 1 2 3; do echo line $n; done; "

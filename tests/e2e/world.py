@@ -17,7 +17,9 @@ import yaml
 
 from kubelite.testing.host import difference, snapshot
 
-TIMEOUT = 60
+SLOW = int(os.environ.get("KUBELITE_SLOW", "1"))
+"""How much longer than ever this machine may take: above 1 on an emulated one."""
+TIMEOUT = 60 * SLOW
 
 
 class World:
@@ -110,8 +112,8 @@ SLEEP = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = 15) -> Any:
-    """Polls until the condition gives something true; fails the test after ``seconds``."""
-    deadline = time.monotonic() + seconds
+    """Polls until the condition gives something true; fails the test after ``seconds``, more on a slow machine."""
+    deadline = time.monotonic() + seconds * SLOW
     while time.monotonic() < deadline:
         found = condition()
         if found:
