@@ -11,6 +11,7 @@ import pytest
 
 from kubelite.node.kubelet import facts
 from tests.attack.arena import SLEEP, Arena, pod
+from tests.e2e.world import SLOW
 
 HOG = "x=$(head -c 200M /dev/zero | tr '\\0' x)"
 HUGE = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
@@ -58,7 +59,7 @@ def share(place: Path) -> int:
 
 
 def eventually(found: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * SLOW
     while not (value := found()):
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
