@@ -44,12 +44,16 @@ def copy(value: Any) -> Any:
 def listing(res: Resource, items: list[bytes], metadata: dict[str, Any]) -> bytes:
     """A list of objects. Items of built-in kinds do not repeat kind and apiVersion, as the servers have it."""
     head = b'{"kind":"%b","apiVersion":"%b",' % (res.kind.encode(), res.gv.encode())
-    if res.crd is None:
-        cut = len(head)
-        items = [b"{" + item[cut:] if item.startswith(head) else item for item in items]
+    pieces: list[bytes | memoryview] = []  # views: a long list is not copied twice
+    for item in items:
+        if res.crd is None and item.startswith(head):
+            pieces += (b",{", memoryview(item)[len(head) :])
+        else:
+            pieces += (b",", item)
+    pieces[:1] = [pieces[0][1:]] if pieces else []
     top = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
         res.kind_of_list.encode(),
         res.gv.encode(),
         _encoder.encode(metadata),
     )
-    return top + b",".join(items) + b"]}\n"
+    return b"".join([top, *pieces, b"]}\n"])

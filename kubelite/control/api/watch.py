@@ -6,7 +6,7 @@ far behind ends with an ERROR event that holds a 410, and the client lists again
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections import OrderedDict
 from datetime import UTC, datetime
 from random import uniform
@@ -200,26 +200,29 @@ async def _follow(
 ) -> web.StreamResponse:
     """Writes until the time is over, the client leaves, the store closes or history is lost."""
     response = await _begin(connection)
-    end = time.monotonic() + wanted.seconds
-    bookmark = time.monotonic() + BOOKMARK_SECONDS * uniform(0.8, 1.0) if wanted.bookmarks else end
+    clock = asyncio.get_running_loop().time
+    end = clock() + wanted.seconds
+    bookmark = clock() + BOOKMARK_SECONDS * uniform(0.8, 1.0) if wanted.bookmarks else end
     for start in range(0, len(first), 100):
         await response.write(b"".join(first[start : start + 100]))
     try:
-        while not watcher.ended and time.monotonic() < end:
+        while not watcher.ended and clock() < end:
             shown = lines_of(watcher.ready(), request.resource, request.namespace, wanted.selector, lines)
-            if time.monotonic() >= bookmark < end:
-                bookmark = time.monotonic() + BOOKMARK_SECONDS
+            if clock() >= bookmark < end:
+                bookmark = clock() + BOOKMARK_SECONDS
                 shown.append(lines.bookmark(watcher.revision))
             if shown:
                 await response.write(b"".join(shown))
             else:
-                await watcher.wait(max(0.0, min(end, bookmark) - time.monotonic()))
+                await watcher.wait_until(min(end, bookmark))
         if wanted.bookmarks:
             await response.write(lines.bookmark(watcher.revision))
     except Compacted as error:
         await response.write(error_line(error))
     except ConnectionError:
         return response
+    finally:
+        watcher.close()
     await response.write_eof()
     return response
 

@@ -73,6 +73,9 @@ class Watcher:
         self._feed = feed
         self._after = after
         self._position = feed.dropped + bisect_right(feed.events, after, key=_revision)
+        self._news: asyncio.Future[None] | None = None
+        self._until = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
 
     @property
     def ended(self) -> bool:
@@ -101,18 +104,35 @@ class Watcher:
 
     async def wait(self, seconds: float) -> None:
         """Returns when there may be something to read, when the store closes, or after a time."""
-        feed = self._feed
-        if self._position < feed.dropped + len(feed.events) or self._hub.closed:
-            return
-        loop = asyncio.get_running_loop()
-        news: asyncio.Future[None] = loop.create_future()
-        feed.waiting.add(news)
-        timer = loop.call_later(seconds, _finish, news)
         try:
-            await news
+            await self.wait_until(asyncio.get_running_loop().time() + seconds)
         finally:
-            timer.cancel()
-            feed.waiting.discard(news)
+            self.close()
+
+    async def wait_until(self, until: float) -> None:
+        """:meth:`wait`, but to a time of the loop's clock; calls with the same time share one alarm, up to :meth:`close`."""
+        loop, feed = asyncio.get_running_loop(), self._feed
+        if self._position < feed.dropped + len(feed.events) or self._hub.closed or until <= loop.time():
+            return
+        if until != self._until:  # one alarm for many events
+            self.close()
+            self._until, self._alarm = until, loop.call_at(until, self._ring)
+        self._news = loop.create_future()
+        feed.waiting.add(self._news)
+        try:
+            await self._news
+        finally:
+            feed.waiting.discard(self._news)
+
+    def _ring(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._until, self._alarm = 0.0, None
 
 
 class Hub:
@@ -215,8 +235,3 @@ def _size(event: Event) -> int:
     """About what it takes to tell of an event."""
     entry = event.entry or event.previous
     return len(entry.value) if entry else 0
-
-
-def _finish(news: asyncio.Future[None]) -> None:
-    if not news.done():
-        news.set_result(None)
