@@ -104,9 +104,12 @@ def applied(shape: Shape, value: Any) -> Fields:
 
 def whole(shape: Shape, value: Any) -> Fields:
     """Every field of a value that was not there before, each part a field of its own."""
-    return {
-        element: _ALONE if below is LEAF else _member_with_parts(below, each) for element, below, each in _parts(shape, value)
-    }
+    if shape.kind in ("struct", "map"):
+        return {
+            element: _ALONE if below is LEAF else _member_with_parts(below, value[key])
+            for key, element, below in parts(shape, sorted(value))
+        }
+    return {element: _member_with_parts(below, each) for element, below, each in _parts(shape, value)}
 
 
 def _member_with_parts(shape: Shape, value: Any) -> Fields:

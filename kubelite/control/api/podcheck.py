@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
+_NAME_RULES = {
+    "hostname": names.label,
+    "subdomain": names.label,
+    "nodeName": names.subdomain,
+    "serviceAccountName": names.subdomain,
+    "priorityClassName": names.subdomain,
+    "runtimeClassName": names.subdomain,
+    "schedulerName": names.qualified,
+}
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 _NATIVE = ("cpu", "memory", "ephemeral-storage")
 
@@ -39,10 +48,7 @@ def check(spec: Object, path: str = "spec") -> Iterator[Cause]:
 
 
 def _names(spec: Object, path: str) -> Iterator[Cause]:
-    rules = {"hostname": names.label, "subdomain": names.label, "nodeName": names.subdomain,
-             "serviceAccountName": names.subdomain, "priorityClassName": names.subdomain,
-             "runtimeClassName": names.subdomain, "schedulerName": names.qualified}  # fmt: skip
-    for field, rule in rules.items():
+    for field, rule in _NAME_RULES.items():
         for why in rule(spec[field]) if spec.get(field) else ():
             yield causes.invalid(f"{path}.{field}", spec[field], why)
     yield from metacheck.labels(spec.get("nodeSelector") or {}, f"{path}.nodeSelector")
@@ -64,9 +70,9 @@ def _numbers(spec: Object, path: str) -> Iterator[Cause]:
     grace = spec.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0:
         yield causes.invalid(f"{path}.terminationGracePeriodSeconds", grace, _NOT_NEGATIVE)
-    security = spec.get("securityContext") or {}
-    for field in ("runAsUser", "runAsGroup", "fsGroup"):
-        yield from _id(security.get(field), f"{path}.securityContext.{field}")
+    if security := spec.get("securityContext"):
+        for field in ("runAsUser", "runAsGroup", "fsGroup"):
+            yield from _id(security.get(field), f"{path}.securityContext.{field}")
 
 
 def _id(number: int | None, path: str) -> Iterator[Cause]:
@@ -83,11 +89,13 @@ def _containers(spec: Object, group: str, volumes: set[str], path: str) -> Itera
             yield causes.invalid(f"{here}.image", each["image"], "must not have leading or trailing whitespace")
         yield from _ports(each, here)
         yield from _environment(each, here)
-        yield from _resources(each.get("resources") or {}, f"{here}.resources")
+        if resources := each.get("resources"):
+            yield from _resources(resources, f"{here}.resources")
         yield from _mounts(each, volumes, here)
         allowed = group == "containers" or (group == "initContainers" and each.get("restartPolicy") == "Always")
         yield from _probes(each, allowed, here)
-        yield from _security(each.get("securityContext") or {}, f"{here}.securityContext")
+        if security := each.get("securityContext"):
+            yield from _security(security, f"{here}.securityContext")
 
 
 def _ports(container: Object, path: str) -> Iterator[Cause]:
@@ -192,7 +200,8 @@ def _mounts(container: Object, volumes: set[str], path: str) -> Iterator[Cause]:
             yield causes.invalid(f"{here}.mountPath", at, "must be unique")
         paths.add(at)
         for field in ("subPath", "subPathExpr"):
-            yield from podvolumes.local_path(each.get(field, ""), f"{here}.{field}")
+            if below := each.get(field):
+                yield from podvolumes.local_path(below, f"{here}.{field}")
         if each.get("subPath") and each.get("subPathExpr"):
             yield causes.invalid(f"{here}.subPathExpr", each["subPathExpr"], "subPathExpr and subPath are mutually exclusive")
     for index, each in enumerate(container.get("volumeDevices") or ()):
@@ -253,18 +262,21 @@ def _security(security: Object, path: str) -> Iterator[Cause]:
 def _placement(spec: Object, path: str) -> Iterator[Cause]:
     for index, each in enumerate(spec.get("tolerations") or ()):
         yield from _toleration(each, f"{path}.tolerations[{index}]")
-    affinity = spec.get("affinity") or {}
-    node = affinity.get("nodeAffinity") or {}
-    for terms, here in _node_terms(node, f"{path}.affinity.nodeAffinity"):
-        yield from _node_term(terms, here)
-    for kind in ("podAffinity", "podAntiAffinity"):
-        for term, here in _pod_terms(affinity.get(kind) or {}, f"{path}.affinity.{kind}"):
-            yield from metacheck.selector(term.get("labelSelector"), f"{here}.labelSelector")
+    if affinity := spec.get("affinity"):
+        yield from _affinity(affinity, f"{path}.affinity")
     for index, each in enumerate(spec.get("topologySpreadConstraints") or ()):
         here = f"{path}.topologySpreadConstraints[{index}]"
         if each.get("maxSkew", 0) <= 0:
             yield causes.invalid(f"{here}.maxSkew", each.get("maxSkew", 0), "must be greater than zero")
         yield from metacheck.selector(each.get("labelSelector"), f"{here}.labelSelector")
+
+
+def _affinity(affinity: Object, path: str) -> Iterator[Cause]:
+    for terms, here in _node_terms(affinity.get("nodeAffinity") or {}, f"{path}.nodeAffinity"):
+        yield from _node_term(terms, here)
+    for kind in ("podAffinity", "podAntiAffinity"):
+        for term, here in _pod_terms(affinity.get(kind) or {}, f"{path}.{kind}"):
+            yield from metacheck.selector(term.get("labelSelector"), f"{here}.labelSelector")
 
 
 def _toleration(each: Object, path: str) -> Iterator[Cause]:

@@ -80,7 +80,8 @@ def _projected(source: Object, path: str) -> Iterator[Cause]:
             if kind in each and not (each[kind] or {}).get("name"):
                 yield causes.required(f"{here}.{kind}.name")
         for kind in ("secret", "configMap", "downwardAPI"):
-            yield from _files(each.get(kind) or {}, f"{here}.{kind}")
+            if files := each.get(kind):
+                yield from _files(files, f"{here}.{kind}")
 
 
 def local_path(text: str, path: str) -> Iterator[Cause]:

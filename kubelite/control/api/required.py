@@ -13,8 +13,6 @@ from kubelite.control.api import causes, model
 from kubelite.objects import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kubelite.control.api.status import Cause
 
 _MAY_BE_EMPTY = {
@@ -87,6 +85,9 @@ _VALUES = {
 }
 
 
+_Place = tuple[str | int | tuple[str], ...]  # fields, indices of lists, keys of maps
+
+
 class _Plan(NamedTuple):
     """What to look at in one definition: fields that must be there, fields with known values, structs to go into."""
 
@@ -123,35 +124,45 @@ def _matters(name: str, above: frozenset[str]) -> bool:
     return any(_matters(each, above | {name}) for each in inner)
 
 
-def check(name: str, value: Any, path: str = "") -> Iterator[Cause]:
+def check(name: str, value: Any, path: str = "") -> list[Cause]:
     """What is missing from a document of a definition, and what it says that is not known."""
+    found: list[Cause] = []
+    _look(name, value, (path,), found)
+    return found
+
+
+def _look(name: str, value: Any, at: _Place, found: list[Cause]) -> None:
     plan = _plan(name)
-    prefix = f"{path}." if path else ""
-    for field in plan.must:
-        if value.get(field) in (None, "", []):
-            yield causes.required(prefix + field)
+    if not all(map(value.get, plan.must)):
+        found += [causes.required(_written((*at, field))) for field in plan.must if value.get(field) in (None, "", [])]
     for field, allowed in plan.values:
         if said := value.get(field):
-            yield from _known(said, allowed, prefix + field)
+            _known(said, allowed, (*at, field), found)
     for field, kind in plan.below:
         if below := value.get(field):
-            yield from _inside(kind, below, prefix + field)
+            _inside(kind, below, (*at, field), found)
 
 
-def _known(said: Any, allowed: tuple[str, ...], path: str) -> Iterator[Cause]:
+def _known(said: Any, allowed: tuple[str, ...], at: _Place, found: list[Cause]) -> None:
     if isinstance(said, list):
         for index, each in enumerate(said):
-            yield from _known(each, allowed, f"{path}[{index}]")
+            _known(each, allowed, (*at, index), found)
     elif said not in allowed:
-        yield causes.unsupported(path, said, allowed)
+        found.append(causes.unsupported(_written(at), said, allowed))
 
 
-def _inside(kind: str, value: Any, path: str) -> Iterator[Cause]:
+def _inside(kind: str, value: Any, at: _Place, found: list[Cause]) -> None:
     if kind[0] == "[":
         for index, each in enumerate(value):
-            yield from _inside(kind[1:], each, f"{path}[{index}]")
+            _inside(kind[1:], each, (*at, index), found)
     elif kind[0] == "{":
         for key, each in value.items():
-            yield from _inside(kind[1:], each, f"{path}[{key}]")
+            _inside(kind[1:], each, (*at, (key,)), found)
     elif isinstance(value, dict):
-        yield from check(kind, value, path)
+        _look(kind, value, at, found)
+
+
+def _written(at: _Place) -> str:
+    """A place as causes name it: ``spec.ports[0].name``, ``limits[cpu]``. Written only when there is one to name."""
+    steps = (f"[{step}]" if isinstance(step, int) else f"[{step[0]}]" if isinstance(step, tuple) else f".{step}" for step in at)
+    return "".join(steps).lstrip(".")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.documents import load
@@ -37,7 +37,7 @@ async def service_account(attempt: Attempt) -> None:
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
         spec["imagePullSecrets"] = account["imagePullSecrets"]
     if wants_token(spec, account):
-        mount_token(spec, "kube-api-access-" + "".join(secrets.choice(_LETTERS) for _ in range(5)))
+        mount_token(spec, "kube-api-access-" + "".join(random.choices(_LETTERS, k=5)))
 
 
 def _check_mirror(attempt: Attempt, spec: Object) -> None:
