@@ -2,26 +2,27 @@
 
     python bench/memory.py [--pods 10] [--json FILE]
 
-PSS and private dirty memory from /proc/PID/smaps_rollup, averaged over idle pods; peers are measured the same way, conmon
-under a container that sleeps and containerd-shim serving nothing. Then the node agent with many pods: what it holds, and
-whether it sleeps.
+PSS and private dirty memory from /proc/PID/smaps_rollup, averaged over idle pods; each peer is measured the same way above as
+many containers that sleep (its pod would have one more for the sandbox, which is not counted). Then the node agent with many
+pods: what it holds, and whether it sleeps.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from holding.home import ROOT, Home
+from holding.peers import conmons, shims
+from startup.measure import BenchError, Unavailable
+from startup.site import Site
+
 sys.path.insert(0, str(ROOT))
 POD = """apiVersion: v1
 kind: Pod
@@ -49,36 +50,17 @@ def mean(pids: Iterable[Iterable[int]]) -> dict[str, float]:
     return {"pss": sum(s[0] for s in sums) / len(sums), "private_dirty": sum(s[1] for s in sums) / len(sums), "of": len(sums)}
 
 
-class Home:
-    """A kubelite of its own in a temporary root."""
-
-    def __init__(self) -> None:
-        self.root = tempfile.mkdtemp(prefix="kubelite-memory-")
-        self.env = {**os.environ, "KUBELITE_ROOT": self.root, "PYTHONPATH": str(ROOT)}
-
-    def kl(self, *words: str, input: str = "") -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "kubelite", *words], input=input, env=self.env, capture_output=True, text=True, check=True
-        )
-        return done.stdout
-
-    def up(self, count: int, policy: str) -> list[dict[str, Any]]:
-        self.kl("pod", "up", "-", input="---\n".join(POD.format(number=n, policy=policy) for n in range(count)))
-        return [json.loads(self.kl("pod", "inspect", f"p{n}"))["sandbox"] for n in range(min(count, 10))]
-
-    def agent(self) -> int:
-        return int((json.loads(self.kl("system", "info", "-o", "json"))["agent"] or {}).get("pid", 0))
-
-    def close(self) -> None:
-        self.kl("system", "reset", "--yes")
-        shutil.rmtree(self.root, ignore_errors=True)
+def up(home: Home, count: int, policy: str) -> list[dict[str, Any]]:
+    """Brings idle pods up and says which processes hold the first ten."""
+    home.kl("pod", "up", "-", input="---\n".join(POD.format(number=n, policy=policy) for n in range(count)))
+    return [json.loads(home.kl("pod", "inspect", f"p{n}"))["sandbox"] for n in range(min(count, 10))]
 
 
 def idle_pods(count: int) -> dict[str, Any]:
     """shim + pause of idle pods."""
     home = Home()
     try:
-        found = home.up(count, "Never")
+        found = up(home, count, "Never")
         time.sleep(0.5)
         return mean((each["shim"], each["pause"]) for each in found)
     finally:
@@ -89,7 +71,7 @@ def idle_agent(count: int, seconds: float) -> dict[str, Any]:
     """The node agent with so many pods: KiB resident, and how often it woke and what it wrote while nothing happened."""
     home = Home()
     try:
-        home.up(count, "Always")
+        up(home, count, "Always")
         time.sleep(3)
         pid = home.agent()
         before = _activity(pid)
@@ -120,71 +102,14 @@ def _activity(pid: int) -> tuple[int, int]:
     return switches, int(written.split()[1])
 
 
-def conmon(count: int) -> dict[str, Any] | None:
-    """conmon above containers that sleep, as podman starts it: with a runtime that only makes a process."""
-    program = shutil.which("conmon")
-    if program is None:
-        return None
-    place = Path(tempfile.mkdtemp(prefix="kubelite-conmon-"))
-    runtime = place / "runtime"
-    runtime.write_text(
-        '#!/bin/sh\nwhile [ $# -gt 0 ]; do case "$1" in --pid-file) shift; file=$1;; esac; shift; done\n'
-        'sleep 1000 </dev/null >/dev/null 2>&1 &\necho $! > "$file"\n'
-    )
-    runtime.chmod(0o755)
+def peer(started: AbstractContextManager[list[int]]) -> dict[str, Any] | str:
+    """What each of a peer's processes takes; why, where it does not run here."""
     try:
-        for number in range(count):
-            base = place / str(number)
-            base.mkdir()
-            words = [program, "-c", f"c{number}", "-u", f"c{number}", "-r", str(runtime), "-b", str(base)]
-            words += ["-p", str(base / "pid"), "--exit-dir", str(base), "-l", f"k8s-file:{base}/log", "--sync"]
-            subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        time.sleep(1)
-        found = _named("conmon", str(place))
-        return mean((pid,) for pid in found) if found else None
-    finally:
-        for pid in (*_named("conmon", str(place)), *(int(p.read_text()) for p in place.glob("*/pid") if p.read_text().strip())):
-            _kill(pid)
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def containerd_shim() -> dict[str, Any] | None:
-    """containerd-shim-runc-v2 serving its socket and nothing else: less than it takes with a container."""
-    program = shutil.which("containerd-shim-runc-v2")
-    if program is None:
-        return None
-    place = Path(tempfile.mkdtemp(prefix="kubelite-shim-"))
-    words = [program, "-namespace", "bench", "-id", f"bench-{os.getpid()}", "-address", f"{place}/containerd.sock"]
-    try:
-        (place / "config.json").write_text('{"ociVersion": "1.0.2", "annotations": {}}')
-        subprocess.run([*words, "start"], cwd=place, capture_output=True, timeout=10, check=False, input=b"")
-        time.sleep(1)
-        found = _named("containerd-shim", f"bench-{os.getpid()}")
-        return mean((pid,) for pid in found) if found else None
-    finally:
-        for pid in _named("containerd-shim", f"bench-{os.getpid()}"):
-            _kill(pid)
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _named(program: str, word: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if program in line.partition(b"\0")[0].decode(errors="replace") and word.encode() in line:
-                found.append(int(entry.name))
-    return found
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, 9)
-    except ProcessLookupError:
-        return
+        with started as pids:
+            time.sleep(0.5)
+            return mean([pid] for pid in pids)
+    except (Unavailable, BenchError) as error:
+        return str(error)
 
 
 def main() -> int:
@@ -194,15 +119,20 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    results = {
-        "shim + pause, per idle pod": idle_pods(given.pods),
-        "conmon, per container": conmon(given.pods),
-        "containerd-shim, per pod": containerd_shim(),
-        "node agent": idle_agent(given.agent_pods, given.seconds),
-    }
+    site = Site()
+    try:
+        site.build()
+        results = {
+            "shim + pause, per idle pod": idle_pods(given.pods),
+            "conmon, per container": peer(conmons(site, given.pods)),
+            "containerd-shim, per container": peer(shims(site, given.pods)),
+            "node agent": idle_agent(given.agent_pods, given.seconds),
+        }
+    finally:
+        site.close()
     for name, found in results.items():
-        figures = "  ".join(f"{key} {value:.0f}" for key, value in (found or {}).items())
-        print(f"{name:<28} {figures or 'not measured: not installed, or it does not start here'}")
+        figures = found if isinstance(found, str) else "  ".join(f"{key} {value:.0f}" for key, value in found.items())
+        print(f"{name:<32} {figures}")
     if given.json:
         given.json.write_text(json.dumps(results, indent=2))
     return 0

@@ -26,7 +26,8 @@ _SHARED = {"network": "net", "ipc": "ipc", "uts": "uts"}
 Json = dict[str, Any]
 
 
-def _mount(target: str, kind: str, source: str, *options: str) -> Json:
+def mount(target: str, kind: str, source: str, *options: str) -> Json:
+    """A mount of a bundle's config.json."""
     return {"destination": target, "type": kind, "source": source, "options": list(options)}
 
 
@@ -46,9 +47,9 @@ def bundle_config(sandbox: int, cgroup: str, volume: str, shm: str) -> Json:
         },
         "root": {"path": "rootfs"},
         "mounts": [
-            _mount("/proc", "proc", "proc", *_STRICT),
-            _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=64k"),
-            _mount(
+            mount("/proc", "proc", "proc", *_STRICT),
+            mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=64k"),
+            mount(
                 "/dev/pts",
                 "devpts",
                 "devpts",
@@ -59,10 +60,10 @@ def bundle_config(sandbox: int, cgroup: str, volume: str, shm: str) -> Json:
                 "mode=0620",
                 "gid=5",
             ),
-            _mount("/dev/shm", "bind", shm, "bind"),
-            _mount("/dev/mqueue", "mqueue", "mqueue", *_STRICT),
-            _mount("/sys", "sysfs", "sysfs", *_STRICT, "ro"),
-            _mount("/srv", "bind", volume, "rbind"),
+            mount("/dev/shm", "bind", shm, "bind"),
+            mount("/dev/mqueue", "mqueue", "mqueue", *_STRICT),
+            mount("/sys", "sysfs", "sysfs", *_STRICT, "ro"),
+            mount("/srv", "bind", volume, "rbind"),
         ],
         "linux": {
             "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "cgroup"}, *shared],
