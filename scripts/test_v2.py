@@ -117,10 +117,11 @@ def download(folder: Path) -> list[Path]:
     (folder / "partial").mkdir(parents=True, exist_ok=True)
     (folder / "status").touch()
     own = ["-qq", "-oAPT::Sandbox::User=root", f"-oDir::State::status={folder}/status", f"-oDir::Cache::archives={folder}"]
+    subprocess.run(["apt-get", "update", "-qq"])  # of old lists the files may be gone; without a network they may do
     wanted = subprocess.run(["apt-cache", "depends", KERNEL], capture_output=True, text=True).stdout
     kernel = re.search(r"Depends: (linux-image-\S+)", wanted)
     if kernel is None:
-        sys.exit(f"apt knows no {KERNEL}: apt-get update, or a machine that is Debian, is needed")
+        sys.exit(f"apt knows no {KERNEL}: is this Debian, and its mirror within reach?")
     try:
         run("apt-get", *own, "-y", "--no-install-recommends", "--download-only", "install", *PACKAGES)
         run("apt-get", *own, "download", kernel[1], cwd=folder)
