@@ -89,23 +89,26 @@ int detached_bind(const struct plan *plan, const struct plan_mount *item, const 
 }
 
 /* Once only: a second container finds it done. */
-static int give(int mount, uint32_t first, kl_error *err) {
+int detached_give(int file, uint32_t first, kl_error *err) {
     struct stat info;
-    if (fstat(mount, &info) < 0)
-        return kl_fail(err, errno, "find owner", "volume");
-    if (info.st_uid < first && fchownat(mount, "", first + info.st_uid, first + info.st_gid, AT_EMPTY_PATH) < 0)
-        return kl_fail(err, errno, "give to the pod", "volume");
+    if (fstat(file, &info) < 0)
+        return kl_fail(err, errno, "find owner", "what is the pod's");
+    const uid_t uid = info.st_uid < first ? first + info.st_uid : info.st_uid;
+    const gid_t gid = info.st_gid < first ? first + info.st_gid : info.st_gid;
+    if ((uid != info.st_uid || gid != info.st_gid) && fchownat(file, "", uid, gid, AT_EMPTY_PATH) < 0)
+        return kl_fail(err, errno, "give to the pod", "what is the pod's");
     return 0;
 }
 
 int detached_map(int mount, bool recursive, int users, uint32_t own, kl_error *err) {
     const struct mount_attr change = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)users};
-    int done = sys_mount_setattr(mount, recursive ? AT_RECURSIVE : 0, &change);
-    if (done < 0 && errno == EINVAL && own)
-        return give(mount, own, err);
-    if (done < 0)
-        return kl_fail(err, errno, "show ids of the pod", "its file system may not know id-mapped mounts");
-    return 0;
+    if (sys_mount_setattr(mount, recursive ? AT_RECURSIVE : 0, &change) == 0)
+        return 0;
+    if (errno != EINVAL && errno != EOPNOTSUPP)
+        return kl_fail(err, errno, "show ids of the pod", "mount");
+    if (!own)
+        return kl_fail(err, errno, "its file system has no id-mapped mounts", "mount");
+    return detached_give(mount, own, err) < 0 ? -1 : 1;
 }
 
 int detached_node(const char *path, unsigned major, unsigned minor, kl_error *err) {

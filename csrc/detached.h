@@ -19,8 +19,11 @@ int detached_bind(const struct plan *plan, const struct plan_mount *item, const 
 int detached_set(int mount, unsigned flags, uint64_t attr, uint64_t propagation, kl_error *err);
 
 /* Shows the ids of a mount as the user namespace `users` maps them. `own` is the first id of that namespace for a mount that
- * is the pod's alone: where the file system cannot do it, its root is given to the pod instead. 0 for others. */
+ * is the pod's alone: where the file system cannot do it, its root is given to the pod instead, and 1 returned. 0 for others. */
 int detached_map(int mount, bool recursive, int users, uint32_t own, kl_error *err);
+
+/* Gives a file, which may be open as a path only, from the host's users to those that begin at `first`. */
+int detached_give(int file, uint32_t first, kl_error *err);
 
 /* A device node of the host, checked to be the device that it should be: as a place in the host's tree, and as a mount. */
 int detached_node(const char *path, unsigned major, unsigned minor, kl_error *err);

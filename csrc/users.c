@@ -35,12 +35,23 @@ struct prepared *users_reserve(const struct plan *plan) {
     return made;
 }
 
-/* Attaches a copy of `path` with the pod's ids below `scratch`, where overlay will find it by the name of its number. */
+static int give_part(int layer, const char *name, const struct users *users, kl_error *err) {
+    SCOPED_FD part = openat(layer, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return part < 0 ? kl_fail(err, errno, "open", "%s", name) : detached_give(part, users->first, err);
+}
+
+/* Attaches a copy of `path` with the pod's ids below `scratch`, where overlay will find it by the name of its number. Layer 0
+ * is the pod's own: where its ids cannot be mapped, what overlay writes there has the pod's ids on the disk as well. */
 static int place_layer(int scratch, unsigned number, const char *path, const struct users *users, kl_error *err) {
     char name[16];
     snprintf(name, sizeof name, "%u", number);
     SCOPED_FD layer = detached_clone(AT_FDCWD, path, false, 0, err);
-    if (layer < 0 || detached_map(layer, false, users->fd, 0, err) < 0)
+    const int mapped = layer < 0 ? -1 : detached_map(layer, false, users->fd, number ? 0 : users->first, err);
+    if (mapped < 0) {
+        const kl_error cause = *err;
+        return kl_fail(err, cause.code, "show layer to the pod", "%.180s (%.47s)", path, cause.step);
+    }
+    if (mapped == 1 && (give_part(layer, "upper", users, err) < 0 || give_part(layer, "work", users, err) < 0))
         return -1;
     if (mkdirat(scratch, name, 0700) < 0)
         return kl_fail(err, errno, "make directory", "layer %u", number);
@@ -125,6 +136,25 @@ static int prepare_nodes(struct prepared *out, kl_error *err) {
     return 0;
 }
 
+/* The volume of a subPath, and the directories on the way that were made with it. */
+static int give_above(const struct plan *plan, const struct plan_mount *item, const struct users *users,
+                      kl_error *err) {
+    char way[PATH_MAX] = "./";
+    const char *below = plan_string(plan, item->options);
+    SCOPED_FD volume = open(plan_string(plan, item->source), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (volume < 0 || snprintf(way + 2, sizeof way - 2, "%s", below) >= (int)sizeof way - 2)
+        return kl_fail(err, volume < 0 ? errno : ENAMETOOLONG, "open volume", "%s", below);
+    for (char *end; (end = strrchr(way, '/')) != NULL;) {
+        *end = '\0';
+        SCOPED_FD dir = sys_openat2(volume, way, O_PATH | O_CLOEXEC, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+        if (dir < 0)
+            return kl_fail(err, errno, "open subPath", "%s", below);
+        if (detached_give(dir, users->first, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int prepare_mounts(const struct plan *plan, const int *fds, const struct users *users, struct prepared *out,
                           kl_error *err) {
     uint32_t count;
@@ -135,7 +165,9 @@ static int prepare_mounts(const struct plan *plan, const int *fds, const struct 
         const bool recursive = mounts[i].flags & PLAN_MOUNT_RECURSIVE;
         const uint32_t own = mounts[i].flags & PLAN_MOUNT_OWN ? users->first : 0;
         out->mounts[i] = detached_bind(plan, &mounts[i], fds, err);
-        if (out->mounts[i] < 0 || detached_map(out->mounts[i], recursive, users->fd, own, err) < 0)
+        const int mapped = out->mounts[i] < 0 ? -1 : detached_map(out->mounts[i], recursive, users->fd, own, err);
+        const bool part = mapped == 1 && mounts[i].flags & PLAN_MOUNT_SUBPATH;
+        if (mapped < 0 || (part && give_above(plan, &mounts[i], users, err) < 0))
             return mount_blame(plan, &mounts[i], err);
     }
     return 0;

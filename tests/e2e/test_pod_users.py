@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +129,59 @@ def test_namespaces_of_the_host_do_not_go_with_it(world: World, field: str) -> N
     done = world.up(pod("true", spec=changed), check=False)
     assert done.returncode != 0
     assert "hostUsers" in done.stderr
+
+
+@pytest.fixture
+def plain(world: World) -> Iterator[World]:
+    """A world on a file system that has no id-mapped mounts."""
+    world.root.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "ramfs", "kubelite-test", world.root], check=True)
+    try:
+        yield world
+        for item in json.loads(world.kl("pod", "ls", "-o", "json").stdout)["items"]:
+            world.down(item["metadata"]["name"])
+    finally:
+        subprocess.run(["umount", "-l", world.root], check=True)
+
+
+def test_without_mapped_ids_what_is_the_pods_alone_has_its_ids_on_the_disk(plain: World) -> None:
+    mounts = [{"name": "disk", "mountPath": "/disk"}, {"name": "disk", "mountPath": "/part", "subPath": "a/b"}]
+    spec = pod(SLEEP, volumeMounts=mounts, spec={
+        **OWN, "securityContext": {"fsGroup": 77}, "volumes": [{"name": "disk", "emptyDir": {}}]
+    })
+    # A later container's subPath is made in a volume that has been given to the pod already.
+    later = [*mounts, {"name": "disk", "mountPath": "/later", "subPath": "c"}]
+    spec["spec"]["containers"].append({**spec["spec"]["containers"][0], "name": "d", "volumeMounts": later})
+    plain.up(spec)
+    own = "/disk /disk/a /disk/a/b /disk/c /etc/hosts /etc/hostname /dev/termination-log / /usr"
+    script = (
+        f"stat -c %u:%g {own}; echo last > /dev/termination-log; echo '# more' >> /etc/hosts; echo mine > /part/file;"
+        "touch /new; chown 5:6 /new; stat -c %u:%g /part/file /new"
+    )
+    said = plain.exec("p", script, "d").split()
+    assert said == ["0:77"] * 4 + ["0:0"] * 5 + ["0:77", "5:6"]
+    first = base(container(plain))
+    (place,) = (plain.root / "pods").iterdir()
+    message, new = place / "messages/d-0", place / "root/d/0/upper/new"
+    outside = [place / "volumes/disk", place / "volumes/disk/a/b/file", place / "etc/hosts", message, new]
+    found = [(path.stat().st_uid - first, path.stat().st_gid - first) for path in outside]
+    assert found == [(0, 77), (0, 77), (0, 0), (0, 0), (5, 6)]
+    assert message.read_text() == "last\n"
+    plain.kl("pod", "restart", "p")
+    assert plain.exec("p", "cat /part/file; stat -c %u:%g /disk /disk/a/b/file").split() == ["mine", "0:77", "0:77"]
+
+
+def test_without_mapped_ids_what_is_not_the_pods_is_refused_and_stays_as_it_is(plain: World) -> None:
+    theirs = plain.root / "theirs"
+    theirs.mkdir()
+    done = plain.up(pod(SLEEP, volumeMounts=[{"name": "v", "mountPath": "/v"}], spec={
+        **OWN, "volumes": [{"name": "v", "hostPath": {"path": str(theirs)}}]
+    }), check=False)
+    assert done.returncode != 0
+    assert 'volume "v" at /v (its file system has no id-mapped mounts)' in done.stderr
+    assert theirs.stat().st_uid == 0
+    (plain.root / "rootfs/bin").mkdir(parents=True)
+    plain.kl("image", "import", "small", str(plain.root / "rootfs"))
+    done = plain.up(pod(SLEEP, name="q", image="small", spec=OWN), check=False)
+    assert done.returncode != 0
+    assert "(its file system has no id-mapped mounts)" in done.stderr

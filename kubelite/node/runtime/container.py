@@ -273,7 +273,8 @@ def mount_points(home: Home) -> str:
 def _plan(ready: Ready, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
     made, found = ready.made, list(mounts)
     if ready.message:
-        found.append(bundle.bind_mount(Bind(ready.message, made.message, False, False, True, name="termination message")))
+        message = Bind(ready.message, made.message, recursive=False, file=True, name="termination message", own=True)
+        found.append(bundle.bind_mount(message))
     return bundle.container_plan(
         made.program, made.security, made.shared, ready.root, found, list(made.covers), made.devices, cgroup
     )
