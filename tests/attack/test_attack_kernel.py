@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,8 @@ def test_a_fork_bomb_ends_at_the_limit_and_can_be_killed(arena: Arena, monkeypat
     from kubelite.node.kubelet import facts
 
     monkeypatch.setattr(facts, "pids_limit", lambda: 60)
-    arena.up(pod("bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 100"))
+    # Who got a child stays and holds its place: a bomb of shells alone, which end where fork fails, may be over before it is seen.
+    arena.up(pod("bomb() { bomb | bomb & sleep 100; }; bomb 2>/dev/null & exec sleep 100"))
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         count = sum(1 for each in os.listdir("/proc") if each.isdigit() and _group_of(each, arena.home.cgroup))
@@ -181,7 +183,7 @@ def test_a_fork_bomb_ends_at_the_limit_and_can_be_killed(arena: Arena, monkeypat
             break
         time.sleep(0.02)
     assert 30 < count <= 62
-    assert os.fork() or os._exit(0) or True
+    subprocess.run(["true"], check=True)  # the machine still has room
     began = time.monotonic()
     arena.down()
     assert time.monotonic() - began < 5
