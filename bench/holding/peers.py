@@ -56,6 +56,7 @@ def flooded(site: Site, script: str) -> float:
             return time.monotonic() - began
         finally:
             _run([*_crun(folder.parent), "delete", "--force", folder.name], check=False)
+            shutil.rmtree(folder)
 
 
 def _conmon(site: Site, folder: Path) -> None:
