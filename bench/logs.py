@@ -57,9 +57,11 @@ def measure(subjects: dict[str, Callable[[], float]], runs: int) -> dict[str, fl
     taken: dict[str, list[float]] = {name: [] for name in subjects}
     skipped: dict[str, str] = {}
     for _ in range(runs):
-        for name in subjects.keys() - skipped.keys():
+        for name, once in subjects.items():
+            if name in skipped:
+                continue
             try:
-                taken[name].append(subjects[name]())
+                taken[name].append(once())
             except (Unavailable, BenchError) as error:
                 skipped[name] = str(error)
     return {name: skipped.get(name) or statistics.median(taken[name]) for name in subjects}
@@ -92,4 +94,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (BenchError, OSError) as error:
+        sys.exit(f"bench/logs: {error}")

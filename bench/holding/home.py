@@ -15,7 +15,7 @@ class Home:
     """A kubelite of its own in a temporary root."""
 
     def __init__(self) -> None:
-        self.root = tempfile.mkdtemp(prefix="kubelite-memory-")
+        self.root = tempfile.mkdtemp(prefix="kubelite-bench-home-")
         self.env = {**os.environ, "KUBELITE_ROOT": self.root, "PYTHONPATH": str(ROOT)}
 
     def kl(self, *words: str, input: str = "") -> str:

@@ -17,7 +17,6 @@ from startup.oci import bundle_config, mount
 from startup.site import Site, make_root
 
 SECONDS = 20.0
-_NAMESPACES = ("pid", "mount", "ipc", "uts", "network")
 _CONTAINERD = """version = 2
 root = "{place}/root"
 state = "{place}/state"
@@ -109,9 +108,8 @@ def _bundle(site: Site, folder: Path, peer: str, script: str = "") -> Path:
     """A bundle of a container that pauses or runs a script with the machine's shell, in a cgroup of this run."""
     make_root(folder / "rootfs")
     shutil.copy2(site.pause, folder / "rootfs/pause")
-    config = bundle_config(0, f"/{site.cgroup(peer)}/{folder.name}", str(site.volume), "/dev/shm")
+    config = bundle_config(None, f"/{site.cgroup(peer)}/{folder.name}", str(site.volume), "/dev/shm")
     config["root"]["path"] = f"{folder}/rootfs"
-    config["linux"]["namespaces"] = [{"type": kind} for kind in _NAMESPACES]
     config["process"]["args"] = ["/bin/sh", "-c", script] if script else ["/pause"]
     if script:
         programs = (name for name in ("/usr", "/bin", "/lib", "/lib64") if Path(name).exists())

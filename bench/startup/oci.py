@@ -31,11 +31,13 @@ def mount(target: str, kind: str, source: str, *options: str) -> Json:
     return {"destination": target, "type": kind, "source": source, "options": list(options)}
 
 
-def bundle_config(sandbox: int, cgroup: str, volume: str, shm: str) -> Json:
+def bundle_config(sandbox: int | None, cgroup: str, volume: str, shm: str) -> Json:
     """config.json of a container in the sandbox held by that process; None: with a sandbox of its
     own."""
     capabilities = dict.fromkeys(("bounding", "effective", "permitted"), _CAPABILITIES)
-    shared = [{"type": kind, "path": f"/proc/{sandbox}/ns/{file}"} for kind, file in _SHARED.items()]
+    shared: list[Json] = [{"type": kind} for kind in _SHARED]
+    if sandbox is not None:
+        shared = [{"type": kind, "path": f"/proc/{sandbox}/ns/{file}"} for kind, file in _SHARED.items()]
     return {
         "ociVersion": "1.0.2",
         "process": {

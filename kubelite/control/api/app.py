@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from kubelite.control.api import advice, delete, paths, proxy, read, reviews, streams, subresources, tokenrequest, watch, write
@@ -12,6 +12,7 @@ from kubelite.control.api.answer import Answer, json_answer, warnings
 from kubelite.control.api.auditpolicy import Seen
 from kubelite.control.api.authentication import ANONYMOUS, impersonated
 from kubelite.control.api.authorization import asked_of, denial
+from kubelite.control.api.incoming import Trace
 from kubelite.control.api.request import Query, Request
 from kubelite.control.api.status import (
     StatusError,
@@ -26,13 +27,13 @@ from kubelite.control.api.verdict import Asked
 from kubelite.control.store.types import NoSpace, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from kubelite.control.api.answer import Stream
     from kubelite.control.api.audit import Audit
-    from kubelite.control.api.authentication import Credentials
     from kubelite.control.api.context import Context
     from kubelite.control.api.crds import Definitions
+    from kubelite.control.api.incoming import Incoming
     from kubelite.control.api.pages import Pages
     from kubelite.control.api.paths import Target
     from kubelite.control.api.request import User
@@ -43,36 +44,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("kubelite.api")
 _AUTHORIZATION = "authorization.k8s.io"
 _PARTS = ("status", "finalize", "approval", "resize", "ephemeralcontainers")
-
-
-class Incoming(NamedTuple):
-    """A request as the server read it. ``path`` is still escaped."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    credentials: Credentials
-    read_body: Callable[[], Awaitable[bytes]]
-    peer: str = ""
-
-
-class Trace:
-    """What the audit log wants to know of a request, as it becomes known."""
-
-    def __init__(self) -> None:
-        self.seen: Seen | None = None
-        self.body = b""
-        self.notes: dict[str, str] = {}
-
-    def reading(self, read: Callable[[], Awaitable[bytes]]) -> Callable[[], Awaitable[bytes]]:
-        """The reader of a body, which is remembered."""
-
-        async def remember() -> bytes:
-            self.body = await read()
-            return self.body
-
-        return remember
 
 
 class App:

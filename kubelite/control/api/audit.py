@@ -16,8 +16,8 @@ from kubelite.control.api.status import StatusError
 
 if TYPE_CHECKING:
     from kubelite.control.api.answer import Stream
-    from kubelite.control.api.app import Incoming, Trace
     from kubelite.control.api.auditpolicy import Seen
+    from kubelite.control.api.incoming import Incoming, Trace
 
 Object = dict[str, Any]
 MOST_BYTES = 100 << 20

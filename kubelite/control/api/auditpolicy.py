@@ -54,13 +54,8 @@ def read(policy: Any) -> list[Object]:
 
 
 def chosen(rules: list[Object], seen: Seen) -> Object:
-    """The rule that decides about a request."""
+    """The rule that decides how much of a request is written."""
     return next((rule for rule in rules if _fits(rule, seen)), {"level": "None"})
-
-
-def level(rules: list[Object], seen: Seen) -> str:
-    """How much of a request is written."""
-    return str(chosen(rules, seen)["level"])
 
 
 def _fits(rule: Object, seen: Seen) -> bool:

@@ -23,10 +23,6 @@ class Registry:
         """The resource at a path, or None."""
         return self._by_path.get((group, version, plural))
 
-    def of_kind(self, group: str, version: str, kind: str) -> Resource | None:
-        """The resource of an object's apiVersion and kind, or None."""
-        return self._by_kind.get((group, version, kind))
-
     def any_version(self, group: str, plural: str) -> Resource | None:
         """The resource in whichever version is served first."""
         return self._first.get((group, plural))
@@ -67,4 +63,3 @@ class Registry:
         first = self._all[::-1]  # whatever a definition says, it does not take the place of a built-in resource
         self._by_path = {(res.group, res.version, res.plural): res for res in first}
         self._first = {(res.group, res.plural): res for res in reversed(self._all)}
-        self._by_kind = {(res.group, res.version, res.kind): res for res in first}

@@ -12,9 +12,9 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from kubelite.control.api.answer import Answer
-from kubelite.control.api.app import Incoming
 from kubelite.control.api.authentication import Credentials
 from kubelite.control.api.documents import encode
+from kubelite.control.api.incoming import Incoming
 from kubelite.control.api.status import StatusError, bad_request, body, too_large
 
 if TYPE_CHECKING:

@@ -125,6 +125,7 @@ class Watcher:
             feed.waiting.discard(self._news)
 
     def _ring(self) -> None:
+        self.close()
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 

@@ -16,18 +16,7 @@ from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.errors import ImageError
 from kubelite.node.kubelet import actions, facts, images, nodeconfig, policy
-from kubelite.node.kubelet.actions import (
-    Action,
-    ClearSandbox,
-    Fail,
-    MakeSandbox,
-    Note,
-    Resize,
-    RestartAll,
-    Restarted,
-    Resume,
-    Start,
-)
+from kubelite.node.kubelet.actions import Action, Start
 from kubelite.node.kubelet.attention import Attention
 from kubelite.node.kubelet.bringup import Bringup, Step
 from kubelite.node.kubelet.harvest import Harvest
@@ -107,21 +96,21 @@ class Executor:
 
     def _act(self, action: Action) -> None:
         match action:
-            case MakeSandbox():
+            case actions.MakeSandbox():
                 self._make_sandbox()
-            case ClearSandbox():
+            case actions.ClearSandbox():
                 self._clear_sandbox()
-            case Resume(name):
+            case actions.Resume(name):
                 self._resume(name)
-            case Note(name):
+            case actions.Note(name):
                 self._note(name)
-            case Fail(reason, message):
+            case actions.Fail(reason, message):
                 self._fail(reason, message)
-            case RestartAll(name, code):
+            case actions.RestartAll(name, code):
                 self._restart_all(name, code)
-            case Restarted():
+            case actions.Restarted():
                 self._restarted()
-            case Resize():
+            case actions.Resize():
                 self._resize()
             case MarkStop(name, grace, again):
                 self.mark_stop(name, grace, again=again, why=self._why(name))
