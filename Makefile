@@ -46,6 +46,7 @@ kills: build
 check: lint types format warnings cross sanitize fuzz
 
 lint:
+	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 
 types:

@@ -1,8 +1,10 @@
-"""Builds what is written in C: the cffi module ``kubelite.core._native`` and the programs in ``kubelite/bin``.
+"""Builds what is written in C: the cffi module ``kubelite.core._native`` and the programs in
+``kubelite/bin``.
 
-The declarations of the module are lifted from the marked part of ``csrc/kubelite.h``. The programs are ``kubelite-shim``,
-static, and ``kubelite-pause``, which is also embedded in the shim. A C compiler, the C library's headers and Python's are all
-that is needed. From the environment: ``CC``, ``OBJCOPY``, ``CFLAGS``, ``KUBELITE_WERROR=1`` makes warnings errors.
+The declarations of the module are lifted from the marked part of ``csrc/kubelite.h``. The programs
+are ``kubelite-shim``, static, and ``kubelite-pause``, which is also embedded in the shim. A C
+compiler, the C library's headers and Python's are all that is needed. From the environment: ``CC``,
+``OBJCOPY``, ``CFLAGS``, ``KUBELITE_WERROR=1`` makes warnings errors.
 """
 
 from __future__ import annotations
@@ -27,19 +29,46 @@ CSRC = "csrc"
 MODULE = "kubelite.core._native"
 MODULE_SOURCES = ("plan.c", "error.c", "net.c", "device.c", "launch.c", "sched/*.c")
 SHIM_SOURCES = (
-    *("plan.c", "spawn.c", "child.c", "switches.c", "mount.c", "detached.c", "users.c", "creds.c", "terminal.c", "error.c"),
+    *(
+        "plan.c",
+        "spawn.c",
+        "child.c",
+        "switches.c",
+        "mount.c",
+        "detached.c",
+        "users.c",
+        "creds.c",
+        "terminal.c",
+        "error.c",
+    ),
     *("shim/*.c", "shim/*.S"),
 )
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow"]
-FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-ffp-contract=off", *WARNINGS, "-Wmissing-prototypes"]
-# The shim brings the little of a C library that it uses (csrc/base): nothing may be compiled to calls that are not in it, nor
-# what is in it to calls of itself.
+FLAGS = [
+    "-std=gnu11",
+    "-D_GNU_SOURCE",
+    "-O2",
+    "-ffp-contract=off",
+    *WARNINGS,
+    "-Wmissing-prototypes",
+]
+# The shim brings the little of a C library that it uses (csrc/base): nothing may be compiled to
+# calls that are not in it, nor what is in it to calls of itself.
 STATIC = (
-    ["-ffunction-sections", "-fdata-sections", "-fno-pie", "-fno-stack-protector", "-U_FORTIFY_SOURCE"],
+    [
+        "-ffunction-sections",
+        "-fdata-sections",
+        "-fno-pie",
+        "-fno-stack-protector",
+        "-U_FORTIFY_SOURCE",
+    ],
     ["-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections", "-Wl,--build-id=none", "-s", "-lgcc"],
 )
 BASE = ["-fno-builtin", "-fno-tree-loop-distribute-patterns"]
-CHECKED = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], ["-fsanitize=address,undefined"]
+CHECKED = (
+    ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    ["-fsanitize=address,undefined"],
+)
 
 
 def compiler() -> list[str]:
@@ -62,17 +91,25 @@ def check_tools() -> None:
     """Leaves with one sentence when something that a build needs is missing."""
     command = compiler()
     if shutil.which(command[0]) is None:
-        raise SystemExit(f"error: kubelite needs a C compiler, and there is no {command[0]}: apt install gcc libc6-dev")
+        raise SystemExit(
+            f"error: kubelite needs a C compiler, and there is no {command[0]}: apt install gcc libc6-dev"
+        )
     probe = [*command, "-static", "-x", "c", "-", "-o", os.devnull]
-    source = "#include <stdio.h>\n#include <linux/mount.h>\nint main(void) { return puts(\"\") < 0; }\n"
+    source = (
+        '#include <stdio.h>\n#include <linux/mount.h>\nint main(void) { return puts("") < 0; }\n'
+    )
     if subprocess.run(probe, input=source.encode(), capture_output=True, check=False).returncode:
-        raise SystemExit("error: kubelite needs the C library's headers and its static form: apt install libc6-dev")
+        raise SystemExit(
+            "error: kubelite needs the C library's headers and its static form: apt install libc6-dev"
+        )
 
 
 def check_python() -> None:
     """Leaves with one sentence when Python's own headers are missing."""
     if not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
-        raise SystemExit("error: kubelite needs Python's header Python.h, which is not there: apt install python3-dev")
+        raise SystemExit(
+            "error: kubelite needs Python's header Python.h, which is not there: apt install python3-dev"
+        )
 
 
 def declarations() -> str:
@@ -94,7 +131,9 @@ def run(command: list[str]) -> None:
 
 def machine() -> str:
     """What the compiler compiles for: x86_64 or aarch64."""
-    answer = subprocess.run([*compiler(), "-dumpmachine"], capture_output=True, text=True, check=True).stdout
+    answer = subprocess.run(
+        [*compiler(), "-dumpmachine"], capture_output=True, text=True, check=True
+    ).stdout
     return answer.partition("-")[0]
 
 
@@ -137,10 +176,15 @@ def install(target: str) -> None:
 
 
 class BuildPrograms(Command):
-    """``setup.py build_programs``: the shim and pause alone, for a sanitizer run or another machine."""
+    """``setup.py build_programs``: the shim and pause alone, for a sanitizer run or another
+    machine.
+    """
 
     description = "build the programs alone"
-    user_options: ClassVar = [("output=", None, "where to"), ("sanitize", None, "dynamic, with sanitizers")]
+    user_options: ClassVar = [
+        ("output=", None, "where to"),
+        ("sanitize", None, "dynamic, with sanitizers"),
+    ]
     boolean_options: ClassVar = ["sanitize"]
 
     def initialize_options(self) -> None:
@@ -154,7 +198,9 @@ class BuildPrograms(Command):
 
     def run(self) -> None:
         """Pause first: the shim holds a copy."""
-        work = os.path.join(HERE, "build", "programs", machine() + ("-sanitize" if self.sanitize else ""))
+        work = os.path.join(
+            HERE, "build", "programs", machine() + ("-sanitize" if self.sanitize else "")
+        )
         os.makedirs(work, exist_ok=True)
         os.makedirs(self.output, exist_ok=True)
         pause = os.path.join(self.output, "kubelite-pause")

@@ -1,8 +1,9 @@
 """python bench/api.py [--seconds S] [--pods N] [--json FILE]: how fast the API server answers.
 
-Starts `kubelite server` on a new directory and asks it over TLS with a client certificate, one request at a time and sixteen at
-once, beside a floor of the same run: an aiohttp handler that returns the same bytes, for a create when as many bytes are on disk.
-Prints requests a second, the factor to a real kube-apiserver 1.20 with etcd 3.4 on a machine of this kind, and which targets were
+Starts `kubelite server` on a new directory and asks it over TLS with a client certificate, one
+request at a time and sixteen at once, beside a floor of the same run: an aiohttp handler that
+returns the same bytes, for a create when as many bytes are on disk. Prints requests a second, the
+factor to a real kube-apiserver 1.20 with etcd 3.4 on a machine of this kind, and which targets were
 reached.
 """
 
@@ -33,16 +34,25 @@ Work = Callable[[Connection, int], Awaitable[None]]
 
 def config_map(name: str) -> bytes:
     data = {f"key-{number}": "value " * 10 for number in range(10)}
-    return json.dumps({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}, "data": data}).encode()
+    return json.dumps(
+        {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}, "data": data}
+    ).encode()
 
 
 def pod(name: str) -> bytes:
     resources = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
     environment = [{"name": f"VARIABLE_{number}", "value": "some value"} for number in range(10)]
-    container = {"name": "main", "image": "example.com/app:1.2.3", "resources": resources, "env": environment}
+    container = {
+        "name": "main",
+        "image": "example.com/app:1.2.3",
+        "resources": resources,
+        "env": environment,
+    }
     metadata = {"name": name, "labels": {"app": "bench", "tier": "web"}}
     spec = {"containers": [container], "automountServiceAccountToken": True}
-    return json.dumps({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec}).encode()
+    return json.dumps(
+        {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec}
+    ).encode()
 
 
 def expect(answer: tuple[int, bytes], code: int) -> bytes:
@@ -57,9 +67,21 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._config = folder / "config"
-        command = [sys.executable, "-m", "kubelite", "server", "--no-node", "--port", "0", "--data-dir", str(folder / "data")]
+        command = [
+            sys.executable,
+            "-m",
+            "kubelite",
+            "server",
+            "--no-node",
+            "--port",
+            "0",
+            "--data-dir",
+            str(folder / "data"),
+        ]
         started = time.perf_counter()
-        self.process = subprocess.Popen([*command, "--kubeconfig", str(self._config)], cwd=ROOT, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [*command, "--kubeconfig", str(self._config)], cwd=ROOT, stderr=subprocess.DEVNULL
+        )
         while not self._config.exists():
             if self.process.poll() is not None:
                 raise SystemExit("bench/api: the server has ended")
@@ -68,7 +90,9 @@ class Server:
         line = next(each for each in self._config.read_text().splitlines() if "server:" in each)
         self.port = int(line.rsplit(":", 1)[1])
         keys = folder / "data" / "pki"
-        self.context = context_of(str(keys / "ca.crt"), str(keys / "admin.crt"), str(keys / "admin.key"))
+        self.context = context_of(
+            str(keys / "ca.crt"), str(keys / "admin.crt"), str(keys / "admin.key")
+        )
 
     def resident(self) -> int:
         """Resident memory in bytes."""
@@ -87,7 +111,9 @@ def processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def rate(port: int, context: Any, work: Work, workers: int, seconds: float, first: int = 0) -> tuple[float, int]:
+async def rate(
+    port: int, context: Any, work: Work, workers: int, seconds: float, first: int = 0
+) -> tuple[float, int]:
     """How often a second the work is done by so many workers, and how often in all."""
     done, numbers = 0, iter(range(first, 10**9))
     end = 0.0
@@ -109,10 +135,23 @@ class Floor:
     """The aiohttp handler, returning given bytes."""
 
     def __init__(self, folder: Path, body: bytes) -> None:
-        port_file, body_file, keys = folder / "floor.port", folder / "floor.body", folder / "data" / "pki"
+        port_file, body_file, keys = (
+            folder / "floor.port",
+            folder / "floor.body",
+            folder / "data" / "pki",
+        )
         body_file.write_bytes(body)
-        files = [port_file, body_file, folder / "floor.db", keys / "server.crt", keys / "server.key", keys / "ca.crt"]
-        self.process = subprocess.Popen([sys.executable, str(ROOT / "bench" / "serving" / "floor.py"), *map(str, files)])
+        files = [
+            port_file,
+            body_file,
+            folder / "floor.db",
+            keys / "server.crt",
+            keys / "server.key",
+            keys / "ca.crt",
+        ]
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "bench" / "serving" / "floor.py"), *map(str, files)]
+        )
         while not port_file.exists() or not port_file.read_text():
             if self.process.poll() is not None:
                 raise SystemExit("bench/api: the floor has ended")
@@ -159,19 +198,28 @@ class Ask(NamedTuple):
 
 def _patch(tag: str, number: int) -> Ask:
     body = json.dumps({"data": {"key-1": f"{tag} {number}"}}).encode()
-    return Ask("PATCH", f"{SPACE}/configmaps/w1-{number % 50}", body, "application/merge-patch+json")
+    return Ask(
+        "PATCH", f"{SPACE}/configmaps/w1-{number % 50}", body, "application/merge-patch+json"
+    )
 
 
-# What is asked, in order: the first fifty ConfigMaps of w1 stay for get and patch. The floor answers everything alike.
+# What is asked, in order: the first fifty ConfigMaps of w1 stay for get and patch. The floor
+# answers everything alike.
 ROWS: dict[str, Callable[[str, int], Ask]] = {
     "floor create": lambda tag, number: Ask("POST", "/", config_map("w16-0000")),
-    "create ConfigMap": lambda tag, number: Ask("POST", f"{SPACE}/configmaps", config_map(f"{tag}-{number}"), code=201),
+    "create ConfigMap": lambda tag, number: Ask(
+        "POST", f"{SPACE}/configmaps", config_map(f"{tag}-{number}"), code=201
+    ),
     "floor get": lambda tag, number: Ask("GET", "/"),
     "get ConfigMap": lambda tag, number: Ask("GET", f"{SPACE}/configmaps/w1-{number % 50}"),
     "patch ConfigMap": _patch,
     "list 300": lambda tag, number: Ask("GET", LISTED),
-    "create Pod": lambda tag, number: Ask("POST", f"{SPACE}/pods", pod(f"{tag}-{number}"), code=201),
-    "delete ConfigMap": lambda tag, number: Ask("DELETE", f"{SPACE}/configmaps/{tag}-{number + 50}"),
+    "create Pod": lambda tag, number: Ask(
+        "POST", f"{SPACE}/pods", pod(f"{tag}-{number}"), code=201
+    ),
+    "delete ConfigMap": lambda tag, number: Ask(
+        "DELETE", f"{SPACE}/configmaps/{tag}-{number + 50}"
+    ),
 }
 
 
@@ -204,7 +252,9 @@ async def measure(server: Server, floor: Floor, seconds: float) -> dict[str, Rat
 
 
 async def fan_out(server: Server, watchers: int, events: int) -> tuple[float, float]:
-    """Milliseconds from sending a create to the last of so many watchers having its event: median and p99."""
+    """Milliseconds from sending a create to the last of so many watchers having its event: median
+    and p99.
+    """
     times = []
 
     async def see(reader: asyncio.StreamReader, name: bytes) -> None:
@@ -213,17 +263,24 @@ async def fan_out(server: Server, watchers: int, events: int) -> tuple[float, fl
                 raise SystemExit("bench/api: a watch has ended")
 
     async with AsyncExitStack() as stack:
-        connections = [await stack.enter_async_context(Connection(server.port, server.context)) for _ in range(watchers + 1)]
+        connections = [
+            await stack.enter_async_context(Connection(server.port, server.context))
+            for _ in range(watchers + 1)
+        ]
         writer = connections.pop()
         for connection in connections:
-            connection.send("GET", f"{SPACE}/secrets?watch=1&fieldSelector=metadata.namespace%3Ddefault")
+            connection.send(
+                "GET", f"{SPACE}/secrets?watch=1&fieldSelector=metadata.namespace%3Ddefault"
+            )
         readers = [await connection.lines() for connection in connections]
         for number in range(events):
             name = f"event-{watchers}-{number:04}"
             waiting = [asyncio.create_task(see(reader, name.encode())) for reader in readers]
             await asyncio.sleep(0)
             started = time.perf_counter()
-            content = json.dumps({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name}}).encode()
+            content = json.dumps(
+                {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name}}
+            ).encode()
             expect(await writer.ask("POST", f"{SPACE}/secrets", content), 201)
             await asyncio.gather(*waiting)
             times.append((time.perf_counter() - started) * 1000)
@@ -239,7 +296,12 @@ async def many_pods(server: Server, count: int) -> dict[str, float]:
     async def fill() -> None:
         async with Connection(server.port, server.context) as connection:
             for number in numbers:
-                expect(await connection.ask("POST", "/api/v1/namespaces/many/pods", pod(f"p{number:05}")), 201)
+                expect(
+                    await connection.ask(
+                        "POST", "/api/v1/namespaces/many/pods", pod(f"p{number:05}")
+                    ),
+                    201,
+                )
 
     before, started = server.resident(), time.perf_counter()
     await asyncio.gather(*(fill() for _ in range(16)))
@@ -267,7 +329,9 @@ async def run(folder: Path, seconds: float, pods: int) -> tuple[dict[str, Rates]
     figures["written at rest, MB a minute"] = at_rest(server, seconds)
     try:
         async with Connection(server.port, server.context) as connection:
-            body = expect(await connection.ask("POST", f"{SPACE}/configmaps", config_map("w16-0000")), 201)
+            body = expect(
+                await connection.ask("POST", f"{SPACE}/configmaps", config_map("w16-0000")), 201
+            )
         floor = Floor(folder, body)
         try:
             print("requests a second       one   sixteen", file=sys.stderr)
@@ -287,8 +351,12 @@ async def run(folder: Path, seconds: float, pods: int) -> tuple[dict[str, Rates]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/api", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each figure is measured (default 3)")
-    parser.add_argument("--pods", type=int, default=10_000, help="how many pods are stored (default 10000)")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="how long each figure is measured (default 3)"
+    )
+    parser.add_argument(
+        "--pods", type=int, default=10_000, help="how many pods are stored (default 10000)"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kubelite-bench-") as folder:

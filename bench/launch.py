@@ -29,7 +29,9 @@ from startup.site import Site
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/launch", description=__doc__)
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="rounds (default 20)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there, - for standard output")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the figures there, - for standard output"
+    )
     arguments = parser.parse_args()
     if arguments.runs < 1:
         parser.error("--runs must be at least 1")
@@ -37,7 +39,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _about(floor: Floor, rounds: int) -> dict[str, Any]:
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    models = [
+        line
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "kernel": platform.release(),

@@ -1,9 +1,11 @@
-"""How fast one container's output gets into its log: through kubelite's shim, through conmon, and straight into a file.
+"""How fast one container's output gets into its log: through kubelite's shim, through conmon, and
+straight into a file.
 
     python bench/logs.py [--megabytes 512] [--runs 3] [--json FILE]
 
-A shell writes lines of 199 letters as fast as they are taken. kubelite's figure is the whole command from `pod up` until the
-pod is reported to have succeeded; conmon's begins when its container is started. Medians of runs in turns.
+A shell writes lines of 199 letters as fast as they are taken. kubelite's figure is the whole
+command from `pod up` until the pod is reported to have succeeded; conmon's begins when its
+container is started. Medians of runs in turns.
 """
 
 from __future__ import annotations
@@ -87,7 +89,10 @@ def main() -> int:
         home.close()
         site.close()
     for name, found in results.items():
-        print(f"{name:<10}", found if isinstance(found, str) else f"{given.megabytes / found:8.0f} MB/s")
+        print(
+            f"{name:<10}",
+            found if isinstance(found, str) else f"{given.megabytes / found:8.0f} MB/s",
+        )
     if given.json:
         given.json.write_text(json.dumps(results, indent=2))
     return 0

@@ -1,10 +1,12 @@
-"""Memory of what holds an idle pod: shim and pause, beside conmon and containerd-shim where they are installed.
+"""Memory of what holds an idle pod: shim and pause, beside conmon and containerd-shim where they
+are installed.
 
     python bench/memory.py [--pods 10] [--json FILE]
 
-PSS and private dirty memory from /proc/PID/smaps_rollup, averaged over idle pods; each peer is measured the same way above as
-many containers that sleep (its pod would have one more for the sandbox, which is not counted). Then the node agent with many
-pods: what it holds, and whether it sleeps.
+PSS and private dirty memory from /proc/PID/smaps_rollup, averaged over idle pods; each peer is
+measured the same way above as many containers that sleep (its pod would have one more for the
+sandbox, which is not counted). Then the node agent with many pods: what it holds, and whether it
+sleeps.
 """
 
 from __future__ import annotations
@@ -47,13 +49,24 @@ def memory(pid: int) -> tuple[int, int]:
 def mean(pids: Iterable[Iterable[int]]) -> dict[str, float]:
     """The average of groups of processes: KiB for each group."""
     sums = [tuple(map(sum, zip(*(memory(pid) for pid in group), strict=True))) for group in pids]
-    return {"pss": sum(s[0] for s in sums) / len(sums), "private_dirty": sum(s[1] for s in sums) / len(sums), "of": len(sums)}
+    return {
+        "pss": sum(s[0] for s in sums) / len(sums),
+        "private_dirty": sum(s[1] for s in sums) / len(sums),
+        "of": len(sums),
+    }
 
 
 def up(home: Home, count: int, policy: str) -> list[dict[str, Any]]:
     """Brings idle pods up and says which processes hold the first ten."""
-    home.kl("pod", "up", "-", input="---\n".join(POD.format(number=n, policy=policy) for n in range(count)))
-    return [json.loads(home.kl("pod", "inspect", f"p{n}"))["sandbox"] for n in range(min(count, 10))]
+    home.kl(
+        "pod",
+        "up",
+        "-",
+        input="---\n".join(POD.format(number=n, policy=policy) for n in range(count)),
+    )
+    return [
+        json.loads(home.kl("pod", "inspect", f"p{n}"))["sandbox"] for n in range(min(count, 10))
+    ]
 
 
 def idle_pods(count: int) -> dict[str, Any]:
@@ -68,7 +81,9 @@ def idle_pods(count: int) -> dict[str, Any]:
 
 
 def idle_agent(count: int, seconds: float) -> dict[str, Any]:
-    """The node agent with so many pods: KiB resident, and how often it woke and what it wrote while nothing happened."""
+    """The node agent with so many pods: KiB resident, and how often it woke and what it wrote while
+    nothing happened.
+    """
     home = Home()
     try:
         up(home, count, "Always")
@@ -77,7 +92,11 @@ def idle_agent(count: int, seconds: float) -> dict[str, Any]:
         before = _activity(pid)
         time.sleep(seconds)
         after = _activity(pid)
-        resident = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+        resident = next(
+            line
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("VmRSS")
+        )
         pss, dirty = memory(pid)
         return {
             "pods": count,
@@ -96,9 +115,15 @@ def _activity(pid: int) -> tuple[int, int]:
     """Voluntary context switches of all threads, and bytes written."""
     switches = 0
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
-        line = next(line for line in status.read_text().splitlines() if line.startswith("voluntary"))
+        line = next(
+            line for line in status.read_text().splitlines() if line.startswith("voluntary")
+        )
         switches += int(line.split()[1])
-    written = next(line for line in Path(f"/proc/{pid}/io").read_text().splitlines() if line.startswith("wchar"))
+    written = next(
+        line
+        for line in Path(f"/proc/{pid}/io").read_text().splitlines()
+        if line.startswith("wchar")
+    )
     return switches, int(written.split()[1])
 
 
@@ -131,7 +156,11 @@ def main() -> int:
     finally:
         site.close()
     for name, found in results.items():
-        figures = found if isinstance(found, str) else "  ".join(f"{key} {value:.0f}" for key, value in found.items())
+        figures = (
+            found
+            if isinstance(found, str)
+            else "  ".join(f"{key} {value:.0f}" for key, value in found.items())
+        )
         print(f"{name:<32} {figures}")
     if given.json:
         given.json.write_text(json.dumps(results, indent=2))

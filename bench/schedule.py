@@ -1,9 +1,11 @@
-"""python bench/schedule.py [--only TEXT] [--json FILE] [--plot FILE]: how many pods a second the scheduler decides.
+"""python bench/schedule.py [--only TEXT] [--json FILE] [--plot FILE]: how many pods a second the
+scheduler decides.
 
-Every workload runs three times, the median counts. "Core" is the time inside the C core (decisions, one pod at a time); "all"
-adds what is around it in Python: reading Pod objects, finding their classes, keeping books. Both are processor time of the one
-thread that does it all. kube-scheduler's numbers are the
-thresholds of its CI, which include an API server; the factor beside them is taken against "all".
+Every workload runs three times, the median counts. "Core" is the time inside the C core (decisions,
+one pod at a time); "all" adds what is around it in Python: reading Pod objects, finding their
+classes, keeping books. Both are processor time of the one thread that does it all. kube-scheduler's
+numbers are the thresholds of its CI, which include an API server; the factor beside them is taken
+against "all".
 """
 
 import argparse
@@ -30,10 +32,21 @@ CLASSES = (1, 4, 16, 64, 256)
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/schedule", description=__doc__)
-    parser.add_argument("--only", default="", metavar="TEXT", help="workloads whose names hold this; no curves, no memory")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each workload (default 3)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there, - for standard output")
-    parser.add_argument("--plot", metavar="FILE", help="write the growth with nodes and classes there, as SVG")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help="workloads whose names hold this; no curves, no memory",
+    )
+    parser.add_argument(
+        "--runs", type=int, default=3, metavar="N", help="runs of each workload (default 3)"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the figures there, - for standard output"
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE", help="write the growth with nodes and classes there, as SVG"
+    )
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -44,7 +57,11 @@ def _median(workload: Workload, runs: int) -> Figures:
 
 
 def _about(runs: int) -> dict[str, Any]:
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    models = [
+        line
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "kernel": platform.release(),
@@ -59,7 +76,9 @@ def _curves() -> dict[str, list[tuple[int, float]]]:
         return statistics.median(core_cost(nodes, classes) for _ in range(3))
 
     return {
-        "nodes, 1 class": [(nodes, cost(nodes, 1)) for nodes in NODES if nodes >= 1000 or nodes * 40 >= 20000],
+        "nodes, 1 class": [
+            (nodes, cost(nodes, 1)) for nodes in NODES if nodes >= 1000 or nodes * 40 >= 20000
+        ],
         "nodes, 64 classes": [(nodes, cost(nodes, 64)) for nodes in NODES if nodes >= 1000],
         "classes, 5000 nodes": [(classes, cost(5000, classes)) for classes in CLASSES],
     }
@@ -67,7 +86,9 @@ def _curves() -> dict[str, list[tuple[int, float]]]:
 
 def _memory() -> dict[str, float]:
     """Measured in a process of its own, where nothing else has been."""
-    told = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        [sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True
+    ).stdout
     found: dict[str, float] = json.loads(told)
     return found
 
@@ -92,7 +113,9 @@ def main() -> int:
     for name, points in curves.items():
         print(f"{name}: " + ", ".join(f"{at:,}: {cost:.2f} us" for at, cost in points))
     if arguments.plot and curves:
-        Path(arguments.plot).write_text(svg("Cost of a decision", "nodes, or classes", "microseconds a pod", curves))
+        Path(arguments.plot).write_text(
+            svg("Cost of a decision", "nodes, or classes", "microseconds a pod", curves)
+        )
     if arguments.json:
         data = json.dumps(as_data(_about(arguments.runs), figures, used, curves), indent=2) + "\n"
         sys.stdout.write(data) if arguments.json == "-" else Path(arguments.json).write_text(data)

@@ -1,10 +1,13 @@
-"""Writes kubelite/objects/protobuf_table.py from the ``generated.proto`` and ``types.go`` files that Debian packages publish.
+"""Writes kubelite/objects/protobuf_table.py from the ``generated.proto`` and ``types.go`` files
+that Debian packages publish.
 
-    apt-get install golang-k8s-api-dev golang-k8s-apimachinery-dev golang-k8s-metrics-dev      (trixie and later)
-    python scripts/make_protobuf.py [--check] [FOLDER]        FOLDER holds k8s.io/, default /usr/share/gocode/src; see scripts/debian
+    apt-get install golang-k8s-api-dev golang-k8s-apimachinery-dev golang-k8s-metrics-dev
+    (trixie and later) python scripts/make_protobuf.py [--check] [FOLDER]        FOLDER holds
+    k8s.io/, default /usr/share/gocode/src; see scripts/debian
 
-Numbers and types come from the .proto files; JSON names, order, pointers and what is written when it is zero from the structs'
-tags. The grammar of a line is described in kubelite/objects/schema.py, which reads it.
+Numbers and types come from the .proto files; JSON names, order, pointers and what is written when
+it is zero from the structs' tags. The grammar of a line is described in kubelite/objects/schema.py,
+which reads it.
 """
 
 # ruff: noqa: E501
@@ -17,7 +20,10 @@ import re
 import sys
 from typing import NamedTuple
 
-TARGET = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kubelite/objects/protobuf_table.py")
+TARGET = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+    "kubelite/objects/protobuf_table.py",
+)
 FOLDER = "/usr/share/gocode/src"
 SOURCES = (
     "k8s.io/api/*/v1", "k8s.io/api/autoscaling/v2", "k8s.io/api/apidiscovery/v2", "k8s.io/apimachinery/pkg/apis/meta/v1",
@@ -35,7 +41,8 @@ SCALARS = {
     "uint32": "i",
     "uint64": "l",
 }
-# Written without a package to read them from: apiextensions and the aggregator publish their structs elsewhere.
+# Written without a package to read them from: apiextensions and the aggregator publish their
+# structs elsewhere.
 ELSEWHERE = """\
 apiextensions.v1.CustomResourceDefinition metadata=1meta.v1.ObjectMeta! spec=2apiextensions.v1.CustomResourceDefinitionSpec! status=3apiextensions.v1.CustomResourceDefinitionStatus!
 apiextensions.v1.CustomResourceDefinitionSpec group=1s! names=3apiextensions.v1.CustomResourceDefinitionNames! scope=4s! versions=7[apiextensions.v1.CustomResourceDefinitionVersion! conversion=9apiextensions.v1.CustomResourceConversion* preserveUnknownFields=10b
@@ -63,7 +70,9 @@ HEAD = '''"""Field order, protobuf numbers and zero rules of Kubernetes' message
 TABLE = """\\
 '''
 _MESSAGE = re.compile(r"^message (\w+) \{\n(.*?)^\}", re.M | re.S)
-_ENTRY = re.compile(r"^  (optional|repeated|map<string, *([^>]+)>) ?(?:(\S+) )?(\w+) = (\d+);", re.M)
+_ENTRY = re.compile(
+    r"^  (optional|repeated|map<string, *([^>]+)>) ?(?:(\S+) )?(\w+) = (\d+);", re.M
+)
 _STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.M | re.S)
 _TAGGED = re.compile(r"^\t(?:\w+[ \t]+)?(\S+)[ \t]+`([^`]*)`", re.M)
 
@@ -90,14 +99,18 @@ def main() -> int:
 
 
 def made(folder: str) -> str:
-    """The whole module as it should stand in the tree. Raises FileNotFoundError where the sources are not."""
+    """The whole module as it should stand in the tree. Raises FileNotFoundError where the sources
+    are not.
+    """
     lines = ELSEWHERE.splitlines()
     for source in SOURCES:
         for path in glob.glob(os.path.join(folder, source, "generated.proto")):
             if not any(f"/{name}/" in path for name in UNUSED):
                 lines += _messages(path)
     if len(lines) < 100:
-        raise FileNotFoundError(f"{folder} holds no generated.proto files: install golang-k8s-api-dev and its like")
+        raise FileNotFoundError(
+            f"{folder} holds no generated.proto files: install golang-k8s-api-dev and its like"
+        )
     return HEAD + "\n".join(sorted(lines)) + '\n"""\n'
 
 
@@ -109,7 +122,9 @@ def _messages(path: str) -> list[str]:
     home = _short(found[1])
     structs = _structs(os.path.dirname(path))
     return [
-        _line(home, name, body, structs.get(name)) for name, body in _MESSAGE.findall(text) if not name.endswith("List")
+        _line(home, name, body, structs.get(name))
+        for name, body in _MESSAGE.findall(text)
+        if not name.endswith("List")
     ]
 
 
@@ -119,7 +134,9 @@ def _structs(folder: str) -> dict[str, dict[int, Tag]]:
         if not os.path.basename(path).startswith(("generated", "zz_")):
             with open(path) as file:
                 for name, body in _STRUCT.findall(file.read()):
-                    structs[name] = dict(tag for go, tags in _TAGGED.findall(body) if (tag := _tag(go, tags)))
+                    structs[name] = dict(
+                        tag for go, tags in _TAGGED.findall(body) if (tag := _tag(go, tags))
+                    )
     return structs
 
 
@@ -129,7 +146,9 @@ def _tag(go: str, tags: str) -> tuple[int, Tag] | None:
     if wire is None or found is None:
         return None
     name, *options = found[1].split(",")
-    return int(wire[1]), Tag(name, "inline" in options, go.startswith("*"), "omitempty" not in options)
+    return int(wire[1]), Tag(
+        name, "inline" in options, go.startswith("*"), "omitempty" not in options
+    )
 
 
 def _line(home: str, name: str, body: str, tags: dict[int, Tag] | None) -> str:
@@ -145,7 +164,9 @@ def _field(home: str, label: str, kind: str, number: str, tag: Tag) -> str:
     kind = SCALARS.get(kind) or (_short(kind[1:]) if kind.startswith(".") else f"{home}.{kind}")
     single = label == "optional"
     message = single and "." in kind and not tag.pointer
-    written = (tag.written and not tag.pointer) or (message and tag.json != "creationTimestamp" and not tag.inline)
+    written = (tag.written and not tag.pointer) or (
+        message and tag.json != "creationTimestamp" and not tag.inline
+    )
     kind = kind if single else ("[" if label == "repeated" else "{") + kind
     return f"{tag.json}={number}{'~' * tag.inline}{kind}{'*' * (tag.pointer and single)}{'!' * written}"
 

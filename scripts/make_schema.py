@@ -1,7 +1,8 @@
-"""Writes kubelite/objects/schema_table.py from PyPI's ``kubernetes-validate``: names, types, merge keys, list types; no prose.
+"""Writes kubelite/objects/schema_table.py from PyPI's ``kubernetes-validate``: names, types, merge
+keys, list types; no prose.
 
-    python scripts/make_schema.py            writes the table
-    python scripts/make_schema.py --check    exits 1 when the committed table is not what it would write
+    python scripts/make_schema.py            writes the table python scripts/make_schema.py --check
+    exits 1 when the committed table is not what it would write
 
 The grammar of a line is described in kubelite/objects/schema.py, which reads it.
 """
@@ -18,7 +19,9 @@ from collections.abc import Iterator
 from typing import Any
 
 LEVEL = "1.36"
-TARGET = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kubelite/objects/schema_table.py")
+TARGET = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kubelite/objects/schema_table.py"
+)
 GROUPS = {
     "core.v1", "apps.v1", "batch.v1", "autoscaling.v1", "autoscaling.v2", "networking.v1", "policy.v1", "rbac.v1",
     "storage.v1", "discovery.v1", "events.v1", "coordination.v1", "scheduling.v1", "node.v1", "apiextensions.v1",
@@ -74,10 +77,14 @@ def made() -> str:
 
 
 def read_definitions() -> dict[str, Any]:
-    """The published definitions by short name. Raises FileNotFoundError when the package is not installed."""
+    """The published definitions by short name. Raises FileNotFoundError when the package is not
+    installed.
+    """
     spec = importlib.util.find_spec("kubernetes_validate")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("kubernetes-validate is not installed: pip install kubernetes-validate")
+        raise FileNotFoundError(
+            "kubernetes-validate is not installed: pip install kubernetes-validate"
+        )
     folder = f"kubernetes-json-schema/v{LEVEL}.0-local/_definitions.json"
     with open(os.path.join(spec.submodule_search_locations[0], folder)) as file:
         return {_short(name): body for name, body in json.load(file)["$defs"].items()}
@@ -92,7 +99,11 @@ def _short(name: str) -> str:
 
 def _wanted(definitions: dict[str, Any]) -> set[str]:
     found: set[str] = set()
-    queue = [name for name in definitions if name.rpartition(".")[0] in GROUPS and not _is_list(definitions[name])]
+    queue = [
+        name
+        for name in definitions
+        if name.rpartition(".")[0] in GROUPS and not _is_list(definitions[name])
+    ]
     queue += EXTRA
     while queue:
         name = queue.pop()
@@ -120,7 +131,10 @@ def _refs(node: Any) -> Iterator[str]:
 
 def _line(name: str, body: dict[str, Any]) -> str:
     words = [name]
-    kinds = [f"#{k['group']}/{k['version']}/{k['kind']}" for k in body.get("x-kubernetes-group-version-kind", ())]
+    kinds = [
+        f"#{k['group']}/{k['version']}/{k['kind']}"
+        for k in body.get("x-kubernetes-group-version-kind", ())
+    ]
     words += kinds if len(kinds) == 1 else []
     words += ["^" + body["x-kubernetes-map-type"]] if "x-kubernetes-map-type" in body else []
     if "properties" not in body:
@@ -147,7 +161,12 @@ def _type(spec: dict[str, Any]) -> str:
 
 def _options(spec: dict[str, Any]) -> str:
     found = []
-    for key, short in (("list-type", "lt"), ("patch-merge-key", "mk"), ("patch-strategy", "ps"), ("map-type", "mt")):
+    for key, short in (
+        ("list-type", "lt"),
+        ("patch-merge-key", "mk"),
+        ("patch-strategy", "ps"),
+        ("map-type", "mt"),
+    ):
         if f"x-kubernetes-{key}" in spec:
             found.append(f";{short}={spec[f'x-kubernetes-{key}']}")
     if "x-kubernetes-list-map-keys" in spec:

@@ -1,7 +1,8 @@
-"""Writes kubelite/node/runtime/syscall_table.py from the kernel's headers: numbers of system calls on three machines.
+"""Writes kubelite/node/runtime/syscall_table.py from the kernel's headers: numbers of system calls
+on three machines.
 
-Needs gcc and aarch64-linux-gnu-gcc with their headers. Calls that are younger than the headers are listed here; since
-Linux 5.1 a new call has the same number everywhere.
+Needs gcc and aarch64-linux-gnu-gcc with their headers. Calls that are younger than the headers are
+listed here; since Linux 5.1 a new call has the same number everywhere.
 """
 
 from __future__ import annotations

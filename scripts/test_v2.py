@@ -1,11 +1,12 @@
-"""Runs the tests of the kernel layer in an emulated machine: once with cgroup v2 only, and a few of them with v1 only.
+"""Runs the tests of the kernel layer in an emulated machine: once with cgroup v2 only, and a few of
+them with v1 only.
 
     python scripts/test_v2.py [--world v2|v1] [PYTEST ARGUMENTS]
 
-Needs root, x86_64, Debian with its own Python, qemu-system-x86 and e2fsprogs. The machine's root and kernel are made of Debian
-packages, as apt finds them here, and kept in build/v2; the tree and this Python's packages go in on a second disk. Prints what
-the machine said and how many tests passed in each world; the exit code is pytest's, or 124 when not all was done within 15
-minutes.
+Needs root, x86_64, Debian with its own Python, qemu-system-x86 and e2fsprogs. The machine's root
+and kernel are made of Debian packages, as apt finds them here, and kept in build/v2; the tree and
+this Python's packages go in on a second disk. Prints what the machine said and how many tests
+passed in each world; the exit code is pytest's, or 124 when not all was done within 15 minutes.
 """
 
 from __future__ import annotations
@@ -34,16 +35,23 @@ PACKAGES = (
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 TOOLS = {"apt-get": "apt", "qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs"}
 KERNEL = "linux-image-cloud-amd64"
-MODULES = "virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk".split()
+MODULES = (
+    "virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk".split()
+)
 NEEDED = "overlay veth bridge nf_tables nft_chain_nat nft_masq nft_ct"
-# Without its guards against other guests an emulated kernel is twice as fast; plain `max` faults twice on its way up.
-MACHINE = "-accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 2048 -nographic -no-reboot -nic none".split()
+# Without its guards against other guests an emulated kernel is twice as fast; plain `max` faults
+# twice on its way up.
+MACHINE = (
+    "-accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 2048 -nographic -no-reboot -nic none".split()
+)
 LINE = "console=ttyS0 loglevel=3 panic=-1 mitigations=off tsc=reliable hugepages=8"
 UNNEEDED = "pip setuptools mypy* ruff* aiohttp* kubernetes kubernetes_validate* grpc* cel prompt_toolkit*".split()
 
 
 class World(NamedTuple):
-    """One boot: what the kernel is told besides, how its cgroups are mounted, and the words for pytest."""
+    """One boot: what the kernel is told besides, how its cgroups are mounted, and the words for
+    pytest.
+    """
 
     line: str
     mounts: str
@@ -104,7 +112,9 @@ def check_machine() -> None:
     """Says what this machine lacks for it. Raises SystemExit."""
     missing = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
     if os.uname().machine != "x86_64" or os.geteuid() != 0 or missing:
-        sys.exit(f"this needs x86_64, root and apt; packages that are missing: {' '.join(missing) or 'none'}")
+        sys.exit(
+            f"this needs x86_64, root and apt; packages that are missing: {' '.join(missing) or 'none'}"
+        )
 
 
 def run(*command: str | Path, **options: object) -> None:
@@ -113,17 +123,34 @@ def run(*command: str | Path, **options: object) -> None:
 
 
 def download(folder: Path) -> list[Path]:
-    """The packages of the root with all that they depend on, and the kernel, by the machine's own apt. Raises SystemExit."""
+    """The packages of the root with all that they depend on, and the kernel, by the machine's own
+    apt. Raises SystemExit.
+    """
     (folder / "partial").mkdir(parents=True, exist_ok=True)
     (folder / "status").touch()
-    own = ["-qq", "-oAPT::Sandbox::User=root", f"-oDir::State::status={folder}/status", f"-oDir::Cache::archives={folder}"]
-    subprocess.run(["apt-get", "update", "-qq"])  # of old lists the files may be gone; without a network they may do
+    own = [
+        "-qq",
+        "-oAPT::Sandbox::User=root",
+        f"-oDir::State::status={folder}/status",
+        f"-oDir::Cache::archives={folder}",
+    ]
+    subprocess.run(
+        ["apt-get", "update", "-qq"]
+    )  # of old lists the files may be gone; without a network they may do
     wanted = subprocess.run(["apt-cache", "depends", KERNEL], capture_output=True, text=True).stdout
     kernel = re.search(r"Depends: (linux-image-\S+)", wanted)
     if kernel is None:
         sys.exit(f"apt knows no {KERNEL}: is this Debian, and its mirror within reach?")
     try:
-        run("apt-get", *own, "-y", "--no-install-recommends", "--download-only", "install", *PACKAGES)
+        run(
+            "apt-get",
+            *own,
+            "-y",
+            "--no-install-recommends",
+            "--download-only",
+            "install",
+            *PACKAGES,
+        )
         run("apt-get", *own, "download", kernel[1], cwd=folder)
     except subprocess.CalledProcessError:
         sys.exit("apt cannot get the packages of the emulated machine: is its mirror within reach?")
@@ -170,11 +197,17 @@ def finish(root: Path) -> None:
 
 
 def precompile(folder: Path, outside: Path, inside: str) -> None:
-    """Compiles the modules below a folder for a machine that finds ``outside`` at ``inside``, and takes hours over it itself."""
+    """Compiles the modules below a folder for a machine that finds ``outside`` at ``inside``, and
+    takes hours over it itself.
+    """
     if not folder.exists():
-        sys.exit(f"the emulated machine has no {PYTHON}: the Python that is Debian's own is needed here")
+        sys.exit(
+            f"the emulated machine has no {PYTHON}: the Python that is Debian's own is needed here"
+        )
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    compileall.compile_dir(folder, quiet=2, workers=2, stripdir=outside, prependdir=inside, invalidation_mode=mode)
+    compileall.compile_dir(
+        folder, quiet=2, workers=2, stripdir=outside, prependdir=inside, invalidation_mode=mode
+    )
 
 
 def make_initrd(root: Path) -> None:
@@ -191,7 +224,16 @@ def make_initrd(root: Path) -> None:
     (first / "init").chmod(0o755)
     names = "\n".join(str(path.relative_to(first)) for path in first.rglob("*")).encode()
     with (PLACE / "initrd").open("wb") as file:
-        run(root / "bin/busybox", "cpio", "-oH", "newc", cwd=first, input=names, stdout=file, stderr=subprocess.DEVNULL)
+        run(
+            root / "bin/busybox",
+            "cpio",
+            "-oH",
+            "newc",
+            cwd=first,
+            input=names,
+            stdout=file,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 def make_disk(image: Path, folder: Path, megabytes: int) -> Path:
@@ -204,14 +246,16 @@ def make_disk(image: Path, folder: Path, megabytes: int) -> Path:
 
 
 def make_load(worlds: dict[str, World], limit: int) -> Path:
-    """The tree as it is built now, the packages it needs, and the shim of the test build; all compiled already, since that
-    takes an emulated machine longest."""
+    """The tree as it is built now, the packages it needs, and the shim of the test build; all
+    compiled already, since that takes an emulated machine longest."""
     load = PLACE / "load"
     shutil.rmtree(load, ignore_errors=True)
     ignored = shutil.ignore_patterns(".git", "build", "__pycache__", ".hypothesis", ".venv")
     shutil.copytree(TREE, load / "tree", ignore=ignored)
     packages = Path(sysconfig.get_paths()["purelib"])
-    shutil.copytree(packages, load / "packages", ignore=shutil.ignore_patterns("__pycache__", *UNNEEDED))
+    shutil.copytree(
+        packages, load / "packages", ignore=shutil.ignore_patterns("__pycache__", *UNNEEDED)
+    )
     precompile(load, load, "/mnt")
     sys.path.insert(0, str(TREE))
     from tests.attack.arena import build_weak
@@ -219,7 +263,11 @@ def make_load(worlds: dict[str, World], limit: int) -> Path:
     build_weak(load)
     for name, world in worlds.items():
         init = INIT.format(
-            name=name, mounts=world.mounts, modules=NEEDED, limit=limit, arguments=" ".join(map(shlex.quote, world.tests))
+            name=name,
+            mounts=world.mounts,
+            modules=NEEDED,
+            limit=limit,
+            arguments=" ".join(map(shlex.quote, world.tests)),
         )
         (load / name).write_text(init)
         (load / name).chmod(0o755)
@@ -229,11 +277,26 @@ def make_load(worlds: dict[str, World], limit: int) -> Path:
 def boot(name: str, world: World, disks: list[Path], limit: float) -> tuple[int, str]:
     """Runs the machine; returns the exit code of the tests, and what the console said."""
     log = PLACE / f"console-{name}.log"
-    drives = [word for disk in disks for word in ("-drive", f"file={disk},if=virtio,format=raw,cache=unsafe,snapshot=on")]
+    drives = [
+        word
+        for disk in disks
+        for word in ("-drive", f"file={disk},if=virtio,format=raw,cache=unsafe,snapshot=on")
+    ]
     line = f"{LINE} world={name} {world.line}"
-    command = ["qemu-system-x86_64", *MACHINE, "-kernel", PLACE / "vmlinuz", "-initrd", PLACE / "initrd", "-append", line]
+    command = [
+        "qemu-system-x86_64",
+        *MACHINE,
+        "-kernel",
+        PLACE / "vmlinuz",
+        "-initrd",
+        PLACE / "initrd",
+        "-append",
+        line,
+    ]
     with log.open("wb") as file:
-        machine = subprocess.Popen([*map(str, command), *drives], stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        machine = subprocess.Popen(
+            [*map(str, command), *drives], stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
         try:
             machine.wait(limit)
         except subprocess.TimeoutExpired:
@@ -251,7 +314,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--world", choices=WORLDS)
     chosen, words = parser.parse_known_args(arguments)
-    worlds = {n: w._replace(tests=words or w.tests) for n, w in WORLDS.items() if chosen.world in (None, n)}
+    worlds = {
+        n: w._replace(tests=words or w.tests)
+        for n, w in WORLDS.items()
+        if chosen.world in (None, n)
+    }
     began = time.monotonic()
     check_machine()
     PLACE.mkdir(parents=True, exist_ok=True)
@@ -262,7 +329,9 @@ def main(arguments: list[str]) -> int:
         code, said = boot(name, world, disks, began + LIMIT - time.monotonic())
         print(said, flush=True)
         summary = re.findall(r"^\d+ (?:passed|failed).* in .*$", said, re.M)
-        counts.append(f"cgroups {name}: {summary[-1] if summary else 'no summary'}, exit code {code}")
+        counts.append(
+            f"cgroups {name}: {summary[-1] if summary else 'no summary'}, exit code {code}"
+        )
         codes.append(code)
     print("\n".join(counts), f"in all {time.monotonic() - began:.0f} s", sep="\n")
     return max(codes)

@@ -1,7 +1,7 @@
 """What all tests have: a network namespace of their own, and the rule that a skip needs an excuse.
 
-With KUBELITE_STRICT=1 a skip fails its test unless its reason is among those of ``allowed_skips.txt``: regular
-expressions, one a line, for what a machine may truly lack.
+With KUBELITE_STRICT=1 a skip fails its test unless its reason is among those of
+``allowed_skips.txt``: regular expressions, one a line, for what a machine may truly lack.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def refuse_skip(report: Any) -> None:
     reason = report.longrepr[2].removeprefix("Skipped: ")
     if not any(allowed.search(reason) for allowed in ALLOWED):
         report.outcome = "failed"
-        report.longrepr = f"KUBELITE_STRICT: skipped, and tests/allowed_skips.txt does not know why: {reason}"
+        report.longrepr = (
+            f"KUBELITE_STRICT: skipped, and tests/allowed_skips.txt does not know why: {reason}"
+        )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,12 +20,19 @@ class Home:
 
     def kl(self, *words: str, input: str = "") -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "kubelite", *words], input=input, env=self.env, capture_output=True, text=True, check=True
+            [sys.executable, "-m", "kubelite", *words],
+            input=input,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 
     def agent(self) -> int:
-        return int((json.loads(self.kl("system", "info", "-o", "json"))["agent"] or {}).get("pid", 0))
+        return int(
+            (json.loads(self.kl("system", "info", "-o", "json"))["agent"] or {}).get("pid", 0)
+        )
 
     def close(self) -> None:
         self.kl("system", "reset", "--yes")

@@ -1,6 +1,7 @@
 """Runs a workload and takes the time, in the C core and around it.
 
-Times are processor time of the one thread there is: what else a shared machine does would only blur them.
+Times are processor time of the one thread there is: what else a shared machine does would only blur
+them.
 """
 
 import os
@@ -72,7 +73,9 @@ class Core:
 
 
 def prepared(workload: Workload) -> Cluster:
-    """The nodes, and the pods that are there: placed by the scheduler itself, one that is past its end by turns."""
+    """The nodes, and the pods that are there: placed by the scheduler itself, one that is past its
+    end by turns.
+    """
     cluster = Cluster(seed=1)
     for each in workload.others:
         cluster.put(each["kind"], each)
@@ -142,7 +145,9 @@ def core_cost(nodes: int, classes: int, pods: int = 20000) -> float:
 
 
 def memory(nodes: int = 20000, pods: int = 100000) -> dict[str, float]:
-    """Bytes of resident memory for each node, each pod and each pair of class and node, in this process."""
+    """Bytes of resident memory for each node, each pod and each pair of class and node, in this
+    process.
+    """
     cluster = Cluster(seed=1)
     objects = [node(number) for number in range(nodes)]
     before = _resident()

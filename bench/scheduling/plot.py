@@ -15,11 +15,17 @@ def svg(title: str, across: str, up: str, lines: Mapping[str, Points]) -> str:
     low = tuple(math.floor(math.log10(min(p[axis] for p in points))) for axis in (0, 1))
     high = tuple(math.ceil(math.log10(max(p[axis] for p in points))) for axis in (0, 1))
     high = tuple(max(h, l + 1) for l, h in zip(low, high, strict=True))  # noqa: E741
-    x, y = _scale(low[0], high[0], LEFT, WIDTH - RIGHT), _scale(low[1], high[1], HEIGHT - BOTTOM, TOP)
+    x, y = (
+        _scale(low[0], high[0], LEFT, WIDTH - RIGHT),
+        _scale(low[1], high[1], HEIGHT - BOTTOM, TOP),
+    )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="12">'
     ]
-    parts += ['<rect width="100%" height="100%" fill="white"/>', _text(WIDTH / 2, 20, title, "middle", 15)]
+    parts += [
+        '<rect width="100%" height="100%" fill="white"/>',
+        _text(WIDTH / 2, 20, title, "middle", 15),
+    ]
     for power in range(low[0], high[0] + 1):
         parts += [
             _line(x(10.0**power), TOP, x(10.0**power), HEIGHT - BOTTOM),
@@ -30,11 +36,16 @@ def svg(title: str, across: str, up: str, lines: Mapping[str, Points]) -> str:
             _line(LEFT, y(10.0**power), WIDTH - RIGHT, y(10.0**power)),
             _text(LEFT - 8, y(10.0**power) + 4, _number(power), "end"),
         ]
-    parts += [_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, across, "middle"), _text(LEFT - 50, TOP - 14, up, "start")]
+    parts += [
+        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, across, "middle"),
+        _text(LEFT - 50, TOP - 14, up, "start"),
+    ]
     for colour, (name, line) in zip(COLOURS, lines.items(), strict=False):
         path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in line)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="3" fill="{colour}"/>' for a, b in line]
+        parts += [
+            f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="3" fill="{colour}"/>' for a, b in line
+        ]
         parts.append(_text(WIDTH - RIGHT + 10, y(line[-1][1]) + 4, name, "start", 12, colour))
     return "\n".join([*parts, "</svg>"]) + "\n"
 

@@ -5,7 +5,17 @@ from typing import Any
 
 from scheduling.measure import Figures
 
-HEADS = ("WORKLOAD", "NODES", "THERE", "PODS", "CORE PODS/S", "ALL PODS/S", "OUTSIDE", "KUBE-SCHEDULER CI", "TARGET")
+HEADS = (
+    "WORKLOAD",
+    "NODES",
+    "THERE",
+    "PODS",
+    "CORE PODS/S",
+    "ALL PODS/S",
+    "OUTSIDE",
+    "KUBE-SCHEDULER CI",
+    "TARGET",
+)
 
 
 def as_table(figures: Sequence[Figures]) -> str:
@@ -23,8 +33,16 @@ def as_table(figures: Sequence[Figures]) -> str:
 
 def _row(figures: Figures) -> tuple[str, ...]:
     made = figures.workload
-    reached = "" if made.target is None else f"{made.target:,} {'reached' if figures.rate >= made.target else 'MISSED'}"
-    beside = "-" if made.threshold is None else f"{made.threshold:,} ({figures.whole_rate / made.threshold:,.0f}x)"
+    reached = (
+        ""
+        if made.target is None
+        else f"{made.target:,} {'reached' if figures.rate >= made.target else 'MISSED'}"
+    )
+    beside = (
+        "-"
+        if made.threshold is None
+        else f"{made.threshold:,} ({figures.whole_rate / made.threshold:,.0f}x)"
+    )
     return (
         made.name, f"{made.nodes:,}", f"{made.existing:,}", f"{made.measured:,}", f"{figures.rate:,.0f}",
         f"{figures.whole_rate:,.0f}", f"{figures.outside:.0%}", beside, reached,
@@ -32,7 +50,10 @@ def _row(figures: Figures) -> tuple[str, ...]:
 
 
 def as_data(
-    about: Mapping[str, Any], figures: Sequence[Figures], memory: Mapping[str, float], curves: Mapping[str, Any]
+    about: Mapping[str, Any],
+    figures: Sequence[Figures],
+    memory: Mapping[str, float],
+    curves: Mapping[str, Any],
 ) -> dict[str, Any]:
     return {
         "about": dict(about),

@@ -1,4 +1,6 @@
-"""The cheapest HTTP client there is: one TLS connection, requests and answers with a length, nothing parsed but that."""
+"""The cheapest HTTP client there is: one TLS connection, requests and answers with a length,
+nothing parsed but that.
+"""
 
 import asyncio
 import ssl
@@ -26,7 +28,9 @@ class Connection:
     async def __aexit__(self, *_: object) -> None:
         self._writer.close()
 
-    def send(self, method: str, path: str, body: bytes = b"", content_type: str = "application/json") -> None:
+    def send(
+        self, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
+    ) -> None:
         head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n"
         if body:
             head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
@@ -39,7 +43,9 @@ class Connection:
         size = int(lower[start : lower.index(b"\r\n", start)])
         return int(head[9:12]), await self._reader.readexactly(size)
 
-    async def ask(self, method: str, path: str, body: bytes = b"", content_type: str = "application/json") -> tuple[int, bytes]:
+    async def ask(
+        self, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
+    ) -> tuple[int, bytes]:
         self.send(method, path, body, content_type)
         return await self.receive()
 

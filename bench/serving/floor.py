@@ -1,6 +1,8 @@
-"""The floor: an aiohttp handler that gives back fixed bytes, under the same TLS and with a look at the client's certificate.
+"""The floor: an aiohttp handler that gives back fixed bytes, under the same TLS and with a look at
+the client's certificate.
 
-A POST answers when as many bytes are on disk: one thread commits to SQLite, in one transaction for all that came meanwhile.
+A POST answers when as many bytes are on disk: one thread commits to SQLite, in one transaction for
+all that came meanwhile.
 
 python bench/serving/floor.py PORT-FILE BODY-FILE DATABASE SERVER.CRT SERVER.KEY CA.CRT
 """
@@ -32,7 +34,9 @@ def insert(db: sqlite3.Connection, values: list[bytes]) -> None:
     db.execute("INSERT INTO log(value) VALUES" + ", ".join(["(?)"] * len(values)), values)
 
 
-def commit_for_ever(db: sqlite3.Connection, queue: SimpleQueue[Waiting], loop: asyncio.AbstractEventLoop) -> None:
+def commit_for_ever(
+    db: sqlite3.Connection, queue: SimpleQueue[Waiting], loop: asyncio.AbstractEventLoop
+) -> None:
     while True:
         group = [queue.get()]
         try:
@@ -71,7 +75,9 @@ async def main() -> None:
             await done
         return web.Response(body=body, headers={"Content-Type": "application/json"})
 
-    server = await loop.create_server(web.Server(handle, access_log=None), "127.0.0.1", 0, ssl=context)
+    server = await loop.create_server(
+        web.Server(handle, access_log=None), "127.0.0.1", 0, ssl=context
+    )
     Path(port_file).write_text(str(server.sockets[0].getsockname()[1]))
     await server.serve_forever()
 

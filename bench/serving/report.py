@@ -1,9 +1,12 @@
-"""What the figures say: a table of rates beside the floor and a real server, and which targets were reached. Pure."""
+"""What the figures say: a table of rates beside the floor and a real server, and which targets were
+reached. Pure.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-# Kubernetes 1.20 and etcd 3.4, two shared cores: requests a second, one at a time and sixteen at once.
+# Kubernetes 1.20 and etcd 3.4, two shared cores: requests a second, one at a time and sixteen at
+# once.
 REAL = {
     "create ConfigMap": (379, 724),
     "get ConfigMap": (774, 1554),
@@ -13,7 +16,11 @@ REAL = {
     "create Pod": (249, 691),
 }
 FLOORS = {"get ConfigMap": ("floor get", 0.5), "create ConfigMap": ("floor create", 0.4)}
-FACTORS = {"create ConfigMap": 2.0, "get ConfigMap": 2.0, "create Pod": 2.0}  # of the real server; the others need only be ahead
+FACTORS = {
+    "create ConfigMap": 2.0,
+    "get ConfigMap": 2.0,
+    "create Pod": 2.0,
+}  # of the real server; the others need only be ahead
 LIMITS = {
     "watch, 1 watcher: create to event, median ms": 3.2,
     "boot with new keys, seconds": 1.0,
@@ -25,7 +32,9 @@ _CLIENTS = ("one", "sixteen")
 
 
 class Rates(NamedTuple):
-    """Requests a second, one at a time and sixteen at once, and microseconds of the server's processor for one of sixteen."""
+    """Requests a second, one at a time and sixteen at once, and microseconds of the server's
+    processor for one of sixteen.
+    """
 
     one: float
     sixteen: float
@@ -33,7 +42,9 @@ class Rates(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What became of a target: at least ``wanted`` times what it is measured against, or at most ``wanted`` of a unit."""
+    """What became of a target: at least ``wanted`` times what it is measured against, or at most
+    ``wanted`` of a unit.
+    """
 
     target: str
     found: float
@@ -44,7 +55,13 @@ class Verdict(NamedTuple):
 def judge(rates: dict[str, Rates], figures: dict[str, float]) -> list[Verdict]:
     """Every target against what was measured."""
     found = [*_against_floor(rates), *_against_real(rates)]
-    return [*found, *(Verdict(name, figures[name], f"<= {most:g}", figures[name] <= most) for name, most in LIMITS.items())]
+    return [
+        *found,
+        *(
+            Verdict(name, figures[name], f"<= {most:g}", figures[name] <= most)
+            for name, most in LIMITS.items()
+        ),
+    ]
 
 
 def _against_floor(rates: dict[str, Rates]) -> Iterator[Verdict]:
@@ -54,7 +71,9 @@ def _against_floor(rates: dict[str, Rates]) -> Iterator[Verdict]:
             yield Verdict(f"{name}, {clients}", ratio, f">= {share:g} of the floor", ratio >= share)
         # Nothing else that happens on the machine changes this one much.
         ratio = rates[floor].processor / rates[name].processor
-        yield Verdict(f"{name}, by processor time", ratio, f">= {share:g} of the floor", ratio >= share)
+        yield Verdict(
+            f"{name}, by processor time", ratio, f">= {share:g} of the floor", ratio >= share
+        )
 
 
 def _against_real(rates: dict[str, Rates]) -> Iterator[Verdict]:
@@ -62,15 +81,21 @@ def _against_real(rates: dict[str, Rates]) -> Iterator[Verdict]:
         factor = FACTORS.get(name, 1.0)
         for index, clients in enumerate(_CLIENTS):
             ratio = rates[name][index] / real[index]
-            yield Verdict(f"{name}, {clients}", ratio, f">= {factor:g} x Kubernetes 1.20", ratio >= factor)
+            yield Verdict(
+                f"{name}, {clients}", ratio, f">= {factor:g} x Kubernetes 1.20", ratio >= factor
+            )
 
 
 def as_table(rates: dict[str, Rates], figures: dict[str, float]) -> str:
     """Rates, other figures, targets."""
     lines = [["requests a second", "one", "sixteen", "x 1.20", "x 1.20", "processor us"]]
     for name, row in rates.items():
-        real = [f"{row[index] / REAL[name][index]:.1f}" if name in REAL else "" for index in range(2)]
-        lines.append([name, f"{row.one:,.0f}", f"{row.sixteen:,.0f}", *real, f"{row.processor:.0f}"])
+        real = [
+            f"{row[index] / REAL[name][index]:.1f}" if name in REAL else "" for index in range(2)
+        ]
+        lines.append(
+            [name, f"{row.one:,.0f}", f"{row.sixteen:,.0f}", *real, f"{row.processor:.0f}"]
+        )
     others = [["figure", "is"], *([name, f"{value:,.2f}"] for name, value in figures.items())]
     targets = [["target", "is", "wanted", "result"]]
     for target, found, wanted, reached in judge(rates, figures):

@@ -47,7 +47,9 @@ class Outcome(NamedTuple):
     skipped: dict[str, str]
 
 
-def run_rounds(subjects: Sequence[Subject], rounds: int, progress: Callable[[int], None]) -> Outcome:
+def run_rounds(
+    subjects: Sequence[Subject], rounds: int, progress: Callable[[int], None]
+) -> Outcome:
     """Measures every subject `rounds` times `batch`. Each round begins with another subject, so
     that nobody always follows the same neighbour; what gives several samples per round warms up
     with one more, which is dropped.

@@ -37,7 +37,9 @@ def bundle_config(sandbox: int | None, cgroup: str, volume: str, shm: str) -> Js
     capabilities = dict.fromkeys(("bounding", "effective", "permitted"), _CAPABILITIES)
     shared: list[Json] = [{"type": kind} for kind in _SHARED]
     if sandbox is not None:
-        shared = [{"type": kind, "path": f"/proc/{sandbox}/ns/{file}"} for kind, file in _SHARED.items()]
+        shared = [
+            {"type": kind, "path": f"/proc/{sandbox}/ns/{file}"} for kind, file in _SHARED.items()
+        ]
     return {
         "ociVersion": "1.0.2",
         "process": {
@@ -126,4 +128,7 @@ class OciRuntime:
 
 def oci_subjects(site: Site, floor: Floor) -> list[Subject]:
     runtimes = {name: OciRuntime(site, name, floor) for name in ("crun", "runc")}
-    return [Subject(f"{name} run", "container", "peer", one.once, one.prepare, one.cleanup, 3) for name, one in runtimes.items()]
+    return [
+        Subject(f"{name} run", "container", "peer", one.once, one.prepare, one.cleanup, 3)
+        for name, one in runtimes.items()
+    ]

@@ -1,8 +1,9 @@
 """kubelite itself: its engine in this process, and the whole command.
 
-The pod is podman's: two containers of the small root that execute `/pause`, a directory of the host at /srv, limits. Beside
-"kubelite pod" another pod of the home runs, so that only what belongs to the pod is made, as in the floor. "kubelite first pod"
-and the command's pod are alone in their home: bridge, subnet and firewall table are made for each one, as podman makes its.
+The pod is podman's: two containers of the small root that execute `/pause`, a directory of the host
+at /srv, limits. Beside "kubelite pod" another pod of the home runs, so that only what belongs to
+the pod is made, as in the floor. "kubelite first pod" and the command's pod are alone in their
+home: bridge, subnet and firewall table are made for each one, as podman makes its.
 """
 
 import contextlib
@@ -97,7 +98,9 @@ def _ignore(_: object) -> None:
 
 
 class EnginePod:
-    """From the typed pod to both programs executed and the pod on record as up; its removal is outside the stamps."""
+    """From the typed pod to both programs executed and the pod on record as up; its removal is
+    outside the stamps.
+    """
 
     def __init__(self, site: Site, name: str, *, beside: bool) -> None:
         self._engine = Engine(site, name)
@@ -121,7 +124,9 @@ class EnginePod:
 
 
 class EngineContainer:
-    """One container more in a sandbox that is ready: record, directories, cgroup, plan, start; then its exit."""
+    """One container more in a sandbox that is ready: record, directories, cgroup, plan, start; then
+    its exit.
+    """
 
     def __init__(self, site: Site) -> None:
         self._engine = Engine(site, "container")
@@ -146,7 +151,9 @@ class EngineContainer:
         self._decide(pod, images.resolve(home, pod), ledger)
 
     def _decide(self, pod: Any, found: Any, ledger: Any) -> None:
-        """What the engine decides about the container, taken once, since it is no part of the start."""
+        """What the engine decides about the container, taken once, since it is no part of the
+        start.
+        """
         from kubelite.node.kubelet import facts
         from kubelite.node.kubelet.bringup import Bringup
         from kubelite.node.kubelet.prepare import NodeFacts
@@ -155,10 +162,16 @@ class EngineContainer:
         from kubelite.node.volume import mounts
 
         home, uid = self._engine.home, self._record.uid
-        node = NodeFacts("bench", "", "", facts.cpus(), facts.memory(), facts.capabilities(), "bench")
+        node = NodeFacts(
+            "bench", "", "", facts.cpus(), facts.memory(), facts.capabilities(), "bench"
+        )
         host = read_host_files()
-        bringup = Bringup(home, ledger, self._tree, self._record, pod, found, node, host, trace=_ignore)
-        places = mounts.places(pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
+        bringup = Bringup(
+            home, ledger, self._tree, self._record, pod, found, node, host, trace=_ignore
+        )
+        places = mounts.places(
+            pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory"
+        )
         bringup._places = {place.name: place for place in places}
         self._sandbox = sandbox.Sandbox(sandbox.connect(home, uid), ledger.sandbox(uid), -1)
         container = pod.spec.containers[0]
@@ -196,7 +209,9 @@ class EngineContainer:
 
 
 class Command:
-    """The whole `kubelite pod up` command, Python's start included, from spawn to wait; `pod down` is outside the stamps."""
+    """The whole `kubelite pod up` command, Python's start included, from spawn to wait; `pod down`
+    is outside the stamps.
+    """
 
     def __init__(self, site: Site) -> None:
         self._engine = Engine(site, "command")
@@ -220,7 +235,9 @@ class Command:
     def once(self) -> Marks:
         words = self._command("pod", "up", str(self._file))
         up = timed_run(words, self._environment, self._site.log("kubelite"))
-        code, said = run(self._command("pod", "down", "bench", "--grace-period", "0"), self._environment)
+        code, said = run(
+            self._command("pod", "down", "bench", "--grace-period", "0"), self._environment
+        )
         if code != 0:
             raise BenchError(f"kubelite pod down: {said[-800:]}")
         return {"up": up}
@@ -233,8 +250,18 @@ def our_subjects(site: Site) -> list[Subject]:
     container, command = EngineContainer(site), Command(site)
     alone, beside = EnginePod(site, "pod", beside=False), EnginePod(site, "beside", beside=True)
     return [
-        Subject("kubelite container", "container", "ours", container.once, container.prepare, container.cleanup, 10),
+        Subject(
+            "kubelite container",
+            "container",
+            "ours",
+            container.once,
+            container.prepare,
+            container.cleanup,
+            10,
+        ),
         Subject("kubelite pod", "pod", "ours", beside.once, beside.prepare, beside.cleanup, 5),
         Subject("kubelite first pod", "pod", "ours", alone.once, alone.prepare, alone.cleanup, 3),
-        Subject("kubelite pod up", "pod", "ours", command.once, command.prepare, command.cleanup, 1),
+        Subject(
+            "kubelite pod up", "pod", "ours", command.once, command.prepare, command.cleanup, 1
+        ),
     ]

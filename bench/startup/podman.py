@@ -69,7 +69,9 @@ def _may_raise_limits() -> bool:
 
 
 def _is_installed(program: str) -> bool:
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/libexec/podman") is not None
+    return (
+        shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/libexec/podman") is not None
+    )
 
 
 class Podman:
@@ -154,4 +156,6 @@ class Podman:
 
 def podman_subjects(site: Site) -> list[Subject]:
     podman = Podman(site)
-    return [Subject("podman kube play", "pod", "peer", podman.once, podman.prepare, podman.cleanup, 1)]
+    return [
+        Subject("podman kube play", "pod", "peer", podman.once, podman.prepare, podman.cleanup, 1)
+    ]

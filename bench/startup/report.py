@@ -21,8 +21,8 @@ class Row(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A ratio that one mark of a subject is to reach: at most so many times the floor, or at least so many times faster than
-    a peer. `stretch` is the ratio to dream of."""
+    """A ratio that one mark of a subject is to reach: at most so many times the floor, or at least
+    so many times faster than a peer. `stretch` is the ratio to dream of."""
 
     subject: str
     mark: str
@@ -127,7 +127,10 @@ def as_json(rows: Sequence[Row], skipped: dict[str, str], about: dict[str, Any])
             }
             for row in rows
         ],
-        "targets": [{**verdict.target._asdict(), "ratio": verdict.ratio, "result": verdict.result} for verdict in judge(rows)],
+        "targets": [
+            {**verdict.target._asdict(), "ratio": verdict.ratio, "result": verdict.result}
+            for verdict in judge(rows)
+        ],
         "skipped": skipped,
     }
 
@@ -164,7 +167,11 @@ def _unit_table(unit: str, rows: Sequence[Row]) -> str:
 def _target_table(verdicts: Sequence[Verdict]) -> str:
     lines = [["target", "to", "is", "wanted", "stretch", "result"]]
     for target, ratio, result in verdicts:
-        bound, what = ("<=", "x floor") if target.against == "floor" else (">=", f"x faster than {target.against}")
+        bound, what = (
+            ("<=", "x floor")
+            if target.against == "floor"
+            else (">=", f"x faster than {target.against}")
+        )
         lines.append(
             [
                 target.subject,

@@ -1,4 +1,6 @@
-"""Seeds for the fuzz targets, made by Python's encoders:   make_seeds.py FOLDER   fills FOLDER/plan and FOLDER/message."""
+"""Seeds for the fuzz targets, made by Python's encoders:   make_seeds.py FOLDER   fills FOLDER/plan
+and FOLDER/message.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,22 @@ from kubelite.core.protocol import Message, Role, StartFlag
 MOUNTS = (
     Mount(MountKind.PROC, "/proc", attr=Attr.NOSUID),
     Mount(MountKind.TMPFS, "/dev/shm", options="size=64m,mode=1777"),
-    Mount(MountKind.BIND, "/srv", "/data", "below", Attr.RDONLY, MountFlag.SUBPATH | MountFlag.RECURSIVE, "volume data"),
+    Mount(
+        MountKind.BIND,
+        "/srv",
+        "/data",
+        "below",
+        Attr.RDONLY,
+        MountFlag.SUBPATH | MountFlag.RECURSIVE,
+        "volume data",
+    ),
     Mount(MountKind.BIND_FD, "/etc/hosts", 2, flags=MountFlag.FILE),
 )
 PLANS = (
     Plan(),
-    Plan(args=("sh", "-c", "true"), env=("A=b",), cwd="/", uid=1, gid=2, groups=(3, 4), mounts=MOUNTS),
+    Plan(
+        args=("sh", "-c", "true"), env=("A=b",), cwd="/", uid=1, gid=2, groups=(3, 4), mounts=MOUNTS
+    ),
     Plan(
         args=("x",),
         flags=Flag.CAPS | Flag.SECCOMP | Flag.TERMINAL,
@@ -70,7 +82,9 @@ ID = "0123456789abcdef" * 4
 FLAGS = StartFlag.LOG | StartFlag.STDIN
 MESSAGES = (
     protocol.pack(Message.HELLO, 1, protocol.hello()),
-    protocol.pack(Message.START, 2, protocol.start(ID, Role.CONTAINER, FLAGS, attempt=3, rows=24, columns=80)),
+    protocol.pack(
+        Message.START, 2, protocol.start(ID, Role.CONTAINER, FLAGS, attempt=3, rows=24, columns=80)
+    ),
     protocol.pack(Message.START, 3, protocol.start(ID, Role.EXEC, StartFlag.ATTACH, target=ID)),
     protocol.pack(Message.SIGNAL, 4, protocol.signal(ID, 15)),
     protocol.pack(Message.WAIT, 5, protocol.identity(ID)),
@@ -78,13 +92,19 @@ MESSAGES = (
     protocol.pack(Message.ATTACH, 7, protocol.attach(ID, 7)),
     protocol.pack(Message.DATA, 8, b"input"),
     protocol.pack(Message.RESIZE, 9, protocol.window(24, 80)),
-    *(protocol.pack(type, 10) for type in (Message.STATE, Message.END, Message.DETACH, Message.SHUTDOWN)),
+    *(
+        protocol.pack(type, 10)
+        for type in (Message.STATE, Message.END, Message.DETACH, Message.SHUTDOWN)
+    ),
 )
 
 
 def main(folder: str) -> None:
     """One file a seed; a plan's first byte is for the target, see fuzz_plan.c."""
-    for kind, seeds in (("plan", [b"\x86" + encode(plan) for plan in PLANS]), ("message", MESSAGES)):
+    for kind, seeds in (
+        ("plan", [b"\x86" + encode(plan) for plan in PLANS]),
+        ("message", MESSAGES),
+    ):
         os.makedirs(f"{folder}/{kind}", exist_ok=True)
         for number, seed in enumerate(seeds):
             with open(f"{folder}/{kind}/seed-{number}", "wb") as file:

@@ -38,6 +38,8 @@ def explain(settings: Settings, code: str) -> int:
     page = explained(code)
     if page is None:
         first, last = min(CODES), max(CODES)
-        raise CliError(Trouble(f'there is no error code "{code}"', hint=f"codes go from {first} to {last}"))
+        raise CliError(
+            Trouble(f'there is no error code "{code}"', hint=f"codes go from {first} to {last}")
+        )
     Screen(settings).data(page)
     return 0

@@ -1,6 +1,8 @@
-"""``pod exec``, ``pod attach`` and ``pod debug``: a program in a container with the caller's terminal or pipes.
+"""``pod exec``, ``pod attach`` and ``pod debug``: a program in a container with the caller's
+terminal or pipes.
 
-One select loop, no threads: input is read only when the session takes it, so that neither side can block the other.
+One select loop, no threads: input is read only when the session takes it, so that neither side can
+block the other.
 """
 
 from __future__ import annotations
@@ -26,11 +28,18 @@ LEAVE = b"\x10\x11"
 
 
 def execute(
-    settings: Settings, name: str, args: list[str], container: str | None = None, *, stdin: bool, tty: bool
+    settings: Settings,
+    name: str,
+    args: list[str],
+    container: str | None = None,
+    *,
+    stdin: bool,
+    tty: bool,
 ) -> int:
     """Runs ``args`` in a container and returns its exit code, 128+n when signal n ended it.
 
-    Raises CliError with 126 for a program that cannot be executed and 127 for one that is not there.
+    Raises CliError with 126 for a program that cannot be executed and 127 for one that is not
+    there.
     """
     from kubelite.node.runtime.errors import CannotStart
 
@@ -50,7 +59,12 @@ def execute(
         )
     except CannotStart as error:
         raise CliError(
-            Trouble(error.message, cause=error.cause or "", hint=error.hint or "", exit=_code(error.exit_code))
+            Trouble(
+                error.message,
+                cause=error.cause or "",
+                hint=error.hint or "",
+                exit=_code(error.exit_code),
+            )
         ) from error
     try:
         return _raw(session) if raw else converse(session, terminal.STDIN if stdin else None)
@@ -63,28 +77,53 @@ def _code(exit_code: int) -> int:
 
 
 def attach(settings: Settings, name: str, container: str | None = None, *, stdin: bool) -> int:
-    """Shows what a container's main process says from now on, until it ends; returns its exit code then, and 0 when the
-    caller has left with Ctrl-P Ctrl-Q. Raises CliError for input that the container does not read."""
+    """Shows what a container's main process says from now on, until it ends; returns its exit code
+    then, and 0 when the caller has left with Ctrl-P Ctrl-Q. Raises CliError for input that the
+    container does not read."""
     screen = Screen(settings)
     engine = pods(settings, screen)
     pod = doc(engine.get(settings.space, name))
     chosen = container or default_container(pod)[0]
     spec = pod["spec"]
-    found: Doc = next((c for c in (*spec["containers"], *(spec.get("initContainers") or ())) if c["name"] == chosen), {})
+    found: Doc = next(
+        (
+            c
+            for c in (*spec["containers"], *(spec.get("initContainers") or ()))
+            if c["name"] == chosen
+        ),
+        {},
+    )
     if stdin and not found.get("stdin"):
-        raise CliError(Trouble(f'container "{chosen}" reads no input', hint="its manifest has to say `stdin: true`", exit=FAILED))
+        raise CliError(
+            Trouble(
+                f'container "{chosen}" reads no input',
+                hint="its manifest has to say `stdin: true`",
+                exit=FAILED,
+            )
+        )
     with engine.attach(settings.space, name, chosen, stdin=stdin) as session:
         if stdin and found.get("tty") and os.isatty(terminal.STDIN):
             session.resize(*terminal.size())
             screen.note("Ctrl-P Ctrl-Q leaves it running")
             return _raw(session, leave=LEAVE)
-        return converse(session, terminal.STDIN if stdin else None, ends_input=bool(found.get("stdinOnce")))
+        return converse(
+            session, terminal.STDIN if stdin else None, ends_input=bool(found.get("stdinOnce"))
+        )
 
 
 def debug(
-    settings: Settings, name: str, args: list[str], container: str | None = None, *, image: str, stdin: bool, tty: bool
+    settings: Settings,
+    name: str,
+    args: list[str],
+    container: str | None = None,
+    *,
+    image: str,
+    stdin: bool,
+    tty: bool,
 ) -> int:
-    """Runs ``args`` from another image beside a container, in its network and among its processes; returns its exit code."""
+    """Runs ``args`` from another image beside a container, in its network and among its processes;
+    returns its exit code.
+    """
     from kubelite.objects.container import Capabilities, Container, SecurityContext
     from kubelite.objects.defaults import pull_policy
 
@@ -114,10 +153,11 @@ def converse(
     *,
     ends_input: bool = True,
 ) -> int:
-    """Carries input, output and window sizes to and fro until the program ends; returns its exit code.
+    """Carries input, output and window sizes to and fro until the program ends; returns its exit
+    code.
 
-    ``source`` is the descriptor that input comes from, None for no input; ``leave`` are keys that end it early, with code 0;
-    ``ends_input``: the end of our input is the end of the program's.
+    ``source`` is the descriptor that input comes from, None for no input; ``leave`` are keys that
+    end it early, with code 0; ``ends_input``: the end of our input is the end of the program's.
     Raises OutputClosed, ShimGone.
     """
     pending = last = b""

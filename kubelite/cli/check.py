@@ -10,7 +10,8 @@ from kubelite.cli.text import CliError, Trouble, render
 
 
 def check(settings: Settings, source: str, *, lenient: bool = False) -> int:
-    """Lists errors, warnings and fields without effect; 0 when ``pod up`` would take the manifest, 1 when it would not.
+    """Lists errors, warnings and fields without effect; 0 when ``pod up`` would take the manifest,
+    1 when it would not.
 
     Raises CliError with exit code 2 when the manifest cannot be read.
     """
@@ -20,7 +21,11 @@ def check(settings: Settings, source: str, *, lenient: bool = False) -> int:
     except CliError as error:
         raise CliError(*(trouble._replace(exit=2) for trouble in error.troubles)) from error
     found = review(documents, manifest.shown(source), namespace=settings.namespace, lenient=lenient)
-    for word, troubles in (("error", found.errors), ("warning", found.warnings), ("note", found.notes)):
+    for word, troubles in (
+        ("error", found.errors),
+        ("warning", found.warnings),
+        ("note", found.notes),
+    ):
         _list(screen, word, troubles)
     screen.note(f"{manifest.shown(source)}: {summary(found)}")
     return 1 if found.errors else 0

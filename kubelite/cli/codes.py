@@ -112,7 +112,9 @@ CODES: dict[str, Code] = {
 
 
 def explained(code: str) -> str | None:
-    """The page about a code, in any case and with or without its letters; None for one that does not exist."""
+    """The page about a code, in any case and with or without its letters; None for one that does
+    not exist.
+    """
     key = code.upper() if code.upper().startswith("KL") else f"KL{code}"
     found = CODES.get(key)
     if found is None:

@@ -36,7 +36,9 @@ def place(text: str) -> Place:
 
 
 def copy(settings: Settings, source: str, target: str, container: str | None = None) -> int:
-    """Copies a file or tree; ``-`` is a tar stream on stdin or stdout. Raises NotFound, NotRunning and what copying does."""
+    """Copies a file or tree; ``-`` is a tar stream on stdin or stdout. Raises NotFound, NotRunning
+    and what copying does.
+    """
     from kubelite.node.kubelet import copying
 
     screen = Screen(settings)
@@ -69,6 +71,8 @@ def _absolute(path: str) -> str:
     return whole if path != "." else f"{whole[:-1]}."
 
 
-def _container(settings: Settings, engine: Pods, name: str, container: str | None) -> AbstractContextManager[Side]:
+def _container(
+    settings: Settings, engine: Pods, name: str, container: str | None
+) -> AbstractContextManager[Side]:
     chosen = container or default_container(doc(engine.get(settings.space, name)))[0]
     return engine.files(settings.space, name, chosen)

@@ -1,7 +1,7 @@
 """From the command line to a function and back to an exit code.
 
-Whatever happens inside a command ends here: as its exit code, as errors on stderr, or, for what nobody foresaw, as one sentence.
-``--version`` and the plainest verbs never import Typer.
+Whatever happens inside a command ends here: as its exit code, as errors on stderr, or, for what
+nobody foresaw, as one sentence. ``--version`` and the plainest verbs never import Typer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class Word(NamedTuple):
-    """A command: its module in ``kubelite.cli.commands``, its function, and the exit code of a failure without its own."""
+    """A command: its module in ``kubelite.cli.commands``, its function, and the exit code of a
+    failure without its own.
+    """
 
     module: str
     function: str
@@ -46,10 +48,13 @@ def enter(groups: Mapping[str, str], words: Mapping[str, Word]) -> int:
         return _end(error, failure, front)
 
 
-def _run(groups: Mapping[str, str], words: Mapping[str, Word], front: list[str], rest: list[str]) -> int:
+def _run(
+    groups: Mapping[str, str], words: Mapping[str, Word], front: list[str], rest: list[str]
+) -> int:
     call = quick.match(front, rest) if _plain_environment() else None
     if call is not None:
-        # msgspec asks for it and does without; only Typer needs it, and importing it takes as long as starting a pod.
+        # msgspec asks for it and does without; only Typer needs it, and importing it takes as long
+        # as starting a pod.
         sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
         module = import_module(f"kubelite.cli.{call.module}")
         return int(getattr(module, call.function)(call.settings, **call.arguments))
@@ -71,8 +76,12 @@ def show_version() -> int:
 
 
 def _plain_environment() -> bool:
-    """Whether no environment variable sets an option or asks for completion; the root is read below."""
-    return not any(name.lstrip("_").startswith("KUBELITE_") and name != "KUBELITE_ROOT" for name in os.environ)
+    """Whether no environment variable sets an option or asks for completion; the root is read
+    below.
+    """
+    return not any(
+        name.lstrip("_").startswith("KUBELITE_") and name != "KUBELITE_ROOT" for name in os.environ
+    )
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def down(settings: Settings, target: str, *, grace: int | None = None, missing_ok: bool = False) -> int:
+def down(
+    settings: Settings, target: str, *, grace: int | None = None, missing_ok: bool = False
+) -> int:
     """Stops and removes one pod by name, or all that a manifest names, in reverse order.
 
-    ``grace`` seconds replace terminationGracePeriodSeconds. Raises NotFound after the others have been removed.
+    ``grace`` seconds replace terminationGracePeriodSeconds. Raises NotFound after the others have
+    been removed.
     """
     from kubelite.node.runtime.errors import NotFound
 
@@ -31,7 +34,10 @@ def down(settings: Settings, target: str, *, grace: int | None = None, missing_o
     for namespace, name in named:
         try:
             engine.down(
-                namespace, name, grace=grace, report=lambda step: screen.progress(step_line(step, screen.err))
+                namespace,
+                name,
+                grace=grace,
+                report=lambda step: screen.progress(step_line(step, screen.err)),
             )
         except NotFound as error:
             absent = absent or error
@@ -46,7 +52,9 @@ def down(settings: Settings, target: str, *, grace: int | None = None, missing_o
 
 
 def is_file(target: str) -> bool:
-    """Whether an operand means a manifest: ``-``, a path, or a name that ends like one. Anything else is a pod's name."""
+    """Whether an operand means a manifest: ``-``, a path, or a name that ends like one. Anything
+    else is a pod's name.
+    """
     return target == "-" or os.sep in target or target.endswith(_SUFFIXES)
 
 

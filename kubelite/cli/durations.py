@@ -1,16 +1,28 @@
 """Lengths of time and numbers of bytes, as kubectl and docker write them. Pure.
 
-It reads what people type (``90s``, ``1h30m``) and writes what fits a narrow column (``3m4s``, ``5d3h``).
+It reads what people type (``90s``, ``1h30m``) and writes what fits a narrow column (``3m4s``,
+``5d3h``).
 """
 
 from __future__ import annotations
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
 
 
 def parse(text: str) -> float:
-    """Seconds in ``1h30m``, ``500ms`` or ``5d``; a bare number is seconds. Raises ValueError with a sentence."""
+    """Seconds in ``1h30m``, ``500ms`` or ``5d``; a bare number is seconds. Raises ValueError with a
+    sentence.
+    """
     rest = text.strip()
     if _is_number(rest):
         return float(rest)
@@ -42,8 +54,9 @@ def _is_number(text: str) -> bool:
 def human(seconds: float) -> str:
     """A length of time as the AGE column of kubectl shows it: at most two units, fewer as it grows.
 
-    The limits are kubectl's: seconds to 2 m, minutes and seconds to 10 m, minutes to 3 h, hours and minutes to 8 h, hours
-    to 2 d, days and hours to 8 d, days to 2 y, years and days to 8 y. A clock that runs back shows as ``0s``.
+    The limits are kubectl's: seconds to 2 m, minutes and seconds to 10 m, minutes to 3 h, hours and
+    minutes to 8 h, hours to 2 d, days and hours to 8 d, days to 2 y, years and days to 8 y. A clock
+    that runs back shows as ``0s``.
     """
     whole = max(int(seconds), 0)
     if whole < 2 * _MINUTE:

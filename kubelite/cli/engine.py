@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 
 def home(settings: Settings) -> Home:
-    """The home to work in. Raises CliError when the caller is not root: everything under a home belongs to root."""
+    """The home to work in. Raises CliError when the caller is not root: everything under a home
+    belongs to root.
+    """
     from kubelite.node.runtime.home import Home
 
     if os.geteuid() != 0:
         raise CliError(
-            Trouble("kubelite must run as root to work with pods and images", hint="run the same with sudo")
+            Trouble(
+                "kubelite must run as root to work with pods and images",
+                hint="run the same with sudo",
+            )
         )
     return Home(settings.root)
 
@@ -45,5 +50,9 @@ def doc(pod: object) -> Doc:
 def again(settings: Settings, words: str) -> str:
     """A command line to suggest, with the options that this one was given."""
     root = f" --root {settings.root}" if settings.root else ""
-    space = f" -n {settings.namespace}" if settings.namespace and settings.namespace != "default" else ""
+    space = (
+        f" -n {settings.namespace}"
+        if settings.namespace and settings.namespace != "default"
+        else ""
+    )
     return f"kubelite{root} {words}{space}"

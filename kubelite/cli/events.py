@@ -21,7 +21,9 @@ _HEADERS = ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")
 _WIDTHS = (9, 7, 10, 22)
 
 
-def events(settings: Settings, name: str, *, follow: bool = False, format: Output = Output.table) -> int:
+def events(
+    settings: Settings, name: str, *, follow: bool = False, format: Output = Output.table
+) -> int:
     """Prints the pod's timeline, oldest first. Raises NotFound."""
     screen = Screen(settings)
     engine = pods(settings, screen)
@@ -52,7 +54,11 @@ def _follow(screen: Screen, changes: Iterator[Sequence[object]], name: str, form
 def _told(event: Doc, pod: str, format: Output) -> str:
     if format is Output.json:
         return json.dumps(event) + "\n"
-    return output.document([event], format) if format is Output.yaml else _line(_cells(event, pod, time.time()))
+    return (
+        output.document([event], format)
+        if format is Output.yaml
+        else _line(_cells(event, pod, time.time()))
+    )
 
 
 def _cells(event: Doc, pod: str, now: float) -> tuple[str, ...]:

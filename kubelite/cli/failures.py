@@ -1,7 +1,7 @@
 """Every exception as a sentence: no traceback reaches a person who did not ask for one. Pure.
 
-The rooms below raise their own trees; this module knows them by what they carry. It is imported only when something has gone
-wrong.
+The rooms below raise their own trees; this module knows them by what they carry. It is imported
+only when something has gone wrong.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ _NOT_ROOT = "kubelite needs root for this: try sudo"
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asks the command to end; what catches KeyboardInterrupt to undo its work catches this too."""
+    """A signal asks the command to end; what catches KeyboardInterrupt to undo its work catches
+    this too.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -75,11 +77,14 @@ def _unforeseen(error: BaseException) -> str:
 def usage(error: Exception) -> Trouble | None:
     """A wrong command line, as the parser reports it; None when the exception is something else.
 
-    The parser's errors are known by ``format_message`` and ``exit_code``, the part of their shape that has never changed.
+    The parser's errors are known by ``format_message`` and ``exit_code``, the part of their shape
+    that has never changed.
     """
     if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
         return None
     context = getattr(error, "ctx", None)
     path = getattr(context, "command_path", "kubelite")
     message = str(error.format_message()).rstrip(".")
-    return Trouble(message[:1].lower() + message[1:], hint=f"`{path} -h` shows how it is used", exit=2)
+    return Trouble(
+        message[:1].lower() + message[1:], hint=f"`{path} -h` shows how it is used", exit=2
+    )

@@ -47,7 +47,9 @@ def _present(source: str) -> Path:
     """The path as the store wants it. Raises CliError for one that is not there."""
     path = Path(source)
     if not path.exists():
-        raise CliError(Trouble(f"{source} does not exist", hint="give a directory or a tar archive"))
+        raise CliError(
+            Trouble(f"{source} does not exist", hint="give a directory or a tar archive")
+        )
     return path
 
 
@@ -69,7 +71,9 @@ def ls(settings: Settings, *, format: Output = Output.table) -> int:
     elif format is Output.name:
         screen.data("".join(f"{name}\n" for image in images for name in image.names or (image.id,)))
     elif not images:
-        screen.note("No images found. `kubelite image import` and `kubelite image load` bring one in.")
+        screen.note(
+            "No images found. `kubelite image import` and `kubelite image load` bring one in."
+        )
     else:
         screen.data(_table(images, format is Output.wide))
     return 0
@@ -83,7 +87,12 @@ def _table(images: Sequence[Image], wide: bool) -> str:
     rows = []
     for image in images:
         for name in image.names or ("<none>",):
-            cells = [name, image.id if wide else _short(image.id), age(image.created, now), durations.size(image.size)]
+            cells = [
+                name,
+                image.id if wide else _short(image.id),
+                age(image.created, now),
+                durations.size(image.size),
+            ]
             words = " ".join((*image.config.entrypoint, *image.config.cmd))
             rows.append([*cells, *([str(len(image.layers)), words or "<none>"] if wide else [])])
     return output.table(heads, rows)
@@ -107,19 +116,27 @@ def _short(image_id: str) -> str:
 
 
 def rm(settings: Settings, names: Sequence[str]) -> int:
-    """Removes names, and the images that no name is left for. Raises ImageInUse while a pod has one."""
+    """Removes names, and the images that no name is left for. Raises ImageInUse while a pod has
+    one.
+    """
     screen = Screen(settings)
     store = _store(settings)
     used = _in_use(settings, screen, store)
     for name in names:
         gone = store.remove(name, used)
-        freed = f"  {_short(gone.image_id)}  {durations.size(gone.freed)} freed" if gone.image_id else ""
+        freed = (
+            f"  {_short(gone.image_id)}  {durations.size(gone.freed)} freed"
+            if gone.image_id
+            else ""
+        )
         screen.data(f"removed {', '.join(gone.names) or name}{freed}\n")
     return 0
 
 
 def _in_use(settings: Settings, screen: Screen, store: ImageStore) -> set[str]:
-    """The ids of the images that pods of this home run from: as their status tells, and as their specification names them."""
+    """The ids of the images that pods of this home run from: as their status tells, and as their
+    specification names them.
+    """
     from kubelite.cli.engine import doc
     from kubelite.node.image.errors import ImageError
 

@@ -1,4 +1,6 @@
-"""``pod start``, ``stop``, ``restart``, ``kill``, ``pause`` and ``unpause``: what is there, started, ended, held still."""
+"""``pod start``, ``stop``, ``restart``, ``kill``, ``pause`` and ``unpause``: what is there,
+started, ended, held still.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,24 @@ if TYPE_CHECKING:
 
 def start(settings: Settings, names: Sequence[str]) -> int:
     """Starts what was stopped or has ended."""
-    return _each(settings, names, lambda engine, name: engine.start(settings.space, name), "started")
+    return _each(
+        settings, names, lambda engine, name: engine.start(settings.space, name), "started"
+    )
 
 
 def stop(settings: Settings, names: Sequence[str], grace: int | None = None) -> int:
     """Ends containers; ``grace`` seconds replace the pod's own."""
-    return _each(settings, names, lambda engine, name: engine.stop(settings.space, name, grace=grace), "stopped")
+    return _each(
+        settings,
+        names,
+        lambda engine, name: engine.stop(settings.space, name, grace=grace),
+        "stopped",
+    )
 
 
-def restart(settings: Settings, names: Sequence[str], container: str | None = None, grace: int | None = None) -> int:
+def restart(
+    settings: Settings, names: Sequence[str], container: str | None = None, grace: int | None = None
+) -> int:
     """Ends and starts containers where they are."""
 
     def act(engine: Pods, name: str) -> object:
@@ -33,15 +44,26 @@ def restart(settings: Settings, names: Sequence[str], container: str | None = No
     return _each(settings, names, act, "restarted")
 
 
-def kill(settings: Settings, names: Sequence[str], signal: str = "KILL", container: str | None = None) -> int:
+def kill(
+    settings: Settings, names: Sequence[str], signal: str = "KILL", container: str | None = None
+) -> int:
     """Sends a signal. Raises CliError for one that Linux does not have."""
     from kubelite.node.kubelet.stopping import number_of
 
     number = number_of(signal)
     if not number:
-        raise CliError(Trouble(f"{signal} is not a signal", hint="name it like TERM or SIGHUP, or give its number", exit=2))
+        raise CliError(
+            Trouble(
+                f"{signal} is not a signal",
+                hint="name it like TERM or SIGHUP, or give its number",
+                exit=2,
+            )
+        )
     return _each(
-        settings, names, lambda engine, name: engine.kill(settings.space, name, number, container=container), "signalled"
+        settings,
+        names,
+        lambda engine, name: engine.kill(settings.space, name, number, container=container),
+        "signalled",
     )
 
 
@@ -52,10 +74,14 @@ def pause(settings: Settings, names: Sequence[str]) -> int:
 
 def unpause(settings: Settings, names: Sequence[str]) -> int:
     """Lets them go on."""
-    return _each(settings, names, lambda engine, name: engine.unpause(settings.space, name), "unpaused")
+    return _each(
+        settings, names, lambda engine, name: engine.unpause(settings.space, name), "unpaused"
+    )
 
 
-def _each(settings: Settings, names: Sequence[str], act: Callable[[Pods, str], object], done: str) -> int:
+def _each(
+    settings: Settings, names: Sequence[str], act: Callable[[Pods, str], object], done: str
+) -> int:
     """The same for one pod after the other; the first that fails ends it."""
     screen = Screen(settings)
     engine = pods(settings, screen)

@@ -29,12 +29,19 @@ def ls(
     everywhere: bool = False,
     headers: bool = True,
 ) -> int:
-    """Lists the pods of the namespace, or those named. Raises NotFound for a name that is not there."""
+    """Lists the pods of the namespace, or those named. Raises NotFound for a name that is not
+    there.
+    """
     screen = Screen(settings)
     engine = pods(settings, screen)
     found = _find(engine, settings.space, names, everywhere)
     for sentence in engine.damaged:
-        screen.warn(Trouble(sentence, hint="`kubelite system reset` removes what is left of that pod, and all others"))
+        screen.warn(
+            Trouble(
+                sentence,
+                hint="`kubelite system reset` removes what is left of that pod, and all others",
+            )
+        )
     if format is Output.json or format is Output.yaml:
         whole = found[0] if len(names) == 1 else output.as_list(found)
         screen.data(output.document(whole, format))
@@ -43,7 +50,9 @@ def ls(
         screen.data("".join(f"pod/{pod['metadata']['name']}\n" for pod in found))
         return 0
     if not found:
-        screen.note("No resources found" + ("." if everywhere else f" in {settings.space} namespace."))
+        screen.note(
+            "No resources found" + ("." if everywhere else f" in {settings.space} namespace.")
+        )
         return 0
     screen.data(_table(found, format is Output.wide, everywhere, headers))
     return 0
@@ -80,7 +89,9 @@ def age(created: str, now: float) -> str:
 
 
 def inspect(settings: Settings, name: str, *, format: Document = Document.json) -> int:
-    """Everything known about one pod: its object, its sandbox, its containers' processes and kernel objects."""
+    """Everything known about one pod: its object, its sandbox, its containers' processes and kernel
+    objects.
+    """
     screen = Screen(settings)
     found = doc(pods(settings, screen).inspect(settings.space, name))
     screen.data(output.document(found, format))

@@ -32,7 +32,9 @@ def logs(
     everyone: bool = False,
     prefix: bool = False,
 ) -> int:
-    """Prints the log of one container or, with ``everyone``, of all of them. ``since`` is in seconds before now."""
+    """Prints the log of one container or, with ``everyone``, of all of them. ``since`` is in
+    seconds before now.
+    """
     screen = Screen(settings)
     engine = pods(settings, screen)
     pod = doc(engine.get(settings.space, name))
@@ -43,7 +45,13 @@ def logs(
 
     def lines(which: str) -> Iterator[bytes]:
         found = engine.logs(
-            settings.space, name, which, follow=follow, tail=tail, since_ns=since_ns, previous=previous
+            settings.space,
+            name,
+            which,
+            follow=follow,
+            tail=tail,
+            since_ns=since_ns,
+            previous=previous,
         )
         return dressed(found, f"[pod/{name}/{which}] " if prefix else "", timestamps)
 
@@ -60,7 +68,8 @@ def logs(
 def dressed(lines: Iterable[LogLine], prefix: str, timestamps: bool) -> Iterator[bytes]:
     """Whole lines, each with its prefix and time in front where asked for.
 
-    The pieces of a long line are put together again, up to 1 MiB. Without either they pass as they are.
+    The pieces of a long line are put together again, up to 1 MiB. Without either they pass as they
+    are.
     """
     if not prefix and not timestamps:
         yield from (line.text for line in lines)
@@ -83,7 +92,9 @@ def _print(lines: Iterator[bytes], screen: Screen) -> None:
 
 
 def _print_together(sources: list[Callable[[], Iterator[bytes]]], screen: Screen) -> None:
-    """Prints several logs as they grow: each has a thread, since each iterator waits in its own place."""
+    """Prints several logs as they grow: each has a thread, since each iterator waits in its own
+    place.
+    """
     import queue
     import threading
 

@@ -1,9 +1,10 @@
 """The table of contents of the command line: which words there are, and where each lives.
 
-No logic: :mod:`kubelite.cli.door` reads this table, imports the one module that a command line names, and turns whatever
-happens into an exit code. Exit codes: 0 fine, 1 failed, 2 wrong usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended
-by signal n; of ``pod exec``, ``attach`` and ``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not
-found; of ``pod check`` and ``pod diff`` 1 findings, 2 there was nothing to look at.
+No logic: :mod:`kubelite.cli.door` reads this table, imports the one module that a command line
+names, and turns whatever happens into an exit code. Exit codes: 0 fine, 1 failed, 2 wrong usage,
+124 timed out while waiting, 130 Ctrl-C, 128+n ended by signal n; of ``pod exec``, ``attach`` and
+``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod
+check`` and ``pod diff`` 1 findings, 2 there was nothing to look at.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def main() -> int:
 def run() -> NoReturn:
     """The program: :func:`main`, then the end of the process at once.
 
-    Looking for garbage among what imports make, and taking it all apart at the end, would be a fifth of a short command's time;
-    nothing here waits for either.
+    Looking for garbage among what imports make, and taking it all apart at the end, would be a
+    fifth of a short command's time; nothing here waits for either.
     """
     gc.set_threshold(100_000)
     code = main()

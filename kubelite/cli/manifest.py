@@ -1,4 +1,6 @@
-"""From the operand of ``pod up`` to pods: reads the file, and leaves the judging to :mod:`kubelite.cli.review`."""
+"""From the operand of ``pod up`` to pods: reads the file, and leaves the judging to
+:mod:`kubelite.cli.review`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Plan(NamedTuple):
 
 
 def load(source: str, *, namespace: str | None = None, lenient: bool = False) -> Plan:
-    """The pods of a manifest, ``-`` for stdin. Raises CliError with everything that is wrong with it."""
+    """The pods of a manifest, ``-`` for stdin. Raises CliError with everything that is wrong with
+    it.
+    """
     read_documents = read(source)
     from kubelite.cli.review import review
 
@@ -41,8 +45,14 @@ def names(source: str, namespace: str | None) -> list[tuple[str, str]]:
     for item in items(read(source)):
         value = item.value if isinstance(item.value, dict) else {}
         metadata = value.get("metadata")
-        if value.get("kind") == "Pod" and isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
-            found.append((str(metadata.get("namespace") or namespace or NAMESPACE), metadata["name"]))
+        if (
+            value.get("kind") == "Pod"
+            and isinstance(metadata, dict)
+            and isinstance(metadata.get("name"), str)
+        ):
+            found.append(
+                (str(metadata.get("namespace") or namespace or NAMESPACE), metadata["name"])
+            )
     if not found:
         raise CliError(Trouble(f"there is no Pod in {shown(source)}", codes.EMPTY))
     return found
@@ -57,7 +67,10 @@ def limited(errors: list[Trouble]) -> list[Trouble]:
     """The first errors, and how many there are beyond them."""
     if len(errors) <= MAX_SHOWN:
         return errors
-    return [*errors[:MAX_SHOWN], Trouble(f"{len(errors) - MAX_SHOWN} more errors like these are not shown")]
+    return [
+        *errors[:MAX_SHOWN],
+        Trouble(f"{len(errors) - MAX_SHOWN} more errors like these are not shown"),
+    ]
 
 
 def read(source: str) -> list[Document]:
@@ -75,7 +88,9 @@ def read(source: str) -> list[Document]:
     except YamlError as error:
         place = f"{name}:{error.place.line}:{error.place.column}" if error.place is not None else ""
         hint = codes.CODES[codes.NOT_YAML].remedy if place else "a manifest is text: YAML, or JSON"
-        raise CliError(Trouble(f"{name} cannot be read: {error}", codes.NOT_YAML, place, hint=hint)) from error
+        raise CliError(
+            Trouble(f"{name} cannot be read: {error}", codes.NOT_YAML, place, hint=hint)
+        ) from error
 
 
 def _read(source: str) -> bytes:
@@ -84,10 +99,22 @@ def _read(source: str) -> bytes:
         with open(0 if source == "-" else source, "rb", closefd=source != "-") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        hint = "- in its place reads the manifest from stdin" if isinstance(error, FileNotFoundError) else ""
+        hint = (
+            "- in its place reads the manifest from stdin"
+            if isinstance(error, FileNotFoundError)
+            else ""
+        )
         reason = (error.strerror or str(error)).lower()
-        raise CliError(Trouble(f"{name} cannot be read: {reason}", codes.UNREADABLE, hint=hint)) from error
+        raise CliError(
+            Trouble(f"{name} cannot be read: {reason}", codes.UNREADABLE, hint=hint)
+        ) from error
     if len(data) > MAX_BYTES:
         said = f"{name} is too large for a manifest: it has more than {MAX_BYTES >> 20} MiB"
-        raise CliError(Trouble(said, codes.UNREADABLE, hint="data belongs into a volume, several pods into several files"))
+        raise CliError(
+            Trouble(
+                said,
+                codes.UNREADABLE,
+                hint="data belongs into a volume, several pods into several files",
+            )
+        )
     return data

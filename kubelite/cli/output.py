@@ -30,10 +30,15 @@ class Document(enum.StrEnum):
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Left-aligned columns three spaces apart, as kubectl prints them; each line ends with a newline."""
+    """Left-aligned columns three spaces apart, as kubectl prints them; each line ends with a
+    newline.
+    """
     cells = [list(headers), *([cell(text) for text in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
-    lines = ("   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in cells)
+    lines = (
+        "   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        for row in cells
+    )
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
@@ -50,7 +55,9 @@ def _yaml(data: Any) -> str:
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text = yaml.dump(data, Dumper=dumper, default_flow_style=False, allow_unicode=True, width=1 << 20)
+    text = yaml.dump(
+        data, Dumper=dumper, default_flow_style=False, allow_unicode=True, width=1 << 20
+    )
     return str(text)
 
 

@@ -1,6 +1,7 @@
 """One pod as a row of ``pod ls``: READY, STATUS and RESTARTS as kubectl computes them. Pure.
 
-The input is a pod's document as JSON has it, so that the same rows come from the local engine and from an API server.
+The input is a pod's document as JSON has it, so that the same rows come from the local engine and
+from an API server.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class PodRow(NamedTuple):
 
 
 _HELD = ("Stopped", "Paused")
-"""Reasons of a local pod that a person has put it into; they say more than what its containers are at."""
+"""Reasons of a local pod that a person has put it into; they say more than what its containers are
+at.
+"""
 
 
 def row(pod: Doc) -> PodRow:
@@ -34,7 +37,9 @@ def row(pod: Doc) -> PodRow:
     containers = spec.get("containers", [])
     beside = _sidecars(spec)
     states: list[Doc] = list(status.get("containerStatuses") or [])
-    states += [each for each in status.get("initContainerStatuses") or [] if each.get("name") in beside]
+    states += [
+        each for each in status.get("initContainerStatuses") or [] if each.get("name") in beside
+    ]
     ready = sum(1 for state in states if state.get("ready"))
     restarts = sum(state.get("restartCount", 0) for state in states)
     return PodRow(
@@ -51,7 +56,9 @@ def row(pod: Doc) -> PodRow:
 
 
 def reason(pod: Doc) -> str:
-    """The STATUS column: the phase, or what says more: ``Init:0/2``, ``Completed``, ``ErrImagePull``, ``Terminating``."""
+    """The STATUS column: the phase, or what says more: ``Init:0/2``, ``Completed``,
+    ``ErrImagePull``, ``Terminating``.
+    """
     status = pod.get("status", {})
     if pod.get("metadata", {}).get("deletionTimestamp"):
         return "Terminating"
@@ -63,7 +70,9 @@ def reason(pod: Doc) -> str:
 
 
 def _init_reason(states: list[Doc], spec: Doc) -> str:
-    """What the init containers are at, or "" once all of them have done their work or, for sidecars, have started."""
+    """What the init containers are at, or "" once all of them have done their work or, for
+    sidecars, have started.
+    """
     total, beside = len(spec.get("initContainers") or []), _sidecars(spec)
     for position, each in enumerate(states):
         state = each.get("state") or {}
@@ -83,7 +92,11 @@ def _init_reason(states: list[Doc], spec: Doc) -> str:
 
 def _sidecars(spec: Doc) -> set[str]:
     """The init containers that run on beside the others."""
-    return {each["name"] for each in spec.get("initContainers") or [] if each.get("restartPolicy") == "Always"}
+    return {
+        each["name"]
+        for each in spec.get("initContainers") or []
+        if each.get("restartPolicy") == "Always"
+    }
 
 
 def _main_reason(status: Doc, shown: str) -> str:
@@ -105,17 +118,25 @@ def _main_reason(status: Doc, shown: str) -> str:
 def _end(ended: Doc) -> str:
     if ended.get("reason"):
         return str(ended["reason"])
-    return f"Signal:{ended['signal']}" if ended.get("signal") else f"ExitCode:{ended.get('exitCode', 0)}"
+    return (
+        f"Signal:{ended['signal']}"
+        if ended.get("signal")
+        else f"ExitCode:{ended.get('exitCode', 0)}"
+    )
 
 
 def _condition(status: Doc, kind: str) -> bool:
-    return any(c.get("type") == kind and c.get("status") == "True" for c in status.get("conditions") or [])
+    return any(
+        c.get("type") == kind and c.get("status") == "True" for c in status.get("conditions") or []
+    )
 
 
 def default_container(pod: Doc) -> tuple[str, list[str]]:
-    """The container meant where none is named, and the names of all; ("", []) for a pod without any.
+    """The container meant where none is named, and the names of all; ("", []) for a pod without
+    any.
 
-    An annotation ``kubectl.kubernetes.io/default-container`` decides, else the first one of the specification.
+    An annotation ``kubectl.kubernetes.io/default-container`` decides, else the first one of the
+    specification.
     """
     spec = pod.get("spec", {})
     names = [container["name"] for container in spec.get("containers", [])]

@@ -1,4 +1,6 @@
-"""``pod prune`` and ``pod diff``: pods that are over are removed; what a container has changed in its files."""
+"""``pod prune`` and ``pod diff``: pods that are over are removed; what a container has changed in
+its files.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _OVER = ("Succeeded", "Failed")
 
 
 def prune(settings: Settings, *, everywhere: bool = False, yes: bool = False) -> int:
-    """Removes the pods that have ended, after asking on a terminal. Raises CliError where nobody can be asked."""
+    """Removes the pods that have ended, after asking on a terminal. Raises CliError where nobody
+    can be asked.
+    """
     from kubelite.cli.asking import ask
 
     screen = Screen(settings)
@@ -38,7 +42,9 @@ def prune(settings: Settings, *, everywhere: bool = False, yes: bool = False) ->
 
 
 def diff(settings: Settings, name: str, container: str | None = None) -> int:
-    """Prints a line for each file added (A), changed (C) and deleted (D) since the container's start; 1 when there is any."""
+    """Prints a line for each file added (A), changed (C) and deleted (D) since the container's
+    start; 1 when there is any.
+    """
     screen = Screen(settings)
     engine = pods(settings, screen)
     chosen = container or default_container(doc(engine.get(settings.space, name)))[0]

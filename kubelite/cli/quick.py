@@ -1,8 +1,8 @@
 """The short way for the plainest command lines: no parser library, the same functions below. Pure.
 
-``pod up FILE`` and its like are typed by people and scripts all day, and Typer's import is a third of what such a command may
-take. Only words without options are taken here; everything else, help and completion included, goes to Typer. A test holds
-both ways together.
+``pod up FILE`` and its like are typed by people and scripts all day, and Typer's import is a third
+of what such a command may take. Only words without options are taken here; everything else, help
+and completion included, goes to Typer. A test holds both ways together.
 """
 
 from __future__ import annotations

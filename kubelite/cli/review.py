@@ -1,4 +1,5 @@
-"""What a manifest says, judged: the pods that can be created, and everything that is wrong with it. Pure.
+"""What a manifest says, judged: the pods that can be created, and everything that is wrong with it.
+Pure.
 
 ``pod up`` and ``pod check`` both stand on this, so that one never accepts what the other refuses.
 """
@@ -30,8 +31,8 @@ TODAY = "this version of kubelite runs Pods"
 
 
 class Review(NamedTuple):
-    """Pods with defaults, in the order of the file. With any errors nothing may be created; warnings are worth showing
-    whenever a pod is created, notes only to whoever asks for a check."""
+    """Pods with defaults, in the order of the file. With any errors nothing may be created;
+    warnings are worth showing whenever a pod is created, notes only to whoever asks for a check."""
 
     pods: list[Pod]
     errors: list[Trouble]
@@ -53,15 +54,23 @@ def items(documents: list[Document]) -> Iterator[Item]:
         value = document.value
         if value is None:
             continue
-        if isinstance(value, dict) and value.get("kind") in ("List", "PodList") and isinstance(value.get("items"), list):
+        if (
+            isinstance(value, dict)
+            and value.get("kind") in ("List", "PodList")
+            and isinstance(value.get("items"), list)
+        ):
             for at, each in enumerate(value["items"]):
                 yield Item(each, document, ("items", at))
         else:
             yield Item(value, document, ())
 
 
-def review(documents: list[Document], file: str, *, namespace: str | None = None, lenient: bool = False) -> Review:
-    """Judges a manifest. ``file`` is its name in places; ``namespace`` the one asked for on the command line."""
+def review(
+    documents: list[Document], file: str, *, namespace: str | None = None, lenient: bool = False
+) -> Review:
+    """Judges a manifest. ``file`` is its name in places; ``namespace`` the one asked for on the
+    command line.
+    """
     found = Review([], [], [], [])
     taken: set[tuple[str, str]] = set()
     for item in items(documents):
@@ -72,7 +81,14 @@ def review(documents: list[Document], file: str, *, namespace: str | None = None
     return found
 
 
-def _review(item: Item, file: str, namespace: str | None, lenient: bool, found: Review, taken: set[tuple[str, str]]) -> None:
+def _review(
+    item: Item,
+    file: str,
+    namespace: str | None,
+    lenient: bool,
+    found: Review,
+    taken: set[tuple[str, str]],
+) -> None:
     kind = _kind(item)
     if kind is not None:
         skipped = lenient and kind.code == UNSUPPORTED_KIND
@@ -87,10 +103,17 @@ def _review(item: Item, file: str, namespace: str | None, lenient: bool, found: 
     problems += _names(made, taken, namespace)
     findings = support.check(made)
     stops = Level.FATAL if lenient else Level.REFUSED
-    for level, told in ((Level.QUIET, found.notes), (Level.LOUD, found.warnings), (stops, found.errors)):
+    for level, told in (
+        (Level.QUIET, found.notes),
+        (Level.LOUD, found.warnings),
+        (stops, found.errors),
+    ):
         these = [each.problem for each in findings if _at(each.level, stops) is level]
         these += problems if told is found.errors else []
-        told.extend(_trouble(item, file, problem) for problem in sorted(these, key=lambda each: _place(item, each)))
+        told.extend(
+            _trouble(item, file, problem)
+            for problem in sorted(these, key=lambda each: _place(item, each))
+        )
     kept = support.lenient(made, findings) if lenient else made
     found.pods.append(defaults.pod(defaults.fresh(kept), namespace))
 
@@ -112,11 +135,15 @@ def _kind(item: Item) -> Problem | None:
     value = item.value
     if not isinstance(value, dict):
         hint = "a manifest begins with apiVersion: v1 and kind: Pod"
-        return Problem((), "this is not an object of Kubernetes: a mapping is expected here", WRONG_TYPE, hint)
+        return Problem(
+            (), "this is not an object of Kubernetes: a mapping is expected here", WRONG_TYPE, hint
+        )
     version, kind = value.get("apiVersion"), value.get("kind")
     for name, said in (("apiVersion", version), ("kind", kind)):
         if said is None or said == "":
-            return Problem((), f"{name}: Required value", REQUIRED, "pods have apiVersion: v1 and kind: Pod")
+            return Problem(
+                (), f"{name}: Required value", REQUIRED, "pods have apiVersion: v1 and kind: Pod"
+            )
         if not isinstance(said, str):
             return Problem((name,), "expected string", WRONG_TYPE)
     if (version, kind) == ("v1", "Pod"):
@@ -129,7 +156,9 @@ def _other_kind(version: str, kind: str, value: dict[str, Any]) -> Problem:
 
     if kinds.of_manifest(version, kind) is not None:
         template = isinstance(value.get("spec"), dict) and "template" in value["spec"]
-        hint = "make a Pod of its template, spec.template" if template else "--lenient leaves it out"
+        hint = (
+            "make a Pod of its template, spec.template" if template else "--lenient leaves it out"
+        )
         return Problem(("kind",), f"a {kind} cannot be run yet: {TODAY}", UNSUPPORTED_KIND, hint)
     versions = [each.api_version for each in kinds.KINDS if each.kind == kind]
     if versions:
@@ -139,15 +168,26 @@ def _other_kind(version: str, kind: str, value: dict[str, Any]) -> Problem:
 
     close = get_close_matches(kind, [each.kind for each in kinds.KINDS], n=1)
     hint = f'did you mean "{close[0]}"?' if close else "--lenient leaves it out"
-    return Problem(("kind",), f'unknown kind "{kind}" of {version}: {TODAY}', UNSUPPORTED_KIND, hint)
+    return Problem(
+        ("kind",), f'unknown kind "{kind}" of {version}: {TODAY}', UNSUPPORTED_KIND, hint
+    )
 
 
 def _names(made: Pod, taken: set[tuple[str, str]], namespace: str | None) -> list[Problem]:
-    """Whether the pod's name and namespace fit the command line and the pods before it, whose names are ``taken``."""
+    """Whether the pod's name and namespace fit the command line and the pods before it, whose names
+    are ``taken``.
+    """
     own = made.metadata.namespace
     if namespace and own and own != namespace:
         said = f'namespace: the manifest says "{own}", the command line "{namespace}"'
-        return [Problem(("metadata", "namespace"), said, codes.OTHER_NAMESPACE, "leave --namespace out, or change one")]
+        return [
+            Problem(
+                ("metadata", "namespace"),
+                said,
+                codes.OTHER_NAMESPACE,
+                "leave --namespace out, or change one",
+            )
+        ]
     name = (own or namespace or defaults.NAMESPACE, made.metadata.name or "")
     if name in taken and name[1]:
         return [Problem(("metadata", "name"), f'name: Duplicate value: "{name[1]}"', DUPLICATE)]
@@ -165,4 +205,6 @@ def _trouble(item: Item, file: str, problem: Problem) -> Trouble:
     where = f"{file}:{place.line}:{place.column}"
     shown = json_path((*item.path, *problem.path))
     hint = problem.hint or ("" if problem.code == NO_EFFECT else codes.CODES[problem.code].remedy)
-    return Trouble(problem.message, problem.code, f"{where}   {shown}" if shown else where, hint=hint)
+    return Trouble(
+        problem.message, problem.code, f"{where}   {shown}" if shown else where, hint=hint
+    )

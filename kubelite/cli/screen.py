@@ -1,6 +1,7 @@
 """Where output goes: data to stdout, everything else to stderr, colour where a person looks on.
 
-A closed stdout (``kubelite pod logs web | head``) ends the command quietly, as :class:`OutputClosed`.
+A closed stdout (``kubelite pod logs web | head``) ends the command quietly, as
+:class:`OutputClosed`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ class OutputClosed(Exception):
 
 
 def colours(stream: TextIO, wish: str) -> bool:
-    """Whether to colour what goes to ``stream``. ``wish`` is auto, always or never; NO_COLOR and TERM=dumb count in auto."""
+    """Whether to colour what goes to ``stream``. ``wish`` is auto, always or never; NO_COLOR and
+    TERM=dumb count in auto.
+    """
     if wish != "auto":
         return wish == "always"
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()

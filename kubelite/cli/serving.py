@@ -1,4 +1,6 @@
-"""``kubelite server``: the API server in the foreground, from the first file to the last watcher told."""
+"""``kubelite server``: the API server in the foreground, from the first file to the last watcher
+told.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +49,14 @@ class Wanted(NamedTuple):
 
 def serve(settings: Settings, wanted: Wanted) -> int:
     """Serves until a signal. Raises CliError."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    # The store's writer thread must not wait long for the interpreter while requests are being handled.
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
+    # The store's writer thread must not wait long for the interpreter while requests are being
+    # handled.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # A request makes many small objects and no cycles: looking for cycles as often as Python does costs a sixth of a create.
+    # A request makes many small objects and no cycles: looking for cycles as often as Python does
+    # costs a sixth of a create.
     gc.set_threshold(20_000, 20, 100)
     directory = data_directory(settings, wanted.data_dir)
     check_kubeconfig(wanted.kubeconfig)
@@ -71,7 +77,9 @@ def data_directory(settings: Settings, chosen: str | None) -> str:
     try:
         os.makedirs(path, 0o700, exist_ok=True)
     except OSError as error:
-        raise CliError(Trouble(f"cannot make {path}: {error.strerror}", hint="choose another with --data-dir")) from error
+        raise CliError(
+            Trouble(f"cannot make {path}: {error.strerror}", hint="choose another with --data-dir")
+        ) from error
     return path
 
 
@@ -101,7 +109,9 @@ def check_kubeconfig(path: str | None) -> None:
             )
 
 
-async def _serve(screen: Screen, wanted: Wanted, directory: str, tokens: Mapping[str, User]) -> None:
+async def _serve(
+    screen: Screen, wanted: Wanted, directory: str, tokens: Mapping[str, User]
+) -> None:
     """The life of the server."""
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -149,7 +159,9 @@ def _options(wanted: Wanted, directory: str, tokens: Mapping[str, User]) -> Opti
 
 
 def audit_rules(path: str | None) -> list[dict[str, Any]]:
-    """The rules of an audit policy; without one the metadata of every request is written. Raises CliError."""
+    """The rules of an audit policy; without one the metadata of every request is written. Raises
+    CliError.
+    """
     if path is None:
         return [{"level": "Metadata"}]
     import yaml
@@ -180,7 +192,9 @@ def write_kubeconfig(server: ApiServer, path: str) -> None:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         write_atomic(path, text.encode(), durable=False)
     except OSError as error:
-        raise CliError(Trouble(f"cannot write {path}: {error.strerror}", hint="name another with --kubeconfig")) from error
+        raise CliError(
+            Trouble(f"cannot write {path}: {error.strerror}", hint="name another with --kubeconfig")
+        ) from error
 
 
 def _base64(path: str) -> str:

@@ -1,6 +1,7 @@
 """The options that every command has, and where they may stand on the command line. Pure.
 
-As with kubectl they may stand anywhere before ``--``; :func:`hoist` moves them to the front, where the parser looks for them.
+As with kubectl they may stand anywhere before ``--``; :func:`hoist` moves them to the front, where
+the parser looks for them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ _FLAGS = ("--debug", "-q", "--quiet", "-v", "-vv", "-vvv", "--verbose")
 
 
 class Settings(NamedTuple):
-    """What was said before and around the verb. ``root`` and ``namespace`` are None where nothing was said."""
+    """What was said before and around the verb. ``root`` and ``namespace`` are None where nothing
+    was said.
+    """
 
     root: str | None = None
     namespace: str | None = None
@@ -28,7 +31,9 @@ class Settings(NamedTuple):
 
 
 def hoist(args: list[str]) -> tuple[list[str], list[str]]:
-    """The global options of a command line, and the rest in its order. What follows ``--`` is left alone."""
+    """The global options of a command line, and the rest in its order. What follows ``--`` is left
+    alone.
+    """
     front: list[str] = []
     rest: list[str] = []
     position = 0

@@ -22,7 +22,11 @@ def info(settings: Settings, *, format: Document | None = None) -> int:
     from kubelite import __version__
 
     screen = Screen(settings)
-    facts = {"version": __version__, "python": sys.version.split()[0], **pods(settings, screen).info()}
+    facts = {
+        "version": __version__,
+        "python": sys.version.split()[0],
+        **pods(settings, screen).info(),
+    }
     if format is not None:
         screen.data(output.document(facts, format))
     else:
@@ -69,7 +73,9 @@ def reset(settings: Settings, *, yes: bool = False) -> int:
     engine = pods(settings, screen)
     before = _pods_there(settings, screen)
     screen.note(f"This removes everything of kubelite under {place.root} and {place.run}:")
-    screen.note(f"  {before}; images, volumes and logs; the bridge, firewall table and cgroups of this root")
+    screen.note(
+        f"  {before}; images, volumes and logs; the bridge, firewall table and cgroups of this root"
+    )
     if not yes:
         from kubelite.cli.asking import ask
 
@@ -93,7 +99,9 @@ def _pods_there(settings: Settings, screen: Screen) -> str:
 
 
 def agent(settings: Settings, *, stay: bool = False) -> int:
-    """Serves the pods of the home until none needs it, or for ever; with ``-v`` each act is told on stderr."""
+    """Serves the pods of the home until none needs it, or for ever; with ``-v`` each act is told on
+    stderr.
+    """
     place = home(settings)
     from kubelite.node.kubelet import summon
     from kubelite.node.kubelet.agent import Agent, say

@@ -1,4 +1,6 @@
-"""The caller's terminal: raw while a program in a container has it, as it was before on every way out."""
+"""The caller's terminal: raw while a program in a container has it, as it was before on every way
+out.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ STDIN = 0
 
 
 class RawTerminal:
-    """A context in which every key, Ctrl-C included, goes to the program and changes of the window's size are told.
+    """A context in which every key, Ctrl-C included, goes to the program and changes of the
+    window's size are told.
 
     ``winch`` is a descriptor that becomes readable when the window changes its size.
     """
@@ -29,7 +32,10 @@ class RawTerminal:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
         signal.signal(signal.SIGWINCH, self._handler)

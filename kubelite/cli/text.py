@@ -12,7 +12,9 @@ _CODE_COLUMN = 80
 
 
 class Trouble(NamedTuple):
-    """Something a person has to read: one sentence, and what helps with it. ``exit`` is the command's exit code then."""
+    """Something a person has to read: one sentence, and what helps with it. ``exit`` is the
+    command's exit code then.
+    """
 
     message: str
     code: str = ""
@@ -41,7 +43,9 @@ class Paint:
 
 
 def clean(text: str) -> str:
-    """The text with control characters spelt out: what a manifest or an image says must not steer the terminal."""
+    """The text with control characters spelt out: what a manifest or an image says must not steer
+    the terminal.
+    """
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 

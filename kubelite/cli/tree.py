@@ -1,4 +1,6 @@
-"""The Typer application, built from the table of contents: only the part that a command line names, all of it for help."""
+"""The Typer application, built from the table of contents: only the part that a command line names,
+all of it for help.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Color(enum.StrEnum):
 
 
 def build(groups: Mapping[str, str], words: Mapping[str, Word], args: list[str]) -> Any:
-    """The command to call with the arguments: a group with the commands that ``args`` can mean, all where it names none."""
+    """The command to call with the arguments: a group with the commands that ``args`` can mean, all
+    where it names none.
+    """
     chosen = _chosen(groups, words, args)
     app = typer.Typer(
         name="kubelite",
@@ -52,13 +56,17 @@ def build(groups: Mapping[str, str], words: Mapping[str, Word], args: list[str])
     return typer.main.get_command(app)
 
 
-def _chosen(groups: Mapping[str, str], words: Mapping[str, Word], args: list[str]) -> dict[str, Word]:
+def _chosen(
+    groups: Mapping[str, str], words: Mapping[str, Word], args: list[str]
+) -> dict[str, Word]:
     named = " ".join(args[:2])
     if named in words:
         return {named: words[named]}
     if args[:1] and args[0] in words:
         return {args[0]: words[args[0]]}
-    inside = {path: word for path, word in words.items() if args[:1] and path.startswith(args[0] + " ")}
+    inside = {
+        path: word for path, word in words.items() if args[:1] and path.startswith(args[0] + " ")
+    }
     return inside or dict(words)
 
 
@@ -71,17 +79,31 @@ def _globals(
     context: typer.Context,
     root: Annotated[
         str | None,
-        typer.Option(help="Where kubelite keeps its state.", metavar="DIR", rich_help_panel=_GLOBAL),
+        typer.Option(
+            help="Where kubelite keeps its state.", metavar="DIR", rich_help_panel=_GLOBAL
+        ),
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="The namespace to work in.", rich_help_panel=_GLOBAL)
+        str | None,
+        typer.Option(
+            "--namespace", "-n", help="The namespace to work in.", rich_help_panel=_GLOBAL
+        ),
     ] = None,
-    color: Annotated[Color, typer.Option(help="When to colour output.", rich_help_panel=_GLOBAL)] = Color.auto,
+    color: Annotated[
+        Color, typer.Option(help="When to colour output.", rich_help_panel=_GLOBAL)
+    ] = Color.auto,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show where an error came from.", rich_help_panel=_GLOBAL)
+        bool,
+        typer.Option("--debug", help="Show where an error came from.", rich_help_panel=_GLOBAL),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say only what was asked for, and errors.", rich_help_panel=_GLOBAL)
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Say only what was asked for, and errors.",
+            rich_help_panel=_GLOBAL,
+        ),
     ] = False,
     verbose: Annotated[
         int, typer.Option("--verbose", "-v", count=True, help="Say more.", rich_help_panel=_GLOBAL)

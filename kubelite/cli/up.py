@@ -33,10 +33,11 @@ def up(
     dry_run: bool = False,
     format: Output | None = None,
 ) -> int:
-    """Creates every pod of the manifest, one after the other; all of it is checked before the first.
+    """Creates every pod of the manifest, one after the other; all of it is checked before the
+    first.
 
-    Raises CliError with every problem of the manifest, and what the engine raises. Interrupted, it leaves nothing of the
-    pod that was not up yet.
+    Raises CliError with every problem of the manifest, and what the engine raises. Interrupted, it
+    leaves nothing of the pod that was not up yet.
     """
     start = process_start()
     screen = Screen(settings)
@@ -59,7 +60,14 @@ def up(
         for said in result.warnings:
             screen.warn(Trouble(said))
         done.append(doc(result.pod))
-        tell(settings, screen, result, done[-1], time.clock_gettime(time.CLOCK_BOOTTIME) - start, format is None)
+        tell(
+            settings,
+            screen,
+            result,
+            done[-1],
+            time.clock_gettime(time.CLOCK_BOOTTIME) - start,
+            format is None,
+        )
         start = time.clock_gettime(time.CLOCK_BOOTTIME)
     if format is not None:
         _show(screen, done, format)
@@ -69,7 +77,9 @@ def up(
 def tell(
     settings: Settings, screen: Screen, result: UpResult, pod: Doc, seconds: float, as_data: bool
 ) -> None:
-    """Says what has become of a pod: as the command's output with ``as_data``. Raises CliError for one that failed."""
+    """Says what has become of a pod: as the command's output with ``as_data``. Raises CliError for
+    one that failed.
+    """
     name = pod["metadata"]["name"]
     if result.failed:
         raise CliError(failed(settings, pod))
@@ -80,7 +90,11 @@ def tell(
     elif not result.created:
         phase = pod["status"]["phase"]
         ended = phase in ("Succeeded", "Failed")
-        line = f"{name} has ended ({phase}), --replace runs it again" if ended else f"{name} is already up, nothing to do"
+        line = (
+            f"{name} has ended ({phase}), --replace runs it again"
+            if ended
+            else f"{name} is already up, nothing to do"
+        )
     else:
         follow = screen.out("dim", again(settings, f"pod logs -f {name}"))
         line = f"{name} is up in {seconds:.2f} s  (engine {result.engine_ms:.0f} ms)      {follow}"
@@ -95,10 +109,16 @@ def foretell(screen: Screen, name: str, plan: Plan, replace: bool) -> None:
     heads = {
         "create": "would be created",
         "nothing": "is already up, nothing to do",
-        "update": "would be taken down and created anew" if replace else "would be updated in place",
-        "replace": "would be taken down and created anew" if replace else "needs a new pod: --replace",
+        "update": "would be taken down and created anew"
+        if replace
+        else "would be updated in place",
+        "replace": "would be taken down and created anew"
+        if replace
+        else "needs a new pod: --replace",
     }
-    screen.data(f"{name} {heads[plan.kind]}\n" + "".join(f"  {cell(line)}\n" for line in plan.lines))
+    screen.data(
+        f"{name} {heads[plan.kind]}\n" + "".join(f"  {cell(line)}\n" for line in plan.lines)
+    )
 
 
 def _show(screen: Screen, done: list[Doc], format: Output) -> None:
@@ -121,7 +141,10 @@ def failed(settings: Settings, pod: Doc) -> Trouble:
     """Why a pod that came to its end at once failed, from its status."""
     name = pod["metadata"]["name"]
     status = pod.get("status", {})
-    for kind, key in (("init container", "initContainerStatuses"), ("container", "containerStatuses")):
+    for kind, key in (
+        ("init container", "initContainerStatuses"),
+        ("container", "containerStatuses"),
+    ):
         for each in status.get(key) or []:
             ended = (each.get("state") or {}).get("terminated")
             if ended is not None and ended.get("exitCode"):
@@ -135,7 +158,9 @@ def failed(settings: Settings, pod: Doc) -> Trouble:
 
 
 def process_start() -> float:
-    """When this process was started, in seconds of CLOCK_BOOTTIME: Python's own start counts as the command's time."""
+    """When this process was started, in seconds of CLOCK_BOOTTIME: Python's own start counts as the
+    command's time.
+    """
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     return int(fields[19]) / os.sysconf("SC_CLK_TCK")

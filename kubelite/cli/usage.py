@@ -20,8 +20,16 @@ _TOP = ("CONTAINER", "PID", "USER", "STATE", "CPU", "MEMORY", "COMMAND")
 _SECONDS = 1.0
 
 
-def stats(settings: Settings, name: str | None = None, *, stream: bool = True, format: Output = Output.table) -> int:
-    """CPU over the last second in cores, memory, tasks, bytes of the pod's network; again each second until Ctrl-C."""
+def stats(
+    settings: Settings,
+    name: str | None = None,
+    *,
+    stream: bool = True,
+    format: Output = Output.table,
+) -> int:
+    """CPU over the last second in cores, memory, tasks, bytes of the pod's network; again each
+    second until Ctrl-C.
+    """
     screen = Screen(settings)
     engine = pods(settings, screen)
     before = _sample(settings, engine, name)
@@ -61,7 +69,10 @@ def _row(now: Sample, before: Sample | None) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     cores = "-" if row["cpu"] is None else f"{row['cpu'] * 1000:.0f}m"
-    sizes = ["-" if row[key] is None else durations.size(row[key]) for key in ("memory", "limit", "received", "sent")]
+    sizes = [
+        "-" if row[key] is None else durations.size(row[key])
+        for key in ("memory", "limit", "received", "sent")
+    ]
     tasks = "-" if row["tasks"] is None else str(row["tasks"])
     return [row["pod"], row["container"], cores, sizes[0], sizes[1], tasks, sizes[2], sizes[3]]
 
@@ -74,7 +85,16 @@ def top(settings: Settings, name: str, *, format: Output = Output.table) -> int:
         screen.data(output.document([each._asdict() for each in found], format))
         return 0
     rows = [
-        [p.container, str(p.pid), str(p.user), p.state, f"{p.seconds:.2f}s", durations.size(p.memory), p.command] for p in found
+        [
+            p.container,
+            str(p.pid),
+            str(p.user),
+            p.state,
+            f"{p.seconds:.2f}s",
+            durations.size(p.memory),
+            p.command,
+        ]
+        for p in found
     ]
     screen.data(output.table(_TOP, rows))
     return 0

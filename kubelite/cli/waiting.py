@@ -23,7 +23,9 @@ CONDITIONS = {
 
 
 def wait(settings: Settings, name: str, condition: str, timeout: float | None) -> int:
-    """Waits at most ``timeout`` seconds; 124 when they pass first. A pod that can no longer become ready is a failure."""
+    """Waits at most ``timeout`` seconds; 124 when they pass first. A pod that can no longer become
+    ready is a failure.
+    """
     screen = Screen(settings)
     engine = pods(settings, screen)
     try:

@@ -1,9 +1,9 @@
 """What can go wrong below Python. Pure.
 
-    CoreError
-    ├── NativeError     a system call failed: step, object and errno
-    ├── ShimGone        nobody answers at a shim's socket any more
-    └── ProtocolError   the shim said something that this version does not understand
+CoreError
+├── NativeError     a system call failed: step, object and errno
+├── ShimGone        nobody answers at a shim's socket any more
+└── ProtocolError   the shim said something that this version does not understand
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ class CoreError(Exception):
 
 
 class NativeError(CoreError):
-    """A system call failed in C: ``step`` says which act, ``object`` what it was done to, ``errno`` why."""
+    """A system call failed in C: ``step`` says which act, ``object`` what it was done to, ``errno``
+    why.
+    """
 
     def __init__(self, step: str, object: str, errno: int) -> None:
         super().__init__(step, object, errno)

@@ -1,4 +1,5 @@
-"""The one door to the C core: a typed Python function for each C function. Nobody else imports the compiled module.
+"""The one door to the C core: a typed Python function for each C function. Nobody else imports the
+compiled module.
 
 Wrong arguments are caught before C is entered; a failure in C arrives as :class:`NativeError`.
 """
@@ -46,7 +47,9 @@ def _strings(items: Sequence[str]) -> bytes:
 
 
 def plan_check(plan: bytes, descriptors: int) -> None:
-    """Checks a launch plan that travels with ``descriptors`` descriptors. Raises NativeError when it is unsound."""
+    """Checks a launch plan that travels with ``descriptors`` descriptors. Raises NativeError when
+    it is unsound.
+    """
     err = _ffi.new("kl_error *")
     _check(_lib.kl_plan_check(_ffi.from_buffer(plan), len(plan), descriptors, err), err)
 
@@ -60,8 +63,11 @@ def plan_text(plan: bytes) -> str:
     return bytes(_ffi.buffer(out, size)).decode("ascii")
 
 
-def shim_launch(program: int, argv: Sequence[str], env: Sequence[str], fds: Sequence[int]) -> tuple[int, int]:
-    """Starts the program behind descriptor ``program`` as a child of nobody, with ``fds`` as its descriptors 3 and up.
+def shim_launch(
+    program: int, argv: Sequence[str], env: Sequence[str], fds: Sequence[int]
+) -> tuple[int, int]:
+    """Starts the program behind descriptor ``program`` as a child of nobody, with ``fds`` as its
+    descriptors 3 and up.
 
     Returns its pid and a pidfd, which the caller owns.
     """
@@ -73,13 +79,17 @@ def shim_launch(program: int, argv: Sequence[str], env: Sequence[str], fds: Sequ
 
 
 def device_filter(cgroup: int, program: bytes) -> None:
-    """Has a v2 cgroup, a descriptor of its directory, ask an eBPF program about each device that is opened or made."""
+    """Has a v2 cgroup, a descriptor of its directory, ask an eBPF program about each device that is
+    opened or made.
+    """
     err = _ffi.new("kl_error *")
     _check(_lib.kl_device_filter(cgroup, _ffi.from_buffer(program), len(program), err), err)
 
 
 def net_bridge(name: str, address: int, prefix: int) -> bool:
-    """Makes sure that the bridge exists, is up and has the address (host byte order). True when it was made now."""
+    """Makes sure that the bridge exists, is up and has the address (host byte order). True when it
+    was made now.
+    """
     err = _ffi.new("kl_error *")
     return bool(_check(_lib.kl_net_bridge(_name(name), address, prefix, err), err))
 
@@ -87,7 +97,9 @@ def net_bridge(name: str, address: int, prefix: int) -> bool:
 def net_attach(
     netns: int, bridge: str, host_name: str, pod_name: str, address: int, prefix: int, gateway: int
 ) -> None:
-    """Gives the network namespace behind ``netns`` its interface on the bridge, loopback, address and default route."""
+    """Gives the network namespace behind ``netns`` its interface on the bridge, loopback, address
+    and default route.
+    """
     err = _ffi.new("kl_error *")
     code = _lib.kl_net_attach(
         netns, _name(bridge), _name(host_name), _name(pod_name), address, prefix, gateway, err
@@ -102,7 +114,9 @@ def net_delete(name: str) -> bool:
 
 
 class SchedQuery(NamedTuple):
-    """One decision in full; buffers as in ``kl_sched_query`` of csrc/kubelite.h, None or empty where that allows NULL."""
+    """One decision in full; buffers as in ``kl_sched_query`` of csrc/kubelite.h, None or empty
+    where that allows NULL.
+    """
 
     cls: int
     wanted: int
@@ -132,13 +146,17 @@ def sched_node(sched: Any, node: int, allocatable: array[int]) -> None:
 
 
 def sched_key(sched: Any, domains: array[int], count: int) -> int:
-    """Adds a topology key: the domain (int32) of each node below ``count``, -1 for none. Returns its number."""
+    """Adds a topology key: the domain (int32) of each node below ``count``, -1 for none. Returns
+    its number.
+    """
     err = _ffi.new("kl_error *")
     return _check(_lib.kl_sched_key(sched, _ffi.from_buffer("int32_t[]", domains), count, err), err)
 
 
 def sched_counter(sched: Any, key: int, counted: bytes | None, classes: array[int]) -> int:
-    """Adds a counter of the pods of ``classes`` (int32) on the nodes whose byte is set. Returns its number."""
+    """Adds a counter of the pods of ``classes`` (int32) on the nodes whose byte is set. Returns its
+    number.
+    """
     err = _ffi.new("kl_error *")
     nodes = _ffi.NULL if counted is None else _ffi.from_buffer("uint8_t[]", counted)
     numbers = _ffi.from_buffer("int32_t[]", classes)
@@ -148,7 +166,9 @@ def sched_counter(sched: Any, key: int, counted: bytes | None, classes: array[in
 def sched_class(sched: Any, words: array[int]) -> int:
     """Adds a class of equal pods from its program (int64). Returns its number."""
     err = _ffi.new("kl_error *")
-    return _check(_lib.kl_sched_class(sched, _ffi.from_buffer("int64_t[]", words), len(words), err), err)
+    return _check(
+        _lib.kl_sched_class(sched, _ffi.from_buffer("int64_t[]", words), len(words), err), err
+    )
 
 
 def sched_column(sched: Any, cls: int, column: int, bits: bytes, value: int) -> None:
@@ -164,8 +184,11 @@ def sched_pods(sched: Any, rows: array[int]) -> None:
     _check(_lib.kl_sched_pods(sched, _ffi.from_buffer("int64_t[]", rows), len(rows) // 4, err), err)
 
 
-def sched_run(sched: Any, pods: array[int], classes: array[int], random: array[int], nodes: array[int]) -> int:
-    """Places pod after pod; ``nodes`` (int32) says the only node each may go to, or -1, and takes where it went.
+def sched_run(
+    sched: Any, pods: array[int], classes: array[int], random: array[int], nodes: array[int]
+) -> int:
+    """Places pod after pod; ``nodes`` (int32) says the only node each may go to, or -1, and takes
+    where it went.
 
     ``random`` (one uint64, 0 for the lowest node) breaks ties and moves on.
 
@@ -201,7 +224,9 @@ def _query(query: SchedQuery) -> tuple[Any, list[Any]]:
 
 
 def sched_rate(sched: Any, query: SchedQuery, random: array[int]) -> tuple[int, int]:
-    """Every verdict and score of one decision. Returns the chosen node or -1, and a bit for each score that was skipped."""
+    """Every verdict and score of one decision. Returns the chosen node or -1, and a bit for each
+    score that was skipped.
+    """
     err = _ffi.new("kl_error *")
     made, _kept = _query(query)
     node = int(_lib.kl_sched_rate(sched, made, _ffi.from_buffer("uint64_t[]", random), err))
@@ -211,14 +236,26 @@ def sched_rate(sched: Any, query: SchedQuery, random: array[int]) -> tuple[int, 
 
 
 def sched_preempt(
-    sched: Any, query: SchedQuery, allowed: array[int], least: tuple[int, int], random: array[int], out: array[int]
+    sched: Any,
+    query: SchedQuery,
+    allowed: array[int],
+    least: tuple[int, int],
+    random: array[int],
+    out: array[int],
 ) -> int:
-    """Dry runs of preemption; ``out`` (int32) takes the candidates, or the best alone where the query has no reasons.
+    """Dry runs of preemption; ``out`` (int32) takes the candidates, or the best alone where the
+    query has no reasons.
 
-    ``least`` is how many candidates are looked for: percent of the nodes, and a number. Returns how many words were written.
+    ``least`` is how many candidates are looked for: percent of the nodes, and a number. Returns how
+    many words were written.
     """
     err = _ffi.new("kl_error *")
     made, _kept = _query(query)
     budgets, rows = _ffi.from_buffer("int32_t[]", allowed), _ffi.from_buffer("int32_t[]", out)
     state = _ffi.from_buffer("uint64_t[]", random)
-    return _check(_lib.kl_sched_preempt(sched, made, budgets, len(allowed), *least, state, rows, len(out), err), err)
+    return _check(
+        _lib.kl_sched_preempt(
+            sched, made, budgets, len(allowed), *least, state, rows, len(out), err
+        ),
+        err,
+    )

@@ -1,4 +1,5 @@
-"""The launch plan: everything one process start needs, as data, and its encoding to the flat bytes that C decodes. Pure.
+"""The launch plan: everything one process start needs, as data, and its encoding to the flat bytes
+that C decodes. Pure.
 
 The layout is that of ``csrc/plan.h``; C checks the whole of it again before anything happens.
 """
@@ -93,7 +94,9 @@ class Module(IntEnum):
 
 
 class Mount(NamedTuple):
-    """One mount, carried out in the order of the plan. ``source`` is a path, or the index of a descriptor for BIND_FD."""
+    """One mount, carried out in the order of the plan. ``source`` is a path, or the index of a
+    descriptor for BIND_FD.
+    """
 
     kind: MountKind
     target: str
@@ -142,7 +145,9 @@ class Caps(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All that one start needs. Descriptor fields are indices into the descriptors that travel with the plan."""
+    """All that one start needs. Descriptor fields are indices into the descriptors that travel with
+    the plan.
+    """
 
     args: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
@@ -217,7 +222,9 @@ def _pack_mounts(mounts: tuple[Mount, ...], strings: _Strings) -> bytes:
 
 
 def _sections(plan: Plan, strings: _Strings) -> list[tuple[int, bytes]]:
-    """(count, bytes) of every section in the order of ``enum plan_section``; the string table is filled on the way."""
+    """(count, bytes) of every section in the order of ``enum plan_section``; the string table is
+    filled on the way.
+    """
     add = strings.add
     devices = [n for d in plan.devices for n in (add(d.path), *d[1:])]
     sysctls = [n for pair in plan.sysctls for n in (add(pair[0]), add(pair[1]))]
@@ -244,10 +251,14 @@ def _sections(plan: Plan, strings: _Strings) -> list[tuple[int, bytes]]:
 def encode(plan: Plan) -> bytes:
     """The plan as ``csrc/plan.h`` lays it out.
 
-    Raises ValueError for a text with a NUL character, struct.error for a number that does not fit its field.
+    Raises ValueError for a text with a NUL character, struct.error for a number that does not fit
+    its field.
     """
     strings = _Strings()
-    scalars = [strings.add(t) for t in (plan.root_base, plan.root_options, plan.cwd, plan.hostname, plan.domainname)]
+    scalars = [
+        strings.add(t)
+        for t in (plan.root_base, plan.root_options, plan.cwd, plan.hostname, plan.domainname)
+    ]
     sections = _sections(plan, strings)
     sections.insert(0, (len(strings.blob), bytes(strings.blob)))
     body = bytearray()

@@ -1,4 +1,6 @@
-"""What is said to a shim and what it answers, as bytes. Pure; the layout is that of ``csrc/shim/protocol.h``."""
+"""What is said to a shim and what it answers, as bytes. Pure; the layout is that of
+``csrc/shim/protocol.h``.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,9 @@ class Packet(NamedTuple):
 
 
 class Started(NamedTuple):
-    """A process runs: ``start_ticks`` is field 22 of /proc/PID/stat, ``started_at`` nanoseconds since 1970."""
+    """A process runs: ``start_ticks`` is field 22 of /proc/PID/stat, ``started_at`` nanoseconds
+    since 1970.
+    """
 
     pid: int
     already: bool
@@ -86,8 +90,9 @@ class Started(NamedTuple):
 
 
 class Process(NamedTuple):
-    """What the shim knows of one process. ``code`` is the exit code, 128 + signal when a signal ended it; ``lost`` counts records
-    of its log that a full disk has swallowed and that the log does not name yet."""
+    """What the shim knows of one process. ``code`` is the exit code, 128 + signal when a signal
+    ended it; ``lost`` counts records of its log that a full disk has swallowed and that the log
+    does not name yet."""
 
     id: str
     role: Role
@@ -173,7 +178,19 @@ def read_processes(body: bytes) -> list[Process]:
         raise ProtocolError(f"STATE of {len(body)} bytes")
     found = []
     for id, role, state, pid, code, number, lost, started, finished in _STATE.iter_unpack(body):
-        found.append(Process(id.decode(), Role(role), ProcessState(state), pid, code, number, started, finished, lost))
+        found.append(
+            Process(
+                id.decode(),
+                Role(role),
+                ProcessState(state),
+                pid,
+                code,
+                number,
+                started,
+                finished,
+                lost,
+            )
+        )
     return found
 
 

@@ -1,7 +1,7 @@
 """Talking to a shim: launching one, connecting to its socket, asking and being answered.
 
-A connection carries several questions at once: ``ask`` sends and returns a number, ``answer`` waits for that number. It is
-synchronous; nothing here decides anything about pods.
+A connection carries several questions at once: ``ask`` sends and returns a number, ``answer`` waits
+for that number. It is synchronous; nothing here decides anything about pods.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Shim:
     # -- packets --------------------------------------------------------------------------------------------------------
 
     def ask(self, type: Message, body: bytes = b"", fds: Sequence[int] = (), flags: int = 0) -> int:
-        """Sends a question (or, for DATA and its like, a statement); returns the number its answer will carry."""
+        """Sends a question (or, for DATA and its like, a statement); returns the number its answer
+        will carry.
+        """
         self._seq += 1
         try:
             socket.send_fds(self._sock, [protocol.pack(type, self._seq, body, flags)], fds)
@@ -71,11 +73,15 @@ class Shim:
         return self._seq
 
     def receive(self, timeout: float | None = None) -> tuple[Packet, list[int]] | None:
-        """The next packet and its descriptors; None when ``timeout`` seconds pass first. Raises ShimGone at the end."""
+        """The next packet and its descriptors; None when ``timeout`` seconds pass first. Raises
+        ShimGone at the end.
+        """
         if timeout is not None and not _is_readable(self._sock.fileno(), timeout):
             return None
         try:
-            data, fds, _, _ = socket.recv_fds(self._sock, protocol.MSG_MAX, 4, socket.MSG_CMSG_CLOEXEC)
+            data, fds, _, _ = socket.recv_fds(
+                self._sock, protocol.MSG_MAX, 4, socket.MSG_CMSG_CLOEXEC
+            )
         except _ENDS as error:
             raise ShimGone("the shim has gone") from error
         if not data:
@@ -100,11 +106,15 @@ class Shim:
         return packet, fds
 
     def take(self, seqs: Collection[int]) -> list[Packet]:
-        """Those answers to ``seqs`` that came while another was waited for: no more will be heard of them on the socket."""
+        """Those answers to ``seqs`` that came while another was waited for: no more will be heard
+        of them on the socket.
+        """
         return [self._kept.pop(seq)[0] for seq in seqs if seq in self._kept]
 
     def stream(self, timeout: float | None = None) -> Packet:
-        """The next packet of an attached process: DATA, END or EXITED. Blocks; raises ShimGone, TimeoutError."""
+        """The next packet of an attached process: DATA, END or EXITED. Blocks; raises ShimGone,
+        TimeoutError.
+        """
         if self._streamed:
             return self._streamed.popleft()
         got = self.receive(timeout)
@@ -112,7 +122,9 @@ class Shim:
             raise TimeoutError("the process says nothing")
         return got[0]
 
-    def _expect(self, seq: int, type: Message, timeout: float | None = None) -> tuple[Packet, list[int]]:
+    def _expect(
+        self, seq: int, type: Message, timeout: float | None = None
+    ) -> tuple[Packet, list[int]]:
         packet, fds = self.answer(seq, timeout)
         if packet.type != type:
             _close_all(fds)
@@ -134,7 +146,9 @@ class Shim:
         rows: int = 0,
         columns: int = 0,
     ) -> int:
-        """Asks for a start; ``fds`` are the plan's descriptors and, with StartFlag.LOG, the log directory last."""
+        """Asks for a start; ``fds`` are the plan's descriptors and, with StartFlag.LOG, the log
+        directory last.
+        """
         body = protocol.start(
             id, role, flags, target=target, attempt=attempt, rows=rows, columns=columns
         )
@@ -145,7 +159,9 @@ class Shim:
             os.close(memfd)
 
     def started(self, seq: int, timeout: float | None = None) -> tuple[Started, list[int]]:
-        """The answer to :meth:`ask_start`; for pause the list holds its network namespace, the caller's now."""
+        """The answer to :meth:`ask_start`; for pause the list holds its network namespace, the
+        caller's now.
+        """
         packet, fds = self._expect(seq, Message.STARTED, timeout)
         return protocol.read_started(packet.body), fds
 
@@ -155,7 +171,9 @@ class Shim:
         return int.from_bytes(packet.body[4:8], "little")
 
     def signal(self, id: str, number: int) -> None:
-        """Sends a signal. Raises NativeError ESRCH when the process has ended, ENOENT when the id is unknown."""
+        """Sends a signal. Raises NativeError ESRCH when the process has ended, ENOENT when the id
+        is unknown.
+        """
         self._expect(self.ask(Message.SIGNAL, protocol.signal(id, number)), Message.OK)
 
     def processes(self) -> list[Process]:
@@ -177,8 +195,9 @@ class Shim:
         self._expect(self.ask(Message.ACK, protocol.identity(id)), Message.OK)
 
     def attach(self, id: str, streams: int) -> None:
-        """From now on the connection carries the streams of ``id``: bit 0 its input, 1 and 2 its outputs; :meth:`stream` has
-        them. Leaving does nothing to the process. Raises NativeError."""
+        """From now on the connection carries the streams of ``id``: bit 0 its input, 1 and 2 its
+        outputs; :meth:`stream` has them. Leaving does nothing to the process. Raises
+        NativeError."""
         self._expect(self.ask(Message.ATTACH, protocol.attach(id, streams)), Message.OK)
 
     def shutdown(self) -> None:
@@ -199,7 +218,9 @@ def _is_readable(fd: int, seconds: float) -> bool:
 
 
 def sealed(data: bytes) -> int:
-    """A sealed memfd holding ``data``: nobody can change it any more, not even through another descriptor."""
+    """A sealed memfd holding ``data``: nobody can change it any more, not even through another
+    descriptor.
+    """
     fd = os.memfd_create("kubelite-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.write(fd, data)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
@@ -207,7 +228,8 @@ def sealed(data: bytes) -> int:
 
 
 def connect(directory: int, name: str = "shim.sock") -> Shim:
-    """Connects to the socket ``name`` in the directory behind a descriptor, so that no path is too long for it.
+    """Connects to the socket ``name`` in the directory behind a descriptor, so that no path is too
+    long for it.
 
     Raises ShimGone when nobody listens.
     """
@@ -236,7 +258,11 @@ def launch(
         listener.bind(f"/proc/self/fd/{directory}/{name}")
         os.chmod(name, 0o600, dir_fd=directory)
         listener.listen(64)
-        env = [f"{key}={os.environ[key]}" for key in ("PATH", "LANG", "PYTHONPATH") if os.environ.get(key)]
+        env = [
+            f"{key}={os.environ[key]}"
+            for key in ("PATH", "LANG", "PYTHONPATH")
+            if os.environ.get(key)
+        ]
         fds = (listener.fileno(), theirs.fileno(), exits)
         pid, pidfd = native.shim_launch(program, ["kubelite-shim", uid, *cleanup], env, fds)
     except BaseException:

@@ -1,1 +1,3 @@
-"""What knows neither Kubernetes nor containers: YAML with places, files that are whole or not there."""
+"""What knows neither Kubernetes nor containers: YAML with places, files that are whole or not
+there.
+"""

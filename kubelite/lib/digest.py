@@ -1,7 +1,7 @@
 """SHA-256 for names and ids. Pure.
 
-The interpreter has it built in; hashlib would load OpenSSL first, which is a noticeable part of a short command. What hashes
-layers takes hashlib, whose code is faster once it is there.
+The interpreter has it built in; hashlib would load OpenSSL first, which is a noticeable part of a
+short command. What hashes layers takes hashlib, whose code is faster once it is there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Files that are whole or not there: atomic writes, records with a checksum, locks between processes.
+"""Files that are whole or not there: atomic writes, records with a checksum, locks between
+processes.
 
-A record is one line of JSON and one line with the CRC-32 of the first, so that a torn file is noticed and a person can read
-it. Nothing here knows what the records mean.
+A record is one line of JSON and one line with the CRC-32 of the first, so that a torn file is
+noticed and a person can read it. Nothing here knows what the records mean.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class RecordError(Exception):
 
 
 def write_atomic(path: str, data: bytes, *, durable: bool, mode: int = 0o600) -> None:
-    """Replaces the file at ``path`` in one step. ``durable`` also survives a power loss. Raises OSError."""
+    """Replaces the file at ``path`` in one step. ``durable`` also survives a power loss. Raises
+    OSError.
+    """
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
@@ -93,7 +96,9 @@ def read_record(path: str, type: type[T]) -> T:
 
 
 class FileLock:
-    """An exclusive lock between processes, for a ``with`` statement. Close-on-exec, so that no child inherits it."""
+    """An exclusive lock between processes, for a ``with`` statement. Close-on-exec, so that no
+    child inherits it.
+    """
 
     def __init__(self, path: str, *, timeout: float | None = None) -> None:
         self._path = path
@@ -116,12 +121,16 @@ class FileLock:
         os.close(self._fd)
 
     def remove(self) -> None:
-        """Takes the file away while the lock is held: whoever waits for it notices and makes a new one. Gone is fine."""
+        """Takes the file away while the lock is held: whoever waits for it notices and makes a new
+        one. Gone is fine.
+        """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
 
     def _is_current(self) -> bool:
-        """Whether the locked file is still the one of that name: its last holder may have removed it."""
+        """Whether the locked file is still the one of that name: its last holder may have removed
+        it.
+        """
         try:
             return os.stat(self._path).st_ino == os.fstat(self._fd).st_ino
         except FileNotFoundError:

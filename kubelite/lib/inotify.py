@@ -7,14 +7,18 @@ import os
 import struct
 
 MODIFIED, MOVED_IN, CREATED, GONE = 0x2, 0x80, 0x100, 0x400 | 0x800
-"""A file in it was written to; something was renamed into it, or made in it; it was itself removed or renamed."""
+"""A file in it was written to; something was renamed into it, or made in it; it was itself removed
+or renamed.
+"""
 _IGNORED = 0x8000
 _HEAD = struct.Struct("iIII")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Watch:
-    """What happens in the directory ``path`` of the kinds ``mask``. Raises OSError, also where this user has too many."""
+    """What happens in the directory ``path`` of the kinds ``mask``. Raises OSError, also where this
+    user has too many.
+    """
 
     def __init__(self, path: str, mask: int) -> None:
         self._fd = self._call("inotify_init1", os.O_CLOEXEC | os.O_NONBLOCK)
@@ -37,7 +41,9 @@ class Watch:
         return self._fd
 
     def read(self) -> list[tuple[int, str]]:
-        """What has happened since the last call: kind, and the name in the directory, "" for the directory itself."""
+        """What has happened since the last call: kind, and the name in the directory, "" for the
+        directory itself.
+        """
         try:
             data = os.read(self._fd, 1 << 16)
         except BlockingIOError:

@@ -1,11 +1,13 @@
 """YAML as kubectl reads it, with the place of every key and value. Pure.
 
-kubectl reads manifests with an early YAML 1.1 reader and turns them into JSON. So ``yes`` and ``on`` are true, ``0644`` is
-420, ``22:22`` and dates are texts, ``1e3`` is 1000, a key ``1`` is the text "1", and an unknown tag makes a text. JSON is read
-too, being YAML. Unlike kubectl this reader refuses a key that stands twice in one mapping.
+kubectl reads manifests with an early YAML 1.1 reader and turns them into JSON. So ``yes`` and
+``on`` are true, ``0644`` is 420, ``22:22`` and dates are texts, ``1e3`` is 1000, a key ``1`` is the
+text "1", and an unknown tag makes a text. JSON is read too, being YAML. Unlike kubectl this reader
+refuses a key that stands twice in one mapping.
 
-The parser is libyaml's, through PyYAML, as a stream of events: nothing here recurses, and size, depth and the number of values
-(aliases counted as often as they stand there) are bounded, so that no text can keep it busy or fill the memory.
+The parser is libyaml's, through PyYAML, as a stream of events: nothing here recurses, and size,
+depth and the number of values (aliases counted as often as they stand there) are bounded, so that
+no text can keep it busy or fill the memory.
 """
 
 from __future__ import annotations
@@ -26,15 +28,36 @@ _TAG = "tag:yaml.org,2002:"
 _SCALARS = ("int", "float", "bool", "null", "timestamp")
 _MERGE = object()
 _WORDS: dict[str, bool | None] = {
-    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True),
-    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"), False),
+    **dict.fromkeys(
+        ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True
+    ),
+    **dict.fromkeys(
+        ("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"), False
+    ),
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
 }
-_UNSPEAKABLE = frozenset((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN"))
-# Patterns are compiled when a text needs them: most manifests do not, and compiling takes longer than reading them.
+_UNSPEAKABLE = frozenset(
+    (
+        ".inf",
+        ".Inf",
+        ".INF",
+        "+.inf",
+        "+.Inf",
+        "+.INF",
+        "-.inf",
+        "-.Inf",
+        "-.INF",
+        ".nan",
+        ".NaN",
+        ".NAN",
+    )
+)
+# Patterns are compiled when a text needs them: most manifests do not, and compiling takes longer
+# than reading them.
 _INTEGER = r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([1-9][0-9]*|0))"
 _FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-# A character outside the basic plane, as JSON escapes it: two escapes, each of which is no character to YAML.
+# A character outside the basic plane, as JSON escapes it: two escapes, each of which is no
+# character to YAML.
 _PAIR = r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 
 Path = tuple[str | int, ...]
@@ -48,7 +71,9 @@ class Place(NamedTuple):
 
 
 class YamlError(ValueError):
-    """The text cannot be read; the message is one sentence, ``place`` where, or None for the text as a whole."""
+    """The text cannot be read; the message is one sentence, ``place`` where, or None for the text
+    as a whole.
+    """
 
     def __init__(self, message: str, place: Place | None = None) -> None:
         super().__init__(message)
@@ -56,18 +81,23 @@ class YamlError(ValueError):
 
 
 class Document:
-    """One document: its value, made of dict, list, str, int, float, bool and None, and where each part of it stands.
+    """One document: its value, made of dict, list, str, int, float, bool and None, and where each
+    part of it stands.
 
     Values that come from aliases are shared: they are to be read, not changed.
     """
 
-    def __init__(self, value: Any, places: dict[Path, tuple[Place, Place]], links: dict[Path, Path]) -> None:
+    def __init__(
+        self, value: Any, places: dict[Path, tuple[Place, Place]], links: dict[Path, Path]
+    ) -> None:
         self.value = value
         self._places = places
         self._links = links
 
     def place(self, path: Path) -> Place:
-        """Where the value at a path stands; for one that is not there, where the nearest one above it does."""
+        """Where the value at a path stands; for one that is not there, where the nearest one above
+        it does.
+        """
         return self._find(path)[1]
 
     def key_place(self, path: Path) -> Place:
@@ -101,7 +131,9 @@ def documents(text: bytes | str) -> list[Document]:
 
 def _decoded(text: bytes | str) -> str:
     if len(text) > MAX_BYTES:
-        raise YamlError(f"it has {len(text) / (1 << 20):.1f} MiB, and a manifest may have {MAX_BYTES >> 20} MiB")
+        raise YamlError(
+            f"it has {len(text) / (1 << 20):.1f} MiB, and a manifest may have {MAX_BYTES >> 20} MiB"
+        )
     if isinstance(text, str):
         return text.removesuffix("\n")
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -112,7 +144,9 @@ def _decoded(text: bytes | str) -> str:
         return text.decode().removesuffix("\n")
     except UnicodeDecodeError as error:
         place = _place_of(text[: error.start].decode())
-        raise YamlError(f"it is not UTF-8 text: byte {error.start} is 0x{text[error.start]:02x}", place) from error
+        raise YamlError(
+            f"it is not UTF-8 text: byte {error.start} is 0x{text[error.start]:02x}", place
+        ) from error
 
 
 def _place_of(before: str) -> Place:
@@ -133,7 +167,9 @@ def _surrogates_joined(text: str) -> str:
 def _translated(error: yaml.YAMLError, text: str) -> YamlError:
     """The error in our words, placed inside of the text: the parser looks one line beyond its end."""
     if isinstance(error, yaml.reader.ReaderError):
-        at = text.find(chr(error.character) if isinstance(error.character, int) else str(error.character))
+        at = text.find(
+            chr(error.character) if isinstance(error.character, int) else str(error.character)
+        )
         return YamlError("it is not text: a control character stands in it", _place_of(text[:at]))
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or error)
@@ -145,7 +181,9 @@ def _translated(error: yaml.YAMLError, text: str) -> YamlError:
     place = Place(mark.line + 1, mark.column + 1) if mark is not None else None
     if "nesting depth" in problem:  # libyaml counts too, from 0.2.6 on
         return YamlError(f"values lie in each other more than {MAX_DEPTH} deep", place)
-    return YamlError(f"it is not YAML: {problem}", min(place, _place_of(text)) if place is not None else None)
+    return YamlError(
+        f"it is not YAML: {problem}", min(place, _place_of(text)) if place is not None else None
+    )
 
 
 class _Anchor(NamedTuple):
@@ -160,7 +198,14 @@ class _Frame:
 
     __slots__ = ("anchor", "first", "height", "key", "keys", "path", "place", "value")
 
-    def __init__(self, value: dict[str, Any] | list[Any], path: Path, place: Place, anchor: str | None, first: int) -> None:
+    def __init__(
+        self,
+        value: dict[str, Any] | list[Any],
+        path: Path,
+        place: Place,
+        anchor: str | None,
+        first: int,
+    ) -> None:
         self.value = value
         self.path = path
         self.place = place
@@ -191,7 +236,9 @@ class _Builder:
         if isinstance(event, yaml.ScalarEvent):
             self._scalar(event, place)
         elif isinstance(event, yaml.CollectionStartEvent):
-            self._begin({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor, place)
+            self._begin(
+                {} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor, place
+            )
         elif isinstance(event, yaml.CollectionEndEvent):
             self._end()
         elif isinstance(event, yaml.AliasEvent):
@@ -203,7 +250,10 @@ class _Builder:
     def _count(self, nodes: int, place: Place) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            raise YamlError(f"it has more than {MAX_NODES} values, aliases counted as often as they stand there", place)
+            raise YamlError(
+                f"it has more than {MAX_NODES} values, aliases counted as often as they stand there",
+                place,
+            )
 
     def _scalar(self, event: Any, place: Place) -> None:
         self._count(1, place)
@@ -224,7 +274,10 @@ class _Builder:
         if key is not _MERGE:
             before = frame.keys.get(key)
             if before is not None:
-                raise YamlError(f'the key "{key}" stands here a second time: line {before.line} has it too', place)
+                raise YamlError(
+                    f'the key "{key}" stands here a second time: line {before.line} has it too',
+                    place,
+                )
             frame.keys[key] = place
         frame.key = key
         frame.place = place
@@ -297,7 +350,9 @@ class _Builder:
         frame.key = None
 
     def _merge(self, frame: _Frame, value: Any, path: Path, place: Place) -> None:
-        """Puts the entries of one or several mappings into another; as with kubectl they replace what stands before."""
+        """Puts the entries of one or several mappings into another; as with kubectl they replace
+        what stands before.
+        """
         sources = [(value, path)] if isinstance(value, dict) else []
         if isinstance(value, list):
             sources = [(each, (*path, at)) for at, each in enumerate(value)]
@@ -323,7 +378,9 @@ def _key_text(value: Any, place: Place) -> str:
 
 
 def _value_of(event: Any, place: Place) -> Any:
-    """The value of a scalar: by its tag if it has one, by its looks if it is plain, else it is a text."""
+    """The value of a scalar: by its tag if it has one, by its looks if it is plain, else it is a
+    text.
+    """
     tag: str | None = event.tag
     text: str = event.value
     if tag is None:
@@ -343,7 +400,10 @@ def _fits(kind: str, value: Any) -> bool:
     if kind == "null":
         return value is None
     if kind == "timestamp":
-        return isinstance(value, str) and re.match(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}", value) is not None
+        return (
+            isinstance(value, str)
+            and re.match(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}", value) is not None
+        )
     if kind == "bool":
         return isinstance(value, bool)
     return isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
@@ -355,14 +415,23 @@ def _plain(text: str, place: Place) -> Any:
     if text[0] not in "+-.0123456789":
         return text
     if text in _UNSPEAKABLE:
-        raise YamlError(f"JSON, and so a manifest, has no number {text}: quote it if it is a text", place)
+        raise YamlError(
+            f"JSON, and so a manifest, has no number {text}: quote it if it is a text", place
+        )
     return _number(text)
 
 
 def _number(text: str) -> Any:
-    """A number, or the text itself if it is none; a whole one is an int however it is written, as in JSON."""
+    """A number, or the text itself if it is none; a whole one is an int however it is written, as
+    in JSON.
+    """
     digits = text.replace("_", "")
-    if len(digits) < 19 and digits.isdecimal() and digits.isascii() and (digits[0] != "0" or len(digits) == 1):
+    if (
+        len(digits) < 19
+        and digits.isdecimal()
+        and digits.isascii()
+        and (digits[0] != "0" or len(digits) == 1)
+    ):
         return int(digits)
     match = re.fullmatch(_INTEGER, digits) if len(digits) < 80 else None
     if match is not None:

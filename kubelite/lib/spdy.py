@@ -1,8 +1,10 @@
-"""SPDY/3.1 as kubectl speaks it for exec, attach and port-forward: frames in, events out, and the other way round. Pure.
+"""SPDY/3.1 as kubectl speaks it for exec, attach and port-forward: frames in, events out, and the
+other way round. Pure.
 
-Only what that needs: streams opened by the client, data, their ends, pings. Flow control is left alone, as the clients leave it
-alone. Header blocks are compressed with one zlib stream per direction and the dictionary of the draft
-(draft-mbelshe-httpbis-spdy-00, section 2.6.10; SPDY/3.1 differs in flow control only).
+Only what that needs: streams opened by the client, data, their ends, pings. Flow control is left
+alone, as the clients leave it alone. Header blocks are compressed with one zlib stream per
+direction and the dictionary of the draft (draft-mbelshe-httpbis-spdy-00, section 2.6.10; SPDY/3.1
+differs in flow control only).
 """
 
 from __future__ import annotations
@@ -25,8 +27,20 @@ content-range content-type date etag expect expires from host if-match if-modifi
 if-unmodified-since last-modified location max-forwards pragma proxy-authenticate proxy-authorization range referer retry-after
 server te trailer transfer-encoding upgrade user-agent vary via warning www-authenticate method get status
 """.split()
-_WORDS = [*_SINGLE, "200 OK", "version", "HTTP/1.1", "url", "public", "set-cookie", "keep-alive", "origin"]
-_CODES = "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
+_WORDS = [
+    *_SINGLE,
+    "200 OK",
+    "version",
+    "HTTP/1.1",
+    "url",
+    "public",
+    "set-cookie",
+    "keep-alive",
+    "origin",
+]
+_CODES = (
+    "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
+)
 _PHRASES = (
     "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 Unauthorized403 Forbidden"
     "404 Not Found500 Internal Server Error501 Not Implemented503 Service Unavailable"
@@ -36,7 +50,10 @@ _REST = (
     "chunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtml+xml,text/plain,text/javascript,public"
     "privatemax-age=gzip,deflate,sdchcharset=utf-8charset=iso-8859-1,utf-,*,enq=0."
 )
-DICTIONARY = b"".join(struct.pack(">I", len(word)) + word.encode() for word in _WORDS) + (_CODES + _PHRASES + _REST).encode()
+DICTIONARY = (
+    b"".join(struct.pack(">I", len(word)) + word.encode() for word in _WORDS)
+    + (_CODES + _PHRASES + _REST).encode()
+)
 
 
 class SpdyError(Exception):
@@ -44,7 +61,9 @@ class SpdyError(Exception):
 
 
 class Opened(NamedTuple):
-    """The client has opened a stream; it waits for :meth:`Session.reply`. ``ended`` says that it will send nothing."""
+    """The client has opened a stream; it waits for :meth:`Session.reply`. ``ended`` says that it
+    will send nothing.
+    """
 
     stream: int
     headers: dict[str, str]
@@ -96,7 +115,11 @@ class Session:
                 raise SpdyError(f"a frame of {size} bytes")
             if len(self._held) < 8 + size:
                 break
-            head, payload, self._held = self._held[:8], self._held[8 : 8 + size], self._held[8 + size :]
+            head, payload, self._held = (
+                self._held[:8],
+                self._held[8 : 8 + size],
+                self._held[8 + size :],
+            )
             event = self._event(head, payload)
             if event is not None:
                 events.append(event)
@@ -111,7 +134,11 @@ class Session:
         number = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF if len(payload) >= 4 else 0
         if kind == SYN_STREAM and len(payload) >= 10:
             return Opened(number, self._headers(payload[10:]), bool(head[4] & FIN))
-        simple: dict[int, Event] = {RST_STREAM: Reset(number), PING: Ping(number), GOAWAY: Goodbye()}
+        simple: dict[int, Event] = {
+            RST_STREAM: Reset(number),
+            PING: Ping(number),
+            GOAWAY: Goodbye(),
+        }
         return simple.get(kind)
 
     def _headers(self, block: bytes) -> dict[str, str]:
@@ -131,14 +158,20 @@ class Session:
 
     def reply(self, stream: int) -> bytes:
         """Accepts a stream."""
-        block = self._deflate.compress(struct.pack(">I", 0)) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        block = self._deflate.compress(struct.pack(">I", 0)) + self._deflate.flush(
+            zlib.Z_SYNC_FLUSH
+        )
         return _control(SYN_REPLY, 0, struct.pack(">I", stream) + block)
 
     def data(self, stream: int, data: bytes, *, end: bool = False) -> bytes:
         """Bytes of a stream, in frames of ordinary size; ``end`` says that they are the last."""
-        pieces = [data[at : at + MAX_FRAME // 16] for at in range(0, len(data), MAX_FRAME // 16)] or [b""]
+        pieces = [
+            data[at : at + MAX_FRAME // 16] for at in range(0, len(data), MAX_FRAME // 16)
+        ] or [b""]
         frames = [
-            struct.pack(">IB", stream, FIN if end and number == len(pieces) - 1 else 0) + len(piece).to_bytes(3, "big") + piece
+            struct.pack(">IB", stream, FIN if end and number == len(pieces) - 1 else 0)
+            + len(piece).to_bytes(3, "big")
+            + piece
             for number, piece in enumerate(pieces)
         ]
         return b"".join(frames)
@@ -153,4 +186,8 @@ class Session:
 
 
 def _control(kind: int, flags: int, payload: bytes) -> bytes:
-    return struct.pack(">HHB", 0x8000 | _VERSION, kind, flags) + len(payload).to_bytes(3, "big") + payload
+    return (
+        struct.pack(">HHB", 0x8000 | _VERSION, kind, flags)
+        + len(payload).to_bytes(3, "big")
+        + payload
+    )

@@ -1,9 +1,9 @@
 """What every typed object here is made of: frozen structs whose JSON names are Kubernetes'. Pure.
 
-An optional field that is not set is None, an empty tuple or an empty dict, and left out of the JSON; a field that
-Kubernetes requires has no default and is always written. Annotations are real objects, not texts (no ``annotations``
-future in the modules of types): the codec reads them, and evaluating some six hundred texts would be most of a
-command's start.
+An optional field that is not set is None, an empty tuple or an empty dict, and left out of the
+JSON; a field that Kubernetes requires has no default and is always written. Annotations are real
+objects, not texts (no ``annotations`` future in the modules of types): the codec reads them, and
+evaluating some six hundred texts would be most of a command's start.
 """
 
 from typing import Annotated
@@ -21,7 +21,9 @@ def json_name(attribute: str) -> str:
 
 
 class Object(Struct, frozen=True, omit_defaults=True, rename=json_name):
-    """The base of all types. A subclass says ``kw_only=True``, which is not inherited, and ``frozen=True`` for mypy."""
+    """The base of all types. A subclass says ``kw_only=True``, which is not inherited, and
+    ``frozen=True`` for mypy.
+    """
 
 
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]

@@ -1,7 +1,8 @@
 """From the plain values of a manifest to typed objects, with every problem at once. Pure.
 
-What may stand where is read from the types themselves, one type at a time and only those that a manifest uses: that keeps the
-start of a command short. A value that is wrong is reported, left out, and the rest goes on, so that one run shows all.
+What may stand where is read from the types themselves, one type at a time and only those that a
+manifest uses: that keeps the start of a command short. A value that is wrong is reported, left out,
+and the rest goes on, so that one run shows all.
 """
 
 from __future__ import annotations
@@ -15,17 +16,35 @@ from typing import Annotated, Any, NamedTuple, TypeVar, cast
 from msgspec import NODEFAULT, Struct
 
 from kubelite.objects import quantity
-from kubelite.objects.problem import BAD_QUANTITY, INVALID, UNKNOWN_FIELD, WRONG_TYPE, Path, Problem, leaf
+from kubelite.objects.problem import (
+    BAD_QUANTITY,
+    INVALID,
+    UNKNOWN_FIELD,
+    WRONG_TYPE,
+    Path,
+    Problem,
+    leaf,
+)
 
 T = TypeVar("T", bound=Struct)
 _Reader = Callable[[Any, Path, list[Problem]], Any]
 
 _WRONG: Any = object()
-_NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list", dict: "mapping", type(None): "null"}
+_NAMES = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    list: "list",
+    dict: "mapping",
+    type(None): "null",
+}
 
 
 def decode(cls: type[T], value: Any, path: Path = ()) -> tuple[T | None, list[Problem]]:
-    """An object of the type, or None where the value is no mapping at all, and everything that is wrong with it."""
+    """An object of the type, or None where the value is no mapping at all, and everything that is
+    wrong with it.
+    """
     problems: list[Problem] = []
     made = _struct(cls)(value, path, problems)
     return (None if made is _WRONG else cast(T, made)), problems
@@ -52,7 +71,9 @@ def _table(cls: type[Struct]) -> _Table:
         annotations |= getattr(base, "__annotations__", {})
     defaults = (NODEFAULT,) * len(cls.__struct_fields__) + cls.__struct_defaults__
     offset = len(cls.__struct_defaults__)
-    for at, (attribute, name) in enumerate(zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)):
+    for at, (attribute, name) in enumerate(
+        zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
+    ):
         fields[name] = _Field(attribute, _reader(annotations[attribute]))
         if defaults[at + offset] is NODEFAULT:
             required[attribute] = _zero(annotations[attribute])
@@ -68,7 +89,13 @@ def _reader(annotation: Any) -> _Reader:
         return _int_or_string if others else _reader(first)
     if origin is Annotated:
         meta = arguments[1]
-        return _bounded(meta.ge, meta.le) if meta.ge is not None else _quantity if meta.description == "quantity" else _string
+        return (
+            _bounded(meta.ge, meta.le)
+            if meta.ge is not None
+            else _quantity
+            if meta.description == "quantity"
+            else _string
+        )
     if origin is tuple:
         return _list(_reader(arguments[0]), _zero(arguments[0]))
     if origin is dict:
@@ -86,7 +113,9 @@ def _zero(annotation: Any) -> Callable[[], Any]:
     if origin in (types.UnionType, typing.Union):
         return str
     if isinstance(annotation, type) and issubclass(annotation, Struct):
-        return lambda: annotation(**{name: make() for name, make in _table(annotation).required.items()})
+        return lambda: annotation(
+            **{name: make() for name, make in _table(annotation).required.items()}
+        )
     return cast(Callable[[], Any], origin or annotation)
 
 
@@ -171,7 +200,9 @@ def _quantity(value: Any, path: Path, problems: list[Problem]) -> Any:
     try:
         return quantity.canonical(text)
     except quantity.QuantityError as error:
-        problems.append(Problem(path, f"{leaf(path)}: {error}", BAD_QUANTITY, quantity.suggestion(text)))
+        problems.append(
+            Problem(path, f"{leaf(path)}: {error}", BAD_QUANTITY, quantity.suggestion(text))
+        )
         return _WRONG
 
 
@@ -228,5 +259,9 @@ def _elsewhere(cls: type[Struct], key: str) -> str:
         pod.PodSecurityContext: "spec.securityContext",
         pod.ResourceRequirements: "resources",
     }
-    found = [where for home, where in homes.items() if home is not cls and key in home.__struct_encode_fields__]
+    found = [
+        where
+        for home, where in homes.items()
+        if home is not cls and key in home.__struct_encode_fields__
+    ]
     return " or ".join(found[:2])

@@ -1,7 +1,8 @@
 """What the API server puts into a pod where a manifest says nothing (core/v1 defaulting). Pure.
 
-A pod goes in and a pod comes out; what was said stays as it was said. Fields whose default depends on a cluster (tolerations,
-service accounts, priorities) are not touched: admission gives them, not defaulting.
+A pod goes in and a pod comes out; what was said stays as it was said. Fields whose default depends
+on a cluster (tolerations, service accounts, priorities) are not touched: admission gives them, not
+defaulting.
 """
 
 from __future__ import annotations
@@ -10,9 +11,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from kubelite.objects.container import Container, EnvVar, Lifecycle, LifecycleHandler, Probe, ResourceRequirements
+from kubelite.objects.container import (
+    Container,
+    EnvVar,
+    Lifecycle,
+    LifecycleHandler,
+    Probe,
+    ResourceRequirements,
+)
 from kubelite.objects.pod import Pod, PodSecurityContext, PodSpec
-from kubelite.objects.volumes import SOURCES, EmptyDirVolumeSource, ProjectedVolumeSource, Volume, VolumeProjection
+from kubelite.objects.volumes import (
+    SOURCES,
+    EmptyDirVolumeSource,
+    ProjectedVolumeSource,
+    Volume,
+    VolumeProjection,
+)
 
 NAMESPACE = "default"
 GRACE_SECONDS = 30
@@ -29,7 +43,9 @@ def pod(given: Pod, namespace: str | None = None) -> Pod:
 
 
 def fresh(given: Pod) -> Pod:
-    """The pod without what only a server sets: what ``kubectl get -o yaml`` shows can be created again."""
+    """The pod without what only a server sets: what ``kubectl get -o yaml`` shows can be created
+    again.
+    """
     metadata = replace(
         given.metadata,
         uid=None,
@@ -79,7 +95,9 @@ def _spec(spec: PodSpec) -> PodSpec:
 
 
 def pull_policy(image: str) -> str:
-    """When an image is looked for again: always if its tag is ``latest``, said or not, since that one moves."""
+    """When an image is looked for again: always if its tag is ``latest``, said or not, since that
+    one moves.
+    """
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return "Always" if tag == "latest" or not (tag or digest) else "IfNotPresent"
@@ -128,8 +146,15 @@ def _resources(given: ResourceRequirements) -> ResourceRequirements:
 def _probe(given: Probe | None) -> Probe | None:
     if given is None:
         return None
-    knobs = {"timeout_seconds": 1, "period_seconds": 10, "success_threshold": 1, "failure_threshold": 3}
-    filled: Probe = replace(given, **{name: getattr(given, name) or value for name, value in knobs.items()})
+    knobs = {
+        "timeout_seconds": 1,
+        "period_seconds": 10,
+        "success_threshold": 1,
+        "failure_threshold": 3,
+    }
+    filled: Probe = replace(
+        given, **{name: getattr(given, name) or value for name, value in knobs.items()}
+    )
     if filled.http_get is not None:
         filled = replace(filled, http_get=_filled(filled.http_get, path="/", scheme="HTTP"))
     if filled.grpc is not None and filled.grpc.service is None:
@@ -170,4 +195,9 @@ def _projected(given: ProjectedVolumeSource) -> ProjectedVolumeSource:
 def _projection(given: VolumeProjection) -> VolumeProjection:
     if given.service_account_token is None:
         return given
-    return replace(given, service_account_token=_filled(given.service_account_token, expiration_seconds=TOKEN_SECONDS))
+    return replace(
+        given,
+        service_account_token=_filled(
+            given.service_account_token, expiration_seconds=TOKEN_SECONDS
+        ),
+    )

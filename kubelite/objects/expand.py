@@ -1,7 +1,8 @@
 """Environment of a container and ``$(VAR)`` in texts, as the kubelet has them. Pure.
 
-Variables may name the ones declared before them. What nobody declared stays as it is written, and ``$$(VAR)`` is how a text
-says ``$(VAR)``. Values from ConfigMaps, Secrets and files are not known here; such variables are left out.
+Variables may name the ones declared before them. What nobody declared stays as it is written, and
+``$$(VAR)`` is how a text says ``$(VAR)``. Values from ConfigMaps, Secrets and files are not known
+here; such variables are left out.
 """
 
 from __future__ import annotations
@@ -97,14 +98,18 @@ def field(pod: Pod, path: str, values: Values) -> str:
 
 
 def resource(pod: Pod, container: Container, asked: ResourceFieldSelector, values: Values) -> str:
-    """A request or limit divided by the divisor and rounded up; where there is no limit, what the node has."""
+    """A request or limit divided by the divisor and rounded up; where there is no limit, what the
+    node has.
+    """
     owner = _named(pod, asked.container_name) or container
     kind, _, name = asked.resource.partition(".")
     amounts = qos.limits(owner) if kind == "limits" else qos.requests(owner)
     whole = {"cpu": values.cpu, "memory": values.memory, "ephemeral-storage": values.storage}
     amount = amounts.get(name) or (whole.get(name, 0) if kind == "limits" else 0)
     divisor = asked.divisor if asked.divisor and quantity.parse(asked.divisor).nano else "1"
-    return str(-(-amount // (quantity.milli(divisor) if name == "cpu" else quantity.value(divisor))))
+    return str(
+        -(-amount // (quantity.milli(divisor) if name == "cpu" else quantity.value(divisor)))
+    )
 
 
 def _from(pod: Pod, container: Container, source: EnvVarSource, values: Values) -> str | None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kubelite.objects import names, quantity
-from kubelite.objects.problem import BAD_NAME, BAD_QUANTITY, DUPLICATE, INVALID, NOT_FOUND, REQUIRED, Path, Problem, leaf
+from kubelite.objects.problem import (
+    BAD_NAME,
+    BAD_QUANTITY,
+    DUPLICATE,
+    INVALID,
+    NOT_FOUND,
+    REQUIRED,
+    Path,
+    Problem,
+    leaf,
+)
 
 
 class Findings:
@@ -28,7 +38,9 @@ class Findings:
         close = next((word for word in words if word.lower() == value.lower()), "")
         shown = ", ".join(f'"{word}"' for word in words)
         hint = f'did you mean "{close}"?' if close else ""
-        self._say(path, f"Unsupported value: {_shown(value)}: supported values: {shown}", INVALID, hint)
+        self._say(
+            path, f"Unsupported value: {_shown(value)}: supported values: {shown}", INVALID, hint
+        )
 
     def duplicate(self, path: Path, value: str, hint: str = "") -> None:
         """A value that stands elsewhere already and must not."""
@@ -53,7 +65,9 @@ class Findings:
             hint = f'for example "{suggested}"' if suggested and suggested != value else ""
             self._say(path, f"Invalid value: {_shown(value)}: {clause}", BAD_NAME, hint)
 
-    def one_of(self, path: Path, value: str | None, allowed: Iterable[str], *, needed: bool = False) -> None:
+    def one_of(
+        self, path: Path, value: str | None, allowed: Iterable[str], *, needed: bool = False
+    ) -> None:
         """A word out of a list."""
         if not value:
             if needed:

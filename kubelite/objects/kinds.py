@@ -1,7 +1,7 @@
 """The kinds of objects that kubelite knows: one row each. Pure.
 
-Adding a kind is adding a row. Facts are those of ``kubectl api-resources -o wide`` on Kubernetes 1.36. Within a group the
-preferred version of a kind stands first.
+Adding a kind is adding a row. Facts are those of ``kubectl api-resources -o wide`` on Kubernetes
+1.36. Within a group the preferred version of a kind stands first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ CREATE = ("create",)
 
 
 class Kind(NamedTuple):
-    """One kind. ``group`` is "" for the core; names on the command line are ``plural``, ``singular`` and ``short``."""
+    """One kind. ``group`` is "" for the core; names on the command line are ``plural``,
+    ``singular`` and ``short``.
+    """
 
     group: str
     version: str
@@ -76,7 +78,13 @@ KINDS: tuple[Kind, ...] = (
             categories="all",
         ),
         _kind("PodTemplate", "podtemplates"),
-        _kind("ReplicationController", "replicationcontrollers", "rc", sub="scale status", categories="all"),
+        _kind(
+            "ReplicationController",
+            "replicationcontrollers",
+            "rc",
+            sub="scale status",
+            categories="all",
+        ),
         _kind("ResourceQuota", "resourcequotas", "quota", sub="status"),
         _kind("Secret", "secrets"),
         _kind("ServiceAccount", "serviceaccounts", "sa", sub="token"),
@@ -85,14 +93,24 @@ KINDS: tuple[Kind, ...] = (
     *_group(
         "admissionregistration.k8s.io",
         "v1",
-        _kind("MutatingAdmissionPolicy", "mutatingadmissionpolicies", cluster=True, categories="api-extensions"),
+        _kind(
+            "MutatingAdmissionPolicy",
+            "mutatingadmissionpolicies",
+            cluster=True,
+            categories="api-extensions",
+        ),
         _kind(
             "MutatingAdmissionPolicyBinding",
             "mutatingadmissionpolicybindings",
             cluster=True,
             categories="api-extensions",
         ),
-        _kind("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", cluster=True, categories="api-extensions"),
+        _kind(
+            "MutatingWebhookConfiguration",
+            "mutatingwebhookconfigurations",
+            cluster=True,
+            categories="api-extensions",
+        ),
         _kind(
             "ValidatingAdmissionPolicy",
             "validatingadmissionpolicies",
@@ -156,12 +174,24 @@ KINDS: tuple[Kind, ...] = (
     *_group(
         "autoscaling",
         "v2",
-        _kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", categories="all"),
+        _kind(
+            "HorizontalPodAutoscaler",
+            "horizontalpodautoscalers",
+            "hpa",
+            sub="status",
+            categories="all",
+        ),
     ),
     *_group(
         "autoscaling",
         "v1",
-        _kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", categories="all"),
+        _kind(
+            "HorizontalPodAutoscaler",
+            "horizontalpodautoscalers",
+            "hpa",
+            sub="status",
+            categories="all",
+        ),
     ),
     *_group(
         "batch",
@@ -172,7 +202,13 @@ KINDS: tuple[Kind, ...] = (
     *_group(
         "certificates.k8s.io",
         "v1",
-        _kind("CertificateSigningRequest", "certificatesigningrequests", "csr", cluster=True, sub="approval status"),
+        _kind(
+            "CertificateSigningRequest",
+            "certificatesigningrequests",
+            "csr",
+            cluster=True,
+            sub="approval status",
+        ),
     ),
     *_group("coordination.k8s.io", "v1", _kind("Lease", "leases")),
     *_group("discovery.k8s.io", "v1", _kind("EndpointSlice", "endpointslices")),
@@ -193,7 +229,9 @@ KINDS: tuple[Kind, ...] = (
         _kind("ServiceCIDR", "servicecidrs", cluster=True, sub="status"),
     ),
     *_group("node.k8s.io", "v1", _kind("RuntimeClass", "runtimeclasses", cluster=True)),
-    *_group("policy", "v1", _kind("PodDisruptionBudget", "poddisruptionbudgets", "pdb", sub="status")),
+    *_group(
+        "policy", "v1", _kind("PodDisruptionBudget", "poddisruptionbudgets", "pdb", sub="status")
+    ),
     *_group(
         "rbac.authorization.k8s.io",
         "v1",
@@ -202,7 +240,9 @@ KINDS: tuple[Kind, ...] = (
         _kind("RoleBinding", "rolebindings"),
         _kind("Role", "roles"),
     ),
-    *_group("scheduling.k8s.io", "v1", _kind("PriorityClass", "priorityclasses", "pc", cluster=True)),
+    *_group(
+        "scheduling.k8s.io", "v1", _kind("PriorityClass", "priorityclasses", "pc", cluster=True)
+    ),
     *_group(
         "storage.k8s.io",
         "v1",
@@ -230,6 +270,8 @@ def of_path(group: str, version: str, plural: str) -> Kind | None:
 
 
 def named(word: str) -> list[Kind]:
-    """The kinds that a word of the command line means: plural, singular, kind or short name, in any case."""
+    """The kinds that a word of the command line means: plural, singular, kind or short name, in any
+    case.
+    """
     asked = word.lower()
     return [each for each in KINDS if asked in (each.plural, each.singular, *each.short)]

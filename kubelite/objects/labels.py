@@ -1,8 +1,8 @@
 """Label selectors and field selectors: read, matched, printed. Pure.
 
-Three ways to write a label selector become one :class:`Selector`: kubectl's ``-l`` text, ``matchLabels`` with
-``matchExpressions``, and a plain map. As everywhere in Kubernetes an absent selector selects nothing and an empty one
-selects everything.
+Three ways to write a label selector become one :class:`Selector`: kubectl's ``-l`` text,
+``matchLabels`` with ``matchExpressions``, and a plain map. As everywhere in Kubernetes an absent
+selector selects nothing and an empty one selects everything.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ class SelectorError(ValueError):
 
 
 class Requirement(NamedTuple):
-    """A condition on one key. ``values`` is empty for Exists and DoesNotExist, one number for Gt and Lt."""
+    """A condition on one key. ``values`` is empty for Exists and DoesNotExist, one number for Gt
+    and Lt.
+    """
 
     key: str
     operator: Operator
     values: frozenset[str] = frozenset()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether these labels fulfil the condition; a label that is not there fulfils NotIn and DoesNotExist."""
+        """Whether these labels fulfil the condition; a label that is not there fulfils NotIn and
+        DoesNotExist.
+        """
         found = labels.get(self.key)
         if self.operator == "In":
             return found in self.values
@@ -67,14 +71,18 @@ class Requirement(NamedTuple):
 
 
 class Selector(NamedTuple):
-    """All requirements together. ``nothing`` marks the selector that was absent: it matches no object at all."""
+    """All requirements together. ``nothing`` marks the selector that was absent: it matches no
+    object at all.
+    """
 
     requirements: tuple[Requirement, ...] = ()
     nothing: bool = False
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with these labels is selected."""
-        return not self.nothing and all(requirement.matches(labels) for requirement in self.requirements)
+        return not self.nothing and all(
+            requirement.matches(labels) for requirement in self.requirements
+        )
 
     def __str__(self) -> str:
         return "<none>" if self.nothing else ",".join(map(str, self.requirements))
@@ -86,14 +94,20 @@ NOTHING = Selector(nothing=True)
 
 def of_map(labels: Mapping[str, str]) -> Selector:
     """The selector for exactly these labels, as in a Service or in ``nodeSelector``."""
-    return Selector(tuple(Requirement(key, "In", frozenset((labels[key],))) for key in sorted(labels)))
+    return Selector(
+        tuple(Requirement(key, "In", frozenset((labels[key],))) for key in sorted(labels))
+    )
 
 
 def of_object(selector: LabelSelector | None) -> Selector:
-    """The selector of a ``labelSelector`` field. Raises SelectorError for values that do not fit their operator."""
+    """The selector of a ``labelSelector`` field. Raises SelectorError for values that do not fit
+    their operator.
+    """
     if selector is None:
         return NOTHING
-    asked = (requirement(each.key, each.operator, each.values) for each in selector.match_expressions)
+    asked = (
+        requirement(each.key, each.operator, each.values) for each in selector.match_expressions
+    )
     return Selector((*of_map(selector.match_labels).requirements, *asked))
 
 
@@ -107,12 +121,15 @@ def requirement(key: str, operator: str, values: Iterable[str] = ()) -> Requirem
     if operator in ("Gt", "Lt") and not (len(given) == 1 and _INTEGER.fullmatch(next(iter(given)))):
         raise SelectorError(f'"{key}" with operator {operator} needs one whole number')
     if operator not in ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"):
-        raise SelectorError(f'"{operator}" is no operator: In, NotIn, Exists, DoesNotExist, Gt and Lt are')
+        raise SelectorError(
+            f'"{operator}" is no operator: In, NotIn, Exists, DoesNotExist, Gt and Lt are'
+        )
     return Requirement(key, operator, given)  # type: ignore[arg-type]  # one of the six, as checked above
 
 
 def parse(text: str) -> Selector:
-    """The selector of kubectl's ``-l``: ``app=web,tier!=db,env in (a,b),x notin (y),has,!hasnot,n>3``.
+    """The selector of kubectl's ``-l``: ``app=web,tier!=db,env in (a,b),x notin
+    (y),has,!hasnot,n>3``.
 
     An empty text selects everything. Raises SelectorError.
     """
@@ -209,7 +226,9 @@ class FieldSelector(NamedTuple):
         return all((fields.get(path, "") == value) is equal for path, value, equal in self.terms)
 
     def __str__(self) -> str:
-        return ",".join(f"{path}{'=' if equal else '!='}{_escaped(value)}" for path, value, equal in self.terms)
+        return ",".join(
+            f"{path}{'=' if equal else '!='}{_escaped(value)}" for path, value, equal in self.terms
+        )
 
 
 def _escaped(text: str) -> str:
@@ -220,7 +239,8 @@ _FIELD_TERM = re.compile(r"((?:[^\\,=!]|\\.|!(?!=))+?)(==|!=|=)((?:[^\\,=]|\\[\\
 
 
 def parse_fields(text: str) -> FieldSelector:
-    r"""kubectl's ``--field-selector``: ``status.phase=Running,spec.nodeName!=a``; ``\`` protects ``, = \`` in a value.
+    r"""kubectl's ``--field-selector``: ``status.phase=Running,spec.nodeName!=a``; ``\`` protects
+    ``, = \`` in a value.
 
     Raises SelectorError.
     """
@@ -228,6 +248,8 @@ def parse_fields(text: str) -> FieldSelector:
     for term in re.findall(r"(?:\\.|[^\\,])+", text, re.DOTALL):
         match = _FIELD_TERM.fullmatch(term)
         if match is None:
-            raise SelectorError(f'field selector "{text}": "{term}" is not of the form path=value or path!=value')
+            raise SelectorError(
+                f'field selector "{text}": "{term}" is not of the form path=value or path!=value'
+            )
         terms.append((match[1].strip(), re.sub(r"\\(.)", r"\1", match[3]), match[2] != "!="))
     return FieldSelector(tuple(terms))

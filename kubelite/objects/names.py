@@ -1,8 +1,8 @@
 """Which names Kubernetes allows where. Pure.
 
-Each function returns what is wrong with a text, one clause per problem that can follow "Invalid value: ..."; an empty
-list means the text is fine. Rules: RFC 1123 and RFC 1035 labels, RFC 6335 service names, and apimachinery's qualified
-names.
+Each function returns what is wrong with a text, one clause per problem that can follow "Invalid
+value: ..."; an empty list means the text is fine. Rules: RFC 1123 and RFC 1035 labels, RFC 6335
+service names, and apimachinery's qualified names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ MAX_LABEL = 63
 MAX_SUBDOMAIN = 253
 MAX_PORT_NAME = 15
 
-# Sets and not patterns: compiling seven patterns would take longer than all the names of a manifest.
+# Sets and not patterns: compiling seven patterns would take longer than all the names of a
+# manifest.
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
 _SMALL = _LETTERS | frozenset("0123456789")
 _ANY = _SMALL | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -22,18 +23,21 @@ _ANY = _SMALL | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _ENDS = "beginning and ending with a letter or digit"
 _NOT_LABEL = f"must consist of lower-case letters, digits and '-', {_ENDS} (as in my-name)"
 _NO_DOTS = "must not contain dots"
-_NOT_LABEL_1035 = (
-    "must consist of lower-case letters, digits and '-', beginning with a letter and not ending with '-' (as in my-name)"
-)
+_NOT_LABEL_1035 = "must consist of lower-case letters, digits and '-', beginning with a letter and not ending with '-' (as in my-name)"
 _NOT_SUBDOMAIN = f"must consist of lower-case letters, digits, '-' and '.', each part {_ENDS} (as in example.com)"
 _NOT_QUALIFIED = f"must consist of letters, digits, '-', '_' and '.', {_ENDS} (as in my.name)"
 _NOT_ENV = "must consist of printable ASCII characters other than '='"
 
 
 def _made_of(text: str, ends: frozenset[str], between: str) -> bool:
-    """Whether a text begins and ends with one of ``ends`` and has only those and ``between`` inside."""
+    """Whether a text begins and ends with one of ``ends`` and has only those and ``between``
+    inside.
+    """
     return (
-        bool(text) and text[0] in ends and text[-1] in ends and ends.issuperset(text.translate({ord(c): None for c in between}))
+        bool(text)
+        and text[0] in ends
+        and text[-1] in ends
+        and ends.issuperset(text.translate({ord(c): None for c in between}))
     )
 
 
@@ -87,16 +91,26 @@ def _qualified(text: str) -> tuple[str, ...]:
     if slash and not prefix:
         found.append("prefix part must not be empty")
     elif "/" in prefix:
-        return ("must be a name with at most one '/', before which a DNS subdomain stands (as in example.com/name)",)
+        return (
+            "must be a name with at most one '/', before which a DNS subdomain stands (as in example.com/name)",
+        )
     elif slash:
         found += [f"prefix part {clause}" for clause in subdomain(prefix)]
     if not name:
         return (*found, "name part must not be empty")
-    return (*found, *(f"name part {clause}" for clause in _checked(name, _is_qualified, MAX_LABEL, _NOT_QUALIFIED)))
+    return (
+        *found,
+        *(
+            f"name part {clause}"
+            for clause in _checked(name, _is_qualified, MAX_LABEL, _NOT_QUALIFIED)
+        ),
+    )
 
 
 def qualified(text: str) -> list[str]:
-    """A name with an optional DNS subdomain before a slash: keys of labels, names of resources, taints."""
+    """A name with an optional DNS subdomain before a slash: keys of labels, names of resources,
+    taints.
+    """
     return list(_qualified(text))
 
 
@@ -107,7 +121,11 @@ def annotation(text: str) -> list[str]:
 
 @lru_cache(4096)
 def _label_value(text: str) -> tuple[str, ...]:
-    return tuple(_checked(text, _is_qualified, MAX_LABEL, f"{_NOT_QUALIFIED}, or be empty")) if text else ()
+    return (
+        tuple(_checked(text, _is_qualified, MAX_LABEL, f"{_NOT_QUALIFIED}, or be empty"))
+        if text
+        else ()
+    )
 
 
 def label_value(text: str) -> list[str]:
@@ -116,7 +134,9 @@ def label_value(text: str) -> list[str]:
 
 
 def env_name(text: str) -> list[str]:
-    """The name of an environment variable, as Kubernetes 1.34 and later have it: anything a program can be given."""
+    """The name of an environment variable, as Kubernetes 1.34 and later have it: anything a program
+    can be given.
+    """
     good = bool(text) and text.isascii() and text.isprintable() and "=" not in text
     return [] if good else [_NOT_ENV]
 

@@ -1,7 +1,7 @@
 """The Pod (core/v1), API level 1.36: every field, typed. Pure.
 
-Its parts live in :mod:`container`, :mod:`volumes`, :mod:`placement`, :mod:`status` and :mod:`meta`; users import
-them from here.
+Its parts live in :mod:`container`, :mod:`volumes`, :mod:`placement`, :mod:`status` and :mod:`meta`;
+users import them from here.
 """
 
 from msgspec import field

@@ -1,4 +1,6 @@
-"""What is wrong with an object, and where: the common form of what decoding, validation and support say. Pure."""
+"""What is wrong with an object, and where: the common form of what decoding, validation and support
+say. Pure.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ NO_EFFECT = "KL114"
 
 
 class Problem(NamedTuple):
-    """One finding. ``path`` leads to the value, or, where ``at_key``, to its key; ``hint`` says what helps, or is "".
+    """One finding. ``path`` leads to the value, or, where ``at_key``, to its key; ``hint`` says
+    what helps, or is "".
 
     ``meant`` is the path of a field that was probably meant in place of an unknown one.
     """
@@ -34,7 +37,9 @@ class Problem(NamedTuple):
 
 
 def leaf(path: Path) -> str:
-    """What a sentence calls the value at a path: its field, ``image``, or its field and position, ``args[0]``."""
+    """What a sentence calls the value at a path: its field, ``image``, or its field and position,
+    ``args[0]``.
+    """
     words = [f"[{part}]" if isinstance(part, int) else part for part in path[-2:]]
     if not words:
         return "object"
@@ -42,7 +47,9 @@ def leaf(path: Path) -> str:
 
 
 def json_path(path: Path) -> str:
-    """A path as Kubernetes writes it: ``spec.containers[0].env[1].name``, ``metadata.labels["a.b/c"]``."""
+    """A path as Kubernetes writes it: ``spec.containers[0].env[1].name``,
+    ``metadata.labels["a.b/c"]``.
+    """
     text = ""
     for part in path:
         if isinstance(part, int):

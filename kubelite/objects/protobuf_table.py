@@ -1,4 +1,6 @@
-"""Field order, protobuf numbers and zero rules of Kubernetes' messages; made by scripts/make_protobuf.py. Pure."""
+"""Field order, protobuf numbers and zero rules of Kubernetes' messages; made by
+scripts/make_protobuf.py. Pure.
+"""
 
 # ruff: noqa: E501
 

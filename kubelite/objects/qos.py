@@ -1,9 +1,10 @@
 """What a pod asks for and may use, and what follows from it: QoS class and OOM score. Pure.
 
-Amounts are whole numbers by resource name: ``cpu`` in milli-CPUs, everything else in its own unit (bytes, pods, devices).
-Rules are those of Kubernetes' resource helpers and of the kubelet: a request that is not given is the limit; init containers
-run one at a time, so that the most demanding one counts; sidecars (init containers with restartPolicy Always) run on beside
-all that follow.
+Amounts are whole numbers by resource name: ``cpu`` in milli-CPUs, everything else in its own unit
+(bytes, pods, devices). Rules are those of Kubernetes' resource helpers and of the kubelet: a
+request that is not given is the limit; init containers run one at a time, so that the most
+demanding one counts; sidecars (init containers with restartPolicy Always) run on beside all that
+follow.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class Resources(NamedTuple):
 
 def amounts(texts: Mapping[str, str]) -> Amounts:
     """Quantities as numbers. Raises QuantityError."""
-    return {name: quantity.milli(text) if name == "cpu" else quantity.value(text) for name, text in texts.items()}
+    return {
+        name: quantity.milli(text) if name == "cpu" else quantity.value(text)
+        for name, text in texts.items()
+    }
 
 
 def limits(container: Container) -> Amounts:
@@ -58,7 +62,9 @@ def pod_resources(pod: Pod) -> Resources:
 
 
 def pod_requests(pod: Pod) -> Amounts:
-    """What the scheduler counts for a pod: containers, init containers, overhead, or the pod's own requests."""
+    """What the scheduler counts for a pod: containers, init containers, overhead, or the pod's own
+    requests.
+    """
     asked = _together(pod, requests)
     if pod.spec.resources is not None:
         asked |= amounts({**pod.spec.resources.limits, **pod.spec.resources.requests})
@@ -66,10 +72,16 @@ def pod_requests(pod: Pod) -> Amounts:
 
 
 def pod_limits(pod: Pod) -> Amounts:
-    """What the pod must not exceed in all; a resource that some container may use without limit is left out."""
+    """What the pod must not exceed in all; a resource that some container may use without limit is
+    left out.
+    """
     containers = (*pod.spec.containers, *pod.spec.init_containers)
     found = _together(pod, limits)
-    found = {name: amount for name, amount in found.items() if all(name in c.resources.limits for c in containers)}
+    found = {
+        name: amount
+        for name, amount in found.items()
+        if all(name in c.resources.limits for c in containers)
+    }
     if pod.spec.resources is not None:
         found |= amounts(pod.spec.resources.limits)
     overhead = amounts(pod.spec.overhead)
@@ -99,7 +111,9 @@ def most(left: Amounts, right: Amounts) -> Amounts:
 
 def qos_class(pod: Pod) -> str:
     """Guaranteed, Burstable or BestEffort."""
-    if pod.spec.resources is not None and (pod.spec.resources.limits or pod.spec.resources.requests):
+    if pod.spec.resources is not None and (
+        pod.spec.resources.limits or pod.spec.resources.requests
+    ):
         own = pod.spec.resources
         return _class([(amounts({**own.limits, **own.requests}), amounts(own.limits))])
     containers = (*pod.spec.containers, *pod.spec.init_containers)
@@ -109,8 +123,9 @@ def qos_class(pod: Pod) -> str:
 def oom_score_adj(pod: Pod, container: Container, memory: int) -> int:
     """How readily the kernel kills the container; ``memory`` is the machine's in bytes.
 
-    The kubelet's: never a Guaranteed one if it can be helped, BestEffort ones first, those between by the share of memory
-    that they were promised. Sidecars are as precious as the most precious of the containers that they serve.
+    The kubelet's: never a Guaranteed one if it can be helped, BestEffort ones first, those between
+    by the share of memory that they were promised. Sidecars are as precious as the most precious of
+    the containers that they serve.
     """
     kind = qos_class(pod)
     if kind == GUARANTEED:
@@ -129,7 +144,9 @@ def _burstable_score(container: Container, memory: int) -> int:
 
 
 def _resources(asked: Amounts, allowed: Amounts) -> Resources:
-    return Resources(asked.get("cpu", 0), allowed.get("cpu", 0), asked.get("memory", 0), allowed.get("memory", 0))
+    return Resources(
+        asked.get("cpu", 0), allowed.get("cpu", 0), asked.get("memory", 0), allowed.get("memory", 0)
+    )
 
 
 def _together(pod: Pod, of: Callable[[Container], Amounts]) -> Amounts:
@@ -152,10 +169,17 @@ def _sum(found: Iterable[Amounts]) -> Amounts:
 
 
 def _class(containers: list[tuple[Amounts, Amounts]]) -> str:
-    asked = [name for requests_, limits_ in containers for name in _COMPUTE if requests_.get(name) or limits_.get(name)]
+    asked = [
+        name
+        for requests_, limits_ in containers
+        for name in _COMPUTE
+        if requests_.get(name) or limits_.get(name)
+    ]
     if not asked:
         return BEST_EFFORT
     full = all(
-        limits_.get(name) and requests_.get(name) == limits_[name] for requests_, limits_ in containers for name in _COMPUTE
+        limits_.get(name) and requests_.get(name) == limits_[name]
+        for requests_, limits_ in containers
+        for name in _COMPUTE
     )
     return GUARANTEED if full else BURSTABLE

@@ -1,8 +1,9 @@
 """Amounts of resources as Kubernetes writes them: ``500m``, ``1.5Gi``, ``1e3``. Pure.
 
-An amount is a whole number of nanos: Kubernetes rounds finer ones away from zero when it reads them, so nothing is lost
-here either. How it was written (decimal, binary, exponent) is kept, since that decides how it is printed. The texts
-that a cluster uses are few and asked for often; every function of a text is cached.
+An amount is a whole number of nanos: Kubernetes rounds finer ones away from zero when it reads
+them, so nothing is lost here either. How it was written (decimal, binary, exponent) is kept, since
+that decides how it is printed. The texts that a cluster uses are few and asked for often; every
+function of a text is cached.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def milli(text: str) -> int:
 
 @lru_cache(_CACHED)
 def canonical(text: str) -> str:
-    """The text as Kubernetes prints it: ``1000m`` is ``1``, ``1024Mi`` is ``1Gi``. Raises QuantityError."""
+    """The text as Kubernetes prints it: ``1000m`` is ``1``, ``1024Mi`` is ``1Gi``. Raises
+    QuantityError.
+    """
     return str(parse(text))
 
 
@@ -101,7 +104,9 @@ def suggestion(text: str) -> str:
 
 @lru_cache(_CACHED)
 def _parsed(text: str) -> Quantity | str:
-    """The quantity, or the sentence that says why it is none: errors are as frequent as their texts, and cached too."""
+    """The quantity, or the sentence that says why it is none: errors are as frequent as their
+    texts, and cached too.
+    """
     if len(text) > MAX_LENGTH:
         return f'"{text[:20]}…" is too long for a quantity'
     sign = text[:1] if text[:1] in ("+", "-") else ""
@@ -146,7 +151,9 @@ def _printed(quantity: Quantity) -> str:
     sign = "-" if quantity.nano < 0 else ""
     if quantity.form == "binary" and not rest and whole >= 1024:
         return sign + _binary(whole)
-    return sign + _decimal(abs(quantity.nano), "decimal" if quantity.form == "binary" else quantity.form)
+    return sign + _decimal(
+        abs(quantity.nano), "decimal" if quantity.form == "binary" else quantity.form
+    )
 
 
 def _binary(whole: int) -> str:
@@ -158,7 +165,9 @@ def _binary(whole: int) -> str:
 
 
 def _decimal(nano: int, form: Form) -> str:
-    """The smallest whole number with a power that is a multiple of three: all but binary amounts are printed so."""
+    """The smallest whole number with a power that is a multiple of three: all but binary amounts
+    are printed so.
+    """
     if nano == 0:
         return "0"
     power = -9

@@ -1,15 +1,19 @@
-"""What a Kubernetes type is made of: fields in the servers' order, merge keys, list types, protobuf numbers. Pure.
+"""What a Kubernetes type is made of: fields in the servers' order, merge keys, list types, protobuf
+numbers. Pure.
 
 Two generated tables are joined here, a definition at a time and only when it is asked for:
 
-- ``schema_table`` (from the published OpenAPI document). A line is ``NAME [#GROUP/VERSION/KIND] [^atomic|^granular]``
-  and then words ``FIELD[!]:TYPE[;lt=LIST TYPE][;lk=LIST KEYS][;mk=MERGE KEY][;ps=PATCH STRATEGY][;mt=MAP TYPE]``,
-  where ``!`` means required; or ``=TYPE`` for a name that only stands for another type.
-- ``protobuf_table`` (from the published .proto files). Words ``FIELD=NUMBER[~]TYPE[*][!]``: ``~`` a struct whose
-  fields lie in its parent, ``*`` a pointer (its zero is a value), ``!`` written even when it is zero.
+- ``schema_table`` (from the published OpenAPI document). A line is ``NAME [#GROUP/VERSION/KIND]
+  [^atomic|^granular]`` and then words ``FIELD[!]:TYPE[;lt=LIST TYPE][;lk=LIST KEYS][;mk=MERGE
+  KEY][;ps=PATCH STRATEGY][;mt=MAP TYPE]``, where ``!`` means required; or ``=TYPE`` for a name that
+  only stands for another type.
+- ``protobuf_table`` (from the published .proto files). Words ``FIELD=NUMBER[~]TYPE[*][!]``: ``~`` a
+  struct whose fields lie in its parent, ``*`` a pointer (its zero is a value), ``!`` written even
+  when it is zero.
 
-A TYPE is a letter (s string, b bool, i int32, l int64, d float, y base64, o any object, * anything), ``[TYPE`` a list,
-``{TYPE`` a map from strings, or the short name of a definition, ``core.v1.Pod``.
+A TYPE is a letter (s string, b bool, i int32, l int64, d float, y base64, o any object, *
+anything), ``[TYPE`` a list, ``{TYPE`` a map from strings, or the short name of a definition,
+``core.v1.Pod``.
 """
 
 from __future__ import annotations
@@ -22,7 +26,9 @@ from kubelite.objects import protobuf_table, schema_table
 
 LEVEL = schema_table.LEVEL
 _WORD = re.compile(r"(?P<name>[^!:]+)(?P<required>!?):(?P<type>[^;]+)(?P<options>.*)")
-_PROTO = re.compile(r"(?P<name>[^=]*)=(?P<number>\d+)(?P<inline>~?)(?P<type>[^*!]+)(?P<pointer>\*?)(?P<written>!?)")
+_PROTO = re.compile(
+    r"(?P<name>[^=]*)=(?P<number>\d+)(?P<inline>~?)(?P<type>[^*!]+)(?P<pointer>\*?)(?P<written>!?)"
+)
 _HOMES = {
     "meta.": "io.k8s.apimachinery.pkg.apis.",
     "resource.Q": "io.k8s.apimachinery.pkg.api.",
@@ -35,7 +41,9 @@ _HOMES = {
 
 
 class Field(NamedTuple):
-    """One field. ``pointer``: its zero is a value and is kept; ``written``: it is there even when it is empty."""
+    """One field. ``pointer``: its zero is a value and is kept; ``written``: it is there even when
+    it is empty.
+    """
 
     name: str
     type: str
@@ -55,7 +63,9 @@ class Field(NamedTuple):
 
 
 class Definition(NamedTuple):
-    """A type: its fields in the servers' order, or what it stands for. ``atomic``: it is replaced as a whole."""
+    """A type: its fields in the servers' order, or what it stands for. ``atomic``: it is replaced
+    as a whole.
+    """
 
     name: str
     fields: dict[str, Field]
@@ -81,7 +91,9 @@ def _lines() -> dict[str, str]:
 
 @cache
 def _wires() -> dict[str, str]:
-    return {line.partition(" ")[0]: line.partition(" ")[2] for line in protobuf_table.TABLE.splitlines()}
+    return {
+        line.partition(" ")[0]: line.partition(" ")[2] for line in protobuf_table.TABLE.splitlines()
+    }
 
 
 @cache
@@ -102,7 +114,9 @@ def name_of(group: str, version: str, kind: str) -> str | None:
 
 def public_name(short: str) -> str:
     """The name under which OpenAPI documents know a definition: ``io.k8s.api.core.v1.Pod``."""
-    home = next((home for prefix, home in _HOMES.items() if short.startswith(prefix)), "io.k8s.api.")
+    home = next(
+        (home for prefix, home in _HOMES.items() if short.startswith(prefix)), "io.k8s.api."
+    )
     return home + short
 
 
@@ -114,7 +128,13 @@ def definition(name: str) -> Definition:
     group, version, kind_name = kind[1:].split("/") if kind else ("", "", "")
     fields = {found["name"]: found for word in words if (found := _WORD.fullmatch(word))}
     wires = order(name)
-    ordered = [*(each for each in ("kind", "apiVersion", "metadata") if each in fields and each not in wires)]
+    ordered = [
+        *(
+            each
+            for each in ("kind", "apiVersion", "metadata")
+            if each in fields and each not in wires
+        )
+    ]
     ordered += [each for each in wires if each in fields]
     ordered += [each for each in fields if each not in ordered]
     return Definition(
@@ -150,7 +170,11 @@ def message(name: str) -> dict[int, Wire]:
     found = (_PROTO.fullmatch(word) for word in _wires().get(name, "").split())
     return {
         int(each["number"]): Wire(
-            each["name"], each["type"], each["inline"] == "~", each["pointer"] == "*", each["written"] == "!"
+            each["name"],
+            each["type"],
+            each["inline"] == "~",
+            each["pointer"] == "*",
+            each["written"] == "!",
         )
         for each in found
         if each

@@ -1,4 +1,6 @@
-"""What Kubernetes 1.36 calls its fields; made by scripts/make_schema.py, read by kubelite/objects/schema.py. Pure."""
+"""What Kubernetes 1.36 calls its fields; made by scripts/make_schema.py, read by
+kubelite/objects/schema.py. Pure.
+"""
 
 # ruff: noqa: E501
 

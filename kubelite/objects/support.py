@@ -1,7 +1,9 @@
-"""What this version makes of each field of a pod: honoured, without effect, or refused, and why. Pure.
+"""What this version makes of each field of a pod: honoured, without effect, or refused, and why.
+Pure.
 
-Every field is in the table below, so that nothing of a manifest is dropped in silence. A row speaks for all that lies under
-its path unless a longer one does. Later versions turn rows into honoured ones.
+Every field is in the table below, so that nothing of a manifest is dropped in silence. A row speaks
+for all that lies under its path unless a longer one does. Later versions turn rows into honoured
+ones.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from kubelite.objects.problem import INVALID, NO_EFFECT, UNSUPPORTED_FIELD, Path
 
 
 class Level(IntEnum):
-    """How bad it is. QUIET is told by ``pod check``, LOUD also by ``pod up``; REFUSED stops it unless a user who is
-    lenient takes the pod without the field; FATAL always does."""
+    """How bad it is. QUIET is told by ``pod check``, LOUD also by ``pod up``; REFUSED stops it
+    unless a user who is lenient takes the pod without the field; FATAL always does."""
 
     HONOURED = 0
     QUIET = 1
@@ -56,7 +58,11 @@ _NO_VOLUME = "volumes of this kind cannot be served yet; emptyDir and hostPath c
 _NO_API = "there is no API server to read it from yet"
 _NO_DEVICES = Row(Level.REFUSED, "this machine hands out no such resource")
 _APP_ARMOR = {
-    "type": Row(Level.LOUD, "kubelite has no AppArmor profile of its own: Localhost ones are applied", _is("RuntimeDefault")),
+    "type": Row(
+        Level.LOUD,
+        "kubelite has no AppArmor profile of its own: Localhost ones are applied",
+        _is("RuntimeDefault"),
+    ),
     "localhostProfile": _YES,
 }
 _SECCOMP = {"type": _YES, "localhostProfile": _YES}
@@ -128,9 +134,15 @@ _SPEC = {
     "spec.enableServiceLinks": Row(Level.QUIET, "a local pod sees no Services"),
     "spec.imagePullSecrets": Row(Level.QUIET, "images are imported or loaded, none is pulled yet"),
     "spec.activeDeadlineSeconds": _YES,
-    "spec.ephemeralContainers": Row(Level.REFUSED, "they are added to running pods, and that cannot be done yet"),
-    "spec.readinessGates": Row(Level.REFUSED, "nothing here sets such conditions: the pod would never be ready"),
-    "spec.schedulingGates": Row(Level.REFUSED, "nothing here removes gates: the pod would wait forever"),
+    "spec.ephemeralContainers": Row(
+        Level.REFUSED, "they are added to running pods, and that cannot be done yet"
+    ),
+    "spec.readinessGates": Row(
+        Level.REFUSED, "nothing here sets such conditions: the pod would never be ready"
+    ),
+    "spec.schedulingGates": Row(
+        Level.REFUSED, "nothing here removes gates: the pod would wait forever"
+    ),
     "spec.resourceClaims": _NO_DEVICES,
     "spec.runtimeClassName": Row(Level.REFUSED, "kubelite is the only runtime here"),
     "spec.os.name": Row(Level.FATAL, "this machine runs Linux", _is("windows")),
@@ -161,7 +173,9 @@ _POD_SECURITY = {
     ),
     "spec.securityContext.supplementalGroupsPolicy": _YES,
     "spec.securityContext.seLinuxOptions": _YES,
-    "spec.securityContext.seLinuxChangePolicy": Row(Level.QUIET, "programs are labelled, the files of volumes are not"),
+    "spec.securityContext.seLinuxChangePolicy": Row(
+        Level.QUIET, "programs are labelled, the files of volumes are not"
+    ),
     "spec.securityContext.windowsOptions": Row(Level.QUIET, "this machine runs Linux"),
     **{f"spec.securityContext.seccompProfile.{name}": row for name, row in _SECCOMP.items()},
     **{f"spec.securityContext.appArmorProfile.{name}": row for name, row in _APP_ARMOR.items()},
@@ -205,7 +219,9 @@ _CONTAINER = {
     ),
     "container.env[].valueFrom.configMapKeyRef": Row(Level.REFUSED, _NO_API),
     "container.env[].valueFrom.secretKeyRef": Row(Level.REFUSED, _NO_API),
-    "container.env[].valueFrom.fileKeyRef": Row(Level.REFUSED, "files of variables are not read yet"),
+    "container.env[].valueFrom.fileKeyRef": Row(
+        Level.REFUSED, "files of variables are not read yet"
+    ),
     "container.envFrom": Row(Level.REFUSED, _NO_API),
     "container.resources.limits.ephemeral-storage": _YES,
     "container.resources.requests.ephemeral-storage": _ONE_NODE,
@@ -217,10 +233,14 @@ _CONTAINER = {
     "container.restartPolicyRules[].exitCodes": _YES,
     "container.restartPolicyRules[].action": _YES,
     "container.volumeMounts[].mountPropagation": Row(
-        Level.REFUSED, "later mounts do not travel between host and container yet", _is("HostToContainer", "Bidirectional")
+        Level.REFUSED,
+        "later mounts do not travel between host and container yet",
+        _is("HostToContainer", "Bidirectional"),
     ),
     "container.volumeMounts[].recursiveReadOnly": Row(
-        Level.REFUSED, "what is mounted below the volume stays writable yet", _is("Enabled", "IfPossible")
+        Level.REFUSED,
+        "what is mounted below the volume stays writable yet",
+        _is("Enabled", "IfPossible"),
     ),
     "container.volumeDevices": Row(Level.REFUSED, "block volumes cannot be served yet"),
     "container.livenessProbe": _YES,
@@ -250,21 +270,34 @@ _CONTAINER_SECURITY = {
     "container.securityContext.seLinuxOptions": _YES,
     "container.securityContext.windowsOptions": Row(Level.QUIET, "this machine runs Linux"),
     **{f"container.securityContext.seccompProfile.{name}": row for name, row in _SECCOMP.items()},
-    **{f"container.securityContext.appArmorProfile.{name}": row for name, row in _APP_ARMOR.items()},
+    **{
+        f"container.securityContext.appArmorProfile.{name}": row for name, row in _APP_ARMOR.items()
+    },
 }
 
 _VOLUME = {
     "volume.name": _YES,
     "volume.hostPath": _YES,
     "volume.emptyDir.medium": Row(
-        Level.REFUSED, "huge pages cannot be mounted yet", lambda medium: str(medium).startswith("HugePages")
+        Level.REFUSED,
+        "huge pages cannot be mounted yet",
+        lambda medium: str(medium).startswith("HugePages"),
     ),
     "volume.emptyDir.sizeLimit": _YES,
     "volume.*": Row(Level.REFUSED, _NO_VOLUME),
 }
 
-TABLE: dict[str, Row] = {**_METADATA, **_SPEC, **_POD_SECURITY, **_CONTAINER, **_CONTAINER_SECURITY, **_VOLUME}
-"""Every field of a pod, by its path; ``[]`` stands for each item of a list, ``*`` for each name that has no row itself."""
+TABLE: dict[str, Row] = {
+    **_METADATA,
+    **_SPEC,
+    **_POD_SECURITY,
+    **_CONTAINER,
+    **_CONTAINER_SECURITY,
+    **_VOLUME,
+}
+"""Every field of a pod, by its path; ``[]`` stands for each item of a list, ``*`` for each name
+that has no row itself.
+"""
 
 ROOTS = {
     "spec.containers[]": "container",
@@ -280,8 +313,8 @@ def check(pod: Pod) -> list[Finding]:
 
 
 def lenient(pod: Pod, findings: list[Finding]) -> Pod:
-    """The pod without the fields that were refused. A volume that has lost its source becomes an empty directory, a
-    variable that has lost its source is not set."""
+    """The pod without the fields that were refused. A volume that has lost its source becomes an
+    empty directory, a variable that has lost its source is not set."""
     plain = msgspec.json.decode(msgspec.json.encode(pod))
     for finding in findings:
         if finding.level is Level.REFUSED:
@@ -296,7 +329,9 @@ def lenient(pod: Pod, findings: list[Finding]) -> Pod:
 
 def row_of(parent: str, key: str) -> Row | None:
     """The row for a field of ``parent``, or that for whatever has none of its own there."""
-    row = TABLE.get(f"{parent}.{_HUGE}*" if key.startswith(_HUGE) else f"{parent}.{key}" if parent else key)
+    row = TABLE.get(
+        f"{parent}.{_HUGE}*" if key.startswith(_HUGE) else f"{parent}.{key}" if parent else key
+    )
     return TABLE.get(f"{parent}.*") if row is None else row
 
 
@@ -315,7 +350,11 @@ def _one(value: Any, parent: str, key: str, path: Path) -> Iterator[Finding]:
         yield from _walk(value, pattern, path)
         return
     row = row_of(parent, key)
-    if row is not None and row.level is not Level.HONOURED and (row.when is None or row.when(value)):
+    if (
+        row is not None
+        and row.level is not Level.HONOURED
+        and (row.when is None or row.when(value))
+    ):
         yield Finding(row.level, _problem(row, path))
 
 
@@ -337,13 +376,18 @@ def _problem(row: Row, path: Path) -> Problem:
     name = ".".join(words[-2:]) if words[-1] in ("name", "type") else words[-1]
     if row.level >= Level.REFUSED:
         hint = "--lenient runs the pod without it" if row.level is Level.REFUSED else ""
-        return Problem(path, f"{name} is not supported: {row.reason}", UNSUPPORTED_FIELD, hint, at_key=True)
+        return Problem(
+            path, f"{name} is not supported: {row.reason}", UNSUPPORTED_FIELD, hint, at_key=True
+        )
     return Problem(path, f"{name} has no effect: {row.reason}", NO_EFFECT, at_key=True)
 
 
 def _together(pod: Pod) -> Iterator[Finding]:
     """What the name of a field alone does not show."""
-    for kind, group in (("containers", pod.spec.containers), ("initContainers", pod.spec.init_containers)):
+    for kind, group in (
+        ("containers", pod.spec.containers),
+        ("initContainers", pod.spec.init_containers),
+    ):
         for at, container in enumerate(group):
             yield from _container(container, ("spec", kind, at))
 
@@ -353,7 +397,10 @@ def _container(container: Container, path: Path) -> Iterator[Finding]:
         if port.host_port and port.protocol == "SCTP":
             row = Row(Level.REFUSED, "ports of this machine are TCP and UDP ones")
             yield Finding(row.level, _problem(row, (*path, "ports", number, "hostPort")))
-    for kind, texts in (("limits", container.resources.limits), ("requests", container.resources.requests)):
+    for kind, texts in (
+        ("limits", container.resources.limits),
+        ("requests", container.resources.requests),
+    ):
         text = texts.get("memory", "0")
         if _fractional(text):
             said = f"memory: {text} is no whole number of bytes: m stands for thousandths, M and Mi for megabytes"

@@ -1,7 +1,8 @@
 """Every rule of core/v1 that a pod breaks, all at once. Pure.
 
-The rules are those of the API server for a new pod; words and limits are Kubernetes', the hints ours. The pod may have its
-defaults or not. Nothing here raises: what is no quantity or no address is a finding like any other.
+The rules are those of the API server for a new pod; words and limits are Kubernetes', the hints
+ours. The pod may have its defaults or not. Nothing here raises: what is no quantity or no address
+is a finding like any other.
 """
 
 from __future__ import annotations
@@ -36,14 +37,20 @@ def pod(given: Pod) -> list[Problem]:
 
 def metadata(found: Findings, meta: ObjectMeta, path: Path) -> None:
     """Name, namespace, labels and annotations."""
-    found.name((*path, "name"), meta.name, names.subdomain(meta.name or ""), needed=not meta.generate_name)
-    found.name((*path, "namespace"), meta.namespace, names.label(meta.namespace or ""), needed=False)
+    found.name(
+        (*path, "name"), meta.name, names.subdomain(meta.name or ""), needed=not meta.generate_name
+    )
+    found.name(
+        (*path, "namespace"), meta.namespace, names.label(meta.namespace or ""), needed=False
+    )
     found.labels((*path, "labels"), meta.labels)
     for key in meta.annotations:
         for clause in names.annotation(key):
             found.invalid((*path, "annotations", key), key, clause)
     if sum(len(key) + len(value) for key, value in meta.annotations.items()) > MAX_ANNOTATIONS:
-        found.invalid((*path, "annotations"), "…", f"must have no more than {MAX_ANNOTATIONS} bytes in all")
+        found.invalid(
+            (*path, "annotations"), "…", f"must have no more than {MAX_ANNOTATIONS} bytes in all"
+        )
 
 
 def _spec(found: Findings, spec: PodSpec, path: Path) -> None:
@@ -81,7 +88,9 @@ def _life(found: Findings, spec: PodSpec, path: Path) -> None:
     grace = spec.termination_grace_period_seconds
     found.at_least((*path, "terminationGracePeriodSeconds"), grace, 0)
     found.between((*path, "activeDeadlineSeconds"), spec.active_deadline_seconds, 1, MAX_SECONDS)
-    found.one_of((*path, "preemptionPolicy"), spec.preemption_policy, ("PreemptLowerPriority", "Never"))
+    found.one_of(
+        (*path, "preemptionPolicy"), spec.preemption_policy, ("PreemptLowerPriority", "Never")
+    )
     if spec.os is not None:
         found.one_of((*path, "os", "name"), spec.os.name, ("linux", "windows"), needed=True)
 
@@ -90,29 +99,47 @@ def _host(found: Findings, spec: PodSpec, path: Path) -> None:
     if spec.share_process_namespace and spec.host_pid:
         found.forbidden((*path, "shareProcessNamespace"), "may not be set together with hostPID")
     if spec.host_users is False:
-        shared = {"hostNetwork": spec.host_network, "hostPID": spec.host_pid, "hostIPC": spec.host_ipc}
+        shared = {
+            "hostNetwork": spec.host_network,
+            "hostPID": spec.host_pid,
+            "hostIPC": spec.host_ipc,
+        }
         for name in (name for name, asked in shared.items() if asked):
             found.forbidden((*path, name), "may not be set when hostUsers is false")
     if spec.host_network:
-        for kind, group in (("containers", spec.containers), ("initContainers", spec.init_containers)):
+        for kind, group in (
+            ("containers", spec.containers),
+            ("initContainers", spec.init_containers),
+        ):
             for at, container in enumerate(group):
                 for number, port in enumerate(container.ports):
                     if port.host_port and port.host_port != port.container_port:
                         where = (*path, kind, at, "ports", number, "hostPort")
-                        found.invalid(where, port.host_port, "must be the containerPort when hostNetwork is true")
+                        found.invalid(
+                            where,
+                            port.host_port,
+                            "must be the containerPort when hostNetwork is true",
+                        )
 
 
 def _network(found: Findings, spec: PodSpec, path: Path) -> None:
     found.name((*path, "hostname"), spec.hostname, names.label(spec.hostname or ""), needed=False)
-    found.name((*path, "subdomain"), spec.subdomain, names.label(spec.subdomain or ""), needed=False)
+    found.name(
+        (*path, "subdomain"), spec.subdomain, names.label(spec.subdomain or ""), needed=False
+    )
     override = spec.hostname_override
     found.name((*path, "hostnameOverride"), override, names.subdomain(override or ""), needed=False)
     if override and (spec.host_network or spec.set_hostname_as_fqdn):
-        found.forbidden((*path, "hostnameOverride"), "may not be set with hostNetwork or setHostnameAsFQDN")
+        found.forbidden(
+            (*path, "hostnameOverride"), "may not be set with hostNetwork or setHostnameAsFQDN"
+        )
     found.one_of((*path, "dnsPolicy"), spec.dns_policy, DNS_POLICIES)
     config = spec.dns_config or PodDNSConfig()
     if spec.dns_policy == "None" and not config.nameservers:
-        found.required((*path, "dnsConfig", "nameservers"), "dnsPolicy None leaves the pod without any other name server")
+        found.required(
+            (*path, "dnsConfig", "nameservers"),
+            "dnsPolicy None leaves the pod without any other name server",
+        )
     _dns(found, config, (*path, "dnsConfig"))
     for at, alias in enumerate(spec.host_aliases):
         where = (*path, "hostAliases", at)
@@ -123,13 +150,21 @@ def _network(found: Findings, spec: PodSpec, path: Path) -> None:
 
 def _dns(found: Findings, config: PodDNSConfig, path: Path) -> None:
     if len(config.nameservers) > MAX_NAMESERVERS:
-        found.invalid((*path, "nameservers"), len(config.nameservers), f"must be no more than {MAX_NAMESERVERS}")
+        found.invalid(
+            (*path, "nameservers"),
+            len(config.nameservers),
+            f"must be no more than {MAX_NAMESERVERS}",
+        )
     for at, server in enumerate(config.nameservers):
         found.address((*path, "nameservers", at), server)
     if len(config.searches) > MAX_SEARCHES:
-        found.invalid((*path, "searches"), len(config.searches), f"must be no more than {MAX_SEARCHES}")
+        found.invalid(
+            (*path, "searches"), len(config.searches), f"must be no more than {MAX_SEARCHES}"
+        )
     if len(" ".join(config.searches)) > MAX_SEARCH_TEXT:
-        found.invalid((*path, "searches"), "…", f"must be no more than {MAX_SEARCH_TEXT} characters in all")
+        found.invalid(
+            (*path, "searches"), "…", f"must be no more than {MAX_SEARCH_TEXT} characters in all"
+        )
     for at, domain in enumerate(config.searches):
         if domain != ".":
             plain = domain.removesuffix(".").replace("_", "a")
@@ -148,8 +183,12 @@ def _security(found: Findings, context: PodSecurityContext, spec: PodSpec, path:
         found.between((*path, name), number, 0, MAX_ID)
     for at, group in enumerate(context.supplemental_groups):
         found.between((*path, "supplementalGroups", at), group, 0, MAX_ID)
-    found.one_of((*path, "fsGroupChangePolicy"), context.fs_group_change_policy, ("OnRootMismatch", "Always"))
-    found.one_of((*path, "supplementalGroupsPolicy"), context.supplemental_groups_policy, ("Merge", "Strict"))
+    found.one_of(
+        (*path, "fsGroupChangePolicy"), context.fs_group_change_policy, ("OnRootMismatch", "Always")
+    )
+    found.one_of(
+        (*path, "supplementalGroupsPolicy"), context.supplemental_groups_policy, ("Merge", "Strict")
+    )
     if context.seccomp_profile is not None:
         seccomp(found, context.seccomp_profile, (*path, "seccompProfile"))
     seen: dict[str, Path] = {}
@@ -187,4 +226,6 @@ def _references(found: Findings, spec: PodSpec, path: Path) -> None:
         found.name((*where, "name"), claim.name, names.label(claim.name))
         found.unique((*where, "name"), claim.name, seen)
         if bool(claim.resource_claim_name) == bool(claim.resource_claim_template_name):
-            found.invalid(where, claim.name, "must have either resourceClaimName or resourceClaimTemplateName")
+            found.invalid(
+                where, claim.name, "must have either resourceClaimName or resourceClaimTemplateName"
+            )

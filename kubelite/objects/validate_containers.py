@@ -48,20 +48,28 @@ def containers(found: Findings, spec: PodSpec, path: Path) -> None:
                 _host_ports(found, container.ports, taken, where)
 
 
-def _container(found: Findings, container: Container, volumes: Sequence[Volume], path: Path, *, init: bool) -> None:
+def _container(
+    found: Findings, container: Container, volumes: Sequence[Volume], path: Path, *, init: bool
+) -> None:
     found.name((*path, "name"), container.name, names.label(container.name))
     _image(found, container.image, (*path, "image"))
     found.one_of((*path, "imagePullPolicy"), container.image_pull_policy, PULL_POLICIES)
     policies = ("File", "FallbackToLogsOnError")
-    found.one_of((*path, "terminationMessagePolicy"), container.termination_message_policy, policies)
-    found.one_of((*path, "restartPolicy"), container.restart_policy, ("Always", "OnFailure", "Never"))
+    found.one_of(
+        (*path, "terminationMessagePolicy"), container.termination_message_policy, policies
+    )
+    found.one_of(
+        (*path, "restartPolicy"), container.restart_policy, ("Always", "OnFailure", "Never")
+    )
     _restart_rules(found, container, path)
     _ports(found, container.ports, (*path, "ports"))
     for at, variable in enumerate(container.env):
         _variable(found, variable, (*path, "env", at))
     for at, source in enumerate(container.env_from):
         if (source.config_map_ref is None) == (source.secret_ref is None):
-            found.invalid((*path, "envFrom", at), "", "must have exactly one of configMapRef and secretRef")
+            found.invalid(
+                (*path, "envFrom", at), "", "must have exactly one of configMapRef and secretRef"
+            )
     mounts(found, container, volumes, path)
     requirements(found, container.resources, (*path, "resources"))
     probes(found, container, path, init=init)
@@ -75,11 +83,18 @@ def _restart_rules(found: Findings, container: Container, path: Path) -> None:
         found.required((*path, "restartPolicy"), "restartPolicyRules need one beside them")
     for at, rule in enumerate(container.restart_policy_rules):
         where = (*path, "restartPolicyRules", at)
-        found.one_of((*where, "action"), rule.action, ("Restart", "RestartAllContainers"), needed=True)
+        found.one_of(
+            (*where, "action"), rule.action, ("Restart", "RestartAllContainers"), needed=True
+        )
         if rule.exit_codes is None:
             found.required((*where, "exitCodes"))
         else:
-            found.one_of((*where, "exitCodes", "operator"), rule.exit_codes.operator, ("In", "NotIn"), needed=True)
+            found.one_of(
+                (*where, "exitCodes", "operator"),
+                rule.exit_codes.operator,
+                ("In", "NotIn"),
+                needed=True,
+            )
 
 
 def _image(found: Findings, image: str | None, path: Path) -> None:
@@ -105,13 +120,19 @@ def _ports(found: Findings, ports: Sequence[ContainerPort], path: Path) -> None:
             found.address((*where, "hostIP"), port.host_ip)
 
 
-def _host_ports(found: Findings, ports: Sequence[ContainerPort], taken: dict[str, Path], path: Path) -> None:
+def _host_ports(
+    found: Findings, ports: Sequence[ContainerPort], taken: dict[str, Path], path: Path
+) -> None:
     for at, port in enumerate(ports):
         if port.host_port:
             key = f"{port.protocol or 'TCP'}/{port.host_ip or ''}/{port.host_port}"
             where = (*path, "ports", at, "hostPort")
             if key in taken:
-                found.duplicate(where, key.replace("//", "/"), "two containers cannot have the same port of the machine")
+                found.duplicate(
+                    where,
+                    key.replace("//", "/"),
+                    "two containers cannot have the same port of the machine",
+                )
             taken.setdefault(key, where)
 
 
@@ -129,7 +150,11 @@ def _variable(found: Findings, variable: EnvVar, path: Path) -> None:
         found.invalid(where, variable.name, "may not be specified when value is not empty")
     given = [name for name in source.__struct_fields__ if getattr(source, name) is not None]
     if len(given) != 1:
-        found.invalid(where, variable.name, "must have exactly one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef")
+        found.invalid(
+            where,
+            variable.name,
+            "must have exactly one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef",
+        )
     _source(found, source, where)
 
 
@@ -138,7 +163,10 @@ def _source(found: Findings, source: EnvVarSource, path: Path) -> None:
         _field(found, source.field_ref.field_path, (*path, "fieldRef", "fieldPath"))
     if source.resource_field_ref is not None:
         resource_field(found, source.resource_field_ref, (*path, "resourceFieldRef"))
-    for name, reference in (("configMapKeyRef", source.config_map_key_ref), ("secretKeyRef", source.secret_key_ref)):
+    for name, reference in (
+        ("configMapKeyRef", source.config_map_key_ref),
+        ("secretKeyRef", source.secret_key_ref),
+    ):
         if reference is not None:
             for field, value in (("name", reference.name), ("key", reference.key)):
                 if not value:
@@ -159,7 +187,9 @@ def resource_field(found: Findings, asked: ResourceFieldSelector, path: Path) ->
     kind, _, name = asked.resource.partition(".")
     if not asked.resource:
         found.required((*path, "resource"))
-    elif kind not in ("limits", "requests") or not (name in STANDARD or name.startswith("hugepages-")):
+    elif kind not in ("limits", "requests") or not (
+        name in STANDARD or name.startswith("hugepages-")
+    ):
         allowed = [f"{kind}.{name}" for kind in ("limits", "requests") for name in STANDARD]
         found.unsupported((*path, "resource"), asked.resource, allowed)
     if asked.divisor is not None:
@@ -173,7 +203,11 @@ def requirements(found: Findings, resources: ResourceRequirements, path: Path) -
         where, text = (*path, "requests", name), resources.requests[name]
         allowed = limits.get(name, asked)
         if asked > allowed:
-            found.invalid(where, text, f"must be less than or equal to {name} limit of {resources.limits[name]}")
+            found.invalid(
+                where,
+                text,
+                f"must be less than or equal to {name} limit of {resources.limits[name]}",
+            )
         elif asked < allowed and name not in STANDARD:
             found.invalid(where, text, f"must be equal to {name} limit of {resources.limits[name]}")
 
@@ -219,14 +253,22 @@ def _security(found: Findings, context: SecurityContext, path: Path) -> None:
             ("CAP_SYS_ADMIN is added", "SYS_ADMIN" in added or "CAP_SYS_ADMIN" in added),
         ):
             if given:
-                found.invalid((*path, "allowPrivilegeEscalation"), "false", f"may not be false when {reason}")
+                found.invalid(
+                    (*path, "allowPrivilegeEscalation"), "false", f"may not be false when {reason}"
+                )
 
 
 def seccomp(found: Findings, profile: SeccompProfile, path: Path) -> None:
     """Which profile, and a file exactly where it is a local one."""
-    found.one_of((*path, "type"), profile.type, ("Localhost", "RuntimeDefault", "Unconfined"), needed=True)
+    found.one_of(
+        (*path, "type"), profile.type, ("Localhost", "RuntimeDefault", "Unconfined"), needed=True
+    )
     local = profile.type == "Localhost"
     if local and not profile.localhost_profile:
         found.required((*path, "localhostProfile"))
     if not local and profile.localhost_profile:
-        found.invalid((*path, "localhostProfile"), profile.localhost_profile, "may only be set with type Localhost")
+        found.invalid(
+            (*path, "localhostProfile"),
+            profile.localhost_profile,
+            "may only be set with type Localhost",
+        )

@@ -67,7 +67,9 @@ def _toleration(found: Findings, given: Toleration, path: Path) -> None:
             found.invalid((*path, "value"), given.value, clause)
     found.one_of((*path, "effect"), given.effect, EFFECTS)
     if given.toleration_seconds is not None and given.effect != "NoExecute":
-        found.invalid((*path, "effect"), given.effect or "", "must be NoExecute when tolerationSeconds is set")
+        found.invalid(
+            (*path, "effect"), given.effect or "", "must be NoExecute when tolerationSeconds is set"
+        )
 
 
 def _spread(found: Findings, given: TopologySpreadConstraint, path: Path) -> None:
@@ -80,7 +82,11 @@ def _spread(found: Findings, given: TopologySpreadConstraint, path: Path) -> Non
         if given.min_domains <= 0:
             found.invalid((*path, "minDomains"), given.min_domains, "must be greater than 0")
         if given.when_unsatisfiable != "DoNotSchedule":
-            found.invalid((*path, "minDomains"), given.min_domains, "may only be set when whenUnsatisfiable is DoNotSchedule")
+            found.invalid(
+                (*path, "minDomains"),
+                given.min_domains,
+                "may only be set when whenUnsatisfiable is DoNotSchedule",
+            )
     found.one_of((*path, "nodeAffinityPolicy"), given.node_affinity_policy, ("Honor", "Ignore"))
     found.one_of((*path, "nodeTaintsPolicy"), given.node_taints_policy, ("Honor", "Ignore"))
     _selector(found, given.label_selector, (*path, "labelSelector"))
@@ -117,7 +123,9 @@ def _node_term(found: Findings, term: NodeSelectorTerm, path: Path) -> None:
     for at, expression in enumerate(term.match_expressions):
         where = (*path, "matchExpressions", at)
         found.name((*where, "key"), expression.key, names.qualified(expression.key))
-        _values(found, expression.key, expression.operator, expression.values, NODE_OPERATORS, where)
+        _values(
+            found, expression.key, expression.operator, expression.values, NODE_OPERATORS, where
+        )
     for at, asked in enumerate(term.match_fields):
         _node_field(found, asked, (*path, "matchFields", at))
 
@@ -153,10 +161,19 @@ def _selector(found: Findings, selector: LabelSelector | None, path: Path) -> No
     for at, expression in enumerate(selector.match_expressions):
         where = (*path, "matchExpressions", at)
         found.name((*where, "key"), expression.key, names.qualified(expression.key))
-        _values(found, expression.key, expression.operator, expression.values, LABEL_OPERATORS, where)
+        _values(
+            found, expression.key, expression.operator, expression.values, LABEL_OPERATORS, where
+        )
 
 
-def _values(found: Findings, key: str, operator: str, values: tuple[str, ...], allowed: tuple[str, ...], path: Path) -> None:
+def _values(
+    found: Findings,
+    key: str,
+    operator: str,
+    values: tuple[str, ...],
+    allowed: tuple[str, ...],
+    path: Path,
+) -> None:
     found.one_of((*path, "operator"), operator, allowed, needed=True)
     if operator not in allowed:
         return

@@ -27,7 +27,9 @@ def probes(found: Findings, container: Container, path: Path, *, init: bool) -> 
         if probe is None:
             continue
         if init and container.restart_policy != "Always":
-            found.forbidden((*path, name), "may not be set for init containers without restartPolicy Always")
+            found.forbidden(
+                (*path, name), "may not be set for init containers without restartPolicy Always"
+            )
         else:
             _probe(found, probe, name, (*path, name))
 
@@ -60,15 +62,25 @@ def _probe(found: Findings, probe: Probe, name: str, path: Path) -> None:
         found.invalid((*path, "successThreshold"), probe.success_threshold, "must be 1")
     if probe.termination_grace_period_seconds is not None:
         if name == "readinessProbe":
-            found.forbidden((*path, "terminationGracePeriodSeconds"), "may not be set for readiness probes")
+            found.forbidden(
+                (*path, "terminationGracePeriodSeconds"), "may not be set for readiness probes"
+            )
         grace = probe.termination_grace_period_seconds
         found.at_least((*path, "terminationGracePeriodSeconds"), grace, 1)
 
 
-_JSON = {"exec": "exec", "http_get": "httpGet", "tcp_socket": "tcpSocket", "grpc": "grpc", "sleep": "sleep"}
+_JSON = {
+    "exec": "exec",
+    "http_get": "httpGet",
+    "tcp_socket": "tcpSocket",
+    "grpc": "grpc",
+    "sleep": "sleep",
+}
 
 
-def _handler(found: Findings, given: Probe | LifecycleHandler, kinds: tuple[str, ...], path: Path) -> None:
+def _handler(
+    found: Findings, given: Probe | LifecycleHandler, kinds: tuple[str, ...], path: Path
+) -> None:
     chosen = [kind for kind in kinds if getattr(given, kind) is not None]
     words = ", ".join(_JSON[kind] for kind in kinds)
     if not chosen:

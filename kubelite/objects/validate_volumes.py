@@ -22,7 +22,8 @@ HOST_PATH_TYPES = (
     "CharDevice",
     "BlockDevice",
 )
-# What each kind of source cannot be without: JSON name of the source, attribute and JSON name of the field.
+# What each kind of source cannot be without: JSON name of the source, attribute and JSON name of
+# the field.
 _NEEDED = {
     "host_path": ("hostPath", "path", "path"),
     "config_map": ("configMap", "name", "name"),
@@ -53,7 +54,9 @@ def _source(found: Findings, volume: Volume, path: Path) -> None:
         where = (*path, json_names[kind])
         if kind in _NEEDED and not getattr(source, _NEEDED[kind][1]):
             found.required((*where, _NEEDED[kind][2]))
-        for at, item in enumerate(getattr(source, "items", ()) if not isinstance(source, dict) else ()):
+        for at, item in enumerate(
+            getattr(source, "items", ()) if not isinstance(source, dict) else ()
+        ):
             _item(found, item, (*where, "items", at))
         if not isinstance(source, dict):
             found.between((*where, "defaultMode"), getattr(source, "default_mode", None), 0, 0o777)
@@ -127,15 +130,21 @@ def _known(found: Findings, name: str, known: Sequence[str], path: Path) -> None
 
 def _mount(found: Findings, mount: VolumeMount, container: Container, path: Path) -> None:
     if mount.sub_path and mount.sub_path_expr:
-        found.invalid((*path, "subPathExpr"), mount.sub_path_expr, "may not be set together with subPath")
+        found.invalid(
+            (*path, "subPathExpr"), mount.sub_path_expr, "may not be set together with subPath"
+        )
     for name, text in (("subPath", mount.sub_path), ("subPathExpr", mount.sub_path_expr)):
         if text:
             _inside(found, text, (*path, name))
     propagation = mount.mount_propagation
-    found.one_of((*path, "mountPropagation"), propagation, ("None", "HostToContainer", "Bidirectional"))
+    found.one_of(
+        (*path, "mountPropagation"), propagation, ("None", "HostToContainer", "Bidirectional")
+    )
     privileged = container.security_context is not None and container.security_context.privileged
     if propagation == "Bidirectional" and not privileged:
-        found.forbidden((*path, "mountPropagation"), "Bidirectional is only available to privileged containers")
+        found.forbidden(
+            (*path, "mountPropagation"), "Bidirectional is only available to privileged containers"
+        )
     if mount.recursive_read_only:
         policies = ("Disabled", "IfPossible", "Enabled")
         found.one_of((*path, "recursiveReadOnly"), mount.recursive_read_only, policies)

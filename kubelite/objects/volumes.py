@@ -1,7 +1,8 @@
 """Volumes: what a pod's containers can share or be given (core/v1). Pure.
 
-The sources that nodes of today serve are typed. Those of cloud disks and network file systems that Kubernetes has
-dropped or handed to CSI drivers are kept as plain mappings: nothing here looks into them.
+The sources that nodes of today serve are typed. Those of cloud disks and network file systems that
+Kubernetes has dropped or handed to CSI drivers are kept as plain mappings: nothing here looks into
+them.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """What kubelite could leave on a host: taken before and after a test, the two must be equal.
 
-A snapshot is a set of readable lines, one for each process, mount, cgroup, interface, route, firewall table, setting
-and file. Of a root given, only what can be of that root is looked at, so that tests on other roots may run beside. The
-network is that of the caller's namespace.
+A snapshot is a set of readable lines, one for each process, mount, cgroup, interface, route,
+firewall table, setting and file. Of a root given, only what can be of that root is looked at, so
+that tests on other roots may run beside. The network is that of the caller's namespace.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def snapshot(root: str | Path | None = None) -> Snapshot:
 
 
 def network_snapshot(key: str = "") -> Snapshot:
-    """The part of it that the caller's network namespace holds; ``key`` is that of the home, empty for all homes."""
+    """The part of it that the caller's network namespace holds; ``key`` is that of the home, empty
+    for all homes.
+    """
     found = [
         *(f"interface {each}" for each in _interfaces(key)),
         *(f"route {each}" for each in _routes(key)),
@@ -51,14 +53,18 @@ def network_snapshot(key: str = "") -> Snapshot:
 
 def difference(before: Snapshot, after: Snapshot) -> list[str]:
     """What came and stayed, and what is missing; empty when the host is as it was."""
-    return [f"left: {line}" for line in sorted(after - before)] + [f"gone: {line}" for line in sorted(before - after)]
+    return [f"left: {line}" for line in sorted(after - before)] + [
+        f"gone: {line}" for line in sorted(before - after)
+    ]
 
 
 # -- processes ------------------------------------------------------------------------------------------------------
 
 
 def _processes(root: str, groups: list[str]) -> Iterator[str]:
-    """Shims and all below them, what sits in a pod's cgroup, and every pause that no shim holds any more."""
+    """Shims and all below them, what sits in a pod's cgroup, and every pause that no shim holds any
+    more.
+    """
     parents = {pid: parent for pid in _pids() if (parent := _parent(pid))}
     members = {pid for group in groups for pid in _text(f"{group}/cgroup.procs").split()}
     shims = {pid for pid in parents if _command(pid).startswith(_SHIM)}

@@ -16,8 +16,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NetworkNamespace:
-    """A namespace with nothing but a loopback interface. It lives as long as this object is open or a process is in
-    it."""
+    """A namespace with nothing but a loopback interface. It lives as long as this object is open or
+    a process is in it."""
 
     def __init__(self, *, loopback: bool = True) -> None:
         home = _current()
@@ -34,7 +34,9 @@ class NetworkNamespace:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Within, the calling thread is in the namespace, and so is every process and socket that it makes there."""
+        """Within, the calling thread is in the namespace, and so is every process and socket that
+        it makes there.
+        """
         home = _current()
         try:
             self.enter()

@@ -1,8 +1,8 @@
 """The pytest plug-in: ``pytest_plugins = ["kubelite.testing.plugin"]``.
 
-The whole test process gets a network namespace of its own, with a loopback that is up, so that nothing a test does
-reaches the machine's network; with pytest-xdist every worker has one. Without the right to make one the tests stay
-where they are.
+The whole test process gets a network namespace of its own, with a loopback that is up, so that
+nothing a test does reaches the machine's network; with pytest-xdist every worker has one. Without
+the right to make one the tests stay where they are.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ PACKAGE = "kubelite"
 
 
 class Module(NamedTuple):
-    """One module: its dotted name, docstring, and every module it imports, at the top or inside a function."""
+    """One module: its dotted name, docstring, and every module it imports, at the top or inside a
+    function.
+    """
 
     name: str
     path: Path
@@ -24,8 +26,11 @@ class Module(NamedTuple):
     def is_pure(self) -> bool:
         """Says of itself that it knows no clock, file, socket, process or randomness."""
         opening = self.docstring.split("\n\n")[0].replace("\n", " ")
-        return any(sentence.strip().rstrip(".") in ("Pure", "Pure: shapes only") or sentence.strip().startswith("Pure;")
-                   for sentence in opening.replace(". ", ".\n").split("\n"))
+        return any(
+            sentence.strip().rstrip(".") in ("Pure", "Pure: shapes only")
+            or sentence.strip().startswith("Pure;")
+            for sentence in opening.replace(". ", ".\n").split("\n")
+        )
 
 
 def _name(path: Path) -> str:
@@ -42,7 +47,11 @@ def _targets(node: ast.AST) -> list[str]:
 
 
 def _is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
 
 
 def _walk(tree: ast.AST, *, inside_functions: bool) -> set[str]:
@@ -53,7 +62,9 @@ def _walk(tree: ast.AST, *, inside_functions: bool) -> set[str]:
         found.update(_targets(node))
         if _is_type_checking(node):
             continue
-        if not inside_functions and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        if not inside_functions and isinstance(
+            node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+        ):
             continue
         todo.extend(ast.iter_child_nodes(node))
     return found
@@ -62,7 +73,11 @@ def _walk(tree: ast.AST, *, inside_functions: bool) -> set[str]:
 @functools.cache
 def modules() -> dict[str, Module]:
     """Every module of the package by its dotted name."""
-    paths = {_name(path): path for path in sorted((ROOT / PACKAGE).rglob("*.py")) if "_native" not in path.name}
+    paths = {
+        _name(path): path
+        for path in sorted((ROOT / PACKAGE).rglob("*.py"))
+        if "_native" not in path.name
+    }
     return {name: _read(name, path, paths) for name, path in paths.items()}
 
 

@@ -59,7 +59,8 @@ def test_rooms_of_a_wing_know_only_those_below(module) -> None:
     wrong = [
         target
         for target in module.imports
-        if target.startswith(f"kubelite.{wing}.") and inner_room(target) not in INSIDE[here] | {here}
+        if target.startswith(f"kubelite.{wing}.")
+        and inner_room(target) not in INSIDE[here] | {here}
     ]
     assert wrong == []
 
@@ -73,7 +74,9 @@ def test_there_is_no_cycle() -> None:
         if name in done:
             return
         for target in ours[name]:
-            if not name.startswith(f"{target}."):  # a package's own __init__ is imported with every module of it
+            if not name.startswith(
+                f"{target}."
+            ):  # a package's own __init__ is imported with every module of it
                 visit(target, (*path, name))
         done.add(name)
 
@@ -83,11 +86,15 @@ def test_there_is_no_cycle() -> None:
 
 
 def test_one_module_alone_imports_the_compiled_one() -> None:
-    importers = [m.name for m in modules().values() if any(t.endswith("._native") for t in m.imports)]
+    importers = [
+        m.name for m in modules().values() if any(t.endswith("._native") for t in m.imports)
+    ]
     assert importers == ["kubelite.core.native"]
 
 
 def test_nobody_outside_the_doors_imports_the_command_line_or_testing() -> None:
     for module in modules().values():
         if room(module.name) not in ("cli", "testing", "", "__main__"):
-            assert not [t for t in module.imports if t.startswith(("kubelite.cli", "kubelite.testing"))], module.name
+            assert not [
+                t for t in module.imports if t.startswith(("kubelite.cli", "kubelite.testing"))
+            ], module.name

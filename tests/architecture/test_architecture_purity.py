@@ -1,4 +1,6 @@
-"""A module that calls itself pure knows no clock, file, socket, process, task or randomness, and imports only pure ones."""
+"""A module that calls itself pure knows no clock, file, socket, process, task or randomness, and
+imports only pure ones.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def test_a_pure_module_touches_nothing(module: Module) -> None:
 @pytest.mark.parametrize("module", PURE, ids=lambda m: m.name)
 def test_a_pure_module_imports_only_pure_ones(module: Module) -> None:
     ours = {t for t in module.at_top if t in modules() and not module.name.startswith(f"{t}.")}
-    leaks = sorted(t for t in ours if not modules()[t].is_pure and modules()[t].path.name != "__init__.py")
+    leaks = sorted(
+        t for t in ours if not modules()[t].is_pure and modules()[t].path.name != "__init__.py"
+    )
     assert leaks == []
 
 

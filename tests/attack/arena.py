@@ -1,4 +1,6 @@
-"""Where attacks are tried: pods made in this process, by the shipped shim or by a test build that leaves one defence out."""
+"""Where attacks are tried: pods made in this process, by the shipped shim or by a test build that
+leaves one defence out.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class Arena:
     def down(self, name: str = "p") -> None:
         self.pods.down("default", name, grace=0, report=lambda step: None)
 
-    def output(self, script: str | list[str], *, spec: dict[str, Any] | None = None, **container: Any) -> str:
+    def output(
+        self, script: str | list[str], *, spec: dict[str, Any] | None = None, **container: Any
+    ) -> str:
         """What a container says that runs the script and ends; the pod is gone afterwards."""
         self.up(pod(script, spec=spec, **container))
         try:
@@ -66,7 +70,9 @@ class Arena:
             self.down()
 
     def logs(self, name: str = "p") -> str:
-        return b"".join(line.text for line in self.pods.logs("default", name, "c")).decode(errors="replace")
+        return b"".join(line.text for line in self.pods.logs("default", name, "c")).decode(
+            errors="replace"
+        )
 
     def exec(self, args: str | list[str], name: str = "p", container: str = "c") -> str:
         """What a further program in a container says."""
@@ -82,7 +88,13 @@ class Arena:
         return int(self.pods.inspect("default", name)["containers"][container]["pid"])
 
 
-def pod(script: str | list[str] = SLEEP, *, name: str = "p", spec: dict[str, Any] | None = None, **container: Any) -> dict[str, Any]:
+def pod(
+    script: str | list[str] = SLEEP,
+    *,
+    name: str = "p",
+    spec: dict[str, Any] | None = None,
+    **container: Any,
+) -> dict[str, Any]:
     command = ["sh", "-c", script] if isinstance(script, str) else script
     metadata = {"name": name, **(container.pop("metadata", None) or {})}
     main = {"name": "c", "image": "host", "command": command, **container}
@@ -98,8 +110,18 @@ def build_weak(folder: Path) -> Path:
     """Compiles the shim with -DKL_TEST_SWITCHES, outside the source tree."""
     made = folder / "kubelite-shim"
     names = "plan spawn child switches mount detached users creds terminal error"
-    sources = [*(f"csrc/{name}.c" for name in names.split()), *map(str, sorted(Path(TREE, "csrc/shim").glob("*.[cS]")))]
-    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-DKL_TEST_SWITCHES", "-Icsrc", f'-DPAUSE_FILE="{SHIPPED.parent}/kubelite-pause"']
+    sources = [
+        *(f"csrc/{name}.c" for name in names.split()),
+        *map(str, sorted(Path(TREE, "csrc/shim").glob("*.[cS]"))),
+    ]
+    flags = [
+        "-std=gnu11",
+        "-D_GNU_SOURCE",
+        "-O1",
+        "-DKL_TEST_SWITCHES",
+        "-Icsrc",
+        f'-DPAUSE_FILE="{SHIPPED.parent}/kubelite-pause"',
+    ]
     subprocess.run(["gcc", *flags, "-static", *sources, "-o", str(made)], cwd=TREE, check=True)
     return made
 

@@ -1,4 +1,6 @@
-"""Every lesson of the field that applies, the tests that really try the attack, and what lets it succeed where the defence is off."""
+"""Every lesson of the field that applies, the tests that really try the attack, and what lets it
+succeed where the defence is off.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +8,42 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """``tests`` are FILE::TEST below tests/, FILE without its ending. ``off`` says how the attack is seen to succeed: the
-    ``switches`` of csrc/switches.h, or in words what a test patches or compares with, or why there is nothing to switch off."""
+    """``tests`` are FILE::TEST below tests/, FILE without its ending. ``off`` says how the attack
+    is seen to succeed: the ``switches`` of csrc/switches.h, or in words what a test patches or
+    compares with, or why there is nothing to switch off."""
 
     tests: tuple[str, ...]
     switches: tuple[str, ...] = ()
     off: str = ""
 
 
-PROCESS, MOUNTS, KERNEL = "attack/test_attack_process", "attack/test_attack_mounts", "attack/test_attack_kernel"
-LINKS, LIFE, INSIDE = "attack/test_attack_links", "attack/test_attack_life", "attack/test_attack_inside"
+PROCESS, MOUNTS, KERNEL = (
+    "attack/test_attack_process",
+    "attack/test_attack_mounts",
+    "attack/test_attack_kernel",
+)
+LINKS, LIFE, INSIDE = (
+    "attack/test_attack_links",
+    "attack/test_attack_life",
+    "attack/test_attack_inside",
+)
 IMAGES, KNOBS = "attack/test_attack_images", "attack/test_attack_knobs"
-UNPACK, ARCHIVE, STORE = "node/image/test_image_unpack", "node/image/test_image_archive", "node/image/test_image_store"
-HOSTILE, SHIM, NETWORK, COPY = "core/test_core_hostile", "core/test_core_shim", "kernel/test_network", "e2e/test_pod_copy"
+UNPACK, ARCHIVE, STORE = (
+    "node/image/test_image_unpack",
+    "node/image/test_image_archive",
+    "node/image/test_image_store",
+)
+HOSTILE, SHIM, NETWORK, COPY = (
+    "core/test_core_hostile",
+    "core/test_core_shim",
+    "kernel/test_network",
+    "e2e/test_pod_copy",
+)
 
 PROGRAM = {
     "CVE-2019-5736: the runtime's program overwritten": Row(
-        (f"{PROCESS}::test_the_runtimes_program_cannot_be_written_to",), off="a program executed from its own file beside it"
+        (f"{PROCESS}::test_the_runtimes_program_cannot_be_written_to",),
+        off="a program executed from its own file beside it",
     ),
     "CVE-2016-9962: descriptors of the host inherited, by run and exec": Row(
         (
@@ -43,7 +64,11 @@ PROGRAM = {
         ("directory",),
     ),
     "CVE-2022-0847: pages of a shared program overwritten": Row(
-        (f"{PROCESS}::test_the_container_runs_from_its_own_file", f"{PROCESS}::test_pauses_program_is_a_sealed_copy"), ("seals",)
+        (
+            f"{PROCESS}::test_the_container_runs_from_its_own_file",
+            f"{PROCESS}::test_pauses_program_is_a_sealed_copy",
+        ),
+        ("seals",),
     ),
     "CVE-2019-14271, CVE-2024-9676: users read from a pipe, a sparse file, a link": Row(
         (
@@ -64,7 +89,11 @@ PROGRAM = {
 }
 LINKED = {
     "CVE-2021-30465, CVE-2024-45310: mount point that is a link, or above the root": Row(
-        (f"{MOUNTS}::test_a_mount_point_that_is_a_link_stays_inside", f"{LINKS}::test_no_directory_is_made_through_a_link"), ("inside",)
+        (
+            f"{MOUNTS}::test_a_mount_point_that_is_a_link_stays_inside",
+            f"{LINKS}::test_no_directory_is_made_through_a_link",
+        ),
+        ("inside",),
     ),
     "CVE-2017-1002101, CVE-2021-25741: subPath swapped for a link": Row(
         (
@@ -81,20 +110,34 @@ LINKED = {
         (f"{MOUNTS}::test_a_kernel_directory_that_is_a_link_is_refused",), ("strict",)
     ),
     "CVE-2025-31133: what masks is taken from the image": Row(
-        (f"{MOUNTS}::test_a_null_device_that_is_a_link_masks_nothing_else", f"{LINKS}::test_a_null_device_that_is_a_link_covers_nothing"),
+        (
+            f"{MOUNTS}::test_a_null_device_that_is_a_link_masks_nothing_else",
+            f"{LINKS}::test_a_null_device_that_is_a_link_covers_nothing",
+        ),
         ("null",),
     ),
-    "CVE-2025-52565: console that is a link": Row((f"{LINKS}::test_a_console_that_is_a_link_is_no_mount_point",), ("console",)),
+    "CVE-2025-52565: console that is a link": Row(
+        (f"{LINKS}::test_a_console_that_is_a_link_is_no_mount_point",), ("console",)
+    ),
     "CVE-2025-52881: writes to /proc redirected": Row(
-        (f"{MOUNTS}::test_a_volume_over_a_kernel_directory_redirects_no_write", f"{LINKS}::test_a_sysctl_is_written_below_proc_sys_only"),
+        (
+            f"{MOUNTS}::test_a_volume_over_a_kernel_directory_redirects_no_write",
+            f"{LINKS}::test_a_sysctl_is_written_below_proc_sys_only",
+        ),
         ("sysctls",),
     ),
     "CVE-2018-15664, CVE-2019-10152, CVE-2023-0778: copying follows links that a container swaps": Row(
-        (f"{LINKS}::test_a_link_swapped_while_files_are_copied_never_leads_out", f"{COPY}::test_no_link_of_a_container_leads_out_of_it"),
+        (
+            f"{LINKS}::test_a_link_swapped_while_files_are_copied_never_leads_out",
+            f"{COPY}::test_no_link_of_a_container_leads_out_of_it",
+        ),
         off="paths resolved without RESOLVE_IN_ROOT",
     ),
     "CVE-2022-23648, CVE-2025-9566, CVE-2026-53489: paths of the host made of an image's words": Row(
-        (f"{IMAGES}::test_what_an_image_says_of_itself_is_data", f"{LINKS}::test_a_log_is_written_to_no_file_of_another_name"),
+        (
+            f"{IMAGES}::test_what_an_image_says_of_itself_is_data",
+            f"{LINKS}::test_a_log_is_written_to_no_file_of_another_name",
+        ),
         ("logs",),
     ),
 }
@@ -122,9 +165,15 @@ IDENTITY = {
     "CVE-2022-36109, CVE-2022-2989, CVE-2022-2990, CVE-2022-2995: permissions denied to a group": Row(
         (f"{PROCESS}::test_the_primary_group_counts_among_the_others",), ("groups",)
     ),
-    "set-uid programs": Row((f"{PROCESS}::test_a_set_uid_program_raises_no_rights",), ("privileges",)),
+    "set-uid programs": Row(
+        (f"{PROCESS}::test_a_set_uid_program_raises_no_rights",), ("privileges",)
+    ),
     "keyring of the caller, by run and exec": Row(
-        (f"{PROCESS}::test_the_callers_keys_are_out_of_reach", f"{INSIDE}::test_what_is_left_open_or_kept_would_be_found"), ("keyring",)
+        (
+            f"{PROCESS}::test_the_callers_keys_are_out_of_reach",
+            f"{INSIDE}::test_what_is_left_open_or_kept_would_be_found",
+        ),
+        ("keyring",),
     ),
     "TIOCSTI, TIOCLINUX: typing into the caller's terminal": Row(
         (
@@ -135,11 +184,15 @@ IDENTITY = {
         off="a program beside the caller types into its terminal",
     ),
     "CVE-2020-15257: control sockets that a hostNetwork pod reaches": Row(
-        (f"{PROCESS}::test_no_abstract_socket_of_ours_is_seen_on_the_hosts_network", f"{SHIM}::test_other_users_are_not_served"),
+        (
+            f"{PROCESS}::test_no_abstract_socket_of_ours_is_seen_on_the_hosts_network",
+            f"{SHIM}::test_other_users_are_not_served",
+        ),
         off="an abstract socket of the test's own is seen",
     ),
     "CVE-2024-25621: state that everybody can walk": Row(
-        (f"{PROCESS}::test_nobody_else_can_enter_the_state",), off="the top directory opened to everybody"
+        (f"{PROCESS}::test_nobody_else_can_enter_the_state",),
+        off="the top directory opened to everybody",
     ),
     "ids and names that lead elsewhere": Row(
         (
@@ -149,15 +202,23 @@ IDENTITY = {
         off="a name of a cgroup that nobody has checked",
     ),
     "pids that come round again": Row(
-        (f"{LIFE}::test_a_stranger_with_the_pid_of_the_dead_is_left_alone",), off="whoever has the pid taken for the shim"
+        (f"{LIFE}::test_a_stranger_with_the_pid_of_the_dead_is_left_alone",),
+        off="whoever has the pid taken for the shim",
     ),
 }
 KNOBS_OF_THE_HOST = {
     "CVE-2022-0492: release_agent": Row(
-        (f"{KERNEL}::test_no_release_agent_can_be_set", f"{KNOBS}::test_no_cgroups_are_mounted_from_a_user_namespace"), ("filter",)
+        (
+            f"{KERNEL}::test_no_release_agent_can_be_set",
+            f"{KNOBS}::test_no_cgroups_are_mounted_from_a_user_namespace",
+        ),
+        ("filter",),
     ),
     "CVE-2023-25809: cgroups that can be written": Row(
-        (f"{KERNEL}::test_cgroups_cannot_be_written", f"{KNOBS}::test_only_a_privileged_container_writes_to_its_cgroups"),
+        (
+            f"{KERNEL}::test_cgroups_cannot_be_written",
+            f"{KNOBS}::test_only_a_privileged_container_writes_to_its_cgroups",
+        ),
         off="a privileged container, where there is a tree to be seen (v2)",
     ),
     "names of groups below others": Row(
@@ -168,41 +229,67 @@ KNOBS_OF_THE_HOST = {
         off="a name of a cgroup that nobody has checked",
     ),
     "CVE-2022-0811: a sysctl that smuggles another": Row(
-        (f"{KERNEL}::test_a_sysctl_cannot_smuggle_another", f"{LINKS}::test_a_sysctl_is_written_below_proc_sys_only"), ("sysctls",)
+        (
+            f"{KERNEL}::test_a_sysctl_cannot_smuggle_another",
+            f"{LINKS}::test_a_sysctl_is_written_below_proc_sys_only",
+        ),
+        ("sysctls",),
     ),
     "core_pattern, sysrq, modprobe and other knobs": Row(
-        (f"{MOUNTS}::test_knobs_of_the_host_cannot_be_opened_for_writing", f"{MOUNTS}::test_masked_paths_are_empty_and_stay_so"),
+        (
+            f"{MOUNTS}::test_knobs_of_the_host_cannot_be_opened_for_writing",
+            f"{MOUNTS}::test_masked_paths_are_empty_and_stay_so",
+        ),
         ("readonly", "masks"),
     ),
     "devices of the host": Row(
-        (f"{KERNEL}::test_devices_of_the_host_cannot_be_opened", f"{IMAGES}::test_a_device_node_in_a_layer_cannot_be_opened"),
+        (
+            f"{KERNEL}::test_devices_of_the_host_cannot_be_opened",
+            f"{IMAGES}::test_a_device_node_in_a_layer_cannot_be_opened",
+        ),
         off="the list of devices allows all",
     ),
     "CVE-2024-3154: annotations of other runtimes": Row(
-        (f"{KERNEL}::test_annotations_of_other_runtimes_change_nothing", f"{KNOBS}::test_annotations_of_all_known_runtimes_change_nothing"),
+        (
+            f"{KERNEL}::test_annotations_of_other_runtimes_change_nothing",
+            f"{KNOBS}::test_annotations_of_all_known_runtimes_change_nothing",
+        ),
         off="the one annotation that has an effect is noticed",
     ),
     "CVE-2026-53488: labels of an image": Row(
-        (f"{IMAGES}::test_what_an_image_says_of_itself_is_data",), off="the same words as an annotation of the manifest have an effect"
+        (f"{IMAGES}::test_what_an_image_says_of_itself_is_data",),
+        off="the same words as an annotation of the manifest have an effect",
     ),
     "CVE-2022-4318: line breaks in HOME": Row(
-        (f"{KERNEL}::test_control_characters_of_the_environment_reach_no_file", f"{IMAGES}::test_what_an_image_says_of_itself_is_data"),
+        (
+            f"{KERNEL}::test_control_characters_of_the_environment_reach_no_file",
+            f"{IMAGES}::test_what_an_image_says_of_itself_is_data",
+        ),
         off="no file of an image is ever written; there is nothing to leave out",
     ),
     "CVE-2020-8557: the disk filled through /etc/hosts": Row(
-        (f"{KERNEL}::test_what_is_used_is_counted_disk_and_managed_files_included",), off="each part is counted by itself as well"
+        (f"{KERNEL}::test_what_is_used_is_counted_disk_and_managed_files_included",),
+        off="each part is counted by itself as well",
     ),
     "CVE-2020-8558: loopback of the host": Row(
-        (f"{NETWORK}::test_a_pod_cannot_use_the_way_to_the_hosts_loopback",), off="the same table without its two rules"
+        (f"{NETWORK}::test_a_pod_cannot_use_the_way_to_the_hosts_loopback",),
+        off="the same table without its two rules",
     ),
     "CVE-2020-13401: router advertisements": Row(
-        (f"{KNOBS}::test_a_pods_link_takes_no_advertised_routers", f"{NETWORK}::test_no_pod_becomes_the_router_of_others"),
+        (
+            f"{KNOBS}::test_a_pods_link_takes_no_advertised_routers",
+            f"{NETWORK}::test_no_pod_becomes_the_router_of_others",
+        ),
         off="the same advertisement where it is taken",
     ),
     "CVE-2020-14386: packet sockets": Row(
-        (f"{KNOBS}::test_packet_sockets_see_the_pods_own_links_only",), off="with NET_RAW, a default capability, there is one"
+        (f"{KNOBS}::test_packet_sockets_see_the_pods_own_links_only",),
+        off="with NET_RAW, a default capability, there is one",
     ),
-    "oom_score_adj": Row((f"{KERNEL}::test_scores_and_limits_of_processes",), off="compared with the score of the test itself"),
+    "oom_score_adj": Row(
+        (f"{KERNEL}::test_scores_and_limits_of_processes",),
+        off="compared with the score of the test itself",
+    ),
 }
 IMAGE = {
     "CVE-2025-47290, CVE-2021-32760: links, hard links, .. and absolute names in layers": Row(
@@ -216,11 +303,17 @@ IMAGE = {
         off="the same archives unpacked by the standard library",
     ),
     "whiteouts": Row(
-        (f"{UNPACK}::test_whiteouts_become_those_of_overlayfs", f"{UNPACK}::test_hostile_archive_is_refused"),
+        (
+            f"{UNPACK}::test_whiteouts_become_those_of_overlayfs",
+            f"{UNPACK}::test_hostile_archive_is_refused",
+        ),
         off="honest ones hide what they should",
     ),
     "device nodes and attributes in layers": Row(
-        (f"{UNPACK}::test_attributes_that_steer_overlayfs_are_dropped", f"{IMAGES}::test_a_device_node_in_a_layer_cannot_be_opened"),
+        (
+            f"{UNPACK}::test_attributes_that_steer_overlayfs_are_dropped",
+            f"{IMAGES}::test_a_device_node_in_a_layer_cannot_be_opened",
+        ),
         off="the list of devices allows all",
     ),
     "CVE-2023-25153: bombs": Row(
@@ -251,8 +344,12 @@ IMAGE = {
         ),
         off="the caller moves it",
     ),
-    "CVE-2024-10220, CVE-2025-1767: gitRepo": Row((f"{IMAGES}::test_a_repository_is_never_cloned",), off="there is no such volume"),
-    "CVE-2025-0426: checkpoints fill the disk": Row((), off="there is no such call, and no port of the node without a login"),
+    "CVE-2024-10220, CVE-2025-1767: gitRepo": Row(
+        (f"{IMAGES}::test_a_repository_is_never_cloned",), off="there is no such volume"
+    ),
+    "CVE-2025-0426: checkpoints fill the disk": Row(
+        (), off="there is no such call, and no port of the node without a login"
+    ),
 }
 SURFACE = {
     "CVE-2025-0750, CVE-2024-5154: a log that is a link": Row(
@@ -274,10 +371,12 @@ SURFACE = {
         off="what is measured is the growth of the shim; there is nothing to leave out",
     ),
     "terminal escapes": Row(
-        (f"{LIFE}::test_control_codes_reach_the_screen_only_through_logs",), off="in a log the same bytes arrive"
+        (f"{LIFE}::test_control_codes_reach_the_screen_only_through_logs",),
+        off="in a log the same bytes arrive",
     ),
     "CVE-2023-2431: an empty profile that is none": Row(
-        (f"{KERNEL}::test_a_missing_profile_is_an_error_and_not_no_profile",), off="a profile that is there is applied"
+        (f"{KERNEL}::test_a_missing_profile_is_an_error_and_not_no_profile",),
+        off="a profile that is there is applied",
     ),
     "CVE-2018-1002100, CVE-2019-1002101, CVE-2019-11246, CVE-2019-11249, CVE-2019-11251: cp writes elsewhere": Row(
         (
@@ -288,7 +387,8 @@ SURFACE = {
         off="paths resolved without RESOLVE_IN_ROOT",
     ),
     "values of the environment in logs": Row(
-        (f"{LIFE}::test_values_of_the_environment_are_written_nowhere_but_in_the_record",), off="the record, closed to others, has them"
+        (f"{LIFE}::test_values_of_the_environment_are_written_nowhere_but_in_the_record",),
+        off="the record, closed to others, has them",
     ),
     "CVE-2022-0185 and its kin: system calls that reach into the kernel": Row(
         (

@@ -1,4 +1,6 @@
-"""Attacks by images: their configuration, their labels, and device nodes and capabilities in their layers."""
+"""Attacks by images: their configuration, their labels, and device nodes and capabilities in their
+layers.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,14 @@ STATUS = ["cat", "/proc/self/status"]
 def busybox(build: Build, *more: Any) -> Blob:
     """A layer with a few tools and users."""
     folders = [build.entry("dir", name) for name in ("bin", "etc", "tmp", "proc", "sys", "dev")]
-    links = [build.entry("link", f"bin/{name}", linkname="busybox") for name in ("sh", "cat", "ls", "id", "echo", "head")]
+    links = [
+        build.entry("link", f"bin/{name}", linkname="busybox")
+        for name in ("sh", "cat", "ls", "id", "echo", "head")
+    ]
     program = build.entry("file", "bin/busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
-    users = build.entry("file", "etc/passwd", b"root:x:0:0::/root:/bin/sh\nweb:x:33:34::/:/bin/sh\n")
+    users = build.entry(
+        "file", "etc/passwd", b"root:x:0:0::/root:/bin/sh\nweb:x:33:34::/:/bin/sh\n"
+    )
     return build.layer(*folders, program, *links, users, *more)
 
 
@@ -41,20 +48,29 @@ def load(arena: Arena, folder: Path, layer: Blob, name: str = "evil", **config: 
 
 
 def field(status: str, name: str) -> str:
-    return next(line.split(":")[1].strip() for line in status.splitlines() if line.startswith(name + ":"))
+    return next(
+        line.split(":")[1].strip() for line in status.splitlines() if line.startswith(name + ":")
+    )
 
 
 # -- users (CVE-2024-40635, CVE-2019-11245) --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("user", ["4294967295", "4294967296", "18446744073709551616", "-1", "+0", "0x0", "0 ", "web:4294967296"])
-def test_an_image_whose_user_would_overflow_to_root_does_not_start(arena: Arena, tmp_path: Path, user: str) -> None:
+@pytest.mark.parametrize(
+    "user",
+    ["4294967295", "4294967296", "18446744073709551616", "-1", "+0", "0x0", "0 ", "web:4294967296"],
+)
+def test_an_image_whose_user_would_overflow_to_root_does_not_start(
+    arena: Arena, tmp_path: Path, user: str
+) -> None:
     name = load(arena, tmp_path, busybox(Build()), User=user)
     with pytest.raises(RuntimeFailure, match="the image runs as"):
         arena.output(["id"], image=name, **NEVER)
 
 
-def test_a_number_that_means_leave_it_is_no_user(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_that_means_leave_it_is_no_user(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """setresuid(-1) changes nothing: the program would be root."""
     monkeypatch.setattr(secure, "resolve_user", lambda *_, **__: User(0xFFFFFFFF, 1, (1,), "/"))
     with arena.without(""), pytest.raises(RuntimeFailure, match="identity"):
@@ -76,7 +92,9 @@ def test_a_container_that_is_started_again_is_the_same_user(arena: Arena, tmp_pa
     assert seen == [["33\t33\t33\t33", "34\t34\t34\t34", "34", "0" * 16]] * 3
 
 
-def test_an_images_passwd_that_is_a_link_names_nobody(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_images_passwd_that_is_a_link_names_nobody(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """CVE-2019-14271 and its kin: a file of the host says which group root is in."""
     (tmp_path / "users").write_text("root:x:0:4321::/root:/bin/sh\n")
     root = image(arena, tmp_path)
@@ -101,8 +119,20 @@ def test_what_an_image_says_of_itself_is_data(arena: Arena, tmp_path: Path) -> N
         "io.containerd.runc.v2.group": "../..",
         "io.kubernetes.cri-o.Privileged": "true",
     }
-    volumes = {"/../../../../../../.." + str(tmp_path / "made"): {}, str(tmp_path / "made"): {}, "/etc": {}}
-    evil = load(arena, tmp_path, layer, "evil", Labels=labels, Volumes=volumes, Env=["HOME=/x\nroot2::0:0::/:/bin/sh"])
+    volumes = {
+        "/../../../../../../.." + str(tmp_path / "made"): {},
+        str(tmp_path / "made"): {},
+        "/etc": {},
+    }
+    evil = load(
+        arena,
+        tmp_path,
+        layer,
+        "evil",
+        Labels=labels,
+        Volumes=volumes,
+        Env=["HOME=/x\nroot2::0:0::/:/bin/sh"],
+    )
     script = "ulimit -n; cat /etc/passwd; cat /proc/self/status | /bin/busybox grep -E '^(Cap|Seccomp|NoNew)'; /bin/busybox awk '{print $5}' /proc/self/mountinfo"
     assert arena.output(script, image=evil, **NEVER) == arena.output(script, image=plain, **NEVER)
     assert not (tmp_path / "made").exists()
@@ -114,7 +144,9 @@ def test_what_an_image_says_of_itself_is_data(arena: Arena, tmp_path: Path) -> N
 # -- what lies in layers -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_device_node_in_a_layer_cannot_be_opened(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_node_in_a_layer_cannot_be_opened(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build = Build()
     nodes = [
         build.entry("char", "tun", mode=0o666, devmajor=10, devminor=200),
@@ -131,24 +163,43 @@ def test_a_device_node_in_a_layer_cannot_be_opened(arena: Arena, tmp_path: Path,
 
 
 @pytest.mark.parametrize(("defence", "gained"), [("", False), ("inheritable", True)])
-def test_inheritable_capabilities_of_a_file_give_nothing(arena: Arena, tmp_path: Path, defence: str, gained: bool) -> None:
+def test_inheritable_capabilities_of_a_file_give_nothing(
+    arena: Arena, tmp_path: Path, defence: str, gained: bool
+) -> None:
     """CVE-2022-24769: a program with inheritable file capabilities, run by a user who has none."""
     build = Build()
     kill = 1 << 5
     value = struct.pack("<5I", 0x02000001, 0, kill, 0, 0).decode("utf-8", "surrogateescape")
-    caught = build.entry("file", "bin/cat2", Path("/bin/busybox").read_bytes(), mode=0o755, pax_headers={"SCHILY.xattr.security.capability": value})
+    caught = build.entry(
+        "file",
+        "bin/cat2",
+        Path("/bin/busybox").read_bytes(),
+        mode=0o755,
+        pax_headers={"SCHILY.xattr.security.capability": value},
+    )
     name = load(arena, tmp_path, busybox(build, caught), User="web")
     with arena.without(defence):
-        said = arena.output(["sh", "-c", "exec -a cat /bin/cat2 /proc/self/status"], image=name, **NEVER)
+        said = arena.output(
+            ["sh", "-c", "exec -a cat /bin/cat2 /proc/self/status"], image=name, **NEVER
+        )
     assert int(field(said, "CapInh"), 16) == (0 if not gained else int(field(said, "CapBnd"), 16))
     assert bool(int(field(said, "CapPrm"), 16) & kill) == gained
 
 
 @pytest.mark.parametrize("path", ["../../evil", "a/../../../evil", "/evil"])
-def test_an_archive_is_unpacked_below_its_directory(arena: Arena, tmp_path: Path, path: str) -> None:
-    """The corpus of hostile archives is tests/node/image/test_image_unpack.py; here one goes the whole way."""
+def test_an_archive_is_unpacked_below_its_directory(
+    arena: Arena, tmp_path: Path, path: str
+) -> None:
+    """The corpus of hostile archives is tests/node/image/test_image_unpack.py; here one goes the
+    whole way.
+    """
     build = Build()
-    layer = busybox(build, build.entry("file", path, b"x"), build.entry("link", "out", linkname=str(tmp_path)), build.entry("file", "out/evil", b"x"))
+    layer = busybox(
+        build,
+        build.entry("file", path, b"x"),
+        build.entry("link", "out", linkname=str(tmp_path)),
+        build.entry("file", "out/evil", b"x"),
+    )
     try:
         name = load(arena, tmp_path, layer)
         arena.output(["ls", "/"], image=name, **NEVER)
@@ -165,7 +216,15 @@ def test_an_image_is_not_retagged_by_what_an_archive_says(arena: Arena, tmp_path
     build, layer = Build(), busybox(Build(), Build().entry("file", "evil", b""))
     layout = Layout(tmp_path / "layout")
     found = layout.image([layer], build.config([layer]))
-    layout.index([{**found, "mediaType": MANIFEST_TYPE, "annotations": {"io.containerd.image.name": "app:v1"}}])
+    layout.index(
+        [
+            {
+                **found,
+                "mediaType": MANIFEST_TYPE,
+                "annotations": {"io.containerd.image.name": "app:v1"},
+            }
+        ]
+    )
     with pytest.raises(Exception, match="app:v1"):
         ImageStore(Path(arena.home.images)).load(layout.path)
     said = arena.output(["ls", "/"], image=good, **NEVER).split()

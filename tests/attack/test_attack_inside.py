@@ -1,4 +1,6 @@
-"""What is to be found inside: nothing of the host, and exactly the defaults of the OCI runtime specification."""
+"""What is to be found inside: nothing of the host, and exactly the defaults of the OCI runtime
+specification.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ import pytest
 from kubelite.node.runtime.bundle import MASKED, READONLY
 from tests.attack.arena import Arena, pod
 
-FULL = int(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapPrm")), 16)
+FULL = int(
+    next(
+        line.split()[1]
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("CapPrm")
+    ),
+    16,
+)
 DEFAULT = 0xA80425FB
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -24,7 +33,11 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "unconfined": ({}, {"seccompProfile": {"type": "Unconfined"}, "procMount": "Unmasked"}),
     "own users": ({"hostUsers": False}, {}),
 }
-SHARED = {"host network": {"net", "uts", "user"}, "host pids and ipc": {"pid", "ipc", "user"}, "own users": set()}
+SHARED = {
+    "host network": {"net", "uts", "user"},
+    "host pids and ipc": {"pid", "ipc", "user"},
+    "own users": set(),
+}
 """Which namespaces of the host a kind is in; any other only in its users."""
 
 LOOK = """
@@ -101,7 +114,11 @@ def look(arena: Arena, kind: str, how: str) -> dict[str, Any]:
     """What a program finds that is the container's own, or that is executed in it."""
     spec, context = KINDS[kind]
     alone = kind not in ("host pids and ipc", "shared processes")  # whose pid 1 is another's
-    program = ["python3", "-c", f"ALONE, NAMESPACES, MASKED = {alone}, {NAMESPACES}, {MASKED}\n{LOOK}"]
+    program = [
+        "python3",
+        "-c",
+        f"ALONE, NAMESPACES, MASKED = {alone}, {NAMESPACES}, {MASKED}\n{LOOK}",
+    ]
     if how == "run":
         return json.loads(arena.output(program, spec=spec, securityContext=context))  # type: ignore[no-any-return]
     arena.up(pod(spec=spec, securityContext=context))
@@ -113,24 +130,37 @@ def look(arena: Arena, kind: str, how: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("how", ["run", "exec"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_of_the_host_is_found(arena: Arena, key: int, kind: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_the_host_is_found(
+    arena: Arena, key: int, kind: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KUBELITE_OF_THE_HOST", "1")
     found = look(arena, kind, how)
     for descriptors in found["fds"].values():
         assert set(descriptors) <= {"0", "1", "2"}
-        assert all(target == "/dev/null" or target.startswith("pipe:") for target in descriptors.values())
+        assert all(
+            target == "/dev/null" or target.startswith("pipe:") for target in descriptors.values()
+        )
     assert set(found["cwd"].values()) == {"/"}
     assert "KUBELITE_OF_THE_HOST" not in found["env"]
     assert found["root"][0]
     assert found["root"][1] != os.stat("/").st_dev
     # Namespaces: only those that were asked for.
-    same = {name for name in NAMESPACES if found["namespaces"][name] == os.readlink(f"/proc/self/ns/{name}")}
+    same = {
+        name
+        for name in NAMESPACES
+        if found["namespaces"][name] == os.readlink(f"/proc/self/ns/{name}")
+    }
     assert same == SHARED.get(kind, {"user"})
     # Keys: the session's are the container's own, and empty.
     assert found["keys"]["held"] == 0
     assert found["keys"]["found"] != key
-    # Mounts: the root, what every container has, files of the pod's, covers; each of the host's is none of them.
-    host = {line.split()[2] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - overlay " not in line}
+    # Mounts: the root, what every container has, files of the pod's, covers; each of the host's is
+    # none of them.
+    host = {
+        line.split()[2]
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if " - overlay " not in line
+    }
     assert_mounts(found["mounts"], arena, host)
 
 
@@ -145,20 +175,28 @@ def test_what_is_left_open_or_kept_would_be_found(arena: Arena, key: int, how: s
 
 
 def assert_mounts(mounts: list[list[str]], arena: Arena, host: set[str]) -> None:
-    """Every mount is one that is known; those from a file system of the host show a file of the pod's."""
+    """Every mount is one that is known; those from a file system of the host show a file of the
+    pod's.
+    """
     own = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev/termination-log", "/dev/shm"}
     for row in mounts:
         number, root, point, kind = row[2], row[3], row[4], row[row.index("-") + 1]
-        assert not row[6].startswith("shared"), "what is mounted inside stays inside, and the other way round"
+        assert not row[6].startswith("shared"), (
+            "what is mounted inside stays inside, and the other way round"
+        )
         if kind in ("proc", "sysfs", "devpts", "mqueue", "overlay", "cgroup2"):
             continue
         if point in own:
             continue
-        if kind in ("tmpfs", "devtmpfs") and (root == "/null" or row[5].startswith("ro") or point == "/dev"):
+        if kind in ("tmpfs", "devtmpfs") and (
+            root == "/null" or row[5].startswith("ro") or point == "/dev"
+        ):
             continue
         if point.startswith("/dev/") and root == point.removeprefix("/dev"):
             continue  # in a user namespace the host's own node is bound, see the table of devices
-        pytest.fail(f"{point} shows {root} of {number} ({kind}), which is {'' if number in host else 'not '}the host's")
+        pytest.fail(
+            f"{point} shows {root} of {number} ({kind}), which is {'' if number in host else 'not '}the host's"
+        )
 
 
 # -- the defaults of the OCI runtime specification -----------------------------------------------------------------------------
@@ -211,7 +249,10 @@ def test_a_container_is_what_the_tables_say(arena: Arena, kind: str, how: str) -
     assert {name: devices.get(name) for name in nodes} == nodes
     assert bare or set(devices) == set(nodes)
     # Mounts.
-    mounts = {row[4]: {row[row.index("-") + 1], *row[5].split(",")} - {"relatime", "idmapped"} for row in found["mounts"]}
+    mounts = {
+        row[4]: {row[row.index("-") + 1], *row[5].split(",")} - {"relatime", "idmapped"}
+        for row in found["mounts"]
+    }
     expected = {**OPTIONS, "/sys": OPTIONS["/sys"] - {"ro"} | {"rw"}} if bare else OPTIONS
     assert {point: mounts[point] for point in expected} == expected
     # Masked and read-only paths.

@@ -1,4 +1,6 @@
-"""Attacks through system calls, cgroups, devices and knobs; and what a container has, compared with the OCI defaults."""
+"""Attacks through system calls, cgroups, devices and knobs; and what a container has, compared with
+the OCI defaults.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +50,18 @@ def test_calls_that_reach_the_host_are_refused(arena: Arena) -> None:
     assert answers(arena.exec(calls(DENIED))) == found
     arena.down()
     # Without the filter some of them get as far as their arguments.
-    open_ones = answers(arena.output(calls(DENIED), securityContext={"seccompProfile": {"type": "Unconfined"}}))
+    open_ones = answers(
+        arena.output(calls(DENIED), securityContext={"seccompProfile": {"type": "Unconfined"}})
+    )
     assert {"keyctl", "unshare"} <= {name for name, number in open_ones.items() if number != 1}
     with arena.without("filter"):
         assert answers(arena.output(calls(DENIED))) == open_ones
 
 
 def test_no_user_namespace_and_no_way_around(arena: Arena) -> None:
-    """CVE-2022-0185 and its kin: clone with flags is refused, clone3 is not there, 32-bit programs find the same."""
+    """CVE-2022-0185 and its kin: clone with flags is refused, clone3 is not there, 32-bit programs
+    find the same.
+    """
     text = (
         "import ctypes,os\nlibc=ctypes.CDLL(None,use_errno=True)\n"
         f"for f in (0x10000000,0x20000,0x40000000): print(libc.syscall({NUMBERS['clone']},f|17,0,0,0,0),ctypes.get_errno())\n"
@@ -63,12 +69,19 @@ def test_no_user_namespace_and_no_way_around(arena: Arena) -> None:
         f"print(libc.syscall({NUMBERS['socket']},40,1,0),ctypes.get_errno(),libc.syscall({NUMBERS['socket']},38,5,0),ctypes.get_errno())\n"
         f"print(libc.syscall({NUMBERS['personality']},0x400000),ctypes.get_errno())"
     )
-    assert arena.output(["python3", "-c", text]).splitlines() == ["-1 1"] * 3 + ["-1 38", "-1 1 -1 1", "-1 1"]
+    assert arena.output(["python3", "-c", text]).splitlines() == ["-1 1"] * 3 + [
+        "-1 38",
+        "-1 1 -1 1",
+        "-1 1",
+    ]
 
 
 def test_a_container_with_the_capability_may_mount_and_stays_inside(arena: Arena) -> None:
     before = Path("/proc/self/mountinfo").read_text()
-    said = arena.output("mount -t tmpfs none /mnt && echo mounted", securityContext={"capabilities": {"add": ["SYS_ADMIN"]}})
+    said = arena.output(
+        "mount -t tmpfs none /mnt && echo mounted",
+        securityContext={"capabilities": {"add": ["SYS_ADMIN"]}},
+    )
     assert said == "mounted\n"
     assert Path("/proc/self/mountinfo").read_text() == before
 
@@ -79,9 +92,17 @@ def test_a_missing_profile_is_an_error_and_not_no_profile(arena: Arena) -> None:
     with pytest.raises(RuntimeFailure, match="cannot read seccomp profile"):
         arena.output("true", securityContext=profile)
     with pytest.raises(Exception, match="localhostProfile"):
-        arena.output("true", securityContext={"seccompProfile": {"type": "Localhost", "localhostProfile": ""}})
+        arena.output(
+            "true",
+            securityContext={"seccompProfile": {"type": "Localhost", "localhostProfile": ""}},
+        )
     with pytest.raises(Exception, match=r"localhostProfile|leads out"):
-        arena.output("true", securityContext={"seccompProfile": {"type": "Localhost", "localhostProfile": "../../etc/passwd"}})
+        arena.output(
+            "true",
+            securityContext={
+                "seccompProfile": {"type": "Localhost", "localhostProfile": "../../etc/passwd"}
+            },
+        )
 
 
 def test_a_profile_of_ones_own_is_kept(arena: Arena) -> None:
@@ -121,19 +142,40 @@ def test_devices_of_the_host_cannot_be_opened(arena: Arena, own_users: bool) -> 
     said = arena.output(script, spec={"hostUsers": False} if own_users else None)
     assert "OPENED" not in said
     assert ("null\n" in said.partition("fd\n")[0]) == (not own_users)
-    assert set(said.split()) >= {"null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm"}
+    assert set(said.split()) >= {
+        "null",
+        "zero",
+        "full",
+        "random",
+        "urandom",
+        "tty",
+        "fd",
+        "stdin",
+        "stdout",
+        "stderr",
+        "ptmx",
+        "pts",
+        "shm",
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("kernel.shm_rmid_forced", "1+kernel.core_pattern=x"), ("net.ipv4.tcp_syncookies", "1\nx"), ("kernel.core_pattern", "|/x"),
-     ("kernel.shm_rmid_forced/../core_pattern", "x"), ("net/../kernel/core_pattern", "x")],
+    [
+        ("kernel.shm_rmid_forced", "1+kernel.core_pattern=x"),
+        ("net.ipv4.tcp_syncookies", "1\nx"),
+        ("kernel.core_pattern", "|/x"),
+        ("kernel.shm_rmid_forced/../core_pattern", "x"),
+        ("net/../kernel/core_pattern", "x"),
+    ],
 )
 def test_a_sysctl_cannot_smuggle_another(arena: Arena, name: str, value: str) -> None:
     """CVE-2022-0811."""
     before = Path("/proc/sys/kernel/core_pattern").read_text()
     with pytest.raises(Exception):
-        arena.output("true", spec={"securityContext": {"sysctls": [{"name": name, "value": value}]}})
+        arena.output(
+            "true", spec={"securityContext": {"sysctls": [{"name": name, "value": value}]}}
+        )
     assert Path("/proc/sys/kernel/core_pattern").read_text() == before
 
 
@@ -151,8 +193,14 @@ def test_a_sysctl_that_is_permitted_is_the_pods_alone(arena: Arena) -> None:
 
 
 def test_annotations_of_other_runtimes_change_nothing(arena: Arena) -> None:
-    names = ["io.kubernetes.cri-o.userns-mode", "io.podman.annotations.privileged", "org.systemd.property.ExecStopPost",
-             "run.oci.handler", "io.kubernetes.cri-o.Devices", "container.apparmor.security.beta.kubernetes.io/c"]
+    names = [
+        "io.kubernetes.cri-o.userns-mode",
+        "io.podman.annotations.privileged",
+        "org.systemd.property.ExecStopPost",
+        "run.oci.handler",
+        "io.kubernetes.cri-o.Devices",
+        "container.apparmor.security.beta.kubernetes.io/c",
+    ]
     annotations = {name if "/" in name else f"{name}/c": "unconfined" for name in names}
     script = "grep -E 'Seccomp|CapEff|NoNew' /proc/self/status; readlink /proc/self/ns/user; ls /dev | wc -l"
     plain = arena.output(script)
@@ -164,21 +212,30 @@ def test_control_characters_of_the_environment_reach_no_file(arena: Arena, tmp_p
     before = (root / "etc/passwd").read_text()
     name = bring_in(arena, root)
     env = [{"name": "HOME", "value": "/x\nroot2::0:0::/:/bin/sh"}]
-    assert arena.output(["cat", "/etc/passwd"], image=name, imagePullPolicy="Never", env=env) == before
+    assert (
+        arena.output(["cat", "/etc/passwd"], image=name, imagePullPolicy="Never", env=env) == before
+    )
 
 
 # -- limits hold -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_fork_bomb_ends_at_the_limit_and_can_be_killed(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_bomb_ends_at_the_limit_and_can_be_killed(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from kubelite.node.kubelet import facts
 
     monkeypatch.setattr(facts, "pids_limit", lambda: 60)
-    # Who got a child stays and holds its place: a bomb of shells alone, which end where fork fails, may be over before it is seen.
+    # Who got a child stays and holds its place: a bomb of shells alone, which end where fork fails,
+    # may be over before it is seen.
     arena.up(pod("bomb() { bomb | bomb & sleep 100; }; bomb 2>/dev/null & exec sleep 100"))
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        count = sum(1 for each in os.listdir("/proc") if each.isdigit() and _group_of(each, arena.home.cgroup))
+        count = sum(
+            1
+            for each in os.listdir("/proc")
+            if each.isdigit() and _group_of(each, arena.home.cgroup)
+        )
         if count > 30:
             break
         time.sleep(0.02)
@@ -197,8 +254,13 @@ def _group_of(pid: str, name: str) -> bool:
 
 
 def test_memory_ends_at_the_limit_and_only_there(arena: Arena) -> None:
-    made = pod("x=$(head -c 200M /dev/zero | tr '\\0' x); echo survived", resources={"limits": {"memory": "32Mi"}})
-    made["spec"]["containers"].append({"name": "d", "image": "host", "command": ["sh", "-c", SLEEP]})
+    made = pod(
+        "x=$(head -c 200M /dev/zero | tr '\\0' x); echo survived",
+        resources={"limits": {"memory": "32Mi"}},
+    )
+    made["spec"]["containers"].append(
+        {"name": "d", "image": "host", "command": ["sh", "-c", SLEEP]}
+    )
     arena.up(made)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -247,27 +309,63 @@ LOOK = (
     "for p in /proc/keys /proc/timer_list; do echo masked $p $(stat -c %t:%T $p); done; "
     "for p in /proc/bus /proc/irq /proc/sys /proc/sysrq-trigger; do test -e $p && echo ro $p $(awk -v p=$p '$5 == p {print substr($6,1,2)}' /proc/self/mountinfo); done"
 )
-FULL = int(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapPrm")), 16)
+FULL = int(
+    next(
+        line.split()[1]
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("CapPrm")
+    ),
+    16,
+)
 DEFAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
-    "default": ({}, {}, ["CapEff:00000000a80425fb", "CapBnd:00000000a80425fb", "Seccomp:2", "NoNewPrivs:0"]),
+    "default": (
+        {},
+        {},
+        ["CapEff:00000000a80425fb", "CapBnd:00000000a80425fb", "Seccomp:2", "NoNewPrivs:0"],
+    ),
     "restricted": (
         {},
-        {"capabilities": {"drop": ["ALL"]}, "allowPrivilegeEscalation": False, "runAsUser": 7, "runAsGroup": 8},
-        ["CapEff:0000000000000000", "CapBnd:0000000000000000", "Seccomp:2", "NoNewPrivs:1", "Groups:8 "],
+        {
+            "capabilities": {"drop": ["ALL"]},
+            "allowPrivilegeEscalation": False,
+            "runAsUser": 7,
+            "runAsGroup": 8,
+        },
+        [
+            "CapEff:0000000000000000",
+            "CapBnd:0000000000000000",
+            "Seccomp:2",
+            "NoNewPrivs:1",
+            "Groups:8 ",
+        ],
     ),
-    "privileged": ({}, {"privileged": True}, [f"CapEff:{FULL:016x}", f"CapBnd:{FULL:016x}", "Seccomp:0", "NoNewPrivs:0"]),
-    "own users": ({"hostUsers": False}, {}, ["CapEff:00000000a80425fb", "CapBnd:00000000a80425fb", "Seccomp:2", "NoNewPrivs:0"]),
+    "privileged": (
+        {},
+        {"privileged": True},
+        [f"CapEff:{FULL:016x}", f"CapBnd:{FULL:016x}", "Seccomp:0", "NoNewPrivs:0"],
+    ),
+    "own users": (
+        {"hostUsers": False},
+        {},
+        ["CapEff:00000000a80425fb", "CapBnd:00000000a80425fb", "Seccomp:2", "NoNewPrivs:0"],
+    ),
 }
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_what_a_container_has(arena: Arena, name: str) -> None:
     spec, context, expected = DEFAULTS[name]
-    lines = [line for line in arena.output(LOOK, spec=spec, securityContext=context).splitlines() if line]
+    lines = [
+        line for line in arena.output(LOOK, spec=spec, securityContext=context).splitlines() if line
+    ]
     assert {*expected, "CapInh:0000000000000000", "CapAmb:0000000000000000"} <= set(lines)
     bare = name == "privileged"
-    mounts = {words[1]: set(words[2].split(",")) for words in map(str.split, lines) if words[0] == "mount"}
-    assert {"nosuid", "nodev", "noexec"} <= mounts["/proc"] & mounts["/sys"] & mounts["/dev/mqueue"] & mounts["/dev/shm"]
+    mounts = {
+        words[1]: set(words[2].split(",")) for words in map(str.split, lines) if words[0] == "mount"
+    }
+    assert {"nosuid", "nodev", "noexec"} <= mounts["/proc"] & mounts["/sys"] & mounts[
+        "/dev/mqueue"
+    ] & mounts["/dev/shm"]
     assert "nosuid" in mounts["/dev"] & mounts["/dev/pts"]
     assert ("ro" in mounts["/sys"]) == (not bare)
     masked = {words[1]: words[2] for words in map(str.split, lines) if words[0] == "masked"}
@@ -279,13 +377,21 @@ def test_what_a_container_has(arena: Arena, name: str) -> None:
 
 def test_signals_are_at_their_defaults(arena: Arena) -> None:
     said = arena.output("grep -E '^Sig(Blk|Ign)' /proc/self/status")
-    assert {int(line.split()[1], 16) & ~(1 << signal.SIGCHLD - 1) for line in said.splitlines()} == {0}
+    assert {
+        int(line.split()[1], 16) & ~(1 << signal.SIGCHLD - 1) for line in said.splitlines()
+    } == {0}
 
 
 def test_what_is_used_is_counted_disk_and_managed_files_included(arena: Arena) -> None:
     """CVE-2020-8557: what a pod writes to its /etc/hosts counts as well."""
     script = "head -c 3M /dev/zero > /etc/hosts; head -c 5M /dev/zero > /big; head -c 2M /dev/zero > /v/f; sync"
-    arena.up(pod(f"{script}; {SLEEP}", volumeMounts=[{"name": "v", "mountPath": "/v"}], spec={"volumes": [{"name": "v", "emptyDir": {}}]}))
+    arena.up(
+        pod(
+            f"{script}; {SLEEP}",
+            volumeMounts=[{"name": "v", "mountPath": "/v"}],
+            spec={"volumes": [{"name": "v", "emptyDir": {}}]},
+        )
+    )
     ledger = Ledger(arena.home)
     record = ledger.find("default", "p")
     assert record is not None

@@ -18,10 +18,15 @@ AGENT = (
 
 
 def test_no_cgroups_are_mounted_from_a_user_namespace(arena: Arena) -> None:
-    """CVE-2022-0492: the first step, which the filter refuses, leads to a release_agent that the host runs."""
+    """CVE-2022-0492: the first step, which the filter refuses, leads to a release_agent that the
+    host runs.
+    """
     assert arena.output(AGENT) == ""
     with arena.without("filter"):
-        assert "mounted" in arena.output(AGENT, securityContext={"capabilities": {"add": ["SYS_ADMIN"]}}).split()
+        assert (
+            "mounted"
+            in arena.output(AGENT, securityContext={"capabilities": {"add": ["SYS_ADMIN"]}}).split()
+        )
 
 
 WRITE = (
@@ -33,7 +38,9 @@ WRITE = (
 def test_only_a_privileged_container_writes_to_its_cgroups(arena: Arena) -> None:
     """CVE-2023-25809: and what it reaches begins at its own group."""
     assert arena.output(WRITE) == ""
-    bare = arena.output(WRITE + "; cut -d: -f3 /proc/self/cgroup | sort -u", securityContext={"privileged": True}).split()
+    bare = arena.output(
+        WRITE + "; cut -d: -f3 /proc/self/cgroup | sort -u", securityContext={"privileged": True}
+    ).split()
     assert bare[-1] == "/"
     if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
         assert "/sys/fs/cgroup/cgroup.procs" in bare
@@ -52,7 +59,9 @@ SAYS = "grep -E 'Seccomp|Cap|NoNew|Groups' /proc/self/status; cat /proc/self/lim
 
 def test_annotations_of_all_known_runtimes_change_nothing(arena: Arena) -> None:
     """CVE-2024-3154."""
-    values = {"org.systemd.property.ExecStopPost": "@as [('/bin/sh', ['sh', '-c', 'touch /owned'], false)]"}
+    values = {
+        "org.systemd.property.ExecStopPost": "@as [('/bin/sh', ['sh', '-c', 'touch /owned'], false)]"
+    }
     annotations = {f"{name}/c": values.get(name, "/dev/kmsg:rwm") for name in KNOWN}
     annotations |= {
         "container.apparmor.security.beta.kubernetes.io/c": "unconfined",
@@ -63,7 +72,9 @@ def test_annotations_of_all_known_runtimes_change_nothing(arena: Arena) -> None:
     plain = arena.output(SAYS)
     assert arena.output(SAYS, metadata={"annotations": annotations}) == plain
     assert not Path("/owned").exists()
-    assert arena.output(SAYS, metadata={"annotations": {"kubelite.io/rlimits": "nofile=50"}}) != plain
+    assert (
+        arena.output(SAYS, metadata={"annotations": {"kubelite.io/rlimits": "nofile=50"}}) != plain
+    )
 
 
 PACKET = (
@@ -77,7 +88,9 @@ PACKET = (
 
 
 def test_packet_sockets_see_the_pods_own_links_only(arena: Arena) -> None:
-    """CVE-2020-14386: NET_RAW is among the default capabilities, as with every runtime; without it there is no such socket."""
+    """CVE-2020-14386: NET_RAW is among the default capabilities, as with every runtime; without it
+    there is no such socket.
+    """
     assert arena.output(["python3", "-c", PACKET]).strip() == "made ['eth0', 'lo']"
     without: dict[str, Any] = {"capabilities": {"drop": ["NET_RAW"]}}
     assert arena.output(["python3", "-c", PACKET], securityContext=without).strip() == "refused"
@@ -87,13 +100,17 @@ def test_a_pods_link_takes_no_advertised_routers(arena: Arena) -> None:
     """CVE-2020-13401; tests/kernel/test_network.py sends the advertisements."""
     if not Path("/proc/sys/net/ipv6").exists():
         pytest.skip("this kernel has no IPv6")
-    said = arena.output("cat /proc/sys/net/ipv6/conf/eth0/accept_ra; cat /proc/sys/net/ipv4/conf/eth0/route_localnet")
+    said = arena.output(
+        "cat /proc/sys/net/ipv6/conf/eth0/accept_ra; cat /proc/sys/net/ipv4/conf/eth0/route_localnet"
+    )
     assert said.split() == ["0", "0"]
 
 
 def test_what_a_pod_says_of_itself_cannot_end_its_record(arena: Arena) -> None:
-    """A name, an annotation, a value with every control character: what is kept reads as what was given."""
-    text = "".join(map(chr, range(1, 32))) + "\x7f\u2028\"\\}{"
+    """A name, an annotation, a value with every control character: what is kept reads as what was
+    given.
+    """
+    text = "".join(map(chr, range(1, 32))) + '\x7f\u2028"\\}{'
     arena.up(pod(metadata={"annotations": {"a": text}}, env=[{"name": "A", "value": text}]))
     assert arena.pods.get("default", "p").metadata.annotations["a"] == text  # type: ignore[index]
     assert arena.exec(["sh", "-c", 'printf %s "$A"']) == text

@@ -26,7 +26,8 @@ from tests.attack.arena import SLEEP, TREE, Arena, pod
 GROWTH = 1 << 20
 """Bytes by which a process may grow and still be called flat."""
 QUEUE_MOST = 8 << 20
-"""What 4 MiB of answers, which a shim keeps for one connection before it closes it, take at most."""
+"""What 4 MiB of answers, which a shim keeps for one connection before it closes it, take at most.
+"""
 
 
 def resident(pid: int) -> int:
@@ -41,7 +42,13 @@ def shim_of(arena: Arena) -> int:
 def run(arena: Arena, *args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """The command line on the arena's home."""
     env = {**os.environ, "KUBELITE_ROOT": str(arena.root), "PYTHONPATH": str(TREE), "NO_COLOR": "1"}
-    return subprocess.run([sys.executable, "-m", "kubelite", *args], env=env, capture_output=True, timeout=60, **options)
+    return subprocess.run(
+        [sys.executable, "-m", "kubelite", *args],
+        env=env,
+        capture_output=True,
+        timeout=60,
+        **options,
+    )
 
 
 # -- pids that come round again -------------------------------------------------------------------------------------------------
@@ -87,8 +94,12 @@ for pid in set(strangers) - set(dead):
 
 
 @pytest.mark.parametrize(("how", "killed"), [("careful", "0"), ("careless", "1")])
-def test_a_stranger_with_the_pid_of_the_dead_is_left_alone(tmp_path: Path, how: str, killed: str) -> None:
-    """The shim and the container die; two programs that have nothing to do with them are given their pids; the pod is taken down."""
+def test_a_stranger_with_the_pid_of_the_dead_is_left_alone(
+    tmp_path: Path, how: str, killed: str
+) -> None:
+    """The shim and the container die; two programs that have nothing to do with them are given
+    their pids; the pod is taken down.
+    """
     space = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--mount"]
     done = subprocess.run(
         [*space, sys.executable, "-c", REUSE, str(tmp_path), how],
@@ -163,11 +174,15 @@ def test_a_thousand_attached_readers_leave_nothing(arena: Arena) -> None:
 
 
 def test_a_caller_that_asks_without_reading_is_not_waited_for(arena: Arena) -> None:
-    """Questions by the thousand whose answers nobody takes: the shim closes on it, and serves others meanwhile."""
+    """Questions by the thousand whose answers nobody takes: the shim closes on it, and serves
+    others meanwhile.
+    """
     arena.up(pod())
     shim = shim_of(arena)
     before = resident(shim)
-    directory = os.open(f"{arena.home.run}/pods/{arena.pods.get('default', 'p').metadata.uid}", os.O_PATH)
+    directory = os.open(
+        f"{arena.home.run}/pods/{arena.pods.get('default', 'p').metadata.uid}", os.O_PATH
+    )
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as greedy:
         greedy.connect(f"/proc/self/fd/{directory}/shim.sock")
         greedy.settimeout(2)
@@ -186,12 +201,22 @@ def test_a_caller_that_asks_without_reading_is_not_waited_for(arena: Arena) -> N
 EVIL = r"\033]0;owned\007\033[2J"
 
 
-def test_control_codes_reach_the_screen_only_through_logs(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_codes_reach_the_screen_only_through_logs(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arena.up(pod(f"printf '{EVIL}said'; printf '{EVIL}last' > /dev/termination-log; exit 3"))
     arena.pods.wait("default", "p", "exited", 20)
-    assert b"\x1b]0;owned\x07\x1b[2Jsaid" in run(arena, "pod", "logs", "p").stdout, "a log is what was said, byte by byte"
+    assert b"\x1b]0;owned\x07\x1b[2Jsaid" in run(arena, "pod", "logs", "p").stdout, (
+        "a log is what was said, byte by byte"
+    )
     seen = b""
-    for args in (["pod", "inspect", "p"], ["pod", "ls"], ["pod", "ls", "-o", "wide"], ["pod", "events", "p"], ["pod", "wait", "p"]):
+    for args in (
+        ["pod", "inspect", "p"],
+        ["pod", "ls"],
+        ["pod", "ls", "-o", "wide"],
+        ["pod", "events", "p"],
+        ["pod", "wait", "p"],
+    ):
         done = run(arena, *args)
         seen += done.stdout + done.stderr
         assert b"\x1b" not in done.stdout + done.stderr, args
@@ -230,7 +255,9 @@ def waiting(terminal: int) -> int:
 
 @pytest.mark.parametrize("tty", [False, True])
 def test_nothing_is_typed_into_the_terminal_of_whoever_calls(arena: Arena, tty: bool) -> None:
-    """TIOCSTI: the caller has a terminal of its own, and a program inside tries every one that it can name."""
+    """TIOCSTI: the caller has a terminal of its own, and a program inside tries every one that it
+    can name.
+    """
     if Path("/proc/sys/dev/tty/legacy_tiocsti").read_text().strip() != "1":
         pytest.skip("this kernel knows no TIOCSTI")
     master, slave = pty.openpty()
@@ -240,11 +267,27 @@ def test_nothing_is_typed_into_the_terminal_of_whoever_calls(arena: Arena, tty: 
     env = {**os.environ, "KUBELITE_ROOT": str(arena.root), "PYTHONPATH": str(TREE)}
     typed = []
     arena.up(pod())
-    inside = ["-m", "kubelite", "pod", "exec", *(["-t"] if tty else []), "p", "--", "python3", "-c", TYPE]
+    inside = [
+        "-m",
+        "kubelite",
+        "pod",
+        "exec",
+        *(["-t"] if tty else []),
+        "p",
+        "--",
+        "python3",
+        "-c",
+        TYPE,
+    ]
     for args in (["-c", TYPE], inside):
         line = shlex.join([sys.executable, *args]) + " < /dev/null > /dev/null 2>&1" * (not tty)
         done = subprocess.run(
-            [sys.executable, "-c", BESIDE, line], stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, timeout=60
+            [sys.executable, "-c", BESIDE, line],
+            stdin=slave,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=env,
+            timeout=60,
         )
         assert done.returncode == 0
         typed.append(waiting(slave))

@@ -1,4 +1,6 @@
-"""Attacks by links: at mount points, in a /dev of one's own, at logs, below /proc/sys, and while files are copied."""
+"""Attacks by links: at mount points, in a /dev of one's own, at logs, below /proc/sys, and while
+files are copied.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ NEVER = {"imagePullPolicy": "Never"}
 def volumes(**paths: tuple[Path | str, str]) -> dict[str, Any]:
     """hostPath volumes: name=(path, mount point)."""
     return {
-        "spec": {"volumes": [{"name": name, "hostPath": {"path": str(path)}} for name, (path, _) in paths.items()]},
+        "spec": {
+            "volumes": [
+                {"name": name, "hostPath": {"path": str(path)}} for name, (path, _) in paths.items()
+            ]
+        },
         "volumeMounts": [{"name": name, "mountPath": at} for name, (_, at) in paths.items()],
     }
 
@@ -41,13 +47,19 @@ def attempt(act: Callable[[], object]) -> object:
 
 
 def test_no_directory_is_made_through_a_link(arena: Arena, tmp_path: Path) -> None:
-    """CVE-2024-45310, CVE-2021-30465: a mount point below a link of the image to a directory of the host."""
+    """CVE-2024-45310, CVE-2021-30465: a mount point below a link of the image to a directory of the
+    host.
+    """
     host = tmp_path / "host"
     host.mkdir()
     (tmp_path / "volume").mkdir()
     root = image(arena, tmp_path)
     (root / "data").symlink_to(host)
-    options = {"image": bring_in(arena, root), **NEVER, **volumes(v=(tmp_path / "volume", "/data/new"))}
+    options = {
+        "image": bring_in(arena, root),
+        **NEVER,
+        **volumes(v=(tmp_path / "volume", "/data/new")),
+    }
     attempt(lambda: arena.output(["echo"], **options))
     assert os.listdir(host) == []
     with arena.without("inside"):
@@ -82,11 +94,16 @@ def test_a_null_device_that_is_a_link_covers_nothing(arena: Arena, tmp_path: Pat
     options = volumes(v=(dev, "/dev"))
     assert arena.output("cat /proc/timer_list", **options) == ""
     with arena.without("null"):
-        assert arena.output("cat /proc/timer_list", **options) == Path("/proc/sys/kernel/core_pattern").read_text()
+        assert (
+            arena.output("cat /proc/timer_list", **options)
+            == Path("/proc/sys/kernel/core_pattern").read_text()
+        )
 
 
 @pytest.mark.parametrize(("defence", "kind"), [("", "none"), ("console", "character special file")])
-def test_a_console_that_is_a_link_is_no_mount_point(arena: Arena, tmp_path: Path, defence: str, kind: str) -> None:
+def test_a_console_that_is_a_link_is_no_mount_point(
+    arena: Arena, tmp_path: Path, defence: str, kind: str
+) -> None:
     dev = tmp_path / "dev"
     (dev / "pts").mkdir(parents=True)
     (dev / "console").symlink_to("/tmp/bound")
@@ -99,7 +116,9 @@ def test_a_console_that_is_a_link_is_no_mount_point(arena: Arena, tmp_path: Path
 # -- sysctls (CVE-2025-52881) -----------------------------------------------------------------------------------------------
 
 
-def test_a_sysctl_is_written_below_proc_sys_only(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sysctl_is_written_below_proc_sys_only(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
     monkeypatch.setattr(secure, "sysctls", lambda *_: ((f"net/../../..{victim}", "owned"),))
@@ -127,7 +146,9 @@ def fifo(path: Path, victim: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [soft, hard, fifo])
-def test_a_log_is_written_to_no_file_of_another_name(arena: Arena, tmp_path: Path, plant: Callable[[Path, Path], None]) -> None:
+def test_a_log_is_written_to_no_file_of_another_name(
+    arena: Arena, tmp_path: Path, plant: Callable[[Path, Path], None]
+) -> None:
     victim = tmp_path / "victim"
     victim.write_text("")
     for defence in ("", "logs"):
@@ -147,25 +168,37 @@ def test_a_log_is_written_to_no_file_of_another_name(arena: Arena, tmp_path: Pat
 
 @pytest.mark.parametrize("plant", [soft, hard, fifo])
 def test_a_log_is_read_from_no_file_of_another_name(
-    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Callable[[Path, Path], None]
+    arena: Arena,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[[Path, Path], None],
 ) -> None:
     victim = tmp_path / "victim"
     arena.up(pod("echo secret"))
     arena.pods.wait("default", "p", "exited", 20)
     (log,) = Path(arena.home.logs).rglob("0.log")
-    log.rename(victim)  # in the form of a log, so that nothing but its name keeps it from being shown
+    log.rename(
+        victim
+    )  # in the form of a log, so that nothing but its name keeps it from being shown
     plant(log, victim)
     assert isinstance(attempt(arena.logs), OSError)
     if plant is not fifo:
         monkeypatch.setattr(logs, "_open", lambda path: os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-        monkeypatch.setattr(logs._Reader, "_is", staticmethod(lambda fd, path: os.path.samestat(os.fstat(fd), os.stat(path))))
+        monkeypatch.setattr(
+            logs._Reader,
+            "_is",
+            staticmethod(lambda fd, path: os.path.samestat(os.fstat(fd), os.stat(path))),
+        )
         assert arena.logs() == "secret\n"
 
 
 # -- copying (CVE-2018-15664, CVE-2019-1002101, CVE-2019-11246) -------------------------------------------------------------------
 
 # The image is the host's own root: what a test has in /tmp must not be seen there.
-EMPTY_TMP = {"spec": {"volumes": [{"name": "t", "emptyDir": {}}]}, "volumeMounts": [{"name": "t", "mountPath": "/tmp"}]}
+EMPTY_TMP = {
+    "spec": {"volumes": [{"name": "t", "emptyDir": {}}]},
+    "volumeMounts": [{"name": "t", "mountPath": "/tmp"}],
+}
 FLIP = (
     "import os,time\nos.makedirs('/tmp/t/d')\nopen('/tmp/t/d/file', 'w').write('inside')\nos.symlink({host!r}, '/tmp/t/l')\n"
     "print('ready', flush=True)\n"
@@ -200,7 +233,11 @@ def test_a_link_swapped_while_files_are_copied_never_leads_out(
             out = tmp_path / f"out{turn}"
             attempt(lambda out=out: copying.copy(there, "/tmp/t/d/file", here, str(out)))
             attempt(lambda: copying.copy(here, str(tmp_path / "new"), there, "/tmp/t/d/new"))
-            attempt(lambda turn=turn: copying.copy(there, "/tmp/t/d", here, str(tmp_path / f"tree{turn}")))
+            attempt(
+                lambda turn=turn: copying.copy(
+                    there, "/tmp/t/d", here, str(tmp_path / f"tree{turn}")
+                )
+            )
             read |= {out.read_text()} if out.exists() else set()
             read |= {path.read_text() for path in (tmp_path / f"tree{turn}").glob("file")}
     assert read <= {"inside"}
@@ -210,15 +247,23 @@ def test_a_link_swapped_while_files_are_copied_never_leads_out(
     monkeypatch.setattr(copying, "_IN_ROOT", 0)
     with sides(arena) as (here, there):
         for turn in range(200):
-            attempt(lambda turn=turn: copying.copy(there, "tmp/t/d/file", here, str(tmp_path / f"bare{turn}")))
-            if (tmp_path / f"bare{turn}").exists() and (tmp_path / f"bare{turn}").read_text() == "outside":
+            attempt(
+                lambda turn=turn: copying.copy(
+                    there, "tmp/t/d/file", here, str(tmp_path / f"bare{turn}")
+                )
+            )
+            if (tmp_path / f"bare{turn}").exists() and (
+                tmp_path / f"bare{turn}"
+            ).read_text() == "outside":
                 return
     pytest.fail("the attack does not work where nothing keeps it off")
 
 
 def test_what_is_copied_out_makes_nobody_root(arena: Arena, tmp_path: Path) -> None:
     arena.up(pod(**EMPTY_TMP))
-    arena.exec("mkdir /tmp/t; cp /bin/true /tmp/t/suid; chmod 4755 /tmp/t/suid; mknod /tmp/t/null c 1 3; mkfifo /tmp/t/pipe")
+    arena.exec(
+        "mkdir /tmp/t; cp /bin/true /tmp/t/suid; chmod 4755 /tmp/t/suid; mknod /tmp/t/null c 1 3; mkfifo /tmp/t/pipe"
+    )
     with sides(arena) as (here, there):
         left_out = copying.copy(there, "/tmp/t", here, str(tmp_path / "out"))
     assert stat.S_IMODE((tmp_path / "out/suid").stat().st_mode) == 0o755

@@ -30,8 +30,12 @@ def tree(root: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("target", ["/data", "/data/below/it", "/up/../data", "/../../../../data"])
-@pytest.mark.parametrize("link", ["/outside", "../../../../../../../outside", "/proc/self/root/outside"])
-def test_a_mount_point_that_is_a_link_stays_inside(arena: Arena, tmp_path: Path, link: str, target: str) -> None:
+@pytest.mark.parametrize(
+    "link", ["/outside", "../../../../../../../outside", "/proc/self/root/outside"]
+)
+def test_a_mount_point_that_is_a_link_stays_inside(
+    arena: Arena, tmp_path: Path, link: str, target: str
+) -> None:
     host = tmp_path / "volume"
     host.mkdir()
     (host / "mine").write_text("x")
@@ -39,7 +43,9 @@ def test_a_mount_point_that_is_a_link_stays_inside(arena: Arena, tmp_path: Path,
     (root / "data").symlink_to(link)
     name = bring_in(arena, root)
     try:
-        said = arena.output(["ls", os.path.normpath(target)], image=name, **NEVER, **volume(host, target))
+        said = arena.output(
+            ["ls", os.path.normpath(target)], image=name, **NEVER, **volume(host, target)
+        )
     except RuntimeFailure:
         said = "refused"
     assert said.split() in (["mine"], ["refused"])
@@ -82,7 +88,9 @@ def test_a_sub_path_swapped_while_pods_start_never_leads_out(arena: Arena, tmp_p
     try:
         for _ in range(25):
             try:
-                said.append(arena.output("ls -A /data", **volume(host, "/data", subPath="sub")).split())
+                said.append(
+                    arena.output("ls -A /data", **volume(host, "/data", subPath="sub")).split()
+                )
             except Exception as error:  # noqa: BLE001 - any refusal will do, no start outside will
                 said.append([type(error).__name__])
     finally:
@@ -97,7 +105,9 @@ def test_a_sub_path_swapped_while_pods_start_never_leads_out(arena: Arena, tmp_p
 
 @pytest.mark.parametrize("place", ["proc", "sys", "dev"])
 @pytest.mark.parametrize("to", ["/tmp", "../../../../../../tmp", "/etc"])
-def test_a_kernel_directory_that_is_a_link_is_refused(arena: Arena, tmp_path: Path, place: str, to: str) -> None:
+def test_a_kernel_directory_that_is_a_link_is_refused(
+    arena: Arena, tmp_path: Path, place: str, to: str
+) -> None:
     root = image(arena, tmp_path)
     (root / place).rmdir()
     (root / place).symlink_to(to)
@@ -116,13 +126,25 @@ def test_a_null_device_that_is_a_link_masks_nothing_else(arena: Arena, tmp_path:
     (root / "dev/null").symlink_to("/proc/sys/kernel/core_pattern")
     (root / "dev/console").symlink_to("/proc/sysrq-trigger")
     name = bring_in(arena, root)
-    said = arena.output(["sh", "-c", "stat -c %t:%T /proc/keys /proc/timer_list; stat -c %F /dev/null"], image=name, **NEVER)
+    said = arena.output(
+        ["sh", "-c", "stat -c %t:%T /proc/keys /proc/timer_list; stat -c %F /dev/null"],
+        image=name,
+        **NEVER,
+    )
     assert said.split("\n")[:3] == ["1:3", "1:3", "character special file"]
 
 
 # -- masked and read-only paths -------------------------------------------------------------------------------------------
 
-MASKED = ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"]
+MASKED = [
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/timer_list",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+]
 WRITABLE = (
     "for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sysrq-trigger /proc/sys/vm/panic_on_oom "
     "/proc/irq/default_smp_affinity /sys/kernel/uevent_helper /sys/kernel/mm/ksm/run /proc/sys/fs/binfmt_misc/register; "
@@ -143,14 +165,22 @@ def test_masked_paths_are_empty_and_stay_so(arena: Arena) -> None:
         assert arena.output("head -c 1 /proc/timer_list | wc -c").strip() == "1"
 
 
-@pytest.mark.parametrize("at", ["/proc", "/proc/sys", "/proc/self/attr", "/sys/fs/cgroup", "/proc/sys/kernel"])
-def test_a_volume_over_a_kernel_directory_redirects_no_write(arena: Arena, tmp_path: Path, at: str) -> None:
-    """CVE-2025-52881: two containers share a volume that is mounted over procfs; a sysctl goes to the real file or nowhere."""
+@pytest.mark.parametrize(
+    "at", ["/proc", "/proc/sys", "/proc/self/attr", "/sys/fs/cgroup", "/proc/sys/kernel"]
+)
+def test_a_volume_over_a_kernel_directory_redirects_no_write(
+    arena: Arena, tmp_path: Path, at: str
+) -> None:
+    """CVE-2025-52881: two containers share a volume that is mounted over procfs; a sysctl goes to
+    the real file or nowhere.
+    """
     (tmp_path / "v").mkdir()
     before = Path("/proc/sys/kernel/core_pattern").read_text()
     made = pod("cat /proc/sys/net/ipv4/tcp_syncookies", **volume(tmp_path / "v", at))
     made["spec"]["containers"].append({**made["spec"]["containers"][0], "name": "d"})
-    made["spec"]["securityContext"] = {"sysctls": [{"name": "net.ipv4.tcp_syncookies", "value": "0"}]}
+    made["spec"]["securityContext"] = {
+        "sysctls": [{"name": "net.ipv4.tcp_syncookies", "value": "0"}]
+    }
     try:
         arena.up(made)
         arena.down()
@@ -165,7 +195,9 @@ def test_a_volume_over_a_kernel_directory_redirects_no_write(arena: Arena, tmp_p
 
 @pytest.mark.parametrize("own_users", [False, True])
 def test_no_mount_of_the_host_is_seen(arena: Arena, own_users: bool) -> None:
-    said = arena.output("cat /proc/self/mountinfo", spec={"hostUsers": False} if own_users else None)
+    said = arena.output(
+        "cat /proc/self/mountinfo", spec={"hostUsers": False} if own_users else None
+    )
     points = {line.split()[4] for line in said.splitlines()}
     host = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
     system = {"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys/fs/cgroup"}
@@ -174,7 +206,9 @@ def test_no_mount_of_the_host_is_seen(arena: Arena, own_users: bool) -> None:
 
 
 def test_the_state_of_the_home_is_covered_in_the_host_image(arena: Arena) -> None:
-    assert arena.output(f"ls -A {arena.home.root}; ls -A /etc/ssl/private; wc -c < /etc/shadow").split() == ["0"]
+    assert arena.output(
+        f"ls -A {arena.home.root}; ls -A /etc/ssl/private; wc -c < /etc/shadow"
+    ).split() == ["0"]
 
 
 @pytest.mark.parametrize("path", ["/bin/../../../../etc", "/./x", "//x"])

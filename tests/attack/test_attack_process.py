@@ -27,7 +27,9 @@ def python(text: str) -> list[str]:
 
 
 def fields(text: str) -> dict[str, str]:
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+    return {
+        key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())
+    }
 
 
 def test_the_shipped_program_has_no_switches(weak: Path) -> None:
@@ -39,7 +41,9 @@ def test_the_shipped_program_has_no_switches(weak: Path) -> None:
 
 
 def is_writable_later(program: Path, command: list[str]) -> bool:
-    """Whether the file of a running program can be opened for writing through /proc once the program has ended."""
+    """Whether the file of a running program can be opened for writing through /proc once the
+    program has ended.
+    """
     child = subprocess.Popen(command, executable=program, stdin=subprocess.PIPE)
     exe = os.open(f"/proc/{child.pid}/exe", os.O_PATH)
     child.communicate()
@@ -52,9 +56,12 @@ def is_writable_later(program: Path, command: list[str]) -> bool:
     return True
 
 
-def test_the_runtimes_program_cannot_be_written_to(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runtimes_program_cannot_be_written_to(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = SHIPPED.read_bytes()
-    # A copy, which no other test's pods run from: a file that is being executed is busy before it is read-only.
+    # A copy, which no other test's pods run from: a file that is being executed is busy before it
+    # is read-only.
     program = tmp_path / "shim"
     program.write_bytes(before)
     program.chmod(0o755)
@@ -96,7 +103,9 @@ def test_a_descriptor_left_open_by_mistake_is_closed(arena: Arena) -> None:
         assert arena.output(FDS) == ""
     with arena.without("descriptors"):
         assert arena.output(FDS).split() == ["77", "/"]
-        assert "lost+found" in arena.output("ls /proc/self/fd/77/; ls /proc/self/fd/77/work; echo lost+found")
+        assert "lost+found" in arena.output(
+            "ls /proc/self/fd/77/; ls /proc/self/fd/77/work; echo lost+found"
+        )
 
 
 @pytest.mark.parametrize("number", [3, 7, 10, 77])
@@ -112,8 +121,12 @@ def test_a_working_directory_on_the_host_would_be_one(arena: Arena) -> None:
 
 
 @pytest.mark.parametrize(("defence", "inside"), [("", True), ("directory", False)])
-def test_a_working_directory_swapped_for_one_on_the_host_is_refused_by_an_exec(arena: Arena, defence: str, inside: bool) -> None:
-    """CVE-2024-21626 by exec: the container replaces its working directory by a link to a descriptor of whoever joins it."""
+def test_a_working_directory_swapped_for_one_on_the_host_is_refused_by_an_exec(
+    arena: Arena, defence: str, inside: bool
+) -> None:
+    """CVE-2024-21626 by exec: the container replaces its working directory by a link to a
+    descriptor of whoever joins it.
+    """
     with arena.without(defence):
         arena.up(pod(workingDir="/srv"))
         arena.exec("cd /; rmdir /srv; ln -s /proc/self/fd/77 /srv")
@@ -151,9 +164,13 @@ def test_the_container_runs_from_its_own_file(arena: Arena) -> None:
     assert arena.output("readlink /proc/1/exe").strip().startswith("/usr/bin/")
 
 
-@pytest.mark.parametrize(("defence", "said"), [("", "Operation not permitted\n"), ("seals", "written\n")])
+@pytest.mark.parametrize(
+    ("defence", "said"), [("", "Operation not permitted\n"), ("seals", "written\n")]
+)
 def test_pauses_program_is_a_sealed_copy(arena: Arena, defence: str, said: str) -> None:
-    """The one program of ours that a container can see: its pages can be changed by nobody, not even through /proc."""
+    """The one program of ours that a container can see: its pages can be changed by nobody, not
+    even through /proc.
+    """
     with arena.without(defence):
         arena.up(pod(spec={"shareProcessNamespace": True}))
         pause = arena.pods.inspect("default", "p")["sandbox"]["pause"]
@@ -173,8 +190,12 @@ def test_pauses_program_is_a_sealed_copy(arena: Arena, defence: str, said: str) 
 # -- identity -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("uid", ["4294967295", "4294967296", "+0", "-1", "0x0", "1e3", "18446744073709551616"])
-def test_a_user_that_would_overflow_to_root_is_refused(arena: Arena, tmp_path: Path, uid: str) -> None:
+@pytest.mark.parametrize(
+    "uid", ["4294967295", "4294967296", "+0", "-1", "0x0", "1e3", "18446744073709551616"]
+)
+def test_a_user_that_would_overflow_to_root_is_refused(
+    arena: Arena, tmp_path: Path, uid: str
+) -> None:
     from kubelite.node.runtime.identity import IdentityError, resolve_user
 
     with pytest.raises(IdentityError):
@@ -188,7 +209,10 @@ def test_run_as_non_root_looks_at_the_number(arena: Arena) -> None:
 
 def test_no_capability_is_inheritable_or_ambient(arena: Arena) -> None:
     arena.up(pod())
-    for said in (fields(arena.exec(STATUS)), fields(Path(f"/proc/{arena.pid()}/status").read_text())):
+    for said in (
+        fields(arena.exec(STATUS)),
+        fields(Path(f"/proc/{arena.pid()}/status").read_text()),
+    ):
         assert int(said["CapInh"], 16) == int(said["CapAmb"], 16) == 0
         assert said["CapBnd"] == said["CapEff"] == "00000000a80425fb"
     arena.down()
@@ -220,7 +244,9 @@ def test_the_primary_group_counts_among_the_others(arena: Arena, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("defence", "effective"), [("", "1000"), ("privileges", "0")])
-def test_a_set_uid_program_raises_no_rights(arena: Arena, tmp_path: Path, defence: str, effective: str) -> None:
+def test_a_set_uid_program_raises_no_rights(
+    arena: Arena, tmp_path: Path, defence: str, effective: str
+) -> None:
     (tmp_path / "id").write_bytes(Path("/usr/bin/id").read_bytes())
     (tmp_path / "id").chmod(0o4755)
     options = {
@@ -262,16 +288,23 @@ def test_the_callers_keys_are_out_of_reach(arena: Arena) -> None:
 
 
 def test_nothing_can_be_typed_into_the_callers_terminal(arena: Arena) -> None:
-    """The terminal inside is one of the container's own devpts, which the caller never has as its own."""
+    """The terminal inside is one of the container's own devpts, which the caller never has as its
+    own.
+    """
     script = "import fcntl,os\nprint(os.ttyname(0))\n"
     arena.up(pod())
-    session = arena.pods.exec("default", "p", "c", ["python3", "-c", script + "fcntl.ioctl(0, 0x5412, b'x')"], tty=True)
+    session = arena.pods.exec(
+        "default", "p", "c", ["python3", "-c", script + "fcntl.ioctl(0, 0x5412, b'x')"], tty=True
+    )
     said = b""
     with session:
         while not isinstance(got := session.read(), int):
             said += got[1]
     assert said.split()[0] == b"/dev/pts/0"
-    assert os.path.realpath("/proc/self/fd/0") != "/dev/pts/0" or os.fstat(0).st_dev != os.stat("/dev/pts").st_dev
+    assert (
+        os.path.realpath("/proc/self/fd/0") != "/dev/pts/0"
+        or os.fstat(0).st_dev != os.stat("/dev/pts").st_dev
+    )
 
 
 # -- sockets, state, names --------------------------------------------------------------------------------------------------
@@ -284,7 +317,8 @@ def test_no_abstract_socket_of_ours_is_seen_on_the_hosts_network(arena: Arena) -
     abstract = {line.split()[-1] for line in said.splitlines() if "@" in line.split()[-1]}
     assert "@a-socket-of-this-test" in abstract
     assert [name for name in abstract if "kubelite" in name or "shim" in name] == []
-    # The one socket there is cannot be reached from inside, whatever the container shares with the host.
+    # The one socket there is cannot be reached from inside, whatever the container shares with the
+    # host.
     script = f"find {arena.root} -name shim.sock"
     assert arena.output(script, spec={"hostNetwork": True, "hostPID": True}) == ""
 
@@ -310,7 +344,9 @@ def test_nobody_else_can_enter_the_state(weak: Path) -> None:
         (above / "k").chmod(0o755)
         opened = [line.removeprefix(f"{above}/k/") for line in walk(arena.home.root)]
         assert "pods" in opened, "it is the directory's mode that keeps them out"
-        assert [line for line in opened if "/" in line] == [], "and each one in it is closed as well"
+        assert [line for line in opened if "/" in line] == [], (
+            "and each one in it is closed as well"
+        )
     finally:
         arena.down()
         shutil.rmtree(above)
@@ -322,11 +358,16 @@ def test_a_name_that_would_lead_elsewhere_is_no_cgroup(arena: Arena, name: str) 
     from kubelite.node.cgroup.errors import CgroupError
     from kubelite.node.cgroup.tree import CgroupTree
 
-    with CgroupTree(read_world(), arena.home.cgroup) as tree, pytest.raises((CgroupError, ValueError)):
+    with (
+        CgroupTree(read_world(), arena.home.cgroup) as tree,
+        pytest.raises((CgroupError, ValueError)),
+    ):
         tree.make_container("uid", name, [])
 
 
-def test_a_name_that_is_not_looked_at_leads_out_of_the_group(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_not_looked_at_leads_out_of_the_group(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from kubelite.node.cgroup import tree as trees
     from kubelite.node.cgroup.detect import read_world
 
@@ -335,7 +376,9 @@ def test_a_name_that_is_not_looked_at_leads_out_of_the_group(arena: Arena, monke
     monkeypatch.setattr(trees, "_checked", lambda name: name)
     with trees.CgroupTree(read_world(), arena.home.cgroup) as tree:
         tree.make_container(uid, "../escaped", []).close()
-    made = [path for path in Path("/sys/fs/cgroup").rglob("escaped") if path.parent.name == "besteffort"]
+    made = [
+        path for path in Path("/sys/fs/cgroup").rglob("escaped") if path.parent.name == "besteffort"
+    ]
     for each in made:
         each.rmdir()
     assert made
@@ -361,7 +404,14 @@ def test_an_images_passwd_that_is_no_file_is_not_read(arena: Arena, tmp_path: Pa
     root.rename(tmp_path / "sparse")
     name = bring_in(arena, tmp_path / "sparse")
     began = time.monotonic()
-    arena.up(pod(["/bin/sleep", "60"], image=name, imagePullPolicy="Never", securityContext={"runAsUser": 5}))
+    arena.up(
+        pod(
+            ["/bin/sleep", "60"],
+            image=name,
+            imagePullPolicy="Never",
+            securityContext={"runAsUser": 5},
+        )
+    )
     assert time.monotonic() - began < 10
 
 

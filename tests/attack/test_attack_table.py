@@ -1,4 +1,6 @@
-"""The table of attacks says what is there: each test and each switch exists, and none is missing from it."""
+"""The table of attacks says what is there: each test and each switch exists, and none is missing
+from it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tests.attack.table import ROWS, Row
 SWITCH = re.compile(r'switched_off\("(\w+)"\)')
 CVE = re.compile(r"CVE-\d{4}-\d{4,}")
 FOLDERS = [TREE / name for name in ("csrc", "kubelite", "tests/attack")]
-SOURCES = [path for folder in FOLDERS for path in folder.rglob("*") if path.suffix in (".c", ".h", ".py")]
+SOURCES = [
+    path for folder in FOLDERS for path in folder.rglob("*") if path.suffix in (".c", ".h", ".py")
+]
 
 
 @cache
@@ -40,14 +44,23 @@ def test_each_row_has_its_tests_and_its_switch(name: str) -> None:
     assert row.tests or row.off.startswith("there is no")
     assert bool(row.switches) != bool(row.off), "one way to see it succeed"
     for switch in row.switches:
-        assert any(f'"{switch}"' in text for text in texts), f"no test of this row leaves out {switch}"
+        assert any(f'"{switch}"' in text for text in texts), (
+            f"no test of this row leaves out {switch}"
+        )
 
 
 def test_every_switch_is_in_the_table() -> None:
-    there = {name for path in (TREE / "csrc").rglob("*.c") for name in SWITCH.findall(path.read_text())}
+    there = {
+        name for path in (TREE / "csrc").rglob("*.c") for name in SWITCH.findall(path.read_text())
+    }
     assert there == {switch for row in ROWS.values() for switch in row.switches}
 
 
 def test_every_lesson_that_the_code_speaks_of_is_in_the_table() -> None:
-    spoken = {number for path in SOURCES if path.name != "table.py" for number in CVE.findall(path.read_text())}
+    spoken = {
+        number
+        for path in SOURCES
+        if path.name != "table.py"
+        for number in CVE.findall(path.read_text())
+    }
     assert spoken - {number for name in ROWS for number in CVE.findall(name)} == set()

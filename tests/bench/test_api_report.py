@@ -1,4 +1,6 @@
-"""The figures of the API server's benchmark: what counts as reached, and that everything measured is shown."""
+"""The figures of the API server's benchmark: what counts as reached, and that everything measured
+is shown.
+"""
 
 import json
 
@@ -6,7 +8,9 @@ import pytest
 from serving.report import FACTORS, FLOORS, LIMITS, REAL, Rates, as_json, as_table, judge
 
 RATES = {name: Rates(one * 3, sixteen * 3, 100.0) for name, (one, sixteen) in REAL.items()}
-RATES |= {floor: Rates(RATES[name].one, RATES[name].sixteen, 100.0) for name, (floor, _) in FLOORS.items()}
+RATES |= {
+    floor: Rates(RATES[name].one, RATES[name].sixteen, 100.0) for name, (floor, _) in FLOORS.items()
+}
 FIGURES = {name: most * 0.9 for name, most in LIMITS.items()} | {"something else": 12.5}
 
 
@@ -34,7 +38,11 @@ def test_too_slow_at_sixteen_is_missed(name):
 @pytest.mark.parametrize("name", FLOORS)
 def test_too_far_from_the_floor_is_missed(name):
     floor, share = FLOORS[name]
-    fast = Rates(RATES[name].one / share * 1.01, RATES[name].sixteen / share * 0.99, RATES[name].processor * share * 0.99)
+    fast = Rates(
+        RATES[name].one / share * 1.01,
+        RATES[name].sixteen / share * 0.99,
+        RATES[name].processor * share * 0.99,
+    )
     assert missed({**RATES, floor: fast}, FIGURES) == [f"{name}, one", f"{name}, by processor time"]
 
 

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from startup.measure import Marks, Outcome, Subject, Unavailable, run_rounds
 from startup.oci import bundle_config
-from startup.report import Target, as_json, as_table, faster_than, judge, make_rows, percentile, to_floor
+from startup.report import (
+    Target,
+    as_json,
+    as_table,
+    faster_than,
+    judge,
+    make_rows,
+    percentile,
+    to_floor,
+)
 
 
 def _steady(nanoseconds: int, mark: str = "exit") -> Marks:
@@ -22,7 +31,9 @@ SUBJECTS = [
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1), st.floats(0.01, 1))
-def test_percentile_is_a_value_that_enough_others_do_not_exceed(values: list[float], share: float) -> None:
+def test_percentile_is_a_value_that_enough_others_do_not_exceed(
+    values: list[float], share: float
+) -> None:
     answer = percentile(values, share)
     assert answer in values
     assert sum(value <= answer for value in values) >= share * len(values) - 1e-6
@@ -59,7 +70,10 @@ def test_targets_are_in_the_table_and_in_the_json() -> None:
     subjects = [SUBJECTS[0], SUBJECTS[2]._replace(name="kubelite container")]
     rows = make_rows(subjects, run_rounds(subjects, 1, lambda number: None))
     assert "<= 2 x floor" in as_table(rows, {})
-    found = {(t["subject"], t["mark"], t["against"]): t["result"] for t in as_json(rows, {}, {})["targets"]}
+    found = {
+        (t["subject"], t["mark"], t["against"]): t["result"]
+        for t in as_json(rows, {}, {})["targets"]
+    }
     assert found[("kubelite container", "exit", "floor")] == "reached"
     assert found[("kubelite pod", "up", "floor")] == "not measured"
 
@@ -80,7 +94,9 @@ def test_a_subject_that_cannot_run_is_named_and_all_are_cleaned_up() -> None:
     outcome = run_rounds(subjects, 1, lambda number: None)
     assert outcome.skipped == {"crun run": "not installed"}
     assert cleaned == ["ours", "crun run", "floor container"]
-    assert "skipped crun run: not installed" in as_table(make_rows(subjects, outcome), outcome.skipped)
+    assert "skipped crun run: not installed" in as_table(
+        make_rows(subjects, outcome), outcome.skipped
+    )
 
 
 def test_each_round_begins_with_the_next_subject() -> None:

@@ -1,4 +1,6 @@
-"""Manifests on the command line: what is refused, where the error points, and that nothing is created then."""
+"""Manifests on the command line: what is refused, where the error points, and that nothing is
+created then.
+"""
 
 # a table reads better with one case in a line
 
@@ -32,7 +34,8 @@ def refused(source: str, **options: object) -> tuple[Trouble, ...]:
     return caught.value.troubles
 
 
-# The text, where the error points (line:column and JSON path), its code, and words of its message and of its hint.
+# The text, where the error points (line:column and JSON path), its code, and words of its message
+# and of its hint.
 BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
     ("not YAML", GOOD + "   x: [\n", "8:4", "KL102", "not YAML", ""),
     ("a tab", HEAD + "\tcontainers: []\n", "5:1", "KL102", "tab", ""),
@@ -76,7 +79,11 @@ BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "place", "code", "message", "hint"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+@pytest.mark.parametrize(
+    ("text", "place", "code", "message", "hint"),
+    [row[1:] for row in BAD],
+    ids=[row[0] for row in BAD],
+)
 def test_a_bad_manifest_is_refused_with_place_code_and_hint(
     tmp_path: Path, text: str | bytes, place: str, code: str, message: str, hint: str
 ) -> None:
@@ -89,14 +96,25 @@ def test_a_bad_manifest_is_refused_with_place_code_and_hint(
 
 
 @pytest.mark.parametrize(
-    "name", ["duplicate key", "unknown field", "10 MB", "binary", "empty", "field not supported", "no such volume"]
+    "name",
+    [
+        "duplicate key",
+        "unknown field",
+        "10 MB",
+        "binary",
+        "empty",
+        "field not supported",
+        "no such volume",
+    ],
 )
 def test_the_command_fails_before_anything_is_created(tmp_path: Path, name: str) -> None:
     text = next(row[1] for row in BAD if row[0] == name)
     source = written(tmp_path, text)
     root = tmp_path / "root"
     command = [sys.executable, "-m", "kubelite", "--root", str(root), "pod", "up", source]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "NO_COLOR": "1"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={**os.environ, "NO_COLOR": "1"}
+    )
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
@@ -105,16 +123,29 @@ def test_the_command_fails_before_anything_is_created(tmp_path: Path, name: str)
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (missing,) = refused(str(tmp_path / "none.yaml"))
-    assert (missing.code, missing.message) == ("KL101", f"{tmp_path}/none.yaml cannot be read: no such file or directory")
+    assert (missing.code, missing.message) == (
+        "KL101",
+        f"{tmp_path}/none.yaml cannot be read: no such file or directory",
+    )
     assert "stdin" in missing.hint
     (directory,) = refused(str(tmp_path))
-    assert (directory.code, directory.message) == ("KL101", f"{tmp_path} cannot be read: is a directory")
+    assert (directory.code, directory.message) == (
+        "KL101",
+        f"{tmp_path} cannot be read: is a directory",
+    )
     (url,) = refused("https://example.com/pod.yaml")
-    assert url.code == "KL116" and "curl -fsSL https://example.com/pod.yaml | kubelite pod up -" in url.hint
+    assert (
+        url.code == "KL116"
+        and "curl -fsSL https://example.com/pod.yaml | kubelite pod up -" in url.hint
+    )
 
 
-def test_all_errors_come_at_once_in_the_order_of_the_file_and_no_more_than_a_screen_of_them(tmp_path: Path) -> None:
-    source = written(tmp_path, GOOD.replace("host\n", "7\n") + "    bogus: 1\n  hostPID: 3\n  restartPolicy: x\n")
+def test_all_errors_come_at_once_in_the_order_of_the_file_and_no_more_than_a_screen_of_them(
+    tmp_path: Path,
+) -> None:
+    source = written(
+        tmp_path, GOOD.replace("host\n", "7\n") + "    bogus: 1\n  hostPID: 3\n  restartPolicy: x\n"
+    )
     assert [trouble.place.split(":")[1] for trouble in refused(source)] == ["7", "8", "9", "10"]
     many = refused(written(tmp_path, GOOD + "".join(f"    bogus{n}: 1\n" for n in range(100))))
     assert len(many) == manifest.MAX_SHOWN + 1
@@ -127,7 +158,11 @@ def test_pods_come_with_defaults_in_their_order_from_documents_and_lists(tmp_pat
         for name in ("b", "c")
     )
     plan = manifest.load(written(tmp_path, GOOD + listed), namespace="here")
-    assert [(pod.metadata.namespace, pod.metadata.name) for pod in plan.pods] == [("here", "p"), ("here", "b"), ("here", "c")]
+    assert [(pod.metadata.namespace, pod.metadata.name) for pod in plan.pods] == [
+        ("here", "p"),
+        ("here", "b"),
+        ("here", "c"),
+    ]
     assert {pod.spec.restart_policy for pod in plan.pods} == {"Always"}
     assert plan.warnings == []
 
@@ -154,12 +189,17 @@ def test_lenient_warns_and_runs_without_what_is_not_supported(tmp_path: Path) ->
 def test_fields_without_effect_are_accepted_and_weaker_isolation_is_told(tmp_path: Path) -> None:
     plan = manifest.load(written(tmp_path, GOOD + "  serviceAccountName: robot\n"))
     assert plan.warnings == []
-    plan = manifest.load(written(tmp_path, GOOD + "  securityContext: {appArmorProfile: {type: RuntimeDefault}}\n"))
+    plan = manifest.load(
+        written(tmp_path, GOOD + "  securityContext: {appArmorProfile: {type: RuntimeDefault}}\n")
+    )
     assert [warning.code for warning in plan.warnings] == ["KL114"]
 
 
 def test_what_a_server_shows_can_be_brought_up_again(tmp_path: Path) -> None:
-    text = GOOD.replace("{name: p}", "{name: p, uid: u, creationTimestamp: null, deletionTimestamp: 2026-01-01T00:00:00Z}")
+    text = GOOD.replace(
+        "{name: p}",
+        "{name: p, uid: u, creationTimestamp: null, deletionTimestamp: 2026-01-01T00:00:00Z}",
+    )
     (pod,) = manifest.load(written(tmp_path, text + "status: {phase: Running}\n")).pods
     assert (pod.metadata.uid, pod.metadata.deletion_timestamp, pod.status) == (None, None, None)
 
@@ -174,7 +214,14 @@ def test_names_are_read_whatever_else_is_wrong(tmp_path: Path) -> None:
 
 def run(*words: str, input: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "kubelite", *words]
-    return subprocess.run(command, input=input, capture_output=True, text=True, timeout=60, env={**os.environ, "NO_COLOR": "1"})
+    return subprocess.run(
+        command,
+        input=input,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
 
 
 def test_check_says_clean_findings_or_unreadable_by_its_exit_code(tmp_path: Path) -> None:
@@ -182,7 +229,10 @@ def test_check_says_clean_findings_or_unreadable_by_its_exit_code(tmp_path: Path
     assert (clean.returncode, clean.stdout, clean.stderr) == (0, "", "stdin: 1 pod, clean\n")
     noted = run("pod", "check", written(tmp_path, GOOD + "  nodeName: other\n"))
     assert noted.returncode == 0
-    assert noted.stdout.startswith("note: nodeName has no effect: ") and "8:3   spec.nodeName" in noted.stdout
+    assert (
+        noted.stdout.startswith("note: nodeName has no effect: ")
+        and "8:3   spec.nodeName" in noted.stdout
+    )
     source = written(tmp_path, GOOD + "    envFrom: [{configMapRef: {name: a}}]\n    bogus: 1\n")
     findings = run("pod", "check", source)
     assert findings.returncode == 1
@@ -190,7 +240,12 @@ def test_check_says_clean_findings_or_unreadable_by_its_exit_code(tmp_path: Path
         line for line in findings.stdout.splitlines() if re.match(r"error: .*\[KL1(13|04)\]$", line)
     ]
     assert findings.stdout.count("error: ") == 2 and "2 errors" in findings.stderr
-    lenient = run("pod", "check", "--lenient", written(tmp_path, GOOD + "    envFrom: [{configMapRef: {name: a}}]\n"))
+    lenient = run(
+        "pod",
+        "check",
+        "--lenient",
+        written(tmp_path, GOOD + "    envFrom: [{configMapRef: {name: a}}]\n"),
+    )
     assert lenient.returncode == 0 and lenient.stdout.startswith("warning: ")
     for source in (str(tmp_path), written(tmp_path, "a: [")):
         assert run("pod", "check", source).returncode == 2
@@ -204,7 +259,11 @@ def test_every_code_is_explained_and_every_explanation_is_of_a_code_in_use() -> 
         if path.name != "codes.py"
         for code in re.findall(r'"(KL[0-9]{3})"', path.read_text())
     }
-    used |= {code for name, code in vars(sys.modules["kubelite.cli.codes"]).items() if name.isupper() and isinstance(code, str)}
+    used |= {
+        code
+        for name, code in vars(sys.modules["kubelite.cli.codes"]).items()
+        if name.isupper() and isinstance(code, str)
+    }
     assert used == set(CODES)
 
 

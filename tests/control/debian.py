@@ -1,4 +1,6 @@
-"""Programs out of Debian packages, unpacked where later runs find them again, and etcd as a server of one test."""
+"""Programs out of Debian packages, unpacked where later runs find them again, and etcd as a server
+of one test.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "debian"
 
 
 def debian_binary(package: str, path: str) -> str | None:
-    """The program at a path inside a package of the machine's own release; None where apt cannot give it."""
+    """The program at a path inside a package of the machine's own release; None where apt cannot
+    give it.
+    """
     folder = UNPACKED / package
     program = folder / path
     for _ in range(2):
@@ -40,20 +44,33 @@ def debian_binary(package: str, path: str) -> str | None:
 
 @cache
 def trixie_binary(package: str, path: str) -> str | None:
-    """The program at a path inside a package of Debian trixie; None where no mirror gives it, or it does not run here."""
+    """The program at a path inside a package of Debian trixie; None where no mirror gives it, or it
+    does not run here.
+    """
     folder = UNPACKED / f"trixie-{package}"
     if shutil.which("apt-get") is not None:
-        subprocess.run([str(SCRIPT), "trixie", str(folder), package], capture_output=True, check=False, timeout=300)
+        subprocess.run(
+            [str(SCRIPT), "trixie", str(folder), package],
+            capture_output=True,
+            check=False,
+            timeout=300,
+        )
     program = folder / path
     if not program.exists():
         return None
-    # Both programs that are taken so know one of these; a C library that is too old ends them before.
-    runs = any(subprocess.run([str(program), word], capture_output=True).returncode == 0 for word in ("--version", "help"))
+    # Both programs that are taken so know one of these; a C library that is too old ends them
+    # before.
+    runs = any(
+        subprocess.run([str(program), word], capture_output=True).returncode == 0
+        for word in ("--version", "help")
+    )
     return str(program) if runs else None
 
 
 def kubectl_of(version: str) -> str:
-    """The path of a kubectl: ``old`` is Debian bookworm's 1.20, ``new`` trixie's or the machine's own. Skips without one."""
+    """The path of a kubectl: ``old`` is Debian bookworm's 1.20, ``new`` trixie's or the machine's
+    own. Skips without one.
+    """
     if version == "old":
         found = debian_binary("kubernetes-client", "usr/bin/kubectl")
     else:
@@ -74,7 +91,9 @@ def free_ports(count: int) -> list[int]:
 
 
 class EtcdServer:
-    """An etcd 3.5 (Debian trixie's, else what the machine has) that can be killed and started again on its data."""
+    """An etcd 3.5 (Debian trixie's, else what the machine has) that can be killed and started again
+    on its data.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -91,12 +110,21 @@ class EtcdServer:
         if program is None:
             pytest.skip("no etcd on this machine, and apt has none")
         client, peer = self._urls
-        urls = ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer]
+        urls = [
+            "--listen-client-urls",
+            client,
+            "--advertise-client-urls",
+            client,
+            "--listen-peer-urls",
+            peer,
+        ]
         urls += ["--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
         # A member that is alone need not wait long for others before it leads.
         quick = ["--heartbeat-interval", "20", "--election-timeout", "200", "--log-level", "error"]
         command = [program, "--data-dir", str(self._folder / "etcd"), *urls, *quick]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 30
         while not self._healthy():
             assert self._process.poll() is None, "etcd has ended"

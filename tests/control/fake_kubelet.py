@@ -1,7 +1,7 @@
 """A kubelet without pods: its "containers" are programs of this machine, its logs are three lines.
 
-It speaks what a kubelet speaks with a client: exec and attach over SPDY and WebSocket (v4, v5), port-forward over SPDY, SPDY
-inside WebSocket, and WebSocket channels.
+It speaks what a kubelet speaks with a client: exec and attach over SPDY and WebSocket (v4, v5),
+port-forward over SPDY, SPDY inside WebSocket, and WebSocket channels.
 """
 
 from __future__ import annotations
@@ -68,8 +68,15 @@ class Conversation:
     async def serve(self) -> None:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.split("\r\n")
-        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
-        protocols = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("x-stream-protocol-version:")]
+        self.headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines if line)
+        }
+        protocols = [
+            line.partition(":")[2].strip()
+            for line in lines
+            if line.lower().startswith("x-stream-protocol-version:")
+        ]
         url = urlsplit(first.split(" ")[1])
         self.query = parse_qs(url.query)
         kind = url.path.split("/")[1]
@@ -78,11 +85,15 @@ class Conversation:
         elif self.headers.get("upgrade", "").lower() == "websocket":
             await self._websocket(kind)
         elif self.headers.get("upgrade", "").lower() == "spdy/3.1":
-            self._switch("SPDY/3.1", {"X-Stream-Protocol-Version": protocols[0]} if protocols else {})
+            self._switch(
+                "SPDY/3.1", {"X-Stream-Protocol-Version": protocols[0]} if protocols else {}
+            )
             streams = SpdyStreams(self.reader.read, self.writer)
             await (run_command(self.query, streams) if kind != "portForward" else forward(streams))
         else:
-            self.writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 7\r\nContent-Type: text/plain\r\n\r\nupgrade")
+            self.writer.write(
+                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 7\r\nContent-Type: text/plain\r\n\r\nupgrade"
+            )
         await self.writer.drain()
 
     def _switch(self, protocol: str, headers: dict[str, str]) -> None:
@@ -92,7 +103,9 @@ class Conversation:
 
     async def _log(self) -> None:
         tail = int(self.query.get("tailLines", ["3"])[0])
-        self.writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n")
+        self.writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+        )
         for line in LINES[len(LINES) - tail :]:
             self.writer.write(line)
             await self.writer.drain()
@@ -101,10 +114,16 @@ class Conversation:
 
     async def _websocket(self, kind: str) -> None:
         key = self.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-        offered = [each.strip() for each in self.headers.get("sec-websocket-protocol", "").split(",")]
-        chosen = next(each for each in (TUNNEL, "v5.channel.k8s.io", "v4.channel.k8s.io") if each in offered)
+        offered = [
+            each.strip() for each in self.headers.get("sec-websocket-protocol", "").split(",")
+        ]
+        chosen = next(
+            each for each in (TUNNEL, "v5.channel.k8s.io", "v4.channel.k8s.io") if each in offered
+        )
         accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
-        self._switch("websocket", {"Sec-WebSocket-Accept": accept, "Sec-WebSocket-Protocol": chosen})
+        self._switch(
+            "websocket", {"Sec-WebSocket-Accept": accept, "Sec-WebSocket-Protocol": chosen}
+        )
         socket = WebSocket(self.reader, self.writer)
         if chosen == TUNNEL:
             await forward(SpdyStreams(socket.read, socket))
@@ -128,7 +147,9 @@ class WebSocket:
             first, second = await self._reader.readexactly(2)
             size = second & 0x7F
             if size >= 126:
-                size = int.from_bytes(await self._reader.readexactly(2 if size == 126 else 8), "big")
+                size = int.from_bytes(
+                    await self._reader.readexactly(2 if size == 126 else 8), "big"
+                )
             mask = await self._reader.readexactly(4)
             data = await self._reader.readexactly(size)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -280,7 +301,11 @@ async def run_command(query: dict[str, list[str]], streams: SpdyStreams | Channe
     feeding.cancel()
 
 
-async def _rest(first: asyncio.Task[Any], feed: Callable[[], Awaitable[None]], process: asyncio.subprocess.Process) -> None:
+async def _rest(
+    first: asyncio.Task[Any],
+    feed: Callable[[], Awaitable[None]],
+    process: asyncio.subprocess.Process,
+) -> None:
     event = await first
     if event is not None and event[0] == STDIN and process.stdin is not None:
         process.stdin.write(event[1])
@@ -295,7 +320,13 @@ def status_of(code: int) -> bytes:
         return json.dumps({"metadata": {}, "status": "Success"}).encode()
     cause = {"reason": "ExitCode", "message": str(code)}
     said = f"command terminated with non-zero exit code: exit status {code}"
-    whole = {"metadata": {}, "status": "Failure", "message": said, "reason": "NonZeroExitCode", "details": {"causes": [cause]}}
+    whole = {
+        "metadata": {},
+        "status": "Failure",
+        "message": said,
+        "reason": "NonZeroExitCode",
+        "details": {"causes": [cause]},
+    }
     return json.dumps(whole).encode()
 
 
@@ -305,7 +336,9 @@ async def forward(streams: SpdyStreams) -> None:
     writers: dict[int, asyncio.StreamWriter] = {}
     async for event in streams.events():
         if isinstance(event, spdy.Opened) and event.headers["streamtype"] == "data":
-            reader, writers[event.stream] = await asyncio.open_connection("127.0.0.1", int(event.headers["port"]))
+            reader, writers[event.stream] = await asyncio.open_connection(
+                "127.0.0.1", int(event.headers["port"])
+            )
 
             async def pump(reader: asyncio.StreamReader, stream: int) -> None:
                 while piece := await reader.read(32768):
@@ -322,7 +355,9 @@ async def forward(streams: SpdyStreams) -> None:
 
 
 async def forward_channels(socket: WebSocket, ports: list[int]) -> None:
-    """Port-forward over WebSocket channels: two for each port, each beginning with the port's number."""
+    """Port-forward over WebSocket channels: two for each port, each beginning with the port's
+    number.
+    """
     connections = []
     for number, port in enumerate(ports):
         for channel in (2 * number, 2 * number + 1):
@@ -334,7 +369,10 @@ async def forward_channels(socket: WebSocket, ports: list[int]) -> None:
             socket.write(bytes([channel]) + piece)
             await socket.drain()
 
-    tasks = [asyncio.create_task(pump(reader, 2 * number)) for number, (reader, _) in enumerate(connections)]
+    tasks = [
+        asyncio.create_task(pump(reader, 2 * number))
+        for number, (reader, _) in enumerate(connections)
+    ]
     while data := await socket.read():
         if data[0] % 2 == 0 and data[0] // 2 < len(connections):
             connections[data[0] // 2][1].write(data[1:])

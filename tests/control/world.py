@@ -1,4 +1,6 @@
-"""An API server over a backend of one's choice, in the test's own event loop, with the requests tests make of it."""
+"""An API server over a backend of one's choice, in the test's own event loop, with the requests
+tests make of it.
+"""
 
 from __future__ import annotations
 
@@ -58,10 +60,17 @@ class Cluster:
         if body is not None and "Content-Type" not in sent:
             sent["Content-Type"] = "application/json"
         data = json.dumps(body).encode() if body is not None else raw or None
-        async with self.session.request(method, self.url + path, data=data, headers=sent) as response:
+        async with self.session.request(
+            method, self.url + path, data=data, headers=sent
+        ) as response:
             content = await response.read()
             is_json = response.headers.get("Content-Type", "").startswith("application/json")
-            return Reply(response.status, json.loads(content) if is_json and content else None, content, response.headers)
+            return Reply(
+                response.status,
+                json.loads(content) if is_json and content else None,
+                content,
+                response.headers,
+            )
 
     async def get(self, path: str, **rest: Any) -> Reply:
         return await self.ask("GET", path, **rest)
@@ -76,16 +85,28 @@ class Cluster:
         return await self.ask("DELETE", path, body, **rest)
 
     async def patch(self, path: str, body: Any, kind: str = "merge", **rest: Any) -> Reply:
-        names = {"merge": "merge-patch+json", "json": "json-patch+json", "strategic": "strategic-merge-patch+json"}
+        names = {
+            "merge": "merge-patch+json",
+            "json": "json-patch+json",
+            "strategic": "strategic-merge-patch+json",
+        }
         content = "application/" + names.get(kind, "apply-patch+yaml")
-        return await self.ask("PATCH", path, body, headers={"Content-Type": content, **rest.pop("headers", {})}, **rest)
+        return await self.ask(
+            "PATCH",
+            path,
+            body,
+            headers={"Content-Type": content, **rest.pop("headers", {})},
+            **rest,
+        )
 
     @asynccontextmanager
     async def watch(self, path: str, **rest: Any) -> AsyncIterator[Watch]:
         headers = {"Authorization": f"Bearer {rest['token']}"} if "token" in rest else {}
         mark = "&" if "?" in path else "?"
         timeout = aiohttp.ClientTimeout(total=None)
-        async with self.session.get(f"{self.url}{path}{mark}watch=1", headers=headers, timeout=timeout) as response:
+        async with self.session.get(
+            f"{self.url}{path}{mark}watch=1", headers=headers, timeout=timeout
+        ) as response:
             yield Watch(response)
 
 
@@ -115,10 +136,15 @@ class Watch:
 
 @asynccontextmanager
 async def cluster(
-    path: Path, backend: Backend | None = None, tokens: Mapping[str, User] | None = None, options: Options | None = None
+    path: Path,
+    backend: Backend | None = None,
+    tokens: Mapping[str, User] | None = None,
+    options: Options | None = None,
 ) -> AsyncIterator[Cluster]:
     """A cluster that the admin's certificate opens. Further users come by ``tokens``."""
-    wanted = (options or Options(""))._replace(pki_directory=str(path / "pki"), port=0, static_tokens=tokens or {})
+    wanted = (options or Options(""))._replace(
+        pki_directory=str(path / "pki"), port=0, static_tokens=tokens or {}
+    )
     server = ApiServer(backend or Memory(), wanted)
     await server.start()
     admin = server.pki.client("admin", "kubernetes-admin", ("system:masters",))
@@ -136,7 +162,9 @@ async def cluster(
 async def stranger(cluster: Cluster) -> AsyncIterator[Cluster]:
     """The same server, seen without a certificate."""
     context = ssl.create_default_context(cafile=cluster.server.pki.authority.certificate)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context, limit=0)) as session:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=context, limit=0)
+    ) as session:
         yield Cluster(cluster.server, session, cluster.url)
 
 

@@ -1,4 +1,6 @@
-"""Worlds for the shim's tests. KUBELITE_SHIM names another build of the shim to test, such as one with sanitizers."""
+"""Worlds for the shim's tests. KUBELITE_SHIM names another build of the shim to test, such as one
+with sanitizers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A shim with a pod in it, for tests: real processes made from real plans, everything below one directory."""
+"""A shim with a pod in it, for tests: real processes made from real plans, everything below one
+directory.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ from kubelite.core.shim import Shim
 KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
 SHARED = Namespace.NET | Namespace.IPC | Namespace.UTS
 EVERYTHING = SHARED | Namespace.PID | Namespace.MOUNT | Namespace.CGROUP
-PAUSE = Plan(new_ns=SHARED | Namespace.MOUNT, root=Root.EMPTY, hostname="pod", flags=Flag.CAPS | Flag.NO_NEW_PRIVS)
+PAUSE = Plan(
+    new_ns=SHARED | Namespace.MOUNT,
+    root=Root.EMPTY,
+    hostname="pod",
+    flags=Flag.CAPS | Flag.NO_NEW_PRIVS,
+)
 SHELL_ENV = ("PATH=/usr/bin:/bin", "LC_ALL=C")
 SYSTEM = (
     Mount(MountKind.PROC, "/proc", attr=KERNEL),
@@ -95,7 +102,9 @@ class World:
     # -- starting -------------------------------------------------------------------------------------------------------
 
     def pause(self, plan: Plan = PAUSE) -> Started:
-        started, fds = self.shim.started(self.shim.ask_start(self.pause_id, Role.PAUSE, encode(plan)), 10)
+        started, fds = self.shim.started(
+            self.shim.ask_start(self.pause_id, Role.PAUSE, encode(plan)), 10
+        )
         for fd in fds:
             os.close(fd)
         return started
@@ -143,10 +152,14 @@ class World:
         """Starts ``sh -c script`` as a container."""
         return self.start(self.plan("sh", "-c", script), **options)  # type: ignore[arg-type]
 
-    def session(self, target: str, *args: str, tty: bool = False, rows: int = 0, columns: int = 0) -> Session:
+    def session(
+        self, target: str, *args: str, tty: bool = False, rows: int = 0, columns: int = 0
+    ) -> Session:
         """An exec session on a connection of its own."""
         shim, id = self.connect(), new_id()
-        plan = Plan(args=args, env=SHELL_ENV, join_ns=EVERYTHING, flags=Flag.TERMINAL if tty else Flag.NONE)
+        plan = Plan(
+            args=args, env=SHELL_ENV, join_ns=EVERYTHING, flags=Flag.TERMINAL if tty else Flag.NONE
+        )
         flags = StartFlag.ATTACH | StartFlag.STDIN
         try:
             seq = shim.ask_start(

@@ -20,11 +20,30 @@ bytes_ = st.integers(0, 255)
 def base(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """Its functions that need no kernel, in a library of their own that calls none but its own."""
     target = tmp_path_factory.mktemp("base") / "base.so"
-    command = ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-fno-builtin", "-fno-tree-loop-distribute-patterns"]
+    command = [
+        "gcc",
+        "-std=gnu11",
+        "-D_GNU_SOURCE",
+        "-O2",
+        "-fno-builtin",
+        "-fno-tree-loop-distribute-patterns",
+    ]
     files = [str(BASE / name) for name in ("string.c", "print.c", "memory.c")]
-    subprocess.run([*command, "-shared", "-fPIC", "-Wl,-Bsymbolic", *files, "-o", str(target)], check=True)
+    subprocess.run(
+        [*command, "-shared", "-fPIC", "-Wl,-Bsymbolic", *files, "-o", str(target)], check=True
+    )
     library = ctypes.CDLL(str(target))
-    for name in ("malloc", "calloc", "memchr", "memrchr", "strchr", "strrchr", "strstr", "mempcpy", "stpcpy"):
+    for name in (
+        "malloc",
+        "calloc",
+        "memchr",
+        "memrchr",
+        "strchr",
+        "strrchr",
+        "strstr",
+        "mempcpy",
+        "stpcpy",
+    ):
         getattr(library, name).restype = ctypes.c_void_p
     for name in ("strlen", "strnlen", "strspn", "strcspn"):
         getattr(library, name).restype = ctypes.c_size_t
@@ -39,7 +58,12 @@ def printed(base: ctypes.CDLL, room: int, form: bytes, *args: object) -> tuple[i
     return size, out.value if room else b""
 
 
-@given(text=texts, number=st.integers(-(2**31), 2**31 - 1), wide=st.integers(0, 2**64 - 1), room=st.integers(0, 250))
+@given(
+    text=texts,
+    number=st.integers(-(2**31), 2**31 - 1),
+    wide=st.integers(0, 2**64 - 1),
+    room=st.integers(0, 250),
+)
 def test_messages_are_formatted_as_everywhere(
     base: ctypes.CDLL, text: bytes, number: int, wide: int, room: int
 ) -> None:
@@ -87,10 +111,14 @@ def test_strings(base: ctypes.CDLL, text: bytes, other: bytes, most: int) -> Non
     assert base.strlen(buffer) == len(text)
     assert base.strnlen(buffer, limit) == min(len(text), most)
     assert base.strspn(buffer, other) == len(text) - len(text.lstrip(other) if other else text)
-    assert base.strcspn(buffer, other) == min((text.find(b) for b in other if b in text), default=len(text))
+    assert base.strcspn(buffer, other) == min(
+        (text.find(b) for b in other if b in text), default=len(text)
+    )
     assert place(base.strstr(buffer, other)) == text.find(other)
     assert sign(base.strcmp(buffer, other)) == (text > other) - (text < other)
-    assert sign(base.strncmp(buffer, other, limit)) == (text[:most] > other[:most]) - (text[:most] < other[:most])
+    assert sign(base.strncmp(buffer, other, limit)) == (text[:most] > other[:most]) - (
+        text[:most] < other[:most]
+    )
     for byte in {*other[:2], 0}:
         found = len(text) if byte == 0 else text.find(byte)
         assert place(base.strchr(buffer, byte)) == found
@@ -98,14 +126,18 @@ def test_strings(base: ctypes.CDLL, text: bytes, other: bytes, most: int) -> Non
 
 
 @given(area=st.binary(min_size=1, max_size=100), cut=st.data())
-def test_copies_may_overlap_where_they_may(base: ctypes.CDLL, area: bytes, cut: st.DataObject) -> None:
+def test_copies_may_overlap_where_they_may(
+    base: ctypes.CDLL, area: bytes, cut: st.DataObject
+) -> None:
     size = cut.draw(st.integers(0, len(area)))
     source, target = (cut.draw(st.integers(0, len(area) - size)) for _ in range(2))
     buffer = ctypes.create_string_buffer(area, len(area))
     start = ctypes.addressof(buffer)
     moved = bytearray(area)
     moved[target : target + size] = area[source : source + size]
-    base.memmove(ctypes.c_void_p(start + target), ctypes.c_void_p(start + source), ctypes.c_size_t(size))
+    base.memmove(
+        ctypes.c_void_p(start + target), ctypes.c_void_p(start + source), ctypes.c_size_t(size)
+    )
     assert buffer.raw == moved
     out = ctypes.create_string_buffer(b"#" * 120, 120)
     end = base.mempcpy(out, area, ctypes.c_size_t(size))
@@ -115,7 +147,9 @@ def test_copies_may_overlap_where_they_may(base: ctypes.CDLL, area: bytes, cut: 
 
 @settings(max_examples=40)
 @given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 70_000)), max_size=120))
-def test_memory_is_aligned_ones_own_and_reused(base: ctypes.CDLL, steps: list[tuple[bool, int]]) -> None:
+def test_memory_is_aligned_ones_own_and_reused(
+    base: ctypes.CDLL, steps: list[tuple[bool, int]]
+) -> None:
     held: list[tuple[int, int, int]] = []
     for number, (release, size) in enumerate(steps):
         if release and held:

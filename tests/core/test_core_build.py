@@ -31,7 +31,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*command: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=300
+        command,
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
 
 
@@ -44,12 +50,16 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 
 def test_a_missing_compiler_is_the_only_thing_said(source: Path) -> None:
     done = run(sys.executable, "setup.py", "-q", "build_ext", cwd=source, CC="no-such-compiler")
-    assert sentence(done).startswith("error: kubelite needs a C compiler, and there is no no-such-compiler: ")
+    assert sentence(done).startswith(
+        "error: kubelite needs a C compiler, and there is no no-such-compiler: "
+    )
 
 
 def test_missing_libc_headers_are_one_sentence(source: Path, tmp_path: Path) -> None:
     fake = tmp_path / "gcc"
-    fake.write_text("#!/bin/sh\necho 'fatal error: stdio.h: No such file or directory' >&2\nexit 1\n")
+    fake.write_text(
+        "#!/bin/sh\necho 'fatal error: stdio.h: No such file or directory' >&2\nexit 1\n"
+    )
     fake.chmod(0o755)
     done = run(sys.executable, "setup.py", "-q", "build_ext", cwd=source, CC=str(fake))
     assert sentence(done).endswith("apt install libc6-dev")

@@ -62,7 +62,9 @@ def start_with(world: World, plan: Plan, fds: list[int]) -> str:
 
 
 def test_ids_groups_and_umask(world: World) -> None:
-    lines = said(world, "id -u; id -g; id -G; umask", uid=1234, gid=2345, groups=(7, 3456), umask=0o027)
+    lines = said(
+        world, "id -u; id -g; id -G; umask", uid=1234, gid=2345, groups=(7, 3456), umask=0o027
+    )
     assert lines == ["1234", "2345", "2345 7 3456", "0027"]
 
 
@@ -70,20 +72,31 @@ def test_capabilities_and_no_new_privs(world: World) -> None:
     caps = Caps(bounding=0x21, effective=0x1, permitted=0x21, inheritable=0, ambient=0)
     script = "grep -E '^(Cap|NoNew)' /proc/self/status"
     status = dict(
-        line.split(":\t") for line in said(world, script, flags=Flag.CAPS | Flag.NO_NEW_PRIVS, caps=caps)
+        line.split(":\t")
+        for line in said(world, script, flags=Flag.CAPS | Flag.NO_NEW_PRIVS, caps=caps)
     )
     # Root's program gets all that the bounding set leaves, capabilities(7).
-    assert (status["CapBnd"], status["CapEff"], status["NoNewPrivs"]) == ("0" * 14 + "21", "0" * 14 + "21", "1")
+    assert (status["CapBnd"], status["CapEff"], status["NoNewPrivs"]) == (
+        "0" * 14 + "21",
+        "0" * 14 + "21",
+        "1",
+    )
     ambient = Caps(0x21, 0x20, 0x20, 0x20, 0x20)
     lines = said(world, script, flags=Flag.CAPS, caps=ambient, uid=1000, gid=1000)
     status = dict(line.split(":\t") for line in lines)
-    assert (status["CapEff"], status["CapAmb"], status["NoNewPrivs"]) == ("0" * 14 + "20", "0" * 14 + "20", "0")
+    assert (status["CapEff"], status["CapAmb"], status["NoNewPrivs"]) == (
+        "0" * 14 + "20",
+        "0" * 14 + "20",
+        "0",
+    )
     lines = said(world, script, flags=Flag.CAPS, caps=Caps(bounding=0x21), uid=1000, gid=1000)
     assert "CapPrm:\t" + "0" * 16 in lines
 
 
 def test_resource_limits(world: World) -> None:
-    lines = said(world, "ulimit -n; ulimit -Hn", rlimits=(Rlimit(resource.RLIMIT_NOFILE, 100, 200),))
+    lines = said(
+        world, "ulimit -n; ulimit -Hn", rlimits=(Rlimit(resource.RLIMIT_NOFILE, 100, 200),)
+    )
     assert lines == ["100", "200"]
 
 
@@ -96,7 +109,11 @@ def test_oom_score(world: World) -> None:
 
 
 def test_a_seccomp_filter(world: World) -> None:
-    errno_here, allow, mkdir = 0x00050000 | errno.EDOM, 0x7FFF0000, {"x86_64": 83}.get(os.uname().machine, 34)
+    errno_here, allow, mkdir = (
+        0x00050000 | errno.EDOM,
+        0x7FFF0000,
+        {"x86_64": 83}.get(os.uname().machine, 34),
+    )
     lines = [(0x20, 0, 0, 0), (0x15, 0, 1, mkdir), (0x06, 0, 0, errno_here), (0x06, 0, 0, allow)]
     code = b"".join(struct.pack("<HBBI", *line) for line in lines)
     script = "mkdir /made 2>&1 | grep -c 'out of domain'; test -e /made || echo none; grep Seccomp: /proc/self/status"
@@ -138,7 +155,12 @@ def test_names_and_sysctls_are_pauses(tmp_path: Path) -> None:
         pairs = (("net/ipv4/ip_unprivileged_port_start", "99"), ("kernel/shm_rmid_forced", "1"))
         world.pause(PAUSE._replace(hostname="first", domainname="second", sysctls=pairs))
         script = "hostname; cat /proc/sys/kernel/domainname; cat /proc/sys/net/ipv4/ip_unprivileged_port_start"
-        assert said(world, f"{script}; cat /proc/sys/kernel/shm_rmid_forced") == ["first", "second", "99", "1"]
+        assert said(world, f"{script}; cat /proc/sys/kernel/shm_rmid_forced") == [
+            "first",
+            "second",
+            "99",
+            "1",
+        ]
     with World(str(tmp_path / "other") if (tmp_path / "other").mkdir() is None else "") as world:
         with pytest.raises(NativeError) as caught:
             world.pause(PAUSE._replace(sysctls=(("kernel/no_such_thing", "1"),)))
@@ -150,7 +172,10 @@ def test_names_and_sysctls_are_pauses(tmp_path: Path) -> None:
 
 
 def test_the_default_devices_are_there(world: World) -> None:
-    lines = said(world, "cd /dev; for d in null zero full random urandom tty; do stat -c '%n %t:%T %a' $d; done")
+    lines = said(
+        world,
+        "cd /dev; for d in null zero full random urandom tty; do stat -c '%n %t:%T %a' $d; done",
+    )
     assert lines == [
         "null 1:3 666", "zero 1:5 666", "full 1:7 666", "random 1:8 666", "urandom 1:9 666", "tty 5:0 666",
     ]  # fmt: skip
@@ -168,7 +193,14 @@ def test_further_devices(world: World) -> None:
 
 
 def test_masked_paths_show_nothing(world: World) -> None:
-    masked = ("/proc/version", "/proc/acpi", "/etc/passwd", "/etc/init.d", "/usr/share/doc", "/no/such/path")
+    masked = (
+        "/proc/version",
+        "/proc/acpi",
+        "/etc/passwd",
+        "/etc/init.d",
+        "/usr/share/doc",
+        "/no/such/path",
+    )
     lines = said(
         world,
         "cat /etc/passwd | wc -c; ls -A /etc/init.d /usr/share/doc | grep -v ^/ | grep -v '^$' | wc -l;"
@@ -186,13 +218,17 @@ def test_read_only_paths_and_root(world: World) -> None:
     )
     assert lines == ["refused", "written"]
     lines = said(
-        world, "echo 2>/dev/null > /x || echo refused; echo > /dev/shm/x && echo shm", flags=Flag.READONLY_ROOT
+        world,
+        "echo 2>/dev/null > /x || echo refused; echo > /dev/shm/x && echo shm",
+        flags=Flag.READONLY_ROOT,
     )
     assert lines == ["refused", "shm"]
 
 
 def test_the_host_is_out_of_sight(world: World) -> None:
-    lines = said(world, "ls -A / | wc -l; awk '{print $5}' /proc/self/mountinfo", mounts=(*SYSTEM, SYSFS))
+    lines = said(
+        world, "ls -A / | wc -l; awk '{print $5}' /proc/self/mountinfo", mounts=(*SYSTEM, SYSFS)
+    )
     assert int(lines[0]) > 5
     assert set(lines[1:]) == {"/", "/proc", "/dev", "/dev/pts", "/sys"}
     assert Path(f"{world.root}/upper").is_dir()
@@ -213,7 +249,13 @@ def test_binds_of_directories_and_files(world: World, volume: Path) -> None:
     mounts = (
         *SYSTEM,
         Mount(MountKind.BIND, "/made/target", str(volume), flags=MountFlag.RECURSIVE),
-        Mount(MountKind.BIND, "/made/file", str(volume / "sub" / "file"), flags=MountFlag.FILE, attr=Attr.RDONLY),
+        Mount(
+            MountKind.BIND,
+            "/made/file",
+            str(volume / "sub" / "file"),
+            flags=MountFlag.FILE,
+            attr=Attr.RDONLY,
+        ),
     )
     script = "cat /made/target/sub/file /made/file; echo new > /made/target/new; echo 2>/dev/null > /made/file || echo ro"
     assert said(world, script, mounts=mounts) == ["content", "content", "ro"]
@@ -224,7 +266,10 @@ def test_a_file_goes_where_a_dangling_link_of_the_image_points(world: World, vol
     (Path(world.root) / "upper" / "etc").mkdir()
     (Path(world.root) / "upper" / "etc" / "linked").symlink_to("../run/not/there/yet")
     mount = Mount(MountKind.BIND, "/etc/linked", str(volume / "sub" / "file"), flags=MountFlag.FILE)
-    assert said(world, "cat /etc/linked /run/not/there/yet", mounts=(*SYSTEM, mount)) == ["content", "content"]
+    assert said(world, "cat /etc/linked /run/not/there/yet", mounts=(*SYSTEM, mount)) == [
+        "content",
+        "content",
+    ]
 
 
 def test_targets_stay_inside_the_root(world: World, volume: Path) -> None:
@@ -249,10 +294,22 @@ def test_kernel_mounts_are_not_made_through_links(world: World, target: str) -> 
 
 def test_subpaths_stay_inside_the_volume(world: World, volume: Path) -> None:
     def bind(subpath: str) -> Mount:
-        return Mount(MountKind.BIND, "/srv", str(volume), subpath, flags=MountFlag.SUBPATH, name="volume data")
+        return Mount(
+            MountKind.BIND,
+            "/srv",
+            str(volume),
+            subpath,
+            flags=MountFlag.SUBPATH,
+            name="volume data",
+        )
 
     assert said(world, "ls /srv", mounts=(*SYSTEM, bind("sub"))) == ["deep", "file"]
-    for subpath, code in (("out", errno.ELOOP), ("within", errno.ELOOP), ("../upper", errno.EXDEV), ("no", errno.ENOENT)):
+    for subpath, code in (
+        ("out", errno.ELOOP),
+        ("within", errno.ELOOP),
+        ("../upper", errno.EXDEV),
+        ("no", errno.ENOENT),
+    ):
         with pytest.raises(NativeError) as caught:
             world.start(world.plan("true", mounts=(*SYSTEM, bind(subpath))))
         assert caught.value.errno == code, subpath
@@ -261,7 +318,9 @@ def test_subpaths_stay_inside_the_volume(world: World, volume: Path) -> None:
 
 def test_a_detached_mount_comes_as_a_descriptor(world: World, volume: Path) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    tree = libc.syscall(428, -100, os.fsencode(volume), 0o2000000 | 1)  # open_tree, OPEN_TREE_CLOEXEC | OPEN_TREE_CLONE
+    tree = libc.syscall(
+        428, -100, os.fsencode(volume), 0o2000000 | 1
+    )  # open_tree, OPEN_TREE_CLOEXEC | OPEN_TREE_CLONE
     assert tree >= 0
     mount = Mount(MountKind.BIND_FD, "/srv", 0, attr=Attr.RDONLY)
     script = "test -e /srv/sub/file && ! touch /srv/x && exit 5"
@@ -274,7 +333,9 @@ def test_a_prepared_root_comes_as_a_descriptor(world: World) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     tree = libc.syscall(428, -100, b"/", 0o2000000 | 1)
     plan = world.plan("sh", "-c", "test -e /etc/passwd && exit 6")
-    plan = plan._replace(root=Root.DESCRIPTOR, root_fd=0, root_base="", root_options="", flags=Flag.READONLY_ROOT)
+    plan = plan._replace(
+        root=Root.DESCRIPTOR, root_fd=0, root_base="", root_options="", flags=Flag.READONLY_ROOT
+    )
     host = Path("/proc/self/mountinfo").read_text()
     id = start_with(world, plan, [tree])
     os.close(tree)
@@ -285,7 +346,9 @@ def test_a_prepared_root_comes_as_a_descriptor(world: World) -> None:
 def test_memory_file_systems_of_a_container(world: World) -> None:
     mounts = (
         *SYSTEM,
-        Mount(MountKind.TMPFS, "/memory", options="size=1m,mode=0700", attr=Attr.NOEXEC | Attr.NOSUID),
+        Mount(
+            MountKind.TMPFS, "/memory", options="size=1m,mode=0700", attr=Attr.NOEXEC | Attr.NOSUID
+        ),
         Mount(MountKind.MQUEUE, "/dev/mqueue", attr=KERNEL),
     )
     script = (
@@ -307,7 +370,10 @@ def test_the_process_namespace_is_the_containers_own(world: World) -> None:
 
 
 def test_sysfs_shows_the_pods_network(world: World) -> None:
-    assert said(world, "ls /sys/class/net; ls -A /sys/class/net | wc -l", mounts=(*SYSTEM, SYSFS))[0] == "lo"
+    assert (
+        said(world, "ls /sys/class/net; ls -A /sys/class/net | wc -l", mounts=(*SYSTEM, SYSFS))[0]
+        == "lo"
+    )
 
 
 def test_a_terminal_is_the_console(world: World) -> None:
@@ -359,7 +425,11 @@ def test_a_process_is_born_into_its_cgroup(world: World) -> None:
 
 
 def test_v1_tasks_files_are_entered_by_the_child(world: World) -> None:
-    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup " in line]
+    mounted = [
+        line.split()[4]
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if " - cgroup " in line
+    ]
     tops = [top for top in mounted if re.search(r"/(pids|memory|freezer)$", top)]
     if not tops:
         pytest.skip("this machine has no such hierarchies")
@@ -384,10 +454,15 @@ def test_the_cgroup_namespace_starts_at_the_containers_group(world: World) -> No
     group = f"{top}/kubelite-test-{os.getpid()}"
     os.mkdir(group)
     try:
-        directory, logs = os.open(group, os.O_RDONLY | os.O_DIRECTORY), os.open(f"{world.root}/logs", os.O_RDONLY)
+        directory, logs = (
+            os.open(group, os.O_RDONLY | os.O_DIRECTORY),
+            os.open(f"{world.root}/logs", os.O_RDONLY),
+        )
         id = new_id()
         plan = world.plan("sh", "-c", "grep ^0: /proc/self/cgroup", cgroup_fd=0)
-        ask = world.shim.ask_start(id, Role.CONTAINER, encode(plan), [directory, logs], flags=StartFlag.LOG)
+        ask = world.shim.ask_start(
+            id, Role.CONTAINER, encode(plan), [directory, logs], flags=StartFlag.LOG
+        )
         world.shim.started(ask, 5)
         os.close(directory)
         os.close(logs)

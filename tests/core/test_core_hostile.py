@@ -1,6 +1,8 @@
-"""A shim that is sent rubbish over its socket: it answers or hangs up, and serves the next caller as before.
+"""A shim that is sent rubbish over its socket: it answers or hangs up, and serves the next caller
+as before.
 
-KUBELITE_FUZZ_SECONDS makes it longer; with KUBELITE_SHIM it is done to a build with sanitizers. The seed is in every failure.
+KUBELITE_FUZZ_SECONDS makes it longer; with KUBELITE_SHIM it is done to a build with sanitizers. The
+seed is in every failure.
 """
 
 from __future__ import annotations
@@ -30,8 +32,14 @@ def seeds(world: World, chance: random.Random) -> list[bytes]:
     id = chance.choice(ids)
     return [
         protocol.pack(Message.HELLO, 1, protocol.hello()),
-        protocol.pack(Message.START, 2, protocol.start(new_id(), Role.CONTAINER, StartFlag.LOG | StartFlag.STDIN, attempt=1)),
-        protocol.pack(Message.START, 3, protocol.start(new_id(), Role.EXEC, StartFlag.ATTACH, target=id)),
+        protocol.pack(
+            Message.START,
+            2,
+            protocol.start(new_id(), Role.CONTAINER, StartFlag.LOG | StartFlag.STDIN, attempt=1),
+        ),
+        protocol.pack(
+            Message.START, 3, protocol.start(new_id(), Role.EXEC, StartFlag.ATTACH, target=id)
+        ),
         protocol.pack(Message.START, 4, protocol.start(world.pause_id, Role.PAUSE, StartFlag.NONE)),
         protocol.pack(Message.SIGNAL, 5, protocol.signal(id, chance.choice([0, 15, 65, -1]))),
         protocol.pack(Message.STATE, 6),
@@ -40,12 +48,17 @@ def seeds(world: World, chance: random.Random) -> list[bytes]:
         protocol.pack(Message.ATTACH, 9, protocol.attach(id, chance.randrange(16))),
         protocol.pack(Message.DATA, 10, chance.randbytes(chance.randrange(200))),
         protocol.pack(Message.RESIZE, 11, protocol.window(24, 80)),
-        *(protocol.pack(type, 12) for type in (Message.END, Message.DETACH, Message.STARTED, Message.OK, Message.ERROR)),
+        *(
+            protocol.pack(type, 12)
+            for type in (Message.END, Message.DETACH, Message.STARTED, Message.OK, Message.ERROR)
+        ),
     ]
 
 
 def spoiled(packet: bytes, chance: random.Random) -> bytes:
-    """A few bytes changed, a piece cut off or added, or nothing; never an order to end the pod or to kill pause."""
+    """A few bytes changed, a piece cut off or added, or nothing; never an order to end the pod or
+    to kill pause.
+    """
     data = bytearray(packet)
     for _ in range(chance.choice([0, 0, 1, 2, 8])):
         if data:
@@ -61,7 +74,9 @@ def luggage(plan: int, chance: random.Random) -> Iterator[int]:
     """Descriptors to send along: the plan, something else, or far too many."""
     null = os.open("/dev/null", os.O_RDONLY)
     try:
-        yield from chance.choice([[], [plan], [plan, null], [null], [null, plan, plan], [null] * 250])
+        yield from chance.choice(
+            [[], [plan], [plan, null], [null], [null, plan, plan], [null] * 250]
+        )
     finally:
         os.close(null)
 
@@ -80,7 +95,9 @@ def test_a_shim_survives_what_it_does_not_understand(world: World) -> None:
         with sock, suppress(OSError):
             for _ in range(chance.randrange(1, 12)):
                 packet = spoiled(chance.choice(seeds(world, chance)), chance)
-                socket.send_fds(sock, [packet or b"\0"], list(luggage(chance.choice([plan, pause]), chance)))
+                socket.send_fds(
+                    sock, [packet or b"\0"], list(luggage(chance.choice([plan, pause]), chance))
+                )
                 sent += 1
             sock.setblocking(False)
             while chance.random() < 0.7 and sock.recv(1 << 16):
@@ -102,7 +119,9 @@ MANY = 70_000
 def test_seventy_thousand_mounts_are_read_one_by_one() -> None:
     bind = Mount(MountKind.BIND, "/mnt", "/mnt")
     whole = Plan(mounts=tuple(Mount(MountKind.BIND, f"/m{n}", "/mnt") for n in range(MANY)))
-    lines = [line for line in native.plan_text(encode(whole)).splitlines() if line.startswith("mount ")]
+    lines = [
+        line for line in native.plan_text(encode(whole)).splitlines() if line.startswith("mount ")
+    ]
     assert len(lines) == MANY
     assert lines[-1].split()[5] == f"/m{MANY - 1}"
     with pytest.raises(NativeError, match="mounts"):
@@ -111,7 +130,9 @@ def test_seventy_thousand_mounts_are_read_one_by_one() -> None:
 
 def test_a_megabyte_of_environment_arrives(world: World) -> None:
     env = tuple(f"V{n}={n % 10}" + "x" * 65_000 for n in range(16))
-    id = world.start(world.plan("sh", "-c", "env | grep -c '^V'; env | wc -c", env=("PATH=/usr/bin:/bin", *env)))
+    id = world.start(
+        world.plan("sh", "-c", "env | grep -c '^V'; env | wc -c", env=("PATH=/usr/bin:/bin", *env))
+    )
     assert world.exit(id).code == 0
     count, size = (int(record.text) for record in world.log())
     assert count == 16

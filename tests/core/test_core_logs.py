@@ -93,14 +93,21 @@ def test_rotation_keeps_so_many_files_and_the_newest_lines(world: World) -> None
     run(world, "seq 1 50000", log_bytes=64 << 10, log_files=3)
     files = world.log_files()
     assert len(files) == 3
-    assert all(re.fullmatch(r"0\.log(\.\d{8}-\d{6}\.\d{9})?", os.path.basename(path)) for path in files)
+    assert all(
+        re.fullmatch(r"0\.log(\.\d{8}-\d{6}\.\d{9})?", os.path.basename(path)) for path in files
+    )
     lines = [int(r.text) for path in files for r in records(path)]
     assert lines == list(range(lines[0], 50001))
     assert len(lines) > 2000
 
 
 def test_lines_longer_than_the_limit_still_get_a_file(world: World) -> None:
-    run(world, "for i in 1 2 3; do head -c 9000 /dev/zero | tr '\\0' $i; echo; done", log_bytes=4096, log_files=9)
+    run(
+        world,
+        "for i in 1 2 3; do head -c 9000 /dev/zero | tr '\\0' $i; echo; done",
+        log_bytes=4096,
+        log_files=9,
+    )
     assert [records(path)[0].text[:1] for path in world.log_files()] == [b"1", b"2", b"3"]
 
 
@@ -111,7 +118,9 @@ def test_a_full_disk_costs_records_but_no_container(tmp_path: Path) -> None:
         world.pause()
         before = resource.prlimit(world.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(world.pid, resource.RLIMIT_FSIZE, (limit, before[1]))
-        id = world.shell("seq 1 20000; trap 'echo after; exit 3' USR1; while :; do sleep 0.01; done")
+        id = world.shell(
+            "seq 1 20000; trap 'echo after; exit 3' USR1; while :; do sleep 0.01; done"
+        )
         other = world.start(world.plan("sh", "-c", "sleep 0.1; exit 4"))
         log = tmp_path / "logs" / "0.log"
         until(lambda: limit - 16384 < log.stat().st_size <= limit)
@@ -123,7 +132,9 @@ def test_a_full_disk_costs_records_but_no_container(tmp_path: Path) -> None:
     assert after.text == b"after"
     kept = [int(r.text) for r in lines]
     assert kept == list(range(1, len(kept) + 1))
-    found = re.fullmatch(rb"kubelite: (\d+) records \((\d+) bytes\) could not be written here", gap.text)
+    found = re.fullmatch(
+        rb"kubelite: (\d+) records \((\d+) bytes\) could not be written here", gap.text
+    )
     assert found and int(found[1]) == 20000 - len(kept)
     assert gap.stream == "stderr"
 

@@ -42,7 +42,10 @@ def test_errors_carry_step_object_and_errno() -> None:
         native.plan_check(b"no plan at all, but long enough for its head" * 20, 0)
     assert caught.value.step == "decode launch plan"
     assert caught.value.code == "EPROTO"
-    assert str(caught.value) == f"{caught.value.step} {caught.value.object}: {os.strerror(errno.EPROTO)}"
+    assert (
+        str(caught.value)
+        == f"{caught.value.step} {caught.value.object}: {os.strerror(errno.EPROTO)}"
+    )
     assert caught.value.object.startswith("version ")
     native.plan_check(encode(Plan()), 0)
 
@@ -56,7 +59,9 @@ def test_names_that_c_would_misread_are_refused_before(name: str) -> None:
 
 
 def test_the_launched_program_is_detached_from_its_launcher() -> None:
-    words = output_of("read pid name state parent group session rest < /proc/self/stat; echo $pid $parent $session $(pwd) >&3")
+    words = output_of(
+        "read pid name state parent group session rest < /proc/self/stat; echo $pid $parent $session $(pwd) >&3"
+    )
     pid, parent, session, where = words.decode().split()
     assert int(parent) != os.getpid()
     assert session == pid
@@ -94,7 +99,10 @@ def test_the_environment_is_what_was_given() -> None:
 
 def test_threads_launch_at_once_and_other_threads_go_on() -> None:
     texts: list[bytes] = []
-    threads = [threading.Thread(target=lambda n=n: texts.append(output_of(f"echo {n} >&3"))) for n in range(12)]
+    threads = [
+        threading.Thread(target=lambda n=n: texts.append(output_of(f"echo {n} >&3")))
+        for n in range(12)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -133,7 +141,9 @@ def test_the_caller_gets_no_sigchld_from_a_launch() -> None:
         "pid, pidfd = native.shim_launch(fd, ['true'], [], [])\n"
         "select.select([pidfd], [], [], 10)\nassert pid > 0 and not seen\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

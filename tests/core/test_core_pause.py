@@ -28,7 +28,9 @@ def test_pause_is_smaller_than_a_kilobyte() -> None:
 
 
 def resident(pid: int) -> int:
-    """Kilobytes of memory that are a process' alone or its share, from the kernel's sum over its mappings."""
+    """Kilobytes of memory that are a process' alone or its share, from the kernel's sum over its
+    mappings.
+    """
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return int(re.search(r"^Rss: +(\d+) kB$", text, re.M)[1])  # type: ignore[index]
 
@@ -51,12 +53,16 @@ def test_pause_holds_no_capability_no_file_and_an_empty_root(tmp_path: Path) -> 
         assert re.findall(r"^Cap(?:Eff|Prm|Inh|Bnd|Amb):\t(\w+)$", status, re.M) == ["0" * 16] * 5
         assert "NoNewPrivs:\t1" in status
         assert os.listdir(f"/proc/{pid}/root/") == []
-        assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")} == {"/dev/null"}
+        assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")} == {
+            "/dev/null"
+        }
 
 
 @needs_root
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_pause_leaves_when_it_is_told_to_and_ignores_the_rest(tmp_path: Path, number: signal.Signals) -> None:
+def test_pause_leaves_when_it_is_told_to_and_ignores_the_rest(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with World(str(tmp_path)) as world:
         pid = world.pause(PAUSE._replace(new_ns=PAUSE.new_ns | Namespace.PID)).pid
         for other in (signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD, signal.SIGPIPE):
@@ -73,7 +79,9 @@ def test_pause_reaps_the_orphans_of_a_shared_process_namespace(tmp_path: Path) -
     with World(str(tmp_path)) as world:
         pause = world.pause(PAUSE._replace(new_ns=PAUSE.new_ns | Namespace.PID))
         script = "for i in 1 2 3 4 5 6 7 8 9; do (sleep 0.0$i & ); done; echo started; sleep 1000"
-        plan = world.plan("sh", "-c", script, new_ns=Namespace.MOUNT, join_ns=SHARED | Namespace.PID)
+        plan = world.plan(
+            "sh", "-c", script, new_ns=Namespace.MOUNT, join_ns=SHARED | Namespace.PID
+        )
         id = world.start(plan)
         until(lambda: len(world.log()) == 1)
         members = Path(f"/proc/{pause.pid}/task/{pause.pid}/children")

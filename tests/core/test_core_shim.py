@@ -1,4 +1,6 @@
-"""The shim as its callers see it: starts, exits, signals, sessions, and what stays when somebody is killed."""
+"""The shim as its callers see it: starts, exits, signals, sessions, and what stays when somebody is
+killed.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def test_the_shim_is_a_child_of_nobody_and_inherits_nothing(tmp_path: Path) -> N
         assert world.shim.hello() == world.pid
         assert world.pid not in children(os.getpid())
         assert os.getsid(world.pid) == world.pid
-        open_files = {os.readlink(f"/proc/{world.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{world.pid}/fd")}
+        open_files = {
+            os.readlink(f"/proc/{world.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{world.pid}/fd")
+        }
         assert str(tmp_path / "lock") not in open_files
         assert {os.readlink(f"/proc/{world.pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
         assert Path(f"/proc/{world.pid}/cmdline").read_bytes().startswith(b"kubelite-shim\0uid-")
@@ -126,7 +130,9 @@ def test_versions_next_to_each_other_understand_each_other(world: World) -> None
 def test_a_plan_that_is_not_sealed_is_refused(world: World) -> None:
     memfd = os.memfd_create("plan", os.MFD_ALLOW_SEALING)
     os.write(memfd, encode(world.plan("true")))
-    seq = world.shim.ask(Message.START, protocol.start(new_id(), Role.CONTAINER, StartFlag.NONE), [memfd])
+    seq = world.shim.ask(
+        Message.START, protocol.start(new_id(), Role.CONTAINER, StartFlag.NONE), [memfd]
+    )
     os.close(memfd)
     with pytest.raises(NativeError) as caught:
         world.shim.started(seq, 5)
@@ -139,7 +145,12 @@ def test_a_plan_that_is_not_sealed_is_refused(world: World) -> None:
 def test_a_container_runs_ends_and_is_acknowledged(world: World) -> None:
     id = world.shell("exit 3")
     exit = world.exit(id)
-    assert (exit.code, exit.signal, exit.state, exit.role) == (3, 0, ProcessState.EXITED, Role.CONTAINER)
+    assert (exit.code, exit.signal, exit.state, exit.role) == (
+        3,
+        0,
+        ProcessState.EXITED,
+        Role.CONTAINER,
+    )
     assert 0 < exit.started_at <= exit.finished_at <= time.time_ns()
     record = read_record(f"{world.root}/exits/{id}", ExitRecord)
     assert (record.id, record.role, record.pid, record.code) == (id, Role.CONTAINER, exit.pid, 3)
@@ -189,9 +200,16 @@ def test_a_second_start_of_an_id_does_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "code"), [(("no-such-program",), errno.ENOENT), (("/etc/passwd",), errno.EACCES), (("/",), errno.EACCES)]
+    ("args", "code"),
+    [
+        (("no-such-program",), errno.ENOENT),
+        (("/etc/passwd",), errno.EACCES),
+        (("/",), errno.EACCES),
+    ],
 )
-def test_a_failed_start_leaves_nothing_running(world: World, args: tuple[str, ...], code: int) -> None:
+def test_a_failed_start_leaves_nothing_running(
+    world: World, args: tuple[str, ...], code: int
+) -> None:
     before = children(world.pid)
     id = new_id()
     with pytest.raises(NativeError) as caught:
@@ -214,7 +232,9 @@ def test_containers_share_the_namespaces_of_pause(world: World) -> None:
     names = ("net", "ipc", "uts")
     id = world.shell("hostname; sleep 100")
     pids = {p.id: p.pid for p in world.shim.processes()}
-    spaces = {pid: [os.readlink(f"/proc/{pid}/ns/{name}") for name in names] for pid in pids.values()}
+    spaces = {
+        pid: [os.readlink(f"/proc/{pid}/ns/{name}") for name in names] for pid in pids.values()
+    }
     assert spaces[pids[id]] == spaces[pids[world.pause_id]]
     host = [os.readlink(f"/proc/self/ns/{name}") for name in names]
     assert not set(spaces[pids[id]]) & set(host)
@@ -234,12 +254,16 @@ def test_pause_comes_with_its_network_namespace(tmp_path: Path) -> None:
 def test_memory_volumes_are_the_pods_alone(tmp_path: Path) -> None:
     (tmp_path / "volume").mkdir()
     host_mounts = Path("/proc/self/mountinfo").read_text()
-    tmpfs = Mount(MountKind.TMPFS, f"{tmp_path}/volume", options="size=64k,mode=1777", name="volume")
+    tmpfs = Mount(
+        MountKind.TMPFS, f"{tmp_path}/volume", options="size=64k,mode=1777", name="volume"
+    )
     with World(str(tmp_path)) as world:
         world.pause(PAUSE._replace(mounts=(tmpfs,)))
         bind = Mount(MountKind.BIND, "/srv", f"{tmp_path}/volume")
         for script in ("echo kept > /srv/file", "cat /srv/file; stat -f -c %T /srv"):
-            world.exit(world.start(world.plan("sh", "-c", script, mounts=(*world.plan().mounts, bind))))
+            world.exit(
+                world.start(world.plan("sh", "-c", script, mounts=(*world.plan().mounts, bind)))
+            )
         assert [r.text for r in world.log()] == [b"kept", b"tmpfs"]
         assert Path("/proc/self/mountinfo").read_text() == host_mounts
         assert os.listdir(tmp_path / "volume") == []
@@ -266,7 +290,9 @@ def container(world: World) -> str:
 
 
 def test_exec_joins_the_container_and_carries_its_streams(world: World, container: str) -> None:
-    with world.session(container, "sh", "-c", "read line; echo got $line; echo bad >&2; exit 4") as session:
+    with world.session(
+        container, "sh", "-c", "read line; echo got $line; echo bad >&2; exit 4"
+    ) as session:
         session.write(b"word\n")
         assert session.finish() == 4
         assert session.output == {1: b"got word\n", 2: b"bad\n"}
@@ -331,7 +357,9 @@ def test_a_session_that_does_not_read_loses_nothing(world: World, container: str
 
 
 @pytest.mark.parametrize("tty", [False, True])
-def test_a_lost_session_does_not_leave_its_program_behind(world: World, container: str, tty: bool) -> None:
+def test_a_lost_session_does_not_leave_its_program_behind(
+    world: World, container: str, tty: bool
+) -> None:
     session = world.session(container, "sh", "-c", "while echo y; do :; done", tty=tty)
     session.expect(b"y")
     session.shim.close()
@@ -350,7 +378,9 @@ def test_what_a_session_left_behind_does_not_hold_its_exit_up(world: World, cont
 def test_an_exec_without_a_caller_keeps_its_exit(world: World, container: str) -> None:
     from tests.core.shimworld import EVERYTHING
 
-    plan = world.plan("sh", "-c", "exit 5")._replace(new_ns=Namespace(0), join_ns=EVERYTHING, mounts=())
+    plan = world.plan("sh", "-c", "exit 5")._replace(
+        new_ns=Namespace(0), join_ns=EVERYTHING, mounts=()
+    )
     plan = plan._replace(root=0, root_base="", root_options="", env=SHELL_ENV)
     id = new_id()
     world.shim.started(world.shim.ask_start(id, Role.EXEC, encode(plan), target=container), 5)
@@ -421,7 +451,9 @@ sys.stdin.read()
 
 def test_the_caller_killed_while_lines_flow_loses_none(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CALLER, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as caller:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as caller:
         assert caller.stdout is not None
         shim_pid, id = caller.stdout.readline().split()
         log = tmp_path / "logs" / "0.log"
@@ -475,7 +507,9 @@ def test_containers_die_but_pause_stays(world: World) -> None:
         world.shim.signal(id, signal.SIGKILL)
     assert [world.exit(id).code for id in ids] == [137, 137, 137]
     assert world.exit(world.shell("hostname")).code == 0
-    assert [p.state for p in world.shim.processes() if p.role == Role.PAUSE] == [ProcessState.RUNNING]
+    assert [p.state for p in world.shim.processes() if p.role == Role.PAUSE] == [
+        ProcessState.RUNNING
+    ]
 
 
 def test_sigterm_ends_the_pod_in_order_and_other_signals_nothing(tmp_path: Path) -> None:
@@ -553,7 +587,11 @@ with World(sys.argv[1]) as world:
 
 def test_without_clone3_the_older_clone_does(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FORBIDDEN, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", FORBIDDEN, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
 

@@ -1,4 +1,6 @@
-"""The launch plan: what Python encodes C decodes, and no mutation of the bytes gets past the check unnoticed or crashes it."""
+"""The launch plan: what Python encodes C decodes, and no mutation of the bytes gets past the check
+unnoticed or crashes it.
+"""
 
 from __future__ import annotations
 
@@ -74,11 +76,17 @@ devices = st.builds(
 )
 rlimits = st.tuples(st.integers(0, 15), u64, u64).map(lambda t: Rlimit(t[0], *sorted(t[1:])))
 sysctls = st.tuples(
-    st.from_regex(r"[a-z][a-z_/0-9]{0,30}", fullmatch=True), texts.map(lambda t: t.replace("\n", " "))
+    st.from_regex(r"[a-z][a-z_/0-9]{0,30}", fullmatch=True),
+    texts.map(lambda t: t.replace("\n", " ")),
 )
 labels = st.tuples(st.sampled_from(Module), texts.map(lambda t: "u" + t.replace("\n", " ")))
 maps = st.lists(
-    st.builds(IdMap, inside=st.integers(0, 1000), outside=st.integers(0, 2**31), size=st.integers(1, 65536)),
+    st.builds(
+        IdMap,
+        inside=st.integers(0, 1000),
+        outside=st.integers(0, 2**31),
+        size=st.integers(1, 65536),
+    ),
     min_size=1,
     max_size=3,
 ).map(tuple)
@@ -133,7 +141,8 @@ def plans(draw: st.DrawFn) -> Plan:
 
 def shown(text: str) -> str:
     return "".join(
-        chr(byte) if 0x21 <= byte <= 0x7E and byte != 0x5C else f"\\x{byte:02x}" for byte in text.encode()
+        chr(byte) if 0x21 <= byte <= 0x7E and byte != 0x5C else f"\\x{byte:02x}"
+        for byte in text.encode()
     )
 
 
@@ -168,7 +177,9 @@ def expected_text(plan: Plan) -> str:
             f"mount {int(m.kind)} {int(m.flags)} {int(m.attr)} {source} {shown(m.target)} "
             f"{shown(m.options)} {shown(m.name)}"
         )
-    lines += [f"device {shown(d.path)} {d.mode} {d.major} {d.minor} {d.uid} {d.gid}" for d in plan.devices]
+    lines += [
+        f"device {shown(d.path)} {d.mode} {d.major} {d.minor} {d.uid} {d.gid}" for d in plan.devices
+    ]
     lines += [f"rlimit {r.resource} {r.soft} {r.hard}" for r in plan.rlimits]
     lines += [f"sysctl {shown(path)} {shown(value)}" for path, value in plan.sysctls]
     lines += [f"label {int(module)} {shown(value)}" for module, value in plan.labels]
@@ -189,7 +200,9 @@ def test_c_decodes_what_python_encodes(plan: Plan) -> None:
 
 @settings(max_examples=600, deadline=None)
 @given(plans(), st.data())
-def test_a_mutated_plan_is_refused_or_reads_as_another_sound_plan(plan: Plan, data: st.DataObject) -> None:
+def test_a_mutated_plan_is_refused_or_reads_as_another_sound_plan(
+    plan: Plan, data: st.DataObject
+) -> None:
     raw = bytearray(encode(plan))
     for _ in range(data.draw(st.integers(1, 4))):
         where = data.draw(st.integers(0, len(raw) - 1))
@@ -214,7 +227,10 @@ def test_a_mutated_plan_is_refused_or_reads_as_another_sound_plan(plan: Plan, da
         (Plan(cwd="relative"), "cwd"),
         (Plan(masked=("proc",)), "masked"),
         (Plan(root=Root.EMPTY), "root without mount namespace"),
-        (Plan(root=Root.IDMAPPED, new_ns=Namespace.MOUNT, root_base="/"), "root without user namespace"),
+        (
+            Plan(root=Root.IDMAPPED, new_ns=Namespace.MOUNT, root_base="/"),
+            "root without user namespace",
+        ),
         (Plan(new_ns=Namespace.NET, join_ns=Namespace.NET), "namespaces"),
         (Plan(new_ns=Namespace.USER), "uid_map"),
         (Plan(uid_map=(IdMap(0, 1, 1),)), "uid_map"),

@@ -38,7 +38,11 @@ def templates() -> set[str]:
     for room in TEMPLATES:
         for path in sorted((ROOMS / room).glob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and _name(node.func) in ("trace", "_trace") and node.args:
+                if (
+                    isinstance(node, ast.Call)
+                    and _name(node.func) in ("trace", "_trace")
+                    and node.args
+                ):
                     found.add(_pattern(node.args[0]))
     return found - {""}
 
@@ -51,13 +55,15 @@ def _pattern(word: ast.expr) -> str:
     if isinstance(word, ast.Constant):
         return re.escape(str(word.value))
     if isinstance(word, ast.JoinedStr):
-        return "".join(re.escape(str(p.value)) if isinstance(p, ast.Constant) else ".+" for p in word.values)
+        return "".join(
+            re.escape(str(p.value)) if isinstance(p, ast.Constant) else ".+" for p in word.values
+        )
     return ""
 
 
 class Fate:
-    """What becomes of a child: it notes its acts in a file, and dies just before act number ``at`` or the act ``until``, or
-    ``late`` seconds after it."""
+    """What becomes of a child: it notes its acts in a file, and dies just before act number ``at``
+    or the act ``until``, or ``late`` seconds after it."""
 
     def __init__(self, notes: Path, at: int = 0, late: float = 0.0, until: str = "") -> None:
         self._notes, self._at, self._late, self._until, self._count = notes, at, late, until, 0
@@ -150,7 +156,10 @@ class Ward:
     def start_agent(self, fate: Callable[[str], None] | None = None) -> int:
         """An agent that stays; returns once it can be called."""
         self.start_agent_unheard(fate)
-        self.until(lambda: summon.running(self.home) is not None and summon.nudge(self.home, "-"), "the agent listens")
+        self.until(
+            lambda: summon.running(self.home) is not None and summon.nudge(self.home, "-"),
+            "the agent listens",
+        )
         return self._agent
 
     def end_agent(self) -> None:
@@ -186,12 +195,17 @@ class Ward:
             time.sleep(0.01)
         log = Path(self.home.run, summon.LOG)
         said = log.read_text() if log.exists() else ""
-        raise AssertionError(f"not within {seconds} s: {what}\n{json.dumps(self.get(), indent=1)}\n{said}")
+        raise AssertionError(
+            f"not within {seconds} s: {what}\n{json.dumps(self.get(), indent=1)}\n{said}"
+        )
 
     def story(self) -> str:
         """The last acts, and the pod's timeline."""
         acts = self.notes.read_text() if self.notes.exists() else ""
-        told = [f"{e.time} {e.object} {e.reason} {e.message}" for e in Pods(self.home).events("default", "p")]
+        told = [
+            f"{e.time} {e.object} {e.reason} {e.message}"
+            for e in Pods(self.home).events("default", "p")
+        ]
         return "\n".join([acts, *told])
 
     def report(self) -> dict[str, Any]:
@@ -205,7 +219,11 @@ class Ward:
             "phase": status["phase"],
             "conditions": {c["type"]: c["status"] for c in status["conditions"]},
             "containers": {c["name"]: _brief(c) for c in every},
-            "tokens": {path.name: path.read_text().split() for path in sorted(self.tokens.iterdir()) if path.name != "go"},
+            "tokens": {
+                path.name: path.read_text().split()
+                for path in sorted(self.tokens.iterdir())
+                if path.name != "go"
+            },
             "logs": {c["name"]: self._logs(pod, c) for c in every},
             "limit": self._limit(pod["metadata"]["uid"]) if status["phase"] == "Running" else "",
         }
@@ -213,7 +231,9 @@ class Ward:
     def _limit(self, uid: str) -> str:
         """What the kernel holds the sidecar to, in bytes; "" while it does not run."""
         for name in ("memory.limit_in_bytes", "memory.max"):
-            for path in Path("/sys/fs/cgroup").glob(f"*/{self.home.cgroup}/burstable/pod{uid}/side-0/{name}"):
+            for path in Path("/sys/fs/cgroup").glob(
+                f"*/{self.home.cgroup}/burstable/pod{uid}/side-0/{name}"
+            ):
                 try:
                     return path.read_text().strip()
                 except OSError:
@@ -221,7 +241,9 @@ class Ward:
         return ""
 
     def _logs(self, pod: dict[str, Any], container: dict[str, Any]) -> list[list[str]]:
-        directory = f"{self.home.pod_logs('default', 'p', pod['metadata']['uid'])}/{container['name']}"
+        directory = (
+            f"{self.home.pod_logs('default', 'p', pod['metadata']['uid'])}/{container['name']}"
+        )
         attempts = range(max(container["restartCount"] - 1, 0), container["restartCount"] + 1)
         lines = (read(directory, attempt, tail=None, since=None, more=None) for attempt in attempts)
         return [[line.text.decode().rstrip() for line in each] for each in lines]

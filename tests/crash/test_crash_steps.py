@@ -1,7 +1,7 @@
 """kill -9 at every act of every verb and of the agent: the pod gets where an undisturbed run gets.
 
-Each container appends a token per start to a volume, and says a few lines: nothing is started twice or lost, no line is missing
-or there twice, every exit code is right.
+Each container appends a token per start to a volume, and says a few lines: nothing is started twice
+or lost, no line is missing or there twice, every exit code is right.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ GO = HOOKED + "until [ -e /tokens/go ]; do sleep 0.02; done; "
 TWICE = GO + "if [ $(wc -l < /tokens/{name}) = 1 ]; then exit 3; fi; exit 0"
 ONCE_MORE = GO + "if [ $(wc -l < /tokens/{name}) = 1 ]; then exit 88; fi; " + WAIT
 DEAF = "trap '' TERM; " + STAY
-HOOKS = {"postStart": {"exec": {"command": ["touch", "/hooked"]}}, "preStop": {"exec": {"command": ["true"]}}}
+HOOKS = {
+    "postStart": {"exec": {"command": ["touch", "/hooked"]}},
+    "preStop": {"exec": {"command": ["true"]}},
+}
 ANEW = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}
 
 
@@ -61,7 +64,10 @@ def made(tmp_path: Path, main: str, restart: str, **more: Any) -> Ward:
 
 
 def whole(tokens: Path, main: str, restart: str, memory: str, env: str) -> dict[str, Any]:
-    side = {"restartPolicy": "Always", "resources": {"limits": {"memory": memory}, "requests": {"memory": "32Mi"}}}
+    side = {
+        "restartPolicy": "Always",
+        "resources": {"limits": {"memory": memory}, "requests": {"memory": "32Mi"}},
+    }
     return {
         "restartPolicy": restart,
         "terminationGracePeriodSeconds": 10,
@@ -116,7 +122,9 @@ class Case:
             ward.verb("stop")
 
     def begun(self, ward: Ward) -> bool:
-        """Whether the killed verb has left its wish on record; otherwise whoever gave it has to give it again."""
+        """Whether the killed verb has left its wish on record; otherwise whoever gave it has to
+        give it again.
+        """
         pod, record = ward.get(), next(ward_pods(ward), None)
         if pod is None or record is None:
             return self.verb == "down"
@@ -126,12 +134,16 @@ class Case:
             return b'"new"' in bytes(record.pod)
         wished = {"stop": "stop", "restart": "restart", "start": "restart"}.get(self.verb)
         noted = Ledger(ward.home).history(record.uid).get("main", ())
-        moved = self.verb in ("restart", "start") and (restarts(pod)["main"] == 1 or any(past.again for past in noted))
+        moved = self.verb in ("restart", "start") and (
+            restarts(pod)["main"] == 1 or any(past.again for past in noted)
+        )
         return record.stage == "removing" if self.verb == "down" else record.goal == wished or moved
 
     def over(self, ward: Ward) -> bool:
         if self.verb == "down":
-            return ward.get() is None and not list(Path("/sys/fs/cgroup").glob(f"*/{ward.home.cgroup}"))
+            return ward.get() is None and not list(
+                Path("/sys/fs/cgroup").glob(f"*/{ward.home.cgroup}")
+            )
         pod = ward.get()
         if pod is None:
             return False
@@ -140,7 +152,11 @@ class Case:
         if self.verb == "stop":
             return not running(pod) and pod["status"].get("reason") == "Stopped"
         ready = {c["type"]: c["status"] for c in pod["status"]["conditions"]}["Ready"] == "True"
-        wanted = {"init": int(self.name == "anew"), "side": 0 if self.verb == "update" else 1, "main": 1}
+        wanted = {
+            "init": int(self.name == "anew"),
+            "side": 0 if self.verb == "update" else 1,
+            "main": 1,
+        }
         again = restarts(pod) == wanted and next(ward_pods(ward)).goal == "run"
         resized = self.verb != "update" or ward.report()["limit"] == str(96 << 20)
         return ready and again and resized and said_all(ward)
@@ -167,17 +183,27 @@ def ward_pods(ward: Ward) -> Iterator[Any]:
 
 def said_all(ward: Ward) -> bool:
     """Whether the last attempt of every container has said what it says when it starts."""
-    return all(lines[-1:] == ["line 3"] for logs in ward.report().get("logs", {}).values() for lines in logs[-1:])
+    return all(
+        lines[-1:] == ["line 3"]
+        for logs in ward.report().get("logs", {}).values()
+        for lines in logs[-1:]
+    )
 
 
 def restarts(pod: dict[str, Any]) -> dict[str, int]:
     status = pod["status"]
-    return {c["name"]: c["restartCount"] for c in (*status.get("initContainerStatuses", []), *status["containerStatuses"])}
+    return {
+        c["name"]: c["restartCount"]
+        for c in (*status.get("initContainerStatuses", []), *status["containerStatuses"])
+    }
 
 
 def running(pod: dict[str, Any]) -> bool:
     status = pod["status"]
-    return any("running" in c["state"] for c in (*status.get("initContainerStatuses", []), *status["containerStatuses"]))
+    return any(
+        "running" in c["state"]
+        for c in (*status.get("initContainerStatuses", []), *status["containerStatuses"])
+    )
 
 
 def settled(ward: Ward, case: Case) -> dict[str, Any]:
@@ -201,7 +227,9 @@ def undisturbed(ward: Ward, case: Case) -> tuple[dict[str, Any], list[str], list
 
 
 def first_of_each(acts: list[str]) -> dict[str, int]:
-    """The number of the first act of each name that the code knows; acts of different containers are one."""
+    """The number of the first act of each name that the code knows; acts of different containers
+    are one.
+    """
     known, found = sorted(templates(), key=lambda name: -len(name.replace(".+", ""))), {}
     for number, act in enumerate(acts, 1):
         name = next(pattern for pattern in known if re.fullmatch(pattern, act))
@@ -210,7 +238,9 @@ def first_of_each(acts: list[str]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_command_is_killed_at_each_of_its_acts(tmp_path: Path, clean: list[Ward], name: str) -> None:
+def test_a_command_is_killed_at_each_of_its_acts(
+    tmp_path: Path, clean: list[Ward], name: str
+) -> None:
     case = CASES[name]
     ward = made(tmp_path, case.main, case.restart)
     clean.append(ward)
@@ -238,7 +268,9 @@ def strike_command(ward: Ward, case: Case, number: int, late: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["up", "anew"])
-def test_the_agent_is_killed_at_each_of_its_acts(tmp_path: Path, clean: list[Ward], name: str) -> None:
+def test_the_agent_is_killed_at_each_of_its_acts(
+    tmp_path: Path, clean: list[Ward], name: str
+) -> None:
     case = CASES[name]
     ward = made(tmp_path, case.main, case.restart)
     clean.append(ward)
@@ -259,8 +291,12 @@ def strike_agent(ward: Ward, case: Case, number: int) -> None:
     ward.start_agent()
 
 
-def test_a_running_agent_sees_a_pod_whose_command_died_with_its_record(tmp_path: Path, clean: list[Ward]) -> None:
-    """Nobody calls it: the command is killed after the pod is on record and before it does anything else."""
+def test_a_running_agent_sees_a_pod_whose_command_died_with_its_record(
+    tmp_path: Path, clean: list[Ward]
+) -> None:
+    """Nobody calls it: the command is killed after the pod is on record and before it does anything
+    else.
+    """
     case = CASES["up"]
     ward = made(tmp_path, case.main, case.restart)
     clean.append(ward)
@@ -272,7 +308,11 @@ def test_a_running_agent_sees_a_pod_whose_command_died_with_its_record(tmp_path:
 
     assert ended(child(claim)) == -signal.SIGKILL
     ward.go()
-    assert settled(ward, case)["tokens"] == {"init": ["token"], "main": ["token"] * 2, "side": ["token"]}
+    assert settled(ward, case)["tokens"] == {
+        "init": ["token"],
+        "main": ["token"] * 2,
+        "side": ["token"],
+    }
 
 
 def test_the_agent_is_killed_at_the_end_of_the_deadline(tmp_path: Path, clean: list[Ward]) -> None:
@@ -283,7 +323,9 @@ def test_the_agent_is_killed_at_the_end_of_the_deadline(tmp_path: Path, clean: l
     ward.verb("up")
     assert ward.agent_died() == -signal.SIGKILL, fate.acts()
     ward.start_agent()
-    pod = ward.until(lambda: (p := ward.get()) and not running(p) and p, "the deadline has ended all")
+    pod = ward.until(
+        lambda: (p := ward.get()) and not running(p) and p, "the deadline has ended all"
+    )
     assert (pod["status"]["phase"], pod["status"]["reason"]) == ("Failed", "DeadlineExceeded")
     assert [c["state"]["terminated"]["exitCode"] for c in pod["status"]["containerStatuses"]] == [0]
     assert ward.report()["tokens"] == {"init": ["token"], "main": ["token"], "side": ["token"]}
@@ -291,7 +333,9 @@ def test_the_agent_is_killed_at_the_end_of_the_deadline(tmp_path: Path, clean: l
 
 
 def test_who_finishes_a_start_is_killed_too(tmp_path: Path, clean: list[Ward]) -> None:
-    """A command is killed between asking for a start and the answer, and so is the agent that asks how that start went."""
+    """A command is killed between asking for a start and the answer, and so is the agent that asks
+    how that start went.
+    """
     ward = made(tmp_path, STAY, "Always", initContainers=[])
     clean.append(ward)
     fate = ward.fate(until="flush record")
@@ -306,8 +350,15 @@ def test_who_finishes_a_start_is_killed_too(tmp_path: Path, clean: list[Ward]) -
 
 
 def test_a_failed_start_is_undone_through_kills(tmp_path: Path, clean: list[Ward]) -> None:
-    """Killed just before it takes back what it made, and then just before it takes away what the first had left."""
-    ward = made(tmp_path, STAY, "Always", initContainers=[container("init", "", command=["/no/such/program"])])
+    """Killed just before it takes back what it made, and then just before it takes away what the
+    first had left.
+    """
+    ward = made(
+        tmp_path,
+        STAY,
+        "Always",
+        initContainers=[container("init", "", command=["/no/such/program"])],
+    )
     clean.append(ward)
     for act in ("undo", "remove what a killed command left"):
         fate = ward.fate(until=act)
@@ -332,7 +383,10 @@ def lose_sandbox(ward: Ward, number: int) -> list[str]:
     ward.start_agent()
     ward.verb("up")
     ward.end_agent()
-    ward.until(lambda: all(spoken(ward.tokens / name) for name in ("side", "main")), "each container has left its token")
+    ward.until(
+        lambda: all(spoken(ward.tokens / name) for name in ("side", "main")),
+        "each container has left its token",
+    )
     fate = ward.fate(number)
     pause = next(iter(ward_sandboxes(ward))).pause_pid
     os.kill(pause, signal.SIGKILL)
@@ -345,7 +399,10 @@ def lose_sandbox(ward: Ward, number: int) -> list[str]:
     assert restarts(pod) == {"init": 1, "side": 1, "main": 1}
     tokens = {name: len(found) for name, found in ward.report()["tokens"].items()}
     assert tokens == {"init": 2, "side": 2, "main": 2}
-    states = {c["name"]: c["lastState"]["terminated"]["exitCode"] for c in pod["status"]["containerStatuses"]}
+    states = {
+        c["name"]: c["lastState"]["terminated"]["exitCode"]
+        for c in pod["status"]["containerStatuses"]
+    }
     assert states == {"main": 137}
     finish(ward)
     return acts
@@ -392,7 +449,9 @@ def test_kills_at_random_times(tmp_path: Path, clean: list[Ward]) -> None:
         else:
             strike_command(ward, case, luck.randint(1, acts), late)
         reached = settled(ward, case)
-        assert reached == wanted, f"kill {number} of seed {SEED}: {name}, {late} s after an act\n{ward.story()}"
+        assert reached == wanted, (
+            f"kill {number} of seed {SEED}: {name}, {late} s after an act\n{ward.story()}"
+        )
         finish(ward)
 
 
@@ -409,5 +468,3 @@ def test_every_named_act_was_hit() -> None:
     """Stands last: what the code names and no test above has reached would be untested."""
     missed = {name.replace("\\", "") for name in templates() - HIT}
     assert missed == set()
-
-

@@ -9,7 +9,11 @@ from tests.e2e.world import SLEEP, World, eventually, pod
 
 
 def test_output_from_now_on_and_the_exit_code(world: World) -> None:
-    world.up(pod("echo early; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo late; echo wrong >&2; exit 5"))
+    world.up(
+        pod(
+            "echo early; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo late; echo wrong >&2; exit 5"
+        )
+    )
     attached = world.start("pod", "attach", "p", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     eventually(lambda: int(world.exec("p", "sleep 0.3; echo 1")), "it has had time to attach")
     world.exec("p", ": > /tmp/go")
@@ -41,7 +45,9 @@ def test_a_terminal_is_left_by_its_keys_and_the_shell_runs_on(world: World) -> N
 
 
 def test_update_changes_variables_limits_and_images(world: World) -> None:
-    world.up(pod(SLEEP, env=[{"name": "A", "value": "1"}], resources={"requests": {"memory": "16Mi"}}))
+    world.up(
+        pod(SLEEP, env=[{"name": "A", "value": "1"}], resources={"requests": {"memory": "16Mi"}})
+    )
     plan = world.kl("pod", "update", "p", "--env", "A=2", "--env", "c:B=3", "--dry-run").stdout
     assert plan == "p would be updated in place\n  c.env: changed (the container is restarted)\n"
     world.kl("pod", "update", "p", "--env", "A=2", "--env", "c:B=3")

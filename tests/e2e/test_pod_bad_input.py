@@ -17,13 +17,30 @@ HEAD = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\nspec:\n  containers:\n 
     [
         pytest.param("a: [1\nb: 2", "pod.yaml:2:", "", id="not YAML"),
         pytest.param(HEAD + "    image: other\n", "pod.yaml:9:5", "image", id="duplicate key"),
-        pytest.param(HEAD + "    livenesProbe: {}\n", "pod.yaml:9:5", "livenessProbe", id="unknown field"),
-        pytest.param(HEAD + "    tty: [1]\n", "pod.yaml:9:10", "spec.containers[0].tty", id="wrong type"),
         pytest.param(
-            HEAD + "    resources: {limits: {cpu: 1x}}\n", "pod.yaml:9:", "spec.containers[0].resources.limits", id="quantity"
+            HEAD + "    livenesProbe: {}\n", "pod.yaml:9:5", "livenessProbe", id="unknown field"
         ),
-        pytest.param(HEAD.replace("name: p", "name: Not_A_Name"), "pod.yaml:4:9", "metadata.name", id="bad name"),
-        pytest.param(HEAD + "  - name: c\n    image: host\n", "pod.yaml:9:", "spec.containers[1].name", id="same name twice"),
+        pytest.param(
+            HEAD + "    tty: [1]\n", "pod.yaml:9:10", "spec.containers[0].tty", id="wrong type"
+        ),
+        pytest.param(
+            HEAD + "    resources: {limits: {cpu: 1x}}\n",
+            "pod.yaml:9:",
+            "spec.containers[0].resources.limits",
+            id="quantity",
+        ),
+        pytest.param(
+            HEAD.replace("name: p", "name: Not_A_Name"),
+            "pod.yaml:4:9",
+            "metadata.name",
+            id="bad name",
+        ),
+        pytest.param(
+            HEAD + "  - name: c\n    image: host\n",
+            "pod.yaml:9:",
+            "spec.containers[1].name",
+            id="same name twice",
+        ),
         pytest.param(
             HEAD + "    volumeMounts: [{name: none, mountPath: /x}]\n",
             "pod.yaml:9:",
@@ -31,15 +48,21 @@ HEAD = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\nspec:\n  containers:\n 
             id="no such volume",
         ),
         pytest.param("", "pod.yaml", "empty", id="empty file"),
-        pytest.param("kind: Deployment\napiVersion: apps/v1\n", "pod.yaml", "Deployment", id="another kind"),
+        pytest.param(
+            "kind: Deployment\napiVersion: apps/v1\n", "pod.yaml", "Deployment", id="another kind"
+        ),
     ],
 )
-def test_one_problem_one_sentence_one_place(world: World, tmp_path: Path, text: str, place: str, says: str) -> None:
+def test_one_problem_one_sentence_one_place(
+    world: World, tmp_path: Path, text: str, place: str, says: str
+) -> None:
     (tmp_path / "pod.yaml").write_text(text)
     refuse(world, tmp_path / "pod.yaml", place, says)
 
 
-@pytest.mark.parametrize("content", [b"\x00\x01\x02\xff" * 100, b"\x7fELF" + bytes(1000)], ids=["binary", "a program"])
+@pytest.mark.parametrize(
+    "content", [b"\x00\x01\x02\xff" * 100, b"\x7fELF" + bytes(1000)], ids=["binary", "a program"]
+)
 def test_a_file_that_is_no_text(world: World, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pod.yaml").write_bytes(content)
     refuse(world, tmp_path / "pod.yaml", "pod.yaml", "")
@@ -65,7 +88,10 @@ def refuse(world: World, path: Path, place: str, says: str) -> None:
     assert difference(before, snapshot(world.root)) == []
 
 
-@pytest.mark.parametrize("args", [["pod", "up"], ["pod", "fly", "x"], ["pod", "ls", "--nonsense"], ["pod", "up", "a", "b"]])
+@pytest.mark.parametrize(
+    "args",
+    [["pod", "up"], ["pod", "fly", "x"], ["pod", "ls", "--nonsense"], ["pod", "up", "a", "b"]],
+)
 def test_wrong_usage_is_2(world: World, args: list[str]) -> None:
     wrong = world.kl(*args, check=False)
     assert wrong.returncode == 2

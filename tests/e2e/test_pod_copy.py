@@ -1,4 +1,6 @@
-"""``pod cp`` with a container that has nothing but one static program, and against links that lead elsewhere."""
+"""``pod cp`` with a container that has nothing but one static program, and against links that lead
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ def test_an_image_without_any_tool(world: World, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "root.tar", "w") as archive:
         archive.add(tmp_path / "root", ".")
     world.kl("image", "import", "bare:1", str(tmp_path / "root.tar"))
-    made = pod(image="bare:1", command=["/wait"], securityContext={"runAsUser": 1234, "runAsGroup": 77})
+    made = pod(
+        image="bare:1", command=["/wait"], securityContext={"runAsUser": 1234, "runAsGroup": 77}
+    )
     world.up(made)
     (tmp_path / "word").write_text("hello")
     world.kl("pod", "cp", str(tmp_path / "word"), "p:/data/word")
@@ -106,26 +110,39 @@ def test_no_link_of_a_container_leads_out_of_it(world: World, tmp_path: Path) ->
     secret = tmp_path / "secret"
     secret.write_text("mine")
     world.up(pod(SLEEP))
-    world.exec("p", f"""
+    world.exec(
+        "p",
+        f"""
         mkdir -p /tmp/t {tmp_path}; ln -s {secret} /tmp/t/file; ln -s / /tmp/root; ln -s ../../../../../.. /tmp/up
         ln -s /proc/1/root /tmp/proc; rm -f {secret}; cp /bin/true /tmp/suid; chmod 4755 /tmp/suid
-    """)
+    """,
+    )
     refused = world.kl("pod", "cp", "p:/tmp/t/file", str(tmp_path / "stolen"), check=False)
-    assert refused.returncode == 1 and not (tmp_path / "stolen").exists(), "inside there is no such file"
+    assert refused.returncode == 1 and not (tmp_path / "stolen").exists(), (
+        "inside there is no such file"
+    )
     (tmp_path / "new").write_text("new")
     for link in ("root", "up"):
         world.kl("pod", "cp", str(tmp_path / "new"), f"p:/tmp/{link}{secret}")
-        assert secret.read_text() == "mine" and world.exec("p", f"cat {secret}; rm {secret}") == "new"
-    assert world.kl("pod", "cp", str(tmp_path / "new"), "p:/tmp/proc/x", check=False).returncode == 1
+        assert (
+            secret.read_text() == "mine" and world.exec("p", f"cat {secret}; rm {secret}") == "new"
+        )
+    assert (
+        world.kl("pod", "cp", str(tmp_path / "new"), "p:/tmp/proc/x", check=False).returncode == 1
+    )
     world.kl("pod", "cp", "p:/tmp/suid", str(tmp_path / "suid"))
-    assert stat.S_IMODE((tmp_path / "suid").stat().st_mode) == 0o755, "nobody becomes root here by it"
+    assert stat.S_IMODE((tmp_path / "suid").stat().st_mode) == 0o755, (
+        "nobody becomes root here by it"
+    )
 
 
 def test_tar_streams(world: World, tmp_path: Path) -> None:
     world.up(pod(SLEEP))
     world.exec("p", "mkdir -p /tmp/x/y; echo hi > /tmp/x/y/z")
     command = [sys.executable, "-m", "kubelite", "pod", "cp"]
-    out = subprocess.run([*command, "p:/tmp/x", "-"], env=world.env, capture_output=True, check=True).stdout
+    out = subprocess.run(
+        [*command, "p:/tmp/x", "-"], env=world.env, capture_output=True, check=True
+    ).stdout
     with tarfile.open(fileobj=io.BytesIO(out)) as archive:
         assert archive.getnames() == ["x", "x/y", "x/y/z"]
     subprocess.run([*command, "-", "p:/var/tmp"], env=world.env, input=out, check=True)
@@ -133,5 +150,7 @@ def test_tar_streams(world: World, tmp_path: Path) -> None:
     evil = io.BytesIO()
     with tarfile.open(fileobj=evil, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("../../escaped"))
-    refused = subprocess.run([*command, "-", "p:/var/tmp"], env=world.env, input=evil.getvalue(), capture_output=True)
+    refused = subprocess.run(
+        [*command, "-", "p:/var/tmp"], env=world.env, input=evil.getvalue(), capture_output=True
+    )
     assert refused.returncode == 1 and b"leads out" in refused.stderr

@@ -24,7 +24,9 @@ def test_what_has_happened_is_shown_with_its_times(world: World) -> None:
     told = world.inspect("p")["events"]
     assert [each["reason"] for each in told] == [row[2] for row in rows]
     assert all(before <= datetime.fromisoformat(each["time"]) <= datetime.now(UTC) for each in told)
-    assert [each["reason"] for each in json.loads(world.kl("pod", "events", "p", "-o", "json").stdout)] == [r[2] for r in rows]
+    assert [
+        each["reason"] for each in json.loads(world.kl("pod", "events", "p", "-o", "json").stdout)
+    ] == [r[2] for r in rows]
     missing = world.kl("pod", "events", "nobody", check=False)
     assert missing.returncode == 1 and missing.stderr.startswith('error: pod "nobody" not found')
 
@@ -37,7 +39,9 @@ def test_following_shows_each_event_once_and_ends_with_the_pod(world: World) -> 
         assert "Started" in first[-1]
         before = eventually(lambda: asleep(following.pid) and switches(following.pid), "it waits")
         time.sleep(0.5)
-        assert switches(following.pid) == before, "it waits to be told, and does not look again and again"
+        assert switches(following.pid) == before, (
+            "it waits to be told, and does not look again and again"
+        )
         world.kl("pod", "stop", "p")
         killing = following.stdout.readline().decode()
         assert "Killing" in killing and "Stopping container c" in killing

@@ -15,10 +15,18 @@ VOLUME = {"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]}
 @pytest.mark.parametrize(
     ("script", "spec", "container", "message"),
     [
-        (WRITE.format("/big"), {}, {"resources": {"limits": {"ephemeral-storage": "1Mi"}}},
-         "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. "),
-        (WRITE.format("/v/big"), VOLUME, {"volumeMounts": [{"name": "v", "mountPath": "/v"}]},
-         'Usage of EmptyDir volume "v" exceeds the limit "1Mi". '),
+        (
+            WRITE.format("/big"),
+            {},
+            {"resources": {"limits": {"ephemeral-storage": "1Mi"}}},
+            "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ",
+        ),
+        (
+            WRITE.format("/v/big"),
+            VOLUME,
+            {"volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+            'Usage of EmptyDir volume "v" exceeds the limit "1Mi". ',
+        ),
     ],
 )
 def test_a_pod_over_its_limit_is_evicted(

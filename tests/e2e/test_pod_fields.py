@@ -26,7 +26,11 @@ def test_env_command_args_and_expansion(world: World) -> None:
             {"name": "CPUS", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
         ],
         resources={"limits": {"cpu": "2", "memory": "64Mi"}},
-        command=["sh", "-c", 'echo "$GREETING"; echo "$NAME $CPUS"; hostname -I; echo "$IP"; echo "$0" "$1"'],
+        command=[
+            "sh",
+            "-c",
+            'echo "$GREETING"; echo "$NAME $CPUS"; hostname -I; echo "$IP"; echo "$0" "$1"',
+        ],
         args=["$(WHO)", "$$(WHO)"],
     )
     said = lines(world.output(spec))
@@ -67,7 +71,9 @@ def test_run_as_non_root_refuses_root(world: World) -> None:
 
 
 def capabilities(text: str) -> dict[str, int]:
-    return {row.split(":")[0]: int(row.split()[1], 16) for row in lines(text) if row.startswith("Cap")}
+    return {
+        row.split(":")[0]: int(row.split()[1], 16) for row in lines(text) if row.startswith("Cap")
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,9 +87,17 @@ def capabilities(text: str) -> dict[str, int]:
 )
 def test_capabilities(world: World, change: dict[str, list[str]], expected: int) -> None:
     found = capabilities(
-        world.output(pod("cat /proc/self/status", securityContext={"capabilities": change} if change else {}))
+        world.output(
+            pod("cat /proc/self/status", securityContext={"capabilities": change} if change else {})
+        )
     )
-    assert found == {"CapInh": 0, "CapPrm": expected, "CapEff": expected, "CapBnd": expected, "CapAmb": 0}
+    assert found == {
+        "CapInh": 0,
+        "CapPrm": expected,
+        "CapEff": expected,
+        "CapBnd": expected,
+        "CapAmb": 0,
+    }
 
 
 def test_privileged_has_all_capabilities_devices_and_writable_sys(world: World) -> None:
@@ -112,7 +126,11 @@ def test_masked_and_read_only_paths(world: World) -> None:
 
 
 def test_no_new_privileges(world: World) -> None:
-    said = world.output(pod("grep NoNewPrivs /proc/self/status", securityContext={"allowPrivilegeEscalation": False}))
+    said = world.output(
+        pod(
+            "grep NoNewPrivs /proc/self/status", securityContext={"allowPrivilegeEscalation": False}
+        )
+    )
     assert said.split() == ["NoNewPrivs:", "1"]
 
 
@@ -121,7 +139,10 @@ def test_limits_reach_the_cgroup(world: World) -> None:
     pid = world.inspect("p")["containers"]["c"]["pid"]
     groups = dict(row.split(":")[1:] for row in lines(Path(f"/proc/{pid}/cgroup").read_text()))
     if "memory" in groups:
-        assert Path(f"/sys/fs/cgroup/memory{groups['memory']}/memory.limit_in_bytes").read_text() == f"{64 << 20}\n"
+        assert (
+            Path(f"/sys/fs/cgroup/memory{groups['memory']}/memory.limit_in_bytes").read_text()
+            == f"{64 << 20}\n"
+        )
         cpu = next(path for name, path in groups.items() if "cpu" in name.split(","))
         assert Path(f"/sys/fs/cgroup/cpu{cpu}/cpu.cfs_quota_us").read_text() == "25000\n"
         assert Path(f"/sys/fs/cgroup/cpu{cpu}/cpu.shares").read_text() == "256\n"
@@ -132,7 +153,10 @@ def test_limits_reach_the_cgroup(world: World) -> None:
 
 
 def test_memory_limit_kills(world: World) -> None:
-    spec = pod(command=["python3", "-c", "x = bytearray(200 << 20)"], resources={"limits": {"memory": "32Mi"}})
+    spec = pod(
+        command=["python3", "-c", "x = bytearray(200 << 20)"],
+        resources={"limits": {"memory": "32Mi"}},
+    )
     world.up(spec)
     world.kl("pod", "wait", "p", "--for=exited", "--timeout", "30s")
     ended = world.get("p")["status"]["containerStatuses"][0]["state"]["terminated"]
@@ -196,7 +220,11 @@ def test_init_containers_run_in_order_before_the_others(world: World) -> None:
 def test_a_failing_init_container_stops_the_pod(world: World) -> None:
     spec = pod(
         "echo main",
-        spec={"initContainers": [{"name": "i", "image": "host", "command": ["sh", "-c", "echo broken; exit 3"]}]},
+        spec={
+            "initContainers": [
+                {"name": "i", "image": "host", "command": ["sh", "-c", "echo broken; exit 3"]}
+            ]
+        },
     )
     failed = world.up(spec, check=False)
     assert failed.returncode == 1 and "i" in failed.stderr and "3" in failed.stderr
@@ -204,9 +232,13 @@ def test_a_failing_init_container_stops_the_pod(world: World) -> None:
     assert world.logs("p", "i") == "broken\n"
 
 
-def two(script_a: str, script_b: str, spec: dict[str, Any] | None = None, **both: Any) -> dict[str, Any]:
+def two(
+    script_a: str, script_b: str, spec: dict[str, Any] | None = None, **both: Any
+) -> dict[str, Any]:
     made = pod(script_a, spec=spec, **both)
-    made["spec"]["containers"].append({**made["spec"]["containers"][0], "name": "d", "command": ["sh", "-c", script_b]})
+    made["spec"]["containers"].append(
+        {**made["spec"]["containers"][0], "name": "d", "command": ["sh", "-c", script_b]}
+    )
     return made
 
 
@@ -247,7 +279,11 @@ def test_host_path_and_read_only_and_sub_path(world: World, tmp_path: Path) -> N
             {"name": "h", "mountPath": "/ro", "readOnly": True},
             {"name": "h", "mountPath": "/sub", "subPath": "sub"},
         ],
-        spec={"volumes": [{"name": "h", "hostPath": {"path": str(tmp_path / "data"), "type": "Directory"}}]},
+        spec={
+            "volumes": [
+                {"name": "h", "hostPath": {"path": str(tmp_path / "data"), "type": "Directory"}}
+            ]
+        },
     )
     assert lines(world.output(spec)) == ["inside", "inside", "refused"]
     assert (tmp_path / "data" / "made").read_text() == "new\n"
@@ -268,7 +304,9 @@ def test_host_path_and_read_only_and_sub_path(world: World, tmp_path: Path) -> N
         ("BlockDevice", "file", False),
     ],
 )
-def test_host_path_types(world: World, tmp_path: Path, type: str, make: str | None, good: bool) -> None:
+def test_host_path_types(
+    world: World, tmp_path: Path, type: str, make: str | None, good: bool
+) -> None:
     path = tmp_path / "x"
     if make == "file":
         path.touch()
@@ -319,7 +357,9 @@ def test_host_network_host_pid_and_host_ipc(world: World) -> None:
             spec={"hostNetwork": True, "hostPID": True, "hostIPC": True},
         )
     )
-    assert lines(said) == [os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "pid", "ipc", "uts")]
+    assert lines(said) == [
+        os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "pid", "ipc", "uts")
+    ]
 
 
 def test_each_container_has_its_own_pid_namespace_by_default(world: World) -> None:
@@ -332,7 +372,11 @@ def test_sysctls_of_the_pod(world: World) -> None:
     said = world.output(
         pod(
             "cat /proc/sys/net/ipv4/ip_unprivileged_port_start",
-            spec={"securityContext": {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "77"}]}},
+            spec={
+                "securityContext": {
+                    "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "77"}]
+                }
+            },
         )
     )
     assert lines(said) == ["77"]
@@ -357,7 +401,9 @@ def test_the_host_image_shows_the_host_but_neither_its_secrets_nor_other_pods(wo
 
 
 def test_nothing_of_the_host_is_open_inside(world: World) -> None:
-    said = world.output(pod("ls -l /proc/1/fd | awk '{print $NF}'; readlink /proc/1/cwd /proc/1/root"))
+    said = world.output(
+        pod("ls -l /proc/1/fd | awk '{print $NF}'; readlink /proc/1/cwd /proc/1/root")
+    )
     targets = [row for row in lines(said) if row not in ("0",)]
     assert all(row.startswith(("/dev/", "pipe:", "/proc/", "/")) for row in targets)
     assert not any(str(world.root) in row or "kubelite" in row for row in targets)

@@ -37,7 +37,9 @@ def said(world: World, root: Path, script: str) -> list[str]:
     return world.output(pod(image="small", imagePullPolicy="Never", command=command)).splitlines()
 
 
-def test_an_image_without_them_gets_the_pods_files_and_keeps_its_etc(world: World, root: Path) -> None:
+def test_an_image_without_them_gets_the_pods_files_and_keeps_its_etc(
+    world: World, root: Path
+) -> None:
     rows = said(world, root, "stat -c %a /etc; ls /etc; cat /etc/hostname; cat /etc/hosts")
     assert rows[:5] == ["711", "hostname", "hosts", "resolv.conf", "p"]
     assert rows[-1].split()[1:] == ["p"]
@@ -54,7 +56,11 @@ def test_an_image_that_has_them_shows_the_pods_instead(world: World, root: Path)
 def test_the_containers_writable_layer_holds_only_what_it_wrote(world: World, root: Path) -> None:
     world.kl("image", "import", "small", str(root))
     script = "echo x > /written; while :; do :; done"
-    container = {"image": "small", "imagePullPolicy": "Never", "resources": {"limits": {"cpu": "50m"}}}
+    container = {
+        "image": "small",
+        "imagePullPolicy": "Never",
+        "resources": {"limits": {"cpu": "50m"}},
+    }
     world.up(pod(command=[shutil.which("sh"), "-c", script], **container))
     uid = world.get("p")["metadata"]["uid"]
     upper = world.root / "pods" / uid / "root" / "c" / "0" / "upper"

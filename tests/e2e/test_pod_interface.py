@@ -1,4 +1,6 @@
-"""The command line as a person and a program use it: listing, inspecting, waiting, images, the machine."""
+"""The command line as a person and a program use it: listing, inspecting, waiting, images, the
+machine.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +15,31 @@ from tests.e2e.world import SLEEP, World, pod
 
 
 def test_up_prints_each_step_with_its_milliseconds_and_the_total(world: World) -> None:
-    said = world.up(pod(SLEEP, spec={"initContainers": [{"name": "i", "image": "host", "command": ["true"]}]}))
+    said = world.up(
+        pod(SLEEP, spec={"initContainers": [{"name": "i", "image": "host", "command": ["true"]}]})
+    )
     steps = [row.split() for row in said.stderr.splitlines() if row.endswith(" ms")]
     assert [step[1] for step in steps] == ["image", "sandbox", "init", "container"]
     assert all(float(step[-2]) >= 0 for step in steps)
     assert said.stdout.startswith("p is up in 0.") or said.stdout.startswith("p is up in ")
-    again = world.up(pod(SLEEP, spec={"initContainers": [{"name": "i", "image": "host", "command": ["true"]}]}))
+    again = world.up(
+        pod(SLEEP, spec={"initContainers": [{"name": "i", "image": "host", "command": ["true"]}]})
+    )
     assert "already up" in again.stdout
 
 
 def test_what_shapes_the_pod_itself_needs_replace(world: World, tmp_path: Path) -> None:
     world.up(pod(SLEEP))
     changed = tmp_path / "pod.yaml"
-    changed.write_text(yaml.safe_dump(pod(SLEEP, env=[{"name": "A", "value": "b"}], spec={"hostNetwork": True})))
+    changed.write_text(
+        yaml.safe_dump(pod(SLEEP, env=[{"name": "A", "value": "b"}], spec={"hostNetwork": True}))
+    )
     refused = world.kl("pod", "up", str(changed), check=False)
-    assert refused.returncode == 1 and "spec.hostNetwork" in refused.stderr and "--replace" in refused.stderr
+    assert (
+        refused.returncode == 1
+        and "spec.hostNetwork" in refused.stderr
+        and "--replace" in refused.stderr
+    )
     world.kl("pod", "up", "--replace", str(changed))
     assert world.exec("p", "echo $A") == "b\n"
 
@@ -72,27 +84,36 @@ def test_namespaces_keep_names_apart(world: World) -> None:
     world.up(one)
     world.up(two)
     assert world.kl("pod", "ls").stdout == ""
-    assert [row.split()[0] for row in world.kl("pod", "ls", "-A", "--no-headers").stdout.splitlines()] == ["one", "two"]
+    assert [
+        row.split()[0] for row in world.kl("pod", "ls", "-A", "--no-headers").stdout.splitlines()
+    ] == ["one", "two"]
     world.kl("pod", "down", "p", "-n", "one", "--grace-period", "0")
     assert world.kl("pod", "ls", "-n", "two", "-o", "name").stdout == "pod/p\n"
 
 
 @pytest.fixture
 def rootfs(tmp_path: Path) -> Path:
-    """A root file system of one static program, made from what every machine has: the dynamic loader is not needed."""
+    """A root file system of one static program, made from what every machine has: the dynamic
+    loader is not needed.
+    """
     import shutil
     import subprocess
 
     root = tmp_path / "rootfs"
     (root / "bin").mkdir(parents=True)
     (root / "etc").mkdir()
-    (root / "etc" / "passwd").write_text("root:x:0:0::/root:/bin/say\napp:x:77:78::/home/app:/bin/say\n")
+    (root / "etc" / "passwd").write_text(
+        "root:x:0:0::/root:/bin/say\napp:x:77:78::/home/app:/bin/say\n"
+    )
     source = tmp_path / "say.c"
     source.write_text(
         '#include <stdio.h>\n#include <unistd.h>\nint main(int n, char **a) { printf("%d %d", getuid(), getgid());'
         ' for (int i = 1; i < n; i++) printf(" %s", a[i]); puts(""); return 0; }\n'
     )
-    subprocess.run([shutil.which("gcc") or "cc", "-static", "-o", str(root / "bin" / "say"), str(source)], check=True)
+    subprocess.run(
+        [shutil.which("gcc") or "cc", "-static", "-o", str(root / "bin" / "say"), str(source)],
+        check=True,
+    )
     return root
 
 

@@ -1,4 +1,6 @@
-"""What a pod survives, and what is reported of what it does not: the shim killed, a reboot, memory, processes, disk."""
+"""What a pod survives, and what is reported of what it does not: the shim killed, a reboot, memory,
+processes, disk.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +28,28 @@ DEAF = (
 
 def pids(world: World, name: str = "p") -> dict[str, int]:
     found = world.inspect(name)
-    return {"shim": found["sandbox"]["shim"], "pause": found["sandbox"]["pause"], "c": found["containers"]["c"]["pid"]}
+    return {
+        "shim": found["sandbox"]["shim"],
+        "pause": found["sandbox"]["pause"],
+        "c": found["containers"]["c"]["pid"],
+    }
 
 
 @pytest.mark.parametrize("policy", ["Never", "Always"])
 def test_the_shim_is_killed(world: World, policy: str) -> None:
-    """Its container has cleared its parent-death signal. Without an agent the next command clears up."""
+    """Its container has cleared its parent-death signal. Without an agent the next command clears
+    up.
+    """
     spec = {"restartPolicy": policy, "terminationGracePeriodSeconds": 1}
     world.up(pod("", command=["python3", "-c", DEAF], spec=spec))
     eventually(lambda: world.logs("p") == "deaf\n", "the signal is cleared")
     before = pids(world)
     kill(before["shim"])
     if policy == "Always":
-        eventually(lambda: container(world)["restartCount"] == 1 and container(world)["ready"], "it runs again")
+        eventually(
+            lambda: container(world)["restartCount"] == 1 and container(world)["ready"],
+            "it runs again",
+        )
         ended = container(world)["lastState"]["terminated"]
         assert pids(world)["pause"] != before["pause"]
     else:
@@ -57,12 +68,17 @@ def reboot(world: World) -> None:
         os.kill(found["shim"], signal.SIGKILL)
     run = world.root / "run"
     after = snapshot(world.root)
-    eventually(lambda: not [line for line in snapshot(world.root) if line.startswith("process")], f"nothing runs: {after}")
+    eventually(
+        lambda: not [line for line in snapshot(world.root) if line.startswith("process")],
+        f"nothing runs: {after}",
+    )
     clear = "from kubelite.node.runtime.home import Home; from kubelite.node.network.pod import PodNetwork; import sys\n"
     clear += "h = Home(sys.argv[1]); PodNetwork(h.run, h.key, h.lock).remove_all()\n"
     clear += "from kubelite.node.cgroup.tree import CgroupTree; from kubelite.node.cgroup.detect import read_world\n"
     clear += "t = CgroupTree(read_world(), h.cgroup); [t.remove_pod(u) for u in t.pods()]; t.remove_parent()\n"
-    subprocess.run([sys.executable, "-c", clear, str(world.root)], check=True, env=world.env, timeout=30)
+    subprocess.run(
+        [sys.executable, "-c", clear, str(world.root)], check=True, env=world.env, timeout=30
+    )
     shutil.rmtree(run)
 
 
@@ -82,10 +98,14 @@ def test_a_reboot_brings_back_what_should_run(world: World) -> None:
     assert lost["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137
     serving = world.start("system", "agent", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        eventually(lambda: world.get("a")["status"]["containerStatuses"][0]["ready"], "the pod is back")
+        eventually(
+            lambda: world.get("a")["status"]["containerStatuses"][0]["ready"], "the pod is back"
+        )
         status = world.get("a")["status"]["containerStatuses"][0]
         assert status["restartCount"] == 1 and status["lastState"]["terminated"]["exitCode"] == 137
-        eventually(lambda: (tokens / "a").read_text() == "token\n" * 2, "it was started twice in all")
+        eventually(
+            lambda: (tokens / "a").read_text() == "token\n" * 2, "it was started twice in all"
+        )
         assert world.get("once")["status"]["phase"] == "Failed"
         world.down("a")
     finally:
@@ -103,7 +123,9 @@ def test_memory_beyond_the_limit(world: World) -> None:
             spec={"restartPolicy": "OnFailure"},
         )
     )
-    ended = eventually(lambda: container(world).get("lastState", {}).get("terminated"), "it was killed")
+    ended = eventually(
+        lambda: container(world).get("lastState", {}).get("terminated"), "it was killed"
+    )
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
 
 
@@ -149,7 +171,11 @@ def activity(pid: int) -> tuple[int, int]:
         for line in status.read_text().splitlines()
         if line.startswith("voluntary")
     ]
-    written = next(line for line in Path(f"/proc/{pid}/io").read_text().splitlines() if line.startswith("wchar"))
+    written = next(
+        line
+        for line in Path(f"/proc/{pid}/io").read_text().splitlines()
+        if line.startswith("wchar")
+    )
     return sum(switches), int(written.split()[1])
 
 
@@ -168,17 +194,26 @@ def test_a_flood_of_lines_stays_within_its_files(world: World) -> None:
         slowest = max(slowest, time.monotonic() - before)
     took = time.monotonic() - began
     assert world.get("flood")["status"]["phase"] == "Succeeded"
-    logs = [path.stat().st_size for path in Path(world.inspect("flood")["paths"]["logs"]).rglob("*.log*")]
+    logs = [
+        path.stat().st_size
+        for path in Path(world.inspect("flood")["paths"]["logs"]).rglob("*.log*")
+    ]
     assert len(logs) <= 5 and max(logs) <= 11 << 20
     assert slowest < 10
-    print(f"\n{bytes_ >> 20} MiB in {took:.1f} s: {bytes_ / took / 1e6:.0f} MB/s; slowest exec beside it {slowest:.2f} s")
+    print(
+        f"\n{bytes_ >> 20} MiB in {took:.1f} s: {bytes_ / took / 1e6:.0f} MB/s; slowest exec beside it {slowest:.2f} s"
+    )
 
 
 def test_a_full_disk_under_the_logs(world: World) -> None:
-    """The pod runs on and says what is wrong; once there is room its lines are written again, and the log names the gap."""
+    """The pod runs on and says what is wrong; once there is room its lines are written again, and
+    the log names the gap.
+    """
     logs = world.root / "logs"
     logs.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "kubelite-test", str(logs)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "kubelite-test", str(logs)], check=True
+    )
     try:
         world.up(pod("yes full | head -c 3000000; while :; do echo alive; sleep 0.1; done"))
         eventually(lambda: os.statvfs(logs).f_bavail == 0, "the disk is full")
@@ -186,12 +221,18 @@ def test_a_full_disk_under_the_logs(world: World) -> None:
         assert world.exec("p", "echo here") == "here\n"
         told = eventually(lambda: disk_full(world), "the condition")
         assert told["status"] == "True" and told["reason"] == "NoSpaceLeft"
-        assert re.fullmatch(r"no space left for logs; lines lost so far: c \(\d+\)", told["message"])
+        assert re.fullmatch(
+            r"no space left for logs; lines lost so far: c \(\d+\)", told["message"]
+        )
         assert disk_full(world, world.inspect("p")["pod"]) is not None
         subprocess.run(["mount", "-o", "remount,size=30m", str(logs)], check=True)
         eventually(lambda: world.logs("p").endswith("alive\n"), "lines are written again")
         assert disk_full(world) is None
-        assert re.search(r"^kubelite: \d+ records \(\d+ bytes\) could not be written here$", world.logs("p"), re.M)
+        assert re.search(
+            r"^kubelite: \d+ records \(\d+ bytes\) could not be written here$",
+            world.logs("p"),
+            re.M,
+        )
         world.down("p")
     finally:
         subprocess.run(["umount", "-l", str(logs)], check=True)
@@ -208,22 +249,37 @@ def test_many_pods(world: World) -> None:
     count = int(os.environ.get("KUBELITE_PODS", "200"))
     before = snapshot(world.root)
     quick = {"terminationGracePeriodSeconds": 0}
-    text = "\n---\n".join(_yaml(always("", name=f"p{n}", command=["sleep", "1000"], spec=quick)) for n in range(count))
+    text = "\n---\n".join(
+        _yaml(always("", name=f"p{n}", command=["sleep", "1000"], spec=quick)) for n in range(count)
+    )
     began = time.monotonic()
     subprocess.run(
-        world.command("pod", "up", "-"), input=text.encode(), check=True, env=world.env, timeout=300, capture_output=True
+        world.command("pod", "up", "-"),
+        input=text.encode(),
+        check=True,
+        env=world.env,
+        timeout=300,
+        capture_output=True,
     )
     up = time.monotonic() - began
     assert world.kl("pod", "ls", "--no-headers").stdout.count(" 1/1 ") == count
     idle = agent(world)
     assert idle is not None
-    resident = int(next(line for line in Path(f"/proc/{idle['pid']}/status").read_text().splitlines() if "VmRSS" in line).split()[1])
+    resident = int(
+        next(
+            line
+            for line in Path(f"/proc/{idle['pid']}/status").read_text().splitlines()
+            if "VmRSS" in line
+        ).split()[1]
+    )
     assert resident < 120 << 10
     subprocess.run(
         world.command("pod", "down", "-", "--grace-period", "0"),
         input=text.encode(), check=True, env=world.env, timeout=300, capture_output=True,
     )  # fmt: skip
-    print(f"\n{count} pods: up in {up:.1f} s, up and down in {time.monotonic() - began:.1f} s, agent {resident >> 10} MB resident")
+    print(
+        f"\n{count} pods: up in {up:.1f} s, up and down in {time.monotonic() - began:.1f} s, agent {resident >> 10} MB resident"
+    )
     assert difference(before, snapshot(world.root)) == []
 
 

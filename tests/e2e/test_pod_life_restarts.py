@@ -35,10 +35,13 @@ def agent(world: World) -> dict[str, Any] | None:
 def test_a_container_that_ends_is_started_again_and_then_backs_off(world: World) -> None:
     world.up(always("echo said > /dev/termination-log; exit 3"))
     waiting = eventually(
-        lambda: (c := container(world))["state"].get("waiting") and c["restartCount"] == 1 and c, "the second attempt backs off"
+        lambda: (c := container(world))["state"].get("waiting") and c["restartCount"] == 1 and c,
+        "the second attempt backs off",
     )
     assert waiting["state"]["waiting"]["reason"] == "CrashLoopBackOff"
-    assert waiting["state"]["waiting"]["message"].startswith("back-off 10s restarting failed container=c pod=p_default(")
+    assert waiting["state"]["waiting"]["message"].startswith(
+        "back-off 10s restarting failed container=c pod=p_default("
+    )
     last = waiting["lastState"]["terminated"]
     assert (last["exitCode"], last["reason"], last["message"]) == (3, "Error", "said\n")
     assert world.get("p")["status"]["phase"] == "Running"
@@ -64,7 +67,9 @@ def test_a_restart_forgets_the_back_off(world: World) -> None:
     ("policy", "code", "phase", "restarts"),
     [("OnFailure", 0, "Succeeded", 0), ("Never", 1, "Failed", 0), ("Never", 0, "Succeeded", 0)],
 )
-def test_policies_that_come_to_an_end(world: World, policy: str, code: int, phase: str, restarts: int) -> None:
+def test_policies_that_come_to_an_end(
+    world: World, policy: str, code: int, phase: str, restarts: int
+) -> None:
     world.up(pod(f"exit {code}", spec={"restartPolicy": policy}))
     eventually(lambda: world.get("p")["status"]["phase"] == phase, phase)
     assert container(world)["restartCount"] == restarts
@@ -92,14 +97,24 @@ def test_an_agent_is_there_while_it_is_needed(world: World) -> None:
 
 def test_sidecars_start_in_order_and_end_last(world: World) -> None:
     def side(name: str) -> dict[str, Any]:
-        return {"name": name, "image": "host", "restartPolicy": "Always", "command": ["sh", "-c", LOOPED]}
+        return {
+            "name": name,
+            "image": "host",
+            "restartPolicy": "Always",
+            "command": ["sh", "-c", LOOPED],
+        }
 
     inits = [side("one"), {"name": "init", "image": "host", "command": ["true"]}, side("two")]
     world.up(pod("sleep 0.5", spec={"restartPolicy": "OnFailure", "initContainers": inits}))
     began = [container(world, name) for name in ("one", "init", "two", "c")]
     assert all(each["state"] for each in began)
-    eventually(lambda: world.get("p")["status"]["phase"] == "Succeeded", "sidecars do not hold the pod up")
-    eventually(lambda: not any("running" in container(world, name)["state"] for name in ("one", "two")), "they have ended")
+    eventually(
+        lambda: world.get("p")["status"]["phase"] == "Succeeded", "sidecars do not hold the pod up"
+    )
+    eventually(
+        lambda: not any("running" in container(world, name)["state"] for name in ("one", "two")),
+        "they have ended",
+    )
     order = [event["object"] for event in events(world) if event["reason"] == "Started"]
     assert [name.partition("{")[2] for name in order] == ["one}", "init}", "two}", "c}"]
     killed = [event["object"] for event in events(world) if event["reason"] == "Killing"]
@@ -108,7 +123,9 @@ def test_sidecars_start_in_order_and_end_last(world: World) -> None:
 
 
 def test_a_rule_restarts_all_containers_in_their_place(world: World) -> None:
-    """Address, volumes and neighbours' images stay; init containers run once more, without hooks and without grace."""
+    """Address, volumes and neighbours' images stay; init containers run once more, without hooks
+    and without grace.
+    """
     rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}
     mounts = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
     source = "if [ $(wc -l < /v/inits) = 1 ]; then echo said > /v/kept; exit 88; fi; " + LOOPED
@@ -126,7 +143,10 @@ def test_a_rule_restarts_all_containers_in_their_place(world: World) -> None:
     }  # fmt: skip
     world.up(pod(spec=spec))
     address = world.get("p")["status"]["podIP"]
-    eventually(lambda: container(world)["restartCount"] == 1 and container(world, "deaf")["ready"], "all run again")
+    eventually(
+        lambda: container(world)["restartCount"] == 1 and container(world, "deaf")["ready"],
+        "all run again",
+    )
     assert [container(world, name)["restartCount"] for name in ("i", "c", "deaf")] == [1, 1, 1]
     assert container(world)["lastState"]["terminated"]["exitCode"] == 88
     assert container(world, "deaf")["lastState"]["terminated"]["exitCode"] == 137
@@ -152,7 +172,10 @@ def test_a_pod_that_is_taken_down_says_until_when(world: World) -> None:
     eventually(lambda: world.logs("p") == "ready\n", "the trap is set")
     asked = time.time()
     with world.start("pod", "down", "p", "--grace-period", "3", stdout=subprocess.DEVNULL) as going:
-        meta = eventually(lambda: (m := world.get("p")["metadata"]).get("deletionTimestamp") and m, "it is on its way")
+        meta = eventually(
+            lambda: (m := world.get("p")["metadata"]).get("deletionTimestamp") and m,
+            "it is on its way",
+        )
         until = datetime.fromisoformat(meta["deletionTimestamp"]).timestamp()
         assert asked + 2 <= until <= time.time() + 3 and meta["deletionGracePeriodSeconds"] == 3
         assert "Terminating" in world.kl("pod", "ls").stdout
@@ -168,7 +191,13 @@ def test_the_stop_signal_is_the_manifests(world: World) -> None:
 
 
 def test_the_end_of_the_log_stands_in_for_a_message(world: World) -> None:
-    world.up(pod("echo one; echo two; exit 1", terminationMessagePolicy="FallbackToLogsOnError", spec={"restartPolicy": "OnFailure"}))
+    world.up(
+        pod(
+            "echo one; echo two; exit 1",
+            terminationMessagePolicy="FallbackToLogsOnError",
+            spec={"restartPolicy": "OnFailure"},
+        )
+    )
     eventually(lambda: container(world).get("lastState"), "it has failed")
     assert container(world)["lastState"]["terminated"]["message"] == "one\ntwo\n"
 
@@ -189,6 +218,9 @@ def test_stop_start_pause_and_kill(world: World) -> None:
     assert container(world)["restartCount"] == 1
     assert world.get("p")["status"]["podIP"] == address
     world.kl("pod", "kill", "p")
-    killed = eventually(lambda: container(world).get("lastState", {}).get("terminated", {}).get("exitCode") == 137, "137")
+    killed = eventually(
+        lambda: container(world).get("lastState", {}).get("terminated", {}).get("exitCode") == 137,
+        "137",
+    )
     assert killed
     assert world.kl("pod", "kill", "p", "--signal", "NONE", check=False).returncode == 2

@@ -18,23 +18,38 @@ def test_top_shows_the_processes_of_the_pod_and_no_others(world: World) -> None:
         found = json.loads(world.kl("pod", "top", "p", "-o", "json").stdout)
         return sorted(f"{each['container']} {each['user']} {each['command']}" for each in found)
 
-    wanted = sorted(["c 1234 sh -c sleep 1001 & sleep 1002 & wait", "c 1234 sleep 1001", "c 1234 sleep 1002", "d 0 sleep 1003"])
+    wanted = sorted(
+        [
+            "c 1234 sh -c sleep 1001 & sleep 1002 & wait",
+            "c 1234 sleep 1001",
+            "c 1234 sleep 1002",
+            "d 0 sleep 1003",
+        ]
+    )
     eventually(lambda: commands() == wanted, "all of them run")
     lines = world.kl("pod", "top", "p").stdout.splitlines()
-    assert lines[0].split() == ["CONTAINER", "PID", "USER", "STATE", "CPU", "MEMORY", "COMMAND"] and len(lines) == 5
+    assert (
+        lines[0].split() == ["CONTAINER", "PID", "USER", "STATE", "CPU", "MEMORY", "COMMAND"]
+        and len(lines) == 5
+    )
 
 
 def test_stats_count_cpu_memory_tasks_and_network(world: World) -> None:
     busy = "python3 -c 'x = bytearray(50 << 20)\nwhile True: pass'"
     made = pod(busy, resources={"limits": {"memory": "256Mi"}})
-    made["spec"]["containers"].append({"name": "idle", "image": "host", "command": ["sleep", "1000"]})
+    made["spec"]["containers"].append(
+        {"name": "idle", "image": "host", "command": ["sleep", "1000"]}
+    )
     world.up(made)
 
     def found() -> dict[str, dict[str, float]]:
         rows = json.loads(world.kl("pod", "stats", "p", "--no-stream", "-o", "json").stdout)
         return {each["container"]: each for each in rows}
 
-    rows = eventually(lambda: (rows if (rows := found())["c"]["memory"] > 50 << 20 else None), "the memory is counted")
+    rows = eventually(
+        lambda: rows if (rows := found())["c"]["memory"] > 50 << 20 else None,
+        "the memory is counted",
+    )
     assert rows["c"]["cpu"] > 0.1 > rows["idle"]["cpu"]
     assert (rows["c"]["limit"], rows["idle"]["limit"]) == (256 << 20, None)
     assert rows["c"]["tasks"] >= 1 and rows["idle"]["tasks"] == 1
@@ -46,11 +61,25 @@ def test_stats_count_cpu_memory_tasks_and_network(world: World) -> None:
 def test_diff_names_what_was_added_changed_and_deleted(world: World) -> None:
     world.up(pod(SLEEP))
     before = set(world.kl("pod", "diff", "p", check=False).stdout.splitlines())
-    world.exec("p", "mkdir /new; echo 1 > /new/file; echo more >> /etc/profile; rm /etc/issue.net /etc/debian_version")
+    world.exec(
+        "p",
+        "mkdir /new; echo 1 > /new/file; echo more >> /etc/profile; rm /etc/issue.net /etc/debian_version",
+    )
     done = world.kl("pod", "diff", "p", check=False)
     assert done.returncode == 1
     found = set(done.stdout.splitlines()) - before
-    assert found >= {"A /new", "A /new/file", "C /etc", "C /etc/profile", "D /etc/issue.net", "D /etc/debian_version"} - before
+    assert (
+        found
+        >= {
+            "A /new",
+            "A /new/file",
+            "C /etc",
+            "C /etc/profile",
+            "D /etc/issue.net",
+            "D /etc/debian_version",
+        }
+        - before
+    )
     world.exec("p", "rm -r /etc/apt; mkdir /etc/apt; echo > /etc/apt/mine")
     lines = world.kl("pod", "diff", "p", check=False).stdout.splitlines()
     assert {"C /etc/apt", "A /etc/apt/mine", "D /etc/apt/sources.list.d"} <= set(lines)
@@ -64,7 +93,9 @@ def test_prune_removes_what_has_ended_and_asks_first(world: World) -> None:
     for name in ("done", "failed"):
         world.kl("pod", "wait", name, "--for=exited")
     refused = world.kl("pod", "prune", check=False)
-    assert refused.returncode == 2 and "--yes" in refused.stderr and "default/failed" in refused.stderr
+    assert (
+        refused.returncode == 2 and "--yes" in refused.stderr and "default/failed" in refused.stderr
+    )
     assert world.kl("pod", "prune", "--yes").stdout == "done removed\nfailed removed\n"
     assert world.kl("pod", "ls", "-o", "name").stdout == "pod/runs\n"
     assert "nothing to do" in world.kl("pod", "prune").stderr

@@ -43,7 +43,9 @@ def from_pod(world: World, name: str, url: str, container: str = "d") -> str:
     return eventually(attempt, f"{url} answers to pod {name}")
 
 
-def test_containers_reach_each_other_on_localhost_and_pods_each_other_and_the_host(world: World) -> None:
+def test_containers_reach_each_other_on_localhost_and_pods_each_other_and_the_host(
+    world: World,
+) -> None:
     world.up(server("a", "page-a", 8000))
     world.up(server("b", "page-b", 8000))
     a, b = (world.get(name)["status"]["podIP"] for name in ("a", "b"))
@@ -78,7 +80,9 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_made(world: World) -
     assert refused.returncode == 1 and "18081" in refused.stderr
     assert world.files() == set()
     world.up(pod(SLEEP, name="first", ports=[{"containerPort": 80, "hostPort": 18082}]))
-    second = world.up(pod(SLEEP, name="second", ports=[{"containerPort": 80, "hostPort": 18082}]), check=False)
+    second = world.up(
+        pod(SLEEP, name="second", ports=[{"containerPort": 80, "hostPort": 18082}]), check=False
+    )
     assert second.returncode == 1 and "default/first" in second.stderr
     names = [p["metadata"]["name"] for p in _list(world)]
     assert names == ["first"]
@@ -91,7 +95,9 @@ def _list(world: World) -> list[dict[str, Any]]:
 
 
 def test_no_helper_program_makes_the_network_or_the_mounts(world: World, tmp_path: Path) -> None:
-    """Not ``ip``, ``mount``, ``nft`` or ``nsenter``: between the command and the pod's programs nothing is executed."""
+    """Not ``ip``, ``mount``, ``nft`` or ``nsenter``: between the command and the pod's programs
+    nothing is executed.
+    """
     import subprocess
     import sys
 
@@ -99,9 +105,23 @@ def test_no_helper_program_makes_the_network_or_the_mounts(world: World, tmp_pat
 
     trace = tmp_path / "trace"
     manifest = tmp_path / "pod.yaml"
-    manifest.write_text(yaml.safe_dump(pod("exec sleep 1000", ports=[{"containerPort": 80, "hostPort": 18083}])))
-    command = ["strace", "-f", "-e", "trace=execve,execveat", "-o", str(trace), sys.executable, "-m", "kubelite"]
-    traced = subprocess.Popen([*command, "pod", "up", str(manifest)], env=world.env, stdout=subprocess.PIPE)
+    manifest.write_text(
+        yaml.safe_dump(pod("exec sleep 1000", ports=[{"containerPort": 80, "hostPort": 18083}]))
+    )
+    command = [
+        "strace",
+        "-f",
+        "-e",
+        "trace=execve,execveat",
+        "-o",
+        str(trace),
+        sys.executable,
+        "-m",
+        "kubelite",
+    ]
+    traced = subprocess.Popen(
+        [*command, "pod", "up", str(manifest)], env=world.env, stdout=subprocess.PIPE
+    )
     assert traced.stdout is not None and b"is up" in traced.stdout.readline()
     world.down("p")
     traced.communicate(timeout=30)
@@ -109,5 +129,8 @@ def test_no_helper_program_makes_the_network_or_the_mounts(world: World, tmp_pat
     executed = [row for row in rows if row.endswith("= 0")]
     assert any("sleep" in row for row in executed), "the trace sees the pod's program"
     for row in rows:
-        assert not any(f'/{tool}"' in row for tool in ("ip", "mount", "nft", "nsenter", "umount", "iptables", "tc"))
+        assert not any(
+            f'/{tool}"' in row
+            for tool in ("ip", "mount", "nft", "nsenter", "umount", "iptables", "tc")
+        )
     assert len(executed) <= 5, executed

@@ -24,7 +24,10 @@ FULL = pod(
         "volumes": [{"name": "d", "emptyDir": {}}, {"name": "m", "emptyDir": {"medium": "Memory"}}],
     },
     ports=[{"containerPort": 80, "hostPort": 18090}],
-    volumeMounts=[{"name": "d", "mountPath": "/d", "subPath": "below"}, {"name": "m", "mountPath": "/m"}],
+    volumeMounts=[
+        {"name": "d", "mountPath": "/d", "subPath": "below"},
+        {"name": "m", "mountPath": "/m"},
+    ],
     resources={"limits": {"cpu": "1", "memory": "64Mi"}},
 )
 
@@ -54,10 +57,16 @@ else:
 """
 
 
-def stepped(world: World, manifest: Path, verb: str, wanted: str) -> subprocess.CompletedProcess[str]:
-    """Runs one verb in a process of its own that kills itself just before act number ``wanted``, or lists all acts."""
+def stepped(
+    world: World, manifest: Path, verb: str, wanted: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs one verb in a process of its own that kills itself just before act number ``wanted``, or
+    lists all acts.
+    """
     command = [sys.executable, "-c", STEPS, str(world.root), str(manifest), verb, wanted]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=world.env, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=world.env, check=False
+    )
 
 
 @pytest.fixture
@@ -89,10 +98,14 @@ def test_the_example_leaves_nothing(world: World) -> None:
         ({"securityContext": {"runAsUser": 4294967295}}, "4294967295"),
     ],
 )
-def test_a_failed_start_leaves_nothing(world: World, tmp_path: Path, change: dict[str, Any], says: str) -> None:
+def test_a_failed_start_leaves_nothing(
+    world: World, tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "f").touch()
-    spec = pod(SLEEP, spec={"volumes": [{"name": "h", "hostPath": {"path": str(tmp_path / "data")}}]})
+    spec = pod(
+        SLEEP, spec={"volumes": [{"name": "h", "hostPath": {"path": str(tmp_path / "data")}}]}
+    )
     spec["spec"]["containers"].append({**spec["spec"]["containers"][0], "name": "bad", **change})
     before = snapshot(world.root)
     refused = world.up(spec, check=False)
@@ -103,7 +116,10 @@ def test_a_failed_start_leaves_nothing(world: World, tmp_path: Path, change: dic
 
 
 def test_ctrl_c_before_the_pod_is_up_leaves_nothing(world: World, tmp_path: Path) -> None:
-    spec = pod(SLEEP, spec={"initContainers": [{"name": "i", "image": "host", "command": ["sleep", "1000"]}]})
+    spec = pod(
+        SLEEP,
+        spec={"initContainers": [{"name": "i", "image": "host", "command": ["sleep", "1000"]}]},
+    )
     path = tmp_path / "pod.yaml"
     path.write_text(yaml.safe_dump(spec))
     before = snapshot(world.root)
@@ -120,7 +136,13 @@ def test_a_kill_at_any_act_of_up_is_undone_by_down(world: World, manifest: Path)
     before = snapshot(world.root)
     acts = stepped(world, manifest, "up", "list").stdout.splitlines()
     world.kl("pod", "down", "p", "--grace-period", "0")
-    assert {"launch shim", "start pause", "attach network", "start container c", "lease address"} <= set(acts)
+    assert {
+        "launch shim",
+        "start pause",
+        "attach network",
+        "start container c",
+        "lease address",
+    } <= set(acts)
     for number, act in enumerate(acts, 1):
         killed = stepped(world, manifest, "up", str(number))
         assert killed.returncode == -signal.SIGKILL, f"{act}: {killed.stderr}"

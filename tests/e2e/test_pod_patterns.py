@@ -19,9 +19,15 @@ def test_a_collector_ships_every_line_of_a_log_file_also_the_last(world: World) 
     assert {each["app"] for each in shipped} == {"log-collector"}
 
 
-def test_a_program_that_knows_only_localhost_reaches_a_service_through_its_ambassador(world: World) -> None:
+def test_a_program_that_knows_only_localhost_reaches_a_service_through_its_ambassador(
+    world: World,
+) -> None:
     world.kl("pod", "up", str(EXAMPLES / "ambassador.yaml"))
-    eventually(lambda: world.logs("ambassador", "app") == "hello from far away\n", "the answer came through", 30)
+    eventually(
+        lambda: world.logs("ambassador", "app") == "hello from far away\n",
+        "the answer came through",
+        30,
+    )
     assert "127.0.0.1:7001 is down" in world.logs("ambassador", "proxy")
 
 

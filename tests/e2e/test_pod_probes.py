@@ -43,8 +43,16 @@ def fetch(world: World, name: str, path: str) -> None:
 
 
 def test_readiness_follows_what_the_server_says_and_nothing_is_restarted(world: World) -> None:
-    ready = {"httpGet": {"port": "web", "path": "/ready"}, "periodSeconds": 1, "failureThreshold": 2}
-    made = pod(command=["python3", "-c", SERVER], ports=[{"name": "web", "containerPort": 8080}], readinessProbe=ready)
+    ready = {
+        "httpGet": {"port": "web", "path": "/ready"},
+        "periodSeconds": 1,
+        "failureThreshold": 2,
+    }
+    made = pod(
+        command=["python3", "-c", SERVER],
+        ports=[{"name": "web", "containerPort": 8080}],
+        readinessProbe=ready,
+    )
     world.up(made)
     world.kl("pod", "wait", "p", "--for=ready", "--timeout", "20s")
     assert status(world, "p")["ready"] and condition(world, "p", "ContainersReady")
@@ -54,13 +62,22 @@ def test_readiness_follows_what_the_server_says_and_nothing_is_restarted(world: 
     fetch(world, "p", "/on")
     eventually(lambda: condition(world, "p", "Ready"), "the pod is ready again")
     assert status(world, "p")["restartCount"] == 0
-    assert ("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503") in events(world, "p")
+    assert (
+        "Unhealthy",
+        "Readiness probe failed: HTTP probe failed with statuscode: 503",
+    ) in events(world, "p")
 
 
-def test_a_failed_liveness_probe_restarts_the_container_with_the_grace_of_the_probe(world: World) -> None:
+def test_a_failed_liveness_probe_restarts_the_container_with_the_grace_of_the_probe(
+    world: World,
+) -> None:
     live = {"exec": {"command": ["sh", "-c", "echo $(WHY) >&2; test ! -e /tmp/bad"]}, "periodSeconds": 1,
             "failureThreshold": 1, "terminationGracePeriodSeconds": 1}  # fmt: skip
-    made = pod("trap '' TERM; echo up; sleep 1000 & wait; wait", livenessProbe=live, env=[{"name": "WHY", "value": "is bad"}])
+    made = pod(
+        "trap '' TERM; echo up; sleep 1000 & wait; wait",
+        livenessProbe=live,
+        env=[{"name": "WHY", "value": "is bad"}],
+    )
     made["spec"]["restartPolicy"] = "Always"
     world.up(made)
     assert status(world, "p")["ready"]
@@ -74,18 +91,33 @@ def test_a_failed_liveness_probe_restarts_the_container_with_the_grace_of_the_pr
 
 
 def test_startup_holds_the_other_probes_back_and_a_failed_one_restarts(world: World) -> None:
-    startup = {"exec": {"command": ["test", "-e", "/tmp/up"]}, "periodSeconds": 1, "failureThreshold": 60}
+    startup = {
+        "exec": {"command": ["test", "-e", "/tmp/up"]},
+        "periodSeconds": 1,
+        "failureThreshold": 60,
+    }
     never = {"tcpSocket": {"port": 9}, "periodSeconds": 1, "failureThreshold": 1}
-    made = pod(SLEEP, startupProbe=startup, livenessProbe=never, readinessProbe={"exec": {"command": ["true"]}})
+    made = pod(
+        SLEEP,
+        startupProbe=startup,
+        livenessProbe=never,
+        readinessProbe={"exec": {"command": ["true"]}},
+    )
     made["spec"]["restartPolicy"] = "Always"
     world.up(made)
-    eventually(lambda: any(reason == "Unhealthy" for reason, _ in events(world, "p")), "startup was asked")
+    eventually(
+        lambda: any(reason == "Unhealthy" for reason, _ in events(world, "p")), "startup was asked"
+    )
     before = status(world, "p")
     assert (before["started"], before["ready"], before["restartCount"]) == (False, False, 0)
-    assert not any("Liveness" in message or "Readiness" in message for _, message in events(world, "p"))
+    assert not any(
+        "Liveness" in message or "Readiness" in message for _, message in events(world, "p")
+    )
     world.exec("p", ": > /tmp/up")
     eventually(lambda: status(world, "p")["restartCount"] == 1, "liveness was asked then", 20)
-    assert any(message.startswith("Liveness probe failed: dial tcp ") for _, message in events(world, "p"))
+    assert any(
+        message.startswith("Liveness probe failed: dial tcp ") for _, message in events(world, "p")
+    )
 
 
 def test_a_sidecar_gates_on_its_startup_probe(world: World) -> None:
@@ -94,17 +126,23 @@ def test_a_sidecar_gates_on_its_startup_probe(world: World) -> None:
         "volumeMounts": [{"name": "v", "mountPath": "/shared"}],
         "startupProbe": {"exec": {"command": ["test", "-e", "/shared/up"]}, "periodSeconds": 1, "failureThreshold": 60},
     }  # fmt: skip
-    made = pod("ls /shared", spec={"initContainers": [side], "volumes": [{"name": "v", "emptyDir": {}}]})
+    made = pod(
+        "ls /shared", spec={"initContainers": [side], "volumes": [{"name": "v", "emptyDir": {}}]}
+    )
     made["spec"]["containers"][0]["volumeMounts"] = side["volumeMounts"]
     assert world.output(made) == "up\n"
 
 
 def test_a_command_that_takes_too_long_is_ended_with_all_it_started(world: World) -> None:
-    slow = {"exec": {"command": ["sh", "-c", "sleep 543 & sleep 542; true"]}, "periodSeconds": 1, "timeoutSeconds": 1}
+    slow = {
+        "exec": {"command": ["sh", "-c", "sleep 543 & sleep 542; true"]},
+        "periodSeconds": 1,
+        "timeoutSeconds": 1,
+    }
     world.up(pod(SLEEP, readinessProbe=slow))
     text = 'Readiness probe failed: command timed out: "sh -c sleep 543 & sleep 542; true" timed out after 1s'
     eventually(lambda: ("Unhealthy", text) in events(world, "p"), "the timeout is told")
-    count = "ls /proc/*/cmdline | xargs -n1 sh -c 'tr \"\\0\" \" \" < $0 2>/dev/null | grep -c \"^sleep 54\"' | grep -c 1"
+    count = 'ls /proc/*/cmdline | xargs -n1 sh -c \'tr "\\0" " " < $0 2>/dev/null | grep -c "^sleep 54"\' | grep -c 1'
     for _ in range(3):
         assert int(world.kl("pod", "exec", "p", "--", "sh", "-c", f"{count}; true").stdout) <= 2
 
@@ -126,7 +164,10 @@ def test_hooks_run_in_order_and_a_failed_one_ends_the_container(world: World) ->
     failing = {"postStart": {"exec": {"command": ["sh", "-c", "echo because; exit 3"]}}}
     world.up(pod(SLEEP, name="q", lifecycle=failing), check=False)
     eventually(lambda: world.get("q")["status"]["phase"] == "Succeeded", "the container was ended")
-    assert any(reason == "FailedPostStartHook" and "exited with 3: because" in text for reason, text in events(world, "q"))
+    assert any(
+        reason == "FailedPostStartHook" and "exited with 3: because" in text
+        for reason, text in events(world, "q")
+    )
 
 
 def test_a_sleep_before_the_end_is_part_of_the_grace(world: World) -> None:

@@ -1,4 +1,6 @@
-"""What the containers of a pod share, what each has of its own, and what stays when one of them or pause is killed."""
+"""What the containers of a pod share, what each has of its own, and what stays when one of them or
+pause is killed.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,16 @@ def two_containers(name: str = "p", **spec: Any) -> dict[str, Any]:
 
 
 def links(pid: int) -> dict[str, str]:
-    return {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in (*SHARED, "pid", "mnt", "cgroup")}
+    return {
+        kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in (*SHARED, "pid", "mnt", "cgroup")
+    }
 
 
 def pids(world: World, name: str = "p") -> tuple[int, dict[str, int]]:
     seen = world.inspect(name)
-    return seen["sandbox"]["pause"], {name: each["pid"] for name, each in seen["containers"].items()}
+    return seen["sandbox"]["pause"], {
+        name: each["pid"] for name, each in seen["containers"].items()
+    }
 
 
 def test_namespaces_are_shared_within_a_pod_and_with_nobody_else(world: World) -> None:
@@ -33,7 +39,8 @@ def test_namespaces_are_shared_within_a_pod_and_with_nobody_else(world: World) -
     pause, members = pids(world, "one")
     other, _ = pids(world, "two")
     inside = {
-        world.exec("one", "for n in net ipc uts; do readlink /proc/self/ns/$n; done", c): c for c in ("c", "d")
+        world.exec("one", "for n in net ipc uts; do readlink /proc/self/ns/$n; done", c): c
+        for c in ("c", "d")
     }
     assert len(inside) == 1
     assert next(iter(inside)).split() == [links(pause)[kind] for kind in SHARED]
@@ -66,7 +73,10 @@ def test_each_container_has_its_own_root(world: World) -> None:
 def test_killing_every_container_leaves_pause_address_and_volumes(world: World) -> None:
     mounts = [{"name": "disk", "mountPath": "/disk"}, {"name": "memory", "mountPath": "/memory"}]
     spec = two_containers(
-        volumes=[{"name": "disk", "emptyDir": {}}, {"name": "memory", "emptyDir": {"medium": "Memory"}}]
+        volumes=[
+            {"name": "disk", "emptyDir": {}},
+            {"name": "memory", "emptyDir": {"medium": "Memory"}},
+        ]
     )
     for container in spec["spec"]["containers"]:
         container["volumeMounts"] = mounts
@@ -120,7 +130,9 @@ def test_killing_the_shim_leaves_the_rest_to_the_next_command(world: World) -> N
     status = world.get("p")["status"]
     assert not Path(f"/sys/class/net/{before['interface']}").exists()
     assert [s["state"]["terminated"]["exitCode"] for s in status["containerStatuses"]] == [137, 137]
-    assert {s["state"]["terminated"]["reason"] for s in status["containerStatuses"]} == {"ContainerStatusUnknown"}
+    assert {s["state"]["terminated"]["reason"] for s in status["containerStatuses"]} == {
+        "ContainerStatusUnknown"
+    }
 
 
 def test_a_process_that_cleared_its_parent_death_signal_dies_with_the_pod(world: World) -> None:

@@ -1,4 +1,6 @@
-"""What goes in and out of containers: exec with and without a terminal, exit codes, logs that lose nothing."""
+"""What goes in and out of containers: exec with and without a terminal, exit codes, logs that lose
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ class Terminal:
             try:
                 self.seen += os.read(self.master, 4096).decode(errors="replace")
             except OSError:
-                assert text in self.seen, f"{text!r} did not come before the end; seen: {self.seen!r}"
+                assert text in self.seen, (
+                    f"{text!r} did not come before the end; seen: {self.seen!r}"
+                )
 
     def end(self) -> int:
         code = self.process.wait(20)
@@ -115,7 +119,19 @@ def test_exec_carries_input_and_both_outputs(world: World) -> None:
     world.up(pod(SLEEP))
     data = os.urandom(1 << 20)
     done = subprocess.run(
-        [sys.executable, "-m", "kubelite", "pod", "exec", "-i", "p", "--", "sh", "-c", "cat; echo to-stderr >&2"],
+        [
+            sys.executable,
+            "-m",
+            "kubelite",
+            "pod",
+            "exec",
+            "-i",
+            "p",
+            "--",
+            "sh",
+            "-c",
+            "cat; echo to-stderr >&2",
+        ],
         input=data,
         capture_output=True,
         env=world.env,
@@ -129,14 +145,17 @@ def test_exec_carries_input_and_both_outputs(world: World) -> None:
 def test_exec_is_in_the_containers_namespaces_limits_and_identity(world: World) -> None:
     world.up(pod(SLEEP, env=[{"name": "WHO", "value": "me"}], securityContext={"runAsUser": 1234}))
     said = world.exec(
-        "p", "id -u; echo $WHO; readlink /proc/self/ns/pid /proc/self/ns/mnt; cut -d: -f3 /proc/self/cgroup | sort -u"
+        "p",
+        "id -u; echo $WHO; readlink /proc/self/ns/pid /proc/self/ns/mnt; cut -d: -f3 /proc/self/cgroup | sort -u",
     )
     member = world.inspect("p")["containers"]["c"]["namespaces"]
     assert said.splitlines() == ["1234", "me", member["pid"], member["mnt"], "/"]
 
 
 def test_logs_keep_partial_lines_streams_and_order(world: World) -> None:
-    world.up(pod("printf 'no newline'; printf 'a%.0s' $(seq 40000); echo; echo err >&2; printf tail"))
+    world.up(
+        pod("printf 'no newline'; printf 'a%.0s' $(seq 40000); echo; echo err >&2; printf tail")
+    )
     world.kl("pod", "wait", "p", "--for=exited")
     path = Path(world.inspect("p")["containers"]["c"]["log"])
     rows = [row.split(" ", 3) for row in path.read_text().splitlines()]
@@ -155,12 +174,18 @@ def test_logs_follow_until_the_end(world: World) -> None:
     assert world.kl("pod", "logs", "p", "--tail", "2").stdout == "4\n5\n"
 
 
-def test_killing_the_command_while_100000_lines_flow_loses_none_and_doubles_none(world: World, tmp_path: Path) -> None:
+def test_killing_the_command_while_100000_lines_flow_loses_none_and_doubles_none(
+    world: World, tmp_path: Path
+) -> None:
     path = tmp_path / "pod.yaml"
     path.write_text(yaml.safe_dump(pod(command=["python3", "-c", FLOOD])))
     up = world.start("pod", "up", str(path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    eventually(lambda: world.root.exists() and list(world.root.glob("logs/*/c/0.log")), "the log is there")
-    follow = world.start("pod", "logs", "-f", "p", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    eventually(
+        lambda: world.root.exists() and list(world.root.glob("logs/*/c/0.log")), "the log is there"
+    )
+    follow = world.start(
+        "pod", "logs", "-f", "p", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     assert follow.stdout is not None
     follow.stdout.read(100)
     for process in (up, follow):
@@ -173,7 +198,9 @@ def test_killing_the_command_while_100000_lines_flow_loses_none_and_doubles_none
 
 def test_logs_are_rotated_and_none_is_lost_while_the_limit_lasts(world: World) -> None:
     """25 MiB are three files of the five that are kept."""
-    script = "import sys\nfor n in range(250_000):\n    sys.stdout.write('%08d' % n + 'x' * 60 + '\\n')"
+    script = (
+        "import sys\nfor n in range(250_000):\n    sys.stdout.write('%08d' % n + 'x' * 60 + '\\n')"
+    )
     world.up(pod(command=["python3", "-c", script]))
     world.kl("pod", "wait", "p", "--for=exited", "--timeout", "60s")
     said = world.logs("p").splitlines()
@@ -207,7 +234,9 @@ def test_a_root_path_of_180_characters(tmp_path: Path) -> None:
 
 
 def test_graceful_stop_waits_for_the_program(world: World) -> None:
-    world.up(pod("trap 'sleep 0.3; echo bye; exit 0' TERM; echo ready; while :; do sleep 0.1; done"))
+    world.up(
+        pod("trap 'sleep 0.3; echo bye; exit 0' TERM; echo ready; while :; do sleep 0.1; done")
+    )
     eventually(lambda: world.logs("p") == "ready\n", "the trap is set")
     log = Path(world.inspect("p")["containers"]["c"]["log"])
     fd = os.open(log, os.O_RDONLY)

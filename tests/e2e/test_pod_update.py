@@ -59,7 +59,9 @@ def test_one_container_is_swapped_while_a_neighbour_loses_nothing(world: World) 
     world.exec("p", ": > /v/enough", "c")
     good, bad = eventually(lambda: world.logs("p", "client"), "the client has counted").split()
     assert int(good) > 20 and bad == "0"
-    counts = {each["name"]: each["restartCount"] for each in world.get("p")["status"]["containerStatuses"]}
+    counts = {
+        each["name"]: each["restartCount"] for each in world.get("p")["status"]["containerStatuses"]
+    }
     assert (counts["c"], counts["server"]) == (1, 0)
     messages = [each["message"] for each in world.inspect("p")["events"]]
     assert "Container c definition changed, will be restarted" in messages
@@ -79,7 +81,9 @@ def limit(pid: int, file: str) -> str:
 
 def sized(cpu: str, memory: str, **more: Any) -> dict[str, Any]:
     amounts = {"cpu": cpu, "memory": memory}
-    return pod(SLEEP, resources={"limits": amounts, "requests": {"cpu": "100m", "memory": "16Mi"}}, **more)
+    return pod(
+        SLEEP, resources={"limits": amounts, "requests": {"cpu": "100m", "memory": "16Mi"}}, **more
+    )
 
 
 def memory_of(pid: int) -> int:
@@ -112,7 +116,9 @@ def test_cpu_and_memory_change_without_a_restart(world: World) -> None:
 
 
 def test_a_limit_below_what_is_used_is_refused_and_nothing_changes(world: World) -> None:
-    script = "python3 -c 'x = bytearray(40 << 20); print(1, flush=True); import time; time.sleep(1000)'"
+    script = (
+        "python3 -c 'x = bytearray(40 << 20); print(1, flush=True); import time; time.sleep(1000)'"
+    )
     made = pod(script, resources={"limits": {"memory": "128Mi"}})
     world.up(made)
     eventually(lambda: world.logs("p"), "the memory is used")
@@ -135,8 +141,13 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(world: World, tmp_pa
     pid = state(world)["c"]
     assert plan(pod(SLEEP)) == "p is already up, nothing to do\n"
     in_place = plan(pod(SLEEP, env=[{"name": "A", "value": "b"}]))
-    assert in_place == "p would be updated in place\n  c.env: changed (the container is restarted)\n"
-    assert plan(pod(SLEEP, spec={"hostNetwork": True})) == "p needs a new pod: --replace\n  spec.hostNetwork\n"
+    assert (
+        in_place == "p would be updated in place\n  c.env: changed (the container is restarted)\n"
+    )
+    assert (
+        plan(pod(SLEEP, spec={"hostNetwork": True}))
+        == "p needs a new pod: --replace\n  spec.hostNetwork\n"
+    )
     assert state(world)["c"] == pid
 
 
@@ -167,5 +178,3 @@ def test_a_fixed_command_ends_a_crash_loop_at_once(world: World) -> None:
     fixed["spec"]["restartPolicy"] = "Always"
     world.up(fixed)
     assert "running" in world.get("p")["status"]["containerStatuses"][0]["state"]
-
-

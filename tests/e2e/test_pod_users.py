@@ -1,4 +1,6 @@
-"""Pods with users of their own (hostUsers: false): root inside is nobody outside, and everything else is as ever."""
+"""Pods with users of their own (hostUsers: false): root inside is nobody outside, and everything
+else is as ever.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,13 @@ def test_root_inside_is_nobody_outside(world: World) -> None:
     first = base(pid)
     assert first >= 1 << 28
     assert Path(f"/proc/{pid}").stat().st_uid == first
-    assert world.exec("p", "id -u; id -g; cat /proc/self/uid_map").split() == ["0", "0", "0", str(first), str(IDS)]
+    assert world.exec("p", "id -u; id -g; cat /proc/self/uid_map").split() == [
+        "0",
+        "0",
+        "0",
+        str(first),
+        str(IDS),
+    ]
     pause = world.inspect("p")["sandbox"]["pause"]
     for kind in ("user", "net", "ipc", "uts"):
         assert os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/{pause}/ns/{kind}")
@@ -53,35 +61,50 @@ def test_containers_of_a_pod_share_its_users_and_volumes(world: World, tmp_path:
     (tmp_path / "host").mkdir()
     (tmp_path / "host/mine").write_text("x")
     mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("disk", "memory", "host")]
-    spec = pod(SLEEP, volumeMounts=mounts, spec={
-        **OWN,
-        "securityContext": {"fsGroup": 77},
-        "volumes": [
-            {"name": "disk", "emptyDir": {}},
-            {"name": "memory", "emptyDir": {"medium": "Memory"}},
-            {"name": "host", "hostPath": {"path": str(tmp_path / "host")}},
-        ],
-    })
+    spec = pod(
+        SLEEP,
+        volumeMounts=mounts,
+        spec={
+            **OWN,
+            "securityContext": {"fsGroup": 77},
+            "volumes": [
+                {"name": "disk", "emptyDir": {}},
+                {"name": "memory", "emptyDir": {"medium": "Memory"}},
+                {"name": "host", "hostPath": {"path": str(tmp_path / "host")}},
+            ],
+        },
+    )
     spec["spec"]["containers"].append({**spec["spec"]["containers"][0], "name": "d"})
     world.up(spec)
     assert base(container(world)) == base(container(world, which="d"))
-    said = world.exec("p", "for v in disk memory host; do echo $v > /$v/file; done; stat -c '%u %g' /host/mine /disk/file /memory/file")
+    said = world.exec(
+        "p",
+        "for v in disk memory host; do echo $v > /$v/file; done; stat -c '%u %g' /host/mine /disk/file /memory/file",
+    )
     assert said.splitlines() == ["0 0", "0 77", "0 77"]
-    assert world.exec("p", "cat /disk/file /memory/file /host/file", "d").split() == ["disk", "memory", "host"]
+    assert world.exec("p", "cat /disk/file /memory/file /host/file", "d").split() == [
+        "disk",
+        "memory",
+        "host",
+    ]
     # On the host's file system the files are root's, whatever the pod's ids are.
     assert (tmp_path / "host/file").stat().st_uid == 0
 
 
 def test_the_root_file_system_is_roots_and_can_be_written_and_removed(world: World) -> None:
     script = "touch /new; rm -r /etc/apt; mkdir /etc/apt; mv /etc/debian_version /etc/moved; chown 5:6 /new; stat -c %u:%g / /new /etc/passwd"
-    said = world.output(pod(f"{script}; ls /etc/apt | wc -l; cat /etc/moved > /dev/null && echo read", spec=OWN))
+    said = world.output(
+        pod(f"{script}; ls /etc/apt | wc -l; cat /etc/moved > /dev/null && echo read", spec=OWN)
+    )
     assert said.split() == ["0:0", "5:6", "0:0", "0", "read"]
     assert Path("/etc/debian_version").exists()
 
 
 def test_users_of_the_image_and_of_the_manifest(world: World) -> None:
     context = {"runAsUser": 1234, "runAsGroup": 5678}
-    said = world.output(pod("id -u; id -g; touch /tmp/x && stat -c %u:%g /tmp/x", spec=OWN, securityContext=context))
+    said = world.output(
+        pod("id -u; id -g; touch /tmp/x && stat -c %u:%g /tmp/x", spec=OWN, securityContext=context)
+    )
     assert said.split() == ["1234", "5678", "1234:5678"]
     done = world.up(pod("true", spec=OWN, securityContext={"runAsUser": IDS}), check=False)
     assert done.returncode == 1
@@ -91,7 +114,9 @@ def test_users_of_the_image_and_of_the_manifest(world: World) -> None:
 @pytest.mark.parametrize("share", [False, True])
 def test_processes_are_seen_as_ever(world: World, share: bool) -> None:
     world.up(pod(SLEEP, spec={**OWN, "shareProcessNamespace": share}))
-    said = world.exec("p", "for p in /proc/[0-9]*; do cat $p/comm; done; mount | grep -c 'on /proc type proc'")
+    said = world.exec(
+        "p", "for p in /proc/[0-9]*; do cat $p/comm; done; mount | grep -c 'on /proc type proc'"
+    )
     assert ("pause" in said or "kubelite" in said or "memfd" in said) == share
     assert said.split()[-1] == "1"
 
@@ -112,14 +137,18 @@ def test_system_mounts_and_devices_work(world: World) -> None:
 def test_an_exec_and_a_terminal_are_inside_as_well(world: World) -> None:
     world.up(pod(SLEEP, spec=OWN))
     outside = base(container(world))
-    said = world.kl("pod", "exec", "-t", "p", "--", "sh", "-c", "tty; stat -c %u $(tty); cat /proc/self/uid_map").stdout
+    said = world.kl(
+        "pod", "exec", "-t", "p", "--", "sh", "-c", "tty; stat -c %u $(tty); cat /proc/self/uid_map"
+    ).stdout
     assert said.split()[:2] == ["/dev/pts/0", "0"]
     assert str(outside) in said
 
 
 def test_privileged_is_privileged_inside_only(world: World) -> None:
     script = "mount -t tmpfs none /mnt && echo mounted; echo 1 > /proc/sys/kernel/panic || echo refused; cat /dev/mem | head -c 1 || echo shut; reboot -f 2>&1 | head -1"
-    said = world.output(pod(f"exec 2>/dev/null; {script}", spec=OWN, securityContext={"privileged": True}))
+    said = world.output(
+        pod(f"exec 2>/dev/null; {script}", spec=OWN, securityContext={"privileged": True})
+    )
     assert said.split()[:2] == ["mounted", "refused"]
 
 
@@ -145,13 +174,24 @@ def plain(world: World) -> Iterator[World]:
 
 
 def test_without_mapped_ids_what_is_the_pods_alone_has_its_ids_on_the_disk(plain: World) -> None:
-    mounts = [{"name": "disk", "mountPath": "/disk"}, {"name": "disk", "mountPath": "/part", "subPath": "a/b"}]
-    spec = pod(SLEEP, volumeMounts=mounts, spec={
-        **OWN, "securityContext": {"fsGroup": 77}, "volumes": [{"name": "disk", "emptyDir": {}}]
-    })
+    mounts = [
+        {"name": "disk", "mountPath": "/disk"},
+        {"name": "disk", "mountPath": "/part", "subPath": "a/b"},
+    ]
+    spec = pod(
+        SLEEP,
+        volumeMounts=mounts,
+        spec={
+            **OWN,
+            "securityContext": {"fsGroup": 77},
+            "volumes": [{"name": "disk", "emptyDir": {}}],
+        },
+    )
     # A later container's subPath is made in a volume that has been given to the pod already.
     later = [*mounts, {"name": "disk", "mountPath": "/later", "subPath": "c"}]
-    spec["spec"]["containers"].append({**spec["spec"]["containers"][0], "name": "d", "volumeMounts": later})
+    spec["spec"]["containers"].append(
+        {**spec["spec"]["containers"][0], "name": "d", "volumeMounts": later}
+    )
     plain.up(spec)
     own = "/disk /disk/a /disk/a/b /disk/c /etc/hosts /etc/hostname /dev/termination-log / /usr"
     script = (
@@ -163,20 +203,37 @@ def test_without_mapped_ids_what_is_the_pods_alone_has_its_ids_on_the_disk(plain
     first = base(container(plain))
     (place,) = (plain.root / "pods").iterdir()
     message, new = place / "messages/d-0", place / "root/d/0/upper/new"
-    outside = [place / "volumes/disk", place / "volumes/disk/a/b/file", place / "etc/hosts", message, new]
+    outside = [
+        place / "volumes/disk",
+        place / "volumes/disk/a/b/file",
+        place / "etc/hosts",
+        message,
+        new,
+    ]
     found = [(path.stat().st_uid - first, path.stat().st_gid - first) for path in outside]
     assert found == [(0, 77), (0, 77), (0, 0), (0, 0), (5, 6)]
     assert message.read_text() == "last\n"
     plain.kl("pod", "restart", "p")
-    assert plain.exec("p", "cat /part/file; stat -c %u:%g /disk /disk/a/b/file").split() == ["mine", "0:77", "0:77"]
+    assert plain.exec("p", "cat /part/file; stat -c %u:%g /disk /disk/a/b/file").split() == [
+        "mine",
+        "0:77",
+        "0:77",
+    ]
 
 
-def test_without_mapped_ids_what_is_not_the_pods_is_refused_and_stays_as_it_is(plain: World) -> None:
+def test_without_mapped_ids_what_is_not_the_pods_is_refused_and_stays_as_it_is(
+    plain: World,
+) -> None:
     theirs = plain.root / "theirs"
     theirs.mkdir()
-    done = plain.up(pod(SLEEP, volumeMounts=[{"name": "v", "mountPath": "/v"}], spec={
-        **OWN, "volumes": [{"name": "v", "hostPath": {"path": str(theirs)}}]
-    }), check=False)
+    done = plain.up(
+        pod(
+            SLEEP,
+            volumeMounts=[{"name": "v", "mountPath": "/v"}],
+            spec={**OWN, "volumes": [{"name": "v", "hostPath": {"path": str(theirs)}}]},
+        ),
+        check=False,
+    )
     assert done.returncode != 0
     assert 'volume "v" at /v (its file system has no id-mapped mounts)' in done.stderr
     assert theirs.stat().st_uid == 0

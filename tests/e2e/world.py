@@ -1,4 +1,6 @@
-"""One kubelite of its own for a test: a root, the command line on it, and the proof that nothing stays behind."""
+"""One kubelite of its own for a test: a root, the command line on it, and the proof that nothing
+stays behind.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class World:
         self.root = root
         self.env = {**os.environ, "KUBELITE_ROOT": str(root), "NO_COLOR": "1"}
 
-    def kl(self, *args: str, input: str | bytes | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def kl(
+        self, *args: str, input: str | bytes | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         """Runs ``kubelite ARGS``; with ``check`` a failure fails the test and shows what was said."""
         data = input.encode() if isinstance(input, str) else input
         done = subprocess.run(
@@ -40,10 +44,15 @@ class World:
             timeout=TIMEOUT,
         )
         result = subprocess.CompletedProcess(
-            args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+            args,
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"),
         )
         if check:
-            assert result.returncode == 0, f"kubelite {' '.join(args)}: {result.returncode}\n{result.stdout}{result.stderr}"
+            assert result.returncode == 0, (
+                f"kubelite {' '.join(args)}: {result.returncode}\n{result.stdout}{result.stderr}"
+            )
         return result
 
     def command(self, *args: str) -> list[str]:
@@ -54,7 +63,9 @@ class World:
         """Starts ``kubelite ARGS`` and returns at once."""
         return subprocess.Popen([sys.executable, "-m", "kubelite", *args], env=self.env, **options)
 
-    def up(self, pod: dict[str, Any] | str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def up(
+        self, pod: dict[str, Any] | str, *, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         text = pod if isinstance(pod, str) else yaml.safe_dump(pod, sort_keys=False)
         return self.kl("pod", "up", "-", input=text, check=check)
 
@@ -95,7 +106,9 @@ class World:
         }
 
 
-def pod(script: str = "", *, name: str = "p", spec: dict[str, Any] | None = None, **container: Any) -> dict[str, Any]:
+def pod(
+    script: str = "", *, name: str = "p", spec: dict[str, Any] | None = None, **container: Any
+) -> dict[str, Any]:
     """A pod of one container ``c`` that runs a shell script from the image ``host``."""
     main = {"name": "c", "image": "host", **container}
     if script:
@@ -112,7 +125,9 @@ SLEEP = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = 15) -> Any:
-    """Polls until the condition gives something true; fails the test after ``seconds``, more on a slow machine."""
+    """Polls until the condition gives something true; fails the test after ``seconds``, more on a
+    slow machine.
+    """
     deadline = time.monotonic() + seconds * SLOW
     while time.monotonic() < deadline:
         found = condition()
@@ -138,7 +153,9 @@ def kill(pid: int) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """A kubelite of its own; when the test is over its pods are taken down and the host is as before."""
+    """A kubelite of its own; when the test is over its pods are taken down and the host is as
+    before.
+    """
     root = tmp_path / "k"
     before = snapshot(root)
     made = World(root)
@@ -146,5 +163,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     for item in json.loads(made.kl("pod", "ls", "-A", "-o", "json").stdout)["items"]:
         meta = item["metadata"]
         made.kl("pod", "down", meta["name"], "-n", meta["namespace"], "--grace-period", "0")
-    eventually(lambda: made.files() == set(), "an agent that waited for a pod's lock has seen that it is gone", 20)
+    eventually(
+        lambda: made.files() == set(),
+        "an agent that waited for a pod's lock has seen that it is gone",
+        20,
+    )
     assert difference(before, snapshot(root)) == []

@@ -1,4 +1,6 @@
-"""What both tests of installing need: a copy of the source as it would be cloned, and the machine's network for pip."""
+"""What both tests of installing need: a copy of the source as it would be cloned, and the machine's
+network for pip.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,17 @@ from pathlib import Path
 
 import pytest
 
-BUILT = (".git", ".venv", "build", "bin", "*.so", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
+BUILT = (
+    ".git",
+    ".venv",
+    "build",
+    "bin",
+    "*.so",
+    "*.egg-info",
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+)
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

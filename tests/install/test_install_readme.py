@@ -17,13 +17,21 @@ def test_the_two_commands_are_those_of_the_readme() -> None:
     assert "bash scripts/demo " in text and "bash scripts/test " in text
 
 
-def test_the_demo_ends_with_the_page_and_what_the_sidecar_read(world: World, source: Path, outside: Run) -> None:
+def test_the_demo_ends_with_the_page_and_what_the_sidecar_read(
+    world: World, source: Path, outside: Run
+) -> None:
     prepared = outside("bash", "scripts/setup", cwd=source)
     assert prepared.returncode == 0, prepared.stderr
     before = snapshot(world.root)
     env = {**world.env, "PYTHONPATH": ""}
     demo = subprocess.run(
-        ["bash", "scripts/demo"], cwd=source, env=env, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "scripts/demo"],
+        cwd=source,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "web is up in" in demo.stdout

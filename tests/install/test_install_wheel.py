@@ -1,4 +1,6 @@
-"""Installing with pip: a wheel that runs anywhere in a virtual environment, and one clear sentence where a part is missing."""
+"""Installing with pip: a wheel that runs anywhere in a virtual environment, and one clear sentence
+where a part is missing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ __all__ = ["world"]
 @pytest.fixture(scope="session")
 def wheel(source: Path, outside: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("wheel")
-    done = outside(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(target), ".", cwd=source)
+    done = outside(
+        sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(target), ".", cwd=source
+    )
     assert done.returncode == 0, done.stderr
     return next(target.glob("*.whl"))
 
@@ -29,10 +33,14 @@ def test_the_wheel_fits_every_python_from_311_and_holds_the_programs(wheel: Path
         modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
     assert modes["kubelite/bin/kubelite-shim"] & 0o777 == 0o755
     assert "kubelite/core/_native.abi3.so" in modes
-    assert not [name for name in modes if name.endswith((".c", ".h", ".S")) or name.startswith("tests")]
+    assert not [
+        name for name in modes if name.endswith((".c", ".h", ".S")) or name.startswith("tests")
+    ]
 
 
-def test_a_pod_runs_from_an_installed_wheel(wheel: Path, outside: Run, tmp_path: Path, world: World) -> None:
+def test_a_pod_runs_from_an_installed_wheel(
+    wheel: Path, outside: Run, tmp_path: Path, world: World
+) -> None:
     venv = tmp_path / "venv"
     assert outside(sys.executable, "-m", "venv", str(venv), cwd=tmp_path).returncode == 0
     done = outside(str(venv / "bin" / "pip"), "install", "-q", str(wheel), cwd=tmp_path)
@@ -44,7 +52,12 @@ def test_a_pod_runs_from_an_installed_wheel(wheel: Path, outside: Run, tmp_path:
 
     manifest.write_text(json.dumps(pod(SLEEP)))
     up = subprocess.run(
-        [venv / "bin" / "kubelite", "pod", "up", manifest], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [venv / "bin" / "kubelite", "pod", "up", manifest],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert up.returncode == 0, up.stderr
     shim = world.inspect("p")["sandbox"]["shim"]

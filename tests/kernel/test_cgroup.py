@@ -14,7 +14,15 @@ import pytest
 from kubelite.node.cgroup import control
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused, NoCgroups
-from kubelite.node.cgroup.limits import PROGRAM, Knob, Resources, container_knobs, device_knobs, pod_knobs, resize_knobs
+from kubelite.node.cgroup.limits import (
+    PROGRAM,
+    Knob,
+    Resources,
+    container_knobs,
+    device_knobs,
+    pod_knobs,
+    resize_knobs,
+)
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.cgroup.usage import Usage, read_oom_kills, read_usage
 from kubelite.node.cgroup.world import World, decide, parse_mounts
@@ -116,7 +124,11 @@ def made(tree: CgroupTree, knobs: list[Knob] | None = None) -> Membership:
 
 
 def read(tree: CgroupTree, file: str) -> str:
-    (path,) = [f"{group}/pod{UID}/{file}" for group in groups_of(tree.parent) if os.path.exists(f"{group}/pod{UID}/{file}")]
+    (path,) = [
+        f"{group}/pod{UID}/{file}"
+        for group in groups_of(tree.parent)
+        if os.path.exists(f"{group}/pod{UID}/{file}")
+    ]
     with open(path, encoding="ascii") as stream:
         return stream.read().strip()
 
@@ -352,7 +364,9 @@ def test_names_that_would_lead_elsewhere_are_refused(own: CgroupTree, name: str)
 
 def cpu_share(tree: CgroupTree, group: str) -> int:
     branch = next(b for b in tree.branches if "cpu" in b.hierarchy.controllers)
-    with open(f"{branch.hierarchy.mount_point}/{tree.parent}/{group}/cpu.{'weight' if branch.v2 else 'shares'}") as file:
+    with open(
+        f"{branch.hierarchy.mount_point}/{tree.parent}/{group}/cpu.{'weight' if branch.v2 else 'shares'}"
+    ) as file:
         return int(file.read())
 
 
@@ -380,7 +394,12 @@ def test_a_class_is_worth_what_its_pods_were_promised(own: CgroupTree) -> None:
     own.make_pod("a", pod_knobs(Resources(250), own.world), "burstable")
     one = cpu_share(own, "burstable")
     own.make_pod("b", pod_knobs(Resources(500), own.world), "burstable")
-    assert cpu_share(own, "besteffort") < cpu_share(own, "burstable/poda") == one < cpu_share(own, "burstable")
+    assert (
+        cpu_share(own, "besteffort")
+        < cpu_share(own, "burstable/poda")
+        == one
+        < cpu_share(own, "burstable")
+    )
     own.remove_pod("b")
     assert cpu_share(own, "burstable") == one
 
@@ -402,14 +421,19 @@ def usage_limit(tree: CgroupTree) -> int:
     place = tree.place("memory", UID, NAME)
     assert place is not None
     v2 = os.path.exists(f"/proc/self/fd/{place[0]}/{place[1]}/memory.max")
-    with open(f"/proc/self/fd/{place[0]}/{place[1]}/memory.{'max' if v2 else 'limit_in_bytes'}") as file:
+    with open(
+        f"/proc/self/fd/{place[0]}/{place[1]}/memory.{'max' if v2 else 'limit_in_bytes'}"
+    ) as file:
         return int(file.read().replace("max", str(1 << 62)))
 
 
-def test_a_memory_limit_below_what_is_used_is_refused_on_v1_and_kills_on_v2(own: CgroupTree, start: Start) -> None:
+def test_a_memory_limit_below_what_is_used_is_refused_on_v1_and_kills_on_v2(
+    own: CgroupTree, start: Start
+) -> None:
     member = made(own)
     child = start(
-        member, "dd if=/dev/zero of=/dev/null bs=48M count=1 2>/dev/null; x=$(head -c 48M /dev/zero | tr '\\0' x); echo .; read y"
+        member,
+        "dd if=/dev/zero of=/dev/null bs=48M count=1 2>/dev/null; x=$(head -c 48M /dev/zero | tr '\\0' x); echo .; read y",
     )
     member.close()
     assert child.stdout is not None

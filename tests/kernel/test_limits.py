@@ -1,4 +1,6 @@
-"""What the groups of real pods are told, and that it holds, in whichever world of cgroups this machine has."""
+"""What the groups of real pods are told, and that it holds, in whichever world of cgroups this
+machine has.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,15 @@ HUGE = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
 def controllers() -> dict[str, str]:
     """Where each controller is mounted, "" for the v2 hierarchy itself: /proc/mounts (proc(5))."""
     found: dict[str, str] = {}
-    for _, point, kind, options, *_ in map(str.split, Path("/proc/mounts").read_text().splitlines()):
+    for _, point, kind, options, *_ in map(
+        str.split, Path("/proc/mounts").read_text().splitlines()
+    ):
         if kind == "cgroup":
             found |= dict.fromkeys(options.split(","), point)
         elif kind == "cgroup2":
-            found |= dict.fromkeys([*Path(point, "cgroup.controllers").read_text().split(), ""], point)
+            found |= dict.fromkeys(
+                [*Path(point, "cgroup.controllers").read_text().split(), ""], point
+            )
     return found
 
 
@@ -33,7 +39,9 @@ def group(pid: int, controller: str) -> Path:
     point = controllers()[controller]
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
-        if controller in names.split(",") or (not names and Path(point, "cgroup.controllers").exists()):
+        if controller in names.split(",") or (
+            not names and Path(point, "cgroup.controllers").exists()
+        ):
             return Path(point + path)
     raise AssertionError(f"process {pid} is in no group of {controller}")
 
@@ -44,7 +52,9 @@ def is_v2(controller: str) -> bool:
 
 def memory_limit(place: Path) -> int | None:
     """None for no limit; v1 writes that as a number near the largest."""
-    text = (place / ("memory.max" if is_v2("memory") else "memory.limit_in_bytes")).read_text().strip()
+    text = (
+        (place / ("memory.max" if is_v2("memory") else "memory.limit_in_bytes")).read_text().strip()
+    )
     return None if text == "max" or int(text) > 1 << 60 else int(text)
 
 
@@ -101,7 +111,9 @@ def test_a_pod_lies_below_its_class_and_counts_for_what_it_asks(
 
 
 def test_an_overhead_is_the_pods_and_not_its_containers(arena: Arena) -> None:
-    arena.up(pod(resources=limits("200m", "64Mi"), spec={"overhead": {"cpu": "100m", "memory": "16Mi"}}))
+    arena.up(
+        pod(resources=limits("200m", "64Mi"), spec={"overhead": {"cpu": "100m", "memory": "16Mi"}})
+    )
     memory, cpu = group(arena.pid(), "memory"), group(arena.pid(), "cpu")
     assert (memory_limit(memory), memory_limit(memory.parent)) == (64 << 20, 80 << 20)
     assert (quota(cpu), quota(cpu.parent)) == (20_000, 30_000)
@@ -118,7 +130,9 @@ def test_a_limit_of_the_pod_as_a_whole_holds_for_containers_without_one(arena: A
 
 
 def test_a_container_that_takes_too_much_dies_as_a_whole(arena: Arena) -> None:
-    """As the kubelet has it, by memory.oom.group of v2. Without that it is the kernel's choice who dies, and how many."""
+    """As the kubelet has it, by memory.oom.group of v2. Without that it is the kernel's choice who
+    dies, and how many.
+    """
     if not is_v2("memory"):
         pytest.skip("this machine has no such hierarchies")
     arena.up(pod(f"( {HOG} ); echo survived; {SLEEP}", resources=limits("1", "32Mi")))
@@ -138,7 +152,10 @@ def test_no_more_huge_pages_than_the_limit(arena: Arena) -> None:
     asked = {"limits": {"hugepages-2Mi": "4Mi", "memory": "64Mi", "cpu": "1"}}
     assert arena.output(["python3", "-c", text], resources=asked).split() == ["0", "1"]
     assert (
-        arena.output(["python3", "-c", text], resources={"limits": {**asked["limits"], "hugepages-2Mi": "8Mi"}}).split()[-1]
+        arena.output(
+            ["python3", "-c", text],
+            resources={"limits": {**asked["limits"], "hugepages-2Mi": "8Mi"}},
+        ).split()[-1]
         == "3"
     )
     assert arena.output(["python3", "-c", text], resources={}) == ""
@@ -146,8 +163,12 @@ def test_no_more_huge_pages_than_the_limit(arena: Arena) -> None:
 
 def test_system_info_says_which_hierarchies_there_are(arena: Arena) -> None:
     said = facts.info(arena.home)
-    mounts = {kind for _, _, kind, *_ in map(str.split, Path("/proc/mounts").read_text().splitlines())}
-    expected = {(True, True): "hybrid", (True, False): "v1", (False, True): "v2"}["cgroup" in mounts, "cgroup2" in mounts]
+    mounts = {
+        kind for _, _, kind, *_ in map(str.split, Path("/proc/mounts").read_text().splitlines())
+    }
+    expected = {(True, True): "hybrid", (True, False): "v1", (False, True): "v2"}[
+        "cgroup" in mounts, "cgroup2" in mounts
+    ]
     assert said["cgroups"].pop("kind") == expected
     found = controllers()
     for point, text in said["cgroups"].items():
@@ -155,4 +176,6 @@ def test_system_info_says_which_hierarchies_there_are(arena: Arena) -> None:
         assert (version == "v2") == Path(point, "cgroup.controllers").exists()
         assert all(found[name] == point for name in names.split(", ") if names != "no controllers")
     for name in ("cpu", "memory", "pids", "hugetlb"):
-        assert any(f"the {name} controller" in line for line in said["refused"]) == (name not in found)
+        assert any(f"the {name} controller" in line for line in said["refused"]) == (
+            name not in found
+        )

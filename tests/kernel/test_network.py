@@ -1,4 +1,6 @@
-"""Pods' networks in a real kernel: "the host" is a network namespace of the test's own, as are the pods."""
+"""Pods' networks in a real kernel: "the host" is a network namespace of the test's own, as are the
+pods.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Pod:
 
 @pytest.fixture
 def host() -> Iterator[NetworkNamespace]:
-    """The host of a test, with an address that is not its loopback's; as it was when the test is over."""
+    """The host of a test, with an address that is not its loopback's; as it was when the test is
+    over.
+    """
     with NetworkNamespace() as space, space.inside():
         native.net_bridge("up0", ipam.number(UPLINK), 24)
         before = network_snapshot()
@@ -57,7 +61,9 @@ def host() -> Iterator[NetworkNamespace]:
 def outside(host: NetworkNamespace) -> Iterator[NetworkNamespace]:
     """Another machine on the host's uplink."""
     with NetworkNamespace() as space:
-        native.net_attach(space.fd, "up0", "up0-1", "eth0", ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK))
+        native.net_attach(
+            space.fd, "up0", "up0-1", "eth0", ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK)
+        )
         yield space
         native.net_delete("up0-1")
 
@@ -84,8 +90,16 @@ def network(home: Callable[[str], PodNetwork]) -> PodNetwork:
     return home("0a1b2c3d")
 
 
-def reach(client: NetworkNamespace, server: NetworkNamespace, port: int, target: tuple[str, int], source: str = "") -> str:
-    """Who calls at ``target``, as a TCP server in ``server`` on ``port`` sees it. Raises OSError when nothing comes."""
+def reach(
+    client: NetworkNamespace,
+    server: NetworkNamespace,
+    port: int,
+    target: tuple[str, int],
+    source: str = "",
+) -> str:
+    """Who calls at ``target``, as a TCP server in ``server`` on ``port`` sees it. Raises OSError
+    when nothing comes.
+    """
     with server.inside():
         listener = socket.create_server(("", port))
     listener.settimeout(TIMEOUT)
@@ -102,7 +116,9 @@ def reach(client: NetworkNamespace, server: NetworkNamespace, port: int, target:
 # -- addresses ------------------------------------------------------------------------------------------------------
 
 
-def test_pods_reach_each_other_the_host_and_are_reached(network: PodNetwork, host: NetworkNamespace) -> None:
+def test_pods_reach_each_other_the_host_and_are_reached(
+    network: PodNetwork, host: NetworkNamespace
+) -> None:
     a, b = Pod(network, "a"), Pod(network, "b")
     assert a.lease.gateway == b.lease.gateway and a.address != b.address
     assert reach(a.space, b.space, 80, (b.address, 80)) == a.address
@@ -124,7 +140,9 @@ def test_a_pod_sees_one_interface_with_its_address(network: PodNetwork) -> None:
     assert [line for line in six if "eth0" in line] == []
 
 
-def test_traffic_to_other_machines_leaves_under_the_hosts_address(network: PodNetwork, outside: NetworkNamespace) -> None:
+def test_traffic_to_other_machines_leaves_under_the_hosts_address(
+    network: PodNetwork, outside: NetworkNamespace
+) -> None:
     pod = Pod(network, "a")
     assert reach(pod.space, outside, 80, (NEIGHBOUR, 80)) == UPLINK
     assert reach(outside, pod.space, 80, (pod.address, 80)) == NEIGHBOUR
@@ -146,7 +164,9 @@ def test_two_homes_have_subnets_and_bridges_of_their_own(home: Callable[[str], P
     assert reach(one.space, two.space, 80, (two.address, 80)) != ""
 
 
-def test_two_homes_whose_keys_name_one_subnet_still_differ(home: Callable[[str], PodNetwork]) -> None:
+def test_two_homes_whose_keys_name_one_subnet_still_differ(
+    home: Callable[[str], PodNetwork],
+) -> None:
     keys = ("00000001", f"{1 + (1 << 12):08x}")
     assert len({ipam.choose_subnet(key, [], "") for key in keys}) == 1
     one, two = (Pod(home(key), "a") for key in keys)
@@ -156,7 +176,9 @@ def test_two_homes_whose_keys_name_one_subnet_still_differ(home: Callable[[str],
 # -- host ports -----------------------------------------------------------------------------------------------------
 
 
-def test_a_host_port_from_everywhere(network: PodNetwork, host: NetworkNamespace, outside: NetworkNamespace) -> None:
+def test_a_host_port_from_everywhere(
+    network: PodNetwork, host: NetworkNamespace, outside: NetworkNamespace
+) -> None:
     pod, other = Pod(network, "a", WEB), Pod(network, "b")
     assert reach(host, pod.space, 80, ("127.0.0.1", 8080)) == pod.lease.gateway
     assert reach(host, pod.space, 80, (UPLINK, 8080)) == UPLINK
@@ -165,7 +187,9 @@ def test_a_host_port_from_everywhere(network: PodNetwork, host: NetworkNamespace
     assert reach(outside, pod.space, 80, (UPLINK, 8080)) == NEIGHBOUR
 
 
-def test_a_host_port_of_one_address_answers_there_only(network: PodNetwork, host: NetworkNamespace) -> None:
+def test_a_host_port_of_one_address_answers_there_only(
+    network: PodNetwork, host: NetworkNamespace
+) -> None:
     pod = Pod(network, "a", HostPort(host_port=8080, container_port=80, host_ip="127.0.0.1"))
     assert reach(host, pod.space, 80, ("127.0.0.1", 8080)) == pod.lease.gateway
     with pytest.raises(OSError):
@@ -190,7 +214,9 @@ def test_a_host_port_of_udp(network: PodNetwork, host: NetworkNamespace) -> None
 def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(
     network: PodNetwork, host: NetworkNamespace, monkeypatch: pytest.MonkeyPatch, guarded: bool
 ) -> None:
-    """CVE-2020-8558: what listens on the host's loopback is not the pods'. Without the rules it would be."""
+    """CVE-2020-8558: what listens on the host's loopback is not the pods'. Without the rules it
+    would be.
+    """
     if not guarded:
         monkeypatch.setattr(ruleset, "_TABLE", ruleset._TABLE.replace(" drop\n", " accept\n"))
     pod = Pod(network, "a", WEB)
@@ -217,8 +243,20 @@ def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(
 
 
 def router_advertisement() -> bytes:
-    """A frame to all nodes in which fe80::1 offers itself as default router, and the prefix 2001:db8:: (RFC 4861, 4.2)."""
-    prefix = struct.pack("!BBBBIII16s", 3, 4, 64, 0xC0, 3600, 3600, 0, socket.inet_pton(socket.AF_INET6, "2001:db8::"))
+    """A frame to all nodes in which fe80::1 offers itself as default router, and the prefix
+    2001:db8:: (RFC 4861, 4.2).
+    """
+    prefix = struct.pack(
+        "!BBBBIII16s",
+        3,
+        4,
+        64,
+        0xC0,
+        3600,
+        3600,
+        0,
+        socket.inet_pton(socket.AF_INET6, "2001:db8::"),
+    )
     body = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix
     source, target = (socket.inet_pton(socket.AF_INET6, text) for text in ("fe80::1", "ff02::1"))
     whole = source + target + struct.pack("!II", len(body), 58) + body
@@ -265,24 +303,32 @@ def test_a_port_that_a_pod_of_another_home_holds(home: Callable[[str], PodNetwor
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_a_port_that_a_process_of_the_host_holds(network: PodNetwork, kind: socket.SocketKind) -> None:
+def test_a_port_that_a_process_of_the_host_holds(
+    network: PodNetwork, kind: socket.SocketKind
+) -> None:
     protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
     with socket.socket(socket.AF_INET6, kind) as taken:
         taken.bind(("::", 8080))
         if protocol == "TCP":
             taken.listen()
         with pytest.raises(PortTaken, match="process of this machine"):
-            network.prepare("a", "default/a", [HostPort(host_port=8080, container_port=80, protocol=protocol)])
+            network.prepare(
+                "a", "default/a", [HostPort(host_port=8080, container_port=80, protocol=protocol)]
+            )
     assert not bridge.exists(names.bridge("0a1b2c3d"))
 
 
 def test_a_host_ip_that_is_not_here(network: PodNetwork) -> None:
     with pytest.raises(PortRefused, match="no such address"):
-        network.prepare("a", "default/a", [HostPort(host_port=80, container_port=80, host_ip="198.51.100.7")])
+        network.prepare(
+            "a", "default/a", [HostPort(host_port=80, container_port=80, host_ip="198.51.100.7")]
+        )
     assert not bridge.exists(names.bridge("0a1b2c3d"))
 
 
-def test_a_port_is_free_again_when_its_pod_is_gone(network: PodNetwork, host: NetworkNamespace) -> None:
+def test_a_port_is_free_again_when_its_pod_is_gone(
+    network: PodNetwork, host: NetworkNamespace
+) -> None:
     Pod(network, "a", WEB)
     Pod(network, "b")
     network.remove("a")
@@ -292,7 +338,9 @@ def test_a_port_is_free_again_when_its_pod_is_gone(network: PodNetwork, host: Ne
     assert reach(host, pod.space, 80, ("127.0.0.1", 8080)) == pod.lease.gateway
 
 
-def test_ports_come_back_after_somebody_has_flushed_the_firewall(network: PodNetwork, host: NetworkNamespace) -> None:
+def test_ports_come_back_after_somebody_has_flushed_the_firewall(
+    network: PodNetwork, host: NetworkNamespace
+) -> None:
     first = Pod(network, "a", WEB)
     nftables.run("flush ruleset")
     second = Pod(network, "b", HostPort(host_port=8081, container_port=80))
@@ -351,7 +399,9 @@ def test_the_last_home_puts_forwarding_back(home: Callable[[str], PodNetwork], b
         forwarding.write_text(found)
 
 
-def test_a_reboot_is_survived_by_the_files_only(network: PodNetwork, host: NetworkNamespace) -> None:
+def test_a_reboot_is_survived_by_the_files_only(
+    network: PodNetwork, host: NetworkNamespace
+) -> None:
     Pod(network, "a")
     native.net_delete(names.bridge("0a1b2c3d"))
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
@@ -360,7 +410,9 @@ def test_a_reboot_is_survived_by_the_files_only(network: PodNetwork, host: Netwo
 
 
 def killed_at(number: int, work: Callable[[], None]) -> bool:
-    """Runs ``work`` in a child that kills itself at its n-th call into C; False when it came to its end before."""
+    """Runs ``work`` in a child that kills itself at its n-th call into C; False when it came to its
+    end before.
+    """
     child = os.fork()
     if child == 0:
         left = number
@@ -397,7 +449,9 @@ def test_killed_anywhere_on_the_way_up_and_removed(network: PodNetwork) -> None:
     assert points >= 5
 
 
-def test_killed_anywhere_on_the_way_up_and_tried_again(network: PodNetwork, host: NetworkNamespace) -> None:
+def test_killed_anywhere_on_the_way_up_and_tried_again(
+    network: PodNetwork, host: NetworkNamespace
+) -> None:
     for _ in numbers(lambda: Pod(network, "a", WEB) and None, 41):
         pod = Pod(network, "a", WEB)
         assert reach(host, pod.space, 80, ("127.0.0.1", 8080)) == pod.lease.gateway

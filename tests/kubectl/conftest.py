@@ -22,9 +22,21 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """How to reach a server that runs as long as the tests do."""
     place = tmp_path_factory.mktemp("server")
     config = place / "config"
-    command = [sys.executable, "-m", "kubelite", "server", "--no-node", "--port", "0", "--data-dir", str(place / "data")]
+    command = [
+        sys.executable,
+        "-m",
+        "kubelite",
+        "server",
+        "--no-node",
+        "--port",
+        "0",
+        "--data-dir",
+        str(place / "data"),
+    ]
     log = open(place / "log", "wb")  # noqa: SIM115  # lives as long as the server
-    server = subprocess.Popen([*command, "--kubeconfig", str(config)], cwd=ROOT, stdout=log, stderr=log)
+    server = subprocess.Popen(
+        [*command, "--kubeconfig", str(config)], cwd=ROOT, stdout=log, stderr=log
+    )
     try:
         deadline = time.monotonic() + 20
         while not config.exists():

@@ -1,8 +1,9 @@
 """Scripts of kubectl commands and what they must print.
 
-A line ``$ get pods`` runs ``kubectl get pods`` in the script's own namespace and must succeed, ``! get nothing`` must fail;
-``$new`` and ``$old`` (``!new``, ``!old``) run with one kind of kubectl only. Below it, ``= text`` is a whole line of the output,
-``~ regex`` is found somewhere in it, ``- text`` is not in it. ``{ns}`` stands for the namespace.
+A line ``$ get pods`` runs ``kubectl get pods`` in the script's own namespace and must succeed, ``!
+get nothing`` must fail; ``$new`` and ``$old`` (``!new``, ``!old``) run with one kind of kubectl
+only. Below it, ``= text`` is a whole line of the output, ``~ regex`` is found somewhere in it, ``-
+text`` is not in it. ``{ns}`` stands for the namespace.
 """
 
 from __future__ import annotations

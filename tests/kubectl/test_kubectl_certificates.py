@@ -1,4 +1,6 @@
-"""A person gets a certificate the way the Kubernetes documentation tells: key, request, approval, use."""
+"""A person gets a certificate the way the Kubernetes documentation tells: key, request, approval,
+use.
+"""
 
 from __future__ import annotations
 
@@ -35,19 +37,38 @@ spec:
 def key_and_request(path: Path, user: str, group: str) -> str:
     """Writes a new key; returns the request for it as a manifest carries it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    form = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
     (path / "own.key").write_bytes(key.private_bytes(*form))
-    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group), x509.NameAttribute(NameOID.COMMON_NAME, user)]
-    made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject)).sign(key, SHA256())
+    subject = [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, group),
+        x509.NameAttribute(NameOID.COMMON_NAME, user),
+    ]
+    made = (
+        x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject)).sign(key, SHA256())
+    )
     return base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
 
 
 @pytest.mark.parametrize("version", ["new", "old"])
 def test_from_a_key_to_a_user(version: str, kubeconfig: str, tmp_path: Path) -> None:
-    environment, command = {**os.environ, "HOME": str(tmp_path)}, [kubectl_of(version), "--kubeconfig", kubeconfig]
+    environment, command = (
+        {**os.environ, "HOME": str(tmp_path)},
+        [kubectl_of(version), "--kubeconfig", kubeconfig],
+    )
 
     def run(*words: str, text: str = "", code: int = 0) -> str:
-        done: Any = subprocess.run([*command, *words], env=environment, input=text, capture_output=True, text=True, timeout=60)
+        done: Any = subprocess.run(
+            [*command, *words],
+            env=environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert done.returncode == code, done.stdout + done.stderr
         return str(done.stdout + done.stderr)
 
@@ -63,13 +84,24 @@ def test_from_a_key_to_a_user(version: str, kubeconfig: str, tmp_path: Path) -> 
     assert "Approved,Issued" in run("get", "csr", name)
     (tmp_path / "own.crt").write_bytes(base64.b64decode(found))
     config = yaml.safe_load(Path(kubeconfig).read_text())
-    files = {"client-certificate": str(tmp_path / "own.crt"), "client-key": str(tmp_path / "own.key")}
+    files = {
+        "client-certificate": str(tmp_path / "own.crt"),
+        "client-key": str(tmp_path / "own.key"),
+    }
     config["users"].append({"name": name, "user": files})
     config["contexts"].append({"name": name, "context": {"cluster": "kubelite", "user": name}})
     (tmp_path / "config").write_text(yaml.safe_dump({**config, "current-context": name}))
     command[2] = str(tmp_path / "config")
     assert f'User "{name}" cannot list resource "pods"' in run("get", "pods", code=1)
-    run("--context", "kubelite", "create", "rolebinding", name, "--clusterrole=view", "--group=readers")
+    run(
+        "--context",
+        "kubelite",
+        "create",
+        "rolebinding",
+        name,
+        "--clusterrole=view",
+        "--group=readers",
+    )
     assert "No resources found" in run("get", "pods")
     assert "yes" in run("auth", "can-i", "list", "pods")
     assert "no" in run("auth", "can-i", "list", "secrets", code=1)

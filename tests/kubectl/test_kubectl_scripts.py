@@ -22,7 +22,12 @@ class Kubectl:
 
     def run(self, *words: str) -> tuple[int, str]:
         done = subprocess.run(
-            [*self._command, *words], cwd=HERE / "manifests", env=self._environment, capture_output=True, text=True, timeout=60
+            [*self._command, *words],
+            cwd=HERE / "manifests",
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -41,11 +46,18 @@ def test_script(script: Path, version: str, kubeconfig: str, tmp_path: Path) -> 
         found = list(step.problems(code, output))
         if found:
             said = output if len(output) < 2000 else output[:2000] + "..."
-            problems.append(f"{script.name}:{step.number}: kubectl {' '.join(step.words)}: {'; '.join(found)}\n{said}")
+            problems.append(
+                f"{script.name}:{step.number}: kubectl {' '.join(step.words)}: {'; '.join(found)}\n{said}"
+            )
     assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("version", ["new", "old"])
 def test_there_are_a_hundred_checks(version: str) -> None:
-    steps = [step for script in SCRIPTS for step in parse(script.read_text(), "x") if step.runs_with(version)]
+    steps = [
+        step
+        for script in SCRIPTS
+        for step in parse(script.read_text(), "x")
+        if step.runs_with(version)
+    ]
     assert len(steps) >= 100

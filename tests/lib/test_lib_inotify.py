@@ -12,7 +12,9 @@ from kubelite.lib import inotify
 
 
 def test_each_change_is_told_once_with_its_name(tmp_path: Path) -> None:
-    watch = inotify.Watch(str(tmp_path), inotify.MODIFIED | inotify.MOVED_IN | inotify.CREATED | inotify.GONE)
+    watch = inotify.Watch(
+        str(tmp_path), inotify.MODIFIED | inotify.MOVED_IN | inotify.CREATED | inotify.GONE
+    )
     assert watch.read() == [] and not select.select([watch], [], [], 0)[0]
     (tmp_path / "file").write_text("x")
     other = tmp_path.parent / f"{tmp_path.name}-other"

@@ -1,4 +1,6 @@
-"""YAML: what kubectl makes of it, where everything stands, what is refused, and that nothing takes long."""
+"""YAML: what kubectl makes of it, where everything stands, what is refused, and that nothing takes
+long.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.lib.manifest_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Document, Path, Place, YamlError, documents
+from kubelite.lib.manifest_yaml import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    Document,
+    Path,
+    Place,
+    YamlError,
+    documents,
+)
 
 plain_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\x85\u2028\u2029\ufeff"), max_size=12),
+    | st.text(
+        st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\x85\u2028\u2029\ufeff"),
+        max_size=12,
+    ),
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text("abcXYZ019_.-/ é", min_size=1, max_size=8), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text("abcXYZ019_.-/ é", min_size=1, max_size=8), inner, max_size=4)
     ),
     max_leaves=20,
 )
@@ -55,7 +70,13 @@ def test_json_is_read_as_json(made: Any, indent: int | str | None, ascii_only: b
 
 def paths(made: Any, path: Path = ()) -> list[tuple[Path, Any]]:
     found: list[tuple[Path, Any]] = [(path, made)]
-    for key, inner in made.items() if isinstance(made, dict) else enumerate(made) if isinstance(made, list) else ():
+    for key, inner in (
+        made.items()
+        if isinstance(made, dict)
+        else enumerate(made)
+        if isinstance(made, list)
+        else ()
+    ):
         found += paths(inner, (*path, key))
     return found
 
@@ -71,15 +92,24 @@ def test_every_place_points_at_the_key_and_at_the_value(made: Any, indent: int |
     for path, inner in paths(made):
         shown = at(text, document.place(path))
         assert shown.startswith(
-            "{" if isinstance(inner, dict) else "[" if isinstance(inner, list) else json.dumps(inner, ensure_ascii=False)
+            "{"
+            if isinstance(inner, dict)
+            else "["
+            if isinstance(inner, list)
+            else json.dumps(inner, ensure_ascii=False)
         )
         if path and isinstance(path[-1], str):
-            assert at(text, document.key_place(path)).startswith(json.dumps(path[-1], ensure_ascii=False))
+            assert at(text, document.key_place(path)).startswith(
+                json.dumps(path[-1], ensure_ascii=False)
+            )
 
 
 def test_places_in_block_style_through_aliases_and_for_what_is_not_there() -> None:
     document = one("a:\n  - &x\n    name: one\n  - *x\nb:\n  <<: *x\n  extra: 1\n")
-    assert document.value == {"a": [{"name": "one"}, {"name": "one"}], "b": {"name": "one", "extra": 1}}
+    assert document.value == {
+        "a": [{"name": "one"}, {"name": "one"}],
+        "b": {"name": "one", "extra": 1},
+    }
     assert document.place(("a", 0, "name")) == (3, 11)
     assert document.key_place(("a", 0, "name")) == (3, 5)
     assert document.place(("a", 1)) == (4, 5)
@@ -130,8 +160,12 @@ def test_the_readings_above_are_kubectls() -> None:
     data = "\n".join(lines).replace("\n", "\n  ")
     manifest = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n  {data}\n"
     command = [kubectl, "label", "--local", "-f", "-", "q=r", "-o", "json"]
-    done = subprocess.run(command, input=manifest, capture_output=True, text=True, timeout=60, check=True)
-    assert json.loads(done.stdout)["data"] == {f"v{at}": expected for at, (_, expected) in enumerate(READINGS)}
+    done = subprocess.run(
+        command, input=manifest, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout)["data"] == {
+        f"v{at}": expected for at, (_, expected) in enumerate(READINGS)
+    }
 
 
 def test_numbers_beyond_64_bits_lose_digits_as_in_json() -> None:
@@ -141,13 +175,20 @@ def test_numbers_beyond_64_bits_lose_digits_as_in_json() -> None:
 
 
 def test_several_documents_and_empty_ones() -> None:
-    assert [d.value for d in documents("a: 1\n---\n# nothing\n---\n- 2\n...\n")] == [{"a": 1}, None, [2]]
+    assert [d.value for d in documents("a: 1\n---\n# nothing\n---\n- 2\n...\n")] == [
+        {"a": 1},
+        None,
+        [2],
+    ]
     assert documents("") == []
     assert documents("# only a comment\n") == []
 
 
 def test_a_character_outside_the_basic_plane_as_json_escapes_it() -> None:
-    assert one('{"a": "\\ud83d\\ude00", "b": "\\\\ud83d\\\\ude00"}').value == {"a": "😀", "b": "\\ud83d\\ude00"}
+    assert one('{"a": "\\ud83d\\ude00", "b": "\\\\ud83d\\\\ude00"}').value == {
+        "a": "😀",
+        "b": "\\ud83d\\ude00",
+    }
 
 
 REFUSED: list[tuple[str | bytes, str, tuple[int, int] | None]] = [
@@ -190,7 +231,9 @@ REFUSED: list[tuple[str | bytes, str, tuple[int, int] | None]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "said", "place"), REFUSED, ids=[f"{text[:20]!r}" for text, _, _ in REFUSED])
+@pytest.mark.parametrize(
+    ("text", "said", "place"), REFUSED, ids=[f"{text[:20]!r}" for text, _, _ in REFUSED]
+)
 def test_what_cannot_be_read_is_refused_quickly_in_one_sentence_with_its_place(
     text: str | bytes, said: str, place: tuple[int, int] | None
 ) -> None:

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.lib.spdy import DICTIONARY, MAX_FRAME, Data, Goodbye, Opened, Ping, Reset, Session, SpdyError
+from kubelite.lib.spdy import (
+    DICTIONARY,
+    MAX_FRAME,
+    Data,
+    Goodbye,
+    Opened,
+    Ping,
+    Reset,
+    Session,
+    SpdyError,
+)
 
 
 def control(kind: int, payload: bytes, flags: int = 0) -> bytes:
@@ -37,9 +47,19 @@ def test_the_dictionary_is_the_drafts() -> None:
 @given(st.lists(st.integers(1, 40), max_size=30))
 def test_frames_may_arrive_in_any_pieces(cuts: list[int]) -> None:
     client, session = Client(), Session()
-    sent = client.open(1, {"streamtype": "stdin", "Port": "80"}) + client.open(3, {"streamtype": "error"}, end=True)
-    sent += session.data(1, b"hello") + session.data(1, b"", end=True) + control(6, struct.pack(">I", 7))
-    sent += control(3, struct.pack(">II", 3, 1)) + control(7, struct.pack(">II", 0, 0)) + control(4, b"\0\0\0\0")
+    sent = client.open(1, {"streamtype": "stdin", "Port": "80"}) + client.open(
+        3, {"streamtype": "error"}, end=True
+    )
+    sent += (
+        session.data(1, b"hello")
+        + session.data(1, b"", end=True)
+        + control(6, struct.pack(">I", 7))
+    )
+    sent += (
+        control(3, struct.pack(">II", 3, 1))
+        + control(7, struct.pack(">II", 0, 0))
+        + control(4, b"\0\0\0\0")
+    )
     events, position = [], 0
     for cut in [*cuts, len(sent)]:
         events += session.receive(sent[position : position + cut])
@@ -57,7 +77,11 @@ def test_frames_may_arrive_in_any_pieces(cuts: list[int]) -> None:
 
 def test_long_data_goes_in_several_frames() -> None:
     data = os.urandom(300_000)
-    events = [event for event in Session().receive(Session().data(5, data, end=True)) if isinstance(event, Data)]
+    events = [
+        event
+        for event in Session().receive(Session().data(5, data, end=True))
+        if isinstance(event, Data)
+    ]
     assert b"".join(event.data for event in events) == data
     assert [event.ended for event in events].count(True) == 1
     assert events[-1].ended

@@ -15,7 +15,10 @@ from kubelite.objects.problem import json_path
 
 
 def pod(**spec: Any) -> dict[str, Any]:
-    return {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}], **spec}}
+    return {
+        "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i"}], **spec},
+    }
 
 
 def found(value: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -28,7 +31,10 @@ def test_a_pod_is_read_as_it_is_written() -> None:
         hostPID=True,
         nodeSelector={"a": "b"},
         securityContext={"sysctls": [{"name": "a.b", "value": "1"}], "supplementalGroups": [1, 2]},
-        volumes=[{"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}, {"name": "x", "rbd": {"any": ["thing"]}}],
+        volumes=[
+            {"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+            {"name": "x", "rbd": {"any": ["thing"]}},
+        ],
     )
     made, problems = codec.decode(Pod, plain)
     assert problems == [] and made is not None
@@ -50,40 +56,105 @@ def test_amounts_become_canonical_and_may_be_numbers() -> None:
 
 def test_null_is_not_set_and_what_is_required_and_missing_is_empty() -> None:
     made, problems = codec.decode(
-        Pod, {"metadata": None, "spec": {"containers": [{"image": None, "ports": [{}]}], "volumes": None}}
+        Pod,
+        {
+            "metadata": None,
+            "spec": {"containers": [{"image": None, "ports": [{}]}], "volumes": None},
+        },
     )
     assert problems == [] and made is not None
     (container,) = made.spec.containers
     assert (container.name, container.image, container.ports[0].container_port) == ("", None, 0)
-    assert (made.metadata.name, made.spec.volumes, container.resources) == (None, (), ResourceRequirements())
+    assert (made.metadata.name, made.spec.volumes, container.resources) == (
+        None,
+        (),
+        ResourceRequirements(),
+    )
     assert codec.decode(Pod, {})[0] is not None
 
 
 @pytest.mark.parametrize(
     ("spec", "path", "message", "hint"),
     [
-        ({"hostNetwrk": True}, "spec.hostNetwrk", 'unknown field "hostNetwrk"', 'did you mean "hostNetwork"?'),
+        (
+            {"hostNetwrk": True},
+            "spec.hostNetwrk",
+            'unknown field "hostNetwrk"',
+            'did you mean "hostNetwork"?',
+        ),
         ({"HOSTPID": True}, "spec.HOSTPID", 'unknown field "HOSTPID"', 'did you mean "hostPID"?'),
-        ({"livenessProbe": {}}, "spec.livenessProbe", 'unknown field "livenessProbe"', "a field of a container"),
+        (
+            {"livenessProbe": {}},
+            "spec.livenessProbe",
+            'unknown field "livenessProbe"',
+            "a field of a container",
+        ),
         ({"zzz": 1}, "spec.zzz", 'unknown field "zzz"', ""),
-        ({"hostname": 7}, "spec.hostname", "hostname: expected string, got integer", 'in quotes: "7"'),
-        ({"hostname": True}, "spec.hostname", "hostname: expected string, got boolean", "in quotes"),
+        (
+            {"hostname": 7},
+            "spec.hostname",
+            "hostname: expected string, got integer",
+            'in quotes: "7"',
+        ),
+        (
+            {"hostname": True},
+            "spec.hostname",
+            "hostname: expected string, got boolean",
+            "in quotes",
+        ),
         ({"hostname": 1.5}, "spec.hostname", "hostname: expected string, got number", "quotes"),
-        ({"hostPID": "true"}, "spec.hostPID", "hostPID: expected boolean, got string", "leave the quotes out"),
-        ({"priority": "7"}, "spec.priority", "priority: expected integer, got string", "leave the quotes out"),
+        (
+            {"hostPID": "true"},
+            "spec.hostPID",
+            "hostPID: expected boolean, got string",
+            "leave the quotes out",
+        ),
+        (
+            {"priority": "7"},
+            "spec.priority",
+            "priority: expected integer, got string",
+            "leave the quotes out",
+        ),
         ({"priority": 1.5}, "spec.priority", "priority: expected integer, got number", ""),
         ({"priority": True}, "spec.priority", "priority: expected integer, got boolean", ""),
-        ({"priority": 2**31}, "spec.priority", "priority: Invalid value: 2147483648: must be between", ""),
+        (
+            {"priority": 2**31},
+            "spec.priority",
+            "priority: Invalid value: 2147483648: must be between",
+            "",
+        ),
         ({"volumes": {"name": "v"}}, "spec.volumes", "volumes: expected list, got mapping", '"- "'),
         ({"volumes": ["v"]}, "spec.volumes[0]", "volumes[0]: expected mapping, got string", ""),
-        ({"volumes": [None]}, "spec.volumes[0]", "volumes[0]: expected mapping, got null", "the line is empty"),
-        ({"securityContext": []}, "spec.securityContext", "securityContext: expected mapping, got list", '"- "'),
-        ({"nodeSelector": {"a/b": 1}}, 'spec.nodeSelector["a/b"]', "a/b: expected string, got integer", "quotes"),
-        ({"overhead": {"memory": "1GB"}}, "spec.overhead.memory", 'memory: "1GB" is not a quantity', "did you mean 1Gi"),
+        (
+            {"volumes": [None]},
+            "spec.volumes[0]",
+            "volumes[0]: expected mapping, got null",
+            "the line is empty",
+        ),
+        (
+            {"securityContext": []},
+            "spec.securityContext",
+            "securityContext: expected mapping, got list",
+            '"- "',
+        ),
+        (
+            {"nodeSelector": {"a/b": 1}},
+            'spec.nodeSelector["a/b"]',
+            "a/b: expected string, got integer",
+            "quotes",
+        ),
+        (
+            {"overhead": {"memory": "1GB"}},
+            "spec.overhead.memory",
+            'memory: "1GB" is not a quantity',
+            "did you mean 1Gi",
+        ),
         ({"overhead": {"cpu": []}}, "spec.overhead.cpu", "cpu: expected quantity, got list", ""),
     ],
 )
-def test_a_wrong_value_is_told_with_its_path_and_a_hint(spec: dict[str, Any], path: str, message: str, hint: str) -> None:
+def test_a_wrong_value_is_told_with_its_path_and_a_hint(
+    spec: dict[str, Any], path: str, message: str, hint: str
+) -> None:
     ((where, said, helped),) = found(pod(**spec))
     assert where == path
     assert said.startswith(message)
@@ -93,7 +164,10 @@ def test_a_wrong_value_is_told_with_its_path_and_a_hint(spec: dict[str, Any], pa
 def test_all_problems_are_told_and_what_is_good_is_kept() -> None:
     plain = {
         "metadata": {"name": "p", "labels": {"a": 1, "b": "2"}},
-        "spec": {"containers": [{"name": "c", "image": 7}, "text", {"name": "d", "args": ["a", 1, "c"]}], "bogus": 1},
+        "spec": {
+            "containers": [{"name": "c", "image": 7}, "text", {"name": "d", "args": ["a", 1, "c"]}],
+            "bogus": 1,
+        },
     }
     made, problems = codec.decode(Pod, plain)
     assert [json_path(each.path) for each in problems] == [
@@ -117,10 +191,16 @@ def test_what_is_no_mapping_is_no_pod(value: Any) -> None:
 
 def test_ports_of_probes_may_be_numbers_or_names() -> None:
     for port in (80, "web"):
-        made, problems = codec.decode(Container, {"name": "c", "livenessProbe": {"httpGet": {"port": port}}})
+        made, problems = codec.decode(
+            Container, {"name": "c", "livenessProbe": {"httpGet": {"port": port}}}
+        )
         assert problems == [] and made is not None and made.liveness_probe is not None
-        assert made.liveness_probe.http_get is not None and made.liveness_probe.http_get.port == port
-    _, problems = codec.decode(Container, {"name": "c", "livenessProbe": {"httpGet": {"port": True}}})
+        assert (
+            made.liveness_probe.http_get is not None and made.liveness_probe.http_get.port == port
+        )
+    _, problems = codec.decode(
+        Container, {"name": "c", "livenessProbe": {"httpGet": {"port": True}}}
+    )
     assert [each.message for each in problems] == ["port: expected integer or string, got boolean"]
 
 
@@ -137,7 +217,9 @@ scalars = st.none() | st.booleans() | st.integers(-3, 70000) | st.sampled_from(
     ["", "c", "i", "-1", "1Gi", "100m", "nonsense", "Always", "Exists", "In", "../x", "/a", "10.0.0.1", "::1", "A b"]
 )  # fmt: skip
 plain_values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=5), max_leaves=30
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=5),
+    max_leaves=30,
 )
 pods = st.fixed_dictionaries(
     {},

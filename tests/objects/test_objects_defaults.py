@@ -13,14 +13,21 @@ from kubelite.objects.pod import Pod
 
 
 def defaulted(spec: dict[str, Any], asked: str | None = None, **metadata: Any) -> dict[str, Any]:
-    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", **metadata}, "spec": spec}
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", **metadata},
+        "spec": spec,
+    }
     made, problems = codec.decode(Pod, manifest)
     assert made is not None and problems == []
     return msgspec.to_builtins(defaults.pod(made, asked), builtin_types=())
 
 
 def container(**fields: Any) -> dict[str, Any]:
-    return defaulted({"containers": [{"name": "c", "image": "i", **fields}]})["spec"]["containers"][0]
+    return defaulted({"containers": [{"name": "c", "image": "i", **fields}]})["spec"]["containers"][
+        0
+    ]
 
 
 def test_the_smallest_pod() -> None:
@@ -67,7 +74,10 @@ def test_what_is_said_stays() -> None:
     }
     found = defaulted(spec, "here")
     assert found["metadata"]["namespace"] == "here"
-    assert (found["spec"]["restartPolicy"], found["spec"]["terminationGracePeriodSeconds"]) == ("Never", 0)
+    assert (found["spec"]["restartPolicy"], found["spec"]["terminationGracePeriodSeconds"]) == (
+        "Never",
+        0,
+    )
     assert found["spec"]["enableServiceLinks"] is False
     first = found["spec"]["containers"][0]
     assert (first["imagePullPolicy"], first["terminationMessagePath"]) == ("Never", "/log")
@@ -110,8 +120,15 @@ def test_probes_and_hooks() -> None:
         "successThreshold": 1,
         "failureThreshold": 3,
     }
-    assert (found["readinessProbe"]["periodSeconds"], found["readinessProbe"]["grpc"]) == (5, {"port": 81, "service": ""})
-    assert found["lifecycle"]["preStop"]["httpGet"] == {"port": "web", "path": "/bye", "scheme": "HTTP"}
+    assert (found["readinessProbe"]["periodSeconds"], found["readinessProbe"]["grpc"]) == (
+        5,
+        {"port": 81, "service": ""},
+    )
+    assert found["lifecycle"]["preStop"]["httpGet"] == {
+        "port": "web",
+        "path": "/bye",
+        "scheme": "HTTP",
+    }
 
 
 def test_variables_from_fields_and_resources() -> None:
@@ -121,8 +138,14 @@ def test_variables_from_fields_and_resources() -> None:
             {"name": "B", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
         ]
     )
-    assert found["env"][0]["valueFrom"]["fieldRef"] == {"fieldPath": "metadata.name", "apiVersion": "v1"}
-    assert found["env"][1]["valueFrom"]["resourceFieldRef"] == {"resource": "limits.cpu", "divisor": "0"}
+    assert found["env"][0]["valueFrom"]["fieldRef"] == {
+        "fieldPath": "metadata.name",
+        "apiVersion": "v1",
+    }
+    assert found["env"][1]["valueFrom"]["resourceFieldRef"] == {
+        "resource": "limits.cpu",
+        "divisor": "0",
+    }
 
 
 def test_volumes() -> None:
@@ -141,7 +164,10 @@ def test_volumes() -> None:
         {"name": "map", "configMap": {"name": "m", "defaultMode": 420}},
         {
             "name": "token",
-            "projected": {"defaultMode": 420, "sources": ({"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}},)},
+            "projected": {
+                "defaultMode": 420,
+                "sources": ({"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}},),
+            },
         },
     )
 
@@ -149,7 +175,10 @@ def test_volumes() -> None:
 def test_ports_on_the_hosts_network_are_ports_of_the_host() -> None:
     ports = [{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]
     spec = {"hostNetwork": True, "containers": [{"name": "c", "image": "i", "ports": ports}]}
-    assert [port["hostPort"] for port in defaulted(spec)["spec"]["containers"][0]["ports"]] == [80, 81]
+    assert [port["hostPort"] for port in defaulted(spec)["spec"]["containers"][0]["ports"]] == [
+        80,
+        81,
+    ]
 
 
 def test_what_only_a_server_sets_is_taken_out_and_nothing_else() -> None:
@@ -158,7 +187,9 @@ def test_what_only_a_server_sets_is_taken_out_and_nothing_else() -> None:
               "managedFields": [{"manager": "m"}]}  # fmt: skip
     kept = {"name": "p", "namespace": "n", "labels": {"a": "b"}, "annotations": {"c": "d"}}
     spec = {"containers": [{"name": "c", "image": "i"}], "nodeName": "x"}
-    shown, problems = codec.decode(Pod, {"metadata": {**kept, **server}, "spec": spec, "status": {"phase": "Running"}})
+    shown, problems = codec.decode(
+        Pod, {"metadata": {**kept, **server}, "spec": spec, "status": {"phase": "Running"}}
+    )
     plain, _ = codec.decode(Pod, {"metadata": kept, "spec": spec})
     assert shown is not None and plain is not None and problems == []
     assert defaults.fresh(shown) == plain == defaults.fresh(plain)
@@ -166,11 +197,18 @@ def test_what_only_a_server_sets_is_taken_out_and_nothing_else() -> None:
 
 def test_defaulting_twice_changes_nothing() -> None:
     spec = {
-        "containers": [{"name": "c", "image": "i", "livenessProbe": {"exec": {"command": ["true"]}}}],
+        "containers": [
+            {"name": "c", "image": "i", "livenessProbe": {"exec": {"command": ["true"]}}}
+        ],
         "volumes": [{"name": "v"}],
     }
     made, _ = codec.decode(Pod, {"metadata": {"name": "p"}, "spec": spec})
     assert made is not None
     once = defaults.pod(made)
     assert defaults.pod(once) == once
-    assert defaults.pod(replace(once, metadata=replace(once.metadata, namespace=None)), "n").metadata.namespace == "n"
+    assert (
+        defaults.pod(
+            replace(once, metadata=replace(once.metadata, namespace=None)), "n"
+        ).metadata.namespace
+        == "n"
+    )

@@ -40,7 +40,10 @@ def slow(text: str, variables: dict[str, str]) -> str:
     return out
 
 
-@given(st.text("$()AB x\n", max_size=20), st.dictionaries(st.sampled_from(["A", "B", "", "$(A"]), st.text("$(A)", max_size=4)))
+@given(
+    st.text("$()AB x\n", max_size=20),
+    st.dictionaries(st.sampled_from(["A", "B", "", "$(A"]), st.text("$(A)", max_size=4)),
+)
 def test_texts_are_expanded_as_in_kubernetes(text: str, variables: dict[str, str]) -> None:
     assert expand.expand(text, variables) == slow(text, variables)
 
@@ -65,8 +68,12 @@ def test_references_escapes_and_what_is_neither(text: str, expected: str) -> Non
 
 def pod(*env: EnvVar, resources: ResourceRequirements | None = None) -> Pod:
     main = Container(name="c", image="i", env=env, resources=resources or ResourceRequirements())
-    other = Container(name="d", image="i", resources=ResourceRequirements(requests={"memory": "10Mi"}))
-    meta = ObjectMeta(name="p", namespace="ns", uid="u-1", labels={"a.b/c": "l'1"}, annotations={"note": "n]"})
+    other = Container(
+        name="d", image="i", resources=ResourceRequirements(requests={"memory": "10Mi"})
+    )
+    meta = ObjectMeta(
+        name="p", namespace="ns", uid="u-1", labels={"a.b/c": "l'1"}, annotations={"note": "n]"}
+    )
     return Pod(metadata=meta, spec=PodSpec(containers=(main, other), service_account_name="robot"))
 
 
@@ -111,7 +118,9 @@ def test_fields_of_the_pod(path: str, expected: str) -> None:
     assert env_of(EnvVar(name="X", value_from=of_field(path))) == {"X": expected}
 
 
-@pytest.mark.parametrize("path", ["spec.containers", "metadata.labels", "metadata.labels[a]", "status.phase", ""])
+@pytest.mark.parametrize(
+    "path", ["spec.containers", "metadata.labels", "metadata.labels[a]", "status.phase", ""]
+)
 def test_other_fields_are_not_for_variables(path: str) -> None:
     assert not expand.is_field(path)
 
@@ -131,18 +140,28 @@ def test_other_fields_are_not_for_variables(path: str) -> None:
         ("requests.ephemeral-storage", None, "0"),
     ],
 )
-def test_resources_are_divided_and_rounded_up(asked: str, divisor: str | None, expected: str) -> None:
-    given_limits = ResourceRequirements(limits={"cpu": "250m", "memory": "64Mi"}, requests={"cpu": "100m"})
+def test_resources_are_divided_and_rounded_up(
+    asked: str, divisor: str | None, expected: str
+) -> None:
+    given_limits = ResourceRequirements(
+        limits={"cpu": "250m", "memory": "64Mi"}, requests={"cpu": "100m"}
+    )
     source = EnvVarSource(resource_field_ref=ResourceFieldSelector(resource=asked, divisor=divisor))
     assert env_of(EnvVar(name="X", value_from=source), resources=given_limits) == {"X": expected}
 
 
-def test_a_limit_that_is_not_there_is_what_the_node_has_and_other_containers_can_be_asked_for() -> None:
+def test_a_limit_that_is_not_there_is_what_the_node_has_and_other_containers_can_be_asked_for() -> (
+    None
+):
     def asked(resource: str, container: str | None = None) -> EnvVar:
         selector = ResourceFieldSelector(resource=resource, container_name=container)
-        return EnvVar(name=f"{resource}/{container}", value_from=EnvVarSource(resource_field_ref=selector))
+        return EnvVar(
+            name=f"{resource}/{container}", value_from=EnvVarSource(resource_field_ref=selector)
+        )
 
-    assert list(env_of(asked("limits.cpu"), asked("limits.memory"), asked("requests.memory", "d")).values()) == [
+    assert list(
+        env_of(asked("limits.cpu"), asked("limits.memory"), asked("requests.memory", "d")).values()
+    ) == [
         "2",
         str(4 << 30),
         str(10 << 20),
@@ -151,4 +170,6 @@ def test_a_limit_that_is_not_there_is_what_the_node_has_and_other_containers_can
 
 def test_values_from_elsewhere_are_left_out() -> None:
     reference = EnvVarSource(config_map_key_ref=ConfigMapKeySelector(name="m", key="k"))
-    assert env_of(EnvVar(name="X", value_from=reference), EnvVar(name="Y", value="$(X)")) == {"Y": "$(X)"}
+    assert env_of(EnvVar(name="X", value_from=reference), EnvVar(name="Y", value="$(X)")) == {
+        "Y": "$(X)"
+    }

@@ -19,7 +19,11 @@ def test_short_names_are_not_names_of_other_kinds_of_the_same_group() -> None:
             assert {found.kind for found in kinds.named(short)} == {kind.kind}
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if k.group != "metrics.k8s.io"], ids=lambda k: f"{k.api_version}/{k.kind}")
+@pytest.mark.parametrize(
+    "kind",
+    [k for k in KINDS if k.group != "metrics.k8s.io"],
+    ids=lambda k: f"{k.api_version}/{k.kind}",
+)
 def test_every_kind_has_a_schema(kind: kinds.Kind) -> None:
     assert schema.name_of(kind.group, kind.version, kind.kind) is not None
 
@@ -36,7 +40,9 @@ def test_every_kind_has_a_schema(kind: kinds.Kind) -> None:
         ("storage.k8s.io/v1", "StorageClass", "storageclasses", False),
     ],
 )
-def test_a_kind_is_found_by_manifest_path_and_word(api_version: str, kind: str, plural: str, namespaced: bool) -> None:
+def test_a_kind_is_found_by_manifest_path_and_word(
+    api_version: str, kind: str, plural: str, namespaced: bool
+) -> None:
     found = kinds.of_manifest(api_version, kind)
     assert found is not None
     assert (found.plural, found.namespaced, found.api_version) == (plural, namespaced, api_version)

@@ -99,7 +99,9 @@ spec:
 
 
 def kubectl(manifest: str) -> subprocess.CompletedProcess[str]:
-    """The manifest as kubectl's own types write it again; it touches the init containers for lack of another way in."""
+    """The manifest as kubectl's own types write it again; it touches the init containers for lack
+    of another way in.
+    """
     program = shutil.which("kubectl")
     assert program, "kubectl is needed"
     command = [program, "set", "env", "--local", "-f", "-", "-o", "json", "-c", "touched", "KL=1"]
@@ -107,7 +109,10 @@ def kubectl(manifest: str) -> subprocess.CompletedProcess[str]:
 
 
 def with_touched(spec: dict[str, Any]) -> dict[str, Any]:
-    return {**spec, "initContainers": [*spec.get("initContainers", []), {"name": "touched", "image": "i"}]}
+    return {
+        **spec,
+        "initContainers": [*spec.get("initContainers", []), {"name": "touched", "image": "i"}],
+    }
 
 
 def theirs(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -119,10 +124,16 @@ def theirs(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_empty(value: Any) -> Any:
-    """Without what one side leaves out and the other writes as empty: "" in a field that need not be there."""
+    """Without what one side leaves out and the other writes as empty: "" in a field that need not
+    be there.
+    """
     if isinstance(value, dict):
         kept = {key: without_empty(each) for key, each in value.items()}
-        return {key: each for key, each in kept.items() if each is not None and each not in ([], "") and each is not False}
+        return {
+            key: each
+            for key, each in kept.items()
+            if each is not None and each not in ([], "") and each is not False
+        }
     return [without_empty(each) for each in value] if isinstance(value, list) else value
 
 
@@ -133,7 +144,9 @@ def test_a_pod_with_nearly_every_field_is_read_alike() -> None:
     ours = msgspec.json.decode(msgspec.json.encode(made.spec))
     expected = theirs(plain)
     # kubectl writes the metadata of a claim's template even where there is none.
-    claim = next(volume for volume in expected["volumes"] if volume["name"] == "e")["ephemeral"]["volumeClaimTemplate"]
+    claim = next(volume for volume in expected["volumes"] if volume["name"] == "e")["ephemeral"][
+        "volumeClaimTemplate"
+    ]
     assert claim.pop("metadata") == {}
     assert without_empty(ours) == expected
 
@@ -148,16 +161,30 @@ AMOUNTS = (
 def test_amounts_are_printed_alike() -> None:
     limits = {f"example.com/r{at}": text for at, text in enumerate(AMOUNTS)}
     container = {"name": "c", "image": "i", "resources": {"limits": limits}}
-    found = theirs({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}})
+    found = theirs(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "p"},
+            "spec": {"containers": [container]},
+        }
+    )
     assert found["containers"][0]["resources"]["limits"] == {
         f"example.com/r{at}": quantity.canonical(text) for at, text in enumerate(AMOUNTS)
     }
 
 
-@pytest.mark.parametrize("text", ["1ki", "1K", "1e", "1e1.5", "1.5.5", "1,5", "+-1", "1mm", "1ee3", "0x10", "1 Gi", "x"])
+@pytest.mark.parametrize(
+    "text", ["1ki", "1K", "1e", "1e1.5", "1.5.5", "1,5", "+-1", "1mm", "1ee3", "0x10", "1 Gi", "x"]
+)
 def test_what_is_no_amount_is_none_for_kubectl_either(text: str) -> None:
     container = {"name": "touched", "image": "i", "resources": {"limits": {"cpu": text}}}
-    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}}
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "spec": {"containers": [container]},
+    }
     assert kubectl(json.dumps(manifest)).returncode != 0
     with pytest.raises(quantity.QuantityError):
         quantity.parse(text)

@@ -7,16 +7,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelite.objects import labels
-from kubelite.objects.labels import EVERYTHING, NOTHING, FieldSelector, Requirement, Selector, SelectorError
+from kubelite.objects.labels import (
+    EVERYTHING,
+    NOTHING,
+    FieldSelector,
+    Requirement,
+    Selector,
+    SelectorError,
+)
 from kubelite.objects.meta import LabelSelector, LabelSelectorRequirement
 
 keys = st.sampled_from(["a", "b", "example.com/c", "in", "notin"])
 values = st.sampled_from(["", "x", "y", "1", "22"])
 maps = st.dictionaries(keys, values, max_size=4)
 requirements = st.one_of(
-    st.builds(Requirement, keys, st.sampled_from(["In", "NotIn"]), st.frozensets(values, min_size=1, max_size=3)),
+    st.builds(
+        Requirement,
+        keys,
+        st.sampled_from(["In", "NotIn"]),
+        st.frozensets(values, min_size=1, max_size=3),
+    ),
     st.builds(Requirement, keys, st.sampled_from(["Exists", "DoesNotExist"]), st.just(frozenset())),
-    st.builds(Requirement, keys, st.sampled_from(["Gt", "Lt"]), st.sampled_from(["1", "22"]).map(lambda n: frozenset((n,)))),
+    st.builds(
+        Requirement,
+        keys,
+        st.sampled_from(["Gt", "Lt"]),
+        st.sampled_from(["1", "22"]).map(lambda n: frozenset((n,))),
+    ),
 )
 selectors = st.lists(requirements, max_size=4).map(lambda found: Selector(tuple(found)))
 
@@ -41,7 +58,9 @@ def slow(requirement: Requirement, found: dict[str, str]) -> bool:
 
 
 @given(selectors, maps)
-def test_a_selector_selects_what_every_requirement_allows(selector: Selector, found: dict[str, str]) -> None:
+def test_a_selector_selects_what_every_requirement_allows(
+    selector: Selector, found: dict[str, str]
+) -> None:
     assert selector.matches(found) == all(slow(each, found) for each in selector.requirements)
 
 
@@ -67,7 +86,9 @@ def test_what_is_printed_reads_as_the_same(selector: Selector) -> None:
         ("", [{}, {"a": "b"}], []),
     ],
 )
-def test_the_text_of_kubectl(text: str, matching: list[dict[str, str]], others: list[dict[str, str]]) -> None:
+def test_the_text_of_kubectl(
+    text: str, matching: list[dict[str, str]], others: list[dict[str, str]]
+) -> None:
     selector = labels.parse(text)
     assert all(selector.matches(each) for each in matching)
     assert not any(selector.matches(each) for each in others)
@@ -90,7 +111,9 @@ def test_absent_selects_nothing_and_empty_everything() -> None:
 
 def test_a_selector_object_is_the_map_and_the_expressions_together() -> None:
     expression = LabelSelectorRequirement(key="tier", operator="In", values=("db", "cache"))
-    made = labels.of_object(LabelSelector(match_labels={"b": "2", "a": "1"}, match_expressions=(expression,)))
+    made = labels.of_object(
+        LabelSelector(match_labels={"b": "2", "a": "1"}, match_expressions=(expression,))
+    )
     assert str(made) == "a=1,b=2,tier in (cache,db)"
     assert made.matches({"a": "1", "b": "2", "tier": "db", "more": "x"})
     assert not made.matches({"a": "1", "b": "2"})
@@ -101,7 +124,9 @@ def test_a_selector_object_is_the_map_and_the_expressions_together() -> None:
     ("operator", "given_values"),
     [("In", ()), ("NotIn", ()), ("Exists", ("x",)), ("Gt", ("x",)), ("Gt", ()), ("Equals", ("x",))],
 )
-def test_values_that_do_not_fit_the_operator_are_refused(operator: str, given_values: tuple[str, ...]) -> None:
+def test_values_that_do_not_fit_the_operator_are_refused(
+    operator: str, given_values: tuple[str, ...]
+) -> None:
     with pytest.raises(SelectorError):
         labels.requirement("k", operator, given_values)
 
@@ -109,7 +134,12 @@ def test_values_that_do_not_fit_the_operator_are_refused(operator: str, given_va
 field_values = st.text("ab,=\\! ", max_size=6)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["metadata.name", "status.phase"]), field_values, st.booleans()), max_size=3))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["metadata.name", "status.phase"]), field_values, st.booleans()),
+        max_size=3,
+    )
+)
 def test_field_selectors_print_and_read_alike(terms: list[tuple[str, str, bool]]) -> None:
     selector = FieldSelector(tuple(terms))
     assert labels.parse_fields(str(selector)) == selector
@@ -118,6 +148,8 @@ def test_field_selectors_print_and_read_alike(terms: list[tuple[str, str, bool]]
 def test_field_selectors_select() -> None:
     selector = labels.parse_fields("status.phase=Running,spec.nodeName!=a,metadata.name==p")
     assert selector.matches({"status.phase": "Running", "metadata.name": "p"})
-    assert not selector.matches({"status.phase": "Running", "metadata.name": "p", "spec.nodeName": "a"})
+    assert not selector.matches(
+        {"status.phase": "Running", "metadata.name": "p", "spec.nodeName": "a"}
+    )
     with pytest.raises(SelectorError):
         labels.parse_fields("status.phase")

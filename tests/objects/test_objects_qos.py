@@ -10,7 +10,9 @@ from kubelite.objects.pod import Container, Pod, PodSpec, ResourceRequirements
 GIB = 1 << 30
 
 
-def container(name: str = "c", *, restart: str | None = None, limits: str = "", requests: str = "") -> Container:
+def container(
+    name: str = "c", *, restart: str | None = None, limits: str = "", requests: str = ""
+) -> Container:
     return Container(
         name=name,
         image="i",
@@ -45,7 +47,10 @@ FULL = "cpu=1,memory=1Gi"
         (pod(container(limits=FULL), init=(container("i", limits=FULL),)), "Guaranteed"),
         (pod(container(requests="cpu=0")), "BestEffort"),
         (pod(container(), resources=ResourceRequirements(limits=pairs(FULL))), "Guaranteed"),
-        (pod(container(limits=FULL), resources=ResourceRequirements(requests={"cpu": "1"})), "Burstable"),
+        (
+            pod(container(limits=FULL), resources=ResourceRequirements(requests={"cpu": "1"})),
+            "Burstable",
+        ),
     ],
 )
 def test_the_class_follows_from_requests_and_limits(made: Pod, expected: str) -> None:
@@ -77,13 +82,18 @@ def test_overhead_and_the_pods_own_requests() -> None:
     plain = pod(container(requests="cpu=100m,memory=1Gi"), overhead={"cpu": "50m"})
     assert qos.pod_requests(plain) == {"cpu": 150, "memory": GIB}
     own = ResourceRequirements(requests={"cpu": "2"}, limits={"memory": "3Gi"})
-    assert qos.pod_requests(pod(container(requests="cpu=100m"), resources=own)) == {"cpu": 2000, "memory": 3 * GIB}
+    assert qos.pod_requests(pod(container(requests="cpu=100m"), resources=own)) == {
+        "cpu": 2000,
+        "memory": 3 * GIB,
+    }
 
 
 def test_a_pod_is_limited_only_where_every_container_is() -> None:
     made = pod(container("a", limits="cpu=1,memory=1Gi"), container("b", limits="memory=1Gi"))
     assert qos.pod_limits(made) == {"memory": 2 * GIB}
-    assert qos.pod_resources(made) == qos.Resources(cpu_request=1000, memory_request=2 * GIB, memory_limit=2 * GIB)
+    assert qos.pod_resources(made) == qos.Resources(
+        cpu_request=1000, memory_request=2 * GIB, memory_limit=2 * GIB
+    )
     assert qos.pod_limits(pod(container(limits="cpu=1"), init=(container("i"),))) == {}
 
 

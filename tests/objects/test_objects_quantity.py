@@ -17,7 +17,11 @@ POWERS = {
     "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40), "Pi": Fraction(2**50),
 }  # fmt: skip
 
-numbers = st.tuples(st.sampled_from(["", "+", "-"]), st.integers(0, 10**12), st.none() | st.text("0123456789", max_size=12))
+numbers = st.tuples(
+    st.sampled_from(["", "+", "-"]),
+    st.integers(0, 10**12),
+    st.none() | st.text("0123456789", max_size=12),
+)
 suffixes = st.sampled_from(sorted(POWERS)) | st.integers(-12, 12).map(lambda power: f"e{power}")
 written = st.tuples(numbers, suffixes)
 
@@ -35,11 +39,17 @@ def exact(parts: tuple[tuple[str, int, str | None], str]) -> Fraction:
 
 
 def away_from_zero(amount: Fraction) -> int:
-    return -(-amount.numerator // amount.denominator) if amount >= 0 else amount.numerator // amount.denominator
+    return (
+        -(-amount.numerator // amount.denominator)
+        if amount >= 0
+        else amount.numerator // amount.denominator
+    )
 
 
 @given(written)
-def test_every_amount_is_exact_down_to_a_nano_and_rounded_away_from_zero_beyond(parts: tuple) -> None:
+def test_every_amount_is_exact_down_to_a_nano_and_rounded_away_from_zero_beyond(
+    parts: tuple,
+) -> None:
     expected = away_from_zero(exact(parts) * NANO)
     if parts[1].endswith("i"):
         ceiling = (2**63 - 1) * NANO

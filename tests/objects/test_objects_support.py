@@ -28,10 +28,18 @@ def fields(annotation: Any, pattern: str) -> Iterator[str]:
     elif origin is tuple:
         yield from fields(arguments[0], support.ROOTS.get(f"{pattern}[]", f"{pattern}[]"))
     elif origin is dict and not covered(pattern):
-        yield from (f"{pattern}.{key}" for key in ("cpu", "memory", "ephemeral-storage", "anything"))
-    elif isinstance(annotation, type) and issubclass(annotation, msgspec.Struct) and not whole(pattern):
+        yield from (
+            f"{pattern}.{key}" for key in ("cpu", "memory", "ephemeral-storage", "anything")
+        )
+    elif (
+        isinstance(annotation, type)
+        and issubclass(annotation, msgspec.Struct)
+        and not whole(pattern)
+    ):
         for field in msgspec.structs.fields(annotation):
-            yield from fields(field.type, f"{pattern}.{field.encode_name}" if pattern else field.encode_name)
+            yield from fields(
+                field.type, f"{pattern}.{field.encode_name}" if pattern else field.encode_name
+            )
     else:
         yield pattern
 
@@ -52,7 +60,9 @@ def test_every_field_of_a_pod_has_a_row() -> None:
 
 def test_every_row_is_about_a_field() -> None:
     reached = set(fields(Pod, ""))
-    assert [pattern for pattern in support.TABLE if not pattern.endswith("*") and pattern not in reached] == []
+    assert [
+        pattern for pattern in support.TABLE if not pattern.endswith("*") and pattern not in reached
+    ] == []
 
 
 def test_every_row_that_is_not_honoured_says_why() -> None:
@@ -61,7 +71,10 @@ def test_every_row_that_is_not_honoured_says_why() -> None:
 
 def made(container: dict[str, Any] | None = None, **spec: Any) -> Pod:
     metadata = spec.pop("metadata", {"name": "p"})
-    whole = {"metadata": metadata, "spec": {"containers": [{"name": "c", "image": "i", **(container or {})}], **spec}}
+    whole = {
+        "metadata": metadata,
+        "spec": {"containers": [{"name": "c", "image": "i", **(container or {})}], **spec},
+    }
     pod, problems = codec.decode(Pod, whole)
     assert pod is not None and problems == []
     return pod
@@ -108,12 +121,32 @@ def test_what_this_version_promises_raises_no_finding() -> None:
             "spec.containers[0].env[0].valueFrom.secretKeyRef",
             "REFUSED",
         ),
-        (made(volumes=[{"name": "v", "configMap": {"name": "m"}}]), "spec.volumes[0].configMap", "REFUSED"),
+        (
+            made(volumes=[{"name": "v", "configMap": {"name": "m"}}]),
+            "spec.volumes[0].configMap",
+            "REFUSED",
+        ),
         (made(volumes=[{"name": "v", "rbd": {"image": "m"}}]), "spec.volumes[0].rbd", "REFUSED"),
-        (made(volumes=[{"name": "v", "emptyDir": {"medium": "HugePages"}}]), "spec.volumes[0].emptyDir.medium", "REFUSED"),
-        (made({"resources": {"limits": {"a.b/gpu": "1"}}}), 'spec.containers[0].resources.limits["a.b/gpu"]', "REFUSED"),
-        (made({"resources": {"limits": {"memory": "100m"}}}), "spec.containers[0].resources.limits.memory", "LOUD"),
-        (made(securityContext={"seLinuxChangePolicy": "Recursive"}), "spec.securityContext.seLinuxChangePolicy", "QUIET"),
+        (
+            made(volumes=[{"name": "v", "emptyDir": {"medium": "HugePages"}}]),
+            "spec.volumes[0].emptyDir.medium",
+            "REFUSED",
+        ),
+        (
+            made({"resources": {"limits": {"a.b/gpu": "1"}}}),
+            'spec.containers[0].resources.limits["a.b/gpu"]',
+            "REFUSED",
+        ),
+        (
+            made({"resources": {"limits": {"memory": "100m"}}}),
+            "spec.containers[0].resources.limits.memory",
+            "LOUD",
+        ),
+        (
+            made(securityContext={"seLinuxChangePolicy": "Recursive"}),
+            "spec.securityContext.seLinuxChangePolicy",
+            "QUIET",
+        ),
         (made(os={"name": "windows"}), "spec.os.name", "FATAL"),
         (made(ephemeralContainers=[{"name": "e"}]), "spec.ephemeralContainers", "REFUSED"),
         (made(affinity={"nodeAffinity": {}}), "spec.affinity", "QUIET"),
@@ -140,7 +173,10 @@ def test_lenient_leaves_out_what_was_refused_and_only_that() -> None:
     pod = made(
         {
             "envFrom": [{"configMapRef": {"name": "m"}}],
-            "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"key": "k"}}}, {"name": "B", "value": "b"}],
+            "env": [
+                {"name": "A", "valueFrom": {"secretKeyRef": {"key": "k"}}},
+                {"name": "B", "value": "b"},
+            ],
             "volumeMounts": [{"name": "v", "mountPath": "/v"}],
         },
         volumes=[{"name": "v", "configMap": {"name": "m"}}],

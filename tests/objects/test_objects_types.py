@@ -1,4 +1,6 @@
-"""The types of the pod are those of the published schema, field by field, and read and write the same JSON."""
+"""The types of the pod are those of the published schema, field by field, and read and write the
+same JSON.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ TYPES = {
     for name, kind in vars(pod).items()
     if name in pod.__all__ and inspect.isclass(kind) and issubclass(kind, msgspec.Struct)
 }
-META = {"ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "LabelSelector", "LabelSelectorRequirement"}
+META = {
+    "ObjectMeta",
+    "OwnerReference",
+    "ManagedFieldsEntry",
+    "LabelSelector",
+    "LabelSelectorRequirement",
+}
 
 
 def definition(name: str) -> schema.Definition:
@@ -72,7 +80,11 @@ def test_everything_that_a_pod_reaches_is_typed() -> None:
         name = todo.pop()
         for field in definition(name).fields.values():
             inner = field.item.rpartition(".")[2]
-            if field.name not in OPAQUE and "." in field.item and inner not in reached | {"Quantity", "IntOrString", "Time"}:
+            if (
+                field.name not in OPAQUE
+                and "." in field.item
+                and inner not in reached | {"Quantity", "IntOrString", "Time"}
+            ):
                 reached.add(inner)
                 todo.append(inner)
     assert reached | {"Pod"} == set(TYPES)
@@ -82,7 +94,12 @@ def test_json_names_required_fields_and_what_is_left_out() -> None:
     volume = Volume(name="v", empty_dir=EmptyDirVolumeSource())
     made = Pod(
         metadata=ObjectMeta(name="p"),
-        spec=PodSpec(containers=(Container(name="c", tty=False),), volumes=(volume,), host_pid=True, host_ipc=False),
+        spec=PodSpec(
+            containers=(Container(name="c", tty=False),),
+            volumes=(volume,),
+            host_pid=True,
+            host_ipc=False,
+        ),
     )
     assert msgspec.json.decode(msgspec.json.encode(made)) == {
         "apiVersion": "v1",

@@ -13,7 +13,9 @@ from kubelite.objects.pod import Pod
 from kubelite.objects.problem import json_path
 
 
-def pod(container: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None, **spec: Any) -> Pod:
+def pod(
+    container: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None, **spec: Any
+) -> Pod:
     whole = {
         "metadata": {"name": "p", **(metadata or {})},
         "spec": {"containers": [{"name": "c", "image": "i", **(container or {})}], **spec},
@@ -79,16 +81,26 @@ C = "spec.containers[0]"
 
 def node_terms(*terms: dict[str, Any]) -> Pod:
     required = {"nodeSelectorTerms": list(terms)}
-    return pod(affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}})
+    return pod(
+        affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    )
 
 
 def spread(**fields: Any) -> Pod:
-    return pod(topologySpreadConstraints=[{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", **fields}])
+    return pod(
+        topologySpreadConstraints=[
+            {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", **fields}
+        ]
+    )
 
 
 def mounted(*mounts: dict[str, Any], **container: Any) -> Pod:
     return pod(
-        {"volumeMounts": [{"name": "v", "mountPath": "/v", **each} for each in mounts], **container}, volumes=[{"name": "v"}]
+        {
+            "volumeMounts": [{"name": "v", "mountPath": "/v", **each} for each in mounts],
+            **container,
+        },
+        volumes=[{"name": "v"}],
     )
 
 
@@ -217,7 +229,9 @@ BAD: list[tuple[str, Pod, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("made", "path", "said"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+@pytest.mark.parametrize(
+    ("made", "path", "said"), [row[1:] for row in BAD], ids=[row[0] for row in BAD]
+)
 def test_a_broken_rule_is_told_once_at_its_place(made: Pod, path: str, said: str) -> None:
     ((where, message),) = told(made)
     assert where == path
@@ -239,7 +253,10 @@ def test_all_findings_come_at_once() -> None:
     ("made", "hint"),
     [
         (pod(metadata={"name": "Web_1"}), "web-1"),
-        (pod({"volumeMounts": [{"name": "dta", "mountPath": "/"}]}, volumes=[{"name": "data"}]), 'did you mean "data"?'),
+        (
+            pod({"volumeMounts": [{"name": "dta", "mountPath": "/"}]}, volumes=[{"name": "data"}]),
+            'did you mean "data"?',
+        ),
         (pod({"volumeMounts": [{"name": "x", "mountPath": "/"}]}), "none"),
         (pod({"resources": {"limits": {"memmory": "1"}}}), 'did you mean "memory"?'),
         (pod(restartPolicy="never"), 'did you mean "Never"?'),

@@ -1,4 +1,6 @@
-"""A snapshot of the host sees what kubelite could leave, and only what concerns the root that is asked for."""
+"""A snapshot of the host sees what kubelite could leave, and only what concerns the root that is
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def shim(root: Path) -> Iterator[None]:
         "sys.stdin.read(); child.kill(); child.wait()"
     )
     command = ["kubelite-shim", "-c", script, str(root), "uid"]
-    with subprocess.Popen(command, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None and process.stdout.readline() == b"x\n"
         yield
         process.communicate()

@@ -1,1 +1,3 @@
-"""The words of the command line, declared for Typer: options, arguments and help. What they do lies one level up."""
+"""The words of the command line, declared for Typer: options, arguments and help. What they do lies
+one level up.
+"""

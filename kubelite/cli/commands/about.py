@@ -12,7 +12,8 @@ from kubelite.cli.output import Document
 def version(
     context: typer.Context,
     output: Annotated[
-        Document | None, typer.Option("--output", "-o", help="For tools, in place of text.", show_default=False)
+        Document | None,
+        typer.Option("--output", "-o", help="For tools, in place of text.", show_default=False),
     ] = None,
 ) -> int:
     """Show the versions of kubelite, Python and the kernel."""
@@ -23,7 +24,9 @@ def version(
 
 def explain(
     context: typer.Context,
-    code: Annotated[str, typer.Argument(metavar="KLnnn", help="The code in brackets at the end of an error.")],
+    code: Annotated[
+        str, typer.Argument(metavar="KLnnn", help="The code in brackets at the end of an error.")
+    ],
 ) -> int:
     """Explain what an error code means and what to do about it.
 

@@ -12,7 +12,9 @@ from kubelite.cli.output import Output
 def import_(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new image's name.")],
-    source: Annotated[str, typer.Argument(metavar="ROOTFS", help="A root file system: directory or tar archive.")],
+    source: Annotated[
+        str, typer.Argument(metavar="ROOTFS", help="A root file system: directory or tar archive.")
+    ],
 ) -> int:
     """Make an image of a root file system.
 
@@ -27,10 +29,18 @@ def import_(
 
 def load(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="ARCHIVE", help="An OCI layout (directory or tar) or docker archive.")],
-    name: Annotated[str | None, typer.Option("--name", help="The name, in place of the archive's.")] = None,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="ARCHIVE", help="An OCI layout (directory or tar) or docker archive."
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="The name, in place of the archive's.")
+    ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="A name that is taken moves to the image of the archive.")
+        bool,
+        typer.Option("--replace", help="A name that is taken moves to the image of the archive."),
     ] = False,
 ) -> int:
     """Take over the images of an archive, as docker save and skopeo write it.
@@ -46,7 +56,9 @@ def load(
 
 def ls(
     context: typer.Context,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to show it.")] = Output.table,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="How to show it.")
+    ] = Output.table,
 ) -> int:
     """List the images of the store.
 

@@ -19,16 +19,27 @@ def up(
     source: Annotated[str, _FILE],
     lenient: Annotated[bool, typer.Option("--lenient", help=_LENIENT)] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take down a pod of the same name that differs or has ended, then create it.")
+        bool,
+        typer.Option(
+            "--replace",
+            help="Take down a pod of the same name that differs or has ended, then create it.",
+        ),
     ] = False,
     unsafe: Annotated[
         list[str] | None,
-        typer.Option("--allow-unsafe-sysctl", metavar="NAME", help="A sysctl, or pattern like kernel.msg*, that pods may set."),
+        typer.Option(
+            "--allow-unsafe-sysctl",
+            metavar="NAME",
+            help="A sysctl, or pattern like kernel.msg*, that pods may set.",
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
     output: Annotated[Output | None, _OUTPUT] = None,
 ) -> int:
-    """Create the pods of a manifest and wait until they run; change in place those that differ, where that can be.
+    """Create the pods of a manifest and wait until they run; change in place those that differ,
+    where that can be.
 
     kubelite pod up web.yaml
 
@@ -49,12 +60,18 @@ def up(
 
 def down(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A manifest, - for stdin, or a pod's name.")],
+    target: Annotated[
+        str, typer.Argument(metavar="FILE|NAME", help="A manifest, - for stdin, or a pod's name.")
+    ],
     grace: Annotated[
         int | None,
-        typer.Option("--grace-period", help="Seconds between SIGTERM and SIGKILL.", min=0, show_default=False),
+        typer.Option(
+            "--grace-period", help="Seconds between SIGTERM and SIGKILL.", min=0, show_default=False
+        ),
     ] = None,
-    missing_ok: Annotated[bool, typer.Option("--ignore-not-found", help="A pod that is not there is fine.")] = False,
+    missing_ok: Annotated[
+        bool, typer.Option("--ignore-not-found", help="A pod that is not there is fine.")
+    ] = False,
 ) -> int:
     """Stop pods and remove everything of theirs.
 
@@ -69,10 +86,16 @@ def down(
 
 def ls(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these pods.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these pods.")
+    ] = None,
     output: Annotated[Output, _OUTPUT] = Output.table,
-    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Pods of every namespace.")] = False,
-    no_headers: Annotated[bool, typer.Option("--no-headers", help="Leave the first line out.")] = False,
+    everywhere: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="Pods of every namespace.")
+    ] = False,
+    no_headers: Annotated[
+        bool, typer.Option("--no-headers", help="Leave the first line out.")
+    ] = False,
 ) -> int:
     """List pods (alias: ps).
 
@@ -82,7 +105,9 @@ def ls(
     """
     from kubelite.cli.listing import ls as act
 
-    return act(context.obj, names or (), format=output, everywhere=everywhere, headers=not no_headers)
+    return act(
+        context.obj, names or (), format=output, everywhere=everywhere, headers=not no_headers
+    )
 
 
 def inspect(

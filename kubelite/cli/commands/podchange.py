@@ -12,13 +12,24 @@ _NAME = typer.Argument(metavar="NAME", help="The pod's name.")
 def update(
     context: typer.Context,
     name: Annotated[str, _NAME],
-    image: Annotated[list[str] | None, typer.Option("--image", metavar="[CTR=]IMAGE", help="Another image.")] = None,
-    cpu: Annotated[list[str] | None, typer.Option("--cpu", metavar="[CTR=]AMOUNT", help="Another limit of CPU.")] = None,
-    memory: Annotated[list[str] | None, typer.Option("--memory", metavar="[CTR=]AMOUNT", help="Another limit of memory.")] = None,
-    env: Annotated[
-        list[str] | None, typer.Option("--env", metavar="[CTR:]NAME=VALUE", help="A variable; NAME- takes it out.")
+    image: Annotated[
+        list[str] | None, typer.Option("--image", metavar="[CTR=]IMAGE", help="Another image.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    cpu: Annotated[
+        list[str] | None,
+        typer.Option("--cpu", metavar="[CTR=]AMOUNT", help="Another limit of CPU."),
+    ] = None,
+    memory: Annotated[
+        list[str] | None,
+        typer.Option("--memory", metavar="[CTR=]AMOUNT", help="Another limit of memory."),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="[CTR:]NAME=VALUE", help="A variable; NAME- takes it out."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
 ) -> int:
     """Change a pod that runs: the container that changes is restarted, limits change as they are.
 
@@ -28,12 +39,22 @@ def update(
     """
     from kubelite.cli.update import update as act
 
-    return act(context.obj, name, images=image or (), cpu=cpu or (), memory=memory or (), env=env or (), dry_run=dry_run)
+    return act(
+        context.obj,
+        name,
+        images=image or (),
+        cpu=cpu or (),
+        memory=memory or (),
+        env=env or (),
+        dry_run=dry_run,
+    )
 
 
 def prune(
     context: typer.Context,
-    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Pods of every namespace.")] = False,
+    everywhere: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="Pods of every namespace.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
     """Remove the pods that have ended.

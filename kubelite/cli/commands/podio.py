@@ -9,7 +9,9 @@ import typer
 from kubelite.cli import durations, waiting
 
 _NAME = typer.Argument(metavar="NAME", help="The pod's name.")
-_CONTAINER = typer.Option("--container", "-c", help="The container; the first one when left out.", show_default=False)
+_CONTAINER = typer.Option(
+    "--container", "-c", help="The container; the first one when left out.", show_default=False
+)
 
 
 def _duration(text: str | float) -> float:
@@ -33,15 +35,30 @@ def logs(
     name: Annotated[str, _NAME],
     container: Annotated[str | None, _CONTAINER] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the log grows.")] = False,
-    previous: Annotated[bool, typer.Option("--previous", "-p", help="The run before this one.")] = False,
-    tail: Annotated[int, typer.Option("--tail", help="Only the last lines; -1 for all.", min=-1)] = -1,
+    previous: Annotated[
+        bool, typer.Option("--previous", "-p", help="The run before this one.")
+    ] = False,
+    tail: Annotated[
+        int, typer.Option("--tail", help="Only the last lines; -1 for all.", min=-1)
+    ] = -1,
     since: Annotated[
         float | None,
-        typer.Option("--since", parser=_duration, metavar="TIME", help="Only what is newer than 10s, 5m, 1h30m."),
+        typer.Option(
+            "--since",
+            parser=_duration,
+            metavar="TIME",
+            help="Only what is newer than 10s, 5m, 1h30m.",
+        ),
     ] = None,
-    timestamps: Annotated[bool, typer.Option("--timestamps", help="Each line's time in front of it.")] = False,
-    everyone: Annotated[bool, typer.Option("--all-containers", help="The logs of every container.")] = False,
-    prefix: Annotated[bool, typer.Option("--prefix", help="Pod and container in front of each line.")] = False,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", help="Each line's time in front of it.")
+    ] = False,
+    everyone: Annotated[
+        bool, typer.Option("--all-containers", help="The logs of every container.")
+    ] = False,
+    prefix: Annotated[
+        bool, typer.Option("--prefix", help="Pod and container in front of each line.")
+    ] = False,
 ) -> int:
     """Print what a pod's containers have said.
 
@@ -70,9 +87,13 @@ def logs(
 def exec(
     context: typer.Context,
     name: Annotated[str, _NAME],
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The program and its arguments.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND", help="The program and its arguments.")
+    ],
     container: Annotated[str | None, _CONTAINER] = None,
-    stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Pass stdin to the program.")] = False,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", "-i", help="Pass stdin to the program.")
+    ] = False,
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Give the program a terminal.")] = False,
 ) -> int:
     """Run a program in a container; the exit code is the program's.
@@ -90,7 +111,9 @@ def attach(
     context: typer.Context,
     name: Annotated[str, _NAME],
     container: Annotated[str | None, _CONTAINER] = None,
-    stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Pass stdin to the container.")] = False,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", "-i", help="Pass stdin to the container.")
+    ] = False,
 ) -> int:
     """Attach to the main process of a container; the exit code is the process's.
 
@@ -107,14 +130,22 @@ def debug(
     context: typer.Context,
     name: Annotated[str, _NAME],
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- COMMAND]", help="The program and its arguments; a shell when left out.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- COMMAND]", help="The program and its arguments; a shell when left out."
+        ),
     ] = None,
     container: Annotated[str | None, _CONTAINER] = None,
-    image: Annotated[str, typer.Option("--image", help="The image with the tools; host is this machine's own.")] = "host",
-    stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Pass stdin to the program.")] = False,
+    image: Annotated[
+        str, typer.Option("--image", help="The image with the tools; host is this machine's own.")
+    ] = "host",
+    stdin: Annotated[
+        bool, typer.Option("--stdin", "-i", help="Pass stdin to the program.")
+    ] = False,
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Give the program a terminal.")] = False,
 ) -> int:
-    """Run tools beside a container that has none: in its network, among its processes, whose files are under /proc/1/root.
+    """Run tools beside a container that has none: in its network, among its processes, whose files
+    are under /proc/1/root.
 
     kubelite pod debug -it web
 
@@ -127,8 +158,14 @@ def debug(
 
 def cp(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A path, POD:PATH, or - for a tar stream on stdin.")],
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A path, POD:PATH, or - for a tar stream on stdout.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="A path, POD:PATH, or - for a tar stream on stdin."),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="A path, POD:PATH, or - for a tar stream on stdout."),
+    ],
     container: Annotated[str | None, _CONTAINER] = None,
 ) -> int:
     """Copy files between this machine and a running container, whose image needs no tar.
@@ -146,10 +183,16 @@ def wait(
     context: typer.Context,
     name: Annotated[str, _NAME],
     condition: Annotated[
-        str, typer.Option("--for", parser=_condition, metavar="CONDITION", help="ready, exited or deleted.")
+        str,
+        typer.Option(
+            "--for", parser=_condition, metavar="CONDITION", help="ready, exited or deleted."
+        ),
     ] = "ready",
     timeout: Annotated[
-        float, typer.Option("--timeout", parser=_duration, metavar="TIME", help="How long at most: 30s, 5m.")
+        float,
+        typer.Option(
+            "--timeout", parser=_duration, metavar="TIME", help="How long at most: 30s, 5m."
+        ),
     ] = 30.0,
 ) -> int:
     """Wait until a pod is ready, has ended or is gone; 124 when the time is over first.

@@ -24,7 +24,9 @@ def start(context: typer.Context, names: Annotated[list[str], _NAMES]) -> int:
 
 
 def stop(
-    context: typer.Context, names: Annotated[list[str], _NAMES], grace: Annotated[int | None, _GRACE] = None
+    context: typer.Context,
+    names: Annotated[list[str], _NAMES],
+    grace: Annotated[int | None, _GRACE] = None,
 ) -> int:
     """End the containers of pods and leave it at that; address, volumes and logs stay.
 
@@ -55,7 +57,9 @@ def restart(
 def kill(
     context: typer.Context,
     names: Annotated[list[str], _NAMES],
-    signal: Annotated[str, typer.Option("--signal", "-s", help="A signal's name or number.")] = "KILL",
+    signal: Annotated[
+        str, typer.Option("--signal", "-s", help="A signal's name or number.")
+    ] = "KILL",
     container: Annotated[str | None, _CONTAINER] = None,
 ) -> int:
     """Send a signal to the containers of pods; what follows is up to their restart policy.

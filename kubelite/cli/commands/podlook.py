@@ -14,8 +14,12 @@ _NAME = typer.Argument(metavar="NAME", help="The pod's name.")
 def events(
     context: typer.Context,
     name: Annotated[str, _NAME],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens.")] = False,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to show it.")] = Output.table,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what happens.")
+    ] = False,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="How to show it.")
+    ] = Output.table,
 ) -> int:
     """Show what has happened to a pod: starts, ends, probes that failed, hooks, back-off.
 
@@ -31,7 +35,9 @@ def events(
 def top(
     context: typer.Context,
     name: Annotated[str, _NAME],
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to show it.")] = Output.table,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="How to show it.")
+    ] = Output.table,
 ) -> int:
     """List the processes of a pod, with pids and users as this machine numbers them.
 
@@ -45,8 +51,12 @@ def top(
 def stats(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this pod.")] = None,
-    stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Again each second, or once.")] = True,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to show it.")] = Output.table,
+    stream: Annotated[
+        bool, typer.Option("--stream/--no-stream", help="Again each second, or once.")
+    ] = True,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="How to show it.")
+    ] = Output.table,
 ) -> int:
     """Show what containers use: CPU, memory, tasks, network.
 
@@ -63,10 +73,17 @@ def diff(
     context: typer.Context,
     name: Annotated[str, _NAME],
     container: Annotated[
-        str | None, typer.Option("--container", "-c", help="The container; the first one when left out.", show_default=False)
+        str | None,
+        typer.Option(
+            "--container",
+            "-c",
+            help="The container; the first one when left out.",
+            show_default=False,
+        ),
     ] = None,
 ) -> int:
-    """Show the files that a container has added (A), changed (C) and deleted (D): 0 none, 1 some, 2 it has not run.
+    """Show the files that a container has added (A), changed (C) and deleted (D): 0 none, 1 some, 2
+    it has not run.
 
     kubelite pod diff web
     """

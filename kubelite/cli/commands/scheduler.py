@@ -9,29 +9,46 @@ import typer
 from kubelite.cli.output import Document
 
 Cluster = Annotated[
-    str, typer.Option("--cluster", metavar="FILE", help="Nodes, running pods and the like; - is standard input.")
+    str,
+    typer.Option(
+        "--cluster", metavar="FILE", help="Nodes, running pods and the like; - is standard input."
+    ),
 ]
 Plugins = Annotated[
-    list[str] | None, typer.Option("--plugin", metavar="NAME", help="Run only this plug-in (may be repeated).")
+    list[str] | None,
+    typer.Option("--plugin", metavar="NAME", help="Run only this plug-in (may be repeated)."),
 ]
 Arguments = Annotated[
     list[str] | None,
-    typer.Option("--plugin-args", metavar="NAME=JSON", help="Arguments of a plug-in (may be repeated)."),
+    typer.Option(
+        "--plugin-args", metavar="NAME=JSON", help="Arguments of a plug-in (may be repeated)."
+    ),
 ]
 Formula = Annotated[
     str | None,
-    typer.Option("--balanced-formula", metavar="state|change", help="How balance is scored; change since 1.36."),
+    typer.Option(
+        "--balanced-formula",
+        metavar="state|change",
+        help="How balance is scored; change since 1.36.",
+    ),
 ]
 Configuration = Annotated[
     str | None,
-    typer.Option("--config", metavar="FILE", help="A KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1)."),
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="A KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1).",
+    ),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", help="Break ties at random from this seed; else the first node wins."),
+    typer.Option(
+        "--seed", metavar="N", help="Break ties at random from this seed; else the first node wins."
+    ),
 ]
 Output = Annotated[
-    Document | None, typer.Option("--output", "-o", help="For tools, in place of text.", show_default=False)
+    Document | None,
+    typer.Option("--output", "-o", help="For tools, in place of text.", show_default=False),
 ]
 
 
@@ -42,7 +59,8 @@ def explain(
     plugin: Plugins = None,
     plugin_args: Arguments = None,
     candidates: Annotated[
-        str | None, typer.Option("--candidates", metavar="NODE,NODE", help="Score only these nodes.")
+        str | None,
+        typer.Option("--candidates", metavar="NODE,NODE", help="Score only these nodes."),
     ] = None,
     balanced_formula: Formula = None,
     config: Configuration = None,
@@ -53,7 +71,8 @@ def explain(
 
     kubelite scheduler explain --cluster cluster.yaml --pod web.yaml
 
-    kubectl get nodes,pods,services,pv,pvc -A -o json | kubelite scheduler explain --cluster - --pod web.yaml
+    kubectl get nodes,pods,services,pv,pvc -A -o json | kubelite scheduler explain --cluster - --pod
+    web.yaml
     """
     from kubelite.cli.scheduling import explain as act
 

@@ -12,7 +12,8 @@ from kubelite.cli.output import Document
 def info(
     context: typer.Context,
     output: Annotated[
-        Document | None, typer.Option("--output", "-o", help="For tools, in place of text.", show_default=False)
+        Document | None,
+        typer.Option("--output", "-o", help="For tools, in place of text.", show_default=False),
     ] = None,
 ) -> int:
     """Show versions, kernel features, cgroups, paths; what is missing and why.
@@ -30,7 +31,8 @@ def reset(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
-    """Remove all pods, images, logs and kernel objects of this root; the machine is as it was before.
+    """Remove all pods, images, logs and kernel objects of this root; the machine is as it was
+    before.
 
     kubelite system reset
 
@@ -44,12 +46,17 @@ def reset(
 def agent(
     context: typer.Context,
     stay: Annotated[
-        bool, typer.Option("--stay", help="Do not end when no pod needs looking after: for a service manager.")
+        bool,
+        typer.Option(
+            "--stay", help="Do not end when no pod needs looking after: for a service manager."
+        ),
     ] = False,
 ) -> int:
-    """Run the node agent in the foreground: it restarts containers, probes them and brings pods back after a reboot.
+    """Run the node agent in the foreground: it restarts containers, probes them and brings pods
+    back after a reboot.
 
-    `pod up` starts one in the background where a pod needs it; this is for looking on, and for service managers.
+    `pod up` starts one in the background where a pod needs it; this is for looking on, and for
+    service managers.
 
     kubelite system agent -v
 

@@ -1,4 +1,5 @@
-"""What a client is told beside the answer, in ``Warning`` headers: deprecated kinds and fields, and what has no effect. Pure.
+"""What a client is told beside the answer, in ``Warning`` headers: deprecated kinds and fields, and
+what has no effect. Pure.
 
 Facts are those of the ``WarningsOnCreate`` and ``WarningsOnUpdate`` of Kubernetes' registries.
 """
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 # Said with every answer about such objects.
-DEPRECATED = {("", "Endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
+DEPRECATED = {
+    ("", "Endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+}
 _RECOMMENDED = "which can result in surprising behavior; a DNS label is recommended"
 _RECYCLE = (
     "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use"
@@ -35,18 +38,30 @@ def on_create(res: Resource, obj: Object) -> list[str]:
 
 
 def on_update(res: Resource, new: Object, old: Object) -> list[str]:
-    """What is odd about an object whose specification has changed. Pods are changed by machines: nobody would read it."""
+    """What is odd about an object whose specification has changed. Pods are changed by machines:
+    nobody would read it.
+    """
     rule = _RULES.get((res.group, res.kind))
-    if rule is None or res.kind == "Pod" or all(new.get(key) == old.get(key) for key in {*new, *old} - {"status"}):
+    if (
+        rule is None
+        or res.kind == "Pod"
+        or all(new.get(key) == old.get(key) for key in {*new, *old} - {"status"})
+    ):
         return []
-    if "generation" in new["metadata"] and new["metadata"]["generation"] == old["metadata"].get("generation"):
+    if "generation" in new["metadata"] and new["metadata"]["generation"] == old["metadata"].get(
+        "generation"
+    ):
         return []
     return list(rule(new))
 
 
 def _name(obj: Object, where: str) -> str:
     wrong = names.label(obj["metadata"].get("name", ""))
-    return f"metadata.name: this is used in {where}, {_RECOMMENDED}: [{' '.join(wrong)}]" if wrong else ""
+    return (
+        f"metadata.name: this is used in {where}, {_RECOMMENDED}: [{' '.join(wrong)}]"
+        if wrong
+        else ""
+    )
 
 
 def _pod(obj: Object) -> Iterator[str]:
@@ -58,7 +73,9 @@ def _template(*steps: str) -> Callable[[Object], Iterator[str]]:
         here: Any = obj
         for step in steps:
             here = here.get(step) or {}
-        return podadvice.pod(here.get("metadata") or {}, here.get("spec") or {}, ".".join(steps) + ".")
+        return podadvice.pod(
+            here.get("metadata") or {}, here.get("spec") or {}, ".".join(steps) + "."
+        )
 
     return rule
 
@@ -98,7 +115,9 @@ def _volume(obj: Object) -> Iterator[str]:
 def _account(obj: Object) -> Iterator[str]:
     key = "kubernetes.io/enforce-mountable-secrets"
     if key in (obj["metadata"].get("annotations") or {}):
-        why = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+        why = (
+            "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+        )
         yield f"metadata.annotations[{key}]: {why}"
 
 
@@ -110,7 +129,8 @@ def _node(obj: Object) -> Iterator[str]:
 _HOSTNAMES = {
     "Pod": "the Pod's hostname",
     **dict.fromkeys(
-        ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "Job"), "Pod names and hostnames"
+        ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "Job"),
+        "Pod names and hostnames",
     ),
 }
 _WORKLOAD = _template("spec", "template")

@@ -1,4 +1,6 @@
-"""What a handler gives back: bytes for an ordinary answer, or a function that takes over the connection. Pure."""
+"""What a handler gives back: bytes for an ordinary answer, or a function that takes over the
+connection. Pure.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Stream(NamedTuple):
     run: Callable[[Any], Awaitable[Any]]
 
 
-def json_answer(value: Any, code: int = 200, content_type: str = JSON, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def json_answer(
+    value: Any, code: int = 200, content_type: str = JSON, headers: tuple[tuple[str, str], ...] = ()
+) -> Answer:
     """A value as compact JSON with the newline that the servers end a body with."""
     return Answer(encode(value) + b"\n", code, content_type, headers)
 

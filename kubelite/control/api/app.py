@@ -1,4 +1,6 @@
-"""From a request to an answer: who asks, may they, which handler; and every error as a Status. Owns no socket."""
+"""From a request to an answer: who asks, may they, which handler; and every error as a Status. Owns
+no socket.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from kubelite.control.api import advice, delete, paths, proxy, read, reviews, streams, subresources, tokenrequest, watch, write
+from kubelite.control.api import (
+    advice,
+    delete,
+    paths,
+    proxy,
+    read,
+    reviews,
+    streams,
+    subresources,
+    tokenrequest,
+    watch,
+    write,
+)
 from kubelite.control.api.answer import Answer, json_answer, warnings
 from kubelite.control.api.auditpolicy import Seen
 from kubelite.control.api.authentication import ANONYMOUS, impersonated
@@ -49,7 +63,9 @@ _PARTS = ("status", "finalize", "approval", "resize", "ephemeralcontainers")
 class App:
     """Answers requests."""
 
-    def __init__(self, context: Context, definitions: Definitions, pages: Pages, audit: Audit | None = None) -> None:
+    def __init__(
+        self, context: Context, definitions: Definitions, pages: Pages, audit: Audit | None = None
+    ) -> None:
         self._context = context
         self._definitions = definitions
         self._pages = pages
@@ -60,7 +76,9 @@ class App:
         if self._audit is None:
             return await self._answer(incoming, Trace())
         since, trace = datetime.now(UTC), Trace()
-        answer = await self._answer(incoming._replace(read_body=trace.reading(incoming.read_body)), trace)
+        answer = await self._answer(
+            incoming._replace(read_body=trace.reading(incoming.read_body)), trace
+        )
         seen = trace.seen or Seen(ANONYMOUS, incoming.method.lower(), incoming.path)
         try:
             self._audit.note(seen, incoming, trace, answer, since)
@@ -93,31 +111,51 @@ class App:
         target = paths.parse(incoming.path)
         if target is None:
             self._authorize_page(user, incoming, trace)
-            return self._pages.answer(incoming.method, incoming.path, incoming.headers.get("Accept", ""))
+            return self._pages.answer(
+                incoming.method, incoming.path, incoming.headers.get("Accept", "")
+            )
         request = self._request(incoming, target, user, trace)
         res = request.resource
-        place = (request.verb, incoming.path, res.group, res.plural, request.sub, request.namespace, request.name)
+        place = (
+            request.verb,
+            incoming.path,
+            res.group,
+            res.plural,
+            request.sub,
+            request.namespace,
+            request.name,
+        )
         trace.seen = Seen(asker, *place, trace.seen.acting)
         self._authorize(request, trace)
         answer = await route(request)(self._context, request)
         said = advice.DEPRECATED.get((res.group, res.kind))
-        return answer._replace(headers=(*answer.headers, *warnings([said]))) if said and isinstance(answer, Answer) else answer
+        return (
+            answer._replace(headers=(*answer.headers, *warnings([said])))
+            if said and isinstance(answer, Answer)
+            else answer
+        )
 
     def _allows(self, asked: Asked, trace: Trace) -> bool:
         allowed = self._context.authorizer.allows(asked)
         if self._audit is not None:
             trace.notes[f"{_AUTHORIZATION}/decision"] = "allow" if allowed else "forbid"
-            trace.notes[f"{_AUTHORIZATION}/reason"] = self._context.authorizer.reason(asked) if allowed else ""
+            trace.notes[f"{_AUTHORIZATION}/reason"] = (
+                self._context.authorizer.reason(asked) if allowed else ""
+            )
         return allowed
 
     def _authorize_page(self, user: User, incoming: Incoming, trace: Trace) -> None:
         asked = Asked(user, incoming.method.lower(), path=incoming.path)
         if not self._allows(asked, trace):
-            raise forbidden(None, "", f'User "{user.name}" cannot {asked.verb} path "{incoming.path}"')
+            raise forbidden(
+                None, "", f'User "{user.name}" cannot {asked.verb} path "{incoming.path}"'
+            )
 
     def _request(self, incoming: Incoming, target: Target, user: User, trace: Trace) -> Request:
         query = Query(parse_qs(incoming.query, keep_blank_values=True) if incoming.query else {})
-        res = self._context.registry.find(target.group, target.version, target.plural) or _unknown(target)
+        res = self._context.registry.find(target.group, target.version, target.plural) or _unknown(
+            target
+        )
         headers = incoming.headers
         namespace = target.namespace if res.namespaced else ""
         return Request(
@@ -146,12 +184,22 @@ class App:
 
 
 def _unknown(target: Target) -> Resource:
-    """A resource that nothing serves: authorization answers first, so that a 404 tells nothing to those who may not
-    ask.
+    """A resource that nothing serves: authorization answers first, so that a 404 tells nothing to
+    those who may not ask.
     """
     from kubelite.control.api.resource import Resource
 
-    return Resource(target.group, target.version, "", target.plural, target.plural, bool(target.namespace), "", "", verbs=())
+    return Resource(
+        target.group,
+        target.version,
+        "",
+        target.plural,
+        target.plural,
+        bool(target.namespace),
+        "",
+        "",
+        verbs=(),
+    )
 
 
 def route(request: Request) -> Handler:
@@ -162,7 +210,9 @@ def route(request: Request) -> Handler:
     if request.sub:
         if request.sub not in res.subresources:
             raise no_such_path()
-        handler = _SUBRESOURCES.get((request.sub, verb)) or (_PART.get(verb) if request.sub in _PARTS else None)
+        handler = _SUBRESOURCES.get((request.sub, verb)) or (
+            _PART.get(verb) if request.sub in _PARTS else None
+        )
     elif res.verbs == ("create",):
         handler = reviews.handler(res) if verb == "create" and not request.name else None
     elif verb not in res.verbs or (verb == "create" and request.name):
@@ -176,7 +226,11 @@ def route(request: Request) -> Handler:
 
 def _needs_namespace(request: Request, handler: Handler) -> Handler:
     """Objects in namespaces are named with one; only lists may look at all of them."""
-    if request.resource.namespaced and not request.namespace and request.verb not in ("list", "watch"):
+    if (
+        request.resource.namespaced
+        and not request.namespace
+        and request.verb not in ("list", "watch")
+    ):
         raise no_such_path() if request.name else method_not_allowed(request.resource)
     return handler
 
@@ -215,7 +269,10 @@ _SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("exec", "create"): streams.relay,
     ("attach", "create"): streams.relay,
     ("portforward", "create"): streams.relay,
-    **{("proxy", verb): proxy.proxy for verb in ("get", "list", "create", "update", "patch", "delete")},
+    **{
+        ("proxy", verb): proxy.proxy
+        for verb in ("get", "list", "create", "update", "patch", "delete")
+    },
 }
 
 

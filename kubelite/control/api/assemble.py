@@ -35,7 +35,9 @@ VOLATILE = (EVENTS, "leases")
 
 
 class Options(NamedTuple):
-    """How a server is to be: where it keeps its keys, where it listens, who else may come in by which token."""
+    """How a server is to be: where it keeps its keys, where it listens, who else may come in by
+    which token.
+    """
 
     pki_directory: str
     bind: str = "127.0.0.1"
@@ -71,7 +73,9 @@ class ApiServer:
         )
         self._definitions = Definitions(self.context)
         pages = Pages(registry, f"{self.address}:{options.port}", lambda: self._ready)
-        self._audit = Audit(options.audit_log, list(options.audit_rules)) if options.audit_log else None
+        self._audit = (
+            Audit(options.audit_log, list(options.audit_rules)) if options.audit_log else None
+        )
         self._expiry = Expiry(store)
         self._signer = Signer(self.context, self.pki.authority)
         app = App(self.context, self._definitions, pages, self._audit)
@@ -88,7 +92,9 @@ class ApiServer:
         """Listens, furnishes a new cluster, and is ready. Raises OSError, StoreError."""
         self.context.store.start()
         self.port = await self._server.listen(self._options.bind, self._options.port)
-        await boot.furnish(self.context.store, self.context.registry, self._authority, (self.address, self.port))
+        await boot.furnish(
+            self.context.store, self.context.registry, self._authority, (self.address, self.port)
+        )
         self._expiry.start()
         self._signer.start()
         self._ready = True

@@ -1,4 +1,6 @@
-"""The audit log: a line of JSON for every request that the policy wants written, when its answer is known."""
+"""The audit log: a line of JSON for every request that the policy wants written, when its answer is
+known.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Audit:
         self._rules = rules
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def note(self, seen: Seen, incoming: Incoming, trace: Trace, answer: Answer | Stream, since: datetime) -> None:
+    def note(
+        self, seen: Seen, incoming: Incoming, trace: Trace, answer: Answer | Stream, since: datetime
+    ) -> None:
         """One request and its answer. Raises OSError."""
         rule = chosen(self._rules, seen)
         stage = "ResponseComplete" if isinstance(answer, Answer) else "ResponseStarted"
@@ -53,7 +57,13 @@ class Audit:
 
 
 def event(
-    seen: Seen, rule: Object, stage: str, incoming: Incoming, trace: Trace, answer: Answer | Stream, since: datetime
+    seen: Seen,
+    rule: Object,
+    stage: str,
+    incoming: Incoming,
+    trace: Trace,
+    answer: Answer | Stream,
+    since: datetime,
 ) -> Object:
     """An Event of ``audit.k8s.io/v1``."""
     wanted, headers = str(rule["level"]), incoming.headers
@@ -71,12 +81,20 @@ def event(
         "userAgent": headers.get("User-Agent", ""),
     }
     if seen.resource:
-        names = {"resource": seen.resource, "namespace": seen.namespace, "name": seen.name, "apiGroup": seen.group}
+        names = {
+            "resource": seen.resource,
+            "namespace": seen.namespace,
+            "name": seen.name,
+            "apiGroup": seen.group,
+        }
         reference = {**names, "subresource": seen.sub}
         written["objectRef"] = {key: value for key, value in reference.items() if value}
     written["responseStatus"] = _status(answer)
     written |= _bodies(rule, trace.body, headers.get("Content-Type", ""), answer)
-    written |= {"requestReceivedTimestamp": _moment(since), "stageTimestamp": _moment(datetime.now(UTC))}
+    written |= {
+        "requestReceivedTimestamp": _moment(since),
+        "stageTimestamp": _moment(datetime.now(UTC)),
+    }
     return {**written, "annotations": trace.notes} if trace.notes else written
 
 

@@ -1,6 +1,7 @@
 """Which requests are written to the audit log, and how much of each. Pure.
 
-The form of a policy and of an event is that of ``audit.k8s.io/v1``: the first rule that fits a request decides.
+The form of a policy and of an event is that of ``audit.k8s.io/v1``: the first rule that fits a
+request decides.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ class PolicyError(ValueError):
 
 def read(policy: Any) -> list[Object]:
     """The rules of a policy. Raises PolicyError."""
-    if not isinstance(policy, dict) or policy.get("kind") != "Policy" or policy.get("apiVersion") != "audit.k8s.io/v1":
+    if (
+        not isinstance(policy, dict)
+        or policy.get("kind") != "Policy"
+        or policy.get("apiVersion") != "audit.k8s.io/v1"
+    ):
         raise PolicyError("want kind Policy of apiVersion audit.k8s.io/v1")
     rules = policy.get("rules")
     if not isinstance(rules, list) or not rules:
@@ -68,8 +73,12 @@ def _fits(rule: Object, seen: Seen) -> bool:
     if rule.get("namespaces") and (not seen.resource or seen.namespace not in rule["namespaces"]):
         return False
     if rule.get("nonResourceURLs"):
-        return not seen.resource and any(_path_fits(each, seen.path) for each in rule["nonResourceURLs"])
-    return not rule.get("resources") or any(_resource_fits(each, seen) for each in rule["resources"])
+        return not seen.resource and any(
+            _path_fits(each, seen.path) for each in rule["nonResourceURLs"]
+        )
+    return not rule.get("resources") or any(
+        _resource_fits(each, seen) for each in rule["resources"]
+    )
 
 
 def _path_fits(pattern: str, path: str) -> bool:
@@ -83,4 +92,7 @@ def _resource_fits(wanted: Object, seen: Seen) -> bool:
         return False
     whole = f"{seen.resource}/{seen.sub}" if seen.sub else seen.resource
     names = wanted.get("resources") or ("*",)
-    return any(each in ("*", whole) or (bool(seen.sub) and each in (f"{seen.resource}/*", f"*/{seen.sub}")) for each in names)
+    return any(
+        each in ("*", whole) or (bool(seen.sub) and each in (f"{seen.resource}/*", f"*/{seen.sub}"))
+        for each in names
+    )

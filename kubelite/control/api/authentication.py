@@ -1,7 +1,8 @@
 """Who asks: a client certificate, a bearer token, or nobody in particular; and on whose behalf.
 
-A certificate counts when the TLS layer has checked it against the cluster's authority: its common name is the user, its
-organisations are the groups. Tokens are tried in turn: the static file, ServiceAccounts, bootstrap tokens.
+A certificate counts when the TLS layer has checked it against the cluster's authority: its common
+name is the user, its organisations are the groups. Tokens are tried in turn: the static file,
+ServiceAccounts, bootstrap tokens.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ _BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 
 
 class Credentials(NamedTuple):
-    """What a connection and a request bring: the subject of a checked certificate, and the Authorization header."""
+    """What a connection and a request bring: the subject of a checked certificate, and the
+    Authorization header.
+    """
 
     subject: tuple[tuple[str, str], ...] = ()
     authorization: str = ""
@@ -52,7 +55,9 @@ class Authenticator:
 
     async def identify(self, credentials: Credentials) -> User:
         """The user behind a request. Raises StatusError 401 where a token is no good."""
-        authorization = credentials.authorization or (offered(credentials.protocols)[0] if credentials.protocols else "")
+        authorization = credentials.authorization or (
+            offered(credentials.protocols)[0] if credentials.protocols else ""
+        )
         if authorization:
             scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer" or not token.strip():
@@ -64,7 +69,9 @@ class Authenticator:
         return certified(credentials.subject) if credentials.subject else ANONYMOUS
 
     async def token(self, token: str, audiences: list[str]) -> tuple[User | None, list[str]]:
-        """The user of a bearer token, and for which of the audiences it is good. ``[]`` means this server."""
+        """The user of a bearer token, and for which of the audiences it is good. ``[]`` means this
+        server.
+        """
         given = token.encode("utf-8", "surrogateescape")
         for known, user in self._static.items():
             if hmac.compare_digest(known, given):
@@ -74,7 +81,9 @@ class Authenticator:
         found = _BOOTSTRAP.fullmatch(token)
         return (await self._bootstrap(*found.groups()) if found else None), audiences
 
-    async def _service_account(self, token: str, audiences: list[str]) -> tuple[User | None, list[str]]:
+    async def _service_account(
+        self, token: str, audiences: list[str]
+    ) -> tuple[User | None, list[str]]:
         claims = self._tokens.claims(token)
         if claims is None:
             return None, []
@@ -92,7 +101,9 @@ class Authenticator:
             held.append((_BOUND[bound], "" if bound == "node" else namespace, private[bound]))
         for prefix, where, reference in held:
             entry = await self._store.get(prefix, where, reference["name"])
-            if entry is None or not _is_alive(load(entry)["metadata"], reference["uid"], datetime.now(UTC)):
+            if entry is None or not _is_alive(
+                load(entry)["metadata"], reference["uid"], datetime.now(UTC)
+            ):
                 return False
         return True
 
@@ -112,16 +123,24 @@ class Authenticator:
             or _is_past(data.get("expiration", ""))
         ):
             return None
-        extra = [each for each in data.get("auth-extra-groups", "").split(",") if each.startswith("system:bootstrappers:")]
-        return User(f"system:bootstrap:{identity}", groups=("system:bootstrappers", *extra, AUTHENTICATED))
+        extra = [
+            each
+            for each in data.get("auth-extra-groups", "").split(",")
+            if each.startswith("system:bootstrappers:")
+        ]
+        return User(
+            f"system:bootstrap:{identity}", groups=("system:bootstrappers", *extra, AUTHENTICATED)
+        )
 
 
 @lru_cache(1024)
 def offered(protocols: str) -> tuple[str, list[str]]:
-    """The Authorization that a browser hides among the WebSocket protocols it offers, and the protocols without it.
+    """The Authorization that a browser hides among the WebSocket protocols it offers, and the
+    protocols without it.
 
-    Browsers cannot set headers of an upgrade (apiserver, ``authenticator/request/websocket/protocol.go``). Raises
-    StatusError 401 for a token that is none, or that comes twice or alone.
+    Browsers cannot set headers of an upgrade (apiserver,
+    ``authenticator/request/websocket/protocol.go``). Raises StatusError 401 for a token that is
+    none, or that comes twice or alone.
     """
     import base64
     import binascii
@@ -132,7 +151,9 @@ def offered(protocols: str) -> tuple[str, list[str]]:
     if not hidden:
         return "", others
     try:
-        token = base64.b64decode(hidden[0] + "=" * (-len(hidden[0]) % 4), altchars=b"-_", validate=True).decode()
+        token = base64.b64decode(
+            hidden[0] + "=" * (-len(hidden[0]) % 4), altchars=b"-_", validate=True
+        ).decode()
     except (binascii.Error, ValueError):
         raise unauthorized() from None
     if len(hidden) > 1 or not others:
@@ -163,7 +184,9 @@ def account(claims: dict[str, Any]) -> User:
 def _is_alive(metadata: dict[str, Any], uid: str, now: datetime) -> bool:
     """Whether an object is the one that was meant, and not gone for longer than clocks may differ."""
     ends = metadata.get("deletionTimestamp")
-    return bool(metadata["uid"] == uid) and (not ends or datetime.fromisoformat(ends) + LEEWAY > now)
+    return bool(metadata["uid"] == uid) and (
+        not ends or datetime.fromisoformat(ends) + LEEWAY > now
+    )
 
 
 def _decoded(value: str) -> str:
@@ -182,7 +205,9 @@ def _is_past(text: str) -> bool:
 
 
 def read_token_file(path: str) -> dict[str, User]:
-    """The users of a static token file: ``token,user,uid,"group1,group2"`` a line. Raises OSError, ValueError."""
+    """The users of a static token file: ``token,user,uid,"group1,group2"`` a line. Raises OSError,
+    ValueError.
+    """
     users: dict[str, User] = {}
     with open(path, encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.reader(file), 1):
@@ -191,13 +216,17 @@ def read_token_file(path: str) -> dict[str, User]:
             if len(row) < 3 or not row[0].strip() or not row[1].strip():
                 raise ValueError(f"{path} line {number}: want token,user,uid and perhaps groups")
             token, name, uid = (part.strip() for part in row[:3])
-            groups = tuple(part.strip() for part in (row[3] if len(row) > 3 else "").split(",") if part.strip())
+            groups = tuple(
+                part.strip() for part in (row[3] if len(row) > 3 else "").split(",") if part.strip()
+            )
             users[token] = User(name, uid, (*groups, AUTHENTICATED))
     return users
 
 
 def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer) -> User:
-    """The user that a request wants to be taken for, if the one who asks may do that. Raises StatusError 400, 403."""
+    """The user that a request wants to be taken for, if the one who asks may do that. Raises
+    StatusError 400, 403.
+    """
     if not any(key[:12].lower() == "impersonate-" for key in headers):
         return user
     name = headers.get("Impersonate-User", "")
@@ -206,33 +235,50 @@ def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer)
     extra = _extra(headers)
     if not name:
         if groups or uid or extra:
-            raise bad_request("requested impersonation of groups, a uid or extra without impersonating a user")
+            raise bad_request(
+                "requested impersonation of groups, a uid or extra without impersonating a user"
+            )
         return user
     for asked in _questions(user, name, groups, uid, extra):
         if not authorizer.allows(asked):
             what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
             sentence = f'User "{user.name}" cannot impersonate resource "{what}" in API group "{asked.group}"'
-            where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
-            raise forbidden(None, asked.name, f'{what} "{asked.name}" is forbidden: {sentence} {where}')
+            where = (
+                f'in the namespace "{asked.namespace}"'
+                if asked.namespace
+                else "at the cluster scope"
+            )
+            raise forbidden(
+                None, asked.name, f'{what} "{asked.name}" is forbidden: {sentence} {where}'
+            )
     if name.startswith("system:serviceaccount:") and not groups:
         namespace = name.split(":")[2]
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
     own = ANONYMOUS.groups[0] if name == ANONYMOUS.name else AUTHENTICATED
     if own not in groups:
         groups = [*groups, own]
-    return User(name, uid, tuple(groups), tuple((key, tuple(values)) for key, values in extra.items()))
+    return User(
+        name, uid, tuple(groups), tuple((key, tuple(values)) for key, values in extra.items())
+    )
 
 
-def _questions(user: User, name: str, groups: list[str], uid: str, extra: dict[str, list[str]]) -> list[Asked]:
+def _questions(
+    user: User, name: str, groups: list[str], uid: str, extra: dict[str, list[str]]
+) -> list[Asked]:
     parts = name.split(":")
     if name.startswith("system:serviceaccount:") and len(parts) == 4:
         asked = [Asked(user, "impersonate", "", "serviceaccounts", "", parts[2], parts[3])]
     else:
         asked = [Asked(user, "impersonate", "", "users", "", "", name)]
     asked += [Asked(user, "impersonate", "", "groups", "", "", group) for group in groups]
-    asked += [Asked(user, "impersonate", "authentication.k8s.io", "uids", "", "", uid)] if uid else []
+    asked += (
+        [Asked(user, "impersonate", "authentication.k8s.io", "uids", "", "", uid)] if uid else []
+    )
     for key, values in extra.items():
-        asked += [Asked(user, "impersonate", "authentication.k8s.io", "userextras", key, "", value) for value in values]
+        asked += [
+            Asked(user, "impersonate", "authentication.k8s.io", "userextras", key, "", value)
+            for value in values
+        ]
     return asked
 
 

@@ -35,10 +35,14 @@ class Authorizer:
         self._policy = Policy({}, {})
         self._answers: dict[Asked, bool] = {}
         self._rules: dict[tuple[User, str], list[Rule]] = {}
-        self._followers = [Follower(store, prefix, self._note, self._reset) for prefix in (*ROLES, *BINDINGS)]
+        self._followers = [
+            Follower(store, prefix, self._note, self._reset) for prefix in (*ROLES, *BINDINGS)
+        ]
 
     async def refresh(self, user: User) -> None:
-        """Learns what has changed before ``user`` is judged; the other methods answer from that. Raises StoreError."""
+        """Learns what has changed before ``user`` is judged; the other methods answer from that.
+        Raises StoreError.
+        """
         for follower in self._followers:
             if not follower.catch_up():
                 await follower.start()
@@ -57,7 +61,9 @@ class Authorizer:
         return known or self._nodes.allows(asked)
 
     def _rules_of(self, user: User, namespace: str) -> list[Rule]:
-        """The rules of a user in a namespace, remembered: names differ from request to request, these do not."""
+        """The rules of a user in a namespace, remembered: names differ from request to request,
+        these do not.
+        """
         known = self._rules.get((user, namespace))
         if known is None:
             if len(self._rules) >= REMEMBERED:
@@ -99,15 +105,25 @@ class Authorizer:
 def asked_of(request: Request) -> Asked:
     """What authorization is asked about a request.
 
-    A list or watch that a field selector confines to one name is about that name, and a Namespace lies in itself
-    (apiserver, ``request/requestinfo.go``).
+    A list or watch that a field selector confines to one name is about that name, and a Namespace
+    lies in itself (apiserver, ``request/requestinfo.go``).
     """
     res, name = request.resource, request.name
     selector = request.query.text("fieldSelector") if request.verb in ("list", "watch") else ""
     if selector and not name:
         name = pinned(selector).get("metadata.name", "")
     namespace = request.name if res.plural == "namespaces" and not res.group else request.namespace
-    return Asked(request.user, request.verb, res.group, res.plural, request.sub, namespace, name, "", selector)
+    return Asked(
+        request.user,
+        request.verb,
+        res.group,
+        res.plural,
+        request.sub,
+        namespace,
+        name,
+        "",
+        selector,
+    )
 
 
 def denial(res: Resource, asked: Asked) -> StatusError:

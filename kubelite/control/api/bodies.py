@@ -1,4 +1,6 @@
-"""Bodies that are no stored objects (a Binding, an Eviction, DeleteOptions), checked against their schemas. Pure."""
+"""Bodies that are no stored objects (a Binding, an Eviction, DeleteOptions), checked against their
+schemas. Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from kubelite.control.api.status import bad_request
 
 
 def typed(name: str, value: Any) -> dict[str, Any]:
-    """The body as far as the schema ``name`` (``policy.v1.Eviction``) knows it. Raises StatusError 400 for wrong types."""
+    """The body as far as the schema ``name`` (``policy.v1.Eviction``) knows it. Raises StatusError
+    400 for wrong types.
+    """
     kind = name.rpartition(".")[2]
     if not isinstance(value, dict):
         raise bad_request(f"the body of the request is not an object of kind {kind}")

@@ -1,6 +1,8 @@
-"""What a new cluster is given before anybody asks: namespaces, roles, priority classes, the Service ``kubernetes``.
+"""What a new cluster is given before anybody asks: namespaces, roles, priority classes, the Service
+``kubernetes``.
 
-Only what is missing is written, so a second start writes nothing, and one that comes after a killed one writes the rest.
+Only what is missing is written, so a second start writes nothing, and one that comes after a killed
+one writes the rest.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ Object = dict[str, Any]
 _PIECE = 100  # an etcd takes at most 128 changes at once
 
 
-async def furnish(store: Store, registry: Registry, authority: str, address: tuple[str, int]) -> None:
-    """Writes what is missing. ``authority`` is the cluster's certificate in PEM, ``address`` where the server
-    listens.
+async def furnish(
+    store: Store, registry: Registry, authority: str, address: tuple[str, int]
+) -> None:
+    """Writes what is missing. ``authority`` is the cluster's certificate in PEM, ``address`` where
+    the server listens.
     """
     for _ in range(3):
         changes = [change async for change in _missing(store, registry, authority, address)]
@@ -38,7 +42,9 @@ async def furnish(store: Store, registry: Registry, authority: str, address: tup
         return
 
 
-async def _missing(store: Store, registry: Registry, authority: str, address: tuple[str, int]) -> Any:
+async def _missing(
+    store: Store, registry: Registry, authority: str, address: tuple[str, int]
+) -> Any:
     for res, obj in objects(registry, authority, address):
         metadata = obj["metadata"]
         namespace = metadata.get("namespace", "")
@@ -51,10 +57,14 @@ def change(store: Store, res: Resource, obj: Object) -> Change:
     metadata = {**obj["metadata"], "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
     whole, _ = strategy.conform(res, {**obj, "metadata": metadata})
     value = strategy.stored(res, strategy.prepare_create(res, whole))
-    return store.change(res.prefix, metadata.get("namespace", ""), metadata["name"], value, expected=0)
+    return store.change(
+        res.prefix, metadata.get("namespace", ""), metadata["name"], value, expected=0
+    )
 
 
-def objects(registry: Registry, authority: str, address: tuple[str, int]) -> Iterator[tuple[Resource, Object]]:
+def objects(
+    registry: Registry, authority: str, address: tuple[str, int]
+) -> Iterator[tuple[Resource, Object]]:
     """Everything that a cluster has from the beginning."""
     rbac = bootstrap.RBAC
     for name in bootstrap.NAMESPACES:
@@ -80,12 +90,25 @@ def objects(registry: Registry, authority: str, address: tuple[str, int]) -> Ite
 def namespace(name: str) -> Object:
     """A Namespace with the label that names it."""
     labels = {"kubernetes.io/metadata.name": name}
-    return {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name, "labels": labels}, "spec": {}}
+    return {
+        "kind": "Namespace",
+        "apiVersion": "v1",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {},
+    }
 
 
-def in_every_namespace(registry: Registry, name: str, authority: str) -> Iterator[tuple[Resource, Object]]:
-    """What each namespace holds from its first moment: its ServiceAccount, and the cluster's certificate."""
-    account = {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "default", "namespace": name}}
+def in_every_namespace(
+    registry: Registry, name: str, authority: str
+) -> Iterator[tuple[Resource, Object]]:
+    """What each namespace holds from its first moment: its ServiceAccount, and the cluster's
+    certificate.
+    """
+    account = {
+        "kind": "ServiceAccount",
+        "apiVersion": "v1",
+        "metadata": {"name": "default", "namespace": name},
+    }
     yield registry.builtin("", "serviceaccounts"), account
     metadata = {
         "name": "kube-root-ca.crt",
@@ -95,7 +118,12 @@ def in_every_namespace(registry: Registry, name: str, authority: str) -> Iterato
             "using internal endpoints such as the internal service IP or kubernetes.default.svc."
         },
     }
-    config = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": {"ca.crt": authority}}
+    config = {
+        "kind": "ConfigMap",
+        "apiVersion": "v1",
+        "metadata": metadata,
+        "data": {"ca.crt": authority},
+    }
     yield registry.builtin("", "configmaps"), config
 
 
@@ -119,7 +147,12 @@ def _service(port: int) -> Object:
 def _taken_address() -> Object:
     parent = {"resource": "services", "namespace": "default", "name": "kubernetes"}
     metadata = {"name": "10.96.0.1", "labels": {"ipaddress.kubernetes.io/ip-family": "IPv4"}}
-    return {"kind": "IPAddress", "apiVersion": "networking.k8s.io/v1", "metadata": metadata, "spec": {"parentRef": parent}}
+    return {
+        "kind": "IPAddress",
+        "apiVersion": "networking.k8s.io/v1",
+        "metadata": metadata,
+        "spec": {"parentRef": parent},
+    }
 
 
 def _endpoints(address: tuple[str, int]) -> Object:

@@ -1,7 +1,8 @@
 """The roles and bindings that every Kubernetes cluster begins with. Pure.
 
-What they allow is Kubernetes' bootstrap policy (``plugin/pkg/auth/authorizer/rbac/bootstrappolicy``). A rule is
-written as verbs, groups (``core`` for the empty one) and resources, each a line of words.
+What they allow is Kubernetes' bootstrap policy
+(``plugin/pkg/auth/authorizer/rbac/bootstrappolicy``). A rule is written as verbs, groups (``core``
+for the empty one) and resources, each a line of words.
 """
 
 from __future__ import annotations
@@ -35,9 +36,15 @@ def paths(*urls: str) -> Object:
     return {"verbs": ["get"], "nonResourceURLs": list(urls)}
 
 
-def role(name: str, *rules: Object, labels: dict[str, str] | None = None, namespace: str = "") -> Object:
+def role(
+    name: str, *rules: Object, labels: dict[str, str] | None = None, namespace: str = ""
+) -> Object:
     """A ClusterRole, or a Role where a namespace is given."""
-    metadata: Object = {"name": name, "labels": {**_LABELS, **(labels or {})}, "annotations": dict(_UPDATE)}
+    metadata: Object = {
+        "name": name,
+        "labels": {**_LABELS, **(labels or {})},
+        "annotations": dict(_UPDATE),
+    }
     if namespace:
         metadata["namespace"] = namespace
     return {
@@ -54,7 +61,9 @@ def collecting(name: str, labels: dict[str, str] | None = None) -> Object:
     return {**role(name, labels=labels), "aggregationRule": {"clusterRoleSelectors": [selector]}}
 
 
-def binding(name: str, *subjects: tuple[str, str], refers: str = "", namespace: str = "", kind: str = "") -> Object:
+def binding(
+    name: str, *subjects: tuple[str, str], refers: str = "", namespace: str = "", kind: str = ""
+) -> Object:
     """A binding of (kind, name) subjects to the role of the same name, or to ``refers``."""
     metadata: Object = {"name": name, "labels": dict(_LABELS), "annotations": dict(_UPDATE)}
     if namespace:
@@ -85,7 +94,9 @@ def _to(name: str) -> dict[str, str]:
 
 _EVENTS = rule("create patch update", "core events.k8s.io", "events")
 _LEASE = "coordination.k8s.io"
-_SCALED = "deployments deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale"
+_SCALED = (
+    "deployments deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale"
+)
 _WORK = (
     ("apps", f"daemonsets {_SCALED}"),
     ("autoscaling", "horizontalpodautoscalers"),
@@ -147,10 +158,18 @@ _SCHEDULER = (
     rule("delete get list watch", "core", "pods"),
     rule("create", "core", "bindings pods/binding"),
     rule("patch update", "core", "pods/status"),
-    rule(READ, "core", "replicationcontrollers services persistentvolumeclaims persistentvolumes namespaces"),
+    rule(
+        READ,
+        "core",
+        "replicationcontrollers services persistentvolumeclaims persistentvolumes namespaces",
+    ),
     rule(READ, "apps", "replicasets statefulsets"),
     rule(READ, "policy", "poddisruptionbudgets"),
-    rule(READ, "storage.k8s.io", "csinodes csidrivers csistoragecapacities storageclasses volumeattachments"),
+    rule(
+        READ,
+        "storage.k8s.io",
+        "csinodes csidrivers csistoragecapacities storageclasses volumeattachments",
+    ),
     rule("create", "authentication.k8s.io", "tokenreviews"),
     rule("create", "authorization.k8s.io", "subjectaccessreviews"),
 )
@@ -185,13 +204,29 @@ _NODE = (
     rule("create delete get patch update", "storage.k8s.io", "csinodes"),
     rule(READ, "node.k8s.io", "runtimeclasses"),
 )
-_DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version")
+_DISCOVERY = (
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi",
+    "/openapi/*",
+    "/readyz",
+    "/version",
+)
 _SELF_REVIEWS = (
     rule("create", "authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews"),
     rule("create", "authentication.k8s.io", "selfsubjectreviews"),
 )
 
-_APPROVED = ("kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving", "legacy-unknown")
+_APPROVED = (
+    "kube-apiserver-client",
+    "kube-apiserver-client-kubelet",
+    "kubelet-serving",
+    "legacy-unknown",
+)
 _CONTROLLER = "system:controller:"
 
 CLUSTER_ROLES: tuple[Object, ...] = (
@@ -206,7 +241,11 @@ CLUSTER_ROLES: tuple[Object, ...] = (
         )
         for each in _APPROVED
     ),
-    role("system:kube-aggregator", rule(READ, "core", "endpoints services"), rule(READ, "discovery.k8s.io", "endpointslices")),
+    role(
+        "system:kube-aggregator",
+        rule(READ, "core", "endpoints services"),
+        rule(READ, "discovery.k8s.io", "endpointslices"),
+    ),
     role(
         "system:heapster",
         rule(READ, "core", "events namespaces nodes pods"),
@@ -214,11 +253,22 @@ CLUSTER_ROLES: tuple[Object, ...] = (
     ),
     role("cluster-admin", rule("*", "*", "*"), {"verbs": ["*"], "nonResourceURLs": ["*"]}),
     role("system:discovery", paths(*_DISCOVERY, "/version/")),
-    role("system:public-info-viewer", paths("/healthz", "/livez", "/readyz", "/version", "/version/")),
+    role(
+        "system:public-info-viewer", paths("/healthz", "/livez", "/readyz", "/version", "/version/")
+    ),
     role("system:basic-user", *_SELF_REVIEWS),
     role(
         "system:monitoring",
-        paths("/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*"),
+        paths(
+            "/healthz",
+            "/healthz/*",
+            "/livez",
+            "/livez/*",
+            "/metrics",
+            "/metrics/slis",
+            "/readyz",
+            "/readyz/*",
+        ),
     ),
     collecting("admin"),
     collecting("edit", _to("admin")),
@@ -235,13 +285,25 @@ CLUSTER_ROLES: tuple[Object, ...] = (
         rule("list watch", "discovery.k8s.io", "endpointslices"),
         rule("list watch", "networking.k8s.io", "servicecidrs"),
     ),
-    role("system:node-bootstrapper", rule("create get list watch", "certificates.k8s.io", "certificatesigningrequests")),
-    role("system:node-problem-detector", rule("get", "core", "nodes"), rule("patch", "core", "nodes/status"), _EVENTS),
+    role(
+        "system:node-bootstrapper",
+        rule("create get list watch", "certificates.k8s.io", "certificatesigningrequests"),
+    ),
+    role(
+        "system:node-problem-detector",
+        rule("get", "core", "nodes"),
+        rule("patch", "core", "nodes/status"),
+        _EVENTS,
+    ),
     role(
         "system:kubelet-api-admin",
         rule(READ, "core", "nodes"),
         rule("proxy", "core", "nodes"),
-        rule("*", "core", "nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy nodes/stats"),
+        rule(
+            "*",
+            "core",
+            "nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy nodes/stats",
+        ),
     ),
     role("system:kube-scheduler", *_SCHEDULER),
     role(
@@ -264,7 +326,10 @@ CLUSTER_ROLES: tuple[Object, ...] = (
         rule("create", "authentication.k8s.io", "tokenreviews"),
         rule("create", "authorization.k8s.io", "subjectaccessreviews"),
     ),
-    role("system:service-account-issuer-discovery", paths("/.well-known/openid-configuration", "/openid/v1/jwks")),
+    role(
+        "system:service-account-issuer-discovery",
+        paths("/.well-known/openid-configuration", "/openid/v1/jwks"),
+    ),
     role(
         "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
         rule("create", "certificates.k8s.io", "certificatesigningrequests/nodeclient"),
@@ -276,12 +341,19 @@ CLUSTER_ROLES: tuple[Object, ...] = (
 )
 
 CLUSTER_BINDINGS: tuple[Object, ...] = (
-    *(binding(_CONTROLLER + name, ("ServiceAccount", f"kube-system/{name}")) for name, _, _ in controllers()),
+    *(
+        binding(_CONTROLLER + name, ("ServiceAccount", f"kube-system/{name}"))
+        for name, _, _ in controllers()
+    ),
     binding("cluster-admin", ("Group", "system:masters")),
     binding("system:monitoring", ("Group", "system:monitoring")),
     binding("system:discovery", ("Group", "system:authenticated")),
     binding("system:basic-user", ("Group", "system:authenticated")),
-    binding("system:public-info-viewer", ("Group", "system:authenticated"), ("Group", "system:unauthenticated")),
+    binding(
+        "system:public-info-viewer",
+        ("Group", "system:authenticated"),
+        ("Group", "system:unauthenticated"),
+    ),
     binding("system:node-proxier", ("User", "system:kube-proxy")),
     binding("system:kube-controller-manager", ("User", "system:kube-controller-manager")),
     binding("system:kube-dns", ("ServiceAccount", "kube-system/kube-dns")),
@@ -289,7 +361,11 @@ CLUSTER_BINDINGS: tuple[Object, ...] = (
     binding("system:volume-scheduler", ("User", "system:kube-scheduler")),
     binding("system:node"),
     binding("system:service-account-issuer-discovery", ("Group", "system:serviceaccounts")),
-    binding("kubelite:node-bootstrappers", ("Group", "system:bootstrappers"), refers="system:node-bootstrapper"),
+    binding(
+        "kubelite:node-bootstrappers",
+        ("Group", "system:bootstrappers"),
+        refers="system:node-bootstrapper",
+    ),
 )
 
 _LEADERS = ("kube-controller-manager", "kube-scheduler")
@@ -309,8 +385,17 @@ ROLES: tuple[Object, ...] = (
         _EVENTS,
         namespace=_PUBLIC,
     ),
-    role("system:controller:cloud-provider", rule("create get list watch", "core", "configmaps"), namespace=_SYSTEM),
-    role("system:controller:token-cleaner", rule("get list watch delete", "core", "secrets"), _EVENTS, namespace=_SYSTEM),
+    role(
+        "system:controller:cloud-provider",
+        rule("create get list watch", "core", "configmaps"),
+        namespace=_SYSTEM,
+    ),
+    role(
+        "system:controller:token-cleaner",
+        rule("get list watch delete", "core", "secrets"),
+        _EVENTS,
+        namespace=_SYSTEM,
+    ),
     *(
         role(
             f"system::leader-locking-{each}",
@@ -331,7 +416,9 @@ BINDINGS: tuple[Object, ...] = (
         namespace=_SYSTEM,
     ),
     *(
-        binding(f"system:controller:{name}", ("ServiceAccount", f"kube-system/{name}"), namespace=place)
+        binding(
+            f"system:controller:{name}", ("ServiceAccount", f"kube-system/{name}"), namespace=place
+        )
         for name, place in (
             ("bootstrap-signer", _SYSTEM),
             ("bootstrap-signer", _PUBLIC),
@@ -363,7 +450,11 @@ PRIORITY_CLASSES: tuple[Object, ...] = tuple(
         "preemptionPolicy": "PreemptLowerPriority",
     }
     for name, value, text in (
-        ("system-cluster-critical", 2_000_000_000, "must run in the cluster, but can be moved to another node if necessary"),
+        (
+            "system-cluster-critical",
+            2_000_000_000,
+            "must run in the cluster, but can be moved to another node if necessary",
+        ),
         ("system-node-critical", 2_000_001_000, "must not be moved from their current node"),
     )
 )
@@ -375,5 +466,8 @@ def flat_rules(roles: tuple[Object, ...]) -> tuple[Object, ...]:
 
     known = list(roles)
     for _ in range(3):  # view flows into edit, edit into admin
-        known = [{**each, "rules": found} if (found := aggregated(each, known)) is not None else each for each in known]
+        known = [
+            {**each, "rules": found} if (found := aggregated(each, known)) is not None else each
+            for each in known
+        ]
     return tuple(known)

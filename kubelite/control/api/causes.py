@@ -1,4 +1,6 @@
-"""What can be wrong with a field, in the words of Kubernetes (apimachinery ``util/validation/field``). Pure."""
+"""What can be wrong with a field, in the words of Kubernetes (apimachinery
+``util/validation/field``). Pure.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,11 @@ def mistyped(path: str, value: Any, why: str) -> Cause:
 def unsupported(path: str, value: Any, allowed: Iterable[Any]) -> Cause:
     """The value is none of those that are known."""
     listed = ", ".join(shown(each) for each in allowed)
-    return Cause("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", path)
+    return Cause(
+        "FieldValueNotSupported",
+        f"Unsupported value: {shown(value)}: supported values: {listed}",
+        path,
+    )
 
 
 def duplicate(path: str, value: Any) -> Cause:

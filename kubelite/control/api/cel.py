@@ -1,7 +1,9 @@
-"""CEL rules of CustomResourceDefinitions, evaluated by an optional library (PyPI ``common-expression-language``). Pure.
+"""CEL rules of CustomResourceDefinitions, evaluated by an optional library (PyPI
+``common-expression-language``). Pure.
 
-Without it every rule is refused when its definition is written: a rule that is stored and not kept would be worse. So is a
-rule that calls a function which the library does not have (``quantity``, ``url``, ``ip`` and others of Kubernetes' own).
+Without it every rule is refused when its definition is written: a rule that is stored and not kept
+would be worse. So is a rule that calls a function which the library does not have (``quantity``,
+``url``, ``ip`` and others of Kubernetes' own).
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ RULE_STEPS = 1_000_000
 OBJECT_STEPS = 2_000_000
 _EVALUATION = 20  # steps that even the simplest rule costs
 _MISSING = "CEL rules need the Python package common-expression-language on the server: pip install it, or leave the rule out"
-_SPENT = "validation failed due to running out of cost budget, no further validation rules will be run"
+_SPENT = (
+    "validation failed due to running out of cost budget, no further validation rules will be run"
+)
 _OLD = re.compile(r"\boldSelf\b")
 _VARIABLES = frozenset(
     "self oldSelf int uint double bool string bytes list map null_type type optional math sets strings base64 lists".split()
@@ -47,14 +51,22 @@ def problem(rule: str) -> str:
     """Why an expression cannot be used; empty when it can."""
     try:
         program = _program(rule)
-        functions = {name for name in program.functions() if name[0].isalpha()} - _FUNCTIONS - _library_functions()
-        unknown = sorted(functions | (set(program.variables()) - _VARIABLES - celtext.loops(rule).names))
+        functions = (
+            {name for name in program.functions() if name[0].isalpha()}
+            - _FUNCTIONS
+            - _library_functions()
+        )
+        unknown = sorted(
+            functions | (set(program.variables()) - _VARIABLES - celtext.loops(rule).names)
+        )
     except ImportError:
         return _MISSING
     except ValueError as error:
         return "compilation failed: " + str(error).partition("\n")[0]
     return (
-        f"compilation failed: undeclared reference to '{unknown[0]}', or a function this server does not have" if unknown else ""
+        f"compilation failed: undeclared reference to '{unknown[0]}', or a function this server does not have"
+        if unknown
+        else ""
     )
 
 
@@ -85,7 +97,9 @@ def _context() -> Any:
 
     context = cel.Context()
     stdlib.add_stdlib_to_context(context)
-    context.add_function("isSorted", lambda items: all(first <= second for first, second in pairwise(items)))
+    context.add_function(
+        "isSorted", lambda items: all(first <= second for first, second in pairwise(items))
+    )
     return context
 
 
@@ -105,7 +119,9 @@ class _Budget:
 
 
 def check(schema: Schema, value: Any, old: Any, path: str) -> Iterator[Cause]:
-    """Which rules a value breaks, itself and below. ``old`` is what stood there before, None where nothing did."""
+    """Which rules a value breaks, itself and below. ``old`` is what stood there before, None where
+    nothing did.
+    """
     budget = _Budget()
     for cause in _check(schema, value, old, path, budget):
         yield cause
@@ -124,7 +140,9 @@ def _check(schema: Schema, value: Any, old: Any, path: str, budget: _Budget) -> 
 
 
 def _correlated(schema: Schema, value: Any, old: Any) -> dict[Any, Any]:
-    """What stood where the parts of a value stand: items of a list are known by their keys, or not at all."""
+    """What stood where the parts of a value stand: items of a list are known by their keys, or not
+    at all.
+    """
     if isinstance(old, dict):
         return old
     keys = schema.get("x-kubernetes-list-map-keys")
@@ -138,10 +156,16 @@ def _identity(item: Any, keys: list[str]) -> str:
     return repr([item.get(key) for key in keys] if isinstance(item, dict) else item)
 
 
-def _kept(rule: dict[str, Any], schema: Schema, value: Any, old: Any, path: str, budget: _Budget) -> Iterator[Cause]:
-    """Why a rule is broken. One about the present only is not asked again where nothing has changed."""
+def _kept(
+    rule: dict[str, Any], schema: Schema, value: Any, old: Any, path: str, budget: _Budget
+) -> Iterator[Cause]:
+    """Why a rule is broken. One about the present only is not asked again where nothing has
+    changed.
+    """
     transition, optional = is_transition(rule["rule"]), bool(rule.get("optionalOldSelf"))
-    if (transition and old is None and not optional) or (not transition and old is not None and old == value):
+    if (transition and old is None and not optional) or (
+        not transition and old is not None and old == value
+    ):
         return
     where = path + rule.get("fieldPath", "") if path else rule.get("fieldPath", "").lstrip(".")
     if not budget.take(rule["rule"], value, old):
@@ -186,7 +210,9 @@ def _cause(rule: dict[str, Any], variables: dict[str, Any], value: Any, where: s
 
 
 def _expressed(rule: dict[str, Any], variables: dict[str, Any]) -> str:
-    """What a rule's own expression says of its failure; empty where there is none, or it says nothing fit to be shown."""
+    """What a rule's own expression says of its failure; empty where there is none, or it says
+    nothing fit to be shown.
+    """
     if not rule.get("messageExpression"):
         return ""
     try:

@@ -1,4 +1,6 @@
-"""What the text of a CEL rule tells without running it: which names it binds, and how deep its loops are nested. Pure."""
+"""What the text of a CEL rule tells without running it: which names it binds, and how deep its
+loops are nested. Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Values as CEL rules see them: the types that their schema gives them, and names that CEL can spell. Pure.
+"""Values as CEL rules see them: the types that their schema gives them, and names that CEL can
+spell. Pure.
 
-A JSON 1 of type number is a double, a text of format date-time a timestamp; a property ``max-age`` is spelled
-``max__dash__age``, ``namespace`` is ``__namespace__`` (apiextensions, ``cel/model/schemas.go``).
+A JSON 1 of type number is a double, a text of format date-time a timestamp; a property ``max-age``
+is spelled ``max__dash__age``, ``namespace`` is ``__namespace__`` (apiextensions,
+``cel/model/schemas.go``).
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ def converted(schema: Schema, value: Any) -> Any:
     if isinstance(value, dict):
         parts = {key: converted(below, value[key]) for key, below, _ in children(schema, value)}
         named = schema.get("properties") or {}
-        return {(spelled(key) or key) if key in named else key: parts.get(key, each) for key, each in value.items()}
+        return {
+            (spelled(key) or key) if key in named else key: parts.get(key, each)
+            for key, each in value.items()
+        }
     if isinstance(value, list):
         below = schema.get("items")
         return [converted(below, each) for each in value] if isinstance(below, dict) else value
@@ -53,7 +58,9 @@ def converted(schema: Schema, value: Any) -> Any:
 
 
 def _formatted(form: str, text: str) -> Any:
-    """A text of a known format as what it stands for; itself where it cannot be read, which the schema has refused."""
+    """A text of a known format as what it stands for; itself where it cannot be read, which the
+    schema has refused.
+    """
     try:
         if form == "date-time":
             return datetime.fromisoformat(text)
@@ -76,7 +83,9 @@ def _duration(text: str) -> timedelta:
 
 
 def largest(value: Any, *, texts: bool) -> int:
-    """How long the longest list or map in a value is, or the longest text where a rule makes lists of texts."""
+    """How long the longest list or map in a value is, or the longest text where a rule makes lists
+    of texts.
+    """
     if isinstance(value, dict):
         return max([len(value), *(largest(each, texts=texts) for each in value.values())])
     if isinstance(value, list):

@@ -31,7 +31,14 @@ _STATEFUL_SET_FIELDS = (
     "minReadySeconds",
 )  # fmt: skip
 _CLAIM = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
-_JOB_FIELDS = ("selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
+_JOB_FIELDS = (
+    "selector",
+    "completionMode",
+    "podFailurePolicy",
+    "backoffLimitPerIndex",
+    "managedBy",
+    "successPolicy",
+)
 
 
 def check(group: str, kind: str, new: Object, old: Object) -> Iterator[Cause]:
@@ -70,25 +77,40 @@ def _pod(new: Object, old: Object) -> Iterator[Cause]:
     deadline, before = now.get("activeDeadlineSeconds"), was.get("activeDeadlineSeconds")
     if before is not None and (deadline is None or deadline > before):
         why = (
-            "must be less than or equal to previous value" if deadline else "must not update from a positive integer to nil value"
+            "must be less than or equal to previous value"
+            if deadline
+            else "must not update from a positive integer to nil value"
         )
         yield causes.invalid("spec.activeDeadlineSeconds", deadline, why)
     kept = set(map(causes.shown, was.get("tolerations") or ()))
     if kept - set(map(causes.shown, now.get("tolerations") or ())):
-        yield causes.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+        yield causes.forbidden(
+            "spec.tolerations",
+            "existing toleration can not be modified except its tolerationSeconds",
+        )
     gates = {each.get("name") for each in was.get("schedulingGates") or ()}
     for index, gate in enumerate(now.get("schedulingGates") or ()):
         if gate.get("name") not in gates:
             yield causes.forbidden(
-                f"spec.schedulingGates[{index}].name", "only deletion is allowed, but found new scheduling gate"
+                f"spec.schedulingGates[{index}].name",
+                "only deletion is allowed, but found new scheduling gate",
             )
     if _fixed(now, bool(gates)) != _fixed(was, bool(gates)):
         yield causes.forbidden("spec", _POD)
 
 
 def _fixed(spec: Object, gated: bool) -> Object:
-    """The part of a pod's spec that may not change; one that waits at a gate may still be told where to go."""
-    loose = {"activeDeadlineSeconds", "tolerations", "schedulingGates", "containers", "initContainers", "ephemeralContainers"}
+    """The part of a pod's spec that may not change; one that waits at a gate may still be told
+    where to go.
+    """
+    loose = {
+        "activeDeadlineSeconds",
+        "tolerations",
+        "schedulingGates",
+        "containers",
+        "initContainers",
+        "ephemeralContainers",
+    }
     loose |= {"nodeSelector", "affinity"} if gated else set()
     found = {key: value for key, value in spec.items() if key not in loose}
     for group in ("containers", "initContainers"):
@@ -113,7 +135,8 @@ def _stateful_set(new: Object, old: Object) -> Iterator[Cause]:
 def _job(new: Object, old: Object) -> Iterator[Cause]:
     now, was = new["spec"], old["spec"]
     fields = list(_JOB_FIELDS)
-    # A job that has not started may still be given other scheduling directives (kueue and its like do).
+    # A job that has not started may still be given other scheduling directives (kueue and its like
+    # do).
     if not was.get("suspend") or (old.get("status") or {}).get("startTime"):
         fields.append("template")
     if now.get("completionMode") != "Indexed":
@@ -128,7 +151,9 @@ def _service(new: Object, old: Object) -> Iterator[Cause]:
     if "ExternalName" in (now.get("type"), was.get("type")):
         return
     if was.get("clusterIP") and now.get("clusterIP") != was["clusterIP"]:
-        yield causes.invalid("spec.clusterIPs[0]", [now.get("clusterIP", "")], "may not change once set")
+        yield causes.invalid(
+            "spec.clusterIPs[0]", [now.get("clusterIP", "")], "may not change once set"
+        )
 
 
 def _unchangeable(new: Object, old: Object) -> Iterator[Cause]:
@@ -160,8 +185,13 @@ def _claim(new: Object, old: Object) -> Iterator[Cause]:
     if now != was:
         yield causes.forbidden("spec", _CLAIM)
     asked, given = (_at(each, "spec.resources.requests") or {} for each in (new, old))
-    if quantity.parse(str(asked.get("storage", "0"))).nano < quantity.parse(str(given.get("storage", "0"))).nano:
-        yield causes.forbidden("spec.resources.requests.storage", "field can not be less than previous value")
+    if (
+        quantity.parse(str(asked.get("storage", "0"))).nano
+        < quantity.parse(str(given.get("storage", "0"))).nano
+    ):
+        yield causes.forbidden(
+            "spec.resources.requests.storage", "field can not be less than previous value"
+        )
 
 
 def _volume(new: Object, old: Object) -> Iterator[Cause]:
@@ -193,7 +223,9 @@ def _node(new: Object, old: Object) -> Iterator[Cause]:
     for field in ("podCIDR", "providerID"):
         was = _at(old, f"spec.{field}")
         if was and _at(new, f"spec.{field}") != was:
-            yield causes.forbidden("spec", "node updates may only change labels, taints, or capacity")
+            yield causes.forbidden(
+                "spec", "node updates may only change labels, taints, or capacity"
+            )
 
 
 _SELECTOR = _same("spec.selector")
@@ -221,5 +253,7 @@ _KINDS: dict[tuple[str, str], Callable[[Object, Object], Iterator[Cause]]] = {
     ("certificates.k8s.io", "CertificateSigningRequest"): _same("spec"),
     ("rbac.authorization.k8s.io", "RoleBinding"): _binding,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _binding,
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): _same("spec.group", "spec.names.plural", "spec.scope"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _same(
+        "spec.group", "spec.names.plural", "spec.scope"
+    ),
 }

@@ -1,7 +1,7 @@
 """Request bodies: bytes and a content type in, plain values out. Pure.
 
-JSON is read by msgspec; it keeps the last of two fields with one name, so the search for duplicates (only asked for by
-``fieldValidation`` Strict and Warn) is a second, slower reading.
+JSON is read by msgspec; it keeps the last of two fields with one name, so the search for duplicates
+(only asked for by ``fieldValidation`` Strict and Warn) is a second, slower reading.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Body(NamedTuple):
 
 
 def decode(data: bytes, content_type: str | None) -> Body:
-    """The value in a body. Raises StatusError 400 for what cannot be read, 415 for an unknown content type."""
+    """The value in a body. Raises StatusError 400 for what cannot be read, 415 for an unknown
+    content type.
+    """
     kind = (content_type or "").partition(";")[0].strip().lower()
     if kind in ("", JSON):
         return Body(read_json(data))
@@ -71,12 +73,16 @@ def read_yaml(data: bytes) -> Any:
 
 
 def _shallow(value: Any) -> Any:
-    """The value itself. Raises StatusError 400 where it is nested more deeply than any Kubernetes object is."""
+    """The value itself. Raises StatusError 400 where it is nested more deeply than any Kubernetes
+    object is.
+    """
     level, depth = [value], 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
-            raise bad_request(f"the body of the request is nested more than {MAX_DEPTH} levels deep")
+            raise bad_request(
+                f"the body of the request is nested more than {MAX_DEPTH} levels deep"
+            )
         level = [child for each in level for child in _children(each)]
     return value
 
@@ -89,10 +95,13 @@ def _children(node: Any) -> list[Any]:
 def may_repeat(data: bytes, value: Any) -> bool:
     """Whether a JSON text may name a field of an object twice; ``value`` was read from it.
 
-    False is certain, and found much faster than where: as many names end in the text as in the value written again. What
-    looks like an end inside a string counts in both, unless it is escaped.
+    False is certain, and found much faster than where: as many names end in the text as in the
+    value written again. What looks like an end inside a string counts in both, unless it is
+    escaped.
     """
-    return len(_NAME_END.findall(data)) != msgspec.json.encode(value).count(b'":') or bool(_ESCAPED_END.search(data))
+    return len(_NAME_END.findall(data)) != msgspec.json.encode(value).count(b'":') or bool(
+        _ESCAPED_END.search(data)
+    )
 
 
 def find_duplicates(data: bytes) -> tuple[str, ...]:

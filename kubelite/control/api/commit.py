@@ -38,12 +38,21 @@ async def write(
     place = key(res.prefix, namespace, name)
     if dry_run:
         return Entry(place, stamp(value, expected) if expected else value, expected, expected)
-    change = context.store.change(res.prefix, namespace, name, value, expected=expected, volatile=volatile)
+    change = context.store.change(
+        res.prefix, namespace, name, value, expected=expected, volatile=volatile
+    )
     revision = await context.store.commit([change, *companions])
     return Entry(place, stamp(value, revision), before.created if before else revision, revision)
 
 
-async def remove(context: Context, res: Resource, before: Entry, *, companions: list[Change], dry_run: bool = False) -> None:
+async def remove(
+    context: Context,
+    res: Resource,
+    before: Entry,
+    *,
+    companions: list[Change],
+    dry_run: bool = False,
+) -> None:
     """Removes an object for good. Raises Conflict, NoSpace, Unavailable."""
     if dry_run:
         return

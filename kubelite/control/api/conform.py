@@ -1,7 +1,8 @@
-"""Making a document what its kind says it is: known fields only, right types, the servers' order. Pure.
+"""Making a document what its kind says it is: known fields only, right types, the servers' order.
+Pure.
 
-The struct of a kind does the work (``model``); only a document that it refuses is walked here, to say in Kubernetes' words
-what is wrong with it (apimachinery's decoder, ``fieldValidation``).
+The struct of a kind does the work (``model``); only a document that it refuses is walked here, to
+say in Kubernetes' words what is wrong with it (apimachinery's decoder, ``fieldValidation``).
 """
 
 from __future__ import annotations
@@ -20,14 +21,28 @@ if TYPE_CHECKING:
     from kubelite.control.api.resource import Resource
     from kubelite.control.api.status import StatusError
 
-_GO = {"s": "string", "b": "bool", "i": "int32", "l": "int64", "d": "float64", "y": "[]uint8", "o": "map", "*": "any"}
+_GO = {
+    "s": "string",
+    "b": "bool",
+    "i": "int32",
+    "l": "int64",
+    "d": "float64",
+    "y": "[]uint8",
+    "o": "map",
+    "*": "any",
+}
 _JSON = {"s": ("string",), "b": ("bool",), "i": ("number",), "l": ("number",), "d": ("number",)}
 
 
 def conform(
-    res: Resource, obj: Any, validation: str = "Ignore", duplicates: Sequence[str] = (), old: dict[str, Any] | None = None
+    res: Resource,
+    obj: Any,
+    validation: str = "Ignore",
+    duplicates: Sequence[str] = (),
+    old: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """A built-in object in order, with its defaults, and the warnings that ``Warn`` asks for. Raises StatusError 400.
+    """A built-in object in order, with its defaults, and the warnings that ``Warn`` asks for.
+    Raises StatusError 400.
 
     Unknown fields that ``old`` has too are kept.
     """
@@ -37,7 +52,9 @@ def conform(
     unknown = [later.shown(steps) for steps in found if steps not in kept]
     if res.kind == "CustomResourceDefinition":
         unknown += _schemas(res, value)
-    problems = [f'unknown field "{path}"' for path in unknown] + [f'duplicate field "{path}"' for path in duplicates]
+    problems = [f'unknown field "{path}"' for path in unknown] + [
+        f'duplicate field "{path}"' for path in duplicates
+    ]
     if problems and validation == "Strict":
         raise strict_error(res, problems)
     defaults.fill(res.group, res.kind, value)
@@ -47,20 +64,26 @@ def conform(
 
 
 def _schemas(res: Resource, value: Any) -> list[str]:
-    """Puts the schemas of a definition in order, in place; the paths of what they cannot have. Raises StatusError 400."""
+    """Puts the schemas of a definition in order, in place; the paths of what they cannot have.
+    Raises StatusError 400.
+    """
     unknown: list[str] = []
     for index, version in enumerate(value.spec.versions or ()):
         if version.schema is not None and version.schema.openAPIV3Schema is not None:
             path = f"spec.versions[{index}].schema.openAPIV3Schema"
             try:
-                version.schema.openAPIV3Schema = schemaprops.normal(version.schema.openAPIV3Schema, path, unknown)
+                version.schema.openAPIV3Schema = schemaprops.normal(
+                    version.schema.openAPIV3Schema, path, unknown
+                )
             except schemaprops.WrongType as error:
                 raise undecodable(res, str(error)) from None
     return unknown
 
 
 def knows(res: Resource, obj: dict[str, Any]) -> bool:
-    """Whether every field of an object is one of its kind's. Raises StatusError 400 for wrong types."""
+    """Whether every field of an object is one of its kind's. Raises StatusError 400 for wrong
+    types.
+    """
     return not _read(res, definition(res), typed(res, obj))[1]
 
 
@@ -70,7 +93,8 @@ def strict_error(res: Resource, problems: list[str]) -> StatusError:
 
 
 def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
-    """An object in the servers' field order, after parts of it were added. Raises StatusError 400 for wrong types.
+    """An object in the servers' field order, after parts of it were added. Raises StatusError 400
+    for wrong types.
 
     It may be in another version of the resource than the path it came by.
     """
@@ -97,7 +121,9 @@ def _any_version(res: Resource, obj: dict[str, Any]) -> tuple[Any, later.Found]:
 
 
 def definition(res: Resource) -> str:
-    """The definition of a built-in kind. Raises KeyError for a kind that the schema table does not have."""
+    """The definition of a built-in kind. Raises KeyError for a kind that the schema table does not
+    have.
+    """
     name = schema.name_of(res.group, res.version, res.kind)
     if name is None:
         raise KeyError(f"the schema table has no {res.gv} {res.kind}")
@@ -105,9 +131,14 @@ def definition(res: Resource) -> str:
 
 
 def typed(res: Resource, obj: Any) -> dict[str, Any]:
-    """The object with its kind and apiVersion. Raises StatusError 400 where it says that it is something else."""
+    """The object with its kind and apiVersion. Raises StatusError 400 where it says that it is
+    something else.
+    """
     if not isinstance(obj, dict):
-        raise undecodable(res, f"json: cannot unmarshal {model.json_kind(obj)} into Go value of type {go_type(res)}")
+        raise undecodable(
+            res,
+            f"json: cannot unmarshal {model.json_kind(obj)} into Go value of type {go_type(res)}",
+        )
     for key, wanted in (("apiVersion", res.gv), ("kind", res.kind)):
         said = obj.get(key)
         if said and said != wanted:
@@ -116,7 +147,11 @@ def typed(res: Resource, obj: Any) -> dict[str, Any]:
                 f"the object provided is unrecognized (must be of type {res.kind}): "
                 f"the body says {told}, the path says {res.gv}, Kind={res.kind}"
             )
-    return obj if obj.get("kind") and obj.get("apiVersion") else {**obj, "kind": res.kind, "apiVersion": res.gv}
+    return (
+        obj
+        if obj.get("kind") and obj.get("apiVersion")
+        else {**obj, "kind": res.kind, "apiVersion": res.gv}
+    )
 
 
 def go_type(res: Resource) -> str:
@@ -126,7 +161,9 @@ def go_type(res: Resource) -> str:
 
 def undecodable(res: Resource, why: str) -> StatusError:
     """400 for a body that cannot become an object of the kind."""
-    return bad_request(f'{res.kind} in version "{res.version}" cannot be handled as a {res.kind}: {why}')
+    return bad_request(
+        f'{res.kind} in version "{res.version}" cannot be handled as a {res.kind}: {why}'
+    )
 
 
 def _read(res: Resource, name: str, obj: dict[str, Any]) -> tuple[Any, later.Found]:

@@ -1,4 +1,6 @@
-"""What every handler works with: the store, what is served, who decides, and the keys of the cluster."""
+"""What every handler works with: the store, what is served, who decides, and the keys of the
+cluster.
+"""
 
 from __future__ import annotations
 

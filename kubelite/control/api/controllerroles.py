@@ -1,8 +1,10 @@
-"""The roles of Kubernetes' own controllers, ``system:controller:NAME``, each bound to the account NAME in kube-system. Pure.
+"""The roles of Kubernetes' own controllers, ``system:controller:NAME``, each bound to the account
+NAME in kube-system. Pure.
 
-What they allow is the bootstrap policy's (``bootstrappolicy/controller_policy.go``), for controllers that are on by default.
-A line is verbs, groups, resources and perhaps names; ``read`` stands for get, list and watch, ``core`` for the group without a
-name. Every controller writes Events as well, unless its name has a minus behind it.
+What they allow is the bootstrap policy's (``bootstrappolicy/controller_policy.go``), for
+controllers that are on by default. A line is verbs, groups, resources and perhaps names; ``read``
+stands for get, list and watch, ``core`` for the group without a name. Every controller writes
+Events as well, unless its name has a minus behind it.
 """
 
 from __future__ import annotations
@@ -176,7 +178,9 @@ volumeattributesclass-protection-controller
 
 
 def controllers() -> Iterator[tuple[str, bool, list[list[str]]]]:
-    """Each controller: its name, whether it writes Events, and its rules as (verbs, groups, resources[, names])."""
+    """Each controller: its name, whether it writes Events, and its rules as (verbs, groups,
+    resources[, names]).
+    """
     name, events, rules = "", False, list[list[str]]()
     for line in _TABLE.strip().splitlines():
         if line.startswith(" "):

@@ -1,6 +1,8 @@
-"""One object in another version of its API: HorizontalPodAutoscaler 1 and 2, Event of either group. Pure.
+"""One object in another version of its API: HorizontalPodAutoscaler 1 and 2, Event of either group.
+Pure.
 
-All other kinds have one version, or versions that differ in name only (custom kinds without a conversion of their own).
+All other kinds have one version, or versions that differ in name only (custom kinds without a
+conversion of their own).
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ def convert(obj: Object, gv: str) -> Object:
     if obj.get("kind") == "Event" and gv in ("v1", "events.k8s.io/v1"):
         return _written(gv, _event(obj, gv))
     if obj.get("kind") == "HorizontalPodAutoscaler" and gv in ("autoscaling/v1", "autoscaling/v2"):
-        return _written(gv, (_to_v1 if gv == "autoscaling/v1" else _to_v2)({**obj, "apiVersion": gv}))
+        return _written(
+            gv, (_to_v1 if gv == "autoscaling/v1" else _to_v2)({**obj, "apiVersion": gv})
+        )
     return {**obj, "apiVersion": gv}
 
 
@@ -62,11 +66,16 @@ def _annotated(obj: Object, found: dict[str, Any]) -> Object:
     given = {key: json.dumps(value, separators=(",", ":")) for key, value in found.items() if value}
     metadata = dict(obj.get("metadata") or {})
     annotations = {**(metadata.get("annotations") or {}), **given}
-    return {**obj, "metadata": {**metadata, "annotations": annotations} if annotations else metadata}
+    return {
+        **obj,
+        "metadata": {**metadata, "annotations": annotations} if annotations else metadata,
+    }
 
 
 def _taken(obj: Object) -> tuple[Object, dict[str, Any]]:
-    """The object without those annotations, and what they said; one that cannot be read says nothing."""
+    """The object without those annotations, and what they said; one that cannot be read says
+    nothing.
+    """
     metadata = dict(obj.get("metadata") or {})
     annotations = dict(metadata.pop("annotations", None) or {})
     found = {}
@@ -75,12 +84,18 @@ def _taken(obj: Object) -> tuple[Object, dict[str, Any]]:
             found[key] = json.loads(annotations.pop(key, "null"))
         except ValueError:
             found[key] = None
-    return {**obj, "metadata": {**metadata, "annotations": annotations} if annotations else metadata}, found
+    return {
+        **obj,
+        "metadata": {**metadata, "annotations": annotations} if annotations else metadata,
+    }, found
 
 
 def _is_cpu(metric: Object, side: str) -> bool:
     resource = metric.get("resource") or {}
-    return resource.get("name") == "cpu" and (resource.get(side) or {}).get("averageUtilization") is not None
+    return (
+        resource.get("name") == "cpu"
+        and (resource.get(side) or {}).get("averageUtilization") is not None
+    )
 
 
 def _to_v1(obj: Object) -> Object:
@@ -97,7 +112,9 @@ def _to_v1(obj: Object) -> Object:
     if cpu is not None:
         spec["targetCPUUtilizationPercentage"] = cpu["resource"]["target"]["averageUtilization"]
     if used is not None:
-        status["currentCPUUtilizationPercentage"] = used["resource"]["current"]["averageUtilization"]
+        status["currentCPUUtilizationPercentage"] = used["resource"]["current"][
+            "averageUtilization"
+        ]
     return _annotated({**obj, "spec": spec, "status": status}, kept)
 
 

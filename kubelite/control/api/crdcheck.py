@@ -1,7 +1,7 @@
 """Whether a CustomResourceDefinition can be served: names, versions, structural schemas. Pure.
 
-Rules are apiextensions' for v1: every schema is structural, exactly one version is stored, and what CEL would decide is
-refused where no library can evaluate it.
+Rules are apiextensions' for v1: every schema is structural, exactly one version is stored, and what
+CEL would decide is refused where no library can evaluate it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ Object = dict[str, Any]
 COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
-_ONLY_OUTSIDE = ("type", "default", "title", "description", "nullable", "additionalProperties", structural.PRESERVE)
+_ONLY_OUTSIDE = (
+    "type",
+    "default",
+    "title",
+    "description",
+    "nullable",
+    "additionalProperties",
+    structural.PRESERVE,
+)
 _APPROVAL = "api-approved.kubernetes.io"
 _META_FIELDS = ("name", "generateName")
 
@@ -45,7 +53,12 @@ def _names(crd: Object, spec: Object) -> Iterator[Cause]:
     if group.endswith((".k8s.io", ".kubernetes.io")) and not annotations.get(_APPROVAL):
         why = f'protected groups must have approval annotation "{_APPROVAL}"'
         yield causes.required(f"metadata.annotations[{_APPROVAL}]", why)
-    for key, rule in (("plural", names.label_1035), ("singular", names.label_1035), ("kind", _kind), ("listKind", _kind)):
+    for key, rule in (
+        ("plural", names.label_1035),
+        ("singular", names.label_1035),
+        ("kind", _kind),
+        ("listKind", _kind),
+    ):
         if not given.get(key):
             yield causes.required(f"spec.names.{key}")
             continue
@@ -76,7 +89,9 @@ def _versions(versions: list[Object]) -> Iterator[Cause]:
     if len(set(seen)) < len(seen):
         yield causes.invalid("spec.versions", seen, "must contain unique version names")
     if sum(bool(each.get("storage")) for each in versions) != 1:
-        yield causes.invalid("spec.versions", seen, "must have exactly one version marked as storage version")
+        yield causes.invalid(
+            "spec.versions", seen, "must have exactly one version marked as storage version"
+        )
 
 
 def _version(version: Object, path: str, spec: Object) -> Iterator[Cause]:
@@ -97,11 +112,19 @@ def _version(version: Object, path: str, spec: Object) -> Iterator[Cause]:
 
 
 def _scale(scale: Object, path: str) -> Iterator[Cause]:
-    for key, home in (("specReplicasPath", ".spec."), ("statusReplicasPath", ".status."), ("labelSelectorPath", ".status.")):
+    for key, home in (
+        ("specReplicasPath", ".spec."),
+        ("statusReplicasPath", ".status."),
+        ("labelSelectorPath", ".status."),
+    ):
         given = scale.get(key, "")
         if not given and key != "labelSelectorPath":
             yield causes.required(f"{path}.{key}")
-        elif given and not given.startswith(home) and not (key == "labelSelectorPath" and given.startswith(".spec.")):
+        elif (
+            given
+            and not given.startswith(home)
+            and not (key == "labelSelectorPath" and given.startswith(".spec."))
+        ):
             yield causes.invalid(f"{path}.{key}", given, f"should be a json path under {home[:-1]}")
 
 
@@ -137,7 +160,10 @@ def _root(schema: Object, path: str) -> Iterator[Cause]:
     metadata = (schema.get("properties") or {}).get("metadata") or {}
     extra = sorted(set(metadata.get("properties") or ()) - set(_META_FIELDS))
     if extra:
-        yield causes.forbidden(f"{path}.properties[metadata]", "must not specify anything other than name and generateName")
+        yield causes.forbidden(
+            f"{path}.properties[metadata]",
+            "must not specify anything other than name and generateName",
+        )
     yield from _structural(schema, path, top=True)
     yield from crdrules.check(schema, path)
 
@@ -154,7 +180,9 @@ def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]
     if wrong := list(_pattern(schema, path)):
         yield from wrong
     elif "default" in schema:
-        yield from schemacheck.check({**schema, "default": None}, schema["default"], f"{path}.default")
+        yield from schemacheck.check(
+            {**schema, "default": None}, schema["default"], f"{path}.default"
+        )
     for junctor in _JUNCTORS:
         for index, part in enumerate(schema.get(junctor) or ()):
             yield from _inside_junctor(part, f"{path}.{junctor}[{index}]", bool(free))
@@ -183,16 +211,29 @@ def _below(schema: Object, path: str) -> Iterator[tuple[Object, str]]:
 
 def _forbidden(schema: Object, path: str) -> Iterator[Cause]:
     if schema.get("properties") and schema.get("additionalProperties") not in (None, False):
-        yield causes.forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
+        yield causes.forbidden(
+            f"{path}.additionalProperties",
+            "additionalProperties and properties are mutual exclusive",
+        )
     if schema.get("additionalProperties") is False:
-        yield causes.forbidden(f"{path}.additionalProperties", "additionalProperties cannot be set to false")
+        yield causes.forbidden(
+            f"{path}.additionalProperties", "additionalProperties cannot be set to false"
+        )
     if schema.get("uniqueItems"):
         yield causes.forbidden(
-            f"{path}.uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
+            f"{path}.uniqueItems",
+            "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
         )
     if isinstance(schema.get("items"), list):
         yield causes.forbidden(f"{path}.items", "items must be a schema object and not an array")
-    for key in ("$ref", "definitions", "dependencies", "patternProperties", "additionalItems", "id"):
+    for key in (
+        "$ref",
+        "definitions",
+        "dependencies",
+        "patternProperties",
+        "additionalItems",
+        "id",
+    ):
         if schema.get(key):
             yield causes.forbidden(f"{path}.{key}", f"{key} is not supported")
 
@@ -201,11 +242,18 @@ def _listed(schema: Object, path: str) -> Iterator[Cause]:
     kind = schema.get("x-kubernetes-list-type")
     keys = schema.get("x-kubernetes-list-map-keys") or []
     if kind is not None and schema.get("type") != "array":
-        yield causes.invalid(f"{path}.type", schema.get("type", ""), "must be array if x-kubernetes-list-type is specified")
+        yield causes.invalid(
+            f"{path}.type",
+            schema.get("type", ""),
+            "must be array if x-kubernetes-list-type is specified",
+        )
     if kind not in (None, "atomic", "set", "map"):
         yield causes.unsupported(f"{path}.x-kubernetes-list-type", kind, ("atomic", "set", "map"))
     if kind == "map" and not keys:
-        yield causes.required(f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map")
+        yield causes.required(
+            f"{path}.x-kubernetes-list-map-keys",
+            "must not be empty if x-kubernetes-list-type is map",
+        )
     if schema.get("type") == "array" and not isinstance(schema.get("items"), dict):
         yield causes.required(f"{path}.items", "must be specified")
     item = schema.get("items") if isinstance(schema.get("items"), dict) else {}
@@ -213,7 +261,9 @@ def _listed(schema: Object, path: str) -> Iterator[Cause]:
         below = ((item or {}).get("properties") or {}).get(key)
         if below is None:
             yield causes.invalid(
-                f"{path}.x-kubernetes-list-map-keys[{index}]", key, "entries must all be names of item properties"
+                f"{path}.x-kubernetes-list-map-keys[{index}]",
+                key,
+                "entries must all be names of item properties",
             )
         elif key not in (item or {}).get("required", ()) and "default" not in below:
             yield causes.required(

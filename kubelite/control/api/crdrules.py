@@ -1,7 +1,9 @@
-"""Whether the CEL rules of a CustomResourceDefinition can be kept: their text, their fields, their cost. Pure.
+"""Whether the CEL rules of a CustomResourceDefinition can be kept: their text, their fields, their
+cost. Pure.
 
-The cost is estimated from the bounds that the schema declares, more roughly than Kubernetes does: how often the rule is
-asked, and what its loops may go over. What it really takes is bounded again when it runs (:mod:`~kubelite.control.api.cel`).
+The cost is estimated from the bounds that the schema declares, more roughly than Kubernetes does:
+how often the rule is asked, and what its loops may go over. What it really takes is bounded again
+when it runs (:mod:`~kubelite.control.api.cel`).
 """
 
 from __future__ import annotations
@@ -28,15 +30,20 @@ _STEP = re.compile(r"""\.([A-Za-z_][A-Za-z0-9_]*)|\['((?:[^'\\]|\\.)*)'\]""")
 
 
 def check(schema: Schema, path: str, number: int = 1, unrelated: str = "") -> Iterator[Cause]:
-    """What is wrong with the rules of a schema and below. ``number`` is how often a value of it may occur, ``unrelated``
-    the list above whose items have no identity.
+    """What is wrong with the rules of a schema and below. ``number`` is how often a value of it may
+    occur, ``unrelated`` the list above whose items have no identity.
     """
     for index, rule in enumerate(schema.get(cel.RULES) or ()):
         yield from _rule(schema, rule, f"{path}.{cel.RULES}[{index}]", number, unrelated)
     for name, below in (schema.get("properties") or {}).items():
         yield from check(below, f"{path}.properties[{name}]", number, unrelated)
     if isinstance(rest := schema.get("additionalProperties"), dict):
-        yield from check(rest, f"{path}.additionalProperties", number * schema.get("maxProperties", _UNBOUNDED), unrelated)
+        yield from check(
+            rest,
+            f"{path}.additionalProperties",
+            number * schema.get("maxProperties", _UNBOUNDED),
+            unrelated,
+        )
     if isinstance(items := schema.get("items"), dict):
         lost = unrelated or ("" if schema.get("x-kubernetes-list-type") == "map" else path)
         yield from check(items, f"{path}.items", number * schema.get("maxItems", _UNBOUNDED), lost)
@@ -77,7 +84,9 @@ def _said(schema: Schema, rule: Schema, path: str) -> Iterator[Cause]:
     elif "\n" in said.strip():
         yield causes.invalid(f"{path}.message", said, "message must not contain line breaks")
     elif "\n" in rule["rule"].strip() and not said.strip():
-        yield causes.required(f"{path}.message", "message must be specified if rule contains line breaks")
+        yield causes.required(
+            f"{path}.message", "message must be specified if rule contains line breaks"
+        )
     if (expression := rule.get("messageExpression")) and (why := cel.problem(expression)):
         yield causes.invalid(f"{path}.messageExpression", expression, f"messageExpression {why}")
     if rule.get("reason") and rule["reason"] not in cel.REASONS:

@@ -1,6 +1,8 @@
-"""CustomResourceDefinitions: what each of them makes the server serve, and what becomes of its objects when it goes.
+"""CustomResourceDefinitions: what each of them makes the server serve, and what becomes of its
+objects when it goes.
 
-A definition is served in the moment it is stored: whoever creates one can use it with the next request.
+A definition is served in the moment it is stored: whoever creates one can use it with the next
+request.
 """
 
 from __future__ import annotations
@@ -61,7 +63,11 @@ def settle(registry: Registry, res: Resource, crd: dict[str, Any]) -> None:
         status["acceptedNames"] = copy(crd["spec"]["names"])
     stored = [each["name"] for each in crd["spec"]["versions"] if each.get("storage")]
     status["storedVersions"] = list(dict.fromkeys([*(status.get("storedVersions") or ()), *stored]))
-    good = ("True", "NoConflicts", "no conflicts found") if not taken else ("False", "NameConflict", taken)
+    good = (
+        ("True", "NoConflicts", "no conflicts found")
+        if not taken
+        else ("False", "NameConflict", taken)
+    )
     initial = ("True", "InitialNamesAccepted", "the initial names have been accepted")
     established = initial if not taken else ("False", "NotAccepted", "not all names are accepted")
     conditions = status.setdefault("conditions", [])
@@ -87,11 +93,19 @@ def _taken(registry: Registry, crd: dict[str, Any]) -> str:
     return ""
 
 
-def _set(conditions: list[dict[str, Any]], kind: str, status: str, reason: str, message: str) -> None:
+def _set(
+    conditions: list[dict[str, Any]], kind: str, status: str, reason: str, message: str
+) -> None:
     known = next((each for each in conditions if each["type"] == kind), None)
     if known is not None and known["status"] == status:
         return
-    fresh = {"type": kind, "status": status, "lastTransitionTime": timestamp(), "reason": reason, "message": message}
+    fresh = {
+        "type": kind,
+        "status": status,
+        "lastTransitionTime": timestamp(),
+        "reason": reason,
+        "message": message,
+    }
     if known is None:
         conditions.append(fresh)
     else:
@@ -105,7 +119,9 @@ def is_established(crd: dict[str, Any]) -> bool:
 
 
 class Definitions:
-    """Keeps the registry in step with the definitions in the store, and cleans up behind those that go."""
+    """Keeps the registry in step with the definitions in the store, and cleans up behind those that
+    go.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -122,8 +138,14 @@ class Definitions:
 
     def _note(self, _: str, key: tuple[str, str], entry: Entry | None) -> None:
         crd = load(entry) if entry is not None else None
-        self._context.registry.define(key[1], resources_of(crd) if crd is not None and is_established(crd) else ())
-        if crd is not None and crd["metadata"].get("deletionTimestamp") and key[1] not in self._cleaning:
+        self._context.registry.define(
+            key[1], resources_of(crd) if crd is not None and is_established(crd) else ()
+        )
+        if (
+            crd is not None
+            and crd["metadata"].get("deletionTimestamp")
+            and key[1] not in self._cleaning
+        ):
             task = asyncio.create_task(self._clean(key[1], crd), name=f"clean-up-of-{key[1]}")
             task.add_done_callback(lambda _: self._cleaning.pop(key[1], None))
             self._cleaning[key[1]] = task
@@ -131,7 +153,9 @@ class Definitions:
     async def _clean(self, name: str, crd: dict[str, Any]) -> None:
         """Removes the objects of a definition that goes, then lets go of the definition."""
         prefix = f"{crd['spec']['group']}/{crd['spec']['names']['plural']}"
-        ours = all(res.prefix != prefix or res.crd is not None for res in self._context.registry.all())
+        ours = all(
+            res.prefix != prefix or res.crd is not None for res in self._context.registry.all()
+        )
         resources = resources_of(crd) if ours else ()
         while resources and (page := await self._context.store.page(prefix, limit=100)).entries:
             for entry in page.entries:
@@ -145,7 +169,9 @@ class Definitions:
         res = self._context.registry.builtin(GROUP, PLURAL)
         while (entry := await self._context.store.get(PREFIX, "", name)) is not None:
             crd = load(entry)
-            finalizers = [each for each in crd["metadata"].get("finalizers", ()) if each != FINALIZER]
+            finalizers = [
+                each for each in crd["metadata"].get("finalizers", ()) if each != FINALIZER
+            ]
             crd["metadata"]["finalizers"] = finalizers
             try:
                 if finalizers:

@@ -1,7 +1,8 @@
 """CertificateSigningRequests: what may be asked, who signs what, and for how long. Pure.
 
-Signers and their rules are those of ``certificates.k8s.io/v1`` (kubernetes, ``pkg/apis/certificates`` and
-``pkg/controller/certificates/signer``). A request that somebody approved and that breaks its signer's rules fails.
+Signers and their rules are those of ``certificates.k8s.io/v1`` (kubernetes,
+``pkg/apis/certificates`` and ``pkg/controller/certificates/signer``). A request that somebody
+approved and that breaks its signer's rules fails.
 """
 
 from __future__ import annotations
@@ -58,40 +59,65 @@ def check(obj: Object) -> Iterator[Cause]:
         yield causes.required("spec.usages", "usages must be provided")
     for index, usage in enumerate(usages):
         if usage not in KEY_USAGES and usage not in EXTENDED_USAGES:
-            yield causes.unsupported(f"spec.usages[{index}]", usage, sorted([*KEY_USAGES, *EXTENDED_USAGES]))
+            yield causes.unsupported(
+                f"spec.usages[{index}]", usage, sorted([*KEY_USAGES, *EXTENDED_USAGES])
+            )
         elif usage in usages[:index]:
             yield causes.duplicate(f"spec.usages[{index}]", usage)
     seconds = spec.get("expirationSeconds")
     if seconds is not None and seconds < SHORTEST:
-        yield causes.invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)")
+        yield causes.invalid(
+            "spec.expirationSeconds",
+            seconds,
+            "may not specify a duration less than 600 seconds (10 minutes)",
+        )
 
 
 def _signer(name: str) -> Iterator[Cause]:
     domain, slash, path = name.partition("/")
-    good = slash and "." in domain and not names.subdomain(domain) and _PATH.fullmatch(path) and len(name) <= 571
+    good = (
+        slash
+        and "." in domain
+        and not names.subdomain(domain)
+        and _PATH.fullmatch(path)
+        and len(name) <= 571
+    )
     if not name:
         yield causes.required("spec.signerName")
     elif not good:
         yield causes.invalid(
-            "spec.signerName", name, 'must be a fully qualified domain and path of the form "example.com/signer-name"'
+            "spec.signerName",
+            name,
+            'must be a fully qualified domain and path of the form "example.com/signer-name"',
         )
     elif name == LEGACY:
-        yield causes.invalid("spec.signerName", name, "the legacy signerName is not allowed via this API version")
+        yield causes.invalid(
+            "spec.signerName", name, "the legacy signerName is not allowed via this API version"
+        )
 
 
 def check_conditions(new: Object, old: Object, sub: str) -> Iterator[Cause]:
-    """What is wrong with changed conditions: a verdict is final, and is given by ``/approval`` only."""
+    """What is wrong with changed conditions: a verdict is final, and is given by ``/approval``
+    only.
+    """
     before, after = verdicts(old), verdicts(new)
     for kind in _ONCE:
         if kind in before and after.get(kind) != before[kind]:
-            yield causes.forbidden("status.conditions", f'updates may not remove or change a condition of type "{kind}"')
+            yield causes.forbidden(
+                "status.conditions",
+                f'updates may not remove or change a condition of type "{kind}"',
+            )
         elif kind in after and kind not in before and kind != "Failed" and sub != "approval":
-            yield causes.forbidden("status.conditions", f'updates may not add a condition of type "{kind}"')
+            yield causes.forbidden(
+                "status.conditions", f'updates may not add a condition of type "{kind}"'
+            )
         if after.get(kind, "True") != "True":
             yield causes.unsupported("status.conditions.status", after[kind], ("True",))
     if "Approved" in after and "Denied" in after:
         shown = {"type": "Denied"}
-        yield causes.invalid("status.conditions", shown, "Approved and Denied conditions are mutually exclusive")
+        yield causes.invalid(
+            "status.conditions", shown, "Approved and Denied conditions are mutually exclusive"
+        )
     issued = (old.get("status") or {}).get("certificate")
     if issued and (new.get("status") or {}).get("certificate") != issued:
         yield causes.forbidden("status.certificate", "updates may not modify certificate content")
@@ -100,14 +126,22 @@ def check_conditions(new: Object, old: Object, sub: str) -> Iterator[Cause]:
 def verdicts(obj: Object) -> dict[str, str]:
     """The conditions of a request that say what becomes of it: type to status."""
     conditions = (obj.get("status") or {}).get("conditions") or ()
-    return {each.get("type", ""): each.get("status", "") for each in conditions if each.get("type") in _ONCE}
+    return {
+        each.get("type", ""): each.get("status", "")
+        for each in conditions
+        if each.get("type") in _ONCE
+    }
 
 
 def is_due(obj: Object) -> bool:
     """Whether a request waits for one of the signers here."""
     said = verdicts(obj)
     signer = (obj.get("spec") or {}).get("signerName")
-    due = "Approved" in said and "Failed" not in said and not (obj.get("status") or {}).get("certificate")
+    due = (
+        "Approved" in said
+        and "Failed" not in said
+        and not (obj.get("status") or {}).get("certificate")
+    )
     return due and signer in (CLIENT, KUBELET_CLIENT, KUBELET_SERVING)
 
 
@@ -123,7 +157,10 @@ def problem(signer: str, wish: Wish, usages: list[str]) -> str:
     if not name.removeprefix("system:node:") or not name.startswith("system:node:"):
         return "subject common name does not begin with system:node:"
     kind = "server auth" if signer == KUBELET_SERVING else "client auth"
-    if set(usages) not in ({"digital signature", kind}, {"key encipherment", "digital signature", kind}):
+    if set(usages) not in (
+        {"digital signature", kind},
+        {"key encipherment", "digital signature", kind},
+    ):
         return f"usages must be digital signature, {kind}, and key encipherment if wanted"
     if wish.others or (signer == KUBELET_CLIENT and wish.hosts):
         return "subjectAltNames of this kind are not allowed"
@@ -133,10 +170,18 @@ def problem(signer: str, wish: Wish, usages: list[str]) -> str:
 
 
 def _client_usages(usages: list[str]) -> str:
-    wrong = [each for each in usages if each not in ("digital signature", "key encipherment", "client auth")]
+    wrong = [
+        each
+        for each in usages
+        if each not in ("digital signature", "key encipherment", "client auth")
+    ]
     if wrong:
         return f"invalid usage for client certificate: {wrong[0]}"
-    return "" if "client auth" in usages else "missing required usage for client certificate: client auth"
+    return (
+        ""
+        if "client auth" in usages
+        else "missing required usage for client certificate: client auth"
+    )
 
 
 def lifetime(wanted: int | None) -> int:

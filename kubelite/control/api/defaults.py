@@ -51,7 +51,9 @@ def _deployment(obj: Any) -> None:
     strategy = spec.strategy
     strategy.type = strategy.type or "RollingUpdate"
     if strategy.type == "RollingUpdate":
-        rolling = strategy.rollingUpdate = strategy.rollingUpdate or _new("apps.v1.RollingUpdateDeployment")
+        rolling = strategy.rollingUpdate = strategy.rollingUpdate or _new(
+            "apps.v1.RollingUpdateDeployment"
+        )
         rolling.maxUnavailable = "25%" if rolling.maxUnavailable is None else rolling.maxUnavailable
         rolling.maxSurge = "25%" if rolling.maxSurge is None else rolling.maxSurge
     if spec.progressDeadlineSeconds is None:
@@ -82,13 +84,20 @@ def _stateful_set(obj: Any) -> None:
     update = spec.updateStrategy
     update.type = update.type or "RollingUpdate"
     if update.type == "RollingUpdate":
-        rolling = update.rollingUpdate = update.rollingUpdate or _new("apps.v1.RollingUpdateStatefulSetStrategy")
+        rolling = update.rollingUpdate = update.rollingUpdate or _new(
+            "apps.v1.RollingUpdateStatefulSetStrategy"
+        )
         rolling.partition = rolling.partition or 0
-    kept = spec.persistentVolumeClaimRetentionPolicy or _new("apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy")
+    kept = spec.persistentVolumeClaimRetentionPolicy or _new(
+        "apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy"
+    )
     kept.whenDeleted, kept.whenScaled = kept.whenDeleted or "Retain", kept.whenScaled or "Retain"
     spec.persistentVolumeClaimRetentionPolicy = kept
     for claim in spec.volumeClaimTemplates:
-        claim.kind, claim.apiVersion = claim.kind or "PersistentVolumeClaim", claim.apiVersion or "v1"
+        claim.kind, claim.apiVersion = (
+            claim.kind or "PersistentVolumeClaim",
+            claim.apiVersion or "v1",
+        )
         _claim(claim)
     poddefaults.template(spec.template.spec)
 
@@ -99,7 +108,9 @@ def _daemon_set(obj: Any) -> None:
     update = spec.updateStrategy
     update.type = update.type or "RollingUpdate"
     if update.type == "RollingUpdate":
-        rolling = update.rollingUpdate = update.rollingUpdate or _new("apps.v1.RollingUpdateDaemonSet")
+        rolling = update.rollingUpdate = update.rollingUpdate or _new(
+            "apps.v1.RollingUpdateDaemonSet"
+        )
         rolling.maxUnavailable = 1 if rolling.maxUnavailable is None else rolling.maxUnavailable
         rolling.maxSurge = 0 if rolling.maxSurge is None else rolling.maxSurge
     poddefaults.template(spec.template.spec)
@@ -139,13 +150,17 @@ def _service(obj: Any) -> None:
     spec.type = spec.type or "ClusterIP"
     spec.sessionAffinity = spec.sessionAffinity or "None"
     if spec.sessionAffinity == "ClientIP":
-        config = spec.sessionAffinityConfig = spec.sessionAffinityConfig or _new("core.v1.SessionAffinityConfig")
+        config = spec.sessionAffinityConfig = spec.sessionAffinityConfig or _new(
+            "core.v1.SessionAffinityConfig"
+        )
         client = config.clientIP = config.clientIP or _new("core.v1.ClientIPConfig")
         client.timeoutSeconds = 10800 if client.timeoutSeconds is None else client.timeoutSeconds
     for port in spec.ports:
         port.protocol = port.protocol or "TCP"
         port.targetPort = port.targetPort or port.port
-    outside = spec.type in ("NodePort", "LoadBalancer") or (spec.type == "ClusterIP" and spec.externalIPs)
+    outside = spec.type in ("NodePort", "LoadBalancer") or (
+        spec.type == "ClusterIP" and spec.externalIPs
+    )
     if outside:
         spec.externalTrafficPolicy = spec.externalTrafficPolicy or "Cluster"
     if spec.type != "ExternalName":
@@ -168,7 +183,9 @@ def _endpoint_slice(obj: Any) -> None:
 
 def _secret(obj: Any) -> None:
     obj.type = obj.type or "Opaque"
-    obj.data |= {key: base64.b64encode(text.encode()).decode() for key, text in obj.stringData.items()}
+    obj.data |= {
+        key: base64.b64encode(text.encode()).decode() for key, text in obj.stringData.items()
+    }
     obj.stringData = {}
 
 
@@ -208,13 +225,18 @@ def _autoscaler_v2(obj: Any) -> None:
         up = spec.behavior.scaleUp = spec.behavior.scaleUp or _new("autoscaling.v2.HPAScalingRules")
         up.stabilizationWindowSeconds = up.stabilizationWindowSeconds or 0
         _scaling(up, [("Pods", 4), ("Percent", 100)])
-        down = spec.behavior.scaleDown = spec.behavior.scaleDown or _new("autoscaling.v2.HPAScalingRules")
+        down = spec.behavior.scaleDown = spec.behavior.scaleDown or _new(
+            "autoscaling.v2.HPAScalingRules"
+        )
         _scaling(down, [("Percent", 100)])
 
 
 def _scaling(rules: Any, policies: list[tuple[str, int]]) -> None:
     rules.selectPolicy = rules.selectPolicy or "Max"
-    made = [_new("autoscaling.v2.HPAScalingPolicy", type=kind, value=value, periodSeconds=15) for kind, value in policies]
+    made = [
+        _new("autoscaling.v2.HPAScalingPolicy", type=kind, value=value, periodSeconds=15)
+        for kind, value in policies
+    ]
     rules.policies = rules.policies or made
 
 

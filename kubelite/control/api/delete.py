@@ -1,7 +1,8 @@
 """DELETE: at once, gracefully, or when the finalizers are gone; of one object or of a collection.
 
-Pods get time to end and are removed by their node with a grace of zero; everything else goes at once unless somebody
-holds a finalizer on it (apiserver, ``registry/generic/registry/store.go`` and ``registry/rest/delete.go``).
+Pods get time to end and are removed by their node with a grace of zero; everything else goes at
+once unless somebody holds a finalizer on it (apiserver, ``registry/generic/registry/store.go`` and
+``registry/rest/delete.go``).
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ async def delete(context: Context, request: Request) -> Answer:
 async def read_options(request: Request) -> Options:
     """The options of a deletion. Raises StatusError."""
     data = await request.read_body()
-    return options_of(request, codec.decode(data, request.content_type).value if data.strip() else {})
+    return options_of(
+        request, codec.decode(data, request.content_type).value if data.strip() else {}
+    )
 
 
 def options_of(request: Request, body: Any) -> Options:
@@ -82,18 +85,24 @@ def options_of(request: Request, body: Any) -> Options:
     if policy not in ("", "Background", *_POLICY_FINALIZERS):
         raise _bad_policy(policy)
     dry_run = request.query.dry_run() or bool(body.get("dryRun"))
-    return Options(grace, policy, conditions.get("uid", ""), conditions.get("resourceVersion", ""), dry_run)
+    return Options(
+        grace, policy, conditions.get("uid", ""), conditions.get("resourceVersion", ""), dry_run
+    )
 
 
 def _bad_policy(policy: str) -> StatusError:
     supported = 'supported values: "Foreground", "Background", "Orphan", "nil"'
-    cause = Cause("FieldValueNotSupported", f'Unsupported value: "{policy}": {supported}', "propagationPolicy")
+    cause = Cause(
+        "FieldValueNotSupported", f'Unsupported value: "{policy}": {supported}', "propagationPolicy"
+    )
     message = f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: {cause.message}'
     details = {"group": "meta.k8s.io", "kind": "DeleteOptions", "causes": [cause._asdict()]}
     return StatusError(422, "Invalid", message, details)
 
 
-async def delete_one(context: Context, request: Request, namespace: str, name: str, options: Options) -> Deleted:
+async def delete_one(
+    context: Context, request: Request, namespace: str, name: str, options: Options
+) -> Deleted:
     """Deletes, or begins to. Raises StatusError."""
     res = request.resource
     for _ in range(ATTEMPTS):
@@ -119,14 +128,19 @@ async def delete_one(context: Context, request: Request, namespace: str, name: s
 def check_preconditions(res: Resource, obj: dict[str, Any], options: Options) -> None:
     """Whether the object is the one that was meant. Raises StatusError 409."""
     metadata = obj["metadata"]
-    pairs = (("UID", options.uid, metadata["uid"]), ("ResourceVersion", options.revision, metadata["resourceVersion"]))
+    pairs = (
+        ("UID", options.uid, metadata["uid"]),
+        ("ResourceVersion", options.revision, metadata["resourceVersion"]),
+    )
     for what, expected, found in pairs:
         if expected and expected != found:
             why = f"Precondition failed: {what} in precondition: {expected}, {what} in object meta: {found}"
             raise conflict(res, metadata["name"], why)
 
 
-async def _delete_once(context: Context, attempt: Attempt, before: Entry, new: dict[str, Any]) -> Deleted:
+async def _delete_once(
+    context: Context, attempt: Attempt, before: Entry, new: dict[str, Any]
+) -> Deleted:
     res, old = attempt.request.resource, attempt.old or {}
     if attempt.goes:
         await remove(context, res, before, companions=attempt.companions, dry_run=attempt.dry_run)
@@ -140,7 +154,9 @@ async def _delete_once(context: Context, attempt: Attempt, before: Entry, new: d
 def marked(res: Resource, old: dict[str, Any], options: Options, now: datetime) -> dict[str, Any]:
     """The object with its deletion begun: when it ends, and which finalizers the policy adds."""
     metadata = dict(old["metadata"])
-    finalizers = [each for each in metadata.get("finalizers", ()) if each not in _POLICY_FINALIZERS.values()]
+    finalizers = [
+        each for each in metadata.get("finalizers", ()) if each not in _POLICY_FINALIZERS.values()
+    ]
     policy = options.policy or ("" if _has_policy(old) else strategy.default_propagation(res))
     if policy in _POLICY_FINALIZERS:
         finalizers.append(_POLICY_FINALIZERS[policy])
@@ -164,7 +180,9 @@ def marked(res: Resource, old: dict[str, Any], options: Options, now: datetime) 
 
 def _has_policy(obj: dict[str, Any]) -> bool:
     """Whether an earlier deletion, or the creator, has already said what becomes of dependents."""
-    return any(each in _POLICY_FINALIZERS.values() for each in obj["metadata"].get("finalizers", ()))
+    return any(
+        each in _POLICY_FINALIZERS.values() for each in obj["metadata"].get("finalizers", ())
+    )
 
 
 def grace_of(res: Resource, obj: dict[str, Any], wanted_grace: int | None) -> int:
@@ -188,7 +206,9 @@ async def delete_collection(context: Context, request: Request) -> Answer:
     for entry in page.entries:
         metadata = load(entry)["metadata"]
         try:
-            done = await delete_one(context, request, metadata.get("namespace", ""), metadata["name"], options)
+            done = await delete_one(
+                context, request, metadata.get("namespace", ""), metadata["name"], options
+            )
         except StatusError as error:
             if error.code != 404:
                 raise

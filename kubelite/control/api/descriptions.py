@@ -1,4 +1,6 @@
-"""The published descriptions of types and fields, for ``kubectl explain``, where ``kubernetes-validate`` is installed."""
+"""The published descriptions of types and fields, for ``kubectl explain``, where
+``kubernetes-validate`` is installed.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,13 @@ _FILE = f"kubernetes-json-schema/v{schema.LEVEL}.0-local/_definitions.json"
 
 
 def describe(name: str) -> dict[str, str]:
-    """The descriptions of a definition by its public name: of itself under "", of its fields by name."""
+    """The descriptions of a definition by its public name: of itself under "", of its fields by
+    name.
+    """
     found = _definitions().get(name, {})
-    fields = {field: spec.get("description", "") for field, spec in found.get("properties", {}).items()}
+    fields = {
+        field: spec.get("description", "") for field, spec in found.get("properties", {}).items()
+    }
     return {"": found.get("description", ""), **fields}
 
 

@@ -1,4 +1,6 @@
-"""What a server says of itself: versions, groups, and the resources of each, plain and aggregated. Pure."""
+"""What a server says of itself: versions, groups, and the resources of each, plain and aggregated.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,12 @@ def _group(name: str, versions: list[str]) -> Object:
 
 def resource_list(resources: Iterable[Resource], group: str, version: str) -> Object | None:
     """``/api/v1`` or ``/apis/GROUP/VERSION``; None where nothing is served there."""
-    rows = [row for res in resources if (res.group, res.version) == (group, version) for row in (_row(res), *_sub_rows(res))]
+    rows = [
+        row
+        for res in resources
+        if (res.group, res.version) == (group, version)
+        for row in (_row(res), *_sub_rows(res))
+    ]
     if not rows:
         return None
     name = f"{group}/{version}" if group else version
@@ -91,7 +98,12 @@ def resource_list(resources: Iterable[Resource], group: str, version: str) -> Ob
 
 
 def _row(res: Resource) -> Object:
-    head = {"name": res.plural, "singularName": res.singular, "namespaced": res.namespaced, "kind": res.kind}
+    head = {
+        "name": res.plural,
+        "singularName": res.singular,
+        "namespaced": res.namespaced,
+        "kind": res.kind,
+    }
     return {**head, "verbs": sorted(res.verbs), **_words(res)}
 
 
@@ -104,7 +116,13 @@ def _sub_rows(res: Resource) -> Iterable[Object]:
     for name in sorted(res.subresources):
         kind, home, verbs = _subresource(res, name)
         where = {"group": home[0], "version": home[1]} if home else {}
-        row = {"name": f"{res.plural}/{name}", "singularName": "", "namespaced": res.namespaced, **where, "kind": kind}
+        row = {
+            "name": f"{res.plural}/{name}",
+            "singularName": "",
+            "namespaced": res.namespaced,
+            **where,
+            "kind": kind,
+        }
         yield {**row, "verbs": list(verbs)}
 
 

@@ -21,10 +21,16 @@ def encode(value: Any) -> bytes:
 
 
 def stored(obj: dict[str, Any]) -> bytes:
-    """An object for the store: kind, apiVersion and the identity first, without a revision of its own."""
+    """An object for the store: kind, apiVersion and the identity first, without a revision of its
+    own.
+    """
     metadata = obj["metadata"]
     head = {key: metadata[key] for key in _FIRST if key in metadata}
-    rest = {key: value for key, value in metadata.items() if key not in _FIRST and key != "resourceVersion"}
+    rest = {
+        key: value
+        for key, value in metadata.items()
+        if key not in _FIRST and key != "resourceVersion"
+    }
     shaped = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": head | rest}
     shaped |= {key: value for key, value in obj.items() if key not in shaped}
     return _encoder.encode(shaped)
@@ -42,7 +48,9 @@ def copy(value: Any) -> Any:
 
 
 def listing(res: Resource, items: list[bytes], metadata: dict[str, Any]) -> bytes:
-    """A list of objects. Items of built-in kinds do not repeat kind and apiVersion, as the servers have it."""
+    """A list of objects. Items of built-in kinds do not repeat kind and apiVersion, as the servers
+    have it.
+    """
     head = b'{"kind":"%b","apiVersion":"%b",' % (res.kind.encode(), res.gv.encode())
     pieces: list[bytes | memoryview] = []  # views: a long list is not copied twice
     for item in items:

@@ -1,7 +1,8 @@
-"""Events do not stay: an hour after its last change an Event goes, and of too many the oldest go first.
+"""Events do not stay: an hour after its last change an Event goes, and of too many the oldest go
+first.
 
-A store that forgets by itself (etcd) was told of the hour when the Event was written, and needs nobody for it.
-Only their keys are looked at, in the order in which they were last written.
+A store that forgets by itself (etcd) was told of the hour when the Event was written, and needs
+nobody for it. Only their keys are looked at, in the order in which they were last written.
 """
 
 from __future__ import annotations
@@ -29,7 +30,14 @@ Key = tuple[str, str]
 class Expiry:
     """Follows events and removes those whose time is over, in a task that :meth:`close` ends."""
 
-    def __init__(self, store: Store, *, seconds: float = EVENT_SECONDS, most: int = MOST, every: float = EVERY_SECONDS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        seconds: float = EVENT_SECONDS,
+        most: int = MOST,
+        every: float = EVERY_SECONDS,
+    ) -> None:
         self._store = store
         self._limits = (seconds, most)
         self._every = every

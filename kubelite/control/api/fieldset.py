@@ -1,7 +1,9 @@
-"""Sets of fields, in the form that ``fieldsV1`` has on the wire: nested maps of path elements. Pure.
+"""Sets of fields, in the form that ``fieldsV1`` has on the wire: nested maps of path elements.
+Pure.
 
-An element is ``f:NAME``, ``k:{KEYS}`` for an item of a keyed list, or ``v:VALUE`` for a member of a set. An element stands for
-itself when below it is nothing or ``.``; otherwise it only leads to others. Keys are kept sorted. Nothing is changed in place.
+An element is ``f:NAME``, ``k:{KEYS}`` for an item of a keyed list, or ``v:VALUE`` for a member of a
+set. An element stands for itself when below it is nothing or ``.``; otherwise it only leads to
+others. Keys are kept sorted. Nothing is changed in place.
 """
 
 from __future__ import annotations
@@ -88,7 +90,9 @@ def _member(fields: Fields) -> bool:
 
 
 def applied(shape: Shape, value: Any) -> Fields:
-    """The fields that an applied document speaks of; structs are not fields of their own. Raises ValueError."""
+    """The fields that an applied document speaks of; structs are not fields of their own. Raises
+    ValueError.
+    """
     found: Fields = {}
     for each in value if shape.kind == "keyed" else ():
         require_keys(shape, each)
@@ -109,7 +113,9 @@ def whole(shape: Shape, value: Any) -> Fields:
             element: _ALONE if below is LEAF else _member_with_parts(below, value[key])
             for key, element, below in parts(shape, sorted(value))
         }
-    return {element: _member_with_parts(below, each) for element, below, each in _parts(shape, value)}
+    return {
+        element: _member_with_parts(below, each) for element, below, each in _parts(shape, value)
+    }
 
 
 def _member_with_parts(shape: Shape, value: Any) -> Fields:
@@ -119,7 +125,11 @@ def _member_with_parts(shape: Shape, value: Any) -> Fields:
 
 
 def _has_parts(shape: Shape, value: Any) -> bool:
-    return bool(value) and shape.kind != "leaf" and isinstance(value, dict if shape.kind in ("struct", "map") else list)
+    return (
+        bool(value)
+        and shape.kind != "leaf"
+        and isinstance(value, dict if shape.kind in ("struct", "map") else list)
+    )
 
 
 def _parts(shape: Shape, value: Any) -> Iterator[tuple[str, Shape, Any]]:
@@ -170,7 +180,9 @@ def _other_pairs(shape: Shape, old: Any, new: Any) -> Iterator[tuple[str, Shape,
         yield element, below, before.get(element, absent)[1], now.get(element, absent)[1]
 
 
-def _compare_part(element: str, below: Shape, was: Any, value: Any, changed: Fields, removed: Fields) -> None:
+def _compare_part(
+    element: str, below: Shape, was: Any, value: Any, changed: Fields, removed: Fields
+) -> None:
     if was is value or was == value:
         return
     if was is _NOTHING:
@@ -190,7 +202,12 @@ def _compare_part(element: str, below: Shape, was: Any, value: Any, changed: Fie
 def _comparable(shape: Shape, was: Any, value: Any) -> bool:
     """Whether two values have parts to compare; two that are empty are one leaf each."""
     kind = dict if shape.kind in ("struct", "map") else list
-    return shape.kind != "leaf" and isinstance(was, kind) and isinstance(value, kind) and bool(was or value)
+    return (
+        shape.kind != "leaf"
+        and isinstance(was, kind)
+        and isinstance(value, kind)
+        and bool(was or value)
+    )
 
 
 def _empty(shape: Shape) -> Any:

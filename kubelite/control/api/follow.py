@@ -1,4 +1,6 @@
-"""A local copy of what lies under one directory of the store, brought up to date whenever it is looked at."""
+"""A local copy of what lies under one directory of the store, brought up to date whenever it is
+looked at.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ _WAIT_SECONDS = 0.1
 
 
 class Follower:
-    """Calls ``note(prefix, (namespace, name), entry or None)`` for everything there and for each change, in order.
+    """Calls ``note(prefix, (namespace, name), entry or None)`` for everything there and for each
+    change, in order.
 
     ``reset(prefix)`` is called before everything is told anew.
     """
@@ -36,7 +39,8 @@ class Follower:
         store.follow(prefix)
 
     async def start(self) -> None:
-        """Reads what is there, from now on followed by changes, and waits a while for word of what was written here.
+        """Reads what is there, from now on followed by changes, and waits a while for word of what
+        was written here.
 
         Raises StoreError.
         """
@@ -56,8 +60,8 @@ class Follower:
         self._watcher = self._store.watch(self._prefix, after=page.revision)
 
     def catch_up(self) -> bool:
-        """Tells what has changed since; False when :meth:`start` is needed: too much has, or what this server itself has
-        written is not among it yet.
+        """Tells what has changed since; False when :meth:`start` is needed: too much has, or what
+        this server itself has written is not among it yet.
         """
         if self._watcher is None:
             return False
@@ -71,7 +75,9 @@ class Follower:
         return self._store.told(self._prefix)
 
     async def wait(self, seconds: float) -> bool:
-        """Returns when there may be something to catch up with, or after a time. False when the store is closing."""
+        """Returns when there may be something to catch up with, or after a time. False when the
+        store is closing.
+        """
         if self._watcher is None:
             return True
         await self._watcher.wait(seconds)

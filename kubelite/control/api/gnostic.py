@@ -1,7 +1,7 @@
 """An OpenAPI v2 document in gnostic's protobuf form, which kubectl before 1.27 asks for. Pure.
 
-Field numbers are those of gnostic's ``openapiv2/OpenAPIv2.proto``. A message is described by its keys: number and the function
-that encodes the value.
+Field numbers are those of gnostic's ``openapiv2/OpenAPIv2.proto``. A message is described by its
+keys: number and the function that encodes the value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ def encode(document: Object) -> bytes:
         (
             _text(1, document["swagger"]),
             _put(2, _message(document["info"], _INFO)),
-            _put(8, b"".join(_put(2, _named(path, _path_item(item))) for path, item in document["paths"].items())),
+            _put(
+                8,
+                b"".join(
+                    _put(2, _named(path, _path_item(item)))
+                    for path, item in document["paths"].items()
+                ),
+            ),
             _put(9, _map(document["definitions"], _schema)),
         )
     )
@@ -147,7 +153,13 @@ _QUERY: Fields = {
     "format": (7, _text),
     "uniqueItems": (20, _flag),
 }
-_PATH: Fields = {"required": (1, _flag), "in": (2, _text), "description": (3, _text), "name": (4, _text), "type": (5, _text)}
+_PATH: Fields = {
+    "required": (1, _flag),
+    "in": (2, _text),
+    "description": (3, _text),
+    "name": (4, _text),
+    "type": (5, _text),
+}
 
 
 def _parameter(value: Object) -> bytes:
@@ -163,7 +175,9 @@ def _parameters(number: int, values: list[Object]) -> bytes:
 
 def _response(value: Object) -> bytes:
     found = _text(1, value["description"])
-    return _put(1, found + (_put(2, _put(1, _schema(value["schema"]))) if "schema" in value else b""))
+    return _put(
+        1, found + (_put(2, _put(1, _schema(value["schema"]))) if "schema" in value else b"")
+    )
 
 
 def _responses(number: int, values: Object) -> bytes:

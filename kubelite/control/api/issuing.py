@@ -1,4 +1,6 @@
-"""PKCS#10 requests read, and certificates made from them by the cluster's authority. ``cryptography`` is imported on use."""
+"""PKCS#10 requests read, and certificates made from them by the cluster's authority.
+``cryptography`` is imported on use.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,17 @@ class BadRequestFile(ValueError):
 
 
 def parse(text: str) -> x509.CertificateSigningRequest:
-    """The request in a ``spec.request`` (base64 of PEM), its signature checked. Raises BadRequestFile."""
+    """The request in a ``spec.request`` (base64 of PEM), its signature checked. Raises
+    BadRequestFile.
+    """
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     try:
         data = base64.b64decode(text, validate=True)
-        if len(data) > MOST_BYTES or not data.lstrip().startswith(b"-----BEGIN CERTIFICATE REQUEST-----"):
+        if len(data) > MOST_BYTES or not data.lstrip().startswith(
+            b"-----BEGIN CERTIFICATE REQUEST-----"
+        ):
             raise BadRequestFile("PEM block type must be CERTIFICATE REQUEST")
         found = x509.load_pem_x509_csr(data)
         if not found.is_signature_valid:
@@ -55,8 +61,12 @@ def wish_of(request: x509.CertificateSigningRequest) -> Wish:
     hosts: list[str] = []
     others: list[str] = []
     for each in alternatives(request) or ():
-        (hosts if isinstance(each, x509.DNSName | x509.IPAddress) else others).append(str(each.value))
-    return Wish(named(NameOID.COMMON_NAME), named(NameOID.ORGANIZATION_NAME), tuple(hosts), tuple(others))
+        (hosts if isinstance(each, x509.DNSName | x509.IPAddress) else others).append(
+            str(each.value)
+        )
+    return Wish(
+        named(NameOID.COMMON_NAME), named(NameOID.ORGANIZATION_NAME), tuple(hosts), tuple(others)
+    )
 
 
 def alternatives(request: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName | None:
@@ -69,8 +79,16 @@ def alternatives(request: x509.CertificateSigningRequest) -> x509.SubjectAlterna
         return None
 
 
-def issue(authority: Pair, request: x509.CertificateSigningRequest, usages: list[str], seconds: int, now: datetime) -> bytes:
-    """A certificate in PEM for the key of a request, under the names it asks for. Raises OSError, ValueError."""
+def issue(
+    authority: Pair,
+    request: x509.CertificateSigningRequest,
+    usages: list[str],
+    seconds: int,
+    now: datetime,
+) -> bytes:
+    """A certificate in PEM for the key of a request, under the names it asks for. Raises OSError,
+    ValueError.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
@@ -96,7 +114,9 @@ def issue(authority: Pair, request: x509.CertificateSigningRequest, usages: list
 def _extensions(
     request: x509.CertificateSigningRequest, usages: list[str], authority: Any
 ) -> list[tuple[x509.ExtensionType, bool]]:
-    """What the certificate may be used for, and whose it is; nothing else of the request is taken over."""
+    """What the certificate may be used for, and whose it is; nothing else of the request is taken
+    over.
+    """
     from cryptography import x509
 
     bits = {KEY_USAGES[each] for each in usages if each in KEY_USAGES}
@@ -109,7 +129,9 @@ def _extensions(
         found.append((x509.KeyUsage(**flags), True))
     extended = dict.fromkeys(EXTENDED_USAGES[each] for each in usages if each in EXTENDED_USAGES)
     if extended:
-        found.append((x509.ExtendedKeyUsage([x509.ObjectIdentifier(each) for each in extended]), False))
+        found.append(
+            (x509.ExtendedKeyUsage([x509.ObjectIdentifier(each) for each in extended]), False)
+        )
     names = alternatives(request)
     if names is not None:
         found.append((names, False))

@@ -1,8 +1,8 @@
 """The part of JSONPath that printer columns and selectable fields use. Pure.
 
-``.spec.replicas``, ``.metadata.labels['app\\.kubernetes\\.io/name']``, ``.spec.ports[0]``, ``.spec.ports[*].port``,
-``.status.conditions[?(@.type=="Ready")].status``. Kubernetes' own dialect (client-go ``util/jsonpath``) knows more; a path
-that needs it is refused by name.
+``.spec.replicas``, ``.metadata.labels['app\\.kubernetes\\.io/name']``, ``.spec.ports[0]``,
+``.spec.ports[*].port``, ``.status.conditions[?(@.type=="Ready")].status``. Kubernetes' own dialect
+(client-go ``util/jsonpath``) knows more; a path that needs it is refused by name.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def _step(found: re.Match[str]) -> Step:
         return Step("all")
     if found["left"]:
         right = found["right"]
-        return Step("filter", test=(parse("." + found["left"]), found["operator"] or "", _literal(right)))
+        return Step(
+            "filter", test=(parse("." + found["left"]), found["operator"] or "", _literal(right))
+        )
     name = found["name"] if found["name"] is not None else found["quoted"]
     return Step("name", re.sub(r"\\(.)", r"\1", name))
 
@@ -90,7 +92,9 @@ def _take(step: Step, at: Any) -> list[Any]:
     if step.kind == "name":
         return [at[step.name]] if isinstance(at, dict) and step.name in at else []
     if step.kind == "all":
-        return list(at.values()) if isinstance(at, dict) else list(at) if isinstance(at, list) else []
+        return (
+            list(at.values()) if isinstance(at, dict) else list(at) if isinstance(at, list) else []
+        )
     if not isinstance(at, list):
         return []
     if step.kind == "index":
@@ -112,7 +116,9 @@ def _compare(left: Any, operator: str, right: Any) -> bool:
         return bool(left == right) == (operator == "==")
     if type(left) is not type(right):
         return False
-    return bool({"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[operator])
+    return bool(
+        {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[operator]
+    )
 
 
 def printed(value: Any) -> str:

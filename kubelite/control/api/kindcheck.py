@@ -1,4 +1,6 @@
-"""What is wrong with services, configuration, storage, policies and the rest. Documents in, causes out. Pure."""
+"""What is wrong with services, configuration, storage, policies and the rest. Documents in, causes
+out. Pure.
+"""
 
 from __future__ import annotations
 
@@ -42,19 +44,31 @@ def _service(obj: Object) -> Iterator[Cause]:
         if not host:
             yield causes.required("spec.externalName")
         if address not in ("", "None"):
-            yield causes.forbidden("spec.clusterIPs", "may not be set when `type` is 'ExternalName'")
+            yield causes.forbidden(
+                "spec.clusterIPs", "may not be set when `type` is 'ExternalName'"
+            )
     if kind == "LoadBalancer" and address == "None":
-        yield causes.invalid("spec.clusterIPs[0]", "None", "may not be set to 'None' for LoadBalancer services")
+        yield causes.invalid(
+            "spec.clusterIPs[0]", "None", "may not be set to 'None' for LoadBalancer services"
+        )
     if address not in ("", "None") and not _is_address(address):
-        yield causes.invalid("spec.clusterIPs[0]", address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+        yield causes.invalid(
+            "spec.clusterIPs[0]",
+            address,
+            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        )
     yield from _service_ports(spec, ports)
     yield from metacheck.labels(spec.get("selector") or {}, "spec.selector")
     for index, each in enumerate(spec.get("externalIPs") or ()):
         if not _is_address(each):
             yield causes.invalid(
-                f"spec.externalIPs[{index}]", each, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                f"spec.externalIPs[{index}]",
+                each,
+                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
             )
-    seconds = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds")
+    seconds = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get(
+        "timeoutSeconds"
+    )
     if seconds is not None and not 0 < seconds <= 86400:
         why = "must be greater than 0 and less than 86400"
         yield causes.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", seconds, why)
@@ -91,7 +105,9 @@ def _service_ports(spec: Object, ports: list[Object]) -> Iterator[Cause]:
         for why in names.port_name(target) if isinstance(target, str) else ():
             yield causes.invalid(f"{path}.targetPort", target, why)
         if port.get("nodePort") and spec.get("type") in ("ClusterIP", "ExternalName"):
-            yield causes.forbidden(f"{path}.nodePort", f"may not be used when `type` is '{spec['type']}'")
+            yield causes.forbidden(
+                f"{path}.nodePort", f"may not be used when `type` is '{spec['type']}'"
+            )
 
 
 def _config_map(obj: Object) -> Iterator[Cause]:
@@ -101,7 +117,9 @@ def _config_map(obj: Object) -> Iterator[Cause]:
     for key in data:
         if key in binary:
             yield causes.invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
-    size = sum(len(value.encode()) for value in data.values()) + sum(len(value) * 3 // 4 for value in binary.values())
+    size = sum(len(value.encode()) for value in data.values()) + sum(
+        len(value) * 3 // 4 for value in binary.values()
+    )
     if size > _MAX_DATA:
         yield causes.too_long("", _MAX_DATA)
 
@@ -121,12 +139,18 @@ def _secret(obj: Object) -> Iterator[Cause]:
         if key not in data:
             yield causes.required(f"data[{key}]")
         elif key.startswith(".docker") and not _is_json(data[key]):
-            yield causes.invalid(f"data[{key}]", "<secret contents redacted>", "invalid character: the contents are not JSON")
+            yield causes.invalid(
+                f"data[{key}]",
+                "<secret contents redacted>",
+                "invalid character: the contents are not JSON",
+            )
     if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & set(data):
         yield causes.required("data[username]")
         yield causes.required("data[password]")
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
-    if kind == "kubernetes.io/service-account-token" and not annotations.get("kubernetes.io/service-account.name"):
+    if kind == "kubernetes.io/service-account-token" and not annotations.get(
+        "kubernetes.io/service-account.name"
+    ):
         yield causes.required("metadata.annotations[kubernetes.io/service-account.name]")
 
 
@@ -192,8 +216,12 @@ def _ingress(obj: Object) -> Iterator[Cause]:
             path = f"spec.rules[{index}].http.paths[{number}]"
             if not each.get("pathType"):
                 yield causes.required(f"{path}.pathType", "pathType must be specified")
-            elif each["pathType"] != "ImplementationSpecific" and not each.get("path", "").startswith("/"):
-                yield causes.invalid(f"{path}.path", each.get("path", ""), "must be an absolute path")
+            elif each["pathType"] != "ImplementationSpecific" and not each.get(
+                "path", ""
+            ).startswith("/"):
+                yield causes.invalid(
+                    f"{path}.path", each.get("path", ""), "must be an absolute path"
+                )
             yield from _backend(each.get("backend") or {}, f"{path}.backend")
 
 
@@ -206,7 +234,9 @@ def _backend(backend: Object, path: str) -> Iterator[Cause]:
     elif service:
         port = service.get("port") or {}
         if bool(port.get("name")) == bool(port.get("number")):
-            yield causes.required(f"{path}.service.port", "port name or number is required, and not both")
+            yield causes.required(
+                f"{path}.service.port", "port name or number is required, and not both"
+            )
 
 
 def _network_policy(obj: Object) -> Iterator[Cause]:
@@ -251,9 +281,13 @@ def _rules(obj: Object) -> Iterator[Cause]:
                 yield causes.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], why)
             continue
         if not rule.get("apiGroups"):
-            yield causes.required(f"{path}.apiGroups", "resource rules must supply at least one api group")
+            yield causes.required(
+                f"{path}.apiGroups", "resource rules must supply at least one api group"
+            )
         if not rule.get("resources"):
-            yield causes.required(f"{path}.resources", "resource rules must supply at least one resource")
+            yield causes.required(
+                f"{path}.resources", "resource rules must supply at least one resource"
+            )
 
 
 def _binding(obj: Object) -> Iterator[Cause]:
@@ -261,7 +295,11 @@ def _binding(obj: Object) -> Iterator[Cause]:
     if not namespaced and (obj.get("roleRef") or {}).get("kind") == "Role":
         yield causes.unsupported("roleRef.kind", "Role", ("ClusterRole",))
     for index, subject in enumerate(obj.get("subjects") or ()):
-        if subject.get("kind") == "ServiceAccount" and not subject.get("namespace") and not namespaced:
+        if (
+            subject.get("kind") == "ServiceAccount"
+            and not subject.get("namespace")
+            and not namespaced
+        ):
             yield causes.required(f"subjects[{index}].namespace")
 
 
@@ -269,9 +307,14 @@ def _priority_class(obj: Object) -> Iterator[Cause]:
     name, value = (obj.get("metadata") or {}).get("name", ""), obj.get("value", 0)
     if name.startswith("system-"):
         if name not in ("system-node-critical", "system-cluster-critical"):
-            yield causes.forbidden("metadata.name", "priority class names with 'system-' prefix are reserved for system use only")
+            yield causes.forbidden(
+                "metadata.name",
+                "priority class names with 'system-' prefix are reserved for system use only",
+            )
     elif value > _USER_PRIORITY:
-        yield causes.forbidden("value", f"maximum allowed value of a user defined priority is {_USER_PRIORITY}")
+        yield causes.forbidden(
+            "value", f"maximum allowed value of a user defined priority is {_USER_PRIORITY}"
+        )
 
 
 def _quota(obj: Object) -> Iterator[Cause]:
@@ -285,7 +328,9 @@ def _limit_range(obj: Object) -> Iterator[Cause]:
         path = f"spec.limits[{index}]"
         ordered = ("min", "defaultRequest", "default", "max")
         for name in {key for field in ordered for key in item.get(field) or {}}:
-            known = [(field, item[field][name]) for field in ordered if name in (item.get(field) or {})]
+            known = [
+                (field, item[field][name]) for field in ordered if name in (item.get(field) or {})
+            ]
             for (low, less), (high, more) in pairwise(known):
                 if quantity.parse(str(less)).nano > quantity.parse(str(more)).nano:
                     why = f"{low} value {less} is greater than {high} value {more}"
@@ -296,7 +341,9 @@ def _endpoint_slice(obj: Object) -> Iterator[Cause]:
     version = {"IPv4": 4, "IPv6": 6}.get(obj.get("addressType", ""))
     for index, each in enumerate(obj.get("endpoints") or ()):
         for number, address in enumerate(each.get("addresses") or ()):
-            if version and (not _is_address(address) or ipaddress.ip_address(address).version != version):
+            if version and (
+                not _is_address(address) or ipaddress.ip_address(address).version != version
+            ):
                 why = f"must be a valid {obj['addressType']} address"
                 yield causes.invalid(f"endpoints[{index}].addresses[{number}]", address, why)
 
@@ -304,7 +351,9 @@ def _endpoint_slice(obj: Object) -> Iterator[Cause]:
 def _lease(obj: Object) -> Iterator[Cause]:
     spec = obj.get("spec") or {}
     if isinstance(spec.get("leaseDurationSeconds"), int) and spec["leaseDurationSeconds"] <= 0:
-        yield causes.invalid("spec.leaseDurationSeconds", spec["leaseDurationSeconds"], "must be greater than 0")
+        yield causes.invalid(
+            "spec.leaseDurationSeconds", spec["leaseDurationSeconds"], "must be greater than 0"
+        )
     yield from not_negative(spec, ("leaseTransitions",), "spec")
 
 
@@ -312,7 +361,9 @@ def _event(obj: Object) -> Iterator[Cause]:
     about = obj.get("involvedObject") or obj.get("regarding") or {}
     namespace = (obj.get("metadata") or {}).get("namespace", "")
     if about.get("namespace") and about["namespace"] != namespace:
-        yield causes.invalid("involvedObject.namespace", about["namespace"], "does not match event.namespace")
+        yield causes.invalid(
+            "involvedObject.namespace", about["namespace"], "does not match event.namespace"
+        )
 
 
 def _node(obj: Object) -> Iterator[Cause]:

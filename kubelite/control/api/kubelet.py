@@ -1,6 +1,8 @@
-"""The way to a kubelet: which node a pod is on, where its kubelet listens, and what the API server shows it.
+"""The way to a kubelet: which node a pod is on, where its kubelet listens, and what the API server
+shows it.
 
-The API server presents a client certificate of its own and believes certificates of the cluster's authority only.
+The API server presents a client certificate of its own and believes certificates of the cluster's
+authority only.
 """
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ async def place_of(context: Context, node: str) -> Place:
 
 
 def container_of(pod: dict[str, Any], wanted: str) -> str:
-    """The container that is meant; without a name the only one, or the annotated default. Raises StatusError 400."""
+    """The container that is meant; without a name the only one, or the annotated default. Raises
+    StatusError 400.
+    """
     name, spec = pod["metadata"]["name"], pod["spec"]
     kinds = ("containers", "initContainers", "ephemeralContainers")
     names = {kind: [each["name"] for each in spec.get(kind) or ()] for kind in kinds}
@@ -82,7 +86,9 @@ def container_of(pod: dict[str, Any], wanted: str) -> str:
         if not any(wanted in listed for listed in names.values()):
             raise bad_request(f"container {wanted} is not valid for pod {name}")
         return wanted
-    default = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+    default = (pod["metadata"].get("annotations") or {}).get(
+        "kubectl.kubernetes.io/default-container"
+    )
     if default in names["containers"]:
         return str(default)
     if len(names["containers"]) == 1:

@@ -1,7 +1,8 @@
-"""Fields of a later version of a built-in kind: nobody here knows them, and no write may lose them. Pure.
+"""Fields of a later version of a built-in kind: nobody here knows them, and no write may lose them.
+Pure.
 
-A client cannot bring them in, as with Kubernetes' servers; a server of a later version can have stored them. They stay where
-they are as long as what they are in stays.
+A client cannot bring them in, as with Kubernetes' servers; a server of a later version can have
+stored them. They stay where they are as long as what they are in stays.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ Found = dict[Steps, Any]
 
 
 def fields(name: str, value: Any) -> Found:
-    """What a document of a definition has and the definition does not, by the steps that lead there."""
+    """What a document of a definition has and the definition does not, by the steps that lead
+    there.
+    """
     return dict(_fields(name, value, ()))
 
 
@@ -50,7 +53,9 @@ def _members(kind: str, value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]
 
 def shown(steps: Steps) -> str:
     """``spec.containers[0].later``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
+    return "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps
+    ).removeprefix(".")
 
 
 def stored_before(found: Found, before: Iterable[Steps]) -> Found:

@@ -1,7 +1,8 @@
-"""Laying an applied document over a live one, and taking away what its manager no longer wants. Pure.
+"""Laying an applied document over a live one, and taking away what its manager no longer wants.
+Pure.
 
-The rules are those of structured-merge-diff: a leaf is replaced, parts are merged one by one, items of lists keep their
-places as far as both documents agree.
+The rules are those of structured-merge-diff: a leaf is replaced, parts are merged one by one, items
+of lists keep their places as far as both documents agree.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 def merge(shape: Shape, live: Any, given: Any) -> Any:
     """The live value with the given one laid over it."""
     if shape.kind in ("struct", "map") and isinstance(live, dict) and isinstance(given, dict):
-        return {**live, **{key: merge(child(shape, key), live.get(key), value) for key, value in given.items()}}
+        return {
+            **live,
+            **{key: merge(child(shape, key), live.get(key), value) for key, value in given.items()},
+        }
     if shape.kind in ("set", "keyed") and isinstance(live, list) and isinstance(given, list):
         return _merge_lists(shape, live, given)
     return given
@@ -30,7 +34,9 @@ def element(shape: Shape, each: Any) -> str:
 
 
 def _merge_lists(shape: Shape, live: list[Any], given: list[Any]) -> list[Any]:
-    """The given items in their order; those that only the live list has stay before what they stood before."""
+    """The given items in their order; those that only the live list has stay before what they stood
+    before.
+    """
     ours = {element(shape, each): each for each in given}
     theirs = {element(shape, each): each for each in live}
     places = {name: place for place, name in enumerate(theirs)}
@@ -72,7 +78,9 @@ def prune(shape: Shape, value: Any, dropped: Fields, owned: Fields) -> Any:
     return value
 
 
-def _prune_map(shape: Shape, value: dict[str, Any], dropped: Fields, owned: Fields) -> dict[str, Any]:
+def _prune_map(
+    shape: Shape, value: dict[str, Any], dropped: Fields, owned: Fields
+) -> dict[str, Any]:
     found = dict(value)
     for name, below in dropped.items():
         key = name[2:]

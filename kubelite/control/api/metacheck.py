@@ -1,6 +1,7 @@
 """What is wrong with an object's metadata, when it is created and when it changes. Pure.
 
-Rules are apimachinery's (``api/validation/objectmeta.go``); how a name must look depends on the kind.
+Rules are apimachinery's (``api/validation/objectmeta.go``); how a name must look depends on the
+kind.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def _name(res: Resource, name: str) -> Iterator[Cause]:
     for why in _RULES.get(key, names.subdomain)(name):
         yield causes.invalid("metadata.name", name, why)
     if len(name) > _LONGEST.get(key, len(name)):
-        yield causes.invalid("metadata.name", name, f"must be no more than {_LONGEST[key]} characters")
+        yield causes.invalid(
+            "metadata.name", name, f"must be no more than {_LONGEST[key]} characters"
+        )
 
 
 def contents(metadata: Object, path: str) -> Iterator[Cause]:
@@ -93,7 +96,9 @@ def _owners(owners: Any, path: str) -> Iterator[Cause]:
     controllers = [each.get("name") for each in owners if each.get("controller")]
     if len(controllers) > 1:
         yield causes.invalid(
-            f"{path}.ownerReferences", list(owners), f"Only one reference can have Controller set to true. Found {controllers}"
+            f"{path}.ownerReferences",
+            list(owners),
+            f"Only one reference can have Controller set to true. Found {controllers}",
         )
     for index, each in enumerate(owners):
         for key in ("apiVersion", "kind", "name", "uid"):
@@ -122,9 +127,14 @@ def selector(given: Object | None, path: str) -> Iterator[Cause]:
     for index, each in enumerate((given or {}).get("matchExpressions") or ()):
         here, operator = f"{path}.matchExpressions[{index}]", each.get("operator")
         if operator in ("In", "NotIn") and not each.get("values"):
-            yield causes.required(f"{here}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+            yield causes.required(
+                f"{here}.values", "must be specified when `operator` is 'In' or 'NotIn'"
+            )
         if operator in ("Exists", "DoesNotExist") and each.get("values"):
-            yield causes.forbidden(f"{here}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+            yield causes.forbidden(
+                f"{here}.values",
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            )
         for why in names.qualified(each.get("key", "")):
             yield causes.invalid(f"{here}.key", each.get("key", ""), why)
 

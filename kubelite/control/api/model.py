@@ -1,9 +1,9 @@
 """Built-in types as msgspec structs, made from the schema table when first needed. Pure.
 
-A document read into a struct and written out again is what a Kubernetes server makes of it: fields come out in the
-servers' order; unknown ones are dropped; what is empty is left out unless a server writes it so; quantities and times
-take their canonical form; map keys are sorted (Go's decoder and encoder do all of this). One pass in C replaces a walk
-over the document in Python.
+A document read into a struct and written out again is what a Kubernetes server makes of it: fields
+come out in the servers' order; unknown ones are dropped; what is empty is left out unless a server
+writes it so; quantities and times take their canonical form; map keys are sorted (Go's decoder and
+encoder do all of this). One pass in C replaces a walk over the document in Python.
 """
 
 from __future__ import annotations
@@ -27,8 +27,15 @@ _SCALARS: dict[str, tuple[Any, Any]] = {
     "i": (Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)], 0),
     "l": (Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)], 0),
 }
-UNTYPED = ("runtime.RawExtension", "meta.v1.FieldsV1", "apiextensions.v1.JSON", "apiextensions.v1.JSONSchemaProps")
-_NO_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+UNTYPED = (
+    "runtime.RawExtension",
+    "meta.v1.FieldsV1",
+    "apiextensions.v1.JSON",
+    "apiextensions.v1.JSONSchemaProps",
+)
+_NO_QUANTITY = (
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+)
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -80,7 +87,9 @@ def struct(name: str, strict: bool = False) -> type[msgspec.Struct]:
 
 
 def attribute(field: str) -> str:
-    """The attribute of a struct that holds a field: its own name, unless Python cannot say it (``from``, ``$ref``)."""
+    """The attribute of a struct that holds a field: its own name, unless Python cannot say it
+    (``from``, ``$ref``).
+    """
     plain = re.sub(r"\W", "_", field)
     return plain + "_" if keyword.iskeyword(plain) else plain
 
@@ -95,7 +104,9 @@ def _typed(field: schema.Field, strict: bool) -> tuple[Any, Any]:
         return kind | None, None
     if field.written:
         optional = kind | None if zero is None else kind
-        return optional, msgspec.field(default_factory=zero if isinstance(zero, type) else lambda: zero)
+        return optional, msgspec.field(
+            default_factory=zero if isinstance(zero, type) else lambda: zero
+        )
     return kind, zero
 
 
@@ -118,7 +129,9 @@ def _type(kind: str, strict: bool) -> tuple[Any, Any]:
 
 
 def read(name: str, obj: Any, *, strict: bool = False) -> Any:
-    """A document as a struct. Raises msgspec.ValidationError for wrong types and, when strict, for unknown fields."""
+    """A document as a struct. Raises msgspec.ValidationError for wrong types and, when strict, for
+    unknown fields.
+    """
     return msgspec.convert(obj, struct(name, strict), dec_hook=text)
 
 
@@ -134,7 +147,9 @@ def encoded(value: Any) -> bytes:
 
 @cache
 def empty(name: str) -> dict[str, Any]:
-    """What is there in a document of a type to which nothing was said: the structs that are always written."""
+    """What is there in a document of a type to which nothing was said: the structs that are always
+    written.
+    """
     found: dict[str, Any] = write(struct(name)())
     return found
 
@@ -173,7 +188,9 @@ def moment(text: str, precision: str = "seconds") -> str:
     except ValueError:
         found = None
     if found is None:
-        raise ValueError(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"')
+        raise ValueError(
+            f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
+        )
     return found.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
@@ -182,7 +199,9 @@ def _base64(text: str) -> Base64:
         base64.b64decode(text, validate=True)
     except binascii.Error:
         good = len(re.match(r"[A-Za-z0-9+/]*", text)[0])  # type: ignore[index]
-        raise ValueError(f"illegal base64 data at input byte {good - good % 4 if good == len(text) else good}") from None
+        raise ValueError(
+            f"illegal base64 data at input byte {good - good % 4 if good == len(text) else good}"
+        ) from None
     return Base64(text)
 
 
@@ -190,5 +209,11 @@ def json_kind(value: Any) -> str:
     """How Go's decoder calls a JSON value."""
     if isinstance(value, bool):
         return "bool"
-    names: dict[type, str] = {str: "string", int: "number", float: "number", list: "array", dict: "object"}
+    names: dict[type, str] = {
+        str: "string",
+        int: "number",
+        float: "number",
+        list: "array",
+        dict: "object",
+    }
     return names.get(type(value), "null")

@@ -1,7 +1,7 @@
 """What a node may do: what its kubelet needs, for the pods that are bound to it, and nothing else.
 
-After Kubernetes' node authorizer (``plugin/pkg/auth/authorizer/node``): general rules as for RBAC, and objects that
-belong to a node because one of its pods refers to them.
+After Kubernetes' node authorizer (``plugin/pkg/auth/authorizer/node``): general rules as for RBAC,
+and objects that belong to a node because one of its pods refers to them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,19 @@ MIRROR = "kubernetes.io/config.mirror"
 
 RULES = (
     Rule(("create",), ("authentication.k8s.io",), ("tokenreviews",)),
-    Rule(("create",), ("authorization.k8s.io",), ("subjectaccessreviews", "localsubjectaccessreviews")),
+    Rule(
+        ("create",),
+        ("authorization.k8s.io",),
+        ("subjectaccessreviews", "localsubjectaccessreviews"),
+    ),
     Rule(("get", "list", "watch"), ("",), ("services",)),
     Rule(("create", "get", "list", "watch"), ("",), ("nodes",)),
     Rule(("create", "patch", "update"), ("", "events.k8s.io"), ("events",)),
-    Rule(("create", "get", "list", "watch"), ("certificates.k8s.io",), ("certificatesigningrequests",)),
+    Rule(
+        ("create", "get", "list", "watch"),
+        ("certificates.k8s.io",),
+        ("certificatesigningrequests",),
+    ),
     Rule(("get", "list", "watch"), ("node.k8s.io",), ("runtimeclasses",)),
     Rule(("get", "list", "watch"), ("storage.k8s.io",), ("csidrivers",)),
     Rule(("create",), ("",), ("pods",)),
@@ -53,7 +61,10 @@ class NodeAuthorizer:
         self._store = store
         self._pods: dict[tuple[str, str], tuple[str, frozenset[tuple[str, str, str]]]] = {}
         self._volumes: dict[tuple[str, str], str] = {}
-        self._followers = [Follower(store, prefix, self._note, self._reset) for prefix in ("pods", "persistentvolumeclaims")]
+        self._followers = [
+            Follower(store, prefix, self._note, self._reset)
+            for prefix in ("pods", "persistentvolumeclaims")
+        ]
 
     async def refresh(self, user: User) -> None:
         """Learns what has changed, if it is a node that asks. Raises StoreError."""
@@ -90,7 +101,11 @@ class NodeAuthorizer:
         if asked.resource in ("nodes", "pods") and asked.verb in ("list", "watch"):
             field = "metadata.name" if asked.resource == "nodes" else "spec.nodeName"
             return pinned(asked.fields).get(field) == node
-        if not asked.sub and asked.resource != "nodes" and any(rule.allows(asked) for rule in RULES):
+        if (
+            not asked.sub
+            and asked.resource != "nodes"
+            and any(rule.allows(asked) for rule in RULES)
+        ):
             return True
         return self._own(node, asked)
 
@@ -107,14 +122,19 @@ class NodeAuthorizer:
     def _of_pods(self, node: str, asked: Asked) -> bool:
         wanted = (asked.namespace, asked.name)
         if asked.resource == "pods":
-            return asked.verb in _OWN_POD.get(asked.sub, ()) and self._pods.get(wanted, ("",))[0] == node
+            return (
+                asked.verb in _OWN_POD.get(asked.sub, ())
+                and self._pods.get(wanted, ("",))[0] == node
+            )
         if asked.resource == "serviceaccounts":
             return asked.verb == "create" and asked.sub == "token" and self._refers(node, asked)
         if asked.sub or asked.verb not in _REFERRED.get(asked.resource, ("get",)):
             return False
         if asked.resource == "persistentvolumes":
             claims = [key for key, volume in self._volumes.items() if volume == asked.name]
-            return any(self._refers_to(node, ("persistentvolumeclaims", *claim)) for claim in claims)
+            return any(
+                self._refers_to(node, ("persistentvolumeclaims", *claim)) for claim in claims
+            )
         if asked.resource not in (*_REFERRED, *_CLAIMS):
             return False
         return bool(asked.name) and self._refers(node, asked)
@@ -139,17 +159,25 @@ def references(pod: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "serviceaccounts", namespace, spec["serviceAccountName"]
     for each in spec.get("imagePullSecrets") or ():
         yield "secrets", namespace, each.get("name", "")
-    for container in [each for kind in ("containers", "initContainers", "ephemeralContainers") for each in spec.get(kind) or ()]:
+    for container in [
+        each
+        for kind in ("containers", "initContainers", "ephemeralContainers")
+        for each in spec.get(kind) or ()
+    ]:
         for source in container.get("envFrom") or ():
             yield from _sources(namespace, source.get("secretRef"), source.get("configMapRef"))
         for variable in container.get("env") or ():
             origin = variable.get("valueFrom") or {}
-            yield from _sources(namespace, origin.get("secretKeyRef"), origin.get("configMapKeyRef"))
+            yield from _sources(
+                namespace, origin.get("secretKeyRef"), origin.get("configMapKeyRef")
+            )
     for volume in spec.get("volumes") or ():
         yield from _volume(namespace, volume, pod["metadata"]["name"])
 
 
-def _sources(namespace: str, secret: dict[str, Any] | None, config: dict[str, Any] | None) -> Iterator[tuple[str, str, str]]:
+def _sources(
+    namespace: str, secret: dict[str, Any] | None, config: dict[str, Any] | None
+) -> Iterator[tuple[str, str, str]]:
     if secret:
         yield "secrets", namespace, secret.get("name", "")
     if config:
@@ -160,13 +188,19 @@ def _volume(namespace: str, volume: dict[str, Any], pod: str) -> Iterator[tuple[
     if "secret" in volume:
         yield "secrets", namespace, volume["secret"].get("secretName", "")
     if "persistentVolumeClaim" in volume:
-        yield "persistentvolumeclaims", namespace, volume["persistentVolumeClaim"].get("claimName", "")
+        yield (
+            "persistentvolumeclaims",
+            namespace,
+            volume["persistentVolumeClaim"].get("claimName", ""),
+        )
     if "ephemeral" in volume:
         yield "persistentvolumeclaims", namespace, f"{pod}-{volume.get('name')}"
     yield from _sources(namespace, None, volume.get("configMap"))
     for source in volume.values():
         if isinstance(source, dict):  # the drivers' own words for the secret that opens a volume
-            yield from _sources(namespace, source.get("secretRef") or source.get("nodePublishSecretRef"), None)
+            yield from _sources(
+                namespace, source.get("secretRef") or source.get("nodePublishSecretRef"), None
+            )
     if "azureFile" in volume:
         yield "secrets", namespace, volume["azureFile"].get("secretName", "")
     for source in (volume.get("projected") or {}).get("sources") or ():

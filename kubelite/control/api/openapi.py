@@ -1,7 +1,9 @@
-"""The schema documents that clients ask for: OpenAPI v2 as one, v3 as one per group and version. Pure.
+"""The schema documents that clients ask for: OpenAPI v2 as one, v3 as one per group and version.
+Pure.
 
-Clients use them to validate and explain manifests and to learn what a PATCH may be; descriptions are not in our tables and are
-given from outside where there are any. Callers keep the documents; making one takes some milliseconds.
+Clients use them to validate and explain manifests and to learn what a PATCH may be; descriptions
+are not in our tables and are given from outside where there are any. Callers keep the documents;
+making one takes some milliseconds.
 """
 
 from __future__ import annotations
@@ -53,7 +55,11 @@ _ONE = (
     ("patch", "patch", (*_WRITING, "force")),
     ("delete", "delete", _DELETING),
 )
-_ALL = (("list", "get", _LISTING), ("create", "post", _WRITING), ("deletecollection", "delete", (*_DELETING, *_LISTING)))
+_ALL = (
+    ("list", "get", _LISTING),
+    ("create", "post", _WRITING),
+    ("deletecollection", "delete", (*_DELETING, *_LISTING)),
+)
 _PARTS = {"status": _ONE[:3], "scale": _ONE[:3], "ephemeralcontainers": _ONE[:3], "resize": _ONE[:3], "approval": _ONE[:3],
           "finalize": _ONE[1:2], "eviction": _ALL[1:2], "binding": _ALL[1:2], "token": _ALL[1:2]}  # fmt: skip
 _PART_KINDS = {
@@ -68,7 +74,12 @@ def v2(resources: Iterable[Resource], describe: Descriptions | None = None) -> O
     """``/openapi/v2`` as JSON."""
     served = list(resources)
     form = Form(2, describe)
-    return {"swagger": "2.0", "info": _info(), "paths": _paths(form, served), "definitions": _schemas(form, served)}
+    return {
+        "swagger": "2.0",
+        "info": _info(),
+        "paths": _paths(form, served),
+        "definitions": _schemas(form, served),
+    }
 
 
 def v2_proto(resources: Iterable[Resource], describe: Descriptions | None = None) -> bytes:
@@ -77,12 +88,17 @@ def v2_proto(resources: Iterable[Resource], describe: Descriptions | None = None
 
 
 def v3_index(resources: Iterable[Resource]) -> Object:
-    """``/openapi/v3``: where the document of each group and version is; its address changes with its contents."""
+    """``/openapi/v3``: where the document of each group and version is; its address changes with
+    its contents.
+    """
     by_path: dict[str, list[Resource]] = {}
     for res in resources:
         by_path.setdefault(_home(res), []).append(res)
     return {
-        "paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_hash(served)}"} for path, served in by_path.items()}
+        "paths": {
+            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_hash(served)}"}
+            for path, served in by_path.items()
+        }
     }
 
 
@@ -95,14 +111,23 @@ def _hash(served: list[Resource]) -> str:
     return hashlib.sha256(seen.encode()).hexdigest()[:32].upper()
 
 
-def v3(resources: Iterable[Resource], path: str, describe: Descriptions | None = None) -> Object | None:
-    """``/openapi/v3/apis/apps/v1`` for the path ``apis/apps/v1``; None where nothing is served there."""
+def v3(
+    resources: Iterable[Resource], path: str, describe: Descriptions | None = None
+) -> Object | None:
+    """``/openapi/v3/apis/apps/v1`` for the path ``apis/apps/v1``; None where nothing is served
+    there.
+    """
     served = [res for res in resources if _home(res) == path]
     if not served:
         return None
     form = Form(3, describe)
     components = {"schemas": _schemas(form, served)}
-    return {"openapi": "3.0.0", "info": _info(), "paths": _paths(form, served), "components": components}
+    return {
+        "openapi": "3.0.0",
+        "info": _info(),
+        "paths": _paths(form, served),
+        "components": components,
+    }
 
 
 def _info() -> Object:
@@ -111,9 +136,15 @@ def _info() -> Object:
 
 def _schemas(form: Form, served: list[Resource]) -> Object:
     """The definitions of the resources and all that they refer to, and of their lists."""
-    builtin = [name for res in served if res.crd is None and (name := schema.name_of(res.group, res.version, res.kind))]
+    builtin = [
+        name
+        for res in served
+        if res.crd is None and (name := schema.name_of(res.group, res.version, res.kind))
+    ]
     parts = [_PART_KINDS[sub] for res in served for sub in res.subresources if sub in _PART_KINDS]
-    wanted = openapischema.closure([*builtin, *parts, "meta.v1.ObjectMeta", "meta.v1.ListMeta", *_ALWAYS])
+    wanted = openapischema.closure(
+        [*builtin, *parts, "meta.v1.ObjectMeta", "meta.v1.ListMeta", *_ALWAYS]
+    )
     found = {schema.public_name(name): openapischema.definition(form, name) for name in wanted}
     for res in served:
         name = openapischema.name_of(res)
@@ -149,15 +180,29 @@ def _paths(form: Form, served: list[Resource]) -> Object:
     return dict(sorted(found.items()))
 
 
-def _item(form: Form, res: Resource, methods: Iterable[Any], holders: tuple[str, ...], part: str = "") -> Object:
-    operations = {method: _operation(form, res, verb, query, part) for verb, method, query in methods if verb in res.verbs}
-    return {**operations, "parameters": [*_path_parameters(form, holders), *_parameters(form, ("pretty",))]}
+def _item(
+    form: Form, res: Resource, methods: Iterable[Any], holders: tuple[str, ...], part: str = ""
+) -> Object:
+    operations = {
+        method: _operation(form, res, verb, query, part)
+        for verb, method, query in methods
+        if verb in res.verbs
+    }
+    return {
+        **operations,
+        "parameters": [*_path_parameters(form, holders), *_parameters(form, ("pretty",))],
+    }
 
 
 def _path_parameters(form: Form, names: Iterable[str]) -> Iterator[Object]:
     for name in names:
         kind: Object = {"type": "string"}
-        yield {"name": name, "in": "path", "required": True, **(kind if form.version == 2 else {"schema": kind})}
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            **(kind if form.version == 2 else {"schema": kind}),
+        }
 
 
 def _parameters(form: Form, names: Iterable[str]) -> Iterator[Object]:
@@ -193,7 +238,9 @@ def _spoken(res: Resource, verb: str, part: str) -> tuple[str, str, Object]:
         name = schema.public_name(found.name)
         if found.kind:
             gvk = dict(zip(("group", "version", "kind"), found.kind, strict=True))
-    answer = {"list": _list_name(res), "delete": _STATUS, "deletecollection": _STATUS}.get(verb, name)
+    answer = {"list": _list_name(res), "delete": _STATUS, "deletecollection": _STATUS}.get(
+        verb, name
+    )
     return name, answer, gvk
 
 

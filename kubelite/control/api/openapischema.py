@@ -28,7 +28,19 @@ _SCALARS: dict[str, Object] = {
     "*": {},
 }
 _FORMATS = {"meta.v1.Time": "date-time", "meta.v1.MicroTime": "date-time"}
-_UNSAID = ("$schema", "$ref", "id", "oneOf", "anyOf", "allOf", "not", "nullable", "default", "example", "externalDocs")
+_UNSAID = (
+    "$schema",
+    "$ref",
+    "id",
+    "oneOf",
+    "anyOf",
+    "allOf",
+    "not",
+    "nullable",
+    "default",
+    "example",
+    "externalDocs",
+)
 
 
 class Form(NamedTuple):
@@ -50,7 +62,9 @@ def closure(names: Iterable[str]) -> list[str]:
         name = queue.pop()
         if name not in found:
             found.add(name)
-            queue += [each.item for each in schema.definition(name).fields.values() if "." in each.item]
+            queue += [
+                each.item for each in schema.definition(name).fields.values() if "." in each.item
+            ]
     return sorted(found)
 
 
@@ -64,7 +78,9 @@ def definition(form: Form, name: str) -> Object:
     made["type"] = "object"
     if required := sorted(each.name for each in found.fields.values() if each.required):
         made["required"] = required
-    made["properties"] = {each.name: _field(form, each, told.get(each.name, "")) for each in _sorted(found)}
+    made["properties"] = {
+        each.name: _field(form, each, told.get(each.name, "")) for each in _sorted(found)
+    }
     if found.kind:
         made |= kind_of(*found.kind)
     return {**made, "x-kubernetes-map-type": "atomic"} if found.atomic else made
@@ -81,7 +97,11 @@ def kind_of(group: str, version: str, kind: str) -> Object:
 
 def _alias(form: Form, found: schema.Definition) -> Object:
     if found.name == "intstr.IntOrString":
-        return {"type": "string", "format": "int-or-string"} if form.version == 2 else _either("integer", "int-or-string")
+        return (
+            {"type": "string", "format": "int-or-string"}
+            if form.version == 2
+            else _either("integer", "int-or-string")
+        )
     if found.name == "resource.Quantity":
         return {"type": "string"} if form.version == 2 else _either("number", "")
     made = dict(_SCALARS[found.alias or "o"])
@@ -119,7 +139,9 @@ def _type(form: Form, kind: str) -> Object:
 
 
 def name_of(res: Resource) -> str:
-    """The public name of a resource's definition; a custom group is turned round: ``io.example.v1.Widget``."""
+    """The public name of a resource's definition; a custom group is turned round:
+    ``io.example.v1.Widget``.
+    """
     if res.crd is None and (known := schema.name_of(res.group, res.version, res.kind)):
         return schema.public_name(known)
     return ".".join([*reversed(res.group.split(".")), res.version, res.kind])
@@ -133,7 +155,12 @@ def list_of(form: Form, res: Resource, item: str) -> Object:
         "kind": {"type": "string"},
         "metadata": form.ref(schema.public_name("meta.v1.ListMeta")),
     }
-    return {"type": "object", "required": ["items"], "properties": fields, **kind_of(res.group, res.version, res.kind_of_list)}
+    return {
+        "type": "object",
+        "required": ["items"],
+        "properties": fields,
+        **kind_of(res.group, res.version, res.kind_of_list),
+    }
 
 
 def custom(form: Form, res: Resource) -> Object:
@@ -146,17 +173,28 @@ def custom(form: Form, res: Resource) -> Object:
         "kind": {"type": "string"},
         "metadata": form.ref(schema.public_name("meta.v1.ObjectMeta")),
     }
-    return {**made, "type": "object", "properties": fields, **kind_of(res.group, res.version, res.kind)}
+    return {
+        **made,
+        "type": "object",
+        "properties": fields,
+        **kind_of(res.group, res.version, res.kind),
+    }
 
 
 def _plain(given: Object) -> Object:
-    """A structural schema without what version 2 cannot say; where anything may stand nothing is said of it."""
+    """A structural schema without what version 2 cannot say; where anything may stand nothing is
+    said of it.
+    """
     made = {key: value for key, value in given.items() if key not in _UNSAID}
     if given.get("x-kubernetes-int-or-string"):
         made.pop("type", None)
     if given.get(structural.PRESERVE) or given.get("nullable"):
         made.pop("type", None)
-        return {key: value for key, value in made.items() if key not in ("properties", "items", "required")}
+        return {
+            key: value
+            for key, value in made.items()
+            if key not in ("properties", "items", "required")
+        }
     if "properties" in made:
         made["properties"] = {key: _plain(value) for key, value in made["properties"].items()}
     for key in ("items", "additionalProperties"):

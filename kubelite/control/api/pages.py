@@ -20,7 +20,9 @@ PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 
 class Pages:
-    """Answers for paths that name no resource. Documents are made once for each state of the registry."""
+    """Answers for paths that name no resource. Documents are made once for each state of the
+    registry.
+    """
 
     def __init__(self, registry: Registry, address: str, ready: Callable[[], bool]) -> None:
         self._registry = registry
@@ -56,7 +58,9 @@ class Pages:
         resources = self._registry.all()
         if path in ("/api", "/apis") and form:
             content = f"application/json;g=apidiscovery.k8s.io;v={form};as=APIGroupDiscoveryList"
-            return Answer(encode(discovery.aggregated(resources, path == "/api", form)) + b"\n", 200, content)
+            return Answer(
+                encode(discovery.aggregated(resources, path == "/api", form)) + b"\n", 200, content
+            )
         if path == "/openapi/v2":
             if form:
                 return Answer(openapi.v2_proto(resources, describe), 200, PROTOBUF)

@@ -1,4 +1,6 @@
-"""The three patches that change a document without owning fields: JSON patch, merge patch, strategic merge patch. Pure."""
+"""The three patches that change a document without owning fields: JSON patch, merge patch,
+strategic merge patch. Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kubelite.control.api import strategic
-from kubelite.control.api.status import Cause, StatusError, bad_request, details, unsupported_media_type
+from kubelite.control.api.status import (
+    Cause,
+    StatusError,
+    bad_request,
+    details,
+    unsupported_media_type,
+)
 from kubelite.objects import schema
 
 if TYPE_CHECKING:
@@ -28,7 +36,9 @@ class _Inapplicable(Exception):
 
 
 def apply(content_type: str, res: Resource, live: Object, patch: Any) -> Object:
-    """The patched document. Raises StatusError: 400 malformed, 413 too many operations, 415 not offered, 422 does not fit."""
+    """The patched document. Raises StatusError: 400 malformed, 413 too many operations, 415 not
+    offered, 422 does not fit.
+    """
     if content_type == JSON_PATCH:
         return _json_patched(live, patch)
     if not isinstance(patch, dict):
@@ -47,7 +57,12 @@ def apply(content_type: str, res: Resource, live: Object, patch: Any) -> Object:
 
 def accepted(res: Resource) -> tuple[str, ...]:
     """Content types that a PATCH of the resource may have."""
-    return (JSON_PATCH, MERGE_PATCH, *(() if res.crd is not None else (STRATEGIC_PATCH,)), APPLY_PATCH)
+    return (
+        JSON_PATCH,
+        MERGE_PATCH,
+        *(() if res.crd is not None else (STRATEGIC_PATCH,)),
+        APPLY_PATCH,
+    )
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -110,11 +125,15 @@ def _operate(document: Any, operation: Object) -> Any:
         case "move":
             source = _pointer(operation.get("from"))
             if path[: len(source)] == source and len(path) > len(source):
-                raise _Inapplicable(f"move operation does not apply: {_text(path)} lies within {_text(source)}")
+                raise _Inapplicable(
+                    f"move operation does not apply: {_text(path)} lies within {_text(source)}"
+                )
             document, value = _remove(document, source)
             return _add(document, path, value)
         case "copy":
-            return _add(document, path, copy.deepcopy(_get(document, _pointer(operation.get("from")))))
+            return _add(
+                document, path, copy.deepcopy(_get(document, _pointer(operation.get("from"))))
+            )
         case "test":
             if not _equal(_get(document, path), operation["value"]):
                 raise _Inapplicable(f"testing value {_text(path)} failed: test failed")
@@ -127,7 +146,9 @@ def _pointer(text: Any) -> list[str]:
     if text == "":
         return []
     if not isinstance(text, str) or not text.startswith("/"):
-        raise bad_request(f"{text!r} is no JSON pointer (RFC 6901): it must be empty or begin with /")
+        raise bad_request(
+            f"{text!r} is no JSON pointer (RFC 6901): it must be empty or begin with /"
+        )
     return [part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/")]
 
 

@@ -1,7 +1,8 @@
 """From a method and a URL path to what is meant. Pure.
 
-``/api/v1/namespaces/x/pods/y/log`` is the resource ``pods`` named ``y`` in ``x``, subresource ``log``; a namespace is
-itself a resource, so ``/api/v1/namespaces/x/status`` is its subresource (apiserver, ``request/requestinfo.go``).
+``/api/v1/namespaces/x/pods/y/log`` is the resource ``pods`` named ``y`` in ``x``, subresource
+``log``; a namespace is itself a resource, so ``/api/v1/namespaces/x/status`` is its subresource
+(apiserver, ``request/requestinfo.go``).
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Target(NamedTuple):
 
 
 def split(raw_path: str) -> list[str] | None:
-    """The decoded segments of a path; None when one is a trick: a way up. Ignores empty ones at the end."""
+    """The decoded segments of a path; None when one is a trick: a way up. Ignores empty ones at the
+    end.
+    """
     if "%" not in raw_path:
         segments = raw_path.strip("/").split("/")
     else:
@@ -39,7 +42,9 @@ def split(raw_path: str) -> list[str] | None:
 
 
 def _unescaped(segment: str) -> str:
-    """A segment with its percent escapes resolved (RFC 3986, section 2.1); what is no UTF-8 becomes U+FFFD."""
+    """A segment with its percent escapes resolved (RFC 3986, section 2.1); what is no UTF-8 becomes
+    U+FFFD.
+    """
     data = segment.encode("utf-8", "surrogateescape")
     return _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), data).decode("utf-8", "replace")
 
@@ -77,7 +82,11 @@ def _resource(group: str, version: str, rest: list[str]) -> Target:
 def verb(method: str, target: Target, *, watching: bool) -> str:
     """The verb that authorization and audit speak of. Empty for a method that means nothing."""
     if target.sub in CONNECT:
-        return "create" if method in ("POST", "GET") and target.sub != "proxy" else _plain_verb(method, target, False)
+        return (
+            "create"
+            if method in ("POST", "GET") and target.sub != "proxy"
+            else _plain_verb(method, target, False)
+        )
     return _plain_verb(method, target, watching)
 
 

@@ -1,7 +1,8 @@
-"""The cluster's keys and certificates: one authority, one server certificate, client certificates for people and parts.
+"""The cluster's keys and certificates: one authority, one server certificate, client certificates
+for people and parts.
 
-Elliptic curve keys (P-256), made in milliseconds. ``cryptography`` is imported only when something has to be made: a
-server that finds its files starts without it.
+Elliptic curve keys (P-256), made in milliseconds. ``cryptography`` is imported only when something
+has to be made: a server that finds its files starts without it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import SHA256
 
 YEARS = 10
-_SERVICE_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+_SERVICE_NAMES = (
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+)
 
 
 class Pair(NamedTuple):
@@ -51,9 +57,21 @@ class Pki:
         return pair
 
     def server(self, names: Sequence[str]) -> Pair:
-        """A certificate for the server under names and addresses, remade when it does not cover them all."""
+        """A certificate for the server under names and addresses, remade when it does not cover
+        them all.
+        """
         pair = Pair(self.path("server.crt"), self.path("server.key"))
-        wanted = sorted({*names, *_SERVICE_NAMES, "localhost", "127.0.0.1", "::1", "10.96.0.1", socket.gethostname()})
+        wanted = sorted(
+            {
+                *names,
+                *_SERVICE_NAMES,
+                "localhost",
+                "127.0.0.1",
+                "::1",
+                "10.96.0.1",
+                socket.gethostname(),
+            }
+        )
         record = self.path("server.names")
         if not _complete(pair) or _read(record) != "\n".join(wanted):
             self._issue(pair, "kube-apiserver", (), names=wanted)
@@ -80,7 +98,9 @@ class Pki:
         builder = _builder(name, name, key).add_extension(*_constraints(authority=True))
         _write_pair(pair, builder.sign(key, _sha256()), key)
 
-    def _issue(self, pair: Pair, user: str, groups: Sequence[str], *, names: Sequence[str] = ()) -> None:
+    def _issue(
+        self, pair: Pair, user: str, groups: Sequence[str], *, names: Sequence[str] = ()
+    ) -> None:
         from cryptography import x509
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
         from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
@@ -92,10 +112,14 @@ class Pki:
             signer = load_pem_private_key(file.read(), None)
         key = _new_key()
         usages = [Usage.SERVER_AUTH, Usage.CLIENT_AUTH] if names else [Usage.CLIENT_AUTH]
-        builder = _builder(_name(user, groups), issuer.subject, key).add_extension(*_constraints(authority=False))
+        builder = _builder(_name(user, groups), issuer.subject, key).add_extension(
+            *_constraints(authority=False)
+        )
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_general(each) for each in names]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_general(each) for each in names]), critical=False
+            )
         _write_pair(pair, builder.sign(signer, _sha256()), key)  # type: ignore[arg-type]
 
 
@@ -140,7 +164,9 @@ def _general(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
     from cryptography import x509
 
     now = datetime.now(UTC)

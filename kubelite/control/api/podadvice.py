@@ -1,4 +1,5 @@
-"""What is odd about a pod without being wrong: deprecated, without effect, or hidden by something else. Pure.
+"""What is odd about a pod without being wrong: deprecated, without effect, or hidden by something
+else. Pure.
 
 Facts are those of Kubernetes' ``pkg/api/pod/warnings.go``; kubectl shows each as ``Warning:``.
 """
@@ -46,11 +47,16 @@ _BY_CONTAINER = {
     ),
 }
 _NO_POD = "a null labelSelector results in matching no pod"
-_TERMS = ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
+_TERMS = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
 
 
 def pod(metadata: Object, spec: Object, prefix: str = "") -> Iterator[str]:
-    """Everything odd about a pod, or with a ``prefix`` like ``spec.template.`` about the template of one."""
+    """Everything odd about a pod, or with a ``prefix`` like ``spec.template.`` about the template
+    of one.
+    """
     path = f"{prefix}spec"
     if metadata.get("annotations"):
         yield from _annotations(metadata["annotations"], spec, f"{prefix}metadata.annotations")
@@ -81,12 +87,20 @@ def _annotations(given: Object, spec: Object, path: str) -> Iterator[str]:
     for key in given:
         for prefix, (said, field) in _BY_CONTAINER.items():
             name = key.removeprefix(prefix)
-            if key.startswith(prefix) and name in containers and not (containers[name].get(field) or own.get(field)):
+            if (
+                key.startswith(prefix)
+                and name in containers
+                and not (containers[name].get(field) or own.get(field))
+            ):
                 yield f"{path}[{key}]: {said}"
 
 
 def _all(spec: Object) -> list[Object]:
-    return [each for kind in ("initContainers", "containers", "ephemeralContainers") for each in spec.get(kind) or ()]
+    return [
+        each
+        for kind in ("initContainers", "containers", "ephemeralContainers")
+        for each in spec.get(kind) or ()
+    ]
 
 
 def _affinity(given: Object, path: str) -> Iterator[str]:
@@ -95,7 +109,9 @@ def _affinity(given: Object, path: str) -> Iterator[str]:
     for index, term in enumerate((node.get(required) or {}).get("nodeSelectorTerms") or ()):
         yield from _node_term(term, f"{path}.nodeAffinity.{required}.nodeSelectorTerms[{index}]")
     for index, term in enumerate(node.get(preferred) or ()):
-        yield from _node_term(term.get("preference") or {}, f"{path}.nodeAffinity.{preferred}[{index}].preference")
+        yield from _node_term(
+            term.get("preference") or {}, f"{path}.nodeAffinity.{preferred}[{index}].preference"
+        )
     for kind in ("podAffinity", "podAntiAffinity"):
         for terms in _TERMS:
             for index, term in enumerate((given.get(kind) or {}).get(terms) or ()):
@@ -162,7 +178,9 @@ def _hidden(env: list[Object], path: str) -> Iterator[str]:
         seen.add(name)
 
 
-def _port(port: Object, path: str, known: dict[tuple[Any, str], list[tuple[str, Object]]]) -> Iterator[str]:
+def _port(
+    port: Object, path: str, known: dict[tuple[Any, str], list[tuple[str, Object]]]
+) -> Iterator[str]:
     ip, host = port.get("hostIP", ""), port.get("hostPort", 0)
     others = known.setdefault((port.get("containerPort"), port.get("protocol", "TCP")), [])
     for where, other in others:

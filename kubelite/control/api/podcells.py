@@ -1,4 +1,5 @@
-"""The cells of a pod: above all STATUS, which is read off the phase, the containers and the conditions. Pure.
+"""The cells of a pod: above all STATUS, which is read off the phase, the containers and the
+conditions. Pure.
 
 The rules are those of ``printPod`` in Kubernetes' printers.
 """
@@ -27,7 +28,9 @@ class Counted(NamedTuple):
 def cells(pod: Object, now: datetime) -> list[Any]:
     """Name, Ready, Status, Restarts, Age; IP, Node, Nominated Node, Readiness Gates."""
     found = status(pod)
-    total = len(at(pod, "spec.containers", [])) + sum(map(_is_sidecar, at(pod, "spec.initContainers", [])))
+    total = len(at(pod, "spec.containers", [])) + sum(
+        map(_is_sidecar, at(pod, "spec.initContainers", []))
+    )
     restarts = str(found.restarts)
     if found.restarts and found.last_restart:
         restarts += f" ({since(found.last_restart, now)} ago)"
@@ -49,7 +52,10 @@ def cells(pod: Object, now: datetime) -> list[Any]:
 def status(pod: Object) -> Counted:
     """What STATUS says, with the numbers that are counted on the way."""
     reason = at(pod, "status.reason") or at(pod, "status.phase", "")
-    if any(each.get("type") == "PodScheduled" and each.get("reason") == "SchedulingGated" for each in _conditions(pod)):
+    if any(
+        each.get("type") == "PodScheduled" and each.get("reason") == "SchedulingGated"
+        for each in _conditions(pod)
+    ):
         reason = "SchedulingGated"
     found, initializing = _init(pod, reason)
     if not initializing or _condition(pod, "Initialized"):
@@ -68,7 +74,9 @@ def _conditions(pod: Object) -> list[Object]:
 
 
 def _condition(pod: Object, kind: str) -> bool:
-    return any(each.get("type") == kind and each.get("status") == "True" for each in _conditions(pod))
+    return any(
+        each.get("type") == kind and each.get("status") == "True" for each in _conditions(pod)
+    )
 
 
 def _is_sidecar(container: Object) -> bool:
@@ -91,13 +99,18 @@ def _init(pod: Object, reason: str) -> tuple[Counted, bool]:
             if each.get("started"):
                 ready += bool(each.get("ready"))
                 continue
-        if at(each, "state.terminated.exitCode", -1) == 0 and at(each, "state.terminated") is not None:
+        if (
+            at(each, "state.terminated.exitCode", -1) == 0
+            and at(each, "state.terminated") is not None
+        ):
             continue
         waiting = _init_reason(each, index, len(specs))
         break
     if waiting is not None and not _condition(pod, "Initialized"):
         return Counted(waiting, ready, restarts, last), True
-    return Counted(waiting if waiting is not None else reason, ready, own, own_last), waiting is not None
+    return Counted(
+        waiting if waiting is not None else reason, ready, own, own_last
+    ), waiting is not None
 
 
 def _init_reason(each: Object, index: int, total: int) -> str:
@@ -112,7 +125,11 @@ def _init_reason(each: Object, index: int, total: int) -> str:
 def _end(ended: Object) -> str:
     if ended.get("reason"):
         return str(ended["reason"])
-    return f"Signal:{ended['signal']}" if ended.get("signal") else f"ExitCode:{ended.get('exitCode', 0)}"
+    return (
+        f"Signal:{ended['signal']}"
+        if ended.get("signal")
+        else f"ExitCode:{ended.get('exitCode', 0)}"
+    )
 
 
 def _ended(each: Object) -> str:

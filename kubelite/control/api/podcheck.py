@@ -1,7 +1,7 @@
 """What is wrong with the spec of a pod, in a Pod or in a template. Documents in, causes out. Pure.
 
-Rules are Kubernetes' (``pkg/apis/core/validation``); what is only missing or not known is said by ``required``. Paths are
-those of the document.
+Rules are Kubernetes' (``pkg/apis/core/validation``); what is only missing or not known is said by
+``required``. Paths are those of the document.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def check(spec: Object, path: str = "spec") -> Iterator[Cause]:
     yield from _ports_taken(spec, path)
     if spec.get("dnsPolicy") == "None" and not (spec.get("dnsConfig") or {}).get("nameservers"):
         yield causes.required(
-            f"{path}.dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            f"{path}.dnsConfig.nameservers",
+            "must provide at least one DNS nameserver when `dnsPolicy` is None",
         )
 
 
@@ -66,7 +67,9 @@ def _names(spec: Object, path: str) -> Iterator[Cause]:
 def _numbers(spec: Object, path: str) -> Iterator[Cause]:
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and not 1 <= deadline < 2**31:
-        yield causes.invalid(f"{path}.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive")
+        yield causes.invalid(
+            f"{path}.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive"
+        )
     grace = spec.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0:
         yield causes.invalid(f"{path}.terminationGracePeriodSeconds", grace, _NOT_NEGATIVE)
@@ -86,13 +89,17 @@ def _containers(spec: Object, group: str, volumes: set[str], path: str) -> Itera
         if not each.get("image"):
             yield causes.required(f"{here}.image")
         elif each["image"] != each["image"].strip():
-            yield causes.invalid(f"{here}.image", each["image"], "must not have leading or trailing whitespace")
+            yield causes.invalid(
+                f"{here}.image", each["image"], "must not have leading or trailing whitespace"
+            )
         yield from _ports(each, here)
         yield from _environment(each, here)
         if resources := each.get("resources"):
             yield from _resources(resources, f"{here}.resources")
         yield from _mounts(each, volumes, here)
-        allowed = group == "containers" or (group == "initContainers" and each.get("restartPolicy") == "Always")
+        allowed = group == "containers" or (
+            group == "initContainers" and each.get("restartPolicy") == "Always"
+        )
         yield from _probes(each, allowed, here)
         if security := each.get("securityContext"):
             yield from _security(security, f"{here}.securityContext")
@@ -101,7 +108,11 @@ def _containers(spec: Object, group: str, volumes: set[str], path: str) -> Itera
 def _ports(container: Object, path: str) -> Iterator[Cause]:
     seen: set[str] = set()
     for index, port in enumerate(container.get("ports") or ()):
-        here, name, number = f"{path}.ports[{index}]", port.get("name", ""), port.get("containerPort", 0)
+        here, name, number = (
+            f"{path}.ports[{index}]",
+            port.get("name", ""),
+            port.get("containerPort", 0),
+        )
         for why in names.port_name(name) if name else ():
             yield causes.invalid(f"{here}.name", name, why)
         if name and name in seen:
@@ -146,11 +157,17 @@ def _environment(container: Object, path: str) -> Iterator[Cause]:
         if source is None:
             continue
         if each.get("value"):
-            yield causes.invalid(f"{here}.valueFrom", "", "may not be specified when `value` is not empty")
+            yield causes.invalid(
+                f"{here}.valueFrom", "", "may not be specified when `value` is not empty"
+            )
         if len(source) > 1:
-            yield causes.invalid(f"{here}.valueFrom", "", "may not have more than one field specified at a time")
+            yield causes.invalid(
+                f"{here}.valueFrom", "", "may not have more than one field specified at a time"
+            )
         elif not source:
-            kinds = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+            kinds = (
+                "`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+            )
             yield causes.invalid(f"{here}.valueFrom", "", f"must specify one of: {kinds}")
     for index, each in enumerate(container.get("envFrom") or ()):
         number = ("configMapRef" in each) + ("secretRef" in each)
@@ -177,11 +194,17 @@ def _resources(resources: Object, path: str) -> Iterator[Cause]:
         extended = "/" in name and not name.startswith("kubernetes.io/")
         if limit is None:
             if extended:
-                yield causes.required(f"{path}.limits", "Limit must be set for non overcommitable resources")
+                yield causes.required(
+                    f"{path}.limits", "Limit must be set for non overcommitable resources"
+                )
         elif quantity.parse(str(text)).nano > quantity.parse(str(limit)).nano:
-            yield causes.invalid(f"{path}.requests", text, f"must be less than or equal to {name} limit of {limit}")
+            yield causes.invalid(
+                f"{path}.requests", text, f"must be less than or equal to {name} limit of {limit}"
+            )
         elif extended and quantity.parse(str(text)).nano != quantity.parse(str(limit)).nano:
-            yield causes.invalid(f"{path}.requests", text, f"must be equal to {name} limit of {limit}")
+            yield causes.invalid(
+                f"{path}.requests", text, f"must be equal to {name} limit of {limit}"
+            )
 
 
 def _resource_name(name: str) -> list[str]:
@@ -203,7 +226,11 @@ def _mounts(container: Object, volumes: set[str], path: str) -> Iterator[Cause]:
             if below := each.get(field):
                 yield from podvolumes.local_path(below, f"{here}.{field}")
         if each.get("subPath") and each.get("subPathExpr"):
-            yield causes.invalid(f"{here}.subPathExpr", each["subPathExpr"], "subPathExpr and subPath are mutually exclusive")
+            yield causes.invalid(
+                f"{here}.subPathExpr",
+                each["subPathExpr"],
+                "subPathExpr and subPath are mutually exclusive",
+            )
     for index, each in enumerate(container.get("volumeDevices") or ()):
         if each.get("name") and each["name"] not in volumes:
             yield causes.not_found(f"{path}.volumeDevices[{index}].name", each["name"])
@@ -217,10 +244,17 @@ def _probes(container: Object, allowed: bool, path: str) -> Iterator[Cause]:
         here = f"{path}.{kind}"
         if not allowed:
             yield causes.forbidden(
-                here, "may not be set for init containers without restartPolicy=Always, nor for ephemeral containers"
+                here,
+                "may not be set for init containers without restartPolicy=Always, nor for ephemeral containers",
             )
         yield from _handler(probe, here)
-        for field in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
+        for field in (
+            "initialDelaySeconds",
+            "timeoutSeconds",
+            "periodSeconds",
+            "successThreshold",
+            "failureThreshold",
+        ):
             if probe.get(field, 0) < 0:
                 yield causes.invalid(f"{here}.{field}", probe[field], _NOT_NEGATIVE)
         if kind != "readinessProbe" and probe.get("successThreshold", 1) != 1:
@@ -228,7 +262,9 @@ def _probes(container: Object, allowed: bool, path: str) -> Iterator[Cause]:
     for event in ("postStart", "preStop"):
         handler = (container.get("lifecycle") or {}).get(event)
         if handler is not None:
-            yield from _handler(handler, f"{path}.lifecycle.{event}", ("exec", "httpGet", "tcpSocket", "sleep"))
+            yield from _handler(
+                handler, f"{path}.lifecycle.{event}", ("exec", "httpGet", "tcpSocket", "sleep")
+            )
 
 
 def _handler(probe: Object, path: str, known: tuple[str, ...] = _HANDLERS) -> Iterator[Cause]:
@@ -267,7 +303,9 @@ def _placement(spec: Object, path: str) -> Iterator[Cause]:
     for index, each in enumerate(spec.get("topologySpreadConstraints") or ()):
         here = f"{path}.topologySpreadConstraints[{index}]"
         if each.get("maxSkew", 0) <= 0:
-            yield causes.invalid(f"{here}.maxSkew", each.get("maxSkew", 0), "must be greater than zero")
+            yield causes.invalid(
+                f"{here}.maxSkew", each.get("maxSkew", 0), "must be greater than zero"
+            )
         yield from metacheck.selector(each.get("labelSelector"), f"{here}.labelSelector")
 
 
@@ -289,38 +327,60 @@ def _toleration(each: Object, path: str) -> Iterator[Cause]:
             'operator must be Exists when `key` is empty, which means "match all values and all keys"',
         )
     if each.get("operator") == "Exists" and each.get("value"):
-        yield causes.invalid(f"{path}.operator", each, "value must be empty when `operator` is 'Exists'")
+        yield causes.invalid(
+            f"{path}.operator", each, "value must be empty when `operator` is 'Exists'"
+        )
     if each.get("tolerationSeconds") is not None and each.get("effect") != "NoExecute":
         yield causes.invalid(
-            f"{path}.effect", each.get("effect", ""), "effect must be 'NoExecute' when `tolerationSeconds` is set"
+            f"{path}.effect",
+            each.get("effect", ""),
+            "effect must be 'NoExecute' when `tolerationSeconds` is set",
         )
 
 
 def _node_terms(node: Object, path: str) -> Iterator[tuple[Object, str]]:
     must = node.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
     here = f"{path}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
-    yield from ((each, f"{here}[{index}]") for index, each in enumerate(must.get("nodeSelectorTerms") or ()))
+    yield from (
+        (each, f"{here}[{index}]") for index, each in enumerate(must.get("nodeSelectorTerms") or ())
+    )
     here = f"{path}.preferredDuringSchedulingIgnoredDuringExecution"
     wishes = node.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-    yield from ((each.get("preference") or {}, f"{here}[{index}].preference") for index, each in enumerate(wishes))
+    yield from (
+        (each.get("preference") or {}, f"{here}[{index}].preference")
+        for index, each in enumerate(wishes)
+    )
 
 
 def _node_term(term: Object, path: str) -> Iterator[Cause]:
     for index, each in enumerate(term.get("matchExpressions") or ()):
-        here, operator, values = f"{path}.matchExpressions[{index}]", each.get("operator"), each.get("values") or []
+        here, operator, values = (
+            f"{path}.matchExpressions[{index}]",
+            each.get("operator"),
+            each.get("values") or [],
+        )
         if operator in ("In", "NotIn") and not values:
-            yield causes.required(f"{here}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+            yield causes.required(
+                f"{here}.values", "must be specified when `operator` is 'In' or 'NotIn'"
+            )
         if operator in ("Exists", "DoesNotExist") and values:
-            yield causes.forbidden(f"{here}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+            yield causes.forbidden(
+                f"{here}.values",
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            )
         if operator in ("Gt", "Lt") and len(values) != 1:
-            yield causes.required(f"{here}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
+            yield causes.required(
+                f"{here}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'"
+            )
         for why in names.qualified(each.get("key", "")):
             yield causes.invalid(f"{here}.key", each.get("key", ""), why)
 
 
 def _pod_terms(affinity: Object, path: str) -> Iterator[tuple[Object, str]]:
     must = "requiredDuringSchedulingIgnoredDuringExecution"
-    yield from ((each, f"{path}.{must}[{index}]") for index, each in enumerate(affinity.get(must) or ()))
+    yield from (
+        (each, f"{path}.{must}[{index}]") for index, each in enumerate(affinity.get(must) or ())
+    )
     wish = "preferredDuringSchedulingIgnoredDuringExecution"
     for index, each in enumerate(affinity.get(wish) or ()):
         yield each.get("podAffinityTerm") or {}, f"{path}.{wish}[{index}].podAffinityTerm"

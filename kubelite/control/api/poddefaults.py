@@ -1,4 +1,5 @@
-"""Defaults of a pod's spec, wherever it stands: in a Pod or in a template. Values are structs of ``model``. Pure.
+"""Defaults of a pod's spec, wherever it stands: in a Pod or in a template. Values are structs of
+``model``. Pure.
 
 Which fields are filled, and with what, is Kubernetes' (``pkg/apis/core/v1/defaults.go``).
 """
@@ -33,7 +34,11 @@ def template(spec: Any) -> None:
         spec.securityContext = model.struct("core.v1.PodSecurityContext")()
     if spec.terminationGracePeriodSeconds is None:
         spec.terminationGracePeriodSeconds = 30
-    for each in (*(spec.initContainers or ()), *(spec.containers or ()), *(spec.ephemeralContainers or ())):
+    for each in (
+        *(spec.initContainers or ()),
+        *(spec.containers or ()),
+        *(spec.ephemeralContainers or ()),
+    ):
         container(each)
         if spec.hostNetwork:
             _host_ports(each)
@@ -93,7 +98,11 @@ def _field_ref(reference: Any) -> None:
 
 def volume(each: Any) -> None:
     """Fills a volume in place; one without a source is an emptyDir."""
-    sources = [name for name in each.__struct_fields__ if name != "name" and getattr(each, name) is not None]
+    sources = [
+        name
+        for name in each.__struct_fields__
+        if name != "name" and getattr(each, name) is not None
+    ]
     if not sources:
         each.emptyDir = model.struct("core.v1.EmptyDirVolumeSource")()
     for name in sources:
@@ -119,7 +128,10 @@ def _projected(source: Any) -> None:
     for part in source.sources or ():
         if part.downwardAPI is not None:
             _downward(part.downwardAPI)
-        if part.serviceAccountToken is not None and part.serviceAccountToken.expirationSeconds is None:
+        if (
+            part.serviceAccountToken is not None
+            and part.serviceAccountToken.expirationSeconds is None
+        ):
             part.serviceAccountToken.expirationSeconds = 3600
 
 

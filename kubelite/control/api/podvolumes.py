@@ -42,7 +42,9 @@ def _sources(volume: Object, path: str) -> Iterator[Cause]:
 def _empty_dir(source: Object, path: str) -> Iterator[Cause]:
     limit = source.get("sizeLimit")
     if limit is not None and quantity.parse(str(limit)).nano < 0:
-        yield causes.forbidden(f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity")
+        yield causes.forbidden(
+            f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity"
+        )
 
 
 def _host_path(source: Object, path: str) -> Iterator[Cause]:
@@ -62,7 +64,11 @@ def _keyed(name_field: str) -> Any:
 def _files(source: Object, path: str) -> Iterator[Cause]:
     mode = source.get("defaultMode")
     if mode is not None and not 0 <= mode <= 0o777:
-        yield causes.invalid(f"{path}.defaultMode", mode, "must be a number between 0 and 0777 (octal), both inclusive")
+        yield causes.invalid(
+            f"{path}.defaultMode",
+            mode,
+            "must be a number between 0 and 0777 (octal), both inclusive",
+        )
     for index, item in enumerate(source.get("items") or ()):
         yield from local_path(item.get("path", ""), f"{path}.items[{index}].path")
         mode = item.get("mode")
@@ -75,7 +81,9 @@ def _projected(source: Object, path: str) -> Iterator[Cause]:
     for index, each in enumerate(source.get("sources") or ()):
         here = f"{path}.sources[{index}]"
         for extra in list(each)[1:]:
-            yield causes.forbidden(f"{here}.{extra}", "may not specify more than 1 volume type per source")
+            yield causes.forbidden(
+                f"{here}.{extra}", "may not specify more than 1 volume type per source"
+            )
         for kind in ("secret", "configMap"):
             if kind in each and not (each[kind] or {}).get("name"):
                 yield causes.required(f"{here}.{kind}.name")

@@ -1,7 +1,9 @@
-"""What a server itself writes into an object before it is stored: status, generation, the parts a path may not touch. Pure.
+"""What a server itself writes into an object before it is stored: status, generation, the parts a
+path may not touch. Pure.
 
-Kubernetes' strategies do this per kind (``PrepareForCreate``, ``PrepareForUpdate``); most of it is one rule for all: the main
-resource does not touch ``status``, ``/status`` touches nothing else, and a changed ``spec`` counts up the generation.
+Kubernetes' strategies do this per kind (``PrepareForCreate``, ``PrepareForUpdate``); most of it is
+one rule for all: the main resource does not touch ``status``, ``/status`` touches nothing else, and
+a changed ``spec`` counts up the generation.
 """
 
 from __future__ import annotations
@@ -60,7 +62,14 @@ def _with_generation(metadata: Object, generation: int) -> Object:
     """Metadata with a generation, in its place in the servers' order."""
     found: Object = {}
     for key, value in metadata.items():
-        if key in ("creationTimestamp", "deletionTimestamp", "labels", "annotations", "ownerReferences", "finalizers"):
+        if key in (
+            "creationTimestamp",
+            "deletionTimestamp",
+            "labels",
+            "annotations",
+            "ownerReferences",
+            "finalizers",
+        ):
             found.setdefault("generation", generation)
         if key != "generation":
             found[key] = value
@@ -69,7 +78,9 @@ def _with_generation(metadata: Object, generation: int) -> Object:
 
 
 def qos_class(spec: Object) -> str:
-    """The quality of service class of a pod's spec: what it asks for of CPU and memory, against its limits."""
+    """The quality of service class of a pod's spec: what it asks for of CPU and memory, against its
+    limits.
+    """
     sides: list[tuple[Object, Object]] = []
     for each in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         resources = each.get("resources") or {}
@@ -83,26 +94,43 @@ def qos_class(spec: Object) -> str:
 
 
 def _counted(amounts: Object | None) -> dict[str, int]:
-    found = {name: quantity.parse(str(amount)).nano for name, amount in (amounts or {}).items() if name in ("cpu", "memory")}
+    found = {
+        name: quantity.parse(str(amount)).nano
+        for name, amount in (amounts or {}).items()
+        if name in ("cpu", "memory")
+    }
     return {name: nano for name, nano in found.items() if nano}
 
 
 def _namespace(obj: Object) -> None:
     spec = dict(obj.get("spec") or {})
-    spec["finalizers"] = [*(each for each in spec.get("finalizers", ()) if each != "kubernetes"), "kubernetes"]
+    spec["finalizers"] = [
+        *(each for each in spec.get("finalizers", ()) if each != "kubernetes"),
+        "kubernetes",
+    ]
     obj["spec"] = spec
 
 
 def _job(obj: Object) -> None:
-    """A Job finds its pods by its own uid, unless ``manualSelector`` says that it has a selector of its own."""
+    """A Job finds its pods by its own uid, unless ``manualSelector`` says that it has a selector of
+    its own.
+    """
     spec = obj["spec"]
     if spec.get("manualSelector"):
         return
     uid, name = obj["metadata"].get("uid", ""), obj["metadata"].get("name", "")
-    labels = {f"{_JOB_LABELS}controller-uid": uid, f"{_JOB_LABELS}job-name": name, "controller-uid": uid, "job-name": name}
+    labels = {
+        f"{_JOB_LABELS}controller-uid": uid,
+        f"{_JOB_LABELS}job-name": name,
+        "controller-uid": uid,
+        "job-name": name,
+    }
     template = spec["template"]
     metadata = template.get("metadata") or {}
-    metadata = {**metadata, "labels": dict(sorted({**(metadata.get("labels") or {}), **labels}.items()))}
+    metadata = {
+        **metadata,
+        "labels": dict(sorted({**(metadata.get("labels") or {}), **labels}.items())),
+    }
     selector = dict(spec.get("selector") or {})
     own = {f"{_JOB_LABELS}controller-uid": uid}
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), **own}
@@ -130,7 +158,9 @@ _CREATE = {
 
 
 def prepare_update(res: Resource, sub: str, new: Object, old: Object) -> Object:
-    """The new state as far as a path may change it: the main resource, ``status``, or another part of the object."""
+    """The new state as far as a path may change it: the main resource, ``status``, or another part
+    of the object.
+    """
     if sub:
         return _PARTS[sub](new, old) if sub in _PARTS else new
     made = dict(new)
@@ -145,14 +175,19 @@ def prepare_update(res: Resource, sub: str, new: Object, old: Object) -> Object:
 
 
 def _counted_up(res: Resource, new: Object, old: Object) -> Object:
-    """The object with its generation: the old one, or one more when anything but metadata and status changed."""
+    """The object with its generation: the old one, or one more when anything but metadata and
+    status changed.
+    """
     generation = old.get("metadata", {}).get("generation")
     if generation is None:
         if "generation" not in new.get("metadata", {}):
             return new
         return {**new, "metadata": {k: v for k, v in new["metadata"].items() if k != "generation"}}
     changed = any(new.get(key) != old.get(key) for key in {*new, *old} if key not in _UNCOUNTED)
-    leaving = "deletionTimestamp" in new.get("metadata", {}) and "deletionTimestamp" not in old["metadata"]
+    leaving = (
+        "deletionTimestamp" in new.get("metadata", {})
+        and "deletionTimestamp" not in old["metadata"]
+    )
     wanted = generation + 1 if changed or leaving else generation
     if new["metadata"].get("generation") == wanted:
         return new
@@ -163,15 +198,25 @@ def _status(new: Object, old: Object) -> Object:
     made = {key: value for key, value in old.items() if key != "status"}
     made |= {"status": new["status"]} if "status" in new else {}
     held = new.get("metadata", {}).get("managedFields")
-    return made if held is None else {**made, "metadata": {**made["metadata"], "managedFields": held}}
+    return (
+        made if held is None else {**made, "metadata": {**made["metadata"], "managedFields": held}}
+    )
 
 
 def _with_spec(old: Object, **parts: Any) -> Object:
-    return {**old, "spec": {**old["spec"], **{key: value for key, value in parts.items() if value is not None}}}
+    return {
+        **old,
+        "spec": {
+            **old["spec"],
+            **{key: value for key, value in parts.items() if value is not None},
+        },
+    }
 
 
 def _ephemeral(new: Object, old: Object) -> Object:
-    return _pod_changed(_with_spec(old, ephemeralContainers=new["spec"].get("ephemeralContainers")), old)
+    return _pod_changed(
+        _with_spec(old, ephemeralContainers=new["spec"].get("ephemeralContainers")), old
+    )
 
 
 def _resize(new: Object, old: Object) -> Object:
@@ -180,7 +225,9 @@ def _resize(new: Object, old: Object) -> Object:
     for group in ("initContainers", "containers"):
         wanted = {each["name"]: each for each in new["spec"].get(group) or ()}
         if group in old["spec"]:
-            parts[group] = [_resized(wanted.get(each["name"], each), each) for each in old["spec"][group]]
+            parts[group] = [
+                _resized(wanted.get(each["name"], each), each) for each in old["spec"][group]
+            ]
     return _pod_changed(_with_spec(old, **parts), old)
 
 
@@ -202,7 +249,10 @@ def _finalize(new: Object, old: Object) -> Object:
 
 
 def _approval(new: Object, old: Object) -> Object:
-    status = {**(old.get("status") or {}), "conditions": (new.get("status") or {}).get("conditions", [])}
+    status = {
+        **(old.get("status") or {}),
+        "conditions": (new.get("status") or {}).get("conditions", []),
+    }
     return {**old, "status": status}
 
 

@@ -1,7 +1,8 @@
-"""Request bodies in Kubernetes' protobuf form, as typed clients send them: bytes in, a document out. Pure.
+"""Request bodies in Kubernetes' protobuf form, as typed clients send them: bytes in, a document
+out. Pure.
 
-A body is ``k8s\\0`` and an envelope (apimachinery ``runtime.Unknown``): 1 the type (1 apiVersion, 2 kind), 2 the object. The
-server only ever reads this form; answers are JSON.
+A body is ``k8s\\0`` and an envelope (apimachinery ``runtime.Unknown``): 1 the type (1 apiVersion, 2
+kind), 2 the object. The server only ever reads this form; answers are JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 MAGIC = b"k8s\0"
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 _YEAR_ONE = -62135596800
-_LISTS = ("meta.v1.Verbs", "authentication.v1.ExtraValue", "authorization.v1.ExtraValue", "certificates.v1.ExtraValue")
+_LISTS = (
+    "meta.v1.Verbs",
+    "authentication.v1.ExtraValue",
+    "authorization.v1.ExtraValue",
+    "certificates.v1.ExtraValue",
+)
 Raw = int | bytes
 
 
@@ -31,13 +37,19 @@ class _Malformed(Exception):
 def decode(data: bytes) -> dict[str, Any]:
     """The document in a protobuf body. Raises StatusError 400."""
     if not data.startswith(MAGIC):
-        raise bad_request("the body is not in the protobuf form of Kubernetes: it does not begin with k8s\\0")
+        raise bad_request(
+            "the body is not in the protobuf form of Kubernetes: it does not begin with k8s\\0"
+        )
     try:
         envelope = dict(_fields(data[len(MAGIC) :]))
         about = {number: _string(value) for number, value in _fields(_bytes(envelope.get(1, b"")))}
         api_version, kind = about.get(1, ""), about.get(2, "")
         name = _message_name(api_version, kind)
-        return {"kind": kind, "apiVersion": api_version, **_message(name, _bytes(envelope.get(2, b"")))}
+        return {
+            "kind": kind,
+            "apiVersion": api_version,
+            **_message(name, _bytes(envelope.get(2, b""))),
+        }
     except (_Malformed, ValueError, OverflowError, RecursionError) as error:
         raise bad_request(f"the protobuf body cannot be decoded: {error}") from None
 
@@ -60,7 +72,9 @@ def _fields(data: bytes) -> Iterator[tuple[int, Raw]]:
             value, at = _varint(data, at)
             yield tag >> 3, value
             continue
-        size, at = _varint(data, at) if wire == _BYTES else ({_EIGHT: 8, _FOUR: 4}.get(wire, end + 1), at)
+        size, at = (
+            _varint(data, at) if wire == _BYTES else ({_EIGHT: 8, _FOUR: 4}.get(wire, end + 1), at)
+        )
         if at + size > end:
             raise _Malformed("a field ends beyond its message")
         yield tag >> 3, data[at : at + size]

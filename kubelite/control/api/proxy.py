@@ -1,6 +1,8 @@
-"""``/proxy``: HTTP to a pod, a service or a kubelet, through the API server; WebSocket and other upgrades too.
+"""``/proxy``: HTTP to a pod, a service or a kubelet, through the API server; WebSocket and other
+upgrades too.
 
-What follows ``/proxy`` is passed on as it was written. A redirection to a path of the same place leads back through the proxy.
+What follows ``/proxy`` is passed on as it was written. A redirection to a path of the same place
+leads back through the proxy.
 """
 
 from __future__ import annotations
@@ -22,12 +24,23 @@ if TYPE_CHECKING:
     from kubelite.control.api.context import Context
     from kubelite.control.api.request import Request
 
-_HOP = ("connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host", "content-length")
+_HOP = (
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "host",
+    "content-length",
+)
 _SECRET = ("authorization", "cookie")
 
 
 class Target(NamedTuple):
-    """Where a request goes. ``tls`` None is plain HTTP; ``depth`` segments of the path lead to the place itself."""
+    """Where a request goes. ``tls`` None is plain HTTP; ``depth`` segments of the path lead to the
+    place itself.
+    """
 
     place: Place
     tls: ssl.SSLContext | None
@@ -73,7 +86,12 @@ def _check_address(place: Place) -> None:
         address = ipaddress.ip_address(place.host)
     except ValueError as error:
         raise bad_request(f"address not allowed: {place.host!r} is not an IP address") from error
-    if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+    if (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+    ):
         raise bad_request("address not allowed")
 
 
@@ -106,7 +124,9 @@ async def _pod(context: Context, request: Request, name: str, port: str) -> tupl
     address = pod.get("status", {}).get("podIP")
     if not address:
         raise bad_request(f"address not allowed: pod {name} has no address yet")
-    ports = [each for container in pod["spec"]["containers"] for each in container.get("ports") or ()]
+    ports = [
+        each for container in pod["spec"]["containers"] for each in container.get("ports") or ()
+    ]
     number = _number(port) if port else next((int(each["containerPort"]) for each in ports), 80)
     return Place(str(address), number), False
 
@@ -121,7 +141,9 @@ async def _service(context: Context, request: Request, name: str, port: str) -> 
         piece = load(each)
         if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
             continue
-        numbers = [int(item["port"]) for item in piece.get("ports") or () if item.get("name", "") == wanted]
+        numbers = [
+            int(item["port"]) for item in piece.get("ports") or () if item.get("name", "") == wanted
+        ]
         for endpoint in piece.get("endpoints") or ():
             if numbers and (endpoint.get("conditions") or {}).get("ready", True):
                 return Place(str(endpoint["addresses"][0]), numbers[0]), False
@@ -147,8 +169,14 @@ def _number(port: str) -> int:
 
 def _forwarded(connection: web.Request, dropped: tuple[str, ...]) -> dict[str, str]:
     """The headers of a request that go on, and who it was meant for."""
-    kept = {name: value for name, value in connection.headers.items() if name.lower() not in dropped}
-    given = {"X-Forwarded-Uri": connection.raw_path, "X-Forwarded-Host": connection.host, "X-Forwarded-Proto": connection.scheme}
+    kept = {
+        name: value for name, value in connection.headers.items() if name.lower() not in dropped
+    }
+    given = {
+        "X-Forwarded-Uri": connection.raw_path,
+        "X-Forwarded-Host": connection.host,
+        "X-Forwarded-Proto": connection.scheme,
+    }
     return {**kept, **given}
 
 
@@ -167,12 +195,21 @@ async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.
         async with (
             aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session,
             session.request(
-                connection.method, URL(url, encoded=True), headers=headers, data=body or None, ssl=tls, allow_redirects=False
+                connection.method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=body or None,
+                ssl=tls,
+                allow_redirects=False,
             ) as got,
         ):
             response = web.StreamResponse(status=got.status)
             for name, value in got.headers.items():
-                if name.lower() == "location" and value.startswith("/") and not value.startswith("//"):
+                if (
+                    name.lower() == "location"
+                    and value.startswith("/")
+                    and not value.startswith("//")
+                ):
                     response.headers.add(name, own + value)
                 elif name.lower() not in _HOP:
                     response.headers.add(name, value)
@@ -188,15 +225,23 @@ async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.
 def _unreachable(target: Target, error: Exception) -> web.Response:
     from aiohttp import web
 
-    return web.Response(text=f"error trying to reach {_host(target.place)}: {error or type(error).__name__}", status=502)
+    return web.Response(
+        text=f"error trying to reach {_host(target.place)}: {error or type(error).__name__}",
+        status=502,
+    )
 
 
 async def _tunnel(connection: web.Request, target: Target) -> web.StreamResponse:
     """A request that wants another protocol: once it is granted, bytes go both ways, unread."""
     from aiohttp import web
 
-    lines = [f"{connection.method} {target.path(connection.raw_path)} HTTP/1.1", f"Host: {_host(target.place)}"]
-    lines += [f"{name}: {value}" for name, value in _forwarded(connection, ("host", *_SECRET)).items()]
+    lines = [
+        f"{connection.method} {target.path(connection.raw_path)} HTTP/1.1",
+        f"Host: {_host(target.place)}",
+    ]
+    lines += [
+        f"{name}: {value}" for name, value in _forwarded(connection, ("host", *_SECRET)).items()
+    ]
     place = target.place
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -212,6 +257,8 @@ async def _tunnel(connection: web.Request, target: Target) -> web.StreamResponse
         return await join(connection, head, reader, writer)
     try:
         answer = await plain_answer(head, reader)
-        return web.Response(body=answer.body, status=answer.code, headers={"Content-Type": answer.content_type})
+        return web.Response(
+            body=answer.body, status=answer.code, headers={"Content-Type": answer.content_type}
+        )
     finally:
         writer.close()

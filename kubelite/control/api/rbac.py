@@ -1,7 +1,8 @@
 """Role based access control: which rules a user has, and whether they allow something. Pure.
 
-Semantics are those of ``rbac.authorization.k8s.io/v1`` (kubernetes, ``pkg/registry/rbac/validation/rule.go``): rules
-only allow, never deny; a RoleBinding gives rights in its namespace, a ClusterRoleBinding everywhere.
+Semantics are those of ``rbac.authorization.k8s.io/v1`` (kubernetes,
+``pkg/registry/rbac/validation/rule.go``): rules only allow, never deny; a RoleBinding gives rights
+in its namespace, a ClusterRoleBinding everywhere.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def subject_is(subject: dict[str, Any], user: User, namespace: str) -> bool:
             return subject.get("name") in user.groups
         case "ServiceAccount":
             owner = subject.get("namespace") or namespace
-            return bool(owner) and user.name == f"system:serviceaccount:{owner}:{subject.get('name')}"
+            return (
+                bool(owner) and user.name == f"system:serviceaccount:{owner}:{subject.get('name')}"
+            )
     return False
 
 
@@ -83,7 +86,9 @@ def _called(subject: dict[str, Any], namespace: str) -> str:
 
 
 class Policy(NamedTuple):
-    """Everything that is bound: roles and bindings by (namespace, name); cluster ones have namespace ""."""
+    """Everything that is bound: roles and bindings by (namespace, name); cluster ones have
+    namespace "".
+    """
 
     roles: dict[tuple[str, str], dict[str, Any]]
     bindings: dict[tuple[str, str], dict[str, Any]]
@@ -92,7 +97,9 @@ class Policy(NamedTuple):
         """The rules of a user in a namespace; "" gives those that hold everywhere."""
         found: list[Rule] = []
         for (where, _), binding in self.bindings.items():
-            if where in ("", namespace) and any(subject_is(subject, user, where) for subject in binding.get("subjects") or ()):
+            if where in ("", namespace) and any(
+                subject_is(subject, user, where) for subject in binding.get("subjects") or ()
+            ):
                 found += self.rules_of_reference(binding.get("roleRef") or {}, where)
         return found
 
@@ -111,18 +118,34 @@ class Policy(NamedTuple):
         for (where, name), binding in sorted(self.bindings.items()):
             if where not in ("", asked.namespace):
                 continue
-            subject = next((each for each in binding.get("subjects") or () if subject_is(each, asked.user, where)), None)
+            subject = next(
+                (
+                    each
+                    for each in binding.get("subjects") or ()
+                    if subject_is(each, asked.user, where)
+                ),
+                None,
+            )
             reference = binding.get("roleRef") or {}
-            if subject is not None and any(rule.allows(asked) for rule in self.rules_of_reference(reference, where)):
+            if subject is not None and any(
+                rule.allows(asked) for rule in self.rules_of_reference(reference, where)
+            ):
                 bound = f'RoleBinding "{name}/{where}"' if where else f'ClusterRoleBinding "{name}"'
                 return f'RBAC: allowed by {bound} of {reference["kind"]} "{reference["name"]}" to {_called(subject, where)}'
         return ""
 
 
 def covers(owned: Iterable[Rule], wanted: Iterable[Rule]) -> list[Rule]:
-    """The parts of the wanted rules that the owned ones do not allow, one verb and resource at a time."""
+    """The parts of the wanted rules that the owned ones do not allow, one verb and resource at a
+    time.
+    """
     rules = list(owned)
-    return [part for rule in wanted for part in _parts(rule) if not any(_includes(each, part) for each in rules)]
+    return [
+        part
+        for rule in wanted
+        for part in _parts(rule)
+        if not any(_includes(each, part) for each in rules)
+    ]
 
 
 def _parts(rule: Rule) -> list[Rule]:
@@ -152,7 +175,9 @@ def _includes(owner: Rule, part: Rule) -> bool:
     )
 
 
-def aggregated(role: dict[str, Any], roles: Iterable[dict[str, Any]]) -> list[dict[str, Any]] | None:
+def aggregated(
+    role: dict[str, Any], roles: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]] | None:
     """The rules that a ClusterRole with an aggregationRule shall have; None for one without."""
     wanted = role.get("aggregationRule")
     if not wanted:
@@ -161,6 +186,8 @@ def aggregated(role: dict[str, Any], roles: Iterable[dict[str, Any]]) -> list[di
     found: list[dict[str, Any]] = []
     for each in sorted(roles, key=lambda one: str(one["metadata"]["name"])):
         labels = each["metadata"].get("labels") or {}
-        if each["metadata"]["name"] != role["metadata"]["name"] and any(question(labels) for question in questions):
+        if each["metadata"]["name"] != role["metadata"]["name"] and any(
+            question(labels) for question in questions
+        ):
             found += [rule for rule in each.get("rules") or () if rule not in found]
     return found

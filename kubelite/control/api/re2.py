@@ -1,8 +1,9 @@
 """Regular expressions as Go writes them (RE2), in Python's words. Pure.
 
-The differences that schemas of custom kinds run into: ``$`` is the end of the text and not also before a last line break,
-``\\z`` is its other name, classes have POSIX names, and letters and digits are those of ASCII. What Python cannot say, such as
-``\\pL``, is refused; unlike RE2 Python may take very long for a pattern that repeats a repetition.
+The differences that schemas of custom kinds run into: ``$`` is the end of the text and not also
+before a last line break, ``\\z`` is its other name, classes have POSIX names, and letters and
+digits are those of ASCII. What Python cannot say, such as ``\\pL``, is refused; unlike RE2 Python
+may take very long for a pattern that repeats a repetition.
 """
 
 from __future__ import annotations
@@ -34,12 +35,20 @@ def _translated(text: str) -> list[str]:
         word = piece[0]
         if inside and piece[1] is not None:
             if piece[1] not in _POSIX:
-                raise ValueError(f"must be a valid regular expression, but isn't: invalid character class range: `{word}`")
+                raise ValueError(
+                    f"must be a valid regular expression, but isn't: invalid character class range: `{word}`"
+                )
             found.append(_POSIX[piece[1]])
         elif inside:
             # The first bracket of a class is one of its members, as in []a] and [^]a].
             inside = word != "]" or found[-1] in ("[", "[^")
-            found.append("[^" if word == "^" and found[-1] == "[" else "\\" + word if word in "[&|~" else word)
+            found.append(
+                "[^"
+                if word == "^" and found[-1] == "["
+                else "\\" + word
+                if word in "[&|~"
+                else word
+            )
             if found[-1] == "[^":
                 found[-2:] = ["[^"]
         elif word == "$":
@@ -48,5 +57,7 @@ def _translated(text: str) -> list[str]:
             inside = word[0] == "["
             found.append("[" if inside else "\\Z" if word == "\\z" else word)
             if inside and len(word) > 1:
-                raise ValueError(f"must be a valid regular expression, but isn't: `{word}` stands outside of a class")
+                raise ValueError(
+                    f"must be a valid regular expression, but isn't: `{word}` stands outside of a class"
+                )
     return found

@@ -1,4 +1,6 @@
-"""GET of one object and of lists: pages of one moment, selectors, and the forms that clients ask for."""
+"""GET of one object and of lists: pages of one moment, selectors, and the forms that clients ask
+for.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ import msgspec
 from kubelite.control.api import selectors, strategy, tables
 from kubelite.control.api.answer import Answer, json_answer
 from kubelite.control.api.documents import encode, listing, load
-from kubelite.control.api.status import Cause, StatusError, bad_request, expired, future_revision, not_found
+from kubelite.control.api.status import (
+    Cause,
+    StatusError,
+    bad_request,
+    expired,
+    future_revision,
+    not_found,
+)
 from kubelite.control.store.store import directory
 from kubelite.control.store.types import Compacted, Future, Page
 
@@ -37,16 +46,25 @@ async def get(store: Store, request: Request) -> Answer:
     return shown(request, load(entry))
 
 
-def shown(request: Request, obj: dict[str, Any], code: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def shown(
+    request: Request,
+    obj: dict[str, Any],
+    code: int = 200,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Answer:
     """One object in the form that was asked for."""
     res = request.resource
     form = request.form()
     obj = strategy.served(res, obj)
     if form.name == "table":
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-        table = tables.render(res, [obj], now=datetime.now(UTC), include=include(request), metadata=metadata)
+        table = tables.render(
+            res, [obj], now=datetime.now(UTC), include=include(request), metadata=metadata
+        )
         return json_answer(table, code, headers=headers)
-    return json_answer(tables.partial(obj) if form.name == "partial" else obj, code, headers=headers)
+    return json_answer(
+        tables.partial(obj) if form.name == "partial" else obj, code, headers=headers
+    )
 
 
 def include(request: Request) -> str:
@@ -83,7 +101,9 @@ def read_token(text: str) -> Continue:
 
 
 class Wanted(NamedTuple):
-    """What a list asks for: the state of ``revision``, 0 for now; and now must not be before ``least``."""
+    """What a list asks for: the state of ``revision``, 0 for now; and now must not be before
+    ``least``.
+    """
 
     selector: Selector
     limit: int
@@ -95,7 +115,9 @@ class Wanted(NamedTuple):
 def wanted(request: Request) -> Wanted:
     """The options of a list, checked (apiserver, ``ValidateListOptions``). Raises StatusError."""
     query = request.query
-    selector = selectors.parse(request.resource, query.text("labelSelector"), query.text("fieldSelector"))
+    selector = selectors.parse(
+        request.resource, query.text("labelSelector"), query.text("fieldSelector")
+    )
     limit = max(query.number("limit") or 0, 0)
     revision = version(query.text("resourceVersion"))
     match = query.text("resourceVersionMatch")
@@ -150,7 +172,9 @@ async def list_objects(store: Store, request: Request) -> Answer:
         return Answer(listing(res, [entry.value for entry in page.entries], metadata))
     objs = [strategy.served(res, load(entry)) for entry in page.entries]
     if form.name == "table":
-        table = tables.render(res, objs, now=datetime.now(UTC), include=include(request), metadata=metadata)
+        table = tables.render(
+            res, objs, now=datetime.now(UTC), include=include(request), metadata=metadata
+        )
         return json_answer(table)
     if form.name == "partial":
         return json_answer(tables.partial_list(objs, metadata))
@@ -160,7 +184,9 @@ async def list_objects(store: Store, request: Request) -> Answer:
 def _list_metadata(res: Resource, page: Page, options: Wanted, namespace: str) -> dict[str, Any]:
     metadata: dict[str, Any] = {"resourceVersion": str(page.revision)}
     if page.remaining:
-        metadata["continue"] = write_token(Continue(page.revision, _below(page.entries[-1].key, res, namespace)))
+        metadata["continue"] = write_token(
+            Continue(page.revision, _below(page.entries[-1].key, res, namespace))
+        )
         if options.selector == selectors.EVERYTHING:
             metadata["remainingItemCount"] = page.remaining
     return metadata
@@ -170,9 +196,20 @@ async def find(store: Store, res: Resource, namespace: str, options: Wanted) -> 
     """The page of entries that a list means. Raises StatusError 410, 504."""
     try:
         if options.selector == selectors.EVERYTHING:
-            return await store.page(res.prefix, namespace, after=options.after, limit=options.limit, revision=options.revision)
+            return await store.page(
+                res.prefix,
+                namespace,
+                after=options.after,
+                limit=options.limit,
+                revision=options.revision,
+            )
         name = options.selector.only_name()
-        if name is not None and not options.revision and (namespace or not res.namespaced) and "/" not in name:
+        if (
+            name is not None
+            and not options.revision
+            and (namespace or not res.namespaced)
+            and "/" not in name
+        ):
             return await _named(store, res, namespace, name, options.selector)
         return await _filtered(store, res, namespace, options)
     except Compacted as error:
@@ -184,7 +221,9 @@ async def find(store: Store, res: Resource, namespace: str, options: Wanted) -> 
 def too_old(options: Wanted) -> StatusError:
     """410, for a token or for a revision."""
     if options.after:
-        return expired("The provided continue parameter is too old to display a consistent list result.")
+        return expired(
+            "The provided continue parameter is too old to display a consistent list result."
+        )
     return expired(f"The resourceVersion for the provided list is too old: {options.revision}")
 
 
@@ -211,7 +250,9 @@ def _below(key: str, res: Resource, namespace: str) -> str:
     return key[len(directory(res.prefix, namespace)) :]
 
 
-async def _named(store: Store, res: Resource, namespace: str, name: str, selector: Selector) -> Page:
+async def _named(
+    store: Store, res: Resource, namespace: str, name: str, selector: Selector
+) -> Page:
     """A list that can hold one object only."""
     revision = store.backend.revision
     entry = await store.get(res.prefix, namespace, name)

@@ -1,4 +1,6 @@
-"""Which resources are served right now: the built-in ones, and those that CustomResourceDefinitions add."""
+"""Which resources are served right now: the built-in ones, and those that CustomResourceDefinitions
+add.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Registry:
 
     def namespaced(self) -> list[Resource]:
         """One resource for each place where namespaced objects are stored."""
-        seen = {res.prefix: res for res in reversed(self._all) if res.namespaced and "list" in res.verbs}
+        seen = {
+            res.prefix: res for res in reversed(self._all) if res.namespaced and "list" in res.verbs
+        }
         return list(seen.values())
 
     def define(self, name: str, resources: tuple[Resource, ...]) -> None:
@@ -60,6 +64,8 @@ class Registry:
 
     def _index(self) -> None:
         self._all = self._builtin + tuple(res for each in self._custom.values() for res in each)
-        first = self._all[::-1]  # whatever a definition says, it does not take the place of a built-in resource
+        first = self._all[
+            ::-1
+        ]  # whatever a definition says, it does not take the place of a built-in resource
         self._by_path = {(res.group, res.version, res.plural): res for res in first}
         self._first = {(res.group, res.plural): res for res in reversed(self._all)}

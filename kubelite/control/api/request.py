@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.resource import Resource
 
-_FORMS = {"Table": "table", "PartialObjectMetadata": "partial", "PartialObjectMetadataList": "partial"}
+_FORMS = {
+    "Table": "table",
+    "PartialObjectMetadata": "partial",
+    "PartialObjectMetadataList": "partial",
+}
 
 
 class User(NamedTuple):
@@ -47,7 +51,9 @@ PLAIN = Form()
 
 
 class Query:
-    """The options of a request. Values are read by kind, so that a wrong one is a 400 with its name in it."""
+    """The options of a request. Values are read by kind, so that a wrong one is a 400 with its name
+    in it.
+    """
 
     def __init__(self, values: Mapping[str, list[str]]) -> None:
         self._values = values
@@ -99,7 +105,9 @@ class Request(msgspec.Struct, frozen=True, eq=False):
     agent: str
     read_body: Callable[[], Awaitable[bytes]]
     headers: Mapping[str, str]
-    notes: dict[str, str] = msgspec.field(default_factory=dict)  # what admission wants the audit log to say
+    notes: dict[str, str] = msgspec.field(
+        default_factory=dict
+    )  # what admission wants the audit log to say
 
     def manager(self) -> str:
         """Who is written into managedFields: what the request says, else the client's program name."""
@@ -108,7 +116,11 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             raise bad_request("fieldManager must be at most 128 printable characters")
         if not name:
             program = self.agent.split("/", 1)[0][:128]
-            name = program if program.isprintable() else "".join(each for each in program if each.isprintable())
+            name = (
+                program
+                if program.isprintable()
+                else "".join(each for each in program if each.isprintable())
+            )
         return name or "unknown"
 
     def form(self) -> Form:
@@ -128,6 +140,10 @@ def negotiate(accept: str) -> Form:
         wanted = values.get("as")
         if wanted is None:
             return PLAIN
-        if wanted in _FORMS and values.get("g") == "meta.k8s.io" and values.get("v") in ("v1", "v1beta1"):
+        if (
+            wanted in _FORMS
+            and values.get("g") == "meta.k8s.io"
+            and values.get("v") in ("v1", "v1beta1")
+        ):
             return Form(_FORMS[wanted], "application/json")
     raise not_acceptable(["application/json"])

@@ -1,7 +1,8 @@
-"""Rules that need no code of their own: which fields must be there, and which values some texts may have. Pure.
+"""Rules that need no code of their own: which fields must be there, and which values some texts may
+have. Pure.
 
-What must be there comes from the schema table; the values are facts of the API, by definition and field. Status is not
-looked at: it is written by components, which may know more than we do.
+What must be there comes from the schema table; the values are facts of the API, by definition and
+field. Status is not looked at: it is written by components, which may know more than we do.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ _Place = tuple[str | int | tuple[str], ...]  # fields, indices of lists, keys of
 
 
 class _Plan(NamedTuple):
-    """What to look at in one definition: fields that must be there, fields with known values, structs to go into."""
+    """What to look at in one definition: fields that must be there, fields with known values,
+    structs to go into.
+    """
 
     must: tuple[str, ...]
     values: tuple[tuple[str, tuple[str, ...]], ...]
@@ -100,7 +103,9 @@ class _Plan(NamedTuple):
 def _plan(name: str) -> _Plan:
     fields = schema.definition(name).fields.values()
     must = tuple(
-        each.name for each in fields if each.required and each.type not in "bild" and f"{name}.{each.name}" not in _MAY_BE_EMPTY
+        each.name
+        for each in fields
+        if each.required and each.type not in "bild" and f"{name}.{each.name}" not in _MAY_BE_EMPTY
     )
     values = []
     for part in filter(None, _VALUES.get(name, "").split("|")):
@@ -109,16 +114,24 @@ def _plan(name: str) -> _Plan:
     below = [
         (each.name, each.type)
         for each in fields
-        if each.name not in ("metadata", "status") and "." in each.item and each.item not in model.UNTYPED
+        if each.name not in ("metadata", "status")
+        and "." in each.item
+        and each.item not in model.UNTYPED
     ]
-    return _Plan(must, tuple(values), tuple(each for each in below if _matters(each[1].lstrip("[{"), frozenset())))
+    return _Plan(
+        must,
+        tuple(values),
+        tuple(each for each in below if _matters(each[1].lstrip("[{"), frozenset())),
+    )
 
 
 @cache
 def _matters(name: str, above: frozenset[str]) -> bool:
     """Whether a definition, or one inside it, has anything to look at."""
     fields = schema.definition(name).fields.values()
-    if name in _VALUES or any(each.required and f"{name}.{each.name}" not in _MAY_BE_EMPTY for each in fields):
+    if name in _VALUES or any(
+        each.required and f"{name}.{each.name}" not in _MAY_BE_EMPTY for each in fields
+    ):
         return True
     inner = {each.item for each in fields if "." in each.item} - above - {name}
     return any(_matters(each, above | {name}) for each in inner)
@@ -134,7 +147,11 @@ def check(name: str, value: Any, path: str = "") -> list[Cause]:
 def _look(name: str, value: Any, at: _Place, found: list[Cause]) -> None:
     plan = _plan(name)
     if not all(map(value.get, plan.must)):
-        found += [causes.required(_written((*at, field))) for field in plan.must if value.get(field) in (None, "", [])]
+        found += [
+            causes.required(_written((*at, field)))
+            for field in plan.must
+            if value.get(field) in (None, "", [])
+        ]
     for field, allowed in plan.values:
         if said := value.get(field):
             _known(said, allowed, (*at, field), found)
@@ -163,6 +180,15 @@ def _inside(kind: str, value: Any, at: _Place, found: list[Cause]) -> None:
 
 
 def _written(at: _Place) -> str:
-    """A place as causes name it: ``spec.ports[0].name``, ``limits[cpu]``. Written only when there is one to name."""
-    steps = (f"[{step}]" if isinstance(step, int) else f"[{step[0]}]" if isinstance(step, tuple) else f".{step}" for step in at)
+    """A place as causes name it: ``spec.ports[0].name``, ``limits[cpu]``. Written only when there
+    is one to name.
+    """
+    steps = (
+        f"[{step}]"
+        if isinstance(step, int)
+        else f"[{step[0]}]"
+        if isinstance(step, tuple)
+        else f".{step}"
+        for step in at
+    )
     return "".join(steps).lstrip(".")

@@ -12,11 +12,13 @@ OBJECT_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", 
 
 
 class Resource(msgspec.Struct, frozen=True, eq=False):
-    """One row of discovery, with where its objects are stored. ``crd`` is the version entry of a custom definition.
+    """One row of discovery, with where its objects are stored. ``crd`` is the version entry of a
+    custom definition.
 
-    ``prefix`` is the storage directory (``pods``, ``services/specs``, ``example.com/widgets``), shared by all
-    versions of a resource; ``storage_version`` the group/version its objects are stored in. ``settled``: what is stored is
-    what the schema says; a definition that has changed, or has several versions, may say something else of old objects.
+    ``prefix`` is the storage directory (``pods``, ``services/specs``, ``example.com/widgets``),
+    shared by all versions of a resource; ``storage_version`` the group/version its objects are
+    stored in. ``settled``: what is stored is what the schema says; a definition that has changed,
+    or has several versions, may say something else of old objects.
     """
 
     group: str
@@ -47,7 +49,9 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def as_stored(self) -> bool:
-        """Whether objects are served as they are stored, so that their bytes can be given as they are."""
+        """Whether objects are served as they are stored, so that their bytes can be given as they
+        are.
+        """
         return self.settled and self.gv == self.storage_version
 
     @property
@@ -56,17 +60,24 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         return self.list_kind or self.kind + "List"
 
 
-# Where the standard layout does not simply use the plural (kubernetes, ``kubeapiserver/default_storage_factory_builder.go``).
+# Where the standard layout does not simply use the plural (kubernetes,
+# ``kubeapiserver/default_storage_factory_builder.go``).
 _PREFIXES = {
     ("", "nodes"): "minions",
     ("", "services"): "services/specs",
     ("", "endpoints"): "services/endpoints",
     ("", "replicationcontrollers"): "controllers",
     ("networking.k8s.io", "ingresses"): "ingress",
-    ("apiextensions.k8s.io", "customresourcedefinitions"): "apiextensions.k8s.io/customresourcedefinitions",
+    (
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+    ): "apiextensions.k8s.io/customresourcedefinitions",
     ("apiregistration.k8s.io", "apiservices"): "apiregistration.k8s.io/apiservices",
 }
-_STORED_AS = {("autoscaling", "horizontalpodautoscalers"): "autoscaling/v2", ("events.k8s.io", "events"): "v1"}
+_STORED_AS = {
+    ("autoscaling", "horizontalpodautoscalers"): "autoscaling/v2",
+    ("events.k8s.io", "events"): "v1",
+}
 METRICS = "metrics.k8s.io"
 
 
@@ -84,7 +95,9 @@ def _from_kind(kind: Kind) -> Resource:
         plural=kind.plural,
         singular=kind.singular,
         namespaced=kind.namespaced,
-        prefix=f"{METRICS}/{kind.plural}" if kind.group == METRICS else _PREFIXES.get(place, kind.plural),
+        prefix=f"{METRICS}/{kind.plural}"
+        if kind.group == METRICS
+        else _PREFIXES.get(place, kind.plural),
         storage_version=_STORED_AS.get(place, kind.api_version),
         short_names=kind.short,
         categories=kind.categories,

@@ -1,4 +1,6 @@
-"""Questions about authority that are asked by creating an object: the reviews of authentication and authorization."""
+"""Questions about authority that are asked by creating an object: the reviews of authentication and
+authorization.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ def handler(res: Resource) -> Handler:
 
 
 def _answered(obj: dict[str, Any], status: dict[str, Any]) -> Answer:
-    return json_answer({**obj, "metadata": obj.get("metadata") or {"creationTimestamp": None}, "status": status}, 201)
+    return json_answer(
+        {**obj, "metadata": obj.get("metadata") or {"creationTimestamp": None}, "status": status},
+        201,
+    )
 
 
 async def _self_subject(context: Context, request: Request) -> Answer:
@@ -52,7 +57,9 @@ async def _token(context: Context, request: Request) -> Answer:
         raise bad_request("token is required for TokenReview in authentication")
     user, good = await context.authenticator.token(str(spec["token"]), audiences)
     if user is None:
-        return _answered(obj, {"user": {}, "error": "[invalid bearer token, unknown or no longer valid]"})
+        return _answered(
+            obj, {"user": {}, "error": "[invalid bearer token, unknown or no longer valid]"}
+        )
     status: dict[str, Any] = {"authenticated": True, "user": user_info(user)}
     if good:
         status["audiences"] = good
@@ -68,7 +75,11 @@ async def _subject_access(context: Context, request: Request) -> Answer:
     obj, _ = await read_object(request)
     spec = obj.get("spec") or {}
     if not spec.get("user") and not spec.get("groups"):
-        cause = Cause("FieldValueInvalid", "Invalid value: null: at least one of user or group must be specified", "spec.user")
+        cause = Cause(
+            "FieldValueInvalid",
+            "Invalid value: null: at least one of user or group must be specified",
+            "spec.user",
+        )
         raise invalid(request.resource, "", [cause])
     extra = tuple((key, tuple(values)) for key, values in (spec.get("extra") or {}).items())
     user = User(spec.get("user", ""), spec.get("uid", ""), tuple(spec.get("groups") or ()), extra)
@@ -83,12 +94,16 @@ async def _access(context: Context, request: Request, obj: dict[str, Any], user:
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if (resource is None) == (path is None):
         text = "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        raise invalid(request.resource, "", [Cause("FieldValueInvalid", text, "spec.resourceAttributes")])
+        raise invalid(
+            request.resource, "", [Cause("FieldValueInvalid", text, "spec.resourceAttributes")]
+        )
     await context.authorizer.refresh(user)
     asked = _asked(user, resource) if resource is not None else _asked_path(user, path)
     allowed = context.authorizer.allows(asked)
     reason = context.authorizer.reason(asked) if allowed else ""
-    return _answered(obj, {"allowed": allowed, "reason": reason} if reason else {"allowed": allowed})
+    return _answered(
+        obj, {"allowed": allowed, "reason": reason} if reason else {"allowed": allowed}
+    )
 
 
 def _asked_path(user: User, attributes: Any) -> Asked:
@@ -117,7 +132,9 @@ def _selector_text(selector: dict[str, Any]) -> str:
         for each in selector.get("requirements") or ()
         if each.get("operator") == "In"
     ]
-    return ",".join(f"{key}={_SPECIAL.sub(_ESCAPED, values[0])}" for key, values in terms if len(values) == 1)
+    return ",".join(
+        f"{key}={_SPECIAL.sub(_ESCAPED, values[0])}" for key, values in terms if len(values) == 1
+    )
 
 
 async def _self_rules(context: Context, request: Request) -> Answer:
@@ -127,10 +144,21 @@ async def _self_rules(context: Context, request: Request) -> Answer:
         raise bad_request("no namespace on request")
     rules = context.authorizer.rules(request.user, namespace)
     resources = [_resource_rule(rule) for rule in rules if not rule.paths]
-    paths = [{"verbs": list(rule.verbs), "nonResourceURLs": list(rule.paths)} for rule in rules if rule.paths]
-    status: dict[str, Any] = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+    paths = [
+        {"verbs": list(rule.verbs), "nonResourceURLs": list(rule.paths)}
+        for rule in rules
+        if rule.paths
+    ]
+    status: dict[str, Any] = {
+        "resourceRules": resources,
+        "nonResourceRules": paths,
+        "incomplete": False,
+    }
     if GROUP in request.user.groups:  # what its pods open to a node is no list of rules
-        status |= {"incomplete": True, "evaluationError": "node authorizer does not support user rule resolution"}
+        status |= {
+            "incomplete": True,
+            "evaluationError": "node authorizer does not support user rule resolution",
+        }
     return _answered(obj, status)
 
 

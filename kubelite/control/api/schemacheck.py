@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 _INT_OR_STRING = "x-kubernetes-int-or-string"
-_NAMES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+_NAMES: dict[type, str] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
 
 
 def check(schema: Schema, value: Any, path: str = "") -> Iterator[Cause]:
@@ -63,7 +70,9 @@ def json_type(value: Any) -> str:
 
 def _not_of(path: str, value: Any, wanted: str) -> Cause:
     found = json_type(value)
-    return causes.mistyped(path, found, f'{_named(path)} in body must be of type {wanted}: "{found}"')
+    return causes.mistyped(
+        path, found, f'{_named(path)} in body must be of type {wanted}: "{found}"'
+    )
 
 
 def _named(path: str) -> str:
@@ -84,7 +93,9 @@ def _text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
     known = _FORMATS.get(schema.get("format", ""))
     if known and not _reads(known, value):
         wanted = schema["format"]
-        yield causes.invalid(path, value, f'{_named(path)} in body must be of type {wanted}: "{value}"')
+        yield causes.invalid(
+            path, value, f'{_named(path)} in body must be of type {wanted}: "{value}"'
+        )
 
 
 def _reads(reader: Callable[[str], Any], value: str) -> bool:
@@ -101,9 +112,14 @@ _FORMATS: dict[str, Callable[[str], Any]] = {
     "ipv4": ipaddress.IPv4Address,
     "ipv6": ipaddress.IPv6Address,
     "cidr": lambda text: "/" in text and ipaddress.ip_network(text, strict=False),
-    "uuid": lambda text: re.fullmatch(r"(?i)[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", text) is not None,
+    "uuid": lambda text: (
+        re.fullmatch(r"(?i)[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", text) is not None
+    ),
     "email": lambda text: re.fullmatch(r"[^@\s]+@[^@\s]+", text) is not None,
-    "hostname": lambda text: re.fullmatch(r"(?i)(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*", text) is not None,
+    "hostname": lambda text: (
+        re.fullmatch(r"(?i)(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*", text)
+        is not None
+    ),
     "uri": lambda text: re.match(r"(?i)[a-z][a-z0-9+.-]*:|/", text) is not None,
 }
 
@@ -112,11 +128,19 @@ def _number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
     if "maximum" in schema:
         exclusive = bool(schema.get("exclusiveMaximum"))
         if value > schema["maximum"] or (exclusive and value == schema["maximum"]):
-            yield _should(path, value, f"be less than {'' if exclusive else 'or equal to '}{schema['maximum']}")
+            yield _should(
+                path,
+                value,
+                f"be less than {'' if exclusive else 'or equal to '}{schema['maximum']}",
+            )
     if "minimum" in schema:
         exclusive = bool(schema.get("exclusiveMinimum"))
         if value < schema["minimum"] or (exclusive and value == schema["minimum"]):
-            yield _should(path, value, f"be greater than {'' if exclusive else 'or equal to '}{schema['minimum']}")
+            yield _should(
+                path,
+                value,
+                f"be greater than {'' if exclusive else 'or equal to '}{schema['minimum']}",
+            )
     if schema.get("multipleOf") and value % schema["multipleOf"]:
         yield _should(path, value, f"be a multiple of {schema['multipleOf']}")
     bits = {"int32": 31, "int64": 63}.get(schema.get("format", ""))
@@ -130,7 +154,11 @@ def _object(schema: Schema, value: dict[str, Any], path: str) -> Iterator[Cause]
         if name not in value:
             yield causes.required(prefix + name)
     if schema.get(EMBEDDED):
-        yield from (causes.required(prefix + name, "must not be empty") for name in ("apiVersion", "kind") if not value.get(name))
+        yield from (
+            causes.required(prefix + name, "must not be empty")
+            for name in ("apiVersion", "kind")
+            if not value.get(name)
+        )
     if "maxProperties" in schema and len(value) > schema["maxProperties"]:
         yield causes.too_many(path, len(value), schema["maxProperties"])
     if "minProperties" in schema and len(value) < schema["minProperties"]:
@@ -168,11 +196,19 @@ def _combined(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
     for part in schema.get("allOf") or ():
         yield from check(part, value, path)
     if (parts := schema.get("anyOf")) and not any(map(fits, parts)):
-        yield causes.invalid(path, value, f"{_named(path)} in body must validate at least one schema (anyOf)")
+        yield causes.invalid(
+            path, value, f"{_named(path)} in body must validate at least one schema (anyOf)"
+        )
     if parts := schema.get("oneOf"):
         number = sum(map(fits, parts))
         if number != 1:
             found = "Found none valid" if not number else f"Found {number} valid alternatives"
-            yield causes.invalid(path, value, f"{_named(path)} in body must validate one and only one schema (oneOf). {found}")
+            yield causes.invalid(
+                path,
+                value,
+                f"{_named(path)} in body must validate one and only one schema (oneOf). {found}",
+            )
     if (part := schema.get("not")) and fits(part):
-        yield causes.invalid(path, value, f"{_named(path)} in body must not validate the schema (not)")
+        yield causes.invalid(
+            path, value, f"{_named(path)} in body must not validate the schema (not)"
+        )

@@ -1,4 +1,6 @@
-"""The schemas inside a CustomResourceDefinition, made what their type says: it refers to itself, which structs cannot. Pure."""
+"""The schemas inside a CustomResourceDefinition, made what their type says: it refers to itself,
+which structs cannot. Pure.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class WrongType(ValueError):
 
 
 def normal(value: Any, path: str, unknown: list[str]) -> Object:
-    """A schema with its known fields in order, less what is empty; paths of others go to ``unknown``. Raises WrongType."""
+    """A schema with its known fields in order, less what is empty; paths of others go to
+    ``unknown``. Raises WrongType.
+    """
     given: Object = _expect(value, dict, path, "v1.JSONSchemaProps")
     fields = schema.definition(NAME).fields
     unknown += [f"{path}.{key}" for key in given if key not in fields]
@@ -37,17 +41,23 @@ def normal(value: Any, path: str, unknown: list[str]) -> Object:
 def _expect(value: Any, kind: type, path: str, wanted: str) -> Any:
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         found = model.json_kind(value)
-        raise WrongType(f"json: cannot unmarshal {found} into Go struct field JSONSchemaProps.{path} of type {wanted}")
+        raise WrongType(
+            f"json: cannot unmarshal {found} into Go struct field JSONSchemaProps.{path} of type {wanted}"
+        )
     return value
 
 
 def _part(kind: str, value: Any, path: str, unknown: list[str]) -> Any:
     if kind[0] == "[":
         listed = _expect(value, list, path, f"[]{kind[1:]}")
-        return [_part(kind[1:], each, f"{path}[{index}]", unknown) for index, each in enumerate(listed)]
+        return [
+            _part(kind[1:], each, f"{path}[{index}]", unknown) for index, each in enumerate(listed)
+        ]
     if kind[0] == "{":
         mapped = _expect(value, dict, path, f"map[string]{kind[1:]}")
-        return {key: _part(kind[1:], mapped[key], f"{path}.{key}", unknown) for key in sorted(mapped)}
+        return {
+            key: _part(kind[1:], mapped[key], f"{path}.{key}", unknown) for key in sorted(mapped)
+        }
     if kind in _OTHERS:
         return _OTHERS[kind](value, path, unknown)
     if kind in _SCALARS:
@@ -73,10 +83,19 @@ def _as_it_is(value: Any, path: str, unknown: list[str]) -> Any:
 
 
 def _number(value: Any, path: str, unknown: list[str]) -> Any:
-    return value if isinstance(value, int) and not isinstance(value, bool) else _expect(value, float, path, "float64")
+    return (
+        value
+        if isinstance(value, int) and not isinstance(value, bool)
+        else _expect(value, float, path, "float64")
+    )
 
 
-_SCALARS: dict[str, tuple[type, str]] = {"s": (str, "string"), "b": (bool, "bool"), "i": (int, "int32"), "l": (int, "int64")}
+_SCALARS: dict[str, tuple[type, str]] = {
+    "s": (str, "string"),
+    "b": (bool, "bool"),
+    "i": (int, "int32"),
+    "l": (int, "int64"),
+}
 _OTHERS: dict[str, Callable[[Any, str, list[str]], Any]] = {
     NAME: normal,
     "apiextensions.v1.JSONSchemaPropsOrBool": _or_bool,

@@ -1,7 +1,7 @@
 """Label and field selectors: text to a question about an object. Pure.
 
-Grammar and messages are apimachinery's ``labels.Parse`` and ``fields.ParseSelector``; which fields may be selected is a
-table per kind (``pkg/apis/core/v1/conversion.go`` and friends).
+Grammar and messages are apimachinery's ``labels.Parse`` and ``fields.ParseSelector``; which fields
+may be selected is a table per kind (``pkg/apis/core/v1/conversion.go`` and friends).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from kubelite.control.api.resource import Resource
 
 _TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
-_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_NAME = re.compile(
+    r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -42,7 +44,11 @@ class Requirement(NamedTuple):
                 return value is None
         if value is None or not value.lstrip("-").isdigit():
             return False
-        return int(value) > int(self.values[0]) if self.operator == "gt" else int(value) < int(self.values[0])
+        return (
+            int(value) > int(self.values[0])
+            if self.operator == "gt"
+            else int(value) < int(self.values[0])
+        )
 
 
 @lru_cache(maxsize=512)
@@ -119,7 +125,9 @@ def _unparsable(text: str) -> Exception:
 
 
 class Field(NamedTuple):
-    """One term of a field selector: the field, whether it must be equal or must differ, and the value."""
+    """One term of a field selector: the field, whether it must be equal or must differ, and the
+    value.
+    """
 
     name: str
     equal: bool
@@ -128,7 +136,13 @@ class Field(NamedTuple):
 
 _EVERYWHERE = ("metadata.name", "metadata.namespace")
 _INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-_EVENT = (*(f"involvedObject.{part}" for part in _INVOLVED), "reason", "reportingComponent", "source", "type")
+_EVENT = (
+    *(f"involvedObject.{part}" for part in _INVOLVED),
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+)
 _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "pods"): (
         "spec.nodeName",
@@ -180,7 +194,9 @@ def pinned(text: str) -> dict[str, str]:
 def selectable(res: Resource) -> tuple[str, ...]:
     """Which fields of a resource may stand in a field selector."""
     if res.crd is not None:
-        declared = tuple(each["jsonPath"].lstrip(".") for each in res.crd.get("selectableFields", ()))
+        declared = tuple(
+            each["jsonPath"].lstrip(".") for each in res.crd.get("selectableFields", ())
+        )
         return _EVERYWHERE + declared
     return _EVERYWHERE + _FIELDS.get((res.group, res.plural), ())
 
@@ -201,7 +217,9 @@ def field_value(obj: dict[str, Any], path: str) -> str:
 
 
 class Selector(NamedTuple):
-    """What a list or a watch wants to see. Equal texts give equal selectors, so that watchers can share answers."""
+    """What a list or a watch wants to see. Equal texts give equal selectors, so that watchers can
+    share answers.
+    """
 
     labels: tuple[Requirement, ...] = ()
     fields: tuple[Field, ...] = ()
@@ -236,11 +254,16 @@ def parse(res: Resource, labels: str, fields: str) -> Selector:
 
 
 def matcher(selector: dict[str, Any] | None) -> Callable[[dict[str, str]], bool]:
-    """A LabelSelector object as a question about labels; None matches nothing, an empty one everything."""
+    """A LabelSelector object as a question about labels; None matches nothing, an empty one
+    everything.
+    """
     if selector is None:
         return lambda labels: False
     operators = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
-    terms = [Requirement(key, "in", (value,)) for key, value in (selector.get("matchLabels") or {}).items()]
+    terms = [
+        Requirement(key, "in", (value,))
+        for key, value in (selector.get("matchLabels") or {}).items()
+    ]
     terms += [
         Requirement(each["key"], operators[each["operator"]], tuple(each.get("values") or ()))
         for each in selector.get("matchExpressions") or ()

@@ -40,7 +40,9 @@ class _Connection(RequestHandler):
     @cached_property
     def subject(self) -> tuple[tuple[str, str], ...]:
         """The names in the certificate that the client showed and the TLS layer checked."""
-        certificate = (self.transport.get_extra_info("peercert") if self.transport is not None else None) or {}
+        certificate = (
+            self.transport.get_extra_info("peercert") if self.transport is not None else None
+        ) or {}
         return tuple((pair[0], pair[1]) for part in certificate.get("subject", ()) for pair in part)
 
     @cached_property
@@ -66,10 +68,14 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        reason = {400: "BadRequest", 408: "Timeout", 413: "RequestEntityTooLarge"}.get(status, "InternalError")
+        reason = {400: "BadRequest", 408: "Timeout", 413: "RequestEntityTooLarge"}.get(
+            status, "InternalError"
+        )
         said = "the request is not valid HTTP" if status < 500 else "Internal error occurred"
         shown = encode(body("Failure", said, reason, None, status)) + b"\n"
-        response = web.Response(body=shown, status=status, headers={"Content-Type": "application/json"})
+        response = web.Response(
+            body=shown, status=status, headers={"Content-Type": "application/json"}
+        )
         response.force_close()
         return response
 
@@ -89,7 +95,9 @@ class _Listener(web.Server):
 
 
 def tls(server: Pair, authority: str) -> ssl.SSLContext:
-    """A context that shows the server's certificate and takes, but does not demand, one of a client."""
+    """A context that shows the server's certificate and takes, but does not demand, one of a
+    client.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(server.certificate, server.key)
@@ -112,7 +120,9 @@ class Server:
         """Begins to accept connections and returns the port. Raises OSError."""
         self._listener = _Listener(self._handle, handler_cancellation=True)
         loop = asyncio.get_running_loop()
-        self._sockets = await loop.create_server(self._listener, bind, port, ssl=self._context, backlog=512, reuse_address=True)
+        self._sockets = await loop.create_server(
+            self._listener, bind, port, ssl=self._context, backlog=512, reuse_address=True
+        )
         return int(self._sockets.sockets[0].getsockname()[1])
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -153,7 +163,9 @@ class Server:
             await self._listener.shutdown(GOODBYE_SECONDS)
 
 
-async def _in_pieces(request: web.BaseRequest, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
+async def _in_pieces(
+    request: web.BaseRequest, answer: Answer, headers: dict[str, str]
+) -> web.StreamResponse:
     """A long list, at the pace of the client: encrypted at once it would be in memory three times."""
     response = web.StreamResponse(status=answer.code, headers=headers)
     for name, value in answer.headers:
@@ -171,7 +183,9 @@ async def _in_pieces(request: web.BaseRequest, answer: Answer, headers: dict[str
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
-    """The body of a request. Raises StatusError 413 when it is larger than the server reads, 400 when it never ends."""
+    """The body of a request. Raises StatusError 413 when it is larger than the server reads, 400
+    when it never ends.
+    """
     if not request.body_exists:
         return b""
     if (request.content_length or 0) > MAX_BODY:
@@ -188,7 +202,9 @@ async def read_body(request: web.BaseRequest) -> bytes:
                     raise _over(request)
                 parts.append(part)
     except TimeoutError as error:
-        raise bad_request(f"the body of the request did not arrive within {BODY_SECONDS:.0f} seconds") from error
+        raise bad_request(
+            f"the body of the request did not arrive within {BODY_SECONDS:.0f} seconds"
+        ) from error
     except (web.PayloadAccessError, ValueError) as error:
         raise _broken() from error
     return b"".join(parts)

@@ -1,10 +1,12 @@
-"""The shape of a document as far as ownership of its fields goes: what is one leaf, and what has parts. Pure.
+"""The shape of a document as far as ownership of its fields goes: what is one leaf, and what has
+parts. Pure.
 
-- ``leaf``: a scalar, or a list or map that is owned as a whole (*atomic*);
-- ``struct``: fields by name, each of its own shape; ``map``: the same, all of one shape;
-- ``set``: a list of distinct scalars; ``keyed``: a list of objects told apart by some of their fields.
+- ``leaf``: a scalar, or a list or map that is owned as a whole (*atomic*); - ``struct``: fields by
+  name, each of its own shape; ``map``: the same, all of one shape; - ``set``: a list of distinct
+  scalars; ``keyed``: a list of objects told apart by some of their fields.
 
-Built-in kinds take theirs from the schema table, custom ones from their structural schema (structured-merge-diff's rules).
+Built-in kinds take theirs from the schema table, custom ones from their structural schema
+(structured-merge-diff's rules).
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ Schema = dict[str, Any]
 
 
 class Shape(NamedTuple):
-    """A shape; ``source`` is where its parts come from: a definition's name, a type, or a structural schema."""
+    """A shape; ``source`` is where its parts come from: a definition's name, a type, or a
+    structural schema.
+    """
 
     kind: str
     source: Any = None
@@ -46,7 +50,9 @@ def of(res: Resource) -> Shape:
 
 
 class _Custom(NamedTuple):
-    """A structural schema, as the source of a shape; ``top`` is the object itself, whose metadata is not custom."""
+    """A structural schema, as the source of a shape; ``top`` is the object itself, whose metadata
+    is not custom.
+    """
 
     schema: Schema
     top: bool = False
@@ -97,7 +103,9 @@ def _fields(name: str) -> dict[str, tuple[str, Shape]]:
 def _typed(kind: str, list_type: str, map_type: str, keys: tuple[str, ...]) -> Shape:
     if kind[0] == "[":
         if list_type == "map":
-            return Shape("keyed", kind[1:], keys, (("protocol", "TCP"),) if "protocol" in keys else ())
+            return Shape(
+                "keyed", kind[1:], keys, (("protocol", "TCP"),) if "protocol" in keys else ()
+            )
         return Shape("set") if list_type == "set" else LEAF
     if kind[0] == "{":
         return LEAF if map_type == "atomic" else Shape("map", kind[1:])
@@ -111,7 +119,9 @@ def _typed(kind: str, list_type: str, map_type: str, keys: tuple[str, ...]) -> S
 def _custom_child(source: _Custom, key: str) -> Shape:
     if source.top and key == "metadata":
         return Shape("struct", "meta.v1.ObjectMeta")
-    below = (source.schema.get("properties") or {}).get(key, source.schema.get("additionalProperties"))
+    below = (source.schema.get("properties") or {}).get(
+        key, source.schema.get("additionalProperties")
+    )
     if isinstance(below, dict):
         return _custom(below)
     # Where nothing is described maps still have parts and lists have none.
@@ -125,7 +135,11 @@ def _custom(found: Schema) -> Shape:
             inside = found.get("items") or {}
             keys = tuple(sorted(found.get("x-kubernetes-list-map-keys") or ()))
             described = inside.get("properties") or {}
-            defaults = tuple((key, described[key]["default"]) for key in keys if "default" in described.get(key, ()))
+            defaults = tuple(
+                (key, described[key]["default"])
+                for key in keys
+                if "default" in described.get(key, ())
+            )
             return Shape("keyed", _Custom(inside), keys, defaults)
         return Shape("set") if kind == "set" else LEAF
     if found.get("type") not in (None, "object") or found.get("x-kubernetes-map-type") == "atomic":
@@ -134,13 +148,20 @@ def _custom(found: Schema) -> Shape:
 
 
 def key_of(shape: Shape, each: Any) -> str:
-    """The path element of an item in a keyed list: ``k:{"name":"web"}``; a key that says nothing is its default or null."""
+    """The path element of an item in a keyed list: ``k:{"name":"web"}``; a key that says nothing is
+    its default or null.
+    """
     if not isinstance(each, dict):
         return "k:" + encoded(each)
     if len(shape.keys) == 1 and isinstance(name := each.get(shape.keys[0]), str) and name:
         return _named(shape.keys[0], name)
     defaults = dict(shape.defaults)
-    return "k:" + encoded({key: defaults.get(key) if (found := each.get(key)) in (None, "") else found for key in shape.keys})
+    return "k:" + encoded(
+        {
+            key: defaults.get(key) if (found := each.get(key)) in (None, "") else found
+            for key in shape.keys
+        }
+    )
 
 
 @lru_cache(4096)

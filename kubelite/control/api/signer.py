@@ -1,6 +1,7 @@
 """Signs CertificateSigningRequests that somebody has approved, with the cluster's authority.
 
-It needs the authority's key and the store, and is told of changes as any watcher is; nothing else of the server knows it.
+It needs the authority's key and the store, and is told of changes as any watcher is; nothing else
+of the server knows it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Signer:
         self._context = context
         self._authority = authority
         self._due: dict[tuple[str, str], Entry] = {}
-        self._follower = Follower(context.store, csr.PLURAL, self._note, lambda _: self._due.clear())
+        self._follower = Follower(
+            context.store, csr.PLURAL, self._note, lambda _: self._due.clear()
+        )
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -73,7 +76,9 @@ class Signer:
             except OSError as error:
                 _log.error("nothing can be signed: %s", error)
                 continue
-            new = fields.track(res, old, new, manager=MANAGER, now=timestamp(now), subresource="status")
+            new = fields.track(
+                res, old, new, manager=MANAGER, now=timestamp(now), subresource="status"
+            )
             try:
                 await write(self._context, res, new, entry, companions=[])
             except Conflict:
@@ -90,14 +95,21 @@ class Signer:
 
 
 def signed(authority: Pair, obj: Object, now: datetime) -> Object:
-    """The approved request with its certificate, or with the reason why it gets none. Raises OSError."""
+    """The approved request with its certificate, or with the reason why it gets none. Raises
+    OSError.
+    """
     spec = obj["spec"]
     try:
         request = parse(spec["request"])
         why = csr.problem(spec["signerName"], wish_of(request), spec["usages"])
         if not why:
-            pem = issue(authority, request, spec["usages"], csr.lifetime(spec.get("expirationSeconds")), now)
-            return {**obj, "status": {**obj["status"], "certificate": base64.b64encode(pem).decode()}}
+            pem = issue(
+                authority, request, spec["usages"], csr.lifetime(spec.get("expirationSeconds")), now
+            )
+            return {
+                **obj,
+                "status": {**obj["status"], "certificate": base64.b64encode(pem).decode()},
+            }
     except ValueError as error:
         why = str(error)
     return csr.with_condition(obj, "Failed", "SignerValidationFailure", why, timestamp(now))

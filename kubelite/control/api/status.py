@@ -1,7 +1,7 @@
 """Status: how the API says no, and the HTTP code of each reason. Pure.
 
-Bodies carry Kubernetes' own reasons, messages and key order, because clients compare them byte for byte (apimachinery,
-``api/errors``).
+Bodies carry Kubernetes' own reasons, messages and key order, because clients compare them byte for
+byte (apimachinery, ``api/errors``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class Cause(NamedTuple):
-    """One thing that is wrong: ``FieldValueRequired``, ``Required value``, ``spec.containers[0].name``."""
+    """One thing that is wrong: ``FieldValueRequired``, ``Required value``,
+    ``spec.containers[0].name``.
+    """
 
     reason: str
     message: str
@@ -23,9 +25,13 @@ class Cause(NamedTuple):
 
 
 class StatusError(Exception):
-    """A refusal. ``status`` is the body of the answer, ``code`` its HTTP code, ``headers`` what goes with it."""
+    """A refusal. ``status`` is the body of the answer, ``code`` its HTTP code, ``headers`` what
+    goes with it.
+    """
 
-    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, code: int, reason: str, message: str, details: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
@@ -35,16 +41,30 @@ class StatusError(Exception):
 
 
 def body(
-    status: str, message: str = "", reason: str = "", details: dict[str, Any] | None = None, code: int = 0
+    status: str,
+    message: str = "",
+    reason: str = "",
+    details: dict[str, Any] | None = None,
+    code: int = 0,
 ) -> dict[str, Any]:
     """A Status object in the servers' key order; what is empty is left out."""
-    filled: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": status}
+    filled: dict[str, Any] = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": status,
+    }
     optional = {"message": message, "reason": reason, "details": details, "code": code}
     return filled | {key: value for key, value in optional.items() if value}
 
 
 def details(
-    res: Resource | None = None, name: str = "", *, uid: str = "", causes: Iterable[Cause] = (), retry: int = 0
+    res: Resource | None = None,
+    name: str = "",
+    *,
+    uid: str = "",
+    causes: Iterable[Cause] = (),
+    retry: int = 0,
 ) -> dict[str, Any]:
     """The ``details`` of a Status; ``kind`` in it is the plural, as the servers have it."""
     listed = [_cause(each) for each in causes]
@@ -79,7 +99,9 @@ def unauthorized() -> StatusError:
     return StatusError(401, "Unauthorized", "Unauthorized")
 
 
-def forbidden(res: Resource | None, name: str, message: str, causes: Iterable[Cause] = ()) -> StatusError:
+def forbidden(
+    res: Resource | None, name: str, message: str, causes: Iterable[Cause] = ()
+) -> StatusError:
     """403 with the whole sentence given."""
     return StatusError(403, "Forbidden", message, details(res, name, causes=causes))
 
@@ -91,7 +113,9 @@ def refused(res: Resource, name: str, why: str, causes: Iterable[Cause] = ()) ->
 
 def not_found(res: Resource, name: str) -> StatusError:
     """404 for an object."""
-    return StatusError(404, "NotFound", f'{res.group_resource} "{name}" not found', details(res, name))
+    return StatusError(
+        404, "NotFound", f'{res.group_resource} "{name}" not found', details(res, name)
+    )
 
 
 def no_such_path() -> StatusError:
@@ -108,15 +132,21 @@ def method_not_allowed(res: Resource | None = None) -> StatusError:
 def not_acceptable(accepted: Iterable[str]) -> StatusError:
     """406: none of the wanted forms can be given."""
     listed = ", ".join(accepted)
-    return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {listed}")
+    return StatusError(
+        406, "NotAcceptable", f"only the following media types are accepted: {listed}"
+    )
 
 
 def already_exists(res: Resource, name: str) -> StatusError:
     """409 of a create."""
-    return StatusError(409, "AlreadyExists", f'{res.group_resource} "{name}" already exists', details(res, name))
+    return StatusError(
+        409, "AlreadyExists", f'{res.group_resource} "{name}" already exists', details(res, name)
+    )
 
 
-MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+MODIFIED = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
 
 
 def conflict(res: Resource, name: str, why: str = MODIFIED) -> StatusError:
@@ -126,20 +156,27 @@ def conflict(res: Resource, name: str, why: str = MODIFIED) -> StatusError:
 
 
 def apply_conflict(causes: list[Cause]) -> StatusError:
-    """409 of a server-side apply; a cause is FieldManagerConflict, ``conflict with "kubectl" using v1``,
-    ``.data.a``.
+    """409 of a server-side apply; a cause is FieldManagerConflict, ``conflict with "kubectl" using
+    v1``, ``.data.a``.
     """
     number = f"{len(causes)} conflict" + ("s" if len(causes) > 1 else "")
     text = f"{causes[0].message}: {causes[0].field}" if len(causes) == 1 else _by_manager(causes)
-    return StatusError(409, "Conflict", f"Apply failed with {number}: {text}", details(causes=causes))
+    return StatusError(
+        409, "Conflict", f"Apply failed with {number}: {text}", details(causes=causes)
+    )
 
 
 def _by_manager(causes: list[Cause]) -> str:
     """Several conflicts as the servers write them: each manager once, its fields as a list below."""
     fields: dict[str, list[str]] = {}
     for cause in causes:
-        fields.setdefault(cause.message.replace("conflict ", "conflicts ", 1), []).append(cause.field)
-    return "\n".join("\n".join([f"{message}:", *(f"- {path}" for path in paths)]) for message, paths in fields.items())
+        fields.setdefault(cause.message.replace("conflict ", "conflicts ", 1), []).append(
+            cause.field
+        )
+    return "\n".join(
+        "\n".join([f"{message}:", *(f"- {path}" for path in paths)])
+        for message, paths in fields.items()
+    )
 
 
 def expired(message: str) -> StatusError:
@@ -155,13 +192,17 @@ def too_large() -> StatusError:
 def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
     """415: the body is in a form the server does not read."""
     listed = ", ".join(accepted)
-    message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
+    message = (
+        f"the body of the request was in an unknown format - accepted media types include: {listed}"
+    )
     return StatusError(415, "UnsupportedMediaType", message)
 
 
 def invalid(res: Resource, name: str, causes: list[Cause]) -> StatusError:
     """422: understood, and wrong."""
-    problems = [f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes]
+    problems = [
+        f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes
+    ]
     text = problems[0] if len(problems) == 1 else "[" + ", ".join(dict.fromkeys(problems)) + "]"
     label = f"{res.kind}.{res.group}" if res.group else res.kind
     filled = details(res, name, causes=causes)
@@ -186,7 +227,9 @@ def unavailable(message: str) -> StatusError:
 
 def future_revision(wanted: int, current: int) -> StatusError:
     """504 for a revision that does not exist yet."""
-    filled = details(causes=[Cause("ResourceVersionTooLarge", "Too large resource version")], retry=1)
+    filled = details(
+        causes=[Cause("ResourceVersionTooLarge", "Too large resource version")], retry=1
+    )
     message = f"Too large resource version: {wanted}, current: {current}"
     return StatusError(504, "Timeout", message, filled)
 

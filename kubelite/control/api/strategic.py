@@ -1,7 +1,8 @@
 """Strategic merge patch: a merge patch that knows which lists are maps in disguise. Pure.
 
-The schema says of each field how it is patched: ``merge`` with a merge key (lists of objects), ``merge`` without one (sets of
-texts), ``replace`` (all else), and ``retainKeys``. Directives in the patch (apimachinery ``util/strategicpatch``):
+The schema says of each field how it is patched: ``merge`` with a merge key (lists of objects),
+``merge`` without one (sets of texts), ``replace`` (all else), and ``retainKeys``. Directives in the
+patch (apimachinery ``util/strategicpatch``):
 
 - ``$patch: replace|delete|merge`` in a map or in an item of a list;
 - ``$setElementOrder/FIELD``: the order in which the items shall stand;
@@ -32,7 +33,9 @@ class BadPatch(ValueError):
 
 
 class _Way(NamedTuple):
-    """How one field is patched: the definition inside, and for lists whether and by which key they are merged."""
+    """How one field is patched: the definition inside, and for lists whether and by which key they
+    are merged.
+    """
 
     inside: str
     merges: bool
@@ -50,7 +53,12 @@ def _way(name: str, field: str) -> _Way:
         return _Way("", False, "", False)
     inside = found.type[1:] if found.type[0] == "[" else found.type
     listed = found.type[0] == "["
-    return _Way(inside, listed and "merge" in found.strategies, found.merge_key, "replace" in found.strategies)
+    return _Way(
+        inside,
+        listed and "merge" in found.strategies,
+        found.merge_key,
+        "replace" in found.strategies,
+    )
 
 
 def patch(name: str, original: Object, given: Object) -> Object:
@@ -76,9 +84,15 @@ def _retained(original: Object, given: Object) -> Object:
         return dict(original)
     if not isinstance(keep, list):
         raise BadPatch(f"{_RETAIN} must be a list")
-    stray = [key for key, value in given.items() if not _directive(key) and value is not None and key not in keep]
+    stray = [
+        key
+        for key, value in given.items()
+        if not _directive(key) and value is not None and key not in keep
+    ]
     if stray:
-        raise BadPatch(f"{_RETAIN} directive doesn't match: {stray[0]} is in the patch and not in the list")
+        raise BadPatch(
+            f"{_RETAIN} directive doesn't match: {stray[0]} is in the patch and not in the list"
+        )
     return {key: value for key, value in original.items() if key in keep}
 
 
@@ -103,29 +117,49 @@ def _patch_field(name: str, key: str, made: Object, given: Object) -> None:
         return
     present = made.get(key)
     order, unwanted = given.get(_ORDER + key), given.get(_DELETE + key)
-    if way.merges and (isinstance(value, list) or value is _NOWHERE) and isinstance(present, list | None):
+    if (
+        way.merges
+        and (isinstance(value, list) or value is _NOWHERE)
+        and isinstance(present, list | None)
+    ):
         # A field that only directives speak of stays away where it is not there.
         if value is _NOWHERE and present is None:
             return
-        made[key] = _patch_list(way, present or [], [] if value is _NOWHERE else value, order, unwanted or [])
+        made[key] = _patch_list(
+            way, present or [], [] if value is _NOWHERE else value, order, unwanted or []
+        )
     elif value is _NOWHERE:
         return
-    elif isinstance(value, dict) and isinstance(present, dict) and not (way.whole and _PATCH not in value):
+    elif (
+        isinstance(value, dict)
+        and isinstance(present, dict)
+        and not (way.whole and _PATCH not in value)
+    ):
         made[key] = patch(way.inside, present, value)
     else:
         made[key] = _plain(value)
 
 
-def _patch_list(way: _Way, present: list[Any], given: list[Any], order: Any, unwanted: list[Any]) -> list[Any]:
+def _patch_list(
+    way: _Way, present: list[Any], given: list[Any], order: Any, unwanted: list[Any]
+) -> list[Any]:
     if order is not None and not isinstance(order, list):
         raise BadPatch("$setElementOrder must be a list")
     if way.key and any(_says(each, "replace") for each in given):
-        return [_plain(each) for each in given if not _says(each, "replace") and not _says(each, "delete")]
+        return [
+            _plain(each)
+            for each in given
+            if not _says(each, "replace") and not _says(each, "delete")
+        ]
     if way.key:
         merged = _merge_items(way, present, given)
     else:
         gone = set(map(encoded, unwanted))
-        merged = list({name: each for each in [*present, *given] if (name := encoded(each)) not in gone}.values())
+        merged = list(
+            {
+                name: each for each in [*present, *given] if (name := encoded(each)) not in gone
+            }.values()
+        )
     return _ordered(way.key, merged, present, given if order is None else order)
 
 
@@ -164,7 +198,8 @@ def _key_of(key: str, item: Any) -> Any:
 def _ordered(key: str, merged: list[Any], present: list[Any], order: list[Any]) -> list[Any]:
     """The items that the patch speaks of, in its order, and between them the server's own.
 
-    Of two such items the one that stood first on the server goes first; one that is new goes before those of the server.
+    Of two such items the one that stood first on the server goes first; one that is new goes before
+    those of the server.
     """
 
     def places(items: list[Any]) -> dict[str, int]:
@@ -175,7 +210,9 @@ def _ordered(key: str, merged: list[Any], present: list[Any], order: list[Any]) 
 
     wanted, stood = places(order), places(present)
     named = [(_identity(key, each), each) for each in merged]
-    ours = deque(sorted((each for each in named if each[0] in wanted), key=lambda each: wanted[each[0]]))
+    ours = deque(
+        sorted((each for each in named if each[0] in wanted), key=lambda each: wanted[each[0]])
+    )
     theirs = deque(each for each in named if each[0] not in wanted)
     found: list[Any] = []
     while ours and theirs:
@@ -198,7 +235,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         if value.get(_PATCH) == "delete":
             return {}
-        return {key: _plain(each) for key, each in value.items() if each is not None and not _directive(key)}
+        return {
+            key: _plain(each)
+            for key, each in value.items()
+            if each is not None and not _directive(key)
+        }
     if isinstance(value, list):
-        return [_plain(each) for each in value if not _says(each, "delete") and not _says(each, "replace")]
+        return [
+            _plain(each)
+            for each in value
+            if not _says(each, "delete") and not _says(each, "replace")
+        ]
     return value

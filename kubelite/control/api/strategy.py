@@ -1,7 +1,8 @@
-"""What may be said of an object and what may change in it: the one face of the modules that know the kinds. Pure.
+"""What may be said of an object and what may change in it: the one face of the modules that know
+the kinds. Pure.
 
-The order in which a write goes through: ``conform`` (fields, types, defaults), ``prepare_*`` (what the server writes itself),
-``validate_*`` (what is still wrong).
+The order in which a write goes through: ``conform`` (fields, types, defaults), ``prepare_*`` (what
+the server writes itself), ``validate_*`` (what is still wrong).
 """
 
 from __future__ import annotations
@@ -49,10 +50,12 @@ def conform(
     duplicates: Sequence[str] = (),
     old: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The object in the servers' field order with its defaults, less what is not known, and warnings for the client.
+    """The object in the servers' field order with its defaults, less what is not known, and
+    warnings for the client.
 
-    ``validation`` is the request's ``fieldValidation``: Strict refuses unknown and duplicate fields, Warn tells of them,
-    Ignore drops them. What ``old`` has of them was stored by a later version, and stays. Raises StatusError 400.
+    ``validation`` is the request's ``fieldValidation``: Strict refuses unknown and duplicate
+    fields, Warn tells of them, Ignore drops them. What ``old`` has of them was stored by a later
+    version, and stays. Raises StatusError 400.
     """
     if res.crd is not None:
         return structural.conform(res, obj, validation, duplicates)
@@ -60,12 +63,16 @@ def conform(
 
 
 def knows(res: Resource, obj: dict[str, Any]) -> bool:
-    """Whether every field of an object is known; custom kinds say themselves what becomes of others."""
+    """Whether every field of an object is known; custom kinds say themselves what becomes of
+    others.
+    """
     return res.crd is not None or builtin.knows(res, obj)
 
 
 def served(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
-    """A stored object in the version that a resource serves; ``obj`` itself where it is that already."""
+    """A stored object in the version that a resource serves; ``obj`` itself where it is that
+    already.
+    """
     found = convert(obj, res.gv)
     return found if res.settled else structural.served(res, found)
 
@@ -77,7 +84,9 @@ def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
 
 def stored(res: Resource, obj: dict[str, Any]) -> bytes:
     """An object in order, as the store keeps it."""
-    return documents.stored(structural.order(obj)) if res.crd is not None else builtin.stored(res, obj)
+    return (
+        documents.stored(structural.order(obj)) if res.crd is not None else builtin.stored(res, obj)
+    )
 
 
 def default_propagation(res: Resource) -> str:

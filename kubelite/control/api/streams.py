@@ -1,6 +1,7 @@
 """Log, exec, attach and port-forward: relayed to the kubelet of the pod's node.
 
-The kubelet speaks WebSocket or SPDY with the client; here the upgrade is passed on and then bytes go both ways, unread.
+The kubelet speaks WebSocket or SPDY with the client; here the upgrade is passed on and then bytes
+go both ways, unread.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 PIECE = 64 << 10
-_LOG_OPTIONS = ("follow", "previous", "tailLines", "sinceSeconds", "sinceTime", "timestamps", "limitBytes", "stream")
+_LOG_OPTIONS = (
+    "follow",
+    "previous",
+    "tailLines",
+    "sinceSeconds",
+    "sinceTime",
+    "timestamps",
+    "limitBytes",
+    "stream",
+)
 _FLAGS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
 _PASSED = (
     "connection",
@@ -40,15 +50,21 @@ async def log(context: Context, request: Request) -> Stream:
     pod = await pod_of(context, request)
     container = container_of(pod, request.query.text("container"))
     for name in ("tailLines", "sinceSeconds", "limitBytes"):
-        if (number := request.query.number(name)) is not None and number < (1 if name != "tailLines" else 0):
+        if (number := request.query.number(name)) is not None and number < (
+            1 if name != "tailLines" else 0
+        ):
             raise bad_request(f"{name} must be greater than 0")
     place = await place_of(context, pod["spec"]["nodeName"])
     options = {name: request.query.text(name) for name in _LOG_OPTIONS if request.query.text(name)}
     path = f"/containerLogs/{quote(request.namespace)}/{quote(request.name)}/{quote(container)}"
-    return Stream(lambda connection: _copy(context, connection, place, path + "?" + urlencode(options)))
+    return Stream(
+        lambda connection: _copy(context, connection, place, path + "?" + urlencode(options))
+    )
 
 
-async def _copy(context: Context, connection: web.Request, place: Place, path: str) -> web.StreamResponse:
+async def _copy(
+    context: Context, connection: web.Request, place: Place, path: str
+) -> web.StreamResponse:
     """Gives the client what a GET at the kubelet gives, as it comes."""
     import aiohttp
     from aiohttp import web
@@ -56,7 +72,10 @@ async def _copy(context: Context, connection: web.Request, place: Place, path: s
     url = f"https://{_host(place)}{path}"
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, ssl=context.kubelets.tls) as got:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(url, ssl=context.kubelets.tls) as got,
+        ):
             headers = {"Content-Type": got.headers.get("Content-Type", "text/plain")}
             response = web.StreamResponse(status=got.status, headers=headers)
             await response.prepare(connection)
@@ -73,7 +92,11 @@ def _refused(status: dict[str, Any]) -> web.Response:
 
     from kubelite.control.api.documents import encode
 
-    return web.Response(body=encode(status) + b"\n", status=status["code"], headers={"Content-Type": "application/json"})
+    return web.Response(
+        body=encode(status) + b"\n",
+        status=status["code"],
+        headers={"Content-Type": "application/json"},
+    )
 
 
 def _host(place: Place) -> str:
@@ -95,7 +118,11 @@ async def relay(context: Context, request: Request) -> Answer | Stream:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(
-                place.host, place.port, ssl=context.kubelets.tls, server_hostname=place.host, limit=PIECE
+                place.host,
+                place.port,
+                ssl=context.kubelets.tls,
+                server_hostname=place.host,
+                limit=PIECE,
             )
             writer.write(_request_head(request, place, path))
             head = await reader.readuntil(b"\r\n\r\n")
@@ -114,7 +141,9 @@ def _path(request: Request, pod: dict[str, Any]) -> str:
     where = f"{quote(request.namespace)}/{quote(request.name)}"
     query = request.query
     if request.sub == "portforward":
-        return f"/portForward/{where}?" + urlencode([("port", port) for value in query.all("ports") for port in value.split(",")])
+        return f"/portForward/{where}?" + urlencode(
+            [("port", port) for value in query.all("ports") for port in value.split(",")]
+        )
     container = container_of(pod, query.text("container"))
     options = [("command", word) for word in query.all("command")]
     options += [(theirs, "1") for ours, theirs in _FLAGS.items() if query.flag(ours)]
@@ -127,9 +156,13 @@ def _path(request: Request, pod: dict[str, Any]) -> str:
 
 def _request_head(request: Request, place: Place, path: str) -> bytes:
     lines = [f"{request.method} {path} HTTP/1.1", f"Host: {_host(place)}"]
-    lines += [f"{name}: {value}" for name, value in request.headers.items() if name.lower() in _PASSED]
+    lines += [
+        f"{name}: {value}" for name, value in request.headers.items() if name.lower() in _PASSED
+    ]
     if protocols := ", ".join(offered(request.headers.get("Sec-WebSocket-Protocol", ""))[1]):
-        lines.append(f"Sec-WebSocket-Protocol: {protocols}")  # a token hidden among them is for us only
+        lines.append(
+            f"Sec-WebSocket-Protocol: {protocols}"
+        )  # a token hidden among them is for us only
     if request.method == "POST":
         lines.append("Content-Length: 0")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -138,7 +171,10 @@ def _request_head(request: Request, place: Place, path: str) -> bytes:
 async def plain_answer(head: bytes, reader: asyncio.StreamReader) -> Answer:
     """A refusal to change protocols, as the client's answer."""
     lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    headers = {
+        name.lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines[1:])
+    }
     size = int(headers.get("content-length") or 0)
     content = await reader.readexactly(min(size, PIECE)) if size else b""
     return Answer(content, int(lines[0].split(" ")[1]), headers.get("content-type", "text/plain"))
@@ -159,7 +195,9 @@ class _Client(asyncio.StreamReaderProtocol):
 async def join(
     connection: web.Request, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> web.StreamResponse:
-    """Passes bytes between a client and whom it speaks to, until one of them ends; ``head`` is the answer to its request."""
+    """Passes bytes between a client and whom it speaks to, until one of them ends; ``head`` is the
+    answer to its request.
+    """
     from aiohttp import web
 
     transport = connection.transport
@@ -172,7 +210,10 @@ async def join(
     protocol.connection_made(transport)
     outgoing = asyncio.StreamWriter(transport, protocol, incoming, asyncio.get_running_loop())
     outgoing.write(head)
-    pumps = [asyncio.create_task(_pump(incoming, writer)), asyncio.create_task(_pump(reader, outgoing))]
+    pumps = [
+        asyncio.create_task(_pump(incoming, writer)),
+        asyncio.create_task(_pump(reader, outgoing)),
+    ]
     try:
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -1,8 +1,10 @@
-"""Custom objects and their structural schemas: pruning, defaults, and the object as it is stored. Pure.
+"""Custom objects and their structural schemas: pruning, defaults, and the object as it is stored.
+Pure.
 
-A schema is the ``openAPIV3Schema`` of one version of a CustomResourceDefinition. Rules are apiextensions' (``structural``
-schemas): fields that the schema does not name are dropped unless ``x-kubernetes-preserve-unknown-fields`` keeps them;
-defaults fill what is missing, and null where null is not allowed.
+A schema is the ``openAPIV3Schema`` of one version of a CustomResourceDefinition. Rules are
+apiextensions' (``structural`` schemas): fields that the schema does not name are dropped unless
+``x-kubernetes-preserve-unknown-fields`` keeps them; defaults fill what is missing, and null where
+null is not allowed.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ _META = "meta.v1.ObjectMeta"
 
 
 def schema_of(res: Resource) -> Schema:
-    """The schema of a custom resource; an empty one that keeps everything where the definition gives none."""
+    """The schema of a custom resource; an empty one that keeps everything where the definition
+    gives none.
+    """
     found: Schema | None = ((res.crd or {}).get("schema") or {}).get("openAPIV3Schema")
     return {PRESERVE: True} if found is None else found
 
@@ -37,14 +41,18 @@ def schema_of(res: Resource) -> Schema:
 def conform(
     res: Resource, obj: Any, validation: str = "Ignore", duplicates: Sequence[str] = ()
 ) -> tuple[dict[str, Any], list[str]]:
-    """A custom object, pruned and with its defaults, and the warnings that ``Warn`` asks for. Raises StatusError 400."""
+    """A custom object, pruned and with its defaults, and the warnings that ``Warn`` asks for.
+    Raises StatusError 400.
+    """
     schema = schema_of(res)
     made = order(builtin.typed(res, obj))
     unknown: list[str] = []
     body = {key: value for key, value in made.items() if key not in _TOP}
     body = prune(schema, body, "", unknown)
     fill(schema, body)
-    problems = [f'unknown field "{path}"' for path in unknown] + [f'duplicate field "{path}"' for path in duplicates]
+    problems = [f'unknown field "{path}"' for path in unknown] + [
+        f'duplicate field "{path}"' for path in duplicates
+    ]
     if problems and validation == "Strict":
         raise builtin.strict_error(res, problems)
     top = {key: made[key] for key in _TOP if key in made}
@@ -52,7 +60,9 @@ def conform(
 
 
 def served(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
-    """A stored object as the version that is asked for has it: a copy, pruned and with its defaults."""
+    """A stored object as the version that is asked for has it: a copy, pruned and with its
+    defaults.
+    """
     schema = schema_of(res)
     body = prune(schema, {key: value for key, value in obj.items() if key not in _TOP}, "", [])
     fill(schema, body)
@@ -60,14 +70,21 @@ def served(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def order(obj: dict[str, Any]) -> dict[str, Any]:
-    """Kind, apiVersion and metadata first, metadata in the servers' order. Raises StatusError 400 for wrong metadata."""
+    """Kind, apiVersion and metadata first, metadata in the servers' order. Raises StatusError 400
+    for wrong metadata.
+    """
     metadata = obj.get("metadata") or {}
     try:
         meta = model.write(model.read(_META, metadata))
     except msgspec.ValidationError:
         meta = model.write(_read_again(obj, metadata))
     rest = {key: value for key, value in obj.items() if key not in _TOP}
-    return {"kind": obj.get("kind", ""), "apiVersion": obj.get("apiVersion", ""), "metadata": meta, **rest}
+    return {
+        "kind": obj.get("kind", ""),
+        "apiVersion": obj.get("apiVersion", ""),
+        "metadata": meta,
+        **rest,
+    }
 
 
 def _read_again(obj: dict[str, Any], metadata: Any) -> Any:
@@ -75,12 +92,18 @@ def _read_again(obj: dict[str, Any], metadata: Any) -> Any:
     try:
         return model.read(_META, cleaned)
     except msgspec.ValidationError as error:
-        found = builtin.wrong_types(_META, cleaned, "metadata") if isinstance(cleaned, dict) else iter(())
+        found = (
+            builtin.wrong_types(_META, cleaned, "metadata")
+            if isinstance(cleaned, dict)
+            else iter(())
+        )
         raise bad_request(f"{obj.get('kind')}: {next(found, str(error))}") from None
 
 
 def children(schema: Schema, value: Any) -> Iterator[tuple[Any, Schema, str]]:
-    """Each part of a value that the schema describes: key or index, its schema, and how a path goes on."""
+    """Each part of a value that the schema describes: key or index, its schema, and how a path goes
+    on.
+    """
     if isinstance(value, dict):
         properties, rest = schema.get("properties") or {}, schema.get("additionalProperties")
         for key in value:
@@ -93,7 +116,9 @@ def children(schema: Schema, value: Any) -> Iterator[tuple[Any, Schema, str]]:
 
 
 def prune(schema: Schema, value: Any, path: str, unknown: list[str]) -> Any:
-    """A copy without the fields that the schema does not name; their paths are appended to ``unknown``."""
+    """A copy without the fields that the schema does not name; their paths are appended to
+    ``unknown``.
+    """
     kept: Any
     if isinstance(value, dict):
         kept = _kept(schema, value, path, unknown)

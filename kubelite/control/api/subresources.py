@@ -1,7 +1,7 @@
 """Parts of objects that have a shape of their own: scale, binding, eviction.
 
-``status``, ``finalize``, ``approval``, ``resize`` and ``ephemeralcontainers`` need nothing here: they are ordinary
-updates, of which :mod:`~kubelite.control.api.strategy` says what they may touch.
+``status``, ``finalize``, ``approval``, ``resize`` and ``ephemeralcontainers`` need nothing here:
+they are ordinary updates, of which :mod:`~kubelite.control.api.strategy` says what they may touch.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def _selector_text(res: Resource, obj: dict[str, Any], path: str) -> str:
     operators = {"In": "in", "NotIn": "notin"}
     for each in selector.get("matchExpressions") or ():
         if each["operator"] in operators:
-            terms.append(f"{each['key']} {operators[each['operator']]} ({','.join(sorted(each['values']))})")
+            terms.append(
+                f"{each['key']} {operators[each['operator']]} ({','.join(sorted(each['values']))})"
+            )
         else:
             terms.append(each["key"] if each["operator"] == "Exists" else f"!{each['key']}")
     return ",".join(terms)
@@ -119,7 +121,9 @@ async def patch_scale(context: Context, request: Request) -> Answer:
         raise unsupported_media_type(PATCHES)
     value = codec.decode(await request.read_body(), "application/json").value
     merge = "application/merge-patch+json" if kind in (APPLY, PATCHES[2]) else kind
-    return await _change_scale(context, request, lambda scale: patch.apply(merge, request.resource, scale, value))
+    return await _change_scale(
+        context, request, lambda scale: patch.apply(merge, request.resource, scale, value)
+    )
 
 
 async def _change_scale(context: Context, request: Request, make: Any) -> Answer:
@@ -145,7 +149,9 @@ def _checked_replicas(request: Request, wished: Any) -> int:
     replicas = int(wished["spec"].get("replicas", 0))
     if replicas < 0:
         message = f"Invalid value: {replicas}: must be greater than or equal to 0"
-        raise invalid(request.resource, request.name, [Cause("FieldValueInvalid", message, "spec.replicas")])
+        raise invalid(
+            request.resource, request.name, [Cause("FieldValueInvalid", message, "spec.replicas")]
+        )
     return replicas
 
 
@@ -161,7 +167,9 @@ def _put(obj: dict[str, Any], path: str, value: Any) -> None:
 
 async def bind(context: Context, request: Request) -> Answer:
     """POST of a Binding, to ``/pods/x/binding`` or ``/bindings``. Raises StatusError."""
-    value = typed("core.v1.Binding", codec.decode(await request.read_body(), request.content_type).value)
+    value = typed(
+        "core.v1.Binding", codec.decode(await request.read_body(), request.content_type).value
+    )
     if not value["target"].get("name"):
         raise bad_request("the body of the request is not a Binding with a target")
     metadata = value["metadata"]
@@ -182,10 +190,14 @@ async def bind(context: Context, request: Request) -> Answer:
             del new["metadata"]["annotations"]
         conditions = new.setdefault("status", {}).setdefault("conditions", [])
         conditions[:] = [each for each in conditions if each.get("type") != "PodScheduled"]
-        conditions.append({"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp()})
+        conditions.append(
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp()}
+        )
         return new, []
 
-    plain = msgspec.structs.replace(request, resource=pods, name=name, sub="binding", content_type="application/json")
+    plain = msgspec.structs.replace(
+        request, resource=pods, name=name, sub="binding", content_type="application/json"
+    )
     await change_object(context, plain, change)
     return json_answer(body("Success", code=201), 201)
 
@@ -208,7 +220,9 @@ def _check_bindable(pods: Resource, pod: dict[str, Any], node: str) -> None:
 
 async def evict(context: Context, request: Request) -> Answer:
     """POST of an Eviction. Raises StatusError: 429 when a budget does not allow it now."""
-    value = typed("policy.v1.Eviction", codec.decode(await request.read_body(), request.content_type).value)
+    value = typed(
+        "policy.v1.Eviction", codec.decode(await request.read_body(), request.content_type).value
+    )
     if value["metadata"].get("name", request.name) != request.name:
         raise bad_request("the name of the Eviction does not match the name on the URL")
     options = options_of(request, value.get("deleteOptions") or {})
@@ -221,17 +235,23 @@ async def evict(context: Context, request: Request) -> Answer:
 
 def _needs_no_budget(pod: dict[str, Any]) -> bool:
     phase = pod.get("status", {}).get("phase")
-    return phase in ("Succeeded", "Failed", "Pending") or bool(pod["metadata"].get("deletionTimestamp"))
+    return phase in ("Succeeded", "Failed", "Pending") or bool(
+        pod["metadata"].get("deletionTimestamp")
+    )
 
 
-async def _spend_budget(context: Context, request: Request, pod: dict[str, Any], *, dry_run: bool) -> None:
+async def _spend_budget(
+    context: Context, request: Request, pod: dict[str, Any], *, dry_run: bool
+) -> None:
     """Takes one disruption from the budget that covers a pod, exactly once under concurrency."""
     for _ in range(16):
         budgets = await _budgets_of(context, pod)
         if not budgets:
             return
         if len(budgets) > 1:
-            raise internal("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
+            raise internal(
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+            )
         if await _take(context, budgets[0], request.name, dry_run=dry_run):
             return
     raise too_many_requests("Too many evictions at once; try again", 1)
@@ -240,11 +260,17 @@ async def _spend_budget(context: Context, request: Request, pod: dict[str, Any],
 async def _budgets_of(context: Context, pod: dict[str, Any]) -> list[Entry]:
     labels = pod["metadata"].get("labels") or {}
     page = await context.store.page("poddisruptionbudgets", pod["metadata"]["namespace"])
-    return [entry for entry in page.entries if matcher((load(entry).get("spec") or {}).get("selector"))(labels)]
+    return [
+        entry
+        for entry in page.entries
+        if matcher((load(entry).get("spec") or {}).get("selector"))(labels)
+    ]
 
 
 async def _take(context: Context, entry: Entry, pod_name: str, *, dry_run: bool) -> bool:
-    """One disruption less; False when somebody else changed the budget meanwhile. Raises StatusError 429."""
+    """One disruption less; False when somebody else changed the budget meanwhile. Raises
+    StatusError 429.
+    """
     budget = load(entry)
     status = budget.setdefault("status", {})
     if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
@@ -269,4 +295,6 @@ def blocked(budget: dict[str, Any], retry: int, why: str) -> StatusError:
     """429 with the cause that ``kubectl drain`` looks for."""
     message = f"The disruption budget {budget['metadata']['name']} {why}"
     cause = Cause("DisruptionBudget", message)
-    return too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", retry, [cause])
+    return too_many_requests(
+        "Cannot evict pod as it would violate the pod's disruption budget.", retry, [cause]
+    )

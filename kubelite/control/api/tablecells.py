@@ -1,7 +1,7 @@
 """The columns of every built-in kind and the cells of a row, as ``kubectl get`` shows them. Pure.
 
-A kind is a line of column names (those after ``|`` only with ``-o wide``, ``#`` marks a number, ``?`` a truth value) and a
-function that gives the cells in that order.
+A kind is a line of column names (those after ``|`` only with ``-o wide``, ``#`` marks a number,
+``?`` a truth value) and a function that gives the cells in that order.
 """
 
 from __future__ import annotations
@@ -50,7 +50,13 @@ def _text(value: Any) -> str:
 
 def _service(obj: Object, now: datetime) -> Cells:
     spec = obj.get("spec") or {}
-    head = [name(obj), spec.get("type", ""), spec.get("clusterIP") or NONE, _external(obj, spec), _service_ports(spec)]
+    head = [
+        name(obj),
+        spec.get("type", ""),
+        spec.get("clusterIP") or NONE,
+        _external(obj, spec),
+        _service_ports(spec),
+    ]
     return [*head, age(obj, now), labels(spec.get("selector"))]
 
 
@@ -65,7 +71,10 @@ def _external(obj: Object, spec: Object) -> str:
 
 def _balanced(obj: Object) -> list[str]:
     """Where a load balancer is reached, each place once."""
-    found = {each.get("ip") or each.get("hostname", "") for each in at(obj, "status.loadBalancer.ingress", [])}
+    found = {
+        each.get("ip") or each.get("hostname", "")
+        for each in at(obj, "status.loadBalancer.ingress", [])
+    }
     return sorted(found - {""})
 
 
@@ -82,13 +91,19 @@ def _endpoints(obj: Object, now: datetime) -> Cells:
     for subset in obj.get("subsets") or ():
         ips = [each.get("ip", "") for each in subset.get("addresses") or ()]
         ports = [port.get("port") for port in subset.get("ports") or ()]
-        found += [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for port in ports for ip in ips] if ports else ips
+        found += (
+            [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for port in ports for ip in ips]
+            if ports
+            else ips
+        )
     return [name(obj), some(found), age(obj, now)]
 
 
 def _endpoint_slice(obj: Object, now: datetime) -> Cells:
     ports = [str(port.get("port", "*")) for port in obj.get("ports") or ()]
-    addresses = [address for each in obj.get("endpoints") or () for address in each.get("addresses") or ()]
+    addresses = [
+        address for each in obj.get("endpoints") or () for address in each.get("addresses") or ()
+    ]
     shown = [some(ports) if ports else UNSET, some(addresses) if addresses else UNSET]
     return [name(obj), obj.get("addressType", ""), *shown, age(obj, now)]
 
@@ -115,23 +130,42 @@ def _ingress_class(obj: Object, now: datetime) -> Cells:
 
 
 def _node(obj: Object, now: datetime) -> Cells:
-    ready = {each.get("type"): each.get("status") for each in at(obj, "status.conditions", [])}.get("Ready")
-    shown = ["Ready" if ready == "True" else "NotReady" if ready in ("False", "Unknown") else "Unknown"]
+    ready = {each.get("type"): each.get("status") for each in at(obj, "status.conditions", [])}.get(
+        "Ready"
+    )
+    shown = [
+        "Ready" if ready == "True" else "NotReady" if ready in ("False", "Unknown") else "Unknown"
+    ]
     shown += ["SchedulingDisabled"] if at(obj, "spec.unschedulable") else []
     given = at(obj, "metadata.labels", {})
-    roles = {key.removeprefix(_ROLE) for key in given if key.startswith(_ROLE)} | {given.get("kubernetes.io/role", "")}
+    roles = {key.removeprefix(_ROLE) for key in given if key.startswith(_ROLE)} | {
+        given.get("kubernetes.io/role", "")
+    }
     info, addresses = at(obj, "status.nodeInfo", {}), at(obj, "status.addresses", [])
 
     def address(kind: str) -> str:
-        return next((each.get("address", NONE) for each in addresses if each.get("type") == kind), NONE)
+        return next(
+            (each.get("address", NONE) for each in addresses if each.get("type") == kind), NONE
+        )
 
-    facts = [info.get(field) or UNKNOWN for field in ("osImage", "kernelVersion", "containerRuntimeVersion")]
-    head = [name(obj), ",".join(shown), joined(sorted(roles - {""})), age(obj, now), info.get("kubeletVersion", "")]
+    facts = [
+        info.get(field) or UNKNOWN
+        for field in ("osImage", "kernelVersion", "containerRuntimeVersion")
+    ]
+    head = [
+        name(obj),
+        ",".join(shown),
+        joined(sorted(roles - {""})),
+        age(obj, now),
+        info.get("kubeletVersion", ""),
+    ]
     return [*head, address("InternalIP"), address("ExternalIP"), *facts]
 
 
 def _phase(obj: Object) -> str:
-    return "Terminating" if at(obj, "metadata.deletionTimestamp") else str(at(obj, "status.phase", ""))
+    return (
+        "Terminating" if at(obj, "metadata.deletionTimestamp") else str(at(obj, "status.phase", ""))
+    )
 
 
 def _namespace(obj: Object, now: datetime) -> Cells:
@@ -144,13 +178,35 @@ def _event(obj: Object, now: datetime) -> Cells:
         obj.get("source") or obj.get("deprecatedSource") or {},
     )
     when = obj.get("eventTime") or obj.get("firstTimestamp") or obj.get("deprecatedFirstTimestamp")
-    last = at(obj, "series.lastObservedTime") or obj.get("lastTimestamp") or obj.get("deprecatedLastTimestamp") or when
-    target = f"{about.get('kind', '').lower()}/{about['name']}" if about.get("name") else about.get("kind", "").lower()
-    component = source.get("component") or obj.get("reportingComponent") or obj.get("reportingController") or ""
+    last = (
+        at(obj, "series.lastObservedTime")
+        or obj.get("lastTimestamp")
+        or obj.get("deprecatedLastTimestamp")
+        or when
+    )
+    target = (
+        f"{about.get('kind', '').lower()}/{about['name']}"
+        if about.get("name")
+        else about.get("kind", "").lower()
+    )
+    component = (
+        source.get("component")
+        or obj.get("reportingComponent")
+        or obj.get("reportingController")
+        or ""
+    )
     shown = component + (f", {source['host']}" if source.get("host") else "")
     count = at(obj, "series.count") or obj.get("count") or obj.get("deprecatedCount") or 1
     said = str(obj.get("message") or obj.get("note") or "").strip()
-    head = [since(last, now), obj.get("type", ""), obj.get("reason", ""), target, about.get("fieldPath", ""), shown, said]
+    head = [
+        since(last, now),
+        obj.get("type", ""),
+        obj.get("reason", ""),
+        target,
+        about.get("fieldPath", ""),
+        shown,
+        said,
+    ]
     return [*head, since(when or last, now), count, name(obj)]
 
 
@@ -179,9 +235,22 @@ def _volume(obj: Object, now: datetime) -> Cells:
     spec, claim = obj.get("spec") or {}, at(obj, "spec.claimRef")
     whose = f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else ""
     policy = spec.get("persistentVolumeReclaimPolicy", "")
-    head = [name(obj), at(spec, "capacity.storage", ""), access_modes(spec.get("accessModes")), policy, _phase(obj), whose]
+    head = [
+        name(obj),
+        at(spec, "capacity.storage", ""),
+        access_modes(spec.get("accessModes")),
+        policy,
+        _phase(obj),
+        whose,
+    ]
     classes = [spec.get("storageClassName", ""), spec.get("volumeAttributesClassName") or UNSET]
-    return [*head, *classes, at(obj, "status.reason", ""), age(obj, now), spec.get("volumeMode") or UNSET]
+    return [
+        *head,
+        *classes,
+        at(obj, "status.reason", ""),
+        age(obj, now),
+        spec.get("volumeMode") or UNSET,
+    ]
 
 
 def _quota(obj: Object, now: datetime) -> Cells:
@@ -189,7 +258,9 @@ def _quota(obj: Object, now: datetime) -> Cells:
     requests: list[str] = []
     limits: list[str] = []
     for each, most in sorted(hard.items()):
-        (limits if each.startswith("limits") else requests).append(f"{each}: {used.get(each, 0)}/{most}")
+        (limits if each.startswith("limits") else requests).append(
+            f"{each}: {used.get(each, 0)}/{most}"
+        )
     return [name(obj), ", ".join(requests), ", ".join(limits), age(obj, now)]
 
 
@@ -199,19 +270,37 @@ def _binding(obj: Object, now: datetime) -> Cells:
         inside = f"{each.get('namespace', '')}/" if each.get("kind") == "ServiceAccount" else ""
         groups.setdefault(each.get("kind", ""), []).append(inside + each.get("name", ""))
     role = f"{at(obj, 'roleRef.kind', '')}/{at(obj, 'roleRef.name', '')}"
-    return [name(obj), role, age(obj, now), *(", ".join(groups[kind]) for kind in ("User", "Group", "ServiceAccount"))]
+    return [
+        name(obj),
+        role,
+        age(obj, now),
+        *(", ".join(groups[kind]) for kind in ("User", "Group", "ServiceAccount")),
+    ]
 
 
 def _signing_request(obj: Object, now: datetime) -> Cells:
-    spec, held = obj.get("spec") or {}, {each.get("type") for each in at(obj, "status.conditions", [])}
+    spec, held = (
+        obj.get("spec") or {},
+        {each.get("type") for each in at(obj, "status.conditions", [])},
+    )
     shown = [each for each in ("Approved", "Denied", "Failed") if each in held] or ["Pending"]
     shown += ["Issued"] if at(obj, "status.certificate") else []
     lasts = human(spec["expirationSeconds"]) if spec.get("expirationSeconds") is not None else NONE
-    return [name(obj), age(obj, now), spec.get("signerName") or NONE, spec.get("username", ""), lasts, ",".join(shown)]
+    return [
+        name(obj),
+        age(obj, now),
+        spec.get("signerName") or NONE,
+        spec.get("username", ""),
+        lasts,
+        ",".join(shown),
+    ]
 
 
 def _storage_class(obj: Object, now: datetime) -> Cells:
-    default = at(obj, "metadata.annotations", {}).get("storageclass.kubernetes.io/is-default-class") == "true"
+    default = (
+        at(obj, "metadata.annotations", {}).get("storageclass.kubernetes.io/is-default-class")
+        == "true"
+    )
     fields = [obj.get(field, "") for field in ("provisioner", "reclaimPolicy", "volumeBindingMode")]
     shown = name(obj) + (" (default)" if default else "")
     return [shown, *fields, bool(obj.get("allowVolumeExpansion")), age(obj, now)]
@@ -222,7 +311,13 @@ def _network_policy(obj: Object, now: datetime) -> Cells:
 
 
 def _priority_class(obj: Object, now: datetime) -> Cells:
-    return [name(obj), obj.get("value", 0), bool(obj.get("globalDefault")), age(obj, now), obj.get("preemptionPolicy", "")]
+    return [
+        name(obj),
+        obj.get("value", 0),
+        bool(obj.get("globalDefault")),
+        age(obj, now),
+        obj.get("preemptionPolicy", ""),
+    ]
 
 
 def _webhooks(obj: Object, now: datetime) -> Cells:
@@ -233,7 +328,12 @@ def _admission_policy(obj: Object, now: datetime) -> Cells:
     spec = obj.get("spec") or {}
     given = spec.get("paramKind")
     shown = f"{given.get('apiVersion', '')}/{given.get('kind', '')}" if given else UNSET
-    return [name(obj), len(spec.get("validations") or spec.get("mutations") or ()), shown, age(obj, now)]
+    return [
+        name(obj),
+        len(spec.get("validations") or spec.get("mutations") or ()),
+        shown,
+        age(obj, now),
+    ]
 
 
 def _admission_binding(obj: Object, now: datetime) -> Cells:
@@ -245,14 +345,18 @@ def _admission_binding(obj: Object, now: datetime) -> Cells:
 def _api_service(obj: Object, now: datetime) -> Cells:
     service = at(obj, "spec.service")
     shown = f"{service.get('namespace', '')}/{service.get('name', '')}" if service else "Local"
-    found = {each.get("type"): each for each in at(obj, "status.conditions", [])}.get("Available") or {}
+    found = {each.get("type"): each for each in at(obj, "status.conditions", [])}.get(
+        "Available"
+    ) or {}
     why = f" ({found['reason']})" if found.get("status") == "False" and found.get("reason") else ""
     return [name(obj), shown, f"{found.get('status', 'Unknown')}{why}", age(obj, now)]
 
 
 def _csi_driver(obj: Object, now: datetime) -> Cells:
     spec = obj.get("spec") or {}
-    flags = [bool(spec.get(field)) for field in ("attachRequired", "podInfoOnMount", "storageCapacity")]
+    flags = [
+        bool(spec.get(field)) for field in ("attachRequired", "podInfoOnMount", "storageCapacity")
+    ]
     tokens = joined((each.get("audience", "") for each in spec.get("tokenRequests") or ()), UNSET)
     modes = joined(spec.get("volumeLifecycleModes") or (), NONE)
     return [name(obj), *flags, tokens, bool(spec.get("requiresRepublish")), modes, age(obj, now)]
@@ -279,7 +383,10 @@ PLAIN = (_AGED, _aged())
 _CREATED = ("Name,Created At", _created)
 
 KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = {
-    ("", "Pod"): ("Name,Ready,Status,Restarts,Age|IP,Node,Nominated Node,Readiness Gates", podcells.cells),
+    ("", "Pod"): (
+        "Name,Ready,Status,Restarts,Age|IP,Node,Nominated Node,Readiness Gates",
+        podcells.cells,
+    ),
     ("", "PodTemplate"): ("Name,Containers,Images,Pod Labels", workloadcells.pod_template),
     ("", "ReplicationController"): (_REPLICAS, workloadcells.replication_controller),
     ("", "Service"): ("Name,Type,Cluster-IP,External-IP,Port(s),Age|Selector", _service),
@@ -289,7 +396,10 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
         _node,
     ),
     ("", "Namespace"): ("Name,Status,Age", _namespace),
-    ("", "Event"): ("Last Seen,Type,Reason,Object,-Subobject,-Source,Message|First Seen,Count,Name", _event),
+    ("", "Event"): (
+        "Last Seen,Type,Reason,Object,-Subobject,-Source,Message|First Seen,Count,Name",
+        _event,
+    ),
     ("", "Secret"): ("Name,Type,Data,Age", _secret),
     ("", "ConfigMap"): ("Name,Data,Age", _config_map),
     ("", "ServiceAccount"): ("Name,Secrets,Age", _service_account),
@@ -303,7 +413,10 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
     ),
     ("", "ResourceQuota"): ("Name,Request,Limit,Age", _quota),
     ("", "LimitRange"): _CREATED,
-    ("apps", "Deployment"): (f"Name,Ready,Up-to-date,Available,Age|{_IMAGES}", workloadcells.deployment),
+    ("apps", "Deployment"): (
+        f"Name,Ready,Up-to-date,Available,Age|{_IMAGES}",
+        workloadcells.deployment,
+    ),
     ("apps", "ReplicaSet"): (_REPLICAS, workloadcells.replica_set),
     ("apps", "StatefulSet"): ("Name,Ready,Age|Containers,Images", workloadcells.stateful_set),
     ("apps", "DaemonSet"): (
@@ -312,11 +425,22 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
     ),
     ("apps", "ControllerRevision"): ("Name,Controller,Revision,Age", workloadcells.revision),
     ("batch", "Job"): (f"Name,Status,Completions,Duration,Age|{_IMAGES}", workloadcells.job),
-    ("batch", "CronJob"): (f"Name,Schedule,Timezone,Suspend?,Active#,Last Schedule,Age|{_IMAGES}", workloadcells.cron_job),
-    ("autoscaling", "HorizontalPodAutoscaler"): ("Name,Reference,Targets,MinPods,MaxPods,Replicas,Age", workloadcells.autoscaler),
+    ("batch", "CronJob"): (
+        f"Name,Schedule,Timezone,Suspend?,Active#,Last Schedule,Age|{_IMAGES}",
+        workloadcells.cron_job,
+    ),
+    ("autoscaling", "HorizontalPodAutoscaler"): (
+        "Name,Reference,Targets,MinPods,MaxPods,Replicas,Age",
+        workloadcells.autoscaler,
+    ),
     ("autoscaling", "Scale"): (
         "Name,Desired#,Available#,Age",
-        lambda obj, now: [name(obj), at(obj, "spec.replicas", 0), at(obj, "status.replicas", 0), age(obj, now)],
+        lambda obj, now: [
+            name(obj),
+            at(obj, "spec.replicas", 0),
+            at(obj, "status.replicas", 0),
+            age(obj, now),
+        ],
     ),
     ("networking.k8s.io", "Ingress"): ("Name,Class,Hosts,Address,Ports,Age", _ingress),
     ("networking.k8s.io", "IngressClass"): ("Name,Controller,Parameters,Age", _ingress_class),
@@ -329,8 +453,14 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
     ),
     ("rbac.authorization.k8s.io", "Role"): _CREATED,
     ("rbac.authorization.k8s.io", "ClusterRole"): _CREATED,
-    ("rbac.authorization.k8s.io", "RoleBinding"): ("Name,Role,Age|Users,Groups,ServiceAccounts", _binding),
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): ("Name,Role,Age|Users,Groups,ServiceAccounts", _binding),
+    ("rbac.authorization.k8s.io", "RoleBinding"): (
+        "Name,Role,Age|Users,Groups,ServiceAccounts",
+        _binding,
+    ),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): (
+        "Name,Role,Age|Users,Groups,ServiceAccounts",
+        _binding,
+    ),
     ("storage.k8s.io", "StorageClass"): (
         "Name,Provisioner,ReclaimPolicy,VolumeBindingMode,AllowVolumeExpansion,Age",
         _storage_class,
@@ -356,10 +486,19 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
         ],
     ),
     ("storage.k8s.io", "VolumeAttributesClass"): ("Name,DriverName,Age", _aged("driverName")),
-    ("discovery.k8s.io", "EndpointSlice"): ("Name,AddressType,Ports,Endpoints,Age", _endpoint_slice),
-    ("events.k8s.io", "Event"): ("Last Seen,Type,Reason,Object,-Subobject,-Source,Message|First Seen,Count,Name", _event),
+    ("discovery.k8s.io", "EndpointSlice"): (
+        "Name,AddressType,Ports,Endpoints,Age",
+        _endpoint_slice,
+    ),
+    ("events.k8s.io", "Event"): (
+        "Last Seen,Type,Reason,Object,-Subobject,-Source,Message|First Seen,Count,Name",
+        _event,
+    ),
     ("coordination.k8s.io", "Lease"): ("Name,Holder,Age", _aged("spec.holderIdentity")),
-    ("scheduling.k8s.io", "PriorityClass"): ("Name,Value#,Global-Default?,Age,PreemptionPolicy", _priority_class),
+    ("scheduling.k8s.io", "PriorityClass"): (
+        "Name,Value#,Global-Default?,Age,PreemptionPolicy",
+        _priority_class,
+    ),
     ("node.k8s.io", "RuntimeClass"): ("Name,Handler,Age", _aged("handler")),
     ("certificates.k8s.io", "CertificateSigningRequest"): (
         "Name,Age,SignerName,Requestor,RequestedDuration,Condition",
@@ -367,10 +506,28 @@ KINDS: dict[tuple[str, str], tuple[str, Callable[[Object, datetime], Cells]]] = 
     ),
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _CREATED,
     ("apiregistration.k8s.io", "APIService"): ("Name,Service,Available,Age", _api_service),
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): ("Name,Webhooks#,Age", _webhooks),
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): ("Name,Webhooks#,Age", _webhooks),
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): ("Name,Validations#,ParamKind,Age", _admission_policy),
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): ("Name,PolicyName,ParamRef,Age", _admission_binding),
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): ("Name,Mutations#,ParamKind,Age", _admission_policy),
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): ("Name,PolicyName,ParamRef,Age", _admission_binding),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): (
+        "Name,Webhooks#,Age",
+        _webhooks,
+    ),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): (
+        "Name,Webhooks#,Age",
+        _webhooks,
+    ),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): (
+        "Name,Validations#,ParamKind,Age",
+        _admission_policy,
+    ),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): (
+        "Name,PolicyName,ParamRef,Age",
+        _admission_binding,
+    ),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): (
+        "Name,Mutations#,ParamKind,Age",
+        _admission_policy,
+    ),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): (
+        "Name,PolicyName,ParamRef,Age",
+        _admission_binding,
+    ),
 }

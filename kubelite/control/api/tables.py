@@ -27,7 +27,9 @@ def render(
     columns: bool = True,
     metadata: Object | None = None,
 ) -> Object:
-    """A Table with a row for each object. ``include`` says what a row carries: Metadata, Object or None."""
+    """A Table with a row for each object. ``include`` says what a row carries: Metadata, Object or
+    None.
+    """
     definitions, cells = _layout(res)
     rows = [_row(res, obj, cells(obj, now), include) for obj in objs]
     table: Object = {"kind": "Table", "apiVersion": META, "metadata": metadata or {}}
@@ -47,13 +49,18 @@ def _layout(res: Resource) -> tuple[list[Object], Callable[[Object, datetime], l
     if res.crd is not None:
         declared = res.crd.get("additionalPrinterColumns") or [_AGE]
         definitions = [_column("Name", "string", "name"), *(_declared(each) for each in declared)]
-        return definitions, lambda obj, now: [name(obj), *(_cell(each, obj, now) for each in declared)]
+        return definitions, lambda obj, now: [
+            name(obj),
+            *(_cell(each, obj, now) for each in declared),
+        ]
     text, cells = tablecells.KINDS.get((res.group, res.kind), tablecells.PLAIN)
     return _columns(text), cells
 
 
 def _columns(text: str) -> list[Object]:
-    """Definitions from a line of names: after ``|``, or with ``-`` before it, a column is shown only when asked for."""
+    """Definitions from a line of names: after ``|``, or with ``-`` before it, a column is shown
+    only when asked for.
+    """
     narrow, _, wide = text.partition("|")
     found = [_named(each.removeprefix("-"), int(each[0] == "-")) for each in narrow.split(",")]
     return found + [_named(each, 1) for each in wide.split(",") if each]
@@ -67,8 +74,16 @@ def _named(title: str, priority: int) -> Object:
     return _column(title.rstrip("#?"), kind, "name" if title == "Name" else "", priority=priority)
 
 
-def _column(title: str, kind: str, form: str = "", description: str = "", priority: int = 0) -> Object:
-    return {"name": title, "type": kind, "format": form, "description": description or title, "priority": priority}
+def _column(
+    title: str, kind: str, form: str = "", description: str = "", priority: int = 0
+) -> Object:
+    return {
+        "name": title,
+        "type": kind,
+        "format": form,
+        "description": description or title,
+        "priority": priority,
+    }
 
 
 def _declared(column: Object) -> Object:
@@ -77,7 +92,9 @@ def _declared(column: Object) -> Object:
 
 
 def _cell(column: Object, obj: Object, now: datetime) -> Any:
-    """A cell of a custom column; null where its path leads nowhere or to something else than it says."""
+    """A cell of a custom column; null where its path leads nowhere or to something else than it
+    says.
+    """
     found = jsonpath.find(column["jsonPath"], obj)
     if not found:
         return None
@@ -85,9 +102,15 @@ def _cell(column: Object, obj: Object, now: datetime) -> Any:
         return _date(found[0], now)
     if column["type"] == "string":
         return " ".join(_shown(each) for each in found)
-    wanted: dict[str, type | tuple[type, ...]] = {"integer": int, "number": (int, float), "boolean": bool}
+    wanted: dict[str, type | tuple[type, ...]] = {
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+    }
     first = found[0]
-    fits = isinstance(first, wanted[column["type"]]) and isinstance(first, bool) == (column["type"] == "boolean")
+    fits = isinstance(first, wanted[column["type"]]) and isinstance(first, bool) == (
+        column["type"] == "boolean"
+    )
     return first if fits else None
 
 
@@ -108,10 +131,19 @@ def _shown(value: Any) -> str:
 
 def partial(obj: Object) -> Object:
     """An object reduced to its metadata."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": META, "metadata": obj.get("metadata") or {}}
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": META,
+        "metadata": obj.get("metadata") or {},
+    }
 
 
 def partial_list(objs: list[Object], metadata: Object) -> Object:
     """A list of objects reduced to their metadata."""
     kind = "PartialObjectMetadataList"
-    return {"kind": kind, "apiVersion": META, "metadata": metadata, "items": [partial(obj) for obj in objs]}
+    return {
+        "kind": kind,
+        "apiVersion": META,
+        "metadata": metadata,
+        "items": [partial(obj) for obj in objs],
+    }

@@ -1,6 +1,7 @@
 """Pieces of table cells: ages, selectors, lists of names. Pure.
 
-Texts are those of Kubernetes' printers (``pkg/printers/internalversion``, apimachinery ``util/duration``).
+Texts are those of Kubernetes' printers (``pkg/printers/internalversion``, apimachinery
+``util/duration``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 NONE, UNKNOWN, UNSET = "<none>", "<unknown>", "<unset>"
-_ACCESS = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+_ACCESS = {
+    "ReadWriteOnce": "RWO",
+    "ReadOnlyMany": "ROX",
+    "ReadWriteMany": "RWX",
+    "ReadWriteOncePod": "RWOP",
+}
 _OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
@@ -35,7 +41,9 @@ def since(text: str | None, now: datetime) -> str:
 
 
 def human(duration: float) -> str:
-    """A duration in at most two units, coarser as it grows: ``90s``, ``5m30s``, ``3h``, ``8d``, ``2y30d``."""
+    """A duration in at most two units, coarser as it grows: ``90s``, ``5m30s``, ``3h``, ``8d``,
+    ``2y30d``.
+    """
     seconds = int(duration)
     if duration < 0:
         return "<invalid>" if seconds < -1 else "0s"
@@ -91,7 +99,9 @@ def selector(given: Object | None) -> str:
     for each in given.get("matchExpressions") or ():
         operator, key = each.get("operator"), each.get("key")
         if operator in _OPERATORS:
-            terms.append(f"{key} {_OPERATORS[operator]} ({','.join(sorted(each.get('values') or ()))})")
+            terms.append(
+                f"{key} {_OPERATORS[operator]} ({','.join(sorted(each.get('values') or ()))})"
+            )
         else:
             terms.append(key if operator == "Exists" else f"!{key}")
     return joined(terms)

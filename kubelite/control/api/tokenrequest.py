@@ -35,8 +35,12 @@ async def create(context: Context, request: Request) -> Answer:
     audiences = [each for each in spec.get("audiences") or () if each]
     uid = load(entry)["metadata"]["uid"]
     bound = await _bound(context, reference.get("kind", ""), held)
-    token, expires = context.tokens.sign(request.namespace, request.name, uid, audiences=audiences, seconds=seconds, bound=bound)
-    return json_answer(_token_request(context, request, spec, audiences, seconds, token, expires), 201)
+    token, expires = context.tokens.sign(
+        request.namespace, request.name, uid, audiences=audiences, seconds=seconds, bound=bound
+    )
+    return json_answer(
+        _token_request(context, request, spec, audiences, seconds, token, expires), 201
+    )
 
 
 def _token_request(
@@ -54,7 +58,11 @@ def _token_request(
     return {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": request.name, "namespace": request.namespace, "creationTimestamp": timestamp()},
+        "metadata": {
+            "name": request.name,
+            "namespace": request.namespace,
+            "creationTimestamp": timestamp(),
+        },
         "spec": {
             "audiences": audiences or [context.tokens.issuer],
             "expirationSeconds": seconds,
@@ -68,14 +76,22 @@ def _seconds(request: Request, spec: dict[str, Any]) -> int:
     seconds = spec.get("expirationSeconds") or ORDINARY
     if not isinstance(seconds, int) or not SHORTEST <= seconds <= LONGEST:
         short = isinstance(seconds, int) and seconds < SHORTEST
-        bound = "may not specify a duration less than 10 minutes" if short else "may not specify such a duration"
-        cause = Cause("FieldValueInvalid", f"Invalid value: {seconds}: {bound}", "spec.expirationSeconds")
+        bound = (
+            "may not specify a duration less than 10 minutes"
+            if short
+            else "may not specify such a duration"
+        )
+        cause = Cause(
+            "FieldValueInvalid", f"Invalid value: {seconds}: {bound}", "spec.expirationSeconds"
+        )
         raise invalid(request.resource, request.name, [cause])
     return seconds
 
 
 async def _held(context: Context, request: Request, reference: Object) -> Object:
-    """The object that a token is to be bound to, which must be there; {} for none. Raises StatusError."""
+    """The object that a token is to be bound to, which must be there; {} for none. Raises
+    StatusError.
+    """
     if not reference:
         return {}
     kind, name = reference.get("kind", ""), reference.get("name", "")
@@ -104,11 +120,17 @@ async def _bound(context: Context, kind: str, held: Object) -> tuple[Bound, ...]
     bound = Bound(kind, held["metadata"]["name"], held["metadata"]["uid"])
     name = str(held.get("spec", {}).get("nodeName", "")) if kind == "Pod" else ""
     node = await context.store.get("minions", "", name) if name else None
-    return (bound, Bound("Node", name, load(node)["metadata"]["uid"])) if node is not None else (bound,)
+    return (
+        (bound, Bound("Node", name, load(node)["metadata"]["uid"]))
+        if node is not None
+        else (bound,)
+    )
 
 
 def _check_node(request: Request, spec: Object, reference: Object, held: Object) -> None:
-    """A node asks for tokens of its own pods, for whom these say that they speak to. Raises StatusError 403."""
+    """A node asks for tokens of its own pods, for whom these say that they speak to. Raises
+    StatusError 403.
+    """
     user = request.user
     if GROUP not in user.groups or not user.name.startswith(USER):
         return
@@ -127,5 +149,13 @@ def _check_node(request: Request, spec: Object, reference: Object, held: Object)
 
 def audiences_of(spec: Object) -> set[str]:
     """The audiences that the projected tokens of a pod name."""
-    sources = [source for volume in spec.get("volumes") or () for source in (volume.get("projected") or {}).get("sources") or ()]
-    return {str(source["serviceAccountToken"].get("audience", "")) for source in sources if source.get("serviceAccountToken")}
+    sources = [
+        source
+        for volume in spec.get("volumes") or ()
+        for source in (volume.get("projected") or {}).get("sources") or ()
+    ]
+    return {
+        str(source["serviceAccountToken"].get("audience", ""))
+        for source in sources
+        if source.get("serviceAccountToken")
+    }

@@ -1,7 +1,8 @@
-"""ServiceAccount tokens: JSON Web Tokens signed with ES256, bound to their account and, if wanted, to a Pod, Node or Secret.
+"""ServiceAccount tokens: JSON Web Tokens signed with ES256, bound to their account and, if wanted,
+to a Pod, Node or Secret.
 
-Claims are those of Kubernetes' projected tokens (``pkg/serviceaccount/claims.go``). ``cryptography`` is imported when
-the first token is signed or checked, not at start.
+Claims are those of Kubernetes' projected tokens (``pkg/serviceaccount/claims.go``).
+``cryptography`` is imported when the first token is signed or checked, not at start.
 """
 
 from __future__ import annotations
@@ -50,11 +51,14 @@ class Tokens:
         seconds: int,
         bound: tuple[Bound, ...] = (),
     ) -> tuple[str, int]:
-        """A token of a ServiceAccount, and when it expires in Unix seconds. ``bound`` is what it belongs to: the first
-        of these it dies with, others (the node of a pod) are only told.
+        """A token of a ServiceAccount, and when it expires in Unix seconds. ``bound`` is what it
+        belongs to: the first of these it dies with, others (the node of a pod) are only told.
         """
         now = int(time.time())
-        private: dict[str, Any] = {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}}
+        private: dict[str, Any] = {
+            "namespace": namespace,
+            "serviceaccount": {"name": name, "uid": uid},
+        }
         for each in bound:
             private[each.kind.lower()] = {"name": each.name, "uid": each.uid}
         claims = {
@@ -72,7 +76,9 @@ class Tokens:
         return (signed + b"." + _pack(self._signature(signed))).decode(), now + seconds
 
     def claims(self, token: str) -> dict[str, Any] | None:
-        """The claims of a token that this cluster signed and that has not expired; None for any other."""
+        """The claims of a token that this cluster signed and that has not expired; None for any
+        other.
+        """
         known = self._checked.get(token)
         if known is None:
             known = self._check(token)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api import causes, cel, changes, kindcheck, metacheck, required, schemacheck, structural, workloadcheck
+from kubelite.control.api import (
+    causes,
+    cel,
+    changes,
+    kindcheck,
+    metacheck,
+    required,
+    schemacheck,
+    structural,
+    workloadcheck,
+)
 from kubelite.objects import schema
 
 if TYPE_CHECKING:
@@ -14,7 +24,10 @@ if TYPE_CHECKING:
     from kubelite.control.api.status import Cause
 
 Object = dict[str, Any]
-_CHECKS: dict[tuple[str, str], Callable[[Object], Iterator[Cause]]] = {**workloadcheck.CHECKS, **kindcheck.CHECKS}
+_CHECKS: dict[tuple[str, str], Callable[[Object], Iterator[Cause]]] = {
+    **workloadcheck.CHECKS,
+    **kindcheck.CHECKS,
+}
 _TOP = ("kind", "apiVersion", "metadata")
 
 
@@ -27,17 +40,22 @@ def validate_create(res: Resource, obj: Object) -> list[Cause]:
 
 
 def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[Cause]:
-    """What is wrong with an object's new state, and what changed that may not. ``sub`` is the subresource or ""."""
+    """What is wrong with an object's new state, and what changed that may not. ``sub`` is the
+    subresource or "".
+    """
     found = [*metacheck.on_update(res, new, old)]
     if res.crd is not None:
         return [*found, *_custom(res, new, old)]
     if sub == "status":
         return found
     found += changes.check(res.group, f"{res.kind}/{sub}" if sub else res.kind, new, old)
-    if all(new.get(key) == old.get(key) for key in {*new, *old} if key not in ("metadata", "status")):
+    if all(
+        new.get(key) == old.get(key) for key in {*new, *old} if key not in ("metadata", "status")
+    ):
         return found
     fresh = list(_contents(res, new, None))
-    # What was stored once stays writable where it did not change: a rule that is new must not lock an object up.
+    # What was stored once stays writable where it did not change: a rule that is new must not lock
+    # an object up.
     known = set(_contents(res, old, None)) if fresh else set()
     return found + [each for each in fresh if each not in known]
 
@@ -56,11 +74,16 @@ def _contents(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]
 def _custom(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]:
     described = structural.schema_of(res)
     body = {key: value for key, value in obj.items() if key not in _TOP}
-    wanted = {**described, "required": [each for each in described.get("required") or () if each not in _TOP]}
+    wanted = {
+        **described,
+        "required": [each for each in described.get("required") or () if each not in _TOP],
+    }
     broken = list(schemacheck.check(wanted, body))
     if broken and old is not None:
         # As of built-in kinds: what was stored once stays writable where it did not change.
-        known = set(schemacheck.check(wanted, {key: value for key, value in old.items() if key not in _TOP}))
+        known = set(
+            schemacheck.check(wanted, {key: value for key, value in old.items() if key not in _TOP})
+        )
         broken = [each for each in broken if each not in known]
     yield from broken
     if not broken:

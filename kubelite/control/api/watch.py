@@ -1,7 +1,9 @@
-"""Watches: what happened to the objects of a list since a revision, as one JSON object a line, for as long as wanted.
+"""Watches: what happened to the objects of a list since a revision, as one JSON object a line, for
+as long as wanted.
 
-An object that comes to match a selector is ADDED, one that ceases to is DELETED (apiserver, ``cacher``). A watch too
-far behind ends with an ERROR event that holds a 410, and the client lists again.
+An object that comes to match a selector is ADDED, one that ceases to is DELETED (apiserver,
+``cacher``). A watch too far behind ends with an ERROR event that holds a 410, and the client lists
+again.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ _DECODED = 256
 
 
 class _Recent:
-    """The latest entries that were decoded, so that many watchers with selectors decode each of them once."""
+    """The latest entries that were decoded, so that many watchers with selectors decode each of
+    them once.
+    """
 
     def __init__(self) -> None:
         self._objects: OrderedDict[int, tuple[Entry, dict[str, Any]]] = OrderedDict()
@@ -66,7 +70,9 @@ class Wish(NamedTuple):
 
 
 def wish(request: Request) -> Wish:
-    """The options of a watch, checked. ``after`` None begins with the present state. Raises StatusError."""
+    """The options of a watch, checked. ``after`` None begins with the present state. Raises
+    StatusError.
+    """
     query = request.query
     fields = query.text("fieldSelector")
     if request.name:
@@ -111,10 +117,16 @@ async def watch(store: Store, request: Request) -> Stream:
     return Stream(lambda connection: _follow(connection, request, wanted, lines, first, watcher))
 
 
-async def _present(store: Store, request: Request, wanted: Wish, lines: _Lines) -> tuple[list[bytes], int]:
+async def _present(
+    store: Store, request: Request, wanted: Wish, lines: _Lines
+) -> tuple[list[bytes], int]:
     """Everything there is as ADDED events, and the revision it is of."""
     page = await store.page(request.resource.prefix, request.namespace)
-    shown = [lines.line("ADDED", entry) for entry in page.entries if _matches(request.resource, wanted.selector, entry)]
+    shown = [
+        lines.line("ADDED", entry)
+        for entry in page.entries
+        if _matches(request.resource, wanted.selector, entry)
+    ]
     if wanted.initial and wanted.bookmarks:
         shown.append(lines.bookmark(page.revision, initial=True))
     return shown, page.revision
@@ -171,15 +183,23 @@ class _Lines:
         metadata: dict[str, Any] = {"resourceVersion": str(revision), "creationTimestamp": None}
         if initial:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-        obj: dict[str, Any] = {"kind": self._res.kind, "apiVersion": self._res.gv, "metadata": metadata}
+        obj: dict[str, Any] = {
+            "kind": self._res.kind,
+            "apiVersion": self._res.gv,
+            "metadata": metadata,
+        }
         if self._form == "table":
-            obj = tables.render(self._res, [], now=datetime.now(UTC), columns=False, metadata=metadata)
+            obj = tables.render(
+                self._res, [], now=datetime.now(UTC), columns=False, metadata=metadata
+            )
         elif self._form == "partial":
             obj = tables.partial(obj)
         return encode({"type": "BOOKMARK", "object": obj}) + b"\n"
 
 
-def lines_of(events: list[Event], res: Resource, namespace: str, selector: Selector, lines: _Lines) -> list[bytes]:
+def lines_of(
+    events: list[Event], res: Resource, namespace: str, selector: Selector, lines: _Lines
+) -> list[bytes]:
     """The lines that a watcher of a namespace with a selector gets for events."""
     inside = f"/registry/{res.prefix}/{namespace}/" if namespace else "/"
     shown: list[bytes] = []
@@ -195,7 +215,12 @@ def lines_of(events: list[Event], res: Resource, namespace: str, selector: Selec
 
 
 async def _follow(
-    connection: web.Request, request: Request, wanted: Wish, lines: _Lines, first: list[bytes], watcher: Watcher
+    connection: web.Request,
+    request: Request,
+    wanted: Wish,
+    lines: _Lines,
+    first: list[bytes],
+    watcher: Watcher,
 ) -> web.StreamResponse:
     """Writes until the time is over, the client leaves, the store closes or history is lost."""
     response = await _begin(connection)
@@ -206,7 +231,9 @@ async def _follow(
         await response.write(b"".join(first[start : start + 100]))
     try:
         while not watcher.ended and clock() < end:
-            shown = lines_of(watcher.ready(), request.resource, request.namespace, wanted.selector, lines)
+            shown = lines_of(
+                watcher.ready(), request.resource, request.namespace, wanted.selector, lines
+            )
             if clock() >= bookmark < end:
                 bookmark = clock() + BOOKMARK_SECONDS
                 shown.append(lines.bookmark(watcher.revision))
@@ -236,7 +263,9 @@ async def _end(connection: web.Request, error: Compacted) -> web.StreamResponse:
 async def _begin(connection: web.Request) -> web.StreamResponse:
     from aiohttp import web
 
-    response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"})
+    response = web.StreamResponse(
+        headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
+    )
     response.enable_chunked_encoding()
     await response.prepare(connection)
     return response

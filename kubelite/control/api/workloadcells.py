@@ -33,14 +33,27 @@ def deployment(obj: Object, now: datetime) -> Cells:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}"
     numbers = [status.get("updatedReplicas", 0), status.get("availableReplicas", 0)]
-    return [name(obj), ready, *numbers, age(obj, now), *containers(at(spec, "template.spec", {})), selector(spec.get("selector"))]
+    return [
+        name(obj),
+        ready,
+        *numbers,
+        age(obj, now),
+        *containers(at(spec, "template.spec", {})),
+        selector(spec.get("selector")),
+    ]
 
 
 def replica_set(obj: Object, now: datetime) -> Cells:
     """Name, Desired, Current, Ready, Age; Containers, Images, Selector."""
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     numbers = [spec.get("replicas", 1), status.get("replicas", 0), status.get("readyReplicas", 0)]
-    return [name(obj), *numbers, age(obj, now), *containers(at(spec, "template.spec", {})), selector(spec.get("selector"))]
+    return [
+        name(obj),
+        *numbers,
+        age(obj, now),
+        *containers(at(spec, "template.spec", {})),
+        selector(spec.get("selector")),
+    ]
 
 
 def replication_controller(obj: Object, now: datetime) -> Cells:
@@ -57,7 +70,13 @@ def stateful_set(obj: Object, now: datetime) -> Cells:
 def daemon_set(obj: Object, now: datetime) -> Cells:
     """Name, five counts, Node Selector, Age; Containers, Images, Selector."""
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    fields = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled", "numberAvailable")
+    fields = (
+        "desiredNumberScheduled",
+        "currentNumberScheduled",
+        "numberReady",
+        "updatedNumberScheduled",
+        "numberAvailable",
+    )
     template = at(spec, "template.spec", {})
     numbers = [status.get(field, 0) for field in fields]
     rest = [*containers(template), selector(spec.get("selector"))]
@@ -67,8 +86,18 @@ def daemon_set(obj: Object, now: datetime) -> Cells:
 def job(obj: Object, now: datetime) -> Cells:
     """Name, Status, Completions, Duration, Age; Containers, Images, Selector."""
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    done, wanted, parallel = status.get("succeeded", 0), spec.get("completions"), spec.get("parallelism", 1)
-    completions = f"{done}/{wanted}" if wanted is not None else f"{done}/1 of {parallel}" if parallel > 1 else f"{done}/1"
+    done, wanted, parallel = (
+        status.get("succeeded", 0),
+        spec.get("completions"),
+        spec.get("parallelism", 1),
+    )
+    completions = (
+        f"{done}/{wanted}"
+        if wanted is not None
+        else f"{done}/1 of {parallel}"
+        if parallel > 1
+        else f"{done}/1"
+    )
     start, end = status.get("startTime"), status.get("completionTime")
     took = human(((moment(end) if end else now) - moment(start)).total_seconds()) if start else ""
     rest = [*containers(at(spec, "template.spec", {})), selector(spec.get("selector"))]
@@ -76,7 +105,11 @@ def job(obj: Object, now: datetime) -> Cells:
 
 
 def _job_status(obj: Object) -> str:
-    held = {each.get("type") for each in at(obj, "status.conditions", []) if each.get("status") == "True"}
+    held = {
+        each.get("type")
+        for each in at(obj, "status.conditions", [])
+        if each.get("status") == "True"
+    }
     if at(obj, "metadata.deletionTimestamp"):
         return "Terminating"
     known = ("Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet")
@@ -89,7 +122,12 @@ def cron_job(obj: Object, now: datetime) -> Cells:
     last = since(status["lastScheduleTime"], now) if status.get("lastScheduleTime") else NONE
     job = at(spec, "jobTemplate.spec", {})
     rest = [*containers(at(job, "template.spec", {})), selector(job.get("selector"))]
-    head = [name(obj), spec.get("schedule", ""), spec.get("timeZone") or NONE, true(bool(spec.get("suspend")))]
+    head = [
+        name(obj),
+        spec.get("schedule", ""),
+        spec.get("timeZone") or NONE,
+        true(bool(spec.get("suspend"))),
+    ]
     return [*head, len(status.get("active") or ()), last, age(obj, now), *rest]
 
 
@@ -120,7 +158,10 @@ def _targets(obj: Object) -> list[str]:
     for index, metric in enumerate(at(obj, "spec.metrics", [])):
         kind = metric.get("type", "")
         field = kind[:1].lower() + kind[1:]
-        source, current = metric.get(field) or {}, at(measured[index] if index < len(measured) else {}, f"{field}.current", {})
+        source, current = (
+            metric.get(field) or {},
+            at(measured[index] if index < len(measured) else {}, f"{field}.current", {}),
+        )
         found.append(_target(source, current))
     return found
 
@@ -129,7 +170,9 @@ def _target(source: Object, current: Object) -> str:
     target = source.get("target") or {}
     prefix = f"{source['name']}: " if source.get("name") else ""
     if target.get("averageUtilization") is not None:
-        return f"{prefix}{_share(current.get('averageUtilization'))}/{target['averageUtilization']}%"
+        return (
+            f"{prefix}{_share(current.get('averageUtilization'))}/{target['averageUtilization']}%"
+        )
     if target.get("averageValue") is not None:
         average = " (avg)" if not prefix else ""
         return f"{prefix}{current.get('averageValue', UNKNOWN)}/{target['averageValue']}{average}"
@@ -148,7 +191,11 @@ def disruption_budget(obj: Object, now: datetime) -> Cells:
 
 def pod_template(obj: Object, now: datetime) -> Cells:
     """Name, Containers, Images, Pod Labels."""
-    return [name(obj), *containers(at(obj, "template.spec", {})), labels(at(obj, "template.metadata.labels"))]
+    return [
+        name(obj),
+        *containers(at(obj, "template.spec", {})),
+        labels(at(obj, "template.metadata.labels")),
+    ]
 
 
 def revision(obj: Object, now: datetime) -> Cells:
@@ -156,4 +203,9 @@ def revision(obj: Object, now: datetime) -> Cells:
     owners = [each for each in at(obj, "metadata.ownerReferences", []) if each.get("controller")]
     group = str(owners[0].get("apiVersion", "")).rpartition("/")[0] if owners else ""
     kind = owners[0].get("kind", "").lower() + (f".{group}" if group else "") if owners else ""
-    return [name(obj), f"{kind}/{owners[0].get('name', '')}" if owners else NONE, obj.get("revision", 0), age(obj, now)]
+    return [
+        name(obj),
+        f"{kind}/{owners[0].get('name', '')}" if owners else NONE,
+        obj.get("revision", 0),
+        age(obj, now),
+    ]

@@ -1,4 +1,6 @@
-"""What is wrong with workloads: what makes pods, scales them or guards them. Documents in, causes out. Pure."""
+"""What is wrong with workloads: what makes pods, scales them or guards them. Documents in, causes
+out. Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,16 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 _NOT_NEGATIVE = "must be greater than or equal to 0"
-_MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly", "@every")
+_MACROS = (
+    "@yearly",
+    "@annually",
+    "@monthly",
+    "@weekly",
+    "@daily",
+    "@midnight",
+    "@hourly",
+    "@every",
+)
 _CRON_FIELD = re.compile(r"(?i)[-0-9a-z*/,?#]+")
 
 
@@ -35,9 +46,14 @@ def template(given: Object, path: str, restart: tuple[str, ...] = ("Always",)) -
     if policy in ("Always", "OnFailure", "Never") and policy not in restart:
         yield causes.unsupported(f"{path}.spec.restartPolicy", policy, restart)
     if spec.get("ephemeralContainers"):
-        yield causes.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+        yield causes.forbidden(
+            f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template"
+        )
     if restart == ("Always",) and spec.get("activeDeadlineSeconds") is not None:
-        yield causes.forbidden(f"{path}.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported")
+        yield causes.forbidden(
+            f"{path}.spec.activeDeadlineSeconds",
+            "activeDeadlineSeconds in ReplicaSet is not Supported",
+        )
 
 
 def _selected(spec: Object, kind: str) -> Iterator[Cause]:
@@ -54,7 +70,9 @@ def _selected(spec: Object, kind: str) -> Iterator[Cause]:
     if not broken and not _known_operators(selector):
         return
     if not broken and not matcher(selector)(labels):
-        yield causes.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+        yield causes.invalid(
+            "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"
+        )
 
 
 def _known_operators(selector: Object) -> bool:
@@ -69,7 +87,9 @@ def _deployment(obj: Object) -> Iterator[Cause]:
     yield from not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec")
     deadline = spec.get("progressDeadlineSeconds")
     if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
-        yield causes.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
+        yield causes.invalid(
+            "spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"
+        )
     strategy = spec.get("strategy") or {}
     rolling = strategy.get("rollingUpdate")
     if strategy.get("type") == "Recreate" and rolling is not None:
@@ -83,7 +103,9 @@ def _rolling(rolling: Object, path: str) -> Iterator[Cause]:
     for field in ("maxUnavailable", "maxSurge"):
         yield from share(rolling.get(field), f"{path}.{field}")
     if _zero(rolling.get("maxUnavailable")) and _zero(rolling.get("maxSurge")):
-        yield causes.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
+        yield causes.invalid(
+            f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0"
+        )
     yield from _at_most_all(rolling.get("maxUnavailable"), f"{path}.maxUnavailable")
 
 
@@ -121,7 +143,9 @@ def _replication_controller(obj: Object) -> Iterator[Cause]:
         return
     labels = (given.get("metadata") or {}).get("labels") or {}
     if selector and any(labels.get(key) != value for key, value in selector.items()):
-        yield causes.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+        yield causes.invalid(
+            "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"
+        )
     yield from template(given, "spec.template")
     yield from not_negative(spec, ("replicas", "minReadySeconds"), "spec")
 
@@ -129,11 +153,16 @@ def _replication_controller(obj: Object) -> Iterator[Cause]:
 def _stateful_set(obj: Object) -> Iterator[Cause]:
     spec = obj["spec"]
     yield from _selected(spec, "statefulset")
-    volumes = [{"name": (each.get("metadata") or {}).get("name", "")} for each in spec.get("volumeClaimTemplates") or ()]
+    volumes = [
+        {"name": (each.get("metadata") or {}).get("name", "")}
+        for each in spec.get("volumeClaimTemplates") or ()
+    ]
     yield from template(_with_claims(spec.get("template") or {}, volumes), "spec.template")
     yield from not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec")
     update = spec.get("updateStrategy") or {}
-    yield from not_negative(update.get("rollingUpdate") or {}, ("partition",), "spec.updateStrategy.rollingUpdate")
+    yield from not_negative(
+        update.get("rollingUpdate") or {}, ("partition",), "spec.updateStrategy.rollingUpdate"
+    )
 
 
 def _with_claims(given: Object, volumes: list[Object]) -> Object:
@@ -141,7 +170,11 @@ def _with_claims(given: Object, volumes: list[Object]) -> Object:
     if not volumes:
         return given
     spec = given.get("spec") or {}
-    own = [each for each in spec.get("volumes") or () if each.get("name") not in {v["name"] for v in volumes}]
+    own = [
+        each
+        for each in spec.get("volumes") or ()
+        if each.get("name") not in {v["name"] for v in volumes}
+    ]
     claims = [{**each, "persistentVolumeClaim": {"claimName": each["name"]}} for each in volumes]
     return {**given, "spec": {**spec, "volumes": [*own, *claims]}}
 
@@ -167,17 +200,26 @@ def _job_spec(spec: Object, path: str) -> Iterator[Cause]:
     yield from template(spec.get("template") or {}, f"{path}.template", ("OnFailure", "Never"))
     if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
         yield causes.required(f"{path}.completions", "when completion mode is Indexed")
-    if spec.get("podFailurePolicy") and ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy") != "Never":
+    if (
+        spec.get("podFailurePolicy")
+        and ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy") != "Never"
+    ):
         policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy")
         yield causes.invalid(
-            f"{path}.template.spec.restartPolicy", policy, 'only "Never" is supported when podFailurePolicy is specified'
+            f"{path}.template.spec.restartPolicy",
+            policy,
+            'only "Never" is supported when podFailurePolicy is specified',
         )
 
 
 def _cron_job(obj: Object) -> Iterator[Cause]:
     spec = obj["spec"]
     yield from _schedule(spec.get("schedule", ""))
-    yield from not_negative(spec, ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"), "spec")
+    yield from not_negative(
+        spec,
+        ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"),
+        "spec",
+    )
     yield from _job_spec((spec.get("jobTemplate") or {}).get("spec") or {}, "spec.jobTemplate.spec")
     if spec.get("timeZone") == "":
         yield causes.invalid("spec.timeZone", "", "timeZone must be nil or non-empty string")
@@ -187,11 +229,19 @@ def _schedule(text: str) -> Iterator[Cause]:
     if not text:
         yield causes.required("spec.schedule")
     elif "TZ" in text:
-        yield causes.invalid("spec.schedule", text, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
+        yield causes.invalid(
+            "spec.schedule",
+            text,
+            "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+        )
     elif text.split()[0] not in _MACROS:
         fields = text.split()
         if len(fields) != 5:
-            yield causes.invalid("spec.schedule", text, f"expected exactly 5 fields, found {len(fields)}: [{' '.join(fields)}]")
+            yield causes.invalid(
+                "spec.schedule",
+                text,
+                f"expected exactly 5 fields, found {len(fields)}: [{' '.join(fields)}]",
+            )
         for each in fields if len(fields) == 5 else ():
             if not _CRON_FIELD.fullmatch(each):
                 yield causes.invalid("spec.schedule", text, f"failed to parse field {each}")
@@ -205,7 +255,9 @@ def _autoscaler(obj: Object) -> Iterator[Cause]:
     if most < 1:
         yield causes.invalid("spec.maxReplicas", most, "must be greater than 0")
     if least is not None and most < least:
-        yield causes.invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
+        yield causes.invalid(
+            "spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"
+        )
     for index, metric in enumerate(spec.get("metrics") or ()):
         yield from _metric(metric, f"spec.metrics[{index}]")
 
@@ -215,12 +267,17 @@ def _metric(metric: Object, path: str) -> Iterator[Cause]:
     field = kind[:1].lower() + kind[1:]
     source = metric.get(field)
     if not source:
-        yield causes.required(f"{path}.{field}", "must populate information for the given metric source")
+        yield causes.required(
+            f"{path}.{field}", "must populate information for the given metric source"
+        )
         return
     target = source.get("target") or {}
-    if not any(target.get(each) is not None for each in ("averageUtilization", "averageValue", "value")):
+    if not any(
+        target.get(each) is not None for each in ("averageUtilization", "averageValue", "value")
+    ):
         yield causes.required(
-            f"{path}.{field}.target", "must set either a target raw value, a target utilization or an average value"
+            f"{path}.{field}.target",
+            "must set either a target raw value, a target utilization or an average value",
         )
 
 

@@ -1,8 +1,8 @@
 """POST, PUT and PATCH: from a body to a stored object.
 
-decode > conform (defaults, unknown fields) > mutating admission > prepare > validate > validating admission >
-managedFields > commit. An update begins again when somebody else was faster, unless the client named the revision it
-started from.
+decode > conform (defaults, unknown fields) > mutating admission > prepare > validate > validating
+admission > managedFields > commit. An update begins again when somebody else was faster, unless the
+client named the revision it started from.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ _CREATED_BY_UPDATE = {
 
 
 class Result(NamedTuple):
-    """What a write came to. ``code`` is 201 for something new; ``entry`` what is there now, ``warnings`` for the
-    client.
+    """What a write came to. ``code`` is 201 for something new; ``entry`` what is there now,
+    ``warnings`` for the client.
     """
 
     entry: Entry
@@ -90,10 +90,14 @@ def answer(request: Request, result: Result) -> Answer:
     return shown(request, load(result.entry), result.code, headers)
 
 
-async def read_object(request: Request, store: Store | None = None) -> tuple[dict[str, Any], list[str]]:
-    """The object in the body of a request, conforming to its kind; and warnings. Raises StatusError.
+async def read_object(
+    request: Request, store: Store | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The object in the body of a request, conforming to its kind; and warnings. Raises
+    StatusError.
 
-    With a ``store`` fields of a later version stay that are stored there and come back with the body.
+    With a ``store`` fields of a later version stay that are stored there and come back with the
+    body.
     """
     data = await request.read_body()
     value = codec.decode(data, request.content_type).value
@@ -118,12 +122,16 @@ def validation(request: Request) -> str:
     """The wanted strictness about unknown and duplicate fields."""
     mode = request.query.text("fieldValidation", "Warn")
     if mode not in ("Strict", "Warn", "Ignore"):
-        raise bad_request(f'fieldValidation: Unsupported value: "{mode}": supported values: "Ignore", "Strict", "Warn"')
+        raise bad_request(
+            f'fieldValidation: Unsupported value: "{mode}": supported values: "Ignore", "Strict", "Warn"'
+        )
     return mode
 
 
 def check_kind(res: Resource, value: dict[str, Any]) -> None:
-    """Fills in apiVersion and kind where a body leaves them out. Raises StatusError 400 where they are others."""
+    """Fills in apiVersion and kind where a body leaves them out. Raises StatusError 400 where they
+    are others.
+    """
     kind, version = value.setdefault("kind", res.kind), value.setdefault("apiVersion", res.gv)
     if (kind or res.kind) != res.kind or (version or res.gv) != res.gv:
         raise bad_request(
@@ -142,7 +150,9 @@ def identify(request: Request, obj: dict[str, Any]) -> None:
     for ours in ("selfLink", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
         metadata.pop(ours, None)
     if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = metadata["generateName"][:58] + "".join(secrets.choice(_SUFFIX) for _ in range(5))
+        metadata["name"] = metadata["generateName"][:58] + "".join(
+            secrets.choice(_SUFFIX) for _ in range(5)
+        )
     metadata["uid"] = str(uuid.uuid4())
     metadata["creationTimestamp"] = timestamp()
 
@@ -151,19 +161,26 @@ def check_namespace(request: Request, metadata: dict[str, Any]) -> None:
     """Fills in the namespace of the path. Raises StatusError 400 where the object says another."""
     wanted = request.namespace if request.resource.namespaced else ""
     if metadata.get("namespace") and metadata["namespace"] != wanted:
-        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
     if wanted:
         metadata["namespace"] = wanted
     else:
         metadata.pop("namespace", None)
 
 
-async def create_object(context: Context, request: Request, obj: dict[str, Any], said: list[str]) -> Result:
+async def create_object(
+    context: Context, request: Request, obj: dict[str, Any], said: list[str]
+) -> Result:
     """Everything from admission to the store. Raises StatusError."""
     res, dry_run = request.resource, request.query.dry_run()
-    # What admission and the server add belongs to nobody, so that an apply which does not name it leaves it alone.
+    # What admission and the server add belongs to nobody, so that an apply which does not name it
+    # leaves it alone.
     if request.content_type != APPLY:
-        obj = fields.track(res, None, obj, manager=request.manager(), now=timestamp(), subresource="")
+        obj = fields.track(
+            res, None, obj, manager=request.manager(), now=timestamp(), subresource=""
+        )
     attempt = Attempt(context, request, "CREATE", obj, None, dry_run, said)
     await context.admission.mutate(attempt)
     new = strategy.prepare_create(res, attempt.obj)
@@ -175,7 +192,9 @@ async def create_object(context: Context, request: Request, obj: dict[str, Any],
 
 
 async def _store_new(context: Context, attempt: Attempt) -> Result:
-    """The last steps of a create; again when a companion (a quota) was changed by somebody else meanwhile."""
+    """The last steps of a create; again when a companion (a quota) was changed by somebody else
+    meanwhile.
+    """
     request, new = attempt.request, attempt.obj
     res, name = request.resource, new["metadata"]["name"]
     own = key(res.prefix, new["metadata"].get("namespace", ""), name)
@@ -183,9 +202,14 @@ async def _store_new(context: Context, attempt: Attempt) -> Result:
         attempt.companions.clear()
         await context.admission.validate(attempt)
         try:
-            if await context.store.get(res.prefix, new["metadata"].get("namespace", ""), name) is not None:
+            if (
+                await context.store.get(res.prefix, new["metadata"].get("namespace", ""), name)
+                is not None
+            ):
                 raise already_exists(res, name)
-            entry = await write(context, res, new, None, companions=attempt.companions, dry_run=attempt.dry_run)
+            entry = await write(
+                context, res, new, None, companions=attempt.companions, dry_run=attempt.dry_run
+            )
         except Conflict as error:
             if error.change.key == own:
                 raise already_exists(res, name) from error
@@ -208,7 +232,9 @@ async def update(context: Context, request: Request) -> Answer:
     check_namespace(request, metadata)
     name = metadata.setdefault("name", request.name)
     if name != request.name:
-        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({request.name})")
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({request.name})"
+        )
 
     def make(_: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         return copy(obj), said
@@ -220,7 +246,11 @@ async def update(context: Context, request: Request) -> Answer:
         identify(request, obj)
         return answer(request, await create_object(context, request, obj, said))
     if res.crd is not None and not metadata.get("resourceVersion"):
-        cause = Cause("FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion")
+        cause = Cause(
+            "FieldValueInvalid",
+            "Invalid value: 0x0: must be specified for an update",
+            "metadata.resourceVersion",
+        )
         raise invalid(res, name, [cause])
     return answer(request, await change_object(context, request, make))
 
@@ -233,10 +263,12 @@ def _check_may_create(context: Context, request: Request) -> None:
 
 
 async def change_object(
-    context: Context, request: Request, make: Callable[[dict[str, Any]], tuple[dict[str, Any], list[str]]]
+    context: Context,
+    request: Request,
+    make: Callable[[dict[str, Any]], tuple[dict[str, Any], list[str]]],
 ) -> Result:
-    """Reads, lets ``make`` say what the object shall be, and writes, again when somebody was faster. Raises
-    StatusError.
+    """Reads, lets ``make`` say what the object shall be, and writes, again when somebody was
+    faster. Raises StatusError.
     """
     res = request.resource
     for _ in range(ATTEMPTS):
@@ -262,7 +294,12 @@ async def change_object(
 
 
 async def _change_once(
-    context: Context, request: Request, before: Entry, old: dict[str, Any], new: dict[str, Any], said: list[str]
+    context: Context,
+    request: Request,
+    before: Entry,
+    old: dict[str, Any],
+    new: dict[str, Any],
+    said: list[str],
 ) -> Result:
     res = request.resource
     _keep_identity(old, new)
@@ -272,7 +309,9 @@ async def _change_once(
     _refuse_invalid(res, new, strategy.validate_update(res, request.sub, new, old))
     crds.settle(context.registry, res, new)
     if request.content_type != APPLY:
-        new = fields.track(res, old, new, manager=request.manager(), now=timestamp(), subresource=request.sub)
+        new = fields.track(
+            res, old, new, manager=request.manager(), now=timestamp(), subresource=request.sub
+        )
     attempt.obj = new
     attempt.goes = may_go(res, new)
     await context.admission.validate(attempt)
@@ -293,10 +332,19 @@ async def _store_change(context: Context, attempt: Attempt, before: Entry) -> En
         await remove(context, res, before, companions=attempt.companions, dry_run=dry_run)
         return before
     beat = is_heartbeat(res, attempt.old or {}, new)
-    return await write(context, res, new, before, companions=attempt.companions, volatile=beat, dry_run=dry_run)
+    return await write(
+        context, res, new, before, companions=attempt.companions, volatile=beat, dry_run=dry_run
+    )
 
 
-_IDENTITY = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName", "resourceVersion")
+_IDENTITY = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generateName",
+    "resourceVersion",
+)
 
 
 def _keep_identity(old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -332,7 +380,9 @@ async def patch_object(context: Context, request: Request) -> Answer:
     def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         wished = patch.apply(kind, request.resource, old, value)
         _check_patched(request, wished)
-        return strategy.conform(request.resource, wished, validation=mode, duplicates=duplicates, old=old)
+        return strategy.conform(
+            request.resource, wished, validation=mode, duplicates=duplicates, old=old
+        )
 
     return answer(request, await change_object(context, request, make))
 
@@ -354,7 +404,10 @@ async def _apply(context: Context, request: Request, value: Any) -> Answer:
     def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         return strategy.conform(res, _merged(request, old, value), validation=mode, old=old)
 
-    if await context.store.get(res.prefix, request.namespace, request.name) is None and not request.sub:
+    if (
+        await context.store.get(res.prefix, request.namespace, request.name) is None
+        and not request.sub
+    ):
         _check_may_create(context, request)
         obj, said = strategy.conform(res, _merged(request, None, value), validation=mode)
         identify(request, obj)
@@ -394,6 +447,8 @@ def _check_applied(request: Request, value: Any) -> None:
 
 def _no_manager() -> StatusError:
     message = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-    cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
+    cause = Cause(
+        "FieldValueRequired", "Required value: is required for apply patch", "fieldManager"
+    )
     details = {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause._asdict()]}
     return StatusError(422, "Invalid", message, details)

@@ -1,7 +1,9 @@
-"""The scheduler: Kubernetes' decisions, made by a core of numbers. Sees client, core, objects and lib.
+"""The scheduler: Kubernetes' decisions, made by a core of numbers. Sees client, core, objects and
+lib.
 
-A library first: :func:`explain` and :func:`simulate` work on plain objects, without a cluster. No module here knows a clock, a
-file or a socket; those that do not call themselves pure go through the core. Where to look:
+A library first: :func:`explain` and :func:`simulate` work on plain objects, without a cluster. No
+module here knows a clock, a file or a socket; those that do not call themselves pure go through the
+core. Where to look:
 
     filters.py      why a pod is pending            scores.py       why it went there
     preemption.py   whom it evicts                  profile.py      which plug-ins run

@@ -1,6 +1,7 @@
 """The arguments of the built-in plug-ins, by their KubeSchedulerConfiguration names. Pure.
 
-Each reader refuses what it does not know: a misspelt argument would otherwise silently be the default.
+Each reader refuses what it does not know: a misspelt argument would otherwise silently be the
+default.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Fit:
 
 @dataclass(frozen=True)
 class Balanced:
-    """NodeResourcesBalancedAllocation. ``formula``: "state" is Kubernetes' up to 1.35, "change" since 1.36."""
+    """NodeResourcesBalancedAllocation. ``formula``: "state" is Kubernetes' up to 1.35, "change"
+    since 1.36.
+    """
 
     resources: tuple[str, ...] = ("cpu", "memory")
     formula: str = "change"
@@ -58,7 +61,9 @@ class DefaultConstraint:
 
 @dataclass(frozen=True)
 class Spread:
-    """PodTopologySpread. ``system``: the built-in constraints, for which a node need not have all labels."""
+    """PodTopologySpread. ``system``: the built-in constraints, for which a node need not have all
+    labels.
+    """
 
     constraints: tuple[DefaultConstraint, ...] = (
         DefaultConstraint(3, HOSTNAME, False),
@@ -118,12 +123,21 @@ def _fit(place: Place) -> Fit:
     strategy = place.at("scoringStrategy")
     kind = strategy.at("type").text() or "LeastAllocated"
     if kind not in STRATEGIES:
-        raise BadConfiguration(f"{strategy.path}.type: there is no {kind}: {', '.join(STRATEGIES)} are strategies")
+        raise BadConfiguration(
+            f"{strategy.path}.type: there is no {kind}: {', '.join(STRATEGIES)} are strategies"
+        )
     shape = _shape(strategy.at("requestedToCapacityRatio", "shape"))
     if kind == "RequestedToCapacityRatio" and not shape:
-        raise BadConfiguration(f"{strategy.path}.requestedToCapacityRatio.shape: at least one point is needed")
-    ignored, groups = place.at("ignoredResources").texts(), place.at("ignoredResourceGroups").texts()
-    return Fit(kind, _resources(strategy.at("resources")), shape, frozenset(ignored), frozenset(groups))
+        raise BadConfiguration(
+            f"{strategy.path}.requestedToCapacityRatio.shape: at least one point is needed"
+        )
+    ignored, groups = (
+        place.at("ignoredResources").texts(),
+        place.at("ignoredResourceGroups").texts(),
+    )
+    return Fit(
+        kind, _resources(strategy.at("resources")), shape, frozenset(ignored), frozenset(groups)
+    )
 
 
 def _resources(place: Place) -> tuple[tuple[str, int], ...]:
@@ -149,7 +163,9 @@ def _shape(place: Place) -> tuple[tuple[int, int], ...]:
 def _balanced(place: Place) -> Balanced:
     formula = place.at("formula").text() or "change"
     if formula not in FORMULAS:
-        raise BadConfiguration(f"{place.path}.formula: there is no {formula}: {' and '.join(FORMULAS)} are formulas")
+        raise BadConfiguration(
+            f"{place.path}.formula: there is no {formula}: {' and '.join(FORMULAS)} are formulas"
+        )
     return Balanced(tuple(name for name, _ in _resources(place.at("resources"))), formula)
 
 
@@ -158,21 +174,27 @@ def _affinity(place: Place) -> Affinity:
     return Affinity(required, preferred)
 
 
-def node_affinity(place: Place) -> tuple[tuple[NodeTerm, ...] | None, tuple[tuple[int, NodeTerm], ...]]:
+def node_affinity(
+    place: Place,
+) -> tuple[tuple[NodeTerm, ...] | None, tuple[tuple[int, NodeTerm], ...]]:
     """The required terms (None when nothing is required) and the preferred ones with their weights."""
     required = place.at("requiredDuringSchedulingIgnoredDuringExecution")
     terms = None
     if required.value is not None:
         terms = tuple(node_term(each) for each in required.at("nodeSelectorTerms").items())
     preferred = place.at("preferredDuringSchedulingIgnoredDuringExecution")
-    return terms, tuple((each.at("weight").whole(), node_term(each.at("preference"))) for each in preferred.items())
+    return terms, tuple(
+        (each.at("weight").whole(), node_term(each.at("preference"))) for each in preferred.items()
+    )
 
 
 def _spread(place: Place) -> Spread:
     kind = place.at("defaultingType").text() or "System"
     given = tuple(_constraint(each) for each in place.at("defaultConstraints").items())
     if kind not in ("System", "List"):
-        raise BadConfiguration(f"{place.path}.defaultingType: there is no {kind}: System and List are types")
+        raise BadConfiguration(
+            f"{place.path}.defaultingType: there is no {kind}: System and List are types"
+        )
     if kind == "System" and given:
         raise BadConfiguration(f"{place.path}.defaultConstraints: needs defaultingType List")
     return Spread() if kind == "System" else Spread(given, False)
@@ -192,7 +214,9 @@ def _constraint(place: Place) -> DefaultConstraint:
 def _interpod(place: Place) -> InterPod:
     weight = place.at("hardPodAffinityWeight").whole(1)
     if not 0 <= weight <= 100:
-        raise BadConfiguration(f"{place.path}.hardPodAffinityWeight: {weight} is not between 0 and 100")
+        raise BadConfiguration(
+            f"{place.path}.hardPodAffinityWeight: {weight} is not between 0 and 100"
+        )
     return InterPod(weight, place.at("ignorePreferredTermsOfExistingPods").flag())
 
 
@@ -200,16 +224,26 @@ def _preemption(place: Place) -> Preemption:
     percentage = place.at("minCandidateNodesPercentage").whole(10)
     absolute = place.at("minCandidateNodesAbsolute").whole(100)
     if not 0 <= percentage <= 100 or absolute < 0 or percentage == absolute == 0:
-        raise BadConfiguration(f"{place.path}: minCandidateNodesPercentage is 0 to 100, and one of both is more than 0")
+        raise BadConfiguration(
+            f"{place.path}: minCandidateNodesPercentage is 0 to 100, and one of both is more than 0"
+        )
     return Preemption(percentage, absolute)
 
 
 _READERS: dict[str, tuple[str, Any, tuple[str, ...]]] = {
-    "NodeResourcesFit": ("fit", _fit, ("ignoredResources", "ignoredResourceGroups", "scoringStrategy")),
+    "NodeResourcesFit": (
+        "fit",
+        _fit,
+        ("ignoredResources", "ignoredResourceGroups", "scoringStrategy"),
+    ),
     "NodeResourcesBalancedAllocation": ("balanced", _balanced, ("resources", "formula")),
     "NodeAffinity": ("affinity", _affinity, ("addedAffinity",)),
     "PodTopologySpread": ("spread", _spread, ("defaultConstraints", "defaultingType")),
-    "InterPodAffinity": ("interpod", _interpod, ("hardPodAffinityWeight", "ignorePreferredTermsOfExistingPods")),
+    "InterPodAffinity": (
+        "interpod",
+        _interpod,
+        ("hardPodAffinityWeight", "ignorePreferredTermsOfExistingPods"),
+    ),
     "DefaultPreemption": (
         "preemption",
         _preemption,

@@ -1,7 +1,7 @@
 """Placing many pods: one decision after the other, as fast as the core goes.
 
-Pods that need nothing but numbers are handed to the core in one go. Own plug-ins, samples of nodes, nominated nodes, gates and
-claims that nobody can serve take the long way, one pod at a time.
+Pods that need nothing but numbers are handed to the core in one go. Own plug-ins, samples of nodes,
+nominated nodes, gates and claims that nobody can serve take the long way, one pod at a time.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from kubelite.core import native
 
 Object = Mapping[str, Any]
 Known = tuple[PodClass, str, Reading]  # and the only node, or ""
-FEW, MANY = 4, 4096  # pods that are handed over at a time: few at first, since the first that fits nowhere ends it
+FEW, MANY = (
+    4,
+    4096,
+)  # pods that are handed over at a time: few at first, since the first that fits nowhere ends it
 
 
 def place(cluster: Cluster, pods: Sequence[Object]) -> list[str | None]:
     """Decides for pod after pod and counts each as running where it goes, until one fits nowhere.
 
-    Returns the node of each pod that was decided about; only the last can be None. Raises BadObject.
+    Returns the node of each pod that was decided about; only the last can be None. Raises
+    BadObject.
     """
     placed: list[str | None] = []
     most = FEW
@@ -52,7 +56,9 @@ def _classified(cluster: Cluster, pods: Sequence[Object]) -> list[Known]:
         known = []
         for pod in pods:
             found, node, reading = cluster.classify_for(pod)
-            if not _is_plain(cluster, pod, found) or (node and node not in columns.world.nodes.index):
+            if not _is_plain(cluster, pod, found) or (
+                node and node not in columns.world.nodes.index
+            ):
                 break
             known.append((found, node, reading))
             if found.waiting:
@@ -65,19 +71,29 @@ def _is_plain(cluster: Cluster, pod: Object, known: PodClass) -> bool:
     profile, nodes = cluster.profile_of(known), cluster.columns().world.nodes
     if profile.own or known.problem or sample(nodes.count, profile.percentage):
         return False
-    return not (pod.get("spec") or {}).get("schedulingGates") and not (pod.get("status") or {}).get("nominatedNodeName")
+    return not (pod.get("spec") or {}).get("schedulingGates") and not (pod.get("status") or {}).get(
+        "nominatedNodeName"
+    )
 
 
 def _run(cluster: Cluster, pods: Sequence[Object], known: list[Known]) -> list[str | None]:
     columns = cluster.columns()
-    numbers = {each: columns.deciding(each) for each in dict.fromkeys(found for found, _, _ in known)}
-    entries = [cluster.entry_of(pod, reading, "", "") for pod, (_, _, reading) in zip(pods, known, strict=True)]
+    numbers = {
+        each: columns.deciding(each) for each in dict.fromkeys(found for found, _, _ in known)
+    }
+    entries = [
+        cluster.entry_of(pod, reading, "", "")
+        for pod, (_, _, reading) in zip(pods, known, strict=True)
+    ]
     for entry in entries:
         if entry.key in cluster.pods:
             cluster.forget(entry.obj)
     index = columns.world.nodes.index
     nodes = array("i", [index[node] if node else -1 for _, node, _ in known])
-    slots, classes = array("i", [entry.slot for entry in entries]), array("i", [numbers[each] for each, _, _ in known])
+    slots, classes = (
+        array("i", [entry.slot for entry in entries]),
+        array("i", [numbers[each] for each, _, _ in known]),
+    )
     done = native.sched_run(columns.sched, slots, classes, cluster.random, nodes)
     for entry in entries[done:]:
         cluster.pods.give_back(entry.slot)

@@ -1,7 +1,9 @@
-"""The scheduler's view of a cluster: objects come and go, pods are decided about, placed and evicted.
+"""The scheduler's view of a cluster: objects come and go, pods are decided about, placed and
+evicted.
 
-Pods change numbers in place; nodes, services, budgets and namespaces change what classes of pods are made of, so the columns are
-made anew when the next decision needs them. Allocatable amounts are the exception, since nodes report them all the time.
+Pods change numbers in place; nodes, services, budgets and namespaces change what classes of pods
+are made of, so the columns are made anew when the next decision needs them. Allocatable amounts are
+the exception, since nodes report them all the time.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class Cluster:
     # Objects
 
     def put(self, kind: str, obj: Object) -> None:
-        """Takes over an object that is new or has changed. Raises BadObject; kinds that do not matter are passed over."""
+        """Takes over an object that is new or has changed. Raises BadObject; kinds that do not
+        matter are passed over.
+        """
         self._take(kind, obj, True)
 
     def drop(self, kind: str, obj: Object) -> None:
@@ -140,7 +144,9 @@ class Cluster:
             native.sched_pods(self._columns.sched, array("q", [entry.slot, 0, -1, 0]))
 
     def assume(self, pod: Object, node: str) -> None:
-        """Counts a pod as running on a node, before anybody else knows. Binds the claims that waited for it."""
+        """Counts a pod as running on a node, before anybody else knows. Binds the claims that
+        waited for it.
+        """
         place = named(pod, "Pod")
         self._remove(key_of(pod))
         entry = self.entry(place, pod, node, "")
@@ -175,7 +181,9 @@ class Cluster:
         columns.deciding(known)
         number = columns.world.nodes.index.get(entry.node)
         if known.waiting and number is not None:
-            for claim, volume in volumes.choose(known.waiting, self.world.storage, columns.world.nodes, number):
+            for claim, volume in volumes.choose(
+                known.waiting, self.world.storage, columns.world.nodes, number
+            ):
                 self.world.storage.bind(claim, volume)
             columns.storage_changes += 1
 
@@ -210,12 +218,16 @@ class Cluster:
         columns = self.columns()
         return self._known(columns, reading, name, columns.readings)
 
-    def _known(self, columns: Columns, reading: Reading, name: str, memo: dict[Reading, PodClass]) -> PodClass:
+    def _known(
+        self, columns: Columns, reading: Reading, name: str, memo: dict[Reading, PodClass]
+    ) -> PodClass:
         """The class of a reading. Budgets that spare single pods make a difference by name."""
         known = memo.get(reading) if not self.world.spares else None
         if known is None:
             read = self._projected(reading.traits, name)
-            known = memo[reading] = columns.intern(counted(read) if memo is columns.present else read)
+            known = memo[reading] = columns.intern(
+                counted(read) if memo is columns.present else read
+            )
         return known
 
     def _projected(self, read: Traits, name: str) -> Traits:
@@ -239,7 +251,11 @@ class Cluster:
         """
         reading = self._reading(pod)
         node = pin(reading.traits)
-        return self._compiled(self._unpinned(reading) if node else reading, full_name(pod)), node, reading
+        return (
+            self._compiled(self._unpinned(reading) if node else reading, full_name(pod)),
+            node,
+            reading,
+        )
 
     def _unpinned(self, reading: Reading) -> Reading:
         """One reading for all pods that are equal but for the node they name."""
@@ -271,7 +287,9 @@ class Cluster:
         return self.profiles[known.traits.scheduler]
 
     def decide(self, pod: Object, candidates: Sequence[str] | None = None) -> Decision:
-        """Every verdict and score of one pod, and the node it goes to. Raises BadObject and BadConfiguration."""
+        """Every verdict and score of one pod, and the node it goes to. Raises BadObject and
+        BadConfiguration.
+        """
         known = self.classify(pod)
         nodes = self.columns().world.nodes
         chosen = None
@@ -283,12 +301,18 @@ class Cluster:
         return rate(self, pod, known, self.profile_of(known), chosen)
 
     def nominated(self, pod: Object, known: PodClass) -> array[int]:
-        """Pairs of class and node number of the pods that are about to run somewhere and matter as much as this one."""
+        """Pairs of class and node number of the pods that are about to run somewhere and matter as
+        much as this one.
+        """
         columns, own = self.columns(), key_of(pod)
         pairs = array("i")
         for entry in self.pods.nominated.values():
             number = columns.world.nodes.index.get(entry.nominated)
-            if entry.key == own or number is None or entry.reading.traits.priority < known.traits.priority:
+            if (
+                entry.key == own
+                or number is None
+                or entry.reading.traits.priority < known.traits.priority
+            ):
                 continue
             assert entry.known is not None  # every entry is loaded with the columns
             pairs.extend((columns.running(entry.known), number))
@@ -311,7 +335,9 @@ _Row = tuple[dict[Any, Any], Any, Any]
 
 
 def _differ_in_number(old: object, new: object) -> bool:
-    """Whether two states of a budget differ only in how many disruptions are left, which no class depends on."""
+    """Whether two states of a budget differ only in how many disruptions are left, which no class
+    depends on.
+    """
     if not isinstance(old, world.Budget) or not isinstance(new, world.Budget):
         return False
     return old._replace(allowed=0) == new._replace(allowed=0)

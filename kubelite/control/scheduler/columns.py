@@ -1,7 +1,9 @@
-"""A snapshot as numbers: the C core's nodes, keys, counters and classes, and which number stands for what.
+"""A snapshot as numbers: the C core's nodes, keys, counters and classes, and which number stands
+for what.
 
-Classes are compiled when they are first decided about. What pods of other classes bring along (terms, ports, disks) is
-remembered in lists that only grow; a class that such news concerns is compiled again before it is next used.
+Classes are compiled when they are first decided about. What pods of other classes bring along
+(terms, ports, disks) is remembered in lists that only grow; a class that such news concerns is
+compiled again before it is next used.
 """
 
 from __future__ import annotations
@@ -10,7 +12,14 @@ from array import array
 from dataclasses import dataclass, field
 
 from kubelite.control.scheduler import filters, scores
-from kubelite.control.scheduler.counts import EACH_NODE, WHOLE_CLUSTER, Count, DiskUsers, PortUsers, carried_by
+from kubelite.control.scheduler.counts import (
+    EACH_NODE,
+    WHOLE_CLUSTER,
+    Count,
+    DiskUsers,
+    PortUsers,
+    carried_by,
+)
 from kubelite.control.scheduler.profile import Profile
 from kubelite.control.scheduler.program import Column, Program
 from kubelite.control.scheduler.resources import CPU, MEMORY, PODS, STORAGE
@@ -32,13 +41,19 @@ class OutOfResources(Exception):
 
 @dataclass(eq=False)
 class PodClass:
-    """Pods that are decided alike. ``running`` is the core's class for those that have a node, ``deciding`` for others."""
+    """Pods that are decided alike. ``running`` is the core's class for those that have a node,
+    ``deciding`` for others.
+    """
 
     traits: Traits
     labels: dict[str, str]
     running: int = -1
     deciding: int = -1
-    news: tuple[int, int, int] = (0, 0, 0)  # how many terms, ports and disks were known when it was compiled
+    news: tuple[int, int, int] = (
+        0,
+        0,
+        0,
+    )  # how many terms, ports and disks were known when it was compiled
     storage: int = 0
     problem: str = ""
     waiting: tuple[Claim, ...] = ()
@@ -49,7 +64,9 @@ class PodClass:
 class Columns:
     """The board on which filters and scores write, and the core behind it."""
 
-    def __init__(self, world: World, profiles: dict[str, Profile], resources: dict[str, int]) -> None:
+    def __init__(
+        self, world: World, profiles: dict[str, Profile], resources: dict[str, int]
+    ) -> None:
         self.world = world
         self.profiles = profiles
         self.profile = next(iter(profiles.values()))
@@ -77,7 +94,9 @@ class Columns:
         for profile in self.profiles.values():
             names += (name for name, _ in profile.arguments.fit.resources)
             names += profile.arguments.balanced.resources
-        names += (f"attach:{driver}" for limits in self.world.storage.limits.values() for driver in limits)
+        names += (
+            f"attach:{driver}" for limits in self.world.storage.limits.values() for driver in limits
+        )
         for name in names:
             self._resources.setdefault(name, len(self._resources))
 
@@ -109,9 +128,13 @@ class Columns:
         if count not in self._counts:
             members = array("i")
             for number, known in enumerate(self._compiled):
-                members.extend([number] * int(count.pods.times(known.traits, known.labels, self.world)))
+                members.extend(
+                    [number] * int(count.pods.times(known.traits, known.labels, self.world))
+                )
             nodes = None if count.nodes is None else self.world.nodes.flags(count.nodes)
-            self._counts[count] = native.sched_counter(self.sched, self.key(count.key), nodes, members)
+            self._counts[count] = native.sched_counter(
+                self.sched, self.key(count.key), nodes, members
+            )
         return self._counts[count]
 
     def carried(self, traits: Traits) -> list[Carried]:
@@ -146,7 +169,11 @@ class Columns:
     def deciding(self, known: PodClass) -> int:
         """The core's number for pods of the class that look for one."""
         news = (len(self._carried), len(self._ports), len(self._disks))
-        if known.deciding < 0 or (news != known.news and self._concerns(known)) or self._storage_moved(known):
+        if (
+            known.deciding < 0
+            or (news != known.news and self._concerns(known))
+            or self._storage_moved(known)
+        ):
             program = self._program(known)
             self.profile = self.profiles[known.traits.scheduler]
             known.problem = filters.apply(known.traits, self, program)
@@ -160,7 +187,9 @@ class Columns:
 
     def _concerns(self, known: PodClass) -> bool:
         terms, ports, disks = known.news
-        if (known.traits.ports and ports != len(self._ports)) or (known.traits.disks and disks != len(self._disks)):
+        if (known.traits.ports and ports != len(self._ports)) or (
+            known.traits.disks and disks != len(self._disks)
+        ):
             return True
         return terms != len(self._carried) and bool(self._concerning(known.traits, terms))
 
@@ -170,13 +199,18 @@ class Columns:
     def _waiting(self, known: PodClass) -> tuple[Claim, ...]:
         if not (known.traits.claims or known.traits.fresh_claims):
             return ()
-        return judge(known.traits, self.world.storage, self.world.nodes, self.profile.filters).waiting
+        return judge(
+            known.traits, self.world.storage, self.world.nodes, self.profile.filters
+        ).waiting
 
     def _program(self, known: PodClass) -> Program:
         """What a pod of the class uses, wherever it runs."""
         traits = known.traits
         made = Program(traits.priority, traits.requests.nonzero_cpu, traits.requests.nonzero_memory)
-        amounts = (("pods", 1), *((name, amount) for name, amount in traits.requests.amounts if amount))
+        amounts = (
+            ("pods", 1),
+            *((name, amount) for name, amount in traits.requests.amounts if amount),
+        )
         known.requests = tuple(name for name, _ in amounts)
         made.requests = [(self.resource(name), amount, 0) for name, amount in amounts]
         made.budgets = [(number,) for number in self.world.budgets_of(traits)]
@@ -184,7 +218,9 @@ class Columns:
 
     def _compile(self, known: PodClass, program: Program) -> int:
         for count, number in self._counts.items():
-            program.deltas += [(number,)] * int(count.pods.times(known.traits, known.labels, self.world))
+            program.deltas += [(number,)] * int(
+                count.pods.times(known.traits, known.labels, self.world)
+            )
         made = native.sched_class(self.sched, program.words())
         self._compiled.append(known)
         for column, nodes, value in program.columns:

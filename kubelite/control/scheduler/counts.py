@@ -1,7 +1,8 @@
-"""Which pods are counted, and where: the numbers behind spreading, affinity, ports, disks and claims. Pure.
+"""Which pods are counted, and where: the numbers behind spreading, affinity, ports, disks and
+claims. Pure.
 
-A count is a description: what a pod must be to be counted, per which domain, and on which nodes. The C core keeps the number
-of such pods in every domain up to date; plug-ins of many pods share it.
+A count is a description: what a pod must be to be counted, per which domain, and on which nodes.
+The C core keeps the number of such pods in every domain up to date; plug-ins of many pods share it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ class Spread:
     selector: Selector
 
     def times(self, traits: Traits, labels: dict[str, str], world: World) -> int:
-        return traits.namespace == self.namespace and not traits.terminating and self.selector.matches(labels)
+        return (
+            traits.namespace == self.namespace
+            and not traits.terminating
+            and self.selector.matches(labels)
+        )
 
 
 @dataclass(frozen=True)
@@ -108,4 +113,8 @@ def carried_by(traits: Traits) -> list[Carried]:
     """The terms of a pod that other pods have to heed."""
     anti = [Carried("anti", term, 0) for term in traits.anti_affinity]
     required = [Carried("required", term, 0) for term in traits.affinity]
-    return [*anti, *required, *(Carried("preferred", term, weight) for weight, term in traits.preferred_affinity)]
+    return [
+        *anti,
+        *required,
+        *(Carried("preferred", term, weight) for weight, term in traits.preferred_affinity),
+    ]

@@ -27,7 +27,8 @@ class OwnRejection:
 class Decision:
     """The nodes as one pod sees them, in snapshot order; -1 is an unscored node.
 
-    ``chosen`` is the number of the node, -1 for none; ``own_scores`` holds those of own plug-ins by name.
+    ``chosen`` is the number of the node, -1 for none; ``own_scores`` holds those of own plug-ins by
+    name.
     """
 
     nodes: Nodes
@@ -68,13 +69,19 @@ class Decision:
         if self.problem and verdict >> Reason.WHOLE_POD & 1:
             return Rejection((self.problem,), True, "VolumeBinding")
         built_in = verdict & ~(1 << Reason.OWN_PLUGIN)
-        return rejection(built_in, lacks, self.requests, self.profile) if built_in else Rejection((), True, "")
+        return (
+            rejection(built_in, lacks, self.requests, self.profile)
+            if built_in
+            else Rejection((), True, "")
+        )
 
     @cached_property
     def rejections(self) -> Counter[Rejection]:
         """How many nodes there are for each rejection."""
         if self.own_rejections:
-            return Counter(self.rejection(number) for number, verdict in enumerate(self.verdicts) if verdict)
+            return Counter(
+                self.rejection(number) for number, verdict in enumerate(self.verdicts) if verdict
+            )
         pairs = Counter(zip(self.verdicts, self.lacks, strict=True))
         counts: Counter[Rejection] = Counter()
         for (verdict, lacks), nodes in pairs.items():

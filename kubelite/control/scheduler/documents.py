@@ -1,6 +1,7 @@
 """Objects out of files: any mix of YAML documents, JSON values, Lists and arrays. Pure.
 
-JSON goes a fast way of its own, since that is what large dumps are written in; YAML is read as kubectl reads it.
+JSON goes a fast way of its own, since that is what large dumps are written in; YAML is read as
+kubectl reads it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _SPACE = re.compile(r"\s*")
 
 
 def objects(data: bytes, name: str, absent: str = "") -> list[dict[str, Any]]:
-    """The objects of a file in order; ``absent`` is the kind of those that do not say theirs. Raises BadObject."""
+    """The objects of a file in order; ``absent`` is the kind of those that do not say theirs.
+    Raises BadObject.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -33,7 +36,11 @@ def objects(data: bytes, name: str, absent: str = "") -> list[dict[str, Any]]:
 def _values(text: str, name: str) -> Iterator[Any]:
     line = 0
     for part in _SEPARATOR.split(text):
-        yield from _json(part) if part.lstrip()[:1] in ("{", "[") and _is_json(part) else _yaml(part, name, line)
+        yield from (
+            _json(part)
+            if part.lstrip()[:1] in ("{", "[") and _is_json(part)
+            else _yaml(part, name, line)
+        )
         line += part.count("\n")
 
 

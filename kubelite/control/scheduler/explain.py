@@ -26,10 +26,12 @@ def explain(
     own_plugins: Sequence[OwnPlugin] = (),
     seed: int | None = None,
 ) -> dict[str, Any]:
-    """The decision about ``pod`` in a cluster of these objects, in the form of ``kubelite scheduler explain -o json``.
+    """The decision about ``pod`` in a cluster of these objects, in the form of ``kubelite scheduler
+    explain -o json``.
 
-    ``plugins`` runs only these; ``plugin_args`` are arguments by plug-in and KubeSchedulerConfiguration name; ``candidates``
-    are the only nodes to score; ``seed`` breaks ties at random. Raises BadObject and BadConfiguration.
+    ``plugins`` runs only these; ``plugin_args`` are arguments by plug-in and
+    KubeSchedulerConfiguration name; ``candidates`` are the only nodes to score; ``seed`` breaks
+    ties at random. Raises BadObject and BadConfiguration.
     """
     profiles = chosen_profiles(configuration, plugins, plugin_args, balanced_formula, own_plugins)
     made = load(cluster, profiles, seed)
@@ -46,7 +48,11 @@ def chosen_profiles(
     own_plugins: Sequence[OwnPlugin],
 ) -> list[Profile]:
     """The profiles that options and a configuration ask for. Raises BadConfiguration."""
-    found = list(profile.read(configuration, own_plugins) if configuration else (profile.default(own_plugins),))
+    found = list(
+        profile.read(configuration, own_plugins)
+        if configuration
+        else (profile.default(own_plugins),)
+    )
     if plugins:
         found = [profile.only(each, plugins) for each in found]
     if plugin_args:
@@ -56,7 +62,9 @@ def chosen_profiles(
     return found
 
 
-def load(objects: Iterable[Mapping[str, Any]], profiles: Sequence[Profile], seed: int | None) -> Cluster:
+def load(
+    objects: Iterable[Mapping[str, Any]], profiles: Sequence[Profile], seed: int | None
+) -> Cluster:
     """A cluster of these objects, each with its kind."""
     made = Cluster(profiles, seed=seed)
     for each in objects:
@@ -67,11 +75,15 @@ def load(objects: Iterable[Mapping[str, Any]], profiles: Sequence[Profile], seed
 def as_data(decision: Decision, found: Preemption | None, preempted: str) -> dict[str, Any]:
     """A decision and what came of preemption as plain data."""
     sentence = decision.sentence
-    best = [decision.chosen] if _is_nominated(decision) else [] if decision.gated else decision.best()
+    best = (
+        [decision.chosen] if _is_nominated(decision) else [] if decision.gated else decision.best()
+    )
     return {
         "selected": decision.node,
         "acceptable": [decision.nodes.rows[number].name for number in best],
-        "nodes": {row.name: _node(decision, number) for number, row in enumerate(decision.nodes.rows)},
+        "nodes": {
+            row.name: _node(decision, number) for number, row in enumerate(decision.nodes.rows)
+        },
         "skipped": list(decision.skipped),
         "message": message.with_preemption(sentence, preempted) if sentence else None,
         "preemption": None if found is None else _preemption(found),
@@ -105,7 +117,9 @@ def _node(decision: Decision, number: int) -> dict[str, Any]:
 
 def _preemption(found: Preemption) -> dict[str, Any]:
     return {
-        "candidates": {node: [victim.name for victim in victims] for node, victims in found.candidates.items()},
+        "candidates": {
+            node: [victim.name for victim in victims] for node, victims in found.candidates.items()
+        },
         "acceptable": list(found.acceptable),
         "chosen": found.chosen,
     }

@@ -1,7 +1,8 @@
 """Reading plain data field by field. Pure.
 
-Objects are taken as they are: what is absent or null is empty, what has the wrong type is an error that names the place. A
-:class:`Place` knows where it stands, so that nobody has to carry paths along.
+Objects are taken as they are: what is absent or null is empty, what has the wrong type is an error
+that names the place. A :class:`Place` knows where it stands, so that nobody has to carry paths
+along.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ LARGEST = 1 << 56  # amounts times 100 must stay below 2^63, as scores are made 
 
 
 class Place:
-    """A value inside an object, and how to get there: words are put together only when an error needs them."""
+    """A value inside an object, and how to get there: words are put together only when an error
+    needs them.
+    """
 
     __slots__ = ("_above", "_name", "value")
 
@@ -31,7 +34,9 @@ class Place:
         if self._above is None:
             return str(self._name)
         return (
-            f"{self._above.path}[{self._name}]" if isinstance(self._name, int) else f"{self._above.path}.{self._name}"
+            f"{self._above.path}[{self._name}]"
+            if isinstance(self._name, int)
+            else f"{self._above.path}.{self._name}"
         )
 
     def __bool__(self) -> bool:
@@ -42,7 +47,9 @@ class Place:
         return BadObject(f"{self.path}: {what}")
 
     def at(self, *keys: str) -> Place:
-        """The value below these keys; None where one is absent. Raises BadObject where a mapping is something else."""
+        """The value below these keys; None where one is absent. Raises BadObject where a mapping is
+        something else.
+        """
         place = self
         for key in keys:
             value = place.value
@@ -121,7 +128,12 @@ class Place:
 
 
 def _kind(value: object) -> str:
-    for kind, name in ((Mapping, "a mapping"), (list | tuple, "a list"), (str, "a string"), (bool, "a boolean")):
+    for kind, name in (
+        (Mapping, "a mapping"),
+        (list | tuple, "a list"),
+        (str, "a string"),
+        (bool, "a boolean"),
+    ):
         if isinstance(value, kind):
             return name
     return f"{value!r}"

@@ -1,8 +1,8 @@
 """Why a pod is pending: the filters of the default profile, one function each. Pure.
 
-A filter either names nodes that are out whatever pods do (a set per reason), or rows for the C core, which knows how many pods
-are where. The core reports every reason against every node; what a user sees is what the first filter in profile order
-says: :func:`rejection`.
+A filter either names nodes that are out whatever pods do (a set per reason), or rows for the C
+core, which knows how many pods are where. The core reports every reason against every node; what a
+user sees is what the first filter in profile order says: :func:`rejection`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Board(Protocol):
 
 
 def apply(traits: Traits, board: Board, program: Program) -> str:
-    """Writes the filters of the board's profile into the program. Returns what keeps the pod from every node, or ""."""
+    """Writes the filters of the board's profile into the program. Returns what keeps the pod from
+    every node, or "".
+    """
     for name in board.profile.filters:
         if name in _FIXED:
             for reason, nodes in _FIXED[name](traits, board):
@@ -108,7 +110,9 @@ def wanted_nodes(traits: Traits, nodes: Nodes) -> int:
 
 
 def _ports(traits: Traits, board: Board, program: Program) -> None:
-    """Every port in use that clashes: same protocol and number, and same address or one of them all addresses."""
+    """Every port in use that clashes: same protocol and number, and same address or one of them all
+    addresses.
+    """
     if not traits.ports:
         return
     for used in board.used(PortUsers):
@@ -124,19 +128,29 @@ def _clash(a: Port, b: Port) -> bool:
 
 def _resources(traits: Traits, board: Board, program: Program) -> None:
     fit = board.profile.arguments.fit
-    checked = {board.resource(name) for name, _ in traits.requests.amounts if not _ignored(name, fit)}
+    checked = {
+        board.resource(name) for name, _ in traits.requests.amounts if not _ignored(name, fit)
+    }
     checked.add(board.resource("pods"))
-    program.requests = [(number, amount, number in checked) for number, amount, _ in program.requests]
+    program.requests = [
+        (number, amount, number in checked) for number, amount, _ in program.requests
+    ]
 
 
 def _ignored(name: str, fit: Fit) -> bool:
-    return is_extended(name) and (name in fit.ignored or name.partition("/")[0] in fit.ignored_groups)
+    return is_extended(name) and (
+        name in fit.ignored or name.partition("/")[0] in fit.ignored_groups
+    )
 
 
 def _restrictions(traits: Traits, board: Board, program: Program) -> None:
-    """One pod at a time on a ReadWriteOncePod claim, anywhere; old disks under their conditions, per node."""
+    """One pod at a time on a ReadWriteOncePod claim, anywhere; old disks under their conditions,
+    per node.
+    """
     for claim in volumes.single_pod_claims(traits, board.world.storage):
-        program.forbids.append((board.count(Count(ClaimUsers(claim), WHOLE_CLUSTER)), Reason.SINGLE_POD_CLAIM))
+        program.forbids.append(
+            (board.count(Count(ClaimUsers(claim), WHOLE_CLUSTER)), Reason.SINGLE_POD_CLAIM)
+        )
     for used in board.used(DiskUsers) if traits.disks else ():
         if isinstance(used, Disk) and any(volumes.conflict(mine, used) for mine in traits.disks):
             program.forbids.append((board.count(Count(DiskUsers(used), EACH_NODE)), Reason.DISK))
@@ -160,12 +174,18 @@ def _spread(traits: Traits, board: Board, program: Program) -> None:
 
 
 def constraints(traits: Traits, board: Board) -> list[Constraint]:
-    """The pod's spread constraints, or the profile's for pods that have none and that something selects."""
-    defaults: tuple[DefaultConstraint, ...] = () if traits.spread else board.profile.arguments.spread.constraints
+    """The pod's spread constraints, or the profile's for pods that have none and that something
+    selects.
+    """
+    defaults: tuple[DefaultConstraint, ...] = (
+        () if traits.spread else board.profile.arguments.spread.constraints
+    )
     chosen = board.world.default_selector(traits) if defaults else None
     if chosen is None or not chosen.requirements:
         return list(traits.spread)
-    return [Constraint(each.max_skew, each.key, each.hard, chosen, 1, True, False) for each in defaults]
+    return [
+        Constraint(each.max_skew, each.key, each.hard, chosen, 1, True, False) for each in defaults
+    ]
 
 
 def having_all(wanted: Sequence[Constraint], nodes: Nodes) -> int:
@@ -193,7 +213,9 @@ def _pod_affinity(traits: Traits, board: Board, program: Program) -> None:
     if all(board.world.admits(term, traits.namespace, labels) for term in traits.affinity):
         program.flags |= Flag.SELF_AFFINITY
     for term in traits.anti_affinity:
-        program.forbids.append((board.count(Count(Selected((term,)), term.key)), Reason.POD_ANTI_AFFINITY))
+        program.forbids.append(
+            (board.count(Count(Selected((term,)), term.key)), Reason.POD_ANTI_AFFINITY)
+        )
     for carried in board.carried(traits):
         if carried.kind == "anti":
             counter = board.count(Count(Carriers(carried), carried.term.key))
@@ -227,11 +249,14 @@ class Rejection(NamedTuple):
 def ranks(profile: Profile) -> list[int]:
     """Where the filter of each reason stands in the profile."""
     places = {name: number for number, name in enumerate(profile.filters)}
-    return [places.get(TEXTS[Reason(bit)].plugin, 0) if bit in list(TEXTS) else 0 for bit in range(32)]
+    return [
+        places.get(TEXTS[Reason(bit)].plugin, 0) if bit in list(TEXTS) else 0 for bit in range(32)
+    ]
 
 
 def rejection(verdict: int, lacks: int, requests: Sequence[str], profile: Profile) -> Rejection:
-    """The rejection in a verdict that is not 0, without what own plug-ins and whole-pod problems have to say.
+    """The rejection in a verdict that is not 0, without what own plug-ins and whole-pod problems
+    have to say.
 
     ``requests`` names the resource of each bit of ``lacks``.
     """
@@ -242,5 +267,7 @@ def rejection(verdict: int, lacks: int, requests: Sequence[str], profile: Profil
         texts = tuple(shortage(name) for number, name in enumerate(requests) if lacks >> number & 1)
         return Rejection(texts, Reason.SHORT_FOR_GOOD in bits(verdict), TEXTS[first].plugin)
     if first in TOGETHER:
-        return Rejection(tuple(TEXTS[each].text for each in TOGETHER if each in found), True, TEXTS[first].plugin)
+        return Rejection(
+            tuple(TEXTS[each].text for each in TOGETHER if each in found), True, TEXTS[first].plugin
+        )
     return Rejection((TEXTS[first].text,), not TEXTS[first].resolvable, TEXTS[first].plugin)

@@ -1,7 +1,9 @@
-"""Which events can make a pod schedulable that certain filters rejected: Kubernetes' queueing hints. Pure.
+"""Which events can make a pod schedulable that certain filters rejected: Kubernetes' queueing
+hints. Pure.
 
-Each hint answers for one plug-in: given what it rejected the pod for, can this event have changed its mind? A hint may say
-yes in vain, which costs an attempt; it never says no when the answer is yes.
+Each hint answers for one plug-in: given what it rejected the pod for, can this event have changed
+its mind? A hint may say yes in vain, which costs an attempt; it never says no when the answer is
+yes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ Object = Mapping[str, Any]
 
 
 class Event(NamedTuple):
-    """A change in the cluster: ``old`` is None for an object that is new, ``new`` for one that is gone."""
+    """A change in the cluster: ``old`` is None for an object that is new, ``new`` for one that is
+    gone.
+    """
 
     kind: str
     old: Object | None
@@ -49,7 +53,9 @@ class Hints:
 
 
 def may_help(event: Event, plugin: str) -> bool:
-    """Whether events of this kind ever help a plug-in. Plug-ins that are not known here, own ones, hope for everything."""
+    """Whether events of this kind ever help a plug-in. Plug-ins that are not known here, own ones,
+    hope for everything.
+    """
     if plugin not in _HINTS or event.kind not in ("Pod", "Node"):
         return True
     if event.kind == "Node":
@@ -69,7 +75,11 @@ def _identity(obj: Object) -> tuple[Any, Any]:
 
 def _node(event: Event) -> nodes.Node | None:
     """The node that is new or has changed."""
-    return nodes.read(named(event.new, "Node")) if event.kind == "Node" and event.new is not None else None
+    return (
+        nodes.read(named(event.new, "Node"))
+        if event.kind == "Node" and event.new is not None
+        else None
+    )
 
 
 def _old_node(event: Event) -> nodes.Node | None:
@@ -82,7 +92,9 @@ def _labels_changed(event: Event) -> bool:
 
 
 def _pod_left(event: Event) -> bool:
-    return event.kind == "Pod" and event.new is None and bool(_spec(event.old).at("nodeName").text())
+    return (
+        event.kind == "Pod" and event.new is None and bool(_spec(event.old).at("nodeName").text())
+    )
 
 
 def _spec(obj: Object | None) -> Place:
@@ -91,7 +103,9 @@ def _spec(obj: Object | None) -> Place:
 
 def _unschedulable(event: Event, pod: Traits, world: World) -> bool:
     node = _node(event)
-    return node is not None and (not node.unschedulable or tolerated(UNSCHEDULABLE, pod.tolerations))
+    return node is not None and (
+        not node.unschedulable or tolerated(UNSCHEDULABLE, pod.tolerations)
+    )
 
 
 def _node_name(event: Event, pod: Traits, world: World) -> bool:
@@ -107,7 +121,9 @@ def _taints(event: Event, pod: Traits, world: World) -> bool:
 
 def _node_affinity(event: Event, pod: Traits, world: World) -> bool:
     node = _node(event)
-    return node is not None and _labels_changed(event) and bool(wanted_nodes(pod, nodes.Nodes([node])))
+    return (
+        node is not None and _labels_changed(event) and bool(wanted_nodes(pod, nodes.Nodes([node])))
+    )
 
 
 def _resources(event: Event, pod: Traits, world: World) -> bool:
@@ -116,7 +132,9 @@ def _resources(event: Event, pod: Traits, world: World) -> bool:
     if node is None:
         return _pod_left(event)
     wanted = ("pods", *(name for name, _ in pod.requests.amounts))
-    return old is None or any(node.allocatable.get(name, 0) > old.allocatable.get(name, 0) for name in wanted)
+    return old is None or any(
+        node.allocatable.get(name, 0) > old.allocatable.get(name, 0) for name in wanted
+    )
 
 
 def _ports(event: Event, pod: Traits, world: World) -> bool:
@@ -153,7 +171,11 @@ class _Other(NamedTuple):
 
 def _pods(event: Event) -> list[_Other]:
     """The pods of a pod event, before and after."""
-    found = [traits.read(named(obj, "Pod")) for obj in (event.old, event.new) if obj and event.kind == "Pod"]
+    found = [
+        traits.read(named(obj, "Pod"))
+        for obj in (event.old, event.new)
+        if obj and event.kind == "Pod"
+    ]
     return [_Other(each.namespace, dict(each.labels), each) for each in found]
 
 
@@ -161,7 +183,11 @@ def _pod_affinity(event: Event, pod: Traits, world: World) -> bool:
     terms = (*pod.affinity, *pod.anti_affinity)
     if event.kind == "Node":
         node = _node(event)
-        return node is not None and _labels_changed(event) and all(each.key in node.labels for each in pod.affinity)
+        return (
+            node is not None
+            and _labels_changed(event)
+            and all(each.key in node.labels for each in pod.affinity)
+        )
     labels = dict(pod.labels)
     for other in _pods(event):
         if any(world.admits(term, other.namespace, other.labels_map) for term in terms):
@@ -184,13 +210,19 @@ def _restrictions(event: Event, pod: Traits, world: World) -> bool:
     if event.kind == "PersistentVolumeClaim":
         return _volumes(event, pod, world)
     gone = traits.read(named(event.old, "Pod")) if _pod_left(event) else None
-    shared = gone is not None and bool(set(gone.claims) & set(pod.claims) or (gone.disks and pod.disks))
+    shared = gone is not None and bool(
+        set(gone.claims) & set(pod.claims) or (gone.disks and pod.disks)
+    )
     return shared or _node_name(event, pod, world)
 
 
 def _limits(event: Event, pod: Traits, world: World) -> bool:
     gone = traits.read(named(event.old, "Pod")) if _pod_left(event) else None
-    return bool(gone and (gone.claims or gone.fresh_claims)) or event.kind == "CSINode" or _node_name(event, pod, world)
+    return (
+        bool(gone and (gone.claims or gone.fresh_claims))
+        or event.kind == "CSINode"
+        or _node_name(event, pod, world)
+    )
 
 
 _HINTS: dict[str, Hint] = {

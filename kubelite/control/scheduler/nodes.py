@@ -1,7 +1,8 @@
 """The nodes of a snapshot, turned on their side: who has which label, taint, image. Pure.
 
-A set of nodes is a Python integer with a bit for each node, so that filters are ands and ors over the whole cluster at once.
-Indices are made when first asked for; a change of a node makes a new object.
+A set of nodes is a Python integer with a bit for each node, so that filters are ands and ors over
+the whole cluster at once. Indices are made when first asked for; a change of a node makes a new
+object.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class Node(NamedTuple):
 def read(node: Place) -> Node:
     """A Node object's fields. Raises BadObject."""
     spec = node.at("spec")
-    taints = (tuple(each.at(name).text() for name in ("key", "value", "effect")) for each in spec.at("taints").items())
+    taints = (
+        tuple(each.at(name).text() for name in ("key", "value", "effect"))
+        for each in spec.at("taints").items()
+    )
     return Node(
         name=node.at("metadata", "name").text(),
         labels=node.at("metadata", "labels").labels(),
@@ -79,7 +83,9 @@ class Nodes:
 
     def flags(self, mask: int) -> bytes:
         """A set with a byte, 0 or 1, for each node."""
-        return format(mask, f"0{self.count}b").encode()[::-1].translate(_DIGITS) if self.count else b""
+        return (
+            format(mask, f"0{self.count}b").encode()[::-1].translate(_DIGITS) if self.count else b""
+        )
 
     def values(self, key: str) -> dict[str, list[int]]:
         """The nodes with each value of a label, in snapshot order."""
@@ -118,7 +124,9 @@ class Nodes:
         if wanted.operator == "In":
             members = [values[value] for value in wanted.values if value in values]
         else:
-            members = [found for value, found in values.items() if wanted.matches({wanted.key: value})]
+            members = [
+                found for value, found in values.items() if wanted.matches({wanted.key: value})
+            ]
         return self.mask(number for found in members for number in found)
 
     def term(self, term: NodeTerm) -> int:
@@ -161,5 +169,7 @@ class Nodes:
                 for name, size in node.images.items():
                     sizes.setdefault(name, size)
                     found.setdefault(name, []).append(number)
-            self._images = {name: (sizes[name], self.mask(members)) for name, members in found.items()}
+            self._images = {
+                name: (sizes[name], self.mask(members)) for name, members in found.items()
+            }
         return self._images

@@ -1,9 +1,9 @@
 """Filters and scores that a program adds to the built-in ones. Pure.
 
-An own filter says why a pod must not run on a node; an own score says how good the node is. Both get the objects as they were
-given, and the pods that run on the node. They are asked about every node for every pod, so they cost what Python costs; the
-built-in plug-ins stay as fast as they are. Preemption does not ask them about victims: a node that an own filter rejects is
-not tried.
+An own filter says why a pod must not run on a node; an own score says how good the node is. Both
+get the objects as they were given, and the pods that run on the node. They are asked about every
+node for every pod, so they cost what Python costs; the built-in plug-ins stay as fast as they are.
+Preemption does not ask them about victims: a node that an own filter rejects is not tried.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ Normalize = Callable[[dict[str, int]], dict[str, int]]
 class OwnPlugin:
     """A plug-in written in Python.
 
-    ``filter(pod, node, pods)`` returns the reason against the node, or None. ``score(pod, node, pods)`` returns a whole
-    number; ``normalize`` turns the scores of all feasible nodes, by name, into 0..100 where they are not that already.
+    ``filter(pod, node, pods)`` returns the reason against the node, or None. ``score(pod, node,
+    pods)`` returns a whole number; ``normalize`` turns the scores of all feasible nodes, by name,
+    into 0..100 where they are not that already.
     """
 
     name: str

@@ -18,7 +18,9 @@ NOT_STARTED = (1 << 63) - 1  # a pod without a start time counts as started now
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """A pod that runs or is nominated. ``node`` is "" until it has one; ``slot`` is its number in the core."""
+    """A pod that runs or is nominated. ``node`` is "" until it has one; ``slot`` is its number in
+    the core.
+    """
 
     key: str
     name: str
@@ -85,7 +87,9 @@ class PodTable:
 
 
 def key_of(pod: Mapping[str, Any]) -> str:
-    """What tells pods apart: "ns/name", or the object itself where a partial object has no name. Raises BadObject."""
+    """What tells pods apart: "ns/name", or the object itself where a partial object has no name.
+    Raises BadObject.
+    """
     name = full_name(pod)
     return f"#{id(pod)}" if name.endswith("/") else name
 

@@ -1,7 +1,7 @@
 """Whom to evict so that a pod can run: DefaultPreemption.
 
-The dry runs are in the C core (csrc/sched/preempt.c); here is who may preempt at all, how many nodes are tried, and what is
-said when nobody can be evicted.
+The dry runs are in the C core (csrc/sched/preempt.c); here is who may preempt at all, how many
+nodes are tried, and what is said when nobody can be evicted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ WAITING = "not eligible due to a terminating pod on the nominated node."
 
 @dataclass(frozen=True)
 class Preemption:
-    """The candidates, the victims on each in the order of their importance, and which of them is chosen.
+    """The candidates, the victims on each in the order of their importance, and which of them is
+    chosen.
 
     ``outcome`` is what is said when there is none.
     """
@@ -45,14 +46,20 @@ class Preemption:
 
 
 def preempt(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemption | None:
-    """Dry runs for a pod that fits nowhere. None where the pod may not preempt, or no profile asks for it."""
+    """Dry runs for a pod that fits nowhere. None where the pod may not preempt, or no profile asks
+    for it.
+    """
     if not _may_help(decision) or refusal(cluster, named(pod, "Pod"), decision):
         return None
     return _run(cluster, pod, decision)
 
 
-def outcome(cluster: Cluster, pod: Mapping[str, Any], decision: Decision, found: Preemption | None) -> str:
-    """The part of the FailedScheduling sentence about preemption; "" when victims were found or nobody asked."""
+def outcome(
+    cluster: Cluster, pod: Mapping[str, Any], decision: Decision, found: Preemption | None
+) -> str:
+    """The part of the FailedScheduling sentence about preemption; "" when victims were found or
+    nobody asked.
+    """
     if found is not None:
         return found.outcome
     return refusal(cluster, named(pod, "Pod"), decision) if _may_help(decision) else ""
@@ -61,11 +68,15 @@ def outcome(cluster: Cluster, pod: Mapping[str, Any], decision: Decision, found:
 def _may_help(decision: Decision) -> bool:
     """Whether the pod fits on no node, and its profile asks for preemption."""
     fits = any(not verdict for verdict in decision.verdicts)
-    return decision.profile.preempts and decision.nodes.count > 0 and not fits and not decision.gated
+    return (
+        decision.profile.preempts and decision.nodes.count > 0 and not fits and not decision.gated
+    )
 
 
 def refusal(cluster: Cluster, pod: Place, decision: Decision) -> str:
-    """Why a pod may not preempt, "" when it may: it has preempted already, and its victims are still going."""
+    """Why a pod may not preempt, "" when it may: it has preempted already, and its victims are
+    still going.
+    """
     if pod.at("spec", "preemptionPolicy").text() == "Never":
         return NEVER
     number = decision.nodes.index.get(pod.at("status", "nominatedNodeName").text())
@@ -96,11 +107,22 @@ def _run(cluster: Cluster, pod: Mapping[str, Any], decision: Decision) -> Preemp
     columns = cluster.columns()
     count = decision.nodes.count
     against = array(
-        "I", [1 << Reason.OWN_PLUGIN if number in decision.own_rejections else 0 for number in range(count)]
+        "I",
+        [
+            1 << Reason.OWN_PLUGIN if number in decision.own_rejections else 0
+            for number in range(count)
+        ],
     )
-    asked = query(columns, known, cluster.nominated(pod, known), against=against if decision.own_rejections else None)
+    asked = query(
+        columns,
+        known,
+        cluster.nominated(pod, known),
+        against=against if decision.own_rejections else None,
+    )
     out = _room(cluster)
-    words = native.sched_preempt(columns.sched, asked, _allowed(cluster), _least(decision.profile), cluster.random, out)
+    words = native.sched_preempt(
+        columns.sched, asked, _allowed(cluster), _least(decision.profile), cluster.random, out
+    )
     candidates, best = _candidates(cluster, decision.nodes, out[:words])
     if not candidates:
         return Preemption({}, (), None, _unhelpful(decision, asked))
@@ -121,7 +143,9 @@ def _room(cluster: Cluster) -> array[int]:
 
 
 def _allowed(cluster: Cluster) -> array[int]:
-    return array("i", [max(-1, min(each.allowed, 1 << 30)) for each in cluster.world.budgets.values()])
+    return array(
+        "i", [max(-1, min(each.allowed, 1 << 30)) for each in cluster.world.budgets.values()]
+    )
 
 
 def _least(profile: Profile) -> tuple[int, int]:
@@ -129,7 +153,9 @@ def _least(profile: Profile) -> tuple[int, int]:
     return args.percentage, args.absolute
 
 
-def _candidates(cluster: Cluster, nodes: Nodes, words: array[int]) -> tuple[dict[str, tuple[Entry, ...]], list[str]]:
+def _candidates(
+    cluster: Cluster, nodes: Nodes, words: array[int]
+) -> tuple[dict[str, tuple[Entry, ...]], list[str]]:
     found: dict[str, tuple[Entry, ...]] = {}
     best: list[int] = []
     at = 0
@@ -143,18 +169,28 @@ def _candidates(cluster: Cluster, nodes: Nodes, words: array[int]) -> tuple[dict
     return found, [nodes.rows[node].name for node in sorted(best)]
 
 
-def quick(cluster: Cluster, pod: Mapping[str, Any], known: PodClass) -> tuple[str, tuple[Entry, ...]] | None:
-    """The node and the victims that :func:`preempt` would choose for a pod that fits nowhere, without the other candidates.
+def quick(
+    cluster: Cluster, pod: Mapping[str, Any], known: PodClass
+) -> tuple[str, tuple[Entry, ...]] | None:
+    """The node and the victims that :func:`preempt` would choose for a pod that fits nowhere,
+    without the other candidates.
 
-    None when there are none, or when it takes the long way to find out: own plug-ins, nominated pods, pods that may not.
+    None when there are none, or when it takes the long way to find out: own plug-ins, nominated
+    pods, pods that may not.
     """
     profile, spec = cluster.profile_of(known), Place(pod, "Pod").at("spec")
-    plain = profile.preempts and not profile.own and not known.problem and not cluster.pods.nominated
+    plain = (
+        profile.preempts and not profile.own and not known.problem and not cluster.pods.nominated
+    )
     if not plain or spec.at("preemptionPolicy").text() == "Never" or _asks_for_more(pod):
         return None
     columns, out, empty = cluster.columns(), _room(cluster), array("i")
-    asked = native.SchedQuery(columns.deciding(known), 0, None, None, None, empty, empty, empty, empty, empty)
-    words = native.sched_preempt(columns.sched, asked, _allowed(cluster), _least(profile), cluster.random, out)
+    asked = native.SchedQuery(
+        columns.deciding(known), 0, None, None, None, empty, empty, empty, empty, empty
+    )
+    words = native.sched_preempt(
+        columns.sched, asked, _allowed(cluster), _least(profile), cluster.random, out
+    )
     found, _ = _candidates(cluster, columns.world.nodes, out[:words])
     return next(iter(found.items()), None)
 

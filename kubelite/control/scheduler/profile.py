@@ -1,7 +1,9 @@
-"""Which plug-ins a scheduler runs, in which order and with which weights: KubeSchedulerConfiguration v1. Pure.
+"""Which plug-ins a scheduler runs, in which order and with which weights:
+KubeSchedulerConfiguration v1. Pure.
 
-What a configuration leaves out is Kubernetes' default profile, with one difference: all feasible nodes are scored unless
-``percentageOfNodesToScore`` says otherwise (0 is Kubernetes' adaptive share).
+What a configuration leaves out is Kubernetes' default profile, with one difference: all feasible
+nodes are scored unless ``percentageOfNodesToScore`` says otherwise (0 is Kubernetes' adaptive
+share).
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ API = "kubescheduler.config.k8s.io/v1"
 
 @dataclass(frozen=True)
 class Profile:
-    """One scheduler: filters in order, weights by score plug-in, whether it preempts, arguments, own plug-ins."""
+    """One scheduler: filters in order, weights by score plug-in, whether it preempts, arguments,
+    own plug-ins.
+    """
 
     name: str = "default-scheduler"
     filters: tuple[str, ...] = FILTERS
@@ -84,7 +88,9 @@ def only(profile: Profile, names: Sequence[str]) -> Profile:
 
 
 def adjusted(profile: Profile, given: Mapping[str, object]) -> Profile:
-    """The profile with these arguments in place of its own, plug-in by plug-in. Raises BadConfiguration."""
+    """The profile with these arguments in place of its own, plug-in by plug-in. Raises
+    BadConfiguration.
+    """
     for name in given:
         _known(name, profile.own)
     new, kept = arguments.read(given), profile.arguments
@@ -99,7 +105,9 @@ def balanced_by(profile: Profile, formula: str) -> Profile:
     """The profile with this formula of balanced allocation. Raises BadConfiguration."""
     if formula not in arguments.FORMULAS:
         known = " and ".join(arguments.FORMULAS)
-        raise BadConfiguration(f"there is no formula {formula} of balanced allocation: {known} are formulas")
+        raise BadConfiguration(
+            f"there is no formula {formula} of balanced allocation: {known} are formulas"
+        )
     balanced = replace(profile.arguments.balanced, formula=formula)
     return replace(profile, arguments=replace(profile.arguments, balanced=balanced))
 
@@ -107,8 +115,13 @@ def balanced_by(profile: Profile, formula: str) -> Profile:
 def read(configuration: Mapping[str, object], own: Sequence[OwnPlugin] = ()) -> tuple[Profile, ...]:
     """The profiles of a KubeSchedulerConfiguration. Raises BadConfiguration."""
     root = Place(configuration, "KubeSchedulerConfiguration")
-    if root.at("kind").text() != "KubeSchedulerConfiguration" or root.at("apiVersion").text() != API:
-        raise BadConfiguration(f"a scheduler's configuration has kind KubeSchedulerConfiguration and apiVersion {API}")
+    if (
+        root.at("kind").text() != "KubeSchedulerConfiguration"
+        or root.at("apiVersion").text() != API
+    ):
+        raise BadConfiguration(
+            f"a scheduler's configuration has kind KubeSchedulerConfiguration and apiVersion {API}"
+        )
     share = _share(root.at("percentageOfNodesToScore"), 100)
     found = tuple(_profile(each, share, tuple(own)) for each in root.at("profiles").items())
     names = [each.name for each in found]
@@ -132,12 +145,24 @@ def _profile(place: Place, share: int, own: tuple[OwnPlugin, ...]) -> Profile:
         _known(plugin, own)
         given[plugin] = each.at("args").value
     chosen, weights = _multi_point(place.at("plugins", "multiPoint"), own)
-    made = _made(name, chosen, weights, arguments.read(given), _share(place.at("percentageOfNodesToScore"), share), own)
+    made = _made(
+        name,
+        chosen,
+        weights,
+        arguments.read(given),
+        _share(place.at("percentageOfNodesToScore"), share),
+        own,
+    )
     return _points(made, place.at("plugins"), own)
 
 
 def _made(
-    name: str, chosen: list[str], weights: dict[str, int], args: Arguments, share: int, own: tuple[OwnPlugin, ...]
+    name: str,
+    chosen: list[str],
+    weights: dict[str, int],
+    args: Arguments,
+    share: int,
+    own: tuple[OwnPlugin, ...],
 ) -> Profile:
     order = [*chosen, *(each.name for each in own if each.name not in chosen)]
     mine = {each.name: each for each in own}
@@ -157,7 +182,9 @@ def _multi_point(place: Place, own: tuple[OwnPlugin, ...]) -> tuple[list[str], d
 
 
 def _points(profile: Profile, plugins: Place, own: tuple[OwnPlugin, ...]) -> Profile:
-    """The extension points that a profile sets one by one; only those that decide anything change it."""
+    """The extension points that a profile sets one by one; only those that decide anything change
+    it.
+    """
     unknown = [str(name) for name in plugins.map() if name not in (*POINTS, "multiPoint")]
     if unknown:
         raise BadConfiguration(f"{plugins.path}.{unknown[0]}: there is no such extension point")
@@ -166,9 +193,13 @@ def _points(profile: Profile, plugins: Place, own: tuple[OwnPlugin, ...]) -> Pro
     enabled, disabled = _listed(plugins.at("score"), own)
     weights = {**SCORES, **{each.name: each.weight for each in own}, **profile.scores}
     weights.update((name, weight) for name, weight in enabled if weight)
-    scores = {name: weights.get(name, 1) for name in _merged(tuple(profile.scores), enabled, disabled)}
+    scores = {
+        name: weights.get(name, 1) for name in _merged(tuple(profile.scores), enabled, disabled)
+    }
     enabled, disabled = _listed(plugins.at("postFilter"), own)
-    preempts = "DefaultPreemption" in _merged(("DefaultPreemption",) * profile.preempts, enabled, disabled)
+    preempts = "DefaultPreemption" in _merged(
+        ("DefaultPreemption",) * profile.preempts, enabled, disabled
+    )
     enabled, disabled = _listed(plugins.at("preEnqueue"), own)
     gates = "SchedulingGates" in _merged(("SchedulingGates",) * profile.gates, enabled, disabled)
     _check(filters, FILTERS, own, "filter")
@@ -176,7 +207,9 @@ def _points(profile: Profile, plugins: Place, own: tuple[OwnPlugin, ...]) -> Pro
     return replace(profile, filters=filters, scores=scores, preempts=preempts, gates=gates)
 
 
-def _check(names: Iterable[str], built_in: tuple[str, ...], own: tuple[OwnPlugin, ...], point: str) -> None:
+def _check(
+    names: Iterable[str], built_in: tuple[str, ...], own: tuple[OwnPlugin, ...], point: str
+) -> None:
     mine = {each.name for each in own if getattr(each, point)}
     for name in names:
         if name not in built_in and name not in mine:
@@ -189,7 +222,9 @@ def _listed(place: Place, own: tuple[OwnPlugin, ...]) -> tuple[list[tuple[str, i
         name, weight = each.at("name").text(), each.at("weight").whole()
         _known(name, own)
         if not 0 <= weight <= LARGEST_WEIGHT:
-            raise BadConfiguration(f"{each.path}.weight: {weight} is not between 0 and {LARGEST_WEIGHT}")
+            raise BadConfiguration(
+                f"{each.path}.weight: {weight} is not between 0 and {LARGEST_WEIGHT}"
+            )
         enabled.append((name, weight))
     disabled = [each.at("name").text() for each in place.at("disabled").items()]
     for name in disabled:
@@ -199,11 +234,15 @@ def _listed(place: Place, own: tuple[OwnPlugin, ...]) -> tuple[list[tuple[str, i
 
 
 def _merged(base: Iterable[str], enabled: list[tuple[str, int]], disabled: list[str]) -> list[str]:
-    """The base without what is disabled, then what is enabled; one that is in the base already keeps its place."""
+    """The base without what is disabled, then what is enabled; one that is in the base already
+    keeps its place.
+    """
     kept = [] if "*" in disabled else [name for name in base if name not in disabled]
     return [*kept, *(name for name, _ in enabled if name not in kept)]
 
 
 def _known(name: str, own: Iterable[OwnPlugin]) -> None:
     if name not in ACCEPTED and name not in {each.name for each in own}:
-        raise BadConfiguration(f"there is no plug-in {name or '(unnamed)'}: {', '.join(ORDER)} are the built-in ones")
+        raise BadConfiguration(
+            f"there is no plug-in {name or '(unnamed)'}: {', '.join(ORDER)} are the built-in ones"
+        )

@@ -1,4 +1,5 @@
-"""The program of a class of pods: what plug-ins found out, as the rows of numbers that the C core reads. Pure.
+"""The program of a class of pods: what plug-ins found out, as the rows of numbers that the C core
+reads. Pure.
 
 The order of the scalars and parts is that of csrc/sched/sched.h.
 """

@@ -2,9 +2,10 @@
 
 Whoever calls says what time it is.
 
-A pod is in one place at a time. It is popped from *active*; what comes of the attempt puts it into *back-off* (it may be
-tried again after a while) or *unschedulable* (until an event that can help, or five minutes). Events that arrive while a pod
-is being tried are kept for it, and count as if they came after.
+A pod is in one place at a time. It is popped from *active*; what comes of the attempt puts it into
+*back-off* (it may be tried again after a while) or *unschedulable* (until an event that can help,
+or five minutes). Events that arrive while a pod is being tried are kept for it, and count as if
+they came after.
 """
 
 from __future__ import annotations
@@ -49,10 +50,17 @@ class Waiting:
 
 
 class Queue:
-    """Pods that have no node. ``helps(event, pod, plugins)`` says whether an event can help a pod that was rejected."""
+    """Pods that have no node. ``helps(event, pod, plugins)`` says whether an event can help a pod
+    that was rejected.
+    """
 
     def __init__(
-        self, helps: Helps, *, gates: bool = True, first: float = FIRST_BACKOFF, longest: float = LONGEST_BACKOFF
+        self,
+        helps: Helps,
+        *,
+        gates: bool = True,
+        first: float = FIRST_BACKOFF,
+        longest: float = LONGEST_BACKOFF,
     ) -> None:
         self._helps = helps
         self._gates = gates
@@ -71,7 +79,9 @@ class Queue:
         return len(self._pods)
 
     def place_of(self, pod: Object) -> str | None:
-        """ "active", "backoff", "unschedulable", "gated" or "trying"; None for a pod that is not here."""
+        """ "active", "backoff", "unschedulable", "gated" or "trying"; None for a pod that is not
+        here.
+        """
         found = self._pods.get(_key(pod))
         return found.place if found else None
 
@@ -80,7 +90,9 @@ class Queue:
     def add(self, pod: Object, now: float) -> None:
         """A pod that has no node is new. Gates keep it from being tried."""
         place = named(pod, "Pod")
-        entry = Waiting(pod, key_of(pod), place.at("spec", "priority").whole(), now, next(self._order))
+        entry = Waiting(
+            pod, key_of(pod), place.at("spec", "priority").whole(), now, next(self._order)
+        )
         self._pods[entry.key] = entry
         if node := place.at("status", "nominatedNodeName").text():
             self._nominated[entry.key] = node
@@ -121,7 +133,9 @@ class Queue:
     # What goes out
 
     def pop(self, now: float) -> Object | None:
-        """The pod to try next. While none is active those that back off may come early, unless an error put them there."""
+        """The pod to try next. While none is active those that back off may come early, unless an
+        error put them there.
+        """
         self._flush(now)
         entry = self._next_active() or self._next_early()
         if entry is None:
@@ -141,7 +155,9 @@ class Queue:
             return
         entry.plugins, entry.failed, entry.added = frozenset(plugins), error, now
         entry.until = now + self.backoff(entry.attempts)
-        if error or any(self._helps(event, entry.pod, entry.plugins) for event in self._events[entry.seen :]):
+        if error or any(
+            self._helps(event, entry.pod, entry.plugins) for event in self._events[entry.seen :]
+        ):
             self._retire(entry, now)
         else:
             entry.place = "unschedulable"
@@ -172,13 +188,19 @@ class Queue:
 
     def nominated_on(self, node: str) -> list[Object]:
         """The pods that are to run on a node, the most important first."""
-        found = [self._pods[key] for key, where in self._nominated.items() if where == node and key in self._pods]
+        found = [
+            self._pods[key]
+            for key, where in self._nominated.items()
+            if where == node and key in self._pods
+        ]
         return [entry.pod for entry in sorted(found, key=Waiting.rank)]
 
     # Inside
 
     def _admit(self, entry: Waiting, now: float) -> None:
-        if self._gates and any(True for _ in named(entry.pod, "Pod").at("spec", "schedulingGates").items()):
+        if self._gates and any(
+            True for _ in named(entry.pod, "Pod").at("spec", "schedulingGates").items()
+        ):
             entry.place = "gated"
         else:
             self._activate(entry, now)
@@ -209,12 +231,16 @@ class Queue:
             self._retire(entry, now)
 
     def _flush(self, now: float) -> None:
-        while self._backoff and (self._backoff[0][0] <= now or self._stale_backoff(self._backoff[0])):
+        while self._backoff and (
+            self._backoff[0][0] <= now or self._stale_backoff(self._backoff[0])
+        ):
             item = heapq.heappop(self._backoff)
             if not self._stale_backoff(item):
                 self._activate(item[2], now)
         while self._unschedulable:
-            oldest = next(iter(self._unschedulable.values()))  # they were put there in the order of their failures
+            oldest = next(
+                iter(self._unschedulable.values())
+            )  # they were put there in the order of their failures
             if oldest.added + RETRY_AFTER > now:
                 break
             self._retire(oldest, now)
@@ -232,7 +258,9 @@ class Queue:
         return None
 
     def _next_early(self) -> Waiting | None:
-        early = [item for item in self._backoff if not self._stale_backoff(item) and not item[2].failed]
+        early = [
+            item for item in self._backoff if not self._stale_backoff(item) and not item[2].failed
+        ]
         if not early:
             return None
         first = min(early)[2]

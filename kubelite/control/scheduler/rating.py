@@ -22,7 +22,9 @@ SMALL = 100  # nodes; all of a smaller cluster's are scored
 
 
 def sample(nodes: int, percentage: int) -> int:
-    """How many feasible nodes are scored, 0 for all; a percentage of 0 falls from 50 to 5 as clusters grow."""
+    """How many feasible nodes are scored, 0 for all; a percentage of 0 falls from 50 to 5 as
+    clusters grow.
+    """
     if nodes < SMALL or percentage >= 100:
         return 0
     share = percentage or max(5, 50 - nodes // 125)
@@ -30,7 +32,9 @@ def sample(nodes: int, percentage: int) -> int:
     return wanted if wanted < nodes else 0
 
 
-def query(columns: Columns, known: PodClass, nominated: array[int], **changes: Any) -> native.SchedQuery:
+def query(
+    columns: Columns, known: PodClass, nominated: array[int], **changes: Any
+) -> native.SchedQuery:
     """An empty query about a class."""
     count = columns.world.nodes.count
     made = native.SchedQuery(
@@ -49,7 +53,11 @@ def query(columns: Columns, known: PodClass, nominated: array[int], **changes: A
 
 
 def rate(
-    cluster: Cluster, pod: Mapping[str, Any], known: PodClass, profile: Profile, candidates: int | None
+    cluster: Cluster,
+    pod: Mapping[str, Any],
+    known: PodClass,
+    profile: Profile,
+    candidates: int | None,
 ) -> Decision:
     """The decision about a pod; ``candidates`` is the set of nodes to score, None for all."""
     columns = cluster.columns()
@@ -89,7 +97,9 @@ def rate(
     )
 
 
-def own_rejections(cluster: Cluster, pod: Mapping[str, Any], profile: Profile) -> dict[int, OwnRejection]:
+def own_rejections(
+    cluster: Cluster, pod: Mapping[str, Any], profile: Profile
+) -> dict[int, OwnRejection]:
     """What own filters have against nodes: the first that rejects a node is heard."""
     filters = [each for each in profile.own if each.filter and each.name in profile.filters]
     found: dict[int, OwnRejection] = {}
@@ -98,7 +108,11 @@ def own_rejections(cluster: Cluster, pod: Mapping[str, Any], profile: Profile) -
     running = cluster.pods_on()
     for number, node in enumerate(cluster.columns().world.nodes.rows):
         for plugin in sorted(filters, key=lambda each: profile.filters.index(each.name)):
-            text = plugin.filter(pod, cluster.node_object(number), running[node.name]) if plugin.filter else None
+            text = (
+                plugin.filter(pod, cluster.node_object(number), running[node.name])
+                if plugin.filter
+                else None
+            )
             if text is not None and number not in found:
                 found[number] = OwnRejection(plugin.name, text)
     return found
@@ -121,7 +135,10 @@ def _own_scores(
         return {}
     running, nodes = cluster.pods_on(), cluster.columns().world.nodes
     numbers = [number for number, total in enumerate(totals) if total >= 0]
-    return {plugin.name: _scores_of(plugin, cluster, pod, numbers, running, nodes.index) for plugin in plugins}
+    return {
+        plugin.name: _scores_of(plugin, cluster, pod, numbers, running, nodes.index)
+        for plugin in plugins
+    }
 
 
 def _scores_of(
@@ -152,4 +169,8 @@ def _extra(count: int, own: dict[str, dict[int, int]], profile: Profile) -> arra
 def _skipped(known: PodClass, profile: Profile, bits: int) -> tuple[str, ...]:
     """The built-in scores of the profile to which nothing about the pod contributes."""
     idle = {name for number, name in enumerate(SCORES) if bits >> number & 1}
-    return tuple(name for name in profile.scores if name in SCORES and (name not in known.weights or name in idle))
+    return tuple(
+        name
+        for name in profile.scores
+        if name in SCORES and (name not in known.weights or name in idle)
+    )

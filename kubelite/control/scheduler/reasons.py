@@ -1,6 +1,7 @@
 """Why a pod does not run on a node: each reason's number, its filter and its text. Pure.
 
-The numbers are those of ``enum reason`` in csrc/sched/sched.h, the texts those that Kubernetes writes into events.
+The numbers are those of ``enum reason`` in csrc/sched/sched.h, the texts those that Kubernetes
+writes into events.
 """
 
 from __future__ import annotations
@@ -52,8 +53,12 @@ TEXTS = {
     Reason.NODE_NAME: Text("NodeName", "node(s) didn't match the requested node name"),
     Reason.TAINT: Text("TaintToleration", "node(s) had untolerated taint(s)"),
     Reason.NODE_AFFINITY: Text("NodeAffinity", "node(s) didn't match Pod's node affinity/selector"),
-    Reason.ADDED_AFFINITY: Text("NodeAffinity", "node(s) didn't match scheduler-enforced node affinity"),
-    Reason.PORTS: Text("NodePorts", "node(s) didn't have free ports for the requested pod ports", True),
+    Reason.ADDED_AFFINITY: Text(
+        "NodeAffinity", "node(s) didn't match scheduler-enforced node affinity"
+    ),
+    Reason.PORTS: Text(
+        "NodePorts", "node(s) didn't have free ports for the requested pod ports", True
+    ),
     Reason.SHORT: Text("NodeResourcesFit", "", True),
     Reason.DISK: Text("VolumeRestrictions", "node(s) had no available disk", True),
     Reason.SINGLE_POD_CLAIM: Text(
@@ -62,7 +67,9 @@ TEXTS = {
         True,
     ),
     Reason.VOLUME_LIMIT: Text("NodeVolumeLimits", "node(s) exceed max volume count", True),
-    Reason.PV_AFFINITY: Text("VolumeBinding", "node(s) didn't match PersistentVolume's node affinity"),
+    Reason.PV_AFFINITY: Text(
+        "VolumeBinding", "node(s) didn't match PersistentVolume's node affinity"
+    ),
     Reason.NO_PV: Text("VolumeBinding", "node(s) didn't find available persistent volumes to bind"),
     Reason.NO_SPACE: Text("VolumeBinding", "node(s) did not have enough free storage"),
     Reason.PV_MISSING: Text(
@@ -70,11 +77,16 @@ TEXTS = {
     ),
     Reason.VOLUME_ZONE: Text("VolumeZone", "node(s) had no available volume zone"),
     Reason.NO_SPREAD_LABEL: Text(
-        "PodTopologySpread", "node(s) didn't match pod topology spread constraints (missing required label)"
+        "PodTopologySpread",
+        "node(s) didn't match pod topology spread constraints (missing required label)",
     ),
-    Reason.SPREAD: Text("PodTopologySpread", "node(s) didn't match pod topology spread constraints", True),
+    Reason.SPREAD: Text(
+        "PodTopologySpread", "node(s) didn't match pod topology spread constraints", True
+    ),
     Reason.POD_AFFINITY: Text("InterPodAffinity", "node(s) didn't match pod affinity rules"),
-    Reason.POD_ANTI_AFFINITY: Text("InterPodAffinity", "node(s) didn't match pod anti-affinity rules", True),
+    Reason.POD_ANTI_AFFINITY: Text(
+        "InterPodAffinity", "node(s) didn't match pod anti-affinity rules", True
+    ),
     Reason.EXISTING_ANTI_AFFINITY: Text(
         "InterPodAffinity", "node(s) didn't satisfy existing pods anti-affinity rules", True
     ),
@@ -82,7 +94,12 @@ TEXTS = {
     Reason.NO_VICTIMS: Text("DefaultPreemption", "No preemption victims found for incoming pod"),
 }
 
-TOGETHER = (Reason.PV_AFFINITY, Reason.NO_PV, Reason.NO_SPACE, Reason.PV_MISSING)  # reported side by side
+TOGETHER = (
+    Reason.PV_AFFINITY,
+    Reason.NO_PV,
+    Reason.NO_SPACE,
+    Reason.PV_MISSING,
+)  # reported side by side
 
 
 def bits(verdict: int) -> list[Reason]:

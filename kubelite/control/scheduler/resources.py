@@ -1,7 +1,8 @@
 """How much a pod asks for, and how much a node has to give. Pure.
 
-cpu is counted in thousandths, everything else in whole units, both rounded up. The arithmetic is Kubernetes' (resource
-helpers of component-helpers): containers run together, init containers one after the other, sidecars from their turn on.
+cpu is counted in thousandths, everything else in whole units, both rounded up. The arithmetic is
+Kubernetes' (resource helpers of component-helpers): containers run together, init containers one
+after the other, sidecars from their turn on.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ from typing import NamedTuple
 from kubelite.control.scheduler.fields import Place
 
 PODS, CPU, MEMORY, STORAGE = "pods", "cpu", "memory", "ephemeral-storage"
-MISSING = {CPU: 100, MEMORY: 200 << 20}  # what a container without a request counts as where nodes are scored
+MISSING = {
+    CPU: 100,
+    MEMORY: 200 << 20,
+}  # what a container without a request counts as where nodes are scored
 
 Amounts = dict[str, int]
 
 
 class Requests(NamedTuple):
-    """What a pod asks for: (resource, amount) sorted by name, and cpu and memory with missing requests filled in."""
+    """What a pod asks for: (resource, amount) sorted by name, and cpu and memory with missing
+    requests filled in.
+    """
 
     amounts: tuple[tuple[str, int], ...]
     nonzero_cpu: int
@@ -35,7 +41,9 @@ def is_extended(name: str) -> bool:
 
 
 def is_scalar(name: str) -> bool:
-    """Whether a resource is counted beside cpu, memory, storage and pods, and scored only for pods that ask for it."""
+    """Whether a resource is counted beside cpu, memory, storage and pods, and scored only for pods
+    that ask for it.
+    """
     return "/" in name or name.startswith(("hugepages-", "attachable-volumes-"))
 
 
@@ -45,11 +53,17 @@ def _counted(name: str) -> bool:
 
 def amounts(place: Place) -> Amounts:
     """A resource list without the resources that no scheduler counts."""
-    return {str(name): place.at(str(name)).amount(name == CPU) for name in place.map() if _counted(str(name))}
+    return {
+        str(name): place.at(str(name)).amount(name == CPU)
+        for name in place.map()
+        if _counted(str(name))
+    }
 
 
 def allocatable(node: Place) -> Amounts:
-    """What a node has to give. Nothing is assumed: a node that says nothing has room for nothing, not even a pod."""
+    """What a node has to give. Nothing is assumed: a node that says nothing has room for nothing,
+    not even a pod.
+    """
     place = node.at("status", "allocatable")
     return {**amounts(place), PODS: place.at(PODS).amount()}
 
@@ -76,7 +90,11 @@ def _total(pod: Place, missing: Amounts) -> Amounts:
             _add(own, sidecars)
         _raise(peak, own)
     _raise(total, peak)
-    total.update((name, amount) for name, amount in amounts(spec.at("resources", "requests")).items() if _of_pod(name))
+    total.update(
+        (name, amount)
+        for name, amount in amounts(spec.at("resources", "requests")).items()
+        if _of_pod(name)
+    )
     _add(total, amounts(spec.at("overhead")))
     return total
 
@@ -97,7 +115,9 @@ def _wanted(pod: Place, where: str, status: str) -> Iterator[tuple[Place, Amount
 
 
 def _resized(pod: Place, wanted: Amounts, state: Place) -> Amounts:
-    """While a resize goes on, the larger of what is asked for, applied and allocated; what cannot be does not count."""
+    """While a resize goes on, the larger of what is asked for, applied and allocated; what cannot
+    be does not count.
+    """
     infeasible = any(
         each.at("type").text() == "PodResizePending" and each.at("reason").text() == "Infeasible"
         for each in pod.at("status", "conditions").items()

@@ -1,7 +1,8 @@
 """How good a node is: the scores of the default profile, one function each. Pure.
 
-Like filters, they say what no pod can change as a number per set of nodes, and the rest in rows for the C core, which
-computes, normalises and adds up. A score that does not apply to a pod is left out, as Kubernetes' Skip does.
+Like filters, they say what no pod can change as a number per set of nodes, and the rest in rows for
+the C core, which computes, normalises and adds up. A score that does not apply to a pod is left
+out, as Kubernetes' Skip does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from kubelite.control.scheduler.resources import is_scalar
 from kubelite.control.scheduler.taints import disliked
 from kubelite.control.scheduler.traits import Traits
 
-SMALLEST_IMAGE, LARGEST_IMAGE = 23 << 20, 1000 << 20  # what images of a container are thought to weigh
+SMALLEST_IMAGE, LARGEST_IMAGE = (
+    23 << 20,
+    1000 << 20,
+)  # what images of a container are thought to weigh
 
 
 def apply(traits: Traits, board: Board, program: Program) -> None:
@@ -68,7 +72,9 @@ def _balanced(traits: Traits, board: Board, program: Program) -> bool:
 
 
 def _spread(traits: Traits, board: Board, program: Program) -> bool:
-    """Pods per domain; by host name simply those on the node itself, whatever the inclusion policies say."""
+    """Pods per domain; by host name simply those on the node itself, whatever the inclusion
+    policies say.
+    """
     soft = [each for each in constraints(traits, board) if not each.hard]
     all_keys = bool(traits.spread) or not board.profile.arguments.spread.system
     nodes = board.world.nodes
@@ -93,7 +99,9 @@ def _pod_affinity(traits: Traits, board: Board, program: Program) -> bool:
     weights = {"anti": 0, "required": args.hard_weight}
     for carried in board.carried(traits):
         if weight := weights.get(carried.kind, carried.weight):
-            program.affinity.append((board.count(Count(Carriers(carried), carried.term.key)), weight))
+            program.affinity.append(
+                (board.count(Count(Carriers(carried), carried.term.key)), weight)
+            )
     return bool(program.affinity)
 
 
@@ -108,7 +116,11 @@ def _images(traits: Traits, board: Board, program: Program) -> bool:
             found = _summed(found, having, part)
     most = LARGEST_IMAGE * len(traits.images)
     for having, total in found.items():
-        score = 100 * (max(SMALLEST_IMAGE, min(total, most)) - SMALLEST_IMAGE) // (most - SMALLEST_IMAGE)
+        score = (
+            100
+            * (max(SMALLEST_IMAGE, min(total, most)) - SMALLEST_IMAGE)
+            // (most - SMALLEST_IMAGE)
+        )
         if score:
             program.columns.append((Column.IMAGE, having, score))
     return True

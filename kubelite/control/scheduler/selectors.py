@@ -1,7 +1,7 @@
 """Label selectors of plain objects, and the requirements of node selectors. Pure.
 
-A label selector that cannot be read is an error. A term of a node selector that cannot be read matches no node, as in
-Kubernetes, where such a term is passed over.
+A label selector that cannot be read is an error. A term of a node selector that cannot be read
+matches no node, as in Kubernetes, where such a term is passed over.
 """
 
 from __future__ import annotations
@@ -10,11 +10,20 @@ from typing import NamedTuple
 
 from kubelite.control.scheduler.fields import Place
 from kubelite.objects import names
-from kubelite.objects.labels import NOTHING, Requirement, Selector, SelectorError, of_map, requirement
+from kubelite.objects.labels import (
+    NOTHING,
+    Requirement,
+    Selector,
+    SelectorError,
+    of_map,
+    requirement,
+)
 
 
 class NodeTerm(NamedTuple):
-    """One of several terms: all conditions on labels and names together. ``valid`` is false for one that matches nothing."""
+    """One of several terms: all conditions on labels and names together. ``valid`` is false for one
+    that matches nothing.
+    """
 
     labels: tuple[Requirement, ...]
     fields: tuple[Requirement, ...]
@@ -26,21 +35,29 @@ def selector(place: Place) -> Selector:
     if place.value is None:
         return NOTHING
     wanted = of_map(place.at("matchLabels").labels()).requirements
-    return Selector((*wanted, *(_requirement(each) for each in place.at("matchExpressions").items())))
+    return Selector(
+        (*wanted, *(_requirement(each) for each in place.at("matchExpressions").items()))
+    )
 
 
 def _requirement(place: Place) -> Requirement:
     operator = place.at("operator").text()
     if operator in ("Gt", "Lt"):
-        raise place.error(f'"{operator}" is no operator of a label selector: In, NotIn, Exists, DoesNotExist are')
+        raise place.error(
+            f'"{operator}" is no operator of a label selector: In, NotIn, Exists, DoesNotExist are'
+        )
     try:
         return requirement(place.at("key").text(), operator, place.at("values").texts())
     except SelectorError as wrong:
         raise place.error(str(wrong)) from None
 
 
-def narrowed(chosen: Selector, keys: tuple[str, ...], labels: dict[str, str], operator: str = "In") -> Selector:
-    """The selector together with the owner's own values of these keys; keys it lacks are passed over."""
+def narrowed(
+    chosen: Selector, keys: tuple[str, ...], labels: dict[str, str], operator: str = "In"
+) -> Selector:
+    """The selector together with the owner's own values of these keys; keys it lacks are passed
+    over.
+    """
     if chosen.nothing:
         return chosen
     own = (requirement(key, operator, (labels[key],)) for key in keys if key in labels)
@@ -69,6 +86,10 @@ def _node_requirement(place: Place) -> Requirement | None:
 def _field_requirement(place: Place) -> Requirement | None:
     """Only ``metadata.name`` can be asked for, one value at a time (core/v1 NodeSelectorTerm)."""
     operator, values = place.at("operator").text(), place.at("values").texts()
-    if place.at("key").text() != "metadata.name" or operator not in ("In", "NotIn") or len(values) != 1:
+    if (
+        place.at("key").text() != "metadata.name"
+        or operator not in ("In", "NotIn")
+        or len(values) != 1
+    ):
         return None
     return requirement("metadata.name", operator, values)

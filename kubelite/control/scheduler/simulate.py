@@ -1,7 +1,8 @@
 """What becomes of many pods: the queue and the cluster together, in a time of their own.
 
-Evicted pods leave at once, so that a pod that preempts runs without waiting for them. No time passes: what waits for an event is
-tried again when it comes, and it ends when an attempt could only repeat the last one.
+Evicted pods leave at once, so that a pod that preempts runs without waiting for them. No time
+passes: what waits for an event is tried again when it comes, and it ends when an attempt could only
+repeat the last one.
 """
 
 from __future__ import annotations
@@ -50,9 +51,11 @@ def simulate(
     own_plugins: Sequence[OwnPlugin] = (),
     seed: int | None = None,
 ) -> dict[str, Any]:
-    """Schedules ``pods`` into a cluster of these objects, in the form of ``kubelite scheduler simulate -o json``.
+    """Schedules ``pods`` into a cluster of these objects, in the form of ``kubelite scheduler
+    simulate -o json``.
 
-    Pods with a higher priority go first, then those that come first. Raises BadObject and BadConfiguration.
+    Pods with a higher priority go first, then those that come first. Raises BadObject and
+    BadConfiguration.
     """
     profiles = chosen_profiles(configuration, plugins, plugin_args, balanced_formula, own_plugins)
     run = Simulation(load(cluster, profiles, seed))
@@ -106,7 +109,9 @@ class Simulation:
         self.queue.event(Event("Pod", None, _running(pod, node)), NOW)
 
     def _fail(self, pod: Object) -> None:
-        """Preempts or gives up; a pod of a class that failed since the last change is not asked about again."""
+        """Preempts or gives up; a pod of a class that failed since the last change is not asked
+        about again.
+        """
         known = self.cluster.classify(pod), named(pod, "Pod").at("spec", "preemptionPolicy").text()
         if self._failures.get(known, (-1, "", ()))[0] == self.cluster.changes:
             _, self._fate(pod).message, names = self._failures[known]
@@ -149,7 +154,9 @@ class Simulation:
         return self.fates[key_of(pod)]
 
     def as_data(self) -> dict[str, Any]:
-        """Pods in the order they were given, then evicted ones that were there before; how many pods each node has."""
+        """Pods in the order they were given, then evicted ones that were there before; how many
+        pods each node has.
+        """
         counts = Counter(entry.node for entry in self.cluster.pods)
         pods = [
             {
@@ -161,7 +168,9 @@ class Simulation:
             }
             for fate in self.fates.values()
         ]
-        nodes = {row.name: {"pods": counts[row.name]} for row in self.cluster.columns().world.nodes.rows}
+        nodes = {
+            row.name: {"pods": counts[row.name]} for row in self.cluster.columns().world.nodes.rows
+        }
         placed = sum(fate.node is not None for fate in self.fates.values())
         evicted = sum(fate.evicted_by is not None for fate in self.fates.values())
         return {

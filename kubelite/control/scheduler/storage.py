@@ -13,7 +13,9 @@ SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
 
 class Volume(NamedTuple):
-    """A PersistentVolume. ``terms`` is None where any node will do; ``claim`` is "ns/name" of who has it."""
+    """A PersistentVolume. ``terms`` is None where any node will do; ``claim`` is "ns/name" of who
+    has it.
+    """
 
     name: str
     labels: dict[str, str]
@@ -29,7 +31,9 @@ class Volume(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A PersistentVolumeClaim. ``volume`` is "" until it is bound, ``problem`` what keeps every pod from using it."""
+    """A PersistentVolumeClaim. ``volume`` is "" until it is bound, ``problem`` what keeps every pod
+    from using it.
+    """
 
     key: str
     volume: str
@@ -98,7 +102,14 @@ class Storage:
 
 
 KINDS = frozenset(
-    ("PersistentVolumeClaim", "PersistentVolume", "StorageClass", "CSINode", "CSIDriver", "CSIStorageCapacity")
+    (
+        "PersistentVolumeClaim",
+        "PersistentVolume",
+        "StorageClass",
+        "CSINode",
+        "CSIDriver",
+        "CSIStorageCapacity",
+    )
 )
 
 
@@ -132,9 +143,12 @@ def _volume(obj: Place) -> Volume:
         size=spec.at("capacity", "storage").amount(),
         modes=frozenset(spec.at("accessModes").texts()),
         block=spec.at("volumeMode").text() == "Block",
-        terms=tuple(node_term(each) for each in required.at("nodeSelectorTerms").items()) if required else None,
+        terms=tuple(node_term(each) for each in required.at("nodeSelectorTerms").items())
+        if required
+        else None,
         claim=f"{ref.at('namespace').text() or 'default'}/{ref.at('name').text()}" if ref else "",
-        available=phase in ("", "Available") and obj.at("metadata", "deletionTimestamp").value is None,
+        available=phase in ("", "Available")
+        and obj.at("metadata", "deletionTimestamp").value is None,
         driver=spec.at("csi", "driver").text(),
         handle=spec.at("csi", "volumeHandle").text(),
     )
@@ -184,10 +198,18 @@ def _topology(place: Place) -> NodeTerm:
 
 
 def _limits(obj: Place) -> dict[str, int]:
-    drivers = [each for each in obj.at("spec", "drivers").items() if each.at("allocatable", "count").value is not None]
+    drivers = [
+        each
+        for each in obj.at("spec", "drivers").items()
+        if each.at("allocatable", "count").value is not None
+    ]
     return {each.at("name").text(): each.at("allocatable", "count").whole() for each in drivers}
 
 
 def _capacity(obj: Place) -> Capacity:
-    largest = obj.at("maximumVolumeSize" if obj.at("maximumVolumeSize").value is not None else "capacity")
-    return Capacity(obj.at("storageClassName").text(), selector(obj.at("nodeTopology")), largest.amount())
+    largest = obj.at(
+        "maximumVolumeSize" if obj.at("maximumVolumeSize").value is not None else "capacity"
+    )
+    return Capacity(
+        obj.at("storageClassName").text(), selector(obj.at("nodeTopology")), largest.amount()
+    )

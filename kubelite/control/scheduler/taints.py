@@ -25,7 +25,9 @@ UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 
 
 def covers(toleration: Toleration, taint: Taint) -> bool:
-    """Whether the toleration lets a pod pass the taint. An empty key or effect stands for all of them."""
+    """Whether the toleration lets a pod pass the taint. An empty key or effect stands for all of
+    them.
+    """
     if toleration.effect and toleration.effect != taint.effect:
         return False
     if toleration.key and toleration.key != taint.key:

@@ -16,7 +16,14 @@ from kubelite.objects.labels import Selector
 
 _SPEC = ("containers", "initContainers", "overhead", "resources", "nodeSelector", "affinity", "tolerations",
          "topologySpreadConstraints", "priority", "schedulerName")  # fmt: skip
-_VOLUMES = ("persistentVolumeClaim", "ephemeral", "gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd")
+_VOLUMES = (
+    "persistentVolumeClaim",
+    "ephemeral",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "iscsi",
+    "rbd",
+)
 _ROOM = 65536
 
 
@@ -49,7 +56,9 @@ class TraitCache:
         return found
 
     def learn(self, read: Iterable[Traits]) -> bool:
-        """Takes note of the label keys that pods' selectors ask for. Returns whether there are new ones."""
+        """Takes note of the label keys that pods' selectors ask for. Returns whether there are new
+        ones.
+        """
         before = len(self.keys)
         for each in read:
             if each.affinity or each.anti_affinity or each.preferred_affinity or each.spread:
@@ -68,7 +77,9 @@ class TraitCache:
 def _essence(pod: Mapping[str, Any]) -> tuple[Any, ...]:
     """The parts of a pod that its traits are read from."""
     meta, spec, status = pod.get("metadata") or {}, pod.get("spec") or {}, pod.get("status") or {}
-    volumes = [volume for volume in spec.get("volumes") or () if any(kind in volume for kind in _VOLUMES)]
+    volumes = [
+        volume for volume in spec.get("volumes") or () if any(kind in volume for kind in _VOLUMES)
+    ]
     name = meta.get("name") if any("ephemeral" in volume for volume in volumes) else None
     return (
         meta.get("namespace"),
@@ -83,6 +94,11 @@ def _essence(pod: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _resizes(status: Mapping[str, Any]) -> list[Any] | None:
-    states = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
-    sizes = [(each.get("name"), each.get("resources"), each.get("allocatedResources")) for each in states]
+    states = [
+        *(status.get("containerStatuses") or ()),
+        *(status.get("initContainerStatuses") or ()),
+    ]
+    sizes = [
+        (each.get("name"), each.get("resources"), each.get("allocatedResources")) for each in states
+    ]
     return [sizes, status.get("conditions")] if any(size[1] is not None for size in sizes) else None

@@ -1,7 +1,8 @@
 """What plug-ins read of a pod: two pods with equal traits are decided alike. Pure.
 
-Labels are reduced to the keys that some selector in the cluster asks for, volumes to those that a filter looks at, containers
-to their sums: pods of one template become one class, whatever else is different about them.
+Labels are reduced to the keys that some selector in the cluster asks for, volumes to those that a
+filter looks at, containers to their sums: pods of one template become one class, whatever else is
+different about them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Port(NamedTuple):
 
 
 class PodTerm(NamedTuple):
-    """A pod affinity term. ``spaces`` are namespaces by name, ``space_selector`` by label (None: none)."""
+    """A pod affinity term. ``spaces`` are namespaces by name, ``space_selector`` by label (None:
+    none).
+    """
 
     spaces: frozenset[str]
     space_selector: Selector | None
@@ -54,7 +57,9 @@ class Constraint(NamedTuple):
 
 
 class Disk(NamedTuple):
-    """A volume that several pods of a node may share only under conditions: all read-only, or not at all."""
+    """A volume that several pods of a node may share only under conditions: all read-only, or not
+    at all.
+    """
 
     kind: str
     names: tuple[str, ...]
@@ -116,7 +121,9 @@ def read(pod: Place) -> Traits:
             *_preferred(spec.at("affinity", "podAffinity"), namespace, labels, 1),
             *_preferred(spec.at("affinity", "podAntiAffinity"), namespace, labels, -1),
         ),
-        spread=tuple(_constraint(each, labels) for each in spec.at("topologySpreadConstraints").items()),
+        spread=tuple(
+            _constraint(each, labels) for each in spec.at("topologySpreadConstraints").items()
+        ),
         owner=_owner(meta),
         images=tuple(_image(each.at("image").text()) for each in (*_containers(spec),)),
         claims=claims,
@@ -127,7 +134,9 @@ def read(pod: Place) -> Traits:
 
 
 def pin(traits: Traits) -> str:
-    """The node that the pod's affinity names as the only one, as a DaemonSet's does; "" when it is not that simple."""
+    """The node that the pod's affinity names as the only one, as a DaemonSet's does; "" when it is
+    not that simple.
+    """
     terms = traits.required_nodes or ()
     if len(terms) != 1 or traits.spread or terms[0].labels or len(terms[0].fields) != 1:
         return ""
@@ -136,15 +145,26 @@ def pin(traits: Traits) -> str:
 
 
 def counted(traits: Traits) -> Traits:
-    """The traits without what matters only while a pod looks for a node: all that its presence means to others."""
+    """The traits without what matters only while a pod looks for a node: all that its presence
+    means to others.
+    """
     return traits._replace(
-        tolerations=(), node_selector=(), required_nodes=None, preferred_nodes=(), spread=(), images=()
+        tolerations=(),
+        node_selector=(),
+        required_nodes=None,
+        preferred_nodes=(),
+        spread=(),
+        images=(),
     )
 
 
 def selectors(traits: Traits) -> list[Selector]:
     """Every selector over pods that these traits hold."""
-    terms = (*traits.affinity, *traits.anti_affinity, *(term for _, term in traits.preferred_affinity))
+    terms = (
+        *traits.affinity,
+        *traits.anti_affinity,
+        *(term for _, term in traits.preferred_affinity),
+    )
     return [*(term.selector for term in terms), *(each.selector for each in traits.spread)]
 
 
@@ -158,8 +178,14 @@ def _image(name: str) -> str:
 
 
 def _ports(spec: Place) -> tuple[Port, ...]:
-    """Of containers and sidecars; a plain init container has left before anything else asks for a port."""
-    sidecars = [each for each in spec.at("initContainers").items() if each.at("restartPolicy").text() == "Always"]
+    """Of containers and sidecars; a plain init container has left before anything else asks for a
+    port.
+    """
+    sidecars = [
+        each
+        for each in spec.at("initContainers").items()
+        if each.at("restartPolicy").text() == "Always"
+    ]
     found = []
     for container in (*sidecars, *spec.at("containers").items()):
         for each in container.at("ports").items():
@@ -178,16 +204,21 @@ def _required(place: Place, namespace: str, labels: dict[str, str]) -> tuple[Pod
     return tuple(_term(each, namespace, labels) for each in terms)
 
 
-def _preferred(place: Place, namespace: str, labels: dict[str, str], sign: int) -> tuple[tuple[int, PodTerm], ...]:
+def _preferred(
+    place: Place, namespace: str, labels: dict[str, str], sign: int
+) -> tuple[tuple[int, PodTerm], ...]:
     terms = place.at("preferredDuringSchedulingIgnoredDuringExecution").items()
     return tuple(
-        (sign * each.at("weight").whole(), _term(each.at("podAffinityTerm"), namespace, labels)) for each in terms
+        (sign * each.at("weight").whole(), _term(each.at("podAffinityTerm"), namespace, labels))
+        for each in terms
     )
 
 
 def _term(place: Place, namespace: str, labels: dict[str, str]) -> PodTerm:
     spaces, by_label = frozenset(place.at("namespaces").texts()), place.at("namespaceSelector")
-    chosen = narrowed(selector(place.at("labelSelector")), place.at("matchLabelKeys").texts(), labels)
+    chosen = narrowed(
+        selector(place.at("labelSelector")), place.at("matchLabelKeys").texts(), labels
+    )
     chosen = narrowed(chosen, place.at("mismatchLabelKeys").texts(), labels, "NotIn")
     if not spaces and by_label.value is None:
         spaces = frozenset((namespace,))
@@ -198,12 +229,16 @@ def _term(place: Place, namespace: str, labels: dict[str, str]) -> PodTerm:
 def _constraint(place: Place, labels: dict[str, str]) -> Constraint:
     unsatisfiable = place.at("whenUnsatisfiable").text() or "DoNotSchedule"
     if unsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
-        raise place.error(f"whenUnsatisfiable {unsatisfiable} is neither DoNotSchedule nor ScheduleAnyway")
+        raise place.error(
+            f"whenUnsatisfiable {unsatisfiable} is neither DoNotSchedule nor ScheduleAnyway"
+        )
     return Constraint(
         max_skew=place.at("maxSkew").whole(1),
         key=place.at("topologyKey").text(),
         hard=unsatisfiable == "DoNotSchedule",
-        selector=narrowed(selector(place.at("labelSelector")), place.at("matchLabelKeys").texts(), labels),
+        selector=narrowed(
+            selector(place.at("labelSelector")), place.at("matchLabelKeys").texts(), labels
+        ),
         min_domains=place.at("minDomains").whole(1),
         honor_affinity=place.at("nodeAffinityPolicy").text() != "Ignore",
         honor_taints=place.at("nodeTaintsPolicy").text() == "Honor",

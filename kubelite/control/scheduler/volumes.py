@@ -1,7 +1,9 @@
-"""VolumeBinding, VolumeZone, VolumeRestrictions and NodeVolumeLimits: where a pod's volumes can be. Pure.
+"""VolumeBinding, VolumeZone, VolumeRestrictions and NodeVolumeLimits: where a pod's volumes can be.
+Pure.
 
-A claim that is bound ties the pod to the nodes of its volume. One that waits for its first consumer is matched with free
-volumes, the smallest that will do, or provisioned; which nodes allow that is worked out for groups of like nodes.
+A claim that is bound ties the pod to the nodes of its volume. One that waits for its first consumer
+is matched with free volumes, the smallest that will do, or provisioned; which nodes allow that is
+worked out for groups of like nodes.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 
 
 class Verdict(NamedTuple):
-    """What the volumes of a pod say. ``problem`` keeps it from every node, ``fixed`` are sets of nodes it is kept from."""
+    """What the volumes of a pod say. ``problem`` keeps it from every node, ``fixed`` are sets of
+    nodes it is kept from.
+    """
 
     problem: str
     fixed: tuple[tuple[Reason, int], ...]
@@ -68,7 +72,9 @@ def _problem(traits: Traits, storage: Storage, filters: tuple[str, ...]) -> str:
         return ""
     claims = [storage.claims[key] for key in claim_keys(traits)]
     found = next((claim.problem for claim in claims if claim.problem), "")
-    return found or next((text for text in (_immediate(claim, storage) for claim in claims) if text), "")
+    return found or next(
+        (text for text in (_immediate(claim, storage) for claim in claims) if text), ""
+    )
 
 
 def _immediate(claim: Claim, storage: Storage) -> str:
@@ -104,7 +110,11 @@ def _zones(claims: list[Claim], storage: Storage, nodes: Nodes) -> Iterator[tupl
     for claim in claims:
         volume = storage.volumes.get(claim.volume)
         for label in _ZONE_LABELS:
-            values = frozenset(volume.labels[label].split("__")) if volume and label in volume.labels else frozenset()
+            values = (
+                frozenset(volume.labels[label].split("__"))
+                if volume and label in volume.labels
+                else frozenset()
+            )
             if values and all(values):
                 allowed = nodes.matching(Requirement(label, "In", values))
                 modern = nodes.matching(Requirement(_ZONE_LABELS[label], "In", values))
@@ -115,14 +125,20 @@ class _Offer(NamedTuple):
     """What can serve the claims that wait, and which nodes each reaches."""
 
     volumes: list[tuple[Volume, int]]
-    makers: dict[str, tuple[int, int]]  # per claim: where its class may provision, and where there is space too
+    makers: dict[
+        str, tuple[int, int]
+    ]  # per claim: where its class may provision, and where there is space too
 
 
-def _unbound(waiting: tuple[Claim, ...], storage: Storage, nodes: Nodes) -> Iterator[tuple[Reason, int]]:
+def _unbound(
+    waiting: tuple[Claim, ...], storage: Storage, nodes: Nodes
+) -> Iterator[tuple[Reason, int]]:
     if not waiting:
         return
     offer = _offer(waiting, storage, nodes)
-    masks = [mask for _, mask in offer.volumes] + [mask for pair in offer.makers.values() for mask in pair]
+    masks = [mask for _, mask in offer.volumes] + [
+        mask for pair in offer.makers.values() for mask in pair
+    ]
     for group in _split(nodes.all, masks):
         node = (group & -group).bit_length() - 1
         reason = _serve(waiting, offer, node)[1]
@@ -130,8 +146,12 @@ def _unbound(waiting: tuple[Claim, ...], storage: Storage, nodes: Nodes) -> Iter
             yield reason, group
 
 
-def choose(waiting: tuple[Claim, ...], storage: Storage, nodes: Nodes, node: int) -> list[tuple[str, str]]:
-    """Which volume each waiting claim gets on a node: (claim, volume), "" for one that is provisioned."""
+def choose(
+    waiting: tuple[Claim, ...], storage: Storage, nodes: Nodes, node: int
+) -> list[tuple[str, str]]:
+    """Which volume each waiting claim gets on a node: (claim, volume), "" for one that is
+    provisioned.
+    """
     return _serve(waiting, _offer(waiting, storage, nodes), node)[0]
 
 
@@ -166,7 +186,11 @@ def _space(claim: Claim, kind: StorageClass, storage: Storage, nodes: Nodes) -> 
         return nodes.all
     found = 0
     for each in storage.capacities.values():
-        if each.storage_class == kind.name and each.largest >= claim.size and not each.selector.nothing:
+        if (
+            each.storage_class == kind.name
+            and each.largest >= claim.size
+            and not each.selector.nothing
+        ):
             reach = nodes.all
             for wanted in each.selector.requirements:
                 reach &= nodes.matching(wanted)
@@ -174,7 +198,9 @@ def _space(claim: Claim, kind: StorageClass, storage: Storage, nodes: Nodes) -> 
     return found
 
 
-def _serve(waiting: tuple[Claim, ...], offer: _Offer, node: int) -> tuple[list[tuple[str, str]], Reason | None]:
+def _serve(
+    waiting: tuple[Claim, ...], offer: _Offer, node: int
+) -> tuple[list[tuple[str, str]], Reason | None]:
     """Small claims choose first, so that a large volume is left for a large claim."""
     taken: set[str] = set()
     served = []
@@ -210,14 +236,22 @@ def _suits(claim: Claim, volume: Volume) -> bool:
 
 
 def attachments(traits: Traits, storage: Storage) -> tuple[tuple[str, str], ...]:
-    """The (driver, volume) that a node attaches for the pod, grouped by driver, for drivers that some node limits."""
+    """The (driver, volume) that a node attaches for the pod, grouped by driver, for drivers that
+    some node limits.
+    """
     limited = {driver for limits in storage.limits.values() for driver in limits}
     found = set()
     for key in claim_keys(traits) if limited else ():
         claim = storage.claims.get(key)
         volume = storage.volumes.get(claim.volume) if claim else None
         kind = storage.classes.get(claim.storage_class) if claim else None
-        driver = volume.driver if volume else kind.provisioner if kind and claim and not claim.volume else ""
+        driver = (
+            volume.driver
+            if volume
+            else kind.provisioner
+            if kind and claim and not claim.volume
+            else ""
+        )
         if driver in limited:
             found.add((driver, volume.handle if volume and volume.handle else key))
     return tuple(sorted(found))

@@ -27,7 +27,8 @@ class Budget(NamedTuple):
 class Carried(NamedTuple):
     """A term of pods that run or might run, which pods that come later have to heed.
 
-    ``kind`` is "anti" (required anti-affinity), "required" (affinity) or "preferred" (either, by the sign of the weight).
+    ``kind`` is "anti" (required anti-affinity), "required" (affinity) or "preferred" (either, by
+    the sign of the weight).
     """
 
     kind: str
@@ -52,10 +53,14 @@ class World:
             return False
         if namespace in term.spaces:
             return True
-        return term.space_selector is not None and term.space_selector.matches(self.spaces.get(namespace, {}))
+        return term.space_selector is not None and term.space_selector.matches(
+            self.spaces.get(namespace, {})
+        )
 
     def default_selector(self, traits: Traits) -> Selector:
-        """All that the pod's services and its controller select it by; without requirements when there is none."""
+        """All that the pod's services and its controller select it by; without requirements when
+        there is none.
+        """
         labels = dict(traits.labels)
         wanted: list[Requirement] = []
         for namespace, chosen in self.services.values():
@@ -84,13 +89,21 @@ class World:
 
     def spared_by(self, namespace: str, name: str) -> tuple[str, ...]:
         """The budgets that have counted this pod's eviction already."""
-        found = (each for each in self.budgets.values() if each.namespace == namespace and name in each.spared)
+        found = (
+            each
+            for each in self.budgets.values()
+            if each.namespace == namespace and name in each.spared
+        )
         return tuple(each.key for each in found)
 
     def selectors(self) -> list[Selector]:
         """Every selector over pods that is not a pod's own."""
         services = [chosen for _, chosen in self.services.values()]
-        return [*services, *self.workloads.values(), *(budget.selector for budget in self.budgets.values())]
+        return [
+            *services,
+            *self.workloads.values(),
+            *(budget.selector for budget in self.budgets.values()),
+        ]
 
 
 def budget(obj: Place) -> Budget:

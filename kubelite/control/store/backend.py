@@ -1,7 +1,7 @@
 """What a store stands on: six verbs over keys, bytes and revisions.
 
-One revision counter for everything; each commit that changes something takes the next one. Revisions only grow and
-none is ever given twice, also after a crash.
+One revision counter for everything; each commit that changes something takes the next one.
+Revisions only grow and none is ever given twice, also after a crash.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Backend(Protocol):
     """Where documents are kept. Every verb may raise Unavailable.
 
-    ``revision`` is the latest one known here, ``oldest`` how far back one can look and from where a watch may begin.
+    ``revision`` is the latest one known here, ``oldest`` how far back one can look and from where a
+    watch may begin.
     """
 
     @property
@@ -29,8 +30,11 @@ class Backend(Protocol):
     async def get(self, key: str) -> Entry | None:
         """The entry of a key as it is after every acknowledged commit."""
 
-    async def page(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
-        """Entries under a prefix in key order, after ``after``; at most ``limit``, 0 is all; of ``revision``, 0 is now.
+    async def page(
+        self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0
+    ) -> Page:
+        """Entries under a prefix in key order, after ``after``; at most ``limit``, 0 is all; of
+        ``revision``, 0 is now.
 
         Raises Compacted, Future.
         """

@@ -1,7 +1,8 @@
 """The one thing a store knows about its documents: where ``metadata.resourceVersion`` stands. Pure.
 
-Documents are objects in the servers' field order, so the first ``"uid":"`` outside a string's escapes is
-``metadata.uid``: only name, generateName and namespace come before it, and a quote inside a JSON string is escaped.
+Documents are objects in the servers' field order, so the first ``"uid":"`` outside a string's
+escapes is ``metadata.uid``: only name, generateName and namespace come before it, and a quote
+inside a JSON string is escaped.
 """
 
 from __future__ import annotations

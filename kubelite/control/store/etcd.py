@@ -1,7 +1,7 @@
 """A backend in etcd 3.5, over its JSON gateway: several API servers may share one.
 
-Everything lives in etcd, what is volatile elsewhere too. Reads are linearizable. Each server has etcd forget what is older
-than five minutes, as Kubernetes' servers do.
+Everything lives in etcd, what is volatile elsewhere too. Reads are linearizable. Each server has
+etcd forget what is older than five minutes, as Kubernetes' servers do.
 """
 
 from __future__ import annotations
@@ -63,12 +63,17 @@ class Etcd:
         pairs = (await self._call("kv/range", gateway.one(key))).get("kvs", [])
         return gateway.entry(pairs[0]) if pairs else None
 
-    async def page(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
+    async def page(
+        self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0
+    ) -> Page:
         answer = await self._call("kv/range", gateway.some(prefix, after, limit, revision))
         return gateway.page(answer, revision)
 
     async def commit(self, changes: Sequence[Change]) -> int:
-        leases = {ttl: await self._lease(ttl) for ttl in {change.ttl for change in changes if change.value and change.ttl}}
+        leases = {
+            ttl: await self._lease(ttl)
+            for ttl in {change.ttl for change in changes if change.value and change.ttl}
+        }
         answer = await self._call("kv/txn", gateway.transaction(changes, leases))
         if answer.get("succeeded"):
             return gateway.revision(answer)
@@ -79,11 +84,15 @@ class Etcd:
         raise Unavailable("etcd refused a transaction whose conditions all hold")
 
     async def _lease(self, ttl: int) -> str:
-        """A lease that lasts at least ``ttl`` seconds: one for all changes of a minute, as Kubernetes' servers share them."""
+        """A lease that lasts at least ``ttl`` seconds: one for all changes of a minute, as
+        Kubernetes' servers share them.
+        """
         made, lease = self._leases.get(ttl, (-LEASE_SECONDS, ""))
         now = asyncio.get_running_loop().time()
         if now - made >= LEASE_SECONDS:
-            lease = str((await self._call("lease/grant", {"TTL": str(ttl + int(LEASE_SECONDS))}))["ID"])
+            lease = str(
+                (await self._call("lease/grant", {"TTL": str(ttl + int(LEASE_SECONDS))}))["ID"]
+            )
             self._leases[ttl] = now, lease
         return lease
 
@@ -93,7 +102,9 @@ class Etcd:
         request = msgspec.json.encode(gateway.watching(PREFIX, after + 1))
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_SECONDS)
         try:
-            async with self._session.post(f"{self._url}/v3/watch", data=request, timeout=timeout) as response:
+            async with self._session.post(
+                f"{self._url}/v3/watch", data=request, timeout=timeout
+            ) as response:
                 async for line in _lines(response):
                     if (batch := self._batch(line, after)) is not None:
                         yield batch
@@ -104,15 +115,21 @@ class Etcd:
             raise Unavailable(f"the watch at etcd {self._url} ended")
 
     def _batch(self, line: bytes, after: int) -> Batch | None:
-        """What a line of a watch says; None for the word that it has begun. Raises Compacted, Unavailable."""
+        """What a line of a watch says; None for the word that it has begun. Raises Compacted,
+        Unavailable.
+        """
         message = msgspec.json.decode(line)
         result = message.get("result")
         if result is None:
-            raise Unavailable(f"etcd ended a watch: {message.get('error', {}).get('message', 'no reason given')}")
+            raise Unavailable(
+                f"etcd ended a watch: {message.get('error', {}).get('message', 'no reason given')}"
+            )
         if int(result.get("compact_revision", 0)):
             raise Compacted(after, int(result["compact_revision"]))
         if result.get("canceled"):
-            raise Unavailable(f"etcd ended a watch: {result.get('cancel_reason', 'no reason given')}")
+            raise Unavailable(
+                f"etcd ended a watch: {result.get('cancel_reason', 'no reason given')}"
+            )
         events = gateway.events(result)
         if not events and result.get("created"):
             return None
@@ -152,12 +169,18 @@ async def _ask(session: aiohttp.ClientSession, url: str, message: Message) -> Me
 
     try:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-        async with session.post(url, data=msgspec.json.encode(message), timeout=timeout) as response:
+        async with session.post(
+            url, data=msgspec.json.encode(message), timeout=timeout
+        ) as response:
             answer: Any = msgspec.json.decode(await response.read())
     except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-        raise Unavailable(f"etcd at {url} does not answer: {error or type(error).__name__}") from error
+        raise Unavailable(
+            f"etcd at {url} does not answer: {error or type(error).__name__}"
+        ) from error
     if response.status != 200:
-        raise _refusal(str(answer.get("message") or answer.get("error")), int(message.get("revision", 0)))
+        raise _refusal(
+            str(answer.get("message") or answer.get("error")), int(message.get("revision", 0))
+        )
     found: Message = answer
     return found
 

@@ -40,31 +40,59 @@ def one(key: str) -> Message:
 def some(prefix: str, after: str, limit: int, revision: int) -> Message:
     """The request for a page of keys."""
     first = after.encode() + b"\0" if after else prefix.encode()
-    wish: Message = {"key": _pack(first), "range_end": _pack(after_prefix(prefix)), "limit": str(limit)}
+    wish: Message = {
+        "key": _pack(first),
+        "range_end": _pack(after_prefix(prefix)),
+        "limit": str(limit),
+    }
     return {**wish, "revision": str(revision)} if revision else wish
 
 
 def transaction(changes: Sequence[Change], leases: Mapping[int, str]) -> Message:
-    """The request that makes all changes if each finds the revision it expects; otherwise it tells what is there.
+    """The request that makes all changes if each finds the revision it expects; otherwise it tells
+    what is there.
 
     ``leases`` are those that end what is to be forgotten, by its ``ttl``.
     """
     compare = [
-        {**one(change.key), "target": "MOD", "result": "EQUAL", "mod_revision": str(change.expected)} for change in changes
+        {
+            **one(change.key),
+            "target": "MOD",
+            "result": "EQUAL",
+            "mod_revision": str(change.expected),
+        }
+        for change in changes
     ]
     success = [
         {"request_delete_range": one(change.key)}
         if change.value is None
-        else {"request_put": {**one(change.key), "value": _pack(change.value), "lease": leases.get(change.ttl, "0")}}
+        else {
+            "request_put": {
+                **one(change.key),
+                "value": _pack(change.value),
+                "lease": leases.get(change.ttl, "0"),
+            }
+        }
         for change in changes
     ]
-    return {"compare": compare, "success": success, "failure": [{"request_range": one(change.key)} for change in changes]}
+    return {
+        "compare": compare,
+        "success": success,
+        "failure": [{"request_range": one(change.key)} for change in changes],
+    }
 
 
 def watching(prefix: str, start: int) -> Message:
     """The request for every event under a prefix from a revision on."""
     wish: Message = {"key": _pack(prefix.encode()), "range_end": _pack(after_prefix(prefix))}
-    return {"create_request": {**wish, "start_revision": str(start), "prev_kv": True, "progress_notify": True}}
+    return {
+        "create_request": {
+            **wish,
+            "start_revision": str(start),
+            "prev_kv": True,
+            "progress_notify": True,
+        }
+    }
 
 
 def revision(answer: Message) -> int:
@@ -76,13 +104,19 @@ def entry(pair: Message) -> Entry:
     """A key-value pair."""
     changed = int(pair["mod_revision"])
     value = stamp(base64.b64decode(pair.get("value", "")), changed)
-    return Entry(base64.b64decode(pair["key"]).decode(), value, int(pair["create_revision"]), changed)
+    return Entry(
+        base64.b64decode(pair["key"]).decode(), value, int(pair["create_revision"]), changed
+    )
 
 
 def page(answer: Message, wanted: int) -> Page:
     """The answer to a range request, as of the wanted revision (0: the one of the answer)."""
     pairs = answer.get("kvs", [])
-    return Page([entry(pair) for pair in pairs], wanted or revision(answer), int(answer.get("count", 0)) - len(pairs))
+    return Page(
+        [entry(pair) for pair in pairs],
+        wanted or revision(answer),
+        int(answer.get("count", 0)) - len(pairs),
+    )
 
 
 def found(answer: Message, number: int) -> Entry | None:

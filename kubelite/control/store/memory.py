@@ -28,7 +28,9 @@ class Memory:
     History is bounded by events and by bytes; what falls off is compacted.
     """
 
-    def __init__(self, *, revision: int = 0, events: int = HISTORY_EVENTS, size: int = HISTORY_BYTES) -> None:
+    def __init__(
+        self, *, revision: int = 0, events: int = HISTORY_EVENTS, size: int = HISTORY_BYTES
+    ) -> None:
         self.revision = revision
         self.oldest = revision
         self._current: dict[str, Entry] = {}
@@ -46,7 +48,9 @@ class Memory:
         """:meth:`get` without waiting."""
         return self._current.get(key)
 
-    async def page(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
+    async def page(
+        self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0
+    ) -> Page:
         if revision and revision != self.revision:
             return self._page_past(prefix, after, limit, revision)
         first = bisect_right(self._keys, after) if after else bisect_left(self._keys, prefix)
@@ -62,7 +66,9 @@ class Memory:
         if revision < self.oldest:
             raise Compacted(revision, self.oldest)
         first, last = bisect_left(self._keys, prefix), bisect_left(self._keys, prefix + "\x7f")
-        entries: dict[str, Entry | None] = {key: self._current[key] for key in self._keys[first:last]}
+        entries: dict[str, Entry | None] = {
+            key: self._current[key] for key in self._keys[first:last]
+        }
         for event in reversed(self._history):
             if event.revision <= revision:
                 break
@@ -77,16 +83,25 @@ class Memory:
         self.check(changes)
         return self.apply(self.revision + 1, self.entries(self.revision + 1, changes))
 
-    def check(self, changes: Iterable[Change], pending: Mapping[str, Entry | None] | None = None) -> None:
+    def check(
+        self, changes: Iterable[Change], pending: Mapping[str, Entry | None] | None = None
+    ) -> None:
         """Whether changes fit what is there, with ``pending`` laid over it. Raises Conflict."""
         for change in changes:
             known = pending is not None and change.key in pending
-            current = pending[change.key] if known and pending is not None else self._current.get(change.key)
+            current = (
+                pending[change.key]
+                if known and pending is not None
+                else self._current.get(change.key)
+            )
             if (current.revision if current else 0) != change.expected:
                 raise Conflict(change, current)
 
     def entries(
-        self, revision: int, changes: Iterable[Change], pending: Mapping[str, Entry | None] | None = None
+        self,
+        revision: int,
+        changes: Iterable[Change],
+        pending: Mapping[str, Entry | None] | None = None,
     ) -> dict[str, Entry | None]:
         """The entries that changes lead to at a revision; None for what they delete."""
         made: dict[str, Entry | None] = {}
@@ -94,7 +109,9 @@ class Memory:
             before = (pending or {}).get(change.key) or self._current.get(change.key)
             created = before.created if before and change.expected else revision
             made[change.key] = (
-                None if change.value is None else Entry(change.key, stamp(change.value, revision), created, revision)
+                None
+                if change.value is None
+                else Entry(change.key, stamp(change.value, revision), created, revision)
             )
         return made
 

@@ -1,11 +1,13 @@
 """A backend in one SQLite file: an append-only log of entries, with everything read from memory.
 
-A commit is acknowledged when its rows are on disk (WAL, ``synchronous=FULL``). While one transaction is under way
-further commits queue up and go into the next one together. A row that has been superseded stays as long as memory can
-look back to it, then it is deleted in steps along with later commits, so an idle store writes nothing.
+A commit is acknowledged when its rows are on disk (WAL, ``synchronous=FULL``). While one
+transaction is under way further commits queue up and go into the next one together. A row that has
+been superseded stays as long as memory can look back to it, then it is deleted in steps along with
+later commits, so an idle store writes nothing.
 
-Revisions are reserved in blocks that are on disk before the first of them is used: volatile changes, which never
-reach the disk, use them up as well, and after a crash counting goes on behind the block.
+Revisions are reserved in blocks that are on disk before the first of them is used: volatile
+changes, which never reach the disk, use them up as well, and after a crash counting goes on behind
+the block.
 """
 
 from __future__ import annotations
@@ -88,7 +90,9 @@ class SQLite:
     def _load(self) -> Memory:
         meta: dict[str, int] = dict(self._db.execute("SELECT name, value FROM meta"))
         if meta.get("format", FORMAT) != FORMAT:
-            raise Unavailable(f"the store {self._path} was written by a later kubelite (format {meta['format']})")
+            raise Unavailable(
+                f"the store {self._path} was written by a later kubelite (format {meta['format']})"
+            )
         self._reserved = meta.get("reserved", 0)
         memory = Memory(revision=meta.get("compacted", 0), events=self._history)
         for id, revision, key, created, value in self._db.execute(
@@ -103,7 +107,9 @@ class SQLite:
         return memory
 
     def _supersede(self, key: str, row: int, revision: int, *, alive: bool) -> None:
-        """Notes the row that a key now has; what it had before is of use only to those who look back."""
+        """Notes the row that a key now has; what it had before is of use only to those who look
+        back.
+        """
         before = self._rows.pop(key, None)
         if before is not None:
             self._garbage.append((revision, before))
@@ -127,7 +133,9 @@ class SQLite:
     async def get(self, key: str) -> Entry | None:
         return self._memory.peek(key)
 
-    async def page(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
+    async def page(
+        self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0
+    ) -> Page:
         return await self._memory.page(prefix, after=after, limit=limit, revision=revision)
 
     def watch(self, after: int) -> AsyncIterator[Batch]:
@@ -160,7 +168,9 @@ class SQLite:
                     step.done.set_result(step.revision)
 
     def _plan(self, batch: Sequence[_Wanted]) -> list[_Step]:
-        """The commits of a batch that fit, each seeing those before it; the others learn of their conflict at once."""
+        """The commits of a batch that fit, each seeing those before it; the others learn of their
+        conflict at once.
+        """
         steps: list[_Step] = []
         pending: dict[str, Entry | None] = {}
         for wanted in batch:
@@ -202,17 +212,22 @@ class SQLite:
         return rows
 
     def _due_garbage(self) -> list[tuple[int, int]]:
-        """Rows that nobody can look back to any more, once there are enough of them to be worth a transaction."""
+        """Rows that nobody can look back to any more, once there are enough of them to be worth a
+        transaction.
+        """
         enough = len(self._garbage) >= DELETES_PER_COMMIT
         if not enough or self._garbage[DELETES_PER_COMMIT - 1][0] > self._memory.oldest:
             return []
         return list(islice(self._garbage, DELETES_PER_COMMIT))
 
     def _write(self, rows: list[_Row], reserve: int, garbage: list[tuple[int, int]]) -> None:
-        """One transaction, in the writer's thread. Raises NoSpace, Unavailable; then nothing was written."""
+        """One transaction, in the writer's thread. Raises NoSpace, Unavailable; then nothing was
+        written.
+        """
         try:
             if len(rows) <= ROWS_PER_STATEMENT and not reserve and not garbage:
-                # One statement is a transaction of its own, and gives Python's lock away and takes it back only once.
+                # One statement is a transaction of its own, and gives Python's lock away and takes
+                # it back only once.
                 self._insert(rows)
                 return
             self._db.execute("BEGIN IMMEDIATE")
@@ -231,7 +246,9 @@ class SQLite:
             raise kind(f"cannot write to the store {self._path}: {_reason(error)}") from error
 
     def _insert(self, rows: list[_Row]) -> None:
-        self._db.execute(_INSERT + ", ".join([_VALUES] * len(rows)), tuple(chain.from_iterable(rows)))
+        self._db.execute(
+            _INSERT + ", ".join([_VALUES] * len(rows)), tuple(chain.from_iterable(rows))
+        )
 
     def _roll_back(self) -> None:
         try:
@@ -267,7 +284,9 @@ def _connect(path: str) -> sqlite3.Connection:
     ):
         db.execute("PRAGMA " + pragma)
     db.executescript(_SCHEMA)
-    db.execute("INSERT INTO meta(name, value) VALUES('format', ?) ON CONFLICT DO NOTHING", (FORMAT,))
+    db.execute(
+        "INSERT INTO meta(name, value) VALUES('format', ?) ON CONFLICT DO NOTHING", (FORMAT,)
+    )
     return db
 
 

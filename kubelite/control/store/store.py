@@ -29,7 +29,9 @@ def key(prefix: str, namespace: str, name: str) -> str:
 
 
 def directories(key: str) -> tuple[str, str]:
-    """The directories that a key may lie in: two or three names deep, ``/registry/pods/``, ``/registry/a.b/widgets/``."""
+    """The directories that a key may lie in: two or three names deep, ``/registry/pods/``,
+    ``/registry/a.b/widgets/``.
+    """
     end = key.find("/", key.find("/", 1) + 1) + 1
     return key[:end], key[: key.find("/", end) + 1]
 
@@ -37,10 +39,13 @@ def directories(key: str) -> tuple[str, str]:
 class Store:
     """Reads, writes and watches.
 
-    ``volatile`` are prefixes whose objects need not survive a restart, ``ttl`` how many seconds those of a prefix are kept.
+    ``volatile`` are prefixes whose objects need not survive a restart, ``ttl`` how many seconds
+    those of a prefix are kept.
     """
 
-    def __init__(self, backend: Backend, volatile: Iterable[str] = (), ttl: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, backend: Backend, volatile: Iterable[str] = (), ttl: Mapping[str, int] | None = None
+    ) -> None:
         self.backend = backend
         self._volatile = frozenset(volatile)
         self._ttl = dict(ttl or {})
@@ -55,28 +60,60 @@ class Store:
         """The object as of now, or None."""
         return await self.backend.get(key(prefix, namespace, name))
 
-    async def page(self, prefix: str, namespace: str = "", *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
+    async def page(
+        self,
+        prefix: str,
+        namespace: str = "",
+        *,
+        after: str = "",
+        limit: int = 0,
+        revision: int = 0,
+    ) -> Page:
         """Objects in key order. ``after`` is a key below the directory. Raises Compacted, Future."""
         base = directory(prefix, namespace)
-        return await self.backend.page(base, after=after and base + after, limit=limit, revision=revision)
+        return await self.backend.page(
+            base, after=after and base + after, limit=limit, revision=revision
+        )
 
-    async def put(self, prefix: str, namespace: str, name: str, value: bytes, *, expected: int, volatile: bool = False) -> int:
+    async def put(
+        self,
+        prefix: str,
+        namespace: str,
+        name: str,
+        value: bytes,
+        *,
+        expected: int,
+        volatile: bool = False,
+    ) -> int:
         """Writes one object that is at revision ``expected`` (0: not there). Returns its revision.
 
         Raises Conflict, NoSpace, Unavailable.
         """
-        return await self.commit([self.change(prefix, namespace, name, value, expected=expected, volatile=volatile)])
+        return await self.commit(
+            [self.change(prefix, namespace, name, value, expected=expected, volatile=volatile)]
+        )
 
     async def delete(self, prefix: str, namespace: str, name: str, *, expected: int) -> int:
-        """Removes one object that is at revision ``expected``. Raises Conflict, NoSpace, Unavailable."""
+        """Removes one object that is at revision ``expected``. Raises Conflict, NoSpace,
+        Unavailable.
+        """
         return await self.commit([self.change(prefix, namespace, name, None, expected=expected)])
 
     def change(
-        self, prefix: str, namespace: str, name: str, value: bytes | None, *, expected: int, volatile: bool = False
+        self,
+        prefix: str,
+        namespace: str,
+        name: str,
+        value: bytes | None,
+        *,
+        expected: int,
+        volatile: bool = False,
     ) -> Change:
         """A change for :meth:`commit`."""
         forgotten = volatile or prefix in self._volatile
-        return Change(key(prefix, namespace, name), value, expected, forgotten, self._ttl.get(prefix, 0))
+        return Change(
+            key(prefix, namespace, name), value, expected, forgotten, self._ttl.get(prefix, 0)
+        )
 
     async def commit(self, changes: list[Change]) -> int:
         """All changes or none. Returns their revision. Raises Conflict, NoSpace, Unavailable."""
@@ -92,7 +129,9 @@ class Store:
         self._followed.setdefault(directory(prefix), 0)
 
     def told(self, prefix: str) -> bool:
-        """Whether watchers have been told of everything that was committed here under a prefix that is followed."""
+        """Whether watchers have been told of everything that was committed here under a prefix that
+        is followed.
+        """
         return self._hub.revision >= self._followed[directory(prefix)]
 
     def watch(self, prefix: str, *, after: int) -> Watcher:

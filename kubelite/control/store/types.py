@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A stored document. ``value`` is compact JSON with ``metadata.resourceVersion`` set to ``revision``."""
+    """A stored document. ``value`` is compact JSON with ``metadata.resourceVersion`` set to
+    ``revision``.
+    """
 
     key: str
     value: bytes
@@ -25,10 +27,12 @@ class Entry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One wanted write: ``value`` None deletes. ``expected`` is the revision it starts from, 0 for "not there".
+    """One wanted write: ``value`` None deletes. ``expected`` is the revision it starts from, 0 for
+    "not there".
 
-    A volatile change lives in memory only where the backend has memory of its own; a restart forgets it. A backend that
-    forgets by itself may do so ``ttl`` seconds after the change, 0 is never.
+    A volatile change lives in memory only where the backend has memory of its own; a restart
+    forgets it. A backend that forgets by itself may do so ``ttl`` seconds after the change, 0 is
+    never.
     """
 
     key: str
@@ -55,7 +59,9 @@ class Batch(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A part of a listing, all of it as it stood at ``revision``. ``remaining`` counts what comes after it."""
+    """A part of a listing, all of it as it stood at ``revision``. ``remaining`` counts what comes
+    after it.
+    """
 
     entries: list[Entry]
     revision: int

@@ -1,8 +1,8 @@
 """Fan-out: one stream of events from the backend to any number of watchers.
 
-Events are kept once, in feeds, one per directory of keys (``/registry/pods/``). A watcher is only a position in a
-feed, so one that does not read costs nothing; when its position falls off the end of the feed it is told so and lists
-again.
+Events are kept once, in feeds, one per directory of keys (``/registry/pods/``). A watcher is only a
+position in a feed, so one that does not read costs nothing; when its position falls off the end of
+the feed it is told so and lists again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ READ_BYTES = 256 << 10
 
 
 class Feed:
-    """The latest events under one directory. ``oldest`` is the revision up to which they are forgotten."""
+    """The latest events under one directory. ``oldest`` is the revision up to which they are
+    forgotten.
+    """
 
     def __init__(self, oldest: int, events: Iterable[Event]) -> None:
         self.oldest = oldest
@@ -49,7 +51,9 @@ class Feed:
         self.wake()
 
     def break_off(self, oldest: int) -> None:
-        """Begins anew at a revision before which something may be missing: no position from before is good any more."""
+        """Begins anew at a revision before which something may be missing: no position from before
+        is good any more.
+        """
         self.dropped += len(self.events) + 1
         self.events.clear()
         self.oldest = oldest
@@ -83,7 +87,9 @@ class Watcher:
         return self._hub.closed
 
     def ready(self, limit: int = READ_BYTES) -> list[Event]:
-        """The next events, about ``limit`` bytes of them, without waiting. Raises Compacted when they are no longer kept."""
+        """The next events, about ``limit`` bytes of them, without waiting. Raises Compacted when
+        they are no longer kept.
+        """
         feed = self._feed
         if self._position == feed.dropped + len(feed.events):
             return []
@@ -110,9 +116,15 @@ class Watcher:
             self.close()
 
     async def wait_until(self, until: float) -> None:
-        """:meth:`wait`, but to a time of the loop's clock; calls with the same time share one alarm, up to :meth:`close`."""
+        """:meth:`wait`, but to a time of the loop's clock; calls with the same time share one
+        alarm, up to :meth:`close`.
+        """
         loop, feed = asyncio.get_running_loop(), self._feed
-        if self._position < feed.dropped + len(feed.events) or self._hub.closed or until <= loop.time():
+        if (
+            self._position < feed.dropped + len(feed.events)
+            or self._hub.closed
+            or until <= loop.time()
+        ):
             return
         if until != self._until:  # one alarm for many events
             self.close()
@@ -137,7 +149,9 @@ class Watcher:
 
 
 class Hub:
-    """All feeds of a backend, filled by one task. ``volatile`` directories have no history from before this process."""
+    """All feeds of a backend, filled by one task. ``volatile`` directories have no history from
+    before this process.
+    """
 
     def __init__(self, backend: Backend, volatile: Iterable[str] = ()) -> None:
         self.revision = backend.oldest
@@ -159,7 +173,9 @@ class Hub:
         feed = self._feeds.get(directory)
         if feed is None:
             oldest = max(self._oldest, self._volatile.get(directory, 0))
-            feed = Feed(oldest, (event for event in self._events if event.key.startswith(directory)))
+            feed = Feed(
+                oldest, (event for event in self._events if event.key.startswith(directory))
+            )
             self._feeds[directory] = feed
         return Watcher(self, feed, after)
 
@@ -205,7 +221,9 @@ class Hub:
             feed.forget(self._oldest)
 
     def _restart(self, oldest: int) -> None:
-        """Begins anew where the backend has forgotten what was not read yet: every watcher has to list again."""
+        """Begins anew where the backend has forgotten what was not read yet: every watcher has to
+        list again.
+        """
         self._events.clear()
         self._bytes = 0
         self.revision = self._oldest = oldest

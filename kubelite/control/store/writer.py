@@ -1,6 +1,7 @@
 """A thread that works for an event loop, one job after another.
 
-What an executor does, without the locks, tokens and two futures that it takes for each job: a commit is that small.
+What an executor does, without the locks, tokens and two futures that it takes for each job: a
+commit is that small.
 """
 
 from __future__ import annotations

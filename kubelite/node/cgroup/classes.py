@@ -1,7 +1,8 @@
 """Where the groups of pods lie by QoS class, and what the groups of the classes are worth. Pure.
 
-As in the kubelet: Guaranteed pods directly below the group of all pods, Burstable and BestEffort ones each below a group of
-their class. The Burstable group's share of the CPU is what its pods were promised together; BestEffort gets the least.
+As in the kubelet: Guaranteed pods directly below the group of all pods, Burstable and BestEffort
+ones each below a group of their class. The Burstable group's share of the CPU is what its pods were
+promised together; BestEffort gets the least.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def below(qos: str, group: str) -> str:
 
 
 def total_shares(found: Iterable[int]) -> int:
-    """v1 cpu.shares of a class whose pods have these; the least that a pod can have counts as nothing."""
+    """v1 cpu.shares of a class whose pods have these; the least that a pod can have counts as
+    nothing.
+    """
     return max(MIN_SHARES, min(MAX_SHARES, sum(each for each in found if each > MIN_SHARES)))
 
 

@@ -114,7 +114,9 @@ def _freezer(tree: CgroupTree, uid: str, name: str | None) -> tuple[int, str]:
 
 
 def processes(tree: CgroupTree, uid: str, name: str | None) -> set[int]:
-    """The pids in a pod or container and below it, from the first hierarchy in which its group exists."""
+    """The pids in a pod or container and below it, from the first hierarchy in which its group
+    exists.
+    """
     for controller in ("", "freezer", "memory", "cpu"):
         place = tree.place(controller, uid, name)
         if place is None or (groups := _names(*place)) is None:

@@ -1,7 +1,8 @@
-"""The allow-list of devices as the program that a v2 group runs when a device is opened or made. Pure.
+"""The allow-list of devices as the program that a v2 group runs when a device is opened or made.
+Pure.
 
-The rules are those that v1 is told in files; a v2 hierarchy has no such files but calls an eBPF program (bpf(2),
-BPF_PROG_TYPE_CGROUP_DEVICE), which answers 1 for yes and 0 for no.
+The rules are those that v1 is told in files; a v2 hierarchy has no such files but calls an eBPF
+program (bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE), which answers 1 for yes and 0 for no.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from collections.abc import Iterable
 
 _MKNOD, _CHAR = 1, 2
 _ANY = -1
-_LOAD, _MOVE, _AND, _SHIFT, _EQUAL, _OTHER, _SET, _EXIT = 0x61, 0xBF, 0x54, 0x74, 0x15, 0x55, 0xB7, 0x95
+_LOAD, _MOVE, _AND, _SHIFT, _EQUAL, _OTHER, _SET, _EXIT = (
+    0x61,
+    0xBF,
+    0x54,
+    0x74,
+    0x15,
+    0x55,
+    0xB7,
+    0x95,
+)
 _ANSWER, _CONTEXT, _TYPE, _ACCESS, _MAJOR, _MINOR = range(6)
 
 
@@ -35,7 +45,9 @@ def parse_rules(rules: Iterable[str]) -> list[tuple[int, int]]:
 
 
 def program(rules: Iterable[str]) -> bytes:
-    """The program for rules in the form of v1's ``devices.allow``: any node may be made, those named may be used."""
+    """The program for rules in the form of v1's ``devices.allow``: any node may be made, those
+    named may be used.
+    """
     code = (
         _op(_LOAD, _TYPE, _CONTEXT, 0)
         + _op(_LOAD, _MAJOR, _CONTEXT, 4)
@@ -52,6 +64,8 @@ def program(rules: Iterable[str]) -> bytes:
         if minor == _ANY:
             code += _op(_OTHER, _MAJOR, skip=2, value=major)
         else:
-            code += _op(_OTHER, _MAJOR, skip=3, value=major) + _op(_OTHER, _MINOR, skip=2, value=minor)
+            code += _op(_OTHER, _MAJOR, skip=3, value=major) + _op(
+                _OTHER, _MINOR, skip=2, value=minor
+            )
         code += _answer(1)
     return code + _answer(0)

@@ -111,19 +111,31 @@ def resize_knobs(resources: Resources, world: World) -> list[Knob]:
     shares = cpu_shares(resources.cpu_request or resources.cpu_limit)
     quota, memory = cpu_quota(resources.cpu_limit), resources.memory_limit
     if _is_v2(world, "cpu"):
-        cpu = [Knob("cpu", "cpu.weight", str(cpu_weight(shares))), Knob("cpu", "cpu.max", f"{quota or 'max'} {PERIOD}")]
+        cpu = [
+            Knob("cpu", "cpu.weight", str(cpu_weight(shares))),
+            Knob("cpu", "cpu.max", f"{quota or 'max'} {PERIOD}"),
+        ]
     else:
-        cpu = [Knob("cpu", "cpu.shares", str(shares)), Knob("cpu", "cpu.cfs_quota_us", str(quota or -1))]
+        cpu = [
+            Knob("cpu", "cpu.shares", str(shares)),
+            Knob("cpu", "cpu.cfs_quota_us", str(quota or -1)),
+        ]
     if _is_v2(world, "memory"):
         swap = Knob("memory", "memory.swap.max", "0" if memory else "max")
         return [*cpu, Knob("memory", "memory.max", str(memory or "max")), swap]
     both = "memory.memsw.limit_in_bytes"
     last = [Knob("memory", both, str(memory))] if memory else []
-    return [*cpu, Knob("memory", both, "-1"), Knob("memory", "memory.limit_in_bytes", str(memory or -1)), *last]
+    return [
+        *cpu,
+        Knob("memory", both, "-1"),
+        Knob("memory", "memory.limit_in_bytes", str(memory or -1)),
+        *last,
+    ]
 
 
 def device_knobs(world: World) -> list[Knob]:
-    """The allow-list of devices, empty where there is neither v1's controller nor a v2 group to attach it to.
+    """The allow-list of devices, empty where there is neither v1's controller nor a v2 group to
+    attach it to.
 
     Groups made below take it over from their parent.
     """
@@ -184,6 +196,12 @@ def _memory(resources: Resources, world: World) -> list[Knob]:
 
 def _huge(size: int, limit: int, world: World) -> Knob:
     """The kernel names its files after the size in the largest unit that is not a fraction."""
-    unit = f"{size >> 30}GB" if size >= 1 << 30 else f"{size >> 20}MB" if size >= 1 << 20 else f"{size >> 10}KB"
+    unit = (
+        f"{size >> 30}GB"
+        if size >= 1 << 30
+        else f"{size >> 20}MB"
+        if size >= 1 << 20
+        else f"{size >> 10}KB"
+    )
     word = "max" if _is_v2(world, "hugetlb") else "limit_in_bytes"
     return Knob("hugetlb", f"hugetlb.{unit}.{word}", str(limit))

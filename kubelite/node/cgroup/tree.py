@@ -31,7 +31,15 @@ from kubelite.node.cgroup.branch import (
     subgroups,
     write_text,
 )
-from kubelite.node.cgroup.classes import BEST_EFFORT, BURSTABLE, CLASSES, DIRECTLY, below, total_shares, total_weight
+from kubelite.node.cgroup.classes import (
+    BEST_EFFORT,
+    BURSTABLE,
+    CLASSES,
+    DIRECTLY,
+    below,
+    total_shares,
+    total_weight,
+)
 from kubelite.node.cgroup.devices import program
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
 from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, Knob
@@ -102,7 +110,8 @@ class CgroupTree:
             try:
                 refused = self._make_pod(pod, knobs)
             except FileNotFoundError:
-                # The first pod of its class; or another command has removed the empty parent after it was opened here.
+                # The first pod of its class; or another command has removed the empty parent after
+                # it was opened here.
                 self.close()
                 self._open(make=True)
                 self._make_class(qos)
@@ -127,8 +136,9 @@ class CgroupTree:
                 write_text(f"{qos}/{file}", str(value), cpu.fd)
 
     def _share(self) -> None:
-        """Gives the Burstable pods together what they were promised. Nothing depends on it but how idle CPUs are shared out,
-        and the next pod of the class puts it right: no refusal is an error, and no lock is held."""
+        """Gives the Burstable pods together what they were promised. Nothing depends on it but how
+        idle CPUs are shared out, and the next pod of the class puts it right: no refusal is an
+        error, and no lock is held."""
         branch = self._by_controller.get("cpu")
         if branch is None or branch.fd < 0:
             return
@@ -138,7 +148,11 @@ class CgroupTree:
             with contextlib.suppress(OSError, ValueError):
                 found.append(int(read_text(f"{BURSTABLE}/{pod}/{file}", branch.fd)))
         with contextlib.suppress(OSError):
-            write_text(f"{BURSTABLE}/{file}", str(total_weight(found) if branch.v2 else total_shares(found)), branch.fd)
+            write_text(
+                f"{BURSTABLE}/{file}",
+                str(total_weight(found) if branch.v2 else total_shares(found)),
+                branch.fd,
+            )
 
     def _make_pod(self, pod: str, knobs: Sequence[Knob]) -> list[Refused]:
         refused: list[Refused] = []
@@ -159,7 +173,9 @@ class CgroupTree:
         return refused
 
     def _hand_down_rarely(self, controller: str, pod: str) -> None:
-        """A v2 controller that few pods need, down to a pod's containers. A refusal shows where the limit is set."""
+        """A v2 controller that few pods need, down to a pod's containers. A refusal shows where the
+        limit is set.
+        """
         branch = self._by_controller.get(controller)
         if branch is None or not branch.v2:
             return
@@ -272,7 +288,9 @@ class CgroupTree:
         return refused
 
     def _attach_program(self, group: str) -> None:
-        """Has the v2 group ask the allow-list about each device. A container without it could read the host's disks."""
+        """Has the v2 group ask the allow-list about each device. A container without it could read
+        the host's disks.
+        """
         from kubelite.core import native
         from kubelite.core.errors import NativeError
 
@@ -403,7 +421,9 @@ class CgroupTree:
         return branch.fd, pod if name is None else f"{pod}/{_checked(name)}"
 
     def group(self, uid: str) -> str:
-        """The path of a pod's group below that of all pods. One that is not there would lie directly below."""
+        """The path of a pod's group below that of all pods. One that is not there would lie
+        directly below.
+        """
         name = _pod_group(uid)
         qos = self._classes.get(uid)
         if qos is None:

@@ -13,7 +13,9 @@ CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "devices", "freezer", "hugetl
 """The controllers that anything here uses."""
 
 DELEGATED = ("cpu", "memory", "pids")
-"""The controllers that a v2 group hands down to the groups below it; others only where a limit needs them."""
+"""The controllers that a v2 group hands down to the groups below it; others only where a limit
+needs them.
+"""
 
 
 Kind = Literal["v1", "hybrid", "v2"]

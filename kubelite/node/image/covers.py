@@ -122,7 +122,9 @@ def by_point(mounts: list[Mount]) -> dict[str, Mount]:
 
 
 def mount_of(path: str, mounts: dict[str, Mount]) -> Mount | None:
-    """The mount that an absolute path lies on: that of its nearest directory which is a mount point."""
+    """The mount that an absolute path lies on: that of its nearest directory which is a mount
+    point.
+    """
     while path not in mounts:
         if path in ("/", ""):
             return mounts.get("/")

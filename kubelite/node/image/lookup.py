@@ -1,6 +1,8 @@
-"""Reads small files of an image as a container on it would see them: the topmost layer that has the path decides.
+"""Reads small files of an image as a container on it would see them: the topmost layer that has the
+path decides.
 
-What an image holds is not trusted: no link is followed, only regular files are read, and only up to a limit.
+What an image holds is not trusted: no link is followed, only regular files are read, and only up to
+a limit.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ _OPAQUE = "trusted.overlay.opaque"
 
 
 def read_etc(layers: Sequence[str | os.PathLike[str]], name: str) -> str:
-    """The text of ``/etc/<name>``; "" where there is none, or something that is no regular file. ``layers`` lowest first."""
+    """The text of ``/etc/<name>``; "" where there is none, or something that is no regular file.
+    ``layers`` lowest first.
+    """
     for layer in reversed(layers):
         try:
             directory = os.open(os.path.join(layer, "etc"), _DIRECTORY)

@@ -231,7 +231,9 @@ class ImageStore:
         if by_id is not None:
             return by_id
         reference = parse(name)
-        found = self._by_digest(reference) if reference.digest else self._name_record(str(reference))
+        found = (
+            self._by_digest(reference) if reference.digest else self._name_record(str(reference))
+        )
         if found is None:
             raise self._not_found(name)
         return found

@@ -1,8 +1,10 @@
-"""What to do next for a pod: from its specification and what is there of it to a list of actions. Pure.
+"""What to do next for a pod: from its specification and what is there of it to a list of actions.
+Pure.
 
-Everything that a decision rests on is on record, so that whoever comes after a killed process decides the same. Times are
-nanoseconds of CLOCK_BOOTTIME. The order is the kubelet's: sandbox, init containers one after the other (a sidecar counts once
-it has started), then the main containers in the order of their list, each after the postStart hook of the one before.
+Everything that a decision rests on is on record, so that whoever comes after a killed process
+decides the same. Times are nanoseconds of CLOCK_BOOTTIME. The order is the kubelet's: sandbox, init
+containers one after the other (a sidecar counts once it has started), then the main containers in
+the order of their list, each after the postStart hook of the one before.
 """
 
 from __future__ import annotations
@@ -12,7 +14,17 @@ from typing import NamedTuple, TypeAlias
 from kubelite.node.kubelet import eviction, policy, stopping
 from kubelite.node.kubelet.policy import SECOND, Member
 from kubelite.node.kubelet.stopping import Kill, MarkStop, RunHook, Terminate
-from kubelite.node.runtime.records import HOOK_BEGUN, HOOK_NONE, REMOVING, RESTART, RUN, STOP, Observed, PodRecord, Seen
+from kubelite.node.runtime.records import (
+    HOOK_BEGUN,
+    HOOK_NONE,
+    REMOVING,
+    RESTART,
+    RUN,
+    STOP,
+    Observed,
+    PodRecord,
+    Seen,
+)
 from kubelite.objects.pod import Pod
 
 
@@ -41,7 +53,9 @@ class Start(NamedTuple):
 
 
 class Resume(NamedTuple):
-    """Ask for a start again under the id on record: whoever asked first was killed before the answer."""
+    """Ask for a start again under the id on record: whoever asked first was killed before the
+    answer.
+    """
 
     name: str
 
@@ -60,14 +74,18 @@ class Fail(NamedTuple):
 
 
 class RestartAll(NamedTuple):
-    """A rule of container ``name``, which has exited with ``code``, restarts the pod from its first init container on."""
+    """A rule of container ``name``, which has exited with ``code``, restarts the pod from its first
+    init container on.
+    """
 
     name: str
     code: int
 
 
 class Restarted(NamedTuple):
-    """All containers have ended for a restart of the pod: from now on it runs again; without back-off, if somebody asked."""
+    """All containers have ended for a restart of the pod: from now on it runs again; without
+    back-off, if somebody asked.
+    """
 
 
 class Resize(NamedTuple):
@@ -75,7 +93,18 @@ class Resize(NamedTuple):
 
 
 Action: TypeAlias = (
-    MakeSandbox | ClearSandbox | Resize | Start | Resume | Note | Fail | RestartAll | Restarted | MarkStop | RunHook | Terminate
+    MakeSandbox
+    | ClearSandbox
+    | Resize
+    | Start
+    | Resume
+    | Note
+    | Fail
+    | RestartAll
+    | Restarted
+    | MarkStop
+    | RunHook
+    | Terminate
     | Kill
 )
 
@@ -83,7 +112,8 @@ Action: TypeAlias = (
 class Decision(NamedTuple):
     """What to do now, and when to look again if nothing happens before (None: not by itself).
 
-    ``up``: everything has been started that should be. ``waiting``: why it has not, a container in back-off.
+    ``up``: everything has been started that should be. ``waiting``: why it has not, a container in
+    back-off.
     """
 
     actions: tuple[Action, ...] = ()
@@ -96,8 +126,8 @@ DEADLINE = "Pod was active on the node longer than the specified deadline"
 
 
 def decide(pod: Pod, seen: Observed, at: Moment, most: int) -> Decision:
-    """The next actions; ``most`` is the node's longest back-off. An empty list means that there is nothing to do until
-    ``wake``, or until something of the pod changes."""
+    """The next actions; ``most`` is the node's longest back-off. An empty list means that there is
+    nothing to do until ``wake``, or until something of the pod changes."""
     record = seen.pod
     if record.stage == REMOVING:
         return _stop(pod, seen, at)
@@ -132,7 +162,9 @@ def needs_care(pod: Pod, seen: Observed) -> bool:
         (spec.restart_policy or "Always") != "Never"
         or spec.active_deadline_seconds is not None
         or eviction.limited(pod)
-        or any(policy.comes_again(pod, m) or (m.running and _is_cared_for(m)) for m in (*inits, *mains))
+        or any(
+            policy.comes_again(pod, m) or (m.running and _is_cared_for(m)) for m in (*inits, *mains)
+        )
     )
 
 
@@ -156,8 +188,12 @@ def is_outdated(seen: Seen, record: PodRecord) -> bool:
 
 
 def _settle(seen: Observed) -> tuple[Action, ...]:
-    """Ends to take note of, and starts of which nobody has heard; an open start in a dead sandbox is an end."""
-    return tuple(found for each in seen.containers if (found := _settled(each, seen.up)) is not None)
+    """Ends to take note of, and starts of which nobody has heard; an open start in a dead sandbox
+    is an end.
+    """
+    return tuple(
+        found for each in seen.containers if (found := _settled(each, seen.up)) is not None
+    )
 
 
 def _settled(seen: Seen, up: bool) -> Action | None:
@@ -172,7 +208,11 @@ def _settled(seen: Seen, up: bool) -> Action | None:
 def _restarts_all(pod: Pod, seen: Observed) -> RestartAll | None:
     inits, mains = policy.members(pod, seen)
     source = next((m for m in (*inits, *mains) if policy.restarts_all(m)), None)
-    return RestartAll(source.container.name, source.past.code) if source is not None and source.past is not None else None
+    return (
+        RestartAll(source.container.name, source.past.code)
+        if source is not None and source.past is not None
+        else None
+    )
 
 
 def _any_running(pod: Pod, seen: Observed) -> bool:
@@ -189,7 +229,9 @@ def _stop(pod: Pod, seen: Observed, at: Moment) -> Decision:
 
 
 def _deadline(pod: Pod, seen: Observed, at: Moment) -> Decision:
-    """activeDeadlineSeconds: after a reboot only the wall clock can tell how long the pod has been there."""
+    """activeDeadlineSeconds: after a reboot only the wall clock can tell how long the pod has been
+    there.
+    """
     seconds, record = pod.spec.active_deadline_seconds, seen.pod
     if seconds is None:
         return Decision(up=True)
@@ -219,37 +261,59 @@ def _run(pod: Pod, seen: Observed, at: Moment, most: int) -> Decision:
     swapped = [
         MarkStop(m.container.name, policy.grace(pod) * SECOND, again=True)
         for m in (*inits, *mains)
-        if m.seen is not None and m.running and m.seen.record.stop is None and is_outdated(m.seen, seen.pod)
+        if m.seen is not None
+        and m.running
+        and m.seen.record.stop is None
+        and is_outdated(m.seen, seen.pod)
     ]
     going = [hook for m in (*inits, *mains) if (hook := _after_start(m)) is not None]
     if not seen.up or seen.sandbox is None:
         held = _held_back([m for m in (*inits, *mains) if policy.ended(m)], pod, at)
         return Decision((MakeSandbox(),)) if held is None else held
     sandbox = seen.sandbox.pause
-    forward = _initialize(inits, at, most, sandbox, pod) if not _initialized(mains, sandbox) else _keep(inits, pod, at, most)
+    forward = (
+        _initialize(inits, at, most, sandbox, pod)
+        if not _initialized(mains, sandbox)
+        else _keep(inits, pod, at, most)
+    )
     if forward.up:
         forward = _together(forward, _mains(mains, pod, at, most))
     actions = (*swapped, *going, *(a for end in ends for a in end.actions), *forward.actions)
     wake = forward.wake
     for end in ends:
         wake = _first(wake, end.wake)
-    return forward._replace(actions=actions, wake=wake, up=forward.up and not any(_comes_back(m) for m in (*inits, *mains)))
+    return forward._replace(
+        actions=actions,
+        wake=wake,
+        up=forward.up and not any(_comes_back(m) for m in (*inits, *mains)),
+    )
 
 
 def _comes_back(member: Member) -> bool:
     """Whether it is being ended to be started anew."""
     seen = member.seen
-    return seen is not None and seen.running and seen.record.stop is not None and seen.record.stop.again
+    return (
+        seen is not None
+        and seen.running
+        and seen.record.stop is not None
+        and seen.record.stop.again
+    )
 
 
 def _held_back(ended: list[Member], pod: Pod, at: Moment) -> Decision | None:
-    """Without a sandbox every container has ended: the sandbox waits until the first of them may start."""
+    """Without a sandbox every container has ended: the sandbox waits until the first of them may
+    start.
+    """
     again = [m for m in ended if policy.comes_again(pod, m) and m.past is not None]
     if not again:
         return None
     times = [_not_before(m, at) for m in again]
     first = min(times)
-    return Decision(wake=first, waiting=again[times.index(first)].container.name) if first > at.now else None
+    return (
+        Decision(wake=first, waiting=again[times.index(first)].container.name)
+        if first > at.now
+        else None
+    )
 
 
 def _not_before(member: Member, at: Moment) -> int:
@@ -259,9 +323,18 @@ def _not_before(member: Member, at: Moment) -> int:
 
 def _after_start(member: Member) -> RunHook | None:
     seen = member.seen
-    if seen is None or not seen.running or seen.record.stop is not None or seen.record.hooked != HOOK_NONE:
+    if (
+        seen is None
+        or not seen.running
+        or seen.record.stop is not None
+        or seen.record.hooked != HOOK_NONE
+    ):
         return None
-    return RunHook(member.container.name, "post_start") if policy.has_hook(member.container, "post_start") else None
+    return (
+        RunHook(member.container.name, "post_start")
+        if policy.has_hook(member.container, "post_start")
+        else None
+    )
 
 
 def _initialized(mains: list[Member], sandbox: str) -> bool:
@@ -297,7 +370,9 @@ def _mains(mains: list[Member], pod: Pod, at: Moment, most: int) -> Decision:
     for member in mains:
         if member.seen is None or (policy.ended(member) and policy.comes_again(pod, member)):
             found = _together(found, _one(member, pod, at, most))
-        if _is_hooking(member) or (member.seen is None and policy.has_hook(member.container, "post_start")):
+        if _is_hooking(member) or (
+            member.seen is None and policy.has_hook(member.container, "post_start")
+        ):
             return found._replace(up=False)
     return found
 
@@ -320,10 +395,15 @@ def _one(member: Member, pod: Pod, at: Moment, most: int) -> Decision:
     if not_before > at.now:
         return Decision(wake=not_before, waiting=name)
     waited = past.wait if past is not None else 0
-    return Decision((Start(name, member.seen.record.attempt + 1, policy.next_backoff(waited, most)),))
+    return Decision(
+        (Start(name, member.seen.record.attempt + 1, policy.next_backoff(waited, most)),)
+    )
 
 
 def _together(one: Decision, other: Decision) -> Decision:
     return Decision(
-        (*one.actions, *other.actions), _first(one.wake, other.wake), one.up and other.up, one.waiting or other.waiting
+        (*one.actions, *other.actions),
+        _first(one.wake, other.wake),
+        one.up and other.up,
+        one.waiting or other.waiting,
     )

@@ -1,7 +1,8 @@
-"""The node agent: one per home, a worker for each pod that has to be looked after, nothing at all to do in between.
+"""The node agent: one per home, a worker for each pod that has to be looked after, nothing at all
+to do in between.
 
-It knows nothing that is not on record: started anew it adopts every pod as it is, which is also how it recovers from being
-killed. It ends by itself when no pod needs it.
+It knows nothing that is not on record: started anew it adopts every pod as it is, which is also how
+it recovers from being killed. It ends by itself when no pod needs it.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ _STACK_BYTES = 512 << 10
 
 
 class Agent:
-    """The agent of ``home``. ``trace`` is told each act of a worker just before it is done; ``stays``: it does not end by
-    itself."""
+    """The agent of ``home``. ``trace`` is told each act of a worker just before it is done;
+    ``stays``: it does not end by itself."""
 
-    def __init__(self, home: Home, *, trace: Callable[[str], None] | None = None, stays: bool = False) -> None:
+    def __init__(
+        self, home: Home, *, trace: Callable[[str], None] | None = None, stays: bool = False
+    ) -> None:
         self._home, self._stays = home, stays
         self._ledger = Ledger(home)
         self._most = longest_backoff(home)
@@ -48,7 +51,9 @@ class Agent:
         self._workers: dict[str, PodWorker] = {}
 
     def run(self, timeout: float = 5.0) -> None:
-        """Returns when no pod needs it any more. Raises TimeoutError where another agent serves this home."""
+        """Returns when no pod needs it any more. Raises TimeoutError where another agent serves
+        this home.
+        """
         self._home.make()
         alone = summon.sole(self._home, timeout)
         try:
@@ -61,8 +66,9 @@ class Agent:
             alone.__exit__()
 
     def _watch_claims(self) -> inotify.Watch | None:
-        """Tells of every pod whose record appears: whoever made it may be killed before it can call. Without a watch, where this
-        user has no more of them, such a pod is adopted by the next agent."""
+        """Tells of every pod whose record appears: whoever made it may be killed before it can
+        call. Without a watch, where this user has no more of them, such a pod is adopted by the
+        next agent."""
         try:
             return inotify.Watch(self._home.pods, inotify.MOVED_IN)
         except OSError as error:
@@ -70,7 +76,9 @@ class Agent:
             return None
 
     def _register(self) -> None:
-        record = summon.AgentRecord(pid=os.getpid(), ticks=start_ticks(os.getpid()) or 0, started_at=time.time_ns())
+        record = summon.AgentRecord(
+            pid=os.getpid(), ticks=start_ticks(os.getpid()) or 0, started_at=time.time_ns()
+        )
         write_record(f"{self._home.run}/{summon.RECORD}", record, durable=False)
 
     def _open_inbox(self) -> socket.socket:
@@ -85,9 +93,13 @@ class Agent:
         return inbox
 
     def _serve(self, inbox: socket.socket, claimed: inotify.Watch | None) -> bool:
-        """One message, or the end: False once no pod needs the agent and nobody can have called meanwhile."""
+        """One message, or the end: False once no pod needs the agent and nobody can have called
+        meanwhile.
+        """
         idle = not self._workers and not self._stays
-        sources: list[socket.socket | inotify.Watch] = [inbox] if claimed is None else [inbox, claimed]
+        sources: list[socket.socket | inotify.Watch] = (
+            [inbox] if claimed is None else [inbox, claimed]
+        )
         heard = select.select(sources, [], [], LINGER if idle else None)[0]
         if claimed is not None and claimed in heard:
             self._appeared(name for _, name in claimed.read())
@@ -112,7 +124,9 @@ class Agent:
         again.close()
 
     def _adopt(self) -> None:
-        """Every pod that needs somebody. One that somebody works on at this moment, who may yet be killed, will be called."""
+        """Every pod that needs somebody. One that somebody works on at this moment, who may yet be
+        killed, will be called.
+        """
         for record in self._ledger.pods():
             if self._needs_care(record):
                 self._look_after(record)
@@ -152,7 +166,9 @@ class Agent:
 class PodWorker:
     """A thread that looks after one pod until that needs it no more."""
 
-    def __init__(self, home: Home, record: PodRecord, most: int, trace: Callable[[str], None]) -> None:
+    def __init__(
+        self, home: Home, record: PodRecord, most: int, trace: Callable[[str], None]
+    ) -> None:
         self._home, self._uid = home, record.uid
         self._ledger = Ledger(home)
         self._name = f"{record.namespace}/{record.name}"
@@ -181,7 +197,9 @@ class PodWorker:
             summon.nudge(self._home, f"-{self._uid}")
 
     def _over(self) -> bool:
-        """One round: under the lock whatever there is to do, then a wait. True when the pod needs nobody any more."""
+        """One round: under the lock whatever there is to do, then a wait. True when the pod needs
+        nobody any more.
+        """
         try:
             decision = self._turn()
         except Exception:  # noqa: BLE001 - whatever is wrong with one pod, the others go on and this one is tried again
@@ -208,7 +226,9 @@ class PodWorker:
             return decision if needs_care(scene.pod, scene.seen) else None
 
     def _close_behind(self, lock: FileLock) -> None:
-        """After the last pod the group of all pods goes too; who removed it may have been killed before that."""
+        """After the last pod the group of all pods goes too; who removed it may have been killed
+        before that.
+        """
         lock.remove()
         with FileLock(self._home.lock):
             claims.sweep(self._home)

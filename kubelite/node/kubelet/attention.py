@@ -1,4 +1,6 @@
-"""What goes on beside a pod's worker: hooks and probes, in threads of their own, whose findings it is woken for."""
+"""What goes on beside a pod's worker: hooks and probes, in threads of their own, whose findings it
+is woken for.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class Hooked(NamedTuple):
-    """A hook (post_start or pre_stop) of container ``id`` is over; ``problem`` is "" when it went well."""
+    """A hook (post_start or pre_stop) of container ``id`` is over; ``problem`` is "" when it went
+    well.
+    """
 
     id: str
     kind: str
@@ -26,7 +30,9 @@ class Hooked(NamedTuple):
 
 
 class Attention:
-    """The hooks and probes of one pod. ``wake`` becomes readable when there is something in :meth:`heard`."""
+    """The hooks and probes of one pod. ``wake`` becomes readable when there is something in
+    :meth:`heard`.
+    """
 
     def __init__(self) -> None:
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)

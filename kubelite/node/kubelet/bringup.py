@@ -42,7 +42,9 @@ PAUSE_OOM_SCORE = -998  # the kubelet's for its sandboxes
 
 
 class Step(NamedTuple):
-    """One step of a pod's way up or down, when it is done; ``milliseconds`` is negative where no time was taken."""
+    """One step of a pod's way up or down, when it is done; ``milliseconds`` is negative where no
+    time was taken.
+    """
 
     name: str
     detail: str
@@ -50,7 +52,8 @@ class Step(NamedTuple):
 
 
 class Bringup:
-    """Makes the parts of one pod: its sandbox and its containers. Its record is on disk and its lock is held by the caller.
+    """Makes the parts of one pod: its sandbox and its containers. Its record is on disk and its
+    lock is held by the caller.
 
     All of it can be done again over what an earlier boot, or somebody who was killed, has left.
     """
@@ -86,17 +89,25 @@ class Bringup:
     def make_sandbox(self, *, ahead: bool) -> Sandbox:
         """The sandbox with all that the containers share, up and on record; the caller closes it.
 
-        ``ahead``: all containers are new, and while the kernel makes pause a place is made for each. Raises what the rooms
-        below raise, and Unstartable.
+        ``ahead``: all containers are new, and while the kernel makes pause a place is made for
+        each. Raises what the rooms below raise, and Unstartable.
         """
         lease = self._reserve()
         with ExitStack() as ids:
-            first = ids.enter_context(idranges.reserved(self._record.uid)) if self._shared.own_users else 0
+            first = (
+                ids.enter_context(idranges.reserved(self._record.uid))
+                if self._shared.own_users
+                else 0
+            )
             starting = self._begin(lease, first)
             try:
                 self._prepare()  # while the kernel makes pause and its namespaces
-                for container in (*self._pod.spec.init_containers, *self._pod.spec.containers) if ahead else ():
-                    self._ahead[container.name] = self._containers.prepare(self._blueprint(container), 0)
+                for container in (
+                    (*self._pod.spec.init_containers, *self._pod.spec.containers) if ahead else ()
+                ):
+                    self._ahead[container.name] = self._containers.prepare(
+                        self._blueprint(container), 0
+                    )
                 made = sandbox.finish(starting)
             except BaseException:
                 starting.close()
@@ -121,7 +132,8 @@ class Bringup:
     def join(self, record: SandboxRecord) -> Sandbox:
         """The sandbox that is there; the caller closes it. Raises ShimGone."""
         self._node = self._node._replace(
-            pod_address=record.address or self._node.pod_address, address=record.host_address or self._node.address
+            pod_address=record.address or self._node.pod_address,
+            address=record.host_address or self._node.address,
         )
         return sandbox.join(self._home, record)
 
@@ -148,14 +160,18 @@ class Bringup:
         self._files  # noqa: B018 - made now, not with the first container that mounts one
         self._write_etc()
         self._trace("make cgroup of the pod")
-        refused = self._tree.make_pod(self._record.uid, self._pod_knobs(), class_of(qos.qos_class(self._pod)))
+        refused = self._tree.make_pod(
+            self._record.uid, self._pod_knobs(), class_of(qos.qos_class(self._pod))
+        )
         self.warnings += [str(each) for each in refused]
 
     @cached_property
     def _places(self) -> dict[str, Place]:
         """Where each volume lies, by name."""
         home, uid = self._home, self._record.uid
-        found = volumes.places(self._pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory")
+        found = volumes.places(
+            self._pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory"
+        )
         return {place.name: place for place in found}
 
     @cached_property
@@ -169,7 +185,11 @@ class Bringup:
         os.chmod(directory, 0o755)
         etc = resolver.etc_files(self._pod, self._node.pod_address, self._host_files)
         self.warnings += etc.warnings
-        for name, text in (("hosts", etc.hosts), ("resolv.conf", etc.resolv), ("hostname", etc.hostname)):
+        for name, text in (
+            ("hosts", etc.hosts),
+            ("resolv.conf", etc.resolv),
+            ("hostname", etc.hostname),
+        ):
             path = f"{directory}/{name}"
             with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)
@@ -177,13 +197,24 @@ class Bringup:
 
     def _pod_knobs(self) -> list[Knob]:
         world = self._tree.world
-        knobs = pod_knobs(prepare.pod_limits(self._pod, self._node.pids_limit, self._node.huge_pages), world)
+        knobs = pod_knobs(
+            prepare.pod_limits(self._pod, self._node.pids_limit, self._node.huge_pages), world
+        )
         return knobs if prepare.any_privileged(self._pod) else [*knobs, *device_knobs(world)]
 
     def _begin(self, lease: Lease | None, first_id: int) -> Starting:
-        sysctls = secure.sysctls(self._pod, (*self._record.unsafe_sysctls, *nodeconfig.read(self._home).allowed_unsafe_sysctls))
+        sysctls = secure.sysctls(
+            self._pod,
+            (*self._record.unsafe_sysctls, *nodeconfig.read(self._home).allowed_unsafe_sysctls),
+        )
         plan = bundle.sandbox_plan(
-            self._shared, self._node.hostname, "", sysctls, tuple(self._tmpfs()), PAUSE_OOM_SCORE, first_id
+            self._shared,
+            self._node.hostname,
+            "",
+            sysctls,
+            tuple(self._tmpfs()),
+            PAUSE_OOM_SCORE,
+            first_id,
         )
         address = lease.address if lease is not None else ""
         record = sandbox.new_record(self._record.uid, address, self._node.address)
@@ -192,9 +223,12 @@ class Bringup:
     def _tmpfs(self) -> list[Mount]:
         ceiling = prepare.pod_limits(self._pod).memory_limit or self._node.memory
         sizes = prepare.volume_sizes(self._pod)
-        found = volumes.pod_mounts(self._places.values(), sizes, ceiling, prepare.fs_group(self._pod))
+        found = volumes.pod_mounts(
+            self._places.values(), sizes, ceiling, prepare.fs_group(self._pod)
+        )
         mounts = [
-            Mount(MountKind.TMPFS, each.target, options=each.options, name=f'volume "{each.name}"') for each in found
+            Mount(MountKind.TMPFS, each.target, options=each.options, name=f'volume "{each.name}"')
+            for each in found
         ]
         if not self._shared.host_ipc:
             options = f"mode=1777,size={bundle.SHM_BYTES}"
@@ -203,12 +237,16 @@ class Bringup:
 
     @property
     def _shm(self) -> str:
-        return "/dev/shm" if self._shared.host_ipc else f"{self._home.pod_run(self._record.uid)}/shm"
+        return (
+            "/dev/shm" if self._shared.host_ipc else f"{self._home.pod_run(self._record.uid)}/shm"
+        )
 
     # -- containers -----------------------------------------------------------------------------------------------------
 
     def ask(self, sandboxed: Sandbox, container: Container, *, attempt: int, backoff: int) -> Asked:
-        """Asks for the start of an attempt; :meth:`settle` has the answer. Raises Unstartable and what the rooms below raise."""
+        """Asks for the start of an attempt; :meth:`settle` has the answer. Raises Unstartable and
+        what the rooms below raise.
+        """
         with closing(self._ready(container, attempt)) as ready:
             mounts = self._mounts(sandboxed, container, ready.made.security)
             return self._containers.ask(
@@ -225,7 +263,9 @@ class Bringup:
             return self._containers.resume(sandboxed.shim, ready, mounts, record)
 
     def visitor(self, sandboxed: Sandbox, container: Container) -> tuple[Blueprint, list[Mount]]:
-        """What a container that is not of the pod would be made from. Raises Unstartable and what the rooms below raise."""
+        """What a container that is not of the pod would be made from. Raises Unstartable and what
+        the rooms below raise.
+        """
         made = self._blueprint(container)
         return made, self._mounts(sandboxed, container, made.security)
 
@@ -239,7 +279,9 @@ class Bringup:
 
     def _blueprint(self, container: Container) -> Blueprint:
         found = self._images[container.image or ""]
-        safety = filters.applied(self._home, secure.security(self._pod, container, found.facts, self._node))
+        safety = filters.applied(
+            self._home, secure.security(self._pod, container, found.facts, self._node)
+        )
         devices, knobs = self._devices(safety.privileged)
         return Blueprint(
             name=container.name,
@@ -247,19 +289,28 @@ class Bringup:
             image=container.image or "",
             image_id=found.facts.id,
             layers=tuple(str(layer) for layer in found.image.layers),
-            program=prepare.program(self._pod, container, found.facts, self._node, safety.user.home),
+            program=prepare.program(
+                self._pod, container, found.facts, self._node, safety.user.home
+            ),
             security=safety,
             shared=self._shared,
             covers=self._host_covers if found.image.id == HOST else (),
             devices=devices,
-            knobs=(*container_knobs(prepare.container_limits(container, self._node.huge_pages), self._tree.world), *knobs),
+            knobs=(
+                *container_knobs(
+                    prepare.container_limits(container, self._node.huge_pages), self._tree.world
+                ),
+                *knobs,
+            ),
             stdin=bool(container.stdin),
             stdin_once=bool(container.stdin_once),
             message=prepare.message_path(container),
         )
 
     def _devices(self, privileged: bool) -> tuple[tuple[Device, ...], list[Knob]]:
-        """A privileged container gets the machine's devices; beside one the others are kept from them one by one."""
+        """A privileged container gets the machine's devices; beside one the others are kept from
+        them one by one.
+        """
         if privileged:
             from kubelite.node.runtime.devices import host_devices
 
@@ -280,8 +331,13 @@ class Bringup:
         view = f"/proc/{sandboxed.record.shim_pid}/root"
         files = self._files | make_parts(volumes.parts(wanted, expanded), self._places, view)
         own = volumes.container_mounts(wanted, self._places, files, expanded)
-        etc = volumes.etc_mounts(f"{self._home.pod(self._record.uid)}/etc", own, security.readonly_root)
+        etc = volumes.etc_mounts(
+            f"{self._home.pod(self._record.uid)}/etc", own, security.readonly_root
+        )
         system = bundle.system_mounts(security.privileged, self._shm, self._tree.world.kind == "v2")
         ours = (f"{self._home.pod(self._record.uid)}/", f"{self._home.pod_run(self._record.uid)}/")
-        binds = (Bind(*mount, own=mount.source.startswith(ours)) for mount in volumes.in_order([*etc, *own]))
+        binds = (
+            Bind(*mount, own=mount.source.startswith(ours))
+            for mount in volumes.in_order([*etc, *own])
+        )
         return [*system, *map(bundle.bind_mount, binds)]

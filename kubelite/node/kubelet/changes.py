@@ -1,7 +1,8 @@
 """What has to happen to a pod that runs when its manifest has changed. Pure.
 
-A container whose program changes is swapped where it is; CPU and memory are changed in its cgroup, or by a swap where its
-resizePolicy says so; some fields are only put on record. All else shapes the pod itself and needs a new one.
+A container whose program changes is swapped where it is; CPU and memory are changed in its cgroup,
+or by a swap where its resizePolicy says so; some fields are only put on record. All else shapes the
+pod itself and needs a new one.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _RESIZED = ("cpu", "memory")
 
 
 class Changes(NamedTuple):
-    """``swaps`` and ``resizes`` are names of containers. ``notes`` say what changes in place, each as one line; ``needs_new``
-    what cannot."""
+    """``swaps`` and ``resizes`` are names of containers. ``notes`` say what changes in place, each
+    as one line; ``needs_new`` what cannot."""
 
     swaps: tuple[str, ...] = ()
     resizes: tuple[str, ...] = ()
@@ -46,7 +47,9 @@ def between(old: Pod, new: Pod) -> Changes:
     for kind, init in (("init_containers", True), ("containers", False)):
         before, after = getattr(old.spec, kind), getattr(new.spec, kind)
         if [each.name for each in before] != [each.name for each in after]:
-            found += Changes(needs_new=(f"spec.{_json(kind)}: other containers, or in another order",))
+            found += Changes(
+                needs_new=(f"spec.{_json(kind)}: other containers, or in another order",)
+            )
             continue
         for one, other in zip(before, after, strict=True):
             found += _container(one, other, init=init)
@@ -89,7 +92,9 @@ def _container(old: Container, new: Container, *, init: bool) -> Changes:
             found += Changes(notes=(f"{where}: put on record",))
         else:
             values = _arrow(getattr(old, field), getattr(new, field))
-            found += Changes(swaps=(new.name,), notes=(f"{where}: {values} (the container is restarted)",))
+            found += Changes(
+                swaps=(new.name,), notes=(f"{where}: {values} (the container is restarted)",)
+            )
     return found._replace(swaps=tuple(dict.fromkeys(found.swaps)))
 
 
@@ -100,11 +105,17 @@ def _in_place(field: str, old: Container, new: Container) -> bool:
 
 
 def _host_ports(container: Container) -> list[tuple[Any, ...]]:
-    return [(port.host_port, port.container_port, port.protocol, port.host_ip) for port in container.ports if port.host_port]
+    return [
+        (port.host_port, port.container_port, port.protocol, port.host_ip)
+        for port in container.ports
+        if port.host_port
+    ]
 
 
 def _resources(old: Container, new: Container) -> Changes:
-    """CPU and memory; what is promised of other things cannot change, and a limit that was there cannot go."""
+    """CPU and memory; what is promised of other things cannot change, and a limit that was there
+    cannot go.
+    """
     found = Changes()
     for kind in ("limits", "requests"):
         before, after = getattr(old.resources, kind), getattr(new.resources, kind)
@@ -115,7 +126,10 @@ def _resources(old: Container, new: Container) -> Changes:
             if name not in _RESIZED or name not in after:
                 found += Changes(needs_new=(where,))
                 continue
-            restarts = any(p.resource_name == name and p.restart_policy == "RestartContainer" for p in new.resize_policy)
+            restarts = any(
+                p.resource_name == name and p.restart_policy == "RestartContainer"
+                for p in new.resize_policy
+            )
             how = "the container is restarted" if restarts else "no restart"
             found += Changes(
                 swaps=(new.name,) if restarts else (),

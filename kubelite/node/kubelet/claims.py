@@ -1,7 +1,7 @@
 """Names of pods: one pod a name and namespace, on record before anything of it exists.
 
-A record becomes visible whole and with its lock held, by one rename, so that a claim killed half-way leaves nothing but a
-directory that nobody takes for a pod; the next claim sweeps it away.
+A record becomes visible whole and with its lock held, by one rename, so that a claim killed
+half-way leaves nothing but a directory that nobody takes for a pod; the next claim sweeps it away.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from kubelite.objects.pod import Pod
 
 
 class Claim(NamedTuple):
-    """The record of a name: a new one with its ``lock`` held by the caller now, or (``lock`` None) somebody else's."""
+    """The record of a name: a new one with its ``lock`` held by the caller now, or (``lock`` None)
+    somebody else's.
+    """
 
     record: PodRecord
     lock: FileLock | None
@@ -74,11 +76,15 @@ def _new_uid() -> str:
 
 
 def sweep(home: Home) -> None:
-    """Removes what claims and removals left that were killed between two steps. The home's lock is held."""
+    """Removes what claims and removals left that were killed between two steps. The home's lock is
+    held.
+    """
     pods = set(os.listdir(home.pods))
     for name in pods:
         if name.startswith(UNFINISHED):
             remove_tree(f"{home.pods}/{name}")
     for uid in set(os.listdir(f"{home.run}/locks")) - pods:
-        with contextlib.suppress(FileNotFoundError):  # its holder may be taking it away at this moment
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # its holder may be taking it away at this moment
             os.unlink(f"{home.run}/locks/{uid}")

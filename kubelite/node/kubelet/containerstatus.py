@@ -40,7 +40,9 @@ def container_status(pod: Pod, member: Member, seen: Observed, *, over: bool) ->
     )
 
 
-def _states(pod: Pod, member: Member, seen: Observed, *, over: bool) -> tuple[ContainerState, ContainerState | None]:
+def _states(
+    pod: Pod, member: Member, seen: Observed, *, over: bool
+) -> tuple[ContainerState, ContainerState | None]:
     """State and last state. One that waits for its back-off has its end as the last state."""
     there = member.seen
     if there is None or (policy.is_open(there) and not there.running):
@@ -49,8 +51,15 @@ def _states(pod: Pod, member: Member, seen: Observed, *, over: bool) -> tuple[Co
         started = ContainerStateRunning(started_at=rfc3339(there.record.started_at))
         return ContainerState(running=started), _last(there)
     ended = _terminated(there)
-    if not over and seen.pod.goal == RUN and (there.past is not None and there.past.wait) and policy.comes_again(pod, member):
-        return ContainerState(waiting=_backing_off(member, seen, there.past)), ContainerState(terminated=ended)
+    if (
+        not over
+        and seen.pod.goal == RUN
+        and (there.past is not None and there.past.wait)
+        and policy.comes_again(pod, member)
+    ):
+        return ContainerState(waiting=_backing_off(member, seen, there.past)), ContainerState(
+            terminated=ended
+        )
     if there.past is not None and there.past.again and not there.record.sandbox:
         return ContainerState(waiting=_waiting(member, seen)), ContainerState(terminated=ended)
     return ContainerState(terminated=ended), _last(there)
@@ -58,7 +67,9 @@ def _states(pod: Pod, member: Member, seen: Observed, *, over: bool) -> tuple[Co
 
 def _waiting(member: Member, seen: Observed) -> ContainerStateWaiting:
     begun = member.seen is not None or not any(each.record.init for each in seen.containers)
-    return ContainerStateWaiting(reason="ContainerCreating" if begun and not member.init else "PodInitializing")
+    return ContainerStateWaiting(
+        reason="ContainerCreating" if begun and not member.init else "PodInitializing"
+    )
 
 
 def _backing_off(member: Member, seen: Observed, past: PastRecord) -> ContainerStateWaiting:
@@ -109,7 +120,9 @@ def _of_past(past: PastRecord) -> ContainerStateTerminated:
 
 
 def _lost(seen: Seen) -> ContainerStateTerminated:
-    """The shim was killed, or the machine restarted: the kubelet's words for an end that nobody has seen."""
+    """The shim was killed, or the machine restarted: the kubelet's words for an end that nobody has
+    seen.
+    """
     return ContainerStateTerminated(
         exit_code=LOST,
         reason="ContainerStatusUnknown",

@@ -1,8 +1,9 @@
-"""Copying between this machine and a container that runs, as a tar stream made and read here: the image needs no tar.
+"""Copying between this machine and a container that runs, as a tar stream made and read here: the
+image needs no tar.
 
-The container's files are reached through the root of one of its processes. The kernel resolves every path with that root as
-``/`` (openat2, RESOLVE_IN_ROOT), and below that each name is opened without following links: whatever links a container makes,
-none leads out of it.
+The container's files are reached through the root of one of its processes. The kernel resolves
+every path with that root as ``/`` (openat2, RESOLVE_IN_ROOT), and below that each name is opened
+without following links: whatever links a container makes, none leads out of it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Side(NamedTuple):
-    """One end of a copy: the descriptor that is ``/`` there, who owns what is made, and which bits of a mode are kept."""
+    """One end of a copy: the descriptor that is ``/`` there, who owns what is made, and which bits
+    of a mode are kept.
+    """
 
     root: int
     uid: int
@@ -40,7 +43,9 @@ class Side(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """A tar stream while it is made; ``left_out`` are names that are neither file, directory nor symbolic link."""
+    """A tar stream while it is made; ``left_out`` are names that are neither file, directory nor
+    symbolic link.
+    """
 
     reader: BinaryIO
     left_out: list[str]
@@ -48,7 +53,9 @@ class Stream(NamedTuple):
 
 @contextmanager
 def container(pid: int, uid: int, gid: int) -> Iterator[Side]:
-    """The files of the container of process ``pid``, in which new ones belong to user ``uid`` of that container."""
+    """The files of the container of process ``pid``, in which new ones belong to user ``uid`` of
+    that container.
+    """
     root = os.open(f"/proc/{pid}/root/.", _DIRECTORY)
     try:
         yield Side(root, _mapped(pid, "uid_map", uid), _mapped(pid, "gid_map", gid), 0o7777)
@@ -58,7 +65,9 @@ def container(pid: int, uid: int, gid: int) -> Iterator[Side]:
 
 @contextmanager
 def machine() -> Iterator[Side]:
-    """The files of this machine. A program of a container must not become one that others run as root here: no set-uid bits."""
+    """The files of this machine. A program of a container must not become one that others run as
+    root here: no set-uid bits.
+    """
     root = os.open("/", _DIRECTORY)
     try:
         yield Side(root, os.geteuid(), os.getegid(), 0o777)
@@ -79,7 +88,9 @@ def _mapped(pid: int, table: str, id: int) -> int:
 def _open(side: Side, path: str, flags: int) -> int:
     """Raises OSError with the path."""
     how = struct.pack("QQQ", flags, 0, _IN_ROOT | _NO_MAGICLINKS)
-    fd = int(_libc.syscall(_OPENAT2, side.root, os.fsencode(path or "/"), how, ctypes.c_size_t(len(how))))
+    fd = int(
+        _libc.syscall(_OPENAT2, side.root, os.fsencode(path or "/"), how, ctypes.c_size_t(len(how)))
+    )
     if fd < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)
@@ -99,13 +110,16 @@ def _kind(side: Side, path: str) -> int | None:
 
 
 def copy(source: Side, path: str, target: Side, destination: str) -> list[str]:
-    """Copies a file or tree as ``cp -r`` does: into a directory that is there, else under the new name; ``path`` that ends
-    in ``/.`` means what is in it. Returns the names that were left out. Raises RuntimeFailure, ImageError, OSError."""
+    """Copies a file or tree as ``cp -r`` does: into a directory that is there, else under the new
+    name; ``path`` that ends in ``/.`` means what is in it. Returns the names that were left out.
+    Raises RuntimeFailure, ImageError, OSError."""
     whole = path.endswith("/.") or path in (".", "/")
     found = _kind(source, path)
     if found is None:
         raise RuntimeFailure(f"{path}: there is no such file or directory")
-    directory, name = _destination(target, destination, os.path.basename(path.rstrip("/")), found, whole)
+    directory, name = _destination(
+        target, destination, os.path.basename(path.rstrip("/")), found, whole
+    )
     try:
         with packed(source, path, name, target) as stream:
             unpack(stream.reader, directory, target)
@@ -114,8 +128,12 @@ def copy(source: Side, path: str, target: Side, destination: str) -> list[str]:
         os.close(directory)
 
 
-def _destination(target: Side, destination: str, name: str, found: int, whole: bool) -> tuple[int, str]:
-    """The directory to write into, and the name for the copy there; "" when what is copied goes right into it."""
+def _destination(
+    target: Side, destination: str, name: str, found: int, whole: bool
+) -> tuple[int, str]:
+    """The directory to write into, and the name for the copy there; "" when what is copied goes
+    right into it.
+    """
     there = _kind(target, destination)
     if there == stat.S_IFDIR:
         return _open(target, destination, _DIRECTORY), "" if whole else name
@@ -129,7 +147,9 @@ def _destination(target: Side, destination: str, name: str, found: int, whole: b
 
 @contextmanager
 def packed(source: Side, path: str, name: str, target: Side) -> Iterator[Stream]:
-    """What is at a path as a tar stream with ``name`` for it, made in a thread of its own while it is read."""
+    """What is at a path as a tar stream with ``name`` for it, made in a thread of its own while it
+    is read.
+    """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     left_out: list[str] = []
     failed: list[BaseException] = []
@@ -158,7 +178,9 @@ def packed(source: Side, path: str, name: str, target: Side) -> Iterator[Stream]
         raise failed[0]
 
 
-def pack(source: Side, path: str, name: str, target: Side, out: BinaryIO, left_out: list[str]) -> None:
+def pack(
+    source: Side, path: str, name: str, target: Side, out: BinaryIO, left_out: list[str]
+) -> None:
     """Writes a tar stream for ``target``. Raises OSError."""
     fd = _open(source, path, _PATH)
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
@@ -167,7 +189,12 @@ def pack(source: Side, path: str, name: str, target: Side, out: BinaryIO, left_o
             if stat.S_ISDIR(status.st_mode):
                 _pack_directory(archive, _open(source, path, _DIRECTORY), name, target, left_out)
             elif stat.S_ISREG(status.st_mode):
-                _pack_file(archive, _open(source, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), name, target)
+                _pack_file(
+                    archive,
+                    _open(source, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK),
+                    name,
+                    target,
+                )
             else:
                 raise RuntimeFailure(f"{path}: neither a file nor a directory")
         finally:
@@ -181,7 +208,9 @@ def _entry(name: str, status: os.stat_result, target: Side) -> tarfile.TarInfo:
     return entry
 
 
-def _pack_directory(archive: tarfile.TarFile, fd: int, name: str, target: Side, left_out: list[str]) -> None:
+def _pack_directory(
+    archive: tarfile.TarFile, fd: int, name: str, target: Side, left_out: list[str]
+) -> None:
     try:
         if name:
             entry = _entry(name, os.fstat(fd), target)
@@ -193,11 +222,19 @@ def _pack_directory(archive: tarfile.TarFile, fd: int, name: str, target: Side, 
         os.close(fd)
 
 
-def _pack_one(archive: tarfile.TarFile, above: int, name: str, full: str, target: Side, left_out: list[str]) -> None:
+def _pack_one(
+    archive: tarfile.TarFile, above: int, name: str, full: str, target: Side, left_out: list[str]
+) -> None:
     try:
         status = os.lstat(name, dir_fd=above)
         if stat.S_ISDIR(status.st_mode):
-            _pack_directory(archive, os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above), full, target, left_out)
+            _pack_directory(
+                archive,
+                os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above),
+                full,
+                target,
+                left_out,
+            )
         elif stat.S_ISREG(status.st_mode):
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             _pack_file(archive, os.open(name, flags, dir_fd=above), full, target)
@@ -220,7 +257,9 @@ def _pack_file(archive: tarfile.TarFile, fd: int, name: str, target: Side) -> No
 
 
 class _Padded:
-    """A file that goes on with zeros where it has been cut shorter since its size was asked for, as tar does."""
+    """A file that goes on with zeros where it has been cut shorter since its size was asked for, as
+    tar does.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -230,7 +269,9 @@ class _Padded:
 
 
 def unpack(reader: BinaryIO, directory: int, target: Side) -> None:
-    """Makes what a tar stream holds below a directory, owned as ``target`` says. Raises RuntimeFailure, ImageError."""
+    """Makes what a tar stream holds below a directory, owned as ``target`` says. Raises
+    RuntimeFailure, ImageError.
+    """
     unpacker = Unpacker(f"/proc/self/fd/{directory}/.", _LIMITS, whiteouts=False)
     below = target._replace(root=directory)
     try:
@@ -240,7 +281,11 @@ def unpack(reader: BinaryIO, directory: int, target: Side) -> None:
             path = "/".join(components(entry.name))
             if not path:
                 continue
-            if not entry.isdir() and _kind(below, path) == stat.S_IFDIR and not _is_link(below, path):
+            if (
+                not entry.isdir()
+                and _kind(below, path) == stat.S_IFDIR
+                and not _is_link(below, path)
+            ):
                 raise RuntimeFailure(f"{entry.name}: a file cannot take the place of a directory")
             entry.uid, entry.gid, entry.mode = target.uid, target.gid, entry.mode & target.modes
             unpacker.apply(entry, content)
@@ -258,7 +303,9 @@ def _is_link(side: Side, path: str) -> bool:
 
 
 def receive(reader: BinaryIO, target: Side, destination: str) -> None:
-    """Makes what a tar stream holds in a directory that is there. Raises RuntimeFailure, ImageError, OSError."""
+    """Makes what a tar stream holds in a directory that is there. Raises RuntimeFailure,
+    ImageError, OSError.
+    """
     directory = _open(target, destination, _DIRECTORY)
     try:
         unpack(reader, directory, target)

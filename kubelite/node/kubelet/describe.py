@@ -36,7 +36,11 @@ def describe(home: Home, pod: Pod, seen: Observed) -> dict[str, Any]:
 
 
 def _event(event: Event) -> dict[str, Any]:
-    return {**msgspec.to_builtins(event), "time": rfc3339(event.time), "first": rfc3339(event.first)}
+    return {
+        **msgspec.to_builtins(event),
+        "time": rfc3339(event.time),
+        "first": rfc3339(event.first),
+    }
 
 
 def _sandbox(home: Home, pod: Pod, seen: Observed) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Whether a pod has to go for the disk it occupies. Pure.
 
-The limits are the kubelet's: ephemeral-storage of a container, of the pod as a whole, and sizeLimit of an emptyDir; so is what
-is said. Nothing here measures: see :mod:`kubelite.node.runtime.storage`.
+The limits are the kubelet's: ephemeral-storage of a container, of the pod as a whole, and sizeLimit
+of an emptyDir; so is what is said. Nothing here measures: see :mod:`kubelite.node.runtime.storage`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def limited(pod: Pod) -> bool:
     """Whether anything of the pod has such a limit: others need not be measured."""
     containers = (*pod.spec.containers, *pod.spec.init_containers)
     return any(_DISK in each.resources.limits for each in containers) or any(
-        volume.empty_dir is not None and volume.empty_dir.size_limit is not None for volume in pod.spec.volumes
+        volume.empty_dir is not None and volume.empty_dir.size_limit is not None
+        for volume in pod.spec.volumes
     )
 
 
@@ -44,7 +45,11 @@ def _whole(pod: Pod, used: Storage) -> str:
     limit = qos.pod_limits(pod).get(_DISK, 0)
     if not 0 < limit < used.total:
         return ""
-    texts = [each.resources.limits[_DISK] for each in pod.spec.containers if _DISK in each.resources.limits]
+    texts = [
+        each.resources.limits[_DISK]
+        for each in pod.spec.containers
+        if _DISK in each.resources.limits
+    ]
     return f"Pod ephemeral local storage usage exceeds the total limit of containers {reduce(quantity.add, texts)}. "
 
 
@@ -53,5 +58,7 @@ def _containers(pod: Pod, used: Storage) -> str:
         limit = qos.limits(container).get(_DISK, 0)
         if 0 < limit < used.containers.get(container.name, 0):
             text = container.resources.limits[_DISK]
-            return f'Container {container.name} exceeded its local ephemeral storage limit "{text}". '
+            return (
+                f'Container {container.name} exceeded its local ephemeral storage limit "{text}". '
+            )
     return ""

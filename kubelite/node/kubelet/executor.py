@@ -1,4 +1,6 @@
-"""Carries out what was decided for a pod, one action after the other, each on record before the kernel is changed."""
+"""Carries out what was decided for a pod, one action after the other, each on record before the
+kernel is changed.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,16 @@ from kubelite.node.network.resolver import pod_names
 from kubelite.node.runtime.clock import SECOND
 from kubelite.node.runtime.container import Asked
 from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
-from kubelite.node.runtime.records import CREATING, HOOK_BEGUN, RESTART, RUN, ContainerRecord, PodStop, Seen, Stop
+from kubelite.node.runtime.records import (
+    CREATING,
+    HOOK_BEGUN,
+    RESTART,
+    RUN,
+    ContainerRecord,
+    PodStop,
+    Seen,
+    Stop,
+)
 from kubelite.node.runtime.removal import Remover, remove_attempt
 from kubelite.node.runtime.sandbox import Sandbox, new_id
 from kubelite.node.volume.errors import VolumeError
@@ -42,14 +53,24 @@ if TYPE_CHECKING:
     from kubelite.node.runtime.container import Blueprint
     from kubelite.objects.container import Container
 
-REFUSALS = (Unstartable, RuntimeFailure, CgroupError, ImageError, VolumeError, NetworkError, NativeError, OSError)
+REFUSALS = (
+    Unstartable,
+    RuntimeFailure,
+    CgroupError,
+    ImageError,
+    VolumeError,
+    NetworkError,
+    NativeError,
+    OSError,
+)
 """What may be wrong with a pod or its node when a part of it is made."""
 RETRY = 10 * SECOND
 
 
 class Executor:
-    """``strict``: what cannot be made is raised, for the command that is to bring the pod up; otherwise it counts as an attempt
-    that failed, and is tried again. ``most`` is the node's longest back-off in nanoseconds."""
+    """``strict``: what cannot be made is raised, for the command that is to bring the pod up;
+    otherwise it counts as an attempt that failed, and is tried again. ``most`` is the node's
+    longest back-off in nanoseconds."""
 
     def __init__(
         self,
@@ -86,7 +107,9 @@ class Executor:
             bringup.close()
 
     def carry_out(self, wanted: Sequence[Action]) -> None:
-        """All of it, in order. Raises ShimGone when the sandbox has died meanwhile: then look again."""
+        """All of it, in order. Raises ShimGone when the sandbox has died meanwhile: then look
+        again.
+        """
         starts = [each for each in wanted if isinstance(each, Start)]
         for each in wanted:
             if not isinstance(each, Start):
@@ -146,7 +169,15 @@ class Executor:
             huge_pages=facts.huge_pages(),
         )
         return Bringup(
-            scene.home, scene.ledger, self.tree, scene.record, scene.pod, self._images(), node, host_files, trace=self._trace
+            scene.home,
+            scene.ledger,
+            self.tree,
+            scene.record,
+            scene.pod,
+            self._images(),
+            node,
+            host_files,
+            trace=self._trace,
         )
 
     def _make_sandbox(self) -> None:
@@ -158,7 +189,9 @@ class Executor:
         except REFUSALS as error:
             if self._strict:
                 raise
-            scene.event("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}", warning=True)
+            scene.event(
+                "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}", warning=True
+            )
             scene.put_sandbox(scene.ledger.sandbox(scene.uid), up=False)
             self.retry_at = scene.moment().now + RETRY
             return
@@ -205,11 +238,15 @@ class Executor:
     def _ask(self, start: Start) -> Asked | None:
         part, seen = self._part(start.name), self._scene.of(start.name)
         try:
-            asked = self._bringup.ask(self.joined(), part.container, attempt=start.attempt, backoff=start.backoff)
+            asked = self._bringup.ask(
+                self.joined(), part.container, attempt=start.attempt, backoff=start.backoff
+            )
         except REFUSALS as error:
             self._refused(start.name, start.attempt, start.backoff, error)
             return None
-        self._scene.put(Seen(asked.record, False, None, None, seen.past if seen is not None else None))
+        self._scene.put(
+            Seen(asked.record, False, None, None, seen.past if seen is not None else None)
+        )
         if seen is not None:
             self._forget(seen)
         return asked
@@ -258,7 +295,9 @@ class Executor:
         scene.event("Failed", f"Error: {error}", name, warning=True)
         seen = scene.of(name)
         if seen is None or seen.record.attempt != attempt:
-            record = _never_made(part, attempt, scene.seen.sandbox.pause if scene.seen.sandbox is not None else "")
+            record = _never_made(
+                part, attempt, scene.seen.sandbox.pause if scene.seen.sandbox is not None else ""
+            )
             record.backoff = backoff
             scene.save_container(record)
             seen = Seen(record, False, None, None, seen.past if seen is not None else None)
@@ -269,7 +308,9 @@ class Executor:
         scene.put(seen._replace(past=past))
 
     def _forget(self, seen: Seen) -> None:
-        """What only an attempt needed that a later one has followed; its note, and the log before the last, stay."""
+        """What only an attempt needed that a later one has followed; its note, and the log before
+        the last, stay.
+        """
         scene, record = self._scene, seen.record
         scene.ledger.drop_container(scene.uid, record.id)
         pod = scene.record
@@ -319,7 +360,9 @@ class Executor:
         scene.event("AllContainersRestarting", record.anew)
 
     def _restarted(self) -> None:
-        """Forgives every container its past, then lets the pod run: in this order, so that a kill between loses nothing."""
+        """Forgives every container its past, then lets the pod run: in this order, so that a kill
+        between loses nothing.
+        """
         scene, record = self._scene, self._scene.record
         for seen in scene.seen.containers:
             part = scene.part(seen.record.name)
@@ -349,7 +392,12 @@ class Executor:
         self._trace("set limits")
         try:
             if scene.seen.up:
-                resizing.apply(self.tree, scene.uid, scene.pod, [each for each in scene.seen.containers if each.running])
+                resizing.apply(
+                    self.tree,
+                    scene.uid,
+                    scene.pod,
+                    [each for each in scene.seen.containers if each.running],
+                )
             scene.event("ResizeCompleted", "Pod resize completed")
         except CgroupError as error:
             scene.event("ResizeError", f"Pod resize failed: {error}", warning=True)
@@ -358,7 +406,9 @@ class Executor:
         scene.save()
 
     def forgive(self, seen: Seen, *, entirely: bool = True) -> None:
-        """A container that has ended is started again whatever its restart policy says; ``entirely``: its back-off too."""
+        """A container that has ended is started again whatever its restart policy says;
+        ``entirely``: its back-off too.
+        """
         if seen.past is not None:
             seen.past.again = True
             if entirely:
@@ -370,7 +420,9 @@ class Executor:
         seen = self._scene.of(name)
         if seen is None or seen.record.stop is not None:
             return
-        seen.record.stop = Stop(since=self._scene.moment().now, grace=grace, reason=why, again=again)
+        seen.record.stop = Stop(
+            since=self._scene.moment().now, grace=grace, reason=why, again=again
+        )
         self._trace(f"mark {name} as stopping")
         self._scene.save_container(seen.record)
         self._scene.event("Killing", why or f"Stopping container {name}", name)
@@ -411,7 +463,9 @@ class Executor:
         if seen is None or seen.record.stop is None:
             return
         self._trace(f"stop container {name}")
-        self._signal(seen, number)  # first: a signal sent twice is harmless, one that was only recorded is not
+        self._signal(
+            seen, number
+        )  # first: a signal sent twice is harmless, one that was only recorded is not
         seen.record.stop.signalled = self._scene.moment().now
         self._scene.save_container(seen.record)
 

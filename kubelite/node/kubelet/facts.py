@@ -70,7 +70,9 @@ def security_modules() -> frozenset[str]:
 
 
 def pids_limit() -> int:
-    """Tasks that one pod may have: half of what the machine has numbers for, so that a fork bomb leaves the rest alone."""
+    """Tasks that one pod may have: half of what the machine has numbers for, so that a fork bomb
+    leaves the rest alone.
+    """
     with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
         return int(file.read()) // 2
 
@@ -132,8 +134,11 @@ def _cgroups() -> dict[str, Any]:
         return {"kind": "none", "why": error.message}
     return {
         "kind": world.kind,
-        **{h.mount_point: ("v2: " if h.v2 else "v1: ") + (", ".join(sorted(h.controllers)) or "no controllers")
-           for h in world.in_use},
+        **{
+            h.mount_point: ("v2: " if h.v2 else "v1: ")
+            + (", ".join(sorted(h.controllers)) or "no controllers")
+            for h in world.in_use
+        },
     }
 
 
@@ -202,11 +207,15 @@ def _refused() -> list[str]:
     effective = int(_status("CapEff") or "0", 16)
     found = [*_missing_controllers()]
     if not _most_user_namespaces():
-        found.append("user namespaces are switched off (user.max_user_namespaces): no pod with hostUsers: false")
+        found.append(
+            "user namespaces are switched off (user.max_user_namespaces): no pod with hostUsers: false"
+        )
     if not security_modules():
         found.append("neither AppArmor nor SELinux runs: profiles and labels of theirs are refused")
     if not effective >> 24 & 1:
-        found.append("CAP_SYS_RESOURCE is missing: oom_score_adj cannot be lowered, hard limits cannot be raised")
+        found.append(
+            "CAP_SYS_RESOURCE is missing: oom_score_adj cannot be lowered, hard limits cannot be raised"
+        )
     if not effective >> 21 & 1:
         found.append("CAP_SYS_ADMIN is missing: no pod can be started")
     return found

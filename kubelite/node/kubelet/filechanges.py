@@ -1,4 +1,6 @@
-"""What a container has changed in the files of its image: its writable layer, held against the layers below."""
+"""What a container has changed in the files of its image: its writable layer, held against the
+layers below.
+"""
 
 from __future__ import annotations
 

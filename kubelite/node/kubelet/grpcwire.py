@@ -1,7 +1,8 @@
-"""As much of gRPC over HTTP/2 as one call of the health service takes: frames and header blocks as bytes and back. Pure.
+"""As much of gRPC over HTTP/2 as one call of the health service takes: frames and header blocks as
+bytes and back. Pure.
 
-Formats are those of RFC 9113 (frames), RFC 7541 (header blocks) and grpc.health.v1. We announce a header table of size 0, so a
-server has nothing of its own to refer to.
+Formats are those of RFC 9113 (frames), RFC 7541 (header blocks) and grpc.health.v1. We announce a
+header table of size 0, so a server has nothing of its own to refer to.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def frame(type: int, flags: int, stream: int, body: bytes = b"") -> bytes:
 
 
 def take(data: bytearray) -> Frame | None:
-    """Takes the first frame off the front; None while it is not complete. Raises Malformed for one that is too long."""
+    """Takes the first frame off the front; None while it is not complete. Raises Malformed for one
+    that is too long.
+    """
     if len(data) < HEAD:
         return None
     size = int.from_bytes(data[:3], "big")
@@ -54,7 +57,12 @@ def take(data: bytearray) -> Frame | None:
         raise Malformed("frame too large")
     if len(data) < HEAD + size:
         return None
-    found = Frame(data[3], data[4], int.from_bytes(data[5:9], "big") & 0x7FFFFFFF, bytes(data[HEAD : HEAD + size]))
+    found = Frame(
+        data[3],
+        data[4],
+        int.from_bytes(data[5:9], "big") & 0x7FFFFFFF,
+        bytes(data[HEAD : HEAD + size]),
+    )
     del data[: HEAD + size]
     return found
 
@@ -84,7 +92,12 @@ def call(authority: str, service: str, agent: str) -> bytes:
     message = b"\x0a" + _varint(len(name)) + name if name else b""
     body = b"\0" + len(message).to_bytes(4, "big") + message
     return b"".join(
-        (PREFACE, frame(SETTINGS, 0, 0, settings), frame(HEADERS, END_HEADERS, 1, block), frame(DATA, END_STREAM, 1, body))
+        (
+            PREFACE,
+            frame(SETTINGS, 0, 0, settings),
+            frame(HEADERS, END_HEADERS, 1, block),
+            frame(DATA, END_STREAM, 1, body),
+        )
     )
 
 
@@ -139,7 +152,9 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def headers(block: bytes) -> dict[str, str]:
-    """What a header block says; names from the static table other than :status are left out. Raises Malformed."""
+    """What a header block says; names from the static table other than :status are left out. Raises
+    Malformed.
+    """
     found, at = {}, 0
     while at < len(block):
         first = block[at]
@@ -153,7 +168,9 @@ def headers(block: bytes) -> dict[str, str]:
             _, at = _read_integer(block, at, 5)
         else:
             index, at = _read_integer(block, at, 6 if first & 0x40 else 4)
-            name, at = _read_text(block, at) if index == 0 else (":status" if index in _STATUS else "", at)
+            name, at = (
+                _read_text(block, at) if index == 0 else (":status" if index in _STATUS else "", at)
+            )
             value, at = _read_text(block, at)
             found[name] = value
     found.pop("", None)
@@ -180,7 +197,8 @@ def _read_text(data: bytes, at: int) -> tuple[str, int]:
     return (_unpack(raw) if packed else raw).decode("utf-8", "replace"), at + size
 
 
-# The code of RFC 7541, appendix B, is canonical: the lengths of its 257 words say all. Runs as "length*count".
+# The code of RFC 7541, appendix B, is canonical: the lengths of its 257 words say all. Runs as
+# "length*count".
 _LENGTHS = (
     "13 23 28*7 24 30 28*2 30 28*8 30 28*9 6 10*2 12 13 6 8 11 10*2 8 11 8 6*3 5*3 6*7 7 8 15 6 12 10 13 6 7*22 8 7 8 13 19 "
     "13 14 6 15 5 6 5 6 5 6*3 5 7*2 6*3 5 6 7 6 5*2 6 7*5 15 11 14 13 28 20 22 20*2 22*3 23 22 23*5 24 23 24*2 22 23 24 "
@@ -192,7 +210,11 @@ _LENGTHS = (
 
 def _words() -> dict[tuple[int, int], int]:
     """Symbol by (length, word)."""
-    lengths = [int(size) for size, _, times in (run.partition("*") for run in _LENGTHS.split()) for _ in range(int(times or 1))]
+    lengths = [
+        int(size)
+        for size, _, times in (run.partition("*") for run in _LENGTHS.split())
+        for _ in range(int(times or 1))
+    ]
     found, word, before = {}, 0, 0
     for size, symbol in sorted((size, symbol) for symbol, size in enumerate(lengths)):
         word <<= size - before

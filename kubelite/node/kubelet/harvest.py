@@ -1,4 +1,6 @@
-"""Taking note of ended containers: why they ended, what they said last; durable before the shim may forget it."""
+"""Taking note of ended containers: why they ended, what they said last; durable before the shim may
+forget it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from kubelite.node.runtime.records import ContainerRecord, PastRecord, PodRecord
 from kubelite.objects.container import Container
 
 KEPT = 2
-"""Attempts of a container that are remembered: the last, and the one that lastState tells of while that is not over."""
+"""Attempts of a container that are remembered: the last, and the one that lastState tells of while
+that is not over.
+"""
 MESSAGE_BYTES = 4096
 LOG_BYTES, LOG_LINES = 2048, 80
 """How much of the log stands in for a message (Kubernetes: FallbackToLogsOnError)."""
@@ -33,10 +37,14 @@ class Harvest:
     def __init__(self, home: Home, ledger: Ledger, tree: CgroupTree, pod: PodRecord) -> None:
         self._home, self._ledger, self._tree, self._pod = home, ledger, tree, pod
 
-    def take(self, seen: Seen, container: Container | None, init: bool, at: Moment, most: int) -> PastRecord:
-        """Notes an end, gives the container's cgroup back, and returns the note. ``most`` is the longest back-off.
+    def take(
+        self, seen: Seen, container: Container | None, init: bool, at: Moment, most: int
+    ) -> PastRecord:
+        """Notes an end, gives the container's cgroup back, and returns the note. ``most`` is the
+        longest back-off.
 
-        An init container that ended well is not worth an fsync: after a power loss it has to run again anyway.
+        An init container that ended well is not worth an fsync: after a power loss it has to run
+        again anyway.
         """
         reason, code, message = self._why(seen, container)
         past = _note(seen, init, at, most)
@@ -48,7 +56,9 @@ class Harvest:
     def keep(self, seen: Seen, past: PastRecord, *, durable: bool) -> None:
         """Adds a note to the container's history."""
         earlier = tuple(each for each in (seen.before,) if each is not None)
-        self._ledger.save_history(self._pod.uid, past.name, (*earlier, past)[-KEPT:], durable=durable)
+        self._ledger.save_history(
+            self._pod.uid, past.name, (*earlier, past)[-KEPT:], durable=durable
+        )
 
     def _why(self, seen: Seen, container: Container | None) -> tuple[str, int, str]:
         """Reason, exit code and message, in the kubelet's words."""
@@ -57,17 +67,25 @@ class Harvest:
         code = seen.exit.code
         if self._is_oom_kill(seen):
             return "OOMKilled", code, self._message(seen.record, container, code)
-        return ("Completed" if code == 0 else "Error"), code, self._message(seen.record, container, code)
+        return (
+            ("Completed" if code == 0 else "Error"),
+            code,
+            self._message(seen.record, container, code),
+        )
 
     def _is_oom_kill(self, seen: Seen) -> bool:
         if seen.record.oom_killed:
             return True
         if seen.exit is None or seen.exit.signal != SIGKILL:
             return False
-        return bool(read_oom_kills(self._tree, self._pod.uid, group(seen.record.name, seen.record.attempt)))
+        return bool(
+            read_oom_kills(self._tree, self._pod.uid, group(seen.record.name, seen.record.attempt))
+        )
 
     def _give_back(self, record: ContainerRecord) -> None:
-        """What the container left running goes too: with a pid namespace of its own the kernel has seen to it already."""
+        """What the container left running goes too: with a pid namespace of its own the kernel has
+        seen to it already.
+        """
         uid, name = self._pod.uid, group(record.name, record.attempt)
         with contextlib.suppress(CgroupError, FileNotFoundError):
             if control.populated(self._tree, uid, name):
@@ -78,9 +96,14 @@ class Harvest:
     # -- last words -----------------------------------------------------------------------------------------------------
 
     def _message(self, record: ContainerRecord, container: Container | None, code: int) -> str:
-        """terminationMessagePath, or with FallbackToLogsOnError the end of the log where that is empty."""
+        """terminationMessagePath, or with FallbackToLogsOnError the end of the log where that is
+        empty.
+        """
         text = _read(message_file(self._home.pod(self._pod.uid), record.name, record.attempt))
-        wants_log = container is not None and container.termination_message_policy == "FallbackToLogsOnError"
+        wants_log = (
+            container is not None
+            and container.termination_message_policy == "FallbackToLogsOnError"
+        )
         if text or code == 0 or not wants_log:
             return text
         return self._log_end(record)
@@ -93,7 +116,9 @@ class Harvest:
 
 
 def _read(path: str) -> str:
-    """At most the first 4096 bytes of a message file; a container may have put anything in its place."""
+    """At most the first 4096 bytes of a message file; a container may have put anything in its
+    place.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -1,7 +1,7 @@
 """Running what a container wants to happen after its start or before its end.
 
-As with the kubelet any answer to httpGet will do. The kubelet cannot run tcpSocket at all; here it has done its work once a
-connection stands.
+As with the kubelet any answer to httpGet will do. The kubelet cannot run tcpSocket at all; here it
+has done its work once a connection stands.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ _AGENT = "kube-lifecycle/1.36"
 
 
 def run_hook(handler: LifecycleHandler, target: Target, timeout: float) -> str:
-    """"" when it went well, else what went wrong; takes hardly longer than ``timeout`` seconds. Never raises."""
+    """ "" when it went well, else what went wrong; takes hardly longer than ``timeout`` seconds.
+    Never raises.
+    """
     try:
         if handler.exec is not None:
             return _execute(handler.exec, target, timeout)
@@ -40,7 +42,9 @@ def _execute(action: ExecAction, target: Target, timeout: float) -> str:
     if ran.code == 0:
         return ""
     command, output = " ".join(words), ran.output.decode("utf-8", "replace")
-    why = f"timed out after {timeout:g}s" if ran.code is None else f"exited with {ran.code}: {output}"
+    why = (
+        f"timed out after {timeout:g}s" if ran.code is None else f"exited with {ran.code}: {output}"
+    )
     return (
         f'Exec lifecycle hook ([{command}]) for Container "{target.container.name}" failed - '
         f"error: command '{command}' {why}"

@@ -1,4 +1,6 @@
-"""As much of HTTP/1.1 as asking a container how it is takes: a request as bytes, the answer from bytes. Pure."""
+"""As much of HTTP/1.1 as asking a container how it is takes: a request as bytes, the answer from
+bytes. Pure.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,10 @@ def url(scheme: str, host: str, port: int, path: str) -> Url:
 
 def encoded(text: str) -> str:
     """With everything that cannot stand in a request line written in hexadecimal."""
-    return "".join(chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
+    return "".join(
+        chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02X}"
+        for byte in text.encode("utf-8", "surrogateescape")
+    )
 
 
 def redirected(base: Url, location: str) -> Url | None:
@@ -66,7 +71,13 @@ def redirected(base: Url, location: str) -> Url | None:
 def _absolute(scheme: str, rest: str) -> Url | None:
     cut = min((at for at in (rest.find(mark) for mark in "/?#") if at >= 0), default=len(rest))
     host, port = _split(rest[:cut].rpartition("@")[2])
-    number = {"http": 80, "https": 443}[scheme] if not port else int(port) if port.isascii() and port.isdigit() else 0
+    number = (
+        {"http": 80, "https": 443}[scheme]
+        if not port
+        else int(port)
+        if port.isascii() and port.isdigit()
+        else 0
+    )
     return url(scheme, host, number, rest[cut:]) if host and 0 < number < 65536 else None
 
 
@@ -83,7 +94,9 @@ def _place(host: str, port: int) -> str:
 
 
 def request(asked: Url, headers: Iterable[HTTPHeader], agent: str) -> bytes:
-    """A GET; what a manifest says about a header goes before our own, and an empty value leaves it out."""
+    """A GET; what a manifest says about a header goes before our own, and an empty value leaves it
+    out.
+    """
     found = {"host": ("Host", [_place(asked.host, asked.port)])}
     found["user-agent"] = ("User-Agent", [agent])
     found["accept"] = ("Accept", ["*/*"])
@@ -92,8 +105,15 @@ def request(asked: Url, headers: Iterable[HTTPHeader], agent: str) -> bytes:
         given.setdefault(header.name.lower(), (header.name, []))[1].append(_line(header.value))
     found |= given
     found["connection"] = ("Connection", ["close"])
-    lines = [f"{name}: {value}" for name, values in found.values() for value in values if value or name.lower() == "host"]
-    return "\r\n".join([f"GET {asked.target} HTTP/1.1", *lines, "", ""]).encode("utf-8", "surrogateescape")
+    lines = [
+        f"{name}: {value}"
+        for name, values in found.values()
+        for value in values
+        if value or name.lower() == "host"
+    ]
+    return "\r\n".join([f"GET {asked.target} HTTP/1.1", *lines, "", ""]).encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def _line(text: str) -> str:
@@ -130,7 +150,9 @@ def _head(data: bytes, body_at: int) -> Answer:
 
 
 def is_whole(found: Answer, data: bytes) -> bool:
-    """Whether the body has come as far as it is read. Raises Malformed for pieces that have no length."""
+    """Whether the body has come as far as it is read. Raises Malformed for pieces that have no
+    length.
+    """
     if found.status in (204, 304):
         return True
     body = data[found.body_at :]
@@ -159,7 +181,9 @@ def _chunks_end(body: bytes) -> bool:
 def may_end_early(found: Answer) -> bool:
     """Whether the end of the connection is the end of the body."""
     length = found.headers.get("content-length", "")
-    return "chunked" not in found.headers.get("transfer-encoding", "").lower() and not (length.isdigit() and int(length))
+    return "chunked" not in found.headers.get("transfer-encoding", "").lower() and not (
+        length.isdigit() and int(length)
+    )
 
 
 def _quoted(data: bytes) -> str:

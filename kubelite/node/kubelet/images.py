@@ -27,7 +27,9 @@ class FoundImage(NamedTuple):
 
 
 def resolve(home: Home, pod: Pod) -> dict[str, FoundImage]:
-    """The image of each name in the pod. Raises PullError and what else ImageError stands for, RuntimeFailure."""
+    """The image of each name in the pod. Raises PullError and what else ImageError stands for,
+    RuntimeFailure.
+    """
     source = StoreSource(ImageStore(Path(home.images)))
     found: dict[str, FoundImage] = {}
     for container in (*pod.spec.init_containers, *pod.spec.containers):
@@ -39,6 +41,11 @@ def resolve(home: Home, pod: Pod) -> dict[str, FoundImage]:
         image = source.resolve(name, policy)  # type: ignore[arg-type]
         if image.id == HOST and (problem := host_image_problem(Path(home.root))):
             raise RuntimeFailure(problem)
-        facts = ImageFacts(image.id, image.config, read_etc(image.layers, "passwd"), read_etc(image.layers, "group"))
+        facts = ImageFacts(
+            image.id,
+            image.config,
+            read_etc(image.layers, "passwd"),
+            read_etc(image.layers, "group"),
+        )
         found[name] = FoundImage(image, facts, (time.perf_counter() - began) * 1000)
     return found

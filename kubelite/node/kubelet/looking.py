@@ -1,6 +1,7 @@
 """The pods of one home, looked at and talked to: nothing of them is changed.
 
-Every verb works from records, files and what the kernel shows; the shim is asked where it alone knows.
+Every verb works from records, files and what the kernel shows; the shim is asked where it alone
+knows.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def _quiet(_: str) -> None:
 
 
 class Looking:
-    """The pods of ``home``, for whoever only looks. ``trace`` is told the name of each act just before it is done."""
+    """The pods of ``home``, for whoever only looks. ``trace`` is told the name of each act just
+    before it is done.
+    """
 
     def __init__(self, home: Home, *, trace: Callable[[str], None] | None = None) -> None:
         self._home = home
@@ -50,7 +53,9 @@ class Looking:
 
     @property
     def damaged(self) -> list[str]:
-        """Sentences on records that could not be read; their pods are left out of everything but :meth:`reset`."""
+        """Sentences on records that could not be read; their pods are left out of everything but
+        :meth:`reset`.
+        """
         return self._ledger.damaged
 
     # -- looking --------------------------------------------------------------------------------------------------------
@@ -58,14 +63,18 @@ class Looking:
     def list(self, namespace: str | None) -> list[Pod]:
         """Every pod of a namespace, None for all, by namespace and name."""
         records = [r for r in self._ledger.pods() if namespace in (None, r.namespace)]
-        return [self._shown(record) for record in sorted(records, key=lambda r: (r.namespace, r.name))]
+        return [
+            self._shown(record) for record in sorted(records, key=lambda r: (r.namespace, r.name))
+        ]
 
     def get(self, namespace: str, name: str) -> Pod:
         """One pod with its status. Raises NotFound."""
         return self._shown(self._find(namespace, name))
 
     def inspect(self, namespace: str, name: str) -> dict[str, Any]:
-        """Everything known about a pod: object, sandbox, containers, kernel objects, as plain values. Raises NotFound."""
+        """Everything known about a pod: object, sandbox, containers, kernel objects, as plain
+        values. Raises NotFound.
+        """
         from kubelite.node.kubelet.describe import describe
 
         record = self._find(namespace, name)
@@ -83,9 +92,17 @@ class Looking:
         """What each running container uses, of one pod or of a whole namespace. Raises NotFound."""
         from kubelite.node.kubelet.usage import samples
 
-        records = [self._find(namespace, name)] if name else [r for r in self._ledger.pods() if r.namespace == namespace]
+        records = (
+            [self._find(namespace, name)]
+            if name
+            else [r for r in self._ledger.pods() if r.namespace == namespace]
+        )
         with CgroupTree(read_world(), self._home.cgroup) as tree:
-            return [each for record in records for each in samples(tree, self._pod(record), self._observe(record))]
+            return [
+                each
+                for record in records
+                for each in samples(tree, self._pod(record), self._observe(record))
+            ]
 
     def top(self, namespace: str, name: str) -> Sequence[Process]:
         """The processes in the containers of a pod. Raises NotFound."""
@@ -95,14 +112,21 @@ class Looking:
             return list(running(tree, self._observe(self._find(namespace, name))))
 
     def diff(self, namespace: str, name: str, container: str) -> Sequence[FileChange]:
-        """What the last attempt of a container has changed in its image's files. Raises NotFound, NotRunning for one that has
-        not run in this boot, ImageError for an image that is no more."""
+        """What the last attempt of a container has changed in its image's files. Raises NotFound,
+        NotRunning for one that has not run in this boot, ImageError for an image that is no
+        more."""
         from kubelite.node.kubelet.filechanges import changes
 
         record = self._find(namespace, name)
         self._check_container(record, container)
-        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
-        upper = f"{self._home.pod(record.uid)}/root/{container}/{seen.record.attempt}/upper" if seen is not None else ""
+        seen = next(
+            (s for s in self._observe(record).containers if s.record.name == container), None
+        )
+        upper = (
+            f"{self._home.pod(record.uid)}/root/{container}/{seen.record.attempt}/upper"
+            if seen is not None
+            else ""
+        )
         if seen is None or not os.path.isdir(upper):
             raise NotRunning(f'container "{container}" of pod "{name}" has left no files')
         found = images.resolve(self._home, self._pod(record))[seen.record.image]
@@ -135,11 +159,19 @@ class Looking:
         return exit_code(pod)
 
     def wait(self, namespace: str, name: str, condition: str, timeout: float | None) -> Pod | None:
-        """Waits until the pod is "ready", "exited" or "deleted" (then None). Raises TimeoutError after ``timeout`` seconds,
-        NotFound, and RuntimeFailure for a pod that cannot become ready any more."""
+        """Waits until the pod is "ready", "exited" or "deleted" (then None). Raises TimeoutError
+        after ``timeout`` seconds, NotFound, and RuntimeFailure for a pod that cannot become ready
+        any more."""
         from kubelite.node.kubelet.waiting import wait
 
-        return wait(self._home, lambda: self._ledger.find(namespace, name), self._shown, name, condition, timeout)
+        return wait(
+            self._home,
+            lambda: self._ledger.find(namespace, name),
+            self._shown,
+            name,
+            condition,
+            timeout,
+        )
 
     def _find(self, namespace: str, name: str) -> PodRecord:
         record = self._ledger.find(namespace, name)
@@ -157,7 +189,9 @@ class Looking:
         return status.with_status(pod, seen, facts.node_name(), facts.node_address())
 
     def _observe(self, record: PodRecord) -> Observed:
-        """Looks at a pod; a sandbox that died, and whose clean-up was killed too, is cleared on the way."""
+        """Looks at a pod; a sandbox that died, and whose clean-up was killed too, is cleared on the
+        way.
+        """
         seen = observe(self._home, self._ledger, record)
         if seen.sandbox is None or seen.sandbox.gone:
             return seen
@@ -193,7 +227,8 @@ class Looking:
         since_ns: int | None = None,
         previous: bool = False,
     ) -> Iterator[LogLine]:
-        """What a container has said, and with ``follow`` what it says until it ends. ``since_ns`` counts from 1970.
+        """What a container has said, and with ``follow`` what it says until it ends. ``since_ns``
+        counts from 1970.
 
         Raises NotFound, NotRunning for a container that has not started.
         """
@@ -215,7 +250,9 @@ class Looking:
         rows: int = 0,
         columns: int = 0,
     ) -> Session:
-        """A further program in a running container; the caller closes the session. Raises NotFound, NotRunning, CannotStart."""
+        """A further program in a running container; the caller closes the session. Raises NotFound,
+        NotRunning, CannotStart.
+        """
         from kubelite.node.runtime.execute import execute
 
         record = self._find(namespace, name)
@@ -234,8 +271,8 @@ class Looking:
             )
 
     def attach(self, namespace: str, name: str, container: str, *, stdin: bool = False) -> Session:
-        """The streams of a container's main process; the caller closes the session, which does nothing to the process. Raises
-        NotFound, NotRunning."""
+        """The streams of a container's main process; the caller closes the session, which does
+        nothing to the process. Raises NotFound, NotRunning."""
         from kubelite.node.runtime.session import Session
 
         record = self._find(namespace, name)
@@ -249,7 +286,9 @@ class Looking:
         return Session(shim)
 
     def files(self, namespace: str, name: str, container: str) -> AbstractContextManager[Side]:
-        """The files of a running container, for :mod:`kubelite.node.kubelet.copying`. Raises NotFound, NotRunning."""
+        """The files of a running container, for :mod:`kubelite.node.kubelet.copying`. Raises
+        NotFound, NotRunning.
+        """
         from kubelite.node.kubelet import copying
 
         record = self._running(self._find(namespace, name), container).record
@@ -257,11 +296,15 @@ class Looking:
 
     def _running(self, record: PodRecord, container: str) -> Seen:
         self._check_container(record, container)
-        seen = next((s for s in self._observe(record).containers if s.record.name == container), None)
+        seen = next(
+            (s for s in self._observe(record).containers if s.record.name == container), None
+        )
         if seen is None or not seen.running:
             raise NotRunning(
                 f'container "{container}" of pod "{record.name}" does not run',
-                hint=f"`kubelite pod logs {record.name} -c {container}` shows what it said" if seen else None,
+                hint=f"`kubelite pod logs {record.name} -c {container}` shows what it said"
+                if seen
+                else None,
             )
         return seen
 
@@ -270,12 +313,14 @@ class Looking:
         names = [c.name for c in (*spec.containers, *spec.init_containers)]
         if container not in names:
             raise NotFound(
-                f'pod "{record.name}" has no container "{container}"', hint=f"it has {', '.join(names)}"
+                f'pod "{record.name}" has no container "{container}"',
+                hint=f"it has {', '.join(names)}",
             )
 
 
 def not_found(namespace: str, name: str) -> NotFound:
     """The error of a name that no pod has."""
     return NotFound(
-        f'pod "{name}" not found in namespace "{namespace}"', hint="`kubelite pod ls -A` shows the pods of every namespace"
+        f'pod "{name}" not found in namespace "{namespace}"',
+        hint="`kubelite pod ls -A` shows the pods of every namespace",
     )

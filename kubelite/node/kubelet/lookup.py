@@ -1,7 +1,8 @@
 """Looking up a name within a time: the C library's resolver knows no deadline of the caller's.
 
-A lookup that is late goes on in a thread of its own, and whoever asks for the same meanwhile waits for that one: a resolver that
-does not answer costs one thread for each name, however often it is asked.
+A lookup that is late goes on in a thread of its own, and whoever asks for the same meanwhile waits
+for that one: a resolver that does not answer costs one thread for each name, however often it is
+asked.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class _Lookup:
 
 
 def addresses(host: str, port: int, seconds: float | None) -> Sequence[Address]:
-    """Where ``host`` is, for TCP. Raises TimeoutError after ``seconds``, OSError and UnicodeError for a name that is none."""
+    """Where ``host`` is, for TCP. Raises TimeoutError after ``seconds``, OSError and UnicodeError
+    for a name that is none.
+    """
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:

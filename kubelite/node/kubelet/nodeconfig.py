@@ -1,4 +1,6 @@
-"""What may be set for a node as a whole: the file ``node.json`` of the state root, with the kubelet's names."""
+"""What may be set for a node as a whole: the file ``node.json`` of the state root, with the
+kubelet's names.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The pods of one home: up, down, stopped, changed, and all of looking. The face of this wing for whoever has no cluster.
+"""The pods of one home: up, down, stopped, changed, and all of looking. The face of this wing for
+whoever has no cluster.
 
-Every verb works in the caller's process under the pod's lock and from records; a pod that has to be looked after is left to the
-node agent afterwards.
+Every verb works in the caller's process under the pod's lock and from records; a pod that has to be
+looked after is left to the node agent afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +31,16 @@ from kubelite.node.runtime import sandbox
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.errors import Conflict, NotRunning, RuntimeFailure
 from kubelite.node.runtime.home import boot_id
-from kubelite.node.runtime.records import CREATED, CREATING, REMOVING, RESTART, STOP, Observed, PodRecord, PodStop
+from kubelite.node.runtime.records import (
+    CREATED,
+    CREATING,
+    REMOVING,
+    RESTART,
+    STOP,
+    Observed,
+    PodRecord,
+    PodStop,
+)
 from kubelite.node.runtime.removal import Remover, mark
 from kubelite.objects.pod import Pod
 
@@ -41,8 +51,9 @@ if TYPE_CHECKING:
 
 
 class UpResult(NamedTuple):
-    """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says that an init container
-    failed and the others were not started; ``engine_ms`` are milliseconds; ``changed`` says what was changed in place."""
+    """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says
+    that an init container failed and the others were not started; ``engine_ms`` are milliseconds;
+    ``changed`` says what was changed in place."""
 
     pod: Pod
     created: bool
@@ -65,12 +76,14 @@ class Pods(Looking):
         unsafe_sysctls: Sequence[str] = (),
         report: Callable[[Step], None],
     ) -> UpResult:
-        """Brings a checked and defaulted pod up and returns once all its containers run, or it has failed in an init container.
+        """Brings a checked and defaulted pod up and returns once all its containers run, or it has
+        failed in an init container.
 
-        A pod of that name that is the same is left alone; one that differs is changed in place where that can be, or else a
-        Conflict, and taken down first with ``replace``. When anything raises, nothing of a new pod is left.
-        ``unsafe_sysctls`` are names or patterns that this pod may set. Raises RuntimeFailure, ImageError, VolumeError,
-        CgroupError, NetworkError, NativeError, OSError.
+        A pod of that name that is the same is left alone; one that differs is changed in place
+        where that can be, or else a Conflict, and taken down first with ``replace``. When anything
+        raises, nothing of a new pod is left. ``unsafe_sysctls`` are names or patterns that this pod
+        may set. Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
+        NativeError, OSError.
         """
         began = time.perf_counter()
         self._home.make()
@@ -91,7 +104,9 @@ class Pods(Looking):
         if needs_care(pod, seen):
             summon.summon(self._home, record.uid)
         shown = self._with_status(pod, seen)
-        return UpResult(shown, True, _init_failed(shown), warnings, (time.perf_counter() - began) * 1000)
+        return UpResult(
+            shown, True, _init_failed(shown), warnings, (time.perf_counter() - began) * 1000
+        )
 
     def _existing(
         self, record: PodRecord, pod: Pod, replace: bool, report: Callable[[Step], None]
@@ -103,10 +118,16 @@ class Pods(Looking):
             self._remove(record, 0)
             return None
         if record.stage != CREATED:
-            raise Conflict(f"{where} is being {'created' if record.stage == CREATING else 'removed'} by another command")
+            raise Conflict(
+                f"{where} is being {'created' if record.stage == CREATING else 'removed'} by another command"
+            )
         if record.source == claims.digest(pod):
             shown = self._shown(record, pod)
-            if not (replace and shown.status is not None and shown.status.phase in ("Succeeded", "Failed")):
+            if not (
+                replace
+                and shown.status is not None
+                and shown.status.phase in ("Succeeded", "Failed")
+            ):
                 return UpResult(shown, False, _init_failed(shown), (), 0)
         elif not replace:
             return self._update(record, pod)
@@ -129,9 +150,14 @@ class Pods(Looking):
         report: Callable[[Step], None],
         lock: FileLock,
     ) -> tuple[Observed, tuple[str, ...]]:
-        worker = self._worker(Scene(self._home, self._ledger, record, pod), found=found, strict=True, report=report)
+        worker = self._worker(
+            Scene(self._home, self._ledger, record, pod), found=found, strict=True, report=report
+        )
         try:
-            worker.scene.event("Scheduled", f"Successfully assigned {record.namespace}/{record.name} to {facts.node_name()}")
+            worker.scene.event(
+                "Scheduled",
+                f"Successfully assigned {record.namespace}/{record.name} to {facts.node_name()}",
+            )
             _until_up(worker)
         except BaseException as error:
             with uninterrupted():
@@ -170,9 +196,15 @@ class Pods(Looking):
                 worker.advance()
             else:
                 _until_up(worker)
-            down = [name for name in found.swaps if (seen := worker.scene.of(name)) is not None and not seen.running]
+            down = [
+                name
+                for name in found.swaps
+                if (seen := worker.scene.of(name)) is not None and not seen.running
+            ]
             shown = self._with_status(worker.scene.pod, worker.scene.seen)
-        said = tuple(f'container "{name}" does not run; `kubelite pod events` says why' for name in down)
+        said = tuple(
+            f'container "{name}" does not run; `kubelite pod events` says why' for name in down
+        )
         return UpResult(shown, False, _init_failed(shown), said, 0, found.notes)
 
     # -- down -----------------------------------------------------------------------------------------------------------
@@ -180,7 +212,8 @@ class Pods(Looking):
     def down(
         self, namespace: str, name: str, *, grace: int | None = None, report: Callable[[Step], None]
     ) -> None:
-        """Stops a pod's containers and removes everything of it. ``grace`` seconds replace the pod's own.
+        """Stops a pod's containers and removes everything of it. ``grace`` seconds replace the
+        pod's own.
 
         Raises NotFound, RuntimeFailure for what would not go.
         """
@@ -197,7 +230,9 @@ class Pods(Looking):
             if current is None:
                 lock.remove()
                 return False
-            summon.nudge(self._home, record.uid)  # it waits for the lock, and goes on where this process is killed
+            summon.nudge(
+                self._home, record.uid
+            )  # it waits for the lock, and goes on where this process is killed
             self._end(current, grace)
             remover = Remover(self._home, self._ledger, self._trace)
             remover.remove(current)
@@ -207,7 +242,9 @@ class Pods(Looking):
         return True
 
     def _end(self, record: PodRecord, grace: int | None) -> None:
-        """Ends the pod's containers in the documented order, as far as they are given time; what is asked is on record first."""
+        """Ends the pod's containers in the documented order, as far as they are given time; what is
+        asked is on record first.
+        """
         if grace == 0:
             return
         scene = Scene(self._home, self._ledger, record)
@@ -229,7 +266,9 @@ class Pods(Looking):
             remover.close_home()
 
     def reset(self, report: Callable[[Step], None]) -> list[str]:
-        """Removes all pods, damaged ones too, all images, logs and kernel objects of this home; returns what went."""
+        """Removes all pods, damaged ones too, all images, logs and kernel objects of this home;
+        returns what went.
+        """
         from kubelite.node.kubelet.reset import reset
 
         return reset(self._home, self._ledger, self._trace, report)
@@ -237,14 +276,18 @@ class Pods(Looking):
     # -- stop, start, restart, kill, pause --------------------------------------------------------------------------------
 
     def stop(self, namespace: str, name: str, *, grace: int | None = None) -> Pod:
-        """Ends a pod's containers; sandbox, address and volumes stay, and nothing is started until :meth:`start`.
+        """Ends a pod's containers; sandbox, address and volumes stay, and nothing is started until
+        :meth:`start`.
 
         Raises NotFound, Conflict for a pod that is being removed.
         """
         record = self._find(namespace, name)
         with self._held(record) as worker:
             pod = worker.scene.record
-            pod.goal, pod.stop = STOP, _stop_now(policy.grace(worker.scene.pod) if grace is None else grace)
+            pod.goal, pod.stop = (
+                STOP,
+                _stop_now(policy.grace(worker.scene.pod) if grace is None else grace),
+            )
             self._trace("record that the pod stops")
             worker.scene.save()
             self._thaw(pod)
@@ -252,7 +295,8 @@ class Pods(Looking):
             return self._with_status(worker.scene.pod, worker.scene.seen)
 
     def start(self, namespace: str, name: str) -> Pod:
-        """Starts the containers of a pod that was stopped or has ended; one that runs is left alone.
+        """Starts the containers of a pod that was stopped or has ended; one that runs is left
+        alone.
 
         Raises NotFound, Conflict, and RuntimeFailure and its like for what cannot be started.
         """
@@ -266,7 +310,8 @@ class Pods(Looking):
     def restart(
         self, namespace: str, name: str, *, container: str | None = None, grace: int | None = None
     ) -> Pod:
-        """Ends and starts the containers of a pod, or one of them, and forgets every back-off; the sandbox stays.
+        """Ends and starts the containers of a pod, or one of them, and forgets every back-off; the
+        sandbox stays.
 
         Raises NotFound, Conflict, and RuntimeFailure and its like for what cannot be started.
         """
@@ -290,15 +335,21 @@ class Pods(Looking):
         worker.scene.save()
         _until_up(worker)
 
-    def kill(self, namespace: str, name: str, number: int, *, container: str | None = None) -> Sequence[str]:
-        """Sends a signal to every running container of a pod, or to one; returns their names. What follows is up to the
-        restart policy. Raises NotFound, NotRunning."""
+    def kill(
+        self, namespace: str, name: str, number: int, *, container: str | None = None
+    ) -> Sequence[str]:
+        """Sends a signal to every running container of a pod, or to one; returns their names. What
+        follows is up to the restart policy. Raises NotFound, NotRunning."""
         record = self._find(namespace, name)
         if container is not None:
             self._check_container(record, container)
-        seen = [s for s in self._observe(record).containers if s.running and container in (None, s.record.name)]
+        seen = [
+            s
+            for s in self._observe(record).containers
+            if s.running and container in (None, s.record.name)
+        ]
         if not seen:
-            which = "no container" if container is None else f"no container \"{container}\""
+            which = "no container" if container is None else f'no container "{container}"'
             raise NotRunning(f'{which} of pod "{name}" runs')
         with sandbox.connect(self._home, record.uid) as shim:
             for each in seen:
@@ -341,9 +392,13 @@ class Pods(Looking):
 
     @contextlib.contextmanager
     def _held(self, record: PodRecord) -> Iterator[Worker]:
-        """The pod's worker under its lock; afterwards an agent looks after the pod if it has to be looked after."""
+        """The pod's worker under its lock; afterwards an agent looks after the pod if it has to be
+        looked after.
+        """
         with FileLock(self._home.pod_lock(record.uid)) as lock:
-            summon.nudge(self._home, record.uid)  # it waits for the lock, and goes on where this process is killed
+            summon.nudge(
+                self._home, record.uid
+            )  # it waits for the lock, and goes on where this process is killed
             worker = self._worker(Scene(self._home, self._ledger, record))
             try:
                 if not worker.look():
@@ -361,18 +416,29 @@ class Pods(Looking):
 
     @contextlib.contextmanager
     def debug(
-        self, namespace: str, name: str, container: str, tools: Container, *, rows: int = 0, columns: int = 0
+        self,
+        namespace: str,
+        name: str,
+        container: str,
+        tools: Container,
+        *,
+        rows: int = 0,
+        columns: int = 0,
     ) -> Iterator[Session]:
-        """A container with other tools beside a running one: it sees that one's processes and the pod's network, and is gone
-        with the session. Raises NotFound, NotRunning, Unstartable, CannotStart, ImageError."""
+        """A container with other tools beside a running one: it sees that one's processes and the
+        pod's network, and is gone with the session. Raises NotFound, NotRunning, Unstartable,
+        CannotStart, ImageError."""
         from kubelite.node.runtime.visit import visit
 
         record = self._find(namespace, name)
         target = self._running(record, container).record
         pod = self._pod(record)
-        found = images.resolve(self._home, msgspec.structs.replace(
-            pod, spec=msgspec.structs.replace(pod.spec, containers=(tools,), init_containers=())
-        ))
+        found = images.resolve(
+            self._home,
+            msgspec.structs.replace(
+                pod, spec=msgspec.structs.replace(pod.spec, containers=(tools,), init_containers=())
+            ),
+        )
         worker = self._worker(Scene(self._home, self._ledger, record), found=found)
         try:
             worker.look()
@@ -383,14 +449,19 @@ class Pods(Looking):
             worker.close()
         with (
             CgroupTree(read_world(), self._home.cgroup) as tree,
-            visit(self._home, tree, record.uid, made, mounts, target, rows=rows, columns=columns) as session,
+            visit(
+                self._home, tree, record.uid, made, mounts, target, rows=rows, columns=columns
+            ) as session,
         ):
             yield session
 
 
 def _init_failed(pod: Pod) -> bool:
     states = [each.state for each in pod.status.init_container_statuses] if pod.status else []
-    return any(state is not None and state.terminated is not None and state.terminated.exit_code for state in states)
+    return any(
+        state is not None and state.terminated is not None and state.terminated.exit_code
+        for state in states
+    )
 
 
 def _stop_now(seconds: int) -> PodStop:

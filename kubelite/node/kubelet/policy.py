@@ -1,7 +1,9 @@
-"""Which container is started again, and after how long; what counts as started, ready and over. Pure.
+"""Which container is started again, and after how long; what counts as started, ready and over.
+Pure.
 
-The rules and numbers are the kubelet's: the first restart comes at once, the next after 10 s, then twice as long each time, 5
-minutes at most; a container that ran for longer than twice that begins anew.
+The rules and numbers are the kubelet's: the first restart comes at once, the next after 10 s, then
+twice as long each time, 5 minutes at most; a container that ran for longer than twice that begins
+anew.
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ def grace(pod: Pod) -> int:
 
 
 def restarts(pod: Pod, container: Container, *, init: bool, code: int) -> bool:
-    """Whether a container that ended with ``code`` is started again. An init container that ended well never is."""
+    """Whether a container that ended with ``code`` is started again. An init container that ended
+    well never is.
+    """
     if init and is_sidecar(container):
         return True
     if rule_for(container, code) is not None:
@@ -94,7 +98,9 @@ def restarts_all(member: Member) -> bool:
 
 
 def comes_again(pod: Pod, member: Member) -> bool:
-    """Whether a container that has ended will be started again, by its policy or because somebody asked for it."""
+    """Whether a container that has ended will be started again, by its policy or because somebody
+    asked for it.
+    """
     if member.past is not None and member.past.again:
         return True
     last = code(member)
@@ -109,12 +115,16 @@ def cap(pod: Pod, node: int) -> int:
 
 
 def waits(backoff: int, ran: int, most: int) -> int:
-    """Nanoseconds between an end and the next start, for a container that ``ran`` so long under a ``backoff``."""
+    """Nanoseconds between an end and the next start, for a container that ``ran`` so long under a
+    ``backoff``.
+    """
     return 0 if ran > 2 * most else min(backoff, most)
 
 
 def next_backoff(waited: int, most: int) -> int:
-    """The back-off of the attempt that follows one after whose end ``waited`` nanoseconds had to pass."""
+    """The back-off of the attempt that follows one after whose end ``waited`` nanoseconds had to
+    pass.
+    """
     return min(2 * waited or FIRST_BACKOFF, most)
 
 
@@ -133,7 +143,11 @@ def is_started(member: Member) -> bool:
 def is_ready(member: Member) -> bool:
     """Whether it takes requests: started, and its readiness probe says so."""
     seen = member.seen
-    return is_started(member) and seen is not None and (member.container.readiness_probe is None or seen.record.ready_ok)
+    return (
+        is_started(member)
+        and seen is not None
+        and (member.container.readiness_probe is None or seen.record.ready_ok)
+    )
 
 
 def has_hook(container: Container, name: str) -> bool:
@@ -159,14 +173,18 @@ def ended(member: Member) -> bool:
 
 
 def code(member: Member) -> int | None:
-    """The exit code of its last attempt; None while that runs or there was none. An end that nobody saw counts as 137."""
+    """The exit code of its last attempt; None while that runs or there was none. An end that nobody
+    saw counts as 137.
+    """
     if member.seen is None or not ended(member):
         return None
     return member.seen.exit.code if member.seen.exit is not None else LOST
 
 
 def runs_again_when_asked(member: Member) -> bool:
-    """Whether a start or restart of the whole pod is about it: not if it is an init container that has done its work."""
+    """Whether a start or restart of the whole pod is about it: not if it is an init container that
+    has done its work.
+    """
     return not member.init or is_sidecar(member.container) or code(member) != 0
 
 
@@ -176,7 +194,9 @@ def done_here(member: Member, sandbox: str) -> bool:
 
 
 def is_over(pod: Pod, seen: Observed) -> bool:
-    """Whether the pod has come to its end: failed as a whole, or its containers have ended and none comes again."""
+    """Whether the pod has come to its end: failed as a whole, or its containers have ended and none
+    comes again.
+    """
     if seen.pod.reason:
         return True
     inits, mains = members(pod, seen)
@@ -189,6 +209,10 @@ def is_over(pod: Pod, seen: Observed) -> bool:
 
 def _lost_its_sandbox(pod: Pod, seen: Observed, inits: list[Member], mains: list[Member]) -> bool:
     """With restartPolicy Never a sandbox that died after anything ran in it is not made again."""
-    if seen.up or (pod.spec.restart_policy or "Always") != "Never" or any(comes_again(pod, m) for m in mains):
+    if (
+        seen.up
+        or (pod.spec.restart_policy or "Always") != "Never"
+        or any(comes_again(pod, m) for m in mains)
+    ):
         return False
     return any(m.seen is not None for m in (*inits, *mains))

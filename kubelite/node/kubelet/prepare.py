@@ -1,7 +1,8 @@
-"""From a pod, its images and facts of this node to everything that its start needs, decided before anything is done. Pure.
+"""From a pod, its images and facts of this node to everything that its start needs, decided before
+anything is done. Pure.
 
-Rules are the kubelet's: environment and ``$(VAR)`` expansion, command and args against the image's entrypoint, ports and
-limits. Users and rights are :mod:`kubelite.node.kubelet.secure`'s.
+Rules are the kubelet's: environment and ``$(VAR)`` expansion, command and args against the image's
+entrypoint, ports and limits. Users and rights are :mod:`kubelite.node.kubelet.secure`'s.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ DEFAULT_MESSAGE_PATH = "/dev/termination-log"
 
 
 class ImageFacts(NamedTuple):
-    """What a container needs to know of its image; ``passwd`` and ``group`` are the texts of those files in it."""
+    """What a container needs to know of its image; ``passwd`` and ``group`` are the texts of those
+    files in it.
+    """
 
     id: str
     config: ImageConfig
@@ -31,9 +34,10 @@ class ImageFacts(NamedTuple):
 
 
 class NodeFacts(NamedTuple):
-    """What a container may ask about the node and its pod; ``capabilities`` masks what this machine can give, ``memory`` is
-    in bytes, ``modules`` names the kernel's security modules, ``pids_limit`` is how many tasks a pod may have (0: any),
-    ``huge_pages`` the sizes of those that the machine has set aside."""
+    """What a container may ask about the node and its pod; ``capabilities`` masks what this machine
+    can give, ``memory`` is in bytes, ``modules`` names the kernel's security modules,
+    ``pids_limit`` is how many tasks a pod may have (0: any), ``huge_pages`` the sizes of those that
+    the machine has set aside."""
 
     name: str
     address: str
@@ -48,7 +52,9 @@ class NodeFacts(NamedTuple):
 
 
 class Unstartable(ValueError):
-    """The pod cannot be started as it is; ``container`` says where ("" for the pod as a whole), the text why."""
+    """The pod cannot be started as it is; ``container`` says where ("" for the pod as a whole), the
+    text why.
+    """
 
     def __init__(self, container: str, reason: str) -> None:
         super().__init__(f'container "{container}": {reason}' if container else reason)
@@ -78,8 +84,12 @@ def declared_env(pod: Pod, container: Container, node: NodeFacts) -> dict[str, s
     return expand.container_env(pod, container, values)
 
 
-def program(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts, home: str) -> Program:
-    """Command line, environment and directory. Raises Unstartable when neither pod nor image names a command."""
+def program(
+    pod: Pod, container: Container, image: ImageFacts, node: NodeFacts, home: str
+) -> Program:
+    """Command line, environment and directory. Raises Unstartable when neither pod nor image names
+    a command.
+    """
     declared = declared_env(pod, container, node)
     env = dict(item.partition("=")[::2] for item in (DEFAULT_PATH, *image.config.env))
     env.setdefault("HOME", home)
@@ -93,14 +103,18 @@ def program(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts, 
         command = list(image.config.entrypoint)
         args = args or list(image.config.cmd)
     if not command and not args:
-        raise Unstartable(container.name, "no command: neither the manifest nor the image names one")
+        raise Unstartable(
+            container.name, "no command: neither the manifest nor the image names one"
+        )
     cwd = container.working_dir or image.config.working_dir or "/"
     pairs = tuple(f"{key}={value}" for key, value in env.items())
     return Program((*command, *args), pairs, cwd, bool(container.tty))
 
 
 def message_path(container: Container) -> str:
-    """Where in the container its last message is read from: terminationMessagePath, unless a volume is mounted just there."""
+    """Where in the container its last message is read from: terminationMessagePath, unless a volume
+    is mounted just there.
+    """
     path = container.termination_message_path or DEFAULT_MESSAGE_PATH
     return "" if any(mount.mount_path == path for mount in container.volume_mounts) else path
 
@@ -141,15 +155,17 @@ def volume_sizes(pod: Pod) -> dict[str, int]:
 
 
 def container_limits(container: Container, huge_pages: Collection[int] = ()) -> Resources:
-    """What the container's cgroup is told; ``huge_pages`` are the sizes that the machine has set aside."""
+    """What the container's cgroup is told; ``huge_pages`` are the sizes that the machine has set
+    aside.
+    """
     found = qos.resources(container)
     huge = _huge_pages(qos.limits(container), huge_pages)
     return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, huge_pages=huge)
 
 
 def pod_limits(pod: Pod, pids_limit: int = 0, huge_pages: Collection[int] = ()) -> Resources:
-    """What the pod's cgroup is told; a limit of the whole exists only where every container has one, but for that of tasks,
-    which is the node's."""
+    """What the pod's cgroup is told; a limit of the whole exists only where every container has
+    one, but for that of tasks, which is the node's."""
     found = qos.pod_resources(pod)
     huge = _huge_pages(qos.pod_requests(pod), huge_pages)
     return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, pids_limit, huge)
@@ -158,6 +174,8 @@ def pod_limits(pod: Pod, pids_limit: int = 0, huge_pages: Collection[int] = ()) 
 def _huge_pages(limits: qos.Amounts, sizes: Collection[int]) -> tuple[tuple[int, int], ...]:
     """As in the kubelet none may be had of a size that is not asked for."""
     asked = {
-        quantity.value(name.removeprefix(_HUGE)): amount for name, amount in limits.items() if name.startswith(_HUGE)
+        quantity.value(name.removeprefix(_HUGE)): amount
+        for name, amount in limits.items()
+        if name.startswith(_HUGE)
     }
     return tuple(sorted({**dict.fromkeys(sizes, 0), **asked}.items()))

@@ -1,8 +1,9 @@
-"""What the answers to a probe mean: from one result to the next verdict, and when to ask again. Pure.
+"""What the answers to a probe mean: from one result to the next verdict, and when to ask again.
+Pure.
 
-The rules and defaults are the kubelet's. A verdict changes once as many results in a row as the threshold says agree; before
-the first one a container is alive, not ready, and its startup is open. What could not be asked at all counts for nothing.
-Times are seconds of one clock.
+The rules and defaults are the kubelet's. A verdict changes once as many results in a row as the
+threshold says agree; before the first one a container is alive, not ready, and its startup is open.
+What could not be asked at all counts for nothing. Times are seconds of one clock.
 """
 
 from __future__ import annotations
@@ -42,13 +43,21 @@ def judge(probe: Probe, state: State, result: ProbeResult) -> State:
     if not result.known:
         return state
     alike = state.alike + 1 if result.ok == state.last else 1
-    enough = (probe.success_threshold or SUCCESSES) if result.ok else (probe.failure_threshold or FAILURES)
+    enough = (
+        (probe.success_threshold or SUCCESSES)
+        if result.ok
+        else (probe.failure_threshold or FAILURES)
+    )
     return State(result.ok if alike >= enough else state.verdict, result.ok, alike)
 
 
 def is_settled(kind: str, state: State) -> bool:
-    """Whether nothing more is asked: startup is behind the container, or it is about to be restarted."""
-    return (kind == STARTUP and state.verdict is not None) or (kind == LIVENESS and state.verdict is False)
+    """Whether nothing more is asked: startup is behind the container, or it is about to be
+    restarted.
+    """
+    return (kind == STARTUP and state.verdict is not None) or (
+        kind == LIVENESS and state.verdict is False
+    )
 
 
 def first_due(probe: Probe, started_at: float, now: float) -> float:
@@ -57,7 +66,9 @@ def first_due(probe: Probe, started_at: float, now: float) -> float:
 
 
 def next_due(probe: Probe, asked_at: float, now: float) -> float:
-    """When to ask again, from when it was asked last; at once where the answer took longer than a period."""
+    """When to ask again, from when it was asked last; at once where the answer took longer than a
+    period.
+    """
     return max(asked_at + (probe.period_seconds or PERIOD), now)
 
 

@@ -1,4 +1,6 @@
-"""Asking containers how they are, from the node: one probe once, and all probes of a running attempt."""
+"""Asking containers how they are, from the node: one probe once, and all probes of a running
+attempt.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ _AGENT = "kube-probe/1.36"
 
 
 class Said(NamedTuple):
-    """What a probe of container ``id`` has found: the verdict after thresholds, and whether it ``changed`` just now; else one
-    more result was bad. ``message`` of a bad one is the text of the event Unhealthy."""
+    """What a probe of container ``id`` has found: the verdict after thresholds, and whether it
+    ``changed`` just now; else one more result was bad. ``message`` of a bad one is the text of the
+    event Unhealthy."""
 
     id: str
     kind: str
@@ -35,7 +38,9 @@ class Said(NamedTuple):
 
 
 def run_probe(probe: Probe, target: Target) -> ProbeResult:
-    """Asks once, and up to twice more where it could not be asked; takes hardly longer than timeoutSeconds. Never raises."""
+    """Asks once, and up to twice more where it could not be asked; takes hardly longer than
+    timeoutSeconds. Never raises.
+    """
     result = ProbeResult(False, "the probe has no handler", known=False)
     for _ in range(_TRIES):
         try:
@@ -58,18 +63,26 @@ def _ask(probe: Probe, target: Target, seconds: float) -> ProbeResult:
         from kubelite.node.kubelet import reachgrpc
 
         service = probe.grpc.service or ""
-        return reachgrpc.probe(target.netns_pid, target.pod_ip, probe.grpc.port, service, seconds, _AGENT)
+        return reachgrpc.probe(
+            target.netns_pid, target.pod_ip, probe.grpc.port, service, seconds, _AGENT
+        )
     return ProbeResult(False, "Missing probe handler", known=False)
 
 
 def execute(action: ExecAction, target: Target, seconds: float) -> tuple[Ran, list[str]]:
-    """Runs a command of a probe or hook in the container; also gives its words, with ``$(VAR)`` filled in."""
+    """Runs a command of a probe or hook in the container; also gives its words, with ``$(VAR)``
+    filled in.
+    """
     from kubelite.node.cgroup.detect import read_world
     from kubelite.node.cgroup.tree import CgroupTree
     from kubelite.node.runtime.command import run
 
     declared = {each.name for each in target.container.env}
-    env = {name: value for name, _, value in (pair.partition("=") for pair in target.record.env) if name in declared}
+    env = {
+        name: value
+        for name, _, value in (pair.partition("=") for pair in target.record.env)
+        if name in declared
+    }
     words = [expand(word, env) for word in action.command]
     with CgroupTree(read_world(), target.home.cgroup) as tree:
         return run(target.home, tree, target.uid, target.record, words, seconds), words
@@ -86,7 +99,9 @@ def port_of(port: int | str, target: Target) -> int:
 def _execute(action: ExecAction, target: Target, seconds: float) -> ProbeResult:
     ran, words = execute(action, target, seconds)
     if ran.code is None:
-        return ProbeResult(False, f'command timed out: "{" ".join(words)}" timed out after {seconds:g}s')
+        return ProbeResult(
+            False, f'command timed out: "{" ".join(words)}" timed out after {seconds:g}s'
+        )
     return ProbeResult(ran.code == 0, ran.output.decode("utf-8", "replace"))
 
 
@@ -96,7 +111,9 @@ def _get(action: HTTPGetAction, target: Target, seconds: float) -> ProbeResult:
 
     port = port_of(action.port, target)
     try:
-        reply = reachhttp.get(target.netns_pid, action, target.pod_ip, port, Deadline(seconds), _AGENT)
+        reply = reachhttp.get(
+            target.netns_pid, action, target.pod_ip, port, Deadline(seconds), _AGENT
+        )
     except Unreached as error:
         return ProbeResult(False, str(error))
     if reply.elsewhere:
@@ -123,13 +140,17 @@ def _connect(action: TCPSocketAction, target: Target, seconds: float) -> ProbeRe
 
 
 class Prober:
-    """The probes of one running attempt: a daemon thread for each, until :meth:`stop` or the verdict that ends it.
+    """The probes of one running attempt: a daemon thread for each, until :meth:`stop` or the
+    verdict that ends it.
 
-    ``started``: startup is behind the container. ``started_at``: seconds of CLOCK_BOOTTIME at its start. ``tell`` is called
-    from the probes' threads, for every change of a verdict and every bad result, never after :meth:`stop` has returned.
+    ``started``: startup is behind the container. ``started_at``: seconds of CLOCK_BOOTTIME at its
+    start. ``tell`` is called from the probes' threads, for every change of a verdict and every bad
+    result, never after :meth:`stop` has returned.
     """
 
-    def __init__(self, target: Target, started: bool, started_at: float, tell: Callable[[Said], None]) -> None:
+    def __init__(
+        self, target: Target, started: bool, started_at: float, tell: Callable[[Said], None]
+    ) -> None:
         self._target, self._started_at, self._tell = target, started_at, tell
         self._probes = probes.of(target.container)
         self._pending = STARTUP in self._probes and not started
@@ -142,7 +163,9 @@ class Prober:
         for kind in (STARTUP,) if self._pending else (LIVENESS, READINESS):
             if kind in self._probes:
                 name = f"{kind} of {self._target.container.name}"
-                threading.Thread(target=self._run, args=(kind, self._probes[kind]), name=name, daemon=True).start()
+                threading.Thread(
+                    target=self._run, args=(kind, self._probes[kind]), name=name, daemon=True
+                ).start()
 
     def stop(self) -> None:
         """Ends them; returns at once."""
@@ -167,13 +190,17 @@ class Prober:
                 self._news.wait(left)
             return not self._stopped
 
-    def _report(self, kind: str, result: ProbeResult, after: probes.State, *, changed: bool) -> None:
+    def _report(
+        self, kind: str, result: ProbeResult, after: probes.State, *, changed: bool
+    ) -> None:
         with self._news:
             if self._stopped:
                 return
             if changed or not result.ok:
                 message = result.message if result.ok else probes.told(kind, result)
-                self._tell(Said(self._target.record.id, kind, bool(after.verdict), changed, message))
+                self._tell(
+                    Said(self._target.record.id, kind, bool(after.verdict), changed, message)
+                )
             if kind == STARTUP and after.verdict:
                 self._pending = False
                 self.start()

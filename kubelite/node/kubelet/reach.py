@@ -1,7 +1,9 @@
-"""Connections into a pod, made by the node inside the pod's network namespace: the image needs no tools for it.
+"""Connections into a pod, made by the node inside the pod's network namespace: the image needs no
+tools for it.
 
-A socket belongs to the namespace that its thread was in when it was made, so a thread goes there for that one call only.
-Names are looked up outside, as the kubelet does. Texts of failures are those that the kubelet shows.
+A socket belongs to the namespace that its thread was in when it was made, so a thread goes there
+for that one call only. Names are looked up outside, as the kubelet does. Texts of failures are
+those that the kubelet shows.
 """
 
 from __future__ import annotations
@@ -62,8 +64,8 @@ def _enter(namespace: int) -> None:
 
 
 def dial(pid: int, host: str, port: int, deadline: Deadline) -> socket.socket:
-    """A TCP connection from inside the namespace of ``pid``. Raises Unreached, TimeoutError, OSError for a namespace that is
-    gone."""
+    """A TCP connection from inside the namespace of ``pid``. Raises Unreached, TimeoutError,
+    OSError for a namespace that is gone."""
     try:
         found = lookup.addresses(host, port, deadline.left())
     except TimeoutError:
@@ -83,7 +85,9 @@ def dial(pid: int, host: str, port: int, deadline: Deadline) -> socket.socket:
             raise
         except OSError as error:
             sock.close()
-            refused = refused or f"dial tcp {place(str(address[0]), port)}: connect: {reason(error)}"
+            refused = (
+                refused or f"dial tcp {place(str(address[0]), port)}: connect: {reason(error)}"
+            )
     raise Unreached(refused)
 
 

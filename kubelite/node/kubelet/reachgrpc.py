@@ -1,4 +1,6 @@
-"""The gRPC health protocol, asked of a pod: one call over one connection, HTTP/2 without an upgrade."""
+"""The gRPC health protocol, asked of a pod: one call over one connection, HTTP/2 without an
+upgrade.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class _Call:
         if frame.type == wire.GOAWAY and frame.body[4:8] != bytes(4):
             raise Malformed("the server ends the connection")
         if frame.type == wire.RST_STREAM:
-            raise Malformed(f"stream terminated by RST_STREAM with error code {int.from_bytes(frame.body, 'big')}")
+            raise Malformed(
+                f"stream terminated by RST_STREAM with error code {int.from_bytes(frame.body, 'big')}"
+            )
         if frame.type in (wire.HEADERS, wire.CONTINUATION):
             self._hear_headers(frame)
         elif frame.type == wire.DATA:
@@ -51,15 +55,21 @@ class _Call:
 
 
 def probe(pid: int, host: str, port: int, service: str, seconds: float, agent: str) -> ProbeResult:
-    """Asks ``service`` how it is, from inside the network namespace of ``pid``. Raises OSError for one that is gone."""
+    """Asks ``service`` how it is, from inside the network namespace of ``pid``. Raises OSError for
+    one that is gone.
+    """
     deadline, where = Deadline(seconds), place(host, port)
     try:
         sock = dial(pid, host, port, deadline)
     except Unreached as error:
-        return ProbeResult(False, f'error: failed to connect service at "{where}": connection error: desc = "transport: {error}"')
+        return ProbeResult(
+            False,
+            f'error: failed to connect service at "{where}": connection error: desc = "transport: {error}"',
+        )
     except TimeoutError:
         return ProbeResult(
-            False, f'timeout: failed to connect service "{where}" within {seconds:g}s: context deadline exceeded'
+            False,
+            f'timeout: failed to connect service "{where}" within {seconds:g}s: context deadline exceeded',
         )
     with sock:
         try:
@@ -81,7 +91,9 @@ def _exchange(sock: socket.socket, question: bytes, deadline: Deadline) -> _Call
         piece = sock.recv(_PIECE)
         heard += len(piece)
         if not piece or heard > _MOST:
-            raise Malformed("error reading server preface: EOF" if not heard else "the answer does not end")
+            raise Malformed(
+                "error reading server preface: EOF" if not heard else "the answer does not end"
+            )
         data += piece
         while (found := wire.take(data)) is not None:
             if reply := call.hear(found):
@@ -109,10 +121,13 @@ def _result(call: _Call) -> ProbeResult:
 def _failed(code: int, said: str) -> ProbeResult:
     if code == wire.UNIMPLEMENTED:
         return ProbeResult(
-            False, f"error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {said}"
+            False,
+            f"error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {said}",
         )
     name = wire.CODES[code] if code < len(wire.CODES) else f"Code({code})"
-    return ProbeResult(False, f"error: health rpc probe failed: rpc error: code = {name} desc = {said}")
+    return ProbeResult(
+        False, f"error: health rpc probe failed: rpc error: code = {name} desc = {said}"
+    )
 
 
 def _plain(text: str) -> str:
@@ -120,7 +135,11 @@ def _plain(text: str) -> str:
     data, out, at = text.encode(), bytearray(), 0
     while at < len(data):
         pair = data[at + 1 : at + 3]
-        if data[at] == 0x25 and len(pair) == 2 and all(chr(digit) in "0123456789abcdefABCDEF" for digit in pair):
+        if (
+            data[at] == 0x25
+            and len(pair) == 2
+            and all(chr(digit) in "0123456789abcdefABCDEF" for digit in pair)
+        ):
             out.append(int(pair, 16))
             at += 3
         else:

@@ -1,4 +1,6 @@
-"""HTTP requests into a pod, for probes and hooks: GET, redirects on the same host followed, no certificate checked."""
+"""HTTP requests into a pod, for probes and hooks: GET, redirects on the same host followed, no
+certificate checked.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,11 @@ class Reply(NamedTuple):
     elsewhere: bool
 
 
-def get(pid: int, action: HTTPGetAction, host: str, port: int, deadline: Deadline, agent: str) -> Reply:
-    """Asks from inside the network namespace of ``pid``; ``host`` is the pod's where the manifest names none.
+def get(
+    pid: int, action: HTTPGetAction, host: str, port: int, deadline: Deadline, agent: str
+) -> Reply:
+    """Asks from inside the network namespace of ``pid``; ``host`` is the pod's where the manifest
+    names none.
 
     Raises Unreached with the kubelet's text; OSError for a namespace that is gone.
     """

@@ -39,7 +39,12 @@ def reset(
 
 def _uids(home: Home) -> set[str]:
     """Every pod that anything tells of: a directory, or a cgroup."""
-    found = {name for place in (home.pods, f"{home.run}/pods") for name in _names(place) if not name.startswith(".")}
+    found = {
+        name
+        for place in (home.pods, f"{home.run}/pods")
+        for name in _names(place)
+        if not name.startswith(".")
+    }
     with CgroupTree(read_world(), home.cgroup) as tree:
         return found | tree.pods()
 

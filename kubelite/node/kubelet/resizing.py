@@ -16,7 +16,9 @@ from kubelite.objects.pod import Pod
 
 
 def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[Seen]) -> None:
-    """Refuses limits of memory below what is used now, at which the kernel would kill. Raises Conflict."""
+    """Refuses limits of memory below what is used now, at which the kernel would kill. Raises
+    Conflict.
+    """
     containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
     for seen in running:
         name = seen.record.name
@@ -30,11 +32,13 @@ def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[Seen]) -> None
 
 
 def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[Seen]) -> None:
-    """Writes the limits of the pod and its running containers; the pod's are lifted first, so that none is in the way of a
-    container's. Raises CgroupError for one that cannot be set."""
+    """Writes the limits of the pod and its running containers; the pod's are lifted first, so that
+    none is in the way of a container's. Raises CgroupError for one that cannot be set."""
     whole = prepare.pod_limits(pod)
     containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
-    refused = tree.limit(uid, None, resize_knobs(whole._replace(cpu_limit=0, memory_limit=0), tree.world))
+    refused = tree.limit(
+        uid, None, resize_knobs(whole._replace(cpu_limit=0, memory_limit=0), tree.world)
+    )
     for seen in running:
         container = containers.get(seen.record.name)
         if container is not None:

@@ -1,4 +1,6 @@
-"""One pod as its worker has it before its eyes: specification, records, and what was last seen of each container."""
+"""One pod as its worker has it before its eyes: specification, records, and what was last seen of
+each container.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,14 @@ class Part(NamedTuple):
 class Scene:
     """``seen`` is right while the pod's lock is held; :meth:`look` makes it right again."""
 
-    def __init__(self, home: Home, ledger: Ledger, record: PodRecord, pod: Pod | None = None) -> None:
+    def __init__(
+        self, home: Home, ledger: Ledger, record: PodRecord, pod: Pod | None = None
+    ) -> None:
         self.home, self.ledger = home, ledger
         self.record = record
-        self.pod = _with_uid(pod if pod is not None else msgspec.json.decode(record.pod, type=Pod), record.uid)
+        self.pod = _with_uid(
+            pod if pod is not None else msgspec.json.decode(record.pod, type=Pod), record.uid
+        )
         self.seen = Observed(record, None, False, ())
         self.timeline = Timeline(timeline.path(home.pod(record.uid)))
 
@@ -80,7 +86,9 @@ class Scene:
 
     def put(self, seen: Seen) -> None:
         """Something of a container has changed."""
-        others = tuple(each for each in self.seen.containers if each.record.name != seen.record.name)
+        others = tuple(
+            each for each in self.seen.containers if each.record.name != seen.record.name
+        )
         self.seen = self.seen._replace(containers=(*others, seen))
 
     def put_sandbox(self, record: SandboxRecord | None, *, up: bool) -> None:

@@ -1,7 +1,8 @@
-"""What a container may do, decided from its securityContext, its pod's, its image and facts of the node. Pure.
+"""What a container may do, decided from its securityContext, its pod's, its image and facts of the
+node. Pure.
 
-Rules are the kubelet's and the CRI runtimes': a container's own settings go before the pod's, privileged undoes most of
-them, and what cannot be kept is refused in one sentence.
+Rules are the kubelet's and the CRI runtimes': a container's own settings go before the pod's,
+privileged undoes most of them, and what cannot be kept is refused in one sentence.
 """
 
 from __future__ import annotations
@@ -13,13 +14,21 @@ from kubelite.node.kubelet.prepare import ImageFacts, NodeFacts, Unstartable
 from kubelite.node.runtime.bundle import IDS, Security
 from kubelite.node.runtime.identity import MAX_ID, IdentityError, User, capabilities, resolve_user
 from kubelite.objects import qos
-from kubelite.objects.container import AppArmorProfile, Container, SeccompProfile, SecurityContext, SELinuxOptions
+from kubelite.objects.container import (
+    AppArmorProfile,
+    Container,
+    SeccompProfile,
+    SecurityContext,
+    SELinuxOptions,
+)
 from kubelite.objects.pod import Pod, PodSecurityContext
 
 T = TypeVar("T")
 
 RLIMITS = "kubelite.io/rlimits"
-"""The annotation for what Kubernetes has no field for: ``nofile=1024:4096,core=0``, soft and hard limit or both in one."""
+"""The annotation for what Kubernetes has no field for: ``nofile=1024:4096,core=0``, soft and hard
+limit or both in one.
+"""
 
 # Sysctls that belong to a pod's own namespaces and that the kubelet takes without being told to.
 SAFE_SYSCTLS = frozenset(
@@ -38,7 +47,8 @@ SAFE_SYSCTLS = frozenset(
         "net.ipv4.tcp_wmem",
     }
 )
-# What else belongs to a namespace, and may be allowed on a node; everything beyond is the whole machine's.
+# What else belongs to a namespace, and may be allowed on a node; everything beyond is the whole
+# machine's.
 _NAMESPACED = ("kernel.shm*", "kernel.msg*", "kernel.sem", "fs.mqueue.*", "net.*")
 _LIMITS = "cpu fsize data stack core rss nproc nofile memlock as locks sigpending msgqueue nice rtprio rttime".split()
 """The kernel's resource limits in the order of their numbers, setrlimit(2)."""
@@ -77,10 +87,15 @@ def security(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts)
 
 def _check_user(pod: Pod, name: str, user: User, non_root: bool | None) -> None:
     if user.uid == 0 and non_root:
-        raise Unstartable(name, "runAsNonRoot is set and the program would run as root: set runAsUser to another user")
+        raise Unstartable(
+            name,
+            "runAsNonRoot is set and the program would run as root: set runAsUser to another user",
+        )
     beyond = [each for each in (user.uid, user.gid, *user.groups) if each >= IDS]
     if pod.spec.host_users is False and beyond:
-        raise Unstartable(name, f"id {beyond[0]} is not among the {IDS} ids of a pod with hostUsers: false")
+        raise Unstartable(
+            name, f"id {beyond[0]} is not among the {IDS} ids of a pod with hostUsers: false"
+        )
 
 
 def _user(own: SecurityContext, shared: PodSecurityContext, image: ImageFacts) -> User:
@@ -97,19 +112,26 @@ def _user(own: SecurityContext, shared: PodSecurityContext, image: ImageFacts) -
 
 
 def _seccomp(profile: SeccompProfile | None) -> str:
-    """"" for no filter, "default", or the path of a profile below the node's directory of them."""
+    """ "" for no filter, "default", or the path of a profile below the node's directory of them."""
     if profile is None or profile.type == "RuntimeDefault":
         return "default"
     return "" if profile.type == "Unconfined" else f"localhost/{profile.localhost_profile}"
 
 
-def _labels(name: str, own: SecurityContext, shared: PodSecurityContext, node: NodeFacts) -> tuple[tuple[Module, str], ...]:
-    """What the kernel's security modules are told. Nothing runs without a confinement that it was meant to have."""
+def _labels(
+    name: str, own: SecurityContext, shared: PodSecurityContext, node: NodeFacts
+) -> tuple[tuple[Module, str], ...]:
+    """What the kernel's security modules are told. Nothing runs without a confinement that it was
+    meant to have.
+    """
     found: list[tuple[Module, str]] = []
     armor: AppArmorProfile | None = _first(own.app_armor_profile, shared.app_armor_profile)
     if armor is not None and armor.type == "Localhost":
         if "AppArmor" not in node.modules:
-            raise Unstartable(name, f'AppArmor profile "{armor.localhost_profile}": this kernel runs without AppArmor')
+            raise Unstartable(
+                name,
+                f'AppArmor profile "{armor.localhost_profile}": this kernel runs without AppArmor',
+            )
         found.append((Module.APPARMOR, f"exec {armor.localhost_profile}"))
     options: SELinuxOptions | None = _first(own.se_linux_options, shared.se_linux_options)
     if options is not None:
@@ -130,9 +152,11 @@ def _first(own: T | None, shared: T | None) -> T | None:
 
 
 def sysctls(pod: Pod, allowed: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
-    """Paths below /proc/sys and their values; ``allowed`` are names, or patterns that end in ``*``, that the node permits.
+    """Paths below /proc/sys and their values; ``allowed`` are names, or patterns that end in ``*``,
+    that the node permits.
 
-    Raises Unstartable for one that is neither safe nor permitted, that is not a namespace's, or whose namespace is the host's.
+    Raises Unstartable for one that is neither safe nor permitted, that is not a namespace's, or
+    whose namespace is the host's.
     """
     context = pod.spec.security_context or PodSecurityContext()
     return tuple((_sysctl(pod, each.name, allowed), each.value) for each in context.sysctls)
@@ -145,16 +169,25 @@ def _sysctl(pod: Pod, written: str, allowed: tuple[str, ...]) -> str:
     name = written.replace("/", ".") if slashes else written
     if name not in SAFE_SYSCTLS:
         if not _matches(name, _NAMESPACED):
-            raise Unstartable("", f'sysctl "{written}" belongs to the whole machine: no pod may set it')
+            raise Unstartable(
+                "", f'sysctl "{written}" belongs to the whole machine: no pod may set it'
+            )
         if not _matches(name, allowed):
-            raise Unstartable("", f'sysctl "{written}" is not a safe one: --allow-unsafe-sysctl {name} permits it on this node')
+            raise Unstartable(
+                "",
+                f'sysctl "{written}" is not a safe one: --allow-unsafe-sysctl {name} permits it on this node',
+            )
     if pod.spec.host_network if name.startswith("net.") else pod.spec.host_ipc:
-        raise Unstartable("", f'sysctl "{written}" would change the host, whose namespace this pod shares')
+        raise Unstartable(
+            "", f'sysctl "{written}" would change the host, whose namespace this pod shares'
+        )
     return path
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in patterns)
+    return any(
+        name.startswith(each[:-1]) if each.endswith("*") else name == each for each in patterns
+    )
 
 
 def rlimits(pod: Pod) -> tuple[Rlimit, ...]:
@@ -168,7 +201,9 @@ def _rlimit(word: str) -> Rlimit:
     soft, _, hard = values.partition(":")
     low, high = _amount(soft), _amount(hard or soft)
     if not equals or name not in _LIMITS or low is None or high is None or low > high:
-        raise Unstartable("", f'annotation {RLIMITS}: "{word}" is not a limit: write it like nofile=1024:4096')
+        raise Unstartable(
+            "", f'annotation {RLIMITS}: "{word}" is not a limit: write it like nofile=1024:4096'
+        )
     return Rlimit(_LIMITS.index(name), low, high)
 
 

@@ -25,7 +25,10 @@ def logs(
     previous: bool,
 ) -> Iterator[LogLine]:
     """See :meth:`kubelite.node.kubelet.looking.Looking.logs`."""
-    seen = next((each for each in observe(home, ledger, pod).containers if each.record.name == container), None)
+    seen = next(
+        (each for each in observe(home, ledger, pod).containers if each.record.name == container),
+        None,
+    )
     if seen is None:
         raise NotRunning(f'container "{container}" in pod "{pod.name}" is waiting to start')
     attempt = seen.record.attempt - previous
@@ -40,7 +43,9 @@ def _goes_on(home: Home, ledger: Ledger, pod: PodRecord, container: str) -> Call
     def more() -> bool:
         if ledger.pod(pod.uid) is None:
             return False
-        return any(s.running for s in observe(home, ledger, pod).containers if s.record.name == container)
+        return any(
+            s.running for s in observe(home, ledger, pod).containers if s.record.name == container
+        )
 
     return more
 

@@ -28,14 +28,21 @@ def with_status(pod: Pod, seen: Observed, node: str, address: str) -> Pod:
     metadata = replace(pod.metadata, uid=record.uid, creation_timestamp=rfc3339(record.created_at))
     if record.stage == REMOVING:
         until, seconds = record.removal_at + record.removal_grace, record.removal_grace // SECOND
-        metadata = replace(metadata, deletion_timestamp=rfc3339(until), deletion_grace_period_seconds=seconds)
+        metadata = replace(
+            metadata, deletion_timestamp=rfc3339(until), deletion_grace_period_seconds=seconds
+        )
     return replace(
-        pod, metadata=metadata, spec=replace(pod.spec, node_name=node), status=pod_status(pod, seen, address)
+        pod,
+        metadata=metadata,
+        spec=replace(pod.spec, node_name=node),
+        status=pod_status(pod, seen, address),
     )
 
 
 def pod_status(pod: Pod, seen: Observed, address: str) -> PodStatus:
-    """The whole status. ``address`` is this machine's, where the sandbox does not say by which the pod reaches it."""
+    """The whole status. ``address`` is this machine's, where the sandbox does not say by which the
+    pod reaches it.
+    """
     told = _Told(pod, seen)
     sandbox = seen.sandbox
     host = (sandbox.host_address if sandbox is not None else "") or address
@@ -57,7 +64,9 @@ def pod_status(pod: Pod, seen: Observed, address: str) -> PodStatus:
 
 
 def transitions(pod: Pod, seen: Observed, wall: int) -> ConditionsRecord | None:
-    """Since when each condition is what it is, if one has changed now, at ``wall`` nanoseconds since 1970; else None."""
+    """Since when each condition is what it is, if one has changed now, at ``wall`` nanoseconds
+    since 1970; else None.
+    """
     known, changed = dict(seen.conditions.since), False
     for kind, holds, *_ in _Told(pod, seen).aspects():
         status = _word(holds)
@@ -94,26 +103,39 @@ class _Told:
             return self._end(codes)
         if self.seen.pod.anew and self._begins_anew():
             return "Pending"
-        if before or any(code is None and _waits(s) for code, s in zip(codes, self.mains, strict=True)):
+        if before or any(
+            code is None and _waits(s) for code, s in zip(codes, self.mains, strict=True)
+        ):
             return "Pending"
         return "Running"
 
     def _begins_anew(self) -> bool:
         """Whether a restart of all containers has not come to the main ones yet."""
         mains = policy.members(self.pod, self.seen)[1]
-        waits = any(m.past is not None and m.past.again and m.seen is not None and not m.seen.record.sandbox for m in mains)
+        waits = any(
+            m.past is not None and m.past.again and m.seen is not None and not m.seen.record.sandbox
+            for m in mains
+        )
         return not any(m.running for m in mains) and (waits or self.seen.pod.goal == RESTART)
 
     def _end(self, codes: list[int | None]) -> str:
         if not codes or all(code == 0 for code in codes):
             return "Succeeded"
-        return "Failed" if any(code is not None for code in codes) or not self.stopped else "Pending"
+        return (
+            "Failed" if any(code is not None for code in codes) or not self.stopped else "Pending"
+        )
 
     def _failed_to_initialize(self) -> bool:
-        return self.over and not self.stopped and any(
-            s.state is not None and s.state.terminated is not None and s.state.terminated.exit_code != 0
-            for s in self.inits
-            if s.name in self.plain
+        return (
+            self.over
+            and not self.stopped
+            and any(
+                s.state is not None
+                and s.state.terminated is not None
+                and s.state.terminated.exit_code != 0
+                for s in self.inits
+                if s.name in self.plain
+            )
         )
 
     def _unfinished(self) -> list[str]:
@@ -125,17 +147,37 @@ class _Told:
     # -- conditions -----------------------------------------------------------------------------------------------------
 
     def aspects(self) -> list[tuple[str, bool, int, str, str]]:
-        """Of each condition: type, whether it holds, since when by the records alone, reason and message."""
+        """Of each condition: type, whether it holds, since when by the records alone, reason and
+        message.
+        """
         seen, created = self.seen, self.seen.pod.created_at
         sandboxed = seen.sandbox.started_at if seen.sandbox else 0
         pending, unready = self._unfinished(), self._unready()
         changed = max([_moment(each) for each in seen.containers] or [sandboxed or created])
-        end = "PodCompleted" if self.phase == "Succeeded" else "PodFailed" if self.phase == "Failed" else ""
+        end = (
+            "PodCompleted"
+            if self.phase == "Succeeded"
+            else "PodFailed"
+            if self.phase == "Failed"
+            else ""
+        )
         reason = (end or "ContainersNotReady") if unready else ""
-        why = f"containers with unready status: [{' '.join(unready)}]" if unready and not end else ""
+        why = (
+            f"containers with unready status: [{' '.join(unready)}]" if unready and not end else ""
+        )
         waits = f"containers with incomplete status: [{' '.join(pending)}]" if pending else ""
-        initialized = "ContainersNotInitialized" if pending else end if self.phase == "Succeeded" else ""
-        restarted = [("AllContainersRestarting", seen.pod.goal == RESTART, changed, "ContainerExited", seen.pod.anew)]
+        initialized = (
+            "ContainersNotInitialized" if pending else end if self.phase == "Succeeded" else ""
+        )
+        restarted = [
+            (
+                "AllContainersRestarting",
+                seen.pod.goal == RESTART,
+                changed,
+                "ContainerExited",
+                seen.pod.anew,
+            )
+        ]
         return [
             *(restarted if seen.pod.anew else []),
             ("PodReadyToStartContainers", seen.up, sandboxed or created, "", ""),
@@ -153,13 +195,19 @@ class _Told:
         return [*(self._condition(*aspect) for aspect in self.aspects()), *self._disk()]
 
     def _disk(self) -> Iterator[PodCondition]:
-        """Kubernetes has no word for it: the condition is there while the disk is full and gone when there is room again."""
+        """Kubernetes has no word for it: the condition is there while the disk is full and gone
+        when there is room again.
+        """
         lost = [f"{each.record.name} ({each.lost})" for each in self.seen.containers if each.lost]
         if lost:
             message = f"no space left for logs; lines lost so far: {', '.join(lost)}"
-            yield PodCondition(type=LOG_DISK_FULL, status="True", reason="NoSpaceLeft", message=message)
+            yield PodCondition(
+                type=LOG_DISK_FULL, status="True", reason="NoSpaceLeft", message=message
+            )
 
-    def _condition(self, kind: str, holds: bool, since: int, reason: str, message: str) -> PodCondition:
+    def _condition(
+        self, kind: str, holds: bool, since: int, reason: str, message: str
+    ) -> PodCondition:
         status = _word(holds)
         known, at = self.seen.conditions.since.get(kind, ("", 0))
         return PodCondition(

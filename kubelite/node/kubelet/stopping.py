@@ -1,7 +1,9 @@
-"""How containers are ended: preStop, the stop signal, the grace, SIGKILL; main containers first, sidecars last. Pure.
+"""How containers are ended: preStop, the stop signal, the grace, SIGKILL; main containers first,
+sidecars last. Pure.
 
-The order is the kubelet's: main containers all at once, then each sidecar once those started after it are gone, in one grace
-period for all of them, with at least two seconds left for each whose turn comes late. Times are nanoseconds of CLOCK_BOOTTIME.
+The order is the kubelet's: main containers all at once, then each sidecar once those started after
+it are gone, in one grace period for all of them, with at least two seconds left for each whose turn
+comes late. Times are nanoseconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from kubelite.objects.container import Container
 from kubelite.objects.pod import Pod
 
 LEAST = 2 * SECOND
-"""What a container gets between its signal and SIGKILL when a hook, or the wait for its turn, has used up the grace."""
+"""What a container gets between its signal and SIGKILL when a hook, or the wait for its turn, has
+used up the grace.
+"""
 SIGNALS = {
     name: number
     for number, name in enumerate(
@@ -29,7 +33,9 @@ _REALTIME, _LAST = 34, 64
 
 
 class MarkStop(NamedTuple):
-    """A container's turn to end has come, with ``grace`` nanoseconds; ``again``: it is started anew afterwards."""
+    """A container's turn to end has come, with ``grace`` nanoseconds; ``again``: it is started anew
+    afterwards.
+    """
 
     name: str
     grace: int
@@ -37,7 +43,9 @@ class MarkStop(NamedTuple):
 
 
 class RunHook(NamedTuple):
-    """Run ``kind`` (post_start or pre_stop) beside everything else; ``until`` CLOCK_BOOTTIME, 0 without limit."""
+    """Run ``kind`` (post_start or pre_stop) beside everything else; ``until`` CLOCK_BOOTTIME, 0
+    without limit.
+    """
 
     name: str
     kind: str
@@ -85,11 +93,17 @@ def decide(pod: Pod, seen: Observed, now: int, boot: str) -> Ends:
 
 
 def _asked(pod: Pod, seen: Observed, inits: list[Member], now: int, boot: str) -> tuple[int, int]:
-    """Since when the pod is to end, and its grace: what somebody asked for, or its own from the turn of the first sidecar."""
+    """Since when the pod is to end, and its grace: what somebody asked for, or its own from the
+    turn of the first sidecar.
+    """
     asked = seen.pod.stop
     if asked is not None:
         return (asked.since, asked.grace) if asked.boot == boot else (now, asked.grace)
-    marked = [m.seen.record.stop.since for m in inits if m.seen is not None and m.seen.record.stop is not None]
+    marked = [
+        m.seen.record.stop.since
+        for m in inits
+        if m.seen is not None and m.seen.record.stop is not None
+    ]
     return min(marked, default=now), policy.grace(pod) * SECOND
 
 
@@ -128,7 +142,11 @@ def one(member: Member, now: int) -> Ends | None:
         last = max(over, stop.signalled + LEAST) if stop.hook != HOOK_NONE else over
         return Ends((Kill(name),), None) if now >= last else Ends((), last)
     if policy.has_hook(member.container, "pre_stop") and stop.hook != HOOK_OVER and now < over:
-        return Ends((RunHook(name, "pre_stop", over),), None) if stop.hook == HOOK_NONE else Ends((), over)
+        return (
+            Ends((RunHook(name, "pre_stop", over),), None)
+            if stop.hook == HOOK_NONE
+            else Ends((), over)
+        )
     return Ends((Terminate(name, signal_of(member.container)),), None)
 
 
@@ -139,7 +157,9 @@ def signal_of(container: Container) -> int:
 
 
 def number_of(text: str) -> int:
-    """The number of a signal written as ``SIGTERM``, ``TERM``, ``15``, ``SIGRTMIN+3`` or ``SIGRTMAX-1``; 0 for none."""
+    """The number of a signal written as ``SIGTERM``, ``TERM``, ``15``, ``SIGRTMIN+3`` or
+    ``SIGRTMAX-1``; 0 for none.
+    """
     word = text.upper().removeprefix("SIG")
     if word.isascii() and word.isdigit():
         return int(word) if 1 <= int(word) <= _LAST else 0

@@ -58,8 +58,8 @@ def summon(home: Home, uid: str) -> None:
 
 
 def _start(home: Home) -> None:
-    """A session of its own with nothing of the caller's, so that it neither ends with the caller nor holds anything open. One
-    that finds another already there ends at once."""
+    """A session of its own with nothing of the caller's, so that it neither ends with the caller
+    nor holds anything open. One that finds another already there ends at once."""
     log = f"{home.run}/{LOG}"
     files = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

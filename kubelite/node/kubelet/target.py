@@ -10,8 +10,9 @@ from kubelite.objects.container import Container
 
 
 class Target(NamedTuple):
-    """One running attempt of a container. ``netns_pid`` is a process of the pod's network namespace; ``pod_ip`` the address
-    that httpGet, tcpSocket and grpc go to where they name no host."""
+    """One running attempt of a container. ``netns_pid`` is a process of the pod's network
+    namespace; ``pod_ip`` the address that httpGet, tcpSocket and grpc go to where they name no
+    host."""
 
     home: Home
     uid: str

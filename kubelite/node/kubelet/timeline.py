@@ -1,4 +1,6 @@
-"""What happened to a pod, in the kubelet's words: a small file of its own, bounded, that only grows when something happens."""
+"""What happened to a pod, in the kubelet's words: a small file of its own, bounded, that only grows
+when something happens.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ _KEPT = 100
 
 
 class Event(msgspec.Struct, kw_only=True):
-    """One line of the timeline. Times are nanoseconds since 1970; ``type`` is Normal or Warning; ``object`` is the pod ("")
-    or one of its containers (``spec.containers{web}``); ``count`` equal events came from ``first`` to ``time``."""
+    """One line of the timeline. Times are nanoseconds since 1970; ``type`` is Normal or Warning;
+    ``object`` is the pod ("") or one of its containers (``spec.containers{web}``); ``count`` equal
+    events came from ``first`` to ``time``."""
 
     time: int
     type: str
@@ -37,7 +40,11 @@ class Timeline:
         """Something has happened just now."""
         now = time.time_ns()
         kind = "Warning" if warning else "Normal"
-        self._new.append(Event(time=now, type=kind, reason=reason, object=object, message=message[:1024], first=now))
+        self._new.append(
+            Event(
+                time=now, type=kind, reason=reason, object=object, message=message[:1024], first=now
+            )
+        )
 
     def flush(self) -> None:
         """Writes what was added; a full disk costs the events, not the pod."""
@@ -67,7 +74,9 @@ def path(directory: str) -> str:
 
 
 def read(path: str) -> list[Event]:
-    """The events of a file, oldest first, equal ones as one with their count; a torn line is left out."""
+    """The events of a file, oldest first, equal ones as one with their count; a torn line is left
+    out.
+    """
     try:
         with open(path, "rb") as file:
             lines = file.read().split(b"\n")
@@ -88,11 +97,15 @@ def read(path: str) -> list[Event]:
 
 
 def follow(directory: str) -> Iterator[list[Event]]:
-    """The events of the pod whose directory this is, now and whenever something may have been added, until it is gone."""
+    """The events of the pod whose directory this is, now and whenever something may have been
+    added, until it is gone.
+    """
     from kubelite.lib import inotify
 
     try:
-        watch = inotify.Watch(directory, inotify.MODIFIED | inotify.CREATED | inotify.MOVED_IN | inotify.GONE)
+        watch = inotify.Watch(
+            directory, inotify.MODIFIED | inotify.CREATED | inotify.MOVED_IN | inotify.GONE
+        )
     except FileNotFoundError:
         return
     try:

@@ -1,4 +1,6 @@
-"""Changing a pod where it is: what has to change goes on record in one write, and its worker makes it so."""
+"""Changing a pod where it is: what has to change goes on record in one write, and its worker makes
+it so.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ CREATE, NOTHING, UPDATE, REPLACE = "create", "nothing", "update", "replace"
 
 
 class Plan(NamedTuple):
-    """What bringing a pod up would do: ``kind`` is one of CREATE, NOTHING, UPDATE and REPLACE, ``lines`` say it in detail."""
+    """What bringing a pod up would do: ``kind`` is one of CREATE, NOTHING, UPDATE and REPLACE,
+    ``lines`` say it in detail.
+    """
 
     kind: str
     lines: tuple[str, ...]
@@ -30,7 +34,10 @@ def plan(scene: Scene | None, pod: Pod) -> Plan:
     if scene is None:
         spec = pod.spec
         parts = [("init container", spec.init_containers), ("container", spec.containers)]
-        return Plan(CREATE, tuple(f"{kind} {each.name}: {each.image}" for kind, group in parts for each in group))
+        return Plan(
+            CREATE,
+            tuple(f"{kind} {each.name}: {each.image}" for kind, group in parts for each in group),
+        )
     if scene.record.source == claims.digest(pod):
         return Plan(NOTHING, ())
     found = wanted(scene, pod)
@@ -61,11 +68,22 @@ def put(worker: Worker, tree: CgroupTree, pod: Pod) -> Changes:
     if found.needs_new:
         raise refuse(scene.record, found)
     if scene.record.paused:
-        raise Conflict(f'pod "{scene.record.name}" is paused', hint=f"`kubelite pod unpause {scene.record.name}` first")
+        raise Conflict(
+            f'pod "{scene.record.name}" is paused',
+            hint=f"`kubelite pod unpause {scene.record.name}` first",
+        )
     if found.resizes:
-        stays = [each for each in scene.seen.containers if each.running and each.record.name not in found.swaps]
+        stays = [
+            each
+            for each in scene.seen.containers
+            if each.running and each.record.name not in found.swaps
+        ]
         resizing.check(tree, scene.uid, pod, stays)
-    last = {each.record.name: each.record.attempt for each in scene.seen.containers if each.record.name in found.swaps}
+    last = {
+        each.record.name: each.record.attempt
+        for each in scene.seen.containers
+        if each.record.name in found.swaps
+    }
     record = msgspec.structs.replace(
         scene.record,
         pod=msgspec.Raw(msgspec.json.encode(pod)),

@@ -1,4 +1,6 @@
-"""What the containers of a pod use, and the processes in them, read from cgroups and /proc: nothing is asked of an image."""
+"""What the containers of a pod use, and the processes in them, read from cgroups and /proc: nothing
+is asked of an image.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from kubelite.objects.pod import Pod
 
 
 class Sample(NamedTuple):
-    """One container at one moment: ``at`` and ``cpu`` in nanoseconds, bytes, counts; None where this machine does not count.
+    """One container at one moment: ``at`` and ``cpu`` in nanoseconds, bytes, counts; None where
+    this machine does not count.
 
     ``limit`` of memory is 0 for none. ``received`` and ``sent`` are those of the whole pod.
     """
@@ -35,7 +38,9 @@ class Sample(NamedTuple):
 
 
 class Process(NamedTuple):
-    """One process: ``pid`` and ``user`` as this machine numbers them, ``seconds`` of CPU, ``memory`` resident in bytes."""
+    """One process: ``pid`` and ``user`` as this machine numbers them, ``seconds`` of CPU,
+    ``memory`` resident in bytes.
+    """
 
     container: str
     pid: int
@@ -48,7 +53,11 @@ class Process(NamedTuple):
 
 def samples(tree: CgroupTree, pod: Pod, seen: Observed) -> Iterator[Sample]:
     """The running containers of a pod."""
-    network = _network(seen.sandbox.pause_pid) if seen.sandbox is not None and seen.up and seen.sandbox.address else None
+    network = (
+        _network(seen.sandbox.pause_pid)
+        if seen.sandbox is not None and seen.up and seen.sandbox.address
+        else None
+    )
     containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
     for each in seen.containers:
         name = each.record.name
@@ -58,7 +67,16 @@ def samples(tree: CgroupTree, pod: Pod, seen: Observed) -> Iterator[Sample]:
         limit = prepare.container_limits(containers[name]).memory_limit if name in containers else 0
         received, sent = network or (None, None)
         yield Sample(
-            seen.pod.namespace, seen.pod.name, name, boottime(), used.cpu_ns, used.working_set, limit, used.tasks, received, sent
+            seen.pod.namespace,
+            seen.pod.name,
+            name,
+            boottime(),
+            used.cpu_ns,
+            used.working_set,
+            limit,
+            used.tasks,
+            received,
+            sent,
         )
 
 
@@ -81,7 +99,9 @@ def running(tree: CgroupTree, seen: Observed) -> Iterator[Process]:
     """The processes in the containers of a pod, by container and pid."""
     for each in seen.containers:
         if each.running:
-            for pid in sorted(processes(tree, seen.pod.uid, group(each.record.name, each.record.attempt))):
+            for pid in sorted(
+                processes(tree, seen.pod.uid, group(each.record.name, each.record.attempt))
+            ):
                 found = _process(each.record.name, pid)
                 if found is not None:
                     yield found
@@ -101,4 +121,12 @@ def _process(container: str, pid: int) -> Process | None:
     ticks, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     command = words or b"[" + name.partition(b"(")[2] + b"]"
     seconds = (int(fields[11]) + int(fields[12])) / ticks
-    return Process(container, pid, user, fields[0].decode(), seconds, int(fields[21]) * page, command.decode(errors="replace"))
+    return Process(
+        container,
+        pid,
+        user,
+        fields[0].decode(),
+        seconds,
+        int(fields[21]) * page,
+        command.decode(errors="replace"),
+    )

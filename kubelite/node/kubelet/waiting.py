@@ -49,7 +49,11 @@ def _holds(pod: Pod, condition: str) -> bool:
     if condition == "exited":
         return has_ended(pod)
     if condition == "ready":
-        return any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions) if pod.status else False
+        return (
+            any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
+            if pod.status
+            else False
+        )
     return False
 
 
@@ -59,7 +63,9 @@ def has_ended(pod: Pod) -> bool:
 
 
 def exit_code(pod: Pod) -> int:
-    """The first exit code other than 0 among its containers, init ones first; 0 when all ended well."""
+    """The first exit code other than 0 among its containers, init ones first; 0 when all ended
+    well.
+    """
     if pod.status is None:
         return 0
     for each in (*pod.status.init_container_statuses, *pod.status.container_statuses):
@@ -70,10 +76,15 @@ def exit_code(pod: Pod) -> int:
 
 
 def _refuse_hopeless(pod: Pod, name: str) -> None:
-    ended = [] if pod.status is None else [each.name for each in pod.status.container_statuses if _stays_down(pod, each)]
+    ended = (
+        []
+        if pod.status is None
+        else [each.name for each in pod.status.container_statuses if _stays_down(pod, each)]
+    )
     if ended or (pod.status is not None and pod.status.phase in ("Succeeded", "Failed")):
         raise RuntimeFailure(
-            f'pod "{name}" will not become ready' + (f": {', '.join(ended)} ended" if ended else ": it has failed"),
+            f'pod "{name}" will not become ready'
+            + (f": {', '.join(ended)} ended" if ended else ": it has failed"),
             hint=f"`kubelite pod ls {name}` shows its state, `kubelite pod logs {name}` what it said",
         )
 
@@ -82,12 +93,22 @@ def _stays_down(pod: Pod, container: ContainerStatus) -> bool:
     """Whether it has ended and its restart policy leaves it at that."""
     ended = container.state.terminated if container.state is not None else None
     spec = next((each for each in pod.spec.containers if each.name == container.name), None)
-    return ended is not None and spec is not None and not policy.restarts(pod, spec, init=False, code=ended.exit_code)
+    return (
+        ended is not None
+        and spec is not None
+        and not policy.restarts(pod, spec, init=False, code=ended.exit_code)
+    )
 
 
 def _pause(home: Home, uid: str, pod: Pod, condition: str, left: float) -> None:
-    """Until something may have changed: the shim says at once when a container ends; other changes are looked for."""
-    running = next((s for s in pod.status.container_statuses if s.state and s.state.running), None) if pod.status else None
+    """Until something may have changed: the shim says at once when a container ends; other changes
+    are looked for.
+    """
+    running = (
+        next((s for s in pod.status.container_statuses if s.state and s.state.running), None)
+        if pod.status
+        else None
+    )
     if condition != "exited" or running is None or running.container_id is None:
         time.sleep(min(_PAUSE, left))
         return

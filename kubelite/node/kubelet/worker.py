@@ -1,6 +1,8 @@
-"""One pod's worker: it observes, decides, acts and reports, and between that waits for something to happen.
+"""One pod's worker: it observes, decides, acts and reports, and between that waits for something to
+happen.
 
-It works under the pod's lock, in the agent or in a command, and keeps nothing that the next worker would miss.
+It works under the pod's lock, in the agent or in a command, and keeps nothing that the next worker
+would miss.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ from kubelite.node.kubelet.executor import Executor
 from kubelite.node.kubelet.scene import Scene
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.observe import exit_of
-from kubelite.node.runtime.records import CREATED, CREATING, HOOK_BEGUN, HOOK_NONE, HOOK_OVER, RUN, Seen
+from kubelite.node.runtime.records import (
+    CREATED,
+    CREATING,
+    HOOK_BEGUN,
+    HOOK_NONE,
+    HOOK_OVER,
+    RUN,
+    Seen,
+)
 from kubelite.node.runtime.removal import Remover
 from kubelite.node.runtime.storage import measure
 
@@ -58,7 +68,9 @@ class Worker:
         self.scene = scene
         self.attention = Attention()
         self._trace = trace
-        self._executor = Executor(scene, self.attention, most, strict=strict, found=found, trace=trace, report=report)
+        self._executor = Executor(
+            scene, self.attention, most, strict=strict, found=found, trace=trace, report=report
+        )
         self._most, self._strict = most, strict
         self._asked: dict[int, str] = {}
         self._told = ("", -1)
@@ -86,7 +98,9 @@ class Worker:
             return False
         if self.scene.pod is not before:
             self._leave()  # an update: what was prepared from the specification is out of date
-        if self._executor.sandbox is not None and self._executor.sandbox.record.pause != _pause(self.scene):
+        if self._executor.sandbox is not None and self._executor.sandbox.record.pause != _pause(
+            self.scene
+        ):
             self._leave()
         for each in self.scene.seen.containers:
             self._forget_hooks(each)
@@ -101,15 +115,25 @@ class Worker:
         record = seen.record
         if record.hooked == HOOK_BEGUN and not self.attention.hooking(record.id, "post_start"):
             record.hooked = HOOK_NONE
-        if record.stop is not None and record.stop.hook == HOOK_BEGUN and not self.attention.hooking(record.id, "pre_stop"):
+        if (
+            record.stop is not None
+            and record.stop.hook == HOOK_BEGUN
+            and not self.attention.hooking(record.id, "pre_stop")
+        ):
             record.stop.hook = HOOK_NONE
 
     def advance(self) -> Decision:
-        """Does what there is to do now; returns the decision that there is nothing more. ``strict`` raises what Executor does."""
+        """Does what there is to do now; returns the decision that there is nothing more. ``strict``
+        raises what Executor does.
+        """
         self._take_in()
         for _ in range(_ROUNDS):
-            decision = actions.decide(self.scene.pod, self.scene.seen, self.scene.moment(), self._most)
-            if self._executor.retry_at > boottime() and decision.actions == (actions.MakeSandbox(),):
+            decision = actions.decide(
+                self.scene.pod, self.scene.seen, self.scene.moment(), self._most
+            )
+            if self._executor.retry_at > boottime() and decision.actions == (
+                actions.MakeSandbox(),
+            ):
                 decision = Decision(wake=self._executor.retry_at)
             if not decision.actions:
                 decision = self._weigh(decision)
@@ -126,7 +150,9 @@ class Worker:
             return decision
         if now >= self._weigh_at:
             self._weigh_at = now + _WEIGH_EVERY
-            used = measure(scene.home, scene.record, [each.record for each in scene.seen.containers])
+            used = measure(
+                scene.home, scene.record, [each.record for each in scene.seen.containers]
+            )
             if said := eviction.eviction(scene.pod, used):
                 scene.event(eviction.REASON, said, warning=True)
                 return Decision((actions.Fail(eviction.REASON, said),))
@@ -145,7 +171,9 @@ class Worker:
     def _settle(self, decision: Decision) -> None:
         """The pod is as far as it can be now: that goes on record, where it is news."""
         scene = self.scene
-        if scene.record.stage == CREATING and (decision.up or decision.waiting or policy.is_over(scene.pod, scene.seen)):
+        if scene.record.stage == CREATING and (
+            decision.up or decision.waiting or policy.is_over(scene.pod, scene.seen)
+        ):
             scene.record.stage = CREATED
             scene.record.up_at = scene.moment().wall
             self._trace("record that the pod is up")
@@ -164,10 +192,17 @@ class Worker:
         self._told = (name, seen.record.attempt)
         metadata = self.scene.record
         where = f"{metadata.name}_{metadata.namespace}({metadata.uid})"
-        self.scene.event("BackOff", f"Back-off restarting failed container {name} in pod {where}", name, warning=True)
+        self.scene.event(
+            "BackOff",
+            f"Back-off restarting failed container {name} in pod {where}",
+            name,
+            warning=True,
+        )
 
     def restart(self, name: str, grace: int) -> None:
-        """Marks one container to be ended, with ``grace`` seconds, and started again; one that has ended, to be started."""
+        """Marks one container to be ended, with ``grace`` seconds, and started again; one that has
+        ended, to be started.
+        """
         seen = self.scene.of(name)
         if seen is not None and seen.running:
             self._executor.mark_stop(name, grace * SECOND, again=True)
@@ -182,7 +217,9 @@ class Worker:
                 self._executor.forgive(seen)
 
     def visitor(self, container: Container) -> tuple[Blueprint, list[Mount]]:
-        """What a container that is not of the pod would be made from, beside it. Raises ShimGone, Unstartable and its like."""
+        """What a container that is not of the pod would be made from, beside it. Raises ShimGone,
+        Unstartable and its like.
+        """
         return self._executor.visitor(container)
 
     @property
@@ -191,14 +228,18 @@ class Worker:
         return any(each.running for each in self.scene.seen.containers)
 
     def remove(self) -> None:
-        """Removes what is left of a pod whose containers have ended. Raises RuntimeFailure for what would not go."""
+        """Removes what is left of a pod whose containers have ended. Raises RuntimeFailure for what
+        would not go.
+        """
         self._leave()
         Remover(self.scene.home, self.scene.ledger, self._trace).remove(self.scene.record)
 
     # -- between locks, or while a command holds it -----------------------------------------------------------------------
 
     def wait(self, decision: Decision) -> None:
-        """Until a container ends, a hook or probe has news, somebody nudges, or it is time to look again."""
+        """Until a container ends, a hook or probe has news, somebody nudges, or it is time to look
+        again.
+        """
         self.attention.probe(self._targets())
         poll = select.poll()
         poll.register(self.attention.wake, select.POLLIN)
@@ -219,14 +260,24 @@ class Worker:
         found = []
         for seen in self.scene.seen.containers:
             part = self.scene.part(seen.record.name)
-            if part is None or not seen.running or seen.record.stop is not None or self.scene.record.paused:
+            if (
+                part is None
+                or not seen.running
+                or seen.record.stop is not None
+                or self.scene.record.paused
+            ):
                 continue
-            if any(policy.probes(part.container)) and (target := self._executor.target(seen.record)) is not None:
+            if (
+                any(policy.probes(part.container))
+                and (target := self._executor.target(seen.record)) is not None
+            ):
                 found.append(target)
         return found
 
     def _watch(self) -> int:
-        """The descriptor of a connection that tells of every running container's end; -1 without a sandbox."""
+        """The descriptor of a connection that tells of every running container's end; -1 without a
+        sandbox.
+        """
         self._lost = False
         if not self.scene.seen.up:
             return -1
@@ -269,7 +320,9 @@ class Worker:
             self.scene.put(seen._replace(running=False, exit=exit_of(process)))
 
     def _lose(self) -> None:
-        """The shim has gone: pause and containers follow it at once, killed by the kernel, but not before one can look."""
+        """The shim has gone: pause and containers follow it at once, killed by the kernel, but not
+        before one can look.
+        """
         self._lost = True
         self._leave()
         self.scene.look()
@@ -313,8 +366,14 @@ class Worker:
         scene.save_container(record)
         part = scene.part(record.name)
         if not said.ok and said.kind != "readiness" and part is not None:
-            probe = part.container.startup_probe if said.kind == "startup" else part.container.liveness_probe
-            self._stop(seen, probe, f"Container {record.name} failed {said.kind} probe, will be restarted")
+            probe = (
+                part.container.startup_probe
+                if said.kind == "startup"
+                else part.container.liveness_probe
+            )
+            self._stop(
+                seen, probe, f"Container {record.name} failed {said.kind} probe, will be restarted"
+            )
 
     def _stop(self, seen: Seen, probe: Probe | None, why: str) -> None:
         own = probe.termination_grace_period_seconds if probe is not None else None

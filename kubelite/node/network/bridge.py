@@ -1,10 +1,10 @@
 """The bridge of a home, and what it asks of the host: a free subnet, forwarding.
 
-Homes of one network namespace know each other only through the kernel. A subnet is claimed by the route of the bridge
-that has it, and choosing one is guarded by a lock on the namespace itself, so that nothing of it outlives the
-namespace. Whether forwarding was off before is kept in the bridge's own ``tag``, a number that the kernel stores for
-whoever wants it (ip-sysctl); a bridge that goes hands it on to another home's, and the last one turns forwarding off
-again.
+Homes of one network namespace know each other only through the kernel. A subnet is claimed by the
+route of the bridge that has it, and choosing one is guarded by a lock on the namespace itself, so
+that nothing of it outlives the namespace. Whether forwarding was off before is kept in the bridge's
+own ``tag``, a number that the kernel stores for whoever wants it (ip-sysctl); a bridge that goes
+hands it on to another home's, and the last one turns forwarding off again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def exists(name: str) -> bool:
 
 
 def make(key: str) -> tuple[int, tuple[str, ...]]:
-    """The home's bridge, made or completed: its subnet, and what could not be had. Raises NoAddress, NativeError."""
+    """The home's bridge, made or completed: its subnet, and what could not be had. Raises
+    NoAddress, NativeError.
+    """
     name = names.bridge(key)
     with _namespace_lock():
         with open("/proc/thread-self/net/route", encoding="ascii") as file:
@@ -54,9 +56,11 @@ def remove(key: str) -> bool:
 
 
 def serve_loopback(key: str) -> None:
-    """Lets packets from 127.0.0.1 leave through the bridge: a host port is reached from the host itself.
+    """Lets packets from 127.0.0.1 leave through the bridge: a host port is reached from the host
+    itself.
 
-    Only once the firewall table is there, which keeps pods from using the same way in (CVE-2020-8558).
+    Only once the firewall table is there, which keeps pods from using the same way in
+    (CVE-2020-8558).
     """
     _write(_setting(names.bridge(key), "route_localnet"), "1")
 
@@ -87,7 +91,9 @@ def _forward(name: str) -> tuple[str, ...]:
             _write(_setting(name, "tag"), _WAS_OFF)
             _write(_FORWARD, "1")
     except OSError as error:
-        return (f"pods reach this machine and each other only: {_FORWARD} cannot be set ({error.strerror})",)
+        return (
+            f"pods reach this machine and each other only: {_FORWARD} cannot be set ({error.strerror})",
+        )
     return ()
 
 

@@ -13,7 +13,9 @@ def read_host_files() -> HostFiles:
     """The host's texts at this moment; a file that is not there is empty."""
     resolv = _text("/etc/resolv.conf")
     stub = any(map(is_loopback, parse(resolv).servers))
-    return HostFiles(_text("/etc/hosts"), resolv, _text(_UPSTREAM) if stub else "", os.uname().nodename)
+    return HostFiles(
+        _text("/etc/hosts"), resolv, _text(_UPSTREAM) if stub else "", os.uname().nodename
+    )
 
 
 def _text(path: str) -> str:

@@ -1,8 +1,9 @@
 """Which subnet a home gets, and which address a pod. Pure.
 
-Subnets are a /24 each, out of 10.208.0.0/12, which no usual tool hands out (Docker takes 172.17 and up, podman 10.88
-and 10.89, Kubernetes distributions 10.42, 10.96 and 10.244). The choice begins at a place that the home's key names,
-so that a home finds its subnet again. Addresses are integers in host byte order here.
+Subnets are a /24 each, out of 10.208.0.0/12, which no usual tool hands out (Docker takes 172.17 and
+up, podman 10.88 and 10.89, Kubernetes distributions 10.42, 10.96 and 10.244). The choice begins at
+a place that the home's key names, so that a home finds its subnet again. Addresses are integers in
+host byte order here.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class Route(NamedTuple):
 
 
 def parse_routes(text: str) -> list[Route]:
-    """The text of /proc/net/route (proc(5)): addresses are hexadecimal, in the machine's byte order."""
+    """The text of /proc/net/route (proc(5)): addresses are hexadecimal, in the machine's byte
+    order.
+    """
     found = []
     for line in text.split("\n")[1:]:
         fields = line.split()
@@ -42,10 +45,11 @@ def _swapped(digits: str) -> int:
 
 
 def choose_subnet(key: str, routes: Iterable[Route], own: str) -> int:
-    """The network address of the home's subnet: the one that its bridge ``own`` has a route to, or else a free one.
+    """The network address of the home's subnet: the one that its bridge ``own`` has a route to, or
+    else a free one.
 
-    A route as wide as the whole pool, such as the default route or that of a company's 10.0.0.0/8, is left aside: no
-    choice avoids it, and the longer prefix wins. Raises NoAddress.
+    A route as wide as the whole pool, such as the default route or that of a company's 10.0.0.0/8,
+    is left aside: no choice avoids it, and the longer prefix wins. Raises NoAddress.
     """
     width = _mask(_POOL_BITS)
     narrow = [route for route in routes if route.mask & ~width]
@@ -69,8 +73,8 @@ def _overlaps(subnet: int, route: Route) -> bool:
 
 
 def choose_address(subnet: int, uid: str, taken: Collection[int]) -> int:
-    """An address of the subnet for a pod; it begins at a place that the uid names, so that the address of a pod that
-    has just gone is not at once another's. Raises NoAddress."""
+    """An address of the subnet for a pod; it begins at a place that the uid names, so that the
+    address of a pod that has just gone is not at once another's. Raises NoAddress."""
     size = _LAST - _FIRST + 1
     start = zlib.crc32(uid.encode())
     for step in range(size):
@@ -105,6 +109,8 @@ def text(address: int) -> str:
 def number(address: str) -> int:
     """The reverse of :func:`text`. Raises ValueError for what is no IPv4 address."""
     parts = address.split(".")
-    if len(parts) != 4 or not all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts):
+    if len(parts) != 4 or not all(
+        part.isascii() and part.isdigit() and int(part) < 256 for part in parts
+    ):
         raise ValueError(f"not an IPv4 address: {address!r}")
     return int.from_bytes(bytes(map(int, parts)), "big")

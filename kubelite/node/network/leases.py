@@ -1,8 +1,9 @@
 """The addresses that pods of a home hold: one small file each, named after address and pod.
 
-The file is there before the pod's interface is, and goes last. Its name alone says whose the address is, so that one
-look at the directory is enough to hand out the next one; inside are the pod's name and its host ports. It is written
-in place: a torn one belongs to a pod whose ports nobody has opened yet, and leaves no second file behind.
+The file is there before the pod's interface is, and goes last. Its name alone says whose the
+address is, so that one look at the directory is enough to hand out the next one; inside are the
+pod's name and its host ports. It is written in place: a torn one belongs to a pod whose ports
+nobody has opened yet, and leaves no second file behind.
 """
 
 from __future__ import annotations

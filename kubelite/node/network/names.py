@@ -1,7 +1,8 @@
 """What a home's kernel objects are called. Pure.
 
-All names come from the home's key, eight hexadecimal digits, so that a name tells whose it is and two homes never
-meet. A port of the bridge is named after its pod's address, which only one pod of the home has at a time.
+All names come from the home's key, eight hexadecimal digits, so that a name tells whose it is and
+two homes never meet. A port of the bridge is named after its pod's address, which only one pod of
+the home has at a time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The way to nftables: one call into libnftables, which is loaded when the first pod needs it.
 
-No ``nft`` process is started. Each transaction has a context of its own, because a context belongs to the network
-namespace that it was made in.
+No ``nft`` process is started. Each transaction has a context of its own, because a context belongs
+to the network namespace that it was made in.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ _HINT = "pods without hostPort run all the same"
 
 
 def run(commands: str) -> str:
-    """Carries out ``commands``, nft's own language, as one transaction; returns the JSON of what they list.
+    """Carries out ``commands``, nft's own language, as one transaction; returns the JSON of what
+    they list.
 
-    Raises NoFirewall where the library or the kernel cannot, FirewallRefused where the kernel refuses a change.
+    Raises NoFirewall where the library or the kernel cannot, FirewallRefused where the kernel
+    refuses a change.
     """
     library = _library()
     context = library.nft_ctx_new(0)
@@ -30,7 +32,9 @@ def run(commands: str) -> str:
         library.nft_ctx_buffer_output(context)
         library.nft_ctx_buffer_error(context)
         if library.nft_run_cmd_from_buffer(context, commands.encode()) != 0:
-            raise _refused((library.nft_ctx_get_error_buffer(context) or b"").decode("utf-8", "replace"))
+            raise _refused(
+                (library.nft_ctx_get_error_buffer(context) or b"").decode("utf-8", "replace")
+            )
         return (library.nft_ctx_get_output_buffer(context) or b"").decode()
     finally:
         library.nft_ctx_free(context)

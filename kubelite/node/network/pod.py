@@ -1,8 +1,9 @@
 """The network of pods of one home, one pod after the other: prepare, attach, remove.
 
-Everything can be interrupted anywhere. ``prepare`` records the address before the pod's interface exists, ``remove``
-works from the record alone and forgets it last, and the home's shared objects (bridge, firewall table, forwarding) are
-complete exactly when the file ``network.json`` is there. They come with the first pod and go with the last.
+Everything can be interrupted anywhere. ``prepare`` records the address before the pod's interface
+exists, ``remove`` works from the record alone and forgets it last, and the home's shared objects
+(bridge, firewall table, forwarding) are complete exactly when the file ``network.json`` is there.
+They come with the first pod and go with the last.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from kubelite.node.network.ports import HostPort
 
 
 class Shared(msgspec.Struct, kw_only=True):
-    """The home's shared objects, complete. ``warnings`` are sentences on what this machine could not give."""
+    """The home's shared objects, complete. ``warnings`` are sentences on what this machine could
+    not give.
+    """
 
     version: int = 1
     subnet: str
@@ -46,8 +49,8 @@ class Lease(NamedTuple):
 class PodNetwork:
     """The network of the home with run directory ``run`` and eight-digit ``key``.
 
-    ``lock`` is the home's lock file; it is taken for a moment inside, so callers must not hold it. Calls for one pod
-    are made by whoever holds that pod's lock.
+    ``lock`` is the home's lock file; it is taken for a moment inside, so callers must not hold it.
+    Calls for one pod are made by whoever holds that pod's lock.
     """
 
     def __init__(self, run: str, key: str, lock: str) -> None:
@@ -57,10 +60,12 @@ class PodNetwork:
         self._leases = Leases(run)
 
     def prepare(self, uid: str, owner: str, wanted: Sequence[HostPort] = ()) -> Lease:
-        """An address for a pod, on record, and the bridge to plug it into. ``owner`` is its ``namespace/name``.
+        """An address for a pod, on record, and the bridge to plug it into. ``owner`` is its
+        ``namespace/name``.
 
-        A pod that has an address keeps it. Nothing was made when PortTaken or PortRefused is raised; NoAddress,
-        NoFirewall, NetworkError, NativeError and OSError may leave something for :meth:`remove`.
+        A pod that has an address keeps it. Nothing was made when PortTaken or PortRefused is
+        raised; NoAddress, NoFirewall, NetworkError, NativeError and OSError may leave something for
+        :meth:`remove`.
         """
         ports.check(wanted)
         with FileLock(self._lock):
@@ -73,7 +78,8 @@ class PodNetwork:
         return self._lease(mine, tuple(wanted), shared.warnings)
 
     def attach(self, lease: Lease, netns: int) -> None:
-        """Plugs in the network namespace behind the descriptor ``netns``, then opens the pod's host ports.
+        """Plugs in the network namespace behind the descriptor ``netns``, then opens the pod's host
+        ports.
 
         Raises NativeError, NetworkError; then :meth:`remove` takes away what there is.
         """
@@ -94,8 +100,8 @@ class PodNetwork:
     def remove(self, uid: str) -> None:
         """Takes away everything of a pod, and what the home's pods share when it was the last one.
 
-        Does nothing, quickly, when there is nothing. The bridge goes first: while the kernel takes it apart, the pod's
-        own end vanishes with its namespace. Raises NativeError, NetworkError.
+        Does nothing, quickly, when there is nothing. The bridge goes first: while the kernel takes
+        it apart, the pod's own end vanishes with its namespace. Raises NativeError, NetworkError.
         """
         self._close_behind(uid)
         mine = [each for each in self._leases.held() if each.uid == uid]
@@ -124,10 +130,21 @@ class PodNetwork:
         address = ipam.text(held.address)
         gateway = ipam.text(ipam.gateway(ipam.subnet_of(held.address)))
         interface = names.port(self._key, address)
-        return Lease(held.uid, address, ipam.PREFIX, gateway, names.bridge(self._key), interface, wanted, warnings)
+        return Lease(
+            held.uid,
+            address,
+            ipam.PREFIX,
+            gateway,
+            names.bridge(self._key),
+            interface,
+            wanted,
+            warnings,
+        )
 
     def _choose(self, uid: str, subnet: int, held: Sequence[Held]) -> Held:
-        """The pod's lease of this subnet, or a new one; what it had in another, before a reboot, is dropped."""
+        """The pod's lease of this subnet, or a new one; what it had in another, before a reboot, is
+        dropped.
+        """
         for each in held:
             if each.uid != uid:
                 continue
@@ -140,9 +157,13 @@ class PodNetwork:
         from kubelite.node.network import nftables, ruleset, sockets
 
         others = [(each, record) for each, record in self._records(held) if each.uid != uid]
-        theirs = [ports.Held(port, f"pod {record.owner}") for _, record in others for port in record.ports]
+        theirs = [
+            ports.Held(port, f"pod {record.owner}") for _, record in others for port in record.ports
+        ]
         ports.refuse_taken(wanted, theirs)
-        ports.refuse_taken(wanted, ruleset.foreign_ports(nftables.run(ruleset.LIST_MAPS), self._key))
+        ports.refuse_taken(
+            wanted, ruleset.foreign_ports(nftables.run(ruleset.LIST_MAPS), self._key)
+        )
         sockets.refuse_bound(wanted)
 
     def _unplug(self, held: Held) -> None:
@@ -161,7 +182,9 @@ class PodNetwork:
     # -- what all pods share -------------------------------------------------------------------------------------------
 
     def _shared(self) -> Shared | None:
-        """The record, when it is there and the bridge is too: neither survives a reboot together with the other."""
+        """The record, when it is there and the bridge is too: neither survives a reboot together
+        with the other.
+        """
         try:
             shared = read_record(self._record, Shared)
         except (FileNotFoundError, RecordError):
@@ -169,7 +192,9 @@ class PodNetwork:
         return shared if bridge.exists(names.bridge(self._key)) else None
 
     def _open(self, firewall: bool) -> Shared:
-        """Bridge, forwarding and firewall table; without a firewall only where none of its ports is wanted."""
+        """Bridge, forwarding and firewall table; without a firewall only where none of its ports is
+        wanted.
+        """
         shared = self._shared()
         if shared is not None and (shared.firewall or not firewall):
             return shared
@@ -200,8 +225,8 @@ class PodNetwork:
         bridge.serve_loopback(self._key)
 
     def _change(self, commands: str) -> None:
-        """Carries out a change of the table; where the table has gone, as after ``nft flush ruleset``, makes it
-        anew."""
+        """Carries out a change of the table; where the table has gone, as after ``nft flush
+        ruleset``, makes it anew."""
         from kubelite.node.network import nftables
 
         try:
@@ -215,7 +240,9 @@ class PodNetwork:
             nftables.run(commands)
 
     def _close_behind(self, uid: str, mine: Sequence[Held] = ()) -> None:
-        """Closes the home when nobody but this pod has a lease, then forgets those of its leases that are over."""
+        """Closes the home when nobody but this pod has a lease, then forgets those of its leases
+        that are over.
+        """
         with FileLock(self._lock):
             if all(each.uid == uid for each in self._leases.held()):
                 self._close()
@@ -223,8 +250,8 @@ class PodNetwork:
                 self._leases.drop(each)
 
     def _close(self) -> None:
-        """The record first, since what it vouches for is about to go; the bridge last, since its presence says that
-        there is something to take away."""
+        """The record first, since what it vouches for is about to go; the bridge last, since its
+        presence says that there is something to take away."""
         try:
             os.unlink(self._record)
         except FileNotFoundError:

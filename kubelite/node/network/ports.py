@@ -1,6 +1,7 @@
 """Ports of the host that pods want: what they mean and when two of them collide. Pure.
 
-The rule is the scheduler's (NodePorts): same protocol, same port, and the same host address or none on either side.
+The rule is the scheduler's (NodePorts): same protocol, same port, and the same host address or none
+on either side.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ ANY = "0.0.0.0"
 
 
 class HostPort(msgspec.Struct, frozen=True, kw_only=True):
-    """A ``ports`` entry with a hostPort. ``protocol`` is TCP or UDP, ``host_ip`` 0.0.0.0 for every address of the
-    host."""
+    """A ``ports`` entry with a hostPort. ``protocol`` is TCP or UDP, ``host_ip`` 0.0.0.0 for every
+    address of the host."""
 
     host_port: int
     container_port: int
@@ -41,7 +42,9 @@ class Held(msgspec.Struct, frozen=True):
 
 
 def wanted(pod: Pod) -> tuple[HostPort, ...]:
-    """The host ports of a pod's containers and sidecars; a pod on the host's network has them by itself."""
+    """The host ports of a pod's containers and sidecars; a pod on the host's network has them by
+    itself.
+    """
     if pod.spec.host_network:
         return ()
     sidecars = (each for each in pod.spec.init_containers or () if each.restart_policy == "Always")
@@ -59,7 +62,9 @@ def wanted(pod: Pod) -> tuple[HostPort, ...]:
 
 
 def check(ports: Iterable[HostPort]) -> None:
-    """Raises PortRefused for what no pod here could have: pods have IPv4 addresses, and TCP and UDP are translated."""
+    """Raises PortRefused for what no pod here could have: pods have IPv4 addresses, and TCP and UDP
+    are translated.
+    """
     for port in ports:
         if port.protocol not in ("TCP", "UDP"):
             raise PortRefused(f"{port}: only ports of TCP and UDP can be given to a pod")

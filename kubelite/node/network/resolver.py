@@ -1,7 +1,7 @@
 """A pod's names: hostname, /etc/hosts, /etc/resolv.conf. Pure.
 
-Rules and layouts are the kubelet's; the limits of ``dnsConfig`` are those of the Pod API, the meaning of the lines
-that of resolv.conf(5).
+Rules and layouts are the kubelet's; the limits of ``dnsConfig`` are those of the Pod API, the
+meaning of the lines that of resolv.conf(5).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _LOCAL = (
 
 
 class HostFiles(NamedTuple):
-    """Texts of the host: /etc/hosts, /etc/resolv.conf, and what systemd-resolved itself asks, empty where it is not."""
+    """Texts of the host: /etc/hosts, /etc/resolv.conf, and what systemd-resolved itself asks, empty
+    where it is not.
+    """
 
     hosts: str
     resolv: str
@@ -37,7 +39,9 @@ class HostFiles(NamedTuple):
 
 
 class Names(NamedTuple):
-    """``hostname`` is what the kernel calls the pod, ``short`` and ``domain`` make its line in /etc/hosts."""
+    """``hostname`` is what the kernel calls the pod, ``short`` and ``domain`` make its line in
+    /etc/hosts.
+    """
 
     hostname: str
     short: str
@@ -62,12 +66,16 @@ class Resolv(NamedTuple):
 
 
 def etc_files(pod: Pod, address: str, host: HostFiles) -> EtcFiles:
-    """The pod's own files. ``address`` is the pod's, unused on the host's network. Raises NameTooLong."""
+    """The pod's own files. ``address`` is the pod's, unused on the host's network. Raises
+    NameTooLong.
+    """
     names = pod_names(pod, host.hostname)
     resolv, warnings = resolv_conf(pod.spec, host)
     aliases = [(each.ip, *each.hostnames) for each in pod.spec.host_aliases or ()]
     on_host = pod.spec.host_network
-    hosts = host_network_hosts(host.hosts, aliases) if on_host else pod_hosts(address, names, aliases)
+    hosts = (
+        host_network_hosts(host.hosts, aliases) if on_host else pod_hosts(address, names, aliases)
+    )
     return EtcFiles(hosts, resolv, names.hostname + "\n", warnings)
 
 
@@ -75,8 +83,8 @@ def etc_files(pod: Pod, address: str, host: HostFiles) -> EtcFiles:
 
 
 def pod_names(pod: Pod, node: str) -> Names:
-    """What a pod is called; ``node`` is the host's name, which a pod on the host's network keeps. Raises
-    NameTooLong."""
+    """What a pod is called; ``node`` is the host's name, which a pod on the host's network keeps.
+    Raises NameTooLong."""
     spec = pod.spec
     if spec.host_network:
         return Names(node, node, "")
@@ -104,7 +112,11 @@ def pod_names(pod: Pod, node: str) -> Names:
 def pod_hosts(address: str, names: Names, aliases: Iterable[tuple[str, ...]]) -> str:
     """The hosts file of a pod with an address of its own. An alias is an address and its names."""
     full = (f"{names.short}.{names.domain}",) if names.domain else ()
-    lines = ["# Kubernetes-managed hosts file.", *_lines(_LOCAL), *_lines([(address, *full, names.short)])]
+    lines = [
+        "# Kubernetes-managed hosts file.",
+        *_lines(_LOCAL),
+        *_lines([(address, *full, names.short)]),
+    ]
     return "\n".join(lines) + "\n" + _aliases(aliases)
 
 
@@ -129,9 +141,12 @@ def _aliases(aliases: Iterable[tuple[str, ...]]) -> str:
 def resolv_conf(spec: PodSpec, host: HostFiles) -> tuple[str, tuple[str, ...]]:
     """The text for a pod, and what was left out of it.
 
-    Without a cluster's name server ClusterFirst is Default, as in the kubelet; ``dnsConfig`` is merged into either.
+    Without a cluster's name server ClusterFirst is Default, as in the kubelet; ``dnsConfig`` is
+    merged into either.
     """
-    base, warnings = (Resolv(), ()) if spec.dns_policy == "None" else _host_resolv(host, bool(spec.host_network))
+    base, warnings = (
+        (Resolv(), ()) if spec.dns_policy == "None" else _host_resolv(host, bool(spec.host_network))
+    )
     merged = merge(base, _wanted(spec)) if spec.dns_config else base
     fitting, left_out = _limited(merged)
     return _text(fitting), (*warnings, *left_out)
@@ -154,7 +169,9 @@ def parse(text: str) -> Resolv:
 
 
 def merge(base: Resolv, own: Resolv) -> Resolv:
-    """The pod's servers and searches behind the base's, each once; its options instead of the base's of that name."""
+    """The pod's servers and searches behind the base's, each once; its options instead of the
+    base's of that name.
+    """
     names = {option.partition(":")[0]: option for option in (*base.options, *own.options)}
     return Resolv(
         tuple(dict.fromkeys((*base.servers, *own.servers))),
@@ -167,13 +184,16 @@ def _wanted(spec: PodSpec) -> Resolv:
     config = spec.dns_config
     if config is None:
         return Resolv()
-    options = tuple(f"{each.name}:{each.value}" if each.value else each.name or "" for each in config.options or ())
+    options = tuple(
+        f"{each.name}:{each.value}" if each.value else each.name or ""
+        for each in config.options or ()
+    )
     return Resolv(tuple(config.nameservers or ()), tuple(config.searches or ()), options)
 
 
 def _host_resolv(host: HostFiles, host_network: bool) -> tuple[Resolv, tuple[str, ...]]:
-    """What the host asks. Its loopback is not the pod's: behind a local stub the servers that the stub asks are
-    taken."""
+    """What the host asks. Its loopback is not the pod's: behind a local stub the servers that the
+    stub asks are taken."""
     own = parse(host.resolv)
     if host_network or not any(map(is_loopback, own.servers)):
         return own, ()
@@ -192,13 +212,17 @@ def is_loopback(server: str) -> bool:
 
 
 def _limited(resolv: Resolv) -> tuple[Resolv, list[str]]:
-    """At most three servers and 32 searches of 2048 characters together: what the Pod API and resolvers take."""
+    """At most three servers and 32 searches of 2048 characters together: what the Pod API and
+    resolvers take.
+    """
     said = []
     servers, searches = resolv.servers[:MAX_SERVERS], resolv.searches[:MAX_SEARCHES]
     while searches and len(" ".join(searches)) > MAX_SEARCH_LENGTH:
         searches = searches[:-1]
     if servers != resolv.servers:
-        said.append(f"resolv.conf: only the first {MAX_SERVERS} name servers are used: {' '.join(servers)}")
+        said.append(
+            f"resolv.conf: only the first {MAX_SERVERS} name servers are used: {' '.join(servers)}"
+        )
     if searches != resolv.searches:
         said.append(f"resolv.conf: only the first {len(searches)} search domains are used")
     return resolv._replace(servers=servers, searches=searches), said

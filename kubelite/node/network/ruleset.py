@@ -1,12 +1,13 @@
 """The home's firewall table, as text for libnftables and from its JSON. Pure.
 
-One table of family ``ip`` per home, made with the bridge and never touched again: a host port is one element of a map.
+One table of family ``ip`` per home, made with the bridge and never touched again: a host port is
+one element of a map.
 
     map hostports   protocol . port            -> pod address . port      any address of the host
     map hostips     address . protocol . port  -> pod address . port      one address of the host
 
-What is written is nft's own language: the JSON of libnftables 1.0.6 cannot say a map to two values at once. What is
-read is JSON.
+What is written is nft's own language: the JSON of libnftables 1.0.6 cannot say a map to two values
+at once. What is read is JSON.
 """
 
 from __future__ import annotations
@@ -57,13 +58,19 @@ table ip {table} {{
 
 
 def table(key: str, subnet: int) -> str:
-    """The table, in one transaction that fails when there is one: to replace it, put :func:`without_table` before.
-    Taking a table away, even one that was not there, costs the kernel ten times what making one does.
+    """The table, in one transaction that fails when there is one: to replace it, put
+    :func:`without_table` before. Taking a table away, even one that was not there, costs the kernel
+    ten times what making one does.
 
-    Traffic of pods leaves under the host's address. So does that to a pod of the same bridge through a port of the
-    host, and that from the host's loopback: the answer has to come back here to be translated.
+    Traffic of pods leaves under the host's address. So does that to a pod of the same bridge
+    through a port of the host, and that from the host's loopback: the answer has to come back here
+    to be translated.
     """
-    values = {"table": names.table(key), "bridge": names.bridge(key), "subnet": f"{ipam.text(subnet)}/{ipam.PREFIX}"}
+    values = {
+        "table": names.table(key),
+        "bridge": names.bridge(key),
+        "subnet": f"{ipam.text(subnet)}/{ipam.PREFIX}",
+    }
     return _TABLE.format(**values)
 
 
@@ -73,14 +80,19 @@ def without_table(key: str) -> str:
 
 
 def open_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
-    """The host ports of the pod at ``address``, in one transaction; what is there already is no error."""
+    """The host ports of the pod at ``address``, in one transaction; what is there already is no
+    error.
+    """
     return "".join(f"add element {_element(key, address, port)}\n" for port in ports)
 
 
 def close_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
-    """The reverse; each is added before it is deleted, since deleting what is not there would be an error."""
+    """The reverse; each is added before it is deleted, since deleting what is not there would be an
+    error.
+    """
     return "".join(
-        f"add element {_element(key, address, port)}\ndelete element {_element(key, address, port)}\n" for port in ports
+        f"add element {_element(key, address, port)}\ndelete element {_element(key, address, port)}\n"
+        for port in ports
     )
 
 

@@ -13,11 +13,13 @@ _KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 
 
 def refuse_bound(ports: Iterable[HostPort]) -> None:
-    """Raises PortTaken for a port that a socket of this network namespace has, PortRefused for a hostIP that is not
-    here."""
+    """Raises PortTaken for a port that a socket of this network namespace has, PortRefused for a
+    hostIP that is not here."""
     for port in ports:
         with socket.socket(socket.AF_INET, _KINDS[port.protocol]) as probe:
-            if port.protocol == "TCP":  # connections that have ended are in nobody's way, listeners are
+            if (
+                port.protocol == "TCP"
+            ):  # connections that have ended are in nobody's way, listeners are
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((port.host_ip, port.host_port))
@@ -29,5 +31,7 @@ def _failure(port: HostPort, error: OSError) -> NetworkError:
     if error.errno == errno.EADDRINUSE:
         return PortTaken(f"{port} is already taken by a process of this machine", hint=HINT)
     if error.errno == errno.EADDRNOTAVAIL:
-        return PortRefused(f"{port}: this machine has no such address", hint="`ip address` shows those it has")
+        return PortRefused(
+            f"{port}: this machine has no such address", hint="`ip address` shows those it has"
+        )
     return NetworkError(f"{port} cannot be had: {error.strerror}")

@@ -1,8 +1,8 @@
 """From a seccomp profile to the classic BPF program that the kernel loads. Pure.
 
-For each kind of program a binary search over the ranges of call numbers that share an outcome, then the checks of
-arguments. Layout of ``struct seccomp_data`` and verdicts: seccomp(2); instructions: the kernel's networking/filter
-documentation.
+For each kind of program a binary search over the ranges of call numbers that share an outcome, then
+the checks of arguments. Layout of ``struct seccomp_data`` and verdicts: seccomp(2); instructions:
+the kernel's networking/filter documentation.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def numbers(kind: str) -> dict[str, int]:
 
 
 def compile_profile(profile: Profile) -> bytes:
-    """The program, 8 bytes an instruction. Names that a kind of programs does not know are left out, as the CRI runtimes do."""
+    """The program, 8 bytes an instruction. Names that a kind of programs does not know are left
+    out, as the CRI runtimes do.
+    """
     ops = [Op(_LOAD, _ARCH)]
     for kind in profile.kinds:
         block = [Op(_LOAD, _NUMBER), *_search(_ranges(profile, kind), kind)]
@@ -85,7 +87,9 @@ def _ranges(profile: Profile, kind: str) -> list[tuple[int, Outcome]]:
     """First number and outcome of each range, from 0 on, ascending."""
     known, default = numbers(kind), (Case((), profile.default),)
     points: dict[int, Outcome] = {0: default}
-    by_number = {known[name]: outcome for name, outcome in outcomes(profile).items() if name in known}
+    by_number = {
+        known[name]: outcome for name, outcome in outcomes(profile).items() if name in known
+    }
     for number, outcome in sorted(by_number.items()):
         points[number] = outcome
         points.setdefault(number + 1, default)
@@ -126,10 +130,13 @@ def _leaf(outcome: Outcome, narrow: bool) -> list[Op]:
 def _check(check: Check, rest: int, narrow: bool) -> list[Op]:
     """Instructions that go on to the next when the check holds and skip ``rest`` more when not.
 
-    A 64-bit argument is compared in two halves, high one first; a 32-bit program has the low half only.
+    A 64-bit argument is compared in two halves, high one first; a 32-bit program has the low half
+    only.
     """
     low_at = _ARGS + 8 * check.argument
-    value, mask = (check.value & check.mask, check.mask) if check.op == "masked" else (check.value, 0)
+    value, mask = (
+        (check.value & check.mask, check.mask) if check.op == "masked" else (check.value, 0)
+    )
     low = _low(check.op, low_at, value & _LOW, mask & _LOW, rest)
     if narrow:
         return low

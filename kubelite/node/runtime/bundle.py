@@ -1,6 +1,7 @@
 """From a container's spec and its surroundings to the launch plan. Pure.
 
-Mounts, masked and read-only paths and their order are those of the OCI runtime specification and of the CRI runtimes.
+Mounts, masked and read-only paths and their order are those of the OCI runtime specification and of
+the CRI runtimes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ MASKED = (
 READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 SHM_BYTES = 64 << 20
 IDS = 65536
-"""How many user and group ids a pod with a user namespace has: from 0 on inside, in one piece outside."""
+"""How many user and group ids a pod with a user namespace has: from 0 on inside, in one piece
+outside.
+"""
 _KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
 
 
@@ -47,7 +50,9 @@ class Shared(NamedTuple):
 
     @property
     def sandbox(self) -> Namespace:
-        """What pause is born into; as in the kubelet a pod on the host's network keeps the host's name as well."""
+        """What pause is born into; as in the kubelet a pod on the host's network keeps the host's
+        name as well.
+        """
         spaces = Namespace(0)
         if not self.host_network:
             spaces |= Namespace.NET | Namespace.UTS
@@ -61,8 +66,8 @@ class Shared(NamedTuple):
 
 
 class Bind(NamedTuple):
-    """A path of the pod's mount namespace that shows inside the container at ``target``; ``own`` says that it is the
-    pod's alone."""
+    """A path of the pod's mount namespace that shows inside the container at ``target``; ``own``
+    says that it is the pod's alone."""
 
     source: str
     target: str
@@ -83,8 +88,9 @@ class Filter(NamedTuple):
 
 
 class Security(NamedTuple):
-    """The decided security settings of a container. ``seccomp`` names its profile: "" none, "default", "localhost/PATH";
-    ``filter`` is what that was compiled to, ``labels`` what the kernel's security modules are to be told."""
+    """The decided security settings of a container. ``seccomp`` names its profile: "" none,
+    "default", "localhost/PATH"; ``filter`` is what that was compiled to, ``labels`` what the
+    kernel's security modules are to be told."""
 
     user: User
     caps: Caps
@@ -109,7 +115,9 @@ class Program(NamedTuple):
 
 
 class RootFs(NamedTuple):
-    """An overlay: ``base`` the directory that all other paths are relative to, ``lower`` highest layer first."""
+    """An overlay: ``base`` the directory that all other paths are relative to, ``lower`` highest
+    layer first.
+    """
 
     base: str
     lower: tuple[str, ...]
@@ -118,14 +126,18 @@ class RootFs(NamedTuple):
 
 
 class Cgroup(NamedTuple):
-    """Indices into the plan's descriptors: v1 ``tasks`` files, and the v2 directory where there is one."""
+    """Indices into the plan's descriptors: v1 ``tasks`` files, and the v2 directory where there is
+    one.
+    """
 
     tasks: tuple[int, ...]
     directory: int = NO_FD
 
 
 def overlay_options(root: RootFs) -> str:
-    """Index, metacopy and redirect_dir stay off: their marks in an upper directory would outlive the lower one."""
+    """Index, metacopy and redirect_dir stay off: their marks in an upper directory would outlive
+    the lower one.
+    """
     return (
         f"lowerdir={':'.join(root.lower)},upperdir={root.upper},workdir={root.work},"
         "index=off,metacopy=off,redirect_dir=off"
@@ -133,12 +145,16 @@ def overlay_options(root: RootFs) -> str:
 
 
 def mapped_layers(root: RootFs) -> str:
-    """The layers of an overlay whose ids C maps one by one; ``upper`` and ``work`` lie in one directory."""
+    """The layers of an overlay whose ids C maps one by one; ``upper`` and ``work`` lie in one
+    directory.
+    """
     return f"{':'.join(root.lower)},{root.upper.rpartition('/')[0]}"
 
 
 def system_mounts(privileged: bool, shm: str, cgroup2: bool) -> list[Mount]:
-    """/proc, /dev with pts, mqueue and shm, /sys: what every container has. ``shm`` is the pod's shared memory directory."""
+    """/proc, /dev with pts, mqueue and shm, /sys: what every container has. ``shm`` is the pod's
+    shared memory directory.
+    """
     read_only = Attr.NONE if privileged else Attr.RDONLY
     mounts = [
         Mount(MountKind.PROC, "/proc", attr=_KERNEL),
@@ -176,8 +192,8 @@ def sandbox_plan(
     oom_score_adj: int,
     first_id: int = 0,
 ) -> Plan:
-    """The plan of pause. ``tmpfs`` are the pod's own mounts, which the shim makes in the pod's mount namespace;
-    ``first_id`` is where the ids of a pod with users of its own begin."""
+    """The plan of pause. ``tmpfs`` are the pod's own mounts, which the shim makes in the pod's
+    mount namespace; ``first_id`` is where the ids of a pod with users of its own begin."""
     own_name = not shared.host_network
     ids = (IdMap(0, first_id, IDS),) if shared.own_users else ()
     return Plan(

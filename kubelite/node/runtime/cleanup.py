@@ -1,6 +1,8 @@
-"""The command a shim becomes when pause has died unasked: ``python -m kubelite.node.runtime.cleanup ROOT UID``.
+"""The command a shim becomes when pause has died unasked: ``python -m kubelite.node.runtime.cleanup
+ROOT UID``.
 
-It gives the sandbox's kernel objects back; the pod's record, exits, logs and volumes stay for whoever asks what happened.
+It gives the sandbox's kernel objects back; the pod's record, exits, logs and volumes stay for
+whoever asks what happened.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from kubelite.node.runtime.sandbox import is_up
 
 
 def main(root: str, uid: str) -> None:
-    """Waits for whoever works on the pod, then clears what is left of its sandbox; one that is up is another, made since."""
+    """Waits for whoever works on the pod, then clears what is left of its sandbox; one that is up
+    is another, made since.
+    """
     home = Home(root)
     with FileLock(home.pod_lock(uid)) as lock:
         ledger = Ledger(home)

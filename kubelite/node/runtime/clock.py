@@ -1,4 +1,6 @@
-"""Time that no clock setting changes: CLOCK_BOOTTIME, for deadlines that go on record beside the boot's id."""
+"""Time that no clock setting changes: CLOCK_BOOTTIME, for deadlines that go on record beside the
+boot's id.
+"""
 
 from __future__ import annotations
 

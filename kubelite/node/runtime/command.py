@@ -1,4 +1,6 @@
-"""A further process in a running container that is run to its end, within a time: what probes and hooks execute."""
+"""A further process in a running container that is run to its end, within a time: what probes and
+hooks execute.
+"""
 
 from __future__ import annotations
 
@@ -24,26 +26,45 @@ _START_MOST = 60.0
 
 
 class Ran(NamedTuple):
-    """How it ended: ``code`` None when its time was up and it was killed. ``output`` is the beginning of both its streams."""
+    """How it ended: ``code`` None when its time was up and it was killed. ``output`` is the
+    beginning of both its streams.
+    """
 
     code: int | None
     output: bytes
 
 
 def run(
-    home: Home, tree: CgroupTree, uid: str, container: ContainerRecord, args: Sequence[str], seconds: float
+    home: Home,
+    tree: CgroupTree,
+    uid: str,
+    container: ContainerRecord,
+    args: Sequence[str],
+    seconds: float,
 ) -> Ran:
-    """Runs ``args`` for at most ``seconds``; infinity is no limit. Raises what :func:`execute.begin` does but TimeoutError."""
+    """Runs ``args`` for at most ``seconds``; infinity is no limit. Raises what
+    :func:`execute.begin` does but TimeoutError.
+    """
     end = monotonic() + seconds
     try:
-        shim, started = begin(home, tree, uid, container, args, StartFlag.ATTACH, timeout=min(max(seconds, 0.001), _START_MOST))
+        shim, started = begin(
+            home,
+            tree,
+            uid,
+            container,
+            args,
+            StartFlag.ATTACH,
+            timeout=min(max(seconds, 0.001), _START_MOST),
+        )
     except TimeoutError:
         return Ran(None, b"")
     with shim:
         output = bytearray()
         code = _listen(shim, output, end)
         if code is None:
-            _kill_session(processes(tree, uid, group(container.name, container.attempt)), started.pid)
+            _kill_session(
+                processes(tree, uid, group(container.name, container.attempt)), started.pid
+            )
         return Ran(code, bytes(output))
 
 
@@ -63,7 +84,9 @@ def _listen(shim: Shim, output: bytearray, end: float) -> int | None:
 
 
 def _kill_session(pids: set[int], leader: int) -> None:
-    """Kills those that belong to the session of ``leader``: it, and what it has started and not let go."""
+    """Kills those that belong to the session of ``leader``: it, and what it has started and not let
+    go.
+    """
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
             fd = os.pidfd_open(pid)

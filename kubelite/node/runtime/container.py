@@ -1,4 +1,6 @@
-"""One attempt of one container: its directories, cgroup, plan and record; asking the shim for it and hearing how it went."""
+"""One attempt of one container: its directories, cgroup, plan and record; asking the shim for it
+and hearing how it went.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR)
 
 
 class Blueprint(NamedTuple):
-    """What was decided about a container, before anything of it exists. ``layers`` are lower directories, lowest first;
-    ``message`` is the path inside at which it may leave its last message, "" for none."""
+    """What was decided about a container, before anything of it exists. ``layers`` are lower
+    directories, lowest first; ``message`` is the path inside at which it may leave its last
+    message, "" for none."""
 
     name: str
     init: bool
@@ -49,8 +52,8 @@ class Blueprint(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """One attempt of a container that only has to be started: writable layer, file for its last message, cgroups, log
-    directory. Whoever has it closes it."""
+    """One attempt of a container that only has to be started: writable layer, file for its last
+    message, cgroups, log directory. Whoever has it closes it."""
 
     made: Blueprint
     attempt: int
@@ -76,7 +79,12 @@ class Containers:
     """Starts the containers of one pod over one connection to its shim."""
 
     def __init__(
-        self, home: Home, ledger: Ledger, tree: CgroupTree, pod: PodRecord, trace: Callable[[str], None]
+        self,
+        home: Home,
+        ledger: Ledger,
+        tree: CgroupTree,
+        pod: PodRecord,
+        trace: Callable[[str], None],
     ) -> None:
         self._home = home
         self._ledger = ledger
@@ -85,7 +93,8 @@ class Containers:
         self._trace = trace
 
     def prepare(self, made: Blueprint, attempt: int) -> Ready:
-        """Makes all that a container needs before it can be started, anew where somebody who was killed had begun.
+        """Makes all that a container needs before it can be started, anew where somebody who was
+        killed had begun.
 
         Raises CgroupError, OSError.
         """
@@ -103,7 +112,9 @@ class Containers:
         return Ready(made, attempt, root, message, member, logs)
 
     def _make_group(self, made: Blueprint, name: str) -> Membership:
-        """Anew, since the limits of one that is there may be incomplete; unless a process is in it, that was started unheard."""
+        """Anew, since the limits of one that is there may be incomplete; unless a process is in it,
+        that was started unheard.
+        """
         uid = self._pod.uid
         try:
             return self._tree.make_container(uid, name, made.knobs)
@@ -117,9 +128,16 @@ class Containers:
         return self._tree.make_container(uid, name, made.knobs)
 
     def ask(
-        self, shim: Shim, ready: Ready, mounts: Sequence[Mount], *, sandbox: str = "", backoff: int = 0
+        self,
+        shim: Shim,
+        ready: Ready,
+        mounts: Sequence[Mount],
+        *,
+        sandbox: str = "",
+        backoff: int = 0,
     ) -> Asked:
-        """Asks for the start. The record, ``sandbox`` and ``backoff`` in it, is on disk before the shim is asked.
+        """Asks for the start. The record, ``sandbox`` and ``backoff`` in it, is on disk before the
+        shim is asked.
 
         Raises RuntimeFailure, OSError, ShimGone.
         """
@@ -128,8 +146,11 @@ class Containers:
         self._ledger.save_container(self._pod.uid, record)
         return self.resume(shim, ready, mounts, record)
 
-    def resume(self, shim: Shim, ready: Ready, mounts: Sequence[Mount], record: ContainerRecord) -> Asked:
-        """Asks for a start on record, under its id: where the shim has heard of it, nothing is started twice.
+    def resume(
+        self, shim: Shim, ready: Ready, mounts: Sequence[Mount], record: ContainerRecord
+    ) -> Asked:
+        """Asks for a start on record, under its id: where the shim has heard of it, nothing is
+        started twice.
 
         Raises what :meth:`ask` does.
         """
@@ -138,15 +159,22 @@ class Containers:
         plan = _encoded(_plan(ready, mounts, cgroup), made.name)
         self._trace(f"start container {made.name}")
         seq = shim.ask_start(
-            record.id, Role.CONTAINER, plan, [*fds, ready.logs], flags=_flags(made), attempt=ready.attempt
+            record.id,
+            Role.CONTAINER,
+            plan,
+            [*fds, ready.logs],
+            flags=_flags(made),
+            attempt=ready.attempt,
         )
         return Asked(record, seq)
 
     def overheard(self, shim: Shim, record: ContainerRecord, before: int) -> Asked | None:
-        """Asks how a start went that the shim has heard of, from somebody who was killed; None where it has not.
+        """Asks how a start went that the shim has heard of, from somebody who was killed; None
+        where it has not.
 
-        Nothing may be made for such a start a second time: its process may be on its way into the cgroups just now. That
-        somebody may have sent ``before`` messages that are still unread; the shim reads one of each caller at a time.
+        Nothing may be made for such a start a second time: its process may be on its way into the
+        cgroups just now. That somebody may have sent ``before`` messages that are still unread; the
+        shim reads one of each caller at a time.
         """
         for _ in range(before + 2):
             if any(process.id == record.id for process in shim.processes()):
@@ -155,7 +183,9 @@ class Containers:
         return None
 
     def settle(self, shim: Shim, asked: Asked) -> ContainerRecord:
-        """Waits until the program was executed, and records its process. Raises CannotStart, RuntimeFailure, ShimGone."""
+        """Waits until the program was executed, and records its process. Raises CannotStart,
+        RuntimeFailure, ShimGone.
+        """
         record = asked.record
         try:
             started, fds = shim.started(asked.seq, timeout=60)
@@ -179,12 +209,16 @@ class Containers:
 
 
 def group(name: str, attempt: int) -> str:
-    """The name of a container's cgroup below the pod's: one for each attempt, since the last one's may still be emptying."""
+    """The name of a container's cgroup below the pod's: one for each attempt, since the last one's
+    may still be emptying.
+    """
     return f"{name}-{attempt}"
 
 
 def entrance(member: Membership) -> tuple[list[int], Cgroup]:
-    """The descriptors to send along so that a process enters its cgroups, and the plan's numbers for them."""
+    """The descriptors to send along so that a process enters its cgroups, and the plan's numbers
+    for them.
+    """
     tasks = len(member.tasks)
     if member.directory < 0:
         return list(member.tasks), Cgroup(tuple(range(tasks)))
@@ -238,12 +272,14 @@ def _record(made: Blueprint, attempt: int, sandbox: str, backoff: int) -> Contai
 
 
 def make_root(base: str, points: str, made: Blueprint, attempt: int) -> RootFs:
-    """The directories of the writable layer. All paths are relative to ``base``: short, and free of the characters that
-    overlay's options are split at."""
+    """The directories of the writable layer. All paths are relative to ``base``: short, and free of
+    the characters that overlay's options are split at."""
     place = f"root/{made.name}/{attempt}"
     os.makedirs(f"{base}/{place}/work", 0o700, exist_ok=True)
     os.makedirs(f"{base}/{place}/upper", exist_ok=True)
-    os.chmod(f"{base}/{place}/upper", 0o755)  # it is the container's "/": the caller's umask must have no say
+    os.chmod(
+        f"{base}/{place}/upper", 0o755
+    )  # it is the container's "/": the caller's umask must have no say
     if made.layers == ("/",):
         return RootFs(base, made.layers, f"{place}/upper", f"{place}/work")
     lower = tuple(os.path.relpath(layer, base) for layer in (*reversed(made.layers), points))
@@ -253,7 +289,8 @@ def make_root(base: str, points: str, made: Blueprint, attempt: int) -> RootFs:
 def mount_points(home: Home) -> str:
     """A layer below those of every image, made once: the files that the pod's own are mounted on.
 
-    An image that has them hides these. Without them the kernel would copy /etc up into each container's writable layer.
+    An image that has them hides these. Without them the kernel would copy /etc up into each
+    container's writable layer.
     """
     place = f"{home.images}/points"
     if not os.path.isdir(place):
@@ -273,10 +310,24 @@ def mount_points(home: Home) -> str:
 def _plan(ready: Ready, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
     made, found = ready.made, list(mounts)
     if ready.message:
-        message = Bind(ready.message, made.message, recursive=False, file=True, name="termination message", own=True)
+        message = Bind(
+            ready.message,
+            made.message,
+            recursive=False,
+            file=True,
+            name="termination message",
+            own=True,
+        )
         found.append(bundle.bind_mount(message))
     return bundle.container_plan(
-        made.program, made.security, made.shared, ready.root, found, list(made.covers), made.devices, cgroup
+        made.program,
+        made.security,
+        made.shared,
+        ready.root,
+        found,
+        list(made.covers),
+        made.devices,
+        cgroup,
     )
 
 
@@ -297,7 +348,9 @@ def _flags(made: Blueprint) -> StartFlag:
 
 
 def _exit_code(error: NativeError) -> int:
-    """What a shell would give for a program that could not be executed: 127 not found, 126 not executable, 128 the rest."""
+    """What a shell would give for a program that could not be executed: 127 not found, 126 not
+    executable, 128 the rest.
+    """
     if error.step != "exec":
         return 128
     return 127 if error.errno in _NOT_FOUND else 126

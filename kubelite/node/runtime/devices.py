@@ -30,4 +30,6 @@ def _walk(directory: str, shown: str) -> Iterator[Device]:
             if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
                 mode = status.st_mode & (stat.S_IFMT(0xFFFF) | 0o777)
                 major, minor = os.major(status.st_rdev), os.minor(status.st_rdev)
-                yield Device(f"{shown}/{entry.name}", mode, major, minor, status.st_uid, status.st_gid)
+                yield Device(
+                    f"{shown}/{entry.name}", mode, major, minor, status.st_uid, status.st_gid
+                )

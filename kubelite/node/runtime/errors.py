@@ -1,10 +1,10 @@
 """What can go wrong with sandboxes and containers. Pure.
 
-    RuntimeFailure          one sentence; ``cause`` and ``hint`` where there is more to say
-    ├── CannotStart         a container's program could not be executed: ``exit_code`` 126, 127 or 128
-    ├── NotFound            no such pod, or no such container in it
-    ├── NotRunning          it exists, but what was asked needs it to run
-    └── Conflict            another pod, or another process, is in the way
+RuntimeFailure          one sentence; ``cause`` and ``hint`` where there is more to say
+├── CannotStart         a container's program could not be executed: ``exit_code`` 126, 127 or 128
+├── NotFound            no such pod, or no such container in it
+├── NotRunning          it exists, but what was asked needs it to run
+└── Conflict            another pod, or another process, is in the way
 """
 
 from __future__ import annotations
@@ -21,10 +21,17 @@ class RuntimeFailure(Exception):
 
 
 class CannotStart(RuntimeFailure):
-    """The start of a container failed. ``exit_code`` is what a shell would give: 127 not found, 126 not executable."""
+    """The start of a container failed. ``exit_code`` is what a shell would give: 127 not found, 126
+    not executable.
+    """
 
     def __init__(
-        self, message: str, *, exit_code: int = 128, cause: str | None = None, hint: str | None = None
+        self,
+        message: str,
+        *,
+        exit_code: int = 128,
+        cause: str | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message, cause=cause, hint=hint)
         self.exit_code = exit_code

@@ -32,12 +32,16 @@ def execute(
     rows: int,
     columns: int,
 ) -> Session:
-    """Starts ``args`` as the container's own user with its environment and limits; the caller closes the session.
+    """Starts ``args`` as the container's own user with its environment and limits; the caller
+    closes the session.
 
-    Raises CannotStart, RuntimeFailure for words that no process can be given, CgroupError, ShimGone.
+    Raises CannotStart, RuntimeFailure for words that no process can be given, CgroupError,
+    ShimGone.
     """
     flags = StartFlag.ATTACH | (StartFlag.STDIN if stdin else StartFlag.NONE)
-    return Session(begin(home, tree, uid, container, args, flags, tty=tty, rows=rows, columns=columns)[0])
+    return Session(
+        begin(home, tree, uid, container, args, flags, tty=tty, rows=rows, columns=columns)[0]
+    )
 
 
 def begin(
@@ -53,7 +57,9 @@ def begin(
     columns: int = 0,
     timeout: float = 60,
 ) -> tuple[Shim, Started]:
-    """Starts ``args`` over a connection of its own, which the caller closes. Raises what :func:`execute` does, TimeoutError."""
+    """Starts ``args`` over a connection of its own, which the caller closes. Raises what
+    :func:`execute` does, TimeoutError.
+    """
     shim = sandbox.connect(home, uid)
     try:
         member = tree.join(uid, group(container.name, container.attempt))

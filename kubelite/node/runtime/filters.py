@@ -1,6 +1,8 @@
-"""Compiled seccomp filters: each profile is compiled once and kept as bytes in a file of the home, named after all it came from.
+"""Compiled seccomp filters: each profile is compiled once and kept as bytes in a file of the home,
+named after all it came from.
 
-Looking one up is one read on the path of a container's start; an exec finds the filter of its container by the same name.
+Looking one up is one read on the path of a container's start; an exec finds the filter of its
+container by the same name.
 """
 
 from __future__ import annotations
@@ -15,13 +17,17 @@ from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 
 VERSION = 1
-"""Of the table of calls, the default profile and the emitter together: another one makes every kept filter another one."""
+"""Of the table of calls, the default profile and the emitter together: another one makes every kept
+filter another one.
+"""
 _MACHINE = os.uname().machine
 _LOG, _SPEC = "l", "s"
 
 
 def applied(home: Home, security: Security) -> Security:
-    """The settings with their filter. Raises RuntimeFailure for a profile that is not there or not understood."""
+    """The settings with their filter. Raises RuntimeFailure for a profile that is not there or not
+    understood.
+    """
     if not security.seccomp:
         return security
     if security.seccomp == "default":
@@ -32,13 +38,17 @@ def applied(home: Home, security: Security) -> Security:
 
 
 def stored(home: Home, key: str) -> Filter:
-    """The filter kept under a name. Raises RuntimeFailure where it has gone: nothing runs without its filter."""
+    """The filter kept under a name. Raises RuntimeFailure where it has gone: nothing runs without
+    its filter.
+    """
     if not key:
         return Filter()
     try:
         return Filter(key, _read(home, key), _flags(key))
     except FileNotFoundError as error:
-        raise RuntimeFailure(f"the seccomp filter of the container is missing: {home.filters}/{key}") from error
+        raise RuntimeFailure(
+            f"the seccomp filter of the container is missing: {home.filters}/{key}"
+        ) from error
 
 
 def _default(home: Home, capabilities: int) -> Filter:
@@ -50,7 +60,9 @@ def _default(home: Home, capabilities: int) -> Filter:
     from kubelite.node.runtime import bpf, seccomp
 
     if _MACHINE not in seccomp.MACHINES:
-        raise RuntimeFailure(f"there is no seccomp profile for {_MACHINE}", hint="seccompProfile: {type: Unconfined}")
+        raise RuntimeFailure(
+            f"there is no seccomp profile for {_MACHINE}", hint="seccompProfile: {type: Unconfined}"
+        )
     return _keep(home, key, bpf.compile_profile(seccomp.default_profile(capabilities, _MACHINE)))
 
 
@@ -68,13 +80,17 @@ def _localhost(home: Home, path: str) -> Filter:
     try:
         profile = parse_profile(text, _MACHINE)
     except ProfileError as error:
-        raise RuntimeFailure(f"seccomp profile {home.seccomp}/{path} cannot be used: {error}") from error
+        raise RuntimeFailure(
+            f"seccomp profile {home.seccomp}/{path} cannot be used: {error}"
+        ) from error
     words = (_LOG if profile.log else "") + (_SPEC if profile.spec_allow else "")
     return _keep(home, f"{name}-{words}", bpf.compile_profile(profile))
 
 
 def _profile(home: Home, path: str) -> bytes:
-    """The text of a profile. Validation has seen to it that the path does not climb; a link in it may."""
+    """The text of a profile. Validation has seen to it that the path does not climb; a link in it
+    may.
+    """
     whole = f"{home.seccomp}/{path}"
     try:
         if not os.path.realpath(whole).startswith(f"{os.path.realpath(home.seccomp)}/"):
@@ -83,7 +99,9 @@ def _profile(home: Home, path: str) -> bytes:
             return file.read(4 << 20)
     except OSError as error:
         hint = f"localhostProfile is a path below {home.seccomp}"
-        raise RuntimeFailure(f"cannot read seccomp profile {whole}: {error.strerror}", hint=hint) from error
+        raise RuntimeFailure(
+            f"cannot read seccomp profile {whole}: {error.strerror}", hint=hint
+        ) from error
 
 
 def _keep(home: Home, key: str, program: bytes) -> Filter:

@@ -1,7 +1,8 @@
-"""Where everything of one kubelite lies: one root, its run-time part, and the names derived from it.
+"""Where everything of one kubelite lies: one root, its run-time part, and the names derived from
+it.
 
-Two homes share nothing, so that two kubelites, or a hundred tests, live side by side. This module knows paths; it makes
-directories but decides nothing.
+Two homes share nothing, so that two kubelites, or a hundred tests, live side by side. This module
+knows paths; it makes directories but decides nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ UNFINISHED = ".new-"
 
 
 class Home:
-    """The directories of one root. ``root`` None means KUBELITE_ROOT, or else the machine's default home."""
+    """The directories of one root. ``root`` None means KUBELITE_ROOT, or else the machine's default
+    home.
+    """
 
     def __init__(self, root: str | None = None) -> None:
         chosen = root or os.environ.get("KUBELITE_ROOT") or DEFAULT_ROOT
@@ -60,7 +63,9 @@ class Home:
         return f"{self.root}/pods/{uid}"
 
     def unfinished_pod(self, uid: str) -> str:
-        """Where a pod's directory is while it is being made or taken away in one step: nobody takes it for a pod."""
+        """Where a pod's directory is while it is being made or taken away in one step: nobody takes
+        it for a pod.
+        """
         return f"{self.root}/pods/{UNFINISHED}{uid}"
 
     def has_pods(self) -> bool:

@@ -1,7 +1,8 @@
 """Who a container's program is: user, groups, capabilities. Pure.
 
-The rules are the kubelet's and the CRI runtimes': ``runAsUser`` before the image's user, names looked up in the image's own
-passwd and group files, the primary group always among the supplementary ones.
+The rules are the kubelet's and the CRI runtimes': ``runAsUser`` before the image's user, names
+looked up in the image's own passwd and group files, the primary group always among the
+supplementary ones.
 """
 
 from __future__ import annotations
@@ -92,8 +93,9 @@ def resolve_user(
     *,
     merge: bool = True,
 ) -> User:
-    """The final numbers. ``image_user`` is the image's USER, "", "name", "7" or "name:group"; ``passwd`` and ``group`` the
-    texts of its files, whose groups of the user count only with ``merge``. Raises IdentityError."""
+    """The final numbers. ``image_user`` is the image's USER, "", "name", "7" or "name:group";
+    ``passwd`` and ``group`` the texts of its files, whose groups of the user count only with
+    ``merge``. Raises IdentityError."""
     entries, known = _passwd(passwd), _groups(group)
     name, _, group_name = image_user.partition(":")
     wanted = str(run_as_user) if run_as_user is not None else (name or "0")
@@ -131,8 +133,9 @@ def _normal(name: str) -> str:
 
 
 def capabilities(add: list[str], drop: list[str], privileged: bool, available: int) -> Caps:
-    """The sets of a container; ``available`` masks what this machine can give. An added one wins over a dropped one unless
-    ALL is what was added. Inheritable and ambient stay empty (CVE-2022-24769). Raises IdentityError."""
+    """The sets of a container; ``available`` masks what this machine can give. An added one wins
+    over a dropped one unless ALL is what was added. Inheritable and ambient stay empty
+    (CVE-2022-24769). Raises IdentityError."""
     if privileged:
         mask = _mask(ALL_CAPABILITIES) & available
         return Caps(mask, mask, mask)

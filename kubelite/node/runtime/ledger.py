@@ -1,7 +1,8 @@
 """The records of one home on disk: pods, their sandboxes, containers and exits.
 
-Reading never fails for the sake of one torn record: that pod is left out and named in ``damaged``. Writing is atomic; only
-a pod's own record is durable, since the others describe kernel objects that die with the boot.
+Reading never fails for the sake of one torn record: that pod is left out and named in ``damaged``.
+Writing is atomic; only a pod's own record is durable, since the others describe kernel objects that
+die with the boot.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ class Ledger:
         write_record(f"{self.home.pod(record.uid)}/pod.json", record, durable=False)
 
     def flush_pod(self, uid: str) -> None:
-        """Makes the pod's record survive a power loss: that it was asked for, not how far it has come."""
+        """Makes the pod's record survive a power loss: that it was asked for, not how far it has
+        come.
+        """
         flush(f"{self.home.pod(uid)}/pod.json")
         sync_directory(self.home.pods)
 
@@ -103,7 +106,9 @@ class Ledger:
     def exits(self, uid: str) -> dict[str, ExitRecord]:
         """How processes of this pod ended, by id."""
         directory = f"{self.home.pod_run(uid)}/exits"
-        found = (self._read(f"{directory}/{id}", ExitRecord) for id in _names(directory) if len(id) == 64)
+        found = (
+            self._read(f"{directory}/{id}", ExitRecord) for id in _names(directory) if len(id) == 64
+        )
         return {record.id: record for record in found if record is not None}
 
     def drop_container(self, uid: str, id: str) -> None:
@@ -116,10 +121,15 @@ class Ledger:
         """The last attempts of each container that are over, oldest first."""
         directory = f"{self.home.pod(uid)}/past"
         whole = [name for name in _names(directory) if name.endswith(".json")]
-        found = {name.removesuffix(".json"): self._read(f"{directory}/{name}", HistoryRecord) for name in whole}
+        found = {
+            name.removesuffix(".json"): self._read(f"{directory}/{name}", HistoryRecord)
+            for name in whole
+        }
         return {name: record.past for name, record in found.items() if record is not None}
 
-    def save_history(self, uid: str, name: str, past: tuple[PastRecord, ...], *, durable: bool) -> None:
+    def save_history(
+        self, uid: str, name: str, past: tuple[PastRecord, ...], *, durable: bool
+    ) -> None:
         """Replaces what is known of a container's past; ``durable`` so that a power loss leaves it."""
         directory = f"{self.home.pod(uid)}/past"
         try:
@@ -129,7 +139,10 @@ class Ledger:
         write_record(f"{directory}/{name}.json", HistoryRecord(past=past), durable=durable)
 
     def conditions(self, uid: str) -> ConditionsRecord:
-        return self._read(f"{self.home.pod(uid)}/conditions.json", ConditionsRecord) or ConditionsRecord()
+        return (
+            self._read(f"{self.home.pod(uid)}/conditions.json", ConditionsRecord)
+            or ConditionsRecord()
+        )
 
     def save_conditions(self, uid: str, record: ConditionsRecord) -> None:
         write_record(f"{self.home.pod(uid)}/conditions.json", record, durable=False)

@@ -1,4 +1,6 @@
-"""Reading container logs: CRI lines on disk, rotated files included, and following them as they grow."""
+"""Reading container logs: CRI lines on disk, rotated files included, and following them as they
+grow.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _PAUSE = 0.05
 
 
 class LogLine(NamedTuple):
-    """One CRI record: RFC 3339 time, ``stdout`` or ``stderr``, the bytes with their newline unless the line goes on."""
+    """One CRI record: RFC 3339 time, ``stdout`` or ``stderr``, the bytes with their newline unless
+    the line goes on.
+    """
 
     time: str
     stream: str
@@ -32,8 +36,8 @@ def parse(line: bytes) -> LogLine | None:
 
 
 def _open(path: str) -> int:
-    """Who can write to the directory may have put a link or a pipe there: only a file that has no other name is read
-    (CVE-2025-0750)."""
+    """Who can write to the directory may have put a link or a pipe there: only a file that has no
+    other name is read (CVE-2025-0750)."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     status = os.fstat(fd)
     if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
@@ -64,7 +68,9 @@ def _lines(fd: int) -> Iterator[bytes]:
 
 
 class _Reader:
-    """Where a reader is in the files of one attempt: from the oldest on, through every rotation, never past a line."""
+    """Where a reader is in the files of one attempt: from the oldest on, through every rotation,
+    never past a line.
+    """
 
     def __init__(self, directory: str, attempt: int) -> None:
         self._directory, self._attempt = directory, attempt
@@ -83,7 +89,8 @@ class _Reader:
             if following < 0:
                 return
             if self._fd >= 0:
-                # It was still written to when we saw its end; since it has a successor nobody does any more.
+                # It was still written to when we saw its end; since it has a successor nobody does
+                # any more.
                 yield from _lines(self._fd)
                 os.close(self._fd)
             self._fd = following
@@ -99,13 +106,18 @@ class _Reader:
                 fd = _open(paths[place])
             except FileNotFoundError:
                 continue
-            # The live file may have been rotated before it was opened: then another one has this name.
-            if self._place(files(self._directory, self._attempt)) == place and self._is(fd, paths[place]):
+            # The live file may have been rotated before it was opened: then another one has this
+            # name.
+            if self._place(files(self._directory, self._attempt)) == place and self._is(
+                fd, paths[place]
+            ):
                 return fd
             os.close(fd)
 
     def _place(self, paths: list[str]) -> int:
-        """Where the file after ours is in the list; a file that was removed is followed by the oldest."""
+        """Where the file after ours is in the list; a file that was removed is followed by the
+        oldest.
+        """
         for place, path in enumerate(paths):
             if self._fd >= 0 and self._is(self._fd, path):
                 return place + 1
@@ -120,9 +132,15 @@ class _Reader:
 
 
 def read(
-    directory: str, attempt: int, *, tail: int | None, since: str | None, more: Callable[[], bool] | None
+    directory: str,
+    attempt: int,
+    *,
+    tail: int | None,
+    since: str | None,
+    more: Callable[[], bool] | None,
 ) -> Iterator[LogLine]:
-    """The lines of one attempt. ``tail`` keeps the last N, ``since`` drops those before an RFC 3339 time.
+    """The lines of one attempt. ``tail`` keeps the last N, ``since`` drops those before an RFC 3339
+    time.
 
     ``more`` is asked, when all has been read, whether to wait for further lines; None means no.
     """

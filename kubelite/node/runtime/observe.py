@@ -16,21 +16,32 @@ from kubelite.node.runtime.container import group
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import is_alive
-from kubelite.node.runtime.records import ContainerRecord, ExitRecord, Observed, PastRecord, PodRecord, Seen
+from kubelite.node.runtime.records import (
+    ContainerRecord,
+    ExitRecord,
+    Observed,
+    PastRecord,
+    PodRecord,
+    Seen,
+)
 
 _ROOM = 128 << 10
 """Bytes; a shim writes at most a quarter of that at once."""
 
 
 class _Known(NamedTuple):
-    """What the shim says of its processes, by id. ``here`` is False when it has gone: then pause is about to follow."""
+    """What the shim says of its processes, by id. ``here`` is False when it has gone: then pause is
+    about to follow.
+    """
 
     here: bool
     processes: dict[str, Process]
 
 
 def observe(home: Home, ledger: Ledger, pod: PodRecord) -> Observed:
-    """Reads records and /proc; asks the shim only where a record was left unfinished or a process ended unseen."""
+    """Reads records and /proc; asks the shim only where a record was left unfinished or a process
+    ended unseen.
+    """
     uid = pod.uid
     sandbox = ledger.sandbox(uid)
     up = sandboxes.is_up(home, sandbox)
@@ -40,21 +51,28 @@ def observe(home: Home, ledger: Ledger, pod: PodRecord) -> Observed:
         _remember(home, pod, history, latest)
     alive = {record.id for record in latest.values() if is_alive(record.pid, record.ticks)}
     known = _Known(True, {})
-    if up and (any(_is_open(record, exits, alive) for record in latest.values()) or (alive and _is_full(home.logs))):
+    if up and (
+        any(_is_open(record, exits, alive) for record in latest.values())
+        or (alive and _is_full(home.logs))
+    ):
         known = _ask(home, uid)
         exits, history = _ends(ledger, uid)
     past = {each.id: each for attempts in history.values() for each in attempts}
     seen = (
-        _seen(record, record.id in alive, exits.get(record.id), known.processes.get(record.id))._replace(
-            past=past.get(record.id), before=_before(history.get(record.name, ()), record)
-        )
+        _seen(
+            record, record.id in alive, exits.get(record.id), known.processes.get(record.id)
+        )._replace(past=past.get(record.id), before=_before(history.get(record.name, ()), record))
         for record in latest.values()
     )
     return Observed(pod, sandbox, up and known.here, tuple(seen), ledger.conditions(uid))
 
 
-def _ends(ledger: Ledger, uid: str) -> tuple[dict[str, ExitRecord], dict[str, tuple[PastRecord, ...]]]:
-    """Every end on record by id, and the notes by container: an exit is noted before its file goes, so files are read first."""
+def _ends(
+    ledger: Ledger, uid: str
+) -> tuple[dict[str, ExitRecord], dict[str, tuple[PastRecord, ...]]]:
+    """Every end on record by id, and the notes by container: an exit is noted before its file goes,
+    so files are read first.
+    """
     exits, history = ledger.exits(uid), ledger.history(uid)
     noted = {each.id: _exit(each) for attempts in history.values() for each in attempts}
     return {**exits, **noted}, history
@@ -69,7 +87,9 @@ def _latest(records: Iterable[ContainerRecord]) -> dict[str, ContainerRecord]:
 
 
 def _is_open(record: ContainerRecord, exits: dict[str, ExitRecord], alive: set[str]) -> bool:
-    """Started by somebody who was killed before the answer came, or ended a moment ago with its exit not on disk yet."""
+    """Started by somebody who was killed before the answer came, or ended a moment ago with its
+    exit not on disk yet.
+    """
     return record.id not in exits and (record.pid == 0 or record.id not in alive)
 
 
@@ -87,7 +107,9 @@ def _ask(home: Home, uid: str) -> _Known:
         return _Known(False, {})
 
 
-def _seen(record: ContainerRecord, alive: bool, ended: ExitRecord | None, process: Process | None) -> Seen:
+def _seen(
+    record: ContainerRecord, alive: bool, ended: ExitRecord | None, process: Process | None
+) -> Seen:
     if process is None:
         return Seen(record, ended is None and alive, ended)
     if process.state == ProcessState.STARTING:
@@ -115,9 +137,13 @@ def exit_of(process: Process) -> ExitRecord:
 
 
 def _remember(
-    home: Home, pod: PodRecord, history: dict[str, tuple[PastRecord, ...]], latest: dict[str, ContainerRecord]
+    home: Home,
+    pod: PodRecord,
+    history: dict[str, tuple[PastRecord, ...]],
+    latest: dict[str, ContainerRecord],
 ) -> None:
-    """Adds the attempts of an earlier boot, whose records went with it: those noted, and those of which only the log tells.
+    """Adds the attempts of an earlier boot, whose records went with it: those noted, and those of
+    which only the log tells.
 
     Of records that are still there the processes are gone.
     """
@@ -128,7 +154,14 @@ def _remember(
             latest[attempts[-1].name] = _record(attempts[-1])
     logs = home.pod_logs(pod.namespace, pod.name, pod.uid)
     for name in _names(logs):
-        newest = max((int(n) for file in _names(f"{logs}/{name}") if (n := file.partition(".")[0]).isdigit()), default=-1)
+        newest = max(
+            (
+                int(n)
+                for file in _names(f"{logs}/{name}")
+                if (n := file.partition(".")[0]).isdigit()
+            ),
+            default=-1,
+        )
         if newest > (latest[name].attempt if name in latest else -1):
             latest[name] = _lost(name, newest)
 
@@ -142,7 +175,9 @@ def _record(past: PastRecord) -> ContainerRecord:
 
 
 def _lost(name: str, attempt: int) -> ContainerRecord:
-    """An attempt that was begun in another boot; how it ended nobody has seen. Its pid is none that can be alive."""
+    """An attempt that was begun in another boot; how it ended nobody has seen. Its pid is none that
+    can be alive.
+    """
     return ContainerRecord(
         id=f"{name}-{attempt}", name=name, init=False, attempt=attempt, image="", image_id="", created_at=0, env=(), cwd="/",
         uid=0, gid=0, groups=(), caps=(), no_new_privs=False, tty=False, stdin=False, oom_score_adj=0, pid=-1,
@@ -174,10 +209,17 @@ def _names(directory: str) -> list[str]:
 
 
 def note_oom_kills(tree: CgroupTree, ledger: Ledger, seen: Observed) -> None:
-    """Writes down which containers the kernel has killed for want of memory, while their cgroups can still be asked."""
+    """Writes down which containers the kernel has killed for want of memory, while their cgroups
+    can still be asked.
+    """
     for each in seen.containers:
         ended = each.exit
-        if ended is None or each.past is not None or ended.signal != SIGKILL or each.record.oom_killed:
+        if (
+            ended is None
+            or each.past is not None
+            or ended.signal != SIGKILL
+            or each.record.oom_killed
+        ):
             continue
         if read_oom_kills(tree, seen.pod.uid, group(each.record.name, each.record.attempt)):
             each.record.oom_killed = True

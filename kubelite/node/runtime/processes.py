@@ -1,4 +1,6 @@
-"""Processes of this machine, named beyond doubt: a pid together with the start time that /proc gives it."""
+"""Processes of this machine, named beyond doubt: a pid together with the start time that /proc
+gives it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ import signal
 
 
 def start_ticks(pid: int) -> int | None:
-    """Field 22 of /proc/PID/stat, clock ticks since boot; None when there is no such process or only its zombie."""
+    """Field 22 of /proc/PID/stat, clock ticks since boot; None when there is no such process or
+    only its zombie.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -40,7 +44,9 @@ def end(pid: int, ticks: int) -> None:
 
 
 def find_shims(uid: str) -> list[int]:
-    """The pids of the shims that serve pod ``uid``: for a start that was killed before it could write down its pid."""
+    """The pids of the shims that serve pod ``uid``: for a start that was killed before it could
+    write down its pid.
+    """
     wanted = b"kubelite-shim\0" + uid.encode() + b"\0"
     found = []
     for name in os.listdir("/proc"):

@@ -1,7 +1,9 @@
-"""What survives the process that wrote it: one small file per pod, sandbox and container. Pure: shapes only.
+"""What survives the process that wrote it: one small file per pod, sandbox and container. Pure:
+shapes only.
 
-Records of kernel objects lie in the run directory and die with the boot they name; the pod's own record is durable. Changes
-are additive: a reader ignores fields that it does not know, a writer never gives an old field a new meaning.
+Records of kernel objects lie in the run directory and die with the boot they name; the pod's own
+record is durable. Changes are additive: a reader ignores fields that it does not know, a writer
+never gives an old field a new meaning.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import msgspec
 
 
 class PodStop(msgspec.Struct, kw_only=True):
-    """All containers of a pod are to end. ``since`` is CLOCK_BOOTTIME of boot ``boot``; both it and ``grace`` are nanoseconds."""
+    """All containers of a pod are to end. ``since`` is CLOCK_BOOTTIME of boot ``boot``; both it and
+    ``grace`` are nanoseconds.
+    """
 
     since: int
     boot: str
@@ -20,9 +24,11 @@ class PodStop(msgspec.Struct, kw_only=True):
 
 
 class Stop(msgspec.Struct, kw_only=True):
-    """One attempt of a container is to end: since when (CLOCK_BOOTTIME), how much grace it has, and how far that has come.
+    """One attempt of a container is to end: since when (CLOCK_BOOTTIME), how much grace it has, and
+    how far that has come.
 
-    Times are nanoseconds; 0 where the step has not been taken. ``again`` starts it anew whatever its restart policy says.
+    Times are nanoseconds; 0 where the step has not been taken. ``again`` starts it anew whatever
+    its restart policy says.
     """
 
     since: int
@@ -35,13 +41,15 @@ class Stop(msgspec.Struct, kw_only=True):
 
 
 class PodRecord(msgspec.Struct, kw_only=True):
-    """A pod that somebody asked for; on disk before anything of it exists. Times are nanoseconds since 1970.
+    """A pod that somebody asked for; on disk before anything of it exists. Times are nanoseconds
+    since 1970.
 
-    ``goal`` is what is wanted of it now, one of RUN, STOP and RESTART. ``reason`` and ``message`` say why it has failed as a
-    whole. ``started`` is CLOCK_BOOTTIME of boot ``boot`` when it was asked for. ``paused``: its processes are held still.
-    ``swaps`` names containers that an update has changed, and the last attempt that is out of date; ``resize``: the limits in
-    their cgroups are. ``anew``: the end of a container that restarted all of them last. ``removal_at``: when somebody asked that
-    the pod goes, with ``removal_grace`` nanoseconds for its containers.
+    ``goal`` is what is wanted of it now, one of RUN, STOP and RESTART. ``reason`` and ``message``
+    say why it has failed as a whole. ``started`` is CLOCK_BOOTTIME of boot ``boot`` when it was
+    asked for. ``paused``: its processes are held still. ``swaps`` names containers that an update
+    has changed, and the last attempt that is out of date; ``resize``: the limits in their cgroups
+    are. ``anew``: the end of a container that restarted all of them last. ``removal_at``: when
+    somebody asked that the pod goes, with ``removal_grace`` nanoseconds for its containers.
     """
 
     version: int = 1
@@ -69,9 +77,11 @@ class PodRecord(msgspec.Struct, kw_only=True):
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):
-    """The kernel objects of a pod. ``pid`` and ``ticks`` name a process beyond doubt: field 22 of /proc/PID/stat.
+    """The kernel objects of a pod. ``pid`` and ``ticks`` name a process beyond doubt: field 22 of
+    /proc/PID/stat.
 
-    ``address`` is the pod's own, "" with the host's network; ``host_address`` is the one by which it reaches the host.
+    ``address`` is the pod's own, "" with the host's network; ``host_address`` is the one by which
+    it reaches the host.
     """
 
     version: int = 1
@@ -90,8 +100,9 @@ class SandboxRecord(msgspec.Struct, kw_only=True):
 class ContainerRecord(msgspec.Struct, kw_only=True):
     """One attempt of one container, and what another process needs to join it.
 
-    ``sandbox`` is the pause it belongs to. ``backoff`` nanoseconds pass between its end and the next attempt, unless it ran
-    long enough. ``hooked``, HOOK_*, is about postStart; ``startup_ok`` and ``ready_ok`` are what its probes have found.
+    ``sandbox`` is the pause it belongs to. ``backoff`` nanoseconds pass between its end and the
+    next attempt, unless it ran long enough. ``hooked``, HOOK_*, is about postStart; ``startup_ok``
+    and ``ready_ok`` are what its probes have found.
     """
 
     version: int = 1
@@ -131,8 +142,9 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
 class PastRecord(msgspec.Struct, kw_only=True):
     """An attempt that is over: all that stays of it when the boot is over too.
 
-    ``started_at`` and ``finished_at`` count from 1970. No new attempt begins before ``until``, CLOCK_BOOTTIME of boot
-    ``boot``; ``wait`` is the back-off that led to it; ``again`` starts one whatever the restart policy says. Nanoseconds.
+    ``started_at`` and ``finished_at`` count from 1970. No new attempt begins before ``until``,
+    CLOCK_BOOTTIME of boot ``boot``; ``wait`` is the back-off that led to it; ``again`` starts one
+    whatever the restart policy says. Nanoseconds.
     """
 
     id: str
@@ -163,7 +175,9 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
 
 
 class ConditionsRecord(msgspec.Struct, kw_only=True):
-    """Since when each of a pod's conditions is what it is: type to status and nanoseconds since 1970."""
+    """Since when each of a pod's conditions is what it is: type to status and nanoseconds since
+    1970.
+    """
 
     version: int = 1
     since: dict[str, tuple[str, int]] = {}
@@ -183,10 +197,11 @@ class ExitRecord(msgspec.Struct, kw_only=True):
 
 
 class Seen(NamedTuple):
-    """The last attempt of one container. Without ``exit`` and not ``running`` nobody was left to record its end.
+    """The last attempt of one container. Without ``exit`` and not ``running`` nobody was left to
+    record its end.
 
-    ``past`` is the durable note of its end, ``before`` that of the attempt before it. ``lost`` lines of its log a full disk has
-    swallowed, and still does.
+    ``past`` is the durable note of its end, ``before`` that of the attempt before it. ``lost``
+    lines of its log a full disk has swallowed, and still does.
     """
 
     record: ContainerRecord
@@ -198,7 +213,9 @@ class Seen(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A pod at one moment: ``up`` says whether pause runs; the last attempt of each container, in the order of their making."""
+    """A pod at one moment: ``up`` says whether pause runs; the last attempt of each container, in
+    the order of their making.
+    """
 
     pod: PodRecord
     sandbox: SandboxRecord | None
@@ -208,8 +225,9 @@ class Observed(NamedTuple):
 
 
 class Storage(NamedTuple):
-    """Bytes on disk. ``containers`` are writable layers of every attempt and logs by name, ``volumes`` emptyDir volumes by
-    name, ``files`` what kubelite keeps for the pod, such as /etc/hosts."""
+    """Bytes on disk. ``containers`` are writable layers of every attempt and logs by name,
+    ``volumes`` emptyDir volumes by name, ``files`` what kubelite keeps for the pod, such as
+    /etc/hosts."""
 
     containers: dict[str, int]
     volumes: dict[str, int]

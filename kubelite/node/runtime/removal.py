@@ -1,7 +1,8 @@
-"""Taking pods apart, from records alone: after a stop, after a failed start, after anybody was killed at any point.
+"""Taking pods apart, from records alone: after a stop, after a failed start, after anybody was
+killed at any point.
 
-Every step can be repeated and none trusts that the one before was reached. The pod's record goes last, so that what is left
-half-way is found again.
+Every step can be repeated and none trusts that the one before was reached. The pod's record goes
+last, so that what is left half-way is found again.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def _quiet(_: str) -> None:
 
 
 def mark(pod: PodRecord, grace: int) -> None:
-    """From now on the pod is to go, with ``grace`` nanoseconds for its containers; the caller saves the record."""
+    """From now on the pod is to go, with ``grace`` nanoseconds for its containers; the caller saves
+    the record.
+    """
     pod.stage, pod.removal_at, pod.removal_grace = REMOVING, time.time_ns(), grace
 
 
@@ -51,7 +54,9 @@ class Remover:
         self._tree = CgroupTree(read_world(), home.cgroup)
 
     def remove(self, pod: PodRecord) -> None:
-        """Kills what runs of the pod and removes everything of it. Raises RuntimeFailure for what would not go."""
+        """Kills what runs of the pod and removes everything of it. Raises RuntimeFailure for what
+        would not go.
+        """
         self._trace("mark as removing")
         if pod.stage != REMOVING:
             mark(pod, 0)
@@ -72,24 +77,38 @@ class Remover:
         self._ledger.save_sandbox(record)
 
     def remove_unrecorded(self, uid: str) -> None:
-        """The same as :meth:`remove` for a pod whose record cannot be read; its logs stay, since nobody knows their name."""
+        """The same as :meth:`remove` for a pod whose record cannot be read; its logs stay, since
+        nobody knows their name.
+        """
         self._kill(uid)
         self._end_sandbox(uid)
         self._remove_tree(self._home.pod_run(uid))
         self._remove_tree(self._home.pod(uid))
 
     def close_home(self) -> None:
-        """Once no pod is left: the group of all pods goes too, as soon as the kernel has let go of those that were below it."""
+        """Once no pod is left: the group of all pods goes too, as soon as the kernel has let go of
+        those that were below it.
+        """
         deadline = time.monotonic() + CLOSE_SECONDS
-        while not self._tree.remove_parent() and time.monotonic() < deadline and not self._home.has_pods():
+        while (
+            not self._tree.remove_parent()
+            and time.monotonic() < deadline
+            and not self._home.has_pods()
+        ):
             time.sleep(0.005)
 
     # -- processes ------------------------------------------------------------------------------------------------------
 
     def _kill(self, uid: str) -> None:
-        """SIGKILL to all containers at once; with grace they are ended by the pod's worker before it comes to this."""
+        """SIGKILL to all containers at once; with grace they are ended by the pod's worker before
+        it comes to this.
+        """
         with contextlib.suppress(CoreError), sandboxes.connect(self._home, uid) as shim:
-            running = [p.id for p in shim.processes() if p.role == Role.CONTAINER and p.state == ProcessState.RUNNING]
+            running = [
+                p.id
+                for p in shim.processes()
+                if p.role == Role.CONTAINER and p.state == ProcessState.RUNNING
+            ]
             self._trace("kill containers")
             _signal(shim, running, SIGKILL)
             _wait(shim, running, SHUTDOWN_SECONDS)
@@ -100,7 +119,9 @@ class Remover:
         self._trace("kill cgroup")
         control.kill(self._tree, uid)
         if not control.wait_empty(self._tree, uid):
-            raise RuntimeFailure(f"processes of pod {uid} will not end", hint="`kubelite pod down` tries again")
+            raise RuntimeFailure(
+                f"processes of pod {uid} will not end", hint="`kubelite pod down` tries again"
+            )
         self._trace("remove network")
         PodNetwork(self._home.run, self._home.key, self._home.lock).remove(uid)
         self._trace("remove cgroups")
@@ -117,7 +138,9 @@ class Remover:
             end(pid, start_ticks(pid) or 0)
 
     def _shims(self, uid: str) -> Sequence[int]:
-        """The shim of the record, while it is one; all processes are looked through only where the record may be incomplete."""
+        """The shim of the record, while it is one; all processes are looked through only where the
+        record may be incomplete.
+        """
         record = self._ledger.sandbox(uid)
         if record is None and not os.path.isdir(self._home.pod_run(uid)):
             return ()
@@ -151,8 +174,9 @@ class Remover:
 
 
 def remove_attempt(base: str, logs: str, name: str, attempt: int) -> None:
-    """Removes what only an attempt needed that a later one has followed, and the logs of those before it. ``base`` and
-    ``logs`` are the pod's directories. What will not go now goes with the pod."""
+    """Removes what only an attempt needed that a later one has followed, and the logs of those
+    before it. ``base`` and ``logs`` are the pod's directories. What will not go now goes with the
+    pod."""
     remove_tree(f"{base}/root/{name}/{attempt}")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{base}/messages/{name}-{attempt}")
@@ -171,7 +195,9 @@ def _names(directory: str) -> list[str]:
 
 
 def _serves(pid: int, uid: str) -> bool:
-    """Whether this is the pod's shim, or the clean-up command that it has become; never this process."""
+    """Whether this is the pod's shim, or the clean-up command that it has become; never this
+    process.
+    """
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             return pid != os.getpid() and uid.encode() in file.read(1 << 16).split(b"\0")
@@ -198,4 +224,3 @@ def _wait(shim: Shim, ids: Sequence[str], seconds: float) -> list[str]:
         except NativeError:
             continue
     return left
-

@@ -34,7 +34,9 @@ class Starting(NamedTuple):
 
 
 class Sandbox(NamedTuple):
-    """A sandbox that runs. ``netns`` is a descriptor of its network namespace, or -1 where pause has the host's."""
+    """A sandbox that runs. ``netns`` is a descriptor of its network namespace, or -1 where pause
+    has the host's.
+    """
 
     shim: Shim
     record: SandboxRecord
@@ -65,7 +67,9 @@ def cleanup_command(home: Home, uid: str) -> list[str]:
 
 def new_record(uid: str, address: str, host_address: str) -> SandboxRecord:
     """The record of a sandbox that is about to be made."""
-    return SandboxRecord(uid=uid, boot=boot_id(), pause=new_id(), address=address, host_address=host_address)
+    return SandboxRecord(
+        uid=uid, boot=boot_id(), pause=new_id(), address=address, host_address=host_address
+    )
 
 
 def open_run(home: Home, uid: str) -> int:
@@ -73,8 +77,12 @@ def open_run(home: Home, uid: str) -> int:
     return os.open(home.pod_run(uid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def begin(home: Home, ledger: Ledger, record: SandboxRecord, plan: Plan, trace: Callable[[str], None]) -> Starting:
-    """Starts the shim and asks it for pause. The record is on disk before the shim is; raises NativeError, OSError."""
+def begin(
+    home: Home, ledger: Ledger, record: SandboxRecord, plan: Plan, trace: Callable[[str], None]
+) -> Starting:
+    """Starts the shim and asks it for pause. The record is on disk before the shim is; raises
+    NativeError, OSError.
+    """
     uid = record.uid
     run = home.pod_run(uid)
     make_directory(f"{run}/exits")
@@ -94,7 +102,9 @@ def begin(home: Home, ledger: Ledger, record: SandboxRecord, plan: Plan, trace: 
 
 
 def make_directory(path: str) -> None:
-    """Makes a directory that only root may enter; one that is there, from a sandbox before this one, is fine."""
+    """Makes a directory that only root may enter; one that is there, from a sandbox before this
+    one, is fine.
+    """
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -110,7 +120,9 @@ def _remove_socket(run: str) -> None:
 
 
 def finish(starting: Starting) -> Sandbox:
-    """Waits until pause runs. It goes on record with :func:`complete`. Raises NativeError with the step that failed, ShimGone."""
+    """Waits until pause runs. It goes on record with :func:`complete`. Raises NativeError with the
+    step that failed, ShimGone.
+    """
     started, fds = starting.shim.started(starting.seq, timeout=30)
     os.close(starting.pidfd)
     record = starting.record
@@ -143,4 +155,8 @@ def connect(home: Home, uid: str) -> Shim:
 
 def is_up(home: Home, record: SandboxRecord | None) -> bool:
     """Whether pause of this sandbox runs at this moment."""
-    return record is not None and not record.gone and start_ticks(record.pause_pid) == record.pause_ticks != 0
+    return (
+        record is not None
+        and not record.gone
+        and start_ticks(record.pause_pid) == record.pause_ticks != 0
+    )

@@ -1,7 +1,8 @@
 """Seccomp profiles as data, and the one that containers get by default. Pure.
 
-The default, which Kubernetes calls RuntimeDefault, allows what containerd and docker allow: a list of system calls that
-programs need, more of them with a capability that is worth nothing without, and EPERM for the rest.
+The default, which Kubernetes calls RuntimeDefault, allows what containerd and docker allow: a list
+of system calls that programs need, more of them with a capability that is worth nothing without,
+and EPERM for the rest.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ ALLOW, LOG, KILL_PROCESS, KILL_THREAD = 0x7FFF0000, 0x7FFC0000, 0x80000000, 0
 TRAP, TRACE, ERRNO = 0x00030000, 0x7FF00000, 0x00050000
 EPERM, ENOSYS = 1, 38
 
-# Which kinds of programs run on a machine: a profile for it holds for all of them (32-bit x86 included).
+# Which kinds of programs run on a machine: a profile for it holds for all of them (32-bit x86
+# included).
 MACHINES = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64",)}
 
 
 class Check(NamedTuple):
-    """A comparison of one argument, 0 to 5. ``op`` is eq, ne, lt, le, ge, gt, or masked: then ``mask`` is applied first."""
+    """A comparison of one argument, 0 to 5. ``op`` is eq, ne, lt, le, ge, gt, or masked: then
+    ``mask`` is applied first.
+    """
 
     argument: int
     op: str
@@ -28,7 +32,9 @@ class Check(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What happens to the calls of these names when all checks hold. Of several rules for a call one without checks wins."""
+    """What happens to the calls of these names when all checks hold. Of several rules for a call
+    one without checks wins.
+    """
 
     names: tuple[str, ...]
     action: int
@@ -36,8 +42,8 @@ class Rule(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A whole profile; ``kinds`` are the kinds of programs it knows, others are killed. ``log`` and ``spec_allow`` are the
-    kernel's flags of those names, seccomp(2)."""
+    """A whole profile; ``kinds`` are the kinds of programs it knows, others are killed. ``log`` and
+    ``spec_allow`` are the kernel's flags of those names, seccomp(2)."""
 
     default: int
     rules: tuple[Rule, ...]
@@ -110,7 +116,13 @@ BY_CAPABILITY = {
     "PERFMON": "perf_event_open",
 }
 
-_PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)  # Linux, Linux 32 bit, each as UNAME26 too, and "which is it?"
+_PERSONALITIES = (
+    0x0,
+    0x8,
+    0x20000,
+    0x20008,
+    0xFFFFFFFF,
+)  # Linux, Linux 32 bit, each as UNAME26 too, and "which is it?"
 _AF_ALG, _AF_VSOCK = 38, 40  # the kernel's crypto, and a way to the hypervisor past every firewall
 _NEW_NAMESPACES = 0x7E020000  # all CLONE_NEW* flags of clone(2)
 
@@ -121,7 +133,9 @@ def relevant(capabilities: int) -> int:
 
 
 def default_profile(capabilities: int, machine: str) -> Profile:
-    """RuntimeDefault for a container with these capabilities (a bit mask) on a machine of :data:`MACHINES`."""
+    """RuntimeDefault for a container with these capabilities (a bit mask) on a machine of
+    :data:`MACHINES`.
+    """
     rules = [Rule(ALLOWED, ALLOW), *_personality(), *_socket()]
     has_admin = False
     for name, calls in BY_CAPABILITY.items():

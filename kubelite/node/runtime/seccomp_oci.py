@@ -1,7 +1,8 @@
 """Reads a seccomp profile in the JSON form of the OCI runtime specification ("Seccomp"). Pure.
 
-Nothing is passed over in silence: a key or a word that is not known here is refused, since what it meant to forbid would be
-allowed. Names of system calls that a machine does not have are fine, as with the CRI runtimes.
+Nothing is passed over in silence: a key or a word that is not known here is refused, since what it
+meant to forbid would be allowed. Names of system calls that a machine does not have are fine, as
+with the CRI runtimes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _ACTIONS = {
     "SCMP_ACT_LOG": seccomp.LOG,
 }
 _WITH_NUMBER = (seccomp.ERRNO, seccomp.TRACE)
-_OPS = {f"SCMP_CMP_{op.upper()}": op for op in ("ne", "lt", "le", "eq", "ge", "gt")} | {"SCMP_CMP_MASKED_EQ": "masked"}
+_OPS = {f"SCMP_CMP_{op.upper()}": op for op in ("ne", "lt", "le", "eq", "ge", "gt")} | {
+    "SCMP_CMP_MASKED_EQ": "masked"
+}
 _KINDS = {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X86": "i386", "SCMP_ARCH_AARCH64": "aarch64"}
 _FLAGS = {"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"}
 _TOP = {"defaultAction", "defaultErrnoRet", "architectures", "flags", "syscalls"}
@@ -47,7 +50,11 @@ def parse_profile(text: bytes, machine: str) -> Profile:
     flags = set(_list(whole, "flags"))
     if flags - _FLAGS:
         raise ProfileError(f"flag {min(flags - _FLAGS)} is not supported")
-    rules = [rule for i, each in enumerate(_list(whole, "syscalls")) for rule in _rules(each, f"syscalls[{i}]")]
+    rules = [
+        rule
+        for i, each in enumerate(_list(whole, "syscalls"))
+        for rule in _rules(each, f"syscalls[{i}]")
+    ]
     return Profile(
         default,
         tuple(rules),
@@ -58,7 +65,9 @@ def parse_profile(text: bytes, machine: str) -> Profile:
 
 
 def _kinds(named: list[Any], machine: str) -> tuple[str, ...]:
-    """The machine's own programs always; 32-bit ones where the profile names them. Other machines' are of no concern."""
+    """The machine's own programs always; 32-bit ones where the profile names them. Other machines'
+    are of no concern.
+    """
     wanted = {_KINDS.get(str(name)) for name in named}
     return tuple(kind for kind in seccomp.MACHINES[machine] if kind == machine or kind in wanted)
 

@@ -8,7 +8,9 @@ from kubelite.core.shim import Shim
 
 
 class Session:
-    """One attached process. ``read`` blocks; ``fileno`` is for select. Closing it leaves the process as it is."""
+    """One attached process. ``read`` blocks; ``fileno`` is for select. Closing it leaves the
+    process as it is.
+    """
 
     def __init__(self, shim: Shim) -> None:
         self._shim = shim

@@ -1,6 +1,8 @@
-"""What a pod occupies on disk: writable layers, logs, volumes and managed files, measured by looking.
+"""What a pod occupies on disk: writable layers, logs, volumes and managed files, measured by
+looking.
 
-Containers change what is measured meanwhile: nothing is followed that is a link, and what has gone does not count.
+Containers change what is measured meanwhile: nothing is followed that is a link, and what has gone
+does not count.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ def measure(home: Home, pod: PodRecord, containers: list[ContainerRecord]) -> St
 
 
 def occupied(path: str) -> int:
-    """The bytes of disk below a directory; a file with several names counts once. 0 where nothing is."""
+    """The bytes of disk below a directory; a file with several names counts once. 0 where nothing
+    is.
+    """
     total, seen = 0, set()
     if not os.path.isdir(path):
         return 0

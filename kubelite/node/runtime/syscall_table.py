@@ -1,4 +1,5 @@
-"""Numbers of system calls: name, then x86_64, i386 and aarch64, "-" for none; one number is all three. Pure.
+"""Numbers of system calls: name, then x86_64, i386 and aarch64, "-" for none; one number is all
+three. Pure.
 
 Written by scripts/syscall_table.py from the kernel's headers.
 """

@@ -1,6 +1,8 @@
-"""A process with a root of its own in the namespaces of a running container: tools for an image that has none.
+"""A process with a root of its own in the namespaces of a running container: tools for an image
+that has none.
 
-To its shim it is a session like any other: it ends with the connection, and nothing of the pod changes by it.
+To its shim it is a session like any other: it ends with the connection, and nothing of the pod
+changes by it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ from kubelite.core.protocol import Role, StartFlag
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.runtime import bundle, sandbox
 from kubelite.node.runtime.bundle import Cgroup, RootFs
-from kubelite.node.runtime.container import Blueprint, cannot_start, entrance, group, make_root, mount_points
+from kubelite.node.runtime.container import (
+    Blueprint,
+    cannot_start,
+    entrance,
+    group,
+    make_root,
+    mount_points,
+)
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import ContainerRecord
 from kubelite.node.runtime.session import Session
@@ -34,8 +43,9 @@ def visit(
     rows: int,
     columns: int,
 ) -> Iterator[Session]:
-    """Runs what was decided as ``made`` beside the processes of ``target``, in its cgroup, with streams; what it writes to its
-    own files is gone afterwards. Raises CannotStart, CgroupError, ShimGone, OSError."""
+    """Runs what was decided as ``made`` beside the processes of ``target``, in its cgroup, with
+    streams; what it writes to its own files is gone afterwards. Raises CannotStart, CgroupError,
+    ShimGone, OSError."""
     base, name = home.pod(uid), f"visit-{os.urandom(4).hex()}"
     root = make_root(base, mount_points(home), made._replace(name=name), 0)
     try:
@@ -47,7 +57,14 @@ def visit(
                 plan = encode(_plan(made, root, mounts, cgroup))
                 flags = StartFlag.ATTACH | (StartFlag.STDIN if made.stdin else StartFlag.NONE)
                 seq = shim.ask_start(
-                    sandbox.new_id(), Role.EXEC, plan, fds, flags=flags, target=target.id, rows=rows, columns=columns
+                    sandbox.new_id(),
+                    Role.EXEC,
+                    plan,
+                    fds,
+                    flags=flags,
+                    target=target.id,
+                    rows=rows,
+                    columns=columns,
                 )
             finally:
                 with_member.close()
@@ -67,6 +84,15 @@ def visit(
 def _plan(made: Blueprint, root: RootFs, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
     """A container's plan, but for the processes it sees: those of its target."""
     plan = bundle.container_plan(
-        made.program, made.security, made.shared, root, list(mounts), list(made.covers), made.devices, cgroup
+        made.program,
+        made.security,
+        made.shared,
+        root,
+        list(mounts),
+        list(made.covers),
+        made.devices,
+        cgroup,
     )
-    return plan._replace(new_ns=Namespace.MOUNT, join_ns=made.shared.sandbox | Namespace.PID | Namespace.CGROUP)
+    return plan._replace(
+        new_ns=Namespace.MOUNT, join_ns=made.shared.sandbox | Namespace.PID | Namespace.CGROUP
+    )

@@ -1,4 +1,6 @@
-"""What the tests of the API's pure half share: resources by name, small manifests, and the way a create goes."""
+"""What the tests of the API's pure half share: resources by name, small manifests, and the way a
+create goes.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,11 @@ def causes(obj: dict[str, Any]) -> dict[str, str]:
 
 def widget(schema: dict[str, Any] | None, **version: Any) -> Resource:
     """A custom resource of one version."""
-    crd = {"name": "v1", **({"schema": {"openAPIV3Schema": schema}} if schema is not None else {}), **version}
+    crd = {
+        "name": "v1",
+        **({"schema": {"openAPIV3Schema": schema}} if schema is not None else {}),
+        **version,
+    }
     names = {"kind": "Widget", "plural": "widgets", "singular": "widget", "namespaced": True}
     return Resource(
         "example.com",

@@ -18,7 +18,12 @@ SERVICES = f"{SPACE}/services"
 
 
 def quota(**hard: str) -> dict[str, Any]:
-    return {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "q"}, "spec": {"hard": hard}}
+    return {
+        "kind": "ResourceQuota",
+        "apiVersion": "v1",
+        "metadata": {"name": "q"},
+        "spec": {"hard": hard},
+    }
 
 
 def service(name: str, **spec: Any) -> dict[str, Any]:
@@ -37,15 +42,25 @@ async def test_a_quota_is_never_exceeded(tmp_path: Path, kind: str) -> None:
         status = (await api.get(f"{SPACE}/resourcequotas/q")).ok()["status"]
         assert status["used"] == {"configmaps": "1", "pods": "10"}
         names = [item["metadata"]["name"] for item in (await api.get(PODS)).ok()["items"]]
-        assert all(reply.code == 200 for reply in await asyncio.gather(*(api.delete(f"{PODS}/{name}") for name in names[:4])))
-        codes = [reply.code for reply in await asyncio.gather(*(api.create(PODS, pod(f"r{number}")) for number in range(20)))]
+        assert all(
+            reply.code == 200
+            for reply in await asyncio.gather(*(api.delete(f"{PODS}/{name}") for name in names[:4]))
+        )
+        codes = [
+            reply.code
+            for reply in await asyncio.gather(
+                *(api.create(PODS, pod(f"r{number}")) for number in range(20))
+            )
+        ]
         assert codes.count(201) == 4
         assert (await api.get(f"{SPACE}/resourcequotas/q")).ok()["status"]["used"]["pods"] == "10"
 
 
 async def test_a_quota_on_compute_demands_requests(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
-        await api.create(f"{SPACE}/resourcequotas", quota(**{"requests.cpu": "1", "limits.memory": "1Gi"}))
+        await api.create(
+            f"{SPACE}/resourcequotas", quota(**{"requests.cpu": "1", "limits.memory": "1Gi"})
+        )
         refused = await api.create(PODS, pod("p"))
         assert (
             refused.value["message"]
@@ -63,7 +78,9 @@ async def test_a_new_quota_counts_what_is_there(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(CONFIG, config_map("a"))
         await api.create(f"{SPACE}/resourcequotas", quota(**{"count/configmaps": "2"}))
-        assert (await api.get(f"{SPACE}/resourcequotas/q")).ok()["status"]["used"] == {"count/configmaps": "2"}
+        assert (await api.get(f"{SPACE}/resourcequotas/q")).ok()["status"]["used"] == {
+            "count/configmaps": "2"
+        }
         assert (await api.create(CONFIG, config_map("b"))).code == 403
         await api.patch(f"{SPACE}/resourcequotas/q", {"spec": {"hard": {"count/configmaps": "3"}}})
         assert (await api.create(CONFIG, config_map("b"))).code == 201
@@ -71,7 +88,9 @@ async def test_a_new_quota_counts_what_is_there(tmp_path: Path) -> None:
 
 async def test_services_get_addresses_and_ports(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
-        made = await asyncio.gather(*(api.create(SERVICES, service(f"s{number}", type="NodePort")) for number in range(20)))
+        made = await asyncio.gather(
+            *(api.create(SERVICES, service(f"s{number}", type="NodePort")) for number in range(20))
+        )
         specs = [reply.ok()["spec"] for reply in made]
         assert len({spec["clusterIP"] for spec in specs}) == 20
         assert len({spec["ports"][0]["nodePort"] for spec in specs}) == 20
@@ -79,14 +98,22 @@ async def test_services_get_addresses_and_ports(tmp_path: Path) -> None:
         assert (await api.create(SERVICES, service("twice", clusterIP=taken))).code == 422
         assert (await api.create(SERVICES, service("far", clusterIP="192.0.2.1"))).code == 422
         port = specs[1]["ports"][0]["nodePort"]
-        assert (await api.create(SERVICES, service("port", type="NodePort", ports=[{"port": 80, "nodePort": port}]))).code == 422
+        assert (
+            await api.create(
+                SERVICES, service("port", type="NodePort", ports=[{"port": 80, "nodePort": port}])
+            )
+        ).code == 422
         await api.delete(f"{SERVICES}/s0")
-        assert (await api.create(SERVICES, service("twice", clusterIP=taken))).ok()["spec"]["clusterIP"] == taken
+        assert (await api.create(SERVICES, service("twice", clusterIP=taken))).ok()["spec"][
+            "clusterIP"
+        ] == taken
         headless = (await api.create(SERVICES, service("h", clusterIP="None"))).ok()["spec"]
         assert headless["clusterIPs"] == ["None"]
-        external = (await api.create(SERVICES, service("e", type="ExternalName", externalName="example.com", ports=[]))).ok()[
-            "spec"
-        ]
+        external = (
+            await api.create(
+                SERVICES, service("e", type="ExternalName", externalName="example.com", ports=[])
+            )
+        ).ok()["spec"]
         assert "clusterIP" not in external
         body = service("s2", type="ClusterIP")
         kept = (await api.update(f"{SERVICES}/s2", body)).ok()["spec"]
@@ -96,16 +123,27 @@ async def test_services_get_addresses_and_ports(tmp_path: Path) -> None:
 
 async def test_new_namespaces_are_furnished(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
-        await api.create("/api/v1/namespaces", {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "n"}})
+        await api.create(
+            "/api/v1/namespaces",
+            {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "n"}},
+        )
         assert (await api.get("/api/v1/namespaces/n/serviceaccounts/default")).code == 200
-        bundle = (await api.get("/api/v1/namespaces/n/configmaps/kube-root-ca.crt")).ok()["data"]["ca.crt"]
+        bundle = (await api.get("/api/v1/namespaces/n/configmaps/kube-root-ca.crt")).ok()["data"][
+            "ca.crt"
+        ]
         assert "BEGIN CERTIFICATE" in bundle
         labels = (await api.get("/api/v1/namespaces/n")).ok()["metadata"]["labels"]
         assert labels == {"kubernetes.io/metadata.name": "n"}
         gone = (await api.delete("/api/v1/namespaces/n")).ok()
-        assert (gone["status"]["phase"], gone["spec"]["finalizers"]) == ("Terminating", ["kubernetes"])
+        assert (gone["status"]["phase"], gone["spec"]["finalizers"]) == (
+            "Terminating",
+            ["kubernetes"],
+        )
         late = await api.create("/api/v1/namespaces/n/configmaps", config_map("a"))
-        assert (late.code, late.value["details"]["causes"][0]["reason"]) == (403, "NamespaceTerminating")
+        assert (late.code, late.value["details"]["causes"][0]["reason"]) == (
+            403,
+            "NamespaceTerminating",
+        )
         await api.update("/api/v1/namespaces/n/finalize", {**gone, "spec": {}})
         assert (await api.get("/api/v1/namespaces/n")).code == 404
 
@@ -113,15 +151,29 @@ async def test_new_namespaces_are_furnished(tmp_path: Path) -> None:
 async def test_pods_are_given_what_they_need(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         spec = (await api.create(PODS, pod("p"))).ok()["spec"]
-        assert (spec["serviceAccountName"], spec["priority"], spec["preemptionPolicy"]) == ("default", 0, "PreemptLowerPriority")
+        assert (spec["serviceAccountName"], spec["priority"], spec["preemptionPolicy"]) == (
+            "default",
+            0,
+            "PreemptLowerPriority",
+        )
         mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
         assert mounts == ["/var/run/secrets/kubernetes.io/serviceaccount"]
-        assert [each["key"] for each in spec["tolerations"]] == ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]
-        bare = (await api.create(PODS, pod("bare", automountServiceAccountToken=False))).ok()["spec"]
+        assert [each["key"] for each in spec["tolerations"]] == [
+            "node.kubernetes.io/not-ready",
+            "node.kubernetes.io/unreachable",
+        ]
+        bare = (await api.create(PODS, pod("bare", automountServiceAccountToken=False))).ok()[
+            "spec"
+        ]
         assert "volumes" not in bare
         lost = await api.create(PODS, pod("lost", priorityClassName="none"))
-        assert lost.value["message"] == 'pods "lost" is forbidden: no PriorityClass with name none was found'
-        critical = (await api.create(PODS, pod("c", priorityClassName="system-node-critical"))).ok()["spec"]
+        assert (
+            lost.value["message"]
+            == 'pods "lost" is forbidden: no PriorityClass with name none was found'
+        )
+        critical = (
+            await api.create(PODS, pod("c", priorityClassName="system-node-critical"))
+        ).ok()["spec"]
         assert critical["priority"] == 2_000_001_000
         assert (await api.create(PODS, pod("r", runtimeClassName="none"))).code == 403
 
@@ -134,23 +186,38 @@ async def test_limits_fill_in_and_bound(tmp_path: Path) -> None:
         "max": {"cpu": "2"},
         "min": {"memory": "1Mi"},
     }
-    body = {"kind": "LimitRange", "apiVersion": "v1", "metadata": {"name": "l"}, "spec": {"limits": [item]}}
+    body = {
+        "kind": "LimitRange",
+        "apiVersion": "v1",
+        "metadata": {"name": "l"},
+        "spec": {"limits": [item]},
+    }
     async with cluster(tmp_path) as api:
         (await api.create(f"{SPACE}/limitranges", body)).ok()
         memory = {"requests": {"memory": "2Mi"}}
-        made = await api.create(PODS, pod("p", containers=[{"name": "c", "image": "i", "resources": memory}]))
+        made = await api.create(
+            PODS, pod("p", containers=[{"name": "c", "image": "i", "resources": memory}])
+        )
         assert made.ok()["spec"]["containers"][0]["resources"] == {
             "limits": {"cpu": "1"},
             "requests": {"cpu": "100m", "memory": "2Mi"},
         }
         refused = await api.create(
-            PODS, pod("r", containers=[{"name": "c", "image": "i", "resources": {"limits": {"cpu": "3"}}}])
+            PODS,
+            pod(
+                "r", containers=[{"name": "c", "image": "i", "resources": {"limits": {"cpu": "3"}}}]
+            ),
         )
         assert refused.code == 403
         assert "maximum cpu usage per Container is 2, but limit is 3" in refused.value["message"]
         small = {"requests": {"memory": "1k"}}
-        refused = await api.create(PODS, pod("s", containers=[{"name": "c", "image": "i", "resources": small}]))
-        assert "minimum memory usage per Container is 1Mi, but request is 1k" in refused.value["message"]
+        refused = await api.create(
+            PODS, pod("s", containers=[{"name": "c", "image": "i", "resources": small}])
+        )
+        assert (
+            "minimum memory usage per Container is 1Mi, but request is 1k"
+            in refused.value["message"]
+        )
 
 
 async def test_pod_security_by_namespace(tmp_path: Path) -> None:
@@ -160,19 +227,27 @@ async def test_pod_security_by_namespace(tmp_path: Path) -> None:
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    levels = {"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/warn": "restricted"}
+    levels = {
+        "pod-security.kubernetes.io/enforce": "baseline",
+        "pod-security.kubernetes.io/warn": "restricted",
+    }
     async with cluster(tmp_path) as api:
         await api.patch("/api/v1/namespaces/default", {"metadata": {"labels": levels}})
-        bad = await api.create(PODS, pod("bad", hostNetwork=True, volumes=[{"name": "v", "hostPath": {"path": "/"}}]))
+        bad = await api.create(
+            PODS, pod("bad", hostNetwork=True, volumes=[{"name": "v", "hostPath": {"path": "/"}}])
+        )
         assert bad.code == 403
         wanted = 'violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true), hostPath volumes (volume "v")'
         assert wanted in bad.value["message"]
         warned = await api.create(PODS, pod("warned"))
         assert warned.code == 201
         assert (
-            '"would violate PodSecurity \\"restricted:latest\\": allowPrivilegeEscalation != false' in warned.headers["Warning"]
+            '"would violate PodSecurity \\"restricted:latest\\": allowPrivilegeEscalation != false'
+            in warned.headers["Warning"]
         )
-        good = await api.create(PODS, pod("good", containers=[{"name": "c", "image": "i", "securityContext": safe}]))
+        good = await api.create(
+            PODS, pod("good", containers=[{"name": "c", "image": "i", "securityContext": safe}])
+        )
         assert (good.code, "Warning" in good.headers) == (201, False)
 
 
@@ -187,7 +262,15 @@ async def test_claims_get_the_default_class(tmp_path: Path) -> None:
     }
     async with cluster(tmp_path) as api:
         for name, annotations in (("slow", {}), ("fast", default)):
-            body = {"kind": "StorageClass", "apiVersion": "storage.k8s.io/v1", "provisioner": "x.example.com/y"}
-            (await api.create(classes, {**body, "metadata": {"name": name, "annotations": annotations}})).ok()
+            body = {
+                "kind": "StorageClass",
+                "apiVersion": "storage.k8s.io/v1",
+                "provisioner": "x.example.com/y",
+            }
+            (
+                await api.create(
+                    classes, {**body, "metadata": {"name": name, "annotations": annotations}}
+                )
+            ).ok()
         made = (await api.create(f"{SPACE}/persistentvolumeclaims", claim)).ok()
         assert made["spec"]["storageClassName"] == "fast"

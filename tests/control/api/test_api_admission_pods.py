@@ -1,4 +1,6 @@
-"""Admission, attacked: around the levels of pod security, past limits and quotas by resizing, growing and renaming."""
+"""Admission, attacked: around the levels of pod security, past limits and quotas by resizing,
+growing and renaming.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,11 @@ SAFE = {
 
 
 def labelled(**modes: str) -> dict[str, Any]:
-    return {"metadata": {"labels": {f"{LABEL}{mode.replace('_', '-')}": value for mode, value in modes.items()}}}
+    return {
+        "metadata": {
+            "labels": {f"{LABEL}{mode.replace('_', '-')}": value for mode, value in modes.items()}
+        }
+    }
 
 
 def with_context(name: str = "p", **context: Any) -> dict[str, Any]:
@@ -40,17 +46,32 @@ def asking(name: str, cpu: str, **spec: Any) -> dict[str, Any]:
 BREACHES: list[tuple[str, str]] = [
     ('{"hostPID": true}', "host namespaces"),
     ('{"hostIPC": true}', "host namespaces"),
-    ('{"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}', "forbidden sysctls"),
+    (
+        '{"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}',
+        "forbidden sysctls",
+    ),
     ('{"securityContext": {"seLinuxOptions": {"type": "spc_t"}}}', "seLinuxOptions"),
     ('{"securityContext": {"seccompProfile": {"type": "Unconfined"}}}', "seccompProfile"),
-    ('{"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}', "forbidden AppArmor profile"),
+    (
+        '{"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}',
+        "forbidden AppArmor profile",
+    ),
     ('{"volumes": [{"name": "v", "hostPath": {"path": "/etc"}}]}', "hostPath volumes"),
     ('{"C": {"securityContext": {"privileged": true}}}', "privileged"),
-    ('{"C": {"securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}}', "non-default capabilities"),
+    (
+        '{"C": {"securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}}',
+        "non-default capabilities",
+    ),
     ('{"C": {"securityContext": {"procMount": "Unmasked"}}, "hostUsers": false}', "procMount"),
     ('{"C": {"ports": [{"containerPort": 80, "hostPort": 80}]}}', "hostPort"),
-    ('{"C": {"livenessProbe": {"httpGet": {"port": 1, "host": "10.0.0.1"}}}}', "probe or lifecycle host"),
-    ('{"C": {"lifecycle": {"preStop": {"httpGet": {"port": 1, "host": "10.0.0.1"}}}}}', "probe or lifecycle host"),
+    (
+        '{"C": {"livenessProbe": {"httpGet": {"port": 1, "host": "10.0.0.1"}}}}',
+        "probe or lifecycle host",
+    ),
+    (
+        '{"C": {"lifecycle": {"preStop": {"httpGet": {"port": 1, "host": "10.0.0.1"}}}}}',
+        "probe or lifecycle host",
+    ),
     ('{"I": {"securityContext": {"privileged": true}}}', "privileged"),
 ]
 
@@ -66,9 +87,10 @@ async def test_baseline_is_not_gone_around(tmp_path: Path, said: str, why: str) 
         assert (await api.create(f"{PODS}?dryRun=All", pod("p", **spec))).code == 201
         (await api.patch(SPACE, labelled(enforce="baseline"))).ok()
         refused = await api.create(PODS, pod("p", **spec))
-        assert (refused.code, f'violates PodSecurity "baseline:latest": {why}' in refused.value["message"]) == (403, True), (
-            refused.body
-        )
+        assert (
+            refused.code,
+            f'violates PodSecurity "baseline:latest": {why}' in refused.value["message"],
+        ) == (403, True), refused.body
 
 
 async def test_a_debugging_container_is_held_to_the_level(tmp_path: Path) -> None:
@@ -76,16 +98,24 @@ async def test_a_debugging_container_is_held_to_the_level(tmp_path: Path) -> Non
         (await api.create(PODS, with_context(**SAFE))).ok()
         (await api.patch(SPACE, labelled(enforce="restricted"))).ok()
         loose = {"name": "d", "image": "i", "securityContext": {"privileged": True}}
-        refused = await api.patch(f"{PODS}/p/ephemeralcontainers", {"spec": {"ephemeralContainers": [loose]}}, "strategic")
+        refused = await api.patch(
+            f"{PODS}/p/ephemeralcontainers", {"spec": {"ephemeralContainers": [loose]}}, "strategic"
+        )
         assert (refused.code, "privileged" in refused.value["message"]) == (403, True)
         held = {**loose, "securityContext": SAFE}
         assert (
-            await api.patch(f"{PODS}/p/ephemeralcontainers", {"spec": {"ephemeralContainers": [held]}}, "strategic")
+            await api.patch(
+                f"{PODS}/p/ephemeralcontainers",
+                {"spec": {"ephemeralContainers": [held]}},
+                "strategic",
+            )
         ).code == 200
 
 
 async def test_old_pods_stay_and_can_be_let_go(tmp_path: Path) -> None:
-    """A new level warns of what is there; a label, a status or a finalizer of an old pod is no new pod."""
+    """A new level warns of what is there; a label, a status or a finalizer of an old pod is no new
+    pod.
+    """
     async with cluster(tmp_path) as api:
         for name in ("a", "b", "c"):
             (await api.create(PODS, pod(name, hostPID=name != "c"))).ok()
@@ -94,7 +124,8 @@ async def test_old_pods_stay_and_can_be_let_go(tmp_path: Path) -> None:
         told = await api.patch(SPACE, labelled(enforce="baseline"))
         warned = ", ".join(told.headers.getall("Warning"))  # type: ignore[attr-defined]
         assert (
-            'existing pods in namespace \\"default\\" violate the new PodSecurity enforce level \\"baseline:latest\\"' in warned
+            'existing pods in namespace \\"default\\" violate the new PodSecurity enforce level \\"baseline:latest\\"'
+            in warned
         )
         assert "a (and 1 other pod): host namespaces" in warned
         again = await api.patch(SPACE, {"metadata": {"labels": {"x": "y"}}})
@@ -102,7 +133,11 @@ async def test_old_pods_stay_and_can_be_let_go(tmp_path: Path) -> None:
         assert (await api.patch(f"{PODS}/a", {"metadata": {"labels": {"x": "y"}}})).code == 200
         assert (await api.patch(f"{PODS}/a/status", {"status": {"phase": "Running"}})).code == 200
         assert (
-            await api.patch(f"{PODS}/a", {"spec": {"containers": [{"name": "c", "image": "other"}]}}, "strategic")
+            await api.patch(
+                f"{PODS}/a",
+                {"spec": {"containers": [{"name": "c", "image": "other"}]}},
+                "strategic",
+            )
         ).code == 403
         await api.delete(f"{PODS}/a")
         assert (await api.patch(f"{PODS}/a", {"metadata": {"finalizers": None}})).code == 200
@@ -124,7 +159,9 @@ async def test_levels_have_versions(tmp_path: Path) -> None:
             reply = await api.create(f"{PODS}?dryRun=All", pod("p", containers=[probing]))
             assert reply.code == probes, version
             assert probes == 201 or f'"baseline:{version}"' in reply.value["message"]
-            assert (await api.create(f"{PODS}?dryRun=All", pod("p", securityContext=tcp))).code == sysctl, version
+            assert (
+                await api.create(f"{PODS}?dryRun=All", pod("p", securityContext=tcp))
+            ).code == sysctl, version
         for mode, value in (
             ("enforce", "high"),
             ("audit", "High"),
@@ -140,7 +177,10 @@ async def test_levels_have_versions(tmp_path: Path) -> None:
 async def test_what_breaks_a_level_is_noted_for_audit(tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
     options = Options("", audit_log=str(log), audit_rules=({"level": "Metadata"},))
-    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}], "hostPID": True}}
+    template = {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}], "hostPID": True},
+    }
     workload = {
         "kind": "Deployment",
         "apiVersion": "apps/v1",
@@ -148,19 +188,33 @@ async def test_what_breaks_a_level_is_noted_for_audit(tmp_path: Path) -> None:
         "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template},
     }
     async with cluster(tmp_path, options=options) as api:
-        (await api.patch(SPACE, labelled(enforce="privileged", audit="baseline", audit_version="v1.30"))).ok()
+        (
+            await api.patch(
+                SPACE, labelled(enforce="privileged", audit="baseline", audit_version="v1.30")
+            )
+        ).ok()
         (await api.create(PODS, pod("p", hostNetwork=True))).ok()
         (await api.create(PODS, pod("quiet"))).ok()
         (await api.create("/apis/apps/v1/namespaces/default/deployments", workload)).ok()
         (await api.patch(SPACE, labelled(enforce="restricted", audit="privileged"))).ok()
         assert (await api.create(PODS, pod("refused"))).code == 403
-    made = [line for line in map(json.loads, log.read_text().splitlines()) if line["verb"] == "create"]
+    made = [
+        line for line in map(json.loads, log.read_text().splitlines()) if line["verb"] == "create"
+    ]
     notes = [
-        {key.removeprefix(LABEL): value for key, value in each["annotations"].items() if key.startswith(LABEL)} for each in made
+        {
+            key.removeprefix(LABEL): value
+            for key, value in each["annotations"].items()
+            if key.startswith(LABEL)
+        }
+        for each in made
     ]
     violation = 'would violate PodSecurity "baseline:v1.30": host namespaces '
     assert notes == [
-        {"enforce-policy": "privileged:latest", "audit-violations": violation + "(hostNetwork=true)"},
+        {
+            "enforce-policy": "privileged:latest",
+            "audit-violations": violation + "(hostNetwork=true)",
+        },
         {"enforce-policy": "privileged:latest"},
         {"enforce-policy": "privileged:latest", "audit-violations": violation + "(hostPID=true)"},
         {"enforce-policy": "restricted:latest"},
@@ -171,7 +225,12 @@ async def test_what_breaks_a_level_is_noted_for_audit(tmp_path: Path) -> None:
 
 async def test_a_resize_counts_and_is_bounded(tmp_path: Path) -> None:
     item = {"type": "Container", "max": {"cpu": "3"}}
-    bounds = {"kind": "LimitRange", "apiVersion": "v1", "metadata": {"name": "l"}, "spec": {"limits": [item]}}
+    bounds = {
+        "kind": "LimitRange",
+        "apiVersion": "v1",
+        "metadata": {"name": "l"},
+        "spec": {"limits": [item]},
+    }
     async with cluster(tmp_path) as api:
         await api.create(f"{SPACE}/resourcequotas", quota(**{"requests.cpu": "4"}))
         (await api.create(PODS, asking("a", "1"))).ok()
@@ -179,13 +238,24 @@ async def test_a_resize_counts_and_is_bounded(tmp_path: Path) -> None:
         (await api.create(f"{SPACE}/limitranges", bounds)).ok()
 
         def resized(cpu: str) -> dict[str, Any]:
-            return {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}}]}}
+            return {
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "c",
+                            "resources": {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}},
+                        }
+                    ]
+                }
+            }
 
         async def resize(name: str, cpu: str) -> int:
             return (await api.patch(f"{PODS}/{name}/resize", resized(cpu), "strategic")).code
 
         async def used() -> str:
-            return str((await api.get(f"{SPACE}/resourcequotas/q")).ok()["status"]["used"]["requests.cpu"])
+            return str(
+                (await api.get(f"{SPACE}/resourcequotas/q")).ok()["status"]["used"]["requests.cpu"]
+            )
 
         assert (await resize("a", "3500m"), await used()) == (403, "2")
         assert (await resize("a", "3"), await used()) == (200, "4")
@@ -200,9 +270,19 @@ async def test_a_resize_counts_and_is_bounded(tmp_path: Path) -> None:
 
 async def test_scopes_of_a_quota(tmp_path: Path) -> None:
     def scoped(name: str, hard: dict[str, str], **spec: Any) -> dict[str, Any]:
-        return {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": name}, "spec": {"hard": hard, **spec}}
+        return {
+            "kind": "ResourceQuota",
+            "apiVersion": "v1",
+            "metadata": {"name": name},
+            "spec": {"hard": hard, **spec},
+        }
 
-    high = {"kind": "PriorityClass", "apiVersion": "scheduling.k8s.io/v1", "metadata": {"name": "high"}, "value": 1000}
+    high = {
+        "kind": "PriorityClass",
+        "apiVersion": "scheduling.k8s.io/v1",
+        "metadata": {"name": "high"},
+        "value": 1000,
+    }
     term = {"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}
     async with cluster(tmp_path) as api:
         await api.create("/apis/scheduling.k8s.io/v1/priorityclasses", high)
@@ -221,7 +301,10 @@ async def test_scopes_of_a_quota(tmp_path: Path) -> None:
             )
         ]  # fmt: skip
         assert [reply.code for reply in made] == [201, 403, 201, 201, 201, 403, 201, 403]
-        assert "exceeded quota: high, requested: pods=1, used: pods=1, limited: pods=1" in made[-1].value["message"]
+        assert (
+            "exceeded quota: high, requested: pods=1, used: pods=1, limited: pods=1"
+            in made[-1].value["message"]
+        )
         done = {"status": {"phase": "Succeeded"}}
         assert (await api.patch(f"{PODS}/t1/status", done)).code == 200
         assert (await api.create(PODS, asking("t2", "1", activeDeadlineSeconds=9))).code == 201
@@ -236,16 +319,36 @@ async def test_a_claim_grows_where_its_class_lets_it(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(f"{SPACE}/resourcequotas", quota(**{"requests.storage": "5Gi"}))
         for name, grows in (("rigid", False), ("elastic", True)):
-            body = {"kind": "StorageClass", "apiVersion": "storage.k8s.io/v1", "provisioner": "x.example.com/y"}
-            (await api.create(classes, {**body, "metadata": {"name": name}, "allowVolumeExpansion": grows})).ok()
-            spec = {**size("1Gi")["spec"], "accessModes": ["ReadWriteOnce"], "storageClassName": name, "volumeName": name}
-            claim = {"kind": "PersistentVolumeClaim", "apiVersion": "v1", "metadata": {"name": name}, "spec": spec}
+            body = {
+                "kind": "StorageClass",
+                "apiVersion": "storage.k8s.io/v1",
+                "provisioner": "x.example.com/y",
+            }
+            (
+                await api.create(
+                    classes, {**body, "metadata": {"name": name}, "allowVolumeExpansion": grows}
+                )
+            ).ok()
+            spec = {
+                **size("1Gi")["spec"],
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": name,
+                "volumeName": name,
+            }
+            claim = {
+                "kind": "PersistentVolumeClaim",
+                "apiVersion": "v1",
+                "metadata": {"name": name},
+                "spec": spec,
+            }
             (await api.create(claims, claim)).ok()
             unbound = await api.patch(f"{claims}/{name}", size("2Gi"))
             assert unbound.code in (403, 422)
             (await api.patch(f"{claims}/{name}/status", {"status": {"phase": "Bound"}})).ok()
         refused = await api.patch(f"{claims}/rigid", size("2Gi"))
-        assert (refused.code, "must support resize" in refused.value["message"]) == (403, True), refused.body
+        assert (refused.code, "must support resize" in refused.value["message"]) == (403, True), (
+            refused.body
+        )
         assert (await api.patch(f"{claims}/elastic", size("2Gi"))).code == 200
         over = await api.patch(f"{claims}/elastic", size("9Gi"))
         assert (over.code, "exceeded quota" in over.value["message"]) == (403, True)
@@ -254,7 +357,10 @@ async def test_a_claim_grows_where_its_class_lets_it(tmp_path: Path) -> None:
 
 async def test_runtime_classes_say_what_pods_cost_and_where_they_run(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
-        scheduling = {"nodeSelector": {"kind": "vm"}, "tolerations": [{"key": "vm", "operator": "Exists"}]}
+        scheduling = {
+            "nodeSelector": {"kind": "vm"},
+            "tolerations": [{"key": "vm", "operator": "Exists"}],
+        }
         body = {
             "kind": "RuntimeClass",
             "apiVersion": "node.k8s.io/v1",
@@ -264,8 +370,13 @@ async def test_runtime_classes_say_what_pods_cost_and_where_they_run(tmp_path: P
             "scheduling": scheduling,
         }
         (await api.create("/apis/node.k8s.io/v1/runtimeclasses", body)).ok()
-        spec = (await api.create(PODS, pod("p", runtimeClassName="vm", nodeSelector={"a": "b"}))).ok()["spec"]
-        assert (spec["overhead"], spec["nodeSelector"]) == ({"cpu": "250m"}, {"a": "b", "kind": "vm"})
+        spec = (
+            await api.create(PODS, pod("p", runtimeClassName="vm", nodeSelector={"a": "b"}))
+        ).ok()["spec"]
+        assert (spec["overhead"], spec["nodeSelector"]) == (
+            {"cpu": "250m"},
+            {"a": "b", "kind": "vm"},
+        )
         assert "vm" in [each.get("key") for each in spec["tolerations"]]
         for wrong in (
             {"overhead": {"cpu": "1"}},
@@ -275,18 +386,36 @@ async def test_runtime_classes_say_what_pods_cost_and_where_they_run(tmp_path: P
             assert (await api.create(PODS, pod("q", **wrong))).code == 403, wrong
         await api.create(f"{SPACE}/resourcequotas", quota(**{"requests.cpu": "1"}))
         assert (await api.create(PODS, asking("r", "800m", runtimeClassName="vm"))).code == 403
-        assert (await api.create(PODS, asking("s", "700m", runtimeClassName="vm"))).code == 403  # the first pod's overhead counts
+        assert (
+            await api.create(PODS, asking("s", "700m", runtimeClassName="vm"))
+        ).code == 403  # the first pod's overhead counts
         assert (await api.create(PODS, asking("t", "500m", runtimeClassName="vm"))).code == 201
 
 
 async def test_limits_say_what_they_gave(tmp_path: Path) -> None:
-    item = {"type": "Container", "default": {"cpu": "1", "memory": "1Gi"}, "defaultRequest": {"cpu": "100m"}}
-    bounds = {"kind": "LimitRange", "apiVersion": "v1", "metadata": {"name": "l"}, "spec": {"limits": [item]}}
+    item = {
+        "type": "Container",
+        "default": {"cpu": "1", "memory": "1Gi"},
+        "defaultRequest": {"cpu": "100m"},
+    }
+    bounds = {
+        "kind": "LimitRange",
+        "apiVersion": "v1",
+        "metadata": {"name": "l"},
+        "spec": {"limits": [item]},
+    }
     async with cluster(tmp_path) as api:
         (await api.create(f"{SPACE}/limitranges", bounds)).ok()
         made = (await api.create(PODS, pod("p"))).ok()
         said = made["metadata"]["annotations"]["kubernetes.io/limit-ranger"]
-        assert said == "LimitRanger plugin set: cpu, memory request for container c; cpu, memory limit for container c"
+        assert (
+            said
+            == "LimitRanger plugin set: cpu, memory request for container c; cpu, memory limit for container c"
+        )
         full = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
-        quiet = (await api.create(PODS, pod("q", containers=[{"name": "c", "image": "i", "resources": full}]))).ok()
+        quiet = (
+            await api.create(
+                PODS, pod("q", containers=[{"name": "c", "image": "i", "resources": full}])
+            )
+        ).ok()
         assert "annotations" not in quiet["metadata"]

@@ -1,4 +1,6 @@
-"""Ways to more power than one was given, each tried from outside: as an editor, a node, an author of definitions."""
+"""Ways to more power than one was given, each tried from outside: as an editor, a node, an author
+of definitions.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,11 @@ async def grant(api: Cluster, target: str, *rules: dict[str, Any], namespace: st
     if rules:
         (await api.create(f"{RBAC}/clusterroles", role(target, *rules, kind="ClusterRole"))).ok()
     body = bound(f"eve-{target}", "ClusterRole", target, cluster_wide=not namespace)
-    where = f"{RBAC}/namespaces/{namespace}/rolebindings" if namespace else f"{RBAC}/clusterrolebindings"
+    where = (
+        f"{RBAC}/namespaces/{namespace}/rolebindings"
+        if namespace
+        else f"{RBAC}/clusterrolebindings"
+    )
     (await api.create(where, body)).ok()
 
 
@@ -54,12 +60,18 @@ def bound(name: str, kind: str, target: str, *, cluster_wide: bool = False) -> d
 
 
 def rule(verbs: str, group: str, resources: str, *names: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"verbs": verbs.split(), "apiGroups": [group], "resources": resources.split()}
+    found: dict[str, Any] = {
+        "verbs": verbs.split(),
+        "apiGroups": [group],
+        "resources": resources.split(),
+    }
     return {**found, "resourceNames": list(names)} if names else found
 
 
 async def test_a_label_does_not_pour_a_role_into_another(tmp_path: Path) -> None:
-    """Eve may change ClusterRoles and edit a namespace: a label would make a powerful role part of ``edit``."""
+    """Eve may change ClusterRoles and edit a namespace: a label would make a powerful role part of
+    ``edit``.
+    """
     async with attacked(tmp_path) as (api, other):
         await grant(api, "changer", rule("get update patch", GROUP, "clusterroles"))
         await grant(api, "edit", namespace="default")
@@ -67,12 +79,19 @@ async def test_a_label_does_not_pour_a_role_into_another(tmp_path: Path) -> None
         strong = f"{RBAC}/clusterroles/system:kube-controller-manager"
         for body in (label, {**label, "rules": []}):
             refused = await other.patch(strong, label, **EVE)
-            assert (refused.code, "not currently held" in refused.value["message"]) == (403, True), body
+            assert (refused.code, "not currently held" in refused.value["message"]) == (
+                403,
+                True,
+            ), body
         sums = {"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {}}]}}
         assert (await other.patch(f"{RBAC}/clusterroles/edit", sums, **EVE)).code == 403
-        assert (await other.patch(f"{RBAC}/clusterroles/view", {"aggregationRule": None}, **EVE)).code == 403
+        assert (
+            await other.patch(f"{RBAC}/clusterroles/view", {"aggregationRule": None}, **EVE)
+        ).code == 403
         owners = {"metadata": {"finalizers": ["example.com/hold"]}}
-        assert (await other.patch(strong, owners, **EVE)).code == 200  # what a garbage collector does
+        assert (
+            await other.patch(strong, owners, **EVE)
+        ).code == 200  # what a garbage collector does
 
 
 async def test_what_is_not_there_yet_is_not_bound(tmp_path: Path) -> None:
@@ -82,8 +101,13 @@ async def test_what_is_not_there_yet_is_not_bound(tmp_path: Path) -> None:
         bindings = f"{RBAC}/namespaces/default/rolebindings"
         for kind, plural in (("Role", "roles"), ("ClusterRole", "clusterroles")):
             refused = await other.create(bindings, bound("early", kind, "later"), **EVE)
-            assert (refused.code, refused.value["message"]) == (404, f'{plural}.{GROUP} "later" not found')
-        assert (await other.create(bindings, bound("early", "ClusterRole", "view"), **EVE)).code == 201
+            assert (refused.code, refused.value["message"]) == (
+                404,
+                f'{plural}.{GROUP} "later" not found',
+            )
+        assert (
+            await other.create(bindings, bound("early", "ClusterRole", "view"), **EVE)
+        ).code == 201
         assert (await api.create(bindings, bound("early2", "ClusterRole", "later"))).code == 201
 
 
@@ -92,21 +116,57 @@ async def test_an_editor_stays_in_the_namespace(tmp_path: Path) -> None:
     async with attacked(tmp_path) as (api, other):
         await grant(api, "edit", namespace="default")
         assert (await other.create(PODS, pod("mine"), **EVE)).code == 201
-        assert (await other.create(f"{kube}/serviceaccounts/default/token", {**TOKEN, "spec": {}}, **EVE)).code == 403
-        own = (await other.create("/api/v1/namespaces/default/serviceaccounts/default/token", {**TOKEN, "spec": {}}, **EVE)).ok()
+        assert (
+            await other.create(
+                f"{kube}/serviceaccounts/default/token", {**TOKEN, "spec": {}}, **EVE
+            )
+        ).code == 403
+        own = (
+            await other.create(
+                "/api/v1/namespaces/default/serviceaccounts/default/token",
+                {**TOKEN, "spec": {}},
+                **EVE,
+            )
+        ).ok()
         assert (await other.get(f"{kube}/secrets", token=own["status"]["token"])).code == 403
-        for name in ("system:serviceaccount:kube-system:default", "kubernetes-admin", "system:serviceaccount:default:default:x"):
-            assert (await other.get(CONFIG, headers={"Impersonate-User": name}, **EVE)).code == 403, name
-        groups = {"Impersonate-User": "system:serviceaccount:default:default", "Impersonate-Group": "system:masters"}
+        for name in (
+            "system:serviceaccount:kube-system:default",
+            "kubernetes-admin",
+            "system:serviceaccount:default:default:x",
+        ):
+            assert (
+                await other.get(CONFIG, headers={"Impersonate-User": name}, **EVE)
+            ).code == 403, name
+        groups = {
+            "Impersonate-User": "system:serviceaccount:default:default",
+            "Impersonate-Group": "system:masters",
+        }
         assert (await other.get(CONFIG, headers=groups, **EVE)).code == 403
-        extra = {"Impersonate-User": "system:serviceaccount:default:default", "Impersonate-Extra-Scopes": "all"}
+        extra = {
+            "Impersonate-User": "system:serviceaccount:default:default",
+            "Impersonate-Extra-Scopes": "all",
+        }
         assert (await other.get(CONFIG, headers=extra, **EVE)).code == 403
-        for path in (f"{RBAC}/namespaces/default/roles", f"{RBAC}/clusterroles", "/api/v1/nodes", "/api/v1/secrets"):
+        for path in (
+            f"{RBAC}/namespaces/default/roles",
+            f"{RBAC}/clusterroles",
+            "/api/v1/nodes",
+            "/api/v1/secrets",
+        ):
             assert (await other.create(path, {}, **EVE)).code == 403, path
-        moved = {"kind": "Binding", "apiVersion": "v1", "metadata": {"name": "mine"}, "target": {"name": "n1"}}
+        moved = {
+            "kind": "Binding",
+            "apiVersion": "v1",
+            "metadata": {"name": "mine"},
+            "target": {"name": "n1"},
+        }
         assert (await other.create(f"{PODS}/mine/binding", moved, **EVE)).code == 403
-        assert (await other.patch(f"{PODS}/mine/status", {"status": {"phase": "Running"}}, **EVE)).code == 403
-        there = await other.create(PODS, {**pod("p"), "metadata": {"name": "p", "namespace": "kube-system"}}, **EVE)
+        assert (
+            await other.patch(f"{PODS}/mine/status", {"status": {"phase": "Running"}}, **EVE)
+        ).code == 403
+        there = await other.create(
+            PODS, {**pod("p"), "metadata": {"name": "p", "namespace": "kube-system"}}, **EVE
+        )
         assert there.code == 400
         space = "/api/v1/namespaces/default"
         assert [(await other.get(path, **EVE)).code for path in (space, "/api/v1/namespaces/kube-system", "/api/v1/namespaces")] == [
@@ -119,15 +179,29 @@ async def test_an_editor_stays_in_the_namespace(tmp_path: Path) -> None:
 async def test_names_in_rules_hold_for_lists(tmp_path: Path) -> None:
     """A list confined to a name is about that name; a watch of a name shows that one object."""
     async with attacked(tmp_path) as (api, other):
-        await grant(api, "one", rule("get list watch", "", "configmaps", "mine"), namespace="default")
+        await grant(
+            api, "one", rule("get list watch", "", "configmaps", "mine"), namespace="default"
+        )
         for name in ("mine", "other"):
-            await api.create(CONFIG, {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}})
+            await api.create(
+                CONFIG, {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}}
+            )
         listed = await other.get(f"{CONFIG}?fieldSelector=metadata.name%3Dmine", **EVE)
         assert [item["metadata"]["name"] for item in listed.ok()["items"]] == ["mine"]
-        for selector in ("metadata.name!=x\\,metadata.name=mine", "metadata.name=other", "metadata.name!=mine", ""):
-            assert (await other.get(f"{CONFIG}?fieldSelector={quote(selector)}", **EVE)).code == 403, selector
+        for selector in (
+            "metadata.name!=x\\,metadata.name=mine",
+            "metadata.name=other",
+            "metadata.name!=mine",
+            "",
+        ):
+            assert (
+                await other.get(f"{CONFIG}?fieldSelector={quote(selector)}", **EVE)
+            ).code == 403, selector
         twice = "?fieldSelector=metadata.name%3Dmine&fieldSelector=metadata.name%3Dother"
-        assert [item["metadata"]["name"] for item in (await other.get(CONFIG + twice, **EVE)).ok()["items"]] == ["mine"]
+        assert [
+            item["metadata"]["name"]
+            for item in (await other.get(CONFIG + twice, **EVE)).ok()["items"]
+        ] == ["mine"]
         async with other.watch(f"{CONFIG}/mine", **EVE) as watch:
             assert (await watch.next() or {})["object"]["metadata"]["name"] == "mine"
             await api.patch(f"{CONFIG}/other", {"data": {"a": "1"}})
@@ -145,9 +219,15 @@ async def test_a_node_cannot_word_its_way_to_other_pods(tmp_path: Path) -> None:
             "spec.nodeName=n1\\,x",
             "spec.nodeName=n2,metadata.name!=spec.nodeName=n1",
         ):
-            assert (await other.get(f"/api/v1/pods?fieldSelector={quote(selector)}", **NODE)).code == 403, selector
-            assert (await other.get(f"/api/v1/pods?watch=1&fieldSelector={quote(selector)}", **NODE)).code == 403, selector
-        assert (await other.get("/api/v1/pods?fieldSelector=spec.nodeName%3D%3Dn1", **NODE)).ok()["items"] == []
+            assert (
+                await other.get(f"/api/v1/pods?fieldSelector={quote(selector)}", **NODE)
+            ).code == 403, selector
+            assert (
+                await other.get(f"/api/v1/pods?watch=1&fieldSelector={quote(selector)}", **NODE)
+            ).code == 403, selector
+        assert (await other.get("/api/v1/pods?fieldSelector=spec.nodeName%3D%3Dn1", **NODE)).ok()[
+            "items"
+        ] == []
 
 
 async def node(api: Cluster, name: str) -> dict[str, Any]:
@@ -165,14 +245,18 @@ def mirror(name: str, uid: str, **spec: Any) -> dict[str, Any]:
 
 
 async def test_a_mirror_pod_opens_nothing_to_its_node(tmp_path: Path) -> None:
-    """Nodes make mirror pods in any namespace: what those refer to is not therefore the node's to read."""
+    """Nodes make mirror pods in any namespace: what those refer to is not therefore the node's to
+    read.
+    """
     space = "/api/v1/namespaces/kube-system"
     async with attacked(tmp_path) as (api, other):
         uid = (await node(api, "n1"))["metadata"]["uid"]
         made = (await other.create(f"{space}/pods", mirror("m", uid), **NODE)).ok()
         reference = {"kind": "Pod", "apiVersion": "v1", "name": "m", "uid": made["metadata"]["uid"]}
         request = {**TOKEN, "spec": {"boundObjectRef": reference}}
-        assert (await other.create(f"{space}/serviceaccounts/default/token", request, **NODE)).code == 403
+        assert (
+            await other.create(f"{space}/serviceaccounts/default/token", request, **NODE)
+        ).code == 403
         projected = {"sources": [{"serviceAccountToken": {"path": "t"}}]}
         env = [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
         for number, spec in enumerate(
@@ -186,13 +270,26 @@ async def test_a_mirror_pod_opens_nothing_to_its_node(tmp_path: Path) -> None:
                 {"imagePullSecrets": [{"name": "s"}]},
             )
         ):
-            refused = await other.create(f"{space}/pods", mirror(f"bad{number}", uid, **spec), **NODE)
-            assert (refused.code, refused.value["reason"]) == (403, "Forbidden"), (spec, refused.body)
-        for change in ({"uid": "x"}, {"controller": False}, {"blockOwnerDeletion": True}, {"name": "n2"}, {"kind": "Pod"}):
+            refused = await other.create(
+                f"{space}/pods", mirror(f"bad{number}", uid, **spec), **NODE
+            )
+            assert (refused.code, refused.value["reason"]) == (403, "Forbidden"), (
+                spec,
+                refused.body,
+            )
+        for change in (
+            {"uid": "x"},
+            {"controller": False},
+            {"blockOwnerDeletion": True},
+            {"name": "n2"},
+            {"kind": "Pod"},
+        ):
             wrong = mirror("wrong", uid)
             wrong["metadata"]["ownerReferences"][0] |= change
             assert (await other.create(f"{space}/pods", wrong, **NODE)).code == 403, change
-        assert (await other.create(f"{space}/pods", {**pod("plain", nodeName="n1")}, **NODE)).code == 403
+        assert (
+            await other.create(f"{space}/pods", {**pod("plain", nodeName="n1")}, **NODE)
+        ).code == 403
         assert (await other.create(f"{space}/pods", mirror("other", uid), **FAR)).code == 403
 
 
@@ -202,20 +299,33 @@ async def test_a_node_does_not_lure_pods_to_itself(tmp_path: Path) -> None:
         labels = {"node-role.kubernetes.io/control-plane": "", "example.com/mine": "y"}
         bad = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1", "labels": labels}}
         refused = await other.create("/api/v1/nodes", bad, **NODE)
-        assert (refused.code, "node-role.kubernetes.io/control-plane" in refused.value["message"]) == (403, True)
+        assert (
+            refused.code,
+            "node-role.kubernetes.io/control-plane" in refused.value["message"],
+        ) == (403, True)
         good = {
             "kubernetes.io/hostname": "n1",
             "topology.kubernetes.io/zone": "z",
             "example.com/mine": "y",
             "node.kubernetes.io/x": "",
         }
-        assert (await other.create("/api/v1/nodes", {**bad, "metadata": {"name": "n1", "labels": good}}, **NODE)).code == 201
+        assert (
+            await other.create(
+                "/api/v1/nodes", {**bad, "metadata": {"name": "n1", "labels": good}}, **NODE
+            )
+        ).code == 201
         for change in (
             {"metadata": {"labels": {"node-restriction.kubernetes.io/secure": "y"}}},
             {"metadata": {"labels": {"a.node-restriction.kubernetes.io/secure": "y"}}},
             {"metadata": {"labels": {"kubernetes.io/elsewhere": "y"}}},
             {"metadata": {"labels": {"x.k8s.io/elsewhere": "y"}}},
-            {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n2", "uid": "u"}]}},
+            {
+                "metadata": {
+                    "ownerReferences": [
+                        {"apiVersion": "v1", "kind": "Node", "name": "n2", "uid": "u"}
+                    ]
+                }
+            },
             {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}},
         ):
             for path in ("/api/v1/nodes/n1", "/api/v1/nodes/n1/status"):
@@ -223,18 +333,29 @@ async def test_a_node_does_not_lure_pods_to_itself(tmp_path: Path) -> None:
                 kept = (await api.get("/api/v1/nodes/n1")).ok()
                 assert reply.code == 403 or path.endswith("status"), (change, reply.body)
                 assert "ownerReferences" not in kept["metadata"], path
-                assert not any("restriction" in key or "elsewhere" in key for key in kept["metadata"]["labels"]), path
-                assert [each["key"] for each in kept["spec"]["taints"]] == ["node.kubernetes.io/not-ready"], path
-        assert (await other.patch("/api/v1/nodes/n2", {"metadata": {"labels": {"a": "b"}}}, **NODE)).code == 403
+                assert not any(
+                    "restriction" in key or "elsewhere" in key for key in kept["metadata"]["labels"]
+                ), path
+                assert [each["key"] for each in kept["spec"]["taints"]] == [
+                    "node.kubernetes.io/not-ready"
+                ], path
+        assert (
+            await other.patch("/api/v1/nodes/n2", {"metadata": {"labels": {"a": "b"}}}, **NODE)
+        ).code == 403
         assert (await other.delete("/api/v1/nodes/n1", **NODE)).code == 403
 
 
 async def test_tokens_are_for_the_pod_and_the_audience_they_are_meant_for(tmp_path: Path) -> None:
     accounts = "/api/v1/namespaces/default/serviceaccounts"
-    volume = {"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "vault"}}]}}
+    volume = {
+        "name": "v",
+        "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "vault"}}]},
+    }
     async with attacked(tmp_path) as (api, other):
         where = await node(api, "n1")
-        await api.create(accounts, {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "strong"}})
+        await api.create(
+            accounts, {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "strong"}}
+        )
         made = (await api.create(PODS, pod("p", nodeName="n1", volumes=[volume]))).ok()
         (await api.create(PODS, pod("s", nodeName="n1", serviceAccountName="strong"))).ok()
         reference = {"kind": "Pod", "apiVersion": "v1", "name": "p", "uid": made["metadata"]["uid"]}
@@ -245,7 +366,14 @@ async def test_tokens_are_for_the_pod_and_the_audience_they_are_meant_for(tmp_pa
             ("default", {}, NODE, 403),
             (
                 "default",
-                {"boundObjectRef": {**reference, "kind": "Node", "name": "n1", "uid": where["metadata"]["uid"]}},
+                {
+                    "boundObjectRef": {
+                        **reference,
+                        "kind": "Node",
+                        "name": "n1",
+                        "uid": where["metadata"]["uid"],
+                    }
+                },
                 NODE,
                 403,
             ),
@@ -254,23 +382,37 @@ async def test_tokens_are_for_the_pod_and_the_audience_they_are_meant_for(tmp_pa
             ("default", {"boundObjectRef": reference}, FAR, 403),
             ("default", {"boundObjectRef": reference}, NODE, 201),
         ):
-            reply = await (other if who else api).create(f"{accounts}/{account}/token", {**TOKEN, "spec": spec}, **who)
+            reply = await (other if who else api).create(
+                f"{accounts}/{account}/token", {**TOKEN, "spec": spec}, **who
+            )
             assert reply.code == code, (account, spec, who, reply.body)
         review = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}
         token = reply.value["status"]["token"]
-        seen = (await other.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review, token=token)).ok()
+        seen = (
+            await other.create(
+                "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, token=token
+            )
+        ).ok()
         extra = seen["status"]["userInfo"]["extra"]
         assert extra["authentication.kubernetes.io/pod-name"] == ["p"]
         assert extra["authentication.kubernetes.io/node-uid"] == [where["metadata"]["uid"]]
 
 
 async def test_a_dead_token_stays_dead(tmp_path: Path) -> None:
-    """An account of the same name, or one that only mentions the old identity, does not take over its tokens."""
+    """An account of the same name, or one that only mentions the old identity, does not take over
+    its tokens.
+    """
     accounts = "/api/v1/namespaces/default/serviceaccounts"
-    body: dict[str, Any] = {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "robot"}}
+    body: dict[str, Any] = {
+        "kind": "ServiceAccount",
+        "apiVersion": "v1",
+        "metadata": {"name": "robot"},
+    }
     async with attacked(tmp_path) as (api, other):
         uid = (await api.create(accounts, body)).ok()["metadata"]["uid"]
-        token = (await api.create(f"{accounts}/robot/token", {**TOKEN, "spec": {}})).ok()["status"]["token"]
+        token = (await api.create(f"{accounts}/robot/token", {**TOKEN, "spec": {}})).ok()["status"][
+            "token"
+        ]
         assert (await other.get("/api", token=token)).code == 200
         await api.delete(f"{accounts}/robot")
         owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": uid}
@@ -279,9 +421,13 @@ async def test_a_dead_token_stays_dead(tmp_path: Path) -> None:
         assert (await other.get("/api", token=token)).code == 401
         held = {"metadata": {"finalizers": ["example.com/hold"], "ownerReferences": None}}
         await api.patch(f"{accounts}/robot", held)
-        fresh = (await api.create(f"{accounts}/robot/token", {**TOKEN, "spec": {}})).ok()["status"]["token"]
+        fresh = (await api.create(f"{accounts}/robot/token", {**TOKEN, "spec": {}})).ok()["status"][
+            "token"
+        ]
         await api.delete(f"{accounts}/robot")
-        assert (await other.get("/api", token=fresh)).code == 200  # for another minute, as clocks differ
+        assert (
+            await other.get("/api", token=fresh)
+        ).code == 200  # for another minute, as clocks differ
 
 
 async def test_credentials_that_are_no_text(tmp_path: Path) -> None:
@@ -303,10 +449,21 @@ async def test_a_definition_does_not_take_the_place_of_a_built_in_kind(tmp_path:
     definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
     def definition(group: str, plural: str, kind: str, approved: bool = True) -> dict[str, Any]:
-        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-        names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
+        schema = {
+            "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        }
+        names = {
+            "plural": plural,
+            "singular": kind.lower(),
+            "kind": kind,
+            "listKind": f"{kind}List",
+        }
         version = {"name": "v1", "served": True, "storage": True, "schema": schema}
-        notes = {"annotations": {"api-approved.kubernetes.io": "unapproved, a test"}} if approved else {}
+        notes = (
+            {"annotations": {"api-approved.kubernetes.io": "unapproved, a test"}}
+            if approved
+            else {}
+        )
         return {
             "kind": "CustomResourceDefinition",
             "apiVersion": "apiextensions.k8s.io/v1",
@@ -315,22 +472,33 @@ async def test_a_definition_does_not_take_the_place_of_a_built_in_kind(tmp_path:
         }
 
     async with attacked(tmp_path) as (api, other):
-        await grant(api, "author", rule("*", "apiextensions.k8s.io", "customresourcedefinitions"), rule("*", "example.com", "*"))
+        await grant(
+            api,
+            "author",
+            rule("*", "apiextensions.k8s.io", "customresourcedefinitions"),
+            rule("*", "example.com", "*"),
+        )
         await other.create(definitions, definition("example.com", "widgets", "Widget"), **EVE)
-        assert (await other.create("/apis/example.com/v1/widgets", {"metadata": {"name": "w"}}, **EVE)).code == 201
+        assert (
+            await other.create("/apis/example.com/v1/widgets", {"metadata": {"name": "w"}}, **EVE)
+        ).code == 201
         for group, plural, kind in (
             (GROUP, "clusterroles", "ClusterRole"),
             ("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"),
             (GROUP, "others", "ClusterRole"),
             ("services", "specs", "Spec"),
         ):
-            refused = await other.create(definitions, definition(group, plural, kind, approved=False), **EVE)
+            refused = await other.create(
+                definitions, definition(group, plural, kind, approved=False), **EVE
+            )
             assert refused.code == 422, (group, refused.body)
             await other.create(definitions, definition(group, plural, kind), **EVE)
             assert (await api.get(f"{RBAC}/clusterroles/cluster-admin")).ok()["rules"]
             assert (await other.delete(f"{definitions}/{plural}.{group}", **EVE)).code in (200, 404)
         assert (await other.get("/apis/example.com/v1/widgets/w", **EVE)).code == 200
-        assert [item["metadata"]["name"] for item in (await api.get(definitions)).ok()["items"]] == ["widgets.example.com"]
+        assert [
+            item["metadata"]["name"] for item in (await api.get(definitions)).ok()["items"]
+        ] == ["widgets.example.com"]
         assert (await other.get("/api/v1/secrets", **EVE)).code == 403
 
 
@@ -375,14 +543,27 @@ async def test_reading_is_not_more_than_asked(tmp_path: Path) -> None:
             "\uffff",
             "default-0",
         ):
-            forged = base64.urlsafe_b64encode(json.dumps({**value, "start": start}).encode()).decode()
+            forged = base64.urlsafe_b64encode(
+                json.dumps({**value, "start": start}).encode()
+            ).decode()
             reply = await other.get(f"{PODS}?continue={quote(forged)}", **EVE)
             assert reply.code in (200, 400)
-            assert all(item["metadata"]["namespace"] == "default" for item in (reply.value.get("items") or ())), start
+            assert all(
+                item["metadata"]["namespace"] == "default"
+                for item in (reply.value.get("items") or ())
+            ), start
         for revision in (-1, 0, True, 1.5, "5", None, 1 << 70):
-            forged = base64.urlsafe_b64encode(json.dumps({**value, "rv": revision}).encode()).decode()
-            assert (await other.get(f"{PODS}?continue={quote(forged)}", **EVE)).code in (400, 410, 504), revision
-        assert (await other.get(f"/api/v1/namespaces/kube-system/pods?continue={token}", **EVE)).code == 403
+            forged = base64.urlsafe_b64encode(
+                json.dumps({**value, "rv": revision}).encode()
+            ).decode()
+            assert (await other.get(f"{PODS}?continue={quote(forged)}", **EVE)).code in (
+                400,
+                410,
+                504,
+            ), revision
+        assert (
+            await other.get(f"/api/v1/namespaces/kube-system/pods?continue={token}", **EVE)
+        ).code == 403
         async with other.watch(f"{PODS}", **EVE) as watch:
             names = {(event["object"]["metadata"]["namespace"]) for event in await watch.take(3)}
             await api.create("/api/v1/namespaces/kube-system/pods", pod("later"))

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 RULES: list[dict[str, Any]] = [
     {"level": "None", "verbs": ["watch"]},
-    {"level": "RequestResponse", "resources": [{"group": "", "resources": ["configmaps"]}], "namespaces": ["default"]},
+    {
+        "level": "RequestResponse",
+        "resources": [{"group": "", "resources": ["configmaps"]}],
+        "namespaces": ["default"],
+    },
     {"level": "Request", "resources": [{"group": "apps"}]},
     {"level": "None", "nonResourceURLs": ["/healthz*"]},
     {"level": "Metadata"},
@@ -59,11 +63,18 @@ async def test_requests_become_lines(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in log.read_text().splitlines()]
     created, refused = lines
     assert created["level"] == "RequestResponse"
-    assert (created["user"]["username"], created["verb"], created["userAgent"]) == ("kubernetes-admin", "create", "tests/1")
+    assert (created["user"]["username"], created["verb"], created["userAgent"]) == (
+        "kubernetes-admin",
+        "create",
+        "tests/1",
+    )
     assert created["objectRef"] == {"resource": "configmaps", "namespace": "default"}
     assert created["requestObject"]["data"] == created["responseObject"]["data"] == {"x": "1"}
     assert created["responseStatus"]["code"] == 201
-    assert (refused["requestURI"], refused["responseStatus"]["code"]) == ("/api/v1/secrets?limit=1", 403)
+    assert (refused["requestURI"], refused["responseStatus"]["code"]) == (
+        "/api/v1/secrets?limit=1",
+        403,
+    )
     assert "requestObject" not in refused
 
 
@@ -72,13 +83,24 @@ async def test_events_go_when_their_time_is_over(tmp_path: Path) -> None:
 
     def event(name: str) -> dict[str, Any]:
         involved = {"kind": "Pod", "namespace": "default", "name": "p"}
-        return {"kind": "Event", "apiVersion": "v1", "metadata": {"name": name}, "involvedObject": involved, "reason": "R"}
+        return {
+            "kind": "Event",
+            "apiVersion": "v1",
+            "metadata": {"name": name},
+            "involvedObject": involved,
+            "reason": "R",
+        }
 
     async with cluster(tmp_path) as api:
         for number in range(6):
             (await api.create(path, event(f"e{number}"))).ok()
         few = Expiry(api.server.context.store, most=4)
         await few.sweep()
-        assert [item["metadata"]["name"] for item in (await api.get(path)).ok()["items"]] == ["e2", "e3", "e4", "e5"]
+        assert [item["metadata"]["name"] for item in (await api.get(path)).ok()["items"]] == [
+            "e2",
+            "e3",
+            "e4",
+            "e5",
+        ]
         await Expiry(api.server.context.store, seconds=0).sweep()
         assert (await api.get(path)).ok()["items"] == []

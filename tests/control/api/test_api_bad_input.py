@@ -26,7 +26,9 @@ async def raw(api: Cluster, data: bytes, *, seconds: float = 10) -> bytes:
     own = api.server.pki.client("admin", "kubernetes-admin", ("system:masters",))
     context.load_cert_chain(own.certificate, own.key)
     async with asyncio.timeout(seconds):
-        reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port, ssl=context, server_hostname="127.0.0.1")
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", api.server.port, ssl=context, server_hostname="127.0.0.1"
+        )
         writer.write(data)
         answer = await reader.read(1 << 20)
         writer.close()
@@ -36,7 +38,18 @@ async def raw(api: Cluster, data: bytes, *, seconds: float = 10) -> bytes:
 def variants() -> list[Any]:
     """Bodies that are objects, and wrong in every other way."""
     names: list[Any] = ["", "UPPER", "a/b", "..", "x" * 300, 5, None, [], {}]
-    wrong: list[Any] = [None, 5, "text", [], [1], {"a": 1}, True, {"containers": 5}, {"containers": [{}]}, {"containers": [None]}]
+    wrong: list[Any] = [
+        None,
+        5,
+        "text",
+        [],
+        [1],
+        {"a": 1},
+        True,
+        {"containers": 5},
+        {"containers": [{}]},
+        {"containers": [None]},
+    ]
     return [
         {},
         *({"metadata": {"name": name}} for name in names),
@@ -56,26 +69,56 @@ async def test_odd_objects_of_every_kind(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         for res in api.server.context.registry.all():
             base = f"/apis/{res.gv}" if res.group else f"/api/{res.version}"
-            where = f"{base}/namespaces/default/{res.plural}" if res.namespaced else f"{base}/{res.plural}"
+            where = (
+                f"{base}/namespaces/default/{res.plural}"
+                if res.namespaced
+                else f"{base}/{res.plural}"
+            )
             for body in variants():
                 reply = await api.create(where + "?dryRun=All", body)
-                refused = isinstance(reply.value, dict) and (reply.code < 400 or reply.value["kind"] == "Status")
+                refused = isinstance(reply.value, dict) and (
+                    reply.code < 400 or reply.value["kind"] == "Status"
+                )
                 if reply.code == 500 or not refused:
                     wrong.append((where, body, reply.body))
     assert not wrong
 
 
 async def test_odd_patches(tmp_path: Path) -> None:
-    bodies: list[Any] = [None, 5, "x", [], [{}], [{"op": "add"}], [{"op": "wild", "path": "/a"}], {"spec": 5}, {"metadata": None}]
-    bodies += [{"metadata": {"name": "other"}}, {"spec": {"containers": [{"name": 5}]}}, {"$patch": "delete"}, {"kind": "Secret"}]
+    bodies: list[Any] = [
+        None,
+        5,
+        "x",
+        [],
+        [{}],
+        [{"op": "add"}],
+        [{"op": "wild", "path": "/a"}],
+        {"spec": 5},
+        {"metadata": None},
+    ]
+    bodies += [
+        {"metadata": {"name": "other"}},
+        {"spec": {"containers": [{"name": 5}]}},
+        {"$patch": "delete"},
+        {"kind": "Secret"},
+    ]
     async with cluster(tmp_path) as api:
         await api.create(PODS, pod("p"))
         for kind in ("merge", "json", "strategic", "apply"):
             for body in bodies:
                 data = json.dumps(body).encode()
-                names = {"merge": "merge-patch+json", "json": "json-patch+json", "strategic": "strategic-merge-patch+json"}
+                names = {
+                    "merge": "merge-patch+json",
+                    "json": "json-patch+json",
+                    "strategic": "strategic-merge-patch+json",
+                }
                 content = {"Content-Type": "application/" + names.get(kind, "apply-patch+yaml")}
-                reply = await api.ask("PATCH", f"{PODS}/p?fieldManager=m&force=true&dryRun=All", raw=data, headers=content)
+                reply = await api.ask(
+                    "PATCH",
+                    f"{PODS}/p?fieldManager=m&force=true&dryRun=All",
+                    raw=data,
+                    headers=content,
+                )
                 assert reply.code != 500, (kind, body, reply.body)
                 assert reply.value["kind"] in ("Status", "Pod")
 
@@ -110,7 +153,12 @@ async def test_bodies_that_are_none(tmp_path: Path, data: bytes, content: str, c
 async def test_random_bytes(tmp_path: Path) -> None:
     rng = random.Random(6)
     text = json.dumps(config_map("a", x="1")).encode()
-    kinds = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "application/apply-patch+yaml"]
+    kinds = [
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+        "application/apply-patch+yaml",
+    ]
     async with cluster(tmp_path) as api:
         for _ in range(300):
             data = bytearray(text if rng.random() < 0.7 else b"k8s\x00" + rng.randbytes(60))
@@ -119,7 +167,11 @@ async def test_random_bytes(tmp_path: Path) -> None:
             cut = bytes(data[: rng.randrange(1, len(data) + 1)])
             kind = rng.choice(kinds)
             method = "PATCH" if "patch" in kind else "POST"
-            path = f"{CONFIG}/zz?fieldManager=f&dryRun=All" if method == "PATCH" else f"{CONFIG}?dryRun=All"
+            path = (
+                f"{CONFIG}/zz?fieldManager=f&dryRun=All"
+                if method == "PATCH"
+                else f"{CONFIG}?dryRun=All"
+            )
             reply = await api.ask(method, path, raw=cut, headers={"Content-Type": kind})
             assert reply.code not in (500, 503), (cut, kind, reply.body)
             assert isinstance(reply.value, dict)

@@ -1,4 +1,6 @@
-"""Small requests that would grow, loop or confuse: each ends in its Status, soon, in bounded memory, and the server lives."""
+"""Small requests that would grow, loop or confuse: each ends in its Status, soon, in bounded
+memory, and the server lives.
+"""
 
 from __future__ import annotations
 
@@ -39,21 +41,37 @@ async def checked(api: Cluster, reply: Reply, *codes: int) -> None:
 
 async def test_patches_that_multiply(tmp_path: Path) -> None:
     start = [{"op": "add", "path": "/metadata/annotations", "value": {"a": "x" * 1000}}]
-    doubling = [{"op": "copy", "from": "/metadata/annotations", "path": f"/metadata/annotations/b{n}"} for n in range(60)]
+    doubling = [
+        {"op": "copy", "from": "/metadata/annotations", "path": f"/metadata/annotations/b{n}"}
+        for n in range(60)
+    ]
     large = [{"op": "add", "path": "/metadata/annotations", "value": {"a": "x" * 100_000}}]
-    many = [{"op": "copy", "from": "/metadata/annotations/a", "path": f"/metadata/annotations/b{n}"} for n in range(9000)]
+    many = [
+        {"op": "copy", "from": "/metadata/annotations/a", "path": f"/metadata/annotations/b{n}"}
+        for n in range(9000)
+    ]
     nothing = [{"op": "test", "path": "/kind", "value": "Pod"}] * 10_001
     async with cluster(tmp_path) as api:
         (await api.create(PODS, pod("p"))).ok()
         before, since = resident(), time.monotonic()
         for operations in (start + doubling, large + many, nothing):
             data = json.dumps(operations).encode()
-            await checked(api, await api.ask("PATCH", f"{PODS}/p", raw=data, headers={"Content-Type": JSON_PATCH}), 413)
+            await checked(
+                api,
+                await api.ask("PATCH", f"{PODS}/p", raw=data, headers={"Content-Type": JSON_PATCH}),
+                413,
+            )
         assert resident() - before < 100 << 20
         assert time.monotonic() - since < 10
-        few = start + doubling[:2] + [{"op": "remove", "path": f"/metadata/annotations/b{n}"} for n in range(2)]
+        few = (
+            start
+            + doubling[:2]
+            + [{"op": "remove", "path": f"/metadata/annotations/b{n}"} for n in range(2)]
+        )
         data = json.dumps(few).encode()
-        assert (await api.ask("PATCH", f"{PODS}/p", raw=data, headers={"Content-Type": JSON_PATCH})).code == 200
+        assert (
+            await api.ask("PATCH", f"{PODS}/p", raw=data, headers={"Content-Type": JSON_PATCH})
+        ).code == 200
 
 
 async def test_compressed_bodies_are_not_unpacked(tmp_path: Path) -> None:
@@ -75,7 +93,11 @@ async def test_compressed_bodies_are_not_unpacked(tmp_path: Path) -> None:
 
 async def test_what_json_allows_and_kubernetes_does_not(tmp_path: Path) -> None:
     def one(field: bytes) -> bytes:
-        return b'{"metadata":{"name":"a"},"spec":{"containers":[{"name":"c","image":"i"}],' + field + b"}}"
+        return (
+            b'{"metadata":{"name":"a"},"spec":{"containers":[{"name":"c","image":"i"}],'
+            + field
+            + b"}}"
+        )
 
     bodies = [
         one(b'"terminationGracePeriodSeconds":1' + b"0" * 5000), one(b'"terminationGracePeriodSeconds":1e400'),
@@ -84,13 +106,26 @@ async def test_what_json_allows_and_kubernetes_does_not(tmp_path: Path) -> None:
     ]  # fmt: skip
     async with cluster(tmp_path) as api:
         for body in bodies:
-            reply = await api.ask("POST", f"{PODS}?dryRun=All", raw=body, headers={"Content-Type": "application/json"})
-            assert (reply.code, reply.value["kind"]) == (400, "Status"), (body[:80], reply.body[:200])
+            reply = await api.ask(
+                "POST", f"{PODS}?dryRun=All", raw=body, headers={"Content-Type": "application/json"}
+            )
+            assert (reply.code, reply.value["kind"]) == (400, "Status"), (
+                body[:80],
+                reply.body[:200],
+            )
         (await api.create(PODS, pod("p"))).ok()
         twice = b'{"metadata":{"labels":{"a":"b","a":"c"}}}'
         for kind in (MERGE, "application/strategic-merge-patch+json"):
-            reply = await api.ask("PATCH", f"{PODS}/p?fieldValidation=Strict", raw=twice, headers={"Content-Type": kind})
-            assert (reply.code, 'duplicate field "metadata.labels.a"' in reply.value["message"]) == (400, True), reply.body
+            reply = await api.ask(
+                "PATCH",
+                f"{PODS}/p?fieldValidation=Strict",
+                raw=twice,
+                headers={"Content-Type": kind},
+            )
+            assert (
+                reply.code,
+                'duplicate field "metadata.labels.a"' in reply.value["message"],
+            ) == (400, True), reply.body
 
 
 async def test_garbage_in_every_subresource(tmp_path: Path) -> None:
@@ -135,16 +170,32 @@ async def test_garbage_in_every_subresource(tmp_path: Path) -> None:
         (await api.create(PODS, pod("x"))).ok()
         for res in api.server.context.registry.all():
             base = f"/apis/{res.gv}" if res.group else f"/api/{res.version}"
-            where = f"{base}/namespaces/default/{res.plural}" if res.namespaced else f"{base}/{res.plural}"
-            for path in (where, f"{where}/x", *(f"{where}/x/{sub}" for sub in res.subresources if sub != "proxy")):
+            where = (
+                f"{base}/namespaces/default/{res.plural}"
+                if res.namespaced
+                else f"{base}/{res.plural}"
+            )
+            for path in (
+                where,
+                f"{where}/x",
+                *(f"{where}/x/{sub}" for sub in res.subresources if sub != "proxy"),
+            ):
                 for method in ("POST", "PUT", "PATCH", "DELETE"):
                     if method == "DELETE" and path == where:
                         continue  # would empty the cluster
-                    # What all kinds share is tried with a few; what a subresource has of its own with all.
+                    # What all kinds share is tried with a few; what a subresource has of its own
+                    # with all.
                     few = path in (where, f"{where}/x") or path.endswith("/status")
                     for body in bodies[:6] if few else bodies:
-                        content = {"Content-Type": MERGE if method == "PATCH" else "application/json"}
-                        reply = await api.ask(method, f"{path}?dryRun=All", raw=json.dumps(body).encode(), headers=content)
+                        content = {
+                            "Content-Type": MERGE if method == "PATCH" else "application/json"
+                        }
+                        reply = await api.ask(
+                            method,
+                            f"{path}?dryRun=All",
+                            raw=json.dumps(body).encode(),
+                            headers=content,
+                        )
                         if reply.code >= 500 or not isinstance(reply.value, dict):
                             wrong.append((method, path, body, reply.code, reply.body[:200]))
     assert not wrong, wrong[:5]
@@ -194,10 +245,15 @@ async def test_selectors_and_options_without_end(tmp_path: Path) -> None:
         (await api.create(PODS, pod("p"))).ok()
         since = time.monotonic()
         for query in [*good, *bad]:
-            async with api.session.get(URL(f"{api.url}{PODS}?" + query.replace(" ", "%20"), encoded=True)) as response:
+            async with api.session.get(
+                URL(f"{api.url}{PODS}?" + query.replace(" ", "%20"), encoded=True)
+            ) as response:
                 value = json.loads(await response.read())
             assert value["kind"] == ("PodList" if query in good else "Status"), (query[:60], value)
-            assert response.status == 200 or 400 <= response.status < 500, (query[:60], response.status)
+            assert response.status == 200 or 400 <= response.status < 500, (
+                query[:60],
+                response.status,
+            )
         assert time.monotonic() - since < 15
 
 
@@ -213,7 +269,11 @@ async def test_owners_of_fields_without_end(tmp_path: Path) -> None:
             "fieldsType": "FieldsV1",
             "fieldsV1": fields,
         }
-        return {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "c", "managedFields": [{**entry, **rest}]}}
+        return {
+            "kind": "ConfigMap",
+            "apiVersion": "v1",
+            "metadata": {"name": "c", "managedFields": [{**entry, **rest}]},
+        }
 
     deep: dict[str, Any] = {}
     for _ in range(200):
@@ -227,17 +287,22 @@ async def test_owners_of_fields_without_end(tmp_path: Path) -> None:
             assert reply.code < 500, reply.body[:300]
             if reply.code == 201:
                 applied = {**config_map("c", a="b")}
-                after = await api.patch(f"{CONFIG}/c?fieldManager=other&force=true", applied, "apply")
+                after = await api.patch(
+                    f"{CONFIG}/c?fieldManager=other&force=true", applied, "apply"
+                )
                 assert after.code < 500, after.body[:300]
                 await api.delete(f"{CONFIG}/c")
         crowd = held(fields)
         crowd["metadata"]["managedFields"] = [
-            {**crowd["metadata"]["managedFields"][0], "operation": "Update", "manager": f"m{n}"} for n in range(500)
+            {**crowd["metadata"]["managedFields"][0], "operation": "Update", "manager": f"m{n}"}
+            for n in range(500)
         ]
         since = time.monotonic()
         made = (await api.create(CONFIG, crowd)).ok()
         assert len(made["metadata"]["managedFields"]) <= 12  # the rest are ancient changes
-        assert (await api.patch(f"{CONFIG}/c?fieldManager=a&force=true", crowd, "apply")).code == 400
+        assert (
+            await api.patch(f"{CONFIG}/c?fieldManager=a&force=true", crowd, "apply")
+        ).code == 400
         assert time.monotonic() - since < 10
 
 
@@ -284,26 +349,60 @@ async def test_odd_but_lawful_requests(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         for data, code in (
             (
-                HEAD + b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+                HEAD
+                + b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
                 200,
             ),
-            (b"GET http://elsewhere/version HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n", 200),
-            (b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n", 405),
+            (
+                b"GET http://elsewhere/version HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n",
+                200,
+            ),
+            (
+                b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n",
+                405,
+            ),
             (b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
-            (b"GET " + CONFIG.encode() + b"/" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
+            (
+                b"GET "
+                + CONFIG.encode()
+                + b"/"
+                + b"a" * 60_000
+                + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                404,
+            ),
             (POST + body + b"User-Agent: \xff\xfe\x80/1\r\n\r\n" + good, 201),
             (POST + body + b"Expect: 100-continue\r\n\r\n" + good, 201),
-            (POST + b"Transfer-Encoding: chunked\r\n\r\n2;" + b"a" * 9000 + b"\r\n{}\r\n0\r\n\r\n", 422),
-            (POST + body + b"Accept: " + b"application/json;as=Table;v=v9," * 1500 + b"\r\n\r\n" + good, 406),
+            (
+                POST
+                + b"Transfer-Encoding: chunked\r\n\r\n2;"
+                + b"a" * 9000
+                + b"\r\n{}\r\n0\r\n\r\n",
+                422,
+            ),
+            (
+                POST
+                + body
+                + b"Accept: "
+                + b"application/json;as=Table;v=v9," * 1500
+                + b"\r\n\r\n"
+                + good,
+                406,
+            ),
         ):
             answer = await raw(api, data)
-            lines = [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/") and b" 100 " not in line]
+            lines = [
+                line
+                for line in answer.split(b"\r\n")
+                if line.startswith(b"HTTP/") and b" 100 " not in line
+            ]
             assert len(lines) == 1 and b" %d " % code in lines[0], (data[:60], answer[:200])
         assert (await api.get("/readyz")).code == 200
 
 
 async def test_streams_with_garbage(tmp_path: Path) -> None:
-    """Upgrades to what is no WebSocket and no SPDY, with protocols that are no text and tokens that are none."""
+    """Upgrades to what is no WebSocket and no SPDY, with protocols that are no text and tokens that
+    are none.
+    """
     path = f"{PODS}/p/exec?command=ls&stdout=1"
     async with cluster(tmp_path) as api:
         (await api.create(PODS, pod("p"))).ok()
@@ -315,7 +414,11 @@ async def test_streams_with_garbage(tmp_path: Path) -> None:
             b"," * 5000,
         ):
             for upgrade in (b"websocket", b"SPDY/3.1", b"h2c", b"\xff"):
-                head = f"GET {path} HTTP/1.1\r\nHost: x\r\n".encode() + b"Connection: Upgrade\r\nUpgrade: " + upgrade
+                head = (
+                    f"GET {path} HTTP/1.1\r\nHost: x\r\n".encode()
+                    + b"Connection: Upgrade\r\nUpgrade: "
+                    + upgrade
+                )
                 head += (
                     b"\r\nSec-WebSocket-Key: \xff\r\nSec-WebSocket-Version: 99\r\nSec-WebSocket-Protocol: "
                     + protocol
@@ -331,7 +434,13 @@ def test_spdy_headers_do_not_unpack_without_end() -> None:
     """A compressed header block that grows a thousandfold ends the session instead."""
     packer = zlib.compressobj(zdict=spdy.DICTIONARY)
     block = packer.compress(b"\x00" * (64 << 20)) + packer.flush(zlib.Z_SYNC_FLUSH)
-    frame = b"\x80\x03\x00\x01\x00" + (10 + len(block)).to_bytes(3, "big") + b"\x00\x00\x00\x01" + bytes(6) + block
+    frame = (
+        b"\x80\x03\x00\x01\x00"
+        + (10 + len(block)).to_bytes(3, "big")
+        + b"\x00\x00\x00\x01"
+        + bytes(6)
+        + block
+    )
     before = resident()
     with pytest.raises(spdy.SpdyError):
         spdy.Session().receive(frame)

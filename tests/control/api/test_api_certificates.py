@@ -41,7 +41,11 @@ def new_key() -> Any:
 
 
 def pkcs10(
-    key: Any, *names: str, orgs: tuple[str, ...] = (), hosts: tuple[Any, ...] = (), extensions: tuple[Any, ...] = ()
+    key: Any,
+    *names: str,
+    orgs: tuple[str, ...] = (),
+    hosts: tuple[Any, ...] = (),
+    extensions: tuple[Any, ...] = (),
 ) -> str:
     """A ``spec.request`` for a key."""
     subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in orgs]
@@ -51,10 +55,18 @@ def pkcs10(
         builder = builder.add_extension(x509.SubjectAlternativeName(list(hosts)), critical=False)
     for each in extensions:
         builder = builder.add_extension(each, critical=True)
-    return base64.b64encode(builder.sign(key, SHA256()).public_bytes(serialization.Encoding.PEM)).decode()
+    return base64.b64encode(
+        builder.sign(key, SHA256()).public_bytes(serialization.Encoding.PEM)
+    ).decode()
 
 
-def asking(name: str, request: str, signer: str = CLIENT, usages: tuple[str, ...] = ("client auth",), **spec: Any) -> Any:
+def asking(
+    name: str,
+    request: str,
+    signer: str = CLIENT,
+    usages: tuple[str, ...] = ("client auth",),
+    **spec: Any,
+) -> Any:
     spec = {"request": request, "signerName": signer, "usages": list(usages), **spec}
     return {
         "kind": "CertificateSigningRequest",
@@ -70,7 +82,9 @@ def verdict(kind: str, status: str = "True") -> dict[str, str]:
 
 async def approve(api: Cluster, name: str, **rest: Any) -> Any:
     obj = (await api.get(f"{REQUESTS}/{name}")).ok()
-    obj["status"] = {"conditions": [*(obj.get("status") or {}).get("conditions", ()), verdict("Approved")]}
+    obj["status"] = {
+        "conditions": [*(obj.get("status") or {}).get("conditions", ()), verdict("Approved")]
+    }
     return await api.update(f"{REQUESTS}/{name}/approval", obj, **rest)
 
 
@@ -79,7 +93,9 @@ async def outcome(api: Cluster, name: str) -> Any:
     async with asyncio.timeout(10):
         while True:
             status = (await api.get(f"{REQUESTS}/{name}")).ok()["status"]
-            if "certificate" in status or any(each["type"] == "Failed" for each in status["conditions"]):
+            if "certificate" in status or any(
+                each["type"] == "Failed" for each in status["conditions"]
+            ):
                 return status
             await asyncio.sleep(0.01)
 
@@ -92,7 +108,9 @@ def certificate(status: Any) -> x509.Certificate:
 async def holding(api: Cluster, path: Path, key: Any, status: Any) -> AsyncIterator[Cluster]:
     """The server as the holder of a certificate sees it."""
     (path / "own.crt").write_bytes(base64.b64decode(status["certificate"]))
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     (path / "own.key").write_bytes(private)
     context = ssl.create_default_context(cafile=api.server.pki.authority.certificate)
     context.load_cert_chain(path / "own.crt", path / "own.key")
@@ -109,7 +127,12 @@ async def both(path: Path) -> AsyncIterator[tuple[Cluster, Cluster]]:
 async def test_from_a_key_to_a_user(tmp_path: Path) -> None:
     key = new_key()
     async with cluster(tmp_path) as api:
-        made = (await api.create(REQUESTS, asking("jane", pkcs10(key, "jane", orgs=("ops", "dev")), expirationSeconds=3600))).ok()
+        made = (
+            await api.create(
+                REQUESTS,
+                asking("jane", pkcs10(key, "jane", orgs=("ops", "dev")), expirationSeconds=3600),
+            )
+        ).ok()
         assert made["spec"]["username"] == "kubernetes-admin"
         assert made["spec"]["groups"] == ["system:masters", "system:authenticated"]
         done = (await approve(api, "jane")).ok()["status"]["conditions"][0]
@@ -124,7 +147,11 @@ async def test_from_a_key_to_a_user(tmp_path: Path) -> None:
         assert not found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         usage = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
-        rows = (await api.get(REQUESTS, headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"})).ok()["rows"]
+        rows = (
+            await api.get(
+                REQUESTS, headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+            )
+        ).ok()["rows"]
         assert rows[0]["cells"][-1] == "Approved,Issued"
 
 
@@ -139,16 +166,22 @@ async def test_denied_and_pending_requests_get_nothing(tmp_path: Path) -> None:
         for name in ("denied", "pending"):
             assert "certificate" not in (await api.get(f"{REQUESTS}/{name}")).ok()["status"]
         assert (await approve(api, "denied")).code == 422
-        assert (await api.patch(f"{REQUESTS}/denied/approval", {"status": {"conditions": []}})).code == 422
+        assert (
+            await api.patch(f"{REQUESTS}/denied/approval", {"status": {"conditions": []}})
+        ).code == 422
         unsure = {"status": {"conditions": [verdict("Approved", "False")]}}
         assert (await api.patch(f"{REQUESTS}/pending/approval", unsure)).code == 422
         around = {"status": {"conditions": [verdict("Approved")]}}
         assert (await api.patch(f"{REQUESTS}/pending/status", around)).code == 422
         smuggled = {"status": {"conditions": [verdict("Approved")], "certificate": "eA=="}}
-        assert "certificate" not in (await api.patch(f"{REQUESTS}/denied/approval", smuggled)).value.get("status", {})
+        assert "certificate" not in (
+            await api.patch(f"{REQUESTS}/denied/approval", smuggled)
+        ).value.get("status", {})
         other = {"status": {"certificate": base64.b64encode(b"x").decode()}}
         assert (await api.patch(f"{REQUESTS}/approved/status", other)).code == 422
-        assert (await api.patch(f"{REQUESTS}/pending", {"spec": {"signerName": SERVING}})).code == 422
+        assert (
+            await api.patch(f"{REQUESTS}/pending", {"spec": {"signerName": SERVING}})
+        ).code == 422
 
 
 async def test_signers_have_rules(tmp_path: Path) -> None:
@@ -162,7 +195,13 @@ async def test_signers_have_rules(tmp_path: Path) -> None:
         (CLIENT, ("jane",), {}, ("digital signature",), "missing required usage"),
         (CLIENT, ("jane", "kubernetes-admin"), {}, ("client auth",), "more than one common name"),
         (KUBELET, ("system:node:n1",), nodes, both, ""),
-        (KUBELET, ("system:node:n1",), {"orgs": ("system:nodes", "system:masters")}, both, "organization"),
+        (
+            KUBELET,
+            ("system:node:n1",),
+            {"orgs": ("system:nodes", "system:masters")},
+            both,
+            "organization",
+        ),
         (KUBELET, ("system:node:n1",), {}, both, "organization"),
         (KUBELET, ("jane",), nodes, both, "common name"),
         (KUBELET, ("system:node:",), nodes, both, "common name"),
@@ -170,19 +209,32 @@ async def test_signers_have_rules(tmp_path: Path) -> None:
         (KUBELET, ("system:node:n1",), nodes, (*both, "server auth"), "usages"),
         (SERVING, ("system:node:n1",), {**nodes, "hosts": (host, address)}, server, ""),
         (SERVING, ("system:node:n1",), nodes, server, "subjectAltName is required"),
-        (SERVING, ("system:node:n1",), {**nodes, "hosts": (host, x509.RFC822Name("a@b.c"))}, server, "subjectAltNames"),
+        (
+            SERVING,
+            ("system:node:n1",),
+            {**nodes, "hosts": (host, x509.RFC822Name("a@b.c"))},
+            server,
+            "subjectAltNames",
+        ),
         (SERVING, ("system:node:n1",), {**nodes, "hosts": (host,)}, both, "usages"),
     ]
     key = new_key()
     async with cluster(tmp_path) as api:
         for number, (signer, names, rest, usages, _) in enumerate(cases):
-            (await api.create(REQUESTS, asking(f"r{number}", pkcs10(key, *names, **rest), signer, usages))).ok()
+            (
+                await api.create(
+                    REQUESTS, asking(f"r{number}", pkcs10(key, *names, **rest), signer, usages)
+                )
+            ).ok()
             (await approve(api, f"r{number}")).ok()
         for number, (*case, why) in enumerate(cases):
             status = await outcome(api, f"r{number}")
             failed = [each for each in status["conditions"] if each["type"] == "Failed"]
             assert bool(failed) == bool(why) == ("certificate" not in status), case
-            assert not why or (failed[0]["reason"], why in failed[0]["message"]) == ("SignerValidationFailure", True), failed
+            assert not why or (failed[0]["reason"], why in failed[0]["message"]) == (
+                "SignerValidationFailure",
+                True,
+            ), failed
         (await api.create(REQUESTS, asking("elsewhere", pkcs10(key, "x"), "example.com/own"))).ok()
         (await approve(api, "elsewhere")).ok()
         (await api.create(REQUESTS, asking("last", pkcs10(key, "x")))).ok()
@@ -196,7 +248,11 @@ async def test_a_serving_certificate_is_no_way_in(tmp_path: Path) -> None:
     key = new_key()
     request = pkcs10(key, "system:node:n1", orgs=("system:nodes",), hosts=(x509.DNSName("n1"),))
     async with cluster(tmp_path) as api:
-        (await api.create(REQUESTS, asking("s", request, SERVING, ("digital signature", "server auth")))).ok()
+        (
+            await api.create(
+                REQUESTS, asking("s", request, SERVING, ("digital signature", "server auth"))
+            )
+        ).ok()
         (await approve(api, "s")).ok()
         status = await outcome(api, "s")
         async with holding(api, tmp_path, key, status) as node:
@@ -210,11 +266,19 @@ async def test_a_serving_certificate_is_no_way_in(tmp_path: Path) -> None:
         ("", {}, "spec.request"),
         ("AAAA", {}, "spec.request"),
         (
-            base64.b64encode(b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----").decode(),
+            base64.b64encode(
+                b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----"
+            ).decode(),
             {},
             "spec.request",
         ),
-        (base64.b64encode(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----").decode(), {}, "spec.request"),
+        (
+            base64.b64encode(
+                b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"
+            ).decode(),
+            {},
+            "spec.request",
+        ),
         (None, {"usages": []}, "spec.usages"),
         (None, {"usages": ["client auth", "flying"]}, "spec.usages[1]"),
         (None, {"usages": ["client auth", "client auth"]}, "spec.usages[1]"),
@@ -226,7 +290,9 @@ async def test_a_serving_certificate_is_no_way_in(tmp_path: Path) -> None:
         (None, {"expirationSeconds": -1}, "spec.expirationSeconds"),
     ],
 )
-async def test_what_is_no_request(tmp_path: Path, request_: str | None, rest: dict[str, Any], field: str) -> None:
+async def test_what_is_no_request(
+    tmp_path: Path, request_: str | None, rest: dict[str, Any], field: str
+) -> None:
     async with cluster(tmp_path) as api:
         body = asking("x", pkcs10(new_key(), "x") if request_ is None else request_)
         body["spec"] |= rest
@@ -236,28 +302,62 @@ async def test_what_is_no_request(tmp_path: Path, request_: str | None, rest: di
 
 
 async def test_a_request_that_lies(tmp_path: Path) -> None:
-    """A broken signature, an authority's wishes, a stranger's name, the masters' group, a life without end."""
+    """A broken signature, an authority's wishes, a stranger's name, the masters' group, a life
+    without end.
+    """
     key = new_key()
     good = base64.b64decode(pkcs10(key, "x"))
     der = x509.load_pem_x509_csr(good).public_bytes(serialization.Encoding.DER)
     broken = base64.b64encode(der[:-4] + bytes([der[-4] ^ 1]) + der[-3:])
-    pem = b"-----BEGIN CERTIFICATE REQUEST-----\n" + broken + b"\n-----END CERTIFICATE REQUEST-----\n"
+    pem = (
+        b"-----BEGIN CERTIFICATE REQUEST-----\n" + broken + b"\n-----END CERTIFICATE REQUEST-----\n"
+    )
     async with both(tmp_path) as (api, other):
         assert (await api.create(REQUESTS, asking("b", base64.b64encode(pem).decode()))).code == 422
-        masters = await api.create(REQUESTS, asking("m", pkcs10(key, "x", orgs=("system:masters",))))
-        assert (masters.code, "system:masters group is not allowed" in masters.value["message"]) == (403, True)
+        masters = await api.create(
+            REQUESTS, asking("m", pkcs10(key, "x", orgs=("system:masters",)))
+        )
+        assert (
+            masters.code,
+            "system:masters group is not allowed" in masters.value["message"],
+        ) == (403, True)
         await api.create(
             f"{RBAC}/clusterroles",
-            role("asker", rule("create", "certificates.k8s.io", "certificatesigningrequests"), kind="ClusterRole"),
+            role(
+                "asker",
+                rule("create", "certificates.k8s.io", "certificatesigningrequests"),
+                kind="ClusterRole",
+            ),
         )
-        await api.create(f"{RBAC}/clusterrolebindings", bound("asker", "ClusterRole", "asker", cluster_wide=True))
-        spec = {"username": "kubernetes-admin", "groups": ["system:masters"], "uid": "0", "extra": {"a": ["b"]}}
-        made = (await other.create(REQUESTS, asking("lie", pkcs10(key, "eve"), **spec), token="eve-token")).ok()["spec"]
-        wanted = {"username": "eve", "uid": "7", "groups": ["ops", "system:authenticated"], "extra": {"team": ["a"]}}
+        await api.create(
+            f"{RBAC}/clusterrolebindings", bound("asker", "ClusterRole", "asker", cluster_wide=True)
+        )
+        spec = {
+            "username": "kubernetes-admin",
+            "groups": ["system:masters"],
+            "uid": "0",
+            "extra": {"a": ["b"]},
+        }
+        made = (
+            await other.create(
+                REQUESTS, asking("lie", pkcs10(key, "eve"), **spec), token="eve-token"
+            )
+        ).ok()["spec"]
+        wanted = {
+            "username": "eve",
+            "uid": "7",
+            "groups": ["ops", "system:authenticated"],
+            "extra": {"team": ["a"]},
+        }
         assert {name: made.get(name) for name in wanted} == wanted
         wishes = (x509.BasicConstraints(ca=True, path_length=None),)
         big = rsa.generate_private_key(65537, 2048)
-        (await api.create(REQUESTS, asking("ca", pkcs10(big, "x", extensions=wishes), expirationSeconds=2**31 - 1))).ok()
+        (
+            await api.create(
+                REQUESTS,
+                asking("ca", pkcs10(big, "x", extensions=wishes), expirationSeconds=2**31 - 1),
+            )
+        ).ok()
         (await approve(api, "ca")).ok()
         found = certificate(await outcome(api, "ca"))
         assert not found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
@@ -271,21 +371,39 @@ async def test_approving_and_signing_are_rights_of_their_own(tmp_path: Path) -> 
     )
     async with both(tmp_path) as (api, other):
         roles = f"{RBAC}/clusterroles"
-        await api.create(roles, role("parts", rule("get update patch", group, all_parts), kind="ClusterRole"))
-        await api.create(f"{RBAC}/clusterrolebindings", bound("parts", "ClusterRole", "parts", cluster_wide=True))
+        await api.create(
+            roles, role("parts", rule("get update patch", group, all_parts), kind="ClusterRole")
+        )
+        await api.create(
+            f"{RBAC}/clusterrolebindings", bound("parts", "ClusterRole", "parts", cluster_wide=True)
+        )
         for name, signer in (("a", CLIENT), ("b", "example.com/one"), ("c", "example.com/two")):
             (await api.create(REQUESTS, asking(name, pkcs10(new_key(), "x"), signer))).ok()
             refused = await approve_as(api, other, name)
             assert (
                 refused.code,
-                f'not permitted to approve requests with signerName "{signer}"' in refused.value["message"],
+                f'not permitted to approve requests with signerName "{signer}"'
+                in refused.value["message"],
             ) == (403, True)
-            signed = await other.patch(f"{REQUESTS}/{name}/status", {"status": {"certificate": "eA=="}}, token="eve-token")
+            signed = await other.patch(
+                f"{REQUESTS}/{name}/status", {"status": {"certificate": "eA=="}}, token="eve-token"
+            )
             assert (signed.code, "not permitted to sign" in signed.value["message"]) == (403, True)
-        await api.create(roles, role("some", rule("approve sign", group, "signers", "example.com/*"), kind="ClusterRole"))
-        await api.create(f"{RBAC}/clusterrolebindings", bound("some", "ClusterRole", "some", cluster_wide=True))
+        await api.create(
+            roles,
+            role(
+                "some", rule("approve sign", group, "signers", "example.com/*"), kind="ClusterRole"
+            ),
+        )
+        await api.create(
+            f"{RBAC}/clusterrolebindings", bound("some", "ClusterRole", "some", cluster_wide=True)
+        )
         assert [(await approve_as(api, other, name)).code for name in "abc"] == [403, 200, 200]
-        assert (await other.patch(f"{REQUESTS}/b/status", {"status": {"certificate": "eA=="}}, token="eve-token")).code == 200
+        assert (
+            await other.patch(
+                f"{REQUESTS}/b/status", {"status": {"certificate": "eA=="}}, token="eve-token"
+            )
+        ).code == 200
 
 
 async def approve_as(api: Cluster, other: Cluster, name: str) -> Any:

@@ -1,7 +1,8 @@
-"""kill -9 under write load: what was acknowledged is there, nothing is half there, revisions grow, watchers resume.
+"""kill -9 under write load: what was acknowledged is there, nothing is half there, revisions grow,
+watchers resume.
 
-Over etcd it is the server that is killed, or etcd below it, or both. KUBELITE_KILLS says how often (default 12); 200 are
-run before a release.
+Over etcd it is the server that is killed, or etcd below it, or both. KUBELITE_KILLS says how often
+(default 12); 200 are run before a release.
 """
 
 from __future__ import annotations
@@ -43,7 +44,14 @@ class Process:
 
     def start(self) -> None:
         self._config.unlink(missing_ok=True)
-        where = ["--port", str(self.port), "--data-dir", str(self._folder / "data"), "--kubeconfig", str(self._config)]
+        where = [
+            "--port",
+            str(self.port),
+            "--data-dir",
+            str(self._folder / "data"),
+            "--kubeconfig",
+            str(self._config),
+        ]
         command = [sys.executable, "-m", "kubelite", "server", "--no-node", *where, *self._more]
         with open(self._folder / "log", "ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
@@ -67,14 +75,18 @@ class Process:
         keys = self._folder / "data" / "pki"
         context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
         context.load_cert_chain(keys / "admin.crt", keys / "admin.key")
-        return aiohttp.ClientSession(f"https://127.0.0.1:{self.port}", connector=aiohttp.TCPConnector(ssl=context, limit=0))
+        return aiohttp.ClientSession(
+            f"https://127.0.0.1:{self.port}", connector=aiohttp.TCPConnector(ssl=context, limit=0)
+        )
 
 
 class Writer:
-    """Writes its own objects one after the other, and knows what was acknowledged and what was on its way.
+    """Writes its own objects one after the other, and knows what was acknowledged and what was on
+    its way.
 
-    ``acknowledged`` are those that are there, with revision and value; ``sent`` the values that each may have; ``gone`` those
-    whose deletion was acknowledged, ``leaving`` those whose deletion was asked for.
+    ``acknowledged`` are those that are there, with revision and value; ``sent`` the values that
+    each may have; ``gone`` those whose deletion was acknowledged, ``leaving`` those whose deletion
+    was asked for.
     """
 
     def __init__(self, name: str) -> None:
@@ -93,11 +105,18 @@ class Writer:
             known = name in self.acknowledged
             method = ("DELETE" if self.number % 3 == 0 else "PATCH") if known else "POST"
             self._begin(method, name, value)
-            body = {"data": {"v": value, "w": value}} if known else config_map(name, v=value, w=value)
+            body = (
+                {"data": {"v": value, "w": value}} if known else config_map(name, v=value, w=value)
+            )
             content = "application/merge-patch+json" if method == "PATCH" else "application/json"
-            path, data = f"{CONFIG}/{name}" if known else CONFIG, json.dumps(body) if method != "DELETE" else None
+            path, data = (
+                f"{CONFIG}/{name}" if known else CONFIG,
+                json.dumps(body) if method != "DELETE" else None,
+            )
             try:
-                async with session.request(method, path, data=data, headers={"Content-Type": content}) as reply:
+                async with session.request(
+                    method, path, data=data, headers={"Content-Type": content}
+                ) as reply:
                     answer = await reply.json()
             except (aiohttp.ClientError, OSError):
                 return
@@ -151,7 +170,8 @@ async def listing(session: aiohttp.ClientSession) -> tuple[int, dict[str, Object
 
 async def events(session: aiohttp.ClientSession, after: int) -> AsyncIterator[Object]:
     async with session.get(
-        f"{CONFIG}?watch=1&timeoutSeconds=20&resourceVersion={after}", timeout=aiohttp.ClientTimeout(30)
+        f"{CONFIG}?watch=1&timeoutSeconds=20&resourceVersion={after}",
+        timeout=aiohttp.ClientTimeout(30),
     ) as reply:
         async for line in reply.content:
             yield json.loads(line)
@@ -164,7 +184,9 @@ class Mirror:
         self.revision = revision
         self.items = items
 
-    async def follow(self, session: aiohttp.ClientSession, until: dict[str, Object] | None = None) -> None:
+    async def follow(
+        self, session: aiohttp.ClientSession, until: dict[str, Object] | None = None
+    ) -> None:
         """Until the server is gone, or what is believed is what was listed."""
         wanted = None if until is None else versions(until)
         if versions(self.items) == wanted:
@@ -235,7 +257,10 @@ async def rounds(server: Process, kills: int, etcd: EtcdServer | None = None) ->
                 following.result()
         async with server.session() as session:
             revision, items = await listing(session)
-            acknowledged = max((entry[0] for writer in writers for entry in writer.acknowledged.values()), default=0)
+            acknowledged = max(
+                (entry[0] for writer in writers for entry in writer.acknowledged.values()),
+                default=0,
+            )
             assert revision >= max(highest, acknowledged), "revisions go backwards"
             highest = revision
             for writer in writers:
@@ -270,14 +295,18 @@ test_killed_over_etcd.seconds = 60 + 5 * KILLS  # type: ignore[attr-defined]
 async def share_a_quota(one: aiohttp.ClientSession, other: aiohttp.ClientSession) -> None:
     """Both servers count against the same quota, and neither lets one too many in."""
     quotas = CONFIG.replace("configmaps", "resourcequotas")
-    async with one.post(quotas, json={"metadata": {"name": "q"}, "spec": {"hard": {"pods": "9"}}}) as reply:
+    async with one.post(
+        quotas, json={"metadata": {"name": "q"}, "spec": {"hard": {"pods": "9"}}}
+    ) as reply:
         assert reply.status == 201
 
     async def create(session: aiohttp.ClientSession, number: int) -> int:
         async with session.post(PODS, json=pod(f"p{number}")) as reply:
             return reply.status
 
-    codes = await asyncio.gather(*(create(one if number % 2 else other, number) for number in range(24)))
+    codes = await asyncio.gather(
+        *(create(one if number % 2 else other, number) for number in range(24))
+    )
     assert (codes.count(201), codes.count(403)) == (9, 15)
     async with other.get(f"{quotas}/q") as reply:
         assert (await reply.json())["status"]["used"] == {"pods": "9"}
@@ -302,11 +331,17 @@ async def test_of_two_servers_on_one_etcd_one_is_enough(tmp_path: Path) -> None:
 
                 async def patch(session: aiohttp.ClientSession, number: int) -> int:
                     async with session.patch(
-                        f"{CONFIG}/a", data=json.dumps({"data": {f"k{number}": "v"}}), headers=content
+                        f"{CONFIG}/a",
+                        data=json.dumps({"data": {f"k{number}": "v"}}),
+                        headers=content,
                     ) as reply:
                         return reply.status
 
-                assert set(await asyncio.gather(*(patch(session, number) for number, session in enumerate(patches)))) == {200}
+                assert set(
+                    await asyncio.gather(
+                        *(patch(session, number) for number, session in enumerate(patches))
+                    )
+                ) == {200}
                 await share_a_quota(one, other)
                 first.kill()
                 async with other.get(f"{CONFIG}/a") as reply:

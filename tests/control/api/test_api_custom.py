@@ -37,7 +37,13 @@ def definition(**names: Any) -> dict[str, Any]:
         "additionalPrinterColumns": [column],
         "selectableFields": [{"jsonPath": ".spec.colour"}],
     }
-    named = {"plural": "things", "singular": "thing", "kind": "Thing", "shortNames": ["th"], **names}
+    named = {
+        "plural": "things",
+        "singular": "thing",
+        "kind": "Thing",
+        "shortNames": ["th"],
+        **names,
+    }
     return {
         "kind": "CustomResourceDefinition",
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -52,7 +58,12 @@ def definition(**names: Any) -> dict[str, Any]:
 
 
 def thing(name: str, **spec: Any) -> dict[str, Any]:
-    return {"kind": "Thing", "apiVersion": "example.com/v1", "metadata": {"name": name}, "spec": spec}
+    return {
+        "kind": "Thing",
+        "apiVersion": "example.com/v1",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
 
 
 async def test_a_definition_is_served_at_once(tmp_path: Path) -> None:
@@ -64,27 +75,53 @@ async def test_a_definition_is_served_at_once(tmp_path: Path) -> None:
         assert made["status"]["storedVersions"] == ["v1"]
         assert (await api.get(THINGS)).ok()["kind"] == "ThingList"
         found = (await api.get("/apis/example.com/v1")).ok()["resources"]
-        assert [each["name"] for each in found] == ["things", "things/scale", "things/status"] or len(found) == 3
-        assert "/openapi" in (await api.get("/openapi/v3")).ok()["paths"]["apis/example.com/v1"]["serverRelativeURL"]
+        assert [each["name"] for each in found] == [
+            "things",
+            "things/scale",
+            "things/status",
+        ] or len(found) == 3
+        assert (
+            "/openapi"
+            in (await api.get("/openapi/v3")).ok()["paths"]["apis/example.com/v1"][
+                "serverRelativeURL"
+            ]
+        )
 
 
 async def test_custom_objects_are_checked_filled_and_pruned(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(CRDS, definition())
-        made = (await api.create(THINGS + "?fieldValidation=Ignore", thing("a", size=3, unknown=1))).ok()
+        made = (
+            await api.create(THINGS + "?fieldValidation=Ignore", thing("a", size=3, unknown=1))
+        ).ok()
         assert made["spec"] == {"colour": "red", "size": 3}
         assert made["metadata"]["generation"] == 1
-        assert (await api.create(THINGS + "?fieldValidation=Strict", thing("b", size=3, unknown=1))).code == 400
+        assert (
+            await api.create(THINGS + "?fieldValidation=Strict", thing("b", size=3, unknown=1))
+        ).code == 400
         assert (await api.create(THINGS, thing("b"))).code == 422
         assert (await api.create(THINGS, thing("b", size=0))).code == 422
         assert (await api.create(THINGS, thing("b", size="big"))).code == 422
-        assert (await api.patch(f"{THINGS}/a", {"spec": {"size": 4}})).ok()["metadata"]["generation"] == 2
+        assert (await api.patch(f"{THINGS}/a", {"spec": {"size": 4}})).ok()["metadata"][
+            "generation"
+        ] == 2
         assert (await api.patch(f"{THINGS}/a", {"spec": {"size": 4}}, "strategic")).code == 415
         without = await api.update(f"{THINGS}/a", thing("a", size=5))
-        assert (without.code, "must be specified for an update" in without.value["message"]) == (422, True)
-        status = (await api.patch(f"{THINGS}/a/status", {"status": {"replicas": 2}, "spec": {"size": 9}})).ok()
-        assert (status["status"], status["spec"]["size"], status["metadata"]["generation"]) == ({"replicas": 2}, 4, 2)
-        assert (await api.patch(f"{THINGS}/a/scale", {"spec": {"replicas": 6}})).ok()["spec"]["replicas"] == 6
+        assert (without.code, "must be specified for an update" in without.value["message"]) == (
+            422,
+            True,
+        )
+        status = (
+            await api.patch(f"{THINGS}/a/status", {"status": {"replicas": 2}, "spec": {"size": 9}})
+        ).ok()
+        assert (status["status"], status["spec"]["size"], status["metadata"]["generation"]) == (
+            {"replicas": 2},
+            4,
+            2,
+        )
+        assert (await api.patch(f"{THINGS}/a/scale", {"spec": {"replicas": 6}})).ok()["spec"][
+            "replicas"
+        ] == 6
         assert (await api.get(f"{THINGS}/a")).ok()["spec"]["replicas"] == 6
         applied = {"kind": "Thing", "apiVersion": "example.com/v1", "spec": {"colour": "blue"}}
         assert (await api.patch(f"{THINGS}/a?fieldManager=m", applied, "apply")).code == 409
@@ -92,7 +129,11 @@ async def test_custom_objects_are_checked_filled_and_pruned(tmp_path: Path) -> N
         assert done["spec"]["colour"] == "blue"
         listed = (await api.get(f"{THINGS}?fieldSelector=spec.colour%3Dblue")).ok()["items"]
         assert [item["metadata"]["name"] for item in listed] == ["a"]
-        table = (await api.get(THINGS, headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"})).ok()
+        table = (
+            await api.get(
+                THINGS, headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+            )
+        ).ok()
         assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Size"]
 
 
@@ -113,7 +154,11 @@ async def test_every_version_shows_the_same_objects(tmp_path: Path) -> None:
 async def test_taken_names_are_not_accepted(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(CRDS, definition())
-        second = (await api.create(CRDS, definition(plural="others", singular="thing", kind="Other", shortNames=[]))).ok()
+        second = (
+            await api.create(
+                CRDS, definition(plural="others", singular="thing", kind="Other", shortNames=[])
+            )
+        ).ok()
         conditions = {each["type"]: each["status"] for each in second["status"]["conditions"]}
         assert conditions == {"NamesAccepted": "False", "Established": "False"}
         assert (await api.get("/apis/example.com/v1/namespaces/default/others")).code == 404
@@ -136,10 +181,14 @@ async def test_a_definition_takes_its_objects_along(tmp_path: Path) -> None:
 async def test_what_is_no_structural_schema_is_refused(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         body = definition()
-        body["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": {"properties": {"spec": {"type": "wild"}}}}
+        body["spec"]["versions"][0]["schema"] = {
+            "openAPIV3Schema": {"properties": {"spec": {"type": "wild"}}}
+        }
         refused = await api.create(CRDS, body)
         assert (refused.code, refused.value["reason"]) == (422, "Invalid")
-        assert (await api.create(CRDS, {**definition(), "metadata": {"name": "wrong.example.com"}})).code == 422
+        assert (
+            await api.create(CRDS, {**definition(), "metadata": {"name": "wrong.example.com"}})
+        ).code == 422
 
 
 async def test_old_objects_are_served_as_the_definition_has_them_now(tmp_path: Path) -> None:
@@ -149,7 +198,9 @@ async def test_old_objects_are_served_as_the_definition_has_them_now(tmp_path: P
         given["spec"]["versions"] = given["spec"]["versions"][:1]
         made = (await api.create(CRDS, given)).ok()
         old = (await api.create(THINGS, thing("a", size=3, replicas=2))).ok()
-        properties = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        properties = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+            "properties"
+        ]
         del properties["replicas"]
         properties["shape"] = {"type": "string", "default": "round"}
         (await api.update(f"{CRDS}/things.example.com", made)).ok()
@@ -157,7 +208,10 @@ async def test_old_objects_are_served_as_the_definition_has_them_now(tmp_path: P
         for path in (f"{THINGS}/a", THINGS, f"{THINGS}?fieldSelector=spec.colour%3Dred"):
             found = (await api.get(path)).ok()
             item = found["items"][0] if "items" in found else found
-            assert (item["spec"], item["metadata"]["resourceVersion"]) == (wanted, old["metadata"]["resourceVersion"])
+            assert (item["spec"], item["metadata"]["resourceVersion"]) == (
+                wanted,
+                old["metadata"]["resourceVersion"],
+            )
         async with api.watch(THINGS) as watch:
             assert (await watch.take(1))[0]["object"]["spec"] == wanted
         entry = await api.server.context.store.get("example.com/things", "default", "a")

@@ -1,4 +1,6 @@
-"""Fields that a later version has stored survive every write that does not take away what they are in."""
+"""Fields that a later version has stored survive every write that does not take away what they are
+in.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 LABELS = {"matchLabels": {"a": "b"}}
 CONTAINER = {"name": "c", "image": "i"}
-TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [CONTAINER, {"name": "d", "image": "i"}]}}
+TEMPLATE = {
+    "metadata": {"labels": {"a": "b"}},
+    "spec": {"containers": [CONTAINER, {"name": "d", "image": "i"}]},
+}
 DEPLOYMENT = {"metadata": {"name": "d"}, "spec": {"selector": LABELS, "template": TEMPLATE}}
 AT = f"{DEPLOYMENTS}/d"
 
@@ -32,8 +37,15 @@ def add_later(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def there(obj: dict[str, Any], container: str = "d") -> list[Any]:
-    (item,) = (each for each in obj["spec"]["template"]["spec"]["containers"] if each["name"] == container)
-    found = [obj.get("later"), obj["metadata"].get("laterMeta"), obj["spec"].get("laterSpec"), item.get("laterField")]
+    (item,) = (
+        each for each in obj["spec"]["template"]["spec"]["containers"] if each["name"] == container
+    )
+    found = [
+        obj.get("later"),
+        obj["metadata"].get("laterMeta"),
+        obj["spec"].get("laterSpec"),
+        item.get("laterField"),
+    ]
     return [*found, obj["status"].get("laterStatus")]
 
 
@@ -117,7 +129,11 @@ async def test_who_takes_them_away_may(later: Any) -> None:
     async with later() as api:
         gone = {"later": None, "metadata": {"laterMeta": None}, "spec": {"laterSpec": None}}
         assert there((await api.patch(AT, gone)).ok()) == [None, None, None, ["f"], {"a": "b"}]
-        (await api.patch(AT, [{"op": "remove", "path": "/spec/template/spec/containers/1"}], "json")).ok()
+        (
+            await api.patch(
+                AT, [{"op": "remove", "path": "/spec/template/spec/containers/1"}], "json"
+            )
+        ).ok()
         assert "laterField" not in str((await stored(api))["spec"])
 
 

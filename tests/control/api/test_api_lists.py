@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def names(listing: dict) -> list[str]:
-    return [item["metadata"]["name"] for item in listing["items"] if not item["metadata"]["name"].startswith("kube-")]
+    return [
+        item["metadata"]["name"]
+        for item in listing["items"]
+        if not item["metadata"]["name"].startswith("kube-")
+    ]
 
 
 async def test_pages_are_of_one_moment(tmp_path: Path) -> None:
@@ -44,7 +48,9 @@ async def test_pages_over_all_namespaces_and_with_a_selector(tmp_path: Path) -> 
                 await api.create(f"/api/v1/namespaces/{space}/configmaps", body)
         found, token = [], ""
         while True:
-            page = (await api.get(f"/api/v1/configmaps?labelSelector=pick&limit=2&continue={token}")).ok()
+            page = (
+                await api.get(f"/api/v1/configmaps?labelSelector=pick&limit=2&continue={token}")
+            ).ok()
             found += names(page)
             assert len(page["items"]) <= 2
             token = page["metadata"].get("continue", "")
@@ -104,7 +110,9 @@ async def test_a_watch_tells_what_happens_after_a_list(tmp_path: Path) -> None:
             assert (modified["type"], modified["object"]) == ("MODIFIED", changed)
             assert deleted["type"] == "DELETED"
             assert deleted["object"]["data"] == {"x": "2"}
-            assert int(deleted["object"]["metadata"]["resourceVersion"]) > int(changed["metadata"]["resourceVersion"])
+            assert int(deleted["object"]["metadata"]["resourceVersion"]) > int(
+                changed["metadata"]["resourceVersion"]
+            )
 
 
 async def test_a_watch_from_the_beginning_tells_what_is_there(tmp_path: Path) -> None:
@@ -127,7 +135,9 @@ async def test_objects_enter_and_leave_a_selector(tmp_path: Path) -> None:
             await api.patch(f"{CONFIG}/a", {"data": {"x": "2"}})
             await api.patch(f"{CONFIG}/a", {"metadata": {"labels": {"on": "no"}}})
             await api.delete(f"{CONFIG}/a")
-            await api.create(CONFIG, {**config_map("b"), "metadata": {"name": "b", "labels": {"on": "yes"}}})
+            await api.create(
+                CONFIG, {**config_map("b"), "metadata": {"name": "b", "labels": {"on": "yes"}}}
+            )
             events = await watch.take(4)
             assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "DELETED", "ADDED"]
             assert [event["object"]["metadata"]["name"] for event in events] == ["a", "a", "a", "b"]
@@ -141,7 +151,10 @@ async def test_a_watch_ends_in_time_with_a_bookmark(tmp_path: Path) -> None:
             event = await watch.next()
             assert event is not None
             assert event["type"] == "BOOKMARK"
-            assert (event["object"]["kind"], event["object"]["metadata"]["resourceVersion"]) == ("ConfigMap", last)
+            assert (event["object"]["kind"], event["object"]["metadata"]["resourceVersion"]) == (
+                "ConfigMap",
+                last,
+            )
             assert await watch.next() is None
 
 
@@ -153,7 +166,9 @@ async def test_initial_events_end_with_a_marked_bookmark(tmp_path: Path) -> None
             added, mark = await watch.take(2)
             assert added["type"] == "ADDED"
             assert mark["type"] == "BOOKMARK"
-            assert mark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+            assert mark["object"]["metadata"]["annotations"] == {
+                "k8s.io/initial-events-end": "true"
+            }
         assert (await api.get(f"{PODS}?watch=1&sendInitialEvents=true")).code == 422
 
 
@@ -175,7 +190,9 @@ async def test_what_is_too_old_is_said_so(tmp_path: Path, monkeypatch: pytest.Mo
         assert (old.code, old.value["reason"]) == (410, "Expired")
 
 
-async def test_a_watcher_that_does_not_read_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watcher_that_does_not_read_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fan_out, "HISTORY_EVENTS", 50)
     async with cluster(tmp_path) as api:
         start = (await api.create(CONFIG, config_map("a"))).ok()["metadata"]["resourceVersion"]
@@ -190,7 +207,10 @@ async def test_a_watcher_that_does_not_read_is_not_waited_for(tmp_path: Path, mo
 
 
 async def test_a_closing_server_ends_watches(tmp_path: Path) -> None:
-    async with cluster(tmp_path) as api, api.watch(f"{CONFIG}?resourceVersion=0&fieldSelector=metadata.name%3Dnone") as watch:
+    async with (
+        cluster(tmp_path) as api,
+        api.watch(f"{CONFIG}?resourceVersion=0&fieldSelector=metadata.name%3Dnone") as watch,
+    ):
         closing = asyncio.create_task(api.server.close())
         assert await watch.next() is None
         await closing
@@ -221,12 +241,16 @@ async def test_tables_and_metadata(tmp_path: Path) -> None:
         await api.create(PODS, pod("a"))
         shown = (await api.get(PODS, headers={"Accept": table})).ok()
         assert shown["kind"] == "Table"
-        assert [column["name"] for column in shown["columnDefinitions"]][:3] == ["Name", "Ready", "Status"]
+        assert [column["name"] for column in shown["columnDefinitions"]][:3] == [
+            "Name",
+            "Ready",
+            "Status",
+        ]
         assert shown["rows"][0]["cells"][:3] == ["a", "0/1", "Pending"]
         assert shown["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
-        assert (await api.get(f"{PODS}/a?includeObject=Object", headers={"Accept": table})).ok()["rows"][0]["object"][
-            "kind"
-        ] == "Pod"
+        assert (await api.get(f"{PODS}/a?includeObject=Object", headers={"Accept": table})).ok()[
+            "rows"
+        ][0]["object"]["kind"] == "Pod"
         partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
         listed = (await api.get(PODS, headers={"Accept": partial})).ok()
         assert listed["kind"] == "PartialObjectMetadataList"

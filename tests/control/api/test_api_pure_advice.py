@@ -11,7 +11,12 @@ WRITTEN = {"name": "c", "image": "i"}
 
 
 def obj(kind, api="v1", name="x", annotations=None, **spec):
-    return {"kind": kind, "apiVersion": api, "metadata": {"name": name, "annotations": annotations or {}}, "spec": spec}
+    return {
+        "kind": kind,
+        "apiVersion": api,
+        "metadata": {"name": name, "annotations": annotations or {}},
+        "spec": spec,
+    }
 
 
 def env(*values):
@@ -73,15 +78,25 @@ def test_pods(changes, said):
 
 
 def test_templates_are_pods_with_a_longer_path():
-    new = edited(DEPLOYMENT, spec__template__spec__volumes=[{"name": "g", "rbd": {}}], metadata__name="a.b")
+    new = edited(
+        DEPLOYMENT, spec__template__spec__volumes=[{"name": "g", "rbd": {}}], metadata__name="a.b"
+    )
     name, volume = advice.on_create(DEPLOYMENTS, new)
     assert name.startswith("metadata.name: this is used in Pod names and hostnames")
-    assert volume == "spec.template.spec.volumes[0].rbd: deprecated in v1.28, non-functional in v1.31+"
+    assert (
+        volume == "spec.template.spec.volumes[0].rbd: deprecated in v1.28, non-functional in v1.31+"
+    )
     assert advice.on_update(DEPLOYMENTS, new, DEPLOYMENT) == [volume]
     assert advice.on_update(DEPLOYMENTS, {**new, "status": {"replicas": 1}}, new) == []
-    generations = [edited(each, metadata__generation=1) for each in (edited(new, metadata__labels={"a": "b"}), new)]
+    generations = [
+        edited(each, metadata__generation=1)
+        for each in (edited(new, metadata__labels={"a": "b"}), new)
+    ]
     assert advice.on_update(DEPLOYMENTS, *generations) == []
-    assert advice.on_update(PODS, edited(POD, spec__nodeSelector={"beta.kubernetes.io/os": "x"}), POD) == []
+    assert (
+        advice.on_update(PODS, edited(POD, spec__nodeSelector={"beta.kubernetes.io/os": "x"}), POD)
+        == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Random documents of every kind: whatever is sent ends in an object or in a Status, never in another error."""
+"""Random documents of every kind: whatever is sent ends in an object or in a Status, never in
+another error.
+"""
 
 import copy
 import json
@@ -14,7 +16,11 @@ from kubelite.objects import schema
 from tests.control.api.pure import NOW, RESOURCES, widget
 
 CLOCK = datetime(2026, 1, 31, tzinfo=UTC)
-SERVED = [res for res in RESOURCES if "create" in res.verbs and schema.name_of(res.group, res.version, res.kind)]
+SERVED = [
+    res
+    for res in RESOURCES
+    if "create" in res.verbs and schema.name_of(res.group, res.version, res.kind)
+]
 TEXTS = [
     "",
     "a",
@@ -44,7 +50,10 @@ def value(rng, kind, depth):
     if kind[0] == "[":
         return [value(rng, kind[1:], depth + 1) for _ in range(rng.choice([0, 1, 1, 2]))]
     if kind[0] == "{":
-        return {key: value(rng, kind[1:], depth + 1) for key in rng.sample(["a", "b", "cpu", "x y"], rng.choice([0, 1, 2]))}
+        return {
+            key: value(rng, kind[1:], depth + 1)
+            for key in rng.sample(["a", "b", "cpu", "x y"], rng.choice([0, 1, 2]))
+        }
     if kind == "s" or (kind not in "bildyo*" and not schema.definition(kind).fields):
         special = {
             "resource.Quantity": ["1", "500m", 2],
@@ -54,19 +63,30 @@ def value(rng, kind, depth):
         }
         return rng.choice(special.get(kind, TEXTS if kind == "s" else [{}, {"a": 1}]))
     if kind in "bildyo*":
-        return rng.choice({"b": [True, False], "y": ["", "YQ=="], "o": [{}], "*": [1, "x"]}.get(kind, NUMBERS))
+        return rng.choice(
+            {"b": [True, False], "y": ["", "YQ=="], "o": [{}], "*": [1, "x"]}.get(kind, NUMBERS)
+        )
     return document(rng, kind, depth + 1)
 
 
 def document(rng, name, depth=0):
     share = max(0.1, 0.6 - depth * 0.08)
-    chosen = [each for each in schema.definition(name).fields.values() if each.required or rng.random() < share]
+    chosen = [
+        each
+        for each in schema.definition(name).fields.values()
+        if each.required or rng.random() < share
+    ]
     return {each.name: value(rng, each.type, depth) for each in chosen} if depth < 7 else {}
 
 
 def manifest(rng, res):
     made = document(rng, schema.name_of(res.group, res.version, res.kind))
-    metadata = {"name": "x", "uid": "u", "labels": value(rng, "{s", 0), "finalizers": value(rng, "[s", 0)}
+    metadata = {
+        "name": "x",
+        "uid": "u",
+        "labels": value(rng, "{s", 0),
+        "finalizers": value(rng, "[s", 0),
+    }
     return {**made, "apiVersion": res.gv, "kind": res.kind, "metadata": metadata}
 
 
@@ -74,9 +94,17 @@ def through(res, obj, old=None):
     """Everything that a write does to a document."""
     made, _ = strategy.conform(res, obj, validation="Ignore")
     made["metadata"] |= {"uid": "u", "namespace": "d"} if res.namespaced else {"uid": "u"}
-    made = strategy.prepare_create(res, made) if old is None else strategy.prepare_update(res, "", made, old)
+    made = (
+        strategy.prepare_create(res, made)
+        if old is None
+        else strategy.prepare_update(res, "", made, old)
+    )
     made = strategy.order(res, made)
-    causes = strategy.validate_create(res, made) if old is None else strategy.validate_update(res, "", made, old)
+    causes = (
+        strategy.validate_create(res, made)
+        if old is None
+        else strategy.validate_update(res, "", made, old)
+    )
     for cause in causes:
         assert cause.reason.startswith("FieldValue"), cause
     assert strategy.order(res, made) == made
@@ -147,23 +175,35 @@ def test_any_document_can_be_patched_by_another(res, content_type):
 
 
 def test_the_deepest_body_that_is_read_goes_all_the_way():
-    """Far below Python's own limit, so that a server that is in the middle of something has room as well."""
+    """Far below Python's own limit, so that a server that is in the middle of something has room as
+    well.
+    """
     deep = {"leaf": None}
     for _ in range(codec.MAX_DEPTH - 3):
         deep = {"a": deep}
-    body = json.dumps({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": deep}).encode()
+    body = json.dumps(
+        {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": deep}
+    ).encode()
     given = codec.decode(body, None).value
     with pytest.raises(StatusError):
         codec.decode(body.replace(b"null", b'{"b":{}}'), None)
-    for res in (widget(None), widget({"type": "object", "properties": {"spec": {"type": "object"}}})):
+    for res in (
+        widget(None),
+        widget({"type": "object", "properties": {"spec": {"type": "object"}}}),
+    ):
         made, _ = strategy.conform(res, given, validation="Warn")
         made = strategy.prepare_create(res, made)
-        assert strategy.validate_create(res, {**made, "metadata": {"name": "w", "namespace": "d"}}) == []
+        assert (
+            strategy.validate_create(res, {**made, "metadata": {"name": "w", "namespace": "d"}})
+            == []
+        )
         live = fields.track(res, None, made, manager="m", now=NOW)
         assert applied(res, applied(res, live, given, force=True), given, force=False)
         patch.apply(patch.MERGE_PATCH, res, live, given)
         tables.render(res, [live], now=CLOCK)
-    assert strategy.conform(SERVED[1], {**given, "apiVersion": "v1", "kind": SERVED[1].kind, "x": None})
+    assert strategy.conform(
+        SERVED[1], {**given, "apiVersion": "v1", "kind": SERVED[1].kind, "x": None}
+    )
 
 
 MANY = 6_000
@@ -171,10 +211,17 @@ MANY = 6_000
 
 def many(reverse=False, **more):
     names = [f"n{number}" for number in range(MANY)]
-    listed = [{"name": name, "value": "1", **more} for name in (reversed(names) if reverse else names)]
+    listed = [
+        {"name": name, "value": "1", **more} for name in (reversed(names) if reverse else names)
+    ]
     spec = {"containers": [{"name": "c", "image": "c", "env": listed}]}
     finalizers = [f"a/{name}" for name in (reversed(names) if reverse else names)]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "finalizers": finalizers}, "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "x", "finalizers": finalizers},
+        "spec": spec,
+    }
 
 
 def test_long_lists_take_no_longer_than_their_length():
@@ -188,20 +235,35 @@ def test_long_lists_take_no_longer_than_their_length():
     ordered = {
         "spec": {
             "$setElementOrder/containers": [{"name": "c"}],
-            "containers": [{"name": "c", "$setElementOrder/env": many()["spec"]["containers"][0]["env"]}],
+            "containers": [
+                {"name": "c", "$setElementOrder/env": many()["spec"]["containers"][0]["env"]}
+            ],
         }
     }
     assert patch.apply(patch.STRATEGIC_PATCH, res, changed, ordered)["spec"] == live["spec"]
     once = applied(res, live, many(reverse=True), force=True)
-    assert applied(res, once, many(), force=True)["spec"]["containers"][0]["env"] == live["spec"]["containers"][0]["env"]
+    assert (
+        applied(res, once, many(), force=True)["spec"]["containers"][0]["env"]
+        == live["spec"]["containers"][0]["env"]
+    )
     other = {
         **live,
-        "metadata": {**live["metadata"], "deletionTimestamp": NOW, "finalizers": [f"b/n{number}" for number in range(MANY)]},
+        "metadata": {
+            **live["metadata"],
+            "deletionTimestamp": NOW,
+            "finalizers": [f"b/n{number}" for number in range(MANY)],
+        },
     }
     assert (
         len(
             strategy.validate_update(
-                res, "", other, {**live, "metadata": {**other["metadata"], "finalizers": live["metadata"]["finalizers"]}}
+                res,
+                "",
+                other,
+                {
+                    **live,
+                    "metadata": {**other["metadata"], "finalizers": live["metadata"]["finalizers"]},
+                },
             )
         )
         == 1

@@ -1,4 +1,6 @@
-"""CEL rules of custom kinds: what they see, when they are asked, what they say, and what they may cost."""
+"""CEL rules of custom kinds: what they see, when they are asked, what they say, and what they may
+cost.
+"""
 
 import time
 
@@ -11,7 +13,12 @@ pytest.importorskip("cel", reason="common-expression-language is not installed")
 
 
 def rules(schema, *given):
-    return {**schema, "x-kubernetes-validations": [{"rule": each} if isinstance(each, str) else each for each in given]}
+    return {
+        **schema,
+        "x-kubernetes-validations": [
+            {"rule": each} if isinstance(each, str) else each for each in given
+        ],
+    }
 
 
 def struct(**properties):
@@ -72,7 +79,14 @@ def test_a_rule_about_the_past():
 def test_items_are_known_by_their_keys():
     keyed = array(rules(struct(name=TEXT, size=WHOLE), "self.size >= oldSelf.size"), **KEYED)
     old = [{"name": "a", "size": 1}, {"name": "b", "size": 5}]
-    assert broken(keyed, [{"name": "b", "size": 5}, {"name": "new", "size": 0}, {"name": "a", "size": 2}], old) == []
+    assert (
+        broken(
+            keyed,
+            [{"name": "b", "size": 5}, {"name": "new", "size": 0}, {"name": "a", "size": 2}],
+            old,
+        )
+        == []
+    )
     assert [field for field, _ in broken(keyed, [{"name": "b", "size": 4}], old)] == ["[0]"]
 
 
@@ -103,7 +117,9 @@ def test_what_a_broken_rule_says():
     (found,) = cel.check(schema, {"spec": {"a": 4}}, None, "")
     assert tuple(found) == ("FieldValueForbidden", "Forbidden: a is 4, and was nothing", "spec.a")
     for useless in ("self.none", "1", "'a\\nb'", "''"):
-        (found,) = cel.check(rules(struct(a=WHOLE), {**said, "messageExpression": useless}), {"a": 4}, None, "")
+        (found,) = cel.check(
+            rules(struct(a=WHOLE), {**said, "messageExpression": useless}), {"a": 4}, None, ""
+        )
         assert (found.field, found.message) == ("a", "Forbidden: too much")
 
 
@@ -114,7 +130,9 @@ def test_an_error_is_a_refusal():
 
 
 def test_no_value_takes_the_server_long():
-    """A rule with loops in loops, on more items than it can look at, and a rule for each of very many items."""
+    """A rule with loops in loops, on more items than it can look at, and a rule for each of very
+    many items.
+    """
     nested = rules(array(WHOLE), "self.all(a, self.all(b, self.all(c, a + b + c >= 0)))")
     assert broken(nested, list(range(50))) == []
     started = time.process_time()
@@ -139,7 +157,14 @@ def test_loops(rule, depth, names):
 
 
 def test_names_that_cel_can_spell():
-    spelled = {"a": "a", "a-b": "a__dash__b", "a/b": "a__slash__b", "a__b": "a__underscores__b", "in": "__in__", "1a": None}
+    spelled = {
+        "a": "a",
+        "a-b": "a__dash__b",
+        "a/b": "a__slash__b",
+        "a__b": "a__underscores__b",
+        "in": "__in__",
+        "1a": None,
+    }
     assert {name: celvalues.spelled(name) for name in spelled} == spelled
 
 
@@ -151,19 +176,59 @@ AT = "x-kubernetes-validations[0]"
     [
         (rules(WHOLE, ""), f"s.{AT}.rule", "rule is not specified"),
         (rules(WHOLE, "self =="), f"s.{AT}.rule", "compilation failed"),
-        (rules(TEXT, "quantity(self).isGreaterThan(quantity('1'))"), f"s.{AT}.rule", "undeclared reference to 'isGreaterThan'"),
+        (
+            rules(TEXT, "quantity(self).isGreaterThan(quantity('1'))"),
+            f"s.{AT}.rule",
+            "undeclared reference to 'isGreaterThan'",
+        ),
         (rules(TEXT, "other == self"), f"s.{AT}.rule", "undeclared reference to 'other'"),
-        (rules(TEXT, {"rule": "self == 'a'", "optionalOldSelf": True}), f"s.{AT}.optionalOldSelf", "not be set if oldSelf"),
-        (rules(TEXT, {"rule": "self == 'a'", "reason": "Because"}), f"s.{AT}.reason", "supported values"),
+        (
+            rules(TEXT, {"rule": "self == 'a'", "optionalOldSelf": True}),
+            f"s.{AT}.optionalOldSelf",
+            "not be set if oldSelf",
+        ),
+        (
+            rules(TEXT, {"rule": "self == 'a'", "reason": "Because"}),
+            f"s.{AT}.reason",
+            "supported values",
+        ),
         (rules(TEXT, {"rule": "self == 'a'", "message": " "}), f"s.{AT}.message", "non-empty"),
         (rules(TEXT, {"rule": "self == 'a'", "message": "a\nb"}), f"s.{AT}.message", "line breaks"),
-        (rules(TEXT, "self ==\n'a'"), f"s.{AT}.message", "must be specified if rule contains line breaks"),
-        (rules(TEXT, {"rule": "self == 'a'", "messageExpression": "self +"}), f"s.{AT}.messageExpression", "compilation failed"),
-        (rules(struct(a=TEXT), {"rule": "self.a == 'a'", "fieldPath": ".b"}), f"s.{AT}.fieldPath", "valid path"),
-        (rules(struct(a=TEXT), {"rule": "self.a == 'a'", "fieldPath": "a"}), f"s.{AT}.fieldPath", "valid path"),
-        (array(rules(WHOLE, "self > oldSelf")), f"s.items.{AT}.rule", "uncorrelatable portion of the schema within s"),
-        (rules(array(WHOLE), "self.all(x, self.all(y, x == y))"), f"s.{AT}.rule", "estimated rule cost exceeds budget"),
-        (array(array(rules(WHOLE, "self > 0"))), f"s.items.items.{AT}.rule", "estimated rule cost exceeds budget"),
+        (
+            rules(TEXT, "self ==\n'a'"),
+            f"s.{AT}.message",
+            "must be specified if rule contains line breaks",
+        ),
+        (
+            rules(TEXT, {"rule": "self == 'a'", "messageExpression": "self +"}),
+            f"s.{AT}.messageExpression",
+            "compilation failed",
+        ),
+        (
+            rules(struct(a=TEXT), {"rule": "self.a == 'a'", "fieldPath": ".b"}),
+            f"s.{AT}.fieldPath",
+            "valid path",
+        ),
+        (
+            rules(struct(a=TEXT), {"rule": "self.a == 'a'", "fieldPath": "a"}),
+            f"s.{AT}.fieldPath",
+            "valid path",
+        ),
+        (
+            array(rules(WHOLE, "self > oldSelf")),
+            f"s.items.{AT}.rule",
+            "uncorrelatable portion of the schema within s",
+        ),
+        (
+            rules(array(WHOLE), "self.all(x, self.all(y, x == y))"),
+            f"s.{AT}.rule",
+            "estimated rule cost exceeds budget",
+        ),
+        (
+            array(array(rules(WHOLE, "self > 0"))),
+            f"s.items.items.{AT}.rule",
+            "estimated rule cost exceeds budget",
+        ),
     ],
 )
 def test_rules_that_are_refused(schema, field, said):
@@ -174,7 +239,9 @@ def test_rules_that_are_refused(schema, field, said):
 @pytest.mark.parametrize(
     "schema",
     [
-        rules(struct(a=TEXT, **{"b-c": struct(d=TEXT)}), {"rule": "self.a == 'a'", "fieldPath": ".a"}),
+        rules(
+            struct(a=TEXT, **{"b-c": struct(d=TEXT)}), {"rule": "self.a == 'a'", "fieldPath": ".a"}
+        ),
         rules(struct(**{"b-c": struct(d=TEXT)}), {"rule": "true", "fieldPath": "['b-c'].d"}),
         array(rules(struct(name=TEXT), "self == oldSelf"), **KEYED),
         rules(array(WHOLE), "self.all(x, x > 0)"),

@@ -14,7 +14,9 @@ VALUES = st.recursive(
 )
 
 
-@pytest.mark.parametrize("content_type", [None, "", "application/json", "Application/JSON; charset=utf-8"])
+@pytest.mark.parametrize(
+    "content_type", [None, "", "application/json", "Application/JSON; charset=utf-8"]
+)
 def test_json_is_what_is_read_unless_something_else_is_said(content_type):
     assert codec.decode(b'{"a":1}', content_type).value == {"a": 1}
 
@@ -23,7 +25,9 @@ def test_yaml_is_read_where_it_is_said():
     assert codec.decode(b"a: [1, x]\n", "application/yaml").value == {"a": [1, "x"]}
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/json-patch+json"])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/xml", "application/json-patch+json"]
+)
 def test_other_content_types_are_refused(content_type):
     with pytest.raises(StatusError) as caught:
         codec.decode(b"{}", content_type)
@@ -90,7 +94,11 @@ def repeated(value, doubled):
             text = f"{json.dumps(key)}: {repeated(each, doubled)}"
             parts += [text, text] if key in doubled else [text]
         return "{" + ", ".join(parts) + "}"
-    return "[" + ",".join(repeated(each, doubled) for each in value) + "]" if isinstance(value, list) else json.dumps(value)
+    return (
+        "[" + ",".join(repeated(each, doubled) for each in value) + "]"
+        if isinstance(value, list)
+        else json.dumps(value)
+    )
 
 
 @given(VALUES, st.sets(st.sampled_from(['"', "a", "b", '":', ""])))
@@ -98,7 +106,11 @@ def test_a_duplicate_is_found_wherever_it_is(value, doubled):
     holder = {"a": value, "b": [value]}
     has = {"a", "b"} & doubled
     data = repeated(holder, doubled).encode()
-    assert bool(codec.find_duplicates(data)) == codec.may_repeat(data, codec.read_json(data)) >= bool(has)
+    assert (
+        bool(codec.find_duplicates(data))
+        == codec.may_repeat(data, codec.read_json(data))
+        >= bool(has)
+    )
 
 
 @given(VALUES)

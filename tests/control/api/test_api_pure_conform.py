@@ -10,7 +10,9 @@ def message(obj, validation="Strict"):
 
 
 def test_an_unknown_field_is_refused_when_strict():
-    found = refusal(edited(DEPLOYMENT, spec__replicaz=3, spec__template__spec__containers__0__foo=1))
+    found = refusal(
+        edited(DEPLOYMENT, spec__replicaz=3, spec__template__spec__containers__0__foo=1)
+    )
     assert (found["code"], found["reason"]) == (400, "BadRequest")
     assert found["message"] == (
         'Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: '
@@ -31,8 +33,12 @@ def test_an_unknown_field_is_told_when_warned_and_dropped_in_any_case():
 def test_duplicate_fields_are_told_with_the_unknown_ones():
     with pytest.raises(StatusError) as caught:
         strategy.conform(res_of(POD), POD, validation="Strict", duplicates=("spec.x",))
-    assert caught.value.status["message"].endswith('strict decoding error: duplicate field "spec.x"')
-    assert strategy.conform(res_of(POD), POD, validation="Warn", duplicates=("spec.x",))[1] == ['duplicate field "spec.x"']
+    assert caught.value.status["message"].endswith(
+        'strict decoding error: duplicate field "spec.x"'
+    )
+    assert strategy.conform(res_of(POD), POD, validation="Warn", duplicates=("spec.x",))[1] == [
+        'duplicate field "spec.x"'
+    ]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +76,11 @@ def test_a_body_must_be_an_object(body):
 def test_nulls_are_fields_that_were_not_given():
     wanted = created(DEPLOYMENT)
     nulls = edited(
-        DEPLOYMENT, spec__replicas=None, metadata__creationTimestamp=None, spec__template__spec__nodeName=None, status=None
+        DEPLOYMENT,
+        spec__replicas=None,
+        metadata__creationTimestamp=None,
+        spec__template__spec__nodeName=None,
+        status=None,
     )
     assert created(nulls) == wanted
 
@@ -103,7 +113,11 @@ def test_order_puts_added_fields_in_their_place():
     ordered = strategy.order(res_of(POD), mixed)
     assert list(ordered)[:4] == ["kind", "apiVersion", "metadata", "spec"]
     names = list(ordered["spec"])
-    assert names.index("schedulerName") < names.index("tolerations") < names.index("enableServiceLinks")
+    assert (
+        names.index("schedulerName")
+        < names.index("tolerations")
+        < names.index("enableServiceLinks")
+    )
 
 
 def test_order_follows_the_objects_own_version():
@@ -113,4 +127,6 @@ def test_order_follows_the_objects_own_version():
         "metadata": {"name": "a"},
         "spec": {"maxReplicas": 2, "metrics": [{"type": "Resource"}]},
     }
-    assert strategy.order(res("autoscaling/v1", "HorizontalPodAutoscaler"), new)["spec"]["metrics"] == [{"type": "Resource"}]
+    assert strategy.order(res("autoscaling/v1", "HorizontalPodAutoscaler"), new)["spec"][
+        "metrics"
+    ] == [{"type": "Resource"}]

@@ -19,7 +19,11 @@ def typed(kind, **more):
 
 
 def struct(required=(), **properties):
-    return {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
+    return {
+        "type": "object",
+        "properties": properties,
+        **({"required": list(required)} if required else {}),
+    }
 
 
 SPEC = struct(
@@ -36,7 +40,12 @@ RES = widget(struct(spec=SPEC, status=struct()))
 
 
 def obj(**spec):
-    return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec}
+    return {
+        "apiVersion": "example.com/v1",
+        "kind": "Widget",
+        "metadata": {"name": "w"},
+        "spec": spec,
+    }
 
 
 def conformed(given_obj, res=RES, validation="Ignore"):
@@ -45,7 +54,13 @@ def conformed(given_obj, res=RES, validation="Ignore"):
 
 def test_defaults_fill_what_is_missing_from_the_outside_in():
     made, _ = conformed(obj(inner={}, many=[{"n": "1"}]))
-    assert made["spec"] == {"inner": {"a": "x"}, "many": [{"n": "1", "d": "y"}], "size": 3, "made": {"b": 7}, "maybe": "z"}
+    assert made["spec"] == {
+        "inner": {"a": "x"},
+        "many": [{"n": "1", "d": "y"}],
+        "size": 3,
+        "made": {"b": 7},
+        "maybe": "z",
+    }
 
 
 def test_null_is_filled_or_dropped_unless_it_is_allowed():
@@ -56,12 +71,19 @@ def test_null_is_filled_or_dropped_unless_it_is_allowed():
 
 
 def test_unknown_fields_are_dropped_and_told():
-    given_obj = obj(x=1, inner={"y": 1}, many=[{"z": 1}], free={"anything": {"goes": 1}}, map={"k": {"v": 1, "w": 2}})
+    given_obj = obj(
+        x=1,
+        inner={"y": 1},
+        many=[{"z": 1}],
+        free={"anything": {"goes": 1}},
+        map={"k": {"v": 1, "w": 2}},
+    )
     made, warnings = conformed({**given_obj, "extra": 1}, validation="Warn")
     assert made["spec"]["free"] == {"anything": {"goes": 1}}
     assert made["spec"]["map"] == {"k": {"v": 1}}
     assert {*warnings} == {
-        f'unknown field "{path}"' for path in ("extra", "spec.x", "spec.inner.y", "spec.many[0].z", "spec.map.k.w")
+        f'unknown field "{path}"'
+        for path in ("extra", "spec.x", "spec.inner.y", "spec.many[0].z", "spec.map.k.w")
     }
     with pytest.raises(StatusError) as caught:
         conformed(given_obj, validation="Strict")
@@ -74,26 +96,43 @@ def test_without_a_schema_everything_is_kept():
 
 
 def test_an_embedded_resource_keeps_what_every_object_has():
-    found = widget(struct(spec={**struct(a=typed("string")), "x-kubernetes-embedded-resource": True}))
+    found = widget(
+        struct(spec={**struct(a=typed("string")), "x-kubernetes-embedded-resource": True})
+    )
     inside = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "a": "1"}
     made, _ = conformed(obj(**inside, b=2), found)
     assert made["spec"] == inside
 
 
 def test_metadata_is_that_of_every_object():
-    made, _ = conformed({**obj(), "metadata": {"labels": {"b": "1", "a": "2"}, "name": "w", "odd": 1, "creationTimestamp": None}})
+    made, _ = conformed(
+        {
+            **obj(),
+            "metadata": {
+                "labels": {"b": "1", "a": "2"},
+                "name": "w",
+                "odd": 1,
+                "creationTimestamp": None,
+            },
+        }
+    )
     assert list(made)[:3] == ["kind", "apiVersion", "metadata"]
     assert made["metadata"] == {"name": "w", "labels": {"a": "2", "b": "1"}}
     with pytest.raises(StatusError) as caught:
         conformed({**obj(), "metadata": {"labels": {"a": 1}}})
-    assert "cannot unmarshal number into Go struct field ObjectMeta.metadata.labels" in caught.value.status["message"]
+    assert (
+        "cannot unmarshal number into Go struct field ObjectMeta.metadata.labels"
+        in caught.value.status["message"]
+    )
 
 
 KEPT = st.recursive(
     st.none() | st.integers(0, 3) | st.text(max_size=2),
     lambda inner: (
         st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from(["size", "name", "inner", "many", "x", "a", "n"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["size", "name", "inner", "many", "x", "a", "n"]), inner, max_size=3
+        )
     ),
     max_leaves=6,
 )
@@ -110,34 +149,82 @@ def test_conforming_twice_is_conforming_once(spec):
 
 
 def causes(schema, value):
-    return {each.field: (each.reason.removeprefix("FieldValue"), each.message) for each in schemacheck.check(schema, value)}
+    return {
+        each.field: (each.reason.removeprefix("FieldValue"), each.message)
+        for each in schemacheck.check(schema, value)
+    }
 
 
 @pytest.mark.parametrize(
     ("schema", "value", "reason", "message"),
     [
-        (typed("integer"), "x", "TypeInvalid", 'Invalid value: "string": spec.f in body must be of type integer: "string"'),
+        (
+            typed("integer"),
+            "x",
+            "TypeInvalid",
+            'Invalid value: "string": spec.f in body must be of type integer: "string"',
+        ),
         (typed("integer"), 1.5, "TypeInvalid", "must be of type integer"),
         (typed("integer"), True, "TypeInvalid", 'must be of type integer: "boolean"'),
         (typed("string"), None, "TypeInvalid", 'must be of type string: "null"'),
         (typed("object"), [], "TypeInvalid", 'must be of type object: "array"'),
-        ({"x-kubernetes-int-or-string": True}, 1.5, "TypeInvalid", "must be of type integer,string"),
-        (typed("string", enum=["a", "b"]), "c", "NotSupported", 'Unsupported value: "c": supported values: "a", "b"'),
-        (typed("integer", minimum=1), 0, "Invalid", "Invalid value: 0: spec.f in body should be greater than or equal to 1"),
-        (typed("integer", minimum=1, exclusiveMinimum=True), 1, "Invalid", "should be greater than 1"),
+        (
+            {"x-kubernetes-int-or-string": True},
+            1.5,
+            "TypeInvalid",
+            "must be of type integer,string",
+        ),
+        (
+            typed("string", enum=["a", "b"]),
+            "c",
+            "NotSupported",
+            'Unsupported value: "c": supported values: "a", "b"',
+        ),
+        (
+            typed("integer", minimum=1),
+            0,
+            "Invalid",
+            "Invalid value: 0: spec.f in body should be greater than or equal to 1",
+        ),
+        (
+            typed("integer", minimum=1, exclusiveMinimum=True),
+            1,
+            "Invalid",
+            "should be greater than 1",
+        ),
         (typed("number", maximum=1), 1.5, "Invalid", "should be less than or equal to 1"),
         (typed("integer", multipleOf=2), 3, "Invalid", "should be a multiple of 2"),
         (typed("integer", format="int32"), 2**31, "Invalid", "should be of type int32"),
         (typed("string", maxLength=1), "ab", "TooLong", "Too long: may not be more than 1 bytes"),
         (typed("string", minLength=1), "", "Invalid", "should be at least 1 chars long"),
-        (typed("string", pattern="^a$"), "b", "Invalid", "Invalid value: \"b\": spec.f in body should match '^a$'"),
+        (
+            typed("string", pattern="^a$"),
+            "b",
+            "Invalid",
+            "Invalid value: \"b\": spec.f in body should match '^a$'",
+        ),
         (typed("string", format="date-time"), "now", "Invalid", 'must be of type date-time: "now"'),
         (typed("string", format="ipv4"), "::1", "Invalid", "must be of type ipv4"),
-        (typed("array", items=typed("string"), maxItems=1), ["a", "b"], "TooMany", "Too many: 2: must have at most 1 items"),
-        (typed("array", items=typed("string"), minItems=1), [], "Invalid", "should have at least 1 items"),
+        (
+            typed("array", items=typed("string"), maxItems=1),
+            ["a", "b"],
+            "TooMany",
+            "Too many: 2: must have at most 1 items",
+        ),
+        (
+            typed("array", items=typed("string"), minItems=1),
+            [],
+            "Invalid",
+            "should have at least 1 items",
+        ),
         (typed("object", maxProperties=1), {"a": 1, "b": 2}, "TooMany", "Too many: 2"),
         (typed("object", minProperties=1), {}, "Invalid", "should have at least 1 properties"),
-        ({"anyOf": [typed("integer"), typed("boolean")]}, "x", "Invalid", "must validate at least one schema (anyOf)"),
+        (
+            {"anyOf": [typed("integer"), typed("boolean")]},
+            "x",
+            "Invalid",
+            "must validate at least one schema (anyOf)",
+        ),
         (
             {"oneOf": [{"minimum": 1}, {"minimum": 2}]},
             3,
@@ -163,7 +250,9 @@ def test_required_fields_and_repeated_items():
     assert causes(members, {"s": ["a", "a"]}) == {"s[1]": ("Duplicate", 'Duplicate value: "a"')}
     keyed = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]}
     listed = struct(s=typed("array", items=struct(k=typed("string")), **keyed))
-    assert causes(listed, {"s": [{"k": "1"}, {"k": "1", "v": 2}]}) == {"s[1]": ("Duplicate", 'Duplicate value: {"k":"1"}')}
+    assert causes(listed, {"s": [{"k": "1"}, {"k": "1", "v": 2}]}) == {
+        "s[1]": ("Duplicate", 'Duplicate value: {"k":"1"}')
+    }
 
 
 @pytest.mark.parametrize(
@@ -175,15 +264,24 @@ def test_what_a_schema_accepts(schema, value):
 
 
 def test_an_object_is_refused_by_path_and_all_at_once():
-    found = strategy.validate_create(RES, {**obj(size=0, name=3), "metadata": {"name": "W", "namespace": "d"}})
+    found = strategy.validate_create(
+        RES, {**obj(size=0, name=3), "metadata": {"name": "W", "namespace": "d"}}
+    )
     assert [each.field for each in found] == ["metadata.name", "spec.size", "spec.name"]
     status = invalid(RES, "W", found).status
-    assert status["message"].startswith('Widget.example.com "W" is invalid: [metadata.name: Invalid value: "W"')
+    assert status["message"].startswith(
+        'Widget.example.com "W" is invalid: [metadata.name: Invalid value: "W"'
+    )
 
 
 # -- definitions ------------------------------------------------------------------------------------------------------------
 
-VERSION = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": struct(spec=struct(a=typed("integer")))}}
+VERSION = {
+    "name": "v1",
+    "served": True,
+    "storage": True,
+    "schema": {"openAPIV3Schema": struct(spec=struct(a=typed("integer")))},
+}
 CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -191,7 +289,12 @@ CRD = {
     "spec": {
         "group": "example.com",
         "scope": "Namespaced",
-        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+        "names": {
+            "plural": "widgets",
+            "singular": "widget",
+            "kind": "Widget",
+            "listKind": "WidgetList",
+        },
         "versions": [VERSION],
     },
 }
@@ -244,25 +347,51 @@ def test_a_wrong_definition(change, field, said):
 
 def test_the_schemas_of_a_definition_are_put_in_order():
     given_schema = {
-        "properties": {"b": {"nullable": False, "type": "string", "maxLength": 0}, "a": {"x": 1, "type": "string"}},
+        "properties": {
+            "b": {"nullable": False, "type": "string", "maxLength": 0},
+            "a": {"x": 1, "type": "string"},
+        },
         "type": "object",
         "description": "",
     }
-    found, warnings = strategy.conform(DEFINITIONS, edited(CRD, **{AT: given_schema}), validation="Warn")
+    found, warnings = strategy.conform(
+        DEFINITIONS, edited(CRD, **{AT: given_schema}), validation="Warn"
+    )
     made = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    assert made == {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string", "maxLength": 0}}}
+    assert made == {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "string", "maxLength": 0}},
+    }
     assert warnings == [f'unknown field "{S0}.properties.a.x"']
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"type": 3}, f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.type of type string"),
-        ({"properties": []}, f"cannot unmarshal array into Go struct field JSONSchemaProps.{S0}.properties"),
-        ({"properties": {"a": 1}}, f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.properties.a"),
-        ({"items": "x"}, f"cannot unmarshal string into Go struct field JSONSchemaProps.{S0}.items"),
-        ({"anyOf": [1]}, f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.anyOf[0]"),
-        ({"maximum": True}, f"cannot unmarshal bool into Go struct field JSONSchemaProps.{S0}.maximum of type float64"),
+        (
+            {"type": 3},
+            f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.type of type string",
+        ),
+        (
+            {"properties": []},
+            f"cannot unmarshal array into Go struct field JSONSchemaProps.{S0}.properties",
+        ),
+        (
+            {"properties": {"a": 1}},
+            f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.properties.a",
+        ),
+        (
+            {"items": "x"},
+            f"cannot unmarshal string into Go struct field JSONSchemaProps.{S0}.items",
+        ),
+        (
+            {"anyOf": [1]},
+            f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.anyOf[0]",
+        ),
+        (
+            {"maximum": True},
+            f"cannot unmarshal bool into Go struct field JSONSchemaProps.{S0}.maximum of type float64",
+        ),
         ({"x-kubernetes-validations": [1]}, f"{S0}.x-kubernetes-validations[0]"),
     ],
 )
@@ -274,7 +403,13 @@ def test_a_schema_of_wrong_types_cannot_be_read(wrong, said):
 
 
 def test_int_or_string_and_preserved_fields_need_no_type():
-    free = {"x": {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}, "y": {PRESERVE: True}}
+    free = {
+        "x": {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+        },
+        "y": {PRESERVE: True},
+    }
     assert check_crd(edited(CRD, **{f"{AT}__properties": free})) == []
 
 
@@ -288,7 +423,10 @@ def rule(text, **more):
 def test_rules_are_kept_where_the_library_is(monkeypatch):
     pytest.importorskip("cel", reason="common-expression-language is not installed")
     schema = struct(
-        spec={**struct(a=typed("integer"), b=typed("integer")), **rule("self.a <= self.b", message="a is more than b")}
+        spec={
+            **struct(a=typed("integer"), b=typed("integer")),
+            **rule("self.a <= self.b", message="a is more than b"),
+        }
     )
     assert list(cel.check(schema, {"spec": {"a": 1, "b": 2}}, None, "")) == []
     (found,) = cel.check(schema, {"spec": {"a": 3, "b": 2}}, None, "")
@@ -297,16 +435,27 @@ def test_rules_are_kept_where_the_library_is(monkeypatch):
         "FieldValueInvalid",
         'Invalid value: "object": a is more than b',
     )
-    forbidden = struct(a={**typed("integer"), **rule("self == oldSelf", reason="FieldValueForbidden", message="fixed")})
+    forbidden = struct(
+        a={
+            **typed("integer"),
+            **rule("self == oldSelf", reason="FieldValueForbidden", message="fixed"),
+        }
+    )
     assert list(cel.check(forbidden, {"a": 1}, None, "")) == []
     (found,) = cel.check(forbidden, {"a": 2}, {"a": 1}, "")
     assert (found.field, found.message) == ("a", "Forbidden: fixed")
-    (found,) = cel.check(struct(a={**typed("object"), **rule("self.none > 1")}), {"a": {}}, None, "")
+    (found,) = cel.check(
+        struct(a={**typed("object"), **rule("self.none > 1")}), {"a": {}}, None, ""
+    )
     assert "rule evaluation error" in found.message
-    (broken,) = check_crd(edited(CRD, **{f"{AT}__properties__x": {**typed("string"), **rule("self ==")}}))
+    (broken,) = check_crd(
+        edited(CRD, **{f"{AT}__properties__x": {**typed("string"), **rule("self ==")}})
+    )
     assert "compilation failed" in broken.message
     monkeypatch.setitem(__import__("sys").modules, "cel", None)
     cel._program.cache_clear()
-    (refused,) = check_crd(edited(CRD, **{f"{AT}__properties__x": {**typed("string"), **rule("self == 'y'")}}))
+    (refused,) = check_crd(
+        edited(CRD, **{f"{AT}__properties__x": {**typed("string"), **rule("self == 'y'")}})
+    )
     assert "common-expression-language" in refused.message
     assert refused.field == f"{S0}.properties[x].x-kubernetes-validations[0].rule"

@@ -5,9 +5,9 @@ from tests.control.api.pure import DEPLOYMENT, POD, SELECTOR, SPEC, TEMPLATE, cr
 
 
 def container(**fields):
-    return created(edited(POD, **{f"spec__containers__0__{key}": value for key, value in fields.items()}))["spec"]["containers"][
-        0
-    ]
+    return created(
+        edited(POD, **{f"spec__containers__0__{key}": value for key, value in fields.items()})
+    )["spec"]["containers"][0]
 
 
 def test_a_pod():
@@ -33,9 +33,18 @@ def test_a_pod():
 
 
 def test_what_was_said_stays():
-    said = edited(POD, spec__restartPolicy="Never", spec__terminationGracePeriodSeconds=0, spec__enableServiceLinks=False)
+    said = edited(
+        POD,
+        spec__restartPolicy="Never",
+        spec__terminationGracePeriodSeconds=0,
+        spec__enableServiceLinks=False,
+    )
     spec = created(said)["spec"]
-    assert (spec["restartPolicy"], spec["terminationGracePeriodSeconds"], spec["enableServiceLinks"]) == ("Never", 0, False)
+    assert (
+        spec["restartPolicy"],
+        spec["terminationGracePeriodSeconds"],
+        spec["enableServiceLinks"],
+    ) == ("Never", 0, False)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +64,9 @@ def test_an_image_is_pulled_always_when_its_tag_moves(image, policy):
 
 
 def test_a_limit_is_a_request_too():
-    resources = container(resources={"limits": {"cpu": "1", "memory": "2Gi"}, "requests": {"cpu": "500m"}})["resources"]
+    resources = container(
+        resources={"limits": {"cpu": "1", "memory": "2Gi"}, "requests": {"cpu": "500m"}}
+    )["resources"]
     assert resources["requests"] == {"cpu": "500m", "memory": "2Gi"}
 
 
@@ -75,7 +86,10 @@ def test_probes_ports_and_references():
     }
     assert made["readinessProbe"]["grpc"] == {"port": 80, "service": ""}
     assert made["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
-    assert made["env"][0]["valueFrom"]["fieldRef"] == {"apiVersion": "v1", "fieldPath": "metadata.name"}
+    assert made["env"][0]["valueFrom"]["fieldRef"] == {
+        "apiVersion": "v1",
+        "fieldPath": "metadata.name",
+    }
 
 
 @pytest.mark.parametrize(
@@ -87,17 +101,28 @@ def test_probes_ports_and_references():
         ({"hostPath": {"path": "/x"}}, {"hostPath": {"path": "/x", "type": ""}}),
         (
             {"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
-            {"projected": {"sources": [{"serviceAccountToken": {"expirationSeconds": 3600, "path": "t"}}], "defaultMode": 420}},
+            {
+                "projected": {
+                    "sources": [{"serviceAccountToken": {"expirationSeconds": 3600, "path": "t"}}],
+                    "defaultMode": 420,
+                }
+            },
         ),
     ],
 )
 def test_volumes(given, made):
-    assert created(edited(POD, spec__volumes=[{"name": "v", **given}]))["spec"]["volumes"] == [{"name": "v", **made}]
+    assert created(edited(POD, spec__volumes=[{"name": "v", **given}]))["spec"]["volumes"] == [
+        {"name": "v", **made}
+    ]
 
 
 def test_host_network_gives_each_port_itself():
-    made = created(edited(POD, spec__hostNetwork=True, spec__containers__0__ports=[{"containerPort": 80}]))
-    assert made["spec"]["containers"][0]["ports"] == [{"hostPort": 80, "containerPort": 80, "protocol": "TCP"}]
+    made = created(
+        edited(POD, spec__hostNetwork=True, spec__containers__0__ports=[{"containerPort": 80}])
+    )
+    assert made["spec"]["containers"][0]["ports"] == [
+        {"hostPort": 80, "containerPort": 80, "protocol": "TCP"}
+    ]
 
 
 def test_both_names_of_the_service_account():
@@ -109,16 +134,24 @@ def test_a_template_is_a_pod_without_service_links():
     spec = created(DEPLOYMENT)["spec"]
     assert "enableServiceLinks" not in spec["template"]["spec"]
     assert spec["template"]["spec"]["schedulerName"] == "default-scheduler"
-    assert {key: spec[key] for key in ("replicas", "strategy", "revisionHistoryLimit", "progressDeadlineSeconds")} == {
+    assert {
+        key: spec[key]
+        for key in ("replicas", "strategy", "revisionHistoryLimit", "progressDeadlineSeconds")
+    } == {
         "replicas": 1,
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}},
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"},
+        },
         "revisionHistoryLimit": 10,
         "progressDeadlineSeconds": 600,
     }
 
 
 def test_recreate_has_no_rolling_update():
-    assert created(edited(DEPLOYMENT, spec__strategy={"type": "Recreate"}))["spec"]["strategy"] == {"type": "Recreate"}
+    assert created(edited(DEPLOYMENT, spec__strategy={"type": "Recreate"}))["spec"]["strategy"] == {
+        "type": "Recreate"
+    }
 
 
 def made(api_version, kind, spec=None, **rest):
@@ -128,15 +161,27 @@ def made(api_version, kind, spec=None, **rest):
 
 def test_stateful_sets_and_daemon_sets():
     base = {"selector": SELECTOR, "template": TEMPLATE}
-    claim = {"metadata": {"name": "d"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+    claim = {
+        "metadata": {"name": "d"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
     stateful = made("apps/v1", "StatefulSet", {**base, "volumeClaimTemplates": [claim]})["spec"]
-    assert stateful["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+    assert stateful["updateStrategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"partition": 0},
+    }
     assert stateful["podManagementPolicy"] == "OrderedReady"
-    assert stateful["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert stateful["persistentVolumeClaimRetentionPolicy"] == {
+        "whenDeleted": "Retain",
+        "whenScaled": "Retain",
+    }
     assert stateful["volumeClaimTemplates"][0]["kind"] == "PersistentVolumeClaim"
     assert stateful["volumeClaimTemplates"][0]["spec"]["volumeMode"] == "Filesystem"
     daemon = made("apps/v1", "DaemonSet", base)["spec"]
-    assert daemon["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+    assert daemon["updateStrategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0},
+    }
 
 
 JOB = {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {**SPEC, "restartPolicy": "Never"}}}
@@ -159,8 +204,15 @@ def test_jobs():
 
 
 def test_cron_jobs():
-    spec = made("batch/v1", "CronJob", {"schedule": "@hourly", "jobTemplate": {"spec": JOB}})["spec"]
-    wanted = {"concurrencyPolicy": "Allow", "suspend": False, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1}
+    spec = made("batch/v1", "CronJob", {"schedule": "@hourly", "jobTemplate": {"spec": JOB}})[
+        "spec"
+    ]
+    wanted = {
+        "concurrencyPolicy": "Allow",
+        "suspend": False,
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 1,
+    }
     assert {key: spec[key] for key in wanted} == wanted
     assert spec["jobTemplate"]["spec"]["template"]["spec"]["dnsPolicy"] == "ClusterFirst"
 
@@ -173,8 +225,15 @@ def test_services():
         "sessionAffinity": "None",
         "internalTrafficPolicy": "Cluster",
     }
-    outside = made("v1", "Service", {"ports": [{"port": 80}], "type": "LoadBalancer", "sessionAffinity": "ClientIP"})["spec"]
-    assert (outside["externalTrafficPolicy"], outside["allocateLoadBalancerNodePorts"]) == ("Cluster", True)
+    outside = made(
+        "v1",
+        "Service",
+        {"ports": [{"port": 80}], "type": "LoadBalancer", "sessionAffinity": "ClientIP"},
+    )["spec"]
+    assert (outside["externalTrafficPolicy"], outside["allocateLoadBalancerNodePorts"]) == (
+        "Cluster",
+        True,
+    )
     assert outside["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 10800}}
 
 
@@ -185,10 +244,16 @@ def test_secrets_take_string_data_into_data():
 
 
 def test_autoscalers_of_both_versions():
-    target = {"scaleTargetRef": {"kind": "Deployment", "name": "x", "apiVersion": "apps/v1"}, "maxReplicas": 3}
+    target = {
+        "scaleTargetRef": {"kind": "Deployment", "name": "x", "apiVersion": "apps/v1"},
+        "maxReplicas": 3,
+    }
     assert made("autoscaling/v1", "HorizontalPodAutoscaler", target)["spec"]["minReplicas"] == 1
     spec = made("autoscaling/v2", "HorizontalPodAutoscaler", {**target, "behavior": {}})["spec"]
-    assert spec["metrics"][0]["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+    assert spec["metrics"][0]["resource"] == {
+        "name": "cpu",
+        "target": {"type": "Utilization", "averageUtilization": 80},
+    }
     assert spec["behavior"]["scaleDown"] == {
         "selectPolicy": "Max",
         "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
@@ -197,21 +262,41 @@ def test_autoscalers_of_both_versions():
 
 
 def test_the_rest():
-    assert made("networking.k8s.io/v1", "NetworkPolicy", {})["spec"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
-    assert made("networking.k8s.io/v1", "NetworkPolicy", {"egress": [{}]})["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert made("networking.k8s.io/v1", "NetworkPolicy", {})["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress"],
+    }
+    assert made("networking.k8s.io/v1", "NetworkPolicy", {"egress": [{}]})["spec"][
+        "policyTypes"
+    ] == ["Ingress", "Egress"]
     storage = made("storage.k8s.io/v1", "StorageClass", provisioner="p")
     assert (storage["reclaimPolicy"], storage["volumeBindingMode"]) == ("Delete", "Immediate")
-    assert made("scheduling.k8s.io/v1", "PriorityClass", value=5)["preemptionPolicy"] == "PreemptLowerPriority"
+    assert (
+        made("scheduling.k8s.io/v1", "PriorityClass", value=5)["preemptionPolicy"]
+        == "PreemptLowerPriority"
+    )
     binding = made(
         "rbac.authorization.k8s.io/v1",
         "RoleBinding",
         roleRef={"kind": "Role", "name": "r"},
         subjects=[{"kind": "User", "name": "u"}, {"kind": "ServiceAccount", "name": "s"}],
     )
-    assert [each.get("apiGroup") for each in binding["subjects"]] == ["rbac.authorization.k8s.io", None]
-    limits = made("v1", "LimitRange", {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}}]})["spec"][
-        "limits"
-    ][0]
-    assert (limits["default"], limits["defaultRequest"]) == ({"cpu": "2"}, {"cpu": "2", "memory": "1Mi"})
-    claim = made("v1", "PersistentVolumeClaim", {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}})
+    assert [each.get("apiGroup") for each in binding["subjects"]] == [
+        "rbac.authorization.k8s.io",
+        None,
+    ]
+    limits = made(
+        "v1",
+        "LimitRange",
+        {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}}]},
+    )["spec"]["limits"][0]
+    assert (limits["default"], limits["defaultRequest"]) == (
+        {"cpu": "2"},
+        {"cpu": "2", "memory": "1Mi"},
+    )
+    claim = made(
+        "v1",
+        "PersistentVolumeClaim",
+        {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    )
     assert (claim["spec"]["volumeMode"], claim["status"]) == ("Filesystem", {"phase": "Pending"})

@@ -28,7 +28,13 @@ def test_resources_of_a_version_with_their_subresources():
     assert rows["pods"]["shortNames"] == ["po"]
     assert rows["pods"]["categories"] == ["all"]
     assert rows["pods"]["singularName"] == "pod"
-    assert rows["pods/log"] == {"name": "pods/log", "singularName": "", "namespaced": True, "kind": "Pod", "verbs": ["get"]}
+    assert rows["pods/log"] == {
+        "name": "pods/log",
+        "singularName": "",
+        "namespaced": True,
+        "kind": "Pod",
+        "verbs": ["get"],
+    }
     eviction = rows["pods/eviction"]
     assert (eviction["group"], eviction["version"], eviction["kind"], eviction["verbs"]) == (
         "policy",
@@ -40,7 +46,9 @@ def test_resources_of_a_version_with_their_subresources():
     assert rows["services/proxy"]["kind"] == "ServiceProxyOptions"
     assert rows["namespaces/finalize"]["verbs"] == ["update"]
     assert discovery.resource_list(RESOURCES, "apps", "v9") is None
-    scale = {each["name"]: each for each in discovery.resource_list(RESOURCES, "apps", "v1")["resources"]}["deployments/scale"]
+    scale = {
+        each["name"]: each for each in discovery.resource_list(RESOURCES, "apps", "v1")["resources"]
+    }["deployments/scale"]
     assert (scale["group"], scale["version"], scale["kind"]) == ("autoscaling", "v1", "Scale")
 
 
@@ -57,10 +65,18 @@ def test_the_aggregated_documents_say_the_same():
                 for row in version["resources"]:
                     seen.add((group, version["version"], row["resource"]))
                     listed = discovery.resource_list(RESOURCES, group, version["version"])
-                    below = {f"{row['resource']}/{each['subresource']}" for each in row.get("subresources", ())}
-                    assert below == {name for name in names(listed) if name.startswith(row["resource"] + "/")}
+                    below = {
+                        f"{row['resource']}/{each['subresource']}"
+                        for each in row.get("subresources", ())
+                    }
+                    assert below == {
+                        name for name in names(listed) if name.startswith(row["resource"] + "/")
+                    }
     assert seen == plain
-    assert discovery.aggregated(RESOURCES, True, "v2beta1")["apiVersion"] == "apidiscovery.k8s.io/v2beta1"
+    assert (
+        discovery.aggregated(RESOURCES, True, "v2beta1")["apiVersion"]
+        == "apidiscovery.k8s.io/v2beta1"
+    )
 
 
 def test_custom_resources_are_discovered_too():
@@ -73,9 +89,19 @@ def test_the_version_names_the_level():
     assert found["gitVersion"].startswith(f"v{found['major']}.{found['minor']}.")
 
 
-TARGET = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "minReplicas": 1, "maxReplicas": 3}
-CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}
-PODS = {"type": "Pods", "pods": {"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "3"}}}
+TARGET = {
+    "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"},
+    "minReplicas": 1,
+    "maxReplicas": 3,
+}
+CPU = {
+    "type": "Resource",
+    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
+}
+PODS = {
+    "type": "Pods",
+    "pods": {"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "3"}},
+}
 
 
 def autoscaler(version, spec, **more):
@@ -90,17 +116,27 @@ def autoscaler(version, spec, **more):
 
 
 def test_an_autoscaler_of_version_2_in_version_1_and_back():
-    new = autoscaler("autoscaling/v2", {**TARGET, "metrics": [PODS, CPU], "behavior": {"scaleUp": {"selectPolicy": "Max"}}})
+    new = autoscaler(
+        "autoscaling/v2",
+        {**TARGET, "metrics": [PODS, CPU], "behavior": {"scaleUp": {"selectPolicy": "Max"}}},
+    )
     old = convert.convert(new, "autoscaling/v1")
     assert old["spec"] == {**TARGET, "targetCPUUtilizationPercentage": 50}
     assert old["status"] == {"currentReplicas": 0, "desiredReplicas": 0}
-    assert json.loads(old["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/metrics"]) == [PODS]
-    assert convert.convert(old, "autoscaling/v2") == {**new, "status": {"desiredReplicas": 0, "currentMetrics": None}}
+    assert json.loads(
+        old["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/metrics"]
+    ) == [PODS]
+    assert convert.convert(old, "autoscaling/v2") == {
+        **new,
+        "status": {"desiredReplicas": 0, "currentMetrics": None},
+    }
 
 
 def test_an_autoscaler_of_version_1_is_stored_in_version_2():
     status = {"currentReplicas": 1, "desiredReplicas": 1, "currentCPUUtilizationPercentage": 10}
-    old = autoscaler("autoscaling/v1", {**TARGET, "targetCPUUtilizationPercentage": 50}, status=status)
+    old = autoscaler(
+        "autoscaling/v1", {**TARGET, "targetCPUUtilizationPercentage": 50}, status=status
+    )
     new = convert.convert(old, "autoscaling/v2")
     assert new["spec"]["metrics"] == [CPU]
     assert new["status"]["currentMetrics"][0]["resource"]["current"] == {"averageUtilization": 10}
@@ -111,9 +147,15 @@ def test_a_damaged_annotation_says_nothing():
     old = autoscaler(
         "autoscaling/v1",
         TARGET,
-        metadata={"name": "a", "annotations": {"autoscaling.alpha.kubernetes.io/metrics": "{", "x": "y"}},
+        metadata={
+            "name": "a",
+            "annotations": {"autoscaling.alpha.kubernetes.io/metrics": "{", "x": "y"},
+        },
     )
-    assert convert.convert(old, "autoscaling/v2")["metadata"] == {"name": "a", "annotations": {"x": "y"}}
+    assert convert.convert(old, "autoscaling/v2")["metadata"] == {
+        "name": "a",
+        "annotations": {"x": "y"},
+    }
 
 
 def test_an_event_in_either_group():
@@ -123,9 +165,21 @@ def test_an_event_in_either_group():
         "metadata": {"name": "e", "namespace": "default"},
         "involvedObject": {"namespace": "default"},
     }
-    core = created({**event, "message": "m", "count": 2, "source": {"component": "c"}, "firstTimestamp": "2026-01-01T00:00:00Z"})
+    core = created(
+        {
+            **event,
+            "message": "m",
+            "count": 2,
+            "source": {"component": "c"},
+            "firstTimestamp": "2026-01-01T00:00:00Z",
+        }
+    )
     new = convert.convert(core, "events.k8s.io/v1")
-    assert (new["note"], new["deprecatedCount"], new["deprecatedSource"]) == ("m", 2, {"component": "c"})
+    assert (new["note"], new["deprecatedCount"], new["deprecatedSource"]) == (
+        "m",
+        2,
+        {"component": "c"},
+    )
     assert new["regarding"] == core["involvedObject"]
     assert new["eventTime"] == "2026-01-01T00:00:00.000000Z"
     assert convert.convert(new, "v1") == {**core, "eventTime": new["eventTime"]}

@@ -1,4 +1,6 @@
-"""Ownership of fields: the entries that writes leave, and applies by several managers against a slow restatement."""
+"""Ownership of fields: the entries that writes leave, and applies by several managers against a
+slow restatement.
+"""
 
 import copy
 
@@ -8,7 +10,17 @@ from hypothesis import strategies as st
 
 from kubelite.control.api import fields, strategy
 from kubelite.control.api.status import StatusError
-from tests.control.api.pure import DEPLOYMENT, NOW, POD, SELECTOR, TEMPLATE, created, edited, res_of, widget
+from tests.control.api.pure import (
+    DEPLOYMENT,
+    NOW,
+    POD,
+    SELECTOR,
+    TEMPLATE,
+    created,
+    edited,
+    res_of,
+    widget,
+)
 
 LATER = "2026-01-31T13:00:00Z"
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
@@ -25,7 +37,10 @@ def applied(live, obj, manager="me", *, force=False, now=NOW, found=None):
 
 
 def entries(obj):
-    return {(each["manager"], each["operation"]): each["fieldsV1"] for each in obj["metadata"].get("managedFields", ())}
+    return {
+        (each["manager"], each["operation"]): each["fieldsV1"]
+        for each in obj["metadata"].get("managedFields", ())
+    }
 
 
 def tracked(old, new, manager="me", **more):
@@ -71,7 +86,11 @@ def test_a_field_of_another_manager_is_a_conflict():
     assert (found["code"], found["reason"]) == (409, "Conflict")
     assert found["message"] == 'Apply failed with 1 conflict: conflict with "me": .spec.replicas'
     assert found["details"]["causes"] == [
-        {"reason": "FieldManagerConflict", "message": 'conflict with "me"', "field": ".spec.replicas"}
+        {
+            "reason": "FieldManagerConflict",
+            "message": 'conflict with "me"',
+            "field": ".spec.replicas",
+        }
     ]
 
 
@@ -79,7 +98,10 @@ def test_a_conflict_with_an_ordinary_write_names_its_version():
     live = tracked(None, created(edited(DEPLOYMENT, spec__replicas=1)), "kubectl-create")
     with pytest.raises(StatusError) as caught:
         applied(live, edited(DEPLOYMENT, spec={"replicas": 3}))
-    assert caught.value.status["details"]["causes"][0]["message"] == 'conflict with "kubectl-create" using apps/v1'
+    assert (
+        caught.value.status["details"]["causes"][0]["message"]
+        == 'conflict with "kubectl-create" using apps/v1'
+    )
 
 
 def test_force_takes_the_field_over():
@@ -101,12 +123,26 @@ def test_the_same_value_is_shared_without_conflict():
 
 def test_what_is_no_longer_applied_goes_away_unless_others_own_it():
     live = applied(
-        None, edited(DEPLOYMENT, spec__template__spec__containers=[{"name": "a", "image": "a"}, {"name": "b", "image": "b"}])
+        None,
+        edited(
+            DEPLOYMENT,
+            spec__template__spec__containers=[
+                {"name": "a", "image": "a"},
+                {"name": "b", "image": "b"},
+            ],
+        ),
     )
     live = applied(
-        live, edited(DEPLOYMENT, spec={"template": {"spec": {"containers": [{"name": "b", "workingDir": "/x"}]}}}), "other"
+        live,
+        edited(
+            DEPLOYMENT,
+            spec={"template": {"spec": {"containers": [{"name": "b", "workingDir": "/x"}]}}},
+        ),
+        "other",
     )
-    made = applied(live, edited(DEPLOYMENT, spec__template__spec__containers=[{"name": "c", "image": "c"}]))
+    made = applied(
+        live, edited(DEPLOYMENT, spec__template__spec__containers=[{"name": "c", "image": "c"}])
+    )
     kept = {each["name"]: each for each in made["spec"]["template"]["spec"]["containers"]}
     assert set(kept) == {"b", "c"}
     assert kept["b"]["workingDir"] == "/x"
@@ -155,14 +191,24 @@ def test_custom_objects_are_applied_by_their_schema():
         "type": "array",
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["id"],
-        "items": {"type": "object", "properties": {"id": {"type": "string"}, "v": {"type": "integer"}}},
+        "items": {
+            "type": "object",
+            "properties": {"id": {"type": "string"}, "v": {"type": "integer"}},
+        },
     }
-    found = widget({"type": "object", "properties": {"spec": {"type": "object", "properties": {"items": keyed}}}})
+    found = widget(
+        {
+            "type": "object",
+            "properties": {"spec": {"type": "object", "properties": {"items": keyed}}},
+        }
+    )
     base = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}}
     live = applied(None, {**base, "spec": {"items": [{"id": "a", "v": 1}]}}, found=found)
     live = applied(live, {**base, "spec": {"items": [{"id": "b", "v": 2}]}}, "other", found=found)
     assert live["spec"]["items"] == [{"id": "a", "v": 1}, {"id": "b", "v": 2}]
-    assert applied(live, {**base, "spec": {"items": []}}, found=found)["spec"]["items"] == [{"id": "b", "v": 2}]
+    assert applied(live, {**base, "spec": {"items": []}}, found=found)["spec"]["items"] == [
+        {"id": "b", "v": 2}
+    ]
     again = {**base, "spec": {"items": [{"id": "b", "v": 2}]}}
     assert applied(live, again, "other", found=found, now=LATER) is live
 
@@ -193,7 +239,10 @@ def test_an_update_that_changes_nothing_leaves_the_entries_alone():
     old = tracked(None, created(POD))
     assert tracked(old, copy.deepcopy(old), now=LATER) == old
     forgot = edited(old, metadata__managedFields=...)
-    assert tracked(old, forgot, now=LATER)["metadata"]["managedFields"] == old["metadata"]["managedFields"]
+    assert (
+        tracked(old, forgot, now=LATER)["metadata"]["managedFields"]
+        == old["metadata"]["managedFields"]
+    )
 
 
 def test_a_status_write_has_an_entry_of_its_own():
@@ -213,7 +262,9 @@ def test_what_the_server_adds_belongs_to_nobody_and_outlives_an_apply():
         "spec": {"template": {"spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}},
     }
     made, _ = strategy.conform(res_of(job), job)
-    live = strategy.order(res_of(job), strategy.prepare_create(res_of(job), tracked(None, made, "kubectl")))
+    live = strategy.order(
+        res_of(job), strategy.prepare_create(res_of(job), tracked(None, made, "kubectl"))
+    )
     as_applied = [{**live["metadata"]["managedFields"][0], "operation": "Apply"}]
     live = edited(live, metadata__managedFields=as_applied)
     assert applied(live, job, "kubectl")["spec"]["selector"] == live["spec"]["selector"]
@@ -222,8 +273,12 @@ def test_what_the_server_adds_belongs_to_nobody_and_outlives_an_apply():
 def test_a_client_may_rewrite_the_entries_or_forget_them_all():
     old = applied(None, edited(CONFIG, data={"a": "1"}))
     renamed = [{**old["metadata"]["managedFields"][0], "manager": "other"}]
-    assert entries(tracked(old, edited(old, metadata__managedFields=renamed))) == {("other", "Apply"): {"f:data": {"f:a": {}}}}
-    assert "managedFields" not in tracked(old, edited(old, metadata__managedFields=[{}]))["metadata"]
+    assert entries(tracked(old, edited(old, metadata__managedFields=renamed))) == {
+        ("other", "Apply"): {"f:data": {"f:a": {}}}
+    }
+    assert (
+        "managedFields" not in tracked(old, edited(old, metadata__managedFields=[{}]))["metadata"]
+    )
     changed = tracked(old, edited(old, metadata__managedFields=[{}], data={"a": "2"}))
     assert entries(changed) == {("me", "Update"): {"f:data": {"f:a": {}}}}
 
@@ -259,7 +314,9 @@ def test_the_oldest_of_too_many_updaters_become_one():
 KEYS = st.sampled_from(["a", "b", "c"])
 DATA = st.dictionaries(KEYS, st.sampled_from(["1", "2"]), max_size=3)
 MANAGERS = st.sampled_from(["x", "y"])
-STEPS = st.lists(st.tuples(st.sampled_from(["apply", "force", "update"]), MANAGERS, DATA), min_size=1, max_size=6)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["apply", "force", "update"]), MANAGERS, DATA), min_size=1, max_size=6
+)
 
 
 def restated(values, owners, kind, manager, data):
@@ -302,7 +359,9 @@ def test_two_managers_never_lose_each_others_fields(steps):
             live = tracked(live, new, manager)
         else:
             try:
-                live = applied(live, edited(CONFIG, data=data or ...), manager, force=kind == "force")
+                live = applied(
+                    live, edited(CONFIG, data=data or ...), manager, force=kind == "force"
+                )
             except StatusError as error:
                 assert wanted is None, error.status
                 continue
@@ -315,10 +374,14 @@ def test_two_managers_never_lose_each_others_fields(steps):
             for key in held.get("f:data", {})
             if key != "."
         }
-        assert found == {(operation, name, key) for key, who in owners.items() for operation, name in who}
+        assert found == {
+            (operation, name, key) for key, who in owners.items() for operation, name in who
+        }
 
 
-ENV = st.lists(st.tuples(KEYS, st.sampled_from(["1", "2"])), max_size=3, unique_by=lambda pair: pair[0])
+ENV = st.lists(
+    st.tuples(KEYS, st.sampled_from(["1", "2"])), max_size=3, unique_by=lambda pair: pair[0]
+)
 CONTAINERS = st.dictionaries(st.sampled_from(["m", "n"]), ENV, min_size=1, max_size=2)
 
 
@@ -336,9 +399,10 @@ def test_applying_twice_is_applying_once(first, second):
     live = applied(live, deployment(second), now=LATER)
     assert applied(live, deployment(second), now="2026-02-01T00:00:00Z") is live
     spec = live["spec"]["template"]["spec"]["containers"]
-    assert {each["name"]: [(pair["name"], pair["value"]) for pair in each.get("env", ())] for each in spec} == dict(
-        second.items()
-    )
+    assert {
+        each["name"]: [(pair["name"], pair["value"]) for pair in each.get("env", ())]
+        for each in spec
+    } == dict(second.items())
 
 
 @given(CONTAINERS, CONTAINERS, CONTAINERS)
@@ -349,7 +413,8 @@ def test_items_of_lists_belong_to_whoever_applied_them(mine, others, then):
     live = applied(live, deployment(others), "y", force=True)
     live = applied(live, deployment(then), "x", force=True)
     held = {
-        each["name"]: {pair["name"] for pair in each.get("env", ())} for each in live["spec"]["template"]["spec"]["containers"]
+        each["name"]: {pair["name"] for pair in each.get("env", ())}
+        for each in live["spec"]["template"]["spec"]["containers"]
     }
     for name, env in [*others.items(), *then.items()]:
         assert {key for key, _ in env} <= held[name]

@@ -7,7 +7,11 @@ from tests.control.api.pure import res, widget
 
 POD = shape.of(res("v1", "Pod"))
 ELEMENTS = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', "v:1"])
-TREES = st.recursive(st.just({}), lambda inner: st.dictionaries(ELEMENTS, inner, min_size=1, max_size=3), max_leaves=8)
+TREES = st.recursive(
+    st.just({}),
+    lambda inner: st.dictionaries(ELEMENTS, inner, min_size=1, max_size=3),
+    max_leaves=8,
+)
 
 
 @st.composite
@@ -18,7 +22,10 @@ def sets(draw):
         inner = {key: marked(below) for key, below in tree.items()}
         return {".": {}, **inner} if inner and draw(st.booleans()) else inner
 
-    return {key: marked(below) for key, below in draw(st.dictionaries(ELEMENTS, TREES, max_size=3)).items()}
+    return {
+        key: marked(below)
+        for key, below in draw(st.dictionaries(ELEMENTS, TREES, max_size=3)).items()
+    }
 
 
 def members(fields, prefix=()):
@@ -44,7 +51,8 @@ def test_the_algebra_is_that_of_sets_of_paths(left, right):
 def test_nothing_is_left_that_leads_nowhere(left, right):
     def leads(fields):
         return all(
-            not below or (members({element: below}) and leads({k: v for k, v in below.items() if k != "."}))
+            not below
+            or (members({element: below}) and leads({k: v for k, v in below.items() if k != "."}))
             for element, below in fields.items()
         )
 
@@ -68,11 +76,19 @@ def spec(**fields):
     return {"spec": fields}
 
 
-C = {"name": "c", "image": "i", "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": "1"}}}
+C = {
+    "name": "c",
+    "image": "i",
+    "ports": [{"containerPort": 80}],
+    "resources": {"limits": {"cpu": "1"}},
+}
 
 
 def test_what_is_applied_owns_leaves_and_items_and_not_structs():
-    found = fieldset.applied(POD, {"metadata": {"labels": {"a": "b"}}, **spec(containers=[C], tolerations=[{"key": "x"}])})
+    found = fieldset.applied(
+        POD,
+        {"metadata": {"labels": {"a": "b"}}, **spec(containers=[C], tolerations=[{"key": "x"}])},
+    )
     assert found == {
         "f:metadata": {"f:labels": {"f:a": {}}},
         "f:spec": {
@@ -81,7 +97,9 @@ def test_what_is_applied_owns_leaves_and_items_and_not_structs():
                     ".": {},
                     "f:image": {},
                     "f:name": {},
-                    "f:ports": {'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:containerPort": {}}},
+                    "f:ports": {
+                        'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:containerPort": {}}
+                    },
                     "f:resources": {"f:limits": {"f:cpu": {}}},
                 }
             },
@@ -101,7 +119,9 @@ def test_what_is_new_owns_every_part_of_itself():
 
 def test_a_selector_is_one_leaf():
     deployment = shape.of(res("apps/v1", "Deployment"))
-    assert fieldset.applied(deployment, spec(selector={"matchLabels": {"a": "b"}})) == {"f:spec": {"f:selector": {}}}
+    assert fieldset.applied(deployment, spec(selector={"matchLabels": {"a": "b"}})) == {
+        "f:spec": {"f:selector": {}}
+    }
 
 
 def test_changes_and_removals_are_told_apart():
@@ -120,9 +140,12 @@ def test_an_applied_item_must_have_its_keys():
 def test_a_key_that_says_nothing_is_its_default():
     service = shape.of(res("v1", "Service"))
     named = [
-        fieldset.applied(service, spec(ports=[{"port": 80, **more}])) for more in ({}, {"protocol": ""}, {"protocol": "TCP"})
+        fieldset.applied(service, spec(ports=[{"port": 80, **more}]))
+        for more in ({}, {"protocol": ""}, {"protocol": "TCP"})
     ]
-    assert {next(iter(each["f:spec"]["f:ports"])) for each in named} == {'k:{"port":80,"protocol":"TCP"}'}
+    assert {next(iter(each["f:spec"]["f:ports"])) for each in named} == {
+        'k:{"port":80,"protocol":"TCP"}'
+    }
 
 
 def test_applied_items_are_there_once():
@@ -134,7 +157,11 @@ def test_applied_items_are_there_once():
 
 def test_paths_are_printed_as_kubernetes_prints_them():
     found = fieldset.applied(
-        POD, {"metadata": {"finalizers": ["f"]}, **spec(containers=[{"name": "c", "ports": [{"containerPort": 80}]}])}
+        POD,
+        {
+            "metadata": {"finalizers": ["f"]},
+            **spec(containers=[{"name": "c", "ports": [{"containerPort": 80}]}]),
+        },
     )
     assert list(fieldset.paths(found)) == [
         '.metadata.finalizers[="f"]',
@@ -156,17 +183,34 @@ LISTS = {
             "x-kubernetes-list-map-keys": ["a", "b"],
             "items": {
                 "type": "object",
-                "properties": {"a": {"type": "string"}, "b": {"type": "integer", "default": 7}, "c": {"type": "string"}},
+                "properties": {
+                    "a": {"type": "string"},
+                    "b": {"type": "integer", "default": 7},
+                    "c": {"type": "string"},
+                },
             },
         },
-        "whole": {"type": "object", "x-kubernetes-map-type": "atomic", "properties": {"x": {"type": "string"}}},
-        "map": {"type": "object", "additionalProperties": {"type": "object", "properties": {"x": {"type": "string"}}}},
+        "whole": {
+            "type": "object",
+            "x-kubernetes-map-type": "atomic",
+            "properties": {"x": {"type": "string"}},
+        },
+        "map": {
+            "type": "object",
+            "additionalProperties": {"type": "object", "properties": {"x": {"type": "string"}}},
+        },
     },
 }
 
 
 def test_custom_objects_have_the_shape_of_their_schema():
-    value = {"set": ["b", "a"], "plain": ["x"], "keyed": [{"a": "1", "c": "2"}], "whole": {"x": "y"}, "map": {"k": {"x": "y"}}}
+    value = {
+        "set": ["b", "a"],
+        "plain": ["x"],
+        "keyed": [{"a": "1", "c": "2"}],
+        "whole": {"x": "y"},
+        "map": {"k": {"x": "y"}},
+    }
     assert fieldset.applied(shape.of(widget(LISTS)), value) == {
         "f:keyed": {'k:{"a":"1","b":7}': {".": {}, "f:a": {}, "f:c": {}}},
         "f:map": {"f:k": {".": {}, "f:x": {}}},
@@ -192,11 +236,15 @@ def items(names):
 
 @given(NAMES, NAMES)
 def test_merged_items_keep_both_orders(live, given_names):
-    made = merging.merge(POD, spec(containers=items(live)), spec(containers=items(given_names)))["spec"]["containers"]
+    made = merging.merge(POD, spec(containers=items(live)), spec(containers=items(given_names)))[
+        "spec"
+    ]["containers"]
     names = [each["name"] for each in made]
     assert sorted(names) == sorted({*live, *given_names})
     assert [each for each in names if each in given_names] == given_names
-    assert [each for each in names if each not in given_names] == [each for each in live if each not in given_names]
+    assert [each for each in names if each not in given_names] == [
+        each for each in live if each not in given_names
+    ]
 
 
 def test_merged_leaves_are_the_given_ones():

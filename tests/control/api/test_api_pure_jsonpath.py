@@ -5,9 +5,15 @@ from hypothesis import strategies as st
 from kubelite.control.api import jsonpath
 
 OBJ = {
-    "spec": {"replicas": 3, "ports": [{"name": "a", "port": 80}, {"name": "b", "port": 443}], "empty": []},
+    "spec": {
+        "replicas": 3,
+        "ports": [{"name": "a", "port": 80}, {"name": "b", "port": 443}],
+        "empty": [],
+    },
     "metadata": {"labels": {"app.kubernetes.io/name": "web", "x": "y"}},
-    "status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Other", "status": "False"}]},
+    "status": {
+        "conditions": [{"type": "Ready", "status": "True"}, {"type": "Other", "status": "False"}]
+    },
 }
 
 
@@ -41,7 +47,9 @@ def test_paths(path, found):
     assert jsonpath.find(path, OBJ) == found
 
 
-@pytest.mark.parametrize("path", ["..replicas", ".a[", ".a[x]", ".a[?(@.b==)]", ".a[0:2]", ".a b['", ".a[?(@.b==x)]"])
+@pytest.mark.parametrize(
+    "path", ["..replicas", ".a[", ".a[x]", ".a[?(@.b==)]", ".a[0:2]", ".a b['", ".a[?(@.b==x)]"]
+)
 def test_what_cannot_be_read_is_refused_by_name(path):
     with pytest.raises(jsonpath.PathError) as caught:
         jsonpath.parse(path)

@@ -1,4 +1,6 @@
-"""The patches against kubectl's own, which is Kubernetes' code and needs no server for ``patch --local``."""
+"""The patches against kubectl's own, which is Kubernetes' code and needs no server for ``patch
+--local``.
+"""
 
 import json
 import shutil
@@ -14,11 +16,17 @@ from tests.control.api.pure import res
 KINDS = {"strategic": patch.STRATEGIC_PATCH, "merge": patch.MERGE_PATCH, "json": patch.JSON_PATCH}
 # Every example starts a program, so that a failing one is not made smaller.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-SLOW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+SLOW = settings(
+    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES
+)
 
 NAMES = st.sampled_from(["a", "b", "c"])
 TEXTS = st.sampled_from(["1", "2"])
-ENV = st.lists(st.fixed_dictionaries({"name": NAMES, "value": TEXTS}), max_size=3, unique_by=lambda each: each["name"])
+ENV = st.lists(
+    st.fixed_dictionaries({"name": NAMES, "value": TEXTS}),
+    max_size=3,
+    unique_by=lambda each: each["name"],
+)
 PORTS = st.lists(
     st.fixed_dictionaries({"containerPort": st.integers(1, 3), "name": TEXTS}),
     max_size=2,
@@ -35,7 +43,11 @@ def unique(items):
 
 @st.composite
 def pods(draw):
-    metadata = {"name": "p", "labels": draw(st.dictionaries(NAMES, TEXTS)), "finalizers": draw(st.lists(NAMES, unique=True))}
+    metadata = {
+        "name": "p",
+        "labels": draw(st.dictionaries(NAMES, TEXTS)),
+        "finalizers": draw(st.lists(NAMES, unique=True)),
+    }
     volumes = [{"name": name, **draw(VOLUME)} for name in draw(st.lists(NAMES, unique=True))]
     return {
         "apiVersion": "v1",
@@ -54,13 +66,23 @@ def strategic_patches(draw):
     if draw(st.booleans()):
         metadata["finalizers"] = draw(st.lists(NAMES, unique=True, min_size=1))
     if draw(st.booleans()):
-        unwanted = [name for name in draw(st.lists(NAMES, unique=True)) if name not in metadata.get("finalizers", ())]
+        unwanted = [
+            name
+            for name in draw(st.lists(NAMES, unique=True))
+            if name not in metadata.get("finalizers", ())
+        ]
         metadata["$deleteFromPrimitiveList/finalizers"] = unwanted
-    items = draw(unique(CONTAINER | st.fixed_dictionaries({"name": NAMES, "$patch": st.just("delete")})))
+    items = draw(
+        unique(CONTAINER | st.fixed_dictionaries({"name": NAMES, "$patch": st.just("delete")}))
+    )
     if draw(st.booleans()):
         order = draw(st.permutations(["a", "b", "c"]))
         items.sort(key=lambda each: order.index(each["name"]))
-        kept = [each for each in order if not any(item["name"] == each and "$patch" in item for item in items)]
+        kept = [
+            each
+            for each in order
+            if not any(item["name"] == each and "$patch" in item for item in items)
+        ]
         spec["$setElementOrder/containers"] = [{"name": each} for each in kept]
     if items:
         spec["containers"] = [*draw(st.sampled_from([[], [], [{"$patch": "replace"}]])), *items]
@@ -76,7 +98,19 @@ def kubectls(live, kind, given_patch):
     document = json.dumps({"apiVersion": "v1", "kind": "List", "items": live})
     program = shutil.which("kubectl")
     assert program, "kubectl is needed"
-    command = [program, "patch", "--local", "-f", "-", "--type", kind, "-p", json.dumps(given_patch), "-o", "json"]
+    command = [
+        program,
+        "patch",
+        "--local",
+        "-f",
+        "-",
+        "--type",
+        kind,
+        "-p",
+        json.dumps(given_patch),
+        "-o",
+        "json",
+    ]
     done = subprocess.run(command, input=document, capture_output=True, text=True, timeout=30)
     if done.returncode:
         return done.stderr
@@ -108,15 +142,22 @@ def test_strategic_merge(live, given_patch):
 @SLOW
 @given(
     st.lists(pods(), min_size=4, max_size=4),
-    st.recursive(st.none() | TEXTS, lambda inner: st.dictionaries(NAMES, inner, max_size=3), max_leaves=5),
+    st.recursive(
+        st.none() | TEXTS, lambda inner: st.dictionaries(NAMES, inner, max_size=3), max_leaves=5
+    ),
 )
 def test_merge(live, labels):
-    given_patch = {"metadata": {"annotations": labels if isinstance(labels, dict) else {}, "finalizers": None}}
+    given_patch = {
+        "metadata": {"annotations": labels if isinstance(labels, dict) else {}, "finalizers": None}
+    }
     assert ours(live, "merge", given_patch) == kubectls(live, "merge", given_patch)
 
 
 OPERATIONS = [
-    [{"op": "add", "path": "/metadata/labels/a~1b", "value": "1"}, {"op": "remove", "path": "/metadata/labels/x"}],
+    [
+        {"op": "add", "path": "/metadata/labels/a~1b", "value": "1"},
+        {"op": "remove", "path": "/metadata/labels/x"},
+    ],
     [
         {"op": "add", "path": "/spec/containers/0", "value": {"name": "z"}},
         {"op": "add", "path": "/spec/containers/-", "value": {"name": "y"}},
@@ -126,7 +167,10 @@ OPERATIONS = [
         {"op": "copy", "from": "/spec/containers/0", "path": "/spec/containers/1"},
         {"op": "replace", "path": "/spec/containers/1/name", "value": "q"},
     ],
-    [{"op": "test", "path": "/metadata/labels/x", "value": "1"}, {"op": "replace", "path": "/metadata/labels", "value": {}}],
+    [
+        {"op": "test", "path": "/metadata/labels/x", "value": "1"},
+        {"op": "replace", "path": "/metadata/labels", "value": {}},
+    ],
 ]
 
 

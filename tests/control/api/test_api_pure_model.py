@@ -25,7 +25,12 @@ def test_the_zero_of_a_pointer_is_a_value():
     spec = written("apps.v1.DeploymentSpec", {"replicas": 0, "paused": False})
     assert spec["replicas"] == 0
     assert "paused" not in spec
-    assert written("core.v1.PodSpec", {"automountServiceAccountToken": False})["automountServiceAccountToken"] is False
+    assert (
+        written("core.v1.PodSpec", {"automountServiceAccountToken": False})[
+            "automountServiceAccountToken"
+        ]
+        is False
+    )
 
 
 def test_an_empty_pointer_to_a_struct_stays():
@@ -34,14 +39,26 @@ def test_an_empty_pointer_to_a_struct_stays():
 
 def test_fields_come_out_in_the_servers_order_and_map_keys_sorted():
     text = model.encoded(
-        model.read("core.v1.Container", {"image": "i", "name": "c", "resources": {"limits": {"memory": "1", "cpu": "1"}}})
+        model.read(
+            "core.v1.Container",
+            {"image": "i", "name": "c", "resources": {"limits": {"memory": "1", "cpu": "1"}}},
+        )
     )
     assert text == b'{"name":"c","image":"i","resources":{"limits":{"cpu":"1","memory":"1"}}}'
 
 
 @pytest.mark.parametrize(
     ("given", "canonical"),
-    [(0.5, "500m"), ("0.5", "500m"), (1, "1"), ("1000m", "1"), ("1024Mi", "1Gi"), ("1e3", "1e3"), (" 2 ", "2"), ("100m", "100m")],
+    [
+        (0.5, "500m"),
+        ("0.5", "500m"),
+        (1, "1"),
+        ("1000m", "1"),
+        ("1024Mi", "1Gi"),
+        ("1e3", "1e3"),
+        (" 2 ", "2"),
+        ("100m", "100m"),
+    ],
 )
 def test_quantities_take_their_canonical_form(given, canonical):
     limits = container(resources={"limits": {"cpu": given}})["resources"]["limits"]
@@ -68,14 +85,18 @@ def test_times_are_utc_to_the_second_or_the_microsecond(given, seconds, micros):
     assert (event["firstTimestamp"], event["eventTime"]) == (seconds, micros)
 
 
-@pytest.mark.parametrize("given", ["2026-01-02", "now", "2026-13-02T03:04:05Z", 3, "2026-01-02T03:04:05"])
+@pytest.mark.parametrize(
+    "given", ["2026-01-02", "now", "2026-13-02T03:04:05Z", 3, "2026-01-02T03:04:05"]
+)
 def test_what_is_no_time_is_refused(given):
     with pytest.raises(msgspec.ValidationError):
         model.read("meta.v1.ObjectMeta", {"creationTimestamp": given})
 
 
 def test_numbers_fit_their_type():
-    assert written("core.v1.ContainerPort", {"containerPort": 2**31 - 1})["containerPort"] == 2**31 - 1
+    assert (
+        written("core.v1.ContainerPort", {"containerPort": 2**31 - 1})["containerPort"] == 2**31 - 1
+    )
     with pytest.raises(msgspec.ValidationError):
         model.read("core.v1.ContainerPort", {"containerPort": 2**31})
 

@@ -60,7 +60,9 @@ def test_what_is_not_served_has_no_document():
 
 
 def test_kubectl_finds_what_it_looks_for_in_a_patch():
-    """The kind, ``fieldValidation`` and ``dryRun``, and the strategic patch among the content types (kubectl 1.20, 1.32)."""
+    """The kind, ``fieldValidation`` and ``dryRun``, and the strategic patch among the content types
+    (kubectl 1.20, 1.32).
+    """
     kind = {"group": "apps", "kind": "Deployment", "version": "v1"}
     old = DOCUMENT["paths"][ONE]["patch"]
     assert old["x-kubernetes-group-version-kind"] == kind
@@ -91,7 +93,10 @@ def test_definitions_tell_kind_merge_keys_and_list_types():
     assert ports["x-kubernetes-patch-merge-key"] == "containerPort"
     assert ports["x-kubernetes-patch-strategy"] == "merge"
     assert ports["x-kubernetes-list-map-keys"] == ["containerPort", "protocol"]
-    assert definitions["io.k8s.apimachinery.pkg.util.intstr.IntOrString"] == {"type": "string", "format": "int-or-string"}
+    assert definitions["io.k8s.apimachinery.pkg.util.intstr.IntOrString"] == {
+        "type": "string",
+        "format": "int-or-string",
+    }
     assert definitions["io.k8s.api.core.v1.Container"]["required"] == ["name"]
 
 
@@ -120,16 +125,26 @@ def test_a_custom_kind_is_described_by_its_schema():
     name = "com.example.v1.Widget"
     assert openapischema.name_of(WIDGET) == name
     new = openapi.v3([WIDGET], "apis/example.com/v1")["components"]["schemas"][name]
-    assert new["properties"]["spec"]["properties"]["size"] == {"type": "integer", "nullable": True, "default": 3}
-    assert new["properties"]["metadata"] == {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
-    assert new["x-kubernetes-group-version-kind"] == [{"group": "example.com", "kind": "Widget", "version": "v1"}]
+    assert new["properties"]["spec"]["properties"]["size"] == {
+        "type": "integer",
+        "nullable": True,
+        "default": 3,
+    }
+    assert new["properties"]["metadata"] == {
+        "$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+    }
+    assert new["x-kubernetes-group-version-kind"] == [
+        {"group": "example.com", "kind": "Widget", "version": "v1"}
+    ]
     old = openapi.v2([WIDGET])["definitions"][name]["properties"]["spec"]
     assert old["description"] == "What is wanted."
     assert old["properties"] == {"size": {}, "any": {PRESERVED: True}}
 
 
 def test_a_custom_kind_has_no_strategic_patch():
-    patch = openapi.v2([WIDGET])["paths"]["/apis/example.com/v1/namespaces/{namespace}/widgets/{name}"]["patch"]
+    patch = openapi.v2([WIDGET])["paths"][
+        "/apis/example.com/v1/namespaces/{namespace}/widgets/{name}"
+    ]["patch"]
     assert "application/strategic-merge-patch+json" not in patch["consumes"]
 
 
@@ -168,7 +183,14 @@ def test_numbers_and_flags_of_schemas_are_encoded():
     schema = {
         "type": "object",
         "properties": {
-            "a": {"type": "integer", "minimum": 1, "maxLength": 300, "uniqueItems": True, "enum": [1], "x-y": {"z": 1}}
+            "a": {
+                "type": "integer",
+                "minimum": 1,
+                "maxLength": 300,
+                "uniqueItems": True,
+                "enum": [1],
+                "x-y": {"z": 1},
+            }
         },
         "additionalProperties": False,
     }
@@ -183,8 +205,12 @@ def test_numbers_and_flags_of_schemas_are_encoded():
 
 def test_descriptions_are_shown_where_they_are_known():
     pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
-    told = openapi.v3(RESOURCES, "apis/apps/v1", descriptions.describe)["components"]["schemas"][DEPLOYMENT]
+    told = openapi.v3(RESOURCES, "apis/apps/v1", descriptions.describe)["components"]["schemas"][
+        DEPLOYMENT
+    ]
     assert told["description"]
     assert told["properties"]["spec"]["description"]
-    assert told["properties"]["spec"]["allOf"] == [{"$ref": "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec"}]
+    assert told["properties"]["spec"]["allOf"] == [
+        {"$ref": "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec"}
+    ]
     assert descriptions.describe("none") == {"": ""}

@@ -12,7 +12,11 @@ from tests.control.api.pure import POD, res, widget
 POD_RES = res("v1", "Pod")
 SCALARS = st.booleans() | st.integers(-3, 3) | st.sampled_from(["a", "b", ""])
 KEYS = st.sampled_from(["a", "b", "c/d", "e~f", ""])
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
 OBJECTS = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
@@ -39,7 +43,11 @@ def op(kind, path, *value, **rest):
         ({"a/b": 1, "c~d": 2}, op("replace", "/c~0d", 3), {"a/b": 1, "c~d": 3}),
         ({"a": {"b": 1}}, {"op": "move", "from": "/a/b", "path": "/c"}, {"a": {}, "c": 1}),
         ({"l": [1, 2, 3]}, {"op": "move", "from": "/l/0", "path": "/l/2"}, {"l": [2, 3, 1]}),
-        ({"a": {"b": 1}}, {"op": "copy", "from": "/a", "path": "/c"}, {"a": {"b": 1}, "c": {"b": 1}}),
+        (
+            {"a": {"b": 1}},
+            {"op": "copy", "from": "/a", "path": "/c"},
+            {"a": {"b": 1}, "c": {"b": 1}},
+        ),
         ({"a": None}, op("test", "/a", None), {"a": None}),
         ({"a": {"b": [1.0]}}, op("test", "/a", {"b": [1]}), {"a": {"b": [1.0]}}),
     ],
@@ -168,4 +176,6 @@ def test_custom_objects_have_no_strategic_patch():
         patch.apply(patch.STRATEGIC_PATCH, widget({"type": "object"}), {}, {})
     assert caught.value.code == 415
     assert "strategic" not in caught.value.status["message"]
-    assert patch.apply(patch.MERGE_PATCH, widget({"type": "object"}), {"a": 1}, {"a": 2}) == {"a": 2}
+    assert patch.apply(patch.MERGE_PATCH, widget({"type": "object"}), {"a": 1}, {"a": 2}) == {
+        "a": 2
+    }

@@ -23,9 +23,28 @@ def test_a_new_pod_waits_and_counts_from_one():
         ([GUARANTEED], "Guaranteed"),
         ([GUARANTEED, {}], "Burstable"),
         ([{"limits": {"cpu": "1"}}], "Burstable"),
-        ([{"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"}}], "Burstable"),
-        ([{"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1024Mi"}}], "Guaranteed"),
-        ([{"requests": {"example.com/gpu": "1"}, "limits": {"example.com/gpu": "1"}}], "BestEffort"),
+        (
+            [
+                {
+                    "limits": {"cpu": "1", "memory": "1Gi"},
+                    "requests": {"cpu": "500m", "memory": "1Gi"},
+                }
+            ],
+            "Burstable",
+        ),
+        (
+            [
+                {
+                    "limits": {"cpu": "1", "memory": "1Gi"},
+                    "requests": {"cpu": "1000m", "memory": "1024Mi"},
+                }
+            ],
+            "Guaranteed",
+        ),
+        (
+            [{"requests": {"example.com/gpu": "1"}, "limits": {"example.com/gpu": "1"}}],
+            "BestEffort",
+        ),
         ([{"requests": {"cpu": "0"}}], "BestEffort"),
     ],
 )
@@ -34,11 +53,23 @@ def test_the_class_of_a_pod_is_read_off_its_resources(resources, qos):
 
 
 def test_first_statuses():
-    assert created({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})["status"] == {"phase": "Active"}
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"ports": [{"port": 1}]}}
+    assert created({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})[
+        "status"
+    ] == {"phase": "Active"}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "x"},
+        "spec": {"ports": [{"port": 1}]},
+    }
     assert created(service)["status"] == {"loadBalancer": {}}
     assert created(edited(DEPLOYMENT, status={"replicas": 3}))["status"] == {}
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "x"}, "status": {"capacity": {"cpu": "4"}}}
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "x"},
+        "status": {"capacity": {"cpu": "4"}},
+    }
     assert created(node)["status"]["capacity"] == {"cpu": "4"}
 
 
@@ -61,7 +92,9 @@ def test_a_job_finds_its_pods_by_its_uid():
 def test_a_job_with_its_own_selector_keeps_it():
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {**SPEC, "restartPolicy": "Never"}}
     spec = {"manualSelector": True, "selector": {"matchLabels": {"a": "b"}}, "template": template}
-    made = created({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": spec})
+    made = created(
+        {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": spec}
+    )
     assert made["spec"]["selector"] == {"matchLabels": {"a": "b"}}
     assert made["spec"]["template"]["metadata"] == {"labels": {"a": "b"}}
 
@@ -99,16 +132,23 @@ def test_the_generation_counts_changes_of_the_spec(change, generation):
 
 def test_kinds_without_generation_never_have_one():
     old = created({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}})
-    assert "generation" not in updated(old, edited(old, metadata__generation=3, data={"a": "b"}))["metadata"]
+    assert (
+        "generation"
+        not in updated(old, edited(old, metadata__generation=3, data={"a": "b"}))["metadata"]
+    )
 
 
 def test_a_custom_object_counts_everything_but_metadata_and_status():
     found = widget({"type": "object"})
-    first = strategy.prepare_create(found, {"metadata": {"name": "w"}, "data": 1, "status": {"x": 1}})
+    first = strategy.prepare_create(
+        found, {"metadata": {"name": "w"}, "data": 1, "status": {"x": 1}}
+    )
     assert first == {"metadata": {"name": "w", "generation": 1}, "data": 1}
     second = strategy.prepare_update(found, "", {"metadata": {"name": "w"}, "data": 2}, first)
     assert second["metadata"]["generation"] == 2
-    assert strategy.prepare_update(found, "status", {**second, "data": 3, "status": {"x": 2}}, second) == {
+    assert strategy.prepare_update(
+        found, "status", {**second, "data": 3, "status": {"x": 2}}, second
+    ) == {
         **second,
         "status": {"x": 2},
     }
@@ -116,21 +156,33 @@ def test_a_custom_object_counts_everything_but_metadata_and_status():
 
 def test_resize_takes_resources_of_known_containers_only():
     old = created(POD)
-    containers = [{**old["spec"]["containers"][0], "image": "other", "resources": {"limits": {"cpu": "2"}}}, {"name": "new"}]
+    containers = [
+        {**old["spec"]["containers"][0], "image": "other", "resources": {"limits": {"cpu": "2"}}},
+        {"name": "new"},
+    ]
     made = updated(old, edited(old, spec__containers=containers, spec__nodeName="n"), "resize")
-    assert made["spec"] == edited(old, spec__containers__0__resources={"limits": {"cpu": "2"}})["spec"]
+    assert (
+        made["spec"] == edited(old, spec__containers__0__resources={"limits": {"cpu": "2"}})["spec"]
+    )
     assert made["metadata"]["generation"] == 2
 
 
 def test_ephemeral_containers_come_alone():
     old = created(POD)
-    made = updated(old, edited(old, spec__ephemeralContainers=[{"name": "d"}], spec__nodeName="n"), "ephemeralcontainers")
+    made = updated(
+        old,
+        edited(old, spec__ephemeralContainers=[{"name": "d"}], spec__nodeName="n"),
+        "ephemeralcontainers",
+    )
     assert made["spec"] == {**old["spec"], "ephemeralContainers": [{"name": "d"}]}
 
 
 def test_finalize_takes_the_finalizers_of_a_namespace():
     old = created({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})
-    assert updated(old, edited(old, spec={}, metadata__labels={}), "finalize") == {**old, "spec": {}}
+    assert updated(old, edited(old, spec={}, metadata__labels={}), "finalize") == {
+        **old,
+        "spec": {},
+    }
     assert updated(old, edited(old, spec={}))["spec"] == old["spec"]
 
 
@@ -142,15 +194,24 @@ def test_approval_takes_conditions():
         "spec": {"request": "eA=="},
     }
     new = edited(old, status={"conditions": [{"type": "Approved"}], "certificate": "eA=="}, spec={})
-    assert updated(old, new, "approval") == {**old, "status": {"conditions": [{"type": "Approved"}]}}
+    assert updated(old, new, "approval") == {
+        **old,
+        "status": {"conditions": [{"type": "Approved"}]},
+    }
 
 
 def test_a_definition_remembers_every_version_that_was_stored():
     versions = [{"name": "v1", "storage": True}, {"name": "v2", "storage": False}]
-    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "x"}}
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "x"},
+    }
     old = strategy.prepare_create(res_of(crd), {**crd, "spec": {"versions": versions}})
     assert old["status"]["storedVersions"] == ["v1"]
-    new = updated(old, edited(old, spec__versions__0__storage=False, spec__versions__1__storage=True))
+    new = updated(
+        old, edited(old, spec__versions__0__storage=False, spec__versions__1__storage=True)
+    )
     assert new["status"]["storedVersions"] == ["v1", "v2"]
 
 

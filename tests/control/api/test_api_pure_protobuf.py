@@ -27,7 +27,9 @@ VECTORS = {
     "create token default --duration=10m": (
         "azhzAAooChhhdXRoZW50aWNhdGlvbi5rOHMuaW8vdjESDFRva2VuUmVxdWVzdBIdChAKABIAGgAiACoAMgA4AEIAEgMg2AQaBAoAEgAaACIA"
     ),
-    "create secret generic s --from-literal=a=b": ("azhzAAoMCgJ2MRIGU2VjcmV0Eh0KEQoBcxIAGgAiACoAMgA4AEIAEgYKAWESAWIaABoAIgA="),
+    "create secret generic s --from-literal=a=b": (
+        "azhzAAoMCgJ2MRIGU2VjcmV0Eh0KEQoBcxIAGgAiACoAMgA4AEIAEgYKAWESAWIaABoAIgA="
+    ),
     "create service nodeport n --tcp=80:web --node-port=30080": (
         "azhzAAoNCgJ2MRIHU2VydmljZRJlChsKAW4SABoAIgAqADIAOABCAFoICgNhcHASAW4SQgoeCgY4MC13ZWISA1RDUBhQIgkIARAA"
         "GgN3ZWIogOsBEggKA2FwcBIBbhoAIghOb2RlUG9ydDoAQgBSAFoAYABoABoCCgAaACIA"
@@ -52,7 +54,12 @@ def test_a_deployment():
     assert spec["replicas"] == 0
     assert spec["selector"] == {"matchLabels": {"app": "web"}}
     (container,) = spec["template"]["spec"]["containers"]
-    assert container == {"name": "nginx", "image": "nginx", "ports": [{"containerPort": 80}], "resources": {}}
+    assert container == {
+        "name": "nginx",
+        "image": "nginx",
+        "ports": [{"containerPort": 80}],
+        "resources": {},
+    }
 
 
 def test_a_cron_job_with_a_job_and_a_pod_inside():
@@ -70,7 +77,13 @@ def test_a_negative_number():
 def test_int_or_string_of_both_sorts():
     assert decoded("create pdb")["spec"]["minAvailable"] == "50%"
     (port,) = decoded("create service")["spec"]["ports"]
-    assert port == {"name": "80-web", "protocol": "TCP", "port": 80, "targetPort": "web", "nodePort": 30080}
+    assert port == {
+        "name": "80-web",
+        "protocol": "TCP",
+        "port": 80,
+        "targetPort": "web",
+        "nodePort": 30080,
+    }
 
 
 def test_bytes_are_base64():
@@ -79,7 +92,10 @@ def test_bytes_are_base64():
 
 def test_a_review_of_another_group():
     found = decoded("create token")
-    assert (found["apiVersion"], found["spec"]["expirationSeconds"]) == ("authentication.k8s.io/v1", 600)
+    assert (found["apiVersion"], found["spec"]["expirationSeconds"]) == (
+        "authentication.k8s.io/v1",
+        600,
+    )
 
 
 def envelope(api_version, kind, raw=b""):

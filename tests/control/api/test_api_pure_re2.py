@@ -36,13 +36,19 @@ def test_patterns_mean_what_go_means(pattern, yes, no):
     assert not re2.compiled(pattern).search(no)
 
 
-@pytest.mark.parametrize("pattern", ["(", "[a", "a**b(", r"\pL", "[[:none:]]", "a{2,1}", "[:alpha:]"])
+@pytest.mark.parametrize(
+    "pattern", ["(", "[a", "a**b(", r"\pL", "[[:none:]]", "a{2,1}", "[:alpha:]"]
+)
 def test_what_cannot_be_said_is_refused_with_the_definition(pattern):
     with pytest.raises(ValueError, match="must be a valid regular expression"):
         re2.compiled(pattern)
-    (found,) = check_crd(edited(CRD, **{f"{AT}__properties__x": typed("string", pattern=pattern, default="a")}))
+    (found,) = check_crd(
+        edited(CRD, **{f"{AT}__properties__x": typed("string", pattern=pattern, default="a")})
+    )
     assert found.field == f"{S0}.properties[x].pattern"
-    (found,) = check_crd(edited(CRD, **{f"{AT}__properties__x": typed("string", anyOf=[{"pattern": pattern}])}))
+    (found,) = check_crd(
+        edited(CRD, **{f"{AT}__properties__x": typed("string", anyOf=[{"pattern": pattern}])})
+    )
     assert found.field == f"{S0}.properties[x].anyOf[0].pattern"
 
 

@@ -27,7 +27,11 @@ def test_fields_stand_in_the_servers_order_with_what_is_known_of_them():
     assert list(container)[:4] == ["name", "image", "command", "args"]
     ports = container["ports"]
     assert (ports.type, ports.item) == ("[core.v1.ContainerPort", "core.v1.ContainerPort")
-    assert (ports.list_type, ports.list_keys, ports.merge_key) == ("map", ("containerPort", "protocol"), "containerPort")
+    assert (ports.list_type, ports.list_keys, ports.merge_key) == (
+        "map",
+        ("containerPort", "protocol"),
+        "containerPort",
+    )
     assert container["name"].required
     assert not container["image"].required
     assert container["resources"].written
@@ -50,20 +54,32 @@ def test_a_pointer_keeps_its_zero():
 
 
 def test_every_kind_that_is_served_has_a_definition():
-    missing = [row for row in kinds.KINDS if schema.name_of(row.group, row.version, row.kind) is None]
+    missing = [
+        row for row in kinds.KINDS if schema.name_of(row.group, row.version, row.kind) is None
+    ]
     assert missing == []
 
 
 def test_every_reference_leads_somewhere():
     names = set(schema.names())
-    refs = {field.item for name in names for field in schema.definition(name).fields.values() if "." in field.item}
+    refs = {
+        field.item
+        for name in names
+        for field in schema.definition(name).fields.values()
+        if "." in field.item
+    }
     assert refs - names == set()
 
 
 def test_public_names_are_those_of_the_published_document():
     assert schema.public_name("core.v1.Pod") == "io.k8s.api.core.v1.Pod"
-    assert schema.public_name("meta.v1.ObjectMeta") == "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-    assert schema.public_name("resource.Quantity") == "io.k8s.apimachinery.pkg.api.resource.Quantity"
+    assert (
+        schema.public_name("meta.v1.ObjectMeta")
+        == "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+    )
+    assert (
+        schema.public_name("resource.Quantity") == "io.k8s.apimachinery.pkg.api.resource.Quantity"
+    )
     found = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition"
     assert schema.public_name("apiextensions.v1.CustomResourceDefinition") == found
 
@@ -74,8 +90,17 @@ def test_an_unknown_definition_is_empty():
 
 
 def test_the_committed_protobuf_table_is_what_the_script_makes():
-    """Fetch them: ``scripts/debian trixie FOLDER golang-k8s-{api,apimachinery,metrics}-dev``, the FOLDER that is below."""
-    folder = Path(tempfile.gettempdir()) / f"kubelite-debian-{os.getuid()}" / "kubernetes-sources/usr/share/gocode/src"
+    """Fetch them: ``scripts/debian trixie FOLDER golang-k8s-{api,apimachinery,metrics}-dev``, the
+    FOLDER that is below.
+    """
+    folder = (
+        Path(tempfile.gettempdir())
+        / f"kubelite-debian-{os.getuid()}"
+        / "kubernetes-sources/usr/share/gocode/src"
+    )
     if not folder.exists():
         pytest.skip("the published sources of Kubernetes' types are not here")
-    assert script("make_protobuf").made(str(folder)) == (ROOT / "kubelite/objects/protobuf_table.py").read_text()
+    assert (
+        script("make_protobuf").made(str(folder))
+        == (ROOT / "kubelite/objects/protobuf_table.py").read_text()
+    )

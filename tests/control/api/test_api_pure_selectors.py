@@ -26,12 +26,24 @@ def terms(draw):
                 (f"{key}{space}={space}{value}", lambda labels: labels.get(key) == value),
                 (f"{key}=={value}", lambda labels: labels.get(key) == value),
                 (f"{key}{space}!={value}", lambda labels: labels.get(key) != value),
-                (f"{key} in ({listed})", lambda labels: labels.get(key) in values if key in labels else False),
-                (f"{key} notin{space}({listed})", lambda labels: labels.get(key) not in values or key not in labels),
+                (
+                    f"{key} in ({listed})",
+                    lambda labels: labels.get(key) in values if key in labels else False,
+                ),
+                (
+                    f"{key} notin{space}({listed})",
+                    lambda labels: labels.get(key) not in values or key not in labels,
+                ),
                 (key, lambda labels: key in labels),
                 (f"!{space}{key}", lambda labels: key not in labels),
-                (f"{key}>{number}", lambda labels: labels.get(key, "").isdigit() and int(labels[key]) > number),
-                (f"{key}{space}<{space}{number}", lambda labels: labels.get(key, "").isdigit() and int(labels[key]) < number),
+                (
+                    f"{key}>{number}",
+                    lambda labels: labels.get(key, "").isdigit() and int(labels[key]) > number,
+                ),
+                (
+                    f"{key}{space}<{space}{number}",
+                    lambda labels: labels.get(key, "").isdigit() and int(labels[key]) < number,
+                ),
             ]
         )
     )
@@ -40,7 +52,9 @@ def terms(draw):
 @given(st.lists(terms(), max_size=3), LABELS)
 def test_label_selectors_ask_what_they_say(asked, labels):
     found = selectors.parse_labels(",".join(text for text, _ in asked))
-    assert all(term.matches(labels) for term in found) == all(question(labels) for _, question in asked)
+    assert all(term.matches(labels) for term in found) == all(
+        question(labels) for _, question in asked
+    )
 
 
 @given(st.text(alphabet="ab=!<>(), in", max_size=12))
@@ -51,14 +65,21 @@ def test_any_text_is_a_selector_or_a_bad_request(text):
         assert error.code == 400
 
 
-@pytest.mark.parametrize("text", ["a=b c", "a in", "a in (", "=b", "a>x", "a b", "a=b,", "!", "a=b/c", ",a"])
+@pytest.mark.parametrize(
+    "text", ["a=b c", "a in", "a in (", "=b", "a>x", "a b", "a=b,", "!", "a=b/c", ",a"]
+)
 def test_what_is_no_label_selector(text):
     with pytest.raises(StatusError) as caught:
         selectors.parse_labels(text)
     assert caught.value.status["reason"] == "BadRequest"
 
 
-RUNNING = edited(POD, metadata__namespace="d", spec__nodeName="n", status={"phase": "Running", "podIP": "1.2.3.4"})
+RUNNING = edited(
+    POD,
+    metadata__namespace="d",
+    spec__nodeName="n",
+    status={"phase": "Running", "podIP": "1.2.3.4"},
+)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +117,8 @@ def test_a_selector_that_names_one_object_says_so():
 
 @given(LABELS, LABELS)
 def test_a_selector_object_asks_for_all_of_it(wanted, labels):
-    assert selectors.matcher({"matchLabels": wanted})(labels) == all(labels.get(key) == value for key, value in wanted.items())
+    assert selectors.matcher({"matchLabels": wanted})(labels) == all(
+        labels.get(key) == value for key, value in wanted.items()
+    )
     assert not selectors.matcher(None)(labels)
     assert selectors.matcher({})(labels)

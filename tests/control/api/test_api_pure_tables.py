@@ -15,21 +15,45 @@ def shown(obj):
     (row,) = made["rows"]
     columns = made["columnDefinitions"]
     assert len(columns) == len(row["cells"])
-    narrow = {each["name"]: cell for each, cell in zip(columns, row["cells"], strict=True) if not each["priority"]}
-    wide = {each["name"]: cell for each, cell in zip(columns, row["cells"], strict=True) if each["priority"]}
+    narrow = {
+        each["name"]: cell
+        for each, cell in zip(columns, row["cells"], strict=True)
+        if not each["priority"]
+    }
+    wide = {
+        each["name"]: cell
+        for each, cell in zip(columns, row["cells"], strict=True)
+        if each["priority"]
+    }
     return narrow, wide
 
 
 def running(name="c", ready=True, restarts=0, **more):
-    return {"name": name, "ready": ready, "restartCount": restarts, "state": {"running": {}}, **more}
+    return {
+        "name": name,
+        "ready": ready,
+        "restartCount": restarts,
+        "state": {"running": {}},
+        **more,
+    }
 
 
 def waiting(reason, **more):
-    return {"name": "c", "ready": False, "restartCount": 0, "state": {"waiting": {"reason": reason}}, **more}
+    return {
+        "name": "c",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"waiting": {"reason": reason}},
+        **more,
+    }
 
 
 def ended(code=0, reason="", signal=0, **more):
-    state = {"exitCode": code, **({"reason": reason} if reason else {}), **({"signal": signal} if signal else {})}
+    state = {
+        "exitCode": code,
+        **({"reason": reason} if reason else {}),
+        **({"signal": signal} if signal else {}),
+    }
     return {"name": "c", "ready": False, "restartCount": 0, "state": {"terminated": state}, **more}
 
 
@@ -80,14 +104,31 @@ def test_restarts_tell_when_the_last_one_was():
     last = {"lastState": {"terminated": {"finishedAt": "2026-01-31T11:58:30Z"}}}
     assert shown(pod(main=[running(restarts=3, **last)]))[0]["Restarts"] == "3 (90s ago)"
     assert shown(pod(main=[running(restarts=3)]))[0]["Restarts"] == "3"
-    assert shown(pod(main=[running()], init=[ended(0, restartCount=5)], specs=INIT))[0]["Restarts"] == "0"
+    assert (
+        shown(pod(main=[running()], init=[ended(0, restartCount=5)], specs=INIT))[0]["Restarts"]
+        == "0"
+    )
 
 
 def test_the_wide_cells_of_a_pod():
-    assert shown(POD)[1] == {"IP": "<none>", "Node": "<none>", "Nominated Node": "<none>", "Readiness Gates": "<none>"}
-    full = pod(conditions=["g"], spec__nodeName="n", spec__readinessGates=[{"conditionType": "g"}, {"conditionType": "h"}])
+    assert shown(POD)[1] == {
+        "IP": "<none>",
+        "Node": "<none>",
+        "Nominated Node": "<none>",
+        "Readiness Gates": "<none>",
+    }
+    full = pod(
+        conditions=["g"],
+        spec__nodeName="n",
+        spec__readinessGates=[{"conditionType": "g"}, {"conditionType": "h"}],
+    )
     full = edited(full, status__podIPs=[{"ip": "10.0.0.1"}], status__nominatedNodeName="m")
-    assert shown(full)[1] == {"IP": "10.0.0.1", "Node": "n", "Nominated Node": "m", "Readiness Gates": "1/2"}
+    assert shown(full)[1] == {
+        "IP": "10.0.0.1",
+        "Node": "n",
+        "Nominated Node": "m",
+        "Readiness Gates": "1/2",
+    }
 
 
 def test_a_pod_that_has_ended_says_so_in_its_row():
@@ -146,7 +187,9 @@ ROWS = [
 
 
 @pytest.mark.parametrize(
-    ("given", "narrow", "wide"), ROWS, ids=lambda value: value.get("kind", "") if isinstance(value, dict) else ""
+    ("given", "narrow", "wide"),
+    ROWS,
+    ids=lambda value: value.get("kind", "") if isinstance(value, dict) else "",
 )
 def test_cells(given, narrow, wide):
     found, more = shown(given)
@@ -163,7 +206,8 @@ def test_every_kind_has_a_row_even_when_it_is_empty(found):
 
 def test_a_default_storage_class_says_so():
     default = edited(
-        obj("storage.k8s.io/v1", "StorageClass"), metadata__annotations={"storageclass.kubernetes.io/is-default-class": "true"}
+        obj("storage.k8s.io/v1", "StorageClass"),
+        metadata__annotations={"storageclass.kubernetes.io/is-default-class": "true"},
     )
     assert shown(default)[0]["Name"] == "x (default)"
 
@@ -177,7 +221,10 @@ def test_a_table_and_what_its_rows_carry():
         "apiVersion": "meta.k8s.io/v1",
         "metadata": POD["metadata"],
     }
-    assert tables.render(res("v1", "Pod"), [POD], now=NOW, include="Object")["rows"][0]["object"] == POD
+    assert (
+        tables.render(res("v1", "Pod"), [POD], now=NOW, include="Object")["rows"][0]["object"]
+        == POD
+    )
     bare = tables.render(res("v1", "Pod"), [POD], now=NOW, include="None", columns=False)
     assert bare["columnDefinitions"] == []
     assert "object" not in bare["rows"][0]
@@ -185,13 +232,18 @@ def test_a_table_and_what_its_rows_carry():
 
 def test_a_list_of_metadata():
     made = tables.partial_list([POD], {"resourceVersion": "5"})
-    assert (made["kind"], made["items"][0]["metadata"]) == ("PartialObjectMetadataList", POD["metadata"])
+    assert (made["kind"], made["items"][0]["metadata"]) == (
+        "PartialObjectMetadataList",
+        POD["metadata"],
+    )
 
 
 def columns(*given):
     return widget(
         {"type": "object"},
-        additionalPrinterColumns=[dict(zip(("name", "type", "jsonPath"), each, strict=True)) for each in given],
+        additionalPrinterColumns=[
+            dict(zip(("name", "type", "jsonPath"), each, strict=True)) for each in given
+        ],
     )
 
 
@@ -215,7 +267,9 @@ def test_a_custom_kind_shows_what_it_declares():
 
 
 def test_a_custom_kind_without_columns_shows_its_age():
-    made = tables.render(widget(None), [{"metadata": {"name": "w", "creationTimestamp": BORN}}], now=NOW)
+    made = tables.render(
+        widget(None), [{"metadata": {"name": "w", "creationTimestamp": BORN}}], now=NOW
+    )
     assert [each["name"] for each in made["columnDefinitions"]] == ["Name", "Age"]
     assert made["rows"][0]["cells"] == ["w", "5m"]
 
@@ -239,11 +293,17 @@ def test_numbers_and_truth_values_say_so():
                      "Containers": "string", "Images": "string", "Selector": "string"}  # fmt: skip
     for each in RESOURCES:
         for column in tables.render(each, [], now=NOW)["columnDefinitions"]:
-            assert column["type"] in ("string", "integer", "boolean") and column["name"][-1] not in "#?"
+            assert (
+                column["type"] in ("string", "integer", "boolean")
+                and column["name"][-1] not in "#?"
+            )
 
 
 def test_endpoints_come_port_by_port():
-    subset = {"addresses": [{"ip": "10.0.0.1"}, {"ip": "::1"}], "ports": [{"port": 80}, {"port": 81}]}
+    subset = {
+        "addresses": [{"ip": "10.0.0.1"}, {"ip": "::1"}],
+        "ports": [{"port": 80}, {"port": 81}],
+    }
     narrow, _ = shown(obj("v1", "Endpoints", subsets=[subset]))
     assert narrow["Endpoints"] == "10.0.0.1:80,[::1]:80,10.0.0.1:81 + 1 more..."
     narrow, _ = shown(obj("v1", "Endpoints", subsets=[{"addresses": [{"ip": "10.0.0.1"}]}]))

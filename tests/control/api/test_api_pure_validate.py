@@ -3,12 +3,33 @@
 import pytest
 
 from kubelite.control.api import strategy
-from tests.control.api.pure import DEPLOYMENT, POD, SELECTOR, SPEC, TEMPLATE, causes, created, edited, refusal, res_of
+from tests.control.api.pure import (
+    DEPLOYMENT,
+    POD,
+    SELECTOR,
+    SPEC,
+    TEMPLATE,
+    causes,
+    created,
+    edited,
+    refusal,
+    res_of,
+)
 
 C0 = "spec.containers[0]"
-SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"ports": [{"port": 80}]}}
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "x"},
+    "spec": {"ports": [{"port": 80}]},
+}
 CLAIM_SPEC = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-CLAIM = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "x"}, "spec": CLAIM_SPEC}
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "x"},
+    "spec": CLAIM_SPEC,
+}
 JOB = {
     "apiVersion": "batch/v1",
     "kind": "Job",
@@ -153,7 +174,9 @@ ROWS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("manifest", "field", "said"), ROWS, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("manifest", "field", "said"), ROWS, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_one_thing_is_wrong(manifest, field, said):
     assert {where: said in message for where, message in causes(manifest).items()} == {field: True}
 
@@ -177,7 +200,9 @@ def test_nothing_is_wrong(manifest):
 POD_TEXT = "Forbidden: pod updates may not change fields other than"
 BOUND = edited(CLAIM, spec__volumeName="v")
 CONFIG = obj("v1", "ConfigMap", data={"a": "b"}, immutable=True)
-STATEFUL = obj("apps/v1", "StatefulSet", spec={"selector": SELECTOR, "template": TEMPLATE, "serviceName": "s"})
+STATEFUL = obj(
+    "apps/v1", "StatefulSet", spec={"selector": SELECTOR, "template": TEMPLATE, "serviceName": "s"}
+)
 CLASS = obj("storage.k8s.io/v1", "StorageClass", provisioner="p")
 BINDING = obj("rbac.authorization.k8s.io/v1", "RoleBinding", roleRef={"kind": "Role", "name": "r"})
 
@@ -207,12 +232,21 @@ CHANGES = [
 def changed(old, fields, sub=""):
     before = created(old)
     after = strategy.prepare_update(res_of(old), sub, edited(before, **fields), before)
-    return {each.field: each.message for each in strategy.validate_update(res_of(old), sub, after, before)}
+    return {
+        each.field: each.message
+        for each in strategy.validate_update(res_of(old), sub, after, before)
+    }
 
 
-@pytest.mark.parametrize(("old", "fields", "field", "said"), CHANGES, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("old", "fields", "field", "said"),
+    CHANGES,
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_what_may_not_change(old, fields, field, said):
-    assert {where: said in message for where, message in changed(old, fields).items()} == {field: True}
+    assert {where: said in message for where, message in changed(old, fields).items()} == {
+        field: True
+    }
 
 
 ALLOWED = [
@@ -243,7 +277,10 @@ def test_what_was_stored_before_a_rule_stays_writable():
 
 def test_ephemeral_containers_are_looked_at():
     old = created(POD)
-    new = edited(old, spec__ephemeralContainers=[{"name": "web", "livenessProbe": {"tcpSocket": {"port": 1}}}])
+    new = edited(
+        old,
+        spec__ephemeralContainers=[{"name": "web", "livenessProbe": {"tcpSocket": {"port": 1}}}],
+    )
     found = strategy.validate_update(res_of(POD), "ephemeralcontainers", new, old)
     fields = [f"spec.ephemeralContainers[0].{each}" for each in ("image", "livenessProbe", "name")]
     assert [each.field for each in found] == fields
@@ -251,5 +288,7 @@ def test_ephemeral_containers_are_looked_at():
 
 def test_ephemeral_containers_may_only_be_added():
     old = edited(created(POD), spec__ephemeralContainers=[{"name": "d", "image": "x"}])
-    found = strategy.validate_update(res_of(POD), "ephemeralcontainers", edited(old, spec__ephemeralContainers=[]), old)
+    found = strategy.validate_update(
+        res_of(POD), "ephemeralcontainers", edited(old, spec__ephemeralContainers=[]), old
+    )
     assert [each.field for each in found] == ["spec.ephemeralContainers[0]"]

@@ -27,7 +27,8 @@ RULE = st.fixed_dictionaries(
         "resourceNames": st.lists(st.sampled_from(["a", "b"]), max_size=1),
     }
 )
-# Half of all rules allow much, and many subjects mean everybody: otherwise hardly anything would be allowed at all.
+# Half of all rules allow much, and many subjects mean everybody: otherwise hardly anything would be
+# allowed at all.
 WIDE = st.just({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "resourceNames": []})
 SUBJECT = st.one_of(
     st.just({"kind": "Group", "name": "all"}),
@@ -35,7 +36,13 @@ SUBJECT = st.one_of(
     st.builds(lambda name: {"kind": "Group", "name": name}, st.sampled_from(["ops", "all"])),
     st.just({"kind": "ServiceAccount", "name": "robot", "namespace": "x"}),
 )
-USER = st.sampled_from([User("jane", groups=("all",)), User("bob", groups=("ops", "all")), User("system:serviceaccount:x:robot")])
+USER = st.sampled_from(
+    [
+        User("jane", groups=("all",)),
+        User("bob", groups=("ops", "all")),
+        User("system:serviceaccount:x:robot"),
+    ]
+)
 
 
 @st.composite
@@ -45,11 +52,17 @@ def policies(draw: Any) -> Policy:
     for where in SPACES:
         for name in ("r", "s"):
             if draw(st.booleans()):
-                roles[where, name] = {"metadata": {"name": name}, "rules": draw(st.lists(RULE | WIDE, max_size=2))}
+                roles[where, name] = {
+                    "metadata": {"name": name},
+                    "rules": draw(st.lists(RULE | WIDE, max_size=2)),
+                }
         if draw(st.booleans()):
             kind = "ClusterRole" if where == "" else draw(st.sampled_from(["Role", "ClusterRole"]))
             reference = {"kind": kind, "name": draw(st.sampled_from(["r", "s"]))}
-            bindings[where, "b"] = {"roleRef": reference, "subjects": draw(st.lists(SUBJECT, max_size=2))}
+            bindings[where, "b"] = {
+                "roleRef": reference,
+                "subjects": draw(st.lists(SUBJECT, max_size=2)),
+            }
     return Policy(roles, bindings)
 
 
@@ -74,7 +87,9 @@ def means(subject: dict[str, str], user: User) -> bool:
 
 
 def permits(rule: dict[str, list[str]], asked: Asked) -> bool:
-    wanted = [asked.resource] if not asked.sub else [f"{asked.resource}/{asked.sub}", f"*/{asked.sub}"]
+    wanted = (
+        [asked.resource] if not asked.sub else [f"{asked.resource}/{asked.sub}", f"*/{asked.sub}"]
+    )
     return (
         bool({asked.verb, "*"} & set(rule["verbs"]))
         and bool({asked.group, "*"} & set(rule["apiGroups"]))
@@ -85,7 +100,9 @@ def permits(rule: dict[str, list[str]], asked: Asked) -> bool:
 
 def model(policy: Policy, asked: Asked) -> bool:
     for (where, _), binding in policy.bindings.items():
-        if where not in ("", asked.namespace) or not any(means(each, asked.user) for each in binding["subjects"]):
+        if where not in ("", asked.namespace) or not any(
+            means(each, asked.user) for each in binding["subjects"]
+        ):
             continue
         home = where if binding["roleRef"]["kind"] == "Role" else ""
         role = policy.roles.get((home, binding["roleRef"]["name"]), {"rules": []})
@@ -101,12 +118,16 @@ def test_decisions_are_the_models(policy: Policy, asked: Asked) -> None:
 
 
 def rule_of(value: dict[str, list[str]]) -> Rule:
-    return Rule(*(tuple(value[key]) for key in ("verbs", "apiGroups", "resources", "resourceNames")))
+    return Rule(
+        *(tuple(value[key]) for key in ("verbs", "apiGroups", "resources", "resourceNames"))
+    )
 
 
 @settings(max_examples=600, deadline=None)
 @given(st.lists(RULE, max_size=3), st.lists(RULE, min_size=1, max_size=2), ASKED)
-def test_what_is_covered_gives_nothing_new(owned: list[Any], wanted: list[Any], asked: Asked) -> None:
+def test_what_is_covered_gives_nothing_new(
+    owned: list[Any], wanted: list[Any], asked: Asked
+) -> None:
     mine, theirs = [rule_of(each) for each in owned], [rule_of(each) for each in wanted]
     if not covers(mine, theirs) and any(rule.allows(asked) for rule in theirs):
         assert any(rule.allows(asked) for rule in mine)
@@ -116,16 +137,26 @@ def test_what_is_covered_gives_nothing_new(owned: list[Any], wanted: list[Any], 
 def test_paths() -> None:
     rule = Rule(("get",), paths=("/healthz", "/api/*"))
     user = User("jane")
-    for path, allowed in (("/healthz", True), ("/healthz/x", False), ("/api/v1", True), ("/apis", False)):
+    for path, allowed in (
+        ("/healthz", True),
+        ("/healthz/x", False),
+        ("/api/v1", True),
+        ("/apis", False),
+    ):
         assert rule.allows(Asked(user, "get", path=path)) is allowed
     assert not rule.allows(Asked(user, "post", path="/healthz"))
     assert covers([Rule(("*",), paths=("*",))], [rule]) == []
-    assert covers([rule], [Rule(("get",), paths=("/other",))]) == [Rule(("get",), paths=("/other",))]
+    assert covers([rule], [Rule(("get",), paths=("/other",))]) == [
+        Rule(("get",), paths=("/other",))
+    ]
 
 
 def test_a_sum_of_roles() -> None:
     rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}
     part = {"metadata": {"name": "part", "labels": {"to": "sum"}}, "rules": [rule]}
-    whole = {"metadata": {"name": "whole"}, "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to": "sum"}}]}}
+    whole = {
+        "metadata": {"name": "whole"},
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to": "sum"}}]},
+    }
     assert aggregated(whole, [part, whole]) == [rule]
     assert aggregated(part, [part, whole]) is None

@@ -1,4 +1,6 @@
-"""Log, exec, attach, cp, port-forward: real kubectls, new and old, through the API server to a fake kubelet."""
+"""Log, exec, attach, cp, port-forward: real kubectls, new and old, through the API server to a fake
+kubelet.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class Kubectl:
 async def with_a_pod(path: Path) -> AsyncIterator[tuple[Cluster, Path]]:
     """A cluster with a node whose kubelet is the fake one, and a pod of two containers on it."""
     async with cluster(path) as api, fake_kubelet(api.server.pki) as port:
-        await api.create("/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}})
+        await api.create(
+            "/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}}
+        )
         status = {
             "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
@@ -56,7 +60,11 @@ async def with_a_pod(path: Path) -> AsyncIterator[tuple[Cluster, Path]]:
         for name, count in (("one", 1), ("two", 2)):
             containers = [{"name": f"c{number}", "image": "i"} for number in range(count)]
             await api.create(PODS, pod(name, nodeName="n1", containers=containers))
-            running = {"phase": "Running", "podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}
+            running = {
+                "phase": "Running",
+                "podIP": "127.0.0.1",
+                "conditions": [{"type": "Ready", "status": "True"}],
+            }
             await api.patch(f"{PODS}/{name}/status", {"status": running}, "strategic")
         config = path / "config"
         write_kubeconfig(api.server, str(config))
@@ -71,12 +79,20 @@ async def test_kubectl_exec_and_logs(tmp_path: Path, version: str) -> None:
         assert (await kubectl.run("logs", "one", "--tail=1"))[1] == b"line 3\n"
         code, _, err = await kubectl.run("logs", "two", "-c", "none")
         assert (code, b"container none is not valid for pod two" in err) == (1, True)
-        assert await kubectl.run("exec", "one", "--", "echo", "hello world") == (0, b"hello world\n", b"")
-        code, out, err = await kubectl.run("exec", "two", "-c", "c1", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+        assert await kubectl.run("exec", "one", "--", "echo", "hello world") == (
+            0,
+            b"hello world\n",
+            b"",
+        )
+        code, out, err = await kubectl.run(
+            "exec", "two", "-c", "c1", "--", "sh", "-c", "echo out; echo err >&2; exit 3"
+        )
         assert (code, out) == (3, b"out\n")
         assert b"err" in err
         big = os.urandom(300_000)
-        code, out, _ = await kubectl.run("exec", "-i", "one", "--", "sh", "-c", "head -c 300000", given=big)
+        code, out, _ = await kubectl.run(
+            "exec", "-i", "one", "--", "sh", "-c", "head -c 300000", given=big
+        )
         assert (code, out) == (0, big)
         code, out, _ = await kubectl.run("attach", "-i", "one", given=b"typed\n")
         assert b"attached" in out
@@ -86,7 +102,11 @@ async def test_kubectl_exec_and_logs(tmp_path: Path, version: str) -> None:
 async def test_kubectl_cp(tmp_path: Path, version: str) -> None:
     async with with_a_pod(tmp_path) as (_, config):
         kubectl = Kubectl(version, config)
-        source, target, back = tmp_path / "a.bin", tmp_path / "in-pod" / "a.bin", tmp_path / "back.bin"
+        source, target, back = (
+            tmp_path / "a.bin",
+            tmp_path / "in-pod" / "a.bin",
+            tmp_path / "back.bin",
+        )
         target.parent.mkdir()
         source.write_bytes(os.urandom(100_000))
         assert (await kubectl.run("cp", str(source), f"one:{target}"))[0] == 0
@@ -128,7 +148,9 @@ async def test_websocket_exec(tmp_path: Path, protocol: str) -> None:
     async with with_a_pod(tmp_path) as (api, _):
         query = "command=sh&command=-c&command=echo+out%3B+cat+%3E%262&stdin=true&stdout=true&stderr=true"
         said: dict[int, bytes] = {}
-        async with api.session.ws_connect(f"{api.url}{PODS}/one/exec?{query}", protocols=[protocol]) as socket:
+        async with api.session.ws_connect(
+            f"{api.url}{PODS}/one/exec?{query}", protocols=[protocol]
+        ) as socket:
             assert socket.protocol == protocol
             await socket.send_bytes(b"\x00typed")
             if protocol.startswith("v5"):
@@ -148,7 +170,10 @@ async def test_refusals_of_streams(tmp_path: Path) -> None:
         assert (await api.create(f"{PODS}/one/exec?command=true&stdout=1", None)).code == 400
         assert (await api.get(f"{PODS}/none/log")).code == 404
         unclear = await api.get(f"{PODS}/two/log")
-        assert unclear.value["message"] == "a container name must be specified for pod two, choose one of: [c0 c1]"
+        assert (
+            unclear.value["message"]
+            == "a container name must be specified for pod two, choose one of: [c0 c1]"
+        )
         assert (await api.get(f"{PODS}/one/log?tailLines=-1")).code == 400
         await api.create(PODS, pod("far", nodeName="gone"))
         assert (await api.get(f"{PODS}/far/log")).code == 404
@@ -156,12 +181,16 @@ async def test_refusals_of_streams(tmp_path: Path) -> None:
             "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 1}},
         }
-        await api.create("/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "down"}})
+        await api.create(
+            "/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "down"}}
+        )
         await api.patch("/api/v1/nodes/down/status", {"status": status}, "strategic")
         await api.create(PODS, pod("lost", nodeName="down"))
         assert (await api.get(f"{PODS}/lost/log")).code == 503
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await api.session.ws_connect(f"{api.url}{PODS}/lost/exec?command=true&stdout=1", protocols=["v5.channel.k8s.io"])
+            await api.session.ws_connect(
+                f"{api.url}{PODS}/lost/exec?command=true&stdout=1", protocols=["v5.channel.k8s.io"]
+            )
         assert caught.value.status == 503
         assert (await api.get(f"{PODS}/one/proxy/")).code == 400
 
@@ -181,10 +210,30 @@ async def test_the_python_client_runs_commands_and_forwards_ports(tmp_path: Path
     def use(config: str) -> None:
         core = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(config))
         run = core.connect_get_namespaced_pod_exec
-        assert stream(run, "one", "default", command=["echo", "hi"], stdout=True, stderr=True, stdin=False, tty=False) == "hi\n"
+        assert (
+            stream(
+                run,
+                "one",
+                "default",
+                command=["echo", "hi"],
+                stdout=True,
+                stderr=True,
+                stdin=False,
+                tty=False,
+            )
+            == "hi\n"
+        )
         command = ["sh", "-c", "cat; exit 3"]
         talk = stream(
-            run, "one", "default", command=command, stdout=True, stderr=True, stdin=True, tty=False, _preload_content=False
+            run,
+            "one",
+            "default",
+            command=command,
+            stdout=True,
+            stderr=True,
+            stdin=True,
+            tty=False,
+            _preload_content=False,
         )
         talk.write_stdin("typed\n")
         assert talk.readline_stdout(timeout=10) == "typed"
@@ -192,7 +241,9 @@ async def test_the_python_client_runs_commands_and_forwards_ports(tmp_path: Path
         talk.run_forever(timeout=10)
         assert talk.returncode == 3
         assert core.read_namespaced_pod_log("one", "default", tail_lines=1) == "line 3\n"
-        forwarded = portforward(core.connect_get_namespaced_pod_portforward, "one", "default", ports=str(port))
+        forwarded = portforward(
+            core.connect_get_namespaced_pod_portforward, "one", "default", ports=str(port)
+        )
         socket = forwarded.socket(port)
         socket.settimeout(10)
         socket.sendall(b"shout")
@@ -213,9 +264,13 @@ async def reflect(request: web.Request) -> web.StreamResponse:
         async for message in socket:
             await socket.send_str(message.data.upper())
         return socket
-    shown = {name: request.headers.get(name) for name in ("Authorization", "X-Own", "X-Forwarded-Proto")}
+    shown = {
+        name: request.headers.get(name) for name in ("Authorization", "X-Own", "X-Forwarded-Proto")
+    }
     body = (await request.read()).decode()
-    return web.json_response({"method": request.method, "raw": request.raw_path, "body": body, **shown})
+    return web.json_response(
+        {"method": request.method, "raw": request.raw_path, "body": body, **shown}
+    )
 
 
 async def test_a_proxy_passes_on_what_it_is_given(tmp_path: Path) -> None:
@@ -229,7 +284,9 @@ async def test_a_proxy_passes_on_what_it_is_given(tmp_path: Path) -> None:
             said = (await api.get(at + rest, headers={"X-Own": "1"})).ok()
             assert (said["method"], said["raw"], said["X-Own"]) == ("GET", rest, "1")
             assert (said["Authorization"], said["X-Forwarded-Proto"]) == (None, "https")
-        said = (await api.ask("PUT", at + "/put", raw=b"text", headers={"Content-Type": "text/plain"})).ok()
+        said = (
+            await api.ask("PUT", at + "/put", raw=b"text", headers={"Content-Type": "text/plain"})
+        ).ok()
         assert (said["method"], said["body"]) == ("PUT", "text")
         async with api.session.get(api.url + at + "?q=1", allow_redirects=False) as reply:
             assert (reply.status, reply.headers["Location"]) == (301, at + "/?q=1")
@@ -242,8 +299,13 @@ async def test_a_proxy_passes_on_what_it_is_given(tmp_path: Path) -> None:
 async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
     async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"POST /deep/stream?x=1 HTTP/1.1\r\n") and b"upgrade: spdy/3.1\r\n" in head.lower()
-        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n")
+        assert (
+            head.startswith(b"POST /deep/stream?x=1 HTTP/1.1\r\n")
+            and b"upgrade: spdy/3.1\r\n" in head.lower()
+        )
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
+        )
         while data := await reader.read(100):
             writer.write(data.upper())
             await writer.drain()
@@ -272,7 +334,9 @@ async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
         context = ssl.create_default_context(cafile=pki.authority.certificate)
         context.load_cert_chain(*(str(tmp_path / "pki" / f"admin.{end}") for end in ("crt", "key")))
         reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port, ssl=context)
-        writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n".encode())
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n".encode()
+        )
         async with asyncio.timeout(10):
             assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
             writer.write(b"frames")

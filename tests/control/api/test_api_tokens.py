@@ -1,4 +1,6 @@
-"""Tokens by unusual ways: hidden in a WebSocket's protocols, from a file; reviews that ask about them; impersonation in full."""
+"""Tokens by unusual ways: hidden in a WebSocket's protocols, from a file; reviews that ask about
+them; impersonation in full.
+"""
 
 from __future__ import annotations
 
@@ -48,29 +50,51 @@ def hidden(token: str) -> str:
 
 async def test_a_browser_hides_its_token(tmp_path: Path) -> None:
     async with with_a_pod(tmp_path) as (api, _), stranger(api) as other:
-        await bind(api, "edit", {"kind": "ServiceAccount", "name": "default", "namespace": "default"})
+        await bind(
+            api, "edit", {"kind": "ServiceAccount", "name": "default", "namespace": "default"}
+        )
         token = await token_of(api)
         url = f"{api.url}{PODS}/one/exec?command=echo&command=hello&stdout=1"
-        async with other.session.ws_connect(url, protocols=("v5.channel.k8s.io", hidden(token))) as socket:
+        async with other.session.ws_connect(
+            url, protocols=("v5.channel.k8s.io", hidden(token))
+        ) as socket:
             assert socket.protocol == "v5.channel.k8s.io"
             assert (await socket.receive_bytes(timeout=10)).startswith(b"\x01hello")
-        wrong = [(), ("v5.channel.k8s.io",), (hidden(token),), ("v5.channel.k8s.io", hidden("wrong"))]
-        wrong += [("v5.channel.k8s.io", HIDDEN + "!!!"), ("v5.channel.k8s.io", hidden(token), hidden(token))]
+        wrong = [
+            (),
+            ("v5.channel.k8s.io",),
+            (hidden(token),),
+            ("v5.channel.k8s.io", hidden("wrong")),
+        ]
+        wrong += [
+            ("v5.channel.k8s.io", HIDDEN + "!!!"),
+            ("v5.channel.k8s.io", hidden(token), hidden(token)),
+        ]
         for protocols in wrong:
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                 await other.session.ws_connect(url, protocols=protocols)
-            assert refused.value.status == (403 if not any(HIDDEN in each for each in protocols) else 401), protocols
+            assert refused.value.status == (
+                403 if not any(HIDDEN in each for each in protocols) else 401
+            ), protocols
 
 
 async def test_token_reviews_know_audiences(tmp_path: Path) -> None:
-    async with cluster(tmp_path, tokens={"static-token": User("sam", "7", ("ops", "system:authenticated"))}) as api:
+    async with cluster(
+        tmp_path, tokens={"static-token": User("sam", "7", ("ops", "system:authenticated"))}
+    ) as api:
         plain, vault = await token_of(api), await token_of(api, audiences=["vault", "other"])
 
         async def review(token: str, *audiences: str) -> dict[str, Any]:
-            body: dict[str, Any] = {"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "spec": {"token": token}}
+            body: dict[str, Any] = {
+                "kind": "TokenReview",
+                "apiVersion": "authentication.k8s.io/v1",
+                "spec": {"token": token},
+            }
             if audiences:
                 body["spec"]["audiences"] = list(audiences)
-            found: dict[str, Any] = (await api.create(f"{REVIEWS}/tokenreviews", body)).ok()["status"]
+            found: dict[str, Any] = (await api.create(f"{REVIEWS}/tokenreviews", body)).ok()[
+                "status"
+            ]
             return found
 
         assert (await review(vault, "vault"))["audiences"] == ["vault"]
@@ -79,7 +103,11 @@ async def test_token_reviews_know_audiences(tmp_path: Path) -> None:
         assert not (await review(vault, "third")).get("authenticated")
         assert not (await review(plain, "vault")).get("authenticated")
         user = (await review(plain))["user"]
-        assert user["groups"] == ["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"]
+        assert user["groups"] == [
+            "system:serviceaccounts",
+            "system:serviceaccounts:default",
+            "system:authenticated",
+        ]
         assert (await review("static-token"))["user"] == {
             "username": "sam",
             "uid": "7",
@@ -98,8 +126,17 @@ async def test_token_reviews_know_audiences(tmp_path: Path) -> None:
 async def test_a_token_dies_with_its_secret(tmp_path: Path) -> None:
     secrets = "/api/v1/namespaces/default/secrets"
     async with cluster(tmp_path) as api, stranger(api) as other:
-        made = (await api.create(secrets, {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}})).ok()
-        reference = {"kind": "Secret", "apiVersion": "v1", "name": "s", "uid": made["metadata"]["uid"]}
+        made = (
+            await api.create(
+                secrets, {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}}
+            )
+        ).ok()
+        reference = {
+            "kind": "Secret",
+            "apiVersion": "v1",
+            "name": "s",
+            "uid": made["metadata"]["uid"],
+        }
         token = await token_of(api, boundObjectRef=reference)
         assert (await other.get("/api", token=token)).code == 200
         await api.delete(f"{secrets}/s")
@@ -122,30 +159,54 @@ async def test_impersonation_in_every_part(tmp_path: Path) -> None:
     """Each part of the wanted identity is a right of its own; the audit log tells of both."""
     log = tmp_path / "audit.log"
     tokens = {"jane-token": User("jane", groups=("system:authenticated",))}
-    options = Options("", audit_log=str(log), audit_rules=({"level": "Metadata", "users": ["jane"]},))
+    options = Options(
+        "", audit_log=str(log), audit_rules=({"level": "Metadata", "users": ["jane"]},)
+    )
     parts = (
         ({"Impersonate-User": "ann"}, rule("impersonate", "", "users", "ann")),
         ({"Impersonate-Group": "ops"}, rule("impersonate", "", "groups", "ops")),
         ({"Impersonate-Uid": "42"}, rule("impersonate", "authentication.k8s.io", "uids", "42")),
-        ({"Impersonate-Extra-Team%2fa": "red"}, rule("impersonate", "authentication.k8s.io", "userextras/team/a", "red")),
+        (
+            {"Impersonate-Extra-Team%2fa": "red"},
+            rule("impersonate", "authentication.k8s.io", "userextras/team/a", "red"),
+        ),
     )
     headers: dict[str, str] = {}
     async with cluster(tmp_path, tokens=tokens, options=options) as api, stranger(api) as other:
         for number, (header, right) in enumerate(parts):
             headers |= header
-            refused = await other.create(f"{REVIEWS}/selfsubjectreviews", SELF, token="jane-token", headers=headers)
-            assert (refused.code, "cannot impersonate resource" in refused.value["message"]) == (403, True), header
-            (await api.create(f"{RBAC}/clusterroles", role(f"part{number}", right, kind="ClusterRole"))).ok()
+            refused = await other.create(
+                f"{REVIEWS}/selfsubjectreviews", SELF, token="jane-token", headers=headers
+            )
+            assert (refused.code, "cannot impersonate resource" in refused.value["message"]) == (
+                403,
+                True,
+            ), header
+            (
+                await api.create(
+                    f"{RBAC}/clusterroles", role(f"part{number}", right, kind="ClusterRole")
+                )
+            ).ok()
             await bind(api, f"part{number}", {"kind": "User", "apiGroup": GROUP, "name": "jane"})
-            done = await other.create(f"{REVIEWS}/selfsubjectreviews", SELF, token="jane-token", headers=headers)
-        seen = {"username": "ann", "uid": "42", "groups": ["ops", "system:authenticated"], "extra": {"team/a": ["red"]}}
+            done = await other.create(
+                f"{REVIEWS}/selfsubjectreviews", SELF, token="jane-token", headers=headers
+            )
+        seen = {
+            "username": "ann",
+            "uid": "42",
+            "groups": ["ops", "system:authenticated"],
+            "extra": {"team/a": ["red"]},
+        }
         assert done.ok()["status"]["userInfo"] == seen
         nobody = {"Impersonate-User": "system:anonymous"}
         assert (await api.create(f"{REVIEWS}/selfsubjectreviews", SELF, headers=nobody)).code == 403
     last = json.loads(log.read_text().splitlines()[-1])
     assert (last["user"]["username"], last["impersonatedUser"]) == ("jane", seen)
     assert last["annotations"]["authorization.k8s.io/decision"] == "allow"
-    assert 'ClusterRoleBinding "system:basic-user"' in last["annotations"]["authorization.k8s.io/reason"]
+    assert (
+        'ClusterRoleBinding "system:basic-user"'
+        in last["annotations"]["authorization.k8s.io/reason"]
+    )
     assert last["sourceIPs"] == ["127.0.0.1"]
 
 
@@ -155,35 +216,66 @@ async def test_who_may_is_answered_in_every_form(tmp_path: Path) -> None:
         "node-token": User("system:node:n1", groups=("system:nodes", "system:authenticated")),
     }
     async with cluster(tmp_path, tokens=tokens) as api, stranger(api) as other:
-        (await api.create(f"{RBAC}/clusterroles", role("reader", READ_PODS, kind="ClusterRole"))).ok()
+        (
+            await api.create(f"{RBAC}/clusterroles", role("reader", READ_PODS, kind="ClusterRole"))
+        ).ok()
         await bind(api, "reader", {"kind": "User", "apiGroup": GROUP, "name": "jane"})
 
         async def ask(kind: str, spec: dict[str, Any], path: str = "", **rest: Any) -> Any:
             body = {"kind": kind, "apiVersion": "authorization.k8s.io/v1", "spec": spec}
-            return await (other if rest else api).create(path or f"{ACCESS}/{kind.lower()}s", body, **rest)
+            return await (other if rest else api).create(
+                path or f"{ACCESS}/{kind.lower()}s", body, **rest
+            )
 
-        pods, jane = {"verb": "list", "resource": "pods", "namespace": "default"}, {"token": "jane-token"}
-        assert (await ask("SelfSubjectAccessReview", {"resourceAttributes": pods}, **jane)).ok()["status"]["allowed"] is True
+        pods, jane = (
+            {"verb": "list", "resource": "pods", "namespace": "default"},
+            {"token": "jane-token"},
+        )
+        assert (await ask("SelfSubjectAccessReview", {"resourceAttributes": pods}, **jane)).ok()[
+            "status"
+        ]["allowed"] is True
         page = {"nonResourceAttributes": {"verb": "get", "path": "/metrics"}}
-        assert (await ask("SelfSubjectAccessReview", page, **jane)).ok()["status"] == {"allowed": False}
-        rules = (await ask("SelfSubjectRulesReview", {"namespace": "default"}, **jane)).ok()["status"]
+        assert (await ask("SelfSubjectAccessReview", page, **jane)).ok()["status"] == {
+            "allowed": False
+        }
+        rules = (await ask("SelfSubjectRulesReview", {"namespace": "default"}, **jane)).ok()[
+            "status"
+        ]
         assert READ_PODS in rules["resourceRules"] and rules["incomplete"] is False
         assert any("/healthz" in each["nonResourceURLs"] for each in rules["nonResourceRules"])
         nodes = await ask("SelfSubjectRulesReview", {"namespace": "default"}, token="node-token")
         assert nodes.ok()["status"]["incomplete"] is True
         local = f"{ACCESS}/namespaces/default/localsubjectaccessreviews"
         about = {"user": "jane", "resourceAttributes": pods}
-        assert (await ask("LocalSubjectAccessReview", about, local)).ok()["status"]["allowed"] is True
+        assert (await ask("LocalSubjectAccessReview", about, local)).ok()["status"][
+            "allowed"
+        ] is True
         elsewhere = {**about, "resourceAttributes": {**pods, "namespace": "kube-system"}}
         assert (await ask("LocalSubjectAccessReview", elsewhere, local)).code == 400
-        assert (await ask("LocalSubjectAccessReview", {"user": "jane", **page}, local)).code in (400, 422)
+        assert (await ask("LocalSubjectAccessReview", {"user": "jane", **page}, local)).code in (
+            400,
+            422,
+        )
         assert (await ask("SubjectAccessReview", about, **jane)).code == 403
         node = {"user": "system:node:n1", "groups": ["system:nodes"]}
         for selector, allowed in (
             ({"rawSelector": "spec.nodeName=n1"}, True),
-            ({"requirements": [{"key": "spec.nodeName", "operator": "In", "values": ["n1"]}]}, True),
-            ({"requirements": [{"key": "metadata.name", "operator": "In", "values": ["x,spec.nodeName=n1"]}]}, False),
-            ({"requirements": [{"key": "spec.nodeName", "operator": "NotIn", "values": ["n1"]}]}, False),
+            (
+                {"requirements": [{"key": "spec.nodeName", "operator": "In", "values": ["n1"]}]},
+                True,
+            ),
+            (
+                {
+                    "requirements": [
+                        {"key": "metadata.name", "operator": "In", "values": ["x,spec.nodeName=n1"]}
+                    ]
+                },
+                False,
+            ),
+            (
+                {"requirements": [{"key": "spec.nodeName", "operator": "NotIn", "values": ["n1"]}]},
+                False,
+            ),
             ({"rawSelector": "metadata.name!=x\\,spec.nodeName=n1"}, False),
         ):
             attributes = {"verb": "list", "resource": "pods", "fieldSelector": selector}
@@ -192,15 +284,39 @@ async def test_who_may_is_answered_in_every_form(tmp_path: Path) -> None:
 
 
 async def test_the_audit_log_reads_every_body(tmp_path: Path) -> None:
-    """Protobuf, YAML and patches are written as objects; managed fields and stages are left out where the policy says so."""
+    """Protobuf, YAML and patches are written as objects; managed fields and stages are left out
+    where the policy says so.
+    """
     from kubelite.control.api.auditpolicy import read
 
     log = tmp_path / "audit.log"
-    policy = {"kind": "Policy", "apiVersion": "audit.k8s.io/v1", "omitManagedFields": True, "omitStages": ["ResponseStarted"]}
-    rules = read({**policy, "rules": [{"level": "RequestResponse", "resources": [{"group": "", "resources": ["configmaps"]}]}]})
+    policy = {
+        "kind": "Policy",
+        "apiVersion": "audit.k8s.io/v1",
+        "omitManagedFields": True,
+        "omitStages": ["ResponseStarted"],
+    }
+    rules = read(
+        {
+            **policy,
+            "rules": [
+                {
+                    "level": "RequestResponse",
+                    "resources": [{"group": "", "resources": ["configmaps"]}],
+                }
+            ],
+        }
+    )
     protobuf = b"k8s\x00\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x05\x0a\x03\x0a\x01p"
-    async with cluster(tmp_path, options=Options("", audit_log=str(log), audit_rules=tuple(rules))) as api:
-        sent = await api.ask("POST", CONFIG, raw=protobuf, headers={"Content-Type": "application/vnd.kubernetes.protobuf"})
+    async with cluster(
+        tmp_path, options=Options("", audit_log=str(log), audit_rules=tuple(rules))
+    ) as api:
+        sent = await api.ask(
+            "POST",
+            CONFIG,
+            raw=protobuf,
+            headers={"Content-Type": "application/vnd.kubernetes.protobuf"},
+        )
         assert sent.code == 201, sent.body
         await api.patch(f"{CONFIG}/a?fieldManager=m", config_map("a", x="1"), "apply")
         await api.patch(f"{CONFIG}/a", [{"op": "add", "path": "/data/y", "value": "2"}], "json")

@@ -1,7 +1,9 @@
-"""The tests that the official Python client carries itself, as they are, against a real ``kubelite server``.
+"""The tests that the official Python client carries itself, as they are, against a real ``kubelite
+server``.
 
-Its source archive and its wheel hold the same tests; these are all that speak to a server. They want
-``kubernetes.e2e_test.base``, which both leave out: it says how to reach the cluster, and is given here.
+Its source archive and its wheel hold the same tests; these are all that speak to a server. They
+want ``kubernetes.e2e_test.base``, which both leave out: it says how to reach the cluster, and is
+given here.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ V1BETA1 = {
 }
 # A Deployment is sent to the path of pods there; no server takes it.
 DEPLOYMENT_AS_POD = {"test_server_side_apply_api"}
-# The client compares a resource with one read back from its cache, which it writes in another form since version 37.
+# The client compares a resource with one read back from its cache, which it writes in another form
+# since version 37.
 CACHE_FORM = {"test_cache_decoder_resource_and_subresource"}
 
 
@@ -70,7 +73,11 @@ def test_no_other_test_of_the_client_speaks_to_a_server() -> None:
 
     package = Path(kubernetes.__file__).parent
     files = [*package.rglob("*_test.py"), *package.rglob("test_*.py")]
-    live = {path.relative_to(package.parent).with_suffix("") for path in files if "e2e_test" in path.read_text()}
+    live = {
+        path.relative_to(package.parent).with_suffix("")
+        for path in files
+        if "e2e_test" in path.read_text()
+    }
     assert {".".join(path.parts) for path in live} == {module for _, module, _, _ in MODULES}
 
 
@@ -81,7 +88,9 @@ def test_they_pass(tmp_path: Path, kind: str, module: str, least: int, known: se
     try:
         command = [sys.executable, "-c", RUN, kind, str(tmp_path / f"config-{server.port}"), module]
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        )
     finally:
         server.stop()
     assert done.stdout, done.stderr

@@ -25,7 +25,13 @@ async def test_an_object_is_created_read_and_deleted(tmp_path: Path) -> None:
         assert (await api.get(f"{CONFIG}/a")).body == made.body
         gone = (await api.delete(f"{CONFIG}/a")).ok()
         details = {"name": "a", "kind": "configmaps", "uid": metadata["uid"]}
-        assert gone == {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        assert gone == {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": details,
+        }
         assert (await api.get(f"{CONFIG}/a")).code == 404
 
 
@@ -44,7 +50,10 @@ async def test_refusals_are_the_servers_own_bytes(tmp_path: Path) -> None:
             'configmaps "a" already exists',
         )
         lost = await api.get("/api/v1/namespaces/default/nothings")
-        assert (lost.code, lost.value["message"]) == (404, "the server could not find the requested resource")
+        assert (lost.code, lost.value["message"]) == (
+            404,
+            "the server could not find the requested resource",
+        )
         nowhere = await api.create("/api/v1/namespaces/nowhere/configmaps", config_map("a"))
         assert (nowhere.code, nowhere.value["message"]) == (404, 'namespaces "nowhere" not found')
 
@@ -53,7 +62,9 @@ async def test_an_update_from_an_old_state_conflicts(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         first = (await api.create(CONFIG, config_map("a", x="1"))).ok()
         second = (await api.update(f"{CONFIG}/a", {**first, "data": {"x": "2"}})).ok()
-        assert int(second["metadata"]["resourceVersion"]) > int(first["metadata"]["resourceVersion"])
+        assert int(second["metadata"]["resourceVersion"]) > int(
+            first["metadata"]["resourceVersion"]
+        )
         assert second["metadata"]["uid"] == first["metadata"]["uid"]
         late = await api.update(f"{CONFIG}/a", {**first, "data": {"x": "3"}})
         assert late.code == 409
@@ -67,16 +78,26 @@ async def test_an_update_from_an_old_state_conflicts(tmp_path: Path) -> None:
 async def test_every_patch_kind(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(CONFIG, config_map("a", x="1"))
-        assert (await api.patch(f"{CONFIG}/a", {"data": {"y": "2"}})).ok()["data"] == {"x": "1", "y": "2"}
+        assert (await api.patch(f"{CONFIG}/a", {"data": {"y": "2"}})).ok()["data"] == {
+            "x": "1",
+            "y": "2",
+        }
         operations = [{"op": "remove", "path": "/data/x"}]
         assert (await api.patch(f"{CONFIG}/a", operations, "json")).ok()["data"] == {"y": "2"}
-        assert (await api.patch(f"{CONFIG}/a", {"data": {"y": None, "z": "3"}}, "strategic")).ok()["data"] == {"z": "3"}
+        assert (await api.patch(f"{CONFIG}/a", {"data": {"y": None, "z": "3"}}, "strategic")).ok()[
+            "data"
+        ] == {"z": "3"}
         applied = {"kind": "ConfigMap", "apiVersion": "v1", "data": {"w": "4"}}
-        assert (await api.patch(f"{CONFIG}/a?fieldManager=me", applied, "apply")).ok()["data"] == {"w": "4", "z": "3"}
+        assert (await api.patch(f"{CONFIG}/a?fieldManager=me", applied, "apply")).ok()["data"] == {
+            "w": "4",
+            "z": "3",
+        }
         made = await api.patch(f"{CONFIG}/b?fieldManager=me", applied, "apply")
         assert (made.code, made.value["data"]) == (201, {"w": "4"})
         assert (await api.patch(f"{CONFIG}/a", applied, "apply")).code == 422
-        wrong = await api.ask("PATCH", f"{CONFIG}/a", raw=b"{}", headers={"Content-Type": "text/plain"})
+        wrong = await api.ask(
+            "PATCH", f"{CONFIG}/a", raw=b"{}", headers={"Content-Type": "text/plain"}
+        )
         assert (wrong.code, wrong.value["reason"]) == (415, "UnsupportedMediaType")
 
 
@@ -84,7 +105,9 @@ async def test_concurrent_patches_all_arrive(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(CONFIG, config_map("a"))
         wanted = {f"k{number}": str(number) for number in range(30)}
-        patches = [api.patch(f"{CONFIG}/a", {"data": {key: value}}) for key, value in wanted.items()]
+        patches = [
+            api.patch(f"{CONFIG}/a", {"data": {key: value}}) for key, value in wanted.items()
+        ]
         assert all(each.code == 200 for each in await asyncio.gather(*patches))
         assert (await api.get(f"{CONFIG}/a")).ok()["data"] == wanted
 
@@ -95,7 +118,9 @@ async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
         assert (made.code, made.value["metadata"]["name"]) == (201, "a")
         assert (await api.get(f"{CONFIG}/a")).code == 404
         first = (await api.create(CONFIG, config_map("a"))).ok()
-        assert (await api.patch(f"{CONFIG}/a?dryRun=All", {"data": {"x": "1"}})).ok()["data"] == {"x": "1"}
+        assert (await api.patch(f"{CONFIG}/a?dryRun=All", {"data": {"x": "1"}})).ok()["data"] == {
+            "x": "1"
+        }
         assert (await api.delete(f"{CONFIG}/a?dryRun=All")).code == 200
         assert (await api.get(f"{CONFIG}/a")).ok() == first
         assert (await api.create(CONFIG + "?dryRun=Some", config_map("b"))).code == 400
@@ -130,8 +155,12 @@ async def test_preconditions_of_a_deletion(tmp_path: Path) -> None:
         made = (await api.create(CONFIG, config_map("a"))).ok()
         wrong = await api.delete(f"{CONFIG}/a", {"preconditions": {"uid": "other"}})
         assert wrong.code == 409
-        assert (await api.delete(f"{CONFIG}/a", {"preconditions": {"resourceVersion": "1"}})).code == 409
-        assert (await api.delete(f"{CONFIG}/a", {"preconditions": {"uid": made["metadata"]["uid"]}})).code == 200
+        assert (
+            await api.delete(f"{CONFIG}/a", {"preconditions": {"resourceVersion": "1"}})
+        ).code == 409
+        assert (
+            await api.delete(f"{CONFIG}/a", {"preconditions": {"uid": made["metadata"]["uid"]}})
+        ).code == 200
 
 
 async def test_propagation_policies_become_finalizers(tmp_path: Path) -> None:
@@ -179,14 +208,21 @@ async def test_status_is_written_on_its_own_path(tmp_path: Path) -> None:
         assert made["status"] == {"phase": "Pending", "qosClass": "BestEffort"}
         await api.patch(f"{PODS}/p", {"status": {"phase": "Running"}})
         assert (await api.get(f"{PODS}/p")).ok()["status"]["phase"] == "Pending"
-        done = (await api.patch(f"{PODS}/p/status", {"status": {"phase": "Running"}, "spec": {"nodeName": "x"}})).ok()
+        done = (
+            await api.patch(
+                f"{PODS}/p/status", {"status": {"phase": "Running"}, "spec": {"nodeName": "x"}}
+            )
+        ).ok()
         assert done["status"]["phase"] == "Running"
         assert "nodeName" not in done["spec"]
 
 
 async def test_generation_counts_changes_of_the_spec(tmp_path: Path) -> None:
     path = "/apis/apps/v1/namespaces/default/deployments"
-    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    template = {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    }
     body = {
         "kind": "Deployment",
         "apiVersion": "apps/v1",
@@ -195,11 +231,21 @@ async def test_generation_counts_changes_of_the_spec(tmp_path: Path) -> None:
     }
     async with cluster(tmp_path) as api:
         assert (await api.create(path, body)).ok()["metadata"]["generation"] == 1
-        assert (await api.patch(f"{path}/d", {"metadata": {"labels": {"x": "y"}}})).ok()["metadata"]["generation"] == 1
-        assert (await api.patch(f"{path}/d", {"spec": {"replicas": 4}})).ok()["metadata"]["generation"] == 2
+        assert (await api.patch(f"{path}/d", {"metadata": {"labels": {"x": "y"}}})).ok()[
+            "metadata"
+        ]["generation"] == 1
+        assert (await api.patch(f"{path}/d", {"spec": {"replicas": 4}})).ok()["metadata"][
+            "generation"
+        ] == 2
         scale = (await api.get(f"{path}/d/scale")).ok()
-        assert (scale["kind"], scale["spec"]["replicas"], scale["status"]["selector"]) == ("Scale", 4, "a=b")
-        assert (await api.patch(f"{path}/d/scale", {"spec": {"replicas": 7}})).ok()["spec"]["replicas"] == 7
+        assert (scale["kind"], scale["spec"]["replicas"], scale["status"]["selector"]) == (
+            "Scale",
+            4,
+            "a=b",
+        )
+        assert (await api.patch(f"{path}/d/scale", {"spec": {"replicas": 7}})).ok()["spec"][
+            "replicas"
+        ] == 7
         assert (await api.get(f"{path}/d")).ok()["spec"]["replicas"] == 7
         assert (await api.update(f"{path}/d/scale", {**scale, "spec": {"replicas": 1}})).code == 409
 
@@ -207,7 +253,12 @@ async def test_generation_counts_changes_of_the_spec(tmp_path: Path) -> None:
 async def test_a_binding_places_a_pod_once(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(PODS, pod("p"))
-        body = {"kind": "Binding", "apiVersion": "v1", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+        body = {
+            "kind": "Binding",
+            "apiVersion": "v1",
+            "metadata": {"name": "p"},
+            "target": {"kind": "Node", "name": "n1"},
+        }
         assert (await api.create(f"{PODS}/p/binding", body)).code == 201
         placed = (await api.get(f"{PODS}/p")).ok()
         assert placed["spec"]["nodeName"] == "n1"
@@ -224,13 +275,29 @@ async def test_eviction_asks_the_budget(tmp_path: Path) -> None:
         await api.patch(f"{PODS}/p/status", {"status": {"phase": "Running"}})
         spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}}
         await api.create(
-            budgets, {"kind": "PodDisruptionBudget", "apiVersion": "policy/v1", "metadata": {"name": "b"}, "spec": spec}
+            budgets,
+            {
+                "kind": "PodDisruptionBudget",
+                "apiVersion": "policy/v1",
+                "metadata": {"name": "b"},
+                "spec": spec,
+            },
         )
-        eviction = {"kind": "Eviction", "apiVersion": "policy/v1", "metadata": {"name": "p", "namespace": "default"}}
+        eviction = {
+            "kind": "Eviction",
+            "apiVersion": "policy/v1",
+            "metadata": {"name": "p", "namespace": "default"},
+        }
         blocked = await api.create(f"{PODS}/p/eviction", eviction)
         assert (blocked.code, blocked.value["reason"]) == (429, "TooManyRequests")
         assert blocked.value["details"]["causes"][0]["reason"] == "DisruptionBudget"
-        status = {"observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 1, "desiredHealthy": 0, "expectedPods": 1}
+        status = {
+            "observedGeneration": 1,
+            "disruptionsAllowed": 1,
+            "currentHealthy": 1,
+            "desiredHealthy": 0,
+            "expectedPods": 1,
+        }
         (await api.patch(f"{budgets}/b/status", {"status": status})).ok()
         assert (await api.create(f"{PODS}/p/eviction", eviction)).code == 201
         assert (await api.get(f"{PODS}/p")).code == 404

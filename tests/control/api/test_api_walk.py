@@ -1,6 +1,8 @@
-"""Every route, every verb, as nobody, as an ordinary user and as a node: what each may do is stated here, all else is 403.
+"""Every route, every verb, as nobody, as an ordinary user and as a node: what each may do is stated
+here, all else is 403.
 
-The routes are the server's own table, so that a new kind, subresource or page is walked without a word here.
+The routes are the server's own table, so that a new kind, subresource or page is walked without a
+word here.
 """
 
 from __future__ import annotations
@@ -26,7 +28,11 @@ USERS = {
     "node-token": User("system:node:far", groups=("system:nodes", EVERYBODY)),
 }
 WHO = {"nobody": "", "jane": "jane-token", "node": "node-token"}
-READ, AUTHORIZATION, AUTHENTICATION = "get list watch", "authorization.k8s.io", "authentication.k8s.io"
+READ, AUTHORIZATION, AUTHENTICATION = (
+    "get list watch",
+    "authorization.k8s.io",
+    "authentication.k8s.io",
+)
 SELF = {
     (AUTHORIZATION, "selfsubjectaccessreviews"): "create",
     (AUTHORIZATION, "selfsubjectrulesreviews"): "create",
@@ -51,8 +57,13 @@ ALLOWED: dict[str, dict[tuple[str, str], str]] = {
         ("storage.k8s.io", "csinodes"): "create",
     },
 }
-"""What each may ask for at all, as verbs of whole resources; every subresource is closed to all three."""
-PAGES = {"nobody": ("/healthz", "/livez", "/readyz", "/version"), "jane": ("/api", "/apis", "/openapi")}
+"""What each may ask for at all, as verbs of whole resources; every subresource is closed to all
+three.
+"""
+PAGES = {
+    "nobody": ("/healthz", "/livez", "/readyz", "/version"),
+    "jane": ("/api", "/apis", "/openapi"),
+}
 ELSEWHERE = (
     "/", "/metrics", "/metrics/slis", "/debug/pprof", "/debug/pprof/heap", "/debug/flags/v", "/logs", "/logs/x", "/configz",
     "/swagger.json", "/swaggerapi", "/ui", "/.well-known/openid-configuration", "/openid/v1/jwks", "/healthz/etcd", "/readyz/x",
@@ -95,12 +106,19 @@ VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
 
 def steps(api: Cluster) -> Iterator[Step]:
-    """Every resource of the server's table, with and without a name, each of its subresources, by every method."""
+    """Every resource of the server's table, with and without a name, each of its subresources, by
+    every method.
+    """
     for res in api.server.context.registry.all():
         base = f"/apis/{res.gv}" if res.group else f"/api/{res.version}"
-        where = f"{base}/namespaces/default/{res.plural}" if res.namespaced else f"{base}/{res.plural}"
+        where = (
+            f"{base}/namespaces/default/{res.plural}" if res.namespaced else f"{base}/{res.plural}"
+        )
         everywhere = [f"{base}/{res.plural}"] if res.namespaced else []
-        named = [(f"{where}/x", ""), *((f"{where}/x/{sub}", sub) for sub in (*res.subresources, "nothing"))]
+        named = [
+            (f"{where}/x", ""),
+            *((f"{where}/x/{sub}", sub) for sub in (*res.subresources, "nothing")),
+        ]
         for path, sub, name in [
             *((path, "", False) for path in (where, *everywhere)),
             *((path, sub, True) for path, sub in named),
@@ -120,7 +138,10 @@ def may(who: str, step: Step) -> bool:
 
 @asynccontextmanager
 async def walked(path: Path) -> AsyncIterator[tuple[Cluster, Cluster]]:
-    async with cluster(path, tokens=USERS, options=Options("", metrics=True)) as api, stranger(api) as other:
+    async with (
+        cluster(path, tokens=USERS, options=Options("", metrics=True)) as api,
+        stranger(api) as other,
+    ):
         (await api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CRD)).ok()
         (await api.create(PODS, pod("x", nodeName="n1"))).ok()
         yield api, other
@@ -147,7 +168,9 @@ async def test_every_route_by_every_verb(tmp_path: Path) -> None:
         wrong: list[Any] = []
 
         async def ask(who: str, step: Step) -> None:
-            headers = {"Content-Type": "application/merge-patch+json"} if step.method == "PATCH" else {}
+            headers = (
+                {"Content-Type": "application/merge-patch+json"} if step.method == "PATCH" else {}
+            )
             body = {} if step.method in ("POST", "PUT", "PATCH", "DELETE") else None
             # A watch that is allowed would go on for ever.
             path = f"{step.path}&timeoutSeconds=1" if "watch=" in step.path else step.path
@@ -155,17 +178,23 @@ async def test_every_route_by_every_verb(tmp_path: Path) -> None:
             allowed = may(who, step)
             # What a node may ask for in general is refused in particular by admission.
             particular = who == "node" and allowed and step.verb == "create" and reply.code == 403
-            if reply.code >= 500 or ((reply.code in (401, 403)) != (not allowed) and not particular):
+            if reply.code >= 500 or (
+                (reply.code in (401, 403)) != (not allowed) and not particular
+            ):
                 wrong.append((who, step, reply.code, reply.body[:200]))
 
         todo = list(steps(api))
-        watching = [(who, step) for who in WHO for step in todo if step.verb == "watch" and may(who, step)]
+        watching = [
+            (who, step) for who in WHO for step in todo if step.verb == "watch" and may(who, step)
+        ]
         await each(ask(who, step) for who in WHO for step in todo if (who, step) not in watching)
         await each(ask(who, step) for who, step in watching)
         assert not wrong, wrong[:10]
         assert len(todo) > 2000
         written = {"/registry/events/default/x"}  # a node may write events
-        assert {key: revision for key, revision in (await everything(api)).items() if key not in written} == before
+        assert {
+            key: revision for key, revision in (await everything(api)).items() if key not in written
+        } == before
 
 
 async def test_the_table_holds_every_route(tmp_path: Path) -> None:
@@ -186,19 +215,31 @@ async def test_the_table_holds_every_route(tmp_path: Path) -> None:
 async def test_every_page(tmp_path: Path) -> None:
     async with walked(tmp_path) as (api, other):
         paths = set((await api.get("/")).ok()["paths"]) | set(ELSEWHERE)
-        paths |= {"/" + path for path in ("openapi/v3/" + each for each in (await api.get("/openapi/v3")).ok()["paths"])}
+        paths |= {
+            "/" + path
+            for path in (
+                "openapi/v3/" + each for each in (await api.get("/openapi/v3")).ok()["paths"]
+            )
+        }
         wrong: list[Any] = []
 
         async def ask(who: str, method: str, path: str) -> None:
             reply = await other.ask(method, path, token=WHO[who])
             pages = PAGES["nobody"] if who == "nobody" else (*PAGES["nobody"], *PAGES["jane"])
             open_to = path in pages or (
-                who != "nobody" and path.startswith(("/api/", "/apis/", "/openapi/")) and not is_resource(path)
+                who != "nobody"
+                and path.startswith(("/api/", "/apis/", "/openapi/"))
+                and not is_resource(path)
             )
             if reply.code >= 500 or (reply.code != 403) != (open_to and method == "GET"):
                 wrong.append((who, method, path, reply.code))
 
-        await each(ask(who, method, path) for who in WHO for path in sorted(paths) for method in ("GET", "POST", "DELETE"))
+        await each(
+            ask(who, method, path)
+            for who in WHO
+            for path in sorted(paths)
+            for method in ("GET", "POST", "DELETE")
+        )
         assert not wrong, wrong[:20]
         assert len(paths) > 60
 
@@ -233,22 +274,31 @@ async def test_no_header_opens_a_route(tmp_path: Path) -> None:
         async def ask(path: str, who: str, headers: dict[str, str], codes: set[int]) -> None:
             reply = await other.get(path, token=WHO[who], headers=headers)
             group = path.split("/")[2] if path.startswith("/apis") else ""
-            if reply.code not in codes and not (who == "jane" and (group, path.split("/")[-1]) in SELF):
+            if reply.code not in codes and not (
+                who == "jane" and (group, path.split("/")[-1]) in SELF
+            ):
                 wrong.append((path, headers, reply.code))
 
         for who, headers, codes in tricks:
-            await each(ask(path, who, headers, codes) for path in paths[:: 1 if who == "nobody" else 5])
+            await each(
+                ask(path, who, headers, codes) for path in paths[:: 1 if who == "nobody" else 5]
+            )
         assert not wrong, wrong[:10]
 
 
 async def test_no_spelling_opens_a_route(tmp_path: Path) -> None:
     """The path that is judged is the path that is served."""
     async with walked(tmp_path) as (api, other):
-        await api.create("/api/v1/namespaces/default/secrets", {"metadata": {"name": "x"}, "stringData": {"a": "hidden"}})
+        await api.create(
+            "/api/v1/namespaces/default/secrets",
+            {"metadata": {"name": "x"}, "stringData": {"a": "hidden"}},
+        )
 
         async def ask(method: str, path: str, token: str) -> Reply:
             headers = {"Authorization": f"Bearer {token}"} if token else {}
-            async with other.session.request(method, URL(other.url + path, encoded=True), headers=headers) as response:
+            async with other.session.request(
+                method, URL(other.url + path, encoded=True), headers=headers
+            ) as response:
                 return Reply(response.status, None, await response.read(), response.headers)
 
         plain = "/api/v1/namespaces/default/secrets/x"

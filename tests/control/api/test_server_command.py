@@ -1,4 +1,6 @@
-"""``kubelite server`` as a person meets it: what it writes, what it says, how it ends, and a disk that is full."""
+"""``kubelite server`` as a person meets it: what it writes, what it says, how it ends, and a disk
+that is full.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,11 @@ def server(tmp_path: Path):
 def test_it_touches_its_data_directory_only(tmp_path: Path, server: Process) -> None:
     config = tmp_path / f"config-{server.port}"
     assert sorted(path.name for path in tmp_path.iterdir()) == [config.name, "data", "log"]
-    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["pki", "store.db", "store.db-wal"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
+        "pki",
+        "store.db",
+        "store.db-wal",
+    ]
     assert config.stat().st_mode & 0o777 == 0o600
     for secret in ("ca.key", "server.key", "sa.key", "admin.key"):
         assert (tmp_path / "data" / "pki" / secret).stat().st_mode & 0o777 == 0o600
@@ -46,13 +52,37 @@ def test_it_touches_its_data_directory_only(tmp_path: Path, server: Process) -> 
 
 
 def test_it_writes_nowhere_else(tmp_path: Path) -> None:
-    """Every file that is made, changed or taken away lies in the data directory, but for the kubeconfig."""
+    """Every file that is made, changed or taken away lies in the data directory, but for the
+    kubeconfig.
+    """
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
     trace, config = tmp_path / "trace", tmp_path / "config"
-    serve = [sys.executable, "-B", "-m", "kubelite", "server", "--no-node", "--port", "0", "--data-dir", str(tmp_path / "data")]
-    command = [strace, "-D", "-f", "-o", str(trace), "-e", "trace=%file,bind", *serve, "--kubeconfig", str(config)]
+    serve = [
+        sys.executable,
+        "-B",
+        "-m",
+        "kubelite",
+        "server",
+        "--no-node",
+        "--port",
+        "0",
+        "--data-dir",
+        str(tmp_path / "data"),
+    ]
+    command = [
+        strace,
+        "-D",
+        "-f",
+        "-o",
+        str(trace),
+        "-e",
+        "trace=%file,bind",
+        *serve,
+        "--kubeconfig",
+        str(config),
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
@@ -63,24 +93,37 @@ def test_it_writes_nowhere_else(tmp_path: Path) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
-    ended = re.compile(rf"^{process.pid} +\+\+\+ exited", re.M)  # strace pads numbers of less than five digits
+    ended = re.compile(
+        rf"^{process.pid} +\+\+\+ exited", re.M
+    )  # strace pads numbers of less than five digits
     while not ended.search(trace.read_text(errors="replace")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    changing = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|\b(?:mkdir|rename|unlink|link|symlink|chmod|chown|truncate|mknod|rmdir)\w*\(")
-    lines = [line for line in trace.read_text(errors="replace").splitlines() if changing.search(line) and " = -1 " not in line]
+    changing = re.compile(
+        r"O_WRONLY|O_RDWR|O_CREAT|\b(?:mkdir|rename|unlink|link|symlink|chmod|chown|truncate|mknod|rmdir)\w*\("
+    )
+    lines = [
+        line
+        for line in trace.read_text(errors="replace").splitlines()
+        if changing.search(line) and " = -1 " not in line
+    ]
     paths = {path for line in lines for path in re.findall(r'"(/[^"]*)"', line)}
     assert str(tmp_path / "data" / "store.db") in paths
     mine = (str(tmp_path / "data"), str(config), "/dev/null", "/dev/tty")
     assert [path for path in paths if not path.startswith(mine)] == []
-    assert not [line for line in trace.read_text().splitlines() if "bind(" in line and "AF_UNIX" in line]
+    assert not [
+        line for line in trace.read_text().splitlines() if "bind(" in line and "AF_UNIX" in line
+    ]
 
 
 def test_its_errors_are_sentences(tmp_path: Path, server: Process) -> None:
     second = run("--data-dir", str(tmp_path / "data"), "--port", "0")
     assert (second.returncode, "another process has it open" in second.stderr) == (1, True)
     taken = run("--data-dir", str(tmp_path / "other"), "--port", str(server.port))
-    assert (taken.returncode, f"cannot listen on 127.0.0.1:{server.port}" in taken.stderr) == (1, True)
+    assert (taken.returncode, f"cannot listen on 127.0.0.1:{server.port}" in taken.stderr) == (
+        1,
+        True,
+    )
     theirs = tmp_path / "theirs"
     theirs.write_text("apiVersion: v1\n")
     foreign = run("--data-dir", str(tmp_path / "other"), "--port", "0", "--kubeconfig", str(theirs))
@@ -90,14 +133,24 @@ def test_its_errors_are_sentences(tmp_path: Path, server: Process) -> None:
     tokens.write_text("only-a-token\n")
     wrong = run("--data-dir", str(tmp_path / "other"), "--port", "0", "--token-file", str(tokens))
     assert (wrong.returncode, "line 1: want token,user,uid" in wrong.stderr) == (1, True)
-    lost = run("--data-dir", str(tmp_path / "other"), "--port", "0", "--etcd", f"http://127.0.0.1:{free_ports(1)[0]}")
+    lost = run(
+        "--data-dir",
+        str(tmp_path / "other"),
+        "--port",
+        "0",
+        "--etcd",
+        f"http://127.0.0.1:{free_ports(1)[0]}",
+    )
     assert (lost.returncode, "does not answer" in lost.stderr) == (1, True)
     for said in (second, taken, foreign, wrong, lost):
         assert "Traceback" not in said.stderr
 
 
 async def test_watchers_are_told_when_it_ends(tmp_path: Path, server: Process) -> None:
-    async with server.session() as session, session.get(f"{CONFIG}?watch=1&allowWatchBookmarks=true") as watch:
+    async with (
+        server.session() as session,
+        session.get(f"{CONFIG}?watch=1&allowWatchBookmarks=true") as watch,
+    ):
         assert b"ADDED" in await watch.content.readline()
         started = time.monotonic()
         await asyncio.to_thread(server.stop)
@@ -119,7 +172,9 @@ async def test_static_tokens(tmp_path: Path) -> None:
             f"https://127.0.0.1:{server.port}", connector=aiohttp.TCPConnector(ssl=context)
         ) as session:
             for token, code in (("secret-1", 403), ("secret-2", 200), ("secret-3", 401)):
-                async with session.get(CONFIG, headers={"Authorization": f"Bearer {token}"}) as reply:
+                async with session.get(
+                    CONFIG, headers={"Authorization": f"Bearer {token}"}
+                ) as reply:
                     assert reply.status == code
     finally:
         server.stop()
@@ -133,7 +188,10 @@ async def test_metrics_can_be_switched_on(tmp_path: Path) -> None:
         group = "/apis/metrics.k8s.io/v1beta1"
         try:
             async with server.session() as session:
-                found = [await session.get(group + path) for path in ("", "/nodes", "/pods", "/nodes/none")]
+                found = [
+                    await session.get(group + path)
+                    for path in ("", "/nodes", "/pods", "/nodes/none")
+                ]
                 codes[on] = [reply.status for reply in found]
                 if on:
                     listed = await found[1].json()
@@ -142,7 +200,9 @@ async def test_metrics_can_be_switched_on(tmp_path: Path) -> None:
                         "metrics.k8s.io/v1beta1",
                         [],
                     )
-                async with session.post(f"{group}/nodes", json={"metadata": {"name": "n"}}) as reply:
+                async with session.post(
+                    f"{group}/nodes", json={"metadata": {"name": "n"}}
+                ) as reply:
                     assert reply.status == (405 if on else 404)
         finally:
             server.stop()
@@ -162,7 +222,9 @@ async def test_an_idle_cluster_writes_nothing(tmp_path: Path, server: Process) -
         }
         async with session.post("/api/v1/nodes", json={"metadata": {"name": "n"}}) as reply:
             assert reply.status == 201
-        async with session.post(leases, json={"metadata": {"name": "n"}, "spec": {"holderIdentity": "n"}}) as reply:
+        async with session.post(
+            leases, json={"metadata": {"name": "n"}, "spec": {"holderIdentity": "n"}}
+        ) as reply:
             assert reply.status == 201
 
         async def beat(number: int) -> None:
@@ -174,7 +236,11 @@ async def test_an_idle_cluster_writes_nothing(tmp_path: Path, server: Process) -
             renewal = {"spec": {"renewTime": f"2026-01-01T00:{number:02}:00.000000Z"}}
             async with session.patch(f"{leases}/n", json=renewal, headers=merge) as reply:
                 assert reply.status == 200
-            event = {"metadata": {"name": f"e{number}"}, "involvedObject": {"kind": "Node", "name": "n"}, "reason": "Beat"}
+            event = {
+                "metadata": {"name": f"e{number}"},
+                "involvedObject": {"kind": "Node", "name": "n"},
+                "reason": "Beat",
+            }
             async with session.post("/api/v1/namespaces/default/events", json=event) as reply:
                 assert reply.status == 201
 
@@ -188,10 +254,22 @@ async def test_an_idle_cluster_writes_nothing(tmp_path: Path, server: Process) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 async def test_a_full_disk(tmp_path: Path) -> None:
-    """On a file system of four megabytes: writes are refused with a Status, reads go on, and it recovers."""
+    """On a file system of four megabytes: writes are refused with a Status, reads go on, and it
+    recovers.
+    """
     disk, config, port = tmp_path / "disk", tmp_path / "config", free_ports(1)[0]
     disk.mkdir()
-    serve = [sys.executable, "-m", "kubelite", "server", "--no-node", "--port", str(port), "--data-dir", str(disk / "data")]
+    serve = [
+        sys.executable,
+        "-m",
+        "kubelite",
+        "server",
+        "--no-node",
+        "--port",
+        str(port),
+        "--data-dir",
+        str(disk / "data"),
+    ]
     script = f'mount -t tmpfs -o size=4m none "{disk}" && exec "$@"'
     command = ["unshare", "--mount", "sh", "-c", script, "sh", *serve, "--kubeconfig", str(config)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -207,7 +285,9 @@ async def test_a_full_disk(tmp_path: Path) -> None:
         async with reach.session() as session:
             codes: list[int] = []
             for number in range(100):
-                async with session.post(CONFIG, json=config_map(f"c{number}", v="x" * 200_000)) as reply:
+                async with session.post(
+                    CONFIG, json=config_map(f"c{number}", v="x" * 200_000)
+                ) as reply:
                     codes.append(reply.status)
                     if reply.status != 201:
                         assert (await reply.json())["kind"] == "Status"
@@ -219,7 +299,19 @@ async def test_a_full_disk(tmp_path: Path) -> None:
             for number, code in enumerate(codes):
                 async with session.get(f"{CONFIG}/c{number}") as reply:
                     assert (reply.status == 200) == (code == 201)
-            subprocess.run(["nsenter", "-t", str(process.pid), "-m", "mount", "-o", "remount,size=64m", str(disk)], check=True)
+            subprocess.run(
+                [
+                    "nsenter",
+                    "-t",
+                    str(process.pid),
+                    "-m",
+                    "mount",
+                    "-o",
+                    "remount,size=64m",
+                    str(disk),
+                ],
+                check=True,
+            )
             async with session.post(CONFIG, json=config_map("after", v="x" * 200_000)) as reply:
                 assert reply.status == 201
     finally:

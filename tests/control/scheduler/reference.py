@@ -1,8 +1,9 @@
-"""The scheduler once more, slowly: every rule written out over plain objects, nothing cached, nothing clever.
+"""The scheduler once more, slowly: every rule written out over plain objects, nothing cached,
+nothing clever.
 
-This is what the product is compared with. It shares no code with it, takes the shortest way to each rule, and looks at all
-pods on all nodes whenever it wants to know something. Objects are complete enough for kubectl: nodes with allocatable, pods
-with namespaces.
+This is what the product is compared with. It shares no code with it, takes the shortest way to each
+rule, and looks at all pods on all nodes whenever it wants to know something. Objects are complete
+enough for kubectl: nodes with allocatable, pods with namespaces.
 """
 
 import math
@@ -13,7 +14,16 @@ WEIGHTS = {
     "PodTopologySpread": 2, "InterPodAffinity": 2, "ImageLocality": 1,
 }  # fmt: skip
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
-UNITS = {"": 1, "m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+UNITS = {
+    "": 1,
+    "m": Fraction(1, 1000),
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+}
 
 
 class Cluster:
@@ -23,14 +33,18 @@ class Cluster:
         self.nodes = [o for o in objects if o["kind"] == "Node"]
         self.pods = [o for o in objects if o["kind"] == "Pod" and o["spec"].get("nodeName")]
         self.services = [o for o in objects if o["kind"] == "Service"]
-        self.spaces = {o["metadata"]["name"]: labels(o) for o in objects if o["kind"] == "Namespace"}
+        self.spaces = {
+            o["metadata"]["name"]: labels(o) for o in objects if o["kind"] == "Namespace"
+        }
         self.budgets = [o for o in objects if o["kind"] == "PodDisruptionBudget"]
 
     def on(self, node):
         return [pod for pod in self.pods if pod["spec"]["nodeName"] == node["metadata"]["name"]]
 
     def node_of(self, pod):
-        return next((n for n in self.nodes if n["metadata"]["name"] == pod["spec"]["nodeName"]), None)
+        return next(
+            (n for n in self.nodes if n["metadata"]["name"] == pod["spec"]["nodeName"]), None
+        )
 
 
 # Small words
@@ -81,7 +95,9 @@ def requirement(r, values):
 
 
 def requests(pod, missing=None):
-    """Containers and sidecars together, or the worst moment of the init containers, and the overhead."""
+    """Containers and sidecars together, or the worst moment of the init containers, and the
+    overhead.
+    """
     total, sidecars, worst = {}, {}, {}
     for container in pod["spec"].get("containers") or []:
         total = plus(total, asked(container, missing))
@@ -148,7 +164,9 @@ def tolerates(pod, taint, only=None):
 
 
 def untolerated(pod, node):
-    hard = [t for t in node["spec"].get("taints") or [] if t["effect"] in ("NoSchedule", "NoExecute")]
+    hard = [
+        t for t in node["spec"].get("taints") or [] if t["effect"] in ("NoSchedule", "NoExecute")
+    ]
     return [t for t in hard if not tolerates(pod, t)]
 
 
@@ -161,7 +179,9 @@ def term_matches(term, node):
     if not expressions and not fields:
         return False
     name = {"metadata.name": node["metadata"]["name"]}
-    return all(requirement(r, labels(node)) for r in expressions) and all(requirement(r, name) for r in fields)
+    return all(requirement(r, labels(node)) for r in expressions) and all(
+        requirement(r, name) for r in fields
+    )
 
 
 def wants_node(pod, node):
@@ -174,11 +194,17 @@ def wants_node(pod, node):
 
 
 def node_affinity(cluster, pod, node):
-    return None if wants_node(pod, node) else (["node(s) didn't match Pod's node affinity/selector"], True)
+    return (
+        None
+        if wants_node(pod, node)
+        else (["node(s) didn't match Pod's node affinity/selector"], True)
+    )
 
 
 def ports(pod):
-    sidecars = [c for c in pod["spec"].get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+    sidecars = [
+        c for c in pod["spec"].get("initContainers") or [] if c.get("restartPolicy") == "Always"
+    ]
     for container in sidecars + (pod["spec"].get("containers") or []):
         for p in container.get("ports") or []:
             if p.get("hostPort"):
@@ -189,7 +215,9 @@ def free_ports(cluster, pod, node):
     for protocol, number, address in ports(pod):
         for other in cluster.on(node):
             for q in ports(other):
-                if q[:2] == (protocol, number) and (q[2] == address or "0.0.0.0" in (q[2], address)):
+                if q[:2] == (protocol, number) and (
+                    q[2] == address or "0.0.0.0" in (q[2], address)
+                ):
                     return ["node(s) didn't have free ports for the requested pod ports"], False
     return None
 
@@ -218,7 +246,9 @@ def constraints(cluster, pod, hard):
     if own:
         when = "DoNotSchedule" if hard else "ScheduleAnyway"
         return [with_own_labels(c, pod) for c in own if c["whenUnsatisfiable"] == when]
-    selectors = [s["spec"].get("selector") or {} for s in cluster.services if namespace(s) == namespace(pod)]
+    selectors = [
+        s["spec"].get("selector") or {} for s in cluster.services if namespace(s) == namespace(pod)
+    ]
     union = {}
     for selector in selectors:
         if matches({"matchLabels": selector}, labels(pod)):
@@ -237,7 +267,10 @@ def with_own_labels(constraint, pod):
            for k in constraint.get("matchLabelKeys") or [] if k in labels(pod)]  # fmt: skip
     return {
         **constraint,
-        "labelSelector": {**selector, "matchExpressions": [*selector.get("matchExpressions", []), *own]},
+        "labelSelector": {
+            **selector,
+            "matchExpressions": [*selector.get("matchExpressions", []), *own],
+        },
     }
 
 
@@ -267,11 +300,15 @@ def spread(cluster, pod, node):
     for c in wanted:
         key = c["topologyKey"]
         if key not in labels(node):
-            return ["node(s) didn't match pod topology spread constraints (missing required label)"], True
+            return [
+                "node(s) didn't match pod topology spread constraints (missing required label)"
+            ], True
         domains = {}
         for n in counted:
             if included(c, pod, n):
-                domains[labels(n)[key]] = domains.get(labels(n)[key], 0) + selected(cluster, c, pod, n)
+                domains[labels(n)[key]] = domains.get(labels(n)[key], 0) + selected(
+                    cluster, c, pod, n
+                )
         least = 0 if len(domains) < (c.get("minDomains") or 1) else min(domains.values())
         itself = matches(c.get("labelSelector"), labels(pod))
         if domains.get(labels(node)[key], 0) + itself - least > c["maxSkew"]:
@@ -306,15 +343,26 @@ def together(node, other, key):
 
 def pod_affinity(cluster, pod, node):
     required = terms(pod, "podAffinity")
-    group = [p for p in cluster.pods if all(admits(cluster, pod, t, p) for t in required)] if required else []
-    keyed = [p for p in group if any(t["topologyKey"] in labels(cluster.node_of(p) or {"metadata": {}}) for t in required)]
+    group = (
+        [p for p in cluster.pods if all(admits(cluster, pod, t, p) for t in required)]
+        if required
+        else []
+    )
+    keyed = [
+        p
+        for p in group
+        if any(t["topologyKey"] in labels(cluster.node_of(p) or {"metadata": {}}) for t in required)
+    ]
     alone = not keyed and all(admits(cluster, pod, t, pod) for t in required)
     for t in required:
         near = any(together(node, cluster.node_of(p), t["topologyKey"]) for p in group)
         if t["topologyKey"] not in labels(node) or not (near or alone):
             return ["node(s) didn't match pod affinity rules"], True
     for t in terms(pod, "podAntiAffinity"):
-        if any(admits(cluster, pod, t, p) and together(node, cluster.node_of(p), t["topologyKey"]) for p in cluster.pods):
+        if any(
+            admits(cluster, pod, t, p) and together(node, cluster.node_of(p), t["topologyKey"])
+            for p in cluster.pods
+        ):
             return ["node(s) didn't match pod anti-affinity rules"], False
     for p in cluster.pods:
         for t in terms(p, "podAntiAffinity"):
@@ -340,7 +388,8 @@ def rejection(cluster, pod, node, plugins=None):
     return None
 
 
-# Scores: each returns the normalised scores of the feasible nodes in order, or None when it does not apply
+# Scores: each returns the normalised scores of the feasible nodes in order, or None when it does
+# not apply
 
 
 def score_taints(cluster, pod, nodes, options):
@@ -391,7 +440,9 @@ def balanced_of(cluster, pod, node, formula):
         deviation = abs((shares[0] - shares[1]) / 2) if len(shares) == 2 else 0.0
         return int((1 - deviation) * 100)
 
-    return balance(after) if formula == "state" else 50 + (50 + balance(after) - balance(before)) // 2
+    return (
+        balance(after) if formula == "state" else 50 + (50 + balance(after) - balance(before)) // 2
+    )
 
 
 def score_spread(cluster, pod, nodes, options):
@@ -421,7 +472,11 @@ def spread_of(cluster, pod, node, kept, wanted, strict):
             domains, count = len(kept), selected(cluster, c, pod, node)
         else:
             domains = len({labels(n).get(key, "") for n in kept})
-            counted = [n for n in cluster.nodes if (not strict or has_keys(n, wanted)) and included(c, pod, n)]
+            counted = [
+                n
+                for n in cluster.nodes
+                if (not strict or has_keys(n, wanted)) and included(c, pod, n)
+            ]
             count = sum(selected(cluster, c, pod, n) for n in counted if together(node, n, key))
         total += count * math.log(domains + 2) + (c["maxSkew"] - 1)
     return int(total) + (total - int(total) >= 0.5)
@@ -441,7 +496,10 @@ def score_pod_affinity(cluster, pod, nodes, options):
     if not any_match:
         return None
     high, low = max(found.values()), min(found.values())
-    return [int(100.0 * ((found[n["metadata"]["name"]] - low) / (high - low))) if high > low else 0 for n in nodes]
+    return [
+        int(100.0 * ((found[n["metadata"]["name"]] - low) / (high - low))) if high > low else 0
+        for n in nodes
+    ]
 
 
 def pulls(cluster, pod, other):
@@ -459,7 +517,10 @@ def pulls(cluster, pod, other):
 
 
 def score_images(cluster, pod, nodes, options):
-    containers = [*(pod["spec"].get("initContainers") or []), *(pod["spec"].get("containers") or [])]
+    containers = [
+        *(pod["spec"].get("initContainers") or []),
+        *(pod["spec"].get("containers") or []),
+    ]
     return [images_of(cluster, containers, n) for n in nodes]
 
 
@@ -490,7 +551,9 @@ SCORES = {
 
 
 def explain(objects, pod, candidates=None, plugins=None, **options):
-    """The same as kubelite.control.scheduler.explain, without what is only told and decides nothing."""
+    """The same as kubelite.control.scheduler.explain, without what is only told and decides
+    nothing.
+    """
     cluster = Cluster(objects)
     rejections = {n["metadata"]["name"]: rejection(cluster, pod, n, plugins) for n in cluster.nodes}
     feasible = [n for n in cluster.nodes if not rejections[n["metadata"]["name"]]
@@ -500,8 +563,14 @@ def explain(objects, pod, candidates=None, plugins=None, **options):
         if feasible and (plugins is None or name in plugins):
             rows[name] = score(cluster, pod, feasible, options)
     kept = {name: row for name, row in rows.items() if row is not None}
-    scores = {n["metadata"]["name"]: {name: row[i] for name, row in kept.items()} for i, n in enumerate(feasible)}
-    totals = {node: sum(WEIGHTS[name] * value for name, value in row.items()) for node, row in scores.items()}
+    scores = {
+        n["metadata"]["name"]: {name: row[i] for name, row in kept.items()}
+        for i, n in enumerate(feasible)
+    }
+    totals = {
+        node: sum(WEIGHTS[name] * value for name, value in row.items())
+        for node, row in scores.items()
+    }
     best = [node for node, total in totals.items() if total == max(totals.values())]
     return {
         "rejections": rejections,
@@ -549,14 +618,23 @@ def victims_on(cluster, pod, node):
 
 
 def over_budget(cluster, lower):
-    """The pods whose eviction goes beyond what is left of a budget, if all are evicted in this order."""
+    """The pods whose eviction goes beyond what is left of a budget, if all are evicted in this
+    order.
+    """
     left = [b["status"].get("disruptionsAllowed", 0) for b in cluster.budgets]
     violating = []
     for p in lower:
         for i, b in enumerate(cluster.budgets):
             selector = b["spec"].get("selector") or {}
-            empty = not selector.get("matchLabels") and not selector.get("matchExpressions")  # selects nothing here
-            if namespace(b) == namespace(p) and labels(p) and not empty and matches(selector, labels(p)):
+            empty = not selector.get("matchLabels") and not selector.get(
+                "matchExpressions"
+            )  # selects nothing here
+            if (
+                namespace(b) == namespace(p)
+                and labels(p)
+                and not empty
+                and matches(selector, labels(p))
+            ):
                 left[i] -= 1
                 if left[i] < 0 and p not in violating:
                     violating.append(p)
@@ -570,6 +648,12 @@ def best_nodes(candidates):
         victims, violations = candidates[node]
         top = max(priority(p) for p in victims)
         earliest = min(p["status"].get("startTime") or "9" for p in victims if priority(p) == top)
-        return violations, top, sum(priority(p) + 2**31 for p in victims), len(victims), [-ord(c) for c in earliest]
+        return (
+            violations,
+            top,
+            sum(priority(p) + 2**31 for p in victims),
+            len(victims),
+            [-ord(c) for c in earliest],
+        )
 
     return sorted(node for node in candidates if measure(node) == min(map(measure, candidates)))

@@ -13,10 +13,16 @@ def node(name, cpu="4", memory="8Gi", pods="110", labels=None, taints=None, **mo
 
 def pod(name="web", cpu=None, memory=None, labels=None, on=None, namespace="default", **spec):
     wanted = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value}
-    spec.setdefault("containers", [{"name": "c", "image": "app", "resources": {"requests": wanted}}])
+    spec.setdefault(
+        "containers", [{"name": "c", "image": "app", "resources": {"requests": wanted}}]
+    )
     if on:
         spec["nodeName"] = on
-    return {"kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels or {}}, "spec": spec}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels or {}},
+        "spec": spec,
+    }
 
 
 def zone(name):
@@ -32,4 +38,8 @@ def fits(found):
 
 
 def scores(found, plugin):
-    return {name: each["scores"][plugin] for name, each in found["nodes"].items() if plugin in each["scores"]}
+    return {
+        name: each["scores"][plugin]
+        for name, each in found["nodes"].items()
+        if plugin in each["scores"]
+    }

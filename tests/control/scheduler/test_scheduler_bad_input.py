@@ -35,15 +35,28 @@ def profile(**plugins):
 
 
 def test_wrong_profiles():
-    with pytest.raises(BadConfiguration, match=r"plugins\.filters: there is no such extension point"):
+    with pytest.raises(
+        BadConfiguration, match=r"plugins\.filters: there is no such extension point"
+    ):
         explain([node("n")], pod(), configuration=profile(filters={}))
     with pytest.raises(BadConfiguration, match="plug-in ImageLocality does not filter nodes"):
-        explain([node("n")], pod(), configuration=profile(filter={"enabled": [{"name": "ImageLocality"}]}))
+        explain(
+            [node("n")],
+            pod(),
+            configuration=profile(filter={"enabled": [{"name": "ImageLocality"}]}),
+        )
     with pytest.raises(BadConfiguration, match="weight: -1 is not between"):
-        explain([node("n")], pod(), configuration=profile(score={"enabled": [{"name": "ImageLocality", "weight": -1}]}))
+        explain(
+            [node("n")],
+            pod(),
+            configuration=profile(score={"enabled": [{"name": "ImageLocality", "weight": -1}]}),
+        )
 
 
-TERM = {"topologyKey": "zone", "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Is", "values": ["b"]}]}}
+TERM = {
+    "topologyKey": "zone",
+    "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Is", "values": ["b"]}]},
+}
 
 
 @pytest.mark.parametrize(
@@ -74,12 +87,16 @@ def test_wrong_nodes():
 
 
 def test_partial_objects_are_taken_as_they_are():
-    """Nothing is defaulted: a node that gives nothing has no room for a pod, but its labels can be asked about."""
+    """Nothing is defaulted: a node that gives nothing has no room for a pod, but its labels can be
+    asked about.
+    """
     bare = {"kind": "Node", "metadata": {"name": "bare", "labels": {"a": "b"}}}
     nothing = {"kind": "Pod", "metadata": {"name": "nothing"}}
     found = explain([bare], nothing)
     assert reasons(found, "bare") == ["Too many pods"]
-    assert fits(explain([bare], {**nothing, "spec": {"nodeSelector": {"a": "b"}}}, plugins=["NodeAffinity"])) == ["bare"]
+    assert fits(
+        explain([bare], {**nothing, "spec": {"nodeSelector": {"a": "b"}}}, plugins=["NodeAffinity"])
+    ) == ["bare"]
     assert explain([], nothing)["message"] == "no nodes available to schedule pods"
     assert explain([node("n")], {})["selected"] == "n"
 
@@ -88,7 +105,11 @@ def test_a_node_term_that_cannot_be_read_matches_nothing():
     bad = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["not a label value!"]}]}
     good = {"matchExpressions": [{"key": "a", "operator": "Exists"}]}
     for terms, expected in (([bad], []), ([bad, good], ["n"]), ([], []), ([{}], [])):
-        affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+        affinity = {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}
+            }
+        }
         assert fits(explain([node("n", labels={"a": "b"})], pod(affinity=affinity))) == expected
 
 
@@ -100,14 +121,20 @@ def test_own_plugins_are_asked_and_checked():
         return 100 - 40 * len(pods)
 
     own = OwnPlugin("Cooling", filter, score, weight=5)
-    found = explain([node("hot"), node("a"), node("b"), pod("p", on="a")], pod("new"), own_plugins=[own])
+    found = explain(
+        [node("hot"), node("a"), node("b"), pod("p", on="a")], pod("new"), own_plugins=[own]
+    )
     assert reasons(found, "hot") == ["node(s) are on fire"]
-    assert {name: each["scores"]["Cooling"] for name, each in found["nodes"].items() if each["feasible"]} == {
+    assert {
+        name: each["scores"]["Cooling"] for name, each in found["nodes"].items() if each["feasible"]
+    } == {
         "a": 60,
         "b": 100,
     }
     assert found["selected"] == "b"
-    plain = explain([node("hot"), node("a"), node("b"), pod("p", on="a")], pod("new"))["nodes"]["b"]["total"]
+    plain = explain([node("hot"), node("a"), node("b"), pod("p", on="a")], pod("new"))["nodes"][
+        "b"
+    ]["total"]
     assert found["nodes"]["b"]["total"] == plain + 500
     assert "1 node(s) are on fire" in explain([node("hot")], pod(), own_plugins=[own])["message"]
     with pytest.raises(ValueError, match="plug-in Wild scored node a with 101"):
@@ -118,9 +145,14 @@ def test_a_profile_chooses_plugins_and_weights():
     nodes = [node("a", taints=[{"key": "k", "effect": "NoSchedule"}]), node("b", cpu="1")]
     off = profile(multiPoint={"disabled": [{"name": "TaintToleration"}]})
     assert fits(explain(nodes, pod(), configuration=off)) == ["a", "b"]
-    heavy = profile(score={"disabled": [{"name": "*"}], "enabled": [{"name": "NodeResourcesFit", "weight": 7}]})
+    heavy = profile(
+        score={"disabled": [{"name": "*"}], "enabled": [{"name": "NodeResourcesFit", "weight": 7}]}
+    )
     found = explain([node("b")], pod(cpu="1"), configuration=heavy)["nodes"]["b"]
-    assert (list(found["scores"]), found["total"]) == (["NodeResourcesFit"], 7 * found["scores"]["NodeResourcesFit"])
+    assert (list(found["scores"]), found["total"]) == (
+        ["NodeResourcesFit"],
+        7 * found["scores"]["NodeResourcesFit"],
+    )
 
 
 def test_sampling_scores_some_of_the_feasible_nodes():

@@ -24,7 +24,9 @@ def files(tmp_path):
 
 def kubelite(*words, cwd, stdin=None):
     """Runs the command as if in ``cwd``: paths of files there are made whole."""
-    whole = [str(cwd / word) if (cwd / word).is_file() or word == "gone.yaml" else word for word in words]
+    whole = [
+        str(cwd / word) if (cwd / word).is_file() or word == "gone.yaml" else word for word in words
+    ]
     command = [sys.executable, "-m", "kubelite", "scheduler", *whole]
     return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
 
@@ -34,7 +36,9 @@ def test_explain_says_what_the_function_says(files):
     for name in ("pod", "large"):
         want = explain(objects, yaml.safe_load((files / f"{name}.yaml").read_text()))
         for cluster in ("cluster.yaml", "cluster.json"):
-            ran = kubelite("explain", "--cluster", cluster, "--pod", f"{name}.yaml", "-o", "json", cwd=files)
+            ran = kubelite(
+                "explain", "--cluster", cluster, "--pod", f"{name}.yaml", "-o", "json", cwd=files
+            )
             assert (ran.returncode, json.loads(ran.stdout), ran.stderr) == (0, want, "")
     piped = (files / "cluster.json").read_text()
     ran = kubelite("explain", "--cluster", "-", "--pod", "pod.yaml", cwd=files, stdin=piped)
@@ -57,8 +61,12 @@ def test_a_preemption_is_told(files):
 
 def test_simulate(files):
     objects = json.loads((files / "cluster.json").read_text())["items"]
-    ran = kubelite("simulate", "--cluster", "cluster.yaml", "--pods", "pods.yaml", "-o", "json", cwd=files)
-    assert json.loads(ran.stdout) == simulate(objects, yaml.safe_load((files / "pods.yaml").read_text()))
+    ran = kubelite(
+        "simulate", "--cluster", "cluster.yaml", "--pods", "pods.yaml", "-o", "json", cwd=files
+    )
+    assert json.loads(ran.stdout) == simulate(
+        objects, yaml.safe_load((files / "pods.yaml").read_text())
+    )
     ran = kubelite("simulate", "--cluster", "cluster.yaml", "--pods", "pods.yaml", cwd=files)
     assert ran.stdout.startswith("1 scheduled, 1 pending, 0 evicted\n")
 
@@ -67,8 +75,16 @@ def test_simulate(files):
     ("words", "code", "said"),
     [
         (("--pod", "pod.yaml", "--plugin", "Foo"), 1, "error: there is no plug-in Foo"),
-        (("--pod", "pod.yaml", "--plugin-args", "NodeName"), 2, "error: --plugin-args NodeName: NAME=JSON is expected"),
-        (("--pod", "pod.yaml", "--plugin-args", "NodeName={"), 2, "error: --plugin-args NodeName: not JSON"),
+        (
+            ("--pod", "pod.yaml", "--plugin-args", "NodeName"),
+            2,
+            "error: --plugin-args NodeName: NAME=JSON is expected",
+        ),
+        (
+            ("--pod", "pod.yaml", "--plugin-args", "NodeName={"),
+            2,
+            "error: --plugin-args NodeName: not JSON",
+        ),
         (("--pod", "pods.yaml"), 1, "error: pods.yaml holds 2 pods: one is explained at a time"),
         (("--pod", "gone.yaml"), 1, "error: gone.yaml: No such file or directory"),
         ((), 2, "error: missing option '--pod'"),

@@ -19,15 +19,31 @@ def test_required_zone_and_preferred_label():
     """Zone antarctica east or west is a must, another-node-label-key is welcome."""
     nodes = [
         node("east", labels=zone("antarctica-east1")),
-        node("west", labels={**zone("antarctica-west1"), "another-node-label-key": "another-node-label-value"}),
-        node("north", labels={**zone("arctic"), "another-node-label-key": "another-node-label-value"}),
+        node(
+            "west",
+            labels={
+                **zone("antarctica-west1"),
+                "another-node-label-key": "another-node-label-value",
+            },
+        ),
+        node(
+            "north", labels={**zone("arctic"), "another-node-label-key": "another-node-label-value"}
+        ),
     ]
     expression = {"key": ZONE, "operator": "In", "values": ["antarctica-east1", "antarctica-west1"]}
-    welcome = {"key": "another-node-label-key", "operator": "In", "values": ["another-node-label-value"]}
+    welcome = {
+        "key": "another-node-label-key",
+        "operator": "In",
+        "values": ["another-node-label-value"],
+    }
     affinity = {
         "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]},
-            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {"matchExpressions": [welcome]}}],
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [expression]}]
+            },
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "preference": {"matchExpressions": [welcome]}}
+            ],
         }
     }
     found = explain(nodes, pod(affinity=affinity))
@@ -42,21 +58,43 @@ def test_preferred_weights_1_and_50():
     preferred = [
         {
             "weight": weight,
-            "preference": {"matchExpressions": [{"key": f"label-{n}", "operator": "In", "values": [f"key-{n}"]}]},
+            "preference": {
+                "matchExpressions": [
+                    {"key": f"label-{n}", "operator": "In", "values": [f"key-{n}"]}
+                ]
+            },
         }
         for n, weight in ((1, 1), (2, 50))
     ]
-    found = explain(nodes, pod(affinity={"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}))
+    found = explain(
+        nodes,
+        pod(
+            affinity={
+                "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}
+            }
+        ),
+    )
     assert scores(found, "NodeAffinity") == {"one": 2, "two": 100}
     assert found["selected"] == "two"
 
 
 def test_terms_are_alternatives_and_expressions_in_a_term_are_not():
     def wanted(*terms):
-        terms = [{"matchExpressions": [{"key": key, "operator": "Exists"} for key in term]} for term in terms]
-        return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+        terms = [
+            {"matchExpressions": [{"key": key, "operator": "Exists"} for key in term]}
+            for term in terms
+        ]
+        return {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}
+            }
+        }
 
-    nodes = [node("a", labels={"x": ""}), node("b", labels={"y": ""}), node("both", labels={"x": "", "y": ""})]
+    nodes = [
+        node("a", labels={"x": ""}),
+        node("b", labels={"y": ""}),
+        node("both", labels={"x": "", "y": ""}),
+    ]
     assert fits(explain(nodes, pod(affinity=wanted("x", "y")))) == ["a", "b", "both"]
     assert fits(explain(nodes, pod(affinity=wanted("xy")))) == ["both"]
 
@@ -68,7 +106,11 @@ def test_gt_and_lt_compare_numbers():
         node("odd", labels={"cores": "many"}),
     ]
     more = {"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["8"]}]}
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [more]}}}
+    affinity = {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [more]}
+        }
+    }
     assert fits(explain(nodes, pod(affinity=affinity))) == ["large"]
 
 
@@ -120,16 +162,28 @@ def test_redis_cache_beside_each_web_server():
 
 
 def test_pod_affinity_in_the_zone_of_another_pod():
-    nodes = [node("v1", labels=zone("V")), node("v2", labels=zone("V")), node("r1", labels=zone("R")), node("nowhere")]
+    nodes = [
+        node("v1", labels=zone("V")),
+        node("v2", labels=zone("V")),
+        node("r1", labels=zone("R")),
+        node("nowhere"),
+    ]
     term = {
-        "labelSelector": {"matchExpressions": [{"key": "security", "operator": "In", "values": ["S1"]}]},
+        "labelSelector": {
+            "matchExpressions": [{"key": "security", "operator": "In", "values": ["S1"]}]
+        },
         "topologyKey": ZONE,
     }
-    wants = pod("new", affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}})
+    wants = pod(
+        "new", affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    )
     found = explain([*nodes, pod("s1", labels={"security": "S1"}, on="v1")], wants)
     assert fits(found) == ["v1", "v2"]
     assert reasons(found, "r1") == ["node(s) didn't match pod affinity rules"]
-    avoids = pod("new", affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}})
+    avoids = pod(
+        "new",
+        affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}},
+    )
     found = explain([*nodes, pod("s1", labels={"security": "S1"}, on="v1")], avoids)
     assert fits(found) == ["r1", "nowhere"]
 
@@ -143,7 +197,11 @@ def test_match_label_keys_keep_a_rollout_to_itself():
         "topologyKey": ZONE,
         "matchLabelKeys": ["pod-template-hash"],
     }
-    wants = pod("n", labels=labels, affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}})
+    wants = pod(
+        "n",
+        labels=labels,
+        affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}},
+    )
     running = [
         pod("o1", labels={"app": "database", "pod-template-hash": "1"}, on="old"),
         pod("n1", labels=labels, on="new"),
@@ -162,24 +220,38 @@ def test_a_pod_that_tolerates_two_of_three_taints():
         {"key": "key2", "value": "value2", "effect": "NoSchedule"},
     ]
     tolerations = [
-        {"key": "key1", "operator": "Equal", "value": "value1", "effect": effect} for effect in ("NoSchedule", "NoExecute")
+        {"key": "key1", "operator": "Equal", "value": "value1", "effect": effect}
+        for effect in ("NoSchedule", "NoExecute")
     ]
     found = explain([node("node1", taints=taints)], pod(tolerations=tolerations))
     assert found["selected"] is None
-    assert found["message"].startswith("0/1 nodes are available: 1 node(s) had untolerated taint(s).")
-    assert explain([node("node1", taints=taints[:2])], pod(tolerations=tolerations))["selected"] == "node1"
+    assert found["message"].startswith(
+        "0/1 nodes are available: 1 node(s) had untolerated taint(s)."
+    )
+    assert (
+        explain([node("node1", taints=taints[:2])], pod(tolerations=tolerations))["selected"]
+        == "node1"
+    )
 
 
 def test_exists_tolerates_any_value_and_an_empty_key_everything():
     taint = {"key": "example-key", "value": "anything", "effect": "NoSchedule"}
     nodes = [node("n", taints=[taint])]
-    assert fits(explain(nodes, pod(tolerations=[{"key": "example-key", "operator": "Exists", "effect": "NoSchedule"}])))
+    assert fits(
+        explain(
+            nodes,
+            pod(tolerations=[{"key": "example-key", "operator": "Exists", "effect": "NoSchedule"}]),
+        )
+    )
     assert fits(explain(nodes, pod(tolerations=[{"operator": "Exists"}])))
     assert not fits(explain(nodes, pod(tolerations=[{"key": "other", "operator": "Exists"}])))
 
 
 def test_prefer_no_schedule_is_a_wish():
-    nodes = [node("avoided", taints=[{"key": "k", "value": "v", "effect": "PreferNoSchedule"}]), node("plain")]
+    nodes = [
+        node("avoided", taints=[{"key": "k", "value": "v", "effect": "PreferNoSchedule"}]),
+        node("plain"),
+    ]
     found = explain(nodes, pod())
     assert scores(found, "TaintToleration") == {"avoided": 0, "plain": 100}
     assert found["selected"] == "plain"
@@ -189,7 +261,15 @@ def test_a_cordoned_node_takes_who_tolerates_it():
     """As DaemonSet pods do."""
     nodes = [node("cordoned", unschedulable=True)]
     assert reasons(explain(nodes, pod()), "cordoned") == ["node(s) were unschedulable"]
-    tolerant = pod(tolerations=[{"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}])
+    tolerant = pod(
+        tolerations=[
+            {
+                "key": "node.kubernetes.io/unschedulable",
+                "operator": "Exists",
+                "effect": "NoSchedule",
+            }
+        ]
+    )
     assert explain(nodes, tolerant)["selected"] == "cordoned"
 
 
@@ -241,8 +321,14 @@ def test_zone_c_is_excluded_by_node_affinity():
     """A node that the pod may not use does not count as an empty zone."""
     nodes = [*FOUR, node("node5", labels=zone("zoneC"))]
     away = {"matchExpressions": [{"key": ZONE, "operator": "NotIn", "values": ["zoneC"]}]}
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [away]}}}
-    new = pod("new", labels={"foo": "bar"}, affinity=affinity, topologySpreadConstraints=[spread(ZONE)])
+    affinity = {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [away]}
+        }
+    }
+    new = pod(
+        "new", labels={"foo": "bar"}, affinity=affinity, topologySpreadConstraints=[spread(ZONE)]
+    )
     assert fits(explain([*nodes, *bars("node1", "node2", "node3")], new)) == ["node3", "node4"]
     ignoring = pod(
         "new",
@@ -263,7 +349,11 @@ def test_min_domains_asks_for_zones_that_are_not_there():
 def test_soft_spread_over_four_hosts():
     """2, 1, 0 and 3 pods: weight ln 6, raw 4, 2, 0, 5."""
     nodes = [node(f"n{i}") for i in range(4)]
-    new = pod("new", labels={"foo": "bar"}, topologySpreadConstraints=[spread(HOST, when="ScheduleAnyway")])
+    new = pod(
+        "new",
+        labels={"foo": "bar"},
+        topologySpreadConstraints=[spread(HOST, when="ScheduleAnyway")],
+    )
     found = explain([*nodes, *bars("n0", "n0", "n1", "n3", "n3", "n3")], new)
     assert scores(found, "PodTopologySpread") == {"n0": 20, "n1": 60, "n2": 100, "n3": 0}
 
@@ -276,8 +366,16 @@ def test_default_constraints_follow_the_service():
         "spec": {"selector": {"foo": "bar"}},
     }
     found = explain([*FOUR, service, *bars("node1", "node2")], pod("new", labels={"foo": "bar"}))
-    assert scores(found, "PodTopologySpread") == {"node1": 54, "node2": 54, "node3": 100, "node4": 100}
-    assert "PodTopologySpread" in explain([*FOUR, *bars("node1")], pod("new", labels={"foo": "bar"}))["skipped"]
+    assert scores(found, "PodTopologySpread") == {
+        "node1": 54,
+        "node2": 54,
+        "node3": 100,
+        "node4": 100,
+    }
+    assert (
+        "PodTopologySpread"
+        in explain([*FOUR, *bars("node1")], pod("new", labels={"foo": "bar"}))["skipped"]
+    )
 
 
 # Pod Priority and Preemption
@@ -287,7 +385,11 @@ def test_a_pod_of_higher_priority_takes_the_place_of_a_lower_one():
     objects = [node("n", cpu="2"), pod("low", cpu="1500m", on="n", priority=0)]
     found = explain(objects, pod("high", cpu="1", priority=1000))
     assert found["message"] == "0/1 nodes are available: 1 Insufficient cpu."
-    assert found["preemption"] == {"candidates": {"n": ["default/low"]}, "acceptable": ["n"], "chosen": "n"}
+    assert found["preemption"] == {
+        "candidates": {"n": ["default/low"]},
+        "acceptable": ["n"],
+        "chosen": "n",
+    }
     told = simulate(objects, [pod("high", cpu="1", priority=1000)])
     assert [(each["pod"], each["node"], each["evicted"]) for each in told["pods"]] == [
         ("default/high", "n", ["default/low"]),
@@ -325,12 +427,17 @@ def test_nobody_is_evicted_for_affinity_to_the_victim():
     )
     found = explain(objects, high)
     assert found["preemption"] == {"candidates": {}, "acceptable": [], "chosen": None}
-    assert found["message"].endswith("preemption: 0/1 nodes are available: 1 node(s) didn't match pod affinity rules.")
+    assert found["message"].endswith(
+        "preemption: 0/1 nodes are available: 1 node(s) didn't match pod affinity rules."
+    )
 
 
 def test_gated_pods_wait():
     found = explain([node("n")], pod(schedulingGates=[{"name": "example.com/foo"}]))
-    assert (found["selected"], found["message"]) == (None, "Scheduling is blocked due to non-empty scheduling gates")
+    assert (found["selected"], found["message"]) == (
+        None,
+        "Scheduling is blocked due to non-empty scheduling gates",
+    )
 
 
 # Managing resources, sidecars, overhead
@@ -340,7 +447,11 @@ def test_init_containers_and_sidecars_count_at_their_worst_moment():
     def asks(cpu, **more):
         return {"name": "c", "resources": {"requests": {"cpu": cpu}}, **more}
 
-    inits = [asks("100m", restartPolicy="Always"), asks("1900m"), asks("200m", restartPolicy="Always")]
+    inits = [
+        asks("100m", restartPolicy="Always"),
+        asks("1900m"),
+        asks("200m", restartPolicy="Always"),
+    ]
     wanted = pod(containers=[asks("500m")], initContainers=inits)
     assert fits(explain([node("n", cpu="2")], wanted)) == ["n"]
     assert fits(explain([node("n", cpu="1999m")], wanted)) == []
@@ -356,7 +467,9 @@ def test_init_containers_and_sidecars_count_at_their_worst_moment():
 
 def test_a_resize_that_is_under_way_counts_at_its_larger_size():
     growing = pod("grows", cpu="1", on="n")
-    growing["status"] = {"containerStatuses": [{"name": "c", "resources": {"requests": {"cpu": "3"}}}]}
+    growing["status"] = {
+        "containerStatuses": [{"name": "c", "resources": {"requests": {"cpu": "3"}}}]
+    }
     assert fits(explain([node("n", cpu="4"), growing], pod("new", cpu="1500m"))) == []
     assert fits(explain([node("n", cpu="4"), growing], pod("new", cpu="1"))) == ["n"]
 
@@ -375,7 +488,9 @@ def test_scoring_strategies_by_hand():
     """A node of 4000m and 10000 bytes, 3000m and 5000 bytes wanted."""
     nodes, wanted = [node("n", cpu="4", memory="10000")], pod(cpu="3", memory="5000")
     assert scores(explain(nodes, wanted), "NodeResourcesFit") == {"n": 37}
-    assert scores(explain(nodes, wanted, balanced_formula="state"), "NodeResourcesBalancedAllocation") == {"n": 87}
+    assert scores(
+        explain(nodes, wanted, balanced_formula="state"), "NodeResourcesBalancedAllocation"
+    ) == {"n": 87}
     assert scores(explain(nodes, wanted), "NodeResourcesBalancedAllocation") == {"n": 68}
     most = {"NodeResourcesFit": {"scoringStrategy": {"type": "MostAllocated"}}}
     assert scores(explain(nodes, wanted, plugin_args=most), "NodeResourcesFit") == {"n": 62}

@@ -20,10 +20,18 @@ def test_room_is_kept_from_pods_that_matter_no_more():
 
 def test_a_nominated_pod_is_not_yet_there_to_be_near():
     """What only holds because of it does not count; what it would break does."""
-    near = {"labelSelector": {"matchLabels": {"app": "db"}}, "topologyKey": "kubernetes.io/hostname"}
+    near = {
+        "labelSelector": {"matchLabels": {"app": "db"}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
     waiting = nominated("waiting", "n", labels={"app": "db"}, priority=5)
-    wants = pod("new", affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}})
-    avoids = pod("new", affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}})
+    wants = pod(
+        "new", affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}}
+    )
+    avoids = pod(
+        "new",
+        affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}},
+    )
     assert fits(explain([node("n"), node("m"), waiting], wants)) == []
     assert fits(explain([node("n"), node("m"), waiting], avoids)) == ["m"]
 
@@ -39,10 +47,16 @@ def test_a_pod_takes_its_nominated_node_while_it_fits():
 def test_a_pod_waits_for_its_victims():
     leaving = pod("victim", cpu="2", on="n")
     leaving["metadata"]["deletionTimestamp"] = "2024-01-01T00:00:00Z"
-    leaving["status"] = {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]}
+    leaving["status"] = {
+        "conditions": [
+            {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+        ]
+    }
     found = explain([node("n", cpu="2"), leaving], nominated("new", "n", cpu="2", priority=9))
     assert found["preemption"] is None
-    assert found["message"].endswith("preemption: not eligible due to a terminating pod on the nominated node.")
+    assert found["message"].endswith(
+        "preemption: not eligible due to a terminating pod on the nominated node."
+    )
 
 
 @pytest.mark.parametrize("seed", [None, 3])

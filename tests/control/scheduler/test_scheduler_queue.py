@@ -116,7 +116,10 @@ def test_nominated_pods_by_importance(queue):
 
 
 TAINT = [{"key": "k", "value": "v", "effect": "NoSchedule"}]
-TERM = {"labelSelector": {"matchLabels": {"app": "db"}}, "topologyKey": "topology.kubernetes.io/zone"}
+TERM = {
+    "labelSelector": {"matchLabels": {"app": "db"}},
+    "topologyKey": "topology.kubernetes.io/zone",
+}
 NEAR = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [TERM]}}
 SPREAD = [{"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule",
            "labelSelector": {"matchLabels": {"app": "db"}}}]  # fmt: skip

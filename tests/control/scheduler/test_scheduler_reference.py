@@ -1,4 +1,6 @@
-"""The product against the slow restatement: every verdict, score and victim, over random clusters and pods."""
+"""The product against the slow restatement: every verdict, score and victim, over random clusters
+and pods.
+"""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,11 @@ def compare(objects, pod, got, want):
         assert node["feasible"] is (why is None), (name, why, node)
         if why:
             assert (sorted(node["reasons"]), node["unresolvable"]) == (sorted(why[0]), why[1]), name
-    scores = {name: node["scores"] for name, node in got["nodes"].items() if node["scores"] or node["total"] is not None}
+    scores = {
+        name: node["scores"]
+        for name, node in got["nodes"].items()
+        if node["scores"] or node["total"] is not None
+    }
     assert scores == want["scores"]
     assert {name: got["nodes"][name]["total"] for name in scores} == want["totals"]
     assert got["acceptable"] == want["acceptable"]
@@ -39,7 +45,12 @@ def test_other_formulas(objects, pod, formula, strategy):
     compare(objects, pod, got, reference.explain(objects, pod, formula=formula, strategy=strategy))
 
 
-@given(worlds.cluster(), worlds.pod("new"), st.sets(st.integers(0, 5)), st.sets(st.sampled_from(sorted(reference.SCORES))))
+@given(
+    worlds.cluster(),
+    worlds.pod("new"),
+    st.sets(st.integers(0, 5)),
+    st.sets(st.sampled_from(sorted(reference.SCORES))),
+)
 def test_chosen_plugins_and_candidates(objects, pod, numbers, plugins):
     names = [n["metadata"]["name"] for n in worlds.nodes_of(objects)]
     candidates = [name for i, name in enumerate(names) if i in numbers]
@@ -53,7 +64,10 @@ def test_victims_and_the_best_of_the_candidates(objects, pod):
     if want is None:
         assert got["preemption"] is None
         return
-    names = {node: [f"{reference.namespace(p)}/{p['metadata']['name']}" for p in victims] for node, (victims, _) in want.items()}
+    names = {
+        node: [f"{reference.namespace(p)}/{p['metadata']['name']}" for p in victims]
+        for node, (victims, _) in want.items()
+    }
     tied = reference.best_nodes(want) if want else []
     found = got["preemption"]
     assert {node: sorted(victims) for node, victims in found["candidates"].items()} == {

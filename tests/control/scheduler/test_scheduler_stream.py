@@ -1,4 +1,6 @@
-"""Streams of changes: what is kept up to date equals what is made from scratch, and placing never breaks a rule."""
+"""Streams of changes: what is kept up to date equals what is made from scratch, and placing never
+breaks a rule.
+"""
 
 import copy
 
@@ -54,7 +56,20 @@ def fresh(objects):
     return made
 
 
-step = st.sampled_from(("place", "place", "place", "delete", "node", "amounts", "add node", "drop node", "assume", "forget"))
+step = st.sampled_from(
+    (
+        "place",
+        "place",
+        "place",
+        "delete",
+        "node",
+        "amounts",
+        "add node",
+        "drop node",
+        "assume",
+        "forget",
+    )
+)
 
 
 @given(worlds.cluster(5, 4), st.lists(st.tuples(step, st.integers(0, 9)), max_size=12), st.data())
@@ -82,7 +97,14 @@ def test_incremental_equals_rebuilt(objects, steps, data):
         elif what in ("node", "amounts") and nodes:
             old = nodes[pick % len(nodes)]
             new = data.draw(worlds.node(int(old["metadata"]["name"][1:])), label="node")
-            both.put(new if what == "node" else {**old, "status": {**old["status"], "allocatable": new["status"]["allocatable"]}})
+            both.put(
+                new
+                if what == "node"
+                else {
+                    **old,
+                    "status": {**old["status"], "allocatable": new["status"]["allocatable"]},
+                }
+            )
         elif what == "add node":
             both.put(data.draw(worlds.node(50 + number), label="node"))
         elif what == "drop node" and nodes:
@@ -117,7 +139,9 @@ def test_placing_a_stream(objects, kinds, order, seed):
 
 @given(st.randoms(use_true_random=False), templates, st.integers(60, 150))
 def test_the_fast_way_is_the_full_way(random, kinds, count):
-    """On clusters of several blocks of nodes, where order, groups and cells matter: the very same node."""
+    """On clusters of several blocks of nodes, where order, groups and cells matter: the very same
+    node.
+    """
     cluster = Cluster()
     for number in range(count):
         cluster.put("Node", big_node(number, random))
@@ -134,8 +158,14 @@ def test_the_fast_way_is_the_full_way(random, kinds, count):
 
 
 def big_node(number, random):
-    labels = {worlds.HOST: f"n{number}", worlds.ZONE: f"z{number % 4}", worlds.RACK: f"r{number % 17}"}
-    taints = [{"key": "a", "value": "x", "effect": "PreferNoSchedule"}] if random.random() < 0.3 else []
+    labels = {
+        worlds.HOST: f"n{number}",
+        worlds.ZONE: f"z{number % 4}",
+        worlds.RACK: f"r{number % 17}",
+    }
+    taints = (
+        [{"key": "a", "value": "x", "effect": "PreferNoSchedule"}] if random.random() < 0.3 else []
+    )
     room = {"cpu": random.choice(("2", "4")), "memory": "8Gi", "pods": "9", "example.com/gpu": "2"}
     return {
         "kind": "Node",
@@ -147,7 +177,9 @@ def big_node(number, random):
 
 @given(worlds.cluster(6, 4), st.lists(worlds.pod("x"), min_size=3, max_size=10))
 def test_nothing_is_promised_twice(objects, pods):
-    """After any stream no node that was in order before has too many pods, too little of anything, or a port twice."""
+    """After any stream no node that was in order before has too many pods, too little of anything,
+    or a port twice.
+    """
     both = Both([each for each in objects if each["kind"] != "Pod"])
     for number, pod in enumerate(pods):
         pod["metadata"]["name"] = f"s{number}"
@@ -167,7 +199,9 @@ def test_nothing_is_promised_twice(objects, pods):
             assert not reference.untolerated(pod, node)
             assert reference.wants_node(pod, node)
         ports = [port for pod in state.on(node) for port in set(reference.ports(pod))]
-        assert len({port[:2] for port in ports}) == len(ports) or len({port[2] for port in ports}) > 1
+        assert (
+            len({port[:2] for port in ports}) == len(ports) or len({port[2] for port in ports}) > 1
+        )
 
 
 @given(worlds.cluster(5, 6), worlds.pod("new"), st.data())
@@ -181,19 +215,29 @@ def test_order_of_nodes_only_breaks_ties(objects, pod, data):
     if not images_differ(nodes):
         assert sorted(one["acceptable"]) == sorted(two["acceptable"])
         if one["preemption"]:
-            assert sorted(one["preemption"]["acceptable"]) == sorted(two["preemption"]["acceptable"])
+            assert sorted(one["preemption"]["acceptable"]) == sorted(
+                two["preemption"]["acceptable"]
+            )
             assert one["preemption"]["candidates"] == two["preemption"]["candidates"]
 
 
 def images_differ(nodes):
     """Nodes that tell different sizes of one image: whose word counts is a matter of order."""
-    told = {(name, image["sizeBytes"]) for node in nodes for image in node["status"]["images"] for name in image["names"]}
+    told = {
+        (name, image["sizeBytes"])
+        for node in nodes
+        for image in node["status"]["images"]
+        for name in image["names"]
+    }
     return len({name for name, _ in told}) != len(told)
 
 
 @given(worlds.cluster(5, 6), worlds.pod("new"), worlds.node(77))
 def test_a_node_more_never_hurts(objects, pod, node):
-    hard = any(c["whenUnsatisfiable"] == "DoNotSchedule" for c in pod["spec"].get("topologySpreadConstraints") or [])
+    hard = any(
+        c["whenUnsatisfiable"] == "DoNotSchedule"
+        for c in pod["spec"].get("topologySpreadConstraints") or []
+    )
     before = said(fresh(objects), pod)
     after = said(fresh([*objects, node]), pod)
     assert hard or not before["acceptable"] or after["acceptable"]
@@ -228,7 +272,13 @@ def test_pods_that_name_their_node():
 
 def only_on(name):
     field = {"key": "metadata.name", "operator": "In", "values": [name]}
-    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [field]}]}}}
+    return {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchFields": [field]}]
+            }
+        }
+    }
 
 
 @given(worlds.cluster(5, 10), st.lists(worlds.pod("x", priority=10), min_size=1, max_size=2), picks)

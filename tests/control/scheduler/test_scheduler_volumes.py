@@ -7,25 +7,45 @@ ZONE = "topology.kubernetes.io/zone"
 
 
 def claim(name, volume=None, kind="slow", size="1Gi", modes=("ReadWriteOnce",)):
-    spec = {"storageClassName": kind, "accessModes": list(modes), "resources": {"requests": {"storage": size}}}
+    spec = {
+        "storageClassName": kind,
+        "accessModes": list(modes),
+        "resources": {"requests": {"storage": size}},
+    }
     if volume:
         spec["volumeName"] = volume
-    return {"kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+    return {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
 
 
 def volume(name, on=None, kind="slow", size="1Gi", labels=None, driver=None, owner=None):
-    spec = {"storageClassName": kind, "accessModes": ["ReadWriteOnce"], "capacity": {"storage": size}}
+    spec = {
+        "storageClassName": kind,
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": size},
+    }
     if on:
         expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": [on]}
-        spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
+        spec["nodeAffinity"] = {
+            "required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+        }
     if driver:
         spec["csi"] = {"driver": driver, "volumeHandle": name}
     if owner:
         spec["claimRef"] = {"namespace": "default", "name": owner}
-    return {"kind": "PersistentVolume", "metadata": {"name": name, "labels": labels or {}}, "spec": spec}
+    return {
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "labels": labels or {}},
+        "spec": spec,
+    }
 
 
-def storage_class(name="slow", mode="WaitForFirstConsumer", provisioner="kubernetes.io/no-provisioner", **more):
+def storage_class(
+    name="slow", mode="WaitForFirstConsumer", provisioner="kubernetes.io/no-provisioner", **more
+):
     return {
         "kind": "StorageClass",
         "metadata": {"name": name},
@@ -50,18 +70,26 @@ def test_a_bound_claim_ties_the_pod_to_the_nodes_of_its_volume():
 
 
 def test_zone_labels_of_a_volume():
-    found = explain([*NODES, node("nowhere"), volume("v", labels={ZONE: "z1__z3"}), claim("c", "v")], using("c"))
+    found = explain(
+        [*NODES, node("nowhere"), volume("v", labels={ZONE: "z1__z3"}), claim("c", "v")], using("c")
+    )
     assert fits(found) == ["a", "nowhere"]
     assert reasons(found, "b") == ["node(s) had no available volume zone"]
 
 
 def test_what_keeps_a_pod_from_every_node():
     said = "0/2 nodes are available: {}. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
-    assert explain(NODES, using("gone"))["message"] == said.format('persistentvolumeclaim "gone" not found')
+    assert explain(NODES, using("gone"))["message"] == said.format(
+        'persistentvolumeclaim "gone" not found'
+    )
     unbound = [*NODES, storage_class(mode="Immediate"), claim("c")]
-    assert explain(unbound, using("c"))["message"] == said.format("pod has unbound immediate PersistentVolumeClaims")
+    assert explain(unbound, using("c"))["message"] == said.format(
+        "pod has unbound immediate PersistentVolumeClaims"
+    )
     found = explain([*NODES, claim("c", "lost")], using("c"))
-    assert reasons(found, "a") == ["node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"]
+    assert reasons(found, "a") == [
+        "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
+    ]
 
 
 def test_a_claim_that_waits_takes_the_smallest_volume_that_will_do():
@@ -87,24 +115,48 @@ def test_a_volume_serves_one_claim():
 
 def test_provisioning_where_the_class_allows_it():
     allowed = [{"matchLabelExpressions": [{"key": ZONE, "values": ["z2"]}]}]
-    objects = [*NODES, storage_class(provisioner="csi.example.com", allowedTopologies=allowed), claim("c")]
+    objects = [
+        *NODES,
+        storage_class(provisioner="csi.example.com", allowedTopologies=allowed),
+        claim("c"),
+    ]
     assert fits(explain(objects, using("c"))) == ["b"]
 
 
 def test_provisioning_where_there_is_space():
-    driver = {"kind": "CSIDriver", "metadata": {"name": "csi.example.com"}, "spec": {"storageCapacity": True}}
+    driver = {
+        "kind": "CSIDriver",
+        "metadata": {"name": "csi.example.com"},
+        "spec": {"storageCapacity": True},
+    }
     space = {"kind": "CSIStorageCapacity", "metadata": {"name": "s", "namespace": "x"}, "storageClassName": "slow",
              "nodeTopology": {"matchLabels": {ZONE: "z1"}}, "capacity": "10Gi"}  # fmt: skip
-    objects = [*NODES, driver, space, storage_class(provisioner="csi.example.com"), claim("c", size="5Gi")]
+    objects = [
+        *NODES,
+        driver,
+        space,
+        storage_class(provisioner="csi.example.com"),
+        claim("c", size="5Gi"),
+    ]
     found = explain(objects, using("c"))
-    assert (fits(found), reasons(found, "b")) == (["a"], ["node(s) did not have enough free storage"])
+    assert (fits(found), reasons(found, "b")) == (
+        ["a"],
+        ["node(s) did not have enough free storage"],
+    )
 
 
 def test_one_pod_at_a_time():
-    objects = [*NODES, volume("v"), claim("c", "v", modes=("ReadWriteOncePod",)), using("c", name="first", on="a")]
+    objects = [
+        *NODES,
+        volume("v"),
+        claim("c", "v", modes=("ReadWriteOncePod",)),
+        using("c", name="first", on="a"),
+    ]
     found = explain(objects, using("c"))
     assert fits(found) == []
-    assert reasons(found, "b") == ["node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"]
+    assert reasons(found, "b") == [
+        "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
+    ]
 
 
 def test_how_many_volumes_a_node_attaches():
@@ -114,25 +166,39 @@ def test_how_many_volumes_a_node_attaches():
         "metadata": {"name": "a"},
         "spec": {"drivers": [{"name": "csi.example.com", "allocatable": {"count": 2}}]},
     }
-    stored = [each for n in range(4) for each in (volume(f"v{n}", driver="csi.example.com"), claim(f"c{n}", f"v{n}"))]
+    stored = [
+        each
+        for n in range(4)
+        for each in (volume(f"v{n}", driver="csi.example.com"), claim(f"c{n}", f"v{n}"))
+    ]
     running = [using("c0", name="p0", on="a"), using("c1", name="p1", on="a")]
     found = explain([NODES[0], limits, *stored, *running], using("c2"))
     assert reasons(found, "a") == ["node(s) exceed max volume count"]
     assert fits(explain([NODES[0], limits, *stored, *running], using("c0", "c1"))) == ["a"]
-    told = simulate([NODES[0], limits, *stored], [using(f"c{n}", name=f"p{n}") for n in (0, 0, 1, 2)])
+    told = simulate(
+        [NODES[0], limits, *stored], [using(f"c{n}", name=f"p{n}") for n in (0, 0, 1, 2)]
+    )
     assert (told["scheduled"], told["pending"]) == (2, 1)
 
 
 def test_old_disks_are_written_by_one():
     def disk(name, read_only, on=None):
-        return pod(name, on=on, volumes=[{"name": "d", "gcePersistentDisk": {"pdName": "x", "readOnly": read_only}}])
+        return pod(
+            name,
+            on=on,
+            volumes=[{"name": "d", "gcePersistentDisk": {"pdName": "x", "readOnly": read_only}}],
+        )
 
-    assert reasons(explain([node("a"), disk("p", False, "a")], disk("q", True)), "a") == ["node(s) had no available disk"]
+    assert reasons(explain([node("a"), disk("p", False, "a")], disk("q", True)), "a") == [
+        "node(s) had no available disk"
+    ]
     assert fits(explain([node("a"), disk("p", True, "a")], disk("q", True))) == ["a"]
 
 
 def test_a_volume_of_its_own_waits_for_its_claim():
     fresh = pod(volumes=[{"name": "scratch", "ephemeral": {"volumeClaimTemplate": {}}}])
-    said = 'waiting for ephemeral volume controller to create the persistentvolumeclaim "web-scratch"'
+    said = (
+        'waiting for ephemeral volume controller to create the persistentvolumeclaim "web-scratch"'
+    )
     assert said in explain(NODES, fresh)["message"]
     assert fits(explain([*NODES, volume("v"), claim("web-scratch", "v")], fresh)) == ["a", "b"]

@@ -51,7 +51,9 @@ def node(draw, number):
     for key, values in ((ZONE, ("z1", "z2", "z3")), (RACK, ("r1", "r2")), ("size", ("3", "12"))):
         if not draw(rarely(5)):
             labels[key] = draw(st.sampled_from(values))
-    images = draw(some(st.sampled_from((("app:latest", 40 << 20), ("db:1", 300 << 20), ("big:1", 900 << 20)))))
+    images = draw(
+        some(st.sampled_from((("app:latest", 40 << 20), ("db:1", 300 << 20), ("big:1", 900 << 20))))
+    )
     return {
         "kind": "Node",
         "metadata": {"name": f"n{number}", "labels": labels},
@@ -115,7 +117,9 @@ term = st.builds(
     st.one_of(st.none(), st.none(), st.just({}), st.just({"matchLabels": {"team": "b"}})),
     st.integers(0, 4),
 )  # fmt: skip
-weighted = st.builds(lambda weight, t: {"weight": weight, "podAffinityTerm": t}, st.sampled_from((1, 7, 50)), term)
+weighted = st.builds(
+    lambda weight, t: {"weight": weight, "podAffinityTerm": t}, st.sampled_from((1, 7, 50)), term
+)
 constraint = st.builds(
     lambda key, skew, hard, chosen, least, affinity, taints, own: without_none(
         topologyKey=key, maxSkew=skew, whenUnsatisfiable="DoNotSchedule" if hard else "ScheduleAnyway",
@@ -146,7 +150,11 @@ def container(draw, image="app"):
         "resources": {"requests": wanted},
     }
     if draw(rarely(8)):
-        made["ports"] = [without_none(hostPort=draw(st.sampled_from((80, 443))), hostIP=draw(maybe(st.just("10.0.0.1"))))]
+        made["ports"] = [
+            without_none(
+                hostPort=draw(st.sampled_from((80, 443))), hostIP=draw(maybe(st.just("10.0.0.1")))
+            )
+        ]
     return made
 
 
@@ -180,7 +188,9 @@ def pod_terms():
 
 @st.composite
 def pod(draw, name, nodes=0, **fixed):
-    labels = draw(st.dictionaries(st.sampled_from(("app", "tier")), st.sampled_from(APPS), max_size=2))
+    labels = draw(
+        st.dictionaries(st.sampled_from(("app", "tier")), st.sampled_from(APPS), max_size=2)
+    )
     inits = draw(some(container(), 1)) if draw(rarely(4)) else []
     for each in inits:
         if draw(st.booleans()):
@@ -202,7 +212,12 @@ def pod(draw, name, nodes=0, **fixed):
         deletionTimestamp="2024-01-01T00:00:00Z" if nodes and draw(rarely(8)) else None,
     )  # fmt: skip
     started = f"2024-01-01T00:0{draw(st.integers(0, 3))}:00Z"
-    return {"kind": "Pod", "metadata": meta, "spec": {**spec, **fixed}, "status": {"startTime": started} if nodes else {}}
+    return {
+        "kind": "Pod",
+        "metadata": meta,
+        "spec": {**spec, **fixed},
+        "status": {"startTime": started} if nodes else {},
+    }
 
 
 @st.composite
@@ -215,13 +230,20 @@ def cluster(draw, most_nodes=6, most_pods=8):
     ]
     if draw(st.booleans()):
         objects.append(
-            {"kind": "Service", "metadata": {"name": "s", "namespace": "default"}, "spec": {"selector": {"app": "web"}}}
+            {
+                "kind": "Service",
+                "metadata": {"name": "s", "namespace": "default"},
+                "spec": {"selector": {"app": "web"}},
+            }
         )
     if draw(st.booleans()):
         objects.append({"kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": draw(st.sampled_from(SPACES))},
                         "spec": {"selector": draw(selector)}, "status": {"disruptionsAllowed": draw(st.integers(0, 2))}})  # fmt: skip
     objects += [draw(node(number)) for number in range(count)]
-    return objects + [draw(pod(f"p{number}", count)) for number in range(draw(st.sampled_from((*range(most_pods, -1, -1),))))]
+    return objects + [
+        draw(pod(f"p{number}", count))
+        for number in range(draw(st.sampled_from((*range(most_pods, -1, -1),))))
+    ]
 
 
 def nodes_of(objects):

@@ -77,7 +77,10 @@ async def test_a_change_from_an_old_revision_is_refused(kind: str, tmp_path: Pat
 async def test_all_changes_of_a_commit_or_none(kind: str, tmp_path: Path) -> None:
     async with opened(kind, tmp_path) as backend:
         await create(backend, "a")
-        changes = [Change("/registry/things/b", document("b"), 0), Change("/registry/things/a", document("a"), 0)]
+        changes = [
+            Change("/registry/things/b", document("b"), 0),
+            Change("/registry/things/a", document("a"), 0),
+        ]
         with pytest.raises(Conflict):
             await backend.commit(changes)
         assert await backend.get("/registry/things/b") is None
@@ -86,7 +89,10 @@ async def test_all_changes_of_a_commit_or_none(kind: str, tmp_path: Path) -> Non
 async def test_of_many_writers_of_one_state_exactly_one_wins(kind: str, tmp_path: Path) -> None:
     async with opened(kind, tmp_path) as backend:
         first = await create(backend, "a")
-        writes = [backend.commit([Change("/registry/things/a", document("a", str(n)), first)]) for n in range(20)]
+        writes = [
+            backend.commit([Change("/registry/things/a", document("a", str(n)), first)])
+            for n in range(20)
+        ]
         results = await asyncio.gather(*writes, return_exceptions=True)
         assert sum(isinstance(each, int) for each in results) == 1
         assert sum(isinstance(each, Conflict) for each in results) == 19
@@ -103,7 +109,9 @@ async def test_pages_are_of_one_moment(kind: str, tmp_path: Path) -> None:
         assert d is not None
         await backend.commit([Change("/registry/things/d", None, d.revision)])
         await create(backend, "ca")
-        rest = await backend.page("/registry/things/", after="/registry/things/b", revision=page.revision)
+        rest = await backend.page(
+            "/registry/things/", after="/registry/things/b", revision=page.revision
+        )
         assert [entry.key.rsplit("/")[-1] for entry in rest.entries] == ["c", "d", "e"]
         now = await backend.page("/registry/things/")
         assert [entry.key.rsplit("/")[-1] for entry in now.entries] == ["a", "b", "c", "ca", "e"]

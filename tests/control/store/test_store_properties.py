@@ -1,4 +1,6 @@
-"""Properties: whatever writers, compaction and disconnects do, list and watch end in the same state."""
+"""Properties: whatever writers, compaction and disconnects do, list and watch end in the same
+state.
+"""
 
 from __future__ import annotations
 
@@ -78,9 +80,13 @@ async def act(store: Store, kind: str, what: object, mirrors: list[Mirror]) -> N
         value = None if kind == "delete" else document(str(what))
         if before is None and value is None:
             return
-        await store.commit([store.change(prefix, "", str(what), value, expected=before.revision if before else 0)])
+        await store.commit(
+            [store.change(prefix, "", str(what), value, expected=before.revision if before else 0)]
+        )
     elif kind == "compact":
-        await store.backend.compact(max(store.backend.oldest, store.backend.revision - int(str(what))))
+        await store.backend.compact(
+            max(store.backend.oldest, store.backend.revision - int(str(what)))
+        )
     elif kind == "read":
         await mirrors[int(str(what))].read()
     else:
@@ -89,7 +95,9 @@ async def act(store: Store, kind: str, what: object, mirrors: list[Mirror]) -> N
 
 @settings(max_examples=300, deadline=None)
 @given(STEPS, st.sampled_from(["late", "soon", "at once"]))
-def test_list_and_watch_replay_to_the_final_state(steps: list[tuple[str, object]], told: str) -> None:
+def test_list_and_watch_replay_to_the_final_state(
+    steps: list[tuple[str, object]], told: str
+) -> None:
     async def run() -> None:
         store = Store(Memory(events=8))
         store.start()
@@ -146,7 +154,9 @@ def test_stamping_changes_the_revision_only(name: str, label: str, first: int, s
         "metadata": {"name": name, "uid": "u-1", "labels": {label: label, "uid": 'x","uid":"y'}},
         "spec": {"uid": name},
     }
-    stamped = json.loads(stamp(stamp(json.dumps(obj, separators=(",", ":")).encode(), first), second))
+    stamped = json.loads(
+        stamp(stamp(json.dumps(obj, separators=(",", ":")).encode(), first), second)
+    )
     assert stamped["metadata"].pop("resourceVersion") == str(second)
     assert stamped == obj
 

@@ -24,7 +24,9 @@ def document(name: str, data: str = "") -> bytes:
 
 async def put(store: SQLite, name: str, data: str = "", *, volatile: bool = False) -> int:
     current = await store.get(f"/registry/{name}")
-    change = Change(f"/registry/{name}", document(name, data), current.revision if current else 0, volatile)
+    change = Change(
+        f"/registry/{name}", document(name, data), current.revision if current else 0, volatile
+    )
     return await store.commit([change])
 
 
@@ -81,8 +83,13 @@ async def test_a_lasting_write_beside_a_volatile_one_of_the_same_key_lasts(tmp_p
     path, copy = str(tmp_path / "s.db"), str(tmp_path / "crash.db")
     store = SQLite(path)
     first = await put(store, "node")
-    writes = [Change("/registry/node", document("node", word), first, word == "beat") for word in ("label", "beat")]
-    results = await asyncio.gather(*(store.commit([each]) for each in writes), return_exceptions=True)
+    writes = [
+        Change("/registry/node", document("node", word), first, word == "beat")
+        for word in ("label", "beat")
+    ]
+    results = await asyncio.gather(
+        *(store.commit([each]) for each in writes), return_exceptions=True
+    )
     assert isinstance(results[0], int) and isinstance(results[1], Conflict)
     for suffix in ("", "-wal"):
         shutil.copy(path + suffix, copy + suffix)

@@ -37,13 +37,19 @@ def run(code: bytes, access: int, kind: int, major: int, minor: int) -> int:
             at += skip if (r[target] == value) == (op == 0x15) else 0
 
 
-numbers = st.one_of(st.sampled_from([0, 1, 2, 3, 5, 7, 8, 9, 10, 136, 254]), st.integers(0, (1 << 20) - 1))
+numbers = st.one_of(
+    st.sampled_from([0, 1, 2, 3, 5, 7, 8, 9, 10, 136, 254]), st.integers(0, (1 << 20) - 1)
+)
 
 
 @given(st.integers(1, 7), st.sampled_from([1, 2]), numbers, numbers)
-def test_the_program_says_what_the_rules_say(access: int, kind: int, major: int, minor: int) -> None:
+def test_the_program_says_what_the_rules_say(
+    access: int, kind: int, major: int, minor: int
+) -> None:
     named = any(major == a and b in (-1, minor) for a, b in parse_rules(DEVICE_RULES))
-    assert run(program(DEVICE_RULES), access, kind, major, minor) == int(access == 1 or (kind == 2 and named))
+    assert run(program(DEVICE_RULES), access, kind, major, minor) == int(
+        access == 1 or (kind == 2 and named)
+    )
 
 
 def test_rules_are_read() -> None:

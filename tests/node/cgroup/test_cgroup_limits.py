@@ -44,7 +44,9 @@ RESOURCES = st.builds(
     st.integers(0, 10**6),
     st.integers(0, 2**50),
     st.integers(0, 2**22),
-    st.dictionaries(st.sampled_from([64 << 10, 2 << 20, 1 << 30]), st.integers(0, 2**40)).map(lambda d: tuple(d.items())),
+    st.dictionaries(st.sampled_from([64 << 10, 2 << 20, 1 << 30]), st.integers(0, 2**40)).map(
+        lambda d: tuple(d.items())
+    ),
 )
 
 
@@ -200,4 +202,8 @@ def test_shares_of_a_class() -> None:
     assert classes.total_weight([]) == 1
     assert classes.total_weight([100]) == 100
     assert classes.total_weight([100, 100]) >= 170
-    assert [classes.class_of(q) for q in ("Guaranteed", "Burstable", "BestEffort")] == ["", "burstable", "besteffort"]
+    assert [classes.class_of(q) for q in ("Guaranteed", "Burstable", "BestEffort")] == [
+        "",
+        "burstable",
+        "besteffort",
+    ]

@@ -9,7 +9,10 @@ from kubelite.node.cgroup.world import Hierarchy, World
 
 MIB = 1 << 20
 BOTH = frozenset({"cpu", "memory"})
-WORLDS = {"v1": World("v1", (Hierarchy("/x", BOTH, False),)), "v2": World("v2", (Hierarchy("/x", BOTH, True),))}
+WORLDS = {
+    "v1": World("v1", (Hierarchy("/x", BOTH, False),)),
+    "v2": World("v2", (Hierarchy("/x", BOTH, True),)),
+}
 
 
 def written(kind: str, resources: Resources) -> list[tuple[str, str]]:
@@ -27,7 +30,14 @@ def test_every_value_is_written_also_that_of_a_new_group() -> None:
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("v1", {"cpu.cfs_quota_us": "-1", "memory.limit_in_bytes": "-1", "memory.memsw.limit_in_bytes": "-1"}),
+        (
+            "v1",
+            {
+                "cpu.cfs_quota_us": "-1",
+                "memory.limit_in_bytes": "-1",
+                "memory.memsw.limit_in_bytes": "-1",
+            },
+        ),
         ("v2", {"cpu.max": "max 100000", "memory.max": "max"}),
     ],
 )
@@ -37,6 +47,10 @@ def test_none_is_written_as_none(kind: str, expected: dict[str, str]) -> None:
 
 
 def test_on_v1_swap_is_out_of_the_way_before_memory_changes_and_limited_again_after() -> None:
-    files = [each for each in written("v1", Resources(100, 100, 64 * MIB)) if each[0].startswith("memory")]
+    files = [
+        each
+        for each in written("v1", Resources(100, 100, 64 * MIB))
+        if each[0].startswith("memory")
+    ]
     both = "memory.memsw.limit_in_bytes"
     assert files == [(both, "-1"), ("memory.limit_in_bytes", str(64 * MIB)), (both, str(64 * MIB))]

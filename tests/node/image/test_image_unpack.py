@@ -275,7 +275,14 @@ def test_hostile_archive_stays_inside(case: str, build: Any, outside: Any) -> No
 
 ESCAPING = {
     **{name: REFUSED[name] for name in ("parent of the root", "hard link to an absolute path")},
-    **{name: TAMED[name] for name in ("absolute name", "file through an absolute link", "file through a relative link")},
+    **{
+        name: TAMED[name]
+        for name in (
+            "absolute name",
+            "file through an absolute link",
+            "file through a relative link",
+        )
+    },
     **{name: TAMED[name] for name in ("overwriting a link's target", "link of a link")},
 }
 
@@ -284,7 +291,12 @@ ESCAPING = {
 def test_the_corpus_would_be_noticed(case: str, build: Any, outside: Any) -> None:
     """The same archives, unpacked by a reader that trusts them, change what must not change."""
     target = outside.path.parent / "target"
-    with tarfile.open(fileobj=io.BytesIO(build.tar(*ESCAPING[case](build, outside.path)))) as archive, suppress(OSError):
+    with (
+        tarfile.open(
+            fileobj=io.BytesIO(build.tar(*ESCAPING[case](build, outside.path)))
+        ) as archive,
+        suppress(OSError),
+    ):
         archive.extractall(target, filter="fully_trusted")
     with pytest.raises(AssertionError):
         outside.check()

@@ -1,4 +1,6 @@
-"""A node of plain values: actions are carried out on records with a clock that is set by hand, and rules are watched over."""
+"""A node of plain values: actions are carried out on records with a clock that is set by hand, and
+rules are watched over.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +63,13 @@ class Node:
         self.containers: dict[str, Seen] = {}
         self.hooks: list[tuple[str, str]] = []
         self.log: list[tuple[int, Any]] = []
-        self.rules = {c.name: c.restart_policy_rules for c in (*pod.spec.init_containers, *pod.spec.containers)}
-        self.kinds = {c.name: "init" for c in pod.spec.init_containers} | {c.name: "main" for c in pod.spec.containers}
+        self.rules = {
+            c.name: c.restart_policy_rules
+            for c in (*pod.spec.init_containers, *pod.spec.containers)
+        }
+        self.kinds = {c.name: "init" for c in pod.spec.init_containers} | {
+            c.name: "main" for c in pod.spec.containers
+        }
 
     def moment(self) -> Moment:
         return Moment(self.now, BOOT, WALL + self.now)
@@ -91,7 +98,10 @@ class Node:
             case MakeSandbox():
                 assert not self.up, "a sandbox over another"
                 number = sum(isinstance(each, MakeSandbox) for _, each in self.log)
-                self.sandbox, self.up = SandboxRecord(uid="u", boot=BOOT, pause=f"pause-{number}"), True
+                self.sandbox, self.up = (
+                    SandboxRecord(uid="u", boot=BOOT, pause=f"pause-{number}"),
+                    True,
+                )
             case ClearSandbox():
                 assert self.sandbox is not None
                 self.sandbox.gone = True
@@ -103,7 +113,9 @@ class Node:
                 self._note(name)
             case Fail(reason, message):
                 self.record.reason, self.record.message = reason, message
-                self.record.stop = PodStop(since=self.now, boot=BOOT, grace=policy.grace(self.pod) * SECOND)
+                self.record.stop = PodStop(
+                    since=self.now, boot=BOOT, grace=policy.grace(self.pod) * SECOND
+                )
             case Resize():
                 self.record.resize = False
             case RestartAll(name, code):
@@ -136,7 +148,9 @@ class Node:
     def _start(self, name: str, attempt: int, backoff: int) -> None:
         seen = self.containers.get(name)
         assert seen is None or not seen.running, f"{name} is started while it runs"
-        assert attempt == (seen.record.attempt + 1 if seen is not None else 0), "an attempt was left out"
+        assert attempt == (seen.record.attempt + 1 if seen is not None else 0), (
+            "an attempt was left out"
+        )
         assert self.up, f"{name} is started without a sandbox"
         record = ContainerRecord(
             id=f"{name}-{attempt}", name=name, init=self.kinds[name] == "init", attempt=attempt, image="host", image_id="",
@@ -148,7 +162,9 @@ class Node:
     def _run(self, record: ContainerRecord) -> None:
         before = self.containers.get(record.name)
         record.pid, record.ticks, record.started_at = 7, 1, WALL + self.now
-        self.containers[record.name] = Seen(record, True, None, None, before.past if before else None)
+        self.containers[record.name] = Seen(
+            record, True, None, None, before.past if before else None
+        )
 
     def _note(self, name: str) -> None:
         seen = self.containers[name]
@@ -178,7 +194,13 @@ class Node:
         seen = self.containers[name]
         record = seen.record
         ending = ExitRecord(
-            id=record.id, role=2, pid=7, code=code, signal=0, started_at=record.started_at, finished_at=WALL + self.now
+            id=record.id,
+            role=2,
+            pid=7,
+            code=code,
+            signal=0,
+            started_at=record.started_at,
+            finished_at=WALL + self.now,
         )
         self.containers[name] = seen._replace(running=False, exit=ending)
 
@@ -204,4 +226,8 @@ class Node:
 
     def started(self, name: str) -> list[int]:
         """When the container's attempts began, in seconds."""
-        return [at // SECOND for at, action in self.log if isinstance(action, Start) and action.name == name]
+        return [
+            at // SECOND
+            for at, action in self.log
+            if isinstance(action, Start) and action.name == name
+        ]

@@ -31,7 +31,9 @@ POST = {"postStart": {"exec": {"command": ["true"]}}}
 
 
 def crash(node: Node, name: str, times: int, code: int = 1, after: int = 1) -> None:
-    """Lets a container run for ``after`` seconds and fail, again and again, as soon as it may start."""
+    """Lets a container run for ``after`` seconds and fail, again and again, as soon as it may
+    start.
+    """
     for _ in range(times):
         node.now += after * SECOND
         node.ends(name, code)
@@ -54,10 +56,14 @@ def test_containers_start_together_once_the_init_containers_are_done() -> None:
 
 
 def test_a_rule_restarts_the_whole_pod_from_its_first_init_container() -> None:
-    """RestartAllContainers: no hook, no grace, every container once more, the one that ended well too; the source backs off."""
+    """RestartAllContainers: no hook, no grace, every container once more, the one that ended well
+    too; the source backs off.
+    """
     rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}
     source = {"name": "a", "restartPolicy": "Never", "restartPolicyRules": [rule]}
-    node = Node(pod(source, {"name": "b", "lifecycle": PRE}, "done", inits=["i", SIDE], policy="Never"))
+    node = Node(
+        pod(source, {"name": "b", "lifecycle": PRE}, "done", inits=["i", SIDE], policy="Never")
+    )
     node.settle()
     node.ends("i", 0)
     assert node.settle().up and node.running() == ["s", "a", "b", "done"]
@@ -75,7 +81,9 @@ def test_a_rule_restarts_the_whole_pod_from_its_first_init_container() -> None:
     assert decision.waiting == "a" and decision.wake == node.now + 9 * SECOND
     node.now = decision.wake
     assert node.settle().up
-    assert [node.containers[name].record.attempt for name in ("i", "s", "a", "b", "done")] == [2] * 5
+    assert [node.containers[name].record.attempt for name in ("i", "s", "a", "b", "done")] == [
+        2
+    ] * 5
     node.ends("a", 1)
     node.settle()
     assert "a" not in node.running() and node.containers["b"].record.attempt == 2
@@ -100,10 +108,14 @@ def test_back_off_is_forgotten_after_ten_minutes_of_running() -> None:
     assert node.started("a")[-1] - node.started("a")[-2] == 11
 
 
-@pytest.mark.parametrize(("annotations", "node", "most"), [({}, 5, 5), ({policy.CAP_ANNOTATION: "2"}, 300, 2)])
+@pytest.mark.parametrize(
+    ("annotations", "node", "most"), [({}, 5, 5), ({policy.CAP_ANNOTATION: "2"}, 300, 2)]
+)
 def test_the_cap_of_node_and_pod(annotations: dict[str, str], node: int, most: int) -> None:
     made = pod("a")
-    made = msgspec.structs.replace(made, metadata=msgspec.structs.replace(made.metadata, annotations=annotations))
+    made = msgspec.structs.replace(
+        made, metadata=msgspec.structs.replace(made.metadata, annotations=annotations)
+    )
     sim = Node(made, node * SECOND)
     sim.settle()
     crash(sim, "a", 5)
@@ -129,7 +141,9 @@ def test_restart_policies(restart: str, code: int, again: bool) -> None:
 
 def test_a_rule_on_exit_codes_goes_before_the_policy() -> None:
     rule = {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
-    node = Node(pod({"name": "a", "restartPolicy": "Never", "restartPolicyRules": [rule]}, policy="Never"))
+    node = Node(
+        pod({"name": "a", "restartPolicy": "Never", "restartPolicyRules": [rule]}, policy="Never")
+    )
     node.settle()
     node.ends("a", 42)
     node.settle()
@@ -139,7 +153,9 @@ def test_a_rule_on_exit_codes_goes_before_the_policy() -> None:
     assert node.running() == []
 
 
-@pytest.mark.parametrize(("restart", "runs"), [("Always", ["i"]), ("OnFailure", ["i"]), ("Never", [])])
+@pytest.mark.parametrize(
+    ("restart", "runs"), [("Always", ["i"]), ("OnFailure", ["i"]), ("Never", [])]
+)
 def test_a_failed_init_container(restart: str, runs: list[str]) -> None:
     node = Node(pod("a", inits=["i"], policy=restart))
     node.settle()
@@ -179,7 +195,9 @@ def test_sidecars_end_last_and_in_reverse_order() -> None:
     order = []
     while node.running():
         node.settle()
-        signalled = [name for name in node.running() if node.containers[name].record.stop is not None]
+        signalled = [
+            name for name in node.running() if node.containers[name].record.stop is not None
+        ]
         order.append(sorted(signalled))
         for name in signalled:
             node.ends(name, 0)
@@ -242,7 +260,9 @@ def test_the_deadline_ends_the_pod() -> None:
     assert node.running() == [] and not needs_care(node.pod, node.observed())
 
 
-@pytest.mark.parametrize(("restart", "again"), [("Always", True), ("OnFailure", True), ("Never", False)])
+@pytest.mark.parametrize(
+    ("restart", "again"), [("Always", True), ("OnFailure", True), ("Never", False)]
+)
 def test_a_dead_sandbox_is_made_again_where_something_is_to_run(restart: str, again: bool) -> None:
     node = Node(pod("a", inits=["i"], policy=restart))
     node.settle()
@@ -295,7 +315,16 @@ def test_a_restart_of_the_pod_forgets_back_offs_and_policies() -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("SIGTERM", 15), ("term", 15), ("9", 9), ("SIGRTMIN+3", 37), ("SIGRTMAX-1", 63), ("SIGRTMIN", 34), ("NONE", 0), ("0", 0)],
+    [
+        ("SIGTERM", 15),
+        ("term", 15),
+        ("9", 9),
+        ("SIGRTMIN+3", 37),
+        ("SIGRTMAX-1", 63),
+        ("SIGRTMIN", 34),
+        ("NONE", 0),
+        ("0", 0),
+    ],
 )
 def test_signals_by_name(text: str, number: int) -> None:
     assert number_of(text) == number

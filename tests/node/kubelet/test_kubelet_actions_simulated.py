@@ -1,6 +1,8 @@
-"""Any mix of init containers, sidecars, hooks, probes and failures, run on a simulated node with a clock set by hand.
+"""Any mix of init containers, sidecars, hooks, probes and failures, run on a simulated node with a
+clock set by hand.
 
-The rules are stated here once more, from what was seen to happen, and not from the functions that decide.
+The rules are stated here once more, from what was seen to happen, and not from the functions that
+decide.
 """
 
 from __future__ import annotations
@@ -73,7 +75,9 @@ EVENTS = st.lists(
 
 
 class Watcher:
-    """Follows a node's log and knows the rules. In a new sandbox, and when all begin anew, init containers run once more."""
+    """Follows a node's log and knows the rules. In a new sandbox, and when all begin anew, init
+    containers run once more.
+    """
 
     def __init__(self, node: Node) -> None:
         self.node, self.spec = node, node.pod.spec
@@ -104,7 +108,9 @@ class Watcher:
             elif isinstance(action, Kill):
                 self.ended[action.name], self.backoff[action.name] = (at, 137), 0
             elif isinstance(action, RestartAll):
-                assert self.ended[action.name][1] == ANEW and self.rounds[action.name] == self.round, "for no reason"
+                assert (
+                    self.ended[action.name][1] == ANEW and self.rounds[action.name] == self.round
+                ), "for no reason"
                 self.round += 1
         self.seen = len(self.node.log)
 
@@ -113,21 +119,35 @@ class Watcher:
         if not init:
             for each in self.spec.init_containers:
                 if each.restart_policy != "Always":
-                    assert (each.name, self.node.sandbox.pause, self.round) in self.done, f"{start.name} before {each.name} was done"
+                    assert (each.name, self.node.sandbox.pause, self.round) in self.done, (
+                        f"{start.name} before {each.name} was done"
+                    )
         if start.attempt == 0:
             return
         ended, code = self.ended[start.name]
-        again = self.spec.restart_policy == "Always" or (self.spec.restart_policy == "OnFailure" and code != 0)
-        container = next(c for c in (*self.spec.init_containers, *self.spec.containers) if c.name == start.name)
-        once_more = init and self.places[start.name] != self.node.sandbox.pause and self.spec.restart_policy != "Never"
+        again = self.spec.restart_policy == "Always" or (
+            self.spec.restart_policy == "OnFailure" and code != 0
+        )
+        container = next(
+            c for c in (*self.spec.init_containers, *self.spec.containers) if c.name == start.name
+        )
+        once_more = (
+            init
+            and self.places[start.name] != self.node.sandbox.pause
+            and self.spec.restart_policy != "Never"
+        )
         anew = self.rounds[start.name] < self.round
         if anew and not (code == ANEW and container.restart_policy_rules):
             self.backoff[start.name] = 0
-        assert again or once_more or anew or (init and container.restart_policy == "Always"), f"{start.name} against its policy"
+        assert again or once_more or anew or (init and container.restart_policy == "Always"), (
+            f"{start.name} against its policy"
+        )
         self._waited(start.name, at - ended, ended - self.began[start.name])
 
     def _waited(self, name: str, waited: int, ran: int) -> None:
-        """The first restart at once, then 10 s, 20 s, ... 300 s after the end; anew after running for 600 s."""
+        """The first restart at once, then 10 s, 20 s, ... 300 s after the end; anew after running
+        for 600 s.
+        """
         last = self.backoff.get(name, 0) if ran <= 2 * MOST * SECOND else 0
         assert waited >= last * SECOND, f"{name} after {waited / SECOND} s instead of {last} s"
         self.backoff[name] = min(2 * last or FIRST, MOST)
@@ -167,14 +187,18 @@ def happen(node: Node, watch: Watcher, kind: str, name: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(pods(), EVENTS)
-def test_nothing_starts_too_early_too_often_or_too_soon(pod: Pod, events: list[tuple[str, int]]) -> None:
+def test_nothing_starts_too_early_too_often_or_too_soon(
+    pod: Pod, events: list[tuple[str, int]]
+) -> None:
     node = Node(pod)
     play(node, Watcher(node), events)
 
 
 @settings(max_examples=300, deadline=None)
 @given(pods(), EVENTS, st.booleans())
-def test_deletion_always_comes_to_an_end(pod: Pod, events: list[tuple[str, int]], deaf: bool) -> None:
+def test_deletion_always_comes_to_an_end(
+    pod: Pod, events: list[tuple[str, int]], deaf: bool
+) -> None:
     """``deaf``: containers ignore their signal and hooks never end."""
     node = Node(pod)
     watch = Watcher(node)
@@ -204,7 +228,9 @@ def test_deletion_always_comes_to_an_end(pod: Pod, events: list[tuple[str, int]]
 @settings(max_examples=300, deadline=None)
 @given(pods(), EVENTS)
 def test_a_pod_left_alone_gets_where_it_is_going(pod: Pod, events: list[tuple[str, int]]) -> None:
-    """Once hooks end, probes succeed and nothing fails any more, everything that should run does, within the longest back-off."""
+    """Once hooks end, probes succeed and nothing fails any more, everything that should run does,
+    within the longest back-off.
+    """
     node = Node(pod)
     watch = Watcher(node)
     play(node, watch, events)
@@ -224,7 +250,9 @@ def test_a_pod_left_alone_gets_where_it_is_going(pod: Pod, events: list[tuple[st
             assert decision.wake - node.now <= MOST * SECOND
             node.now = decision.wake
     if decision.up:
-        assert {c.name for c in pod.spec.init_containers if c.restart_policy == "Always"} <= set(node.running())
+        assert {c.name for c in pod.spec.init_containers if c.restart_policy == "Always"} <= set(
+            node.running()
+        )
         if pod.spec.restart_policy == "Always":
             assert {c.name for c in pod.spec.containers} <= set(node.running())
     else:

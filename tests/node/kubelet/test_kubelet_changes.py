@@ -16,11 +16,24 @@ from kubelite.objects.pod import Pod
 from tests.node.kubelet.podsim import Node
 
 
-def pod(container: dict[str, Any] | None = None, *, init: dict[str, Any] | None = None, metadata: Any = None, **spec: Any) -> Pod:
-    main = {"name": "c", "image": "a", "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}, **(container or {})}
+def pod(
+    container: dict[str, Any] | None = None,
+    *,
+    init: dict[str, Any] | None = None,
+    metadata: Any = None,
+    **spec: Any,
+) -> Pod:
+    main = {
+        "name": "c",
+        "image": "a",
+        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
+        **(container or {}),
+    }
     first = {"name": "i", "image": "a", **(init or {})}
     whole = {"containers": [main, {"name": "d", "image": "a"}], "initContainers": [first], **spec}
-    return defaults.pod(msgspec.convert({"metadata": {"name": "p", **(metadata or {})}, "spec": whole}, Pod))
+    return defaults.pod(
+        msgspec.convert({"metadata": {"name": "p", **(metadata or {})}, "spec": whole}, Pod)
+    )
 
 
 def limits(**texts: str) -> dict[str, Any]:
@@ -38,7 +51,10 @@ def test_the_same_is_no_change() -> None:
         ({"command": ["x"]}, "c.command: changed (the container is restarted)"),
         ({"env": [{"name": "A", "value": "b"}]}, "c.env: changed (the container is restarted)"),
         ({"ports": [{"containerPort": 80}]}, "c.ports: changed (the container is restarted)"),
-        ({"livenessProbe": {"tcpSocket": {"port": 1}}}, "c.livenessProbe: changed (the container is restarted)"),
+        (
+            {"livenessProbe": {"tcpSocket": {"port": 1}}},
+            "c.livenessProbe: changed (the container is restarted)",
+        ),
     ],
 )
 def test_a_changed_program_swaps_that_container_alone(container: dict[str, Any], note: str) -> None:
@@ -56,7 +72,10 @@ def test_cpu_and_memory_are_resized_and_restart_only_where_the_policy_says_so() 
         "c.resources.limits.memory: 128Mi -> 256Mi (no restart)",
     )
     policy = {"resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]}
-    one, other = pod({**limits(cpu="1", memory="1Mi"), **policy}), pod({**limits(cpu="2", memory="1Mi"), **policy})
+    one, other = (
+        pod({**limits(cpu="1", memory="1Mi"), **policy}),
+        pod({**limits(cpu="2", memory="1Mi"), **policy}),
+    )
     assert between(one, other).swaps == ()
     found = between(one, pod({**limits(cpu="1", memory="2Mi"), **policy}))
     assert (found.swaps, found.resizes) == (("c",), ("c",))
@@ -81,7 +100,11 @@ def test_what_shapes_the_pod_needs_a_new_one(new: Pod, what: str) -> None:
 
 def test_a_pod_keeps_its_qos_class() -> None:
     d = {"containers": [{"name": "c", "image": "a", **limits(cpu="1", memory="1Gi")}]}
-    guaranteed = {"containers": [{"name": "c", "image": "a", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]}
+    guaranteed = {
+        "containers": [
+            {"name": "c", "image": "a", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
+        ]
+    }
     sized = {"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
     old, new = pod(init=sized, **guaranteed), pod(init=sized, **d)
     assert any("QoS" in each for each in between(old, new).needs_new)
@@ -92,14 +115,22 @@ def test_a_sidecar_is_swapped_and_labels_and_times_are_put_on_record() -> None:
     assert between(pod(init=side), pod(init={**side, "image": "b"})).swaps == ("i",)
     found = between(pod(), pod(metadata={"labels": {"a": "b"}}, terminationGracePeriodSeconds=3))
     assert (found.swaps, found.resizes, found.needs_new) == ((), (), ())
-    assert found.notes == ("metadata.labels: put on record", "spec.terminationGracePeriodSeconds: 30 -> 3")
+    assert found.notes == (
+        "metadata.labels: put on record",
+        "spec.terminationGracePeriodSeconds: 30 -> 3",
+    )
 
 
 # -- decided ------------------------------------------------------------------------------------------------------------
 
 
 def running(policy: str = "Always") -> Node:
-    node = Node(msgspec.structs.replace(pod(), spec=msgspec.structs.replace(pod().spec, init_containers=(), restart_policy=policy)))
+    node = Node(
+        msgspec.structs.replace(
+            pod(),
+            spec=msgspec.structs.replace(pod().spec, init_containers=(), restart_policy=policy),
+        )
+    )
     node.settle()
     assert sorted(node.running()) == ["c", "d"]
     return node
@@ -126,7 +157,9 @@ def test_an_attempt_after_the_update_is_not_swapped() -> None:
     node.settle()
     node.record.swaps = {"c": 0}
     node.settle()
-    assert sorted(node.running()) == ["c", "d"] and not any(isinstance(action, MarkStop) for _, action in node.log)
+    assert sorted(node.running()) == ["c", "d"] and not any(
+        isinstance(action, MarkStop) for _, action in node.log
+    )
 
 
 @pytest.mark.parametrize("goal", ["run", "stop"])

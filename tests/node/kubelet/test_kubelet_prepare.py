@@ -45,7 +45,9 @@ def pod(container: Container, **spec) -> Pod:
 )
 def test_command_and_args_against_the_images_own(command, args, expected) -> None:
     container = Container(name="c", command=command, args=args)
-    made = prepare.program(pod(container), container, image(entrypoint=("/entry",), cmd=("default",)), NODE, "/root")
+    made = prepare.program(
+        pod(container), container, image(entrypoint=("/entry",), cmd=("default",)), NODE, "/root"
+    )
     assert made.args == expected
 
 
@@ -57,10 +59,19 @@ def test_no_command_anywhere_is_refused() -> None:
 
 def test_environment_is_the_images_then_the_nodes_then_the_manifests() -> None:
     container = Container(
-        name="c", command=("x", "$(A)", "$$(A)"), env=(EnvVar(name="A", value="1"), EnvVar(name="HOME", value="/h"))
+        name="c",
+        command=("x", "$(A)", "$$(A)"),
+        env=(EnvVar(name="A", value="1"), EnvVar(name="HOME", value="/h")),
     )
-    made = prepare.program(pod(container), container, image(env=("PATH=/image", "A=0")), NODE, "/root")
-    assert dict(pair.split("=", 1) for pair in made.env) == {"PATH": "/image", "A": "1", "HOME": "/h", "HOSTNAME": "p"}
+    made = prepare.program(
+        pod(container), container, image(env=("PATH=/image", "A=0")), NODE, "/root"
+    )
+    assert dict(pair.split("=", 1) for pair in made.env) == {
+        "PATH": "/image",
+        "A": "1",
+        "HOME": "/h",
+        "HOSTNAME": "p",
+    }
     assert made.args == ("x", "1", "$(A)")
     assert made.cwd == "/"
 
@@ -69,10 +80,14 @@ def test_a_containers_security_goes_before_the_pods() -> None:
     container = Container(
         name="c",
         security_context=SecurityContext(
-            run_as_user=5, capabilities=Capabilities(drop=("ALL",), add=("NET_ADMIN",)), allow_privilege_escalation=False
+            run_as_user=5,
+            capabilities=Capabilities(drop=("ALL",), add=("NET_ADMIN",)),
+            allow_privilege_escalation=False,
         ),
     )
-    owner = pod(container, security_context=PodSecurityContext(run_as_user=6, run_as_group=7, fs_group=8))
+    owner = pod(
+        container, security_context=PodSecurityContext(run_as_user=6, run_as_group=7, fs_group=8)
+    )
     made = secure.security(owner, container, image(), NODE)
     assert (made.user.uid, made.user.gid, made.user.groups) == (5, 7, (7, 8))
     assert made.caps.permitted == 1 << 12
@@ -82,7 +97,12 @@ def test_a_containers_security_goes_before_the_pods() -> None:
 def test_the_images_user_is_looked_up_in_the_image() -> None:
     container = Container(name="c")
     made = secure.security(pod(container), container, image(user="app"), NODE)
-    assert (made.user.uid, made.user.gid, made.user.groups, made.user.home) == (77, 78, (78, 90), "/home/app")
+    assert (made.user.uid, made.user.gid, made.user.groups, made.user.home) == (
+        77,
+        78,
+        (78, 90),
+        "/home/app",
+    )
     with pytest.raises(Unstartable, match="nobody-knows"):
         secure.security(pod(container), container, image(user="nobody-knows"), NODE)
 
@@ -96,7 +116,10 @@ def test_run_as_non_root_refuses_only_root() -> None:
 
 @pytest.mark.parametrize("name", ["net.ipv4.tcp_syncookies", "net/ipv4/tcp_syncookies"])
 def test_safe_sysctls_are_paths_below_proc_sys(name: str) -> None:
-    owner = pod(Container(name="c"), security_context=PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),)))
+    owner = pod(
+        Container(name="c"),
+        security_context=PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),)),
+    )
     assert secure.sysctls(owner) == (("net/ipv4/tcp_syncookies", "1"),)
 
 
@@ -118,7 +141,9 @@ def test_other_sysctls_are_refused(name: str, spec: dict[str, bool], why: str) -
 def test_limits_ports_and_sizes() -> None:
     container = Container(
         name="c",
-        resources=ResourceRequirements(limits={"cpu": "500m", "memory": "64Mi"}, requests={"cpu": "250m"}),
+        resources=ResourceRequirements(
+            limits={"cpu": "500m", "memory": "64Mi"}, requests={"cpu": "250m"}
+        ),
         ports=(ContainerPort(container_port=80, host_port=8080), ContainerPort(container_port=81)),
     )
     owner = pod(
@@ -131,13 +156,26 @@ def test_limits_ports_and_sizes() -> None:
     found = prepare.container_limits(container)
     assert (found.cpu_request, found.cpu_limit, found.memory_limit) == (250, 500, 64 << 20)
     assert prepare.pod_limits(owner).memory_limit == 64 << 20
-    assert [(p.host_port, p.container_port, p.protocol) for p in prepare.host_ports(owner)] == [(8080, 80, "TCP")]
+    assert [(p.host_port, p.container_port, p.protocol) for p in prepare.host_ports(owner)] == [
+        (8080, 80, "TCP")
+    ]
     assert prepare.volume_sizes(owner) == {"m": 1 << 20}
 
 
 def test_no_huge_page_that_was_not_asked_for() -> None:
-    container = Container(name="c", resources=ResourceRequirements(limits={"hugepages-2Mi": "8Mi", "memory": "1Mi"}))
+    container = Container(
+        name="c", resources=ResourceRequirements(limits={"hugepages-2Mi": "8Mi", "memory": "1Mi"})
+    )
     sizes = (2 << 20, 1 << 30)
-    assert prepare.container_limits(container, sizes).huge_pages == ((2 << 20, 8 << 20), (1 << 30, 0))
-    assert prepare.pod_limits(pod(container), 100, sizes).huge_pages == ((2 << 20, 8 << 20), (1 << 30, 0))
-    assert prepare.pod_limits(pod(Container(name="d")), 100, sizes)[3:] == (100, ((2 << 20, 0), (1 << 30, 0)))
+    assert prepare.container_limits(container, sizes).huge_pages == (
+        (2 << 20, 8 << 20),
+        (1 << 30, 0),
+    )
+    assert prepare.pod_limits(pod(container), 100, sizes).huge_pages == (
+        (2 << 20, 8 << 20),
+        (1 << 30, 0),
+    )
+    assert prepare.pod_limits(pod(Container(name="d")), 100, sizes)[3:] == (
+        100,
+        ((2 << 20, 0), (1 << 30, 0)),
+    )

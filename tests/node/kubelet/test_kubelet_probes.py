@@ -1,4 +1,6 @@
-"""Thresholds and times of probes, as a plain model reads the documentation, against the state machine."""
+"""Thresholds and times of probes, as a plain model reads the documentation, against the state
+machine.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ from kubelite.node.kubelet import probes
 from kubelite.node.kubelet.probes import LIVENESS, READINESS, STARTUP, ProbeResult, State
 from kubelite.objects.container import Container, ContainerPort, Probe
 
-GOOD, BAD, UNKNOWN = ProbeResult(True, ""), ProbeResult(False, "no"), ProbeResult(False, "?", known=False)
+GOOD, BAD, UNKNOWN = (
+    ProbeResult(True, ""),
+    ProbeResult(False, "no"),
+    ProbeResult(False, "?", known=False),
+)
 results = st.lists(st.sampled_from([GOOD, BAD, UNKNOWN]), max_size=40)
 thresholds = st.integers(min_value=1, max_value=5)
 
@@ -40,18 +46,31 @@ def test_a_verdict_is_that_of_the_last_long_enough_run(
 
 @given(results)
 def test_what_could_not_be_asked_changes_nothing(given: list[ProbeResult]) -> None:
-    probe, known = Probe(failure_threshold=2, success_threshold=2), [each for each in given if each.known]
-    whole, part = verdicts(probe, probes.begin(READINESS), given), verdicts(probe, probes.begin(READINESS), known)
+    probe, known = (
+        Probe(failure_threshold=2, success_threshold=2),
+        [each for each in given if each.known],
+    )
+    whole, part = (
+        verdicts(probe, probes.begin(READINESS), given),
+        verdicts(probe, probes.begin(READINESS), known),
+    )
     assert (whole[-1:] or [False]) == (part[-1:] or [False])
 
 
 def test_before_the_first_result_a_container_is_alive_not_ready_and_its_startup_open() -> None:
-    assert [probes.begin(kind).verdict for kind in (LIVENESS, READINESS, STARTUP)] == [True, False, None]
+    assert [probes.begin(kind).verdict for kind in (LIVENESS, READINESS, STARTUP)] == [
+        True,
+        False,
+        None,
+    ]
     assert probes.begin(READINESS, ready=True).verdict is True
 
 
 def test_knobs_left_out_or_zero_are_the_defaults() -> None:
-    for probe in (Probe(), Probe(timeout_seconds=0, period_seconds=0, success_threshold=0, failure_threshold=0)):
+    for probe in (
+        Probe(),
+        Probe(timeout_seconds=0, period_seconds=0, success_threshold=0, failure_threshold=0),
+    ):
         assert probes.timeout(probe) == 1
         assert probes.next_due(probe, 100.0, 100.5) == 110.0
         assert verdicts(probe, probes.begin(LIVENESS), [BAD] * 4) == [True, True, False, False]
@@ -59,7 +78,9 @@ def test_knobs_left_out_or_zero_are_the_defaults() -> None:
 
 
 @given(st.floats(0, 1e6), st.integers(0, 100), st.floats(0, 1e3))
-def test_the_delay_counts_from_the_start_of_the_container(started: float, delay: int, later: float) -> None:
+def test_the_delay_counts_from_the_start_of_the_container(
+    started: float, delay: int, later: float
+) -> None:
     due = probes.first_due(Probe(initial_delay_seconds=delay), started, started + later)
     assert due >= started + delay and due >= started + later
     assert due in (started + delay, started + later)
@@ -79,8 +100,17 @@ def test_when_nothing_more_is_asked(kind: str, verdict: bool | None, settled: bo
 
 
 def test_ports_by_number_and_name() -> None:
-    ports = (ContainerPort(container_port=80, name="web"), ContainerPort(container_port=81, name="8080"))
-    assert [probes.port_number(port, ports) for port in (5, "web", "8080", "90", "none")] == [5, 80, 81, 90, None]
+    ports = (
+        ContainerPort(container_port=80, name="web"),
+        ContainerPort(container_port=81, name="8080"),
+    )
+    assert [probes.port_number(port, ports) for port in (5, "web", "8080", "90", "none")] == [
+        5,
+        80,
+        81,
+        90,
+        None,
+    ]
 
 
 def test_texts_of_the_event() -> None:
@@ -92,5 +122,10 @@ def test_texts_of_the_event() -> None:
 
 
 def test_probes_of_a_container() -> None:
-    container = Container(name="c", liveness_probe=Probe(period_seconds=1), startup_probe=Probe(period_seconds=2))
-    assert {kind: probe.period_seconds for kind, probe in probes.of(container).items()} == {LIVENESS: 1, STARTUP: 2}
+    container = Container(
+        name="c", liveness_probe=Probe(period_seconds=1), startup_probe=Probe(period_seconds=2)
+    )
+    assert {kind: probe.period_seconds for kind, probe in probes.of(container).items()} == {
+        LIVENESS: 1,
+        STARTUP: 2,
+    }

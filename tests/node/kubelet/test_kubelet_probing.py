@@ -124,11 +124,17 @@ def test_http_answers(place: Place, tmp_path: Path, answer: bytes, ok: bool, mes
     assert (found.ok, found.known) == (ok, True) and message in found.message
 
 
-def test_http_follows_redirects_on_the_same_host_and_no_circles(place: Place, tmp_path: Path) -> None:
+def test_http_follows_redirects_on_the_same_host_and_no_circles(
+    place: Place, tmp_path: Path
+) -> None:
     def answer(connection: socket.socket, data: bytes) -> None:
         path = data.split()[1].decode()
         to = {"/a": "/b", "/b": "/good", "/round": "/round"}.get(path)
-        connection.sendall(OK if to is None else f"HTTP/1.1 302 Go\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode())
+        connection.sendall(
+            OK
+            if to is None
+            else f"HTTP/1.1 302 Go\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode()
+        )
 
     with place.serve(answer) as port:
         assert asked(place, tmp_path, http_get=HTTPGetAction(port=port, path="/a")).ok
@@ -145,13 +151,19 @@ def test_http_sends_path_and_headers(place: Place, tmp_path: Path) -> None:
 
     with place.serve(answer) as port:
         headers = (HTTPHeader(name="X-Kind", value="probe"),)
-        assert asked(place, tmp_path, http_get=HTTPGetAction(port=port, path="/p?q=1", http_headers=headers)).ok
+        assert asked(
+            place, tmp_path, http_get=HTTPGetAction(port=port, path="/p?q=1", http_headers=headers)
+        ).ok
     assert seen[0].startswith(b"GET /p?q=1 HTTP/1.1\r\n") and b"X-Kind: probe\r\n" in seen[0]
     assert b"User-Agent: kube-probe/" in seen[0]
 
 
-@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nxx"], ids=["headers", "body"])
-def test_http_takes_no_longer_than_its_timeout_though_bytes_trickle(place: Place, tmp_path: Path, start: bytes) -> None:
+@pytest.mark.parametrize(
+    "start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nxx"], ids=["headers", "body"]
+)
+def test_http_takes_no_longer_than_its_timeout_though_bytes_trickle(
+    place: Place, tmp_path: Path, start: bytes
+) -> None:
     done = threading.Event()
 
     def answer(connection: socket.socket, _: bytes) -> None:
@@ -166,7 +178,12 @@ def test_http_takes_no_longer_than_its_timeout_though_bytes_trickle(place: Place
         found = asked(place, tmp_path, http_get=HTTPGetAction(port=port), timeout_seconds=1)
         took = time.monotonic() - began
         done.set()
-    assert not found.ok and found.known and "Client.Timeout" in found.message and "deadline exceeded" in found.message
+    assert (
+        not found.ok
+        and found.known
+        and "Client.Timeout" in found.message
+        and "deadline exceeded" in found.message
+    )
     assert 0.9 < took < 3
 
 
@@ -195,7 +212,9 @@ def test_https_takes_any_certificate(place: Place, tmp_path: Path) -> None:
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
     with listener:
-        found = asked(place, tmp_path, http_get=HTTPGetAction(port=listener.getsockname()[1], scheme="HTTPS"))
+        found = asked(
+            place, tmp_path, http_get=HTTPGetAction(port=listener.getsockname()[1], scheme="HTTPS")
+        )
         thread.join(5)
     assert found == ProbeResult(True, "")
 
@@ -211,18 +230,25 @@ def closed_port(place: Place) -> int:
         return int(listener.getsockname()[1])
 
 
-def test_a_closed_port_is_refused_inside_though_one_is_open_outside(place: Place, tmp_path: Path) -> None:
+def test_a_closed_port_is_refused_inside_though_one_is_open_outside(
+    place: Place, tmp_path: Path
+) -> None:
     with socket.create_server((HERE, 0)) as outside:
         port = outside.getsockname()[1]
         found = asked(place, tmp_path, tcp_socket=TCPSocketAction(port=port))
         assert found == ProbeResult(False, f"dial tcp {HERE}:{port}: connect: connection refused")
         found = asked(place, tmp_path, http_get=HTTPGetAction(port=port))
-        assert found.message == f'Get "http://{HERE}:{port}/": dial tcp {HERE}:{port}: connect: connection refused'
+        assert (
+            found.message
+            == f'Get "http://{HERE}:{port}/": dial tcp {HERE}:{port}: connect: connection refused'
+        )
 
 
 def test_tcp(place: Place, tmp_path: Path) -> None:
     with place.serve(lambda *_: None) as port:
-        assert asked(place, tmp_path, tcp_socket=TCPSocketAction(port=port)) == ProbeResult(True, "")
+        assert asked(place, tmp_path, tcp_socket=TCPSocketAction(port=port)) == ProbeResult(
+            True, ""
+        )
         named = target(place, tmp_path, ports=(ContainerPort(container_port=port, name="main"),))
         assert run_probe(Probe(tcp_socket=TCPSocketAction(port="main")), named).ok
         assert asked(place, tmp_path, tcp_socket=TCPSocketAction(port=port, host="localhost")).ok
@@ -240,7 +266,10 @@ def test_what_cannot_be_asked_is_not_known(place: Place, tmp_path: Path) -> None
 def test_a_namespace_that_is_gone_is_not_known(place: Place, tmp_path: Path) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    found = run_probe(Probe(tcp_socket=TCPSocketAction(port=1)), target(place, tmp_path)._replace(netns_pid=gone.pid))
+    found = run_probe(
+        Probe(tcp_socket=TCPSocketAction(port=1)),
+        target(place, tmp_path)._replace(netns_pid=gone.pid),
+    )
     assert not found.ok and not found.known
 
 
@@ -275,7 +304,9 @@ sys.stdin.read()
 @contextmanager
 def grpc_server(place: Place, kind: str) -> Iterator[int]:
     with place.netns.inside():
-        server = subprocess.Popen([sys.executable, "-c", SERVER, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVER, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
     assert server.stdin is not None and server.stdout is not None
     try:
         yield int(server.stdout.readline())
@@ -290,7 +321,9 @@ def test_grpc_health(place: Place, tmp_path: Path) -> None:
     with grpc_server(place, "health") as port:
 
         def ask(service: str) -> ProbeResult:
-            return asked(place, tmp_path, grpc=GRPCAction(port=port, service=service), timeout_seconds=2)
+            return asked(
+                place, tmp_path, grpc=GRPCAction(port=port, service=service), timeout_seconds=2
+            )
 
         assert ask("") == ProbeResult(True, "service healthy")
         assert ask("sick") == ProbeResult(False, 'service unhealthy (responded with "NOT_SERVING")')
@@ -302,15 +335,21 @@ def test_grpc_health(place: Place, tmp_path: Path) -> None:
 def test_grpc_without_the_health_service(place: Place, tmp_path: Path) -> None:
     with grpc_server(place, "none") as port:
         found = asked(place, tmp_path, grpc=GRPCAction(port=port))
-    assert not found.ok and found.message.startswith("error: this server does not implement the grpc health protocol")
+    assert not found.ok and found.message.startswith(
+        "error: this server does not implement the grpc health protocol"
+    )
 
 
 def test_grpc_of_what_is_no_grpc(place: Place, tmp_path: Path) -> None:
     port = closed_port(place)
     found = asked(place, tmp_path, grpc=GRPCAction(port=port))
-    assert not found.ok and found.message.startswith(f'error: failed to connect service at "{HERE}:{port}"')
+    assert not found.ok and found.message.startswith(
+        f'error: failed to connect service at "{HERE}:{port}"'
+    )
     with place.serve(says(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
-        assert "health rpc probe failed" in asked(place, tmp_path, grpc=GRPCAction(port=port)).message
+        assert (
+            "health rpc probe failed" in asked(place, tmp_path, grpc=GRPCAction(port=port)).message
+        )
 
 
 # -- hooks --------------------------------------------------------------------------------------------------------------
@@ -326,7 +365,10 @@ def test_hooks_reach_servers(place: Place, tmp_path: Path) -> None:
         assert hook(place, tmp_path, tcp_socket=TCPSocketAction(port=port)) == ""
         assert hook(place, tmp_path, timeout=float("inf"), http_get=HTTPGetAction(port=port)) == ""
     port = closed_port(place)
-    for handler in ({"http_get": HTTPGetAction(port=port)}, {"tcp_socket": TCPSocketAction(port=port)}):
+    for handler in (
+        {"http_get": HTTPGetAction(port=port)},
+        {"tcp_socket": TCPSocketAction(port=port)},
+    ):
         assert "connection refused" in hook(place, tmp_path, **handler)
     assert "no port named" in hook(place, tmp_path, tcp_socket=TCPSocketAction(port="x"))
 
@@ -376,7 +418,9 @@ def test_readiness_and_liveness_wait_for_startup(place: Place, tmp_path: Path) -
     with place.serve(answer) as port:
 
         def probe(name: str, **knobs: int) -> Probe:
-            return Probe(http_get=HTTPGetAction(port=port, path=f"/{name}"), period_seconds=1, **knobs)
+            return Probe(
+                http_get=HTTPGetAction(port=port, path=f"/{name}"), period_seconds=1, **knobs
+            )
 
         heard = Heard()
         made = prober(
@@ -386,7 +430,13 @@ def test_readiness_and_liveness_wait_for_startup(place: Place, tmp_path: Path) -
         )  # fmt: skip
         made.start()
         first = heard.until(lambda said: len(said) >= 1)[0]
-        assert first == Said("0" * 64, "startup", False, False, "Startup probe failed: HTTP probe failed with statuscode: 500")
+        assert first == Said(
+            "0" * 64,
+            "startup",
+            False,
+            False,
+            "Startup probe failed: HTTP probe failed with statuscode: 500",
+        )
         assert set(order) == {"/startup"}
         up.set()
         said = heard.until(lambda said: any(each.kind == "readiness" for each in said))
@@ -396,9 +446,15 @@ def test_readiness_and_liveness_wait_for_startup(place: Place, tmp_path: Path) -
         made.stop()
 
 
-def test_a_prober_that_takes_over_goes_on_from_the_verdict_on_record(place: Place, tmp_path: Path) -> None:
+def test_a_prober_that_takes_over_goes_on_from_the_verdict_on_record(
+    place: Place, tmp_path: Path
+) -> None:
     port, heard = closed_port(place), Heard()
-    made = target(place, tmp_path, readiness_probe=Probe(tcp_socket=TCPSocketAction(port=port), failure_threshold=1))
+    made = target(
+        place,
+        tmp_path,
+        readiness_probe=Probe(tcp_socket=TCPSocketAction(port=port), failure_threshold=1),
+    )
     made.record.ready_ok = True
     one = prober(made, heard, started=True)
     one.start()

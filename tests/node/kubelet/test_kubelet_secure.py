@@ -12,16 +12,35 @@ from kubelite.node.kubelet import secure
 from kubelite.node.kubelet.prepare import ImageFacts, NodeFacts, Unstartable
 from kubelite.objects.container import AppArmorProfile, SeccompProfile, SELinuxOptions
 from kubelite.objects.meta import ObjectMeta
-from kubelite.objects.pod import Container, Pod, PodSecurityContext, PodSpec, SecurityContext, Sysctl
+from kubelite.objects.pod import (
+    Container,
+    Pod,
+    PodSecurityContext,
+    PodSpec,
+    SecurityContext,
+    Sysctl,
+)
 
 NODE = NodeFacts("node", "10.0.0.1", "10.0.0.2", 4, 8 << 30, (1 << 41) - 1, "p")
-IMAGE = ImageFacts("sha256:1", ImageConfig(user="app"), "app:x:77:78::/home/app:/bin/sh\n", "extra:x:90:app\n")
+IMAGE = ImageFacts(
+    "sha256:1", ImageConfig(user="app"), "app:x:77:78::/home/app:/bin/sh\n", "extra:x:90:app\n"
+)
 LOCALHOST = SeccompProfile(type="Localhost", localhost_profile="profiles/x.json")
 
 
-def made(own: SecurityContext | None = None, shared: PodSecurityContext | None = None, node: NodeFacts = NODE, **spec):
+def made(
+    own: SecurityContext | None = None,
+    shared: PodSecurityContext | None = None,
+    node: NodeFacts = NODE,
+    **spec,
+):
     container = Container(name="c", security_context=own)
-    return secure.security(Pod(spec=PodSpec(containers=(container,), security_context=shared, **spec)), container, IMAGE, node)
+    return secure.security(
+        Pod(spec=PodSpec(containers=(container,), security_context=shared, **spec)),
+        container,
+        IMAGE,
+        node,
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,7 +50,12 @@ def made(own: SecurityContext | None = None, shared: PodSecurityContext | None =
         (None, None, True, ""),
         (SeccompProfile(type="Unconfined"), None, False, ""),
         (None, SeccompProfile(type="Unconfined"), False, ""),
-        (SeccompProfile(type="RuntimeDefault"), SeccompProfile(type="Unconfined"), False, "default"),
+        (
+            SeccompProfile(type="RuntimeDefault"),
+            SeccompProfile(type="Unconfined"),
+            False,
+            "default",
+        ),
         (LOCALHOST, None, False, "localhost/profiles/x.json"),
         (LOCALHOST, None, True, ""),
     ],
@@ -41,8 +65,12 @@ def test_which_seccomp_profile(own, shared, privileged: bool, expected: str) -> 
     assert made(context, PodSecurityContext(seccomp_profile=shared)).seccomp == expected
 
 
-@pytest.mark.parametrize(("policy", "groups"), [(None, (78, 90, 5)), ("Merge", (78, 90, 5)), ("Strict", (78, 5))])
-def test_groups_of_the_image_count_unless_the_policy_is_strict(policy: str | None, groups: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("policy", "groups"), [(None, (78, 90, 5)), ("Merge", (78, 90, 5)), ("Strict", (78, 5))]
+)
+def test_groups_of_the_image_count_unless_the_policy_is_strict(
+    policy: str | None, groups: tuple[int, ...]
+) -> None:
     shared = PodSecurityContext(supplemental_groups=(5,), supplemental_groups_policy=policy)
     assert made(None, shared).user.groups == groups
 
@@ -57,10 +85,22 @@ ARMED = NODE._replace(modules=frozenset({"AppArmor", "SELinux"}))
         ({}, {}, ()),
         ({"app_armor_profile": STRICT}, {}, ((Module.APPARMOR, "exec strict"),)),
         ({}, {"app_armor_profile": STRICT}, ((Module.APPARMOR, "exec strict"),)),
-        ({"app_armor_profile": AppArmorProfile(type="Unconfined")}, {"app_armor_profile": STRICT}, ()),
+        (
+            {"app_armor_profile": AppArmorProfile(type="Unconfined")},
+            {"app_armor_profile": STRICT},
+            (),
+        ),
         ({"app_armor_profile": STRICT, "privileged": True}, {}, ()),
-        ({"se_linux_options": SELinuxOptions(level="s0:c1,c2")}, {}, ((Module.SELINUX, "system_u:system_r:container_t:s0:c1,c2"),)),
-        ({}, {"se_linux_options": SELinuxOptions(user="u", role="r", type="t")}, ((Module.SELINUX, "u:r:t:s0"),)),
+        (
+            {"se_linux_options": SELinuxOptions(level="s0:c1,c2")},
+            {},
+            ((Module.SELINUX, "system_u:system_r:container_t:s0:c1,c2"),),
+        ),
+        (
+            {},
+            {"se_linux_options": SELinuxOptions(user="u", role="r", type="t")},
+            ((Module.SELINUX, "u:r:t:s0"),),
+        ),
         (
             {"se_linux_options": SELinuxOptions(type="own_t")},
             {"se_linux_options": SELinuxOptions(type="pods_t"), "app_armor_profile": STRICT},
@@ -68,7 +108,9 @@ ARMED = NODE._replace(modules=frozenset({"AppArmor", "SELinux"}))
         ),
     ],
 )
-def test_what_the_security_modules_are_told(own: dict[str, Any], shared: dict[str, Any], expected: tuple[Any, ...]) -> None:
+def test_what_the_security_modules_are_told(
+    own: dict[str, Any], shared: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
     assert made(SecurityContext(**own), PodSecurityContext(**shared), node=ARMED).labels == expected
 
 
@@ -79,7 +121,9 @@ def test_an_apparmor_profile_that_asks_for_nothing_special_is_fine(kind: str) ->
 
 def test_labels_that_cannot_be_set_are_refused() -> None:
     armor = AppArmorProfile(type="Localhost", localhost_profile="strict")
-    with pytest.raises(Unstartable, match='AppArmor profile "strict": this kernel runs without AppArmor'):
+    with pytest.raises(
+        Unstartable, match='AppArmor profile "strict": this kernel runs without AppArmor'
+    ):
         made(SecurityContext(app_armor_profile=armor))
     with pytest.raises(Unstartable, match="this kernel runs without SELinux"):
         made(None, PodSecurityContext(se_linux_options=SELinuxOptions(level="s0")))
@@ -99,7 +143,11 @@ def test_ids_of_a_pod_with_its_own_users_are_few() -> None:
     [
         ("kernel.msgmax", ("kernel.msg*",), "kernel/msgmax"),
         ("kernel.shmmax", ("kernel.shmmax",), "kernel/shmmax"),
-        ("net/ipv4/conf/eth0.5/forwarding", ("net.ipv4.conf.eth0.5.forwarding",), "net/ipv4/conf/eth0.5/forwarding"),
+        (
+            "net/ipv4/conf/eth0.5/forwarding",
+            ("net.ipv4.conf.eth0.5.forwarding",),
+            "net/ipv4/conf/eth0.5/forwarding",
+        ),
         ("kernel.msgmax", ("kernel.shm*",), None),
         ("kernel.msgmax", (), None),
         ("vm.swappiness", ("vm.*",), None),
@@ -107,7 +155,9 @@ def test_ids_of_a_pod_with_its_own_users_are_few() -> None:
         ("kernel.shm_rmid_forced+kernel.core_pattern", (), None),
     ],
 )
-def test_unsafe_sysctls_need_a_permit_and_a_namespace(name: str, allowed: tuple[str, ...], expected: str | None) -> None:
+def test_unsafe_sysctls_need_a_permit_and_a_namespace(
+    name: str, allowed: tuple[str, ...], expected: str | None
+) -> None:
     context = PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),))
     pod = Pod(spec=PodSpec(containers=(Container(name="c"),), security_context=context))
     if expected is None:
@@ -118,7 +168,10 @@ def test_unsafe_sysctls_need_a_permit_and_a_namespace(name: str, allowed: tuple[
 
 
 def annotated(text: str) -> Pod:
-    return Pod(metadata=ObjectMeta(annotations={secure.RLIMITS: text}), spec=PodSpec(containers=(Container(name="c"),)))
+    return Pod(
+        metadata=ObjectMeta(annotations={secure.RLIMITS: text}),
+        spec=PodSpec(containers=(Container(name="c"),)),
+    )
 
 
 def test_rlimits_of_the_annotation() -> None:
@@ -129,7 +182,9 @@ def test_rlimits_of_the_annotation() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["nofile", "nofile=", "nofile=20:10", "nofile=-1", "nofile=1e3", "files=3", "core=0:x"])
+@pytest.mark.parametrize(
+    "text", ["nofile", "nofile=", "nofile=20:10", "nofile=-1", "nofile=1e3", "files=3", "core=0:x"]
+)
 def test_rlimits_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(Unstartable, match="is not a limit"):
         secure.rlimits(annotated(text))

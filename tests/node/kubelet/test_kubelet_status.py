@@ -8,15 +8,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelite.node.kubelet.status import LOG_DISK_FULL, pod_status, rfc3339, with_status
-from kubelite.node.runtime.records import ContainerRecord, ExitRecord, Observed, PodRecord, SandboxRecord, Seen
+from kubelite.node.runtime.records import (
+    ContainerRecord,
+    ExitRecord,
+    Observed,
+    PodRecord,
+    SandboxRecord,
+    Seen,
+)
 from kubelite.objects.pod import Container, Pod, PodSpec
 
 SECOND = 1_000_000_000
-POD = Pod(spec=PodSpec(containers=(Container(name="a"), Container(name="b")), init_containers=(Container(name="i"),)))
+POD = Pod(
+    spec=PodSpec(
+        containers=(Container(name="a"), Container(name="b")),
+        init_containers=(Container(name="i"),),
+    )
+)
 
 
 def pod(policy: str | None = None, inits: int = 1) -> Pod:
-    spec = msgspec.structs.replace(POD.spec, restart_policy=policy, init_containers=POD.spec.init_containers[:inits])
+    spec = msgspec.structs.replace(
+        POD.spec, restart_policy=policy, init_containers=POD.spec.init_containers[:inits]
+    )
     return msgspec.structs.replace(POD, spec=spec)
 
 
@@ -36,7 +50,13 @@ def ended(name: str, code: int, *, oom: bool = False, init: bool = False) -> See
     made = record(name, init)
     made.oom_killed = oom
     ending = ExitRecord(
-        id=made.id, role=2, pid=7, code=code, signal=max(code - 128, 0), started_at=3 * SECOND, finished_at=9 * SECOND
+        id=made.id,
+        role=2,
+        pid=7,
+        code=code,
+        signal=max(code - 128, 0),
+        started_at=3 * SECOND,
+        finished_at=9 * SECOND,
     )
     return Seen(made, False, ending)
 
@@ -46,8 +66,22 @@ def lost(name: str) -> Seen:
 
 
 def observed(*seen: Seen, up: bool = True, stage: str = "created") -> Observed:
-    owner = PodRecord(uid="u", namespace="default", name="p", stage=stage, created_at=SECOND, pod=msgspec.Raw(b"{}"))
-    sandbox = SandboxRecord(uid="u", boot="b", pause="x", started_at=2 * SECOND, address="10.0.0.2", host_address="10.0.0.1")
+    owner = PodRecord(
+        uid="u",
+        namespace="default",
+        name="p",
+        stage=stage,
+        created_at=SECOND,
+        pod=msgspec.Raw(b"{}"),
+    )
+    sandbox = SandboxRecord(
+        uid="u",
+        boot="b",
+        pause="x",
+        started_at=2 * SECOND,
+        address="10.0.0.2",
+        host_address="10.0.0.1",
+    )
     return Observed(owner, sandbox, up, seen)
 
 
@@ -56,10 +90,14 @@ DONE = ended("i", 0, init=True)
 
 def test_a_full_disk_is_a_condition_while_it_lasts() -> None:
     seen = observed(DONE, running("a")._replace(lost=7), running("b"))
-    told = [each for each in pod_status(pod(), seen, "1.2.3.4").conditions if each.type == LOG_DISK_FULL]
+    told = [
+        each for each in pod_status(pod(), seen, "1.2.3.4").conditions if each.type == LOG_DISK_FULL
+    ]
     assert [(each.status, each.reason) for each in told] == [("True", "NoSpaceLeft")]
     assert told[0].message == "no space left for logs; lines lost so far: a (7)"
-    kinds = [each.type for each in pod_status(pod(), observed(DONE, running("a")), "1.2.3.4").conditions]
+    kinds = [
+        each.type for each in pod_status(pod(), observed(DONE, running("a")), "1.2.3.4").conditions
+    ]
     assert LOG_DISK_FULL not in kinds
 
 
@@ -68,8 +106,14 @@ def test_a_pod_that_goes_says_until_when() -> None:
     seen = observed(DONE, running("a"), stage="removing")
     seen.pod.removal_at, seen.pod.removal_grace = 100 * SECOND, 30 * SECOND
     shown = with_status(pod(), seen, "n", "1.2.3.4").metadata
-    assert (shown.deletion_timestamp, shown.deletion_grace_period_seconds) == (rfc3339(130 * SECOND), 30)
-    assert with_status(pod(), observed(DONE, running("a")), "n", "1.2.3.4").metadata.deletion_timestamp is None
+    assert (shown.deletion_timestamp, shown.deletion_grace_period_seconds) == (
+        rfc3339(130 * SECOND),
+        30,
+    )
+    assert (
+        with_status(pod(), observed(DONE, running("a")), "n", "1.2.3.4").metadata.deletion_timestamp
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +153,9 @@ def test_phase(policy: str | None, seen: Observed, phase: str) -> None:
     ],
 )
 def test_ended_containers(seen: Seen, code: int, reason: str) -> None:
-    status = pod_status(pod("Never"), observed(DONE, seen, running("b")), "1.2.3.4").container_statuses[0]
+    status = pod_status(
+        pod("Never"), observed(DONE, seen, running("b")), "1.2.3.4"
+    ).container_statuses[0]
     assert status.state is not None and status.state.terminated is not None
     assert (status.state.terminated.exit_code, status.state.terminated.reason) == (code, reason)
     assert (status.ready, status.started) == (False, False)
@@ -128,14 +174,18 @@ def _waiting(status) -> str | None:
 
 
 def test_addresses_times_and_ids() -> None:
-    shown = with_status(pod("Never"), observed(DONE, running("a"), running("b")), "node-1", "1.2.3.4")
+    shown = with_status(
+        pod("Never"), observed(DONE, running("a"), running("b")), "node-1", "1.2.3.4"
+    )
     assert shown.status is not None
     assert (shown.metadata.uid, shown.metadata.creation_timestamp) == ("u", "1970-01-01T00:00:01Z")
     assert shown.spec.node_name == "node-1"
     assert (shown.status.pod_ip, shown.status.host_ip) == ("10.0.0.2", "10.0.0.1")
     assert shown.status.start_time == "1970-01-01T00:00:01Z"
     host = msgspec.structs.replace(pod("Never").spec, host_network=True)
-    on_host = pod_status(msgspec.structs.replace(POD, spec=host), observed(DONE)._replace(sandbox=None), "1.2.3.4")
+    on_host = pod_status(
+        msgspec.structs.replace(POD, spec=host), observed(DONE)._replace(sandbox=None), "1.2.3.4"
+    )
     assert (on_host.pod_ip, on_host.host_ip) == ("1.2.3.4", "1.2.3.4")
 
 
@@ -147,21 +197,33 @@ def test_conditions_follow_the_containers() -> None:
     assert set(ready.values()) == {"True"} and len(ready) == 5
     assert told(observed(DONE, running("a"), ended("b", 0)))["Ready"] == "False"
     starting = told(observed(Seen(record("i", True), True, None), stage="creating"))
-    assert (starting["Initialized"], starting["Ready"], starting["PodReadyToStartContainers"]) == ("False", "False", "True")
+    assert (starting["Initialized"], starting["Ready"], starting["PodReadyToStartContainers"]) == (
+        "False",
+        "False",
+        "True",
+    )
 
 
 @given(
     st.sampled_from(["Always", "OnFailure", "Never", None]),
-    st.lists(st.sampled_from([running, lost, lambda n: ended(n, 0), lambda n: ended(n, 1)]), min_size=0, max_size=2),
+    st.lists(
+        st.sampled_from([running, lost, lambda n: ended(n, 0), lambda n: ended(n, 1)]),
+        min_size=0,
+        max_size=2,
+    ),
     st.booleans(),
     st.sampled_from(["creating", "created", "removing"]),
 )
 def test_a_status_never_contradicts_itself(policy, makers, up, stage) -> None:
-    seen = observed(DONE, *(make(name) for make, name in zip(makers, "ab", strict=False)), up=up, stage=stage)
+    seen = observed(
+        DONE, *(make(name) for make, name in zip(makers, "ab", strict=False)), up=up, stage=stage
+    )
     status = pod_status(pod(policy), seen, "1.2.3.4")
     assert status.phase in ("Pending", "Running", "Succeeded", "Failed")
     states = [s.state for s in status.container_statuses]
-    assert all(sum(x is not None for x in (s.waiting, s.running, s.terminated)) == 1 for s in states if s)
+    assert all(
+        sum(x is not None for x in (s.waiting, s.running, s.terminated)) == 1 for s in states if s
+    )
     if status.phase == "Succeeded":
         assert all(s and s.terminated and s.terminated.exit_code == 0 for s in states)
     ready = next(c for c in status.conditions if c.type == "Ready")

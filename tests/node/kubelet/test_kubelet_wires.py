@@ -35,7 +35,11 @@ def test_headers_of_a_manifest_go_first_twice_if_they_are_and_leave_out_when_emp
 @pytest.mark.parametrize(
     ("path", "target"),
     [
-        ("/", "/"), ("healthz", "/healthz"), ("/a b?q=ä", "/a%20b?q=%C3%A4"), ("/x#y", "/x"), ("/%41", "/%41"),
+        ("/", "/"),
+        ("healthz", "/healthz"),
+        ("/a b?q=ä", "/a%20b?q=%C3%A4"),
+        ("/x#y", "/x"),
+        ("/%41", "/%41"),
         ("/\r\nX: 1", "/%0D%0AX:%201"),
     ],
 )
@@ -77,7 +81,13 @@ def test_an_answer_is_whole_with_its_last_byte_and_not_before(data: bytes) -> No
     assert found.status in (200, 204, 503)
 
 
-NO_HTTP = [b"SSH-2.0-x", b"\0\0\0", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 " + b"x" * 70000]
+NO_HTTP = [
+    b"SSH-2.0-x",
+    b"\0\0\0",
+    b"HTTP/1.1 abc\r\n\r\n",
+    b"HTTP/1.1\r\n\r\n",
+    b"HTTP/1.1 200 " + b"x" * 70000,
+]
 
 
 @pytest.mark.parametrize("data", NO_HTTP)
@@ -87,9 +97,19 @@ def test_what_is_no_http(data: bytes) -> None:
 
 
 def test_a_body_may_end_with_the_connection_only_without_a_length() -> None:
-    heads = [b"", b"Content-Length: 0\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"]
+    heads = [
+        b"",
+        b"Content-Length: 0\r\n",
+        b"Content-Length: 5\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+    ]
     found = [httpwire.answer(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n") for head in heads]
-    assert [each is not None and httpwire.may_end_early(each) for each in found] == [True, True, False, False]
+    assert [each is not None and httpwire.may_end_early(each) for each in found] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 @given(st.binary(max_size=200))
@@ -128,7 +148,12 @@ def test_packed_texts(packed: str, text: str) -> None:
 
 
 def test_a_block_of_headers_in_all_four_forms() -> None:
-    block = bytes((0x88, 0x20)) + b"\x40\x0bgrpc-status\x0212" + b"\x10\x0cgrpc-message\x02no" + b"\x5f\x02ab"
+    block = (
+        bytes((0x88, 0x20))
+        + b"\x40\x0bgrpc-status\x0212"
+        + b"\x10\x0cgrpc-message\x02no"
+        + b"\x5f\x02ab"
+    )
     assert grpcwire.headers(block) == {":status": "200", "grpc-status": "12", "grpc-message": "no"}
     assert grpcwire.headers(b"\x48\x03503") == {":status": "503"}
 
@@ -146,9 +171,16 @@ def test_the_call_names_the_service(service: str) -> None:
     data = grpcwire.call("10.0.0.1:90", service, "kube-probe/1")
     assert data.startswith(grpcwire.PREFACE)
     settings, headers, body = frames(data[len(grpcwire.PREFACE) :])
-    assert (settings.type, headers.type, body.type) == (grpcwire.SETTINGS, grpcwire.HEADERS, grpcwire.DATA)
+    assert (settings.type, headers.type, body.type) == (
+        grpcwire.SETTINGS,
+        grpcwire.HEADERS,
+        grpcwire.DATA,
+    )
     assert grpcwire.headers(headers.body)[":path"] == "/grpc.health.v1.Health/Check"
-    assert body.flags & grpcwire.END_STREAM and int.from_bytes(body.body[1:5], "big") == len(body.body) - 5
+    assert (
+        body.flags & grpcwire.END_STREAM
+        and int.from_bytes(body.body[1:5], "big") == len(body.body) - 5
+    )
     assert body.body.endswith(service.encode())
 
 
@@ -156,7 +188,10 @@ def test_the_status_in_an_answer() -> None:
     def message(data: bytes) -> bytes:
         return b"\0" + len(data).to_bytes(4, "big") + data
 
-    assert [grpcwire.serving(message(data)) for data in (b"\x08\x01", b"", b"\x08\x02", b"\x12\x01x\x08\x01")] == [1, 0, 2, 1]
+    assert [
+        grpcwire.serving(message(data))
+        for data in (b"\x08\x01", b"", b"\x08\x02", b"\x12\x01x\x08\x01")
+    ] == [1, 0, 2, 1]
     for data in (b"", b"\x01\0\0\0\0", b"\0\0\0\0\x09", message(b"\x08\xff")):
         with pytest.raises(grpcwire.Malformed):
             grpcwire.serving(data)
@@ -164,7 +199,9 @@ def test_the_status_in_an_answer() -> None:
 
 def test_padding_and_priority_are_no_content() -> None:
     padded = grpcwire.Frame(grpcwire.DATA, grpcwire.PADDED, 1, b"\x02ab\0\0")
-    both = grpcwire.Frame(grpcwire.HEADERS, grpcwire.PADDED | grpcwire.PRIORITY, 1, b"\x01\0\0\0\0\0ab\0")
+    both = grpcwire.Frame(
+        grpcwire.HEADERS, grpcwire.PADDED | grpcwire.PRIORITY, 1, b"\x01\0\0\0\0\0ab\0"
+    )
     assert [grpcwire.content(each) for each in (padded, both)] == [b"ab", b"ab"]
     with pytest.raises(grpcwire.Malformed):
         grpcwire.content(padded._replace(body=b"\x05ab"))

@@ -14,7 +14,9 @@ from kubelite.node.network.ipam import Route
 
 POOL = IPv4Network("10.208.0.0/12")
 keys = st.integers(0, 2**32 - 1).map(lambda n: f"{n:08x}")
-networks = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(lambda pair: IPv4Network(pair, strict=False))
+networks = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(
+    lambda pair: IPv4Network(pair, strict=False)
+)
 
 TABLE = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
@@ -32,7 +34,9 @@ def chosen(key: str, routes: list[Route], own: str = "kl-0") -> IPv4Network:
 
 
 def test_routes_are_read_in_the_byte_order_of_the_kernel() -> None:
-    found = [(r.interface, ipam.text(r.address), ipam.text(r.mask)) for r in ipam.parse_routes(TABLE)]
+    found = [
+        (r.interface, ipam.text(r.address), ipam.text(r.mask)) for r in ipam.parse_routes(TABLE)
+    ]
     assert found == [
         ("eth0", "0.0.0.0", "0.0.0.0"),
         ("eth0", "192.0.2.0", "255.255.255.0"),
@@ -41,7 +45,9 @@ def test_routes_are_read_in_the_byte_order_of_the_kernel() -> None:
 
 
 @given(keys, st.lists(networks.filter(lambda n: n.prefixlen > 12), max_size=8))
-def test_a_subnet_lies_in_the_pool_and_overlaps_with_no_route(key: str, taken: list[IPv4Network]) -> None:
+def test_a_subnet_lies_in_the_pool_and_overlaps_with_no_route(
+    key: str, taken: list[IPv4Network]
+) -> None:
     subnet = chosen(key, [route(n) for n in taken])
     assert subnet.subnet_of(POOL)
     assert not any(subnet.overlaps(n) for n in taken)
@@ -98,7 +104,9 @@ def test_addresses_as_text_and_back(number: int) -> None:
     assert ipam.number(ipam.text(number)) == number
 
 
-@pytest.mark.parametrize("text", ["", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.x", "::1", "1.2.3.-4", "1.2.3.٤"])
+@pytest.mark.parametrize(
+    "text", ["", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.x", "::1", "1.2.3.-4", "1.2.3.٤"]
+)
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="not an IPv4 address"):
         ipam.number(text)

@@ -29,7 +29,9 @@ def port(number: int = 8080, protocol: str = "TCP", ip: str = "0.0.0.0") -> Host
         (port(ip="192.0.2.1"), port(ip="192.0.2.1"), True),
     ],
 )
-def test_two_ports_collide_as_in_the_scheduler(one: HostPort, other: HostPort, collide: bool) -> None:
+def test_two_ports_collide_as_in_the_scheduler(
+    one: HostPort, other: HostPort, collide: bool
+) -> None:
     assert overlap(one, other) is overlap(other, one) is collide
 
 
@@ -41,7 +43,10 @@ def test_a_taken_port_is_refused_with_its_owner() -> None:
 
 @pytest.mark.parametrize(
     ("bad", "said"),
-    [(port(protocol="SCTP"), "only ports of TCP and UDP"), (port(ip="::1"), "must be an IPv4 address")],
+    [
+        (port(protocol="SCTP"), "only ports of TCP and UDP"),
+        (port(ip="::1"), "must be an IPv4 address"),
+    ],
 )
 def test_ports_that_no_pod_could_have(bad: HostPort, said: str) -> None:
     check([port()])
@@ -51,13 +56,22 @@ def test_ports_that_no_pod_could_have(bad: HostPort, said: str) -> None:
 
 def test_host_ports_of_containers_and_sidecars_count() -> None:
     def container(name: str, number: int, **more: Any) -> dict[str, Any]:
-        return {"name": name, "ports": [{"containerPort": 80, "hostPort": number}, {"containerPort": 81}], **more}
+        return {
+            "name": name,
+            "ports": [{"containerPort": 80, "hostPort": number}, {"containerPort": 81}],
+            **more,
+        }
 
     spec = {
         "initContainers": [container("once", 1), container("side", 2, restartPolicy="Always")],
         "containers": [
             container("main", 3),
-            {"name": "x", "ports": [{"containerPort": 5, "hostPort": 53, "protocol": "UDP", "hostIP": "192.0.2.1"}]},
+            {
+                "name": "x",
+                "ports": [
+                    {"containerPort": 5, "hostPort": 53, "protocol": "UDP", "hostIP": "192.0.2.1"}
+                ],
+            },
         ],
     }
     made = msgspec.convert({"metadata": {"name": "p"}, "spec": spec}, Pod)
@@ -70,7 +84,9 @@ def test_host_ports_of_containers_and_sidecars_count() -> None:
 
 def test_a_pod_on_the_hosts_network_needs_no_translation() -> None:
     container = {"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}
-    made = msgspec.convert({"metadata": {"name": "p"}, "spec": {"hostNetwork": True, "containers": [container]}}, Pod)
+    made = msgspec.convert(
+        {"metadata": {"name": "p"}, "spec": {"hostNetwork": True, "containers": [container]}}, Pod
+    )
     assert wanted(made) == ()
 
 

@@ -8,11 +8,24 @@ import msgspec
 import pytest
 
 from kubelite.node.network.errors import NameTooLong
-from kubelite.node.network.resolver import HostFiles, Names, Resolv, etc_files, merge, parse, pod_names, resolv_conf
+from kubelite.node.network.resolver import (
+    HostFiles,
+    Names,
+    Resolv,
+    etc_files,
+    merge,
+    parse,
+    pod_names,
+    resolv_conf,
+)
 from kubelite.objects.pod import Pod
 
-HOST = HostFiles("127.0.0.1 localhost\n192.0.2.1 node\n", "nameserver 192.0.2.53\nsearch lan\n", "", "node")
-STUB = HOST._replace(resolv="nameserver 127.0.0.53\noptions edns0\n", upstream="nameserver 192.0.2.54\n")
+HOST = HostFiles(
+    "127.0.0.1 localhost\n192.0.2.1 node\n", "nameserver 192.0.2.53\nsearch lan\n", "", "node"
+)
+STUB = HOST._replace(
+    resolv="nameserver 127.0.0.53\noptions edns0\n", upstream="nameserver 192.0.2.54\n"
+)
 
 
 def pod(name: str = "web", namespace: str = "shop", **spec: Any) -> Pod:
@@ -68,7 +81,10 @@ def test_the_hosts_file_names_localhost_the_pod_and_its_aliases() -> None:
     files = etc_files(pod(subdomain="site", hostAliases=aliases), "10.208.1.2", HOST)
     assert files.hosts.startswith("# Kubernetes-managed hosts file.\n")
     rows = entries(files.hosts)
-    assert rows[:2] == [["127.0.0.1", "localhost"], ["::1", "localhost", "ip6-localhost", "ip6-loopback"]]
+    assert rows[:2] == [
+        ["127.0.0.1", "localhost"],
+        ["::1", "localhost", "ip6-localhost", "ip6-loopback"],
+    ]
     assert rows[-2:] == [
         ["10.208.1.2", "web.site.shop.svc.cluster.local", "web"],
         ["192.0.2.9", "db", "db.lan"],
@@ -82,7 +98,9 @@ def test_without_a_subdomain_the_pod_has_one_name() -> None:
 
 
 def test_on_the_hosts_network_the_hosts_own_file_is_kept() -> None:
-    files = etc_files(pod(hostNetwork=True, hostAliases=[{"ip": "192.0.2.9", "hostnames": ["db"]}]), "", HOST)
+    files = etc_files(
+        pod(hostNetwork=True, hostAliases=[{"ip": "192.0.2.9", "hostnames": ["db"]}]), "", HOST
+    )
     assert HOST.hosts in files.hosts
     assert entries(files.hosts)[-1] == ["192.0.2.9", "db"]
     assert files.hostname == "node\n"
@@ -129,11 +147,16 @@ def test_the_pods_own_config_is_merged_behind_the_hosts() -> None:
         "search lan own",
         "options ndots:3 timeout:1 rotate",
     ]
-    assert resolv(host, dnsPolicy="None", dnsConfig=config)[0:3:2] == ["nameserver 192.0.2.53", "search lan own"]
+    assert resolv(host, dnsPolicy="None", dnsConfig=config)[0:3:2] == [
+        "nameserver 192.0.2.53",
+        "search lan own",
+    ]
 
 
 def test_policy_none_takes_nothing_from_the_host() -> None:
-    assert resolv(dnsPolicy="None", dnsConfig={"nameservers": ["192.0.2.1"]}) == ["nameserver 192.0.2.1"]
+    assert resolv(dnsPolicy="None", dnsConfig={"nameservers": ["192.0.2.1"]}) == [
+        "nameserver 192.0.2.1"
+    ]
 
 
 def test_what_resolvers_do_not_take_is_left_out_and_told() -> None:
@@ -146,7 +169,10 @@ def test_what_resolvers_do_not_take_is_left_out_and_told() -> None:
     assert lines[3] == "search " + " ".join(f"s{n}" for n in range(32))
     assert len(warnings) == 2
     long = {"searches": ["x" * 200 for _ in range(11)]}
-    assert len(resolv(host, dnsConfig={"searches": [f"{n}{'x' * 200}" for n in range(11)]})[1]) <= len("search ") + 2048
+    assert (
+        len(resolv(host, dnsConfig={"searches": [f"{n}{'x' * 200}" for n in range(11)]})[1])
+        <= len("search ") + 2048
+    )
     assert resolv(host, dnsConfig=long)[1] == "search " + "x" * 200
 
 

@@ -14,7 +14,9 @@ def decode(program: bytes) -> Program:
 
 
 def verdict(ops: Program, arch: int, number: int, args: Sequence[int] = ()) -> int:
-    """Runs it once; raises for an instruction that seccomp programs do not have, or a way out of the program."""
+    """Runs it once; raises for an instruction that seccomp programs do not have, or a way out of
+    the program.
+    """
     data = struct.pack("<IIQ6Q", number & 0xFFFFFFFF, arch, 0, *args, *[0] * (6 - len(args)))
     a = pc = 0
     while True:

@@ -13,7 +13,12 @@ _OPS = {"ne": 1, "lt": 2, "le": 3, "eq": 4, "ge": 5, "gt": 6, "masked": 7}
 
 
 class _Compare(ctypes.Structure):
-    _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
+    _fields_ = (
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("a", ctypes.c_uint64),
+        ("b", ctypes.c_uint64),
+    )
 
 
 def load() -> ctypes.CDLL:
@@ -21,7 +26,11 @@ def load() -> ctypes.CDLL:
     library = ctypes.CDLL("libseccomp.so.2")
     library.seccomp_init.restype = ctypes.c_void_p
     library.seccomp_rule_add_array.argtypes = (
-        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint, ctypes.POINTER(_Compare)
+        ctypes.c_void_p,
+        ctypes.c_uint32,
+        ctypes.c_int,
+        ctypes.c_uint,
+        ctypes.POINTER(_Compare),
     )
     for name in ("seccomp_arch_add", "seccomp_arch_remove"):
         getattr(library, name).argtypes = (ctypes.c_void_p, ctypes.c_uint32)
@@ -36,7 +45,9 @@ def number(name: str, kind: str) -> int:
 
 
 def compile_profile(profile: Profile, kind: str) -> bytes:
-    """The program for one kind of programs. Rules that say what the default says are left out, as runc does."""
+    """The program for one kind of programs. Rules that say what the default says are left out, as
+    runc does.
+    """
     library = load()
     context = library.seccomp_init(profile.default)
     assert library.seccomp_arch_add(context, _ARCHES[kind]) in (0, -17)
@@ -47,15 +58,20 @@ def compile_profile(profile: Profile, kind: str) -> bytes:
             continue
         checks = (_Compare * len(rule.checks))(
             *(
-                _Compare(c.argument, _OPS[c.op], c.mask, c.value) if c.op == "masked" else _Compare(c.argument, _OPS[c.op], c.value, 0)
+                _Compare(c.argument, _OPS[c.op], c.mask, c.value)
+                if c.op == "masked"
+                else _Compare(c.argument, _OPS[c.op], c.value, 0)
                 for c in rule.checks
             )
         )
         for name in rule.names:
-            # Rules are told by the native number, or a negative one that stands for a call the native kind lacks.
+            # Rules are told by the native number, or a negative one that stands for a call the
+            # native kind lacks.
             known = library.seccomp_syscall_resolve_name(name.encode())
             if known != -1:
-                code = library.seccomp_rule_add_array(context, rule.action, known, len(rule.checks), checks)
+                code = library.seccomp_rule_add_array(
+                    context, rule.action, known, len(rule.checks), checks
+                )
                 assert code in (0, -17), (name, rule, os.strerror(-code))
     with tempfile.TemporaryFile() as file:
         assert library.seccomp_export_bpf(context, file.fileno()) == 0

@@ -50,20 +50,27 @@ def test_a_profile_is_compiled_once_and_found_again(home: Home, seccomp: str) ->
 
 
 def test_other_capabilities_are_another_filter(home: Home) -> None:
-    made = {filters.applied(home, wanted("default", mask)).filter.program for mask in (0, 1 << 21, 1 << 18)}
+    made = {
+        filters.applied(home, wanted("default", mask)).filter.program
+        for mask in (0, 1 << 21, 1 << 18)
+    }
     assert len(made) == 3
 
 
 def test_a_changed_profile_is_another_filter_and_the_old_one_stays_for_execs(home: Home) -> None:
     first = filters.applied(home, wanted("localhost/profiles/x.json")).filter
-    Path(f"{home.seccomp}/profiles/x.json").write_text(json.dumps({"defaultAction": "SCMP_ACT_ERRNO"}))
+    Path(f"{home.seccomp}/profiles/x.json").write_text(
+        json.dumps({"defaultAction": "SCMP_ACT_ERRNO"})
+    )
     second = filters.applied(home, wanted("localhost/profiles/x.json")).filter
     assert first.key != second.key
     assert filters.stored(home, first.key).program == first.program
 
 
 def test_what_is_missing_broken_or_outside_is_refused(home: Home, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeFailure, match=r"cannot read seccomp profile .*no.json: No such file"):
+    with pytest.raises(
+        RuntimeFailure, match=r"cannot read seccomp profile .*no.json: No such file"
+    ):
         filters.applied(home, wanted("localhost/no.json"))
     Path(f"{home.seccomp}/bad.json").write_text("{}")
     with pytest.raises(RuntimeFailure, match=r"bad.json cannot be used: defaultAction None"):

@@ -14,7 +14,9 @@ from kubelite.node.runtime.identity import (
     resolve_user,
 )
 
-PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/srv:/bin/false\nbroken line\nodd:x:+0:0::/:\n"
+PASSWD = (
+    "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/srv:/bin/false\nbroken line\nodd:x:+0:0::/:\n"
+)
 GROUP = "root:x:0:\nwebs:x:34:\nlogs:x:50:web,other\n"
 EVERY = (1 << 41) - 1
 
@@ -32,12 +34,16 @@ EVERY = (1 << 41) - 1
         ("1000:1001", None, None, (1000, 1001, (1001,), "/")),
     ],
 )
-def test_users(image_user: str, user: int | None, group: int | None, expected: tuple[object, ...]) -> None:
+def test_users(
+    image_user: str, user: int | None, group: int | None, expected: tuple[object, ...]
+) -> None:
     found = resolve_user(image_user, user, group, (), PASSWD, GROUP)
     assert (found.uid, found.gid, found.groups, found.home) == expected
 
 
-@pytest.mark.parametrize("name", ["nobody", "+0", "0x0", " 0", "4294967295", "99999999999", "-1", "odd"])
+@pytest.mark.parametrize(
+    "name", ["nobody", "+0", "0x0", " 0", "4294967295", "99999999999", "-1", "odd"]
+)
 def test_what_is_no_user_never_turns_out_to_be_root(name: str) -> None:
     with pytest.raises(IdentityError):
         resolve_user(name, None, None, (), PASSWD, GROUP)
@@ -66,7 +72,9 @@ def test_capabilities_are_within_what_the_machine_has_and_never_inherited(
 
 
 def test_default_dropped_all_and_privileged_sets() -> None:
-    assert capabilities([], [], False, EVERY).permitted == sum(1 << ALL_CAPABILITIES.index(n) for n in DEFAULT_CAPABILITIES)
+    assert capabilities([], [], False, EVERY).permitted == sum(
+        1 << ALL_CAPABILITIES.index(n) for n in DEFAULT_CAPABILITIES
+    )
     assert capabilities([], ["ALL"], False, EVERY).permitted == 0
     assert capabilities(["cap_net_admin"], ["ALL"], False, EVERY).permitted == 1 << 12
     assert capabilities([], [], True, EVERY).permitted == EVERY

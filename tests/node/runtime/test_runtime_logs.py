@@ -1,4 +1,6 @@
-"""Reading logs while they are written and rotated: each line once, in order, whatever happens in between."""
+"""Reading logs while they are written and rotated: each line once, in order, whatever happens in
+between.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The filter that we emit and the one that libseccomp emits give the same verdict; profiles from outside are read strictly."""
+"""The filter that we emit and the one that libseccomp emits give the same verdict; profiles from
+outside are read strictly.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,40 @@ from hypothesis import strategies as st
 
 from kubelite.node.runtime import bpf, seccomp
 from kubelite.node.runtime.identity import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
-from kubelite.node.runtime.seccomp import ALLOW, ENOSYS, EPERM, ERRNO, Check, Profile, Rule, default_profile
+from kubelite.node.runtime.seccomp import (
+    ALLOW,
+    ENOSYS,
+    EPERM,
+    ERRNO,
+    Check,
+    Profile,
+    Rule,
+    default_profile,
+)
 from kubelite.node.runtime.seccomp_oci import ProfileError, parse_profile
 from tests.node.runtime import libseccomp
 from tests.node.runtime.bpf_machine import decode, verdict
 
 X32 = 0x40000000
-CORNERS = (0, 1, 2, 8, 37, 38, 39, 40, 41, 0x20000, 0x20008, 0x7E020000, 0x2000000, 0xFFFFFFFF, 1 << 32, 1 << 63, (1 << 64) - 1)
+CORNERS = (
+    0,
+    1,
+    2,
+    8,
+    37,
+    38,
+    39,
+    40,
+    41,
+    0x20000,
+    0x20008,
+    0x7E020000,
+    0x2000000,
+    0xFFFFFFFF,
+    1 << 32,
+    1 << 63,
+    (1 << 64) - 1,
+)
 KINDS = ("x86_64", "i386", "aarch64")
 
 
@@ -27,8 +56,13 @@ def mask(*names: str) -> int:
 
 
 DEFAULT = mask(*DEFAULT_CAPABILITIES)
-SETS = {"none": 0, "default": DEFAULT, "all": mask(*ALL_CAPABILITIES), "admin": mask("SYS_ADMIN"),
-        **{name: DEFAULT | mask(name) for name in seccomp.BY_CAPABILITY}}
+SETS = {
+    "none": 0,
+    "default": DEFAULT,
+    "all": mask(*ALL_CAPABILITIES),
+    "admin": mask("SYS_ADMIN"),
+    **{name: DEFAULT | mask(name) for name in seccomp.BY_CAPABILITY},
+}
 
 
 def machine(kind: str) -> str:
@@ -40,12 +74,18 @@ def compare(profile: Profile, kind: str, calls: list[tuple[int, tuple[int, ...]]
     theirs = decode(libseccomp.compile_profile(profile, kind))
     arch = bpf.AUDIT_ARCH[kind]
     for number, args in calls:
-        assert verdict(ours, arch, number, args) == verdict(theirs, arch, number, args), (kind, number, args)
+        assert verdict(ours, arch, number, args) == verdict(theirs, arch, number, args), (
+            kind,
+            number,
+            args,
+        )
 
 
 def known_to_both(kind: str) -> list[int]:
     """Every number up to 600, without calls that are too young for the library."""
-    young = {number for name, number in bpf.numbers(kind).items() if libseccomp.number(name, kind) < 0}
+    young = {
+        number for name, number in bpf.numbers(kind).items() if libseccomp.number(name, kind) < 0
+    }
     return [number for number in range(600) if number not in young]
 
 
@@ -70,7 +110,11 @@ def test_numbers_are_those_of_the_kernels_headers() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SETS)
 def test_default_profile_gives_libseccomps_verdicts(kind: str, name: str) -> None:
-    calls = [(number, args) for number in known_to_both(kind) for args in ((), (0x7E020000,) * 6, (40,) * 6)]
+    calls = [
+        (number, args)
+        for number in known_to_both(kind)
+        for args in ((), (0x7E020000,) * 6, (40,) * 6)
+    ]
     checked = [bpf.numbers(kind)[each] for each in ("socket", "personality", "clone", "clone3")]
     calls += [(number, (corner,)) for number in checked for corner in CORNERS]
     compare(default_profile(SETS[name], machine(kind)), kind, calls)
@@ -87,10 +131,16 @@ checks = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(checks, max_size=4, unique_by=lambda check: check.argument),
-    st.lists(st.tuples(*[st.one_of(st.sampled_from(CORNERS), st.integers(0, (1 << 64) - 1))] * 6), min_size=1, max_size=8),
+    st.lists(
+        st.tuples(*[st.one_of(st.sampled_from(CORNERS), st.integers(0, (1 << 64) - 1))] * 6),
+        min_size=1,
+        max_size=8,
+    ),
     st.sampled_from(("x86_64", "aarch64")),
 )
-def test_checks_of_arguments_give_libseccomps_verdicts(found: list[Check], args: list[tuple[int, ...]], kind: str) -> None:
+def test_checks_of_arguments_give_libseccomps_verdicts(
+    found: list[Check], args: list[tuple[int, ...]], kind: str
+) -> None:
     profile = Profile(ERRNO | EPERM, (Rule(("kill", "read"), ALLOW, tuple(found)),), (kind,))
     borders = [tuple(c.value + d & (1 << 64) - 1 for c in found) for d in (-1, 0, 1)]
     number = bpf.numbers(kind)["kill"]
@@ -102,14 +152,28 @@ def test_checks_of_arguments_give_libseccomps_verdicts(found: list[Check], args:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, (1 << 64) - 1), st.integers(0, (1 << 64) - 1), st.lists(st.integers(0, (1 << 64) - 1), max_size=5))
+@given(
+    st.integers(0, (1 << 64) - 1),
+    st.integers(0, (1 << 64) - 1),
+    st.lists(st.integers(0, (1 << 64) - 1), max_size=5),
+)
 def test_masked_checks_give_libseccomps_verdicts(bits: int, value: int, args: list[int]) -> None:
-    profile = Profile(ERRNO | EPERM, (Rule(("kill",), ALLOW, (Check(0, "masked", value & bits, bits),)),), ("x86_64",))
-    compare(profile, "x86_64", [(bpf.numbers("x86_64")["kill"], (arg,)) for arg in (*args, value, value & bits, bits)])
+    profile = Profile(
+        ERRNO | EPERM,
+        (Rule(("kill",), ALLOW, (Check(0, "masked", value & bits, bits),)),),
+        ("x86_64",),
+    )
+    compare(
+        profile,
+        "x86_64",
+        [(bpf.numbers("x86_64")["kill"], (arg,)) for arg in (*args, value, value & bits, bits)],
+    )
 
 
 def test_a_32_bit_argument_is_compared_as_such() -> None:
-    profile = Profile(ERRNO | EPERM, (Rule(("kill",), ALLOW, (Check(0, "eq", 7),)),), ("x86_64", "i386"))
+    profile = Profile(
+        ERRNO | EPERM, (Rule(("kill",), ALLOW, (Check(0, "eq", 7),)),), ("x86_64", "i386")
+    )
     ops, number = decode(bpf.compile_profile(profile)), bpf.numbers("i386")["kill"]
     assert verdict(ops, bpf.AUDIT_ARCH["i386"], number, (7,)) == ALLOW
     assert verdict(ops, bpf.AUDIT_ARCH["i386"], number, (8,)) == ERRNO | EPERM
@@ -163,9 +227,23 @@ def test_oci_profile_says_what_it_means() -> None:
             syscalls=[
                 {"names": ["read", "no_such_call"], "action": "SCMP_ACT_ALLOW"},
                 {"names": ["write"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5},
-                {"names": ["kill"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 1, "value": 9, "op": "SCMP_CMP_NE"}]},
-                {"names": ["clone"], "action": "SCMP_ACT_KILL_PROCESS",
-                 "args": [{"index": 0, "value": 0x10000000, "valueTwo": 0x10000000, "op": "SCMP_CMP_MASKED_EQ"}]},
+                {
+                    "names": ["kill"],
+                    "action": "SCMP_ACT_ALLOW",
+                    "args": [{"index": 1, "value": 9, "op": "SCMP_CMP_NE"}],
+                },
+                {
+                    "names": ["clone"],
+                    "action": "SCMP_ACT_KILL_PROCESS",
+                    "args": [
+                        {
+                            "index": 0,
+                            "value": 0x10000000,
+                            "valueTwo": 0x10000000,
+                            "op": "SCMP_CMP_MASKED_EQ",
+                        }
+                    ],
+                },
             ],
         ),
         "x86_64",
@@ -182,7 +260,9 @@ def test_oci_profile_says_what_it_means() -> None:
 
 def test_checks_of_the_same_argument_are_alternatives() -> None:
     args = [{"index": 0, "value": value, "op": "SCMP_CMP_EQ"} for value in (1, 2)]
-    profile = parse_profile(oci(syscalls=[{"names": ["kill"], "action": "SCMP_ACT_ALLOW", "args": args}]), "x86_64")
+    profile = parse_profile(
+        oci(syscalls=[{"names": ["kill"], "action": "SCMP_ACT_ALLOW", "args": args}]), "x86_64"
+    )
     assert [decide(profile, "kill", value) for value in (1, 2, 3)] == [ALLOW, ALLOW, ERRNO | EPERM]
 
 
@@ -197,11 +277,38 @@ def test_checks_of_the_same_argument_are_alternatives() -> None:
         (oci(flags=["X"]), "flag X"),
         (oci(syscalls={}), "syscalls must be a list"),
         (oci(syscalls=[{"names": [], "action": "SCMP_ACT_ALLOW"}]), r"syscalls\[0\].names"),
-        (oci(syscalls=[{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {}}]), '"includes"'),
-        (oci(syscalls=[{"names": ["read"], "action": "SCMP_ACT_ALLOW", "errnoRet": 1}]), "errnoRet 1 does not fit"),
-        (oci(syscalls=[{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": True}]), "does not fit"),
-        (oci(syscalls=[{"names": ["a"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 6, "op": "SCMP_CMP_EQ"}]}]), "index"),
-        (oci(syscalls=[{"names": ["a"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "op": "EQ"}]}]), "op EQ"),
+        (
+            oci(syscalls=[{"names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {}}]),
+            '"includes"',
+        ),
+        (
+            oci(syscalls=[{"names": ["read"], "action": "SCMP_ACT_ALLOW", "errnoRet": 1}]),
+            "errnoRet 1 does not fit",
+        ),
+        (
+            oci(syscalls=[{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": True}]),
+            "does not fit",
+        ),
+        (
+            oci(
+                syscalls=[
+                    {
+                        "names": ["a"],
+                        "action": "SCMP_ACT_ALLOW",
+                        "args": [{"index": 6, "op": "SCMP_CMP_EQ"}],
+                    }
+                ]
+            ),
+            "index",
+        ),
+        (
+            oci(
+                syscalls=[
+                    {"names": ["a"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "op": "EQ"}]}
+                ]
+            ),
+            "op EQ",
+        ),
     ],
 )
 def test_a_profile_that_is_not_understood_is_refused(text: bytes, says: str) -> None:

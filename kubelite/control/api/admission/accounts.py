@@ -1,4 +1,6 @@
-"""Pods run as a ServiceAccount: it must be there, and its token is mounted where programs look for it."""
+"""Pods run as a ServiceAccount: it must be there, and its token is mounted where programs look for
+it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
 
 MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-TOKEN_SECONDS = 3607  # an hour and a few seconds, by which a program can tell it from a token asked for by hand
+TOKEN_SECONDS = (
+    3607  # an hour and a few seconds, by which a program can tell it from a token asked for by hand
+)
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 Object = dict[str, Any]
 
@@ -44,12 +48,20 @@ def _check_mirror(attempt: Attempt, spec: Object) -> None:
     pod = {"metadata": {**attempt.obj["metadata"], "namespace": attempt.namespace}, "spec": spec}
     kinds = {kind for kind, _, _ in references(pod)}
     if kinds & {"serviceaccounts", "secrets"} or _asks_for_token(spec):
-        raise refused(attempt.request.resource, attempt.name, "a mirror pod may not reference service accounts or secrets")
+        raise refused(
+            attempt.request.resource,
+            attempt.name,
+            "a mirror pod may not reference service accounts or secrets",
+        )
 
 
 def _asks_for_token(spec: Object) -> bool:
     projected = [each["projected"] for each in spec.get("volumes") or () if each.get("projected")]
-    return any("serviceAccountToken" in source for each in projected for source in each.get("sources") or ())
+    return any(
+        "serviceAccountToken" in source
+        for each in projected
+        for source in each.get("sources") or ()
+    )
 
 
 def wants_token(spec: Object, account: Object) -> bool:
@@ -59,9 +71,14 @@ def wants_token(spec: Object, account: Object) -> bool:
 
 
 def mount_token(spec: Object, volume: str) -> None:
-    """Adds the token's volume, and a mount of it to each container that has nothing mounted there. In place."""
+    """Adds the token's volume, and a mount of it to each container that has nothing mounted there.
+    In place.
+    """
     volumes = spec.get("volumes") or []
-    known = next((each["name"] for each in volumes if str(each.get("name")).startswith("kube-api-access-")), None)
+    known = next(
+        (each["name"] for each in volumes if str(each.get("name")).startswith("kube-api-access-")),
+        None,
+    )
     missing = [
         container
         for kind in ("initContainers", "containers")
@@ -70,7 +87,10 @@ def mount_token(spec: Object, volume: str) -> None:
     ]
     for container in missing:
         mounts = container.get("volumeMounts") or []
-        container["volumeMounts"] = [*mounts, {"name": known or volume, "readOnly": True, "mountPath": MOUNT}]
+        container["volumeMounts"] = [
+            *mounts,
+            {"name": known or volume, "readOnly": True, "mountPath": MOUNT},
+        ]
     if missing and known is None:
         spec["volumes"] = [*volumes, token_volume(volume)]
 

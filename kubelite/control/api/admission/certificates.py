@@ -1,4 +1,5 @@
-"""CertificateSigningRequests: whose they are, who may approve and sign them, and which subject nobody gets.
+"""CertificateSigningRequests: whose they are, who may approve and sign them, and which subject
+nobody gets.
 
 Kubernetes' plug-ins CertificateApproval, CertificateSigning and CertificateSubjectRestriction.
 """
@@ -22,18 +23,32 @@ Object = dict[str, Any]
 
 
 async def requester(attempt: Attempt) -> None:
-    """A new request says who asks; the one who asks does not say it. Verdicts get the time at which they were given."""
+    """A new request says who asks; the one who asks does not say it. Verdicts get the time at which
+    they were given.
+    """
     res, obj = attempt.request.resource, attempt.obj
     if res.group != csr.GROUP or res.plural != csr.PLURAL or attempt.operation == "DELETE":
         return
     if attempt.operation == "CREATE":
-        spec = {key: value for key, value in (obj.get("spec") or {}).items() if key not in ("username", "uid", "groups", "extra")}
+        spec = {
+            key: value
+            for key, value in (obj.get("spec") or {}).items()
+            if key not in ("username", "uid", "groups", "extra")
+        }
         obj["spec"] = {**spec, **user_info(attempt.request.user)}
         return
-    known = [each.get("type") for each in ((attempt.old or {}).get("status") or {}).get("conditions") or ()]
+    known = [
+        each.get("type")
+        for each in ((attempt.old or {}).get("status") or {}).get("conditions") or ()
+    ]
     for each in (obj.get("status") or {}).get("conditions") or ():
         if each.get("type") not in known:
-            each.update({name: each.get(name) or timestamp() for name in ("lastUpdateTime", "lastTransitionTime")})
+            each.update(
+                {
+                    name: each.get(name) or timestamp()
+                    for name in ("lastUpdateTime", "lastTransitionTime")
+                }
+            )
 
 
 async def check(attempt: Attempt) -> None:
@@ -60,18 +75,26 @@ def _check_new(attempt: Attempt) -> None:
     try:
         wish = wish_of(parse(text))
     except BadRequestFile as error:
-        raise invalid(res, attempt.name, [*wrong, causes.invalid("spec.request", text[:64], str(error))]) from None
+        raise invalid(
+            res, attempt.name, [*wrong, causes.invalid("spec.request", text[:64], str(error))]
+        ) from None
     if wrong:
         raise invalid(res, attempt.name, wrong)
     if obj["spec"]["signerName"] == csr.CLIENT and MASTERS in wish.organizations:
-        raise refused(res, attempt.name, f"use of {csr.CLIENT} signer with {MASTERS} group is not allowed")
+        raise refused(
+            res, attempt.name, f"use of {csr.CLIENT} signer with {MASTERS} group is not allowed"
+        )
 
 
 def _must_be_allowed(attempt: Attempt, verb: str) -> None:
-    """Whoever may approve or sign for a signer, or for all signers of its domain, may do it. Raises StatusError 403."""
+    """Whoever may approve or sign for a signer, or for all signers of its domain, may do it. Raises
+    StatusError 403.
+    """
     signer = str((attempt.old or {})["spec"]["signerName"])
     user, domain = attempt.request.user, signer.partition("/")[0]
-    asked = [Asked(user, verb, csr.GROUP, "signers", "", "", name) for name in (signer, f"{domain}/*")]
+    asked = [
+        Asked(user, verb, csr.GROUP, "signers", "", "", name) for name in (signer, f"{domain}/*")
+    ]
     if not any(attempt.context.authorizer.allows(each) for each in asked):
         why = f'user not permitted to {verb} requests with signerName "{signer}"'
         raise refused(attempt.request.resource, attempt.name, why)

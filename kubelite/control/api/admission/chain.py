@@ -1,7 +1,8 @@
 """What admission rules share: the write on its way to the store, and the list of rules it passes.
 
-A rule takes an :class:`Attempt` and returns; it refuses by raising StatusError, changes the object in place, adds
-warnings, or adds companions: changes that are committed with the object or not at all.
+A rule takes an :class:`Attempt` and returns; it refuses by raising StatusError, changes the object
+in place, adds warnings, or adds companions: changes that are committed with the object or not at
+all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class Attempt:
-    """One write on its way to the store. ``operation`` is CREATE, UPDATE or DELETE; ``obj`` is empty for the latter."""
+    """One write on its way to the store. ``operation`` is CREATE, UPDATE or DELETE; ``obj`` is
+    empty for the latter.
+    """
 
     def __init__(
         self,
@@ -39,7 +42,9 @@ class Attempt:
         self.dry_run = dry_run
         self.warnings = list(warnings)
         self.companions: list[Change] = []
-        self.goes = False  # whether this write removes the object, and does not only mark it as leaving
+        self.goes = (
+            False  # whether this write removes the object, and does not only mark it as leaving
+        )
 
     @property
     def name(self) -> str:
@@ -62,9 +67,13 @@ class Attempt:
 
 
 class Admission:
-    """The rules of a server, in order. ``after`` are called when an object has been created, changed or removed."""
+    """The rules of a server, in order. ``after`` are called when an object has been created,
+    changed or removed.
+    """
 
-    def __init__(self, mutating: Sequence[Rule], validating: Sequence[Rule], after: Sequence[Rule]) -> None:
+    def __init__(
+        self, mutating: Sequence[Rule], validating: Sequence[Rule], after: Sequence[Rule]
+    ) -> None:
         self._mutating = mutating
         self._validating = validating
         self._after = after

@@ -1,5 +1,5 @@
-"""LimitRange: defaults for containers that ask for nothing, and bounds for those that ask for too much or too
-little.
+"""LimitRange: defaults for containers that ask for nothing, and bounds for those that ask for too
+much or too little.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ async def defaults(attempt: Attempt) -> None:
         if item.get("type") == "Container":
             for kind, word in (("containers", "container"), ("initContainers", "init container")):
                 for container in spec.get(kind) or ():
-                    said += [f"{what} for {word} {container.get('name', '')}" for what in fill(container, item)]
+                    said += [
+                        f"{what} for {word} {container.get('name', '')}"
+                        for what in fill(container, item)
+                    ]
     if said:
         metadata = attempt.obj["metadata"]
         note = {ANNOTATION: "LimitRanger plugin set: " + "; ".join(said)}
@@ -43,7 +46,8 @@ def containers(spec: Object) -> list[Object]:
 
 
 def fill(container: Object, item: Object) -> list[str]:
-    """Gives a container the defaults of a limit range. A request without a default follows the limit. In place.
+    """Gives a container the defaults of a limit range. A request without a default follows the
+    limit. In place.
 
     Returns what was set: ``cpu, memory request``.
     """
@@ -52,22 +56,30 @@ def fill(container: Object, item: Object) -> list[str]:
     requests = {**(item.get("defaultRequest") or {}), **(resources.get("requests") or {})}
     for name, amount in (resources.get("limits") or {}).items():
         if name not in (resources.get("requests") or {}):
-            requests[name] = amount if name not in (item.get("defaultRequest") or {}) else requests[name]
+            requests[name] = (
+                amount if name not in (item.get("defaultRequest") or {}) else requests[name]
+            )
     filled = {"limits": limits, "requests": requests}
     container["resources"] = {**resources, **{key: value for key, value in filled.items() if value}}
     given = {
-        "request": sorted(set(item.get("defaultRequest") or ()) - set(resources.get("requests") or ())),
+        "request": sorted(
+            set(item.get("defaultRequest") or ()) - set(resources.get("requests") or ())
+        ),
         "limit": sorted(set(item.get("default") or ()) - set(resources.get("limits") or ())),
     }
     return [f"{', '.join(names)} {side}" for side, names in given.items() if names]
 
 
 async def bounds(attempt: Attempt) -> None:
-    """Whether a new or resized pod, or a claim, stays within the bounds of its namespace. Raises StatusError 403."""
+    """Whether a new or resized pod, or a claim, stays within the bounds of its namespace. Raises
+    StatusError 403.
+    """
     res = attempt.request.resource
     resized = res.group == "" and res.plural == "pods" and attempt.request.sub == "resize"
     is_pod = attempt.creates("", "pods") or resized
-    if not is_pod and not (attempt.of("", "persistentvolumeclaims") and attempt.operation != "DELETE"):
+    if not is_pod and not (
+        attempt.of("", "persistentvolumeclaims") and attempt.operation != "DELETE"
+    ):
         return
     problems: list[str] = []
     for item in await _items(attempt):
@@ -80,11 +92,15 @@ async def bounds(attempt: Attempt) -> None:
 
 async def _items(attempt: Attempt) -> list[Object]:
     page = await attempt.context.store.page("limitranges", attempt.namespace)
-    return [item for entry in page.entries for item in load(entry).get("spec", {}).get("limits") or ()]
+    return [
+        item for entry in page.entries for item in load(entry).get("spec", {}).get("limits") or ()
+    ]
 
 
 def _asked(obj: Object, kind: str, is_pod: bool) -> Iterator[tuple[Amounts, Amounts]]:
-    """What the item's kind of thing asks for: (requests, limits) of each container, of the pod, or of the claim."""
+    """What the item's kind of thing asks for: (requests, limits) of each container, of the pod, or
+    of the claim.
+    """
     spec = obj.get("spec", {})
     if kind == "Container" and is_pod:
         for container in containers(spec):

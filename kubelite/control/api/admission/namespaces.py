@@ -1,4 +1,6 @@
-"""Namespaces: nothing is created in one that is not there or is going, and each is furnished from its first moment."""
+"""Namespaces: nothing is created in one that is not there or is going, and each is furnished from
+its first moment.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,14 @@ async def exists(attempt: Attempt) -> None:
     if entry is None:
         raise not_found(namespaces, namespace)
     if b'"deletionTimestamp"' in entry.value and load(entry)["metadata"].get("deletionTimestamp"):
-        why = f"unable to create new content in namespace {namespace} because it is being terminated"
-        cause = Cause("NamespaceTerminating", f"namespace {namespace} is being terminated", "metadata.namespace")
+        why = (
+            f"unable to create new content in namespace {namespace} because it is being terminated"
+        )
+        cause = Cause(
+            "NamespaceTerminating",
+            f"namespace {namespace} is being terminated",
+            "metadata.namespace",
+        )
         raise refused(attempt.request.resource, attempt.name, why, [cause])
 
 
@@ -35,7 +43,10 @@ async def label(attempt: Attempt) -> None:
     if attempt.of("", "namespaces") and attempt.operation != "DELETE":
         metadata = attempt.obj["metadata"]
         if metadata.get("name"):
-            metadata["labels"] = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
+            metadata["labels"] = {
+                **(metadata.get("labels") or {}),
+                "kubernetes.io/metadata.name": metadata["name"],
+            }
 
 
 async def protect(attempt: Attempt) -> None:

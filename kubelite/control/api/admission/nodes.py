@@ -17,7 +17,11 @@ NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 _TOPOLOGY = ("zone", "region")
 _LABELS = {
     *(f"{prefix}kubernetes.io/{name}" for prefix in ("", "beta.") for name in ("os", "arch")),
-    *(f"{prefix}.kubernetes.io/{name}" for prefix in ("topology", "failure-domain.beta") for name in _TOPOLOGY),
+    *(
+        f"{prefix}.kubernetes.io/{name}"
+        for prefix in ("topology", "failure-domain.beta")
+        for name in _TOPOLOGY
+    ),
     *("kubernetes.io/hostname", "beta.kubernetes.io/instance-type"),
 }
 _LABEL_SPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
@@ -28,12 +32,17 @@ async def not_ready(attempt: Attempt) -> None:
     if attempt.creates("", "nodes"):
         spec = attempt.obj.setdefault("spec", {})
         taints = spec.get("taints") or []
-        if not any(each.get("key") == NOT_READY["key"] and each.get("effect") == NOT_READY["effect"] for each in taints):
+        if not any(
+            each.get("key") == NOT_READY["key"] and each.get("effect") == NOT_READY["effect"]
+            for each in taints
+        ):
             spec["taints"] = [*taints, dict(NOT_READY)]
 
 
 async def restriction(attempt: Attempt) -> None:
-    """What a node's own credentials may write, beyond what authorization has checked. Raises StatusError 403."""
+    """What a node's own credentials may write, beyond what authorization has checked. Raises
+    StatusError 403.
+    """
     user = attempt.request.user
     if GROUP not in user.groups or not user.name.startswith(USER):
         return
@@ -43,7 +52,9 @@ async def restriction(attempt: Attempt) -> None:
     elif res.group == "" and res.plural == "nodes":
         _node(attempt, node)
     elif res.plural in ("leases", "csinodes") and attempt.name != node:
-        raise refused(res, attempt.name, f"node {node} may only write the {res.plural} named like itself")
+        raise refused(
+            res, attempt.name, f"node {node} may only write the {res.plural} named like itself"
+        )
 
 
 async def _pod(attempt: Attempt, node: str) -> None:
@@ -54,39 +65,67 @@ async def _pod(attempt: Attempt, node: str) -> None:
             why = f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror pods'
             raise refused(res, attempt.name, why)
         if pod.get("spec", {}).get("nodeName") != node:
-            raise refused(res, attempt.name, f'node "{node}" can only create pods with spec.nodeName set to itself')
+            raise refused(
+                res,
+                attempt.name,
+                f'node "{node}" can only create pods with spec.nodeName set to itself',
+            )
         if any(references_of(pod)):
-            raise refused(res, attempt.name, f'node "{node}" can not create pods that reference other objects')
+            raise refused(
+                res, attempt.name, f'node "{node}" can not create pods that reference other objects'
+            )
         entry = await attempt.context.store.get("minions", "", node)
-        if why := _not_owned(pod["metadata"].get("ownerReferences") or [], node, load(entry)["metadata"]["uid"] if entry else ""):
+        if why := _not_owned(
+            pod["metadata"].get("ownerReferences") or [],
+            node,
+            load(entry)["metadata"]["uid"] if entry else "",
+        ):
             raise refused(res, attempt.name, f'node "{node}" {why}')
         return
     old = attempt.old or {}
     if old.get("spec", {}).get("nodeName") != node:
-        raise refused(res, attempt.name, f'node "{node}" can only change pods with spec.nodeName set to itself')
-    if attempt.operation == "UPDATE" and attempt.obj["metadata"].get("labels") != old["metadata"].get("labels"):
+        raise refused(
+            res,
+            attempt.name,
+            f'node "{node}" can only change pods with spec.nodeName set to itself',
+        )
+    if attempt.operation == "UPDATE" and attempt.obj["metadata"].get("labels") != old[
+        "metadata"
+    ].get("labels"):
         raise refused(res, attempt.name, f'node "{node}" cannot update labels through pod status')
 
 
 def _not_owned(owners: list[Object], node: str, uid: str) -> str:
     """Why a mirror pod does not belong to its node; "" where it does."""
-    if len(owners) != 1 or (owners[0].get("apiVersion"), owners[0].get("kind"), owners[0].get("name")) != ("v1", "Node", node):
+    if len(owners) != 1 or (
+        owners[0].get("apiVersion"),
+        owners[0].get("kind"),
+        owners[0].get("name"),
+    ) != ("v1", "Node", node):
         return "can only create pods with an owner reference set to itself"
     if not owners[0].get("controller"):
         return "can only create pods with a controller owner reference set to itself"
     if owners[0].get("blockOwnerDeletion"):
         return "must not set blockOwnerDeletion on an owner reference"
-    return "" if uid and owners[0].get("uid") == uid else "can only create pods that are owned by it under its present UID"
+    return (
+        ""
+        if uid and owners[0].get("uid") == uid
+        else "can only create pods that are owned by it under its present UID"
+    )
 
 
 def _node(attempt: Attempt, node: str) -> None:
     res = attempt.request.resource
     if attempt.name != node:
-        raise refused(res, attempt.name, f'node "{node}" is not allowed to modify node "{attempt.name}"')
+        raise refused(
+            res, attempt.name, f'node "{node}" is not allowed to modify node "{attempt.name}"'
+        )
     if attempt.operation == "DELETE":
         raise refused(res, attempt.name, f'node "{node}" is not allowed to delete itself')
     old = attempt.old or {}
-    if attempt.operation == "UPDATE" and attempt.obj.get("spec", {}).get("taints") != old.get("spec", {}).get("taints"):
+    if attempt.operation == "UPDATE" and attempt.obj.get("spec", {}).get("taints") != old.get(
+        "spec", {}
+    ).get("taints"):
         raise refused(res, attempt.name, f'node "{node}" is not allowed to modify taints')
     before = old.get("metadata") or {}
     if attempt.obj["metadata"].get("ownerReferences", []) != before.get("ownerReferences", []):
@@ -98,11 +137,15 @@ def _node(attempt: Attempt, node: str) -> None:
 
 
 def _may_label(key: str) -> bool:
-    """Whether a label says nothing that others steer pods by: it is a kubelet's own, or none of Kubernetes'."""
+    """Whether a label says nothing that others steer pods by: it is a kubelet's own, or none of
+    Kubernetes'.
+    """
     space = key.rpartition("/")[0]
     if any(space == each or space.endswith(f".{each}") for each in _LABEL_SPACES):
         return True
-    return key in _LABELS or not any(space == each or space.endswith(f".{each}") for each in ("kubernetes.io", "k8s.io"))
+    return key in _LABELS or not any(
+        space == each or space.endswith(f".{each}") for each in ("kubernetes.io", "k8s.io")
+    )
 
 
 def _changed(new: dict[str, str], old: dict[str, str]) -> set[str]:

@@ -1,4 +1,6 @@
-"""What a new pod is given by the cluster: its priority, its tolerations, what its runtime class demands."""
+"""What a new pod is given by the cluster: its priority, its tolerations, what its runtime class
+demands.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ async def _class_of(attempt: Attempt, name: str) -> Object:
     if name:
         entry = await attempt.context.store.get("priorityclasses", "", name)
         if entry is None:
-            raise refused(attempt.request.resource, attempt.name, f"no PriorityClass with name {name} was found")
+            raise refused(
+                attempt.request.resource,
+                attempt.name,
+                f"no PriorityClass with name {name} was found",
+            )
         return load(entry)
     defaults = await _defaults(attempt)
     return min(defaults, key=lambda each: int(each.get("value", 0))) if defaults else {}
@@ -49,7 +55,11 @@ async def _class_of(attempt: Attempt, name: str) -> Object:
 
 async def _defaults(attempt: Attempt) -> list[Object]:
     page = await attempt.context.store.page("priorityclasses")
-    return [obj for entry in page.entries if b'"globalDefault":true' in entry.value and (obj := load(entry))]
+    return [
+        obj
+        for entry in page.entries
+        if b'"globalDefault":true' in entry.value and (obj := load(entry))
+    ]
 
 
 async def _one_default(attempt: Attempt) -> None:
@@ -69,23 +79,34 @@ async def tolerations(attempt: Attempt) -> None:
     present = spec.get("tolerations") or []
     for taint in _BORN_WITH:
         if not any(_tolerates(each, taint) for each in present):
-            fresh = {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED_SECONDS}
+            fresh = {
+                "key": taint,
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": TOLERATED_SECONDS,
+            }
             present = [*present, fresh]
     spec["tolerations"] = present
 
 
 def _tolerates(toleration: Object, taint: str) -> bool:
-    return toleration.get("key", taint) in (taint, "") and toleration.get("effect", "NoExecute") in ("NoExecute", "")
+    return toleration.get("key", taint) in (taint, "") and toleration.get(
+        "effect", "NoExecute"
+    ) in ("NoExecute", "")
 
 
 async def runtime_class(attempt: Attempt) -> None:
-    """Adds the overhead, node selector and tolerations of the pod's runtime class. Raises StatusError 403."""
+    """Adds the overhead, node selector and tolerations of the pod's runtime class. Raises
+    StatusError 403.
+    """
     if not attempt.creates("", "pods"):
         return
     spec = attempt.obj["spec"]
     if not spec.get("runtimeClassName"):
         if spec.get("overhead"):
-            why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+            why = (
+                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+            )
             raise refused(attempt.request.resource, attempt.name, why)
         return
     entry = await attempt.context.store.get("runtimeclasses", "", spec["runtimeClassName"])
@@ -114,6 +135,9 @@ def _follow_scheduling(attempt: Attempt, spec: Object, scheduling: Object) -> No
     if wanted:
         spec["nodeSelector"] = {**own, **wanted}
     known = spec.get("tolerations") or []
-    spec["tolerations"] = [*known, *(each for each in scheduling.get("tolerations") or () if each not in known)]
+    spec["tolerations"] = [
+        *known,
+        *(each for each in scheduling.get("tolerations") or () if each not in known),
+    ]
     if not spec["tolerations"]:
         del spec["tolerations"]

@@ -1,6 +1,8 @@
-"""The Pod Security Standards: what a pod of level ``baseline`` or ``restricted`` must not or must say. Pure.
+"""The Pod Security Standards: what a pod of level ``baseline`` or ``restricted`` must not or must
+say. Pure.
 
-Checks, words and the versions in which checks came are those of ``k8s.io/pod-security-admission/policy``.
+Checks, words and the versions in which checks came are those of
+``k8s.io/pod-security-admission/policy``.
 """
 
 from __future__ import annotations
@@ -24,8 +26,24 @@ _SYSCTLS = {
     "net.ipv4.tcp_keepalive_time": 29, "net.ipv4.tcp_fin_timeout": 29, "net.ipv4.tcp_keepalive_intvl": 29,
     "net.ipv4.tcp_keepalive_probes": 29, "net.ipv4.tcp_rmem": 32, "net.ipv4.tcp_wmem": 32,
 }  # fmt: skip
-_SELINUX_TYPES = {"": 0, "container_t": 0, "container_init_t": 0, "container_kvm_t": 0, "container_engine_t": 31}
-_VOLUMES = ("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret", "image")
+_SELINUX_TYPES = {
+    "": 0,
+    "container_t": 0,
+    "container_init_t": 0,
+    "container_kvm_t": 0,
+    "container_engine_t": 31,
+}
+_VOLUMES = (
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+    "image",
+)
 
 
 def minor_of(version: str) -> int | None:
@@ -39,7 +57,13 @@ def violations(level: str, metadata: Object, spec: Object, version: str = "lates
     minor = minor_of(version)
     minor = LATEST if minor is None else min(minor, LATEST)
     windows = minor >= 25 and (spec.get("os") or {}).get("name") == "windows"
-    checks = _BASELINE if level == "baseline" else (*_BASELINE, *_RESTRICTED) if level == "restricted" else ()
+    checks = (
+        _BASELINE
+        if level == "baseline"
+        else (*_BASELINE, *_RESTRICTED)
+        if level == "restricted"
+        else ()
+    )
     known = [check for check in checks if minor >= _SINCE.get(check, 0)]
     found = [text for check in known if (text := check(metadata, spec, minor))]
     return [text for text in found if not (windows and text.startswith(_LINUX_ONLY))]
@@ -74,7 +98,11 @@ def _host_process(_: Object, spec: Object, __: int) -> str:
     names = _bad(spec, wrong)
     where = [_named(names)] if names else []
     where = ["pod", *where] if wrong(spec) else where
-    return f"hostProcess ({' and '.join(where)} must not set securityContext.windowsOptions.hostProcess=true)" if where else ""
+    return (
+        f"hostProcess ({' and '.join(where)} must not set securityContext.windowsOptions.hostProcess=true)"
+        if where
+        else ""
+    )
 
 
 def _host_namespaces(_: Object, spec: Object, __: int) -> str:
@@ -84,7 +112,11 @@ def _host_namespaces(_: Object, spec: Object, __: int) -> str:
 
 def _privileged(_: Object, spec: Object, __: int) -> str:
     names = _bad(spec, lambda each: bool(_context(each).get("privileged")))
-    return f"privileged ({_named(names)} must not set securityContext.privileged=true)" if names else ""
+    return (
+        f"privileged ({_named(names)} must not set securityContext.privileged=true)"
+        if names
+        else ""
+    )
 
 
 def _added(container: Object) -> list[str]:
@@ -101,12 +133,17 @@ def _capabilities(_: Object, spec: Object, __: int) -> str:
 
 def _host_path(_: Object, spec: Object, __: int) -> str:
     names = [f'"{each["name"]}"' for each in spec.get("volumes") or () if "hostPath" in each]
-    return f"hostPath volumes (volume{'s' if len(names) > 1 else ''} {', '.join(names)})" if names else ""
+    return (
+        f"hostPath volumes (volume{'s' if len(names) > 1 else ''} {', '.join(names)})"
+        if names
+        else ""
+    )
 
 
 def _host_ports(_: Object, spec: Object, __: int) -> str:
     used = {
-        each["name"]: [port["hostPort"] for port in each.get("ports") or () if port.get("hostPort")] for each in _containers(spec)
+        each["name"]: [port["hostPort"] for port in each.get("ports") or () if port.get("hostPort")]
+        for each in _containers(spec)
     }
     names = [name for name, ports in used.items() if ports]
     ports = sorted({str(port) for each in used.values() for port in each})
@@ -120,13 +157,21 @@ def _app_armor(metadata: Object, spec: Object, _: int) -> str:
     wrong = [
         f'{key}="{value}"'
         for key, value in sorted((metadata.get("annotations") or {}).items())
-        if key.startswith(prefix) and value not in ("", "runtime/default") and not value.startswith("localhost/")
+        if key.startswith(prefix)
+        and value not in ("", "runtime/default")
+        and not value.startswith("localhost/")
     ]
     unconfined = [
-        each for each in (spec, *_containers(spec)) if (_context(each).get("appArmorProfile") or {}).get("type") == "Unconfined"
+        each
+        for each in (spec, *_containers(spec))
+        if (_context(each).get("appArmorProfile") or {}).get("type") == "Unconfined"
     ]
     said = [*wrong, *(["type Unconfined"] if unconfined else [])]
-    return f"forbidden AppArmor profile{'s' if len(said) > 1 else ''} ({', '.join(said)})" if said else ""
+    return (
+        f"forbidden AppArmor profile{'s' if len(said) > 1 else ''} ({', '.join(said)})"
+        if said
+        else ""
+    )
 
 
 def _selinux(_: Object, spec: Object, minor: int) -> str:
@@ -140,8 +185,14 @@ def _selinux(_: Object, spec: Object, minor: int) -> str:
 
 
 def _proc_mount(_: Object, spec: Object, __: int) -> str:
-    names = _bad(spec, lambda each: _context(each).get("procMount", "Default") not in ("", "Default"))
-    return f'procMount ({_named(names)} must not set securityContext.procMount to "Unmasked")' if names else ""
+    names = _bad(
+        spec, lambda each: _context(each).get("procMount", "Default") not in ("", "Default")
+    )
+    return (
+        f'procMount ({_named(names)} must not set securityContext.procMount to "Unmasked")'
+        if names
+        else ""
+    )
 
 
 def _seccomp_kind(thing: Object) -> str | None:
@@ -158,23 +209,38 @@ def _seccomp(_: Object, spec: Object, __: int) -> str:
 
 
 def _sysctls(_: Object, spec: Object, minor: int) -> str:
-    wrong = [each["name"] for each in _context(spec).get("sysctls") or () if minor < _SYSCTLS.get(each["name"], LATEST + 1)]
+    wrong = [
+        each["name"]
+        for each in _context(spec).get("sysctls") or ()
+        if minor < _SYSCTLS.get(each["name"], LATEST + 1)
+    ]
     return f"forbidden sysctls ({', '.join(wrong)})" if wrong else ""
 
 
 def _hosts(container: Object) -> list[str]:
     """The hosts that the probes and hooks of a container turn to."""
     lifecycle = container.get("lifecycle") or {}
-    handlers = [container.get(probe) or {} for probe in ("livenessProbe", "readinessProbe", "startupProbe")]
+    handlers = [
+        container.get(probe) or {} for probe in ("livenessProbe", "readinessProbe", "startupProbe")
+    ]
     handlers += [lifecycle.get(hook) or {} for hook in ("postStart", "preStop")]
-    return [host for each in handlers for kind in ("httpGet", "tcpSocket") if (host := (each.get(kind) or {}).get("host"))]
+    return [
+        host
+        for each in handlers
+        for kind in ("httpGet", "tcpSocket")
+        if (host := (each.get(kind) or {}).get("host"))
+    ]
 
 
 def _probe_hosts(_: Object, spec: Object, __: int) -> str:
     names = sorted(_bad(spec, lambda each: bool(_hosts(each))))
     hosts = sorted({f'"{host}"' for each in _containers(spec) for host in _hosts(each)})
     use, plural = "use" if len(names) > 1 else "uses", "s" if len(hosts) > 1 else ""
-    return f"probe or lifecycle host ({_named(names)} {use} probe or lifecycle host{plural} {', '.join(hosts)})" if names else ""
+    return (
+        f"probe or lifecycle host ({_named(names)} {use} probe or lifecycle host{plural} {', '.join(hosts)})"
+        if names
+        else ""
+    )
 
 
 _BASELINE = (
@@ -184,7 +250,12 @@ _BASELINE = (
 
 
 def _volume_kinds(_: Object, spec: Object, __: int) -> str:
-    wrong = {each["name"]: kind for each in spec.get("volumes") or () for kind in each if kind != "name" and kind not in _VOLUMES}
+    wrong = {
+        each["name"]: kind
+        for each in spec.get("volumes") or ()
+        for kind in each
+        if kind != "name" and kind not in _VOLUMES
+    }
     names, kinds = [f'"{name}"' for name in wrong], sorted({f'"{kind}"' for kind in wrong.values()})
     plural, use = ("s", "use") if len(names) > 1 else ("", "uses")
     text = f"volume{plural} {', '.join(names)} {use} restricted volume type{'s' if len(kinds) > 1 else ''} {', '.join(kinds)}"
@@ -206,7 +277,12 @@ def _dropped(_: Object, spec: Object, __: int) -> str:
         said.append(f'{_named(names)} must set securityContext.capabilities.drop=["ALL"]')
     adds = _bad(spec, lambda each: bool(set(_added(each)) - {"NET_BIND_SERVICE"}))
     if adds:
-        listed = ", ".join(sorted({f'"{cap}"' for each in _containers(spec) for cap in _added(each)} - {'"NET_BIND_SERVICE"'}))
+        listed = ", ".join(
+            sorted(
+                {f'"{cap}"' for each in _containers(spec) for cap in _added(each)}
+                - {'"NET_BIND_SERVICE"'}
+            )
+        )
         said.append(f"{_named(adds)} must not include {listed} in securityContext.capabilities.add")
     return f"unrestricted capabilities ({'; '.join(said)})" if said else ""
 
@@ -220,7 +296,9 @@ def _non_root(_: Object, spec: Object, __: int) -> str:
     silent = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is None)
     if everywhere or not silent:
         return ""
-    return f"runAsNonRoot != true (pod or {_named(silent)} must set securityContext.runAsNonRoot=true)"
+    return (
+        f"runAsNonRoot != true (pod or {_named(silent)} must set securityContext.runAsNonRoot=true)"
+    )
 
 
 def _user_zero(_: Object, spec: Object, __: int) -> str:

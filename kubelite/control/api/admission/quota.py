@@ -1,7 +1,8 @@
-"""ResourceQuota, exactly: what an object uses is added to the quota's status in the commit that stores the object.
+"""ResourceQuota, exactly: what an object uses is added to the quota's status in the commit that
+stores the object.
 
-Two creations that together exceed a quota cannot both succeed, because both change the quota from the same revision.
-What a deleted object used is given back in the commit that removes it.
+Two creations that together exceed a quota cannot both succeed, because both change the quota from
+the same revision. What a deleted object used is given back in the commit that removes it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _TRIES = 64
 
 
 async def account(attempt: Attempt) -> None:
-    """Adds to the quotas of the namespace what a write adds to what is used. Raises StatusError 403."""
+    """Adds to the quotas of the namespace what a write adds to what is used. Raises StatusError
+    403.
+    """
     res = attempt.request.resource
     if not res.namespaced or attempt.of("", "resourcequotas") or res.plural == "events":
         return
@@ -45,19 +48,36 @@ def _charge(attempt: Attempt, entry: Entry) -> None:
     hard = (quota.get("status") or {}).get("hard") or quota.get("spec", {}).get("hard") or {}
     after = attempt.obj if not attempt.goes and covers(quota, res, attempt.obj) else None
     before = attempt.old if attempt.old is not None and covers(quota, res, attempt.old) else None
-    delta = difference(usage_of(res, after) if after else {}, usage_of(res, before) if before else {}, hard)
+    delta = difference(
+        usage_of(res, after) if after else {}, usage_of(res, before) if before else {}, hard
+    )
     if attempt.creates("", "pods") and after is not None:
         _demand(attempt, quota)
     if not any(delta.values()):
         return
     used = amounts((quota.get("status") or {}).get("used") or {})
     total = {name: max(used.get(name, 0) + delta.get(name, 0), 0) for name in hard}
-    over = [name for name in sorted(hard) if delta.get(name, 0) > 0 and total[name] > quantity.parse(hard[name]).nano]
+    over = [
+        name
+        for name in sorted(hard)
+        if delta.get(name, 0) > 0 and total[name] > quantity.parse(hard[name]).nano
+    ]
     if over:
-        raise refused(res, attempt.name, exceeded(quota["metadata"]["name"], over, delta, used, hard))
-    value = stored({**quota, "status": {**(quota.get("status") or {}), "hard": hard, "used": texts(total, hard)}})
+        raise refused(
+            res, attempt.name, exceeded(quota["metadata"]["name"], over, delta, used, hard)
+        )
+    value = stored(
+        {
+            **quota,
+            "status": {**(quota.get("status") or {}), "hard": hard, "used": texts(total, hard)},
+        }
+    )
     change = attempt.context.store.change(
-        "resourcequotas", attempt.namespace, quota["metadata"]["name"], value, expected=entry.revision
+        "resourcequotas",
+        attempt.namespace,
+        quota["metadata"]["name"],
+        value,
+        expected=entry.revision,
     )
     attempt.companions.append(change)
 
@@ -82,14 +102,22 @@ def amounts(listed: dict[str, str]) -> dict[str, int]:
 
 def texts(used: dict[str, int], hard: dict[str, str]) -> dict[str, str]:
     """Amounts as a resource list, each written in the manner of its limit."""
-    return {name: str(Quantity(used[name], quantity.parse(str(hard[name])).form)) for name in sorted(used)}
+    return {
+        name: str(Quantity(used[name], quantity.parse(str(hard[name])).form))
+        for name in sorted(used)
+    }
 
 
-def exceeded(name: str, over: list[str], delta: dict[str, int], used: dict[str, int], hard: dict[str, str]) -> str:
+def exceeded(
+    name: str, over: list[str], delta: dict[str, int], used: dict[str, int], hard: dict[str, str]
+) -> str:
     """The sentence about a quota that would be exceeded."""
 
     def listed(values: dict[str, int]) -> str:
-        return ",".join(f"{each}={Quantity(values.get(each, 0), quantity.parse(str(hard[each])).form)}" for each in over)
+        return ",".join(
+            f"{each}={Quantity(values.get(each, 0), quantity.parse(str(hard[each])).form)}"
+            for each in over
+        )
 
     limits = ",".join(f"{each}={hard[each]}" for each in over)
     return f"exceeded quota: {name}, requested: {listed(delta)}, used: {listed(used)}, limited: {limits}"
@@ -111,7 +139,9 @@ async def take_stock(attempt: Attempt) -> None:
         used = await _counted(attempt.context, attempt.namespace, quota, hard)
         value = stored({**quota, "status": {"hard": copy(hard), "used": texts(used, hard)}})
         try:
-            await store.put("resourcequotas", attempt.namespace, attempt.name, value, expected=entry.revision)
+            await store.put(
+                "resourcequotas", attempt.namespace, attempt.name, value, expected=entry.revision
+            )
         except Conflict:
             continue
         return

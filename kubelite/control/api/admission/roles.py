@@ -1,4 +1,6 @@
-"""Nobody gives away what they do not have: the escalation and bind checks of RBAC, and roles that collect others."""
+"""Nobody gives away what they do not have: the escalation and bind checks of RBAC, and roles that
+collect others.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ Object = dict[str, Any]
 
 
 async def escalation(attempt: Attempt) -> None:
-    """A role or binding may only give what its writer has, or may escalate or bind. Raises StatusError 403."""
+    """A role or binding may only give what its writer has, or may escalate or bind. Raises
+    StatusError 403.
+    """
     res, user = attempt.request.resource, attempt.request.user
     if res.group != GROUP or attempt.operation == "DELETE" or MASTERS in user.groups:
         return
@@ -36,7 +40,9 @@ async def escalation(attempt: Attempt) -> None:
         reference = attempt.obj.get("roleRef") or {}
         plural = "roles" if reference.get("kind") == "Role" else "clusterroles"
         may = Asked(user, "bind", GROUP, plural, "", attempt.namespace, reference.get("name", ""))
-        wanted = list(attempt.context.authorizer.policy().rules_of_reference(reference, attempt.namespace))
+        wanted = list(
+            attempt.context.authorizer.policy().rules_of_reference(reference, attempt.namespace)
+        )
     else:
         return
     if attempt.context.authorizer.allows(may):
@@ -48,18 +54,27 @@ async def escalation(attempt: Attempt) -> None:
         groups = " ".join(f'"{group}"' for group in user.groups)
         listed = "\n".join(_shown(rule) for rule in missing)
         whom = f'user "{user.name}" (groups=[{groups}])'
-        raise refused(res, attempt.name, f"{whom} is attempting to grant RBAC permissions not currently held:\n{listed}")
+        raise refused(
+            res,
+            attempt.name,
+            f"{whom} is attempting to grant RBAC permissions not currently held:\n{listed}",
+        )
 
 
 def _without_owners(obj: Object) -> Object:
-    """What matters about a role: its labels do, for other roles may collect it by them; who owns it does not."""
+    """What matters about a role: its labels do, for other roles may collect it by them; who owns it
+    does not.
+    """
     ours = ("ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation")
-    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key not in ours}}
+    return {
+        **obj,
+        "metadata": {key: value for key, value in obj["metadata"].items() if key not in ours},
+    }
 
 
 def _check_there(attempt: Attempt, plural: str, reference: Object) -> None:
-    """A role that is not there yet may be anything one day, and is bound by those only who may bind it. Raises
-    StatusError 404.
+    """A role that is not there yet may be anything one day, and is bound by those only who may bind
+    it. Raises StatusError 404.
     """
     place = attempt.namespace if plural == "roles" else "", reference.get("name", "")
     if place not in attempt.context.authorizer.policy().roles:

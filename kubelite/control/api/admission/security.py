@@ -1,4 +1,6 @@
-"""PodSecurity: the level that a namespace's labels demand of its pods, enforced, warned of, or noted for audit."""
+"""PodSecurity: the level that a namespace's labels demand of its pods, enforced, warned of, or
+noted for audit.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,20 @@ _TEMPLATES = (*_WORKLOADS, "replicationcontrollers", "podtemplates")
 
 
 async def levels(attempt: Attempt) -> None:
-    """Checks new and changed pods; templates of pods are warned about and noted only. Raises StatusError 403, 422."""
+    """Checks new and changed pods; templates of pods are warned about and noted only. Raises
+    StatusError 403, 422.
+    """
     res = attempt.request.resource
     if attempt.operation == "DELETE":
         return
     if attempt.of("", "namespaces"):
         _check_labels(attempt)
         await _look_at_pods(attempt)
-    is_pod = res.group == "" and res.plural == "pods" and attempt.request.sub in ("", "ephemeralcontainers")
+    is_pod = (
+        res.group == ""
+        and res.plural == "pods"
+        and attempt.request.sub in ("", "ephemeralcontainers")
+    )
     if not is_pod and (res.plural not in _TEMPLATES or attempt.request.sub):
         return
     entry = await attempt.context.store.get("namespaces", "", attempt.namespace)
@@ -43,7 +51,9 @@ async def levels(attempt: Attempt) -> None:
 
 
 def _matters(attempt: Attempt) -> bool:
-    """Whether a pod is new, or changed in what the levels look at: a label or a finalizer of an old one is no matter."""
+    """Whether a pod is new, or changed in what the levels look at: a label or a finalizer of an old
+    one is no matter.
+    """
     old = attempt.old
     if old is None or old.get("spec") != attempt.obj.get("spec"):
         return True
@@ -61,7 +71,9 @@ def _pod_of(obj: Object, is_pod: bool) -> tuple[Object, Object]:
 
 
 def _note(attempt: Attempt, labels: dict[str, str], metadata: Object, spec: Object) -> None:
-    """What the audit log is to say: the policy that is enforced, and what breaks the one to be noted."""
+    """What the audit log is to say: the policy that is enforced, and what breaks the one to be
+    noted.
+    """
     notes = attempt.request.notes
     notes[f"{_LABEL}enforce-policy"] = ":".join(_level(labels, "enforce"))
     if text := _broken(labels, "audit", metadata, spec):
@@ -97,10 +109,14 @@ async def _look_at_pods(attempt: Attempt) -> None:
     for entry in page.entries:
         pod = load(entry)
         if found := violations(level, pod["metadata"], pod.get("spec", {}), version):
-            broken.setdefault(", ".join(each.partition(" (")[0] for each in found), []).append(pod["metadata"]["name"])
+            broken.setdefault(", ".join(each.partition(" (")[0] for each in found), []).append(
+                pod["metadata"]["name"]
+            )
     if page.remaining:
         looked, every = len(page.entries), len(page.entries) + page.remaining
-        attempt.warnings.append(f"new PodSecurity enforce level only checked against the first {looked} of {every} existing pods")
+        attempt.warnings.append(
+            f"new PodSecurity enforce level only checked against the first {looked} of {every} existing pods"
+        )
     if broken:
         policy = f"{level}:{version}"
         attempt.warnings.append(
@@ -112,11 +128,15 @@ async def _look_at_pods(attempt: Attempt) -> None:
 def _counted(names: list[str]) -> str:
     """The first of some pods, and how many others there are."""
     others = len(names) - 1
-    return f"{min(names)} (and {others} other pod{'s' if others > 1 else ''})" if others else names[0]
+    return (
+        f"{min(names)} (and {others} other pod{'s' if others > 1 else ''})" if others else names[0]
+    )
 
 
 def _level(labels: dict[str, str], mode: str) -> tuple[str, str]:
-    return labels.get(f"{_LABEL}{mode}", "privileged"), labels.get(f"{_LABEL}{mode}-version", "latest")
+    return labels.get(f"{_LABEL}{mode}", "privileged"), labels.get(
+        f"{_LABEL}{mode}-version", "latest"
+    )
 
 
 def _check_labels(attempt: Attempt) -> None:
@@ -125,9 +145,15 @@ def _check_labels(attempt: Attempt) -> None:
     for mode in ("enforce", "audit", "warn"):
         key = f"{_LABEL}{mode}"
         if labels.get(key, LEVELS[0]) not in LEVELS:
-            wrong.append(causes.invalid(f"metadata.labels[{key}]", labels[key], f"must be one of {', '.join(LEVELS)}"))
+            wrong.append(
+                causes.invalid(
+                    f"metadata.labels[{key}]", labels[key], f"must be one of {', '.join(LEVELS)}"
+                )
+            )
         key += "-version"
         if minor_of(labels.get(key, "latest")) is None:
-            wrong.append(causes.invalid(f"metadata.labels[{key}]", labels[key], 'must be "latest" or "v1.x"'))
+            wrong.append(
+                causes.invalid(f"metadata.labels[{key}]", labels[key], 'must be "latest" or "v1.x"')
+            )
     if wrong:
         raise invalid(attempt.request.resource, attempt.name, wrong)

@@ -1,7 +1,8 @@
 """Addresses and node ports of Services: given out once, kept with the Service in one commit.
 
-An address is taken by an IPAddress object of that name, as Kubernetes does since 1.33; a node port by a record of the
-same kind under ``ranges/``. Two servers of one store can therefore never give out the same.
+An address is taken by an IPAddress object of that name, as Kubernetes does since 1.33; a node port
+by a record of the same kind under ``ranges/``. Two servers of one store can therefore never give
+out the same.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ Object = dict[str, Any]
 
 
 async def allocate(attempt: Attempt) -> None:
-    """Gives a Service what its type needs, and takes back what it needs no more. Raises StatusError 422."""
+    """Gives a Service what its type needs, and takes back what it needs no more. Raises StatusError
+    422.
+    """
     if not attempt.of("", "services") or (attempt.operation == "DELETE" and not attempt.goes):
         return
     old_spec = (attempt.old or {}).get("spec", {})
@@ -46,12 +49,18 @@ async def keep(attempt: Attempt) -> None:
     if not attempt.of("", "services") or attempt.operation != "UPDATE":
         return
     spec, old = attempt.obj.get("spec", {}), (attempt.old or {}).get("spec", {})
-    if spec.get("type", "ClusterIP") != "ExternalName" and old.get("type", "ClusterIP") != "ExternalName":
+    if (
+        spec.get("type", "ClusterIP") != "ExternalName"
+        and old.get("type", "ClusterIP") != "ExternalName"
+    ):
         for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
             if not spec.get(field) and field in old:
                 spec[field] = old[field]
     if spec.get("type") in ("NodePort", "LoadBalancer"):
-        known = {(each.get("port"), each.get("protocol")): each.get("nodePort") for each in old.get("ports") or ()}
+        known = {
+            (each.get("port"), each.get("protocol")): each.get("nodePort")
+            for each in old.get("ports") or ()
+        }
         for port in spec.get("ports") or ():
             given = known.get((port.get("port"), port.get("protocol")))
             if not port.get("nodePort") and given:
@@ -68,10 +77,20 @@ def _ports_of(spec: Object) -> set[int]:
 
 async def _address(attempt: Attempt, spec: Object, old: Object) -> None:
     if spec.get("type", "ClusterIP") == "ExternalName":
-        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
+        for field in (
+            "clusterIP",
+            "clusterIPs",
+            "ipFamilies",
+            "ipFamilyPolicy",
+            "internalTrafficPolicy",
+        ):
             spec.pop(field, None)
         return
-    wanted = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "") or old.get("clusterIP", "")
+    wanted = (
+        spec.get("clusterIP")
+        or next(iter(spec.get("clusterIPs") or ()), "")
+        or old.get("clusterIP", "")
+    )
     if wanted in ("", "None") or wanted not in _addresses(old):
         wanted = await _take_address(attempt, wanted) if wanted != "None" else wanted
     spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
@@ -85,21 +104,31 @@ async def _take_address(attempt: Attempt, wanted: str) -> str:
     if wanted:
         if ipaddress.ip_address(wanted) not in NETWORK:
             why = f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {NETWORK}"
-            raise _wrong(attempt, "spec.clusterIPs", f'Invalid value: ["{wanted}"]: failed to allocate IP {wanted}: {why}')
+            raise _wrong(
+                attempt,
+                "spec.clusterIPs",
+                f'Invalid value: ["{wanted}"]: failed to allocate IP {wanted}: {why}',
+            )
         if await attempt.context.store.get("ipaddresses", "", wanted) is not None:
             why = f"failed to allocate IP {wanted}: provided IP is already allocated"
             raise _wrong(attempt, "spec.clusterIPs", f'Invalid value: ["{wanted}"]: {why}')
     last = NETWORK.num_addresses - 1
-    for address in [wanted] if wanted else (str(NETWORK[random.randrange(256, last)]) for _ in range(_TRIES)):
+    for address in (
+        [wanted] if wanted else (str(NETWORK[random.randrange(256, last)]) for _ in range(_TRIES))
+    ):
         if await attempt.context.store.get("ipaddresses", "", address) is None:
-            attempt.companions.append(_taken(attempt, "ipaddresses", address, "networking.k8s.io/v1", "IPAddress"))
+            attempt.companions.append(
+                _taken(attempt, "ipaddresses", address, "networking.k8s.io/v1", "IPAddress")
+            )
             return address
     raise internal("failed to allocate a serviceIP: range is full")
 
 
 async def _ports(attempt: Attempt, spec: Object, owned: set[int]) -> None:
     kind = spec.get("type", "ClusterIP")
-    wants = kind == "NodePort" or (kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True))
+    wants = kind == "NodePort" or (
+        kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
+    )
     if not wants:
         for port in spec.get("ports") or ():
             if kind == "ClusterIP" or port.get("nodePort") == 0:
@@ -122,7 +151,9 @@ async def _take_port(attempt: Attempt, wanted: int, field: str) -> int:
     own = {change.key.rsplit("/", 1)[1] for change in attempt.companions}
     for port in [wanted] if wanted else (random.choice(PORTS) for _ in range(_TRIES)):
         if str(port) not in own and await store.get(_PORTS_PREFIX, "", str(port)) is None:
-            attempt.companions.append(_taken(attempt, _PORTS_PREFIX, str(port), "kubelite/v1", "NodePort"))
+            attempt.companions.append(
+                _taken(attempt, _PORTS_PREFIX, str(port), "kubelite/v1", "NodePort")
+            )
             return port
     if wanted:
         raise _wrong(attempt, field, f"Invalid value: {wanted}: provided port is already allocated")
@@ -132,11 +163,19 @@ async def _take_port(attempt: Attempt, wanted: int, field: str) -> int:
 def _taken(attempt: Attempt, prefix: str, name: str, version: str, kind: str) -> Change:
     """The change that takes an address or a port for the Service."""
     parent = {"resource": "services", "namespace": attempt.namespace, "name": attempt.name}
-    labels = {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"}
+    labels = {
+        "ipaddress.kubernetes.io/ip-family": "IPv4",
+        "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+    }
     record = {
         "kind": kind,
         "apiVersion": version,
-        "metadata": {"name": name, "uid": str(uuid.uuid4()), "creationTimestamp": timestamp(), "labels": labels},
+        "metadata": {
+            "name": name,
+            "uid": str(uuid.uuid4()),
+            "creationTimestamp": timestamp(),
+            "labels": labels,
+        },
         "spec": {"parentRef": parent},
     }
     return attempt.context.store.change(prefix, "", name, stored(record), expected=0)
@@ -145,8 +184,12 @@ def _taken(attempt: Attempt, prefix: str, name: str, version: str, kind: str) ->
 async def _release(attempt: Attempt, prefix: str, name: str) -> None:
     entry = await attempt.context.store.get(prefix, "", name)
     if entry is not None:
-        attempt.companions.append(attempt.context.store.change(prefix, "", name, None, expected=entry.revision))
+        attempt.companions.append(
+            attempt.context.store.change(prefix, "", name, None, expected=entry.revision)
+        )
 
 
 def _wrong(attempt: Attempt, field: str, message: str) -> Exception:
-    return invalid(attempt.request.resource, attempt.name, [Cause("FieldValueInvalid", message, field)])
+    return invalid(
+        attempt.request.resource, attempt.name, [Cause("FieldValueInvalid", message, field)]
+    )

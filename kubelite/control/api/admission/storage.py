@@ -16,12 +16,22 @@ DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 async def default_class(attempt: Attempt) -> None:
     """Of several default classes the youngest counts, then the first by name."""
-    if not attempt.creates("", "persistentvolumeclaims") or "storageClassName" in (attempt.obj.get("spec") or {}):
+    if not attempt.creates("", "persistentvolumeclaims") or "storageClassName" in (
+        attempt.obj.get("spec") or {}
+    ):
         return
-    if "volume.beta.kubernetes.io/storage-class" in (attempt.obj["metadata"].get("annotations") or {}):
+    if "volume.beta.kubernetes.io/storage-class" in (
+        attempt.obj["metadata"].get("annotations") or {}
+    ):
         return
-    classes = [load(entry) for entry in (await attempt.context.store.page("storageclasses")).entries]
-    defaults = [each for each in classes if (each["metadata"].get("annotations") or {}).get(DEFAULT) == "true"]
+    classes = [
+        load(entry) for entry in (await attempt.context.store.page("storageclasses")).entries
+    ]
+    defaults = [
+        each
+        for each in classes
+        if (each["metadata"].get("annotations") or {}).get(DEFAULT) == "true"
+    ]
     if defaults:
         defaults.sort(key=lambda each: str(each["metadata"]["name"]))
         youngest = max(defaults, key=lambda each: str(each["metadata"]["creationTimestamp"]))
@@ -29,15 +39,24 @@ async def default_class(attempt: Attempt) -> None:
 
 
 async def resize(attempt: Attempt) -> None:
-    """A claim grows when it is bound, of a class that allows it (PersistentVolumeClaimResize). Raises StatusError 403."""
+    """A claim grows when it is bound, of a class that allows it (PersistentVolumeClaimResize).
+    Raises StatusError 403.
+    """
     if attempt.operation != "UPDATE" or not attempt.of("", "persistentvolumeclaims"):
         return
     old, new = ((each or {}).get("spec", {}) for each in (attempt.old, attempt.obj))
-    before, after = (((each.get("resources") or {}).get("requests") or {}).get("storage", "0") for each in (old, new))
+    before, after = (
+        ((each.get("resources") or {}).get("requests") or {}).get("storage", "0")
+        for each in (old, new)
+    )
     if quantity.compare(str(after), str(before)) <= 0:
         return
     if ((attempt.old or {}).get("status") or {}).get("phase") != "Bound":
-        raise refused(attempt.request.resource, attempt.name, "Only bound persistent volume claims can be expanded")
+        raise refused(
+            attempt.request.resource,
+            attempt.name,
+            "Only bound persistent volume claims can be expanded",
+        )
     name = old.get("storageClassName", "")
     entry = await attempt.context.store.get("storageclasses", "", name) if name else None
     if entry is None or not load(entry).get("allowVolumeExpansion"):

@@ -1,7 +1,7 @@
 """What an object counts for in a ResourceQuota. Pure.
 
-Names and scopes are those of ``pkg/quota/v1/evaluator/core``: ``pods``, ``requests.cpu``, ``services.nodeports``,
-``count/deployments.apps`` and so on. Amounts are in nanos.
+Names and scopes are those of ``pkg/quota/v1/evaluator/core``: ``pods``, ``requests.cpu``,
+``services.nodeports``, ``count/deployments.apps`` and so on. Amounts are in nanos.
 """
 
 from __future__ import annotations
@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 Usage = dict[str, int]
 ONE = quantity.NANO
-PLAIN = ("configmaps", "secrets", "services", "persistentvolumeclaims", "replicationcontrollers", "resourcequotas")
+PLAIN = (
+    "configmaps",
+    "secrets",
+    "services",
+    "persistentvolumeclaims",
+    "replicationcontrollers",
+    "resourcequotas",
+)
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 
 
 def total(spec: Object, side: str) -> dict[str, str]:
-    """What a pod asks for in all: the sum of its containers, or the largest init container where that is more."""
+    """What a pod asks for in all: the sum of its containers, or the largest init container where
+    that is more.
+    """
     summed: dict[str, str] = {}
     for container in spec.get("containers") or ():
         for name, amount in ((container.get("resources") or {}).get(side) or {}).items():
@@ -85,7 +94,11 @@ def _claim(claim: Object) -> Usage:
     return used
 
 
-_SPECIAL: dict[str, Callable[[Object], Usage]] = {"pods": _pod, "services": _service, "persistentvolumeclaims": _claim}
+_SPECIAL: dict[str, Callable[[Object], Usage]] = {
+    "pods": _pod,
+    "services": _service,
+    "persistentvolumeclaims": _claim,
+}
 
 
 def covers(quota: Object, res: Resource, obj: Object) -> bool:
@@ -93,7 +106,9 @@ def covers(quota: Object, res: Resource, obj: Object) -> bool:
     spec = quota.get("spec", {})
     terms = [{"scopeName": scope, "operator": "Exists"} for scope in spec.get("scopes") or ()]
     terms += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
-    return not terms or (res.group == "" and res.plural == "pods" and all(_in_scope(term, obj) for term in terms))
+    return not terms or (
+        res.group == "" and res.plural == "pods" and all(_in_scope(term, obj) for term in terms)
+    )
 
 
 def _in_scope(term: Object, pod: Object) -> bool:
@@ -132,11 +147,15 @@ def _crosses(affinity: Object) -> bool:
         terms += part.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
         preferred = part.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
         terms += [each.get("podAffinityTerm") or {} for each in preferred]
-    return any(each.get("namespaces") or each.get("namespaceSelector") is not None for each in terms)
+    return any(
+        each.get("namespaces") or each.get("namespaceSelector") is not None for each in terms
+    )
 
 
 def unstated(quota: Object, pod: Object) -> dict[str, list[str]]:
-    """Which containers leave out what a quota on compute resources demands: resource to container names."""
+    """Which containers leave out what a quota on compute resources demands: resource to container
+    names.
+    """
     hard = quota.get("spec", {}).get("hard") or {}
     missing: dict[str, list[str]] = {}
     for name in sorted(hard):
