@@ -24,7 +24,9 @@ YOUNG = {
     "open_tree_attr file_getattr file_setattr"
 }
 X86_64_ONLY = {"uretprobe": 335}
-HEAD = '''"""Numbers of system calls: name, then x86_64, i386 and aarch64, "-" for none; one number is all three. Pure.
+HEAD = '''"""System call numbers: name, then x86_64, i386 and aarch64 ("-" if absent). Pure.
+
+One number stands for all three.
 
 Written by scripts/syscall_table.py from the kernel's headers.
 """

@@ -1,5 +1,6 @@
-"""Numbers of system calls: name, then x86_64, i386 and aarch64, "-" for none; one number is all
-three. Pure.
+"""System call numbers: name, then x86_64, i386 and aarch64 ("-" if absent). Pure.
+
+One number stands for all three.
 
 Written by scripts/syscall_table.py from the kernel's headers.
 """
