@@ -1,4 +1,4 @@
-"""Writes kubelite/objects/protobuf_table.py from the ``generated.proto`` and ``types.go`` files
+"""Writes kubelite/objects/facts/protobuf_table.py from the ``generated.proto`` and ``types.go`` files
 that Debian packages publish.
 
     apt-get install golang-k8s-api-dev golang-k8s-apimachinery-dev golang-k8s-metrics-dev
@@ -6,7 +6,7 @@ that Debian packages publish.
     k8s.io/, default /usr/share/gocode/src; see scripts/debian
 
 Numbers and types come from the .proto files; JSON names, order, pointers and what is written when
-it is zero from the structs' tags. The grammar of a line is described in kubelite/objects/schema.py,
+it is zero from the structs' tags. The grammar of a line is described in kubelite/objects/facts/schema.py,
 which reads it.
 """
 
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 TARGET = os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-    "kubelite/objects/protobuf_table.py",
+    "kubelite/objects/facts/protobuf_table.py",
 )
 FOLDER = "/usr/share/gocode/src"
 SOURCES = (

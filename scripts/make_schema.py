@@ -1,10 +1,10 @@
-"""Writes kubelite/objects/schema_table.py from PyPI's ``kubernetes-validate``: names, types, merge
+"""Writes kubelite/objects/facts/schema_table.py from PyPI's ``kubernetes-validate``: names, types, merge
 keys, list types; no prose.
 
     python scripts/make_schema.py            writes the table python scripts/make_schema.py --check
     exits 1 when the committed table is not what it would write
 
-The grammar of a line is described in kubelite/objects/schema.py, which reads it.
+The grammar of a line is described in kubelite/objects/facts/schema.py, which reads it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 LEVEL = "1.36"
 TARGET = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kubelite/objects/schema_table.py"
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+    "kubelite/objects/facts/schema_table.py",
 )
 GROUPS = {
     "core.v1", "apps.v1", "batch.v1", "autoscaling.v1", "autoscaling.v2", "networking.v1", "policy.v1", "rbac.v1",

@@ -1,4 +1,4 @@
-"""Writes kubelite/node/runtime/syscall_table.py from the kernel's headers: numbers of system calls
+"""Writes kubelite/node/runtime/seccomp/syscall_table.py from the kernel's headers: numbers of system calls
 on three machines.
 
 Needs gcc and aarch64-linux-gnu-gcc with their headers. Calls that are younger than the headers are
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TARGET = Path(__file__).resolve().parents[1] / "kubelite/node/runtime/syscall_table.py"
+TARGET = Path(__file__).resolve().parents[1] / "kubelite/node/runtime/seccomp/syscall_table.py"
 COMPILERS = (
     ("gcc", "asm/unistd_64.h"),
     ("gcc", "asm/unistd_32.h"),

@@ -60,7 +60,7 @@ class Engine:
         try:
             from kubelite.core import native  # noqa: F401
             from kubelite.node.image.store import ImageStore
-            from kubelite.node.kubelet.pods import Pods
+            from kubelite.node.kubelet.pods.pods import Pods
             from kubelite.node.runtime.home import Home
         except ImportError as error:
             raise Unavailable(f"cannot be imported, is it built? {error}") from error
@@ -76,7 +76,7 @@ class Engine:
         import msgspec
         import yaml
 
-        from kubelite.objects.pod import Pod
+        from kubelite.objects.pod.pod import Pod
 
         return msgspec.convert(yaml.safe_load(manifest(self.site, name, containers, command)), Pod)
 
@@ -137,7 +137,7 @@ class EngineContainer:
         self._engine.prepare()
         from kubelite.node.cgroup.detect import read_world
         from kubelite.node.cgroup.tree import CgroupTree
-        from kubelite.node.kubelet import images
+        from kubelite.node.kubelet.act import images
         from kubelite.node.runtime.container import Containers
         from kubelite.node.runtime.ledger import Ledger
 
@@ -154,9 +154,9 @@ class EngineContainer:
         """What the engine decides about the container, taken once, since it is no part of the
         start.
         """
-        from kubelite.node.kubelet import facts
-        from kubelite.node.kubelet.bringup import Bringup
-        from kubelite.node.kubelet.prepare import NodeFacts
+        from kubelite.node.kubelet.act import facts
+        from kubelite.node.kubelet.act.bringup import Bringup
+        from kubelite.node.kubelet.decide.prepare import NodeFacts
         from kubelite.node.network.hostfiles import read_host_files
         from kubelite.node.runtime import sandbox
         from kubelite.node.volume import mounts

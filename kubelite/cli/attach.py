@@ -20,7 +20,7 @@ from kubelite.cli.text import CliError, Trouble
 if TYPE_CHECKING:
     from kubelite.cli.podrow import Doc
     from kubelite.cli.settings import Settings
-    from kubelite.node.runtime.session import Session
+    from kubelite.node.runtime.exec.session import Session
 
 _PIECE = 1 << 14
 FAILED = 125
@@ -124,8 +124,8 @@ def debug(
     """Runs ``args`` from another image beside a container, in its network and among its processes;
     returns its exit code.
     """
-    from kubelite.objects.container import Capabilities, Container, SecurityContext
-    from kubelite.objects.defaults import pull_policy
+    from kubelite.objects.pod.container import Capabilities, Container, SecurityContext
+    from kubelite.objects.rules.defaults import pull_policy
 
     screen = Screen(settings)
     engine = pods(settings, screen)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from kubelite.cli.settings import Settings
-    from kubelite.node.kubelet.copying import Side
-    from kubelite.node.kubelet.pods import Pods
+    from kubelite.node.kubelet.pods.copying import Side
+    from kubelite.node.kubelet.pods.pods import Pods
 
 
 class Place(NamedTuple):
@@ -39,7 +39,7 @@ def copy(settings: Settings, source: str, target: str, container: str | None = N
     """Copies a file or tree; ``-`` is a tar stream on stdin or stdout. Raises NotFound, NotRunning
     and what copying does.
     """
-    from kubelite.node.kubelet import copying
+    from kubelite.node.kubelet.pods import copying
 
     screen = Screen(settings)
     engine = pods(settings, screen)

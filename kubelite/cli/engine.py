@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kubelite.cli.podrow import Doc
     from kubelite.cli.screen import Screen
     from kubelite.cli.settings import Settings
-    from kubelite.node.kubelet.pods import Pods
+    from kubelite.node.kubelet.pods.pods import Pods
     from kubelite.node.runtime.home import Home
 
 
@@ -34,7 +34,7 @@ def home(settings: Settings) -> Home:
 def pods(settings: Settings, screen: Screen) -> Pods:
     """The pods of the home; with ``-v`` each act below is told on stderr."""
     place = home(settings)
-    from kubelite.node.kubelet.pods import Pods
+    from kubelite.node.kubelet.pods.pods import Pods
 
     return Pods(place, trace=screen.detail if settings.verbose else None)
 

@@ -13,7 +13,7 @@ from kubelite.cli.text import CliError, Trouble
 
 if TYPE_CHECKING:
     from kubelite.cli.settings import Settings
-    from kubelite.node.kubelet.pods import Pods
+    from kubelite.node.kubelet.pods.pods import Pods
 
 
 def start(settings: Settings, names: Sequence[str]) -> int:
@@ -48,7 +48,7 @@ def kill(
     settings: Settings, names: Sequence[str], signal: str = "KILL", container: str | None = None
 ) -> int:
     """Sends a signal. Raises CliError for one that Linux does not have."""
-    from kubelite.node.kubelet.stopping import number_of
+    from kubelite.node.kubelet.decide.stopping import number_of
 
     number = number_of(signal)
     if not number:

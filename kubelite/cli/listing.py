@@ -15,7 +15,7 @@ from kubelite.cli.settings import Settings
 from kubelite.cli.text import Trouble
 
 if TYPE_CHECKING:
-    from kubelite.node.kubelet.pods import Pods
+    from kubelite.node.kubelet.pods.pods import Pods
 
 _HEADERS = ("NAME", "READY", "STATUS", "RESTARTS", "AGE")
 _WIDE = ("IP", "NODE", "IMAGES")

@@ -11,7 +11,7 @@ from kubelite.cli.text import CliError, Trouble
 from kubelite.lib.manifest_yaml import MAX_BYTES, Document, YamlError, documents
 
 if TYPE_CHECKING:
-    from kubelite.objects.pod import Pod
+    from kubelite.objects.pod.pod import Pod
 
 MAX_SHOWN = 25
 
@@ -39,7 +39,7 @@ def load(source: str, *, namespace: str | None = None, lenient: bool = False) ->
 def names(source: str, namespace: str | None) -> list[tuple[str, str]]:
     """Namespace and name of each pod that a manifest names, whatever else it says. Raises CliError."""
     from kubelite.cli.review import items
-    from kubelite.objects.defaults import NAMESPACE
+    from kubelite.objects.rules.defaults import NAMESPACE
 
     found = []
     for item in items(read(source)):

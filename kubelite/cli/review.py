@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 from kubelite.cli import codes
 from kubelite.cli.text import Trouble
 from kubelite.lib.manifest_yaml import Document, Place
-from kubelite.objects import codec, defaults, support, validate
-from kubelite.objects.pod import Pod
-from kubelite.objects.problem import (
+from kubelite.objects.pod import codec, support
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.pod.support import Level
+from kubelite.objects.rules import defaults, validate
+from kubelite.objects.rules.problem import (
     DUPLICATE,
     INVALID,
     NO_EFFECT,
@@ -25,7 +27,6 @@ from kubelite.objects.problem import (
     Problem,
     json_path,
 )
-from kubelite.objects.support import Level
 
 TODAY = "this version of kubelite runs Pods"
 
@@ -152,7 +153,7 @@ def _kind(item: Item) -> Problem | None:
 
 
 def _other_kind(version: str, kind: str, value: dict[str, Any]) -> Problem:
-    from kubelite.objects import kinds
+    from kubelite.objects.facts import kinds
 
     if kinds.of_manifest(version, kind) is not None:
         template = isinstance(value.get("spec"), dict) and "template" in value["spec"]

@@ -97,7 +97,7 @@ def _misused(message: str, hint: str) -> NoReturn:
 
 
 def _read(source: str, absent: str = "") -> list[dict[str, Any]]:
-    from kubelite.control.scheduler.documents import objects
+    from kubelite.control.scheduler.facts.documents import objects
 
     data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     return objects(data, "standard input" if source == "-" else source, absent)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.cli.screen import Screen
 from kubelite.cli.text import CliError, Trouble
-from kubelite.control.api.assemble import ApiServer, Options
-from kubelite.control.api.authentication import read_token_file
+from kubelite.control.api.auth.authentication import read_token_file
+from kubelite.control.api.server.lifecycle import ApiServer, Options
 from kubelite.control.store.types import StoreError
 from kubelite.lib.files import write_atomic
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kubelite.cli.settings import Settings
-    from kubelite.control.api.request import User
+    from kubelite.control.api.wire.request import User
     from kubelite.control.store.backend import Backend
 
 _MARK = "# written by kubelite server\n"
@@ -166,7 +166,7 @@ def audit_rules(path: str | None) -> list[dict[str, Any]]:
         return [{"level": "Metadata"}]
     import yaml
 
-    from kubelite.control.api.auditpolicy import PolicyError, read
+    from kubelite.control.api.auth.audit_policy import PolicyError, read
 
     try:
         with open(path, encoding="utf-8") as file:

@@ -14,7 +14,7 @@ from kubelite.cli.text import CliError, Trouble, cell
 if TYPE_CHECKING:
     from kubelite.cli.output import Document
     from kubelite.cli.settings import Settings
-    from kubelite.node.kubelet.bringup import Step
+    from kubelite.node.kubelet.act.bringup import Step
 
 
 def info(settings: Settings, *, format: Document | None = None) -> int:
@@ -103,13 +103,13 @@ def agent(settings: Settings, *, stay: bool = False) -> int:
     stderr.
     """
     place = home(settings)
-    from kubelite.node.kubelet import summon
-    from kubelite.node.kubelet.agent import Agent, say
+    from kubelite.node.kubelet.agent import agent_control
+    from kubelite.node.kubelet.agent.agent import Agent, say
 
     try:
         Agent(place, trace=say if settings.verbose else None, stays=stay).run()
     except TimeoutError:
-        there = summon.running(place)
+        there = agent_control.running(place)
         cause = f"its pid is {there.pid}" if there is not None else ""
         raise CliError(Trouble("an agent serves this root already", cause=cause)) from None
     return 0

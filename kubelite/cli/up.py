@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from kubelite.cli.podrow import Doc
     from kubelite.cli.settings import Settings
     from kubelite.cli.text import Paint
-    from kubelite.node.kubelet.bringup import Step
-    from kubelite.node.kubelet.pods import UpResult
-    from kubelite.node.kubelet.updating import Plan
+    from kubelite.node.kubelet.act.bringup import Step
+    from kubelite.node.kubelet.act.updating import Plan
+    from kubelite.node.kubelet.pods.pods import UpResult
 
 
 def up(

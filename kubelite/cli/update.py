@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from kubelite.cli.up import foretell, process_start, tell
 
 if TYPE_CHECKING:
     from kubelite.cli.settings import Settings
-    from kubelite.objects.pod import Container, Pod
+    from kubelite.objects.pod.pod import Container, Pod
 
 
 def update(
@@ -33,7 +34,7 @@ def update(
 
     Raises CliError for what names no container or is no valid value, NotFound, Conflict.
     """
-    from kubelite.objects import defaults, validate
+    from kubelite.objects.rules import defaults, validate
 
     start = process_start()
     screen = Screen(settings)
@@ -43,9 +44,7 @@ def update(
         pod = _change(pod, text, "=", _image)
     for resource, texts in (("cpu", cpu), ("memory", memory)):
         for text in texts:
-            pod = _change(
-                pod, text, "=", lambda c, value, resource=resource: _limit(c, resource, value)
-            )  # type: ignore[misc]
+            pod = _change(pod, text, "=", functools.partial(_set_limit, resource))
     for text in env:
         pod = _change(pod, text, ":", _variable)
     pod = defaults.pod(pod)
@@ -104,9 +103,9 @@ def _image(container: Container, value: str) -> Container:
     return replace(container, image=value, image_pull_policy=None)
 
 
-def _limit(container: Container, resource: str, value: str) -> Container:
+def _set_limit(resource: str, container: Container, value: str) -> Container:
     """A request that the limit has led to, or that would be more than it now, goes along."""
-    from kubelite.objects.quantity import QuantityError, canonical, parse
+    from kubelite.objects.facts.quantity import QuantityError, canonical, parse
 
     try:
         amount = canonical(value)
@@ -126,7 +125,7 @@ def _limit(container: Container, resource: str, value: str) -> Container:
 
 def _variable(container: Container, value: str) -> Container:
     """A variable that is there is changed where it stands; ``NAME-`` takes it out."""
-    from kubelite.objects.container import EnvVar
+    from kubelite.objects.pod.container import EnvVar
 
     name, given, text = value.partition("=")
     if not given and name.endswith("-"):

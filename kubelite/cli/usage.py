@@ -12,8 +12,8 @@ from kubelite.cli.screen import Screen
 
 if TYPE_CHECKING:
     from kubelite.cli.settings import Settings
-    from kubelite.node.kubelet.pods import Pods
-    from kubelite.node.kubelet.usage import Sample
+    from kubelite.node.kubelet.pods.pods import Pods
+    from kubelite.node.kubelet.pods.usage import Sample
 
 _STATS = ("POD", "CONTAINER", "CPU", "MEMORY", "LIMIT", "TASKS", "NET IN", "NET OUT")
 _TOP = ("CONTAINER", "PID", "USER", "STATE", "CPU", "MEMORY", "COMMAND")

@@ -17,7 +17,7 @@ import pytest
 
 from kubelite.cli import manifest
 from kubelite.core import shim as shims
-from kubelite.node.kubelet.pods import Pods, UpResult
+from kubelite.node.kubelet.pods.pods import Pods, UpResult
 from kubelite.node.runtime.home import Home
 from kubelite.testing.host import difference, snapshot
 

@@ -14,7 +14,7 @@ from kubelite.node.cgroup import limits
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image import lookup
 from kubelite.node.image.store import ImageStore
-from kubelite.node.kubelet import secure
+from kubelite.node.kubelet.decide import secure
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.identity import User
 from tests.attack.arena import Arena, bring_in, image, pod

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from kubelite.node.runtime import bpf
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.seccomp import bpf
 from kubelite.node.runtime.storage import measure
 from tests.attack.arena import SLEEP, Arena, bring_in, image, pod
 
@@ -223,7 +223,7 @@ def test_control_characters_of_the_environment_reach_no_file(arena: Arena, tmp_p
 def test_a_fork_bomb_ends_at_the_limit_and_can_be_killed(
     arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kubelite.node.kubelet import facts
+    from kubelite.node.kubelet.act import facts
 
     monkeypatch.setattr(facts, "pids_limit", lambda: 60)
     # Who got a child stays and holds its place: a bomb of shells alone, which end where fork fails,

@@ -20,7 +20,7 @@ import pytest
 
 from kubelite.cli import text as words
 from kubelite.core import protocol
-from kubelite.node.runtime import command
+from kubelite.node.runtime.exec import command
 from tests.attack.arena import SLEEP, TREE, Arena, pod
 
 GROWTH = 1 << 20

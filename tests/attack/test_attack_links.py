@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from kubelite.core.errors import NativeError
-from kubelite.node.kubelet import bringup, copying, secure
+from kubelite.node.kubelet.act import bringup
+from kubelite.node.kubelet.decide import secure
+from kubelite.node.kubelet.pods import copying
 from kubelite.node.runtime import logs
 from kubelite.node.runtime.errors import RuntimeFailure
 from tests.attack.arena import SLEEP, Arena, bring_in, image, pod

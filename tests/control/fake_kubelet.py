@@ -21,7 +21,7 @@ from kubelite.lib import spdy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from kubelite.control.api.pki import Pki
+    from kubelite.control.api.auth.pki import Pki
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE = range(5)
 NAMES = {"stdin": STDIN, "stdout": STDOUT, "stderr": STDERR, "error": ERROR, "resize": RESIZE}

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 
-from kubelite.control.api.assemble import ApiServer, Options
+from kubelite.control.api.server.lifecycle import ApiServer, Options
 from kubelite.control.store.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from kubelite.control.api.request import User
+    from kubelite.control.api.wire.request import User
     from kubelite.control.store.backend import Backend
 
 Object = dict[str, Any]

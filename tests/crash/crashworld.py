@@ -18,13 +18,13 @@ from typing import Any
 
 import msgspec
 
-from kubelite.node.kubelet import summon
-from kubelite.node.kubelet.agent import Agent
-from kubelite.node.kubelet.pods import Pods
+from kubelite.node.kubelet.agent import agent_control
+from kubelite.node.kubelet.agent.agent import Agent
+from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.errors import NotFound
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.logs import read
-from kubelite.objects.pod import Pod
+from kubelite.objects.pod.pod import Pod
 from tests.e2e.world import SLOW
 
 SECONDS = 30 * SLOW
@@ -157,7 +157,9 @@ class Ward:
         """An agent that stays; returns once it can be called."""
         self.start_agent_unheard(fate)
         self.until(
-            lambda: summon.running(self.home) is not None and summon.nudge(self.home, "-"),
+            lambda: (
+                agent_control.running(self.home) is not None and agent_control.nudge(self.home, "-")
+            ),
             "the agent listens",
         )
         return self._agent
@@ -193,7 +195,7 @@ class Ward:
             if found := condition():
                 return found
             time.sleep(0.01)
-        log = Path(self.home.run, summon.LOG)
+        log = Path(self.home.run, agent_control.LOG)
         said = log.read_text() if log.exists() else ""
         raise AssertionError(
             f"not within {seconds} s: {what}\n{json.dumps(self.get(), indent=1)}\n{said}"

@@ -18,10 +18,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.node.kubelet import claims
+from kubelite.node.kubelet.act import claims
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.objects import defaults
-from kubelite.objects.pod import Pod
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.rules import defaults
 from kubelite.testing.host import difference, snapshot
 from tests.crash.crashworld import Ward, child, ended, templates
 from tests.e2e.world import SLOW

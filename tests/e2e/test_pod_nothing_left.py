@@ -34,7 +34,7 @@ FULL = pod(
 STEPS = """
 import os, signal, sys
 from kubelite.cli import manifest
-from kubelite.node.kubelet.pods import Pods
+from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.home import Home
 
 root, path, verb, wanted = sys.argv[1:5]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kubelite.node.kubelet import facts
+from kubelite.node.kubelet.act import facts
 from tests.attack.arena import SLEEP, Arena, pod
 from tests.e2e.world import SLOW
 

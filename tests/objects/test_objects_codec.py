@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.objects import codec, defaults, support, validate
-from kubelite.objects.pod import Container, Pod, ResourceRequirements
-from kubelite.objects.problem import json_path
+from kubelite.objects.pod import codec, support
+from kubelite.objects.pod.pod import Container, Pod, ResourceRequirements
+from kubelite.objects.rules import defaults, validate
+from kubelite.objects.rules.problem import json_path
 
 
 def pod(**spec: Any) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from kubelite.objects import codec, defaults
-from kubelite.objects.pod import Pod
+from kubelite.objects.pod import codec
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.rules import defaults
 
 
 def defaulted(spec: dict[str, Any], asked: str | None = None, **metadata: Any) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.objects import expand
-from kubelite.objects.expand import Values
-from kubelite.objects.pod import (
+from kubelite.objects.pod import expand
+from kubelite.objects.pod.expand import Values
+from kubelite.objects.pod.pod import (
     ConfigMapKeySelector,
     Container,
     EnvVar,

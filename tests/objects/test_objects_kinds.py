@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kubelite.objects import kinds, schema
-from kubelite.objects.kinds import KINDS
+from kubelite.objects.facts import kinds, schema
+from kubelite.objects.facts.kinds import KINDS
 
 
 def test_no_kind_and_no_path_is_there_twice() -> None:

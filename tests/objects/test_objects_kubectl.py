@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from kubelite.lib.manifest_yaml import documents
-from kubelite.objects import codec, quantity
-from kubelite.objects.pod import Pod
+from kubelite.objects.facts import quantity
+from kubelite.objects.pod import codec
+from kubelite.objects.pod.pod import Pod
 
 MANIFEST = """\
 apiVersion: v1

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.objects import labels
-from kubelite.objects.labels import (
+from kubelite.objects.facts import labels
+from kubelite.objects.facts.labels import (
     EVERYTHING,
     NOTHING,
     FieldSelector,
@@ -15,7 +15,7 @@ from kubelite.objects.labels import (
     Selector,
     SelectorError,
 )
-from kubelite.objects.meta import LabelSelector, LabelSelectorRequirement
+from kubelite.objects.pod.meta import LabelSelector, LabelSelectorRequirement
 
 keys = st.sampled_from(["a", "b", "example.com/c", "in", "notin"])
 values = st.sampled_from(["", "x", "y", "1", "22"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kubelite.objects import qos
-from kubelite.objects.pod import Container, Pod, PodSpec, ResourceRequirements
+from kubelite.objects.pod import qos
+from kubelite.objects.pod.pod import Container, Pod, PodSpec, ResourceRequirements
 
 GIB = 1 << 30
 

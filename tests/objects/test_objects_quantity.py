@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.objects import quantity
-from kubelite.objects.quantity import NANO, Quantity, QuantityError
+from kubelite.objects.facts import quantity
+from kubelite.objects.facts.quantity import NANO, Quantity, QuantityError
 
 POWERS = {
     "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 10**3), "": Fraction(1), "k": Fraction(10**3),

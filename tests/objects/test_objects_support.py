@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.objects import codec, defaults, support
-from kubelite.objects.pod import Pod
-from kubelite.objects.problem import json_path
-from kubelite.objects.support import Level
+from kubelite.objects.pod import codec, support
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.pod.support import Level
+from kubelite.objects.rules import defaults
+from kubelite.objects.rules.problem import json_path
 
 
 def fields(annotation: Any, pattern: str) -> Iterator[str]:

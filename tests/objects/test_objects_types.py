@@ -12,8 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.objects import pod, schema
-from kubelite.objects.pod import Container, EmptyDirVolumeSource, ObjectMeta, Pod, PodSpec, Volume
+from kubelite.objects.facts import schema
+from kubelite.objects.pod import pod
+from kubelite.objects.pod.pod import (
+    Container,
+    EmptyDirVolumeSource,
+    ObjectMeta,
+    Pod,
+    PodSpec,
+    Volume,
+)
 
 TYPES = {
     name: kind

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from kubelite.objects import codec, defaults, validate
-from kubelite.objects.pod import Pod
-from kubelite.objects.problem import json_path
+from kubelite.objects.pod import codec
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.rules import defaults, validate
+from kubelite.objects.rules.problem import json_path
 
 
 def pod(

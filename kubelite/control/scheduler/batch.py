@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubelite.control.scheduler.cluster import Cluster
-from kubelite.control.scheduler.columns import PodClass
-from kubelite.control.scheduler.podtable import Entry
+from kubelite.control.scheduler.facts.trait_cache import Reading
 from kubelite.control.scheduler.rating import sample
-from kubelite.control.scheduler.traitcache import Reading
+from kubelite.control.scheduler.snapshot.columns import PodClass
+from kubelite.control.scheduler.snapshot.pod_table import Entry
 from kubelite.core import native
 
 Object = Mapping[str, Any]

@@ -12,20 +12,27 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kubelite.control.scheduler import nodes as node_rows
-from kubelite.control.scheduler import profile as profiles
-from kubelite.control.scheduler import storage, volumes, world
-from kubelite.control.scheduler.columns import Columns, OutOfResources, PodClass
 from kubelite.control.scheduler.decision import Decision
-from kubelite.control.scheduler.errors import BadConfiguration
-from kubelite.control.scheduler.fields import Place, named
-from kubelite.control.scheduler.podtable import Entry, PodTable, full_name, key_of, start_of
-from kubelite.control.scheduler.profile import Profile
+from kubelite.control.scheduler.facts.errors import BadConfiguration
+from kubelite.control.scheduler.facts.fields import Place, named
+from kubelite.control.scheduler.facts.trait_cache import Reading, TraitCache
+from kubelite.control.scheduler.facts.traits import Traits, counted, pin
+from kubelite.control.scheduler.plugins import profile as profiles
+from kubelite.control.scheduler.plugins import volumes
+from kubelite.control.scheduler.plugins.profile import Profile
 from kubelite.control.scheduler.rating import rate
-from kubelite.control.scheduler.traitcache import Reading, TraitCache
-from kubelite.control.scheduler.traits import Traits, counted, pin
+from kubelite.control.scheduler.snapshot import nodes as node_rows
+from kubelite.control.scheduler.snapshot import storage, world
+from kubelite.control.scheduler.snapshot.columns import Columns, OutOfResources, PodClass
+from kubelite.control.scheduler.snapshot.pod_table import (
+    Entry,
+    PodTable,
+    full_name,
+    key_of,
+    start_of,
+)
 from kubelite.core import native
-from kubelite.objects.labels import of_map
+from kubelite.objects.facts.labels import of_map
 
 FINISHED = ("Succeeded", "Failed")
 

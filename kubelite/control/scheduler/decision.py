@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from kubelite.control.scheduler import message
-from kubelite.control.scheduler.filters import Rejection, rejection
-from kubelite.control.scheduler.nodes import Nodes
-from kubelite.control.scheduler.profile import Profile
-from kubelite.control.scheduler.program import SCORES
-from kubelite.control.scheduler.reasons import Reason
+from kubelite.control.scheduler.plugins import message
+from kubelite.control.scheduler.plugins.filters import Rejection, rejection
+from kubelite.control.scheduler.plugins.profile import Profile
+from kubelite.control.scheduler.plugins.program import SCORES
+from kubelite.control.scheduler.plugins.reasons import Reason
+from kubelite.control.scheduler.snapshot.nodes import Nodes
 
 
 @dataclass(frozen=True)

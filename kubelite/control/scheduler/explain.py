@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kubelite.control.scheduler import message, profile
 from kubelite.control.scheduler.cluster import Cluster
 from kubelite.control.scheduler.decision import Decision
-from kubelite.control.scheduler.fields import Place
-from kubelite.control.scheduler.plugins import OwnPlugin
+from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.plugins import message, profile
+from kubelite.control.scheduler.plugins.plugins import OwnPlugin
+from kubelite.control.scheduler.plugins.profile import Profile
 from kubelite.control.scheduler.preemption import Preemption, outcome, preempt
-from kubelite.control.scheduler.profile import Profile
 
 
 def explain(

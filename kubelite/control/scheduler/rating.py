@@ -6,13 +6,13 @@ from array import array
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.scheduler.columns import Columns, PodClass
 from kubelite.control.scheduler.decision import Decision, OwnRejection
-from kubelite.control.scheduler.fields import named
-from kubelite.control.scheduler.plugins import OwnPlugin, scored
-from kubelite.control.scheduler.profile import Profile
-from kubelite.control.scheduler.program import SCORES
-from kubelite.control.scheduler.reasons import Reason
+from kubelite.control.scheduler.facts.fields import named
+from kubelite.control.scheduler.plugins.plugins import OwnPlugin, scored
+from kubelite.control.scheduler.plugins.profile import Profile
+from kubelite.control.scheduler.plugins.program import SCORES
+from kubelite.control.scheduler.plugins.reasons import Reason
+from kubelite.control.scheduler.snapshot.columns import Columns, PodClass
 from kubelite.core import native
 
 if TYPE_CHECKING:

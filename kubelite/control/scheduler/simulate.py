@@ -12,17 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubelite.control.scheduler import batch, hints, message
+from kubelite.control.scheduler import batch
 from kubelite.control.scheduler.cluster import Cluster
-from kubelite.control.scheduler.columns import PodClass
 from kubelite.control.scheduler.decision import Decision
 from kubelite.control.scheduler.explain import chosen_profiles, load
-from kubelite.control.scheduler.fields import named
-from kubelite.control.scheduler.hints import Event
-from kubelite.control.scheduler.plugins import OwnPlugin
-from kubelite.control.scheduler.podtable import Entry, full_name, key_of
+from kubelite.control.scheduler.facts.fields import named
+from kubelite.control.scheduler.plugins import hints, message
+from kubelite.control.scheduler.plugins.hints import Event
+from kubelite.control.scheduler.plugins.plugins import OwnPlugin
 from kubelite.control.scheduler.preemption import outcome, preempt, quick
 from kubelite.control.scheduler.queue import Queue
+from kubelite.control.scheduler.snapshot.columns import PodClass
+from kubelite.control.scheduler.snapshot.pod_table import Entry, full_name, key_of
 
 Object = Mapping[str, Any]
 RUN = 256  # pods that are taken from the queue at a time

@@ -15,7 +15,7 @@ from kubelite.node.network import ipam
 from kubelite.node.network.errors import PortRefused, PortTaken
 
 if TYPE_CHECKING:
-    from kubelite.objects.pod import Pod
+    from kubelite.objects.pod.pod import Pod
 
 ANY = "0.0.0.0"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kubelite.node.network.errors import NameTooLong
 
 if TYPE_CHECKING:
-    from kubelite.objects.pod import Pod, PodSpec
+    from kubelite.objects.pod.pod import Pod, PodSpec
 
 MAX_HOSTNAME, MAX_LABEL = 64, 63
 MAX_SERVERS, MAX_SEARCHES, MAX_SEARCH_LENGTH = 3, 32, 2048

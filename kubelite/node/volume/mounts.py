@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from kubelite.node.volume.errors import VolumeError
 
 if TYPE_CHECKING:
-    from kubelite.objects.pod import Volume, VolumeMount
+    from kubelite.objects.pod.pod import Volume, VolumeMount
 
 ETC = ("hosts", "resolv.conf", "hostname")
 """The files that every container gets in its /etc."""

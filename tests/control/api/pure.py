@@ -7,9 +7,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from kubelite.control.api import resource, strategy
-from kubelite.control.api.resource import Resource
-from kubelite.control.api.status import StatusError, invalid
+from kubelite.control.api.kinds import strategy
+from kubelite.control.api.wire import resource
+from kubelite.control.api.wire.resource import Resource
+from kubelite.control.api.wire.status import StatusError, invalid
 
 NOW = "2026-01-31T12:00:00Z"
 RESOURCES = resource.builtin(metrics=True)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kubelite.control.api.assemble import Options
-from kubelite.control.api.auditpolicy import PolicyError, Seen, chosen, read
-from kubelite.control.api.expiry import Expiry
-from kubelite.control.api.request import User
+from kubelite.control.api.auth.audit_policy import PolicyError, Seen, chosen, read
+from kubelite.control.api.server.expiry import Expiry
+from kubelite.control.api.server.lifecycle import Options
+from kubelite.control.api.wire.request import User
 from tests.control.world import CONFIG, cluster, config_map, stranger
 
 if TYPE_CHECKING:

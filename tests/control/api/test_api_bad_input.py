@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kubelite.control.api import server as listening
+from kubelite.control.api.server import server as listening
 from tests.control.world import CONFIG, PODS, cluster, config_map, pod
 
 if TYPE_CHECKING:

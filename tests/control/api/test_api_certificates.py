@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubelite.control.api.request import User
+from kubelite.control.api.wire.request import User
 from kubelite.control.store.sqlite import SQLite
 from tests.control.api.test_api_attacks import RBAC, bound, rule
 from tests.control.api.test_api_who import role

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from kubelite.control.api.documents import load
+from kubelite.control.api.wire.documents import load
 from tests.control.world import PODS, Cluster, cluster, pod
 
 if TYPE_CHECKING:

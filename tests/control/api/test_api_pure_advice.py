@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubelite.control.api import advice
+from kubelite.control.api.kinds import client_warnings
 from tests.control.api.pure import DEPLOYMENT, POD, edited, res
 
 PODS, DEPLOYMENTS = res("v1", "Pod"), res("apps/v1", "Deployment")
@@ -74,27 +74,29 @@ def ports(*given):
     ],
 )  # fmt: skip
 def test_pods(changes, said):
-    assert advice.on_create(PODS, edited(POD, **changes)) == said
+    assert client_warnings.on_create(PODS, edited(POD, **changes)) == said
 
 
 def test_templates_are_pods_with_a_longer_path():
     new = edited(
         DEPLOYMENT, spec__template__spec__volumes=[{"name": "g", "rbd": {}}], metadata__name="a.b"
     )
-    name, volume = advice.on_create(DEPLOYMENTS, new)
+    name, volume = client_warnings.on_create(DEPLOYMENTS, new)
     assert name.startswith("metadata.name: this is used in Pod names and hostnames")
     assert (
         volume == "spec.template.spec.volumes[0].rbd: deprecated in v1.28, non-functional in v1.31+"
     )
-    assert advice.on_update(DEPLOYMENTS, new, DEPLOYMENT) == [volume]
-    assert advice.on_update(DEPLOYMENTS, {**new, "status": {"replicas": 1}}, new) == []
+    assert client_warnings.on_update(DEPLOYMENTS, new, DEPLOYMENT) == [volume]
+    assert client_warnings.on_update(DEPLOYMENTS, {**new, "status": {"replicas": 1}}, new) == []
     generations = [
         edited(each, metadata__generation=1)
         for each in (edited(new, metadata__labels={"a": "b"}), new)
     ]
-    assert advice.on_update(DEPLOYMENTS, *generations) == []
+    assert client_warnings.on_update(DEPLOYMENTS, *generations) == []
     assert (
-        advice.on_update(PODS, edited(POD, spec__nodeSelector={"beta.kubernetes.io/os": "x"}), POD)
+        client_warnings.on_update(
+            PODS, edited(POD, spec__nodeSelector={"beta.kubernetes.io/os": "x"}), POD
+        )
         == []
     )
 
@@ -114,6 +116,6 @@ def test_templates_are_pods_with_a_longer_path():
     ],
 )  # fmt: skip
 def test_other_kinds(given, said):
-    found = advice.on_create(res(given["apiVersion"], given["kind"]), given)
+    found = client_warnings.on_create(res(given["apiVersion"], given["kind"]), given)
     assert len(found) == bool(said)
     assert said in "".join(found)

@@ -10,9 +10,13 @@ from itertools import pairwise
 
 import pytest
 
-from kubelite.control.api import codec, convert, documents, fields, patch, strategy, tables
-from kubelite.control.api.status import StatusError
-from kubelite.objects import schema
+from kubelite.control.api.kinds import strategy
+from kubelite.control.api.patching import managed_fields, patch
+from kubelite.control.api.schema import conversion
+from kubelite.control.api.tables import tables
+from kubelite.control.api.wire import codec, documents
+from kubelite.control.api.wire.status import StatusError
+from kubelite.objects.facts import schema
 from tests.control.api.pure import NOW, RESOURCES, widget
 
 CLOCK = datetime(2026, 1, 31, tzinfo=UTC)
@@ -109,7 +113,7 @@ def through(res, obj, old=None):
         assert cause.reason.startswith("FieldValue"), cause
     assert strategy.order(res, made) == made
     assert strategy.stored(res, made) == documents.stored(made)
-    return fields.track(res, old, made, manager="m", now=NOW)
+    return managed_fields.track(res, old, made, manager="m", now=NOW)
 
 
 @pytest.mark.parametrize("res", SERVED, ids=lambda res: f"{res.plural}.{res.group}.{res.version}")
@@ -128,7 +132,7 @@ def test_any_document(res):
     for old, new in pairwise(stored):
         through(res, new, old)
         tables.render(res, [old], now=CLOCK)
-        assert convert.convert(old, res.storage_version)["kind"] == res.kind
+        assert conversion.convert(old, res.storage_version)["kind"] == res.kind
 
 
 @pytest.mark.parametrize("res", SERVED, ids=lambda res: f"{res.plural}.{res.group}.{res.version}")
@@ -148,7 +152,7 @@ def test_any_document_can_be_applied_twice(res):
 
 
 def applied(res, live, given, force):
-    made = fields.apply(res, live, copy.deepcopy(given), manager="m", force=force, now=NOW)
+    made = managed_fields.apply(res, live, copy.deepcopy(given), manager="m", force=force, now=NOW)
     if made is live:
         return live
     made, _ = strategy.conform(res, made)
@@ -197,7 +201,7 @@ def test_the_deepest_body_that_is_read_goes_all_the_way():
             strategy.validate_create(res, {**made, "metadata": {"name": "w", "namespace": "d"}})
             == []
         )
-        live = fields.track(res, None, made, manager="m", now=NOW)
+        live = managed_fields.track(res, None, made, manager="m", now=NOW)
         assert applied(res, applied(res, live, given, force=True), given, force=False)
         patch.apply(patch.MERGE_PATCH, res, live, given)
         tables.render(res, [live], now=CLOCK)

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from kubelite.control.api import cel, celtext, celvalues, crdrules, validate
+from kubelite.control.api.kinds import validate
+from kubelite.control.api.schema import cel, cel_text, cel_values, crd_cel_rules
 from tests.control.api.pure import widget
 
 pytest.importorskip("cel", reason="common-expression-language is not installed")
@@ -153,7 +154,7 @@ def test_no_value_takes_the_server_long():
     ],
 )
 def test_loops(rule, depth, names):
-    assert celtext.loops(rule) == (depth, frozenset(names))
+    assert cel_text.loops(rule) == (depth, frozenset(names))
 
 
 def test_names_that_cel_can_spell():
@@ -165,7 +166,7 @@ def test_names_that_cel_can_spell():
         "in": "__in__",
         "1a": None,
     }
-    assert {name: celvalues.spelled(name) for name in spelled} == spelled
+    assert {name: cel_values.spelled(name) for name in spelled} == spelled
 
 
 AT = "x-kubernetes-validations[0]"
@@ -232,7 +233,7 @@ AT = "x-kubernetes-validations[0]"
     ],
 )
 def test_rules_that_are_refused(schema, field, said):
-    (found,) = crdrules.check(schema, "s")
+    (found,) = crd_cel_rules.check(schema, "s")
     assert (found.field, said in found.message) == (field, True), found
 
 
@@ -251,4 +252,4 @@ def test_rules_that_are_refused(schema, field, said):
     ],
 )
 def test_rules_that_are_taken(schema):
-    assert list(crdrules.check(schema, "s")) == []
+    assert list(crd_cel_rules.check(schema, "s")) == []

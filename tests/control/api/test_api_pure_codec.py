@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api import codec
-from kubelite.control.api.status import StatusError
+from kubelite.control.api.wire import codec
+from kubelite.control.api.wire.status import StatusError
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(),

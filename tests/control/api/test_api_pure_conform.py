@@ -1,7 +1,7 @@
 import pytest
 
-from kubelite.control.api import strategy
-from kubelite.control.api.status import StatusError
+from kubelite.control.api.kinds import strategy
+from kubelite.control.api.wire.status import StatusError
 from tests.control.api.pure import DEPLOYMENT, POD, created, edited, refusal, res, res_of
 
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api import cel, schemacheck, strategy, structural
-from kubelite.control.api.crdcheck import check_crd
-from kubelite.control.api.status import StatusError, invalid
+from kubelite.control.api.kinds import strategy
+from kubelite.control.api.schema import cel, structural, validation
+from kubelite.control.api.schema.crd_validation import check_crd
+from kubelite.control.api.wire.status import StatusError, invalid
 from tests.control.api.pure import edited, res_of, widget
 
 PRESERVE = structural.PRESERVE
@@ -151,7 +152,7 @@ def test_conforming_twice_is_conforming_once(spec):
 def causes(schema, value):
     return {
         each.field: (each.reason.removeprefix("FieldValue"), each.message)
-        for each in schemacheck.check(schema, value)
+        for each in validation.check(schema, value)
     }
 
 

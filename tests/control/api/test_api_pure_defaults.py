@@ -1,6 +1,6 @@
 import pytest
 
-from kubelite.control.api import poddefaults
+from kubelite.control.api.kinds import poddefaults
 from tests.control.api.pure import DEPLOYMENT, POD, SELECTOR, SPEC, TEMPLATE, created, edited
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubelite.control.api import fields, strategy
-from kubelite.control.api.status import StatusError
+from kubelite.control.api.kinds import strategy
+from kubelite.control.api.patching import managed_fields
+from kubelite.control.api.wire.status import StatusError
 from tests.control.api.pure import (
     DEPLOYMENT,
     NOW,
@@ -29,7 +30,7 @@ CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
 def applied(live, obj, manager="me", *, force=False, now=NOW, found=None):
     """An apply as a server does it: laid over, conformed, stored."""
     found = found or res_of(obj)
-    made = fields.apply(found, live, obj, manager=manager, force=force, now=now)
+    made = managed_fields.apply(found, live, obj, manager=manager, force=force, now=now)
     if made is live:
         return live
     made, _ = strategy.conform(found, made)
@@ -44,7 +45,9 @@ def entries(obj):
 
 
 def tracked(old, new, manager="me", **more):
-    return fields.track(res_of(new), old, new, manager=manager, now=more.pop("now", NOW), **more)
+    return managed_fields.track(
+        res_of(new), old, new, manager=manager, now=more.pop("now", NOW), **more
+    )
 
 
 def test_an_applied_object_is_owned_as_it_was_given():
@@ -152,7 +155,7 @@ def test_what_is_no_longer_applied_goes_away_unless_others_own_it():
 def test_an_object_that_nobody_owned_belongs_to_its_past():
     live = edited(created(DEPLOYMENT), metadata__managedFields=...)
     made = applied(live, edited(DEPLOYMENT, spec={"paused": True}))
-    assert set(entries(made)) == {("me", "Apply"), (fields.BEFORE, "Update")}
+    assert set(entries(made)) == {("me", "Apply"), (managed_fields.BEFORE, "Update")}
 
 
 def test_an_applied_object_may_not_name_managers():
@@ -172,7 +175,7 @@ def test_status_is_applied_only_through_its_own_path():
     live = applied(None, edited(DEPLOYMENT, status={"replicas": 3}))
     assert live["status"] == {}
     assert "f:status" not in entries(live)[("me", "Apply")]
-    made = fields.apply(
+    made = managed_fields.apply(
         res_of(DEPLOYMENT),
         live,
         edited(DEPLOYMENT, spec={"replicas": 9}, status={"replicas": 3}),
@@ -304,8 +307,8 @@ def test_the_oldest_of_too_many_updaters_become_one():
             now=f"2026-01-01T00:{number:02}:00Z",
         )
     found = entries(live)
-    assert len(found) == fields.MAX_UPDATERS
-    ancient = found[(fields.ANCIENT, "Update")]["f:data"]
+    assert len(found) == managed_fields.MAX_UPDATERS
+    ancient = found[(managed_fields.ANCIENT, "Update")]["f:data"]
     assert {f"f:k{number:02}" for number in range(5)} <= set(ancient)
 
 

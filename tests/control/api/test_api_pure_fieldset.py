@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api import fieldset, merging, shape
+from kubelite.control.api.patching import apply_merge, field_set
+from kubelite.control.api.schema import shape
 from tests.control.api.pure import res, widget
 
 POD = shape.of(res("v1", "Pod"))
@@ -42,9 +43,9 @@ def members(fields, prefix=()):
 
 @given(sets(), sets())
 def test_the_algebra_is_that_of_sets_of_paths(left, right):
-    assert members(fieldset.union(left, right)) == members(left) | members(right)
-    assert members(fieldset.difference(left, right)) == members(left) - members(right)
-    assert members(fieldset.intersection(left, right)) == members(left) & members(right)
+    assert members(field_set.union(left, right)) == members(left) | members(right)
+    assert members(field_set.difference(left, right)) == members(left) - members(right)
+    assert members(field_set.intersection(left, right)) == members(left) & members(right)
 
 
 @given(sets(), sets())
@@ -56,8 +57,8 @@ def test_nothing_is_left_that_leads_nowhere(left, right):
             for element, below in fields.items()
         )
 
-    assert leads(fieldset.difference(left, right))
-    assert leads(fieldset.intersection(left, right))
+    assert leads(field_set.difference(left, right))
+    assert leads(field_set.intersection(left, right))
 
 
 @given(sets(), sets())
@@ -68,8 +69,8 @@ def test_elements_are_kept_sorted(left, right):
     def in_order(fields):
         return {key: in_order(fields[key]) for key in sorted(fields)}
 
-    assert is_sorted(fieldset.union(in_order(left), in_order(right)))
-    assert is_sorted(fieldset.difference(in_order(left), in_order(right)))
+    assert is_sorted(field_set.union(in_order(left), in_order(right)))
+    assert is_sorted(field_set.difference(in_order(left), in_order(right)))
 
 
 def spec(**fields):
@@ -85,7 +86,7 @@ C = {
 
 
 def test_what_is_applied_owns_leaves_and_items_and_not_structs():
-    found = fieldset.applied(
+    found = field_set.applied(
         POD,
         {"metadata": {"labels": {"a": "b"}}, **spec(containers=[C], tolerations=[{"key": "x"}])},
     )
@@ -109,7 +110,7 @@ def test_what_is_applied_owns_leaves_and_items_and_not_structs():
 
 
 def test_what_is_new_owns_every_part_of_itself():
-    found = fieldset.compare(POD, spec(containers=None), spec(containers=[C], securityContext={}))
+    found = field_set.compare(POD, spec(containers=None), spec(containers=[C], securityContext={}))
     container = found.changed["f:spec"]["f:containers"]['k:{"name":"c"}']
     assert container["f:resources"] == {".": {}, "f:limits": {".": {}, "f:cpu": {}}}
     assert found.changed["f:spec"]["f:securityContext"] == {}
@@ -119,7 +120,7 @@ def test_what_is_new_owns_every_part_of_itself():
 
 def test_a_selector_is_one_leaf():
     deployment = shape.of(res("apps/v1", "Deployment"))
-    assert fieldset.applied(deployment, spec(selector={"matchLabels": {"a": "b"}})) == {
+    assert field_set.applied(deployment, spec(selector={"matchLabels": {"a": "b"}})) == {
         "f:spec": {"f:selector": {}}
     }
 
@@ -127,20 +128,20 @@ def test_a_selector_is_one_leaf():
 def test_changes_and_removals_are_told_apart():
     old = {"metadata": {"labels": {"a": "1", "b": "2"}, "finalizers": ["x", "y"]}}
     new = {"metadata": {"labels": {"a": "9"}, "finalizers": ["y", "z"]}}
-    found = fieldset.compare(POD, old, new)
+    found = field_set.compare(POD, old, new)
     assert found.changed == {"f:metadata": {"f:finalizers": {'v:"z"': {}}, "f:labels": {"f:a": {}}}}
     assert found.removed == {"f:metadata": {"f:finalizers": {'v:"x"': {}}, "f:labels": {"f:b": {}}}}
 
 
 def test_an_applied_item_must_have_its_keys():
     with pytest.raises(ValueError, match='omits key field "containerPort"'):
-        fieldset.applied(POD, spec(containers=[{"name": "c", "ports": [{"name": "p"}]}]))
+        field_set.applied(POD, spec(containers=[{"name": "c", "ports": [{"name": "p"}]}]))
 
 
 def test_a_key_that_says_nothing_is_its_default():
     service = shape.of(res("v1", "Service"))
     named = [
-        fieldset.applied(service, spec(ports=[{"port": 80, **more}]))
+        field_set.applied(service, spec(ports=[{"port": 80, **more}]))
         for more in ({}, {"protocol": ""}, {"protocol": "TCP"})
     ]
     assert {next(iter(each["f:spec"]["f:ports"])) for each in named} == {
@@ -150,20 +151,20 @@ def test_a_key_that_says_nothing_is_its_default():
 
 def test_applied_items_are_there_once():
     with pytest.raises(ValueError, match="duplicate entries for key"):
-        fieldset.applied(POD, spec(containers=[{"name": "c"}, {"name": "c"}]))
+        field_set.applied(POD, spec(containers=[{"name": "c"}, {"name": "c"}]))
     with pytest.raises(ValueError, match="duplicate entries for key"):
-        fieldset.applied(POD, {"metadata": {"finalizers": ["a", "a"]}})
+        field_set.applied(POD, {"metadata": {"finalizers": ["a", "a"]}})
 
 
 def test_paths_are_printed_as_kubernetes_prints_them():
-    found = fieldset.applied(
+    found = field_set.applied(
         POD,
         {
             "metadata": {"finalizers": ["f"]},
             **spec(containers=[{"name": "c", "ports": [{"containerPort": 80}]}]),
         },
     )
-    assert list(fieldset.paths(found)) == [
+    assert list(field_set.paths(found)) == [
         '.metadata.finalizers[="f"]',
         '.spec.containers[name="c"]',
         '.spec.containers[name="c"].name',
@@ -211,7 +212,7 @@ def test_custom_objects_have_the_shape_of_their_schema():
         "whole": {"x": "y"},
         "map": {"k": {"x": "y"}},
     }
-    assert fieldset.applied(shape.of(widget(LISTS)), value) == {
+    assert field_set.applied(shape.of(widget(LISTS)), value) == {
         "f:keyed": {'k:{"a":"1","b":7}': {".": {}, "f:a": {}, "f:c": {}}},
         "f:map": {"f:k": {".": {}, "f:x": {}}},
         "f:plain": {},
@@ -221,7 +222,7 @@ def test_custom_objects_have_the_shape_of_their_schema():
 
 
 def test_where_no_schema_is_maps_have_parts():
-    assert fieldset.applied(shape.of(widget(None)), {"a": {"b": {"c": 1}}, "l": [1]}) == {
+    assert field_set.applied(shape.of(widget(None)), {"a": {"b": {"c": 1}}, "l": [1]}) == {
         "f:a": {"f:b": {".": {}, "f:c": {}}},
         "f:l": {},
     }
@@ -236,9 +237,9 @@ def items(names):
 
 @given(NAMES, NAMES)
 def test_merged_items_keep_both_orders(live, given_names):
-    made = merging.merge(POD, spec(containers=items(live)), spec(containers=items(given_names)))[
-        "spec"
-    ]["containers"]
+    made = apply_merge.merge(
+        POD, spec(containers=items(live)), spec(containers=items(given_names))
+    )["spec"]["containers"]
     names = [each["name"] for each in made]
     assert sorted(names) == sorted({*live, *given_names})
     assert [each for each in names if each in given_names] == given_names
@@ -249,5 +250,5 @@ def test_merged_items_keep_both_orders(live, given_names):
 
 def test_merged_leaves_are_the_given_ones():
     live = spec(containers=[{"name": "a", "image": "1", "args": ["x", "y"]}], nodeName="n")
-    made = merging.merge(POD, live, spec(containers=[{"name": "a", "args": ["z"]}]))
+    made = apply_merge.merge(POD, live, spec(containers=[{"name": "a", "args": ["z"]}]))
     assert made == spec(containers=[{"name": "a", "image": "1", "args": ["z"]}], nodeName="n")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api import jsonpath
+from kubelite.control.api.schema import jsonpath
 
 OBJ = {
     "spec": {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kubelite.control.api import patch
+from kubelite.control.api.patching import patch
 from tests.control.api.pure import res
 
 KINDS = {"strategic": patch.STRATEGIC_PATCH, "merge": patch.MERGE_PATCH, "json": patch.JSON_PATCH}

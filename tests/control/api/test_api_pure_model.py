@@ -3,12 +3,12 @@ import json
 import msgspec
 import pytest
 
-from kubelite.control.api import model
-from kubelite.objects import schema
+from kubelite.control.api.schema import structs
+from kubelite.objects.facts import schema
 
 
 def written(name, obj):
-    return json.loads(model.encoded(model.read(name, obj)))
+    return json.loads(structs.encoded(structs.read(name, obj)))
 
 
 def container(**fields):
@@ -38,8 +38,8 @@ def test_an_empty_pointer_to_a_struct_stays():
 
 
 def test_fields_come_out_in_the_servers_order_and_map_keys_sorted():
-    text = model.encoded(
-        model.read(
+    text = structs.encoded(
+        structs.read(
             "core.v1.Container",
             {"image": "i", "name": "c", "resources": {"limits": {"memory": "1", "cpu": "1"}}},
         )
@@ -90,7 +90,7 @@ def test_times_are_utc_to_the_second_or_the_microsecond(given, seconds, micros):
 )
 def test_what_is_no_time_is_refused(given):
     with pytest.raises(msgspec.ValidationError):
-        model.read("meta.v1.ObjectMeta", {"creationTimestamp": given})
+        structs.read("meta.v1.ObjectMeta", {"creationTimestamp": given})
 
 
 def test_numbers_fit_their_type():
@@ -98,25 +98,25 @@ def test_numbers_fit_their_type():
         written("core.v1.ContainerPort", {"containerPort": 2**31 - 1})["containerPort"] == 2**31 - 1
     )
     with pytest.raises(msgspec.ValidationError):
-        model.read("core.v1.ContainerPort", {"containerPort": 2**31})
+        structs.read("core.v1.ContainerPort", {"containerPort": 2**31})
 
 
 def test_bytes_must_be_base64():
     assert written("core.v1.Secret", {"data": {"a": "Yg=="}})["data"] == {"a": "Yg=="}
     with pytest.raises(msgspec.ValidationError, match="illegal base64 data at input byte 0"):
-        model.read("core.v1.Secret", {"data": {"a": "!"}})
+        structs.read("core.v1.Secret", {"data": {"a": "!"}})
 
 
 def test_a_strict_struct_refuses_what_it_does_not_know_and_a_plain_one_drops_it():
     assert container(extra=1) == {"name": "c", "resources": {}}
     with pytest.raises(msgspec.ValidationError, match="extra"):
-        model.read("core.v1.Container", {"name": "c", "extra": 1}, strict=True)
+        structs.read("core.v1.Container", {"name": "c", "extra": 1}, strict=True)
 
 
 def test_names_that_python_cannot_say_are_read_and_written():
     rule = {"from": [{"podSelector": {}}]}
     assert written("networking.v1.NetworkPolicyIngressRule", rule) == rule
-    assert model.attribute("from") == "from_"
+    assert structs.attribute("from") == "from_"
 
 
 def test_raw_values_are_kept_as_they_are():
@@ -126,5 +126,5 @@ def test_raw_values_are_kept_as_they_are():
 
 @pytest.mark.parametrize("name", schema.names())
 def test_an_empty_document_of_every_definition_is_stable(name):
-    empty = model.empty(name)
+    empty = structs.empty(name)
     assert json.loads(json.dumps(empty)) == empty

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from kubelite.control.api import descriptions, gnostic, openapi, openapischema, protobuf
-from kubelite.objects import kinds
+from kubelite.control.api.discovery import descriptions, gnostic, openapi, openapi_schema
+from kubelite.control.api.wire import protobuf
+from kubelite.objects.facts import kinds
 from tests.control.api.pure import RESOURCES, widget
 
 DOCUMENT = openapi.v2(RESOURCES)
@@ -123,7 +124,7 @@ def test_the_index_changes_with_what_is_served():
 
 def test_a_custom_kind_is_described_by_its_schema():
     name = "com.example.v1.Widget"
-    assert openapischema.name_of(WIDGET) == name
+    assert openapi_schema.name_of(WIDGET) == name
     new = openapi.v3([WIDGET], "apis/example.com/v1")["components"]["schemas"][name]
     assert new["properties"]["spec"]["properties"]["size"] == {
         "type": "integer",

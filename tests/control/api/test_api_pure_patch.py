@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api import patch
-from kubelite.control.api.status import StatusError
+from kubelite.control.api.patching import patch
+from kubelite.control.api.wire.status import StatusError
 from tests.control.api.pure import POD, res, widget
 
 POD_RES = res("v1", "Pod")

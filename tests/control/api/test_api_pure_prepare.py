@@ -1,6 +1,6 @@
 import pytest
 
-from kubelite.control.api import prepare, strategy
+from kubelite.control.api.kinds import prepare, strategy
 from tests.control.api.pure import DEPLOYMENT, POD, SPEC, created, edited, res, res_of, widget
 
 GUARANTEED = {"limits": {"cpu": "1", "memory": "1Gi"}}

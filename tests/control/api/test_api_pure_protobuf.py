@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api import protobuf
-from kubelite.control.api.status import StatusError
+from kubelite.control.api.wire import protobuf
+from kubelite.control.api.wire.status import StatusError
 
 VECTORS = {
     "create deployment web --image=nginx --replicas=0 --port=80": (

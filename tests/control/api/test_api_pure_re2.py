@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api import re2
-from kubelite.control.api.crdcheck import check_crd
+from kubelite.control.api.schema import re2
+from kubelite.control.api.schema.crd_validation import check_crd
 from tests.control.api.pure import edited
 from tests.control.api.test_api_pure_custom import AT, CRD, S0, typed
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.objects import kinds, schema
+from kubelite.objects.facts import kinds, schema
 
 ROOT = Path(__file__).parents[3]
 
@@ -19,7 +19,10 @@ def script(name):
 
 def test_the_committed_schema_table_is_what_the_script_makes():
     pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
-    assert script("make_schema").made() == (ROOT / "kubelite/objects/schema_table.py").read_text()
+    assert (
+        script("make_schema").made()
+        == (ROOT / "kubelite/objects/facts/schema_table.py").read_text()
+    )
 
 
 def test_fields_stand_in_the_servers_order_with_what_is_known_of_them():
@@ -102,5 +105,5 @@ def test_the_committed_protobuf_table_is_what_the_script_makes():
         pytest.skip("the published sources of Kubernetes' types are not here")
     assert (
         script("make_protobuf").made(str(folder))
-        == (ROOT / "kubelite/objects/protobuf_table.py").read_text()
+        == (ROOT / "kubelite/objects/facts/protobuf_table.py").read_text()
     )

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api import selectors
-from kubelite.control.api.status import StatusError
+from kubelite.control.api.wire import selectors
+from kubelite.control.api.wire.status import StatusError
 from tests.control.api.pure import POD, edited, res, widget
 
 KEYS = st.sampled_from(["a", "b", "example.com/c"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api import strategic
+from kubelite.control.api.patching import strategic
 
 POD = "core.v1.Pod"
 DEPLOYMENT = "apps.v1.Deployment"

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kubelite.control.api import podcells, tablecells, tables, tabletext
+from kubelite.control.api.tables import cells, pod_cells, tables, text
 from tests.control.api.pure import DEPLOYMENT, POD, RESOURCES, created, edited, res, res_of, widget
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -134,15 +134,15 @@ def test_the_wide_cells_of_a_pod():
 def test_a_pod_that_has_ended_says_so_in_its_row():
     (row,) = tables.render(res("v1", "Pod"), [pod("Succeeded")], now=NOW)["rows"]
     assert row["conditions"][0]["reason"] == "Succeeded"
-    assert podcells.conditions(pod()) == []
+    assert pod_cells.conditions(pod()) == []
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
+    ("seconds", "shown"),
     [(-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (599, "9m59s"), (600, "10m"), (10799, "179m"), (10800, "3h"), (11100, "3h5m"), (28800, "8h"), (172799, "47h"), (172800, "2d"), (180000, "2d2h"), (691200, "8d"), (63072000, "2y"), (63158400, "2y1d"), (252288000, "8y")],
 )  # fmt: skip
-def test_durations_grow_coarser(seconds, text):
-    assert tabletext.human(seconds) == text
+def test_durations_grow_coarser(seconds, shown):
+    assert text.human(seconds) == shown
 
 
 def obj(api_version, kind, **rest):
@@ -279,7 +279,7 @@ def test_only_known_kinds_have_columns():
         ("autoscaling", "Scale"),
         ("apiregistration.k8s.io", "APIService"),
     }
-    assert set(tablecells.KINDS) - served == set()
+    assert set(cells.KINDS) - served == set()
 
 
 def test_what_is_stored_can_be_shown():

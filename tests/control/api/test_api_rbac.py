@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubelite.control.api.rbac import Policy, Rule, aggregated, covers
-from kubelite.control.api.request import User
-from kubelite.control.api.verdict import Asked
+from kubelite.control.api.auth.rbac import Policy, Rule, aggregated, covers
+from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.request import User
 
 VERBS, GROUPS, RESOURCES = ["get", "list", "delete"], ["", "apps"], ["pods", "secrets"]
 SUBS, NAMES, SPACES = ["", "log"], ["", "a", "b"], ["", "x", "y"]

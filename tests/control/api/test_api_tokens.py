@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from kubelite.control.api.assemble import Options
-from kubelite.control.api.authentication import read_token_file
-from kubelite.control.api.request import User
+from kubelite.control.api.auth.authentication import read_token_file
+from kubelite.control.api.server.lifecycle import Options
+from kubelite.control.api.wire.request import User
 from tests.control.api.test_api_attacks import GROUP, RBAC, rule
 from tests.control.api.test_api_streams import with_a_pod
 from tests.control.api.test_api_who import READ_PODS, role
@@ -287,7 +287,7 @@ async def test_the_audit_log_reads_every_body(tmp_path: Path) -> None:
     """Protobuf, YAML and patches are written as objects; managed fields and stages are left out
     where the policy says so.
     """
-    from kubelite.control.api.auditpolicy import read
+    from kubelite.control.api.auth.audit_policy import read
 
     log = tmp_path / "audit.log"
     policy = {

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from yarl import URL
 
-from kubelite.control.api import app as router
-from kubelite.control.api.assemble import Options
-from kubelite.control.api.request import User
+from kubelite.control.api.server import app as router
+from kubelite.control.api.server.lifecycle import Options
+from kubelite.control.api.wire.request import User
 from tests.control.world import PODS, Cluster, Reply, cluster, pod, stranger
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.request import User
+from kubelite.control.api.wire.request import User
 from tests.control.world import CONFIG, PODS, Cluster, cluster, config_map, pod, stranger
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import pytest
 
 from kubelite.control.scheduler import BadConfiguration, BadObject, OwnPlugin, explain, simulate
-from kubelite.control.scheduler.documents import objects
+from kubelite.control.scheduler.facts.documents import objects
 from tests.control.scheduler.small import fits, node, pod, reasons
 
 

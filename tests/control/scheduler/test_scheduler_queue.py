@@ -2,11 +2,11 @@
 
 import pytest
 
-from kubelite.control.scheduler.fields import named
-from kubelite.control.scheduler.hints import Event, Hints
+from kubelite.control.scheduler.facts.fields import named
+from kubelite.control.scheduler.facts.traits import read
+from kubelite.control.scheduler.plugins.hints import Event, Hints
 from kubelite.control.scheduler.queue import Queue
-from kubelite.control.scheduler.traits import read
-from kubelite.control.scheduler.world import World
+from kubelite.control.scheduler.snapshot.world import World
 from tests.control.scheduler.small import node, pod, zone
 
 FIT = ("NodeResourcesFit",)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from kubelite.control.api.follow import Follower
+from kubelite.control.api.wire.directory_cache import Follower
 from kubelite.control.store import etcd
 from kubelite.control.store.etcd import Etcd
 from kubelite.control.store.store import Store

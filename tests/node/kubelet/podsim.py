@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from kubelite.node.kubelet import policy
-from kubelite.node.kubelet.actions import (
+from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide.actions import (
     ClearSandbox,
     Decision,
     Fail,
@@ -23,8 +23,8 @@ from kubelite.node.kubelet.actions import (
     Start,
     decide,
 )
-from kubelite.node.kubelet.policy import SECOND
-from kubelite.node.kubelet.stopping import Kill, MarkStop, RunHook, Terminate
+from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
 from kubelite.node.runtime.records import (
     HOOK_BEGUN,
     HOOK_OVER,
@@ -41,7 +41,7 @@ from kubelite.node.runtime.records import (
     Seen,
     Stop,
 )
-from kubelite.objects.pod import Pod
+from kubelite.objects.pod.pod import Pod
 
 WALL = 1_700_000_000 * SECOND
 BOOT = "boot"

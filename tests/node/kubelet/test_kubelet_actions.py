@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.node.kubelet import policy
-from kubelite.node.kubelet.actions import needs_care
-from kubelite.node.kubelet.policy import SECOND
-from kubelite.node.kubelet.stopping import Kill, MarkStop, RunHook, Terminate, number_of
-from kubelite.objects.pod import Pod
+from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide.actions import needs_care
+from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate, number_of
+from kubelite.objects.pod.pod import Pod
 from tests.node.kubelet.podsim import Node
 
 

@@ -13,10 +13,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubelite.node.kubelet.actions import RestartAll, Start, needs_care
-from kubelite.node.kubelet.policy import SECOND
-from kubelite.node.kubelet.stopping import Kill
-from kubelite.objects.pod import Pod
+from kubelite.node.kubelet.decide.actions import RestartAll, Start, needs_care
+from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.kubelet.decide.stopping import Kill
+from kubelite.objects.pod.pod import Pod
 from tests.node.kubelet.podsim import ANEW, Node
 
 HOOK = {"exec": {"command": ["true"]}}

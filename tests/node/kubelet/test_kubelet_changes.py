@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.node.kubelet.actions import Resize, Start, needs_care
-from kubelite.node.kubelet.changes import between
-from kubelite.node.kubelet.policy import SECOND
-from kubelite.node.kubelet.stopping import MarkStop
-from kubelite.objects import defaults
-from kubelite.objects.pod import Pod
+from kubelite.node.kubelet.decide.actions import Resize, Start, needs_care
+from kubelite.node.kubelet.decide.changes import between
+from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.kubelet.decide.stopping import MarkStop
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.rules import defaults
 from tests.node.kubelet.podsim import Node
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.node.kubelet.eviction import eviction, limited
+from kubelite.node.kubelet.decide.eviction import eviction, limited
 from kubelite.node.runtime.records import Storage
 from kubelite.node.runtime.storage import occupied
-from kubelite.objects.pod import (
+from kubelite.objects.pod.pod import (
     Container,
     EmptyDirVolumeSource,
     Pod,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kubelite.node.image.model import ImageConfig
-from kubelite.node.kubelet import prepare, secure
-from kubelite.node.kubelet.prepare import ImageFacts, NodeFacts, Unstartable
-from kubelite.objects.pod import (
+from kubelite.node.kubelet.decide import prepare, secure
+from kubelite.node.kubelet.decide.prepare import ImageFacts, NodeFacts, Unstartable
+from kubelite.objects.pod.pod import (
     Capabilities,
     Container,
     ContainerPort,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.node.kubelet import probes
-from kubelite.node.kubelet.probes import LIVENESS, READINESS, STARTUP, ProbeResult, State
-from kubelite.objects.container import Container, ContainerPort, Probe
+from kubelite.node.kubelet.decide import probes
+from kubelite.node.kubelet.decide.probes import LIVENESS, READINESS, STARTUP, ProbeResult, State
+from kubelite.objects.pod.container import Container, ContainerPort, Probe
 
 GOOD, BAD, UNKNOWN = (
     ProbeResult(True, ""),

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.node.kubelet import hooks, probing
-from kubelite.node.kubelet.probes import ProbeResult
-from kubelite.node.kubelet.probing import Prober, Said, run_probe
-from kubelite.node.kubelet.target import Target
+from kubelite.node.kubelet.decide.probes import ProbeResult
+from kubelite.node.kubelet.probe import hooks, probing
+from kubelite.node.kubelet.probe.probing import Prober, Said, run_probe
+from kubelite.node.kubelet.probe.target import Target
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import ContainerRecord
-from kubelite.objects.container import (
+from kubelite.objects.pod.container import (
     Container,
     ContainerPort,
     GRPCAction,

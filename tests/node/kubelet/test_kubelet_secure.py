@@ -8,11 +8,11 @@ import pytest
 
 from kubelite.core.plan import Module, Rlimit
 from kubelite.node.image.model import ImageConfig
-from kubelite.node.kubelet import secure
-from kubelite.node.kubelet.prepare import ImageFacts, NodeFacts, Unstartable
-from kubelite.objects.container import AppArmorProfile, SeccompProfile, SELinuxOptions
-from kubelite.objects.meta import ObjectMeta
-from kubelite.objects.pod import (
+from kubelite.node.kubelet.decide import secure
+from kubelite.node.kubelet.decide.prepare import ImageFacts, NodeFacts, Unstartable
+from kubelite.objects.pod.container import AppArmorProfile, SeccompProfile, SELinuxOptions
+from kubelite.objects.pod.meta import ObjectMeta
+from kubelite.objects.pod.pod import (
     Container,
     Pod,
     PodSecurityContext,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.node.kubelet.status import LOG_DISK_FULL, pod_status, rfc3339, with_status
+from kubelite.node.kubelet.decide.status import LOG_DISK_FULL, pod_status, rfc3339, with_status
 from kubelite.node.runtime.records import (
     ContainerRecord,
     ExitRecord,
@@ -16,7 +16,7 @@ from kubelite.node.runtime.records import (
     SandboxRecord,
     Seen,
 )
-from kubelite.objects.pod import Container, Pod, PodSpec
+from kubelite.objects.pod.pod import Container, Pod, PodSpec
 
 SECOND = 1_000_000_000
 POD = Pod(

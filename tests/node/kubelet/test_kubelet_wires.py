@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.node.kubelet import grpcwire, httpwire
-from kubelite.node.kubelet.httpwire import Malformed, Url
-from kubelite.objects.container import HTTPHeader
+from kubelite.node.kubelet.probe import grpcwire, httpwire
+from kubelite.node.kubelet.probe.httpwire import Malformed, Url
+from kubelite.objects.pod.container import HTTPHeader
 
 BASE = Url("http", "10.0.0.1", 8080, "/a/b?c=d")
 

@@ -11,7 +11,7 @@ import pytest
 from kubelite.node.network import ruleset
 from kubelite.node.network.errors import PortRefused, PortTaken
 from kubelite.node.network.ports import Held, HostPort, check, overlap, refuse_taken, wanted
-from kubelite.objects.pod import Pod
+from kubelite.objects.pod.pod import Pod
 
 
 def port(number: int = 8080, protocol: str = "TCP", ip: str = "0.0.0.0") -> HostPort:

@@ -18,7 +18,7 @@ from kubelite.node.network.resolver import (
     pod_names,
     resolv_conf,
 )
-from kubelite.objects.pod import Pod
+from kubelite.objects.pod.pod import Pod
 
 HOST = HostFiles(
     "127.0.0.1 localhost\n192.0.2.1 node\n", "nameserver 192.0.2.53\nsearch lan\n", "", "node"

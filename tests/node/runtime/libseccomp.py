@@ -6,7 +6,7 @@ import ctypes
 import os
 import tempfile
 
-from kubelite.node.runtime.seccomp import Profile
+from kubelite.node.runtime.seccomp.profiles import Profile
 
 _ARCHES = {"x86_64": 0xC000003E, "i386": 0x40000003, "aarch64": 0xC00000B7}
 _OPS = {"ne": 1, "lt": 2, "le": 3, "eq": 4, "ge": 5, "gt": 6, "masked": 7}

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubelite.node.runtime import bpf, seccomp
 from kubelite.node.runtime.identity import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
-from kubelite.node.runtime.seccomp import (
+from kubelite.node.runtime.seccomp import bpf, profiles
+from kubelite.node.runtime.seccomp.oci import ProfileError, parse_profile
+from kubelite.node.runtime.seccomp.profiles import (
     ALLOW,
     ENOSYS,
     EPERM,
@@ -24,7 +25,6 @@ from kubelite.node.runtime.seccomp import (
     Rule,
     default_profile,
 )
-from kubelite.node.runtime.seccomp_oci import ProfileError, parse_profile
 from tests.node.runtime import libseccomp
 from tests.node.runtime.bpf_machine import decode, verdict
 
@@ -61,7 +61,7 @@ SETS = {
     "default": DEFAULT,
     "all": mask(*ALL_CAPABILITIES),
     "admin": mask("SYS_ADMIN"),
-    **{name: DEFAULT | mask(name) for name in seccomp.BY_CAPABILITY},
+    **{name: DEFAULT | mask(name) for name in profiles.BY_CAPABILITY},
 }
 
 
@@ -184,7 +184,7 @@ def test_x32_calls_and_other_machines_programs_find_nothing() -> None:
     read = bpf.numbers("x86_64")["read"]
     assert verdict(ops, bpf.AUDIT_ARCH["x86_64"], read) == ALLOW
     assert verdict(ops, bpf.AUDIT_ARCH["x86_64"], X32 | read) == ERRNO | ENOSYS
-    assert verdict(ops, bpf.AUDIT_ARCH["aarch64"], 63) == seccomp.KILL_PROCESS
+    assert verdict(ops, bpf.AUDIT_ARCH["aarch64"], 63) == profiles.KILL_PROCESS
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_oci_profile_says_what_it_means() -> None:
     assert decide(profile, "write") == ERRNO | 5
     assert decide(profile, "kill", 1, 15) == ALLOW
     assert decide(profile, "kill", 1, 9) == ERRNO | 38
-    assert decide(profile, "clone", 0x10000011) == seccomp.KILL_PROCESS
+    assert decide(profile, "clone", 0x10000011) == profiles.KILL_PROCESS
     assert decide(profile, "clone", 0x11) == decide(profile, "openat") == ERRNO | 38
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.documents import load
-from kubelite.control.api.nodes import MIRROR, references
-from kubelite.control.api.status import refused
+from kubelite.control.api.auth.node_authorizer import MIRROR, references
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.status import refused
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api import causes, csr
-from kubelite.control.api.context import timestamp
-from kubelite.control.api.issuing import BadRequestFile, parse, wish_of
-from kubelite.control.api.rbac import MASTERS
-from kubelite.control.api.request import user_info
-from kubelite.control.api.status import invalid, refused
-from kubelite.control.api.verdict import Asked
+from kubelite.control.api.auth import csr
+from kubelite.control.api.auth.issuing import BadRequestFile, parse, wish_of
+from kubelite.control.api.auth.rbac import MASTERS
+from kubelite.control.api.kinds import causes
+from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.context import timestamp
+from kubelite.control.api.wire.request import user_info
+from kubelite.control.api.wire.status import invalid, refused
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt

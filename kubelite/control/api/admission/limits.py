@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.admission.usage import total
-from kubelite.control.api.documents import load
-from kubelite.control.api.status import refused
-from kubelite.objects import quantity
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.status import refused
+from kubelite.objects.facts import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubelite.control.api import boot
-from kubelite.control.api.documents import load
-from kubelite.control.api.status import Cause, not_found, refused
+from kubelite.control.api.server import seed
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.status import Cause, not_found, refused
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def furnish(authority: str) -> Rule:
         if not attempt.creates("", "namespaces"):
             return
         registry, store = attempt.context.registry, attempt.context.store
-        given = boot.in_every_namespace(registry, attempt.name, authority)
-        changes = [boot.change(store, res, obj) for res, obj in given]
+        given = seed.in_every_namespace(registry, attempt.name, authority)
+        changes = [seed.change(store, res, obj) for res, obj in given]
         try:
             await store.commit(changes)
         except Conflict:

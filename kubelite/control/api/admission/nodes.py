@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.documents import load
-from kubelite.control.api.nodes import GROUP, MIRROR, USER
-from kubelite.control.api.nodes import references as references_of
-from kubelite.control.api.status import refused
+from kubelite.control.api.auth.node_authorizer import GROUP, MIRROR, USER
+from kubelite.control.api.auth.node_authorizer import references as references_of
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.status import refused
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt

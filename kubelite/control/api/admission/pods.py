@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.documents import load
-from kubelite.control.api.status import refused
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.status import refused
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt

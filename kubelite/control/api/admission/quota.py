@@ -10,16 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.admission.usage import PLAIN, covers, unstated, usage_of
-from kubelite.control.api.documents import copy, load, stored
-from kubelite.control.api.status import refused
+from kubelite.control.api.wire.documents import copy, load, stored
+from kubelite.control.api.wire.status import refused
 from kubelite.control.store.types import Conflict
-from kubelite.objects import quantity
-from kubelite.objects.quantity import Quantity
+from kubelite.objects.facts import quantity
+from kubelite.objects.facts.quantity import Quantity
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
-    from kubelite.control.api.context import Context
-    from kubelite.control.api.resource import Resource
+    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.types import Entry
 
 Object = dict[str, Any]

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.commit import write
-from kubelite.control.api.documents import load
-from kubelite.control.api.rbac import MASTERS, Rule, aggregated, covers, rules_of
-from kubelite.control.api.status import not_found, refused
-from kubelite.control.api.verdict import Asked
+from kubelite.control.api.auth.rbac import MASTERS, Rule, aggregated, covers, rules_of
+from kubelite.control.api.kinds.commit import write
+from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.status import not_found, refused
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:

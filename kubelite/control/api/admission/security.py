@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api import causes
 from kubelite.control.api.admission.podsecurity import LEVELS, minor_of, violations
-from kubelite.control.api.documents import load
-from kubelite.control.api.status import invalid, refused
+from kubelite.control.api.kinds import causes
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.status import invalid, refused
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
-    from kubelite.control.api.status import Cause
+    from kubelite.control.api.wire.status import Cause
 
 Object = dict[str, Any]
 _LABEL = "pod-security.kubernetes.io/"

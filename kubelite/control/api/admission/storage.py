@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubelite.control.api.documents import load
-from kubelite.control.api.status import refused
-from kubelite.objects import quantity
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.status import refused
+from kubelite.objects.facts import quantity
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt

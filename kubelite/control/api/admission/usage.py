@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.objects import quantity
+from kubelite.objects.facts import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kubelite.control.api.resource import Resource
+    from kubelite.control.api.wire.resource import Resource
 
 Object = dict[str, Any]
 Usage = dict[str, int]

@@ -1,0 +1,136 @@
+"""The audit log: a line of JSON for every request that the policy wants written, when its answer is
+known.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.auth.audit_policy import chosen
+from kubelite.control.api.wire import codec
+from kubelite.control.api.wire.answer import Answer
+from kubelite.control.api.wire.documents import encode
+from kubelite.control.api.wire.request import user_info
+from kubelite.control.api.wire.status import StatusError
+
+if TYPE_CHECKING:
+    from kubelite.control.api.auth.audit_policy import Seen
+    from kubelite.control.api.wire.answer import Stream
+    from kubelite.control.api.wire.raw_request import Incoming, Trace
+
+Object = dict[str, Any]
+MOST_BYTES = 100 << 20
+
+
+class Audit:
+    """Writes to a file. When it has grown too large it becomes ``FILE.1``, and a new one begins."""
+
+    def __init__(self, path: str, rules: list[Object]) -> None:
+        self._path = path
+        self._rules = rules
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def note(
+        self, seen: Seen, incoming: Incoming, trace: Trace, answer: Answer | Stream, since: datetime
+    ) -> None:
+        """One request and its answer. Raises OSError."""
+        rule = chosen(self._rules, seen)
+        stage = "ResponseComplete" if isinstance(answer, Answer) else "ResponseStarted"
+        if rule["level"] == "None" or stage in rule.get("omitStages", ()):
+            return
+        line = encode(event(seen, rule, stage, incoming, trace, answer, since)) + b"\n"
+        os.write(self._fd, line)
+        if os.fstat(self._fd).st_size > MOST_BYTES:
+            self._turn()
+
+    def _turn(self) -> None:
+        os.rename(self._path, self._path + ".1")
+        os.close(self._fd)
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def close(self) -> None:
+        """Gives the file back."""
+        os.close(self._fd)
+
+
+def event(
+    seen: Seen,
+    rule: Object,
+    stage: str,
+    incoming: Incoming,
+    trace: Trace,
+    answer: Answer | Stream,
+    since: datetime,
+) -> Object:
+    """An Event of ``audit.k8s.io/v1``."""
+    wanted, headers = str(rule["level"]), incoming.headers
+    written: Object = {
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": wanted,
+        "auditID": str(uuid.uuid4()),
+        "stage": stage,
+        "requestURI": f"{incoming.path}?{incoming.query}" if incoming.query else incoming.path,
+        "verb": seen.verb,
+        "user": user_info(seen.user),
+        **({"impersonatedUser": user_info(seen.acting)} if seen.acting is not None else {}),
+        **({"sourceIPs": [incoming.peer]} if incoming.peer else {}),
+        "userAgent": headers.get("User-Agent", ""),
+    }
+    if seen.resource:
+        names = {
+            "resource": seen.resource,
+            "namespace": seen.namespace,
+            "name": seen.name,
+            "apiGroup": seen.group,
+        }
+        reference = {**names, "subresource": seen.sub}
+        written["objectRef"] = {key: value for key, value in reference.items() if value}
+    written["responseStatus"] = _status(answer)
+    written |= _bodies(rule, trace.body, headers.get("Content-Type", ""), answer)
+    written |= {
+        "requestReceivedTimestamp": _moment(since),
+        "stageTimestamp": _moment(datetime.now(UTC)),
+    }
+    return {**written, "annotations": trace.notes} if trace.notes else written
+
+
+def _status(answer: Answer | Stream) -> Object:
+    """The code of an answer, and of a refusal why."""
+    if not isinstance(answer, Answer):
+        return {"metadata": {}, "code": 200}
+    if answer.code < 400 or not isinstance(said := _object(answer.body, ""), dict):
+        return {"metadata": {}, "code": answer.code}
+    told = {key: said[key] for key in ("status", "message", "reason", "details") if key in said}
+    return {"metadata": {}, **told, "code": answer.code}
+
+
+def _bodies(rule: Object, sent: bytes, content_type: str, answer: Answer | Stream) -> Object:
+    """The objects of request and answer, as far as the rule's level wants them."""
+    found: Object = {}
+    if rule["level"] in ("Request", "RequestResponse"):
+        found["requestObject"] = _object(sent, content_type)
+    if rule["level"] == "RequestResponse" and isinstance(answer, Answer):
+        found["responseObject"] = _object(answer.body, "")
+    if rule.get("omitManagedFields"):
+        for body in found.values():
+            if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
+                body["metadata"].pop("managedFields", None)
+    return {key: body for key, body in found.items() if body is not None}
+
+
+def _object(data: bytes, content_type: str) -> Any:
+    """The object in a body; None where it is none."""
+    try:
+        if content_type.startswith(codec.PROTOBUF):
+            return codec.decode(data, content_type).value
+        return codec.read_json_or_yaml(data) if data.strip() else None
+    except StatusError:
+        return None
+
+
+def _moment(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

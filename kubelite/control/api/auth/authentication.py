@@ -1,0 +1,295 @@
+"""Who asks: a client certificate, a bearer token, or nobody in particular; and on whose behalf.
+
+A certificate counts when the TLS layer has checked it against the cluster's authority: its common
+name is the user, its organisations are the groups. Tokens are tried in turn: the static file,
+ServiceAccounts, bootstrap tokens.
+"""
+
+from __future__ import annotations
+
+import csv
+import hmac
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
+
+from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.request import User
+from kubelite.control.api.wire.status import bad_request, forbidden, unauthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kubelite.control.api.auth.authorization import Authorizer
+    from kubelite.control.api.auth.tokens import Tokens
+    from kubelite.control.store.store import Store
+
+ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
+AUTHENTICATED = "system:authenticated"
+LEEWAY = timedelta(minutes=1)
+_BOUND = {"pod": "pods", "secret": "secrets", "node": "minions"}
+_HIDDEN = "base64url.bearer.authorization.k8s.io."
+_BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
+
+
+class Credentials(NamedTuple):
+    """What a connection and a request bring: the subject of a checked certificate, and the
+    Authorization header.
+    """
+
+    subject: tuple[tuple[str, str], ...] = ()
+    authorization: str = ""
+    protocols: str = ""  # those of a WebSocket, where a browser hides its token
+
+
+class Authenticator:
+    """Turns credentials into users."""
+
+    def __init__(self, store: Store, tokens: Tokens, static: Mapping[str, User]) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._static = {token.encode(): user for token, user in static.items()}
+
+    async def identify(self, credentials: Credentials) -> User:
+        """The user behind a request. Raises StatusError 401 where a token is no good."""
+        authorization = credentials.authorization or (
+            offered(credentials.protocols)[0] if credentials.protocols else ""
+        )
+        if authorization:
+            scheme, _, token = authorization.partition(" ")
+            if scheme.lower() != "bearer" or not token.strip():
+                raise unauthorized()
+            user, _ = await self.token(token.strip(), [])
+            if user is None:
+                raise unauthorized()
+            return user
+        return certified(credentials.subject) if credentials.subject else ANONYMOUS
+
+    async def token(self, token: str, audiences: list[str]) -> tuple[User | None, list[str]]:
+        """The user of a bearer token, and for which of the audiences it is good. ``[]`` means this
+        server.
+        """
+        given = token.encode("utf-8", "surrogateescape")
+        for known, user in self._static.items():
+            if hmac.compare_digest(known, given):
+                return user, audiences
+        if token.count(".") == 2:
+            return await self._service_account(token, audiences)
+        found = _BOOTSTRAP.fullmatch(token)
+        return (await self._bootstrap(*found.groups()) if found else None), audiences
+
+    async def _service_account(
+        self, token: str, audiences: list[str]
+    ) -> tuple[User | None, list[str]]:
+        claims = self._tokens.claims(token)
+        if claims is None:
+            return None, []
+        good = [each for each in audiences or [self._tokens.issuer] if each in claims["aud"]]
+        if not good or not await self._still_bound(claims["kubernetes.io"]):
+            return None, []
+        return account(claims), good
+
+    async def _still_bound(self, private: dict[str, Any]) -> bool:
+        """Whether the account, and what the token is bound to, are still the ones it was made for."""
+        namespace = private["namespace"]
+        held = [("serviceaccounts", namespace, private["serviceaccount"])]
+        bound = next((kind for kind in _BOUND if kind in private), None)
+        if bound is not None:
+            held.append((_BOUND[bound], "" if bound == "node" else namespace, private[bound]))
+        for prefix, where, reference in held:
+            entry = await self._store.get(prefix, where, reference["name"])
+            if entry is None or not _is_alive(
+                load(entry)["metadata"], reference["uid"], datetime.now(UTC)
+            ):
+                return False
+        return True
+
+    async def _bootstrap(self, identity: str, secret: str) -> User | None:
+        """A kubeadm-style join token, kept as a Secret in kube-system."""
+        entry = await self._store.get("secrets", "kube-system", f"bootstrap-token-{identity}")
+        if entry is None:
+            return None
+        obj = load(entry)
+        data = {key: _decoded(value) for key, value in (obj.get("data") or {}).items()}
+        if (
+            obj.get("type") != "bootstrap.kubernetes.io/token"
+            or obj["metadata"].get("deletionTimestamp")
+            or data.get("token-id") != identity
+            or not hmac.compare_digest(data.get("token-secret", "").encode(), secret.encode())
+            or data.get("usage-bootstrap-authentication") != "true"
+            or _is_past(data.get("expiration", ""))
+        ):
+            return None
+        extra = [
+            each
+            for each in data.get("auth-extra-groups", "").split(",")
+            if each.startswith("system:bootstrappers:")
+        ]
+        return User(
+            f"system:bootstrap:{identity}", groups=("system:bootstrappers", *extra, AUTHENTICATED)
+        )
+
+
+@lru_cache(1024)
+def offered(protocols: str) -> tuple[str, list[str]]:
+    """The Authorization that a browser hides among the WebSocket protocols it offers, and the
+    protocols without it.
+
+    Browsers cannot set headers of an upgrade (apiserver,
+    ``authenticator/request/websocket/protocol.go``). Raises StatusError 401 for a token that is
+    none, or that comes twice or alone.
+    """
+    import base64
+    import binascii
+
+    words = [word.strip() for word in protocols.split(",")]
+    hidden = [word[len(_HIDDEN) :] for word in words if word.startswith(_HIDDEN)]
+    others = [word for word in words if word and not word.startswith(_HIDDEN)]
+    if not hidden:
+        return "", others
+    try:
+        token = base64.b64decode(
+            hidden[0] + "=" * (-len(hidden[0]) % 4), altchars=b"-_", validate=True
+        ).decode()
+    except (binascii.Error, ValueError):
+        raise unauthorized() from None
+    if len(hidden) > 1 or not others:
+        raise unauthorized()
+    return f"Bearer {token}", others
+
+
+def certified(subject: tuple[tuple[str, str], ...]) -> User:
+    """The user of a certificate, from the names in its subject."""
+    name = next((value for key, value in subject if key == "commonName"), "")
+    groups = tuple(value for key, value in subject if key == "organizationName")
+    return User(name, groups=(*groups, AUTHENTICATED)) if name else ANONYMOUS
+
+
+def account(claims: dict[str, Any]) -> User:
+    """The user of a ServiceAccount token."""
+    private = claims["kubernetes.io"]
+    namespace = private["namespace"]
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
+    extra = [("authentication.kubernetes.io/credential-id", (f"JTI={claims['jti']}",))]
+    for kind in ("pod", "node"):
+        if kind in private:
+            extra.append((f"authentication.kubernetes.io/{kind}-name", (private[kind]["name"],)))
+            extra.append((f"authentication.kubernetes.io/{kind}-uid", (private[kind]["uid"],)))
+    return User(claims["sub"], private["serviceaccount"]["uid"], groups, tuple(extra))
+
+
+def _is_alive(metadata: dict[str, Any], uid: str, now: datetime) -> bool:
+    """Whether an object is the one that was meant, and not gone for longer than clocks may differ."""
+    ends = metadata.get("deletionTimestamp")
+    return bool(metadata["uid"] == uid) and (
+        not ends or datetime.fromisoformat(ends) + LEEWAY > now
+    )
+
+
+def _decoded(value: str) -> str:
+    import base64
+
+    return base64.b64decode(value).decode("utf-8", "replace")
+
+
+def _is_past(text: str) -> bool:
+    if not text:
+        return False
+    try:
+        return datetime.fromisoformat(text) <= datetime.now(UTC)
+    except (ValueError, TypeError):
+        return True
+
+
+def read_token_file(path: str) -> dict[str, User]:
+    """The users of a static token file: ``token,user,uid,"group1,group2"`` a line. Raises OSError,
+    ValueError.
+    """
+    users: dict[str, User] = {}
+    with open(path, encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.reader(file), 1):
+            if not row or row[0].startswith("#"):
+                continue
+            if len(row) < 3 or not row[0].strip() or not row[1].strip():
+                raise ValueError(f"{path} line {number}: want token,user,uid and perhaps groups")
+            token, name, uid = (part.strip() for part in row[:3])
+            groups = tuple(
+                part.strip() for part in (row[3] if len(row) > 3 else "").split(",") if part.strip()
+            )
+            users[token] = User(name, uid, (*groups, AUTHENTICATED))
+    return users
+
+
+def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer) -> User:
+    """The user that a request wants to be taken for, if the one who asks may do that. Raises
+    StatusError 400, 403.
+    """
+    if not any(key[:12].lower() == "impersonate-" for key in headers):
+        return user
+    name = headers.get("Impersonate-User", "")
+    groups = _all(headers, "Impersonate-Group")
+    uid = headers.get("Impersonate-Uid", "")
+    extra = _extra(headers)
+    if not name:
+        if groups or uid or extra:
+            raise bad_request(
+                "requested impersonation of groups, a uid or extra without impersonating a user"
+            )
+        return user
+    for asked in _questions(user, name, groups, uid, extra):
+        if not authorizer.allows(asked):
+            what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
+            sentence = f'User "{user.name}" cannot impersonate resource "{what}" in API group "{asked.group}"'
+            where = (
+                f'in the namespace "{asked.namespace}"'
+                if asked.namespace
+                else "at the cluster scope"
+            )
+            raise forbidden(
+                None, asked.name, f'{what} "{asked.name}" is forbidden: {sentence} {where}'
+            )
+    if name.startswith("system:serviceaccount:") and not groups:
+        namespace = name.split(":")[2]
+        groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
+    own = ANONYMOUS.groups[0] if name == ANONYMOUS.name else AUTHENTICATED
+    if own not in groups:
+        groups = [*groups, own]
+    return User(
+        name, uid, tuple(groups), tuple((key, tuple(values)) for key, values in extra.items())
+    )
+
+
+def _questions(
+    user: User, name: str, groups: list[str], uid: str, extra: dict[str, list[str]]
+) -> list[Asked]:
+    parts = name.split(":")
+    if name.startswith("system:serviceaccount:") and len(parts) == 4:
+        asked = [Asked(user, "impersonate", "", "serviceaccounts", "", parts[2], parts[3])]
+    else:
+        asked = [Asked(user, "impersonate", "", "users", "", "", name)]
+    asked += [Asked(user, "impersonate", "", "groups", "", "", group) for group in groups]
+    asked += (
+        [Asked(user, "impersonate", "authentication.k8s.io", "uids", "", "", uid)] if uid else []
+    )
+    for key, values in extra.items():
+        asked += [
+            Asked(user, "impersonate", "authentication.k8s.io", "userextras", key, "", value)
+            for value in values
+        ]
+    return asked
+
+
+def _all(headers: Mapping[str, str], name: str) -> list[str]:
+    found = getattr(headers, "getall", None)
+    return list(found(name, [])) if found else [headers[name]] if name in headers else []
+
+
+def _extra(headers: Mapping[str, str]) -> dict[str, list[str]]:
+    extra: dict[str, list[str]] = {}
+    for key, value in headers.items():
+        if key.lower().startswith("impersonate-extra-"):
+            extra.setdefault(unquote(key[len("impersonate-extra-") :]).lower(), []).append(value)
+    return extra

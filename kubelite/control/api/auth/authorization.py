@@ -1,0 +1,135 @@
+"""Who may do what: the cluster's masters, nodes for what is theirs, and RBAC for everybody else.
+
+Roles and bindings are read once and followed; answers are remembered until one of them changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubelite.control.api.auth.rbac import MASTERS, Policy
+from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.directory_cache import Follower
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.selectors import pinned
+from kubelite.control.api.wire.status import forbidden
+
+if TYPE_CHECKING:
+    from kubelite.control.api.auth.node_authorizer import NodeAuthorizer
+    from kubelite.control.api.auth.rbac import Rule
+    from kubelite.control.api.wire.request import Request, User
+    from kubelite.control.api.wire.resource import Resource
+    from kubelite.control.api.wire.status import StatusError
+    from kubelite.control.store.store import Store
+    from kubelite.control.store.types import Entry
+
+ROLES, BINDINGS = ("roles", "clusterroles"), ("rolebindings", "clusterrolebindings")
+REMEMBERED = 4096
+
+
+class Authorizer:
+    """Answers questions from what the store holds now."""
+
+    def __init__(self, store: Store, nodes: NodeAuthorizer) -> None:
+        self._nodes = nodes
+        self._policy = Policy({}, {})
+        self._answers: dict[Asked, bool] = {}
+        self._rules: dict[tuple[User, str], list[Rule]] = {}
+        self._followers = [
+            Follower(store, prefix, self._note, self._reset) for prefix in (*ROLES, *BINDINGS)
+        ]
+
+    async def refresh(self, user: User) -> None:
+        """Learns what has changed before ``user`` is judged; the other methods answer from that.
+        Raises StoreError.
+        """
+        for follower in self._followers:
+            if not follower.catch_up():
+                await follower.start()
+        await self._nodes.refresh(user)
+
+    def allows(self, asked: Asked) -> bool:
+        """Whether a user may do something."""
+        if MASTERS in asked.user.groups:
+            return True
+        known = self._answers.get(asked)
+        if known is None:
+            known = any(rule.allows(asked) for rule in self._rules_of(asked.user, asked.namespace))
+            if len(self._answers) >= REMEMBERED:
+                self._answers.clear()
+            self._answers[asked] = known
+        return known or self._nodes.allows(asked)
+
+    def _rules_of(self, user: User, namespace: str) -> list[Rule]:
+        """The rules of a user in a namespace, remembered: names differ from request to request,
+        these do not.
+        """
+        known = self._rules.get((user, namespace))
+        if known is None:
+            if len(self._rules) >= REMEMBERED:
+                self._rules.clear()
+            known = self._rules[user, namespace] = self._policy.rules(user, namespace)
+        return known
+
+    def reason(self, asked: Asked) -> str:
+        """Why something that is allowed is; "" where no binding says so."""
+        return "" if MASTERS in asked.user.groups else self._policy.reason(asked)
+
+    def rules(self, user: User, namespace: str) -> list[Rule]:
+        """The RBAC rules of a user in a namespace."""
+        return list(self._rules_of(user, namespace))
+
+    def policy(self) -> Policy:
+        """All roles and bindings, as of the last :meth:`refresh`."""
+        return self._policy
+
+    def _note(self, prefix: str, key: tuple[str, str], entry: Entry | None) -> None:
+        held = self._policy.roles if prefix in ROLES else self._policy.bindings
+        if entry is None:
+            held.pop(key, None)
+        else:
+            held[key] = load(entry)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._answers.clear()
+        self._rules.clear()
+
+    def _reset(self, prefix: str) -> None:
+        held = self._policy.roles if prefix in ROLES else self._policy.bindings
+        for key in [key for key in held if bool(key[0]) == (prefix in ("roles", "rolebindings"))]:
+            del held[key]
+        self._forget()
+
+
+def asked_of(request: Request) -> Asked:
+    """What authorization is asked about a request.
+
+    A list or watch that a field selector confines to one name is about that name, and a Namespace
+    lies in itself (apiserver, ``request/requestinfo.go``).
+    """
+    res, name = request.resource, request.name
+    selector = request.query.text("fieldSelector") if request.verb in ("list", "watch") else ""
+    if selector and not name:
+        name = pinned(selector).get("metadata.name", "")
+    namespace = request.name if res.plural == "namespaces" and not res.group else request.namespace
+    return Asked(
+        request.user,
+        request.verb,
+        res.group,
+        res.plural,
+        request.sub,
+        namespace,
+        name,
+        "",
+        selector,
+    )
+
+
+def denial(res: Resource, asked: Asked) -> StatusError:
+    """403 in the servers' words."""
+    what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
+    where = f' in the namespace "{asked.namespace}"' if asked.namespace else " at the cluster scope"
+    sentence = f'User "{asked.user.name}" cannot {asked.verb} resource "{what}" in API group "{asked.group}"{where}'
+    subject = f'{res.group_resource} "{asked.name}"' if asked.name else res.group_resource
+    return forbidden(res, asked.name, f"{subject} is forbidden: {sentence}")

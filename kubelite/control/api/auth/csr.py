@@ -1,0 +1,203 @@
+"""CertificateSigningRequests: what may be asked, who signs what, and for how long. Pure.
+
+Signers and their rules are those of ``certificates.k8s.io/v1`` (kubernetes,
+``pkg/apis/certificates`` and ``pkg/controller/certificates/signer``). A request that somebody
+approved and that breaks its signer's rules fails.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kubelite.control.api.kinds import causes
+from kubelite.objects.facts import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kubelite.control.api.wire.status import Cause
+
+Object = dict[str, Any]
+GROUP, PLURAL = "certificates.k8s.io", "certificatesigningrequests"
+CLIENT = "kubernetes.io/kube-apiserver-client"
+KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
+KUBELET_SERVING = "kubernetes.io/kubelet-serving"
+LEGACY = "kubernetes.io/legacy-unknown"
+SHORTEST, LONGEST = 600, 365 * 86400
+KEY_USAGES = {
+    "digital signature": "digital_signature", "signing": "digital_signature", "content commitment": "content_commitment",
+    "key encipherment": "key_encipherment", "key agreement": "key_agreement", "data encipherment": "data_encipherment",
+    "cert sign": "key_cert_sign", "crl sign": "crl_sign", "encipher only": "encipher_only", "decipher only": "decipher_only",
+}  # fmt: skip
+EXTENDED_USAGES = {
+    "any": "2.5.29.37.0", "server auth": "1.3.6.1.5.5.7.3.1", "client auth": "1.3.6.1.5.5.7.3.2",
+    "code signing": "1.3.6.1.5.5.7.3.3", "email protection": "1.3.6.1.5.5.7.3.4", "s/mime": "1.3.6.1.5.5.7.3.4",
+    "ipsec end system": "1.3.6.1.5.5.7.3.5", "ipsec tunnel": "1.3.6.1.5.5.7.3.6", "ipsec user": "1.3.6.1.5.5.7.3.7",
+    "timestamping": "1.3.6.1.5.5.7.3.8", "ocsp signing": "1.3.6.1.5.5.7.3.9",
+    "microsoft sgc": "1.3.6.1.4.1.311.10.3.3", "netscape sgc": "2.16.840.1.113730.4.1",
+}  # fmt: skip
+_ONCE = ("Approved", "Denied", "Failed")
+_PATH = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?")
+
+
+class Wish(NamedTuple):
+    """What a PKCS#10 request says, as far as signers have rules about it."""
+
+    names: tuple[str, ...]  # the common names of the subject
+    organizations: tuple[str, ...]
+    hosts: tuple[str, ...] = ()  # DNS names and addresses among the alternative names
+    others: tuple[str, ...] = ()  # e-mail addresses and URIs
+
+
+def check(obj: Object) -> Iterator[Cause]:
+    """What is wrong with a new request, apart from the bytes of ``spec.request``."""
+    spec = obj.get("spec") or {}
+    yield from _signer(spec.get("signerName", ""))
+    usages = spec.get("usages") or []
+    if not usages:
+        yield causes.required("spec.usages", "usages must be provided")
+    for index, usage in enumerate(usages):
+        if usage not in KEY_USAGES and usage not in EXTENDED_USAGES:
+            yield causes.unsupported(
+                f"spec.usages[{index}]", usage, sorted([*KEY_USAGES, *EXTENDED_USAGES])
+            )
+        elif usage in usages[:index]:
+            yield causes.duplicate(f"spec.usages[{index}]", usage)
+    seconds = spec.get("expirationSeconds")
+    if seconds is not None and seconds < SHORTEST:
+        yield causes.invalid(
+            "spec.expirationSeconds",
+            seconds,
+            "may not specify a duration less than 600 seconds (10 minutes)",
+        )
+
+
+def _signer(name: str) -> Iterator[Cause]:
+    domain, slash, path = name.partition("/")
+    good = (
+        slash
+        and "." in domain
+        and not names.subdomain(domain)
+        and _PATH.fullmatch(path)
+        and len(name) <= 571
+    )
+    if not name:
+        yield causes.required("spec.signerName")
+    elif not good:
+        yield causes.invalid(
+            "spec.signerName",
+            name,
+            'must be a fully qualified domain and path of the form "example.com/signer-name"',
+        )
+    elif name == LEGACY:
+        yield causes.invalid(
+            "spec.signerName", name, "the legacy signerName is not allowed via this API version"
+        )
+
+
+def check_conditions(new: Object, old: Object, sub: str) -> Iterator[Cause]:
+    """What is wrong with changed conditions: a verdict is final, and is given by ``/approval``
+    only.
+    """
+    before, after = verdicts(old), verdicts(new)
+    for kind in _ONCE:
+        if kind in before and after.get(kind) != before[kind]:
+            yield causes.forbidden(
+                "status.conditions",
+                f'updates may not remove or change a condition of type "{kind}"',
+            )
+        elif kind in after and kind not in before and kind != "Failed" and sub != "approval":
+            yield causes.forbidden(
+                "status.conditions", f'updates may not add a condition of type "{kind}"'
+            )
+        if after.get(kind, "True") != "True":
+            yield causes.unsupported("status.conditions.status", after[kind], ("True",))
+    if "Approved" in after and "Denied" in after:
+        shown = {"type": "Denied"}
+        yield causes.invalid(
+            "status.conditions", shown, "Approved and Denied conditions are mutually exclusive"
+        )
+    issued = (old.get("status") or {}).get("certificate")
+    if issued and (new.get("status") or {}).get("certificate") != issued:
+        yield causes.forbidden("status.certificate", "updates may not modify certificate content")
+
+
+def verdicts(obj: Object) -> dict[str, str]:
+    """The conditions of a request that say what becomes of it: type to status."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return {
+        each.get("type", ""): each.get("status", "")
+        for each in conditions
+        if each.get("type") in _ONCE
+    }
+
+
+def is_due(obj: Object) -> bool:
+    """Whether a request waits for one of the signers here."""
+    said = verdicts(obj)
+    signer = (obj.get("spec") or {}).get("signerName")
+    due = (
+        "Approved" in said
+        and "Failed" not in said
+        and not (obj.get("status") or {}).get("certificate")
+    )
+    return due and signer in (CLIENT, KUBELET_CLIENT, KUBELET_SERVING)
+
+
+def problem(signer: str, wish: Wish, usages: list[str]) -> str:
+    """Why a signer does not sign; "" where it does."""
+    if len(wish.names) > 1:
+        return "the subject has more than one common name"
+    if signer == CLIENT:
+        return _client_usages(usages)
+    name = wish.names[0] if wish.names else ""
+    if wish.organizations != ("system:nodes",):
+        return "subject organization is not system:nodes"
+    if not name.removeprefix("system:node:") or not name.startswith("system:node:"):
+        return "subject common name does not begin with system:node:"
+    kind = "server auth" if signer == KUBELET_SERVING else "client auth"
+    if set(usages) not in (
+        {"digital signature", kind},
+        {"key encipherment", "digital signature", kind},
+    ):
+        return f"usages must be digital signature, {kind}, and key encipherment if wanted"
+    if wish.others or (signer == KUBELET_CLIENT and wish.hosts):
+        return "subjectAltNames of this kind are not allowed"
+    if signer == KUBELET_SERVING and not wish.hosts:
+        return "DNS or IP subjectAltName is required"
+    return ""
+
+
+def _client_usages(usages: list[str]) -> str:
+    wrong = [
+        each
+        for each in usages
+        if each not in ("digital signature", "key encipherment", "client auth")
+    ]
+    if wrong:
+        return f"invalid usage for client certificate: {wrong[0]}"
+    return (
+        ""
+        if "client auth" in usages
+        else "missing required usage for client certificate: client auth"
+    )
+
+
+def lifetime(wanted: int | None) -> int:
+    """For how many seconds a certificate is good."""
+    return LONGEST if wanted is None else min(max(wanted, SHORTEST), LONGEST)
+
+
+def with_condition(obj: Object, kind: str, reason: str, message: str, now: str) -> Object:
+    """A request with one more condition."""
+    fresh = {
+        "type": kind,
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "lastUpdateTime": now,
+        "lastTransitionTime": now,
+    }
+    status = obj.get("status") or {}
+    return {**obj, "status": {**status, "conditions": [*(status.get("conditions") or ()), fresh]}}

@@ -1,0 +1,207 @@
+"""What a node may do: what its kubelet needs, for the pods that are bound to it, and nothing else.
+
+After Kubernetes' node authorizer (``plugin/pkg/auth/authorizer/node``): general rules as for RBAC,
+and objects that belong to a node because one of its pods refers to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.auth.rbac import Rule
+from kubelite.control.api.wire.directory_cache import Follower
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.selectors import pinned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kubelite.control.api.wire.attributes import Asked
+    from kubelite.control.api.wire.request import User
+    from kubelite.control.store.store import Store
+    from kubelite.control.store.types import Entry
+
+USER, GROUP = "system:node:", "system:nodes"
+MIRROR = "kubernetes.io/config.mirror"
+
+RULES = (
+    Rule(("create",), ("authentication.k8s.io",), ("tokenreviews",)),
+    Rule(
+        ("create",),
+        ("authorization.k8s.io",),
+        ("subjectaccessreviews", "localsubjectaccessreviews"),
+    ),
+    Rule(("get", "list", "watch"), ("",), ("services",)),
+    Rule(("create", "get", "list", "watch"), ("",), ("nodes",)),
+    Rule(("create", "patch", "update"), ("", "events.k8s.io"), ("events",)),
+    Rule(
+        ("create", "get", "list", "watch"),
+        ("certificates.k8s.io",),
+        ("certificatesigningrequests",),
+    ),
+    Rule(("get", "list", "watch"), ("node.k8s.io",), ("runtimeclasses",)),
+    Rule(("get", "list", "watch"), ("storage.k8s.io",), ("csidrivers",)),
+    Rule(("create",), ("",), ("pods",)),
+)
+_OWN_NODE = {
+    ("", "nodes", ""): ("get", "update", "patch"),
+    ("", "nodes", "status"): ("get", "update", "patch"),
+    ("storage.k8s.io", "csinodes", ""): ("create", "get", "update", "patch", "delete"),
+}
+_OWN_LEASE = ("create", "get", "update", "patch", "delete")
+_OWN_POD = {"": ("get", "delete"), "status": ("get", "update", "patch"), "eviction": ("create",)}
+_REFERRED = {"secrets": ("get", "list", "watch"), "configmaps": ("get", "list", "watch")}
+_CLAIMS = ("persistentvolumeclaims", "persistentvolumes")
+
+
+class NodeAuthorizer:
+    """Knows which pods are bound to which node, and what they refer to."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pods: dict[tuple[str, str], tuple[str, frozenset[tuple[str, str, str]]]] = {}
+        self._volumes: dict[tuple[str, str], str] = {}
+        self._followers = [
+            Follower(store, prefix, self._note, self._reset)
+            for prefix in ("pods", "persistentvolumeclaims")
+        ]
+
+    async def refresh(self, user: User) -> None:
+        """Learns what has changed, if it is a node that asks. Raises StoreError."""
+        if GROUP not in user.groups:
+            return
+        for follower in self._followers:
+            if not follower.catch_up():
+                await follower.start()
+
+    def _note(self, prefix: str, key: tuple[str, str], entry: Entry | None) -> None:
+        if prefix == "pods":
+            obj = load(entry) if entry else {}
+            node = obj.get("spec", {}).get("nodeName", "")
+            if node:
+                self._pods[key] = node, frozenset(granted(obj))
+            else:
+                self._pods.pop(key, None)
+        else:
+            volume = load(entry).get("spec", {}).get("volumeName", "") if entry else ""
+            if volume:
+                self._volumes[key] = volume
+            else:
+                self._volumes.pop(key, None)
+
+    def _reset(self, prefix: str) -> None:
+        (self._pods if prefix == "pods" else self._volumes).clear()
+
+    def allows(self, asked: Asked) -> bool:
+        """Whether a node may do something, as of the last :meth:`refresh`."""
+        user = asked.user
+        if GROUP not in user.groups or not user.name.startswith(USER) or asked.path:
+            return False
+        node = user.name[len(USER) :]
+        if asked.resource in ("nodes", "pods") and asked.verb in ("list", "watch"):
+            field = "metadata.name" if asked.resource == "nodes" else "spec.nodeName"
+            return pinned(asked.fields).get(field) == node
+        if (
+            not asked.sub
+            and asked.resource != "nodes"
+            and any(rule.allows(asked) for rule in RULES)
+        ):
+            return True
+        return self._own(node, asked)
+
+    def _own(self, node: str, asked: Asked) -> bool:
+        place = (asked.group, asked.resource, asked.sub)
+        if place in _OWN_NODE:
+            creates = asked.verb == "create" and asked.name in ("", node)
+            return creates or (asked.verb in _OWN_NODE[place] and asked.name == node)
+        if asked.group == "coordination.k8s.io" and asked.resource == "leases":
+            mine = asked.name == node or (asked.verb == "create" and not asked.name)
+            return asked.namespace == "kube-node-lease" and mine and asked.verb in _OWN_LEASE
+        return asked.group == "" and self._of_pods(node, asked)
+
+    def _of_pods(self, node: str, asked: Asked) -> bool:
+        wanted = (asked.namespace, asked.name)
+        if asked.resource == "pods":
+            return (
+                asked.verb in _OWN_POD.get(asked.sub, ())
+                and self._pods.get(wanted, ("",))[0] == node
+            )
+        if asked.resource == "serviceaccounts":
+            return asked.verb == "create" and asked.sub == "token" and self._refers(node, asked)
+        if asked.sub or asked.verb not in _REFERRED.get(asked.resource, ("get",)):
+            return False
+        if asked.resource == "persistentvolumes":
+            claims = [key for key, volume in self._volumes.items() if volume == asked.name]
+            return any(
+                self._refers_to(node, ("persistentvolumeclaims", *claim)) for claim in claims
+            )
+        if asked.resource not in (*_REFERRED, *_CLAIMS):
+            return False
+        return bool(asked.name) and self._refers(node, asked)
+
+    def _refers(self, node: str, asked: Asked) -> bool:
+        return self._refers_to(node, (asked.resource, asked.namespace, asked.name))
+
+    def _refers_to(self, node: str, reference: tuple[str, str, str]) -> bool:
+        return any(where == node and reference in refers for where, refers in self._pods.values())
+
+
+def granted(pod: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What a pod opens to its node. A mirror pod, which the node itself has made, opens nothing."""
+    if MIRROR not in (pod["metadata"].get("annotations") or {}):
+        yield from references(pod)
+
+
+def references(pod: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What a pod refers to in its namespace: (resource, namespace, name)."""
+    namespace, spec = pod["metadata"]["namespace"], pod.get("spec", {})
+    if spec.get("serviceAccountName"):
+        yield "serviceaccounts", namespace, spec["serviceAccountName"]
+    for each in spec.get("imagePullSecrets") or ():
+        yield "secrets", namespace, each.get("name", "")
+    for container in [
+        each
+        for kind in ("containers", "initContainers", "ephemeralContainers")
+        for each in spec.get(kind) or ()
+    ]:
+        for source in container.get("envFrom") or ():
+            yield from _sources(namespace, source.get("secretRef"), source.get("configMapRef"))
+        for variable in container.get("env") or ():
+            origin = variable.get("valueFrom") or {}
+            yield from _sources(
+                namespace, origin.get("secretKeyRef"), origin.get("configMapKeyRef")
+            )
+    for volume in spec.get("volumes") or ():
+        yield from _volume(namespace, volume, pod["metadata"]["name"])
+
+
+def _sources(
+    namespace: str, secret: dict[str, Any] | None, config: dict[str, Any] | None
+) -> Iterator[tuple[str, str, str]]:
+    if secret:
+        yield "secrets", namespace, secret.get("name", "")
+    if config:
+        yield "configmaps", namespace, config.get("name", "")
+
+
+def _volume(namespace: str, volume: dict[str, Any], pod: str) -> Iterator[tuple[str, str, str]]:
+    if "secret" in volume:
+        yield "secrets", namespace, volume["secret"].get("secretName", "")
+    if "persistentVolumeClaim" in volume:
+        yield (
+            "persistentvolumeclaims",
+            namespace,
+            volume["persistentVolumeClaim"].get("claimName", ""),
+        )
+    if "ephemeral" in volume:
+        yield "persistentvolumeclaims", namespace, f"{pod}-{volume.get('name')}"
+    yield from _sources(namespace, None, volume.get("configMap"))
+    for source in volume.values():
+        if isinstance(source, dict):  # the drivers' own words for the secret that opens a volume
+            yield from _sources(
+                namespace, source.get("secretRef") or source.get("nodePublishSecretRef"), None
+            )
+    if "azureFile" in volume:
+        yield "secrets", namespace, volume["azureFile"].get("secretName", "")
+    for source in (volume.get("projected") or {}).get("sources") or ():
+        yield from _sources(namespace, source.get("secret"), source.get("configMap"))

@@ -1,0 +1,165 @@
+"""What a server says of itself: versions, groups, and the resources of each, plain and aggregated.
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.objects.facts import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kubelite.control.api.wire.resource import Resource
+
+Object = dict[str, Any]
+_PARTS = ("get", "patch", "update")
+_STREAM = ("create", "get")
+_PROXY = ("create", "delete", "get", "patch", "update")
+# Kind and its group and version (None: those of the resource itself), and the verbs.
+_SUBRESOURCES: dict[str, tuple[str | None, tuple[str, str] | None, tuple[str, ...]]] = {
+    "status": (None, None, _PARTS),
+    "scale": ("Scale", ("autoscaling", "v1"), _PARTS),
+    "approval": (None, None, _PARTS),
+    "ephemeralcontainers": (None, None, _PARTS),
+    "resize": (None, None, _PARTS),
+    "finalize": (None, None, ("update",)),
+    "log": (None, None, ("get",)),
+    "exec": ("PodExecOptions", None, _STREAM),
+    "attach": ("PodAttachOptions", None, _STREAM),
+    "portforward": ("PodPortForwardOptions", None, _STREAM),
+    "binding": ("Binding", None, ("create",)),
+    "eviction": ("Eviction", ("policy", "v1"), ("create",)),
+    "token": ("TokenRequest", ("authentication.k8s.io", "v1"), ("create",)),
+}
+
+
+def version_info() -> Object:
+    """``/version``: the API level that is spoken."""
+    major, minor = schema.LEVEL.split(".")
+    return {
+        "major": major,
+        "minor": minor,
+        "gitVersion": f"v{schema.LEVEL}.0+kubelite",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "",
+        "platform": "linux",
+    }
+
+
+def core_versions(address: str) -> Object:
+    """``/api``: the versions of the core group, and where the server is reached."""
+    reached = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": reached}
+
+
+def groups(resources: Iterable[Resource]) -> Object:
+    """``/apis``: every named group."""
+    found = [_group(name, versions) for name, versions in _versions(resources).items() if name]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": found}
+
+
+def group(resources: Iterable[Resource], name: str) -> Object | None:
+    """``/apis/GROUP``; None where nothing is served under the name."""
+    versions = _versions(resources).get(name) if name else None
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)} if versions else None
+
+
+def _versions(resources: Iterable[Resource]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for res in resources:
+        known = found.setdefault(res.group, [])
+        if res.version not in known:
+            known.append(res.version)
+    return found
+
+
+def _group(name: str, versions: list[str]) -> Object:
+    listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+    return {"name": name, "versions": listed, "preferredVersion": listed[0]}
+
+
+def resource_list(resources: Iterable[Resource], group: str, version: str) -> Object | None:
+    """``/api/v1`` or ``/apis/GROUP/VERSION``; None where nothing is served there."""
+    rows = [
+        row
+        for res in resources
+        if (res.group, res.version) == (group, version)
+        for row in (_row(res), *_sub_rows(res))
+    ]
+    if not rows:
+        return None
+    name = f"{group}/{version}" if group else version
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": rows}
+
+
+def _row(res: Resource) -> Object:
+    head = {
+        "name": res.plural,
+        "singularName": res.singular,
+        "namespaced": res.namespaced,
+        "kind": res.kind,
+    }
+    return {**head, "verbs": sorted(res.verbs), **_words(res)}
+
+
+def _words(res: Resource) -> Object:
+    found: Object = {"shortNames": list(res.short_names), "categories": list(res.categories)}
+    return {key: value for key, value in found.items() if value}
+
+
+def _sub_rows(res: Resource) -> Iterable[Object]:
+    for name in sorted(res.subresources):
+        kind, home, verbs = _subresource(res, name)
+        where = {"group": home[0], "version": home[1]} if home else {}
+        row = {
+            "name": f"{res.plural}/{name}",
+            "singularName": "",
+            "namespaced": res.namespaced,
+            **where,
+            "kind": kind,
+        }
+        yield {**row, "verbs": list(verbs)}
+
+
+def _subresource(res: Resource, name: str) -> tuple[str, tuple[str, str] | None, tuple[str, ...]]:
+    kind, home, verbs = _SUBRESOURCES.get(name, (f"{res.kind}ProxyOptions", None, _PROXY))
+    return kind or res.kind, home, verbs
+
+
+def aggregated(resources: Iterable[Resource], core: bool, version: str = "v2") -> Object:
+    """``/api`` (``core``) or ``/apis`` as one document of ``apidiscovery.k8s.io``."""
+    served = [res for res in resources if (not res.group) == core]
+    items = []
+    for name, versions in _versions(served).items():
+        listed = [_aggregated_version(served, name, each) for each in versions]
+        items.append({"metadata": {"name": name} if name else {}, "versions": listed})
+    about = {"kind": "APIGroupDiscoveryList", "apiVersion": f"apidiscovery.k8s.io/{version}"}
+    return {**about, "metadata": {}, "items": items}
+
+
+def _aggregated_version(served: list[Resource], group: str, version: str) -> Object:
+    rows = [_aggregated_row(res) for res in served if (res.group, res.version) == (group, version)]
+    return {"version": version, "resources": rows, "freshness": "Current"}
+
+
+def _aggregated_row(res: Resource) -> Object:
+    row = {
+        "resource": res.plural,
+        "responseKind": {"group": res.group, "version": res.version, "kind": res.kind},
+        "scope": "Namespaced" if res.namespaced else "Cluster",
+        "singularResource": res.singular,
+        "verbs": sorted(res.verbs),
+        **_words(res),
+    }
+    below = []
+    for name in sorted(res.subresources):
+        kind, home, verbs = _subresource(res, name)
+        group, version = home or (res.group, res.version)
+        about = {"group": group, "version": version, "kind": kind}
+        below.append({"subresource": name, "responseKind": about, "verbs": list(verbs)})
+    return {**row, "subresources": below} if below else row

@@ -1,0 +1,114 @@
+"""What is served beside objects: health, version, discovery and the schema documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.discovery import discovery, openapi
+from kubelite.control.api.discovery.descriptions import describe
+from kubelite.control.api.wire.answer import JSON, Answer, json_answer
+from kubelite.control.api.wire.documents import encode
+from kubelite.control.api.wire.status import method_not_allowed, no_such_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kubelite.control.api.wire.registry import Registry
+
+_HEALTH = ("/healthz", "/livez", "/readyz")
+PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
+
+class Pages:
+    """Answers for paths that name no resource. Documents are made once for each state of the
+    registry.
+    """
+
+    def __init__(self, registry: Registry, address: str, ready: Callable[[], bool]) -> None:
+        self._registry = registry
+        self._address = address
+        self._ready = ready
+        self._generation = -1
+        self._made: dict[str, Answer] = {}
+
+    def answer(self, method: str, path: str, accept: str) -> Answer:
+        """Raises StatusError 404, 405."""
+        path = path.rstrip("/") or "/"
+        if path.startswith(_HEALTH):
+            return self._health(path)
+        if self._generation != self._registry.generation:
+            self._generation = self._registry.generation
+            self._made.clear()
+        form = _form(path, accept)
+        key = f"{path} {form}"
+        found = self._made.get(key) or self._make(path, form)
+        if found is None:
+            raise no_such_path()
+        self._made[key] = found
+        if method not in ("GET", "HEAD"):
+            raise method_not_allowed()
+        return found
+
+    def _health(self, path: str) -> Answer:
+        if not self._ready() and path.startswith("/readyz"):
+            return Answer(b"not ready", 503, "text/plain; charset=utf-8")
+        return Answer(b"ok", 200, "text/plain; charset=utf-8")
+
+    def _make(self, path: str, form: str) -> Answer | None:
+        resources = self._registry.all()
+        if path in ("/api", "/apis") and form:
+            content = f"application/json;g=apidiscovery.k8s.io;v={form};as=APIGroupDiscoveryList"
+            return Answer(
+                encode(discovery.aggregated(resources, path == "/api", form)) + b"\n", 200, content
+            )
+        if path == "/openapi/v2":
+            if form:
+                return Answer(openapi.v2_proto(resources, describe), 200, PROTOBUF)
+            return Answer(encode(openapi.v2(resources, describe)), 200, JSON)
+        if path.startswith("/openapi/v3/"):
+            return _or_nothing(openapi.v3(resources, path[len("/openapi/v3/") :], describe))
+        return _or_nothing(self._plain(path))
+
+    def _plain(self, path: str) -> Any:
+        resources = self._registry.all()
+        parts = path.strip("/").split("/")
+        match parts:
+            case ["version"]:
+                return discovery.version_info()
+            case ["api"]:
+                return discovery.core_versions(self._address)
+            case ["api", version]:
+                return discovery.resource_list(resources, "", version)
+            case ["apis"]:
+                return discovery.groups(resources)
+            case ["apis", group]:
+                return discovery.group(resources, group)
+            case ["apis", group, version]:
+                return discovery.resource_list(resources, group, version)
+            case ["openapi", "v3"]:
+                return openapi.v3_index(resources)
+            case [""]:
+                return {"paths": self._paths()}
+        return None
+
+    def _paths(self) -> list[str]:
+        groups = {f"/apis/{res.group}" for res in self._registry.all() if res.group}
+        versions = {f"/apis/{res.gv}" for res in self._registry.all() if res.group}
+        fixed = ["/api", "/api/v1", "/apis", *_HEALTH, "/openapi/v2", "/openapi/v3", "/version"]
+        return sorted({*fixed, *groups, *versions})
+
+
+def _or_nothing(value: Any) -> Answer | None:
+    return None if value is None else json_answer(value)
+
+
+def _form(path: str, accept: str) -> str:
+    """Which of its forms a document is wanted in; "" is plain JSON."""
+    if path in ("/api", "/apis"):
+        for wish in accept.split(","):
+            words = [word.strip() for word in wish.split(";")]
+            if "as=APIGroupDiscoveryList" in words:
+                return "v2beta1" if "v=v2beta1" in words else "v2"
+            if words[0] in ("application/json", "*/*"):
+                return ""
+    return "protobuf" if path == "/openapi/v2" and "proto" in accept else ""

@@ -1,0 +1,1 @@
+"""What is known of each kind: defaults, validation, what may change, warnings."""

@@ -1,0 +1,27 @@
+"""Bodies that are no stored objects (a Binding, an Eviction, DeleteOptions), checked against their
+schemas. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kubelite.control.api.kinds.conform import without_nulls
+from kubelite.control.api.schema import structs
+from kubelite.control.api.wire.status import bad_request
+
+
+def typed(name: str, value: Any) -> dict[str, Any]:
+    """The body as far as the schema ``name`` (``policy.v1.Eviction``) knows it. Raises StatusError
+    400 for wrong types.
+    """
+    kind = name.rpartition(".")[2]
+    if not isinstance(value, dict):
+        raise bad_request(f"the body of the request is not an object of kind {kind}")
+    try:
+        found: dict[str, Any] = structs.write(structs.read(name, without_nulls(value)))
+    except msgspec.ValidationError as error:
+        raise bad_request(f"the body of the request is not of kind {kind}: {error}") from None
+    return found

@@ -1,0 +1,194 @@
+"""What is odd about a pod without being wrong: deprecated, without effect, or hidden by something
+else. Pure.
+
+Facts are those of Kubernetes' ``pkg/api/pod/warnings.go``; kubectl shows each as ``Warning:``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.objects.facts import quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Object = dict[str, Any]
+_LABELS = {
+    "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
+    "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
+    "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
+    "failure-domain.beta.kubernetes.io/zone": 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
+    "beta.kubernetes.io/instance-type": 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
+}
+_VOLUMES = {
+    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
+    "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
+    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
+    "flocker": "deprecated in v1.22, non-functional in v1.25+",
+    "storageos": "deprecated in v1.22, non-functional in v1.25+",
+    "quobyte": "deprecated in v1.22, non-functional in v1.25+",
+    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
+}
+_SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead'
+_ANNOTATIONS = {
+    "scheduler.alpha.kubernetes.io/critical-pod": 'non-functional in v1.16+; use the "priorityClassName" field instead',
+    "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+    "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+    "seccomp.security.alpha.kubernetes.io/pod": _SECCOMP,
+}
+_BY_CONTAINER = {
+    "container.seccomp.security.alpha.kubernetes.io/": (_SECCOMP, "seccompProfile"),
+    "container.apparmor.security.beta.kubernetes.io/": (
+        'deprecated since v1.30; use the "appArmorProfile" field instead',
+        "appArmorProfile",
+    ),
+}
+_NO_POD = "a null labelSelector results in matching no pod"
+_TERMS = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
+
+
+def pod(metadata: Object, spec: Object, prefix: str = "") -> Iterator[str]:
+    """Everything odd about a pod, or with a ``prefix`` like ``spec.template.`` about the template
+    of one.
+    """
+    path = f"{prefix}spec"
+    if metadata.get("annotations"):
+        yield from _annotations(metadata["annotations"], spec, f"{prefix}metadata.annotations")
+    for key in spec.get("nodeSelector") or ():
+        if key in _LABELS:
+            yield f"{path}.nodeSelector[{key}]: {_LABELS[key]}"
+    if spec.get("affinity"):
+        yield from _affinity(spec["affinity"], f"{path}.affinity")
+    for index, each in enumerate(spec.get("topologySpreadConstraints") or ()):
+        yield from _spread(each, f"{path}.topologySpreadConstraints[{index}]")
+    for index, volume in enumerate(spec.get("volumes") or ()):
+        for kind in volume:
+            if kind in _VOLUMES:
+                yield f"{path}.volumes[{index}].{kind}: {_VOLUMES[kind]}"
+    yield from _repeated(spec, "hostAliases", "ip", path)
+    yield from _repeated(spec, "imagePullSecrets", "name", path)
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        yield f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
+    yield from _containers(spec, path)
+
+
+def _annotations(given: Object, spec: Object, path: str) -> Iterator[str]:
+    own = spec.get("securityContext") or {}
+    for key, said in _ANNOTATIONS.items():
+        if key in given and not (said == _SECCOMP and own.get("seccompProfile")):
+            yield f"{path}[{key}]: {said}"
+    containers = {each.get("name", ""): each.get("securityContext") or {} for each in _all(spec)}
+    for key in given:
+        for prefix, (said, field) in _BY_CONTAINER.items():
+            name = key.removeprefix(prefix)
+            if (
+                key.startswith(prefix)
+                and name in containers
+                and not (containers[name].get(field) or own.get(field))
+            ):
+                yield f"{path}[{key}]: {said}"
+
+
+def _all(spec: Object) -> list[Object]:
+    return [
+        each
+        for kind in ("initContainers", "containers", "ephemeralContainers")
+        for each in spec.get(kind) or ()
+    ]
+
+
+def _affinity(given: Object, path: str) -> Iterator[str]:
+    node = given.get("nodeAffinity") or {}
+    required, preferred = _TERMS
+    for index, term in enumerate((node.get(required) or {}).get("nodeSelectorTerms") or ()):
+        yield from _node_term(term, f"{path}.nodeAffinity.{required}.nodeSelectorTerms[{index}]")
+    for index, term in enumerate(node.get(preferred) or ()):
+        yield from _node_term(
+            term.get("preference") or {}, f"{path}.nodeAffinity.{preferred}[{index}].preference"
+        )
+    for kind in ("podAffinity", "podAntiAffinity"):
+        for terms in _TERMS:
+            for index, term in enumerate((given.get(kind) or {}).get(terms) or ()):
+                where = f"{path}.{kind}.{terms}[{index}]"
+                if terms == preferred:
+                    where, term = f"{where}.podAffinityTerm", term.get("podAffinityTerm") or {}
+                if term.get("labelSelector") is None:
+                    yield f"{where}.labelSelector: {_NO_POD}"
+
+
+def _node_term(term: Object, path: str) -> Iterator[str]:
+    for index, each in enumerate(term.get("matchExpressions") or ()):
+        if each.get("key") in _LABELS:
+            yield f"{path}.matchExpressions[{index}].key: {each['key']} is {_LABELS[each['key']]}"
+
+
+def _spread(each: Object, path: str) -> Iterator[str]:
+    key = each.get("topologyKey", "")
+    if key in _LABELS:
+        yield f"{path}.topologyKey: {key} is {_LABELS[key]}"
+    if each.get("labelSelector") is None:
+        yield f"{path}.labelSelector: {_NO_POD}"
+
+
+def _repeated(spec: Object, field: str, key: str, path: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for index, each in enumerate(spec.get(field) or ()):
+        value = each.get(key, "")
+        if field == "imagePullSecrets" and not value:
+            yield f'{path}.{field}[{index}].{key}: invalid empty name ""'
+        elif value in seen:
+            yield f'{path}.{field}[{index}].{key}: duplicate {key} "{value}"'
+        seen.add(value)
+
+
+def _containers(spec: Object, path: str) -> Iterator[str]:
+    ports: dict[tuple[Any, str], list[tuple[str, Object]]] = {}
+    for kind in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(kind) or ()):
+            where = f"{path}.{kind}[{index}]"
+            if container.get("resources"):
+                yield from _fractions(container["resources"], where)
+            if len(container.get("env") or ()) > 1:
+                yield from _hidden(container["env"], where)
+            for number, port in enumerate(container.get("ports") or ()):
+                yield from _port(port, f"{where}.ports[{number}]", ports)
+
+
+def _fractions(resources: Object, path: str) -> Iterator[str]:
+    for kind in ("limits", "requests"):
+        for name in ("memory", "ephemeral-storage"):
+            text = str((resources.get(kind) or {}).get(name, "0"))
+            if text[-1] in "mun" and quantity.milli(text) % 1000:
+                yield f'{path}.resources.{kind}[{name}]: fractional byte value "{text}" is invalid, must be an integer'
+
+
+def _hidden(env: list[Object], path: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for index, each in enumerate(env):
+        name, value = each.get("name", ""), each.get("value") or ""
+        reference = f"$({name})"
+        if name in seen and (each.get("valueFrom") or value == reference or reference not in value):
+            yield f'{path}.env[{index}]: hides previous definition of "{name}", which may be dropped when using apply'
+        seen.add(name)
+
+
+def _port(
+    port: Object, path: str, known: dict[tuple[Any, str], list[tuple[str, Object]]]
+) -> Iterator[str]:
+    ip, host = port.get("hostIP", ""), port.get("hostPort", 0)
+    others = known.setdefault((port.get("containerPort"), port.get("protocol", "TCP")), [])
+    for where, other in others:
+        their_ip, theirs = other.get("hostIP", ""), other.get("hostPort", 0)
+        if (ip, host) == (their_ip, theirs):
+            yield f"{path}: duplicate port definition with {where}"
+        elif not host or not theirs:
+            yield f"{path}: overlapping port definition with {where}"
+        elif host == theirs and bool(ip) != bool(their_ip):
+            yield f"{path}: dangerously ambiguous port definition with {where}"
+    others.append((path, port))

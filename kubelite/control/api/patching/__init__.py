@@ -1,0 +1,1 @@
+"""How a stored object changes: patches, server-side apply and field ownership."""

@@ -1,0 +1,356 @@
+"""Who owns which field: ``metadata.managedFields``, and server-side apply, which lives on it. Pure.
+
+A manager owns what it applied (operation Apply) or changed by any other write (operation Update).
+Taking over a field is silent for an ordinary write; for an apply it is a conflict unless it is
+forced. What a manager applied before and does not apply now goes away, unless somebody else owns it
+(structured-merge-diff; apimachinery ``util/managedfields``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kubelite.control.api.kinds import conform
+from kubelite.control.api.kinds.prepare import KEEP_STATUS
+from kubelite.control.api.patching import apply_merge, field_set
+from kubelite.control.api.schema import shape, structs, structural, unknown_fields
+from kubelite.control.api.wire.status import Cause, apply_conflict, bad_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kubelite.control.api.patching.field_set import Fields
+    from kubelite.control.api.wire.resource import Resource
+
+Object = dict[str, Any]
+MAX_UPDATERS = 10
+ANCIENT = "ancient-changes"
+BEFORE = "before-first-apply"
+_NEVER_OWNED = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink", "managedFields",
+                "deletionTimestamp", "deletionGracePeriodSeconds")  # fmt: skip
+
+
+class Manager(NamedTuple):
+    """Who writes, how, in which version, through which subresource. An applier is one in all
+    versions.
+    """
+
+    name: str
+    operation: str
+    api_version: str
+    subresource: str
+
+
+class Held(NamedTuple):
+    """What a manager owns and when that changed last; for an applier the version it spoke last."""
+
+    fields: Fields
+    time: str
+    api_version: str
+
+
+def track(
+    res: Resource, old: Object | None, new: Object, *, manager: str, now: str, subresource: str = ""
+) -> Object:
+    """The new object with the ownership that an ordinary write leaves behind.
+
+    The managers that the new object names stand, so that a client may rewrite them; where it names
+    none the old ones do. A list with one empty entry forgets all of them.
+    """
+    before = old if old is not None else _skeleton(res)
+    held = _decode((new.get("metadata") or {}).get("managedFields") or _managed(before))
+    found = field_set.compare(
+        shape.of(res), _view(res, before, subresource), _view(res, new, subresource)
+    )
+    if found.changed or found.removed:
+        me = Manager(manager, "Update", res.gv, subresource)
+        held = _updated(held, me, found, now)
+    return _with_managers(new, _encode(_capped(held, now)))
+
+
+def _managed(obj: Object) -> list[Object]:
+    found: list[Object] = (obj.get("metadata") or {}).get("managedFields") or []
+    return found
+
+
+def _skeleton(res: Resource) -> Object:
+    """What every object of a kind has before anything is said of it."""
+    return {"metadata": {}} if res.crd is not None else structs.empty(conform.definition(res))
+
+
+def _view(res: Resource, obj: Object, subresource: str) -> Object:
+    """The part of an object that a write through a path can own."""
+    hidden = ["apiVersion", "kind", "metadata"]
+    if subresource == "status":
+        hidden.append("spec")
+    elif (
+        not subresource
+        and "status" in res.subresources
+        and (res.group, res.kind) not in KEEP_STATUS
+    ):
+        hidden.append("status")
+    found = {key: value for key, value in obj.items() if key not in hidden}
+    # A write of the status takes nothing else, whatever its body says.
+    metadata = (obj.get("metadata") or {}) if subresource != "status" else {}
+    return {
+        "metadata": {key: value for key, value in metadata.items() if key not in _NEVER_OWNED},
+        **found,
+    }
+
+
+def _updated(
+    held: dict[Manager, Held], me: Manager, found: field_set.Difference, now: str
+) -> dict[Manager, Held]:
+    """Everybody else loses what was changed or taken away; the writer owns what it changed."""
+    made: dict[Manager, Held] = {}
+    for who, each in held.items():
+        rest = field_set.difference(each.fields, found.removed) if found.removed else each.fields
+        rest = rest if who == me else field_set.difference(rest, found.changed)
+        if rest:
+            made[who] = each if rest is each.fields else each._replace(fields=rest)
+    own = made.get(me)
+    fields = field_set.union(own.fields, found.changed) if own else found.changed
+    if fields and (own is None or fields != own.fields or own != held.get(me)):
+        made[me] = Held(fields, now, me.api_version)
+    return made
+
+
+def apply(
+    res: Resource,
+    live: Object | None,
+    applied: Object,
+    *,
+    manager: str,
+    force: bool,
+    now: str,
+    subresource: str = "",
+) -> Object:
+    """The live object with the applied one laid over it, and its ownership; ``live`` itself when
+    nothing changes.
+
+    Raises StatusError: 400 for an applied object that cannot be, 409 with a cause for each field in
+    conflict.
+    """
+    if (applied.get("metadata") or {}).get("managedFields"):
+        raise bad_request("metadata.managedFields must be nil")
+    base = live if live is not None else {}
+    held = _decode(_managed(base)) or _before_first(res, live, now)
+    me = Manager(manager, "Apply", "", subresource)
+    others, last = {who: each for who, each in held.items() if who != me}, held.get(me)
+    wanted = _wanted(res, applied, subresource)
+    try:
+        mine = _spoken_of(res, wanted, subresource)
+        merged = _merged(
+            res,
+            base,
+            wanted,
+            last.fields if last else {},
+            [mine, *(each.fields for each in others.values())],
+        )
+    except ValueError as error:
+        raise bad_request(f"failed to create typed patch object: {error}") from None
+    found = field_set.compare(
+        shape.of(res), _view(res, base, subresource), _view(res, merged, subresource)
+    )
+    result = _contested(others, found, force)
+    if mine:
+        same = last is not None and last.fields == mine and last.api_version == res.gv
+        result[me] = (
+            last if last is not None and same and not found.changed else Held(mine, now, res.gv)
+        )
+    if live is not None and merged == live and result == held:
+        return live
+    return _with_managers(merged, _encode(_capped(result, now)))
+
+
+def _spoken_of(res: Resource, wanted: Object, subresource: str) -> Fields:
+    """The fields that an applied object speaks of. Raises ValueError."""
+    found = field_set.applied(shape.of(res), _view(res, wanted, subresource))
+    return {element: below for element, below in found.items() if below or element != "f:metadata"}
+
+
+def _merged(
+    res: Resource, base: Object, wanted: Object, last: Fields, owned: list[Fields]
+) -> Object:
+    """What would be stored: the applied object laid over the live one, less what was applied last
+    and is wanted by nobody.
+    """
+    form = shape.of(res)
+    merged = apply_merge.merge(form, base, wanted)
+    if last:
+        kept = _all_fields([{"f:metadata": {}}, *owned])
+        # What is given as an empty list is no field of its own, and still is what was asked for.
+        merged = apply_merge.merge(
+            form,
+            apply_merge.prune(form, merged, field_set.difference(last, owned[0]), kept),
+            wanted,
+        )
+    # In the form in which it would be stored: a default inside a list that is one leaf is no
+    # change.
+    made, _ = (
+        structural.conform(res, merged)
+        if res.crd is not None
+        else conform.conform(res, merged, old=base)
+    )
+    return made
+
+
+def _wanted(res: Resource, applied: Object, subresource: str) -> Object:
+    """The applied object in canonical form, less what its path cannot write. Raises StatusError
+    400.
+    """
+    given = conform.typed(res, conform.without_nulls(applied))
+    if res.crd is None:
+        name = conform.definition(res)
+        if unknown := [unknown_fields.shown(steps) for steps in unknown_fields.fields(name, given)]:
+            about = f"{res.gv}, Kind={res.kind}"
+            raise bad_request(
+                f"failed to create typed patch object ({about}): .{unknown[0]}: field not declared in schema"
+            )
+        given = _canonical(given, conform.order(res, given))
+    hidden = (
+        "spec"
+        if subresource == "status"
+        else "status"
+        if not subresource and "status" in res.subresources
+        else ""
+    )
+    return {key: value for key, value in given.items() if key != hidden}
+
+
+def _canonical(given: Any, ordered: Any) -> Any:
+    """What was given, with its values as the server writes them; what a server leaves out stays as
+    it was given.
+    """
+    if isinstance(given, dict) and isinstance(ordered, dict):
+        return {
+            key: _canonical(value, ordered[key]) if key in ordered else value
+            for key, value in given.items()
+        }
+    if isinstance(given, list) and isinstance(ordered, list) and len(given) == len(ordered):
+        return [_canonical(value, other) for value, other in zip(given, ordered, strict=True)]
+    return given if isinstance(given, dict | list) else ordered
+
+
+def _before_first(res: Resource, live: Object | None, now: str) -> dict[Manager, Held]:
+    """An object whose managers nobody knows: what is there belongs to one that stands for all of
+    them.
+    """
+    if live is None:
+        return {}
+    fields = field_set.whole(shape.of(res), _view(res, live, ""))
+    return {Manager(BEFORE, "Update", res.gv, ""): Held(fields, now, res.gv)}
+
+
+def _contested(
+    others: dict[Manager, Held], found: field_set.Difference, force: bool
+) -> dict[Manager, Held]:
+    """The other managers less what is taken from them. Raises StatusError 409 for what may not be
+    taken.
+    """
+    causes: list[Cause] = []
+    made: dict[Manager, Held] = {}
+    for who, each in others.items():
+        taken = field_set.intersection(each.fields, found.changed)
+        if taken and not force:
+            causes += [
+                Cause("FieldManagerConflict", f"conflict with {_printed(who)}", path)
+                for path in field_set.paths(taken)
+            ]
+        rest = field_set.difference(field_set.difference(each.fields, taken), found.removed)
+        if rest:
+            made[who] = each if rest is each.fields else each._replace(fields=rest)
+    if causes:
+        raise apply_conflict(causes)
+    return made
+
+
+def _printed(who: Manager) -> str:
+    through = f' with subresource "{who.subresource}"' if who.subresource else ""
+    return f'"{who.name}"{through}' + (
+        f" using {who.api_version}" if who.operation == "Update" else ""
+    )
+
+
+def _all_fields(sets: Iterable[Fields]) -> Fields:
+    found: Fields = {}
+    for each in sets:
+        found = field_set.union(found, each)
+    return found
+
+
+def _decode(entries: list[Object]) -> dict[Manager, Held]:
+    """Managers by who they are; entries that say nothing are forgotten."""
+    held: dict[Manager, Held] = {}
+    for each in entries:
+        version, operation = each.get("apiVersion", ""), each.get("operation", "")
+        if not operation or not each.get("fieldsV1"):
+            continue
+        who = Manager(
+            each.get("manager", ""),
+            operation,
+            "" if operation == "Apply" else version,
+            each.get("subresource", ""),
+        )
+        held[who] = Held(each["fieldsV1"], each.get("time", ""), version)
+    return held
+
+
+def _encode(held: dict[Manager, Held]) -> list[Object]:
+    rows = sorted(
+        held.items(),
+        key=lambda row: (
+            row[0].operation,
+            row[1].time,
+            row[0].name,
+            row[1].api_version,
+            row[0].subresource,
+        ),
+    )
+    entries = []
+    for who, each in rows:
+        entry = {"manager": who.name, "operation": who.operation, "apiVersion": each.api_version, "time": each.time,
+                 "fieldsType": "FieldsV1", "fieldsV1": each.fields}  # fmt: skip
+        entries.append({**entry, "subresource": who.subresource} if who.subresource else entry)
+    return entries
+
+
+def _capped(held: dict[Manager, Held], now: str) -> dict[Manager, Held]:
+    """At most ten that update: the oldest become one."""
+    updaters = sorted(
+        (who for who in held if who.operation == "Update"), key=lambda who: held[who].time
+    )
+    if len(updaters) <= MAX_UPDATERS:
+        return held
+    old = updaters[: len(updaters) - MAX_UPDATERS + 1]
+    made = {who: each for who, each in held.items() if who not in old}
+    for who in old:
+        heap = Manager(ANCIENT, "Update", who.api_version, "")
+        fields = (
+            field_set.union(made[heap].fields, held[who].fields)
+            if heap in made
+            else held[who].fields
+        )
+        made[heap] = Held(fields, held[who].time or now, who.api_version)
+    return made
+
+
+def _with_managers(obj: Object, entries: list[Object]) -> Object:
+    metadata = {
+        key: value for key, value in (obj.get("metadata") or {}).items() if key != "managedFields"
+    }
+    if entries:
+        metadata["managedFields"] = entries
+    return {**obj, "metadata": metadata}
+
+
+def check(listed: Any) -> None:
+    """Whether what a client says of owners can be worked with: sets of fields are maps of maps.
+    Raises StatusError 400.
+    """
+    for number, each in enumerate(listed or ()):
+        level = [each.get("fieldsV1") or {}]
+        while level:
+            if not all(isinstance(node, dict) for node in level):
+                raise bad_request(f"metadata.managedFields[{number}].fieldsV1 is no set of fields")
+            level = [below for node in level for below in node.values()]

@@ -1,0 +1,1 @@
+"""Types of built-in kinds and schemas of custom ones: structs, validation, CEL, conversion."""

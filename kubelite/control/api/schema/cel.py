@@ -1,0 +1,228 @@
+"""CEL rules of CustomResourceDefinitions, evaluated by an optional library (PyPI
+``common-expression-language``). Pure.
+
+Without it every rule is refused when its definition is written: a rule that is stored and not kept
+would be worse. So is a rule that calls a function which the library does not have (``quantity``,
+``url``, ``ip`` and others of Kubernetes' own).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.kinds import causes
+from kubelite.control.api.schema import cel_text
+from kubelite.control.api.schema.cel_values import converted, largest
+from kubelite.control.api.schema.structural import children
+from kubelite.control.api.wire.status import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Schema = dict[str, Any]
+RULES = "x-kubernetes-validations"
+REASONS = {
+    "FieldValueInvalid": "Invalid value",
+    "FieldValueRequired": "Required value",
+    "FieldValueForbidden": "Forbidden",
+    "FieldValueDuplicate": "Duplicate value",
+}
+RULE_STEPS = 1_000_000
+OBJECT_STEPS = 2_000_000
+_EVALUATION = 20  # steps that even the simplest rule costs
+_MISSING = "CEL rules need the Python package common-expression-language on the server: pip install it, or leave the rule out"
+_SPENT = (
+    "validation failed due to running out of cost budget, no further validation rules will be run"
+)
+_OLD = re.compile(r"\boldSelf\b")
+_VARIABLES = frozenset(
+    "self oldSelf int uint double bool string bytes list map null_type type optional math sets strings base64 lists".split()
+)
+_FUNCTIONS = frozenset(
+    "size contains startsWith endsWith matches string int uint double bytes duration timestamp type dyn getFullYear getMonth"
+    " getDayOfMonth getDate getDayOfYear getDayOfWeek getHours getMinutes getSeconds getMilliseconds of none ofNonZeroValue"
+    " hasValue value or orValue isSorted".split()
+)
+
+
+def problem(rule: str) -> str:
+    """Why an expression cannot be used; empty when it can."""
+    try:
+        program = _program(rule)
+        functions = (
+            {name for name in program.functions() if name[0].isalpha()}
+            - _FUNCTIONS
+            - _library_functions()
+        )
+        unknown = sorted(
+            functions | (set(program.variables()) - _VARIABLES - cel_text.loops(rule).names)
+        )
+    except ImportError:
+        return _MISSING
+    except ValueError as error:
+        return "compilation failed: " + str(error).partition("\n")[0]
+    return (
+        f"compilation failed: undeclared reference to '{unknown[0]}', or a function this server does not have"
+        if unknown
+        else ""
+    )
+
+
+def is_transition(rule: str) -> bool:
+    """Whether a rule looks at what was there before."""
+    return _OLD.search(rule) is not None
+
+
+@lru_cache(512)
+def _program(rule: str) -> Any:
+    import cel
+
+    return cel.compile(rule)
+
+
+@lru_cache(1)
+def _library_functions() -> frozenset[str]:
+    from cel import stdlib
+
+    return frozenset(name.rpartition(".")[2] for name in stdlib.STDLIB_FUNCTIONS)
+
+
+@lru_cache(1)
+def _context() -> Any:
+    """What every rule may call, beside what the library has by itself."""
+    import cel
+    from cel import stdlib
+
+    context = cel.Context()
+    stdlib.add_stdlib_to_context(context)
+    context.add_function(
+        "isSorted", lambda items: all(first <= second for first, second in pairwise(items))
+    )
+    return context
+
+
+class _Budget:
+    """How many steps the rules of one object may still take."""
+
+    def __init__(self) -> None:
+        self.left = OBJECT_STEPS
+
+    def take(self, rule: str, *values: Any) -> bool:
+        """Takes what a rule may need for its loops; False where that is too much."""
+        depth, steps = cel_text.loops(rule).depth, _EVALUATION
+        if depth:
+            steps += max(largest(each, texts="split" in rule) for each in values) ** depth
+        self.left -= steps
+        return steps <= RULE_STEPS and self.left >= 0
+
+
+def check(schema: Schema, value: Any, old: Any, path: str) -> Iterator[Cause]:
+    """Which rules a value breaks, itself and below. ``old`` is what stood there before, None where
+    nothing did.
+    """
+    budget = _Budget()
+    for cause in _check(schema, value, old, path, budget):
+        yield cause
+        if cause.message.endswith(_SPENT):
+            return
+
+
+def _check(schema: Schema, value: Any, old: Any, path: str, budget: _Budget) -> Iterator[Cause]:
+    if value is None:
+        return
+    for rule in schema.get(RULES) or ():
+        yield from _kept(rule, schema, value, old, path, budget)
+    before = _correlated(schema, value, old)
+    for key, below, step in children(schema, value):
+        yield from _check(below, value[key], before.get(key), (path + step).lstrip("."), budget)
+
+
+def _correlated(schema: Schema, value: Any, old: Any) -> dict[Any, Any]:
+    """What stood where the parts of a value stand: items of a list are known by their keys, or not
+    at all.
+    """
+    if isinstance(old, dict):
+        return old
+    keys = schema.get("x-kubernetes-list-map-keys")
+    if not keys or not isinstance(old, list) or not isinstance(value, list):
+        return {}
+    known = {_identity(each, keys): each for each in old}
+    return {index: known.get(_identity(each, keys)) for index, each in enumerate(value)}
+
+
+def _identity(item: Any, keys: list[str]) -> str:
+    return repr([item.get(key) for key in keys] if isinstance(item, dict) else item)
+
+
+def _kept(
+    rule: dict[str, Any], schema: Schema, value: Any, old: Any, path: str, budget: _Budget
+) -> Iterator[Cause]:
+    """Why a rule is broken. One about the present only is not asked again where nothing has
+    changed.
+    """
+    transition, optional = is_transition(rule["rule"]), bool(rule.get("optionalOldSelf"))
+    if (transition and old is None and not optional) or (
+        not transition and old is not None and old == value
+    ):
+        return
+    where = path + rule.get("fieldPath", "") if path else rule.get("fieldPath", "").lstrip(".")
+    if not budget.take(rule["rule"], value, old):
+        yield causes.forbidden(where, _SPENT)
+        return
+    try:
+        variables = {"self": converted(schema, value), "oldSelf": _before(schema, old, optional)}
+        if _run(rule["rule"], variables) is True:
+            return
+    except ImportError:
+        yield causes.invalid(where, rule["rule"], _MISSING)
+        return
+    except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError) as error:
+        yield causes.invalid(where, _shape(value), f"rule evaluation error: {error}")
+        return
+    yield _cause(rule, variables, value, where)
+
+
+def _before(schema: Schema, old: Any, optional: bool) -> Any:
+    before = None if old is None else converted(schema, old)
+    if not optional:
+        return before
+    import cel
+
+    return cel.OptionalValue.none() if before is None else cel.OptionalValue.of(before)
+
+
+def _run(expression: str, variables: dict[str, Any]) -> Any:
+    context = _context()
+    context.update(variables)
+    return _program(expression).execute(context)
+
+
+def _cause(rule: dict[str, Any], variables: dict[str, Any], value: Any, where: str) -> Cause:
+    said = _expressed(rule, variables) or rule.get("message") or f"failed rule: {rule['rule']}"
+    reason = rule.get("reason") or "FieldValueInvalid"
+    return (
+        causes.invalid(where, _shape(value), said)
+        if reason == "FieldValueInvalid"
+        else Cause(reason, f"{REASONS[reason]}: {said}", where)
+    )
+
+
+def _expressed(rule: dict[str, Any], variables: dict[str, Any]) -> str:
+    """What a rule's own expression says of its failure; empty where there is none, or it says
+    nothing fit to be shown.
+    """
+    if not rule.get("messageExpression"):
+        return ""
+    try:
+        said = _run(rule["messageExpression"], variables)
+    except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError):
+        return ""
+    return said.strip() if isinstance(said, str) and "\n" not in said.strip() else ""
+
+
+def _shape(value: Any) -> Any:
+    """A value as the causes show it: of maps and lists only what they are."""
+    return "object" if isinstance(value, dict) else "array" if isinstance(value, list) else value

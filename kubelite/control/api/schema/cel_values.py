@@ -1,0 +1,93 @@
+"""Values as CEL rules see them: the types that their schema gives them, and names that CEL can
+spell. Pure.
+
+A JSON 1 of type number is a double, a text of format date-time a timestamp; a property ``max-age``
+is spelled ``max__dash__age``, ``namespace`` is ``__namespace__`` (apiextensions,
+``cel/model/schemas.go``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from kubelite.control.api.schema.structural import children
+
+Schema = dict[str, Any]
+_RESERVED = frozenset(
+    "true false null in as break const continue else for function if import let loop package namespace return var void"
+    " while".split()
+)
+_ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
+_SPECIAL = re.compile(r"__|[./-]")
+_SPELLED = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
+
+
+@lru_cache(1024)
+def spelled(name: str) -> str | None:
+    """How a rule names a property; None where it cannot."""
+    if name in _RESERVED:
+        return f"__{name}__"
+    escaped = _SPECIAL.sub(lambda found: _ESCAPES[found[0]], name)
+    return escaped if _SPELLED.fullmatch(escaped) else None
+
+
+def converted(schema: Schema, value: Any) -> Any:
+    """A copy of a value for a rule."""
+    if isinstance(value, dict):
+        parts = {key: converted(below, value[key]) for key, below, _ in children(schema, value)}
+        named = schema.get("properties") or {}
+        return {
+            (spelled(key) or key) if key in named else key: parts.get(key, each)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        below = schema.get("items")
+        return [converted(below, each) for each in value] if isinstance(below, dict) else value
+    if schema.get("type") == "number" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if schema.get("type") == "integer" and isinstance(value, float):
+        return int(value)
+    return _formatted(schema.get("format", ""), value) if isinstance(value, str) else value
+
+
+def _formatted(form: str, text: str) -> Any:
+    """A text of a known format as what it stands for; itself where it cannot be read, which the
+    schema has refused.
+    """
+    try:
+        if form == "date-time":
+            return datetime.fromisoformat(text)
+        if form == "date":
+            return datetime.fromisoformat(text + "T00:00:00+00:00")
+        if form == "byte":
+            return base64.b64decode(text, validate=True)
+        return _duration(text) if form == "duration" else text
+    except (ValueError, binascii.Error, OverflowError):
+        return text
+
+
+def _duration(text: str) -> timedelta:
+    """A duration as Go writes it: ``1h30m``, ``-2.5s``. Raises ValueError."""
+    sign, bare = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    parts = _DURATION.findall(bare)
+    if (bare != "0" and "".join(number + unit for number, unit in parts) != bare) or not bare:
+        raise ValueError(text)
+    return timedelta(seconds=sign * sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def largest(value: Any, *, texts: bool) -> int:
+    """How long the longest list or map in a value is, or the longest text where a rule makes lists
+    of texts.
+    """
+    if isinstance(value, dict):
+        return max([len(value), *(largest(each, texts=texts) for each in value.values())])
+    if isinstance(value, list):
+        return max([len(value), *(largest(each, texts=texts) for each in value)])
+    return len(value) if texts and isinstance(value, str) else 0

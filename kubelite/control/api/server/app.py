@@ -1,0 +1,281 @@
+"""From a request to an answer: who asks, may they, which handler; and every error as a Status. Owns
+no socket.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from kubelite.control.api.auth.audit_policy import Seen
+from kubelite.control.api.auth.authentication import ANONYMOUS, impersonated
+from kubelite.control.api.auth.authorization import asked_of, denial
+from kubelite.control.api.kinds import client_warnings
+from kubelite.control.api.verbs import (
+    delete,
+    proxy,
+    read,
+    reviews,
+    streams,
+    subresources,
+    token_requests,
+    watch,
+    write,
+)
+from kubelite.control.api.wire import paths
+from kubelite.control.api.wire.answer import Answer, json_answer, warnings
+from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.raw_request import Trace
+from kubelite.control.api.wire.request import Query, Request
+from kubelite.control.api.wire.status import (
+    StatusError,
+    forbidden,
+    internal,
+    method_not_allowed,
+    no_space,
+    no_such_path,
+    unavailable,
+)
+from kubelite.control.store.types import NoSpace, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from kubelite.control.api.auth.audit import Audit
+    from kubelite.control.api.discovery.nonresource import Pages
+    from kubelite.control.api.verbs.custom_definitions import Definitions
+    from kubelite.control.api.wire.answer import Stream
+    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.wire.paths import Target
+    from kubelite.control.api.wire.raw_request import Incoming
+    from kubelite.control.api.wire.request import User
+    from kubelite.control.api.wire.resource import Resource
+
+    Handler = Callable[[Context, Request], Awaitable[Answer | Stream]]
+
+_log = logging.getLogger("kubelite.api")
+_AUTHORIZATION = "authorization.k8s.io"
+_PARTS = ("status", "finalize", "approval", "resize", "ephemeralcontainers")
+
+
+class App:
+    """Answers requests."""
+
+    def __init__(
+        self, context: Context, definitions: Definitions, pages: Pages, audit: Audit | None = None
+    ) -> None:
+        self._context = context
+        self._definitions = definitions
+        self._pages = pages
+        self._audit = audit
+
+    async def handle(self, incoming: Incoming) -> Answer | Stream:
+        """The answer to a request. Never raises but for cancellation."""
+        if self._audit is None:
+            return await self._answer(incoming, Trace())
+        since, trace = datetime.now(UTC), Trace()
+        answer = await self._answer(
+            incoming._replace(read_body=trace.reading(incoming.read_body)), trace
+        )
+        seen = trace.seen or Seen(ANONYMOUS, incoming.method.lower(), incoming.path)
+        try:
+            self._audit.note(seen, incoming, trace, answer, since)
+        except OSError as error:
+            _log.error("the audit log cannot be written: %s", error)
+        return answer
+
+    async def _answer(self, incoming: Incoming, trace: Trace) -> Answer | Stream:
+        try:
+            return await self._handle(incoming, trace)
+        except StatusError as error:
+            return refusal(error)
+        except NoSpace as error:
+            return refusal(no_space(str(error)))
+        except StoreError as error:
+            return refusal(unavailable(str(error)))
+        except Exception as error:  # noqa: BLE001  # a client gets a Status whatever happens; the log gets the rest
+            _log.exception("%s %s failed", incoming.method, incoming.path)
+            return refusal(internal(f"{type(error).__name__} in the API server; its log says more"))
+
+    async def _handle(self, incoming: Incoming, trace: Trace) -> Answer | Stream:
+        asker = await self._context.authenticator.identify(incoming.credentials)
+        trace.seen = Seen(asker, incoming.method.lower(), incoming.path)
+        await self._definitions.refresh()
+        await self._context.authorizer.refresh(asker)
+        user = impersonated(asker, incoming.headers, self._context.authorizer)
+        if user is not asker:
+            await self._context.authorizer.refresh(user)
+            trace.seen = trace.seen._replace(acting=user)
+        target = paths.parse(incoming.path)
+        if target is None:
+            self._authorize_page(user, incoming, trace)
+            return self._pages.answer(
+                incoming.method, incoming.path, incoming.headers.get("Accept", "")
+            )
+        request = self._request(incoming, target, user, trace)
+        res = request.resource
+        place = (
+            request.verb,
+            incoming.path,
+            res.group,
+            res.plural,
+            request.sub,
+            request.namespace,
+            request.name,
+        )
+        trace.seen = Seen(asker, *place, trace.seen.acting)
+        self._authorize(request, trace)
+        answer = await route(request)(self._context, request)
+        said = client_warnings.DEPRECATED.get((res.group, res.kind))
+        return (
+            answer._replace(headers=(*answer.headers, *warnings([said])))
+            if said and isinstance(answer, Answer)
+            else answer
+        )
+
+    def _allows(self, asked: Asked, trace: Trace) -> bool:
+        allowed = self._context.authorizer.allows(asked)
+        if self._audit is not None:
+            trace.notes[f"{_AUTHORIZATION}/decision"] = "allow" if allowed else "forbid"
+            trace.notes[f"{_AUTHORIZATION}/reason"] = (
+                self._context.authorizer.reason(asked) if allowed else ""
+            )
+        return allowed
+
+    def _authorize_page(self, user: User, incoming: Incoming, trace: Trace) -> None:
+        asked = Asked(user, incoming.method.lower(), path=incoming.path)
+        if not self._allows(asked, trace):
+            raise forbidden(
+                None, "", f'User "{user.name}" cannot {asked.verb} path "{incoming.path}"'
+            )
+
+    def _request(self, incoming: Incoming, target: Target, user: User, trace: Trace) -> Request:
+        query = Query(parse_qs(incoming.query, keep_blank_values=True) if incoming.query else {})
+        res = self._context.registry.find(target.group, target.version, target.plural) or _unknown(
+            target
+        )
+        headers = incoming.headers
+        namespace = target.namespace if res.namespaced else ""
+        return Request(
+            method=incoming.method,
+            verb=paths.verb(incoming.method, target, watching=query.flag("watch")),
+            resource=res,
+            namespace=namespace,
+            name=target.name,
+            sub=target.sub,
+            rest=target.rest,
+            query=query,
+            user=user,
+            accept=headers.get("Accept", ""),
+            content_type=headers.get("Content-Type", "").split(";")[0].strip(),
+            agent=headers.get("User-Agent", ""),
+            read_body=incoming.read_body,
+            headers=headers,
+            notes=trace.notes,
+        )
+
+    def _authorize(self, request: Request, trace: Trace) -> None:
+        """Raises StatusError 403, before anything is looked at."""
+        asked = asked_of(request)
+        if not self._allows(asked, trace):
+            raise denial(request.resource, asked)
+
+
+def _unknown(target: Target) -> Resource:
+    """A resource that nothing serves: authorization answers first, so that a 404 tells nothing to
+    those who may not ask.
+    """
+    from kubelite.control.api.wire.resource import Resource
+
+    return Resource(
+        target.group,
+        target.version,
+        "",
+        target.plural,
+        target.plural,
+        bool(target.namespace),
+        "",
+        "",
+        verbs=(),
+    )
+
+
+def route(request: Request) -> Handler:
+    """The handler of a request. Raises StatusError 404, 405."""
+    res, verb = request.resource, request.verb
+    if not res.kind:
+        raise no_such_path()
+    if request.sub:
+        if request.sub not in res.subresources:
+            raise no_such_path()
+        handler = _SUBRESOURCES.get((request.sub, verb)) or (
+            _PART.get(verb) if request.sub in _PARTS else None
+        )
+    elif res.verbs == ("create",):
+        handler = reviews.handler(res) if verb == "create" and not request.name else None
+    elif verb not in res.verbs or (verb == "create" and request.name):
+        handler = None
+    else:
+        handler = _VERBS[verb]
+    if handler is None:
+        raise method_not_allowed(res)
+    return _needs_namespace(request, handler)
+
+
+def _needs_namespace(request: Request, handler: Handler) -> Handler:
+    """Objects in namespaces are named with one; only lists may look at all of them."""
+    if (
+        request.resource.namespaced
+        and not request.namespace
+        and request.verb not in ("list", "watch")
+    ):
+        raise no_such_path() if request.name else method_not_allowed(request.resource)
+    return handler
+
+
+async def _get_list(context: Context, request: Request) -> Answer:
+    return await read.list_objects(context.store, request)
+
+
+async def _get(context: Context, request: Request) -> Answer:
+    return await read.get(context.store, request)
+
+
+async def _watch(context: Context, request: Request) -> Stream:
+    return await watch.watch(context.store, request)
+
+
+_VERBS: dict[str, Handler] = {
+    "get": _get,
+    "list": _get_list,
+    "watch": _watch,
+    "create": write.create,
+    "update": write.update,
+    "patch": write.patch_object,
+    "delete": delete.delete,
+    "deletecollection": delete.delete_collection,
+}
+_PART: dict[str, Handler] = {"get": _get, "update": write.update, "patch": write.patch_object}
+_SUBRESOURCES: dict[tuple[str, str], Handler] = {
+    ("scale", "get"): subresources.get_scale,
+    ("scale", "update"): subresources.put_scale,
+    ("scale", "patch"): subresources.patch_scale,
+    ("binding", "create"): subresources.bind,
+    ("eviction", "create"): subresources.evict,
+    ("token", "create"): token_requests.create,
+    ("log", "get"): streams.log,
+    ("exec", "create"): streams.relay,
+    ("attach", "create"): streams.relay,
+    ("portforward", "create"): streams.relay,
+    **{
+        ("proxy", verb): proxy.proxy
+        for verb in ("get", "list", "create", "update", "patch", "delete")
+    },
+}
+
+
+def refusal(error: StatusError) -> Answer:
+    """A StatusError as an answer."""
+    return json_answer(error.status, error.code, headers=tuple(error.headers.items()))

@@ -1,0 +1,122 @@
+"""Puts an API server together and takes it apart again, in order."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kubelite.control.api.admission.order import standard
+from kubelite.control.api.auth.audit import Audit
+from kubelite.control.api.auth.authentication import Authenticator
+from kubelite.control.api.auth.authorization import Authorizer
+from kubelite.control.api.auth.node_authorizer import NodeAuthorizer
+from kubelite.control.api.auth.pki import Pki
+from kubelite.control.api.auth.tokens import Tokens
+from kubelite.control.api.discovery.nonresource import Pages
+from kubelite.control.api.server import seed
+from kubelite.control.api.server.app import App
+from kubelite.control.api.server.expiry import EVENT_SECONDS, EVENTS, Expiry
+from kubelite.control.api.server.server import Server, tls
+from kubelite.control.api.server.signer import Signer
+from kubelite.control.api.verbs.custom_definitions import Definitions
+from kubelite.control.api.verbs.kubelet_client import Kubelets
+from kubelite.control.api.wire.context import Context
+from kubelite.control.api.wire.registry import Registry
+from kubelite.control.api.wire.resource import builtin
+from kubelite.control.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kubelite.control.api.wire.request import User
+    from kubelite.control.store.backend import Backend
+
+VOLATILE = (EVENTS, "leases")
+
+
+class Options(NamedTuple):
+    """How a server is to be: where it keeps its keys, where it listens, who else may come in by
+    which token.
+    """
+
+    pki_directory: str
+    bind: str = "127.0.0.1"
+    port: int = 6443
+    names: tuple[str, ...] = ()
+    static_tokens: Mapping[str, User] = {}
+    metrics: bool = False
+    audit_log: str = ""
+    audit_rules: tuple[dict[str, Any], ...] = ()
+
+
+class ApiServer:
+    """An API server over a backend, which it closes in the end."""
+
+    def __init__(self, backend: Backend, options: Options) -> None:
+        self.pki = Pki(options.pki_directory)
+        self.port = 0
+        self._options = options
+        self._ready = False
+        with open(self.pki.authority.certificate, encoding="ascii") as file:
+            self._authority = file.read()
+        store = Store(backend, VOLATILE, {EVENTS: EVENT_SECONDS})
+        registry = Registry(builtin(metrics=options.metrics))
+        tokens = Tokens(self.pki.signing_key())
+        self.context = Context(
+            store,
+            registry,
+            standard(self._authority),
+            Authenticator(store, tokens, options.static_tokens),
+            Authorizer(store, NodeAuthorizer(store)),
+            tokens,
+            Kubelets(self.pki),
+        )
+        self._definitions = Definitions(self.context)
+        pages = Pages(registry, f"{self.address}:{options.port}", lambda: self._ready)
+        self._audit = (
+            Audit(options.audit_log, list(options.audit_rules)) if options.audit_log else None
+        )
+        self._expiry = Expiry(store)
+        self._signer = Signer(self.context, self.pki.authority)
+        app = App(self.context, self._definitions, pages, self._audit)
+        names = [self.address, *options.names]
+        self._server = Server(app, tls(self.pki.server(names), self.pki.authority.certificate))
+
+    @property
+    def address(self) -> str:
+        """An address at which the server can be reached."""
+        bind = self._options.bind
+        return _own_address() if bind in ("0.0.0.0", "::", "") else bind
+
+    async def start(self) -> None:
+        """Listens, furnishes a new cluster, and is ready. Raises OSError, StoreError."""
+        self.context.store.start()
+        self.port = await self._server.listen(self._options.bind, self._options.port)
+        await seed.furnish(
+            self.context.store, self.context.registry, self._authority, (self.address, self.port)
+        )
+        self._expiry.start()
+        self._signer.start()
+        self._ready = True
+
+    async def close(self) -> None:
+        """Tells watchers that it is over, ends connections, closes the store."""
+        self._ready = False
+        await self.context.store.end_watches()
+        await self._server.close()
+        await self._definitions.close()
+        await self._expiry.close()
+        await self._signer.close()
+        await self.context.store.close()
+        if self._audit is not None:
+            self._audit.close()
+
+
+def _own_address() -> str:
+    """The address that this machine uses towards others; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])

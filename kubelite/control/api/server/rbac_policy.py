@@ -1,0 +1,473 @@
+"""The roles and bindings that every Kubernetes cluster begins with. Pure.
+
+What they allow is Kubernetes' bootstrap policy
+(``plugin/pkg/auth/authorizer/rbac/bootstrappolicy``). A rule is written as verbs, groups (``core``
+for the empty one) and resources, each a line of words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubelite.control.api.server.controller_roles import controllers
+
+RBAC = "rbac.authorization.k8s.io"
+_API = f"{RBAC}/v1"
+READ = "get list watch"
+WRITE = "create delete deletecollection patch update"
+EVERY = f"{WRITE} {READ}"
+_LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
+_UPDATE = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
+Object = dict[str, Any]
+
+
+def rule(verbs: str, groups: str, resources: str, names: str = "") -> Object:
+    """A rule about resources."""
+    found: Object = {
+        "verbs": verbs.split(),
+        "apiGroups": ["" if group == "core" else group for group in groups.split()],
+        "resources": resources.split(),
+    }
+    return {**found, "resourceNames": names.split()} if names else found
+
+
+def paths(*urls: str) -> Object:
+    """A rule that lets one read paths that are no resources."""
+    return {"verbs": ["get"], "nonResourceURLs": list(urls)}
+
+
+def role(
+    name: str, *rules: Object, labels: dict[str, str] | None = None, namespace: str = ""
+) -> Object:
+    """A ClusterRole, or a Role where a namespace is given."""
+    metadata: Object = {
+        "name": name,
+        "labels": {**_LABELS, **(labels or {})},
+        "annotations": dict(_UPDATE),
+    }
+    if namespace:
+        metadata["namespace"] = namespace
+    return {
+        "kind": "Role" if namespace else "ClusterRole",
+        "apiVersion": _API,
+        "metadata": metadata,
+        "rules": list(rules),
+    }
+
+
+def collecting(name: str, labels: dict[str, str] | None = None) -> Object:
+    """A ClusterRole that is the sum of those labelled for it."""
+    selector = {"matchLabels": {f"rbac.authorization.k8s.io/aggregate-to-{name}": "true"}}
+    return {**role(name, labels=labels), "aggregationRule": {"clusterRoleSelectors": [selector]}}
+
+
+def binding(
+    name: str, *subjects: tuple[str, str], refers: str = "", namespace: str = "", kind: str = ""
+) -> Object:
+    """A binding of (kind, name) subjects to the role of the same name, or to ``refers``."""
+    metadata: Object = {"name": name, "labels": dict(_LABELS), "annotations": dict(_UPDATE)}
+    if namespace:
+        metadata["namespace"] = namespace
+    return {
+        "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+        "apiVersion": _API,
+        "metadata": metadata,
+        "subjects": [_subject(kind, name) for kind, name in subjects],
+        "roleRef": {
+            "apiGroup": RBAC,
+            "kind": kind or ("Role" if namespace else "ClusterRole"),
+            "name": refers or name,
+        },
+    }
+
+
+def _subject(kind: str, name: str) -> Object:
+    if kind == "ServiceAccount":
+        namespace, _, account = name.partition("/")
+        return {"kind": kind, "name": account, "namespace": namespace}
+    return {"kind": kind, "apiGroup": RBAC, "name": name}
+
+
+def _to(name: str) -> dict[str, str]:
+    return {f"rbac.authorization.k8s.io/aggregate-to-{name}": "true"}
+
+
+_EVENTS = rule("create patch update", "core events.k8s.io", "events")
+_LEASE = "coordination.k8s.io"
+_SCALED = (
+    "deployments deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale"
+)
+_WORK = (
+    ("apps", f"daemonsets {_SCALED}"),
+    ("autoscaling", "horizontalpodautoscalers"),
+    ("batch", "cronjobs jobs"),
+    ("policy", "poddisruptionbudgets"),
+    ("networking.k8s.io", "ingresses networkpolicies"),
+)
+_CORE_OBJECTS = (
+    "configmaps endpoints persistentvolumeclaims pods replicationcontrollers replicationcontrollers/scale "
+    "serviceaccounts services"
+)
+
+VIEW = (
+    rule(READ, "core", f"{_CORE_OBJECTS} persistentvolumeclaims/status services/status"),
+    rule(
+        READ,
+        "core",
+        "bindings events limitranges namespaces/status pods/log pods/status replicationcontrollers/status "
+        "resourcequotas resourcequotas/status namespaces",
+    ),
+    rule(READ, "discovery.k8s.io", "endpointslices"),
+    *(rule(READ, group, resources) for group, resources in _WORK),
+    rule(
+        READ,
+        "apps",
+        "controllerrevisions daemonsets/status deployments/status replicasets/status statefulsets/status",
+    ),
+    rule(READ, "autoscaling", "horizontalpodautoscalers/status"),
+    rule(READ, "batch", "cronjobs/status jobs/status"),
+    rule(READ, "policy", "poddisruptionbudgets/status"),
+    rule(READ, "networking.k8s.io", "ingresses/status"),
+)
+EDIT = (
+    rule(READ, "core", "pods/attach pods/exec pods/portforward pods/proxy secrets services/proxy"),
+    rule("impersonate", "core", "serviceaccounts"),
+    rule(WRITE, "core", "pods pods/attach pods/exec pods/portforward pods/proxy"),
+    rule("create", "core", "pods/eviction"),
+    rule(
+        WRITE,
+        "core",
+        "configmaps events persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets "
+        "serviceaccounts services services/proxy",
+    ),
+    rule("create", "core", "serviceaccounts/token"),
+    rule(WRITE, "apps", "deployments/rollback"),
+    *(rule(WRITE, group, resources) for group, resources in _WORK),
+    rule(EVERY, _LEASE, "leases"),
+)
+ADMIN = (
+    rule("create", "authorization.k8s.io", "localsubjectaccessreviews"),
+    rule(EVERY, RBAC, "rolebindings roles"),
+)
+
+_SCHEDULER = (
+    _EVENTS,
+    rule("create", _LEASE, "leases"),
+    rule("get update list watch", _LEASE, "leases", "kube-scheduler"),
+    rule("get list watch", "core", "nodes"),
+    rule("delete get list watch", "core", "pods"),
+    rule("create", "core", "bindings pods/binding"),
+    rule("patch update", "core", "pods/status"),
+    rule(
+        READ,
+        "core",
+        "replicationcontrollers services persistentvolumeclaims persistentvolumes namespaces",
+    ),
+    rule(READ, "apps", "replicasets statefulsets"),
+    rule(READ, "policy", "poddisruptionbudgets"),
+    rule(
+        READ,
+        "storage.k8s.io",
+        "csinodes csidrivers csistoragecapacities storageclasses volumeattachments",
+    ),
+    rule("create", "authentication.k8s.io", "tokenreviews"),
+    rule("create", "authorization.k8s.io", "subjectaccessreviews"),
+)
+_CONTROLLERS = (
+    _EVENTS,
+    rule("create", _LEASE, "leases"),
+    rule("get update list watch", _LEASE, "leases", "kube-controller-manager"),
+    rule("create get update", "core", "secrets serviceaccounts"),
+    rule("delete", "core", "secrets"),
+    rule("get", "core", "configmaps namespaces"),
+    rule("create", "core", "serviceaccounts/token"),
+    rule("create", "authentication.k8s.io", "tokenreviews"),
+    rule("create", "authorization.k8s.io", "subjectaccessreviews"),
+    rule("list watch", "*", "*"),
+)
+_NODE = (
+    rule("create", "authentication.k8s.io", "tokenreviews"),
+    rule("create", "authorization.k8s.io", "localsubjectaccessreviews subjectaccessreviews"),
+    rule(READ, "core", "services"),
+    rule("create get list watch patch update", "core", "nodes"),
+    rule("patch update", "core", "nodes/status"),
+    _EVENTS,
+    rule("get list watch create delete", "core", "pods"),
+    rule("patch update", "core", "pods/status"),
+    rule("create", "core", "pods/eviction serviceaccounts/token"),
+    rule(READ, "core", "configmaps secrets"),
+    rule("get", "core", "persistentvolumeclaims persistentvolumes endpoints"),
+    rule("create get list watch", "certificates.k8s.io", "certificatesigningrequests"),
+    rule("create delete get patch update", _LEASE, "leases"),
+    rule("get", "storage.k8s.io", "volumeattachments"),
+    rule(READ, "storage.k8s.io", "csidrivers"),
+    rule("create delete get patch update", "storage.k8s.io", "csinodes"),
+    rule(READ, "node.k8s.io", "runtimeclasses"),
+)
+_DISCOVERY = (
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi",
+    "/openapi/*",
+    "/readyz",
+    "/version",
+)
+_SELF_REVIEWS = (
+    rule("create", "authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews"),
+    rule("create", "authentication.k8s.io", "selfsubjectreviews"),
+)
+
+_APPROVED = (
+    "kube-apiserver-client",
+    "kube-apiserver-client-kubelet",
+    "kubelet-serving",
+    "legacy-unknown",
+)
+_CONTROLLER = "system:controller:"
+
+CLUSTER_ROLES: tuple[Object, ...] = (
+    *(
+        role(_CONTROLLER + name, *(rule(*line) for line in lines), *((_EVENTS,) if events else ()))
+        for name, events, lines in controllers()
+    ),
+    *(
+        role(
+            f"system:certificates.k8s.io:{each}-approver",
+            rule("approve", "certificates.k8s.io", "signers", f"kubernetes.io/{each}"),
+        )
+        for each in _APPROVED
+    ),
+    role(
+        "system:kube-aggregator",
+        rule(READ, "core", "endpoints services"),
+        rule(READ, "discovery.k8s.io", "endpointslices"),
+    ),
+    role(
+        "system:heapster",
+        rule(READ, "core", "events namespaces nodes pods"),
+        rule(READ, "extensions", "deployments"),
+    ),
+    role("cluster-admin", rule("*", "*", "*"), {"verbs": ["*"], "nonResourceURLs": ["*"]}),
+    role("system:discovery", paths(*_DISCOVERY, "/version/")),
+    role(
+        "system:public-info-viewer", paths("/healthz", "/livez", "/readyz", "/version", "/version/")
+    ),
+    role("system:basic-user", *_SELF_REVIEWS),
+    role(
+        "system:monitoring",
+        paths(
+            "/healthz",
+            "/healthz/*",
+            "/livez",
+            "/livez/*",
+            "/metrics",
+            "/metrics/slis",
+            "/readyz",
+            "/readyz/*",
+        ),
+    ),
+    collecting("admin"),
+    collecting("edit", _to("admin")),
+    collecting("view", _to("edit")),
+    role("system:aggregate-to-admin", *ADMIN, labels=_to("admin")),
+    role("system:aggregate-to-edit", *EDIT, labels=_to("edit")),
+    role("system:aggregate-to-view", *VIEW, labels=_to("view")),
+    role("system:node", *_NODE),
+    role(
+        "system:node-proxier",
+        rule("list watch", "core", "services endpoints"),
+        rule("get list watch", "core", "nodes"),
+        _EVENTS,
+        rule("list watch", "discovery.k8s.io", "endpointslices"),
+        rule("list watch", "networking.k8s.io", "servicecidrs"),
+    ),
+    role(
+        "system:node-bootstrapper",
+        rule("create get list watch", "certificates.k8s.io", "certificatesigningrequests"),
+    ),
+    role(
+        "system:node-problem-detector",
+        rule("get", "core", "nodes"),
+        rule("patch", "core", "nodes/status"),
+        _EVENTS,
+    ),
+    role(
+        "system:kubelet-api-admin",
+        rule(READ, "core", "nodes"),
+        rule("proxy", "core", "nodes"),
+        rule(
+            "*",
+            "core",
+            "nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy nodes/stats",
+        ),
+    ),
+    role("system:kube-scheduler", *_SCHEDULER),
+    role(
+        "system:volume-scheduler",
+        rule("get list patch update watch", "core", "persistentvolumes persistentvolumeclaims"),
+        rule(READ, "storage.k8s.io", "storageclasses"),
+    ),
+    role("system:kube-controller-manager", *_CONTROLLERS),
+    role("system:kube-dns", rule("list watch", "core", "endpoints services")),
+    role(
+        "system:persistent-volume-provisioner",
+        rule("create delete get list watch", "core", "persistentvolumes"),
+        rule("get list update watch", "core", "persistentvolumeclaims"),
+        rule(READ, "storage.k8s.io", "storageclasses"),
+        rule("watch", "core", "events"),
+        _EVENTS,
+    ),
+    role(
+        "system:auth-delegator",
+        rule("create", "authentication.k8s.io", "tokenreviews"),
+        rule("create", "authorization.k8s.io", "subjectaccessreviews"),
+    ),
+    role(
+        "system:service-account-issuer-discovery",
+        paths("/.well-known/openid-configuration", "/openid/v1/jwks"),
+    ),
+    role(
+        "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+        rule("create", "certificates.k8s.io", "certificatesigningrequests/nodeclient"),
+    ),
+    role(
+        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+        rule("create", "certificates.k8s.io", "certificatesigningrequests/selfnodeclient"),
+    ),
+)
+
+CLUSTER_BINDINGS: tuple[Object, ...] = (
+    *(
+        binding(_CONTROLLER + name, ("ServiceAccount", f"kube-system/{name}"))
+        for name, _, _ in controllers()
+    ),
+    binding("cluster-admin", ("Group", "system:masters")),
+    binding("system:monitoring", ("Group", "system:monitoring")),
+    binding("system:discovery", ("Group", "system:authenticated")),
+    binding("system:basic-user", ("Group", "system:authenticated")),
+    binding(
+        "system:public-info-viewer",
+        ("Group", "system:authenticated"),
+        ("Group", "system:unauthenticated"),
+    ),
+    binding("system:node-proxier", ("User", "system:kube-proxy")),
+    binding("system:kube-controller-manager", ("User", "system:kube-controller-manager")),
+    binding("system:kube-dns", ("ServiceAccount", "kube-system/kube-dns")),
+    binding("system:kube-scheduler", ("User", "system:kube-scheduler")),
+    binding("system:volume-scheduler", ("User", "system:kube-scheduler")),
+    binding("system:node"),
+    binding("system:service-account-issuer-discovery", ("Group", "system:serviceaccounts")),
+    binding(
+        "kubelite:node-bootstrappers",
+        ("Group", "system:bootstrappers"),
+        refers="system:node-bootstrapper",
+    ),
+)
+
+_LEADERS = ("kube-controller-manager", "kube-scheduler")
+_SYSTEM, _PUBLIC = "kube-system", "kube-public"
+
+ROLES: tuple[Object, ...] = (
+    role(
+        "extension-apiserver-authentication-reader",
+        rule(READ, "core", "configmaps", "extension-apiserver-authentication"),
+        namespace=_SYSTEM,
+    ),
+    role("system:controller:bootstrap-signer", rule(READ, "core", "secrets"), namespace=_SYSTEM),
+    role(
+        "system:controller:bootstrap-signer",
+        rule(READ, "core", "configmaps"),
+        rule("update", "core", "configmaps", "cluster-info"),
+        _EVENTS,
+        namespace=_PUBLIC,
+    ),
+    role(
+        "system:controller:cloud-provider",
+        rule("create get list watch", "core", "configmaps"),
+        namespace=_SYSTEM,
+    ),
+    role(
+        "system:controller:token-cleaner",
+        rule("get list watch delete", "core", "secrets"),
+        _EVENTS,
+        namespace=_SYSTEM,
+    ),
+    *(
+        role(
+            f"system::leader-locking-{each}",
+            rule("watch", "core", "configmaps"),
+            rule("get update", "core", "configmaps", each),
+            namespace=_SYSTEM,
+        )
+        for each in _LEADERS
+    ),
+)
+
+BINDINGS: tuple[Object, ...] = (
+    binding(
+        "system::extension-apiserver-authentication-reader",
+        ("User", "system:kube-controller-manager"),
+        ("User", "system:kube-scheduler"),
+        refers="extension-apiserver-authentication-reader",
+        namespace=_SYSTEM,
+    ),
+    *(
+        binding(
+            f"system:controller:{name}", ("ServiceAccount", f"kube-system/{name}"), namespace=place
+        )
+        for name, place in (
+            ("bootstrap-signer", _SYSTEM),
+            ("bootstrap-signer", _PUBLIC),
+            ("cloud-provider", _SYSTEM),
+            ("token-cleaner", _SYSTEM),
+        )
+    ),
+    *(
+        binding(
+            f"system::leader-locking-{each}",
+            ("User", f"system:{each}"),
+            ("ServiceAccount", f"kube-system/{each}"),
+            namespace=_SYSTEM,
+        )
+        for each in _LEADERS
+    ),
+)
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+PRIORITY_CLASSES: tuple[Object, ...] = tuple(
+    {
+        "kind": "PriorityClass",
+        "apiVersion": "scheduling.k8s.io/v1",
+        "metadata": {"name": name},
+        "value": value,
+        "globalDefault": False,
+        "description": f"Used for system critical pods that {text}.",
+        "preemptionPolicy": "PreemptLowerPriority",
+    }
+    for name, value, text in (
+        (
+            "system-cluster-critical",
+            2_000_000_000,
+            "must run in the cluster, but can be moved to another node if necessary",
+        ),
+        ("system-node-critical", 2_000_001_000, "must not be moved from their current node"),
+    )
+)
+
+
+def flat_rules(roles: tuple[Object, ...]) -> tuple[Object, ...]:
+    """The roles with those that collect others filled in."""
+    from kubelite.control.api.auth.rbac import aggregated
+
+    known = list(roles)
+    for _ in range(3):  # view flows into edit, edit into admin
+        known = [
+            {**each, "rules": found} if (found := aggregated(each, known)) is not None else each
+            for each in known
+        ]
+    return tuple(known)

@@ -1,0 +1,1 @@
+"""What each request does: read, write, delete, watch, subresources, streams and proxies."""

@@ -1,0 +1,264 @@
+"""``/proxy``: HTTP to a pod, a service or a kubelet, through the API server; WebSocket and other
+upgrades too.
+
+What follows ``/proxy`` is passed on as it was written. A redirection to a path of the same place
+leads back through the proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kubelite.control.api.verbs.kubelet_client import Place, place_of
+from kubelite.control.api.verbs.streams import CONNECT_SECONDS, PIECE, join, plain_answer
+from kubelite.control.api.wire.answer import Answer, Stream
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.status import bad_request, not_found, unavailable
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.wire.request import Request
+
+_HOP = (
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "host",
+    "content-length",
+)
+_SECRET = ("authorization", "cookie")
+
+
+class Target(NamedTuple):
+    """Where a request goes. ``tls`` None is plain HTTP; ``depth`` segments of the path lead to the
+    place itself.
+    """
+
+    place: Place
+    tls: ssl.SSLContext | None
+    depth: int
+
+    def path(self, raw_path: str) -> str:
+        """What of a request's path and query is passed on."""
+        path, mark, query = raw_path.lstrip("/").partition("?")
+        return "/" + "/".join(path.split("/")[self.depth :]) + mark + query
+
+    def own(self, raw_path: str) -> str:
+        """The path that leads to the place."""
+        return "/" + "/".join(raw_path.lstrip("/").partition("?")[0].split("/")[: self.depth])
+
+
+async def proxy(context: Context, request: Request) -> Answer | Stream:
+    """Passes a request on. Raises StatusError."""
+    scheme, name, port = split_name(request.name)
+    res = request.resource
+    place, secure = await _FINDERS[res.plural](context, request, name, port)
+    if res.plural != "nodes":
+        _check_address(place)
+    tls = context.kubelets.tls if secure else _unchecked() if scheme == "https" else None
+    # api, v1, (namespaces, NAMESPACE,) RESOURCE, NAME, proxy
+    target = Target(place, tls, 7 if res.namespaced else 5)
+    if "upgrade" in request.headers.get("Connection", "").lower():
+        return Stream(lambda connection: _tunnel(connection, target))
+    body = await request.read_body()
+    return Stream(lambda connection: _pass_on(connection, target, body))
+
+
+def _unchecked() -> ssl.SSLContext:
+    """For pods and services, whose certificates nobody knows."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _check_address(place: Place) -> None:
+    """A pod may not lead the server to itself or its neighbours. Raises StatusError 400."""
+    try:
+        address = ipaddress.ip_address(place.host)
+    except ValueError as error:
+        raise bad_request(f"address not allowed: {place.host!r} is not an IP address") from error
+    if (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+    ):
+        raise bad_request("address not allowed")
+
+
+def split_name(name: str) -> tuple[str, str, str]:
+    """``https:web:8080`` is the scheme, name and port that a proxied name may carry."""
+    parts = name.split(":")
+    if len(parts) == 1:
+        return "", name, ""
+    if len(parts) == 2:
+        return "", parts[0], parts[1]
+    if len(parts) == 3 and parts[0] in ("http", "https", ""):
+        return parts[0], parts[1], parts[2]
+    raise bad_request(f"invalid proxy name {name!r}")
+
+
+def _host(place: Place) -> str:
+    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+
+
+async def _node(context: Context, request: Request, name: str, port: str) -> tuple[Place, bool]:
+    place = await place_of(context, name)
+    return (place._replace(port=_number(port)), False) if port else (place, True)
+
+
+async def _pod(context: Context, request: Request, name: str, port: str) -> tuple[Place, bool]:
+    entry = await context.store.get("pods", request.namespace, name)
+    if entry is None:
+        raise not_found(request.resource, name)
+    pod = load(entry)
+    address = pod.get("status", {}).get("podIP")
+    if not address:
+        raise bad_request(f"address not allowed: pod {name} has no address yet")
+    ports = [
+        each for container in pod["spec"]["containers"] for each in container.get("ports") or ()
+    ]
+    number = _number(port) if port else next((int(each["containerPort"]) for each in ports), 80)
+    return Place(str(address), number), False
+
+
+async def _service(context: Context, request: Request, name: str, port: str) -> tuple[Place, bool]:
+    """One of the ready endpoints of a service."""
+    entry = await context.store.get("services/specs", request.namespace, name)
+    if entry is None:
+        raise not_found(request.resource, name)
+    wanted = _service_port(load(entry), port)
+    for each in (await context.store.page("endpointslices", request.namespace)).entries:
+        piece = load(each)
+        if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
+            continue
+        numbers = [
+            int(item["port"]) for item in piece.get("ports") or () if item.get("name", "") == wanted
+        ]
+        for endpoint in piece.get("endpoints") or ():
+            if numbers and (endpoint.get("conditions") or {}).get("ready", True):
+                return Place(str(endpoint["addresses"][0]), numbers[0]), False
+    raise unavailable(f'no endpoints available for service "{name}"')
+
+
+def _service_port(service: dict[str, Any], port: str) -> str:
+    """The name of the port that is meant, by name or number; the only one when nothing is said."""
+    for each in service.get("spec", {}).get("ports") or ():
+        if port in ("", each.get("name", ""), str(each["port"])):
+            return str(each.get("name", ""))
+    raise unavailable(f'no service port "{port}" found for service "{service["metadata"]["name"]}"')
+
+
+_FINDERS = {"nodes": _node, "pods": _pod, "services": _service}
+
+
+def _number(port: str) -> int:
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise bad_request(f"invalid port {port!r}")
+    return int(port)
+
+
+def _forwarded(connection: web.Request, dropped: tuple[str, ...]) -> dict[str, str]:
+    """The headers of a request that go on, and who it was meant for."""
+    kept = {
+        name: value for name, value in connection.headers.items() if name.lower() not in dropped
+    }
+    given = {
+        "X-Forwarded-Uri": connection.raw_path,
+        "X-Forwarded-Host": connection.host,
+        "X-Forwarded-Proto": connection.scheme,
+    }
+    return {**kept, **given}
+
+
+async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.StreamResponse:
+    import aiohttp
+    from aiohttp import web
+    from yarl import URL
+
+    own, (path, mark, query) = target.own(connection.raw_path), connection.raw_path.partition("?")
+    if path.lstrip("/") == own.lstrip("/"):  # relative links of a page need the slash
+        return web.Response(status=301, headers={"Location": f"{own}/{mark}{query}"})
+    url = f"{'https' if target.tls else 'http'}://{_host(target.place)}{target.path(connection.raw_path)}"
+    headers, tls = _forwarded(connection, (*_HOP, *_SECRET)), target.tls or False
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session,
+            session.request(
+                connection.method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=body or None,
+                ssl=tls,
+                allow_redirects=False,
+            ) as got,
+        ):
+            response = web.StreamResponse(status=got.status)
+            for name, value in got.headers.items():
+                if (
+                    name.lower() == "location"
+                    and value.startswith("/")
+                    and not value.startswith("//")
+                ):
+                    response.headers.add(name, own + value)
+                elif name.lower() not in _HOP:
+                    response.headers.add(name, value)
+            await response.prepare(connection)
+            async for piece in got.content.iter_chunked(PIECE):
+                await response.write(piece)
+            await response.write_eof()
+            return response
+    except aiohttp.ClientError as error:
+        return _unreachable(target, error)
+
+
+def _unreachable(target: Target, error: Exception) -> web.Response:
+    from aiohttp import web
+
+    return web.Response(
+        text=f"error trying to reach {_host(target.place)}: {error or type(error).__name__}",
+        status=502,
+    )
+
+
+async def _tunnel(connection: web.Request, target: Target) -> web.StreamResponse:
+    """A request that wants another protocol: once it is granted, bytes go both ways, unread."""
+    from aiohttp import web
+
+    lines = [
+        f"{connection.method} {target.path(connection.raw_path)} HTTP/1.1",
+        f"Host: {_host(target.place)}",
+    ]
+    lines += [
+        f"{name}: {value}" for name, value in _forwarded(connection, ("host", *_SECRET)).items()
+    ]
+    place = target.place
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            name = place.host if target.tls else None
+            reader, writer = await asyncio.open_connection(
+                place.host, place.port, ssl=target.tls, server_hostname=name, limit=PIECE
+            )
+            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+            head = await reader.readuntil(b"\r\n\r\n")
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        return _unreachable(target, error)
+    if head.split(b" ", 2)[1:2] == [b"101"]:
+        return await join(connection, head, reader, writer)
+    try:
+        answer = await plain_answer(head, reader)
+        return web.Response(
+            body=answer.body, status=answer.code, headers={"Content-Type": answer.content_type}
+        )
+    finally:
+        writer.close()

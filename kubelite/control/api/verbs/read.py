@@ -1,0 +1,262 @@
+"""GET of one object and of lists: pages of one moment, selectors, and the forms that clients ask
+for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from kubelite.control.api.kinds import strategy
+from kubelite.control.api.tables import tables
+from kubelite.control.api.wire import selectors
+from kubelite.control.api.wire.answer import Answer, json_answer
+from kubelite.control.api.wire.documents import encode, listing, load
+from kubelite.control.api.wire.status import (
+    Cause,
+    StatusError,
+    bad_request,
+    expired,
+    future_revision,
+    not_found,
+)
+from kubelite.control.store.store import directory
+from kubelite.control.store.types import Compacted, Future, Page
+
+if TYPE_CHECKING:
+    from kubelite.control.api.wire.request import Request
+    from kubelite.control.api.wire.resource import Resource
+    from kubelite.control.api.wire.selectors import Selector
+    from kubelite.control.store.store import Store
+    from kubelite.control.store.types import Entry
+
+SCAN = 500  # entries looked at in one step of a filtered, limited list
+
+
+async def get(store: Store, request: Request) -> Answer:
+    """GET of one object. Raises StatusError."""
+    res = request.resource
+    entry = await store.get(res.prefix, request.namespace, request.name)
+    if entry is None:
+        raise not_found(res, request.name)
+    if request.accept in ("", "*/*", "application/json") and res.as_stored:
+        return Answer(entry.value + b"\n")
+    return shown(request, load(entry))
+
+
+def shown(
+    request: Request,
+    obj: dict[str, Any],
+    code: int = 200,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Answer:
+    """One object in the form that was asked for."""
+    res = request.resource
+    form = request.form()
+    obj = strategy.served(res, obj)
+    if form.name == "table":
+        metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+        table = tables.render(
+            res, [obj], now=datetime.now(UTC), include=include(request), metadata=metadata
+        )
+        return json_answer(table, code, headers=headers)
+    return json_answer(
+        tables.partial(obj) if form.name == "partial" else obj, code, headers=headers
+    )
+
+
+def include(request: Request) -> str:
+    """How much of an object a row of a Table carries."""
+    wanted = request.query.text("includeObject", "Metadata")
+    if wanted not in ("None", "Metadata", "Object"):
+        raise bad_request(f'unrecognized includeObject value: "{wanted}"')
+    return wanted
+
+
+class Continue(NamedTuple):
+    """Where a paged list goes on: after which key, in the state of which revision."""
+
+    revision: int
+    after: str
+
+
+def write_token(token: Continue) -> str:
+    """An opaque text for ``metadata.continue``."""
+    value = {"v": "meta.k8s.io/v1", "rv": token.revision, "start": token.after}
+    return base64.urlsafe_b64encode(encode(value)).decode().rstrip("=")
+
+
+def read_token(text: str) -> Continue:
+    """Raises StatusError 400."""
+    try:
+        value = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        token = Continue(value["rv"], value["start"])
+    except (binascii.Error, msgspec.DecodeError, KeyError, TypeError, ValueError):
+        token = Continue(0, "")
+    if type(token.revision) is not int or not isinstance(token.after, str) or token.revision < 1:
+        raise bad_request("continue key is not valid: it was not made by this server")
+    return token
+
+
+class Wanted(NamedTuple):
+    """What a list asks for: the state of ``revision``, 0 for now; and now must not be before
+    ``least``.
+    """
+
+    selector: Selector
+    limit: int
+    after: str
+    revision: int
+    least: int = 0
+
+
+def wanted(request: Request) -> Wanted:
+    """The options of a list, checked (apiserver, ``ValidateListOptions``). Raises StatusError."""
+    query = request.query
+    selector = selectors.parse(
+        request.resource, query.text("labelSelector"), query.text("fieldSelector")
+    )
+    limit = max(query.number("limit") or 0, 0)
+    revision = version(query.text("resourceVersion"))
+    match = query.text("resourceVersionMatch")
+    if query.text("continue"):
+        if revision:
+            raise bad_request("specifying resource version is not allowed when using continue")
+        if match:
+            raise _bad_option("resourceVersionMatch", "is forbidden when continue is provided")
+        token = read_token(query.text("continue"))
+        return Wanted(selector, limit, token.after, token.revision)
+    check_match(match, query.text("resourceVersion"))
+    exact = match == "Exact" or (limit and revision and not match)
+    return Wanted(selector, limit, "", revision if exact else 0, revision)
+
+
+def check_match(match: str, revision: str) -> None:
+    """Whether resourceVersionMatch fits resourceVersion. Raises StatusError 422."""
+    if match and match not in ("Exact", "NotOlderThan"):
+        raise _bad_option("resourceVersionMatch", f'Unsupported value: "{match}"')
+    if match and not revision:
+        raise _bad_option("resourceVersionMatch", "is forbidden unless resourceVersion is provided")
+    if match == "Exact" and revision == "0":
+        raise _bad_option("resourceVersionMatch", 'is forbidden: "Exact" for resourceVersion "0"')
+
+
+def _bad_option(field: str, message: str) -> StatusError:
+    cause = Cause("FieldValueForbidden", f"Forbidden: {message}", field)
+    text = f'ListOptions.meta.k8s.io "" is invalid: {field}: Forbidden: {field} {message}'
+    details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause._asdict()]}
+    return StatusError(422, "Invalid", text, details)
+
+
+def version(text: str) -> int:
+    """A resourceVersion as a number; empty and "0" are 0. Raises StatusError 400."""
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit() or len(text) > 19:
+        raise bad_request(f'invalid resource version: "{text}"')
+    return int(text)
+
+
+async def list_objects(store: Store, request: Request) -> Answer:
+    """GET of a list. Raises StatusError."""
+    res = request.resource
+    options = wanted(request)
+    page = await find(store, res, request.namespace, options)
+    if page.revision < options.least:
+        raise future_revision(options.least, page.revision)
+    metadata = _list_metadata(res, page, options, request.namespace)
+    form = request.form()
+    if form.name == "plain" and res.as_stored:
+        return Answer(listing(res, [entry.value for entry in page.entries], metadata))
+    objs = [strategy.served(res, load(entry)) for entry in page.entries]
+    if form.name == "table":
+        table = tables.render(
+            res, objs, now=datetime.now(UTC), include=include(request), metadata=metadata
+        )
+        return json_answer(table)
+    if form.name == "partial":
+        return json_answer(tables.partial_list(objs, metadata))
+    return Answer(listing(res, [encode(obj) for obj in objs], metadata))
+
+
+def _list_metadata(res: Resource, page: Page, options: Wanted, namespace: str) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"resourceVersion": str(page.revision)}
+    if page.remaining:
+        metadata["continue"] = write_token(
+            Continue(page.revision, _below(page.entries[-1].key, res, namespace))
+        )
+        if options.selector == selectors.EVERYTHING:
+            metadata["remainingItemCount"] = page.remaining
+    return metadata
+
+
+async def find(store: Store, res: Resource, namespace: str, options: Wanted) -> Page:
+    """The page of entries that a list means. Raises StatusError 410, 504."""
+    try:
+        if options.selector == selectors.EVERYTHING:
+            return await store.page(
+                res.prefix,
+                namespace,
+                after=options.after,
+                limit=options.limit,
+                revision=options.revision,
+            )
+        name = options.selector.only_name()
+        if (
+            name is not None
+            and not options.revision
+            and (namespace or not res.namespaced)
+            and "/" not in name
+        ):
+            return await _named(store, res, namespace, name, options.selector)
+        return await _filtered(store, res, namespace, options)
+    except Compacted as error:
+        raise too_old(options) from error
+    except Future as error:
+        raise future_revision(error.wanted, error.current) from error
+
+
+def too_old(options: Wanted) -> StatusError:
+    """410, for a token or for a revision."""
+    if options.after:
+        return expired(
+            "The provided continue parameter is too old to display a consistent list result."
+        )
+    return expired(f"The resourceVersion for the provided list is too old: {options.revision}")
+
+
+async def _filtered(store: Store, res: Resource, namespace: str, options: Wanted) -> Page:
+    """A list with a selector: pages of the store, until enough of them match."""
+    found: list[Entry] = []
+    after, revision, remaining = options.after, options.revision, 1
+    step = max(SCAN, options.limit) if options.limit else 0
+    while remaining:
+        page = await store.page(res.prefix, namespace, after=after, limit=step, revision=revision)
+        revision, remaining = page.revision, page.remaining
+        for number, entry in enumerate(page.entries):
+            if options.selector.matches(strategy.served(res, load(entry))):
+                found.append(entry)
+                if len(found) == options.limit:
+                    return Page(found, revision, remaining + len(page.entries) - number - 1)
+        if page.entries:
+            after = _below(page.entries[-1].key, res, namespace)
+    return Page(found, revision)
+
+
+def _below(key: str, res: Resource, namespace: str) -> str:
+    """A key as a list of this namespace counts it: below its directory."""
+    return key[len(directory(res.prefix, namespace)) :]
+
+
+async def _named(
+    store: Store, res: Resource, namespace: str, name: str, selector: Selector
+) -> Page:
+    """A list that can hold one object only."""
+    revision = store.backend.revision
+    entry = await store.get(res.prefix, namespace, name)
+    matches = entry is not None and selector.matches(strategy.served(res, load(entry)))
+    return Page([entry] if entry is not None and matches else [], revision)

@@ -1,0 +1,183 @@
+"""Questions about authority that are asked by creating an object: the reviews of authentication and
+authorization.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.auth.node_authorizer import GROUP
+from kubelite.control.api.verbs import subresources
+from kubelite.control.api.verbs.write import read_object
+from kubelite.control.api.wire.answer import Answer, json_answer
+from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.request import User, user_info
+from kubelite.control.api.wire.status import Cause, bad_request, invalid, method_not_allowed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from kubelite.control.api.auth.rbac import Rule
+    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.wire.request import Request
+    from kubelite.control.api.wire.resource import Resource
+
+    Handler = Callable[[Context, Request], Awaitable[Answer]]
+
+
+_SPECIAL, _ESCAPED = re.compile(r"([\\,=])"), r"\\\1"
+
+
+def handler(res: Resource) -> Handler:
+    """The handler of a kind that can only be created. Raises StatusError 405."""
+    found = _HANDLERS.get(res.kind)
+    if found is None:
+        raise method_not_allowed(res)
+    return found
+
+
+def _answered(obj: dict[str, Any], status: dict[str, Any]) -> Answer:
+    return json_answer(
+        {**obj, "metadata": obj.get("metadata") or {"creationTimestamp": None}, "status": status},
+        201,
+    )
+
+
+async def _self_subject(context: Context, request: Request) -> Answer:
+    obj, _ = await read_object(request)
+    return _answered(obj, {"userInfo": user_info(request.user)})
+
+
+async def _token(context: Context, request: Request) -> Answer:
+    obj, _ = await read_object(request)
+    spec = obj.get("spec") or {}
+    audiences = list(spec.get("audiences") or ())
+    if not spec.get("token"):
+        raise bad_request("token is required for TokenReview in authentication")
+    user, good = await context.authenticator.token(str(spec["token"]), audiences)
+    if user is None:
+        return _answered(
+            obj, {"user": {}, "error": "[invalid bearer token, unknown or no longer valid]"}
+        )
+    status: dict[str, Any] = {"authenticated": True, "user": user_info(user)}
+    if good:
+        status["audiences"] = good
+    return _answered(obj, status)
+
+
+async def _self_access(context: Context, request: Request) -> Answer:
+    obj, _ = await read_object(request)
+    return await _access(context, request, obj, request.user)
+
+
+async def _subject_access(context: Context, request: Request) -> Answer:
+    obj, _ = await read_object(request)
+    spec = obj.get("spec") or {}
+    if not spec.get("user") and not spec.get("groups"):
+        cause = Cause(
+            "FieldValueInvalid",
+            "Invalid value: null: at least one of user or group must be specified",
+            "spec.user",
+        )
+        raise invalid(request.resource, "", [cause])
+    extra = tuple((key, tuple(values)) for key, values in (spec.get("extra") or {}).items())
+    user = User(spec.get("user", ""), spec.get("uid", ""), tuple(spec.get("groups") or ()), extra)
+    attributes = spec.get("resourceAttributes") or {}
+    if request.namespace and attributes.get("namespace") != request.namespace:
+        raise bad_request("spec.resourceAttributes.namespace must be the namespace of the request")
+    return await _access(context, request, obj, user)
+
+
+async def _access(context: Context, request: Request, obj: dict[str, Any], user: User) -> Answer:
+    spec = obj.get("spec") or {}
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if (resource is None) == (path is None):
+        text = "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise invalid(
+            request.resource, "", [Cause("FieldValueInvalid", text, "spec.resourceAttributes")]
+        )
+    await context.authorizer.refresh(user)
+    asked = _asked(user, resource) if resource is not None else _asked_path(user, path)
+    allowed = context.authorizer.allows(asked)
+    reason = context.authorizer.reason(asked) if allowed else ""
+    return _answered(
+        obj, {"allowed": allowed, "reason": reason} if reason else {"allowed": allowed}
+    )
+
+
+def _asked_path(user: User, attributes: Any) -> Asked:
+    return Asked(user, attributes.get("verb", ""), path=attributes.get("path", ""))
+
+
+def _asked(user: User, attributes: dict[str, Any]) -> Asked:
+    return Asked(
+        user,
+        attributes.get("verb", ""),
+        attributes.get("group", ""),
+        attributes.get("resource", ""),
+        attributes.get("subresource", ""),
+        attributes.get("namespace", ""),
+        attributes.get("name", ""),
+        fields=_selector_text(attributes.get("fieldSelector") or {}),
+    )
+
+
+def _selector_text(selector: dict[str, Any]) -> str:
+    """A field selector as a request would carry it."""
+    if selector.get("rawSelector"):
+        return str(selector["rawSelector"])
+    terms = [
+        (each.get("key", ""), each.get("values") or [""])
+        for each in selector.get("requirements") or ()
+        if each.get("operator") == "In"
+    ]
+    return ",".join(
+        f"{key}={_SPECIAL.sub(_ESCAPED, values[0])}" for key, values in terms if len(values) == 1
+    )
+
+
+async def _self_rules(context: Context, request: Request) -> Answer:
+    obj, _ = await read_object(request)
+    namespace = (obj.get("spec") or {}).get("namespace", "")
+    if not namespace:
+        raise bad_request("no namespace on request")
+    rules = context.authorizer.rules(request.user, namespace)
+    resources = [_resource_rule(rule) for rule in rules if not rule.paths]
+    paths = [
+        {"verbs": list(rule.verbs), "nonResourceURLs": list(rule.paths)}
+        for rule in rules
+        if rule.paths
+    ]
+    status: dict[str, Any] = {
+        "resourceRules": resources,
+        "nonResourceRules": paths,
+        "incomplete": False,
+    }
+    if GROUP in request.user.groups:  # what its pods open to a node is no list of rules
+        status |= {
+            "incomplete": True,
+            "evaluationError": "node authorizer does not support user rule resolution",
+        }
+    return _answered(obj, status)
+
+
+def _resource_rule(rule: Rule) -> dict[str, Any]:
+    every = {
+        "verbs": list(rule.verbs),
+        "apiGroups": list(rule.groups),
+        "resources": list(rule.resources),
+        "resourceNames": list(rule.names),
+    }
+    return {key: value for key, value in every.items() if value}
+
+
+_HANDLERS: dict[str, Handler] = {
+    "SelfSubjectReview": _self_subject,
+    "TokenReview": _token,
+    "SelfSubjectAccessReview": _self_access,
+    "SubjectAccessReview": _subject_access,
+    "LocalSubjectAccessReview": _subject_access,
+    "SelfSubjectRulesReview": _self_rules,
+    "Binding": subresources.bind,
+}

@@ -1,0 +1,233 @@
+"""Log, exec, attach and port-forward: relayed to the kubelet of the pod's node.
+
+The kubelet speaks WebSocket or SPDY with the client; here the upgrade is passed on and then bytes
+go both ways, unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from kubelite.control.api.auth.authentication import offered
+from kubelite.control.api.verbs.kubelet_client import container_of, place_of, pod_of
+from kubelite.control.api.wire.answer import Answer, Stream
+from kubelite.control.api.wire.status import bad_request, unavailable
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from kubelite.control.api.verbs.kubelet_client import Place
+    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.wire.request import Request
+
+CONNECT_SECONDS = 10.0
+PIECE = 64 << 10
+_LOG_OPTIONS = (
+    "follow",
+    "previous",
+    "tailLines",
+    "sinceSeconds",
+    "sinceTime",
+    "timestamps",
+    "limitBytes",
+    "stream",
+)
+_FLAGS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
+_PASSED = (
+    "connection",
+    "upgrade",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "x-stream-protocol-version",
+    "user-agent",
+)
+
+
+async def log(context: Context, request: Request) -> Stream:
+    """GET of ``/log``. Raises StatusError."""
+    pod = await pod_of(context, request)
+    container = container_of(pod, request.query.text("container"))
+    for name in ("tailLines", "sinceSeconds", "limitBytes"):
+        if (number := request.query.number(name)) is not None and number < (
+            1 if name != "tailLines" else 0
+        ):
+            raise bad_request(f"{name} must be greater than 0")
+    place = await place_of(context, pod["spec"]["nodeName"])
+    options = {name: request.query.text(name) for name in _LOG_OPTIONS if request.query.text(name)}
+    path = f"/containerLogs/{quote(request.namespace)}/{quote(request.name)}/{quote(container)}"
+    return Stream(
+        lambda connection: _copy(context, connection, place, path + "?" + urlencode(options))
+    )
+
+
+async def _copy(
+    context: Context, connection: web.Request, place: Place, path: str
+) -> web.StreamResponse:
+    """Gives the client what a GET at the kubelet gives, as it comes."""
+    import aiohttp
+    from aiohttp import web
+
+    url = f"https://{_host(place)}{path}"
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(url, ssl=context.kubelets.tls) as got,
+        ):
+            headers = {"Content-Type": got.headers.get("Content-Type", "text/plain")}
+            response = web.StreamResponse(status=got.status, headers=headers)
+            await response.prepare(connection)
+            async for piece in got.content.iter_chunked(PIECE):
+                await response.write(piece)
+            await response.write_eof()
+            return response
+    except aiohttp.ClientConnectorError as error:
+        return _refused(unreachable(place, error).status)
+
+
+def _refused(status: dict[str, Any]) -> web.Response:
+    from aiohttp import web
+
+    from kubelite.control.api.wire.documents import encode
+
+    return web.Response(
+        body=encode(status) + b"\n",
+        status=status["code"],
+        headers={"Content-Type": "application/json"},
+    )
+
+
+def _host(place: Place) -> str:
+    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+
+
+def unreachable(place: Place, error: Exception) -> Any:
+    """503 about a kubelet that does not answer."""
+    return unavailable(f"the kubelet at {_host(place)} cannot be reached: {error}")
+
+
+async def relay(context: Context, request: Request) -> Answer | Stream:
+    """Exec, attach and port-forward. Raises StatusError."""
+    if "upgrade" not in request.headers.get("Connection", "").lower():
+        raise bad_request("Upgrade request required")
+    pod = await pod_of(context, request)
+    path = _path(request, pod)
+    place = await place_of(context, pod["spec"]["nodeName"])
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            reader, writer = await asyncio.open_connection(
+                place.host,
+                place.port,
+                ssl=context.kubelets.tls,
+                server_hostname=place.host,
+                limit=PIECE,
+            )
+            writer.write(_request_head(request, place, path))
+            head = await reader.readuntil(b"\r\n\r\n")
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise unreachable(place, error) from error
+    if head.split(b" ", 2)[1:2] == [b"101"]:
+        return Stream(lambda connection: join(connection, head, reader, writer))
+    try:
+        return await plain_answer(head, reader)
+    finally:
+        writer.close()
+
+
+def _path(request: Request, pod: dict[str, Any]) -> str:
+    """The kubelet's path for a request, with its own names for the options."""
+    where = f"{quote(request.namespace)}/{quote(request.name)}"
+    query = request.query
+    if request.sub == "portforward":
+        return f"/portForward/{where}?" + urlencode(
+            [("port", port) for value in query.all("ports") for port in value.split(",")]
+        )
+    container = container_of(pod, query.text("container"))
+    options = [("command", word) for word in query.all("command")]
+    options += [(theirs, "1") for ours, theirs in _FLAGS.items() if query.flag(ours)]
+    if request.sub == "exec" and not query.all("command"):
+        raise bad_request("you must specify at least 1 command for the container")
+    if len(options) == len(query.all("command")):
+        raise bad_request("you must specify at least one of stdin, stdout, stderr")
+    return f"/{request.sub}/{where}/{quote(container)}?" + urlencode(options)
+
+
+def _request_head(request: Request, place: Place, path: str) -> bytes:
+    lines = [f"{request.method} {path} HTTP/1.1", f"Host: {_host(place)}"]
+    lines += [
+        f"{name}: {value}" for name, value in request.headers.items() if name.lower() in _PASSED
+    ]
+    if protocols := ", ".join(offered(request.headers.get("Sec-WebSocket-Protocol", ""))[1]):
+        lines.append(
+            f"Sec-WebSocket-Protocol: {protocols}"
+        )  # a token hidden among them is for us only
+    if request.method == "POST":
+        lines.append("Content-Length: 0")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+async def plain_answer(head: bytes, reader: asyncio.StreamReader) -> Answer:
+    """A refusal to change protocols, as the client's answer."""
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {
+        name.lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines[1:])
+    }
+    size = int(headers.get("content-length") or 0)
+    content = await reader.readexactly(min(size, PIECE)) if size else b""
+    return Answer(content, int(lines[0].split(" ")[1]), headers.get("content-type", "text/plain"))
+
+
+class _Client(asyncio.StreamReaderProtocol):
+    """Takes over a connection from the HTTP protocol, which learns of its end."""
+
+    def __init__(self, reader: asyncio.StreamReader, before: asyncio.BaseProtocol) -> None:
+        super().__init__(reader)
+        self._before = before
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._before.connection_lost(exc)
+
+
+async def join(
+    connection: web.Request, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> web.StreamResponse:
+    """Passes bytes between a client and whom it speaks to, until one of them ends; ``head`` is the
+    answer to its request.
+    """
+    from aiohttp import web
+
+    transport = connection.transport
+    if transport is None:
+        writer.close()
+        return web.Response()
+    incoming = asyncio.StreamReader(limit=PIECE)
+    protocol = _Client(incoming, connection.protocol)
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    outgoing = asyncio.StreamWriter(transport, protocol, incoming, asyncio.get_running_loop())
+    outgoing.write(head)
+    pumps = [
+        asyncio.create_task(_pump(incoming, writer)),
+        asyncio.create_task(_pump(reader, outgoing)),
+    ]
+    try:
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        writer.close()
+        outgoing.close()
+    return web.Response()
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    try:
+        while piece := await source.read(PIECE):
+            target.write(piece)
+            await target.drain()
+    except (ConnectionError, OSError):
+        return

@@ -1,0 +1,457 @@
+"""POST, PUT and PATCH: from a body to a stored object.
+
+decode > conform (defaults, unknown fields) > mutating admission > prepare > validate > validating
+admission > managedFields > commit. An update begins again when somebody else was faster, unless the
+client named the revision it started from.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kubelite.control.api.admission.chain import Attempt
+from kubelite.control.api.auth.authorization import asked_of, denial
+from kubelite.control.api.kinds import client_warnings, strategy
+from kubelite.control.api.kinds.commit import is_heartbeat, remove, write
+from kubelite.control.api.patching import managed_fields, patch
+from kubelite.control.api.verbs import custom_definitions
+from kubelite.control.api.verbs.read import shown
+from kubelite.control.api.wire import codec
+from kubelite.control.api.wire.answer import Answer, warnings
+from kubelite.control.api.wire.context import timestamp
+from kubelite.control.api.wire.documents import copy, load
+from kubelite.control.api.wire.status import (
+    Cause,
+    StatusError,
+    already_exists,
+    bad_request,
+    conflict,
+    internal,
+    invalid,
+    not_found,
+    unsupported_media_type,
+)
+from kubelite.control.store.store import key
+from kubelite.control.store.types import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.wire.request import Request
+    from kubelite.control.api.wire.resource import Resource
+    from kubelite.control.store.store import Store
+    from kubelite.control.store.types import Entry
+
+ATTEMPTS = 64
+PATCHES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
+APPLY = "application/apply-patch+yaml"
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+_CREATED_BY_UPDATE = {
+    ("", "endpoints"),
+    ("", "events"),
+    ("", "limitranges"),
+    ("", "services"),
+    ("coordination.k8s.io", "leases"),
+    ("rbac.authorization.k8s.io", "roles"),
+    ("rbac.authorization.k8s.io", "rolebindings"),
+    ("rbac.authorization.k8s.io", "clusterroles"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"),
+}
+
+
+class Result(NamedTuple):
+    """What a write came to. ``code`` is 201 for something new; ``entry`` what is there now,
+    ``warnings`` for the client.
+    """
+
+    entry: Entry
+    code: int
+    warnings: list[str]
+
+
+async def create(context: Context, request: Request) -> Answer:
+    """POST of an object. Raises StatusError."""
+    obj, said = await read_object(request)
+    identify(request, obj)
+    result = await create_object(context, request, obj, said)
+    return answer(request, result)
+
+
+def answer(request: Request, result: Result) -> Answer:
+    """The object as it is now, in the form that was asked for."""
+    headers = warnings(result.warnings)
+    if request.accept in ("", "*/*", "application/json") and request.resource.as_stored:
+        return Answer(result.entry.value + b"\n", result.code, headers=headers)
+    return shown(request, load(result.entry), result.code, headers)
+
+
+async def read_object(
+    request: Request, store: Store | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The object in the body of a request, conforming to its kind; and warnings. Raises
+    StatusError.
+
+    With a ``store`` fields of a later version stay that are stored there and come back with the
+    body.
+    """
+    data = await request.read_body()
+    value = codec.decode(data, request.content_type).value
+    if not isinstance(value, dict):
+        raise bad_request("the body of the request is not an object")
+    mode = validation(request)
+    checked = mode != "Ignore" and _is_json(request.content_type) and codec.may_repeat(data, value)
+    duplicates = codec.find_duplicates(data) if checked else ()
+    check_kind(request.resource, value)
+    res, old = request.resource, None
+    if store is not None and not strategy.knows(res, value):
+        before = await store.get(res.prefix, request.namespace, request.name)
+        old = strategy.served(res, load(before)) if before is not None else None
+    return strategy.conform(res, value, validation=mode, duplicates=duplicates, old=old)
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type == "" or content_type.startswith("application/json")
+
+
+def validation(request: Request) -> str:
+    """The wanted strictness about unknown and duplicate fields."""
+    mode = request.query.text("fieldValidation", "Warn")
+    if mode not in ("Strict", "Warn", "Ignore"):
+        raise bad_request(
+            f'fieldValidation: Unsupported value: "{mode}": supported values: "Ignore", "Strict", "Warn"'
+        )
+    return mode
+
+
+def check_kind(res: Resource, value: dict[str, Any]) -> None:
+    """Fills in apiVersion and kind where a body leaves them out. Raises StatusError 400 where they
+    are others.
+    """
+    kind, version = value.setdefault("kind", res.kind), value.setdefault("apiVersion", res.gv)
+    if (kind or res.kind) != res.kind or (version or res.gv) != res.gv:
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {res.kind}): "
+            f"it says kind {kind!r} of apiVersion {version!r}, not {res.kind!r} of {res.gv!r}"
+        )
+
+
+def identify(request: Request, obj: dict[str, Any]) -> None:
+    """Gives a new object its name, namespace, uid and birthday. Raises StatusError."""
+    metadata = obj.setdefault("metadata", {})
+    check_namespace(request, metadata)
+    if metadata.get("resourceVersion"):
+        raise bad_request("resourceVersion should not be set on objects to be created")
+    managed_fields.check(metadata.get("managedFields"))
+    for ours in ("selfLink", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        metadata.pop(ours, None)
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = metadata["generateName"][:58] + "".join(
+            secrets.choice(_SUFFIX) for _ in range(5)
+        )
+    metadata["uid"] = str(uuid.uuid4())
+    metadata["creationTimestamp"] = timestamp()
+
+
+def check_namespace(request: Request, metadata: dict[str, Any]) -> None:
+    """Fills in the namespace of the path. Raises StatusError 400 where the object says another."""
+    wanted = request.namespace if request.resource.namespaced else ""
+    if metadata.get("namespace") and metadata["namespace"] != wanted:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if wanted:
+        metadata["namespace"] = wanted
+    else:
+        metadata.pop("namespace", None)
+
+
+async def create_object(
+    context: Context, request: Request, obj: dict[str, Any], said: list[str]
+) -> Result:
+    """Everything from admission to the store. Raises StatusError."""
+    res, dry_run = request.resource, request.query.dry_run()
+    # What admission and the server add belongs to nobody, so that an apply which does not name it
+    # leaves it alone.
+    if request.content_type != APPLY:
+        obj = managed_fields.track(
+            res, None, obj, manager=request.manager(), now=timestamp(), subresource=""
+        )
+    attempt = Attempt(context, request, "CREATE", obj, None, dry_run, said)
+    await context.admission.mutate(attempt)
+    new = strategy.prepare_create(res, attempt.obj)
+    _refuse_invalid(res, new, strategy.validate_create(res, new))
+    custom_definitions.settle(context.registry, res, new)
+    attempt.warnings += client_warnings.on_create(res, new)
+    attempt.obj = new
+    return await _store_new(context, attempt)
+
+
+async def _store_new(context: Context, attempt: Attempt) -> Result:
+    """The last steps of a create; again when a companion (a quota) was changed by somebody else
+    meanwhile.
+    """
+    request, new = attempt.request, attempt.obj
+    res, name = request.resource, new["metadata"]["name"]
+    own = key(res.prefix, new["metadata"].get("namespace", ""), name)
+    for _ in range(ATTEMPTS):
+        attempt.companions.clear()
+        await context.admission.validate(attempt)
+        try:
+            if (
+                await context.store.get(res.prefix, new["metadata"].get("namespace", ""), name)
+                is not None
+            ):
+                raise already_exists(res, name)
+            entry = await write(
+                context, res, new, None, companions=attempt.companions, dry_run=attempt.dry_run
+            )
+        except Conflict as error:
+            if error.change.key == own:
+                raise already_exists(res, name) from error
+            continue
+        if not attempt.dry_run:
+            await context.admission.after(attempt)
+        return Result(entry, 201, attempt.warnings)
+    raise internal("the object could not be written because of constant changes beside it")
+
+
+def _refuse_invalid(res: Resource, obj: dict[str, Any], causes: list[Cause]) -> None:
+    if causes:
+        raise invalid(res, obj["metadata"].get("name", ""), causes)
+
+
+async def update(context: Context, request: Request) -> Answer:
+    """PUT of an object or one of its writable parts. Raises StatusError."""
+    obj, said = await read_object(request, context.store)
+    metadata = obj.setdefault("metadata", {})
+    check_namespace(request, metadata)
+    name = metadata.setdefault("name", request.name)
+    if name != request.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({request.name})"
+        )
+
+    def make(_: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        return copy(obj), said
+
+    res = request.resource
+    creatable = (res.group, res.plural) in _CREATED_BY_UPDATE and not request.sub
+    if creatable and await context.store.get(res.prefix, request.namespace, request.name) is None:
+        _check_may_create(context, request)
+        identify(request, obj)
+        return answer(request, await create_object(context, request, obj, said))
+    if res.crd is not None and not metadata.get("resourceVersion"):
+        cause = Cause(
+            "FieldValueInvalid",
+            "Invalid value: 0x0: must be specified for an update",
+            "metadata.resourceVersion",
+        )
+        raise invalid(res, name, [cause])
+    return answer(request, await change_object(context, request, make))
+
+
+def _check_may_create(context: Context, request: Request) -> None:
+    """Whoever may update or patch may not therefore create. Raises StatusError 403."""
+    asked = asked_of(request)._replace(verb="create", name="")
+    if not context.authorizer.allows(asked):
+        raise denial(request.resource, asked)
+
+
+async def change_object(
+    context: Context,
+    request: Request,
+    make: Callable[[dict[str, Any]], tuple[dict[str, Any], list[str]]],
+) -> Result:
+    """Reads, lets ``make`` say what the object shall be, and writes, again when somebody was
+    faster. Raises StatusError.
+    """
+    res = request.resource
+    for _ in range(ATTEMPTS):
+        before = await context.store.get(res.prefix, request.namespace, request.name)
+        if before is None:
+            raise not_found(res, request.name)
+        old = strategy.served(res, load(before))
+        new, said = make(old)
+        if new["metadata"].get("managedFields") != old["metadata"].get("managedFields"):
+            managed_fields.check(new["metadata"].get("managedFields"))
+        pinned = new["metadata"].get("resourceVersion")
+        if pinned and pinned != old["metadata"]["resourceVersion"]:
+            raise conflict(res, request.name)
+        if new["metadata"].get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
+            mine, theirs = new["metadata"]["uid"], old["metadata"]["uid"]
+            why = f"Precondition failed: UID in precondition: {mine}, UID in object meta: {theirs}"
+            raise conflict(res, request.name, why)
+        try:
+            return await _change_once(context, request, before, old, new, said)
+        except Conflict:
+            continue  # a write that named its revision fails above, all others begin again
+    raise conflict(res, request.name)
+
+
+async def _change_once(
+    context: Context,
+    request: Request,
+    before: Entry,
+    old: dict[str, Any],
+    new: dict[str, Any],
+    said: list[str],
+) -> Result:
+    res = request.resource
+    _keep_identity(old, new)
+    attempt = Attempt(context, request, "UPDATE", new, old, request.query.dry_run(), list(said))
+    await context.admission.mutate(attempt)
+    new = strategy.prepare_update(res, request.sub, attempt.obj, old)
+    _refuse_invalid(res, new, strategy.validate_update(res, request.sub, new, old))
+    custom_definitions.settle(context.registry, res, new)
+    if request.content_type != APPLY:
+        new = managed_fields.track(
+            res, old, new, manager=request.manager(), now=timestamp(), subresource=request.sub
+        )
+    attempt.obj = new
+    attempt.goes = may_go(res, new)
+    await context.admission.validate(attempt)
+    if new == old:
+        return Result(before, 200, attempt.warnings)
+    if not request.sub:
+        attempt.warnings += client_warnings.on_update(res, new, old)
+    entry = await _store_change(context, attempt, before)
+    if not attempt.dry_run:
+        await context.admission.after(attempt)
+    return Result(entry, 200, attempt.warnings)
+
+
+async def _store_change(context: Context, attempt: Attempt, before: Entry) -> Entry:
+    """Writes the new state, or removes an object whose last finalizer it took away."""
+    res, new, dry_run = attempt.request.resource, attempt.obj, attempt.dry_run
+    if attempt.goes:
+        await remove(context, res, before, companions=attempt.companions, dry_run=dry_run)
+        return before
+    beat = is_heartbeat(res, attempt.old or {}, new)
+    return await write(
+        context, res, new, before, companions=attempt.companions, volatile=beat, dry_run=dry_run
+    )
+
+
+_IDENTITY = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generateName",
+    "resourceVersion",
+)
+
+
+def _keep_identity(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """What no update can change is taken from the old object. In place."""
+    for field in _IDENTITY:
+        if field in old["metadata"]:
+            new["metadata"][field] = old["metadata"][field]
+        else:
+            new["metadata"].pop(field, None)
+
+
+def may_go(res: Resource, obj: dict[str, Any]) -> bool:
+    """Whether an object that is being deleted waits for nobody any more."""
+    metadata = obj["metadata"]
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if res.prefix == "namespaces" and obj.get("spec", {}).get("finalizers"):
+        return False
+    return not metadata.get("deletionGracePeriodSeconds")
+
+
+async def patch_object(context: Context, request: Request) -> Answer:
+    """PATCH of any of the four kinds. Raises StatusError."""
+    kind = request.content_type.split(";")[0].strip()
+    if kind not in PATCHES:
+        raise unsupported_media_type(PATCHES)
+    data = await request.read_body()
+    if kind == APPLY:
+        return await _apply(context, request, codec.read_json_or_yaml(data))
+    value, mode = codec.read_json(data), validation(request)
+    duplicates = codec.find_duplicates(data) if mode != "Ignore" else ()
+
+    def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        wished = patch.apply(kind, request.resource, old, value)
+        _check_patched(request, wished)
+        return strategy.conform(
+            request.resource, wished, validation=mode, duplicates=duplicates, old=old
+        )
+
+    return answer(request, await change_object(context, request, make))
+
+
+def _check_patched(request: Request, wished: dict[str, Any]) -> None:
+    check_kind(request.resource, wished)
+    metadata = wished.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("name") != request.name:
+        raise bad_request("the name of an object cannot be changed by a patch")
+    check_namespace(request, metadata)
+
+
+async def _apply(context: Context, request: Request, value: Any) -> Answer:
+    """Server-side apply: creates what is not there."""
+    res = request.resource
+    _check_applied(request, value)
+    mode = validation(request)
+
+    def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        return strategy.conform(res, _merged(request, old, value), validation=mode, old=old)
+
+    if (
+        await context.store.get(res.prefix, request.namespace, request.name) is None
+        and not request.sub
+    ):
+        _check_may_create(context, request)
+        obj, said = strategy.conform(res, _merged(request, None, value), validation=mode)
+        identify(request, obj)
+        return answer(request, await create_object(context, request, obj, said))
+    return answer(request, await change_object(context, request, make))
+
+
+def _merged(request: Request, old: dict[str, Any] | None, value: dict[str, Any]) -> dict[str, Any]:
+    """The live object with what is applied merged in, and who owns what."""
+    return managed_fields.apply(
+        request.resource,
+        old,
+        value,
+        manager=request.query.text("fieldManager"),
+        force=request.query.flag("force"),
+        now=timestamp(),
+        subresource=request.sub,
+    )
+
+
+def _check_applied(request: Request, value: Any) -> None:
+    """Whether a body can be applied; fills in what the path says. Raises StatusError."""
+    if not request.query.text("fieldManager"):
+        raise _no_manager()
+    if not isinstance(value, dict):
+        raise bad_request("the body of an apply is not an object")
+    check_kind(request.resource, value)
+    if value.get("metadata") is None:
+        value["metadata"] = {}
+    metadata = value["metadata"]
+    if not isinstance(metadata, dict):
+        raise bad_request("the metadata of an object must be an object")
+    check_namespace(request, metadata)
+    if metadata.setdefault("name", request.name) != request.name:
+        raise bad_request("the name of the object does not match the name on the URL")
+
+
+def _no_manager() -> StatusError:
+    message = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+    cause = Cause(
+        "FieldValueRequired", "Required value: is required for apply patch", "fieldManager"
+    )
+    details = {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause._asdict()]}
+    return StatusError(422, "Invalid", message, details)

@@ -1,0 +1,1 @@
+"""The words of a request and its answer: paths, resources, status, selectors, encodings."""

@@ -1,0 +1,42 @@
+"""What a handler gives back: bytes for an ordinary answer, or a function that takes over the
+connection. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kubelite.control.api.wire.documents import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+JSON = "application/json"
+
+
+class Answer(NamedTuple):
+    """A whole answer."""
+
+    body: bytes
+    code: int = 200
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Stream(NamedTuple):
+    """An answer that takes time: called with the connection, it writes until it is over."""
+
+    run: Callable[[Any], Awaitable[Any]]
+
+
+def json_answer(
+    value: Any, code: int = 200, content_type: str = JSON, headers: tuple[tuple[str, str], ...] = ()
+) -> Answer:
+    """A value as compact JSON with the newline that the servers end a body with."""
+    return Answer(encode(value) + b"\n", code, content_type, headers)
+
+
+def warnings(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    """``Warning`` headers, as kubectl shows them (RFC 7234, agent ``-``)."""
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for text in texts]
+    return tuple(("Warning", f'299 - "{text}"') for text in quoted)

@@ -1,0 +1,98 @@
+"""From a method and a URL path to what is meant. Pure.
+
+``/api/v1/namespaces/x/pods/y/log`` is the resource ``pods`` named ``y`` in ``x``, subresource
+``log``; a namespace is itself a resource, so ``/api/v1/namespaces/x/status`` is its subresource
+(apiserver, ``request/requestinfo.go``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from kubelite.control.api.wire.status import StatusError, bad_request
+
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_NAMESPACE_PARTS = ("status", "finalize")
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+CONNECT = ("exec", "attach", "portforward", "proxy")
+
+
+class Target(NamedTuple):
+    """What a resource path names. ``rest`` is what follows the subresource, for ``proxy``."""
+
+    group: str
+    version: str
+    namespace: str
+    plural: str
+    name: str
+    sub: str
+    rest: str
+
+
+def split(raw_path: str) -> list[str] | None:
+    """The decoded segments of a path; None when one is a trick: a way up. Ignores empty ones at the
+    end.
+    """
+    if "%" not in raw_path:
+        segments = raw_path.strip("/").split("/")
+    else:
+        segments = [_unescaped(segment) for segment in raw_path.strip("/").split("/")]
+    return None if "." in segments or ".." in segments else segments
+
+
+def _unescaped(segment: str) -> str:
+    """A segment with its percent escapes resolved (RFC 3986, section 2.1); what is no UTF-8 becomes
+    U+FFFD.
+    """
+    data = segment.encode("utf-8", "surrogateescape")
+    return _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), data).decode("utf-8", "replace")
+
+
+def parse(raw_path: str) -> Target | None:
+    """The resource that a path names; None when it names none (discovery, health, nonsense)."""
+    segments = split(raw_path)
+    if segments is None:
+        raise _no_name()
+    if segments[0] == "api" and len(segments) >= 3:
+        found = _resource("", segments[1], segments[2:])
+    elif segments[0] == "apis" and len(segments) >= 4:
+        found = _resource(segments[1], segments[2], segments[3:])
+    else:
+        return None
+    if "%" in raw_path and any("/" in part or "\0" in part for part in found[:-1]):
+        raise _no_name()  # an escaped slash has no place but behind a proxied name
+    return found
+
+
+def _no_name() -> StatusError:
+    return bad_request("the path of the request holds a segment that cannot be a name")
+
+
+def _resource(group: str, version: str, rest: list[str]) -> Target:
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _NAMESPACE_PARTS:
+        namespace, rest = rest[1], rest[2:]
+    elif rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+    padded = [*rest[:3], "", ""]
+    return Target(group, version, namespace, padded[0], padded[1], padded[2], "/".join(rest[3:]))
+
+
+def verb(method: str, target: Target, *, watching: bool) -> str:
+    """The verb that authorization and audit speak of. Empty for a method that means nothing."""
+    if target.sub in CONNECT:
+        return (
+            "create"
+            if method in ("POST", "GET") and target.sub != "proxy"
+            else _plain_verb(method, target, False)
+        )
+    return _plain_verb(method, target, watching)
+
+
+def _plain_verb(method: str, target: Target, watching: bool) -> str:
+    if method in ("GET", "HEAD"):
+        return "get" if target.name and not watching else "watch" if watching else "list"
+    if method == "DELETE":
+        return "delete" if target.name else "deletecollection"
+    return _VERBS.get(method, "")

@@ -1,0 +1,285 @@
+"""What plug-ins read of a pod: two pods with equal traits are decided alike. Pure.
+
+Labels are reduced to the keys that some selector in the cluster asks for, volumes to those that a
+filter looks at, containers to their sums: pods of one template become one class, whatever else is
+different about them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.resources import Requests, requests
+from kubelite.control.scheduler.facts.selectors import NodeTerm, narrowed, selector
+from kubelite.control.scheduler.plugins.arguments import node_affinity
+from kubelite.objects.facts.labels import Requirement, Selector, of_map
+
+
+class Toleration(NamedTuple):
+    """core/v1 Toleration; an empty operator is Equal, an empty key or effect stands for all."""
+
+    key: str
+    operator: str
+    value: str
+    effect: str
+
+
+class Port(NamedTuple):
+    """A port of the node that a container asks for."""
+
+    protocol: str
+    port: int
+    address: str
+
+
+class PodTerm(NamedTuple):
+    """A pod affinity term. ``spaces`` are namespaces by name, ``space_selector`` by label (None:
+    none).
+    """
+
+    spaces: frozenset[str]
+    space_selector: Selector | None
+    selector: Selector
+    key: str
+
+
+class Constraint(NamedTuple):
+    """A topology spread constraint."""
+
+    max_skew: int
+    key: str
+    hard: bool
+    selector: Selector
+    min_domains: int
+    honor_affinity: bool
+    honor_taints: bool
+
+
+class Disk(NamedTuple):
+    """A volume that several pods of a node may share only under conditions: all read-only, or not
+    at all.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    monitors: frozenset[str]
+    read_only: bool
+
+
+class Traits(NamedTuple):
+    """Everything that the decision about a pod, and its effect on other pods, depends on."""
+
+    scheduler: str
+    namespace: str
+    labels: tuple[tuple[str, str], ...]
+    labelled: bool
+    terminating: bool
+    priority: int
+    requests: Requests
+    ports: tuple[Port, ...]
+    node_name: str  # only of a pod that is decided about although it names its node
+    tolerations: tuple[Toleration, ...]
+    node_selector: tuple[Requirement, ...]
+    required_nodes: tuple[NodeTerm, ...] | None
+    preferred_nodes: tuple[tuple[int, NodeTerm], ...]
+    affinity: tuple[PodTerm, ...]
+    anti_affinity: tuple[PodTerm, ...]
+    preferred_affinity: tuple[tuple[int, PodTerm], ...]  # anti-affinity with negative weights
+    spread: tuple[Constraint, ...]
+    owner: tuple[str, str]
+    images: tuple[str, ...]
+    claims: tuple[str, ...]
+    fresh_claims: tuple[str, ...]  # those of ephemeral volumes, made for this pod
+    disks: tuple[Disk, ...]
+    spared: tuple[str, ...]  # budgets that have counted this pod's disruption already
+
+
+def read(pod: Place) -> Traits:
+    """The traits of a pod, with all its labels, without the name of its node. Raises BadObject."""
+    spec, meta = pod.at("spec"), pod.at("metadata")
+    labels, namespace = meta.at("labels").labels(), meta.at("namespace").text() or "default"
+    required, preferred = node_affinity(spec.at("affinity", "nodeAffinity"))
+    claims, fresh = _claims(pod)
+    return Traits(
+        scheduler=spec.at("schedulerName").text() or "default-scheduler",
+        namespace=namespace,
+        labels=tuple(sorted(labels.items())),
+        labelled=bool(labels),
+        terminating=meta.at("deletionTimestamp").value is not None,
+        priority=spec.at("priority").whole(),
+        requests=requests(pod),
+        ports=_ports(spec),
+        node_name="",
+        tolerations=tuple(_toleration(each) for each in spec.at("tolerations").items()),
+        node_selector=of_map(spec.at("nodeSelector").labels()).requirements,
+        required_nodes=required,
+        preferred_nodes=preferred,
+        affinity=_required(spec.at("affinity", "podAffinity"), namespace, labels),
+        anti_affinity=_required(spec.at("affinity", "podAntiAffinity"), namespace, labels),
+        preferred_affinity=(
+            *_preferred(spec.at("affinity", "podAffinity"), namespace, labels, 1),
+            *_preferred(spec.at("affinity", "podAntiAffinity"), namespace, labels, -1),
+        ),
+        spread=tuple(
+            _constraint(each, labels) for each in spec.at("topologySpreadConstraints").items()
+        ),
+        owner=_owner(meta),
+        images=tuple(_image(each.at("image").text()) for each in (*_containers(spec),)),
+        claims=claims,
+        fresh_claims=fresh,
+        disks=_disks(spec),
+        spared=(),
+    )
+
+
+def pin(traits: Traits) -> str:
+    """The node that the pod's affinity names as the only one, as a DaemonSet's does; "" when it is
+    not that simple.
+    """
+    terms = traits.required_nodes or ()
+    if len(terms) != 1 or traits.spread or terms[0].labels or len(terms[0].fields) != 1:
+        return ""
+    wanted = terms[0].fields[0]
+    return next(iter(wanted.values)) if wanted.operator == "In" and terms[0].valid else ""
+
+
+def counted(traits: Traits) -> Traits:
+    """The traits without what matters only while a pod looks for a node: all that its presence
+    means to others.
+    """
+    return traits._replace(
+        tolerations=(),
+        node_selector=(),
+        required_nodes=None,
+        preferred_nodes=(),
+        spread=(),
+        images=(),
+    )
+
+
+def selectors(traits: Traits) -> list[Selector]:
+    """Every selector over pods that these traits hold."""
+    terms = (
+        *traits.affinity,
+        *traits.anti_affinity,
+        *(term for _, term in traits.preferred_affinity),
+    )
+    return [*(term.selector for term in terms), *(each.selector for each in traits.spread)]
+
+
+def _containers(spec: Place) -> list[Place]:
+    return [*spec.at("initContainers").items(), *spec.at("containers").items()]
+
+
+def _image(name: str) -> str:
+    """With the tag that nodes report images under."""
+    return name if name.rfind(":") > name.rfind("/") else f"{name}:latest"
+
+
+def _ports(spec: Place) -> tuple[Port, ...]:
+    """Of containers and sidecars; a plain init container has left before anything else asks for a
+    port.
+    """
+    sidecars = [
+        each
+        for each in spec.at("initContainers").items()
+        if each.at("restartPolicy").text() == "Always"
+    ]
+    found = []
+    for container in (*sidecars, *spec.at("containers").items()):
+        for each in container.at("ports").items():
+            if port := each.at("hostPort").whole():
+                address = each.at("hostIP").text()
+                found.append(Port(each.at("protocol").text() or "TCP", port, address or "0.0.0.0"))
+    return tuple(sorted(set(found)))
+
+
+def _toleration(place: Place) -> Toleration:
+    return Toleration(*(place.at(name).text() for name in ("key", "operator", "value", "effect")))
+
+
+def _required(place: Place, namespace: str, labels: dict[str, str]) -> tuple[PodTerm, ...]:
+    terms = place.at("requiredDuringSchedulingIgnoredDuringExecution").items()
+    return tuple(_term(each, namespace, labels) for each in terms)
+
+
+def _preferred(
+    place: Place, namespace: str, labels: dict[str, str], sign: int
+) -> tuple[tuple[int, PodTerm], ...]:
+    terms = place.at("preferredDuringSchedulingIgnoredDuringExecution").items()
+    return tuple(
+        (sign * each.at("weight").whole(), _term(each.at("podAffinityTerm"), namespace, labels))
+        for each in terms
+    )
+
+
+def _term(place: Place, namespace: str, labels: dict[str, str]) -> PodTerm:
+    spaces, by_label = frozenset(place.at("namespaces").texts()), place.at("namespaceSelector")
+    chosen = narrowed(
+        selector(place.at("labelSelector")), place.at("matchLabelKeys").texts(), labels
+    )
+    chosen = narrowed(chosen, place.at("mismatchLabelKeys").texts(), labels, "NotIn")
+    if not spaces and by_label.value is None:
+        spaces = frozenset((namespace,))
+    space_selector = None if by_label.value is None else selector(by_label)
+    return PodTerm(spaces, space_selector, chosen, place.at("topologyKey").text())
+
+
+def _constraint(place: Place, labels: dict[str, str]) -> Constraint:
+    unsatisfiable = place.at("whenUnsatisfiable").text() or "DoNotSchedule"
+    if unsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
+        raise place.error(
+            f"whenUnsatisfiable {unsatisfiable} is neither DoNotSchedule nor ScheduleAnyway"
+        )
+    return Constraint(
+        max_skew=place.at("maxSkew").whole(1),
+        key=place.at("topologyKey").text(),
+        hard=unsatisfiable == "DoNotSchedule",
+        selector=narrowed(
+            selector(place.at("labelSelector")), place.at("matchLabelKeys").texts(), labels
+        ),
+        min_domains=place.at("minDomains").whole(1),
+        honor_affinity=place.at("nodeAffinityPolicy").text() != "Ignore",
+        honor_taints=place.at("nodeTaintsPolicy").text() == "Honor",
+    )
+
+
+def _owner(meta: Place) -> tuple[str, str]:
+    """Kind and name of the controller."""
+    for each in meta.at("ownerReferences").items():
+        if each.at("controller").flag():
+            return each.at("kind").text(), each.at("name").text()
+    return "", ""
+
+
+def _claims(pod: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The claims that volumes name; a generic ephemeral volume's claim is called POD-VOLUME."""
+    claims, fresh = [], []
+    for volume in pod.at("spec", "volumes").items():
+        if volume.at("persistentVolumeClaim").value is not None:
+            claims.append(volume.at("persistentVolumeClaim", "claimName").text())
+        elif volume.at("ephemeral").value is not None:
+            fresh.append(f"{pod.at('metadata', 'name').text()}-{volume.at('name').text()}")
+    return tuple(claims), tuple(fresh)
+
+
+def _disks(spec: Place) -> tuple[Disk, ...]:
+    found = []
+    for volume in spec.at("volumes").items():
+        for kind, fields in _DISKS.items():
+            place = volume.at(kind)
+            if place.value is not None:
+                names = tuple(place.at(name).text() for name in fields)
+                monitors = frozenset(place.at("monitors").texts() if kind == "rbd" else ())
+                read_only = place.at("readOnly").flag() and kind != "awsElasticBlockStore"
+                found.append(Disk(kind, names, monitors, read_only))
+    return tuple(found)
+
+
+_DISKS = {
+    "gcePersistentDisk": ("pdName",),
+    "awsElasticBlockStore": ("volumeID",),
+    "iscsi": ("iqn",),
+    "rbd": ("pool", "image"),
+}

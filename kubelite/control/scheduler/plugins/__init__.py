@@ -1,0 +1,1 @@
+"""Filters, scores, profiles and their arguments."""

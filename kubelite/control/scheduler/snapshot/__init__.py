@@ -1,0 +1,1 @@
+"""A snapshot of the cluster as columns of numbers for the C core."""

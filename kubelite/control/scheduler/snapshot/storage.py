@@ -1,0 +1,215 @@
+"""The storage objects of a snapshot: claims, volumes, classes, and what nodes can attach. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.selectors import NodeTerm, node_term, selector
+from kubelite.objects.facts.labels import EVERYTHING, Requirement, Selector
+
+NO_PROVISIONER = "kubernetes.io/no-provisioner"
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+
+
+class Volume(NamedTuple):
+    """A PersistentVolume. ``terms`` is None where any node will do; ``claim`` is "ns/name" of who
+    has it.
+    """
+
+    name: str
+    labels: dict[str, str]
+    storage_class: str
+    size: int
+    modes: frozenset[str]
+    block: bool
+    terms: tuple[NodeTerm, ...] | None
+    claim: str
+    available: bool
+    driver: str
+    handle: str
+
+
+class Claim(NamedTuple):
+    """A PersistentVolumeClaim. ``volume`` is "" until it is bound, ``problem`` what keeps every pod
+    from using it.
+    """
+
+    key: str
+    volume: str
+    storage_class: str
+    size: int
+    modes: frozenset[str]
+    block: bool
+    selector: Selector
+    selected_node: str
+    problem: str
+
+
+class StorageClass(NamedTuple):
+    """A StorageClass; ``topologies`` are the allowed ones, empty for all."""
+
+    name: str
+    provisioner: str
+    waits: bool
+    topologies: tuple[NodeTerm, ...]
+
+
+class Capacity(NamedTuple):
+    """A CSIStorageCapacity: the nodes it speaks of, and the largest volume there."""
+
+    storage_class: str
+    selector: Selector
+    largest: int
+
+
+class Storage:
+    """All of them, by name."""
+
+    def __init__(self) -> None:
+        self.volumes: dict[str, Volume] = {}
+        self.claims: dict[str, Claim] = {}
+        self.classes: dict[str, StorageClass] = {}
+        self.capacities: dict[str, Capacity] = {}
+        self.limits: dict[str, dict[str, int]] = {}  # of each node, by driver
+        self.checks_capacity: dict[str, bool] = {}  # of each driver
+
+    def put(self, kind: str, obj: Place, present: bool) -> None:
+        """Takes over an object, or drops it. Raises BadObject."""
+        meta = obj.at("metadata")
+        name = meta.at("name").text()
+        if kind == "PersistentVolumeClaim":
+            claim = _claim(obj)
+            _set(self.claims, claim.key, claim, present)
+        elif kind == "PersistentVolume":
+            _set(self.volumes, name, _volume(obj), present)
+        elif kind == "StorageClass":
+            _set(self.classes, name, _class(obj), present)
+        elif kind == "CSINode":
+            _set(self.limits, name, _limits(obj), present)
+        elif kind == "CSIDriver":
+            _set(self.checks_capacity, name, obj.at("spec", "storageCapacity").flag(), present)
+        else:
+            _set(self.capacities, f"{meta.at('namespace').text()}/{name}", _capacity(obj), present)
+
+    def bind(self, claim: str, volume: str) -> None:
+        """Assumes that a claim is bound; without a volume, that one is being provisioned for it."""
+        if volume:
+            self.volumes[volume] = self.volumes[volume]._replace(claim=claim)
+        self.claims[claim] = self.claims[claim]._replace(volume=volume or f"pvc-{claim}")
+        if not volume:
+            self.volumes[f"pvc-{claim}"] = _provisioned(self.claims[claim], self.classes)
+
+
+KINDS = frozenset(
+    (
+        "PersistentVolumeClaim",
+        "PersistentVolume",
+        "StorageClass",
+        "CSINode",
+        "CSIDriver",
+        "CSIStorageCapacity",
+    )
+)
+
+
+def _set(table: dict[str, Any], key: str, value: Any, present: bool) -> None:
+    if present:
+        table[key] = value
+    else:
+        table.pop(key, None)
+
+
+def _provisioned(claim: Claim, classes: dict[str, StorageClass]) -> Volume:
+    driver = classes[claim.storage_class].provisioner if claim.storage_class in classes else ""
+    return Volume(claim.volume, {}, claim.storage_class, claim.size, claim.modes, claim.block, None, claim.key, False,
+                  driver, claim.key)  # fmt: skip
+
+
+def _class_name(obj: Place) -> str:
+    old = obj.at("metadata", "annotations").map().get("volume.beta.kubernetes.io/storage-class")
+    return str(old) if old else obj.at("spec", "storageClassName").text()
+
+
+def _volume(obj: Place) -> Volume:
+    spec = obj.at("spec")
+    required = spec.at("nodeAffinity", "required")
+    ref = spec.at("claimRef")
+    phase = obj.at("status", "phase").text()
+    return Volume(
+        name=obj.at("metadata", "name").text(),
+        labels=obj.at("metadata", "labels").labels(),
+        storage_class=_class_name(obj),
+        size=spec.at("capacity", "storage").amount(),
+        modes=frozenset(spec.at("accessModes").texts()),
+        block=spec.at("volumeMode").text() == "Block",
+        terms=tuple(node_term(each) for each in required.at("nodeSelectorTerms").items())
+        if required
+        else None,
+        claim=f"{ref.at('namespace').text() or 'default'}/{ref.at('name').text()}" if ref else "",
+        available=phase in ("", "Available")
+        and obj.at("metadata", "deletionTimestamp").value is None,
+        driver=spec.at("csi", "driver").text(),
+        handle=spec.at("csi", "volumeHandle").text(),
+    )
+
+
+def _claim(obj: Place) -> Claim:
+    meta, spec = obj.at("metadata"), obj.at("spec")
+    chosen = spec.at("selector")
+    return Claim(
+        key=f"{meta.at('namespace').text() or 'default'}/{meta.at('name').text()}",
+        volume=spec.at("volumeName").text(),
+        storage_class=_class_name(obj),
+        size=spec.at("resources", "requests", "storage").amount(),
+        modes=frozenset(spec.at("accessModes").texts()),
+        block=spec.at("volumeMode").text() == "Block",
+        selector=EVERYTHING if chosen.value is None else selector(chosen),
+        selected_node=str(meta.at("annotations").map().get(SELECTED_NODE) or ""),
+        problem=_problem(obj),
+    )
+
+
+def _problem(obj: Place) -> str:
+    name = obj.at("metadata", "name").text()
+    if obj.at("status", "phase").text() == "Lost":
+        volume = obj.at("spec", "volumeName").text()
+        return f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{volume}"'
+    if obj.at("metadata", "deletionTimestamp").value is not None:
+        return f'persistentvolumeclaim "{name}" is being deleted'
+    return ""
+
+
+def _class(obj: Place) -> StorageClass:
+    return StorageClass(
+        name=obj.at("metadata", "name").text(),
+        provisioner=obj.at("provisioner").text(),
+        waits=obj.at("volumeBindingMode").text() == "WaitForFirstConsumer",
+        topologies=tuple(_topology(each) for each in obj.at("allowedTopologies").items()),
+    )
+
+
+def _topology(place: Place) -> NodeTerm:
+    wanted = tuple(
+        Requirement(each.at("key").text(), "In", frozenset(each.at("values").texts()))
+        for each in place.at("matchLabelExpressions").items()
+    )
+    return NodeTerm(wanted, (), bool(wanted))
+
+
+def _limits(obj: Place) -> dict[str, int]:
+    drivers = [
+        each
+        for each in obj.at("spec", "drivers").items()
+        if each.at("allocatable", "count").value is not None
+    ]
+    return {each.at("name").text(): each.at("allocatable", "count").whole() for each in drivers}
+
+
+def _capacity(obj: Place) -> Capacity:
+    largest = obj.at(
+        "maximumVolumeSize" if obj.at("maximumVolumeSize").value is not None else "capacity"
+    )
+    return Capacity(
+        obj.at("storageClassName").text(), selector(obj.at("nodeTopology")), largest.amount()
+    )

@@ -1,0 +1,90 @@
+"""Names of pods: one pod a name and namespace, on record before anything of it exists.
+
+A record becomes visible whole and with its lock held, by one rename, so that a claim killed
+half-way leaves nothing but a directory that nobody takes for a pod; the next claim sweeps it away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import NamedTuple
+
+import msgspec
+
+from kubelite.lib.digest import hexdigest
+from kubelite.lib.files import FileLock, write_record
+from kubelite.node.runtime.clock import boottime
+from kubelite.node.runtime.home import UNFINISHED, Home, boot_id
+from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.records import CREATING, PodRecord
+from kubelite.node.volume.removal import remove_tree
+from kubelite.objects.pod.pod import Pod
+
+
+class Claim(NamedTuple):
+    """The record of a name: a new one with its ``lock`` held by the caller now, or (``lock`` None)
+    somebody else's.
+    """
+
+    record: PodRecord
+    lock: FileLock | None
+
+
+def digest(pod: Pod) -> str:
+    """What tells two manifests of one name apart."""
+    return hexdigest(msgspec.json.encode(pod, order="deterministic"))
+
+
+def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] = ()) -> Claim:
+    """Takes the pod's name; ``unsafe_sysctls`` go on record. Raises OSError."""
+    namespace, name = pod.metadata.namespace or "default", pod.metadata.name or ""
+    with FileLock(home.lock):
+        sweep(home)
+        taken = ledger.find(namespace, name)
+        if taken is not None:
+            return Claim(taken, None)
+        record = PodRecord(
+            uid=_new_uid(),
+            namespace=namespace,
+            name=name,
+            stage=CREATING,
+            created_at=time.time_ns(),
+            pod=msgspec.Raw(msgspec.json.encode(pod)),
+            source=digest(pod),
+            unsafe_sysctls=unsafe_sysctls,
+            boot=boot_id(),
+            started=boottime(),
+        )
+        lock = FileLock(home.pod_lock(record.uid)).__enter__()
+        try:
+            made = home.unfinished_pod(record.uid)
+            os.mkdir(made, 0o700)
+            write_record(f"{made}/pod.json", record, durable=False)
+            os.rename(made, home.pod(record.uid))
+        except BaseException:
+            lock.__exit__()
+            raise
+        return Claim(record, lock)
+
+
+def _new_uid() -> str:
+    """A random UUID of version 4, as the kernel gives it."""
+    with open("/proc/sys/kernel/random/uuid", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def sweep(home: Home) -> None:
+    """Removes what claims and removals left that were killed between two steps. The home's lock is
+    held.
+    """
+    pods = set(os.listdir(home.pods))
+    for name in pods:
+        if name.startswith(UNFINISHED):
+            remove_tree(f"{home.pods}/{name}")
+    for uid in set(os.listdir(f"{home.run}/locks")) - pods:
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # its holder may be taking it away at this moment
+            os.unlink(f"{home.run}/locks/{uid}")

@@ -1,0 +1,51 @@
+"""The images of a pod's containers: found, or refused before anything of the pod exists."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from kubelite.node.image.host import host_image_problem
+from kubelite.node.image.lookup import read_etc
+from kubelite.node.image.model import Image
+from kubelite.node.image.reference import HOST
+from kubelite.node.image.source import StoreSource
+from kubelite.node.image.store import ImageStore
+from kubelite.node.kubelet.decide.prepare import ImageFacts
+from kubelite.node.runtime.errors import RuntimeFailure
+from kubelite.node.runtime.home import Home
+from kubelite.objects.pod.pod import Pod
+
+
+class FoundImage(NamedTuple):
+    """An image, what a container needs to know of it, and how long it took to find in milliseconds."""
+
+    image: Image
+    facts: ImageFacts
+    milliseconds: float
+
+
+def resolve(home: Home, pod: Pod) -> dict[str, FoundImage]:
+    """The image of each name in the pod. Raises PullError and what else ImageError stands for,
+    RuntimeFailure.
+    """
+    source = StoreSource(ImageStore(Path(home.images)))
+    found: dict[str, FoundImage] = {}
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        name = container.image or ""
+        if name in found:
+            continue
+        began = time.perf_counter()
+        policy = container.image_pull_policy or "IfNotPresent"
+        image = source.resolve(name, policy)  # type: ignore[arg-type]
+        if image.id == HOST and (problem := host_image_problem(Path(home.root))):
+            raise RuntimeFailure(problem)
+        facts = ImageFacts(
+            image.id,
+            image.config,
+            read_etc(image.layers, "passwd"),
+            read_etc(image.layers, "group"),
+        )
+        found[name] = FoundImage(image, facts, (time.perf_counter() - began) * 1000)
+    return found

@@ -1,0 +1,50 @@
+"""What may be set for a node as a whole: the file ``node.json`` of the state root, with the
+kubelet's names.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kubelite.node.kubelet.decide.policy import MOST_BACKOFF, SECOND
+from kubelite.node.runtime.home import Home
+
+
+class CrashLoopBackOff(msgspec.Struct, rename="camel"):
+    """KubeletConfiguration's crashLoopBackOff; the period is ``60s`` or ``5m``."""
+
+    max_container_restart_period: str = "5m"
+
+
+class NodeConfig(msgspec.Struct, rename="camel"):
+    """The file; other names in it are left to later versions."""
+
+    crash_loop_back_off: CrashLoopBackOff = msgspec.field(default_factory=CrashLoopBackOff)
+    pod_pids_limit: int = -1
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
+
+
+def read(home: Home) -> NodeConfig:
+    """The node's settings; Kubernetes' defaults where the file is missing or cannot be read."""
+    try:
+        with open(f"{home.root}/node.json", "rb") as file:
+            return msgspec.json.decode(file.read(), type=NodeConfig)
+    except (OSError, msgspec.DecodeError):
+        return NodeConfig()
+
+
+def pids_limit(home: Home) -> int:
+    """The most tasks that a pod may have; 0 where the file does not say."""
+    return max(read(home).pod_pids_limit, 0)
+
+
+def longest_backoff(home: Home) -> int:
+    """Nanoseconds between 1 s and 5 min."""
+    return _period(read(home).crash_loop_back_off.max_container_restart_period)
+
+
+def _period(text: str) -> int:
+    factor = {"s": 1, "m": 60}.get(text[-1:], 0)
+    number = text[:-1]
+    seconds = int(number) * factor if number.isascii() and number.isdigit() else 0
+    return min(seconds * SECOND, MOST_BACKOFF) if seconds >= 1 else MOST_BACKOFF

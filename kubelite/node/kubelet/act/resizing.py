@@ -1,0 +1,49 @@
+"""Giving running containers more or less CPU and memory, in their cgroups, without a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kubelite.node.cgroup.errors import CgroupError
+from kubelite.node.cgroup.limits import resize_knobs
+from kubelite.node.cgroup.tree import CgroupTree
+from kubelite.node.cgroup.usage import read_usage
+from kubelite.node.kubelet.decide import prepare
+from kubelite.node.runtime.container import group
+from kubelite.node.runtime.errors import Conflict
+from kubelite.node.runtime.records import Seen
+from kubelite.objects.pod.pod import Pod
+
+
+def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[Seen]) -> None:
+    """Refuses limits of memory below what is used now, at which the kernel would kill. Raises
+    Conflict.
+    """
+    containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
+    for seen in running:
+        name = seen.record.name
+        limit = prepare.container_limits(containers[name]).memory_limit if name in containers else 0
+        used = read_usage(tree, uid, group(name, seen.record.attempt)).working_set or 0
+        if limit and used > limit:
+            raise Conflict(
+                f'container "{name}" uses {used} bytes of memory, more than its new limit of {limit}',
+                hint="give it more, or --replace the pod",
+            )
+
+
+def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[Seen]) -> None:
+    """Writes the limits of the pod and its running containers; the pod's are lifted first, so that
+    none is in the way of a container's. Raises CgroupError for one that cannot be set."""
+    whole = prepare.pod_limits(pod)
+    containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
+    refused = tree.limit(
+        uid, None, resize_knobs(whole._replace(cpu_limit=0, memory_limit=0), tree.world)
+    )
+    for seen in running:
+        container = containers.get(seen.record.name)
+        if container is not None:
+            knobs = resize_knobs(prepare.container_limits(container), tree.world)
+            refused += tree.limit(uid, group(seen.record.name, seen.record.attempt), knobs)
+    refused += tree.limit(uid, None, resize_knobs(whole, tree.world))
+    if refused:
+        raise CgroupError("; ".join(str(each) for each in refused))

@@ -1,0 +1,136 @@
+"""The status of one container, as the kubelet reports it: state, last state, restarts. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide.policy import LOST, SECOND, Member
+from kubelite.node.runtime.records import RUN, Observed, PastRecord, Seen
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.pod.status import (
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStateWaiting,
+    ContainerStatus,
+)
+
+
+def rfc3339(nanoseconds: int) -> str:
+    """Whole seconds in UTC, as Kubernetes writes times (metav1.Time)."""
+    return datetime.fromtimestamp(nanoseconds // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def container_status(pod: Pod, member: Member, seen: Observed, *, over: bool) -> ContainerStatus:
+    """``over``: the pod has come to its end, nothing in it is started again."""
+    container, there = member.container, member.seen
+    state, last = _states(pod, member, seen, over=over)
+    plain = member.init and not member.sidecar
+    return ContainerStatus(
+        name=container.name,
+        state=state,
+        last_state=last,
+        ready=policy.code(member) == 0 if plain else policy.is_ready(member),
+        restart_count=there.record.attempt if there is not None else 0,
+        image=container.image or "",
+        image_id=there.record.image_id if there is not None else "",
+        container_id=_id(there.record.id) if there is not None else None,
+        started=policy.is_started(member),
+    )
+
+
+def _states(
+    pod: Pod, member: Member, seen: Observed, *, over: bool
+) -> tuple[ContainerState, ContainerState | None]:
+    """State and last state. One that waits for its back-off has its end as the last state."""
+    there = member.seen
+    if there is None or (policy.is_open(there) and not there.running):
+        return ContainerState(waiting=_waiting(member, seen)), _last(there)
+    if there.running:
+        started = ContainerStateRunning(started_at=rfc3339(there.record.started_at))
+        return ContainerState(running=started), _last(there)
+    ended = _terminated(there)
+    if (
+        not over
+        and seen.pod.goal == RUN
+        and (there.past is not None and there.past.wait)
+        and policy.comes_again(pod, member)
+    ):
+        return ContainerState(waiting=_backing_off(member, seen, there.past)), ContainerState(
+            terminated=ended
+        )
+    if there.past is not None and there.past.again and not there.record.sandbox:
+        return ContainerState(waiting=_waiting(member, seen)), ContainerState(terminated=ended)
+    return ContainerState(terminated=ended), _last(there)
+
+
+def _waiting(member: Member, seen: Observed) -> ContainerStateWaiting:
+    begun = member.seen is not None or not any(each.record.init for each in seen.containers)
+    return ContainerStateWaiting(
+        reason="ContainerCreating" if begun and not member.init else "PodInitializing"
+    )
+
+
+def _backing_off(member: Member, seen: Observed, past: PastRecord) -> ContainerStateWaiting:
+    record, name = seen.pod, member.container.name
+    where = f"{record.name}_{record.namespace}({record.uid})"
+    return ContainerStateWaiting(
+        reason="CrashLoopBackOff",
+        message=f"back-off {duration(past.wait)} restarting failed container={name} pod={where}",
+    )
+
+
+def duration(nanoseconds: int) -> str:
+    """As Go writes one: ``10s``, ``2m40s``, ``5m0s``."""
+    minutes, seconds = divmod(nanoseconds // SECOND, 60)
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+def _last(seen: Seen | None) -> ContainerState | None:
+    before = seen.before if seen is not None else None
+    return ContainerState(terminated=_of_past(before)) if before is not None else None
+
+
+def _terminated(seen: Seen) -> ContainerStateTerminated:
+    if seen.past is not None:
+        return _of_past(seen.past)
+    ended = seen.exit
+    if ended is None:
+        return _lost(seen)
+    reason = "OOMKilled" if seen.record.oom_killed else "Completed" if ended.code == 0 else "Error"
+    return ContainerStateTerminated(
+        exit_code=ended.code,
+        reason=reason,
+        started_at=rfc3339(ended.started_at),
+        finished_at=rfc3339(ended.finished_at),
+        container_id=_id(seen.record.id),
+    )
+
+
+def _of_past(past: PastRecord) -> ContainerStateTerminated:
+    return ContainerStateTerminated(
+        exit_code=past.code,
+        reason=past.reason,
+        message=past.message or None,
+        started_at=rfc3339(past.started_at) if past.started_at else None,
+        finished_at=rfc3339(past.finished_at),
+        container_id=_id(past.id),
+    )
+
+
+def _lost(seen: Seen) -> ContainerStateTerminated:
+    """The shim was killed, or the machine restarted: the kubelet's words for an end that nobody has
+    seen.
+    """
+    return ContainerStateTerminated(
+        exit_code=LOST,
+        reason="ContainerStatusUnknown",
+        message="the container ended while nobody was left to record how",
+        started_at=rfc3339(seen.record.started_at) if seen.record.started_at else None,
+        container_id=_id(seen.record.id),
+    )
+
+
+def _id(id: str) -> str:
+    return f"kubelite://{id}"

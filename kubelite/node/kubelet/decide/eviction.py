@@ -1,0 +1,65 @@
+"""Whether a pod has to go for the disk it occupies. Pure.
+
+The limits are the kubelet's: ephemeral-storage of a container, of the pod as a whole, and sizeLimit
+of an emptyDir; so is what is said. Nothing here measures: see :mod:`kubelite.node.runtime.storage`.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from kubelite.node.runtime.records import Storage
+from kubelite.objects.facts import quantity
+from kubelite.objects.pod import qos
+from kubelite.objects.pod.pod import Pod
+
+REASON = "Evicted"
+_DISK = "ephemeral-storage"
+
+
+def limited(pod: Pod) -> bool:
+    """Whether anything of the pod has such a limit: others need not be measured."""
+    containers = (*pod.spec.containers, *pod.spec.init_containers)
+    return any(_DISK in each.resources.limits for each in containers) or any(
+        volume.empty_dir is not None and volume.empty_dir.size_limit is not None
+        for volume in pod.spec.volumes
+    )
+
+
+def eviction(pod: Pod, used: Storage) -> str:
+    """Why the pod must be stopped, "" while it may go on."""
+    return _volumes(pod, used) or _whole(pod, used) or _containers(pod, used)
+
+
+def _volumes(pod: Pod, used: Storage) -> str:
+    for volume in pod.spec.volumes:
+        source = volume.empty_dir
+        if source is None or source.size_limit is None or source.medium == "Memory":
+            continue
+        limit = quantity.value(str(source.size_limit))
+        if used.volumes.get(volume.name, 0) > limit > 0:
+            return f'Usage of EmptyDir volume "{volume.name}" exceeds the limit "{source.size_limit}". '
+    return ""
+
+
+def _whole(pod: Pod, used: Storage) -> str:
+    limit = qos.pod_limits(pod).get(_DISK, 0)
+    if not 0 < limit < used.total:
+        return ""
+    texts = [
+        each.resources.limits[_DISK]
+        for each in pod.spec.containers
+        if _DISK in each.resources.limits
+    ]
+    return f"Pod ephemeral local storage usage exceeds the total limit of containers {reduce(quantity.add, texts)}. "
+
+
+def _containers(pod: Pod, used: Storage) -> str:
+    for container in (*pod.spec.containers, *pod.spec.init_containers):
+        limit = qos.limits(container).get(_DISK, 0)
+        if 0 < limit < used.containers.get(container.name, 0):
+            text = container.resources.limits[_DISK]
+            return (
+                f'Container {container.name} exceeded its local ephemeral storage limit "{text}". '
+            )
+    return ""

@@ -1,0 +1,245 @@
+"""What is there of a pod, as Kubernetes says it: phase, conditions, container states. Pure.
+
+The rules are the kubelet's. A pod that was stopped on purpose counts as ended; its reason says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide.container_status import container_status, rfc3339
+from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.runtime.records import REMOVING, RESTART, STOP, ConditionsRecord, Observed, Seen
+from kubelite.objects.pod import qos
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.pod.status import ContainerStatus, HostIP, PodCondition, PodIP, PodStatus
+
+LOG_DISK_FULL = "kubelite.io/LogDiskFull"
+"""The condition of a pod whose log lines a full disk swallows."""
+__all__ = ["pod_status", "rfc3339", "transitions", "with_status"]
+
+
+def with_status(pod: Pod, seen: Observed, node: str, address: str) -> Pod:
+    """The pod's object with what was observed in it. ``node`` and ``address`` are this machine's."""
+    record = seen.pod
+    metadata = replace(pod.metadata, uid=record.uid, creation_timestamp=rfc3339(record.created_at))
+    if record.stage == REMOVING:
+        until, seconds = record.removal_at + record.removal_grace, record.removal_grace // SECOND
+        metadata = replace(
+            metadata, deletion_timestamp=rfc3339(until), deletion_grace_period_seconds=seconds
+        )
+    return replace(
+        pod,
+        metadata=metadata,
+        spec=replace(pod.spec, node_name=node),
+        status=pod_status(pod, seen, address),
+    )
+
+
+def pod_status(pod: Pod, seen: Observed, address: str) -> PodStatus:
+    """The whole status. ``address`` is this machine's, where the sandbox does not say by which the
+    pod reaches it.
+    """
+    told = _Told(pod, seen)
+    sandbox = seen.sandbox
+    host = (sandbox.host_address if sandbox is not None else "") or address
+    own = host if pod.spec.host_network else sandbox.address if sandbox is not None else ""
+    return PodStatus(
+        phase=told.phase,
+        conditions=tuple(told.conditions()),
+        message=seen.pod.message or None,
+        reason=seen.pod.reason or told.reason or None,
+        host_ip=host,
+        host_ips=(HostIP(ip=host),),
+        pod_ip=own or None,
+        pod_ips=(PodIP(ip=own),) if own else (),
+        start_time=rfc3339(seen.pod.created_at),
+        init_container_statuses=tuple(told.inits),
+        container_statuses=tuple(told.mains),
+        qos_class=qos.qos_class(pod),
+    )
+
+
+def transitions(pod: Pod, seen: Observed, wall: int) -> ConditionsRecord | None:
+    """Since when each condition is what it is, if one has changed now, at ``wall`` nanoseconds
+    since 1970; else None.
+    """
+    known, changed = dict(seen.conditions.since), False
+    for kind, holds, *_ in _Told(pod, seen).aspects():
+        status = _word(holds)
+        if known.get(kind, ("", 0))[0] != status:
+            known[kind], changed = (status, wall), True
+    return ConditionsRecord(since=known) if changed else None
+
+
+class _Told:
+    """A pod's status while it is put together."""
+
+    def __init__(self, pod: Pod, seen: Observed) -> None:
+        self.pod, self.seen = pod, seen
+        inits, mains = policy.members(pod, seen)
+        self.stopped = seen.pod.goal == STOP and not any(m.running for m in (*inits, *mains))
+        self.over = self.stopped or policy.is_over(pod, seen)
+        self.plain = [m.container.name for m in inits if not m.sidecar]
+        self.inits = [container_status(pod, m, seen, over=self.over) for m in inits]
+        self.mains = [container_status(pod, m, seen, over=self.over) for m in mains]
+        self.phase = self._phase()
+
+    @property
+    def reason(self) -> str:
+        """A word for what Kubernetes has no phase for."""
+        return "Stopped" if self.stopped else "Paused" if self.seen.pod.paused else ""
+
+    # -- phase ----------------------------------------------------------------------------------------------------------
+
+    def _phase(self) -> str:
+        before, codes = self._unfinished(), [_code(s) for s in self.mains]
+        if self.seen.pod.reason or self._failed_to_initialize():
+            return "Failed"
+        if self.over:
+            return self._end(codes)
+        if self.seen.pod.anew and self._begins_anew():
+            return "Pending"
+        if before or any(
+            code is None and _waits(s) for code, s in zip(codes, self.mains, strict=True)
+        ):
+            return "Pending"
+        return "Running"
+
+    def _begins_anew(self) -> bool:
+        """Whether a restart of all containers has not come to the main ones yet."""
+        mains = policy.members(self.pod, self.seen)[1]
+        waits = any(
+            m.past is not None and m.past.again and m.seen is not None and not m.seen.record.sandbox
+            for m in mains
+        )
+        return not any(m.running for m in mains) and (waits or self.seen.pod.goal == RESTART)
+
+    def _end(self, codes: list[int | None]) -> str:
+        if not codes or all(code == 0 for code in codes):
+            return "Succeeded"
+        return (
+            "Failed" if any(code is not None for code in codes) or not self.stopped else "Pending"
+        )
+
+    def _failed_to_initialize(self) -> bool:
+        return (
+            self.over
+            and not self.stopped
+            and any(
+                s.state is not None
+                and s.state.terminated is not None
+                and s.state.terminated.exit_code != 0
+                for s in self.inits
+                if s.name in self.plain
+            )
+        )
+
+    def _unfinished(self) -> list[str]:
+        """Init containers that hold the pod back; none once a main container has been started."""
+        if any(_code(s) is not None or _runs(s) for s in self.mains):
+            return []
+        return [s.name for s in self.inits if not (s.ready if s.name in self.plain else s.started)]
+
+    # -- conditions -----------------------------------------------------------------------------------------------------
+
+    def aspects(self) -> list[tuple[str, bool, int, str, str]]:
+        """Of each condition: type, whether it holds, since when by the records alone, reason and
+        message.
+        """
+        seen, created = self.seen, self.seen.pod.created_at
+        sandboxed = seen.sandbox.started_at if seen.sandbox else 0
+        pending, unready = self._unfinished(), self._unready()
+        changed = max([_moment(each) for each in seen.containers] or [sandboxed or created])
+        end = (
+            "PodCompleted"
+            if self.phase == "Succeeded"
+            else "PodFailed"
+            if self.phase == "Failed"
+            else ""
+        )
+        reason = (end or "ContainersNotReady") if unready else ""
+        why = (
+            f"containers with unready status: [{' '.join(unready)}]" if unready and not end else ""
+        )
+        waits = f"containers with incomplete status: [{' '.join(pending)}]" if pending else ""
+        initialized = (
+            "ContainersNotInitialized" if pending else end if self.phase == "Succeeded" else ""
+        )
+        restarted = [
+            (
+                "AllContainersRestarting",
+                seen.pod.goal == RESTART,
+                changed,
+                "ContainerExited",
+                seen.pod.anew,
+            )
+        ]
+        return [
+            *(restarted if seen.pod.anew else []),
+            ("PodReadyToStartContainers", seen.up, sandboxed or created, "", ""),
+            ("Initialized", not pending, max(sandboxed, created), initialized, waits),
+            ("Ready", not unready, changed, reason, why),
+            ("ContainersReady", not unready, changed, reason, why),
+            ("PodScheduled", True, created, "", ""),
+        ]
+
+    def _unready(self) -> list[str]:
+        sidecars = [s for s in self.inits if s.name not in self.plain]
+        return [s.name for s in (*sidecars, *self.mains) if not s.ready]
+
+    def conditions(self) -> list[PodCondition]:
+        return [*(self._condition(*aspect) for aspect in self.aspects()), *self._disk()]
+
+    def _disk(self) -> Iterator[PodCondition]:
+        """Kubernetes has no word for it: the condition is there while the disk is full and gone
+        when there is room again.
+        """
+        lost = [f"{each.record.name} ({each.lost})" for each in self.seen.containers if each.lost]
+        if lost:
+            message = f"no space left for logs; lines lost so far: {', '.join(lost)}"
+            yield PodCondition(
+                type=LOG_DISK_FULL, status="True", reason="NoSpaceLeft", message=message
+            )
+
+    def _condition(
+        self, kind: str, holds: bool, since: int, reason: str, message: str
+    ) -> PodCondition:
+        status = _word(holds)
+        known, at = self.seen.conditions.since.get(kind, ("", 0))
+        return PodCondition(
+            type=kind,
+            status=status,
+            last_transition_time=rfc3339(at if known == status else since),
+            reason=reason or None,
+            message=message or None,
+        )
+
+
+def _word(holds: bool) -> str:
+    return "True" if holds else "False"
+
+
+def _code(status: ContainerStatus) -> int | None:
+    """The exit code of a container that has ended, one that waits to be started again included."""
+    for state in (status.state, status.last_state):
+        if state is not None and state.running is not None:
+            return None
+        if state is not None and state.terminated is not None:
+            return state.terminated.exit_code
+    return None
+
+
+def _runs(status: ContainerStatus) -> bool:
+    return status.state is not None and status.state.running is not None
+
+
+def _waits(status: ContainerStatus) -> bool:
+    return status.state is not None and status.state.waiting is not None
+
+
+def _moment(seen: Seen) -> int:
+    return seen.exit.finished_at if seen.exit else seen.record.started_at or seen.record.created_at

@@ -1,0 +1,1 @@
+"""The verbs of local pods: create, query, copy, wait, reset."""

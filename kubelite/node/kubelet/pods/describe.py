@@ -1,0 +1,88 @@
+"""``pod inspect``: the pod's object, and beside it the kernel objects and files that carry it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+
+from kubelite.node.cgroup.classes import below, class_of
+from kubelite.node.kubelet.act import timeline
+from kubelite.node.kubelet.act.timeline import Event
+from kubelite.node.kubelet.decide.container_status import rfc3339
+from kubelite.node.network.pod import PodNetwork
+from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.records import Observed, Seen
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.pod.qos import qos_class
+
+_NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
+
+
+def describe(home: Home, pod: Pod, seen: Observed) -> dict[str, Any]:
+    """Plain values: ``pod``, ``stage``, ``sandbox`` (None without one), ``containers`` by name,
+    ``events`` oldest first, ``paths``."""
+    record = seen.pod
+    logs = home.pod_logs(record.namespace, record.name, record.uid)
+    return {
+        "pod": msgspec.to_builtins(pod),
+        "stage": record.stage,
+        "sandbox": _sandbox(home, pod, seen),
+        "containers": {each.record.name: _container(each, logs) for each in seen.containers},
+        "events": [_event(each) for each in timeline.read(timeline.path(home.pod(record.uid)))],
+        "paths": {"state": home.pod(record.uid), "run": home.pod_run(record.uid), "logs": logs},
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        **msgspec.to_builtins(event),
+        "time": rfc3339(event.time),
+        "first": rfc3339(event.first),
+    }
+
+
+def _sandbox(home: Home, pod: Pod, seen: Observed) -> dict[str, Any] | None:
+    record = seen.sandbox
+    if record is None:
+        return None
+    lease = PodNetwork(home.run, home.key, home.lock).lease(record.uid)
+    return {
+        "up": seen.up,
+        "shim": record.shim_pid,
+        "pause": record.pause_pid,
+        "cgroup": f"{home.cgroup}/{below(class_of(qos_class(pod)), f'pod{record.uid}')}",
+        "bridge": lease.bridge if lease else None,
+        "interface": lease.interface if lease else None,
+        "address": lease.address if lease else None,
+        "namespaces": namespaces(record.pause_pid) if seen.up else {},
+    }
+
+
+def _container(seen: Seen, logs: str) -> dict[str, Any]:
+    record = seen.record
+    return {
+        "id": record.id,
+        "pid": record.pid if seen.running else None,
+        "attempt": record.attempt,
+        "image": record.image,
+        "imageID": record.image_id,
+        "user": record.uid,
+        "group": record.gid,
+        "running": seen.running,
+        "exit": msgspec.to_builtins(seen.exit) if seen.exit else None,
+        "log": f"{logs}/{record.name}/{record.attempt}.log",
+        "namespaces": namespaces(record.pid) if seen.running else {},
+    }
+
+
+def namespaces(pid: int) -> dict[str, str]:
+    """The namespaces of a process, as their links say; none of one that has gone."""
+    found = {}
+    for kind in _NAMESPACES:
+        try:
+            found[kind] = os.readlink(f"/proc/{pid}/ns/{kind}")
+        except OSError:
+            continue
+    return found

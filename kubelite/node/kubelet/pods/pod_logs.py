@@ -1,0 +1,58 @@
+"""What the containers of a pod have said: their logs, found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from kubelite.node.runtime import logs as files
+from kubelite.node.runtime.errors import NotFound, NotRunning
+from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.logs import LogLine
+from kubelite.node.runtime.observe import observe
+from kubelite.node.runtime.records import PodRecord
+
+
+def logs(
+    home: Home,
+    ledger: Ledger,
+    pod: PodRecord,
+    container: str,
+    follow: bool,
+    tail: int | None,
+    since_ns: int | None,
+    previous: bool,
+) -> Iterator[LogLine]:
+    """See :meth:`kubelite.node.kubelet.pods.queries.Looking.logs`."""
+    seen = next(
+        (each for each in observe(home, ledger, pod).containers if each.record.name == container),
+        None,
+    )
+    if seen is None:
+        raise NotRunning(f'container "{container}" in pod "{pod.name}" is waiting to start')
+    attempt = seen.record.attempt - previous
+    if attempt < 0:
+        raise NotFound(f'container "{container}" in pod "{pod.name}" has not run before')
+    directory = f"{home.pod_logs(pod.namespace, pod.name, pod.uid)}/{container}"
+    more = _goes_on(home, ledger, pod, container) if follow and not previous else None
+    return files.read(directory, attempt, tail=tail, since=_stamp(since_ns), more=more)
+
+
+def _goes_on(home: Home, ledger: Ledger, pod: PodRecord, container: str) -> Callable[[], bool]:
+    def more() -> bool:
+        if ledger.pod(pod.uid) is None:
+            return False
+        return any(
+            s.running for s in observe(home, ledger, pod).containers if s.record.name == container
+        )
+
+    return more
+
+
+def _stamp(nanoseconds: int | None) -> str | None:
+    """A time as the log files have it, so that it can be compared as text."""
+    if nanoseconds is None:
+        return None
+    whole, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

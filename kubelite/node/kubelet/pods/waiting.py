@@ -1,0 +1,121 @@
+"""Waiting for a pod: until it is ready, has ended, or is gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from kubelite.core.errors import CoreError
+from kubelite.node.kubelet.decide import policy
+from kubelite.node.runtime import sandbox
+from kubelite.node.runtime.errors import NotFound, RuntimeFailure
+from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.records import PodRecord
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.pod.status import ContainerStatus
+
+_PAUSE = 0.05
+_LONGEST = 3600.0
+
+
+def wait(
+    home: Home,
+    find: Callable[[], PodRecord | None],
+    show: Callable[[PodRecord], Pod],
+    name: str,
+    condition: str,
+    timeout: float | None,
+) -> Pod | None:
+    """See :meth:`kubelite.node.kubelet.pods.queries.Looking.wait`."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        record = find()
+        if record is None:
+            if condition == "deleted":
+                return None
+            raise NotFound(f'pod "{name}" not found')
+        pod = show(record)
+        if _holds(pod, condition):
+            return pod
+        left = _LONGEST if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f'pod "{name}" is not {condition}')
+        if condition == "ready":
+            _refuse_hopeless(pod, name)
+        _pause(home, record.uid, pod, condition, left)
+
+
+def _holds(pod: Pod, condition: str) -> bool:
+    if condition == "exited":
+        return has_ended(pod)
+    if condition == "ready":
+        return (
+            any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
+            if pod.status
+            else False
+        )
+    return False
+
+
+def has_ended(pod: Pod) -> bool:
+    """Whether no container runs and none will be started."""
+    return pod.status is not None and pod.status.phase in ("Succeeded", "Failed")
+
+
+def exit_code(pod: Pod) -> int:
+    """The first exit code other than 0 among its containers, init ones first; 0 when all ended
+    well.
+    """
+    if pod.status is None:
+        return 0
+    for each in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        ended = each.state.terminated if each.state else None
+        if ended is not None and ended.exit_code:
+            return ended.exit_code
+    return 0
+
+
+def _refuse_hopeless(pod: Pod, name: str) -> None:
+    ended = (
+        []
+        if pod.status is None
+        else [each.name for each in pod.status.container_statuses if _stays_down(pod, each)]
+    )
+    if ended or (pod.status is not None and pod.status.phase in ("Succeeded", "Failed")):
+        raise RuntimeFailure(
+            f'pod "{name}" will not become ready'
+            + (f": {', '.join(ended)} ended" if ended else ": it has failed"),
+            hint=f"`kubelite pod ls {name}` shows its state, `kubelite pod logs {name}` what it said",
+        )
+
+
+def _stays_down(pod: Pod, container: ContainerStatus) -> bool:
+    """Whether it has ended and its restart policy leaves it at that."""
+    ended = container.state.terminated if container.state is not None else None
+    spec = next((each for each in pod.spec.containers if each.name == container.name), None)
+    return (
+        ended is not None
+        and spec is not None
+        and not policy.restarts(pod, spec, init=False, code=ended.exit_code)
+    )
+
+
+def _pause(home: Home, uid: str, pod: Pod, condition: str, left: float) -> None:
+    """Until something may have changed: the shim says at once when a container ends; other changes
+    are looked for.
+    """
+    running = (
+        next((s for s in pod.status.container_statuses if s.state and s.state.running), None)
+        if pod.status
+        else None
+    )
+    if condition != "exited" or running is None or running.container_id is None:
+        time.sleep(min(_PAUSE, left))
+        return
+    try:
+        with sandbox.connect(home, uid) as shim:
+            shim.exited(shim.ask_wait(running.container_id.removeprefix("kubelite://")), left)
+    except TimeoutError:
+        return
+    except CoreError:
+        time.sleep(min(_PAUSE, left))

@@ -1,0 +1,1 @@
+"""Seccomp: profiles, their OCI form, and the BPF programs compiled from them."""

@@ -1,0 +1,1 @@
+"""Facts of the API: quantities, names, kinds, field tables, labels."""

@@ -1,0 +1,1 @@
+"""The typed Pod that the node works with."""

@@ -1,0 +1,185 @@
+"""What a pod asks for and may use, and what follows from it: QoS class and OOM score. Pure.
+
+Amounts are whole numbers by resource name: ``cpu`` in milli-CPUs, everything else in its own unit
+(bytes, pods, devices). Rules are those of Kubernetes' resource helpers and of the kubelet: a
+request that is not given is the limit; init containers run one at a time, so that the most
+demanding one counts; sidecars (init containers with restartPolicy Always) run on beside all that
+follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from kubelite.objects.facts import quantity
+
+if TYPE_CHECKING:
+    from kubelite.objects.pod.container import Container
+    from kubelite.objects.pod.pod import Pod
+
+Amounts = dict[str, int]
+
+GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
+_COMPUTE = ("cpu", "memory")
+
+
+class Resources(NamedTuple):
+    """CPU (milli) and memory (bytes) of a container or of a whole pod; 0 means none given."""
+
+    cpu_request: int = 0
+    cpu_limit: int = 0
+    memory_request: int = 0
+    memory_limit: int = 0
+
+
+def amounts(texts: Mapping[str, str]) -> Amounts:
+    """Quantities as numbers. Raises QuantityError."""
+    return {
+        name: quantity.milli(text) if name == "cpu" else quantity.value(text)
+        for name, text in texts.items()
+    }
+
+
+def limits(container: Container) -> Amounts:
+    """What the container must not exceed."""
+    return amounts(container.resources.limits)
+
+
+def requests(container: Container) -> Amounts:
+    """What the container is promised."""
+    return amounts({**container.resources.limits, **container.resources.requests})
+
+
+def resources(container: Container) -> Resources:
+    """CPU and memory of one container."""
+    return _resources(requests(container), limits(container))
+
+
+def pod_resources(pod: Pod) -> Resources:
+    """CPU and memory of the pod as a whole. A limit is 0 unless every container has one."""
+    return _resources(pod_requests(pod), pod_limits(pod))
+
+
+def pod_requests(pod: Pod) -> Amounts:
+    """What the scheduler counts for a pod: containers, init containers, overhead, or the pod's own
+    requests.
+    """
+    asked = _together(pod, requests)
+    if pod.spec.resources is not None:
+        asked |= amounts({**pod.spec.resources.limits, **pod.spec.resources.requests})
+    return plus(asked, amounts(pod.spec.overhead))
+
+
+def pod_limits(pod: Pod) -> Amounts:
+    """What the pod must not exceed in all; a resource that some container may use without limit is
+    left out.
+    """
+    containers = (*pod.spec.containers, *pod.spec.init_containers)
+    found = _together(pod, limits)
+    found = {
+        name: amount
+        for name, amount in found.items()
+        if all(name in c.resources.limits for c in containers)
+    }
+    if pod.spec.resources is not None:
+        found |= amounts(pod.spec.resources.limits)
+    overhead = amounts(pod.spec.overhead)
+    return {name: amount + overhead.get(name, 0) for name, amount in found.items()}
+
+
+def is_sidecar(container: Container) -> bool:
+    """Whether an init container runs on beside the containers after it."""
+    return container.restart_policy == "Always"
+
+
+def plus(left: Amounts, right: Amounts) -> Amounts:
+    """The sum, resource by resource."""
+    total = dict(left)
+    for name, amount in right.items():
+        total[name] = total.get(name, 0) + amount
+    return total
+
+
+def most(left: Amounts, right: Amounts) -> Amounts:
+    """The larger amount of each resource."""
+    total = dict(left)
+    for name, amount in right.items():
+        total[name] = max(total.get(name, 0), amount)
+    return total
+
+
+def qos_class(pod: Pod) -> str:
+    """Guaranteed, Burstable or BestEffort."""
+    if pod.spec.resources is not None and (
+        pod.spec.resources.limits or pod.spec.resources.requests
+    ):
+        own = pod.spec.resources
+        return _class([(amounts({**own.limits, **own.requests}), amounts(own.limits))])
+    containers = (*pod.spec.containers, *pod.spec.init_containers)
+    return _class([(requests(container), limits(container)) for container in containers])
+
+
+def oom_score_adj(pod: Pod, container: Container, memory: int) -> int:
+    """How readily the kernel kills the container; ``memory`` is the machine's in bytes.
+
+    The kubelet's: never a Guaranteed one if it can be helped, BestEffort ones first, those between
+    by the share of memory that they were promised. Sidecars are as precious as the most precious of
+    the containers that they serve.
+    """
+    kind = qos_class(pod)
+    if kind == GUARANTEED:
+        return -997
+    if kind == BEST_EFFORT or memory <= 0:
+        return 1000
+    score = _burstable_score(container, memory)
+    if container in pod.spec.init_containers and is_sidecar(container):
+        return min(score, *(_burstable_score(each, memory) for each in pod.spec.containers))
+    return score
+
+
+def _burstable_score(container: Container, memory: int) -> int:
+    score = 1000 - 1000 * requests(container).get("memory", 0) // memory
+    return max(3, min(score, 999))
+
+
+def _resources(asked: Amounts, allowed: Amounts) -> Resources:
+    return Resources(
+        asked.get("cpu", 0), allowed.get("cpu", 0), asked.get("memory", 0), allowed.get("memory", 0)
+    )
+
+
+def _together(pod: Pod, of: Callable[[Container], Amounts]) -> Amounts:
+    total = _sum(of(container) for container in pod.spec.containers)
+    sidecars: Amounts = {}
+    highest: Amounts = {}
+    for container in pod.spec.init_containers:
+        own = plus(sidecars, of(container))
+        highest = most(highest, own)
+        if is_sidecar(container):
+            sidecars = own
+    return most(plus(total, sidecars), highest)
+
+
+def _sum(found: Iterable[Amounts]) -> Amounts:
+    total: Amounts = {}
+    for each in found:
+        total = plus(total, each)
+    return total
+
+
+def _class(containers: list[tuple[Amounts, Amounts]]) -> str:
+    asked = [
+        name
+        for requests_, limits_ in containers
+        for name in _COMPUTE
+        if requests_.get(name) or limits_.get(name)
+    ]
+    if not asked:
+        return BEST_EFFORT
+    full = all(
+        limits_.get(name) and requests_.get(name) == limits_[name]
+        for requests_, limits_ in containers
+        for name in _COMPUTE
+    )
+    return GUARANTEED if full else BURSTABLE

@@ -1,0 +1,415 @@
+"""What this version makes of each field of a pod: honoured, without effect, or refused, and why.
+Pure.
+
+Every field is in the table below, so that nothing of a manifest is dropped in silence. A row speaks
+for all that lies under its path unless a longer one does. Later versions turn rows into honoured
+ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from kubelite.objects.facts import quantity
+from kubelite.objects.pod import codec
+from kubelite.objects.pod.pod import Container, Pod
+from kubelite.objects.rules.problem import INVALID, NO_EFFECT, UNSUPPORTED_FIELD, Path, Problem
+
+
+class Level(IntEnum):
+    """How bad it is. QUIET is told by ``pod check``, LOUD also by ``pod up``; REFUSED stops it
+    unless a user who is lenient takes the pod without the field; FATAL always does."""
+
+    HONOURED = 0
+    QUIET = 1
+    LOUD = 2
+    REFUSED = 3
+    FATAL = 4
+
+
+class Row(NamedTuple):
+    """What becomes of a field. ``when`` limits the row to some values; others are honoured."""
+
+    level: Level
+    reason: str = ""
+    when: Callable[[Any], bool] | None = None
+
+
+class Finding(NamedTuple):
+    """A field that is set and not honoured."""
+
+    level: Level
+    problem: Problem
+
+
+def _is(*values: object) -> Callable[[Any], bool]:
+    return lambda value: value in values
+
+
+_HUGE = "hugepages-"
+_YES = Row(Level.HONOURED)
+_SET_BY_SERVER = Row(Level.QUIET, "kubelite sets it itself")
+_ONE_NODE = Row(Level.QUIET, "a local pod runs on this machine, no scheduler is asked")
+_NO_ACCOUNTS = Row(Level.QUIET, "a local pod has no API server to identify itself to")
+_NO_VOLUME = "volumes of this kind cannot be served yet; emptyDir and hostPath can"
+_NO_API = "there is no API server to read it from yet"
+_NO_DEVICES = Row(Level.REFUSED, "this machine hands out no such resource")
+_APP_ARMOR = {
+    "type": Row(
+        Level.LOUD,
+        "kubelite has no AppArmor profile of its own: Localhost ones are applied",
+        _is("RuntimeDefault"),
+    ),
+    "localhostProfile": _YES,
+}
+_SECCOMP = {"type": _YES, "localhostProfile": _YES}
+
+_METADATA = {
+    "metadata.name": _YES,
+    "metadata.namespace": _YES,
+    "metadata.labels": _YES,
+    "metadata.annotations": _YES,
+    "metadata.generateName": Row(Level.REFUSED, "a local pod is known by its name: give it one"),
+    "metadata.ownerReferences": Row(Level.QUIET, "no controller owns a local pod"),
+    "metadata.finalizers": Row(Level.QUIET, "no controller takes part in removing a local pod"),
+    **dict.fromkeys(
+        (
+            "metadata.uid",
+            "metadata.resourceVersion",
+            "metadata.generation",
+            "metadata.creationTimestamp",
+            "metadata.deletionTimestamp",
+            "metadata.deletionGracePeriodSeconds",
+            "metadata.selfLink",
+            "metadata.managedFields",
+            "status",
+        ),
+        _SET_BY_SERVER,
+    ),
+}
+
+_SPEC = {
+    **dict.fromkeys(
+        (
+            "apiVersion",
+            "kind",
+            "spec.restartPolicy",
+            "spec.terminationGracePeriodSeconds",
+            "spec.dnsPolicy",
+            "spec.dnsConfig",
+            "spec.hostNetwork",
+            "spec.hostPID",
+            "spec.hostIPC",
+            "spec.shareProcessNamespace",
+            "spec.hostname",
+            "spec.subdomain",
+            "spec.hostnameOverride",
+            "spec.setHostnameAsFQDN",
+            "spec.hostAliases",
+            "spec.overhead",
+        ),
+        _YES,
+    ),
+    **dict.fromkeys(
+        (
+            "spec.nodeSelector",
+            "spec.nodeName",
+            "spec.affinity",
+            "spec.schedulerName",
+            "spec.tolerations",
+            "spec.topologySpreadConstraints",
+            "spec.priorityClassName",
+            "spec.priority",
+            "spec.preemptionPolicy",
+            "spec.schedulingGroup",
+        ),
+        _ONE_NODE,
+    ),
+    "spec.serviceAccountName": _NO_ACCOUNTS,
+    "spec.serviceAccount": _NO_ACCOUNTS,
+    "spec.automountServiceAccountToken": _NO_ACCOUNTS,
+    "spec.enableServiceLinks": Row(Level.QUIET, "a local pod sees no Services"),
+    "spec.imagePullSecrets": Row(Level.QUIET, "images are imported or loaded, none is pulled yet"),
+    "spec.activeDeadlineSeconds": _YES,
+    "spec.ephemeralContainers": Row(
+        Level.REFUSED, "they are added to running pods, and that cannot be done yet"
+    ),
+    "spec.readinessGates": Row(
+        Level.REFUSED, "nothing here sets such conditions: the pod would never be ready"
+    ),
+    "spec.schedulingGates": Row(
+        Level.REFUSED, "nothing here removes gates: the pod would wait forever"
+    ),
+    "spec.resourceClaims": _NO_DEVICES,
+    "spec.runtimeClassName": Row(Level.REFUSED, "kubelite is the only runtime here"),
+    "spec.os.name": Row(Level.FATAL, "this machine runs Linux", _is("windows")),
+    "spec.hostUsers": _YES,
+    "spec.resources.limits.cpu": _YES,
+    "spec.resources.limits.memory": _YES,
+    f"spec.resources.limits.{_HUGE}*": _YES,
+    "spec.resources.limits.*": _NO_DEVICES,
+    "spec.resources.requests.cpu": _YES,
+    "spec.resources.requests.memory": _YES,
+    f"spec.resources.requests.{_HUGE}*": _YES,
+    "spec.resources.requests.*": _NO_DEVICES,
+    "spec.resources.claims": _NO_DEVICES,
+}
+
+_POD_SECURITY = {
+    **dict.fromkeys(
+        (
+            "spec.securityContext.runAsUser",
+            "spec.securityContext.runAsGroup",
+            "spec.securityContext.runAsNonRoot",
+            "spec.securityContext.supplementalGroups",
+            "spec.securityContext.fsGroup",
+            "spec.securityContext.fsGroupChangePolicy",
+            "spec.securityContext.sysctls",
+        ),
+        _YES,
+    ),
+    "spec.securityContext.supplementalGroupsPolicy": _YES,
+    "spec.securityContext.seLinuxOptions": _YES,
+    "spec.securityContext.seLinuxChangePolicy": Row(
+        Level.QUIET, "programs are labelled, the files of volumes are not"
+    ),
+    "spec.securityContext.windowsOptions": Row(Level.QUIET, "this machine runs Linux"),
+    **{f"spec.securityContext.seccompProfile.{name}": row for name, row in _SECCOMP.items()},
+    **{f"spec.securityContext.appArmorProfile.{name}": row for name, row in _APP_ARMOR.items()},
+}
+
+# ``container`` stands for each container and init container, ``volume`` for each volume.
+_CONTAINER = {
+    **dict.fromkeys(
+        (
+            "container.name",
+            "container.image",
+            "container.imagePullPolicy",
+            "container.command",
+            "container.args",
+            "container.workingDir",
+            "container.ports[].name",
+            "container.ports[].containerPort",
+            "container.ports[].hostPort",
+            "container.ports[].hostIP",
+            "container.ports[].protocol",
+            "container.env[].name",
+            "container.env[].value",
+            "container.env[].valueFrom.fieldRef",
+            "container.env[].valueFrom.resourceFieldRef",
+            "container.resources.limits.cpu",
+            "container.resources.limits.memory",
+            f"container.resources.limits.{_HUGE}*",
+            "container.resources.requests.cpu",
+            "container.resources.requests.memory",
+            f"container.resources.requests.{_HUGE}*",
+            "container.volumeMounts[].name",
+            "container.volumeMounts[].mountPath",
+            "container.volumeMounts[].readOnly",
+            "container.volumeMounts[].subPath",
+            "container.volumeMounts[].subPathExpr",
+            "container.stdin",
+            "container.stdinOnce",
+            "container.tty",
+        ),
+        _YES,
+    ),
+    "container.env[].valueFrom.configMapKeyRef": Row(Level.REFUSED, _NO_API),
+    "container.env[].valueFrom.secretKeyRef": Row(Level.REFUSED, _NO_API),
+    "container.env[].valueFrom.fileKeyRef": Row(
+        Level.REFUSED, "files of variables are not read yet"
+    ),
+    "container.envFrom": Row(Level.REFUSED, _NO_API),
+    "container.resources.limits.ephemeral-storage": _YES,
+    "container.resources.requests.ephemeral-storage": _ONE_NODE,
+    "container.resources.limits.*": _NO_DEVICES,
+    "container.resources.requests.*": _NO_DEVICES,
+    "container.resources.claims": _NO_DEVICES,
+    "container.resizePolicy": _YES,
+    "container.restartPolicy": _YES,
+    "container.restartPolicyRules[].exitCodes": _YES,
+    "container.restartPolicyRules[].action": _YES,
+    "container.volumeMounts[].mountPropagation": Row(
+        Level.REFUSED,
+        "later mounts do not travel between host and container yet",
+        _is("HostToContainer", "Bidirectional"),
+    ),
+    "container.volumeMounts[].recursiveReadOnly": Row(
+        Level.REFUSED,
+        "what is mounted below the volume stays writable yet",
+        _is("Enabled", "IfPossible"),
+    ),
+    "container.volumeDevices": Row(Level.REFUSED, "block volumes cannot be served yet"),
+    "container.livenessProbe": _YES,
+    "container.readinessProbe": _YES,
+    "container.startupProbe": _YES,
+    "container.lifecycle.postStart": _YES,
+    "container.lifecycle.preStop": _YES,
+    "container.lifecycle.stopSignal": _YES,
+    "container.terminationMessagePath": _YES,
+    "container.terminationMessagePolicy": _YES,
+}
+
+_CONTAINER_SECURITY = {
+    **dict.fromkeys(
+        (
+            "container.securityContext.runAsUser",
+            "container.securityContext.runAsGroup",
+            "container.securityContext.runAsNonRoot",
+            "container.securityContext.capabilities",
+            "container.securityContext.privileged",
+            "container.securityContext.readOnlyRootFilesystem",
+            "container.securityContext.allowPrivilegeEscalation",
+            "container.securityContext.procMount",
+        ),
+        _YES,
+    ),
+    "container.securityContext.seLinuxOptions": _YES,
+    "container.securityContext.windowsOptions": Row(Level.QUIET, "this machine runs Linux"),
+    **{f"container.securityContext.seccompProfile.{name}": row for name, row in _SECCOMP.items()},
+    **{
+        f"container.securityContext.appArmorProfile.{name}": row for name, row in _APP_ARMOR.items()
+    },
+}
+
+_VOLUME = {
+    "volume.name": _YES,
+    "volume.hostPath": _YES,
+    "volume.emptyDir.medium": Row(
+        Level.REFUSED,
+        "huge pages cannot be mounted yet",
+        lambda medium: str(medium).startswith("HugePages"),
+    ),
+    "volume.emptyDir.sizeLimit": _YES,
+    "volume.*": Row(Level.REFUSED, _NO_VOLUME),
+}
+
+TABLE: dict[str, Row] = {
+    **_METADATA,
+    **_SPEC,
+    **_POD_SECURITY,
+    **_CONTAINER,
+    **_CONTAINER_SECURITY,
+    **_VOLUME,
+}
+"""Every field of a pod, by its path; ``[]`` stands for each item of a list, ``*`` for each name
+that has no row itself.
+"""
+
+ROOTS = {
+    "spec.containers[]": "container",
+    "spec.initContainers[]": "container",
+    "spec.volumes[]": "volume",
+}
+"""Where a path begins anew in the table."""
+
+
+def check(pod: Pod) -> list[Finding]:
+    """What of a pod, as it was written, this version does not honour."""
+    return [*_walk(msgspec.to_builtins(pod), "", ()), *_together(pod)]
+
+
+def lenient(pod: Pod, findings: list[Finding]) -> Pod:
+    """The pod without the fields that were refused. A volume that has lost its source becomes an
+    empty directory, a variable that has lost its source is not set."""
+    plain = msgspec.json.decode(msgspec.json.encode(pod))
+    for finding in findings:
+        if finding.level is Level.REFUSED:
+            *above, last = finding.problem.path
+            owner = plain
+            for part in above:
+                owner = owner[part]
+            del owner[last]
+    made, _ = codec.decode(Pod, plain)
+    return made or pod
+
+
+def row_of(parent: str, key: str) -> Row | None:
+    """The row for a field of ``parent``, or that for whatever has none of its own there."""
+    row = TABLE.get(
+        f"{parent}.{_HUGE}*" if key.startswith(_HUGE) else f"{parent}.{key}" if parent else key
+    )
+    return TABLE.get(f"{parent}.*") if row is None else row
+
+
+def _walk(value: Any, pattern: str, path: Path) -> Iterator[Finding]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _one(inner, pattern, key, (*path, key))
+    elif isinstance(value, list | tuple):
+        for at, inner in enumerate(value):
+            yield from _walk(inner, ROOTS.get(f"{pattern}[]", f"{pattern}[]"), (*path, at))
+
+
+def _one(value: Any, parent: str, key: str, path: Path) -> Iterator[Finding]:
+    pattern = f"{parent}.{key}" if parent else key
+    if pattern in _PREFIXES:
+        yield from _walk(value, pattern, path)
+        return
+    row = row_of(parent, key)
+    if (
+        row is not None
+        and row.level is not Level.HONOURED
+        and (row.when is None or row.when(value))
+    ):
+        yield Finding(row.level, _problem(row, path))
+
+
+def _prefixes() -> frozenset[str]:
+    """The paths that have rows below them."""
+    found = set()
+    for pattern in (*TABLE, *ROOTS):
+        words = pattern.split(".")
+        found |= {".".join(words[:end]).removesuffix("[]") for end in range(1, len(words))}
+    found |= {root.removesuffix("[]") for root in ROOTS}
+    return frozenset(found)
+
+
+_PREFIXES = _prefixes()
+
+
+def _problem(row: Row, path: Path) -> Problem:
+    words = [part for part in path if isinstance(part, str)]
+    name = ".".join(words[-2:]) if words[-1] in ("name", "type") else words[-1]
+    if row.level >= Level.REFUSED:
+        hint = "--lenient runs the pod without it" if row.level is Level.REFUSED else ""
+        return Problem(
+            path, f"{name} is not supported: {row.reason}", UNSUPPORTED_FIELD, hint, at_key=True
+        )
+    return Problem(path, f"{name} has no effect: {row.reason}", NO_EFFECT, at_key=True)
+
+
+def _together(pod: Pod) -> Iterator[Finding]:
+    """What the name of a field alone does not show."""
+    for kind, group in (
+        ("containers", pod.spec.containers),
+        ("initContainers", pod.spec.init_containers),
+    ):
+        for at, container in enumerate(group):
+            yield from _container(container, ("spec", kind, at))
+
+
+def _container(container: Container, path: Path) -> Iterator[Finding]:
+    for number, port in enumerate(container.ports):
+        if port.host_port and port.protocol == "SCTP":
+            row = Row(Level.REFUSED, "ports of this machine are TCP and UDP ones")
+            yield Finding(row.level, _problem(row, (*path, "ports", number, "hostPort")))
+    for kind, texts in (
+        ("limits", container.resources.limits),
+        ("requests", container.resources.requests),
+    ):
+        text = texts.get("memory", "0")
+        if _fractional(text):
+            said = f"memory: {text} is no whole number of bytes: m stands for thousandths, M and Mi for megabytes"
+            yield Finding(Level.LOUD, Problem((*path, "resources", kind, "memory"), said, INVALID))
+
+
+def _fractional(text: str) -> bool:
+    try:
+        return quantity.parse(text).nano % quantity.NANO != 0
+    except quantity.QuantityError:
+        return False

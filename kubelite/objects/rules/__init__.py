@@ -1,0 +1,1 @@
+"""What Kubernetes says about objects: defaults and validation."""
