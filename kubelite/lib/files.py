@@ -96,8 +96,10 @@ def read_record(path: str, type: type[T]) -> T:
 
 
 class FileLock:
-    """An exclusive lock between processes, for a ``with`` statement. Close-on-exec, so that no
-    child inherits it.
+    """An exclusive lock between processes: ``with`` it, or ``acquire`` and ``release`` it.
+
+    ``timeout`` is in seconds, None waits for ever. The descriptor is close-on-exec, so that no
+    child inherits the lock; the kernel gives it back when the holder dies.
     """
 
     def __init__(self, path: str, *, timeout: float | None = None) -> None:
@@ -105,38 +107,46 @@ class FileLock:
         self._timeout = timeout
         self._fd = -1
 
-    def __enter__(self) -> FileLock:
+    def acquire(self) -> FileLock:
+        """Takes the lock, making its file where there is none. Raises TimeoutError, OSError."""
         while True:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                self._acquire()
+                self._lock()
                 if self._is_current():
                     return self
             except BaseException:
-                os.close(self._fd)
+                self.release()
                 raise
+            self.release()
+
+    def release(self) -> None:
+        """Gives the lock back; one that is not held is left alone."""
+        if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> FileLock:
+        return self.acquire()
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        self.release()
 
     def remove(self) -> None:
-        """Takes the file away while the lock is held: whoever waits for it notices and makes a new
-        one. Gone is fine.
+        """Deletes the file while the lock is held: whoever waits for it notices and makes a new
+        one. No error where it is gone already.
         """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
 
     def _is_current(self) -> bool:
-        """Whether the locked file is still the one of that name: its last holder may have removed
-        it.
-        """
+        """Whether the locked file still has its name: the last holder may have deleted it."""
         try:
             return os.stat(self._path).st_ino == os.fstat(self._fd).st_ino
         except FileNotFoundError:
             return False
 
-    def _acquire(self) -> None:
+    def _lock(self) -> None:
         if self._timeout is None:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             return

@@ -57,14 +57,14 @@ def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] 
             boot=boot_id(),
             started=boottime(),
         )
-        lock = FileLock(home.pod_lock(record.uid)).__enter__()
+        lock = FileLock(home.pod_lock(record.uid)).acquire()
         try:
             made = home.unfinished_pod(record.uid)
             os.mkdir(made, 0o700)
             write_record(f"{made}/pod.json", record, durable=False)
             os.rename(made, home.pod(record.uid))
         except BaseException:
-            lock.__exit__()
+            lock.release()
             raise
         return Claim(record, lock)
 

@@ -64,7 +64,7 @@ class Agent:
             while self._serve(inbox, claimed):
                 pass
         finally:
-            alone.__exit__()
+            alone.release()
 
     def _watch_claims(self) -> inotify.Watch | None:
         """Tells of every pod whose record appears: whoever made it may be killed before it can

@@ -87,4 +87,4 @@ def dismiss(home: Home) -> None:
 
 def sole(home: Home, timeout: float) -> FileLock:
     """The lock that makes an agent the only one of its home. Raises TimeoutError."""
-    return FileLock(f"{home.run}/{LOCK}", timeout=timeout).__enter__()
+    return FileLock(f"{home.run}/{LOCK}", timeout=timeout).acquire()

@@ -102,7 +102,7 @@ class Pods(Looking):
         try:
             seen, warnings = self._create(record, pod, found, report, lock)
         finally:
-            lock.__exit__()
+            lock.release()
         if needs_care(pod, seen):
             agent_control.summon(self._home, record.uid)
         shown = self._with_status(pod, seen)
