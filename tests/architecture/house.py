@@ -12,19 +12,29 @@ PACKAGE = "kubelite"
 
 
 class Module(NamedTuple):
-    """One module: its dotted name, docstring, and every module it imports, at the top or inside a
-    function.
+    """One module, and the modules it imports by when they are imported.
+
+    ``at_top`` runs with the module, ``in_functions`` when a function is called, ``for_types`` never
+    (``if TYPE_CHECKING``).
     """
 
     name: str
     path: Path
     docstring: str
-    imports: frozenset[str]
     at_top: frozenset[str]
+    in_functions: frozenset[str]
+    for_types: frozenset[str]
+
+    @property
+    def imports(self) -> frozenset[str]:
+        """Every module that is imported when the program runs."""
+        return self.at_top | self.in_functions
 
     @property
     def is_pure(self) -> bool:
-        """Says of itself that it knows no clock, file, socket, process or randomness."""
+        """Whether the docstring says that the module knows no clock, file, socket, process or
+        randomness.
+        """
         opening = self.docstring.split("\n\n")[0].replace("\n", " ")
         return any(
             sentence.strip().rstrip(".") in ("Pure", "Pure: shapes only")
@@ -54,20 +64,22 @@ def _is_type_checking(node: ast.AST) -> bool:
     )
 
 
-def _walk(tree: ast.AST, *, inside_functions: bool) -> set[str]:
-    found: set[str] = set()
-    todo = list(ast.iter_child_nodes(tree))
-    while todo:
-        node = todo.pop()
-        found.update(_targets(node))
+class _Collector(ast.NodeVisitor):
+    """Sorts imports by the part of the module they stand in."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, set[str]] = {"top": set(), "functions": set(), "types": set()}
+        self._part = "top"
+
+    def visit(self, node: ast.AST) -> None:
+        self.found[self._part].update(_targets(node))
+        outer = self._part
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            self._part = "functions"
         if _is_type_checking(node):
-            continue
-        if not inside_functions and isinstance(
-            node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-        ):
-            continue
-        todo.extend(ast.iter_child_nodes(node))
-    return found
+            self._part = "types"
+        self.generic_visit(node)
+        self._part = outer
 
 
 @functools.cache
@@ -83,7 +95,8 @@ def modules() -> dict[str, Module]:
 
 def _read(name: str, path: Path, paths: dict[str, Path]) -> Module:
     tree = ast.parse(path.read_text())
-    everywhere, top = _walk(tree, inside_functions=True), _walk(tree, inside_functions=False)
+    collector = _Collector()
+    collector.visit(tree)
 
     def known(targets: set[str]) -> frozenset[str]:
         ours = {t for t in targets if t in paths}
@@ -91,15 +104,43 @@ def _read(name: str, path: Path, paths: dict[str, Path]) -> Module:
         compiled = {t for t in targets if t.endswith("._native")}
         return frozenset(ours | foreign | compiled) - {name}
 
-    return Module(name, path, ast.get_docstring(tree) or "", known(everywhere), known(top))
+    parts = {part: known(targets) for part, targets in collector.found.items()}
+    return Module(
+        name,
+        path,
+        ast.get_docstring(tree) or "",
+        parts["top"],
+        parts["functions"],
+        parts["types"],
+    )
 
 
-def room(name: str) -> str:
-    """The outer room: ``kubelite.node.image.store`` lies in ``node``."""
-    parts = name.split(".")
-    return parts[1] if len(parts) > 1 else ""
+def room(name: str, depth: int = 1) -> str:
+    """The room a module lies in: ``kubelite.node.image.store`` lies in ``node`` (depth 1) and in
+    ``node.image`` (depth 2). A module on top of its room's folder has the folder's name only.
+    """
+    parts = name.split(".")[1:]
+    package = parts if modules()[name].path.name == "__init__.py" else parts[:-1]
+    return ".".join((package or parts)[:depth])
 
 
-def inner_room(name: str) -> str:
-    """The inner room: ``kubelite.node.image.store`` lies in ``node.image``."""
-    return ".".join(name.split(".")[1:3])
+def cycles(imports: dict[str, set[str]]) -> list[str]:
+    """The cycles of an import graph, each as ``a > b > a``; at most one for each module."""
+    done: set[str] = set()
+    found: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            found.append(" > ".join((*path[path.index(name) :], name)))
+            return
+        if name in done:
+            return
+        for target in sorted(imports[name]):
+            # A package's own __init__ is imported with every module of it.
+            if not name.startswith(f"{target}."):
+                visit(target, (*path, name))
+        done.add(name)
+
+    for name in imports:
+        visit(name, ())
+    return found

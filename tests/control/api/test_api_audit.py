@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kubelite.control.api.auth.audit_policy import PolicyError, Seen, chosen, read
+from kubelite.control.api.auth.audit_policy import PolicyError, chosen, read
 from kubelite.control.api.server.expiry import Expiry
 from kubelite.control.api.server.lifecycle import Options
+from kubelite.control.api.wire.attributes import AuditAttributes
 from kubelite.control.api.wire.request import User
 from tests.control.world import CONFIG, cluster, config_map, stranger
 
@@ -33,15 +34,15 @@ JANE = User("jane", groups=("ops",))
 @pytest.mark.parametrize(
     ("seen", "wanted"),
     [
-        (Seen(JANE, "watch", "/x", "", "pods"), "None"),
-        (Seen(JANE, "get", "/x", "", "configmaps", "", "default"), "RequestResponse"),
-        (Seen(JANE, "get", "/x", "", "configmaps", "", "other"), "Metadata"),
-        (Seen(JANE, "get", "/x", "apps", "deployments"), "Request"),
-        (Seen(JANE, "get", "/healthz/ping"), "None"),
-        (Seen(JANE, "get", "/version"), "Metadata"),
+        (AuditAttributes(JANE, "watch", "/x", "", "pods"), "None"),
+        (AuditAttributes(JANE, "get", "/x", "", "configmaps", "", "default"), "RequestResponse"),
+        (AuditAttributes(JANE, "get", "/x", "", "configmaps", "", "other"), "Metadata"),
+        (AuditAttributes(JANE, "get", "/x", "apps", "deployments"), "Request"),
+        (AuditAttributes(JANE, "get", "/healthz/ping"), "None"),
+        (AuditAttributes(JANE, "get", "/version"), "Metadata"),
     ],
 )
-def test_the_first_rule_that_fits_decides(seen: Seen, wanted: str) -> None:
+def test_the_first_rule_that_fits_decides(seen: AuditAttributes, wanted: str) -> None:
     assert chosen(RULES, seen)["level"] == wanted
 
 

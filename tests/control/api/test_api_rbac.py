@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubelite.control.api.auth.rbac import Policy, Rule, aggregated, covers
-from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.request import User
 
 VERBS, GROUPS, RESOURCES = ["get", "list", "delete"], ["", "apps"], ["pods", "secrets"]
@@ -67,7 +67,7 @@ def policies(draw: Any) -> Policy:
 
 
 ASKED = st.builds(
-    Asked,
+    AuthorizationAttributes,
     USER,
     st.sampled_from(VERBS),
     st.sampled_from(GROUPS),
@@ -86,7 +86,7 @@ def means(subject: dict[str, str], user: User) -> bool:
     return user.name == f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
 
 
-def permits(rule: dict[str, list[str]], asked: Asked) -> bool:
+def permits(rule: dict[str, list[str]], asked: AuthorizationAttributes) -> bool:
     wanted = (
         [asked.resource] if not asked.sub else [f"{asked.resource}/{asked.sub}", f"*/{asked.sub}"]
     )
@@ -98,7 +98,7 @@ def permits(rule: dict[str, list[str]], asked: Asked) -> bool:
     )
 
 
-def model(policy: Policy, asked: Asked) -> bool:
+def model(policy: Policy, asked: AuthorizationAttributes) -> bool:
     for (where, _), binding in policy.bindings.items():
         if where not in ("", asked.namespace) or not any(
             means(each, asked.user) for each in binding["subjects"]
@@ -113,7 +113,7 @@ def model(policy: Policy, asked: Asked) -> bool:
 
 @settings(max_examples=600, deadline=None)
 @given(policies(), ASKED)
-def test_decisions_are_the_models(policy: Policy, asked: Asked) -> None:
+def test_decisions_are_the_models(policy: Policy, asked: AuthorizationAttributes) -> None:
     assert policy.allows(asked) == model(policy, asked)
 
 
@@ -126,7 +126,7 @@ def rule_of(value: dict[str, list[str]]) -> Rule:
 @settings(max_examples=600, deadline=None)
 @given(st.lists(RULE, max_size=3), st.lists(RULE, min_size=1, max_size=2), ASKED)
 def test_what_is_covered_gives_nothing_new(
-    owned: list[Any], wanted: list[Any], asked: Asked
+    owned: list[Any], wanted: list[Any], asked: AuthorizationAttributes
 ) -> None:
     mine, theirs = [rule_of(each) for each in owned], [rule_of(each) for each in wanted]
     if not covers(mine, theirs) and any(rule.allows(asked) for rule in theirs):
@@ -143,8 +143,8 @@ def test_paths() -> None:
         ("/api/v1", True),
         ("/apis", False),
     ):
-        assert rule.allows(Asked(user, "get", path=path)) is allowed
-    assert not rule.allows(Asked(user, "post", path="/healthz"))
+        assert rule.allows(AuthorizationAttributes(user, "get", path=path)) is allowed
+    assert not rule.allows(AuthorizationAttributes(user, "post", path="/healthz"))
     assert covers([Rule(("*",), paths=("*",))], [rule]) == []
     assert covers([rule], [Rule(("get",), paths=("/other",))]) == [
         Rule(("get",), paths=("/other",))

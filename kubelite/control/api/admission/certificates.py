@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.auth import csr
 from kubelite.control.api.auth.issuing import BadRequestFile, parse, wish_of
 from kubelite.control.api.auth.rbac import MASTERS
-from kubelite.control.api.kinds import causes
-from kubelite.control.api.wire.attributes import Asked
-from kubelite.control.api.wire.context import timestamp
+from kubelite.control.api.wire import causes
+from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.request import user_info
 from kubelite.control.api.wire.status import invalid, refused
+from kubelite.control.api.wire.timestamp import timestamp
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
@@ -94,7 +94,8 @@ def _must_be_allowed(attempt: Attempt, verb: str) -> None:
     signer = str((attempt.old or {})["spec"]["signerName"])
     user, domain = attempt.request.user, signer.partition("/")[0]
     asked = [
-        Asked(user, verb, csr.GROUP, "signers", "", "", name) for name in (signer, f"{domain}/*")
+        AuthorizationAttributes(user, verb, csr.GROUP, "signers", "", "", name)
+        for name in (signer, f"{domain}/*")
     ]
     if not any(attempt.context.authorizer.allows(each) for each in asked):
         why = f'user not permitted to {verb} requests with signerName "{signer}"'

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.request import Request
     from kubelite.control.store.types import Change
 

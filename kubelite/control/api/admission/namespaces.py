@@ -1,18 +1,28 @@
-"""Namespaces: nothing is created in one that is not there or is going, and each is furnished from
-its first moment.
+"""Namespaces: nothing is created in one that is missing or terminating, and each has its
+ServiceAccount and the cluster's certificate from the start.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.server import seed
+from kubelite.control.api.kinds import strategy
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import Cause, not_found, refused
+from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kubelite.control.api.admission.chain import Attempt, Rule
+    from kubelite.control.api.wire.registry import Registry
+    from kubelite.control.api.wire.resource import Resource
+    from kubelite.control.store.store import Store
+    from kubelite.control.store.types import Change
+
+Object = dict[str, Any]
 
 _IMMORTAL = ("default", "kube-system", "kube-public")
 
@@ -55,18 +65,57 @@ async def protect(attempt: Attempt) -> None:
         raise refused(attempt.request.resource, attempt.name, "this namespace may not be deleted")
 
 
-def furnish(authority: str) -> Rule:
+def seed_namespace(authority: str) -> Rule:
     """Gives a new namespace its ServiceAccount and the cluster's certificate."""
 
     async def rule(attempt: Attempt) -> None:
         if not attempt.creates("", "namespaces"):
             return
         registry, store = attempt.context.registry, attempt.context.store
-        given = seed.in_every_namespace(registry, attempt.name, authority)
-        changes = [seed.change(store, res, obj) for res, obj in given]
+        given = initial_objects(registry, attempt.name, authority)
+        changes = [creation(store, res, obj) for res, obj in given]
         try:
             await store.commit(changes)
         except Conflict:
             return  # somebody who watches namespaces was faster
 
     return rule
+
+
+def initial_objects(
+    registry: Registry, name: str, authority: str
+) -> Iterator[tuple[Resource, Object]]:
+    """What each namespace holds from its first moment: its ServiceAccount, and the cluster's
+    certificate.
+    """
+    account = {
+        "kind": "ServiceAccount",
+        "apiVersion": "v1",
+        "metadata": {"name": "default", "namespace": name},
+    }
+    yield registry.builtin("", "serviceaccounts"), account
+    metadata = {
+        "name": "kube-root-ca.crt",
+        "namespace": name,
+        "annotations": {
+            "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver when "
+            "using internal endpoints such as the internal service IP or kubernetes.default.svc."
+        },
+    }
+    config = {
+        "kind": "ConfigMap",
+        "apiVersion": "v1",
+        "metadata": metadata,
+        "data": {"ca.crt": authority},
+    }
+    yield registry.builtin("", "configmaps"), config
+
+
+def creation(store: Store, res: Resource, obj: Object) -> Change:
+    """The change that creates an object of the server's own."""
+    metadata = {**obj["metadata"], "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
+    whole, _ = strategy.conform(res, {**obj, "metadata": metadata})
+    value = strategy.stored(res, strategy.prepare_create(res, whole))
+    return store.change(
+        res.prefix, metadata.get("namespace", ""), metadata["name"], value, expected=0
+    )

@@ -49,5 +49,5 @@ def standard(authority: str) -> Admission:
             services.allocate,
             quota.account,
         ),
-        after=(namespaces.furnish(authority), roles.collect, quota.take_stock),
+        after=(namespaces.seed_namespace(authority), roles.collect, quota.take_stock),
     )

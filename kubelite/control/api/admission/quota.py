@@ -18,7 +18,7 @@ from kubelite.objects.facts.quantity import Quantity
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
-    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.types import Entry
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.auth.rbac import MASTERS, Rule, aggregated, covers, rules_of
 from kubelite.control.api.kinds.commit import write
-from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import not_found, refused
 from kubelite.control.store.types import Conflict
@@ -32,14 +32,18 @@ async def escalation(attempt: Attempt) -> None:
     if attempt.old is not None and _without_owners(attempt.old) == _without_owners(attempt.obj):
         return
     if res.plural in _ROLES:
-        may = Asked(user, "escalate", GROUP, res.plural, "", attempt.namespace, attempt.name)
+        may = AuthorizationAttributes(
+            user, "escalate", GROUP, res.plural, "", attempt.namespace, attempt.name
+        )
         wanted = list(rules_of(attempt.obj))
         if attempt.obj.get("aggregationRule") or (attempt.old or {}).get("aggregationRule"):
             wanted += _EVERYTHING
     elif res.plural in _BINDINGS:
         reference = attempt.obj.get("roleRef") or {}
         plural = "roles" if reference.get("kind") == "Role" else "clusterroles"
-        may = Asked(user, "bind", GROUP, plural, "", attempt.namespace, reference.get("name", ""))
+        may = AuthorizationAttributes(
+            user, "bind", GROUP, plural, "", attempt.namespace, reference.get("name", "")
+        )
         wanted = list(
             attempt.context.authorizer.policy().rules_of_reference(reference, attempt.namespace)
         )
@@ -107,7 +111,9 @@ async def collect(attempt: Attempt) -> None:
             if wanted is None or wanted == (role.get("rules") or []):
                 continue
             try:
-                await write(attempt.context, res, {**role, "rules": wanted}, entry, companions=[])
+                await write(
+                    attempt.context.store, res, {**role, "rules": wanted}, entry, companions=[]
+                )
                 changed = True
             except Conflict:
                 continue

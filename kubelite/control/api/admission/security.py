@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.admission.podsecurity import LEVELS, minor_of, violations
-from kubelite.control.api.kinds import causes
+from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import invalid, refused
 

@@ -12,9 +12,9 @@ import random
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.wire.context import timestamp
 from kubelite.control.api.wire.documents import stored
 from kubelite.control.api.wire.status import Cause, internal, invalid
+from kubelite.control.api.wire.timestamp import timestamp
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt

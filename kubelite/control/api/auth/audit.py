@@ -17,9 +17,9 @@ from kubelite.control.api.wire.request import user_info
 from kubelite.control.api.wire.status import StatusError
 
 if TYPE_CHECKING:
-    from kubelite.control.api.auth.audit_policy import Seen
     from kubelite.control.api.wire.answer import Stream
-    from kubelite.control.api.wire.raw_request import Incoming, Trace
+    from kubelite.control.api.wire.attributes import AuditAttributes
+    from kubelite.control.api.wire.raw_request import AuditTrace, RawRequest
 
 Object = dict[str, Any]
 MOST_BYTES = 100 << 20
@@ -34,14 +34,19 @@ class Audit:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def note(
-        self, seen: Seen, incoming: Incoming, trace: Trace, answer: Answer | Stream, since: datetime
+        self,
+        seen: AuditAttributes,
+        raw: RawRequest,
+        trace: AuditTrace,
+        answer: Answer | Stream,
+        since: datetime,
     ) -> None:
         """One request and its answer. Raises OSError."""
         rule = chosen(self._rules, seen)
         stage = "ResponseComplete" if isinstance(answer, Answer) else "ResponseStarted"
         if rule["level"] == "None" or stage in rule.get("omitStages", ()):
             return
-        line = encode(event(seen, rule, stage, incoming, trace, answer, since)) + b"\n"
+        line = encode(event(seen, rule, stage, raw, trace, answer, since)) + b"\n"
         os.write(self._fd, line)
         if os.fstat(self._fd).st_size > MOST_BYTES:
             self._turn()
@@ -57,27 +62,31 @@ class Audit:
 
 
 def event(
-    seen: Seen,
+    seen: AuditAttributes,
     rule: Object,
     stage: str,
-    incoming: Incoming,
-    trace: Trace,
+    raw: RawRequest,
+    trace: AuditTrace,
     answer: Answer | Stream,
     since: datetime,
 ) -> Object:
     """An Event of ``audit.k8s.io/v1``."""
-    wanted, headers = str(rule["level"]), incoming.headers
+    wanted, headers = str(rule["level"]), raw.headers
     written: Object = {
         "kind": "Event",
         "apiVersion": "audit.k8s.io/v1",
         "level": wanted,
         "auditID": str(uuid.uuid4()),
         "stage": stage,
-        "requestURI": f"{incoming.path}?{incoming.query}" if incoming.query else incoming.path,
+        "requestURI": f"{raw.path}?{raw.query}" if raw.query else raw.path,
         "verb": seen.verb,
         "user": user_info(seen.user),
-        **({"impersonatedUser": user_info(seen.acting)} if seen.acting is not None else {}),
-        **({"sourceIPs": [incoming.peer]} if incoming.peer else {}),
+        **(
+            {"impersonatedUser": user_info(seen.impersonated)}
+            if seen.impersonated is not None
+            else {}
+        ),
+        **({"sourceIPs": [raw.peer]} if raw.peer else {}),
         "userAgent": headers.get("User-Agent", ""),
     }
     if seen.resource:
@@ -95,7 +104,7 @@ def event(
         "requestReceivedTimestamp": _moment(since),
         "stageTimestamp": _moment(datetime.now(UTC)),
     }
-    return {**written, "annotations": trace.notes} if trace.notes else written
+    return {**written, "annotations": trace.annotations} if trace.annotations else written
 
 
 def _status(answer: Answer | Stream) -> Object:

@@ -6,27 +6,13 @@ request decides.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kubelite.control.api.wire.request import User
+    from kubelite.control.api.wire.attributes import AuditAttributes
 
 LEVELS = ("None", "Metadata", "Request", "RequestResponse")
 Object = dict[str, Any]
-
-
-class Seen(NamedTuple):
-    """What a rule looks at. ``resource`` is empty for paths that are no resources."""
-
-    user: User
-    verb: str
-    path: str
-    group: str = ""
-    resource: str = ""
-    sub: str = ""
-    namespace: str = ""
-    name: str = ""
-    acting: User | None = None  # whom the user is taken for, where that is somebody else
 
 
 class PolicyError(ValueError):
@@ -58,12 +44,12 @@ def read(policy: Any) -> list[Object]:
     ]
 
 
-def chosen(rules: list[Object], seen: Seen) -> Object:
+def chosen(rules: list[Object], seen: AuditAttributes) -> Object:
     """The rule that decides how much of a request is written."""
     return next((rule for rule in rules if _fits(rule, seen)), {"level": "None"})
 
 
-def _fits(rule: Object, seen: Seen) -> bool:
+def _fits(rule: Object, seen: AuditAttributes) -> bool:
     if rule.get("users") and seen.user.name not in rule["users"]:
         return False
     if rule.get("userGroups") and not set(rule["userGroups"]) & set(seen.user.groups):
@@ -85,7 +71,7 @@ def _path_fits(pattern: str, path: str) -> bool:
     return pattern in ("*", path) or (pattern.endswith("*") and path.startswith(pattern[:-1]))
 
 
-def _resource_fits(wanted: Object, seen: Seen) -> bool:
+def _resource_fits(wanted: Object, seen: AuditAttributes) -> bool:
     if not seen.resource or wanted.get("group", "") != seen.group:
         return False
     if wanted.get("resourceNames") and seen.name not in wanted["resourceNames"]:

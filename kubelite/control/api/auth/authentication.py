@@ -12,10 +12,10 @@ import hmac
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.request import User
 from kubelite.control.api.wire.status import bad_request, forbidden, unauthorized
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.auth.authorization import Authorizer
     from kubelite.control.api.auth.tokens import Tokens
+    from kubelite.control.api.wire.raw_request import Credentials
     from kubelite.control.store.store import Store
 
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
@@ -33,16 +34,6 @@ LEEWAY = timedelta(minutes=1)
 _BOUND = {"pod": "pods", "secret": "secrets", "node": "minions"}
 _HIDDEN = "base64url.bearer.authorization.k8s.io."
 _BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
-
-
-class Credentials(NamedTuple):
-    """What a connection and a request bring: the subject of a checked certificate, and the
-    Authorization header.
-    """
-
-    subject: tuple[tuple[str, str], ...] = ()
-    authorization: str = ""
-    protocols: str = ""  # those of a WebSocket, where a browser hides its token
 
 
 class Authenticator:
@@ -264,19 +255,30 @@ def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer)
 
 def _questions(
     user: User, name: str, groups: list[str], uid: str, extra: dict[str, list[str]]
-) -> list[Asked]:
+) -> list[AuthorizationAttributes]:
     parts = name.split(":")
     if name.startswith("system:serviceaccount:") and len(parts) == 4:
-        asked = [Asked(user, "impersonate", "", "serviceaccounts", "", parts[2], parts[3])]
+        asked = [
+            AuthorizationAttributes(
+                user, "impersonate", "", "serviceaccounts", "", parts[2], parts[3]
+            )
+        ]
     else:
-        asked = [Asked(user, "impersonate", "", "users", "", "", name)]
-    asked += [Asked(user, "impersonate", "", "groups", "", "", group) for group in groups]
+        asked = [AuthorizationAttributes(user, "impersonate", "", "users", "", "", name)]
+    asked += [
+        AuthorizationAttributes(user, "impersonate", "", "groups", "", "", group)
+        for group in groups
+    ]
     asked += (
-        [Asked(user, "impersonate", "authentication.k8s.io", "uids", "", "", uid)] if uid else []
+        [AuthorizationAttributes(user, "impersonate", "authentication.k8s.io", "uids", "", "", uid)]
+        if uid
+        else []
     )
     for key, values in extra.items():
         asked += [
-            Asked(user, "impersonate", "authentication.k8s.io", "userextras", key, "", value)
+            AuthorizationAttributes(
+                user, "impersonate", "authentication.k8s.io", "userextras", key, "", value
+            )
             for value in values
         ]
     return asked

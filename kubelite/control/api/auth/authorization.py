@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.auth.rbac import MASTERS, Policy
-from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.directory_cache import Follower
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.selectors import pinned
@@ -33,7 +33,7 @@ class Authorizer:
     def __init__(self, store: Store, nodes: NodeAuthorizer) -> None:
         self._nodes = nodes
         self._policy = Policy({}, {})
-        self._answers: dict[Asked, bool] = {}
+        self._answers: dict[AuthorizationAttributes, bool] = {}
         self._rules: dict[tuple[User, str], list[Rule]] = {}
         self._followers = [
             Follower(store, prefix, self._note, self._reset) for prefix in (*ROLES, *BINDINGS)
@@ -48,7 +48,7 @@ class Authorizer:
                 await follower.start()
         await self._nodes.refresh(user)
 
-    def allows(self, asked: Asked) -> bool:
+    def allows(self, asked: AuthorizationAttributes) -> bool:
         """Whether a user may do something."""
         if MASTERS in asked.user.groups:
             return True
@@ -71,7 +71,7 @@ class Authorizer:
             known = self._rules[user, namespace] = self._policy.rules(user, namespace)
         return known
 
-    def reason(self, asked: Asked) -> str:
+    def reason(self, asked: AuthorizationAttributes) -> str:
         """Why something that is allowed is; "" where no binding says so."""
         return "" if MASTERS in asked.user.groups else self._policy.reason(asked)
 
@@ -102,7 +102,7 @@ class Authorizer:
         self._forget()
 
 
-def asked_of(request: Request) -> Asked:
+def attributes_of(request: Request) -> AuthorizationAttributes:
     """What authorization is asked about a request.
 
     A list or watch that a field selector confines to one name is about that name, and a Namespace
@@ -113,7 +113,7 @@ def asked_of(request: Request) -> Asked:
     if selector and not name:
         name = pinned(selector).get("metadata.name", "")
     namespace = request.name if res.plural == "namespaces" and not res.group else request.namespace
-    return Asked(
+    return AuthorizationAttributes(
         request.user,
         request.verb,
         res.group,
@@ -126,7 +126,7 @@ def asked_of(request: Request) -> Asked:
     )
 
 
-def denial(res: Resource, asked: Asked) -> StatusError:
+def denial(res: Resource, asked: AuthorizationAttributes) -> StatusError:
     """403 in the servers' words."""
     what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
     where = f' in the namespace "{asked.namespace}"' if asked.namespace else " at the cluster scope"

@@ -16,7 +16,7 @@ from kubelite.control.api.wire.selectors import pinned
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kubelite.control.api.wire.attributes import Asked
+    from kubelite.control.api.wire.attributes import AuthorizationAttributes
     from kubelite.control.api.wire.request import User
     from kubelite.control.store.store import Store
     from kubelite.control.store.types import Entry
@@ -92,7 +92,7 @@ class NodeAuthorizer:
     def _reset(self, prefix: str) -> None:
         (self._pods if prefix == "pods" else self._volumes).clear()
 
-    def allows(self, asked: Asked) -> bool:
+    def allows(self, asked: AuthorizationAttributes) -> bool:
         """Whether a node may do something, as of the last :meth:`refresh`."""
         user = asked.user
         if GROUP not in user.groups or not user.name.startswith(USER) or asked.path:
@@ -109,7 +109,7 @@ class NodeAuthorizer:
             return True
         return self._own(node, asked)
 
-    def _own(self, node: str, asked: Asked) -> bool:
+    def _own(self, node: str, asked: AuthorizationAttributes) -> bool:
         place = (asked.group, asked.resource, asked.sub)
         if place in _OWN_NODE:
             creates = asked.verb == "create" and asked.name in ("", node)
@@ -119,7 +119,7 @@ class NodeAuthorizer:
             return asked.namespace == "kube-node-lease" and mine and asked.verb in _OWN_LEASE
         return asked.group == "" and self._of_pods(node, asked)
 
-    def _of_pods(self, node: str, asked: Asked) -> bool:
+    def _of_pods(self, node: str, asked: AuthorizationAttributes) -> bool:
         wanted = (asked.namespace, asked.name)
         if asked.resource == "pods":
             return (
@@ -139,7 +139,7 @@ class NodeAuthorizer:
             return False
         return bool(asked.name) and self._refers(node, asked)
 
-    def _refers(self, node: str, asked: Asked) -> bool:
+    def _refers(self, node: str, asked: AuthorizationAttributes) -> bool:
         return self._refers_to(node, (asked.resource, asked.namespace, asked.name))
 
     def _refers_to(self, node: str, reference: tuple[str, str, str]) -> bool:

@@ -14,7 +14,7 @@ from kubelite.control.api.wire.selectors import matcher
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kubelite.control.api.wire.attributes import Asked
+    from kubelite.control.api.wire.attributes import AuthorizationAttributes
     from kubelite.control.api.wire.request import User
 
 MASTERS = "system:masters"
@@ -29,7 +29,7 @@ class Rule(NamedTuple):
     names: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
 
-    def allows(self, asked: Asked) -> bool:
+    def allows(self, asked: AuthorizationAttributes) -> bool:
         if asked.verb not in self.verbs and "*" not in self.verbs:
             return False
         if asked.path:
@@ -108,12 +108,12 @@ class Policy(NamedTuple):
         where = namespace if reference.get("kind") == "Role" else ""
         return rules_of(self.roles.get((where, reference.get("name", ""))) or {})
 
-    def allows(self, asked: Asked) -> bool:
+    def allows(self, asked: AuthorizationAttributes) -> bool:
         if MASTERS in asked.user.groups:
             return True
         return any(rule.allows(asked) for rule in self.rules(asked.user, asked.namespace))
 
-    def reason(self, asked: Asked) -> str:
+    def reason(self, asked: AuthorizationAttributes) -> str:
         """Which binding allows something, in the servers' words; "" for none."""
         for (where, name), binding in sorted(self.bindings.items()):
             if where not in ("", asked.namespace):

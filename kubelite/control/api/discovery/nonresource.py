@@ -19,7 +19,7 @@ _HEALTH = ("/healthz", "/livez", "/readyz")
 PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 
-class Pages:
+class NonResourcePaths:
     """Answers for paths that name no resource. Documents are made once for each state of the
     registry.
     """

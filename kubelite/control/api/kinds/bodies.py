@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from kubelite.control.api.kinds.conform import without_nulls
 from kubelite.control.api.schema import structs
+from kubelite.control.api.schema.decoding import without_nulls
 from kubelite.control.api.wire.status import bad_request
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import causes, kindcheck
+from kubelite.control.api.kinds import kindcheck
 from kubelite.control.api.kinds.metacheck import IMMUTABLE
+from kubelite.control.api.wire import causes
 from kubelite.objects.facts import quantity
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from kubelite.control.store.store import key
 from kubelite.control.store.types import Entry
 
 if TYPE_CHECKING:
-    from kubelite.control.api.wire.context import Context
     from kubelite.control.api.wire.resource import Resource
+    from kubelite.control.store.store import Store
     from kubelite.control.store.types import Change
 
 
 async def write(
-    context: Context,
+    store: Store,
     res: Resource,
     obj: dict[str, Any],
     before: Entry | None,
@@ -38,15 +38,13 @@ async def write(
     place = key(res.prefix, namespace, name)
     if dry_run:
         return Entry(place, stamp(value, expected) if expected else value, expected, expected)
-    change = context.store.change(
-        res.prefix, namespace, name, value, expected=expected, volatile=volatile
-    )
-    revision = await context.store.commit([change, *companions])
+    change = store.change(res.prefix, namespace, name, value, expected=expected, volatile=volatile)
+    revision = await store.commit([change, *companions])
     return Entry(place, stamp(value, revision), before.created if before else revision, revision)
 
 
 async def remove(
-    context: Context,
+    store: Store,
     res: Resource,
     before: Entry,
     *,
@@ -57,8 +55,8 @@ async def remove(
     if dry_run:
         return
     namespace, name = identity(res, before)
-    change = context.store.change(res.prefix, namespace, name, None, expected=before.revision)
-    await context.store.commit([change, *companions])
+    change = store.change(res.prefix, namespace, name, None, expected=before.revision)
+    await store.commit([change, *companions])
 
 
 def identity(res: Resource, entry: Entry) -> tuple[str, str]:

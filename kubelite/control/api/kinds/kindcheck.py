@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.control.api.kinds import causes, metacheck, podcheck
+from kubelite.control.api.kinds import metacheck, podcheck
 from kubelite.control.api.kinds.workloadcheck import not_negative
 from kubelite.control.api.schema import crd_validation
+from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names, quantity
 
 if TYPE_CHECKING:

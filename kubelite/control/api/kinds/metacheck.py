@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import causes
+from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import causes, metacheck, podvolumes
+from kubelite.control.api.kinds import metacheck, podvolumes
+from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names, quantity
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import causes
+from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names, quantity
 
 if TYPE_CHECKING:

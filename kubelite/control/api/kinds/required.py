@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api.kinds import causes
 from kubelite.control.api.schema import structs
+from kubelite.control.api.wire import causes
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.kinds import (
-    causes,
     changes,
     kindcheck,
     metacheck,
@@ -13,6 +12,7 @@ from kubelite.control.api.kinds import (
     workloadcheck,
 )
 from kubelite.control.api.schema import cel, structural, validation
+from kubelite.control.api.wire import causes
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:

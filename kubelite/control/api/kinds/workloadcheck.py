@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import causes, metacheck, podcheck
+from kubelite.control.api.kinds import metacheck, podcheck
+from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.selectors import matcher
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api.kinds import conform
 from kubelite.control.api.kinds.prepare import KEEP_STATUS
 from kubelite.control.api.patching import apply_merge, field_set
-from kubelite.control.api.schema import shape, structs, structural, unknown_fields
+from kubelite.control.api.schema import decoding, shape, structs, structural, unknown_fields
 from kubelite.control.api.wire.status import Cause, apply_conflict, bad_request
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _managed(obj: Object) -> list[Object]:
 
 def _skeleton(res: Resource) -> Object:
     """What every object of a kind has before anything is said of it."""
-    return {"metadata": {}} if res.crd is not None else structs.empty(conform.definition(res))
+    return {"metadata": {}} if res.crd is not None else structs.empty(decoding.definition(res))
 
 
 def _view(res: Resource, obj: Object, subresource: str) -> Object:
@@ -199,9 +199,9 @@ def _wanted(res: Resource, applied: Object, subresource: str) -> Object:
     """The applied object in canonical form, less what its path cannot write. Raises StatusError
     400.
     """
-    given = conform.typed(res, conform.without_nulls(applied))
+    given = decoding.typed(res, decoding.without_nulls(applied))
     if res.crd is None:
-        name = conform.definition(res)
+        name = decoding.definition(res)
         if unknown := [unknown_fields.shown(steps) for steps in unknown_fields.fields(name, given)]:
             about = f"{res.gv}, Kind={res.kind}"
             raise bad_request(

@@ -13,10 +13,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import causes
 from kubelite.control.api.schema import cel_text
 from kubelite.control.api.schema.cel_values import converted, largest
 from kubelite.control.api.schema.structural import children
+from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.status import Cause
 
 if TYPE_CHECKING:

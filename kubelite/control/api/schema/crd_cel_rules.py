@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import causes
 from kubelite.control.api.schema import cel, cel_text
+from kubelite.control.api.wire import causes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

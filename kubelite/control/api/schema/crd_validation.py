@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import causes
 from kubelite.control.api.schema import crd_cel_rules, jsonpath, re2, structural, validation
+from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:

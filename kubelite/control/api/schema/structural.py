@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.control.api.kinds import conform as builtin
-from kubelite.control.api.schema import structs
+from kubelite.control.api.schema import decoding, structs
 from kubelite.control.api.wire.status import bad_request
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def conform(
     Raises StatusError 400.
     """
     schema = schema_of(res)
-    made = order(builtin.typed(res, obj))
+    made = order(decoding.typed(res, obj))
     unknown: list[str] = []
     body = {key: value for key, value in made.items() if key not in _TOP}
     body = prune(schema, body, "", unknown)
@@ -54,7 +53,7 @@ def conform(
         f'duplicate field "{path}"' for path in duplicates
     ]
     if problems and validation == "Strict":
-        raise builtin.strict_error(res, problems)
+        raise decoding.strict_error(res, problems)
     top = {key: made[key] for key in _TOP if key in made}
     return {**top, **body}, problems if validation == "Warn" else []
 
@@ -88,12 +87,12 @@ def order(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_again(obj: dict[str, Any], metadata: Any) -> Any:
-    cleaned = builtin.without_nulls(metadata)
+    cleaned = decoding.without_nulls(metadata)
     try:
         return structs.read(_META, cleaned)
     except msgspec.ValidationError as error:
         found = (
-            builtin.wrong_types(_META, cleaned, "metadata")
+            decoding.wrong_types(_META, cleaned, "metadata")
             if isinstance(cleaned, dict)
             else iter(())
         )

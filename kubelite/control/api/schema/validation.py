@@ -9,9 +9,9 @@ import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import causes
 from kubelite.control.api.schema import re2
 from kubelite.control.api.schema.structural import EMBEDDED, children
+from kubelite.control.api.wire import causes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from kubelite.control.api.auth.audit_policy import Seen
 from kubelite.control.api.auth.authentication import ANONYMOUS, impersonated
-from kubelite.control.api.auth.authorization import asked_of, denial
+from kubelite.control.api.auth.authorization import attributes_of, denial
 from kubelite.control.api.kinds import client_warnings
 from kubelite.control.api.verbs import (
     delete,
@@ -26,8 +25,8 @@ from kubelite.control.api.verbs import (
 )
 from kubelite.control.api.wire import paths
 from kubelite.control.api.wire.answer import Answer, json_answer, warnings
-from kubelite.control.api.wire.attributes import Asked
-from kubelite.control.api.wire.raw_request import Trace
+from kubelite.control.api.wire.attributes import AuditAttributes, AuthorizationAttributes
+from kubelite.control.api.wire.raw_request import AuditTrace
 from kubelite.control.api.wire.request import Query, Request
 from kubelite.control.api.wire.status import (
     StatusError,
@@ -43,13 +42,13 @@ from kubelite.control.store.types import NoSpace, StoreError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.auth.audit import Audit
-    from kubelite.control.api.discovery.nonresource import Pages
+    from kubelite.control.api.discovery.nonresource import NonResourcePaths
     from kubelite.control.api.verbs.custom_definitions import Definitions
     from kubelite.control.api.wire.answer import Stream
-    from kubelite.control.api.wire.context import Context
     from kubelite.control.api.wire.paths import Target
-    from kubelite.control.api.wire.raw_request import Incoming
+    from kubelite.control.api.wire.raw_request import RawRequest
     from kubelite.control.api.wire.request import User
     from kubelite.control.api.wire.resource import Resource
 
@@ -64,31 +63,33 @@ class App:
     """Answers requests."""
 
     def __init__(
-        self, context: Context, definitions: Definitions, pages: Pages, audit: Audit | None = None
+        self,
+        context: Context,
+        definitions: Definitions,
+        nonresource: NonResourcePaths,
+        audit: Audit | None = None,
     ) -> None:
         self._context = context
         self._definitions = definitions
-        self._pages = pages
+        self._nonresource = nonresource
         self._audit = audit
 
-    async def handle(self, incoming: Incoming) -> Answer | Stream:
+    async def handle(self, raw: RawRequest) -> Answer | Stream:
         """The answer to a request. Never raises but for cancellation."""
         if self._audit is None:
-            return await self._answer(incoming, Trace())
-        since, trace = datetime.now(UTC), Trace()
-        answer = await self._answer(
-            incoming._replace(read_body=trace.reading(incoming.read_body)), trace
-        )
-        seen = trace.seen or Seen(ANONYMOUS, incoming.method.lower(), incoming.path)
+            return await self._answer(raw, AuditTrace())
+        since, trace = datetime.now(UTC), AuditTrace()
+        answer = await self._answer(raw._replace(read_body=trace.recording(raw.read_body)), trace)
+        seen = trace.attributes or AuditAttributes(ANONYMOUS, raw.method.lower(), raw.path)
         try:
-            self._audit.note(seen, incoming, trace, answer, since)
+            self._audit.note(seen, raw, trace, answer, since)
         except OSError as error:
             _log.error("the audit log cannot be written: %s", error)
         return answer
 
-    async def _answer(self, incoming: Incoming, trace: Trace) -> Answer | Stream:
+    async def _answer(self, raw: RawRequest, trace: AuditTrace) -> Answer | Stream:
         try:
-            return await self._handle(incoming, trace)
+            return await self._handle(raw, trace)
         except StatusError as error:
             return refusal(error)
         except NoSpace as error:
@@ -96,36 +97,34 @@ class App:
         except StoreError as error:
             return refusal(unavailable(str(error)))
         except Exception as error:  # noqa: BLE001  # a client gets a Status whatever happens; the log gets the rest
-            _log.exception("%s %s failed", incoming.method, incoming.path)
+            _log.exception("%s %s failed", raw.method, raw.path)
             return refusal(internal(f"{type(error).__name__} in the API server; its log says more"))
 
-    async def _handle(self, incoming: Incoming, trace: Trace) -> Answer | Stream:
-        asker = await self._context.authenticator.identify(incoming.credentials)
-        trace.seen = Seen(asker, incoming.method.lower(), incoming.path)
+    async def _handle(self, raw: RawRequest, trace: AuditTrace) -> Answer | Stream:
+        asker = await self._context.authenticator.identify(raw.credentials)
+        trace.attributes = AuditAttributes(asker, raw.method.lower(), raw.path)
         await self._definitions.refresh()
         await self._context.authorizer.refresh(asker)
-        user = impersonated(asker, incoming.headers, self._context.authorizer)
+        user = impersonated(asker, raw.headers, self._context.authorizer)
         if user is not asker:
             await self._context.authorizer.refresh(user)
-            trace.seen = trace.seen._replace(acting=user)
-        target = paths.parse(incoming.path)
+            trace.attributes = trace.attributes._replace(impersonated=user)
+        target = paths.parse(raw.path)
         if target is None:
-            self._authorize_page(user, incoming, trace)
-            return self._pages.answer(
-                incoming.method, incoming.path, incoming.headers.get("Accept", "")
-            )
-        request = self._request(incoming, target, user, trace)
+            self._authorize_path(user, raw, trace)
+            return self._nonresource.answer(raw.method, raw.path, raw.headers.get("Accept", ""))
+        request = self._request(raw, target, user, trace)
         res = request.resource
         place = (
             request.verb,
-            incoming.path,
+            raw.path,
             res.group,
             res.plural,
             request.sub,
             request.namespace,
             request.name,
         )
-        trace.seen = Seen(asker, *place, trace.seen.acting)
+        trace.attributes = AuditAttributes(asker, *place, trace.attributes.impersonated)
         self._authorize(request, trace)
         answer = await route(request)(self._context, request)
         said = client_warnings.DEPRECATED.get((res.group, res.kind))
@@ -135,32 +134,30 @@ class App:
             else answer
         )
 
-    def _allows(self, asked: Asked, trace: Trace) -> bool:
+    def _allows(self, asked: AuthorizationAttributes, trace: AuditTrace) -> bool:
         allowed = self._context.authorizer.allows(asked)
         if self._audit is not None:
-            trace.notes[f"{_AUTHORIZATION}/decision"] = "allow" if allowed else "forbid"
-            trace.notes[f"{_AUTHORIZATION}/reason"] = (
+            trace.annotations[f"{_AUTHORIZATION}/decision"] = "allow" if allowed else "forbid"
+            trace.annotations[f"{_AUTHORIZATION}/reason"] = (
                 self._context.authorizer.reason(asked) if allowed else ""
             )
         return allowed
 
-    def _authorize_page(self, user: User, incoming: Incoming, trace: Trace) -> None:
-        asked = Asked(user, incoming.method.lower(), path=incoming.path)
+    def _authorize_path(self, user: User, raw: RawRequest, trace: AuditTrace) -> None:
+        asked = AuthorizationAttributes(user, raw.method.lower(), path=raw.path)
         if not self._allows(asked, trace):
-            raise forbidden(
-                None, "", f'User "{user.name}" cannot {asked.verb} path "{incoming.path}"'
-            )
+            raise forbidden(None, "", f'User "{user.name}" cannot {asked.verb} path "{raw.path}"')
 
-    def _request(self, incoming: Incoming, target: Target, user: User, trace: Trace) -> Request:
-        query = Query(parse_qs(incoming.query, keep_blank_values=True) if incoming.query else {})
+    def _request(self, raw: RawRequest, target: Target, user: User, trace: AuditTrace) -> Request:
+        query = Query(parse_qs(raw.query, keep_blank_values=True) if raw.query else {})
         res = self._context.registry.find(target.group, target.version, target.plural) or _unknown(
             target
         )
-        headers = incoming.headers
+        headers = raw.headers
         namespace = target.namespace if res.namespaced else ""
         return Request(
-            method=incoming.method,
-            verb=paths.verb(incoming.method, target, watching=query.flag("watch")),
+            method=raw.method,
+            verb=paths.verb(raw.method, target, watching=query.flag("watch")),
             resource=res,
             namespace=namespace,
             name=target.name,
@@ -171,14 +168,14 @@ class App:
             accept=headers.get("Accept", ""),
             content_type=headers.get("Content-Type", "").split(";")[0].strip(),
             agent=headers.get("User-Agent", ""),
-            read_body=incoming.read_body,
+            read_body=raw.read_body,
             headers=headers,
-            notes=trace.notes,
+            notes=trace.annotations,
         )
 
-    def _authorize(self, request: Request, trace: Trace) -> None:
+    def _authorize(self, request: Request, trace: AuditTrace) -> None:
         """Raises StatusError 403, before anything is looked at."""
-        asked = asked_of(request)
+        asked = attributes_of(request)
         if not self._allows(asked, trace):
             raise denial(request.resource, asked)
 

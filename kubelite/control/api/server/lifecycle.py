@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kubelite.control.api.admission.context import Context
 from kubelite.control.api.admission.order import standard
 from kubelite.control.api.auth.audit import Audit
 from kubelite.control.api.auth.authentication import Authenticator
@@ -12,7 +13,7 @@ from kubelite.control.api.auth.authorization import Authorizer
 from kubelite.control.api.auth.node_authorizer import NodeAuthorizer
 from kubelite.control.api.auth.pki import Pki
 from kubelite.control.api.auth.tokens import Tokens
-from kubelite.control.api.discovery.nonresource import Pages
+from kubelite.control.api.discovery.nonresource import NonResourcePaths
 from kubelite.control.api.server import seed
 from kubelite.control.api.server.app import App
 from kubelite.control.api.server.expiry import EVENT_SECONDS, EVENTS, Expiry
@@ -20,7 +21,6 @@ from kubelite.control.api.server.server import Server, tls
 from kubelite.control.api.server.signer import Signer
 from kubelite.control.api.verbs.custom_definitions import Definitions
 from kubelite.control.api.verbs.kubelet_client import Kubelets
-from kubelite.control.api.wire.context import Context
 from kubelite.control.api.wire.registry import Registry
 from kubelite.control.api.wire.resource import builtin
 from kubelite.control.store.store import Store
@@ -72,13 +72,15 @@ class ApiServer:
             Kubelets(self.pki),
         )
         self._definitions = Definitions(self.context)
-        pages = Pages(registry, f"{self.address}:{options.port}", lambda: self._ready)
+        nonresource = NonResourcePaths(
+            registry, f"{self.address}:{options.port}", lambda: self._ready
+        )
         self._audit = (
             Audit(options.audit_log, list(options.audit_rules)) if options.audit_log else None
         )
         self._expiry = Expiry(store)
         self._signer = Signer(self.context, self.pki.authority)
-        app = App(self.context, self._definitions, pages, self._audit)
+        app = App(self.context, self._definitions, nonresource, self._audit)
         names = [self.address, *options.names]
         self._server = Server(app, tls(self.pki.server(names), self.pki.authority.certificate))
 
@@ -89,10 +91,10 @@ class ApiServer:
         return _own_address() if bind in ("0.0.0.0", "::", "") else bind
 
     async def start(self) -> None:
-        """Listens, furnishes a new cluster, and is ready. Raises OSError, StoreError."""
+        """Listens, seeds a new cluster, and becomes ready. Raises OSError, StoreError."""
         self.context.store.start()
         self.port = await self._server.listen(self._options.bind, self._options.port)
-        await seed.furnish(
+        await seed.seed_cluster(
             self.context.store, self.context.registry, self._authority, (self.address, self.port)
         )
         self._expiry.start()

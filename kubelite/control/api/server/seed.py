@@ -7,12 +7,10 @@ one writes the rest.
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import strategy
+from kubelite.control.api.admission import namespaces
 from kubelite.control.api.server import rbac_policy
-from kubelite.control.api.wire.context import timestamp
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
@@ -21,13 +19,12 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.registry import Registry
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.store import Store
-    from kubelite.control.store.types import Change
 
 Object = dict[str, Any]
 _PIECE = 100  # an etcd takes at most 128 changes at once
 
 
-async def furnish(
+async def seed_cluster(
     store: Store, registry: Registry, authority: str, address: tuple[str, int]
 ) -> None:
     """Writes what is missing. ``authority`` is the cluster's certificate in PEM, ``address`` where
@@ -39,7 +36,7 @@ async def furnish(
             for piece in range(0, len(changes), _PIECE):
                 await store.commit(changes[piece : piece + _PIECE])
         except Conflict:
-            continue  # another server of the same store was furnishing too
+            continue  # another server of the same store was seeding too
         return
 
 
@@ -50,17 +47,7 @@ async def _missing(
         metadata = obj["metadata"]
         namespace = metadata.get("namespace", "")
         if await store.get(res.prefix, namespace, metadata["name"]) is None:
-            yield change(store, res, obj)
-
-
-def change(store: Store, res: Resource, obj: Object) -> Change:
-    """The change that creates an object of the server's own."""
-    metadata = {**obj["metadata"], "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
-    whole, _ = strategy.conform(res, {**obj, "metadata": metadata})
-    value = strategy.stored(res, strategy.prepare_create(res, whole))
-    return store.change(
-        res.prefix, metadata.get("namespace", ""), metadata["name"], value, expected=0
-    )
+            yield namespaces.creation(store, res, obj)
 
 
 def objects(
@@ -70,7 +57,7 @@ def objects(
     rbac = rbac_policy.RBAC
     for name in rbac_policy.NAMESPACES:
         yield registry.builtin("", "namespaces"), namespace(name)
-        for res, obj in in_every_namespace(registry, name, authority):
+        for res, obj in namespaces.initial_objects(registry, name, authority):
             yield res, obj
     for plural, listed in (
         ("clusterroles", rbac_policy.flat_rules(rbac_policy.CLUSTER_ROLES)),
@@ -97,35 +84,6 @@ def namespace(name: str) -> Object:
         "metadata": {"name": name, "labels": labels},
         "spec": {},
     }
-
-
-def in_every_namespace(
-    registry: Registry, name: str, authority: str
-) -> Iterator[tuple[Resource, Object]]:
-    """What each namespace holds from its first moment: its ServiceAccount, and the cluster's
-    certificate.
-    """
-    account = {
-        "kind": "ServiceAccount",
-        "apiVersion": "v1",
-        "metadata": {"name": "default", "namespace": name},
-    }
-    yield registry.builtin("", "serviceaccounts"), account
-    metadata = {
-        "name": "kube-root-ca.crt",
-        "namespace": name,
-        "annotations": {
-            "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver when "
-            "using internal endpoints such as the internal service IP or kubernetes.default.svc."
-        },
-    }
-    config = {
-        "kind": "ConfigMap",
-        "apiVersion": "v1",
-        "metadata": metadata,
-        "data": {"ca.crt": authority},
-    }
-    yield registry.builtin("", "configmaps"), config
 
 
 _LABELS = {"component": "apiserver", "provider": "kubernetes"}

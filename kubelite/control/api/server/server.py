@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from kubelite.control.api.auth.authentication import Credentials
 from kubelite.control.api.wire.answer import Answer
 from kubelite.control.api.wire.documents import encode
-from kubelite.control.api.wire.raw_request import Incoming
+from kubelite.control.api.wire.raw_request import Credentials, RawRequest
 from kubelite.control.api.wire.status import StatusError, bad_request, body, too_large
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class Server:
         path, _, query = request.raw_path.partition("?")
         if not path.startswith("/"):
             path = "/" + path.split("//", 1)[-1].partition("/")[2]
-        incoming = Incoming(
+        incoming = RawRequest(
             request.method,
             path,
             query,

@@ -16,14 +16,14 @@ from kubelite.control.api.auth import csr
 from kubelite.control.api.auth.issuing import issue, parse, wish_of
 from kubelite.control.api.kinds.commit import write
 from kubelite.control.api.patching import managed_fields
-from kubelite.control.api.wire.context import timestamp
 from kubelite.control.api.wire.directory_cache import Follower
 from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict, StoreError
 
 if TYPE_CHECKING:
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.auth.pki import Pair
-    from kubelite.control.api.wire.context import Context
     from kubelite.control.store.types import Entry
 
 IDLE_SECONDS = 3600.0
@@ -81,7 +81,7 @@ class Signer:
                 res, old, new, manager=MANAGER, now=timestamp(now), subresource="status"
             )
             try:
-                await write(self._context, res, new, entry, companions=[])
+                await write(self._context.store, res, new, entry, companions=[])
             except Conflict:
                 continue  # changed since: the follower will tell
             except StoreError:

@@ -11,14 +11,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.kinds.commit import remove, write
-from kubelite.control.api.wire.context import timestamp
 from kubelite.control.api.wire.directory_cache import Follower
 from kubelite.control.api.wire.documents import copy, load
 from kubelite.control.api.wire.resource import Resource
+from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict, StoreError
 
 if TYPE_CHECKING:
-    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.registry import Registry
     from kubelite.control.store.types import Entry
 
@@ -160,7 +160,7 @@ class Definitions:
         while resources and (page := await self._context.store.page(prefix, limit=100)).entries:
             for entry in page.entries:
                 try:
-                    await remove(self._context, resources[0], entry, companions=[])
+                    await remove(self._context.store, resources[0], entry, companions=[])
                 except Conflict:
                     continue
         await self._release(name)
@@ -175,9 +175,9 @@ class Definitions:
             crd["metadata"]["finalizers"] = finalizers
             try:
                 if finalizers:
-                    await write(self._context, res, crd, entry, companions=[])
+                    await write(self._context.store, res, crd, entry, companions=[])
                 else:
-                    await remove(self._context, res, entry, companions=[])
+                    await remove(self._context.store, res, entry, companions=[])
             except Conflict:
                 continue
             except StoreError:

@@ -18,7 +18,6 @@ from kubelite.control.api.verbs.read import find, shown, wanted
 from kubelite.control.api.verbs.write import ATTEMPTS, may_go
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, json_answer
-from kubelite.control.api.wire.context import timestamp
 from kubelite.control.api.wire.documents import encode, listing, load
 from kubelite.control.api.wire.status import (
     Cause,
@@ -27,10 +26,11 @@ from kubelite.control.api.wire.status import (
     not_found,
     success,
 )
+from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
-    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.types import Entry
@@ -144,11 +144,13 @@ async def _delete_once(
 ) -> Deleted:
     res, old = attempt.request.resource, attempt.old or {}
     if attempt.goes:
-        await remove(context, res, before, companions=attempt.companions, dry_run=attempt.dry_run)
+        await remove(
+            context.store, res, before, companions=attempt.companions, dry_run=attempt.dry_run
+        )
         return Deleted(old, True)
     if new == old:
         return Deleted(old, False)
-    entry = await write(context, res, new, before, companions=[], dry_run=attempt.dry_run)
+    entry = await write(context.store, res, new, before, companions=[], dry_run=attempt.dry_run)
     return Deleted(strategy.served(res, load(entry)), False)
 
 

@@ -14,8 +14,8 @@ from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import bad_request, not_found, unavailable
 
 if TYPE_CHECKING:
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.auth.pki import Pki
-    from kubelite.control.api.wire.context import Context
     from kubelite.control.api.wire.request import Request
 
 PORT = 10250

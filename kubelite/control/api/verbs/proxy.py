@@ -21,7 +21,7 @@ from kubelite.control.api.wire.status import bad_request, not_found, unavailable
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.request import Request
 
 _HOP = (

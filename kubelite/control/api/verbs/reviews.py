@@ -11,15 +11,15 @@ from kubelite.control.api.auth.node_authorizer import GROUP
 from kubelite.control.api.verbs import subresources
 from kubelite.control.api.verbs.write import read_object
 from kubelite.control.api.wire.answer import Answer, json_answer
-from kubelite.control.api.wire.attributes import Asked
+from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.request import User, user_info
 from kubelite.control.api.wire.status import Cause, bad_request, invalid, method_not_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.auth.rbac import Rule
-    from kubelite.control.api.wire.context import Context
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.resource import Resource
 
@@ -106,12 +106,14 @@ async def _access(context: Context, request: Request, obj: dict[str, Any], user:
     )
 
 
-def _asked_path(user: User, attributes: Any) -> Asked:
-    return Asked(user, attributes.get("verb", ""), path=attributes.get("path", ""))
+def _asked_path(user: User, attributes: Any) -> AuthorizationAttributes:
+    return AuthorizationAttributes(
+        user, attributes.get("verb", ""), path=attributes.get("path", "")
+    )
 
 
-def _asked(user: User, attributes: dict[str, Any]) -> Asked:
-    return Asked(
+def _asked(user: User, attributes: dict[str, Any]) -> AuthorizationAttributes:
+    return AuthorizationAttributes(
         user,
         attributes.get("verb", ""),
         attributes.get("group", ""),

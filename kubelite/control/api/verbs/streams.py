@@ -18,8 +18,8 @@ from kubelite.control.api.wire.status import bad_request, unavailable
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.verbs.kubelet_client import Place
-    from kubelite.control.api.wire.context import Context
     from kubelite.control.api.wire.request import Request
 
 CONNECT_SECONDS = 10.0

@@ -17,7 +17,6 @@ from kubelite.control.api.verbs.delete import delete_one, options_of
 from kubelite.control.api.verbs.write import APPLY, PATCHES, change_object
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, json_answer
-from kubelite.control.api.wire.context import timestamp
 from kubelite.control.api.wire.documents import copy, load
 from kubelite.control.api.wire.selectors import matcher
 from kubelite.control.api.wire.status import (
@@ -32,10 +31,11 @@ from kubelite.control.api.wire.status import (
     too_many_requests,
     unsupported_media_type,
 )
+from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
-    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.types import Entry
@@ -286,7 +286,7 @@ async def _take(context: Context, entry: Entry, pod_name: str, *, dry_run: bool)
     status.setdefault("disruptedPods", {})[pod_name] = timestamp()
     res = context.registry.builtin("policy", "poddisruptionbudgets")
     try:
-        await write(context, res, budget, entry, companions=[], dry_run=dry_run)
+        await write(context.store, res, budget, entry, companions=[], dry_run=dry_run)
     except Conflict:
         return False
     return True

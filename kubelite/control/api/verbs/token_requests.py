@@ -9,7 +9,6 @@ from kubelite.control.api.auth.tokens import LONGEST, ORDINARY, SHORTEST, Bound
 from kubelite.control.api.kinds.bodies import typed
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, json_answer
-from kubelite.control.api.wire.context import timestamp
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import (
     Cause,
@@ -19,9 +18,10 @@ from kubelite.control.api.wire.status import (
     not_found,
     refused,
 )
+from kubelite.control.api.wire.timestamp import timestamp
 
 if TYPE_CHECKING:
-    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.request import Request
 
 Object = dict[str, Any]

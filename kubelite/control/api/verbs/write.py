@@ -12,7 +12,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.admission.chain import Attempt
-from kubelite.control.api.auth.authorization import asked_of, denial
+from kubelite.control.api.auth.authorization import attributes_of, denial
 from kubelite.control.api.kinds import client_warnings, strategy
 from kubelite.control.api.kinds.commit import is_heartbeat, remove, write
 from kubelite.control.api.patching import managed_fields, patch
@@ -20,7 +20,6 @@ from kubelite.control.api.verbs import custom_definitions
 from kubelite.control.api.verbs.read import shown
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, warnings
-from kubelite.control.api.wire.context import timestamp
 from kubelite.control.api.wire.documents import copy, load
 from kubelite.control.api.wire.status import (
     Cause,
@@ -33,13 +32,14 @@ from kubelite.control.api.wire.status import (
     not_found,
     unsupported_media_type,
 )
+from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.store import key
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kubelite.control.api.wire.context import Context
+    from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.store import Store
@@ -211,7 +211,12 @@ async def _store_new(context: Context, attempt: Attempt) -> Result:
             ):
                 raise already_exists(res, name)
             entry = await write(
-                context, res, new, None, companions=attempt.companions, dry_run=attempt.dry_run
+                context.store,
+                res,
+                new,
+                None,
+                companions=attempt.companions,
+                dry_run=attempt.dry_run,
             )
         except Conflict as error:
             if error.change.key == own:
@@ -260,7 +265,7 @@ async def update(context: Context, request: Request) -> Answer:
 
 def _check_may_create(context: Context, request: Request) -> None:
     """Whoever may update or patch may not therefore create. Raises StatusError 403."""
-    asked = asked_of(request)._replace(verb="create", name="")
+    asked = attributes_of(request)._replace(verb="create", name="")
     if not context.authorizer.allows(asked):
         raise denial(request.resource, asked)
 
@@ -332,11 +337,17 @@ async def _store_change(context: Context, attempt: Attempt, before: Entry) -> En
     """Writes the new state, or removes an object whose last finalizer it took away."""
     res, new, dry_run = attempt.request.resource, attempt.obj, attempt.dry_run
     if attempt.goes:
-        await remove(context, res, before, companions=attempt.companions, dry_run=dry_run)
+        await remove(context.store, res, before, companions=attempt.companions, dry_run=dry_run)
         return before
     beat = is_heartbeat(res, attempt.old or {}, new)
     return await write(
-        context, res, new, before, companions=attempt.companions, volatile=beat, dry_run=dry_run
+        context.store,
+        res,
+        new,
+        before,
+        companions=attempt.companions,
+        volatile=beat,
+        dry_run=dry_run,
     )
 
 

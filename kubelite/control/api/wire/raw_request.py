@@ -1,4 +1,4 @@
-"""A request as the server has read it, and what becomes known of it on its way."""
+"""A request as it came from the socket, and what becomes known of it while it is handled."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from kubelite.control.api.auth.audit_policy import Seen
-    from kubelite.control.api.auth.authentication import Credentials
+    from kubelite.control.api.wire.attributes import AuditAttributes
 
 
-class Incoming(NamedTuple):
-    """A request as the server read it. ``path`` is still escaped."""
+class Credentials(NamedTuple):
+    """What a connection and a request bring: the subject of a verified client certificate, the
+    Authorization header, and the WebSocket protocols, in which browsers hide a bearer token.
+    """
+
+    subject: tuple[tuple[str, str], ...] = ()
+    authorization: str = ""
+    protocols: str = ""
+
+
+class RawRequest(NamedTuple):
+    """A request as the server read it. ``path`` is still percent-encoded."""
 
     method: str
     path: str
@@ -23,19 +32,19 @@ class Incoming(NamedTuple):
     peer: str = ""
 
 
-class Trace:
-    """What the audit log wants to know of a request, as it becomes known."""
+class AuditTrace:
+    """What the audit log records of a request, filled in as it becomes known."""
 
     def __init__(self) -> None:
-        self.seen: Seen | None = None
+        self.attributes: AuditAttributes | None = None
         self.body = b""
-        self.notes: dict[str, str] = {}
+        self.annotations: dict[str, str] = {}
 
-    def reading(self, read: Callable[[], Awaitable[bytes]]) -> Callable[[], Awaitable[bytes]]:
-        """The reader of a body, which is remembered."""
+    def recording(self, read: Callable[[], Awaitable[bytes]]) -> Callable[[], Awaitable[bytes]]:
+        """A body reader that also keeps what it read in :attr:`body`."""
 
-        async def remember() -> bytes:
+        async def read_and_keep() -> bytes:
             self.body = await read()
             return self.body
 
-        return remember
+        return read_and_keep

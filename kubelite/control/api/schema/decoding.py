@@ -1,0 +1,146 @@
+"""Reading a document as what its kind says it is, in the words of Kubernetes where it cannot be (apimachinery's
+decoder). Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kubelite.control.api.schema import structs
+from kubelite.control.api.wire.status import bad_request
+from kubelite.objects.facts import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kubelite.control.api.wire.resource import Resource
+    from kubelite.control.api.wire.status import StatusError
+
+_GO = {
+    "s": "string",
+    "b": "bool",
+    "i": "int32",
+    "l": "int64",
+    "d": "float64",
+    "y": "[]uint8",
+    "o": "map",
+    "*": "any",
+}
+_JSON = {"s": ("string",), "b": ("bool",), "i": ("number",), "l": ("number",), "d": ("number",)}
+
+
+def definition(res: Resource) -> str:
+    """The definition of a built-in kind. Raises KeyError for a kind that the schema table does not
+    have.
+    """
+    name = schema.name_of(res.group, res.version, res.kind)
+    if name is None:
+        raise KeyError(f"the schema table has no {res.gv} {res.kind}")
+    return name
+
+
+def typed(res: Resource, obj: Any) -> dict[str, Any]:
+    """The object with its kind and apiVersion. Raises StatusError 400 where it says that it is
+    something else.
+    """
+    if not isinstance(obj, dict):
+        raise undecodable(
+            res,
+            f"json: cannot unmarshal {structs.json_kind(obj)} into Go value of type {go_type(res)}",
+        )
+    for key, wanted in (("apiVersion", res.gv), ("kind", res.kind)):
+        said = obj.get(key)
+        if said and said != wanted:
+            told = f"{obj.get('apiVersion') or res.gv}, Kind={obj.get('kind') or res.kind}"
+            raise bad_request(
+                f"the object provided is unrecognized (must be of type {res.kind}): "
+                f"the body says {told}, the path says {res.gv}, Kind={res.kind}"
+            )
+    return (
+        obj
+        if obj.get("kind") and obj.get("apiVersion")
+        else {**obj, "kind": res.kind, "apiVersion": res.gv}
+    )
+
+
+def go_type(res: Resource) -> str:
+    """How Go names the type of a resource: ``v1.Pod``."""
+    return f"{res.version}.{res.kind}"
+
+
+def undecodable(res: Resource, why: str) -> StatusError:
+    """400 for a body that cannot become an object of the kind."""
+    return bad_request(
+        f'{res.kind} in version "{res.version}" cannot be handled as a {res.kind}: {why}'
+    )
+
+
+def strict_error(res: Resource, problems: list[str]) -> StatusError:
+    """400 for fields that are not known or given twice."""
+    return undecodable(res, "strict decoding error: " + ", ".join(problems))
+
+
+def without_nulls(value: Any) -> Any:
+    """A copy without null fields: to Go's decoder they are fields that were not given."""
+    if isinstance(value, dict):
+        return {key: without_nulls(each) for key, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+def wrong_types(name: str, value: dict[str, Any], path: str) -> Iterator[str]:
+    """What Go's decoder says of each value of the wrong type."""
+    fields = schema.definition(name).fields
+    for key, child in value.items():
+        if key in fields:
+            here = f"{path}.{key}" if path else key
+            yield from _mistyped(fields[key].type, child, f"{name.rpartition('.')[2]}.{here}", here)
+
+
+def _mistyped(kind: str, value: Any, owner: str, path: str) -> Iterator[str]:
+    found = structs.json_kind(value)
+    if kind[0] in "[{":
+        if not isinstance(value, list if kind[0] == "[" else dict):
+            yield _cannot(found, owner, kind)
+            return
+        for each in value if isinstance(value, list) else value.values():
+            yield from _mistyped(kind[1:], each, owner, path)
+    elif kind in _JSON:
+        if found not in _JSON[kind]:
+            yield _cannot(found, owner, kind)
+        elif kind in "il" and not _fits(kind, value):
+            yield _cannot(f"number {value}", owner, kind)
+    elif "." in kind and kind not in structs.UNTYPED and schema.definition(kind).fields:
+        if isinstance(value, dict):
+            yield from wrong_types(kind, value, path)
+        else:
+            yield _cannot(found, owner, kind)
+    else:
+        yield from _not_a_text(kind, value)
+
+
+def _not_a_text(kind: str, value: Any) -> Iterator[str]:
+    """What is wrong with a quantity, a time or an int-or-string."""
+    try:
+        if kind == "intstr.IntOrString":
+            msgspec.convert(value, int | str)
+        elif kind in structs.TEXTS:
+            structs.text(structs.TEXTS[kind][0], value)
+    except (ValueError, msgspec.ValidationError) as error:
+        yield str(error)
+
+
+def _cannot(found: str, owner: str, kind: str) -> str:
+    return f"json: cannot unmarshal {found} into Go struct field {owner} of type {_go(kind)}"
+
+
+def _go(kind: str) -> str:
+    if kind[0] in "[{":
+        return ("[]" if kind[0] == "[" else "map[string]") + _go(kind[1:])
+    return _GO.get(kind) or ".".join(kind.split(".")[-2:])
+
+
+def _fits(kind: str, value: Any) -> bool:
+    bits = 31 if kind == "i" else 63
+    return isinstance(value, int) and -(2**bits) <= value < 2**bits
