@@ -17,6 +17,7 @@ from kubelite.control.api.discovery.nonresource import NonResourcePaths
 from kubelite.control.api.server import seed
 from kubelite.control.api.server.app import App
 from kubelite.control.api.server.expiry import EVENT_SECONDS, EVENTS, Expiry
+from kubelite.control.api.server.in_process import InProcess
 from kubelite.control.api.server.server import Server, tls
 from kubelite.control.api.server.signer import Signer
 from kubelite.control.api.verbs.custom_definitions import Definitions
@@ -81,6 +82,7 @@ class ApiServer:
         self._expiry = Expiry(store)
         self._signer = Signer(self.context, self.pki.authority)
         app = App(self.context, self._definitions, nonresource, self._audit)
+        self.application = InProcess(app)
         names = [self.address, *options.names]
         self._server = Server(app, tls(self.pki.server(names), self.pki.authority.certificate))
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from random import uniform
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +26,8 @@ from kubelite.control.api.wire.status import StatusError, bad_request, expired
 from kubelite.control.store.types import Compacted
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
     from aiohttp import web
 
     from kubelite.control.api.wire.request import Request
@@ -114,9 +118,8 @@ async def watch(store: Store, request: Request) -> Stream:
     try:
         watcher = store.watch(request.resource.prefix, after=after)
     except Compacted as error:
-        gone = error
-        return Stream(lambda connection: _end(connection, gone))
-    return Stream(lambda connection: _follow(connection, request, wanted, lines, first, watcher))
+        return _streamed(partial(_refused, error))
+    return _streamed(partial(_follow, request, wanted, lines, first, watcher))
 
 
 async def _present(
@@ -217,21 +220,15 @@ def lines_of(
 
 
 async def _follow(
-    connection: web.Request,
-    request: Request,
-    wanted: Wish,
-    lines: _Lines,
-    first: list[bytes],
-    watcher: Watcher,
-) -> web.StreamResponse:
-    """Writes until the time is over, the client leaves, the store closes or history is lost."""
-    response = await _begin(connection)
+    request: Request, wanted: Wish, lines: _Lines, first: list[bytes], watcher: Watcher
+) -> AsyncGenerator[bytes, None]:
+    """What a watch sends, until its time is over, the store closes or history is lost."""
     clock = asyncio.get_running_loop().time
     end = clock() + wanted.seconds
     bookmark = clock() + BOOKMARK_SECONDS * uniform(0.8, 1.0) if wanted.bookmarks else end
-    for start in range(0, len(first), 100):
-        await response.write(b"".join(first[start : start + 100]))
     try:
+        for start in range(0, len(first), 100):
+            yield b"".join(first[start : start + 100])
         while not watcher.ended and clock() < end:
             shown = lines_of(
                 watcher.ready(), request.resource, request.namespace, wanted.selector, lines
@@ -240,36 +237,44 @@ async def _follow(
                 bookmark = clock() + BOOKMARK_SECONDS
                 shown.append(lines.bookmark(watcher.revision))
             if shown:
-                await response.write(b"".join(shown))
+                yield b"".join(shown)
             else:
                 await watcher.wait_until(min(end, bookmark))
         if wanted.bookmarks:
-            await response.write(lines.bookmark(watcher.revision))
+            yield lines.bookmark(watcher.revision)
     except Compacted as error:
-        await response.write(error_line(error))
-    except ConnectionError:
-        return response
+        yield error_line(error)
     finally:
         watcher.close()
-    await response.write_eof()
-    return response
 
 
-async def _end(connection: web.Request, error: Compacted) -> web.StreamResponse:
-    response = await _begin(connection)
-    await response.write(error_line(error))
-    await response.write_eof()
-    return response
+async def _refused(error: Compacted) -> AsyncGenerator[bytes, None]:
+    yield error_line(error)
 
 
-async def _begin(connection: web.Request) -> web.StreamResponse:
+def _streamed(pieces: Callable[[], AsyncGenerator[bytes, None]]) -> Stream:
+    """Pieces as an answer: written to a connection, or read in this process."""
+    return Stream(lambda connection: _write(connection, pieces()), pieces)
+
+
+async def _write(
+    connection: web.Request, pieces: AsyncGenerator[bytes, None]
+) -> web.StreamResponse:
+    """Writes until there is no more, or the client leaves."""
     from aiohttp import web
 
     response = web.StreamResponse(
         headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
     )
     response.enable_chunked_encoding()
-    await response.prepare(connection)
+    async with aclosing(pieces):
+        await response.prepare(connection)
+        try:
+            async for piece in pieces:
+                await response.write(piece)
+        except ConnectionError:
+            return response
+    await response.write_eof()
     return response
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api.wire.documents import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
 JSON = "application/json"
 
@@ -24,9 +24,14 @@ class Answer(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """An answer that takes time: called with the connection, it writes until it is over."""
+    """An answer that takes time: called with the connection, it writes until it is over.
+
+    ``pieces`` gives what it would write, for callers in this process; None where it needs a
+    connection.
+    """
 
     run: Callable[[Any], Awaitable[Any]]
+    pieces: Callable[[], AsyncGenerator[bytes, None]] | None = None
 
 
 def json_answer(

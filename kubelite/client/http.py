@@ -1,0 +1,145 @@
+"""Calls an API server over HTTP or HTTPS, as a kubeconfig says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from kubelite.client.errors import BadKubeconfig, Unreachable, error_for
+from kubelite.client.kubeconfig import ClusterAccess
+from kubelite.client.transport import Call, Pieces, Reply
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 65.0  # a server gives up on an ordinary request after 60
+SILENCE_SECONDS = 180.0  # bookmarks come once a minute: a stream silent for longer is dead
+TOKEN_SECONDS = 60.0  # a token file is read again after this long
+
+
+class HttpTransport:
+    """Keeps connections open between calls. Must be closed in the event loop it was used in."""
+
+    def __init__(self, access: ClusterAccess) -> None:
+        self._access = access
+        self._session: aiohttp.ClientSession | None = None
+        self._token = access.token
+        self._token_read = 0.0
+
+    async def call(self, call: Call) -> Reply:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._request(call, timeout) as response:
+                body = await response.read()
+                return Reply(response.status, body, response.headers.get("Retry-After", ""))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncIterator[Pieces]:
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
+        )
+        try:
+            async with self._request(call, timeout) as response:
+                if response.status != 200:
+                    retry_after = response.headers.get("Retry-After", "")
+                    raise error_for(response.status, await response.read(), retry_after)
+                async with aclosing(_whole_lines(response)) as pieces:
+                    yield pieces
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+
+    def _request(self, call: Call, timeout: aiohttp.ClientTimeout) -> Any:
+        access = self._access
+        url = f"{access.server}{call.path}{'?' + call.query if call.query else ''}"
+        headers = {**access.headers, **call.headers}
+        token = self._bearer_token()
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        from yarl import URL
+
+        return self._opened().request(
+            call.method,
+            URL(url, encoded=True),
+            data=call.body or None,
+            headers=headers,
+            timeout=timeout,
+            proxy=access.proxy or None,
+            server_hostname=access.tls_server_name or None,
+            allow_redirects=False,
+        )
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                ssl=tls_context(self._access), limit=0, keepalive_timeout=90
+            )
+            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        return self._session
+
+    def _bearer_token(self) -> str:
+        """The token; one in a file is read again now and then, since such files are renewed."""
+        path = self._access.token_file
+        if path:
+            now = asyncio.get_running_loop().time()
+            if not self._token or now - self._token_read > TOKEN_SECONDS:
+                try:
+                    with open(path, encoding="utf-8") as file:
+                        self._token, self._token_read = file.read().strip(), now
+                except OSError as error:
+                    raise BadKubeconfig(f"cannot read the token file {path}: {error}") from error
+        return self._token
+
+    def _unreachable(self, error: BaseException) -> Unreachable:
+        what = str(error) or type(error).__name__
+        return Unreachable(f"no answer from {self._access.server}: {what}")
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+async def _whole_lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    """What arrives, cut at the last newline that is there."""
+    held: list[bytes] = []
+    async for piece in response.content.iter_any():
+        end = piece.rfind(b"\n") + 1
+        if not end:
+            held.append(piece)
+            continue
+        yield b"".join((*held, piece[:end])) if held else piece[:end]
+        held = [piece[end:]] if end < len(piece) else []
+
+
+def tls_context(access: ClusterAccess) -> ssl.SSLContext | bool:
+    """How the server is checked and what is shown to it. Raises BadKubeconfig."""
+    if not access.server.startswith("https:"):
+        return True
+    try:
+        authority = access.authority.decode("ascii") if access.authority else None
+        context = ssl.create_default_context(cadata=authority)
+        if access.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if access.certificate:
+            _load_certificate(context, access.certificate, access.key)
+    except (ssl.SSLError, ValueError) as error:
+        raise BadKubeconfig(f"cannot use the certificates for {access.server}: {error}") from error
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """OpenSSL reads certificates from files only: these exist for a moment, for their owner."""
+    with tempfile.TemporaryDirectory(prefix="kubelite-") as directory:
+        path = os.path.join(directory, "pair.pem")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(certificate.rstrip() + b"\n" + key)
+        context.load_cert_chain(path)
