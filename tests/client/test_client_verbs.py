@@ -104,13 +104,15 @@ async def test_watch_from_a_revision_and_with_initial_events(tmp_path, transport
 
 @both
 async def test_watch_ends_after_its_time(tmp_path, transport) -> None:
-    async with served(tmp_path, transport) as (_, client):
-        async with client.watch(
+    async with (
+        served(tmp_path, transport) as (_, client),
+        client.watch(
             CONFIG_MAPS, resource_version="1", timeout_seconds=1, bookmarks=False
-        ) as batches:
-            async with asyncio.timeout(5):
-                async for _ in batches:
-                    pass
+        ) as batches,
+    ):
+        async with asyncio.timeout(5):
+            async for _ in batches:
+                pass
 
 
 @both
