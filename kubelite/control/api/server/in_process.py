@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubelite.client.transport import Call, Identity, Pieces, Reply
-from kubelite.control.api.auth.authentication import Credentials
 from kubelite.control.api.wire.answer import Answer
-from kubelite.control.api.wire.raw_request import Incoming
+from kubelite.control.api.wire.raw_request import Credentials, RawRequest
 
 if TYPE_CHECKING:
     from kubelite.control.api.server.app import App
@@ -47,7 +46,7 @@ class InProcess:
         names = (("organizationName", group) for group in identity.groups)
         credentials = Credentials((("commonName", identity.user), *names))
         return await self._app.handle(
-            Incoming(call.method, call.path, call.query, call.headers, credentials, read_body)
+            RawRequest(call.method, call.path, call.query, call.headers, credentials, read_body)
         )
 
 
