@@ -160,3 +160,9 @@ def suggested(text: str) -> str:
     kept = "".join(c if c in _SMALL or c in "-." else "-" for c in text.lower())
     parts = (part.strip("-") for part in kept[:MAX_SUBDOMAIN].split("."))
     return ".".join(part for part in parts if part)
+
+
+def path_segment(text: str) -> list[str]:
+    """A name that is only one part of a path: RBAC's names may hold colons and more."""
+    problems = [f"may not be '{text}'"] if text in (".", "..") else []
+    return problems + [f"may not contain '{character}'" for character in "/%" if character in text]

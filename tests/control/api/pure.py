@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from kubelite.control.api.kinds import strategy
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire import resource
 from kubelite.control.api.wire.resource import Resource
 from kubelite.control.api.wire.status import StatusError, invalid

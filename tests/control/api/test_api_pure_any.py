@@ -10,10 +10,9 @@ from itertools import pairwise
 
 import pytest
 
-from kubelite.control.api.kinds import strategy
+from kubelite.control.api.kinds import registry
 from kubelite.control.api.patching import managed_fields, patch
-from kubelite.control.api.schema import conversion
-from kubelite.control.api.tables import tables
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire import codec, documents
 from kubelite.control.api.wire.status import StatusError
 from kubelite.objects.facts import schema
@@ -131,8 +130,8 @@ def test_any_document(res):
     assert len(stored) > 5
     for old, new in pairwise(stored):
         through(res, new, old)
-        tables.render(res, [old], now=CLOCK)
-        assert conversion.convert(old, res.storage_version)["kind"] == res.kind
+        strategy.render_table(res, [old], now=CLOCK)
+        assert registry.convert(old, res.storage_version)["kind"] == res.kind
 
 
 @pytest.mark.parametrize("res", SERVED, ids=lambda res: f"{res.plural}.{res.group}.{res.version}")
@@ -204,7 +203,7 @@ def test_the_deepest_body_that_is_read_goes_all_the_way():
         live = managed_fields.track(res, None, made, manager="m", now=NOW)
         assert applied(res, applied(res, live, given, force=True), given, force=False)
         patch.apply(patch.MERGE_PATCH, res, live, given)
-        tables.render(res, [live], now=CLOCK)
+        strategy.render_table(res, [live], now=CLOCK)
     assert strategy.conform(
         SERVED[1], {**given, "apiVersion": "v1", "kind": SERVED[1].kind, "x": None}
     )

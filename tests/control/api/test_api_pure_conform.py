@@ -1,6 +1,6 @@
 import pytest
 
-from kubelite.control.api.kinds import strategy
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.status import StatusError
 from tests.control.api.pure import DEPLOYMENT, POD, created, edited, refusal, res, res_of
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api.kinds import strategy
 from kubelite.control.api.schema import cel, structural, validation
 from kubelite.control.api.schema.crd_validation import check_crd
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.status import StatusError, invalid
 from tests.control.api.pure import edited, res_of, widget
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from kubelite.control.api.discovery import discovery
-from kubelite.control.api.schema import conversion
+from kubelite.control.api.kinds import registry
 from tests.control.api.pure import RESOURCES, created, widget
 
 
@@ -121,13 +121,13 @@ def test_an_autoscaler_of_version_2_in_version_1_and_back():
         "autoscaling/v2",
         {**TARGET, "metrics": [PODS, CPU], "behavior": {"scaleUp": {"selectPolicy": "Max"}}},
     )
-    old = conversion.convert(new, "autoscaling/v1")
+    old = registry.convert(new, "autoscaling/v1")
     assert old["spec"] == {**TARGET, "targetCPUUtilizationPercentage": 50}
     assert old["status"] == {"currentReplicas": 0, "desiredReplicas": 0}
     assert json.loads(
         old["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/metrics"]
     ) == [PODS]
-    assert conversion.convert(old, "autoscaling/v2") == {
+    assert registry.convert(old, "autoscaling/v2") == {
         **new,
         "status": {"desiredReplicas": 0, "currentMetrics": None},
     }
@@ -138,10 +138,10 @@ def test_an_autoscaler_of_version_1_is_stored_in_version_2():
     old = autoscaler(
         "autoscaling/v1", {**TARGET, "targetCPUUtilizationPercentage": 50}, status=status
     )
-    new = conversion.convert(old, "autoscaling/v2")
+    new = registry.convert(old, "autoscaling/v2")
     assert new["spec"]["metrics"] == [CPU]
     assert new["status"]["currentMetrics"][0]["resource"]["current"] == {"averageUtilization": 10}
-    assert conversion.convert(new, "autoscaling/v1") == old
+    assert registry.convert(new, "autoscaling/v1") == old
 
 
 def test_a_damaged_annotation_says_nothing():
@@ -153,7 +153,7 @@ def test_a_damaged_annotation_says_nothing():
             "annotations": {"autoscaling.alpha.kubernetes.io/metrics": "{", "x": "y"},
         },
     )
-    assert conversion.convert(old, "autoscaling/v2")["metadata"] == {
+    assert registry.convert(old, "autoscaling/v2")["metadata"] == {
         "name": "a",
         "annotations": {"x": "y"},
     }
@@ -175,7 +175,7 @@ def test_an_event_in_either_group():
             "firstTimestamp": "2026-01-01T00:00:00Z",
         }
     )
-    new = conversion.convert(core, "events.k8s.io/v1")
+    new = registry.convert(core, "events.k8s.io/v1")
     assert (new["note"], new["deprecatedCount"], new["deprecatedSource"]) == (
         "m",
         2,
@@ -183,10 +183,10 @@ def test_an_event_in_either_group():
     )
     assert new["regarding"] == core["involvedObject"]
     assert new["eventTime"] == "2026-01-01T00:00:00.000000Z"
-    assert conversion.convert(new, "v1") == {**core, "eventTime": new["eventTime"]}
+    assert registry.convert(new, "v1") == {**core, "eventTime": new["eventTime"]}
 
 
 @pytest.mark.parametrize("gv", ["example.com/v1", "example.com/v2"])
 def test_other_kinds_change_their_name_only(gv):
     obj = {"apiVersion": "example.com/v1", "kind": "Widget", "spec": {"a": 1}}
-    assert conversion.convert(obj, gv) == {**obj, "apiVersion": gv}
+    assert registry.convert(obj, gv) == {**obj, "apiVersion": gv}

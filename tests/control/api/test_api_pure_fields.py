@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubelite.control.api.kinds import strategy
 from kubelite.control.api.patching import managed_fields
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.status import StatusError
 from tests.control.api.pure import (
     DEPLOYMENT,

@@ -1,6 +1,7 @@
 import pytest
 
-from kubelite.control.api.kinds import prepare, strategy
+from kubelite.control.api.kinds import pod
+from kubelite.control.api.strategy import strategy
 from tests.control.api.pure import DEPLOYMENT, POD, SPEC, created, edited, res, res_of, widget
 
 GUARANTEED = {"limits": {"cpu": "1", "memory": "1Gi"}}
@@ -49,7 +50,7 @@ def test_a_new_pod_waits_and_counts_from_one():
     ],
 )
 def test_the_class_of_a_pod_is_read_off_its_resources(resources, qos):
-    assert prepare.qos_class({"containers": [{"resources": each} for each in resources]}) == qos
+    assert pod.qos_class({"containers": [{"resources": each} for each in resources]}) == qos
 
 
 def test_first_statuses():

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire import selectors
 from kubelite.control.api.wire.status import StatusError
 from tests.control.api.pure import POD, edited, res, widget
@@ -97,22 +98,22 @@ RUNNING = edited(
     ],
 )
 def test_field_selectors(text, matches):
-    assert selectors.parse(res("v1", "Pod"), "", text).matches(RUNNING) is matches
+    assert strategy.selector(res("v1", "Pod"), "", text).matches(RUNNING) is matches
 
 
 def test_only_some_fields_may_be_selected():
     with pytest.raises(StatusError) as caught:
-        selectors.parse(res("v1", "Pod"), "", "spec.hostname=x")
+        strategy.selector(res("v1", "Pod"), "", "spec.hostname=x")
     assert caught.value.status["message"] == "field label not supported: spec.hostname"
     declared = widget(None, selectableFields=[{"jsonPath": ".spec.color"}])
-    assert selectors.parse(declared, "", "spec.color=red").matches({"spec": {"color": "red"}})
+    assert strategy.selector(declared, "", "spec.color=red").matches({"spec": {"color": "red"}})
 
 
 def test_a_selector_that_names_one_object_says_so():
     pod = res("v1", "Pod")
-    assert selectors.parse(pod, "a=b", "metadata.name=x").only_name() == "x"
-    assert selectors.parse(pod, "", "metadata.name!=x").only_name() is None
-    assert selectors.parse(pod, "", "") == selectors.EVERYTHING
+    assert strategy.selector(pod, "a=b", "metadata.name=x").only_name() == "x"
+    assert strategy.selector(pod, "", "metadata.name!=x").only_name() is None
+    assert strategy.selector(pod, "", "") == selectors.EVERYTHING
 
 
 @given(LABELS, LABELS)

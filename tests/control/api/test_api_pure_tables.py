@@ -2,7 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kubelite.control.api.tables import cells, pod_cells, tables, text
+from kubelite.control.api.kinds import registry
+from kubelite.control.api.strategy import strategy
+from kubelite.control.api.tables import pod_cells, tables, text
 from tests.control.api.pure import DEPLOYMENT, POD, RESOURCES, created, edited, res, res_of, widget
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -11,7 +13,9 @@ BORN = "2026-01-31T11:55:00Z"
 
 def shown(obj):
     """Cells by column name, without those only ``-o wide`` shows, and those."""
-    made = tables.render(res_of(obj), [edited(obj, metadata__creationTimestamp=BORN)], now=NOW)
+    made = strategy.render_table(
+        res_of(obj), [edited(obj, metadata__creationTimestamp=BORN)], now=NOW
+    )
     (row,) = made["rows"]
     columns = made["columnDefinitions"]
     assert len(columns) == len(row["cells"])
@@ -132,7 +136,7 @@ def test_the_wide_cells_of_a_pod():
 
 
 def test_a_pod_that_has_ended_says_so_in_its_row():
-    (row,) = tables.render(res("v1", "Pod"), [pod("Succeeded")], now=NOW)["rows"]
+    (row,) = strategy.render_table(res("v1", "Pod"), [pod("Succeeded")], now=NOW)["rows"]
     assert row["conditions"][0]["reason"] == "Succeeded"
     assert pod_cells.conditions(pod()) == []
 
@@ -142,7 +146,7 @@ def test_a_pod_that_has_ended_says_so_in_its_row():
     [(-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (599, "9m59s"), (600, "10m"), (10799, "179m"), (10800, "3h"), (11100, "3h5m"), (28800, "8h"), (172799, "47h"), (172800, "2d"), (180000, "2d2h"), (691200, "8d"), (63072000, "2y"), (63158400, "2y1d"), (252288000, "8y")],
 )  # fmt: skip
 def test_durations_grow_coarser(seconds, shown):
-    assert text.human(seconds) == shown
+    assert text.shown_duration(seconds) == shown
 
 
 def obj(api_version, kind, **rest):
@@ -200,7 +204,7 @@ def test_cells(given, narrow, wide):
 @pytest.mark.parametrize("found", RESOURCES, ids=lambda each: f"{each.plural}.{each.group}")
 def test_every_kind_has_a_row_even_when_it_is_empty(found):
     bare = {"apiVersion": found.gv, "kind": found.kind, "metadata": {"name": "x"}}
-    made = tables.render(found, [bare], now=NOW)
+    made = strategy.render_table(found, [bare], now=NOW)
     assert len(made["columnDefinitions"]) == len(made["rows"][0]["cells"])
 
 
@@ -213,7 +217,9 @@ def test_a_default_storage_class_says_so():
 
 
 def test_a_table_and_what_its_rows_carry():
-    made = tables.render(res("v1", "Pod"), [POD], now=NOW, metadata={"resourceVersion": "5"})
+    made = strategy.render_table(
+        res("v1", "Pod"), [POD], now=NOW, metadata={"resourceVersion": "5"}
+    )
     assert list(made)[:3] == ["kind", "apiVersion", "metadata"]
     assert made["metadata"] == {"resourceVersion": "5"}
     assert made["rows"][0]["object"] == {
@@ -222,10 +228,12 @@ def test_a_table_and_what_its_rows_carry():
         "metadata": POD["metadata"],
     }
     assert (
-        tables.render(res("v1", "Pod"), [POD], now=NOW, include="Object")["rows"][0]["object"]
+        strategy.render_table(res("v1", "Pod"), [POD], now=NOW, include="Object")["rows"][0][
+            "object"
+        ]
         == POD
     )
-    bare = tables.render(res("v1", "Pod"), [POD], now=NOW, include="None", columns=False)
+    bare = strategy.render_table(res("v1", "Pod"), [POD], now=NOW, include="None", columns=False)
     assert bare["columnDefinitions"] == []
     assert "object" not in bare["rows"][0]
 
@@ -262,12 +270,12 @@ def test_a_custom_kind_shows_what_it_declares():
         "spec": {"size": 0, "on": False, "names": ["a", "b"], "map": {"k": 1}},
         "status": {"at": BORN},
     }
-    (row,) = tables.render(found, [widget_obj], now=NOW)["rows"]
+    (row,) = strategy.render_table(found, [widget_obj], now=NOW)["rows"]
     assert row["cells"] == ["w", 0, False, "5m", "a b", None, None, '{"k":1}']
 
 
 def test_a_custom_kind_without_columns_shows_its_age():
-    made = tables.render(
+    made = strategy.render_table(
         widget(None), [{"metadata": {"name": "w", "creationTimestamp": BORN}}], now=NOW
     )
     assert [each["name"] for each in made["columnDefinitions"]] == ["Name", "Age"]
@@ -279,7 +287,7 @@ def test_only_known_kinds_have_columns():
         ("autoscaling", "Scale"),
         ("apiregistration.k8s.io", "APIService"),
     }
-    assert set(cells.KINDS) - served == set()
+    assert set(registry.KINDS) - served == set()
 
 
 def test_what_is_stored_can_be_shown():
@@ -287,12 +295,12 @@ def test_what_is_stored_can_be_shown():
 
 
 def test_numbers_and_truth_values_say_so():
-    made = tables.render(res("apps/v1", "ReplicaSet"), [], now=NOW)
+    made = strategy.render_table(res("apps/v1", "ReplicaSet"), [], now=NOW)
     types = {each["name"]: each["type"] for each in made["columnDefinitions"]}
     assert types == {"Name": "string", "Desired": "integer", "Current": "integer", "Ready": "integer", "Age": "string",
                      "Containers": "string", "Images": "string", "Selector": "string"}  # fmt: skip
     for each in RESOURCES:
-        for column in tables.render(each, [], now=NOW)["columnDefinitions"]:
+        for column in strategy.render_table(each, [], now=NOW)["columnDefinitions"]:
             assert (
                 column["type"] in ("string", "integer", "boolean")
                 and column["name"][-1] not in "#?"

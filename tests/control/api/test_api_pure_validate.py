@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubelite.control.api.kinds import strategy
+from kubelite.control.api.strategy import strategy
 from tests.control.api.pure import (
     DEPLOYMENT,
     POD,

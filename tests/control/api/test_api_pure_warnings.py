@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubelite.control.api.kinds import client_warnings
+from kubelite.control.api.strategy import client_warnings
 from tests.control.api.pure import DEPLOYMENT, POD, edited, res
 
 PODS, DEPLOYMENTS = res("v1", "Pod"), res("apps/v1", "Deployment")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import strategy
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import Cause, not_found, refused
 from kubelite.control.api.wire.timestamp import timestamp

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.auth.rbac import MASTERS, Rule, aggregated, covers, rules_of
-from kubelite.control.api.kinds.commit import write
+from kubelite.control.api.strategy.commit import write
 from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import not_found, refused

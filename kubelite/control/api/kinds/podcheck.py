@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import metacheck, podvolumes
+from kubelite.control.api.kinds import metadata, podvolumes
 from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names, quantity
 
@@ -53,7 +53,7 @@ def _names(spec: Object, path: str) -> Iterator[Cause]:
     for field, rule in _NAME_RULES.items():
         for why in rule(spec[field]) if spec.get(field) else ():
             yield causes.invalid(f"{path}.{field}", spec[field], why)
-    yield from metacheck.labels(spec.get("nodeSelector") or {}, f"{path}.nodeSelector")
+    yield from metadata.labels(spec.get("nodeSelector") or {}, f"{path}.nodeSelector")
     seen: set[str] = set()
     for group in ("initContainers", "containers", "ephemeralContainers"):
         for index, each in enumerate(spec.get(group) or ()):
@@ -307,7 +307,7 @@ def _placement(spec: Object, path: str) -> Iterator[Cause]:
             yield causes.invalid(
                 f"{here}.maxSkew", each.get("maxSkew", 0), "must be greater than zero"
             )
-        yield from metacheck.selector(each.get("labelSelector"), f"{here}.labelSelector")
+        yield from metadata.selector(each.get("labelSelector"), f"{here}.labelSelector")
 
 
 def _affinity(affinity: Object, path: str) -> Iterator[Cause]:
@@ -315,7 +315,7 @@ def _affinity(affinity: Object, path: str) -> Iterator[Cause]:
         yield from _node_term(terms, here)
     for kind in ("podAffinity", "podAntiAffinity"):
         for term, here in _pod_terms(affinity.get(kind) or {}, f"{path}.{kind}"):
-            yield from metacheck.selector(term.get("labelSelector"), f"{here}.labelSelector")
+            yield from metadata.selector(term.get("labelSelector"), f"{here}.labelSelector")
 
 
 def _toleration(each: Object, path: str) -> Iterator[Cause]:

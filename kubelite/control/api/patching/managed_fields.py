@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api.kinds import conform
-from kubelite.control.api.kinds.prepare import KEEP_STATUS
+from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.patching import apply_merge, field_set
 from kubelite.control.api.schema import decoding, shape, structs, structural, unknown_fields
+from kubelite.control.api.strategy import conform
 from kubelite.control.api.wire.status import Cause, apply_conflict, bad_request
 
 if TYPE_CHECKING:
@@ -83,11 +83,7 @@ def _view(res: Resource, obj: Object, subresource: str) -> Object:
     hidden = ["apiVersion", "kind", "metadata"]
     if subresource == "status":
         hidden.append("spec")
-    elif (
-        not subresource
-        and "status" in res.subresources
-        and (res.group, res.kind) not in KEEP_STATUS
-    ):
+    elif not subresource and "status" in res.subresources and not rules_of(res).keeps_status:
         hidden.append("status")
     found = {key: value for key, value in obj.items() if key not in hidden}
     # A write of the status takes nothing else, whatever its body says.

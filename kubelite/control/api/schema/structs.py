@@ -140,6 +140,21 @@ def write(value: Any) -> Any:
     return msgspec.to_builtins(value, enc_hook=str, order="deterministic")
 
 
+def new(name: str, /, **values: Any) -> Any:
+    """A struct of a definition with some of its fields set."""
+    return struct(name)(**values)
+
+
+def normal(group_version: str, obj: dict[str, Any]) -> dict[str, Any]:
+    """A document with what a server always writes in that version, in the servers' order; ``obj``
+    itself where the schema table does not have its kind.
+    """
+    group, _, version = group_version.rpartition("/")
+    name = schema.name_of(group, version, obj["kind"])
+    found: dict[str, Any] = write(read(name, obj)) if name else obj
+    return found
+
+
 def encoded(value: Any) -> bytes:
     """A struct as compact JSON."""
     return msgspec.json.encode(value, enc_hook=str, order="deterministic")

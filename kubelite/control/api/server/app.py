@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from kubelite.control.api.auth.authentication import ANONYMOUS, impersonated
 from kubelite.control.api.auth.authorization import attributes_of, denial
-from kubelite.control.api.kinds import client_warnings
+from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.verbs import (
     delete,
     proxy,
@@ -127,7 +127,7 @@ class App:
         trace.attributes = AuditAttributes(asker, *place, trace.attributes.impersonated)
         self._authorize(request, trace)
         answer = await route(request)(self._context, request)
-        said = client_warnings.DEPRECATED.get((res.group, res.kind))
+        said = rules_of(res).deprecation
         return (
             answer._replace(headers=(*answer.headers, *warnings([said])))
             if said and isinstance(answer, Answer)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.auth import csr
 from kubelite.control.api.auth.issuing import issue, parse, wish_of
-from kubelite.control.api.kinds.commit import write
 from kubelite.control.api.patching import managed_fields
+from kubelite.control.api.strategy.commit import write
 from kubelite.control.api.wire.directory_cache import Follower
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.timestamp import timestamp

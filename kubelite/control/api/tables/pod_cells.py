@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api.tables.text import NONE, age, at, name, since
+from kubelite.control.api.tables.text import NONE, age_of, lookup, name_of, time_since
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,30 +28,30 @@ class Counted(NamedTuple):
 def cells(pod: Object, now: datetime) -> list[Any]:
     """Name, Ready, Status, Restarts, Age; IP, Node, Nominated Node, Readiness Gates."""
     found = status(pod)
-    total = len(at(pod, "spec.containers", [])) + sum(
-        map(_is_sidecar, at(pod, "spec.initContainers", []))
+    total = len(lookup(pod, "spec.containers", [])) + sum(
+        map(_is_sidecar, lookup(pod, "spec.initContainers", []))
     )
     restarts = str(found.restarts)
     if found.restarts and found.last_restart:
-        restarts += f" ({since(found.last_restart, now)} ago)"
-    ips = at(pod, "status.podIPs", [])
-    address = (ips[0].get("ip") if ips else at(pod, "status.podIP")) or NONE
+        restarts += f" ({time_since(found.last_restart, now)} ago)"
+    ips = lookup(pod, "status.podIPs", [])
+    address = (ips[0].get("ip") if ips else lookup(pod, "status.podIP")) or NONE
     return [
-        name(pod),
+        name_of(pod),
         f"{found.ready}/{total}",
         found.reason,
         restarts,
-        age(pod, now),
+        age_of(pod, now),
         address,
-        at(pod, "spec.nodeName") or NONE,
-        at(pod, "status.nominatedNodeName") or NONE,
+        lookup(pod, "spec.nodeName") or NONE,
+        lookup(pod, "status.nominatedNodeName") or NONE,
         _gates(pod),
     ]
 
 
 def status(pod: Object) -> Counted:
     """What STATUS says, with the numbers that are counted on the way."""
-    reason = at(pod, "status.reason") or at(pod, "status.phase", "")
+    reason = lookup(pod, "status.reason") or lookup(pod, "status.phase", "")
     if any(
         each.get("type") == "PodScheduled" and each.get("reason") == "SchedulingGated"
         for each in _conditions(pod)
@@ -60,16 +60,16 @@ def status(pod: Object) -> Counted:
     found, initializing = _init(pod, reason)
     if not initializing or _condition(pod, "Initialized"):
         found = _main(pod, found)
-    if at(pod, "metadata.deletionTimestamp"):
-        if at(pod, "status.reason") == "NodeLost":
+    if lookup(pod, "metadata.deletionTimestamp"):
+        if lookup(pod, "status.reason") == "NodeLost":
             found = found._replace(reason="Unknown")
-        elif at(pod, "status.phase") not in ("Succeeded", "Failed"):
+        elif lookup(pod, "status.phase") not in ("Succeeded", "Failed"):
             found = found._replace(reason="Terminating")
     return found
 
 
 def _conditions(pod: Object) -> list[Object]:
-    found: list[Object] = at(pod, "status.conditions", [])
+    found: list[Object] = lookup(pod, "status.conditions", [])
     return found
 
 
@@ -85,12 +85,12 @@ def _is_sidecar(container: Object) -> bool:
 
 def _init(pod: Object, reason: str) -> tuple[Counted, bool]:
     """What the init containers say; only sidecars count once the pod is initialized."""
-    specs = at(pod, "spec.initContainers", [])
+    specs = lookup(pod, "spec.initContainers", [])
     sidecars = {each.get("name") for each in specs if _is_sidecar(each)}
     ready = restarts = own = 0
     last = own_last = ""
     waiting: str | None = None
-    for index, each in enumerate(at(pod, "status.initContainerStatuses", [])):
+    for index, each in enumerate(lookup(pod, "status.initContainerStatuses", [])):
         restarts += each.get("restartCount", 0)
         last = max(last, _ended(each))
         if each.get("name") in sidecars:
@@ -100,8 +100,8 @@ def _init(pod: Object, reason: str) -> tuple[Counted, bool]:
                 ready += bool(each.get("ready"))
                 continue
         if (
-            at(each, "state.terminated.exitCode", -1) == 0
-            and at(each, "state.terminated") is not None
+            lookup(each, "state.terminated.exitCode", -1) == 0
+            and lookup(each, "state.terminated") is not None
         ):
             continue
         waiting = _init_reason(each, index, len(specs))
@@ -114,7 +114,7 @@ def _init(pod: Object, reason: str) -> tuple[Counted, bool]:
 
 
 def _init_reason(each: Object, index: int, total: int) -> str:
-    ended, waits = at(each, "state.terminated"), at(each, "state.waiting.reason", "")
+    ended, waits = lookup(each, "state.terminated"), lookup(each, "state.waiting.reason", "")
     if ended is not None:
         return "Init:" + _end(ended)
     if waits and waits != "PodInitializing":
@@ -133,21 +133,21 @@ def _end(ended: Object) -> str:
 
 
 def _ended(each: Object) -> str:
-    return str(at(each, "lastState.terminated.finishedAt", ""))
+    return str(lookup(each, "lastState.terminated.finishedAt", ""))
 
 
 def _main(pod: Object, found: Counted) -> Counted:
     reason, ready, restarts, last = found
     running = False
-    for each in reversed(at(pod, "status.containerStatuses", [])):
+    for each in reversed(lookup(pod, "status.containerStatuses", [])):
         restarts += each.get("restartCount", 0)
         last = max(last, _ended(each))
-        waits, ended = at(each, "state.waiting.reason", ""), at(each, "state.terminated")
+        waits, ended = lookup(each, "state.waiting.reason", ""), lookup(each, "state.terminated")
         if waits:
             reason = waits
         elif ended is not None:
             reason = _end(ended)
-        elif each.get("ready") and at(each, "state.running") is not None:
+        elif each.get("ready") and lookup(each, "state.running") is not None:
             running = True
             ready += 1
     if reason == "Completed" and running:
@@ -156,7 +156,7 @@ def _main(pod: Object, found: Counted) -> Counted:
 
 
 def _gates(pod: Object) -> str:
-    gates = at(pod, "spec.readinessGates", [])
+    gates = lookup(pod, "spec.readinessGates", [])
     if not gates:
         return NONE
     return f"{sum(_condition(pod, each.get('conditionType', '')) for each in gates)}/{len(gates)}"
@@ -170,7 +170,7 @@ _FINISHED = {
 
 def conditions(pod: Object) -> list[Object]:
     """What a row says of a pod that has ended."""
-    phase = at(pod, "status.phase")
+    phase = lookup(pod, "status.phase")
     if phase not in _FINISHED:
         return []
     return [{"type": "Completed", "status": "True", "reason": phase, "message": _FINISHED[phase]}]

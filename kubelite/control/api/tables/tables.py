@@ -2,77 +2,79 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.schema import jsonpath
-from kubelite.control.api.tables import cells, pod_cells
-from kubelite.control.api.tables.text import name, since
+from kubelite.control.api.tables.text import name_of, time_since
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from kubelite.control.api.wire.resource import Resource
+    from kubelite.control.api.tables.columns import Column
 
 Object = dict[str, Any]
 META = "meta.k8s.io/v1"
 _AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 
+class Layout(NamedTuple):
+    """How a kind's objects become rows: the column definitions, the cells of a row, its marks."""
+
+    definitions: list[Object]
+    cells: Callable[[Object, datetime], list[Any]]
+    conditions: Callable[[Object], list[Object]] | None = None
+
+
+def layout(
+    columns: Iterable[Column],
+    cells: Callable[[Object, datetime], list[Any]],
+    conditions: Callable[[Object], list[Object]] | None = None,
+) -> Layout:
+    """The layout of a built-in kind."""
+    return Layout([_defined(column) for column in columns], cells, conditions)
+
+
+def _defined(column: Column) -> Object:
+    form = "name" if column.title == "Name" else ""
+    return _column(column.title, column.type, form, priority=int(column.wide))
+
+
+def custom_layout(version: Object) -> Layout:
+    """The layout of a custom kind, by the version entry of its definition."""
+    declared = version.get("additionalPrinterColumns") or [_AGE]
+    definitions = [_column("Name", "string", "name"), *(_declared(each) for each in declared)]
+
+    def cells(obj: Object, now: datetime) -> list[Any]:
+        return [name_of(obj), *(_cell(column, obj, now) for column in declared)]
+
+    return Layout(definitions, cells)
+
+
 def render(
-    res: Resource,
+    form: Layout,
     objs: list[Object],
     *,
     now: datetime,
-    include: str = "Metadata",
-    columns: bool = True,
-    metadata: Object | None = None,
+    include: str,
+    columns: bool,
+    metadata: Object | None,
 ) -> Object:
     """A Table with a row for each object. ``include`` says what a row carries: Metadata, Object or
     None.
     """
-    definitions, cells_of = _layout(res)
-    rows = [_row(res, obj, cells_of(obj, now), include) for obj in objs]
+    rows = [_row(form, obj, now, include) for obj in objs]
     table: Object = {"kind": "Table", "apiVersion": META, "metadata": metadata or {}}
-    return {**table, "columnDefinitions": definitions if columns else [], "rows": rows}
+    return {**table, "columnDefinitions": form.definitions if columns else [], "rows": rows}
 
 
-def _row(res: Resource, obj: Object, cells: list[Any], include: str) -> Object:
-    row: Object = {"cells": cells}
-    if (res.group, res.kind) == ("", "Pod") and (conditions := pod_cells.conditions(obj)):
+def _row(form: Layout, obj: Object, now: datetime, include: str) -> Object:
+    row: Object = {"cells": form.cells(obj, now)}
+    if form.conditions is not None and (conditions := form.conditions(obj)):
         row["conditions"] = conditions
     if include != "None":
         row["object"] = obj if include == "Object" else partial(obj)
     return row
-
-
-def _layout(res: Resource) -> tuple[list[Object], Callable[[Object, datetime], list[Any]]]:
-    if res.crd is not None:
-        declared = res.crd.get("additionalPrinterColumns") or [_AGE]
-        definitions = [_column("Name", "string", "name"), *(_declared(each) for each in declared)]
-        return definitions, lambda obj, now: [
-            name(obj),
-            *(_cell(each, obj, now) for each in declared),
-        ]
-    text, cells_of = cells.KINDS.get((res.group, res.kind), cells.PLAIN)
-    return _columns(text), cells_of
-
-
-def _columns(text: str) -> list[Object]:
-    """Definitions from a line of names: after ``|``, or with ``-`` before it, a column is shown
-    only when asked for.
-    """
-    narrow, _, wide = text.partition("|")
-    found = [_named(each.removeprefix("-"), int(each[0] == "-")) for each in narrow.split(",")]
-    return found + [_named(each, 1) for each in wide.split(",") if each]
-
-
-_MARKS = {"#": "integer", "?": "boolean"}
-
-
-def _named(title: str, priority: int) -> Object:
-    kind = _MARKS.get(title[-1], "string")
-    return _column(title.rstrip("#?"), kind, "name" if title == "Name" else "", priority=priority)
 
 
 def _column(
@@ -117,7 +119,7 @@ def _cell(column: Object, obj: Object, now: datetime) -> Any:
 
 def _date(value: Any, now: datetime) -> str:
     try:
-        return since(value, now)
+        return time_since(value, now)
     except (TypeError, ValueError):
         return "<invalid>"
 

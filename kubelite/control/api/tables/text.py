@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Object = dict[str, Any]
 NONE, UNKNOWN, UNSET = "<none>", "<unknown>", "<unset>"
@@ -23,24 +23,24 @@ _ACCESS = {
 _OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
-def at(obj: Any, path: str, default: Any = None) -> Any:
+def lookup(obj: Any, path: str, default: Any = None) -> Any:
     """A value inside an object by dotted path."""
     for part in path.split("."):
         obj = obj.get(part) if isinstance(obj, dict) else None
     return default if obj is None else obj
 
 
-def moment(text: str) -> datetime:
+def parsed_time(text: str) -> datetime:
     """An RFC 3339 time."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def since(text: str | None, now: datetime) -> str:
+def time_since(text: str | None, now: datetime) -> str:
     """How long ago a time was."""
-    return human((now - moment(text)).total_seconds()) if text else UNKNOWN
+    return shown_duration((now - parsed_time(text)).total_seconds()) if text else UNKNOWN
 
 
-def human(duration: float) -> str:
+def shown_duration(duration: float) -> str:
     """A duration in at most two units, coarser as it grows: ``90s``, ``5m30s``, ``3h``, ``8d``,
     ``2y30d``.
     """
@@ -71,14 +71,14 @@ def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
     return f"{big}{big_unit}{small}{small_unit}" if small else f"{big}{big_unit}"
 
 
-def age(obj: Object, now: datetime) -> str:
+def age_of(obj: Object, now: datetime) -> str:
     """How old an object is."""
-    return since(at(obj, "metadata.creationTimestamp"), now)
+    return time_since(lookup(obj, "metadata.creationTimestamp"), now)
 
 
-def name(obj: Object) -> str:
+def name_of(obj: Object) -> str:
     """The name of an object."""
-    return str(at(obj, "metadata.name", ""))
+    return str(lookup(obj, "metadata.name", ""))
 
 
 def joined(values: Iterable[Any], empty: str = NONE) -> str:
@@ -86,12 +86,12 @@ def joined(values: Iterable[Any], empty: str = NONE) -> str:
     return ",".join(str(each) for each in values) or empty
 
 
-def labels(given: dict[str, str] | None) -> str:
+def shown_labels(given: dict[str, str] | None) -> str:
     """Labels as ``a=b,c=d``."""
     return joined(f"{key}={value}" for key, value in sorted((given or {}).items()))
 
 
-def selector(given: Object | None) -> str:
+def shown_selector(given: Object | None) -> str:
     """A LabelSelector as a selector text."""
     if given is None:
         return NONE
@@ -107,24 +107,50 @@ def selector(given: Object | None) -> str:
     return joined(terms)
 
 
-def containers(spec: Object) -> tuple[str, str]:
+def container_cells(spec: Object) -> tuple[str, str]:
     """Names and images of a pod's containers."""
     listed = spec.get("containers") or ()
     names = (each.get("name", "") for each in listed)
     return joined(names, ""), joined((each.get("image", "") for each in listed), "")
 
 
-def access_modes(modes: Iterable[str] | None) -> str:
+def shown_access_modes(modes: Iterable[str] | None) -> str:
     """Access modes by their abbreviations."""
     return joined(dict.fromkeys(_ACCESS.get(each, each) for each in modes or ()), "")
 
 
-def some(values: list[str], most: int = 3) -> str:
+def first_few(values: list[str], most: int = 3) -> str:
     """The first few values, and how many more there are."""
     shown = joined(values[:most])
     return f"{shown} + {len(values) - most} more..." if len(values) > most else shown
 
 
-def true(value: bool) -> str:
+def shown_bool(value: bool) -> str:
     """A truth value as Kubernetes prints it in cells."""
     return "True" if value else "False"
+
+
+def name_and_age(obj: Object, now: datetime) -> list[Any]:
+    """The cells of a kind of which nothing special is shown."""
+    return [name_of(obj), age_of(obj, now)]
+
+
+def name_and_creation(obj: Object, now: datetime) -> list[Any]:
+    """Name and time of creation, for the kinds that show the time itself."""
+    return [name_of(obj), lookup(obj, "metadata.creationTimestamp", UNKNOWN)]
+
+
+def name_values_age(*paths: str) -> Callable[[Object, datetime], list[Any]]:
+    """Cells made of the name, some values by dotted path, and the age."""
+
+    def cells(obj: Object, now: datetime) -> list[Any]:
+        values = [_shown_value(lookup(obj, path)) for path in paths]
+        return [name_of(obj), *values, age_of(obj, now)]
+
+    return cells
+
+
+def _shown_value(value: Any) -> str:
+    if value in (None, ""):
+        return NONE
+    return shown_bool(value) if isinstance(value, bool) else str(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.commit import remove, write
+from kubelite.control.api.strategy.commit import remove, write
 from kubelite.control.api.wire.directory_cache import Follower
 from kubelite.control.api.wire.documents import copy, load
 from kubelite.control.api.wire.resource import Resource

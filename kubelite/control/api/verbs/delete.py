@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.admission.chain import Attempt
-from kubelite.control.api.kinds import strategy
-from kubelite.control.api.kinds.bodies import typed
-from kubelite.control.api.kinds.commit import remove, write
+from kubelite.control.api.strategy import strategy
+from kubelite.control.api.strategy.bodies import typed
+from kubelite.control.api.strategy.commit import remove, write
 from kubelite.control.api.verbs.read import find, shown, wanted
 from kubelite.control.api.verbs.write import ATTEMPTS, may_go
 from kubelite.control.api.wire import codec

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from kubelite.control.api.kinds import strategy
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.tables import tables
 from kubelite.control.api.wire import selectors
 from kubelite.control.api.wire.answer import Answer, json_answer
@@ -60,7 +60,7 @@ def shown(
     obj = strategy.served(res, obj)
     if form.name == "table":
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-        table = tables.render(
+        table = strategy.render_table(
             res, [obj], now=datetime.now(UTC), include=include(request), metadata=metadata
         )
         return json_answer(table, code, headers=headers)
@@ -117,7 +117,7 @@ class Wanted(NamedTuple):
 def wanted(request: Request) -> Wanted:
     """The options of a list, checked (apiserver, ``ValidateListOptions``). Raises StatusError."""
     query = request.query
-    selector = selectors.parse(
+    selector = strategy.selector(
         request.resource, query.text("labelSelector"), query.text("fieldSelector")
     )
     limit = max(query.number("limit") or 0, 0)
@@ -174,7 +174,7 @@ async def list_objects(store: Store, request: Request) -> Answer:
         return Answer(listing(res, [entry.value for entry in page.entries], metadata))
     objs = [strategy.served(res, load(entry)) for entry in page.entries]
     if form.name == "table":
-        table = tables.render(
+        table = strategy.render_table(
             res, objs, now=datetime.now(UTC), include=include(request), metadata=metadata
         )
         return json_answer(table)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.control.api.kinds.bodies import typed
-from kubelite.control.api.kinds.commit import write
 from kubelite.control.api.patching import patch
+from kubelite.control.api.strategy.bodies import typed
+from kubelite.control.api.strategy.commit import write
 from kubelite.control.api.verbs.delete import delete_one, options_of
 from kubelite.control.api.verbs.write import APPLY, PATCHES, change_object
 from kubelite.control.api.wire import codec

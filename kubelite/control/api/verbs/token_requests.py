@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.auth.node_authorizer import GROUP, USER
 from kubelite.control.api.auth.tokens import LONGEST, ORDINARY, SHORTEST, Bound
-from kubelite.control.api.kinds.bodies import typed
+from kubelite.control.api.strategy.bodies import typed
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, json_answer
 from kubelite.control.api.wire.documents import load

@@ -16,7 +16,7 @@ from functools import partial
 from random import uniform
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api.kinds import strategy
+from kubelite.control.api.strategy import strategy
 from kubelite.control.api.tables import tables
 from kubelite.control.api.verbs.read import check_match, include, version
 from kubelite.control.api.wire import selectors
@@ -83,7 +83,7 @@ def wish(request: Request) -> Wish:
     fields = query.text("fieldSelector")
     if request.name:
         fields = f"metadata.name={request.name}" + ("," + fields if fields else "")
-    selector = selectors.parse(request.resource, query.text("labelSelector"), fields)
+    selector = strategy.selector(request.resource, query.text("labelSelector"), fields)
     initial = query.flag("sendInitialEvents")
     match, revision = query.text("resourceVersionMatch"), query.text("resourceVersion")
     if query.text("continue"):
@@ -163,7 +163,7 @@ class _Lines:
             obj = tables.partial(obj)
         elif self._form == "table":
             metadata = {"resourceVersion": str(entry.revision)}
-            obj = tables.render(
+            obj = strategy.render_table(
                 self._res,
                 [obj],
                 now=datetime.now(UTC),
@@ -194,7 +194,7 @@ class _Lines:
             "metadata": metadata,
         }
         if self._form == "table":
-            obj = tables.render(
+            obj = strategy.render_table(
                 self._res, [], now=datetime.now(UTC), columns=False, metadata=metadata
             )
         elif self._form == "partial":

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.admission.chain import Attempt
 from kubelite.control.api.auth.authorization import attributes_of, denial
-from kubelite.control.api.kinds import client_warnings, strategy
-from kubelite.control.api.kinds.commit import is_heartbeat, remove, write
 from kubelite.control.api.patching import managed_fields, patch
+from kubelite.control.api.strategy import client_warnings, strategy
+from kubelite.control.api.strategy.commit import is_heartbeat, remove, write
 from kubelite.control.api.verbs import custom_definitions
 from kubelite.control.api.verbs.read import shown
 from kubelite.control.api.wire import codec
@@ -54,17 +54,6 @@ PATCHES = (
 )
 APPLY = "application/apply-patch+yaml"
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-_CREATED_BY_UPDATE = {
-    ("", "endpoints"),
-    ("", "events"),
-    ("", "limitranges"),
-    ("", "services"),
-    ("coordination.k8s.io", "leases"),
-    ("rbac.authorization.k8s.io", "roles"),
-    ("rbac.authorization.k8s.io", "rolebindings"),
-    ("rbac.authorization.k8s.io", "clusterroles"),
-    ("rbac.authorization.k8s.io", "clusterrolebindings"),
-}
 
 
 class Result(NamedTuple):
@@ -248,7 +237,7 @@ async def update(context: Context, request: Request) -> Answer:
         return copy(obj), said
 
     res = request.resource
-    creatable = (res.group, res.plural) in _CREATED_BY_UPDATE and not request.sub
+    creatable = strategy.created_by_update(res) and not request.sub
     if creatable and await context.store.get(res.prefix, request.namespace, request.name) is None:
         _check_may_create(context, request)
         identify(request, obj)

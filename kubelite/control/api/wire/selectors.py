@@ -1,7 +1,7 @@
 """Label and field selectors: text to a question about an object. Pure.
 
 Grammar and messages are apimachinery's ``labels.Parse`` and ``fields.ParseSelector``; which fields
-may be selected is a table per kind (``pkg/apis/core/v1/conversion.go`` and friends).
+may be selected stands in the rules of each kind.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api.wire.status import StatusError, bad_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from kubelite.control.api.wire.resource import Resource
+    from collections.abc import Callable, Container
 
 _TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
 _NAME = re.compile(
@@ -134,38 +132,7 @@ class Field(NamedTuple):
     value: str
 
 
-_EVERYWHERE = ("metadata.name", "metadata.namespace")
-_INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-_EVENT = (
-    *(f"involvedObject.{part}" for part in _INVOLVED),
-    "reason",
-    "reportingComponent",
-    "source",
-    "type",
-)
-_FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("", "pods"): (
-        "spec.nodeName",
-        "spec.restartPolicy",
-        "spec.schedulerName",
-        "spec.serviceAccountName",
-        "spec.hostNetwork",
-        "status.phase",
-        "status.podIP",
-        "status.podIPs",
-        "status.nominatedNodeName",
-    ),
-    ("", "nodes"): ("spec.unschedulable",),
-    ("", "events"): _EVENT,
-    ("events.k8s.io", "events"): (*_EVENT, *(f"regarding.{part}" for part in _INVOLVED)),
-    ("", "secrets"): ("type",),
-    ("", "services"): ("spec.clusterIP", "spec.type"),
-    ("", "namespaces"): ("status.phase",),
-    ("", "replicationcontrollers"): ("status.replicas",),
-    ("apps", "replicasets"): ("status.replicas",),
-    ("batch", "jobs"): ("status.successful",),
-    ("certificates.k8s.io", "certificatesigningrequests"): ("spec.signerName",),
-}
+EVERYWHERE = ("metadata.name", "metadata.namespace")
 _FALSE_WHEN_ABSENT = ("spec.unschedulable", "spec.hostNetwork")
 _ZERO_WHEN_ABSENT = ("status.replicas", "status.successful")
 
@@ -189,16 +156,6 @@ def pinned(text: str) -> dict[str, str]:
         return {term.name: term.value for term in parse_fields(text) if term.equal}
     except StatusError:
         return {}
-
-
-def selectable(res: Resource) -> tuple[str, ...]:
-    """Which fields of a resource may stand in a field selector."""
-    if res.crd is not None:
-        declared = tuple(
-            each["jsonPath"].lstrip(".") for each in res.crd.get("selectableFields", ())
-        )
-        return _EVERYWHERE + declared
-    return _EVERYWHERE + _FIELDS.get((res.group, res.plural), ())
 
 
 def field_value(obj: dict[str, Any], path: str) -> str:
@@ -241,12 +198,13 @@ class Selector(NamedTuple):
 EVERYTHING = Selector()
 
 
-def parse(res: Resource, labels: str, fields: str) -> Selector:
-    """The selector of a request. Raises StatusError 400 for what cannot be read or selected."""
+def parse(labels: str, fields: str, allowed: Container[str] = EVERYWHERE) -> Selector:
+    """The selector of a request, whose fields must be ``allowed``. Raises StatusError 400 for what
+    cannot be read or selected.
+    """
     if not labels and not fields:
         return EVERYTHING
     terms = parse_fields(fields)
-    allowed = selectable(res)
     for term in terms:
         if term.name not in allowed:
             raise bad_request(f"field label not supported: {term.name}")

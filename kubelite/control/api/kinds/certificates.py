@@ -1,0 +1,69 @@
+"""CertificateSigningRequests. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.kinds.checks import (
+    unchanged,
+)
+from kubelite.control.api.kinds.rules import Rules
+from kubelite.control.api.tables.columns import columns
+from kubelite.control.api.tables.text import (
+    NONE,
+    age_of,
+    lookup,
+    name_of,
+    shown_duration,
+)
+from kubelite.objects.facts import names
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+Object = dict[str, Any]
+Cells = list[Any]
+
+
+def _signing_request_cells(obj: Object, now: datetime) -> Cells:
+    spec, held = (
+        obj.get("spec") or {},
+        {each.get("type") for each in lookup(obj, "status.conditions", [])},
+    )
+    shown = [each for each in ("Approved", "Denied", "Failed") if each in held] or ["Pending"]
+    shown += ["Issued"] if lookup(obj, "status.certificate") else []
+    lasts = (
+        shown_duration(spec["expirationSeconds"])
+        if spec.get("expirationSeconds") is not None
+        else NONE
+    )
+    return [
+        name_of(obj),
+        age_of(obj, now),
+        spec.get("signerName") or NONE,
+        spec.get("username", ""),
+        lasts,
+        ",".join(shown),
+    ]
+
+
+def _prepare_approval(new: Object, old: Object) -> Object:
+    status = {
+        **(old.get("status") or {}),
+        "conditions": (new.get("status") or {}).get("conditions", []),
+    }
+    return {**old, "status": status}
+
+
+KINDS: dict[tuple[str, str], Rules] = {
+    ("certificates.k8s.io", "CertificateSigningRequest"): Rules(
+        check_update=unchanged("spec"),
+        columns=columns("Name", "Age", "SignerName", "Requestor", "RequestedDuration", "Condition"),
+        cells=_signing_request_cells,
+        selectable=("spec.signerName",),
+        name=names.path_segment,
+        prepare_subresource={"approval": _prepare_approval},
+        may_be_empty=("certificates.v1.CertificateSigningRequestSpec.request",),
+    ),
+}

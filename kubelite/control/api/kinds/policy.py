@@ -1,0 +1,114 @@
+"""PodDisruptionBudgets and PriorityClasses. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.kinds import metadata
+from kubelite.control.api.kinds.checks import (
+    check_at_most_all,
+    check_share,
+    unchanged,
+)
+from kubelite.control.api.kinds.rules import Rules
+from kubelite.control.api.tables.columns import boolean, columns, integer
+from kubelite.control.api.tables.text import (
+    age_of,
+    lookup,
+    name_of,
+)
+from kubelite.control.api.wire import causes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from kubelite.control.api.wire.status import Cause
+
+Object = dict[str, Any]
+Cells = list[Any]
+
+
+def _default_priority_class(obj: Any) -> None:
+    obj.preemptionPolicy = obj.preemptionPolicy or "PreemptLowerPriority"
+
+
+_USER_PRIORITY = 1_000_000_000
+
+
+def _check_priority_class(obj: Object) -> Iterator[Cause]:
+    name, value = (obj.get("metadata") or {}).get("name", ""), obj.get("value", 0)
+    if name.startswith("system-"):
+        if name not in ("system-node-critical", "system-cluster-critical"):
+            yield causes.forbidden(
+                "metadata.name",
+                "priority class names with 'system-' prefix are reserved for system use only",
+            )
+    elif value > _USER_PRIORITY:
+        yield causes.forbidden(
+            "value", f"maximum allowed value of a user defined priority is {_USER_PRIORITY}"
+        )
+
+
+def _check_disruption_budget(obj: Object) -> Iterator[Cause]:
+    spec = obj.get("spec") or {}
+    if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
+        yield causes.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+    for field in ("minAvailable", "maxUnavailable"):
+        yield from check_share(spec.get(field), f"spec.{field}")
+        yield from check_at_most_all(spec.get(field), f"spec.{field}")
+    yield from metadata.selector(spec.get("selector"), "spec.selector")
+
+
+def _check_priority_class_update(new: Object, old: Object) -> Iterator[Cause]:
+    if new.get("value", 0) != old.get("value", 0):
+        yield causes.forbidden("value", "may not be changed in an update.")
+    yield from unchanged("preemptionPolicy")(new, old)
+
+
+def _priority_class_cells(obj: Object, now: datetime) -> Cells:
+    return [
+        name_of(obj),
+        obj.get("value", 0),
+        bool(obj.get("globalDefault")),
+        age_of(obj, now),
+        obj.get("preemptionPolicy", ""),
+    ]
+
+
+def _disruption_budget_cells(obj: Object, now: datetime) -> Cells:
+    """Name, Min Available, Max Unavailable, Allowed Disruptions, Age."""
+    bounds = [
+        str(lookup(obj, f"spec.{field}", "N/A")) for field in ("minAvailable", "maxUnavailable")
+    ]
+    return [name_of(obj), *bounds, lookup(obj, "status.disruptionsAllowed", 0), age_of(obj, now)]
+
+
+KINDS: dict[tuple[str, str], Rules] = {
+    ("policy", "PodDisruptionBudget"): Rules(
+        check=_check_disruption_budget,
+        columns=columns(
+            "Name", "Min Available", "Max Unavailable", integer("Allowed Disruptions"), "Age"
+        ),
+        cells=_disruption_budget_cells,
+        has_generation=True,
+        values={
+            "policy.v1.PodDisruptionBudgetSpec": {
+                "unhealthyPodEvictionPolicy": ("AlwaysAllow", "IfHealthyBudget")
+            }
+        },
+    ),
+    ("scheduling.k8s.io", "PriorityClass"): Rules(
+        defaults=_default_priority_class,
+        check=_check_priority_class,
+        check_update=_check_priority_class_update,
+        columns=columns(
+            "Name", integer("Value"), boolean("Global-Default"), "Age", "PreemptionPolicy"
+        ),
+        cells=_priority_class_cells,
+        has_generation=True,
+        values={
+            "scheduling.v1.PriorityClass": {"preemptionPolicy": ("Never", "PreemptLowerPriority")}
+        },
+    ),
+}

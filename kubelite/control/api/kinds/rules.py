@@ -1,0 +1,106 @@
+"""What a built-in kind may say of itself: one declaration with everything that is special about it.
+Pure.
+
+A family of kinds (``kinds/service.py``, ``kinds/batch.py``, ...) ends in a table ``KINDS`` of these
+by (group, kind); ``kinds/registry.py`` puts the tables together. What a kind leaves out it has in
+common with all kinds (``control/api/strategy``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from kubelite.control.api.tables.columns import NAME_AND_AGE, Column
+from kubelite.control.api.tables.text import name_and_age
+from kubelite.control.api.wire.status import Cause
+from kubelite.objects.facts import names
+
+Object = dict[str, Any]
+Check = Callable[[Object], Iterator[Cause]]
+CheckUpdate = Callable[[Object, Object], Iterator[Cause]]
+Prepare = Callable[[Object], None]
+PrepareUpdate = Callable[[Object, Object], Object]
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is special about one kind, in the order in which a write meets it.
+
+    Reading:
+
+    - ``defaults(struct)`` fills the fields that a client left out, in place. The struct is the
+      kind's own of ``schema/structs``.
+    - ``convert(document, group_version)`` gives the object in another version of its API.
+
+    Metadata:
+
+    - ``name(text)`` lists what is wrong with a name; ``max_name`` is its longest length.
+    - ``has_generation``: ``metadata.generation`` counts the changes of the specification.
+
+    Preparing:
+
+    - ``initial_status(document)`` is the status of a new object; without it the kind's empty one.
+    - ``keeps_status``: a client may give the status of a new object.
+    - ``prepare_create(document)`` adds what the server writes into a new object, in place.
+    - ``prepare_update(new, old)`` gives the new state as far as a client may change it.
+    - ``prepare_subresource``: the same for a subresource other than ``status``.
+
+    Checking:
+
+    - ``check(document)`` yields what is wrong with the contents.
+    - ``check_create(document)`` does so for new objects only.
+    - ``check_update(new, old)`` yields what changed and may not.
+    - ``check_subresource``: the same for a write to a subresource.
+    - ``values``: by definition of the schema table and by field, the values that a text may have.
+    - ``may_be_empty``: fields that the schema requires and that may be empty all the same.
+
+    Answering:
+
+    - ``warnings(document)`` yields what a client is told of a new or changed object.
+    - ``deprecation`` is told with every answer about objects of the kind.
+    - ``hostname_use``: what the name becomes a host name of, where it does.
+    - ``columns`` and ``cells(document, now)``: the row of ``kubectl get``.
+    - ``row_conditions(document)``: marks of a row (a pod that has ended).
+    - ``selectable``: fields of field selectors, beside name and namespace.
+
+    Verbs:
+
+    - ``created_by_update``: a PUT may create an object.
+    - ``returned_on_delete``: DELETE answers with the object, not with a Status.
+    - ``orphans_dependents``: a DELETE that does not say leaves the dependents alone.
+    """
+
+    defaults: Callable[[Any], None] | None = None
+    convert: Callable[[Object, str], Object] | None = None
+    name: Callable[[str], list[str]] = names.subdomain
+    max_name: int = 0
+    has_generation: bool = False
+    initial_status: Callable[[Object], Object] | None = None
+    keeps_status: bool = False
+    prepare_create: Prepare | None = None
+    prepare_update: PrepareUpdate | None = None
+    prepare_subresource: Mapping[str, PrepareUpdate] = {}
+    check: Check | None = None
+    check_create: Check | None = None
+    check_update: CheckUpdate | None = None
+    check_subresource: Mapping[str, CheckUpdate] = {}
+    values: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
+    may_be_empty: tuple[str, ...] = ()
+    warnings: Callable[[Object], Iterator[str]] | None = None
+    deprecation: str = ""
+    hostname_use: str = ""
+    columns: tuple[Column, ...] = NAME_AND_AGE
+    cells: Callable[[Object, datetime], list[Any]] = name_and_age
+    row_conditions: Callable[[Object], list[Object]] | None = None
+    selectable: tuple[str, ...] = ()
+    created_by_update: bool = False
+    returned_on_delete: bool = False
+    orphans_dependents: bool = False
+
+
+def initial_phase(phase: str) -> Callable[[Object], Object]:
+    """The ``initial_status`` of a kind of which only a phase is known at first."""
+    return lambda obj: {"phase": phase}

@@ -1,0 +1,48 @@
+"""What a client is told beside the answer, in ``Warning`` headers: deprecated kinds and fields, and
+what has no effect. Pure.
+
+Facts are those of the ``WarningsOnCreate`` and ``WarningsOnUpdate`` of Kubernetes' registries.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.kinds.registry import rules_of
+from kubelite.objects.facts import names
+
+if TYPE_CHECKING:
+    from kubelite.control.api.wire.resource import Resource
+
+Object = dict[str, Any]
+_RECOMMENDED = "which can result in surprising behavior; a DNS label is recommended"
+
+
+def on_create(res: Resource, obj: Object) -> list[str]:
+    """What is odd about a new object."""
+    rules = rules_of(res)
+    name = [_warn_of_name(obj, rules.hostname_use)] if rules.hostname_use else []
+    rest = rules.warnings(obj) if rules.warnings else ()
+    return [warning for warning in (*name, *rest) if warning]
+
+
+def on_update(res: Resource, new: Object, old: Object) -> list[str]:
+    """What is odd about an object whose specification has changed. Pods are changed by machines:
+    nobody would read it.
+    """
+    rules = rules_of(res)
+    if rules.warnings is None or res.kind == "Pod":
+        return []
+    if all(new.get(key) == old.get(key) for key in {*new, *old} - {"status"}):
+        return []
+    generation = new["metadata"].get("generation")
+    if generation is not None and generation == old["metadata"].get("generation"):
+        return []
+    return list(rules.warnings(new))
+
+
+def _warn_of_name(obj: Object, use: str) -> str:
+    problems = names.label(obj["metadata"].get("name", ""))
+    if not problems:
+        return ""
+    return f"metadata.name: this is used in {use}, {_RECOMMENDED}: [{' '.join(problems)}]"

@@ -1,0 +1,94 @@
+"""What a server itself writes into an object before it is stored: status, generation, the parts a
+path may not touch. Pure.
+
+Kubernetes' strategies do this per kind (``PrepareForCreate``, ``PrepareForUpdate``); most of it is
+one rule for all: the main resource does not touch ``status``, ``/status`` touches nothing else, and
+a changed ``spec`` counts up the generation. What is special stands in the kind's rules.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.kinds.metadata import with_generation
+from kubelite.control.api.kinds.registry import rules_of
+from kubelite.control.api.schema import structs
+from kubelite.objects.facts import schema
+
+if TYPE_CHECKING:
+    from kubelite.control.api.wire.resource import Resource
+
+Object = dict[str, Any]
+_UNCOUNTED = ("kind", "apiVersion", "metadata", "status")
+
+
+def prepare_create(res: Resource, obj: Object) -> Object:
+    """The object as it is first stored. It has its name, namespace and uid already."""
+    rules = rules_of(res)
+    new = {**obj, "metadata": dict(obj.get("metadata") or {})}
+    if "status" in res.subresources and not rules.keeps_status:
+        new.pop("status", None)
+        if res.crd is None and (status := _first_status(res, new)) is not None:
+            new["status"] = status
+    new["metadata"].pop("generation", None)
+    if res.crd is not None or rules.has_generation:
+        new = {**new, "metadata": with_generation(new["metadata"], 1)}
+    if rules.prepare_create is not None:
+        rules.prepare_create(new)
+    return new
+
+
+def _first_status(res: Resource, obj: Object) -> Object | None:
+    if (initial := rules_of(res).initial_status) is not None:
+        return initial(obj)
+    name = schema.name_of(res.group, res.version, res.kind)
+    status: Object | None = structs.empty(name).get("status") if name else None
+    return status
+
+
+def prepare_update(res: Resource, sub: str, new: Object, old: Object) -> Object:
+    """The new state as far as a path may change it: the main resource, ``status``, or another part
+    of the object.
+    """
+    rules = rules_of(res)
+    if sub == "status":
+        return _status_of(new, old)
+    if sub:
+        prepare = rules.prepare_subresource.get(sub)
+        return prepare(new, old) if prepare else new
+    result = dict(new)
+    if "status" in res.subresources:
+        result.pop("status", None)
+        result |= {"status": old["status"]} if "status" in old else {}
+    if rules.prepare_update is not None:
+        result = rules.prepare_update(result, old)
+    return _counted_up(result, old)
+
+
+def _counted_up(new: Object, old: Object) -> Object:
+    """The object with its generation: the old one, or one more when anything but metadata and
+    status changed, or when its deletion begins.
+    """
+    generation = old.get("metadata", {}).get("generation")
+    metadata = new.get("metadata", {})
+    if generation is None:
+        if "generation" not in metadata:
+            return new
+        kept = {key: value for key, value in metadata.items() if key != "generation"}
+        return {**new, "metadata": kept}
+    changed = any(new.get(key) != old.get(key) for key in {*new, *old} if key not in _UNCOUNTED)
+    deleted = "deletionTimestamp" in metadata and "deletionTimestamp" not in old["metadata"]
+    counted = generation + 1 if changed or deleted else generation
+    if metadata.get("generation") == counted:
+        return new
+    return {**new, "metadata": with_generation(metadata, counted)}
+
+
+def _status_of(new: Object, old: Object) -> Object:
+    """The old object with the new status, and with whoever manages which field now."""
+    result = {key: value for key, value in old.items() if key != "status"}
+    result |= {"status": new["status"]} if "status" in new else {}
+    managers = new.get("metadata", {}).get("managedFields")
+    if managers is None:
+        return result
+    return {**result, "metadata": {**result["metadata"], "managedFields": managers}}

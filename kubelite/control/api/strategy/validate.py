@@ -1,0 +1,80 @@
+"""Everything that is wrong with an object before it is stored: all of it, not the first. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.kinds.registry import rules_of
+from kubelite.control.api.schema import cel, structural, validation
+from kubelite.control.api.strategy import metadata, required
+from kubelite.objects.facts import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kubelite.control.api.wire.resource import Resource
+    from kubelite.control.api.wire.status import Cause
+
+Object = dict[str, Any]
+_TOP = ("kind", "apiVersion", "metadata")
+
+
+def validate_create(res: Resource, obj: Object) -> list[Cause]:
+    """What is wrong with a new object, in the order of the document as far as the rules have one."""
+    found = [*metadata.check_create(res, obj), *_contents(res, obj, None)]
+    if (check := rules_of(res).check_create) is not None:
+        found += check(obj)
+    return found
+
+
+def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[Cause]:
+    """What is wrong with an object's new state, and what changed that may not. ``sub`` is the
+    subresource or "".
+    """
+    found = [*metadata.check_update(new, old)]
+    if res.crd is not None:
+        return [*found, *_custom(res, new, old)]
+    if sub == "status":
+        return found
+    rules = rules_of(res)
+    if check := rules.check_subresource.get(sub) if sub else rules.check_update:
+        found += check(new, old)
+    if all(
+        new.get(key) == old.get(key) for key in {*new, *old} if key not in ("metadata", "status")
+    ):
+        return found
+    fresh = list(_contents(res, new, None))
+    # What was stored once stays writable where it did not change: a rule that is new must not lock
+    # an object up.
+    known = set(_contents(res, old, None)) if fresh else set()
+    return found + [each for each in fresh if each not in known]
+
+
+def _contents(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]:
+    if res.crd is not None:
+        yield from _custom(res, obj, old)
+        return
+    name = schema.name_of(res.group, res.version, res.kind)
+    if name is not None:
+        yield from required.check(name, obj)
+    if (check := rules_of(res).check) is not None:
+        yield from check(obj)
+
+
+def _custom(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]:
+    described = structural.schema_of(res)
+    body = {key: value for key, value in obj.items() if key not in _TOP}
+    wanted = {
+        **described,
+        "required": [each for each in described.get("required") or () if each not in _TOP],
+    }
+    broken = list(validation.check(wanted, body))
+    if broken and old is not None:
+        # As of built-in kinds: what was stored once stays writable where it did not change.
+        known = set(
+            validation.check(wanted, {key: value for key, value in old.items() if key not in _TOP})
+        )
+        broken = [each for each in broken if each not in known]
+    yield from broken
+    if not broken:
+        yield from cel.check(described, obj, old, "")

@@ -1,0 +1,40 @@
+"""Columns of tables: their titles, their types, and whether they are shown without being asked for.
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """One column. ``type`` is string, integer or boolean; a ``wide`` one is shown by ``-o wide``
+    only.
+    """
+
+    title: str
+    type: str = "string"
+    wide: bool = False
+
+
+def columns(*given: str | Column) -> tuple[Column, ...]:
+    """Columns in order; a bare title is a text that is always shown."""
+    return tuple(Column(each) if isinstance(each, str) else each for each in given)
+
+
+def integer(title: str) -> Column:
+    """A column of whole numbers."""
+    return Column(title, "integer")
+
+
+def boolean(title: str) -> Column:
+    """A column of truth values."""
+    return Column(title, "boolean")
+
+
+def wide(title: str) -> Column:
+    """A text that is shown by ``-o wide`` only."""
+    return Column(title, wide=True)
+
+
+NAME_AND_AGE = columns("Name", "Age")
