@@ -32,7 +32,7 @@ static int check_name(const char *name, kl_error *err) {
 }
 
 static int check_prefix(uint32_t prefix, kl_error *err) {
-    if (prefix < 1 || prefix > 30)
+    if (prefix < 1 || prefix > 32)
         return kl_fail(err, EINVAL, "check prefix length", "/%u", prefix);
     return 0;
 }
@@ -87,7 +87,8 @@ static void add_default_route(struct nl_batch *batch, int index, uint32_t gatewa
                          .rtm_table = RT_TABLE_MAIN,
                          .rtm_protocol = RTPROT_BOOT,
                          .rtm_scope = RT_SCOPE_UNIVERSE,
-                         .rtm_type = RTN_UNICAST};
+                         .rtm_type = RTN_UNICAST,
+                         .rtm_flags = RTNH_F_ONLINK}; /* with a prefix of 32 no other route leads to the gateway */
     uint32_t wire = htonl(gateway);
     nl_begin(batch, "add default route", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof body);
     nl_attr(batch, RTA_GATEWAY, &wire, sizeof wire);

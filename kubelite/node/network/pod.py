@@ -21,6 +21,11 @@ from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewa
 from kubelite.node.network.leases import Held, LeaseRecord, Leases
 from kubelite.node.network.ports import HostPort
 
+POD_PREFIX = 32
+"""A pod sees no neighbour but its gateway. Packets between pods of one bridge so pass through the
+host's routing, where Services are translated both ways and network policies are held.
+"""
+
 
 class Shared(msgspec.Struct, kw_only=True):
     """The home's shared objects, complete. ``warnings`` are sentences on what this machine could
@@ -89,7 +94,7 @@ class PodNetwork:
             lease.interface,
             names.POD_INTERFACE,
             ipam.number(lease.address),
-            lease.prefix,
+            POD_PREFIX,
             ipam.number(lease.gateway),
         )
         if lease.ports:

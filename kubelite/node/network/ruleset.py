@@ -5,6 +5,7 @@ one element of a map.
 
     map hostports   protocol . port            -> pod address . port      any address of the host
     map hostips     address . protocol . port  -> pod address . port      one address of the host
+    set hairpin     address . address             pods that may call themselves through a host port
 
 What is written is nft's own language: the JSON of libnftables 1.0.6 cannot say a map to two values
 at once. What is read is JSON.
@@ -30,6 +31,9 @@ table ip {table} {{
     map hostips {{
         type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
     }}
+    set hairpin {{
+        type ipv4_addr . ipv4_addr
+    }}
     chain martians {{
         type filter hook prerouting priority -300
         iifname "{bridge}" ip saddr 127.0.0.0/8 drop
@@ -50,7 +54,7 @@ table ip {table} {{
     chain leaving {{
         type nat hook postrouting priority 100
         ip saddr {subnet} oifname != "{bridge}" masquerade
-        ip saddr {subnet} oifname "{bridge}" ct status dnat masquerade
+        ip saddr . ip daddr @hairpin ct status dnat masquerade
         ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
     }}
 }}
@@ -62,9 +66,9 @@ def table(key: str, subnet: int) -> str:
     :func:`without_table` before. Taking a table away, even one that was not there, costs the kernel
     ten times what making one does.
 
-    Traffic of pods leaves under the host's address. So does that to a pod of the same bridge
-    through a port of the host, and that from the host's loopback: the answer has to come back here
-    to be translated.
+    Traffic of pods leaves under the host's address. So does that of a pod to itself through a port
+    of the host, and that from the host's loopback: the answer has to come back here to be
+    translated. Between two pods it comes back by itself, since pods route by the host.
     """
     values = {
         "table": names.table(key),
@@ -83,17 +87,20 @@ def open_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
     """The host ports of the pod at ``address``, in one transaction; what is there already is no
     error.
     """
-    return "".join(f"add element {_element(key, address, port)}\n" for port in ports)
+    elements = [_hairpin(key, address), *(_element(key, address, port) for port in ports)]
+    return "".join(f"add element {element}\n" for element in elements)
 
 
 def close_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
     """The reverse; each is added before it is deleted, since deleting what is not there would be an
     error.
     """
-    return "".join(
-        f"add element {_element(key, address, port)}\ndelete element {_element(key, address, port)}\n"
-        for port in ports
-    )
+    elements = [_hairpin(key, address), *(_element(key, address, port) for port in ports)]
+    return "".join(f"add element {element}\ndelete element {element}\n" for element in elements)
+
+
+def _hairpin(key: str, address: str) -> str:
+    return f"ip {names.table(key)} hairpin {{ {address} . {address} }}"
 
 
 def _element(key: str, address: str, port: HostPort) -> str:
