@@ -23,6 +23,8 @@ BELOW = {
 INSIDE = {
     "node.kubelet": {"node.runtime", "node.image", "node.volume", "node.network", "node.cgroup"},
     "node.runtime": {"node.image", "node.volume", "node.network", "node.cgroup"},
+    "node.proxy": {"node.network"},
+    "node.dns": set(),
     "node.image": set(),
     "node.volume": set(),
     "node.network": set(),

@@ -1,0 +1,1 @@
+"""The service proxy: Services and EndpointSlices as nftables maps of this node."""

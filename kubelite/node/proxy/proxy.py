@@ -1,0 +1,149 @@
+"""The proxy of one node: holds what the kernel serves, and applies each change as one transaction.
+
+The kernel's table is ours alone. Only this class writes it, so the elements it remembers are the
+kernel's; when somebody else removes the table, :meth:`ServiceProxy.rebuild` makes it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from kubelite.node.network.errors import FirewallRefused
+from kubelite.node.proxy import ruleset
+from kubelite.node.proxy.ruleset import Elements
+from kubelite.node.proxy.services import Endpoint, Frontend
+
+Key = tuple[str, str]
+"""Namespace and name of a Service."""
+
+
+class Served:
+    """What one Service has in the table."""
+
+    def __init__(self, frontends: Sequence[Frontend] = ()) -> None:
+        self.frontends = tuple(frontends)
+        self.elements: Elements = ruleset.elements(frontends)
+
+    def endpoints(self, protocol: str = "") -> set[Endpoint]:
+        """Every endpoint behind the Service, or those of one protocol."""
+        return {
+            endpoint
+            for frontend in self.frontends
+            if protocol in ("", frontend.protocol)
+            for endpoint in frontend.endpoints
+        }
+
+    @property
+    def has_affinity(self) -> bool:
+        """Whether clients of any port stick to an endpoint."""
+        return any(frontend.affinity_seconds for frontend in self.frontends)
+
+
+class ServiceProxy:
+    """The Services of one node in the nftables table ``table``.
+
+    ``run`` carries out nft commands as one transaction and returns JSON listings
+    (:func:`kubelite.node.network.nftables.run`). Calls are made one at a time.
+    """
+
+    def __init__(self, table: str, run: Callable[[str], str]) -> None:
+        self._table = table
+        self._run = run
+        self._served: dict[Key, Served] = {}
+        self._hairpin: Elements = {}
+        self._timeouts: set[int] = set()
+
+    def start(self) -> None:
+        """Makes the table, empty. Raises NetworkError."""
+        self._run(ruleset.table(self._table))
+
+    def stop(self) -> None:
+        """Removes the table. Raises NetworkError."""
+        self._run(ruleset.without_table(self._table))
+
+    def apply(
+        self, change: Mapping[Key, Sequence[Frontend]], local_addresses: Sequence[str]
+    ) -> set[Endpoint]:
+        """Serves the changed Services as one transaction.
+
+        ``local_addresses`` are the addresses of this node's pods. Returns the UDP endpoints that no
+        longer serve a changed Service: their connections have to be forgotten by the kernel. Raises
+        NetworkError; then nothing has changed.
+        """
+        after = {key: Served(frontends) for key, frontends in change.items()}
+        before = {key: self._served.get(key, Served()) for key in change}
+        hairpin = ruleset.hairpin_elements(local_addresses)
+        commands = self._commands(before, after, hairpin)
+        if commands:
+            self._commit(commands)
+        self._served.update({key: served for key, served in after.items() if served.frontends})
+        for key, served in after.items():
+            if not served.frontends:
+                self._served.pop(key, None)
+        self._hairpin = hairpin
+        self._forget_clients(before, after)
+        return {
+            endpoint
+            for key in change
+            for endpoint in before[key].endpoints("udp") - after[key].endpoints("udp")
+        }
+
+    def rebuild(self) -> None:
+        """Makes the table again with everything it held. Raises NetworkError."""
+        timeouts, self._timeouts = self._timeouts, set()
+        everything = _merged(self._served.values()) | self._hairpin
+        self._run(
+            ruleset.table(self._table)
+            + "".join(ruleset.affinity_chain(self._table, seconds) for seconds in timeouts)
+            + ruleset.change(self._table, {}, everything)
+        )
+        self._timeouts = timeouts
+
+    def _commands(
+        self, before: Mapping[Key, Served], after: Mapping[Key, Served], hairpin: Elements
+    ) -> str:
+        timeouts = {
+            frontend.affinity_seconds
+            for served in after.values()
+            for frontend in served.frontends
+            if frontend.affinity_seconds
+        }
+        chains = [
+            ruleset.affinity_chain(self._table, seconds)
+            for seconds in sorted(timeouts - self._timeouts)
+        ]
+        elements = ruleset.change(
+            self._table,
+            _merged(before.values()) | self._hairpin,
+            _merged(after.values()) | hairpin,
+        )
+        self._timeouts |= timeouts
+        return "".join(chains) + elements
+
+    def _commit(self, commands: str) -> None:
+        """Where the kernel refuses, the table is not what this class remembers: once more on a new
+        one.
+        """
+        try:
+            self._run(commands)
+        except FirewallRefused:
+            self.rebuild()
+            self._run(commands)
+
+    def _forget_clients(self, before: Mapping[Key, Served], after: Mapping[Key, Served]) -> None:
+        gone: set[Endpoint] = set()
+        for key, served in before.items():
+            if served.has_affinity:
+                gone |= served.endpoints() - after[key].endpoints()
+        if not gone:
+            return
+        stale = ruleset.stale_affinity(self._run(f"list map ip {self._table} affinity\n"), gone)
+        if stale:
+            self._run(ruleset.change(self._table, dict.fromkeys(stale, ""), {}))
+
+
+def _merged(services: Iterable[Served]) -> Elements:
+    result: Elements = {}
+    for served in services:
+        result.update(served.elements)
+    return result

@@ -1,0 +1,193 @@
+"""From Services and EndpointSlices to the ports this node serves, and where each leads. Pure.
+
+Which endpoints are used follows kube-proxy: ready ones; where none is ready, those that still serve
+while they terminate. A ``Local`` traffic policy keeps to endpoints on this node. Topology hints count
+only when every ready endpoint has them and at least one fits this node (KEP 2433, KEP 4444).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+Object = dict[str, Any]
+DEFAULT_AFFINITY_SECONDS = 10800
+
+
+class Node(NamedTuple):
+    """What the choice of endpoints depends on: this node's name and zone ("" if it has none)."""
+
+    name: str
+    zone: str = ""
+
+
+class Endpoint(NamedTuple):
+    """One place that a connection can lead to."""
+
+    address: str
+    port: int
+
+
+class Frontend(NamedTuple):
+    """One address and port of a Service, and the endpoints behind it.
+
+    ``address`` is empty for a node port, which is served on every address of the node.
+    ``masquerade`` hides the client's address, so that answers of endpoints on other nodes return
+    through this one. ``drop_if_empty`` tells what happens without endpoints: silence (the Service
+    has endpoints elsewhere, and policy Local keeps to this node) or a refusal.
+    """
+
+    address: str
+    protocol: str
+    port: int
+    endpoints: tuple[Endpoint, ...]
+    affinity_seconds: int = 0
+    masquerade: bool = False
+    drop_if_empty: bool = False
+    source_ranges: tuple[str, ...] = ()
+
+
+def frontends(service: Object, slices: Sequence[Object], node: Node) -> list[Frontend]:
+    """Every address and port of a Service, with its endpoints as seen from ``node``.
+
+    ``slices`` are the Service's EndpointSlices of family IPv4. Headless and ExternalName Services
+    have none: DNS alone serves them.
+    """
+    spec = service["spec"]
+    if spec.get("type") == "ExternalName" or not _ipv4(spec.get("clusterIPs", ())):
+        return []
+    return [
+        frontend
+        for port in spec.get("ports", ())
+        for frontend in _frontends_of_port(service, port, slices, node)
+    ]
+
+
+def health_check(service: Object, slices: Sequence[Object], node: Node) -> tuple[int, int] | None:
+    """The health check node port and the number of ready endpoints on this node, or None.
+
+    Only LoadBalancer Services with external policy Local have one.
+    """
+    port = service["spec"].get("healthCheckNodePort")
+    if not port:
+        return None
+    on_node = {
+        address
+        for endpoint_slice in slices
+        for endpoint in endpoint_slice.get("endpoints") or ()
+        if endpoint.get("nodeName") == node.name and _is_ready(endpoint)
+        for address in endpoint["addresses"]
+    }
+    return port, len(on_node)
+
+
+def _frontends_of_port(
+    service: Object, port: Object, slices: Sequence[Object], node: Node
+) -> list[Frontend]:
+    spec = service["spec"]
+    candidates = list(_candidates(slices, port.get("name", "")))
+    everywhere = choose(candidates, node)
+    on_node = choose([each for each in candidates if each.node == node.name], node)
+    internal = on_node if spec.get("internalTrafficPolicy") == "Local" else everywhere
+    local_only = spec.get("externalTrafficPolicy") == "Local"
+    external = on_node if local_only else everywhere
+    shared = Frontend(
+        "",
+        port.get("protocol", "TCP").lower(),
+        port["port"],
+        external,
+        affinity_seconds=_affinity_seconds(spec),
+        masquerade=not local_only,
+        drop_if_empty=bool(everywhere),
+    )
+    inside = shared._replace(endpoints=internal, masquerade=False)
+    result = [inside._replace(address=address) for address in _ipv4(spec["clusterIPs"])]
+    result += [shared._replace(address=address) for address in _ipv4(spec.get("externalIPs") or ())]
+    ranges = tuple(spec.get("loadBalancerSourceRanges") or ())
+    for address in _load_balancer_addresses(service):
+        result.append(shared._replace(address=address, source_ranges=ranges))
+    if port.get("nodePort"):
+        result.append(shared._replace(port=port["nodePort"]))
+    return result
+
+
+class Candidate(NamedTuple):
+    """An endpoint with everything that decides whether it is used."""
+
+    endpoint: Endpoint
+    node: str
+    is_ready: bool
+    is_draining: bool
+    hinted_nodes: frozenset[str]
+    hinted_zones: frozenset[str]
+
+
+def choose(candidates: Sequence[Candidate], node: Node) -> tuple[Endpoint, ...]:
+    """The endpoints to use, each once, in a stable order."""
+    ready = [each for each in candidates if each.is_ready]
+    used = _near(ready, node) if ready else [each for each in candidates if each.is_draining]
+    return tuple(sorted({each.endpoint for each in used}))
+
+
+def _near(ready: Sequence[Candidate], node: Node) -> Sequence[Candidate]:
+    if all(each.hinted_nodes for each in ready):
+        same_node = [each for each in ready if node.name in each.hinted_nodes]
+        if same_node:
+            return same_node
+    if node.zone and all(each.hinted_zones for each in ready):
+        return [each for each in ready if node.zone in each.hinted_zones] or ready
+    return ready
+
+
+def _candidates(slices: Iterable[Object], port_name: str) -> Iterable[Candidate]:
+    for endpoint_slice in slices:
+        if endpoint_slice.get("addressType") != "IPv4":
+            continue
+        number = _port_number(endpoint_slice, port_name)
+        if number is None:
+            continue
+        for endpoint in endpoint_slice.get("endpoints") or ():
+            hints = endpoint.get("hints") or {}
+            yield Candidate(
+                Endpoint(endpoint["addresses"][0], number),
+                endpoint.get("nodeName", ""),
+                _is_ready(endpoint),
+                _is_draining(endpoint),
+                frozenset(each["name"] for each in hints.get("forNodes") or ()),
+                frozenset(each["name"] for each in hints.get("forZones") or ()),
+            )
+
+
+def _port_number(endpoint_slice: Object, name: str) -> int | None:
+    for port in endpoint_slice.get("ports") or ():
+        if port.get("name", "") == name:
+            number: int | None = port.get("port")
+            return number
+    return None
+
+
+def _is_ready(endpoint: Object) -> bool:
+    """An absent condition counts as true (discovery.k8s.io/v1, EndpointConditions)."""
+    return endpoint.get("conditions", {}).get("ready") is not False
+
+
+def _is_draining(endpoint: Object) -> bool:
+    conditions = endpoint.get("conditions", {})
+    return bool(conditions.get("serving") and conditions.get("terminating"))
+
+
+def _affinity_seconds(spec: Object) -> int:
+    if spec.get("sessionAffinity") != "ClientIP":
+        return 0
+    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return int(config.get("timeoutSeconds", DEFAULT_AFFINITY_SECONDS))
+
+
+def _load_balancer_addresses(service: Object) -> list[str]:
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    virtual = [each for each in ingress if each.get("ipMode", "VIP") == "VIP"]
+    return _ipv4(each.get("ip", "") for each in virtual)
+
+
+def _ipv4(addresses: Iterable[str]) -> list[str]:
+    return [each for each in addresses if "." in each]
