@@ -8,8 +8,8 @@ BUILD := build
 
 FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Wmissing-prototypes -Werror -ffp-contract=off -Icsrc
 PLACES := -DREPORTS='"reports"'
-C_FILES := $(wildcard csrc/*.c csrc/shim/*.c csrc/base/*.c csrc/sched/*.c csrc/fuzz/*.c)
-FORMATTED := $(C_FILES) $(wildcard csrc/*.h csrc/shim/*.h csrc/base/*.h csrc/sched/*.h)
+C_FILES := $(wildcard csrc/*.c csrc/*/*.c csrc/*/*/*.c)
+FORMATTED := $(C_FILES) $(wildcard csrc/*.h csrc/*/*.h csrc/*/*/*.h)
 FUZZ_plan := csrc/fuzz/fuzz_plan.c csrc/plan.c csrc/error.c
 FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 

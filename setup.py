@@ -27,21 +27,10 @@ from setuptools.command.build_ext import build_ext
 HERE = os.path.dirname(os.path.abspath(__file__))
 CSRC = "csrc"
 MODULE = "kubelite.core._native"
-MODULE_SOURCES = ("plan.c", "error.c", "net.c", "device.c", "launch.c", "sched/*.c")
+MODULE_SOURCES = ("plan.c", "error.c", "module/*.c", "sched/*.c")
 SHIM_SOURCES = (
-    *(
-        "plan.c",
-        "spawn.c",
-        "child.c",
-        "switches.c",
-        "mount.c",
-        "detached.c",
-        "users.c",
-        "creds.c",
-        "terminal.c",
-        "error.c",
-    ),
-    *("shim/*.c", "shim/*.S"),
+    *("plan.c", "error.c", "fdpass.c", "procfs.c", "switches.c"),
+    *("container/*.c", "shim/*.c", "shim/*/*.c", "shim/*/*.S"),
 )
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow"]
 FLAGS = [

@@ -1,4 +1,5 @@
-/* Scope attributes: what a scope took, the scope gives back. "Nothing yet" is -1 for descriptors and NULL for memory. */
+/* Scope attributes: what a scope took, the scope gives back. "Nothing yet" is -1 for descriptors
+ * and NULL for memory. */
 #ifndef KL_CLEANUP_H
 #define KL_CLEANUP_H
 

@@ -1,4 +1,5 @@
-/* One way to fail: fill the caller's kl_error and return -1 in the same line. Nothing here prints or exits. */
+/* One way to fail: fill the caller's kl_error and return -1 in the same line. Nothing here prints
+ * or exits. */
 #ifndef KL_ERROR_H
 #define KL_ERROR_H
 

@@ -13,26 +13,28 @@
 
 #include "switches.h"
 
-#define KNOWN_NAMESPACES                                                                                               \
-    (CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWCGROUP)
-#define KNOWN_ATTRIBUTES                                                                                               \
-    (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME)
+#define KNOWN_NAMESPACES                                                                           \
+    (CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUSER |     \
+     CLONE_NEWCGROUP)
+#define KNOWN_ATTRIBUTES                                                                           \
+    (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |                \
+     MOUNT_ATTR_NOATIME)
 #define NO_ID 0xffffffffu /* setresuid(-1) would mean "leave it": root */
-#define PATH_LIMIT 4096
-#define FILTER_LIMIT (4096 * sizeof(struct sock_filter))
-#define ID_MAP_LIMIT 340 /* what the kernel takes, user_namespaces(7) */
+#define MAX_PATH_SIZE 4096
+#define MAX_FILTER_SIZE (4096 * sizeof(struct sock_filter))
+#define MAX_ID_MAPS 340 /* what the kernel takes, user_namespaces(7) */
 
 /* One row a section: its name in errors, the size of one item, and how many there may be. */
 static const struct {
     const char *name;
-    uint32_t size, most;
+    uint32_t size, max_count;
 } sections[PLAN_SECTIONS] = {
-    [PLAN_STRINGS] = {"strings", 1, PLAN_MAX},
+    [PLAN_STRINGS] = {"strings", 1, MAX_PLAN_SIZE},
     [PLAN_ARGS] = {"args", 4, 1u << 18},
     [PLAN_ENV] = {"env", 4, 1u << 18},
     [PLAN_GROUPS] = {"groups", 4, 65536},
-    [PLAN_UID_MAP] = {"uid_map", sizeof(struct plan_idmap), ID_MAP_LIMIT},
-    [PLAN_GID_MAP] = {"gid_map", sizeof(struct plan_idmap), ID_MAP_LIMIT},
+    [PLAN_UID_MAP] = {"uid_map", sizeof(struct plan_idmap), MAX_ID_MAPS},
+    [PLAN_GID_MAP] = {"gid_map", sizeof(struct plan_idmap), MAX_ID_MAPS},
     [PLAN_MOUNTS] = {"mounts", sizeof(struct plan_mount), 100000},
     [PLAN_MASKED] = {"masked", 4, 4096},
     [PLAN_READONLY] = {"readonly", 4, 4096},
@@ -40,7 +42,7 @@ static const struct {
     [PLAN_RLIMITS] = {"rlimits", sizeof(struct plan_rlimit), RLIM_NLIMITS},
     [PLAN_SYSCTLS] = {"sysctls", sizeof(struct plan_sysctl), 1024},
     [PLAN_CGROUPS] = {"cgroups", 4, 64},
-    [PLAN_FILTER] = {"filter", 1, FILTER_LIMIT},
+    [PLAN_FILTER] = {"filter", 1, MAX_FILTER_SIZE},
     [PLAN_LABELS] = {"labels", sizeof(struct plan_label), PLAN_MODULES},
 };
 
@@ -56,7 +58,7 @@ static bool is_path(const struct plan *plan, uint32_t offset) {
     if (!is_string(plan, offset))
         return false;
     const char *path = plan_string(plan, offset);
-    return path[0] == '/' && strnlen(path, PATH_LIMIT) < PATH_LIMIT;
+    return path[0] == '/' && strnlen(path, MAX_PATH_SIZE) < MAX_PATH_SIZE;
 }
 
 /* A sysctl is written below /proc/sys: no way up, and one line only. */
@@ -64,7 +66,7 @@ static bool is_sysctl(const struct plan *plan, const struct plan_sysctl *item) {
     if (!is_string(plan, item->path) || !is_string(plan, item->value))
         return false;
     const char *path = plan_string(plan, item->path);
-    if (switched_off("sysctls"))
+    if (defence_disabled("sysctls"))
         return true;
     return path[0] != '\0' && path[0] != '/' && strnlen(path, 256) < 256 && !strstr(path, "..") &&
            !strchr(plan_string(plan, item->value), '\n');
@@ -72,7 +74,7 @@ static bool is_sysctl(const struct plan *plan, const struct plan_sysctl *item) {
 
 /* Written to the kernel in one piece of at most a page. */
 static bool is_label(const char *value) {
-    return *value && strnlen(value, PATH_LIMIT) < PATH_LIMIT && !strchr(value, '\n');
+    return *value && strnlen(value, MAX_PATH_SIZE) < MAX_PATH_SIZE && !strchr(value, '\n');
 }
 
 static bool is_mount(const struct plan *plan, const struct plan_mount *mount, size_t descriptors) {
@@ -80,7 +82,8 @@ static bool is_mount(const struct plan *plan, const struct plan_mount *mount, si
     if (mount->kind >= PLAN_MOUNT_KINDS || (mount->flags & ~(uint32_t)PLAN_MOUNT_ALL_FLAGS) ||
         (mount->attr & ~(uint32_t)KNOWN_ATTRIBUTES))
         return false;
-    if (!is_path(plan, mount->target) || !is_string(plan, mount->options) || !is_string(plan, mount->name))
+    if (!is_path(plan, mount->target) || !is_string(plan, mount->options) ||
+        !is_string(plan, mount->name))
         return false;
     if (mount->flags & ~(uint32_t)PLAN_MOUNT_FILE && !bind)
         return false;
@@ -93,16 +96,18 @@ static bool is_mount(const struct plan *plan, const struct plan_mount *mount, si
 
 static int check_layout(const uint8_t *bytes, size_t size, kl_error *err) {
     const struct plan_head *head = (const void *)bytes;
-    if (size < sizeof *head || size > PLAN_MAX || (uintptr_t)bytes % 8 != 0)
+    if (size < sizeof *head || size > MAX_PLAN_SIZE || (uintptr_t)bytes % 8 != 0)
         return kl_fail(err, EINVAL, "decode launch plan", "size %zu", size);
     if (head->magic != PLAN_MAGIC || head->version != PLAN_VERSION)
         return kl_fail(err, EPROTO, "decode launch plan", "version %u", head->version);
     if (head->head_size < sizeof *head || head->head_size > size || head->total != size)
-        return kl_fail(err, EINVAL, "decode launch plan", "total %u of %zu bytes", head->total, size);
+        return kl_fail(err, EINVAL, "decode launch plan", "total %u of %zu bytes", head->total,
+                       size);
     for (uint32_t i = 0; i < PLAN_SECTIONS; i++) {
         const struct plan_ref *ref = &head->sections[i];
         uint64_t end = ref->offset + (uint64_t)ref->count * sections[i].size;
-        if (ref->count > sections[i].most || ref->offset % 8 != 0 || ref->offset < head->head_size || end > size)
+        if (ref->count > sections[i].max_count || ref->offset % 8 != 0 ||
+            ref->offset < head->head_size || end > size)
             return refuse(err, sections[i].name, ref->count);
     }
     return 0;
@@ -140,16 +145,20 @@ static int check_head(const struct plan *plan, size_t descriptors, kl_error *err
     const struct plan_head *head = plan->head;
     if (head->flags & ~(uint32_t)PLAN_ALL_FLAGS)
         return refuse(err, "flags", head->flags);
-    if ((head->new_ns | head->join_ns) & ~(uint32_t)KNOWN_NAMESPACES || head->new_ns & head->join_ns)
+    if ((head->new_ns | head->join_ns) & ~(uint32_t)KNOWN_NAMESPACES ||
+        head->new_ns & head->join_ns)
         return refuse(err, "namespaces", head->new_ns);
-    if ((head->uid == NO_ID && !switched_off("ids")) || head->gid == NO_ID || head->umask > 0777)
+    if ((head->uid == NO_ID && !defence_disabled("ids")) || head->gid == NO_ID ||
+        head->umask > 0777)
         return refuse(err, "identity", head->uid);
     if (head->oom_score_adj < -1000 || head->oom_score_adj > 1000)
         return refuse(err, "oom_score_adj", (uint32_t)head->oom_score_adj);
     if (head->cgroup_fd != PLAN_NO_FD && head->cgroup_fd >= descriptors)
         return refuse(err, "cgroup_fd", head->cgroup_fd);
-    const bool layers = head->root_kind == PLAN_ROOT_OVERLAY || head->root_kind == PLAN_ROOT_IDMAPPED;
-    if (head->root_kind > PLAN_ROOT_IDMAPPED || (head->root_kind == PLAN_ROOT_FD && head->root_fd >= descriptors) ||
+    const bool layers =
+        head->root_kind == PLAN_ROOT_OVERLAY || head->root_kind == PLAN_ROOT_IDMAPPED;
+    if (head->root_kind > PLAN_ROOT_IDMAPPED ||
+        (head->root_kind == PLAN_ROOT_FD && head->root_fd >= descriptors) ||
         (layers && !is_path(plan, head->root_base)))
         return refuse(err, "root", head->root_kind);
     if (head->root_kind == PLAN_ROOT_IDMAPPED && !(head->join_ns & CLONE_NEWUSER))
@@ -187,7 +196,8 @@ static int check_numbers(const struct plan *plan, size_t descriptors, kl_error *
         if (limits[i].resource >= RLIM_NLIMITS || limits[i].soft > limits[i].hard)
             return refuse(err, "rlimits", i);
     plan_items(plan, PLAN_FILTER, &count);
-    if (count % sizeof(struct sock_filter) != 0 || (count > 0) != ((plan->head->flags & PLAN_SECCOMP) != 0))
+    if (count % sizeof(struct sock_filter) != 0 ||
+        (count > 0) != ((plan->head->flags & PLAN_SECCOMP) != 0))
         return refuse(err, "filter", count);
     return 0;
 }
@@ -200,8 +210,10 @@ static int check_objects(const struct plan *plan, size_t descriptors, kl_error *
             return refuse(err, "mounts", i);
     const struct plan_device *devices = plan_items(plan, PLAN_DEVICES, &count);
     for (uint32_t i = 0; i < count; i++)
-        if (!is_path(plan, devices[i].path) || !(S_ISCHR(devices[i].mode) || S_ISBLK(devices[i].mode)) ||
-            devices[i].mode & ~(uint32_t)(S_IFMT | 0777) || devices[i].uid == NO_ID || devices[i].gid == NO_ID)
+        if (!is_path(plan, devices[i].path) ||
+            !(S_ISCHR(devices[i].mode) || S_ISBLK(devices[i].mode)) ||
+            devices[i].mode & ~(uint32_t)(S_IFMT | 0777) || devices[i].uid == NO_ID ||
+            devices[i].gid == NO_ID)
             return refuse(err, "devices", i);
     const struct plan_sysctl *sysctls = plan_items(plan, PLAN_SYSCTLS, &count);
     for (uint32_t i = 0; i < count; i++)
@@ -215,7 +227,8 @@ static int check_objects(const struct plan *plan, size_t descriptors, kl_error *
     return 0;
 }
 
-int plan_open(const uint8_t *bytes, size_t size, size_t descriptors, struct plan *plan, kl_error *err) {
+int plan_open(const uint8_t *bytes, size_t size, size_t descriptors, struct plan *plan,
+              kl_error *err) {
     if (check_layout(bytes, size, err) < 0)
         return -1;
     plan->head = (const void *)bytes;
@@ -262,7 +275,8 @@ static void put_string(struct text *text, const struct plan *plan, uint32_t offs
     }
 }
 
-static void put_strings(struct text *text, const struct plan *plan, enum plan_section section, const char *key) {
+static void put_strings(struct text *text, const struct plan *plan, enum plan_section section,
+                        const char *key) {
     uint32_t count;
     const uint32_t *items = plan_items(plan, section, &count);
     for (uint32_t i = 0; i < count; i++) {
@@ -273,7 +287,8 @@ static void put_strings(struct text *text, const struct plan *plan, enum plan_se
 }
 
 /* Items made of 32-bit numbers only: `width` numbers a line. */
-static void put_numbers(struct text *text, const struct plan *plan, enum plan_section section, uint32_t width) {
+static void put_numbers(struct text *text, const struct plan *plan, enum plan_section section,
+                        uint32_t width) {
     uint32_t count;
     const uint32_t *numbers = plan_items(plan, section, &count);
     for (uint32_t i = 0; i < count; i++) {
@@ -310,7 +325,9 @@ static void put_head(struct text *text, const struct plan *plan) {
         put_number(text, numbers[i].key, numbers[i].value);
     put(text, "\nroot_base");
     put_string(text, plan,
-               head->root_kind == PLAN_ROOT_OVERLAY || head->root_kind == PLAN_ROOT_IDMAPPED ? head->root_base : 0);
+               head->root_kind == PLAN_ROOT_OVERLAY || head->root_kind == PLAN_ROOT_IDMAPPED
+                   ? head->root_base
+                   : 0);
     put(text, "\nroot_options");
     put_string(text, plan, head->root_options);
     put(text, "\ncwd");
@@ -342,8 +359,8 @@ static void put_objects(struct text *text, const struct plan *plan) {
     for (uint32_t i = 0; i < count; i++) {
         put(text, "device");
         put_string(text, plan, devices[i].path);
-        const uint32_t numbers[] = {devices[i].mode, devices[i].major, devices[i].minor, devices[i].uid,
-                                    devices[i].gid};
+        const uint32_t numbers[] = {devices[i].mode, devices[i].major, devices[i].minor,
+                                    devices[i].uid, devices[i].gid};
         for (size_t k = 0; k < 5; k++)
             put_number(text, " ", numbers[k]);
         put(text, "\n");

@@ -8,14 +8,14 @@
 #define MARK "KUBELITE_WITHOUT="
 static volatile char without[sizeof MARK + 32] = MARK;
 
-bool switched_off(const char *defence) {
+bool defence_disabled(const char *defence) {
     const volatile char *at = without + sizeof MARK - 1;
     while (*defence && *at == *defence)
         at++, defence++;
     return *at == '\0' && *defence == '\0';
 }
 
-void slip(void) {
+void leak_fd_for_test(void) {
     int host = open("/", O_RDONLY | O_DIRECTORY);
     dup2(host, 77);
     close(host);

@@ -1,4 +1,5 @@
-/* System calls that libc lacks, or wraps differently from version to version: one thin function each, errno on failure. */
+/* System calls that libc lacks, or wraps differently from version to version: one thin function
+ * each, errno on failure. */
 #ifndef KL_SYS_H
 #define KL_SYS_H
 
@@ -19,8 +20,8 @@
 #endif
 #define SYS_UMOUNT_DETACH 2
 
-static inline int sys_mount(const char *source, const char *target, const char *type, unsigned long flags,
-                            const void *data) {
+static inline int sys_mount(const char *source, const char *target, const char *type,
+                            unsigned long flags, const void *data) {
     return (int)syscall(SYS_mount, source, target, type, flags, data);
 }
 
@@ -46,7 +47,8 @@ static inline int sys_open_tree(int dir, const char *path, unsigned flags) {
 
 /* Attaches the mount behind `mount` over the object behind `target`: no path is resolved. */
 static inline int sys_attach(int mount, int target) {
-    return (int)syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+    return (int)syscall(SYS_move_mount, mount, "", target, "",
+                        MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
 static inline int sys_mount_setattr(int mount, unsigned flags, const struct mount_attr *attr) {

@@ -1,7 +1,7 @@
 /*
- * Functions that are one system call. Where the two architectures differ the newer call is used, which both have. Structures
- * go to the kernel as they are: on 64-bit Linux the C library's are its own, but for sets of signals, of which the kernel
- * takes the first 64 bits.
+ * Functions that are one system call. Where the two architectures differ the newer call is used,
+ * which both have. Structures go to the kernel as they are: on 64-bit Linux the C library's are its
+ * own, but for sets of signals, of which the kernel takes the first 64 bits.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -162,7 +162,8 @@ char *getcwd(char *out, size_t size) {
     return syscall(SYS_getcwd, out, size) < 0 ? NULL : out;
 }
 
-int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data) {
+int mount(const char *source, const char *target, const char *type, unsigned long flags,
+          const void *data) {
     return (int)syscall(SYS_mount, source, target, type, flags, data);
 }
 
@@ -291,8 +292,8 @@ int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
     return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }
 
-int epoll_wait(int epoll, struct epoll_event *events, int most, int timeout) {
-    return (int)syscall(SYS_epoll_pwait, epoll, events, most, timeout, NULL, KERNEL_SET);
+int epoll_wait(int epoll, struct epoll_event *events, int max, int timeout) {
+    return (int)syscall(SYS_epoll_pwait, epoll, events, max, timeout, NULL, KERNEL_SET);
 }
 
 int poll(struct pollfd *fds, nfds_t count, int timeout) {

@@ -1,6 +1,7 @@
 /*
- * malloc for a program that holds a few small things for long and a few large ones for a moment. Small blocks come in powers
- * of two and return to a list of their size; large ones are mappings of their own, which go back to the kernel.
+ * malloc for a program that holds a few small things for long and a few large ones for a moment.
+ * Small blocks come in powers of two and return to a list of their size; large ones are mappings of
+ * their own, which go back to the kernel.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -37,7 +38,8 @@ static union block *take_small(size_t class) {
         unused[class] = block->next;
         return block;
     }
-    /* What is left of an arena that cannot hold the block is given up: at most a page, and seldom. */
+    /* What is left of an arena that cannot hold the block is given up: at most a page, and
+     * seldom. */
     if (arena_left < size) {
         char *fresh = map(ARENA);
         if (!fresh)

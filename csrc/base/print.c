@@ -1,4 +1,5 @@
-/* snprintf with the conversions of the core's messages: s d u x z, with # 0 width, precision (also as *), h, l, ll, z. */
+/* snprintf with the conversions of the core's messages: s d u x z, with # 0 width, precision (also
+ * as *), h, l, ll, z. */
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,12 +58,14 @@ static const char *read_conversion(const char *at, struct conversion *found, va_
 }
 
 static void put_string(struct text *text, const struct conversion *how, const char *string) {
-    const size_t size = how->precision < 0 ? strlen(string) : strnlen(string, (size_t)how->precision);
+    const size_t size =
+        how->precision < 0 ? strlen(string) : strnlen(string, (size_t)how->precision);
     pad(text, ' ', how->width, size);
     put(text, string, size);
 }
 
-static void put_number(struct text *text, const struct conversion *how, uint64_t number, bool negative) {
+static void put_number(struct text *text, const struct conversion *how, uint64_t number,
+                       bool negative) {
     char digits[DIGITS], *at = digits + DIGITS;
     const unsigned base = how->letter == 'x' ? 16 : 10;
     const bool prefix = how->alternative && number;
@@ -92,7 +95,8 @@ static void put_conversion(struct text *text, const struct conversion *how, va_l
         break;
     case 'u':
     case 'x':
-        put_number(text, how, how->longs ? va_arg(*args, uint64_t) : va_arg(*args, unsigned), false);
+        put_number(text, how, how->longs ? va_arg(*args, uint64_t) : va_arg(*args, unsigned),
+                   false);
         break;
     default: /* a conversion that was forgotten here: the first test that meets it fails loudly */
         abort();

@@ -28,7 +28,8 @@ long syscall(long number, ...) {
     for (int i = 0; i < 6; i++)
         argument[i] = va_arg(args, long);
     va_end(args);
-    long result = raw(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
+    long result =
+        raw(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
     if (result >= 0 || result < -4095)
         return result;
     errno = (int)-result;

@@ -1,4 +1,5 @@
-/* Strings and memory areas, plainly; only what logs go through, byte for byte, is worth more than a loop. */
+/* Strings and memory areas, plainly; only what logs go through, byte for byte, is worth more than a
+ * loop. */
 #include <stdint.h>
 #include <string.h>
 
@@ -86,9 +87,9 @@ size_t strlen(const char *text) {
     return size;
 }
 
-size_t strnlen(const char *text, size_t most) {
+size_t strnlen(const char *text, size_t max) {
     size_t size = 0;
-    while (size < most && text[size])
+    while (size < max && text[size])
         size++;
     return size;
 }
@@ -115,8 +116,8 @@ int strcmp(const char *one, const char *other) {
     return (unsigned char)*one - (unsigned char)*other;
 }
 
-int strncmp(const char *one, const char *other, size_t most) {
-    for (; most > 0; most--, one++, other++)
+int strncmp(const char *one, const char *other, size_t max) {
+    for (; max > 0; max--, one++, other++)
         if (*one != *other || !*one)
             return (unsigned char)*one - (unsigned char)*other;
     return 0;

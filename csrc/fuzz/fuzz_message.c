@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../cleanup.h"
-#include "../shim/message.h"
+#include "cleanup.h"
+#include "shim/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,12 +1,12 @@
-/* libFuzzer target: whatever the bytes, a plan is refused or can be read to its last item. The first byte chooses how
- * many descriptors come with the plan, and whether its length is put right, without which few inputs would get past the
- * head. */
+/* libFuzzer target: whatever the bytes, a plan is refused or can be read to its last item. The
+ * first byte chooses how many descriptors come with the plan, and whether its length is put right,
+ * without which few inputs would get past the head. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../cleanup.h"
-#include "../plan.h"
+#include "cleanup.h"
+#include "plan.h"
 
 #define FIX_TOTAL 0x80
 

@@ -1,5 +1,5 @@
-/* Only in a sanitizer build: a shim has no stderr to complain to, so what is found goes to files. REPORTS is their
- * prefix. */
+/* Only in a sanitizer build: a shim has no stderr to complain to, so what is found goes to files.
+ * REPORTS is their prefix. */
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 

@@ -1,5 +1,6 @@
-/* The file header and the two program headers of pause, written by hand: a linker would add section headers, symbols and
- * padding that nobody reads. The output of the assembler's .text section, taken as it is, is the program. */
+/* The file header and the two program headers of pause, written by hand: a linker would add section
+ * headers, symbols and padding that nobody reads. The output of the assembler's .text section,
+ * taken as it is, is the program. */
 #define PAUSE_BASE 0x400000
 #define PAUSE_ALIGN 0x10000 /* good for pages of 4, 16 and 64 KiB */
 

@@ -4,8 +4,9 @@
 #include <string.h>
 
 /*
- * Nodes of one cell and one value are as good as each other, whatever the decision. They stand together in a bucket, so that a
- * decision looks at buckets, of which there are few where nodes are alike, and takes any node of the best.
+ * Nodes of one cell and one value are as good as each other, whatever the decision. They stand
+ * together in a bucket, so that a decision looks at buckets, of which there are few where nodes are
+ * alike, and takes any node of the best.
  */
 
 static int32_t *integers(int32_t count) {
@@ -28,12 +29,13 @@ static uint32_t hash_cell(const int32_t *local, int32_t count, int32_t group) {
 }
 
 static int32_t *cell_slot(const struct class *c, const int32_t *local, int32_t group) {
-    uint32_t mask = (uint32_t)c->cell_table_size - 1, at = hash_cell(local, c->local_scores, group) & mask;
+    uint32_t mask = (uint32_t)c->cell_table_size - 1,
+             at = hash_cell(local, c->local_scores, group) & mask;
     for (;; at = (at + 1) & mask) {
         int32_t cell = c->cell_table[at];
-        if (cell < 0 ||
-            (c->cells[cell].group == group && !memcmp(c->cell_local + (size_t)cell * (size_t)c->local_scores, local,
-                                                      (size_t)c->local_scores * sizeof *local)))
+        if (cell < 0 || (c->cells[cell].group == group &&
+                         !memcmp(c->cell_local + (size_t)cell * (size_t)c->local_scores, local,
+                                 (size_t)c->local_scores * sizeof *local)))
             return &c->cell_table[at];
     }
 }
@@ -54,7 +56,8 @@ static int grow_table(struct class *c) {
 
 /* The cell of a node: made when these counts are seen in its group for the first time. */
 static int32_t find_cell(struct class *c, int32_t node, int32_t group) {
-    if (sched_cells_grow(c, c->cell_count + 1) < 0 || (2 * c->cell_count >= c->cell_table_size && grow_table(c) < 0))
+    if (sched_cells_grow(c, c->cell_count + 1) < 0 ||
+        (2 * c->cell_count >= c->cell_table_size && grow_table(c) < 0))
         return -1;
     int32_t *local = c->cell_local + (size_t)c->cell_count * (size_t)c->local_scores;
     counts_here(c, node, local);
@@ -96,7 +99,8 @@ static int grow_bucket_table(struct class *c) {
 
 static int grow_buckets(struct class *c) {
     int32_t old = c->bucket_room;
-    void *buckets = sched_grow(c->buckets, &c->bucket_room, c->bucket_count + 1, sizeof *c->buckets);
+    void *buckets =
+        sched_grow(c->buckets, &c->bucket_room, c->bucket_count + 1, sizeof *c->buckets);
     if (!buckets)
         return -1;
     c->buckets = buckets;
@@ -109,7 +113,8 @@ static int32_t find_bucket(struct class *c, int32_t cell, int32_t value) {
         return -1;
     int32_t *slot = bucket_slot(c, cell, value);
     if (*slot < 0) {
-        struct bucket *fresh = &c->buckets[c->bucket_count]; /* its array may be one of before the last clearing */
+        struct bucket *fresh =
+            &c->buckets[c->bucket_count]; /* its array may be one of before the last clearing */
         fresh->cell = cell;
         fresh->value = value;
         fresh->count = 0;
@@ -176,7 +181,8 @@ void sched_buckets_clear(const struct kl_sched *s, struct class *c) {
 void sched_buckets_free(struct class *c) {
     for (int32_t i = 0; i < c->bucket_room; i++)
         free(c->buckets[i].nodes);
-    void *all[] = {c->buckets, c->bucket_of, c->bucket_at, c->bucket_table, c->cell_local, c->cell_table};
+    void *all[] = {c->buckets,      c->bucket_of,  c->bucket_at,
+                   c->bucket_table, c->cell_local, c->cell_table};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     c->buckets = NULL;

@@ -1,18 +1,19 @@
 #include "sched.h"
 
-#include "../cleanup.h"
+#include "cleanup.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /*
- * Every class keeps one value per node: the weighted scores that depend on the node alone, or -1. Only nodes that the
- * log says were touched are computed again, when the class is next used. Nodes that agree in all their domains and
- * static raw scores form a group; the rest of a total is one number per group. Values of a group stand together, in
- * blocks that know their maximum, so that the best node is found without looking at every node.
+ * Every class keeps one value per node: the weighted scores that depend on the node alone, or -1.
+ * Only nodes that the log says were touched are computed again, when the class is next used. Nodes
+ * that agree in all their domains and static raw scores form a group; the rest of a total is one
+ * number per group. Values of a group stand together, in blocks that know their maximum, so that
+ * the best node is found without looking at every node.
  *
- * Scores that count pods on the node itself (spread or affinity by host name) split a group into cells, one per count; their
- * nodes are kept in buckets instead (buckets.c).
+ * Scores that count pods on the node itself (spread or affinity by host name) split a group into
+ * cells, one per count; their nodes are kept in buckets instead (buckets.c).
  */
 
 /* What tells groups apart: full domains, raw scores, or only whether a label is there. */
@@ -35,9 +36,9 @@ static void add_terms(struct column *columns, int32_t *count, const struct terms
 }
 
 static struct column *list_columns(const struct class *c, int32_t *count) {
-    size_t most =
-        (size_t)(c->forbids.count + c->requires.count + c->hard.count + 2 * c->soft.count + c->affinity.count + 2);
-    struct column *columns = malloc(most * sizeof *columns);
+    size_t max_columns = (size_t)(c->forbids.count + c->requires.count + c->hard.count +
+                                  2 * c->soft.count + c->affinity.count + 2);
+    struct column *columns = malloc(max_columns * sizeof *columns);
     *count = 0;
     if (!columns)
         return NULL;
@@ -72,9 +73,10 @@ static bool same(const struct column *columns, int32_t count, int32_t a, int32_t
     return true;
 }
 
-/* Numbers the groups in the order of their first nodes; `first` takes those. Returns how many there are. */
-static int32_t number_groups(const struct kl_sched *s, struct class *c, const struct column *columns, int32_t count,
-                             int32_t *first) {
+/* Numbers the groups in the order of their first nodes; `first` takes those. Returns how many there
+ * are. */
+static int32_t number_groups(const struct kl_sched *s, struct class *c,
+                             const struct column *columns, int32_t count, int32_t *first) {
     size_t size = 16;
     while (size < 2 * (size_t)s->nodes)
         size *= 2;
@@ -112,7 +114,8 @@ static int lay_out(const struct kl_sched *s, struct class *c) {
     for (int32_t n = 0; n < s->nodes; n++)
         c->group_start[c->group[n] + 1]++;
     for (int32_t g = 0; g < c->groups; g++) {
-        c->group_block[g + 1] = c->group_block[g] + (c->group_start[g + 1] + c->block - 1) / c->block;
+        c->group_block[g + 1] =
+            c->group_block[g] + (c->group_start[g + 1] + c->block - 1) / c->block;
         c->group_start[g + 1] += c->group_start[g];
         next[g] = c->group_start[g];
     }
@@ -157,11 +160,11 @@ static void drop(struct class *c) {
 }
 
 static int32_t most_domains(const struct kl_sched *s, const struct class *c) {
-    int32_t most = 0;
+    int32_t max_domains = 0;
     for (int32_t i = 0; i < c->soft.count; i++)
-        if (s->keys[c->soft.at[i].counter->key].domains > most)
-            most = s->keys[c->soft.at[i].counter->key].domains;
-    return most;
+        if (s->keys[c->soft.at[i].counter->key].domains > max_domains)
+            max_domains = s->keys[c->soft.at[i].counter->key].domains;
+    return max_domains;
 }
 
 static int32_t count_local(const struct terms *terms) {
@@ -183,7 +186,8 @@ int sched_cells_grow(struct class *c, int32_t need) {
     if (!scores)
         return -1;
     c->cell_score = scores;
-    void *local = realloc(c->cell_local, ((size_t)room * (size_t)c->local_scores + 1) * sizeof *c->cell_local);
+    void *local = realloc(c->cell_local,
+                          ((size_t)room * (size_t)c->local_scores + 1) * sizeof *c->cell_local);
     if (!local)
         return -1;
     c->cell_local = local;
@@ -231,7 +235,8 @@ static void find_block_max(struct class *c, int32_t block, int32_t from, int32_t
     c->block_ties[block] = ties;
 }
 
-static void update_block(const struct kl_sched *s, struct class *c, int32_t place, int32_t group, int32_t old) {
+static void update_block(const struct kl_sched *s, struct class *c, int32_t place, int32_t group,
+                         int32_t old) {
     int32_t start = c->group_start ? c->group_start[group] : 0;
     int32_t end = c->group_start ? c->group_start[group + 1] : s->nodes;
     int32_t block = (c->group_block ? c->group_block[group] : 0) + (place - start) / c->block;
@@ -294,7 +299,8 @@ static int refresh_all(const struct kl_sched *s, struct class *c) {
     return 0;
 }
 
-/* What local terms read beyond their node: minima of hard spread, and whether required affinity is waived. */
+/* What local terms read beyond their node: minima of hard spread, and whether required affinity is
+ * waived. */
 static bool is_stale(struct class *c) {
     bool alone = sched_alone(c), stale = alone != c->alone;
     c->alone = alone;

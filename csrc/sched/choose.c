@@ -11,8 +11,8 @@ uint64_t sched_random(uint64_t *state) {
 }
 
 /* The counts of a cell's nodes: from the cell for local terms, from the domain for the others. */
-static int32_t cell_count_of(const struct class *c, int32_t cell, const struct term *term, int32_t node,
-                             int32_t *local) {
+static int32_t cell_count_of(const struct class *c, int32_t cell, const struct term *term,
+                             int32_t node, int32_t *local) {
     if (!term->local)
         return count_at(term, node);
     return c->cell_local[(size_t)cell * (size_t)c->local_scores + (size_t)(*local)++];
@@ -32,11 +32,13 @@ static void judge_cells(struct class *c) {
         cell->ignored = sched_spread_ignores(c, node);
         cell->affinity = 0;
         for (int32_t k = 0; k < c->affinity.count; k++)
-            cell->affinity += c->affinity.at[k].words[0] * cell_count_of(c, i, &c->affinity.at[k], node, &local);
+            cell->affinity +=
+                c->affinity.at[k].words[0] * cell_count_of(c, i, &c->affinity.at[k], node, &local);
     }
 }
 
-/* How many domains of a soft constraint the remaining nodes lie in; by host name, every node is one. */
+/* How many domains of a soft constraint the remaining nodes lie in; by host name, every node is
+ * one. */
 static int64_t domains_in_play(struct class *c, const struct term *term) {
     int64_t domains = 0, missing = 0;
     if (c->stamp == INT32_MAX)
@@ -117,23 +119,27 @@ static int64_t score_cell(const struct class *c, const struct cell *cell, const 
     if (c->prefer)
         score += weight_of(c, KL_SCHED_PREFER) * sched_ratio_norm(c->prefer[node], r->prefer_max);
     if (c->soft.count && !cell->ignored)
-        score += weight_of(c, KL_SCHED_SPREAD) * sched_spread_norm(cell->spread, r->spread_min, r->spread_max);
+        score += weight_of(c, KL_SCHED_SPREAD) *
+                 sched_spread_norm(cell->spread, r->spread_min, r->spread_max);
     if (c->affinity.count)
-        score +=
-            weight_of(c, KL_SCHED_AFFINITY) * sched_affinity_norm(cell->affinity, r->affinity_min, r->affinity_max);
+        score += weight_of(c, KL_SCHED_AFFINITY) *
+                 sched_affinity_norm(cell->affinity, r->affinity_min, r->affinity_max);
     return score;
 }
 
-/* The part of the total that all nodes of a cell share. TaintToleration's 100 for everybody is left out: it moves no
- * node. */
+/* The part of the total that all nodes of a cell share. TaintToleration's 100 for everybody is left
+ * out: it moves no node. */
 static void rate_cells(struct class *c) {
     judge_cells(c);
     if (c->soft.count)
         spread_cells(c);
     struct range r = range_of(c);
-    int64_t floor = -100 * weight_of(c, KL_SCHED_TAINTS); /* keeps every score of a cell that is in at 0 or more */
+    int64_t floor =
+        -100 *
+        weight_of(c, KL_SCHED_TAINTS); /* keeps every score of a cell that is in at 0 or more */
     for (int32_t i = 0; i < c->cell_count; i++)
-        c->cell_score[i] = c->cells[i].fits ? (int32_t)(score_cell(c, &c->cells[i], &r) - floor) : -1;
+        c->cell_score[i] =
+            c->cells[i].fits ? (int32_t)(score_cell(c, &c->cells[i], &r) - floor) : -1;
 }
 
 struct best {
@@ -145,7 +151,8 @@ static void find_best_of_groups(struct class *c, struct best *best) {
     for (int32_t g = 0; g < c->groups; g++) {
         if (c->cell_score[g] < 0)
             continue;
-        int32_t from = c->group_block ? c->group_block[g] : 0, to = c->group_block ? c->group_block[g + 1] : c->blocks;
+        int32_t from = c->group_block ? c->group_block[g] : 0,
+                to = c->group_block ? c->group_block[g + 1] : c->blocks;
         int32_t max = -1;
         for (int32_t b = from; b < to; b++)
             max = c->block_max[b] > max ? c->block_max[b] : max;
@@ -157,7 +164,8 @@ static void find_best_of_groups(struct class *c, struct best *best) {
 
 /* The place of the `skip`-th node of the group that has its best value. */
 static int32_t nth_of_group(const struct class *c, int32_t g, int64_t skip, int32_t nodes) {
-    int32_t block = c->group_block ? c->group_block[g] : 0, place = c->group_start ? c->group_start[g] : 0;
+    int32_t block = c->group_block ? c->group_block[g] : 0,
+            place = c->group_start ? c->group_start[g] : 0;
     int32_t end = c->group_start ? c->group_start[g + 1] : nodes;
     for (; place < end; block++, place += c->block) {
         if (c->block_max[block] != c->cells[g].best)
@@ -174,7 +182,8 @@ static int32_t nth_of_group(const struct class *c, int32_t g, int64_t skip, int3
 }
 
 static int64_t ties_of_group(const struct class *c, int32_t g) {
-    int32_t from = c->group_block ? c->group_block[g] : 0, to = c->group_block ? c->group_block[g + 1] : c->blocks;
+    int32_t from = c->group_block ? c->group_block[g] : 0,
+            to = c->group_block ? c->group_block[g + 1] : c->blocks;
     int64_t ties = 0;
     for (int32_t b = from; b < to; b++)
         ties += c->block_max[b] == c->cells[g].best ? c->block_ties[b] : 0;
@@ -182,7 +191,8 @@ static int64_t ties_of_group(const struct class *c, int32_t g) {
 }
 
 static bool leads(const struct class *c, int32_t g, const struct best *best) {
-    return c->cell_score[g] >= 0 && c->cells[g].best >= 0 && c->cells[g].best + c->cell_score[g] == best->total;
+    return c->cell_score[g] >= 0 && c->cells[g].best >= 0 &&
+           c->cells[g].best + c->cell_score[g] == best->total;
 }
 
 static int32_t node_of(const struct class *c, int32_t place) {
@@ -256,8 +266,8 @@ static int32_t choose_by_bucket(const struct class *c, uint64_t *random) {
 }
 
 static bool is_plain(const struct class *c) {
-    return c->groups == 1 && !c->local_scores && !c->soft.count && !c->affinity.count && !c->forbids.count &&
-           !c->requires.count && !c->hard.count;
+    return c->groups == 1 && !c->local_scores && !c->soft.count && !c->affinity.count &&
+           !c->forbids.count && !c->requires.count && !c->hard.count;
 }
 
 static int32_t choose(const struct kl_sched *s, struct class *c, uint64_t *random) {
@@ -281,8 +291,8 @@ static int place(struct kl_sched *s, int32_t pod, int32_t cls, int32_t node, kl_
     return kl_sched_pods(s, row, 1, err);
 }
 
-int64_t kl_sched_run(kl_sched *s, const int32_t *pods, const int32_t *classes, size_t count, uint64_t *random,
-                     int32_t *nodes, kl_error *err) {
+int64_t kl_sched_run(kl_sched *s, const int32_t *pods, const int32_t *classes, size_t count,
+                     uint64_t *random, int32_t *nodes, kl_error *err) {
     for (size_t i = 0; i < count; i++) {
         if (classes[i] < 0 || classes[i] >= s->class_count)
             return kl_fail(err, EINVAL, "schedule", "class %d", classes[i]);

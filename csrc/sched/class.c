@@ -47,8 +47,8 @@ static int refuse(kl_error *err, int part, int64_t value) {
     return kl_fail(err, EINVAL, "decode a class of pods", "part %d: %lld", part, (long long)value);
 }
 
-static int decode_part(const struct kl_sched *s, struct class *c, int part, const int64_t **at, const int64_t *end,
-                       kl_error *err) {
+static int decode_part(const struct kl_sched *s, struct class *c, int part, const int64_t **at,
+                       const int64_t *end, kl_error *err) {
     int32_t width = parts[part].width;
     if (*at >= end || **at < 0 || **at > (end - *at - 1) / width)
         return refuse(err, part, *at < end ? **at : -1);
@@ -73,11 +73,14 @@ static int decode(const struct kl_sched *s, struct class *c, size_t count, kl_er
     for (int32_t i = 1; i < c->part[PART_SHAPE].count; i++)
         if (c->part[PART_SHAPE].at[2 * i] <= c->part[PART_SHAPE].at[2 * i - 2])
             return refuse(err, PART_SHAPE, i);
-    return c->scalar[CLASS_FIT_STRATEGY] == FIT_RATIO && !c->part[PART_SHAPE].count ? refuse(err, PART_SHAPE, 0) : 0;
+    return c->scalar[CLASS_FIT_STRATEGY] == FIT_RATIO && !c->part[PART_SHAPE].count
+               ? refuse(err, PART_SHAPE, 0)
+               : 0;
 }
 
 /* The rows of a part with their counters at hand. */
-static int bind_terms(const struct kl_sched *s, const struct class *c, int part, struct terms *terms) {
+static int bind_terms(const struct kl_sched *s, const struct class *c, int part,
+                      struct terms *terms) {
     const struct span *span = &c->part[part];
     terms->at = calloc((size_t)span->count + 1, sizeof *terms->at);
     if (!terms->at)
@@ -98,8 +101,9 @@ static int bind(const struct kl_sched *s, struct class *c, kl_error *err) {
     c->deltas = calloc((size_t)deltas->count + 1, sizeof *c->deltas);
     c->mins = calloc((size_t)c->part[PART_HARD].count + 1, sizeof *c->mins);
     bool whole = c->deltas && c->mins && !bind_terms(s, c, PART_FORBIDS, &c->forbids) &&
-                 !bind_terms(s, c, PART_REQUIRES, &c->requires) && !bind_terms(s, c, PART_HARD, &c->hard) &&
-                 !bind_terms(s, c, PART_SOFT, &c->soft) && !bind_terms(s, c, PART_AFFINITY, &c->affinity) &&
+                 !bind_terms(s, c, PART_REQUIRES, &c->requires) &&
+                 !bind_terms(s, c, PART_HARD, &c->hard) && !bind_terms(s, c, PART_SOFT, &c->soft) &&
+                 !bind_terms(s, c, PART_AFFINITY, &c->affinity) &&
                  !bind_terms(s, c, PART_VOLUMES, &c->volumes);
     if (!whole)
         return kl_fail(err, ENOMEM, "decode a class of pods", "no memory");
@@ -112,7 +116,8 @@ static int bind(const struct kl_sched *s, struct class *c, kl_error *err) {
     return 0;
 }
 
-static struct class *make_class(const struct kl_sched *s, const int64_t *words, size_t count, kl_error *err) {
+static struct class *make_class(const struct kl_sched *s, const int64_t *words, size_t count,
+                                kl_error *err) {
     struct class *c = calloc(1, sizeof *c);
     if (!c)
         return kl_fail(err, ENOMEM, "decode a class of pods", "no memory"), NULL;
@@ -140,11 +145,15 @@ int kl_sched_class(kl_sched *s, const int64_t *words, size_t count, kl_error *er
 
 void sched_class_free(struct class *c) {
     sched_buckets_free(c);
-    void *all[] = {
-        c->words,      c->deltas,      c->forbids.at,  c->requires.at, c->hard.at,         c->soft.at, c->affinity.at,
-        c->volumes.at, c->fixed,       c->taints,      c->prefer,      c->image,           c->group,   c->place,
-        c->node_at,    c->group_start, c->group_block, c->block_max,   c->block_ties,      c->value,   c->mins,
-        c->cells,      c->cell_score,  c->stamps,      c->outlook,     c->outlook_allowed, c};
+    void *all[] = {c->words,       c->deltas,          c->forbids.at,
+                   c->requires.at, c->hard.at,         c->soft.at,
+                   c->affinity.at, c->volumes.at,      c->fixed,
+                   c->taints,      c->prefer,          c->image,
+                   c->group,       c->place,           c->node_at,
+                   c->group_start, c->group_block,     c->block_max,
+                   c->block_ties,  c->value,           c->mins,
+                   c->cells,       c->cell_score,      c->stamps,
+                   c->outlook,     c->outlook_allowed, c};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -155,10 +164,12 @@ static int32_t *raw_column(const struct kl_sched *s, int32_t **column) {
     return *column;
 }
 
-int kl_sched_column(kl_sched *s, int32_t cls, int32_t column, const uint8_t *bits, size_t size, int64_t value,
-                    kl_error *err) {
-    if (cls < 0 || cls >= s->class_count || column < 0 || column > 3 || size < ((size_t)s->nodes + 7) / 8)
-        return kl_fail(err, EINVAL, "fill a column", "class %d, column %d, %zu bytes", cls, column, size);
+int kl_sched_column(kl_sched *s, int32_t cls, int32_t column, const uint8_t *bits, size_t size,
+                    int64_t value, kl_error *err) {
+    if (cls < 0 || cls >= s->class_count || column < 0 || column > 3 ||
+        size < ((size_t)s->nodes + 7) / 8)
+        return kl_fail(err, EINVAL, "fill a column", "class %d, column %d, %zu bytes", cls, column,
+                       size);
     struct class *c = s->classes[cls];
     int32_t *raw = column == 0   ? raw_column(s, (int32_t **)&c->fixed)
                    : column == 1 ? raw_column(s, &c->taints)

@@ -1,6 +1,7 @@
 #include "sched.h"
 
-/* True while no pod anywhere matches the required affinity of a pod that matches it itself: the first of its group. */
+/* True while no pod anywhere matches the required affinity of a pod that matches it itself: the
+ * first of its group. */
 bool sched_alone(const struct class *c) {
     if (!c->requires.count || !(c->scalar[CLASS_FLAGS] & FLAG_SELF_AFFINITY))
         return false;
@@ -36,7 +37,8 @@ static bool short_of(const int64_t *request, const int64_t *alloc, const int64_t
     return request[2] && request[1] > alloc[request[0]] - used[request[0]];
 }
 
-static uint32_t resource_reasons(const struct kl_sched *s, const struct class *c, int32_t node, uint64_t *lacks) {
+static uint32_t resource_reasons(const struct kl_sched *s, const struct class *c, int32_t node,
+                                 uint64_t *lacks) {
     const int64_t *alloc = s->alloc + (size_t)node * (size_t)s->resources;
     const int64_t *used = s->used + (size_t)node * (size_t)s->resources;
     const int64_t *request = c->part[PART_REQUESTS].at;
@@ -47,13 +49,15 @@ static uint32_t resource_reasons(const struct kl_sched *s, const struct class *c
             continue;
         *lacks |= 1ull << i;
         reasons |= 1u << REASON_SHORT;
-        if (request[0] && request[1] > alloc[request[0]]) /* resource 0 counts pods, which can leave */
+        if (request[0] &&
+            request[1] > alloc[request[0]]) /* resource 0 counts pods, which can leave */
             reasons |= 1u << REASON_SHORT_FOR_GOOD;
     }
     return reasons;
 }
 
-/* Volumes that are not on the node yet, against what each driver can still attach. Rows of a driver stand together. */
+/* Volumes that are not on the node yet, against what each driver can still attach. Rows of a driver
+ * stand together. */
 static bool volumes_fit(const struct kl_sched *s, const struct class *c, int32_t node) {
     size_t row = (size_t)node * (size_t)s->resources;
     int64_t fresh = 0;
@@ -68,7 +72,8 @@ static bool volumes_fit(const struct kl_sched *s, const struct class *c, int32_t
     return true;
 }
 
-uint32_t sched_reasons(const struct kl_sched *s, const struct class *c, int32_t node, uint64_t *lacks) {
+uint32_t sched_reasons(const struct kl_sched *s, const struct class *c, int32_t node,
+                       uint64_t *lacks) {
     uint32_t reasons = c->fixed ? c->fixed[node] : 0;
     reasons |= resource_reasons(s, c, node, lacks);
     for (int32_t i = 0; i < c->forbids.count; i++)
@@ -91,7 +96,8 @@ static bool terms_fit(const struct class *c, int32_t node, bool alone, bool loca
         if (c->requires.at[i].local == local && !required_here(&c->requires.at[i], node, alone))
             return false;
     for (int32_t i = 0; i < c->hard.count; i++)
-        if (c->hard.at[i].local == local && (c->hard.at[i].domain[node] < 0 || skewed(&c->hard.at[i], node)))
+        if (c->hard.at[i].local == local &&
+            (c->hard.at[i].domain[node] < 0 || skewed(&c->hard.at[i], node)))
             return false;
     return true;
 }
@@ -115,8 +121,9 @@ bool sched_group_fits(const struct class *c, int32_t node, bool alone) {
 /* Whether evicting pods may help: the verdict of the filter that comes first in the profile. */
 bool sched_resolvable(const struct class *c, uint32_t reasons) {
     static const uint32_t resolvable = 1u << REASON_PORTS | 1u << REASON_SHORT | 1u << REASON_DISK |
-                                       1u << REASON_SINGLE_POD_CLAIM | 1u << REASON_VOLUMES | 1u << REASON_SPREAD |
-                                       1u << REASON_ANTI_AFFINITY | 1u << REASON_EXISTING_ANTI_AFFINITY;
+                                       1u << REASON_SINGLE_POD_CLAIM | 1u << REASON_VOLUMES |
+                                       1u << REASON_SPREAD | 1u << REASON_ANTI_AFFINITY |
+                                       1u << REASON_EXISTING_ANTI_AFFINITY;
     int first = -1;
     for (int bit = 0; bit < 32; bit++)
         if (reasons >> bit & 1 && bit != REASON_SHORT_FOR_GOOD &&

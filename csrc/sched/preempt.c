@@ -1,15 +1,15 @@
 #include "sched.h"
 
-#include "../cleanup.h"
+#include "cleanup.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /*
- * Dry runs: take every pod of lower priority off a node, see whether the newcomer fits, and put them back one by one,
- * the more important first, as long as it still does. Those that cannot be put back are the victims. The columns are as
- * before when a dry run ends, so no cache hears of it.
+ * Dry runs: take every pod of lower priority off a node, see whether the newcomer fits, and put
+ * them back one by one, the more important first, as long as it still does. Those that cannot be
+ * put back are the victims. The columns are as before when a dry run ends, so no cache hears of it.
  */
 
 struct victim {
@@ -61,14 +61,16 @@ static void mark_violations(struct trial *t) {
     if (t->budgets)
         memcpy(t->left, t->allowed, t->budgets * sizeof *t->left);
     for (int32_t i = 0; i < t->count; i++) {
-        const struct span *budgets = &t->s->classes[t->s->pods[t->victims[i].pod].cls]->part[PART_BUDGETS];
+        const struct span *budgets =
+            &t->s->classes[t->s->pods[t->victims[i].pod].cls]->part[PART_BUDGETS];
         for (int32_t k = 0; k < budgets->count; k++)
             if ((size_t)budgets->at[k] < t->budgets && --t->left[budgets->at[k]] < 0)
                 t->victims[i].violates = true;
     }
 }
 
-static void count_victim(const struct trial *t, const struct victim *v, int32_t node, int32_t sign) {
+static void count_victim(const struct trial *t, const struct victim *v, int32_t node,
+                         int32_t sign) {
     sched_count(t->s, t->s->classes[t->s->pods[v->pod].cls], node, sign);
 }
 
@@ -85,8 +87,8 @@ static void put_back(struct trial *t, int32_t node, bool violating) {
     }
 }
 
-/* Returns 1 when evicting the victims that do not stay makes room, 0 when nothing does (*reasons says why), -1 without
- * memory. */
+/* Returns 1 when evicting the victims that do not stay makes room, 0 when nothing does (*reasons
+ * says why), -1 without memory. */
 static int dry_run(struct trial *t, int32_t node, uint32_t *reasons, uint64_t *lacks) {
     if (list_victims(t, node) < 0)
         return -1;
@@ -186,7 +188,8 @@ static int32_t start_at(const struct trial *t, int32_t count) {
     return *t->random && count ? (int32_t)(sched_random(t->random) % (uint64_t)count) : 0;
 }
 
-static int64_t run_trials(struct trial *t, const int32_t *nodes, int32_t count, int32_t *out, size_t room) {
+static int64_t run_trials(struct trial *t, const int32_t *nodes, int32_t count, int32_t *out,
+                          size_t room) {
     int64_t best[CRITERIA] = {0}, key[CRITERIA], written = 0;
     int32_t found = 0, clean = 0, wanted = how_many(t, count), offset = start_at(t, count);
     for (int32_t i = 0; i < count && !(clean && found >= wanted); i++) {
@@ -212,8 +215,8 @@ static int64_t run_trials(struct trial *t, const int32_t *nodes, int32_t count, 
 }
 
 /*
- * The quick way: what a dry run came to holds until a pod comes to or leaves its node, as long as the class looks at nothing
- * beyond the node. So only touched nodes are tried again.
+ * The quick way: what a dry run came to holds until a pod comes to or leaves its node, as long as
+ * the class looks at nothing beyond the node. So only touched nodes are tried again.
  */
 
 static bool is_local(const struct class *c) {
@@ -264,8 +267,10 @@ static int refresh_outlook(struct trial *t, struct class *c) {
     return 0;
 }
 
-static int32_t best_outlook(const struct trial *t, const struct class *c, const int32_t *nodes, int32_t count) {
-    int32_t best = -1, found = 0, clean = 0, ties = 0, wanted = how_many(t, count), offset = start_at(t, count);
+static int32_t best_outlook(const struct trial *t, const struct class *c, const int32_t *nodes,
+                            int32_t count) {
+    int32_t best = -1, found = 0, clean = 0, ties = 0, wanted = how_many(t, count),
+            offset = start_at(t, count);
     for (int32_t i = 0; i < count && !(clean && found >= wanted); i++) {
         int32_t node = nodes[(offset + i) % count];
         const struct outlook *outlook = &c->outlook[node];
@@ -275,13 +280,15 @@ static int32_t best_outlook(const struct trial *t, const struct class *c, const 
         clean += outlook->key[VIOLATIONS] == 0;
         int better = best < 0 ? -1 : compare(outlook->key, c->outlook[best].key);
         ties = better < 0 ? 1 : ties + (better == 0);
-        bool chance = better == 0 && (*t->random ? sched_random(t->random) % (uint64_t)ties == 0 : node < best);
+        bool chance = better == 0 &&
+                      (*t->random ? sched_random(t->random) % (uint64_t)ties == 0 : node < best);
         best = better < 0 || chance ? node : best;
     }
     return best;
 }
 
-static int64_t choose_quickly(struct trial *t, struct class *c, int32_t *nodes, int32_t *out, size_t room) {
+static int64_t choose_quickly(struct trial *t, struct class *c, int32_t *nodes, int32_t *out,
+                              size_t room) {
     uint32_t reasons;
     uint64_t lacks;
     if (!outranks_somebody(t))
@@ -299,8 +306,9 @@ static int64_t choose_quickly(struct trial *t, struct class *c, int32_t *nodes, 
     return fits < 0 || (size_t)t->count + 4 > room ? -1 : write_candidate(t, best, out);
 }
 
-int64_t kl_sched_preempt(kl_sched *s, kl_sched_query *query, const int32_t *allowed, size_t budgets, int32_t share,
-                         int32_t least, uint64_t *random, int32_t *out, size_t room, kl_error *err) {
+int64_t kl_sched_preempt(kl_sched *s, kl_sched_query *query, const int32_t *allowed, size_t budgets,
+                         int32_t share, int32_t least, uint64_t *random, int32_t *out, size_t room,
+                         kl_error *err) {
     if (sched_check_query(s, query, err) < 0)
         return -1;
     SCOPED_MEM int32_t *nodes = malloc(((size_t)s->nodes + 1) * sizeof *nodes);
@@ -308,7 +316,8 @@ int64_t kl_sched_preempt(kl_sched *s, kl_sched_query *query, const int32_t *allo
     if (!nodes || !left)
         return kl_fail(err, ENOMEM, "preempt", "no memory");
     struct class *c = s->classes[query->cls];
-    struct trial t = {.s = s, .query = query, .c = c, .allowed = allowed, .left = left, .budgets = budgets};
+    struct trial t = {
+        .s = s, .query = query, .c = c, .allowed = allowed, .left = left, .budgets = budgets};
     t.share = share;
     t.least = least;
     t.random = random;

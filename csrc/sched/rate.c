@@ -1,14 +1,14 @@
 #include "sched.h"
 
-#include "../cleanup.h"
+#include "cleanup.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One decision in full, from the columns themselves: nothing is cached, so this is also what the cached way is tested
- * with. */
+/* One decision in full, from the columns themselves: nothing is cached, so this is also what the
+ * cached way is tested with. */
 
 struct rating {
     const struct kl_sched *s;
@@ -19,7 +19,8 @@ struct rating {
     int32_t *stamps;
 };
 
-static void count_nominated(struct kl_sched *s, const kl_sched_query *q, int32_t node, int32_t sign) {
+static void count_nominated(struct kl_sched *s, const kl_sched_query *q, int32_t node,
+                            int32_t sign) {
     for (size_t i = 0; i < q->nominated_count; i++)
         if (q->nominated[2 * i + 1] == node)
             sched_count(s, s->classes[q->nominated[2 * i]], node, sign);
@@ -49,13 +50,14 @@ int sched_check_query(const struct kl_sched *s, const kl_sched_query *q, kl_erro
     if (q->cls < 0 || q->cls >= s->class_count)
         return kl_fail(err, EINVAL, "rate the nodes", "class %d", q->cls);
     for (size_t i = 0; i < q->nominated_count; i++)
-        if (q->nominated[2 * i] < 0 || q->nominated[2 * i] >= s->class_count || q->nominated[2 * i + 1] < 0 ||
-            q->nominated[2 * i + 1] >= s->nodes)
+        if (q->nominated[2 * i] < 0 || q->nominated[2 * i] >= s->class_count ||
+            q->nominated[2 * i + 1] < 0 || q->nominated[2 * i + 1] >= s->nodes)
             return kl_fail(err, EINVAL, "rate the nodes", "nominated pod %zu", i);
     return 0;
 }
 
-/* The feasible candidates; with sampling the first `wanted` of them from where the last scan ended. */
+/* The feasible candidates; with sampling the first `wanted` of them from where the last scan
+ * ended. */
 static int32_t select_nodes(struct kl_sched *s, const struct rating *r) {
     int32_t found = 0, looked = 0, wanted = r->query->wanted ? r->query->wanted : s->nodes;
     int32_t start = r->query->wanted ? s->start : 0;
@@ -97,7 +99,8 @@ static void rate_spread(const struct rating *r) {
         double raw = 0;
         for (int32_t k = 0; k < soft->count; k++)
             if (soft->at[k].present[n] >= 0)
-                raw += (double)count_at(&soft->at[k], n) * weights[k] + (double)(soft->at[k].words[0] - 1);
+                raw += (double)count_at(&soft->at[k], n) * weights[k] +
+                       (double)(soft->at[k].words[0] - 1);
         r->spread[n] = !r->in[n] || sched_spread_ignores(r->c, n) ? -1 : sched_round(raw);
     }
 }
@@ -164,7 +167,9 @@ static void fill_scores(const struct rating *r) {
     for (int which = 0; which < KL_SCHED_SCORES; which++) {
         int32_t *row = r->query->scores + (size_t)which * (size_t)nodes;
         bool off = !enabled(r->c, which) || r->query->skipped >> which & 1;
-        const int32_t *raw = which == KL_SCHED_TAINTS ? r->c->taints : which == KL_SCHED_PREFER ? r->c->prefer : NULL;
+        const int32_t *raw = which == KL_SCHED_TAINTS   ? r->c->taints
+                             : which == KL_SCHED_PREFER ? r->c->prefer
+                                                        : NULL;
         int64_t max = largest(r, raw);
         for (int32_t n = 0; n < nodes; n++) {
             row[n] = off || !r->in[n] ? -1 : score(r, which, n, max);

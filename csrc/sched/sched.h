@@ -1,8 +1,9 @@
 /*
- * What the units of the scheduler core share: the columns of the cluster, the counters per topology domain, and the
- * classes of equal pods. Nothing here knows Kubernetes' objects, a clock or the kernel; kubelite/control/scheduler
- * turns objects into these numbers.
+ * What the units of the scheduler core share: the columns of the cluster, the counters per topology
+ * domain, and the classes of equal pods. Nothing here knows Kubernetes' objects, a clock or the
+ * kernel; kubelite/control/scheduler turns objects into these numbers.
  *
+ *   grow.c     room for one more item of an array
  *   store.c    columns, topology keys, counters, pods: what changes when a pod comes or goes
  *   class.c    a class of equal pods: its decoded program, its static columns, its groups of nodes
  *   filter.c   may a pod of a class run on a node, and if not, why
@@ -16,7 +17,7 @@
 #ifndef KL_SCHED_H
 #define KL_SCHED_H
 
-#include "../error.h"
+#include "error.h"
 
 #include <stdbool.h>
 
@@ -28,7 +29,8 @@
 struct key {
     int32_t *domain; /* of each node; -1: the node lacks the label */
     int32_t domains;
-    bool local; /* no domain has two nodes: its counts change only when a pod comes to or leaves the node itself */
+    bool local; /* no domain has two nodes: its counts change only when a pod comes to or leaves the
+                   node itself */
 };
 
 /* Pods of certain classes, counted per domain of a key. */
@@ -50,7 +52,8 @@ struct span {
 struct term {
     const struct counter *counter;
     const int32_t *domain;
-    const int32_t *present; /* of soft spread: -1 where the node lacks the label (counts per host name are per node) */
+    const int32_t *present; /* of soft spread: -1 where the node lacks the label (counts per host
+                               name are per node) */
     const int64_t *words;   /* the rest of its row in the class's program */
     bool local;
 };
@@ -60,7 +63,8 @@ struct terms {
     int32_t count;
 };
 
-/* The place of each number in a class's program; kubelite/control/scheduler/program.py writes them in this order. */
+/* The place of each number in a class's program; kubelite/control/scheduler/program.py writes them
+ * in this order. */
 enum class_scalar {
     CLASS_PRIORITY,
     CLASS_NONZERO_CPU,
@@ -72,7 +76,8 @@ enum class_scalar {
     CLASS_SCALARS = CLASS_WEIGHTS + KL_SCHED_SCORES,
 };
 
-/* Reasons against a node, a bit each; kubelite/control/scheduler/reasons.py has their texts under the same numbers. */
+/* Reasons against a node, a bit each; kubelite/control/scheduler/reasons.py has their texts under
+ * the same numbers. */
 enum reason {
     REASON_PORTS = 5,
     REASON_SHORT,
@@ -188,7 +193,7 @@ struct kl_sched {
     struct pod *pods;
     int32_t pod_room;
     int32_t *first_pod; /* of each node */
-    int32_t *log;       /* nodes in the order they were touched; entry i is touch number log_base + i */
+    int32_t *log; /* nodes in the order they were touched; entry i is touch number log_base + i */
     uint64_t log_base;
     int32_t log_count, log_room;
     int32_t start; /* where a sampled scan begins */
@@ -197,7 +202,8 @@ struct kl_sched {
 /* store.c */
 void *sched_grow(void *old, int32_t *room, int32_t need, size_t size);
 void sched_touch(struct kl_sched *s, int32_t node);
-/* Adds (sign 1) or takes away (-1) what a pod of the class uses on the node, without telling the caches. */
+/* Adds (sign 1) or takes away (-1) what a pod of the class uses on the node, without telling the
+ * caches. */
 void sched_count(struct kl_sched *s, const struct class *c, int32_t node, int32_t sign);
 
 /* class.c */
@@ -205,8 +211,10 @@ void sched_class_free(struct class *c);
 
 /* filter.c */
 bool sched_alone(const struct class *c);
-/* All reasons against the node: bits of enum reason. `lacks` has a bit for each row of PART_REQUESTS that is short. */
-uint32_t sched_reasons(const struct kl_sched *s, const struct class *c, int32_t node, uint64_t *lacks);
+/* All reasons against the node: bits of enum reason. `lacks` has a bit for each row of
+ * PART_REQUESTS that is short. */
+uint32_t sched_reasons(const struct kl_sched *s, const struct class *c, int32_t node,
+                       uint64_t *lacks);
 /* The same verdict in two halves: what depends on the node alone, and what its domains decide. */
 bool sched_node_fits(const struct kl_sched *s, const struct class *c, int32_t node, bool alone);
 bool sched_group_fits(const struct class *c, int32_t node, bool alone);
@@ -225,7 +233,8 @@ int64_t sched_round(double x);
 int sched_buckets_set_up(const struct kl_sched *s, struct class *c);
 void sched_buckets_clear(const struct kl_sched *s, struct class *c);
 void sched_buckets_free(struct class *c);
-/* Puts a node where it belongs now; a value of -1 takes it out. Tells the cells how many nodes they have. */
+/* Puts a node where it belongs now; a value of -1 takes it out. Tells the cells how many nodes they
+ * have. */
 int sched_buckets_put(struct class *c, int32_t node, int32_t group, int32_t value);
 
 /* cache.c */

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static int64_t at_least_most(const struct class *c, int64_t requested, int64_t alloc) {
+static int64_t least_or_most_allocated(const struct class *c, int64_t requested, int64_t alloc) {
     if (c->scalar[CLASS_FIT_STRATEGY] == FIT_LEAST)
         return requested > alloc ? 0 : (alloc - requested) * 100 / alloc;
     return (requested > alloc ? alloc : requested) * 100 / alloc;
@@ -21,7 +21,8 @@ static int64_t on_shape(const struct span *shape, int64_t percent) {
     return at[-1];
 }
 
-/* What is requested of a resource as NodeResourcesFit scores it: cpu and memory with missing requests filled in. */
+/* What is requested of a resource as NodeResourcesFit scores it: cpu and memory with missing
+ * requests filled in. */
 static int64_t requested_with(const struct kl_sched *s, int32_t node, const int64_t *row) {
     int64_t resource = row[0];
     if (resource == 1 || resource == 2)
@@ -37,7 +38,8 @@ static int32_t ratio_score(const struct kl_sched *s, const struct class *c, int3
         if (!alloc)
             continue;
         int64_t requested = requested_with(s, node, row);
-        int64_t score = on_shape(&c->part[PART_SHAPE], requested > alloc ? 100 : requested * 100 / alloc);
+        int64_t score =
+            on_shape(&c->part[PART_SHAPE], requested > alloc ? 100 : requested * 100 / alloc);
         if (score > 0) {
             sum += score * row[1];
             weights += row[1];
@@ -55,14 +57,14 @@ int32_t sched_fit_score(const struct kl_sched *s, const struct class *c, int32_t
         int64_t alloc = s->alloc[(size_t)node * (size_t)s->resources + (size_t)row[0]];
         if (!alloc)
             continue;
-        sum += row[1] * at_least_most(c, requested_with(s, node, row), alloc);
+        sum += row[1] * least_or_most_allocated(c, requested_with(s, node, row), alloc);
         weights += row[1];
     }
     return weights ? (int32_t)(sum / weights) : 0;
 }
 
-/* 100 where all resources are used to the same share; `with` counts the pod in. No fused multiply-add: the build has
- * -ffp-contract=off, because the last bit decides. */
+/* 100 where all resources are used to the same share; `with` counts the pod in. No fused
+ * multiply-add: the build has -ffp-contract=off, because the last bit decides. */
 static int32_t balance(const struct kl_sched *s, const struct class *c, int32_t node, bool with) {
     const int64_t *row = c->part[PART_BALANCED].at;
     const int64_t *alloc = s->alloc + (size_t)node * (size_t)s->resources;

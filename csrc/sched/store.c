@@ -1,22 +1,10 @@
 #include "sched.h"
 
-#include "../cleanup.h"
+#include "cleanup.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* At least `need` items of `size`; *room is what there is. NULL leaves the old memory as it was. */
-void *sched_grow(void *old, int32_t *room, int32_t need, size_t size) {
-    if (need <= *room)
-        return old;
-    int32_t more = *room < 16 ? 16 : *room > INT32_MAX / 2 ? INT32_MAX : *room * 2;
-    more = more < need ? need : more;
-    void *grown = realloc(old, (size_t)more * size);
-    if (grown)
-        *room = more;
-    return grown;
-}
 
 static int no_memory(kl_error *err) {
     return kl_fail(err, ENOMEM, "scheduler", "no memory for the columns");
@@ -74,7 +62,8 @@ void kl_sched_free(kl_sched *s) {
     }
     for (int32_t i = 0; i < s->class_count; i++)
         sched_class_free(s->classes[i]);
-    void *rest[] = {s->alloc, s->used, s->nonzero, s->keys, s->counters, s->classes, s->pods, s->first_pod, s->log, s};
+    void *rest[] = {s->alloc,   s->used, s->nonzero,   s->keys, s->counters,
+                    s->classes, s->pods, s->first_pod, s->log,  s};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         free(rest[i]);
 }
@@ -82,7 +71,8 @@ void kl_sched_free(kl_sched *s) {
 int kl_sched_node(kl_sched *s, int32_t node, const int64_t *allocatable, kl_error *err) {
     if (node < 0 || node >= s->nodes)
         return wrong(err, "node", node);
-    memcpy(s->alloc + (size_t)node * (size_t)s->resources, allocatable, (size_t)s->resources * sizeof *allocatable);
+    memcpy(s->alloc + (size_t)node * (size_t)s->resources, allocatable,
+           (size_t)s->resources * sizeof *allocatable);
     sched_touch(s, node);
     return 0;
 }
@@ -112,7 +102,8 @@ int kl_sched_key(kl_sched *s, const int32_t *domains, int32_t count, kl_error *e
     return s->key_count++;
 }
 
-/* The smallest count again from all live domains; needed only when the last domain that had it has left it. */
+/* The smallest count again from all live domains; needed only when the last domain that had it has
+ * left it. */
 static void find_min(const struct kl_sched *s, struct counter *t) {
     int32_t domains = s->keys[t->key].domains;
     t->min = INT32_MAX;
@@ -167,7 +158,8 @@ static int add_delta(struct kl_sched *s, int32_t cls, int32_t counter, kl_error 
 }
 
 /* The pods that run already, for a counter that is new. */
-static int count_present(struct kl_sched *s, struct counter *t, const int32_t *classes, size_t count) {
+static int count_present(struct kl_sched *s, struct counter *t, const int32_t *classes,
+                         size_t count) {
     SCOPED_MEM uint8_t *counts = calloc((size_t)s->class_count + 1, 1);
     if (!counts)
         return -1;
@@ -179,11 +171,12 @@ static int count_present(struct kl_sched *s, struct counter *t, const int32_t *c
     return 0;
 }
 
-int kl_sched_counter(kl_sched *s, int32_t key, const uint8_t *counted, const int32_t *classes, size_t count,
-                     kl_error *err) {
+int kl_sched_counter(kl_sched *s, int32_t key, const uint8_t *counted, const int32_t *classes,
+                     size_t count, kl_error *err) {
     if (key < 0 || key >= s->key_count)
         return wrong(err, "key", key);
-    void *counters = sched_grow(s->counters, &s->counter_room, s->counter_count + 1, sizeof *s->counters);
+    void *counters =
+        sched_grow(s->counters, &s->counter_room, s->counter_count + 1, sizeof *s->counters);
     if (!counters)
         return no_memory(err);
     s->counters = counters;
@@ -224,7 +217,8 @@ void sched_touch(struct kl_sched *s, int32_t node) {
 }
 
 /* A volume that several pods of a node share is attached once. */
-static void count_volumes(const struct kl_sched *s, const struct class *c, int32_t node, int32_t sign) {
+static void count_volumes(const struct kl_sched *s, const struct class *c, int32_t node,
+                          int32_t sign) {
     int64_t *used = s->used + (size_t)node * (size_t)s->resources;
     for (int32_t i = 0; i < c->volumes.count; i++) {
         int32_t there = c->volumes.at[i].counter->count[node];
@@ -279,7 +273,8 @@ static int pod_room(struct kl_sched *s, int64_t pod) {
 }
 
 static int move_pod(struct kl_sched *s, const int64_t *row, kl_error *err) {
-    if (row[0] < 0 || row[2] >= s->nodes || (row[2] >= 0 && (row[1] < 0 || row[1] >= s->class_count)))
+    if (row[0] < 0 || row[2] >= s->nodes ||
+        (row[2] >= 0 && (row[1] < 0 || row[1] >= s->class_count)))
         return wrong(err, "pod", row[0]);
     if (pod_room(s, row[0]) < 0)
         return no_memory(err);

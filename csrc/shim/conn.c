@@ -7,7 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../cleanup.h"
+#include "cleanup.h"
+#include "fdpass.h"
 #include "message.h"
 
 struct conn *conns;
@@ -15,7 +16,8 @@ struct conn *conns;
 static bool may_command(int fd) {
     struct ucred peer;
     socklen_t size = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
 }
 
 void conn_adopt(int fd, void (*ready)(struct watch *, uint32_t)) {
@@ -50,19 +52,10 @@ void packet_free(struct packet *packet) {
     free(packet);
 }
 
-/* One packet to the socket. False when there is no room for it now; a peer that has gone makes the connection dead. */
+/* Sends one packet. False when there is no room for it now; other failures make the connection
+ * dead. */
 static bool send_now(struct conn *conn, struct iovec *parts, size_t count, int fd) {
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-    if (fd >= 0) {
-        memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-    }
-    if (sendmsg(conn->watch.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    if (fdpass_send(conn->watch.fd, parts, count, fd, MSG_DONTWAIT) == 0)
         return true;
     if (errno == EAGAIN || errno == ENOBUFS)
         return false;
@@ -75,11 +68,12 @@ static void enqueue(struct conn *conn, struct packet *packet) {
     conn->last = packet;
     conn->queued += sizeof *packet + packet->size;
     loop_change(&conn->watch, conn->watch.events | EPOLLOUT);
-    if (conn->queued > CONN_QUEUE_MAX)
+    if (conn->queued > MAX_CONN_QUEUE)
         conn->dead = true;
 }
 
-void conn_send(struct conn *conn, uint16_t type, uint16_t flags, uint32_t seq, const void *body, size_t size, int fd) {
+void conn_send(struct conn *conn, uint16_t type, uint16_t flags, uint32_t seq, const void *body,
+               size_t size, int fd) {
     struct msg_head head = message_head(type, flags, seq, size);
     struct iovec parts[] = {{&head, sizeof head}, {(void *)body, size}};
     if (conn->dead || (!conn->queue && send_now(conn, parts, 2, fd)))
@@ -132,7 +126,7 @@ static void close_conn(struct conn *conn) {
     free(conn);
 }
 
-void conn_sweep(void (*left)(struct conn *)) {
+void conn_sweep(void (*on_close)(struct conn *)) {
     for (struct conn **slot = &conns; *slot;) {
         struct conn *conn = *slot;
         if (!conn->dead) {
@@ -140,7 +134,7 @@ void conn_sweep(void (*left)(struct conn *)) {
             continue;
         }
         *slot = conn->next;
-        left(conn);
+        on_close(conn);
         close_conn(conn);
     }
 }

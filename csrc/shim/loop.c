@@ -9,7 +9,8 @@ int loop_open(void) {
     return epoll < 0 ? -1 : 0;
 }
 
-int loop_watch(struct watch *watch, int fd, uint32_t events, void (*ready)(struct watch *, uint32_t)) {
+int loop_watch(struct watch *watch, int fd, uint32_t events,
+               void (*ready)(struct watch *, uint32_t)) {
     struct epoll_event event = {.events = events, .data.ptr = watch};
     *watch = (struct watch){fd, events, ready};
     if (events == 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0)
@@ -19,7 +20,7 @@ int loop_watch(struct watch *watch, int fd, uint32_t events, void (*ready)(struc
     return -1;
 }
 
-/* A descriptor that is watched for nothing still reports hang-ups, for ever: it is taken out instead. */
+/* A descriptor with an empty event mask still reports hang-ups, for ever: it is removed instead. */
 void loop_change(struct watch *watch, uint32_t events) {
     struct epoll_event event = {.events = events, .data.ptr = watch};
     if (watch->fd < 0 || watch->events == events)
@@ -29,7 +30,8 @@ void loop_change(struct watch *watch, uint32_t events) {
     watch->events = events;
 }
 
-/* Taken out by hand: a child between clone and exec still holds a copy, which would keep the watch alive. */
+/* Removed explicitly: a child between clone and exec holds a copy, which would keep the watch
+ * alive. */
 void loop_close(struct watch *watch) {
     if (watch->fd < 0)
         return;

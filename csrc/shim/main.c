@@ -1,10 +1,11 @@
 /*
- * The shim: parent of everything in one pod. It starts what it is told to, owns its streams, writes its logs, keeps its exits
- * and outlives whoever launched it.
+ * The shim: parent of every process of one pod. It starts processes on request, owns their streams,
+ * writes their logs, keeps their exits, and outlives its launcher.
  *
  *   kubelite-shim UID CLEANUP-COMMAND...
  *
- * Descriptors: 3 the listening socket, 4 a first connection, 5 the directory of exit files. One thread, one loop.
+ * Descriptors: 3 the listening socket, 4 a first connection, 5 the directory of exit files. One
+ * thread, one loop.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -15,9 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ending.h"
+#include "shim/process/ending.h"
 #include "loop.h"
-#include "reap.h"
+#include "shim/process/reap.h"
 #include "server.h"
 
 enum { LISTENER = 3, FIRST_CONNECTION = 4, EXITS = 5 };
@@ -33,8 +34,8 @@ static void on_signal(struct watch *watch, uint32_t events) {
     reap_all();
 }
 
-/* A shim is ended by its socket; SIGTERM ends the pod in good order, and what a terminal or a hang-up sends is not for it. All
- * signals are blocked and read as they come, so that children are born with every signal at its default. */
+/* A shim is ended through its socket or by SIGTERM; every other signal is ignored. All are blocked
+ * and read from a signalfd, so that children are born with default handlers. */
 static int watch_signals(void) {
     sigset_t all;
     for (int number = 1; number < NSIG; number++)
@@ -45,16 +46,17 @@ static int watch_signals(void) {
     return fd < 0 ? -1 : loop_watch(&signals_watch, fd, EPOLLIN, on_signal);
 }
 
-/* A mount namespace of its own for the pod's memory volumes. Mounts made here are not seen outside; what the host unmounts
- * goes away here too, or a shim would keep every file system of the host busy. Returns a descriptor of the host's. */
-static int leave_mounts(void) {
+/* A mount namespace of its own for the pod's memory volumes. Mounts made here are not seen outside;
+ * an unmount on the host propagates here, or a shim would keep every file system of the host busy.
+ * Returns a descriptor of the host's namespace. */
+static int unshare_mounts(void) {
     int host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (host < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
         return -1;
     return host;
 }
 
-static int settle(void) {
+static int init_process(void) {
     for (int fd = LISTENER; fd <= EXITS; fd++)
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             return -1;
@@ -62,19 +64,19 @@ static int settle(void) {
     prctl(PR_SET_NAME, "kubelite-shim", 0, 0, 0);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || loop_open() < 0 || watch_signals() < 0)
         return -1;
-    return leave_mounts();
+    return unshare_mounts();
 }
 
 int main(int argc, char **argv) {
-    int mounts = argc < 2 ? -1 : settle();
+    int mounts = argc < 2 ? -1 : init_process();
     if (mounts < 0)
         return 1;
     ending_prepare(argv + 2, mounts);
-    reap_into(EXITS);
+    reap_set_exits_dir(EXITS);
     if (server_open(LISTENER, FIRST_CONNECTION) < 0)
         return 1;
     for (;;) {
-        server_tidy();
+        server_sweep();
         ending_step();
         loop_turn(ending_timeout());
     }

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "../spawn.h"
+#include "container/spawn.h"
 
 bool message_open(const uint8_t *packet, size_t size, struct message *message) {
     struct msg_head head;
@@ -13,8 +13,11 @@ bool message_open(const uint8_t *packet, size_t size, struct message *message) {
     memcpy(&head, packet, sizeof head);
     if (head.size != size - sizeof head)
         return false;
-    *message = (struct message){
-        .type = head.type, .flags = head.flags, .seq = head.seq, .size = head.size, .body = packet + sizeof head};
+    *message = (struct message){.type = head.type,
+                                .flags = head.flags,
+                                .seq = head.seq,
+                                .size = head.size,
+                                .body = packet + sizeof head};
     return true;
 }
 
@@ -22,7 +25,7 @@ static int refuse(kl_error *err, const char *what) {
     return kl_fail(err, EINVAL, "read message", "%s", what);
 }
 
-/* A body may be longer than what is known of it: a later version has added something at its end. */
+/* A body may be longer than expected: later versions add fields at its end. */
 static int take(const struct message *message, void *body, size_t size, kl_error *err) {
     if (message->size < size)
         return refuse(err, "body is too short");

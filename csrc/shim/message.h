@@ -1,10 +1,10 @@
-/* From the bytes of a packet to a request that is sound. Pure: no descriptor, no clock, no state. */
+/* Parses and checks the packets of clients. Pure: no descriptor, no clock, no state. */
 #ifndef KL_SHIM_MESSAGE_H
 #define KL_SHIM_MESSAGE_H
 
 #include <stdbool.h>
 
-#include "../error.h"
+#include "error.h"
 #include "protocol.h"
 
 struct message {
@@ -21,10 +21,10 @@ struct message {
     };
 };
 
-/* Reads the head. False when the packet does not hold what its head says: such a peer cannot be answered. */
+/* Reads the head. False when the size in it is wrong: such a client cannot be answered. */
 bool message_open(const uint8_t *packet, size_t size, struct message *message);
 
-/* Reads the body of an opened message. Fails with ENOSYS for a type that is not known here. */
+/* Reads the body of an opened message. Fails with ENOSYS for an unknown type. */
 int message_read(struct message *message, kl_error *err);
 
 /* The head of an answer. */

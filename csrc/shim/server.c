@@ -5,22 +5,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../sys.h"
-#include "attach.h"
-#include "ending.h"
+#include "fdpass.h"
+#include "sys.h"
+#include "shim/streams/attach.h"
+#include "shim/process/ending.h"
 #include "message.h"
-#include "reap.h"
-#include "start.h"
-#include "stdio.h"
+#include "shim/process/reap.h"
+#include "shim/process/start.h"
+#include "shim/streams/stdio.h"
 
 static struct watch listener_watch;
-static uint8_t packet[MSG_MAX];
-
-/* Descriptors that came with a packet; those that nobody took are closed with it. */
-struct luggage {
-    int fds[MSG_FDS];
-    size_t count;
-};
+static uint8_t packet[MAX_MSG_SIZE];
 
 static void answer_ok(struct conn *conn, const struct message *message) {
     conn_send(conn, MSG_OK, 0, message->seq, NULL, 0, -1);
@@ -36,7 +31,7 @@ static int do_hello(struct conn *conn, const struct message *message, kl_error *
         int32_t pid;
     } body = {SHIM_PROTOCOL, getpid()};
     if (message->version + 1 < SHIM_PROTOCOL || message->version == 0)
-        return kl_fail(err, EPROTONOSUPPORT, "greet", "version %u", message->version);
+        return kl_fail(err, EPROTONOSUPPORT, "negotiate version", "version %u", message->version);
     conn_send(conn, MSG_HELLO, 0, message->seq, &body, sizeof body, -1);
     return 0;
 }
@@ -52,7 +47,7 @@ static int do_signal(struct conn *conn, const struct message *message, kl_error 
 }
 
 static int do_state(struct conn *conn, const struct message *message) {
-    static struct state_entry entries[PROCESS_MOST];
+    static struct state_entry entries[MAX_PROCESSES];
     uint32_t count = process_list(entries);
     conn_send(conn, MSG_STATE, 0, message->seq, entries, count * sizeof *entries, -1);
     return 0;
@@ -64,12 +59,12 @@ static int do_wait(struct conn *conn, const struct message *message, kl_error *e
         return unknown(err, message->id);
     if (process->entry.state == PROCESS_EXITED)
         conn_send(conn, MSG_EXITED, 0, message->seq, &process->entry, sizeof process->entry, -1);
-    else if (!process_await(process, conn, message->seq, true))
+    else if (!process_add_waiter(process, conn, message->seq, true))
         return kl_fail(err, ENOMEM, "wait", "%.64s", message->id);
     return 0;
 }
 
-/* Taking note twice is no mistake: whoever was killed after the first time does it again. */
+/* Idempotent: a client that was killed after the first ACK sends another. */
 static int do_ack(struct conn *conn, const struct message *message, kl_error *err) {
     struct process *process = process_find(message->id);
     if (process && process->entry.state != PROCESS_EXITED)
@@ -94,12 +89,13 @@ static int do_attach(struct conn *conn, const struct message *message, kl_error 
     return 0;
 }
 
-static int carry_out(struct conn *conn, const struct message *message, const struct luggage *luggage, kl_error *err) {
+static int dispatch(struct conn *conn, const struct message *message,
+                    const struct received_fds *received, kl_error *err) {
     switch (message->type) {
     case MSG_HELLO:
         return do_hello(conn, message, err);
     case MSG_START:
-        return start_process(conn, message, luggage->fds, luggage->count, err);
+        return start_process(conn, message, received->fds, received->count, err);
     case MSG_SIGNAL:
         return do_signal(conn, message, err);
     case MSG_STATE:
@@ -123,55 +119,36 @@ static int carry_out(struct conn *conn, const struct message *message, const str
     case MSG_DETACH:
         attach_leave(conn, false);
         return 0;
-    default: /* MSG_SHUTDOWN: message_read lets no other pass */
+    default: /* MSG_SHUTDOWN: message_read refuses all others */
         ending_begin(conn, message->seq);
         return 0;
     }
 }
 
-static void take_luggage(struct msghdr *header, struct luggage *luggage) {
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part))
-        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS) {
-            size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            memcpy(luggage->fds + luggage->count, CMSG_DATA(part), count * sizeof(int));
-            luggage->count += count;
-        }
-}
-
-static void handle(struct conn *conn, size_t size, const struct luggage *luggage, bool cut) {
+static void handle(struct conn *conn, size_t size, const struct received_fds *received) {
     struct message message;
     kl_error err = {0};
     if (!message_open(packet, size, &message)) {
         conn->dead = true;
         return;
     }
-    if (cut)
+    if (received->truncated)
         kl_fail(&err, EMFILE, "receive message", "its descriptors");
-    else if (message_read(&message, &err) == 0 && carry_out(conn, &message, luggage, &err) == 0)
+    else if (message_read(&message, &err) == 0 && dispatch(conn, &message, received, &err) == 0)
         return;
     conn_send_error(conn, message.seq, &err);
 }
 
 static void receive(struct conn *conn) {
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(MSG_FDS * sizeof(int))];
-    } control;
-    struct luggage luggage = {.count = 0};
-    struct iovec body = {packet, sizeof packet};
-    struct msghdr header = {
-        .msg_iov = &body, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    ssize_t size = recvmsg(conn->watch.fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct received_fds received;
+    ssize_t size = fdpass_receive(conn->watch.fd, packet, sizeof packet, &received);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (size <= 0) {
+    if (size <= 0)
         conn->dead = true;
-        return;
-    }
-    take_luggage(&header, &luggage);
-    handle(conn, (size_t)size, &luggage, header.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
-    for (size_t i = 0; i < luggage.count; i++)
-        close(luggage.fds[i]);
+    else
+        handle(conn, (size_t)size, &received);
+    fdpass_close(&received);
 }
 
 static void on_conn(struct watch *watch, uint32_t events) {
@@ -196,15 +173,16 @@ int server_open(int listener, int first) {
     return loop_watch(&listener_watch, listener, EPOLLIN, on_listener);
 }
 
-static void left(struct conn *conn) {
+static void on_close(struct conn *conn) {
     attach_leave(conn, true);
     process_drop_waiters(conn);
     ending_drop(conn);
 }
 
-/* A launcher that was killed before it had started anything will not come back: the shim would be there for ever. */
-void server_tidy(void) {
-    conn_sweep(left);
+/* A launcher that was killed before it had started anything will not come back: without the end the
+ * shim would stay for ever. */
+void server_sweep(void) {
+    conn_sweep(on_close);
     if (!conns && !processes)
         ending_begin(NULL, 0);
 }

@@ -2,10 +2,11 @@
 #ifndef KL_SHIM_SERVER_H
 #define KL_SHIM_SERVER_H
 
-/* Serves `listener`, and the connection that the launcher holds the other end of. Returns -1 with errno. */
+/* Serves `listener`, and `first`, the connection to the launcher. Returns -1 with errno. */
 int server_open(int listener, int first);
 
-/* Closes connections that have ended; called between two events. Without a connection and a process the end begins. */
-void server_tidy(void);
+/* Closes dead connections; called between two events. Without connections and processes the end
+ * begins. */
+void server_sweep(void);
 
 #endif

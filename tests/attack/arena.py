@@ -109,11 +109,11 @@ def pod(
 def build_weak(folder: Path) -> Path:
     """Compiles the shim with -DKL_TEST_SWITCHES, outside the source tree."""
     made = folder / "kubelite-shim"
-    names = "plan spawn child switches mount detached users creds terminal error"
-    sources = [
-        *(f"csrc/{name}.c" for name in names.split()),
-        *map(str, sorted(Path(TREE, "csrc/shim").glob("*.[cS]"))),
-    ]
+    parts = (
+        *("csrc/plan.c", "csrc/error.c", "csrc/fdpass.c", "csrc/procfs.c", "csrc/switches.c"),
+        *("csrc/container/*.c", "csrc/shim/*.c", "csrc/shim/*/*.[cS]"),
+    )
+    sources = sorted(str(path) for part in parts for path in Path(TREE).glob(part))
     flags = [
         "-std=gnu11",
         "-D_GNU_SOURCE",

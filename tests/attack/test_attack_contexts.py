@@ -151,7 +151,7 @@ def test_a_process_is_what_its_security_context_says(
         assert effective(arena.exec(["cat", "/proc/self/status"])) == expected
         assert effective(arena.exec(["cat", "/proc/1/status"])) == expected
         assert arena.exec(LOOK).split() == mounted(own, pods)
-        written = arena.exec("touch /tmp/x 2>/dev/null && echo yes || echo no").strip()
+        written = arena.exec("touch /tmp/written-here 2>/dev/null && echo yes || echo no").strip()
         assert written == ("no" if own.get("readOnlyRootFilesystem") else "yes")
     finally:
         arena.down()

@@ -13,7 +13,7 @@ import pytest
 from tests.attack.arena import TREE
 from tests.attack.table import ROWS, Row
 
-SWITCH = re.compile(r'switched_off\("(\w+)"\)')
+SWITCH = re.compile(r'defence_disabled\("(\w+)"\)')
 CVE = re.compile(r"CVE-\d{4}-\d{4,}")
 FOLDERS = [TREE / name for name in ("csrc", "kubelite", "tests/attack")]
 SOURCES = [

@@ -1,0 +1,303 @@
+/* A pod's network over rtnetlink, without a library and without a child process. Two round trips
+ * make it all: one in the caller's namespace for the pair of interfaces, one in the pod's for its
+ * end. */
+#include "netlink.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "kubelite.h"
+
+#define LOOPBACK_INDEX 1
+
+struct pod_end {
+    int netns;
+    const char *name;
+    uint32_t address, prefix, gateway;
+};
+
+static int check_name(const char *name, kl_error *err) {
+    size_t length = strlen(name);
+    if (length == 0 || length >= IFNAMSIZ)
+        return kl_fail(err, EINVAL, "check interface name", "%s", name);
+    return 0;
+}
+
+static int check_prefix(uint32_t prefix, kl_error *err) {
+    if (prefix < 1 || prefix > 32)
+        return kl_fail(err, EINVAL, "check prefix length", "/%u", prefix);
+    return 0;
+}
+
+/* 0 when there is no such interface. Any socket will do: the answer is about the namespace it was
+ * opened in. */
+static int interface_index(int sock, const char *name) {
+    struct ifreq request = {0};
+    memcpy(request.ifr_name, name, strlen(name) + 1);
+    return ioctl(sock, SIOCGIFINDEX, &request) < 0 ? 0 : request.ifr_ifindex;
+}
+
+/* Locally administered, and the same whenever the address is handed out again: nobody's ARP entry
+ * goes stale. */
+static void put_hardware_address(struct nl_batch *batch, uint32_t address) {
+    uint8_t bytes[6] = {0x02,
+                        0x6b,
+                        (uint8_t)(address >> 24),
+                        (uint8_t)(address >> 16),
+                        (uint8_t)(address >> 8),
+                        (uint8_t)address};
+    nl_attr(batch, IFLA_ADDRESS, bytes, sizeof bytes);
+}
+
+/* No IPv6 link-local address: pods have IPv4 only, and each such address costs multicast joins and
+ * solicitations. It has to be said while the interface is down. */
+static void put_no_ipv6_address(struct nl_batch *batch) {
+    size_t families = nl_nest(batch, IFLA_AF_SPEC), inet6 = nl_nest(batch, AF_INET6);
+    nl_attr_u8(batch, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+    nl_unnest(batch, inet6);
+    nl_unnest(batch, families);
+}
+
+/* Begins a change of an interface, found by index or, where that is 0, by name. */
+static void begin_change(struct nl_batch *batch, const char *step, int index, const char *name,
+                         unsigned flags) {
+    struct ifinfomsg link = {.ifi_index = index, .ifi_flags = flags, .ifi_change = flags};
+    nl_begin(batch, step, RTM_NEWLINK, 0, &link, sizeof link);
+    if (index == 0)
+        nl_attr_text(batch, IFLA_IFNAME, name);
+}
+
+static void add_up(struct nl_batch *batch, const char *step, int index, const char *name) {
+    begin_change(batch, step, index, name, IFF_UP);
+    nl_end(batch);
+}
+
+static void add_address(struct nl_batch *batch, int index, uint32_t address, uint32_t prefix) {
+    struct ifaddrmsg body = {
+        .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix, .ifa_index = (uint32_t)index};
+    uint32_t wire = htonl(address);
+    nl_begin(batch, "add address", RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof body);
+    nl_attr(batch, IFA_LOCAL, &wire, sizeof wire);
+    nl_attr(batch, IFA_ADDRESS, &wire, sizeof wire);
+    nl_end(batch);
+}
+
+static void add_default_route(struct nl_batch *batch, int index, uint32_t gateway) {
+    struct rtmsg body = {.rtm_family = AF_INET,
+                         .rtm_table = RT_TABLE_MAIN,
+                         .rtm_protocol = RTPROT_BOOT,
+                         .rtm_scope = RT_SCOPE_UNIVERSE,
+                         .rtm_type = RTN_UNICAST,
+                         .rtm_flags = RTNH_F_ONLINK}; /* with a prefix of 32 no other route leads to the gateway */
+    uint32_t wire = htonl(gateway);
+    nl_begin(batch, "add default route", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body,
+             sizeof body);
+    nl_attr(batch, RTA_GATEWAY, &wire, sizeof wire);
+    nl_attr_u32(batch, RTA_OIF, (uint32_t)index);
+    nl_end(batch);
+}
+
+/* ---- bridge ---- */
+
+/* Everything else that bridges can do stays as the kernel has it. A kind that differs from an
+ * existing interface's is refused by the kernel, so a foreign interface of that name is never taken
+ * for ours. */
+static void put_bridge(struct nl_batch *batch) {
+    size_t info = nl_nest(batch, IFLA_LINKINFO);
+    nl_attr_text(batch, IFLA_INFO_KIND, "bridge");
+    size_t data = nl_nest(batch, IFLA_INFO_DATA);
+    nl_attr_u32(batch, IFLA_BR_FORWARD_DELAY, 0);
+    nl_attr_u32(batch, IFLA_BR_STP_STATE, 0);
+    nl_unnest(batch, data);
+    nl_unnest(batch, info);
+}
+
+static int bridge_create(int sock, const char *name, uint32_t address, kl_error *err) {
+    struct nl_batch batch = {0};
+    struct ifinfomsg link = {0};
+    nl_begin(&batch, "add bridge", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link, sizeof link);
+    nl_attr_text(&batch, IFLA_IFNAME, name);
+    put_hardware_address(&batch, address);
+    put_bridge(&batch);
+    nl_end(&batch);
+    return nl_run(sock, &batch, name, err);
+}
+
+static int bridge_complete(int sock, const char *name, uint32_t address, uint32_t prefix,
+                           kl_error *err) {
+    int index = interface_index(sock, name);
+    if (index == 0)
+        return kl_fail(err, ENODEV, "find bridge", "%s", name);
+    struct nl_batch batch = {0};
+    begin_change(&batch, "set up bridge", index, name, 0);
+    put_bridge(&batch);
+    put_no_ipv6_address(&batch);
+    nl_end(&batch);
+    add_up(&batch, "bring up bridge", index, name);
+    add_address(&batch, index, address, prefix);
+    return nl_run(sock, &batch, name, err);
+}
+
+int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, kl_error *err) {
+    if (check_name(name, err) < 0 || check_prefix(prefix, err) < 0)
+        return -1;
+    SCOPED_FD sock = nl_open(err);
+    if (sock < 0)
+        return -1;
+    bool made = bridge_create(sock, name, address, err) == 0;
+    if (!made && err->code != EEXIST)
+        return -1;
+    return bridge_complete(sock, name, address, prefix, err) < 0 ? -1 : made;
+}
+
+/* ---- pod ---- */
+
+static int link_delete(int sock, const char *name, kl_error *err) {
+    struct nl_batch batch = {0};
+    struct ifinfomsg link = {0};
+    nl_begin(&batch, "delete interface", RTM_DELLINK, 0, &link, sizeof link);
+    nl_attr_text(&batch, IFLA_IFNAME, name);
+    nl_end(&batch);
+    return nl_run(sock, &batch, name, err);
+}
+
+/* One queue each way: the kernel would make one per possible CPU, and a pair without a queueing
+ * discipline has no use for them. */
+static void put_single_queue(struct nl_batch *batch) {
+    nl_attr_u32(batch, IFLA_NUM_TX_QUEUES, 1);
+    nl_attr_u32(batch, IFLA_NUM_RX_QUEUES, 1);
+}
+
+/* The pair, its far end born in the pod's namespace under its final name. */
+static void add_pair(struct nl_batch *batch, const char *host_name, int bridge,
+                     const struct pod_end *pod) {
+    struct ifinfomsg link = {0}, peer_link = {0};
+    nl_begin(batch, "add veth", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link, sizeof link);
+    nl_attr_text(batch, IFLA_IFNAME, host_name);
+    nl_attr_u32(batch, IFLA_MASTER, (uint32_t)bridge);
+    put_single_queue(batch);
+    size_t info = nl_nest(batch, IFLA_LINKINFO);
+    nl_attr_text(batch, IFLA_INFO_KIND, "veth");
+    size_t data = nl_nest(batch, IFLA_INFO_DATA), peer = nl_nest(batch, VETH_INFO_PEER);
+    nl_put(batch, &peer_link, sizeof peer_link);
+    nl_attr_text(batch, IFLA_IFNAME, pod->name);
+    nl_attr_u32(batch, IFLA_NET_NS_FD, (uint32_t)pod->netns);
+    put_hardware_address(batch, pod->address);
+    put_single_queue(batch);
+    nl_unnest(batch, peer);
+    nl_unnest(batch, data);
+    nl_unnest(batch, info);
+    nl_end(batch);
+}
+
+/* Hairpin: a pod that speaks to its own port of the host gets its packets back through the bridge
+ * port they came
+ * from. */
+static void add_port_settings(struct nl_batch *batch, const char *host_name) {
+    begin_change(batch, "set up bridge port", 0, host_name, 0);
+    size_t info = nl_nest(batch, IFLA_LINKINFO);
+    nl_attr_text(batch, IFLA_INFO_SLAVE_KIND, "bridge");
+    size_t data = nl_nest(batch, IFLA_INFO_SLAVE_DATA);
+    nl_attr_u8(batch, IFLA_BRPORT_MODE, 1);
+    nl_unnest(batch, data);
+    nl_unnest(batch, info);
+    put_no_ipv6_address(batch);
+    nl_end(batch);
+}
+
+static int attach_host_end(int sock, const char *host_name, int bridge, const struct pod_end *pod,
+                           kl_error *err) {
+    struct nl_batch batch = {0};
+    add_pair(&batch, host_name, bridge, pod);
+    add_port_settings(&batch, host_name);
+    add_up(&batch, "bring up veth", 0, host_name);
+    return nl_run(sock, &batch, host_name, err);
+}
+
+/* Whoever sends a router advertisement would become the pod's router, and any pod can:
+ * CVE-2020-13401. Only this file says so; /proc/sys/net shows the namespace of the thread that
+ * looks, and a kernel without IPv6 has none. */
+static int refuse_routers(const char *pod_name, kl_error *err) {
+    char path[sizeof "/proc/sys/net/ipv6/conf//accept_ra" + IFNAMSIZ];
+    snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/accept_ra", pod_name);
+    SCOPED_FD file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0)
+        return errno == ENOENT ? 0 : kl_fail(err, errno, "open", "%s", path);
+    return write(file, "0", 1) < 0 ? kl_fail(err, errno, "write", "%s", path) : 0;
+}
+
+/* A socket that speaks to the pod's namespace; the calling thread is back in its own when this
+ * returns. */
+static int open_inside(const struct pod_end *pod, kl_error *err) {
+    SCOPED_FD home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (home < 0)
+        return kl_fail(err, errno, "open", "/proc/thread-self/ns/net");
+    if (setns(pod->netns, CLONE_NEWNET) < 0)
+        return kl_fail(err, errno, "enter network namespace", "of the pod");
+    int sock = refuse_routers(pod->name, err) < 0 ? -1 : nl_open(err);
+    if (setns(home, CLONE_NEWNET) < 0)
+        abort(); /* a caller left in a pod's network would change the wrong one from here on */
+    return sock;
+}
+
+static int attach_pod_end(const struct pod_end *pod, kl_error *err) {
+    SCOPED_FD sock = open_inside(pod, err);
+    if (sock < 0)
+        return -1;
+    int index = interface_index(sock, pod->name);
+    if (index == 0)
+        return kl_fail(err, ENODEV, "find interface", "%s in the pod", pod->name);
+    struct nl_batch batch = {0};
+    add_up(&batch, "bring up loopback", LOOPBACK_INDEX, "lo");
+    begin_change(&batch, "set up interface", index, pod->name, 0);
+    put_no_ipv6_address(&batch);
+    nl_end(&batch);
+    add_up(&batch, "bring up interface", index, pod->name);
+    add_address(&batch, index, pod->address, pod->prefix);
+    add_default_route(&batch, index, pod->gateway);
+    return nl_run(sock, &batch, pod->name, err);
+}
+
+int kl_net_attach(int netns, const char *bridge, const char *host_name, const char *pod_name,
+                  uint32_t address, uint32_t prefix, uint32_t gateway, kl_error *err) {
+    struct pod_end pod = {netns, pod_name, address, prefix, gateway};
+    if (check_name(bridge, err) < 0 || check_name(host_name, err) < 0 ||
+        check_name(pod_name, err) < 0 || check_prefix(prefix, err) < 0)
+        return -1;
+    SCOPED_FD sock = nl_open(err);
+    if (sock < 0)
+        return -1;
+    int index = interface_index(sock, bridge);
+    if (index == 0)
+        return kl_fail(err, ENODEV, "find bridge", "%s", bridge);
+    int rc = attach_host_end(sock, host_name, index, &pod, err);
+    if (rc < 0 && err->code == EEXIST && link_delete(sock, host_name, err) == 0)
+        rc = attach_host_end(sock, host_name, index, &pod,
+                             err); /* a crash had left one of that name */
+    if (rc == 0)
+        rc = attach_pod_end(&pod, err);
+    kl_error ignored;
+    if (rc < 0)
+        link_delete(sock, host_name, &ignored); /* takes the pod's end with it */
+    return rc;
+}
+
+int kl_net_delete(const char *name, kl_error *err) {
+    if (check_name(name, err) < 0)
+        return -1;
+    SCOPED_FD sock = nl_open(err);
+    if (sock < 0)
+        return -1;
+    if (link_delete(sock, name, err) == 0)
+        return 1;
+    return err->code == ENODEV ? 0 : -1;
+}
