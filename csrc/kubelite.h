@@ -54,6 +54,25 @@ int kl_net_attach(int netns, const char *bridge, const char *host_name, const ch
  * none. */
 int kl_net_delete(const char *name, kl_error *err);
 
+/* Runs commands of nft(8) as one transaction in the network namespace of this thread. Returns 0 with
+ * what they list, as JSON, in *text, or 1 with the complaint; -1 with ENOENT without libnftables.
+ * *text is to be freed with kl_text_free. */
+int kl_nft_run(const char *commands, char **text, kl_error *err);
+void kl_text_free(char *text);
+
+/* openat2(2): flags O_*, resolve RESOLVE_*. Returns a descriptor. */
+int kl_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve, kl_error *err);
+
+/* setns(2) and unshare(2) of the calling thread; CLONE_NEW*. */
+int kl_setns(int ns, int type, kl_error *err);
+int kl_unshare(int flags, kl_error *err);
+
+/* Writes the file system of a descriptor to disk, syncfs(2). */
+int kl_syncfs(int fd, kl_error *err);
+
+/* A non-blocking inotify(7) descriptor that watches one file or directory for the events in mask. */
+int kl_inotify(const char *path, uint32_t mask, kl_error *err);
+
 /* The scheduler's inner loop over columns of numbers; what they mean in Kubernetes' terms,
  * kubelite/control/scheduler knows. All memory belongs to the opaque object. Nodes, keys, counters,
  * classes and pods are named by their number, from 0. */
@@ -61,13 +80,13 @@ typedef struct kl_sched kl_sched;
 
 /* The scores of a profile, in the order in which weights and rows of scores stand. */
 enum {
-    KL_SCHED_TAINTS,
-    KL_SCHED_PREFER,
-    KL_SCHED_FIT,
-    KL_SCHED_BALANCED,
-    KL_SCHED_SPREAD,
-    KL_SCHED_AFFINITY,
-    KL_SCHED_IMAGE,
+    KL_SCHED_TAINT_TOLERATION,
+    KL_SCHED_NODE_AFFINITY,
+    KL_SCHED_NODE_RESOURCES_FIT,
+    KL_SCHED_NODE_RESOURCES_BALANCED_ALLOCATION,
+    KL_SCHED_POD_TOPOLOGY_SPREAD,
+    KL_SCHED_INTER_POD_AFFINITY,
+    KL_SCHED_IMAGE_LOCALITY,
     KL_SCHED_SCORES,
 };
 

@@ -216,12 +216,13 @@ static int32_t value_of(const struct kl_sched *s, const struct class *c, int32_t
     if (!sched_node_fits(s, c, node, c->alone))
         return -1;
     int64_t value = 0;
-    if (enabled(c, KL_SCHED_FIT))
-        value += weight_of(c, KL_SCHED_FIT) * sched_fit_score(s, c, node);
-    if (enabled(c, KL_SCHED_BALANCED))
-        value += weight_of(c, KL_SCHED_BALANCED) * sched_balanced_score(s, c, node);
+    if (enabled(c, KL_SCHED_NODE_RESOURCES_FIT))
+        value += weight_of(c, KL_SCHED_NODE_RESOURCES_FIT) * sched_fit_score(s, c, node);
+    if (enabled(c, KL_SCHED_NODE_RESOURCES_BALANCED_ALLOCATION))
+        value += weight_of(c, KL_SCHED_NODE_RESOURCES_BALANCED_ALLOCATION) *
+                 sched_balanced_score(s, c, node);
     if (c->image)
-        value += weight_of(c, KL_SCHED_IMAGE) * c->image[node];
+        value += weight_of(c, KL_SCHED_IMAGE_LOCALITY) * c->image[node];
     return (int32_t)value;
 }
 

@@ -115,14 +115,16 @@ static int64_t score_cell(const struct class *c, const struct cell *cell, const 
     int32_t node = first_node(c, cell->group);
     int64_t score = 0;
     if (c->taints)
-        score -= weight_of(c, KL_SCHED_TAINTS) * sched_ratio_norm(c->taints[node], r->taints_max);
+        score -= weight_of(c, KL_SCHED_TAINT_TOLERATION) *
+                 sched_ratio_norm(c->taints[node], r->taints_max);
     if (c->prefer)
-        score += weight_of(c, KL_SCHED_PREFER) * sched_ratio_norm(c->prefer[node], r->prefer_max);
+        score +=
+            weight_of(c, KL_SCHED_NODE_AFFINITY) * sched_ratio_norm(c->prefer[node], r->prefer_max);
     if (c->soft.count && !cell->ignored)
-        score += weight_of(c, KL_SCHED_SPREAD) *
+        score += weight_of(c, KL_SCHED_POD_TOPOLOGY_SPREAD) *
                  sched_spread_norm(cell->spread, r->spread_min, r->spread_max);
     if (c->affinity.count)
-        score += weight_of(c, KL_SCHED_AFFINITY) *
+        score += weight_of(c, KL_SCHED_INTER_POD_AFFINITY) *
                  sched_affinity_norm(cell->affinity, r->affinity_min, r->affinity_max);
     return score;
 }
@@ -136,7 +138,8 @@ static void rate_cells(struct class *c) {
     struct range r = range_of(c);
     int64_t floor =
         -100 *
-        weight_of(c, KL_SCHED_TAINTS); /* keeps every score of a cell that is in at 0 or more */
+        weight_of(
+            c, KL_SCHED_TAINT_TOLERATION); /* keeps every score of a cell that is in at 0 or more */
     for (int32_t i = 0; i < c->cell_count; i++)
         c->cell_score[i] =
             c->cells[i].fits ? (int32_t)(score_cell(c, &c->cells[i], &r) - floor) : -1;

@@ -73,7 +73,8 @@ static int decode(const struct kl_sched *s, struct class *c, size_t count, kl_er
     for (int32_t i = 1; i < c->part[PART_SHAPE].count; i++)
         if (c->part[PART_SHAPE].at[2 * i] <= c->part[PART_SHAPE].at[2 * i - 2])
             return refuse(err, PART_SHAPE, i);
-    return c->scalar[CLASS_FIT_STRATEGY] == FIT_RATIO && !c->part[PART_SHAPE].count
+    return c->scalar[CLASS_FIT_STRATEGY] == FIT_REQUESTED_TO_CAPACITY_RATIO &&
+                   !c->part[PART_SHAPE].count
                ? refuse(err, PART_SHAPE, 0)
                : 0;
 }

@@ -82,9 +82,9 @@ uint32_t sched_reasons(const struct kl_sched *s, const struct class *c, int32_t 
     bool alone = sched_alone(c);
     for (int32_t i = 0; i < c->requires.count; i++)
         if (!required_here(&c->requires.at[i], node, alone))
-            reasons |= 1u << REASON_AFFINITY;
+            reasons |= 1u << REASON_POD_AFFINITY;
     reasons |= spread_reasons(c, node);
-    return volumes_fit(s, c, node) ? reasons : reasons | 1u << REASON_VOLUMES;
+    return volumes_fit(s, c, node) ? reasons : reasons | 1u << REASON_VOLUME_LIMIT;
 }
 
 /* Either the terms whose counts only this node's pods change, or the others. */
@@ -121,8 +121,8 @@ bool sched_group_fits(const struct class *c, int32_t node, bool alone) {
 /* Whether evicting pods may help: the verdict of the filter that comes first in the profile. */
 bool sched_resolvable(const struct class *c, uint32_t reasons) {
     static const uint32_t resolvable = 1u << REASON_PORTS | 1u << REASON_SHORT | 1u << REASON_DISK |
-                                       1u << REASON_SINGLE_POD_CLAIM | 1u << REASON_VOLUMES |
-                                       1u << REASON_SPREAD | 1u << REASON_ANTI_AFFINITY |
+                                       1u << REASON_SINGLE_POD_CLAIM | 1u << REASON_VOLUME_LIMIT |
+                                       1u << REASON_SPREAD | 1u << REASON_POD_ANTI_AFFINITY |
                                        1u << REASON_EXISTING_ANTI_AFFINITY;
     int first = -1;
     for (int bit = 0; bit < 32; bit++)

@@ -145,17 +145,17 @@ static int64_t largest(const struct rating *r, const int32_t *raw) {
 static int32_t score(const struct rating *r, int which, int32_t n, int64_t max) {
     const struct class *c = r->c;
     switch (which) {
-    case KL_SCHED_TAINTS:
+    case KL_SCHED_TAINT_TOLERATION:
         return 100 - (c->taints ? sched_ratio_norm(c->taints[n], max) : 0);
-    case KL_SCHED_PREFER:
+    case KL_SCHED_NODE_AFFINITY:
         return c->prefer ? sched_ratio_norm(c->prefer[n], max) : 0;
-    case KL_SCHED_FIT:
+    case KL_SCHED_NODE_RESOURCES_FIT:
         return sched_fit_score(r->s, c, n);
-    case KL_SCHED_BALANCED:
+    case KL_SCHED_NODE_RESOURCES_BALANCED_ALLOCATION:
         return sched_balanced_score(r->s, c, n);
-    case KL_SCHED_SPREAD:
+    case KL_SCHED_POD_TOPOLOGY_SPREAD:
         return (int32_t)r->spread[n];
-    case KL_SCHED_AFFINITY:
+    case KL_SCHED_INTER_POD_AFFINITY:
         return (int32_t)r->affinity[n];
     default:
         return c->image ? c->image[n] : 0;
@@ -167,9 +167,9 @@ static void fill_scores(const struct rating *r) {
     for (int which = 0; which < KL_SCHED_SCORES; which++) {
         int32_t *row = r->query->scores + (size_t)which * (size_t)nodes;
         bool off = !enabled(r->c, which) || r->query->skipped >> which & 1;
-        const int32_t *raw = which == KL_SCHED_TAINTS   ? r->c->taints
-                             : which == KL_SCHED_PREFER ? r->c->prefer
-                                                        : NULL;
+        const int32_t *raw = which == KL_SCHED_TAINT_TOLERATION ? r->c->taints
+                             : which == KL_SCHED_NODE_AFFINITY  ? r->c->prefer
+                                                                : NULL;
         int64_t max = largest(r, raw);
         for (int32_t n = 0; n < nodes; n++) {
             row[n] = off || !r->in[n] ? -1 : score(r, which, n, max);
@@ -202,11 +202,11 @@ static int rate(struct kl_sched *s, struct rating *r, uint64_t *random) {
     for (int32_t n = 0; n < s->nodes; n++)
         q->reasons[n] = sched_verdict(s, q, n, &q->lacks[n]);
     select_nodes(s, r);
-    q->skipped = r->c->soft.count ? 0 : 1u << KL_SCHED_SPREAD;
+    q->skipped = r->c->soft.count ? 0 : 1u << KL_SCHED_POD_TOPOLOGY_SPREAD;
     if (r->c->soft.count)
         rate_spread(r), normalise_spread(r);
     if (!rate_affinity(r))
-        q->skipped |= 1u << KL_SCHED_AFFINITY;
+        q->skipped |= 1u << KL_SCHED_INTER_POD_AFFINITY;
     for (int32_t n = 0; n < s->nodes; n++)
         q->totals[n] = r->in[n] ? (q->extra ? q->extra[n] : 0) : -1;
     fill_scores(r);

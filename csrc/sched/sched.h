@@ -84,11 +84,11 @@ enum reason {
     REASON_SHORT_FOR_GOOD, /* comes with REASON_SHORT: more than the node has at all */
     REASON_DISK,
     REASON_SINGLE_POD_CLAIM,
-    REASON_VOLUMES,
+    REASON_VOLUME_LIMIT,
     REASON_NO_SPREAD_LABEL = 16,
     REASON_SPREAD,
-    REASON_AFFINITY,
-    REASON_ANTI_AFFINITY,
+    REASON_POD_AFFINITY,
+    REASON_POD_ANTI_AFFINITY,
     REASON_EXISTING_ANTI_AFFINITY,
     REASON_NOT_HELPFUL = 30, /* of dry runs: not tried, eviction cannot help */
     REASON_NO_VICTIMS,       /* of dry runs: nobody there has a lower priority */
@@ -101,7 +101,12 @@ enum class_flag {
     FLAG_STOP = 8,          /* a run ends after such a pod: placing it changes more than counts */
 };
 
-enum fit_strategy { FIT_NONE, FIT_LEAST, FIT_MOST, FIT_RATIO };
+enum fit_strategy {
+    FIT_NONE,
+    FIT_LEAST_ALLOCATED,
+    FIT_MOST_ALLOCATED,
+    FIT_REQUESTED_TO_CAPACITY_RATIO
+};
 
 enum class_section {
     PART_REQUESTS, /* resource, amount, is it checked */

@@ -3,7 +3,7 @@
 #include <math.h>
 
 static int64_t least_or_most_allocated(const struct class *c, int64_t requested, int64_t alloc) {
-    if (c->scalar[CLASS_FIT_STRATEGY] == FIT_LEAST)
+    if (c->scalar[CLASS_FIT_STRATEGY] == FIT_LEAST_ALLOCATED)
         return requested > alloc ? 0 : (alloc - requested) * 100 / alloc;
     return (requested > alloc ? alloc : requested) * 100 / alloc;
 }
@@ -49,7 +49,7 @@ static int32_t ratio_score(const struct kl_sched *s, const struct class *c, int3
 }
 
 int32_t sched_fit_score(const struct kl_sched *s, const struct class *c, int32_t node) {
-    if (c->scalar[CLASS_FIT_STRATEGY] == FIT_RATIO)
+    if (c->scalar[CLASS_FIT_STRATEGY] == FIT_REQUESTED_TO_CAPACITY_RATIO)
         return ratio_score(s, c, node);
     const int64_t *row = c->part[PART_FIT].at;
     int64_t sum = 0, weights = 0;

@@ -1,7 +1,8 @@
-"""The one door to the C core: a typed Python function for each C function. Nobody else imports the
-compiled module.
+"""The interface to the C core: a typed Python function for each C function. No other module imports
+the compiled one.
 
-Wrong arguments are caught before C is entered; a failure in C arrives as :class:`NativeError`.
+Wrong arguments are refused before C is entered. A failure in C raises :class:`NativeError`, that of
+a single system call OSError.
 """
 
 from __future__ import annotations
@@ -111,6 +112,68 @@ def net_delete(name: str) -> bool:
     """Removes an interface of this network namespace. False when it was not there."""
     err = _ffi.new("kl_error *")
     return bool(_check(_lib.kl_net_delete(_name(name), err), err))
+
+
+def nft_run(commands: str) -> tuple[bool, str]:
+    """Runs commands of nft(8) as one transaction. Returns True and the JSON of what they list, or
+    False and the complaint of libnftables. Raises NativeError, with ENOENT when the library is not
+    installed.
+    """
+    err = _ffi.new("kl_error *")
+    text = _ffi.new("char **")
+    refused = _check(_lib.kl_nft_run(commands.encode(), text, err), err)
+    try:
+        return not refused, bytes(_ffi.string(text[0])).decode("utf-8", "replace")
+    finally:
+        _lib.kl_text_free(text[0])
+
+
+def _os_check(code: int, err: Any, *path: str) -> int:
+    """For single system calls, whose failures are OSErrors as in the os module."""
+    if code < 0:
+        number = int(err.code)
+        raise OSError(number, os.strerror(number), *path)
+    return code
+
+
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
+
+
+def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
+    """A close-on-exec descriptor of ``path``, resolved below ``directory`` as the RESOLVE_* bits
+    say, openat2(2). Raises OSError.
+    """
+    err = _ffi.new("kl_error *")
+    return _os_check(_lib.kl_openat2(directory, os.fsencode(path), flags, resolve, err), err, path)
+
+
+def setns(namespace: int, kind: int) -> None:
+    """Moves the calling thread into a namespace, setns(2). ``kind`` is its CLONE_NEW*. Raises
+    OSError.
+    """
+    err = _ffi.new("kl_error *")
+    _os_check(_lib.kl_setns(namespace, kind, err), err)
+
+
+def unshare(kinds: int) -> None:
+    """Moves the calling thread into new namespaces (CLONE_NEW* bits), unshare(2). Raises OSError."""
+    err = _ffi.new("kl_error *")
+    _os_check(_lib.kl_unshare(kinds, err), err)
+
+
+def syncfs(descriptor: int) -> None:
+    """Writes the file system of a descriptor to disk, syncfs(2). Raises OSError."""
+    err = _ffi.new("kl_error *")
+    _os_check(_lib.kl_syncfs(descriptor, err), err)
+
+
+def inotify(path: str, mask: int) -> int:
+    """A non-blocking, close-on-exec descriptor of the events (IN_*) of ``path``, inotify(7). Raises
+    OSError, also when this user watches too many files.
+    """
+    err = _ffi.new("kl_error *")
+    return _os_check(_lib.kl_inotify(os.fsencode(path), mask, err), err, path)
 
 
 class SchedQuery(NamedTuple):

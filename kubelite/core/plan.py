@@ -48,7 +48,7 @@ class Root(IntEnum):
     KEEP = 0
     EMPTY = 1
     OVERLAY = 2
-    DESCRIPTOR = 3
+    FD = 3
     IDMAPPED = 4
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import socket
@@ -10,9 +9,10 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_CLONE_NEWNET = 0x40000000
+from kubelite.core import native
+from kubelite.core.plan import Namespace
+
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NetworkNamespace:
@@ -22,13 +22,13 @@ class NetworkNamespace:
     def __init__(self, *, loopback: bool = True) -> None:
         home = _current()
         try:
-            _call("unshare", _CLONE_NEWNET)
+            native.unshare(Namespace.NET)
             try:
                 self.fd = _current()
                 if loopback:
                     _loopback_up()
             finally:
-                _call("setns", home, _CLONE_NEWNET)
+                native.setns(home, Namespace.NET)
         finally:
             os.close(home)
 
@@ -43,13 +43,13 @@ class NetworkNamespace:
             try:
                 yield
             finally:
-                _call("setns", home, _CLONE_NEWNET)
+                native.setns(home, Namespace.NET)
         finally:
             os.close(home)
 
     def enter(self) -> None:
         """Moves the calling thread into the namespace, for good."""
-        _call("setns", self.fd, _CLONE_NEWNET)
+        native.setns(self.fd, Namespace.NET)
 
     def close(self) -> None:
         """Lets go of the namespace."""
@@ -64,12 +64,6 @@ class NetworkNamespace:
 
 def _current() -> int:
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _call(name: str, *arguments: int) -> None:
-    if getattr(_libc, name)(*arguments) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
 def _loopback_up() -> None:

@@ -169,13 +169,6 @@ def test_no_folder_becomes_a_hall() -> None:
     assert {name for name, size in sizes.items() if size > MAX_FILES} - HALLS == set()
 
 
-def test_one_module_alone_imports_the_compiled_one() -> None:
-    importers = [
-        m.name for m in modules().values() if any(t.endswith("._native") for t in m.imports)
-    ]
-    assert importers == ["kubelite.core.native"]
-
-
 def test_nobody_outside_the_doors_imports_the_command_line_or_testing() -> None:
     for module in modules().values():
         if room(module.name) not in ("cli", "testing", "", "__main__"):

@@ -334,7 +334,7 @@ def test_a_prepared_root_comes_as_a_descriptor(world: World) -> None:
     tree = libc.syscall(428, -100, b"/", 0o2000000 | 1)
     plan = world.plan("sh", "-c", "test -e /etc/passwd && exit 6")
     plan = plan._replace(
-        root=Root.DESCRIPTOR, root_fd=0, root_base="", root_options="", flags=Flag.READONLY_ROOT
+        root=Root.FD, root_fd=0, root_base="", root_options="", flags=Flag.READONLY_ROOT
     )
     host = Path("/proc/self/mountinfo").read_text()
     id = start_with(world, plan, [tree])

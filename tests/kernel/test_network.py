@@ -4,6 +4,7 @@ pods.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from kubelite.core import native
+from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
 from kubelite.node.network import bridge, ipam, names, nftables, ruleset
 from kubelite.node.network.errors import NoFirewall, PortRefused, PortTaken
@@ -351,18 +353,17 @@ def test_ports_come_back_after_somebody_has_flushed_the_firewall(
 def test_without_libnftables_pods_run_and_host_ports_are_refused(
     network: PodNetwork, host: NetworkNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nftables, "_LIBRARY", "libnftables-that-is-not-there.so")
-    nftables._library.cache_clear()
-    try:
-        pod = Pod(network, "a")
-        assert "libnftables-that-is-not-there.so is not installed" in " ".join(pod.lease.warnings)
-        assert reach(host, pod.space, 80, (pod.address, 80)) == pod.lease.gateway
-        with pytest.raises(NoFirewall) as refused:
-            network.prepare("b", "default/b", [WEB])
-        assert "apt-get install" in refused.value.hint
-        network.remove("a")
-    finally:
-        nftables._library.cache_clear()
+    def fail_to_load(commands: str) -> tuple[bool, str]:
+        raise NativeError("load", "libnftables.so.1", errno.ENOENT)
+
+    monkeypatch.setattr(native, "nft_run", fail_to_load)
+    pod = Pod(network, "a")
+    assert "libnftables.so.1 is not installed" in " ".join(pod.lease.warnings)
+    assert reach(host, pod.space, 80, (pod.address, 80)) == pod.lease.gateway
+    with pytest.raises(NoFirewall) as refused:
+        network.prepare("b", "default/b", [WEB])
+    assert "apt-get install" in refused.value.hint
+    network.remove("a")
 
 
 # -- what is left ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubelite.core import native
 from kubelite.lib.files import RecordError, read_record, sync_directory, write_record
 from kubelite.node.image.errors import BadArchive, ImageError
 from kubelite.node.image.model import LayerRecord, layer_id
@@ -244,13 +245,10 @@ def _is_opaque(descriptor: int) -> bool:
 
 def _flush(path: Path) -> None:
     """Write the file system of a directory to disk: one call instead of one for each file."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
     descriptor = os.open(path, DIRECTORY)
     try:
-        if libc.syncfs(descriptor) != 0:
-            code = ctypes.get_errno()
-            raise ImageError(f"cannot flush the unpacked layer to disk: {os.strerror(code)}")
+        native.syncfs(descriptor)
+    except OSError as error:
+        raise ImageError(f"cannot flush the unpacked layer to disk: {error.strerror}") from error
     finally:
         os.close(descriptor)

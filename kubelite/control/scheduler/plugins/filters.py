@@ -72,7 +72,7 @@ def apply(traits: Traits, board: Board, program: Program) -> str:
         program.flags |= Flag.STOP
     if verdict.problem:
         program.columns.append((Column.REASONS, board.world.nodes.all, 1 << Reason.WHOLE_POD))
-    program.ranks = ranks(board.profile)
+    program.rank = [(rank,) for rank in ranks(board.profile)]
     return verdict.problem
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from array import array
-from collections.abc import Sequence
 
 
 class Flag(enum.IntFlag):
@@ -38,6 +37,23 @@ SCORES = (
     "InterPodAffinity",
     "ImageLocality",
 )
+SCALARS = ("priority", "nonzero_cpu", "nonzero_memory", "flags", "fit_strategy", "enabled")
+PARTS = (
+    "requests",
+    "deltas",
+    "forbids",
+    "requires",
+    "hard",
+    "soft",
+    "affinity",
+    "volumes",
+    "fit",
+    "shape",
+    "balanced",
+    "budgets",
+    "rank",
+)
+"""The numbers and the lists of rows of a program, in the order in which C reads them."""
 STRATEGIES = {"LeastAllocated": 1, "MostAllocated": 2, "RequestedToCapacityRatio": 3}
 
 Row = tuple[int, ...]
@@ -64,20 +80,25 @@ class Program:
         self.shape: list[Row] = []
         self.balanced: list[Row] = []
         self.budgets: list[Row] = []
-        self.ranks: Sequence[int] = (0,) * 32
+        self.rank: list[Row] = [(0,)] * 32
         self.columns: list[tuple[Column, int, int]] = []  # column, nodes, value
 
     def words(self) -> array[int]:
         """The program as the C core reads it."""
         enabled = sum(1 << number for number, name in enumerate(SCORES) if name in self.weights)
-        words = array("q", [self.priority, *self.nonzero, self.flags, self.strategy, enabled])
+        scalars = {
+            "priority": self.priority,
+            "nonzero_cpu": self.nonzero[0],
+            "nonzero_memory": self.nonzero[1],
+            "flags": self.flags,
+            "fit_strategy": self.strategy,
+            "enabled": enabled,
+        }
+        words = array("q", [scalars[name] for name in SCALARS])
         words.extend(self.weights.get(name, 0) for name in SCORES)
-        parts = (self.requests, self.deltas, self.forbids, self.requires, self.hard, self.soft, self.affinity,
-                 self.volumes, self.fit, self.shape, self.balanced, self.budgets)  # fmt: skip
-        for part in parts:
-            words.append(len(part))
-            for row in part:
+        for name in PARTS:
+            rows: list[Row] = getattr(self, name)
+            words.append(len(rows))
+            for row in rows:
                 words.extend(row)
-        words.append(len(self.ranks))
-        words.extend(self.ranks)
         return words

@@ -100,7 +100,7 @@ def follow(directory: str) -> Iterator[list[Event]]:
     """The events of the pod whose directory this is, now and whenever something may have been
     added, until it is gone.
     """
-    from kubelite.lib import inotify
+    from kubelite.core import inotify
 
     try:
         watch = inotify.Watch(

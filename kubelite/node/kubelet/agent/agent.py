@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 
-from kubelite.lib import inotify
+from kubelite.core import inotify
 from kubelite.lib.files import FileLock, write_record
 from kubelite.node.kubelet.act import claims
 from kubelite.node.kubelet.act.node_config import longest_backoff

@@ -8,27 +8,25 @@ without following links: whatever links a container makes, none leads out of it.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import stat
-import struct
 import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
+from kubelite.core import native
 from kubelite.node.image.limits import Limits
 from kubelite.node.image.tarstream import entries
 from kubelite.node.image.tree import components
 from kubelite.node.image.unpack import Unpacker
 from kubelite.node.runtime.errors import RuntimeFailure
 
-_OPENAT2, _IN_ROOT, _NO_MAGICLINKS = 437, 0x10, 0x02
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PATH = os.O_PATH | os.O_CLOEXEC
 _LIMITS = Limits()
-_libc = ctypes.CDLL(None, use_errno=True)
+_RESOLVE = native.RESOLVE_IN_ROOT | native.RESOLVE_NO_MAGICLINKS
 
 
 class Side(NamedTuple):
@@ -87,14 +85,7 @@ def _mapped(pid: int, table: str, id: int) -> int:
 
 def _open(side: Side, path: str, flags: int) -> int:
     """Raises OSError with the path."""
-    how = struct.pack("QQQ", flags, 0, _IN_ROOT | _NO_MAGICLINKS)
-    fd = int(
-        _libc.syscall(_OPENAT2, side.root, os.fsencode(path or "/"), how, ctypes.c_size_t(len(how)))
-    )
-    if fd < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), path)
-    return fd
+    return native.openat2(side.root, path or "/", flags, _RESOLVE)
 
 
 def _kind(side: Side, path: str) -> int | None:

@@ -8,17 +8,15 @@ those that the kubelet shows.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kubelite.core import native
+from kubelite.core.plan import Namespace
 from kubelite.node.kubelet.probe import lookup
-
-_CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Unreached(Exception):
@@ -46,21 +44,15 @@ def inside(pid: int) -> Iterator[None]:
     try:
         there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _enter(there)
+            native.setns(there, Namespace.NET)
         finally:
             os.close(there)
         try:
             yield
         finally:
-            _enter(home)
+            native.setns(home, Namespace.NET)
     finally:
         os.close(home)
-
-
-def _enter(namespace: int) -> None:
-    if _libc.setns(namespace, _CLONE_NEWNET) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"enter a network namespace: {os.strerror(number)}")
 
 
 def dial(pid: int, host: str, port: int, deadline: Deadline) -> socket.socket:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.lib import inotify
+from kubelite.core import inotify
 
 
 def test_each_change_is_told_once_with_its_name(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+/* Single system calls that Python's standard library lacks. */
+#include "kubelite.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/inotify.h>
+
+#include "cleanup.h"
+#include "error.h"
+#include "sys.h"
+
+int kl_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve, kl_error *err) {
+    const int fd = sys_openat2(dir, path, flags | O_CLOEXEC, resolve);
+    return fd >= 0 ? fd : kl_fail(err, errno, "open", "%s", path);
+}
+
+int kl_setns(int namespace, int type, kl_error *err) {
+    return setns(namespace, type) == 0 ? 0 : kl_fail(err, errno, "enter namespace", "%#x", type);
+}
+
+int kl_unshare(int flags, kl_error *err) {
+    return unshare(flags) == 0 ? 0 : kl_fail(err, errno, "make namespace", "%#x", flags);
+}
+
+int kl_syncfs(int fd, kl_error *err) {
+    return syncfs(fd) == 0 ? 0 : kl_fail(err, errno, "flush file system", "descriptor %d", fd);
+}
+
+int kl_inotify(const char *path, uint32_t mask, kl_error *err) {
+    SCOPED_FD fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd < 0)
+        return kl_fail(err, errno, "make inotify instance", "%s", path);
+    if (inotify_add_watch(fd, path, mask) < 0)
+        return kl_fail(err, errno, "watch", "%s", path);
+    return kl_steal_fd(&fd);
+}
