@@ -92,12 +92,13 @@ static void add_address(struct nl_batch *batch, int index, uint32_t address, uin
 }
 
 static void add_default_route(struct nl_batch *batch, int index, uint32_t gateway) {
-    struct rtmsg body = {.rtm_family = AF_INET,
-                         .rtm_table = RT_TABLE_MAIN,
-                         .rtm_protocol = RTPROT_BOOT,
-                         .rtm_scope = RT_SCOPE_UNIVERSE,
-                         .rtm_type = RTN_UNICAST,
-                         .rtm_flags = RTNH_F_ONLINK}; /* with a prefix of 32 no other route leads to the gateway */
+    struct rtmsg body = {
+        .rtm_family = AF_INET,
+        .rtm_table = RT_TABLE_MAIN,
+        .rtm_protocol = RTPROT_BOOT,
+        .rtm_scope = RT_SCOPE_UNIVERSE,
+        .rtm_type = RTN_UNICAST,
+        .rtm_flags = RTNH_F_ONLINK}; /* with a prefix of 32 no other route leads to the gateway */
     uint32_t wire = htonl(gateway);
     nl_begin(batch, "add default route", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body,
              sizeof body);
