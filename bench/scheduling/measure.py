@@ -10,9 +10,10 @@ from array import array
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from kubelite.control.scheduler import batch
-from kubelite.control.scheduler.cluster import Cluster
-from kubelite.control.scheduler.preemption import outcome, preempt, quick
+from kubelite.control.scheduler.cluster import batch
+from kubelite.control.scheduler.cluster.cluster import Cluster
+from kubelite.control.scheduler.cluster.preemption import outcome, preempt, quick
+from kubelite.control.scheduler.cluster.rating import decide
 from kubelite.core import native
 from scheduling.workloads import Object, Workload, kinds, node
 
@@ -117,7 +118,7 @@ def _make_room(cluster: Cluster, pod: Object) -> int:
     """Evicts for a pod that fits nowhere, or finds out what to say about it."""
     chosen = quick(cluster, pod, cluster.classify(pod))
     if chosen is None:
-        decision = cluster.decide(pod)
+        decision = decide(cluster, pod)
         found = preempt(cluster, pod, decision)
         assert decision.sentence + outcome(cluster, pod, decision, found)
         return 0
@@ -162,7 +163,7 @@ def memory(nodes: int = 20000, pods: int = 100000) -> dict[str, float]:
         rest = rest[len(batch.place(cluster, rest)) :]
     with_pods = _resident()
     for number in range(1, 33):
-        cluster.decide(kinds(64)(number))
+        decide(cluster, kinds(64)(number))
         batch.place(cluster, [kinds(64)(number)])
     with_classes = _resident()
     return {

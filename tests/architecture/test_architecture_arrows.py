@@ -63,7 +63,7 @@ OPEN_CYCLES = {
 """Cycles of modules that are still to be opened; empty is the goal."""
 
 OPEN_TYPE_CYCLES = {
-    "kubelite.control.scheduler.cluster > kubelite.control.scheduler.rating > "
+    "kubelite.control.scheduler.cluster > kubelite.control.scheduler.cluster.rating > "
     "kubelite.control.scheduler.cluster",
 }
 """The same with ``if TYPE_CHECKING``."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kubelite.control.scheduler.cluster import Cluster
-from kubelite.control.scheduler.decision import Decision
+from kubelite.control.scheduler.cluster.cluster import Cluster
+from kubelite.control.scheduler.cluster.decision import Decision
+from kubelite.control.scheduler.cluster.preemption import Preemption, outcome, preempt
+from kubelite.control.scheduler.cluster.rating import decide
 from kubelite.control.scheduler.facts.fields import Place
 from kubelite.control.scheduler.plugins import message, profile
-from kubelite.control.scheduler.plugins.plugins import OwnPlugin
+from kubelite.control.scheduler.plugins.own import OwnPlugin
 from kubelite.control.scheduler.plugins.profile import Profile
-from kubelite.control.scheduler.preemption import Preemption, outcome, preempt
 
 
 def explain(
@@ -35,7 +36,7 @@ def explain(
     """
     profiles = chosen_profiles(configuration, plugins, plugin_args, balanced_formula, own_plugins)
     made = load(cluster, profiles, seed)
-    decision = made.decide(pod, candidates)
+    decision = decide(made, pod, candidates)
     found = preempt(made, pod, decision)
     return as_data(decision, found, outcome(made, pod, decision, found))
 

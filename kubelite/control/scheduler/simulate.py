@@ -12,17 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubelite.control.scheduler import batch
-from kubelite.control.scheduler.cluster import Cluster
-from kubelite.control.scheduler.decision import Decision
+from kubelite.control.scheduler.cluster import batch
+from kubelite.control.scheduler.cluster.cluster import Cluster
+from kubelite.control.scheduler.cluster.columns import PodClass
+from kubelite.control.scheduler.cluster.decision import Decision
+from kubelite.control.scheduler.cluster.preemption import outcome, preempt, quick
+from kubelite.control.scheduler.cluster.rating import decide
 from kubelite.control.scheduler.explain import chosen_profiles, load
 from kubelite.control.scheduler.facts.fields import named
+from kubelite.control.scheduler.loop.queue import Queue
 from kubelite.control.scheduler.plugins import hints, message
 from kubelite.control.scheduler.plugins.hints import Event
-from kubelite.control.scheduler.plugins.plugins import OwnPlugin
-from kubelite.control.scheduler.preemption import outcome, preempt, quick
-from kubelite.control.scheduler.queue import Queue
-from kubelite.control.scheduler.snapshot.columns import PodClass
+from kubelite.control.scheduler.plugins.own import OwnPlugin
 from kubelite.control.scheduler.snapshot.pod_table import Entry, full_name, key_of
 
 Object = Mapping[str, Any]
@@ -122,7 +123,7 @@ class Simulation:
         if chosen:
             self._evict(pod, *chosen)
             return
-        decision = self.cluster.decide(pod)
+        decision = decide(self.cluster, pod)
         found = preempt(self.cluster, pod, decision)
         if found is not None and found.chosen is not None:
             self._evict(pod, found.chosen, found.candidates[found.chosen])
@@ -147,7 +148,7 @@ class Simulation:
             self.queue.event(Event("Pod", _running(victim.obj, victim.node), None), NOW)
         (node,) = batch.place(self.cluster, [_nominated(pod, home)])
         if node is None:
-            self._give_up(pod, self.cluster.decide(pod), "")
+            self._give_up(pod, decide(self.cluster, pod), "")
         else:
             self._settle(pod, node)
 

@@ -3,7 +3,8 @@
 import pytest
 
 from kubelite.control.scheduler import explain
-from kubelite.control.scheduler.cluster import Cluster
+from kubelite.control.scheduler.cluster.cluster import Cluster
+from kubelite.control.scheduler.cluster.rating import decide
 from tests.control.scheduler.small import fits, node, pod, reasons
 
 
@@ -64,9 +65,9 @@ def test_nominating_and_forgetting(seed):
     cluster = Cluster(seed=seed)
     cluster.put("Node", node("n", cpu="2"))
     waiting = pod("waiting", cpu="2", priority=5)
-    assert cluster.decide(pod("new", cpu="1")).node == "n"
+    assert decide(cluster, pod("new", cpu="1")).node == "n"
     cluster.nominate(waiting, "n")
-    assert cluster.decide(pod("new", cpu="1")).node is None
-    assert cluster.decide(waiting).node == "n"
+    assert decide(cluster, pod("new", cpu="1")).node is None
+    assert decide(cluster, waiting).node == "n"
     cluster.forget(waiting)
-    assert cluster.decide(pod("new", cpu="1")).node == "n"
+    assert decide(cluster, pod("new", cpu="1")).node == "n"

@@ -4,8 +4,8 @@ import pytest
 
 from kubelite.control.scheduler.facts.fields import named
 from kubelite.control.scheduler.facts.traits import read
+from kubelite.control.scheduler.loop.queue import Queue
 from kubelite.control.scheduler.plugins.hints import Event, Hints
-from kubelite.control.scheduler.queue import Queue
 from kubelite.control.scheduler.snapshot.world import World
 from tests.control.scheduler.small import node, pod, zone
 

@@ -7,10 +7,11 @@ import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.scheduler import batch
-from kubelite.control.scheduler.cluster import Cluster
+from kubelite.control.scheduler.cluster import batch
+from kubelite.control.scheduler.cluster.cluster import Cluster
+from kubelite.control.scheduler.cluster.preemption import preempt, quick
+from kubelite.control.scheduler.cluster.rating import decide
 from kubelite.control.scheduler.explain import as_data
-from kubelite.control.scheduler.preemption import preempt, quick
 from tests.control.scheduler import reference, small, worlds
 
 
@@ -45,7 +46,7 @@ class Both:
 
 
 def said(cluster, pod):
-    decision = cluster.decide(pod)
+    decision = decide(cluster, pod)
     return as_data(decision, preempt(cluster, pod, decision), "")
 
 
@@ -148,7 +149,7 @@ def test_the_fast_way_is_the_full_way(random, kinds, count):
     running = []
     for number in range(40):
         pod = named(random.choice(kinds), f"s{number}")
-        want = cluster.decide(pod).node
+        want = decide(cluster, pod).node
         (node,) = batch.place(cluster, [pod])
         assert node == want
         if node:
@@ -289,7 +290,7 @@ def test_the_quick_way_to_preempt_is_the_long_way(objects, kinds, order):
         pod = named(kinds[kind % len(kinds)], f"s{number}")
         if batch.place(cluster, [pod]) != [None]:
             continue
-        decision = cluster.decide(pod)
+        decision = decide(cluster, pod)
         want = preempt(cluster, pod, decision)
         got = quick(cluster, pod, cluster.classify(pod))
         assert (got and got[0]) == (want.chosen if want else None)

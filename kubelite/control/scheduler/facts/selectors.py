@@ -73,6 +73,20 @@ def node_term(place: Place) -> NodeTerm:
     return NodeTerm(tuple(x for x in labels if x), tuple(x for x in fields if x), whole)
 
 
+def node_affinity(
+    place: Place,
+) -> tuple[tuple[NodeTerm, ...] | None, tuple[tuple[int, NodeTerm], ...]]:
+    """The required terms (None when nothing is required) and the preferred ones with their weights."""
+    required = place.at("requiredDuringSchedulingIgnoredDuringExecution")
+    terms = None
+    if required.value is not None:
+        terms = tuple(node_term(each) for each in required.at("nodeSelectorTerms").items())
+    preferred = place.at("preferredDuringSchedulingIgnoredDuringExecution")
+    return terms, tuple(
+        (each.at("weight").whole(), node_term(each.at("preference"))) for each in preferred.items()
+    )
+
+
 def _node_requirement(place: Place) -> Requirement | None:
     key, values = place.at("key").text(), place.at("values").texts()
     if names.qualified(key) or any(names.label_value(value) for value in values):

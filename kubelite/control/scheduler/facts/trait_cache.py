@@ -11,7 +11,6 @@ import msgspec
 from kubelite.control.scheduler.facts import traits
 from kubelite.control.scheduler.facts.fields import Place
 from kubelite.control.scheduler.facts.traits import Traits
-from kubelite.control.scheduler.snapshot.world import World
 from kubelite.objects.facts.labels import Selector
 
 _SPEC = ("containers", "initContainers", "overhead", "resources", "nodeSelector", "affinity", "tolerations",
@@ -62,14 +61,11 @@ class TraitCache:
         before = len(self.keys)
         for each in read:
             if each.affinity or each.anti_affinity or each.preferred_affinity or each.spread:
-                self._note(traits.selectors(each))
+                self.note(traits.selectors(each))
         return len(self.keys) > before
 
-    def learn_world(self, world: World) -> None:
-        """Takes note of the label keys that services, workloads and budgets ask for."""
-        self._note(world.selectors())
-
-    def _note(self, selectors: Iterable[Selector]) -> None:
+    def note(self, selectors: Iterable[Selector]) -> None:
+        """Takes note of the label keys that these selectors ask for."""
         for chosen in selectors:
             self.keys.update(wanted.key for wanted in chosen.requirements)
 

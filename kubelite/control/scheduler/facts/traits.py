@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from kubelite.control.scheduler.facts.fields import Place
 from kubelite.control.scheduler.facts.resources import Requests, requests
-from kubelite.control.scheduler.facts.selectors import NodeTerm, narrowed, selector
-from kubelite.control.scheduler.plugins.arguments import node_affinity
+from kubelite.control.scheduler.facts.selectors import NodeTerm, narrowed, node_affinity, selector
 from kubelite.objects.facts.labels import Requirement, Selector, of_map
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from kubelite.control.scheduler.facts.errors import BadConfiguration
 from kubelite.control.scheduler.facts.fields import Place
-from kubelite.control.scheduler.facts.selectors import NodeTerm, node_term
+from kubelite.control.scheduler.facts.selectors import NodeTerm, node_affinity
 
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
@@ -172,20 +172,6 @@ def _balanced(place: Place) -> Balanced:
 def _affinity(place: Place) -> Affinity:
     required, preferred = node_affinity(place.at("addedAffinity"))
     return Affinity(required, preferred)
-
-
-def node_affinity(
-    place: Place,
-) -> tuple[tuple[NodeTerm, ...] | None, tuple[tuple[int, NodeTerm], ...]]:
-    """The required terms (None when nothing is required) and the preferred ones with their weights."""
-    required = place.at("requiredDuringSchedulingIgnoredDuringExecution")
-    terms = None
-    if required.value is not None:
-        terms = tuple(node_term(each) for each in required.at("nodeSelectorTerms").items())
-    preferred = place.at("preferredDuringSchedulingIgnoredDuringExecution")
-    return terms, tuple(
-        (each.at("weight").whole(), node_term(each.at("preference"))) for each in preferred.items()
-    )
 
 
 def _spread(place: Place) -> Spread:

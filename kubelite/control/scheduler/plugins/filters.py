@@ -13,11 +13,12 @@ from typing import NamedTuple, Protocol
 from kubelite.control.scheduler.facts.resources import is_extended
 from kubelite.control.scheduler.facts.taints import UNSCHEDULABLE, repelled, tolerated
 from kubelite.control.scheduler.facts.traits import Constraint, Disk, Port, Traits
-from kubelite.control.scheduler.plugins import volumes
+from kubelite.control.scheduler.plugins import volume_binding
 from kubelite.control.scheduler.plugins.arguments import DefaultConstraint, Fit
 from kubelite.control.scheduler.plugins.profile import Profile
 from kubelite.control.scheduler.plugins.program import Column, Flag, Program
 from kubelite.control.scheduler.plugins.reasons import TEXTS, TOGETHER, Reason, bits, shortage
+from kubelite.control.scheduler.snapshot import claims
 from kubelite.control.scheduler.snapshot.counts import (
     EACH_NODE,
     WHOLE_CLUSTER,
@@ -66,7 +67,9 @@ def apply(traits: Traits, board: Board, program: Program) -> str:
                 program.columns.append((Column.REASONS, nodes, 1 << reason))
         if name in _COUNTED:
             _COUNTED[name](traits, board, program)
-    verdict = volumes.judge(traits, board.world.storage, board.world.nodes, board.profile.filters)
+    verdict = volume_binding.judge(
+        traits, board.world.storage, board.world.nodes, board.profile.filters
+    )
     program.columns += [(Column.REASONS, nodes, 1 << reason) for reason, nodes in verdict.fixed]
     if verdict.waiting:
         program.flags |= Flag.STOP
@@ -147,18 +150,20 @@ def _restrictions(traits: Traits, board: Board, program: Program) -> None:
     """One pod at a time on a ReadWriteOncePod claim, anywhere; old disks under their conditions,
     per node.
     """
-    for claim in volumes.single_pod_claims(traits, board.world.storage):
+    for claim in claims.single_pod_claims(traits, board.world.storage):
         program.forbids.append(
             (board.count(Count(ClaimUsers(claim), WHOLE_CLUSTER)), Reason.SINGLE_POD_CLAIM)
         )
     for used in board.used(DiskUsers) if traits.disks else ():
-        if isinstance(used, Disk) and any(volumes.conflict(mine, used) for mine in traits.disks):
+        if isinstance(used, Disk) and any(
+            volume_binding.conflict(mine, used) for mine in traits.disks
+        ):
             program.forbids.append((board.count(Count(DiskUsers(used), EACH_NODE)), Reason.DISK))
 
 
 def attach(traits: Traits, board: Board, program: Program) -> None:
     """The volumes that a node attaches; needed of pods that run as well as of those that come."""
-    for driver, volume in volumes.attachments(traits, board.world.storage):
+    for driver, volume in claims.attachments(traits, board.world.storage):
         counter = board.count(Count(Attached(driver, volume), EACH_NODE))
         program.volumes.append((counter, board.resource(f"attach:{driver}")))
 

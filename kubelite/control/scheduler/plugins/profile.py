@@ -15,7 +15,7 @@ from kubelite.control.scheduler.facts.errors import BadConfiguration
 from kubelite.control.scheduler.facts.fields import Place
 from kubelite.control.scheduler.plugins import arguments
 from kubelite.control.scheduler.plugins.arguments import Arguments
-from kubelite.control.scheduler.plugins.plugins import OwnPlugin
+from kubelite.control.scheduler.plugins.own import OwnPlugin
 
 FILTERS = (
     "NodeUnschedulable",

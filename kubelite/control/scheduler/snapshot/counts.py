@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from kubelite.control.scheduler.facts.traits import Disk, PodTerm, Port, Traits
-from kubelite.control.scheduler.plugins.volumes import attachments, claim_keys
+from kubelite.control.scheduler.snapshot.claims import attachments, claim_keys
 from kubelite.control.scheduler.snapshot.world import Carried, World
 from kubelite.objects.facts.labels import Selector
 

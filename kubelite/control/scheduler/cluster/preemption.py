@@ -12,18 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.scheduler.decision import Decision
+from kubelite.control.scheduler.cluster.cluster import Cluster
+from kubelite.control.scheduler.cluster.decision import Decision
+from kubelite.control.scheduler.cluster.rating import query
 from kubelite.control.scheduler.facts.fields import Place, named
 from kubelite.control.scheduler.plugins import message
 from kubelite.control.scheduler.plugins.filters import rejection
 from kubelite.control.scheduler.plugins.reasons import Reason
-from kubelite.control.scheduler.rating import query
 from kubelite.core import native
 
 if TYPE_CHECKING:
-    from kubelite.control.scheduler.cluster import Cluster
+    from kubelite.control.scheduler.cluster.columns import PodClass
     from kubelite.control.scheduler.plugins.profile import Profile
-    from kubelite.control.scheduler.snapshot.columns import PodClass
     from kubelite.control.scheduler.snapshot.nodes import Nodes
     from kubelite.control.scheduler.snapshot.pod_table import Entry
 

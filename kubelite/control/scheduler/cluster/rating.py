@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from kubelite.control.scheduler.decision import Decision, OwnRejection
+from kubelite.control.scheduler.cluster.cluster import Cluster
+from kubelite.control.scheduler.cluster.columns import Columns, PodClass
+from kubelite.control.scheduler.cluster.decision import Decision, OwnRejection
+from kubelite.control.scheduler.facts.errors import BadConfiguration
 from kubelite.control.scheduler.facts.fields import named
-from kubelite.control.scheduler.plugins.plugins import OwnPlugin, scored
+from kubelite.control.scheduler.plugins.own import OwnPlugin, scored
 from kubelite.control.scheduler.plugins.profile import Profile
 from kubelite.control.scheduler.plugins.program import SCORES
 from kubelite.control.scheduler.plugins.reasons import Reason
-from kubelite.control.scheduler.snapshot.columns import Columns, PodClass
 from kubelite.core import native
-
-if TYPE_CHECKING:
-    from kubelite.control.scheduler.cluster import Cluster
 
 SMALL = 100  # nodes; all of a smaller cluster's are scored
 
@@ -50,6 +49,24 @@ def query(
         totals=array("q", [-1]) * count,
     )
     return made._replace(**changes)
+
+
+def decide(
+    cluster: Cluster, pod: Mapping[str, Any], candidates: Sequence[str] | None = None
+) -> Decision:
+    """Every verdict and score of one pod, and the node it goes to.
+
+    ``candidates`` are the names of the only nodes to score. Raises BadObject and BadConfiguration.
+    """
+    pod_class = cluster.classify(pod)
+    nodes = cluster.columns().world.nodes
+    mask = None
+    if candidates is not None:
+        unknown = next((name for name in candidates if name not in nodes.index), None)
+        if unknown is not None:
+            raise BadConfiguration(f"there is no node {unknown} to be a candidate")
+        mask = nodes.mask(nodes.index[name] for name in candidates)
+    return rate(cluster, pod, pod_class, cluster.profile_of(pod_class), mask)
 
 
 def rate(

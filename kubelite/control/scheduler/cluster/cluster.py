@@ -12,18 +12,15 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kubelite.control.scheduler.decision import Decision
-from kubelite.control.scheduler.facts.errors import BadConfiguration
+from kubelite.control.scheduler.cluster.columns import Columns, OutOfResources, PodClass
 from kubelite.control.scheduler.facts.fields import Place, named
 from kubelite.control.scheduler.facts.trait_cache import Reading, TraitCache
 from kubelite.control.scheduler.facts.traits import Traits, counted, pin
 from kubelite.control.scheduler.plugins import profile as profiles
-from kubelite.control.scheduler.plugins import volumes
+from kubelite.control.scheduler.plugins import volume_binding
 from kubelite.control.scheduler.plugins.profile import Profile
-from kubelite.control.scheduler.rating import rate
 from kubelite.control.scheduler.snapshot import nodes as node_rows
 from kubelite.control.scheduler.snapshot import storage, world
-from kubelite.control.scheduler.snapshot.columns import Columns, OutOfResources, PodClass
 from kubelite.control.scheduler.snapshot.pod_table import (
     Entry,
     PodTable,
@@ -188,7 +185,7 @@ class Cluster:
         columns.deciding(known)
         number = columns.world.nodes.index.get(entry.node)
         if known.waiting and number is not None:
-            for claim, volume in volumes.choose(
+            for claim, volume in volume_binding.choose(
                 known.waiting, self.world.storage, columns.world.nodes, number
             ):
                 self.world.storage.bind(claim, volume)
@@ -200,7 +197,7 @@ class Cluster:
         """The numbers, made anew when something has changed that they are made of."""
         while self._columns is None:
             self.world.nodes = node_rows.Nodes(list(self._rows.values()))
-            self._traits.learn_world(self.world)
+            self._traits.note(self.world.selectors())
             made = Columns(self.world, self.profiles, self._resources)
             try:
                 self._load(made, self.pods)
@@ -292,20 +289,6 @@ class Cluster:
     def profile_of(self, known: PodClass) -> Profile:
         """The profile that decides about pods of a class."""
         return self.profiles[known.traits.scheduler]
-
-    def decide(self, pod: Object, candidates: Sequence[str] | None = None) -> Decision:
-        """Every verdict and score of one pod, and the node it goes to. Raises BadObject and
-        BadConfiguration.
-        """
-        known = self.classify(pod)
-        nodes = self.columns().world.nodes
-        chosen = None
-        if candidates is not None:
-            unknown = next((name for name in candidates if name not in nodes.index), None)
-            if unknown is not None:
-                raise BadConfiguration(f"there is no node {unknown} to be a candidate")
-            chosen = nodes.mask(nodes.index[name] for name in candidates)
-        return rate(self, pod, known, self.profile_of(known), chosen)
 
     def nominated(self, pod: Object, known: PodClass) -> array[int]:
         """Pairs of class and node number of the pods that are about to run somewhere and matter as

@@ -10,10 +10,10 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubelite.control.scheduler.cluster import Cluster
+from kubelite.control.scheduler.cluster.cluster import Cluster
+from kubelite.control.scheduler.cluster.columns import PodClass
+from kubelite.control.scheduler.cluster.rating import decide, sample
 from kubelite.control.scheduler.facts.trait_cache import Reading
-from kubelite.control.scheduler.rating import sample
-from kubelite.control.scheduler.snapshot.columns import PodClass
 from kubelite.control.scheduler.snapshot.pod_table import Entry
 from kubelite.core import native
 
@@ -40,7 +40,7 @@ def place(cluster: Cluster, pods: Sequence[Object]) -> list[str | None]:
         if known:
             placed += _run(cluster, rest[: len(known)], known)
         else:
-            decision = cluster.decide(rest[0])
+            decision = decide(cluster, rest[0])
             if decision.node is not None:
                 cluster.assume(rest[0], decision.node)
             placed.append(decision.node)

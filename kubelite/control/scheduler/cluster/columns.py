@@ -17,7 +17,7 @@ from kubelite.control.scheduler.facts.traits import Disk, Port, Traits
 from kubelite.control.scheduler.plugins import filters, scores
 from kubelite.control.scheduler.plugins.profile import Profile
 from kubelite.control.scheduler.plugins.program import Column, Program
-from kubelite.control.scheduler.plugins.volumes import judge
+from kubelite.control.scheduler.plugins.volume_binding import judge
 from kubelite.control.scheduler.snapshot.counts import (
     EACH_NODE,
     WHOLE_CLUSTER,

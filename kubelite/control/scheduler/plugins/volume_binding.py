@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from kubelite.control.scheduler.facts.traits import Disk, Traits
 from kubelite.control.scheduler.plugins.reasons import Reason
+from kubelite.control.scheduler.snapshot.claims import claim_keys
 from kubelite.control.scheduler.snapshot.nodes import Nodes
 from kubelite.control.scheduler.snapshot.storage import (
     NO_PROVISIONER,
@@ -59,11 +60,6 @@ def judge(traits: Traits, storage: Storage, nodes: Nodes, filters: tuple[str, ..
     if "VolumeZone" in filters:
         fixed += _zones(claims, storage, nodes)
     return Verdict("", tuple((reason, mask) for reason, mask in fixed if mask), waiting)
-
-
-def claim_keys(traits: Traits) -> tuple[str, ...]:
-    """The pod's claims as "ns/name"."""
-    return tuple(f"{traits.namespace}/{name}" for name in (*traits.claims, *traits.fresh_claims))
 
 
 def _problem(traits: Traits, storage: Storage, filters: tuple[str, ...]) -> str:
@@ -239,34 +235,6 @@ def _suits(claim: Claim, volume: Volume) -> bool:
         and volume.block == claim.block
         and claim.selector.matches(volume.labels)
     )
-
-
-def attachments(traits: Traits, storage: Storage) -> tuple[tuple[str, str], ...]:
-    """The (driver, volume) that a node attaches for the pod, grouped by driver, for drivers that
-    some node limits.
-    """
-    limited = {driver for limits in storage.limits.values() for driver in limits}
-    found = set()
-    for key in claim_keys(traits) if limited else ():
-        claim = storage.claims.get(key)
-        volume = storage.volumes.get(claim.volume) if claim else None
-        kind = storage.classes.get(claim.storage_class) if claim else None
-        driver = (
-            volume.driver
-            if volume
-            else kind.provisioner
-            if kind and claim and not claim.volume
-            else ""
-        )
-        if driver in limited:
-            found.add((driver, volume.handle if volume and volume.handle else key))
-    return tuple(sorted(found))
-
-
-def single_pod_claims(traits: Traits, storage: Storage) -> tuple[str, ...]:
-    """The claims that one pod at a time may use."""
-    found = (storage.claims.get(key) for key in claim_keys(traits))
-    return tuple(claim.key for claim in found if claim and "ReadWriteOncePod" in claim.modes)
 
 
 def conflict(mine: Disk, other: Disk) -> bool:

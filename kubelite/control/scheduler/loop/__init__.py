@@ -1,0 +1,1 @@
+"""The scheduler at work: which pod is next, and what is done with a decision."""
