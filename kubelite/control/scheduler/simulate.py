@@ -16,6 +16,7 @@ from kubelite.control.scheduler.cluster import batch
 from kubelite.control.scheduler.cluster.cluster import Cluster
 from kubelite.control.scheduler.cluster.columns import PodClass
 from kubelite.control.scheduler.cluster.decision import Decision
+from kubelite.control.scheduler.cluster.pod_table import Entry, full_name, key_of
 from kubelite.control.scheduler.cluster.preemption import outcome, preempt, quick
 from kubelite.control.scheduler.cluster.rating import decide
 from kubelite.control.scheduler.explain import chosen_profiles, load
@@ -24,7 +25,6 @@ from kubelite.control.scheduler.loop.queue import Queue
 from kubelite.control.scheduler.plugins import hints, message
 from kubelite.control.scheduler.plugins.hints import Event
 from kubelite.control.scheduler.plugins.own import OwnPlugin
-from kubelite.control.scheduler.snapshot.pod_table import Entry, full_name, key_of
 
 Object = Mapping[str, Any]
 RUN = 256  # pods that are taken from the queue at a time

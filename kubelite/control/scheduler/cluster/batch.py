@@ -12,9 +12,9 @@ from typing import Any
 
 from kubelite.control.scheduler.cluster.cluster import Cluster
 from kubelite.control.scheduler.cluster.columns import PodClass
+from kubelite.control.scheduler.cluster.pod_table import Entry
 from kubelite.control.scheduler.cluster.rating import decide, sample
 from kubelite.control.scheduler.facts.trait_cache import Reading
-from kubelite.control.scheduler.snapshot.pod_table import Entry
 from kubelite.core import native
 
 Object = Mapping[str, Any]

@@ -13,6 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kubelite.control.scheduler.cluster.columns import Columns, OutOfResources, PodClass
+from kubelite.control.scheduler.cluster.pod_table import (
+    Entry,
+    PodTable,
+    full_name,
+    key_of,
+    start_of,
+)
 from kubelite.control.scheduler.facts.fields import Place, named
 from kubelite.control.scheduler.facts.trait_cache import Reading, TraitCache
 from kubelite.control.scheduler.facts.traits import Traits, counted, pin
@@ -21,13 +28,6 @@ from kubelite.control.scheduler.plugins import volume_binding
 from kubelite.control.scheduler.plugins.profile import Profile
 from kubelite.control.scheduler.snapshot import nodes as node_rows
 from kubelite.control.scheduler.snapshot import storage, world
-from kubelite.control.scheduler.snapshot.pod_table import (
-    Entry,
-    PodTable,
-    full_name,
-    key_of,
-    start_of,
-)
 from kubelite.core import native
 from kubelite.objects.facts.labels import of_map
 

@@ -23,9 +23,9 @@ from kubelite.core import native
 
 if TYPE_CHECKING:
     from kubelite.control.scheduler.cluster.columns import PodClass
+    from kubelite.control.scheduler.cluster.pod_table import Entry
     from kubelite.control.scheduler.plugins.profile import Profile
     from kubelite.control.scheduler.snapshot.nodes import Nodes
-    from kubelite.control.scheduler.snapshot.pod_table import Entry
 
 NEVER = "not eligible due to preemptionPolicy=Never."
 WAITING = "not eligible due to a terminating pod on the nominated node."

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kubelite.control.scheduler.cluster.pod_table import key_of
 from kubelite.control.scheduler.facts.fields import named
 from kubelite.control.scheduler.plugins.hints import Event, may_help
-from kubelite.control.scheduler.snapshot.pod_table import key_of
 
 Object = Mapping[str, Any]
 Helps = Callable[[Event, Object, Iterable[str]], bool]  # hints.Hints
