@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kubelite.objects.facts import names
 
@@ -109,6 +109,19 @@ def of_object(selector: LabelSelector | None) -> Selector:
         requirement(each.key, each.operator, each.values) for each in selector.match_expressions
     )
     return Selector((*of_map(selector.match_labels).requirements, *asked))
+
+
+def of_document(selector: Mapping[str, Any] | None) -> Selector:
+    """The selector of a ``labelSelector`` in a plain document. Raises SelectorError for values that
+    do not fit their operator.
+    """
+    if selector is None:
+        return NOTHING
+    expressions = (
+        requirement(entry["key"], entry["operator"], entry.get("values") or ())
+        for entry in selector.get("matchExpressions") or ()
+    )
+    return Selector((*of_map(selector.get("matchLabels") or {}).requirements, *expressions))
 
 
 def requirement(key: str, operator: str, values: Iterable[str] = ()) -> Requirement:

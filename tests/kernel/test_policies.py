@@ -1,0 +1,270 @@
+"""NetworkPolicies by packets: what arrives is what a plain reading of the policies lets through."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import select
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kubelite.core import native
+from kubelite.node.network import ipam, nftables
+from kubelite.node.network.pod import PodNetwork
+from kubelite.node.proxy import policy_table
+from kubelite.node.proxy.policies import (
+    EGRESS,
+    INGRESS,
+    Isolation,
+    Peers,
+    PodFacts,
+    Ports,
+    isolation,
+    pod_facts,
+)
+from kubelite.testing.netns import NetworkNamespace
+
+if os.geteuid() != 0:
+    pytest.skip("network namespaces need root", allow_module_level=True)
+
+TABLE = "kubelite-test-policies"
+NAMESPACES = {"shop": {"team": "a"}, "bank": {"team": "b"}}
+PORTS = (80, 81, 8080)
+PODS = {
+    ("shop", "web"): ({"app": "web", "tier": "front"}, 80),
+    ("shop", "db"): ({"app": "db"}, 81),
+    ("bank", "web"): ({"app": "web"}, 81),
+    ("bank", "till"): ({}, 8080),
+}
+"""Labels of each pod, and the number of its port that is named "main"."""
+
+
+class Pod:
+    """A pod with a UDP socket on each port, from which it also sends."""
+
+    def __init__(self, network: PodNetwork, key: tuple[str, str]) -> None:
+        self.labels, self.main = PODS[key]
+        self.key = key
+        self.space = NetworkNamespace(loopback=False)
+        lease = network.prepare("-".join(key), "/".join(key), ())
+        network.attach(lease, self.space.fd)
+        self.address = lease.address
+        self.sockets = {}
+        with self.space.inside():
+            for port in PORTS:
+                self.sockets[port] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                self.sockets[port].bind(("", port))
+            self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def document(self) -> dict:
+        ports = [{"name": "main", "containerPort": self.main, "protocol": "UDP"}]
+        return {
+            "metadata": {"namespace": self.key[0], "name": self.key[1], "labels": self.labels},
+            "spec": {"containers": [{"name": "c", "ports": ports}]},
+            "status": {"podIP": self.address, "podIPs": [{"ip": self.address}]},
+        }
+
+
+@pytest.fixture(scope="module")
+def pods(tmp_path_factory) -> Iterator[list[Pod]]:
+    with NetworkNamespace() as space, space.inside():
+        native.net_bridge("up0", ipam.number("192.0.2.1"), 24)
+        run = tmp_path_factory.mktemp("run")
+        network = PodNetwork(str(run), "0a1b2c3e", str(Path(run) / "lock"))
+        pods = [Pod(network, key) for key in PODS]
+        nftables.run(policy_table.table(TABLE))
+        yield pods
+        nftables.run(f"delete table ip {TABLE}\n")
+        network.remove_all()
+
+
+def arrived(pods: Sequence[Pod]) -> set[tuple[str, str, int]]:
+    """Every (sender, receiver, port) of all flows whose packet arrives."""
+    for sender in pods:
+        for receiver in pods:
+            for port in PORTS:
+                sender.sender.sendto(sender.address.encode(), (receiver.address, port))
+    flows = set()
+    waiting = {s: (pod, port) for pod in pods for port, s in pod.sockets.items()}
+    while ready := select.select(list(waiting), [], [], 0.03)[0]:
+        for found in ready:
+            pod, port = waiting[found]
+            flows.add((found.recv(100).decode(), pod.address, port))
+    return flows
+
+
+# -- the plain reading ----------------------------------------------------------------------------
+
+
+def allowed(pods: Sequence[PodFacts], ingress: Isolation, egress: Isolation):
+    """The flows that both ends let through."""
+    return {
+        (sender.address, receiver.address, port)
+        for sender in pods
+        for receiver in pods
+        for port in PORTS
+        if allows(egress, sender, receiver.address, receiver, Ports("udp", port, port))
+        and allows(ingress, receiver, sender.address, receiver, Ports("udp", port, port))
+    }
+
+
+def allows(isolated: Isolation, subject: PodFacts, peer: str, receiver: PodFacts, port: Ports):
+    keys = isolated.by_address.get(subject.address)
+    if keys is None or peer == subject.address:
+        return True
+    return any(
+        has_peer(rule.peers, peer) and has_port(rule.ports, port, receiver)
+        for key in keys
+        for rule in isolated.policies[key].rules
+    )
+
+
+def has_peer(peers: Peers, address: str) -> bool:
+    if peers.everybody or address in peers.addresses:
+        return True
+    number = ipaddress.ip_address(address)
+    return any(
+        number in ipaddress.ip_network(block)
+        and not any(number in ipaddress.ip_network(each) for each in exceptions)
+        for block, exceptions in peers.blocks
+    )
+
+
+def has_port(ports: Sequence[Ports], port: Ports, receiver: PodFacts) -> bool:
+    named = {(name, protocol): number for name, protocol, number in receiver.ports}
+    return not ports or any(
+        each.protocol == port.protocol
+        and (
+            named.get((each.name, each.protocol)) == port.first
+            if each.name
+            else each.first <= port.first <= each.last
+        )
+        for each in ports
+    )
+
+
+# -- policies -------------------------------------------------------------------------------------
+
+selectors = st.sampled_from(
+    [
+        {},
+        {"matchLabels": {"app": "web"}},
+        {"matchExpressions": [{"key": "tier", "operator": "Exists"}]},
+        {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]},
+    ]
+)
+spaces = st.sampled_from([{}, {"matchLabels": {"team": "b"}}, {"matchLabels": {"team": "z"}}])
+peers = st.one_of(
+    st.builds(lambda s: {"podSelector": s}, selectors),
+    st.builds(lambda n: {"namespaceSelector": n}, spaces),
+    st.builds(lambda s, n: {"podSelector": s, "namespaceSelector": n}, selectors, spaces),
+    st.sampled_from(["BLOCK", "BLOCK EXCEPT"]),
+)
+ports = st.sampled_from(
+    [
+        {"protocol": "UDP", "port": 80},
+        {"protocol": "UDP", "port": 80, "endPort": 81},
+        {"protocol": "UDP", "port": "main"},
+        {"protocol": "UDP"},
+        {"protocol": "TCP", "port": 80},
+        {"port": 81},
+    ]
+)
+rules = st.fixed_dictionaries(
+    {}, optional={"peers": st.lists(peers, max_size=2), "ports": st.lists(ports, max_size=2)}
+)
+
+
+@st.composite
+def network_policies(draw):
+    policies = []
+    for number in range(draw(st.integers(0, 3))):
+        spec = {"podSelector": draw(selectors)}
+        if draw(st.booleans()):
+            spec["policyTypes"] = draw(
+                st.lists(st.sampled_from([INGRESS, EGRESS]), min_size=1, max_size=2, unique=True)
+            )
+        for field, side in (("ingress", "from"), ("egress", "to")):
+            if draw(st.booleans()):
+                drawn = draw(st.lists(rules, max_size=2))
+                spec[field] = [
+                    {({"peers": side}.get(k, k)): v for k, v in rule.items()} for rule in drawn
+                ]
+        space = draw(st.sampled_from(sorted(NAMESPACES)))
+        policies.append({"metadata": {"namespace": space, "name": f"p{number}"}, "spec": spec})
+    return policies
+
+
+def with_blocks(policies, pods):
+    """Blocks of addresses around the pods: the whole subnet, or without the first pod."""
+    subnet = f"{pods[0].address.rpartition('.')[0]}.0/24"
+    blocks = {
+        "BLOCK": {"ipBlock": {"cidr": subnet}},
+        "BLOCK EXCEPT": {"ipBlock": {"cidr": subnet, "except": [f"{pods[0].address}/32"]}},
+    }
+    for policy in policies:
+        for field, side in (("ingress", "from"), ("egress", "to")):
+            for rule in policy["spec"].get(field, ()):
+                if side in rule:
+                    rule[side] = [
+                        blocks[peer] if isinstance(peer, str) else peer for peer in rule[side]
+                    ]
+    return policies
+
+
+def test_packets_pass_as_the_policies_say(pods):
+    facts = pod_facts(pod.document() for pod in pods)
+    local = [pod.address for pod in pods]
+    state = {"content": policy_table.EMPTY}
+
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(network_policies())
+    def check(policies):
+        policies = with_blocks(policies, pods)
+        ingress = isolation(INGRESS, policies, facts, NAMESPACES, local)
+        egress = isolation(EGRESS, policies, facts, NAMESPACES, local)
+        content = policy_table.content(ingress, egress, facts)
+        commands = policy_table.change(TABLE, state["content"], content)
+        if commands:
+            nftables.run(commands)
+        state["content"] = content
+        assert arrived(pods) == allowed(facts, ingress, egress)
+
+    check()
+    nftables.run(
+        policy_table.change(TABLE, state["content"], policy_table.EMPTY) or "list tables\n"
+    )
+    assert len(arrived(pods)) == len(pods) ** 2 * len(PORTS)
+
+
+def test_connections_that_stand_go_on_and_answers_pass(pods):
+    facts = pod_facts(pod.document() for pod in pods)
+    client, server = pods[1], pods[0]
+    with server.space.inside():
+        listener = socket.create_server(("", 8080))
+    with client.space.inside():
+        stream = socket.create_connection((server.address, 8080), 2)
+    deny = [{"metadata": {"namespace": "shop", "name": "deny"}, "spec": {"podSelector": {}}}]
+    ingress = isolation(INGRESS, deny, facts, NAMESPACES, [pod.address for pod in pods])
+    content = policy_table.content(ingress, Isolation({}, {}), facts)
+    nftables.run(policy_table.change(TABLE, policy_table.EMPTY, content))
+    stream.sendall(b"still here")
+    accepted, _ = listener.accept()
+    accepted.settimeout(2)
+    assert accepted.recv(100) == b"still here"
+    with client.space.inside(), pytest.raises(TimeoutError):
+        socket.create_connection((server.address, 8080), 0.3)
+    with server.space.inside(), pytest.raises(ConnectionRefusedError):
+        socket.create_connection((pods[2].address, 9), 2)
+    nftables.run(policy_table.change(TABLE, content, policy_table.EMPTY))
+    for each in (stream, accepted, listener):
+        each.close()
