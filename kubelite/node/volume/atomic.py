@@ -1,0 +1,147 @@
+"""Files of a volume replaced all at once, so that no reader sees a mixture of two versions.
+
+The layout is the kubelet's (``pkg/volume/util/atomic_writer.go``), which programs rely on:
+
+    ..2026_01_31_12_00_00.123456789/key     the files of one version
+    ..data -> ..2026_01_31_...              replaced by rename: the one step that counts
+    key -> ..data/key                       what a program opens
+
+Whoever is killed between two steps leaves directories and links that the next call removes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from kubelite.node.volume.errors import VolumeError
+from kubelite.node.volume.payload import File
+
+DATA = "..data"
+_NEXT_DATA = "..data_tmp"
+
+
+class Owner(NamedTuple):
+    """Who owns the files, where it is not the caller; ``group_reads`` opens them to that group."""
+
+    user: int = -1
+    group: int = -1
+    group_reads: bool = False
+
+
+def write(directory: str, payload: Mapping[str, File], owner: Owner | None = None) -> bool:
+    """Makes ``directory`` contain exactly these files; returns whether anything changed.
+
+    ``directory`` exists and only the node writes in it. Raises VolumeError.
+    """
+    owner = owner or Owner()
+    try:
+        current = _current(directory)
+        if current is not None and _holds(current, payload, owner):
+            _remove_leftovers(directory, os.path.basename(current), payload)
+            return False
+        version = _new_version(directory)
+        _write_files(f"{directory}/{version}", payload, owner)
+        _swap(directory, version)
+        _link(directory, payload)
+        _remove_leftovers(directory, version, payload)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise VolumeError(f"cannot write volume {directory}: {reason}") from error
+    return True
+
+
+def _current(directory: str) -> str | None:
+    """The directory of the version that readers see, or None before the first."""
+    try:
+        return f"{directory}/{os.readlink(f'{directory}/{DATA}')}"
+    except FileNotFoundError:
+        return None
+
+
+def _holds(version: str, payload: Mapping[str, File], owner: Owner) -> bool:
+    files = {
+        os.path.relpath(os.path.join(folder, name), version)
+        for folder, _, names in os.walk(version)
+        for name in names
+    }
+    if files != set(payload):
+        return False
+    for path, file in payload.items():
+        info = os.stat(f"{version}/{path}")
+        if stat.S_IMODE(info.st_mode) != _bits(file, owner) or info.st_size != len(file.data):
+            return False
+        with open(f"{version}/{path}", "rb") as opened:
+            if opened.read() != file.data:
+                return False
+    return True
+
+
+def _new_version(directory: str) -> str:
+    nanoseconds = time.time_ns()
+    text = time.strftime("..%Y_%m_%d_%H_%M_%S", time.gmtime(nanoseconds // 10**9))
+    name = f"{text}.{nanoseconds % 10**9:09d}"
+    os.mkdir(f"{directory}/{name}", 0o755)
+    os.chmod(f"{directory}/{name}", 0o755)
+    return name
+
+
+def _write_files(version: str, payload: Mapping[str, File], owner: Owner) -> None:
+    for path, file in payload.items():
+        folder = os.path.dirname(path)
+        if folder:
+            os.makedirs(f"{version}/{folder}", 0o755, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(f"{version}/{path}", flags, 0o600), "wb") as opened:
+            opened.write(file.data)
+            if owner.user >= 0 or owner.group >= 0:
+                os.fchown(opened.fileno(), owner.user, owner.group)
+            os.fchmod(opened.fileno(), _bits(file, owner))
+
+
+def _bits(file: File, owner: Owner) -> int:
+    """The permission bits of a file; a group that owns the volume may read what the user may."""
+    return file.mode | (file.mode & 0o400) >> 3 if owner.group_reads else file.mode
+
+
+def _swap(directory: str, version: str) -> None:
+    temporary = f"{directory}/{_NEXT_DATA}"
+    _unlink(temporary)
+    os.symlink(version, temporary)
+    os.rename(temporary, f"{directory}/{DATA}")
+
+
+def _link(directory: str, payload: Mapping[str, File]) -> None:
+    for name in _top_names(payload):
+        try:
+            os.symlink(f"{DATA}/{name}", f"{directory}/{name}")
+        except FileExistsError:
+            pass
+
+
+def _remove_leftovers(directory: str, version: str, payload: Mapping[str, File]) -> None:
+    """Removes earlier versions, what a killed writer left, and links to files that are gone."""
+    keep = {DATA, version, *_top_names(payload)}
+    for name in os.listdir(directory):
+        path = f"{directory}/{name}"
+        if name in keep:
+            continue
+        if os.path.islink(path):
+            _unlink(path)
+        elif name.startswith(".."):
+            shutil.rmtree(path)
+
+
+def _top_names(payload: Mapping[str, File]) -> set[str]:
+    return {path.partition("/")[0] for path in payload}
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
