@@ -1,1 +1,1 @@
-"""The C core as Python sees it."""
+"""The Python interface of the C core."""

@@ -1,9 +1,9 @@
-"""What can go wrong below Python. Pure.
+"""Errors of the C core and of the shim protocol. Pure.
 
 CoreError
 ├── NativeError     a system call failed: step, object and errno
-├── ShimGone        nobody answers at a shim's socket any more
-└── ProtocolError   the shim said something that this version does not understand
+├── ShimGone        the shim has exited, or does not listen on its socket
+└── ProtocolError   a message that this version does not understand
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ class CoreError(Exception):
 
 
 class NativeError(CoreError):
-    """A system call failed in C: ``step`` says which act, ``object`` what it was done to, ``errno``
-    why.
-    """
+    """A failed system call in C: ``step`` is the operation, ``object`` what it was applied to."""
 
     def __init__(self, step: str, object: str, errno: int) -> None:
         super().__init__(step, object, errno)
@@ -37,8 +35,8 @@ class NativeError(CoreError):
 
 
 class ShimGone(CoreError):
-    """The shim of a pod has ended, or its socket is gone."""
+    """The shim of a pod has exited, or its socket does not exist."""
 
 
 class ProtocolError(CoreError):
-    """A message that does not fit the shim protocol."""
+    """A message that violates the shim protocol."""

@@ -35,28 +35,28 @@ def _check(code: int, err: Any) -> int:
 def _name(text: str) -> bytes:
     data = os.fsencode(text)
     if not data or b"\0" in data:
-        raise ValueError(f"not a name the kernel takes: {text!r}")
+        raise ValueError(f"not a valid interface name: {text!r}")
     return data
 
 
 def _strings(items: Sequence[str]) -> bytes:
-    """NUL-separated, ended by an empty one."""
+    """NUL-separated strings, ended by an empty one."""
     for item in items:
         if not item or "\0" in item:
-            raise ValueError(f"not an argument: {item!r}")
+            raise ValueError(f"not a valid argument: {item!r}")
     return b"".join(os.fsencode(item) + b"\0" for item in items) + b"\0"
 
 
 def plan_check(plan: bytes, descriptors: int) -> None:
-    """Checks a launch plan that travels with ``descriptors`` descriptors. Raises NativeError when
-    it is unsound.
+    """Checks a launch plan that is sent with ``descriptors`` descriptors. Raises NativeError when
+    it is invalid.
     """
     err = _ffi.new("kl_error *")
     _check(_lib.kl_plan_check(_ffi.from_buffer(plan), len(plan), descriptors, err), err)
 
 
 def plan_text(plan: bytes) -> str:
-    """The decoded plan, one ``key value`` line per item. Raises NativeError when it is unsound."""
+    """The decoded plan, one ``key value`` line per item. Raises NativeError when it is invalid."""
     err = _ffi.new("kl_error *")
     room = 4 * len(plan) + 4096
     out = _ffi.new("char[]", room)
@@ -67,7 +67,7 @@ def plan_text(plan: bytes) -> str:
 def shim_launch(
     program: int, argv: Sequence[str], env: Sequence[str], fds: Sequence[int]
 ) -> tuple[int, int]:
-    """Starts the program behind descriptor ``program`` as a child of nobody, with ``fds`` as its
+    """Starts the program of descriptor ``program`` as a child of init, with ``fds`` as its
     descriptors 3 and up.
 
     Returns its pid and a pidfd, which the caller owns.
@@ -80,8 +80,8 @@ def shim_launch(
 
 
 def device_filter(cgroup: int, program: bytes) -> None:
-    """Has a v2 cgroup, a descriptor of its directory, ask an eBPF program about each device that is
-    opened or made.
+    """Attaches an eBPF program to a v2 cgroup (a descriptor of its directory), which decides about
+    each device that is opened or made.
     """
     err = _ffi.new("kl_error *")
     _check(_lib.kl_device_filter(cgroup, _ffi.from_buffer(program), len(program), err), err)
@@ -89,7 +89,7 @@ def device_filter(cgroup: int, program: bytes) -> None:
 
 def net_bridge(name: str, address: int, prefix: int) -> bool:
     """Makes sure that the bridge exists, is up and has the address (host byte order). True when it
-    was made now.
+    did not exist before.
     """
     err = _ffi.new("kl_error *")
     return bool(_check(_lib.kl_net_bridge(_name(name), address, prefix, err), err))
@@ -109,7 +109,7 @@ def net_attach(
 
 
 def net_delete(name: str) -> bool:
-    """Removes an interface of this network namespace. False when it was not there."""
+    """Removes an interface of this network namespace. False when there was none."""
     err = _ffi.new("kl_error *")
     return bool(_check(_lib.kl_net_delete(_name(name), err), err))
 
@@ -196,10 +196,10 @@ class SchedQuery(NamedTuple):
 def sched_new(nodes: int, resources: int) -> Any:
     """The columns of a cluster, freed with the object. Raises NativeError."""
     err = _ffi.new("kl_error *")
-    made = _lib.kl_sched_new(nodes, resources, err)
-    if made == _ffi.NULL:
+    sched = _lib.kl_sched_new(nodes, resources, err)
+    if sched == _ffi.NULL:
         raise _failure(err)
-    return _ffi.gc(made, _lib.kl_sched_free)
+    return _ffi.gc(sched, _lib.kl_sched_free)
 
 
 def sched_node(sched: Any, node: int, allocatable: array[int]) -> None:
@@ -265,15 +265,19 @@ def sched_run(
 
 def _query(query: SchedQuery) -> tuple[Any, list[Any]]:
     """The C form, and the buffers that must outlive it."""
-    made = _ffi.new("kl_sched_query *")
-    kept = []
+    result = _ffi.new("kl_sched_query *")
+    buffers = []
 
     def lend(name: str, kind: str, buffer: Any) -> None:
         if buffer is not None:
-            kept.append(_ffi.from_buffer(kind, buffer))
-            setattr(made, name, kept[-1])
+            buffers.append(_ffi.from_buffer(kind, buffer))
+            setattr(result, name, buffers[-1])
 
-    made.cls, made.wanted, made.nominated_count = query.cls, query.wanted, len(query.nominated) // 2
+    result.cls, result.wanted, result.nominated_count = (
+        query.cls,
+        query.wanted,
+        len(query.nominated) // 2,
+    )
     lend("candidates", "uint8_t[]", query.candidates)
     lend("against", "uint32_t[]", query.against)
     lend("extra", "int32_t[]", query.extra)
@@ -283,7 +287,7 @@ def _query(query: SchedQuery) -> tuple[Any, list[Any]]:
         lend("lacks", "uint64_t[]", query.lacks)
         lend("scores", "int32_t[]", query.scores)
         lend("totals", "int64_t[]", query.totals)
-    return made, kept
+    return result, buffers
 
 
 def sched_rate(sched: Any, query: SchedQuery, random: array[int]) -> tuple[int, int]:
@@ -291,11 +295,11 @@ def sched_rate(sched: Any, query: SchedQuery, random: array[int]) -> tuple[int, 
     score that was skipped.
     """
     err = _ffi.new("kl_error *")
-    made, _kept = _query(query)
-    node = int(_lib.kl_sched_rate(sched, made, _ffi.from_buffer("uint64_t[]", random), err))
+    native_query, _buffers = _query(query)
+    node = int(_lib.kl_sched_rate(sched, native_query, _ffi.from_buffer("uint64_t[]", random), err))
     if node < -1:
         raise _failure(err)
-    return node, int(made.skipped)
+    return node, int(native_query.skipped)
 
 
 def sched_preempt(
@@ -313,12 +317,12 @@ def sched_preempt(
     many words were written.
     """
     err = _ffi.new("kl_error *")
-    made, _kept = _query(query)
+    native_query, _buffers = _query(query)
     budgets, rows = _ffi.from_buffer("int32_t[]", allowed), _ffi.from_buffer("int32_t[]", out)
     state = _ffi.from_buffer("uint64_t[]", random)
     return _check(
         _lib.kl_sched_preempt(
-            sched, made, budgets, len(allowed), *least, state, rows, len(out), err
+            sched, native_query, budgets, len(allowed), *least, state, rows, len(out), err
         ),
         err,
     )

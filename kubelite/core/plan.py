@@ -1,7 +1,7 @@
 """The launch plan: everything one process start needs, as data, and its encoding to the flat bytes
 that C decodes. Pure.
 
-The layout is that of ``csrc/plan.h``; C checks the whole of it again before anything happens.
+The layout is that of ``csrc/plan.h``; C checks all of it again before it acts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Namespace(IntFlag):
 
 
 class Flag(IntFlag):
-    """What a plan asks for beside its values."""
+    """Options of a plan, ``enum plan_flag``."""
 
     NONE = 0
     NO_NEW_PRIVS = 1
@@ -43,7 +43,7 @@ class Flag(IntFlag):
 
 
 class Root(IntEnum):
-    """Where the root file system comes from."""
+    """The source of the root file system, ``enum plan_root``."""
 
     KEEP = 0
     EMPTY = 1
@@ -53,7 +53,7 @@ class Root(IntEnum):
 
 
 class MountKind(IntEnum):
-    """What is mounted."""
+    """``enum plan_mount_kind``."""
 
     BIND = 0
     BIND_FD = 1
@@ -66,7 +66,7 @@ class MountKind(IntEnum):
 
 
 class MountFlag(IntFlag):
-    """How a bind finds its source and its target."""
+    """Options of a bind mount, ``enum plan_mount_flag``."""
 
     NONE = 0
     RECURSIVE = 1
@@ -94,7 +94,7 @@ class Module(IntEnum):
 
 
 class Mount(NamedTuple):
-    """One mount, carried out in the order of the plan. ``source`` is a path, or the index of a
+    """One mount, made in the order of the plan. ``source`` is a path, or the index of a
     descriptor for BIND_FD.
     """
 
@@ -119,7 +119,7 @@ class Device(NamedTuple):
 
 
 class IdMap(NamedTuple):
-    """``size`` ids from ``inside`` on are ``outside`` and following on the host."""
+    """Maps ``size`` ids from ``inside`` on to ids from ``outside`` on of the host."""
 
     inside: int
     outside: int
@@ -145,7 +145,7 @@ class Caps(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All that one start needs. Descriptor fields are indices into the descriptors that travel with
+    """Everything that one start needs. Descriptor fields are indices into the descriptors that travel with
     the plan.
     """
 
@@ -182,19 +182,19 @@ class Plan(NamedTuple):
 
 
 class _Strings:
-    """The string table: each text once, offset 0 the empty one."""
+    """The string table: each string once, the empty one at offset 0."""
 
     def __init__(self) -> None:
         self.blob = bytearray(1)
-        self._known = {"": 0}
+        self._offsets = {"": 0}
 
     def add(self, text: str) -> int:
-        offset = self._known.get(text)
+        offset = self._offsets.get(text)
         if offset is None:
             data = text.encode("utf-8", "surrogateescape")
             if b"\0" in data:
                 raise ValueError(f"a NUL character in {text!r}")
-            offset = self._known[text] = len(self.blob)
+            offset = self._offsets[text] = len(self.blob)
             self.blob += data
             self.blob.append(0)
         return offset
@@ -222,8 +222,8 @@ def _pack_mounts(mounts: tuple[Mount, ...], strings: _Strings) -> bytes:
 
 
 def _sections(plan: Plan, strings: _Strings) -> list[tuple[int, bytes]]:
-    """(count, bytes) of every section in the order of ``enum plan_section``; the string table is
-    filled on the way.
+    """(count, bytes) of every section in the order of ``enum plan_section``; fills the string
+    table.
     """
     add = strings.add
     devices = [n for d in plan.devices for n in (add(d.path), *d[1:])]
@@ -249,7 +249,7 @@ def _sections(plan: Plan, strings: _Strings) -> list[tuple[int, bytes]]:
 
 
 def encode(plan: Plan) -> bytes:
-    """The plan as ``csrc/plan.h`` lays it out.
+    """The encoded plan.
 
     Raises ValueError for a text with a NUL character, struct.error for a number that does not fit
     its field.

@@ -1,6 +1,4 @@
-"""What is said to a shim and what it answers, as bytes. Pure; the layout is that of
-``csrc/shim/protocol.h``.
-"""
+"""Messages to and from a shim, as bytes. Pure; the layout is that of ``csrc/shim/protocol.h``."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from typing import NamedTuple
 from kubelite.core.errors import ProtocolError
 
 PROTOCOL = 1
-MSG_MAX = 65536
+MAX_MESSAGE_SIZE = 65536
 _HEAD = struct.Struct("<HHIII")
 _START = struct.Struct("<64s64sIIIHHQII")
 _STARTED = struct.Struct("<iIQQ")
@@ -19,7 +17,7 @@ _SIGNAL = struct.Struct("<64siI")
 _ATTACH = struct.Struct("<64sII")
 _STATE = struct.Struct("<64sIIiiiIQQ")
 _ERROR = struct.Struct("<i48s256s")
-DATA_MAX = MSG_MAX - _HEAD.size
+MAX_DATA_SIZE = MAX_MESSAGE_SIZE - _HEAD.size
 
 
 class Message(IntEnum):
@@ -44,7 +42,7 @@ class Message(IntEnum):
 
 
 class Role(IntEnum):
-    """What a process is to its pod, ``enum spawn_role``."""
+    """The role of a process in its pod, ``enum spawn_role``."""
 
     PAUSE = 1
     CONTAINER = 2
@@ -79,7 +77,7 @@ class Packet(NamedTuple):
 
 
 class Started(NamedTuple):
-    """A process runs: ``start_ticks`` is field 22 of /proc/PID/stat, ``started_at`` nanoseconds
+    """A running process: ``start_ticks`` is field 22 of /proc/PID/stat, ``started_at`` nanoseconds
     since 1970.
     """
 
@@ -90,9 +88,9 @@ class Started(NamedTuple):
 
 
 class Process(NamedTuple):
-    """What the shim knows of one process. ``code`` is the exit code, 128 + signal when a signal
-    ended it; ``lost`` counts records of its log that a full disk has swallowed and that the log
-    does not name yet."""
+    """The state of one process. ``code`` is the exit code, 128 + signal when a signal ended it;
+    ``lost`` counts log records lost to a full disk and not yet mentioned in the log.
+    """
 
     id: str
     role: Role
@@ -111,12 +109,12 @@ def pack(type: Message, seq: int, body: bytes = b"", flags: int = 0) -> bytes:
 
 
 def unpack(data: bytes) -> Packet:
-    """Raises ProtocolError when the packet does not hold what its head says."""
+    """Parses a packet. Raises ProtocolError when its head has the wrong size."""
     if len(data) < _HEAD.size:
         raise ProtocolError(f"a packet of {len(data)} bytes")
     type, flags, seq, size, _ = _HEAD.unpack_from(data)
     if size != len(data) - _HEAD.size:
-        raise ProtocolError(f"a packet that says {size} bytes and has {len(data) - _HEAD.size}")
+        raise ProtocolError(f"a packet of {len(data) - _HEAD.size} bytes whose head says {size}")
     return Packet(type, flags, seq, data[_HEAD.size :])
 
 
@@ -176,9 +174,9 @@ def read_processes(body: bytes) -> list[Process]:
     """The body of STATE and EXITED."""
     if len(body) % _STATE.size:
         raise ProtocolError(f"STATE of {len(body)} bytes")
-    found = []
+    processes = []
     for id, role, state, pid, code, number, lost, started, finished in _STATE.iter_unpack(body):
-        found.append(
+        processes.append(
             Process(
                 id.decode(),
                 Role(role),
@@ -191,7 +189,7 @@ def read_processes(body: bytes) -> list[Process]:
                 lost,
             )
         )
-    return found
+    return processes
 
 
 def read_error(body: bytes) -> tuple[int, str, str]:

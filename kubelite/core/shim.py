@@ -1,7 +1,7 @@
-"""Talking to a shim: launching one, connecting to its socket, asking and being answered.
+"""The client of a shim: launches one, connects to its socket, sends requests, reads answers.
 
-A connection carries several questions at once: ``ask`` sends and returns a number, ``answer`` waits
-for that number. It is synchronous; nothing here decides anything about pods.
+A connection carries several requests at once: ``ask`` sends one and returns its sequence number,
+``answer`` waits for the answer with that number. It is synchronous and makes no decisions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kubelite.core.protocol import Message, Packet, Process, Role, Started, Star
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _STREAM = (Message.DATA, Message.END)
 _PROGRAM = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bin", "kubelite-shim")
-_ENDS = (ConnectionResetError, BrokenPipeError, ConnectionRefusedError, FileNotFoundError)
+_DISCONNECTED = (ConnectionResetError, BrokenPipeError, ConnectionRefusedError, FileNotFoundError)
 
 
 class Launched(NamedTuple):
@@ -39,7 +39,7 @@ class Shim:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._seq = 0
-        self._kept: dict[int, tuple[Packet, list[int]]] = {}
+        self._answers: dict[int, tuple[Packet, list[int]]] = {}
         self._streamed: deque[Packet] = deque()
 
     def __enter__(self) -> Shim:
@@ -49,27 +49,25 @@ class Shim:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection; what the shim runs goes on."""
-        for _, fds in self._kept.values():
+        """Closes the connection; processes of the shim continue."""
+        for _, fds in self._answers.values():
             _close_all(fds)
-        self._kept.clear()
+        self._answers.clear()
         self._sock.close()
 
     def fileno(self) -> int:
         """For select and poll."""
         return self._sock.fileno()
 
-    # -- packets --------------------------------------------------------------------------------------------------------
+    # -- packets ---
 
     def ask(self, type: Message, body: bytes = b"", fds: Sequence[int] = (), flags: int = 0) -> int:
-        """Sends a question (or, for DATA and its like, a statement); returns the number its answer
-        will carry.
-        """
+        """Sends a request; returns its sequence number, which the answer, if any, repeats."""
         self._seq += 1
         try:
             socket.send_fds(self._sock, [protocol.pack(type, self._seq, body, flags)], fds)
-        except _ENDS as error:
-            raise ShimGone("the shim has gone") from error
+        except _DISCONNECTED as error:
+            raise ShimGone("the shim has exited") from error
         return self._seq
 
     def receive(self, timeout: float | None = None) -> tuple[Packet, list[int]] | None:
@@ -80,25 +78,25 @@ class Shim:
             return None
         try:
             data, fds, _, _ = socket.recv_fds(
-                self._sock, protocol.MSG_MAX, 4, socket.MSG_CMSG_CLOEXEC
+                self._sock, protocol.MAX_MESSAGE_SIZE, 4, socket.MSG_CMSG_CLOEXEC
             )
-        except _ENDS as error:
-            raise ShimGone("the shim has gone") from error
+        except _DISCONNECTED as error:
+            raise ShimGone("the shim has exited") from error
         if not data:
-            raise ShimGone("the shim has gone")
+            raise ShimGone("the shim has exited")
         return protocol.unpack(data), fds
 
     def answer(self, seq: int, timeout: float | None = None) -> tuple[Packet, list[int]]:
-        """The answer to question ``seq``. Raises NativeError for ERROR, TimeoutError, ShimGone."""
-        while seq not in self._kept:
-            got = self.receive(timeout)
-            if got is None:
+        """The answer to request ``seq``. Raises NativeError for ERROR, TimeoutError, ShimGone."""
+        while seq not in self._answers:
+            received = self.receive(timeout)
+            if received is None:
                 raise TimeoutError("the shim does not answer")
-            if got[0].type in _STREAM:
-                self._streamed.append(got[0])
+            if received[0].type in _STREAM:
+                self._streamed.append(received[0])
             else:
-                self._kept[got[0].seq] = got
-        packet, fds = self._kept.pop(seq)
+                self._answers[received[0].seq] = received
+        packet, fds = self._answers.pop(seq)
         if packet.type == Message.ERROR:
             _close_all(fds)
             code, step, object = protocol.read_error(packet.body)
@@ -106,10 +104,10 @@ class Shim:
         return packet, fds
 
     def take(self, seqs: Collection[int]) -> list[Packet]:
-        """Those answers to ``seqs`` that came while another was waited for: no more will be heard
-        of them on the socket.
+        """The answers to ``seqs`` that arrived during a wait for another one: they will not make
+        the socket readable again.
         """
-        return [self._kept.pop(seq)[0] for seq in seqs if seq in self._kept]
+        return [self._answers.pop(seq)[0] for seq in seqs if seq in self._answers]
 
     def stream(self, timeout: float | None = None) -> Packet:
         """The next packet of an attached process: DATA, END or EXITED. Blocks; raises ShimGone,
@@ -117,10 +115,10 @@ class Shim:
         """
         if self._streamed:
             return self._streamed.popleft()
-        got = self.receive(timeout)
-        if got is None:
-            raise TimeoutError("the process says nothing")
-        return got[0]
+        received = self.receive(timeout)
+        if received is None:
+            raise TimeoutError("the process sends nothing")
+        return received[0]
 
     def _expect(
         self, seq: int, type: Message, timeout: float | None = None
@@ -128,10 +126,10 @@ class Shim:
         packet, fds = self.answer(seq, timeout)
         if packet.type != type:
             _close_all(fds)
-            raise ProtocolError(f"answer {packet.type} where {type.name} belongs")
+            raise ProtocolError(f"expected {type.name}, received message type {packet.type}")
         return packet, fds
 
-    # -- questions ------------------------------------------------------------------------------------------------------
+    # -- requests ---
 
     def ask_start(
         self,
@@ -146,8 +144,8 @@ class Shim:
         rows: int = 0,
         columns: int = 0,
     ) -> int:
-        """Asks for a start; ``fds`` are the plan's descriptors and, with StartFlag.LOG, the log
-        directory last.
+        """Requests a start; ``fds`` are the plan's descriptors and, with StartFlag.LOG, last the
+        log directory.
         """
         body = protocol.start(
             id, role, flags, target=target, attempt=attempt, rows=rows, columns=columns
@@ -159,30 +157,30 @@ class Shim:
             os.close(memfd)
 
     def started(self, seq: int, timeout: float | None = None) -> tuple[Started, list[int]]:
-        """The answer to :meth:`ask_start`; for pause the list holds its network namespace, the
-        caller's now.
+        """The answer to :meth:`ask_start`; for pause the list holds its network namespace, owned
+        by the caller.
         """
         packet, fds = self._expect(seq, Message.STARTED, timeout)
         return protocol.read_started(packet.body), fds
 
     def hello(self) -> int:
-        """The shim's pid, once both sides have named their version."""
+        """Negotiates the version; returns the pid of the shim."""
         packet, _ = self._expect(self.ask(Message.HELLO, protocol.hello()), Message.HELLO)
         return int.from_bytes(packet.body[4:8], "little")
 
     def signal(self, id: str, number: int) -> None:
-        """Sends a signal. Raises NativeError ESRCH when the process has ended, ENOENT when the id
-        is unknown.
+        """Sends a signal. Raises NativeError: ESRCH when the process has exited, ENOENT for an
+        unknown id.
         """
         self._expect(self.ask(Message.SIGNAL, protocol.signal(id, number)), Message.OK)
 
     def processes(self) -> list[Process]:
-        """Everything the shim knows: pause, containers, exec sessions."""
+        """Every process of the shim: pause, containers, exec sessions."""
         packet, _ = self._expect(self.ask(Message.STATE), Message.STATE)
         return protocol.read_processes(packet.body)
 
     def ask_wait(self, id: str) -> int:
-        """Asks for the exit of ``id``; :meth:`exited` has the answer."""
+        """Requests the exit of ``id``; :meth:`exited` waits for the answer."""
         return self.ask(Message.WAIT, protocol.identity(id))
 
     def exited(self, seq: int, timeout: float | None = None) -> Process:
@@ -191,17 +189,18 @@ class Shim:
         return protocol.read_processes(packet.body)[0]
 
     def acknowledge(self, id: str) -> None:
-        """The exit of ``id`` is on record elsewhere: the shim may forget it."""
+        """The exit of ``id`` is recorded: the shim may drop it."""
         self._expect(self.ask(Message.ACK, protocol.identity(id)), Message.OK)
 
     def attach(self, id: str, streams: int) -> None:
-        """From now on the connection carries the streams of ``id``: bit 0 its input, 1 and 2 its
-        outputs; :meth:`stream` has them. Leaving does nothing to the process. Raises
-        NativeError."""
+        """The connection carries the streams of ``id`` from now on: bit 0 its input, 1 and 2 its
+        outputs, read with :meth:`stream`. Closing it does not affect the process. Raises
+        NativeError.
+        """
         self._expect(self.ask(Message.ATTACH, protocol.attach(id, streams)), Message.OK)
 
     def shutdown(self) -> None:
-        """Kills what is left and ends the shim, without its clean-up command."""
+        """Kills all processes and ends the shim, without its clean-up command."""
         self._expect(self.ask(Message.SHUTDOWN), Message.OK)
 
 
@@ -211,16 +210,14 @@ def _close_all(fds: Sequence[int]) -> None:
 
 
 def _is_readable(fd: int, seconds: float) -> bool:
-    """By poll: select knows no descriptor above 1023, and an agent has many."""
+    """With poll: select supports no descriptor above 1023, and an agent has many."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(math.ceil(seconds * 1000)))
 
 
 def sealed(data: bytes) -> int:
-    """A sealed memfd holding ``data``: nobody can change it any more, not even through another
-    descriptor.
-    """
+    """A sealed memfd with ``data``, which no other descriptor can change either."""
     fd = os.memfd_create("kubelite-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.write(fd, data)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
@@ -228,17 +225,17 @@ def sealed(data: bytes) -> int:
 
 
 def connect(directory: int, name: str = "shim.sock") -> Shim:
-    """Connects to the socket ``name`` in the directory behind a descriptor, so that no path is too
-    long for it.
+    """Connects to the socket ``name`` in a directory, given as a descriptor: paths of sockets are
+    limited to 108 bytes.
 
-    Raises ShimGone when nobody listens.
+    Raises ShimGone when the shim does not listen.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         sock.connect(f"/proc/self/fd/{directory}/{name}")
     except OSError as error:
         sock.close()
-        raise ShimGone("the shim has gone") from error
+        raise ShimGone("the shim has exited") from error
     return Shim(sock)
 
 
@@ -247,7 +244,7 @@ def launch(
 ) -> Launched:
     """Starts the shim of pod ``uid``: its socket in ``directory``, its exit files in ``exits``.
 
-    ``cleanup`` is the command line it runs when pause dies unasked. Raises NativeError.
+    ``cleanup`` is the command line it runs when pause dies unexpectedly. Raises NativeError.
     """
     from kubelite.core import native
 

@@ -1,3 +1,1 @@
-"""What knows neither Kubernetes nor containers: YAML with places, files that are whole or not
-there.
-"""
+"""Utilities that know neither Kubernetes nor containers: YAML with positions, atomic files, SPDY."""

@@ -1,8 +1,7 @@
-"""Files that are whole or not there: atomic writes, records with a checksum, locks between
-processes.
+"""Atomic writes, records with a checksum, locks between processes.
 
-A record is one line of JSON and one line with the CRC-32 of the first, so that a torn file is
-noticed and a person can read it. Nothing here knows what the records mean.
+A record is one line of JSON and one line with its CRC-32: torn files are detected, and people can
+read it. Nothing here knows what the records mean.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class RecordError(Exception):
-    """A record that cannot be believed: torn, changed, or of a version this program does not know."""
+    """An invalid record: torn, changed, or of a version that this program does not know."""
 
 
 def write_atomic(path: str, data: bytes, *, durable: bool, mode: int = 0o600) -> None:
@@ -38,15 +37,28 @@ def write_atomic(path: str, data: bytes, *, durable: bool, mode: int = 0o600) ->
             os.close(fd)
         os.rename(temporary, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        unlink_missing(temporary)
         raise
     if durable:
         sync_directory(os.path.dirname(path))
 
 
+def names(directory: str) -> list[str]:
+    """The sorted names of a directory; none when it does not exist. Raises OSError otherwise."""
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+
+
+def unlink_missing(path: str) -> None:
+    """Removes a file that may be missing. Raises OSError otherwise."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def sync_directory(path: str) -> None:
-    """Makes the names in a directory survive a power loss."""
+    """Flushes a directory, so that its entries survive a power loss."""
     fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -55,7 +67,7 @@ def sync_directory(path: str) -> None:
 
 
 def flush(path: str) -> None:
-    """Makes a file that was written earlier, and its name, survive a power loss."""
+    """Flushes a file that was written earlier, and its directory, so that both survive a power loss."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -74,11 +86,11 @@ def decode_record(data: bytes, type: type[T], name: str) -> T:
     """The record in ``data``; ``name`` is for the error. Raises RecordError."""
     line, _, rest = data.partition(b"\n")
     if rest != b"crc32:%08x\n" % zlib.crc32(line):
-        raise RecordError(f"{name} is torn or was changed: its checksum does not fit")
+        raise RecordError(f"{name} is torn or was changed: its checksum is wrong")
     try:
         record = msgspec.json.decode(line, type=type)
     except msgspec.DecodeError as error:
-        raise RecordError(f"{name} does not hold what it should: {error}") from error
+        raise RecordError(f"{name} is not a valid record: {error}") from error
     if getattr(record, "version", 1) != 1:
         raise RecordError(f"{name} was written by a later version")
     return record
@@ -136,8 +148,7 @@ class FileLock:
         """Deletes the file while the lock is held: whoever waits for it notices and makes a new
         one. No error where it is gone already.
         """
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
+        unlink_missing(self._path)
 
     def _is_current(self) -> bool:
         """Whether the locked file still has its name: the last holder may have deleted it."""

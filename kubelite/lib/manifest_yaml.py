@@ -1,13 +1,13 @@
-"""YAML as kubectl reads it, with the place of every key and value. Pure.
+"""YAML as kubectl reads it, with the position of every key and value. Pure.
 
 kubectl reads manifests with an early YAML 1.1 reader and turns them into JSON. So ``yes`` and
 ``on`` are true, ``0644`` is 420, ``22:22`` and dates are texts, ``1e3`` is 1000, a key ``1`` is the
-text "1", and an unknown tag makes a text. JSON is read too, being YAML. Unlike kubectl this reader
-refuses a key that stands twice in one mapping.
+text "1", and a value with an unknown tag is a text. JSON is read too, as a subset. Unlike kubectl
+this reader refuses duplicate keys.
 
 The parser is libyaml's, through PyYAML, as a stream of events: nothing here recurses, and size,
-depth and the number of values (aliases counted as often as they stand there) are bounded, so that
-no text can keep it busy or fill the memory.
+depth and the number of values (an alias counts as all values it expands to) are bounded, so that no
+text can exhaust time or memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = ("int", "float", "bool", "null", "timestamp")
 _MERGE = object()
-_WORDS: dict[str, bool | None] = {
+_KEYWORDS: dict[str, bool | None] = {
     **dict.fromkeys(
         ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True
     ),
@@ -36,7 +36,7 @@ _WORDS: dict[str, bool | None] = {
     ),
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
 }
-_UNSPEAKABLE = frozenset(
+_NOT_IN_JSON = frozenset(
     (
         ".inf",
         ".Inf",
@@ -52,12 +52,11 @@ _UNSPEAKABLE = frozenset(
         ".NAN",
     )
 )
-# Patterns are compiled when a text needs them: most manifests do not, and compiling takes longer
-# than reading them.
+# Compiled when first needed: most manifests do not need them, and compiling takes longer than
+# reading a manifest.
 _INTEGER = r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([1-9][0-9]*|0))"
 _FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-# A character outside the basic plane, as JSON escapes it: two escapes, each of which is no
-# character to YAML.
+# JSON escapes a character outside the basic plane as two surrogates; YAML accepts neither.
 _PAIR = r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 
 Path = tuple[str | int, ...]
@@ -71,8 +70,8 @@ class Place(NamedTuple):
 
 
 class YamlError(ValueError):
-    """The text cannot be read; the message is one sentence, ``place`` where, or None for the text
-    as a whole.
+    """The text cannot be read; the message is one sentence, ``place`` its position, or None for the
+    whole text.
     """
 
     def __init__(self, message: str, place: Place | None = None) -> None:
@@ -81,10 +80,10 @@ class YamlError(ValueError):
 
 
 class Document:
-    """One document: its value, made of dict, list, str, int, float, bool and None, and where each
-    part of it stands.
+    """One document: its value, of dict, list, str, int, float, bool and None, and the position of
+    each part.
 
-    Values that come from aliases are shared: they are to be read, not changed.
+    Values of aliases are shared objects: read them, do not change them.
     """
 
     def __init__(
@@ -95,24 +94,22 @@ class Document:
         self._links = links
 
     def place(self, path: Path) -> Place:
-        """Where the value at a path stands; for one that is not there, where the nearest one above
-        it does.
-        """
+        """The position of the value at a path; for a missing one, that of its nearest parent."""
         return self._find(path)[1]
 
     def key_place(self, path: Path) -> Place:
-        """Where the key of that value stands."""
+        """The position of the key of that value."""
         return self._find(path)[0]
 
     def _find(self, path: Path) -> tuple[Place, Place]:
         for end in range(len(path), -1, -1):
-            found = self._places.get(path[:end])
-            if found is not None and end == len(path):
-                return found
+            positions = self._places.get(path[:end])
+            if positions is not None and end == len(path):
+                return positions
             if path[:end] in self._links:
                 return self._find(self._links[path[:end]] + path[end:])
-            if found is not None:
-                return found[1], found[1]
+            if positions is not None:
+                return positions[1], positions[1]
         return Place(1, 1), Place(1, 1)
 
 
@@ -121,7 +118,7 @@ def documents(text: bytes | str) -> list[Document]:
     builder = _Builder()
     source = _decoded(text)
     try:
-        parser = _Loader(_surrogates_joined(source) + "\n")
+        parser = _Loader(_join_surrogates(source) + "\n")
         while (event := parser.get_event()) is not None:
             builder.take(event)
     except yaml.YAMLError as error:
@@ -132,7 +129,7 @@ def documents(text: bytes | str) -> list[Document]:
 def _decoded(text: bytes | str) -> str:
     if len(text) > MAX_BYTES:
         raise YamlError(
-            f"it has {len(text) / (1 << 20):.1f} MiB, and a manifest may have {MAX_BYTES >> 20} MiB"
+            f"it has {len(text) / (1 << 20):.1f} MiB; the limit is {MAX_BYTES >> 20} MiB"
         )
     if isinstance(text, str):
         return text.removesuffix("\n")
@@ -153,7 +150,7 @@ def _place_of(before: str) -> Place:
     return Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
-def _surrogates_joined(text: str) -> str:
+def _join_surrogates(text: str) -> str:
     if "\\ud" not in text and "\\uD" not in text:
         return text
 
@@ -165,22 +162,25 @@ def _surrogates_joined(text: str) -> str:
 
 
 def _translated(error: yaml.YAMLError, text: str) -> YamlError:
-    """The error in our words, placed inside of the text: the parser looks one line beyond its end."""
+    """The error as a sentence, with a position inside the text: libyaml may point behind its end."""
     if isinstance(error, yaml.reader.ReaderError):
         at = text.find(
             chr(error.character) if isinstance(error.character, int) else str(error.character)
         )
-        return YamlError("it is not text: a control character stands in it", _place_of(text[:at]))
+        return YamlError("it is not text: it contains a control character", _place_of(text[:at]))
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or error)
     if problem == "found character that cannot start any token":
-        problem = "no value can begin with this character: a tab does not indent, and a text with @, % or ` needs quotes"
+        problem = (
+            "no value can begin with this character: a tab does not indent, "
+            "and a text with @, % or ` needs quotes"
+        )
     start = getattr(error, "context_mark", None)
     if start is not None and mark is not None and start.line < mark.line:
         problem += f" {error.context} that begins at line {start.line + 1}"  # type: ignore[attr-defined]
     place = Place(mark.line + 1, mark.column + 1) if mark is not None else None
     if "nesting depth" in problem:  # libyaml counts too, from 0.2.6 on
-        return YamlError(f"values lie in each other more than {MAX_DEPTH} deep", place)
+        return YamlError(f"values are nested more than {MAX_DEPTH} deep", place)
     return YamlError(
         f"it is not YAML: {problem}", min(place, _place_of(text)) if place is not None else None
     )
@@ -194,7 +194,7 @@ class _Anchor(NamedTuple):
 
 
 class _Frame:
-    """A mapping or sequence that is being read."""
+    """A mapping or sequence under construction."""
 
     __slots__ = ("anchor", "first", "height", "key", "keys", "path", "place", "value")
 
@@ -217,7 +217,7 @@ class _Frame:
 
 
 class _Builder:
-    """Makes documents of events."""
+    """Builds documents from parser events."""
 
     def __init__(self) -> None:
         self.documents: list[Document] = []
@@ -251,7 +251,7 @@ class _Builder:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
             raise YamlError(
-                f"it has more than {MAX_NODES} values, aliases counted as often as they stand there",
+                f"it has more than {MAX_NODES} values, those of expanded aliases included",
                 place,
             )
 
@@ -275,7 +275,7 @@ class _Builder:
             before = frame.keys.get(key)
             if before is not None:
                 raise YamlError(
-                    f'the key "{key}" stands here a second time: line {before.line} has it too',
+                    f'duplicate key "{key}" (first defined on line {before.line})',
                     place,
                 )
             frame.keys[key] = place
@@ -283,7 +283,7 @@ class _Builder:
         frame.place = place
 
     def _path(self) -> Path:
-        """The path of the value that comes next."""
+        """The path of the next value."""
         if not self._stack:
             return ()
         frame = self._stack[-1]
@@ -297,12 +297,12 @@ class _Builder:
         if frame is not None and isinstance(frame.value, dict) and frame.key is None:
             raise YamlError("a key must be a single text or number", place)
         if len(self._stack) >= MAX_DEPTH:
-            raise YamlError(f"values lie in each other more than {MAX_DEPTH} deep", place)
+            raise YamlError(f"values are nested more than {MAX_DEPTH} deep", place)
         if anchor:
             self._anchors[anchor] = None
-        made = _Frame(value, self._path(), place, anchor, self._nodes)
-        self._places[made.path] = (self._own_place(place), place)
-        self._stack.append(made)
+        started = _Frame(value, self._path(), place, anchor, self._nodes)
+        self._places[started.path] = (self._own_place(place), place)
+        self._stack.append(started)
 
     def _end(self) -> None:
         frame = self._stack.pop()
@@ -316,10 +316,10 @@ class _Builder:
             raise YamlError(f'the alias "*{name}" has no anchor "&{name}" before it', place)
         anchor = self._anchors[name]
         if anchor is None:
-            raise YamlError(f'the alias "*{name}" stands inside of what it names', place)
+            raise YamlError(f'the alias "*{name}" is inside the value it refers to', place)
         self._count(anchor.nodes, place)
         if len(self._stack) + anchor.height > MAX_DEPTH:
-            raise YamlError(f"values lie in each other more than {MAX_DEPTH} deep", place)
+            raise YamlError(f"values are nested more than {MAX_DEPTH} deep", place)
         frame = self._stack[-1]
         if isinstance(frame.value, dict) and frame.key is None:
             self._key(frame, _key_text(anchor.value, place), place)
@@ -329,7 +329,7 @@ class _Builder:
         self._attach(anchor.value, path, place, anchor.height)
 
     def _own_place(self, place: Place) -> Place:
-        """The place of the key that a value belongs to; in a sequence, its own."""
+        """The position of the key of a value; in a sequence, its own."""
         frame = self._stack[-1] if self._stack else None
         return frame.place if frame is not None and isinstance(frame.value, dict) else place
 
@@ -350,17 +350,17 @@ class _Builder:
         frame.key = None
 
     def _merge(self, frame: _Frame, value: Any, path: Path, place: Place) -> None:
-        """Puts the entries of one or several mappings into another; as with kubectl they replace
-        what stands before.
+        """Merges one or several mappings into another (``<<``); as in kubectl they replace earlier
+        entries.
         """
         sources = [(value, path)] if isinstance(value, dict) else []
         if isinstance(value, list):
-            sources = [(each, (*path, at)) for at, each in enumerate(value)]
-        if not sources or not all(isinstance(each, dict) for each, _ in sources):
+            sources = [(item, (*path, index)) for index, item in enumerate(value)]
+        if not sources or not all(isinstance(mapping, dict) for mapping, _ in sources):
             raise YamlError("<<: needs a mapping or a list of mappings", place)
-        for each, origin in reversed(sources):
-            self._count(len(each), place)
-            for key, entry in each.items():
+        for mapping, origin in reversed(sources):
+            self._count(len(mapping), place)
+            for key, entry in mapping.items():
                 frame.value[key] = entry
                 self._links[(*frame.path, key)] = (*origin, key)
                 self._places.pop((*frame.path, key), None)
@@ -378,9 +378,7 @@ def _key_text(value: Any, place: Place) -> str:
 
 
 def _value_of(event: Any, place: Place) -> Any:
-    """The value of a scalar: by its tag if it has one, by its looks if it is plain, else it is a
-    text.
-    """
+    """The value of a scalar: by its tag if it has one, by its form if it is plain, else a text."""
     tag: str | None = event.tag
     text: str = event.value
     if tag is None:
@@ -410,21 +408,17 @@ def _fits(kind: str, value: Any) -> bool:
 
 
 def _plain(text: str, place: Place) -> Any:
-    if text in _WORDS:
-        return _WORDS[text]
+    if text in _KEYWORDS:
+        return _KEYWORDS[text]
     if text[0] not in "+-.0123456789":
         return text
-    if text in _UNSPEAKABLE:
-        raise YamlError(
-            f"JSON, and so a manifest, has no number {text}: quote it if it is a text", place
-        )
+    if text in _NOT_IN_JSON:
+        raise YamlError(f"{text} is not a JSON number: quote it if it is a text", place)
     return _number(text)
 
 
 def _number(text: str) -> Any:
-    """A number, or the text itself if it is none; a whole one is an int however it is written, as
-    in JSON.
-    """
+    """A number, or the text itself if it is none; integral values are ints, as in JSON."""
     digits = text.replace("_", "")
     if (
         len(digits) < 19
@@ -458,4 +452,4 @@ def _binary(text: str, place: Place) -> str:
     try:
         return base64.b64decode("".join(text.split()), validate=True).decode(errors="replace")
     except binascii.Error as error:
-        raise YamlError("what follows !!binary is not base64", place) from error
+        raise YamlError("the value of !!binary is not base64", place) from error

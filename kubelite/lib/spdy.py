@@ -1,8 +1,8 @@
-"""SPDY/3.1 as kubectl speaks it for exec, attach and port-forward: frames in, events out, and the
-other way round. Pure.
+"""SPDY/3.1 as kubectl uses it for exec, attach and port-forward: parses frames into events, and
+encodes frames. Pure.
 
-Only what that needs: streams opened by the client, data, their ends, pings. Flow control is left
-alone, as the clients leave it alone. Header blocks are compressed with one zlib stream per
+Only what those need: streams opened by the client, data, ends, pings. Flow control is ignored, as
+the clients do. Header blocks are compressed with one zlib stream per
 direction and the dictionary of the draft (draft-mbelshe-httpbis-spdy-00, section 2.6.10; SPDY/3.1
 differs in flow control only).
 """
@@ -21,11 +21,13 @@ _VERSION = 3
 _CONTROL = 0x80
 
 _SINGLE = """
-options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow authorization
-cache-control connection content-base content-encoding content-language content-length content-location content-md5
-content-range content-type date etag expect expires from host if-match if-modified-since if-none-match if-range
-if-unmodified-since last-modified location max-forwards pragma proxy-authenticate proxy-authorization range referer retry-after
-server te trailer transfer-encoding upgrade user-agent vary via warning www-authenticate method get status
+options head post put delete trace accept accept-charset accept-encoding accept-language
+accept-ranges age allow authorization cache-control connection content-base content-encoding
+content-language content-length content-location content-md5 content-range content-type date etag
+expect expires from host if-match if-modified-since if-none-match if-range if-unmodified-since
+last-modified location max-forwards pragma proxy-authenticate proxy-authorization range referer
+retry-after server te trailer transfer-encoding upgrade user-agent vary via warning
+www-authenticate method get status
 """.split()
 _WORDS = [
     *_SINGLE,
@@ -42,13 +44,15 @@ _CODES = (
     "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
 )
 _PHRASES = (
-    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 Unauthorized403 Forbidden"
-    "404 Not Found500 Internal Server Error501 Not Implemented503 Service Unavailable"
+    "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 U"
+    "nauthorized403 Forbidden404 Not Found500 Internal Server Error501 Not Implemented503 Ser"
+    "vice Unavailable"
 )
 _REST = (
-    "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, Wed, Thu, Fri, Sat, Sun, GMT"
-    "chunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtml+xml,text/plain,text/javascript,public"
-    "privatemax-age=gzip,deflate,sdchcharset=utf-8charset=iso-8859-1,utf-,*,enq=0."
+    "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, Wed, Thu, Fri, Sat, "
+    "Sun, GMTchunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtm"
+    "l+xml,text/plain,text/javascript,publicprivatemax-age=gzip,deflate,sdchcharset=utf-8char"
+    "set=iso-8859-1,utf-,*,enq=0."
 )
 DICTIONARY = (
     b"".join(struct.pack(">I", len(word)) + word.encode() for word in _WORDS)
@@ -57,12 +61,12 @@ DICTIONARY = (
 
 
 class SpdyError(Exception):
-    """The other side does not speak SPDY/3."""
+    """The peer violates SPDY/3."""
 
 
 class Opened(NamedTuple):
-    """The client has opened a stream; it waits for :meth:`Session.reply`. ``ended`` says that it
-    will send nothing.
+    """The client has opened a stream and waits for :meth:`Session.reply`. ``ended``: it will send no
+    data.
     """
 
     stream: int
@@ -79,13 +83,13 @@ class Data(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """A stream is broken off."""
+    """A stream was aborted."""
 
     stream: int
 
 
 class Ping(NamedTuple):
-    """Wants to be answered with :meth:`Session.pong`."""
+    """To be answered with :meth:`Session.pong`."""
 
     number: int
 

@@ -39,7 +39,7 @@ def refused(source: str, **options: object) -> tuple[Trouble, ...]:
 BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
     ("not YAML", GOOD + "   x: [\n", "8:4", "KL102", "not YAML", ""),
     ("a tab", HEAD + "\tcontainers: []\n", "5:1", "KL102", "tab", ""),
-    ("duplicate key", GOOD + "    image: other\n", "8:5", "KL102", 'the key "image" stands here a second time: line 7', ""),
+    ("duplicate key", GOOD + "    image: other\n", "8:5", "KL102", 'duplicate key "image" (first defined on line 7)', ""),
     ("binary", Path(sys.executable).read_bytes()[:4096], "", "KL102", "not text", ""),
     ("not UTF-8", b"a: b\nc: \xe9\n", "2:4", "KL102", "not UTF-8", ""),
     ("empty", "", "", "KL103", "is empty", "kind: Pod"),

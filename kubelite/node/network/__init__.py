@@ -1,12 +1,11 @@
-"""The network of pods: a bridge and a subnet per home, an address per pod, ports of the host,
-names.
+"""The network of pods: a bridge and a subnet per home, an address per pod, host ports, names.
 
-    errors     what can go wrong                     names      interfaces and tables, from the
-    home's key ipam       which subnet, which address           leases     the addresses handed out,
-    one file each bridge     the home's bridge and what it needs   ports      host ports that are
-    wanted and taken ruleset    the home's firewall table as text     nftables   libnftables, loaded
-    on first need resolver   hosts, resolv.conf and hostname       hostfiles  the host's own sockets
-    ports that processes hold             pod        all of it, for one pod after the other
+    errors      what can go wrong               names       interface and table names from the key
+    ipam        choice of subnet and address    leases      addresses in use, one file each
+    bridge      the bridge and host settings    ports       requested and taken host ports
+    ruleset     the firewall table as text      nftables    runs it through libnftables
+    resolver    hosts, resolv.conf, hostname    hostfiles   the host's own such files
+    sockets     host ports of processes         pod         all of it, for one pod at a time
 
-It knows neither sandboxes nor containers: whoever makes those brings a network namespace.
+It knows neither sandboxes nor containers: callers pass a network namespace.
 """

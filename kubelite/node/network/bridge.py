@@ -1,10 +1,10 @@
-"""The bridge of a home, and what it asks of the host: a free subnet, forwarding.
+"""The bridge of a home, and the host settings it needs: a free subnet, forwarding.
 
-Homes of one network namespace know each other only through the kernel. A subnet is claimed by the
-route of the bridge that has it, and choosing one is guarded by a lock on the namespace itself, so
-that nothing of it outlives the namespace. Whether forwarding was off before is kept in the bridge's
-own ``tag``, a number that the kernel stores for whoever wants it (ip-sysctl); a bridge that goes
-hands it on to another home's, and the last one turns forwarding off again.
+Homes of one network namespace know of each other only through the kernel. A subnet is taken when a
+bridge has a route to it; choosing one is serialised by a lock on the namespace itself, so nothing
+of it outlives the namespace. Whether forwarding was off before is stored in the bridge's ``tag``, a
+number without meaning to the kernel (ip-sysctl). A removed bridge passes it on to that of another
+home, and removing the last one turns forwarding off again.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def exists(name: str) -> bool:
 
 
 def make(key: str) -> tuple[int, tuple[str, ...]]:
-    """The home's bridge, made or completed: its subnet, and what could not be had. Raises
-    NoAddress, NativeError.
+    """Makes or completes the home's bridge; returns its subnet, and warnings about settings that
+    could not be made. Raises NoAddress, NativeError.
     """
     name = names.bridge(key)
     with _namespace_lock():
@@ -51,15 +51,14 @@ def remove(key: str) -> bool:
         if not exists(name):
             return False
         if _read(_setting(name, "tag")) == _WAS_OFF:
-            _give_back(name)
+            _restore_forwarding(name)
         return native.net_delete(name)
 
 
 def serve_loopback(key: str) -> None:
-    """Lets packets from 127.0.0.1 leave through the bridge: a host port is reached from the host
-    itself.
+    """Lets packets from 127.0.0.1 leave through the bridge, for host ports called from the host.
 
-    Only once the firewall table is there, which keeps pods from using the same way in
+    To be called once the firewall table exists, which drops such packets from pods
     (CVE-2020-8558).
     """
     _write(_setting(names.bridge(key), "route_localnet"), "1")
@@ -67,7 +66,7 @@ def serve_loopback(key: str) -> None:
 
 @contextmanager
 def _namespace_lock() -> Iterator[None]:
-    """Exclusive among everything in this network namespace that wants a subnet."""
+    """Serialises the choice of subnets in this network namespace."""
     fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -85,20 +84,23 @@ def _refuse_routers(name: str) -> None:
 
 
 def _forward(name: str) -> tuple[str, ...]:
-    """Forwarding on; the tag first, so that a crash between the two is undone as well."""
+    """Enables forwarding; sets the tag first, so that a crash in between is undone as well."""
     try:
         if _read(_FORWARD) == "0":
             _write(_setting(name, "tag"), _WAS_OFF)
             _write(_FORWARD, "1")
     except OSError as error:
         return (
-            f"pods reach this machine and each other only: {_FORWARD} cannot be set ({error.strerror})",
+            "pods reach only this machine and each other: "
+            f"{_FORWARD} cannot be set ({error.strerror})",
         )
     return ()
 
 
-def _give_back(name: str) -> None:
-    others = [each for _, each in socket.if_nameindex() if each != name and names.is_bridge(each)]
+def _restore_forwarding(name: str) -> None:
+    others = [
+        other for _, other in socket.if_nameindex() if other != name and names.is_bridge(other)
+    ]
     if others:
         _write(_setting(others[0], "tag"), _WAS_OFF)
     else:

@@ -2,10 +2,10 @@
 
 NetworkError        one sentence; ``hint`` where there is something to try
 ├── PortTaken       a port of the host is in use
-├── PortRefused     a port of the host that nobody could serve: protocol or address
+├── PortRefused     an unsupported host port: its protocol or address
 ├── NoAddress       no subnet, or no address in it, is free
 ├── NoFirewall      libnftables or the kernel's nf_tables is missing
-├── FirewallRefused nftables does not take a change: something is there already, or is not
+├── FirewallRefused nftables refuses a change: something exists already, or is missing
 └── NameTooLong     the pod's fully qualified name does not fit a hostname
 """
 
@@ -22,23 +22,23 @@ class NetworkError(Exception):
 
 
 class PortTaken(NetworkError):
-    """Another pod or process holds a port that this one wants."""
+    """Another pod or process uses a requested host port."""
 
 
 class PortRefused(NetworkError):
-    """A hostPort that cannot be given to any pod of this machine."""
+    """A hostPort that no pod of this machine can have."""
 
 
 class NoAddress(NetworkError):
-    """The address range is used up."""
+    """No subnet or address is free."""
 
 
 class NoFirewall(NetworkError):
-    """Nothing can translate addresses on this machine."""
+    """This machine has no nftables."""
 
 
 class FirewallRefused(NetworkError):
-    """A transaction that the kernel did not carry out; nothing of it was done."""
+    """A refused transaction; no part of it was applied."""
 
 
 class NameTooLong(NetworkError):

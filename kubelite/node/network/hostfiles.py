@@ -1,4 +1,4 @@
-"""Reads what a pod takes over from the host: hosts, name servers, hostname."""
+"""Reads the files of the host that pods inherit: hosts, name servers, hostname."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UPSTREAM = "/run/systemd/resolve/resolv.conf"
 
 
 def read_host_files() -> HostFiles:
-    """The host's texts at this moment; a file that is not there is empty."""
+    """The current texts of the host; missing files are empty."""
     resolv = _text("/etc/resolv.conf")
     stub = any(map(is_loopback, parse(resolv).servers))
     return HostFiles(

@@ -1,9 +1,9 @@
-"""Which subnet a home gets, and which address a pod. Pure.
+"""The choice of a subnet for a home and of an address for a pod. Pure.
 
-Subnets are a /24 each, out of 10.208.0.0/12, which no usual tool hands out (Docker takes 172.17 and
-up, podman 10.88 and 10.89, Kubernetes distributions 10.42, 10.96 and 10.244). The choice begins at
-a place that the home's key names, so that a home finds its subnet again. Addresses are integers in
-host byte order here.
+Subnets are a /24 each of 10.208.0.0/12, which no common tool uses (Docker takes 172.17 and
+up, podman 10.88 and 10.89, Kubernetes distributions 10.42, 10.96 and 10.244). The search starts at
+a hash of the home's key, so that a home usually gets the same subnet again. Addresses are integers
+in host byte order here.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def parse_routes(text: str) -> list[Route]:
     """The text of /proc/net/route (proc(5)): addresses are hexadecimal, in the machine's byte
     order.
     """
-    found = []
+    routes = []
     for line in text.split("\n")[1:]:
         fields = line.split()
         if len(fields) >= 8:
-            found.append(Route(fields[0], _swapped(fields[1]), _swapped(fields[7])))
-    return found
+            routes.append(Route(fields[0], _swapped(fields[1]), _swapped(fields[7])))
+    return routes
 
 
 def _swapped(digits: str) -> int:
@@ -48,8 +48,8 @@ def choose_subnet(key: str, routes: Iterable[Route], own: str) -> int:
     """The network address of the home's subnet: the one that its bridge ``own`` has a route to, or
     else a free one.
 
-    A route as wide as the whole pool, such as the default route or that of a company's 10.0.0.0/8,
-    is left aside: no choice avoids it, and the longer prefix wins. Raises NoAddress.
+    Routes as wide as the whole pool, such as the default route or a company's 10.0.0.0/8, are
+    ignored: every subnet overlaps with them, and the longer prefix wins. Raises NoAddress.
     """
     width = _mask(_POOL_BITS)
     narrow = [route for route in routes if route.mask & ~width]
@@ -62,8 +62,10 @@ def choose_subnet(key: str, routes: Iterable[Route], own: str) -> int:
         if not any(_overlaps(subnet, route) for route in narrow):
             return subnet
     raise NoAddress(
-        "every /24 of 10.208.0.0/12 overlaps with a route of this machine: no subnet is left for pods",
-        hint="`ip route` shows them; `kubelite system reset` gives back the subnet of a root that is not used any more",
+        "every /24 of 10.208.0.0/12 overlaps with a route of this machine: "
+        "no subnet is left for pods",
+        hint="`ip route` shows the routes; "
+        "`kubelite system reset` frees the subnet of an unused root",
     )
 
 
@@ -73,8 +75,9 @@ def _overlaps(subnet: int, route: Route) -> bool:
 
 
 def choose_address(subnet: int, uid: str, taken: Collection[int]) -> int:
-    """An address of the subnet for a pod; it begins at a place that the uid names, so that the
-    address of a pod that has just gone is not at once another's. Raises NoAddress."""
+    """A free address of the subnet for a pod. The search starts at a hash of the uid, so that the
+    address of a removed pod is not reused at once. Raises NoAddress.
+    """
     size = _LAST - _FIRST + 1
     start = zlib.crc32(uid.encode())
     for step in range(size):
@@ -102,12 +105,12 @@ def _mask(bits: int) -> int:
 
 
 def text(address: int) -> str:
-    """An address as people write it."""
+    """An address in dotted notation."""
     return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
 
 
 def number(address: str) -> int:
-    """The reverse of :func:`text`. Raises ValueError for what is no IPv4 address."""
+    """The reverse of :func:`text`. Raises ValueError when it is not an IPv4 address."""
     parts = address.split(".")
     if len(parts) != 4 or not all(
         part.isascii() and part.isdigit() and int(part) < 256 for part in parts

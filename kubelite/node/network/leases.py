@@ -1,9 +1,9 @@
-"""The addresses that pods of a home hold: one small file each, named after address and pod.
+"""The addresses of the pods of a home: one small file each, named after address and pod.
 
-The file is there before the pod's interface is, and goes last. Its name alone says whose the
-address is, so that one look at the directory is enough to hand out the next one; inside are the
-pod's name and its host ports. It is written in place: a torn one belongs to a pod whose ports
-nobody has opened yet, and leaves no second file behind.
+The file exists before the pod's interface, and is removed last. Its name holds the address and the
+pod, so that listing the directory is enough to choose the next address; its content is the pod's
+name and host ports. It is written in place: a torn file belongs to a pod whose ports are not open
+yet, and no temporary file is left behind.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kubelite.lib.files import RecordError, encode_record, read_record
+from kubelite.lib.files import RecordError, encode_record, names, read_record, unlink_missing
 from kubelite.node.network import ipam
 from kubelite.node.network.ports import HostPort
 
@@ -21,7 +21,7 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 class LeaseRecord(msgspec.Struct, kw_only=True):
-    """What the file holds; ``owner`` is the pod's ``namespace/name``."""
+    """The content of the file; ``owner`` is the pod's ``namespace/name``."""
 
     version: int = 1
     owner: str
@@ -29,7 +29,7 @@ class LeaseRecord(msgspec.Struct, kw_only=True):
 
 
 class Held(NamedTuple):
-    """An address and the uid of its pod, as the directory tells."""
+    """An address and the uid of its pod, from the name of a lease file."""
 
     address: int
     uid: str
@@ -40,26 +40,22 @@ class Held(NamedTuple):
 
 
 class Leases:
-    """The lease files below the run directory ``run``. Whoever changes them holds the home's lock."""
+    """The lease files below the run directory ``run``. Changing them requires the home's lock."""
 
     def __init__(self, run: str) -> None:
         self._directory = f"{run}/leases"
 
     def held(self) -> list[Held]:
-        """Every lease, without a look inside the files."""
-        try:
-            names = os.listdir(self._directory)
-        except FileNotFoundError:
-            return []
-        found = []
-        for name in names:
-            address, at, uid = name.partition("@")
-            if at:
-                found.append(Held(ipam.number(address), uid))
-        return found
+        """Every lease, without reading the files."""
+        leases = []
+        for name in names(self._directory):
+            address, separator, uid = name.partition("@")
+            if separator:
+                leases.append(Held(ipam.number(address), uid))
+        return leases
 
     def read(self, held: Held) -> LeaseRecord | None:
-        """What is in a lease, or None where it is gone or cannot be believed."""
+        """The content of a lease, or None when it is missing or invalid."""
         try:
             return read_record(f"{self._directory}/{held.file}", LeaseRecord)
         except (FileNotFoundError, RecordError):
@@ -79,8 +75,5 @@ class Leases:
             os.close(fd)
 
     def drop(self, held: Held) -> None:
-        """Forgets a lease; one that is not there is no error."""
-        try:
-            os.unlink(f"{self._directory}/{held.file}")
-        except FileNotFoundError:
-            pass
+        """Removes a lease, if it exists."""
+        unlink_missing(f"{self._directory}/{held.file}")

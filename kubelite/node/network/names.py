@@ -1,7 +1,7 @@
-"""What a home's kernel objects are called. Pure.
+"""Names of a home's kernel objects. Pure.
 
-All names come from the home's key, eight hexadecimal digits, so that a name tells whose it is and
-two homes never meet. A port of the bridge is named after its pod's address, which only one pod of
+All contain the home's key, eight hexadecimal digits: a name shows its owner, and two homes never
+collide. A port of the bridge is named after its pod's address, which only one pod of
 the home has at a time.
 """
 

@@ -1,9 +1,9 @@
 """The network of pods of one home, one pod after the other: prepare, attach, remove.
 
-Everything can be interrupted anywhere. ``prepare`` records the address before the pod's interface
-exists, ``remove`` works from the record alone and forgets it last, and the home's shared objects
-(bridge, firewall table, forwarding) are complete exactly when the file ``network.json`` is there.
-They come with the first pod and go with the last.
+Every step can be interrupted. ``prepare`` records the address before the pod's interface exists,
+``remove`` needs only that record and deletes it last. The home's shared objects (bridge, firewall
+table, forwarding) are complete exactly when the file ``network.json`` exists; they are made with
+the first pod and removed with the last.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ host's routing, where Services are translated both ways and network policies are
 
 
 class Shared(msgspec.Struct, kw_only=True):
-    """The home's shared objects, complete. ``warnings`` are sentences on what this machine could
-    not give.
+    """The home's shared objects. ``warnings`` are sentences about what this machine does not
+    support.
     """
 
     version: int = 1
@@ -39,7 +39,7 @@ class Shared(msgspec.Struct, kw_only=True):
 
 
 class Lease(NamedTuple):
-    """A pod's place in the network: its address, the bridge's, and its end of the pair on the host."""
+    """A pod's address, that of the bridge, and the name of the pod's interface on the host."""
 
     uid: str
     address: str
@@ -54,8 +54,8 @@ class Lease(NamedTuple):
 class PodNetwork:
     """The network of the home with run directory ``run`` and eight-digit ``key``.
 
-    ``lock`` is the home's lock file; it is taken for a moment inside, so callers must not hold it.
-    Calls for one pod are made by whoever holds that pod's lock.
+    ``lock`` is the home's lock file, which the methods take: callers must not hold it. Calls for one
+    pod require that pod's lock.
     """
 
     def __init__(self, run: str, key: str, lock: str) -> None:
@@ -64,29 +64,27 @@ class PodNetwork:
         self._lock = lock
         self._leases = Leases(run)
 
-    def prepare(self, uid: str, owner: str, wanted: Sequence[HostPort] = ()) -> Lease:
-        """An address for a pod, on record, and the bridge to plug it into. ``owner`` is its
-        ``namespace/name``.
+    def prepare(self, uid: str, owner: str, requested: Sequence[HostPort] = ()) -> Lease:
+        """Records an address for a pod and makes the bridge. ``owner`` is its ``namespace/name``.
 
-        A pod that has an address keeps it. Nothing was made when PortTaken or PortRefused is
-        raised; NoAddress, NoFirewall, NetworkError, NativeError and OSError may leave something for
-        :meth:`remove`.
+        A pod that has an address keeps it. Raises PortTaken and PortRefused with nothing changed;
+        after NoAddress, NoFirewall, NetworkError, NativeError and OSError :meth:`remove` is needed.
         """
-        ports.check(wanted)
+        ports.check(requested)
         with FileLock(self._lock):
             held = self._leases.held()
-            if wanted:
-                self._refuse_taken(uid, wanted, held)
-            shared = self._open(bool(wanted))
+            if requested:
+                self._refuse_taken(uid, requested, held)
+            shared = self._open(bool(requested))
             mine = self._choose(uid, ipam.number(shared.subnet), held)
-            self._leases.write(mine, LeaseRecord(owner=owner, ports=tuple(wanted)))
-        return self._lease(mine, tuple(wanted), shared.warnings)
+            self._leases.write(mine, LeaseRecord(owner=owner, ports=tuple(requested)))
+        return self._lease(mine, tuple(requested), shared.warnings)
 
     def attach(self, lease: Lease, netns: int) -> None:
-        """Plugs in the network namespace behind the descriptor ``netns``, then opens the pod's host
-        ports.
+        """Connects the network namespace of the descriptor ``netns`` to the bridge, then opens the
+        pod's host ports.
 
-        Raises NativeError, NetworkError; then :meth:`remove` takes away what there is.
+        Raises NativeError, NetworkError; then :meth:`remove` is needed.
         """
         native.net_attach(
             netns,
@@ -103,35 +101,37 @@ class PodNetwork:
             self._change(ruleset.open_ports(self._key, lease.address, lease.ports))
 
     def remove(self, uid: str) -> None:
-        """Takes away everything of a pod, and what the home's pods share when it was the last one.
+        """Removes everything of a pod, and the shared objects when it was the last one.
 
-        Does nothing, quickly, when there is nothing. The bridge goes first: while the kernel takes
-        it apart, the pod's own end vanishes with its namespace. Raises NativeError, NetworkError.
+        Does nothing, quickly, for an unknown pod. The bridge goes first: while the kernel removes
+        it, the pod's interface vanishes with its namespace. Raises NativeError, NetworkError.
         """
         self._close_behind(uid)
-        mine = [each for each in self._leases.held() if each.uid == uid]
-        for each in mine:
-            self._unplug(each)
+        mine = [entry for entry in self._leases.held() if entry.uid == uid]
+        for entry in mine:
+            self._unplug(entry)
         self._close_behind(uid, mine)
 
     def remove_all(self) -> None:
-        """The same for every pod that has a lease, and for shared objects that no pod has any more."""
-        for uid in {each.uid for each in self._leases.held()}:
+        """Removes every pod that has a lease, and the shared objects even when there is none."""
+        for uid in {entry.uid for entry in self._leases.held()}:
             self.remove(uid)
         with FileLock(self._lock):
             self._close()
 
     def lease(self, uid: str) -> Lease | None:
-        """What a pod holds, as :meth:`prepare` gave it, or None."""
-        for each in self._leases.held():
-            if each.uid == uid:
-                record = self._leases.read(each)
-                return self._lease(each, record.ports if record else (), ())
+        """The lease of a pod as returned by :meth:`prepare`, or None."""
+        for entry in self._leases.held():
+            if entry.uid == uid:
+                record = self._leases.read(entry)
+                return self._lease(entry, record.ports if record else (), ())
         return None
 
-    # -- one pod -------------------------------------------------------------------------------------------------------
+    # -- one pod ---
 
-    def _lease(self, held: Held, wanted: tuple[HostPort, ...], warnings: tuple[str, ...]) -> Lease:
+    def _lease(
+        self, held: Held, requested: tuple[HostPort, ...], warnings: tuple[str, ...]
+    ) -> Lease:
         address = ipam.text(held.address)
         gateway = ipam.text(ipam.gateway(ipam.subnet_of(held.address)))
         interface = names.port(self._key, address)
@@ -142,34 +142,34 @@ class PodNetwork:
             gateway,
             names.bridge(self._key),
             interface,
-            wanted,
+            requested,
             warnings,
         )
 
     def _choose(self, uid: str, subnet: int, held: Sequence[Held]) -> Held:
-        """The pod's lease of this subnet, or a new one; what it had in another, before a reboot, is
-        dropped.
+        """The pod's lease in this subnet, or a new one; those in other subnets, from before a
+        reboot, are dropped.
         """
-        for each in held:
-            if each.uid != uid:
+        for entry in held:
+            if entry.uid != uid:
                 continue
-            if ipam.subnet_of(each.address) == subnet:
-                return each
-            self._leases.drop(each)
-        return Held(ipam.choose_address(subnet, uid, {each.address for each in held}), uid)
+            if ipam.subnet_of(entry.address) == subnet:
+                return entry
+            self._leases.drop(entry)
+        return Held(ipam.choose_address(subnet, uid, {entry.address for entry in held}), uid)
 
-    def _refuse_taken(self, uid: str, wanted: Sequence[HostPort], held: Sequence[Held]) -> None:
+    def _refuse_taken(self, uid: str, requested: Sequence[HostPort], held: Sequence[Held]) -> None:
         from kubelite.node.network import nftables, ruleset, sockets
 
-        others = [(each, record) for each, record in self._records(held) if each.uid != uid]
+        others = [(entry, record) for entry, record in self._records(held) if entry.uid != uid]
         theirs = [
             ports.Held(port, f"pod {record.owner}") for _, record in others for port in record.ports
         ]
-        ports.refuse_taken(wanted, theirs)
+        ports.refuse_taken(requested, theirs)
         ports.refuse_taken(
-            wanted, ruleset.foreign_ports(nftables.run(ruleset.LIST_MAPS), self._key)
+            requested, ruleset.foreign_ports(nftables.run(ruleset.LIST_MAPS), self._key)
         )
-        sockets.refuse_bound(wanted)
+        sockets.refuse_bound(requested)
 
     def _unplug(self, held: Held) -> None:
         record = self._leases.read(held)
@@ -181,15 +181,13 @@ class PodNetwork:
         native.net_delete(names.port(self._key, address))
 
     def _records(self, held: Sequence[Held]) -> list[tuple[Held, LeaseRecord]]:
-        found = ((each, self._leases.read(each)) for each in held)
-        return [(each, record) for each, record in found if record is not None]
+        pairs = ((entry, self._leases.read(entry)) for entry in held)
+        return [(entry, record) for entry, record in pairs if record is not None]
 
-    # -- what all pods share -------------------------------------------------------------------------------------------
+    # -- what all pods share ---
 
     def _shared(self) -> Shared | None:
-        """The record, when it is there and the bridge is too: neither survives a reboot together
-        with the other.
-        """
+        """The record, when it is valid and the bridge exists; after a reboot it does not."""
         try:
             shared = read_record(self._record, Shared)
         except (FileNotFoundError, RecordError):
@@ -197,41 +195,40 @@ class PodNetwork:
         return shared if bridge.exists(names.bridge(self._key)) else None
 
     def _open(self, firewall: bool) -> Shared:
-        """Bridge, forwarding and firewall table; without a firewall only where none of its ports is
-        wanted.
+        """Makes bridge, forwarding and firewall table. Without nftables it succeeds unless
+        ``firewall``, for host ports, is required.
         """
         shared = self._shared()
         if shared is not None and (shared.firewall or not firewall):
             return shared
         subnet, warnings = bridge.make(self._key)
-        made = Shared(subnet=ipam.text(subnet), firewall=True, warnings=warnings)
+        created = Shared(subnet=ipam.text(subnet), firewall=True, warnings=warnings)
         try:
             self._make_table(subnet)
         except NetworkError as error:
             if firewall:
                 raise
-            made.firewall = False
-            made.warnings += (f"pods reach no other machine than this one: {error.message}",)
-        write_record(self._record, made, durable=False)
-        return made
+            created.firewall = False
+            created.warnings += (f"pods cannot reach other machines: {error.message}",)
+        write_record(self._record, created, durable=False)
+        return created
 
     def _make_table(self, subnet: int) -> None:
         from kubelite.node.network import nftables, ruleset
 
         opened = [
-            ruleset.open_ports(self._key, ipam.text(each.address), record.ports)
-            for each, record in self._records(self._leases.held())
+            ruleset.open_ports(self._key, ipam.text(entry.address), record.ports)
+            for entry, record in self._records(self._leases.held())
         ]
-        made = ruleset.table(self._key, subnet) + "".join(opened)
+        commands = ruleset.table(self._key, subnet) + "".join(opened)
         try:
-            nftables.run(made)
-        except FirewallRefused:  # a crash had left one, or it is incomplete
-            nftables.run(ruleset.without_table(self._key) + made)
+            nftables.run(commands)
+        except FirewallRefused:  # a crash has left one
+            nftables.run(ruleset.without_table(self._key) + commands)
         bridge.serve_loopback(self._key)
 
     def _change(self, commands: str) -> None:
-        """Carries out a change of the table; where the table has gone, as after ``nft flush
-        ruleset``, makes it anew."""
+        """Changes the table; when it is missing, as after ``nft flush ruleset``, makes it again."""
         from kubelite.node.network import nftables
 
         try:
@@ -245,18 +242,17 @@ class PodNetwork:
             nftables.run(commands)
 
     def _close_behind(self, uid: str, mine: Sequence[Held] = ()) -> None:
-        """Closes the home when nobody but this pod has a lease, then forgets those of its leases
-        that are over.
-        """
+        """Removes the shared objects when no other pod has a lease, then this pod's leases."""
         with FileLock(self._lock):
-            if all(each.uid == uid for each in self._leases.held()):
+            if all(entry.uid == uid for entry in self._leases.held()):
                 self._close()
-            for each in mine:
-                self._leases.drop(each)
+            for entry in mine:
+                self._leases.drop(entry)
 
     def _close(self) -> None:
-        """The record first, since what it vouches for is about to go; the bridge last, since its
-        presence says that there is something to take away."""
+        """Removes the record first, which claims that all is complete, and the bridge last, whose
+        existence shows that there is something to remove.
+        """
         try:
             os.unlink(self._record)
         except FileNotFoundError:
@@ -271,4 +267,4 @@ class PodNetwork:
         try:
             nftables.run(ruleset.without_table(self._key))
         except NoFirewall:
-            pass  # then there is no table either
+            pass  # then there is no table

@@ -1,4 +1,4 @@
-"""Ports of the host that pods want: what they mean and when two of them collide. Pure.
+"""Host ports of pods: their meaning, and when two conflict. Pure.
 
 The rule is the scheduler's (NodePorts): same protocol, same port, and the same host address or none
 on either side.
@@ -35,19 +35,20 @@ class HostPort(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A host port that somebody has; ``owner`` is a phrase such as ``pod default/web``."""
+    """A host port in use; ``owner`` is a phrase such as ``pod default/web``."""
 
     port: HostPort
     owner: str
 
 
-def wanted(pod: Pod) -> tuple[HostPort, ...]:
-    """The host ports of a pod's containers and sidecars; a pod on the host's network has them by
-    itself.
+def requested(pod: Pod) -> tuple[HostPort, ...]:
+    """The host ports of a pod's containers and sidecars; none on the host's network, where its
+    processes open them directly.
     """
     if pod.spec.host_network:
         return ()
-    sidecars = (each for each in pod.spec.init_containers or () if each.restart_policy == "Always")
+    init_containers = pod.spec.init_containers or ()
+    sidecars = (init for init in init_containers if init.restart_policy == "Always")
     return tuple(
         HostPort(
             host_port=port.host_port,
@@ -62,12 +63,10 @@ def wanted(pod: Pod) -> tuple[HostPort, ...]:
 
 
 def check(ports: Iterable[HostPort]) -> None:
-    """Raises PortRefused for what no pod here could have: pods have IPv4 addresses, and TCP and UDP
-    are translated.
-    """
+    """Raises PortRefused for unsupported ports: only IPv4, TCP and UDP are translated."""
     for port in ports:
         if port.protocol not in ("TCP", "UDP"):
-            raise PortRefused(f"{port}: only ports of TCP and UDP can be given to a pod")
+            raise PortRefused(f"{port}: only TCP and UDP are supported")
         try:
             ipam.number(port.host_ip)
         except ValueError:
@@ -83,13 +82,13 @@ def overlap(one: HostPort, other: HostPort) -> bool:
     return same and (one.host_ip == other.host_ip or ANY in (one.host_ip, other.host_ip))
 
 
-def refuse_taken(wanted: Iterable[HostPort], held: Iterable[Held]) -> None:
-    """Raises PortTaken for the first wanted port that another pod holds."""
+def refuse_taken(requested: Iterable[HostPort], held: Iterable[Held]) -> None:
+    """Raises PortTaken for the first requested port that another pod holds."""
     others = list(held)
-    for port in wanted:
-        for each in others:
-            if overlap(port, each.port):
-                raise PortTaken(f"{port} is already taken by {each.owner}", hint=HINT)
+    for port in requested:
+        for other in others:
+            if overlap(port, other.port):
+                raise PortTaken(f"{port} is already taken by {other.owner}", hint=HINT)
 
 
-HINT = "choose another hostPort, or stop whoever has this one: `ss -lntup`, `kubelite pod ls -A`"
+HINT = "choose another hostPort, or stop the process that has this one: `ss -lntup`, `kubelite pod ls -A`"

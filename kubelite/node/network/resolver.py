@@ -1,7 +1,7 @@
-"""A pod's names: hostname, /etc/hosts, /etc/resolv.conf. Pure.
+"""A pod's hostname, /etc/hosts and /etc/resolv.conf. Pure.
 
-Rules and layouts are the kubelet's; the limits of ``dnsConfig`` are those of the Pod API, the
-meaning of the lines that of resolv.conf(5).
+Rules and layouts are the kubelet's, the limits of ``dnsConfig`` those of the Pod API; the lines
+mean what resolv.conf(5) says.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _LOCAL = (
 
 
 class HostFiles(NamedTuple):
-    """Texts of the host: /etc/hosts, /etc/resolv.conf, and what systemd-resolved itself asks, empty
-    where it is not.
+    """Texts of the host: /etc/hosts, /etc/resolv.conf, and the resolv.conf with the servers that
+    systemd-resolved uses, empty without it.
     """
 
     hosts: str
@@ -39,9 +39,7 @@ class HostFiles(NamedTuple):
 
 
 class Names(NamedTuple):
-    """``hostname`` is what the kernel calls the pod, ``short`` and ``domain`` make its line in
-    /etc/hosts.
-    """
+    """``hostname`` is the kernel's; ``short`` and ``domain`` are for the pod's line in /etc/hosts."""
 
     hostname: str
     short: str
@@ -49,7 +47,7 @@ class Names(NamedTuple):
 
 
 class EtcFiles(NamedTuple):
-    """The texts of a pod's three files, and sentences on what was left out of them."""
+    """The texts of a pod's three files, and warnings about what was left out of them."""
 
     hosts: str
     resolv: str
@@ -58,7 +56,7 @@ class EtcFiles(NamedTuple):
 
 
 class Resolv(NamedTuple):
-    """The lines of a resolv.conf that mean something to every resolver."""
+    """The lines of a resolv.conf that all resolvers understand."""
 
     servers: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()
@@ -66,12 +64,12 @@ class Resolv(NamedTuple):
 
 
 def etc_files(pod: Pod, address: str, host: HostFiles) -> EtcFiles:
-    """The pod's own files. ``address`` is the pod's, unused on the host's network. Raises
+    """The files of a pod. ``address`` is the pod's, unused on the host's network. Raises
     NameTooLong.
     """
     names = pod_names(pod, host.hostname)
     resolv, warnings = resolv_conf(pod.spec, host)
-    aliases = [(each.ip, *each.hostnames) for each in pod.spec.host_aliases or ()]
+    aliases = [(alias.ip, *alias.hostnames) for alias in pod.spec.host_aliases or ()]
     on_host = pod.spec.host_network
     hosts = (
         host_network_hosts(host.hosts, aliases) if on_host else pod_hosts(address, names, aliases)
@@ -79,12 +77,13 @@ def etc_files(pod: Pod, address: str, host: HostFiles) -> EtcFiles:
     return EtcFiles(hosts, resolv, names.hostname + "\n", warnings)
 
 
-# -- hostname -------------------------------------------------------------------------------------------------------
+# -- hostname ---
 
 
 def pod_names(pod: Pod, node: str) -> Names:
-    """What a pod is called; ``node`` is the host's name, which a pod on the host's network keeps.
-    Raises NameTooLong."""
+    """The names of a pod; ``node`` is the host's name, which a pod on the host's network has too.
+    Raises NameTooLong.
+    """
     spec = pod.spec
     if spec.host_network:
         return Names(node, node, "")
@@ -100,13 +99,14 @@ def pod_names(pod: Pod, node: str) -> Names:
     full = f"{short}.{domain}"
     if len(full) > MAX_HOSTNAME:
         raise NameTooLong(
-            f'setHostnameAsFQDN: "{full}" has {len(full)} characters and the kernel takes {MAX_HOSTNAME}',
-            hint="a shorter hostname, subdomain or namespace fits",
+            f'setHostnameAsFQDN: "{full}" has {len(full)} characters, '
+            f"the kernel allows {MAX_HOSTNAME}",
+            hint="use a shorter hostname, subdomain or namespace",
         )
     return Names(full, short, domain)
 
 
-# -- /etc/hosts -----------------------------------------------------------------------------------------------------
+# -- /etc/hosts ---
 
 
 def pod_hosts(address: str, names: Names, aliases: Iterable[tuple[str, ...]]) -> str:
@@ -121,7 +121,7 @@ def pod_hosts(address: str, names: Names, aliases: Iterable[tuple[str, ...]]) ->
 
 
 def host_network_hosts(text: str, aliases: Iterable[tuple[str, ...]]) -> str:
-    """The host's own hosts file, with the pod's aliases behind it."""
+    """The host's own hosts file, followed by the pod's aliases."""
     ending = "" if text.endswith("\n") or not text else "\n"
     return f"# Kubernetes-managed hosts file (host network).\n{text}{ending}" + _aliases(aliases)
 
@@ -135,11 +135,11 @@ def _aliases(aliases: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(["", "# Entries added by HostAliases.", *lines]) + "\n" if lines else ""
 
 
-# -- /etc/resolv.conf -----------------------------------------------------------------------------------------------
+# -- /etc/resolv.conf ---
 
 
 def resolv_conf(spec: PodSpec, host: HostFiles) -> tuple[str, tuple[str, ...]]:
-    """The text for a pod, and what was left out of it.
+    """The resolv.conf of a pod, and warnings about what was left out of it.
 
     Without a cluster's name server ClusterFirst is Default, as in the kubelet; ``dnsConfig`` is
     merged into either.
@@ -147,8 +147,8 @@ def resolv_conf(spec: PodSpec, host: HostFiles) -> tuple[str, tuple[str, ...]]:
     base, warnings = (
         (Resolv(), ()) if spec.dns_policy == "None" else _host_resolv(host, bool(spec.host_network))
     )
-    merged = merge(base, _wanted(spec)) if spec.dns_config else base
-    fitting, left_out = _limited(merged)
+    merged = merge(base, _own_config(spec)) if spec.dns_config else base
+    fitting, left_out = _truncate(merged)
     return _text(fitting), (*warnings, *left_out)
 
 
@@ -180,20 +180,21 @@ def merge(base: Resolv, own: Resolv) -> Resolv:
     )
 
 
-def _wanted(spec: PodSpec) -> Resolv:
+def _own_config(spec: PodSpec) -> Resolv:
     config = spec.dns_config
     if config is None:
         return Resolv()
     options = tuple(
-        f"{each.name}:{each.value}" if each.value else each.name or ""
-        for each in config.options or ()
+        f"{option.name}:{option.value}" if option.value else option.name or ""
+        for option in config.options or ()
     )
     return Resolv(tuple(config.nameservers or ()), tuple(config.searches or ()), options)
 
 
 def _host_resolv(host: HostFiles, host_network: bool) -> tuple[Resolv, tuple[str, ...]]:
-    """What the host asks. Its loopback is not the pod's: behind a local stub the servers that the
-    stub asks are taken."""
+    """The servers of the host. Pods cannot reach those on its loopback: instead of a local stub
+    resolver its upstream servers are used.
+    """
     own = parse(host.resolv)
     if host_network or not any(map(is_loopback, own.servers)):
         return own, ()
@@ -202,30 +203,33 @@ def _host_resolv(host: HostFiles, host_network: bool) -> tuple[Resolv, tuple[str
     reachable = tuple(server for server in own.servers if not is_loopback(server))
     if reachable:
         return own._replace(servers=reachable), ()
-    said = f"the host's name server {own.servers[0]} cannot be reached from a pod: names resolve only with a dnsConfig"
-    return own._replace(servers=()), (said,)
+    warning = (
+        f"the host's name server {own.servers[0]} cannot be reached from a pod: "
+        "names resolve only with a dnsConfig"
+    )
+    return own._replace(servers=()), (warning,)
 
 
 def is_loopback(server: str) -> bool:
-    """Whether a name server is one on the machine that asks."""
+    """Whether a name server is on the loopback interface."""
     return server.startswith("127.") or server.partition("%")[0] == "::1"
 
 
-def _limited(resolv: Resolv) -> tuple[Resolv, list[str]]:
-    """At most three servers and 32 searches of 2048 characters together: what the Pod API and
-    resolvers take.
+def _truncate(resolv: Resolv) -> tuple[Resolv, list[str]]:
+    """At most three servers and 32 searches of 2048 characters together: the limits of the Pod API
+    and of resolvers.
     """
-    said = []
+    warnings = []
     servers, searches = resolv.servers[:MAX_SERVERS], resolv.searches[:MAX_SEARCHES]
     while searches and len(" ".join(searches)) > MAX_SEARCH_LENGTH:
         searches = searches[:-1]
     if servers != resolv.servers:
-        said.append(
+        warnings.append(
             f"resolv.conf: only the first {MAX_SERVERS} name servers are used: {' '.join(servers)}"
         )
     if searches != resolv.searches:
-        said.append(f"resolv.conf: only the first {len(searches)} search domains are used")
-    return resolv._replace(servers=servers, searches=searches), said
+        warnings.append(f"resolv.conf: only the first {len(searches)} search domains are used")
+    return resolv._replace(servers=servers, searches=searches), warnings
 
 
 def _text(resolv: Resolv) -> str:

@@ -1,7 +1,7 @@
-"""The home's firewall table, as text for libnftables and from its JSON. Pure.
+"""The home's firewall table: its text for libnftables, and the parser of its JSON. Pure.
 
-One table of family ``ip`` per home, made with the bridge and never touched again: a host port is
-one element of a map.
+One table of family ``ip`` per home, made with the bridge and never changed: a host port is one
+element of a map.
 
     map hostports   protocol . port            -> pod address . port      any address of the host
     map hostips     address . protocol . port  -> pod address . port      one address of the host
@@ -79,22 +79,18 @@ def table(key: str, subnet: int) -> str:
 
 
 def without_table(key: str) -> str:
-    """No table, whether there was one or not."""
+    """Removes the table, if there is one."""
     return f"add table ip {names.table(key)}\ndelete table ip {names.table(key)}\n"
 
 
 def open_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
-    """The host ports of the pod at ``address``, in one transaction; what is there already is no
-    error.
-    """
+    """Adds the host ports of the pod at ``address`` in one transaction; existing ones are no error."""
     elements = [_hairpin(key, address), *(_element(key, address, port) for port in ports)]
     return "".join(f"add element {element}\n" for element in elements)
 
 
 def close_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
-    """The reverse; each is added before it is deleted, since deleting what is not there would be an
-    error.
-    """
+    """The reverse. Each is added before it is deleted: deleting a missing one is an error."""
     elements = [_hairpin(key, address), *(_element(key, address, port) for port in ports)]
     return "".join(f"add element {element}\ndelete element {element}\n" for element in elements)
 
@@ -113,15 +109,15 @@ def _element(key: str, address: str, port: HostPort) -> str:
 
 def foreign_ports(listing: str, key: str) -> list[Held]:
     """The host ports of other homes, from the answer to :data:`LIST_MAPS`."""
-    import json  # of little use to a command that starts one pod
+    import json  # a command that starts one pod does not need it
 
-    found = []
+    held = []
     for entry in json.loads(listing)["nftables"]:
-        each = entry.get("map", {})
-        owner = each.get("table", "")
+        item = entry.get("map", {})
+        owner = item.get("table", "")
         if names.is_table(owner) and owner != names.table(key):
-            found += [_held(each["name"], pair, owner) for pair in each.get("elem", ())]
-    return found
+            held += [_held(item["name"], pair, owner) for pair in item.get("elem", ())]
+    return held
 
 
 def _held(name: str, pair: list[dict[str, Any]], owner: str) -> Held:

@@ -1,4 +1,4 @@
-"""Whether a process of the host has a port already: the kernel is asked by taking it for a moment."""
+"""Whether a process of the host uses a port: tried by binding a socket to it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ _KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 
 
 def refuse_bound(ports: Iterable[HostPort]) -> None:
-    """Raises PortTaken for a port that a socket of this network namespace has, PortRefused for a
-    hostIP that is not here."""
+    """Raises PortTaken for a port in use in this network namespace, PortRefused for a hostIP that
+    this machine does not have.
+    """
     for port in ports:
         with socket.socket(socket.AF_INET, _KINDS[port.protocol]) as probe:
-            if (
-                port.protocol == "TCP"
-            ):  # connections that have ended are in nobody's way, listeners are
+            if port.protocol == "TCP":  # ignores connections in TIME_WAIT, but no listener
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((port.host_ip, port.host_port))
@@ -34,4 +33,4 @@ def _failure(port: HostPort, error: OSError) -> NetworkError:
         return PortRefused(
             f"{port}: this machine has no such address", hint="`ip address` shows those it has"
         )
-    return NetworkError(f"{port} cannot be had: {error.strerror}")
+    return NetworkError(f"{port} cannot be bound: {error.strerror}")

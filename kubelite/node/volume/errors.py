@@ -1,7 +1,7 @@
 """What can go wrong with volumes. Pure.
 
 VolumeError         one sentence; ``hint`` where there is something to try
-├── HostPathError   the path on this machine is not what the manifest says, or cannot be made
+├── HostPathError   a hostPath has another type than its manifest says, or cannot be made
 └── SubPathError    a subPath leads through a link, a file, or out of its volume
 """
 

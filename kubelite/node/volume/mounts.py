@@ -1,7 +1,6 @@
-"""From a pod's volumes and a container's mounts to what is mounted where, and in which order. Pure.
+"""Turns the volumes of a pod and the mounts of a container into ordered mount operations. Pure.
 
-Rules are the kubelet's; the order is that of the container runtimes: a mount never hides one made
-before it.
+Rules are the kubelet's; the order is that of container runtimes: no mount hides an earlier one.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ if TYPE_CHECKING:
     from kubelite.objects.pod.pod import Volume, VolumeMount
 
 ETC = ("hosts", "resolv.conf", "hostname")
-"""The files that every container gets in its /etc."""
+"""The files that are mounted into every container's /etc."""
 
 
 class Place(NamedTuple):
-    """A volume and where it lies in the pod's mount namespace. ``type`` is a host path's."""
+    """A volume and its path in the pod's mount namespace. ``type`` is that of a hostPath."""
 
     name: str
     kind: Literal["disk", "memory", "host"]
@@ -28,7 +27,7 @@ class Place(NamedTuple):
 
 
 class PodMount(NamedTuple):
-    """A tmpfs that is mounted once, in the pod's mount namespace."""
+    """A tmpfs, mounted once in the pod's mount namespace."""
 
     target: str
     options: str
@@ -36,10 +35,10 @@ class PodMount(NamedTuple):
 
 
 class ContainerMount(NamedTuple):
-    """A bind into a container; ``subpath`` is the part of the source that shows, "" all of it.
+    """A bind mount of a container; ``subpath`` is the part of the source to mount, "" all of it.
 
-    ``read_only`` is about the mount itself, not about those below it that ``recursive`` brings
-    along, as in the kubelet.
+    ``read_only`` applies to the mount itself, not to those below it that ``recursive`` includes, as
+    in the kubelet.
     """
 
     source: str
@@ -52,16 +51,16 @@ class ContainerMount(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The part of a volume that some container wants: a subPath."""
+    """The part of a volume that a container mounts: a subPath."""
 
     volume: str
     subpath: str
 
 
 def places(volumes: Iterable[Volume], disk: str, memory: str) -> list[Place]:
-    """Where each volume lies; ``disk`` and ``memory`` are the pod's directories for emptyDir.
+    """The path of each volume; ``disk`` and ``memory`` are the pod's directories for emptyDir.
 
-    Raises VolumeError for a kind of volume that this room does not know.
+    Raises VolumeError for an unsupported kind of volume.
     """
     return [_place(volume, disk, memory) for volume in volumes]
 
@@ -146,8 +145,8 @@ def _container_mount(
 def etc_mounts(etc: str, own: Iterable[ContainerMount], read_only: bool) -> list[ContainerMount]:
     """The pod's /etc/hosts, /etc/resolv.conf and /etc/hostname, from its directory ``etc``.
 
-    A container that mounts something there itself keeps that. ``read_only`` is that of the root
-    file system: as with the kubelet it leaves /etc/hosts writable.
+    A mount of the container at the same path takes precedence. ``read_only`` is that of the root
+    file system: as in the kubelet /etc/hosts stays writable.
     """
     taken = {mount.target for mount in own}
     return [
@@ -160,7 +159,7 @@ def etc_mounts(etc: str, own: Iterable[ContainerMount], read_only: bool) -> list
 
 
 def in_order(mounts: Sequence[ContainerMount]) -> list[ContainerMount]:
-    """Parents before children: by depth, and within one depth as they came."""
+    """Parents before children: by depth, and within one depth in the given order."""
     return sorted(mounts, key=lambda mount: clean(mount.target).rstrip("/").count("/"))
 
 

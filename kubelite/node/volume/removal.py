@@ -1,8 +1,8 @@
-"""Removes a directory with all that a container may have left in it.
+"""Removes a directory tree that a container may have filled.
 
 Every step is relative to an open descriptor: no link is followed, no mount is entered, and a name
 that is swapped meanwhile leads nowhere else. Depth costs neither stack nor descriptors. What cannot
-be removed is reported and stays; the rest goes.
+be removed is reported; the rest is removed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SHOWN = 1000
 
 
 class Left(NamedTuple):
-    """Something that could not be removed; ``error`` is an errno value."""
+    """A path that could not be removed; ``error`` is an errno value."""
 
     path: str
     error: int
@@ -27,9 +27,9 @@ class Left(NamedTuple):
 
 
 def remove_tree(path: str) -> list[Left]:
-    """Removes what is at an absolute path; returns what is left of it. Nothing there is fine.
+    """Removes the tree at an absolute path, if it exists; returns what could not be removed.
 
-    Raises OSError where the directory that holds it cannot be opened.
+    Raises OSError when its parent directory cannot be opened.
     """
     holder, name = os.path.split(path.rstrip("/"))
     try:
@@ -45,9 +45,9 @@ class _Level:
     __slots__ = ("directories", "identity", "kept", "name")
 
     def __init__(self, name: str, fd: int) -> None:
-        found = os.fstat(fd)
+        info = os.fstat(fd)
         self.name = name
-        self.identity = (found.st_dev, found.st_ino)
+        self.identity = (info.st_dev, info.st_ino)
         self.directories: list[str] = []
         self.kept = False
 
@@ -106,7 +106,7 @@ class _Walk:
         self._clear(level)
 
     def _clear(self, level: _Level) -> None:
-        """Removes all files of the directory just entered and notes its directories."""
+        """Removes all files of the directory just entered and lists its directories."""
         files: list[str] = []
         with os.scandir(self.fd) as entries:
             for entry in entries:
@@ -126,15 +126,15 @@ class _Walk:
     def _climb(self) -> bool:
         """Goes back up and removes the directory it came from.
 
-        False where ".." is no longer what it was.
+        False when ".." is another directory now.
         """
         done = self.levels.pop()
         above = self.levels[-1]
         fd = os.open("..", _DIRECTORY, dir_fd=self.fd)
-        found = os.fstat(fd)
+        info = os.fstat(fd)
         os.close(self.fd)
         self.fd = fd
-        if (found.st_dev, found.st_ino) != above.identity:
+        if (info.st_dev, info.st_ino) != above.identity:
             self._keep(done.name, errno.ESTALE)
             return False
         if done.kept:

@@ -1,7 +1,7 @@
-"""Makes and checks what volumes are made of: emptyDir directories, host paths, parts of volumes.
+"""Makes and checks the sources of volumes: emptyDir directories, host paths, subPaths.
 
-It mounts nothing. What a container can change is walked one component at a time from an open
-descriptor and never through a link: a container may swap a directory for a link at any moment.
+It mounts nothing. Paths that a container can change are walked one component at a time from an open
+descriptor and never through a link: a container may swap a directory for a link at any time.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _KINDS: dict[str, tuple[Callable[[int], bool], str]] = {
 }
 
 
-def make_places(found: Iterable[Place], fs_group: int | None = None) -> frozenset[Part]:
-    """Makes volumes on disk and checks host paths; returns those that are no directory.
+def make_places(places: Iterable[Place], fs_group: int | None = None) -> frozenset[Part]:
+    """Makes volumes on disk and checks host paths; returns those that are single files.
 
-    What is in memory is the pod's mounts' business. Raises VolumeError, HostPathError.
+    Volumes in memory are mounts of the pod. Raises VolumeError, HostPathError.
     """
     files = set()
-    for place in found:
+    for place in places:
         if place.kind == "disk":
             make_empty_dir(place.path, fs_group)
         elif place.kind == "host" and prepare_host_path(place.path, place.type):
@@ -40,15 +40,15 @@ def make_places(found: Iterable[Place], fs_group: int | None = None) -> frozense
     return frozenset(files)
 
 
-def make_parts(wanted: Iterable[Part], found: Mapping[str, Place], view: str) -> frozenset[Part]:
-    """Makes the subPaths that are missing; returns those that are no directory.
+def make_parts(parts: Iterable[Part], places: Mapping[str, Place], view: str) -> frozenset[Part]:
+    """Makes missing subPaths; returns those that are single files.
 
     ``view`` is the root of the pod's mount namespace, /proc/<pid of the shim>/root, through which
     volumes in memory are reached. Raises SubPathError.
     """
     files = set()
-    for part in wanted:
-        place = found[part.volume]
+    for part in parts:
+        place = places[part.volume]
         volume = f"{view}{place.path}" if place.kind == "memory" else place.path
         if make_subpath(volume, part.subpath):
             files.add(part)
@@ -58,8 +58,8 @@ def make_parts(wanted: Iterable[Part], found: Mapping[str, Place], view: str) ->
 def make_empty_dir(path: str, fs_group: int | None = None) -> None:
     """Makes the directory of an emptyDir volume on disk, with those above it.
 
-    Anybody may write, as in the kubelet; with an fsGroup it belongs to that group and hands it on.
-    A directory that is there, from before a restart of the sandbox, is kept. Raises VolumeError.
+    It is writable by all, as in the kubelet; with an fsGroup it belongs to that group and is setgid.
+    An existing one, from before a restart of the sandbox, is kept. Raises VolumeError.
     """
     try:
         try:
@@ -78,7 +78,7 @@ def make_empty_dir(path: str, fs_group: int | None = None) -> None:
 
 
 def prepare_host_path(path: str, kind: str) -> bool:
-    """Checks, and where its type says so makes, a path; returns whether it is no directory.
+    """Checks a host path, or makes it where its type says so; returns whether it is a single file.
 
     The rules are the kubelet's. A missing path without a type becomes a directory, which is what
     containerd does with it. Raises HostPathError.
@@ -94,9 +94,9 @@ def prepare_host_path(path: str, kind: str) -> bool:
     except OSError as error:
         raise HostPathError(f"cannot use hostPath {path}: {_reason(error)}") from error
     if kind:
-        fits, wanted = _KINDS[kind]
+        fits, expected = _KINDS[kind]
         if mode is None or not fits(mode):
-            raise HostPathError(f"hostPath type check failed: {path} is not a {wanted}")
+            raise HostPathError(f"hostPath type check failed: {path} is not a {expected}")
     return mode is not None and not stat.S_ISDIR(mode)
 
 
@@ -157,7 +157,7 @@ def _make_below(at: int, part: str, mode: int) -> int:
         return os.open(part, _PATH, dir_fd=at)
     fd = os.open(part, _DIRECTORY, dir_fd=at)
     try:
-        # The umask must have no say.
+        # chmod ignores the umask.
         os.fchmod(fd, mode)
     except OSError:
         os.close(fd)
@@ -174,7 +174,7 @@ def _make_host_path(path: str, kind: str) -> int | None:
 
 
 def _make_directories(path: str, mode: int) -> None:
-    """As os.makedirs, with the mode for all that are made. Raises OSError."""
+    """As os.makedirs, with the mode for every new directory. Raises OSError."""
     parts = [part for part in path.split("/") if part]
     for depth in range(1, len(parts) + 1):
         prefix = "/" + "/".join(parts[:depth])

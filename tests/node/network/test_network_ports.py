@@ -10,7 +10,7 @@ import pytest
 
 from kubelite.node.network import ruleset
 from kubelite.node.network.errors import PortRefused, PortTaken
-from kubelite.node.network.ports import Held, HostPort, check, overlap, refuse_taken, wanted
+from kubelite.node.network.ports import Held, HostPort, check, overlap, refuse_taken, requested
 from kubelite.objects.pod.pod import Pod
 
 
@@ -44,7 +44,7 @@ def test_a_taken_port_is_refused_with_its_owner() -> None:
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (port(protocol="SCTP"), "only ports of TCP and UDP"),
+        (port(protocol="SCTP"), "only TCP and UDP"),
         (port(ip="::1"), "must be an IPv4 address"),
     ],
 )
@@ -75,7 +75,7 @@ def test_host_ports_of_containers_and_sidecars_count() -> None:
         ],
     }
     made = msgspec.convert({"metadata": {"name": "p"}, "spec": spec}, Pod)
-    assert set(wanted(made)) == {
+    assert set(requested(made)) == {
         port(2),
         port(3),
         HostPort(host_port=53, container_port=5, protocol="UDP", host_ip="192.0.2.1"),
@@ -87,7 +87,7 @@ def test_a_pod_on_the_hosts_network_needs_no_translation() -> None:
     made = msgspec.convert(
         {"metadata": {"name": "p"}, "spec": {"hostNetwork": True, "containers": [container]}}, Pod
     )
-    assert wanted(made) == ()
+    assert requested(made) == ()
 
 
 def test_ports_of_other_homes_are_read_from_what_the_kernel_holds() -> None:
@@ -120,6 +120,7 @@ def test_closing_a_port_deletes_what_opening_it_added() -> None:
     opened = ruleset.open_ports("0a1b2c3d", "10.208.1.2", ports).splitlines()
     closed = ruleset.close_ports("0a1b2c3d", "10.208.1.2", ports).splitlines()
     assert opened == [
+        "add element ip kubelite-0a1b2c3d hairpin { 10.208.1.2 . 10.208.1.2 }",
         "add element ip kubelite-0a1b2c3d hostports { tcp . 8080 : 10.208.1.2 . 80 }",
         "add element ip kubelite-0a1b2c3d hostips { 192.0.2.1 . udp . 53 : 10.208.1.2 . 80 }",
     ]

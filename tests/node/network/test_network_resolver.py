@@ -65,7 +65,7 @@ def test_a_long_name_is_cut_to_a_label_that_ends_well() -> None:
 def test_a_full_name_that_the_kernel_would_not_take_is_refused() -> None:
     fits = pod("a" * 29, "n" * 5, subdomain="s" * 10, setHostnameAsFQDN=True)
     assert len(pod_names(fits, "node").hostname) == 64
-    with pytest.raises(NameTooLong, match="has 65 characters and the kernel takes 64"):
+    with pytest.raises(NameTooLong, match="has 65 characters, the kernel allows 64"):
         pod_names(pod("a" * 30, "n" * 5, subdomain="s" * 10, setHostnameAsFQDN=True), "node")
 
 

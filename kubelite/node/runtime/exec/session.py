@@ -37,8 +37,8 @@ class Session:
 
     def write(self, data: bytes) -> None:
         """Sends input, in pieces that fit a packet. Blocks while the process does not read."""
-        for start in range(0, len(data), protocol.DATA_MAX):
-            self._shim.ask(Message.DATA, data[start : start + protocol.DATA_MAX])
+        for start in range(0, len(data), protocol.MAX_DATA_SIZE):
+            self._shim.ask(Message.DATA, data[start : start + protocol.MAX_DATA_SIZE])
 
     def close_stdin(self) -> None:
         """End of input; further calls do nothing."""
