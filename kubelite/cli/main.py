@@ -1,10 +1,10 @@
-"""The table of contents of the command line: which words there are, and where each lives.
+"""The command table: which commands there are, where each lives, and what it does in one line.
 
-No logic: :mod:`kubelite.cli.door` reads this table, imports the one module that a command line
-names, and turns whatever happens into an exit code. Exit codes: 0 fine, 1 failed, 2 wrong usage,
-124 timed out while waiting, 130 Ctrl-C, 128+n ended by signal n; of ``pod exec``, ``attach`` and
-``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod
-check`` and ``pod diff`` 1 findings, 2 there was nothing to look at.
+No logic: :mod:`kubelite.cli.common.dispatch` reads this table, imports the one module that a command
+line names, and turns whatever happens into an exit code. Exit codes: 0 success, 1 failure, 2 wrong
+usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended by signal n; of ``pod exec``, ``attach``
+and ``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod
+check`` and ``pod diff`` 1 findings, 2 nothing could be examined.
 """
 
 from __future__ import annotations
@@ -14,62 +14,63 @@ import os
 import sys
 from typing import NoReturn
 
-from kubelite.cli.door import Word, enter
+from kubelite.cli.common.command import Command
+from kubelite.cli.common.dispatch import dispatch
 
 GROUPS = {
-    "pod": "Pods on this machine: no cluster needed.",
-    "image": "Images in the local store.",
-    "scheduler": "Where pods would run, and why: on paper, without a cluster.",
-    "system": "This machine, and what kubelite keeps on it.",
+    "pod": "Run pods on this machine, without a cluster.",
+    "image": "Manage the images in the local store.",
+    "scheduler": "Explain scheduling decisions from files, without a cluster.",
+    "system": "Inspect and reset this machine's kubelite.",
 }
 
 COMMANDS = {
-    "pod up": Word("pod", "up"),
-    "pod down": Word("pod", "down"),
-    "pod ls": Word("pod", "ls"),
-    "pod ps": Word("pod", "ls", alias=True),
-    "pod inspect": Word("pod", "inspect"),
-    "pod check": Word("pod", "check", failure=2),
-    "pod update": Word("podchange", "update"),
-    "pod start": Word("podlife", "start"),
-    "pod stop": Word("podlife", "stop"),
-    "pod restart": Word("podlife", "restart"),
-    "pod kill": Word("podlife", "kill"),
-    "pod pause": Word("podlife", "pause"),
-    "pod unpause": Word("podlife", "unpause"),
-    "pod logs": Word("podio", "logs"),
-    "pod exec": Word("podio", "exec", failure=125),
-    "pod attach": Word("podio", "attach", failure=125),
-    "pod debug": Word("podio", "debug", failure=125),
-    "pod cp": Word("podio", "cp"),
-    "pod wait": Word("podio", "wait"),
-    "pod events": Word("podlook", "events"),
-    "pod top": Word("podlook", "top"),
-    "pod stats": Word("podlook", "stats"),
-    "pod diff": Word("podlook", "diff", failure=2),
-    "pod prune": Word("podchange", "prune"),
-    "image import": Word("image", "import_"),
-    "image load": Word("image", "load"),
-    "image ls": Word("image", "ls"),
-    "image rm": Word("image", "rm"),
-    "scheduler explain": Word("scheduler", "explain"),
-    "scheduler simulate": Word("scheduler", "simulate"),
-    "system info": Word("system", "info"),
-    "system agent": Word("system", "agent"),
-    "system reset": Word("system", "reset"),
-    "server": Word("server", "server"),
-    "explain": Word("about", "explain"),
-    "version": Word("about", "version"),
+    "pod up": Command("pod.up", "up", "Create the pods of a manifest, or update them in place."),
+    "pod down": Command("pod.down", "down", "Stop pods and remove everything of them."),
+    "pod ls": Command("pod.ls", "ls", "List pods."),
+    "pod ps": Command("pod.ls", "ls", "List pods.", alias_of="pod ls"),
+    "pod inspect": Command("pod.inspect", "inspect", "Show everything known about a pod."),
+    "pod check": Command("pod.check", "check", "Check a manifest without creating anything.", 2),
+    "pod update": Command("pod.update", "update", "Change images, limits or variables of a pod."),
+    "pod start": Command("pod.lifecycle", "start", "Start stopped or ended pods."),
+    "pod stop": Command("pod.lifecycle", "stop", "Stop the containers of pods; the pods remain."),
+    "pod restart": Command("pod.lifecycle", "restart", "Restart containers now, in place."),
+    "pod kill": Command("pod.lifecycle", "kill", "Send a signal to the containers of pods."),
+    "pod pause": Command("pod.lifecycle", "pause", "Freeze all processes of pods."),
+    "pod unpause": Command("pod.lifecycle", "unpause", "Thaw paused pods."),
+    "pod logs": Command("pod.logs", "logs", "Print the logs of a pod's containers."),
+    "pod exec": Command("pod.exec", "execute", "Run a program in a container.", 125),
+    "pod attach": Command("pod.attach", "attach", "Attach to a container's main process.", 125),
+    "pod debug": Command("pod.debug", "debug", "Run tools beside a container.", 125),
+    "pod cp": Command("pod.cp", "copy", "Copy files to and from a container."),
+    "pod wait": Command("pod.wait", "wait", "Wait until a pod is ready, has ended or is gone."),
+    "pod events": Command("pod.events", "events", "Show what has happened to a pod."),
+    "pod top": Command("pod.top", "top", "List the processes of a pod."),
+    "pod stats": Command("pod.stats", "stats", "Show CPU, memory and network use of containers."),
+    "pod diff": Command("pod.diff", "diff", "List the files that a container has changed.", 2),
+    "pod prune": Command("pod.prune", "prune", "Remove the pods that have ended."),
+    "image import": Command("image.load", "import_", "Create an image from a root file system."),
+    "image load": Command("image.load", "load", "Load images from an archive or OCI layout."),
+    "image ls": Command("image.ls", "ls", "List the images of the store."),
+    "image rm": Command("image.rm", "rm", "Remove images that no pod uses."),
+    "scheduler explain": Command("scheduler.explain", "explain", "Explain where a pod would run."),
+    "scheduler simulate": Command("scheduler.simulate", "simulate", "Schedule many pods on paper."),
+    "system info": Command("system.info", "info", "Show versions, kernel features and paths."),
+    "system agent": Command("system.agent", "agent", "Run the node agent in the foreground."),
+    "system reset": Command("system.reset", "reset", "Remove all pods, images and kernel objects."),
+    "server": Command("server.serve", "server", "Run a Kubernetes API server until Ctrl-C."),
+    "explain": Command("about.explain", "explain", "Explain an error code."),
+    "version": Command("about.version", "version", "Show the versions of kubelite and the kernel."),
 }
 
 
 def main() -> int:
     """The ``kubelite`` command: runs what sys.argv says and returns the exit code."""
-    return enter(GROUPS, COMMANDS)
+    return dispatch(GROUPS, COMMANDS)
 
 
 def run() -> NoReturn:
-    """The program: :func:`main`, then the end of the process at once.
+    """The program: :func:`main`, then exits at once.
 
     Looking for garbage among what imports make, and taking it all apart at the end, would be a
     fifth of a short command's time; nothing here waits for either.

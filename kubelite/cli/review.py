@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from kubelite.cli import codes
-from kubelite.cli.text import Trouble
+from kubelite.cli.common import error_codes as codes
+from kubelite.cli.common.diagnostic import Diagnostic
 from kubelite.lib.manifest_yaml import Document, Place
 from kubelite.objects.pod import codec, support
 from kubelite.objects.pod.pod import Pod
@@ -36,9 +36,9 @@ class Review(NamedTuple):
     warnings are worth showing whenever a pod is created, notes only to whoever asks for a check."""
 
     pods: list[Pod]
-    errors: list[Trouble]
-    warnings: list[Trouble]
-    notes: list[Trouble]
+    errors: list[Diagnostic]
+    warnings: list[Diagnostic]
+    notes: list[Diagnostic]
 
 
 class Item(NamedTuple):
@@ -78,7 +78,7 @@ def review(
         _review(item, file, namespace, lenient, found, taken)
     if not found.pods and not found.errors:
         hint = "a manifest begins with apiVersion: v1 and kind: Pod"
-        found.errors.append(Trouble(f"there is no Pod in {file}", codes.EMPTY, hint=hint))
+        found.errors.append(Diagnostic(f"there is no Pod in {file}", codes.EMPTY, hint=hint))
     return found
 
 
@@ -201,11 +201,11 @@ def _place(item: Item, problem: Problem) -> Place:
     return item.document.key_place(path) if problem.at_key else item.document.place(path)
 
 
-def _trouble(item: Item, file: str, problem: Problem) -> Trouble:
+def _trouble(item: Item, file: str, problem: Problem) -> Diagnostic:
     place = _place(item, problem)
     where = f"{file}:{place.line}:{place.column}"
     shown = json_path((*item.path, *problem.path))
     hint = problem.hint or ("" if problem.code == NO_EFFECT else codes.CODES[problem.code].remedy)
-    return Trouble(
+    return Diagnostic(
         problem.message, problem.code, f"{where}   {shown}" if shown else where, hint=hint
     )

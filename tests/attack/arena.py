@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from kubelite.cli import manifest
+from kubelite.cli.common import manifest
 from kubelite.core import shim as shims
 from kubelite.node.kubelet.pods.pods import Pods, UpResult
 from kubelite.node.runtime.home import Home

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from kubelite.cli import text as words
+from kubelite.cli.common import diagnostic as words
 from kubelite.core import protocol
 from kubelite.node.runtime.exec import command
 from tests.attack.arena import SLEEP, TREE, Arena, pod

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.cli import manifest
-from kubelite.cli.codes import CODES
-from kubelite.cli.text import CliError, Trouble
+from kubelite.cli.common import manifest
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.common.error_codes import CODES
 
 HEAD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n"
 GOOD = HEAD + "  containers:\n  - name: c\n    image: host\n"
@@ -28,10 +28,10 @@ def written(tmp_path: Path, text: str | bytes, name: str = "p.yaml") -> str:
     return str(path)
 
 
-def refused(source: str, **options: object) -> tuple[Trouble, ...]:
+def refused(source: str, **options: object) -> tuple[Diagnostic, ...]:
     with pytest.raises(CliError) as caught:
         manifest.load(source, **options)  # type: ignore[arg-type]
-    return caught.value.troubles
+    return caught.value.diagnostics
 
 
 # The text, where the error points (line:column and JSON path), its code, and words of its message
@@ -90,7 +90,7 @@ def test_a_bad_manifest_is_refused_with_place_code_and_hint(
     source = written(tmp_path, text)
     trouble = refused(source)[0]
     assert trouble.place == (f"{source}:{place}" if place else "")
-    assert (trouble.code, trouble.exit) == (code, 1)
+    assert (trouble.code, trouble.exit_code) == (code, 1)
     assert message in trouble.message and "\n" not in trouble.message
     assert trouble.hint and hint in trouble.hint
 
@@ -149,7 +149,7 @@ def test_all_errors_come_at_once_in_the_order_of_the_file_and_no_more_than_a_scr
     assert [trouble.place.split(":")[1] for trouble in refused(source)] == ["7", "8", "9", "10"]
     many = refused(written(tmp_path, GOOD + "".join(f"    bogus{n}: 1\n" for n in range(100))))
     assert len(many) == manifest.MAX_SHOWN + 1
-    assert many[-1].message == "75 more errors like these are not shown"
+    assert many[-1].message == "75 more errors are not shown"
 
 
 def test_pods_come_with_defaults_in_their_order_from_documents_and_lists(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_every_code_is_explained_and_every_explanation_is_of_a_code_in_use() -> 
     }
     used |= {
         code
-        for name, code in vars(sys.modules["kubelite.cli.codes"]).items()
+        for name, code in vars(sys.modules["kubelite.cli.common.error_codes"]).items()
         if name.isupper() and isinstance(code, str)
     }
     assert used == set(CODES)
@@ -269,7 +269,7 @@ def test_every_code_is_explained_and_every_explanation_is_of_a_code_in_use() -> 
 
 @pytest.mark.parametrize("code", CODES)
 def test_an_explanation_is_of_readable_width(code: str) -> None:
-    from kubelite.cli.codes import explained
+    from kubelite.cli.common.error_codes import explained
 
     page = explained(code)
     assert page is not None and page.startswith(f"{code}: ")

@@ -33,7 +33,7 @@ FULL = pod(
 
 STEPS = """
 import os, signal, sys
-from kubelite.cli import manifest
+from kubelite.cli.common import manifest
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.home import Home
 

@@ -146,7 +146,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(world: World, tmp_pa
     )
     assert (
         plan(pod(SLEEP, spec={"hostNetwork": True}))
-        == "p needs a new pod: --replace\n  spec.hostNetwork\n"
+        == "p must be recreated: use --replace\n  spec.hostNetwork\n"
     )
     assert state(world)["c"] == pid
 

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from kubelite.cli.serving import write_kubeconfig
+from kubelite.cli.server.kubeconfig import write_kubeconfig
 from tests.control.debian import kubectl_of
 from tests.control.fake_kubelet import fake_kubelet
 from tests.control.world import PODS, Cluster, cluster, pod

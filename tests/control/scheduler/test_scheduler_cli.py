@@ -78,14 +78,18 @@ def test_simulate(files):
         (
             ("--pod", "pod.yaml", "--plugin-args", "NodeName"),
             2,
-            "error: --plugin-args NodeName: NAME=JSON is expected",
+            "error: --plugin-args NodeName: expected NAME=JSON",
         ),
         (
             ("--pod", "pod.yaml", "--plugin-args", "NodeName={"),
             2,
             "error: --plugin-args NodeName: not JSON",
         ),
-        (("--pod", "pods.yaml"), 1, "error: pods.yaml holds 2 pods: one is explained at a time"),
+        (
+            ("--pod", "pods.yaml"),
+            1,
+            "error: pods.yaml contains 2 pods; exactly one can be explained",
+        ),
         (("--pod", "gone.yaml"), 1, "error: gone.yaml: No such file or directory"),
         ((), 2, "error: missing option '--pod'"),
     ],

@@ -1,0 +1,1 @@
+"""Commands about kubelite itself: version, explain."""

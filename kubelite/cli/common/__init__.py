@@ -1,0 +1,1 @@
+"""What every command shares: the command table, dispatch, options, output, diagnostics."""

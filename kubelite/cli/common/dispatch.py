@@ -1,0 +1,170 @@
+"""From the command line to a function and back to an exit code.
+
+Whatever happens inside a command ends here: as its exit code, as errors on stderr, or, if nobody
+foresaw it, as one sentence. ``--version``, help and the plainest verbs never import Typer.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from kubelite.cli.common import fastpath
+from kubelite.cli.common.command import Commands, Settings, load, named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+    from kubelite.cli.common.diagnostic import Diagnostic
+
+
+def dispatch(groups: Mapping[str, str], commands: Commands) -> int:
+    """Runs the command line of this process and returns its exit code. Never raises."""
+    open_closed_streams()
+    args = sys.argv[1:]
+    if args == ["--version"]:
+        return show_version()
+    global_args, rest = fastpath.hoist(args)
+    failure_code = named(commands, rest)[1].failure_code
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        return _run(groups, commands, global_args, rest)
+    except BaseException as error:  # noqa: BLE001 - whatever it was ends here, as a sentence
+        return _report(error, failure_code, global_args)
+
+
+def show_version() -> int:
+    """What ``--version`` prints, with nothing imported for it."""
+    from kubelite import __version__
+
+    os.write(1, f"kubelite {__version__}\n".encode())
+    return 0
+
+
+def open_closed_streams() -> None:
+    """Opens /dev/null for each standard stream that the caller has closed.
+
+    Otherwise the next file to be opened would take its number, and messages would go there.
+    """
+    if sys.stdin is not None and sys.stdout is not None and sys.stderr is not None:
+        return
+    fd = 0
+    while fd <= 2:  # open() takes the lowest number that is free
+        fd = os.open(os.devnull, os.O_RDWR)
+    os.close(fd)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _run(
+    groups: Mapping[str, str], commands: Commands, global_args: list[str], rest: list[str]
+) -> int:
+    call = fastpath.match(global_args, rest) if _is_plain_environment() else None
+    if call is not None:
+        # msgspec asks for it and does without; only Typer needs it, and importing it takes as long
+        # as starting a pod.
+        sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
+        return int(load(commands[call.command])(call.settings, **call.arguments))
+    if _asks_for_help(groups, rest):
+        return _show_help(groups, commands, rest)
+    from kubelite.cli.common.typer_app import build
+
+    command = build(groups, commands, rest)
+    result: Any = command(args=[*global_args, *rest], prog_name="kubelite", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _is_plain_environment() -> bool:
+    """Whether no environment variable sets an option or asks for completion; the root is read
+    below.
+    """
+    return not any(
+        name.lstrip("_").startswith("KUBELITE_") and name != "KUBELITE_ROOT" for name in os.environ
+    )
+
+
+def _asks_for_help(groups: Mapping[str, str], rest: list[str]) -> bool:
+    before_dashes = rest[: rest.index("--")] if "--" in rest else rest
+    return (
+        not rest
+        or (len(rest) == 1 and rest[0] in groups)
+        or "-h" in before_dashes
+        or "--help" in before_dashes
+    )
+
+
+def _show_help(groups: Mapping[str, str], commands: Commands, rest: list[str]) -> int:
+    from kubelite.cli.common import help_page
+    from kubelite.cli.common.screen import Screen
+
+    screen = Screen(Settings())
+    name, command = named(commands, rest)
+    width = screen.columns
+    if name:
+        page = help_page.of_command(name, command, load(command), width)
+    elif rest and rest[0] in groups:
+        page = help_page.of_group(rest[0], groups[rest[0]], commands, width)
+    else:
+        page = help_page.of_program(groups, commands, width)
+    screen.data(page)
+    return 0
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    from kubelite.cli.common.failures import Interrupted
+
+    raise Interrupted(number)
+
+
+def _report(error: BaseException, failure_code: int, global_args: list[str]) -> int:
+    """Shows what ended the command, and returns the exit code for it."""
+    from kubelite.cli.common.screen import OutputClosed, Screen
+
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, OutputClosed):
+        _silence_stdout()
+        return 128 + signal.SIGPIPE
+    screen = Screen(Settings(color=_color(global_args)))
+    if "--debug" in global_args or os.environ.get("KUBELITE_DEBUG"):
+        import traceback
+
+        screen.note("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + int(getattr(error, "number", signal.SIGINT))
+    shown = _diagnostics(error, failure_code)
+    for diagnostic in shown:
+        screen.error(diagnostic)
+    return shown[0].exit_code
+
+
+def _diagnostics(error: BaseException, failure_code: int) -> tuple[Diagnostic, ...]:
+    from kubelite.cli.common.failures import diagnostics, usage_error
+
+    wrong_usage = usage_error(error) if isinstance(error, Exception) else None
+    if wrong_usage is not None:
+        return (wrong_usage,)
+    return diagnostics(error, exit_code=failure_code)
+
+
+def _color(global_args: list[str]) -> str:
+    """The value of ``--color``, read without the parser, which may have failed."""
+    color = os.environ.get("KUBELITE_COLOR", "auto")
+    for word, value in zip(global_args, [*global_args[1:], ""], strict=False):
+        if word == "--color":
+            color = value
+        elif word.startswith("--color="):
+            color = word.partition("=")[2]
+    return color if color in ("always", "never") else "auto"
+
+
+def _silence_stdout() -> None:
+    """Keeps the interpreter's last flush from failing on a pipe that nobody reads."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)

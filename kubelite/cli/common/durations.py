@@ -1,0 +1,88 @@
+"""Durations and sizes, as kubectl and docker write them. Pure.
+
+Reads what people type (``90s``, ``1h30m``) and writes what fits a narrow column (``3m4s``,
+``5d3h``).
+"""
+
+from __future__ import annotations
+
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
+_MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
+
+
+def parse(text: str) -> float:
+    """Seconds in ``1h30m``, ``500ms`` or ``5d``; a bare number is seconds. Raises ValueError with a
+    sentence.
+    """
+    rest = text.strip()
+    if _is_number(rest):
+        return float(rest)
+    total = 0.0
+    while rest:
+        number = _prefix(rest, "0123456789.")
+        unit = _prefix(rest[len(number) :], "nuµmshd")
+        if not _is_number(number) or unit not in _UNITS:
+            raise ValueError(f"{text!r} is not a duration: write it like 30s, 5m or 1h30m")
+        total += float(number) * _UNITS[unit]
+        rest = rest[len(number) + len(unit) :]
+    if not text.strip():
+        raise ValueError("a duration must not be empty: write it like 30s, 5m or 1h30m")
+    return total
+
+
+def _prefix(text: str, alphabet: str) -> str:
+    end = 0
+    while end < len(text) and text[end] in alphabet:
+        end += 1
+    return text[:end]
+
+
+def _is_number(text: str) -> bool:
+    whole, _, part = text.partition(".")
+    return text.isascii() and (whole + part).isdigit()
+
+
+def human(seconds: float) -> str:
+    """A length of time as the AGE column of kubectl shows it: at most two units, fewer as it grows.
+
+    The limits are kubectl's: seconds to 2 m, minutes and seconds to 10 m, minutes to 3 h, hours and
+    minutes to 8 h, hours to 2 d, days and hours to 8 d, days to 2 y, years and days to 8 y. A clock
+    that runs back shows as ``0s``.
+    """
+    whole = max(int(seconds), 0)
+    if whole < 2 * _MINUTE:
+        return f"{whole}s"
+    if whole < 3 * _HOUR:
+        return _two(whole, _MINUTE, "m", 1, "s", whole < 10 * _MINUTE)
+    if whole < 2 * _DAY:
+        return _two(whole, _HOUR, "h", _MINUTE, "m", whole < 8 * _HOUR)
+    if whole < 2 * _YEAR:
+        return _two(whole, _DAY, "d", _HOUR, "h", whole < 8 * _DAY)
+    return _two(whole, _YEAR, "y", _DAY, "d", whole < 8 * _YEAR)
+
+
+def _two(whole: int, large: int, large_name: str, small: int, small_name: str, both: bool) -> str:
+    rest = whole % large // small
+    return f"{whole // large}{large_name}" + (f"{rest}{small_name}" if both and rest else "")
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units with three digits: ``512 B``, ``1.50 kB``, ``12.3 MB``."""
+    if count < 1000:
+        return f"{count} B"
+    value, unit = float(count), "B"
+    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007 - the last one stays when nothing fits
+        value /= 1000
+        if value < 999.5:
+            break
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f} {unit}"

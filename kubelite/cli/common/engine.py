@@ -1,0 +1,58 @@
+"""Access to the local engine: the state root that the options name, and the pods in it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+
+if TYPE_CHECKING:
+    from kubelite.cli.common.command import Settings
+    from kubelite.cli.common.screen import Screen
+    from kubelite.cli.podrow import Doc
+    from kubelite.node.kubelet.pods.pods import Pods
+    from kubelite.node.runtime.home import Home
+
+
+def open_home(settings: Settings) -> Home:
+    """The state root to work in. Raises CliError if the caller is not root: everything below it
+    belongs to root.
+    """
+    from kubelite.node.runtime.home import Home
+
+    if os.geteuid() != 0:
+        raise CliError(
+            Diagnostic(
+                "kubelite must run as root to work with pods and images",
+                hint="run the same command with sudo",
+            )
+        )
+    return Home(settings.root)
+
+
+def open_pods(settings: Settings, screen: Screen) -> Pods:
+    """The pods of the state root; with ``-v`` each step of the engine is printed to stderr."""
+    home = open_home(settings)
+    from kubelite.node.kubelet.pods.pods import Pods
+
+    return Pods(home, trace=screen.detail if settings.verbose else None)
+
+
+def as_document(pod: object) -> Doc:
+    """A pod as JSON has it: dicts, lists and plain values, absent fields left out."""
+    import msgspec
+
+    document: Doc = msgspec.to_builtins(pod)
+    return document
+
+
+def suggest_command(settings: Settings, arguments: str) -> str:
+    """A command line to suggest, with the global options that this one was given."""
+    root = f" --root {settings.root}" if settings.root else ""
+    namespace = (
+        f" -n {settings.namespace}"
+        if settings.namespace and settings.namespace != "default"
+        else ""
+    )
+    return f"kubelite{root} {arguments}{namespace}"

@@ -1,0 +1,111 @@
+"""From the operand of ``pod up`` to pods: reads the file; :mod:`kubelite.cli.review` judges it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kubelite.cli.common import error_codes
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.lib.manifest_yaml import MAX_BYTES, Document, YamlError, documents
+
+if TYPE_CHECKING:
+    from kubelite.objects.pod.pod import Pod
+
+MAX_SHOWN = 25
+_BEGINNING = "a manifest begins with apiVersion: v1 and kind: Pod"
+
+
+class Manifest(NamedTuple):
+    """The pods to create, checked and defaulted, and warnings to show."""
+
+    pods: list[Pod]
+    warnings: list[Diagnostic]
+
+
+def load(source: str, *, namespace: str | None = None, lenient: bool = False) -> Manifest:
+    """The pods of a manifest, ``-`` for stdin. Raises CliError with all that is wrong with it."""
+    read_documents = read(source)
+    from kubelite.cli.review import review
+
+    reviewed = review(read_documents, label(source), namespace=namespace, lenient=lenient)
+    if reviewed.errors:
+        raise CliError(*limited(reviewed.errors))
+    return Manifest(reviewed.pods, reviewed.warnings)
+
+
+def names(source: str, namespace: str | None) -> list[tuple[str, str]]:
+    """Namespace and name of each pod that a manifest names, valid or not. Raises CliError."""
+    from kubelite.cli.review import items
+    from kubelite.objects.rules.defaults import NAMESPACE
+
+    found = []
+    for item in items(read(source)):
+        value = item.value if isinstance(item.value, dict) else {}
+        metadata = value.get("metadata")
+        if (
+            value.get("kind") == "Pod"
+            and isinstance(metadata, dict)
+            and isinstance(metadata.get("name"), str)
+        ):
+            found.append(
+                (str(metadata.get("namespace") or namespace or NAMESPACE), metadata["name"])
+            )
+    if not found:
+        raise CliError(Diagnostic(f"there is no Pod in {label(source)}", error_codes.EMPTY))
+    return found
+
+
+def label(source: str) -> str:
+    """The file's name as places show it."""
+    return "stdin" if source == "-" else source
+
+
+def limited(errors: list[Diagnostic]) -> list[Diagnostic]:
+    """The first errors, and how many more there are."""
+    if len(errors) <= MAX_SHOWN:
+        return errors
+    more = len(errors) - MAX_SHOWN
+    return [*errors[:MAX_SHOWN], Diagnostic(f"{more} more errors are not shown")]
+
+
+def read(source: str) -> list[Document]:
+    """The documents of a manifest. Raises CliError if it cannot be read or is not YAML."""
+    if source.startswith(("http://", "https://")):
+        hint = f"download it first: curl -fsSL {source} | kubelite pod up -"
+        raise CliError(Diagnostic("manifests are not downloaded", error_codes.URL, hint=hint))
+    name = label(source)
+    data = _read(source)
+    if not data.strip():
+        raise CliError(Diagnostic(f"{name} is empty", error_codes.EMPTY, hint=_BEGINNING))
+    try:
+        return documents(data)
+    except YamlError as error:
+        place = f"{name}:{error.place.line}:{error.place.column}" if error.place is not None else ""
+        remedy = error_codes.CODES[error_codes.NOT_YAML].remedy
+        hint = remedy if place else "a manifest is text: YAML or JSON"
+        raise CliError(
+            Diagnostic(f"{name} cannot be read: {error}", error_codes.NOT_YAML, place, hint=hint)
+        ) from error
+
+
+def _read(source: str) -> bytes:
+    name = label(source)
+    try:
+        with open(0 if source == "-" else source, "rb", closefd=source != "-") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        hint = "use - to read the manifest from stdin" if missing else ""
+        reason = (error.strerror or str(error)).lower()
+        raise CliError(
+            Diagnostic(f"{name} cannot be read: {reason}", error_codes.UNREADABLE, hint=hint)
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise CliError(
+            Diagnostic(
+                f"{name} is too large for a manifest: more than {MAX_BYTES >> 20} MiB",
+                error_codes.UNREADABLE,
+                hint="put data in a volume; split pods into separate files",
+            )
+        )
+    return data

@@ -1,0 +1,1 @@
+"""The ``kubelite image`` commands, one module per verb."""

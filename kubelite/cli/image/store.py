@@ -1,0 +1,88 @@
+"""What the image commands share: the image store, and how images are shown."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kubelite.cli.common import durations
+from kubelite.cli.common.command import Argument
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.common.engine import as_document, open_home, open_pods
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kubelite.cli.common.command import Settings
+    from kubelite.cli.common.screen import Screen
+    from kubelite.node.image.model import Image, LoadedImage
+    from kubelite.node.image.store import ImageStore
+
+IMAGE = Argument("IMAGE", "Name or id of an image.", completes="image")
+_ID_DIGITS = 12
+
+
+def open_store(settings: Settings) -> ImageStore:
+    """The image store of the state root. Raises CliError if the caller is not root."""
+    home = open_home(settings)
+    from kubelite.node.image.store import ImageStore
+
+    return ImageStore(Path(home.images))
+
+
+def existing_path(source: str) -> Path:
+    """The path as the store wants it. Raises CliError if it does not exist."""
+    path = Path(source)
+    if not path.exists():
+        raise CliError(
+            Diagnostic(f"{source} does not exist", hint="give a directory or a tar archive")
+        )
+    return path
+
+
+def show_loaded(screen: Screen, loaded: Sequence[LoadedImage], verb: str, start: float) -> None:
+    """Prints what has come into the store; ``start`` is of the monotonic clock."""
+    for image, replaced in loaded:
+        names = ", ".join(image.names) or short_id(image.id)
+        screen.data(f"{verb} {names}  {short_id(image.id)}  {durations.size(image.size)}\n")
+        for name, old in replaced.items():
+            screen.note(f"{name} was {short_id(old)} before")
+    screen.note(f"done in {time.monotonic() - start:.2f} s")
+
+
+def image_document(image: Image) -> dict[str, Any]:
+    """An image as JSON shows it."""
+    import msgspec
+
+    return {
+        "id": image.id,
+        "names": list(image.names),
+        "size": image.size,
+        "created": image.created,
+        "layers": list(image.layer_ids),
+        "config": msgspec.to_builtins(image.config),
+    }
+
+
+def short_id(image_id: str) -> str:
+    """The first digits of an id."""
+    return image_id.removeprefix("sha256:")[:_ID_DIGITS]
+
+
+def ids_in_use(settings: Settings, screen: Screen, store: ImageStore) -> set[str]:
+    """The ids of the images that pods use, by their status and by their specification."""
+    from kubelite.node.image.errors import ImageError
+
+    ids: set[str] = set()
+    for pod in map(as_document, open_pods(settings, screen).list(None)):
+        for key in ("initContainerStatuses", "containerStatuses"):
+            statuses = pod.get("status", {}).get(key) or []
+            ids.update(status.get("imageID", "") for status in statuses)
+        for key in ("initContainers", "containers"):
+            for container in pod["spec"].get(key) or []:
+                try:
+                    ids.add(store.get(container.get("image", "")).id)
+                except ImageError:
+                    continue
+    return ids

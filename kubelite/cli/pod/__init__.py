@@ -1,0 +1,1 @@
+"""The ``kubelite pod`` commands, one module per verb."""

@@ -1,0 +1,36 @@
+"""``pod diff``: the files that a container has changed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from kubelite.cli.common.command import Settings, usage
+from kubelite.cli.common.diagnostic import cell
+from kubelite.cli.common.engine import as_document, open_pods
+from kubelite.cli.common.screen import Screen
+from kubelite.cli.pod.exec import CONTAINER
+from kubelite.cli.pod.inspect import NAME
+from kubelite.cli.podrow import default_container
+
+
+@usage(
+    "kubelite pod diff web",
+    notes="Lists files that were added (A), changed (C) or deleted (D). Exit code: 0 none, 1 some,"
+    " 2 the container has not run.",
+)
+def diff(
+    settings: Settings,
+    name: Annotated[str, NAME],
+    *,
+    container: Annotated[str | None, CONTAINER] = None,
+) -> int:
+    """Prints a line for each changed file since the container's start; 1 if there is any."""
+    screen = Screen(settings)
+    pods = open_pods(settings, screen)
+    namespace = settings.active_namespace
+    chosen = container or default_container(as_document(pods.get(namespace, name)))[0]
+    is_changed = False
+    for change in pods.diff(namespace, name, chosen):
+        is_changed = True
+        screen.data(f"{change.kind} {cell(change.path)}\n")
+    return int(is_changed)

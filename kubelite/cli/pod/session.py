@@ -1,0 +1,92 @@
+"""Carries input and output between the caller and a program in a container.
+
+One select loop, no threads: input is read only when the session accepts it, so that neither side
+can block the other.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import TYPE_CHECKING
+
+from kubelite.cli.common import terminal
+from kubelite.cli.common.screen import OutputClosed
+
+if TYPE_CHECKING:
+    from kubelite.node.runtime.exec.session import Session
+
+DETACH_KEYS = b"\x10\x11"
+"""Ctrl-P Ctrl-Q."""
+_BUFFER = 1 << 14
+
+
+def relay_raw(session: Session, detach_keys: bytes = b"") -> int:
+    """:func:`relay` with the caller's terminal in raw mode."""
+    with terminal.RawTerminal() as console:
+        return relay(session, terminal.STDIN, console, detach_keys)
+
+
+def relay(
+    session: Session,
+    source: int | None,
+    console: terminal.RawTerminal | None = None,
+    detach_keys: bytes = b"",
+    *,
+    ends_input: bool = True,
+) -> int:
+    """Carries input, output and window sizes until the program ends; returns its exit code.
+
+    ``source`` is the descriptor that input comes from, None for no input; ``detach_keys`` end it
+    early, with code 0; ``ends_input``: the end of our input closes the program's. Raises
+    OutputClosed, ShimGone.
+    """
+    pending = last = b""
+    if source is None:
+        session.close_stdin()
+    while True:
+        readers: list[int | Session] = [session]
+        if source is not None and not pending:
+            readers.append(source)
+        if console is not None:
+            readers.append(console.winch)
+        ready, writable, _ = select.select(readers, [session] if pending else [], [])
+        if session in ready:
+            received = session.read()
+            if isinstance(received, int):
+                return received
+            _write_all(*received)
+        if console is not None and console.winch in ready:
+            console.resized()
+            session.resize(*terminal.size())
+        if writable:
+            session.write(pending)
+            pending = b""
+        elif source is not None and source in ready:
+            pending = _read(source)
+            last = last[-1:] + pending
+            if detach_keys and console is not None and detach_keys in last:
+                return 0
+            if not pending:
+                source = None
+                if ends_input:
+                    session.close_stdin()
+
+
+def _read(source: int) -> bytes:
+    """The next input; a terminal that has gone away counts as the end."""
+    try:
+        return os.read(source, _BUFFER)
+    except OSError:
+        return b""
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
+        except BrokenPipeError as error:
+            raise OutputClosed from error

@@ -1,0 +1,43 @@
+"""``pod top``: the processes of a pod."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from kubelite.cli.common import durations, output
+from kubelite.cli.common.command import Output, Settings, usage
+from kubelite.cli.common.engine import open_pods
+from kubelite.cli.common.screen import Screen
+from kubelite.cli.pod.inspect import NAME
+from kubelite.cli.pod.ls import OUTPUT
+
+_HEADERS = ("CONTAINER", "PID", "USER", "STATE", "CPU", "MEMORY", "COMMAND")
+
+
+@usage("kubelite pod top web")
+def top(
+    settings: Settings,
+    name: Annotated[str, NAME],
+    *,
+    format: Annotated[Output, OUTPUT] = Output.table,
+) -> int:
+    """Lists processes with pids and users as this machine numbers them. Raises NotFound."""
+    screen = Screen(settings)
+    processes = open_pods(settings, screen).top(settings.active_namespace, name)
+    if format in (Output.json, Output.yaml):
+        screen.data(output.document([process._asdict() for process in processes], format))
+        return 0
+    rows = [
+        [
+            process.container,
+            str(process.pid),
+            str(process.user),
+            process.state,
+            f"{process.seconds:.2f}s",
+            durations.size(process.memory),
+            process.command,
+        ]
+        for process in processes
+    ]
+    screen.data(output.table(_HEADERS, rows))
+    return 0

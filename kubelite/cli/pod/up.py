@@ -1,0 +1,165 @@
+"""``pod up``: from a manifest to running pods, each step shown as it happens."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Annotated
+
+from kubelite.cli.common import manifest
+from kubelite.cli.common.command import Argument, Option, Output, Settings, usage
+from kubelite.cli.common.diagnostic import CliError, Diagnostic, cell
+from kubelite.cli.common.engine import as_document, open_pods, suggest_command
+from kubelite.cli.common.screen import Screen
+
+if TYPE_CHECKING:
+    from kubelite.cli.common.diagnostic import Paint
+    from kubelite.cli.podrow import Doc
+    from kubelite.node.kubelet.act.bringup import Step
+    from kubelite.node.kubelet.act.updating import Plan
+    from kubelite.node.kubelet.pods.pods import UpResult
+
+FILE = Argument("FILE", "Manifest file, or - for stdin.", completes="file")
+LENIENT = Option("--lenient", "Warn about unsupported fields instead of refusing the manifest.")
+DRY_RUN = Option("--dry-run", "Only show what would be done.")
+
+
+@usage("kubelite pod up web.yaml", "generate-manifest | kubelite pod up -")
+def up(
+    settings: Settings,
+    source: Annotated[str, FILE],
+    *,
+    lenient: Annotated[bool, LENIENT] = False,
+    replace: Annotated[
+        bool,
+        Option("--replace", "Recreate pods of the same name that differ or have ended."),
+    ] = False,
+    allow_unsafe_sysctl: Annotated[
+        list[str] | None,
+        Option(
+            "--allow-unsafe-sysctl",
+            "Allow pods to set this sysctl or pattern, such as kernel.msg*; may be repeated.",
+            "NAME",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, DRY_RUN] = False,
+    output: Annotated[Output | None, Option("--output -o", "Output format.")] = None,
+) -> int:
+    """Creates every pod of the manifest in order; all of it is checked before the first.
+
+    Raises CliError with every problem of the manifest, and what the engine raises. Interrupted, it
+    removes what it has made of a pod that was not up yet.
+    """
+    start = process_start()
+    screen = Screen(settings)
+    loaded = manifest.load(source, namespace=settings.namespace, lenient=lenient)
+    for warning in loaded.warnings:
+        screen.warn(warning)
+    pods = open_pods(settings, screen)
+    if dry_run:
+        for pod in loaded.pods:
+            show_plan(screen, pod.metadata.name or "", pods.plan(pod), replace)
+        return 0
+    created = []
+    for pod in loaded.pods:
+        result = pods.up(
+            pod,
+            replace=replace,
+            unsafe_sysctls=allow_unsafe_sysctl or (),
+            report=lambda step: screen.progress(step_line(step, screen.err)),
+        )
+        for warning_text in result.warnings:
+            screen.warn(Diagnostic(warning_text))
+        created.append(as_document(result.pod))
+        seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - start
+        show_result(settings, screen, result, created[-1], seconds, output is None)
+        start = time.clock_gettime(time.CLOCK_BOOTTIME)
+    if output is not None:
+        _show(screen, created, output)
+    return 0
+
+
+def show_result(
+    settings: Settings, screen: Screen, result: UpResult, pod: Doc, seconds: float, as_data: bool
+) -> None:
+    """Says what has become of a pod, on stdout with ``as_data``. Raises CliError if it failed."""
+    name = pod["metadata"]["name"]
+    if result.failed:
+        raise CliError(failure(settings, pod))
+    if result.changed:
+        line = f"{name} is updated in {seconds:.2f} s  (engine {result.engine_ms:.0f} ms)"
+        for change in result.changed:
+            screen.progress(f"{screen.err('green', '✓')} changed   {cell(change)}")
+    elif not result.created:
+        phase = pod["status"]["phase"]
+        line = (
+            f"{name} has ended ({phase}); use --replace to run it again"
+            if phase in ("Succeeded", "Failed")
+            else f"{name} is already up, nothing to do"
+        )
+    else:
+        follow = screen.out("dim", suggest_command(settings, f"pod logs -f {name}"))
+        line = f"{name} is up in {seconds:.2f} s  (engine {result.engine_ms:.0f} ms)      {follow}"
+    if not as_data:
+        screen.note(line)
+    elif not settings.quiet:
+        screen.data(line + "\n")
+
+
+def show_plan(screen: Screen, name: str, plan: Plan, replace: bool) -> None:
+    """Says what would be done with a pod, one line for each change."""
+    recreate = "would be taken down and recreated"
+    heads = {
+        "create": "would be created",
+        "nothing": "is already up, nothing to do",
+        "update": recreate if replace else "would be updated in place",
+        "replace": recreate if replace else "must be recreated: use --replace",
+    }
+    lines = "".join(f"  {cell(line)}\n" for line in plan.lines)
+    screen.data(f"{name} {heads[plan.kind]}\n{lines}")
+
+
+def _show(screen: Screen, created: list[Doc], format: Output) -> None:
+    from kubelite.cli.common import output
+
+    if format is Output.name:
+        screen.data("".join(f"pod/{pod['metadata']['name']}\n" for pod in created))
+    elif format in (Output.json, Output.yaml):
+        data = created[0] if len(created) == 1 else output.as_list(created)
+        screen.data(output.document(data, format))
+
+
+def step_line(step: Step, paint: Paint) -> str:
+    """One step of bringing a pod up: its kind, its object, and how long it took."""
+    took = f"{step.milliseconds:6.1f} ms" if step.milliseconds >= 0 else ""
+    return f"{paint('green', '✓')} {cell(step.name):<9} {cell(step.detail):<44} {took}".rstrip()
+
+
+def failure(settings: Settings, pod: Doc) -> Diagnostic:
+    """Why a pod failed at once, from its status."""
+    name = pod["metadata"]["name"]
+    status = pod.get("status", {})
+    for kind, key in (
+        ("init container", "initContainerStatuses"),
+        ("container", "containerStatuses"),
+    ):
+        for container in status.get(key) or []:
+            terminated = (container.get("state") or {}).get("terminated")
+            if terminated is not None and terminated.get("exitCode"):
+                logs = suggest_command(settings, f"pod logs {name} -c {container['name']}")
+                return Diagnostic(
+                    f'pod "{name}" failed: {kind} "{container["name"]}" exited with code'
+                    f" {terminated['exitCode']}",
+                    cause=terminated.get("message") or "",
+                    hint=f"`{logs}` shows its output",
+                )
+    return Diagnostic(f'pod "{name}" failed', cause=status.get("message") or "")
+
+
+def process_start() -> float:
+    """When this process was started, in seconds of CLOCK_BOOTTIME: Python's own start counts as
+    the command's time.
+    """
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")

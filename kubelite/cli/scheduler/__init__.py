@@ -1,0 +1,1 @@
+"""The ``kubelite scheduler`` commands, one module per verb."""

@@ -1,0 +1,168 @@
+"""Runs the API server: from the command's options to the last closed watch."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.common.screen import Screen
+from kubelite.cli.server.kubeconfig import check_overwrite, write_kubeconfig
+from kubelite.control.api.auth.authentication import read_token_file
+from kubelite.control.api.server.lifecycle import ApiServer, Options
+from kubelite.control.store.types import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kubelite.cli.common.command import Settings
+    from kubelite.control.api.wire.request import User
+    from kubelite.control.store.backend import Backend
+
+_SWITCH_SECONDS = 0.0005
+
+
+class ServerOptions(NamedTuple):
+    """The options of the command."""
+
+    data_dir: str | None
+    bind: str
+    port: int
+    names: tuple[str, ...]
+    etcd: str | None
+    kubeconfig: str | None
+    token_file: str | None
+    audit_log: str | None
+    audit_policy: str | None
+    metrics: bool
+
+
+def run(settings: Settings, options: ServerOptions) -> int:
+    """Serves until a signal. Raises CliError."""
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
+    # The store's writer thread must not wait long for the interpreter while requests are handled.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    # A request makes many small objects and no cycles: looking for cycles as often as Python does
+    # costs a sixth of a create.
+    gc.set_threshold(20_000, 20, 100)
+    directory = data_directory(settings, options.data_dir)
+    check_overwrite(options.kubeconfig)
+    try:
+        asyncio.run(_serve(Screen(settings), options, directory, read_tokens(options.token_file)))
+    except StoreError as error:
+        raise CliError(
+            Diagnostic(str(error), hint="choose another directory with --data-dir")
+        ) from error
+    return 0
+
+
+def data_directory(settings: Settings, chosen: str | None) -> str:
+    """The directory in which the server keeps everything. Raises CliError if it cannot be made."""
+    root = settings.root or os.environ.get("KUBELITE_ROOT")
+    if root is None:
+        user_root = os.path.expanduser("~/.local/share/kubelite")
+        root = "/var/lib/kubelite" if os.geteuid() == 0 else user_root
+    path = os.path.realpath(chosen or os.path.join(root, "server"))
+    try:
+        os.makedirs(path, 0o700, exist_ok=True)
+    except OSError as error:
+        raise CliError(
+            Diagnostic(
+                f"cannot create {path}: {error.strerror}", hint="choose another with --data-dir"
+            )
+        ) from error
+    return path
+
+
+def read_tokens(path: str | None) -> Mapping[str, User]:
+    """The users of the token file. Raises CliError if it cannot be read."""
+    if path is None:
+        return {}
+    try:
+        return read_token_file(path)
+    except OSError as error:
+        raise CliError(
+            Diagnostic(f"cannot read the token file {path}: {error.strerror}")
+        ) from error
+    except ValueError as error:
+        raise CliError(Diagnostic(f"invalid token file: {error}")) from error
+
+
+async def _serve(
+    screen: Screen, options: ServerOptions, directory: str, tokens: Mapping[str, User]
+) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stopping.set)
+    server = ApiServer(
+        await _backend(options, directory), _server_options(options, directory, tokens)
+    )
+    try:
+        await server.start()
+    except OSError as error:
+        await server.close()
+        where = f"{options.bind}:{options.port}"
+        hint = "choose another with --port; 0 chooses a free one"
+        raise CliError(
+            Diagnostic(f"cannot listen on {where}: {error.strerror}", hint=hint)
+        ) from error
+    config = options.kubeconfig or os.path.join(directory, "admin.kubeconfig")
+    write_kubeconfig(server, config)
+    screen.note(f"ready at https://{server.address}:{server.port}; export KUBECONFIG={config}")
+    gc.freeze()
+    await stopping.wait()
+    screen.note("shutting down: refusing new requests, closing watches")
+    await server.close()
+
+
+async def _backend(options: ServerOptions, directory: str) -> Backend:
+    """Where objects are stored. Raises StoreError."""
+    if options.etcd is not None:
+        from kubelite.control.store.etcd import Etcd
+
+        return await Etcd.connect(options.etcd)
+    from kubelite.control.store.sqlite import SQLite
+
+    return SQLite(os.path.join(directory, "store.db"))
+
+
+def _server_options(options: ServerOptions, directory: str, tokens: Mapping[str, User]) -> Options:
+    return Options(
+        os.path.join(directory, "pki"),
+        options.bind,
+        options.port,
+        names=options.names,
+        static_tokens=tokens,
+        metrics=options.metrics,
+        audit_log=options.audit_log or "",
+        audit_rules=tuple(audit_rules(options.audit_policy)) if options.audit_log else (),
+    )
+
+
+def audit_rules(path: str | None) -> list[dict[str, Any]]:
+    """The rules of an audit policy; without one the metadata of every request is logged. Raises
+    CliError.
+    """
+    if path is None:
+        return [{"level": "Metadata"}]
+    import yaml
+
+    from kubelite.control.api.auth.audit_policy import PolicyError, read
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            return read(yaml.safe_load(file))
+    except OSError as error:
+        raise CliError(
+            Diagnostic(f"cannot read the audit policy {path}: {error.strerror}")
+        ) from error
+    except (PolicyError, yaml.YAMLError) as error:
+        raise CliError(Diagnostic(f"invalid audit policy {path}: {error}")) from error

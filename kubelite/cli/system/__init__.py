@@ -1,0 +1,1 @@
+"""The ``kubelite system`` commands, one module per verb."""
