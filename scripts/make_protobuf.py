@@ -2,7 +2,7 @@
 that Debian packages publish.
 
     apt-get install golang-k8s-api-dev golang-k8s-apimachinery-dev golang-k8s-metrics-dev
-    (trixie and later) python scripts/make_protobuf.py [--check] [FOLDER]        FOLDER holds
+    golang-k8s-apiextensions-apiserver-dev (sid) python scripts/make_protobuf.py [--check] [FOLDER]        FOLDER holds
     k8s.io/, default /usr/share/gocode/src; see scripts/debian
 
 Numbers and types come from the .proto files; JSON names, order, pointers and what is written when
@@ -28,7 +28,7 @@ FOLDER = "/usr/share/gocode/src"
 SOURCES = (
     "k8s.io/api/*/v1", "k8s.io/api/autoscaling/v2", "k8s.io/api/apidiscovery/v2", "k8s.io/apimachinery/pkg/apis/meta/v1",
     "k8s.io/apimachinery/pkg/runtime", "k8s.io/apimachinery/pkg/api/resource", "k8s.io/apimachinery/pkg/util/intstr",
-    "k8s.io/metrics/pkg/apis/metrics/v1beta1",
+    "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1", "k8s.io/metrics/pkg/apis/metrics/v1beta1",
 )  # fmt: skip
 UNUSED = ("apidiscovery", "admission", "imagepolicy")
 SCALARS = {
@@ -41,27 +41,13 @@ SCALARS = {
     "uint32": "i",
     "uint64": "l",
 }
-# Written without a package to read them from: apiextensions and the aggregator publish their
-# structs elsewhere.
+# Written without a package to read them from: the aggregator publishes its structs elsewhere.
 ELSEWHERE = """\
-apiextensions.v1.CustomResourceDefinition metadata=1meta.v1.ObjectMeta! spec=2apiextensions.v1.CustomResourceDefinitionSpec! status=3apiextensions.v1.CustomResourceDefinitionStatus!
-apiextensions.v1.CustomResourceDefinitionSpec group=1s! names=3apiextensions.v1.CustomResourceDefinitionNames! scope=4s! versions=7[apiextensions.v1.CustomResourceDefinitionVersion! conversion=9apiextensions.v1.CustomResourceConversion* preserveUnknownFields=10b
-apiextensions.v1.CustomResourceDefinitionNames plural=1s! singular=2s shortNames=3[s kind=4s! listKind=5s categories=6[s
-apiextensions.v1.CustomResourceDefinitionVersion name=1s! served=2b! storage=3b! deprecated=7b deprecationWarning=8s* schema=4apiextensions.v1.CustomResourceValidation* subresources=5apiextensions.v1.CustomResourceSubresources* additionalPrinterColumns=6[apiextensions.v1.CustomResourceColumnDefinition selectableFields=9[apiextensions.v1.SelectableField
-apiextensions.v1.CustomResourceDefinitionStatus conditions=1[apiextensions.v1.CustomResourceDefinitionCondition! acceptedNames=2apiextensions.v1.CustomResourceDefinitionNames! storedVersions=3[s! observedGeneration=4l
-apiextensions.v1.CustomResourceDefinitionCondition type=1s! status=2s! observedGeneration=6l lastTransitionTime=3meta.v1.Time reason=4s message=5s
-apiextensions.v1.CustomResourceColumnDefinition name=1s! type=2s! format=3s description=4s priority=5i jsonPath=6s!
-apiextensions.v1.CustomResourceSubresourceScale specReplicasPath=1s! statusReplicasPath=2s! labelSelectorPath=3s*
-apiextensions.v1.ValidationRule rule=1s! message=2s messageExpression=3s reason=4s* fieldPath=5s optionalOldSelf=6b*
-apiextensions.v1.JSONSchemaProps id=1s $schema=2s $ref=3s* description=4s type=5s format=6s title=7s default=8apiextensions.v1.JSON* maximum=9d* exclusiveMaximum=10b minimum=11d* exclusiveMinimum=12b maxLength=13l* minLength=14l* pattern=15s maxItems=16l* minItems=17l* uniqueItems=18b multipleOf=19d* enum=20[apiextensions.v1.JSON maxProperties=21l* minProperties=22l* required=23[s items=24apiextensions.v1.JSONSchemaPropsOrArray* allOf=25[apiextensions.v1.JSONSchemaProps oneOf=26[apiextensions.v1.JSONSchemaProps anyOf=27[apiextensions.v1.JSONSchemaProps not=28apiextensions.v1.JSONSchemaProps* properties=29{apiextensions.v1.JSONSchemaProps additionalProperties=30apiextensions.v1.JSONSchemaPropsOrBool* patternProperties=31{apiextensions.v1.JSONSchemaProps dependencies=32{apiextensions.v1.JSONSchemaPropsOrStringArray additionalItems=33apiextensions.v1.JSONSchemaPropsOrBool* definitions=34{apiextensions.v1.JSONSchemaProps externalDocs=35apiextensions.v1.ExternalDocumentation* example=36apiextensions.v1.JSON* nullable=37b x-kubernetes-preserve-unknown-fields=38b* x-kubernetes-embedded-resource=39b x-kubernetes-int-or-string=40b x-kubernetes-list-map-keys=41[s x-kubernetes-list-type=42s* x-kubernetes-map-type=43s* x-kubernetes-validations=44[apiextensions.v1.ValidationRule
-apiextensions.v1.ServiceReference namespace=1s! name=2s! path=3s* port=4i*
-apiextensions.v1.WebhookConversion clientConfig=2apiextensions.v1.WebhookClientConfig* conversionReviewVersions=3[s!
-apiextensions.v1.WebhookClientConfig url=3s* service=1apiextensions.v1.ServiceReference* caBundle=2y
-apiextensions.v1.CustomResourceConversion strategy=1s! webhook=2apiextensions.v1.WebhookConversion*
 apiregistration.v1.APIService metadata=1meta.v1.ObjectMeta! spec=2apiregistration.v1.APIServiceSpec! status=3apiregistration.v1.APIServiceStatus!
 apiregistration.v1.APIServiceSpec service=1apiregistration.v1.ServiceReference* group=2s version=3s insecureSkipTLSVerify=4b caBundle=5y groupPriorityMinimum=7i! versionPriority=8i!
 apiregistration.v1.APIServiceCondition type=1s! status=2s! lastTransitionTime=3meta.v1.Time reason=4s message=5s
 apiregistration.v1.ServiceReference namespace=1s name=2s port=3i*
+apiregistration.v1.APIServiceStatus conditions=1[apiregistration.v1.APIServiceCondition
 """
 HEAD = '''"""The protobuf field numbers of Kubernetes. Generated by scripts/make_protobuf.py. Pure."""
 
@@ -172,7 +158,7 @@ def _field(home: str, label: str, kind: str, number: str, tag: Tag) -> str:
 
 
 def _short(name: str) -> str:
-    for prefix in ("k8s.io.api.", "k8s.io.apimachinery.pkg.apis.", "k8s.io.apimachinery.pkg.util.", "k8s.io.apimachinery.pkg.api.",
+    for prefix in ("k8s.io.apiextensions_apiserver.pkg.apis.", "k8s.io.api.", "k8s.io.apimachinery.pkg.apis.", "k8s.io.apimachinery.pkg.util.", "k8s.io.apimachinery.pkg.api.",
                    "k8s.io.apimachinery.pkg.", "k8s.io.metrics.pkg.apis."):  # fmt: skip
         if name.startswith(prefix):
             return name.removeprefix(prefix)

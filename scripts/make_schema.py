@@ -25,7 +25,7 @@ GROUPS = {
     "core.v1", "apps.v1", "batch.v1", "autoscaling.v1", "autoscaling.v2", "networking.v1", "policy.v1", "rbac.v1",
     "storage.v1", "discovery.v1", "events.v1", "coordination.v1", "scheduling.v1", "node.v1", "apiextensions.v1",
     "admissionregistration.v1", "certificates.v1", "authentication.v1", "authorization.v1", "apiregistration.v1",
-    "flowcontrol.v1",
+    "flowcontrol.v1", "resource.v1",
 }  # fmt: skip
 PREFIXES = (
     ("io.k8s.api.", ""),

@@ -465,6 +465,45 @@ rbac.v1.RoleBinding #rbac.authorization.k8s.io/v1/RoleBinding apiVersion:s kind:
 rbac.v1.RoleRef ^atomic apiGroup:s kind!:s name!:s
 rbac.v1.Subject ^atomic apiGroup:s kind!:s name!:s namespace:s
 resource.Quantity =*
+resource.v1.AllocatedDeviceStatus conditions:[meta.v1.Condition;lt=map;lk=type data:runtime.RawExtension device!:s driver!:s networkData:resource.v1.NetworkDeviceData pool!:s shareID:s
+resource.v1.AllocationResult allocationTimestamp:meta.v1.Time devices:resource.v1.DeviceAllocationResult nodeSelector:core.v1.NodeSelector
+resource.v1.CELDeviceSelector expression!:s
+resource.v1.CapacityRequestPolicy default:resource.Quantity validRange:resource.v1.CapacityRequestPolicyRange validValues:[resource.Quantity;lt=atomic
+resource.v1.CapacityRequestPolicyRange max:resource.Quantity min!:resource.Quantity step:resource.Quantity
+resource.v1.CapacityRequirements requests:{resource.Quantity
+resource.v1.Counter value!:resource.Quantity
+resource.v1.CounterSet counters!:{resource.v1.Counter name!:s
+resource.v1.Device allNodes:b allowMultipleAllocations:b attributes:{resource.v1.DeviceAttribute bindingConditions:[s;lt=atomic bindingFailureConditions:[s;lt=atomic bindsToNode:b capacity:{resource.v1.DeviceCapacity consumesCounters:[resource.v1.DeviceCounterConsumption;lt=atomic name!:s nodeAllocatableResourceMappings:{resource.v1.NodeAllocatableResourceMapping nodeName:s nodeSelector:core.v1.NodeSelector taints:[resource.v1.DeviceTaint;lt=atomic
+resource.v1.DeviceAllocationConfiguration opaque:resource.v1.OpaqueDeviceConfiguration requests:[s;lt=atomic source!:s
+resource.v1.DeviceAllocationResult config:[resource.v1.DeviceAllocationConfiguration;lt=atomic results:[resource.v1.DeviceRequestAllocationResult;lt=atomic
+resource.v1.DeviceAttribute bool:b bools:[b;lt=atomic int:l ints:[l;lt=atomic string:s strings:[s;lt=atomic version:s versions:[s;lt=atomic
+resource.v1.DeviceCapacity requestPolicy:resource.v1.CapacityRequestPolicy value!:resource.Quantity
+resource.v1.DeviceClaim config:[resource.v1.DeviceClaimConfiguration;lt=atomic constraints:[resource.v1.DeviceConstraint;lt=atomic requests:[resource.v1.DeviceRequest;lt=atomic
+resource.v1.DeviceClaimConfiguration opaque:resource.v1.OpaqueDeviceConfiguration requests:[s;lt=atomic
+resource.v1.DeviceClass #resource.k8s.io/v1/DeviceClass apiVersion:s kind:s metadata:meta.v1.ObjectMeta spec!:resource.v1.DeviceClassSpec
+resource.v1.DeviceClassConfiguration opaque:resource.v1.OpaqueDeviceConfiguration
+resource.v1.DeviceClassSpec config:[resource.v1.DeviceClassConfiguration;lt=atomic extendedResourceName:s selectors:[resource.v1.DeviceSelector;lt=atomic
+resource.v1.DeviceConstraint distinctAttribute:s matchAttribute:s requests:[s;lt=atomic
+resource.v1.DeviceCounterConsumption counterSet!:s counters!:{resource.v1.Counter
+resource.v1.DeviceRequest exactly:resource.v1.ExactDeviceRequest firstAvailable:[resource.v1.DeviceSubRequest;lt=atomic name!:s
+resource.v1.DeviceRequestAllocationResult adminAccess:b bindingConditions:[s;lt=atomic bindingFailureConditions:[s;lt=atomic consumedCapacity:{resource.Quantity device!:s driver!:s pool!:s request!:s shareID:s tolerations:[resource.v1.DeviceToleration;lt=atomic
+resource.v1.DeviceSelector cel:resource.v1.CELDeviceSelector
+resource.v1.DeviceSubRequest allocationMode:s capacity:resource.v1.CapacityRequirements count:l deviceClassName!:s name!:s selectors:[resource.v1.DeviceSelector;lt=atomic tolerations:[resource.v1.DeviceToleration;lt=atomic
+resource.v1.DeviceTaint effect!:s key!:s timeAdded:meta.v1.Time value:s
+resource.v1.DeviceToleration effect:s key:s operator:s tolerationSeconds:l value:s
+resource.v1.ExactDeviceRequest adminAccess:b allocationMode:s capacity:resource.v1.CapacityRequirements count:l deviceClassName!:s selectors:[resource.v1.DeviceSelector;lt=atomic tolerations:[resource.v1.DeviceToleration;lt=atomic
+resource.v1.NetworkDeviceData hardwareAddress:s interfaceName:s ips:[s;lt=atomic
+resource.v1.NodeAllocatableResourceMapping allocationMultiplier:resource.Quantity capacityKey:s
+resource.v1.OpaqueDeviceConfiguration driver!:s parameters!:runtime.RawExtension
+resource.v1.ResourceClaim #resource.k8s.io/v1/ResourceClaim apiVersion:s kind:s metadata:meta.v1.ObjectMeta spec!:resource.v1.ResourceClaimSpec status:resource.v1.ResourceClaimStatus
+resource.v1.ResourceClaimConsumerReference apiGroup:s name!:s resource!:s uid!:s
+resource.v1.ResourceClaimSpec devices:resource.v1.DeviceClaim
+resource.v1.ResourceClaimStatus allocation:resource.v1.AllocationResult devices:[resource.v1.AllocatedDeviceStatus;lt=map;lk=driver,device,pool,shareID reservedFor:[resource.v1.ResourceClaimConsumerReference;lt=map;mk=uid;ps=merge;lk=uid
+resource.v1.ResourceClaimTemplate #resource.k8s.io/v1/ResourceClaimTemplate apiVersion:s kind:s metadata:meta.v1.ObjectMeta spec!:resource.v1.ResourceClaimTemplateSpec
+resource.v1.ResourceClaimTemplateSpec metadata:meta.v1.ObjectMeta spec!:resource.v1.ResourceClaimSpec
+resource.v1.ResourcePool generation!:l name!:s resourceSliceCount!:l
+resource.v1.ResourceSlice #resource.k8s.io/v1/ResourceSlice apiVersion:s kind:s metadata:meta.v1.ObjectMeta spec!:resource.v1.ResourceSliceSpec
+resource.v1.ResourceSliceSpec allNodes:b devices:[resource.v1.Device;lt=atomic driver!:s nodeName:s nodeSelector:core.v1.NodeSelector perDeviceNodeSelection:b pool!:resource.v1.ResourcePool sharedCounters:[resource.v1.CounterSet;lt=atomic
 runtime.RawExtension =o
 scheduling.v1.PriorityClass #scheduling.k8s.io/v1/PriorityClass apiVersion:s description:s globalDefault:b kind:s metadata:meta.v1.ObjectMeta preemptionPolicy:s value:i
 storage.v1.CSIDriver #storage.k8s.io/v1/CSIDriver apiVersion:s kind:s metadata:meta.v1.ObjectMeta spec!:storage.v1.CSIDriverSpec

@@ -255,5 +255,7 @@ async def test_tables_and_metadata(tmp_path: Path) -> None:
         listed = (await api.get(PODS, headers={"Accept": partial})).ok()
         assert listed["kind"] == "PartialObjectMetadataList"
         assert "spec" not in listed["items"][0]
-        refused = await api.get(PODS, headers={"Accept": "application/vnd.kubernetes.protobuf"})
+        refused = await api.get(f"{PODS}/a", headers={"Accept": partial})
+        assert (refused.code, refused.value["reason"]) == (406, "NotAcceptable")
+        refused = await api.get(PODS, headers={"Accept": "application/cbor"})
         assert (refused.code, refused.value["reason"]) == (406, "NotAcceptable")

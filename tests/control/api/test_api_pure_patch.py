@@ -36,7 +36,13 @@ def op(kind, path, *value, **rest):
         ({"l": [1, 2]}, op("add", "/l/1", 9), {"l": [1, 9, 2]}),
         ({"l": [1, 2]}, op("add", "/l/-", 9), {"l": [1, 2, 9]}),
         ({"l": [1, 2]}, op("add", "/l/2", 9), {"l": [1, 2, 9]}),
-        ({"a": 1}, op("add", "", {"b": 2}), {"b": 2}),
+        ({"a": 1}, op("replace", "", {"b": 2}), {"b": 2}),
+        ({"l": [1, 2]}, op("add", "/l/01", 9), {"l": [1, 9, 2]}),
+        ({"l": [1, 2]}, op("replace", "/l/-1", 9), {"l": [1, 9]}),
+        ({"a": 1}, op("replace", "/b", 2), {"a": 1, "b": 2}),
+        ({"a": 1}, op("add", "/b"), {"a": 1, "b": None}),
+        ({"a": 1}, op("test", "/b", None), {"a": 1}),
+        ({"a": 1, "b": 2}, op("remove", "a/b"), {"a": 1}),
         ({"a": 1, "b": 2}, op("remove", "/a"), {"b": 2}),
         ({"l": [1, 2]}, op("remove", "/l/0"), {"l": [2]}),
         ({"a/b": 1, "c~d": 2}, op("remove", "/a~1b"), {"c~d": 2}),
@@ -59,41 +65,33 @@ def test_json_patch_operations(live, operation, made):
 
 
 @pytest.mark.parametrize(
-    ("operation", "why"),
+    "operation",
     [
-        (op("remove", "/x"), 'doc is missing path: "/x"'),
-        (op("replace", "/x", 1), 'doc is missing path: "/x"'),
-        (op("add", "/x/y", 1), 'doc is missing path: "/x"'),
-        (op("add", "/l/9", 1), "invalid index: 9"),
-        (op("add", "/l/01", 1), "invalid index: 01"),
-        (op("add", "/l/x", 1), "invalid index: x"),
-        (op("remove", "/l/-"), 'doc is missing path: "/l/-"'),
-        (op("test", "/a", 2), "testing value /a failed"),
-        (op("test", "/a", True), "testing value /a failed"),
-        ({"op": "move", "from": "/l", "path": "/l/0"}, "lies within"),
+        op("remove", "/x"),
+        op("add", "/x/y", 1),
+        op("add", "", {"b": 2}),
+        op("add", "/l/9", 1),
+        op("add", "/l/x", 1),
+        op("remove", "/l/-"),
+        op("remove", "/l/-2"),
+        op("test", "/a", 2),
+        op("test", "/a", True),
+        op("test", "/x/y", None),
+        {"op": "move", "from": "/l", "path": "/l/0"},
+        {"op": "grow", "path": "/a"},
+        {"op": "add", "value": 1},
     ],
 )
-def test_a_json_patch_that_does_not_fit_is_unprocessable(operation, why):
+def test_a_json_patch_that_does_not_fit_is_unprocessable(operation):
     with pytest.raises(StatusError) as caught:
         json_patch({"a": 1, "l": [1]}, operation)
     found = caught.value.status
     assert (found["code"], found["reason"]) == (422, "Invalid")
     assert found["message"] == "the server rejected our request due to an error in our request"
-    assert why in found["details"]["causes"][0]["message"]
+    assert "details" not in found
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {},
-        "x",
-        [1],
-        [{"op": "grow", "path": "/a"}],
-        [{"op": "add", "path": "/a"}],
-        [{"op": "remove", "path": "a"}],
-        [op("add", "", 3)],
-    ],
-)
+@pytest.mark.parametrize("given", [{}, "x", [1], [op("replace", "", 3)]])
 def test_a_malformed_json_patch_is_a_bad_request(given):
     with pytest.raises(StatusError) as caught:
         patch.apply(patch.JSON_PATCH, POD_RES, {"a": 1}, given)

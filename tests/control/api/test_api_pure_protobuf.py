@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api.wire import protobuf
+from kubelite.control.api.wire import protobuf, protobuf_encoding
 from kubelite.control.api.wire.status import StatusError
 
 VECTORS = {
@@ -139,3 +139,88 @@ def test_any_bytes_end_in_a_document_or_a_bad_request(raw):
         assert error.code == 400
     else:
         assert found["kind"] == "Pod"
+
+
+DOCUMENTS = [
+    {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": {
+            "name": "p",
+            "labels": {"a": "b"},
+            "creationTimestamp": "2026-01-31T11:59:00Z",
+            "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {"f:nodeName": {}}}}],
+        },
+        "spec": {
+            "containers": [
+                {
+                    "name": "c",
+                    "resources": {"limits": {"cpu": "500m"}},
+                    "livenessProbe": {"httpGet": {"port": "web"}, "periodSeconds": 3},
+                    "ports": [{"containerPort": 80}],
+                }
+            ],
+            "terminationGracePeriodSeconds": 0,
+            "volumes": [{"name": "v", "configMap": {"name": "m", "defaultMode": 420}}],
+        },
+    },
+    {
+        "kind": "CustomResourceDefinition",
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "spec": {
+            "versions": [
+                {
+                    "name": "v1",
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "properties": {
+                                "l": {
+                                    "type": "array",
+                                    "items": {"type": "number", "minimum": -0.5},
+                                },
+                                "m": {"additionalProperties": False, "default": {"x": [1]}},
+                                "n": {"additionalProperties": {"type": "string"}},
+                            },
+                        }
+                    },
+                }
+            ]
+        },
+    },
+    {
+        "kind": "Lease",
+        "apiVersion": "coordination.k8s.io/v1",
+        "spec": {"renewTime": "2026-01-31T11:59:00.123456Z", "leaseTransitions": 2},
+    },
+    {"kind": "PriorityClass", "apiVersion": "scheduling.k8s.io/v1", "value": -5},
+    {"kind": "Status", "apiVersion": "v1", "status": "Failure", "details": {"kind": "pods"}},
+]
+
+
+def without_empty(value):
+    if isinstance(value, dict):
+        kept = {key: without_empty(each) for key, each in value.items()}
+        return {key: each for key, each in kept.items() if each not in ({}, [], None)}
+    return [without_empty(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: each["kind"])
+def test_what_is_encoded_can_be_decoded(document):
+    found = protobuf.decode(protobuf_encoding.encode(document))
+    kept = {"f:spec": {"f:nodeName": {}}}
+    assert without_empty(found) == without_empty(document)
+    if document["kind"] == "Pod":
+        assert found["metadata"]["managedFields"][0]["fieldsV1"] == kept
+
+
+def test_an_unknown_field_is_refused():
+    about = b"\x0a\x02v1\x12\x06Secret"
+    body = protobuf_encoding.MAGIC + b"\x0a" + bytes([len(about)]) + about + b"\x12\x03\xa8\x3e\x01"
+    with pytest.raises(StatusError, match=r"core.v1.Secret has no field 997"):
+        protobuf.decode(body)
+
+
+def test_a_custom_kind_has_no_protobuf_form():
+    with pytest.raises(protobuf_encoding.Unencodable):
+        protobuf_encoding.encode({"kind": "Widget", "apiVersion": "example.com/v1"})

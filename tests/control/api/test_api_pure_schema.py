@@ -93,13 +93,13 @@ def test_an_unknown_definition_is_empty():
 
 
 def test_the_committed_protobuf_table_is_what_the_script_makes():
-    """Fetch them: ``scripts/debian trixie FOLDER golang-k8s-{api,apimachinery,metrics}-dev``, the
+    """Fetch them: ``scripts/debian sid FOLDER golang-k8s-{api,apimachinery,metrics,apiextensions-apiserver}-dev``, the
     FOLDER that is below.
     """
     folder = (
         Path(tempfile.gettempdir())
         / f"kubelite-debian-{os.getuid()}"
-        / "kubernetes-sources/usr/share/gocode/src"
+        / "kubernetes-sources-sid/usr/share/gocode/src"
     )
     if not folder.exists():
         pytest.skip("the published sources of Kubernetes' types are not here")

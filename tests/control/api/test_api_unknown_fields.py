@@ -143,6 +143,6 @@ async def test_nobody_brings_new_ones(later: Any) -> None:
         reply = await api.patch(AT, body)
         assert reply.headers.getall("Warning") == ['299 - "unknown field \\"spec.newSpec\\""']
         assert (reply.ok()["spec"]["laterSpec"], "newSpec" in reply.value["spec"]) == (2, False)
-        assert (await api.patch(AT + "?fieldValidation=Strict", body)).code == 400
+        assert (await api.patch(AT + "?fieldValidation=Strict", body)).code == 422
         made = (await api.create(PODS + "?fieldValidation=Ignore", pod("p", newSpec=1))).ok()
         assert "newSpec" not in made["spec"]

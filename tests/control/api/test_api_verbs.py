@@ -123,7 +123,7 @@ async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
         }
         assert (await api.delete(f"{CONFIG}/a?dryRun=All")).code == 200
         assert (await api.get(f"{CONFIG}/a")).ok() == first
-        assert (await api.create(CONFIG + "?dryRun=Some", config_map("b"))).code == 400
+        assert (await api.create(CONFIG + "?dryRun=Some", config_map("b"))).code == 422
 
 
 async def test_names_are_generated(tmp_path: Path) -> None:

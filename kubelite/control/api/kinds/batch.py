@@ -254,6 +254,11 @@ def _cron_job_cells(obj: Object, now: datetime) -> Cells:
     return [*head, len(status.get("active") or ()), last, age_of(obj, now), *rest]
 
 
+_ORPHANS = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background"
+    " to remove them or set propagationPolicy=Orphan to suppress this warning"
+)
+
 KINDS: dict[tuple[str, str], Rules] = {
     ("batch", "Job"): Rules(
         defaults=_default_job,
@@ -273,6 +278,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         ),
         cells=_job_cells,
         orphans_dependents=True,
+        deletion_warning=_ORPHANS,
         has_generation=True,
         selectable=("status.successful",),
         max_name=63,

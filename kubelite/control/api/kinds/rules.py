@@ -71,6 +71,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     - ``created_by_update``: a PUT may create an object.
     - ``returned_on_delete``: DELETE answers with the object, not with a Status.
     - ``orphans_dependents``: a DELETE that does not say leaves the dependents alone.
+    - ``deletion_warning`` is told with a DELETE that does not say what becomes of dependents.
     """
 
     defaults: Callable[[Any], None] | None = None
@@ -99,6 +100,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     created_by_update: bool = False
     returned_on_delete: bool = False
     orphans_dependents: bool = False
+    deletion_warning: str = ""
 
 
 def initial_phase(phase: str) -> Callable[[Object], Object]:

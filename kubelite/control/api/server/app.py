@@ -13,12 +13,15 @@ from kubelite.control.api.auth.authentication import ANONYMOUS, impersonated
 from kubelite.control.api.auth.authorization import attributes_of, denial
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.verbs import (
+    binding,
     delete,
+    eviction,
+    patches,
     proxy,
     read,
     reviews,
+    scale,
     streams,
-    subresources,
     token_requests,
     watch,
     write,
@@ -26,7 +29,9 @@ from kubelite.control.api.verbs import (
 from kubelite.control.api.wire import paths
 from kubelite.control.api.wire.answer import Answer, json_answer, warnings
 from kubelite.control.api.wire.attributes import AuditAttributes, AuthorizationAttributes
+from kubelite.control.api.wire.negotiation import is_plain, negotiate
 from kubelite.control.api.wire.raw_request import AuditTrace
+from kubelite.control.api.wire.representation import represent
 from kubelite.control.api.wire.request import Query, Request
 from kubelite.control.api.wire.status import (
     StatusError,
@@ -56,6 +61,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("kubelite.api")
 _AUTHORIZATION = "authorization.k8s.io"
+_RELAYED = ("log", "exec", "attach", "portforward", "proxy")  # answered by somebody else
 _PARTS = ("status", "finalize", "approval", "resize", "ephemeralcontainers")
 
 
@@ -91,7 +97,7 @@ class App:
         try:
             return await self._handle(raw, trace)
         except StatusError as error:
-            return refusal(error)
+            return _in_accepted_form(refusal(error), raw)
         except NoSpace as error:
             return refusal(no_space(str(error)))
         except StoreError as error:
@@ -126,13 +132,27 @@ class App:
         )
         trace.attributes = AuditAttributes(asker, *place, trace.attributes.impersonated)
         self._authorize(request, trace)
-        answer = await route(request)(self._context, request)
-        said = rules_of(res).deprecation
-        return (
-            answer._replace(headers=(*answer.headers, *warnings([said])))
-            if said and isinstance(answer, Answer)
-            else answer
-        )
+        return await self._respond(request)
+
+    async def _respond(self, request: Request) -> Answer | Stream:
+        """The answer of the request's handler, in the form that was asked for. Raises StatusError."""
+        handler = route(request)
+        if request.sub in _RELAYED:
+            return await handler(self._context, request)
+        form = request.form()  # before anything is written: a 406 leaves nothing behind
+        res = request.resource
+        warning = rules_of(res).deprecation
+        headers = warnings([warning]) if warning else ()
+        try:
+            answer = await handler(self._context, request)
+        except StatusError as error:
+            error.warnings = (*error.warnings, *headers)
+            raise
+        if not isinstance(answer, Answer):
+            return answer
+        if headers:
+            answer = answer._replace(headers=(*answer.headers, *headers))
+        return represent(answer, form)
 
     def _allows(self, asked: AuthorizationAttributes, trace: AuditTrace) -> bool:
         allowed = self._context.authorizer.allows(asked)
@@ -250,17 +270,17 @@ _VERBS: dict[str, Handler] = {
     "watch": _watch,
     "create": write.create,
     "update": write.update,
-    "patch": write.patch_object,
+    "patch": patches.patch_object,
     "delete": delete.delete,
     "deletecollection": delete.delete_collection,
 }
-_PART: dict[str, Handler] = {"get": _get, "update": write.update, "patch": write.patch_object}
+_PART: dict[str, Handler] = {"get": _get, "update": write.update, "patch": patches.patch_object}
 _SUBRESOURCES: dict[tuple[str, str], Handler] = {
-    ("scale", "get"): subresources.get_scale,
-    ("scale", "update"): subresources.put_scale,
-    ("scale", "patch"): subresources.patch_scale,
-    ("binding", "create"): subresources.bind,
-    ("eviction", "create"): subresources.evict,
+    ("scale", "get"): scale.get_scale,
+    ("scale", "update"): scale.put_scale,
+    ("scale", "patch"): scale.patch_scale,
+    ("binding", "create"): binding.bind,
+    ("eviction", "create"): eviction.evict,
     ("token", "create"): token_requests.create,
     ("log", "get"): streams.log,
     ("exec", "create"): streams.relay,
@@ -273,6 +293,17 @@ _SUBRESOURCES: dict[tuple[str, str], Handler] = {
 }
 
 
+def _in_accepted_form(answer: Answer, raw: RawRequest) -> Answer:
+    """A refusal in the form of the Accept header; JSON where that asks for nothing we have."""
+    accept = raw.headers.get("Accept", "")
+    if is_plain(accept):
+        return answer
+    try:
+        return represent(answer, negotiate(accept)._replace(name="plain"))
+    except StatusError:
+        return answer
+
+
 def refusal(error: StatusError) -> Answer:
     """A StatusError as an answer."""
-    return json_answer(error.status, error.code, headers=tuple(error.headers.items()))
+    return json_answer(error.status, error.code, headers=(*error.headers.items(), *error.warnings))

@@ -41,6 +41,12 @@ def on_update(res: Resource, new: Object, old: Object) -> list[str]:
     return list(rules.warnings(new))
 
 
+def on_delete(res: Resource, *, says_policy: bool) -> list[str]:
+    """What is odd about a deletion; ``says_policy``: it says what becomes of dependents."""
+    warning = rules_of(res).deletion_warning
+    return [warning] if warning and not says_policy else []
+
+
 def _warn_of_name(obj: Object, use: str) -> str:
     problems = names.label(obj["metadata"].get("name", ""))
     if not problems:

@@ -1,52 +1,35 @@
-"""DELETE: at once, gracefully, or when the finalizers are gone; of one object or of a collection.
-
-Pods get time to end and are removed by their node with a grace of zero; everything else goes at
-once unless somebody holds a finalizer on it (apiserver, ``registry/generic/registry/store.go`` and
-``registry/rest/delete.go``).
-"""
+"""DELETE of one object or of a collection: checked, decided, carried out."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.admission.chain import Attempt
-from kubelite.control.api.strategy import strategy
-from kubelite.control.api.strategy.bodies import typed
+from kubelite.control.api.strategy import client_warnings, strategy
 from kubelite.control.api.strategy.commit import remove, write
-from kubelite.control.api.verbs.read import find, shown, wanted
-from kubelite.control.api.verbs.write import ATTEMPTS, may_go
-from kubelite.control.api.wire import codec
-from kubelite.control.api.wire.answer import Answer, json_answer
-from kubelite.control.api.wire.documents import encode, listing, load
+from kubelite.control.api.verbs import deletion
+from kubelite.control.api.verbs.delete_options import read_options
+from kubelite.control.api.verbs.read import find, list_answer, list_options, shown
+from kubelite.control.api.verbs.write import ATTEMPTS
+from kubelite.control.api.wire.answer import json_answer, warnings
+from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import (
-    Cause,
     StatusError,
     conflict,
     not_found,
+    precondition_failed,
     success,
 )
-from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.context import Context
+    from kubelite.control.api.verbs.delete_options import DeleteOptions
+    from kubelite.control.api.wire.answer import Answer
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.types import Entry
-
-_POLICY_FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
-DEFAULT_GRACE = 30
-
-
-class Options(NamedTuple):
-    """DeleteOptions, from the body or from the query."""
-
-    grace: int | None
-    policy: str
-    uid: str
-    revision: str
-    dry_run: bool
 
 
 class Deleted(NamedTuple):
@@ -59,50 +42,22 @@ class Deleted(NamedTuple):
 async def delete(context: Context, request: Request) -> Answer:
     """DELETE of one object. Raises StatusError."""
     options = await read_options(request)
-    done = await delete_one(context, request, request.namespace, request.name, options)
     res = request.resource
+    headers = warnings(client_warnings.on_delete(res, says_policy=options.says_policy))
+    try:
+        done = await delete_one(context, request, request.namespace, request.name, options)
+    except StatusError as error:
+        error.warnings = headers
+        raise
     if done.gone and not strategy.returns_object_on_delete(res):
         metadata = done.obj["metadata"]
-        return json_answer(success(res, metadata["name"], metadata["uid"]))
-    return shown(request, done.obj)
-
-
-async def read_options(request: Request) -> Options:
-    """The options of a deletion. Raises StatusError."""
-    data = await request.read_body()
-    return options_of(
-        request, codec.decode(data, request.content_type).value if data.strip() else {}
-    )
-
-
-def options_of(request: Request, body: Any) -> Options:
-    """DeleteOptions as a value, with what the query says beside it. Raises StatusError."""
-    body = typed("meta.v1.DeleteOptions", body)
-    conditions = body.get("preconditions") or {}
-    grace = body.get("gracePeriodSeconds", request.query.number("gracePeriodSeconds"))
-    policy = body.get("propagationPolicy") or request.query.text("propagationPolicy")
-    if body.get("orphanDependents") is not None and not policy:
-        policy = "Orphan" if body["orphanDependents"] else "Background"
-    if policy not in ("", "Background", *_POLICY_FINALIZERS):
-        raise _bad_policy(policy)
-    dry_run = request.query.dry_run() or bool(body.get("dryRun"))
-    return Options(
-        grace, policy, conditions.get("uid", ""), conditions.get("resourceVersion", ""), dry_run
-    )
-
-
-def _bad_policy(policy: str) -> StatusError:
-    supported = 'supported values: "Foreground", "Background", "Orphan", "nil"'
-    cause = Cause(
-        "FieldValueNotSupported", f'Unsupported value: "{policy}": {supported}', "propagationPolicy"
-    )
-    message = f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: {cause.message}'
-    details = {"group": "meta.k8s.io", "kind": "DeleteOptions", "causes": [cause._asdict()]}
-    return StatusError(422, "Invalid", message, details)
+        return json_answer(success(res, metadata["name"], metadata["uid"]), headers=headers)
+    code = 202 if options.orphan is False and not done.gone else 200
+    return shown(request, done.obj, code, headers)
 
 
 async def delete_one(
-    context: Context, request: Request, namespace: str, name: str, options: Options
+    context: Context, request: Request, namespace: str, name: str, options: DeleteOptions
 ) -> Deleted:
     """Deletes, or begins to. Raises StatusError."""
     res = request.resource
@@ -113,11 +68,11 @@ async def delete_one(
         old = strategy.served(res, load(before))
         check_preconditions(res, old, options)
         attempt = Attempt(context, request, "DELETE", {}, old, options.dry_run, [])
-        new = marked(res, old, options, datetime.now(UTC))
-        attempt.goes = may_go(res, new)
+        decided = deletion.begin(res, old, options, datetime.now(UTC))
+        attempt.goes = decided.removes
         await context.admission.validate(attempt)
         try:
-            done = await _delete_once(context, attempt, before, new)
+            done = await _carry_out(context, attempt, before, decided)
         except Conflict:
             continue
         if done.gone and not options.dry_run:
@@ -126,95 +81,46 @@ async def delete_one(
     raise conflict(res, name)
 
 
-def check_preconditions(res: Resource, obj: dict[str, Any], options: Options) -> None:
+def check_preconditions(res: Resource, obj: dict[str, Any], options: DeleteOptions) -> None:
     """Whether the object is the one that was meant. Raises StatusError 409."""
     metadata = obj["metadata"]
-    pairs = (
-        ("UID", options.uid, metadata["uid"]),
-        ("ResourceVersion", options.revision, metadata["resourceVersion"]),
-    )
-    for what, expected, found in pairs:
-        if expected and expected != found:
-            why = f"Precondition failed: {what} in precondition: {expected}, {what} in object meta: {found}"
-            raise conflict(res, metadata["name"], why)
-
-
-async def _delete_once(
-    context: Context, attempt: Attempt, before: Entry, new: dict[str, Any]
-) -> Deleted:
-    res, old = attempt.request.resource, attempt.old or {}
-    if attempt.goes:
-        await remove(
-            context.store, res, before, companions=attempt.companions, dry_run=attempt.dry_run
+    if options.uid and options.uid != metadata["uid"]:
+        raise precondition_failed(res, metadata["name"], "UID", options.uid, metadata["uid"])
+    revision = metadata["resourceVersion"]
+    if options.revision and options.revision != revision:
+        raise precondition_failed(
+            res, metadata["name"], "ResourceVersion", options.revision, revision
         )
-        return Deleted(old, True)
-    if new == old:
-        return Deleted(old, False)
-    entry = await write(context.store, res, new, before, companions=[], dry_run=attempt.dry_run)
+
+
+async def _carry_out(
+    context: Context, attempt: Attempt, before: Entry, decided: deletion.Deletion
+) -> Deleted:
+    res, dry_run = attempt.request.resource, attempt.dry_run
+    if decided.removes:
+        await remove(context.store, res, before, companions=attempt.companions, dry_run=dry_run)
+        return Deleted(decided.obj, True)
+    if decided.obj is attempt.old:
+        return Deleted(decided.obj, False)
+    entry = await write(context.store, res, decided.obj, before, companions=[], dry_run=dry_run)
     return Deleted(strategy.served(res, load(entry)), False)
 
 
-def marked(res: Resource, old: dict[str, Any], options: Options, now: datetime) -> dict[str, Any]:
-    """The object with its deletion begun: when it ends, and which finalizers the policy adds."""
-    metadata = dict(old["metadata"])
-    finalizers = [
-        each for each in metadata.get("finalizers", ()) if each not in _POLICY_FINALIZERS.values()
-    ]
-    policy = options.policy or ("" if _has_policy(old) else strategy.default_propagation(res))
-    if policy in _POLICY_FINALIZERS:
-        finalizers.append(_POLICY_FINALIZERS[policy])
-    elif not policy:
-        finalizers = list(metadata.get("finalizers", ()))
-    metadata["finalizers"] = finalizers
-    if not finalizers:
-        del metadata["finalizers"]
-    grace = grace_of(res, old, options.grace)
-    already = metadata.get("deletionTimestamp")
-    if not already or grace < metadata.get("deletionGracePeriodSeconds", 0):
-        metadata["deletionTimestamp"] = timestamp(now + timedelta(seconds=grace))
-        metadata["deletionGracePeriodSeconds"] = grace
-        if not already and metadata.get("generation"):
-            metadata["generation"] += 1
-    new = {**old, "metadata": metadata}
-    if res.prefix == "namespaces":
-        new["status"] = {**old.get("status", {}), "phase": "Terminating"}
-    return new
-
-
-def _has_policy(obj: dict[str, Any]) -> bool:
-    """Whether an earlier deletion, or the creator, has already said what becomes of dependents."""
-    return any(
-        each in _POLICY_FINALIZERS.values() for each in obj["metadata"].get("finalizers", ())
-    )
-
-
-def grace_of(res: Resource, obj: dict[str, Any], wanted_grace: int | None) -> int:
-    """Seconds an object gets to end. Only a Pod that may be running gets any."""
-    if res.prefix != "pods":
-        return 0
-    spec, phase = obj.get("spec", {}), obj.get("status", {}).get("phase")
-    if not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
-        return 0
-    if wanted_grace is not None:
-        return max(wanted_grace, 0) if wanted_grace >= 0 else 1
-    return int(spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE))
-
-
 async def delete_collection(context: Context, request: Request) -> Answer:
-    """DELETE of everything that a list would show. Raises StatusError."""
+    """DELETE of everything that a list would show; answers with that list. Raises StatusError."""
+    listed = list_options(request)
     options = await read_options(request)
     res = request.resource
-    page = await find(context.store, res, request.namespace, wanted(request))
-    deleted: list[bytes] = []
+    page = await find(context.store, res, request.namespace, listed)
     for entry in page.entries:
         metadata = load(entry)["metadata"]
         try:
-            done = await delete_one(
+            await delete_one(
                 context, request, metadata.get("namespace", ""), metadata["name"], options
             )
         except StatusError as error:
             if error.code != 404:
                 raise
-            continue
-        deleted.append(encode(done.obj))
-    return Answer(listing(res, deleted, {"resourceVersion": str(context.store.backend.revision)}))
+    answer = list_answer(request, page, listed)
+    said = warnings(client_warnings.on_delete(res, says_policy=options.says_policy))
+    return answer._replace(headers=(*answer.headers, *said))

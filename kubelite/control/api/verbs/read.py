@@ -13,15 +13,16 @@ import msgspec
 
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.tables import tables
-from kubelite.control.api.wire import selectors
+from kubelite.control.api.wire import causes, selectors
 from kubelite.control.api.wire.answer import Answer, json_answer
 from kubelite.control.api.wire.documents import encode, listing, load
+from kubelite.control.api.wire.negotiation import check_transform, is_plain
 from kubelite.control.api.wire.status import (
-    Cause,
     StatusError,
     bad_request,
     expired,
     future_revision,
+    invalid_options,
     not_found,
 )
 from kubelite.control.store.store import directory
@@ -43,7 +44,7 @@ async def get(store: Store, request: Request) -> Answer:
     entry = await store.get(res.prefix, request.namespace, request.name)
     if entry is None:
         raise not_found(res, request.name)
-    if request.accept in ("", "*/*", "application/json") and res.as_stored:
+    if is_plain(request.accept) and res.as_stored:
         return Answer(entry.value + b"\n")
     return shown(request, load(entry))
 
@@ -57,6 +58,7 @@ def shown(
     """One object in the form that was asked for."""
     res = request.resource
     form = request.form()
+    check_transform(form, is_list=False)
     obj = strategy.served(res, obj)
     if form.name == "table":
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
@@ -102,7 +104,7 @@ def read_token(text: str) -> Continue:
     return token
 
 
-class Wanted(NamedTuple):
+class ListOptions(NamedTuple):
     """What a list asks for: the state of ``revision``, 0 for now; and now must not be before
     ``least``.
     """
@@ -114,7 +116,7 @@ class Wanted(NamedTuple):
     least: int = 0
 
 
-def wanted(request: Request) -> Wanted:
+def list_options(request: Request) -> ListOptions:
     """The options of a list, checked (apiserver, ``ValidateListOptions``). Raises StatusError."""
     query = request.query
     selector = strategy.selector(
@@ -127,29 +129,38 @@ def wanted(request: Request) -> Wanted:
         if revision:
             raise bad_request("specifying resource version is not allowed when using continue")
         if match:
-            raise _bad_option("resourceVersionMatch", "is forbidden when continue is provided")
+            field = "resourceVersionMatch"
+            raise invalid_options(
+                "ListOptions",
+                [causes.forbidden(field, f"{field} is forbidden when continue is provided")],
+            )
         token = read_token(query.text("continue"))
-        return Wanted(selector, limit, token.after, token.revision)
+        return ListOptions(selector, limit, token.after, token.revision)
     check_match(match, query.text("resourceVersion"))
     exact = match == "Exact" or (limit and revision and not match)
-    return Wanted(selector, limit, "", revision if exact else 0, revision)
+    return ListOptions(selector, limit, "", revision if exact else 0, revision)
 
 
 def check_match(match: str, revision: str) -> None:
-    """Whether resourceVersionMatch fits resourceVersion. Raises StatusError 422."""
-    if match and match not in ("Exact", "NotOlderThan"):
-        raise _bad_option("resourceVersionMatch", f'Unsupported value: "{match}"')
-    if match and not revision:
-        raise _bad_option("resourceVersionMatch", "is forbidden unless resourceVersion is provided")
-    if match == "Exact" and revision == "0":
-        raise _bad_option("resourceVersionMatch", 'is forbidden: "Exact" for resourceVersion "0"')
-
-
-def _bad_option(field: str, message: str) -> StatusError:
-    cause = Cause("FieldValueForbidden", f"Forbidden: {message}", field)
-    text = f'ListOptions.meta.k8s.io "" is invalid: {field}: Forbidden: {field} {message}'
-    details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause._asdict()]}
-    return StatusError(422, "Invalid", text, details)
+    """Whether resourceVersionMatch fits resourceVersion (apimachinery, ``ValidateListOptions``).
+    Raises StatusError 422.
+    """
+    field = "resourceVersionMatch"
+    if not match:
+        return
+    problems = []
+    if not revision:
+        problems.append(
+            causes.forbidden(field, f"{field} is forbidden unless resourceVersion is provided")
+        )
+    if match not in ("Exact", "NotOlderThan"):
+        problems.append(causes.unsupported(field, match, ["Exact", "NotOlderThan", ""]))
+    elif match == "Exact" and revision == "0":
+        problems.append(
+            causes.forbidden(field, f'{field} "Exact" is forbidden for resourceVersion "0"')
+        )
+    if problems:
+        raise invalid_options("ListOptions", problems)
 
 
 def version(text: str) -> int:
@@ -163,13 +174,19 @@ def version(text: str) -> int:
 
 async def list_objects(store: Store, request: Request) -> Answer:
     """GET of a list. Raises StatusError."""
-    res = request.resource
-    options = wanted(request)
-    page = await find(store, res, request.namespace, options)
+    options = list_options(request)
+    page = await find(store, request.resource, request.namespace, options)
     if page.revision < options.least:
         raise future_revision(options.least, page.revision)
+    return list_answer(request, page, options)
+
+
+def list_answer(request: Request, page: Page, options: ListOptions) -> Answer:
+    """A page as a list, in the form that was asked for."""
+    res = request.resource
     metadata = _list_metadata(res, page, options, request.namespace)
     form = request.form()
+    check_transform(form, is_list=True)
     if form.name == "plain" and res.as_stored:
         return Answer(listing(res, [entry.value for entry in page.entries], metadata))
     objs = [strategy.served(res, load(entry)) for entry in page.entries]
@@ -183,7 +200,9 @@ async def list_objects(store: Store, request: Request) -> Answer:
     return Answer(listing(res, [encode(obj) for obj in objs], metadata))
 
 
-def _list_metadata(res: Resource, page: Page, options: Wanted, namespace: str) -> dict[str, Any]:
+def _list_metadata(
+    res: Resource, page: Page, options: ListOptions, namespace: str
+) -> dict[str, Any]:
     metadata: dict[str, Any] = {"resourceVersion": str(page.revision)}
     if page.remaining:
         metadata["continue"] = write_token(
@@ -194,7 +213,7 @@ def _list_metadata(res: Resource, page: Page, options: Wanted, namespace: str) -
     return metadata
 
 
-async def find(store: Store, res: Resource, namespace: str, options: Wanted) -> Page:
+async def find(store: Store, res: Resource, namespace: str, options: ListOptions) -> Page:
     """The page of entries that a list means. Raises StatusError 410, 504."""
     try:
         if options.selector == selectors.EVERYTHING:
@@ -220,7 +239,7 @@ async def find(store: Store, res: Resource, namespace: str, options: Wanted) -> 
         raise future_revision(error.wanted, error.current) from error
 
 
-def too_old(options: Wanted) -> StatusError:
+def too_old(options: ListOptions) -> StatusError:
     """410, for a token or for a revision."""
     if options.after:
         return expired(
@@ -229,7 +248,7 @@ def too_old(options: Wanted) -> StatusError:
     return expired(f"The resourceVersion for the provided list is too old: {options.revision}")
 
 
-async def _filtered(store: Store, res: Resource, namespace: str, options: Wanted) -> Page:
+async def _filtered(store: Store, res: Resource, namespace: str, options: ListOptions) -> Page:
     """A list with a selector: pages of the store, until enough of them match."""
     found: list[Entry] = []
     after, revision, remaining = options.after, options.revision, 1

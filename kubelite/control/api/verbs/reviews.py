@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.auth.node_authorizer import GROUP
-from kubelite.control.api.verbs import subresources
+from kubelite.control.api.verbs import binding
 from kubelite.control.api.verbs.write import read_object
 from kubelite.control.api.wire.answer import Answer, json_answer
 from kubelite.control.api.wire.attributes import AuthorizationAttributes
@@ -181,5 +181,5 @@ _HANDLERS: dict[str, Handler] = {
     "SubjectAccessReview": _subject_access,
     "LocalSubjectAccessReview": _subject_access,
     "SelfSubjectRulesReview": _self_rules,
-    "Binding": subresources.bind,
+    "Binding": binding.bind,
 }

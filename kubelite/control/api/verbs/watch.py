@@ -1,5 +1,5 @@
 """Watches: what happened to the objects of a list since a revision, as one JSON object a line, for
-as long as wanted.
+as long as options.
 
 An object that comes to match a selector is ADDED, one that ceases to is DELETED (apiserver,
 ``cacher``). A watch too far behind ends with an ERROR event that holds a 410, and the client lists
@@ -65,7 +65,7 @@ class _Recent:
 _recent = _Recent()
 
 
-class Wish(NamedTuple):
+class WatchOptions(NamedTuple):
     """What a watch asks for."""
 
     selector: Selector
@@ -75,7 +75,7 @@ class Wish(NamedTuple):
     seconds: float
 
 
-def wish(request: Request) -> Wish:
+def watch_options(request: Request) -> WatchOptions:
     """The options of a watch, checked. ``after`` None begins with the present state. Raises
     StatusError.
     """
@@ -103,36 +103,36 @@ def wish(request: Request) -> Wish:
     seconds = query.number("timeoutSeconds")
     limit = float(seconds) if seconds and seconds > 0 else DEFAULT_SECONDS * uniform(1, 2)
     after = None if initial or number == 0 else number
-    return Wish(selector, after, initial, query.flag("allowWatchBookmarks"), limit)
+    return WatchOptions(selector, after, initial, query.flag("allowWatchBookmarks"), limit)
 
 
 async def watch(store: Store, request: Request) -> Stream:
     """GET of a watch. Raises StatusError."""
-    wanted = wish(request)
+    options = watch_options(request)
     lines = _Lines(request)
     first: list[bytes] = []
-    if wanted.after is None:
-        first, after = await _present(store, request, wanted, lines)
+    if options.after is None:
+        first, after = await _present(store, request, options, lines)
     else:
-        after = wanted.after
+        after = options.after
     try:
         watcher = store.watch(request.resource.prefix, after=after)
     except Compacted as error:
         return _streamed(partial(_refused, error))
-    return _streamed(partial(_follow, request, wanted, lines, first, watcher))
+    return _streamed(partial(_follow, request, options, lines, first, watcher))
 
 
 async def _present(
-    store: Store, request: Request, wanted: Wish, lines: _Lines
+    store: Store, request: Request, options: WatchOptions, lines: _Lines
 ) -> tuple[list[bytes], int]:
     """Everything there is as ADDED events, and the revision it is of."""
     page = await store.page(request.resource.prefix, request.namespace)
     shown = [
         lines.line("ADDED", entry)
         for entry in page.entries
-        if _matches(request.resource, wanted.selector, entry)
+        if _matches(request.resource, options.selector, entry)
     ]
-    if wanted.initial and wanted.bookmarks:
+    if options.initial and options.bookmarks:
         shown.append(lines.bookmark(page.revision, initial=True))
     return shown, page.revision
 
@@ -220,18 +220,18 @@ def lines_of(
 
 
 async def _follow(
-    request: Request, wanted: Wish, lines: _Lines, first: list[bytes], watcher: Watcher
+    request: Request, options: WatchOptions, lines: _Lines, first: list[bytes], watcher: Watcher
 ) -> AsyncGenerator[bytes, None]:
     """What a watch sends, until its time is over, the store closes or history is lost."""
     clock = asyncio.get_running_loop().time
-    end = clock() + wanted.seconds
-    bookmark = clock() + BOOKMARK_SECONDS * uniform(0.8, 1.0) if wanted.bookmarks else end
+    end = clock() + options.seconds
+    bookmark = clock() + BOOKMARK_SECONDS * uniform(0.8, 1.0) if options.bookmarks else end
     try:
         for start in range(0, len(first), 100):
             yield b"".join(first[start : start + 100])
         while not watcher.ended and clock() < end:
             shown = lines_of(
-                watcher.ready(), request.resource, request.namespace, wanted.selector, lines
+                watcher.ready(), request.resource, request.namespace, options.selector, lines
             )
             if clock() >= bookmark < end:
                 bookmark = clock() + BOOKMARK_SECONDS
@@ -240,7 +240,7 @@ async def _follow(
                 yield b"".join(shown)
             else:
                 await watcher.wait_until(min(end, bookmark))
-        if wanted.bookmarks:
+        if options.bookmarks:
             yield lines.bookmark(watcher.revision)
     except Compacted as error:
         yield error_line(error)

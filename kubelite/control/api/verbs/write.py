@@ -1,4 +1,4 @@
-"""POST, PUT and PATCH: from a body to a stored object.
+"""POST and PUT: from a body to a stored object; the second half of every write.
 
 decode > conform (defaults, unknown fields) > mutating admission > prepare > validate > validating
 admission > managedFields > commit. An update begins again when somebody else was faster, unless the
@@ -7,8 +7,6 @@ client named the revision it started from.
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.admission.chain import Attempt
@@ -17,20 +15,25 @@ from kubelite.control.api.patching import managed_fields, patch
 from kubelite.control.api.strategy import client_warnings, strategy
 from kubelite.control.api.strategy.commit import is_heartbeat, remove, write
 from kubelite.control.api.verbs import custom_definitions
+from kubelite.control.api.verbs.identity import (
+    give_identity,
+    keep_identity,
+    settle_namespace,
+)
 from kubelite.control.api.verbs.read import shown
+from kubelite.control.api.verbs.write_options import write_options
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, warnings
 from kubelite.control.api.wire.documents import copy, load
+from kubelite.control.api.wire.negotiation import is_plain
 from kubelite.control.api.wire.status import (
     Cause,
-    StatusError,
     already_exists,
     bad_request,
     conflict,
     internal,
     invalid,
     not_found,
-    unsupported_media_type,
 )
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.store import key
@@ -40,20 +43,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kubelite.control.api.admission.context import Context
+    from kubelite.control.api.verbs.write_options import WriteOptions
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.store import Store
     from kubelite.control.store.types import Entry
 
 ATTEMPTS = 64
-PATCHES = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-)
-APPLY = "application/apply-patch+yaml"
-_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
 
 class Result(NamedTuple):
@@ -68,34 +64,33 @@ class Result(NamedTuple):
 
 async def create(context: Context, request: Request) -> Answer:
     """POST of an object. Raises StatusError."""
-    obj, said = await read_object(request)
-    identify(request, obj)
-    result = await create_object(context, request, obj, said)
-    return answer(request, result)
+    options = write_options(request)
+    obj, said = await read_object(request, options.validation)
+    give_identity(request, obj)
+    return answer(request, await create_object(context, request, obj, said, options))
 
 
 def answer(request: Request, result: Result) -> Answer:
     """The object as it is now, in the form that was asked for."""
     headers = warnings(result.warnings)
-    if request.accept in ("", "*/*", "application/json") and request.resource.as_stored:
+    if is_plain(request.accept) and request.resource.as_stored:
         return Answer(result.entry.value + b"\n", result.code, headers=headers)
     return shown(request, load(result.entry), result.code, headers)
 
 
 async def read_object(
-    request: Request, store: Store | None = None
+    request: Request, mode: str = "Warn", store: Store | None = None
 ) -> tuple[dict[str, Any], list[str]]:
     """The object in the body of a request, conforming to its kind; and warnings. Raises
     StatusError.
 
-    With a ``store`` fields of a later version stay that are stored there and come back with the
-    body.
+    ``mode`` is the strictness about unknown and duplicate fields. With a ``store`` fields of a
+    later version stay that are stored there and come back with the body.
     """
     data = await request.read_body()
     value = codec.decode(data, request.content_type).value
     if not isinstance(value, dict):
         raise bad_request("the body of the request is not an object")
-    mode = validation(request)
     checked = mode != "Ignore" and _is_json(request.content_type) and codec.may_repeat(data, value)
     duplicates = codec.find_duplicates(data) if checked else ()
     check_kind(request.resource, value)
@@ -110,16 +105,6 @@ def _is_json(content_type: str) -> bool:
     return content_type == "" or content_type.startswith("application/json")
 
 
-def validation(request: Request) -> str:
-    """The wanted strictness about unknown and duplicate fields."""
-    mode = request.query.text("fieldValidation", "Warn")
-    if mode not in ("Strict", "Warn", "Ignore"):
-        raise bad_request(
-            f'fieldValidation: Unsupported value: "{mode}": supported values: "Ignore", "Strict", "Warn"'
-        )
-    return mode
-
-
 def check_kind(res: Resource, value: dict[str, Any]) -> None:
     """Fills in apiVersion and kind where a body leaves them out. Raises StatusError 400 where they
     are others.
@@ -132,48 +117,22 @@ def check_kind(res: Resource, value: dict[str, Any]) -> None:
         )
 
 
-def identify(request: Request, obj: dict[str, Any]) -> None:
-    """Gives a new object its name, namespace, uid and birthday. Raises StatusError."""
-    metadata = obj.setdefault("metadata", {})
-    check_namespace(request, metadata)
-    if metadata.get("resourceVersion"):
-        raise bad_request("resourceVersion should not be set on objects to be created")
-    managed_fields.check(metadata.get("managedFields"))
-    for ours in ("selfLink", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
-        metadata.pop(ours, None)
-    if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = metadata["generateName"][:58] + "".join(
-            secrets.choice(_SUFFIX) for _ in range(5)
-        )
-    metadata["uid"] = str(uuid.uuid4())
-    metadata["creationTimestamp"] = timestamp()
-
-
-def check_namespace(request: Request, metadata: dict[str, Any]) -> None:
-    """Fills in the namespace of the path. Raises StatusError 400 where the object says another."""
-    wanted = request.namespace if request.resource.namespaced else ""
-    if metadata.get("namespace") and metadata["namespace"] != wanted:
-        raise bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
-    if wanted:
-        metadata["namespace"] = wanted
-    else:
-        metadata.pop("namespace", None)
-
-
 async def create_object(
-    context: Context, request: Request, obj: dict[str, Any], said: list[str]
+    context: Context,
+    request: Request,
+    obj: dict[str, Any],
+    said: list[str],
+    options: WriteOptions,
 ) -> Result:
     """Everything from admission to the store. Raises StatusError."""
-    res, dry_run = request.resource, request.query.dry_run()
+    res = request.resource
     # What admission and the server add belongs to nobody, so that an apply which does not name it
     # leaves it alone.
-    if request.content_type != APPLY:
+    if request.content_type != patch.APPLY_PATCH:
         obj = managed_fields.track(
-            res, None, obj, manager=request.manager(), now=timestamp(), subresource=""
+            res, None, obj, manager=options.manager, now=timestamp(), subresource=""
         )
-    attempt = Attempt(context, request, "CREATE", obj, None, dry_run, said)
+    attempt = Attempt(context, request, "CREATE", obj, None, options.dry_run, said)
     await context.admission.mutate(attempt)
     new = strategy.prepare_create(res, attempt.obj)
     _refuse_invalid(res, new, strategy.validate_create(res, new))
@@ -224,9 +183,10 @@ def _refuse_invalid(res: Resource, obj: dict[str, Any], causes: list[Cause]) -> 
 
 async def update(context: Context, request: Request) -> Answer:
     """PUT of an object or one of its writable parts. Raises StatusError."""
-    obj, said = await read_object(request, context.store)
+    options = write_options(request)
+    obj, said = await read_object(request, options.validation, context.store)
     metadata = obj.setdefault("metadata", {})
-    check_namespace(request, metadata)
+    settle_namespace(request, metadata)
     name = metadata.setdefault("name", request.name)
     if name != request.name:
         raise bad_request(
@@ -239,9 +199,9 @@ async def update(context: Context, request: Request) -> Answer:
     res = request.resource
     creatable = strategy.created_by_update(res) and not request.sub
     if creatable and await context.store.get(res.prefix, request.namespace, request.name) is None:
-        _check_may_create(context, request)
-        identify(request, obj)
-        return answer(request, await create_object(context, request, obj, said))
+        check_may_create(context, request)
+        give_identity(request, obj)
+        return answer(request, await create_object(context, request, obj, said, options))
     if res.crd is not None and not metadata.get("resourceVersion"):
         cause = Cause(
             "FieldValueInvalid",
@@ -249,10 +209,10 @@ async def update(context: Context, request: Request) -> Answer:
             "metadata.resourceVersion",
         )
         raise invalid(res, name, [cause])
-    return answer(request, await change_object(context, request, make))
+    return answer(request, await change_object(context, request, make, options, checks_uid=True))
 
 
-def _check_may_create(context: Context, request: Request) -> None:
+def check_may_create(context: Context, request: Request) -> None:
     """Whoever may update or patch may not therefore create. Raises StatusError 403."""
     asked = attributes_of(request)._replace(verb="create", name="")
     if not context.authorizer.allows(asked):
@@ -263,6 +223,9 @@ async def change_object(
     context: Context,
     request: Request,
     make: Callable[[dict[str, Any]], tuple[dict[str, Any], list[str]]],
+    options: WriteOptions,
+    *,
+    checks_uid: bool = False,
 ) -> Result:
     """Reads, lets ``make`` say what the object shall be, and writes, again when somebody was
     faster. Raises StatusError.
@@ -279,15 +242,21 @@ async def change_object(
         pinned = new["metadata"].get("resourceVersion")
         if pinned and pinned != old["metadata"]["resourceVersion"]:
             raise conflict(res, request.name)
-        if new["metadata"].get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
-            mine, theirs = new["metadata"]["uid"], old["metadata"]["uid"]
-            why = f"Precondition failed: UID in precondition: {mine}, UID in object meta: {theirs}"
-            raise conflict(res, request.name, why)
+        if checks_uid:
+            _check_uid(res, old, new)
         try:
-            return await _change_once(context, request, before, old, new, said)
+            return await _change_once(context, request, before, old, new, said, options)
         except Conflict:
             continue  # a write that named its revision fails above, all others begin again
     raise conflict(res, request.name)
+
+
+def _check_uid(res: Resource, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Whether an update means the object that is there. Raises StatusError 409."""
+    given, found = new["metadata"].get("uid"), old["metadata"]["uid"]
+    if given and given != found:
+        why = f"Precondition failed: UID in precondition: {given}, UID in object meta: {found}"
+        raise conflict(res, old["metadata"]["name"], why)
 
 
 async def _change_once(
@@ -297,17 +266,20 @@ async def _change_once(
     old: dict[str, Any],
     new: dict[str, Any],
     said: list[str],
+    options: WriteOptions,
 ) -> Result:
     res = request.resource
-    _keep_identity(old, new)
-    attempt = Attempt(context, request, "UPDATE", new, old, request.query.dry_run(), list(said))
+    problems = keep_identity(old, new)
+    attempt = Attempt(context, request, "UPDATE", new, old, options.dry_run, list(said))
     await context.admission.mutate(attempt)
-    new = strategy.prepare_update(res, request.sub, attempt.obj, old)
-    _refuse_invalid(res, new, strategy.validate_update(res, request.sub, new, old))
+    part = "" if request.sub == "scale" else request.sub
+    new = strategy.prepare_update(res, part, attempt.obj, old)
+    problems += strategy.validate_update(res, part, new, old)
+    _refuse_invalid(res, new, problems)
     custom_definitions.settle(context.registry, res, new)
-    if request.content_type != APPLY:
+    if request.content_type != patch.APPLY_PATCH:
         new = managed_fields.track(
-            res, old, new, manager=request.manager(), now=timestamp(), subresource=request.sub
+            res, old, new, manager=options.manager, now=timestamp(), subresource=request.sub
         )
     attempt.obj = new
     attempt.goes = may_go(res, new)
@@ -340,25 +312,6 @@ async def _store_change(context: Context, attempt: Attempt, before: Entry) -> En
     )
 
 
-_IDENTITY = (
-    "uid",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "generateName",
-    "resourceVersion",
-)
-
-
-def _keep_identity(old: dict[str, Any], new: dict[str, Any]) -> None:
-    """What no update can change is taken from the old object. In place."""
-    for field in _IDENTITY:
-        if field in old["metadata"]:
-            new["metadata"][field] = old["metadata"][field]
-        else:
-            new["metadata"].pop(field, None)
-
-
 def may_go(res: Resource, obj: dict[str, Any]) -> bool:
     """Whether an object that is being deleted waits for nobody any more."""
     metadata = obj["metadata"]
@@ -367,91 +320,3 @@ def may_go(res: Resource, obj: dict[str, Any]) -> bool:
     if res.prefix == "namespaces" and obj.get("spec", {}).get("finalizers"):
         return False
     return not metadata.get("deletionGracePeriodSeconds")
-
-
-async def patch_object(context: Context, request: Request) -> Answer:
-    """PATCH of any of the four kinds. Raises StatusError."""
-    kind = request.content_type.split(";")[0].strip()
-    if kind not in PATCHES:
-        raise unsupported_media_type(PATCHES)
-    data = await request.read_body()
-    if kind == APPLY:
-        return await _apply(context, request, codec.read_json_or_yaml(data))
-    value, mode = codec.read_json(data), validation(request)
-    duplicates = codec.find_duplicates(data) if mode != "Ignore" else ()
-
-    def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        wished = patch.apply(kind, request.resource, old, value)
-        _check_patched(request, wished)
-        return strategy.conform(
-            request.resource, wished, validation=mode, duplicates=duplicates, old=old
-        )
-
-    return answer(request, await change_object(context, request, make))
-
-
-def _check_patched(request: Request, wished: dict[str, Any]) -> None:
-    check_kind(request.resource, wished)
-    metadata = wished.get("metadata")
-    if not isinstance(metadata, dict) or metadata.get("name") != request.name:
-        raise bad_request("the name of an object cannot be changed by a patch")
-    check_namespace(request, metadata)
-
-
-async def _apply(context: Context, request: Request, value: Any) -> Answer:
-    """Server-side apply: creates what is not there."""
-    res = request.resource
-    _check_applied(request, value)
-    mode = validation(request)
-
-    def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        return strategy.conform(res, _merged(request, old, value), validation=mode, old=old)
-
-    if (
-        await context.store.get(res.prefix, request.namespace, request.name) is None
-        and not request.sub
-    ):
-        _check_may_create(context, request)
-        obj, said = strategy.conform(res, _merged(request, None, value), validation=mode)
-        identify(request, obj)
-        return answer(request, await create_object(context, request, obj, said))
-    return answer(request, await change_object(context, request, make))
-
-
-def _merged(request: Request, old: dict[str, Any] | None, value: dict[str, Any]) -> dict[str, Any]:
-    """The live object with what is applied merged in, and who owns what."""
-    return managed_fields.apply(
-        request.resource,
-        old,
-        value,
-        manager=request.query.text("fieldManager"),
-        force=request.query.flag("force"),
-        now=timestamp(),
-        subresource=request.sub,
-    )
-
-
-def _check_applied(request: Request, value: Any) -> None:
-    """Whether a body can be applied; fills in what the path says. Raises StatusError."""
-    if not request.query.text("fieldManager"):
-        raise _no_manager()
-    if not isinstance(value, dict):
-        raise bad_request("the body of an apply is not an object")
-    check_kind(request.resource, value)
-    if value.get("metadata") is None:
-        value["metadata"] = {}
-    metadata = value["metadata"]
-    if not isinstance(metadata, dict):
-        raise bad_request("the metadata of an object must be an object")
-    check_namespace(request, metadata)
-    if metadata.setdefault("name", request.name) != request.name:
-        raise bad_request("the name of the object does not match the name on the URL")
-
-
-def _no_manager() -> StatusError:
-    message = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-    cause = Cause(
-        "FieldValueRequired", "Required value: is required for apply patch", "fieldManager"
-    )
-    details = {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause._asdict()]}
-    return StatusError(422, "Invalid", message, details)

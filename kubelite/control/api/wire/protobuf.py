@@ -2,7 +2,8 @@
 out. Pure.
 
 A body is ``k8s\\0`` and an envelope (apimachinery ``runtime.Unknown``): 1 the type (1 apiVersion, 2
-kind), 2 the object. The server only ever reads this form; answers are JSON.
+kind), 2 the object. A field that the table does not have is an error, never dropped in silence.
+:mod:`~kubelite.control.api.wire.protobuf_encoding` is the way back.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ _LISTS = (
     "authentication.v1.ExtraValue",
     "authorization.v1.ExtraValue",
     "certificates.v1.ExtraValue",
+)
+_SCHEMA_CHOICES = (
+    "apiextensions.v1.JSONSchemaPropsOrArray",
+    "apiextensions.v1.JSONSchemaPropsOrBool",
+    "apiextensions.v1.JSONSchemaPropsOrStringArray",
 )
 Raw = int | bytes
 
@@ -97,8 +103,9 @@ def _message(name: str, data: bytes) -> dict[str, Any]:
     known = schema.message(name)
     found: dict[str, Any] = {}
     for number, raw in _fields(data):
-        if wire := known.get(number):
-            _put(found, wire, raw)
+        if number not in known:
+            raise _Malformed(f"{name} has no field {number}")
+        _put(found, known[number], raw)
     return found
 
 
@@ -132,7 +139,17 @@ def _value(kind: str, raw: Raw) -> Any:
         return _READERS[kind](raw)
     if kind in _LISTS:
         return [_string(value) for _, value in _fields(_bytes(raw))]
+    if kind in _SCHEMA_CHOICES:
+        return _schema_choice(_message(kind, _bytes(raw)))
     return _message(kind, _bytes(raw))
+
+
+def _schema_choice(found: dict[str, Any]) -> Any:
+    """A part of an OpenAPI schema that is a schema, a list or a boolean in JSON."""
+    for name in ("jSONSchemas", "property"):
+        if found.get(name):
+            return found[name]
+    return found["schema"] if found.get("schema") else bool(found.get("allows"))
 
 
 def _bytes(raw: Raw) -> bytes:

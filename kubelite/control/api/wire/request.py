@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from kubelite.control.api.wire.status import bad_request, not_acceptable
+from kubelite.control.api.wire.negotiation import (
+    CUSTOM_MEDIA_TYPES,
+    MEDIA_TYPES,
+    Form,
+    negotiate,
+)
+from kubelite.control.api.wire.status import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from kubelite.control.api.wire.resource import Resource
-
-_FORMS = {
-    "Table": "table",
-    "PartialObjectMetadata": "partial",
-    "PartialObjectMetadataList": "partial",
-}
 
 
 class User(NamedTuple):
@@ -40,16 +40,6 @@ def user_info(user: User) -> dict[str, Any]:
     return {key: value for key, value in every.items() if value}
 
 
-class Form(NamedTuple):
-    """In which form objects are wanted: ``plain``, ``table`` or ``partial``."""
-
-    name: str = "plain"
-    content_type: str = "application/json"
-
-
-PLAIN = Form()
-
-
 class Query:
     """The options of a request. Values are read by kind, so that a wrong one is a 400 with its name
     in it.
@@ -57,6 +47,9 @@ class Query:
 
     def __init__(self, values: Mapping[str, list[str]]) -> None:
         self._values = values
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
 
     def text(self, name: str, default: str = "") -> str:
         found = self._values.get(name)
@@ -109,41 +102,7 @@ class Request(msgspec.Struct, frozen=True, eq=False):
         default_factory=dict
     )  # what admission wants the audit log to say
 
-    def manager(self) -> str:
-        """Who is written into managedFields: what the request says, else the client's program name."""
-        name = self.query.text("fieldManager")
-        if len(name) > 128 or not name.isprintable():
-            raise bad_request("fieldManager must be at most 128 printable characters")
-        if not name:
-            program = self.agent.split("/", 1)[0][:128]
-            name = (
-                program
-                if program.isprintable()
-                else "".join(each for each in program if each.isprintable())
-            )
-        return name or "unknown"
-
     def form(self) -> Form:
-        """The first form in Accept that can be given. Raises StatusError 406."""
-        return negotiate(self.accept)
-
-
-def negotiate(accept: str) -> Form:
-    """The form that an Accept header asks for. Raises StatusError 406."""
-    if accept in ("", "*/*", "application/json"):
-        return PLAIN
-    for wish in accept.split(","):
-        media, *parameters = [part.strip() for part in wish.split(";")]
-        if media not in ("application/json", "application/*", "*/*"):
-            continue
-        values = dict(part.partition("=")[::2] for part in parameters)
-        wanted = values.get("as")
-        if wanted is None:
-            return PLAIN
-        if (
-            wanted in _FORMS
-            and values.get("g") == "meta.k8s.io"
-            and values.get("v") in ("v1", "v1beta1")
-        ):
-            return Form(_FORMS[wanted], "application/json")
-    raise not_acceptable(["application/json"])
+        """The form of the answer that Accept and ``pretty`` ask for. Raises StatusError 406."""
+        types = MEDIA_TYPES if self.resource.crd is None else CUSTOM_MEDIA_TYPES
+        return negotiate(self.accept, self.query.text("pretty"), self.agent, types)

@@ -6,6 +6,7 @@ byte (apimachinery, ``api/errors``).
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ class Cause(NamedTuple):
 
 
 class StatusError(Exception):
-    """A refusal. ``status`` is the body of the answer, ``code`` its HTTP code, ``headers`` what
-    goes with it.
+    """A refusal. ``status`` is the body of the answer, ``code`` its HTTP code; ``headers`` and
+    ``warnings`` go with it.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class StatusError(Exception):
         self.status = body("Failure", message, reason, details, code)
         wait = (details or {}).get("retryAfterSeconds")
         self.headers = {} if wait is None else {"Retry-After": str(wait)}
+        self.warnings: tuple[tuple[str, str], ...] = ()
 
 
 def body(
@@ -155,6 +157,21 @@ def conflict(res: Resource, name: str, why: str = MODIFIED) -> StatusError:
     return StatusError(409, "Conflict", message, details(res, name))
 
 
+def precondition_failed(res: Resource, name: str, what: str, given: str, found: str) -> StatusError:
+    """409 of a deletion that meant another object; ``what`` is UID or ResourceVersion."""
+    hint = {
+        "UID": "The object might have been deleted and then recreated",
+        "ResourceVersion": "The object might have been modified",
+    }[what]
+    label = f"{res.kind}.{res.group}" if res.group else res.kind
+    message = (
+        f'Operation cannot be fulfilled on {label} "{name}": the {what} in the precondition '
+        f"({given}) does not match the {what} in record ({found}). {hint}"
+    )
+    filled = {**details(res, name), "kind": res.kind}
+    return StatusError(409, "Conflict", message, filled)
+
+
 def apply_conflict(causes: list[Cause]) -> StatusError:
     """409 of a server-side apply; a cause is FieldManagerConflict, ``conflict with "kubectl" using
     v1``, ``.data.a``.
@@ -200,14 +217,36 @@ def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
 
 def invalid(res: Resource, name: str, causes: list[Cause]) -> StatusError:
     """422: understood, and wrong."""
-    problems = [
-        f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes
-    ]
-    text = problems[0] if len(problems) == 1 else "[" + ", ".join(dict.fromkeys(problems)) + "]"
+    text = _listed(causes)
     label = f"{res.kind}.{res.group}" if res.group else res.kind
     filled = details(res, name, causes=causes)
     filled = {**filled, "kind": res.kind} if filled else filled
     return StatusError(422, "Invalid", f'{label} "{name}" is invalid: {text}', filled)
+
+
+def invalid_options(kind: str, causes: list[Cause]) -> StatusError:
+    """422 for the options of a request: ``DeleteOptions``, ``ListOptions``, ``PatchOptions`` ..."""
+    text = _listed(causes)
+    filled = {"group": "meta.k8s.io", "kind": kind, **details(causes=causes)}
+    return StatusError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {text}', filled)
+
+
+def undecodable_patch(patched: str, why: str) -> StatusError:
+    """422: what a patch makes of an object is no object of its kind."""
+    cause = Cause("FieldValueInvalid", f"Invalid value: {_quoted(patched)}: {why}", "patch")
+    message = f' "" is invalid: patch: {cause.message}'
+    return StatusError(422, "Invalid", message, details(causes=[cause]))
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _listed(causes: list[Cause]) -> str:
+    problems = [
+        f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes
+    ]
+    return problems[0] if len(problems) == 1 else "[" + ", ".join(dict.fromkeys(problems)) + "]"
 
 
 def too_many_requests(message: str, retry: int, causes: Iterable[Cause] = ()) -> StatusError:

@@ -1,0 +1,119 @@
+"""``/eviction``: a deletion that asks the disruption budgets first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.strategy.bodies import typed
+from kubelite.control.api.strategy.commit import write
+from kubelite.control.api.verbs.delete import delete_one
+from kubelite.control.api.verbs.delete_options import options_of
+from kubelite.control.api.wire import codec
+from kubelite.control.api.wire.answer import Answer, json_answer
+from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.selectors import matcher
+from kubelite.control.api.wire.status import (
+    Cause,
+    StatusError,
+    bad_request,
+    body,
+    internal,
+    not_found,
+    too_many_requests,
+)
+from kubelite.control.api.wire.timestamp import timestamp
+from kubelite.control.store.types import Conflict
+
+if TYPE_CHECKING:
+    from kubelite.control.api.admission.context import Context
+    from kubelite.control.api.wire.request import Request
+    from kubelite.control.store.types import Entry
+
+
+async def _entry(context: Context, request: Request) -> Entry:
+    entry = await context.store.get(request.resource.prefix, request.namespace, request.name)
+    if entry is None:
+        raise not_found(request.resource, request.name)
+    return entry
+
+
+async def evict(context: Context, request: Request) -> Answer:
+    """POST of an Eviction. Raises StatusError: 429 when a budget does not allow it now."""
+    value = typed(
+        "policy.v1.Eviction", codec.decode(await request.read_body(), request.content_type).value
+    )
+    if value["metadata"].get("name", request.name) != request.name:
+        raise bad_request("the name of the Eviction does not match the name on the URL")
+    options = options_of(value.get("deleteOptions") or {})
+    pod = load(await _entry(context, request))
+    if not _needs_no_budget(pod):
+        await _spend_budget(context, request, pod, dry_run=options.dry_run)
+    await delete_one(context, request, request.namespace, request.name, options)
+    return json_answer(body("Success", code=201), 201)
+
+
+def _needs_no_budget(pod: dict[str, Any]) -> bool:
+    phase = pod.get("status", {}).get("phase")
+    return phase in ("Succeeded", "Failed", "Pending") or bool(
+        pod["metadata"].get("deletionTimestamp")
+    )
+
+
+async def _spend_budget(
+    context: Context, request: Request, pod: dict[str, Any], *, dry_run: bool
+) -> None:
+    """Takes one disruption from the budget that covers a pod, exactly once under concurrency."""
+    for _ in range(16):
+        budgets = await _budgets_of(context, pod)
+        if not budgets:
+            return
+        if len(budgets) > 1:
+            raise internal(
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+            )
+        if await _take(context, budgets[0], request.name, dry_run=dry_run):
+            return
+    raise too_many_requests("Too many evictions at once; try again", 1)
+
+
+async def _budgets_of(context: Context, pod: dict[str, Any]) -> list[Entry]:
+    labels = pod["metadata"].get("labels") or {}
+    page = await context.store.page("poddisruptionbudgets", pod["metadata"]["namespace"])
+    return [
+        entry
+        for entry in page.entries
+        if matcher((load(entry).get("spec") or {}).get("selector"))(labels)
+    ]
+
+
+async def _take(context: Context, entry: Entry, pod_name: str, *, dry_run: bool) -> bool:
+    """One disruption less; False when somebody else changed the budget meanwhile. Raises
+    StatusError 429.
+    """
+    budget = load(entry)
+    status = budget.setdefault("status", {})
+    if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
+        raise blocked(budget, 10, "is still being processed by the server.")
+    if status.get("disruptionsAllowed", 0) <= 0:
+        raise blocked(
+            budget,
+            0,
+            f"needs {status.get('desiredHealthy', 0)} healthy pods and has {status.get('currentHealthy', 0)} currently",
+        )
+    status["disruptionsAllowed"] -= 1
+    status.setdefault("disruptedPods", {})[pod_name] = timestamp()
+    res = context.registry.builtin("policy", "poddisruptionbudgets")
+    try:
+        await write(context.store, res, budget, entry, companions=[], dry_run=dry_run)
+    except Conflict:
+        return False
+    return True
+
+
+def blocked(budget: dict[str, Any], retry: int, why: str) -> StatusError:
+    """429 with the cause that ``kubectl drain`` looks for."""
+    message = f"The disruption budget {budget['metadata']['name']} {why}"
+    cause = Cause("DisruptionBudget", message)
+    return too_many_requests(
+        "Cannot evict pod as it would violate the pod's disruption budget.", retry, [cause]
+    )

@@ -1,0 +1,118 @@
+"""In which form a client wants an answer: the Accept header and the query ``pretty``. Pure.
+
+Media types are JSON, YAML and protobuf; ``as=`` asks for a Table or for metadata only (apiserver,
+``endpoints/handlers/negotiation``).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from kubelite.control.api.wire.status import StatusError, not_acceptable
+
+JSON, YAML = "application/json", "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+MEDIA_TYPES = (JSON, YAML, PROTOBUF)
+CUSTOM_MEDIA_TYPES = (JSON, YAML)  # custom kinds have no protobuf form
+_TRANSFORMS = {
+    "Table": "table",
+    "PartialObjectMetadata": "partial",
+    "PartialObjectMetadataList": "partial",
+}
+_BROWSERS = ("curl", "Wget", "Mozilla/5.0")  # people who look at bare JSON
+
+
+class Form(NamedTuple):
+    """The form of an answer: ``name`` is ``plain``, ``table`` or ``partial``.
+
+    ``kind`` is what ``as=`` says.
+    """
+
+    name: str = "plain"
+    media_type: str = JSON
+    kind: str = ""
+    pretty: bool = False
+
+
+PLAIN = Form()
+
+
+def is_plain(accept: str) -> bool:
+    """Whether an Accept header asks for nothing but JSON, as almost all do."""
+    return accept in ("", "*/*", JSON)
+
+
+def negotiate(
+    accept: str, pretty: str = "", agent: str = "", media_types: tuple[str, ...] = MEDIA_TYPES
+) -> Form:
+    """The form that an Accept header asks for, of those that there are. Raises StatusError 406."""
+    form = PLAIN if is_plain(accept) else _chosen(accept, media_types)
+    wants = pretty in ("1", "t", "T", "true", "TRUE", "True")
+    if wants or (not pretty and agent.startswith(_BROWSERS)):
+        return form._replace(pretty=True)
+    return form
+
+
+@lru_cache(256)
+def _chosen(accept: str, media_types: tuple[str, ...]) -> Form:
+    for media_range in _by_quality(accept):
+        media, *parameters = [part.strip() for part in media_range.split(";")]
+        found = _media_type(media.lower(), media_types)
+        values = dict(part.partition("=")[::2] for part in parameters)
+        kind = values.get("as", "")
+        if not found or not _is_known(kind, values):
+            continue
+        if kind == "Table" and found == PROTOBUF:
+            continue  # a Table has no protobuf form
+        return Form(_TRANSFORMS.get(kind, "plain"), found, kind)
+    raise not_acceptable(media_types)
+
+
+def _is_known(kind: str, values: dict[str, str]) -> bool:
+    """Whether ``as=`` is absent or one of those that are served."""
+    if not kind:
+        return True
+    return (
+        kind in _TRANSFORMS
+        and values.get("g") == "meta.k8s.io"
+        and values.get("v") in ("v1", "v1beta1")
+    )
+
+
+def _media_type(media: str, media_types: tuple[str, ...]) -> str:
+    """The served media type that a range means; "" for none."""
+    if media == "*/*":
+        return JSON
+    return media if media in media_types else ""
+
+
+def _by_quality(accept: str) -> list[str]:
+    """The media ranges, those with the highest ``q`` first."""
+    return sorted((part for part in accept.split(",") if part.strip()), key=_quality)
+
+
+def _quality(media_range: str) -> float:
+    for part in media_range.split(";")[1:]:
+        name, _, value = part.strip().partition("=")
+        if name == "q":
+            try:
+                return -float(value)
+            except ValueError:
+                return 0.0
+    return -1.0
+
+
+def check_transform(form: Form, *, is_list: bool) -> None:
+    """Whether the metadata that is asked for fits: of an object, or of a list. Raises StatusError
+    406.
+    """
+    if form.kind == "PartialObjectMetadata" and is_list:
+        raise _misfit(form, "is a list")
+    if form.kind == "PartialObjectMetadataList" and not is_list:
+        raise _misfit(form, "is not a list")
+
+
+def _misfit(form: Form, why: str) -> StatusError:
+    text = f"you requested {form.kind}, but the requested object {why}"
+    return StatusError(406, "NotAcceptable", text)
