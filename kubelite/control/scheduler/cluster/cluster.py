@@ -14,6 +14,7 @@ from typing import Any
 
 from kubelite.control.scheduler.cluster.columns import Columns, OutOfResources, PodClass
 from kubelite.control.scheduler.cluster.pod_table import (
+    NOT_STARTED,
     Entry,
     PodTable,
     full_name,
@@ -69,10 +70,11 @@ class Cluster:
 
     def _take(self, kind: str, obj: Object, present: bool) -> None:
         place = named(obj, kind)
-        self.changes += 1
         if kind == "Pod":
             self._take_pod(place, obj, present)
-        elif kind == "Node":
+            return
+        self.changes += 1
+        if kind == "Node":
             self._take_node(place, obj, present)
         elif kind in storage.KINDS:
             self.world.storage.put(kind, place, present)
@@ -114,11 +116,40 @@ class Cluster:
     # Pods
 
     def _take_pod(self, place: Place, obj: Object, present: bool) -> None:
-        self._remove(key_of(obj))
         node = place.at("spec", "nodeName").text()
-        nominated = place.at("status", "nominatedNodeName").text()
+        nominated = "" if node else place.at("status", "nominatedNodeName").text()
+        if present and self._is_same(place, obj, node, nominated):
+            return
+        self._remove(key_of(obj))
         if present and place.at("status", "phase").text() not in FINISHED and (node or nominated):
             self._add(self.entry(place, obj, node, nominated))
+
+    def _is_same(self, place: Place, obj: Object, node: str, nominated: str) -> bool:
+        """Whether nothing has changed that counts, as when the kubelet reports a status: then the
+        entry takes over the object, and that is all.
+        """
+        entry = self.pods.get(key_of(obj))
+        if (
+            entry is None
+            or (entry.node, entry.nominated) != (node, nominated)
+            or (obj.get("status") or {}).get("phase") in FINISHED
+            or entry.reading is not self._traits.read(place, obj)
+        ):
+            return False
+        start = start_of(obj)
+        if start != entry.start:
+            if entry.start != NOT_STARTED:
+                return False
+            entry.start = start
+            if self._columns is not None and entry.known is not None and node:
+                self._restart(self._columns, entry)
+        entry.obj = obj
+        return True
+
+    def _restart(self, columns: Columns, entry: Entry) -> None:
+        """Tells the core when a pod has started; only preemption asks."""
+        native.sched_pods(columns.sched, array("q", [entry.slot, 0, -1, 0]))
+        self._load(columns, (entry,))
 
     def entry(self, place: Place, obj: Object, node: str, nominated: str) -> Entry:
         """An entry that is not in the table yet, with a slot of its own. Raises BadObject."""
@@ -185,9 +216,12 @@ class Cluster:
         columns.deciding(known)
         number = columns.world.nodes.index.get(entry.node)
         if known.waiting and number is not None:
-            for claim, volume in volume_binding.choose(
-                known.waiting, self.world.storage, columns.world.nodes, number
-            ):
+            entry.claims = tuple(
+                volume_binding.choose(
+                    known.waiting, self.world.storage, columns.world.nodes, number
+                )
+            )
+            for claim, volume in entry.claims:
                 self.world.storage.bind(claim, volume)
             columns.storage_changes += 1
 

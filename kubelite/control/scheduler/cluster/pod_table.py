@@ -19,7 +19,7 @@ NOT_STARTED = (1 << 63) - 1  # a pod without a start time counts as started now
 @dataclass(eq=False, slots=True)
 class Entry:
     """A pod that runs or is nominated. ``node`` is "" until it has one; ``slot`` is its number in
-    the core.
+    the core; ``claims`` are (claim, volume) pairs that were assumed to be bound for it.
     """
 
     key: str
@@ -31,6 +31,7 @@ class Entry:
     nominated: str
     start: int
     known: PodClass | None = None
+    claims: tuple[tuple[str, str], ...] = ()
 
 
 class PodTable:
@@ -48,6 +49,10 @@ class PodTable:
 
     def __iter__(self) -> Iterator[Entry]:
         return (entry for entry in self._slots if entry is not None)
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of a pod, or None."""
+        return self._entries.get(key)
 
     def new_slot(self) -> int:
         """A slot for a pod that is about to be added."""

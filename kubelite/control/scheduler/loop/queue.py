@@ -79,7 +79,7 @@ class Queue:
         return len(self._pods)
 
     def place_of(self, pod: Object) -> str | None:
-        """ "active", "backoff", "unschedulable", "gated" or "trying"; None for a pod that is not
+        """ "active", "backoff", "unschedulable", "gated", "trying" or "placed"; None for a pod that is not
         here.
         """
         found = self._pods.get(_key(pod))
@@ -112,6 +112,12 @@ class Queue:
             self._activate(entry, entry.added)
         else:
             self._tell(entry, Event("Pod", old, pod), now)
+
+    def refresh(self, pod: Object) -> None:
+        """A pod has changed in a way that no decision depends on."""
+        entry = self._pods.get(_key(pod))
+        if entry is not None:
+            entry.pod = pod
 
     def delete(self, pod: Object) -> None:
         """A pod is gone, or it has a node."""
@@ -150,8 +156,8 @@ class Queue:
 
     def fail(self, pod: Object, plugins: Iterable[str], now: float, *, error: bool = False) -> None:
         """The attempt failed: these plug-ins rejected the pod, or (``error``) something went wrong."""
-        entry = self._trying.pop(_key(pod), None)
-        if entry is None:
+        entry = self._trying.pop(_key(pod), None) or self._pods.get(_key(pod))
+        if entry is None or entry.place not in ("trying", "placed"):
             return
         entry.plugins, entry.failed, entry.added = frozenset(plugins), error, now
         entry.until = now + self.backoff(entry.attempts)
@@ -163,6 +169,14 @@ class Queue:
             entry.place = "unschedulable"
             self._unschedulable[entry.key] = entry
             self._rejections.update(entry.plugins)
+
+    def placed(self, pod: Object) -> None:
+        """The attempt succeeded, and the binding is being written. Until :meth:`delete` says that
+        it was, :meth:`fail` may still say that it was not.
+        """
+        entry = self._trying.pop(_key(pod), None)
+        if entry is not None:
+            entry.place = "placed"
 
     def backoff(self, attempts: int) -> float:
         """Seconds before the next attempt: 1, 2, 4, 8, then 10."""
