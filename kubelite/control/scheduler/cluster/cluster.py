@@ -23,7 +23,7 @@ from kubelite.control.scheduler.cluster.pod_table import (
 )
 from kubelite.control.scheduler.facts.fields import Place, named
 from kubelite.control.scheduler.facts.trait_cache import Reading, TraitCache
-from kubelite.control.scheduler.facts.traits import Traits, counted, pin
+from kubelite.control.scheduler.facts.traits import FINISHED, Traits, counted, pin
 from kubelite.control.scheduler.plugins import profile as profiles
 from kubelite.control.scheduler.plugins import volume_binding
 from kubelite.control.scheduler.plugins.profile import Profile
@@ -31,8 +31,6 @@ from kubelite.control.scheduler.snapshot import nodes as node_rows
 from kubelite.control.scheduler.snapshot import storage, world
 from kubelite.core import native
 from kubelite.objects.facts.labels import of_map
-
-FINISHED = ("Succeeded", "Failed")
 
 Object = Mapping[str, Any]
 

@@ -14,6 +14,8 @@ from kubelite.control.scheduler.facts.resources import Requests, requests
 from kubelite.control.scheduler.facts.selectors import NodeTerm, narrowed, node_affinity, selector
 from kubelite.objects.facts.labels import Requirement, Selector, of_map
 
+FINISHED = ("Succeeded", "Failed")  # phases in which a pod holds nothing any more
+
 
 class Toleration(NamedTuple):
     """core/v1 Toleration; an empty operator is Equal, an empty key or effect stands for all."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kubelite.control.scheduler.cluster.cluster import FINISHED
+from kubelite.control.scheduler.facts.traits import FINISHED
 
 Object = Mapping[str, Any]
 
