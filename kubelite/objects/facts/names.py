@@ -13,20 +13,80 @@ from functools import lru_cache
 MAX_LABEL = 63
 MAX_SUBDOMAIN = 253
 MAX_PORT_NAME = 15
+MAX_PORT = 65535
+MAX_ID = 2**31 - 1
 
 # Sets and not patterns: compiling seven patterns would take longer than all the names of a
 # manifest.
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
 _SMALL = _LETTERS | frozenset("0123456789")
 _ANY = _SMALL | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_CONFIG_KEY = _ANY | frozenset("-._")
 
-_ENDS = "beginning and ending with a letter or digit"
-_NOT_LABEL = f"must consist of lower-case letters, digits and '-', {_ENDS} (as in my-name)"
+_LABEL_EXPRESSION = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_QUALIFIED_EXPRESSION = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_ALPHANUMERIC_ENDS = "must start and end with an alphanumeric character"
+
+
+def _rule(what: str, example: str, expression: str) -> str:
+    """A rule as Kubernetes words it: what the text consists of, examples, the expression."""
+    return f"{what} (e.g. {example}, regex used for validation is '{expression}')"
+
+
+_NOT_LABEL = _rule(
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
+    + _ALPHANUMERIC_ENDS,
+    "'my-name',  or '123-abc'",
+    _LABEL_EXPRESSION,
+)
 _NO_DOTS = "must not contain dots"
-_NOT_LABEL_1035 = "must consist of lower-case letters, digits and '-', beginning with a letter and not ending with '-' (as in my-name)"
-_NOT_SUBDOMAIN = f"must consist of lower-case letters, digits, '-' and '.', each part {_ENDS} (as in example.com)"
-_NOT_QUALIFIED = f"must consist of letters, digits, '-', '_' and '.', {_ENDS} (as in my.name)"
-_NOT_ENV = "must consist of printable ASCII characters other than '='"
+_NOT_LABEL_1035 = _rule(
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
+    "alphabetic character, and end with an alphanumeric character",
+    "'my-name',  or 'abc-123'",
+    "[a-z]([-a-z0-9]*[a-z0-9])?",
+)
+_NOT_SUBDOMAIN = _rule(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+    f"'.', and {_ALPHANUMERIC_ENDS}",
+    "'example.com'",
+    rf"{_LABEL_EXPRESSION}(\.{_LABEL_EXPRESSION})*",
+)
+_NOT_SUBDOMAIN_WITH_UNDERSCORE = _rule(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' "
+    f"or '.', and {_ALPHANUMERIC_ENDS}",
+    "'example.com'",
+    r"[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*",
+)
+_NOT_QUALIFIED = _rule(
+    f"must consist of alphanumeric characters, '-', '_' or '.', and {_ALPHANUMERIC_ENDS}",
+    "'MyName',  or 'my.name',  or '123-abc'",
+    _QUALIFIED_EXPRESSION,
+)
+_TOO_MANY_PARTS = (
+    f"a qualified name {_NOT_QUALIFIED} with an optional DNS subdomain prefix and '/' "
+    "(e.g. 'example.com/MyName')"
+)
+_NOT_LABEL_VALUE = _rule(
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
+    f"'.', and {_ALPHANUMERIC_ENDS}",
+    "'MyValue',  or 'my_value',  or '12345'",
+    f"({_QUALIFIED_EXPRESSION})?",
+)
+_NOT_ENV = (
+    "a valid environment variable name must consist only of printable ASCII characters other "
+    "than '='"
+)
+_NOT_CONFIG_KEY = _rule(
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+    "'key.name',  or 'KEY_NAME',  or 'key-name'",
+    "[-._a-zA-Z0-9]+",
+)
+_NOT_HEADER = _rule(
+    "a valid HTTP header must consist of alphanumeric characters or '-'",
+    "'X-Header-Name'",
+    "[-A-Za-z0-9]+",
+)
 
 
 def _made_of(text: str, ends: frozenset[str], between: str) -> bool:
@@ -57,12 +117,13 @@ def _is_qualified(text: str) -> bool:
     return _made_of(text, _ANY, "-_.")
 
 
-def _too_long(limit: int) -> str:
+def too_long(limit: int) -> str:
+    """The clause for a text of more than ``limit`` characters."""
     return f"must be no more than {limit} characters"
 
 
 def _checked(text: str, good: Callable[[str], bool], limit: int, clause: str) -> list[str]:
-    found = [_too_long(limit)] if len(text) > limit else []
+    found = [too_long(limit)] if len(text) > limit else []
     if not good(text):
         found.append(clause)
     return found
@@ -89,22 +150,15 @@ def _qualified(text: str) -> tuple[str, ...]:
     prefix, slash, name = text.rpartition("/")
     found = []
     if slash and not prefix:
-        found.append("prefix part must not be empty")
+        found.append("prefix part must be non-empty")
     elif "/" in prefix:
-        return (
-            "must be a name with at most one '/', before which a DNS subdomain stands (as in example.com/name)",
-        )
+        return (_TOO_MANY_PARTS,)
     elif slash:
         found += [f"prefix part {clause}" for clause in subdomain(prefix)]
-    if not name:
-        return (*found, "name part must not be empty")
-    return (
-        *found,
-        *(
-            f"name part {clause}"
-            for clause in _checked(name, _is_qualified, MAX_LABEL, _NOT_QUALIFIED)
-        ),
-    )
+    # As Kubernetes has it an empty name breaks both rules.
+    clauses = ["must be non-empty"] if not name else []
+    clauses += _checked(name, _is_qualified, MAX_LABEL, _NOT_QUALIFIED)
+    return (*found, *(f"name part {clause}" for clause in clauses))
 
 
 def qualified(text: str) -> list[str]:
@@ -114,6 +168,12 @@ def qualified(text: str) -> list[str]:
     return list(_qualified(text))
 
 
+def subdomain_with_underscore(text: str) -> list[str]:
+    """A DNS subdomain that may have underscores: search domains of a resolver."""
+    plain = text.replace("_", "a")
+    return _checked(plain, _is_subdomain, MAX_SUBDOMAIN, _NOT_SUBDOMAIN_WITH_UNDERSCORE)
+
+
 def annotation(text: str) -> list[str]:
     """A key of an annotation: a qualified name that may be written in capitals."""
     return qualified(text.lower())
@@ -121,11 +181,7 @@ def annotation(text: str) -> list[str]:
 
 @lru_cache(4096)
 def _label_value(text: str) -> tuple[str, ...]:
-    return (
-        tuple(_checked(text, _is_qualified, MAX_LABEL, f"{_NOT_QUALIFIED}, or be empty"))
-        if text
-        else ()
-    )
+    return tuple(_checked(text, _is_qualified, MAX_LABEL, _NOT_LABEL_VALUE)) if text else ()
 
 
 def label_value(text: str) -> list[str]:
@@ -137,22 +193,77 @@ def env_name(text: str) -> list[str]:
     """The name of an environment variable, as Kubernetes 1.34 and later have it: anything a program
     can be given.
     """
-    good = bool(text) and text.isascii() and text.isprintable() and "=" not in text
+    if not text:
+        return ["environment variable name must be non-empty"]
+    good = text.isascii() and text.isprintable() and "=" not in text
     return [] if good else [_NOT_ENV]
 
 
 def port_name(text: str) -> list[str]:
     """The name of a container's port (RFC 6335): short, with a letter in it."""
-    found = [_too_long(MAX_PORT_NAME)] if len(text) > MAX_PORT_NAME else []
+    clauses = [too_long(MAX_PORT_NAME)] if len(text) > MAX_PORT_NAME else []
     if not (text and _SMALL.issuperset(text.replace("-", ""))):
-        found.append("must consist of lower-case letters, digits and '-'")
-    elif not _LETTERS.intersection(text):
-        found.append("must contain at least one letter")
+        clauses.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
+    if not _LETTERS.intersection(text):
+        clauses.append("must contain at least one letter (a-z)")
     if "--" in text:
-        found.append("must not contain two '-' in a row")
+        clauses.append("must not contain consecutive hyphens")
     if text[:1] == "-" or text[-1:] == "-":
-        found.append("must not begin or end with '-'")
-    return found
+        clauses.append("must not begin or end with a hyphen")
+    return clauses
+
+
+def port_number(number: int) -> list[str]:
+    """The number of a port of TCP, UDP or SCTP."""
+    return [] if 1 <= number <= MAX_PORT else [between(1, MAX_PORT)]
+
+
+def user_or_group_id(number: int) -> list[str]:
+    """The number of a user or a group of Linux, as Kubernetes takes them."""
+    return [] if 0 <= number <= MAX_ID else [between(0, MAX_ID)]
+
+
+def between(lowest: int, highest: int) -> str:
+    """The clause for a number that is outside of a range."""
+    return f"must be between {lowest} and {highest}, inclusive"
+
+
+def config_key(text: str) -> list[str]:
+    """A key of a ConfigMap or a Secret."""
+    clauses = [too_long(MAX_SUBDOMAIN)] if len(text) > MAX_SUBDOMAIN else []
+    if not (text and _CONFIG_KEY.issuperset(text)):
+        clauses.append(_NOT_CONFIG_KEY)
+    if text in (".", ".."):
+        clauses.append(f"must not be '{text}'")
+    elif text.startswith(".."):
+        clauses.append("must not start with '..'")
+    return clauses
+
+
+def http_header(text: str) -> list[str]:
+    """The name of a header of HTTP."""
+    return [] if text and (_ANY | {"-"}).issuperset(text) else [_NOT_HEADER]
+
+
+def ip_address(text: str) -> list[str]:
+    """An address of IPv4 or IPv6. Numbers of IPv4 may begin with zeros, as they always could."""
+    from ipaddress import ip_address as parse
+
+    plain = text
+    if text.count(".") == 3 and ":" not in text:
+        plain = ".".join(part.lstrip("0") or "0" if part else "" for part in text.split("."))
+    try:
+        parse(plain)
+    except ValueError:
+        return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    return []
+
+
+def path_segment(text: str) -> list[str]:
+    """A name that is one part of a path: RBAC's names may hold colons and more."""
+    if text in (".", ".."):
+        return [f"may not be '{text}'"]
+    return [f"may not contain '{sign}'" for sign in "/%" if sign in text]
 
 
 def suggested(text: str) -> str:

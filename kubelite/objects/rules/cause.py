@@ -1,0 +1,167 @@
+"""What is wrong with a field, in the words of Kubernetes. Pure.
+
+Reasons and sentences are those of apimachinery's ``util/validation/field``, which clients compare
+byte for byte. A path is a tuple, so that whoever has the text of a manifest finds line and column;
+:func:`path_text` writes it for messages, at the edge.
+"""
+
+from __future__ import annotations
+
+from json import dumps
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Object = dict[str, Any]
+Path = tuple[str | int, ...]
+"""Steps from the document to a value: names of fields, indices of lists, a Key for a map."""
+
+REQUIRED = "FieldValueRequired"
+INVALID = "FieldValueInvalid"
+MISTYPED = "FieldValueTypeInvalid"
+NOT_SUPPORTED = "FieldValueNotSupported"
+DUPLICATE = "FieldValueDuplicate"
+FORBIDDEN = "FieldValueForbidden"
+TOO_LONG = "FieldValueTooLong"
+TOO_MANY = "FieldValueTooMany"
+NOT_FOUND = "FieldValueNotFound"
+
+NOT_NEGATIVE = "must be greater than or equal to 0"
+POSITIVE = "must be greater than 0"
+
+
+class Key(str):
+    """A key of a map, as a step of a path: messages show it in brackets, ``limits[cpu]``."""
+
+    __slots__ = ()
+
+
+class Cause(NamedTuple):
+    """One thing that is wrong. ``message`` is a sentence without the path; ``value`` is what was
+    found there, None where the message does not show it.
+    """
+
+    path: Path
+    reason: str
+    message: str
+    value: Any = None
+
+    def __str__(self) -> str:
+        """The cause as messages of the API show it: ``spec.os: Required value``."""
+        where = path_text(self.path)
+        return f"{where}: {self.message}" if where else self.message
+
+
+def path_text(path: Path) -> str:
+    """A path as messages write it: ``spec.containers[0].resources.limits[cpu]``."""
+    steps = (
+        f"[{step}]" if isinstance(step, int | Key) else f".{step}" for step in path if step != ""
+    )
+    return "".join(steps).removeprefix(".")
+
+
+def value_text(value: Any) -> str:
+    """A value as messages show it: text in quotes, the rest as JSON; ``"null"`` for nothing."""
+    if value is None:
+        return '"null"'
+    return dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def required(path: Path, why: str = "") -> Cause:
+    """Nothing is there and something must be."""
+    return Cause(path, REQUIRED, "Required value" + (f": {why}" if why else ""))
+
+
+def invalid(path: Path, value: Any, why: str) -> Cause:
+    """The value breaks a rule."""
+    return Cause(path, INVALID, f"Invalid value: {value_text(value)}: {why}", value)
+
+
+def mistyped(path: Path, value: Any, why: str) -> Cause:
+    """The value has the wrong JSON type."""
+    return Cause(path, MISTYPED, f"Invalid value: {value_text(value)}: {why}", value)
+
+
+def not_supported(path: Path, value: Any, allowed: Iterable[str]) -> Cause:
+    """The value is none of those that are known."""
+    listed = ", ".join(value_text(word) for word in allowed)
+    message = f"Unsupported value: {value_text(value)}: supported values: {listed}"
+    return Cause(path, NOT_SUPPORTED, message, value)
+
+
+def duplicate(path: Path, value: Any) -> Cause:
+    """The value is there twice."""
+    return Cause(path, DUPLICATE, f"Duplicate value: {value_text(value)}", value)
+
+
+def forbidden(path: Path, why: str) -> Cause:
+    """The field may not be set, or may not change."""
+    return Cause(path, FORBIDDEN, f"Forbidden: {why}")
+
+
+def too_long(path: Path, limit: int) -> Cause:
+    """A text of more than ``limit`` bytes."""
+    return Cause(path, TOO_LONG, f"Too long: may not be more than {limit} bytes")
+
+
+def too_many(path: Path, count: int, limit: int) -> Cause:
+    """A list of more than ``limit`` items."""
+    message = f"Too many: {count}: must have at most {limit} items"
+    return Cause(path, TOO_MANY, message, count)
+
+
+def not_found(path: Path, value: Any, why: str = "") -> Cause:
+    """The value names something that is not there."""
+    message = f"Not found: {value_text(value)}" + (f": {why}" if why else "")
+    return Cause(path, NOT_FOUND, message, value)
+
+
+def each_invalid(path: Path, value: Any, clauses: Iterable[str]) -> Iterator[Cause]:
+    """A cause for each clause that one of the functions of ``facts.names`` returns."""
+    for clause in clauses:
+        yield invalid(path, value, clause)
+
+
+def named(path: Path, value: str, clauses: Iterable[str]) -> Iterator[Cause]:
+    """A name that must be there and keep the rule whose broken clauses are ``clauses``."""
+    if not value:
+        yield required(path)
+    else:
+        yield from each_invalid(path, value, clauses)
+
+
+def one_of(path: Path, value: Any, allowed: Iterable[str]) -> Iterator[Cause]:
+    """A word out of a list."""
+    if value not in allowed:
+        yield not_supported(path, value, allowed)
+
+
+def required_one_of(path: Path, value: Any, allowed: Iterable[str]) -> Iterator[Cause]:
+    """A word out of a list, which must be there."""
+    if not value:
+        yield required(path)
+    else:
+        yield from one_of(path, value, allowed)
+
+
+def not_negative(path: Path, number: int | None) -> Iterator[Cause]:
+    """A number that may be absent or zero, never less."""
+    if number is not None and number < 0:
+        yield invalid(path, number, NOT_NEGATIVE)
+
+
+def required_fields(holder: Object, path: Path, *fields: str) -> Iterator[Cause]:
+    """Fields that must be there and not empty."""
+    for field in fields:
+        if not holder.get(field):
+            yield required((*path, field))
+
+
+def forbidden_fields(
+    holder: Object, path: Path, fields: Iterable[str], why: str
+) -> Iterator[Cause]:
+    """Fields that must not be set at all."""
+    for field in fields:
+        if field in holder:
+            yield forbidden((*path, field), why)

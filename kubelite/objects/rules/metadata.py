@@ -1,0 +1,158 @@
+"""Rules about metadata, labels and label selectors of any object. Documents in, causes out. Pure.
+
+Rules are apimachinery's (``api/validation/objectmeta.go``, ``meta/v1/validation``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubelite.objects.facts import names
+from kubelite.objects.rules.cause import (
+    Cause,
+    Object,
+    Path,
+    each_invalid,
+    forbidden,
+    invalid,
+    not_negative,
+    required,
+    too_long,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+MAX_ANNOTATIONS = 256 * 1024
+NO_OPERATOR = "not a valid selector operator"
+VALUES_NEEDED = "must be specified when `operator` is 'In' or 'NotIn'"
+VALUES_EXTRA = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
+_EVENT_OWNER = ("v1", "Event")
+
+
+def on_create(
+    metadata: Object, name_rule: Callable[[str], list[str]], path: Path = ("metadata",)
+) -> Iterator[Cause]:
+    """Metadata of a new object of a namespace, whose name keeps ``name_rule``."""
+    yield from name(metadata, name_rule, path)
+    namespace = metadata.get("namespace")
+    if not namespace:
+        yield required((*path, "namespace"))
+    else:
+        yield from each_invalid((*path, "namespace"), namespace, names.label(namespace))
+    yield from contents(metadata, path)
+
+
+def name(
+    metadata: Object, name_rule: Callable[[str], list[str]], path: Path = ("metadata",)
+) -> Iterator[Cause]:
+    """The name of a new object and the prefix that a server makes names from."""
+    prefix, given = metadata.get("generateName"), metadata.get("name")
+    if prefix:
+        # Digits and letters follow, so a dash may end the prefix.
+        clauses = name_rule(f"{prefix[:-1]}a" if prefix.endswith("-") else prefix)
+        yield from each_invalid((*path, "generateName"), prefix, clauses)
+    if not given:
+        yield required((*path, "name"), "name or generateName is required")
+    else:
+        yield from each_invalid((*path, "name"), given, name_rule(given))
+
+
+def contents(metadata: Object, path: Path) -> Iterator[Cause]:
+    """Generation, labels, annotations, owners and finalizers."""
+    yield from not_negative((*path, "generation"), metadata.get("generation"))
+    yield from labels(metadata.get("labels") or {}, (*path, "labels"))
+    yield from annotations(metadata.get("annotations") or {}, (*path, "annotations"))
+    yield from _owners(metadata.get("ownerReferences") or (), (*path, "ownerReferences"))
+    given = metadata.get("finalizers") or ()
+    for index, finalizer in enumerate(given):
+        clauses = names.qualified(finalizer)
+        yield from each_invalid((*path, "finalizers", index), finalizer, clauses)
+    for index, finalizer in enumerate(given):
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+            yield invalid((*path, "finalizers", index), finalizer, why)
+
+
+def labels(given: Mapping[str, str], path: Path) -> Iterator[Cause]:
+    """Keys and values of labels. Causes name the map, not the entry."""
+    for key, value in given.items():
+        yield from each_invalid(path, key, names.qualified(key))
+        yield from each_invalid(path, value, names.label_value(value))
+
+
+def annotations(given: Mapping[str, str], path: Path) -> Iterator[Cause]:
+    """Keys of annotations and their size together."""
+    for key in given:
+        yield from each_invalid(path, key, names.annotation(key))
+    if sum(len(key) + len(value) for key, value in given.items()) > MAX_ANNOTATIONS:
+        yield too_long(path, MAX_ANNOTATIONS)
+
+
+def _owners(owners: Sequence[Object], path: Path) -> Iterator[Cause]:
+    controller = ""
+    for owner in owners:
+        yield from _owner(owner, path)
+        if owner.get("controller"):
+            current = f"{owner.get('kind', '')}/{owner.get('name', '')}"
+            if controller:
+                why = (
+                    "Only one reference can have Controller set to true. "
+                    f'Found "true" in references for {controller} and {current}'
+                )
+                yield invalid(path, list(owners), why)
+            controller = controller or current
+
+
+def _owner(owner: Object, path: Path) -> Iterator[Cause]:
+    version = owner.get("apiVersion", "")
+    if not version.rpartition("/")[2]:
+        yield invalid((*path, "apiVersion"), version, "version must not be empty")
+    for field in ("kind", "name", "uid"):
+        if not owner.get(field):
+            yield invalid((*path, field), "", "must not be empty")
+    if (version, owner.get("kind")) == _EVENT_OWNER:
+        why = "/v1, Kind=Event is disallowed from being an owner"
+        yield invalid(path, owner, why)
+
+
+def selector(given: Object | None, path: Path) -> Iterator[Cause]:
+    """A LabelSelector; an absent one is fine."""
+    if given is None:
+        return
+    yield from labels(given.get("matchLabels") or {}, (*path, "matchLabels"))
+    for index, expression in enumerate(given.get("matchExpressions") or ()):
+        yield from _expression(expression, (*path, "matchExpressions", index))
+
+
+def _expression(expression: Object, path: Path) -> Iterator[Cause]:
+    operator, values = expression.get("operator", ""), expression.get("values") or ()
+    if operator in ("In", "NotIn"):
+        if not values:
+            yield required((*path, "values"), VALUES_NEEDED)
+    elif operator in ("Exists", "DoesNotExist"):
+        if values:
+            yield forbidden((*path, "values"), VALUES_EXTRA)
+    else:
+        yield invalid((*path, "operator"), operator, NO_OPERATOR)
+    key = expression.get("key", "")
+    yield from each_invalid((*path, "key"), key, names.qualified(key))
+    yield from label_values(values, (*path, "values"))
+
+
+def label_values(values: Sequence[str], path: Path) -> Iterator[Cause]:
+    """Values that labels are compared with."""
+    for index, value in enumerate(values):
+        yield from each_invalid((*path, index), value, names.label_value(value))
+
+
+def template(metadata: Object, path: Path) -> Iterator[Cause]:
+    """Metadata of an object that is made from a template and of which only labels and annotations
+    are taken: the claim of an ephemeral volume.
+    """
+    yield from annotations(metadata.get("annotations") or {}, (*path, "annotations"))
+    yield from labels(metadata.get("labels") or {}, (*path, "labels"))
+    for field, value in metadata.items():
+        if field not in ("annotations", "labels", "creationTimestamp") and value:
+            yield forbidden((*path, field), "cannot be set")

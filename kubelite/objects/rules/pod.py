@@ -1,0 +1,232 @@
+"""Every rule of core/v1 that a pod or a pod template breaks, all at once and in Kubernetes' order.
+Documents in, causes out. Pure.
+
+The documents have their defaults (``poddefaults``) and the types of the schema; nothing here
+raises. Rules and sentences are those of Kubernetes 1.36 (``pkg/apis/core/validation``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubelite.objects.facts import names
+from kubelite.objects.rules import metadata, podcontainers, podplacement, podresources
+from kubelite.objects.rules.cause import (
+    Cause,
+    Object,
+    Path,
+    duplicate,
+    each_invalid,
+    forbidden,
+    invalid,
+    not_found,
+    required,
+    required_one_of,
+)
+from kubelite.objects.rules.podannotations import annotation_conflicts, pod_annotations
+from kubelite.objects.rules.podcontainers import Surroundings
+from kubelite.objects.rules.podnetwork import (
+    dns_config,
+    host_aliases,
+    host_ports,
+    host_users,
+    hostname_override,
+)
+from kubelite.objects.rules.podos import operating_system
+from kubelite.objects.rules.podsecurity import host_processes, pod_security
+from kubelite.objects.rules.podvolumes import volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
+MAX_DEADLINE = 2**31 - 1
+
+
+def on_create(pod: Object) -> Iterator[Cause]:
+    """A new pod, which has its name and namespace already."""
+    spec = pod.get("spec") or {}
+    yield from metadata.on_create(pod.get("metadata") or {}, names.subdomain)
+    yield from body(pod)
+    if spec.get("ephemeralContainers"):
+        yield forbidden(("spec", "ephemeralContainers"), "cannot be set on create")
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        why = "cannot be set until all schedulingGates have been cleared"
+        yield forbidden(("spec", "nodeName"), why)
+    yield from annotation_conflicts(pod.get("metadata") or {}, spec)
+
+
+def body(pod: Object) -> Iterator[Cause]:
+    """What holds for a pod at any time, without its metadata."""
+    meta, spec = pod.get("metadata") or {}, pod.get("spec") or {}
+    yield from pod_annotations(meta, spec, ("metadata", "annotations"))
+    yield from pod_spec(spec, ("spec",), pod_name=meta.get("name", ""), in_pod=True)
+    if not spec.get("serviceAccountName"):
+        yield from _tokens_without_account(spec)
+    for group in ("containers", "initContainers"):
+        yield from podcontainers.image_spaces(spec, group, ("spec",))
+
+
+def _tokens_without_account(spec: Object) -> Iterator[Cause]:
+    for index, volume in enumerate(spec.get("volumes") or ()):
+        for number, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
+            if "serviceAccountToken" in source:
+                here = ("spec", "volumes", index, "projected", "sources", number)
+                why = "must not be specified when serviceAccountName is not set"
+                yield forbidden((*here, "serviceAccountToken"), why)
+
+
+def template(given: Object, path: Path) -> Iterator[Cause]:
+    """A pod template: labels, annotations and spec of the pods that are made from it."""
+    meta, spec = given.get("metadata") or {}, given.get("spec") or {}
+    yield from metadata.labels(meta.get("labels") or {}, (*path, "metadata", "labels"))
+    annotations = (*path, "metadata", "annotations")
+    yield from metadata.annotations(meta.get("annotations") or {}, annotations)
+    yield from pod_annotations(meta, spec, annotations)
+    yield from pod_spec(spec, (*path, "spec"))
+    if spec.get("ephemeralContainers"):
+        why = "ephemeral containers not allowed in pod template"
+        yield forbidden((*path, "spec", "ephemeralContainers"), why)
+
+
+def pod_spec(
+    spec: Object, path: Path, *, pod_name: str = "", in_pod: bool = False
+) -> Iterator[Cause]:
+    """A PodSpec, of a pod or of a template."""
+    grace_seconds = spec.get("terminationGracePeriodSeconds")
+    if grace_seconds is None:
+        yield required((*path, "terminationGracePeriodSeconds"))
+    good, causes = volumes(spec.get("volumes") or (), (*path, "volumes"), pod_name)
+    yield from causes
+    claims = spec.get("resourceClaims") or ()
+    yield from _resource_claims(claims, (*path, "resourceClaims"))
+    around = Surroundings(
+        volumes=good,
+        claims=frozenset(claim["name"] for claim in claims if claim.get("name")),
+        restart_policy=spec.get("restartPolicy", ""),
+        host_users=spec.get("hostUsers", True),
+        grace_seconds=grace_seconds,
+        os=(spec.get("os") or {}).get("name", ""),
+    )
+    yield from podcontainers.containers(spec, around, path)
+    yield from _pod_resources(spec, (*path, "resources"))
+    yield from host_ports(spec, path, in_pod=in_pod)
+    policy = spec.get("restartPolicy")
+    yield from required_one_of((*path, "restartPolicy"), policy, RESTART_POLICIES)
+    yield from required_one_of((*path, "dnsPolicy"), spec.get("dnsPolicy"), DNS_POLICIES)
+    yield from metadata.labels(spec.get("nodeSelector") or {}, (*path, "nodeSelector"))
+    security = spec.get("securityContext") or {}
+    yield from pod_security(security, spec, (*path, "securityContext"))
+    yield from _placement(spec, path)
+    containers = list(podcontainers.each(spec, path))
+    yield from host_processes(spec, containers, path)
+    yield from host_users(spec, containers, path)
+    yield from hostname_override(spec, path)
+    yield from _names_and_limits(spec, path)
+    yield from operating_system(spec, containers, path)
+    yield from _scheduling_group(spec.get("schedulingGroup"), (*path, "schedulingGroup"))
+    yield from _files_of_variables(spec, containers)
+
+
+def _resource_claims(claims: Sequence[Object], path: Path) -> Iterator[Cause]:
+    taken: set[str] = set()
+    for index, claim in enumerate(claims):
+        here, name = (*path, index), claim.get("name", "")
+        if not name:
+            yield required((*here, "name"))
+        elif name in taken:
+            yield duplicate((*here, "name"), name)
+        else:
+            yield from each_invalid((*here, "name"), name, names.label(name))
+        taken.add(name)
+        fields = [f for f in ("resourceClaimName", "resourceClaimTemplateName") if f in claim]
+        if len(fields) > 1:
+            why = (
+                "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            )
+            yield invalid(here, claim, why)
+        if not fields:
+            why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            yield invalid(here, claim, why)
+        for field in fields:
+            yield from each_invalid((*here, field), claim[field], names.subdomain(claim[field]))
+
+
+def _pod_resources(spec: Object, path: Path) -> Iterator[Cause]:
+    """``spec.resources``, against what the containers ask for."""
+    resources = spec.get("resources")
+    if resources is None:
+        return
+    if (spec.get("os") or {}).get("name") == "windows":
+        yield forbidden(path, "may not be set for a windows pod")
+        return
+    if resources.get("claims") is not None:
+        yield forbidden((*path, "claims"), "claims may not be set for Resources at pod-level")
+    yield from podresources.for_pod(resources, path)
+    yield from podresources.against_containers(spec, path)
+
+
+def _placement(spec: Object, path: Path) -> Iterator[Cause]:
+    if given := spec.get("affinity"):
+        yield from podplacement.affinity(given, (*path, "affinity"))
+    yield from dns_config(spec.get("dnsConfig"), spec.get("dnsPolicy", ""), (*path, "dnsConfig"))
+    gates = spec.get("readinessGates") or ()
+    yield from podplacement.readiness_gates(gates, (*path, "readinessGates"))
+    gates = spec.get("schedulingGates") or ()
+    yield from podplacement.scheduling_gates(gates, (*path, "schedulingGates"))
+    constraints = spec.get("topologySpreadConstraints") or ()
+    yield from podplacement.spread(constraints, (*path, "topologySpreadConstraints"))
+
+
+def _names_and_limits(spec: Object, path: Path) -> Iterator[Cause]:
+    for field in ("serviceAccountName", "nodeName"):
+        yield from _name(spec, field, path)
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline <= MAX_DEADLINE:
+        why = names.between(1, MAX_DEADLINE)
+        yield invalid((*path, "activeDeadlineSeconds"), deadline, why)
+    for field in ("hostname", "subdomain"):
+        if name := spec.get(field):
+            yield from each_invalid((*path, field), name, names.label(name))
+    yield from podplacement.tolerations(spec.get("tolerations") or (), (*path, "tolerations"))
+    yield from host_aliases(spec.get("hostAliases") or (), (*path, "hostAliases"))
+    yield from _name(spec, "priorityClassName", path)
+    if (name := spec.get("runtimeClassName")) is not None:
+        yield from each_invalid((*path, "runtimeClassName"), name, names.subdomain(name))
+    if (policy := spec.get("preemptionPolicy")) is not None:
+        yield from required_one_of((*path, "preemptionPolicy"), policy, PREEMPTION_POLICIES)
+    if overhead := spec.get("overhead"):
+        yield from podresources.overhead(overhead, (*path, "overhead"))
+
+
+def _name(spec: Object, field: str, path: Path) -> Iterator[Cause]:
+    if name := spec.get(field):
+        yield from each_invalid((*path, field), name, names.subdomain(name))
+
+
+def _scheduling_group(group: Object | None, path: Path) -> Iterator[Cause]:
+    if group is None:
+        return
+    name = group.get("podGroupName")
+    if name is None:
+        yield invalid((*path, "podGroupName"), None, "must specify one of: `podGroupName`")
+    else:
+        yield from each_invalid((*path, "podGroupName"), name, names.subdomain(name))
+
+
+def _files_of_variables(spec: Object, containers: Sequence[tuple[Object, Path]]) -> Iterator[Cause]:
+    """Variables read from files find them in an emptyDir of the pod."""
+    by_name = {volume.get("name", ""): volume for volume in spec.get("volumes") or ()}
+    for container, path in containers:
+        for index, variable in enumerate(container.get("env") or ()):
+            reference = (variable.get("valueFrom") or {}).get("fileKeyRef")
+            if reference is None:
+                continue
+            name = reference.get("volumeName", "")
+            here = (*path, "env", index, "valueFrom", "fileKeyRef", "volumeName")
+            if name not in by_name:
+                yield not_found(here, name)
+            elif "emptyDir" not in by_name[name]:
+                yield invalid(here, name, "referenced volume must be of type emptyDir")
