@@ -175,7 +175,7 @@ BAD: list[tuple[str, Pod, str, str]] = [
     ("probe of two", pod({"livenessProbe": probe(grpc={"port": 1})}), f"{C}.livenessProbe.grpc", "more than 1"),
     ("probe command", pod({"livenessProbe": {"exec": {}}}), f"{C}.livenessProbe.exec.command", "Required value"),
     ("probe port", pod({"livenessProbe": {"httpGet": {"port": 0}}}), f"{C}.livenessProbe.httpGet.port", "between"),
-    ("probe port name", pod({"livenessProbe": {"tcpSocket": {"port": "A"}}}), f"{C}.livenessProbe.tcpSocket.port", "Invalid"),
+    ("probe port name", pod({"livenessProbe": {"tcpSocket": {"port": "a--b"}}}), f"{C}.livenessProbe.tcpSocket.port", "Invalid"),
     ("probe scheme", pod({"livenessProbe": {"httpGet": {"port": 1, "scheme": "http"}}}), f"{C}.livenessProbe.httpGet.scheme", "Unsup"),
     ("probe period", pod({"livenessProbe": probe(periodSeconds=-1)}), f"{C}.livenessProbe.periodSeconds", "greater"),
     ("liveness success", pod({"livenessProbe": probe(successThreshold=2)}), f"{C}.livenessProbe.successThreshold", "must be 1"),

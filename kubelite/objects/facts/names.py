@@ -259,13 +259,6 @@ def ip_address(text: str) -> list[str]:
     return []
 
 
-def path_segment(text: str) -> list[str]:
-    """A name that is one part of a path: RBAC's names may hold colons and more."""
-    if text in (".", ".."):
-        return [f"may not be '{text}'"]
-    return [f"may not contain '{sign}'" for sign in "/%" if sign in text]
-
-
 def suggested(text: str) -> str:
     """A DNS subdomain that looks like the text, "" where nothing of it is left: for hints."""
     kept = "".join(c if c in _SMALL or c in "-." else "-" for c in text.lower())

@@ -63,7 +63,7 @@ def contents(metadata: Object, path: Path) -> Iterator[Cause]:
     """Generation, labels, annotations, owners and finalizers."""
     yield from not_negative((*path, "generation"), metadata.get("generation"))
     yield from labels(metadata.get("labels") or {}, (*path, "labels"))
-    yield from annotations(metadata.get("annotations") or {}, (*path, "annotations"))
+    yield from annotation_map(metadata.get("annotations") or {}, (*path, "annotations"))
     yield from _owners(metadata.get("ownerReferences") or (), (*path, "ownerReferences"))
     given = metadata.get("finalizers") or ()
     for index, finalizer in enumerate(given):
@@ -82,7 +82,7 @@ def labels(given: Mapping[str, str], path: Path) -> Iterator[Cause]:
         yield from each_invalid(path, value, names.label_value(value))
 
 
-def annotations(given: Mapping[str, str], path: Path) -> Iterator[Cause]:
+def annotation_map(given: Mapping[str, str], path: Path) -> Iterator[Cause]:
     """Keys of annotations and their size together."""
     for key in given:
         yield from each_invalid(path, key, names.annotation(key))
@@ -151,7 +151,7 @@ def template(metadata: Object, path: Path) -> Iterator[Cause]:
     """Metadata of an object that is made from a template and of which only labels and annotations
     are taken: the claim of an ephemeral volume.
     """
-    yield from annotations(metadata.get("annotations") or {}, (*path, "annotations"))
+    yield from annotation_map(metadata.get("annotations") or {}, (*path, "annotations"))
     yield from labels(metadata.get("labels") or {}, (*path, "labels"))
     for field, value in metadata.items():
         if field not in ("annotations", "labels", "creationTimestamp") and value:

@@ -1,6 +1,6 @@
 import pytest
 
-from kubelite.control.api.kinds import poddefaults
+from kubelite.objects.rules.pods.defaults import pull_policy
 from tests.control.api.pure import DEPLOYMENT, POD, SELECTOR, SPEC, TEMPLATE, created, edited
 
 
@@ -56,11 +56,12 @@ def test_what_was_said_stays():
         ("host:5000/nginx", "Always"),
         ("host:5000/nginx:1", "IfNotPresent"),
         ("nginx@sha256:" + "a" * 64, "IfNotPresent"),
-        ("nginx:latest@sha256:" + "a" * 64, "IfNotPresent"),
+        ("nginx:latest@sha256:" + "a" * 64, "Always"),
+        ("-no reference", "IfNotPresent"),
     ],
 )
 def test_an_image_is_pulled_always_when_its_tag_moves(image, policy):
-    assert poddefaults.pull_policy(image) == policy
+    assert pull_policy(image) == policy
 
 
 def test_a_limit_is_a_request_too():
@@ -111,9 +112,9 @@ def test_probes_ports_and_references():
     ],
 )
 def test_volumes(given, made):
-    assert created(edited(POD, spec__volumes=[{"name": "v", **given}]))["spec"]["volumes"] == [
-        {"name": "v", **made}
-    ]
+    assert created(
+        edited(POD, spec__serviceAccountName="a", spec__volumes=[{"name": "v", **given}])
+    )["spec"]["volumes"] == [{"name": "v", **made}]
 
 
 def test_host_network_gives_each_port_itself():

@@ -63,9 +63,9 @@ def test_a_refusal_has_kubernetes_form():
 
 METADATA = [
     ({"metadata__name": ...}, "metadata.name", "Required value: name or generateName is required"),
-    ({"metadata__name": "Web"}, "metadata.name", 'Invalid value: "Web": must consist of lower-case'),
+    ({"metadata__name": "Web"}, "metadata.name", 'Invalid value: "Web": a lowercase RFC 1123 subdomain must consist'),
     ({"metadata__labels": {"a b": "c"}}, "metadata.labels", 'Invalid value: "a b": name part must consist'),
-    ({"metadata__labels": {"a": "c d"}}, "metadata.labels", 'Invalid value: "c d": must consist'),
+    ({"metadata__labels": {"a": "c d"}}, "metadata.labels", 'Invalid value: "c d": a valid label must be an empty string or consist'),
     ({"metadata__annotations": {"a/b/c": ""}}, "metadata.annotations", 'Invalid value: "a/b/c"'),
     ({"metadata__annotations": {"a": "x" * 300_000}}, "metadata.annotations", "Too long: may not be more than 262144 bytes"),
     ({"metadata__finalizers": ["x y"]}, "metadata.finalizers[0]", 'Invalid value: "x y"'),
@@ -74,14 +74,15 @@ METADATA = [
 
 PODS = [
     ({"spec__containers": []}, "spec.containers", "Required value"),
-    (c0(name="A"), f"{C0}.name", 'Invalid value: "A": must consist'),
+    (c0(name="A"), f"{C0}.name", 'Invalid value: "A": a lowercase RFC 1123 label must consist'),
     ({"spec__ephemeralContainers": [{"name": "e", "image": "e"}]}, "spec.ephemeralContainers", "Forbidden: cannot be set on create"),
     (c0(image=" x"), f"{C0}.image", 'Invalid value: " x": must not have leading or trailing whitespace'),
     (c0(imagePullPolicy="Now"), f"{C0}.imagePullPolicy", 'Unsupported value: "Now": supported values: "Always", "IfNotPresent", "Never"'),
     ({"spec__containers": [SPEC["containers"][0], SPEC["containers"][0]]}, "spec.containers[1].name", 'Duplicate value: "web"'),
-    ({"spec__initContainers": SPEC["containers"]}, f"{C0}.name", 'Duplicate value: "web"'),
+    ({"spec__initContainers": SPEC["containers"]}, "spec.initContainers[0].name", 'Duplicate value: "web"'),
     ({"spec__restartPolicy": "Maybe"}, "spec.restartPolicy", 'Unsupported value: "Maybe": supported values: "Always", "OnFailure", "Never"'),
-    ({"spec__dnsPolicy": "None"}, "spec.dnsConfig.nameservers", "Required value: must provide at least one DNS nameserver"),
+    ({"spec__dnsPolicy": "None"}, "spec.dnsConfig", "Required value: must provide `dnsConfig`"),
+    ({"spec__dnsPolicy": "None", "spec__dnsConfig": {"searches": ["a"]}}, "spec.dnsConfig.nameservers", "Required value: must provide at least one DNS nameserver"),
     ({"spec__activeDeadlineSeconds": 0}, "spec.activeDeadlineSeconds", "Invalid value: 0: must be between 1 and 2147483647, inclusive"),
     ({"spec__hostname": "a.b"}, "spec.hostname", 'Invalid value: "a.b"'),
     ({"spec__nodeSelector": {"a": "b c"}}, "spec.nodeSelector", 'Invalid value: "b c"'),
@@ -91,10 +92,10 @@ PODS = [
     (c0(ports=[{"containerPort": 1, "name": "web_"}]), f"{C0}.ports[0].name", 'Invalid value: "web_"'),
     (c0(ports=[{"containerPort": 1, "name": "a"}, {"containerPort": 2, "name": "a"}]), f"{C0}.ports[1].name", 'Duplicate value: "a"'),
     (c0(ports=[{"containerPort": 1, "hostPort": 9}, {"containerPort": 2, "hostPort": 9}]), f"{C0}.ports[1].hostPort", 'Duplicate value: "TCP//9"'),
-    (c0(env=[{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "a"}}}]), f"{C0}.env[0].valueFrom", "may not be specified when `value` is not empty"),
+    (c0(env=[{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]), f"{C0}.env[0].valueFrom", "may not be specified when `value` is not empty"),
     (c0(env=[{"name": "A", "valueFrom": {}}]), f"{C0}.env[0].valueFrom", "must specify one of"),
     (c0(env=[{"value": "x"}]), f"{C0}.env[0].name", "Required value"),
-    (c0(envFrom=[{}]), f"{C0}.envFrom[0]", "must specify one of: `configMapRef` or `secretRef`"),
+    (c0(envFrom=[{}]), f"{C0}.envFrom", "must specify one of: `configMapRef` or `secretRef`"),
     (c0(resources={"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}), f"{C0}.resources.requests", 'Invalid value: "2": must be less than or equal to cpu limit of 1'),
     (c0(resources={"requests": {"cpu": "-1"}}), f"{C0}.resources.requests[cpu]", 'Invalid value: "-1": must be greater than or equal to 0'),
     (c0(resources={"requests": {"gpu": "1"}}), f"{C0}.resources.requests[gpu]", 'Invalid value: "gpu"'),
@@ -105,13 +106,13 @@ PODS = [
     (c0(readinessProbe={"tcpSocket": {"port": 0}}), f"{C0}.readinessProbe.tcpSocket.port", "must be between 1 and 65535"),
     (c0(securityContext={"privileged": True, "allowPrivilegeEscalation": False}), f"{C0}.securityContext", "cannot set `allowPrivilegeEscalation` to false"),
     ({"spec__volumes": [{"name": "v"}, {"name": "v"}]}, "spec.volumes[1].name", 'Duplicate value: "v"'),
-    ({"spec__volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}]}, "spec.volumes[0].emptyDir", "Forbidden: may not specify more than 1 volume type"),
+    ({"spec__volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}]}, "spec.volumes[0].hostPath", "Forbidden: may not specify more than 1 volume type"),
     ({"spec__volumes": [{"name": "v", "hostPath": {"path": "/a/../b"}}]}, "spec.volumes[0].hostPath.path", "must not contain '..'"),
     ({"spec__volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "k", "path": "/p"}]}}]}, "spec.volumes[0].configMap.items[0].path", "must be a relative path"),
     ({"spec__volumes": [{"name": "v", "secret": {}}]}, "spec.volumes[0].secret.secretName", "Required value"),
     ({"spec__tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}, "spec.tolerations[0].operator", "value must be empty when `operator` is 'Exists'"),
     ({"spec__tolerations": [{"operator": "Exists", "tolerationSeconds": 1}]}, "spec.tolerations[0].effect", "effect must be 'NoExecute'"),
-    ({"spec__topologySpreadConstraints": [{"topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]}, "spec.topologySpreadConstraints[0].maxSkew", "must be greater than zero"),
+    ({"spec__topologySpreadConstraints": [{"topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]}, "spec.topologySpreadConstraints[0].maxSkew", "must be greater than 0"),
     (
         {"spec__affinity__nodeAffinity__requiredDuringSchedulingIgnoredDuringExecution__nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In"}]}]},
         "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values",
@@ -206,12 +207,14 @@ STATEFUL = obj(
 CLASS = obj("storage.k8s.io/v1", "StorageClass", provisioner="p")
 BINDING = obj("rbac.authorization.k8s.io/v1", "RoleBinding", roleRef={"kind": "Role", "name": "r"})
 
+FULL = created(POD)["spec"]["containers"][0]
+
 CHANGES = [
     (POD, {"metadata__name": "other"}, "metadata.name", "field is immutable"),
     (edited(POD, metadata__deletionTimestamp="2026-01-01T00:00:00Z"), {"metadata__finalizers": ["a/b"]}, "metadata.finalizers", "no new finalizers can be added"),
     (POD, c0(command=["x"]), "spec", POD_TEXT),
     (POD, {"spec__nodeName": "n"}, "spec", POD_TEXT),
-    (POD, {"spec__containers": [*SPEC["containers"], {"name": "b", "image": "b"}]}, "spec.containers", "may not add or remove containers"),
+    (POD, {"spec__containers": [FULL, {**FULL, "name": "b"}]}, "spec.containers", "may not add or remove containers"),
     (edited(POD, spec__activeDeadlineSeconds=5), {"spec__activeDeadlineSeconds": 9}, "spec.activeDeadlineSeconds", "must be less than or equal to previous value"),
     (edited(POD, spec__tolerations=[{"key": "a", "operator": "Exists"}]), {"spec__tolerations": []}, "spec.tolerations", "existing toleration can not be modified"),
     (DEPLOYMENT, {"spec__selector__matchLabels": {"x": "y"}, "spec__template__metadata__labels": {"x": "y"}}, "spec.selector", "field is immutable"),
@@ -282,8 +285,17 @@ def test_ephemeral_containers_are_looked_at():
         spec__ephemeralContainers=[{"name": "web", "livenessProbe": {"tcpSocket": {"port": 1}}}],
     )
     found = strategy.validate_update(res_of(POD), "ephemeralcontainers", new, old)
-    fields = [f"spec.ephemeralContainers[0].{each}" for each in ("image", "livenessProbe", "name")]
-    assert [each.field for each in found] == fields
+    fields = [
+        f"spec.ephemeralContainers[0].{field}"
+        for field in (
+            "image",
+            "terminationMessagePolicy",
+            "imagePullPolicy",
+            "name",
+            "livenessProbe",
+        )
+    ]
+    assert [cause.field for cause in found] == fields
 
 
 def test_ephemeral_containers_may_only_be_added():
@@ -291,4 +303,4 @@ def test_ephemeral_containers_may_only_be_added():
     found = strategy.validate_update(
         res_of(POD), "ephemeralcontainers", edited(old, spec__ephemeralContainers=[]), old
     )
-    assert [each.field for each in found] == ["spec.ephemeralContainers[0]"]
+    assert [each.field for each in found] == ["spec.ephemeralContainers"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import metadata, podadvice, podcheck, poddefaults
+from kubelite.control.api.kinds import metadata, podadvice, poddefaults
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.tables import pod_cells
 from kubelite.control.api.tables.columns import columns, wide
@@ -15,7 +15,9 @@ from kubelite.control.api.tables.text import (
     shown_labels,
 )
 from kubelite.control.api.wire import causes
-from kubelite.objects.facts import quantity
+from kubelite.objects.rules.pods import changes, checks
+from kubelite.objects.rules.pods.resources import qos_class
+from kubelite.objects.rules.pods.volumes import HOST_PATH_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,17 +40,12 @@ def _default_pod_template(obj: Any) -> None:
 def check_template(
     given: Object, path: str, restart: tuple[str, ...] = ("Always",)
 ) -> Iterator[Cause]:
-    """A pod template: its metadata, its spec, and how its pods may restart."""
-    yield from metadata.contents(given.get("metadata") or {}, f"{path}.metadata")
+    """A pod template: its labels and annotations, its spec, and how its pods may restart."""
+    yield from causes.of_rules(checks.template(given, (path,)))
     spec = given.get("spec") or {}
-    yield from podcheck.check(spec, f"{path}.spec")
     policy = spec.get("restartPolicy", "")
-    if policy in ("Always", "OnFailure", "Never") and policy not in restart:
+    if policy not in restart:
         yield causes.unsupported(f"{path}.spec.restartPolicy", policy, restart)
-    if spec.get("ephemeralContainers"):
-        yield causes.forbidden(
-            f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template"
-        )
     if restart == ("Always",) and spec.get("activeDeadlineSeconds") is not None:
         yield causes.forbidden(
             f"{path}.spec.activeDeadlineSeconds",
@@ -57,85 +54,31 @@ def check_template(
 
 
 def _check_pod(obj: Object) -> Iterator[Cause]:
-    yield from podcheck.check(obj.get("spec") or {})
+    return causes.of_rules(checks.body(obj))
 
 
 def _check_pod_template(obj: Object) -> Iterator[Cause]:
-    yield from check_template(
-        obj.get("template") or {}, "template", ("Always", "OnFailure", "Never")
-    )
-
-
-_POD = (
-    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
-)
+    return causes.of_rules(checks.template(obj.get("template") or {}, ("template",)))
 
 
 def _check_new_pod(obj: Object) -> Iterator[Cause]:
-    if obj["spec"].get("ephemeralContainers"):
-        yield causes.forbidden("spec.ephemeralContainers", "cannot be set on create")
+    return causes.of_rules(checks.only_on_create(obj))
 
 
 def _check_pod_update(new: Object, old: Object) -> Iterator[Cause]:
-    now, was = new.get("spec") or {}, old.get("spec") or {}
-    if now == was:
-        return
-    for group in ("containers", "initContainers"):
-        if len(now.get(group) or ()) != len(was.get(group) or ()):
-            yield causes.forbidden(f"spec.{group}", "pod updates may not add or remove containers")
-            return
-    deadline, before = now.get("activeDeadlineSeconds"), was.get("activeDeadlineSeconds")
-    if before is not None and (deadline is None or deadline > before):
-        why = (
-            "must be less than or equal to previous value"
-            if deadline
-            else "must not update from a positive integer to nil value"
-        )
-        yield causes.invalid("spec.activeDeadlineSeconds", deadline, why)
-    kept = set(map(causes.shown, was.get("tolerations") or ()))
-    if kept - set(map(causes.shown, now.get("tolerations") or ())):
-        yield causes.forbidden(
-            "spec.tolerations",
-            "existing toleration can not be modified except its tolerationSeconds",
-        )
-    gates = {each.get("name") for each in was.get("schedulingGates") or ()}
-    for index, gate in enumerate(now.get("schedulingGates") or ()):
-        if gate.get("name") not in gates:
-            yield causes.forbidden(
-                f"spec.schedulingGates[{index}].name",
-                "only deletion is allowed, but found new scheduling gate",
-            )
-    if _fixed_part(now, bool(gates)) != _fixed_part(was, bool(gates)):
-        yield causes.forbidden("spec", _POD)
-
-
-def _fixed_part(spec: Object, gated: bool) -> Object:
-    """The part of a pod's spec that may not change; one that waits at a gate may still be told
-    where to go.
-    """
-    loose = {
-        "activeDeadlineSeconds",
-        "tolerations",
-        "schedulingGates",
-        "containers",
-        "initContainers",
-        "ephemeralContainers",
-    }
-    loose |= {"nodeSelector", "affinity"} if gated else set()
-    found = {key: value for key, value in spec.items() if key not in loose}
-    for group in ("containers", "initContainers"):
-        found[group] = [{**each, "image": ""} for each in spec.get(group) or ()]
-    return found
+    return causes.of_rules(changes.on_update(new, old))
 
 
 def _check_ephemeral_update(new: Object, old: Object) -> Iterator[Cause]:
-    now = {each["name"]: each for each in (new.get("spec") or {}).get("ephemeralContainers") or ()}
-    for index, each in enumerate((old.get("spec") or {}).get("ephemeralContainers") or ()):
-        if now.get(each["name"]) != each:
-            why = "existing ephemeral containers may not be changed or removed"
-            yield causes.forbidden(f"spec.ephemeralContainers[{index}]", why)
+    return causes.of_rules(changes.on_ephemeral_update(new, old))
+
+
+def _check_resize(new: Object, old: Object) -> Iterator[Cause]:
+    return causes.of_rules(changes.on_resize(new, old))
+
+
+def _check_status_update(new: Object, old: Object) -> Iterator[Cause]:
+    return causes.of_rules(changes.on_status_update(new, old))
 
 
 def _pod_warnings(obj: Object) -> Iterator[str]:
@@ -170,31 +113,6 @@ def _pod_template_cells(obj: Object, now: datetime) -> Cells:
 
 def _initial_pod_status(pod: Object) -> Object:
     return {"phase": "Pending", "qosClass": qos_class(pod["spec"])}
-
-
-def qos_class(spec: Object) -> str:
-    """The quality of service class of a pod's spec: what it asks for of CPU and memory, against its
-    limits.
-    """
-    sides: list[tuple[Object, Object]] = []
-    for each in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
-        resources = each.get("resources") or {}
-        sides.append((_counted(resources.get("requests")), _counted(resources.get("limits"))))
-    if resources := spec.get("resources"):
-        sides = [(_counted(resources.get("requests")), _counted(resources.get("limits")))]
-    if not any(requests or limits for requests, limits in sides):
-        return "BestEffort"
-    exact = all(len(limits) == 2 and {**limits, **requests} == limits for requests, limits in sides)
-    return "Guaranteed" if exact else "Burstable"
-
-
-def _counted(amounts: Object | None) -> dict[str, int]:
-    found = {
-        name: quantity.parse(str(amount)).nano
-        for name, amount in (amounts or {}).items()
-        if name in ("cpu", "memory")
-    }
-    return {name: nano for name, nano in found.items() if nano}
 
 
 def _with_spec(old: Object, **parts: Any) -> Object:
@@ -271,23 +189,13 @@ KINDS: dict[tuple[str, str], Rules] = {
         initial_status=_initial_pod_status,
         hostname_use="the Pod's hostname",
         prepare_subresource={"ephemeralcontainers": _prepare_ephemeral, "resize": _prepare_resize},
-        check_subresource={"ephemeralcontainers": _check_ephemeral_update},
+        check_subresource={
+            "ephemeralcontainers": _check_ephemeral_update,
+            "resize": _check_resize,
+            "status": _check_status_update,
+        },
         row_conditions=pod_cells.conditions,
         values={
-            "core.v1.PodSpec": {
-                "restartPolicy": ("Always", "OnFailure", "Never"),
-                "dnsPolicy": ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
-                "preemptionPolicy": ("Never", "PreemptLowerPriority"),
-            },
-            "core.v1.Container": {
-                "imagePullPolicy": ("Always", "IfNotPresent", "Never"),
-                "terminationMessagePolicy": ("FallbackToLogsOnError", "File"),
-                "restartPolicy": ("Always", "Never", "OnFailure"),
-            },
-            "core.v1.EphemeralContainer": {"imagePullPolicy": ("Always", "IfNotPresent", "Never")},
-            "core.v1.ContainerPort": {"protocol": ("SCTP", "TCP", "UDP")},
-            "core.v1.ContainerResizePolicy": {"restartPolicy": ("NotRequired", "RestartContainer")},
-            "core.v1.HTTPGetAction": {"scheme": ("HTTP", "HTTPS")},
             "core.v1.Toleration": {
                 "operator": ("Equal", "Exists", "Gt", "Lt"),
                 "effect": ("NoExecute", "NoSchedule", "PreferNoSchedule"),
@@ -295,40 +203,8 @@ KINDS: dict[tuple[str, str], Rules] = {
             "core.v1.NodeSelectorRequirement": {
                 "operator": ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
             },
-            "core.v1.TopologySpreadConstraint": {
-                "whenUnsatisfiable": ("DoNotSchedule", "ScheduleAnyway"),
-                "nodeAffinityPolicy": ("Honor", "Ignore"),
-                "nodeTaintsPolicy": ("Honor", "Ignore"),
-            },
-            "core.v1.VolumeMount": {
-                "mountPropagation": ("Bidirectional", "HostToContainer", "None"),
-                "recursiveReadOnly": ("Disabled", "Enabled", "IfPossible"),
-            },
-            "core.v1.HostPathVolumeSource": {
-                "type": (
-                    "BlockDevice",
-                    "CharDevice",
-                    "Directory",
-                    "DirectoryOrCreate",
-                    "File",
-                    "FileOrCreate",
-                    "Socket",
-                )
-            },
-            "core.v1.SeccompProfile": {"type": ("Localhost", "RuntimeDefault", "Unconfined")},
-            "core.v1.AppArmorProfile": {"type": ("Localhost", "RuntimeDefault", "Unconfined")},
-            "core.v1.PodSecurityContext": {
-                "fsGroupChangePolicy": ("Always", "OnRootMismatch"),
-                "supplementalGroupsPolicy": ("Merge", "Strict"),
-            },
-            "core.v1.SecurityContext": {"procMount": ("Default", "Unmasked")},
-            "core.v1.PodOS": {"name": ("linux", "windows")},
+            "core.v1.HostPathVolumeSource": {"type": HOST_PATH_TYPES},
         },
-        may_be_empty=(
-            "core.v1.ContainerPort.containerPort",
-            "core.v1.HTTPHeader.value",
-            "core.v1.Sysctl.value",
-        ),
     ),
     ("", "PodTemplate"): Rules(
         defaults=_default_pod_template,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import metadata, podcheck
+from kubelite.control.api.kinds import metadata
 from kubelite.control.api.kinds.checks import (
     unchanged,
 )
@@ -133,13 +133,13 @@ def _check_ports(spec: Object, ports: list[Object]) -> Iterator[Cause]:
         if name and name in seen_names:
             yield causes.duplicate(f"{path}.name", name)
         seen_names.add(name)
-        if why := podcheck.port_number(number):
+        for why in names.port_number(number):
             yield causes.invalid(f"{path}.port", number, why)
         if (number, port.get("protocol")) in seen:
             yield causes.duplicate(path, {"port": number, "protocol": port.get("protocol")})
         seen.add((number, port.get("protocol")))
         target = port.get("targetPort")
-        if isinstance(target, int) and (why := podcheck.port_number(target)):
+        for why in names.port_number(target) if isinstance(target, int) else ():
             yield causes.invalid(f"{path}.targetPort", target, why)
         for why in names.port_name(target) if isinstance(target, str) else ():
             yield causes.invalid(f"{path}.targetPort", target, why)

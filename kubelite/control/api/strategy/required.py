@@ -29,6 +29,8 @@ _MAY_BE_EMPTY = {
     "meta.v1.Condition.message",
     "authentication.v1.TokenReviewSpec.token",
 }
+# Looked at by the rules of ``objects/rules``, these fields too.
+_OWN_RULES = ("core.v1.PodSpec",)
 _Place = tuple[str | int | tuple[str], ...]  # fields, indices of lists, keys of maps
 
 
@@ -57,6 +59,7 @@ def _plan(name: str) -> _Plan:
         if each.name not in ("metadata", "status")
         and "." in each.item
         and each.item not in structs.UNTYPED
+        and each.item not in _OWN_RULES
     ]
     return _Plan(
         must,
@@ -73,7 +76,7 @@ def _matters(name: str, above: frozenset[str]) -> bool:
         each.required and f"{name}.{each.name}" not in _MAY_BE_EMPTY for each in fields
     ):
         return True
-    inner = {each.item for each in fields if "." in each.item} - above - {name}
+    inner = {each.item for each in fields if "." in each.item} - above - {name, *_OWN_RULES}
     return any(_matters(each, above | {name}) for each in inner)
 
 

@@ -34,20 +34,18 @@ def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[C
     found = [*metadata.check_update(new, old)]
     if res.crd is not None:
         return [*found, *_custom(res, new, old)]
-    if sub == "status":
-        return found
     rules = rules_of(res)
-    if check := rules.check_subresource.get(sub) if sub else rules.check_update:
-        found += check(new, old)
-    if all(
+    check_change = rules.check_subresource.get(sub) if sub else rules.check_update
+    changes = list(check_change(new, old)) if check_change is not None else []
+    if sub == "status" or all(
         new.get(key) == old.get(key) for key in {*new, *old} if key not in ("metadata", "status")
     ):
-        return found
+        return found + changes
     fresh = list(_contents(res, new, None))
     # What was stored once stays writable where it did not change: a rule that is new must not lock
     # an object up.
     known = set(_contents(res, old, None)) if fresh else set()
-    return found + [each for each in fresh if each not in known]
+    return [*found, *(each for each in fresh if each not in known), *changes]
 
 
 def _contents(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]:

@@ -1,68 +1,71 @@
-"""What can be wrong with a field, in the words of Kubernetes (apimachinery
-``util/validation/field``). Pure.
+"""What is wrong with a field, as a Status carries it. Pure.
+
+The words are those of :mod:`kubelite.objects.rules.cause`; here paths are texts already.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.wire.status import Cause
+from kubelite.objects.rules import cause as rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+
+shown = rule.value_text
+
+
+def of_rules(causes: Iterable[rule.Cause]) -> Iterator[Cause]:
+    """What the rules of ``objects/rules`` found, as causes of a Status."""
+    return map(_of, causes)
+
+
+def _of(cause: rule.Cause) -> Cause:
+    return Cause(cause.reason, cause.message, rule.path_text(cause.path))
 
 
 def required(path: str, why: str = "") -> Cause:
     """Nothing is there and something must be."""
-    return Cause("FieldValueRequired", "Required value" + (f": {why}" if why else ""), path)
+    return _of(rule.required((path,), why))
 
 
 def invalid(path: str, value: Any, why: str) -> Cause:
     """The value breaks a rule."""
-    return Cause("FieldValueInvalid", f"Invalid value: {shown(value)}: {why}", path)
+    return _of(rule.invalid((path,), value, why))
 
 
 def mistyped(path: str, value: Any, why: str) -> Cause:
     """The value has the wrong JSON type."""
-    return Cause("FieldValueTypeInvalid", f"Invalid value: {shown(value)}: {why}", path)
+    return _of(rule.mistyped((path,), value, why))
 
 
 def unsupported(path: str, value: Any, allowed: Iterable[Any]) -> Cause:
     """The value is none of those that are known."""
-    listed = ", ".join(shown(each) for each in allowed)
-    return Cause(
-        "FieldValueNotSupported",
-        f"Unsupported value: {shown(value)}: supported values: {listed}",
-        path,
-    )
+    return _of(rule.not_supported((path,), value, allowed))
 
 
 def duplicate(path: str, value: Any) -> Cause:
     """The value is there twice."""
-    return Cause("FieldValueDuplicate", f"Duplicate value: {shown(value)}", path)
+    return _of(rule.duplicate((path,), value))
 
 
 def forbidden(path: str, why: str) -> Cause:
     """The field may not be set, or may not change."""
-    return Cause("FieldValueForbidden", f"Forbidden: {why}", path)
+    return _of(rule.forbidden((path,), why))
 
 
-def too_long(path: str, most: int) -> Cause:
+def too_long(path: str, limit: int) -> Cause:
     """A text of more bytes than are allowed."""
-    return Cause("FieldValueTooLong", f"Too long: may not be more than {most} bytes", path)
+    return _of(rule.too_long((path,), limit))
 
 
-def too_many(path: str, number: int, most: int) -> Cause:
+def too_many(path: str, number: int, limit: int) -> Cause:
     """A list of more items than are allowed."""
-    return Cause("FieldValueTooMany", f"Too many: {number}: must have at most {most} items", path)
+    return _of(rule.too_many((path,), number, limit))
 
 
 def not_found(path: str, value: Any) -> Cause:
     """The value names something that is not there."""
-    return Cause("FieldValueNotFound", f"Not found: {shown(value)}", path)
-
-
-def shown(value: Any) -> str:
-    """A value as messages show it: texts in quotes, the rest as JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _of(rule.not_found((path,), value))

@@ -21,10 +21,10 @@ from kubelite.objects.rules.cause import (
     required,
     too_long,
 )
-from kubelite.objects.rules.podpaths import relative
+from kubelite.objects.rules.pods.paths import relative
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PROFILE_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
 _MAX_PROFILE = 4095
@@ -59,7 +59,7 @@ def pod_security(context: Object, spec: Object, path: Path) -> Iterator[Cause]:
 
 
 def _policy(
-    context: Object, field: str, policies: dict[str, tuple[str, ...]], path: Path
+    context: Object, field: str, policies: Mapping[str, tuple[str, ...]], path: Path
 ) -> Iterator[Cause]:
     if context.get(field) is not None:
         yield from one_of((*path, field), context[field], policies[field])

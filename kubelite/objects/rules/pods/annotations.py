@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kubelite.objects.rules import podcontainers
 from kubelite.objects.rules.cause import (
     Cause,
     Key,
@@ -16,10 +15,11 @@ from kubelite.objects.rules.cause import (
     forbidden,
     invalid,
 )
-from kubelite.objects.rules.podpaths import relative
+from kubelite.objects.rules.pods.containers import each_container
+from kubelite.objects.rules.pods.paths import relative
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MIRROR = "kubernetes.io/config.mirror"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -46,7 +46,7 @@ def pod_annotations(metadata: Object, spec: Object, path: Path) -> Iterator[Caus
     for key, profile in annotations.items():
         if key == SECCOMP_POD or key.startswith(SECCOMP_CONTAINER):
             yield from _seccomp_name(profile, (*path, key))
-    known = {container.get("name", "") for container, _ in podcontainers.each(spec, ())}
+    known = {container.get("name", "") for container, _ in each_container(spec, ())}
     for key, profile in annotations.items():
         if key.startswith(APP_ARMOR):
             name = key.removeprefix(APP_ARMOR)
@@ -74,15 +74,16 @@ def _seccomp_name(profile: str, path: Path) -> Iterator[Cause]:
 
 def annotation_conflicts(metadata: Object, spec: Object) -> Iterator[Cause]:
     """Profiles that a new pod names both ways must be the same."""
-    annotations, path = metadata.get("annotations") or {}, ("spec",)
+    annotations: Object = metadata.get("annotations") or {}
+    path: Path = ("spec",)
     if not annotations:
         return
     context = spec.get("securityContext") or {}
     if profile := context.get("seccompProfile"):
-        here = (*path, "securityContext", "seccompProfile")
+        of_pod = (*path, "securityContext", "seccompProfile")
         text = annotations.get(SECCOMP_POD)
-        yield from _same(profile, text, _SECCOMP_NAMES, "seccomp", here)
-    containers = list(podcontainers.each(spec, path))
+        yield from _same(profile, text, _SECCOMP_NAMES, "seccomp", of_pod)
+    containers = list(each_container(spec, path))
     for container, here in containers:
         own = (container.get("securityContext") or {}).get("seccompProfile")
         text = annotations.get(SECCOMP_CONTAINER + container.get("name", ""))
@@ -101,7 +102,7 @@ def annotation_conflicts(metadata: Object, spec: Object) -> Iterator[Cause]:
 def _same(
     profile: Object | None,
     annotation: str | None,
-    named: dict[str, tuple[str, ...]],
+    named: Mapping[str, tuple[str, ...]],
     what: str,
     path: Path,
 ) -> Iterator[Cause]:

@@ -15,7 +15,7 @@ from kubelite.objects.rules.cause import (
     one_of,
     required,
 )
-from kubelite.objects.rules.podpaths import relative
+from kubelite.objects.rules.pods.paths import relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

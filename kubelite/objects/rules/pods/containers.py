@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.objects.facts import names
-from kubelite.objects.rules import podresources
 from kubelite.objects.rules.cause import (
     Cause,
     Object,
@@ -22,11 +21,12 @@ from kubelite.objects.rules.cause import (
     required_one_of,
     too_many,
 )
-from kubelite.objects.rules.podfields import VARIABLE_FIELDS, object_field, resource_field
-from kubelite.objects.rules.podmounts import volume_devices, volume_mounts
-from kubelite.objects.rules.podpaths import no_backsteps
-from kubelite.objects.rules.podprobes import lifecycle, probes
-from kubelite.objects.rules.podsecurity import container_security
+from kubelite.objects.rules.pods.fields import VARIABLE_FIELDS, object_field, resource_field
+from kubelite.objects.rules.pods.mounts import volume_devices, volume_mounts
+from kubelite.objects.rules.pods.paths import no_backsteps
+from kubelite.objects.rules.pods.probes import lifecycle, probes
+from kubelite.objects.rules.pods.resources import container_resources
+from kubelite.objects.rules.pods.security import container_security
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -63,7 +63,7 @@ class Surroundings(NamedTuple):
     os: str
 
 
-def each(spec: Object, path: Path) -> Iterator[tuple[Object, Path]]:
+def each_container(spec: Object, path: Path) -> Iterator[tuple[Object, Path]]:
     """Every container of a PodSpec and its path, in the order in which they begin."""
     for group in GROUPS:
         for index, container in enumerate(spec.get(group) or ()):
@@ -132,9 +132,9 @@ def _init_containers(spec: Object, around: Surroundings, path: Path) -> Iterator
                 yield forbidden((*here, field), _NOT_INIT)
         for number, policy in enumerate(container.get("resizePolicy") or ()):
             if policy.get("restartPolicy") == "RestartContainer":
-                field = (*here, "resizePolicy", number, "restartPolicy")
                 why = "must not be set to 'RestartContainer' for non-sidecar initContainers"
-                yield invalid(field, "RestartContainer", why)
+                where = (*here, "resizePolicy", number, "restartPolicy")
+                yield invalid(where, "RestartContainer", why)
 
 
 def _ephemeral_containers(spec: Object, around: Surroundings, path: Path) -> Iterator[Cause]:
@@ -181,7 +181,7 @@ def _common(container: Object, around: Surroundings, path: Path) -> Iterator[Cau
     policy = container.get("imagePullPolicy")
     yield from required_one_of((*path, "imagePullPolicy"), policy, PULL_POLICIES)
     resources = container.get("resources") or {}
-    yield from podresources.for_container(resources, (*path, "resources"), around.claims)
+    yield from container_resources(resources, (*path, "resources"), around.claims)
     yield from _resize_policies(container, around.restart_policy, (*path, "resizePolicy"))
     if (security := container.get("securityContext")) is not None:
         yield from container_security(security, around.host_users, (*path, "securityContext"))

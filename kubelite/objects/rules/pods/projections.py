@@ -17,8 +17,8 @@ from kubelite.objects.rules.cause import (
     required,
     required_fields,
 )
-from kubelite.objects.rules.podfields import downward_file
-from kubelite.objects.rules.podpaths import file_mode, inside_volume, key_to_path
+from kubelite.objects.rules.pods.fields import downward_file
+from kubelite.objects.rules.pods.paths import file_mode, inside_volume, key_to_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

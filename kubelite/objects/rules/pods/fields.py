@@ -16,7 +16,7 @@ from kubelite.objects.rules.cause import (
     not_supported,
     required,
 )
-from kubelite.objects.rules.podpaths import file_mode, inside_volume
+from kubelite.objects.rules.pods.paths import file_mode, inside_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

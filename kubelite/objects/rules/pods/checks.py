@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubelite.objects.facts import names
-from kubelite.objects.rules import metadata, podcontainers, podplacement, podresources
+from kubelite.objects.rules import metadata
 from kubelite.objects.rules.cause import (
     Cause,
     Object,
@@ -23,18 +23,19 @@ from kubelite.objects.rules.cause import (
     required,
     required_one_of,
 )
-from kubelite.objects.rules.podannotations import annotation_conflicts, pod_annotations
-from kubelite.objects.rules.podcontainers import Surroundings
-from kubelite.objects.rules.podnetwork import (
+from kubelite.objects.rules.pods import containers, placement, resources
+from kubelite.objects.rules.pods.annotations import annotation_conflicts, pod_annotations
+from kubelite.objects.rules.pods.containers import Surroundings, each_container
+from kubelite.objects.rules.pods.network import (
     dns_config,
     host_aliases,
     host_ports,
     host_users,
     hostname_override,
 )
-from kubelite.objects.rules.podos import operating_system
-from kubelite.objects.rules.podsecurity import host_processes, pod_security
-from kubelite.objects.rules.podvolumes import volumes
+from kubelite.objects.rules.pods.security import host_processes, pod_security
+from kubelite.objects.rules.pods.systems import operating_system
+from kubelite.objects.rules.pods.volumes import volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,9 +48,14 @@ MAX_DEADLINE = 2**31 - 1
 
 def on_create(pod: Object) -> Iterator[Cause]:
     """A new pod, which has its name and namespace already."""
-    spec = pod.get("spec") or {}
     yield from metadata.on_create(pod.get("metadata") or {}, names.subdomain)
     yield from body(pod)
+    yield from only_on_create(pod)
+
+
+def only_on_create(pod: Object) -> Iterator[Cause]:
+    """What a pod cannot begin with."""
+    spec = pod.get("spec") or {}
     if spec.get("ephemeralContainers"):
         yield forbidden(("spec", "ephemeralContainers"), "cannot be set on create")
     if spec.get("nodeName") and spec.get("schedulingGates"):
@@ -66,7 +72,7 @@ def body(pod: Object) -> Iterator[Cause]:
     if not spec.get("serviceAccountName"):
         yield from _tokens_without_account(spec)
     for group in ("containers", "initContainers"):
-        yield from podcontainers.image_spaces(spec, group, ("spec",))
+        yield from containers.image_spaces(spec, group, ("spec",))
 
 
 def _tokens_without_account(spec: Object) -> Iterator[Cause]:
@@ -81,9 +87,9 @@ def _tokens_without_account(spec: Object) -> Iterator[Cause]:
 def template(given: Object, path: Path) -> Iterator[Cause]:
     """A pod template: labels, annotations and spec of the pods that are made from it."""
     meta, spec = given.get("metadata") or {}, given.get("spec") or {}
-    yield from metadata.labels(meta.get("labels") or {}, (*path, "metadata", "labels"))
-    annotations = (*path, "metadata", "annotations")
-    yield from metadata.annotations(meta.get("annotations") or {}, annotations)
+    yield from metadata.labels(meta.get("labels") or {}, (*path, "labels"))
+    annotations = (*path, "annotations")
+    yield from metadata.annotation_map(meta.get("annotations") or {}, annotations)
     yield from pod_annotations(meta, spec, annotations)
     yield from pod_spec(spec, (*path, "spec"))
     if spec.get("ephemeralContainers"):
@@ -110,7 +116,7 @@ def pod_spec(
         grace_seconds=grace_seconds,
         os=(spec.get("os") or {}).get("name", ""),
     )
-    yield from podcontainers.containers(spec, around, path)
+    yield from containers.containers(spec, around, path)
     yield from _pod_resources(spec, (*path, "resources"))
     yield from host_ports(spec, path, in_pod=in_pod)
     policy = spec.get("restartPolicy")
@@ -120,14 +126,14 @@ def pod_spec(
     security = spec.get("securityContext") or {}
     yield from pod_security(security, spec, (*path, "securityContext"))
     yield from _placement(spec, path)
-    containers = list(podcontainers.each(spec, path))
-    yield from host_processes(spec, containers, path)
-    yield from host_users(spec, containers, path)
+    every = list(each_container(spec, path))
+    yield from host_processes(spec, every, path)
+    yield from host_users(spec, every, path)
     yield from hostname_override(spec, path)
     yield from _names_and_limits(spec, path)
-    yield from operating_system(spec, containers, path)
+    yield from operating_system(spec, every, path)
     yield from _scheduling_group(spec.get("schedulingGroup"), (*path, "schedulingGroup"))
-    yield from _files_of_variables(spec, containers)
+    yield from _files_of_variables(spec, every)
 
 
 def _resource_claims(claims: Sequence[Object], path: Path) -> Iterator[Cause]:
@@ -156,28 +162,28 @@ def _resource_claims(claims: Sequence[Object], path: Path) -> Iterator[Cause]:
 
 def _pod_resources(spec: Object, path: Path) -> Iterator[Cause]:
     """``spec.resources``, against what the containers ask for."""
-    resources = spec.get("resources")
-    if resources is None:
+    given = spec.get("resources")
+    if given is None:
         return
     if (spec.get("os") or {}).get("name") == "windows":
         yield forbidden(path, "may not be set for a windows pod")
         return
-    if resources.get("claims") is not None:
+    if given.get("claims") is not None:
         yield forbidden((*path, "claims"), "claims may not be set for Resources at pod-level")
-    yield from podresources.for_pod(resources, path)
-    yield from podresources.against_containers(spec, path)
+    yield from resources.pod_resources(given, path)
+    yield from resources.against_containers(spec, path)
 
 
 def _placement(spec: Object, path: Path) -> Iterator[Cause]:
     if given := spec.get("affinity"):
-        yield from podplacement.affinity(given, (*path, "affinity"))
+        yield from placement.affinity(given, (*path, "affinity"))
     yield from dns_config(spec.get("dnsConfig"), spec.get("dnsPolicy", ""), (*path, "dnsConfig"))
     gates = spec.get("readinessGates") or ()
-    yield from podplacement.readiness_gates(gates, (*path, "readinessGates"))
+    yield from placement.readiness_gates(gates, (*path, "readinessGates"))
     gates = spec.get("schedulingGates") or ()
-    yield from podplacement.scheduling_gates(gates, (*path, "schedulingGates"))
+    yield from placement.scheduling_gates(gates, (*path, "schedulingGates"))
     constraints = spec.get("topologySpreadConstraints") or ()
-    yield from podplacement.spread(constraints, (*path, "topologySpreadConstraints"))
+    yield from placement.spread(constraints, (*path, "topologySpreadConstraints"))
 
 
 def _names_and_limits(spec: Object, path: Path) -> Iterator[Cause]:
@@ -190,7 +196,7 @@ def _names_and_limits(spec: Object, path: Path) -> Iterator[Cause]:
     for field in ("hostname", "subdomain"):
         if name := spec.get(field):
             yield from each_invalid((*path, field), name, names.label(name))
-    yield from podplacement.tolerations(spec.get("tolerations") or (), (*path, "tolerations"))
+    yield from placement.tolerations(spec.get("tolerations") or (), (*path, "tolerations"))
     yield from host_aliases(spec.get("hostAliases") or (), (*path, "hostAliases"))
     yield from _name(spec, "priorityClassName", path)
     if (name := spec.get("runtimeClassName")) is not None:
@@ -198,7 +204,7 @@ def _names_and_limits(spec: Object, path: Path) -> Iterator[Cause]:
     if (policy := spec.get("preemptionPolicy")) is not None:
         yield from required_one_of((*path, "preemptionPolicy"), policy, PREEMPTION_POLICIES)
     if overhead := spec.get("overhead"):
-        yield from podresources.overhead(overhead, (*path, "overhead"))
+        yield from resources.overhead(overhead, (*path, "overhead"))
 
 
 def _name(spec: Object, field: str, path: Path) -> Iterator[Cause]:
@@ -216,10 +222,10 @@ def _scheduling_group(group: Object | None, path: Path) -> Iterator[Cause]:
         yield from each_invalid((*path, "podGroupName"), name, names.subdomain(name))
 
 
-def _files_of_variables(spec: Object, containers: Sequence[tuple[Object, Path]]) -> Iterator[Cause]:
+def _files_of_variables(spec: Object, every: Sequence[tuple[Object, Path]]) -> Iterator[Cause]:
     """Variables read from files find them in an emptyDir of the pod."""
     by_name = {volume.get("name", ""): volume for volume in spec.get("volumes") or ()}
-    for container, path in containers:
+    for container, path in every:
         for index, variable in enumerate(container.get("env") or ()):
             reference = (variable.get("valueFrom") or {}).get("fileKeyRef")
             if reference is None:

@@ -55,12 +55,19 @@ def may_overcommit(resource: str) -> bool:
     return is_native(resource) and not resource.startswith(_HUGE)
 
 
-def for_container(resources: Object, path: Path, claims: Set[str] = frozenset()) -> Iterator[Cause]:
+def has_pod_level(resource: str) -> bool:
+    """Whether a pod as a whole may have requests and limits of the resource."""
+    return resource in ("cpu", "memory") or resource.startswith(_HUGE)
+
+
+def container_resources(
+    resources: Object, path: Path, claims: Set[str] = frozenset()
+) -> Iterator[Cause]:
     """``resources`` of a container; ``claims`` are the names of the pod's resource claims."""
     yield from _requirements(resources, path, _container_resource, claims)
 
 
-def for_pod(resources: Object, path: Path) -> Iterator[Cause]:
+def pod_resources(resources: Object, path: Path) -> Iterator[Cause]:
     """``spec.resources`` by itself, without the containers'."""
     yield from _requirements(resources, path, _pod_resource, frozenset())
 
@@ -151,7 +158,7 @@ def _container_resource(resource: str, path: Path) -> Iterator[Cause]:
 def _pod_resource(resource: str, path: Path) -> Iterator[Cause]:
     causes = list(_any_resource(resource, path))
     yield from causes
-    if not causes and resource not in ("cpu", "memory") and not resource.startswith(_HUGE):
+    if not causes and not has_pod_level(resource):
         yield not_supported(path, resource, ("cpu", "hugepages-", "memory"))
 
 
@@ -246,3 +253,31 @@ def _plus(
     for resource, amount_ in right.items():
         total[resource] = quantity.plus(total[resource], amount_) if resource in total else amount_
     return total
+
+
+def qos_class(spec: Object) -> str:
+    """The quality of service class of a pod: what it requests of CPU and memory, against its
+    limits. The pod's own resources come before those of its containers.
+    """
+    holders = [{"resources": spec["resources"]}] if spec.get("resources") else []
+    for group in ("initContainers", "containers"):
+        holders += [] if spec.get("resources") else spec.get(group) or ()
+    sides = [_compute(holder.get("resources") or {}) for holder in holders]
+    if not any(requests or limits for requests, limits in sides):
+        return "BestEffort"
+    exact = all(len(limits) == 2 and {**limits, **requests} == limits for requests, limits in sides)
+    return "Guaranteed" if exact else "Burstable"
+
+
+def _compute(resources: Object) -> tuple[dict[str, int], dict[str, int]]:
+    """Requests and limits of CPU and memory, in nanos, without zeros."""
+    sides = []
+    for side in ("requests", "limits"):
+        texts = resources.get(side) or {}
+        nanos = {
+            name: quantity.parse(str(texts[name])).nano
+            for name in ("cpu", "memory")
+            if name in texts
+        }
+        sides.append({name: nano for name, nano in nanos.items() if nano})
+    return sides[0], sides[1]

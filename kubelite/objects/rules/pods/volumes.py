@@ -24,9 +24,9 @@ from kubelite.objects.rules.cause import (
     too_long,
 )
 from kubelite.objects.rules.claims import claim_template
-from kubelite.objects.rules.podfields import downward_file
-from kubelite.objects.rules.podpaths import file_mode, key_to_path, no_backsteps, relative
-from kubelite.objects.rules.podprojections import projected
+from kubelite.objects.rules.pods.fields import downward_file
+from kubelite.objects.rules.pods.paths import file_mode, key_to_path, no_backsteps, relative
+from kubelite.objects.rules.pods.projections import projected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +42,7 @@ HOST_PATH_TYPES = (
     "FileOrCreate",
     "Socket",
 )
+_MAX_PORTAL = 64
 _ONE_TYPE = "may not specify more than 1 volume type"
 _PARTITION = "must be a number between 0 and 255, inclusive"
 _HOST_PORTS = "must be a host:port pair or multiple pairs separated by commas"
@@ -100,13 +101,13 @@ def _kind(kind: str, volume: Object, path: Path, pod_name: str) -> Iterator[Caus
     yield from required_fields(source, here, *_NEEDED.get(kind, ()))
     if rule := _RULES.get(kind):
         yield from rule(source, here)
-    if kind == "iscsi" and "initiatorName" in source:
-        if len(f"{name}:{source.get('targetPortal', '')}") > 64:
-            why = (
-                "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters "
-                "if iscsi.initiatorName is specified."
-            )
-            yield invalid((*path, "name"), name, why)
+    portal = f"{name}:{source.get('targetPortal', '')}" if kind == "iscsi" else ""
+    if len(portal) > _MAX_PORTAL and "initiatorName" in source:
+        why = (
+            "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters "
+            "if iscsi.initiatorName is specified."
+        )
+        yield invalid((*path, "name"), name, why)
     if kind == "ephemeral" and pod_name and name:
         claim = f"{pod_name}-{name}"
         for clause in names.subdomain(claim):
@@ -156,9 +157,9 @@ def _iscsi(source: Object, path: Path) -> Iterator[Cause]:
     else:
         yield from _initiator(source["iqn"], (*path, "iqn"))
     yield from _lun(source.get("lun", 0), (*path, "lun"))
-    if source.get("chapAuthDiscovery") or source.get("chapAuthSession"):
-        if source.get("secretRef") is None:
-            yield required((*path, "secretRef"))
+    with_secret = source.get("chapAuthDiscovery") or source.get("chapAuthSession")
+    if with_secret and source.get("secretRef") is None:
+        yield required((*path, "secretRef"))
     if "initiatorName" in source:
         yield from _initiator(source["initiatorName"], (*path, "initiatorname"))
 

@@ -1,0 +1,1 @@
+"""What Kubernetes says about pods and pod templates: defaults, validation, warnings. Pure."""
