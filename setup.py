@@ -81,7 +81,8 @@ def check_tools() -> None:
     command = compiler()
     if shutil.which(command[0]) is None:
         raise SystemExit(
-            f"error: kubelite needs a C compiler, and there is no {command[0]}: apt install gcc libc6-dev"
+            f"error: kubelite needs a C compiler, but {command[0]} is not installed: "
+            "apt install gcc libc6-dev"
         )
     probe = [*command, "-static", "-x", "c", "-", "-o", os.devnull]
     source = (
@@ -89,7 +90,8 @@ def check_tools() -> None:
     )
     if subprocess.run(probe, input=source.encode(), capture_output=True, check=False).returncode:
         raise SystemExit(
-            "error: kubelite needs the C library's headers and its static form: apt install libc6-dev"
+            "error: kubelite needs the headers and the static form of the C library: "
+            "apt install libc6-dev"
         )
 
 
@@ -97,7 +99,7 @@ def check_python() -> None:
     """Leaves with one sentence when Python's own headers are missing."""
     if not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
         raise SystemExit(
-            "error: kubelite needs Python's header Python.h, which is not there: apt install python3-dev"
+            "error: kubelite needs Python.h, which is not installed: apt install python3-dev"
         )
 
 

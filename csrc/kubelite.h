@@ -54,9 +54,9 @@ int kl_net_attach(int netns, const char *bridge, const char *host_name, const ch
  * none. */
 int kl_net_delete(const char *name, kl_error *err);
 
-/* Runs commands of nft(8) as one transaction in the network namespace of this thread. Returns 0 with
- * what they list, as JSON, in *text, or 1 with the complaint; -1 with ENOENT without libnftables.
- * *text is to be freed with kl_text_free. */
+/* Runs commands of nft(8) as one transaction in the network namespace of this thread. Returns 0
+ * with their output, as JSON, in *text, or 1 with the error message; -1 with ENOENT when
+ * libnftables is not installed. *text is to be freed with kl_text_free. */
 int kl_nft_run(const char *commands, char **text, kl_error *err);
 void kl_text_free(char *text);
 
@@ -70,7 +70,8 @@ int kl_unshare(int flags, kl_error *err);
 /* Writes the file system of a descriptor to disk, syncfs(2). */
 int kl_syncfs(int fd, kl_error *err);
 
-/* A non-blocking inotify(7) descriptor that watches one file or directory for the events in mask. */
+/* A non-blocking inotify(7) descriptor that watches one file or directory for the events in
+ * mask. */
 int kl_inotify(const char *path, uint32_t mask, kl_error *err);
 
 /* The scheduler's inner loop over columns of numbers; what they mean in Kubernetes' terms,

@@ -1,5 +1,5 @@
-"""Writes kubelite/node/runtime/seccomp/syscall_table.py from the kernel's headers: numbers of system calls
-on three machines.
+"""Writes kubelite/node/runtime/seccomp/syscall_table.py from the kernel's headers: numbers of
+system calls on three machines.
 
 Needs gcc and aarch64-linux-gnu-gcc with their headers. Calls that are younger than the headers are
 listed here; since Linux 5.1 a new call has the same number everywhere.
@@ -19,9 +19,9 @@ COMPILERS = (
     ("aarch64-linux-gnu-gcc", "asm/unistd.h"),
 )
 YOUNG = {
-    451: "cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount "
-    "lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat "
-    "open_tree_attr file_getattr file_setattr"
+    451: "cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount "
+    "listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat "
+    "listxattrat removexattrat open_tree_attr file_getattr file_setattr"
 }
 X86_64_ONLY = {"uretprobe": 335}
 HEAD = '''"""System call numbers: name, then x86_64, i386 and aarch64 ("-" if absent). Pure.

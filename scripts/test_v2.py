@@ -29,8 +29,9 @@ TREE = Path(__file__).resolve().parents[1]
 PLACE = TREE / "build/v2"
 LIMIT = 900
 PACKAGES = (
-    "base-files base-passwd usr-is-merged libc-bin bash coreutils dash findutils gawk grep sed tar hostname mount util-linux "
-    "procps iproute2 kmod nftables libnftables1 libseccomp2 busybox-static python3"
+    "base-files base-passwd usr-is-merged libc-bin bash coreutils dash findutils gawk grep sed tar "
+    "hostname mount util-linux procps iproute2 kmod nftables libnftables1 libseccomp2 "
+    "busybox-static python3"
 ).split()
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 TOOLS = {"apt-get": "apt", "qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs"}
@@ -45,7 +46,9 @@ MACHINE = (
     "-accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 2048 -nographic -no-reboot -nic none".split()
 )
 LINE = "console=ttyS0 loglevel=3 panic=-1 mitigations=off tsc=reliable hugepages=8"
-UNNEEDED = "pip setuptools mypy* ruff* aiohttp* kubernetes kubernetes_validate* grpc* cel prompt_toolkit*".split()
+UNNEEDED = (
+    "pip setuptools mypy* ruff* aiohttp* kubernetes kubernetes_validate* grpc* cel prompt_toolkit*"
+).split()
 
 
 class World(NamedTuple):
@@ -69,9 +72,15 @@ PODS = [
     "tests/e2e/test_pod_users.py::test_system_mounts_and_devices_work",
     "tests/e2e/test_pod_users.py::test_an_exec_and_a_terminal_are_inside_as_well",
 ]
-HELD = "test_cgroup or test_limits or fork_bomb or ends_at_the_limit or throttled or devices_of or release_agent"
-V1 = 'mount -t tmpfs cgroup /sys/fs/cgroup; for c in cpu,cpuacct memory pids devices freezer hugetlb; do\n' \
-     '    mkdir /sys/fs/cgroup/$c && mount -t cgroup -o $c $c /sys/fs/cgroup/$c || rmdir /sys/fs/cgroup/$c; done'  # fmt: skip
+HELD = (
+    "test_cgroup or test_limits or fork_bomb or ends_at_the_limit or throttled or devices_of "
+    "or release_agent"
+)
+V1 = """mount -t tmpfs cgroup /sys/fs/cgroup
+for c in cpu,cpuacct memory pids devices freezer hugetlb; do
+    mkdir /sys/fs/cgroup/$c
+    mount -t cgroup -o $c $c /sys/fs/cgroup/$c || rmdir /sys/fs/cgroup/$c
+done"""
 WORLDS = {
     "v2": World(
         "cgroup_no_v1=all",
@@ -96,13 +105,16 @@ exec /bin/busybox switch_root /root /mnt/$world
 """
 INIT = """#!/bin/bash
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
-export KUBELITE_SLOW=5 KUBELITE_STRICT=1 KUBELITE_WEAK=/mnt/kubelite-shim PYTHONPATH=/mnt/tree:/mnt/packages
+export KUBELITE_SLOW=5 KUBELITE_STRICT=1 KUBELITE_WEAK=/mnt/kubelite-shim
+export PYTHONPATH=/mnt/tree:/mnt/packages
 mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t devtmpfs dev /dev
-mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts && mount -t tmpfs shm /dev/shm && mount -t tmpfs run /run
+mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts
+mount -t tmpfs shm /dev/shm && mount -t tmpfs run /run
 {mounts}
 ip link set lo up && hostname {name}
 for m in {modules}; do modprobe $m; done
-cd /mnt/tree && timeout {limit} python3 -m pytest -q -p no:cacheprovider --tb=short --color=no {arguments}
+cd /mnt/tree
+timeout {limit} python3 -m pytest -q -p no:cacheprovider --tb=short --color=no {arguments}
 echo "KUBELITE-DONE $?"
 sync; echo o > /proc/sysrq-trigger; sleep 60
 """
@@ -113,7 +125,7 @@ def check_machine() -> None:
     missing = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
     if os.uname().machine != "x86_64" or os.geteuid() != 0 or missing:
         sys.exit(
-            f"this needs x86_64, root and apt; packages that are missing: {' '.join(missing) or 'none'}"
+            f"this needs x86_64, root and apt; missing packages: {' '.join(missing) or 'none'}"
         )
 
 

@@ -1,4 +1,4 @@
-/* Where the kernel enters the program: argc, argv and the environment lie on the stack, which is aligned already. */
+/* The entry of the program: argc, argv and the environment lie on the stack, which is aligned. */
     .text
     .globl _start
 _start:

@@ -7,7 +7,7 @@
 .macro elf_head machine
 file_start:
     .byte 0x7f, 'E', 'L', 'F'
-    .byte 2, 1, 1, 0                                /* 64 bits, little endian, version 1, no particular system */
+    .byte 2, 1, 1, 0                                /* 64 bits, little endian, version 1 */
     .quad 0
     .short 2, \machine                              /* ET_EXEC */
     .long 1
@@ -17,9 +17,9 @@ file_start:
     .long 0
     .short 64, 56, 2, 64, 0, 0                      /* sizes and counts of the headers */
 program_headers:
-    .long 1, 5                                      /* PT_LOAD, readable and executable: the whole file */
+    .long 1, 5                                      /* PT_LOAD, read and execute: the file */
     .quad 0, PAUSE_BASE, PAUSE_BASE
     .quad file_end - file_start, file_end - file_start, PAUSE_ALIGN
-    .long 0x6474e551, 6                             /* PT_GNU_STACK: a stack that is not executable */
+    .long 0x6474e551, 6                             /* PT_GNU_STACK: no executable stack */
     .quad 0, 0, 0, 0, 0, 16
 .endm

@@ -1,6 +1,7 @@
 /*
- * pause: the process that holds a pod's namespaces. It waits for SIGTERM or SIGINT, and reaps what is left to it when it is
- * pid 1 of a shared process namespace. System calls: number in x8, arguments in x0 to x3, result in x0.
+ * pause: the process that holds a pod's namespaces. It waits for SIGTERM or SIGINT, and as pid 1 of
+ * a shared process namespace it reaps orphans.
+ * System calls: number in x8, arguments in x0 to x3, result in x0.
  */
 #include "elf.h"
 
@@ -11,13 +12,13 @@ program_start:
     mov     x9, #-1                 /* a signal mask with every bit set */
     str     x9, [sp, #-16]!         /* on the stack, which stays aligned to 16 */
     mov     x8, #135                /* rt_sigprocmask */
-    mov     x0, #0                  /* SIG_BLOCK: as pid 1 a signal that is not blocked would be dropped */
+    mov     x0, #0                  /* SIG_BLOCK: a pid 1 drops signals that are not blocked */
     mov     x1, sp                  /* the mask */
     mov     x2, #0                  /* the old mask is not wanted */
     mov     x3, #8                  /* size of a mask in bytes */
     svc     #0
     mov     x8, #167                /* prctl */
-    mov     x0, #15                 /* PR_SET_NAME: executed by descriptor it would be named after a number */
+    mov     x0, #15                 /* PR_SET_NAME: else it is named after a descriptor */
     adr     x1, name                /* the name */
     svc     #0
 

@@ -1,6 +1,7 @@
 /*
- * pause: the process that holds a pod's namespaces. It waits for SIGTERM or SIGINT, and reaps what is left to it when it is
- * pid 1 of a shared process namespace. System calls: number in rax, arguments in rdi, rsi, rdx, r10.
+ * pause: the process that holds a pod's namespaces. It waits for SIGTERM or SIGINT, and as pid 1 of
+ * a shared process namespace it reaps orphans.
+ * System calls: number in rax, arguments in rdi, rsi, rdx, r10.
  */
 #include "elf.h"
 
@@ -10,13 +11,13 @@
 program_start:
     push    $-1                     /* a signal mask with every bit set, on the stack */
     mov     $14, %eax               /* rt_sigprocmask */
-    mov     $0, %edi                /* SIG_BLOCK: as pid 1 a signal that is not blocked would be dropped */
+    mov     $0, %edi                /* SIG_BLOCK: a pid 1 drops signals that are not blocked */
     mov     %rsp, %rsi              /* the mask */
     mov     $0, %edx                /* the old mask is not wanted */
     mov     $8, %r10d               /* size of a mask in bytes */
     syscall
     mov     $157, %eax              /* prctl */
-    mov     $15, %edi               /* PR_SET_NAME: executed by descriptor it would be named after a number */
+    mov     $15, %edi               /* PR_SET_NAME: else it is named after a descriptor */
     lea     name(%rip), %rsi        /* the name */
     syscall
 

@@ -157,7 +157,9 @@ def setns(namespace: int, kind: int) -> None:
 
 
 def unshare(kinds: int) -> None:
-    """Moves the calling thread into new namespaces (CLONE_NEW* bits), unshare(2). Raises OSError."""
+    """Moves the calling thread into new namespaces (CLONE_NEW* bits), unshare(2). Raises
+    OSError.
+    """
     err = _ffi.new("kl_error *")
     _os_check(_lib.kl_unshare(kinds, err), err)
 

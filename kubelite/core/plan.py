@@ -145,8 +145,8 @@ class Caps(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Everything that one start needs. Descriptor fields are indices into the descriptors that travel with
-    the plan.
+    """Everything that one start needs. Descriptor fields are indices into the descriptors that are
+    sent with the plan.
     """
 
     args: tuple[str, ...] = ()

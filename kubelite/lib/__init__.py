@@ -1,1 +1,3 @@
-"""Utilities that know neither Kubernetes nor containers: YAML with positions, atomic files, SPDY."""
+"""Utilities that know neither Kubernetes nor containers: YAML with positions, atomic files,
+SPDY.
+"""

@@ -67,7 +67,9 @@ def sync_directory(path: str) -> None:
 
 
 def flush(path: str) -> None:
-    """Flushes a file that was written earlier, and its directory, so that both survive a power loss."""
+    """Flushes a file that was written earlier, and its directory, so that both survive a power
+    loss.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

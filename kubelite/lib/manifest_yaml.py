@@ -162,7 +162,9 @@ def _join_surrogates(text: str) -> str:
 
 
 def _translated(error: yaml.YAMLError, text: str) -> YamlError:
-    """The error as a sentence, with a position inside the text: libyaml may point behind its end."""
+    """The error as a sentence, with a position inside the text: libyaml may point behind its
+    end.
+    """
     if isinstance(error, yaml.reader.ReaderError):
         at = text.find(
             chr(error.character) if isinstance(error.character, int) else str(error.character)

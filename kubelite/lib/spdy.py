@@ -65,8 +65,8 @@ class SpdyError(Exception):
 
 
 class Opened(NamedTuple):
-    """The client has opened a stream and waits for :meth:`Session.reply`. ``ended``: it will send no
-    data.
+    """The client has opened a stream and waits for :meth:`Session.reply`. ``ended``: it will
+    send no data.
     """
 
     stream: int

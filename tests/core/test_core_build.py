@@ -51,7 +51,7 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 def test_a_missing_compiler_is_the_only_thing_said(source: Path) -> None:
     done = run(sys.executable, "setup.py", "-q", "build_ext", cwd=source, CC="no-such-compiler")
     assert sentence(done).startswith(
-        "error: kubelite needs a C compiler, and there is no no-such-compiler: "
+        "error: kubelite needs a C compiler, but no-such-compiler is not installed: "
     )
 
 
@@ -72,7 +72,7 @@ def test_missing_python_headers_are_one_sentence(source: Path) -> None:
         "sys.argv = ['setup.py', '-q', 'build_ext']\n__file__ = 'setup.py'\nexec(open('setup.py').read())\n"
     )
     done = run(sys.executable, "-c", script, cwd=source)
-    assert sentence(done).endswith("Python.h, which is not there: apt install python3-dev")
+    assert sentence(done).endswith("Python.h, which is not installed: apt install python3-dev")
 
 
 @pytest.mark.skipif(shutil.which(CROSS) is None, reason=f"{CROSS} is not installed")

@@ -41,8 +41,8 @@ class Branch:
         self.hierarchy = hierarchy
         self.v2 = hierarchy.v2
         self.counts = self.v2 or not hierarchy.controllers <= ONLY_LIMITS
-        wanted = [f"+{name}" for name in DELEGATED if name in hierarchy.controllers]
-        self.delegated = " ".join(wanted) if self.v2 else ""
+        controllers = [f"+{name}" for name in DELEGATED if name in hierarchy.controllers]
+        self.delegated = " ".join(controllers) if self.v2 else ""
         self.fd = -1
 
 

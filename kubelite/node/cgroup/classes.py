@@ -27,16 +27,16 @@ def below(qos: str, group: str) -> str:
     return f"{qos}/{group}" if qos else group
 
 
-def total_shares(found: Iterable[int]) -> int:
+def total_shares(values: Iterable[int]) -> int:
     """v1 cpu.shares of a class whose pods have these; the least that a pod can have counts as
     nothing.
     """
-    return max(MIN_SHARES, min(MAX_SHARES, sum(each for each in found if each > MIN_SHARES)))
+    return max(MIN_SHARES, min(MAX_SHARES, sum(value for value in values if value > MIN_SHARES)))
 
 
-def total_weight(found: Iterable[int]) -> int:
+def total_weight(values: Iterable[int]) -> int:
     """v2 cpu.weight of a class whose pods have these weights: the weight of all their shares."""
-    return cpu_weight(total_shares(map(shares_of, found)))
+    return cpu_weight(total_shares(map(shares_of, values)))
 
 
 def shares_of(weight: int) -> int:

@@ -121,13 +121,13 @@ def processes(tree: CgroupTree, uid: str, name: str | None) -> set[int]:
         place = tree.place(controller, uid, name)
         if place is None or (groups := _names(*place)) is None:
             continue
-        found: set[int] = set()
+        pids: set[int] = set()
         for group in groups:
             with contextlib.suppress(FileNotFoundError):
-                found.update(map(int, read_text(f"{group}/cgroup.procs", place[0]).split()))
+                pids.update(map(int, read_text(f"{group}/cgroup.procs", place[0]).split()))
         # A process of a pid namespace that this one does not see has the number 0, which kill would
         # take for ourselves.
-        return found - {0}
+        return pids - {0}
     return set()
 
 
@@ -137,10 +137,10 @@ def _names(dir_fd: int, group: str) -> list[str] | None:
         os.stat(group, dir_fd=dir_fd)
     except FileNotFoundError:
         return None
-    found = [group]
-    for name in found:
-        found += [f"{name}/{child}" for child in subgroups(dir_fd, name)]
-    return found
+    groups = [group]
+    for name in groups:
+        groups += [f"{name}/{child}" for child in subgroups(dir_fd, name)]
+    return groups
 
 
 def _order(place: tuple[int, str], file: str, value: str) -> None:
@@ -152,12 +152,12 @@ def _order(place: tuple[int, str], file: str, value: str) -> None:
         ) from error
 
 
-def _wait_event(dir_fd: int, group: str, key: str, wanted: bool, timeout: float) -> bool:
+def _wait_event(dir_fd: int, group: str, key: str, expected: bool, timeout: float) -> bool:
     """A change of cgroup.events wakes a poller (cgroups(7)). A group that is gone is empty."""
     try:
         fd = os.open(f"{group}/cgroup.events", READ, dir_fd=dir_fd)
     except FileNotFoundError:
-        return not wanted
+        return not expected
     try:
         poller = select.poll()
         poller.register(fd, select.POLLPRI)
@@ -167,8 +167,8 @@ def _wait_event(dir_fd: int, group: str, key: str, wanted: bool, timeout: float)
                 text = os.pread(fd, 512, 0).decode()
             except OSError:
                 # ENODEV: the group was removed while it was open.
-                return not wanted
-            if _event(text, key) == wanted:
+                return not expected
+            if _event(text, key) == expected:
                 return True
             left = deadline - time.monotonic()
             if left <= 0:

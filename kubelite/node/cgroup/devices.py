@@ -22,26 +22,28 @@ _LOAD, _MOVE, _AND, _SHIFT, _EQUAL, _OTHER, _SET, _EXIT = (
     0xB7,
     0x95,
 )
-_ANSWER, _CONTEXT, _TYPE, _ACCESS, _MAJOR, _MINOR = range(6)
+_RESULT, _CONTEXT, _TYPE, _ACCESS, _MAJOR, _MINOR = range(6)
 
 
 def _op(code: int, target: int = 0, source: int = 0, skip: int = 0, value: int = 0) -> bytes:
     return struct.pack("<BBhi", code, source << 4 | target, skip, value)
 
 
-def _answer(value: int) -> bytes:
-    return _op(_SET, _ANSWER, value=value) + _op(_EXIT)
+def _return(value: int) -> bytes:
+    return _op(_SET, _RESULT, value=value) + _op(_EXIT)
 
 
 def parse_rules(rules: Iterable[str]) -> list[tuple[int, int]]:
-    """Major and minor number, -1 for any, of the character devices that may be used: ``c 1:3 rwm``."""
-    found = []
+    """Major and minor number, -1 for any, of the character devices that may be used: ``c 1:3
+    rwm``.
+    """
+    devices = []
     for rule in rules:
         kind, numbers, access = rule.split()
         major, _, minor = numbers.partition(":")
         if kind == "c" and access == "rwm":
-            found.append((int(major), _ANY if minor == "*" else int(minor)))
-    return found
+            devices.append((int(major), _ANY if minor == "*" else int(minor)))
+    return devices
 
 
 def program(rules: Iterable[str]) -> bytes:
@@ -56,9 +58,9 @@ def program(rules: Iterable[str]) -> bytes:
         + _op(_SHIFT, _ACCESS, value=16)
         + _op(_AND, _TYPE, value=0xFFFF)
         + _op(_OTHER, _ACCESS, skip=2, value=_MKNOD)
-        + _answer(1)
+        + _return(1)
         + _op(_EQUAL, _TYPE, skip=2, value=_CHAR)
-        + _answer(0)
+        + _return(0)
     )
     for major, minor in parse_rules(rules):
         if minor == _ANY:
@@ -67,5 +69,5 @@ def program(rules: Iterable[str]) -> bytes:
             code += _op(_OTHER, _MAJOR, skip=3, value=major) + _op(
                 _OTHER, _MINOR, skip=2, value=minor
             )
-        code += _answer(1)
-    return code + _answer(0)
+        code += _return(1)
+    return code + _return(0)

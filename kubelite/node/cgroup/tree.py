@@ -143,32 +143,32 @@ class CgroupTree:
         if branch is None or branch.fd < 0:
             return
         file = "cpu.weight" if branch.v2 else "cpu.shares"
-        found = []
+        values = []
         for pod in subgroups(branch.fd, BURSTABLE):
             with contextlib.suppress(OSError, ValueError):
-                found.append(int(read_text(f"{BURSTABLE}/{pod}/{file}", branch.fd)))
+                values.append(int(read_text(f"{BURSTABLE}/{pod}/{file}", branch.fd)))
         with contextlib.suppress(OSError):
             write_text(
                 f"{BURSTABLE}/{file}",
-                str(total_weight(found) if branch.v2 else total_shares(found)),
+                str(total_weight(values) if branch.v2 else total_shares(values)),
                 branch.fd,
             )
 
     def _make_pod(self, pod: str, knobs: Sequence[Knob]) -> list[Refused]:
         refused: list[Refused] = []
         limited = {id(self._by_controller.get(knob.controller)) for knob in knobs}
-        made: list[Branch] = []
+        created: list[Branch] = []
         try:
             for branch in self.branches:
                 if branch.counts or id(branch) in limited:
-                    self._mkdir(branch, pod, made, exist_ok=True)
+                    self._mkdir(branch, pod, created, exist_ok=True)
                     if branch.delegated:
                         refused += delegate(branch, f"{pod}/")
             if any(knob.controller == "hugetlb" for knob in knobs):
                 self._hand_down_rarely("hugetlb", pod)
             refused += self._write(pod, knobs)
         except BaseException:
-            _take_back(made, pod)
+            _remove_created(created, pod)
             raise
         return refused
 
@@ -195,14 +195,14 @@ class CgroupTree:
         pod = self.group(uid)
         group = f"{pod}/{_checked(name)}"
         limited = {id(self._by_controller.get(knob.controller)) for knob in knobs}
-        made: list[Branch] = []
+        created: list[Branch] = []
         fds: list[int] = []
         directory = -1
         try:
             for branch in self.branches:
                 own = branch.counts or id(branch) in limited
                 if own:
-                    self._mkdir(branch, group, made)
+                    self._mkdir(branch, group, created)
                 if branch.v2:
                     directory = os.open(group, DIRECTORY, dir_fd=branch.fd)
                 else:
@@ -210,7 +210,7 @@ class CgroupTree:
             return Membership(tuple(fds), directory, tuple(self._write(group, knobs)))
         except BaseException as error:
             Membership(tuple(fds), directory).close()
-            _take_back(made, group)
+            _remove_created(created, group)
             if isinstance(error, OSError):
                 raise _cannot("make", f"{self.parent}/{group}", error) from error
             raise
@@ -251,11 +251,11 @@ class CgroupTree:
         return refused
 
     def _mkdir(
-        self, branch: Branch, group: str, made: list[Branch], exist_ok: bool = False
+        self, branch: Branch, group: str, created: list[Branch], exist_ok: bool = False
     ) -> None:
         try:
             os.mkdir(group, 0o755, dir_fd=branch.fd)
-            made.append(branch)
+            created.append(branch)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -390,14 +390,14 @@ class CgroupTree:
     def pods(self) -> set[str]:
         """The uids of all pods that have a group in any hierarchy."""
         self._open()
-        found = {
+        children = {
             name
             for b in self.branches
             if b.fd >= 0
             for qos in (".", *CLASSES)
             for name in subgroups(b.fd, qos)
         }
-        return {name[3:] for name in found if name.startswith("pod")}
+        return {name[3:] for name in children if name.startswith("pod")}
 
     def containers(self, uid: str) -> set[str]:
         """The names of all containers of a pod that have a group in any hierarchy."""
@@ -471,9 +471,9 @@ class CgroupTree:
         return f"{branch.hierarchy.mount_point}/{self.parent}/{group}".rstrip("/")
 
 
-def _take_back(made: list[Branch], group: str) -> None:
+def _remove_created(created: list[Branch], group: str) -> None:
     """Removes what a failed start has made; nothing can have entered yet."""
-    for branch in made:
+    for branch in created:
         with contextlib.suppress(OSError):
             os.rmdir(group, dir_fd=branch.fd)
 

@@ -57,12 +57,12 @@ def read_oom_kills(tree: CgroupTree, uid: str, name: str | None = None) -> int |
 
 def parse_table(text: str) -> dict[str, int]:
     """``key number`` lines as a dictionary; other lines are left out. Pure."""
-    found = {}
+    values = {}
     for line in text.splitlines():
         key, _, value = line.partition(" ")
         if value.strip().isdigit():
-            found[key] = int(value)
-    return found
+            values[key] = int(value)
+    return values
 
 
 class _Files:

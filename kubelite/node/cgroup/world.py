@@ -55,8 +55,8 @@ class World(NamedTuple):
         A v2 group freezes, and counts the time of its processes, without any controller: beside a
         v2 half the freezer and cpuacct of v1 would be made, entered and removed for nothing.
         """
-        wanted = set(CONTROLLERS) - ({"freezer", "cpuacct"} if self.unified else set())
-        return tuple(h for h in self.hierarchies if h.v2 or h.controllers & wanted)
+        needed = set(CONTROLLERS) - ({"freezer", "cpuacct"} if self.unified else set())
+        return tuple(h for h in self.hierarchies if h.v2 or h.controllers & needed)
 
 
 class CgroupMount(NamedTuple):
@@ -70,7 +70,7 @@ class CgroupMount(NamedTuple):
 
 def parse_mounts(mountinfo: str) -> list[CgroupMount]:
     """The cgroup mounts in the text of /proc/self/mountinfo (proc(5)), in its order."""
-    found = []
+    hierarchies = []
     for line in mountinfo.split("\n"):
         if " - cgroup" not in line:
             continue
@@ -80,10 +80,10 @@ def parse_mounts(mountinfo: str) -> list[CgroupMount]:
             continue
         names = frozenset(rest[2].split(",")) & frozenset(CONTROLLERS)
         v2 = rest[0] == "2"
-        found.append(
+        hierarchies.append(
             CgroupMount(_unescaped(fields[4]), fields[3], frozenset() if v2 else names, v2)
         )
-    return found
+    return hierarchies
 
 
 def decide(mounts: list[CgroupMount], v2_controllers: str) -> World:

@@ -124,14 +124,14 @@ class TarFiles:
                 self._links[name] = posixpath.normpath(entry.linkname)
 
     def size(self, name: str) -> int | None:
-        found = self._find(name)
-        return found[1] if found else None
+        section = self._find(name)
+        return section[1] if section else None
 
     def open(self, name: str) -> Section:
-        found = self._find(name)
-        if found is None:
+        section = self._find(name)
+        if section is None:
             raise BadArchive(f"the archive has no file {quoted(name)}")
-        return Section(self._descriptor, *found)
+        return Section(self._descriptor, *section)
 
     def _find(self, name: str) -> tuple[int, int] | None:
         name = posixpath.normpath(name)
@@ -167,27 +167,27 @@ def opened(source: Path, spool: Path, limits: Limits) -> Iterator[Files]:
         os.close(descriptor)
 
 
-def find_images(files: Files, wanted: oci.Platform) -> list[FoundImage]:
+def find_images(files: Files, platform: oci.Platform) -> list[FoundImage]:
     """Every image for a platform in an archive, one element for each image id.
 
     Raises BadArchive for what is no archive of images, is damaged, or offers none for the platform.
     """
     if files.size(INDEX) is not None:
-        found = list(_oci_images(files, wanted))
+        images = list(_oci_images(files, platform))
     elif files.size(DOCKER_MANIFEST) is not None:
-        found = list(_docker_images(files))
+        images = list(_docker_images(files))
     else:
         raise BadArchive(
             "there is neither index.json (OCI layout) nor manifest.json (docker archive) in it",
             hint="for a plain root file system use: kubelite image import NAME FILE",
         )
     merged: dict[str, FoundImage] = {}
-    for image in found:
-        oci.check_platform(image.config, wanted)
-        known = merged.get(image.id, image)
+    for image in images:
+        oci.check_platform(image.config, platform)
+        earlier = merged.get(image.id, image)
         merged[image.id] = image._replace(
-            names=tuple(dict.fromkeys((*known.names, *image.names))),
-            digests=tuple(dict.fromkeys((*known.digests, *image.digests))),
+            names=tuple(dict.fromkeys((*earlier.names, *image.names))),
+            digests=tuple(dict.fromkeys((*earlier.digests, *image.digests))),
         )
     return list(merged.values())
 
@@ -234,7 +234,7 @@ def _blob(digest: str) -> str:
     return "blobs/sha256/" + digest.removeprefix("sha256:")
 
 
-def _oci_images(files: Files, wanted: oci.Platform) -> Iterator[FoundImage]:
+def _oci_images(files: Files, platform: oci.Platform) -> Iterator[FoundImage]:
     index = oci.parse_document(_document(files, INDEX)[0], INDEX)
     if not isinstance(index, oci.Index):
         raise BadArchive("index.json is a manifest, not an index")
@@ -244,11 +244,11 @@ def _oci_images(files: Files, wanted: oci.Platform) -> Iterator[FoundImage]:
     if not named:
         raise BadArchive("index.json lists no image")
     for names, descriptors in named.items():
-        yield _resolve(files, oci.choose(descriptors, wanted), wanted, names)
+        yield _resolve(files, oci.choose(descriptors, platform), platform, names)
 
 
 def _resolve(
-    files: Files, descriptor: oci.Descriptor, wanted: oci.Platform, names: tuple[str, ...]
+    files: Files, descriptor: oci.Descriptor, platform: oci.Platform, names: tuple[str, ...]
 ) -> FoundImage:
     digests: list[str] = []
     for _ in range(MAX_NESTING):
@@ -260,7 +260,7 @@ def _resolve(
             raise BadArchive(f"{descriptor.digest} is not what its media type says")
         if isinstance(document, oci.Manifest):
             return _oci_image(files, document, names, tuple(digests))
-        descriptor = oci.choose(oci.candidates(document), wanted)
+        descriptor = oci.choose(oci.candidates(document), platform)
     raise BadArchive(f"indexes are nested more than {MAX_NESTING} deep")
 
 

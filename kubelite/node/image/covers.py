@@ -117,7 +117,9 @@ def parse_mountinfo(text: str) -> list[Mount]:
 
 
 def by_point(mounts: list[Mount]) -> dict[str, Mount]:
-    """The mounts by where they are; of several at one place the last made, which hides the others."""
+    """The mounts by where they are; of several at one place the last made, which hides the
+    others.
+    """
     return {mount.point: mount for mount in mounts}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from kubelite.lib.files import names
 from kubelite.node.image.covers import (
     Mount,
     by_point,
@@ -42,7 +43,7 @@ def host_covers(*roots: Path) -> list[str]:
     file system of `/`.  What lies on another mount is not visible in such a container.
     """
     mounts = by_point(parse_mountinfo(_text("/proc/self/mountinfo")))
-    wanted = candidates([str(root) for root in roots], _text("/etc/passwd"), _names("/etc/ssh"))
+    wanted = candidates([str(root) for root in roots], _text("/etc/passwd"), names("/etc/ssh"))
     # Looked at only where it can be seen: a home on an absent NFS server would make us wait.
     near = [path for path in wanted if _mount_point(path, mounts) == "/"]
     present = [os.path.realpath(path) for path in near if os.path.exists(path)]
@@ -66,10 +67,3 @@ def _text(path: str) -> str:
         return Path(path).read_text("utf-8", "surrogateescape")
     except FileNotFoundError:
         return ""
-
-
-def _names(path: str) -> list[str]:
-    try:
-        return sorted(os.listdir(path))
-    except FileNotFoundError:
-        return []

@@ -48,14 +48,14 @@ class Layers:
         self._path = home / "layers"
         self._limits = limits
 
-    def chain(self, found: tuple[FoundLayer, ...]) -> list[LayerRecord]:
+    def chain(self, layers: tuple[FoundLayer, ...]) -> list[LayerRecord]:
         """Bring in the layers of one image, lowest first, reading only those not yet here.
 
         Raises BadArchive where a digest or a diff_id does not match, and what unpacking raises.
         """
         records: list[LayerRecord] = []
         chain_id = ""
-        for layer in found:
+        for layer in layers:
             chain_id = _chain_id(chain_id, layer.diff_id)
             record = self._known(layer.diff_id, chain_id)
             records.append(record or self._unpacked(layer, chain_id, records))
@@ -158,11 +158,11 @@ class Layers:
         record = LayerRecord(
             key=key, diff_id=diff_id, size=done.size, self_contained=not done.implicit
         )
-        known = self._record(identity)
-        if known is not None:
-            if known.key != key:
-                raise ImageError(f"layers {known.key} and {key} have the same short id")
-            return known
+        existing = self._record(identity)
+        if existing is not None:
+            if existing.key != key:
+                raise ImageError(f"layers {existing.key} and {key} have the same short id")
+            return existing
         # A layer whose record was damaged is still the one of this id: it was whole when renamed.
         if not self.path(identity).is_dir():
             _flush(place)

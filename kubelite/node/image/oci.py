@@ -203,29 +203,29 @@ def candidates(index: Index) -> list[Descriptor]:
     return [d for d in index.manifests if ATTESTATION not in (d.annotations or {})]
 
 
-def choose(descriptors: list[Descriptor], wanted: Platform) -> Descriptor:
+def choose(descriptors: list[Descriptor], platform: Platform) -> Descriptor:
     """Pick the image for a platform; one without a platform will do if nothing else fits.
 
     Raises BadArchive with the platforms on offer.
     """
     for descriptor in descriptors:
         at = descriptor.platform
-        if at and (at.os, at.architecture) == (wanted.os, wanted.architecture):
+        if at and (at.os, at.architecture) == (platform.os, platform.architecture):
             return descriptor
     for descriptor in descriptors:
         if descriptor.platform is None:
             return descriptor
     offered = sorted({quoted(str(d.platform)) for d in descriptors})
     raise BadArchive(
-        f"no image for {wanted} in the archive: it offers {', '.join(offered) or 'none'}"
+        f"no image for {platform} in the archive: it offers {', '.join(offered) or 'none'}"
     )
 
 
-def check_platform(config: Config, wanted: Platform) -> None:
+def check_platform(config: Config, platform: Platform) -> None:
     """Raises BadArchive where the configuration names another platform than this machine's."""
     at = config.platform
-    if at.architecture and (at.os or "linux", at.architecture) != ("linux", wanted.architecture):
-        raise BadArchive(f"the image is for {quoted(str(at))}, this machine is {wanted}")
+    if at.architecture and (at.os or "linux", at.architecture) != ("linux", platform.architecture):
+        raise BadArchive(f"the image is for {quoted(str(at))}, this machine is {platform}")
 
 
 def _decode(data: bytes, kind: type[T], what: str) -> T:

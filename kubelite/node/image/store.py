@@ -70,10 +70,10 @@ class ImageStore:
         `names` holds the one name found, or none for an id.  Raises BadReference for a name outside
         the grammar, ImageNotFound, and ImageError where the record is damaged.
         """
-        found = self._find(name)
-        if isinstance(found, NameRecord):
-            return self._image(self._record(found.image_id, name), (found.name,))
-        return self._image(self._record(found, name), ())
+        match = self._find(name)
+        if isinstance(match, NameRecord):
+            return self._image(self._record(match.image_id, name), (match.name,))
+        return self._image(self._record(match, name), ())
 
     def import_rootfs(self, name: str, source: Path) -> LoadedImage:
         """Make an image of a root file system: a tar, a tar.gz or a directory.
@@ -97,13 +97,13 @@ class ImageStore:
         """
         from kubelite.node.image import archive, oci
 
-        wanted = oci.this_platform(os.uname().machine)
+        platform = oci.this_platform(os.uname().machine)
         given = (str(_keepable(name)),) if name is not None else ()
         with self._changing() as layers, archive.opened(source, self._home, self._limits) as files:
-            found = archive.find_images(files, wanted)
-            if given and len(found) > 1:
-                raise BadArchive(f"{source} holds {len(found)} images; one name fits only one")
-            plans = [(image, given or self._names_for(image, replace)) for image in found]
+            images = archive.find_images(files, platform)
+            if given and len(images) > 1:
+                raise BadArchive(f"{source} holds {len(images)} images, but only one name is given")
+            plans = [(image, given or self._names_for(image, replace)) for image in images]
             return [self._load(layers, image, names) for image, names in plans]
 
     def remove(self, name: str, in_use: Collection[str] = frozenset()) -> Removal:
@@ -113,10 +113,10 @@ class ImageStore:
         raises ImageInUse rather than remove one of them, and ImageNotFound.
         """
         with self._changing() as layers:
-            found = self._find(name)
-            image_id = found.image_id if isinstance(found, NameRecord) else found
+            match = self._find(name)
+            image_id = match.image_id if isinstance(match, NameRecord) else match
             all_names = [r.name for r in self._names() if r.image_id == image_id]
-            gone = [found.name] if isinstance(found, NameRecord) else all_names
+            gone = [match.name] if isinstance(match, NameRecord) else all_names
             whole = len(gone) == len(all_names)
             if whole and image_id in in_use:
                 raise ImageInUse(
@@ -231,12 +231,12 @@ class ImageStore:
         if by_id is not None:
             return by_id
         reference = parse(name)
-        found = (
+        record = (
             self._by_digest(reference) if reference.digest else self._name_record(str(reference))
         )
-        if found is None:
+        if record is None:
             raise self._not_found(name)
-        return found
+        return record
 
     def _by_id(self, text: str) -> str | None:
         digits = text.removeprefix("sha256:")
@@ -249,19 +249,19 @@ class ImageStore:
             raise ImageNotFound(f"no image with id {quoted(text)}", hint=HOW_TO_GET)
         return ids[0] if ids else None
 
-    def _by_digest(self, wanted: Reference) -> NameRecord | None:
+    def _by_digest(self, reference: Reference) -> NameRecord | None:
         """With a digest the tag says nothing, as in docker and containerd."""
         for record in self._names():
-            same = wanted.digest in record.digests
-            if same and parse(record.name).repository == wanted.repository:
+            same = reference.digest in record.digests
+            if same and parse(record.name).repository == reference.repository:
                 return record
         return None
 
     def _not_found(self, name: str) -> ImageNotFound:
         import difflib
 
-        known = [familiar(parse(record.name)) for record in self._names()]
-        near = difflib.get_close_matches(name, known, n=1)
+        names = [familiar(parse(record.name)) for record in self._names()]
+        near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}? Otherwise {HOW_TO_GET}" if near else HOW_TO_GET
         return ImageNotFound(f"no image {quoted(name)} in the store", hint=hint)
 

@@ -122,10 +122,10 @@ class Tree:
                     real = real[:-1]
                     descriptor = self._again(descriptor, real)
                     continue
-                found = self._step(descriptor, part, tuple(real))
-                if isinstance(found, int):
+                step = self._step(descriptor, part, tuple(real))
+                if isinstance(step, int):
                     os.close(descriptor)
-                    descriptor = found
+                    descriptor = step
                     real.append(part)
                     if len(real) > MAX_DEPTH:
                         raise UnpackRefused(f"it lies more than {MAX_DEPTH} directories deep")
@@ -133,10 +133,10 @@ class Tree:
                 links += 1
                 if links > MAX_LINKS:
                     raise UnpackRefused("the path goes through too many symbolic links")
-                if found.startswith("/"):
+                if step.startswith("/"):
                     real = []
                     descriptor = self._again(descriptor, real)
-                todo.extend(reversed(found.split("/")))
+                todo.extend(reversed(step.split("/")))
         except BaseException:
             os.close(descriptor)
             raise

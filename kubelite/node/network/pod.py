@@ -54,8 +54,8 @@ class Lease(NamedTuple):
 class PodNetwork:
     """The network of the home with run directory ``run`` and eight-digit ``key``.
 
-    ``lock`` is the home's lock file, which the methods take: callers must not hold it. Calls for one
-    pod require that pod's lock.
+    ``lock`` is the home's lock file, which the methods take: callers must not hold it. Calls for
+    one pod require that pod's lock.
     """
 
     def __init__(self, run: str, key: str, lock: str) -> None:

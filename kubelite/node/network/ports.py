@@ -91,4 +91,7 @@ def refuse_taken(requested: Iterable[HostPort], held: Iterable[Held]) -> None:
                 raise PortTaken(f"{port} is already taken by {other.owner}", hint=HINT)
 
 
-HINT = "choose another hostPort, or stop the process that has this one: `ss -lntup`, `kubelite pod ls -A`"
+HINT = (
+    "choose another hostPort, or stop the process that has this one: "
+    "`ss -lntup`, `kubelite pod ls -A`"
+)

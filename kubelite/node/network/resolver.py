@@ -39,7 +39,9 @@ class HostFiles(NamedTuple):
 
 
 class Names(NamedTuple):
-    """``hostname`` is the kernel's; ``short`` and ``domain`` are for the pod's line in /etc/hosts."""
+    """``hostname`` is the kernel's; ``short`` and ``domain`` are for the pod's line in
+    /etc/hosts.
+    """
 
     hostname: str
     short: str

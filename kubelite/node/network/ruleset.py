@@ -84,7 +84,9 @@ def without_table(key: str) -> str:
 
 
 def open_ports(key: str, address: str, ports: Iterable[HostPort]) -> str:
-    """Adds the host ports of the pod at ``address`` in one transaction; existing ones are no error."""
+    """Adds the host ports of the pod at ``address`` in one transaction; existing ones are no
+    error.
+    """
     elements = [_hairpin(key, address), *(_element(key, address, port) for port in ports)]
     return "".join(f"add element {element}\n" for element in elements)
 

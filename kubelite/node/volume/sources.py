@@ -58,8 +58,8 @@ def make_parts(parts: Iterable[Part], places: Mapping[str, Place], view: str) ->
 def make_empty_dir(path: str, fs_group: int | None = None) -> None:
     """Makes the directory of an emptyDir volume on disk, with those above it.
 
-    It is writable by all, as in the kubelet; with an fsGroup it belongs to that group and is setgid.
-    An existing one, from before a restart of the sandbox, is kept. Raises VolumeError.
+    It is writable by all, as in the kubelet; with an fsGroup it belongs to that group and is
+    setgid. An existing one, from before a restart of the sandbox, is kept. Raises VolumeError.
     """
     try:
         try:
