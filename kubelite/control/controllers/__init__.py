@@ -1,0 +1,17 @@
+"""The controllers: what keeps a cluster as its objects ask for. Sees client, objects and lib.
+
+Each controller is a pure ``plan(view, key, now) -> Plan``; one generic loop carries plans out. To add
+a controller, write one file in a sub-room and add its row to ``registry.py``. Where to look::
+
+    actions.py      what a plan may ask for: Create, Update, Patch, Delete, Emit, Step
+    controller.py   what a controller consists of, and which objects concern which of its keys
+    view.py         what a plan may look at; FixedView for plain values
+    loop.py         queues, order per key, back-off, workers, clocks
+    executor.py     carries out actions through a client, as the controller's service account
+    registry.py     which controllers exist, and what ``--controllers`` selects
+    shared/         pure helpers: ownership, state of pods, revisions, conditions, numbers
+    workloads/      ReplicaSet, ReplicationController, Deployment, StatefulSet, DaemonSet
+    batch/          Job, CronJob, removal after a time to live
+"""
+
+from __future__ import annotations

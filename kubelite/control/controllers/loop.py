@@ -1,0 +1,229 @@
+"""The loop of a controller: queue, order per key, back-off, workers and clock.
+
+A key is planned when an object that concerns it changes, when its last plan asked to be woken, and
+after its own writes, which the view then contains. No key is planned twice at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from kubelite.control.controllers.actions import (
+    Create,
+    Delete,
+    Outcome,
+    Patch,
+    Plan,
+    Post,
+    Update,
+)
+from kubelite.control.controllers.controller import Concerned, Controller
+from kubelite.control.controllers.executor import Executor
+from kubelite.control.controllers.live_view import LiveView
+from kubelite.control.controllers.shared.meta import Key, Obj
+
+FIRST_BACKOFF = 0.005
+MAX_BACKOFF = 1000.0
+SLICE_SECONDS = 0.01
+"""For so long plans are made before others in the process get their turn."""
+GOODBYE_SECONDS = 2.0
+_QUIET = frozenset({"Conflict", "AlreadyExists", "NotFound", "Unreachable"})
+
+_log = logging.getLogger("kubelite.controllers")
+
+
+class Handle(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None:
+        """Leaves it out."""
+
+
+class Clock(Protocol):
+    """What time it is, and calls at a time."""
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
+        """Calls back when that time has come."""
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
+        return asyncio.get_running_loop().call_later(max(0.0, when - time.time()), callback)
+
+
+class ControllerLoop:
+    """Runs one controller."""
+
+    def __init__(
+        self, controller: Controller, view: LiveView, executor: Executor, clock: Clock
+    ) -> None:
+        self.controller = controller
+        self._view = view
+        self._executor = executor
+        self._clock = clock
+        self._queue: dict[Key, None] = {}
+        self._workers: dict[Key, asyncio.Task[None]] = {}
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._wakes: dict[Key, Handle] = {}
+        self._draining: asyncio.Handle | None = None
+        self._handlers: list[tuple[Callable[[], None]]] = []
+        self._is_running = False
+
+    async def start(self) -> None:
+        """Waits for the first view and begins to plan: first every key that the view knows."""
+        informers = {each: self._view.informer(each) for each in self.controller.watches}
+        for informer in informers.values():
+            await informer.wait_synced()
+        self._is_running = True
+        for resource, concerned in self.controller.watches.items():
+            informers[resource].add_handler(self._handler(concerned))
+
+    def _handler(self, concerned: Concerned) -> Callable[[Obj | None, Obj | None], None]:
+        def changed(old: Obj | None, new: Obj | None) -> None:
+            if self._is_running:
+                for key in concerned(self._view, old, new):
+                    self.add(key)
+
+        return changed
+
+    def add(self, key: Key) -> None:
+        """Puts a key into the queue, if it is not there."""
+        if not self._is_running:
+            return
+        if key in self._workers:
+            self._again.add(key)
+            return
+        self._queue[key] = None
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().call_soon(self._drain)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is queued or being carried out; timers may run."""
+        return not self._queue and not self._workers
+
+    async def close(self) -> None:
+        """Plans no more; what is being carried out may end, but not for long."""
+        self._is_running = False
+        self._queue.clear()
+        for handle in self._wakes.values():
+            handle.cancel()
+        self._wakes.clear()
+        tasks = list(self._workers.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=GOODBYE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _drain(self) -> None:
+        """Plans what is queued. Only plans that ask for something take a worker."""
+        self._draining = None
+        ends = time.monotonic() + SLICE_SECONDS
+        while self._queue and len(self._workers) < self.controller.workers:
+            if time.monotonic() > ends:
+                self._draining = asyncio.get_running_loop().call_soon(self._drain)
+                return
+            key = next(iter(self._queue))
+            del self._queue[key]
+            self._begin(key)
+
+    def _begin(self, key: Key) -> None:
+        plan = self._plan(key)
+        if plan is None:
+            return
+        self._wake(key, plan.wake_at)
+        if plan.steps:
+            task = asyncio.get_running_loop().create_task(self._carry_out(key, plan))
+            self._workers[key] = task
+        else:
+            self._failures.pop(key, None)
+
+    def _plan(self, key: Key) -> Plan | None:
+        try:
+            return self.controller.plan(self._view, key, self._clock.now())
+        except Exception:  # noqa: BLE001  # one object must not stop the controller of all others
+            _log.exception("%s: the plan for %s failed", self.controller.name, "/".join(key))
+            self._retry(key)
+            return None
+
+    async def _carry_out(self, key: Key, plan: Plan) -> None:
+        outcomes: list[Outcome] = []
+        try:
+            outcomes = await self._executor.run(plan)
+            await self._view.catch_up(outcomes)
+        except Exception:  # noqa: BLE001  # as above
+            _log.exception("%s: carrying out %s failed", self.controller.name, "/".join(key))
+            self._done(key)
+            self._retry(key)
+            return
+        self._done(key)
+        refused = [outcome.refusal for outcome in outcomes if outcome.refusal is not None]
+        for refusal in refused:
+            level = logging.DEBUG if refusal.reason in _QUIET else logging.INFO
+            _log.log(level, "%s: %s: %s", self.controller.name, "/".join(key), refusal.message)
+        if refused or not _has_changed_something(outcomes):
+            self._retry(key)
+        else:
+            self._failures.pop(key, None)
+            self.add(key)
+
+    def _done(self, key: Key) -> None:
+        """Frees the worker of a key."""
+        self._workers.pop(key, None)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+        if self._queue and self._draining is None and self._is_running:
+            self._draining = asyncio.get_running_loop().call_soon(self._drain)
+
+    def _retry(self, key: Key) -> None:
+        """Plans a key again, later each time."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(FIRST_BACKOFF * 2.0 ** min(failures, 30), MAX_BACKOFF)
+        if self._is_running:
+            self._clock.call_at(self._clock.now() + delay, lambda: self.add(key))
+
+    def _wake(self, key: Key, when: float | None) -> None:
+        """Replaces the timer of a key."""
+        old = self._wakes.pop(key, None)
+        if old is not None:
+            old.cancel()
+        if when is not None:
+            self._wakes[key] = self._clock.call_at(when, lambda: self._woken(key))
+
+    def _woken(self, key: Key) -> None:
+        self._wakes.pop(key, None)
+        self.add(key)
+
+
+def _has_changed_something(outcomes: Sequence[Outcome]) -> bool:
+    """Whether a write had an effect: a plan whose writes change nothing would be made for ever."""
+    writes = [
+        each
+        for each in outcomes
+        if isinstance(each.action, Create | Update | Patch | Delete | Post)
+    ]
+    return not writes or not all(map(_is_without_effect, writes))
+
+
+def _is_without_effect(outcome: Outcome) -> bool:
+    """Whether the server answered an update with the revision that it had already."""
+    if not isinstance(outcome.action, Update) or outcome.result is None:
+        return False
+    before = outcome.action.body["metadata"].get("resourceVersion")
+    return before is not None and outcome.result["metadata"].get("resourceVersion") == before

@@ -1,0 +1,70 @@
+"""Which controllers exist, and which of them ``--controllers`` selects.
+
+A row is the name that kube-controller-manager knows, an older alias, and where the controller is
+found. Modules are imported only for controllers that run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+from kubelite.control.controllers.controller import Controller
+
+_HERE = "kubelite.control.controllers"
+
+
+class Row(NamedTuple):
+    """A controller that exists. ``is_on`` says whether ``*`` includes it."""
+
+    name: str
+    alias: str
+    module: str
+    attribute: str
+    is_on: bool = True
+
+    def load(self) -> Controller:
+        """The controller itself."""
+        controller: Controller = getattr(import_module(f"{_HERE}.{self.module}"), self.attribute)
+        return controller
+
+
+ROWS: tuple[Row, ...] = (
+    Row("replicaset-controller", "replicaset", "workloads.replicaset", "REPLICA_SET_CONTROLLER"),
+    Row(
+        "replicationcontroller-controller",
+        "replicationcontroller",
+        "workloads.replicaset",
+        "REPLICATION_CONTROLLER_CONTROLLER",
+    ),
+)
+
+
+class UnknownController(ValueError):
+    """``--controllers`` names one that does not exist; the message is one sentence."""
+
+
+def select(words: Sequence[str]) -> tuple[Row, ...]:
+    """The controllers that ``--controllers`` selects: ``*`` all that are on by default, ``name`` one
+    of them, ``-name`` all but it. The first word about a controller counts. Raises
+    UnknownController.
+    """
+    known = {row.name: row for row in ROWS} | {row.alias: row for row in ROWS if row.alias}
+    for word in words:
+        name = word.removeprefix("-")
+        if name != "*" and name not in known:
+            listed = ", ".join(sorted(row.name for row in ROWS))
+            raise UnknownController(f'"{name}" is no controller; there are {listed}')
+    return tuple(row for row in ROWS if _is_selected(row, words))
+
+
+def _is_selected(row: Row, words: Iterable[str]) -> bool:
+    names, has_star = {row.name, row.alias} - {""}, False
+    for word in words:
+        if word in names:
+            return True
+        if word.startswith("-") and word[1:] in names:
+            return False
+        has_star = has_star or word == "*"
+    return has_star and row.is_on

@@ -1,0 +1,1 @@
+"""Controllers of pods that are to run on: ReplicaSet, Deployment, StatefulSet, DaemonSet."""
