@@ -15,13 +15,15 @@ from kubelite.cli.common.screen import Screen
 from kubelite.cli.server.kubeconfig import check_overwrite, write_kubeconfig
 from kubelite.control.api.auth.authentication import read_token_file
 from kubelite.control.api.server.lifecycle import ApiServer, Options
+from kubelite.control.controllers.registry import UnknownController, select
 from kubelite.control.store.types import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kubelite.cli.common.command import Settings
     from kubelite.control.api.wire.request import User
+    from kubelite.control.controllers.registry import Row
     from kubelite.control.store.backend import Backend
 
 _SWITCH_SECONDS = 0.0005
@@ -40,6 +42,7 @@ class ServerOptions(NamedTuple):
     audit_log: str | None
     audit_policy: str | None
     metrics: bool
+    controllers: tuple[str, ...] = ("*",)
 
 
 def run(settings: Settings, options: ServerOptions) -> int:
@@ -52,10 +55,12 @@ def run(settings: Settings, options: ServerOptions) -> int:
     # A request makes many small objects and no cycles: looking for cycles as often as Python does
     # costs a sixth of a create.
     gc.set_threshold(20_000, 20, 100)
+    controllers = selected_controllers(options.controllers)
     directory = data_directory(settings, options.data_dir)
     check_overwrite(options.kubeconfig)
     try:
-        asyncio.run(_serve(Screen(settings), options, directory, read_tokens(options.token_file)))
+        tokens = read_tokens(options.token_file)
+        asyncio.run(_serve(Screen(settings), options, directory, tokens, controllers))
     except StoreError as error:
         raise CliError(
             Diagnostic(str(error), hint="choose another directory with --data-dir")
@@ -95,8 +100,20 @@ def read_tokens(path: str | None) -> Mapping[str, User]:
         raise CliError(Diagnostic(f"invalid token file: {error}")) from error
 
 
+def selected_controllers(words: Sequence[str]) -> tuple[Row, ...]:
+    """The controllers that ``--controllers`` names. Raises CliError for an unknown one."""
+    try:
+        return select(words)
+    except UnknownController as error:
+        raise CliError(Diagnostic(str(error))) from error
+
+
 async def _serve(
-    screen: Screen, options: ServerOptions, directory: str, tokens: Mapping[str, User]
+    screen: Screen,
+    options: ServerOptions,
+    directory: str,
+    tokens: Mapping[str, User],
+    controllers: Sequence[Row],
 ) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -117,10 +134,29 @@ async def _serve(
     config = options.kubeconfig or os.path.join(directory, "admin.kubeconfig")
     write_kubeconfig(server, config)
     screen.note(f"ready at https://{server.address}:{server.port}; export KUBECONFIG={config}")
-    gc.freeze()
+    beside = asyncio.create_task(_run_controllers(server, controllers, stopping))
     await stopping.wait()
     screen.note("shutting down: refusing new requests, closing watches")
+    await beside
     await server.close()
+
+
+async def _run_controllers(
+    server: ApiServer, controllers: Sequence[Row], stopping: asyncio.Event
+) -> None:
+    """Runs controllers from when the server is ready until it stops. They are imported here: nobody
+    who waits for the server waits for them.
+    """
+    if not controllers:
+        gc.freeze()
+        return
+    from kubelite.up.control_plane import ControlPlane
+
+    control_plane = ControlPlane(server.application, controllers)
+    await control_plane.start()
+    gc.freeze()
+    await stopping.wait()
+    await control_plane.close()
 
 
 async def _backend(options: ServerOptions, directory: str) -> Backend:

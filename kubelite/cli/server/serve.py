@@ -12,7 +12,7 @@ _FILE = {"metavar": "FILE", "completes": "file"}
 @usage(
     "kubelite server --kubeconfig ~/.kube/kubelite",
     "kubelite server --data-dir /tmp/try --port 0 --kubeconfig /tmp/try.config",
-    notes="It serves the API only: it runs no controllers, and no pods on this machine.",
+    notes="It serves the API and runs controllers, but no pods on this machine.",
 )
 def server(
     settings: Settings,
@@ -58,6 +58,14 @@ def server(
     metrics: Annotated[
         bool, Option("--metrics", "Also serve metrics.k8s.io (kubectl top).")
     ] = False,
+    controllers: Annotated[
+        str,
+        Option(
+            "--controllers",
+            "Controllers to run: * is all, NAME one of them, -NAME all but it.",
+            "NAMES",
+        ),
+    ] = "*",
     no_node: Annotated[
         bool,
         Option("--no-node", "Do not run pods on this machine: always so in this version."),
@@ -79,5 +87,6 @@ def server(
             audit_log,
             audit_policy,
             metrics,
+            tuple(word.strip() for word in controllers.split(",") if word.strip()),
         ),
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from kubelite.control.controllers.controller import Controller
+if TYPE_CHECKING:
+    from kubelite.control.controllers.controller import Controller
 
 _HERE = "kubelite.control.controllers"
 
@@ -31,6 +32,7 @@ class Row(NamedTuple):
 
 
 ROWS: tuple[Row, ...] = (
+    Row("deployment-controller", "deployment", "workloads.deployment", "DEPLOYMENT_CONTROLLER"),
     Row("replicaset-controller", "replicaset", "workloads.replicaset", "REPLICA_SET_CONTROLLER"),
     Row(
         "replicationcontroller-controller",

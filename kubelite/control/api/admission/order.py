@@ -33,6 +33,7 @@ def standard(authority: str) -> Admission:
             pods.priority,
             pods.tolerations,
             pods.runtime_class,
+            pods.topology_labels,
             storage.default_class,
             services.keep,
             certificates.requester,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 _BORN_WITH = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 TOLERATED_SECONDS = 300
+_TOPOLOGY = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 
 
 async def priority(attempt: Attempt) -> None:
@@ -141,3 +142,18 @@ def _follow_scheduling(attempt: Attempt, spec: Object, scheduling: Object) -> No
     ]
     if not spec["tolerations"]:
         del spec["tolerations"]
+
+
+async def topology_labels(attempt: Attempt) -> None:
+    """A pod that gets its node gets the labels of the node's zone and region."""
+    request = attempt.request
+    is_bound = attempt.creates("", "pods") and attempt.obj["spec"].get("nodeName")
+    is_binding = request.sub == "binding" and request.resource.plural == "pods"
+    if not is_bound and not is_binding:
+        return
+    entry = await attempt.context.store.get("minions", "", attempt.obj["spec"]["nodeName"])
+    labels = load(entry)["metadata"].get("labels") or {} if entry is not None else {}
+    topology = {key: labels[key] for key in _TOPOLOGY if key in labels}
+    if topology:
+        metadata = attempt.obj["metadata"]
+        metadata["labels"] = {**(metadata.get("labels") or {}), **topology}

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 _UNCOUNTED = ("kind", "apiVersion", "metadata", "status")
+_METADATA_BY_STATUS: dict[str, tuple[str, ...]] = {
+    "APIService": ("managedFields",),
+    "CustomResourceDefinition": ("managedFields",),
+    "Deployment": ("annotations", "finalizers", "managedFields", "ownerReferences"),
+    "Pod": ("annotations", "finalizers", "labels", "managedFields"),
+    "ValidatingAdmissionPolicy": ("managedFields",),
+    "VolumeAttachment": ("managedFields",),
+}
+_ALL_BY_STATUS = ("annotations", "finalizers", "labels", "managedFields", "ownerReferences")
+"""Metadata that a write to ``status`` may change: all of it, but for these kinds and custom ones."""
 
 
 def prepare_create(res: Resource, obj: Object) -> Object:
@@ -52,7 +62,7 @@ def prepare_update(res: Resource, sub: str, new: Object, old: Object) -> Object:
     """
     rules = rules_of(res)
     if sub == "status":
-        return _status_of(new, old)
+        return _status_of(res, new, old)
     if sub:
         prepare = rules.prepare_subresource.get(sub)
         return prepare(new, old) if prepare else new
@@ -84,11 +94,16 @@ def _counted_up(new: Object, old: Object) -> Object:
     return {**new, "metadata": with_generation(metadata, counted)}
 
 
-def _status_of(new: Object, old: Object) -> Object:
-    """The old object with the new status, and with whoever manages which field now."""
+def _status_of(res: Resource, new: Object, old: Object) -> Object:
+    """The old object with the new status, and with the metadata that may come along."""
     result = {key: value for key, value in old.items() if key != "status"}
     result |= {"status": new["status"]} if "status" in new else {}
-    managers = new.get("metadata", {}).get("managedFields")
-    if managers is None:
-        return result
-    return {**result, "metadata": {**result["metadata"], "managedFields": managers}}
+    fields = _METADATA_BY_STATUS.get(res.kind, _ALL_BY_STATUS)
+    if res.crd is not None:
+        fields = ("managedFields",)
+    given = new.get("metadata", {})
+    metadata = {key: value for key, value in old["metadata"].items() if key not in fields}
+    metadata |= {key: given[key] for key in fields if key in given}
+    if "managedFields" not in given and "managedFields" in old["metadata"]:
+        metadata["managedFields"] = old["metadata"]["managedFields"]
+    return {**result, "metadata": metadata}

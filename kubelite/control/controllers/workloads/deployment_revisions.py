@@ -55,7 +55,7 @@ def find_new(deployment: Obj, sets: Iterable[SetDraft]) -> SetDraft | None:
 def has_template(replica_set: Obj, deployment: Obj) -> bool:
     """Whether a ReplicaSet has the Deployment's template, the hash left aside."""
     own, wanted = (spec_of(each).get("template") or {} for each in (replica_set, deployment))
-    return _normal(own) == _normal(wanted)
+    return bool(_normal(own) == _normal(wanted))
 
 
 def _normal(template: Obj) -> Any:
@@ -91,9 +91,8 @@ def mark_revision(deployment: Obj, annotations: dict[str, str], revision: int) -
 
     A ReplicaSet that becomes the new one again remembers the revisions it had.
     """
-    for key, value in annotations_of(deployment).items():
-        if key not in NOT_COPIED:
-            annotations[key] = value
+    given = annotations_of(deployment)
+    annotations |= {key: value for key, value in given.items() if key not in NOT_COPIED}
     before = annotations.get(REVISION)
     if before is not None and not before.isdecimal():
         return

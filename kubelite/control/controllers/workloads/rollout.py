@@ -150,9 +150,12 @@ def grow_new(limits: Limits, new: SetDraft, sets: Sequence[SetDraft]) -> bool:
 def shrink_old(limits: Limits, new: SetDraft | None, old: Sequence[SetDraft]) -> bool:
     """Scales old ReplicaSets down as far as enough pods stay available: unhealthy pods first.
     Whether anything changed.
+
+    A set with more available pods than wanted ones has not seen its last scaling: its counts would
+    let too many go, so this waits for them.
     """
     old = sorted(active(old), key=lambda each: each.age_order)
-    if not old:
+    if not old or any(each.available > each.replicas for each in old):
         return False
     new_unavailable = new.replicas - new.available if new is not None else 0
     budget = total_replicas([new, *old]) - limits.least_available - new_unavailable

@@ -1,0 +1,3 @@
+"""Whole clusters in one process: API server, scheduler and controllers put together."""
+
+from __future__ import annotations
