@@ -14,7 +14,8 @@ enum controller { CPU = 1, CPUACCT = 2, MEMORY = 4, PIDS = 8, DEVICES = 16 };
 static const struct {
     const char *name;
     unsigned bit;
-} controllers[] = {{"cpu", CPU}, {"cpuacct", CPUACCT}, {"memory", MEMORY}, {"pids", PIDS}, {"devices", DEVICES}};
+} controllers[] = {
+    {"cpu", CPU}, {"cpuacct", CPUACCT}, {"memory", MEMORY}, {"pids", PIDS}, {"devices", DEVICES}};
 
 /* 500 milli-CPU, 64 MiB, 128 tasks. cpu.weight is Kubernetes' conversion of 512 shares. */
 static const struct {
@@ -26,15 +27,17 @@ static const struct {
     {PIDS, "pids.max", "128", "pids.max", "128"},
 };
 
-/* The OCI runtime's default devices. Children of a v1 devices cgroup start with their parent's list, so
- * a pod is told once. */
-static const char *const device_rules[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
-                                           "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm"};
+/* The OCI runtime's default devices. Children of a v1 devices cgroup start with their parent's
+ * list, so a pod is told once. */
+static const char *const device_rules[] = {"c *:* m",   "b *:* m",    "c 1:3 rwm", "c 1:5 rwm",
+                                           "c 1:7 rwm", "c 1:8 rwm",  "c 1:9 rwm", "c 5:0 rwm",
+                                           "c 5:2 rwm", "c 136:* rwm"};
 
 static unsigned parse_controllers(char *list, const char *separators) {
     unsigned found = 0;
     char *save = NULL;
-    for (char *word = strtok_r(list, separators, &save); word != NULL; word = strtok_r(NULL, separators, &save))
+    for (char *word = strtok_r(list, separators, &save); word != NULL;
+         word = strtok_r(NULL, separators, &save))
         for (size_t i = 0; i < sizeof controllers / sizeof *controllers; i++)
             if (strcmp(word, controllers[i].name) == 0)
                 found |= controllers[i].bit;
@@ -70,11 +73,13 @@ static int delegate_v2(const struct hierarchy *h, const char *group) {
     char words[64] = "";
     for (size_t i = 0; i < sizeof controllers / sizeof *controllers; i++)
         if (h->controllers & controllers[i].bit)
-            snprintf(words + strlen(words), sizeof words - strlen(words), "+%s ", controllers[i].name);
+            snprintf(words + strlen(words), sizeof words - strlen(words), "+%s ",
+                     controllers[i].name);
     return words[0] == '\0' ? 0 : write_file(h->base, group, "cgroup.subtree_control", words);
 }
 
-static int add_hierarchy(struct cgroups *g, const char *mount_point, const char *name, bool v2, unsigned bits) {
+static int add_hierarchy(struct cgroups *g, const char *mount_point, const char *name, bool v2,
+                         unsigned bits) {
     struct hierarchy *h = &g->h[g->count];
     h->v2 = v2;
     h->controllers = bits;
@@ -172,8 +177,8 @@ int cgroup_make_pod(const struct cgroups *g, const char *pod) {
     return 0;
 }
 
-/* Makes the cgroup `path` ("pod/container") with its limits and opens what a member needs. On failure the
- * descriptors opened so far are in m. */
+/* Makes the cgroup `path` ("pod/container") with its limits and opens what a member needs. On
+ * failure the descriptors opened so far are in m. */
 int cgroup_make_container(const struct cgroups *g, const char *path, struct membership *m) {
     m->ntasks = 0;
     m->into = -1;

@@ -1,5 +1,6 @@
-/* One sandbox or container: the parent prepares and clones fork-style, the child sets itself up and executes.
- * Every descriptor is close-on-exec; the sync pipe is one of them, so its end of file is the moment of the exec. */
+/* One sandbox or container: the parent prepares and clones fork-style, the child sets itself up and
+ * executes. Every descriptor is close-on-exec; the sync pipe is one of them, so its end of file is
+ * the moment of the exec. */
 #define _GNU_SOURCE
 #include "floor.h"
 
@@ -25,9 +26,9 @@
 
 /* The fourteen that Docker and containerd leave a container. */
 static const uint64_t default_capabilities =
-    BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_MKNOD) | BIT(CAP_NET_RAW) |
-    BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_SETFCAP) | BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) |
-    BIT(CAP_SYS_CHROOT) | BIT(CAP_KILL) | BIT(CAP_AUDIT_WRITE);
+    BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_MKNOD) |
+    BIT(CAP_NET_RAW) | BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_SETFCAP) | BIT(CAP_SETPCAP) |
+    BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_SYS_CHROOT) | BIT(CAP_KILL) | BIT(CAP_AUDIT_WRITE);
 
 static const struct {
     const char *path;
@@ -43,11 +44,13 @@ static const struct {
              {"dev/stderr", "/proc/self/fd/2"},
              {"dev/ptmx", "pts/ptmx"}};
 
-static const char *const masked_files[] = {"proc/kcore",      "proc/keys",        "proc/latency_stats",
-                                           "proc/timer_list", "proc/timer_stats", "proc/sched_debug"};
-static const char *const masked_directories[] = {"proc/acpi", "proc/asound", "proc/scsi", "sys/firmware",
-                                                 "sys/devices/virtual/powercap"};
-static const char *const read_only[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"};
+static const char *const masked_files[] = {"proc/kcore",         "proc/keys",
+                                           "proc/latency_stats", "proc/timer_list",
+                                           "proc/timer_stats",   "proc/sched_debug"};
+static const char *const masked_directories[] = {"proc/acpi", "proc/asound", "proc/scsi",
+                                                 "sys/firmware", "sys/devices/virtual/powercap"};
+static const char *const read_only[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys",
+                                        "proc/sysrq-trigger"};
 
 #define EACH(i, array) (size_t i = 0; i < sizeof(array) / sizeof *(array); i++)
 
@@ -95,11 +98,13 @@ static void join(const struct process *sandbox, const struct membership *m) {
 }
 
 static void make_dev(const struct world *w) {
-    must(mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=64k"), "mount /dev");
+    must(mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=64k"),
+         "mount /dev");
     umask(0);
     for
         EACH(i, nodes)
-    must(mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)), nodes[i].path);
+    must(mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)),
+         nodes[i].path);
     umask(022);
     for
         EACH(i, links)
@@ -107,10 +112,12 @@ static void make_dev(const struct world *w) {
     must(mkdir("dev/pts", 0755), "mkdir /dev/pts");
     must(mkdir("dev/shm", 0755), "mkdir /dev/shm");
     must(mkdir("dev/mqueue", 0755), "mkdir /dev/mqueue");
-    must(mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"),
+    must(mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+               "newinstance,ptmxmode=0666,mode=0620,gid=5"),
          "mount /dev/pts");
     must(mount(w->shm, "dev/shm", NULL, MS_BIND, NULL), "bind /dev/shm");
-    must(mount("mqueue", "dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "mount /dev/mqueue");
+    must(mount("mqueue", "dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
+         "mount /dev/mqueue");
 }
 
 /* What this kernel does not have needs no hiding. */
@@ -130,7 +137,8 @@ static void hide_paths(const struct world *w) {
     for
         EACH(i, read_only)
     if (optional(mount(read_only[i], read_only[i], NULL, MS_BIND | MS_REC, NULL), read_only[i]))
-        must(mount(NULL, read_only[i], NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
+        must(mount(NULL, read_only[i], NULL,
+                   MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
              read_only[i]);
 }
 
@@ -140,7 +148,8 @@ static void make_root(const struct world *w, const char *overlay) {
     must(chdir(w->merged), "enter the root");
     must(mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "mount /proc");
     make_dev(w);
-    must(mount("sysfs", "sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL), "mount /sys");
+    must(mount("sysfs", "sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL),
+         "mount /sys");
     must(mount(w->volume, "srv", NULL, MS_BIND | MS_REC, NULL), "mount the volume");
     hide_paths(w);
     must(syscall(SYS_pivot_root, ".", "."), "pivot_root");
@@ -155,8 +164,8 @@ static _Noreturn void execute(const char *program) {
     give_up(program);
 }
 
-static _Noreturn void be_container(const struct world *w, const struct process *sandbox, const struct membership *m,
-                                   const char *overlay) {
+static _Noreturn void be_container(const struct world *w, const struct process *sandbox,
+                                   const struct membership *m, const char *overlay) {
     must(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "parent-death signal");
     must(setsid(), "setsid");
     join(sandbox, m);
@@ -186,8 +195,9 @@ static pid_t start(struct process *p, uint64_t flags, int into) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return fail("pipe", "sync");
-    struct clone_args args = {
-        .flags = flags | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&p->pidfd, .exit_signal = SIGCHLD};
+    struct clone_args args = {.flags = flags | CLONE_PIDFD,
+                              .pidfd = (uint64_t)(uintptr_t)&p->pidfd,
+                              .exit_signal = SIGCHLD};
     if (into >= 0) {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)into;
@@ -209,7 +219,8 @@ static pid_t start(struct process *p, uint64_t flags, int into) {
     return pid;
 }
 
-/* A process with new net, ipc and uts namespaces, and the pod's shared memory. Does not wait for the exec. */
+/* A process with new net, ipc and uts namespaces, and the pod's shared memory. Does not wait for
+ * the exec. */
 int sandbox_start(const struct world *w, struct process *p) {
     if (shm_mount(w) < 0)
         return -1;
@@ -231,19 +242,22 @@ static int make_upper(const struct world *w, unsigned slot, char *options, size_
     snprintf(path, sizeof path, "%s/w", top);
     if (mkdir(path, 0700) < 0)
         return fail("mkdir", path);
-    int n = snprintf(options, size, "lowerdir=%s,upperdir=%s/u,workdir=%s/w,index=off,metacopy=off,redirect_dir=off",
-                     w->lower, top, top);
+    int n =
+        snprintf(options, size,
+                 "lowerdir=%s,upperdir=%s/u,workdir=%s/w,index=off,metacopy=off,redirect_dir=off",
+                 w->lower, top, top);
     return n >= (int)size ? (errno = ENAMETOOLONG, fail("overlay", top)) : 0;
 }
 
-/* A container in the sandbox; returns as soon as it is cloned. What it made (the cgroup, the upper directory
- * of its slot) is the caller's to remove, also after a failure. */
-int container_start(const struct world *w, const struct cgroups *g, const struct process *sandbox, const char *cgroup,
-                    unsigned slot, struct process *p) {
+/* A container in the sandbox; returns as soon as it is cloned. What it made (the cgroup, the upper
+ * directory of its slot) is the caller's to remove, also after a failure. */
+int container_start(const struct world *w, const struct cgroups *g, const struct process *sandbox,
+                    const char *cgroup, unsigned slot, struct process *p) {
     struct membership m;
     char overlay[4096];
     pid_t pid = -1;
-    if (cgroup_make_container(g, cgroup, &m) == 0 && make_upper(w, slot, overlay, sizeof overlay) == 0)
+    if (cgroup_make_container(g, cgroup, &m) == 0 &&
+        make_upper(w, slot, overlay, sizeof overlay) == 0)
         pid = start(p, CLONE_NEWPID | CLONE_NEWNS, m.into);
     if (pid == 0)
         be_container(w, sandbox, &m, overlay);

@@ -1,12 +1,13 @@
 /* The floor program: what a container and a pod cost in plain C.
  *
  *   main.c       the loop, the stamps, the order of tearing down
+ *   fail.c       the one error message
  *   cgroup.c     cgroup directories on v1, hybrid and v2
  *   container.c  one container: clone3 in the parent, mounts and capabilities in the child
  *   net.c        veth, bridge, address and route over rtnetlink
  *   tiny.c       the two programs that are executed: true and pause
  *
- * It is a measuring rod, no runtime: it takes no input but its own command line and serves nobody else.
+ * It only measures: it takes no input but its command line and is no runtime.
  * Every function that can fail returns -1 after one line on standard error. */
 #pragma once
 
@@ -17,7 +18,7 @@
 
 enum { MAX_HIERARCHIES = 8, NAME_LEN = 48 };
 
-/* Says on standard error what failed, with errno; always -1. */
+/* Prints the failed step and errno to standard error; returns -1 (fail.c). */
 int fail(const char *step, const char *object);
 
 /* ---- cgroup.c ---- */
@@ -69,8 +70,8 @@ struct process {
 };
 
 int sandbox_start(const struct world *w, struct process *p);
-int container_start(const struct world *w, const struct cgroups *g, const struct process *sandbox, const char *cgroup,
-                    unsigned slot, struct process *p);
+int container_start(const struct world *w, const struct cgroups *g, const struct process *sandbox,
+                    const char *cgroup, unsigned slot, struct process *p);
 int process_wait_exec(struct process *p);
 int process_reap(struct process *p);
 int process_kill(struct process *p);

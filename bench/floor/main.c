@@ -1,10 +1,13 @@
 /* floor container|pod --work DIR --lower DIR --pause FILE --name CGROUP [--runs N | --step]
  *
  * Prints one JSON line when it is ready and one per iteration, in nanoseconds of CLOCK_MONOTONIC:
- *   container: {"exec": ..., "exit": ...}  from before the first cgroup directory to the exec, to the reaped end
- *   pod:       {"up": ...}                 from before the pod's cgroup to the exec of pause and both containers
- * With --step it does one iteration for each byte on standard input. It works in mount and network namespaces
- * of its own, and removes what it made at the end, after a failure and after SIGINT or SIGTERM. */
+ *   container: {"exec": ..., "exit": ...}  from before the first cgroup directory to the exec,
+ *                                          and to the reaped end
+ *   pod:       {"up": ...}                 from before the pod's cgroup to the exec of pause and
+ *                                          both containers
+ * With --step it does one iteration for each byte on standard input. It works in mount and network
+ * namespaces of its own, and removes what it made at the end, after a failure and after SIGINT or
+ * SIGTERM. */
 #define _GNU_SOURCE
 #include "floor.h"
 
@@ -45,11 +48,6 @@ static void stop(int signal) {
     stopped = 1;
 }
 
-int fail(const char *step, const char *object) {
-    fprintf(stderr, "floor: %s %s: %s\n", step, object, strerror(errno));
-    return -1;
-}
-
 static int64_t now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -58,11 +56,13 @@ static int64_t now(void) {
 
 /* ---- a container ---- */
 
-static int start_container(const struct world *w, const struct cgroups *g, struct pod *pod, unsigned slot) {
+static int start_container(const struct world *w, const struct cgroups *g, struct pod *pod,
+                           unsigned slot) {
     return container_start(w, g, &pod->sandbox, pod->member[slot], slot, &pod->containers[slot]);
 }
 
-static int end_container(const struct world *w, const struct cgroups *g, struct pod *pod, unsigned slot) {
+static int end_container(const struct world *w, const struct cgroups *g, struct pod *pod,
+                         unsigned slot) {
     int rc = process_kill(&pod->containers[slot]);
     rc |= cgroup_remove(g, pod->member[slot]);
     rc |= upper_remove(w, slot);
@@ -81,7 +81,8 @@ static int measure_container(const struct world *w, const struct cgroups *g, str
         t_exit = now();
     }
     if (rc == 0)
-        printf("{\"exec\": %lld, \"exit\": %lld}\n", (long long)(t_exec - t0), (long long)(t_exit - t0));
+        printf("{\"exec\": %lld, \"exit\": %lld}\n", (long long)(t_exec - t0),
+               (long long)(t_exit - t0));
     return end_container(w, g, pod, 0) | rc;
 }
 
@@ -175,19 +176,23 @@ static int make_directory(char *out, const char *work, const char *name) {
     return mkdir(out, 0755) < 0 && errno != EEXIST ? fail("mkdir", out) : 0;
 }
 
-/* The directories under --work stay for their owner to remove; the mounts die with the namespace. */
+/* The directories under --work stay for their owner; mounts die with the namespace. */
 static int make_world(const struct options *o, struct world *w) {
     if (strlen(o->work) > 256 || strlen(o->lower) > 1024 || strlen(o->pause) >= PATH_MAX)
         return errno = ENAMETOOLONG, fail("path", o->work);
     snprintf(w->work, sizeof w->work, "%s", o->work);
     snprintf(w->lower, sizeof w->lower, "%s", o->lower);
     snprintf(w->pause, sizeof w->pause, "%s", o->pause);
-    if (make_directory(w->merged, o->work, "merged") < 0 || make_directory(w->shm, o->work, "shm") < 0 ||
-        make_directory(w->empty, o->work, "empty") < 0 || make_directory(w->volume, o->work, "volume") < 0)
+    if (make_directory(w->merged, o->work, "merged") < 0 ||
+        make_directory(w->shm, o->work, "shm") < 0 ||
+        make_directory(w->empty, o->work, "empty") < 0 ||
+        make_directory(w->volume, o->work, "volume") < 0)
         return -1;
-    if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return fail("unshare", "mount and network namespaces");
-    if (mount("empty", w->empty, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555") < 0)
+    if (mount("empty", w->empty, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "size=0,mode=555") < 0)
         return fail("mount", w->empty);
     return 0;
 }
@@ -225,18 +230,21 @@ int main(int argc, char **argv) {
     static struct cgroups groups;
     struct options options;
     if (parse(argc, argv, &options) < 0) {
-        fputs("usage: floor container|pod --work DIR --lower DIR --pause FILE --name CGROUP [--runs N | --step]\n",
+        fputs("usage: floor container|pod --work DIR --lower DIR --pause FILE --name CGROUP "
+              "[--runs N | --step]\n",
               stderr);
         return 2;
     }
-    struct sigaction action = {.sa_handler = stop}; /* without SA_RESTART: the wait for a step ends too */
+    struct sigaction action = {.sa_handler =
+                                   stop}; /* without SA_RESTART: the wait for a step ends too */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
     int rc = make_world(&options, &world);
     if (rc == 0 && (rc = cgroups_open(&groups, options.name)) == 0)
-        rc = options.pod ? run_pods(&options, &world, &groups) : run_containers(&options, &world, &groups);
+        rc = options.pod ? run_pods(&options, &world, &groups)
+                         : run_containers(&options, &world, &groups);
     cgroups_close(&groups);
     return rc == 0 ? 0 : 1;
 }

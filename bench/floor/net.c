@@ -1,5 +1,6 @@
-/* A pod's network by rtnetlink: one message makes both ends of the veth pair, plugs the host's end into
- * the bridge and brings it up; one batch in the pod's namespace does its end, loopback, address and route. */
+/* A pod's network by rtnetlink: one message makes both ends of the veth pair, plugs the host's end
+ * into the bridge and brings it up; one batch in the pod's namespace does its end, loopback,
+ * address and route. */
 #define _GNU_SOURCE
 #include "floor.h"
 
@@ -33,8 +34,10 @@ static void put(struct batch *b, const void *data, size_t length) {
     b->used += NLMSG_ALIGN(length);
 }
 
-static void begin(struct batch *b, unsigned short type, unsigned short flags, const void *body, size_t length) {
-    struct nlmsghdr header = {.nlmsg_type = type, .nlmsg_flags = (unsigned short)(NLM_F_REQUEST | flags)};
+static void begin(struct batch *b, unsigned short type, unsigned short flags, const void *body,
+                  size_t length) {
+    struct nlmsghdr header = {.nlmsg_type = type,
+                              .nlmsg_flags = (unsigned short)(NLM_F_REQUEST | flags)};
     b->last = b->used;
     put(b, &header, sizeof header);
     put(b, body, length);
@@ -64,7 +67,8 @@ static void unnest(struct batch *b, size_t at) {
     ((struct rtattr *)(void *)(b->bytes + at))->rta_len = (unsigned short)(b->used - at);
 }
 
-/* Sends the batch; only its last message asks for an acknowledgement, errors of the others arrive before it. */
+/* Sends the batch; only its last message asks for an acknowledgement, errors of the others arrive
+ * before it. */
 static int run(int sock, struct batch *b, const char *step) {
     ((struct nlmsghdr *)(void *)(b->bytes + b->last))->nlmsg_flags |= NLM_F_ACK;
     if (send(sock, b->bytes, b->used, 0) < 0)
@@ -118,7 +122,8 @@ static void add_link_up(struct batch *b, int index) {
 }
 
 static void add_address(struct batch *b, int index, uint32_t address) {
-    struct ifaddrmsg body = {.ifa_family = AF_INET, .ifa_prefixlen = PREFIX, .ifa_index = (uint32_t)index};
+    struct ifaddrmsg body = {
+        .ifa_family = AF_INET, .ifa_prefixlen = PREFIX, .ifa_index = (uint32_t)index};
     uint32_t wire = htonl(address);
     begin(b, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &body, sizeof body);
     attribute(b, IFA_LOCAL, &wire, sizeof wire);

@@ -1,5 +1,6 @@
-/* An OCI runtime in front of the OCI runtime: takes "rlimits" out of the bundle's config.json and executes
- * REAL_RUNTIME. For podman on a machine that may not raise hard limits: it asks for that without being told. */
+/* An OCI runtime in front of the OCI runtime: takes "rlimits" out of the bundle's config.json and
+ * executes REAL_RUNTIME. For podman on a machine that may not raise hard limits: it asks for that
+ * without being told. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

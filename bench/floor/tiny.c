@@ -1,5 +1,5 @@
-/* The programs that the measured processes execute, without libc: with TINY_PAUSE one that sleeps until it
- * is killed, otherwise one that exits with 0 by its only system call. */
+/* The programs that the measured processes execute, without libc: with TINY_PAUSE one that sleeps
+ * until it is killed, otherwise one that exits with 0 by its only system call. */
 #include <sys/syscall.h>
 
 void _start(void);

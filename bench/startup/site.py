@@ -43,7 +43,7 @@ class Site:
         (self.work / "logs").mkdir()
         self.volume.mkdir()
         make_root(self.lower)
-        compile_c(self.floor, ["main.c", "cgroup.c", "container.c", "net.c"])
+        compile_c(self.floor, ["main.c", "fail.c", "cgroup.c", "container.c", "net.c"])
         compile_c(self.lower / "true", ["tiny.c"], *_FREESTANDING)
         compile_c(self.pause, ["tiny.c"], "-DTINY_PAUSE", *_FREESTANDING)
         shutil.copy2(self.pause, self.lower / "pause")
