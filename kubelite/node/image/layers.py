@@ -31,7 +31,7 @@ from kubelite.node.image.unpack import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kubelite.node.image.archive import FoundLayer
     from kubelite.node.image.limits import Limits
@@ -60,6 +60,15 @@ class Layers:
             record = self._known(layer.diff_id, chain_id)
             records.append(record or self._unpacked(layer, chain_id, records))
         return records
+
+    def missing(self, diff_ids: Sequence[str]) -> frozenset[int]:
+        """Which layers of a chain, numbered from the lowest, are not here."""
+        absent, chain_id = set(), ""
+        for number, diff_id in enumerate(diff_ids):
+            chain_id = _chain_id(chain_id, diff_id)
+            if self._known(diff_id, chain_id) is None:
+                absent.add(number)
+        return frozenset(absent)
 
     def add_tar(self, source: Path) -> LayerRecord:
         """Unpack a plain or gzip-compressed tar that is a whole root file system."""

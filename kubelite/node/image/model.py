@@ -94,11 +94,14 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NameRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """`names/<hash of the name>.json`; `digests` are the manifests it was loaded from."""
+    """`names/<hash of the name>.json`; `digests` are the manifests it was loaded from, `pulled`
+    tells that they came from the registry of the name.
+    """
 
     name: str
     image_id: str
     digests: tuple[str, ...] = ()
+    pulled: bool = False
     version: int = 1
 
 

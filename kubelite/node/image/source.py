@@ -1,20 +1,27 @@
-"""Where containers get their images from.
+"""Where containers get their images from: the store, and registries for what it does not have.
 
-One interface, so that whoever starts containers need not know whether an image was local or came
-from a registry.  Today's only source answers from the store and pulls nothing.
+Pull policies are Kubernetes': ``Always`` asks the registry each time, ``IfNotPresent`` only for what
+is not there, ``Never`` not at all. An image that was loaded, imported or built here has no registry
+to ask: ``Always`` then takes what is there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from kubelite.node.image.errors import BadReference, ImageNotFound, PullError, quoted
+from kubelite.node.image.errors import (
+    BadReference,
+    ImageError,
+    ImageNotFound,
+    PullError,
+    quoted,
+)
 from kubelite.node.image.host import host_image
-from kubelite.node.image.reference import is_host
+from kubelite.node.image.reference import is_host, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kubelite.node.image.model import Image
     from kubelite.node.image.store import ImageStore
 
@@ -23,49 +30,50 @@ if TYPE_CHECKING:
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 
-class ImageSource(Protocol):
-    """Gives the image of a name, bringing it in first where the policy says so."""
+class ImageSource:
+    """Gives the image of a name, pulled first where the policy says so.
+
+    ``host`` is the machine's own root file system and never pulled. ``secrets`` are the pod's image
+    pull Secrets as plain documents.
+    """
+
+    def __init__(self, store: ImageStore, secrets: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._store = store
+        self._secrets = secrets
 
     def resolve(self, name: str, policy: PullPolicy, progress: Progress | None = None) -> Image:
         """The image, ready to run.
 
-        `policy` is the container's imagePullPolicy.  `progress` is told, for each layer, its
-        digest, the bytes done and the bytes in all.  Raises PullError with the reason word that
-        Kubernetes gives the waiting container.
+        ``policy`` is the container's imagePullPolicy. ``progress`` is told, for each layer that is
+        fetched, its digest, the bytes done and the bytes in all. Raises PullError with the reason
+        that Kubernetes gives the waiting container.
         """
-
-
-class StoreSource:
-    """Answers from the store alone.
-
-    `Always` takes what is there: without a registry to ask, the local image is the newest known.
-    `host` is the machine's own root file system and never pulled.
-    """
-
-    def __init__(self, store: ImageStore) -> None:
-        self._store = store
-
-    def resolve(self, name: str, policy: PullPolicy, progress: Progress | None = None) -> Image:
-        """See ImageSource; nothing is transferred, so `progress` is never told anything."""
         if is_host(name):
             return host_image()
         try:
-            return self._store.get(name)
+            found = self._store.get(name)
         except BadReference as error:
             raise PullError("InvalidImageName", error.message, hint=error.hint) from error
         except ImageNotFound as error:
-            raise _absent(name, policy, error.hint) from error
+            if policy == "Never":
+                raise PullError(
+                    "ErrImageNeverPull",
+                    f"container image {quoted(name)} is not present with pull policy of Never",
+                    hint=error.hint,
+                ) from error
+            return self._pull(name, progress, hint=error.hint)
+        if policy == "Always" and self._store.is_pulled(name):
+            return self._pull(name, progress)
+        return found
 
+    def _pull(self, name: str, progress: Progress | None, hint: str = "") -> Image:
+        from kubelite.node.image.registry.pull import pull, read_settings
 
-def _absent(name: str, policy: PullPolicy, hint: str) -> PullError:
-    if policy == "Never":
-        return PullError(
-            "ErrImageNeverPull",
-            f"container image {quoted(name)} is not present with pull policy of Never",
-            hint=hint,
-        )
-    return PullError(
-        "ErrImagePull",
-        f"image {quoted(name)} is not in the store and registry pull is not built yet",
-        hint=hint or "use kubelite image load",
-    )
+        try:
+            settings = read_settings(os.environ)
+            return pull(
+                self._store, parse(name), settings, secrets=self._secrets, progress=progress
+            ).image
+        except ImageError as error:
+            message = f"failed to pull image {quoted(name)}: {error.message}"
+            raise PullError("ErrImagePull", message, hint=error.hint or hint) from error

@@ -8,7 +8,7 @@
 
 Everything is flushed to disk before it counts.  Readers take no lock: each record is replaced
 whole.  An import killed half-way leaves nothing that counts, and the next import clears it away.
-The store speaks to no registry, and it does not know which containers run: callers say what is in
+The store itself speaks to no registry (`registry.pull` does), and it does not know which containers run: callers say what is in
 use.
 """
 
@@ -46,9 +46,9 @@ from kubelite.node.image.model import (
 from kubelite.node.image.reference import Reference, familiar, is_digest, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
-    from kubelite.node.image.archive import FoundImage
+    from kubelite.node.image.archive import Files, FoundImage
     from kubelite.node.image.layers import Layers
 
 SHORTEST_ID = 12
@@ -105,6 +105,37 @@ class ImageStore:
                 raise BadArchive(f"{source} holds {len(images)} images, but only one name is given")
             plans = [(image, given or self._names_for(image, replace)) for image in images]
             return [self._load(layers, image, names) for image, names in plans]
+
+    def missing_layers(self, diff_ids: Sequence[str]) -> frozenset[int]:
+        """Which layers of an image, numbered from the lowest, the store does not have yet."""
+        from kubelite.node.image.layers import Layers
+
+        return Layers(self._home, self._limits).missing(diff_ids)
+
+    def is_pulled(self, name: str) -> bool:
+        """Whether a name in the store came from a registry; one that is loaded or built here did
+        not.
+        """
+        found = self._find(name)
+        return isinstance(found, NameRecord) and found.pulled
+
+    def pull_directory(self, digest: str) -> str:
+        """Where a pull keeps what has arrived of the image with this top digest."""
+        directory = self._home / "pulls"
+        directory.mkdir(0o700, parents=True, exist_ok=True)
+        return str(directory / digest.removeprefix("sha256:"))
+
+    def load_pulled(self, files: Files, reference: Reference) -> LoadedImage:
+        """Bring in the one image of a pulled layout under the name it was pulled by.
+
+        Raises BadArchive, UnpackRefused.
+        """
+        from kubelite.node.image import archive, oci
+
+        with self._changing() as layers:
+            (image,) = archive.find_images(files, oci.this_platform(os.uname().machine))
+            name = str(reference._replace(tag="") if reference.digest else reference)
+            return self._load(layers, image, (name,), pulled=True)
 
     def remove(self, name: str, in_use: Collection[str] = frozenset()) -> Removal:
         """Take a name away, and with its last name the image and the layers that no other needs.
@@ -184,7 +215,9 @@ class ImageStore:
         finally:
             directory.close()
 
-    def _load(self, layers: Layers, image: FoundImage, names: tuple[str, ...]) -> LoadedImage:
+    def _load(
+        self, layers: Layers, image: FoundImage, names: tuple[str, ...], *, pulled: bool = False
+    ) -> LoadedImage:
         chain = layers.chain(image.layers)
         record = ImageRecord(
             id=image.id,
@@ -193,7 +226,7 @@ class ImageStore:
             size=sum(layer.size for layer in chain),
             created=image.config.created,
         )
-        return self._keep(record, names, image.digests)
+        return self._keep(record, names, image.digests, pulled=pulled)
 
     def _names_for(self, image: FoundImage, replace: bool) -> tuple[str, ...]:
         """The archive's own names, if it has any and may use them."""
@@ -212,7 +245,12 @@ class ImageStore:
         return image.names
 
     def _keep(
-        self, record: ImageRecord, names: tuple[str, ...], digests: tuple[str, ...]
+        self,
+        record: ImageRecord,
+        names: tuple[str, ...],
+        digests: tuple[str, ...],
+        *,
+        pulled: bool = False,
     ) -> LoadedImage:
         """Write the image, then the names that make it reachable."""
         write_record(str(self._image_path(record.id)), record, durable=True)
@@ -221,7 +259,7 @@ class ImageStore:
             old = self._name_record(name)
             if old is not None and old.image_id != record.id:
                 replaced[name] = old.image_id
-            fresh = NameRecord(name=name, image_id=record.id, digests=digests)
+            fresh = NameRecord(name=name, image_id=record.id, digests=digests, pulled=pulled)
             write_record(str(self._name_path(name)), fresh, durable=True)
         return LoadedImage(self._image(record, names), replaced)
 

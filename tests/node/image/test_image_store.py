@@ -26,7 +26,7 @@ from kubelite.node.image.errors import (
     UnpackRefused,
 )
 from kubelite.node.image.limits import Limits
-from kubelite.node.image.source import StoreSource
+from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
 
 IMPORT = """
@@ -323,7 +323,7 @@ def test_imports_at_the_same_time(build: Any, images: Path, tmp_path: Path) -> N
 
 
 def test_the_source_answers_from_the_store(images: Path, tmp_path: Path) -> None:
-    source = StoreSource(ImageStore(images))
+    source = ImageSource(ImageStore(images))
     image = ImageStore(images).import_rootfs("app", tmp_path_with(tmp_path / "a")).image
     for policy in ("Always", "IfNotPresent", "Never"):
         assert source.resolve("app", policy) == image

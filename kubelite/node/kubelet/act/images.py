@@ -10,7 +10,7 @@ from kubelite.node.image.host import host_image_problem
 from kubelite.node.image.lookup import read_etc
 from kubelite.node.image.model import Image
 from kubelite.node.image.reference import HOST
-from kubelite.node.image.source import StoreSource
+from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.decide.prepare import ImageFacts
 from kubelite.node.runtime.errors import RuntimeFailure
@@ -30,7 +30,7 @@ def resolve(home: Home, pod: Pod) -> dict[str, FoundImage]:
     """The image of each name in the pod. Raises PullError and what else ImageError stands for,
     RuntimeFailure.
     """
-    source = StoreSource(ImageStore(Path(home.images)))
+    source = ImageSource(ImageStore(Path(home.images)))
     found: dict[str, FoundImage] = {}
     for container in (*pod.spec.init_containers, *pod.spec.containers):
         name = container.image or ""

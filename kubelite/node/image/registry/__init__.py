@@ -1,0 +1,1 @@
+"""Pulling images from registries: the OCI distribution protocol, credentials, mirrors."""

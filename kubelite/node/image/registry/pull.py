@@ -1,0 +1,265 @@
+"""An image from a registry into the store: index, manifest, configuration, missing layers.
+
+What is on its way lies in ``<store>/pulls/<digest>/`` as a piece of an OCI layout. A pull that was
+killed leaves whole blobs and the beginning of others there, and the next pull of the same image
+goes on with them; a finished one removes the directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kubelite.lib.files import FileLock
+from kubelite.node.image import archive, oci
+from kubelite.node.image.errors import BadArchive, PullError
+from kubelite.node.image.registry import auth, config
+from kubelite.node.image.registry.client import (
+    Document,
+    RegistryClient,
+    RegistryRefusal,
+    RegistryUnreachable,
+)
+
+if TYPE_CHECKING:
+    from kubelite.node.image.model import LoadedImage
+    from kubelite.node.image.reference import Reference
+    from kubelite.node.image.registry.auth import Credentials
+    from kubelite.node.image.store import ImageStore
+
+PARALLEL = 3
+"""Layers that are fetched at the same time, as in docker and containerd."""
+HELPER_SECONDS = 30
+
+Progress = Callable[[str, int, int], None]
+"""Told for a layer: its digest, the bytes there are, the bytes in all."""
+
+
+class Settings(NamedTuple):
+    """How this machine pulls. ``configurations`` are parsed docker ``config.json`` documents."""
+
+    registries: tuple[config.Registry, ...] = ()
+    configurations: tuple[Mapping[str, Any], ...] = ()
+
+
+class Manifest(NamedTuple):
+    """What a registry has under a name: the documents that led to the image, and the image."""
+
+    documents: tuple[Document, ...]
+    image: oci.Manifest
+    config: bytes
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The machine's ``registries.conf`` and the user's docker and podman logins.
+
+    Raises PullError for a file that cannot be read.
+    """
+    home = environment.get("HOME", "/root")
+    runtime = environment.get("XDG_RUNTIME_DIR", "/run/user/0")
+    logins = (
+        environment.get("REGISTRY_AUTH_FILE", f"{runtime}/containers/auth.json"),
+        f"{home}/.config/containers/auth.json",
+        f"{environment.get('DOCKER_CONFIG', f'{home}/.docker')}/config.json",
+    )
+    system = environment.get("CONTAINERS_REGISTRIES_CONF", "/etc/containers/registries.conf")
+    files = [system, *sorted(glob("/etc/containers/registries.conf.d/*.conf"))]
+    registries = config.parse(filter(None, (_read(path, tomllib.loads) for path in files)))
+    return Settings(registries, tuple(filter(None, (_read(path, json.loads) for path in logins))))
+
+
+def pull(
+    store: ImageStore,
+    reference: Reference,
+    settings: Settings,
+    *,
+    secrets: Sequence[Mapping[str, Any]] = (),
+    progress: Progress | None = None,
+) -> LoadedImage:
+    """Brings an image into the store; layers that are there are not fetched again.
+
+    ``secrets`` are the pod's image pull Secrets, tried before the machine's own logins. Raises
+    PullError, BadArchive, UnpackRefused, ImageError.
+    """
+    try:
+        return asyncio.run(_pull(store, reference, settings, secrets, progress or _ignore))
+    except OSError as error:
+        raise PullError(
+            "ErrImagePull", f"cannot keep image {reference}: {os.strerror(error.errno or 0)}"
+        ) from error
+
+
+async def _pull(
+    store: ImageStore,
+    reference: Reference,
+    settings: Settings,
+    secrets: Sequence[Mapping[str, Any]],
+    progress: Progress,
+) -> LoadedImage:
+    """From the first endpoint that has the image; what each other one said is told with the last."""
+    said: list[str] = []
+    credentials = await asyncio.to_thread(find_credentials, reference, settings, secrets)
+    for endpoint in config.endpoints(reference, settings.registries):
+        try:
+            async with RegistryClient(endpoint, credentials) as client:
+                return await _pull_from(client, store, reference, progress)
+        except (RegistryRefusal, RegistryUnreachable) as error:
+            if error.message not in said:
+                said.append(error.message)
+            last = error
+    raise type(last)(*_renamed(last, "; ".join(said)), hint=last.hint)
+
+
+def _renamed(error: RegistryRefusal | RegistryUnreachable, message: str) -> tuple[Any, ...]:
+    return (error.code, message) if isinstance(error, RegistryRefusal) else (message,)
+
+
+async def _pull_from(
+    client: RegistryClient, store: ImageStore, reference: Reference, progress: Progress
+) -> LoadedImage:
+    manifest = await find_manifest(client, reference)
+    parsed = oci.parse_config(manifest.config, len(manifest.image.layers), "the configuration")
+    missing = store.missing_layers(parsed.diff_ids)
+    directory = store.pull_directory(manifest.documents[0].digest)
+    lock = FileLock(f"{directory}.lock")
+    await asyncio.to_thread(lock.acquire)
+    try:
+        os.makedirs(f"{directory}/blobs/sha256", 0o700, exist_ok=True)
+        await _fetch_layers(client, manifest.image, missing, directory, progress)
+        _write_documents(manifest, directory)
+        files = _Pulled(Path(directory), {_blob(d.digest): d.size for d in manifest.image.layers})
+        loaded = await asyncio.to_thread(store.load_pulled, files, reference)
+        shutil.rmtree(directory)
+        return loaded
+    finally:
+        lock.remove()
+        lock.release()
+
+
+async def find_manifest(client: RegistryClient, reference: Reference) -> Manifest:
+    """The image that a name means on this machine. Raises RegistryRefusal, RegistryUnreachable,
+    BadArchive for documents that make no sense or offer nothing for this machine.
+    """
+    platform = oci.this_platform(os.uname().machine)
+    found = [await client.manifest(reference.digest or reference.tag)]
+    for _ in range(archive.MAX_NESTING):
+        document = oci.parse_document(found[-1].data, found[-1].digest)
+        if isinstance(document, oci.Manifest):
+            configuration = await client.blob_bytes(document.config.digest)
+            return Manifest(tuple(found), document, configuration)
+        chosen = oci.choose(oci.candidates(document), platform)
+        found.append(await client.manifest(chosen.digest))
+    raise BadArchive(f"indexes are nested more than {archive.MAX_NESTING} deep")
+
+
+async def _fetch_layers(
+    client: RegistryClient,
+    image: oci.Manifest,
+    missing: frozenset[int],
+    directory: str,
+    progress: Progress,
+) -> None:
+    slots = asyncio.Semaphore(PARALLEL)
+    wanted = {image.layers[number].digest: image.layers[number].size for number in missing}
+
+    async def fetch(digest: str, size: int) -> None:
+        path = f"{directory}/{_blob(digest)}"
+        async with slots:
+            if not os.path.exists(path):
+                await client.download(digest, size, path, lambda done: progress(digest, done, size))
+
+    tasks = [asyncio.ensure_future(fetch(digest, size)) for digest, size in wanted.items()]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def find_credentials(
+    reference: Reference, settings: Settings, secrets: Sequence[Mapping[str, Any]]
+) -> list[Credentials]:
+    """All credentials for an image: pull Secrets, then credential helpers, then files."""
+    found = [c for secret in secrets for c in auth.from_secret(secret, reference)]
+    for document in settings.configurations:
+        helpers = auth.helpers(document)
+        for server in auth.server_names(reference):
+            if program := helpers.by_registry.get(server, helpers.default):
+                found += _ask_helper(program, server)
+        found += auth.from_docker_config(document, reference)
+    return list(dict.fromkeys(found))
+
+
+def _ask_helper(program: str, server: str) -> list[Credentials]:
+    """What ``docker-credential-PROGRAM get`` says; nothing where it has or is nothing."""
+    import subprocess
+
+    try:
+        answer = subprocess.run(
+            [f"docker-credential-{program}", "get"],
+            input=server.encode(),
+            capture_output=True,
+            timeout=HELPER_SECONDS,
+            check=True,
+        )
+        document = json.loads(answer.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+    if document.get("Username") == "<token>":
+        return [auth.Credentials(identity_token=document.get("Secret", ""))]
+    return [auth.Credentials(document.get("Username", ""), document.get("Secret", ""))]
+
+
+class _Pulled(archive.LayoutDirectory):
+    """The layout in a pull directory. Layers that the store has are not in it; their size is the
+    manifest's.
+    """
+
+    def __init__(self, path: Path, sizes: dict[str, int]) -> None:
+        super().__init__(path)
+        self._sizes = sizes
+
+    def size(self, name: str) -> int | None:
+        found = super().size(name)
+        return self._sizes.get(name) if found is None else found
+
+
+def _write_documents(manifest: Manifest, directory: str) -> None:
+    top = manifest.documents[0]
+    descriptor = {"digest": top.digest, "size": len(top.data)}
+    for document in manifest.documents:
+        _write(f"{directory}/{_blob(document.digest)}", document.data)
+    _write(f"{directory}/{_blob(manifest.image.config.digest)}", manifest.config)
+    index = {"schemaVersion": 2, "manifests": [descriptor]}
+    _write(f"{directory}/{archive.INDEX}", json.dumps(index).encode())
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/sha256/{digest.removeprefix('sha256:')}"
+
+
+def _read(path: str, parse: Callable[[str], Any]) -> Mapping[str, Any] | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = parse(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise PullError("ErrImagePull", f"{path} cannot be read: {error}") from error
+    return document if isinstance(document, Mapping) else None
+
+
+def _ignore(digest: str, done: int, total: int) -> None:
+    return
