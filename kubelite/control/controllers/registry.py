@@ -35,6 +35,9 @@ ROWS: tuple[Row, ...] = (
     Row("deployment-controller", "deployment", "workloads.deployment", "DEPLOYMENT_CONTROLLER"),
     Row("replicaset-controller", "replicaset", "workloads.replicaset", "REPLICA_SET_CONTROLLER"),
     Row(
+        "statefulset-controller", "statefulset", "workloads.statefulset", "STATEFUL_SET_CONTROLLER"
+    ),
+    Row(
         "replicationcontroller-controller",
         "replicationcontroller",
         "workloads.replicaset",

@@ -49,15 +49,22 @@ def claim(
     resource: GroupVersionResource,
     selector: Selector,
     considered: Callable[[Obj], bool] = lambda obj: True,
+    is_member: Callable[[Obj], bool] = lambda obj: True,
     finalizer: str = "",
 ) -> Claim:
-    """What ``owner`` owns of a resource. Only objects that are ``considered`` are adopted and
-    released; ``finalizer`` is put on what is adopted and taken off what is released.
+    """What ``owner`` owns of a resource: what its selector matches and ``is_member`` accepts.
+
+    Only objects that are ``considered`` are adopted and released; ``finalizer`` is put on what is
+    adopted and taken off what is released.
     """
+
+    def matches(obj: Obj) -> bool:
+        return selector.matches(labels_of(obj)) and is_member(obj)
+
     owned: list[Obj] = []
     released: list[Action] = []
     for obj in controlled_by(view, resource, uid_of(owner)):
-        if not considered(obj) or selector.matches(labels_of(obj)):
+        if not considered(obj) or matches(obj):
             owned.append(obj)
         elif not is_deleting(owner):
             released.append(release(owner, resource, obj, finalizer))
@@ -66,7 +73,7 @@ def claim(
         adopted = [
             obj
             for obj in orphans(view, resource, namespace_of(owner))
-            if not is_deleting(obj) and selector.matches(labels_of(obj)) and considered(obj)
+            if not is_deleting(obj) and matches(obj) and considered(obj)
         ]
     actions = (*_adoptions(owner, kind, resource, adopted, finalizer), *released)
     return Claim((*owned, *adopted), actions)

@@ -16,6 +16,7 @@ from kubelite.control.controllers.shared.meta import (
     spec_of,
     status_of,
 )
+from kubelite.control.controllers.shared.templates import pruned
 from kubelite.control.controllers.workloads.rollout import (
     DESIRED_REPLICAS,
     MAX_REPLICAS,
@@ -63,16 +64,7 @@ def _normal(template: Obj) -> Any:
     metadata = dict(template.get("metadata") or {})
     labels = metadata.get("labels") or {}
     metadata["labels"] = {key: value for key, value in labels.items() if key != HASH_LABEL}
-    return _pruned({**template, "metadata": metadata})
-
-
-def _pruned(value: Any) -> Any:
-    if isinstance(value, dict):
-        kept = {key: _pruned(inner) for key, inner in value.items()}
-        return {key: inner for key, inner in kept.items() if inner not in (None, {}, [])}
-    if isinstance(value, list):
-        return [_pruned(inner) for inner in value]
-    return value
+    return pruned({**template, "metadata": metadata})
 
 
 def revision_of(obj: Obj) -> int:

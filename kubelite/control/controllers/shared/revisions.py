@@ -1,0 +1,144 @@
+"""ControllerRevisions: the history of templates of StatefulSets and DaemonSets. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from kubelite.client.resources import CONTROLLER_REVISIONS
+from kubelite.control.controllers.actions import Action, Confirm, Create, Delete, Update
+from kubelite.control.controllers.shared.hashing import template_hash
+from kubelite.control.controllers.shared.meta import (
+    Obj,
+    annotations_of,
+    created_at,
+    is_deleting,
+    labels_of,
+    name_of,
+    namespace_of,
+    owner_reference,
+    spec_of,
+    status_of,
+    uid_of,
+)
+from kubelite.control.controllers.shared.ownership import OwnerKind, adopt
+from kubelite.control.controllers.shared.templates import pruned
+from kubelite.control.controllers.view import View, controlled_by, orphans
+from kubelite.objects.facts.labels import Selector
+
+HASH_LABEL = "controller-revision-hash"
+"""The label of a pod that names its revision."""
+
+MAX_PREFIX = 223
+
+
+class History(NamedTuple):
+    """The revisions of an owner, oldest first, and what makes orphans among them its own."""
+
+    revisions: tuple[Obj, ...]
+    actions: tuple[Action, ...]
+
+    def named(self, name: str) -> Obj | None:
+        """The revision of that name."""
+        return next((each for each in self.revisions if name_of(each) == name), None)
+
+
+def history_of(view: View, owner: Obj, kind: OwnerKind, selector: Selector) -> History:
+    """The revisions that an owner has or adopts."""
+    owned = list(controlled_by(view, CONTROLLER_REVISIONS, uid_of(owner)))
+    actions: list[Action] = []
+    if not is_deleting(owner):
+        strays = [
+            each
+            for each in orphans(view, CONTROLLER_REVISIONS, namespace_of(owner))
+            if selector.matches(labels_of(each)) and not is_deleting(each)
+        ]
+        if strays:
+            where = kind.resource, namespace_of(owner), name_of(owner)
+            actions.append(Confirm(*where, uid_of(owner)))
+            actions += [adopt(owner, kind, CONTROLLER_REVISIONS, each) for each in strays]
+            owned += strays
+    owned.sort(key=lambda each: (revision_number(each), created_at(each), name_of(each)))
+    return History(tuple(owned), tuple(actions))
+
+
+def revision_number(revision: Obj) -> int:
+    """The number that orders revisions."""
+    return int(revision.get("revision") or 0)
+
+
+def data_of(owner: Obj) -> dict[str, Any]:
+    """What a revision keeps of its owner: the template, as a patch that replaces it."""
+    template = deepcopy(dict(spec_of(owner).get("template") or {}))
+    return {"spec": {"template": {**template, "$patch": "replace"}}}
+
+
+def template_of(revision: Obj) -> dict[str, Any]:
+    """The template that a revision keeps."""
+    kept = dict(((revision.get("data") or {}).get("spec") or {}).get("template") or {})
+    kept.pop("$patch", None)
+    return kept
+
+
+def find_equal(revisions: Sequence[Obj], data: Obj) -> Obj | None:
+    """The youngest revision with this data."""
+    wanted = pruned(data)
+    return next(
+        (each for each in reversed(revisions) if pruned(each.get("data") or {}) == wanted), None
+    )
+
+
+def new_revision(
+    owner: Obj, kind: OwnerKind, data: dict[str, Any], number: int, hash_label: str
+) -> dict[str, Any]:
+    """A revision of an owner's template; its name holds a hash, which also is its label."""
+    digest = template_hash(data, int(status_of(owner).get("collisionCount") or 0))
+    labels = (spec_of(owner).get("template") or {}).get("metadata", {}).get("labels") or {}
+    metadata: dict[str, Any] = {
+        "name": f"{name_of(owner)[:MAX_PREFIX]}-{digest}",
+        "namespace": namespace_of(owner),
+        "labels": {**labels, hash_label: digest},
+        "ownerReferences": [owner_reference(owner, kind.api_version, kind.kind)],
+    }
+    if annotations_of(owner):
+        metadata["annotations"] = dict(annotations_of(owner))
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": metadata,
+        "data": data,
+        "revision": number,
+    }
+
+
+def next_number(revisions: Sequence[Obj]) -> int:
+    """One more than the largest number."""
+    return revision_number(revisions[-1]) + 1 if revisions else 1
+
+
+def brought_up(
+    owner: Obj, kind: OwnerKind, revisions: Sequence[Obj], hash_label: str
+) -> Create | Update | None:
+    """What makes the youngest revision that of the owner's template; None where it is: a new
+    revision, or a new number for one that had the same template before.
+    """
+    data = data_of(owner)
+    equal = find_equal(revisions, data)
+    if equal is None:
+        body = new_revision(owner, kind, data, next_number(revisions), hash_label)
+        return Create(CONTROLLER_REVISIONS, body)
+    if revision_number(equal) == revision_number(revisions[-1]):
+        return None
+    return Update(CONTROLLER_REVISIONS, {**equal, "revision": next_number(revisions)})
+
+
+def truncated(history: Iterable[Obj], used: Iterable[str], limit: int | None) -> tuple[Delete, ...]:
+    """Deletions of the oldest revisions beyond ``limit`` that nothing uses."""
+    live = set(used)
+    old = [each for each in history if name_of(each) not in live]
+    surplus = len(old) - (10 if limit is None else limit)
+    return tuple(
+        Delete(CONTROLLER_REVISIONS, namespace_of(each), name_of(each), uid_of(each))
+        for each in old[: max(0, surplus)]
+    )
