@@ -3,6 +3,7 @@
 #ifndef KL_SYS_H
 #define KL_SYS_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -19,6 +20,9 @@
 #define AT_EMPTY_PATH 0x1000
 #endif
 #define SYS_UMOUNT_DETACH 2
+#define SYS_OPEN_TREE_SELF (OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)
+/* Resolves a path as if the directory were "/": no link leads out of it. */
+#define SYS_RESOLVE_INSIDE (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 static inline int sys_mount(const char *source, const char *target, const char *type,
                             unsigned long flags, const void *data) {
@@ -55,9 +59,15 @@ static inline int sys_mount_setattr(int mount, unsigned flags, const struct moun
     return (int)syscall(SYS_mount_setattr, mount, "", flags | AT_EMPTY_PATH, attr, sizeof *attr);
 }
 
+/* EAGAIN means that something was renamed or mounted meanwhile, anywhere on the machine, so that
+ * ".." could not be checked (openat2(2)). */
 static inline int sys_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve) {
     struct open_how how = {.flags = flags, .resolve = resolve};
-    return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+    for (int attempt = 0;; attempt++) {
+        const int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+        if (fd >= 0 || errno != EAGAIN || attempt == 1000)
+            return fd;
+    }
 }
 
 static inline int sys_pivot_root(const char *root, const char *old) {

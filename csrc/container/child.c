@@ -235,7 +235,7 @@ static int set_terminal(const struct child *child, kl_error *err) {
 static int set_stdio(const struct child *child, kl_error *err) {
     if (child->request->plan->head->flags & PLAN_TERMINAL)
         return set_terminal(child, err);
-    /* Pause has no /dev in its root; its stdio is what the shim has: the host's /dev/null. */
+    /* Pause has no /dev in its root, and executes without stdio. */
     if (child->request->role == SPAWN_PAUSE)
         return 0;
     for (int fd = 0; fd < 3; fd++) {
@@ -309,8 +309,12 @@ static int execute(const struct child *child) {
 }
 
 static int become_program(const struct child *child, kl_error *err) {
+    /* Pause needs no stdio, and that of the shim is the host's /dev/null, which containers with the
+     * pid namespace of pause could reach through /proc. */
+    const bool close_stdio =
+        child->request->role == SPAWN_PAUSE && !defence_disabled("pause_stdio");
     if (!defence_disabled("descriptors"))
-        sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+        sys_close_range(close_stdio ? 0 : 3, ~0u, CLOSE_RANGE_CLOEXEC);
     if (child->request->role == SPAWN_PAUSE) {
         syscall(SYS_execveat, child->request->program_fd, "", child->argv, child->envp,
                 AT_EMPTY_PATH);

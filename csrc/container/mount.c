@@ -10,11 +10,12 @@
 
 #include "cleanup.h"
 #include "detached.h"
+#include "mask.h"
 #include "prepared.h"
 #include "switches.h"
 #include "sys.h"
 
-#define INSIDE (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+#define INSIDE SYS_RESOLVE_INSIDE
 /* /proc, /sys and /dev of an image must be no links. */
 #define STRICT (INSIDE | RESOLVE_NO_SYMLINKS)
 
@@ -118,7 +119,7 @@ int mount_make_directory(int root, const char *path, kl_error *err) {
     return fd < 0 ? -1 : 0;
 }
 
-/* Device nodes cannot be made in a user namespace: the host's are bound over empty files. */
+/* Device nodes cannot be made in a user namespace: those made before are bound over empty files. */
 static int bind_node(int dir, const char *name, int *node, kl_error *err) {
     SCOPED_FD mount = kl_steal_fd(node);
     SCOPED_FD made = openat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, 0666);
@@ -263,69 +264,6 @@ static int make_devices(const struct plan *plan, int root, struct prepared *prep
     return 0;
 }
 
-/* Covers one path: a directory with the shared empty tmpfs, anything else with /dev/null. A missing
- * path needs no cover. */
-static int mask(int root, const char *path, int *empty, int null, kl_error *err) {
-    struct stat info;
-    SCOPED_FD target = sys_openat2(root, path, O_PATH | O_CLOEXEC, INSIDE);
-    if (target < 0)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : kl_fail(err, errno, "mask", "%s", path);
-    if (fstat(target, &info) < 0)
-        return kl_fail(err, errno, "mask", "%s", path);
-    if (S_ISDIR(info.st_mode) && *empty < 0) {
-        *empty = detached_new("tmpfs", "mode=0755,nr_inodes=1",
-                              MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
-        if (*empty < 0)
-            return -1;
-        return sys_attach(*empty, target) < 0 ? kl_fail(err, errno, "mask", "%s", path) : 0;
-    }
-    SCOPED_FD cover = sys_open_tree(S_ISDIR(info.st_mode) ? *empty : null, "",
-                                    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    if (cover < 0 || sys_attach(cover, target) < 0)
-        return kl_fail(err, errno, "mask", "%s", path);
-    return 0;
-}
-
-static int mask_all(const struct plan *plan, int root, kl_error *err) {
-    uint32_t count;
-    const uint32_t *paths = plan_items(plan, PLAN_MASKED, &count);
-    if (count == 0 || defence_disabled("masks"))
-        return 0;
-    SCOPED_FD empty = -1;
-    /* The host's, checked: an image may have put anything at its own (CVE-2025-31133). */
-    SCOPED_FD null = defence_disabled("null")
-                         ? sys_openat2(root, "/dev/null", O_PATH | O_CLOEXEC, INSIDE)
-                         : detached_device_node("/dev/null", 1, 3, err);
-    if (null < 0)
-        return -1;
-    for (uint32_t i = 0; i < count; i++)
-        if (mask(root, plan_string(plan, paths[i]), &empty, null, err) < 0)
-            return -1;
-    return 0;
-}
-
-static int make_readonly(const struct plan *plan, int root, kl_error *err) {
-    uint32_t count;
-    const uint32_t *paths = plan_items(plan, PLAN_READONLY, &count);
-    for (uint32_t i = 0; i < count && !defence_disabled("readonly"); i++) {
-        const char *path = plan_string(plan, paths[i]);
-        SCOPED_FD target = sys_openat2(root, path, O_PATH | O_CLOEXEC, INSIDE);
-        if (target < 0 && (errno == ENOENT || errno == ENOTDIR))
-            continue;
-        if (target < 0)
-            return kl_fail(err, errno, "make read-only", "%s", path);
-        SCOPED_FD copy = sys_open_tree(
-            target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
-        if (copy < 0)
-            return kl_fail(err, errno, "make read-only", "%s", path);
-        if (detached_set(copy, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, err) < 0)
-            return -1;
-        if (sys_attach(copy, target) < 0)
-            return kl_fail(err, errno, "make read-only", "%s", path);
-    }
-    return 0;
-}
-
 /* Puts a mount over "/" so that it is part of this namespace and can be pivoted to. */
 static int adopt_root(int mount, kl_error *err) {
     SCOPED_FD root = mount;
@@ -379,8 +317,8 @@ int mount_root(const struct plan *plan, const int *fds, struct prepared *prepare
     if (root < 0)
         return -1;
     if (apply_mounts(plan, root, fds, prepared, err) < 0 ||
-        make_devices(plan, root, prepared, err) < 0 || mask_all(plan, root, err) < 0 ||
-        make_readonly(plan, root, err) < 0)
+        make_devices(plan, root, prepared, err) < 0 || mask_paths(plan, root, prepared, err) < 0 ||
+        mask_make_readonly(plan, root, err) < 0)
         return -1;
     if (*plan_string(plan, plan->head->cwd) && !defence_disabled("directory") &&
         mount_make_directory(root, plan_string(plan, plan->head->cwd), err) < 0)

@@ -4,10 +4,10 @@
 
 #include "nodes.h"
 
-/* Detached mounts, -1 where there is none: the root, the default devices, and one for each mount
- * and device of the plan. */
+/* Detached mounts, -1 where there is none: the root, the default devices, a null device that covers
+ * masked files, and one for each mount and device of the plan. */
 struct prepared {
-    int root, nodes[DEFAULT_NODES];
+    int root, nodes[DEFAULT_NODES], cover;
     int *mounts, *devices;
 };
 

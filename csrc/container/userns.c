@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "cleanup.h"
 #include "detached.h"
@@ -25,7 +26,7 @@ struct prepared *prepared_new(const struct plan *plan) {
     struct prepared *prepared = malloc(sizeof *prepared + count * sizeof(int));
     if (!prepared)
         return NULL;
-    prepared->root = -1;
+    prepared->root = prepared->cover = -1;
     prepared->mounts = (int *)(prepared + 1);
     prepared->devices = prepared->mounts + mounts;
     for (size_t i = 0; i < DEFAULT_NODES; i++)
@@ -136,16 +137,55 @@ static int mount_idmapped_overlay(const struct plan *plan, const struct userns *
     return kl_steal_fd(&made);
 }
 
-static int prepare_nodes(struct prepared *out, kl_error *err) {
-    char path[32];
+static int prepare_default_nodes(int fs, struct prepared *out, kl_error *err) {
     for (size_t i = 0; i < DEFAULT_NODES; i++) {
-        snprintf(path, sizeof path, "/dev/%s", default_nodes[i].name);
-        out->nodes[i] =
-            detached_device_mount(path, default_nodes[i].major, default_nodes[i].minor, err);
+        const struct node *node = &default_nodes[i];
+        const dev_t device = makedev(node->major, node->minor);
+        out->nodes[i] = nodes_make(fs, node->name, S_IFCHR | 0666, device, err);
         if (out->nodes[i] < 0)
             return -1;
     }
+    out->cover = nodes_make(fs, "cover", S_IFCHR | 0666, makedev(1, 3), err);
+    return out->cover < 0 ? -1 : 0;
+}
+
+/* A fresh node for each device of the plan, with the mode and owner that it has on the host: ids of
+ * the host stay out of reach in the container. A device that has disappeared from the host since
+ * the plan was made is left out. */
+static int prepare_devices(const struct plan *plan, int fs, struct prepared *out, kl_error *err) {
+    uint32_t count;
+    char name[16];
+    struct stat info;
+    kl_error ignored;
+    const struct plan_device *devices = plan_items(plan, PLAN_DEVICES, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        SCOPED_FD node = detached_device_node(plan_string(plan, devices[i].path), devices[i].major,
+                                              devices[i].minor, &ignored);
+        if (node < 0 || fstat(node, &info) < 0)
+            continue;
+        snprintf(name, sizeof name, "%u", i);
+        out->devices[i] = nodes_make(fs, name, info.st_mode, info.st_rdev, err);
+        if (out->devices[i] < 0)
+            return -1;
+        if (fchownat(out->devices[i], "", info.st_uid, info.st_gid, AT_EMPTY_PATH) < 0)
+            return kl_fail(err, errno, "change owner of device", "%s",
+                           plan_string(plan, devices[i].path));
+    }
     return 0;
+}
+
+static int prepare_nodes(const struct plan *plan, struct prepared *out, kl_error *err) {
+    SCOPED_FD slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (slash < 0)
+        return kl_fail(err, errno, "open root", "/");
+    const mode_t before = umask(0);
+    SCOPED_FD fs = nodes_open(slash, err);
+    const int result =
+        fs < 0 || prepare_default_nodes(fs, out, err) < 0 || prepare_devices(plan, fs, out, err) < 0
+            ? -1
+            : nodes_close(fs, err);
+    umask(before);
+    return result;
 }
 
 /* Chowns the volume of a subPath and the directories above its end, which were made with it. */
@@ -189,21 +229,9 @@ static int prepare_mounts(const struct plan *plan, const int *fds, const struct 
     return 0;
 }
 
-/* A device that has disappeared from the host since the plan was made is left out. */
-static int prepare_devices(const struct plan *plan, struct prepared *out) {
-    uint32_t count;
-    kl_error ignored;
-    const struct plan_device *devices = plan_items(plan, PLAN_DEVICES, &count);
-    for (uint32_t i = 0; i < count; i++)
-        out->devices[i] = detached_device_mount(plan_string(plan, devices[i].path),
-                                                devices[i].major, devices[i].minor, &ignored);
-    return 0;
-}
-
 int userns_prepare(const struct plan *plan, const int *fds, const struct userns *userns,
                    struct prepared *out, kl_error *err) {
-    if (prepare_nodes(out, err) < 0 || prepare_mounts(plan, fds, userns, out, err) < 0 ||
-        prepare_devices(plan, out) < 0)
+    if (prepare_nodes(plan, out, err) < 0 || prepare_mounts(plan, fds, userns, out, err) < 0)
         return -1;
     if (plan->head->root_kind == PLAN_ROOT_IDMAPPED)
         out->root = mount_idmapped_overlay(plan, userns, err);

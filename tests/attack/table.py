@@ -142,6 +142,14 @@ LINKED = {
     ),
 }
 IDENTITY = {
+    "covers and stdio that are inodes of the host, changed from inside": Row(
+        (
+            "attack/test_attack_inodes::test_no_inode_of_the_host_is_reachable",
+            "attack/test_attack_inodes::test_an_inode_of_the_host_would_be_noticed",
+            "attack/test_attack_inodes::test_a_cover_cannot_be_changed_and_is_not_the_hosts",
+        ),
+        ("nodes", "pause_stdio"),
+    ),
     "CVE-2024-40635, CVE-2026-30892: a user that overflows to root": Row(
         (
             f"{PROCESS}::test_a_user_that_would_overflow_to_root_is_refused",

@@ -103,7 +103,11 @@ def test_the_root_file_system_is_roots_and_can_be_written_and_removed(world: Wor
 def test_users_of_the_image_and_of_the_manifest(world: World) -> None:
     context = {"runAsUser": 1234, "runAsGroup": 5678}
     said = world.output(
-        pod("id -u; id -g; touch /tmp/x && stat -c %u:%g /tmp/x", spec=OWN, securityContext=context)
+        pod(
+            "id -u; id -g; touch /tmp/owned-here && stat -c %u:%g /tmp/owned-here",
+            spec=OWN,
+            securityContext=context,
+        )
     )
     assert said.split() == ["1234", "5678", "1234:5678"]
     done = world.up(pod("true", spec=OWN, securityContext={"runAsUser": IDS}), check=False)
