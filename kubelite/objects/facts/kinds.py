@@ -62,11 +62,19 @@ KINDS: tuple[Kind, ...] = (
         "",
         "v1",
         _kind("Binding", "bindings", verbs=CREATE),
+        _kind("ComponentStatus", "componentstatuses", "cs", cluster=True, verbs=READ),
         _kind("ConfigMap", "configmaps", "cm"),
         _kind("Endpoints", "endpoints", "ep"),
         _kind("Event", "events", "ev"),
         _kind("LimitRange", "limitranges", "limits"),
-        _kind("Namespace", "namespaces", "ns", cluster=True, sub="finalize status"),
+        _kind(
+            "Namespace",
+            "namespaces",
+            "ns",
+            cluster=True,
+            sub="finalize status",
+            verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
+        ),
         _kind("Node", "nodes", "no", cluster=True, sub="proxy status"),
         _kind("PersistentVolumeClaim", "persistentvolumeclaims", "pvc", sub="status"),
         _kind("PersistentVolume", "persistentvolumes", "pv", cluster=True, sub="status"),
@@ -214,6 +222,14 @@ KINDS: tuple[Kind, ...] = (
     *_group("discovery.k8s.io", "v1", _kind("EndpointSlice", "endpointslices")),
     *_group("events.k8s.io", "v1", _kind("Event", "events", "ev")),
     *_group(
+        "flowcontrol.apiserver.k8s.io",
+        "v1",
+        _kind("FlowSchema", "flowschemas", cluster=True, sub="status"),
+        _kind(
+            "PriorityLevelConfiguration", "prioritylevelconfigurations", cluster=True, sub="status"
+        ),
+    ),
+    *_group(
         "metrics.k8s.io",
         "v1beta1",
         _kind("NodeMetrics", "nodes", cluster=True, verbs=READ),
@@ -239,6 +255,14 @@ KINDS: tuple[Kind, ...] = (
         _kind("ClusterRole", "clusterroles", cluster=True),
         _kind("RoleBinding", "rolebindings"),
         _kind("Role", "roles"),
+    ),
+    *_group(
+        "resource.k8s.io",
+        "v1",
+        _kind("DeviceClass", "deviceclasses", cluster=True),
+        _kind("ResourceClaim", "resourceclaims", sub="status"),
+        _kind("ResourceClaimTemplate", "resourceclaimtemplates"),
+        _kind("ResourceSlice", "resourceslices", cluster=True),
     ),
     *_group(
         "scheduling.k8s.io", "v1", _kind("PriorityClass", "priorityclasses", "pc", cluster=True)

@@ -99,7 +99,8 @@ def initial_objects(
         "namespace": name,
         "annotations": {
             "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver when "
-            "using internal endpoints such as the internal service IP or kubernetes.default.svc."
+            "using internal endpoints such as the internal service IP or kubernetes.default.svc. "
+            "No other usage is guaranteed across distributions of Kubernetes clusters."
         },
     }
     config = {
@@ -115,7 +116,10 @@ def creation(store: Store, res: Resource, obj: Object) -> Change:
     """The change that creates an object of the server's own."""
     metadata = {**obj["metadata"], "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
     whole, _ = strategy.conform(res, {**obj, "metadata": metadata})
-    value = strategy.stored(res, strategy.prepare_create(res, whole))
+    prepared = strategy.prepare_create(res, whole)
+    if "status" in obj:
+        prepared["status"] = obj["status"]
+    value = strategy.stored(res, prepared)
     return store.change(
         res.prefix, metadata.get("namespace", ""), metadata["name"], value, expected=0
     )

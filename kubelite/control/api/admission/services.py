@@ -25,6 +25,10 @@ PORTS = range(30000, 32768)
 _PORTS_PREFIX = "ranges/servicenodeports"
 _TRIES = 200
 Object = dict[str, Any]
+ADDRESS_LABELS = {
+    "ipaddress.kubernetes.io/ip-family": "IPv4",
+    "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+}
 
 
 async def allocate(attempt: Attempt) -> None:
@@ -163,10 +167,6 @@ async def _take_port(attempt: Attempt, wanted: int, field: str) -> int:
 def _taken(attempt: Attempt, prefix: str, name: str, version: str, kind: str) -> Change:
     """The change that takes an address or a port for the Service."""
     parent = {"resource": "services", "namespace": attempt.namespace, "name": attempt.name}
-    labels = {
-        "ipaddress.kubernetes.io/ip-family": "IPv4",
-        "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
-    }
     record = {
         "kind": kind,
         "apiVersion": version,
@@ -174,7 +174,7 @@ def _taken(attempt: Attempt, prefix: str, name: str, version: str, kind: str) ->
             "name": name,
             "uid": str(uuid.uuid4()),
             "creationTimestamp": timestamp(),
-            "labels": labels,
+            "labels": dict(ADDRESS_LABELS),
         },
         "spec": {"parentRef": parent},
     }

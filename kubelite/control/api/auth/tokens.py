@@ -8,6 +8,7 @@ Claims are those of Kubernetes' projected tokens (``pkg/serviceaccount/claims.go
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 import uuid
 from collections import OrderedDict
@@ -39,6 +40,7 @@ class Tokens:
         self.issuer = issuer
         self._key_file = key_file
         self._key: EllipticCurvePrivateKey | None = None
+        self._key_id = ""
         self._checked: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def sign(
@@ -71,7 +73,7 @@ class Tokens:
             "nbf": now,
             "sub": f"system:serviceaccount:{namespace}:{name}",
         }
-        head = _pack(msgspec.json.encode({"alg": "ES256", "typ": "JWT"}))
+        head = _pack(msgspec.json.encode({"alg": "ES256", "kid": self.key_id(), "typ": "JWT"}))
         signed = head + b"." + _pack(msgspec.json.encode(claims))
         return (signed + b"." + _pack(self._signature(signed))).decode(), now + seconds
 
@@ -107,6 +109,50 @@ class Tokens:
         except (ValueError, InvalidSignature, msgspec.DecodeError, AttributeError):
             return None
         return claims if isinstance(claims, dict) and claims.get("iss") == self.issuer else None
+
+    def key_id(self) -> str:
+        """The name of the public key: the hash of its DER form (serviceaccount,
+        ``keyIDFromPublicKey``).
+        """
+        if not self._key_id:
+            from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+            der = (
+                self._private()
+                .public_key()
+                .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            )
+            self._key_id = _pack(hashlib.sha256(der).digest()).decode()
+        return self._key_id
+
+    def key_set(self) -> dict[str, Any]:
+        """The public key as a JSON Web Key Set (RFC 7517)."""
+        point = self._private().public_key().public_numbers()
+        coordinates = {
+            axis: _pack(value.to_bytes(_HALF, "big")).decode()
+            for axis, value in (("x", point.x), ("y", point.y))
+        }
+        key = {
+            "use": "sig",
+            "kty": "EC",
+            "kid": self.key_id(),
+            "crv": "P-256",
+            "alg": "ES256",
+            **coordinates,
+        }
+        return {"keys": [key]}
+
+    def provider(self, address: str) -> dict[str, Any]:
+        """What OpenID Connect calls the provider metadata; ``address`` is host and port of the
+        server.
+        """
+        return {
+            "issuer": self.issuer,
+            "jwks_uri": f"https://{address}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        }
 
     def _signature(self, data: bytes) -> bytes:
         from cryptography.hazmat.primitives.asymmetric import ec, utils

@@ -4,8 +4,11 @@ Pure.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import TYPE_CHECKING, Any
 
+from kubelite.control.api.discovery.priorities import by_priority
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
@@ -32,6 +35,14 @@ _SUBRESOURCES: dict[str, tuple[str | None, tuple[str, str] | None, tuple[str, ..
     "binding": ("Binding", None, ("create",)),
     "eviction": ("Eviction", ("policy", "v1"), ("create",)),
     "token": ("TokenRequest", ("authentication.k8s.io", "v1"), ("create",)),
+}
+
+
+# Where a Kubernetes of this level stores a version that it does not serve any more.
+_STORED_BY_KUBERNETES = {
+    "mutatingadmissionpolicies": "admissionregistration.k8s.io/v1beta1",
+    "mutatingadmissionpolicybindings": "admissionregistration.k8s.io/v1beta1",
+    "customresourcedefinitions": "apiextensions.k8s.io/v1beta1",
 }
 
 
@@ -71,7 +82,7 @@ def group(resources: Iterable[Resource], name: str) -> Object | None:
 
 def _versions(resources: Iterable[Resource]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for res in resources:
+    for res in by_priority(resources):
         known = found.setdefault(res.group, [])
         if res.version not in known:
             known.append(res.version)
@@ -93,8 +104,10 @@ def resource_list(resources: Iterable[Resource], group: str, version: str) -> Ob
     ]
     if not rows:
         return None
+    # The list of the core group comes from a time before lists had versions.
+    about = {"kind": "APIResourceList", **({"apiVersion": "v1"} if group else {})}
     name = f"{group}/{version}" if group else version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": rows}
+    return {**about, "groupVersion": name, "resources": rows}
 
 
 def _row(res: Resource) -> Object:
@@ -104,7 +117,18 @@ def _row(res: Resource) -> Object:
         "namespaced": res.namespaced,
         "kind": res.kind,
     }
-    return {**head, "verbs": sorted(res.verbs), **_words(res)}
+    row = {**head, "verbs": sorted(res.verbs), **_words(res)}
+    return {**row, "storageVersionHash": _storage_hash(res)} if "list" in res.verbs else row
+
+
+def _storage_hash(res: Resource) -> str:
+    """What changes when objects are stored in another version (apiserver,
+    ``discovery.StorageVersionHash``).
+    """
+    stored = res.storage_version if "/" in res.storage_version else f"/{res.storage_version}"
+    stored = _STORED_BY_KUBERNETES.get(res.plural, stored) if res.crd is None else stored
+    digest = hashlib.sha256(f"{stored}/{res.kind}".encode()).digest()
+    return base64.b64encode(digest[:8]).decode()
 
 
 def _words(res: Resource) -> Object:
@@ -147,10 +171,16 @@ def _aggregated_version(served: list[Resource], group: str, version: str) -> Obj
     return {"version": version, "resources": rows, "freshness": "Current"}
 
 
+def _response_kind(res: Resource, kind: str, home: tuple[str, str] | None) -> Object:
+    """What a resource answers with. Built-in kinds that answer with themselves say no group."""
+    group, version = home or ((res.group, res.version) if res.crd is not None else ("", ""))
+    return {"group": group, "version": version, "kind": kind}
+
+
 def _aggregated_row(res: Resource) -> Object:
     row = {
         "resource": res.plural,
-        "responseKind": {"group": res.group, "version": res.version, "kind": res.kind},
+        "responseKind": _response_kind(res, res.kind, None),
         "scope": "Namespaced" if res.namespaced else "Cluster",
         "singularResource": res.singular,
         "verbs": sorted(res.verbs),
@@ -159,7 +189,6 @@ def _aggregated_row(res: Resource) -> Object:
     below = []
     for name in sorted(res.subresources):
         kind, home, verbs = _subresource(res, name)
-        group, version = home or (res.group, res.version)
-        about = {"group": group, "version": version, "kind": kind}
+        about = _response_kind(res, kind, home)
         below.append({"subresource": name, "responseKind": about, "verbs": list(verbs)})
     return {**row, "subresources": below} if below else row

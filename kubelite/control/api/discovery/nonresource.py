@@ -6,17 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.discovery import discovery, openapi
 from kubelite.control.api.discovery.descriptions import describe
-from kubelite.control.api.wire.answer import JSON, Answer, json_answer
+from kubelite.control.api.discovery.health import PATHS as HEALTH
+from kubelite.control.api.wire.answer import JSON, Answer, json_answer, not_found_page
 from kubelite.control.api.wire.documents import encode
 from kubelite.control.api.wire.status import method_not_allowed, no_such_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kubelite.control.api.auth.tokens import Tokens
+    from kubelite.control.api.discovery.health import Health
     from kubelite.control.api.wire.registry import Registry
+    from kubelite.control.api.wire.request import Query
 
-_HEALTH = ("/healthz", "/livez", "/readyz")
 PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_ISSUER, _KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
+_READ_ONLY = ("/version", "/openapi")  # everything else answers to any method
 
 
 class NonResourcePaths:
@@ -24,18 +29,34 @@ class NonResourcePaths:
     registry.
     """
 
-    def __init__(self, registry: Registry, address: str, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        address: str,
+        health: Health,
+        tokens: Tokens,
+        metrics: Callable[[], Answer],
+    ) -> None:
         self._registry = registry
         self._address = address
-        self._ready = ready
+        self._health = health
+        self._tokens = tokens
+        self._metrics = metrics
         self._generation = -1
         self._made: dict[str, Answer] = {}
 
-    def answer(self, method: str, path: str, accept: str) -> Answer:
+    async def answer(self, method: str, path: str, query: Query, accept: str) -> Answer:
         """Raises StatusError 404, 405."""
         path = path.rstrip("/") or "/"
-        if path.startswith(_HEALTH):
-            return self._health(path)
+        if path.startswith(tuple(f"{each}/" for each in HEALTH)) or path in HEALTH:
+            return await self._health.answer(path, query)
+        if path == "/metrics":
+            return self._metrics()
+        if method not in ("GET", "HEAD") and path.startswith(_READ_ONLY):
+            raise method_not_allowed()
+        return self._document(path, accept)
+
+    def _document(self, path: str, accept: str) -> Answer:
         if self._generation != self._registry.generation:
             self._generation = self._registry.generation
             self._made.clear()
@@ -43,16 +64,13 @@ class NonResourcePaths:
         key = f"{path} {form}"
         found = self._made.get(key) or self._make(path, form)
         if found is None:
-            raise no_such_path()
+            if path.count("/") == (2 if path.startswith("/api/") else 3) and path.startswith(
+                "/api"
+            ):
+                raise no_such_path()
+            return not_found_page()
         self._made[key] = found
-        if method not in ("GET", "HEAD"):
-            raise method_not_allowed()
         return found
-
-    def _health(self, path: str) -> Answer:
-        if not self._ready() and path.startswith("/readyz"):
-            return Answer(b"not ready", 503, "text/plain; charset=utf-8")
-        return Answer(b"ok", 200, "text/plain; charset=utf-8")
 
     def _make(self, path: str, form: str) -> Answer | None:
         resources = self._registry.all()
@@ -67,6 +85,10 @@ class NonResourcePaths:
             return Answer(encode(openapi.v2(resources, describe)), 200, JSON)
         if path.startswith("/openapi/v3/"):
             return _or_nothing(openapi.v3(resources, path[len("/openapi/v3/") :], describe))
+        if path == _ISSUER:
+            return json_answer(self._tokens.provider(self._address))
+        if path == _KEYS:
+            return json_answer(self._tokens.key_set(), content_type="application/jwk-set+json")
         return _or_nothing(self._plain(path))
 
     def _plain(self, path: str) -> Any:
@@ -94,7 +116,18 @@ class NonResourcePaths:
     def _paths(self) -> list[str]:
         groups = {f"/apis/{res.group}" for res in self._registry.all() if res.group}
         versions = {f"/apis/{res.gv}" for res in self._registry.all() if res.group}
-        fixed = ["/api", "/api/v1", "/apis", *_HEALTH, "/openapi/v2", "/openapi/v3", "/version"]
+        fixed = [
+            "/api",
+            "/api/v1",
+            "/apis",
+            *HEALTH,
+            "/metrics",
+            _ISSUER,
+            _KEYS,
+            "/openapi/v2",
+            "/openapi/v3",
+            "/version",
+        ]
         return sorted({*fixed, *groups, *versions})
 
 

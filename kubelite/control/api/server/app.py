@@ -12,8 +12,11 @@ from urllib.parse import parse_qs
 from kubelite.control.api.auth.authentication import ANONYMOUS, impersonated
 from kubelite.control.api.auth.authorization import attributes_of, denial
 from kubelite.control.api.kinds.registry import rules_of
+from kubelite.control.api.server.flow_control import TooManyRequests
+from kubelite.control.api.server.metrics import Target
 from kubelite.control.api.verbs import (
     binding,
+    component_statuses,
     delete,
     eviction,
     patches,
@@ -50,9 +53,11 @@ if TYPE_CHECKING:
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.auth.audit import Audit
     from kubelite.control.api.discovery.nonresource import NonResourcePaths
+    from kubelite.control.api.server.flow_control import Classified, FlowControl
+    from kubelite.control.api.server.metrics import Metrics
     from kubelite.control.api.verbs.custom_definitions import Definitions
     from kubelite.control.api.wire.answer import Stream
-    from kubelite.control.api.wire.paths import Target
+    from kubelite.control.api.wire.paths import Target as PathTarget
     from kubelite.control.api.wire.raw_request import RawRequest
     from kubelite.control.api.wire.request import User
     from kubelite.control.api.wire.resource import Resource
@@ -73,11 +78,15 @@ class App:
         context: Context,
         definitions: Definitions,
         nonresource: NonResourcePaths,
+        flow: FlowControl,
+        metrics: Metrics,
         audit: Audit | None = None,
     ) -> None:
         self._context = context
         self._definitions = definitions
         self._nonresource = nonresource
+        self._flow = flow
+        self._metrics = metrics
         self._audit = audit
 
     async def handle(self, raw: RawRequest) -> Answer | Stream:
@@ -98,6 +107,9 @@ class App:
             return await self._handle(raw, trace)
         except StatusError as error:
             return _in_accepted_form(refusal(error), raw)
+        except TooManyRequests as error:
+            self._metrics.reject(error.level)
+            return _OVERLOADED
         except NoSpace as error:
             return refusal(no_space(str(error)))
         except StoreError as error:
@@ -117,8 +129,7 @@ class App:
             trace.attributes = trace.attributes._replace(impersonated=user)
         target = paths.parse(raw.path)
         if target is None:
-            self._authorize_path(user, raw, trace)
-            return self._nonresource.answer(raw.method, raw.path, raw.headers.get("Accept", ""))
+            return await self._answer_path(user, raw, trace)
         request = self._request(raw, target, user, trace)
         res = request.resource
         place = (
@@ -131,8 +142,41 @@ class App:
             request.name,
         )
         trace.attributes = AuditAttributes(asker, *place, trace.attributes.impersonated)
-        self._authorize(request, trace)
-        return await self._respond(request)
+        attributes = attributes_of(request)
+        classified = await self._classify(attributes)
+        self._authorize(request, attributes, trace)
+        long = request.verb == "watch" or request.sub in _RELAYED
+        seat = None if long else await self._flow.acquire(classified)
+        begun = self._metrics.begin(request.verb)
+        code = 500
+        try:
+            answer = await self._respond(request)
+            code = answer.code if isinstance(answer, Answer) else 200
+        except StatusError as error:
+            code = error.code
+            raise
+        finally:
+            self._metrics.end(begun, _counted_as(request), code)
+            if seat is not None:
+                seat.release()
+        return _with_flow(answer, classified)
+
+    async def _answer_path(self, user: User, raw: RawRequest, trace: AuditTrace) -> Answer:
+        """The answer for a path that is no resource. Raises StatusError."""
+        attributes = AuthorizationAttributes(user, raw.method.lower(), path=raw.path)
+        self._authorize_path(attributes, raw, trace)
+        seat = await self._flow.acquire(await self._classify(attributes))
+        query = Query(parse_qs(raw.query, keep_blank_values=True) if raw.query else {})
+        accept = raw.headers.get("Accept", "")
+        try:
+            return await self._nonresource.answer(raw.method, raw.path, query, accept)
+        finally:
+            if seat is not None:
+                seat.release()
+
+    async def _classify(self, attributes: AuthorizationAttributes) -> Classified:
+        await self._flow.refresh()
+        return self._flow.classify(attributes)
 
     async def _respond(self, request: Request) -> Answer | Stream:
         """The answer of the request's handler, in the form that was asked for. Raises StatusError."""
@@ -163,12 +207,16 @@ class App:
             )
         return allowed
 
-    def _authorize_path(self, user: User, raw: RawRequest, trace: AuditTrace) -> None:
-        asked = AuthorizationAttributes(user, raw.method.lower(), path=raw.path)
-        if not self._allows(asked, trace):
-            raise forbidden(None, "", f'User "{user.name}" cannot {asked.verb} path "{raw.path}"')
+    def _authorize_path(
+        self, attributes: AuthorizationAttributes, raw: RawRequest, trace: AuditTrace
+    ) -> None:
+        if not self._allows(attributes, trace):
+            text = f'User "{attributes.user.name}" cannot {attributes.verb} path "{raw.path}"'
+            raise forbidden(None, "", text)
 
-    def _request(self, raw: RawRequest, target: Target, user: User, trace: AuditTrace) -> Request:
+    def _request(
+        self, raw: RawRequest, target: PathTarget, user: User, trace: AuditTrace
+    ) -> Request:
         query = Query(parse_qs(raw.query, keep_blank_values=True) if raw.query else {})
         res = self._context.registry.find(target.group, target.version, target.plural) or _unknown(
             target
@@ -193,14 +241,15 @@ class App:
             notes=trace.annotations,
         )
 
-    def _authorize(self, request: Request, trace: AuditTrace) -> None:
+    def _authorize(
+        self, request: Request, attributes: AuthorizationAttributes, trace: AuditTrace
+    ) -> None:
         """Raises StatusError 403, before anything is looked at."""
-        asked = attributes_of(request)
-        if not self._allows(asked, trace):
-            raise denial(request.resource, asked)
+        if not self._allows(attributes, trace):
+            raise denial(request.resource, attributes)
 
 
-def _unknown(target: Target) -> Resource:
+def _unknown(target: PathTarget) -> Resource:
     """A resource that nothing serves: authorization answers first, so that a 404 tells nothing to
     those who may not ask.
     """
@@ -235,7 +284,7 @@ def route(request: Request) -> Handler:
     elif verb not in res.verbs or (verb == "create" and request.name):
         handler = None
     else:
-        handler = _VERBS[verb]
+        handler = _COMPUTED.get((res.group, res.plural, verb)) or _VERBS[verb]
     if handler is None:
         raise method_not_allowed(res)
     return _needs_namespace(request, handler)
@@ -274,6 +323,10 @@ _VERBS: dict[str, Handler] = {
     "delete": delete.delete,
     "deletecollection": delete.delete_collection,
 }
+_COMPUTED: dict[tuple[str, str, str], Handler] = {
+    ("", "componentstatuses", "get"): component_statuses.get_status,
+    ("", "componentstatuses", "list"): component_statuses.list_statuses,
+}
 _PART: dict[str, Handler] = {"get": _get, "update": write.update, "patch": patches.patch_object}
 _SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("scale", "get"): scale.get_scale,
@@ -291,6 +344,39 @@ _SUBRESOURCES: dict[tuple[str, str], Handler] = {
         for verb in ("get", "list", "create", "update", "patch", "delete")
     },
 }
+
+
+_OVERLOADED = Answer(
+    b"Too many requests, please try again later.\n",
+    429,
+    "text/plain; charset=utf-8",
+    (("Retry-After", "1"), ("X-Content-Type-Options", "nosniff")),
+)
+
+
+def _with_flow(answer: Answer | Stream, classified: Classified) -> Answer | Stream:
+    """Tells how flow control saw the request."""
+    if not isinstance(answer, Answer) or not classified.schema_uid:
+        return answer
+    seen = (
+        ("X-Kubernetes-PF-FlowSchema-UID", classified.schema_uid),
+        ("X-Kubernetes-PF-PriorityLevel-UID", classified.level_uid),
+    )
+    return answer._replace(headers=(*answer.headers, *seen))
+
+
+def _counted_as(request: Request) -> Target:
+    """The labels of a request in the metrics."""
+    res = request.resource
+    scope = "resource" if request.name else "namespace" if request.namespace else "cluster"
+    verb = (
+        "POST"
+        if request.verb == "create"
+        else "PUT"
+        if request.verb == "update"
+        else request.verb.upper()
+    )
+    return Target(verb, res.group, res.version, res.plural, request.sub, scope)
 
 
 def _in_accepted_form(answer: Answer, raw: RawRequest) -> Answer:

@@ -50,7 +50,7 @@ deployment-controller
 device-taint-eviction-controller
     delete read | core | pods
     patch update | core | pods/status
-    read | resource.k8s.io | deviceclasses devicetaintrules resourceclaims resourceslices
+    read | resource.k8s.io | deviceclasses resourceclaims resourceslices
 disruption-controller
     read | apps extensions | deployments replicasets
     read | core | replicationcontrollers
@@ -67,10 +67,12 @@ endpointslice-controller
     read | core | nodes pods services
     update | core | services/finalizers
     create delete update read | discovery.k8s.io | endpointslices
+    create | discovery.k8s.io | endpointslices/restricted
 endpointslicemirroring-controller
     read | core | endpoints services
     update | core | endpoints/finalizers services/finalizers
     create delete update read | discovery.k8s.io | endpointslices
+    create | discovery.k8s.io | endpointslices/restricted
 ephemeral-volume-controller
     read | core | pods
     update | core | pods/finalizers
@@ -79,7 +81,6 @@ expand-controller
     patch update read | core | persistentvolumes
     patch update | core | persistentvolumeclaims/status
     read | core | persistentvolumeclaims
-    get | core | services
 generic-garbage-collector
     delete patch update read | * | *
 horizontal-pod-autoscaler
@@ -112,7 +113,6 @@ persistent-volume-binder
     read | storage.k8s.io | storageclasses
     list watch | core | nodes
     watch | core | events
-    get | core | services
 pod-garbage-collector -
     delete list watch | core | pods
     read | core | nodes
@@ -121,6 +121,7 @@ pv-protection-controller
     update read | core | persistentvolumes
 pvc-protection-controller
     update read | core | persistentvolumeclaims
+    update | core | persistentvolumeclaims/status
     read | core | pods
 replicaset-controller
     update read | apps extensions | replicasets
@@ -131,6 +132,7 @@ replication-controller
     update | core | replicationcontrollers/finalizers replicationcontrollers/status
     create delete list patch watch | core | pods
 resource-claim-controller
+    patch update | resource.k8s.io | resourceclaims/binding
     read | core | pods
     update | core | pods/finalizers
     create delete read | resource.k8s.io | resourceclaims

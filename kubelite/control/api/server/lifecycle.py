@@ -13,11 +13,14 @@ from kubelite.control.api.auth.authorization import Authorizer
 from kubelite.control.api.auth.node_authorizer import NodeAuthorizer
 from kubelite.control.api.auth.pki import Pki
 from kubelite.control.api.auth.tokens import Tokens
+from kubelite.control.api.discovery.health import Health
 from kubelite.control.api.discovery.nonresource import NonResourcePaths
 from kubelite.control.api.server import seed
 from kubelite.control.api.server.app import App
 from kubelite.control.api.server.expiry import EVENT_SECONDS, EVENTS, Expiry
+from kubelite.control.api.server.flow_control import FlowControl
 from kubelite.control.api.server.in_process import InProcess
+from kubelite.control.api.server.metrics import Metrics
 from kubelite.control.api.server.server import Server, tls
 from kubelite.control.api.server.signer import Signer
 from kubelite.control.api.verbs.custom_definitions import Definitions
@@ -73,15 +76,27 @@ class ApiServer:
             Kubelets(self.pki),
         )
         self._definitions = Definitions(self.context)
+        metrics = Metrics()
         nonresource = NonResourcePaths(
-            registry, f"{self.address}:{options.port}", lambda: self._ready
+            registry,
+            f"{self.address}:{options.port}",
+            Health(store, lambda: self._ready),
+            tokens,
+            metrics.answer,
         )
         self._audit = (
             Audit(options.audit_log, list(options.audit_rules)) if options.audit_log else None
         )
         self._expiry = Expiry(store)
         self._signer = Signer(self.context, self.pki.authority)
-        app = App(self.context, self._definitions, nonresource, self._audit)
+        app = App(
+            self.context,
+            self._definitions,
+            nonresource,
+            FlowControl(store),
+            metrics,
+            self._audit,
+        )
         self.application = InProcess(app)
         names = [self.address, *options.names]
         self._server = Server(app, tls(self.pki.server(names), self.pki.authority.certificate))

@@ -97,52 +97,69 @@ _LEASE = "coordination.k8s.io"
 _SCALED = (
     "deployments deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale"
 )
+_LEGACY = (
+    "daemonsets deployments deployments/scale ingresses networkpolicies replicasets replicasets/scale "
+    "replicationcontrollers/scale"
+)
+_CLAIMS = "resourceclaims resourceclaimtemplates"
+_STREAMS = "pods/attach pods/exec pods/portforward pods/proxy"
 _WORK = (
-    ("apps", f"daemonsets {_SCALED}"),
     ("autoscaling", "horizontalpodautoscalers"),
     ("batch", "cronjobs jobs"),
     ("policy", "poddisruptionbudgets"),
     ("networking.k8s.io", "ingresses networkpolicies"),
 )
-_CORE_OBJECTS = (
-    "configmaps endpoints persistentvolumeclaims pods replicationcontrollers replicationcontrollers/scale "
-    "serviceaccounts services"
-)
 
 VIEW = (
-    rule(READ, "core", f"{_CORE_OBJECTS} persistentvolumeclaims/status services/status"),
     rule(
         READ,
         "core",
-        "bindings events limitranges namespaces/status pods/log pods/status replicationcontrollers/status "
-        "resourcequotas resourcequotas/status namespaces",
+        "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods "
+        "replicationcontrollers replicationcontrollers/scale serviceaccounts services services/status",
     ),
+    rule(
+        READ,
+        "core",
+        "bindings limitranges namespaces/status pods/log pods/status replicationcontrollers/status "
+        "resourcequotas resourcequotas/status",
+    ),
+    rule(READ, "core events.k8s.io", "events"),
+    rule(READ, "core", "namespaces"),
     rule(READ, "discovery.k8s.io", "endpointslices"),
-    *(rule(READ, group, resources) for group, resources in _WORK),
     rule(
         READ,
         "apps",
-        "controllerrevisions daemonsets/status deployments/status replicasets/status statefulsets/status",
+        f"controllerrevisions daemonsets daemonsets/status {_SCALED} deployments/status "
+        "replicasets/status statefulsets/status",
     ),
-    rule(READ, "autoscaling", "horizontalpodautoscalers/status"),
-    rule(READ, "batch", "cronjobs/status jobs/status"),
-    rule(READ, "policy", "poddisruptionbudgets/status"),
-    rule(READ, "networking.k8s.io", "ingresses/status"),
+    rule(READ, "autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status"),
+    rule(READ, "batch", "cronjobs cronjobs/status jobs jobs/status"),
+    rule(
+        READ,
+        "extensions",
+        f"{_LEGACY} daemonsets/status deployments/status ingresses/status replicasets/status",
+    ),
+    rule(READ, "policy", "poddisruptionbudgets poddisruptionbudgets/status"),
+    rule(READ, "networking.k8s.io", "ingresses ingresses/status networkpolicies"),
+    rule(READ, "resource.k8s.io", f"{_CLAIMS} resourceclaims/status"),
 )
 EDIT = (
-    rule(READ, "core", "pods/attach pods/exec pods/portforward pods/proxy secrets services/proxy"),
+    rule(READ, "core", f"{_STREAMS} secrets services/proxy"),
     rule("impersonate", "core", "serviceaccounts"),
-    rule(WRITE, "core", "pods pods/attach pods/exec pods/portforward pods/proxy"),
+    rule(WRITE, "core", f"pods {_STREAMS}"),
     rule("create", "core", "pods/eviction"),
     rule(
         WRITE,
         "core",
-        "configmaps events persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets "
+        "configmaps persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets "
         "serviceaccounts services services/proxy",
     ),
+    rule(WRITE, "core events.k8s.io", "events"),
     rule("create", "core", "serviceaccounts/token"),
-    rule(WRITE, "apps", "deployments/rollback"),
+    rule(WRITE, "apps", f"daemonsets {_SCALED} deployments/rollback"),
     *(rule(WRITE, group, resources) for group, resources in _WORK),
+    rule(WRITE, "extensions", f"{_LEGACY} deployments/rollback"),
+    rule(WRITE, "resource.k8s.io", _CLAIMS),
     rule(EVERY, _LEASE, "leases"),
 )
 ADMIN = (
@@ -154,6 +171,11 @@ _SCHEDULER = (
     _EVENTS,
     rule("create", _LEASE, "leases"),
     rule("get update list watch", _LEASE, "leases", "kube-scheduler"),
+    rule(EVERY, _LEASE, "leasecandidates"),
+    rule(READ, "resource.k8s.io", "deviceclasses resourceslices"),
+    rule("create delete get list patch update watch", "resource.k8s.io", "resourceclaims"),
+    rule("get list patch update watch", "resource.k8s.io", "resourceclaims/status"),
+    rule("patch update", "resource.k8s.io", "resourceclaims/binding"),
     rule("get list watch", "core", "nodes"),
     rule("delete get list watch", "core", "pods"),
     rule("create", "core", "bindings pods/binding"),
@@ -168,7 +190,7 @@ _SCHEDULER = (
     rule(
         READ,
         "storage.k8s.io",
-        "csinodes csidrivers csistoragecapacities storageclasses volumeattachments",
+        "csinodes csidrivers csistoragecapacities volumeattachments",
     ),
     rule("create", "authentication.k8s.io", "tokenreviews"),
     rule("create", "authorization.k8s.io", "subjectaccessreviews"),
@@ -176,7 +198,7 @@ _SCHEDULER = (
 _CONTROLLERS = (
     _EVENTS,
     rule("create", _LEASE, "leases"),
-    rule("get update list watch", _LEASE, "leases", "kube-controller-manager"),
+    rule("get update", _LEASE, "leases", "kube-controller-manager"),
     rule("create get update", "core", "secrets serviceaccounts"),
     rule("delete", "core", "secrets"),
     rule("get", "core", "configmaps namespaces"),
@@ -196,7 +218,10 @@ _NODE = (
     rule("patch update", "core", "pods/status"),
     rule("create", "core", "pods/eviction serviceaccounts/token"),
     rule(READ, "core", "configmaps secrets"),
-    rule("get", "core", "persistentvolumeclaims persistentvolumes endpoints"),
+    rule("get", "core", "persistentvolumeclaims persistentvolumes endpoints serviceaccounts"),
+    rule("get patch update", "core", "persistentvolumeclaims/status"),
+    rule("get", "resource.k8s.io", "resourceclaims"),
+    rule("deletecollection", "resource.k8s.io", "resourceslices"),
     rule("create get list watch", "certificates.k8s.io", "certificatesigningrequests"),
     rule("create delete get patch update", _LEASE, "leases"),
     rule("get", "storage.k8s.io", "volumeattachments"),
@@ -244,7 +269,6 @@ CLUSTER_ROLES: tuple[Object, ...] = (
     role(
         "system:kube-aggregator",
         rule(READ, "core", "endpoints services"),
-        rule(READ, "discovery.k8s.io", "endpointslices"),
     ),
     role(
         "system:heapster",
@@ -259,7 +283,10 @@ CLUSTER_ROLES: tuple[Object, ...] = (
     role("system:basic-user", *_SELF_REVIEWS),
     role(
         "system:monitoring",
+        rule("get", "core", "nodes/metrics"),
         paths(
+            "/flagz",
+            "/statusz",
             "/healthz",
             "/healthz/*",
             "/livez",
@@ -328,7 +355,12 @@ CLUSTER_ROLES: tuple[Object, ...] = (
     ),
     role(
         "system:service-account-issuer-discovery",
-        paths("/.well-known/openid-configuration", "/openid/v1/jwks"),
+        paths(
+            "/.well-known/openid-configuration",
+            "/.well-known/openid-configuration/",
+            "/openid/v1/jwks",
+            "/openid/v1/jwks/",
+        ),
     ),
     role(
         "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
@@ -399,8 +431,7 @@ ROLES: tuple[Object, ...] = (
     *(
         role(
             f"system::leader-locking-{each}",
-            rule("watch", "core", "configmaps"),
-            rule("get update", "core", "configmaps", each),
+            rule("create get list update watch", _LEASE, "leases leasecandidates"),
             namespace=_SYSTEM,
         )
         for each in _LEADERS
@@ -431,9 +462,16 @@ BINDINGS: tuple[Object, ...] = (
             f"system::leader-locking-{each}",
             ("User", f"system:{each}"),
             ("ServiceAccount", f"kube-system/{each}"),
+            *extra,
             namespace=_SYSTEM,
         )
-        for each in _LEADERS
+        for each, extra in (
+            (
+                "kube-controller-manager",
+                [("ServiceAccount", "kube-system/leader-election-controller")],
+            ),
+            ("kube-scheduler", []),
+        )
     ),
 )
 

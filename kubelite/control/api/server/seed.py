@@ -10,7 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.admission import namespaces
-from kubelite.control.api.server import rbac_policy
+from kubelite.control.api.admission.services import ADDRESS_LABELS, NETWORK
+from kubelite.control.api.discovery import priorities
+from kubelite.control.api.server import flow_policy, rbac_policy
+from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
@@ -69,6 +72,17 @@ def objects(
             yield registry.builtin(rbac, plural), obj
     for obj in rbac_policy.PRIORITY_CLASSES:
         yield registry.builtin("scheduling.k8s.io", "priorityclasses"), obj
+    flows = "flowcontrol.apiserver.k8s.io"
+    for obj in flow_policy.LEVELS:
+        yield registry.builtin(flows, "prioritylevelconfigurations"), obj
+    for obj in flow_policy.SCHEMAS:
+        yield registry.builtin(flows, "flowschemas"), obj
+    for group, version in sorted(
+        {(res.group, res.version) for res in registry.all() if res.crd is None}
+    ):
+        yield registry.builtin("apiregistration.k8s.io", "apiservices"), api_service(group, version)
+    yield registry.builtin("networking.k8s.io", "servicecidrs"), _service_cidr()
+    yield registry.builtin("", "configmaps"), _extension_authentication(authority)
     yield registry.builtin("", "services"), _service(address[1])
     yield registry.builtin("networking.k8s.io", "ipaddresses"), _taken_address()
     yield registry.builtin("", "endpoints"), _endpoints(address)
@@ -98,14 +112,79 @@ def _service(port: int) -> Object:
             "type": "ClusterIP",
             "clusterIP": "10.96.0.1",
             "clusterIPs": ["10.96.0.1"],
+            "ipFamilies": ["IPv4"],
+            "ipFamilyPolicy": "SingleStack",
             "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}],
+        },
+    }
+
+
+def api_service(group: str, version: str) -> Object:
+    """The APIService of a version that this server serves itself."""
+    condition = {
+        "type": "Available",
+        "status": "True",
+        "lastTransitionTime": timestamp(),
+        "reason": "Local",
+        "message": "Local APIServices are always available",
+    }
+    spec: Object = {
+        "version": version,
+        "groupPriorityMinimum": priorities.group_priority(group),
+        "versionPriority": priorities.version_priority(group, version),
+    }
+    return {
+        "kind": "APIService",
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "metadata": {
+            "name": f"{version}.{group}",
+            "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"},
+        },
+        "spec": {**spec, "group": group} if group else spec,
+        "status": {"conditions": [condition]},
+    }
+
+
+def _service_cidr() -> Object:
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "lastTransitionTime": timestamp(),
+        "reason": "",
+        "message": "Kubernetes default Service CIDR is ready",
+    }
+    return {
+        "kind": "ServiceCIDR",
+        "apiVersion": "networking.k8s.io/v1",
+        "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": [str(NETWORK)]},
+        "status": {"conditions": [condition]},
+    }
+
+
+def _extension_authentication(authority: str) -> Object:
+    """What extension servers trust: the authority of client certificates, and the names of the
+    headers in which this server tells who asks.
+    """
+    return {
+        "kind": "ConfigMap",
+        "apiVersion": "v1",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {
+            "client-ca-file": authority,
+            "requestheader-allowed-names": '["front-proxy-client"]',
+            "requestheader-client-ca-file": authority,
+            "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+            "requestheader-group-headers": '["X-Remote-Group"]',
+            "requestheader-uid-headers": '["X-Remote-Uid"]',
+            "requestheader-username-headers": '["X-Remote-User"]',
         },
     }
 
 
 def _taken_address() -> Object:
     parent = {"resource": "services", "namespace": "default", "name": "kubernetes"}
-    metadata = {"name": "10.96.0.1", "labels": {"ipaddress.kubernetes.io/ip-family": "IPv4"}}
+    metadata = {"name": "10.96.0.1", "labels": dict(ADDRESS_LABELS)}
     return {
         "kind": "IPAddress",
         "apiVersion": "networking.k8s.io/v1",

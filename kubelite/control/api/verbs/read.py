@@ -185,11 +185,16 @@ def list_answer(request: Request, page: Page, options: ListOptions) -> Answer:
     """A page as a list, in the form that was asked for."""
     res = request.resource
     metadata = _list_metadata(res, page, options, request.namespace)
-    form = request.form()
-    check_transform(form, is_list=True)
-    if form.name == "plain" and res.as_stored:
+    if request.form().name == "plain" and res.as_stored:
         return Answer(listing(res, [entry.value for entry in page.entries], metadata))
     objs = [strategy.served(res, load(entry)) for entry in page.entries]
+    return shown_list(request, objs, metadata)
+
+
+def shown_list(request: Request, objs: list[dict[str, Any]], metadata: dict[str, Any]) -> Answer:
+    """Objects as a list, in the form that was asked for."""
+    res, form = request.resource, request.form()
+    check_transform(form, is_list=True)
     if form.name == "table":
         table = strategy.render_table(
             res, objs, now=datetime.now(UTC), include=include(request), metadata=metadata

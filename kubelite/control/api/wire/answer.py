@@ -41,6 +41,11 @@ def json_answer(
     return Answer(encode(value) + b"\n", code, content_type, headers)
 
 
+def not_found_page() -> Answer:
+    """404 for a path that is no part of the API: text, as Go's servers answer."""
+    return Answer(b"404 page not found\n", 404, "text/plain; charset=utf-8")
+
+
 def warnings(texts: list[str]) -> tuple[tuple[str, str], ...]:
     """``Warning`` headers, as kubectl shows them (RFC 7234, agent ``-``)."""
     quoted = [text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for text in texts]
