@@ -13,8 +13,9 @@ from kubelite.control.scheduler.facts.fields import Place
 from kubelite.control.scheduler.facts.traits import Traits
 from kubelite.objects.facts.labels import Selector
 
-_SPEC = ("containers", "initContainers", "overhead", "resources", "nodeSelector", "affinity", "tolerations",
+_SPEC = ("overhead", "resources", "nodeSelector", "affinity", "tolerations",
          "topologySpreadConstraints", "priority", "schedulerName")  # fmt: skip
+_CONTAINER = ("name", "image", "resources", "ports", "restartPolicy")
 _VOLUMES = (
     "persistentVolumeClaim",
     "ephemeral",
@@ -83,10 +84,19 @@ def _essence(pod: Mapping[str, Any]) -> tuple[Any, ...]:
         meta.get("deletionTimestamp") is None,
         meta.get("ownerReferences"),
         [spec.get(field) for field in _SPEC],
+        _containers(spec.get("containers")),
+        _containers(spec.get("initContainers")),
         volumes,
         name,
         _resizes(status),
     )
+
+
+def _containers(containers: Any) -> Any:
+    """Mounts, for one, are different in every pod: the token's volume has a random name."""
+    if not containers:
+        return containers
+    return [[each.get(field) for field in _CONTAINER] for each in containers]
 
 
 def _resizes(status: Mapping[str, Any]) -> list[Any] | None:
