@@ -73,6 +73,7 @@ class Server:
             "kubelite",
             "server",
             "--no-node",
+            "--no-scheduler",
             "--port",
             "0",
             "--data-dir",

@@ -20,7 +20,7 @@ from kubelite.cli.common.dispatch import dispatch
 GROUPS = {
     "pod": "Run pods on this machine, without a cluster.",
     "image": "Manage the images in the local store.",
-    "scheduler": "Explain scheduling decisions from files, without a cluster.",
+    "scheduler": "Explain scheduling decisions from files, or schedule the pods of a cluster.",
     "system": "Inspect and reset this machine's kubelite.",
 }
 
@@ -55,10 +55,11 @@ COMMANDS = {
     "image rm": Command("image.rm", "rm", "Remove images that no pod uses."),
     "scheduler explain": Command("scheduler.explain", "explain", "Explain where a pod would run."),
     "scheduler simulate": Command("scheduler.simulate", "simulate", "Schedule many pods on paper."),
+    "scheduler run": Command("scheduler.run", "run", "Schedule the pods of a cluster."),
     "system info": Command("system.info", "info", "Show versions, kernel features and paths."),
     "system agent": Command("system.agent", "agent", "Run the node agent in the foreground."),
     "system reset": Command("system.reset", "reset", "Remove all pods, images and kernel objects."),
-    "server": Command("server.serve", "server", "Run a Kubernetes API server until Ctrl-C."),
+    "server": Command("server.serve", "server", "Run a Kubernetes control plane until Ctrl-C."),
     "explain": Command("about.explain", "explain", "Explain an error code."),
     "version": Command("about.version", "version", "Show the versions of kubelite and the kernel."),
 }

@@ -1,7 +1,11 @@
-"""What runs beside an API server in its process: controllers, speaking only through the API."""
+"""What runs beside an API server in its process: scheduler and controllers, speaking only through
+the API.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
 
 from kubelite.client.client import Client
@@ -11,8 +15,14 @@ from kubelite.client.transport import Application, Identity
 from kubelite.control.controllers.loop import Clock
 from kubelite.control.controllers.manager import ControllerManager
 from kubelite.control.controllers.registry import Row
+from kubelite.control.scheduler.loop.run import USER as SCHEDULER_USER
+from kubelite.control.scheduler.loop.run import run_scheduler
 
+RESTART_SECONDS = 1.0
 MANAGER = Identity("system:kube-controller-manager")
+SCHEDULER = Identity(SCHEDULER_USER)
+
+_log = logging.getLogger("kubelite.up")
 
 
 def account_identity(account: str) -> Identity:
@@ -22,13 +32,22 @@ def account_identity(account: str) -> Identity:
 
 
 class ControlPlane:
-    """The controllers of an API server in this process."""
+    """The controllers of an API server in this process, and the scheduler if asked for. They share
+    informers: one watch and one copy of each object for all.
+    """
 
     def __init__(
-        self, application: Application, controllers: Sequence[Row], clock: Clock | None = None
+        self,
+        application: Application,
+        controllers: Sequence[Row],
+        clock: Clock | None = None,
+        *,
+        scheduler: bool = False,
     ) -> None:
         self._application = application
         self._informers = Informers(self._client(MANAGER))
+        self._scheduler: asyncio.Task[None] | None = None
+        self._has_scheduler = scheduler
         self.controllers = ControllerManager(
             self._informers,
             lambda account: self._client(account_identity(account)),
@@ -41,9 +60,24 @@ class ControlPlane:
 
     async def start(self) -> None:
         """Starts what there is; returns when every controller has its first view."""
+        if self._has_scheduler:
+            self._scheduler = asyncio.create_task(self._schedule(), name="scheduler")
         await self.controllers.start()
+
+    async def _schedule(self) -> None:
+        """Runs the scheduler; a fault of it must not leave the cluster without one."""
+        while True:
+            try:
+                await run_scheduler(self._client(SCHEDULER), self._informers)
+            except Exception:  # noqa: BLE001  # the log has it, and it starts again
+                _log.exception("the scheduler failed and starts again")
+            await asyncio.sleep(RESTART_SECONDS)
 
     async def close(self) -> None:
         """Ends everything that was started."""
+        if self._scheduler is not None:
+            self._scheduler.cancel()
+            await asyncio.wait([self._scheduler])
+            self._scheduler = None
         await self.controllers.close()
         await self._informers.close()

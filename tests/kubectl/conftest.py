@@ -28,6 +28,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "kubelite",
         "server",
         "--no-node",
+        "--no-scheduler",
         "--port",
         "0",
         "--data-dir",

@@ -43,6 +43,7 @@ class ServerOptions(NamedTuple):
     audit_policy: str | None
     metrics: bool
     controllers: tuple[str, ...] = ("*",)
+    scheduler: bool = True
 
 
 def run(settings: Settings, options: ServerOptions) -> int:
@@ -134,25 +135,27 @@ async def _serve(
     config = options.kubeconfig or os.path.join(directory, "admin.kubeconfig")
     write_kubeconfig(server, config)
     screen.note(f"ready at https://{server.address}:{server.port}; export KUBECONFIG={config}")
-    beside = asyncio.create_task(_run_controllers(server, controllers, stopping))
+    beside = asyncio.create_task(
+        _run_control_plane(server, controllers, options.scheduler, stopping)
+    )
     await stopping.wait()
     screen.note("shutting down: refusing new requests, closing watches")
     await beside
     await server.close()
 
 
-async def _run_controllers(
-    server: ApiServer, controllers: Sequence[Row], stopping: asyncio.Event
+async def _run_control_plane(
+    server: ApiServer, controllers: Sequence[Row], scheduler: bool, stopping: asyncio.Event
 ) -> None:
-    """Runs controllers from when the server is ready until it stops. They are imported here: nobody
-    who waits for the server waits for them.
+    """Runs scheduler and controllers from when the server is ready until it stops. They are imported
+    here: nobody who waits for the server waits for them.
     """
-    if not controllers:
+    if not controllers and not scheduler:
         gc.freeze()
         return
     from kubelite.up.control_plane import ControlPlane
 
-    control_plane = ControlPlane(server.application, controllers)
+    control_plane = ControlPlane(server.application, controllers, scheduler=scheduler)
     await control_plane.start()
     gc.freeze()
     await stopping.wait()

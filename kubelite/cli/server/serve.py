@@ -12,7 +12,7 @@ _FILE = {"metavar": "FILE", "completes": "file"}
 @usage(
     "kubelite server --kubeconfig ~/.kube/kubelite",
     "kubelite server --data-dir /tmp/try --port 0 --kubeconfig /tmp/try.config",
-    notes="It serves the API and runs controllers, but no pods on this machine.",
+    notes="It serves the API, schedules pods and runs controllers, but no pods on this machine.",
 )
 def server(
     settings: Settings,
@@ -66,6 +66,9 @@ def server(
             "NAMES",
         ),
     ] = "*",
+    no_scheduler: Annotated[
+        bool, Option("--no-scheduler", "Do not assign pods to nodes: another scheduler does.")
+    ] = False,
     no_node: Annotated[
         bool,
         Option("--no-node", "Do not run pods on this machine: always so in this version."),
@@ -88,5 +91,6 @@ def server(
             audit_policy,
             metrics,
             tuple(word.strip() for word in controllers.split(",") if word.strip()),
+            not no_scheduler,
         ),
     )

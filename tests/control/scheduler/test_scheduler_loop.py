@@ -29,7 +29,7 @@ async def test_a_pod_that_fits_nowhere_says_why_and_waits_for_what_helps(tmp_pat
         assert condition["message"] == "no nodes available to schedule pods"
         await add_node(live.client, "n1", amounts={"cpu": "1"})
         sentence = (
-            "0/1 nodes are available: 1 Insufficient cpu. preemption: "
+            "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: "
             "0/1 nodes are available: 1 Preemption is not helpful for scheduling."
         )
         pending = await live.until("web", lambda pod: scheduled(pod).get("message") == sentence)

@@ -112,7 +112,22 @@ def _pod_template_cells(obj: Object, now: datetime) -> Cells:
 
 
 def _initial_pod_status(pod: Object) -> Object:
-    return {"phase": "Pending", "qosClass": qos_class(pod["spec"])}
+    status: Object = {"phase": "Pending", "qosClass": qos_class(pod["spec"])}
+    if pod["spec"].get("schedulingGates"):
+        status["conditions"] = [_gated_condition(pod)]
+    return status
+
+
+def _gated_condition(pod: Object) -> Object:
+    """Says that no scheduler looks at the pod before its gates are gone."""
+    return {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "SchedulingGated",
+        "message": "Scheduling is blocked due to non-empty scheduling gates",
+        "lastProbeTime": None,
+        "lastTransitionTime": pod["metadata"].get("creationTimestamp"),
+    }
 
 
 def _with_spec(old: Object, **parts: Any) -> Object:

@@ -77,7 +77,8 @@ def _essence(pod: Mapping[str, Any]) -> tuple[Any, ...]:
     volumes = [
         volume for volume in spec.get("volumes") or () if any(kind in volume for kind in _VOLUMES)
     ]
-    name = meta.get("name") if any("ephemeral" in volume for volume in volumes) else None
+    has_own_claims = any("ephemeral" in volume for volume in volumes)
+    identity = [meta.get("name"), meta.get("uid")] if has_own_claims else None
     return (
         meta.get("namespace"),
         meta.get("labels"),
@@ -87,7 +88,7 @@ def _essence(pod: Mapping[str, Any]) -> tuple[Any, ...]:
         _containers(spec.get("containers")),
         _containers(spec.get("initContainers")),
         volumes,
-        name,
+        identity,
         _resizes(status),
     )
 

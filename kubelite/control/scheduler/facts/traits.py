@@ -94,6 +94,7 @@ class Traits(NamedTuple):
     fresh_claims: tuple[str, ...]  # those of ephemeral volumes, made for this pod
     disks: tuple[Disk, ...]
     spared: tuple[str, ...]  # budgets that have counted this pod's disruption already
+    identity: tuple[str, str] = ("", "")  # name and uid, of a pod with claims made for it alone
 
 
 def read(pod: Place) -> Traits:
@@ -131,6 +132,7 @@ def read(pod: Place) -> Traits:
         fresh_claims=fresh,
         disks=_disks(spec),
         spared=(),
+        identity=(meta.at("name").text(), meta.at("uid").text()) if fresh else ("", ""),
     )
 
 

@@ -281,7 +281,7 @@ class Scheduler:
 
     def _sentence(self, pod: Object, decision: Decision, found: Preemption | None) -> str:
         outcome_text = outcome(self.cluster, pod, decision, found)
-        return message.with_preemption(decision.sentence, outcome_text)
+        return message.after_post_filters(decision.sentence, decision.problem, outcome_text)
 
     def _failed(
         self,

@@ -22,3 +22,15 @@ def whole(total: int, problem: str) -> str:
 def with_preemption(sentence: str, outcome: str) -> str:
     """The sentence, and what came of preemption; "" where victims were found."""
     return f"{sentence} preemption: {outcome}" if outcome else sentence
+
+
+def after_post_filters(sentence: str, problem: str, outcome: str) -> str:
+    """The sentence as a whole scheduler says it since Kubernetes 1.34, where DynamicResources is
+    asked for help before preemption.
+
+    A ``problem`` of the whole pod was found before DynamicResources had seen it: it then says that
+    it has "not found" its state, which ends the search for help.
+    """
+    if problem:
+        return f"{sentence} not found"
+    return f"{sentence} no new claims to deallocate, preemption: {outcome}" if outcome else sentence

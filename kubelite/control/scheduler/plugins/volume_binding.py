@@ -64,9 +64,9 @@ def judge(traits: Traits, storage: Storage, nodes: Nodes, filters: tuple[str, ..
 
 def _problem(traits: Traits, storage: Storage, filters: tuple[str, ...]) -> str:
     looks = {"VolumeBinding", "VolumeZone", "VolumeRestrictions"} & set(filters)
-    for name in traits.fresh_claims:
-        if "VolumeBinding" in looks and f"{traits.namespace}/{name}" not in storage.claims:
-            return f'waiting for ephemeral volume controller to create the persistentvolumeclaim "{name}"'
+    for name in traits.fresh_claims if "VolumeBinding" in looks else ():
+        if problem := _not_own(name, traits, storage):
+            return problem
     for name in traits.claims:
         if looks and f"{traits.namespace}/{name}" not in storage.claims:
             return f'persistentvolumeclaim "{name}" not found'
@@ -77,6 +77,22 @@ def _problem(traits: Traits, storage: Storage, filters: tuple[str, ...]) -> str:
     return found or next(
         (text for text in (_immediate(claim, storage) for claim in claims) if text), ""
     )
+
+
+def _not_own(name: str, traits: Traits, storage: Storage) -> str:
+    """What is wrong with the claim of an ephemeral volume, which must be made for the pod."""
+    claim = storage.claims.get(f"{traits.namespace}/{name}")
+    if claim is None:
+        return (
+            f'waiting for ephemeral volume controller to create the persistentvolumeclaim "{name}"'
+        )
+    pod, uid = traits.identity
+    if uid and claim.owner != uid:
+        return (
+            f"PVC {traits.namespace}/{name} was not created for pod {traits.namespace}/{pod} "
+            "(pod is not owner)"
+        )
+    return ""
 
 
 def _immediate(claim: Claim, storage: Storage) -> str:

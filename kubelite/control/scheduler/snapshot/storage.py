@@ -44,6 +44,7 @@ class Claim(NamedTuple):
     selector: Selector
     selected_node: str
     problem: str
+    owner: str = ""  # the uid of what controls it, as a pod does its ephemeral volume's claim
 
 
 class StorageClass(NamedTuple):
@@ -167,7 +168,15 @@ def _claim(obj: Place) -> Claim:
         selector=EVERYTHING if chosen.value is None else selector(chosen),
         selected_node=str(meta.at("annotations").map().get(SELECTED_NODE) or ""),
         problem=_problem(obj),
+        owner=_controller(meta),
     )
+
+
+def _controller(meta: Place) -> str:
+    for owner in meta.at("ownerReferences").items():
+        if owner.at("controller").flag():
+            return owner.at("uid").text()
+    return ""
 
 
 def _problem(obj: Place) -> str:
