@@ -70,11 +70,11 @@ def _adapted(function: Callable[..., int]) -> Callable[..., int]:
     """A function with the signature that Typer reads; it calls the verb with the settings first."""
     declared = {_option_name(each): each for each in parameters(function)}
 
-    def call(context: typer.Context, **arguments: Any) -> int:
+    def call(typer_context: typer.Context, **arguments: Any) -> int:
         named_arguments = {declared[name].name: value for name, value in arguments.items()}
-        return function(context.obj, **named_arguments)
+        return function(typer_context.obj, **named_arguments)
 
-    signature = [inspect.Parameter("context", _KEYWORD, annotation=typer.Context)]
+    signature = [inspect.Parameter("typer_context", _KEYWORD, annotation=typer.Context)]
     signature += [
         inspect.Parameter(
             name,

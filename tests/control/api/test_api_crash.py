@@ -52,7 +52,15 @@ class Process:
             "--kubeconfig",
             str(self._config),
         ]
-        command = [sys.executable, "-m", "kubelite", "server", "--no-scheduler", *where, *self._more]
+        command = [
+            sys.executable,
+            "-m",
+            "kubelite",
+            "server",
+            "--no-scheduler",
+            *where,
+            *self._more,
+        ]
         with open(self._folder / "log", "ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
