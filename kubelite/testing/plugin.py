@@ -23,3 +23,9 @@ def own_network() -> Iterator[None]:
         return
     with NetworkNamespace() as host, host.inside():
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_registry(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """State roots of tests are registered in a directory of the session's own."""
+    os.environ["KUBELITE_REGISTRY"] = str(tmp_path_factory.mktemp("registry"))

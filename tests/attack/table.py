@@ -300,6 +300,10 @@ KNOBS_OF_THE_HOST = {
     ),
 }
 IMAGE = {
+    "secrets of another state root or of a server, on the machine's own files": Row(
+        (f"{IMAGES}::test_other_roots_and_data_directories_are_covered",),
+        off="the registry of roots left out",
+    ),
     "CVE-2025-47290, CVE-2021-32760: links, hard links, .. and absolute names in layers": Row(
         (
             f"{UNPACK}::test_hostile_archive_is_refused",

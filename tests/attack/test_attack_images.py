@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kubelite.lib import known_roots
 from kubelite.node.cgroup import limits
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image import lookup
@@ -237,3 +238,27 @@ def test_a_repository_is_never_cloned(arena: Arena) -> None:
     spec = {"volumes": [{"name": "v", "gitRepo": {"repository": "/tmp"}}]}
     with pytest.raises(Exception, match=r"gitRepo|cannot be served"):
         arena.output("true", spec=spec)
+
+
+# -- the machine's own files as an image ----------------------------------------------------------
+
+
+def test_other_roots_and_data_directories_are_covered(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Arena(tmp_path / "other", arena.weak)
+    other.home.make()
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "ca.key").write_text("private")
+    known_roots.register(str(data))
+    secret = [{"name": "TOKEN", "value": "hidden-token"}]
+    other.up(pod(name="q", env=secret))
+    try:
+        script = f"exec 2>/dev/null; grep -rl hidden-token {other.root}; cat {data}/ca.key; echo end"
+        assert arena.output(script).split() == ["end"]
+        monkeypatch.setattr(known_roots, "registered", list)
+        assert len(arena.output(script).split()) > 2
+    finally:
+        other.down("q")
+    known_roots.forget(str(data))

@@ -17,6 +17,7 @@ from kubelite.control.api.auth.authentication import read_token_file
 from kubelite.control.api.server.lifecycle import ApiServer, Options
 from kubelite.control.controllers.registry import UnknownController, select
 from kubelite.control.store.types import StoreError
+from kubelite.lib import known_roots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,6 +85,8 @@ def data_directory(settings: Settings, chosen: str | None) -> str:
                 f"cannot create {path}: {error.strerror}", hint="choose another with --data-dir"
             )
         ) from error
+    if chosen:
+        known_roots.register(path)
     return path
 
 

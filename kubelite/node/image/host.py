@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from kubelite.lib import known_roots
 from kubelite.lib.files import names
 from kubelite.node.image.covers import (
     Mount,
     by_point,
     candidates,
+    homes_in,
     mount_of,
     outermost,
     overlay_problem,
@@ -37,17 +39,43 @@ def host_image() -> Image:
 
 
 def host_covers(*roots: Path) -> list[str]:
-    """Paths to cover in a container on `host`: kubelite's own roots and what holds credentials.
+    """Paths to cover in a container on `host`: `roots`, every other state root and data directory
+    of this machine that holds something, and what holds credentials.
 
     Absolute, links resolved, sorted, none below another; directories and files that exist on the
     file system of `/`.  What lies on another mount is not visible in such a container.
     """
     mounts = by_point(parse_mountinfo(_text("/proc/self/mountinfo")))
-    wanted = candidates([str(root) for root in roots], _text("/etc/passwd"), names("/etc/ssh"))
-    # Looked at only where it can be seen: a home on an absent NFS server would make us wait.
-    near = [path for path in wanted if _mount_point(path, mounts) == "/"]
-    present = [os.path.realpath(path) for path in near if os.path.exists(path)]
-    return outermost([path for path in present if _mount_point(path, mounts) == "/"])
+
+    def is_visible(path: str) -> bool:
+        return _mount_point(path, mounts) == "/"
+
+    others = [path for path in known_roots.registered() if is_visible(path) and _is_used(path)]
+    # Read only when visible: a home on an absent NFS server would block.
+    near_homes = filter(is_visible, {"/root", *homes_in(_text("/etc/passwd"))})
+    homes = {home: frozenset(_entries(home)) for home in near_homes}
+    paths = candidates([*map(str, roots), *others], homes, _entries("/etc/ssh"))
+    present = [os.path.realpath(path) for path in paths if os.path.exists(path)]
+    return outermost([path for path in present if is_visible(path)])
+
+
+def _entries(directory: str) -> list[str]:
+    """The names of a directory; none when it cannot be read."""
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
+
+
+def _is_used(root: str) -> bool:
+    """Whether a state root has pods or a server, or is another directory that is not empty."""
+    try:
+        entries = names(root)
+        if "pods" not in entries or "server" in entries:
+            return bool(entries)
+        return bool(names(f"{root}/pods"))
+    except OSError:
+        return True
 
 
 def host_image_problem(upper_dir: Path) -> str | None:

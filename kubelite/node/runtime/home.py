@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from kubelite.lib import known_roots
 from kubelite.lib.digest import hexdigest
 
 DEFAULT_ROOT = "/var/lib/kubelite"
@@ -90,6 +91,8 @@ class Home:
                 os.mkdir(path, 0o700)
             except FileExistsError:
                 pass
+        if self.root != DEFAULT_ROOT:
+            known_roots.register(self.root)
 
 
 def boot_id() -> str:

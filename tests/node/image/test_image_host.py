@@ -55,13 +55,22 @@ def test_overlay_needs_a_volume() -> None:
 def test_candidates_know_homes_and_host_keys() -> None:
     passwd = "root:x:0:0::/root:/bin/sh\nann:x:1:1::/home/ann/:/bin/sh\nd:x:2:2::/:/bin/sh\nbad\n"
     assert homes_in(passwd) == {"/root", "/home/ann"}
+    homes = {"/root": [".ssh", ".cache"], "/home/ann": [".aws", ".config"]}
     names = ["ssh_host_rsa_key", "ssh_host_rsa_key.pub", "sshd_config"]
-    paths = candidates(["/var/lib/kubelite"], passwd, names)
-    for path in ("/var/lib/kubelite", "/root/.ssh", "/home/ann/.aws", "/etc/ssh/ssh_host_rsa_key"):
+    paths = candidates(["/srv/kubelite"], homes, names)
+    for path in (
+        "/srv/kubelite",
+        "/var/lib/kubelite",
+        "/run/kubelite",
+        "/root/.ssh",
+        "/home/ann/.aws",
+        "/etc/ssh/ssh_host_rsa_key",
+    ):
         assert path in paths
     assert "/etc/ssh/sshd_config" not in paths
     assert "/etc/ssh/ssh_host_rsa_key.pub" not in paths
-    assert "/.ssh" not in paths
+    assert "/root/.cache/huggingface/token" in paths and "/home/ann/.config/rclone" in paths
+    assert "/home/ann/.ssh" not in paths, "looked for only in homes that have it"
 
 
 def test_outermost() -> None:

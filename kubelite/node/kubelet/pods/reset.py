@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+from kubelite.lib import known_roots
 from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
@@ -34,6 +35,8 @@ def reset(
         PodNetwork(home.run, home.key, home.lock).remove_all()
     remover.close_home()
     removed += [path for path in _directories(home) if _take_away(path)]
+    if not os.path.exists(home.root):
+        known_roots.forget(home.root)
     return removed
 
 
