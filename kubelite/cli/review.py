@@ -9,26 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from kubelite.cli.common import error_codes as codes
+import msgspec
+
 from kubelite.cli.common.diagnostic import Diagnostic
-from kubelite.lib.manifest_yaml import Document, Place
+from kubelite.lib.manifest_yaml import Document
 from kubelite.objects.pod import codec, support
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.support import Level
-from kubelite.objects.rules import defaults, validate
-from kubelite.objects.rules.problem import (
-    DUPLICATE,
-    INVALID,
-    NO_EFFECT,
-    REQUIRED,
-    UNSUPPORTED_KIND,
-    WRONG_TYPE,
-    Path,
-    Problem,
-    json_path,
-)
-
-TODAY = "this version of kubelite runs Pods"
+from kubelite.objects.rules import reading
+from kubelite.objects.rules.cause import Cause, Object, Path, duplicate
+from kubelite.objects.rules.pods import checks, defaults
 
 
 class Review(NamedTuple):
@@ -66,146 +56,161 @@ def items(documents: list[Document]) -> Iterator[Item]:
             yield Item(value, document, ())
 
 
+class Judgement(msgspec.Struct, frozen=True):
+    """A pod as its manifest has it, as it would be created, and what Kubernetes says is wrong."""
+
+    written: Object
+    complete: Object
+    causes: list[Cause]
+
+
 def review(
     documents: list[Document], file: str, *, namespace: str | None = None, lenient: bool = False
 ) -> Review:
-    """Judges a manifest. ``file`` is its name in places; ``namespace`` the one asked for on the
+    """Reviews a manifest. ``file`` is its name in places; ``namespace`` the one asked for on the
     command line.
     """
-    found = Review([], [], [], [])
+    result = Review([], [], [], [])
     taken: set[tuple[str, str]] = set()
     for item in items(documents):
-        _review(item, file, namespace, lenient, found, taken)
-    if not found.pods and not found.errors:
-        hint = "a manifest begins with apiVersion: v1 and kind: Pod"
-        found.errors.append(Diagnostic(f"there is no Pod in {file}", codes.EMPTY, hint=hint))
-    return found
+        if _is_pod(item.value):
+            _review_pod(item, file, namespace, lenient, result, taken)
+        else:
+            _review_other(item, file, lenient, result)
+    if not result.pods and not result.errors:
+        from kubelite.cli.common.error_codes import EMPTY
+        from kubelite.cli.problems import POD_BEGINS
+
+        result.errors.append(Diagnostic(f"there is no Pod in {file}", EMPTY, hint=POD_BEGINS))
+    return result
 
 
-def _review(
+def _is_pod(value: Any) -> bool:
+    return isinstance(value, dict) and (value.get("apiVersion"), value.get("kind")) == ("v1", "Pod")
+
+
+def _review_other(item: Item, file: str, lenient: bool, result: Review) -> None:
+    """An object that is no Pod: an error, unless the kind is known and may be passed over."""
+    from kubelite.cli import problems
+    from kubelite.cli.common.error_codes import UNSUPPORTED_KIND
+
+    problem = problems.of_kind(item.value)
+    skipped = lenient and problem.code == UNSUPPORTED_KIND
+    listed = result.warnings if skipped else result.errors
+    listed.append(problems.diagnostic(item.document, item.path, file, problem))
+
+
+def judge(value: Object, namespace: str | None = None) -> Judgement:
+    """What Kubernetes says of the value of a Pod, from the same rules as the API server."""
+    written, causes = reading.read("core.v1.Pod", value)
+    complete = _copied(written)
+    defaults.without_server_fields(complete)
+    defaults.pod(complete, namespace or "")
+    # What could not be read, or stands there under another name, is not missing.
+    wrong = _unreadable(causes) if causes else set()
+    if complete["metadata"].get("generateName"):
+        wrong.add(("metadata", "name"))
+    broken = [c for c in checks.on_create(complete) if not _is_below(c.path, wrong)]
+    if (complete["spec"].get("terminationGracePeriodSeconds") or 0) < 0:
+        complete["spec"]["terminationGracePeriodSeconds"] = 1  # as the kubelet takes it
+    return Judgement(written, complete, causes + broken)
+
+
+def diagnostics_of(pod: Judgement) -> list[Diagnostic]:
+    """What is wrong with a pod that comes from no file."""
+    from kubelite.cli import problems
+
+    listed = (problems.of_cause(cause, pod.complete) for cause in pod.causes)
+    return [Diagnostic(each.message, each.code, hint=each.hint) for each in listed]
+
+
+def _unreadable(causes: list[Cause]) -> set[Path]:
+    from kubelite.cli.hints import meant_path
+
+    return {cause.path for cause in causes} | {meant_path(cause) for cause in causes}
+
+
+def _copied(value: Any) -> Any:
+    """A copy of plain values, which is to be filled."""
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _review_pod(
     item: Item,
     file: str,
     namespace: str | None,
     lenient: bool,
-    found: Review,
+    result: Review,
     taken: set[tuple[str, str]],
 ) -> None:
-    kind = _kind(item)
-    if kind is not None:
-        skipped = lenient and kind.code == UNSUPPORTED_KIND
-        (found.warnings if skipped else found.errors).append(_trouble(item, file, kind))
-        return
-    made, problems = codec.decode(Pod, item.value)
-    if made is None:
-        return
-    # What could not be read, or stands there under another name, is not missing.
-    wrong = {each.path for each in problems} | {each.meant for each in problems if each.meant}
-    problems += [each for each in validate.pod(made) if not _below(each.path, wrong)]
-    problems += _names(made, taken, namespace)
-    findings = support.check(made)
-    stops = Level.FATAL if lenient else Level.REFUSED
-    for level, told in (
-        (Level.QUIET, found.notes),
-        (Level.LOUD, found.warnings),
-        (stops, found.errors),
-    ):
-        these = [each.problem for each in findings if _at(each.level, stops) is level]
-        these += problems if told is found.errors else []
-        told.extend(
-            _trouble(item, file, problem)
-            for problem in sorted(these, key=lambda each: _place(item, each))
-        )
-    kept = support.lenient(made, findings) if lenient else made
-    found.pods.append(defaults.pod(defaults.fresh(kept), namespace))
+    pod = judge(item.value, namespace)
+    findings = support.check(pod.written)
+    other_namespace = _other_namespace(pod.written, namespace)
+    causes = pod.causes if other_namespace else [*pod.causes, *_taken(pod.complete, taken)]
+    if causes or findings or other_namespace:
+        judged = pod.complete, causes, findings, other_namespace
+        _list_problems(item, file, judged, lenient, result)
+    if lenient:
+        support.without_refused(pod.complete, findings)
+        defaults.pod(pod.complete, namespace or "")
+    result.pods.append(codec.decode(Pod, pod.complete))
 
 
-def _at(level: Level, stops: Level) -> Level:
-    """What a level comes to: whoever is lenient is warned of what would have stopped the pod."""
-    if level >= stops:
-        return stops
-    return min(level, Level.LOUD)
-
-
-def _below(path: Path, wrong: set[Path]) -> bool:
-    """Whether a value that could not be read has been reported there or above."""
-    return any(path[:end] in wrong for end in range(len(path) + 1))
-
-
-def _kind(item: Item) -> Problem | None:
-    """What is wrong with the object as such, before its fields are looked at."""
-    value = item.value
-    if not isinstance(value, dict):
-        hint = "a manifest begins with apiVersion: v1 and kind: Pod"
-        return Problem(
-            (), "this is not an object of Kubernetes: a mapping is expected here", WRONG_TYPE, hint
-        )
-    version, kind = value.get("apiVersion"), value.get("kind")
-    for name, said in (("apiVersion", version), ("kind", kind)):
-        if said is None or said == "":
-            return Problem(
-                (), f"{name}: Required value", REQUIRED, "pods have apiVersion: v1 and kind: Pod"
-            )
-        if not isinstance(said, str):
-            return Problem((name,), "expected string", WRONG_TYPE)
-    if (version, kind) == ("v1", "Pod"):
-        return None
-    return _other_kind(str(version), str(kind), value)
-
-
-def _other_kind(version: str, kind: str, value: dict[str, Any]) -> Problem:
-    from kubelite.objects.facts import kinds
-
-    if kinds.of_manifest(version, kind) is not None:
-        template = isinstance(value.get("spec"), dict) and "template" in value["spec"]
-        hint = (
-            "make a Pod of its template, spec.template" if template else "--lenient leaves it out"
-        )
-        return Problem(("kind",), f"a {kind} cannot be run yet: {TODAY}", UNSUPPORTED_KIND, hint)
-    versions = [each.api_version for each in kinds.KINDS if each.kind == kind]
-    if versions:
-        said = f'{version} has no kind "{kind}"'
-        return Problem(("apiVersion",), said, INVALID, f"write apiVersion: {versions[0]}")
-    from difflib import get_close_matches
-
-    close = get_close_matches(kind, [each.kind for each in kinds.KINDS], n=1)
-    hint = f'did you mean "{close[0]}"?' if close else "--lenient leaves it out"
-    return Problem(
-        ("kind",), f'unknown kind "{kind}" of {version}: {TODAY}', UNSUPPORTED_KIND, hint
-    )
-
-
-def _names(made: Pod, taken: set[tuple[str, str]], namespace: str | None) -> list[Problem]:
-    """Whether the pod's name and namespace fit the command line and the pods before it, whose names
-    are ``taken``.
-    """
-    own = made.metadata.namespace
+def _other_namespace(pod: Object, namespace: str | None) -> str:
+    """Why the pod's namespace does not fit that of the command line; "" where it does."""
+    own = (pod.get("metadata") or {}).get("namespace")
     if namespace and own and own != namespace:
-        said = f'namespace: the manifest says "{own}", the command line "{namespace}"'
-        return [
-            Problem(
-                ("metadata", "namespace"),
-                said,
-                codes.OTHER_NAMESPACE,
-                "leave --namespace out, or change one",
-            )
-        ]
-    name = (own or namespace or defaults.NAMESPACE, made.metadata.name or "")
+        return f'namespace: the manifest says "{own}", the command line "{namespace}"'
+    return ""
+
+
+def _taken(pod: Object, taken: set[tuple[str, str]]) -> list[Cause]:
+    """Whether a pod before it has the same name; the names so far are ``taken``."""
+    name = (pod["metadata"]["namespace"], pod["metadata"].get("name") or "")
     if name in taken and name[1]:
-        return [Problem(("metadata", "name"), f'name: Duplicate value: "{name[1]}"', DUPLICATE)]
+        return [duplicate(("metadata", "name"), name[1])]
     taken.add(name)
     return []
 
 
-def _place(item: Item, problem: Problem) -> Place:
-    path = (*item.path, *problem.path)
-    return item.document.key_place(path) if problem.at_key else item.document.place(path)
+def _list_problems(
+    item: Item,
+    file: str,
+    judged: tuple[Object, list[Cause], list[support.Finding], str],
+    lenient: bool,
+    result: Review,
+) -> None:
+    """Puts everything that is wrong with a pod into the lists, in the order of the file."""
+    from kubelite.cli import problems
+    from kubelite.cli.common.error_codes import OTHER_NAMESPACE
+
+    pod, causes, findings, other_namespace = judged
+    errors = [problems.of_cause(cause, pod) for cause in causes]
+    if other_namespace:
+        hint, path = "leave --namespace out, or change one", ("metadata", "namespace")
+        errors.append(problems.Problem(path, other_namespace, OTHER_NAMESPACE, hint))
+    stops = Level.FATAL if lenient else Level.REFUSED
+    for level, diagnostics in (
+        (Level.QUIET, result.notes),
+        (Level.LOUD, result.warnings),
+        (stops, result.errors),
+    ):
+        at_level = [f for f in findings if _effective(f.level, stops) is level]
+        listed = [problems.of_finding(finding) for finding in at_level]
+        listed += errors if level is stops else []
+        listed.sort(key=lambda problem: problems.place_of(item.document, item.path, problem))
+        diagnostics.extend(
+            problems.diagnostic(item.document, item.path, file, problem) for problem in listed
+        )
 
 
-def _trouble(item: Item, file: str, problem: Problem) -> Diagnostic:
-    place = _place(item, problem)
-    where = f"{file}:{place.line}:{place.column}"
-    shown = json_path((*item.path, *problem.path))
-    hint = problem.hint or ("" if problem.code == NO_EFFECT else codes.CODES[problem.code].remedy)
-    return Diagnostic(
-        problem.message, problem.code, f"{where}   {shown}" if shown else where, hint=hint
-    )
+def _effective(level: Level, stops: Level) -> Level:
+    """What a level comes to: whoever is lenient is warned of what would have stopped the pod."""
+    return stops if level >= stops else min(level, Level.LOUD)
+
+
+def _is_below(path: Path, wrong: set[Path]) -> bool:
+    """Whether a value that could not be read has been reported there or above."""
+    return any(path[:end] in wrong for end in range(1, len(path) + 1)) or () in wrong

@@ -54,7 +54,7 @@ BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
     ("boolean for a text", GOOD + "    env: [{name: A, value: yes}]\n", "8:28   spec.containers[0].env[0].value", "KL105",
      "expected string, got boolean", "YAML reads y, n, yes"),
     ("text for a list", GOOD + "    command: sh\n", "8:14   spec.containers[0].command", "KL105", "expected list, got string", '"- "'),
-    ("bad quantity", GOOD + "    resources: {limits: {memory: 64MB}}\n", "8:34   spec.containers[0].resources.limits.memory",
+    ("bad quantity", GOOD + "    resources: {limits: {memory: 64MB}}\n", "8:34   spec.containers[0].resources.limits[memory]",
      "KL106", "not a quantity", "did you mean 64Mi"),
     ("no image", HEAD + "  containers:\n  - name: c\n", "6:5   spec.containers[0].image", "KL107", "image: Required value", "host"),
     ("no spec", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n", "1:1   spec.containers", "KL107", "Required value", "one container"),

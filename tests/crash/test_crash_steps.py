@@ -21,7 +21,7 @@ import pytest
 from kubelite.node.kubelet.act import claims
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.objects.pod.pod import Pod
-from kubelite.objects.rules import defaults
+from kubelite.objects.rules.pods import defaults
 from kubelite.testing.host import difference, snapshot
 from tests.crash.crashworld import Ward, child, ended, templates
 from tests.e2e.world import SLOW
@@ -58,7 +58,9 @@ def made(tmp_path: Path, main: str, restart: str, **more: Any) -> Ward:
 
     def spec(memory: str, env: str) -> Pod:
         parts = {**whole(tokens, main, restart, memory, env), **more}
-        return defaults.pod(msgspec.convert({"metadata": {"name": "p"}, "spec": parts}, Pod))
+        document = {"metadata": {"name": "p"}, "spec": parts}
+        defaults.pod(document)
+        return msgspec.convert(document, Pod)
 
     return Ward(tmp_path / "k", spec("64Mi", "old"), spec("96Mi", "new"), tokens)
 

@@ -14,6 +14,7 @@ from kubelite.lib.manifest_yaml import documents
 from kubelite.objects.facts import quantity
 from kubelite.objects.pod import codec
 from kubelite.objects.pod.pod import Pod
+from kubelite.objects.rules import reading
 
 MANIFEST = """\
 apiVersion: v1
@@ -140,8 +141,9 @@ def without_empty(value: Any) -> Any:
 
 def test_a_pod_with_nearly_every_field_is_read_alike() -> None:
     plain = documents(MANIFEST)[0].value
-    made, problems = codec.decode(Pod, plain)
-    assert problems == [] and made is not None
+    document, causes = reading.read("core.v1.Pod", plain)
+    assert causes == []
+    made = codec.decode(Pod, document)
     ours = msgspec.json.decode(msgspec.json.encode(made.spec))
     expected = theirs(plain)
     # kubectl writes the metadata of a claim's template even where there is none.

@@ -7,6 +7,17 @@ from typing import NamedTuple
 UNREADABLE = "KL101"
 NOT_YAML = "KL102"
 EMPTY = "KL103"
+UNKNOWN_FIELD = "KL104"
+WRONG_TYPE = "KL105"
+BAD_QUANTITY = "KL106"
+REQUIRED = "KL107"
+INVALID = "KL108"
+BAD_NAME = "KL109"
+DUPLICATE = "KL110"
+NOT_FOUND = "KL111"
+UNSUPPORTED_KIND = "KL112"
+UNSUPPORTED_FIELD = "KL113"
+NO_EFFECT = "KL114"
 OTHER_NAMESPACE = "KL115"
 URL = "KL116"
 
@@ -39,14 +50,14 @@ CODES: dict[str, Code] = {
         "A manifest begins with apiVersion: v1 and kind: Pod. Separate several in one file by a"
         " line ---.",
     ),
-    "KL104": Code(
+    UNKNOWN_FIELD: Code(
         "unknown field",
         "Kubernetes has no field of this name here. Field names are case-sensitive: containerPort,"
         " not containerport. Most often a name is misspelled, or the line is indented too far or"
         " not far enough.",
         "Follow the hint, or compare the indentation with the lines around it.",
     ),
-    "KL105": Code(
+    WRONG_TYPE: Code(
         "wrong type",
         "A value has another type than its field: a number instead of a string, or an object"
         " instead of a list. In YAML yes, no, on, off and true are booleans and 8080 is a number;"
@@ -54,58 +65,58 @@ CODES: dict[str, Code] = {
         "Values of labels, annotations and environment variables are strings: quote numbers and"
         " booleans.",
     ),
-    "KL106": Code(
+    BAD_QUANTITY: Code(
         "invalid quantity",
         "An amount of CPU, memory or storage is a number with at most one suffix: n u m, k M G T P"
         " E (powers of 1000), Ki Mi Gi Ti Pi Ei (powers of 1024), or an exponent as in 1e3.",
         "Write 500m for half a CPU and 512Mi for memory. MB and GB are not suffixes, and m means"
         " one thousandth.",
     ),
-    "KL107": Code(
+    REQUIRED: Code(
         "required value missing",
         "Kubernetes does not accept the object without this field.",
         "Add the field at the place shown, or below it.",
     ),
-    "KL108": Code(
+    INVALID: Code(
         "invalid value",
         "The value has the right type but is not allowed here. The rule is that of the Kubernetes"
         " API.",
         "The error states the rule or the supported values.",
     ),
-    "KL109": Code(
+    BAD_NAME: Code(
         "invalid name",
         "Names of objects, containers, volumes and ports follow the rules of DNS: lowercase"
         " letters, digits and dashes, beginning and ending with a letter or digit, at most 63"
         " characters (253 for pods, which may contain dots; 15 for ports).",
         "Use the name in the hint, or another that follows the rule.",
     ),
-    "KL110": Code(
+    DUPLICATE: Code(
         "duplicate value",
         "Two things that must differ have the same name or port: containers and init containers of"
         " a pod share one set of names, volumes have another, and a port of the machine can belong"
         " to one container only.",
         "Rename one of them.",
     ),
-    "KL111": Code(
+    NOT_FOUND: Code(
         "not found",
         "A name refers to something that the pod does not have: most often a volumeMount whose"
         " volume is not defined.",
         "Add it to spec.volumes, or correct the name.",
     ),
-    "KL112": Code(
+    UNSUPPORTED_KIND: Code(
         "kind not supported",
         "This version of kubelite runs Pods. Other kinds need controllers and an API server.",
         "Create a Pod from the template of a Deployment, Job or StatefulSet (spec.template), or use"
         " --lenient to run only the Pods of a file that also has other kinds.",
     ),
-    "KL113": Code(
+    UNSUPPORTED_FIELD: Code(
         "field not supported",
         "The field is valid, but this version of kubelite cannot do what it requests, and running"
         " the pod without it could be wrong. kubelite never ignores a field silently.",
         "Remove the field, or ignore it with --lenient; `kubelite pod check` lists all such"
         " fields.",
     ),
-    "KL114": Code(
+    NO_EFFECT: Code(
         "field without effect",
         "The field is accepted but has no effect on a single machine, as fields for the scheduler.",
         "Nothing needs to be done.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kubelite.cli.common import error_codes
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.lib.manifest_yaml import MAX_BYTES, Document, YamlError, documents
 
@@ -36,7 +35,7 @@ def load(source: str, *, namespace: str | None = None, lenient: bool = False) ->
 def names(source: str, namespace: str | None) -> list[tuple[str, str]]:
     """Namespace and name of each pod that a manifest names, valid or not. Raises CliError."""
     from kubelite.cli.review import items
-    from kubelite.objects.rules.defaults import NAMESPACE
+    from kubelite.objects.rules.pods.defaults import NAMESPACE
 
     found = []
     for item in items(read(source)):
@@ -51,7 +50,9 @@ def names(source: str, namespace: str | None) -> list[tuple[str, str]]:
                 (str(metadata.get("namespace") or namespace or NAMESPACE), metadata["name"])
             )
     if not found:
-        raise CliError(Diagnostic(f"there is no Pod in {label(source)}", error_codes.EMPTY))
+        from kubelite.cli.common.error_codes import EMPTY
+
+        raise CliError(Diagnostic(f"there is no Pod in {label(source)}", EMPTY))
     return found
 
 
@@ -71,20 +72,26 @@ def limited(errors: list[Diagnostic]) -> list[Diagnostic]:
 def read(source: str) -> list[Document]:
     """The documents of a manifest. Raises CliError if it cannot be read or is not YAML."""
     if source.startswith(("http://", "https://")):
+        from kubelite.cli.common.error_codes import URL
+
         hint = f"download it first: curl -fsSL {source} | kubelite pod up -"
-        raise CliError(Diagnostic("manifests are not downloaded", error_codes.URL, hint=hint))
+        raise CliError(Diagnostic("manifests are not downloaded", URL, hint=hint))
     name = label(source)
     data = _read(source)
     if not data.strip():
-        raise CliError(Diagnostic(f"{name} is empty", error_codes.EMPTY, hint=_BEGINNING))
+        from kubelite.cli.common.error_codes import EMPTY
+
+        raise CliError(Diagnostic(f"{name} is empty", EMPTY, hint=_BEGINNING))
     try:
         return documents(data)
     except YamlError as error:
+        from kubelite.cli.common.error_codes import CODES, NOT_YAML
+
         place = f"{name}:{error.place.line}:{error.place.column}" if error.place is not None else ""
-        remedy = error_codes.CODES[error_codes.NOT_YAML].remedy
+        remedy = CODES[NOT_YAML].remedy
         hint = remedy if place else "a manifest is text: YAML or JSON"
         raise CliError(
-            Diagnostic(f"{name} cannot be read: {error}", error_codes.NOT_YAML, place, hint=hint)
+            Diagnostic(f"{name} cannot be read: {error}", NOT_YAML, place, hint=hint)
         ) from error
 
 
@@ -94,17 +101,21 @@ def _read(source: str) -> bytes:
         with open(0 if source == "-" else source, "rb", closefd=source != "-") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
+        from kubelite.cli.common.error_codes import UNREADABLE
+
         missing = isinstance(error, FileNotFoundError)
         hint = "use - to read the manifest from stdin" if missing else ""
         reason = (error.strerror or str(error)).lower()
         raise CliError(
-            Diagnostic(f"{name} cannot be read: {reason}", error_codes.UNREADABLE, hint=hint)
+            Diagnostic(f"{name} cannot be read: {reason}", UNREADABLE, hint=hint)
         ) from error
     if len(data) > MAX_BYTES:
+        from kubelite.cli.common.error_codes import UNREADABLE
+
         raise CliError(
             Diagnostic(
                 f"{name} is too large for a manifest: more than {MAX_BYTES >> 20} MiB",
-                error_codes.UNREADABLE,
+                UNREADABLE,
                 hint="put data in a volume; split pods into separate files",
             )
         )

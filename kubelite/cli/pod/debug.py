@@ -36,7 +36,7 @@ def debug(
 ) -> int:
     """Runs a program from another image beside a container; returns its exit code."""
     from kubelite.objects.pod.container import Capabilities, Container, SecurityContext
-    from kubelite.objects.rules.defaults import pull_policy
+    from kubelite.objects.rules.pods.defaults import pull_policy
 
     screen = Screen(settings)
     pods = open_pods(settings, screen)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from msgspec.structs import replace
 
 from kubelite.cli.common.command import Option, Settings, usage
@@ -47,7 +48,9 @@ def update(
 
     Raises CliError for an unknown container or invalid value, NotFound, Conflict.
     """
-    from kubelite.objects.rules import defaults, validate
+    from kubelite.cli.review import diagnostics_of, judge
+    from kubelite.objects.pod import codec
+    from kubelite.objects.pod.pod import Pod
 
     start = process_start()
     screen = Screen(settings)
@@ -60,11 +63,10 @@ def update(
             pod = _change(pod, text, "=", functools.partial(_set_limit, resource))
     for text in env or ():
         pod = _change(pod, text, ":", _set_variable)
-    pod = defaults.pod(pod)
-    if problems := validate.pod(pod):
-        raise CliError(
-            *(Diagnostic(problem.message, problem.code, hint=problem.hint) for problem in problems)
-        )
+    judgement = judge(msgspec.json.decode(msgspec.json.encode(pod)))
+    if judgement.causes:
+        raise CliError(*diagnostics_of(judgement))
+    pod = codec.decode(Pod, judgement.complete)
     if dry_run:
         show_plan(screen, name, pods.plan(pod), False)
         return 0

@@ -21,6 +21,7 @@ MAX_ID = 2**31 - 1
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
 _SMALL = _LETTERS | frozenset("0123456789")
 _ANY = _SMALL | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_HEX = frozenset("0123456789abcdefABCDEF")
 _CONFIG_KEY = _ANY | frozenset("-._")
 
 _LABEL_EXPRESSION = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -270,3 +271,61 @@ def path_segment(text: str) -> list[str]:
     """A name that is only one part of a path: RBAC's names may hold colons and more."""
     problems = [f"may not be '{text}'"] if text in (".", "..") else []
     return problems + [f"may not contain '{character}'" for character in "/%" if character in text]
+
+
+def is_latest_image(image: str) -> bool:
+    """Whether the image is the latest of its name: by its tag, or without tag and digest. False
+    for what is no reference at all.
+    """
+    name, at, digest = image.partition("@")
+    repository, tag = _split_tag(name)
+    if not _is_repository(repository) or (at and not _is_digest(digest)):
+        return False
+    if tag is None:
+        return not at
+    return tag == "latest"
+
+
+def _split_tag(name: str) -> tuple[str, str | None]:
+    """The repository and the tag; a colon before a slash belongs to a port."""
+    repository, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        return name, None
+    return repository, tag
+
+
+def _is_repository(text: str) -> bool:
+    domain, slash, path = text.partition("/")
+    if not slash or not _names_registry(domain):
+        path = text
+    elif not _is_domain(domain):
+        return False
+    is_identifier = len(path) == 64 and _HEX.issuperset(path) and path == path.lower()
+    return not is_identifier and all(map(_is_component, path.split("/")))
+
+
+def _names_registry(first: str) -> bool:
+    return "." in first or ":" in first or first == "localhost" or first != first.lower()
+
+
+def _is_domain(text: str) -> bool:
+    host, colon, port = text.partition(":") if not text.startswith("[") else (text, "", "")
+    if colon and not port.isdecimal():
+        return False
+    return bool(host) and all(
+        part and part[0] in _ANY and part[-1] in _ANY
+        for part in host.strip("[]").replace(":", "0").split(".")
+    )
+
+
+def _is_component(text: str) -> bool:
+    """Small letters and digits, with ``.``, ``_``, ``__`` or dashes between them."""
+    if not text or text[0] not in _SMALL or text[-1] not in _SMALL:
+        return False
+    separators = "".join(" " if sign in _SMALL else sign for sign in text).split()
+    return all(part in (".", "_", "__") or not part.strip("-") for part in separators)
+
+
+def _is_digest(text: str) -> bool:
+    algorithm, colon, value = text.partition(":")
+    return bool(algorithm and colon) and len(value) >= 32 and _HEX.issuperset(value)

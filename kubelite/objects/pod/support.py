@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-import msgspec
-
 from kubelite.objects.facts import quantity
-from kubelite.objects.pod import codec
-from kubelite.objects.pod.pod import Container, Pod
-from kubelite.objects.rules.problem import INVALID, NO_EFFECT, UNSUPPORTED_FIELD, Path, Problem
+from kubelite.objects.facts.names import ip_address
+from kubelite.objects.rules.cause import INVALID, Object, Path
 
 
 class Level(IntEnum):
@@ -40,10 +37,18 @@ class Row(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A field that is set and not honoured."""
+    """A field that is set and not honoured, or a value that is odd. ``reason`` is UNSUPPORTED,
+    NO_EFFECT or INVALID.
+    """
 
     level: Level
-    problem: Problem
+    path: Path
+    message: str
+    reason: str
+
+
+UNSUPPORTED = "Unsupported"
+NO_EFFECT = "NoEffect"
 
 
 def _is(*values: object) -> Callable[[Any], bool]:
@@ -98,7 +103,6 @@ _SPEC = {
             "apiVersion",
             "kind",
             "spec.restartPolicy",
-            "spec.terminationGracePeriodSeconds",
             "spec.dnsPolicy",
             "spec.dnsConfig",
             "spec.hostNetwork",
@@ -128,6 +132,9 @@ _SPEC = {
             "spec.schedulingGroup",
         ),
         _ONE_NODE,
+    ),
+    "spec.terminationGracePeriodSeconds": Row(
+        Level.LOUD, "a negative one is taken for one second", lambda seconds: seconds < 0
     ),
     "spec.serviceAccountName": _NO_ACCOUNTS,
     "spec.serviceAccount": _NO_ACCOUNTS,
@@ -195,7 +202,6 @@ _CONTAINER = {
             "container.ports[].name",
             "container.ports[].containerPort",
             "container.ports[].hostPort",
-            "container.ports[].hostIP",
             "container.ports[].protocol",
             "container.env[].name",
             "container.env[].value",
@@ -217,6 +223,9 @@ _CONTAINER = {
             "container.tty",
         ),
         _YES,
+    ),
+    "container.ports[].hostIP": Row(
+        Level.FATAL, "it must be an IP address", lambda text: bool(text and ip_address(text))
     ),
     "container.env[].valueFrom.configMapKeyRef": Row(Level.REFUSED, _NO_API),
     "container.env[].valueFrom.secretKeyRef": Row(Level.REFUSED, _NO_API),
@@ -281,8 +290,8 @@ _VOLUME = {
     "volume.hostPath": _YES,
     "volume.emptyDir.medium": Row(
         Level.REFUSED,
-        "huge pages cannot be mounted yet",
-        lambda medium: str(medium).startswith("HugePages"),
+        "huge pages cannot be mounted yet, and no other medium than Memory is known",
+        lambda medium: medium not in ("", "Memory"),
     ),
     "volume.emptyDir.sizeLimit": _YES,
     "volume.*": Row(Level.REFUSED, _NO_VOLUME),
@@ -308,24 +317,22 @@ ROOTS = {
 """Where a path begins anew in the table."""
 
 
-def check(pod: Pod) -> list[Finding]:
-    """What of a pod, as it was written, this version does not honour."""
-    return [*_walk(msgspec.to_builtins(pod), "", ()), *_together(pod)]
+def check(pod: Object) -> list[Finding]:
+    """What of the document of a pod, as it was written, this version does not honour."""
+    return [*_walk(pod, "", ()), *_together(pod)]
 
 
-def lenient(pod: Pod, findings: list[Finding]) -> Pod:
-    """The pod without the fields that were refused. A volume that has lost its source becomes an
-    empty directory, a variable that has lost its source is not set."""
-    plain = msgspec.json.decode(msgspec.json.encode(pod))
+def without_refused(pod: Object, findings: list[Finding]) -> None:
+    """Takes the fields that were refused out of the document. A volume that has lost its source
+    becomes an empty directory, a variable that has lost its source is not set.
+    """
     for finding in findings:
         if finding.level is Level.REFUSED:
-            *above, last = finding.problem.path
-            owner = plain
-            for part in above:
-                owner = owner[part]
-            del owner[last]
-    made, _ = codec.decode(Pod, plain)
-    return made or pod
+            *above, last = finding.path
+            holder: Any = pod
+            for step in above:
+                holder = holder[step]
+            holder.pop(last, None)
 
 
 def row_of(parent: str, key: str) -> Row | None:
@@ -356,7 +363,7 @@ def _one(value: Any, parent: str, key: str, path: Path) -> Iterator[Finding]:
         and row.level is not Level.HONOURED
         and (row.when is None or row.when(value))
     ):
-        yield Finding(row.level, _problem(row, path))
+        yield _finding(row, path)
 
 
 def _prefixes() -> frozenset[str]:
@@ -372,44 +379,34 @@ def _prefixes() -> frozenset[str]:
 _PREFIXES = _prefixes()
 
 
-def _problem(row: Row, path: Path) -> Problem:
-    words = [part for part in path if isinstance(part, str)]
+def _finding(row: Row, path: Path) -> Finding:
+    words = [step for step in path if isinstance(step, str)]
     name = ".".join(words[-2:]) if words[-1] in ("name", "type") else words[-1]
     if row.level >= Level.REFUSED:
-        hint = "--lenient runs the pod without it" if row.level is Level.REFUSED else ""
-        return Problem(
-            path, f"{name} is not supported: {row.reason}", UNSUPPORTED_FIELD, hint, at_key=True
-        )
-    return Problem(path, f"{name} has no effect: {row.reason}", NO_EFFECT, at_key=True)
+        message = f"{name} is not supported: {row.reason}"
+        return Finding(row.level, path, message, UNSUPPORTED)
+    return Finding(row.level, path, f"{name} has no effect: {row.reason}", NO_EFFECT)
 
 
-def _together(pod: Pod) -> Iterator[Finding]:
+def _together(pod: Object) -> Iterator[Finding]:
     """What the name of a field alone does not show."""
-    for kind, group in (
-        ("containers", pod.spec.containers),
-        ("initContainers", pod.spec.init_containers),
-    ):
-        for at, container in enumerate(group):
-            yield from _container(container, ("spec", kind, at))
+    spec = pod.get("spec") or {}
+    for group in ("containers", "initContainers"):
+        for index, container in enumerate(spec.get(group) or ()):
+            yield from _container(container, ("spec", group, index))
 
 
-def _container(container: Container, path: Path) -> Iterator[Finding]:
-    for number, port in enumerate(container.ports):
-        if port.host_port and port.protocol == "SCTP":
+def _container(container: Object, path: Path) -> Iterator[Finding]:
+    for index, port in enumerate(container.get("ports") or ()):
+        if port.get("hostPort") and port.get("protocol") == "SCTP":
             row = Row(Level.REFUSED, "ports of this machine are TCP and UDP ones")
-            yield Finding(row.level, _problem(row, (*path, "ports", number, "hostPort")))
-    for kind, texts in (
-        ("limits", container.resources.limits),
-        ("requests", container.resources.requests),
-    ):
-        text = texts.get("memory", "0")
-        if _fractional(text):
-            said = f"memory: {text} is no whole number of bytes: m stands for thousandths, M and Mi for megabytes"
-            yield Finding(Level.LOUD, Problem((*path, "resources", kind, "memory"), said, INVALID))
-
-
-def _fractional(text: str) -> bool:
-    try:
-        return quantity.parse(text).nano % quantity.NANO != 0
-    except quantity.QuantityError:
-        return False
+            yield _finding(row, (*path, "ports", index, "hostPort"))
+    for side in ("limits", "requests"):
+        text = ((container.get("resources") or {}).get(side) or {}).get("memory", "0")
+        if quantity.parse(text).nano % quantity.NANO:
+            message = (
+                f"memory: {text} is no whole number of bytes: m stands for thousandths, "
+                "M and Mi for megabytes"
+            )
+            here = (*path, "resources", side, "memory")
+            yield Finding(Level.LOUD, here, message, INVALID)

@@ -7,8 +7,9 @@ byte for byte. A path is a tuple, so that whoever has the text of a manifest fin
 
 from __future__ import annotations
 
-from json import dumps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +38,7 @@ class Key(str):
     __slots__ = ()
 
 
-class Cause(NamedTuple):
+class Cause(msgspec.Struct, frozen=True):
     """One thing that is wrong. ``message`` is a sentence without the path; ``value`` is what was
     found there, None where the message does not show it.
     """
@@ -65,7 +66,7 @@ def value_text(value: Any) -> str:
     """A value as messages show it: text in quotes, the rest as JSON; ``"null"`` for nothing."""
     if value is None:
         return '"null"'
-    return dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return msgspec.json.encode(value).decode()
 
 
 def required(path: Path, why: str = "") -> Cause:

@@ -12,7 +12,7 @@ from kubelite.node.kubelet.decide.changes import between
 from kubelite.node.kubelet.decide.policy import SECOND
 from kubelite.node.kubelet.decide.stopping import MarkStop
 from kubelite.objects.pod.pod import Pod
-from kubelite.objects.rules import defaults
+from kubelite.objects.rules.pods import defaults
 from tests.node.kubelet.podsim import Node
 
 
@@ -31,9 +31,9 @@ def pod(
     }
     first = {"name": "i", "image": "a", **(init or {})}
     whole = {"containers": [main, {"name": "d", "image": "a"}], "initContainers": [first], **spec}
-    return defaults.pod(
-        msgspec.convert({"metadata": {"name": "p", **(metadata or {})}, "spec": whole}, Pod)
-    )
+    document = {"metadata": {"name": "p", **(metadata or {})}, "spec": whole}
+    defaults.pod(document)
+    return msgspec.convert(document, Pod)
 
 
 def limits(**texts: str) -> dict[str, Any]:

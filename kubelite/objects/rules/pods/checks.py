@@ -3,6 +3,9 @@ Documents in, causes out. Pure.
 
 The documents have their defaults (``poddefaults``) and the types of the schema; nothing here
 raises. Rules and sentences are those of Kubernetes 1.36 (``pkg/apis/core/validation``).
+
+Rules about fields that many pods do not have are imported when one has them: they would be most of
+a command's start.
 """
 
 from __future__ import annotations
@@ -23,19 +26,8 @@ from kubelite.objects.rules.cause import (
     required,
     required_one_of,
 )
-from kubelite.objects.rules.pods import containers, placement, resources
-from kubelite.objects.rules.pods.annotations import annotation_conflicts, pod_annotations
+from kubelite.objects.rules.pods import containers
 from kubelite.objects.rules.pods.containers import Surroundings, each_container
-from kubelite.objects.rules.pods.network import (
-    dns_config,
-    host_aliases,
-    host_ports,
-    host_users,
-    hostname_override,
-)
-from kubelite.objects.rules.pods.security import host_processes, pod_security
-from kubelite.objects.rules.pods.systems import operating_system
-from kubelite.objects.rules.pods.volumes import volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,18 +53,28 @@ def only_on_create(pod: Object) -> Iterator[Cause]:
     if spec.get("nodeName") and spec.get("schedulingGates"):
         why = "cannot be set until all schedulingGates have been cleared"
         yield forbidden(("spec", "nodeName"), why)
-    yield from annotation_conflicts(pod.get("metadata") or {}, spec)
+    if (pod.get("metadata") or {}).get("annotations"):
+        from kubelite.objects.rules.pods.annotations import annotation_conflicts
+
+        yield from annotation_conflicts(pod["metadata"], spec)
 
 
 def body(pod: Object) -> Iterator[Cause]:
     """What holds for a pod at any time, without its metadata."""
     meta, spec = pod.get("metadata") or {}, pod.get("spec") or {}
-    yield from pod_annotations(meta, spec, ("metadata", "annotations"))
+    yield from _annotations(meta, spec, ("metadata", "annotations"))
     yield from pod_spec(spec, ("spec",), pod_name=meta.get("name", ""), in_pod=True)
     if not spec.get("serviceAccountName"):
         yield from _tokens_without_account(spec)
     for group in ("containers", "initContainers"):
         yield from containers.image_spaces(spec, group, ("spec",))
+
+
+def _annotations(meta: Object, spec: Object, path: Path) -> Iterator[Cause]:
+    if meta.get("annotations"):
+        from kubelite.objects.rules.pods.annotations import pod_annotations
+
+        yield from pod_annotations(meta, spec, path)
 
 
 def _tokens_without_account(spec: Object) -> Iterator[Cause]:
@@ -90,7 +92,7 @@ def template(given: Object, path: Path) -> Iterator[Cause]:
     yield from metadata.labels(meta.get("labels") or {}, (*path, "labels"))
     annotations = (*path, "annotations")
     yield from metadata.annotation_map(meta.get("annotations") or {}, annotations)
-    yield from pod_annotations(meta, spec, annotations)
+    yield from _annotations(meta, spec, annotations)
     yield from pod_spec(spec, (*path, "spec"))
     if spec.get("ephemeralContainers"):
         why = "ephemeral containers not allowed in pod template"
@@ -104,8 +106,12 @@ def pod_spec(
     grace_seconds = spec.get("terminationGracePeriodSeconds")
     if grace_seconds is None:
         yield required((*path, "terminationGracePeriodSeconds"))
-    good, causes = volumes(spec.get("volumes") or (), (*path, "volumes"), pod_name)
-    yield from causes
+    good: dict[str, Object] = {}
+    if given := spec.get("volumes"):
+        from kubelite.objects.rules.pods.volumes import volumes
+
+        good, causes = volumes(given, (*path, "volumes"), pod_name)
+        yield from causes
     claims = spec.get("resourceClaims") or ()
     yield from _resource_claims(claims, (*path, "resourceClaims"))
     around = Surroundings(
@@ -118,20 +124,24 @@ def pod_spec(
     )
     yield from containers.containers(spec, around, path)
     yield from _pod_resources(spec, (*path, "resources"))
-    yield from host_ports(spec, path, in_pod=in_pod)
+    if spec.get("hostNetwork"):
+        from kubelite.objects.rules.pods.network import host_ports
+
+        yield from host_ports(spec, path, in_pod=in_pod)
     policy = spec.get("restartPolicy")
     yield from required_one_of((*path, "restartPolicy"), policy, RESTART_POLICIES)
     yield from required_one_of((*path, "dnsPolicy"), spec.get("dnsPolicy"), DNS_POLICIES)
     yield from metadata.labels(spec.get("nodeSelector") or {}, (*path, "nodeSelector"))
-    security = spec.get("securityContext") or {}
-    yield from pod_security(security, spec, (*path, "securityContext"))
+    yield from _security(spec, (*path, "securityContext"))
     yield from _placement(spec, path)
     every = list(each_container(spec, path))
-    yield from host_processes(spec, every, path)
-    yield from host_users(spec, every, path)
-    yield from hostname_override(spec, path)
+    yield from _host_processes(spec, every, path)
+    yield from _host_namespaces(spec, every, path)
     yield from _names_and_limits(spec, path)
-    yield from operating_system(spec, every, path)
+    if spec.get("os") is not None:
+        from kubelite.objects.rules.pods.systems import operating_system
+
+        yield from operating_system(spec, every, path)
     yield from _scheduling_group(spec.get("schedulingGroup"), (*path, "schedulingGroup"))
     yield from _files_of_variables(spec, every)
 
@@ -165,25 +175,59 @@ def _pod_resources(spec: Object, path: Path) -> Iterator[Cause]:
     given = spec.get("resources")
     if given is None:
         return
+    from kubelite.objects.rules.pods import resources
+
     if (spec.get("os") or {}).get("name") == "windows":
         yield forbidden(path, "may not be set for a windows pod")
         return
-    if given.get("claims") is not None:
+    if given.get("claims"):
         yield forbidden((*path, "claims"), "claims may not be set for Resources at pod-level")
     yield from resources.pod_resources(given, path)
     yield from resources.against_containers(spec, path)
 
 
+def _security(spec: Object, path: Path) -> Iterator[Cause]:
+    if spec.get("securityContext") or (spec.get("hostPID") and spec.get("shareProcessNamespace")):
+        from kubelite.objects.rules.pods.security import pod_security
+
+        yield from pod_security(spec.get("securityContext") or {}, spec, path)
+
+
 def _placement(spec: Object, path: Path) -> Iterator[Cause]:
+    """Affinity, gates and spread, and the resolver between them, as Kubernetes has it."""
     if given := spec.get("affinity"):
-        yield from placement.affinity(given, (*path, "affinity"))
-    yield from dns_config(spec.get("dnsConfig"), spec.get("dnsPolicy", ""), (*path, "dnsConfig"))
-    gates = spec.get("readinessGates") or ()
-    yield from placement.readiness_gates(gates, (*path, "readinessGates"))
-    gates = spec.get("schedulingGates") or ()
-    yield from placement.scheduling_gates(gates, (*path, "schedulingGates"))
-    constraints = spec.get("topologySpreadConstraints") or ()
-    yield from placement.spread(constraints, (*path, "topologySpreadConstraints"))
+        from kubelite.objects.rules.pods.placement import affinity
+
+        yield from affinity(given, (*path, "affinity"))
+    if spec.get("dnsConfig") is not None or spec.get("dnsPolicy") == "None":
+        from kubelite.objects.rules.pods.network import dns_config
+
+        policy = spec.get("dnsPolicy", "")
+        yield from dns_config(spec.get("dnsConfig"), policy, (*path, "dnsConfig"))
+    if any(map(spec.get, ("readinessGates", "schedulingGates", "topologySpreadConstraints"))):
+        from kubelite.objects.rules.pods.placement import gates_and_spread
+
+        yield from gates_and_spread(spec, path)
+
+
+def _host_processes(
+    spec: Object, every: Sequence[tuple[Object, Path]], path: Path
+) -> Iterator[Cause]:
+    contexts = [holder.get("securityContext") or {} for holder in (spec, *(c for c, _ in every))]
+    if any("windowsOptions" in context for context in contexts):
+        from kubelite.objects.rules.pods.security import host_processes
+
+        yield from host_processes(spec, every, path)
+
+
+def _host_namespaces(
+    spec: Object, every: Sequence[tuple[Object, Path]], path: Path
+) -> Iterator[Cause]:
+    if spec.get("hostUsers") is False or spec.get("hostnameOverride") is not None:
+        from kubelite.objects.rules.pods.network import host_users, hostname_override
+
+        yield from host_users(spec, every, path)
+        yield from hostname_override(spec, path)
 
 
 def _names_and_limits(spec: Object, path: Path) -> Iterator[Cause]:
@@ -196,15 +240,23 @@ def _names_and_limits(spec: Object, path: Path) -> Iterator[Cause]:
     for field in ("hostname", "subdomain"):
         if name := spec.get(field):
             yield from each_invalid((*path, field), name, names.label(name))
-    yield from placement.tolerations(spec.get("tolerations") or (), (*path, "tolerations"))
-    yield from host_aliases(spec.get("hostAliases") or (), (*path, "hostAliases"))
+    if given := spec.get("tolerations"):
+        from kubelite.objects.rules.pods.placement import tolerations
+
+        yield from tolerations(given, (*path, "tolerations"))
+    if given := spec.get("hostAliases"):
+        from kubelite.objects.rules.pods.network import host_aliases
+
+        yield from host_aliases(given, (*path, "hostAliases"))
     yield from _name(spec, "priorityClassName", path)
     if (name := spec.get("runtimeClassName")) is not None:
         yield from each_invalid((*path, "runtimeClassName"), name, names.subdomain(name))
     if (policy := spec.get("preemptionPolicy")) is not None:
         yield from required_one_of((*path, "preemptionPolicy"), policy, PREEMPTION_POLICIES)
-    if overhead := spec.get("overhead"):
-        yield from resources.overhead(overhead, (*path, "overhead"))
+    if given := spec.get("overhead"):
+        from kubelite.objects.rules.pods.resources import overhead
+
+        yield from overhead(given, (*path, "overhead"))
 
 
 def _name(spec: Object, field: str, path: Path) -> Iterator[Cause]:

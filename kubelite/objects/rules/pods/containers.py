@@ -1,8 +1,14 @@
-"""Rules about the containers of a pod of all three sorts. Documents in, causes out. Pure."""
+"""Rules about the containers of a pod of all three sorts. Documents in, causes out. Pure.
+
+Rules about parts that many containers do not have are imported when one has them: they would be
+most of a command's start.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from kubelite.objects.facts import names
 from kubelite.objects.rules.cause import (
@@ -21,15 +27,9 @@ from kubelite.objects.rules.cause import (
     required_one_of,
     too_many,
 )
-from kubelite.objects.rules.pods.fields import VARIABLE_FIELDS, object_field, resource_field
-from kubelite.objects.rules.pods.mounts import volume_devices, volume_mounts
-from kubelite.objects.rules.pods.paths import no_backsteps
-from kubelite.objects.rules.pods.probes import lifecycle, probes
-from kubelite.objects.rules.pods.resources import container_resources
-from kubelite.objects.rules.pods.security import container_security
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterable, Iterator, Sequence
 
 GROUPS = ("initContainers", "containers", "ephemeralContainers")
 """Where containers stand in a PodSpec, in the order in which they begin."""
@@ -47,16 +47,17 @@ _EPHEMERAL_ORDER = (
     "ports resources resizePolicy restartPolicy restartPolicyRules livenessProbe readinessProbe "
     "startupProbe lifecycle"
 ).split()
+_WATCHED = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 _NOT_INIT = "may not be set for init containers without restartPolicy=Always"
 
 
-class Surroundings(NamedTuple):
+class Surroundings(msgspec.Struct, frozen=True):
     """What containers are checked against: volumes that are right, by name, names of resource
     claims, and fields of the pod.
     """
 
-    volumes: Mapping[str, Object]
-    claims: Set[str]
+    volumes: dict[str, Object]
+    claims: frozenset[str]
     restart_policy: str
     host_users: bool
     grace_seconds: int | None
@@ -106,8 +107,7 @@ def _main_containers(spec: Object, around: Surroundings, path: Path) -> Iterator
         if name in taken:
             yield duplicate((*here, "name"), name)
         taken.add(name)
-        yield from lifecycle(container, around.grace_seconds, around.os, here)
-        yield from probes(container, around.grace_seconds, here)
+        yield from _hooks_and_probes(container, around, here)
         yield from _restart(container, here)
     yield from _host_port_conflicts(given, path)
 
@@ -124,10 +124,9 @@ def _init_containers(spec: Object, around: Surroundings, path: Path) -> Iterator
             taken.add(name)
         yield from _host_port_conflicts([container], path)
         if is_sidecar(container):
-            yield from lifecycle(container, around.grace_seconds, around.os, here)
-            yield from probes(container, around.grace_seconds, here)
+            yield from _hooks_and_probes(container, around, here)
             continue
-        for field in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe"):
+        for field in _WATCHED:
             if field in container:
                 yield forbidden((*here, field), _NOT_INIT)
         for number, policy in enumerate(container.get("resizePolicy") or ()):
@@ -176,15 +175,43 @@ def _common(container: Object, around: Surroundings, path: Path) -> Iterator[Cau
     yield from _ports(container.get("ports") or (), (*path, "ports"))
     yield from _variables(container.get("env") or (), (*path, "env"))
     yield from _variable_sources(container.get("envFrom") or (), (*path, "envFrom"))
-    yield from volume_mounts(container, around.volumes, path)
-    yield from volume_devices(container, around.volumes, path)
+    if container.get("volumeMounts") or container.get("volumeDevices"):
+        yield from _mounts(container, around, path)
     policy = container.get("imagePullPolicy")
     yield from required_one_of((*path, "imagePullPolicy"), policy, PULL_POLICIES)
-    resources = container.get("resources") or {}
-    yield from container_resources(resources, (*path, "resources"), around.claims)
+    if resources := container.get("resources"):
+        yield from _resources(resources, around, (*path, "resources"))
     yield from _resize_policies(container, around.restart_policy, (*path, "resizePolicy"))
-    if (security := container.get("securityContext")) is not None:
-        yield from container_security(security, around.host_users, (*path, "securityContext"))
+    if security := container.get("securityContext"):
+        yield from _security(security, around, (*path, "securityContext"))
+
+
+def _mounts(container: Object, around: Surroundings, path: Path) -> Iterator[Cause]:
+    from kubelite.objects.rules.pods.mounts import volume_devices, volume_mounts
+
+    yield from volume_mounts(container, around.volumes, path)
+    yield from volume_devices(container, around.volumes, path)
+
+
+def _resources(resources: Object, around: Surroundings, path: Path) -> Iterator[Cause]:
+    from kubelite.objects.rules.pods.resources import container_resources
+
+    yield from container_resources(resources, path, around.claims)
+
+
+def _security(context: Object, around: Surroundings, path: Path) -> Iterator[Cause]:
+    from kubelite.objects.rules.pods.security import container_security
+
+    yield from container_security(context, around.host_users, path)
+
+
+def _hooks_and_probes(container: Object, around: Surroundings, path: Path) -> Iterator[Cause]:
+    if not any(field in container for field in _WATCHED):
+        return
+    from kubelite.objects.rules.pods.probes import lifecycle, probes
+
+    yield from lifecycle(container, around.grace_seconds, around.os, path)
+    yield from probes(container, around.grace_seconds, path)
 
 
 def _ports(ports: Sequence[Object], path: Path) -> Iterator[Cause]:
@@ -229,6 +256,8 @@ def _variables(variables: Sequence[Object], path: Path) -> Iterator[Cause]:
 
 
 def _value_from(source: Object, value: str, path: Path) -> Iterator[Cause]:
+    from kubelite.objects.rules.pods.fields import VARIABLE_FIELDS, object_field, resource_field
+
     if "fieldRef" in source:
         yield from object_field(source["fieldRef"], VARIABLE_FIELDS, (*path, "fieldRef"))
     if "resourceFieldRef" in source:
@@ -261,6 +290,8 @@ def _file_reference(reference: Object, path: Path) -> Iterator[Cause]:
     if not reference.get("path"):
         yield required((*path, "path"))
     else:
+        from kubelite.objects.rules.pods.paths import no_backsteps
+
         yield from no_backsteps(reference["path"], (*path, "path"))
 
 

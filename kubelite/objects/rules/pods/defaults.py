@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubelite.objects.facts import quantity
-from kubelite.objects.facts.images import is_latest
-from kubelite.objects.rules.pods.resources import container_totals, has_pod_level
+from kubelite.objects.facts.names import is_latest_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +24,31 @@ FILE_MODE = 0o644
 TOKEN_SECONDS = 3600
 VOLUME_MODE = "Filesystem"
 _MILLI = quantity.NANO // 1000
+_SERVER_FIELDS = (
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+    "managedFields",
+)
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+
+
+def pod(document: Object, namespace: str = "") -> None:
+    """Fills a Pod; ``namespace`` is where it goes if it names none."""
+    metadata = document.setdefault("metadata", {})
+    _fill(metadata, namespace=namespace or NAMESPACE)
+    pod_spec(document.setdefault("spec", {}))
+
+
+def without_server_fields(document: Object) -> None:
+    """Takes out what only a server sets: what ``kubectl get -o yaml`` shows can be created again."""
+    document.pop("status", None)
+    for field in _SERVER_FIELDS:
+        (document.get("metadata") or {}).pop(field, None)
 
 
 def pod_spec(spec: Object) -> None:
@@ -77,7 +100,7 @@ def pull_policy(image: str) -> str:
     """When an image is looked for again: always if its tag is ``latest``, by name or by default,
     since that one moves.
     """
-    return "Always" if is_latest(image) else "IfNotPresent"
+    return "Always" if is_latest_image(image) else "IfNotPresent"
 
 
 def _container(container: Object) -> None:
@@ -121,6 +144,8 @@ def _request_limits(container: Object) -> None:
 
 def _pod_resources(spec: Object) -> None:
     """Limits of huge pages and requests of the pod as a whole, where it has resources at all."""
+    from kubelite.objects.rules.pods.resources import container_totals, has_pod_level
+
     resources = spec["resources"]
     limits = dict(resources.get("limits") or {})
     for resource, total in container_totals(spec, "limits").items():

@@ -196,7 +196,7 @@ def _tolerated_value(operator: str, value: str, path: Path) -> Iterator[Cause]:
         yield not_supported(here, operator, ("Equal", "Exists"))
 
 
-def spread(constraints: Sequence[Object], path: Path) -> Iterator[Cause]:
+def _spread(constraints: Sequence[Object], path: Path) -> Iterator[Cause]:
     """``spec.topologySpreadConstraints``."""
     kinds = [(c.get("topologyKey", ""), c.get("whenUnsatisfiable", "")) for c in constraints]
     for index, constraint in enumerate(constraints):
@@ -228,14 +228,24 @@ def _min_domains(number: int | None, action: str, path: Path) -> Iterator[Cause]
         yield invalid(path, number, why)
 
 
-def readiness_gates(gates: Sequence[Object], path: Path) -> Iterator[Cause]:
+def gates_and_spread(spec: Object, path: Path) -> Iterator[Cause]:
+    """Gates of both sorts and how pods spread."""
+    gates = spec.get("readinessGates") or ()
+    yield from _readiness_gates(gates, (*path, "readinessGates"))
+    gates = spec.get("schedulingGates") or ()
+    yield from _scheduling_gates(gates, (*path, "schedulingGates"))
+    constraints = spec.get("topologySpreadConstraints") or ()
+    yield from _spread(constraints, (*path, "topologySpreadConstraints"))
+
+
+def _readiness_gates(gates: Sequence[Object], path: Path) -> Iterator[Cause]:
     """Conditions that others set and that count for readiness."""
     for index, gate in enumerate(gates):
         kind = gate.get("conditionType", "")
         yield from each_invalid((*path, index, "conditionType"), kind, names.qualified(kind))
 
 
-def scheduling_gates(gates: Sequence[Object], path: Path) -> Iterator[Cause]:
+def _scheduling_gates(gates: Sequence[Object], path: Path) -> Iterator[Cause]:
     """Reasons not to schedule the pod yet."""
     taken: set[str] = set()
     for index, gate in enumerate(gates):

@@ -23,10 +23,7 @@ from kubelite.objects.rules.cause import (
     required_one_of,
     too_long,
 )
-from kubelite.objects.rules.claims import claim_template
-from kubelite.objects.rules.pods.fields import downward_file
 from kubelite.objects.rules.pods.paths import file_mode, key_to_path, no_backsteps, relative
-from kubelite.objects.rules.pods.projections import projected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -217,8 +214,16 @@ def _quobyte(source: Object, path: Path) -> Iterator[Cause]:
 
 def _downward(source: Object, path: Path) -> Iterator[Cause]:
     yield from file_mode(source.get("defaultMode"), (*path, "defaultMode"))
+    from kubelite.objects.rules.pods.fields import downward_file
+
     for file in source.get("items") or ():
         yield from downward_file(file, path)
+
+
+def _projected(source: Object, path: Path) -> Iterator[Cause]:
+    from kubelite.objects.rules.pods.projections import projected
+
+    yield from projected(source, path)
 
 
 def _fc(source: Object, path: Path) -> Iterator[Cause]:
@@ -288,6 +293,8 @@ def _ephemeral(source: Object, path: Path) -> Iterator[Cause]:
     if template is None:
         yield required((*path, "volumeClaimTemplate"))
     else:
+        from kubelite.objects.rules.claims import claim_template
+
         yield from claim_template(template, (*path, "volumeClaimTemplate"))
 
 
@@ -343,7 +350,7 @@ _RULES: dict[str, Callable[[Object, Path], Iterator[Cause]]] = {
     "configMap": _keyed,
     "azureDisk": _azure_disk,
     "storageos": _storage_os,
-    "projected": projected,
+    "projected": _projected,
     "csi": _csi,
     "ephemeral": _ephemeral,
     "image": _image,

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubelite.cli.hints import advice
+from kubelite.cli.review import judge
 from kubelite.objects.pod import codec, support
-from kubelite.objects.pod.pod import Container, Pod, ResourceRequirements
-from kubelite.objects.rules import defaults, validate
-from kubelite.objects.rules.problem import json_path
+from kubelite.objects.pod.pod import Pod, ResourceRequirements
+from kubelite.objects.rules import reading
+from kubelite.objects.rules.cause import path_text
 
 
 def pod(**spec: Any) -> dict[str, Any]:
@@ -23,8 +25,14 @@ def pod(**spec: Any) -> dict[str, Any]:
 
 
 def found(value: dict[str, Any]) -> list[tuple[str, str, str]]:
-    _, problems = codec.decode(Pod, value)
-    return [(json_path(each.path), each.message, each.hint) for each in problems]
+    document, causes = reading.read("core.v1.Pod", value)
+    return [(path_text(each.path), each.message, advice(each, document)) for each in causes]
+
+
+def decoded(value: dict[str, Any]) -> Pod:
+    document, causes = reading.read("core.v1.Pod", value)
+    assert causes == []
+    return codec.decode(Pod, document)
 
 
 def test_a_pod_is_read_as_it_is_written() -> None:
@@ -34,12 +42,10 @@ def test_a_pod_is_read_as_it_is_written() -> None:
         securityContext={"sysctls": [{"name": "a.b", "value": "1"}], "supplementalGroups": [1, 2]},
         volumes=[
             {"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
-            {"name": "x", "rbd": {"any": ["thing"]}},
+            {"name": "x", "rbd": {"monitors": ["a"], "image": "b"}},
         ],
     )
-    made, problems = codec.decode(Pod, plain)
-    assert problems == [] and made is not None
-    assert msgspec.json.decode(msgspec.json.encode(made)) == {
+    assert msgspec.json.decode(msgspec.json.encode(decoded(plain))) == {
         "apiVersion": "v1",
         "kind": "Pod",
         **plain,
@@ -49,21 +55,19 @@ def test_a_pod_is_read_as_it_is_written() -> None:
 
 def test_amounts_become_canonical_and_may_be_numbers() -> None:
     limits = {"cpu": 0.5, "memory": 1024, "example.com/x": 2, "ephemeral-storage": " 1024Mi "}
-    made, problems = codec.decode(Container, {"name": "c", "resources": {"limits": limits}})
-    assert problems == [] and made is not None
+    document, causes = reading.read("core.v1.Container", {"resources": {"limits": limits}})
+    assert causes == []
     expected = {"cpu": "500m", "memory": "1024", "example.com/x": "2", "ephemeral-storage": "1Gi"}
-    assert made.resources.limits == expected
+    assert document["resources"]["limits"] == expected
 
 
 def test_null_is_not_set_and_what_is_required_and_missing_is_empty() -> None:
-    made, problems = codec.decode(
-        Pod,
+    made = decoded(
         {
             "metadata": None,
             "spec": {"containers": [{"image": None, "ports": [{}]}], "volumes": None},
-        },
+        }
     )
-    assert problems == [] and made is not None
     (container,) = made.spec.containers
     assert (container.name, container.image, container.ports[0].container_port) == ("", None, 0)
     assert (made.metadata.name, made.spec.volumes, container.resources) == (
@@ -71,7 +75,15 @@ def test_null_is_not_set_and_what_is_required_and_missing_is_empty() -> None:
         (),
         ResourceRequirements(),
     )
-    assert codec.decode(Pod, {})[0] is not None
+    assert decoded({}).spec.containers == ()
+
+
+def test_null_in_a_list_or_a_map_is_empty() -> None:
+    spec = {"containers": [{"args": ["a", None]}, None], "nodeSelector": {"a": None}}
+    document, causes = reading.read("core.v1.Pod", {"spec": spec})
+    assert causes == []
+    assert document["spec"]["containers"] == [{"args": ["a", ""]}, {}]
+    assert document["spec"]["nodeSelector"] == {"a": ""}
 
 
 @pytest.mark.parametrize(
@@ -94,63 +106,57 @@ def test_null_is_not_set_and_what_is_required_and_missing_is_empty() -> None:
         (
             {"hostname": 7},
             "spec.hostname",
-            "hostname: expected string, got integer",
+            "expected string, got integer",
             'in quotes: "7"',
         ),
         (
             {"hostname": True},
             "spec.hostname",
-            "hostname: expected string, got boolean",
+            "expected string, got boolean",
             "in quotes",
         ),
-        ({"hostname": 1.5}, "spec.hostname", "hostname: expected string, got number", "quotes"),
+        ({"hostname": 1.5}, "spec.hostname", "expected string, got number", "quotes"),
         (
             {"hostPID": "true"},
             "spec.hostPID",
-            "hostPID: expected boolean, got string",
+            "expected boolean, got string",
             "leave the quotes out",
         ),
         (
             {"priority": "7"},
             "spec.priority",
-            "priority: expected integer, got string",
+            "expected integer, got string",
             "leave the quotes out",
         ),
-        ({"priority": 1.5}, "spec.priority", "priority: expected integer, got number", ""),
-        ({"priority": True}, "spec.priority", "priority: expected integer, got boolean", ""),
+        ({"priority": 1.5}, "spec.priority", "expected integer, got number", ""),
+        ({"priority": True}, "spec.priority", "expected integer, got boolean", ""),
         (
             {"priority": 2**31},
             "spec.priority",
-            "priority: Invalid value: 2147483648: must be between",
+            "Invalid value: 2147483648: must be between",
             "",
         ),
-        ({"volumes": {"name": "v"}}, "spec.volumes", "volumes: expected list, got mapping", '"- "'),
-        ({"volumes": ["v"]}, "spec.volumes[0]", "volumes[0]: expected mapping, got string", ""),
-        (
-            {"volumes": [None]},
-            "spec.volumes[0]",
-            "volumes[0]: expected mapping, got null",
-            "the line is empty",
-        ),
+        ({"volumes": {"name": "v"}}, "spec.volumes", "expected list, got mapping", '"- "'),
+        ({"volumes": ["v"]}, "spec.volumes[0]", "expected mapping, got string", ""),
         (
             {"securityContext": []},
             "spec.securityContext",
-            "securityContext: expected mapping, got list",
+            "expected mapping, got list",
             '"- "',
         ),
         (
             {"nodeSelector": {"a/b": 1}},
-            'spec.nodeSelector["a/b"]',
-            "a/b: expected string, got integer",
+            "spec.nodeSelector[a/b]",
+            "expected string, got integer",
             "quotes",
         ),
         (
             {"overhead": {"memory": "1GB"}},
-            "spec.overhead.memory",
-            'memory: "1GB" is not a quantity',
+            "spec.overhead[memory]",
+            '"1GB" is not a quantity',
             "did you mean 1Gi",
         ),
-        ({"overhead": {"cpu": []}}, "spec.overhead.cpu", "cpu: expected quantity, got list", ""),
+        ({"overhead": {"cpu": []}}, "spec.overhead[cpu]", "expected quantity, got list", ""),
     ],
 )
 def test_a_wrong_value_is_told_with_its_path_and_a_hint(
@@ -170,39 +176,34 @@ def test_all_problems_are_told_and_what_is_good_is_kept() -> None:
             "bogus": 1,
         },
     }
-    made, problems = codec.decode(Pod, plain)
-    assert [json_path(each.path) for each in problems] == [
-        "metadata.labels.a",
+    document, causes = reading.read("core.v1.Pod", plain)
+    assert [path_text(cause.path) for cause in causes] == [
+        "metadata.labels[a]",
         "spec.containers[0].image",
         "spec.containers[1]",
         "spec.containers[2].args[1]",
         "spec.bogus",
     ]
-    assert made is not None
+    made = codec.decode(Pod, document)
     assert made.metadata.labels == {"b": "2"}
     assert [each.name for each in made.spec.containers] == ["c", "", "d"]
     assert made.spec.containers[2].args == ("a", "", "c")
 
 
 @pytest.mark.parametrize("value", [None, 1, "pod", [], True])
-def test_what_is_no_mapping_is_no_pod(value: Any) -> None:
-    made, problems = codec.decode(Pod, value)
-    assert made is None and len(problems) == 1
+def test_what_is_no_mapping_is_an_empty_pod_with_one_cause(value: Any) -> None:
+    document, causes = reading.read("core.v1.Pod", value)
+    assert document == {} and len(causes) == 1
 
 
 def test_ports_of_probes_may_be_numbers_or_names() -> None:
-    for port in (80, "web"):
-        made, problems = codec.decode(
-            Container, {"name": "c", "livenessProbe": {"httpGet": {"port": port}}}
-        )
-        assert problems == [] and made is not None and made.liveness_probe is not None
-        assert (
-            made.liveness_probe.http_get is not None and made.liveness_probe.http_get.port == port
-        )
-    _, problems = codec.decode(
-        Container, {"name": "c", "livenessProbe": {"httpGet": {"port": True}}}
-    )
-    assert [each.message for each in problems] == ["port: expected integer or string, got boolean"]
+    def read(port: Any) -> tuple[Any, list[str]]:
+        probe = {"livenessProbe": {"httpGet": {"port": port}}}
+        document, causes = reading.read("core.v1.Container", probe)
+        return document["livenessProbe"]["httpGet"].get("port"), [c.message for c in causes]
+
+    assert (read(80), read("web")) == ((80, []), ("web", []))
+    assert read(True) == (None, ["expected integer or string, got boolean"])
 
 
 words = st.sampled_from(
@@ -239,12 +240,13 @@ pods = st.fixed_dictionaries(
 
 @given(pods)
 def test_no_value_makes_reading_or_judging_stumble(value: dict[str, Any]) -> None:
-    made, _ = codec.decode(Pod, value)
-    assert made is not None
-    for problem in validate.pod(made):
-        assert problem.message and "\n" not in problem.message
-    findings = support.check(made)
-    support.lenient(made, findings)
-    whole = defaults.pod(made)
-    again, problems = codec.decode(Pod, msgspec.json.decode(msgspec.json.encode(whole)))
-    assert problems == [] and again == whole
+    pod = judge(value)
+    for cause in pod.causes:
+        assert cause.message and "\n" not in cause.message
+        advice(cause, pod.complete)
+    findings = support.check(pod.written)
+    made = codec.decode(Pod, pod.complete)
+    again, causes = reading.read("core.v1.Pod", msgspec.json.decode(msgspec.json.encode(made)))
+    assert causes == [] and codec.decode(Pod, again) == made
+    support.without_refused(pod.complete, findings)
+    codec.decode(Pod, pod.complete)
