@@ -81,9 +81,8 @@ def limit(pid: int, file: str) -> str:
 
 def sized(cpu: str, memory: str, **more: Any) -> dict[str, Any]:
     amounts = {"cpu": cpu, "memory": memory}
-    return pod(
-        SLEEP, resources={"limits": amounts, "requests": {"cpu": "100m", "memory": "16Mi"}}, **more
-    )
+    resources = {"limits": amounts, "requests": {"cpu": "100m", "memory": "16Mi"}}
+    return pod(SLEEP, spec={"restartPolicy": "OnFailure"}, resources=resources, **more)
 
 
 def memory_of(pid: int) -> int:
