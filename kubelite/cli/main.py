@@ -26,10 +26,12 @@ GROUPS = {
 
 COMMANDS = {
     "pod up": Command("pod.up", "up", "Create the pods of a manifest, or update them in place."),
+    "pod run": Command("pod.run", "run", "Run one container of an image in a new pod.", 125),
     "pod down": Command("pod.down", "down", "Stop pods and remove everything of them."),
     "pod ls": Command("pod.ls", "ls", "List pods."),
     "pod ps": Command("pod.ls", "ls", "List pods.", alias_of="pod ls"),
     "pod inspect": Command("pod.inspect", "inspect", "Show everything known about a pod."),
+    "pod describe": Command("pod.describe", "describe", "Describe pods with their events."),
     "pod check": Command("pod.check", "check", "Check a manifest without creating anything.", 2),
     "pod update": Command("pod.update", "update", "Change images, limits or variables of a pod."),
     "pod start": Command("pod.lifecycle", "start", "Start stopped or ended pods."),

@@ -90,7 +90,7 @@ def refuse(world: World, path: Path, place: str, says: str) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [["pod", "up"], ["pod", "fly", "x"], ["pod", "ls", "--nonsense"], ["pod", "up", "a", "b"]],
+    [["pod", "up"], ["pod", "fly", "x"], ["pod", "ls", "--nonsense"], ["pod", "inspect", "a", "b"]],
 )
 def test_wrong_usage_is_2(world: World, args: list[str]) -> None:
     wrong = world.kl(*args, check=False)

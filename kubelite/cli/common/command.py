@@ -10,7 +10,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
+
+_Verb = TypeVar("_Verb", bound=Callable[..., int])
 
 
 class Command(NamedTuple):
@@ -110,11 +112,11 @@ GLOBAL_OPTIONS = {
 }
 
 
-def usage(*examples: str, notes: str = "") -> Callable[[Any], Any]:
+def usage(*examples: str, notes: str = "") -> Callable[[_Verb], _Verb]:
     """Decorator: attaches the examples and notes of a verb's help page to its function."""
 
-    def attach(function: Any) -> Any:
-        function.usage = Usage(examples, notes)
+    def attach(function: _Verb) -> _Verb:
+        function.usage = Usage(examples, notes)  # type: ignore[attr-defined]
         return function
 
     return attach

@@ -70,6 +70,10 @@ def _run(
         # as starting a pod.
         sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
         return int(load(commands[call.command])(call.settings, **call.arguments))
+    if not named(commands, rest)[0]:
+        from kubelite.cli.common import habits
+
+        rest = habits.translate(rest) or rest
     if _asks_for_help(groups, rest):
         return _show_help(groups, commands, rest)
     from kubelite.cli.common.typer_app import build

@@ -39,6 +39,19 @@ def parse(text: str) -> float:
     return total
 
 
+def parse_time(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time. Raises ValueError with a sentence."""
+    from datetime import datetime
+
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError(f"{text!r} is not a time: write it like 2026-11-30T12:00:00Z")
+    return time.timestamp()
+
+
 def _prefix(text: str, alphabet: str) -> str:
     end = 0
     while end < len(text) and text[end] in alphabet:

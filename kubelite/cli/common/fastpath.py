@@ -13,10 +13,10 @@ from kubelite.cli.common.command import Settings
 
 _WITH_VALUE = ("--root", "-n", "--namespace", "--color")
 _FLAGS = ("--debug", "-q", "--quiet", "-v", "-vv", "-vvv", "--verbose")
-# The one positional parameter of each command that can be called without Typer, "" for none.
+# The positional parameter of each command that can be called without Typer, "" for none.
 _OPERANDS = {
-    "pod up": "source",
-    "pod down": "target",
+    "pod up": "sources",
+    "pod down": "targets",
     "pod ls": "",
     "pod ps": "",
 }
@@ -70,7 +70,7 @@ def match(global_args: list[str], rest: list[str]) -> Call | None:
     parameter, operands = _OPERANDS[command], rest[2:]
     if len(operands) != bool(parameter) or any(_is_special(word) for word in operands):
         return None
-    return Call(command, {parameter: operands[0]} if parameter else {}, settings)
+    return Call(command, {parameter: operands} if parameter else {}, settings)
 
 
 def _is_special(word: str) -> bool:

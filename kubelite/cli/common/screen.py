@@ -6,12 +6,18 @@ A closed stdout (``kubelite pod logs web | head``) ends the command quietly, as
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from kubelite.cli.common.command import Settings
 from kubelite.cli.common.diagnostic import Diagnostic, Paint, clean, render
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from kubelite.cli.common.spinner import Spinner
 
 
 class OutputClosed(Exception):
@@ -34,6 +40,7 @@ class Screen:
         self._settings = settings
         self.out = Paint(uses_color(sys.stdout, settings.color))
         self.err = Paint(uses_color(sys.stderr, settings.color))
+        self._spinner: Spinner | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -47,10 +54,16 @@ class Screen:
             return int(os.environ.get("COLUMNS", "")) or 80
         except ValueError:
             pass
-        try:
-            return os.get_terminal_size(1).columns or 80
-        except OSError:
-            return 80
+        return _columns_of(1)
+
+    def waiting(self, reason: str) -> AbstractContextManager[object]:
+        """While it lasts longer than a second, a terminal shows ``reason``; ``-q`` drops it."""
+        if self._settings.quiet or not sys.stderr.isatty():
+            return contextlib.nullcontext()
+        from kubelite.cli.common.spinner import Spinner
+
+        self._spinner = Spinner(reason, _columns_of(2))
+        return self._spinner
 
     def data(self, text: str) -> None:
         """Prints what the command was called for. Raises OutputClosed."""
@@ -58,6 +71,8 @@ class Screen:
 
     def bytes(self, data: bytes) -> None:
         """The same, unchanged: logs, and the output of a program in a container."""
+        if self._spinner is not None:
+            self._spinner.clear()
         try:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
@@ -88,8 +103,17 @@ class Screen:
         self._print(render(diagnostic, self.err))
 
     def _print(self, text: str) -> None:
+        if self._spinner is not None:
+            self._spinner.clear()
         try:
             sys.stderr.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
             sys.stderr.buffer.flush()
         except OSError:
             return  # nobody reads it, or its disk is full: there is nowhere left to say so
+
+
+def _columns_of(fd: int) -> int:
+    try:
+        return os.get_terminal_size(fd).columns or 80
+    except OSError:
+        return 80

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Annotated
 
-from kubelite.cli.common import terminal
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
+from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.pod.exec import CONTAINER, FAILED, STDIN
-from kubelite.cli.pod.inspect import NAME
-from kubelite.cli.pod.session import DETACH_KEYS, relay, relay_raw
 from kubelite.cli.podrow import default_container
+from kubelite.cli.session import terminal
+from kubelite.cli.session.relay import DETACH_KEYS, relay, relay_raw
 
 if TYPE_CHECKING:
     from kubelite.cli.podrow import Doc
@@ -39,6 +39,7 @@ def attach(
     Returns its exit code, or 0 after Ctrl-P Ctrl-Q. Raises CliError for input that the container
     does not read.
     """
+    name = pod_name(name)
     screen = Screen(settings)
     pods = open_pods(settings, screen)
     pod = as_document(pods.get(settings.active_namespace, name))

@@ -22,18 +22,26 @@ if TYPE_CHECKING:
 
 
 class Operand(NamedTuple):
-    """A source or target; ``pod`` is "" on this machine."""
+    """A source or target; ``pod`` is "" on this machine, ``namespace`` "" if not given."""
 
     pod: str
     path: str
+    namespace: str = ""
 
 
 def parse_operand(text: str) -> Operand:
-    """``POD:PATH``, or a path of this machine; one with a colon must begin with ``/`` or ``.``."""
+    """``[NAMESPACE/]POD:PATH``, or a path of this machine; one with a colon must begin with ``/``
+    or ``.``.
+    """
     name, colon, path = text.partition(":")
-    if colon and name and "/" not in name and not name.startswith("."):
-        return Operand(name, path if path.startswith("/") else f"/{path}")
-    return Operand("", text)
+    if not colon or not name or name.startswith(("/", ".")) or name.count("/") > 1:
+        return Operand("", text)
+    namespace, _, name = name.rpartition("/")
+    return Operand(
+        name,
+        path if path.startswith("/") else f"/{path}",
+        "" if namespace in ("pod", "pods", "po") else namespace,
+    )
 
 
 @usage(
@@ -60,13 +68,16 @@ def copy(
     origin, destination = parse_operand(source), parse_operand(target)
     if bool(origin.pod) == bool(destination.pod):
         raise CliError(
-            Diagnostic("exactly one of source and target must be in a pod: POD:PATH", exit_code=2)
+            Diagnostic(
+                "exactly one of source and target must be in a pod: [NAMESPACE/]POD:PATH",
+                exit_code=2,
+            )
         )
     skipped: list[str] = []
     with ExitStack() as stack:
         here = stack.enter_context(copying.machine())
         there = stack.enter_context(
-            _container_files(settings, pods, origin.pod or destination.pod, container)
+            _container_files(settings, pods, origin if origin.pod else destination, container)
         )
         if source == "-":
             copying.receive(sys.stdin.buffer, there, destination.path)
@@ -91,8 +102,8 @@ def _absolute(path: str) -> str:
 
 
 def _container_files(
-    settings: Settings, pods: Pods, name: str, container: str | None
+    settings: Settings, pods: Pods, operand: Operand, container: str | None
 ) -> AbstractContextManager[Side]:
-    namespace = settings.active_namespace
-    chosen = container or default_container(as_document(pods.get(namespace, name)))[0]
-    return pods.files(namespace, name, chosen)
+    namespace = operand.namespace or settings.active_namespace
+    chosen = container or default_container(as_document(pods.get(namespace, operand.pod)))[0]
+    return pods.files(namespace, operand.pod, chosen)

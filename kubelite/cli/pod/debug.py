@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kubelite.cli.common import terminal
 from kubelite.cli.common.command import Argument, Option, Settings, usage
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
+from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.pod.exec import CONTAINER, STDIN, TTY, with_terminal
-from kubelite.cli.pod.inspect import NAME
-from kubelite.cli.pod.session import relay, relay_raw
 from kubelite.cli.podrow import default_container
+from kubelite.cli.session import terminal
+from kubelite.cli.session.relay import relay, relay_raw
 
 
 @usage(
@@ -38,6 +38,7 @@ def debug(
     from kubelite.objects.pod.container import Capabilities, Container, SecurityContext
     from kubelite.objects.rules.pods.defaults import pull_policy
 
+    name = pod_name(name)
     screen = Screen(settings)
     pods = open_pods(settings, screen)
     namespace = settings.active_namespace

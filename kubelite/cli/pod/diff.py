@@ -8,8 +8,8 @@ from kubelite.cli.common.command import Settings, usage
 from kubelite.cli.common.diagnostic import cell
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
+from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.pod.exec import CONTAINER
-from kubelite.cli.pod.inspect import NAME
 from kubelite.cli.podrow import default_container
 
 
@@ -25,6 +25,7 @@ def diff(
     container: Annotated[str | None, CONTAINER] = None,
 ) -> int:
     """Prints a line for each changed file since the container's start; 1 if there is any."""
+    name = pod_name(name)
     screen = Screen(settings)
     pods = open_pods(settings, screen)
     namespace = settings.active_namespace

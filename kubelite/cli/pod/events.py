@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from kubelite.cli.common import durations, output
 from kubelite.cli.common.command import Option, Output, Settings, usage
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
-from kubelite.cli.pod.inspect import NAME
+from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.pod.ls import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kubelite.cli.podrow import Doc
+    from kubelite.node.kubelet.pods.pods import Pods
 
 HEADERS = ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")
 _WIDTHS = (9, 7, 10, 22)
@@ -25,14 +27,21 @@ _WIDTHS = (9, 7, 10, 22)
 @usage("kubelite pod events web", "kubelite pod events -f web")
 def events(
     settings: Settings,
-    name: Annotated[str, NAME],
+    name: Annotated[
+        str | None, NAME._replace(metavar="[NAME]", help="Only events of this pod.")
+    ] = None,
     *,
     follow: Annotated[bool, Option("--follow -f", "Keep streaming new events.")] = False,
     format: Annotated[Output, OUTPUT] = Output.table,
 ) -> int:
-    """Prints the pod's events, oldest first. Raises NotFound."""
+    """Prints the events of a pod, or of all in the namespace, oldest first. Raises NotFound."""
     screen = Screen(settings)
     pods = open_pods(settings, screen)
+    if name is None:
+        if follow:
+            raise CliError(Diagnostic("name the pod whose events to follow", exit_code=2))
+        return _show_all(screen, pods, settings.active_namespace, format)
+    name = pod_name(name)
     if follow:
         changes = pods.follow_events(settings.active_namespace, name)
         return _follow(screen, changes, name, format)
@@ -43,6 +52,30 @@ def events(
         rows = [cells(event, name, time.time()) for event in recorded]
         screen.data(output.table(HEADERS, rows))
     return 0
+
+
+def _show_all(screen: Screen, pods: Pods, namespace: str, format: Output) -> int:
+    recorded = [
+        (pod.metadata.name or "", as_document(event))
+        for pod in pods.list(namespace)
+        for event in pods.events(namespace, pod.metadata.name or "")
+    ]
+    recorded.sort(key=lambda named: named[1]["time"])
+    if format in (Output.json, Output.yaml):
+        screen.data(output.document([{"pod": name, **event} for name, event in recorded], format))
+        return 0
+    rows = [
+        cells({**event, "object": _qualified(name, event["object"])}, name, time.time())
+        for name, event in recorded
+    ]
+    screen.data(output.table(HEADERS, rows))
+    return 0
+
+
+def _qualified(pod: str, where: str) -> str:
+    """The object of an event among those of other pods: ``pod/web`` or ``pod/web{server}``."""
+    container = where.partition("{")[2]
+    return f"pod/{pod}" + (f"{{{container}" if container else "")
 
 
 def _follow(screen: Screen, changes: Iterator[Sequence[object]], name: str, format: Output) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-from kubelite.cli.common import terminal
 from kubelite.cli.common.command import Argument, Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
-from kubelite.cli.pod.inspect import NAME
-from kubelite.cli.pod.session import relay, relay_raw
+from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.podrow import default_container
+from kubelite.cli.session import terminal
+from kubelite.cli.session.relay import relay, relay_raw
 
 FAILED = 125
 CONTAINER = Option(
@@ -44,6 +44,7 @@ def execute(
     """
     from kubelite.node.runtime.errors import CannotStart
 
+    name = pod_name(name)
     screen = Screen(settings)
     pods = open_pods(settings, screen)
     if container is None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from kubelite.cli.common import output
-from kubelite.cli.common.command import Argument, Document, Settings, usage
+from kubelite.cli.common.command import Document, Settings, usage
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
+from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.pod.ls import OUTPUT
-
-NAME = Argument("NAME", "Name of the pod.", completes="pod")
 
 
 @usage("kubelite pod inspect web", "kubelite pod inspect web -o yaml")
@@ -22,6 +21,8 @@ def inspect(
 ) -> int:
     """Prints a pod's object, sandbox, processes and kernel objects. Raises NotFound."""
     screen = Screen(settings)
-    described = as_document(open_pods(settings, screen).inspect(settings.active_namespace, name))
+    described = as_document(
+        open_pods(settings, screen).inspect(settings.active_namespace, pod_name(name))
+    )
     screen.data(output.document(described, format))
     return 0

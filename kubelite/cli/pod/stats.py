@@ -9,6 +9,7 @@ from kubelite.cli.common import durations, output
 from kubelite.cli.common.command import Argument, Option, Output, Settings, usage
 from kubelite.cli.common.engine import open_pods
 from kubelite.cli.common.screen import Screen
+from kubelite.cli.common.targets import pod_name
 from kubelite.cli.pod.ls import OUTPUT
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def stats(
     format: Annotated[Output, OUTPUT] = Output.table,
 ) -> int:
     """CPU over the last second in cores, memory, tasks, bytes of the pod's network."""
+    name = pod_name(name) if name is not None else None
     screen = Screen(settings)
     pods = open_pods(settings, screen)
     before = _samples(settings, pods, name)

@@ -8,7 +8,7 @@ from kubelite.cli.common import durations, output
 from kubelite.cli.common.command import Output, Settings, usage
 from kubelite.cli.common.engine import open_pods
 from kubelite.cli.common.screen import Screen
-from kubelite.cli.pod.inspect import NAME
+from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.pod.ls import OUTPUT
 
 _HEADERS = ("CONTAINER", "PID", "USER", "STATE", "CPU", "MEMORY", "COMMAND")
@@ -22,6 +22,7 @@ def top(
     format: Annotated[Output, OUTPUT] = Output.table,
 ) -> int:
     """Lists processes with pids and users as this machine numbers them. Raises NotFound."""
+    name = pod_name(name)
     screen = Screen(settings)
     processes = open_pods(settings, screen).top(settings.active_namespace, name)
     if format in (Output.json, Output.yaml):

@@ -9,26 +9,34 @@ from typing import TYPE_CHECKING, Annotated
 from kubelite.cli.common import manifest
 from kubelite.cli.common.command import Argument, Option, Output, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic, cell
-from kubelite.cli.common.engine import as_document, open_pods, suggest_command
+from kubelite.cli.common.engine import as_document, open_home, open_pods, suggest_command
 from kubelite.cli.common.screen import Screen
+from kubelite.cli.common.targets import FILES, manifest_files
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kubelite.cli.common.diagnostic import Paint
     from kubelite.cli.podrow import Doc
     from kubelite.node.kubelet.act.bringup import Step
     from kubelite.node.kubelet.act.updating import Plan
-    from kubelite.node.kubelet.pods.pods import UpResult
+    from kubelite.node.kubelet.pods.pods import Pods, UpResult
+    from kubelite.objects.pod.pod import Pod
 
 FILE = Argument("FILE", "Manifest file, or - for stdin.", completes="file")
 LENIENT = Option("--lenient", "Warn about unsupported fields instead of refusing the manifest.")
 DRY_RUN = Option("--dry-run", "Only show what would be done.")
+_SOURCES = Argument(
+    "[FILE]...", "Manifest files, directories of manifests, or - for stdin.", completes="file"
+)
 
 
 @usage("kubelite pod up web.yaml", "generate-manifest | kubelite pod up -")
 def up(
     settings: Settings,
-    source: Annotated[str, FILE],
+    sources: Annotated[list[str] | None, _SOURCES] = None,
     *,
+    filename: Annotated[list[str] | None, FILES] = None,
     lenient: Annotated[bool, LENIENT] = False,
     replace: Annotated[
         bool,
@@ -45,14 +53,14 @@ def up(
     dry_run: Annotated[bool, DRY_RUN] = False,
     output: Annotated[Output | None, Option("--output -o", "Output format.")] = None,
 ) -> int:
-    """Creates every pod of the manifest in order; all of it is checked before the first.
+    """Creates every pod of the manifests in order; all of it is checked before the first.
 
-    Raises CliError with every problem of the manifest, and what the engine raises. Interrupted, it
+    Raises CliError with every problem of the manifests, and what the engine raises. Interrupted, it
     removes what it has made of a pod that was not up yet.
     """
     start = process_start()
     screen = Screen(settings)
-    loaded = manifest.load(source, namespace=settings.namespace, lenient=lenient)
+    loaded = _load(settings, manifest_files([*(sources or ()), *(filename or ())]), lenient)
     for warning in loaded.warnings:
         screen.warn(warning)
     pods = open_pods(settings, screen)
@@ -60,16 +68,13 @@ def up(
         for pod in loaded.pods:
             show_plan(screen, pod.metadata.name or "", pods.plan(pod), replace)
         return 0
+    if len(loaded.pods) > 1:
+        _check_images(settings, loaded.pods)
     created = []
     for pod in loaded.pods:
-        result = pods.up(
-            pod,
-            replace=replace,
-            unsafe_sysctls=allow_unsafe_sysctl or (),
-            report=lambda step: screen.progress(step_line(step, screen.err)),
+        result = up_one(
+            screen, pods, pod, replace=replace, unsafe_sysctls=allow_unsafe_sysctl or ()
         )
-        for warning_text in result.warnings:
-            screen.warn(Diagnostic(warning_text))
         created.append(as_document(result.pod))
         seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - start
         show_result(settings, screen, result, created[-1], seconds, output is None)
@@ -77,6 +82,88 @@ def up(
     if output is not None:
         _show(screen, created, output)
     return 0
+
+
+def _load(settings: Settings, files: list[str], lenient: bool) -> manifest.Manifest:
+    """The pods of all manifests. Raises CliError with the problems of all of them."""
+    loaded = manifest.Manifest([], [])
+    problems: list[Diagnostic] = []
+    for file in files:
+        try:
+            one = manifest.load(file, namespace=settings.namespace, lenient=lenient)
+        except CliError as error:
+            problems += error.diagnostics
+            continue
+        loaded.pods.extend(one.pods)
+        loaded.warnings.extend(one.warnings)
+    taken: set[tuple[str | None, str | None]] = set()
+    for pod in loaded.pods:
+        name = (pod.metadata.namespace, pod.metadata.name)
+        if name in taken:
+            problems.append(Diagnostic(f'pod "{name[1]}" is in two of the manifests'))
+        taken.add(name)
+    if problems:
+        raise CliError(*manifest.limited(problems))
+    return loaded
+
+
+def _check_images(settings: Settings, wanted: list[Pod]) -> None:
+    """Looks all images up before the first pod is created. Raises CliError with all missing."""
+    from msgspec.structs import replace
+
+    from kubelite.node.image.errors import ImageError
+    from kubelite.node.kubelet.act import images
+
+    home = open_home(settings)
+    missing: dict[str, Diagnostic] = {}
+    for pod in wanted:
+        for container in (*pod.spec.init_containers, *pod.spec.containers):
+            spec = replace(pod.spec, init_containers=(), containers=(container,))
+            try:
+                images.resolve(home, replace(pod, spec=spec))
+            except ImageError as error:
+                text = f'pod "{pod.metadata.name}": {error.message}'
+                missing.setdefault(container.image or "", Diagnostic(text, hint=error.hint))
+    if missing:
+        raise CliError(*missing.values())
+
+
+def up_one(
+    screen: Screen,
+    pods: Pods,
+    pod: Pod,
+    *,
+    replace: bool = False,
+    unsafe_sysctls: Sequence[str] = (),
+) -> UpResult:
+    """Brings one pod up and shows its steps. Interrupted, it says what is left of the pod."""
+    name = pod.metadata.name or ""
+    try:
+        with screen.waiting(f"starting {name}: waiting for its containers"):
+            result = pods.up(
+                pod,
+                replace=replace,
+                unsafe_sysctls=unsafe_sysctls,
+                report=lambda step: screen.progress(step_line(step, screen.err)),
+            )
+    except KeyboardInterrupt:
+        _show_interrupted(screen, pods, pod)
+        raise
+    for warning_text in result.warnings:
+        screen.warn(Diagnostic(warning_text))
+    return result
+
+
+def _show_interrupted(screen: Screen, pods: Pods, pod: Pod) -> None:
+    from kubelite.node.runtime.errors import NotFound
+
+    name = pod.metadata.name or ""
+    try:
+        pods.get(pod.metadata.namespace or "default", name)
+    except NotFound:
+        screen.note(f"interrupted: {name} was not up yet and has been removed")
+    else:
+        screen.note(f"interrupted: {name} exists; `kubelite pod down {name}` removes it")
 
 
 def show_result(

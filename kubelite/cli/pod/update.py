@@ -14,7 +14,7 @@ from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
-from kubelite.cli.pod.inspect import NAME
+from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.pod.up import DRY_RUN, process_start, show_plan, show_result
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def update(
     from kubelite.objects.pod import codec
     from kubelite.objects.pod.pod import Pod
 
+    name = pod_name(name)
     start = process_start()
     screen = Screen(settings)
     pods = open_pods(settings, screen)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
 
 from kubelite.cli.common import durations
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
-from kubelite.cli.pod.inspect import NAME
+from kubelite.cli.common.targets import NAMES, SELECTOR, Target, select
+
+if TYPE_CHECKING:
+    from kubelite.node.kubelet.pods.pods import Pods
 
 TIMED_OUT = 124
 CONDITIONS = {
@@ -36,8 +40,9 @@ def parse_condition(text: str) -> str:
 )
 def wait(
     settings: Settings,
-    name: Annotated[str, NAME],
+    names: Annotated[list[str] | None, NAMES] = None,
     *,
+    selector: Annotated[str | None, SELECTOR] = None,
     condition: Annotated[
         str, Option("--for", "ready, exited or deleted.", "CONDITION", parser=parse_condition)
     ] = "ready",
@@ -46,22 +51,34 @@ def wait(
         Option("--timeout", "How long to wait: 30s, 5m.", "DURATION", parser=durations.parse),
     ] = 30.0,
 ) -> int:
-    """Waits at most ``timeout`` seconds. A pod that can no longer become ready is a failure."""
+    """Waits at most ``timeout`` seconds, for all pods together. A pod that can no longer become
+    ready is a failure.
+    """
     screen = Screen(settings)
     pods = open_pods(settings, screen)
+    deadline = time.monotonic() + timeout
+    for target in select(settings, pods, names, selector, command="wait"):
+        with screen.waiting(f"waiting until {target.name} is {condition}"):
+            screen.data(_wait(pods, target, condition, timeout, deadline) + "\n")
+    return 0
+
+
+def _wait(pods: Pods, target: Target, condition: str, timeout: float, deadline: float) -> str:
     try:
-        pod = pods.wait(settings.active_namespace, name, condition, timeout)
+        pod = pods.wait(
+            target.namespace, target.name, condition, max(deadline - time.monotonic(), 0)
+        )
     except TimeoutError as error:
+        state = "has not exited" if condition == "exited" else f"is not {condition}"
         raise CliError(
             Diagnostic(
-                f'pod "{name}" is not {condition} after {timeout:g} s',
-                hint="--timeout waits longer; `kubelite pod inspect` shows its current state",
+                f'pod "{target.name}" {state} after {timeout:g} s',
+                hint="--timeout waits longer; `kubelite pod describe` shows its current state",
                 exit_code=TIMED_OUT,
             )
         ) from error
-    line = f"pod/{name} is {condition}" if condition != "exited" else f"pod/{name} has exited"
-    if pod is not None and condition == "exited":
-        phase = as_document(pod).get("status", {}).get("phase", "")
-        line += f" with code {pods.exit_code(pod)}" + (f" ({phase})" if phase else "")
-    screen.data(line + "\n")
-    return 0
+    if condition != "exited" or pod is None:
+        return f"pod/{target.name} is {condition}"
+    phase = as_document(pod).get("status", {}).get("phase", "")
+    code = f"pod/{target.name} has exited with code {pods.exit_code(pod)}"
+    return code + (f" ({phase})" if phase else "")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from typing import TYPE_CHECKING
 
-from kubelite.cli.common import terminal
 from kubelite.cli.common.screen import OutputClosed
+from kubelite.cli.session import terminal
 
 if TYPE_CHECKING:
     from kubelite.node.runtime.exec.session import Session
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 DETACH_KEYS = b"\x10\x11"
 """Ctrl-P Ctrl-Q."""
 _BUFFER = 1 << 14
+_DETACH_SECONDS = 0.5
 
 
 def relay_raw(session: Session, detach_keys: bytes = b"") -> int:
@@ -41,7 +43,8 @@ def relay(
     early, with code 0; ``ends_input``: the end of our input closes the program's. Raises
     OutputClosed, ShimGone.
     """
-    pending = last = b""
+    pending = held = b""
+    held_until = 0.0
     if source is None:
         session.close_stdin()
     while True:
@@ -50,7 +53,11 @@ def relay(
             readers.append(source)
         if console is not None:
             readers.append(console.winch)
-        ready, writable, _ = select.select(readers, [session] if pending else [], [])
+        timeout = max(held_until - time.monotonic(), 0) if held and not pending else None
+        ready, writable, _ = select.select(readers, [session] if pending else [], [], timeout)
+        if timeout is not None and source not in ready and time.monotonic() >= held_until:
+            # No second key: the first one was meant for the program.
+            pending, held = held, b""
         if session in ready:
             received = session.read()
             if isinstance(received, int):
@@ -63,11 +70,18 @@ def relay(
             session.write(pending)
             pending = b""
         elif source is not None and source in ready:
-            pending = _read(source)
-            last = last[-1:] + pending
-            if detach_keys and console is not None and detach_keys in last:
-                return 0
-            if not pending:
+            typed = _read(source)
+            pending = held + typed
+            held = b""
+            if detach_keys and console is not None:
+                if detach_keys in pending:
+                    return 0
+                # The first detach key is held back for a moment, so that detaching leaves
+                # nothing in the program's line editor.
+                if typed and pending.endswith(detach_keys[:1]):
+                    pending, held = pending[:-1], detach_keys[:1]
+                    held_until = time.monotonic() + _DETACH_SECONDS
+            if not typed:
                 source = None
                 if ends_input:
                     session.close_stdin()

@@ -1,0 +1,125 @@
+"""Command lines that people type from habit: kubectl's, docker's and podman's. Pure.
+
+They lead to the command that does the same here, or to one sentence that says what does.
+"""
+
+from __future__ import annotations
+
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+
+_POD_VERBS = frozenset(
+    "logs exec attach debug cp wait events top stats diff inspect describe"
+    " start stop restart kill pause unpause prune update run check up down".split()
+)
+_POD_SYNONYMS = {
+    "list": "ls",
+    "get": "ls",
+    "rm": "down",
+    "remove": "down",
+    "delete": "down",
+    "create": "up",
+    "apply": "up",
+    "replace": "up",
+    "play": "up",
+    "show": "inspect",
+    "log": "logs",
+    "validate": "check",
+    "lint": "check",
+}
+_IMAGE_SYNONYMS = {"list": "ls", "get": "ls", "remove": "rm", "delete": "rm", "show": "inspect"}
+_TOP_LEVEL = {
+    "ps": ["pod", "ls"],
+    "ls": ["pod", "ls"],
+    "rm": ["pod", "down"],
+    "images": ["image", "ls"],
+    "rmi": ["image", "rm"],
+    "load": ["image", "load"],
+    "import": ["image", "import"],
+    "save": ["image", "save"],
+    "tag": ["image", "tag"],
+    "info": ["system", "info"],
+    "reset": ["system", "reset"],
+    "agent": ["system", "agent"],
+    "help": ["--help"],
+}
+_POD_WORDS = frozenset(("pod", "pods", "po", "container", "containers"))
+_IMAGE_WORDS = frozenset(("image", "images"))
+_WITH_KIND = frozenset(("get", "list", "describe", "delete", "explain"))
+_ANSWERS = {
+    "pull": (
+        "kubelite cannot pull from a registry yet",
+        "copy the image with another tool: skopeo copy docker://nginx docker-archive:nginx.tar"
+        " && kubelite image load nginx.tar --name nginx",
+    ),
+    "push": ("kubelite cannot push to a registry", "`kubelite image save` writes an archive"),
+    "build": (
+        "kubelite does not build images",
+        "build with buildah or docker, save an archive, then `kubelite image load ARCHIVE`",
+    ),
+    "compose": ("kubelite runs Kubernetes manifests", "convert with `kompose convert`"),
+    "port-forward": (
+        "not needed on this machine: each pod has an address that is reachable from here",
+        "`kubelite pod ls -o wide` shows it",
+    ),
+    "scale": ("a Pod has no replicas", "Deployments need an API server: `kubelite server`"),
+    "rollout": ("a Pod has no rollouts", "`kubelite pod restart NAME` restarts its containers"),
+    "edit": (
+        "pods are changed by their manifest",
+        "edit the file, then `kubelite pod up FILE`; or `kubelite pod update NAME --memory 256Mi`",
+    ),
+}
+
+
+def translate(rest: list[str]) -> list[str] | None:
+    """The same command line in kubelite's words; None if there is none.
+
+    Raises CliError where the answer is a sentence.
+    """
+    if not rest:
+        return None
+    first, others = rest[0], rest[1:]
+    if first in ("pod", "image") and others:
+        synonyms = _POD_SYNONYMS if first == "pod" else _IMAGE_SYNONYMS
+        verb = synonyms.get(others[0])
+        if verb is not None:
+            return [first, verb, *others[1:]]
+        _answer(others[0])
+        return None
+    if first in ("pods", "images"):
+        return [first.removesuffix("s"), *(others or ["ls"])]
+    _answer(first)
+    if first in _WITH_KIND and others and not others[0].startswith("-"):
+        return _with_kind(first, others)
+    if first in _TOP_LEVEL:
+        return [*_TOP_LEVEL[first], *others]
+    if first in _POD_SYNONYMS or first in _POD_VERBS:
+        return ["pod", _POD_SYNONYMS.get(first, first), *others]
+    return None
+
+
+def _with_kind(verb: str, others: list[str]) -> list[str] | None:
+    """``get pods web``, ``describe pod/web``, ``delete image nginx``."""
+    kind, slash, name = others[0].partition("/")
+    kind = kind.lower()
+    arguments = [name, *others[1:]] if slash else others[1:]
+    if kind in _POD_WORDS:
+        return ["pod", _POD_SYNONYMS.get(verb, verb), *arguments]
+    if kind in _IMAGE_WORDS:
+        return ["image", _IMAGE_SYNONYMS.get(verb, "inspect"), *arguments]
+    if verb == "explain":
+        return None
+    if verb in ("describe", "delete") and not slash and len(others) == 1:
+        return ["pod", _POD_SYNONYMS.get(verb, verb), *others]
+    raise CliError(
+        Diagnostic(
+            f"`kubelite {verb}` knows pods and images of this machine, not {others[0]}",
+            hint="objects of an API server: use kubectl with the kubeconfig of `kubelite server`",
+            exit_code=2,
+        )
+    )
+
+
+def _answer(word: str) -> None:
+    if word in _ANSWERS:
+        message, hint = _ANSWERS[word]
+        raise CliError(Diagnostic(message, hint=hint, exit_code=2))

@@ -1,0 +1,69 @@
+"""A line on the terminal that says what a command waits for, once it takes longer than a second."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from kubelite.cli.common.diagnostic import clean
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_DELAY_SECONDS = 1.0
+_INTERVAL_SECONDS = 0.2
+_FRAMES = "|/-\\"
+
+
+class Spinner:
+    """A context manager: redraws ``reason`` and the seconds gone by, and removes the line."""
+
+    def __init__(self, reason: str, columns: int) -> None:
+        self._reason = clean(reason)
+        self._columns = columns
+        self._ended = threading.Event()
+        self._drawing = threading.Lock()
+        self._is_drawn = False
+
+    def __enter__(self) -> Spinner:
+        self._began = time.monotonic()
+        threading.Thread(target=self._draw, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self.clear()
+
+    def clear(self) -> None:
+        """Removes the line before something else is printed; it comes back by itself."""
+        with self._drawing:
+            if self._is_drawn:
+                self._write("\r\x1b[K")
+                self._is_drawn = False
+
+    def _draw(self) -> None:
+        turn = 0
+        while not self._ended.wait(_INTERVAL_SECONDS if turn else _DELAY_SECONDS):
+            seconds = time.monotonic() - self._began
+            line = f"{_FRAMES[turn % len(_FRAMES)]} {self._reason} ({seconds:.0f} s)"
+            with self._drawing:
+                if self._ended.is_set():
+                    return
+                self._write("\r\x1b[K" + line[: self._columns - 1])
+                self._is_drawn = True
+            turn += 1
+
+    @staticmethod
+    def _write(text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return

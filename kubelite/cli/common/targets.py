@@ -1,0 +1,138 @@
+"""Which pods a command line means: names, manifests and label selectors."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from kubelite.cli.common.command import Argument, Option, Settings
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.common.engine import suggest_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from kubelite.cli.podrow import Doc
+    from kubelite.node.kubelet.pods.pods import Pods
+
+NAME = Argument("NAME", "Name of the pod, or pod/NAME.", completes="pod")
+NAMES = Argument("[NAME]...", "Names of pods.", completes="pod")
+SELECTOR = Option("--selector -l", "Pods with these labels: app=web,tier!=db.", "SELECTOR")
+FILES = Option(
+    "--filename -f",
+    "Manifest file, directory of manifests, or - for stdin; may be repeated.",
+    "FILE",
+    completes="file",
+)
+SUFFIXES = (".yaml", ".yml", ".json")
+_POD_WORDS = ("pod", "pods", "po")
+
+
+class Target(NamedTuple):
+    """A pod that a command is about."""
+
+    namespace: str
+    name: str
+
+
+def pod_name(text: str) -> str:
+    """The name in ``NAME`` or ``pod/NAME``. Raises CliError for anything else with a slash."""
+    kind, slash, name = text.rpartition("/")
+    if not slash or kind.lower() in _POD_WORDS:
+        if not name:
+            raise CliError(Diagnostic(f"{text!r} is not the name of a pod", exit_code=2))
+        return name
+    hint = f"pods of another namespace: {name} -n {kind}" if "/" not in kind else ""
+    raise CliError(
+        Diagnostic(f"{text} is not a pod: expected NAME or pod/NAME", "", "", "", hint, 2)
+    )
+
+
+def select(
+    settings: Settings,
+    pods: Pods,
+    names: Iterable[str] | None,
+    selector: str | None = None,
+    *,
+    command: str,
+) -> list[Target]:
+    """The pods that names or a selector mean; ``command`` is its verb, for suggestions.
+
+    Raises CliError if there is neither or both, and for a selector that is not one.
+    """
+    names = list(names or ())
+    namespace = settings.active_namespace
+    if names and selector is not None:
+        raise CliError(Diagnostic("names and --selector cannot be combined", exit_code=2))
+    if names:
+        return [Target(namespace, pod_name(name)) for name in names]
+    if selector is None:
+        example = suggest_command(settings, f"pod {command} NAME")
+        raise CliError(
+            Diagnostic("name a pod, or select pods with -l", hint=f"`{example}`", exit_code=2)
+        )
+    matches = matcher(selector)
+    selected = [
+        Target(namespace, pod.metadata.name or "")
+        for pod in pods.list(namespace)
+        if matches(pod.metadata.labels)
+    ]
+    if not selected:
+        raise CliError(Diagnostic(f"no pod in namespace {namespace} matches {selector}"))
+    return selected
+
+
+def matcher(selector: str) -> Callable[[Mapping[str, str] | None], bool]:
+    """Tells whether labels match. Raises CliError for a selector that is not one."""
+    from kubelite.objects.facts import labels
+
+    try:
+        parsed = labels.parse(selector)
+    except labels.SelectorError as error:
+        hint = "write it like -l app=web,tier!=db"
+        raise CliError(Diagnostic(f"invalid selector: {error}", hint=hint, exit_code=2)) from error
+    return lambda of_pod: parsed.matches(of_pod or {})
+
+
+def matching(documents: list[Doc], selector: str | None) -> list[Doc]:
+    """The documents whose labels match the selector, all of them without one."""
+    if selector is None:
+        return documents
+    matches = matcher(selector)
+    return [each for each in documents if matches(each["metadata"].get("labels"))]
+
+
+def is_file(operand: str) -> bool:
+    """Whether an operand is a manifest: ``-``, a path, or a name that ends like one.
+
+    Anything else is the name of a pod, ``pod/NAME`` too.
+    """
+    kind, slash, _ = operand.partition("/")
+    if slash and kind.lower() in _POD_WORDS and not os.path.exists(operand):
+        return False
+    return operand == "-" or os.sep in operand or operand.endswith(SUFFIXES)
+
+
+def manifest_files(operands: Sequence[str]) -> list[str]:
+    """Manifest files, directories replaced by the manifests directly in them, by name.
+
+    Raises CliError for no operand, and for a directory without a manifest.
+    """
+    if not operands:
+        raise CliError(
+            Diagnostic("name a manifest", hint="`kubelite pod up web.yaml`", exit_code=2)
+        )
+    files: list[str] = []
+    for operand in operands:
+        if operand == "-" or not os.path.isdir(operand):
+            files.append(operand)
+            continue
+        inside = sorted(
+            os.path.join(operand, name) for name in os.listdir(operand) if name.endswith(SUFFIXES)
+        )
+        if not inside:
+            raise CliError(
+                Diagnostic(f"{operand} contains no manifest: no {', '.join(SUFFIXES)} file")
+            )
+        files += inside
+    return files
