@@ -32,6 +32,7 @@ class Row(NamedTuple):
 
 
 ROWS: tuple[Row, ...] = (
+    Row("daemonset-controller", "daemonset", "workloads.daemonset", "DAEMON_SET_CONTROLLER"),
     Row("deployment-controller", "deployment", "workloads.deployment", "DEPLOYMENT_CONTROLLER"),
     Row("replicaset-controller", "replicaset", "workloads.replicaset", "REPLICA_SET_CONTROLLER"),
     Row(

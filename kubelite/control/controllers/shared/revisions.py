@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from kubelite.client.resources import CONTROLLER_REVISIONS
-from kubelite.control.controllers.actions import Action, Confirm, Create, Delete, Update
+from kubelite.client.resources import CONTROLLER_REVISIONS, GroupVersionResource
+from kubelite.control.controllers.actions import Action, Confirm, Create, Delete, Outcome, Update
 from kubelite.control.controllers.shared.hashing import template_hash
 from kubelite.control.controllers.shared.meta import (
     Obj,
@@ -22,7 +22,7 @@ from kubelite.control.controllers.shared.meta import (
     status_of,
     uid_of,
 )
-from kubelite.control.controllers.shared.ownership import OwnerKind, adopt
+from kubelite.control.controllers.shared.ownership import OwnerKind, adopt, is_owned
 from kubelite.control.controllers.shared.templates import pruned
 from kubelite.control.controllers.view import View, controlled_by, orphans
 from kubelite.objects.facts.labels import Selector
@@ -131,6 +131,26 @@ def brought_up(
     if revision_number(equal) == revision_number(revisions[-1]):
         return None
     return Update(CONTROLLER_REVISIONS, {**equal, "revision": next_number(revisions)})
+
+
+def after_revision(
+    view: View, owner: Obj, resource: GroupVersionResource, outcomes: tuple[Outcome, ...]
+) -> tuple[Action, ...]:
+    """What follows from the attempt to bring a revision up: where another object has its name, the
+    owner's status counts a collision, and the next name is another one.
+    """
+    outcome = outcomes[0]
+    if outcome.refusal is None or not outcome.refusal.is_exists:
+        return ()
+    body = outcome.action.body  # type: ignore[union-attr]  # of a Create
+    other = view.get(CONTROLLER_REVISIONS, namespace_of(owner), name_of(body))
+    if other is None or (
+        is_owned(other, owner) and pruned(other.get("data") or {}) == pruned(body["data"])
+    ):
+        return ()
+    collisions = int(status_of(owner).get("collisionCount") or 0) + 1
+    status = {**status_of(owner), "collisionCount": collisions}
+    return (Update(resource, {**owner, "status": status}, "status"),)
 
 
 def truncated(history: Iterable[Obj], used: Iterable[str], limit: int | None) -> tuple[Delete, ...]:

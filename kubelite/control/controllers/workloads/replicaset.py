@@ -17,7 +17,6 @@ from kubelite.control.controllers.actions import (
     Action,
     Create,
     Delete,
-    Emit,
     Outcome,
     Plan,
     Refusal,
@@ -43,6 +42,7 @@ from kubelite.control.controllers.shared.meta import (
     uid_of,
 )
 from kubelite.control.controllers.shared.ownership import OwnerKind, claim, owner_keys
+from kubelite.control.controllers.shared.pod_events import pod_event
 from kubelite.control.controllers.shared.pod_state import (
     available_at,
     is_active,
@@ -155,30 +155,13 @@ def _settled(
 
     After pods have been created or deleted without a failure, the next plan writes the status.
     """
-    events = tuple(_event(owner, outcome) for outcome in outcomes if not _is_quiet(outcome))
+    shown = tuple(pod_event(owner, outcome) for outcome in outcomes)
+    events = tuple(event for event in shown if event is not None)
     failures = [refusal for refusal in refusals(outcomes) if not refusal.is_namespace_ending]
     failures = [refusal for refusal in failures if not refusal.is_exists]
     if outcomes and not failures:
         return events
     return (*events, *_status(kind, owner, pods, difference, failures[:1], now))
-
-
-def _is_quiet(outcome: Outcome) -> bool:
-    """Whether no Event tells of an outcome: the pod is there already, or its namespace is ending."""
-    refusal = outcome.refusal
-    return refusal is not None and refusal.is_exists
-
-
-def _event(owner: Obj, outcome: Outcome) -> Emit:
-    verb = "creating" if isinstance(outcome.action, Create) else "deleting"
-    if outcome.refusal is not None:
-        reason = "FailedCreate" if verb == "creating" else "FailedDelete"
-        return Emit(owner, "Warning", reason, f"Error {verb}: {outcome.refusal.message}")
-    if isinstance(outcome.action, Create):
-        name = name_of(outcome.result or outcome.action.body)
-        return Emit(owner, "Normal", "SuccessfulCreate", f"Created pod: {name}")
-    name = outcome.action.name  # type: ignore[union-attr]  # a Delete: no others are asked for
-    return Emit(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
 
 
 def _status(

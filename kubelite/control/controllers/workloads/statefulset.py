@@ -40,10 +40,11 @@ from kubelite.control.controllers.shared.meta import (
     uid_of,
 )
 from kubelite.control.controllers.shared.numbers import scaled
-from kubelite.control.controllers.shared.ownership import OwnerKind, claim, is_owned, owner_keys
+from kubelite.control.controllers.shared.ownership import OwnerKind, claim, owner_keys
 from kubelite.control.controllers.shared.pod_state import available_at, is_ready, phase_of
 from kubelite.control.controllers.shared.revisions import (
     History,
+    after_revision,
     brought_up,
     data_of,
     find_equal,
@@ -51,7 +52,6 @@ from kubelite.control.controllers.shared.revisions import (
     truncated,
 )
 from kubelite.control.controllers.shared.selectors import selector_of
-from kubelite.control.controllers.shared.templates import pruned
 from kubelite.control.controllers.view import View
 from kubelite.control.controllers.workloads import statefulset_claims as claims
 from kubelite.control.controllers.workloads.statefulset_pods import (
@@ -88,23 +88,10 @@ def plan(view: View, key: Key, now: float) -> Plan:
     revision = brought_up(set_, STATEFUL_SET, history.revisions, HASH_OF_REVISION)
     first: tuple[Action | Step, ...] = (*owned.actions, *history.actions)
     if revision is not None and not is_deleting(set_):
-        return Plan((*first, Step((revision,), partial(_revised, view, set_))))
+        follow = partial(after_revision, view, set_, STATEFUL_SETS)
+        return Plan((*first, Step((revision,), follow)))
     sync = _Sync(view, set_, owned.owned, history, now)
     return Plan((*first, *sync.steps()), sync.wake_at)
-
-
-def _revised(view: View, set_: Obj, outcomes: tuple[Outcome, ...]) -> tuple[Action, ...]:
-    """A revision's name that another object has makes the next hash another one."""
-    outcome = outcomes[0]
-    if outcome.refusal is None or not outcome.refusal.is_exists:
-        return ()
-    body = outcome.action.body  # type: ignore[union-attr]  # of a Create
-    other = view.get(CONTROLLER_REVISIONS, namespace_of(set_), name_of(body))
-    if other is None or (is_owned(other, set_) and pruned(other["data"]) == pruned(body["data"])):
-        return ()
-    collisions = int(status_of(set_).get("collisionCount") or 0) + 1
-    status = {**status_of(set_), "collisionCount": collisions}
-    return (Update(STATEFUL_SETS, {**set_, "status": status}, "status"),)
 
 
 class _Revisions(NamedTuple):
