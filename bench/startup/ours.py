@@ -155,35 +155,33 @@ class EngineContainer:
         start.
         """
         from kubelite.node.kubelet.act import facts
-        from kubelite.node.kubelet.act.bringup import Bringup
+        from kubelite.node.kubelet.act.inputs import container_inputs, container_mounts
+        from kubelite.node.kubelet.act.pod_context import PodContext
         from kubelite.node.kubelet.decide.prepare import NodeFacts
         from kubelite.node.network.hostfiles import read_host_files
         from kubelite.node.runtime import sandbox
-        from kubelite.node.volume import mounts
 
         home, uid = self._engine.home, self._record.uid
         node = NodeFacts(
             "bench", "", "", facts.cpus(), facts.memory(), facts.capabilities(), "bench"
         )
-        host = read_host_files()
-        bringup = Bringup(
-            home, ledger, self._tree, self._record, pod, found, node, host, trace=_ignore
+        context = PodContext(
+            home, self._tree, self._record, pod, found, node, read_host_files(), _ignore
         )
-        places = mounts.places(
-            pod.spec.volumes, f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory"
-        )
-        bringup._places = {place.name: place for place in places}
+        self._ledger = ledger
         self._sandbox = sandbox.Sandbox(sandbox.connect(home, uid), ledger.sandbox(uid), -1)
         container = pod.spec.containers[0]
-        self._blueprint = bringup._blueprint(container)
-        self._mounts = bringup._mounts(self._sandbox, container, self._blueprint.security)
+        self._inputs = container_inputs(context, container)
+        self._mounts = container_mounts(context, self._sandbox.record, container, self._inputs)
 
     def once(self) -> Marks:
         self._attempt += 1
         shim, containers = self._sandbox.shim, self._containers
         start = time.monotonic_ns()
-        with contextlib.closing(containers.prepare(self._blueprint, self._attempt)) as ready:
-            record = containers.settle(shim, containers.ask(shim, ready, self._mounts))
+        with contextlib.closing(containers.prepare(self._inputs, self._attempt)) as prepared:
+            pending = containers.request_start(shim, prepared, self._mounts)
+            record = containers.await_start(shim, pending)
+            self._ledger.save_container(self._record.uid, record)
             executed = time.monotonic_ns() - start
             ended = shim.exited(shim.ask_wait(record.id), 10)
             exited = time.monotonic_ns() - start
@@ -193,11 +191,11 @@ class EngineContainer:
         return {"exec": executed, "exit": exited}
 
     def _undo(self, shim: Any, record: Any) -> None:
-        from kubelite.node.runtime.container import group
+        from kubelite.node.runtime.container import cgroup_name
 
         home, uid = self._engine.home, self._record.uid
         shim.acknowledge(record.id)
-        self._tree.remove_container(uid, group(record.name, record.attempt))
+        self._tree.remove_container(uid, cgroup_name(record.name, record.attempt))
         shutil.rmtree(f"{home.pod(uid)}/root/{record.name}")
         os.unlink(f"{home.pod_run(uid)}/c-{record.id[:16]}.json")
 

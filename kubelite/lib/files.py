@@ -7,8 +7,10 @@ read it. Nothing here knows what the records mean.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import time
 import zlib
 from typing import TypeVar
@@ -16,21 +18,23 @@ from typing import TypeVar
 import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
+MAX_RECORD_BYTES = 16 << 20
 
 
 class RecordError(Exception):
-    """An invalid record: torn, changed, or of a version that this program does not know."""
+    """A record that cannot be used: unreadable, torn, changed, or of an unknown version."""
 
 
 def write_atomic(path: str, data: bytes, *, durable: bool, mode: int = 0o600) -> None:
-    """Replaces the file at ``path`` in one step. ``durable`` also survives a power loss. Raises
+    """Replaces the file at ``path`` atomically; ``durable``: it survives a power loss. Raises
     OSError.
     """
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
-            os.write(fd, data)
+            if os.write(fd, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
             if durable:
                 os.fsync(fd)
         finally:
@@ -44,10 +48,12 @@ def write_atomic(path: str, data: bytes, *, durable: bool, mode: int = 0o600) ->
 
 
 def names(directory: str) -> list[str]:
-    """The sorted names of a directory; none when it does not exist. Raises OSError otherwise."""
+    """The sorted names of a directory; none when it does not exist or is none. Raises OSError
+    otherwise.
+    """
     try:
         return sorted(os.listdir(directory))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -78,9 +84,11 @@ def flush(path: str) -> None:
     sync_directory(os.path.dirname(path))
 
 
-def encode_record(record: msgspec.Struct) -> bytes:
-    """The two lines of a record."""
-    line = msgspec.json.encode(record)
+def encode_record(record: msgspec.Struct, spare: int = 0) -> bytes:
+    """The two lines of a record. ``spare`` blanks at the end of the first leave room for a longer
+    record in the same place.
+    """
+    line = msgspec.json.encode(record) + b" " * spare
     return b"%s\ncrc32:%08x\n" % (line, zlib.crc32(line))
 
 
@@ -88,25 +96,63 @@ def decode_record(data: bytes, type: type[T], name: str) -> T:
     """The record in ``data``; ``name`` is for the error. Raises RecordError."""
     line, _, rest = data.partition(b"\n")
     if rest != b"crc32:%08x\n" % zlib.crc32(line):
-        raise RecordError(f"{name} is torn or was changed: its checksum is wrong")
+        raise RecordError(f"{name} is torn or was changed: its checksum does not match")
     try:
         record = msgspec.json.decode(line, type=type)
     except msgspec.DecodeError as error:
-        raise RecordError(f"{name} is not a valid record: {error}") from error
+        raise RecordError(f"{name} does not hold a record of this kind: {error}") from error
     if getattr(record, "version", 1) != 1:
         raise RecordError(f"{name} was written by a later version")
     return record
 
 
-def write_record(path: str, record: msgspec.Struct, *, durable: bool) -> None:
+def write_record(path: str, record: msgspec.Struct, *, durable: bool, spare: int = 0) -> None:
     """Writes a record atomically. Raises OSError."""
-    write_atomic(path, encode_record(record), durable=durable)
+    write_atomic(path, encode_record(record, spare), durable=durable)
+
+
+def overwrite_record(path: str, record: msgspec.Struct) -> None:
+    """Writes a record over the one that is there, in its blocks: for a full disk. A kill in the
+    middle can tear it, which its checksum shows. Raises OSError.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        data = encode_record(record)
+        data = encode_record(record, max(os.fstat(fd).st_size - len(data), 0))
+        if os.pwrite(fd, data, 0) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        os.ftruncate(fd, len(data))
+    finally:
+        os.close(fd)
 
 
 def read_record(path: str, type: type[T]) -> T:
-    """Reads a record. Raises FileNotFoundError, RecordError."""
-    with open(path, "rb") as file:
-        return decode_record(file.read(), type, path)
+    """Reads a record. Raises FileNotFoundError, and RecordError for anything that is not a whole
+    record in a regular file: nothing is followed, nothing blocks, and a damaged disk costs this
+    record only.
+    """
+    try:
+        return decode_record(_read_regular(path), type, path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
+
+
+def _read_regular(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise RecordError(f"{path} is not a regular file")
+        if status.st_size > MAX_RECORD_BYTES:
+            raise RecordError(f"{path} is too large for a record: {status.st_size} bytes")
+        data = b""
+        while chunk := os.read(fd, MAX_RECORD_BYTES):
+            data += chunk
+        return data
+    finally:
+        os.close(fd)
 
 
 class FileLock:

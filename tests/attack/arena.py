@@ -64,13 +64,13 @@ class Arena:
         """What a container says that runs the script and ends; the pod is gone afterwards."""
         self.up(pod(script, spec=spec, **container))
         try:
-            self.pods.wait("default", "p", "exited", 30)
+            self.pods.queries.wait("default", "p", "exited", 30)
             return self.logs()
         finally:
             self.down()
 
     def logs(self, name: str = "p") -> str:
-        return b"".join(line.text for line in self.pods.logs("default", name, "c")).decode(
+        return b"".join(line.text for line in self.pods.queries.logs("default", name, "c")).decode(
             errors="replace"
         )
 
@@ -85,7 +85,7 @@ class Arena:
         return said.decode(errors="replace")
 
     def pid(self, name: str = "p", container: str = "c") -> int:
-        return int(self.pods.inspect("default", name)["containers"][container]["pid"])
+        return int(self.pods.queries.inspect("default", name)["containers"][container]["pid"])
 
 
 def pod(
@@ -143,7 +143,7 @@ def arena(tmp_path: Path, weak: Path) -> Iterator[Arena]:
     made = Arena(root, weak)
     made.home.make()
     yield made
-    for each in made.pods.list(None):
+    for each in made.pods.queries.list(None):
         made.down(each.metadata.name or "")
     assert difference(before, snapshot(root)) == []
 

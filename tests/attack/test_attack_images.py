@@ -255,7 +255,9 @@ def test_other_roots_and_data_directories_are_covered(
     secret = [{"name": "TOKEN", "value": "hidden-token"}]
     other.up(pod(name="q", env=secret))
     try:
-        script = f"exec 2>/dev/null; grep -rl hidden-token {other.root}; cat {data}/ca.key; echo end"
+        script = (
+            f"exec 2>/dev/null; grep -rl hidden-token {other.root}; cat {data}/ca.key; echo end"
+        )
         assert arena.output(script).split() == ["end"]
         monkeypatch.setattr(known_roots, "registered", list)
         assert len(arena.output(script).split()) > 2

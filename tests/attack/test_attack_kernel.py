@@ -264,7 +264,7 @@ def test_memory_ends_at_the_limit_and_only_there(arena: Arena) -> None:
     arena.up(made)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        status = arena.pods.get("default", "p").status
+        status = arena.pods.queries.get("default", "p").status
         states = {each.name: each.state for each in status.container_statuses}
         if states["c"].terminated:
             break
@@ -279,7 +279,7 @@ def test_cpu_is_throttled_by_the_groups_own_count(arena: Arena) -> None:
     from kubelite.node.cgroup.usage import read_usage
 
     arena.up(pod("while :; do :; done", resources={"limits": {"cpu": "100m"}}))
-    uid = arena.pods.get("default", "p").metadata.uid or ""
+    uid = arena.pods.queries.get("default", "p").metadata.uid or ""
     with CgroupTree(read_world(), arena.home.cgroup) as tree:
         first, began = read_usage(tree, uid), time.monotonic()
         time.sleep(2)

@@ -112,5 +112,5 @@ def test_what_a_pod_says_of_itself_cannot_end_its_record(arena: Arena) -> None:
     """
     text = "".join(map(chr, range(1, 32))) + '\x7f\u2028"\\}{'
     arena.up(pod(metadata={"annotations": {"a": text}}, env=[{"name": "A", "value": text}]))
-    assert arena.pods.get("default", "p").metadata.annotations["a"] == text  # type: ignore[index]
+    assert arena.pods.queries.get("default", "p").metadata.annotations["a"] == text  # type: ignore[index]
     assert arena.exec(["sh", "-c", 'printf %s "$A"']) == text

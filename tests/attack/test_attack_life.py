@@ -36,7 +36,7 @@ def resident(pid: int) -> int:
 
 
 def shim_of(arena: Arena) -> int:
-    return int(arena.pods.inspect("default", "p")["sandbox"]["shim"])
+    return int(arena.pods.queries.inspect("default", "p")["sandbox"]["shim"])
 
 
 def run(arena: Arena, *args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
@@ -61,7 +61,7 @@ from tests.attack.arena import Arena, pod
 arena = Arena(Path(sys.argv[1]) / "k", Path())
 arena.home.make()
 arena.up(pod())
-seen = arena.pods.inspect("default", "p")
+seen = arena.pods.queries.inspect("default", "p")
 shim, container = seen["sandbox"]["shim"], seen["containers"]["c"]["pid"]
 if sys.argv[2] == "careless":
     removal._serves = lambda pid, uid: os.path.exists(f"/proc/{pid}")
@@ -181,7 +181,7 @@ def test_a_caller_that_asks_without_reading_is_not_waited_for(arena: Arena) -> N
     shim = shim_of(arena)
     before = resident(shim)
     directory = os.open(
-        f"{arena.home.run}/pods/{arena.pods.get('default', 'p').metadata.uid}", os.O_PATH
+        f"{arena.home.run}/pods/{arena.pods.queries.get('default', 'p').metadata.uid}", os.O_PATH
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as greedy:
         greedy.connect(f"/proc/self/fd/{directory}/shim.sock")
@@ -205,7 +205,7 @@ def test_control_codes_reach_the_screen_only_through_logs(
     arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arena.up(pod(f"printf '{EVIL}said'; printf '{EVIL}last' > /dev/termination-log; exit 3"))
-    arena.pods.wait("default", "p", "exited", 20)
+    arena.pods.queries.wait("default", "p", "exited", 20)
     assert b"\x1b]0;owned\x07\x1b[2Jsaid" in run(arena, "pod", "logs", "p").stdout, (
         "a log is what was said, byte by byte"
     )

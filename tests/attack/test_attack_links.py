@@ -177,7 +177,7 @@ def test_a_log_is_read_from_no_file_of_another_name(
 ) -> None:
     victim = tmp_path / "victim"
     arena.up(pod("echo secret"))
-    arena.pods.wait("default", "p", "exited", 20)
+    arena.pods.queries.wait("default", "p", "exited", 20)
     (log,) = Path(arena.home.logs).rglob("0.log")
     log.rename(
         victim

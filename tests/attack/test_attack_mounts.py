@@ -218,7 +218,7 @@ def test_log_and_message_paths_are_ours(arena: Arena, tmp_path: Path, path: str)
     (log,) = Path(arena.home.logs).rglob("*.log")
     assert log.stat().st_nlink == 1
     assert not log.is_symlink()
-    arena.pods.wait("default", "p", "exited", 20)
+    arena.pods.queries.wait("default", "p", "exited", 20)
     (tmp_path / "victim").write_text("secret")
     log.unlink()
     log.symlink_to(tmp_path / "victim")

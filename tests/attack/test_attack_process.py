@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kubelite.core import shim as shims
-from kubelite.node.kubelet.decide.prepare import Unstartable
+from kubelite.node.kubelet.decide.prepare import ContainerConfigError
 from kubelite.node.runtime.errors import RuntimeFailure
 from tests.attack.arena import MARK, SHIPPED, Arena, bring_in, image, pod
 
@@ -67,7 +67,7 @@ def test_the_runtimes_program_cannot_be_written_to(
     program.chmod(0o755)
     monkeypatch.setattr(shims, "_PROGRAM", str(program))
     arena.up(pod())
-    shim = arena.pods.inspect("default", "p")["sandbox"]["shim"]
+    shim = arena.pods.queries.inspect("default", "p")["sandbox"]["shim"]
     exe = os.open(f"/proc/{shim}/exe", os.O_PATH)
     arena.down()
     with pytest.raises(OSError, match="Read-only file system"):
@@ -84,7 +84,7 @@ def test_the_runtimes_program_cannot_be_written_to(
             arena.exec(["/proc/self/exe"])
         except RuntimeFailure:
             continue
-    arena.pods.wait("default", "p", "exited", 60)
+    arena.pods.queries.wait("default", "p", "exited", 60)
     assert "WRITTEN" not in arena.logs()
     assert program.read_bytes() == SHIPPED.read_bytes() == before
 
@@ -152,7 +152,7 @@ def test_the_joining_process_is_closed_to_the_container(arena: Arena) -> None:
             arena.up(pod(python(watch), spec={"shareProcessNamespace": False}))
             for _ in range(25):
                 arena.exec(["/bin/true"])
-            arena.pods.wait("default", "p", "exited", 60)
+            arena.pods.queries.wait("default", "p", "exited", 60)
             found = re.findall(r"'([^']*)'", arena.logs())
             arena.down()
         foreign = [exe for exe in found if not exe.startswith(("/usr", "/bin"))]
@@ -173,7 +173,7 @@ def test_pauses_program_is_a_sealed_copy(arena: Arena, defence: str, said: str) 
     """
     with arena.without(defence):
         arena.up(pod(spec={"shareProcessNamespace": True}))
-        pause = arena.pods.inspect("default", "p")["sandbox"]["pause"]
+        pause = arena.pods.queries.inspect("default", "p")["sandbox"]["pause"]
         fd = os.open(f"/proc/{pause}/exe", os.O_PATH)
         arena.down()
     try:
@@ -203,7 +203,7 @@ def test_a_user_that_would_overflow_to_root_is_refused(
 
 
 def test_run_as_non_root_looks_at_the_number(arena: Arena) -> None:
-    with pytest.raises((RuntimeFailure, Unstartable), match="runAsNonRoot"):
+    with pytest.raises((RuntimeFailure, ContainerConfigError), match="runAsNonRoot"):
         arena.output("id", securityContext={"runAsNonRoot": True})
 
 
@@ -372,7 +372,7 @@ def test_a_name_that_is_not_looked_at_leads_out_of_the_group(
     from kubelite.node.cgroup.detect import read_world
 
     arena.up(pod())
-    uid = arena.pods.get("default", "p").metadata.uid or ""
+    uid = arena.pods.queries.get("default", "p").metadata.uid or ""
     monkeypatch.setattr(trees, "_checked", lambda name: name)
     with trees.CgroupTree(read_world(), arena.home.cgroup) as tree:
         tree.make_container(uid, "../escaped", []).close()
@@ -395,7 +395,7 @@ def test_an_images_passwd_that_is_no_file_is_not_read(arena: Arena, tmp_path: Pa
     began = time.monotonic()
     arena.up(pod(["/bin/sleep", "60"], image=name, imagePullPolicy="Never"))
     assert time.monotonic() - began < 10
-    assert arena.pods.inspect("default", "p")["containers"]["c"]["user"] == 0
+    assert arena.pods.queries.inspect("default", "p")["containers"]["c"]["user"] == 0
     arena.down()
     (root / "etc/passwd").unlink()
     with open(root / "etc/passwd", "wb") as file:

@@ -23,6 +23,7 @@ from kubelite.node.kubelet.agent.agent import Agent
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.errors import NotFound
 from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.logs import read
 from kubelite.objects.pod.pod import Pod
 from tests.e2e.world import SLOW
@@ -36,7 +37,7 @@ def templates() -> set[str]:
     """Every act that the code names, as a pattern: what stands for a container's name is left open."""
     found = set()
     for room in TEMPLATES:
-        for path in sorted((ROOMS / room).glob("*.py")):
+        for path in sorted((ROOMS / room).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if (
                     isinstance(node, ast.Call)
@@ -158,7 +159,8 @@ class Ward:
         self.start_agent_unheard(fate)
         self.until(
             lambda: (
-                agent_control.running(self.home) is not None and agent_control.nudge(self.home, "-")
+                agent_control.running(self.home) is not None
+                and agent_control.notify(self.home, "-")
             ),
             "the agent listens",
         )
@@ -180,11 +182,11 @@ class Ward:
     # -- what has become of the pod ---------------------------------------------------------------------------------------
 
     def get(self) -> dict[str, Any] | None:
-        record = next(Pods(self.home)._ledger.pods(), None)
+        record = next(Ledger(self.home).pods(), None)
         if record is None:
             return None
         try:
-            made: dict[str, Any] = msgspec.to_builtins(Pods(self.home).get("default", "p"))
+            made: dict[str, Any] = msgspec.to_builtins(Pods(self.home).queries.get("default", "p"))
         except NotFound:
             return None
         return made
@@ -206,7 +208,7 @@ class Ward:
         acts = self.notes.read_text() if self.notes.exists() else ""
         told = [
             f"{e.time} {e.object} {e.reason} {e.message}"
-            for e in Pods(self.home).events("default", "p")
+            for e in Pods(self.home).queries.events("default", "p")
         ]
         return "\n".join([acts, *told])
 

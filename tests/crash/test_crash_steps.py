@@ -137,7 +137,7 @@ class Case:
         wished = {"stop": "stop", "restart": "restart", "start": "restart"}.get(self.verb)
         noted = Ledger(ward.home).history(record.uid).get("main", ())
         moved = self.verb in ("restart", "start") and (
-            restarts(pod)["main"] == 1 or any(past.again for past in noted)
+            restarts(pod)["main"] == 1 or any(past.force_restart for past in noted)
         )
         return record.stage == "removing" if self.verb == "down" else record.goal == wished or moved
 
@@ -335,25 +335,25 @@ def test_the_agent_is_killed_at_the_end_of_the_deadline(tmp_path: Path, clean: l
 
 
 def test_who_finishes_a_start_is_killed_too(tmp_path: Path, clean: list[Ward]) -> None:
-    """A command is killed between asking for a start and the answer, and so is the agent that asks
+    """A command is killed changes_between asking for a start and the answer, and so is the agent that asks
     how that start went.
     """
     ward = made(tmp_path, STAY, "Always", initContainers=[])
     clean.append(ward)
     fate = ward.fate(until="flush record")
     assert ended(child(lambda: ward.verb("up", fate))) == -signal.SIGKILL
-    fate = ward.fate(until="ask for start of main")
+    fate = ward.fate(until="find start of main")
     ward.start_agent_unheard(fate)
     assert ward.agent_died() == -signal.SIGKILL, fate.acts()
     ward.start_agent()
     pod = ward.until(lambda: (p := ward.get()) and running(p) and said_all(ward) and p, "it runs")
     assert restarts(pod) == {"main": 0} and ward.report()["tokens"] == {"main": ["token"]}
-    HIT.add(re.escape("ask for start of ") + ".+")
+    HIT.add(re.escape("find start of ") + ".+")
 
 
 def test_a_failed_start_is_undone_through_kills(tmp_path: Path, clean: list[Ward]) -> None:
-    """Killed just before it takes back what it made, and then just before it takes away what the
-    first had left.
+    """Killed just before it undoes what it made, and again when it continues; and while it removes
+    what was left of it.
     """
     ward = made(
         tmp_path,
@@ -362,10 +362,13 @@ def test_a_failed_start_is_undone_through_kills(tmp_path: Path, clean: list[Ward
         initContainers=[container("init", "", command=["/no/such/program"])],
     )
     clean.append(ward)
-    for act in ("undo", "remove what a killed command left"):
+    for act in ("undo", "continue an interrupted up", "undo", "remove files"):
         fate = ward.fate(until=act)
         assert ended(child(lambda fate=fate: ward.verb("up", fate))) == -signal.SIGKILL, fate.acts()
         HIT.add(re.escape(act))
+    fate = ward.fate(until="remove what a killed command left")
+    assert ended(child(lambda: ward.verb("up", fate))) == -signal.SIGKILL, fate.acts()
+    HIT.add(re.escape("remove what a killed command left"))
     assert ended(child(lambda: ward.verb("up"))) == 1
     assert ward.get() is None and not list(ward.tokens.iterdir())
 

@@ -78,7 +78,7 @@ def eventually(found: Callable[[], Any], what: str) -> Any:
 
 def ended(arena: Arena, container: str = "c") -> Any:
     """How a container ended, None while it runs."""
-    status = arena.pods.get("default", "p").status
+    status = arena.pods.queries.get("default", "p").status
     assert status is not None
     states = {each.name: each.state for each in status.container_statuses}
     return states[container].terminated
@@ -102,7 +102,7 @@ def test_a_pod_lies_below_its_class_and_counts_for_what_it_asks(
     arena.up(pod(resources=resources))
     place = group(arena.pid(), "cpu")
     home = Path(controllers()["cpu"], arena.home.cgroup)
-    uid = arena.pods.get("default", "p").metadata.uid
+    uid = arena.pods.queries.get("default", "p").metadata.uid
     assert place.parent == Path(home, *below, f"pod{uid}")
     expected = weight if is_v2("cpu") else shares
     assert share(place) == share(place.parent) == expected

@@ -74,7 +74,7 @@ def select(
     matches = matcher(selector)
     selected = [
         Target(namespace, pod.metadata.name or "")
-        for pod in pods.list(namespace)
+        for pod in pods.queries.list(namespace)
         if matches(pod.metadata.labels)
     ]
     if not selected:

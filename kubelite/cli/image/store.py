@@ -75,7 +75,7 @@ def ids_in_use(settings: Settings, screen: Screen, store: ImageStore) -> set[str
     from kubelite.node.image.errors import ImageError
 
     ids: set[str] = set()
-    for pod in map(as_document, open_pods(settings, screen).list(None)):
+    for pod in map(as_document, open_pods(settings, screen).queries.list(None)):
         for key in ("initContainerStatuses", "containerStatuses"):
             statuses = pod.get("status", {}).get(key) or []
             ids.update(status.get("imageID", "") for status in statuses)

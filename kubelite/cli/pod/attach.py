@@ -42,7 +42,7 @@ def attach(
     name = pod_name(name)
     screen = Screen(settings)
     pods = open_pods(settings, screen)
-    pod = as_document(pods.get(settings.active_namespace, name))
+    pod = as_document(pods.queries.get(settings.active_namespace, name))
     chosen = container or default_container(pod)[0]
     spec = _container_spec(pod, chosen)
     if stdin and not spec.get("stdin"):

@@ -105,5 +105,7 @@ def _container_files(
     settings: Settings, pods: Pods, operand: Operand, container: str | None
 ) -> AbstractContextManager[Side]:
     namespace = operand.namespace or settings.active_namespace
-    chosen = container or default_container(as_document(pods.get(namespace, operand.pod)))[0]
+    chosen = (
+        container or default_container(as_document(pods.queries.get(namespace, operand.pod)))[0]
+    )
     return pods.files(namespace, operand.pod, chosen)

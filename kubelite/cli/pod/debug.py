@@ -42,7 +42,7 @@ def debug(
     screen = Screen(settings)
     pods = open_pods(settings, screen)
     namespace = settings.active_namespace
-    chosen = container or default_container(as_document(pods.get(namespace, name)))[0]
+    chosen = container or default_container(as_document(pods.queries.get(namespace, name)))[0]
     tty = with_terminal(screen, stdin, tty)
     tools = Container(
         name="debugger",

@@ -32,8 +32,8 @@ def describe(
     pods = open_pods(settings, screen)
     targets = select(settings, pods, names, selector, command="describe")
     for number, target in enumerate(targets):
-        pod = as_document(pods.get(*target))
-        events = [as_document(event) for event in pods.events(*target)]
+        pod = as_document(pods.queries.get(*target))
+        events = [as_document(event) for event in pods.queries.events(*target)]
         screen.data("\n" * bool(number) + text(pod, events, time.time()))
     return 0
 

@@ -29,9 +29,9 @@ def diff(
     screen = Screen(settings)
     pods = open_pods(settings, screen)
     namespace = settings.active_namespace
-    chosen = container or default_container(as_document(pods.get(namespace, name)))[0]
+    chosen = container or default_container(as_document(pods.queries.get(namespace, name)))[0]
     is_changed = False
-    for change in pods.diff(namespace, name, chosen):
+    for change in pods.queries.diff(namespace, name, chosen):
         is_changed = True
         screen.data(f"{change.kind} {cell(change.path)}\n")
     return int(is_changed)

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Annotated
 
 from kubelite.cli.common.command import Argument, Option, Settings, usage
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import (
@@ -33,6 +34,9 @@ def down(
     *,
     filename: Annotated[list[str] | None, FILES] = None,
     selector: Annotated[str | None, SELECTOR] = None,
+    uid: Annotated[
+        str | None, Option("--uid", "Remove the pod with this uid, even if its record is damaged.")
+    ] = None,
     grace: Annotated[int | None, GRACE] = None,
     missing_ok: Annotated[
         bool, Option("--ignore-not-found", "Succeed if the pod does not exist.")
@@ -52,6 +56,11 @@ def down(
     # What can be wrong with the command line is found before anything is removed.
     chosen = [pod for operand in operands for pod in _pods_of(settings, operand, filename or ())]
     pods = open_pods(settings, screen)
+    if uid is not None:
+        if chosen or selector is not None:
+            raise CliError(Diagnostic("--uid names the one pod to remove", exit_code=2))
+        pods.remove_damaged(uid)
+        return 0
     if selector is not None or not chosen:
         names = [target.name for target in chosen]
         chosen = select(settings, pods, names, selector, command="down")

@@ -43,9 +43,11 @@ def events(
         return _show_all(screen, pods, settings.active_namespace, format)
     name = pod_name(name)
     if follow:
-        changes = pods.follow_events(settings.active_namespace, name)
+        changes = pods.queries.follow_events(settings.active_namespace, name)
         return _follow(screen, changes, name, format)
-    recorded = [as_document(event) for event in pods.events(settings.active_namespace, name)]
+    recorded = [
+        as_document(event) for event in pods.queries.events(settings.active_namespace, name)
+    ]
     if format in (Output.json, Output.yaml):
         screen.data(output.document(recorded, format))
     else:
@@ -57,8 +59,8 @@ def events(
 def _show_all(screen: Screen, pods: Pods, namespace: str, format: Output) -> int:
     recorded = [
         (pod.metadata.name or "", as_document(event))
-        for pod in pods.list(namespace)
-        for event in pods.events(namespace, pod.metadata.name or "")
+        for pod in pods.queries.list(namespace)
+        for event in pods.queries.events(namespace, pod.metadata.name or "")
     ]
     recorded.sort(key=lambda named: named[1]["time"])
     if format in (Output.json, Output.yaml):

@@ -48,7 +48,9 @@ def execute(
     screen = Screen(settings)
     pods = open_pods(settings, screen)
     if container is None:
-        container, names = default_container(as_document(pods.get(settings.active_namespace, name)))
+        container, names = default_container(
+            as_document(pods.queries.get(settings.active_namespace, name))
+        )
         if len(names) > 1:
             screen.detail(f'Defaulted container "{container}" out of: {", ".join(names)}')
     tty = with_terminal(screen, stdin, tty)

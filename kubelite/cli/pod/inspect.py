@@ -21,8 +21,8 @@ def inspect(
 ) -> int:
     """Prints a pod's object, sandbox, processes and kernel objects. Raises NotFound."""
     screen = Screen(settings)
-    described = as_document(
-        open_pods(settings, screen).inspect(settings.active_namespace, pod_name(name))
-    )
+    pods = open_pods(settings, screen)
+    described = as_document(pods.queries.inspect(settings.active_namespace, pod_name(name)))
+    pods.restart_missing_agent()
     screen.data(output.document(described, format))
     return 0

@@ -90,9 +90,9 @@ def kill(
     container: Annotated[str | None, _CONTAINER] = None,
 ) -> int:
     """Sends a signal. Raises CliError for one that Linux does not have."""
-    from kubelite.node.kubelet.decide.stopping import number_of
+    from kubelite.node.kubelet.decide.stopping import signal_number
 
-    number = number_of(signal)
+    number = signal_number(signal)
     if not number:
         hint = "name it like TERM or SIGHUP, or give its number"
         raise CliError(Diagnostic(f"{signal} is not a signal", hint=hint, exit_code=2))

@@ -135,7 +135,7 @@ def _refuse(condition: bool, options: str) -> None:
 def _logs_of(
     screen: Screen, pods: Pods, target: Target, container: str | None, all_containers: bool
 ) -> list[Log]:
-    pod = as_document(pods.get(*target))
+    pod = as_document(pods.queries.get(*target))
     default, names = default_container(pod)
     if all_containers:
         return [Log(target, name) for name in _in_starting_order(pod)]
@@ -151,7 +151,7 @@ def _in_starting_order(pod: Doc) -> list[str]:
 
 
 def _read(pods: Pods, log: Log, lines: Range, prefix: bool, timestamps: bool) -> Iterator[bytes]:
-    records = pods.logs(*log.target, log.container, **lines._asdict())
+    records = pods.queries.logs(*log.target, log.container, **lines._asdict())
     return decorated(records, log.prefix if prefix else "", timestamps)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from kubelite.cli.common import durations, output
 from kubelite.cli.common.command import Option, Output, Settings, usage
 from kubelite.cli.common.diagnostic import Diagnostic
-from kubelite.cli.common.engine import as_document, open_pods
+from kubelite.cli.common.engine import as_document, open_pods, suggest_command
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import NAMES, SELECTOR, matching, pod_name
 from kubelite.cli.podrow import Doc, PodRow, row
@@ -44,13 +44,7 @@ def ls(
         return matching(_find(pods, settings.active_namespace, wanted, all_namespaces), selector)
 
     listed = find()
-    for sentence in pods.damaged:
-        screen.warn(
-            Diagnostic(
-                sentence,
-                hint="`kubelite system reset` removes what is left of that pod, and all others",
-            )
-        )
+    _warn(settings, screen, pods)
     table = Table(format is Output.wide, all_namespaces)
     if format in (Output.json, Output.yaml):
         data = listed[0] if len(wanted) == 1 else output.as_list(listed)
@@ -65,10 +59,26 @@ def ls(
     return _watch(screen, find, table, listed) if watch else 0
 
 
+def _warn(settings: Settings, screen: Screen, pods: Pods) -> None:
+    hint = ""
+    for uid in pods.queries.damaged_pods:
+        command = suggest_command(settings, f"pod down --uid {uid}")
+        hint = f"`{command}` removes what is left of that pod"
+    for sentence in pods.queries.damaged:
+        screen.warn(Diagnostic(sentence, hint=hint))
+    if pods.restart_missing_agent():
+        screen.warn(
+            Diagnostic(
+                "no node agent was running though pods need one: nothing was restarted or probed",
+                hint="it has been started again",
+            )
+        )
+
+
 def _find(pods: Pods, namespace: str, names: Sequence[str], all_namespaces: bool) -> list[Doc]:
     if names:
-        return [as_document(pods.get(namespace, name)) for name in names]
-    return [as_document(pod) for pod in pods.list(None if all_namespaces else namespace)]
+        return [as_document(pods.queries.get(namespace, name)) for name in names]
+    return [as_document(pod) for pod in pods.queries.list(None if all_namespaces else namespace)]
 
 
 def _watch(screen: Screen, find: Callable[[], list[Doc]], table: Table, listed: list[Doc]) -> int:

@@ -26,7 +26,7 @@ def prune(
     screen = Screen(settings)
     pods = open_pods(settings, screen)
     namespace = None if all_namespaces else settings.active_namespace
-    listed = [as_document(pod) for pod in pods.list(namespace)]
+    listed = [as_document(pod) for pod in pods.queries.list(namespace)]
     ended = [pod["metadata"] for pod in listed if pod["status"]["phase"] in _ENDED]
     if not ended:
         screen.note("no pod has ended, nothing to do")

@@ -155,7 +155,7 @@ def _refuse_existing(pods: Pods, pod: Pod) -> None:
 
     name = pod.metadata.name or ""
     try:
-        pods.get(pod.metadata.namespace or "default", name)
+        pods.queries.get(pod.metadata.namespace or "default", name)
     except NotFound:
         return
     hint = f"choose another with --name, or remove it: `kubelite pod down {name}`"
@@ -174,4 +174,4 @@ def _stay(settings: Settings, pods: Pods, pod: Pod, *, stdin: bool) -> int:
         except NotRunning:
             pass  # it has ended already: its output is in the log
     logs(quiet, [name], follow=True)
-    return pods.exit_code(pods.get(namespace, name))
+    return pods.queries.exit_code(pods.queries.get(namespace, name))

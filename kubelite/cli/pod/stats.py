@@ -50,7 +50,7 @@ def stats(
 
 
 def _samples(settings: Settings, pods: Pods, name: str | None) -> dict[tuple[str, str], Sample]:
-    taken = pods.stats(settings.active_namespace, name)
+    taken = pods.queries.stats(settings.active_namespace, name)
     return {(sample.pod, sample.container): sample for sample in taken}
 
 

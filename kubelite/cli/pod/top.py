@@ -24,7 +24,7 @@ def top(
     """Lists processes with pids and users as this machine numbers them. Raises NotFound."""
     name = pod_name(name)
     screen = Screen(settings)
-    processes = open_pods(settings, screen).top(settings.active_namespace, name)
+    processes = open_pods(settings, screen).queries.top(settings.active_namespace, name)
     if format in (Output.json, Output.yaml):
         screen.data(output.document([process._asdict() for process in processes], format))
         return 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kubelite.cli.common.diagnostic import Paint
     from kubelite.cli.podrow import Doc
-    from kubelite.node.kubelet.act.bringup import Step
+    from kubelite.node.kubelet.act.progress import Step
     from kubelite.node.kubelet.act.updating import Plan
     from kubelite.node.kubelet.pods.pods import Pods, UpResult
     from kubelite.objects.pod.pod import Pod
@@ -66,7 +66,7 @@ def up(
     pods = open_pods(settings, screen)
     if dry_run:
         for pod in loaded.pods:
-            show_plan(screen, pod.metadata.name or "", pods.plan(pod), replace)
+            show_plan(screen, pod.metadata.name or "", pods.queries.plan(pod), replace)
         return 0
     if len(loaded.pods) > 1:
         _check_images(settings, loaded.pods)
@@ -159,7 +159,7 @@ def _show_interrupted(screen: Screen, pods: Pods, pod: Pod) -> None:
 
     name = pod.metadata.name or ""
     try:
-        pods.get(pod.metadata.namespace or "default", name)
+        pods.queries.get(pod.metadata.namespace or "default", name)
     except NotFound:
         screen.note(f"interrupted: {name} was not up yet and has been removed")
     else:

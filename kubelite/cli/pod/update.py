@@ -56,7 +56,7 @@ def update(
     start = process_start()
     screen = Screen(settings)
     pods = open_pods(settings, screen)
-    pod = pods.manifest(settings.active_namespace, name)
+    pod = pods.queries.manifest(settings.active_namespace, name)
     for text in image or ():
         pod = _change(pod, text, "=", _set_image)
     for resource, texts in (("cpu", cpu), ("memory", memory)):
@@ -69,7 +69,7 @@ def update(
         raise CliError(*diagnostics_of(judgement))
     pod = codec.decode(Pod, judgement.complete)
     if dry_run:
-        show_plan(screen, name, pods.plan(pod), False)
+        show_plan(screen, name, pods.queries.plan(pod), False)
         return 0
     result = pods.up(pod, report=lambda _: None)
     for warning in result.warnings:

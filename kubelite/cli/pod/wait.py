@@ -65,8 +65,12 @@ def wait(
 
 def _wait(pods: Pods, target: Target, condition: str, timeout: float, deadline: float) -> str:
     try:
-        pod = pods.wait(
-            target.namespace, target.name, condition, max(deadline - time.monotonic(), 0)
+        pod = pods.queries.wait(
+            target.namespace,
+            target.name,
+            condition,
+            max(deadline - time.monotonic(), 0),
+            after_look=pods.restart_missing_agent,
         )
     except TimeoutError as error:
         state = "has not exited" if condition == "exited" else f"is not {condition}"
@@ -80,5 +84,5 @@ def _wait(pods: Pods, target: Target, condition: str, timeout: float, deadline: 
     if condition != "exited" or pod is None:
         return f"pod/{target.name} is {condition}"
     phase = as_document(pod).get("status", {}).get("phase", "")
-    code = f"pod/{target.name} has exited with code {pods.exit_code(pod)}"
+    code = f"pod/{target.name} has exited with code {pods.queries.exit_code(pod)}"
     return code + (f" ({phase})" if phase else "")

@@ -25,10 +25,10 @@ def agent(
     """Serves the pods of the state root until none needs it; with ``-v`` prints each action."""
     home = open_home(settings)
     from kubelite.node.kubelet.agent import agent_control
-    from kubelite.node.kubelet.agent.agent import Agent, say
+    from kubelite.node.kubelet.agent.agent import Agent, log
 
     try:
-        Agent(home, trace=say if settings.verbose else None, stays=stay).run()
+        Agent(home, trace=log if settings.verbose else None, stays=stay).run()
     except TimeoutError:
         running = agent_control.running(home)
         cause = f"its pid is {running.pid}" if running is not None else ""

@@ -23,7 +23,7 @@ def info(settings: Settings, *, format: Annotated[Document | None, DOCUMENT] = N
     facts = {
         "version": __version__,
         "python": sys.version.split()[0],
-        **open_pods(settings, screen).info(),
+        **open_pods(settings, screen).queries.info(),
     }
     screen.data(pretty(facts) if format is None else output.document(facts, format))
     return 0

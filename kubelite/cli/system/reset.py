@@ -12,7 +12,7 @@ from kubelite.cli.common.screen import Screen
 from kubelite.cli.pod.prune import YES
 
 if TYPE_CHECKING:
-    from kubelite.node.kubelet.act.bringup import Step
+    from kubelite.node.kubelet.act.progress import Step
 
 
 @usage("kubelite system reset", "kubelite --root /tmp/try system reset --yes")
@@ -44,5 +44,5 @@ def reset(settings: Settings, *, yes: Annotated[bool, YES] = False) -> int:
 
 
 def _pod_count(settings: Settings, screen: Screen) -> str:
-    count = len(open_pods(settings, screen).list(None))
+    count = len(open_pods(settings, screen).queries.list(None))
     return f"{count} pod" + ("" if count == 1 else "s")

@@ -6,6 +6,7 @@ the CRI runtimes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from kubelite.core.plan import (
@@ -24,6 +25,7 @@ from kubelite.core.plan import (
     Rlimit,
     Root,
 )
+from kubelite.node.cgroup.limits import Knob
 from kubelite.node.runtime.identity import User
 
 MASKED = (
@@ -39,14 +41,14 @@ outside.
 _KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
 
 
-class Shared(NamedTuple):
+class SharedNamespaces(NamedTuple):
     """Which namespaces the containers of a pod have in common with each other or with the host."""
 
     host_network: bool
     host_pid: bool
     host_ipc: bool
     share_pid: bool
-    own_users: bool = False
+    own_userns: bool = False
 
     @property
     def sandbox(self) -> Namespace:
@@ -60,7 +62,7 @@ class Shared(NamedTuple):
             spaces |= Namespace.IPC
         if self.share_pid:
             spaces |= Namespace.PID
-        if self.own_users:
+        if self.own_userns:
             spaces |= Namespace.USER
         return spaces
 
@@ -112,6 +114,33 @@ class Program(NamedTuple):
     env: tuple[str, ...]
     cwd: str
     tty: bool
+
+
+class StartInputs(NamedTuple):
+    """What was decided about a container, before anything of it exists.
+
+    ``layers`` are the directories of the image, lowest first; ``variables`` are those that the
+    manifest declares, for ``$(VAR)`` in mounts; ``covers`` are paths of the host hidden from it;
+    ``message_path`` is the path inside of its termination message, "" for none; ``stop_signal``
+    the image's, by number, 0 for none.
+    """
+
+    name: str
+    init: bool
+    image: str
+    image_id: str
+    layers: tuple[str, ...]
+    program: Program
+    variables: Mapping[str, str]
+    security: Security
+    shared: SharedNamespaces
+    covers: tuple[str, ...]
+    devices: tuple[Device, ...]
+    knobs: tuple[Knob, ...]
+    stdin: bool
+    stdin_once: bool
+    message_path: str = ""
+    stop_signal: int = 0
 
 
 class RootFs(NamedTuple):
@@ -184,7 +213,7 @@ def bind_mount(bind: Bind) -> Mount:
 
 
 def sandbox_plan(
-    shared: Shared,
+    shared: SharedNamespaces,
     hostname: str,
     domainname: str,
     sysctls: tuple[tuple[str, str], ...],
@@ -195,7 +224,7 @@ def sandbox_plan(
     """The plan of pause. ``tmpfs`` are the pod's own mounts, which the shim makes in the pod's
     mount namespace; ``first_id`` is where the ids of a pod with users of its own begin."""
     own_name = not shared.host_network
-    ids = (IdMap(0, first_id, IDS),) if shared.own_users else ()
+    ids = (IdMap(0, first_id, IDS),) if shared.own_userns else ()
     return Plan(
         flags=Flag.CAPS | Flag.NO_NEW_PRIVS | Flag.OOM_SCORE,
         new_ns=shared.sandbox | Namespace.MOUNT,
@@ -213,7 +242,7 @@ def sandbox_plan(
 def container_plan(
     program: Program,
     security: Security,
-    shared: Shared,
+    shared: SharedNamespaces,
     root: RootFs,
     mounts: list[Mount],
     covers: list[str],
@@ -236,9 +265,9 @@ def container_plan(
         gid=security.user.gid,
         groups=security.user.groups,
         oom_score_adj=security.oom_score_adj,
-        root=Root.IDMAPPED if shared.own_users else Root.OVERLAY,
+        root=Root.IDMAPPED if shared.own_userns else Root.OVERLAY,
         root_base=root.base,
-        root_options=mapped_layers(root) if shared.own_users else overlay_options(root),
+        root_options=mapped_layers(root) if shared.own_userns else overlay_options(root),
         caps=security.caps,
         mounts=tuple(mounts),
         masked=tuple(covers if bare else [*MASKED, *covers]),
@@ -252,7 +281,7 @@ def container_plan(
     )
 
 
-def exec_plan(program: Program, security: Security, cgroup: Cgroup, *, own_users: bool) -> Plan:
+def exec_plan(program: Program, security: Security, cgroup: Cgroup, *, own_userns: bool) -> Plan:
     """The plan of a further process in a running container, whose pod may have users of its own."""
     spaces = Namespace.NET | Namespace.IPC | Namespace.UTS | Namespace.PID | Namespace.MOUNT
     return Plan(
@@ -260,7 +289,7 @@ def exec_plan(program: Program, security: Security, cgroup: Cgroup, *, own_users
         env=program.env,
         cwd=program.cwd,
         flags=_flags(security, program.tty) & ~Flag.READONLY_ROOT,
-        join_ns=spaces | Namespace.CGROUP | (Namespace.USER if own_users else Namespace(0)),
+        join_ns=spaces | Namespace.CGROUP | (Namespace.USER if own_userns else Namespace(0)),
         uid=security.user.uid,
         gid=security.user.gid,
         groups=security.user.groups,

@@ -1,13 +1,14 @@
-"""The command a shim becomes when pause has died unasked: ``python -m kubelite.node.runtime.cleanup
-ROOT UID``.
+"""The command that a shim executes when pause has died unexpectedly: ``python -m
+kubelite.node.runtime.cleanup ROOT UID``.
 
-It gives the sandbox's kernel objects back; the pod's record, exits, logs and volumes stay for
-whoever asks what happened.
+It removes the sandbox's kernel objects; the pod's record, exits, logs and volumes stay, to show
+what happened.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 
 from kubelite.lib.files import FileLock
 from kubelite.node.runtime.home import Home
@@ -17,16 +18,18 @@ from kubelite.node.runtime.sandbox import is_up
 
 
 def main(root: str, uid: str) -> None:
-    """Waits for whoever works on the pod, then clears what is left of its sandbox; one that is up
-    is another, made since.
+    """Waits for the pod's lock, then clears what is left of its sandbox; one that is up is a later
+    one.
     """
     home = Home(root)
+    home.check()
     with FileLock(home.pod_lock(uid)) as lock:
         ledger = Ledger(home)
         if ledger.pod(uid) is None:
             lock.remove()
         elif not is_up(home, ledger.sandbox(uid)):
-            Remover(home, ledger).clear_sandbox(uid)
+            with closing(Remover(home, ledger)) as remover:
+                remover.clear_sandbox(uid)
 
 
 if __name__ == "__main__":

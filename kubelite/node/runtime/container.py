@@ -1,5 +1,5 @@
-"""One attempt of one container: its directories, cgroup, plan and record; asking the shim for it
-and hearing how it went.
+"""One attempt of one container: its directories, cgroup, plan and record, and the start requested
+from the shim.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kubelite.core.errors import NativeError
-from kubelite.core.plan import Device, Mount, Plan, encode
+from kubelite.core.plan import Mount, Plan, encode
 from kubelite.core.protocol import Role, StartFlag
 from kubelite.core.shim import Shim
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy
-from kubelite.node.cgroup.limits import Knob
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.runtime import bundle
-from kubelite.node.runtime.bundle import Bind, Cgroup, Program, RootFs, Security, Shared
+from kubelite.node.runtime.bundle import (
+    Bind,
+    Cgroup,
+    RootFs,
+    StartInputs,
+)
 from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
@@ -28,55 +32,35 @@ from kubelite.node.volume.mounts import ETC
 from kubelite.node.volume.removal import remove_tree
 
 _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR)
+START_SECONDS = 60
 
 
-class Blueprint(NamedTuple):
-    """What was decided about a container, before anything of it exists. ``layers`` are lower
-    directories, lowest first; ``message`` is the path inside at which it may leave its last
-    message, "" for none."""
+class PreparedAttempt(NamedTuple):
+    """One attempt of a container that only has to be started: writable layer, file for its
+    termination message, cgroups, log directory. The owner closes it."""
 
-    name: str
-    init: bool
-    image: str
-    image_id: str
-    layers: tuple[str, ...]
-    program: Program
-    security: Security
-    shared: Shared
-    covers: tuple[str, ...]
-    devices: tuple[Device, ...]
-    knobs: tuple[Knob, ...]
-    stdin: bool
-    stdin_once: bool
-    message: str = ""
-
-
-class Ready(NamedTuple):
-    """One attempt of a container that only has to be started: writable layer, file for its last
-    message, cgroups, log directory. Whoever has it closes it."""
-
-    made: Blueprint
+    inputs: StartInputs
     attempt: int
     root: RootFs
-    message: str
-    member: Membership
+    message_file: str
+    membership: Membership
     logs: int
 
     def close(self) -> None:
-        """Lets go of the descriptors; what was made stays."""
-        self.member.close()
+        """Closes the descriptors; files and cgroups stay."""
+        self.membership.close()
         os.close(self.logs)
 
 
-class Asked(NamedTuple):
-    """A container whose start has been asked for."""
+class PendingStart(NamedTuple):
+    """A requested start; ``seq`` numbers the request on the shim's connection."""
 
     record: ContainerRecord
     seq: int
 
 
 class Containers:
-    """Starts the containers of one pod over one connection to its shim."""
+    """Starts the containers of one pod over a connection to its shim."""
 
     def __init__(
         self,
@@ -92,32 +76,30 @@ class Containers:
         self._pod = pod
         self._trace = trace
 
-    def prepare(self, made: Blueprint, attempt: int) -> Ready:
-        """Makes all that a container needs before it can be started, anew where somebody who was
-        killed had begun.
-
-        Raises CgroupError, OSError.
+    def prepare(self, inputs: StartInputs, attempt: int) -> PreparedAttempt:
+        """Creates all that an attempt needs before its start, over what a killed process may have
+        left of it. Raises CgroupError, OSError.
         """
         base = self._home.pod(self._pod.uid)
-        self._trace(f"make place of {made.name}")
-        root = make_root(base, mount_points(self._home), made, attempt)
-        message = _make_message(base, made.name, attempt) if made.message else ""
-        logs = self._open_logs(made.name)
+        self._trace(f"make directories of {inputs.name}")
+        root = make_root(base, mount_points(self._home), inputs, attempt)
+        message_file = _make_message_file(base, inputs, attempt)
+        logs = self._open_logs(inputs.name)
         try:
-            self._trace(f"make cgroup of {made.name}")
-            member = self._make_group(made, group(made.name, attempt))
+            self._trace(f"make cgroup of {inputs.name}")
+            membership = self._make_cgroup(inputs, cgroup_name(inputs.name, attempt))
         except BaseException:
             os.close(logs)
             raise
-        return Ready(made, attempt, root, message, member, logs)
+        return PreparedAttempt(inputs, attempt, root, message_file, membership, logs)
 
-    def _make_group(self, made: Blueprint, name: str) -> Membership:
-        """Anew, since the limits of one that is there may be incomplete; unless a process is in it,
-        that was started unheard.
+    def _make_cgroup(self, inputs: StartInputs, name: str) -> Membership:
+        """Recreates the cgroup because existing limits may be incomplete. Keeps it if it already
+        holds a process from a start we never got an answer for.
         """
         uid = self._pod.uid
         try:
-            return self._tree.make_container(uid, name, made.knobs)
+            return self._tree.make_container(uid, name, inputs.knobs)
         except CgroupError:
             if name not in self._tree.containers(uid):
                 raise
@@ -125,77 +107,79 @@ class Containers:
             self._tree.remove_container(uid, name, timeout=0.1)
         except GroupBusy:
             return self._tree.join(uid, name)
-        return self._tree.make_container(uid, name, made.knobs)
+        return self._tree.make_container(uid, name, inputs.knobs)
 
-    def ask(
+    def request_start(
         self,
         shim: Shim,
-        ready: Ready,
+        prepared: PreparedAttempt,
         mounts: Sequence[Mount],
         *,
         sandbox: str = "",
         backoff: int = 0,
-    ) -> Asked:
-        """Asks for the start. The record, ``sandbox`` and ``backoff`` in it, is on disk before the
-        shim is asked.
-
-        Raises RuntimeFailure, OSError, ShimGone.
+    ) -> PendingStart:
+        """Requests the start. The record, with ``sandbox`` and ``backoff``, is on disk before the
+        shim hears of it. Raises RuntimeFailure, OSError, ShimGone.
         """
-        record = _record(ready.made, ready.attempt, sandbox, backoff)
-        self._trace(f"record container {ready.made.name}")
+        inputs = prepared.inputs
+        record = _new_record(inputs, prepared.attempt, sandbox, backoff)
+        self._trace(f"record container {inputs.name}")
         self._ledger.save_container(self._pod.uid, record)
-        return self.resume(shim, ready, mounts, record)
+        return self.resume_start(shim, prepared, mounts, record)
 
-    def resume(
-        self, shim: Shim, ready: Ready, mounts: Sequence[Mount], record: ContainerRecord
-    ) -> Asked:
-        """Asks for a start on record, under its id: where the shim has heard of it, nothing is
-        started twice.
-
-        Raises what :meth:`ask` does.
+    def resume_start(
+        self,
+        shim: Shim,
+        prepared: PreparedAttempt,
+        mounts: Sequence[Mount],
+        record: ContainerRecord,
+    ) -> PendingStart:
+        """Requests a recorded start under its id, so that the shim starts nothing twice. Raises
+        what :meth:`request_start` does.
         """
-        made = ready.made
-        fds, cgroup = entrance(ready.member)
-        plan = _encoded(_plan(ready, mounts, cgroup), made.name)
-        self._trace(f"start container {made.name}")
+        inputs = prepared.inputs
+        fds, cgroup = cgroup_descriptors(prepared.membership)
+        plan = _encoded(_plan(prepared, mounts, cgroup), inputs.name)
+        self._trace(f"start container {inputs.name}")
         seq = shim.ask_start(
             record.id,
             Role.CONTAINER,
             plan,
-            [*fds, ready.logs],
-            flags=_flags(made),
-            attempt=ready.attempt,
+            [*fds, prepared.logs],
+            flags=_flags(inputs),
+            attempt=prepared.attempt,
         )
-        return Asked(record, seq)
+        return PendingStart(record, seq)
 
-    def overheard(self, shim: Shim, record: ContainerRecord, before: int) -> Asked | None:
-        """Asks how a start went that the shim has heard of, from somebody who was killed; None
-        where it has not.
+    def find_start(
+        self, shim: Shim, record: ContainerRecord, unread_messages: int
+    ) -> PendingStart | None:
+        """The start that a killed process requested, None where the shim does not know of it.
 
-        Nothing may be made for such a start a second time: its process may be on its way into the
-        cgroups just now. That somebody may have sent ``before`` messages that are still unread; the
-        shim reads one of each caller at a time.
+        Nothing may be prepared again for a start that the shim knows: its process may be on its way
+        into the cgroups just now. The killed process may have left up to ``unread_messages``
+        requests in its socket; the shim reads one message of each connection per round, so that
+        after as many questions of ours it has read them all.
         """
-        for _ in range(before + 2):
+        for _ in range(unread_messages + 2):
             if any(process.id == record.id for process in shim.processes()):
-                self._trace(f"ask for start of {record.name}")
-                return Asked(record, shim.ask_start(record.id, Role.CONTAINER, b""))
+                self._trace(f"find start of {record.name}")
+                return PendingStart(record, shim.ask_start(record.id, Role.CONTAINER, b""))
         return None
 
-    def settle(self, shim: Shim, asked: Asked) -> ContainerRecord:
-        """Waits until the program was executed, and records its process. Raises CannotStart,
-        RuntimeFailure, ShimGone.
+    def await_start(self, shim: Shim, pending: PendingStart) -> ContainerRecord:
+        """Waits until the program was executed; returns the record with its process, which the
+        caller writes. Raises CannotStart, ShimGone.
         """
-        record = asked.record
+        record = pending.record
         try:
-            started, fds = shim.started(asked.seq, timeout=60)
+            started, fds = shim.started(pending.seq, timeout=START_SECONDS)
         except NativeError as error:
-            raise cannot_start(record.name, error) from error
+            raise start_failure(record.name, error) from error
         for fd in fds:
             os.close(fd)
         record.pid, record.ticks = started.pid, started.start_ticks
         record.started_at = started.started_at
-        self._ledger.save_container(self._pod.uid, record)
         return record
 
     def _open_logs(self, name: str) -> int:
@@ -208,31 +192,33 @@ class Containers:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def group(name: str, attempt: int) -> str:
-    """The name of a container's cgroup below the pod's: one for each attempt, since the last one's
-    may still be emptying.
+def cgroup_name(name: str, attempt: int) -> str:
+    """The name of a container's cgroup below the pod's. Each attempt has its own, since that of the
+    one before may not be empty yet.
     """
     return f"{name}-{attempt}"
 
 
-def entrance(member: Membership) -> tuple[list[int], Cgroup]:
-    """The descriptors to send along so that a process enters its cgroups, and the plan's numbers
-    for them.
-    """
-    tasks = len(member.tasks)
-    if member.directory < 0:
-        return list(member.tasks), Cgroup(tuple(range(tasks)))
-    return [*member.tasks, member.directory], Cgroup(tuple(range(tasks)), tasks)
+def cgroup_descriptors(membership: Membership) -> tuple[list[int], Cgroup]:
+    """The descriptors that a process needs to enter its cgroups, and their indices for the plan."""
+    tasks = len(membership.tasks)
+    if membership.directory < 0:
+        return list(membership.tasks), Cgroup(tuple(range(tasks)))
+    return [*membership.tasks, membership.directory], Cgroup(tuple(range(tasks)), tasks)
 
 
 def message_file(base: str, name: str, attempt: int) -> str:
-    """Where an attempt's last message is written; ``base`` is the pod's directory."""
+    """Where an attempt's termination message is written; ``base`` is the pod's directory."""
     return f"{base}/messages/{name}-{attempt}"
 
 
-def _make_message(base: str, name: str, attempt: int) -> str:
-    """The empty file for a container's last message, which any user in the container may write."""
-    path = message_file(base, name, attempt)
+def _make_message_file(base: str, inputs: StartInputs, attempt: int) -> str:
+    """The empty file for the termination message, writable by any user of the container; "" where
+    the container has none.
+    """
+    if not inputs.message_path:
+        return ""
+    path = message_file(base, inputs.name, attempt)
     try:
         os.mkdir(f"{base}/messages", 0o700)
     except FileExistsError:
@@ -242,91 +228,93 @@ def _make_message(base: str, name: str, attempt: int) -> str:
     return path
 
 
-def _record(made: Blueprint, attempt: int, sandbox: str, backoff: int) -> ContainerRecord:
-    user, caps = made.security.user, made.security.caps
+def _new_record(inputs: StartInputs, attempt: int, sandbox: str, backoff: int) -> ContainerRecord:
+    security = inputs.security
+    user = security.user
     return ContainerRecord(
         id=new_id(),
-        name=made.name,
-        init=made.init,
+        name=inputs.name,
+        init=inputs.init,
         attempt=attempt,
-        image=made.image,
-        image_id=made.image_id,
+        image=inputs.image,
+        image_id=inputs.image_id,
         created_at=time.time_ns(),
-        env=made.program.env,
-        cwd=made.program.cwd,
+        env=inputs.program.env,
+        cwd=inputs.program.cwd,
         uid=user.uid,
         gid=user.gid,
         groups=user.groups,
-        caps=tuple(caps),
-        no_new_privs=made.security.no_new_privs,
-        tty=made.program.tty,
-        stdin=made.stdin,
-        oom_score_adj=made.security.oom_score_adj,
-        seccomp=made.security.filter.key,
-        labels=tuple((int(module), value) for module, value in made.security.labels),
-        rlimits=tuple((each.resource, each.soft, each.hard) for each in made.security.rlimits),
-        own_users=made.shared.own_users,
+        caps=tuple(security.caps),
+        no_new_privs=security.no_new_privs,
+        tty=inputs.program.tty,
+        stdin=inputs.stdin,
+        oom_score_adj=security.oom_score_adj,
+        seccomp=security.filter.key,
+        labels=tuple((int(module), value) for module, value in security.labels),
+        rlimits=tuple((limit.resource, limit.soft, limit.hard) for limit in security.rlimits),
+        own_userns=inputs.shared.own_userns,
         sandbox=sandbox,
         backoff=backoff,
+        stop_signal=inputs.stop_signal,
     )
 
 
-def make_root(base: str, points: str, made: Blueprint, attempt: int) -> RootFs:
+def make_root(base: str, points: str, inputs: StartInputs, attempt: int) -> RootFs:
     """The directories of the writable layer. All paths are relative to ``base``: short, and free of
-    the characters that overlay's options are split at."""
-    place = f"root/{made.name}/{attempt}"
-    os.makedirs(f"{base}/{place}/work", 0o700, exist_ok=True)
-    os.makedirs(f"{base}/{place}/upper", exist_ok=True)
-    os.chmod(
-        f"{base}/{place}/upper", 0o755
-    )  # it is the container's "/": the caller's umask must have no say
-    if made.layers == ("/",):
-        return RootFs(base, made.layers, f"{place}/upper", f"{place}/work")
-    lower = tuple(os.path.relpath(layer, base) for layer in (*reversed(made.layers), points))
-    return RootFs(base, lower, f"{place}/upper", f"{place}/work")
+    the characters at which overlay splits its options."""
+    directory = f"root/{inputs.name}/{attempt}"
+    os.makedirs(f"{base}/{directory}/work", 0o700, exist_ok=True)
+    os.makedirs(f"{base}/{directory}/upper", exist_ok=True)
+    # It becomes the container's "/", so the caller's umask must not shape its mode.
+    os.chmod(f"{base}/{directory}/upper", 0o755)
+    if inputs.layers == ("/",):
+        return RootFs(base, inputs.layers, f"{directory}/upper", f"{directory}/work")
+    lower = tuple(os.path.relpath(layer, base) for layer in (*reversed(inputs.layers), points))
+    return RootFs(base, lower, f"{directory}/upper", f"{directory}/work")
 
 
 def mount_points(home: Home) -> str:
-    """A layer below those of every image, made once: the files that the pod's own are mounted on.
+    """A layer below those of every image, made once: the files in /etc that the pod's own are
+    mounted on.
 
-    An image that has them hides these. Without them the kernel would copy /etc up into each
+    An image that has them hides these. Without the layer the kernel would copy /etc up into each
     container's writable layer.
     """
-    place = f"{home.images}/points"
-    if not os.path.isdir(place):
-        new = f"{place}.{os.urandom(4).hex()}"
+    path = f"{home.images}/points"
+    if not os.path.isdir(path):
+        new = f"{path}.{os.urandom(4).hex()}"
         os.makedirs(f"{new}/etc")
-        for path in (new, f"{new}/etc"):
-            os.chmod(path, 0o755)
+        for directory in (new, f"{new}/etc"):
+            os.chmod(directory, 0o755)
         for name in ETC:
             os.close(os.open(f"{new}/etc/{name}", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
         try:
-            os.rename(new, place)
+            os.rename(new, path)
         except OSError:  # another command was faster
             remove_tree(new)
-    return place
+    return path
 
 
-def _plan(ready: Ready, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
-    made, found = ready.made, list(mounts)
-    if ready.message:
+def _plan(prepared: PreparedAttempt, mounts: Sequence[Mount], cgroup: Cgroup) -> Plan:
+    inputs, all_mounts = prepared.inputs, list(mounts)
+    if prepared.message_file:
         message = Bind(
-            ready.message,
-            made.message,
+            prepared.message_file,
+            inputs.message_path,
             recursive=False,
             file=True,
             name="termination message",
             own=True,
         )
-        found.append(bundle.bind_mount(message))
+        all_mounts.append(bundle.bind_mount(message))
     return bundle.container_plan(
-        made.program,
-        made.security,
-        made.shared,
-        ready.root,
-        found,
-        list(made.covers),
-        made.devices,
+        inputs.program,
+        inputs.security,
+        inputs.shared,
+        prepared.root,
+        all_mounts,
+        list(inputs.covers),
+        inputs.devices,
         cgroup,
     )
 
@@ -338,28 +326,28 @@ def _encoded(plan: Plan, name: str) -> bytes:
         raise RuntimeFailure(f'container "{name}" cannot be started: {error}') from error
 
 
-def _flags(made: Blueprint) -> StartFlag:
+def _flags(inputs: StartInputs) -> StartFlag:
     flags = StartFlag.LOG
-    if made.stdin:
+    if inputs.stdin:
         flags |= StartFlag.STDIN
-    if made.stdin_once:
+    if inputs.stdin_once:
         flags |= StartFlag.STDIN_ONCE
     return flags
 
 
 def _exit_code(error: NativeError) -> int:
-    """What a shell would give for a program that could not be executed: 127 not found, 126 not
-    executable, 128 the rest.
+    """The exit code of a shell for a program that it cannot execute: 127 not found, 126 not
+    executable; 128 for any other failure.
     """
     if error.step != "exec":
         return 128
     return 127 if error.errno in _NOT_FOUND else 126
 
 
-def cannot_start(name: str, error: NativeError) -> CannotStart:
-    """The sentence for a start that failed in C, and its exit code."""
-    where = f'container "{name}"'
+def start_failure(name: str, error: NativeError) -> CannotStart:
+    """The error for a start that failed in C."""
+    message = f'container "{name}": {error}'
     if error.step == "exec":
         hint = "is it in the image, and does `command` name it as a list of words?"
-        return CannotStart(f"{where}: {error}", exit_code=_exit_code(error), hint=hint)
-    return CannotStart(f"{where}: {error}")
+        return CannotStart(message, exit_code=_exit_code(error), hint=hint)
+    return CannotStart(message)

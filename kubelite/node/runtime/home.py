@@ -1,26 +1,28 @@
-"""Where everything of one kubelite lies: one root, its run-time part, and the names derived from
-it.
+"""The paths of one state root, and the directories at its top.
 
-Two homes share nothing, so that two kubelites, or a hundred tests, live side by side. This module
-knows paths; it makes directories but decides nothing.
+Two state roots share nothing, so that two kubelites, or a hundred tests, live side by side. This
+module knows paths; it creates and checks directories but decides nothing.
 """
 
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
 
 from kubelite.lib import known_roots
 from kubelite.lib.digest import hexdigest
+from kubelite.lib.files import names
+from kubelite.node.runtime.errors import RuntimeFailure
 
 DEFAULT_ROOT = "/var/lib/kubelite"
 DEFAULT_RUN = "/run/kubelite"
 UNFINISHED = ".new-"
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Home:
-    """The directories of one root. ``root`` None means KUBELITE_ROOT, or else the machine's default
-    home.
-    """
+    """The paths of the state root ``root``; None means KUBELITE_ROOT, or else the default."""
 
     def __init__(self, root: str | None = None) -> None:
         chosen = root or os.environ.get("KUBELITE_ROOT") or DEFAULT_ROOT
@@ -42,36 +44,36 @@ class Home:
 
     @property
     def seccomp(self) -> str:
-        """Where ``localhostProfile`` of a seccompProfile is looked for."""
+        """The directory of seccomp profiles that ``localhostProfile`` refers to."""
         return f"{self.root}/seccomp"
 
     @property
     def filters(self) -> str:
-        """Compiled seccomp profiles, by their keys."""
+        """The directory of compiled seccomp profiles, by their keys."""
         return f"{self.root}/filters"
 
     @property
     def cgroup(self) -> str:
-        """The name of the cgroup that holds all pods of this home."""
+        """The name of the cgroup that holds all pods of this state root."""
         return f"kubelite-{self.key}"
 
     @property
     def lock(self) -> str:
-        """Held while names, addresses and shared interfaces are handed out or given back."""
+        """The lock held while names, addresses and shared interfaces are assigned or released."""
         return f"{self.run}/lock"
 
     def pod(self, uid: str) -> str:
         return f"{self.root}/pods/{uid}"
 
     def unfinished_pod(self, uid: str) -> str:
-        """Where a pod's directory is while it is being made or taken away in one step: nobody takes
-        it for a pod.
+        """The name of a pod's directory before it is complete and once it is being deleted: nothing
+        takes it for a pod.
         """
         return f"{self.root}/pods/{UNFINISHED}{uid}"
 
     def has_pods(self) -> bool:
-        """Whether there is any pod, half-made and damaged ones included."""
-        return any(not name.startswith(UNFINISHED) for name in os.listdir(self.pods))
+        """Whether there is any pod, incomplete and damaged ones included."""
+        return any(not name.startswith(UNFINISHED) for name in names(self.pods))
 
     def pod_run(self, uid: str) -> str:
         return f"{self.run}/pods/{uid}"
@@ -83,7 +85,10 @@ class Home:
         return f"{self.root}/logs/{namespace}_{name}_{uid}"
 
     def make(self) -> None:
-        """Makes the top directories, each closed to others. Raises OSError."""
+        """Creates the top directories, closed to other users. Raises OSError, and what
+        :meth:`check` does.
+        """
+        self.check()
         for path in (self.root, self.run):
             os.makedirs(path, 0o700, exist_ok=True)
         for path in (self.pods, self.logs, self.images, f"{self.run}/pods", f"{self.run}/locks"):
@@ -94,8 +99,46 @@ class Home:
         if self.root != DEFAULT_ROOT:
             known_roots.register(self.root)
 
+    def check(self) -> None:
+        """Refuses a state root that another user could change: whoever can write its records
+        decides what runs as root. Each directory on the way has to belong to root or this user, and
+        only a sticky one may be writable by others. Raises RuntimeFailure.
+        """
+        for path in (self.root, self.run):
+            for directory in _ancestors(path):
+                problem = _problem(directory, is_root=directory == path)
+                if problem:
+                    raise RuntimeFailure(
+                        f"{path} cannot be used as a state root: {directory} {problem}",
+                        hint="choose a directory of root's that nobody else can write to",
+                    )
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    """The directory and those above it, topmost first."""
+    parts = path.strip("/").split("/")
+    yield "/"
+    for depth in range(1, len(parts) + 1):
+        yield "/" + "/".join(parts[:depth])
+
+
+def _problem(directory: str, *, is_root: bool) -> str:
+    """Why a directory is not safe, "" for one that is or does not exist."""
+    try:
+        status = os.lstat(directory)
+    except FileNotFoundError:
+        return ""
+    if not stat.S_ISDIR(status.st_mode):
+        return "is not a directory"
+    if status.st_uid not in (0, os.geteuid()):
+        return f"belongs to user {status.st_uid}"
+    is_sticky = bool(status.st_mode & stat.S_ISVTX) and not is_root
+    if status.st_mode & _WRITABLE_BY_OTHERS and not is_sticky:
+        return f"is writable by others (mode {stat.S_IMODE(status.st_mode):04o})"
+    return ""
+
 
 def boot_id() -> str:
-    """The kernel's id of this boot: records of kernel objects are worth nothing after the next one."""
+    """The kernel's id of this boot: records of kernel objects are void in any other."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()

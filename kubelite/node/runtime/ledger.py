@@ -1,26 +1,36 @@
-"""The records of one home on disk: pods, their sandboxes, containers and exits.
+"""The records of one state root on disk: pods, their sandboxes, containers and exits.
 
-Reading never fails for the sake of one torn record: that pod is left out and named in ``damaged``.
-Writing is atomic; only a pod's own record is durable, since the others describe kernel objects that
-die with the boot.
+Reading never fails because of one damaged record: that pod is left out and named in ``damaged``.
+Writing is atomic, except on a full disk, where a record is overwritten in its place so that a pod
+can always be stopped and removed. Only a pod's own record is durable, since the others describe
+kernel objects that do not outlive the boot.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import TypeVar
 
 import msgspec
 
-from kubelite.lib.files import RecordError, flush, read_record, sync_directory, write_record
-from kubelite.node.runtime.home import Home, boot_id
+from kubelite.lib.files import (
+    RecordError,
+    flush,
+    names,
+    overwrite_record,
+    read_record,
+    sync_directory,
+    write_record,
+)
+from kubelite.node.runtime.home import UNFINISHED, Home, boot_id
 from kubelite.node.runtime.records import (
     ConditionsRecord,
     ContainerRecord,
     ExitRecord,
+    FinishedAttempt,
     HistoryRecord,
-    PastRecord,
     PodRecord,
     SandboxRecord,
 )
@@ -28,19 +38,20 @@ from kubelite.node.runtime.records import (
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def _names(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except FileNotFoundError:
-        return []
+_SPARE = 1024
+"""Blanks in each record: what a request to stop or remove adds fits into the blocks it has."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Ledger:
-    """The files of one home. ``damaged`` collects what could not be read."""
+    """The files of one state root. ``damaged`` collects a sentence for each that could not be read,
+    ``damaged_pods`` the uids of pods without a readable record.
+    """
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self.damaged: list[str] = []
+        self.damaged_pods: list[str] = []
 
     def _read(self, path: str, type: type[T]) -> T | None:
         try:
@@ -51,16 +62,33 @@ class Ledger:
             self.damaged.append(str(error))
             return None
 
+    def _write(self, path: str, record: msgspec.Struct) -> None:
+        try:
+            write_record(path, record, durable=False, spare=_SPARE)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            try:
+                overwrite_record(path, record)
+            except FileNotFoundError:
+                raise error from None
+
     # -- pods -----------------------------------------------------------------------------------------------------------
 
     def pods(self) -> Iterator[PodRecord]:
-        """Every pod of this home, half-made ones included."""
-        for uid in _names(self.home.pods):
+        """Every pod, incomplete ones included; damaged ones are left out."""
+        for uid in names(self.home.pods):
+            if uid.startswith(UNFINISHED):
+                continue
+            known = len(self.damaged)
             record = self.pod(uid)
             if record is not None:
                 yield record
+            elif len(self.damaged) > known:
+                self.damaged_pods.append(uid)
 
     def pod(self, uid: str) -> PodRecord | None:
+        """The record of one pod, None where it is missing or damaged."""
         return self._read(f"{self.home.pod(uid)}/pod.json", PodRecord)
 
     def find(self, namespace: str, name: str) -> PodRecord | None:
@@ -71,12 +99,11 @@ class Ledger:
         return None
 
     def save_pod(self, record: PodRecord) -> None:
-        write_record(f"{self.home.pod(record.uid)}/pod.json", record, durable=False)
+        """Replaces a pod's record. Raises OSError."""
+        self._write(f"{self.home.pod(record.uid)}/pod.json", record)
 
     def flush_pod(self, uid: str) -> None:
-        """Makes the pod's record survive a power loss: that it was asked for, not how far it has
-        come.
-        """
+        """Makes the pod's record survive a power loss: that it was requested, not its progress."""
         flush(f"{self.home.pod(uid)}/pod.json")
         sync_directory(self.home.pods)
 
@@ -88,64 +115,74 @@ class Ledger:
         return record if record is not None and record.boot == boot_id() else None
 
     def save_sandbox(self, record: SandboxRecord) -> None:
-        write_record(f"{self.home.pod_run(record.uid)}/sandbox.json", record, durable=False)
+        """Replaces a sandbox's record. Raises OSError."""
+        self._write(f"{self.home.pod_run(record.uid)}/sandbox.json", record)
 
     def containers(self, uid: str) -> list[ContainerRecord]:
-        """Every attempt on record of every container, in the order of their making."""
+        """Every recorded attempt of every container, in the order of their creation."""
         run = self.home.pod_run(uid)
         found = [
             self._read(f"{run}/{name}", ContainerRecord)
-            for name in _names(run)
+            for name in names(run)
             if name.startswith("c-") and name.endswith(".json")
         ]
         return sorted((c for c in found if c is not None), key=lambda c: c.created_at)
 
     def save_container(self, uid: str, record: ContainerRecord) -> None:
-        write_record(f"{self.home.pod_run(uid)}/c-{record.id[:16]}.json", record, durable=False)
+        """Replaces the record of an attempt. Raises OSError."""
+        self._write(f"{self.home.pod_run(uid)}/c-{record.id[:16]}.json", record)
 
     def exits(self, uid: str) -> dict[str, ExitRecord]:
-        """How processes of this pod ended, by id."""
+        """How the pod's processes ended, by id."""
         directory = f"{self.home.pod_run(uid)}/exits"
         found = (
-            self._read(f"{directory}/{id}", ExitRecord) for id in _names(directory) if len(id) == 64
+            self._read(f"{directory}/{id}", ExitRecord) for id in names(directory) if len(id) == 64
         )
         return {record.id: record for record in found if record is not None}
 
     def drop_container(self, uid: str, id: str) -> None:
-        """Forgets an attempt that a later one has followed."""
+        """Deletes the record of an attempt that a later one has followed."""
         _unlink(f"{self.home.pod_run(uid)}/c-{id[:16]}.json")
 
-    # -- what has been ------------------------------------------------------------------------------------------------------
+    # -- history ------------------------------------------------------------------------------------------------------
 
-    def history(self, uid: str) -> dict[str, tuple[PastRecord, ...]]:
-        """The last attempts of each container that are over, oldest first."""
+    def history(self, uid: str) -> dict[str, tuple[FinishedAttempt, ...]]:
+        """The last finished attempts of each container, oldest first."""
         directory = f"{self.home.pod(uid)}/past"
-        whole = [name for name in _names(directory) if name.endswith(".json")]
+        whole = [name for name in names(directory) if name.endswith(".json")]
         found = {
             name.removesuffix(".json"): self._read(f"{directory}/{name}", HistoryRecord)
             for name in whole
         }
-        return {name: record.past for name, record in found.items() if record is not None}
+        return {name: record.attempts for name, record in found.items() if record is not None}
 
     def save_history(
-        self, uid: str, name: str, past: tuple[PastRecord, ...], *, durable: bool
+        self, uid: str, name: str, attempts: tuple[FinishedAttempt, ...], *, durable: bool
     ) -> None:
-        """Replaces what is known of a container's past; ``durable`` so that a power loss leaves it."""
+        """Replaces a container's history; ``durable``: it survives a power loss. Raises OSError."""
         directory = f"{self.home.pod(uid)}/past"
         try:
             os.mkdir(directory, 0o700)
         except FileExistsError:
             pass
-        write_record(f"{directory}/{name}.json", HistoryRecord(past=past), durable=durable)
+        write_record(f"{directory}/{name}.json", HistoryRecord(attempts=attempts), durable=durable)
 
     def conditions(self, uid: str) -> ConditionsRecord:
+        """Since when each condition of the pod has its status."""
         return (
             self._read(f"{self.home.pod(uid)}/conditions.json", ConditionsRecord)
             or ConditionsRecord()
         )
 
     def save_conditions(self, uid: str, record: ConditionsRecord) -> None:
-        write_record(f"{self.home.pod(uid)}/conditions.json", record, durable=False)
+        """Replaces the conditions of a pod. On a full disk they keep their old times: nothing
+        depends on them.
+        """
+        try:
+            self._write(f"{self.home.pod(uid)}/conditions.json", record)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
 
 
 def _unlink(path: str) -> None:

@@ -1,16 +1,17 @@
-"""Processes of this machine, named beyond doubt: a pid together with the start time that /proc
-gives it.
-"""
+"""Processes of this machine, identified by pid and start time."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+
+KILL_WAIT_MS = 10_000
 
 
 def start_ticks(pid: int) -> int | None:
-    """Field 22 of /proc/PID/stat, clock ticks since boot; None when there is no such process or
-    only its zombie.
+    """The start time of a process, field 22 of /proc/PID/stat, in clock ticks since boot; None for
+    one that does not exist or is a zombie.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -21,12 +22,12 @@ def start_ticks(pid: int) -> int | None:
 
 
 def is_alive(pid: int, ticks: int) -> bool:
-    """Whether this very process, and not a later one of the same number, runs."""
+    """Whether this process runs, and not a later one with the same pid."""
     return pid > 0 and start_ticks(pid) == ticks
 
 
-def end(pid: int, ticks: int) -> None:
-    """Kills this very process and waits until it is gone, at most ten seconds."""
+def kill_and_wait(pid: int, ticks: int) -> None:
+    """Kills this process and waits until it is gone, at most ten seconds."""
     import select
 
     try:
@@ -36,7 +37,9 @@ def end(pid: int, ticks: int) -> None:
     try:
         if is_alive(pid, ticks):
             signal.pidfd_send_signal(fd, signal.SIGKILL)
-            select.select([fd], [], [], 10)
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            poll.poll(KILL_WAIT_MS)
     except ProcessLookupError:
         pass
     finally:
@@ -44,17 +47,27 @@ def end(pid: int, ticks: int) -> None:
 
 
 def find_shims(uid: str) -> list[int]:
-    """The pids of the shims that serve pod ``uid``: for a start that was killed before it could
-    write down its pid.
+    """The pids of the shims of pod ``uid``: for a start that was killed before it could record its
+    pid.
     """
-    wanted = b"kubelite-shim\0" + uid.encode() + b"\0"
-    found = []
+    return [pid for pid, arguments in _shims() if arguments[1] == os.fsencode(uid)]
+
+
+def find_pods_of_root(root: str) -> set[str]:
+    """The uids of the pods that shims of this state root run: its path is in their arguments."""
+    wanted = os.fsencode(root)
+    return {os.fsdecode(arguments[1]) for _, arguments in _shims() if wanted in arguments[2:]}
+
+
+def _shims() -> Iterator[tuple[int, list[bytes]]]:
+    """Pid and arguments of every shim: ``kubelite-shim UID`` and its clean-up command."""
     for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as file:
-                    if file.read(len(wanted)) == wanted:
-                        found.append(int(name))
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-    return found
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                arguments = file.read(1 << 16).split(b"\0")
+        except OSError:
+            continue
+        if arguments[0] == b"kubelite-shim" and len(arguments) > 2:
+            yield int(name), arguments

@@ -1,9 +1,9 @@
-"""What survives the process that wrote it: one small file per pod, sandbox and container. Pure:
-shapes only.
+"""The records that survive the process that wrote them, and what is observed of a pod. Pure.
 
-Records of kernel objects lie in the run directory and die with the boot they name; the pod's own
-record is durable. Changes are additive: a reader ignores fields that it does not know, a writer
-never gives an old field a new meaning.
+One small file per pod, sandbox and container. Records of kernel objects lie in the run directory
+and are void after the boot that they name; the pod's own record is durable. Changes are additive: a
+reader ignores fields that it does not know, and a field keeps its name on disk for ever (which is
+why some have another ``name`` there).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 
 class PodStop(msgspec.Struct, kw_only=True):
-    """All containers of a pod are to end. ``since`` is CLOCK_BOOTTIME of boot ``boot``; both it and
+    """All containers of a pod are to stop. ``since`` is CLOCK_BOOTTIME of boot ``boot``; it and
     ``grace`` are nanoseconds.
     """
 
@@ -24,32 +24,33 @@ class PodStop(msgspec.Struct, kw_only=True):
 
 
 class Stop(msgspec.Struct, kw_only=True):
-    """One attempt of a container is to end: since when (CLOCK_BOOTTIME), how much grace it has, and
-    how far that has come.
+    """One attempt of a container is to stop: since when (CLOCK_BOOTTIME), with how much grace, and
+    which steps have been taken.
 
-    Times are nanoseconds; 0 where the step has not been taken. ``again`` starts it anew whatever
-    its restart policy says.
+    Times are nanoseconds, 0 for a step not taken yet. ``hook`` is HOOK_* of preStop. ``restart``:
+    the container is started again afterwards, whatever its restart policy says.
     """
 
     since: int
     grace: int
     reason: str = ""
-    again: bool = False
+    restart: bool = msgspec.field(default=False, name="again")
     hook: int = 0
     signalled: int = 0
     killed: int = 0
 
 
 class PodRecord(msgspec.Struct, kw_only=True):
-    """A pod that somebody asked for; on disk before anything of it exists. Times are nanoseconds
-    since 1970.
+    """A pod that was requested; on disk before anything of it exists. Times are nanoseconds since
+    1970.
 
-    ``goal`` is what is wanted of it now, one of RUN, STOP and RESTART. ``reason`` and ``message``
-    say why it has failed as a whole. ``started`` is CLOCK_BOOTTIME of boot ``boot`` when it was
-    asked for. ``paused``: its processes are held still. ``swaps`` names containers that an update
-    has changed, and the last attempt that is out of date; ``resize``: the limits in their cgroups
-    are. ``anew``: the end of a container that restarted all of them last. ``removal_at``: when
-    somebody asked that the pod goes, with ``removal_grace`` nanoseconds for its containers.
+    ``stage`` is CREATING, CREATED or REMOVING; ``goal`` is RUN, STOP or RESTART. ``reason`` and
+    ``message`` say why the pod as a whole has failed. ``started`` is CLOCK_BOOTTIME of boot
+    ``boot`` when the pod was requested. ``source`` is the digest of its manifest. ``paused``: its
+    cgroup is frozen. ``stale_attempts``: containers that an update has changed, with the last
+    attempt started from the old definition. ``resize``: the cgroup limits are out of date.
+    ``restart_reason``: which container's exit restarted all of them last. ``removal_at``: when the
+    removal was requested, with ``removal_grace`` nanoseconds for the containers.
     """
 
     version: int = 1
@@ -69,19 +70,19 @@ class PodRecord(msgspec.Struct, kw_only=True):
     boot: str = ""
     started: int = 0
     paused: bool = False
-    swaps: dict[str, int] = {}
+    stale_attempts: dict[str, int] = msgspec.field(default_factory=dict, name="swaps")
     resize: bool = False
-    anew: str = ""
+    restart_reason: str = msgspec.field(default="", name="anew")
     removal_at: int = 0
     removal_grace: int = 0
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):
-    """The kernel objects of a pod. ``pid`` and ``ticks`` name a process beyond doubt: field 22 of
-    /proc/PID/stat.
+    """The kernel objects that a pod's containers share. ``pause`` is the id of the pause process;
+    a pid together with its ticks (field 22 of /proc/PID/stat) identifies a process.
 
     ``address`` is the pod's own, "" with the host's network; ``host_address`` is the one by which
-    it reaches the host.
+    it reaches the host. ``gone``: the sandbox has died and its kernel objects are given back.
     """
 
     version: int = 1
@@ -100,9 +101,12 @@ class SandboxRecord(msgspec.Struct, kw_only=True):
 class ContainerRecord(msgspec.Struct, kw_only=True):
     """One attempt of one container, and what another process needs to join it.
 
-    ``sandbox`` is the pause it belongs to. ``backoff`` nanoseconds pass between its end and the
-    next attempt, unless it ran long enough. ``hooked``, HOOK_*, is about postStart; ``startup_ok``
-    and ``ready_ok`` are what its probes have found.
+    ``pid`` is 0 until the start was answered, -1 for an attempt that never had a process or was
+    started in another boot; ``ticks`` identifies the process together with it. ``sandbox`` is the
+    id of the pause process it belongs to. ``backoff``: nanoseconds between its exit and the next
+    attempt, unless it ran long enough. ``post_start_hook`` is HOOK_*; ``startup_ok`` and
+    ``ready_ok`` are the verdicts of its probes. ``caps`` are the fields of
+    :class:`kubelite.core.plan.Caps`. ``stop_signal`` is the image's, by number, 0 for none.
     """
 
     version: int = 1
@@ -126,25 +130,26 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     seccomp: str = ""
     labels: tuple[tuple[int, str], ...] = ()
     rlimits: tuple[tuple[int, int, int], ...] = ()
-    own_users: bool = False
+    own_userns: bool = msgspec.field(default=False, name="own_users")
     pid: int = 0
     ticks: int = 0
     started_at: int = 0
     oom_killed: bool = False
     sandbox: str = ""
     backoff: int = 0
-    hooked: int = 0
+    post_start_hook: int = msgspec.field(default=0, name="hooked")
     startup_ok: bool = False
     ready_ok: bool = False
     stop: Stop | None = None
+    stop_signal: int = 0
 
 
-class PastRecord(msgspec.Struct, kw_only=True):
-    """An attempt that is over: all that stays of it when the boot is over too.
+class FinishedAttempt(msgspec.Struct, kw_only=True):
+    """An attempt that has ended: what is kept of it across boots.
 
-    ``started_at`` and ``finished_at`` count from 1970. No new attempt begins before ``until``,
-    CLOCK_BOOTTIME of boot ``boot``; ``wait`` is the back-off that led to it; ``again`` starts one
-    whatever the restart policy says. Nanoseconds.
+    ``started_at`` and ``finished_at`` count from 1970. No new attempt begins before ``not_before``,
+    CLOCK_BOOTTIME of boot ``boot``; ``backoff`` is the delay that led to it. ``force_restart``:
+    a new attempt is started whatever the restart policy says. Nanoseconds.
     """
 
     id: str
@@ -162,16 +167,16 @@ class PastRecord(msgspec.Struct, kw_only=True):
     started_at: int
     finished_at: int
     boot: str
-    until: int
-    wait: int
-    again: bool = False
+    not_before: int = msgspec.field(name="until")
+    backoff: int = msgspec.field(name="wait")
+    force_restart: bool = msgspec.field(default=False, name="again")
 
 
 class HistoryRecord(msgspec.Struct, kw_only=True):
-    """The last attempts of one container that are over, oldest first."""
+    """The last finished attempts of one container, oldest first."""
 
     version: int = 1
-    past: tuple[PastRecord, ...] = ()
+    attempts: tuple[FinishedAttempt, ...] = msgspec.field(default=(), name="past")
 
 
 class ConditionsRecord(msgspec.Struct, kw_only=True):
@@ -196,31 +201,31 @@ class ExitRecord(msgspec.Struct, kw_only=True):
     finished_at: int
 
 
-class Seen(NamedTuple):
-    """The last attempt of one container. Without ``exit`` and not ``running`` nobody was left to
-    record its end.
+class ObservedContainer(NamedTuple):
+    """The last attempt of one container. Neither ``exit`` nor ``running``: its exit was not
+    recorded, since the shim was gone.
 
-    ``past`` is the durable note of its end, ``before`` that of the attempt before it. ``lost``
-    lines of its log a full disk has swallowed, and still does.
+    ``last_exit`` is the durable record of its end, ``previous_exit`` that of the attempt before it.
+    ``lost``: lines of its log that did not fit on a disk which is still full.
     """
 
     record: ContainerRecord
     running: bool
     exit: ExitRecord | None
-    past: PastRecord | None = None
-    before: PastRecord | None = None
+    last_exit: FinishedAttempt | None = None
+    previous_exit: FinishedAttempt | None = None
     lost: int = 0
 
 
-class Observed(NamedTuple):
-    """A pod at one moment: ``up`` says whether pause runs; the last attempt of each container, in
-    the order of their making.
+class ObservedPod(NamedTuple):
+    """A pod at one moment. ``up``: its pause process runs. ``containers``: the last attempt of each
+    container, in the order of their creation.
     """
 
     pod: PodRecord
     sandbox: SandboxRecord | None
     up: bool
-    containers: tuple[Seen, ...]
+    containers: tuple[ObservedContainer, ...]
     conditions: ConditionsRecord = ConditionsRecord()
 
 

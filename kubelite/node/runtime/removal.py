@@ -1,8 +1,8 @@
-"""Taking pods apart, from records alone: after a stop, after a failed start, after anybody was
-killed at any point.
+"""Removes pods, from records alone: after a stop, after a failed start, after any process was killed
+at any point.
 
-Every step can be repeated and none trusts that the one before was reached. The pod's record goes
-last, so that what is left half-way is found again.
+Every step can be repeated and none relies on the one before. The pod's record goes last, so that
+what is left of an interrupted removal is found again. Nothing here needs disk space.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from signal import SIGKILL
 
 from kubelite.core.errors import CoreError, NativeError
 from kubelite.core.protocol import ProcessState, Role
 from kubelite.core.shim import Shim
+from kubelite.lib.files import names
 from kubelite.node.cgroup import control
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
@@ -25,7 +27,7 @@ from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.observe import note_oom_kills, observe
-from kubelite.node.runtime.processes import end, find_shims, start_ticks
+from kubelite.node.runtime.processes import find_shims, kill_and_wait, start_ticks
 from kubelite.node.runtime.records import REMOVING, PodRecord
 from kubelite.node.volume.removal import Left, remove_tree
 
@@ -33,41 +35,66 @@ SHUTDOWN_SECONDS = 10
 CLOSE_SECONDS = 1
 
 
-def _quiet(_: str) -> None:
+def _ignore(_: str) -> None:
     return
 
 
-def mark(pod: PodRecord, grace: int) -> None:
-    """From now on the pod is to go, with ``grace`` nanoseconds for its containers; the caller saves
-    the record.
+def mark_removing(pod: PodRecord, grace: int) -> None:
+    """From now on the pod is being removed, with ``grace`` nanoseconds for its containers; the
+    caller saves the record.
     """
-    pod.stage, pod.removal_at, pod.removal_grace = REMOVING, time.time_ns(), grace
+    pod.stage = REMOVING
+    pod.removal_at = time.time_ns()
+    pod.removal_grace = grace
+
+
+def remove_pod(
+    home: Home, ledger: Ledger, pod: PodRecord, trace: Callable[[str], None] = _ignore
+) -> None:
+    """See :meth:`Remover.remove`."""
+    with closing(Remover(home, ledger, trace)) as remover:
+        remover.remove(pod)
+
+
+def close_home(home: Home) -> None:
+    """Once no pod is left, removes the cgroup of all pods, as soon as the kernel has let go of
+    those that were below it.
+    """
+    with CgroupTree(read_world(), home.cgroup) as tree:
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while not tree.remove_parent() and time.monotonic() < deadline and not home.has_pods():
+            time.sleep(0.005)
 
 
 class Remover:
-    """Removes pods of one home. The caller holds the pod's lock."""
+    """Removes pods of one state root. The caller holds the pod's lock, and closes the remover."""
 
-    def __init__(self, home: Home, ledger: Ledger, trace: Callable[[str], None] = _quiet) -> None:
+    def __init__(self, home: Home, ledger: Ledger, trace: Callable[[str], None] = _ignore) -> None:
         self._home = home
         self._ledger = ledger
         self._trace = trace
         self._tree = CgroupTree(read_world(), home.cgroup)
 
+    def close(self) -> None:
+        """Closes the descriptors."""
+        self._tree.close()
+
     def remove(self, pod: PodRecord) -> None:
         """Kills what runs of the pod and removes everything of it. Raises RuntimeFailure for what
-        would not go.
+        cannot be removed.
         """
         self._trace("mark as removing")
         if pod.stage != REMOVING:
-            mark(pod, 0)
+            mark_removing(pod, 0)
             self._ledger.save_pod(pod)
         self._kill(pod.uid)
         self._end_sandbox(pod.uid)
         self._trace("remove files")
-        self._remove_files(pod)
+        self._remove_tree(self._home.pod_logs(pod.namespace, pod.name, pod.uid))
+        self._remove_files(pod.uid)
 
     def clear_sandbox(self, uid: str) -> None:
-        """Gives the kernel objects of a dead sandbox back; records, exits, logs and volumes stay."""
+        """Removes the kernel objects of a dead sandbox; records, exits, logs and volumes stay."""
         pod, record = self._ledger.pod(uid), self._ledger.sandbox(uid)
         if pod is None or record is None or record.gone:
             return
@@ -77,33 +104,23 @@ class Remover:
         self._ledger.save_sandbox(record)
 
     def remove_unrecorded(self, uid: str) -> None:
-        """The same as :meth:`remove` for a pod whose record cannot be read; its logs stay, since
-        nobody knows their name.
+        """The same as :meth:`remove` for a pod whose record cannot be read. Raises RuntimeFailure
+        for what cannot be removed.
         """
         self._kill(uid)
         self._end_sandbox(uid)
-        self._remove_tree(self._home.pod_run(uid))
-        self._remove_tree(self._home.pod(uid))
-
-    def close_home(self) -> None:
-        """Once no pod is left: the group of all pods goes too, as soon as the kernel has let go of
-        those that were below it.
-        """
-        deadline = time.monotonic() + CLOSE_SECONDS
-        while (
-            not self._tree.remove_parent()
-            and time.monotonic() < deadline
-            and not self._home.has_pods()
-        ):
-            time.sleep(0.005)
+        for name in names(self._home.logs):
+            if name.endswith(f"_{uid}"):
+                self._remove_tree(f"{self._home.logs}/{name}")
+        self._remove_files(uid)
 
     # -- processes ------------------------------------------------------------------------------------------------------
 
     def _kill(self, uid: str) -> None:
-        """SIGKILL to all containers at once; with grace they are ended by the pod's worker before
-        it comes to this.
+        """SIGKILL to all containers at once. Where there is a grace period the pod's worker has
+        stopped them before.
         """
-        with contextlib.suppress(CoreError), sandboxes.connect(self._home, uid) as shim:
+        with contextlib.suppress(CoreError, OSError), sandboxes.connect(self._home, uid) as shim:
             running = [
                 p.id
                 for p in shim.processes()
@@ -120,7 +137,7 @@ class Remover:
         control.kill(self._tree, uid)
         if not control.wait_empty(self._tree, uid):
             raise RuntimeFailure(
-                f"processes of pod {uid} will not end", hint="`kubelite pod down` tries again"
+                f"processes of pod {uid} do not end", hint="`kubelite pod down` tries again"
             )
         self._trace("remove network")
         PodNetwork(self._home.run, self._home.key, self._home.lock).remove(uid)
@@ -128,41 +145,43 @@ class Remover:
         self._tree.remove_pod(uid)
 
     def _end_shim(self, uid: str) -> None:
-        """Asks the shim to leave; kills it, and whatever serves this pod, where it does not."""
-        try:
-            with sandboxes.connect(self._home, uid) as shim:
-                shim.shutdown()
-        except (CoreError, TimeoutError):
-            pass
+        """Asks the shim to exit; kills it where it does not."""
+        with (
+            contextlib.suppress(CoreError, TimeoutError, OSError),
+            sandboxes.connect(self._home, uid) as shim,
+        ):
+            shim.shutdown()
         for pid in self._shims(uid):
-            end(pid, start_ticks(pid) or 0)
+            kill_and_wait(pid, start_ticks(pid) or 0)
 
     def _shims(self, uid: str) -> Sequence[int]:
-        """The shim of the record, while it is one; all processes are looked through only where the
+        """The shim of the record, while it is one. All processes are looked through only where the
         record may be incomplete.
         """
         record = self._ledger.sandbox(uid)
-        if record is None and not os.path.isdir(self._home.pod_run(uid)):
-            return ()
         if record is not None and record.shim_pid and record.pause_pid:
             return [record.shim_pid] if _serves(record.shim_pid, uid) else ()
+        has_run = os.path.isdir(self._home.pod_run(uid))
+        if record is None and not has_run and self._ledger.pod(uid) is not None:
+            return ()  # it has had no sandbox since the machine was started
         return find_shims(uid)
 
     # -- files ----------------------------------------------------------------------------------------------------------
 
-    def _remove_files(self, pod: PodRecord) -> None:
-        home = self._home
-        self._remove_tree(home.pod_run(pod.uid))
-        self._remove_tree(home.pod_logs(pod.namespace, pod.name, pod.uid))
-        base = home.pod(pod.uid)
-        for name in _names(base):
+    def _remove_files(self, uid: str) -> None:
+        """The pod's record last, and in one step: a directory without its record would belong to no
+        pod.
+        """
+        self._remove_tree(self._home.pod_run(uid))
+        base = self._home.pod(uid)
+        for name in names(base):
             if name != "pod.json":
                 self._remove_tree(f"{base}/{name}")
         self._trace("remove record")
-        gone = home.unfinished_pod(pod.uid)
+        renamed = self._home.unfinished_pod(uid)
         with contextlib.suppress(FileNotFoundError):
-            os.rename(base, gone)  # in one step: a directory without its record would be nobody's
-        self._remove_tree(gone)
+            os.rename(base, renamed)
+        self._remove_tree(renamed)
 
     def _remove_tree(self, path: str) -> None:
         left: list[Left] = remove_tree(path)
@@ -175,23 +194,16 @@ class Remover:
 
 def remove_attempt(base: str, logs: str, name: str, attempt: int) -> None:
     """Removes what only an attempt needed that a later one has followed, and the logs of those
-    before it. ``base`` and ``logs`` are the pod's directories. What will not go now goes with the
-    pod."""
+    before it. ``base`` and ``logs`` are the pod's directories. What cannot be removed now goes with
+    the pod."""
     remove_tree(f"{base}/root/{name}/{attempt}")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{base}/messages/{name}-{attempt}")
-    for file in _names(f"{logs}/{name}"):
+    for file in names(f"{logs}/{name}"):
         number = file.partition(".")[0]
         if number.isdigit() and int(number) < attempt:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{logs}/{name}/{file}")
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return []
 
 
 def _serves(pid: int, uid: str) -> bool:
@@ -211,16 +223,10 @@ def _signal(shim: Shim, ids: Sequence[str], number: int) -> None:
             shim.signal(id, number)
 
 
-def _wait(shim: Shim, ids: Sequence[str], seconds: float) -> list[str]:
-    """Those that have not ended when the time is over."""
+def _wait(shim: Shim, ids: Sequence[str], seconds: float) -> None:
+    """Until these processes have exited, but not longer than ``seconds``."""
     deadline = time.monotonic() + seconds
-    asked = {id: shim.ask_wait(id) for id in ids}
-    left = []
-    for id, seq in asked.items():
-        try:
+    questions = [shim.ask_wait(id) for id in ids]
+    for seq in questions:
+        with contextlib.suppress(TimeoutError, NativeError):
             shim.exited(seq, max(deadline - time.monotonic(), 0))
-        except TimeoutError:
-            left.append(id)
-        except NativeError:
-            continue
-    return left

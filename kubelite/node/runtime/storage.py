@@ -1,53 +1,61 @@
-"""What a pod occupies on disk: writable layers, logs, volumes and managed files, measured by
-looking.
+"""Measures what a pod occupies on disk: writable layers, logs, volumes and managed files.
 
-Containers change what is measured meanwhile: nothing is followed that is a link, and what has gone
-does not count.
+Containers change what is measured meanwhile, and may try to hide it: what cannot be measured counts
+as more than any limit.
 """
 
 from __future__ import annotations
 
-import os
-
+from kubelite.lib.files import names
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import ContainerRecord, PodRecord, Storage
+from kubelite.node.runtime.tree_walk import TreeMoved, walk
 
 _BLOCK = 512
+_TRIES = 5
+UNMEASURABLE = 1 << 62
+"""The bytes of a tree that could not be walked to its end."""
 
 
 def measure(home: Home, pod: PodRecord, containers: list[ContainerRecord]) -> Storage:
-    """Looks at everything of a pod; takes as long as there are files."""
+    """Walks everything of a pod; takes time in proportion to its files."""
     base, logs = home.pod(pod.uid), home.pod_logs(pod.namespace, pod.name, pod.uid)
-    names = dict.fromkeys(record.name for record in containers)
+    container_names = dict.fromkeys(record.name for record in containers)
     return Storage(
-        {name: occupied(f"{base}/root/{name}") + occupied(f"{logs}/{name}") for name in names},
-        {name: occupied(f"{base}/volumes/{name}") for name in _names(f"{base}/volumes")},
+        {
+            name: occupied(f"{base}/root/{name}") + occupied(f"{logs}/{name}")
+            for name in container_names
+        },
+        {name: occupied(f"{base}/volumes/{name}") for name in names(f"{base}/volumes")},
         occupied(f"{base}/etc") + occupied(f"{base}/messages"),
     )
 
 
 def occupied(path: str) -> int:
-    """The bytes of disk below a directory; a file with several names counts once. 0 where nothing
-    is.
+    """The bytes on disk below a directory, 0 where there is none. A file with several names counts
+    once.
     """
-    total, seen = 0, set()
-    if not os.path.isdir(path):
-        return 0
-    for _, directories, files, fd in os.fwalk(path, follow_symlinks=False):
-        for name in (*files, *directories):
-            try:
-                found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            except OSError:
+    for _ in range(_TRIES):
+        try:
+            return _sum(path)
+        except FileNotFoundError:
+            return 0
+        except TreeMoved:
+            continue  # programs do move directories, but hardly at each try
+        except OSError:
+            break
+    return UNMEASURABLE
+
+
+def _sum(path: str) -> int:
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    for entry in walk(path):
+        status = entry.status
+        if status.st_nlink > 1:
+            identity = (status.st_dev, status.st_ino)
+            if identity in seen:
                 continue
-            if found.st_nlink > 1 and (found.st_dev, found.st_ino) in seen:
-                continue
-            seen.add((found.st_dev, found.st_ino))
-            total += found.st_blocks * _BLOCK
+            seen.add(identity)
+        total += status.st_blocks * _BLOCK
     return total
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except FileNotFoundError:
-        return []

@@ -11,16 +11,16 @@ import msgspec
 from kubelite.node.kubelet.decide import policy
 from kubelite.node.kubelet.decide.actions import (
     ClearSandbox,
+    CreateSandbox,
     Decision,
-    Fail,
-    MakeSandbox,
-    Moment,
-    Note,
+    FailPod,
+    FinishRestart,
+    RecordExit,
     Resize,
     RestartAll,
-    Restarted,
-    Resume,
-    Start,
+    ResumeStart,
+    StartContainer,
+    TimePoint,
     decide,
 )
 from kubelite.node.kubelet.decide.policy import SECOND
@@ -33,12 +33,12 @@ from kubelite.node.runtime.records import (
     RUN,
     ContainerRecord,
     ExitRecord,
-    Observed,
-    PastRecord,
+    FinishedAttempt,
+    ObservedContainer,
+    ObservedPod,
     PodRecord,
     PodStop,
     SandboxRecord,
-    Seen,
     Stop,
 )
 from kubelite.objects.pod.pod import Pod
@@ -52,15 +52,15 @@ ANEW = 88
 class Node:
     """One pod on a simulated machine. ``now`` is CLOCK_BOOTTIME; the wall runs along."""
 
-    def __init__(self, pod: Pod, most: int = policy.MOST_BACKOFF) -> None:
-        self.pod, self.most, self.now = pod, most, SECOND
+    def __init__(self, pod: Pod, max_backoff: int = policy.MAX_BACKOFF) -> None:
+        self.pod, self.max_backoff, self.now = pod, max_backoff, SECOND
         self.record = PodRecord(
             uid="u", namespace="default", name="p", stage="created", created_at=WALL, pod=msgspec.Raw(b"{}"), boot=BOOT,
             started=self.now,
         )  # fmt: skip
         self.sandbox: SandboxRecord | None = None
         self.up = False
-        self.containers: dict[str, Seen] = {}
+        self.containers: dict[str, ObservedContainer] = {}
         self.hooks: list[tuple[str, str]] = []
         self.log: list[tuple[int, Any]] = []
         self.rules = {
@@ -71,11 +71,11 @@ class Node:
             c.name: "main" for c in pod.spec.containers
         }
 
-    def moment(self) -> Moment:
-        return Moment(self.now, BOOT, WALL + self.now)
+    def moment(self) -> TimePoint:
+        return TimePoint(self.now, BOOT, WALL + self.now)
 
-    def observed(self) -> Observed:
-        return Observed(self.record, self.sandbox, self.up, tuple(self.containers.values()))
+    def observed(self) -> ObservedPod:
+        return ObservedPod(self.record, self.sandbox, self.up, tuple(self.containers.values()))
 
     def running(self) -> list[str]:
         return [name for name, seen in self.containers.items() if seen.running]
@@ -85,7 +85,7 @@ class Node:
     def settle(self) -> Decision:
         """Decides and acts until there is nothing left to do at this moment."""
         for _ in range(500):
-            decision = decide(self.pod, self.observed(), self.moment(), self.most)
+            decision = decide(self.pod, self.observed(), self.moment(), self.max_backoff)
             if not decision.actions:
                 return decision
             for action in decision.actions:
@@ -95,9 +95,9 @@ class Node:
 
     def _do(self, action: Any) -> None:
         match action:
-            case MakeSandbox():
+            case CreateSandbox():
                 assert not self.up, "a sandbox over another"
-                number = sum(isinstance(each, MakeSandbox) for _, each in self.log)
+                number = sum(isinstance(each, CreateSandbox) for _, each in self.log)
                 self.sandbox, self.up = (
                     SandboxRecord(uid="u", boot=BOOT, pause=f"pause-{number}"),
                     True,
@@ -105,13 +105,13 @@ class Node:
             case ClearSandbox():
                 assert self.sandbox is not None
                 self.sandbox.gone = True
-            case Start(name, attempt, backoff):
+            case StartContainer(name, attempt, backoff):
                 self._start(name, attempt, backoff)
-            case Resume(name):
+            case ResumeStart(name):
                 self._run(self.containers[name].record)
-            case Note(name):
+            case RecordExit(name):
                 self._note(name)
-            case Fail(reason, message):
+            case FailPod(reason, message):
                 self.record.reason, self.record.message = reason, message
                 self.record.stop = PodStop(
                     since=self.now, boot=BOOT, grace=policy.grace(self.pod) * SECOND
@@ -119,14 +119,16 @@ class Node:
             case Resize():
                 self.record.resize = False
             case RestartAll(name, code):
-                self.record.goal, self.record.anew = RESTART, f"{name} {code}"
+                self.record.goal, self.record.restart_reason = RESTART, f"{name} {code}"
                 self.record.stop = PodStop(since=self.now, boot=BOOT, grace=0)
-            case Restarted():
+            case FinishRestart():
                 for seen in self.containers.values():
                     self._restart(seen)
                 self.record.goal, self.record.stop, self.record.reason = RUN, None, ""
-            case MarkStop(name, grace, again):
-                self.containers[name].record.stop = Stop(since=self.now, grace=grace, again=again)
+            case MarkStop(name, grace, restart):
+                self.containers[name].record.stop = Stop(
+                    since=self.now, grace=grace, restart=restart
+                )
             case RunHook(name, kind, _):
                 self._hook(name, kind)
             case Terminate(name, _):
@@ -135,15 +137,19 @@ class Node:
                 self.containers[name].record.stop.killed = self.now
                 self.ends(name, 137)
 
-    def _restart(self, seen: Seen) -> None:
-        if seen.past is None:
+    def _restart(self, seen: ObservedContainer) -> None:
+        if seen.last_exit is None:
             return
-        source = self.record.anew and seen.past.code == ANEW and not seen.past.again
-        seen.past.again = True
-        if self.record.anew:
+        source = (
+            self.record.restart_reason
+            and seen.last_exit.code == ANEW
+            and not seen.last_exit.force_restart
+        )
+        seen.last_exit.force_restart = True
+        if self.record.restart_reason:
             seen.record.sandbox = ""
         if not source or not self.rules[seen.record.name]:
-            seen.past.until = seen.past.wait = 0
+            seen.last_exit.not_before = seen.last_exit.backoff = 0
 
     def _start(self, name: str, attempt: int, backoff: int) -> None:
         seen = self.containers.get(name)
@@ -162,28 +168,34 @@ class Node:
     def _run(self, record: ContainerRecord) -> None:
         before = self.containers.get(record.name)
         record.pid, record.ticks, record.started_at = 7, 1, WALL + self.now
-        self.containers[record.name] = Seen(
-            record, True, None, None, before.past if before else None
+        self.containers[record.name] = ObservedContainer(
+            record, True, None, None, before.last_exit if before else None
         )
 
     def _note(self, name: str) -> None:
         seen = self.containers[name]
         record = seen.record
-        code = seen.exit.code if seen.exit is not None else policy.LOST
+        code = seen.exit.code if seen.exit is not None else policy.UNKNOWN_EXIT_CODE
         ran = seen.exit.finished_at - record.started_at if seen.exit is not None else 0
-        again = record.stop is not None and record.stop.again
-        wait = 0 if again else policy.waits(record.backoff, ran, policy.cap(self.pod, self.most))
-        past = PastRecord(
+        again = record.stop is not None and record.stop.restart
+        wait = (
+            0
+            if again
+            else policy.backoff_after(
+                record.backoff, ran, policy.max_backoff(self.pod, self.max_backoff)
+            )
+        )
+        past = FinishedAttempt(
             id=record.id, name=name, init=record.init, attempt=record.attempt, sandbox=record.sandbox, image="", image_id="",
             code=code, signal=0, reason="", message="", created_at=0, started_at=record.started_at,
-            finished_at=WALL + self.now, boot=BOOT, until=self.now + wait, wait=wait, again=again,
+            finished_at=WALL + self.now, boot=BOOT, not_before=self.now + wait, backoff=wait, force_restart=again,
         )  # fmt: skip
-        self.containers[name] = seen._replace(past=past, running=False)
+        self.containers[name] = seen._replace(last_exit=past, running=False)
 
     def _hook(self, name: str, kind: str) -> None:
         record = self.containers[name].record
         if kind == "post_start":
-            record.hooked = HOOK_BEGUN
+            record.post_start_hook = HOOK_BEGUN
         else:
             record.stop.hook = HOOK_BEGUN
         self.hooks.append((record.id, kind))
@@ -209,7 +221,7 @@ class Node:
         for id, kind in self.hooks:
             record = next((s.record for s in self.containers.values() if s.record.id == id), None)
             if record is not None and kind == "post_start":
-                record.hooked = HOOK_OVER
+                record.post_start_hook = HOOK_OVER
             elif record is not None and record.stop is not None:
                 record.stop.hook = HOOK_OVER
         self.hooks.clear()
@@ -229,5 +241,5 @@ class Node:
         return [
             at // SECOND
             for at, action in self.log
-            if isinstance(action, Start) and action.name == name
+            if isinstance(action, StartContainer) and action.name == name
         ]

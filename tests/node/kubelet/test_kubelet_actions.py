@@ -11,7 +11,7 @@ import pytest
 from kubelite.node.kubelet.decide import policy
 from kubelite.node.kubelet.decide.actions import needs_care
 from kubelite.node.kubelet.decide.policy import SECOND
-from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate, number_of
+from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate, signal_number
 from kubelite.objects.pod.pod import Pod
 from tests.node.kubelet.podsim import Node
 
@@ -109,9 +109,9 @@ def test_back_off_is_forgotten_after_ten_minutes_of_running() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotations", "node", "most"), [({}, 5, 5), ({policy.CAP_ANNOTATION: "2"}, 300, 2)]
+    ("annotations", "node", "max_backoff"), [({}, 5, 5), ({policy.CAP_ANNOTATION: "2"}, 300, 2)]
 )
-def test_the_cap_of_node_and_pod(annotations: dict[str, str], node: int, most: int) -> None:
+def test_the_cap_of_node_and_pod(annotations: dict[str, str], node: int, max_backoff: int) -> None:
     made = pod("a")
     made = msgspec.structs.replace(
         made, metadata=msgspec.structs.replace(made.metadata, annotations=annotations)
@@ -120,7 +120,7 @@ def test_the_cap_of_node_and_pod(annotations: dict[str, str], node: int, most: i
     sim.settle()
     crash(sim, "a", 5)
     starts = sim.started("a")
-    assert max(later - earlier - 1 for earlier, later in pairwise(starts)) == most
+    assert max(later - earlier - 1 for earlier, later in pairwise(starts)) == max_backoff
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_sidecar_gates_on_its_startup_probe_and_outlives_nobody() -> None:
     assert [type(action) for _, action in node.log[-2:]] == [MarkStop, Terminate]
     node.ends("s", 143)
     node.settle()
-    assert node.running() == [] and policy.is_over(node.pod, node.observed())
+    assert node.running() == [] and policy.is_finished(node.pod, node.observed())
 
 
 def test_sidecars_end_last_and_in_reverse_order() -> None:
@@ -327,4 +327,4 @@ def test_a_restart_of_the_pod_forgets_back_offs_and_policies() -> None:
     ],
 )
 def test_signals_by_name(text: str, number: int) -> None:
-    assert number_of(text) == number
+    assert signal_number(text) == number

@@ -13,7 +13,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubelite.node.kubelet.decide.actions import RestartAll, Start, needs_care
+from kubelite.node.kubelet.decide.actions import RestartAll, StartContainer, needs_care
 from kubelite.node.kubelet.decide.policy import SECOND
 from kubelite.node.kubelet.decide.stopping import Kill
 from kubelite.objects.pod.pod import Pod
@@ -100,7 +100,7 @@ class Watcher:
     def check(self) -> None:
         """Everything that was started since the last look was allowed to be."""
         for at, action in self.node.log[self.seen :]:
-            if isinstance(action, Start):
+            if isinstance(action, StartContainer):
                 self._allowed(at, action)
                 self.began[action.name] = at
                 self.places[action.name] = self.node.sandbox.pause
@@ -114,7 +114,7 @@ class Watcher:
                 self.round += 1
         self.seen = len(self.node.log)
 
-    def _allowed(self, at: int, start: Start) -> None:
+    def _allowed(self, at: int, start: StartContainer) -> None:
         init = start.name in [c.name for c in self.spec.init_containers]
         if not init:
             for each in self.spec.init_containers:
@@ -205,7 +205,7 @@ def test_deletion_always_comes_to_an_end(
     play(node, watch, events)
     node.delete()
     began = node.now
-    starts = len([1 for _, action in node.log if isinstance(action, Start)])
+    starts = len([1 for _, action in node.log if isinstance(action, StartContainer)])
     for _ in range(100):
         decision = node.settle()
         if not node.running():
@@ -221,7 +221,7 @@ def test_deletion_always_comes_to_an_end(
     assert node.running() == []
     grace = pod.spec.termination_grace_period_seconds or 0
     assert node.now - began <= (grace + 2 * (len(pod.spec.init_containers) + 1)) * SECOND
-    assert len([1 for _, action in node.log if isinstance(action, Start)]) == starts
+    assert len([1 for _, action in node.log if isinstance(action, StartContainer)]) == starts
     assert node.settle() == (((), None, False, ""))
 
 

@@ -1,4 +1,4 @@
-"""What a changed manifest leads to: swaps, resizes, notes, or a new pod; and what is decided then."""
+"""What a changed manifest leads to: stale_attempts, resizes, notes, or a new pod; and what is decided then."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.node.kubelet.decide.actions import Resize, Start, needs_care
-from kubelite.node.kubelet.decide.changes import between
+from kubelite.node.kubelet.decide.actions import Resize, StartContainer, needs_care
+from kubelite.node.kubelet.decide.changes import changes_between
 from kubelite.node.kubelet.decide.policy import SECOND
 from kubelite.node.kubelet.decide.stopping import MarkStop
 from kubelite.objects.pod.pod import Pod
@@ -41,7 +41,7 @@ def limits(**texts: str) -> dict[str, Any]:
 
 
 def test_the_same_is_no_change() -> None:
-    assert between(pod(), pod()) == ((), (), (), ())
+    assert changes_between(pod(), pod()) == ((), (), (), ())
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_the_same_is_no_change() -> None:
     ],
 )
 def test_a_changed_program_swaps_that_container_alone(container: dict[str, Any], note: str) -> None:
-    found = between(pod(), pod(container))
-    assert (found.swaps, found.resizes, found.needs_new) == (("c",), (), ())
+    found = changes_between(pod(), pod(container))
+    assert (found.restarts, found.resizes, found.needs_new) == (("c",), (), ())
     assert note in found.notes
 
 
 def test_cpu_and_memory_are_resized_and_restart_only_where_the_policy_says_so() -> None:
     old = pod(limits(cpu="1", memory="128Mi"))
-    found = between(old, pod(limits(cpu="2", memory="256Mi")))
-    assert (found.swaps, found.resizes, found.needs_new) == ((), ("c",), ())
+    found = changes_between(old, pod(limits(cpu="2", memory="256Mi")))
+    assert (found.restarts, found.resizes, found.needs_new) == ((), ("c",), ())
     assert found.notes == (
         "c.resources.limits.cpu: 1 -> 2 (no restart)",
         "c.resources.limits.memory: 128Mi -> 256Mi (no restart)",
@@ -76,9 +76,9 @@ def test_cpu_and_memory_are_resized_and_restart_only_where_the_policy_says_so() 
         pod({**limits(cpu="1", memory="1Mi"), **policy}),
         pod({**limits(cpu="2", memory="1Mi"), **policy}),
     )
-    assert between(one, other).swaps == ()
-    found = between(one, pod({**limits(cpu="1", memory="2Mi"), **policy}))
-    assert (found.swaps, found.resizes) == (("c",), ("c",))
+    assert changes_between(one, other).restarts == ()
+    found = changes_between(one, pod({**limits(cpu="1", memory="2Mi"), **policy}))
+    assert (found.restarts, found.resizes) == (("c",), ("c",))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_cpu_and_memory_are_resized_and_restart_only_where_the_policy_says_so() 
     ],
 )
 def test_what_shapes_the_pod_needs_a_new_one(new: Pod, what: str) -> None:
-    assert any(each.startswith(what) for each in between(pod(), new).needs_new)
+    assert any(each.startswith(what) for each in changes_between(pod(), new).needs_new)
 
 
 def test_a_pod_keeps_its_qos_class() -> None:
@@ -107,16 +107,18 @@ def test_a_pod_keeps_its_qos_class() -> None:
     }
     sized = {"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
     old, new = pod(init=sized, **guaranteed), pod(init=sized, **d)
-    assert any("QoS" in each for each in between(old, new).needs_new)
+    assert any("QoS" in each for each in changes_between(old, new).needs_new)
 
 
 def test_a_sidecar_is_swapped_and_labels_and_times_are_put_on_record() -> None:
     side = {"restartPolicy": "Always"}
-    assert between(pod(init=side), pod(init={**side, "image": "b"})).swaps == ("i",)
-    found = between(pod(), pod(metadata={"labels": {"a": "b"}}, terminationGracePeriodSeconds=3))
-    assert (found.swaps, found.resizes, found.needs_new) == ((), (), ())
+    assert changes_between(pod(init=side), pod(init={**side, "image": "b"})).restarts == ("i",)
+    found = changes_between(
+        pod(), pod(metadata={"labels": {"a": "b"}}, terminationGracePeriodSeconds=3)
+    )
+    assert (found.restarts, found.resizes, found.needs_new) == ((), (), ())
     assert found.notes == (
-        "metadata.labels: put on record",
+        "metadata.labels: recorded",
         "spec.terminationGracePeriodSeconds: 30 -> 3",
     )
 
@@ -139,15 +141,19 @@ def running(policy: str = "Always") -> Node:
 @pytest.mark.parametrize("policy", ["Always", "OnFailure", "Never"])
 def test_a_swap_ends_and_starts_its_container_once_and_leaves_the_others(policy: str) -> None:
     node = running(policy)
-    node.record.swaps = {"c": 0}
+    node.record.stale_attempts = {"c": 0}
     decision = node.settle()
     assert not decision.up, "it is under way"
     marks = [action for _, action in node.log if isinstance(action, MarkStop)]
-    assert marks == [MarkStop("c", 30 * SECOND, again=True)]
+    assert marks == [MarkStop("c", 30 * SECOND, restart=True)]
     node.ends("c", 143)
     assert node.settle().up
     assert sorted(node.running()) == ["c", "d"] and node.containers["c"].record.attempt == 1
-    assert [action.name for _, action in node.log if isinstance(action, Start)] == ["c", "d", "c"]
+    assert [action.name for _, action in node.log if isinstance(action, StartContainer)] == [
+        "c",
+        "d",
+        "c",
+    ]
     assert not [action for _, action in node.log if isinstance(action, MarkStop)][1:]
 
 
@@ -155,7 +161,7 @@ def test_an_attempt_after_the_update_is_not_swapped() -> None:
     node = running()
     node.ends("c", 1)
     node.settle()
-    node.record.swaps = {"c": 0}
+    node.record.stale_attempts = {"c": 0}
     node.settle()
     assert sorted(node.running()) == ["c", "d"] and not any(
         isinstance(action, MarkStop) for _, action in node.log

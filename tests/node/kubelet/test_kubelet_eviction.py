@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubelite.node.kubelet.decide.eviction import eviction, limited
+from kubelite.node.kubelet.decide.eviction import eviction, has_storage_limit
 from kubelite.node.runtime.records import Storage
 from kubelite.node.runtime.storage import occupied
 from kubelite.objects.pod.pod import (
@@ -69,11 +69,11 @@ def pod(*limits: str, volumes: dict[str, str] | None = None, medium: str | None 
 )
 def test_what_exceeds_its_limit(wanted: Pod, used: Storage, said: str) -> None:
     assert eviction(wanted, used) == said
-    assert limited(wanted)
+    assert has_storage_limit(wanted)
 
 
 def test_without_limits_nothing_is_measured() -> None:
-    assert not limited(pod("", ""))
+    assert not has_storage_limit(pod("", ""))
 
 
 def test_what_a_directory_occupies(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kubelite.node.image.model import ImageConfig
 from kubelite.node.kubelet.decide import prepare, secure
-from kubelite.node.kubelet.decide.prepare import ImageFacts, NodeFacts, Unstartable
+from kubelite.node.kubelet.decide.prepare import ContainerConfigError, ImageFacts, NodeFacts
 from kubelite.objects.pod.pod import (
     Capabilities,
     Container,
@@ -34,6 +34,11 @@ def pod(container: Container, **spec) -> Pod:
     return Pod(spec=PodSpec(containers=(container,), **spec))
 
 
+def program(container: Container, facts: ImageFacts):
+    declared = prepare.declared_env(pod(container), container, NODE)
+    return prepare.program(container, facts, NODE, "/root", declared)
+
+
 @pytest.mark.parametrize(
     ("command", "args", "expected"),
     [
@@ -45,16 +50,14 @@ def pod(container: Container, **spec) -> Pod:
 )
 def test_command_and_args_against_the_images_own(command, args, expected) -> None:
     container = Container(name="c", command=command, args=args)
-    made = prepare.program(
-        pod(container), container, image(entrypoint=("/entry",), cmd=("default",)), NODE, "/root"
-    )
+    made = program(container, image(entrypoint=("/entry",), cmd=("default",)))
     assert made.args == expected
 
 
 def test_no_command_anywhere_is_refused() -> None:
     container = Container(name="c")
-    with pytest.raises(Unstartable, match='container "c": no command'):
-        prepare.program(pod(container), container, image(), NODE, "/root")
+    with pytest.raises(ContainerConfigError, match='container "c": no command'):
+        program(container, image())
 
 
 def test_environment_is_the_images_then_the_nodes_then_the_manifests() -> None:
@@ -63,9 +66,7 @@ def test_environment_is_the_images_then_the_nodes_then_the_manifests() -> None:
         command=("x", "$(A)", "$$(A)"),
         env=(EnvVar(name="A", value="1"), EnvVar(name="HOME", value="/h")),
     )
-    made = prepare.program(
-        pod(container), container, image(env=("PATH=/image", "A=0")), NODE, "/root"
-    )
+    made = program(container, image(env=("PATH=/image", "A=0")))
     assert dict(pair.split("=", 1) for pair in made.env) == {
         "PATH": "/image",
         "A": "1",
@@ -103,14 +104,14 @@ def test_the_images_user_is_looked_up_in_the_image() -> None:
         (78, 90),
         "/home/app",
     )
-    with pytest.raises(Unstartable, match="nobody-knows"):
+    with pytest.raises(ContainerConfigError, match="nobody-knows"):
         secure.security(pod(container), container, image(user="nobody-knows"), NODE)
 
 
 def test_run_as_non_root_refuses_only_root() -> None:
     container = Container(name="c", security_context=SecurityContext(run_as_non_root=True))
     assert secure.security(pod(container), container, image(user="app"), NODE).user.uid == 77
-    with pytest.raises(Unstartable, match="runAsNonRoot"):
+    with pytest.raises(ContainerConfigError, match="runAsNonRoot"):
         secure.security(pod(container), container, image(), NODE)
 
 
@@ -134,7 +135,7 @@ def test_safe_sysctls_are_paths_below_proc_sys(name: str) -> None:
 )
 def test_other_sysctls_are_refused(name: str, spec: dict[str, bool], why: str) -> None:
     context = PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),))
-    with pytest.raises(Unstartable, match=why):
+    with pytest.raises(ContainerConfigError, match=why):
         secure.sysctls(pod(Container(name="c"), security_context=context, **spec))
 
 

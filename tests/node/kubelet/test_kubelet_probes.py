@@ -35,13 +35,13 @@ def test_a_verdict_is_that_of_the_last_long_enough_run(
 ) -> None:
     probe = Probe(success_threshold=successes, failure_threshold=failures)
     known = [each.ok for each in given if each.known]
-    expected = probes.begin(kind).verdict
+    expected = probes.initial_state(kind).verdict
     for end in range(1, len(known) + 1):
         for ok, length in ((True, successes), (False, failures)):
             if known[max(end - length, 0) : end] == [ok] * length:
                 expected = ok
-    found = verdicts(probe, probes.begin(kind), given)
-    assert (found[-1] if found else probes.begin(kind).verdict) == expected
+    found = verdicts(probe, probes.initial_state(kind), given)
+    assert (found[-1] if found else probes.initial_state(kind).verdict) == expected
 
 
 @given(results)
@@ -51,19 +51,19 @@ def test_what_could_not_be_asked_changes_nothing(given: list[ProbeResult]) -> No
         [each for each in given if each.known],
     )
     whole, part = (
-        verdicts(probe, probes.begin(READINESS), given),
-        verdicts(probe, probes.begin(READINESS), known),
+        verdicts(probe, probes.initial_state(READINESS), given),
+        verdicts(probe, probes.initial_state(READINESS), known),
     )
     assert (whole[-1:] or [False]) == (part[-1:] or [False])
 
 
 def test_before_the_first_result_a_container_is_alive_not_ready_and_its_startup_open() -> None:
-    assert [probes.begin(kind).verdict for kind in (LIVENESS, READINESS, STARTUP)] == [
+    assert [probes.initial_state(kind).verdict for kind in (LIVENESS, READINESS, STARTUP)] == [
         True,
         False,
         None,
     ]
-    assert probes.begin(READINESS, ready=True).verdict is True
+    assert probes.initial_state(READINESS, ready=True).verdict is True
 
 
 def test_knobs_left_out_or_zero_are_the_defaults() -> None:
@@ -73,8 +73,13 @@ def test_knobs_left_out_or_zero_are_the_defaults() -> None:
     ):
         assert probes.timeout(probe) == 1
         assert probes.next_due(probe, 100.0, 100.5) == 110.0
-        assert verdicts(probe, probes.begin(LIVENESS), [BAD] * 4) == [True, True, False, False]
-        assert verdicts(probe, probes.begin(READINESS), [GOOD]) == [True]
+        assert verdicts(probe, probes.initial_state(LIVENESS), [BAD] * 4) == [
+            True,
+            True,
+            False,
+            False,
+        ]
+        assert verdicts(probe, probes.initial_state(READINESS), [GOOD]) == [True]
 
 
 @given(st.floats(0, 1e6), st.integers(0, 100), st.floats(0, 1e3))
@@ -113,12 +118,22 @@ def test_ports_by_number_and_name() -> None:
     ]
 
 
-def test_texts_of_the_event() -> None:
-    assert probes.told(READINESS, ProbeResult(False, "HTTP probe failed with statuscode: 503")) == (
-        "Readiness probe failed: HTTP probe failed with statuscode: 503"
+def test_events_of_results() -> None:
+    failed = ProbeResult(False, "HTTP probe failed with statuscode: 503")
+    assert probes.event(READINESS, failed) == (
+        "Unhealthy",
+        "Readiness probe failed: HTTP probe failed with statuscode: 503",
     )
-    unknown = probes.told(LIVENESS, ProbeResult(False, "x", known=False))
-    assert unknown == "Liveness probe errored and resulted in unknown state: x"
+    assert probes.event(LIVENESS, ProbeResult(False, "x", known=False)) == (
+        "Unhealthy",
+        "Liveness probe errored and resulted in unknown state: x",
+    )
+    redirected = ProbeResult(True, "Probe terminated redirects", warning=True)
+    assert probes.event(STARTUP, redirected) == (
+        "ProbeWarning",
+        "Startup probe warning: Probe terminated redirects",
+    )
+    assert probes.event(LIVENESS, ProbeResult(True, "fine")) == ("", "")
 
 
 def test_probes_of_a_container() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from kubelite.node.kubelet.decide.probes import ProbeResult
 from kubelite.node.kubelet.probe import hooks, probing
-from kubelite.node.kubelet.probe.probing import Prober, Said, run_probe
+from kubelite.node.kubelet.probe.probing import Prober, ProbeReport, run_probe
 from kubelite.node.kubelet.probe.target import Target
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import ContainerRecord
@@ -387,15 +387,17 @@ class Heard:
     """What a prober tells, waited for."""
 
     def __init__(self) -> None:
-        self.said: list[Said] = []
+        self.said: list[ProbeReport] = []
         self._news = threading.Condition()
 
-    def tell(self, said: Said) -> None:
+    def tell(self, said: ProbeReport) -> None:
         with self._news:
             self.said.append(said)
             self._news.notify_all()
 
-    def until(self, enough: Callable[[list[Said]], bool], seconds: float = 10) -> list[Said]:
+    def until(
+        self, enough: Callable[[list[ProbeReport]], bool], seconds: float = 10
+    ) -> list[ProbeReport]:
         with self._news:
             assert self._news.wait_for(lambda: enough(self.said), seconds), self.said
             return list(self.said)
@@ -430,11 +432,12 @@ def test_readiness_and_liveness_wait_for_startup(place: Place, tmp_path: Path) -
         )  # fmt: skip
         made.start()
         first = heard.until(lambda said: len(said) >= 1)[0]
-        assert first == Said(
+        assert first == ProbeReport(
             "0" * 64,
             "startup",
             False,
             False,
+            "Unhealthy",
             "Startup probe failed: HTTP probe failed with statuscode: 500",
         )
         assert set(order) == {"/startup"}

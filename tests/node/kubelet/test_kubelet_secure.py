@@ -9,7 +9,7 @@ import pytest
 from kubelite.core.plan import Module, Rlimit
 from kubelite.node.image.model import ImageConfig
 from kubelite.node.kubelet.decide import secure
-from kubelite.node.kubelet.decide.prepare import ImageFacts, NodeFacts, Unstartable
+from kubelite.node.kubelet.decide.prepare import ContainerConfigError, ImageFacts, NodeFacts
 from kubelite.objects.pod.container import AppArmorProfile, SeccompProfile, SELinuxOptions
 from kubelite.objects.pod.meta import ObjectMeta
 from kubelite.objects.pod.pod import (
@@ -122,17 +122,17 @@ def test_an_apparmor_profile_that_asks_for_nothing_special_is_fine(kind: str) ->
 def test_labels_that_cannot_be_set_are_refused() -> None:
     armor = AppArmorProfile(type="Localhost", localhost_profile="strict")
     with pytest.raises(
-        Unstartable, match='AppArmor profile "strict": this kernel runs without AppArmor'
+        ContainerConfigError, match='AppArmor profile "strict": this kernel runs without AppArmor'
     ):
         made(SecurityContext(app_armor_profile=armor))
-    with pytest.raises(Unstartable, match="this kernel runs without SELinux"):
+    with pytest.raises(ContainerConfigError, match="this kernel runs without SELinux"):
         made(None, PodSecurityContext(se_linux_options=SELinuxOptions(level="s0")))
 
 
 def test_ids_of_a_pod_with_its_own_users_are_few() -> None:
-    with pytest.raises(Unstartable, match="id 65536 is not among the 65536 ids"):
+    with pytest.raises(ContainerConfigError, match="id 65536 is not among the 65536 ids"):
         made(SecurityContext(run_as_user=65536), host_users=False)
-    with pytest.raises(Unstartable, match="id 70000 is not among"):
+    with pytest.raises(ContainerConfigError, match="id 70000 is not among"):
         made(None, PodSecurityContext(supplemental_groups=(70000,)), host_users=False)
     assert made(SecurityContext(run_as_user=65535), host_users=False).user.uid == 65535
     assert made(SecurityContext(run_as_user=65536)).user.uid == 65536
@@ -161,7 +161,7 @@ def test_unsafe_sysctls_need_a_permit_and_a_namespace(
     context = PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),))
     pod = Pod(spec=PodSpec(containers=(Container(name="c"),), security_context=context))
     if expected is None:
-        with pytest.raises(Unstartable):
+        with pytest.raises(ContainerConfigError):
             secure.sysctls(pod, allowed)
     else:
         assert secure.sysctls(pod, allowed) == ((expected, "1"),)
@@ -186,5 +186,5 @@ def test_rlimits_of_the_annotation() -> None:
     "text", ["nofile", "nofile=", "nofile=20:10", "nofile=-1", "nofile=1e3", "files=3", "core=0:x"]
 )
 def test_rlimits_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(Unstartable, match="is not a limit"):
+    with pytest.raises(ContainerConfigError, match="is not a limit"):
         secure.rlimits(annotated(text))

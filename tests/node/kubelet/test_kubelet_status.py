@@ -11,10 +11,10 @@ from kubelite.node.kubelet.decide.status import LOG_DISK_FULL, pod_status, rfc33
 from kubelite.node.runtime.records import (
     ContainerRecord,
     ExitRecord,
-    Observed,
+    ObservedContainer,
+    ObservedPod,
     PodRecord,
     SandboxRecord,
-    Seen,
 )
 from kubelite.objects.pod.pod import Container, Pod, PodSpec
 
@@ -42,11 +42,11 @@ def record(name: str, init: bool = False) -> ContainerRecord:
     )  # fmt: skip
 
 
-def running(name: str) -> Seen:
-    return Seen(record(name), True, None)
+def running(name: str) -> ObservedContainer:
+    return ObservedContainer(record(name), True, None)
 
 
-def ended(name: str, code: int, *, oom: bool = False, init: bool = False) -> Seen:
+def ended(name: str, code: int, *, oom: bool = False, init: bool = False) -> ObservedContainer:
     made = record(name, init)
     made.oom_killed = oom
     ending = ExitRecord(
@@ -58,14 +58,14 @@ def ended(name: str, code: int, *, oom: bool = False, init: bool = False) -> See
         started_at=3 * SECOND,
         finished_at=9 * SECOND,
     )
-    return Seen(made, False, ending)
+    return ObservedContainer(made, False, ending)
 
 
-def lost(name: str) -> Seen:
-    return Seen(record(name), False, None)
+def lost(name: str) -> ObservedContainer:
+    return ObservedContainer(record(name), False, None)
 
 
-def observed(*seen: Seen, up: bool = True, stage: str = "created") -> Observed:
+def observed(*seen: ObservedContainer, up: bool = True, stage: str = "created") -> ObservedPod:
     owner = PodRecord(
         uid="u",
         namespace="default",
@@ -82,7 +82,7 @@ def observed(*seen: Seen, up: bool = True, stage: str = "created") -> Observed:
         address="10.0.0.2",
         host_address="10.0.0.1",
     )
-    return Observed(owner, sandbox, up, seen)
+    return ObservedPod(owner, sandbox, up, seen)
 
 
 DONE = ended("i", 0, init=True)
@@ -131,14 +131,18 @@ def test_a_pod_that_goes_says_until_when() -> None:
         ("Always", observed(DONE, ended("a", 137), ended("b", 137), up=False), "Running"),
         ("Never", observed(DONE, ended("a", 137), ended("b", 137), up=False), "Failed"),
         ("Never", observed(DONE, lost("a"), lost("b"), up=False), "Failed"),
-        ("Never", observed(Seen(record("i", True), True, None), stage="creating"), "Pending"),
+        (
+            "Never",
+            observed(ObservedContainer(record("i", True), True, None), stage="creating"),
+            "Pending",
+        ),
         ("Never", observed(stage="creating", up=False), "Pending"),
         ("Never", observed(ended("i", 3, init=True)), "Failed"),
         ("Always", observed(ended("i", 3, init=True)), "Pending"),
         ("Never", observed(DONE, up=False), "Failed"),
     ],
 )
-def test_phase(policy: str | None, seen: Observed, phase: str) -> None:
+def test_phase(policy: str | None, seen: ObservedPod, phase: str) -> None:
     assert pod_status(pod(policy), seen, "1.2.3.4").phase == phase
 
 
@@ -152,7 +156,7 @@ def test_phase(policy: str | None, seen: Observed, phase: str) -> None:
         (lost("a"), 137, "ContainerStatusUnknown"),
     ],
 )
-def test_ended_containers(seen: Seen, code: int, reason: str) -> None:
+def test_ended_containers(seen: ObservedContainer, code: int, reason: str) -> None:
     status = pod_status(
         pod("Never"), observed(DONE, seen, running("b")), "1.2.3.4"
     ).container_statuses[0]
@@ -163,7 +167,9 @@ def test_ended_containers(seen: Seen, code: int, reason: str) -> None:
 
 
 def test_containers_wait_for_init_containers_and_then_for_their_creation() -> None:
-    before = pod_status(pod(), observed(Seen(record("i", True), True, None), stage="creating"), "")
+    before = pod_status(
+        pod(), observed(ObservedContainer(record("i", True), True, None), stage="creating"), ""
+    )
     assert [_waiting(s) for s in before.container_statuses] == ["PodInitializing"] * 2
     without = pod_status(pod(inits=0), observed(stage="creating"), "")
     assert [_waiting(s) for s in without.container_statuses] == ["ContainerCreating"] * 2
@@ -190,13 +196,13 @@ def test_addresses_times_and_ids() -> None:
 
 
 def test_conditions_follow_the_containers() -> None:
-    def told(seen: Observed) -> dict[str, str]:
+    def told(seen: ObservedPod) -> dict[str, str]:
         return {c.type: c.status for c in pod_status(pod("Never"), seen, "").conditions}
 
     ready = told(observed(DONE, running("a"), running("b")))
     assert set(ready.values()) == {"True"} and len(ready) == 5
     assert told(observed(DONE, running("a"), ended("b", 0)))["Ready"] == "False"
-    starting = told(observed(Seen(record("i", True), True, None), stage="creating"))
+    starting = told(observed(ObservedContainer(record("i", True), True, None), stage="creating"))
     assert (starting["Initialized"], starting["Ready"], starting["PodReadyToStartContainers"]) == (
         "False",
         "False",

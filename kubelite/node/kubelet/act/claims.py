@@ -1,7 +1,8 @@
-"""Names of pods: one pod a name and namespace, on record before anything of it exists.
+"""Claims the name of a new pod: one pod per name and namespace, on record before anything else of
+it exists.
 
-A record becomes visible whole and with its lock held, by one rename, so that a claim killed
-half-way leaves nothing but a directory that nobody takes for a pod; the next claim sweeps it away.
+A record becomes visible complete and with its lock held, by one rename. A claim killed before that
+leaves a directory that nothing takes for a pod, and that the next claim removes.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from kubelite.objects.pod.pod import Pod
 
 
 class Claim(NamedTuple):
-    """The record of a name: a new one with its ``lock`` held by the caller now, or (``lock`` None)
-    somebody else's.
+    """The record of a name: a new one with its ``lock`` held by the caller, or that of the pod that
+    has the name, with ``lock`` None.
     """
 
     record: PodRecord
@@ -33,18 +34,18 @@ class Claim(NamedTuple):
 
 
 def digest(pod: Pod) -> str:
-    """What tells two manifests of one name apart."""
+    """Identifies a defaulted manifest: two that are equal have the same."""
     return hexdigest(msgspec.json.encode(pod, order="deterministic"))
 
 
 def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] = ()) -> Claim:
-    """Takes the pod's name; ``unsafe_sysctls`` go on record. Raises OSError."""
+    """Claims the pod's name; ``unsafe_sysctls`` go on record. Raises OSError."""
     namespace, name = pod.metadata.namespace or "default", pod.metadata.name or ""
     with FileLock(home.lock):
         sweep(home)
-        taken = ledger.find(namespace, name)
-        if taken is not None:
-            return Claim(taken, None)
+        existing = ledger.find(namespace, name)
+        if existing is not None:
+            return Claim(existing, None)
         record = PodRecord(
             uid=_new_uid(),
             namespace=namespace,
@@ -59,10 +60,10 @@ def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] 
         )
         lock = FileLock(home.pod_lock(record.uid)).acquire()
         try:
-            made = home.unfinished_pod(record.uid)
-            os.mkdir(made, 0o700)
-            write_record(f"{made}/pod.json", record, durable=False)
-            os.rename(made, home.pod(record.uid))
+            unfinished = home.unfinished_pod(record.uid)
+            os.mkdir(unfinished, 0o700)
+            write_record(f"{unfinished}/pod.json", record, durable=False)
+            os.rename(unfinished, home.pod(record.uid))
         except BaseException:
             lock.release()
             raise
@@ -70,13 +71,13 @@ def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] 
 
 
 def _new_uid() -> str:
-    """A random UUID of version 4, as the kernel gives it."""
+    """A random UUID of version 4, from the kernel."""
     with open("/proc/sys/kernel/random/uuid", encoding="ascii") as file:
         return file.read().strip()
 
 
 def sweep(home: Home) -> None:
-    """Removes what claims and removals left that were killed between two steps. The home's lock is
+    """Removes what claims and removals left that were killed changes_between two steps. The home's lock is
     held.
     """
     pods = set(os.listdir(home.pods))
@@ -84,7 +85,5 @@ def sweep(home: Home) -> None:
         if name.startswith(UNFINISHED):
             remove_tree(f"{home.pods}/{name}")
     for uid in set(os.listdir(f"{home.run}/locks")) - pods:
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # its holder may be taking it away at this moment
+        with contextlib.suppress(FileNotFoundError):  # its holder may be deleting it
             os.unlink(f"{home.run}/locks/{uid}")

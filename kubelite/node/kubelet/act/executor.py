@@ -1,5 +1,5 @@
-"""Carries out what was decided for a pod, one action after the other, each on record before the
-kernel is changed.
+"""Carries out the actions decided for a pod, one after the other, each on record before the kernel
+is changed.
 """
 
 from __future__ import annotations
@@ -8,30 +8,37 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from contextlib import closing
 from signal import SIGKILL
-from typing import TYPE_CHECKING
 
 from kubelite.core.errors import NativeError, ShimGone
+from kubelite.core.plan import Mount
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.errors import ImageError
-from kubelite.node.kubelet.act import facts, images, node_config
-from kubelite.node.kubelet.act.bringup import Bringup, Step
-from kubelite.node.kubelet.act.exit_recorder import Harvest
-from kubelite.node.kubelet.act.pod_state import Part, Scene
+from kubelite.node.kubelet.act import facts, images, pod_context, sandbox_setup
+from kubelite.node.kubelet.act.exit_recorder import ExitRecorder
+from kubelite.node.kubelet.act.images import ResolvedImage
+from kubelite.node.kubelet.act.inputs import container_inputs, container_mounts
+from kubelite.node.kubelet.act.pod_context import PodContext
+from kubelite.node.kubelet.act.pod_state import DeclaredContainer, PodState
+from kubelite.node.kubelet.act.progress import Step
 from kubelite.node.kubelet.decide import actions, policy
-from kubelite.node.kubelet.decide.actions import Action, Start
-from kubelite.node.kubelet.decide.prepare import NodeFacts, Unstartable
+from kubelite.node.kubelet.decide.actions import Action, StartContainer
+from kubelite.node.kubelet.decide.prepare import ContainerConfigError
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
-from kubelite.node.kubelet.probe.probe_runner import Attention
+from kubelite.node.kubelet.probe.probe_runner import ProbeAndHookRunner
 from kubelite.node.kubelet.probe.target import Target
 from kubelite.node.network.errors import NetworkError
-from kubelite.node.network.hostfiles import read_host_files
-from kubelite.node.network.resolver import pod_names
+from kubelite.node.runtime import sandbox
+from kubelite.node.runtime.bundle import StartInputs
 from kubelite.node.runtime.clock import SECOND
-from kubelite.node.runtime.container import Asked
+from kubelite.node.runtime.container import (
+    Containers,
+    PendingStart,
+    PreparedAttempt,
+)
 from kubelite.node.runtime.errors import CannotStart, RuntimeFailure
 from kubelite.node.runtime.records import (
     CREATING,
@@ -39,23 +46,18 @@ from kubelite.node.runtime.records import (
     RESTART,
     RUN,
     ContainerRecord,
+    FinishedAttempt,
+    ObservedContainer,
     PodStop,
-    Seen,
     Stop,
 )
 from kubelite.node.runtime.removal import Remover, remove_attempt
 from kubelite.node.runtime.sandbox import Sandbox, new_id
 from kubelite.node.volume.errors import VolumeError
+from kubelite.objects.pod.container import Container
 from kubelite.objects.pod.qos import is_sidecar
 
-if TYPE_CHECKING:
-    from kubelite.core.plan import Mount
-    from kubelite.node.kubelet.act.images import FoundImage
-    from kubelite.node.runtime.container import Blueprint
-    from kubelite.objects.pod.container import Container
-
-REFUSALS = (
-    Unstartable,
+START_ERRORS = (
     RuntimeFailure,
     CgroupError,
     ImageError,
@@ -64,80 +66,91 @@ REFUSALS = (
     NativeError,
     OSError,
 )
-"""What may be wrong with a pod or its node when a part of it is made."""
+"""What may be wrong with a pod or its node when a part of it is created."""
 RETRY = 10 * SECOND
 
 
 class Executor:
-    """``strict``: what cannot be made is raised, for the command that is to bring the pod up;
-    otherwise it counts as an attempt that failed, and is tried again. ``most`` is the node's
-    longest back-off in nanoseconds."""
+    """Carries out actions on the pod of ``state``.
+
+    ``strict``: a failed start is raised, for the command that brings the pod up; otherwise it
+    counts as a failed attempt and is tried again. ``node_max_backoff`` is in nanoseconds.
+    ``resolved`` are the pod's images where the caller has looked them up.
+    """
 
     def __init__(
         self,
-        scene: Scene,
-        attention: Attention,
-        most: int,
+        state: PodState,
+        runner: ProbeAndHookRunner,
+        node_max_backoff: int,
         *,
         strict: bool,
-        found: dict[str, FoundImage] | None,
+        resolved: dict[str, ResolvedImage] | None,
         trace: Callable[[str], None],
         report: Callable[[Step], None],
     ) -> None:
-        self._scene, self._attention, self._most = scene, attention, most
-        self._strict, self._trace, self._report = strict, trace, report
-        self._found = found
-        self._began: dict[str, float] = {}
-        self.tree = CgroupTree(read_world(), scene.home.cgroup)
+        self._state = state
+        self._runner = runner
+        self._node_max_backoff = node_max_backoff
+        self._strict = strict
+        self._resolved = resolved
+        self._trace = trace
+        self._report = report
+        self._started_at: dict[str, float] = {}
+        self._context: PodContext | None = None
+        self._prepared: dict[str, PreparedAttempt] = {}
+        self.tree = CgroupTree(read_world(), state.home.cgroup)
+        self._containers = Containers(state.home, state.ledger, self.tree, state.record, trace)
         self.sandbox: Sandbox | None = None
         self.retry_at = 0
         self.warnings: list[str] = []
 
     def close(self) -> None:
-        """Lets go of everything; the pod runs on."""
+        """Closes all descriptors; the pod runs on."""
         self.tree.close()
-        self.leave()
+        self.leave_sandbox()
 
-    def leave(self) -> None:
-        """Forgets what holds only for one sandbox and while the lock is held."""
+    def leave_sandbox(self) -> None:
+        """Forgets what is valid for one sandbox and specification only."""
         if self.sandbox is not None:
             self.sandbox.close()
             self.sandbox = None
-        bringup = self.__dict__.pop("_bringup", None)
-        if bringup is not None:
-            bringup.close()
+        self._context = None
+        for prepared in self._prepared.values():
+            prepared.close()
+        self._prepared.clear()
 
-    def carry_out(self, wanted: Sequence[Action]) -> None:
-        """All of it, in order. Raises ShimGone when the sandbox has died meanwhile: then look
-        again.
+    def carry_out(self, decided: Sequence[Action]) -> None:
+        """All actions in order, starts last and together. Raises ShimGone when the sandbox has died
+        meanwhile: then the caller has to look again.
         """
-        starts = [each for each in wanted if isinstance(each, Start)]
-        for each in wanted:
-            if not isinstance(each, Start):
-                self._act(each)
+        starts = [action for action in decided if isinstance(action, StartContainer)]
+        for action in decided:
+            if not isinstance(action, StartContainer):
+                self._act(action)
         if starts:
             self._start(starts)
 
     def _act(self, action: Action) -> None:
         match action:
-            case actions.MakeSandbox():
-                self._make_sandbox()
+            case actions.CreateSandbox():
+                self._create_sandbox()
             case actions.ClearSandbox():
                 self._clear_sandbox()
-            case actions.Resume(name):
-                self._resume(name)
-            case actions.Note(name):
-                self._note(name)
-            case actions.Fail(reason, message):
-                self._fail(reason, message)
+            case actions.ResumeStart(name):
+                self._resume_start(name)
+            case actions.RecordExit(name):
+                self._record_exit(name)
+            case actions.FailPod(reason, message):
+                self._fail_pod(reason, message)
             case actions.RestartAll(name, code):
                 self._restart_all(name, code)
-            case actions.Restarted():
-                self._restarted()
+            case actions.FinishRestart():
+                self._finish_restart()
             case actions.Resize():
                 self._resize()
-            case MarkStop(name, grace, again):
-                self.mark_stop(name, grace, again=again, why=self._why(name))
+            case MarkStop(name, grace, restart):
+                self.mark_stop(name, grace, restart=restart, reason=self._stop_reason(name))
             case RunHook(name, kind, until):
                 self._run_hook(name, kind, until)
             case Terminate(name, number):
@@ -147,348 +160,423 @@ class Executor:
 
     # -- the sandbox ----------------------------------------------------------------------------------------------------
 
-    def _images(self) -> dict[str, FoundImage]:
-        if self._found is None:
-            return images.resolve(self._scene.home, self._scene.pod)
-        return self._found
+    def _gather(self) -> PodContext:
+        state = self._state
+        resolved = self._resolved
+        if resolved is None:
+            resolved = images.resolve(state.home, state.pod)
+        return pod_context.gather(state, self.tree, resolved, self._trace)
 
-    @cached_property
-    def _bringup(self) -> Bringup:
-        scene = self._scene
-        host_files = read_host_files()
-        address = facts.node_address() if scene.pod.spec.host_network else ""
-        node = NodeFacts(
-            name=facts.node_name(),
-            address=address,
-            pod_address=address,
-            cpus=facts.cpus(),
-            memory=facts.memory(),
-            capabilities=facts.capabilities(),
-            hostname=pod_names(scene.pod, host_files.hostname).hostname,
-            modules=facts.security_modules(),
-            pids_limit=node_config.pids_limit(scene.home) or facts.pids_limit(),
-            huge_pages=facts.huge_pages(),
-        )
-        return Bringup(
-            scene.home,
-            scene.ledger,
-            self.tree,
-            scene.record,
-            scene.pod,
-            self._images(),
-            node,
-            host_files,
-            trace=self._trace,
-        )
+    def _start_context(self) -> PodContext:
+        """What starts in the present sandbox have in common."""
+        if self._context is None:
+            context = self._gather()
+            sandbox_setup.create_volumes(context)
+            self._context = context
+        return self._context
 
-    def _make_sandbox(self) -> None:
+    def _create_sandbox(self) -> None:
         began = time.perf_counter()
-        scene = self._scene
+        state = self._state
         try:
-            self.leave()
-            self.sandbox = self._bringup.make_sandbox(ahead=not scene.seen.containers)
-        except REFUSALS as error:
+            self.leave_sandbox()
+            context = self._gather()
+            self.sandbox = sandbox_setup.create_sandbox(
+                context, state.ledger, lambda: self._prepare_first_attempts(context)
+            )
+        except START_ERRORS as error:
             if self._strict:
                 raise
-            scene.event(
-                "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}", warning=True
-            )
-            scene.put_sandbox(scene.ledger.sandbox(scene.uid), up=False)
-            self.retry_at = scene.moment().now + RETRY
+            self._sandbox_failed(error)
             return
-        self.warnings += self._bringup.warnings
-        scene.put_sandbox(self.sandbox.record, up=True)
-        self._done("sandbox", self._bringup.address, began)
+        self._context = context
+        self.warnings += context.warnings
+        state.put_sandbox(self.sandbox.record, up=True)
+        self._done("sandbox", context.node.pod_address, began)
+
+    def _prepare_first_attempts(self, context: PodContext) -> None:
+        """While the kernel creates pause, all first attempts of a new pod are prepared."""
+        spec = context.pod.spec
+        if self._state.seen.containers:
+            return
+        for container in (*spec.init_containers, *spec.containers):
+            inputs = container_inputs(context, container)
+            self._prepared[container.name] = self._containers.prepare(inputs, 0)
+
+    def _sandbox_failed(self, error: Exception) -> None:
+        state = self._state
+        message = f"Failed to create pod sandbox: {error}"
+        state.event("FailedCreatePodSandBox", message, warning=True)
+        state.put_sandbox(state.ledger.sandbox(state.uid), up=False)
+        self.retry_at = state.now().now + RETRY
 
     def _clear_sandbox(self) -> None:
-        scene = self._scene
-        self.leave()
-        scene.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
-        Remover(scene.home, scene.ledger, self._trace).clear_sandbox(scene.uid)
-        scene.look()
+        state = self._state
+        self.leave_sandbox()
+        state.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+        with closing(Remover(state.home, state.ledger, self._trace)) as remover:
+            remover.clear_sandbox(state.uid)
+        state.refresh()
 
     def joined(self) -> Sandbox:
         """The sandbox that runs. Raises ShimGone."""
         if self.sandbox is None:
-            record = self._scene.seen.sandbox
+            record = self._state.seen.sandbox
             if record is None:
                 raise ShimGone("the pod has no sandbox")
-            self.sandbox = self._bringup.join(record)
+            self.sandbox = sandbox.join(self._state.home, record)
         return self.sandbox
 
-    def visitor(self, container: Container) -> tuple[Blueprint, list[Mount]]:
-        """See :meth:`Bringup.visitor`. Raises ShimGone."""
-        sandbox = self.joined()
-        return self._bringup.visitor(sandbox, container)
+    def debug_inputs(self, container: Container) -> tuple[StartInputs, list[Mount]]:
+        """The inputs of a container that is not of the pod, to run beside it. Raises ShimGone,
+        ContainerConfigError and what else START_ERRORS holds.
+        """
+        context = self._start_context()
+        inputs = container_inputs(context, container)
+        return inputs, container_mounts(context, self.joined().record, container, inputs)
 
     def _done(self, name: str, detail: str, began: float) -> None:
         self._report(Step(name, detail, (time.perf_counter() - began) * 1000))
 
     # -- starts ---------------------------------------------------------------------------------------------------------
 
-    def _start(self, starts: list[Start]) -> None:
-        """All at once: while the kernel works on one, the next is asked for."""
-        scene, began = self._scene, time.perf_counter()
-        asked = [got for each in starts if (got := self._ask(each)) is not None]
-        if scene.record.stage == CREATING:
+    def _start(self, starts: list[StartContainer]) -> None:
+        """Requests all starts before the first answer is awaited: while the kernel works on one,
+        the next is prepared.
+        """
+        state, began = self._state, time.perf_counter()
+        pending = [p for start in starts if (p := self._request_start(start)) is not None]
+        if state.record.stage == CREATING:
             self._trace("flush record")
-            scene.ledger.flush_pod(scene.uid)  # while the kernel starts the containers
-        for each in asked:
-            self._settle(each, began)
+            state.ledger.flush_pod(state.uid)  # while the kernel starts the containers
+        for start in pending:
+            self._await_start(start, began, resumed=False)
 
-    def _ask(self, start: Start) -> Asked | None:
-        part, seen = self._part(start.name), self._scene.of(start.name)
+    def _request_start(self, start: StartContainer) -> PendingStart | None:
+        """None for a start that failed here and was recorded as such."""
+        declared, seen = self._declared(start.name), self._state.container(start.name)
         try:
-            asked = self._bringup.ask(
-                self.joined(), part.container, attempt=start.attempt, backoff=start.backoff
-            )
-        except REFUSALS as error:
-            self._refused(start.name, start.attempt, start.backoff, error)
+            context, joined = self._start_context(), self.joined()
+            with closing(self._prepare(context, declared.container, start.attempt)) as prepared:
+                pending = self._containers.request_start(
+                    joined.shim,
+                    prepared,
+                    container_mounts(context, joined.record, declared.container, prepared.inputs),
+                    sandbox=joined.record.pause,
+                    backoff=start.backoff,
+                )
+        except START_ERRORS as error:
+            self._start_failed(start.name, start.attempt, start.backoff, error)
             return None
-        self._scene.put(
-            Seen(asked.record, False, None, None, seen.past if seen is not None else None)
-        )
+        previous_exit = seen.last_exit if seen is not None else None
+        self._state.put(ObservedContainer(pending.record, False, None, None, previous_exit))
         if seen is not None:
-            self._forget(seen)
-        return asked
+            self._forget_attempt(seen)
+        return pending
 
-    def _resume(self, name: str) -> None:
-        part, seen = self._part(name), self._scene.of(name)
+    def _prepare(self, context: PodContext, container: Container, attempt: int) -> PreparedAttempt:
+        prepared = self._prepared.pop(container.name, None) if attempt == 0 else None
+        if prepared is not None:
+            return prepared
+        return self._containers.prepare(container_inputs(context, container), attempt)
+
+    def _resume_start(self, name: str) -> None:
+        """Gets the answer to a recorded start; requests it again where the shim has never heard of
+        it.
+        """
+        declared, seen = self._declared(name), self._state.container(name)
         if seen is None:
             return
         try:
-            asked = self._bringup.resume(self.joined(), part.container, seen.record)
-        except REFUSALS as error:
-            self._refused(name, seen.record.attempt, seen.record.backoff, error)
+            pending = self._find_or_repeat_start(declared.container, seen.record)
+        except START_ERRORS as error:
+            self._start_failed(name, seen.record.attempt, seen.record.backoff, error)
             return
-        self._settle(asked, time.perf_counter())
+        self._await_start(pending, time.perf_counter(), resumed=True)
 
-    def _settle(self, asked: Asked, began: float) -> None:
-        scene, name = self._scene, asked.record.name
-        before = seen.before if (seen := scene.of(name)) is not None else None
+    def _find_or_repeat_start(self, container: Container, record: ContainerRecord) -> PendingStart:
+        joined = self.joined()
+        unread_messages = len(self._state.pod.spec.containers)
+        pending = self._containers.find_start(joined.shim, record, unread_messages)
+        if pending is not None:
+            return pending
+        context = self._start_context()
+        with closing(self._prepare(context, container, record.attempt)) as prepared:
+            mounts = container_mounts(context, joined.record, container, prepared.inputs)
+            return self._containers.resume_start(joined.shim, prepared, mounts, record)
+
+    def _await_start(self, pending: PendingStart, began: float, *, resumed: bool) -> None:
+        state, name = self._state, pending.record.name
+        seen = state.container(name)
+        previous_exit = seen.previous_exit if seen is not None else None
         try:
-            record = self._bringup.settle(self.joined(), asked)
+            record = self._containers.await_start(self.joined().shim, pending)
         except CannotStart as error:
-            self._refused(name, asked.record.attempt, asked.record.backoff, error)
+            self._start_failed(name, pending.record.attempt, pending.record.backoff, error)
             return
-        scene.put(Seen(record, True, None, None, before))
-        scene.event("Pulled", f'Container image "{record.image}" already present on machine', name)
-        scene.event("Created", f"Created container: {name}", name)
-        scene.event("Started", f"Started container {name}", name)
-        self._began[name] = began
+        # The events first: a start that is on record as answered is not announced again.
+        self._trace(f"announce start of {name}")
+        state.announce_start(record, unless_announced=resumed)
+        state.save_container(record)
+        state.put(ObservedContainer(record, True, None, None, previous_exit))
+        self._started_at[name] = began
         if not record.init:
             self._done("container", name, began)
-        elif is_sidecar(self._part(name).container):
+        elif is_sidecar(self._declared(name).container):
             self._done("sidecar", name, began)
 
-    def _part(self, name: str) -> Part:
-        part = self._scene.part(name)
-        if part is None:
+    def _declared(self, name: str) -> DeclaredContainer:
+        declared = self._state.declared(name)
+        if declared is None:
             raise RuntimeFailure(f'the pod has no container "{name}" any more')
-        return part
+        return declared
 
-    def _refused(self, name: str, attempt: int, backoff: int, error: Exception) -> None:
-        """A start that failed: raised, or an attempt that is over."""
+    def _start_failed(self, name: str, attempt: int, backoff: int, error: Exception) -> None:
+        """Raises ``error``, or records the attempt as finished."""
         if self._strict:
             raise error
-        scene, part = self._scene, self._part(name)
-        reason = "StartError" if isinstance(error, CannotStart) else "CreateContainerError"
-        scene.event("Failed", f"Error: {error}", name, warning=True)
-        seen = scene.of(name)
+        state, declared = self._state, self._declared(name)
+        state.event("Failed", f"Error: {error}", name, warning=True)
+        seen = state.container(name)
         if seen is None or seen.record.attempt != attempt:
-            record = _never_made(
-                part, attempt, scene.seen.sandbox.pause if scene.seen.sandbox is not None else ""
-            )
+            record = _record_of_no_process(declared, attempt, state.sandbox_id)
             record.backoff = backoff
-            scene.save_container(record)
-            seen = Seen(record, False, None, None, seen.past if seen is not None else None)
-        past = self._harvest.take(seen, part.container, part.init, scene.moment(), self._most)
-        past.reason, past.message = reason, str(error)
-        past.code = error.exit_code if isinstance(error, CannotStart) else 128
-        self._harvest.keep(seen, past, durable=True)
-        scene.put(seen._replace(past=past))
+            state.save_container(record)
+            previous_exit = seen.last_exit if seen is not None else None
+            seen = ObservedContainer(record, False, None, None, previous_exit)
+        finished = self._record(seen, declared)
+        finished.reason, finished.message = _failure_reason(error), str(error)
+        finished.code = error.exit_code if isinstance(error, CannotStart) else 128
+        self._exit_recorder().append(seen, finished, durable=True)
+        state.put(seen._replace(last_exit=finished))
 
-    def _forget(self, seen: Seen) -> None:
-        """What only an attempt needed that a later one has followed; its note, and the log before
-        the last, stay.
+    def _forget_attempt(self, seen: ObservedContainer) -> None:
+        """Removes what only an attempt needed that a later one has followed. The record of its exit
+        and the previous log stay.
         """
-        scene, record = self._scene, seen.record
-        scene.ledger.drop_container(scene.uid, record.id)
-        pod = scene.record
-        logs = scene.home.pod_logs(pod.namespace, pod.name, pod.uid)
-        remove_attempt(scene.home.pod(scene.uid), logs, record.name, record.attempt)
+        state, record, pod = self._state, seen.record, self._state.record
+        state.ledger.drop_container(state.uid, record.id)
+        logs = state.home.pod_logs(pod.namespace, pod.name, pod.uid)
+        remove_attempt(state.home.pod(state.uid), logs, record.name, record.attempt)
 
-    # -- ends -----------------------------------------------------------------------------------------------------------
+    # -- exits ----------------------------------------------------------------------------------------------------------
 
-    @property
-    def _harvest(self) -> Harvest:
-        return Harvest(self._scene.home, self._scene.ledger, self.tree, self._scene.record)
+    def _exit_recorder(self) -> ExitRecorder:
+        state = self._state
+        return ExitRecorder(state.home, state.ledger, self.tree, state.record)
 
-    def _note(self, name: str) -> None:
-        scene = self._scene
-        seen, part = scene.of(name), scene.part(name)
+    def _record(
+        self, seen: ObservedContainer, declared: DeclaredContainer | None
+    ) -> FinishedAttempt:
+        return self._exit_recorder().record(
+            seen,
+            declared.container if declared is not None else None,
+            declared.init if declared is not None else seen.record.init,
+            self._state.now(),
+            self._node_max_backoff,
+        )
+
+    def _record_exit(self, name: str) -> None:
+        state = self._state
+        seen, declared = state.container(name), state.declared(name)
         if seen is None:
             return
-        self._trace(f"note end of {name}")
-        container = part.container if part is not None else None
-        init = part.init if part is not None else seen.record.init
-        past = self._harvest.take(seen, container, init, scene.moment(), self._most)
-        scene.put(seen._replace(past=past, running=False))
-        if init and name in self._began and past.code == 0:
-            self._done("init", name, self._began.pop(name))
+        self._trace(f"record exit of {name}")
+        if seen.record.ticks == 0 and seen.exit is not None and seen.exit.started_at:
+            # It started and exited before anybody had the answer to its start.
+            state.announce_start(seen.record, unless_announced=True)
+            state.timeline.flush()
+        finished = self._record(seen, declared)
+        state.put(seen._replace(last_exit=finished, running=False))
+        if finished.init and name in self._started_at and finished.code == 0:
+            self._done("init", name, self._started_at.pop(name))
         self._trace(f"acknowledge exit of {name}")
-        if scene.seen.up:
+        if state.seen.up:
             with contextlib.suppress(ShimGone, NativeError):
                 self.joined().shim.acknowledge(seen.record.id)
 
-    def _fail(self, reason: str, message: str) -> None:
-        scene, at = self._scene, self._scene.moment()
-        record = scene.record
+    def _fail_pod(self, reason: str, message: str) -> None:
+        state, at = self._state, self._state.now()
+        record = state.record
         record.reason, record.message = reason, message
-        record.stop = PodStop(since=at.now, boot=at.boot, grace=policy.grace(scene.pod) * SECOND)
+        record.stop = PodStop(since=at.now, boot=at.boot, grace=policy.grace(state.pod) * SECOND)
         self._trace("record failure")
-        scene.save()
-        scene.event(reason, message)
+        state.event(reason, message)
+        state.save()
+
+    # -- restarts -------------------------------------------------------------------------------------------------------
 
     def _restart_all(self, name: str, code: int) -> None:
-        """As Kubernetes has it, without hooks and without grace."""
-        scene, at = self._scene, self._scene.moment()
-        record = scene.record
+        """As in Kubernetes, without hooks and without grace."""
+        state, at = self._state, self._state.now()
+        record = state.record
         record.goal, record.stop = RESTART, PodStop(since=at.now, boot=at.boot, grace=0)
-        record.anew = f"Container {name} exited with code {code}, triggering pod restart"
+        record.restart_reason = f"Container {name} exited with code {code}, triggering pod restart"
         self._trace("record that all containers restart")
-        scene.save()
-        scene.event("AllContainersRestarting", record.anew)
+        state.event("AllContainersRestarting", record.restart_reason)
+        state.save()
 
-    def _restarted(self) -> None:
-        """Forgives every container its past, then lets the pod run: in this order, so that a kill
+    def _finish_restart(self) -> None:
+        """Lets every container start again, then the pod run: in this order, so that a kill in
         between loses nothing.
         """
-        scene, record = self._scene, self._scene.record
-        for seen in scene.seen.containers:
-            part = scene.part(seen.record.name)
-            if part is None or seen.past is None:
-                continue
-            member = policy.Member(part.container, part.init, seen)
-            if record.anew:
-                seen.record.sandbox = ""  # as in a new sandbox: then init containers run once more
-                scene.save_container(seen.record)
-                if seen.past.again:
-                    continue  # by the hand of somebody who was killed, or ended for this
-            if record.anew or policy.runs_again_when_asked(member):
-                self.forgive(seen, entirely=not policy.restarts_all(member))
+        state, record = self._state, self._state.record
+        for seen in state.seen.containers:
+            self._allow_restart(seen)
         record.goal, record.stop, record.reason, record.message = RUN, None, "", ""
         self._trace("record that the pod runs again")
-        scene.save()
+        state.save()
 
-    def _why(self, name: str) -> str:
-        seen = self._scene.of(name)
-        outdated = seen is not None and actions.is_outdated(seen, self._scene.record)
-        return f"Container {name} definition changed, will be restarted" if outdated else ""
+    def _allow_restart(self, seen: ObservedContainer) -> None:
+        state = self._state
+        declared = state.declared(seen.record.name)
+        if declared is None or seen.last_exit is None:
+            return
+        member = policy.Member(declared.container, declared.init, seen)
+        by_rule = bool(state.record.restart_reason)
+        if by_rule:
+            # As in a new sandbox: init containers run once more.
+            seen.record.sandbox = ""
+            state.save_container(seen.record)
+            if seen.last_exit.force_restart:
+                return  # a killed process has done it already, or it was stopped for this restart
+        if by_rule or policy.restarts_on_request(member):
+            # The container whose exit caused the restart keeps its back-off.
+            self.force_restart(seen, without_backoff=not policy.restarts_all(member))
+
+    def force_restart(self, seen: ObservedContainer, *, without_backoff: bool = True) -> None:
+        """Records that a finished container restarts whatever its policy says."""
+        if seen.last_exit is not None:
+            seen.last_exit.force_restart = True
+            if without_backoff:
+                seen.last_exit.not_before = seen.last_exit.backoff = 0
+            self._exit_recorder().append(seen, seen.last_exit, durable=True)
 
     def _resize(self) -> None:
         from kubelite.node.kubelet.act import resizing
 
-        scene = self._scene
+        state = self._state
         self._trace("set limits")
         try:
-            if scene.seen.up:
-                resizing.apply(
-                    self.tree,
-                    scene.uid,
-                    scene.pod,
-                    [each for each in scene.seen.containers if each.running],
-                )
-            scene.event("ResizeCompleted", "Pod resize completed")
+            if state.seen.up:
+                running = [each for each in state.seen.containers if each.running]
+                resizing.apply(self.tree, state.uid, state.pod, running)
+            state.event("ResizeCompleted", "Pod resize completed")
         except CgroupError as error:
-            scene.event("ResizeError", f"Pod resize failed: {error}", warning=True)
-        scene.record.resize = False
+            state.event("ResizeError", f"Pod resize failed: {error}", warning=True)
+        state.record.resize = False
         self._trace("record that limits are set")
-        scene.save()
+        state.save()
 
-    def forgive(self, seen: Seen, *, entirely: bool = True) -> None:
-        """A container that has ended is started again whatever its restart policy says;
-        ``entirely``: its back-off too.
-        """
-        if seen.past is not None:
-            seen.past.again = True
-            if entirely:
-                seen.past.until = seen.past.wait = 0
-            self._harvest.keep(seen, seen.past, durable=True)
+    # -- stops ----------------------------------------------------------------------------------------------------------
 
-    def mark_stop(self, name: str, grace: int, *, again: bool = False, why: str = "") -> None:
-        """A container is to end; ``grace`` in nanoseconds."""
-        seen = self._scene.of(name)
+    def _stop_reason(self, name: str) -> str:
+        seen = self._state.container(name)
+        outdated = seen is not None and actions.is_outdated(seen, self._state.record)
+        return f"Container {name} definition changed, will be restarted" if outdated else ""
+
+    def mark_stop(self, name: str, grace: int, *, restart: bool = False, reason: str = "") -> None:
+        """Records that a container is to stop; ``grace`` is in nanoseconds."""
+        state = self._state
+        seen = state.container(name)
         if seen is None or seen.record.stop is not None:
             return
-        seen.record.stop = Stop(
-            since=self._scene.moment().now, grace=grace, reason=why, again=again
-        )
+        seen.record.stop = Stop(since=state.now().now, grace=grace, reason=reason, restart=restart)
         self._trace(f"mark {name} as stopping")
-        self._scene.save_container(seen.record)
-        self._scene.event("Killing", why or f"Stopping container {name}", name)
+        state.event("Killing", reason or f"Stopping container {name}", name)
+        state.save_container(seen.record)
 
     def _run_hook(self, name: str, kind: str, until: int) -> None:
-        seen, part = self._scene.of(name), self._part(name)
+        state = self._state
+        seen, declared = state.container(name), self._declared(name)
         if seen is None:
             return
+        record = seen.record
         if kind == "post_start":
-            seen.record.hooked = HOOK_BEGUN
-        elif seen.record.stop is not None:
-            seen.record.stop.hook = HOOK_BEGUN
+            record.post_start_hook = HOOK_BEGUN
+        elif record.stop is not None:
+            record.stop.hook = HOOK_BEGUN
         self._trace(f"hook {kind} of {name}")
-        self._scene.save_container(seen.record)
-        left = (until - self._scene.moment().now) / SECOND if until else float("inf")
-        target = self.target(seen.record)
-        if target is not None and not self._attention.hooking(seen.record.id, kind):
-            self._attention.hook(target._replace(container=part.container), kind, max(left, 0))
+        state.save_container(record)
+        left = (until - state.now().now) / SECOND if until else float("inf")
+        target = self.target(record)
+        if target is not None and not self._runner.is_hook_running(record.id, kind):
+            self._runner.start_hook(
+                target._replace(container=declared.container), kind, max(left, 0)
+            )
 
     def target(self, record: ContainerRecord) -> Target | None:
-        """What probes and hooks of a container are about."""
-        scene, part = self._scene, self._scene.part(record.name)
-        sandbox = scene.seen.sandbox
-        if part is None or sandbox is None:
+        """What probes and hooks of a running attempt address; None without a sandbox."""
+        state, declared = self._state, self._state.declared(record.name)
+        pod_sandbox = state.seen.sandbox
+        if declared is None or pod_sandbox is None:
             return None
-        on_host = scene.pod.spec.host_network
+        on_host = state.pod.spec.host_network
         return Target(
-            scene.home,
-            scene.uid,
-            os.getpid() if on_host else sandbox.pause_pid,
-            facts.node_address() if on_host else sandbox.address,
-            part.container,
+            state.home,
+            state.uid,
+            os.getpid() if on_host else pod_sandbox.pause_pid,
+            facts.node_address() if on_host else pod_sandbox.address,
+            declared.container,
             record,
         )
 
     def _terminate(self, name: str, number: int) -> None:
-        seen = self._scene.of(name)
+        seen = self._state.container(name)
         if seen is None or seen.record.stop is None:
             return
         self._trace(f"stop container {name}")
-        self._signal(
-            seen, number
-        )  # first: a signal sent twice is harmless, one that was only recorded is not
-        seen.record.stop.signalled = self._scene.moment().now
-        self._scene.save_container(seen.record)
+        # The signal first: one that is sent twice does no harm, one that is only recorded does.
+        self._signal(seen, number)
+        seen.record.stop.signalled = self._state.now().now
+        self._state.save_container(seen.record)
 
     def _kill(self, name: str) -> None:
-        seen = self._scene.of(name)
+        seen = self._state.container(name)
         if seen is None or seen.record.stop is None:
             return
         self._trace(f"kill container {name}")
         self._signal(seen, SIGKILL)
-        seen.record.stop.killed = self._scene.moment().now
-        self._scene.save_container(seen.record)
+        seen.record.stop.killed = self._state.now().now
+        self._state.save_container(seen.record)
 
-    def _signal(self, seen: Seen, number: int) -> None:
+    def _signal(self, seen: ObservedContainer, number: int) -> None:
         with contextlib.suppress(NativeError):
             self.joined().shim.signal(seen.record.id, number)
 
 
-def _never_made(part: Part, attempt: int, sandbox: str) -> ContainerRecord:
-    """The record of an attempt that came to nothing before anything of it was made."""
-    container = part.container
+def _failure_reason(error: Exception) -> str:
+    """The kubelet's reason for a container that could not be started."""
+    if isinstance(error, CannotStart):
+        return "StartError"
+    if isinstance(error, ContainerConfigError):
+        return "CreateContainerConfigError"
+    return "CreateContainerError"
+
+
+def _record_of_no_process(
+    declared: DeclaredContainer, attempt: int, sandbox_id: str
+) -> ContainerRecord:
+    """The record of an attempt that failed before anything of it was created."""
+    container = declared.container
     return ContainerRecord(
-        id=new_id(), name=container.name, init=part.init, attempt=attempt, image=container.image or "", image_id="",
-        created_at=time.time_ns(), env=(), cwd="/", uid=0, gid=0, groups=(), caps=(), no_new_privs=False, tty=False,
-        stdin=False, oom_score_adj=0, pid=-1, sandbox=sandbox,
-    )  # fmt: skip
+        id=new_id(),
+        name=container.name,
+        init=declared.init,
+        attempt=attempt,
+        image=container.image or "",
+        image_id="",
+        created_at=time.time_ns(),
+        env=(),
+        cwd="/",
+        uid=0,
+        gid=0,
+        groups=(),
+        caps=(),
+        no_new_privs=False,
+        tty=False,
+        stdin=False,
+        oom_score_adj=0,
+        pid=-1,
+        sandbox=sandbox_id,
+    )

@@ -1,11 +1,12 @@
-"""Taking note of ended containers: why they ended, what they said last; durable before the shim may
-forget it.
+"""Records the exits of containers: reason, exit code and last message, durably before the shim may
+forget them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from signal import SIGKILL
 
 from kubelite.node.cgroup import control
@@ -13,91 +14,111 @@ from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_oom_kills
 from kubelite.node.kubelet.decide import policy
-from kubelite.node.kubelet.decide.actions import Moment
+from kubelite.node.kubelet.decide.actions import TimePoint
 from kubelite.node.runtime import logs
-from kubelite.node.runtime.container import group, message_file
+from kubelite.node.runtime.container import cgroup_name, message_file
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.records import ContainerRecord, PastRecord, PodRecord, Seen
+from kubelite.node.runtime.records import (
+    ContainerRecord,
+    FinishedAttempt,
+    ObservedContainer,
+    PodRecord,
+)
 from kubelite.objects.pod.container import Container
 
-KEPT = 2
-"""Attempts of a container that are remembered: the last, and the one that lastState tells of while
-that is not over.
-"""
+KEPT_ATTEMPTS = 2
+"""Finished attempts that are remembered of a container: the last one, and the one that lastState
+shows while that is running."""
 MESSAGE_BYTES = 4096
 LOG_BYTES, LOG_LINES = 2048, 80
-"""How much of the log stands in for a message (Kubernetes: FallbackToLogsOnError)."""
-UNSEEN = "the container ended while nobody was left to record how"
+"""The part of the log that stands in for a termination message (FallbackToLogsOnError)."""
+UNKNOWN_MESSAGE = "the container ended while nobody was left to record how"
 
 
-class Harvest:
-    """Takes note of ends in one pod. The caller holds its lock."""
+class ExitRecorder:
+    """Describes and records exits in one pod. Recording needs the pod's lock."""
 
     def __init__(self, home: Home, ledger: Ledger, tree: CgroupTree, pod: PodRecord) -> None:
-        self._home, self._ledger, self._tree, self._pod = home, ledger, tree, pod
+        self._home = home
+        self._ledger = ledger
+        self._tree = tree
+        self._pod = pod
 
-    def take(
-        self, seen: Seen, container: Container | None, init: bool, at: Moment, most: int
-    ) -> PastRecord:
-        """Notes an end, gives the container's cgroup back, and returns the note. ``most`` is the
-        longest back-off.
+    def record(
+        self,
+        seen: ObservedContainer,
+        container: Container | None,
+        init: bool,
+        at: TimePoint,
+        max_backoff: int,
+    ) -> FinishedAttempt:
+        """Records an exit and removes the container's cgroup; ``max_backoff`` is in nanoseconds.
 
-        An init container that ended well is not worth an fsync: after a power loss it has to run
+        An init container that exited with 0 is not worth an fsync: after a power loss it has to run
         again anyway.
         """
-        reason, code, message = self._why(seen, container)
-        past = _note(seen, init, at, most)
-        past.reason, past.code, past.message = reason, code, message
-        self.keep(seen, past, durable=not (init and code == 0))
-        self._give_back(seen.record)
-        return past
+        finished = self.describe(seen, container, init, at, max_backoff)
+        self.append(seen, finished, durable=not (init and finished.code == 0))
+        self._remove_cgroup(seen.record)
+        return finished
 
-    def keep(self, seen: Seen, past: PastRecord, *, durable: bool) -> None:
-        """Adds a note to the container's history."""
-        earlier = tuple(each for each in (seen.before,) if each is not None)
+    def describe(
+        self,
+        seen: ObservedContainer,
+        container: Container | None,
+        init: bool,
+        at: TimePoint,
+        max_backoff: int,
+    ) -> FinishedAttempt:
+        """The record of an exit, not written anywhere."""
+        finished = _finished(seen, init, at, max_backoff)
+        finished.reason, finished.code, finished.message = self._outcome(seen, container)
+        return finished
+
+    def append(self, seen: ObservedContainer, finished: FinishedAttempt, *, durable: bool) -> None:
+        """Writes the container's history with ``finished`` as its last attempt."""
+        earlier = () if seen.previous_exit is None else (seen.previous_exit,)
         self._ledger.save_history(
-            self._pod.uid, past.name, (*earlier, past)[-KEPT:], durable=durable
+            self._pod.uid, finished.name, (*earlier, finished)[-KEPT_ATTEMPTS:], durable=durable
         )
 
-    def _why(self, seen: Seen, container: Container | None) -> tuple[str, int, str]:
+    def _outcome(
+        self, seen: ObservedContainer, container: Container | None
+    ) -> tuple[str, int, str]:
         """Reason, exit code and message, in the kubelet's words."""
         if seen.exit is None:
-            return "ContainerStatusUnknown", policy.LOST, UNSEEN
+            return "ContainerStatusUnknown", policy.UNKNOWN_EXIT_CODE, UNKNOWN_MESSAGE
         code = seen.exit.code
-        if self._is_oom_kill(seen):
-            return "OOMKilled", code, self._message(seen.record, container, code)
-        return (
-            ("Completed" if code == 0 else "Error"),
-            code,
-            self._message(seen.record, container, code),
-        )
+        reason = "Completed" if code == 0 else "Error"
+        if self._is_oom_killed(seen):
+            reason = "OOMKilled"
+        return reason, code, self._message(seen.record, container, code)
 
-    def _is_oom_kill(self, seen: Seen) -> bool:
+    def _is_oom_killed(self, seen: ObservedContainer) -> bool:
         if seen.record.oom_killed:
             return True
         if seen.exit is None or seen.exit.signal != SIGKILL:
             return False
-        return bool(
-            read_oom_kills(self._tree, self._pod.uid, group(seen.record.name, seen.record.attempt))
-        )
+        name = cgroup_name(seen.record.name, seen.record.attempt)
+        return bool(read_oom_kills(self._tree, self._pod.uid, name))
 
-    def _give_back(self, record: ContainerRecord) -> None:
-        """What the container left running goes too: with a pid namespace of its own the kernel has
-        seen to it already.
+    def _remove_cgroup(self, record: ContainerRecord) -> None:
+        """Kills what the container left running, and removes its cgroup. With a pid namespace of
+        its own the kernel has killed it already.
         """
-        uid, name = self._pod.uid, group(record.name, record.attempt)
+        uid, name = self._pod.uid, cgroup_name(record.name, record.attempt)
         with contextlib.suppress(CgroupError, FileNotFoundError):
             if control.populated(self._tree, uid, name):
                 control.kill(self._tree, uid, name)
                 control.wait_empty(self._tree, uid, name)
             self._tree.remove_container(uid, name)
 
-    # -- last words -----------------------------------------------------------------------------------------------------
+    # -- termination messages -------------------------------------------------------------------------------------------
 
     def _message(self, record: ContainerRecord, container: Container | None, code: int) -> str:
-        """terminationMessagePath, or with FallbackToLogsOnError the end of the log where that is
-        empty.
+        """The contents of terminationMessagePath, or with FallbackToLogsOnError the end of the log
+        where that is empty.
         """
         text = _read(message_file(self._home.pod(self._pod.uid), record.name, record.attempt))
         wants_log = (
@@ -116,26 +137,37 @@ class Harvest:
 
 
 def _read(path: str) -> str:
-    """At most the first 4096 bytes of a message file; a container may have put anything in its
-    place.
+    """The first 4096 bytes of a message file, "" for anything but a regular file: a container may
+    have put a link or a pipe in its place.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
         return os.read(fd, MESSAGE_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
     finally:
         os.close(fd)
 
 
-def _note(seen: Seen, init: bool, at: Moment, most: int) -> PastRecord:
-    record, ended = seen.record, seen.exit
-    started = ended.started_at if ended is not None else record.started_at
-    finished = ended.finished_at if ended is not None else at.wall
-    wait = policy.waits(record.backoff, max(finished - started, 0), most)
-    again = record.stop is not None and record.stop.again
-    return PastRecord(
+def _finished(
+    seen: ObservedContainer, init: bool, at: TimePoint, max_backoff: int
+) -> FinishedAttempt:
+    """An attempt that ended, without its outcome."""
+    record, exit = seen.record, seen.exit
+    started = exit.started_at if exit is not None else record.started_at
+    finished = exit.finished_at if exit is not None else at.wall
+    force_restart = record.stop is not None and record.stop.restart
+    backoff, not_before = 0, 0
+    if not force_restart:
+        backoff = policy.backoff_after(record.backoff, max(finished - started, 0), max_backoff)
+        # The back-off counts from the exit, which may have been noticed late.
+        not_before = at.now + max(backoff - max(at.wall - finished, 0), 0)
+    return FinishedAttempt(
         id=record.id,
         name=record.name,
         init=init,
@@ -143,15 +175,15 @@ def _note(seen: Seen, init: bool, at: Moment, most: int) -> PastRecord:
         sandbox=record.sandbox,
         image=record.image,
         image_id=record.image_id,
-        code=policy.LOST,
-        signal=ended.signal if ended is not None else 0,
+        code=policy.UNKNOWN_EXIT_CODE,
+        signal=exit.signal if exit is not None else 0,
         reason="",
         message="",
         created_at=record.created_at,
         started_at=started,
         finished_at=finished,
         boot=at.boot,
-        until=0 if again else at.now + max(wait - max(at.wall - finished, 0), 0),
-        wait=0 if again else wait,
-        again=again,
+        not_before=not_before,
+        backoff=backoff,
+        force_restart=force_restart,
     )

@@ -1,4 +1,4 @@
-"""The images of a pod's containers: found, or refused before anything of the pod exists."""
+"""Resolves the images of a pod's containers, before anything of the pod is created."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ from kubelite.node.runtime.home import Home
 from kubelite.objects.pod.pod import Pod
 
 
-class FoundImage(NamedTuple):
-    """An image, what a container needs to know of it, and how long it took to find in milliseconds."""
+class ResolvedImage(NamedTuple):
+    """An image, the facts that a start needs of it, and how many milliseconds its lookup took."""
 
     image: Image
     facts: ImageFacts
     milliseconds: float
 
 
-def resolve(home: Home, pod: Pod) -> dict[str, FoundImage]:
-    """The image of each name in the pod. Raises PullError and what else ImageError stands for,
-    RuntimeFailure.
-    """
+def resolve(home: Home, pod: Pod) -> dict[str, ResolvedImage]:
+    """The image of each name in the pod. Raises ImageError, RuntimeFailure."""
     source = ImageSource(ImageStore(Path(home.images)))
-    found: dict[str, FoundImage] = {}
+    resolved: dict[str, ResolvedImage] = {}
     for container in (*pod.spec.init_containers, *pod.spec.containers):
         name = container.image or ""
-        if name in found:
+        if name in resolved:
             continue
         began = time.perf_counter()
         policy = container.image_pull_policy or "IfNotPresent"
@@ -47,5 +45,5 @@ def resolve(home: Home, pod: Pod) -> dict[str, FoundImage]:
             read_etc(image.layers, "passwd"),
             read_etc(image.layers, "group"),
         )
-        found[name] = FoundImage(image, facts, (time.perf_counter() - began) * 1000)
-    return found
+        resolved[name] = ResolvedImage(image, facts, (time.perf_counter() - began) * 1000)
+    return resolved

@@ -1,12 +1,12 @@
-"""What may be set for a node as a whole: the file ``node.json`` of the state root, with the
-kubelet's names.
+"""The configuration of the node: the file ``node.json`` in the state root, with the kubelet's
+field names.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from kubelite.node.kubelet.decide.policy import MOST_BACKOFF, SECOND
+from kubelite.node.kubelet.decide.policy import MAX_BACKOFF, SECOND
 from kubelite.node.runtime.home import Home
 
 
@@ -17,7 +17,7 @@ class CrashLoopBackOff(msgspec.Struct, rename="camel"):
 
 
 class NodeConfig(msgspec.Struct, rename="camel"):
-    """The file; other names in it are left to later versions."""
+    """The file; unknown fields are ignored."""
 
     crash_loop_back_off: CrashLoopBackOff = msgspec.field(default_factory=CrashLoopBackOff)
     pod_pids_limit: int = -1
@@ -25,7 +25,7 @@ class NodeConfig(msgspec.Struct, rename="camel"):
 
 
 def read(home: Home) -> NodeConfig:
-    """The node's settings; Kubernetes' defaults where the file is missing or cannot be read."""
+    """The configuration; Kubernetes' defaults where the file is missing or invalid."""
     try:
         with open(f"{home.root}/node.json", "rb") as file:
             return msgspec.json.decode(file.read(), type=NodeConfig)
@@ -34,12 +34,12 @@ def read(home: Home) -> NodeConfig:
 
 
 def pids_limit(home: Home) -> int:
-    """The most tasks that a pod may have; 0 where the file does not say."""
+    """The max_backoff tasks that a pod may have; 0 where the file does not say."""
     return max(read(home).pod_pids_limit, 0)
 
 
-def longest_backoff(home: Home) -> int:
-    """Nanoseconds between 1 s and 5 min."""
+def max_backoff(home: Home) -> int:
+    """Nanoseconds changes_between 1 s and 5 min."""
     return _period(read(home).crash_loop_back_off.max_container_restart_period)
 
 
@@ -47,4 +47,4 @@ def _period(text: str) -> int:
     factor = {"s": 1, "m": 60}.get(text[-1:], 0)
     number = text[:-1]
     seconds = int(number) * factor if number.isascii() and number.isdigit() else 0
-    return min(seconds * SECOND, MOST_BACKOFF) if seconds >= 1 else MOST_BACKOFF
+    return min(seconds * SECOND, MAX_BACKOFF) if seconds >= 1 else MAX_BACKOFF

@@ -1,11 +1,8 @@
-"""One pod as its worker has it before its eyes: specification, records, and what was last seen of
-each container.
-"""
+"""The worker's in-memory view of one pod: specification, records, last observation."""
 
 from __future__ import annotations
 
 import time
-from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -13,101 +10,123 @@ from msgspec.structs import replace
 
 from kubelite.node.kubelet.act import timeline
 from kubelite.node.kubelet.act.timeline import Timeline
-from kubelite.node.kubelet.decide.actions import Moment
+from kubelite.node.kubelet.decide.actions import TimePoint
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.observe import observe
-from kubelite.node.runtime.records import ContainerRecord, Observed, PodRecord, SandboxRecord, Seen
+from kubelite.node.runtime.records import (
+    ContainerRecord,
+    ObservedContainer,
+    ObservedPod,
+    PodRecord,
+    SandboxRecord,
+)
 from kubelite.objects.pod.pod import Container, Pod
 
 
-class Part(NamedTuple):
+class DeclaredContainer(NamedTuple):
     """A container of the specification."""
 
     container: Container
     init: bool
 
 
-class Scene:
-    """``seen`` is right while the pod's lock is held; :meth:`look` makes it right again."""
+class PodState:
+    """``seen`` is the last observation. It is true while the pod's lock is held and the caller
+    keeps it up to date; :meth:`refresh` reads everything again.
+    """
 
     def __init__(
         self, home: Home, ledger: Ledger, record: PodRecord, pod: Pod | None = None
     ) -> None:
         self.home, self.ledger = home, ledger
         self.record = record
-        self.pod = _with_uid(
-            pod if pod is not None else msgspec.json.decode(record.pod, type=Pod), record.uid
-        )
-        self.seen = Observed(record, None, False, ())
+        self.seen = ObservedPod(record, None, False, ())
         self.timeline = Timeline(timeline.path(home.pod(record.uid)))
+        self._boot = boot_id()
+        self._set_specification(pod or msgspec.json.decode(record.pod, type=Pod))
+
+    def _set_specification(self, pod: Pod) -> None:
+        self.pod = replace(pod, metadata=replace(pod.metadata, uid=self.record.uid))
+        self._declared = {c.name: DeclaredContainer(c, True) for c in pod.spec.init_containers}
+        self._declared |= {c.name: DeclaredContainer(c, False) for c in pod.spec.containers}
 
     @property
     def uid(self) -> str:
         return self.record.uid
 
-    @cached_property
-    def _boot(self) -> str:
-        return boot_id()
+    @property
+    def sandbox_id(self) -> str:
+        """The id of the sandbox's pause process, "" without a sandbox."""
+        return self.seen.sandbox.pause if self.seen.sandbox is not None else ""
 
-    def moment(self) -> Moment:
-        """Now."""
-        return Moment(boottime(), self._boot, time.time_ns())
+    def now(self) -> TimePoint:
+        """The present moment."""
+        return TimePoint(boottime(), self._boot, time.time_ns())
 
-    def look(self) -> bool:
-        """Reads everything anew; False when the pod is no more."""
+    def refresh(self) -> bool:
+        """Reads records and kernel state again; False when the pod is gone."""
         record = self.ledger.pod(self.uid)
         if record is None:
             return False
         if record.pod != self.record.pod:
-            self.pod = _with_uid(msgspec.json.decode(record.pod, type=Pod), record.uid)
-            self.__dict__.pop("_parts", None)
+            self._set_specification(msgspec.json.decode(record.pod, type=Pod))
         self.record = record
         self.seen = observe(self.home, self.ledger, record)
         return True
 
-    def part(self, name: str) -> Part | None:
-        """A container of the specification; None for one that an update has taken out."""
-        return self._parts.get(name)
+    def declared(self, name: str) -> DeclaredContainer | None:
+        """A container of the specification; None for one that an update has removed."""
+        return self._declared.get(name)
 
-    @cached_property
-    def _parts(self) -> dict[str, Part]:
-        spec = self.pod.spec
-        found = {c.name: Part(c, True) for c in spec.init_containers}
-        return found | {c.name: Part(c, False) for c in spec.containers}
-
-    def of(self, name: str) -> Seen | None:
-        """What is there of a container."""
+    def container(self, name: str) -> ObservedContainer | None:
+        """The last attempt of a container."""
         return next((each for each in self.seen.containers if each.record.name == name), None)
 
-    def by_id(self, id: str) -> Seen | None:
+    def by_id(self, id: str) -> ObservedContainer | None:
+        """The attempt with this id, if it is the last of its container."""
         return next((each for each in self.seen.containers if each.record.id == id), None)
 
-    def put(self, seen: Seen) -> None:
-        """Something of a container has changed."""
-        others = tuple(
-            each for each in self.seen.containers if each.record.name != seen.record.name
-        )
-        self.seen = self.seen._replace(containers=(*others, seen))
+    def put(self, changed: ObservedContainer) -> None:
+        """Replaces what was observed of a container."""
+        name = changed.record.name
+        others = tuple(each for each in self.seen.containers if each.record.name != name)
+        self.seen = self.seen._replace(containers=(*others, changed))
 
     def put_sandbox(self, record: SandboxRecord | None, *, up: bool) -> None:
+        """Replaces what was observed of the sandbox."""
         self.seen = self.seen._replace(sandbox=record, up=up)
 
     def save(self) -> None:
-        """The pod's own record has changed."""
+        """Writes the pod's record, its events first: what is on record has been announced."""
+        self.timeline.flush()
         self.ledger.save_pod(self.record)
         self.seen = self.seen._replace(pod=self.record)
 
     def save_container(self, record: ContainerRecord) -> None:
+        """Writes a container's record, the events first as in :meth:`save`."""
+        self.timeline.flush()
         self.ledger.save_container(self.uid, record)
 
     def event(self, reason: str, message: str, name: str = "", *, warning: bool = False) -> None:
-        """Puts something on the pod's timeline; ``name`` is the container it is about."""
-        part = self.part(name) if name else None
-        about = timeline.of_container(name, init=part.init) if part is not None else ""
-        self.timeline.add(reason, message, object=about, warning=warning)
+        """Adds an event about the pod, or about container ``name``."""
+        self.timeline.add(reason, message, object=self._object(name), warning=warning)
 
+    def announce_start(self, record: ContainerRecord, *, unless_announced: bool) -> None:
+        """Adds the events of a started attempt, once: ``unless_announced`` looks whether a killed
+        process has added them already.
+        """
+        name, object = record.name, self._object(record.name)
+        if unless_announced and timeline.has_started(self.timeline.path, object, record.attempt):
+            return
+        image = f'Container image "{record.image}" already present on machine'
+        self.timeline.add("Pulled", image, object=object)
+        self.timeline.add("Created", f"Created container: {name}", object=object)
+        self.timeline.add(
+            timeline.STARTED, f"Started container {name}", object=object, attempt=record.attempt
+        )
 
-def _with_uid(pod: Pod, uid: str) -> Pod:
-    return replace(pod, metadata=replace(pod.metadata, uid=uid))
+    def _object(self, name: str) -> str:
+        declared = self.declared(name) if name else None
+        return timeline.of_container(name, init=declared.init) if declared is not None else ""

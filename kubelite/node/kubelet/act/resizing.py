@@ -1,4 +1,4 @@
-"""Giving running containers more or less CPU and memory, in their cgroups, without a restart."""
+"""Changes CPU and memory limits of running containers in their cgroups, without a restart."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from kubelite.node.cgroup.limits import resize_knobs
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_usage
 from kubelite.node.kubelet.decide import prepare
-from kubelite.node.runtime.container import group
+from kubelite.node.runtime.container import cgroup_name
 from kubelite.node.runtime.errors import Conflict
-from kubelite.node.runtime.records import Seen
+from kubelite.node.runtime.records import ObservedContainer
 from kubelite.objects.pod.pod import Pod
 
 
-def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[Seen]) -> None:
-    """Refuses limits of memory below what is used now, at which the kernel would kill. Raises
+def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContainer]) -> None:
+    """Refuses memory limits below the present usage, for which the kernel would kill. Raises
     Conflict.
     """
     containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
     for seen in running:
         name = seen.record.name
         limit = prepare.container_limits(containers[name]).memory_limit if name in containers else 0
-        used = read_usage(tree, uid, group(name, seen.record.attempt)).working_set or 0
+        used = read_usage(tree, uid, cgroup_name(name, seen.record.attempt)).working_set or 0
         if limit and used > limit:
             raise Conflict(
                 f'container "{name}" uses {used} bytes of memory, more than its new limit of {limit}',
-                hint="give it more, or --replace the pod",
+                hint="choose a higher limit, or --replace the pod",
             )
 
 
-def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[Seen]) -> None:
-    """Writes the limits of the pod and its running containers; the pod's are lifted first, so that
-    none is in the way of a container's. Raises CgroupError for one that cannot be set."""
+def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContainer]) -> None:
+    """Writes the limits of the pod and its running containers. The pod's are removed first, since a
+    container's limit cannot exceed them. Raises CgroupError for one that cannot be set."""
     whole = prepare.pod_limits(pod)
     containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
     refused = tree.limit(
@@ -43,7 +43,7 @@ def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[Seen]) -> None
         container = containers.get(seen.record.name)
         if container is not None:
             knobs = resize_knobs(prepare.container_limits(container), tree.world)
-            refused += tree.limit(uid, group(seen.record.name, seen.record.attempt), knobs)
+            refused += tree.limit(uid, cgroup_name(seen.record.name, seen.record.attempt), knobs)
     refused += tree.limit(uid, None, resize_knobs(whole, tree.world))
     if refused:
         raise CgroupError("; ".join(str(each) for each in refused))

@@ -1,6 +1,4 @@
-"""What happened to a pod, in the kubelet's words: a small file of its own, bounded, that only grows
-when something happens.
-"""
+"""The events of a pod, in the kubelet's words: one file per pod, bounded, append-only."""
 
 from __future__ import annotations
 
@@ -11,14 +9,17 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-_MOST_BYTES = 48 << 10
+_MAX_BYTES = 48 << 10
 _KEPT = 100
+_MAX_MESSAGE = 1024
+STARTED = "Started"
+"""The reason of the event that a container has started."""
 
 
 class Event(msgspec.Struct, kw_only=True):
-    """One line of the timeline. Times are nanoseconds since 1970; ``type`` is Normal or Warning;
-    ``object`` is the pod ("") or one of its containers (``spec.containers{web}``); ``count`` equal
-    events came from ``first`` to ``time``."""
+    """One event. Times are nanoseconds since 1970; ``type`` is Normal or Warning; ``object`` is the
+    pod ("") or one of its containers (``spec.containers{web}``); ``count`` equal events occurred
+    from ``first`` to ``time``; ``attempt`` is the container's for a start, else -1."""
 
     time: int
     type: str
@@ -27,79 +28,101 @@ class Event(msgspec.Struct, kw_only=True):
     message: str
     first: int = 0
     count: int = 1
+    attempt: int = -1
 
 
 class Timeline:
-    """The events of one pod. Those added are in memory until :meth:`flush`."""
+    """Writes the events of one pod. Those added are in memory until :meth:`flush`."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._new: list[Event] = []
 
-    def add(self, reason: str, message: str, *, object: str = "", warning: bool = False) -> None:
-        """Something has happened just now."""
+    def add(
+        self,
+        reason: str,
+        message: str,
+        *,
+        object: str = "",
+        warning: bool = False,
+        attempt: int = -1,
+    ) -> None:
+        """Adds an event of this moment."""
         now = time.time_ns()
-        kind = "Warning" if warning else "Normal"
-        self._new.append(
-            Event(
-                time=now, type=kind, reason=reason, object=object, message=message[:1024], first=now
-            )
+        event = Event(
+            time=now,
+            type="Warning" if warning else "Normal",
+            reason=reason,
+            object=object,
+            message=message[:_MAX_MESSAGE],
+            first=now,
+            attempt=attempt,
         )
+        self._new.append(event)
 
     def flush(self) -> None:
-        """Writes what was added; a full disk costs the events, not the pod."""
+        """Appends what was added. Where the disk is full the events are lost, and nothing else."""
         if not self._new:
             return
         lines = _lines(self._new)
         self._new = []
         try:
-            with open(self._path, "ab", buffering=0) as file:
+            with open(self.path, "ab", buffering=0) as file:
                 file.write(lines)
                 size = file.tell()
-            if size > _MOST_BYTES:
+            if size > _MAX_BYTES:
                 self._shorten()
         except OSError:
             return
 
     def _shorten(self) -> None:
-        temporary = f"{self._path}.tmp"
+        temporary = f"{self.path}.tmp"
         with open(temporary, "wb") as file:
-            file.write(_lines(read(self._path)[-_KEPT:]))
-        os.rename(temporary, self._path)
+            file.write(_lines(read(self.path)[-_KEPT:]))
+        os.rename(temporary, self.path)
 
 
 def path(directory: str) -> str:
-    """The file of the pod whose directory this is."""
+    """The event file of the pod with this directory."""
     return f"{directory}/events"
 
 
 def read(path: str) -> list[Event]:
-    """The events of a file, oldest first, equal ones as one with their count; a torn line is left
-    out.
-    """
+    """The events of a file, oldest first; equal ones are merged and counted, torn lines left out."""
+    merged: dict[tuple[str, str, str], Event] = {}
+    for event in _read_lines(path):
+        key = (event.reason, event.object, event.message)
+        earlier = merged.pop(key, None)
+        if earlier is not None:
+            event.count += earlier.count
+            event.first = earlier.first
+        merged[key] = event
+    return list(merged.values())
+
+
+def has_started(path: str, object: str, attempt: int) -> bool:
+    """Whether the start of this attempt has its event."""
+    return any(
+        (event.reason, event.object, event.attempt) == (STARTED, object, attempt)
+        for event in _read_lines(path)
+    )
+
+
+def _read_lines(path: str) -> Iterator[Event]:
     try:
         with open(path, "rb") as file:
             lines = file.read().split(b"\n")
     except FileNotFoundError:
-        return []
-    found: dict[tuple[str, str, str], Event] = {}
+        return
     for line in lines:
         try:
-            event = msgspec.json.decode(line, type=Event)
+            yield msgspec.json.decode(line, type=Event)
         except msgspec.DecodeError:
             continue
-        key = (event.reason, event.object, event.message)
-        if (before := found.pop(key, None)) is not None:
-            event.count += before.count
-            event.first = before.first
-        found[key] = event
-    return list(found.values())
 
 
 def follow(directory: str) -> Iterator[list[Event]]:
-    """The events of the pod whose directory this is, now and whenever something may have been
-    added, until it is gone.
-    """
+    """The events of the pod with this directory, now and after each change, until it is gone."""
     from kubelite.core import inotify
 
     try:
@@ -109,9 +132,11 @@ def follow(directory: str) -> Iterator[list[Event]]:
     except FileNotFoundError:
         return
     try:
+        poll = select.poll()
+        poll.register(watch, select.POLLIN)
         while os.path.isdir(directory):
             yield read(path(directory))
-            select.select([watch], [], [])
+            poll.poll()
             watch.read()
     finally:
         watch.close()
@@ -122,5 +147,5 @@ def _lines(events: Iterable[Event]) -> bytes:
 
 
 def of_container(name: str, *, init: bool) -> str:
-    """How an event names a container of its pod."""
+    """How an event refers to a container of its pod."""
     return f"spec.initContainers{{{name}}}" if init else f"spec.containers{{{name}}}"

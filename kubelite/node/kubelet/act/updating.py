@@ -1,5 +1,5 @@
-"""Changing a pod where it is: what has to change goes on record in one write, and its worker makes
-it so.
+"""Changes a pod in place: the new specification goes on record in one write, and the pod's worker
+applies it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import msgspec
 
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.kubelet.act import claims, resizing
-from kubelite.node.kubelet.act.pod_state import Scene
+from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.decide import policy
-from kubelite.node.kubelet.decide.changes import Changes, between
+from kubelite.node.kubelet.decide.changes import Changes, changes_between
 from kubelite.node.runtime.errors import Conflict
 from kubelite.node.runtime.records import PodRecord
 from kubelite.objects.pod.pod import Pod
@@ -22,78 +22,77 @@ CREATE, NOTHING, UPDATE, REPLACE = "create", "nothing", "update", "replace"
 
 
 class Plan(NamedTuple):
-    """What bringing a pod up would do: ``kind`` is one of CREATE, NOTHING, UPDATE and REPLACE,
-    ``lines`` say it in detail.
+    """What `pod up` would do: ``kind`` is CREATE, NOTHING, UPDATE or REPLACE, ``lines`` are the
+    details.
     """
 
     kind: str
     lines: tuple[str, ...]
 
 
-def plan(scene: Scene | None, pod: Pod) -> Plan:
-    """From what is there, looked at, to what is wanted."""
-    if scene is None:
+def plan(state: PodState | None, pod: Pod) -> Plan:
+    """The plan for ``pod``, from the refreshed state of the pod that has its name, or None."""
+    if state is None:
         spec = pod.spec
         parts = [("init container", spec.init_containers), ("container", spec.containers)]
         return Plan(
             CREATE,
             tuple(f"{kind} {each.name}: {each.image}" for kind, group in parts for each in group),
         )
-    if scene.record.source == claims.digest(pod):
+    if state.record.source == claims.digest(pod):
         return Plan(NOTHING, ())
-    found = wanted(scene, pod)
-    return Plan(REPLACE, found.needs_new) if found.needs_new else Plan(UPDATE, found.notes)
+    changes = _changes(state, pod)
+    return Plan(REPLACE, changes.needs_new) if changes.needs_new else Plan(UPDATE, changes.notes)
 
 
-def wanted(scene: Scene, pod: Pod) -> Changes:
-    """What differs; a pod that has ended is not changed any more."""
-    found = between(scene.pod, pod)
-    if policy.is_over(scene.pod, scene.seen):
-        found += Changes(needs_new=("the pod has ended",))
-    return found
+def _changes(state: PodState, pod: Pod) -> Changes:
+    """What differs. A pod that has finished cannot be changed any more."""
+    changes = changes_between(state.pod, pod)
+    if policy.is_finished(state.pod, state.seen):
+        changes += Changes(needs_new=("the pod has finished",))
+    return changes
 
 
-def refuse(record: PodRecord, found: Changes) -> Conflict:
-    """Why a pod cannot be changed in place."""
+def _conflict(record: PodRecord, changes: Changes) -> Conflict:
+    pod = f'pod "{record.name}" of namespace "{record.namespace}"'
     return Conflict(
-        f'pod "{record.name}" of namespace "{record.namespace}" is there already, and this needs a new pod: '
-        + ", ".join(found.needs_new),
-        hint="--replace takes it down and creates it anew",
+        f"{pod} exists already, and this needs a new pod: " + ", ".join(changes.needs_new),
+        hint="--replace removes it and creates a new one",
     )
 
 
 def put(worker: Worker, tree: CgroupTree, pod: Pod) -> Changes:
-    """Puts the new specification on record; the pod's lock is held. Raises Conflict."""
-    scene = worker.scene
-    found = wanted(scene, pod)
-    if found.needs_new:
-        raise refuse(scene.record, found)
-    if scene.record.paused:
+    """Records the new specification; the caller holds the pod's lock. Raises Conflict."""
+    state = worker.state
+    changes = _changes(state, pod)
+    if changes.needs_new:
+        raise _conflict(state.record, changes)
+    if state.record.paused:
         raise Conflict(
-            f'pod "{scene.record.name}" is paused',
-            hint=f"`kubelite pod unpause {scene.record.name}` first",
+            f'pod "{state.record.name}" is paused',
+            hint=f"`kubelite pod unpause {state.record.name}` first",
         )
-    if found.resizes:
-        stays = [
+    if changes.resizes:
+        unaffected = [
             each
-            for each in scene.seen.containers
-            if each.running and each.record.name not in found.swaps
+            for each in state.seen.containers
+            if each.running and each.record.name not in changes.restarts
         ]
-        resizing.check(tree, scene.uid, pod, stays)
-    last = {
+        resizing.check(tree, state.uid, pod, unaffected)
+    last_attempts = {
         each.record.name: each.record.attempt
-        for each in scene.seen.containers
-        if each.record.name in found.swaps
+        for each in state.seen.containers
+        if each.record.name in changes.restarts
     }
     record = msgspec.structs.replace(
-        scene.record,
+        state.record,
         pod=msgspec.Raw(msgspec.json.encode(pod)),
         source=claims.digest(pod),
-        swaps={**scene.record.swaps, **last},
-        resize=bool(found.resizes) or scene.record.resize,
+        stale_attempts={**state.record.stale_attempts, **last_attempts},
+        resize=bool(changes.resizes) or state.record.resize,
     )
-    scene.ledger.save_pod(record)
-    scene.ledger.flush_pod(scene.uid)
-    worker.look()
-    worker.forgive(last)
-    return found
+    state.ledger.save_pod(record)
+    state.ledger.flush_pod(state.uid)
+    worker.refresh()
+    worker.end_backoff(last_attempts)
+    return changes

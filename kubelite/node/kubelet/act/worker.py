@@ -1,8 +1,7 @@
-"""One pod's worker: it observes, decides, acts and reports, and between that waits for something to
-happen.
+"""One pod's worker: it observes, decides, acts and reports, and then waits for something to happen.
 
-It works under the pod's lock, in the agent or in a command, and keeps nothing that the next worker
-would miss.
+It works under the pod's lock, in the agent or in a command, and keeps nothing in memory that the
+next worker would miss.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING
 from kubelite.core.errors import CoreError, ShimGone
 from kubelite.core.protocol import Message, Packet, Process, ProcessState, read_processes
 from kubelite.node.kubelet.act.executor import Executor
-from kubelite.node.kubelet.act.pod_state import Scene
+from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.decide import actions, eviction, policy, status
 from kubelite.node.kubelet.decide.actions import Decision
-from kubelite.node.kubelet.probe.probe_runner import Attention, Hooked
+from kubelite.node.kubelet.probe.probe_runner import HookResult, ProbeAndHookRunner
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.observe import exit_of
 from kubelite.node.runtime.records import (
@@ -27,359 +26,350 @@ from kubelite.node.runtime.records import (
     HOOK_NONE,
     HOOK_OVER,
     RUN,
-    Seen,
+    ObservedContainer,
 )
-from kubelite.node.runtime.removal import Remover
+from kubelite.node.runtime.removal import remove_pod
 from kubelite.node.runtime.storage import measure
 
 if TYPE_CHECKING:
-    from kubelite.core.plan import Mount
-    from kubelite.node.kubelet.act.bringup import Step
-    from kubelite.node.kubelet.act.images import FoundImage
-    from kubelite.node.kubelet.probe.probing import Said
+    from kubelite.node.kubelet.act.images import ResolvedImage
+    from kubelite.node.kubelet.act.progress import Step
+    from kubelite.node.kubelet.probe.probing import ProbeReport
     from kubelite.node.kubelet.probe.target import Target
-    from kubelite.node.runtime.container import Blueprint
-    from kubelite.objects.pod.container import Container, Probe
+    from kubelite.objects.pod.container import Probe
 
-_ROUNDS = 10_000
-_WEIGH_EVERY = 10 * SECOND
-"""How often the disk use of a pod that has limits of it is measured, as in the kubelet."""
-_SOON = 50
-"""Milliseconds until what is dying is looked at again."""
+_MAX_ROUNDS = 10_000
+"""A bound for a loop that ends by itself unless a decision is wrong."""
+_MEASURE_EVERY = 10 * SECOND
+"""How often the disk usage of a pod with storage limits is measured: the kubelet's period."""
+_LOST_SHIM_MS = 50
+"""Milliseconds until the containers of a shim that has died are looked at again."""
 
 
-def _quiet(_: object) -> None:
+def _ignore(_: object) -> None:
     return
 
 
 class Worker:
-    """Looks after the pod of ``scene``. See :class:`Executor` for ``strict`` and ``most``."""
+    """Looks after the pod of ``state``. See :class:`Executor` for the parameters."""
 
     def __init__(
         self,
-        scene: Scene,
-        most: int,
+        state: PodState,
+        node_max_backoff: int,
         *,
         strict: bool = False,
-        found: dict[str, FoundImage] | None = None,
-        trace: Callable[[str], None] = _quiet,
-        report: Callable[[Step], None] = _quiet,
+        resolved: dict[str, ResolvedImage] | None = None,
+        trace: Callable[[str], None] = _ignore,
+        report: Callable[[Step], None] = _ignore,
     ) -> None:
-        self.scene = scene
-        self.attention = Attention()
+        self.state = state
+        self.runner = ProbeAndHookRunner()
         self._trace = trace
-        self._executor = Executor(
-            scene, self.attention, most, strict=strict, found=found, trace=trace, report=report
+        self.executor = Executor(
+            state,
+            self.runner,
+            node_max_backoff,
+            strict=strict,
+            resolved=resolved,
+            trace=trace,
+            report=report,
         )
-        self._most, self._strict = most, strict
-        self._asked: dict[int, str] = {}
-        self._told = ("", -1)
-        self._lost = False
-        self._weigh_at = boottime() + _WEIGH_EVERY
-
-    @property
-    def warnings(self) -> list[str]:
-        """Sentences on what this machine could not give the pod."""
-        return self._executor.warnings
+        self._node_max_backoff = node_max_backoff
+        self._strict = strict
+        self._watched: dict[int, str] = {}
+        """Container ids by the number of the question that is answered when they exit."""
+        self._reported_backoff = ("", -1)
+        self._shim_lost = False
+        self._measure_at = boottime() + _MEASURE_EVERY
 
     def close(self) -> None:
-        """Lets go of everything; the pod runs on."""
-        self._executor.close()
-        self.attention.close()
+        """Closes all descriptors and ends the probes; the pod runs on."""
+        self.executor.close()
+        self.runner.close()
 
     # -- under the lock -------------------------------------------------------------------------------------------------
 
-    def look(self) -> bool:
-        """Sees the pod as it is now; False when it is no more."""
-        if self.scene.seen.sandbox is not None and not self.scene.seen.up:
-            self._leave()
-        before = self.scene.pod
-        if not self.scene.look():
+    def refresh(self) -> bool:
+        """Observes the pod as it is now; False when it is gone."""
+        state = self.state
+        if state.seen.sandbox is not None and not state.seen.up:
+            self._leave_sandbox()
+        specification = state.pod
+        if not state.refresh():
             return False
-        if self.scene.pod is not before:
-            self._leave()  # an update: what was prepared from the specification is out of date
-        if self._executor.sandbox is not None and self._executor.sandbox.record.pause != _pause(
-            self.scene
-        ):
-            self._leave()
-        for each in self.scene.seen.containers:
-            self._forget_hooks(each)
+        joined = self.executor.sandbox
+        if state.pod is not specification:
+            self._leave_sandbox()  # an update: what was prepared from the old one is out of date
+        elif joined is not None and joined.record.pause != state.sandbox_id:
+            self._leave_sandbox()
+        for seen in state.seen.containers:
+            self._reset_interrupted_hooks(seen)
         return True
 
-    def _leave(self) -> None:
-        self._executor.leave()
-        self._asked.clear()
+    def _leave_sandbox(self) -> None:
+        self.executor.leave_sandbox()
+        self._watched.clear()
 
-    def _forget_hooks(self, seen: Seen) -> None:
-        """A hook that somebody else had begun, who was killed, is run again."""
+    def _reset_interrupted_hooks(self, seen: ObservedContainer) -> None:
+        """A hook that a killed process had begun runs again."""
         record = seen.record
-        if record.hooked == HOOK_BEGUN and not self.attention.hooking(record.id, "post_start"):
-            record.hooked = HOOK_NONE
-        if (
-            record.stop is not None
-            and record.stop.hook == HOOK_BEGUN
-            and not self.attention.hooking(record.id, "pre_stop")
-        ):
-            record.stop.hook = HOOK_NONE
+        is_running = self.runner.is_hook_running
+        if record.post_start_hook == HOOK_BEGUN and not is_running(record.id, "post_start"):
+            record.post_start_hook = HOOK_NONE
+        stop = record.stop
+        if stop is not None and stop.hook == HOOK_BEGUN and not is_running(record.id, "pre_stop"):
+            stop.hook = HOOK_NONE
 
     def advance(self) -> Decision:
-        """Does what there is to do now; returns the decision that there is nothing more. ``strict``
-        raises what Executor does.
+        """Does everything that can be done now; returns the decision that nothing is left to do.
+        Raises what the Executor does where that is strict.
         """
-        self._take_in()
-        for _ in range(_ROUNDS):
-            decision = actions.decide(
-                self.scene.pod, self.scene.seen, self.scene.moment(), self._most
-            )
-            if self._executor.retry_at > boottime() and decision.actions == (
-                actions.MakeSandbox(),
-            ):
-                decision = Decision(wake=self._executor.retry_at)
-            if not decision.actions:
-                decision = self._weigh(decision)
+        self._take_results()
+        for _ in range(_MAX_ROUNDS):
+            decision = self._decide()
             if not decision.actions:
                 break
             self._carry_out(decision)
-        self._settle(decision)
+        self._save_progress(decision)
         return decision
 
-    def _weigh(self, decision: Decision) -> Decision:
-        """The decision, or that the pod has to go for the disk it occupies."""
-        scene, now = self.scene, boottime()
-        if scene.record.goal != RUN or not self.running or not eviction.limited(scene.pod):
+    def _decide(self) -> Decision:
+        state = self.state
+        decision = actions.decide(state.pod, state.seen, state.now(), self._node_max_backoff)
+        creates_sandbox = decision.actions == (actions.CreateSandbox(),)
+        if creates_sandbox and self.executor.retry_at > boottime():
+            return Decision(wake=self.executor.retry_at)
+        return decision if decision.actions else self._check_disk_usage(decision)
+
+    def _check_disk_usage(self, decision: Decision) -> Decision:
+        """``decision``, or the failure of a pod that exceeds a storage limit."""
+        state, now = self.state, boottime()
+        if (
+            state.record.goal != RUN
+            or not self.any_running
+            or not eviction.has_storage_limit(state.pod)
+        ):
             return decision
-        if now >= self._weigh_at:
-            self._weigh_at = now + _WEIGH_EVERY
+        if now >= self._measure_at:
+            self._measure_at = now + _MEASURE_EVERY
             used = measure(
-                scene.home, scene.record, [each.record for each in scene.seen.containers]
+                state.home, state.record, [each.record for each in state.seen.containers]
             )
-            if said := eviction.eviction(scene.pod, used):
-                scene.event(eviction.REASON, said, warning=True)
-                return Decision((actions.Fail(eviction.REASON, said),))
-        wake = self._weigh_at if decision.wake is None else min(decision.wake, self._weigh_at)
+            message = eviction.eviction(state.pod, used)
+            if message:
+                state.event(eviction.REASON, message, warning=True)
+                return Decision((actions.FailPod(eviction.REASON, message),))
+        wake = self._measure_at if decision.wake is None else min(decision.wake, self._measure_at)
         return decision._replace(wake=wake)
 
     def _carry_out(self, decision: Decision) -> None:
         try:
-            self._executor.carry_out(decision.actions)
+            self.executor.carry_out(decision.actions)
         except ShimGone:
-            if self._strict and self.scene.record.stage == CREATING:
+            if self._strict and self.state.record.stage == CREATING:
                 raise
-            self._leave()
-            self.scene.look()
+            self._leave_sandbox()
+            self.state.refresh()
 
-    def _settle(self, decision: Decision) -> None:
-        """The pod is as far as it can be now: that goes on record, where it is news."""
-        scene = self.scene
-        if scene.record.stage == CREATING and (
-            decision.up or decision.waiting or policy.is_over(scene.pod, scene.seen)
-        ):
-            scene.record.stage = CREATED
-            scene.record.up_at = scene.moment().wall
+    def _save_progress(self, decision: Decision) -> None:
+        """Persists stage and conditions if they changed."""
+        state = self.state
+        is_up = decision.up or bool(decision.waiting) or policy.is_finished(state.pod, state.seen)
+        if state.record.stage == CREATING and is_up:
+            state.record.stage = CREATED
+            state.record.up_at = state.now().wall
             self._trace("record that the pod is up")
-            scene.save()
-        self._tell_backoff(decision.waiting)
-        changed = status.transitions(scene.pod, scene.seen, scene.moment().wall)
+            state.save()
+        self._report_backoff(decision.waiting)
+        changed = status.transitions(state.pod, state.seen, state.now().wall)
         if changed is not None:
-            scene.seen = scene.seen._replace(conditions=changed)
-            scene.ledger.save_conditions(scene.uid, changed)
-        scene.timeline.flush()
+            state.seen = state.seen._replace(conditions=changed)
+            state.ledger.save_conditions(state.uid, changed)
+        state.timeline.flush()
 
-    def _tell_backoff(self, name: str) -> None:
-        seen = self.scene.of(name)
-        if seen is None or (name, seen.record.attempt) == self._told:
+    def _report_backoff(self, name: str) -> None:
+        """One event for each attempt whose successor has to wait."""
+        seen = self.state.container(name)
+        if seen is None or (name, seen.record.attempt) == self._reported_backoff:
             return
-        self._told = (name, seen.record.attempt)
-        metadata = self.scene.record
-        where = f"{metadata.name}_{metadata.namespace}({metadata.uid})"
-        self.scene.event(
-            "BackOff",
-            f"Back-off restarting failed container {name} in pod {where}",
-            name,
-            warning=True,
-        )
+        self._reported_backoff = (name, seen.record.attempt)
+        record = self.state.record
+        pod = f"{record.name}_{record.namespace}({record.uid})"
+        message = f"Back-off restarting failed container {name} in pod {pod}"
+        self.state.event("BackOff", message, name, warning=True)
 
     def restart(self, name: str, grace: int) -> None:
-        """Marks one container to be ended, with ``grace`` seconds, and started again; one that has
-        ended, to be started.
+        """Marks one container to be stopped, with ``grace`` seconds, and restarted; one that has
+        exited, to be restarted.
         """
-        seen = self.scene.of(name)
+        seen = self.state.container(name)
         if seen is not None and seen.running:
-            self._executor.mark_stop(name, grace * SECOND, again=True)
+            self.executor.mark_stop(name, grace * SECOND, restart=True)
         elif seen is not None:
-            self._executor.forgive(seen)
+            self.executor.force_restart(seen)
 
-    def forgive(self, names: Collection[str]) -> None:
-        """Those of them that wait for their back-off are started at once."""
+    def end_backoff(self, names: Collection[str]) -> None:
+        """Those of the containers that wait for their back-off restart at once."""
         for name in names:
-            seen = self.scene.of(name)
-            if seen is not None and seen.past is not None and seen.past.wait and not seen.running:
-                self._executor.forgive(seen)
-
-    def visitor(self, container: Container) -> tuple[Blueprint, list[Mount]]:
-        """What a container that is not of the pod would be made from, beside it. Raises ShimGone,
-        Unstartable and its like.
-        """
-        return self._executor.visitor(container)
+            seen = self.state.container(name)
+            if seen is None or seen.running or seen.last_exit is None:
+                continue
+            if seen.last_exit.backoff:
+                self.executor.force_restart(seen)
 
     @property
-    def running(self) -> bool:
+    def any_running(self) -> bool:
         """Whether any container runs."""
-        return any(each.running for each in self.scene.seen.containers)
+        return any(each.running for each in self.state.seen.containers)
 
     def remove(self) -> None:
-        """Removes what is left of a pod whose containers have ended. Raises RuntimeFailure for what
-        would not go.
+        """Removes what is left of a pod whose containers have exited. Raises RuntimeFailure for
+        what cannot be removed.
         """
-        self._leave()
-        Remover(self.scene.home, self.scene.ledger, self._trace).remove(self.scene.record)
+        self._leave_sandbox()
+        remove_pod(self.state.home, self.state.ledger, self.state.record, self._trace)
 
     # -- between locks, or while a command holds it -----------------------------------------------------------------------
 
     def wait(self, decision: Decision) -> None:
-        """Until a container ends, a hook or probe has news, somebody nudges, or it is time to look
-        again.
+        """Until a container exits, a hook or probe has a result, somebody notifies, or ``decision``
+        is due.
         """
-        self.attention.probe(self._targets())
+        self.runner.probe(self._probe_targets())
         poll = select.poll()
-        poll.register(self.attention.wake, select.POLLIN)
-        shim = self._watch()
-        if self._overheard(shim):
+        poll.register(self.runner.wake, select.POLLIN)
+        shim = self._watch_exits()
+        if self._take_buffered_exits(shim):
             return
         if shim >= 0:
             poll.register(shim, select.POLLIN)
-        left = None if decision.wake is None else max((decision.wake - boottime()) / 1e6, 0) + 1
-        if self._lost:
-            left = _SOON
-        ready = {fd for fd, _ in poll.poll(left)}
+        milliseconds = None
+        if decision.wake is not None:
+            milliseconds = max((decision.wake - boottime()) / 1e6, 0) + 1
+        if self._shim_lost:
+            milliseconds = _LOST_SHIM_MS
+        ready = {fd for fd, _ in poll.poll(milliseconds)}
         if shim in ready:
-            self._hear()
+            self._read_exits()
 
-    def _targets(self) -> list[Target]:
-        """The containers to probe now."""
-        found = []
-        for seen in self.scene.seen.containers:
-            part = self.scene.part(seen.record.name)
-            if (
-                part is None
-                or not seen.running
-                or seen.record.stop is not None
-                or self.scene.record.paused
-            ):
+    def _probe_targets(self) -> list[Target]:
+        """The attempts to probe now."""
+        if self.state.record.paused:
+            return []
+        targets = []
+        for seen in self.state.seen.containers:
+            declared = self.state.declared(seen.record.name)
+            if declared is None or not seen.running or seen.record.stop is not None:
                 continue
-            if (
-                any(policy.probes(part.container))
-                and (target := self._executor.target(seen.record)) is not None
-            ):
-                found.append(target)
-        return found
+            target = None
+            if any(policy.probes(declared.container)):
+                target = self.executor.target(seen.record)
+            if target is not None:
+                targets.append(target)
+        return targets
 
-    def _watch(self) -> int:
-        """The descriptor of a connection that tells of every running container's end; -1 without a
-        sandbox.
+    def _watch_exits(self) -> int:
+        """The descriptor of a connection that reports the exit of every running container; -1
+        without a sandbox.
         """
-        self._lost = False
-        if not self.scene.seen.up:
+        self._shim_lost = False
+        if not self.state.seen.up:
             return -1
         try:
-            shim = self._executor.joined().shim
-            asked = set(self._asked.values())
-            for each in self.scene.seen.containers:
-                if each.running and each.record.id not in asked:
-                    self._asked[shim.ask_wait(each.record.id)] = each.record.id
+            shim = self.executor.joined().shim
+            watched = set(self._watched.values())
+            for seen in self.state.seen.containers:
+                if seen.running and seen.record.id not in watched:
+                    self._watched[shim.ask_wait(seen.record.id)] = seen.record.id
             return shim.fileno()
         except CoreError:
-            self._lose()
+            self._lose_shim()
             return -1
 
-    def _overheard(self, fd: int) -> bool:
-        """Whether an end was told while the answer to something else was waited for."""
-        if fd < 0:
+    def _take_buffered_exits(self, shim: int) -> bool:
+        """Exits that arrived while the answer to something else was awaited: no descriptor becomes
+        readable for them any more.
+        """
+        if shim < 0:
             return False
-        packets = self._executor.joined().shim.take(list(self._asked))
+        packets = self.executor.joined().shim.take(list(self._watched))
         for packet in packets:
-            self._take(packet)
+            self._take_exit(packet)
         return bool(packets)
 
-    def _hear(self) -> None:
-        shim = self._executor.joined().shim
+    def _read_exits(self) -> None:
+        shim = self.executor.joined().shim
         try:
-            while (got := shim.receive(0)) is not None:
-                self._take(got[0])
+            while (received := shim.receive(0)) is not None:
+                self._take_exit(received[0])
         except CoreError:
-            self._lose()
+            self._lose_shim()
 
-    def _take(self, packet: Packet) -> None:
-        id = self._asked.pop(packet.seq, "")
+    def _take_exit(self, packet: Packet) -> None:
+        id = self._watched.pop(packet.seq, "")
         if packet.type == Message.EXITED and id:
-            self._has_ended(read_processes(packet.body)[0])
+            self._put_exit(read_processes(packet.body)[0])
 
-    def _has_ended(self, process: Process) -> None:
-        seen = self.scene.by_id(process.id)
+    def _put_exit(self, process: Process) -> None:
+        seen = self.state.by_id(process.id)
         if seen is not None and process.state == ProcessState.EXITED:
-            self.scene.put(seen._replace(running=False, exit=exit_of(process)))
+            self.state.put(seen._replace(running=False, exit=exit_of(process)))
 
-    def _lose(self) -> None:
-        """The shim has gone: pause and containers follow it at once, killed by the kernel, but not
-        before one can look.
+    def _lose_shim(self) -> None:
+        """The shim has died. The kernel kills pause and containers after it, but they may still be
+        seen for a moment.
         """
-        self._lost = True
-        self._leave()
-        self.scene.look()
+        self._shim_lost = True
+        self._leave_sandbox()
+        self.state.refresh()
 
-    # -- what hooks and probes have found -------------------------------------------------------------------------------
+    # -- results of hooks and probes ------------------------------------------------------------------------------------
 
-    def _take_in(self) -> None:
-        for each in self.attention.heard():
-            seen = self.scene.by_id(each.id)
+    def _take_results(self) -> None:
+        for result in self.runner.drain_results():
+            seen = self.state.by_id(result.id)
             if seen is None or not seen.running:
                 continue
-            if isinstance(each, Hooked):
-                self._hooked(seen, each)
+            if isinstance(result, HookResult):
+                self._hook_finished(seen, result)
             else:
-                self._probed(seen, each)
+                self._probe_reported(seen, result)
 
-    def _hooked(self, seen: Seen, hooked: Hooked) -> None:
-        record, scene = seen.record, self.scene
-        if hooked.kind == "pre_stop":
+    def _hook_finished(self, seen: ObservedContainer, result: HookResult) -> None:
+        record, state = seen.record, self.state
+        if result.kind == "pre_stop":
             if record.stop is not None:
                 record.stop.hook = HOOK_OVER
-            if hooked.problem:
-                scene.event("FailedPreStopHook", hooked.problem, record.name, warning=True)
+            if result.problem:
+                state.event("FailedPreStopHook", result.problem, record.name, warning=True)
         else:
-            record.hooked = HOOK_OVER
-            if hooked.problem:
-                scene.event("FailedPostStartHook", hooked.problem, record.name, warning=True)
+            record.post_start_hook = HOOK_OVER
+            if result.problem:
+                state.event("FailedPostStartHook", result.problem, record.name, warning=True)
                 self._stop(seen, None, "FailedPostStartHook")
-        scene.save_container(record)
+        state.save_container(record)
 
-    def _probed(self, seen: Seen, said: Said) -> None:
-        record, scene = seen.record, self.scene
-        if not said.ok:
-            scene.event("Unhealthy", said.message, record.name, warning=True)
-        if not said.changed:
+    def _probe_reported(self, seen: ObservedContainer, report: ProbeReport) -> None:
+        record, state = seen.record, self.state
+        if report.event:
+            state.event(report.event, report.message, record.name, warning=True)
+        if not report.changed:
             return
-        if said.kind == "startup":
-            record.startup_ok = said.ok
-        elif said.kind == "readiness":
-            record.ready_ok = said.ok
-        scene.save_container(record)
-        part = scene.part(record.name)
-        if not said.ok and said.kind != "readiness" and part is not None:
-            probe = (
-                part.container.startup_probe
-                if said.kind == "startup"
-                else part.container.liveness_probe
-            )
-            self._stop(
-                seen, probe, f"Container {record.name} failed {said.kind} probe, will be restarted"
-            )
+        if report.kind == "startup":
+            record.startup_ok = report.ok
+        elif report.kind == "readiness":
+            record.ready_ok = report.ok
+        state.save_container(record)
+        declared = state.declared(record.name)
+        if report.ok or report.kind == "readiness" or declared is None:
+            return
+        container = declared.container
+        probe = container.startup_probe if report.kind == "startup" else container.liveness_probe
+        message = f"Container {record.name} failed {report.kind} probe, will be restarted"
+        self._stop(seen, probe, message)
 
-    def _stop(self, seen: Seen, probe: Probe | None, why: str) -> None:
+    def _stop(self, seen: ObservedContainer, probe: Probe | None, reason: str) -> None:
         own = probe.termination_grace_period_seconds if probe is not None else None
-        seconds = policy.grace(self.scene.pod) if own is None else own
-        self._executor.mark_stop(seen.record.name, seconds * SECOND, why=why)
-
-
-def _pause(scene: Scene) -> str:
-    return scene.seen.sandbox.pause if scene.seen.sandbox is not None else ""
+        seconds = policy.grace(self.state.pod) if own is None else own
+        self.executor.mark_stop(seen.record.name, seconds * SECOND, reason=reason)

@@ -1,12 +1,13 @@
-"""The node agent: one per home, a worker for each pod that has to be looked after, nothing at all
-to do in between.
+"""The node agent: one process per state root, with one worker for each pod that needs care. It is
+idle in between.
 
-It knows nothing that is not on record: started anew it adopts every pod as it is, which is also how
-it recovers from being killed. It ends by itself when no pod needs it.
+It knows nothing that is not on record: an agent that starts adopts every pod as it finds it, which
+is also how it recovers from being killed. It ends by itself when no pod needs it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -19,68 +20,74 @@ from collections.abc import Callable, Iterable
 from kubelite.core import inotify
 from kubelite.lib.files import FileLock, write_record
 from kubelite.node.kubelet.act import claims
-from kubelite.node.kubelet.act.node_config import longest_backoff
-from kubelite.node.kubelet.act.pod_state import Scene
+from kubelite.node.kubelet.act.node_config import max_backoff
+from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.decide.actions import Decision, needs_care
 from kubelite.node.runtime.clock import SECOND, boottime
+from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import start_ticks
 from kubelite.node.runtime.records import REMOVING, PodRecord
-from kubelite.node.runtime.removal import Remover
+from kubelite.node.runtime.removal import close_home
 
-LINGER = 2.0
-"""Seconds without a pod after which the agent ends."""
+LINGER_MS = 2000
+"""Milliseconds without a pod after which the agent ends."""
 RETRY = 10 * SECOND
-_LOG_BYTES = 1 << 20
+_MAX_LOG_BYTES = 1 << 20
 _STACK_BYTES = 512 << 10
 
 
 class Agent:
-    """The agent of ``home``. ``trace`` is told each act of a worker just before it is done;
-    ``stays``: it does not end by itself."""
+    """The agent of ``home``. ``trace`` is called with each act of a worker just before it is done;
+    ``stays``: it does not end by itself.
+    """
 
     def __init__(
         self, home: Home, *, trace: Callable[[str], None] | None = None, stays: bool = False
     ) -> None:
-        self._home, self._stays = home, stays
+        self._home = home
+        self._stays = stays
         self._ledger = Ledger(home)
-        self._most = longest_backoff(home)
-        self._trace = trace or _quiet
+        self._max_backoff = max_backoff(home)
+        self._trace = trace or _ignore
         self._workers: dict[str, PodWorker] = {}
 
     def run(self, timeout: float = 5.0) -> None:
-        """Returns when no pod needs it any more. Raises TimeoutError where another agent serves
-        this home.
+        """Returns when no pod needs the agent any more. Raises TimeoutError where another agent
+        runs after ``timeout`` seconds, RuntimeFailure for a state root that is not safe.
         """
         self._home.make()
-        alone = agent_control.sole(self._home, timeout)
+        lock = agent_control.acquire_agent_lock(self._home, timeout)
         try:
             self._register()
-            inbox, claimed = self._open_inbox(), self._watch_claims()
-            self._adopt()
-            while self._serve(inbox, claimed):
+            inbox, new_pods = self._open_inbox(), self._watch_new_pods()
+            self._adopt_pods()
+            while self._serve(inbox, new_pods):
                 pass
         finally:
-            alone.release()
+            lock.release()
 
-    def _watch_claims(self) -> inotify.Watch | None:
-        """Tells of every pod whose record appears: whoever made it may be killed before it can
-        call. Without a watch, where this user has no more of them, such a pod is adopted by the
-        next agent."""
+    def _watch_new_pods(self) -> inotify.Watch | None:
+        """Reports every pod whose record appears: the command that creates it may be killed before
+        it can notify the agent. None where this user may have no more watches; then such a pod is
+        found by the next agent."""
         try:
             return inotify.Watch(self._home.pods, inotify.MOVED_IN)
         except OSError as error:
-            say(f"new pods are seen only when somebody calls: {error}")
+            log(f"new pods are only noticed when a command notifies the agent: {error}")
             return None
 
     def _register(self) -> None:
         record = agent_control.AgentRecord(
             pid=os.getpid(), ticks=start_ticks(os.getpid()) or 0, started_at=time.time_ns()
         )
-        write_record(f"{self._home.run}/{agent_control.RECORD}", record, durable=False)
+        try:
+            write_record(f"{self._home.run}/{agent_control.RECORD}", record, durable=False)
+        except OSError as error:  # a full disk: the pods need the agent all the same
+            log(f"the agent cannot be registered: {error}")
 
     def _open_inbox(self) -> socket.socket:
         inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -93,159 +100,177 @@ class Agent:
             os.close(run)
         return inbox
 
-    def _serve(self, inbox: socket.socket, claimed: inotify.Watch | None) -> bool:
-        """One message, or the end: False once no pod needs the agent and nobody can have called
-        meanwhile.
+    def _serve(self, inbox: socket.socket, new_pods: inotify.Watch | None) -> bool:
+        """Handles what has arrived; False once no pod needs the agent and no notification can have
+        been missed.
+
+        The order at the end is what makes that sure: the socket's name goes first, so that a
+        command which finds none starts another agent; then all pods are looked at once more, and
+        what was sent before the name went is read.
         """
-        idle = not self._workers and not self._stays
-        sources: list[socket.socket | inotify.Watch] = (
-            [inbox] if claimed is None else [inbox, claimed]
-        )
-        heard = select.select(sources, [], [], LINGER if idle else None)[0]
-        if claimed is not None and claimed in heard:
-            self._appeared(name for _, name in claimed.read())
-        if inbox in heard:
-            self._called(inbox.recv(256).decode("ascii", "replace"))
-        if heard:
+        is_idle = not self._workers and not self._stays
+        poll = select.poll()
+        poll.register(inbox, select.POLLIN)
+        if new_pods is not None:
+            poll.register(new_pods, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(LINGER_MS if is_idle else None)}
+        if new_pods is not None and new_pods.fileno() in ready:
+            self._pods_appeared(name for _, name in new_pods.read())
+        if inbox.fileno() in ready:
+            self._notified(inbox.recv(256).decode("ascii", "replace"))
+        if ready:
             return True
         _unlink(f"{self._home.run}/{agent_control.SOCKET}")
-        self._adopt()
-        while select.select([inbox], [], [], 0)[0]:
-            self._called(inbox.recv(256).decode("ascii", "replace"))
+        self._adopt_pods()
+        inbox.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._notified(inbox.recv(256).decode("ascii", "replace"))
+        inbox.setblocking(True)
         if self._workers:
-            self._rebind(inbox)
+            self._reopen_inbox(inbox)
             return True
         _unlink(f"{self._home.run}/{agent_control.RECORD}")
         return False
 
-    def _rebind(self, inbox: socket.socket) -> None:
-        """Takes its place again: a pod turned up just when it was about to leave."""
-        again = self._open_inbox()
-        os.dup2(again.fileno(), inbox.fileno(), inheritable=False)
-        again.close()
+    def _reopen_inbox(self, inbox: socket.socket) -> None:
+        """A pod turned up just when the agent was about to end: it is reachable again."""
+        new = self._open_inbox()
+        os.dup2(new.fileno(), inbox.fileno(), inheritable=False)
+        new.close()
 
-    def _adopt(self) -> None:
-        """Every pod that needs somebody. One that somebody works on at this moment, who may yet be
-        killed, will be called.
+    def _adopt_pods(self) -> None:
+        """Starts workers for all pods that need one. A pod locked by a running command notifies us
+        later.
         """
         for record in self._ledger.pods():
             if self._needs_care(record):
-                self._look_after(record)
+                self._start_worker(record)
 
-    def _called(self, uid: str) -> None:
-        """A pod has changed, or (after a minus sign) its worker is done."""
-        if uid.startswith("-"):
-            worker = self._workers.pop(uid[1:], None)
-            if worker is None or not worker.missed:
+    def _notified(self, message: str) -> None:
+        """``message`` is the uid of a pod that has changed; after a minus sign, of one whose worker
+        has ended.
+        """
+        uid = message.removeprefix("-")
+        if message.startswith("-"):
+            ended = self._workers.pop(uid, None)
+            if ended is None or not ended.notified:
                 return
         elif (worker := self._workers.get(uid)) is not None:
-            worker.nudge()
+            worker.notify()
             return
-        record = self._ledger.pod(uid.removeprefix("-"))
+        record = self._ledger.pod(uid)
         if record is not None:
-            self._look_after(record)
+            self._start_worker(record)
 
-    def _appeared(self, uids: Iterable[str]) -> None:
-        """Pods that were asked for; their workers wait for the lock of whoever makes them."""
+    def _pods_appeared(self, uids: Iterable[str]) -> None:
+        """New records. Their workers wait for the lock of the command that creates the pod."""
         for uid in uids:
             record = self._ledger.pod(uid) if not uid.startswith(UNFINISHED) else None
             if record is not None:
-                self._look_after(record)
+                self._start_worker(record)
 
-    def _look_after(self, record: PodRecord) -> None:
+    def _start_worker(self, record: PodRecord) -> None:
         if record.uid in self._workers:
             return
-        worker = PodWorker(self._home, record, self._most, self._trace)
+        worker = PodWorker(self._home, record, self._max_backoff, self._trace)
         self._workers[record.uid] = worker
         worker.start()
 
     def _needs_care(self, record: PodRecord) -> bool:
-        scene = Scene(self._home, self._ledger, record)
-        return scene.look() and needs_care(scene.pod, scene.seen)
+        state = PodState(self._home, self._ledger, record)
+        return state.refresh() and needs_care(state.pod, state.seen)
 
 
 class PodWorker:
-    """A thread that looks after one pod until that needs it no more."""
+    """A thread that looks after one pod until the pod needs no care any more."""
 
     def __init__(
-        self, home: Home, record: PodRecord, most: int, trace: Callable[[str], None]
+        self,
+        home: Home,
+        record: PodRecord,
+        node_max_backoff: int,
+        trace: Callable[[str], None],
     ) -> None:
-        self._home, self._uid = home, record.uid
+        self._home = home
+        self._uid = record.uid
         self._ledger = Ledger(home)
         self._name = f"{record.namespace}/{record.name}"
-        self._worker = Worker(Scene(home, self._ledger, record), most, trace=trace)
-        self.done = self.missed = False
+        state = PodState(home, self._ledger, record)
+        self._worker = Worker(state, node_max_backoff, trace=trace)
+        self.finished = False
+        self.notified = False
         self._lock = threading.Lock()
 
     def start(self) -> None:
+        """Starts the thread."""
         threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
-    def nudge(self) -> None:
-        """Something of the pod has changed; heard too late it is still known to have been said."""
+    def notify(self) -> None:
+        """Wakes the worker; remembered if it is just finishing."""
         with self._lock:
-            self.missed = True
-            if not self.done:
-                self._worker.attention.nudge()
+            self.notified = True
+            if not self.finished:
+                self._worker.runner.notify()
 
     def _run(self) -> None:
         try:
-            while not self._over():
+            while self._take_turn():
                 pass
         finally:
             with self._lock:
-                self.done = True
+                self.finished = True
                 self._worker.close()
-            agent_control.nudge(self._home, f"-{self._uid}")
+            agent_control.notify(self._home, f"-{self._uid}")
 
-    def _over(self) -> bool:
-        """One round: under the lock whatever there is to do, then a wait. True when the pod needs
-        nobody any more.
-        """
+    def _take_turn(self) -> bool:
+        """Does what there is to do, then waits; False when the pod needs no care any more."""
         try:
-            decision = self._turn()
-        except Exception:  # noqa: BLE001 - whatever is wrong with one pod, the others go on and this one is tried again
-            say(f"pod {self._name}: {traceback.format_exc()}")
+            decision = self._advance()
+        except Exception:  # noqa: BLE001 - one broken pod must not stop the others; it is retried
+            log(f"pod {self._name}: {traceback.format_exc()}")
             decision = Decision(wake=boottime() + RETRY)
         if decision is None:
-            return True
+            return False
         self._worker.wait(decision)
-        return False
+        return True
 
-    def _turn(self) -> Decision | None:
+    def _advance(self) -> Decision | None:
+        """One round under the pod's lock; None when the pod needs no care any more."""
         with FileLock(self._home.pod_lock(self._uid)) as lock:
-            self.missed = False
+            self.notified = False
             worker = self._worker
-            if not worker.look():
+            if not worker.refresh():
                 self._close_behind(lock)
                 return None
             decision = worker.advance()
-            scene = worker.scene
-            if scene.record.stage == REMOVING and not worker.running:
+            state = worker.state
+            if state.record.stage == REMOVING and not worker.any_running:
                 worker.remove()
                 self._close_behind(lock)
                 return None
-            return decision if needs_care(scene.pod, scene.seen) else None
+            return decision if needs_care(state.pod, state.seen) else None
 
     def _close_behind(self, lock: FileLock) -> None:
-        """After the last pod the group of all pods goes too; who removed it may have been killed
-        before that.
+        """After the last pod the cgroup of all pods goes too: the command that removed the pod may
+        have been killed before it came to that.
         """
         lock.remove()
         with FileLock(self._home.lock):
             claims.sweep(self._home)
         if not self._home.has_pods():
-            Remover(self._home, self._ledger).close_home()
+            close_home(self._home)
 
 
-def _quiet(_: str) -> None:
+def _ignore(_: str) -> None:
     return
 
 
-def say(text: str) -> None:
-    """A line of the log, which is stderr. The file is cut when it has grown too long."""
+def log(text: str) -> None:
+    """Writes a line to the log, which is stderr. The file is truncated when it has grown too long."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     try:
-        if os.fstat(2).st_size > _LOG_BYTES:
+        if os.fstat(2).st_size > _MAX_LOG_BYTES:
             os.ftruncate(2, 0)
         os.write(2, f"{stamp} {text.rstrip()}\n".encode(errors="replace"))
     except OSError:
@@ -260,13 +285,16 @@ def _unlink(path: str) -> None:
 
 
 def main(root: str) -> int:
-    """What ``pod up`` starts in the background."""
+    """What commands start in the background."""
     os.chdir("/")
     threading.stack_size(_STACK_BYTES)
     try:
         Agent(Home(root)).run()
     except TimeoutError:
         return 0
+    except RuntimeFailure as error:
+        log(f"error: {error}")
+        return 1
     return 0
 
 

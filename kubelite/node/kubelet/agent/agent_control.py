@@ -1,4 +1,4 @@
-"""Waking the node agent of a home, or starting it where none runs."""
+"""Finds, notifies, starts and stops the node agent of a state root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOCKET, LOCK, RECORD, LOG = "agent.sock", "agent.lock", "agent.json", "agent.log
 
 
 class AgentRecord(msgspec.Struct, kw_only=True):
-    """The agent that runs. ``started_at`` is nanoseconds since 1970."""
+    """The running agent. ``started_at`` is nanoseconds since 1970."""
 
     version: int = 1
     pid: int
@@ -26,7 +26,7 @@ class AgentRecord(msgspec.Struct, kw_only=True):
 
 
 def running(home: Home) -> AgentRecord | None:
-    """The agent of this home, or None."""
+    """The running agent of this state root, or None."""
     try:
         record = read_record(f"{home.run}/{RECORD}", AgentRecord)
     except (OSError, RecordError):
@@ -34,14 +34,15 @@ def running(home: Home) -> AgentRecord | None:
     return record if is_alive(record.pid, record.ticks) else None
 
 
-def nudge(home: Home, uid: str) -> bool:
-    """Tells the agent that something of a pod has changed; False when there is none."""
+def notify(home: Home, uid: str) -> bool:
+    """Tells the agent that something of a pod has changed; False where no agent listens."""
     try:
         run = os.open(home.run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return False
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
+        # Through the descriptor: the path of a socket may have 107 bytes, a state root has more.
         sock.sendto(uid.encode(), f"/proc/self/fd/{run}/{SOCKET}")
         return True
     except OSError:
@@ -51,15 +52,15 @@ def nudge(home: Home, uid: str) -> bool:
         os.close(run)
 
 
-def summon(home: Home, uid: str) -> None:
-    """Sees to it that an agent looks after this pod, whose record is on disk."""
-    if not nudge(home, uid):
+def ensure_agent(home: Home, uid: str) -> None:
+    """Lets an agent look after this pod, whose record is on disk; starts one where none runs."""
+    if not notify(home, uid):
         _start(home)
 
 
 def _start(home: Home) -> None:
-    """A session of its own with nothing of the caller's, so that it neither ends with the caller
-    nor holds anything open. One that finds another already there ends at once."""
+    """In a session of its own and with nothing of the caller's, so that it neither ends with the
+    caller nor keeps anything of it open. An agent that finds another one running ends at once."""
     log = f"{home.run}/{LOG}"
     files = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
@@ -68,23 +69,24 @@ def _start(home: Home) -> None:
     ]
     kept = ("PATH", "LANG", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
     env = {name: os.environ[name] for name in kept if name in os.environ}
-    env["MALLOC_ARENA_MAX"] = "1"  # a thread for each pod, and hardly anything in them
+    # A thread for each pod, with hardly any memory in use: one arena is enough.
+    env["MALLOC_ARENA_MAX"] = "1"
     command = [sys.executable, "-m", "kubelite.node.kubelet.agent.agent", home.root]
     os.posix_spawn(sys.executable, command, env, file_actions=files, setsid=True)
 
 
-def dismiss(home: Home) -> None:
-    """Ends the agent of this home and waits until it is gone."""
-    from kubelite.node.runtime.processes import end
+def stop_agent(home: Home) -> None:
+    """Kills the agent of this state root and waits until it is gone."""
+    from kubelite.node.runtime.processes import kill_and_wait
 
     record = running(home)
     if record is not None:
-        end(record.pid, record.ticks)
+        kill_and_wait(record.pid, record.ticks)
     for name in (SOCKET, RECORD):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(f"{home.run}/{name}")
 
 
-def sole(home: Home, timeout: float) -> FileLock:
-    """The lock that makes an agent the only one of its home. Raises TimeoutError."""
+def acquire_agent_lock(home: Home, timeout: float) -> FileLock:
+    """The lock that only one agent of a state root can hold. Raises TimeoutError."""
     return FileLock(f"{home.run}/{LOCK}", timeout=timeout).acquire()

@@ -1,10 +1,9 @@
-"""What to do next for a pod: from its specification and what is there of it to a list of actions.
-Pure.
+"""The next actions for a pod, from its specification and what was observed of it. Pure.
 
-Everything that a decision rests on is on record, so that whoever comes after a killed process
-decides the same. Times are nanoseconds of CLOCK_BOOTTIME. The order is the kubelet's: sandbox, init
+Everything that a decision rests on is on record, so that the successor of a killed process decides
+the same. Times are nanoseconds of CLOCK_BOOTTIME. The order is the kubelet's: sandbox, init
 containers one after the other (a sidecar counts once it has started), then the main containers in
-the order of their list, each after the postStart hook of the one before.
+the order of the specification, each after the postStart hook of the one before.
 """
 
 from __future__ import annotations
@@ -21,52 +20,50 @@ from kubelite.node.runtime.records import (
     RESTART,
     RUN,
     STOP,
-    Observed,
+    ObservedContainer,
+    ObservedPod,
     PodRecord,
-    Seen,
 )
 from kubelite.objects.pod.pod import Pod
 
 
-class Moment(NamedTuple):
-    """When: CLOCK_BOOTTIME of boot ``boot``, and ``wall`` nanoseconds since 1970."""
+class TimePoint(NamedTuple):
+    """One moment: ``now`` is CLOCK_BOOTTIME of boot ``boot``, ``wall`` nanoseconds since 1970."""
 
     now: int
     boot: str
     wall: int
 
 
-class MakeSandbox(NamedTuple):
-    """Make what the containers share."""
+class CreateSandbox(NamedTuple):
+    """Create what the containers share."""
 
 
 class ClearSandbox(NamedTuple):
-    """Give back the kernel objects of a sandbox that died or was never complete."""
+    """Remove the kernel objects of a sandbox that died or was never complete."""
 
 
-class Start(NamedTuple):
-    """Start attempt number ``attempt``; ``backoff`` nanoseconds have to pass after its end."""
+class StartContainer(NamedTuple):
+    """Start attempt number ``attempt``, which carries ``backoff`` nanoseconds for its successor."""
 
     name: str
     attempt: int
     backoff: int
 
 
-class Resume(NamedTuple):
-    """Ask for a start again under the id on record: whoever asked first was killed before the
-    answer.
-    """
+class ResumeStart(NamedTuple):
+    """Request a recorded start again under its id: its requester was killed before the answer."""
 
     name: str
 
 
-class Note(NamedTuple):
-    """Take durable note of how an attempt ended, and let the shim forget it."""
+class RecordExit(NamedTuple):
+    """Record durably how an attempt ended, and let the shim forget it."""
 
     name: str
 
 
-class Fail(NamedTuple):
+class FailPod(NamedTuple):
     """The pod as a whole has failed."""
 
     reason: str
@@ -74,7 +71,7 @@ class Fail(NamedTuple):
 
 
 class RestartAll(NamedTuple):
-    """A rule of container ``name``, which has exited with ``code``, restarts the pod from its first
+    """A rule of container ``name``, which exited with ``code``, restarts the pod from its first
     init container on.
     """
 
@@ -82,26 +79,26 @@ class RestartAll(NamedTuple):
     code: int
 
 
-class Restarted(NamedTuple):
-    """All containers have ended for a restart of the pod: from now on it runs again; without
-    back-off, if somebody asked.
+class FinishRestart(NamedTuple):
+    """All containers have exited for a restart of the pod: it runs again from now on, without
+    back-off where a user requested it.
     """
 
 
 class Resize(NamedTuple):
-    """Set the limits of the pod and of its running containers as the specification has them now."""
+    """Apply the specification's resource limits to the pod and its running containers."""
 
 
 Action: TypeAlias = (
-    MakeSandbox
+    CreateSandbox
     | ClearSandbox
     | Resize
-    | Start
-    | Resume
-    | Note
-    | Fail
+    | StartContainer
+    | ResumeStart
+    | RecordExit
+    | FailPod
     | RestartAll
-    | Restarted
+    | FinishRestart
     | MarkStop
     | RunHook
     | Terminate
@@ -110,10 +107,10 @@ Action: TypeAlias = (
 
 
 class Decision(NamedTuple):
-    """What to do now, and when to look again if nothing happens before (None: not by itself).
+    """What to do now, and when to look again if nothing happens before (None: no timer needed).
 
-    ``up``: everything has been started that should be. ``waiting``: why it has not, a container in
-    back-off.
+    ``up``: everything that should run has been started. ``waiting``: the container whose back-off
+    the pod waits for, "" for none.
     """
 
     actions: tuple[Action, ...] = ()
@@ -122,53 +119,66 @@ class Decision(NamedTuple):
     waiting: str = ""
 
 
-DEADLINE = "Pod was active on the node longer than the specified deadline"
+DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 
-def decide(pod: Pod, seen: Observed, at: Moment, most: int) -> Decision:
-    """The next actions; ``most`` is the node's longest back-off. An empty list means that there is
-    nothing to do until ``wake``, or until something of the pod changes."""
+def decide(pod: Pod, seen: ObservedPod, at: TimePoint, node_max_backoff: int) -> Decision:
+    """The next actions; ``node_max_backoff`` is in nanoseconds. No actions: nothing is to be done
+    until ``wake``, or until something of the pod changes.
+
+    The order of the questions matters: facts go on record before anything is decided on them, and
+    a dead sandbox is cleared before its successor is thought of.
+    """
     record = seen.pod
     if record.stage == REMOVING:
         return _stop(pod, seen, at)
-    if unsettled := _settle(seen):
-        return Decision(unsettled)
-    if seen.sandbox is not None and not seen.up and not seen.sandbox.gone:
+    if unrecorded := _unrecorded(seen):
+        return Decision(unrecorded)
+    if _has_dead_sandbox(seen):
         return Decision((ClearSandbox(),))
     if record.resize:
         return Decision((Resize(),))
-    if record.goal == RUN and not record.reason and (found := _restarts_all(pod, seen)) is not None:
-        return Decision((found,))
+    if record.goal == RUN and not record.reason:
+        restart_all = _restart_all(pod, seen)
+        if restart_all is not None:
+            return Decision((restart_all,))
     if record.goal == RESTART and not _any_running(pod, seen):
-        return Decision((Restarted(),))
-    if record.goal in (STOP, RESTART) or policy.is_over(pod, seen):
+        return Decision((FinishRestart(),))
+    if record.goal in (STOP, RESTART) or policy.is_finished(pod, seen):
         return _stop(pod, seen, at)
     if record.paused:
         return Decision(up=True)
-    return _sooner(_run(pod, seen, at, policy.cap(pod, most)), _deadline(pod, seen, at))
+    max_backoff = policy.max_backoff(pod, node_max_backoff)
+    return _sooner(_run(pod, seen, at, max_backoff), _deadline(pod, seen, at))
 
 
-def needs_care(pod: Pod, seen: Observed) -> bool:
-    """Whether somebody has to stay with the pod: it may have to be started again, ended, or probed."""
+def needs_care(pod: Pod, seen: ObservedPod) -> bool:
+    """Whether an agent has to stay with the pod: it may have to be restarted, stopped or probed, or
+    something of it is not on record yet.
+    """
     record, spec = seen.pod, pod.spec
     inits, mains = policy.members(pod, seen)
-    if record.stage == REMOVING or record.goal == RESTART or record.resize or _settle(seen):
+    if record.stage == REMOVING or record.goal == RESTART or record.resize or _unrecorded(seen):
         return True
-    if record.goal == STOP or policy.is_over(pod, seen):
+    if _has_dead_sandbox(seen):
+        return True
+    if record.goal == STOP or policy.is_finished(pod, seen):
         return any(m.running for m in (*inits, *mains))
-    if not all(m.running or policy.ended(m) for m in mains):
+    if not all(m.running or policy.has_exited(m) for m in mains):
         return True
     return (
         (spec.restart_policy or "Always") != "Never"
         or spec.active_deadline_seconds is not None
-        or eviction.limited(pod)
+        or eviction.has_storage_limit(pod)
         or any(
-            policy.comes_again(pod, m) or (m.running and _is_cared_for(m)) for m in (*inits, *mains)
+            policy.will_restart(pod, m) or (m.running and _is_cared_for(m))
+            for m in (*inits, *mains)
         )
     )
 
 
 def _is_cared_for(member: Member) -> bool:
+    """Whether a running container may need something before or after it exits."""
     container = member.container
     return bool(
         member.sidecar
@@ -179,43 +189,44 @@ def _is_cared_for(member: Member) -> bool:
     )
 
 
-def is_outdated(seen: Seen, record: PodRecord) -> bool:
-    """Whether an update has changed what this attempt was started from."""
-    return seen.record.attempt <= record.swaps.get(seen.record.name, -1)
+def is_outdated(seen: ObservedContainer, record: PodRecord) -> bool:
+    """Whether an update has changed the definition that this attempt was started from."""
+    return seen.record.attempt <= record.stale_attempts.get(seen.record.name, -1)
 
 
-# -- first of all -------------------------------------------------------------------------------------------------------
+# -- what goes on record first ------------------------------------------------------------------------------------------
 
 
-def _settle(seen: Observed) -> tuple[Action, ...]:
-    """Ends to take note of, and starts of which nobody has heard; an open start in a dead sandbox
-    is an end.
+def _unrecorded(seen: ObservedPod) -> tuple[Action, ...]:
+    """Unrecorded exits and unanswered starts. An unanswered start in a dead sandbox counts as an
+    exit.
     """
-    return tuple(
-        found for each in seen.containers if (found := _settled(each, seen.up)) is not None
-    )
+    actions = (_unrecorded_of(container, seen.up) for container in seen.containers)
+    return tuple(action for action in actions if action is not None)
 
 
-def _settled(seen: Seen, up: bool) -> Action | None:
+def _unrecorded_of(seen: ObservedContainer, up: bool) -> Action | None:
     name = seen.record.name
-    if seen.past is not None:
+    if seen.last_exit is not None:
         return None
-    if policy.is_open(seen) and up:
-        return Resume(name)
-    return None if seen.running else Note(name)
+    if policy.is_start_pending(seen) and up:
+        return ResumeStart(name)
+    return None if seen.running else RecordExit(name)
 
 
-def _restarts_all(pod: Pod, seen: Observed) -> RestartAll | None:
+def _has_dead_sandbox(seen: ObservedPod) -> bool:
+    return seen.sandbox is not None and not seen.up and not seen.sandbox.gone
+
+
+def _restart_all(pod: Pod, seen: ObservedPod) -> RestartAll | None:
     inits, mains = policy.members(pod, seen)
-    source = next((m for m in (*inits, *mains) if policy.restarts_all(m)), None)
-    return (
-        RestartAll(source.container.name, source.past.code)
-        if source is not None and source.past is not None
-        else None
-    )
+    for member in (*inits, *mains):
+        if policy.restarts_all(member) and member.last_exit is not None:
+            return RestartAll(member.container.name, member.last_exit.code)
+    return None
 
 
-def _any_running(pod: Pod, seen: Observed) -> bool:
+def _any_running(pod: Pod, seen: ObservedPod) -> bool:
     inits, mains = policy.members(pod, seen)
     return any(m.running for m in (*inits, *mains))
 
@@ -223,14 +234,14 @@ def _any_running(pod: Pod, seen: Observed) -> bool:
 # -- down ---------------------------------------------------------------------------------------------------------------
 
 
-def _stop(pod: Pod, seen: Observed, at: Moment) -> Decision:
-    found = stopping.decide(pod, seen, at.now, at.boot)
-    return Decision(found.actions, found.wake)
+def _stop(pod: Pod, seen: ObservedPod, at: TimePoint) -> Decision:
+    steps = stopping.decide(pod, seen, at.now, at.boot)
+    return Decision(steps.actions, steps.wake)
 
 
-def _deadline(pod: Pod, seen: Observed, at: Moment) -> Decision:
-    """activeDeadlineSeconds: after a reboot only the wall clock can tell how long the pod has been
-    there.
+def _deadline(pod: Pod, seen: ObservedPod, at: TimePoint) -> Decision:
+    """activeDeadlineSeconds. After a reboot only the wall clock can tell how long the pod has been
+    active.
     """
     seconds, record = pod.spec.active_deadline_seconds, seen.pod
     if seconds is None:
@@ -238,172 +249,181 @@ def _deadline(pod: Pod, seen: Observed, at: Moment) -> Decision:
     active = at.now - record.started if record.boot == at.boot else at.wall - record.created_at
     left = seconds * SECOND - active
     if left <= 0:
-        return Decision((Fail("DeadlineExceeded", DEADLINE),))
+        return Decision((FailPod("DeadlineExceeded", DEADLINE_MESSAGE),))
     return Decision(wake=at.now + left, up=True)
 
 
 def _sooner(run: Decision, deadline: Decision) -> Decision:
     if deadline.actions:
         return deadline
-    return run._replace(wake=_first(run.wake, deadline.wake))
+    return run._replace(wake=_earliest(run.wake, deadline.wake))
 
 
-def _first(one: int | None, other: int | None) -> int | None:
-    return one if other is None else other if one is None else min(one, other)
+def _earliest(one: int | None, other: int | None) -> int | None:
+    return min((time for time in (one, other) if time is not None), default=None)
 
 
 # -- up -----------------------------------------------------------------------------------------------------------------
 
 
-def _run(pod: Pod, seen: Observed, at: Moment, most: int) -> Decision:
+def _run(pod: Pod, seen: ObservedPod, at: TimePoint, max_backoff: int) -> Decision:
+    """What a pod that is to run needs now.
+
+    Three independent lists are carried out together: containers that are being stopped one by one
+    (a failed probe, an update) take their next step, postStart hooks begin, and the next containers
+    start. ``up`` is only true once the last of them has nothing more to start.
+    """
     inits, mains = policy.members(pod, seen)
-    ends = [found for m in (*inits, *mains) if (found := stopping.one(m, at.now)) is not None]
-    swapped = [
-        MarkStop(m.container.name, policy.grace(pod) * SECOND, again=True)
-        for m in (*inits, *mains)
-        if m.seen is not None
-        and m.running
-        and m.seen.record.stop is None
-        and is_outdated(m.seen, seen.pod)
-    ]
-    going = [hook for m in (*inits, *mains) if (hook := _after_start(m)) is not None]
+    everyone = [*inits, *mains]
     if not seen.up or seen.sandbox is None:
-        held = _held_back([m for m in (*inits, *mains) if policy.ended(m)], pod, at)
-        return Decision((MakeSandbox(),)) if held is None else held
+        # No sandbox, so everything has exited. It is created when the first restart is due.
+        waiting = _sandbox_backoff([m for m in everyone if policy.has_exited(m)], pod, at)
+        return Decision((CreateSandbox(),)) if waiting is None else waiting
+    stops = [s for m in everyone if (s := stopping.next_steps(m, at.now)) is not None]
+    outdated = [
+        MarkStop(m.container.name, policy.grace(pod) * SECOND, restart=True)
+        for m in everyone
+        if _is_outdated_and_running(m, seen.pod)
+    ]
+    hooks = [hook for m in everyone if (hook := _post_start(m)) is not None]
     sandbox = seen.sandbox.pause
-    forward = (
-        _initialize(inits, at, most, sandbox, pod)
-        if not _initialized(mains, sandbox)
-        else _keep(inits, pod, at, most)
-    )
-    if forward.up:
-        forward = _together(forward, _mains(mains, pod, at, most))
-    actions = (*swapped, *going, *(a for end in ends for a in end.actions), *forward.actions)
-    wake = forward.wake
-    for end in ends:
-        wake = _first(wake, end.wake)
-    return forward._replace(
-        actions=actions,
+    if _is_initialized(mains, sandbox):
+        starts = _keep_sidecars(inits, pod, at, max_backoff)
+    else:
+        starts = _initialize(inits, at, max_backoff, sandbox, pod)
+    if starts.up:
+        starts = _merge(starts, _start_mains(mains, pod, at, max_backoff))
+    wake = starts.wake
+    for steps in stops:
+        wake = _earliest(wake, steps.wake)
+    stop_actions = [action for steps in stops for action in steps.actions]
+    return starts._replace(
+        actions=(*outdated, *hooks, *stop_actions, *starts.actions),
         wake=wake,
-        up=forward.up and not any(_comes_back(m) for m in (*inits, *mains)),
+        up=starts.up and not any(_is_restarting(m) for m in everyone),
     )
 
 
-def _comes_back(member: Member) -> bool:
-    """Whether it is being ended to be started anew."""
+def _is_outdated_and_running(member: Member, record: PodRecord) -> bool:
+    seen = member.seen
+    return (
+        seen is not None and seen.running and seen.record.stop is None and is_outdated(seen, record)
+    )
+
+
+def _is_restarting(member: Member) -> bool:
+    """Whether it is being stopped in order to be started again."""
     seen = member.seen
     return (
         seen is not None
         and seen.running
         and seen.record.stop is not None
-        and seen.record.stop.again
+        and seen.record.stop.restart
     )
 
 
-def _held_back(ended: list[Member], pod: Pod, at: Moment) -> Decision | None:
-    """Without a sandbox every container has ended: the sandbox waits until the first of them may
-    start.
+def _sandbox_backoff(exited: list[Member], pod: Pod, at: TimePoint) -> Decision | None:
+    """The wait until the first container may restart; None where one may start now or none ever
+    ran.
     """
-    again = [m for m in ended if policy.comes_again(pod, m) and m.past is not None]
-    if not again:
+    restarting = [m for m in exited if policy.will_restart(pod, m) and m.last_exit is not None]
+    if not restarting:
         return None
-    times = [_not_before(m, at) for m in again]
-    first = min(times)
-    return (
-        Decision(wake=first, waiting=again[times.index(first)].container.name)
-        if first > at.now
-        else None
-    )
+    first = min(restarting, key=lambda member: _not_before(member, at))
+    due = _not_before(first, at)
+    return Decision(wake=due, waiting=first.container.name) if due > at.now else None
 
 
-def _not_before(member: Member, at: Moment) -> int:
-    past = member.past
-    return past.until if past is not None and past.boot == at.boot else 0
+def _not_before(member: Member, at: TimePoint) -> int:
+    """When its back-off ends; one of another boot has ended."""
+    last_exit = member.last_exit
+    return last_exit.not_before if last_exit is not None and last_exit.boot == at.boot else 0
 
 
-def _after_start(member: Member) -> RunHook | None:
+def _post_start(member: Member) -> RunHook | None:
     seen = member.seen
     if (
         seen is None
         or not seen.running
         or seen.record.stop is not None
-        or seen.record.hooked != HOOK_NONE
+        or seen.record.post_start_hook != HOOK_NONE
+        or not policy.has_hook(member.container, "post_start")
     ):
         return None
-    return (
-        RunHook(member.container.name, "post_start")
-        if policy.has_hook(member.container, "post_start")
-        else None
-    )
+    return RunHook(member.container.name, "post_start")
 
 
-def _initialized(mains: list[Member], sandbox: str) -> bool:
+def _is_initialized(mains: list[Member], sandbox: str) -> bool:
     """Init containers are not looked at again once a main container was started in this sandbox."""
     return any(m.seen is not None and m.seen.record.sandbox == sandbox for m in mains)
 
 
-def _initialize(inits: list[Member], at: Moment, most: int, sandbox: str, pod: Pod) -> Decision:
-    """The first init container that is not done, with the sidecars before it kept running."""
-    kept = Decision(up=True)
+def _initialize(
+    inits: list[Member], at: TimePoint, max_backoff: int, sandbox: str, pod: Pod
+) -> Decision:
+    """Starts the first init container that has not completed, and keeps the sidecars before it
+    running.
+    """
+    result = Decision(up=True)
     for member in inits:
         if member.sidecar:
-            kept = _together(kept, _one(member, pod, at, most))
+            result = _merge(result, _start(member, pod, at, max_backoff))
             if not policy.is_started(member):
-                return kept._replace(up=False)
+                return result._replace(up=False)
         elif member.running:
-            return kept._replace(up=False)
-        elif not policy.done_here(member, sandbox):
-            return _together(kept, _one(member, pod, at, most))._replace(up=False)
-    return kept
+            return result._replace(up=False)
+        elif not policy.completed_in(member, sandbox):
+            return _merge(result, _start(member, pod, at, max_backoff))._replace(up=False)
+    return result
 
 
-def _keep(inits: list[Member], pod: Pod, at: Moment, most: int) -> Decision:
-    kept = Decision(up=True)
+def _keep_sidecars(inits: list[Member], pod: Pod, at: TimePoint, max_backoff: int) -> Decision:
+    result = Decision(up=True)
     for member in inits:
         if member.sidecar:
-            kept = _together(kept, _one(member, pod, at, most))
-    return kept._replace(up=True)
+            result = _merge(result, _start(member, pod, at, max_backoff))
+    return result._replace(up=True)
 
 
-def _mains(mains: list[Member], pod: Pod, at: Moment, most: int) -> Decision:
-    found = Decision(up=True)
+def _start_mains(mains: list[Member], pod: Pod, at: TimePoint, max_backoff: int) -> Decision:
+    result = Decision(up=True)
     for member in mains:
-        if member.seen is None or (policy.ended(member) and policy.comes_again(pod, member)):
-            found = _together(found, _one(member, pod, at, most))
-        if _is_hooking(member) or (
-            member.seen is None and policy.has_hook(member.container, "post_start")
-        ):
-            return found._replace(up=False)
-    return found
+        has_hook = policy.has_hook(member.container, "post_start")
+        restarts = policy.has_exited(member) and policy.will_restart(pod, member)
+        if member.seen is None or restarts:
+            result = _merge(result, _start(member, pod, at, max_backoff))
+        # The kubelet starts a container only when the postStart hook of the one before is over.
+        if has_hook and (member.seen is None or _is_hook_unfinished(member)):
+            return result._replace(up=False)
+    return result
 
 
-def _is_hooking(member: Member) -> bool:
+def _is_hook_unfinished(member: Member) -> bool:
     seen = member.seen
-    if seen is None or not seen.running or not policy.has_hook(member.container, "post_start"):
-        return False
-    return seen.record.hooked in (HOOK_NONE, HOOK_BEGUN)
-
-
-def _one(member: Member, pod: Pod, at: Moment, most: int) -> Decision:
-    """Starts one container if it does not run, now or when its back-off is over."""
-    name, past = member.container.name, member.past
-    if member.running:
-        return Decision(up=True)
-    if member.seen is None:
-        return Decision((Start(name, 0, 0),))
-    not_before = _not_before(member, at)
-    if not_before > at.now:
-        return Decision(wake=not_before, waiting=name)
-    waited = past.wait if past is not None else 0
-    return Decision(
-        (Start(name, member.seen.record.attempt + 1, policy.next_backoff(waited, most)),)
+    return (
+        seen is not None and seen.running and seen.record.post_start_hook in (HOOK_NONE, HOOK_BEGUN)
     )
 
 
-def _together(one: Decision, other: Decision) -> Decision:
+def _start(member: Member, pod: Pod, at: TimePoint, max_backoff: int) -> Decision:
+    """Starts one container if it does not run, now or when its back-off is over."""
+    name, last_exit = member.container.name, member.last_exit
+    if member.running:
+        return Decision(up=True)
+    if member.seen is None:
+        return Decision((StartContainer(name, 0, 0),))
+    not_before = _not_before(member, at)
+    if not_before > at.now:
+        return Decision(wake=not_before, waiting=name)
+    waited = last_exit.backoff if last_exit is not None else 0
+    backoff = policy.next_backoff(waited, max_backoff)
+    return Decision((StartContainer(name, member.seen.record.attempt + 1, backoff),))
+
+
+def _merge(one: Decision, other: Decision) -> Decision:
     return Decision(
         (*one.actions, *other.actions),
-        _first(one.wake, other.wake),
+        _earliest(one.wake, other.wake),
         one.up and other.up,
         one.waiting or other.waiting,
     )

@@ -1,8 +1,8 @@
-"""What has to happen to a pod that runs when its manifest has changed. Pure.
+"""What a changed manifest means for a running pod. Pure.
 
-A container whose program changes is swapped where it is; CPU and memory are changed in its cgroup,
-or by a swap where its resizePolicy says so; some fields are only put on record. All else shapes the
-pod itself and needs a new one.
+A container whose program changes is restarted in place; CPU and memory are changed in its cgroup,
+or by a restart where its resizePolicy says so; some fields are only recorded. Everything else needs
+a new pod.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kubelite.objects.pod import qos
 from kubelite.objects.pod.container import Container
 from kubelite.objects.pod.pod import Pod
 
-_SWAPPED = frozenset(
+_RESTARTING = frozenset(
     {
         "image", "image_pull_policy", "command", "args", "working_dir", "env", "env_from", "volume_mounts", "stdin", "stdin_once",
         "tty", "liveness_probe", "readiness_probe", "startup_probe", "lifecycle", "termination_message_path",
@@ -29,10 +29,10 @@ _RESIZED = ("cpu", "memory")
 
 
 class Changes(NamedTuple):
-    """``swaps`` and ``resizes`` are names of containers. ``notes`` say what changes in place, each
-    as one line; ``needs_new`` what cannot."""
+    """``restarts`` and ``resizes`` are names of containers. ``notes`` are one line for each change in
+    place; ``needs_new`` are the changes that need a new pod."""
 
-    swaps: tuple[str, ...] = ()
+    restarts: tuple[str, ...] = ()
     resizes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     needs_new: tuple[str, ...] = ()
@@ -41,67 +41,68 @@ class Changes(NamedTuple):
         return Changes(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
-def between(old: Pod, new: Pod) -> Changes:
-    """From one defaulted pod to another of the same name."""
-    found = _metadata(old, new) + _spec(old, new)
+def changes_between(old: Pod, new: Pod) -> Changes:
+    """The changes from one defaulted pod to another of the same name."""
+    changes = _metadata(old, new) + _spec(old, new)
     for kind, init in (("init_containers", True), ("containers", False)):
         before, after = getattr(old.spec, kind), getattr(new.spec, kind)
         if [each.name for each in before] != [each.name for each in after]:
-            found += Changes(
-                needs_new=(f"spec.{_json(kind)}: other containers, or in another order",)
+            changes += Changes(
+                needs_new=(f"spec.{_json(kind)}: containers were added, removed or reordered",)
             )
             continue
         for one, other in zip(before, after, strict=True):
-            found += _container(one, other, init=init)
-    if found.resizes and qos.qos_class(old) != qos.qos_class(new):
-        said = f"its QoS class would become {qos.qos_class(new)}, it is {qos.qos_class(old)}"
-        found += Changes(needs_new=(f"resources: {said}",))
-    return found
+            changes += _container(one, other, init=init)
+    if changes.resizes and qos.qos_class(old) != qos.qos_class(new):
+        classes = f"from {qos.qos_class(old)} to {qos.qos_class(new)}"
+        changes += Changes(needs_new=(f"resources: its QoS class would change {classes}",))
+    return changes
 
 
 def _metadata(old: Pod, new: Pod) -> Changes:
-    found = Changes()
+    changes = Changes()
     for field in ("labels", "annotations"):
         if getattr(old.metadata, field) != getattr(new.metadata, field):
-            found += Changes(notes=(f"metadata.{field}: put on record",))
-    return found
+            changes += Changes(notes=(f"metadata.{field}: recorded",))
+    return changes
 
 
 def _spec(old: Pod, new: Pod) -> Changes:
-    found = Changes()
+    changes = Changes()
     for field in _differing(old.spec, new.spec):
         if field in ("containers", "init_containers"):
             continue
         if field in _POD_RECORDED:
             values = _arrow(getattr(old.spec, field), getattr(new.spec, field))
-            found += Changes(notes=(f"spec.{_json(field)}: {values}",))
+            changes += Changes(notes=(f"spec.{_json(field)}: {values}",))
         else:
-            found += Changes(needs_new=(f"spec.{_json(field)}",))
-    return found
+            changes += Changes(needs_new=(f"spec.{_json(field)}",))
+    return changes
 
 
 def _container(old: Container, new: Container, *, init: bool) -> Changes:
-    found, once = Changes(), init and not qos.is_sidecar(new)
+    changes, once = Changes(), init and not qos.is_sidecar(new)
     for field in _differing(old, new):
         where = f"{new.name}.{_json(field)}"
         if once or not _in_place(field, old, new):
-            found += Changes(needs_new=(where,))
+            changes += Changes(needs_new=(where,))
         elif field == "resources":
-            found += _resources(old, new)
+            changes += _resources(old, new)
         elif field in _RECORDED:
-            found += Changes(notes=(f"{where}: put on record",))
+            changes += Changes(notes=(f"{where}: recorded",))
         else:
             values = _arrow(getattr(old, field), getattr(new, field))
-            found += Changes(
-                swaps=(new.name,), notes=(f"{where}: {values} (the container is restarted)",)
+            changes += Changes(
+                restarts=(new.name,),
+                notes=(f"{where}: {values} (the container is restarted)",),
             )
-    return found._replace(swaps=tuple(dict.fromkeys(found.swaps)))
+    return changes._replace(restarts=tuple(dict.fromkeys(changes.restarts)))
 
 
 def _in_place(field: str, old: Container, new: Container) -> bool:
     if field == "ports":
         return _host_ports(old) == _host_ports(new)
-    return field in _SWAPPED or field in _RECORDED or field == "resources"
+    return field in _RESTARTING or field in _RECORDED or field == "resources"
 
 
 def _host_ports(container: Container) -> list[tuple[Any, ...]]:
@@ -113,10 +114,8 @@ def _host_ports(container: Container) -> list[tuple[Any, ...]]:
 
 
 def _resources(old: Container, new: Container) -> Changes:
-    """CPU and memory; what is promised of other things cannot change, and a limit that was there
-    cannot go.
-    """
-    found = Changes()
+    """CPU and memory. Other resources cannot change, and a limit cannot be removed."""
+    changes = Changes()
     for kind in ("limits", "requests"):
         before, after = getattr(old.resources, kind), getattr(new.resources, kind)
         for name in sorted({*before, *after}):
@@ -124,19 +123,19 @@ def _resources(old: Container, new: Container) -> Changes:
                 continue
             where = f"{new.name}.resources.{kind}.{name}"
             if name not in _RESIZED or name not in after:
-                found += Changes(needs_new=(where,))
+                changes += Changes(needs_new=(where,))
                 continue
-            restarts = any(
+            needs_restart = any(
                 p.resource_name == name and p.restart_policy == "RestartContainer"
                 for p in new.resize_policy
             )
-            how = "the container is restarted" if restarts else "no restart"
-            found += Changes(
-                swaps=(new.name,) if restarts else (),
+            how = "the container is restarted" if needs_restart else "no restart"
+            changes += Changes(
+                restarts=(new.name,) if needs_restart else (),
                 resizes=(new.name,),
                 notes=(f"{where}: {_arrow(before.get(name), after[name])} ({how})",),
             )
-    return found._replace(resizes=tuple(dict.fromkeys(found.resizes)))
+    return changes._replace(resizes=tuple(dict.fromkeys(changes.resizes)))
 
 
 def _differing(old: msgspec.Struct, new: msgspec.Struct) -> Iterator[str]:

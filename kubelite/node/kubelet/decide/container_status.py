@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from kubelite.node.kubelet.decide import policy
-from kubelite.node.kubelet.decide.policy import LOST, SECOND, Member
-from kubelite.node.runtime.records import RUN, Observed, PastRecord, Seen
+from kubelite.node.kubelet.decide.policy import SECOND, UNKNOWN_EXIT_CODE, Member
+from kubelite.node.runtime.records import RUN, FinishedAttempt, ObservedContainer, ObservedPod
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.status import (
     ContainerState,
@@ -22,7 +22,7 @@ def rfc3339(nanoseconds: int) -> str:
     return datetime.fromtimestamp(nanoseconds // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def container_status(pod: Pod, member: Member, seen: Observed, *, over: bool) -> ContainerStatus:
+def container_status(pod: Pod, member: Member, seen: ObservedPod, *, over: bool) -> ContainerStatus:
     """``over``: the pod has come to its end, nothing in it is started again."""
     container, there = member.container, member.seen
     state, last = _states(pod, member, seen, over=over)
@@ -31,7 +31,7 @@ def container_status(pod: Pod, member: Member, seen: Observed, *, over: bool) ->
         name=container.name,
         state=state,
         last_state=last,
-        ready=policy.code(member) == 0 if plain else policy.is_ready(member),
+        ready=policy.exit_code(member) == 0 if plain else policy.is_ready(member),
         restart_count=there.record.attempt if there is not None else 0,
         image=container.image or "",
         image_id=there.record.image_id if there is not None else "",
@@ -41,11 +41,11 @@ def container_status(pod: Pod, member: Member, seen: Observed, *, over: bool) ->
 
 
 def _states(
-    pod: Pod, member: Member, seen: Observed, *, over: bool
+    pod: Pod, member: Member, seen: ObservedPod, *, over: bool
 ) -> tuple[ContainerState, ContainerState | None]:
     """State and last state. One that waits for its back-off has its end as the last state."""
     there = member.seen
-    if there is None or (policy.is_open(there) and not there.running):
+    if there is None or (policy.is_start_pending(there) and not there.running):
         return ContainerState(waiting=_waiting(member, seen)), _last(there)
     if there.running:
         started = ContainerStateRunning(started_at=rfc3339(there.record.started_at))
@@ -54,30 +54,30 @@ def _states(
     if (
         not over
         and seen.pod.goal == RUN
-        and (there.past is not None and there.past.wait)
-        and policy.comes_again(pod, member)
+        and (there.last_exit is not None and there.last_exit.backoff)
+        and policy.will_restart(pod, member)
     ):
-        return ContainerState(waiting=_backing_off(member, seen, there.past)), ContainerState(
+        return ContainerState(waiting=_backing_off(member, seen, there.last_exit)), ContainerState(
             terminated=ended
         )
-    if there.past is not None and there.past.again and not there.record.sandbox:
+    if there.last_exit is not None and there.last_exit.force_restart and not there.record.sandbox:
         return ContainerState(waiting=_waiting(member, seen)), ContainerState(terminated=ended)
     return ContainerState(terminated=ended), _last(there)
 
 
-def _waiting(member: Member, seen: Observed) -> ContainerStateWaiting:
+def _waiting(member: Member, seen: ObservedPod) -> ContainerStateWaiting:
     begun = member.seen is not None or not any(each.record.init for each in seen.containers)
     return ContainerStateWaiting(
         reason="ContainerCreating" if begun and not member.init else "PodInitializing"
     )
 
 
-def _backing_off(member: Member, seen: Observed, past: PastRecord) -> ContainerStateWaiting:
+def _backing_off(member: Member, seen: ObservedPod, past: FinishedAttempt) -> ContainerStateWaiting:
     record, name = seen.pod, member.container.name
     where = f"{record.name}_{record.namespace}({record.uid})"
     return ContainerStateWaiting(
         reason="CrashLoopBackOff",
-        message=f"back-off {duration(past.wait)} restarting failed container={name} pod={where}",
+        message=f"back-off {duration(past.backoff)} restarting failed container={name} pod={where}",
     )
 
 
@@ -87,14 +87,14 @@ def duration(nanoseconds: int) -> str:
     return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
 
 
-def _last(seen: Seen | None) -> ContainerState | None:
-    before = seen.before if seen is not None else None
+def _last(seen: ObservedContainer | None) -> ContainerState | None:
+    before = seen.previous_exit if seen is not None else None
     return ContainerState(terminated=_of_past(before)) if before is not None else None
 
 
-def _terminated(seen: Seen) -> ContainerStateTerminated:
-    if seen.past is not None:
-        return _of_past(seen.past)
+def _terminated(seen: ObservedContainer) -> ContainerStateTerminated:
+    if seen.last_exit is not None:
+        return _of_past(seen.last_exit)
     ended = seen.exit
     if ended is None:
         return _lost(seen)
@@ -108,7 +108,7 @@ def _terminated(seen: Seen) -> ContainerStateTerminated:
     )
 
 
-def _of_past(past: PastRecord) -> ContainerStateTerminated:
+def _of_past(past: FinishedAttempt) -> ContainerStateTerminated:
     return ContainerStateTerminated(
         exit_code=past.code,
         reason=past.reason,
@@ -119,12 +119,12 @@ def _of_past(past: PastRecord) -> ContainerStateTerminated:
     )
 
 
-def _lost(seen: Seen) -> ContainerStateTerminated:
+def _lost(seen: ObservedContainer) -> ContainerStateTerminated:
     """The shim was killed, or the machine restarted: the kubelet's words for an end that nobody has
     seen.
     """
     return ContainerStateTerminated(
-        exit_code=LOST,
+        exit_code=UNKNOWN_EXIT_CODE,
         reason="ContainerStatusUnknown",
         message="the container ended while nobody was left to record how",
         started_at=rfc3339(seen.record.started_at) if seen.record.started_at else None,

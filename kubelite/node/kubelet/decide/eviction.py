@@ -1,7 +1,7 @@
-"""Whether a pod has to go for the disk it occupies. Pure.
+"""Whether a pod is evicted for the disk space that it uses. Pure.
 
-The limits are the kubelet's: ephemeral-storage of a container, of the pod as a whole, and sizeLimit
-of an emptyDir; so is what is said. Nothing here measures: see :mod:`kubelite.node.runtime.storage`.
+Limits and messages are the kubelet's: ephemeral-storage of a container, of the pod as a whole, and
+sizeLimit of an emptyDir. :mod:`kubelite.node.runtime.storage` does the measuring.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ REASON = "Evicted"
 _DISK = "ephemeral-storage"
 
 
-def limited(pod: Pod) -> bool:
-    """Whether anything of the pod has such a limit: others need not be measured."""
+def has_storage_limit(pod: Pod) -> bool:
+    """Whether anything of the pod has such a limit: other pods need not be measured."""
     containers = (*pod.spec.containers, *pod.spec.init_containers)
     return any(_DISK in each.resources.limits for each in containers) or any(
         volume.empty_dir is not None and volume.empty_dir.size_limit is not None
@@ -27,7 +27,7 @@ def limited(pod: Pod) -> bool:
 
 
 def eviction(pod: Pod, used: Storage) -> str:
-    """Why the pod must be stopped, "" while it may go on."""
+    """The message of the eviction, "" for a pod within its limits."""
     return _volumes(pod, used) or _whole(pod, used) or _containers(pod, used)
 
 

@@ -1,9 +1,9 @@
-"""Which container is started again, and after how long; what counts as started, ready and over.
-Pure.
+"""Which containers are restarted, and after which back-off; when one counts as started, ready or
+finished. Pure.
 
-The rules and numbers are the kubelet's: the first restart comes at once, the next after 10 s, then
-twice as long each time, 5 minutes at most; a container that ran for longer than twice that begins
-anew.
+The rules and numbers are the kubelet's: the first restart is immediate, the next comes after 10 s,
+then the delay doubles up to 5 minutes; it is reset for a container that ran for longer than twice
+the maximum.
 """
 
 from __future__ import annotations
@@ -11,30 +11,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kubelite.node.runtime.records import HOOK_OVER, Observed, PastRecord, Seen
+from kubelite.node.runtime.records import (
+    HOOK_OVER,
+    FinishedAttempt,
+    ObservedContainer,
+    ObservedPod,
+)
 from kubelite.objects.pod.container import Container, ContainerRestartRule, Probe
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.qos import is_sidecar
 
 SECOND = 1_000_000_000
 FIRST_BACKOFF = 10 * SECOND
-MOST_BACKOFF = 300 * SECOND
+MAX_BACKOFF = 300 * SECOND
 RESTART_ALL = "RestartAllContainers"
 """The action of a restart rule that is about the whole pod (Kubernetes 1.36)."""
-LOST = 137
-"""The exit code that the kubelet gives a container whose end nobody has seen."""
+UNKNOWN_EXIT_CODE = 137
+"""The kubelet's exit code for a container whose exit was not recorded."""
 DEFAULT_GRACE = 30
-"""terminationGracePeriodSeconds where a pod does not say."""
+"""terminationGracePeriodSeconds of a pod that does not set it."""
 CAP_ANNOTATION = "kubelite.io/max-container-restart-period"
-"""A pod's own limit of the back-off, in seconds from 1 to 300; it goes before the node's."""
+"""The pod's own maximum back-off, in seconds from 1 to 300; it overrides the node's."""
 
 
 class Member(NamedTuple):
-    """A container of a pod and what is there of it."""
+    """A container of the specification, and its last attempt if there was one."""
 
     container: Container
     init: bool
-    seen: Seen | None
+    seen: ObservedContainer | None
 
     @property
     def sidecar(self) -> bool:
@@ -45,20 +50,20 @@ class Member(NamedTuple):
         return self.seen is not None and self.seen.running
 
     @property
-    def past(self) -> PastRecord | None:
-        """The note on how its last attempt ended; None while it runs or nothing is noted yet."""
-        return self.seen.past if self.seen is not None else None
+    def last_exit(self) -> FinishedAttempt | None:
+        """How its last attempt ended; None while it runs or its end is not recorded yet."""
+        return self.seen.last_exit if self.seen is not None else None
 
 
-def members(pod: Pod, seen: Observed) -> tuple[list[Member], list[Member]]:
-    """Init containers and main containers, in the order of the specification."""
+def members(pod: Pod, seen: ObservedPod) -> tuple[list[Member], list[Member]]:
+    """Init containers and main containers, each in the order of the specification."""
     by_name = {each.record.name: each for each in seen.containers}
     inits = [Member(c, True, by_name.get(c.name)) for c in pod.spec.init_containers]
     return inits, [Member(c, False, by_name.get(c.name)) for c in pod.spec.containers]
 
 
 def grace(pod: Pod) -> int:
-    """Seconds between the wish that the pod ends and SIGKILL."""
+    """The pod's terminationGracePeriodSeconds, in seconds."""
     own = pod.spec.termination_grace_period_seconds
     return DEFAULT_GRACE if own is None else own
 
@@ -67,8 +72,8 @@ def grace(pod: Pod) -> int:
 
 
 def restarts(pod: Pod, container: Container, *, init: bool, code: int) -> bool:
-    """Whether a container that ended with ``code`` is started again. An init container that ended
-    well never is.
+    """Whether a container that exited with ``code`` is restarted. An init container that exited
+    with 0 never is.
     """
     if init and is_sidecar(container):
         return True
@@ -81,67 +86,67 @@ def restarts(pod: Pod, container: Container, *, init: bool, code: int) -> bool:
 
 
 def rule_for(container: Container, code: int) -> ContainerRestartRule | None:
-    """The first of its restartPolicyRules that is about an exit with ``code``."""
+    """The first of its restartPolicyRules that matches exit code ``code``."""
     return next((rule for rule in container.restart_policy_rules if _matches(rule, code)), None)
 
 
 def _matches(rule: ContainerRestartRule, code: int) -> bool:
-    about = rule.exit_codes
-    return about is not None and (code in about.values) == (about.operator == "In")
+    condition = rule.exit_codes
+    return condition is not None and (code in condition.values) == (condition.operator == "In")
 
 
 def restarts_all(member: Member) -> bool:
-    """Whether the end of this container is to restart the whole pod, and has not done so yet."""
-    past = member.past
-    rule = rule_for(member.container, past.code) if past is not None and not past.again else None
+    """Whether a rule restarts the whole pod for this container's exit, and has not done so yet."""
+    last_exit = member.last_exit
+    if last_exit is None or last_exit.force_restart:
+        return False
+    rule = rule_for(member.container, last_exit.code)
     return rule is not None and rule.action == RESTART_ALL
 
 
-def comes_again(pod: Pod, member: Member) -> bool:
-    """Whether a container that has ended will be started again, by its policy or because somebody
-    asked for it.
-    """
-    if member.past is not None and member.past.again:
+def will_restart(pod: Pod, member: Member) -> bool:
+    """Whether a finished container will be restarted, by its policy or on request."""
+    if member.last_exit is not None and member.last_exit.force_restart:
         return True
-    last = code(member)
-    return last is not None and restarts(pod, member.container, init=member.init, code=last)
+    code = exit_code(member)
+    return code is not None and restarts(pod, member.container, init=member.init, code=code)
 
 
-def cap(pod: Pod, node: int) -> int:
-    """The longest back-off in nanoseconds: the pod's annotation, else ``node``'s."""
+def max_backoff(pod: Pod, node_max: int) -> int:
+    """The pod's maximum back-off in nanoseconds: its annotation, else the node's."""
     text = pod.metadata.annotations.get(CAP_ANNOTATION, "")
     seconds = int(text) if text.isascii() and text.isdigit() else 0
-    return seconds * SECOND if 1 <= seconds <= 300 else node
+    return seconds * SECOND if 1 <= seconds <= 300 else node_max
 
 
-def waits(backoff: int, ran: int, most: int) -> int:
-    """Nanoseconds between an end and the next start, for a container that ``ran`` so long under a
-    ``backoff``.
+def backoff_after(backoff: int, ran: int, max_backoff: int) -> int:
+    """Nanoseconds between an exit and the next start, for an attempt that ``ran`` so many
+    nanoseconds and carried ``backoff``.
     """
-    return 0 if ran > 2 * most else min(backoff, most)
+    return 0 if ran > 2 * max_backoff else min(backoff, max_backoff)
 
 
-def next_backoff(waited: int, most: int) -> int:
-    """The back-off of the attempt that follows one after whose end ``waited`` nanoseconds had to
-    pass.
+def next_backoff(waited: int, max_backoff: int) -> int:
+    """The back-off that the next attempt carries, after one that was delayed by ``waited``
+    nanoseconds.
     """
-    return min(2 * waited or FIRST_BACKOFF, most)
+    return min(2 * waited or FIRST_BACKOFF, max_backoff)
 
 
-# -- started, ready, over -----------------------------------------------------------------------------------------------
+# -- started, ready, finished -------------------------------------------------------------------------------------------
 
 
 def is_started(member: Member) -> bool:
-    """Whether it runs, with postStart and startup probe behind it."""
+    """Whether it runs, its postStart hook is over and its startup probe has succeeded."""
     seen, container = member.seen, member.container
     if seen is None or not seen.running:
         return False
-    hooked = not has_hook(container, "post_start") or seen.record.hooked == HOOK_OVER
-    return hooked and (container.startup_probe is None or seen.record.startup_ok)
+    hook_over = not has_hook(container, "post_start") or seen.record.post_start_hook == HOOK_OVER
+    return hook_over and (container.startup_probe is None or seen.record.startup_ok)
 
 
 def is_ready(member: Member) -> bool:
-    """Whether it takes requests: started, and its readiness probe says so."""
+    """Whether it is started and its readiness probe, if any, succeeds."""
     seen = member.seen
     return (
         is_started(member)
@@ -156,63 +161,74 @@ def has_hook(container: Container, name: str) -> bool:
 
 
 def probes(container: Container) -> Iterator[Probe]:
-    """Those that it has."""
-    for each in (container.startup_probe, container.liveness_probe, container.readiness_probe):
-        if each is not None:
-            yield each
+    """Its probes."""
+    for probe in (container.startup_probe, container.liveness_probe, container.readiness_probe):
+        if probe is not None:
+            yield probe
 
 
-def is_open(seen: Seen) -> bool:
-    """Whether its start was put on record and nobody has heard how it went."""
+def is_start_pending(seen: ObservedContainer) -> bool:
+    """Whether its start was recorded but not answered: whoever requested it may be dead."""
     return seen.exit is None and seen.record.ticks == 0 and seen.record.pid >= 0
 
 
-def ended(member: Member) -> bool:
-    """Whether its last attempt is over."""
-    return member.seen is not None and not member.seen.running and not is_open(member.seen)
+def has_exited(member: Member) -> bool:
+    """Whether its last attempt has ended."""
+    seen = member.seen
+    return seen is not None and not seen.running and not is_start_pending(seen)
 
 
-def code(member: Member) -> int | None:
-    """The exit code of its last attempt; None while that runs or there was none. An end that nobody
-    saw counts as 137.
+def exit_code(member: Member) -> int | None:
+    """The exit code of its last attempt, 137 where it was not recorded; None for one that runs or
+    was never started.
     """
-    if member.seen is None or not ended(member):
+    if member.seen is None or not has_exited(member):
         return None
-    return member.seen.exit.code if member.seen.exit is not None else LOST
+    return member.seen.exit.code if member.seen.exit is not None else UNKNOWN_EXIT_CODE
 
 
-def runs_again_when_asked(member: Member) -> bool:
-    """Whether a start or restart of the whole pod is about it: not if it is an init container that
-    has done its work.
-    """
-    return not member.init or is_sidecar(member.container) or code(member) != 0
+def restarts_on_request(member: Member) -> bool:
+    """Whether `pod start` and `pod restart` start it: not an init container that has completed."""
+    return not member.init or is_sidecar(member.container) or exit_code(member) != 0
 
 
-def done_here(member: Member, sandbox: str) -> bool:
-    """Whether an init container has done its work in this sandbox."""
-    return code(member) == 0 and member.seen is not None and member.seen.record.sandbox == sandbox
+def completed_in(member: Member, sandbox: str) -> bool:
+    """Whether an init container has exited with 0 in this sandbox."""
+    seen = member.seen
+    return seen is not None and exit_code(member) == 0 and seen.record.sandbox == sandbox
 
 
-def is_over(pod: Pod, seen: Observed) -> bool:
-    """Whether the pod has come to its end: failed as a whole, or its containers have ended and none
-    comes again.
+def is_finished(pod: Pod, seen: ObservedPod) -> bool:
+    """Whether the pod will start nothing any more: it has failed as a whole, or its containers have
+    exited and none will be restarted.
     """
     if seen.pod.reason:
         return True
     inits, mains = members(pod, seen)
-    if any(not m.sidecar and ended(m) and code(m) != 0 and not comes_again(pod, m) for m in inits):
+    if any(_has_failed_for_good(pod, member) for member in inits):
         return True
-    if mains and all(ended(m) and not comes_again(pod, m) for m in mains):
+    if mains and all(has_exited(m) and not will_restart(pod, m) for m in mains):
         return True
-    return _lost_its_sandbox(pod, seen, inits, mains)
+    return _has_lost_sandbox(pod, seen, inits, mains)
 
 
-def _lost_its_sandbox(pod: Pod, seen: Observed, inits: list[Member], mains: list[Member]) -> bool:
-    """With restartPolicy Never a sandbox that died after anything ran in it is not made again."""
+def _has_failed_for_good(pod: Pod, init: Member) -> bool:
+    return (
+        not init.sidecar
+        and has_exited(init)
+        and exit_code(init) != 0
+        and not will_restart(pod, init)
+    )
+
+
+def _has_lost_sandbox(
+    pod: Pod, seen: ObservedPod, inits: list[Member], mains: list[Member]
+) -> bool:
+    """With restartPolicy Never the kubelet does not recreate a sandbox in which anything ran."""
     if (
         seen.up
         or (pod.spec.restart_policy or "Always") != "Never"
-        or any(comes_again(pod, m) for m in mains)
+        or any(will_restart(pod, m) for m in mains)
     ):
         return False
     return any(m.seen is not None for m in (*inits, *mains))

@@ -1,19 +1,20 @@
-"""From a pod, its images and facts of this node to everything that its start needs, decided before
-anything is done. Pure.
+"""What a pod's start needs, computed from the pod, its images and facts about the node. Pure.
 
-Rules are the kubelet's: environment and ``$(VAR)`` expansion, command and args against the image's
-entrypoint, ports and limits. Users and rights are :mod:`kubelite.node.kubelet.decide.secure`'s.
+The rules are the kubelet's: environment and ``$(VAR)`` expansion, command and args against the
+image's entrypoint, ports and limits. Users and privileges are decided in
+:mod:`kubelite.node.kubelet.decide.secure`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from kubelite.node.cgroup.limits import Resources
 from kubelite.node.image.model import DEFAULT_PATH, ImageConfig
 from kubelite.node.network.ports import ANY, HostPort
-from kubelite.node.runtime.bundle import Program, Shared
+from kubelite.node.runtime.bundle import Program, SharedNamespaces
+from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.objects.facts import quantity
 from kubelite.objects.pod import expand, qos
 from kubelite.objects.pod.container import Container
@@ -24,8 +25,8 @@ DEFAULT_MESSAGE_PATH = "/dev/termination-log"
 
 
 class ImageFacts(NamedTuple):
-    """What a container needs to know of its image; ``passwd`` and ``group`` are the texts of those
-    files in it.
+    """What a container's start needs of its image; ``passwd`` and ``group`` are the contents of
+    those files in it.
     """
 
     id: str
@@ -35,10 +36,10 @@ class ImageFacts(NamedTuple):
 
 
 class NodeFacts(NamedTuple):
-    """What a container may ask about the node and its pod; ``capabilities`` masks what this machine
-    can give, ``memory`` is in bytes, ``modules`` names the kernel's security modules,
-    ``pids_limit`` is how many tasks a pod may have (0: any), ``huge_pages`` the sizes of those that
-    the machine has set aside."""
+    """Facts about the node and the pod's network. ``capabilities`` is the mask that this process can
+    grant, ``memory`` is in bytes, ``modules`` names the security modules of the kernel,
+    ``pids_limit`` is the maximum number of tasks of a pod (0: no limit), ``huge_pages`` the page
+    sizes in bytes that the machine has reserved."""
 
     name: str
     address: str
@@ -52,29 +53,29 @@ class NodeFacts(NamedTuple):
     huge_pages: tuple[int, ...] = ()
 
 
-class Unstartable(ValueError):
-    """The pod cannot be started as it is; ``container`` says where ("" for the pod as a whole), the
-    text why.
+class ContainerConfigError(RuntimeFailure):
+    """The specification cannot be started on this node (the kubelet: CreateContainerConfigError).
+    ``container`` is its name, "" for the pod as a whole.
     """
 
     def __init__(self, container: str, reason: str) -> None:
         super().__init__(f'container "{container}": {reason}' if container else reason)
 
 
-def shared_namespaces(pod: Pod) -> Shared:
+def shared_namespaces(pod: Pod) -> SharedNamespaces:
     """Which namespaces the pod's containers share with each other and with the host."""
     spec = pod.spec
-    return Shared(
+    return SharedNamespaces(
         bool(spec.host_network),
         bool(spec.host_pid),
         bool(spec.host_ipc),
         bool(spec.share_process_namespace),
-        own_users=spec.host_users is False,
+        own_userns=spec.host_users is False,
     )
 
 
 def declared_env(pod: Pod, container: Container, node: NodeFacts) -> dict[str, str]:
-    """The variables that the manifest declares, expanded; what ``$(VAR)`` may name."""
+    """The variables that the manifest declares, expanded: those that ``$(VAR)`` may refer to."""
     values = expand.Values(
         node_name=node.name,
         host_ip=node.address,
@@ -86,12 +87,16 @@ def declared_env(pod: Pod, container: Container, node: NodeFacts) -> dict[str, s
 
 
 def program(
-    pod: Pod, container: Container, image: ImageFacts, node: NodeFacts, home: str
+    container: Container,
+    image: ImageFacts,
+    node: NodeFacts,
+    home: str,
+    declared: Mapping[str, str],
 ) -> Program:
-    """Command line, environment and directory. Raises Unstartable when neither pod nor image names
-    a command.
+    """Command line, environment and working directory; ``declared`` are the manifest's variables,
+    ``home`` is the user's directory. Raises ContainerConfigError where neither
+    the pod nor the image names a command, or the directory is relative.
     """
-    declared = declared_env(pod, container, node)
     env = dict(item.partition("=")[::2] for item in (DEFAULT_PATH, *image.config.env))
     env.setdefault("HOME", home)
     env["HOSTNAME"] = node.hostname
@@ -104,24 +109,26 @@ def program(
         command = list(image.config.entrypoint)
         args = args or list(image.config.cmd)
     if not command and not args:
-        raise Unstartable(
+        raise ContainerConfigError(
             container.name, "no command: neither the manifest nor the image names one"
         )
     cwd = container.working_dir or image.config.working_dir or "/"
+    if not cwd.startswith("/"):
+        raise ContainerConfigError(container.name, f'workingDir "{cwd}" is not an absolute path')
     pairs = tuple(f"{key}={value}" for key, value in env.items())
     return Program((*command, *args), pairs, cwd, bool(container.tty))
 
 
 def message_path(container: Container) -> str:
-    """Where in the container its last message is read from: terminationMessagePath, unless a volume
-    is mounted just there.
+    """The path inside the container of its termination message, "" where a volume is mounted at
+    exactly that path.
     """
     path = container.termination_message_path or DEFAULT_MESSAGE_PATH
     return "" if any(mount.mount_path == path for mount in container.volume_mounts) else path
 
 
 def host_ports(pod: Pod) -> list[HostPort]:
-    """The ports of this machine that the pod's containers ask for; init containers' count as well."""
+    """The host ports of all containers, init containers included."""
     return [
         HostPort(
             host_port=port.host_port,
@@ -136,12 +143,12 @@ def host_ports(pod: Pod) -> list[HostPort]:
 
 
 def fs_group(pod: Pod) -> int | None:
-    """The group that the pod's volumes belong to."""
+    """The pod's fsGroup."""
     return pod.spec.security_context.fs_group if pod.spec.security_context else None
 
 
 def any_privileged(pod: Pod) -> bool:
-    """Whether some container may use every device."""
+    """Whether any container is privileged."""
     containers = (*(pod.spec.init_containers), *pod.spec.containers)
     return any(c.security_context is not None and c.security_context.privileged for c in containers)
 
@@ -156,27 +163,27 @@ def volume_sizes(pod: Pod) -> dict[str, int]:
 
 
 def container_limits(container: Container, huge_pages: Collection[int] = ()) -> Resources:
-    """What the container's cgroup is told; ``huge_pages`` are the sizes that the machine has set
-    aside.
+    """The resources of the container's cgroup; ``huge_pages`` are the page sizes in bytes that the
+    machine has reserved.
     """
-    found = qos.resources(container)
+    own = qos.resources(container)
     huge = _huge_pages(qos.limits(container), huge_pages)
-    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, huge_pages=huge)
+    return Resources(own.cpu_request, own.cpu_limit, own.memory_limit, huge_pages=huge)
 
 
 def pod_limits(pod: Pod, pids_limit: int = 0, huge_pages: Collection[int] = ()) -> Resources:
-    """What the pod's cgroup is told; a limit of the whole exists only where every container has
-    one, but for that of tasks, which is the node's."""
-    found = qos.pod_resources(pod)
+    """The resources of the pod's cgroup. CPU and memory are limited only where every container has
+    a limit; ``pids_limit`` is the node's."""
+    whole = qos.pod_resources(pod)
     huge = _huge_pages(qos.pod_requests(pod), huge_pages)
-    return Resources(found.cpu_request, found.cpu_limit, found.memory_limit, pids_limit, huge)
+    return Resources(whole.cpu_request, whole.cpu_limit, whole.memory_limit, pids_limit, huge)
 
 
 def _huge_pages(limits: qos.Amounts, sizes: Collection[int]) -> tuple[tuple[int, int], ...]:
-    """As in the kubelet none may be had of a size that is not asked for."""
-    asked = {
+    """As in the kubelet, a size that is not requested is limited to 0."""
+    requested = {
         quantity.value(name.removeprefix(_HUGE)): amount
         for name, amount in limits.items()
         if name.startswith(_HUGE)
     }
-    return tuple(sorted({**dict.fromkeys(sizes, 0), **asked}.items()))
+    return tuple(sorted({**dict.fromkeys(sizes, 0), **requested}.items()))

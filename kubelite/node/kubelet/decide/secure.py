@@ -2,7 +2,7 @@
 node. Pure.
 
 Rules are the kubelet's and the CRI runtimes': a container's own settings go before the pod's,
-privileged undoes most of them, and what cannot be kept is refused in one sentence.
+privileged undoes max_backoff of them, and what cannot be kept is refused in one sentence.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from kubelite.core.plan import Module, Rlimit
-from kubelite.node.kubelet.decide.prepare import ImageFacts, NodeFacts, Unstartable
+from kubelite.node.kubelet.decide.prepare import ContainerConfigError, ImageFacts, NodeFacts
 from kubelite.node.runtime.bundle import IDS, Security
 from kubelite.node.runtime.identity import MAX_ID, IdentityError, User, capabilities, resolve_user
 from kubelite.objects.pod import qos
@@ -26,11 +26,11 @@ from kubelite.objects.pod.pod import Pod, PodSecurityContext
 T = TypeVar("T")
 
 RLIMITS = "kubelite.io/rlimits"
-"""The annotation for what Kubernetes has no field for: ``nofile=1024:4096,core=0``, soft and hard
-limit or both in one.
+"""The annotation for resource limits, which Kubernetes has no field for: ``nofile=1024:4096,core=0``
+(soft and hard limit, or one number for both).
 """
 
-# Sysctls that belong to a pod's own namespaces and that the kubelet takes without being told to.
+# Namespaced sysctls that the kubelet allows by default.
 SAFE_SYSCTLS = frozenset(
     {
         "kernel.shm_rmid_forced",
@@ -47,15 +47,14 @@ SAFE_SYSCTLS = frozenset(
         "net.ipv4.tcp_wmem",
     }
 )
-# What else belongs to a namespace, and may be allowed on a node; everything beyond is the whole
-# machine's.
+# Other namespaced sysctls, which may be allowed on a node; the rest belongs to the whole machine.
 _NAMESPACED = ("kernel.shm*", "kernel.msg*", "kernel.sem", "fs.mqueue.*", "net.*")
 _LIMITS = "cpu fsize data stack core rss nproc nofile memlock as locks sigpending msgqueue nice rtprio rttime".split()
 """The kernel's resource limits in the order of their numbers, setrlimit(2)."""
 
 
 def security(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts) -> Security:
-    """Who the program runs as and what it may do. Raises Unstartable."""
+    """User, capabilities and confinement of the program. Raises ContainerConfigError."""
     own = container.security_context or SecurityContext()
     shared = pod.spec.security_context or PodSecurityContext()
     privileged = bool(own.privileged)
@@ -69,7 +68,7 @@ def security(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts)
             node.capabilities,
         )
     except IdentityError as error:
-        raise Unstartable(container.name, str(error)) from error
+        raise ContainerConfigError(container.name, str(error)) from error
     _check_user(pod, container.name, user, _first(own.run_as_non_root, shared.run_as_non_root))
     return Security(
         user,
@@ -87,13 +86,13 @@ def security(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts)
 
 def _check_user(pod: Pod, name: str, user: User, non_root: bool | None) -> None:
     if user.uid == 0 and non_root:
-        raise Unstartable(
+        raise ContainerConfigError(
             name,
             "runAsNonRoot is set and the program would run as root: set runAsUser to another user",
         )
     beyond = [each for each in (user.uid, user.gid, *user.groups) if each >= IDS]
     if pod.spec.host_users is False and beyond:
-        raise Unstartable(
+        raise ContainerConfigError(
             name, f"id {beyond[0]} is not among the {IDS} ids of a pod with hostUsers: false"
         )
 
@@ -128,7 +127,7 @@ def _labels(
     armor: AppArmorProfile | None = _first(own.app_armor_profile, shared.app_armor_profile)
     if armor is not None and armor.type == "Localhost":
         if "AppArmor" not in node.modules:
-            raise Unstartable(
+            raise ContainerConfigError(
                 name,
                 f'AppArmor profile "{armor.localhost_profile}": this kernel runs without AppArmor',
             )
@@ -136,7 +135,7 @@ def _labels(
     options: SELinuxOptions | None = _first(own.se_linux_options, shared.se_linux_options)
     if options is not None:
         if "SELinux" not in node.modules:
-            raise Unstartable(name, "seLinuxOptions: this kernel runs without SELinux")
+            raise ContainerConfigError(name, "seLinuxOptions: this kernel runs without SELinux")
         found.append((Module.SELINUX, _context(options)))
     return tuple(found)
 
@@ -155,7 +154,7 @@ def sysctls(pod: Pod, allowed: tuple[str, ...] = ()) -> tuple[tuple[str, str], .
     """Paths below /proc/sys and their values; ``allowed`` are names, or patterns that end in ``*``,
     that the node permits.
 
-    Raises Unstartable for one that is neither safe nor permitted, that is not a namespace's, or
+    Raises ContainerConfigError for one that is neither safe nor permitted, that is not a namespace's, or
     whose namespace is the host's.
     """
     context = pod.spec.security_context or PodSecurityContext()
@@ -169,16 +168,16 @@ def _sysctl(pod: Pod, written: str, allowed: tuple[str, ...]) -> str:
     name = written.replace("/", ".") if slashes else written
     if name not in SAFE_SYSCTLS:
         if not _matches(name, _NAMESPACED):
-            raise Unstartable(
+            raise ContainerConfigError(
                 "", f'sysctl "{written}" belongs to the whole machine: no pod may set it'
             )
         if not _matches(name, allowed):
-            raise Unstartable(
+            raise ContainerConfigError(
                 "",
                 f'sysctl "{written}" is not a safe one: --allow-unsafe-sysctl {name} permits it on this node',
             )
     if pod.spec.host_network if name.startswith("net.") else pod.spec.host_ipc:
-        raise Unstartable(
+        raise ContainerConfigError(
             "", f'sysctl "{written}" would change the host, whose namespace this pod shares'
         )
     return path
@@ -191,7 +190,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def rlimits(pod: Pod) -> tuple[Rlimit, ...]:
-    """The resource limits that the pod's annotation asks for. Raises Unstartable."""
+    """The resource limits that the pod's annotation asks for. Raises ContainerConfigError."""
     text = (pod.metadata.annotations or {}).get(RLIMITS, "")
     return tuple(_rlimit(word) for word in text.split(",") if word)
 
@@ -201,7 +200,7 @@ def _rlimit(word: str) -> Rlimit:
     soft, _, hard = values.partition(":")
     low, high = _amount(soft), _amount(hard or soft)
     if not equals or name not in _LIMITS or low is None or high is None or low > high:
-        raise Unstartable(
+        raise ContainerConfigError(
             "", f'annotation {RLIMITS}: "{word}" is not a limit: write it like nofile=1024:4096'
         )
     return Rlimit(_LIMITS.index(name), low, high)

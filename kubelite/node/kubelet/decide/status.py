@@ -12,7 +12,14 @@ from msgspec.structs import replace
 from kubelite.node.kubelet.decide import policy
 from kubelite.node.kubelet.decide.container_status import container_status, rfc3339
 from kubelite.node.kubelet.decide.policy import SECOND
-from kubelite.node.runtime.records import REMOVING, RESTART, STOP, ConditionsRecord, Observed, Seen
+from kubelite.node.runtime.records import (
+    REMOVING,
+    RESTART,
+    STOP,
+    ConditionsRecord,
+    ObservedContainer,
+    ObservedPod,
+)
 from kubelite.objects.pod import qos
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.status import ContainerStatus, HostIP, PodCondition, PodIP, PodStatus
@@ -22,7 +29,7 @@ LOG_DISK_FULL = "kubelite.io/LogDiskFull"
 __all__ = ["pod_status", "rfc3339", "transitions", "with_status"]
 
 
-def with_status(pod: Pod, seen: Observed, node: str, address: str) -> Pod:
+def with_status(pod: Pod, seen: ObservedPod, node: str, address: str) -> Pod:
     """The pod's object with what was observed in it. ``node`` and ``address`` are this machine's."""
     record = seen.pod
     metadata = replace(pod.metadata, uid=record.uid, creation_timestamp=rfc3339(record.created_at))
@@ -39,7 +46,7 @@ def with_status(pod: Pod, seen: Observed, node: str, address: str) -> Pod:
     )
 
 
-def pod_status(pod: Pod, seen: Observed, address: str) -> PodStatus:
+def pod_status(pod: Pod, seen: ObservedPod, address: str) -> PodStatus:
     """The whole status. ``address`` is this machine's, where the sandbox does not say by which the
     pod reaches it.
     """
@@ -63,7 +70,7 @@ def pod_status(pod: Pod, seen: Observed, address: str) -> PodStatus:
     )
 
 
-def transitions(pod: Pod, seen: Observed, wall: int) -> ConditionsRecord | None:
+def transitions(pod: Pod, seen: ObservedPod, wall: int) -> ConditionsRecord | None:
     """Since when each condition is what it is, if one has changed now, at ``wall`` nanoseconds
     since 1970; else None.
     """
@@ -78,11 +85,11 @@ def transitions(pod: Pod, seen: Observed, wall: int) -> ConditionsRecord | None:
 class _Told:
     """A pod's status while it is put together."""
 
-    def __init__(self, pod: Pod, seen: Observed) -> None:
+    def __init__(self, pod: Pod, seen: ObservedPod) -> None:
         self.pod, self.seen = pod, seen
         inits, mains = policy.members(pod, seen)
         self.stopped = seen.pod.goal == STOP and not any(m.running for m in (*inits, *mains))
-        self.over = self.stopped or policy.is_over(pod, seen)
+        self.over = self.stopped or policy.is_finished(pod, seen)
         self.plain = [m.container.name for m in inits if not m.sidecar]
         self.inits = [container_status(pod, m, seen, over=self.over) for m in inits]
         self.mains = [container_status(pod, m, seen, over=self.over) for m in mains]
@@ -101,7 +108,7 @@ class _Told:
             return "Failed"
         if self.over:
             return self._end(codes)
-        if self.seen.pod.anew and self._begins_anew():
+        if self.seen.pod.restart_reason and self._begins_anew():
             return "Pending"
         if before or any(
             code is None and _waits(s) for code, s in zip(codes, self.mains, strict=True)
@@ -113,7 +120,10 @@ class _Told:
         """Whether a restart of all containers has not come to the main ones yet."""
         mains = policy.members(self.pod, self.seen)[1]
         waits = any(
-            m.past is not None and m.past.again and m.seen is not None and not m.seen.record.sandbox
+            m.last_exit is not None
+            and m.last_exit.force_restart
+            and m.seen is not None
+            and not m.seen.record.sandbox
             for m in mains
         )
         return not any(m.running for m in mains) and (waits or self.seen.pod.goal == RESTART)
@@ -175,11 +185,11 @@ class _Told:
                 seen.pod.goal == RESTART,
                 changed,
                 "ContainerExited",
-                seen.pod.anew,
+                seen.pod.restart_reason,
             )
         ]
         return [
-            *(restarted if seen.pod.anew else []),
+            *(restarted if seen.pod.restart_reason else []),
             ("PodReadyToStartContainers", seen.up, sandboxed or created, "", ""),
             ("Initialized", not pending, max(sandboxed, created), initialized, waits),
             ("Ready", not unready, changed, reason, why),
@@ -241,5 +251,5 @@ def _waits(status: ContainerStatus) -> bool:
     return status.state is not None and status.state.waiting is not None
 
 
-def _moment(seen: Seen) -> int:
+def _moment(seen: ObservedContainer) -> int:
     return seen.exit.finished_at if seen.exit else seen.record.started_at or seen.record.created_at

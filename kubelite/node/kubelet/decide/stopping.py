@@ -1,50 +1,55 @@
-"""How containers are ended: preStop, the stop signal, the grace, SIGKILL; main containers first,
+"""How containers are stopped: preStop, stop signal, grace period, SIGKILL; main containers first,
 sidecars last. Pure.
 
 The order is the kubelet's: main containers all at once, then each sidecar once those started after
-it are gone, in one grace period for all of them, with at least two seconds left for each whose turn
-comes late. Times are nanoseconds of CLOCK_BOOTTIME.
+it are gone, in one grace period for all of them, with at least two seconds left for each sidecar
+whose turn comes late. Times are nanoseconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from kubelite.node.kubelet.decide import policy
 from kubelite.node.kubelet.decide.policy import SECOND, Member
-from kubelite.node.runtime.records import HOOK_NONE, HOOK_OVER, RESTART, Observed
+from kubelite.node.runtime.records import (
+    HOOK_NONE,
+    HOOK_OVER,
+    RESTART,
+    ContainerRecord,
+    ObservedPod,
+)
 from kubelite.objects.pod.container import Container
 from kubelite.objects.pod.pod import Pod
 
-LEAST = 2 * SECOND
-"""What a container gets between its signal and SIGKILL when a hook, or the wait for its turn, has
-used up the grace.
-"""
+MIN_GRACE = 2 * SECOND
+"""The minimum time between stop signal and SIGKILL where a hook, or the wait for its turn, has used
+up a container's grace period (the kubelet's minimumGracePeriodInSeconds)."""
 SIGNALS = {
     name: number
     for number, name in enumerate(
-        "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU "
-        "XFSZ VTALRM PROF WINCH IO PWR SYS".split(),
+        "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT "
+        "STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS".split(),
         1,
     )
 }
-_REALTIME, _LAST = 34, 64
+_SIGRTMIN = 34
+_SIGRTMAX = 64
 
 
 class MarkStop(NamedTuple):
-    """A container's turn to end has come, with ``grace`` nanoseconds; ``again``: it is started anew
-    afterwards.
+    """Record that a container is to stop, with ``grace`` nanoseconds; ``restart``: it is started
+    again afterwards.
     """
 
     name: str
     grace: int
-    again: bool = False
+    restart: bool = False
 
 
 class RunHook(NamedTuple):
-    """Run ``kind`` (post_start or pre_stop) beside everything else; ``until`` CLOCK_BOOTTIME, 0
-    without limit.
+    """Run hook ``kind`` (post_start or pre_stop) in the background, until CLOCK_BOOTTIME ``until``,
+    0 for no limit.
     """
 
     name: str
@@ -65,112 +70,116 @@ class Kill(NamedTuple):
     name: str
 
 
-Ending: TypeAlias = MarkStop | RunHook | Terminate | Kill
+StopAction: TypeAlias = MarkStop | RunHook | Terminate | Kill
 
 
-class Ends(NamedTuple):
-    """What to do, and when to look again."""
+class StopSteps(NamedTuple):
+    """What to do now, and when to look again."""
 
-    actions: tuple[Ending, ...]
+    actions: tuple[StopAction, ...]
     wake: int | None
 
 
-def decide(pod: Pod, seen: Observed, now: int, boot: str) -> Ends:
+def decide(pod: Pod, seen: ObservedPod, now: int, boot: str) -> StopSteps:
     """The next steps towards a pod in which nothing runs; none, and no time, once that is reached."""
     inits, mains = policy.members(pod, seen)
-    running = [m for m in (*inits, *mains) if m.running]
-    since, grace = _asked(pod, seen, inits, now, boot)
-    marks, wake = _turns(inits, mains, since, grace, now)
+    since, grace = _stop_request(pod, seen, inits, now, boot)
+    marks, wake = _due_marks(inits, mains, since, grace, now)
     if seen.pod.goal == RESTART:
-        marks = [mark._replace(again=True) for mark in marks]
-    actions: list[Ending] = list(marks)
-    for member in running:
-        found = one(member, now)
-        if found is not None:
-            actions += found.actions
-            wake = _first(wake, found.wake)
-    return Ends(tuple(actions), wake)
+        marks = [mark._replace(restart=True) for mark in marks]
+    actions: list[StopAction] = list(marks)
+    for member in (*inits, *mains):
+        steps = next_steps(member, now) if member.running else None
+        if steps is not None:
+            actions += steps.actions
+            wake = _earliest(wake, steps.wake)
+    return StopSteps(tuple(actions), wake)
 
 
-def _asked(pod: Pod, seen: Observed, inits: list[Member], now: int, boot: str) -> tuple[int, int]:
-    """Since when the pod is to end, and its grace: what somebody asked for, or its own from the
-    turn of the first sidecar.
+def _stop_request(
+    pod: Pod, seen: ObservedPod, inits: list[Member], now: int, boot: str
+) -> tuple[int, int]:
+    """Since when the pod is to stop, and its grace: as requested, or the pod's own grace from the
+    turn of its first sidecar.
     """
-    asked = seen.pod.stop
-    if asked is not None:
-        return (asked.since, asked.grace) if asked.boot == boot else (now, asked.grace)
-    marked = [
+    request = seen.pod.stop
+    if request is not None:
+        return (request.since if request.boot == boot else now), request.grace
+    marked_at = [
         m.seen.record.stop.since
         for m in inits
         if m.seen is not None and m.seen.record.stop is not None
     ]
-    return min(marked, default=now), policy.grace(pod) * SECOND
+    return min(marked_at, default=now), policy.grace(pod) * SECOND
 
 
-def _turns(
+def _due_marks(
     inits: list[Member], mains: list[Member], since: int, grace: int, now: int
 ) -> tuple[list[MarkStop], int | None]:
-    """Those whose turn has come and that are not marked yet."""
+    """Marks for the unmarked containers whose turn has come, and when the next turn comes."""
     left = max(since + grace - now, 0)
     first = [*mains, *(m for m in inits if not m.sidecar)]
-    marks = [MarkStop(m.container.name, left) for m in first if _unmarked(m)]
-    before = any(m.running for m in first)
+    marks = [MarkStop(m.container.name, left) for m in first if _is_unmarked(m)]
+    # A sidecar waits for everything that was started after it, but not longer than the grace.
+    later_ones_run = any(m.running for m in first)
     wake = None
     for member in reversed([m for m in inits if m.sidecar]):
-        if _unmarked(member) and before and left > 0:
+        if _is_unmarked(member) and later_ones_run and left > 0:
             wake = since + grace
-        elif _unmarked(member):
-            marks.append(MarkStop(member.container.name, max(left, LEAST) if grace > 0 else 0))
-        before = before or member.running
+        elif _is_unmarked(member):
+            own_grace = max(left, MIN_GRACE) if grace > 0 else 0
+            marks.append(MarkStop(member.container.name, own_grace))
+        later_ones_run = later_ones_run or member.running
     return marks, wake
 
 
-def _unmarked(member: Member) -> bool:
+def _is_unmarked(member: Member) -> bool:
     return member.running and member.seen is not None and member.seen.record.stop is None
 
 
-def one(member: Member, now: int) -> Ends | None:
-    """The next step for a container that was marked; None for any other."""
+def next_steps(member: Member, now: int) -> StopSteps | None:
+    """The next step for a container that is marked to stop; None for any other."""
     seen = member.seen
     stop = seen.record.stop if seen is not None and seen.running else None
-    if stop is None or stop.killed:
+    if seen is None or stop is None or stop.killed:
         return None
-    name, over = member.container.name, stop.since + stop.grace
+    name, deadline = member.container.name, stop.since + stop.grace
     if stop.grace <= 0:
-        return Ends((Kill(name),), None)
+        return StopSteps((Kill(name),), None)
     if stop.signalled:
-        last = max(over, stop.signalled + LEAST) if stop.hook != HOOK_NONE else over
-        return Ends((Kill(name),), None) if now >= last else Ends((), last)
-    if policy.has_hook(member.container, "pre_stop") and stop.hook != HOOK_OVER and now < over:
-        return (
-            Ends((RunHook(name, "pre_stop", over),), None)
-            if stop.hook == HOOK_NONE
-            else Ends((), over)
-        )
-    return Ends((Terminate(name, signal_of(member.container)),), None)
+        had_hook = stop.hook != HOOK_NONE
+        kill_at = max(deadline, stop.signalled + MIN_GRACE) if had_hook else deadline
+        return StopSteps((Kill(name),), None) if now >= kill_at else StopSteps((), kill_at)
+    has_hook = policy.has_hook(member.container, "pre_stop")
+    if has_hook and stop.hook != HOOK_OVER and now < deadline:
+        if stop.hook == HOOK_NONE:
+            return StopSteps((RunHook(name, "pre_stop", deadline),), None)
+        return StopSteps((), deadline)
+    return StopSteps((Terminate(name, stop_signal(member.container, seen.record)),), None)
 
 
-def signal_of(container: Container) -> int:
-    """The number of its stop signal; SIGTERM where it names none that Linux has."""
+def stop_signal(container: Container, record: ContainerRecord) -> int:
+    """The number of the signal that stops this attempt: lifecycle.stopSignal, else the image's
+    STOPSIGNAL as recorded at its start, else SIGTERM (as containerd and CRI-O have it).
+    """
     named = container.lifecycle.stop_signal if container.lifecycle is not None else None
-    return number_of(named or "") or SIGNALS["TERM"]
+    return signal_number(named or "") or record.stop_signal or SIGNALS["TERM"]
 
 
-def number_of(text: str) -> int:
+def signal_number(text: str) -> int:
     """The number of a signal written as ``SIGTERM``, ``TERM``, ``15``, ``SIGRTMIN+3`` or
-    ``SIGRTMAX-1``; 0 for none.
+    ``SIGRTMAX-1``; 0 where Linux has none of that name.
     """
     word = text.upper().removeprefix("SIG")
     if word.isascii() and word.isdigit():
-        return int(word) if 1 <= int(word) <= _LAST else 0
-    for base, number, sign in (("RTMIN", _REALTIME, 1), ("RTMAX", _LAST, -1)):
+        return int(word) if 1 <= int(word) <= _SIGRTMAX else 0
+    for base, number, sign in (("RTMIN", _SIGRTMIN, 1), ("RTMAX", _SIGRTMAX, -1)):
         if word.startswith(base):
-            rest = word.removeprefix(base).lstrip("+-")
-            found = number + sign * (int(rest) if rest.isdigit() else 0)
-            return found if _REALTIME <= found <= _LAST else 0
+            offset = word.removeprefix(base).lstrip("+-")
+            result = number + sign * (int(offset) if offset.isdigit() else 0)
+            return result if _SIGRTMIN <= result <= _SIGRTMAX else 0
     return SIGNALS.get(word, 0)
 
 
-def _first(*times: int | None) -> int | None:
-    known: Iterable[int] = [each for each in times if each is not None]
-    return min(known, default=None)
+def _earliest(*times: int | None) -> int | None:
+    return min((time for time in times if time is not None), default=None)

@@ -1,4 +1,4 @@
-"""``pod inspect``: the pod's object, and beside it the kernel objects and files that carry it."""
+"""``pod inspect``: the pod's object with the kernel objects and files that belong to it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kubelite.node.kubelet.act.timeline import Event
 from kubelite.node.kubelet.decide.container_status import rfc3339
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
-from kubelite.node.runtime.records import Observed, Seen
+from kubelite.node.runtime.records import ObservedContainer, ObservedPod
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.qos import qos_class
 
 _NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
 
 
-def describe(home: Home, pod: Pod, seen: Observed) -> dict[str, Any]:
+def describe(home: Home, pod: Pod, seen: ObservedPod) -> dict[str, Any]:
     """Plain values: ``pod``, ``stage``, ``sandbox`` (None without one), ``containers`` by name,
     ``events`` oldest first, ``paths``."""
     record = seen.pod
@@ -29,8 +29,8 @@ def describe(home: Home, pod: Pod, seen: Observed) -> dict[str, Any]:
         "pod": msgspec.to_builtins(pod),
         "stage": record.stage,
         "sandbox": _sandbox(home, pod, seen),
-        "containers": {each.record.name: _container(each, logs) for each in seen.containers},
-        "events": [_event(each) for each in timeline.read(timeline.path(home.pod(record.uid)))],
+        "containers": {c.record.name: _container(c, logs) for c in seen.containers},
+        "events": [_event(e) for e in timeline.read(timeline.path(home.pod(record.uid)))],
         "paths": {"state": home.pod(record.uid), "run": home.pod_run(record.uid), "logs": logs},
     }
 
@@ -43,7 +43,7 @@ def _event(event: Event) -> dict[str, Any]:
     }
 
 
-def _sandbox(home: Home, pod: Pod, seen: Observed) -> dict[str, Any] | None:
+def _sandbox(home: Home, pod: Pod, seen: ObservedPod) -> dict[str, Any] | None:
     record = seen.sandbox
     if record is None:
         return None
@@ -60,7 +60,7 @@ def _sandbox(home: Home, pod: Pod, seen: Observed) -> dict[str, Any] | None:
     }
 
 
-def _container(seen: Seen, logs: str) -> dict[str, Any]:
+def _container(seen: ObservedContainer, logs: str) -> dict[str, Any]:
     record = seen.record
     return {
         "id": record.id,
@@ -78,11 +78,11 @@ def _container(seen: Seen, logs: str) -> dict[str, Any]:
 
 
 def namespaces(pid: int) -> dict[str, str]:
-    """The namespaces of a process, as their links say; none of one that has gone."""
-    found = {}
+    """The namespaces of a process as in /proc/PID/ns, by kind; empty for one that is gone."""
+    links = {}
     for kind in _NAMESPACES:
         try:
-            found[kind] = os.readlink(f"/proc/{pid}/ns/{kind}")
+            links[kind] = os.readlink(f"/proc/{pid}/ns/{kind}")
         except OSError:
             continue
-    return found
+    return links

@@ -1,4 +1,4 @@
-"""What the containers of a pod have said: their logs, found by name."""
+"""Finds and reads the log files of a container."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def logs(
     since_ns: int | None,
     previous: bool,
 ) -> Iterator[LogLine]:
-    """See :meth:`kubelite.node.kubelet.pods.queries.Looking.logs`."""
+    """See :meth:`kubelite.node.kubelet.pods.queries.PodQueries.logs`."""
     seen = next(
         (each for each in observe(home, ledger, pod).containers if each.record.name == container),
         None,
@@ -35,11 +35,13 @@ def logs(
     if attempt < 0:
         raise NotFound(f'container "{container}" in pod "{pod.name}" has not run before')
     directory = f"{home.pod_logs(pod.namespace, pod.name, pod.uid)}/{container}"
-    more = _goes_on(home, ledger, pod, container) if follow and not previous else None
+    more = _is_running_check(home, ledger, pod, container) if follow and not previous else None
     return files.read(directory, attempt, tail=tail, since=_stamp(since_ns), more=more)
 
 
-def _goes_on(home: Home, ledger: Ledger, pod: PodRecord, container: str) -> Callable[[], bool]:
+def _is_running_check(
+    home: Home, ledger: Ledger, pod: PodRecord, container: str
+) -> Callable[[], bool]:
     def more() -> bool:
         if ledger.pod(pod.uid) is None:
             return False
@@ -51,7 +53,7 @@ def _goes_on(home: Home, ledger: Ledger, pod: PodRecord, container: str) -> Call
 
 
 def _stamp(nanoseconds: int | None) -> str | None:
-    """A time as the log files have it, so that it can be compared as text."""
+    """A time in the format of the log files, comparable as text."""
     if nanoseconds is None:
         return None
     whole, rest = divmod(nanoseconds, 1_000_000_000)

@@ -1,13 +1,13 @@
-"""The pods of one home: up, down, stopped, changed, and all of looking. The face of this wing for
-whoever has no cluster.
+"""Commands on the pods of one state root: the engine behind the command line.
 
-Every verb works in the caller's process under the pod's lock and from records; a pod that has to be
-looked after is left to the node agent afterwards.
+Every command works in the caller's process, under the pod's lock and from records. It judges only
+what it has read while it holds the lock. A pod that needs care is left to the node agent afterwards.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,44 +18,48 @@ from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet.act import claims, facts, images
-from kubelite.node.kubelet.act.bringup import Step
-from kubelite.node.kubelet.act.node_config import longest_backoff
-from kubelite.node.kubelet.act.pod_state import Scene
-from kubelite.node.kubelet.act.undo import uninterrupted
+from kubelite.node.kubelet.act import claims, facts, images, timeline
+from kubelite.node.kubelet.act.node_config import max_backoff
+from kubelite.node.kubelet.act.pod_state import PodState
+from kubelite.node.kubelet.act.progress import Step
+from kubelite.node.kubelet.act.signals import signals_blocked
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.decide import policy
 from kubelite.node.kubelet.decide.actions import needs_care
-from kubelite.node.kubelet.decide.prepare import Unstartable
-from kubelite.node.kubelet.pods.queries import Looking, not_found
+from kubelite.node.kubelet.pods.queries import PodQueries, pod_not_found
 from kubelite.node.runtime import sandbox
 from kubelite.node.runtime.clock import SECOND, boottime
-from kubelite.node.runtime.errors import Conflict, NotRunning, RuntimeFailure
-from kubelite.node.runtime.home import boot_id
+from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning
+from kubelite.node.runtime.home import Home, boot_id
+from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import (
     CREATED,
     CREATING,
     REMOVING,
     RESTART,
     STOP,
-    Observed,
     PodRecord,
     PodStop,
 )
-from kubelite.node.runtime.removal import Remover, mark
+from kubelite.node.runtime.removal import close_home, mark_removing, remove_pod
 from kubelite.objects.pod.pod import Pod
 
 if TYPE_CHECKING:
-    from kubelite.node.kubelet.act.images import FoundImage
+    from contextlib import AbstractContextManager
+
+    from kubelite.node.kubelet.act.images import ResolvedImage
+    from kubelite.node.kubelet.pods.copying import Side
     from kubelite.node.runtime.exec.session import Session
     from kubelite.objects.pod.container import Container
 
+Report = Callable[[Step], None]
+
 
 class UpResult(NamedTuple):
-    """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already, ``failed`` says
-    that an init container failed and the others were not started; ``engine_ms`` are milliseconds;
-    ``changed`` says what was changed in place."""
+    """What :meth:`Pods.up` did. ``created`` is False for a pod that was up already; ``failed``: an
+    init container failed and the others were not started; ``engine_ms`` are milliseconds;
+    ``changed`` lists what was changed in place."""
 
     pod: Pod
     created: bool
@@ -65,8 +69,21 @@ class UpResult(NamedTuple):
     changed: tuple[str, ...] = ()
 
 
-class Pods(Looking):
-    """The pods of ``home``: all that can be done with them."""
+def _ignore(_: str) -> None:
+    return
+
+
+class Pods:
+    """The pods of ``home``. ``queries`` looks at them; the methods change them. ``trace`` is called
+    with each act just before it is done.
+    """
+
+    def __init__(self, home: Home, *, trace: Callable[[str], None] | None = None) -> None:
+        home.check()
+        self._home = home
+        self._trace = trace or _ignore
+        self._ledger = Ledger(home)
+        self.queries = PodQueries(home, self._ledger)
 
     # -- up -------------------------------------------------------------------------------------------------------------
 
@@ -76,200 +93,192 @@ class Pods(Looking):
         *,
         replace: bool = False,
         unsafe_sysctls: Sequence[str] = (),
-        report: Callable[[Step], None],
+        report: Report,
     ) -> UpResult:
-        """Brings a checked and defaulted pod up and returns once all its containers run, or it has
-        failed in an init container.
+        """Brings a checked and defaulted pod up. Returns once all its containers run, or one of its
+        init containers has failed.
 
-        A pod of that name that is the same is left alone; one that differs is changed in place
-        where that can be, or else a Conflict, and taken down first with ``replace``. When anything
-        raises, nothing of a new pod is left. ``unsafe_sysctls`` are names or patterns that this pod
-        may set. Raises RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
+        An identical pod is left alone, one that another command is bringing up is waited for, and
+        one whose command was killed is continued. A different pod is changed in place, or with
+        ``replace`` removed first. When anything raises, nothing of a new pod is left.
+        ``unsafe_sysctls`` are names or patterns that this pod may set. Raises Conflict for a change
+        that needs a new pod, RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
         NativeError, OSError.
         """
         began = time.perf_counter()
         self._home.make()
-        found = images.resolve(self._home, pod)
-        for name, image in found.items():
+        resolved = images.resolve(self._home, pod)
+        for name, image in resolved.items():
             report(Step("image", name, image.milliseconds))
-        while True:
+        result = None
+        while result is None:
             record, lock = claims.claim(self._home, self._ledger, pod, tuple(unsafe_sysctls))
-            if lock is not None:
-                break
-            existing = self._existing(record, pod, replace, report)
-            if existing is not None:
-                return existing._replace(engine_ms=(time.perf_counter() - began) * 1000)
-        try:
-            seen, warnings = self._create(record, pod, found, report, lock)
-        finally:
-            lock.release()
-        if needs_care(pod, seen):
-            agent_control.summon(self._home, record.uid)
-        shown = self._with_status(pod, seen)
-        return UpResult(
-            shown, True, _init_failed(shown), warnings, (time.perf_counter() - began) * 1000
-        )
+            if lock is None:
+                result = self._up_existing(record, pod, resolved, replace, report)
+            else:
+                try:
+                    result = self._bring_up(record, pod, resolved, report, lock)
+                finally:
+                    lock.release()
+        return result._replace(engine_ms=(time.perf_counter() - began) * 1000)
 
-    def _existing(
-        self, record: PodRecord, pod: Pod, replace: bool, report: Callable[[Step], None]
+    def _up_existing(
+        self,
+        claimed: PodRecord,
+        pod: Pod,
+        resolved: dict[str, ResolvedImage],
+        replace: bool,
+        report: Report,
     ) -> UpResult | None:
-        """The pod that is there, once it is the one wanted; None when it has made room."""
-        where = f'pod "{record.name}" of namespace "{record.namespace}"'
-        if record.stage != CREATED and self._abandoned(record):
-            self._trace("remove what a killed command left")
-            self._remove(record, 0)
+        """The name is taken. None where its pod is gone now and the name can be claimed again."""
+        with self._locked(claimed, report) as lock:
+            record = self._ledger.pod(claimed.uid)
+            if record is None:
+                lock.remove()
+                return None
+            is_same = record.source == claims.digest(pod)
+            if record.stage == CREATING and is_same:
+                # Nobody holds the lock: the command that was bringing it up was killed.
+                self._trace("continue an interrupted up")
+                return self._bring_up(record, pod, resolved, report, lock)
+            if record.stage != CREATED:
+                self._trace("remove what a killed command left")
+                self._remove_locked(record, lock, 0)
+                return None
+            if is_same:
+                shown = self.queries.shown(record, pod)
+                if not (replace and _has_finished(shown)):
+                    return UpResult(shown, False, _has_failed_init(shown), (), 0)
+            elif not replace:
+                with self._worker_under_lock(record, lock) as worker:
+                    return self._update(worker, pod)
+            self._remove_locked(record, lock, None)
+            report(Step("removed", record.name, -1))
             return None
-        if record.stage != CREATED:
-            raise Conflict(
-                f"{where} is being {'created' if record.stage == CREATING else 'removed'} by another command"
-            )
-        if record.source == claims.digest(pod):
-            shown = self._shown(record, pod)
-            if not (
-                replace
-                and shown.status is not None
-                and shown.status.phase in ("Succeeded", "Failed")
-            ):
-                return UpResult(shown, False, _init_failed(shown), (), 0)
-        elif not replace:
-            return self._update(record, pod)
-        self.down(record.namespace, record.name, report=report)
-        return None
 
-    def _abandoned(self, record: PodRecord) -> bool:
-        """Whether nobody works on a pod that is half there."""
-        try:
-            with FileLock(self._home.pod_lock(record.uid), timeout=0):
-                return True
-        except TimeoutError:
-            return False
-
-    def _create(
+    def _bring_up(
         self,
         record: PodRecord,
         pod: Pod,
-        found: dict[str, FoundImage],
-        report: Callable[[Step], None],
+        resolved: dict[str, ResolvedImage],
+        report: Report,
         lock: FileLock,
-    ) -> tuple[Observed, tuple[str, ...]]:
-        worker = self._worker(
-            Scene(self._home, self._ledger, record, pod), found=found, strict=True, report=report
-        )
+    ) -> UpResult:
+        """Brings up a pod whose record is on disk and whose lock is held, from wherever it is."""
+        state = PodState(self._home, self._ledger, record, pod)
+        worker = self._worker(state, resolved=resolved, strict=True, report=report)
         try:
-            worker.scene.event(
-                "Scheduled",
-                f"Successfully assigned {record.namespace}/{record.name} to {facts.node_name()}",
-            )
-            _until_up(worker)
+            if not timeline.read(state.timeline.path):
+                where = f"{record.namespace}/{record.name}"
+                message = f"Successfully assigned {where} to {facts.node_name()}"
+                state.event("Scheduled", message)
+            worker.refresh()
+            _advance_until_up(worker)
         except BaseException as error:
-            with uninterrupted():
+            with signals_blocked():
+                worker.close()
                 self._undo(record, lock, error)
-            if isinstance(error, Unstartable):
-                raise RuntimeFailure(str(error)) from error
             raise
-        finally:
-            worker.close()
-        return worker.scene.seen, tuple(worker.warnings)
-
-    def _worker(self, scene: Scene, **options: Any) -> Worker:
-        return Worker(scene, longest_backoff(self._home), trace=self._trace, **options)
+        worker.close()
+        if needs_care(pod, state.seen):
+            agent_control.ensure_agent(self._home, record.uid)
+        shown = self.queries.with_status(pod, state.seen)
+        warnings = tuple(worker.executor.warnings)
+        return UpResult(shown, True, _has_failed_init(shown), warnings, 0)
 
     def _undo(self, record: PodRecord, lock: FileLock, error: BaseException) -> None:
-        """Removes what there is of the pod; what would not go stays on record for ``pod down``."""
+        """Removes what there is of the pod; what cannot be removed stays on record for `pod down`."""
         self._trace("undo")
         try:
-            remover = Remover(self._home, self._ledger, self._trace)
-            remover.remove(record)
+            remove_pod(self._home, self._ledger, record, self._trace)
             lock.remove()
-            self._close_home(remover)
-        except Exception as second:  # noqa: BLE001 - the first error is the one to be told
+            self._close_home()
+        except Exception as second:  # noqa: BLE001 - the first error is the one to report
             error.add_note(f"something of the pod is left: {second}")
 
-    # -- update ---------------------------------------------------------------------------------------------------------
-
-    def _update(self, record: PodRecord, pod: Pod) -> UpResult:
+    def _update(self, worker: Worker, pod: Pod) -> UpResult:
         """Changes a pod in place. Raises Conflict for what needs a new one."""
         from kubelite.node.kubelet.act import updating
 
-        with self._held(record) as worker, CgroupTree(read_world(), self._home.cgroup) as tree:
+        state = worker.state
+        with CgroupTree(read_world(), self._home.cgroup) as tree:
             self._trace("record update")
-            found = updating.put(worker, tree, pod)
-            if worker.scene.record.goal == STOP:
+            changes = updating.put(worker, tree, pod)
+            if state.record.goal == STOP:
                 worker.advance()
             else:
-                _until_up(worker)
-            down = [
-                name
-                for name in found.swaps
-                if (seen := worker.scene.of(name)) is not None and not seen.running
-            ]
-            shown = self._with_status(worker.scene.pod, worker.scene.seen)
-        said = tuple(
-            f'container "{name}" does not run; `kubelite pod events` says why' for name in down
+                _advance_until_up(worker)
+        warnings = tuple(
+            f'container "{name}" is not running; `kubelite pod events` shows why'
+            for name in changes.restarts
+            if (seen := state.container(name)) is not None and not seen.running
         )
-        return UpResult(shown, False, _init_failed(shown), said, 0, found.notes)
+        shown = self.queries.with_status(state.pod, state.seen)
+        return UpResult(shown, False, _has_failed_init(shown), warnings, 0, changes.notes)
+
+    def _worker(self, state: PodState, **options: Any) -> Worker:
+        return Worker(state, max_backoff(self._home), trace=self._trace, **options)
 
     # -- down -----------------------------------------------------------------------------------------------------------
 
-    def down(
-        self, namespace: str, name: str, *, grace: int | None = None, report: Callable[[Step], None]
-    ) -> None:
-        """Stops a pod's containers and removes everything of it. ``grace`` seconds replace the
-        pod's own.
-
-        Raises NotFound, RuntimeFailure for what would not go.
+    def down(self, namespace: str, name: str, *, grace: int | None = None, report: Report) -> None:
+        """Stops a pod's containers and removes everything of it. ``grace`` seconds override the
+        pod's own. Raises NotFound, RuntimeFailure for what cannot be removed.
         """
         began = time.perf_counter()
-        record = self._find(namespace, name)
-        if not self._remove(record, grace):
-            raise not_found(namespace, name)
+        claimed = self.queries.find(namespace, name)
+        with self._locked(claimed, report) as lock:
+            record = self._ledger.pod(claimed.uid)
+            if record is None:
+                lock.remove()
+                raise pod_not_found(namespace, name)
+            self._remove_locked(record, lock, grace)
+        agent_control.notify(self._home, claimed.uid)
         report(Step("removed", name, (time.perf_counter() - began) * 1000))
 
-    def _remove(self, record: PodRecord, grace: int | None) -> bool:
-        """False when another command was faster."""
-        with FileLock(self._home.pod_lock(record.uid)) as lock:
-            current = self._ledger.pod(record.uid)
-            if current is None:
-                lock.remove()
-                return False
-            agent_control.nudge(
-                self._home, record.uid
-            )  # it waits for the lock, and goes on where this process is killed
-            self._end(current, grace)
-            remover = Remover(self._home, self._ledger, self._trace)
-            remover.remove(current)
-            lock.remove()
-            self._close_home(remover)
-        agent_control.nudge(self._home, record.uid)
-        return True
+    def remove_damaged(self, uid: str) -> None:
+        """Removes the pod with this uid though its record cannot be read. Raises NotFound,
+        RuntimeFailure for what cannot be removed.
+        """
+        from kubelite.node.kubelet.pods.reset import remove_by_uid
+
+        if "/" in uid or not os.path.lexists(self._home.pod(uid)):
+            raise NotFound(f'no pod has the uid "{uid}"')
+        remove_by_uid(self._home, self._ledger, uid, self._trace)
+        self._close_home()
+
+    def _remove_locked(self, record: PodRecord, lock: FileLock, grace: int | None) -> None:
+        # The agent waits for the lock, and continues the removal if this process is killed.
+        agent_control.notify(self._home, record.uid)
+        self._end(record, grace)
+        remove_pod(self._home, self._ledger, record, self._trace)
+        lock.remove()
+        self._close_home()
 
     def _end(self, record: PodRecord, grace: int | None) -> None:
-        """Ends the pod's containers in the documented order, as far as they are given time; what is
-        asked is on record first.
+        """Ends the pod's containers in the documented order within the grace period. The request is
+        on record first.
         """
         if grace == 0:
             return
-        scene = Scene(self._home, self._ledger, record)
-        seconds = policy.grace(scene.pod) if grace is None else grace
+        state = PodState(self._home, self._ledger, record)
+        seconds = policy.grace(state.pod) if grace is None else grace
         self._trace("mark as removing")
-        mark(record, seconds * SECOND)
+        mark_removing(record, seconds * SECOND)
         record.stop = _stop_now(seconds)
         self._ledger.save_pod(record)
         self._thaw(record)
-        worker = self._worker(scene)
-        try:
-            worker.look()
-            _until_still(worker)
-        finally:
-            worker.close()
+        with contextlib.closing(self._worker(state)) as worker:
+            worker.refresh()
+            _advance_until_still(worker)
 
-    def _close_home(self, remover: Remover) -> None:
+    def _close_home(self) -> None:
         if not self._home.has_pods():
-            remover.close_home()
+            close_home(self._home)
 
-    def reset(self, report: Callable[[Step], None]) -> list[str]:
-        """Removes all pods, damaged ones too, all images, logs and kernel objects of this home;
-        returns what went.
+    def reset(self, report: Report) -> list[str]:
+        """Removes all pods, damaged ones too, all images, logs and kernel objects of this state
+        root; returns what was removed, a phrase each.
         """
         from kubelite.node.kubelet.pods.reset import reset
 
@@ -278,112 +287,106 @@ class Pods(Looking):
     # -- stop, start, restart, kill, pause --------------------------------------------------------------------------------
 
     def stop(self, namespace: str, name: str, *, grace: int | None = None) -> Pod:
-        """Ends a pod's containers; sandbox, address and volumes stay, and nothing is started until
-        :meth:`start`.
-
-        Raises NotFound, Conflict for a pod that is being removed.
+        """Stops a pod's containers; sandbox, address and volumes stay, and nothing is started until
+        :meth:`start`. Raises NotFound, Conflict for a pod that is being removed.
         """
-        record = self._find(namespace, name)
-        with self._held(record) as worker:
-            pod = worker.scene.record
-            pod.goal, pod.stop = (
-                STOP,
-                _stop_now(policy.grace(worker.scene.pod) if grace is None else grace),
-            )
+        with self._held(self.queries.find(namespace, name)) as worker:
+            state = worker.state
+            seconds = policy.grace(state.pod) if grace is None else grace
+            state.record.goal = STOP
+            state.record.stop = _stop_now(seconds)
             self._trace("record that the pod stops")
-            worker.scene.save()
-            self._thaw(pod)
-            _until_still(worker)
-            return self._with_status(worker.scene.pod, worker.scene.seen)
+            state.save()
+            self._thaw(state.record)
+            _advance_until_still(worker)
+            return self.queries.with_status(state.pod, state.seen)
 
     def start(self, namespace: str, name: str) -> Pod:
-        """Starts the containers of a pod that was stopped or has ended; one that runs is left
-        alone.
-
-        Raises NotFound, Conflict, and RuntimeFailure and its like for what cannot be started.
+        """Starts the containers of a pod that was stopped or has finished; one that runs is left
+        alone. Raises NotFound, Conflict, and RuntimeFailure and its like for what cannot be
+        started.
         """
-        record = self._find(namespace, name)
-        with self._held(record) as worker:
-            scene = worker.scene
-            if scene.record.goal == STOP or policy.is_over(scene.pod, scene.seen):
+        with self._held(self.queries.find(namespace, name)) as worker:
+            state = worker.state
+            if state.record.goal == STOP or policy.is_finished(state.pod, state.seen):
                 self._restart(worker, 0)
-            return self._with_status(scene.pod, scene.seen)
+            return self.queries.with_status(state.pod, state.seen)
 
     def restart(
         self, namespace: str, name: str, *, container: str | None = None, grace: int | None = None
     ) -> Pod:
-        """Ends and starts the containers of a pod, or one of them, and forgets every back-off; the
-        sandbox stays.
-
-        Raises NotFound, Conflict, and RuntimeFailure and its like for what cannot be started.
+        """Stops and starts the containers of a pod, or one of them, without back-off; the sandbox
+        stays. Raises NotFound, Conflict, and RuntimeFailure and its like for what cannot be
+        started.
         """
-        record = self._find(namespace, name)
+        record = self.queries.find(namespace, name)
         if container is not None:
-            self._check_container(record, container)
+            self.queries.check_container(record, container)
         with self._held(record) as worker:
-            seconds = policy.grace(worker.scene.pod) if grace is None else grace
-            self._thaw(worker.scene.record)
+            state = worker.state
+            seconds = policy.grace(state.pod) if grace is None else grace
+            self._thaw(state.record)
             if container is None:
                 self._restart(worker, seconds)
             else:
                 worker.restart(container, seconds)
-                _until_up(worker)
-            return self._with_status(worker.scene.pod, worker.scene.seen)
+                _advance_until_up(worker)
+            return self.queries.with_status(state.pod, state.seen)
 
     def _restart(self, worker: Worker, seconds: int) -> None:
-        record = worker.scene.record
-        record.goal, record.stop, record.anew = RESTART, _stop_now(seconds), ""
+        record = worker.state.record
+        record.goal = RESTART
+        record.stop = _stop_now(seconds)
+        record.restart_reason = ""
         self._trace("record that the pod restarts")
-        worker.scene.save()
-        _until_up(worker)
+        worker.state.save()
+        _advance_until_up(worker)
 
     def kill(
         self, namespace: str, name: str, number: int, *, container: str | None = None
     ) -> Sequence[str]:
-        """Sends a signal to every running container of a pod, or to one; returns their names. What
-        follows is up to the restart policy. Raises NotFound, NotRunning."""
-        record = self._find(namespace, name)
+        """Sends a signal to every running container of a pod, or to one; returns their names. The
+        restart policy decides what follows. Raises NotFound, NotRunning."""
+        record = self.queries.find(namespace, name)
         if container is not None:
-            self._check_container(record, container)
-        seen = [
-            s
-            for s in self._observe(record).containers
-            if s.running and container in (None, s.record.name)
+            self.queries.check_container(record, container)
+        running = [
+            seen.record
+            for seen in self.queries.observe(record).containers
+            if seen.running and container in (None, seen.record.name)
         ]
-        if not seen:
+        if not running:
             which = "no container" if container is None else f'no container "{container}"'
-            raise NotRunning(f'{which} of pod "{name}" runs')
+            raise NotRunning(f'{which} of pod "{name}" is running')
         with sandbox.connect(self._home, record.uid) as shim:
-            for each in seen:
+            for each in running:
                 with contextlib.suppress(NativeError):
-                    shim.signal(each.record.id, number)
-        return [each.record.name for each in seen]
+                    shim.signal(each.id, number)
+        return [each.name for each in running]
 
     def pause(self, namespace: str, name: str) -> Pod:
-        """Holds all processes of a pod still. Raises NotFound, Conflict, NotRunning, CgroupError."""
+        """Freezes all processes of a pod. Raises NotFound, Conflict, NotRunning, CgroupError."""
         from kubelite.node.cgroup import control
 
-        record = self._find(namespace, name)
-        with self._held(record) as worker:
-            scene = worker.scene
-            if not worker.running:
-                raise NotRunning(f'no container of pod "{name}" runs')
-            scene.record.paused = True
-            scene.save()
+        with self._held(self.queries.find(namespace, name)) as worker:
+            state = worker.state
+            if not worker.any_running:
+                raise NotRunning(f'no container of pod "{name}" is running')
+            state.record.paused = True
+            state.save()
             with CgroupTree(read_world(), self._home.cgroup) as tree:
-                control.freeze(tree, record.uid)
-            return self._with_status(scene.pod, scene.seen)
+                control.freeze(tree, state.uid)
+            return self.queries.with_status(state.pod, state.seen)
 
     def unpause(self, namespace: str, name: str) -> Pod:
-        """Lets the processes of a pod go on. Raises NotFound, Conflict, CgroupError."""
-        record = self._find(namespace, name)
-        with self._held(record) as worker:
-            self._thaw(worker.scene.record)
-            worker.scene.save()
-            return self._with_status(worker.scene.pod, worker.scene.seen)
+        """Thaws the processes of a pod. Raises NotFound, Conflict, CgroupError."""
+        with self._held(self.queries.find(namespace, name)) as worker:
+            self._thaw(worker.state.record)
+            worker.state.save()
+            return self.queries.with_status(worker.state.pod, worker.state.seen)
 
     def _thaw(self, record: PodRecord) -> None:
-        """A process that is held still would not hear a signal."""
+        """A frozen process would not see a signal."""
         from kubelite.node.cgroup import control
 
         if record.paused:
@@ -392,29 +395,122 @@ class Pods(Looking):
             record.paused = False
             self._ledger.save_pod(record)
 
+    # -- locks ----------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _locked(self, record: PodRecord, report: Report | None = None) -> Iterator[FileLock]:
+        """Holds the pod's lock. ``report`` is told when that has to wait for another command."""
+        path = self._home.pod_lock(record.uid)
+        try:
+            lock = FileLock(path, timeout=0).acquire()
+        except TimeoutError:
+            if report is not None:
+                report(Step("waiting", f"another command works on pod {record.name}", -1))
+            lock = FileLock(path).acquire()
+        try:
+            yield lock
+        finally:
+            lock.release()
+
     @contextlib.contextmanager
     def _held(self, record: PodRecord) -> Iterator[Worker]:
-        """The pod's worker under its lock; afterwards an agent looks after the pod if it has to be
-        looked after.
-        """
-        with FileLock(self._home.pod_lock(record.uid)) as lock:
-            agent_control.nudge(
-                self._home, record.uid
-            )  # it waits for the lock, and goes on where this process is killed
-            worker = self._worker(Scene(self._home, self._ledger, record))
-            try:
-                if not worker.look():
-                    lock.remove()
-                    raise not_found(record.namespace, record.name)
-                if worker.scene.record.stage == REMOVING:
-                    raise Conflict(f'pod "{record.name}" is being removed')
-                yield worker
-            finally:
-                worker.close()
-        if needs_care(worker.scene.pod, worker.scene.seen):
-            agent_control.summon(self._home, record.uid)
+        with self._locked(record) as lock, self._worker_under_lock(record, lock) as worker:
+            yield worker
 
-    # -- beside a container ------------------------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def _worker_under_lock(self, record: PodRecord, lock: FileLock) -> Iterator[Worker]:
+        """The pod's worker, after a look at the pod. An agent looks after the pod afterwards if it
+        needs care. Raises NotFound, Conflict for a pod that is being removed.
+        """
+        # The agent waits for the lock, and continues if this process is killed.
+        agent_control.notify(self._home, record.uid)
+        worker = self._worker(PodState(self._home, self._ledger, record))
+        try:
+            if not worker.refresh():
+                lock.remove()
+                raise pod_not_found(record.namespace, record.name)
+            if worker.state.record.stage == REMOVING:
+                raise Conflict(f'pod "{record.name}" is being removed')
+            yield worker
+        finally:
+            worker.close()
+        if needs_care(worker.state.pod, worker.state.seen):
+            agent_control.ensure_agent(self._home, record.uid)
+
+    def restart_missing_agent(self) -> bool:
+        """Starts the node agent where a pod that was looked at needs one and none runs, since it
+        was killed; returns whether that was so.
+        """
+        uids = set(self.queries.needing_care)
+        self.queries.needing_care.clear()
+        if not uids or agent_control.running(self._home) is not None:
+            return False
+        for uid in sorted(uids):
+            try:
+                FileLock(self._home.pod_lock(uid), timeout=0).acquire().release()
+            except (OSError, TimeoutError):
+                continue  # a command works on the pod, and will start an agent
+            agent_control.ensure_agent(self._home, uid)
+            return True
+        return False
+
+    # -- sessions in containers -----------------------------------------------------------------------------------------
+
+    def exec(
+        self,
+        namespace: str,
+        name: str,
+        container: str,
+        args: Sequence[str],
+        *,
+        stdin: bool = False,
+        tty: bool = False,
+        rows: int = 0,
+        columns: int = 0,
+    ) -> Session:
+        """A further process in a running container; the caller closes the session. Raises NotFound,
+        NotRunning, Conflict for a paused pod, CannotStart.
+        """
+        from kubelite.node.runtime.exec.execute import execute
+
+        record = self._unpaused(namespace, name)
+        seen = self.queries.running(record, container)
+        with CgroupTree(read_world(), self._home.cgroup) as tree:
+            return execute(
+                self._home,
+                tree,
+                record.uid,
+                seen.record,
+                args,
+                stdin=stdin,
+                tty=tty,
+                rows=rows,
+                columns=columns,
+            )
+
+    def attach(self, namespace: str, name: str, container: str, *, stdin: bool = False) -> Session:
+        """The streams of a container's main process; the caller closes the session, which leaves
+        the process running. Raises NotFound, NotRunning."""
+        from kubelite.node.runtime.exec.session import Session
+
+        record = self.queries.find(namespace, name)
+        seen = self.queries.running(record, container)
+        shim = sandbox.connect(self._home, record.uid)
+        try:
+            shim.attach(seen.record.id, 0b111 if stdin else 0b110)
+        except BaseException:
+            shim.close()
+            raise
+        return Session(shim)
+
+    def files(self, namespace: str, name: str, container: str) -> AbstractContextManager[Side]:
+        """The files of a running container, for :mod:`kubelite.node.kubelet.pods.copying`. Raises
+        NotFound, NotRunning.
+        """
+        from kubelite.node.kubelet.pods import copying
+
+        record = self.queries.running(self.queries.find(namespace, name), container).record
+        return copying.container(record.pid, record.uid, record.gid)
 
     @contextlib.contextmanager
     def debug(
@@ -427,38 +523,52 @@ class Pods(Looking):
         rows: int = 0,
         columns: int = 0,
     ) -> Iterator[Session]:
-        """A container with other tools beside a running one: it sees that one's processes and the
-        pod's network, and is gone with the session. Raises NotFound, NotRunning, Unstartable,
-        CannotStart, ImageError."""
-        from kubelite.node.runtime.exec.visit import visit
+        """Runs ``tools`` beside a running container: they see its processes and the pod's network,
+        and are gone with the session. Raises NotFound, NotRunning, Conflict for a paused pod,
+        RuntimeFailure, CannotStart, ImageError."""
+        from kubelite.node.runtime.exec.debug import debug_session, refuse_exposed_host
 
-        record = self._find(namespace, name)
-        target = self._running(record, container).record
-        pod = self._pod(record)
-        found = images.resolve(
-            self._home,
-            msgspec.structs.replace(
-                pod, spec=msgspec.structs.replace(pod.spec, containers=(tools,), init_containers=())
-            ),
-        )
-        worker = self._worker(Scene(self._home, self._ledger, record), found=found)
-        try:
-            worker.look()
-            made, mounts = worker.visitor(tools)
-        except Unstartable as error:
-            raise RuntimeFailure(str(error)) from error
-        finally:
-            worker.close()
+        record = self._unpaused(namespace, name)
+        target = self.queries.running(record, container).record
+        resolved = images.resolve(self._home, _only(self.queries.pod(record), tools))
+        state = PodState(self._home, self._ledger, record)
+        with contextlib.closing(self._worker(state, resolved=resolved)) as worker:
+            worker.refresh()
+            inputs, mounts = worker.executor.debug_inputs(tools)
+            running = [seen.record for seen in state.seen.containers if seen.running]
+        refuse_exposed_host(inputs, target, running)
         with (
             CgroupTree(read_world(), self._home.cgroup) as tree,
-            visit(
-                self._home, tree, record.uid, made, mounts, target, rows=rows, columns=columns
+            debug_session(
+                self._home, tree, record.uid, inputs, mounts, target, rows=rows, columns=columns
             ) as session,
         ):
             yield session
 
+    def _unpaused(self, namespace: str, name: str) -> PodRecord:
+        """The record of a pod in which a process can be started: in a frozen cgroup none comes as
+        far as its program. Raises NotFound, Conflict.
+        """
+        record = self.queries.find(namespace, name)
+        if record.paused:
+            raise Conflict(
+                f'pod "{name}" is paused: nothing can be started in it',
+                hint=f"`kubelite pod unpause {name}` first",
+            )
+        return record
 
-def _init_failed(pod: Pod) -> bool:
+
+def _only(pod: Pod, container: Container) -> Pod:
+    """The pod with one container instead of its own."""
+    spec = msgspec.structs.replace(pod.spec, containers=(container,), init_containers=())
+    return msgspec.structs.replace(pod, spec=spec)
+
+
+def _has_finished(pod: Pod) -> bool:
+    return pod.status is not None and pod.status.phase in ("Succeeded", "Failed")
+
+
+def _has_failed_init(pod: Pod) -> bool:
     states = [each.state for each in pod.status.init_container_statuses] if pod.status else []
     return any(
         state is not None and state.terminated is not None and state.terminated.exit_code
@@ -470,19 +580,20 @@ def _stop_now(seconds: int) -> PodStop:
     return PodStop(since=boottime(), boot=boot_id(), grace=seconds * SECOND)
 
 
-def _until_up(worker: Worker) -> None:
-    """Until everything runs that should, or the pod is over, or it has to wait for a back-off."""
+def _advance_until_up(worker: Worker) -> None:
+    """Until everything runs that should, or the pod has finished, or it waits for a back-off."""
     while True:
         decision = worker.advance()
-        if decision.up or decision.waiting or policy.is_over(worker.scene.pod, worker.scene.seen):
+        state = worker.state
+        if decision.up or decision.waiting or policy.is_finished(state.pod, state.seen):
             return
         worker.wait(decision)
 
 
-def _until_still(worker: Worker) -> None:
+def _advance_until_still(worker: Worker) -> None:
     """Until no container runs."""
     while True:
         decision = worker.advance()
-        if not worker.running:
+        if not worker.any_running:
             return
         worker.wait(decision)

@@ -1,7 +1,5 @@
-"""The pods of one home, looked at and talked to: nothing of them is changed.
-
-Every verb works from records, files and what the kernel shows; the shim is asked where it alone
-knows.
+"""Looks at the pods of one state root. Nothing is changed: every answer comes from records, files
+and what the kernel shows; the shim is asked where it alone knows.
 """
 
 from __future__ import annotations
@@ -12,65 +10,61 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.kubelet.act import facts, images, timeline
 from kubelite.node.kubelet.decide import status
-from kubelite.node.runtime import sandbox
+from kubelite.node.kubelet.decide.actions import needs_care
 from kubelite.node.runtime.errors import NotFound, NotRunning
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.observe import note_oom_kills, observe
-from kubelite.node.runtime.records import Observed, PodRecord, Seen
-from kubelite.node.runtime.removal import Remover
+from kubelite.node.runtime.observe import observe
+from kubelite.node.runtime.records import ObservedContainer, ObservedPod, PodRecord
 from kubelite.objects.pod.pod import Pod
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from kubelite.node.kubelet.act.timeline import Event
     from kubelite.node.kubelet.act.updating import Plan
-    from kubelite.node.kubelet.pods.copying import Side
     from kubelite.node.kubelet.pods.file_changes import FileChange
     from kubelite.node.kubelet.pods.usage import Process, Sample
-    from kubelite.node.runtime.exec.session import Session
     from kubelite.node.runtime.logs import LogLine
 
 
-def _quiet(_: str) -> None:
-    return
+class PodQueries:
+    """Answers questions about the pods of ``home``."""
 
-
-class Looking:
-    """The pods of ``home``, for whoever only looks. ``trace`` is told the name of each act just
-    before it is done.
-    """
-
-    def __init__(self, home: Home, *, trace: Callable[[str], None] | None = None) -> None:
+    def __init__(self, home: Home, ledger: Ledger) -> None:
         self._home = home
-        self._trace = trace or _quiet
-        self._ledger = Ledger(home)
+        self._ledger = ledger
+        self.needing_care: set[str] = set()
+        """The uids of the pods seen so far that an agent has to look after."""
 
     @property
     def damaged(self) -> list[str]:
-        """Sentences on records that could not be read; their pods are left out of everything but
-        :meth:`reset`.
-        """
+        """A sentence for each record that could not be read. Its pod is left out of every answer."""
         return self._ledger.damaged
 
-    # -- looking --------------------------------------------------------------------------------------------------------
+    @property
+    def damaged_pods(self) -> list[str]:
+        """The uids of pods whose own record could not be read."""
+        return self._ledger.damaged_pods
+
+    # -- pods and their state -------------------------------------------------------------------------------------------
 
     def list(self, namespace: str | None) -> list[Pod]:
         """Every pod of a namespace, None for all, by namespace and name."""
         records = [r for r in self._ledger.pods() if namespace in (None, r.namespace)]
-        return [
-            self._shown(record) for record in sorted(records, key=lambda r: (r.namespace, r.name))
-        ]
+        return [self.shown(r) for r in sorted(records, key=lambda r: (r.namespace, r.name))]
 
     def get(self, namespace: str, name: str) -> Pod:
         """One pod with its status. Raises NotFound."""
-        return self._shown(self._find(namespace, name))
+        return self.shown(self.find(namespace, name))
+
+    def manifest(self, namespace: str, name: str) -> Pod:
+        """The pod as it was last requested, with every default and without status. Raises
+        NotFound.
+        """
+        return self.pod(self.find(namespace, name))
 
     def inspect(self, namespace: str, name: str) -> dict[str, Any]:
         """Everything known about a pod: object, sandbox, containers, kernel objects, as plain
@@ -78,31 +72,83 @@ class Looking:
         """
         from kubelite.node.kubelet.pods.describe import describe
 
-        record = self._find(namespace, name)
-        return describe(self._home, self._shown(record), self._observe(record))
+        record = self.find(namespace, name)
+        return describe(self._home, self.shown(record), self.observe(record))
 
     def events(self, namespace: str, name: str) -> Sequence[Event]:
-        """What has happened to a pod, oldest first. Raises NotFound."""
-        return timeline.read(timeline.path(self._home.pod(self._find(namespace, name).uid)))
+        """The events of a pod, oldest first. Raises NotFound."""
+        return timeline.read(timeline.path(self._home.pod(self.find(namespace, name).uid)))
 
     def follow_events(self, namespace: str, name: str) -> Iterator[Sequence[Event]]:
-        """The same, again whenever there may be more, until the pod is gone. Raises NotFound."""
-        return timeline.follow(self._home.pod(self._find(namespace, name).uid))
+        """The events of a pod, again after each change, until the pod is gone. Raises NotFound."""
+        return timeline.follow(self._home.pod(self.find(namespace, name).uid))
+
+    def exit_code(self, pod: Pod) -> int:
+        """The first exit code other than 0 among the containers of a finished pod, else 0."""
+        from kubelite.node.kubelet.pods.waiting import exit_code
+
+        return exit_code(pod)
+
+    def wait(
+        self,
+        namespace: str,
+        name: str,
+        condition: str,
+        timeout: float | None,
+        after_look: Callable[[], object] = lambda: None,
+    ) -> Pod | None:
+        """Waits until the pod is "ready", "exited" or "deleted" (then None); ``after_look`` is
+        called after each look at it. Raises TimeoutError after ``timeout`` seconds, NotFound, and
+        RuntimeFailure for a pod that cannot become ready any more."""
+        from kubelite.node.kubelet.pods.waiting import wait
+
+        def look(record: PodRecord) -> Pod:
+            pod = self.shown(record)
+            after_look()
+            return pod
+
+        return wait(
+            self._home,
+            lambda: self._ledger.find(namespace, name),
+            look,
+            name,
+            condition,
+            timeout,
+        )
+
+    def plan(self, pod: Pod) -> Plan:
+        """What `pod up` would do with a checked and defaulted pod."""
+        from kubelite.node.kubelet.act import updating
+        from kubelite.node.kubelet.act.pod_state import PodState
+
+        record = self._ledger.find(pod.metadata.namespace or "default", pod.metadata.name or "")
+        if record is None:
+            return updating.plan(None, pod)
+        state = PodState(self._home, self._ledger, record)
+        state.refresh()
+        return updating.plan(state, pod)
+
+    # -- the machine and what pods use of it ----------------------------------------------------------------------------
+
+    def info(self) -> dict[str, Any]:
+        """This machine and this state root, as plain values."""
+        from kubelite.node.kubelet.pods.node_info import info
+
+        return info(self._home)
 
     def stats(self, namespace: str, name: str | None = None) -> Sequence[Sample]:
-        """What each running container uses, of one pod or of a whole namespace. Raises NotFound."""
+        """The resource usage of each running container of one pod or of a namespace. Raises
+        NotFound.
+        """
         from kubelite.node.kubelet.pods.usage import samples
 
-        records = (
-            [self._find(namespace, name)]
-            if name
-            else [r for r in self._ledger.pods() if r.namespace == namespace]
-        )
+        records = [self.find(namespace, name)] if name else self._ledger.pods()
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             return [
-                each
+                sample
                 for record in records
-                for each in samples(tree, self._pod(record), self._observe(record))
+                if record.namespace == namespace
+                for sample in samples(tree, self.pod(record), self.observe(record))
             ]
 
     def top(self, namespace: str, name: str) -> Sequence[Process]:
@@ -110,112 +156,27 @@ class Looking:
         from kubelite.node.kubelet.pods.usage import running
 
         with CgroupTree(read_world(), self._home.cgroup) as tree:
-            return list(running(tree, self._observe(self._find(namespace, name))))
+            return list(running(tree, self.observe(self.find(namespace, name))))
+
+    # -- containers -----------------------------------------------------------------------------------------------------
 
     def diff(self, namespace: str, name: str, container: str) -> Sequence[FileChange]:
         """What the last attempt of a container has changed in its image's files. Raises NotFound,
-        NotRunning for one that has not run in this boot, ImageError for an image that is no
-        more."""
+        NotRunning for one that has not run in this boot, ImageError for an image that was
+        removed."""
         from kubelite.node.kubelet.pods.file_changes import changes
 
-        record = self._find(namespace, name)
-        self._check_container(record, container)
-        seen = next(
-            (s for s in self._observe(record).containers if s.record.name == container), None
-        )
-        upper = (
-            f"{self._home.pod(record.uid)}/root/{container}/{seen.record.attempt}/upper"
-            if seen is not None
-            else ""
-        )
+        record = self.find(namespace, name)
+        self.check_container(record, container)
+        seen = self._container(record, container)
+        upper = ""
+        if seen is not None:
+            layers = f"{self._home.pod(record.uid)}/root/{container}"
+            upper = f"{layers}/{seen.record.attempt}/upper"
         if seen is None or not os.path.isdir(upper):
             raise NotRunning(f'container "{container}" of pod "{name}" has left no files')
-        found = images.resolve(self._home, self._pod(record))[seen.record.image]
-        return list(changes(upper, [str(layer) for layer in found.image.layers]))
-
-    def plan(self, pod: Pod) -> Plan:
-        """What :meth:`up` would do with a checked and defaulted pod; nothing is done."""
-        from kubelite.node.kubelet.act import updating
-        from kubelite.node.kubelet.act.pod_state import Scene
-
-        record = self._ledger.find(pod.metadata.namespace or "default", pod.metadata.name or "")
-        if record is None:
-            return updating.plan(None, pod)
-        scene = Scene(self._home, self._ledger, record)
-        scene.look()
-        return updating.plan(scene, pod)
-
-    def manifest(self, namespace: str, name: str) -> Pod:
-        """The pod as it was asked for last, with every default and no status. Raises NotFound."""
-        return self._pod(self._find(namespace, name))
-
-    def info(self) -> dict[str, Any]:
-        """This machine and this home, as plain values."""
-        return facts.info(self._home)
-
-    def exit_code(self, pod: Pod) -> int:
-        """The first exit code other than 0 among the containers of an ended pod, else 0."""
-        from kubelite.node.kubelet.pods.waiting import exit_code
-
-        return exit_code(pod)
-
-    def wait(self, namespace: str, name: str, condition: str, timeout: float | None) -> Pod | None:
-        """Waits until the pod is "ready", "exited" or "deleted" (then None). Raises TimeoutError
-        after ``timeout`` seconds, NotFound, and RuntimeFailure for a pod that cannot become ready
-        any more."""
-        from kubelite.node.kubelet.pods.waiting import wait
-
-        return wait(
-            self._home,
-            lambda: self._ledger.find(namespace, name),
-            self._shown,
-            name,
-            condition,
-            timeout,
-        )
-
-    def _find(self, namespace: str, name: str) -> PodRecord:
-        record = self._ledger.find(namespace, name)
-        if record is None:
-            raise not_found(namespace, name)
-        return record
-
-    def _pod(self, record: PodRecord) -> Pod:
-        return msgspec.json.decode(record.pod, type=Pod)
-
-    def _shown(self, record: PodRecord, pod: Pod | None = None) -> Pod:
-        return self._with_status(pod or self._pod(record), self._observe(record))
-
-    def _with_status(self, pod: Pod, seen: Observed) -> Pod:
-        return status.with_status(pod, seen, facts.node_name(), facts.node_address())
-
-    def _observe(self, record: PodRecord) -> Observed:
-        """Looks at a pod; a sandbox that died, and whose clean-up was killed too, is cleared on the
-        way.
-        """
-        seen = observe(self._home, self._ledger, record)
-        if seen.sandbox is None or seen.sandbox.gone:
-            return seen
-        if not seen.up:
-            return self._cleared(record) or seen
-        if any(each.exit is not None and each.exit.signal for each in seen.containers):
-            with CgroupTree(read_world(), self._home.cgroup) as tree:
-                note_oom_kills(tree, self._ledger, seen)
-        return seen
-
-    def _cleared(self, record: PodRecord) -> Observed | None:
-        """What is there afterwards; None while another process works on the pod."""
-        try:
-            with FileLock(self._home.pod_lock(record.uid), timeout=0) as lock:
-                if self._ledger.pod(record.uid) is None:
-                    lock.remove()
-                    return None
-                Remover(self._home, self._ledger, self._trace).clear_sandbox(record.uid)
-        except TimeoutError:
-            return None
-        return observe(self._home, self._ledger, record)
-
-    # -- talking --------------------------------------------------------------------------------------------------------
+        resolved = images.resolve(self._home, self.pod(record))[seen.record.image]
+        return list(changes(upper, [str(layer) for layer in resolved.image.layers]))
 
     def logs(
         self,
@@ -228,89 +189,60 @@ class Looking:
         since_ns: int | None = None,
         previous: bool = False,
     ) -> Iterator[LogLine]:
-        """What a container has said, and with ``follow`` what it says until it ends. ``since_ns``
-        counts from 1970.
-
+        """The log of a container, with ``follow`` until it exits. ``since_ns`` counts from 1970.
         Raises NotFound, NotRunning for a container that has not started.
         """
         from kubelite.node.kubelet.pods.pod_logs import logs
 
-        record = self._find(namespace, name)
-        self._check_container(record, container)
+        record = self.find(namespace, name)
+        self.check_container(record, container)
         return logs(self._home, self._ledger, record, container, follow, tail, since_ns, previous)
 
-    def exec(
-        self,
-        namespace: str,
-        name: str,
-        container: str,
-        args: Sequence[str],
-        *,
-        stdin: bool = False,
-        tty: bool = False,
-        rows: int = 0,
-        columns: int = 0,
-    ) -> Session:
-        """A further program in a running container; the caller closes the session. Raises NotFound,
-        NotRunning, CannotStart.
-        """
-        from kubelite.node.runtime.exec.execute import execute
+    # -- for commands ---------------------------------------------------------------------------------------------------
 
-        record = self._find(namespace, name)
-        seen = self._running(record, container)
-        with CgroupTree(read_world(), self._home.cgroup) as tree:
-            return execute(
-                self._home,
-                tree,
-                record.uid,
-                seen.record,
-                args,
-                stdin=stdin,
-                tty=tty,
-                rows=rows,
-                columns=columns,
-            )
+    def find(self, namespace: str, name: str) -> PodRecord:
+        """The record of a pod. Raises NotFound."""
+        record = self._ledger.find(namespace, name)
+        if record is None:
+            raise pod_not_found(namespace, name)
+        return record
 
-    def attach(self, namespace: str, name: str, container: str, *, stdin: bool = False) -> Session:
-        """The streams of a container's main process; the caller closes the session, which does
-        nothing to the process. Raises NotFound, NotRunning."""
-        from kubelite.node.runtime.exec.session import Session
+    def pod(self, record: PodRecord) -> Pod:
+        """The specification of a pod."""
+        return msgspec.json.decode(record.pod, type=Pod)
 
-        record = self._find(namespace, name)
-        seen = self._running(record, container)
-        shim = sandbox.connect(self._home, record.uid)
-        try:
-            shim.attach(seen.record.id, 0b111 if stdin else 0b110)
-        except BaseException:
-            shim.close()
-            raise
-        return Session(shim)
+    def shown(self, record: PodRecord, pod: Pod | None = None) -> Pod:
+        """A pod with its status; ``pod`` is its specification where the caller has decoded it."""
+        specification = pod or self.pod(record)
+        seen = self._with_described_exits(specification, self.observe(record))
+        if needs_care(specification, seen):
+            self.needing_care.add(record.uid)
+        return self.with_status(specification, seen)
 
-    def files(self, namespace: str, name: str, container: str) -> AbstractContextManager[Side]:
-        """The files of a running container, for :mod:`kubelite.node.kubelet.pods.copying`. Raises
-        NotFound, NotRunning.
-        """
-        from kubelite.node.kubelet.pods import copying
+    def with_status(self, pod: Pod, seen: ObservedPod) -> Pod:
+        """A pod with the status that follows from an observation."""
+        return status.with_status(pod, seen, facts.node_name(), facts.node_address())
 
-        record = self._running(self._find(namespace, name), container).record
-        return copying.container(record.pid, record.uid, record.gid)
+    def observe(self, record: PodRecord) -> ObservedPod:
+        """What is there of a pod."""
+        return observe(self._home, self._ledger, record)
 
-    def _running(self, record: PodRecord, container: str) -> Seen:
-        self._check_container(record, container)
-        seen = next(
-            (s for s in self._observe(record).containers if s.record.name == container), None
-        )
+    def running(self, record: PodRecord, container: str) -> ObservedContainer:
+        """A running container. Raises NotFound, NotRunning."""
+        self.check_container(record, container)
+        seen = self._container(record, container)
         if seen is None or not seen.running:
             raise NotRunning(
-                f'container "{container}" of pod "{record.name}" does not run',
-                hint=f"`kubelite pod logs {record.name} -c {container}` shows what it said"
+                f'container "{container}" of pod "{record.name}" is not running',
+                hint=f"`kubelite pod logs {record.name} -c {container}` shows its output"
                 if seen
                 else None,
             )
         return seen
 
-    def _check_container(self, record: PodRecord, container: str) -> None:
-        spec = self._pod(record).spec
+    def check_container(self, record: PodRecord, container: str) -> None:
+        """Raises NotFound for a name that no container of the pod has."""
+        spec = self.pod(record).spec
         names = [c.name for c in (*spec.containers, *spec.init_containers)]
         if container not in names:
             raise NotFound(
@@ -318,9 +250,23 @@ class Looking:
                 hint=f"it has {', '.join(names)}",
             )
 
+    def _container(self, record: PodRecord, name: str) -> ObservedContainer | None:
+        containers = self.observe(record).containers
+        return next((each for each in containers if each.record.name == name), None)
 
-def not_found(namespace: str, name: str) -> NotFound:
-    """The error of a name that no pod has."""
+    def _with_described_exits(self, pod: Pod, seen: ObservedPod) -> ObservedPod:
+        """With exits that are not in the history yet as they will be there: pods without an agent
+        have nobody who records them at once.
+        """
+        if all(c.running or c.exit is None or c.last_exit is not None for c in seen.containers):
+            return seen
+        from kubelite.node.kubelet.pods.unrecorded import describe_exits
+
+        return describe_exits(self._home, self._ledger, pod, seen)
+
+
+def pod_not_found(namespace: str, name: str) -> NotFound:
+    """The error for a name that no pod has."""
     return NotFound(
         f'pod "{name}" not found in namespace "{namespace}"',
         hint="`kubelite pod ls -A` shows the pods of every namespace",

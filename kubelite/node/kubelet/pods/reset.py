@@ -1,88 +1,96 @@
-"""``system reset``: everything of one home taken away, what no record vouches for included."""
+"""``system reset``: removes everything of one state root, whether a record tells of it or not.
+
+It needs to read no record, and works though the root's directories were deleted by hand: cgroups,
+network and shims tell which pods there are.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 
 from kubelite.lib import known_roots
-from kubelite.lib.files import FileLock
+from kubelite.lib.files import FileLock, names
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet.act.bringup import Step
+from kubelite.node.kubelet.act.progress import Step
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.network.pod import PodNetwork
-from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.errors import RuntimeFailure
+from kubelite.node.runtime.home import UNFINISHED, Home
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.removal import Remover
+from kubelite.node.runtime.processes import find_pods_of_root
+from kubelite.node.runtime.removal import Remover, close_home
 from kubelite.node.volume.removal import remove_tree
 
-_OURS = ("pods", "logs", "images", "filters", "run")
-"""What lies in a root; a file of somebody else in the same directory is not touched."""
+_DIRECTORIES = ("pods", "logs", "images", "filters", "server", "run")
+"""What kubelite keeps in a state root. Other files in the same directory are not touched."""
 
 
 def reset(
     home: Home, ledger: Ledger, trace: Callable[[str], None], report: Callable[[Step], None]
 ) -> list[str]:
-    """Removes the pods, then images, logs and directories. Returns what went, a phrase each."""
+    """Removes the pods, then images, logs, the server's data and directories. Returns what was
+    removed, a phrase each. Raises RuntimeFailure for what cannot be removed.
+    """
     removed = []
-    agent_control.dismiss(home)
-    remover = Remover(home, ledger, trace)
+    agent_control.stop_agent(home)
+    existing = [path for path in _paths(home) if os.path.lexists(path)]
+    home.make()
     for uid in sorted(_uids(home)):
-        removed.append(_remove_pod(home, ledger, remover, uid))
+        removed.append(remove_by_uid(home, ledger, uid, trace))
         report(Step("removed", removed[-1], -1))
-    if os.path.isdir(home.run):
-        PodNetwork(home.run, home.key, home.lock).remove_all()
-    remover.close_home()
-    removed += [path for path in _directories(home) if _take_away(path)]
+    PodNetwork(home.run, home.key, home.lock).remove_all()
+    close_home(home)
+    left = [problem for path in _paths(home) for problem in remove_tree(path)]
+    if left:
+        raise RuntimeFailure(
+            f"{left[0]}" + (f", and {len(left) - 1} more" if len(left) > 1 else ""),
+            hint="`kubelite system reset` tries again",
+        )
+    for directory in {os.path.dirname(path) for path in _paths(home)}:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)  # unless there is something of somebody else in it
     if not os.path.exists(home.root):
         known_roots.forget(home.root)
-    return removed
+    return removed + [path for path in existing if not os.path.lexists(path)]
 
 
 def _uids(home: Home) -> set[str]:
-    """Every pod that anything tells of: a directory, or a cgroup."""
-    found = {
+    """Every pod that has a directory, a cgroup or a shim."""
+    uids = {
         name
-        for place in (home.pods, f"{home.run}/pods")
-        for name in _names(place)
-        if not name.startswith(".")
+        for directory in (home.pods, f"{home.run}/pods")
+        for name in names(directory)
+        if not name.startswith(UNFINISHED)
     }
     with CgroupTree(read_world(), home.cgroup) as tree:
-        return found | tree.pods()
+        return uids | tree.pods() | find_pods_of_root(home.root)
 
 
-def _remove_pod(home: Home, ledger: Ledger, remover: Remover, uid: str) -> str:
+def remove_by_uid(home: Home, ledger: Ledger, uid: str, trace: Callable[[str], None]) -> str:
+    """Removes one pod, with or without a readable record; returns a phrase that names it. Raises
+    RuntimeFailure for what cannot be removed.
+    """
     home.make()
-    with FileLock(home.pod_lock(uid)) as lock:
-        record = ledger.pod(uid)
-        if record is not None:
-            remover.remove(record)
-        else:
-            remover.remove_unrecorded(uid)
-        lock.remove()
-    return f"pod {record.namespace}/{record.name}" if record is not None else f"pod of uid {uid}"
+    remover = Remover(home, ledger, trace)
+    try:
+        with FileLock(home.pod_lock(uid)) as lock:
+            record = ledger.pod(uid)
+            if record is not None:
+                remover.remove(record)
+            else:
+                remover.remove_unrecorded(uid)
+            lock.remove()
+    finally:
+        remover.close()
+    if record is not None:
+        return f"pod {record.namespace}/{record.name}"
+    return f"pod of uid {uid}"
 
 
-def _directories(home: Home) -> Iterator[str]:
-    for name in _OURS:
+def _paths(home: Home) -> Iterator[str]:
+    for name in _DIRECTORIES:
         yield f"{home.root}/{name}"
     yield home.run
-
-
-def _take_away(path: str) -> bool:
-    """Removes a tree, and the root above it once that is empty."""
-    there = os.path.lexists(path)
-    remove_tree(path)
-    try:
-        os.rmdir(os.path.dirname(path))
-    except OSError:
-        pass
-    return there and not os.path.lexists(path)
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return []

@@ -1,6 +1,4 @@
-"""What the containers of a pod use, and the processes in them, read from cgroups and /proc: nothing
-is asked of an image.
-"""
+"""The resource usage and the processes of a pod's containers, from cgroups and /proc."""
 
 from __future__ import annotations
 
@@ -13,16 +11,15 @@ from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_usage
 from kubelite.node.kubelet.decide import prepare
 from kubelite.node.runtime.clock import boottime
-from kubelite.node.runtime.container import group
-from kubelite.node.runtime.records import Observed
+from kubelite.node.runtime.container import cgroup_name
+from kubelite.node.runtime.records import ObservedPod
 from kubelite.objects.pod.pod import Pod
 
 
 class Sample(NamedTuple):
-    """One container at one moment: ``at`` and ``cpu`` in nanoseconds, bytes, counts; None where
-    this machine does not count.
-
-    ``limit`` of memory is 0 for none. ``received`` and ``sent`` are those of the whole pod.
+    """The usage of one container at CLOCK_BOOTTIME ``at``: ``cpu`` in nanoseconds, ``memory`` and
+    ``limit`` in bytes (0: no limit); None where this machine does not count. ``received`` and
+    ``sent`` are bytes of the whole pod.
     """
 
     namespace: str
@@ -38,8 +35,8 @@ class Sample(NamedTuple):
 
 
 class Process(NamedTuple):
-    """One process: ``pid`` and ``user`` as this machine numbers them, ``seconds`` of CPU,
-    ``memory`` resident in bytes.
+    """One process: ``pid`` and ``user`` are the host's numbers, ``seconds`` of CPU time,
+    ``memory`` is resident, in bytes.
     """
 
     container: str
@@ -51,19 +48,19 @@ class Process(NamedTuple):
     command: str
 
 
-def samples(tree: CgroupTree, pod: Pod, seen: Observed) -> Iterator[Sample]:
-    """The running containers of a pod."""
+def samples(tree: CgroupTree, pod: Pod, seen: ObservedPod) -> Iterator[Sample]:
+    """One sample for each running container of a pod."""
     network = (
         _network(seen.sandbox.pause_pid)
         if seen.sandbox is not None and seen.up and seen.sandbox.address
         else None
     )
-    containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
-    for each in seen.containers:
-        name = each.record.name
-        if not each.running:
+    containers = {c.name: c for c in (*pod.spec.init_containers, *pod.spec.containers)}
+    for container in seen.containers:
+        name = container.record.name
+        if not container.running:
             continue
-        used = read_usage(tree, seen.pod.uid, group(name, each.record.attempt))
+        used = read_usage(tree, seen.pod.uid, cgroup_name(name, container.record.attempt))
         limit = prepare.container_limits(containers[name]).memory_limit if name in containers else 0
         received, sent = network or (None, None)
         yield Sample(
@@ -81,7 +78,7 @@ def samples(tree: CgroupTree, pod: Pod, seen: Observed) -> Iterator[Sample]:
 
 
 def _network(pid: int) -> tuple[int, int] | None:
-    """Bytes received and sent by the interfaces that the process sees, but loopback."""
+    """Bytes received and sent by all interfaces of the process' network namespace but loopback."""
     received = sent = 0
     try:
         with open(f"/proc/{pid}/net/dev", encoding="ascii") as file:
@@ -95,20 +92,21 @@ def _network(pid: int) -> tuple[int, int] | None:
     return received, sent
 
 
-def running(tree: CgroupTree, seen: Observed) -> Iterator[Process]:
+def running(tree: CgroupTree, seen: ObservedPod) -> Iterator[Process]:
     """The processes in the containers of a pod, by container and pid."""
-    for each in seen.containers:
-        if each.running:
-            for pid in sorted(
-                processes(tree, seen.pod.uid, group(each.record.name, each.record.attempt))
-            ):
-                found = _process(each.record.name, pid)
-                if found is not None:
-                    yield found
+    for container in seen.containers:
+        if not container.running:
+            continue
+        name = container.record.name
+        group = cgroup_name(name, container.record.attempt)
+        for pid in sorted(processes(tree, seen.pod.uid, group)):
+            process = _process(name, pid)
+            if process is not None:
+                yield process
 
 
 def _process(container: str, pid: int) -> Process | None:
-    """None for one that has ended meanwhile."""
+    """None for a process that has exited meanwhile."""
     try:
         user = os.stat(f"/proc/{pid}").st_uid
         with open(f"/proc/{pid}/stat", "rb") as file:

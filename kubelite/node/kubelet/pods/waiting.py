@@ -1,4 +1,4 @@
-"""Waiting for a pod: until it is ready, has ended, or is gone."""
+"""Waits until a pod is ready, has finished, or is gone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kubelite.node.runtime.records import PodRecord
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.status import ContainerStatus
 
-_PAUSE = 0.05
-_LONGEST = 3600.0
+_POLL_SECONDS = 0.05
+_MAX_SECONDS = 3600.0
 
 
 def wait(
@@ -26,7 +26,7 @@ def wait(
     condition: str,
     timeout: float | None,
 ) -> Pod | None:
-    """See :meth:`kubelite.node.kubelet.pods.queries.Looking.wait`."""
+    """See :meth:`kubelite.node.kubelet.pods.queries.PodQueries.wait`."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         record = find()
@@ -37,7 +37,7 @@ def wait(
         pod = show(record)
         if _holds(pod, condition):
             return pod
-        left = _LONGEST if deadline is None else deadline - time.monotonic()
+        left = _MAX_SECONDS if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError(f'pod "{name}" is not {condition}')
         if condition == "ready":
@@ -58,51 +58,48 @@ def _holds(pod: Pod, condition: str) -> bool:
 
 
 def has_ended(pod: Pod) -> bool:
-    """Whether no container runs and none will be started."""
+    """Whether no container runs and none will be started any more."""
     return pod.status is not None and pod.status.phase in ("Succeeded", "Failed")
 
 
 def exit_code(pod: Pod) -> int:
-    """The first exit code other than 0 among its containers, init ones first; 0 when all ended
-    well.
-    """
+    """The first exit code other than 0 among its containers, init containers first; else 0."""
     if pod.status is None:
         return 0
-    for each in (*pod.status.init_container_statuses, *pod.status.container_statuses):
-        ended = each.state.terminated if each.state else None
-        if ended is not None and ended.exit_code:
-            return ended.exit_code
+    for container in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        terminated = container.state.terminated if container.state else None
+        if terminated is not None and terminated.exit_code:
+            return terminated.exit_code
     return 0
 
 
 def _refuse_hopeless(pod: Pod, name: str) -> None:
-    ended = (
-        []
-        if pod.status is None
-        else [each.name for each in pod.status.container_statuses if _stays_down(pod, each)]
-    )
-    if ended or (pod.status is not None and pod.status.phase in ("Succeeded", "Failed")):
+    """Raises RuntimeFailure for a pod that cannot become ready any more."""
+    exited = []
+    if pod.status is not None:
+        exited = [each.name for each in pod.status.container_statuses if _stays_down(pod, each)]
+    if exited or has_ended(pod):
+        reason = f"{', '.join(exited)} exited" if exited else "it has failed"
         raise RuntimeFailure(
-            f'pod "{name}" will not become ready'
-            + (f": {', '.join(ended)} ended" if ended else ": it has failed"),
-            hint=f"`kubelite pod ls {name}` shows its state, `kubelite pod logs {name}` what it said",
+            f'pod "{name}" will not become ready: {reason}',
+            hint=f"`kubelite pod ls {name}` shows its state, `kubelite pod logs {name}` its output",
         )
 
 
 def _stays_down(pod: Pod, container: ContainerStatus) -> bool:
-    """Whether it has ended and its restart policy leaves it at that."""
-    ended = container.state.terminated if container.state is not None else None
+    """Whether it has exited and will not be restarted."""
+    terminated = container.state.terminated if container.state is not None else None
     spec = next((each for each in pod.spec.containers if each.name == container.name), None)
     return (
-        ended is not None
+        terminated is not None
         and spec is not None
-        and not policy.restarts(pod, spec, init=False, code=ended.exit_code)
+        and not policy.restarts(pod, spec, init=False, code=terminated.exit_code)
     )
 
 
 def _pause(home: Home, uid: str, pod: Pod, condition: str, left: float) -> None:
-    """Until something may have changed: the shim says at once when a container ends; other changes
-    are looked for.
+    """Until something may have changed. The shim reports the exit of a container at once; other
+    changes are polled for.
     """
     running = (
         next((s for s in pod.status.container_statuses if s.state and s.state.running), None)
@@ -110,7 +107,7 @@ def _pause(home: Home, uid: str, pod: Pod, condition: str, left: float) -> None:
         else None
     )
     if condition != "exited" or running is None or running.container_id is None:
-        time.sleep(min(_PAUSE, left))
+        time.sleep(min(_POLL_SECONDS, left))
         return
     try:
         with sandbox.connect(home, uid) as shim:
@@ -118,4 +115,4 @@ def _pause(home: Home, uid: str, pod: Pod, condition: str, left: float) -> None:
     except TimeoutError:
         return
     except CoreError:
-        time.sleep(min(_PAUSE, left))
+        time.sleep(min(_POLL_SECONDS, left))

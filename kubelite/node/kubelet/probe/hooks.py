@@ -1,7 +1,7 @@
-"""Running what a container wants to happen after its start or before its end.
+"""Runs postStart and preStop hooks.
 
-As with the kubelet any answer to httpGet will do. The kubelet cannot run tcpSocket at all; here it
-has done its work once a connection stands.
+As in the kubelet, any response to httpGet is a success. The kubelet does not run tcpSocket at all;
+here it succeeds once the connection is established.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _AGENT = "kube-lifecycle/1.36"
 
 
 def run_hook(handler: LifecycleHandler, target: Target, timeout: float) -> str:
-    """ "" when it went well, else what went wrong; takes hardly longer than ``timeout`` seconds.
-    Never raises.
+    """Runs a hook for at most about ``timeout`` seconds; returns "" on success, else the error
+    message. Never raises.
     """
     try:
         if handler.exec is not None:
@@ -39,43 +39,45 @@ def run_hook(handler: LifecycleHandler, target: Target, timeout: float) -> str:
             return ""
     except (CoreError, CgroupError, RuntimeFailure, OSError, ValueError) as error:
         return f'Lifecycle hook for Container "{target.container.name}" failed - error: {error}'
-    return f'Cannot run handler of Container "{target.container.name}": it says nothing to do'
+    return f'Cannot run handler of Container "{target.container.name}": it has no action'
 
 
 def _execute(action: ExecAction, target: Target, timeout: float) -> str:
-    ran, words = execute(action, target, timeout)
-    if ran.code == 0:
+    outcome, words = execute(action, target, timeout)
+    if outcome.code == 0:
         return ""
-    command, output = " ".join(words), ran.output.decode("utf-8", "replace")
-    why = (
-        f"timed out after {timeout:g}s" if ran.code is None else f"exited with {ran.code}: {output}"
-    )
+    command, output = " ".join(words), outcome.output.decode("utf-8", "replace")
+    failure = f"exited with {outcome.code}: {output}"
+    if outcome.code is None:
+        failure = f"timed out after {timeout:g}s"
     return (
         f'Exec lifecycle hook ([{command}]) for Container "{target.container.name}" failed - '
-        f"error: command '{command}' {why}"
+        f"error: command '{command}' {failure}"
     )
 
 
 def _get(action: HTTPGetAction, target: Target, timeout: float) -> str:
     from kubelite.node.kubelet.probe import http_probe
-    from kubelite.node.kubelet.probe.reach import Deadline, Unreached
+    from kubelite.node.kubelet.probe.reach import Deadline, Unreachable
 
     port = port_of(action.port, target)
     try:
         http_probe.get(target.netns_pid, action, target.pod_ip, port, Deadline(timeout), _AGENT)
-    except Unreached as error:
-        where = action.path or "/"
-        return f'HTTP lifecycle hook ({where}) for Container "{target.container.name}" failed - error: {error}'
+    except Unreachable as error:
+        path, name = action.path or "/", target.container.name
+        return f'HTTP lifecycle hook ({path}) for Container "{name}" failed - error: {error}'
     return ""
 
 
 def _connect(action: TCPSocketAction, target: Target, timeout: float) -> str:
-    from kubelite.node.kubelet.probe.reach import Deadline, Unreached, dial
+    from kubelite.node.kubelet.probe.reach import Deadline, Unreachable, dial
 
     host, port = action.host or target.pod_ip, port_of(action.port, target)
     try:
         dial(target.netns_pid, host, port, Deadline(timeout)).close()
-    except (Unreached, TimeoutError) as error:
-        why = str(error) or "i/o timeout"
-        return f'TCP lifecycle hook ({action.port}) for Container "{target.container.name}" failed - error: {why}'
+    except (Unreachable, TimeoutError) as error:
+        failure, name = str(error) or "i/o timeout", target.container.name
+        return (
+            f'TCP lifecycle hook ({action.port}) for Container "{name}" failed - error: {failure}'
+        )
     return ""

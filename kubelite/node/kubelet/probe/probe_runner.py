@@ -1,5 +1,5 @@
-"""What goes on beside a pod's worker: hooks and probes, in threads of their own, whose findings it
-is woken for.
+"""Runs the hooks and probes of one pod in threads beside its worker, and wakes the worker for their
+results.
 """
 
 from __future__ import annotations
@@ -15,59 +15,57 @@ from kubelite.node.runtime.clock import SECOND
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from kubelite.node.kubelet.probe.probing import Prober, Said
+    from kubelite.node.kubelet.probe.probing import Prober, ProbeReport
     from kubelite.node.kubelet.probe.target import Target
 
 
-class Hooked(NamedTuple):
-    """A hook (post_start or pre_stop) of container ``id`` is over; ``problem`` is "" when it went
-    well.
-    """
+class HookResult(NamedTuple):
+    """A hook (post_start or pre_stop) of attempt ``id`` is over; ``problem`` is "" on success."""
 
     id: str
     kind: str
     problem: str
 
 
-class Attention:
-    """The hooks and probes of one pod. ``wake`` becomes readable when there is something in
-    :meth:`heard`.
+class ProbeAndHookRunner:
+    """The hooks and probes of one pod. ``wake`` becomes readable when :meth:`drain_results` has
+    something, or after :meth:`notify`.
     """
 
     def __init__(self) -> None:
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._found: deque[Said | Hooked] = deque()
+        self._results: deque[ProbeReport | HookResult] = deque()
         self._hooks: set[tuple[str, str]] = set()
         self._probers: dict[str, Prober] = {}
 
-    def nudge(self) -> None:
-        """Wakes the worker: something of its pod was changed by somebody else."""
+    def notify(self) -> None:
+        """Wakes the worker: another process has changed its pod."""
         os.eventfd_write(self.wake, 1)
 
-    def heard(self) -> list[Said | Hooked]:
-        """What was found since the last call."""
+    def drain_results(self) -> list[ProbeReport | HookResult]:
+        """The results since the last call."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.wake)
-        found = []
-        while self._found:
-            each = self._found.popleft()
-            if isinstance(each, Hooked):
-                self._hooks.discard((each.id, each.kind))
-            found.append(each)
-        return found
+        results = []
+        while self._results:
+            result = self._results.popleft()
+            if isinstance(result, HookResult):
+                self._hooks.discard((result.id, result.kind))
+            results.append(result)
+        return results
 
-    def _tell(self, found: Said | Hooked) -> None:
-        self._found.append(found)
-        self.nudge()
+    def _add(self, result: ProbeReport | HookResult) -> None:
+        self._results.append(result)
+        self.notify()
 
     # -- hooks ----------------------------------------------------------------------------------------------------------
 
-    def hooking(self, id: str, kind: str) -> bool:
-        """Whether this hook was begun here and nobody has been told of its end yet."""
+    def is_hook_running(self, id: str, kind: str) -> bool:
+        """Whether this hook was started here and its result was not drained yet."""
         return (id, kind) in self._hooks
 
-    def hook(self, target: Target, kind: str, seconds: float) -> None:
-        """Runs a hook of the container, at most so long."""
+    def start_hook(self, target: Target, kind: str, seconds: float) -> None:
+        """Starts a hook of the container, which runs for at most ``seconds``."""
         self._hooks.add((target.record.id, kind))
         threading.Thread(target=self._run_hook, args=(target, kind, seconds), daemon=True).start()
 
@@ -77,32 +75,32 @@ class Attention:
         lifecycle = target.container.lifecycle
         handler = getattr(lifecycle, kind) if lifecycle is not None else None
         problem = run_hook(handler, target, seconds) if handler is not None else ""
-        self._tell(Hooked(target.record.id, kind, problem))
+        self._add(HookResult(target.record.id, kind, problem))
 
     # -- probes ---------------------------------------------------------------------------------------------------------
 
     def probe(self, targets: Collection[Target]) -> None:
-        """Probes exactly these containers from now on."""
-        wanted = {target.record.id: target for target in targets}
-        for id in self._probers.keys() - wanted.keys():
+        """Probes exactly these attempts from now on."""
+        by_id = {target.record.id: target for target in targets}
+        for id in self._probers.keys() - by_id.keys():
             self._probers.pop(id).stop()
-        for id, target in wanted.items():
+        for id, target in by_id.items():
             if id not in self._probers:
-                self._probers[id] = self._prober(target)
+                self._probers[id] = self._start_prober(target)
 
-    def _prober(self, target: Target) -> Prober:
+    def _start_prober(self, target: Target) -> Prober:
         import time
 
         from kubelite.node.kubelet.probe.probing import Prober
 
         record = target.record
-        ago = max(time.time_ns() - record.started_at, 0) / SECOND
-        started_at = time.clock_gettime(time.CLOCK_BOOTTIME) - ago
-        prober = Prober(target, started=record.startup_ok, started_at=started_at, tell=self._tell)
+        seconds_ago = max(time.time_ns() - record.started_at, 0) / SECOND
+        started_at = time.clock_gettime(time.CLOCK_BOOTTIME) - seconds_ago
+        prober = Prober(target, started=record.startup_ok, started_at=started_at, report=self._add)
         prober.start()
         return prober
 
     def close(self) -> None:
-        """Ends the probes; hooks under way end with the process."""
+        """Ends the probes; running hooks end with the process."""
         self.probe(())
         os.close(self.wake)

@@ -1,6 +1,4 @@
-"""Asking containers how they are, from the node: one probe once, and all probes of a running
-attempt.
-"""
+"""Probes, carried out by the node: one probe once, and all probes of a running attempt."""
 
 from __future__ import annotations
 
@@ -16,21 +14,22 @@ from kubelite.objects.pod.container import ExecAction, HTTPGetAction, Probe, TCP
 from kubelite.objects.pod.expand import expand
 
 if TYPE_CHECKING:
-    from kubelite.node.runtime.exec.command import Ran
+    from kubelite.node.runtime.exec.command import CommandResult
 
 _TRIES = 3
 _AGENT = "kube-probe/1.36"
 
 
-class Said(NamedTuple):
-    """What a probe of container ``id`` has found: the verdict after thresholds, and whether it
-    ``changed`` just now; else one more result was bad. ``message`` of a bad one is the text of the
-    event Unhealthy."""
+class ProbeReport(NamedTuple):
+    """A result of a probe of attempt ``id``. ``ok`` is the verdict after thresholds, ``changed``
+    says that it is new; ``event`` and ``message`` are the event for this result, "" for none.
+    """
 
     id: str
     kind: str
     ok: bool
     changed: bool
+    event: str
     message: str
 
 
@@ -38,21 +37,21 @@ class Said(NamedTuple):
 
 
 def run_probe(probe: Probe, target: Target) -> ProbeResult:
-    """Asks once, and up to twice more where it could not be asked; takes hardly longer than
-    timeoutSeconds. Never raises.
+    """Probes once, with up to two retries where the probe could not be carried out; takes hardly
+    longer than timeoutSeconds. Never raises.
     """
     result = ProbeResult(False, "the probe has no handler", known=False)
     for _ in range(_TRIES):
         try:
-            result = _ask(probe, target, probes.timeout(probe))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it says nothing about the container
+            result = _probe_once(probe, target, probes.timeout(probe))
+        except Exception as error:  # noqa: BLE001 - any error means unknown, not unhealthy
             result = ProbeResult(False, str(error), known=False)
         if result.known:
             break
     return result
 
 
-def _ask(probe: Probe, target: Target, seconds: float) -> ProbeResult:
+def _probe_once(probe: Probe, target: Target, seconds: float) -> ProbeResult:
     if probe.exec is not None:
         return _execute(probe.exec, target, seconds)
     if probe.http_get is not None:
@@ -69,15 +68,15 @@ def _ask(probe: Probe, target: Target, seconds: float) -> ProbeResult:
     return ProbeResult(False, "Missing probe handler", known=False)
 
 
-def execute(action: ExecAction, target: Target, seconds: float) -> tuple[Ran, list[str]]:
-    """Runs a command of a probe or hook in the container; also gives its words, with ``$(VAR)``
-    filled in.
+def execute(action: ExecAction, target: Target, seconds: float) -> tuple[CommandResult, list[str]]:
+    """Runs the command of a probe or hook in the container; returns the outcome and the command
+    with ``$(VAR)`` expanded.
     """
     from kubelite.node.cgroup.detect import read_world
     from kubelite.node.cgroup.tree import CgroupTree
     from kubelite.node.runtime.exec.command import run
 
-    declared = {each.name for each in target.container.env}
+    declared = {variable.name for variable in target.container.env}
     env = {
         name: value
         for name, _, value in (pair.partition("=") for pair in target.record.env)
@@ -89,50 +88,50 @@ def execute(action: ExecAction, target: Target, seconds: float) -> tuple[Ran, li
 
 
 def port_of(port: int | str, target: Target) -> int:
-    """The number of a port of the container. Raises ValueError for a name that it has not."""
-    found = probes.port_number(port, target.container.ports)
-    if found is None:
+    """The number of a port of the container. Raises ValueError for an unknown name."""
+    number = probes.port_number(port, target.container.ports)
+    if number is None:
         raise ValueError(f'container "{target.container.name}" has no port named "{port}"')
-    return found
+    return number
 
 
 def _execute(action: ExecAction, target: Target, seconds: float) -> ProbeResult:
-    ran, words = execute(action, target, seconds)
-    if ran.code is None:
+    outcome, words = execute(action, target, seconds)
+    if outcome.code is None:
         return ProbeResult(
             False, f'command timed out: "{" ".join(words)}" timed out after {seconds:g}s'
         )
-    return ProbeResult(ran.code == 0, ran.output.decode("utf-8", "replace"))
+    return ProbeResult(outcome.code == 0, outcome.output.decode("utf-8", "replace"))
 
 
 def _get(action: HTTPGetAction, target: Target, seconds: float) -> ProbeResult:
     from kubelite.node.kubelet.probe import http_probe
-    from kubelite.node.kubelet.probe.reach import Deadline, Unreached
+    from kubelite.node.kubelet.probe.reach import Deadline, Unreachable
 
     port = port_of(action.port, target)
     try:
         reply = http_probe.get(
             target.netns_pid, action, target.pod_ip, port, Deadline(seconds), _AGENT
         )
-    except Unreached as error:
+    except Unreachable as error:
         return ProbeResult(False, str(error))
-    if reply.elsewhere:
-        return ProbeResult(True, "Probe terminated redirects")
+    if reply.other_host:
+        return ProbeResult(True, "Probe terminated redirects", warning=True)
     if 200 <= reply.status < 400:
         return ProbeResult(True, "")
     return ProbeResult(False, f"HTTP probe failed with statuscode: {reply.status}")
 
 
 def _connect(action: TCPSocketAction, target: Target, seconds: float) -> ProbeResult:
-    from kubelite.node.kubelet.probe.reach import Deadline, Unreached, dial, place
+    from kubelite.node.kubelet.probe.reach import Deadline, Unreachable, dial, host_port
 
     host, port = action.host or target.pod_ip, port_of(action.port, target)
     try:
         dial(target.netns_pid, host, port, Deadline(seconds)).close()
-    except Unreached as error:
+    except Unreachable as error:
         return ProbeResult(False, str(error))
     except TimeoutError:
-        return ProbeResult(False, f"dial tcp {place(host, port)}: i/o timeout")
+        return ProbeResult(False, f"dial tcp {host_port(host, port)}: i/o timeout")
     return ProbeResult(True, "")
 
 
@@ -140,27 +139,33 @@ def _connect(action: TCPSocketAction, target: Target, seconds: float) -> ProbeRe
 
 
 class Prober:
-    """The probes of one running attempt: a daemon thread for each, until :meth:`stop` or the
-    verdict that ends it.
+    """The probes of one running attempt: a daemon thread each, until :meth:`stop` or the verdict
+    that ends it.
 
-    ``started``: startup is behind the container. ``started_at``: seconds of CLOCK_BOOTTIME at its
-    start. ``tell`` is called from the probes' threads, for every change of a verdict and every bad
-    result, never after :meth:`stop` has returned.
+    ``started``: the startup probe has succeeded. ``started_at``: seconds of CLOCK_BOOTTIME at the
+    container's start. ``report`` is called from the probes' threads for every changed verdict and
+    every result that has an event, never after :meth:`stop` has returned.
     """
 
     def __init__(
-        self, target: Target, started: bool, started_at: float, tell: Callable[[Said], None]
+        self,
+        target: Target,
+        started: bool,
+        started_at: float,
+        report: Callable[[ProbeReport], None],
     ) -> None:
-        self._target, self._started_at, self._tell = target, started_at, tell
+        self._target = target
+        self._started_at = started_at
+        self._report = report
         self._probes = probes.of(target.container)
-        self._pending = STARTUP in self._probes and not started
+        self._startup_pending = STARTUP in self._probes and not started
         self._ready = target.record.ready_ok
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._stopped = False
 
     def start(self) -> None:
-        """Begins to ask: about startup first, if that is to be known."""
-        for kind in (STARTUP,) if self._pending else (LIVENESS, READINESS):
+        """Starts the startup probe if that is undecided, else the others."""
+        for kind in (STARTUP,) if self._startup_pending else (LIVENESS, READINESS):
             if kind in self._probes:
                 name = f"{kind} of {self._target.container.name}"
                 threading.Thread(
@@ -168,41 +173,38 @@ class Prober:
                 ).start()
 
     def stop(self) -> None:
-        """Ends them; returns at once."""
-        with self._news:
+        """Ends the probes; returns at once."""
+        with self._changed:
             self._stopped = True
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def _run(self, kind: str, probe: Probe) -> None:
-        state = probes.begin(kind, ready=self._ready)
+        state = probes.initial_state(kind, ready=self._ready)
         due = probes.first_due(probe, self._started_at, _now())
         while not probes.is_settled(kind, state) and self._wait(due):
-            asked_at = _now()
+            probed_at = _now()
             result = run_probe(probe, self._target)
-            after = probes.judge(probe, state, result)
-            self._report(kind, result, after, changed=after.verdict != state.verdict)
-            state, due = after, probes.next_due(probe, asked_at, _now())
+            following = probes.judge(probe, state, result)
+            self._take(kind, result, following, changed=following.verdict != state.verdict)
+            state, due = following, probes.next_due(probe, probed_at, _now())
 
     def _wait(self, due: float) -> bool:
-        """Until it is time; False when there is no more to ask."""
-        with self._news:
+        """Until ``due``; False when the probes have ended."""
+        with self._changed:
             while not self._stopped and (left := due - _now()) > 0:
-                self._news.wait(left)
+                self._changed.wait(left)
             return not self._stopped
 
-    def _report(
-        self, kind: str, result: ProbeResult, after: probes.State, *, changed: bool
-    ) -> None:
-        with self._news:
+    def _take(self, kind: str, result: ProbeResult, state: probes.State, *, changed: bool) -> None:
+        with self._changed:
             if self._stopped:
                 return
-            if changed or not result.ok:
-                message = result.message if result.ok else probes.told(kind, result)
-                self._tell(
-                    Said(self._target.record.id, kind, bool(after.verdict), changed, message)
-                )
-            if kind == STARTUP and after.verdict:
-                self._pending = False
+            event, message = probes.event(kind, result)
+            if changed or event:
+                id, verdict = self._target.record.id, bool(state.verdict)
+                self._report(ProbeReport(id, kind, verdict, changed, event, message))
+            if kind == STARTUP and state.verdict:
+                self._startup_pending = False
                 self.start()
 
 

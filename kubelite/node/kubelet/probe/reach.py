@@ -1,9 +1,9 @@
-"""Connections into a pod, made by the node inside the pod's network namespace: the image needs no
-tools for it.
+"""TCP connections into a pod, made by the node in the pod's network namespace, so that the image
+needs no tools for it.
 
-A socket belongs to the namespace that its thread was in when it was made, so a thread goes there
-for that one call only. Names are looked up outside, as the kubelet does. Texts of failures are
-those that the kubelet shows.
+A socket belongs to the namespace that its thread was in at its creation, so the thread is there for
+that one call only. Names are looked up outside, as in the kubelet, and error messages are the
+kubelet's.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from kubelite.core.plan import Namespace
 from kubelite.node.kubelet.probe import lookup
 
 
-class Unreached(Exception):
-    """What was asked did not answer, and how."""
+class Unreachable(Exception):
+    """The server could not be reached, or answered wrongly; the text says how."""
 
 
 class Deadline:
@@ -30,16 +30,18 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float | None:
-        """Seconds left, None without limit. Raises TimeoutError when there are none."""
-        left = self._end - time.monotonic()
-        if left <= 0:
+        """Seconds left, None without a limit. Raises TimeoutError when there are none."""
+        seconds = self._end - time.monotonic()
+        if seconds <= 0:
             raise TimeoutError
-        return left if left != float("inf") else None
+        return seconds if seconds != float("inf") else None
 
 
 @contextmanager
 def inside(pid: int) -> Iterator[None]:
-    """Within, the calling thread is in the network namespace of process ``pid``. Raises OSError."""
+    """The calling thread is in the network namespace of process ``pid`` within the block. Raises
+    OSError.
+    """
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -56,16 +58,16 @@ def inside(pid: int) -> Iterator[None]:
 
 
 def dial(pid: int, host: str, port: int, deadline: Deadline) -> socket.socket:
-    """A TCP connection from inside the namespace of ``pid``. Raises Unreached, TimeoutError,
-    OSError for a namespace that is gone."""
+    """A TCP connection from inside the network namespace of ``pid``. Raises Unreachable,
+    TimeoutError, OSError where the namespace is gone."""
     try:
-        found = lookup.addresses(host, port, deadline.left())
+        addresses = lookup.addresses(host, port, deadline.left())
     except TimeoutError:
         raise
     except (OSError, UnicodeError) as error:
-        raise Unreached(f"dial tcp: lookup {host}: no such host") from error
-    refused = ""
-    for family, kind, protocol, _, address in found:
+        raise Unreachable(f"dial tcp: lookup {host}: no such host") from error
+    first_error = ""
+    for family, kind, protocol, _, address in addresses:
         with inside(pid):
             sock = socket.socket(family, kind, protocol)
         try:
@@ -77,17 +79,16 @@ def dial(pid: int, host: str, port: int, deadline: Deadline) -> socket.socket:
             raise
         except OSError as error:
             sock.close()
-            refused = (
-                refused or f"dial tcp {place(str(address[0]), port)}: connect: {reason(error)}"
-            )
-    raise Unreached(refused)
+            where = host_port(str(address[0]), port)
+            first_error = first_error or f"dial tcp {where}: connect: {reason(error)}"
+    raise Unreachable(first_error)
 
 
-def place(host: str, port: int) -> str:
-    """Host and port as one word."""
+def host_port(host: str, port: int) -> str:
+    """Host and port joined, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def reason(error: OSError) -> str:
-    """What the kernel said, without capitals."""
+    """The text of an errno in lower case, as Go writes it."""
     return os.strerror(error.errno).lower() if error.errno else str(error)

@@ -1,4 +1,4 @@
-"""What a probe or a hook is about."""
+"""The running attempt that a probe or a hook addresses."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from kubelite.objects.pod.container import Container
 
 
 class Target(NamedTuple):
-    """One running attempt of a container. ``netns_pid`` is a process of the pod's network
-    namespace; ``pod_ip`` the address that httpGet, tcpSocket and grpc go to where they name no
-    host."""
+    """One running attempt of a container. ``netns_pid`` is a process in the pod's network namespace;
+    ``pod_ip`` is the address for httpGet, tcpSocket and grpc actions without a host."""
 
     home: Home
     uid: str

@@ -1,6 +1,4 @@
-"""A further process in a running container that is run to its end, within a time: what probes and
-hooks execute.
-"""
+"""Runs a program in a running container to its end, with a timeout: for probes and hooks."""
 
 from __future__ import annotations
 
@@ -16,18 +14,18 @@ from kubelite.core.protocol import Message, StartFlag
 from kubelite.core.shim import Shim
 from kubelite.node.cgroup.control import processes
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.runtime.container import group
+from kubelite.node.runtime.container import cgroup_name
 from kubelite.node.runtime.exec.execute import begin
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import ContainerRecord
 
-OUTPUT_MOST = 10 << 10
-_START_MOST = 60.0
+MAX_OUTPUT = 10 << 10
+_MAX_START_SECONDS = 60.0
 
 
-class Ran(NamedTuple):
-    """How it ended: ``code`` None when its time was up and it was killed. ``output`` is the
-    beginning of both its streams.
+class CommandResult(NamedTuple):
+    """``code`` is the exit code, None for a program that timed out and was killed. ``output`` holds
+    the first bytes of both its streams.
     """
 
     code: int | None
@@ -41,7 +39,7 @@ def run(
     container: ContainerRecord,
     args: Sequence[str],
     seconds: float,
-) -> Ran:
+) -> CommandResult:
     """Runs ``args`` for at most ``seconds``; infinity is no limit. Raises what
     :func:`execute.begin` does but TimeoutError.
     """
@@ -54,21 +52,21 @@ def run(
             container,
             args,
             StartFlag.ATTACH,
-            timeout=min(max(seconds, 0.001), _START_MOST),
+            timeout=min(max(seconds, 0.001), _MAX_START_SECONDS),
         )
     except TimeoutError:
-        return Ran(None, b"")
+        return CommandResult(None, b"")
     with shim:
         output = bytearray()
-        code = _listen(shim, output, end)
+        code = _read_output(shim, output, end)
         if code is None:
             _kill_session(
-                processes(tree, uid, group(container.name, container.attempt)), started.pid
+                processes(tree, uid, cgroup_name(container.name, container.attempt)), started.pid
             )
-        return Ran(code, bytes(output))
+        return CommandResult(code, bytes(output))
 
 
-def _listen(shim: Shim, output: bytearray, end: float) -> int | None:
+def _read_output(shim: Shim, output: bytearray, end: float) -> int | None:
     while True:
         left = end - monotonic()
         if left <= 0:
@@ -80,13 +78,11 @@ def _listen(shim: Shim, output: bytearray, end: float) -> int | None:
         if packet.type == Message.EXITED:
             return protocol.read_processes(packet.body)[0].code
         if packet.type == Message.DATA:
-            output += packet.body[: OUTPUT_MOST - len(output)]
+            output += packet.body[: MAX_OUTPUT - len(output)]
 
 
 def _kill_session(pids: set[int], leader: int) -> None:
-    """Kills those that belong to the session of ``leader``: it, and what it has started and not let
-    go.
-    """
+    """Kills the processes of the session that ``leader`` leads."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
             fd = os.pidfd_open(pid)

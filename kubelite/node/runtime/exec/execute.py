@@ -1,4 +1,4 @@
-"""A further process in a running container, with the caller's streams."""
+"""Starts a further process in a running container, with the caller's streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kubelite.core.shim import Shim
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.runtime import bundle, sandbox
 from kubelite.node.runtime.bundle import Program, Security
-from kubelite.node.runtime.container import cannot_start, entrance, group
+from kubelite.node.runtime.container import cgroup_descriptors, cgroup_name, start_failure
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.exec.session import Session
 from kubelite.node.runtime.home import Home
@@ -33,11 +33,9 @@ def execute(
     rows: int,
     columns: int,
 ) -> Session:
-    """Starts ``args`` as the container's own user with its environment and limits; the caller
-    closes the session.
-
-    Raises CannotStart, RuntimeFailure for words that no process can be given, CgroupError,
-    ShimGone.
+    """Starts ``args`` with the container's own user, environment and limits; the caller closes the
+    session. Raises CannotStart, RuntimeFailure for arguments that no process can be given,
+    CgroupError, ShimGone.
     """
     flags = StartFlag.ATTACH | (StartFlag.STDIN if stdin else StartFlag.NONE)
     return Session(
@@ -58,16 +56,16 @@ def begin(
     columns: int = 0,
     timeout: float = 60,
 ) -> tuple[Shim, Started]:
-    """Starts ``args`` over a connection of its own, which the caller closes. Raises what
+    """Starts ``args`` over a new connection to the shim, which the caller closes. Raises what
     :func:`execute` does, TimeoutError.
     """
     shim = sandbox.connect(home, uid)
     try:
-        member = tree.join(uid, group(container.name, container.attempt))
+        membership = tree.join(uid, cgroup_name(container.name, container.attempt))
         try:
-            fds, cgroup = entrance(member)
-            program, safety = _program(container, args, tty), _security(home, container)
-            plan = bundle.exec_plan(program, safety, cgroup, own_users=container.own_users)
+            fds, cgroup = cgroup_descriptors(membership)
+            program, security = _program(container, args, tty), _security(home, container)
+            plan = bundle.exec_plan(program, security, cgroup, own_userns=container.own_userns)
             seq = shim.ask_start(
                 sandbox.new_id(),
                 Role.EXEC,
@@ -79,14 +77,14 @@ def begin(
                 columns=columns,
             )
         finally:
-            member.close()
+            membership.close()
         started, extra = shim.started(seq, timeout=timeout)
         for fd in extra:
             os.close(fd)
     except BaseException as error:
         shim.close()
         if isinstance(error, NativeError):
-            raise cannot_start(container.name, error) from error
+            raise start_failure(container.name, error) from error
         if isinstance(error, ValueError):
             raise RuntimeFailure(f"the command cannot be executed: {error}") from error
         raise
@@ -109,7 +107,7 @@ def _security(home: Home, container: ContainerRecord) -> Security:
         readonly_root=False,
         unmasked=False,
         oom_score_adj=container.oom_score_adj,
-        rlimits=tuple(Rlimit(*each) for each in container.rlimits),
+        rlimits=tuple(Rlimit(*limit) for limit in container.rlimits),
         filter=filters.stored(home, container.seccomp),
         labels=tuple((Module(module), value) for module, value in container.labels),
     )

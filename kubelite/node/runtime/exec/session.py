@@ -1,4 +1,4 @@
-"""A process that somebody talks to: an exec session, or the streams of a container's main process."""
+"""An attached process: an exec session, or the streams of a container's main process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from kubelite.core.shim import Shim
 
 
 class Session:
-    """One attached process. ``read`` blocks; ``fileno`` is for select. Closing it leaves the
-    process as it is.
+    """One attached process. ``read`` blocks; ``fileno`` is for poll. Closing detaches from the
+    process and leaves it running.
     """
 
     def __init__(self, shim: Shim) -> None:
@@ -47,9 +47,9 @@ class Session:
             self._shim.ask(Message.END)
 
     def resize(self, rows: int, columns: int) -> None:
-        """The size of the caller's terminal, in characters."""
+        """Sets the size of the process' terminal, in characters."""
         self._shim.ask(Message.RESIZE, protocol.window(rows, columns))
 
     def close(self) -> None:
-        """Leaves the process."""
+        """Detaches from the process."""
         self._shim.close()

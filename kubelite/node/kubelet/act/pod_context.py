@@ -1,0 +1,128 @@
+"""What all starts in one sandbox of a pod have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kubelite.node.cgroup.tree import CgroupTree
+from kubelite.node.image.host import host_covers
+from kubelite.node.image.reference import HOST
+from kubelite.node.kubelet.act import facts, node_config
+from kubelite.node.kubelet.act.images import ResolvedImage
+from kubelite.node.kubelet.act.pod_state import PodState
+from kubelite.node.kubelet.decide import prepare
+from kubelite.node.kubelet.decide.prepare import NodeFacts
+from kubelite.node.network.hostfiles import read_host_files
+from kubelite.node.network.resolver import HostFiles, pod_names
+from kubelite.node.runtime.home import Home
+from kubelite.node.runtime.records import PodRecord, SandboxRecord
+from kubelite.node.volume import mounts as volumes
+from kubelite.node.volume.mounts import Part, Place
+from kubelite.objects.pod.pod import Pod
+
+
+class PodContext:
+    """Gathered once by :func:`gather`, valid for one specification and one sandbox.
+
+    ``volumes`` says where each volume lies, by name; ``volume_files`` are those that are single
+    files, known once the volumes are created. ``covers`` are the host's paths that a container on
+    the host's root must not see. ``warnings`` are sentences about what the node could not provide.
+    """
+
+    __slots__ = (
+        "covers",
+        "home",
+        "host_files",
+        "images",
+        "node",
+        "pod",
+        "record",
+        "shared",
+        "trace",
+        "tree",
+        "volume_files",
+        "volumes",
+        "warnings",
+    )
+
+    def __init__(
+        self,
+        home: Home,
+        tree: CgroupTree,
+        record: PodRecord,
+        pod: Pod,
+        images: dict[str, ResolvedImage],
+        node: NodeFacts,
+        host_files: HostFiles,
+        trace: Callable[[str], None],
+    ) -> None:
+        self.home = home
+        self.tree = tree
+        self.record = record
+        self.pod = pod
+        self.images = images
+        self.node = node
+        self.host_files = host_files
+        self.trace = trace
+        self.shared = prepare.shared_namespaces(pod)
+        self.volumes = _volumes(home, record.uid, pod)
+        self.volume_files: frozenset[Part] = frozenset()
+        self.covers = _covers(home, images)
+        self.warnings: list[str] = []
+
+    @property
+    def shm(self) -> str:
+        """The directory that the containers share as /dev/shm."""
+        if self.shared.host_ipc:
+            return "/dev/shm"
+        return f"{self.home.pod_run(self.record.uid)}/shm"
+
+    @property
+    def etc(self) -> str:
+        """The directory of the pod's own /etc/hosts, resolv.conf and hostname."""
+        return f"{self.home.pod(self.record.uid)}/etc"
+
+
+def gather(
+    state: PodState,
+    tree: CgroupTree,
+    images: dict[str, ResolvedImage],
+    trace: Callable[[str], None],
+) -> PodContext:
+    """Looks up what the node offers. The pod's address is that of its sandbox, if it has one."""
+    host_files = read_host_files()
+    address = facts.node_address() if state.pod.spec.host_network else ""
+    node = NodeFacts(
+        name=facts.node_name(),
+        address=address,
+        pod_address=address,
+        cpus=facts.cpus(),
+        memory=facts.memory(),
+        capabilities=facts.capabilities(),
+        hostname=pod_names(state.pod, host_files.hostname).hostname,
+        modules=facts.security_modules(),
+        pids_limit=node_config.pids_limit(state.home) or facts.pids_limit(),
+        huge_pages=facts.huge_pages(),
+    )
+    if state.seen.up and state.seen.sandbox is not None:
+        node = _with_addresses(node, state.seen.sandbox)
+    return PodContext(state.home, tree, state.record, state.pod, images, node, host_files, trace)
+
+
+def _with_addresses(node: NodeFacts, sandbox: SandboxRecord) -> NodeFacts:
+    return node._replace(
+        pod_address=sandbox.address or node.pod_address,
+        address=sandbox.host_address or node.address,
+    )
+
+
+def _volumes(home: Home, uid: str, pod: Pod) -> dict[str, Place]:
+    disk, memory = f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory"
+    return {place.name: place for place in volumes.places(pod.spec.volumes, disk, memory)}
+
+
+def _covers(home: Home, images: dict[str, ResolvedImage]) -> tuple[str, ...]:
+    if not any(found.image.id == HOST for found in images.values()):
+        return ()
+    return tuple(host_covers(Path(home.root), Path(home.run)))

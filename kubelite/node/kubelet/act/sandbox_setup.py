@@ -1,0 +1,155 @@
+"""Creates a pod's sandbox with all that its containers share: address, volumes, files of /etc,
+cgroup, pause process and network.
+
+The pod's record is on disk and its lock is held. Every step can be repeated over what an earlier
+boot or a killed process has left.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from kubelite.core.plan import Mount, MountKind
+from kubelite.node.cgroup.classes import class_of
+from kubelite.node.cgroup.limits import Knob, device_knobs, pod_knobs
+from kubelite.node.kubelet.act import node_config
+from kubelite.node.kubelet.act.pod_context import PodContext
+from kubelite.node.kubelet.decide import prepare, secure
+from kubelite.node.network import resolver
+from kubelite.node.network.pod import Lease, PodNetwork
+from kubelite.node.runtime import bundle, idranges, sandbox
+from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.sandbox import Sandbox, Starting
+from kubelite.node.volume import mounts as volumes
+from kubelite.node.volume.sources import make_places
+from kubelite.objects.pod import qos
+
+PAUSE_OOM_SCORE = -998
+"""oom_score_adj of pause, the kubelet's for its sandboxes."""
+
+
+def create_sandbox(
+    context: PodContext, ledger: Ledger, prepare_containers: Callable[[], None]
+) -> Sandbox:
+    """Returns the running sandbox, which is on record; the caller closes it.
+
+    ``prepare_containers`` is called while the kernel creates pause and its namespaces. Raises
+    RuntimeFailure, CgroupError, NetworkError, VolumeError, NativeError, OSError.
+    """
+    home, record = context.home, context.record
+    network = PodNetwork(home.run, home.key, home.lock)
+    lease = _reserve(context, network)
+    with ExitStack() as stack:
+        first_id = 0
+        if context.shared.own_userns:
+            first_id = stack.enter_context(idranges.reserved(record.uid))
+        starting = _start_pause(context, ledger, lease, first_id)
+        try:
+            _create_shared(context)
+            prepare_containers()
+            created = sandbox.finish(starting)
+        except BaseException:
+            starting.close()
+            raise
+    try:
+        if lease is not None:
+            context.trace("attach network")
+            network.attach(lease, created.netns)
+        context.trace("record sandbox")
+        sandbox.complete(ledger, created)
+    except BaseException:
+        created.close()
+        raise
+    return created
+
+
+def create_volumes(context: PodContext) -> None:
+    """Creates the volumes that are missing, and finds out which are single files. Raises
+    VolumeError.
+    """
+    context.trace("make volumes")
+    context.volume_files = make_places(context.volumes.values(), prepare.fs_group(context.pod))
+
+
+def _reserve(context: PodContext, network: PodNetwork) -> Lease | None:
+    """Leases the pod's address and creates its directories."""
+    home, record = context.home, context.record
+    lease = None
+    if not context.shared.host_network:
+        context.trace("lease address")
+        owner = f"{record.namespace}/{record.name}"
+        lease = network.prepare(record.uid, owner, prepare.host_ports(context.pod))
+        context.warnings += lease.warnings
+        context.node = context.node._replace(pod_address=lease.address, address=lease.gateway)
+    context.trace("make directories")
+    sandbox.make_directory(home.pod_run(record.uid))
+    sandbox.make_directory(home.pod_logs(record.namespace, record.name, record.uid))
+    return lease
+
+
+def _start_pause(
+    context: PodContext, ledger: Ledger, lease: Lease | None, first_id: int
+) -> Starting:
+    home, record = context.home, context.record
+    allowed = (*record.unsafe_sysctls, *node_config.read(home).allowed_unsafe_sysctls)
+    plan = bundle.sandbox_plan(
+        context.shared,
+        context.node.hostname,
+        "",
+        secure.sysctls(context.pod, allowed),
+        tuple(_tmpfs_mounts(context)),
+        PAUSE_OOM_SCORE,
+        first_id,
+    )
+    address = lease.address if lease is not None else ""
+    new_record = sandbox.new_record(record.uid, address, context.node.address)
+    return sandbox.begin(home, ledger, new_record, plan, context.trace)
+
+
+def _create_shared(context: PodContext) -> None:
+    create_volumes(context)
+    _write_etc(context)
+    context.trace("make cgroup of the pod")
+    refused = context.tree.make_pod(
+        context.record.uid, _pod_knobs(context), class_of(qos.qos_class(context.pod))
+    )
+    context.warnings += [str(refusal) for refusal in refused]
+
+
+def _write_etc(context: PodContext) -> None:
+    sandbox.make_directory(context.etc)
+    os.chmod(context.etc, 0o755)
+    etc = resolver.etc_files(context.pod, context.node.pod_address, context.host_files)
+    context.warnings += etc.warnings
+    contents = {"hosts": etc.hosts, "resolv.conf": etc.resolv, "hostname": etc.hostname}
+    for name, text in contents.items():
+        path = f"{context.etc}/{name}"
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.chmod(path, 0o644)
+
+
+def _pod_knobs(context: PodContext) -> list[Knob]:
+    world = context.tree.world
+    limits = prepare.pod_limits(context.pod, context.node.pids_limit, context.node.huge_pages)
+    knobs = pod_knobs(limits, world)
+    return knobs if prepare.any_privileged(context.pod) else [*knobs, *device_knobs(world)]
+
+
+def _tmpfs_mounts(context: PodContext) -> list[Mount]:
+    """Volumes in memory and /dev/shm: mounted once, in the mount namespace of the pod."""
+    pod = context.pod
+    ceiling = prepare.pod_limits(pod).memory_limit or context.node.memory
+    pod_mounts = volumes.pod_mounts(
+        context.volumes.values(), prepare.volume_sizes(pod), ceiling, prepare.fs_group(pod)
+    )
+    mounts = [
+        Mount(MountKind.TMPFS, mount.target, options=mount.options, name=f'volume "{mount.name}"')
+        for mount in pod_mounts
+    ]
+    if not context.shared.host_ipc:
+        options = f"mode=1777,size={bundle.SHM_BYTES}"
+        mounts.append(Mount(MountKind.TMPFS, context.shm, options=options, name="shared memory"))
+    return mounts

@@ -1,0 +1,53 @@
+"""The inputs of a container's start, from the pod, the image and facts about the node. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kubelite.core.plan import Device
+from kubelite.node.cgroup.limits import Knob
+from kubelite.node.image.model import Image
+from kubelite.node.kubelet.decide import prepare
+from kubelite.node.kubelet.decide.prepare import ImageFacts, NodeFacts
+from kubelite.node.kubelet.decide.stopping import signal_number
+from kubelite.node.runtime.bundle import Security, SharedNamespaces, StartInputs
+from kubelite.objects.pod.container import Container
+from kubelite.objects.pod.pod import Pod
+
+
+def start_inputs(
+    pod: Pod,
+    container: Container,
+    image: Image,
+    image_facts: ImageFacts,
+    node: NodeFacts,
+    security: Security,
+    shared: SharedNamespaces,
+    *,
+    covers: tuple[str, ...],
+    devices: tuple[Device, ...],
+    knobs: tuple[Knob, ...],
+) -> StartInputs:
+    """``security`` has its seccomp filter compiled; ``covers`` are the host's paths to hide where
+    the image is the host's root; ``knobs`` are the files of the container's cgroup. Raises
+    ContainerConfigError.
+    """
+    variables: Mapping[str, str] = prepare.declared_env(pod, container, node)
+    return StartInputs(
+        name=container.name,
+        init=container in pod.spec.init_containers,
+        image=container.image or "",
+        image_id=image_facts.id,
+        layers=tuple(str(layer) for layer in image.layers),
+        program=prepare.program(container, image_facts, node, security.user.home, variables),
+        variables=variables,
+        security=security,
+        shared=shared,
+        covers=covers,
+        devices=devices,
+        knobs=knobs,
+        stdin=bool(container.stdin),
+        stdin_once=bool(container.stdin_once),
+        message_path=prepare.message_path(container),
+        stop_signal=signal_number(image_facts.config.stop_signal),
+    )
