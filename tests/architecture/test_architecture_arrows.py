@@ -53,11 +53,15 @@ _API_FLOORS = [
 _SCHEDULER_FLOORS = [["loop"], ["cluster"], ["plugins"], ["snapshot"], ["facts"]]
 """The rooms of ``control/scheduler``, likewise; ``explain`` and ``simulate`` stand above them."""
 
+_KUBELET_FLOORS = [["pods"], ["agent"], ["act"], ["probe"], ["decide"]]
+"""The rooms of ``node/kubelet``, likewise."""
+
 INNER = {
     f"{outer}.{name}": {f"{outer}.{below}" for floor in floors[number + 1 :] for below in floor}
     for outer, floors in (
         ("control.api", _API_FLOORS),
         ("control.scheduler", _SCHEDULER_FLOORS),
+        ("node.kubelet", _KUBELET_FLOORS),
     )
     for number, floor in enumerate(floors)
     for name in floor

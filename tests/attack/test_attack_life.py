@@ -143,7 +143,7 @@ def test_what_a_probe_says_without_end_is_cut(arena: Arena) -> None:
     with CgroupTree(read_world(), arena.home.cgroup) as tree:
         ran = command.run(arena.home, tree, record.uid, container, ["yes"], 1)
     assert ran.code is None
-    assert len(ran.output) == command.OUTPUT_MOST
+    assert len(ran.output) == command.MAX_OUTPUT
 
 
 def test_ten_thousand_sizes_of_a_terminal_leave_nothing(arena: Arena) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from kubelite.core import native
 from kubelite.core.errors import NativeError
-from kubelite.node.kubelet.act import bringup
+from kubelite.node.kubelet.act import inputs
 from kubelite.node.kubelet.decide import secure
 from kubelite.node.kubelet.pods import copying
 from kubelite.node.runtime import logs
@@ -79,7 +80,7 @@ def test_a_sub_path_that_became_a_link_is_refused_where_it_is_mounted(
     (tmp_path / "volume/sub").symlink_to(tmp_path / "secret")
     options = volumes(v=(tmp_path / "volume", "/data"))
     options["volumeMounts"][0]["subPath"] = "sub"
-    monkeypatch.setattr(bringup, "make_parts", lambda *_: set())
+    monkeypatch.setattr(inputs, "make_parts", lambda *_: set())
     with arena.without(""), pytest.raises(RuntimeFailure, match="subPath"):
         arena.output("ls /data", **options)
     with arena.without("subpath"):
@@ -248,7 +249,7 @@ def test_a_link_swapped_while_files_are_copied_never_leads_out(
     assert read, "nothing was ever there to be copied"
     assert os.listdir(host) == ["file"]
     # The same names resolved by hand, as cp does: the link is followed to the host.
-    monkeypatch.setattr(copying, "_RESOLVE", 0)
+    monkeypatch.setattr(copying, "_RESOLVE", native.RESOLVE_NO_MAGICLINKS)
     with sides(arena) as (here, there):
         for turn in range(2000):
             attempt(

@@ -62,10 +62,11 @@ def test_the_shim_is_killed(world: World, policy: str) -> None:
 
 def reboot(world: World) -> None:
     """As a reboot leaves a home: no process, an empty run directory, no kernel object of this root."""
+    shims = [world.inspect(name)["sandbox"]["shim"] for name in ("a", "once")]
+    # Whoever looks at pod a from now on would start another agent.
     kill(eventually(lambda: agent(world), "the agent that pod a has called for")["pid"])
-    for item in ("a", "once"):
-        found = world.inspect(item)["sandbox"]
-        os.kill(found["shim"], signal.SIGKILL)
+    for shim in shims:
+        os.kill(shim, signal.SIGKILL)
     run = world.root / "run"
     after = snapshot(world.root)
     eventually(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kubelite.node.kubelet.act import facts
+from kubelite.node.kubelet.pods import node_info
 from tests.attack.arena import SLEEP, Arena, pod
 from tests.e2e.world import SLOW
 
@@ -162,7 +162,7 @@ def test_no_more_huge_pages_than_the_limit(arena: Arena) -> None:
 
 
 def test_system_info_says_which_hierarchies_there_are(arena: Arena) -> None:
-    said = facts.info(arena.home)
+    said = node_info.info(arena.home)
     mounts = {
         kind for _, _, kind, *_ in map(str.split, Path("/proc/mounts").read_text().splitlines())
     }
