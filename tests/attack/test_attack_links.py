@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from kubelite.core import native
 from kubelite.core.errors import NativeError
 from kubelite.node.kubelet.act import inputs
 from kubelite.node.kubelet.decide import secure
@@ -249,7 +248,7 @@ def test_a_link_swapped_while_files_are_copied_never_leads_out(
     assert read, "nothing was ever there to be copied"
     assert os.listdir(host) == ["file"]
     # The same names resolved by hand, as cp does: the link is followed to the host.
-    monkeypatch.setattr(copying, "_RESOLVE", native.RESOLVE_NO_MAGICLINKS)
+    monkeypatch.setattr(copying, "_RESOLVE", 0)
     with sides(arena) as (here, there):
         for turn in range(2000):
             attempt(
