@@ -17,7 +17,7 @@ from kubelite.objects.pod import codec, support
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.support import Level
 from kubelite.objects.rules import reading
-from kubelite.objects.rules.cause import Cause, Object, Path, duplicate
+from kubelite.objects.rules.cause import Cause, Object, Path, copied, duplicate
 from kubelite.objects.rules.pods import checks, defaults
 
 
@@ -103,7 +103,7 @@ def _review_other(item: Item, file: str, lenient: bool, result: Review) -> None:
 def judge(value: Object, namespace: str | None = None) -> Judgement:
     """What Kubernetes says of the value of a Pod, from the same rules as the API server."""
     written, causes = reading.read("core.v1.Pod", value)
-    complete = _copied(written)
+    complete = copied(written)
     defaults.without_server_fields(complete)
     defaults.pod(complete, namespace or "")
     # What could not be read, or stands there under another name, is not missing.
@@ -111,8 +111,6 @@ def judge(value: Object, namespace: str | None = None) -> Judgement:
     if complete["metadata"].get("generateName"):
         wrong.add(("metadata", "name"))
     broken = [c for c in checks.on_create(complete) if not _is_below(c.path, wrong)]
-    if (complete["spec"].get("terminationGracePeriodSeconds") or 0) < 0:
-        complete["spec"]["terminationGracePeriodSeconds"] = 1  # as the kubelet takes it
     return Judgement(written, complete, causes + broken)
 
 
@@ -128,13 +126,6 @@ def _unreadable(causes: list[Cause]) -> set[Path]:
     from kubelite.cli.hints import meant_path
 
     return {cause.path for cause in causes} | {meant_path(cause) for cause in causes}
-
-
-def _copied(value: Any) -> Any:
-    """A copy of plain values, which is to be filled."""
-    if isinstance(value, dict):
-        return {key: _copied(inner) for key, inner in value.items()}
-    return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _review_pod(

@@ -13,6 +13,7 @@ from functools import lru_cache
 MAX_LABEL = 63
 MAX_SUBDOMAIN = 253
 MAX_PORT_NAME = 15
+MAX_REPOSITORY = 255
 MAX_PORT = 65535
 MAX_ID = 2**31 - 1
 
@@ -247,16 +248,21 @@ def http_header(text: str) -> list[str]:
 
 
 def ip_address(text: str) -> list[str]:
-    """An address of IPv4 or IPv6. Numbers of IPv4 may begin with zeros, as they always could."""
+    """An address of IPv4 or IPv6, in one of its usual spellings."""
+    from ipaddress import IPv6Address
     from ipaddress import ip_address as parse
 
     plain = text
     if text.count(".") == 3 and ":" not in text:
         plain = ".".join(part.lstrip("0") or "0" if part else "" for part in text.split("."))
     try:
-        parse(plain)
+        address = parse(plain if "%" not in text else "")
     except ValueError:
         return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    if plain != text:
+        return ["must not have leading 0s"]
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return ["must not be an IPv4-mapped IPv6 address"]
     return []
 
 
@@ -279,7 +285,12 @@ def is_latest_image(image: str) -> bool:
     """
     name, at, digest = image.partition("@")
     repository, tag = _split_tag(name)
-    if not _is_repository(repository) or (at and not _is_digest(digest)):
+    # With its registry a short name is longer than it looks.
+    if (
+        len(repository) > MAX_REPOSITORY
+        or not _is_repository(repository)
+        or (at and not _is_digest(digest))
+    ):
         return False
     if tag is None:
         return not at
@@ -296,12 +307,16 @@ def _split_tag(name: str) -> tuple[str, str | None]:
 
 def _is_repository(text: str) -> bool:
     domain, slash, path = text.partition("/")
+    full = text
     if not slash or not _names_registry(domain):
         path = text
+        full = f"docker.io/{text}" if slash else f"docker.io/library/{text}"
     elif not _is_domain(domain):
         return False
     is_identifier = len(path) == 64 and _HEX.issuperset(path) and path == path.lower()
-    return not is_identifier and all(map(_is_component, path.split("/")))
+    if is_identifier or len(full) > MAX_REPOSITORY:
+        return False
+    return all(map(_is_component, path.split("/")))
 
 
 def _names_registry(first: str) -> bool:

@@ -57,7 +57,9 @@ class Cause(msgspec.Struct, frozen=True):
 def path_text(path: Path) -> str:
     """A path as messages write it: ``spec.containers[0].resources.limits[cpu]``."""
     steps = (
-        f"[{step}]" if isinstance(step, int | Key) else f".{step}" for step in path if step != ""
+        f"[{step}]" if isinstance(step, int | Key) else f".{step}"
+        for step in path
+        if step != "" or isinstance(step, Key)
     )
     return "".join(steps).removeprefix(".")
 
@@ -66,7 +68,14 @@ def value_text(value: Any) -> str:
     """A value as messages show it: text in quotes, the rest as JSON; ``"null"`` for nothing."""
     if value is None:
         return '"null"'
-    return msgspec.json.encode(value).decode()
+    return msgspec.json.encode(value, order="deterministic").decode()
+
+
+def copied(value: Any) -> Any:
+    """A copy of plain values, to be changed."""
+    if isinstance(value, dict):
+        return {key: copied(inner) for key, inner in value.items()}
+    return [copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def required(path: Path, why: str = "") -> Cause:

@@ -84,6 +84,6 @@ def _reference(reference: Object, path: Path) -> Iterator[Cause]:
     group = reference.get("apiGroup") or ""
     if not group and reference.get("kind") != "PersistentVolumeClaim":
         why = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
-        yield invalid((*path, "kind"), reference.get("kind", ""), why)
+        yield invalid(path, reference.get("kind", ""), why)
     if group:
         yield from each_invalid((*path, "apiGroup"), group, names.subdomain(group))

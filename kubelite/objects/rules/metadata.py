@@ -15,6 +15,7 @@ from kubelite.objects.rules.cause import (
     each_invalid,
     forbidden,
     invalid,
+    named,
     not_negative,
     required,
     too_long,
@@ -36,12 +37,13 @@ def on_create(
 ) -> Iterator[Cause]:
     """Metadata of a new object of a namespace, whose name keeps ``name_rule``."""
     yield from name(metadata, name_rule, path)
-    namespace = metadata.get("namespace")
-    if not namespace:
-        yield required((*path, "namespace"))
-    else:
-        yield from each_invalid((*path, "namespace"), namespace, names.label(namespace))
+    yield from namespace(metadata.get("namespace", ""), (*path, "namespace"))
     yield from contents(metadata, path)
+
+
+def namespace(given: str, path: Path = ("metadata", "namespace")) -> Iterator[Cause]:
+    """Where an object of a namespace goes."""
+    yield from named(path, given, names.label(given))
 
 
 def name(
@@ -77,14 +79,14 @@ def contents(metadata: Object, path: Path) -> Iterator[Cause]:
 
 def labels(given: Mapping[str, str], path: Path) -> Iterator[Cause]:
     """Keys and values of labels. Causes name the map, not the entry."""
-    for key, value in given.items():
+    for key, value in sorted(given.items()):
         yield from each_invalid(path, key, names.qualified(key))
         yield from each_invalid(path, value, names.label_value(value))
 
 
 def annotation_map(given: Mapping[str, str], path: Path) -> Iterator[Cause]:
     """Keys of annotations and their size together."""
-    for key in given:
+    for key in sorted(given):
         yield from each_invalid(path, key, names.annotation(key))
     if sum(len(key) + len(value) for key, value in given.items()) > MAX_ANNOTATIONS:
         yield too_long(path, MAX_ANNOTATIONS)

@@ -69,7 +69,7 @@ METADATA = [
     ({"metadata__annotations": {"a/b/c": ""}}, "metadata.annotations", 'Invalid value: "a/b/c"'),
     ({"metadata__annotations": {"a": "x" * 300_000}}, "metadata.annotations", "Too long: may not be more than 262144 bytes"),
     ({"metadata__finalizers": ["x y"]}, "metadata.finalizers[0]", 'Invalid value: "x y"'),
-    ({"metadata__ownerReferences": [{"kind": "A", "name": "b", "uid": "c"}]}, "metadata.ownerReferences[0].apiVersion", "Required value: must not be empty"),
+    ({"metadata__ownerReferences": [{"kind": "A", "name": "b", "uid": "c"}]}, "metadata.ownerReferences.apiVersion", "version must not be empty"),
 ]  # fmt: skip
 
 PODS = [

@@ -34,7 +34,15 @@ async def priority(attempt: Attempt) -> None:
         )
         raise refused(attempt.request.resource, attempt.name, why)
     spec["priority"] = value
-    spec["preemptionPolicy"] = chosen.get("preemptionPolicy", "PreemptLowerPriority")
+    policy = chosen.get("preemptionPolicy", "PreemptLowerPriority")
+    if spec.get("preemptionPolicy") not in (None, policy):
+        why = (
+            f"the string value of PreemptionPolicy ({spec['preemptionPolicy']}) must not be "
+            f"provided in pod spec; priority admission controller computed {policy} from the "
+            "given PriorityClass name"
+        )
+        raise refused(attempt.request.resource, attempt.name, why)
+    spec["preemptionPolicy"] = policy
     if chosen and not spec.get("priorityClassName"):
         spec["priorityClassName"] = chosen["metadata"]["name"]
 
@@ -74,7 +82,7 @@ async def _one_default(attempt: Attempt) -> None:
 
 async def tolerations(attempt: Attempt) -> None:
     """A pod stays for five minutes on a node that has gone quiet, unless it says otherwise."""
-    if not attempt.creates("", "pods"):
+    if not attempt.of("", "pods") or attempt.operation == "DELETE":
         return
     spec = attempt.obj["spec"]
     present = spec.get("tolerations") or []

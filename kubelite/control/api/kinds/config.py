@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.control.api.kinds import metadata
 from kubelite.control.api.kinds.checks import (
     unchanged,
 )
@@ -82,7 +81,7 @@ def _check_config_map(obj: Object) -> Iterator[Cause]:
 
 def _check_keys(data: Object, path: str) -> Iterator[Cause]:
     for key in data:
-        for why in metadata.config_key(key):
+        for why in names.config_key(key):
             yield causes.invalid(f"{path}[{key}]", key, why)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.kinds import metadata, podadvice, poddefaults
 from kubelite.control.api.kinds.rules import Rules
+from kubelite.control.api.schema import structs
 from kubelite.control.api.tables import pod_cells
 from kubelite.control.api.tables.columns import columns, wide
 from kubelite.control.api.tables.text import (
@@ -15,7 +16,8 @@ from kubelite.control.api.tables.text import (
     shown_labels,
 )
 from kubelite.control.api.wire import causes
-from kubelite.objects.rules.pods import changes, checks
+from kubelite.objects.rules.cause import copied
+from kubelite.objects.rules.pods import changes, checks, creation
 from kubelite.objects.rules.pods.resources import qos_class
 from kubelite.objects.rules.pods.volumes import HOST_PATH_TYPES
 
@@ -31,6 +33,16 @@ Cells = list[Any]
 
 def _default_pod(obj: Any) -> None:
     poddefaults.pod(obj.spec)
+    status = obj.status
+    # Old clients know one address: it decides, and the list follows it.
+    if status.podIP and (not status.podIPs or status.podIPs[0].ip != status.podIP):
+        status.podIPs = [structs.new("core.v1.PodIP", ip=status.podIP)]
+
+
+def _prepare_new_pod(obj: Object) -> None:
+    obj["spec"] = copied(obj["spec"])
+    creation.merge_label_keys(obj)
+    creation.app_armor_fields(obj)
 
 
 def _default_pod_template(obj: Any) -> None:
@@ -173,6 +185,7 @@ KINDS: dict[tuple[str, str], Rules] = {
     ("", "Pod"): Rules(
         defaults=_default_pod,
         check=_check_pod,
+        prepare_create=_prepare_new_pod,
         check_create=_check_new_pod,
         check_update=_check_pod_update,
         warnings=_pod_warnings,

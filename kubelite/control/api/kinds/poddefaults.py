@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema import structs
 from kubelite.objects.rules.pods import defaults
+from kubelite.objects.rules.pods.creation import drop_disabled_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,8 @@ Object = dict[str, Any]
 def _filled(name: str, fill: Callable[[Object], None], value: Any) -> None:
     """Fills a struct of a definition in place, as ``fill`` fills the document of it."""
     document = structs.write(value)
+    if name == "core.v1.PodSpec":
+        drop_disabled_fields(document)
     fill(document)
     filled = structs.read(name, document)
     for attribute in value.__struct_fields__:

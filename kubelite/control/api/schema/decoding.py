@@ -11,6 +11,7 @@ import msgspec
 from kubelite.control.api.schema import structs
 from kubelite.control.api.wire.status import bad_request
 from kubelite.objects.facts import schema
+from kubelite.objects.rules import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,11 +83,34 @@ def strict_error(res: Resource, problems: list[str]) -> StatusError:
     return undecodable(res, "strict decoding error: " + ", ".join(problems))
 
 
-def without_nulls(value: Any) -> Any:
-    """A copy without null fields: to Go's decoder they are fields that were not given."""
+def without_nulls(value: Any, kind: str = "") -> Any:
+    """A copy without null fields: to Go's decoder they are fields that were not given. Where the
+    ``kind`` of the schema table is given, a null in a list or a map is an empty item.
+    """
+    if kind and kind[0] in "[{":
+        return _without_null_items(value, kind[1:])
     if isinstance(value, dict):
-        return {key: without_nulls(each) for key, each in value.items() if each is not None}
+        types = schema.types_of(kind) if kind else {}
+        return {
+            key: without_nulls(each, types.get(key, ""))
+            for key, each in value.items()
+            if each is not None
+        }
     return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+def _without_null_items(value: Any, kind: str) -> Any:
+    if isinstance(value, list):
+        return [
+            reading.empty_value(kind) if each is None else without_nulls(each, kind)
+            for each in value
+        ]
+    if isinstance(value, dict):
+        return {
+            key: reading.empty_value(kind) if each is None else without_nulls(each, kind)
+            for key, each in value.items()
+        }
+    return value
 
 
 def wrong_types(name: str, value: dict[str, Any], path: str) -> Iterator[str]:

@@ -121,7 +121,7 @@ def _read(res: Resource, name: str, obj: dict[str, Any]) -> tuple[Any, unknown_f
     try:
         return structs.read(name, obj, strict=True), {}
     except msgspec.ValidationError:
-        given = without_nulls(obj)
+        given = without_nulls(obj, name)
     try:
         return structs.read(name, given), unknown_fields.fields(name, obj)
     except msgspec.ValidationError as error:

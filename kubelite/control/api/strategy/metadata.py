@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.kinds.metadata import IMMUTABLE, contents
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.wire import causes
+from kubelite.objects.facts import names
+from kubelite.objects.rules import metadata as general
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,26 +26,16 @@ _KEPT = ("name", "namespace", "uid", "creationTimestamp")
 
 def check_create(res: Resource, obj: Object) -> Iterator[Cause]:
     """Everything that is wrong with the metadata of a new object."""
-    metadata = obj.get("metadata") or {}
-    name = metadata.get("name", "")
-    if not name:
-        yield causes.required("metadata.name", "name or generateName is required")
-    else:
-        yield from _check_name(res, name)
-    if res.namespaced and not metadata.get("namespace"):
-        yield causes.required("metadata.namespace")
-    if not res.namespaced and metadata.get("namespace"):
+    metadata, rules = obj.get("metadata") or {}, rules_of(res)
+    yield from causes.of_rules(general.name(metadata, rules.name))
+    name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
+    if rules.max_name and len(name) > rules.max_name:
+        yield causes.invalid("metadata.name", name, names.too_long(rules.max_name))
+    if res.namespaced:
+        yield from causes.of_rules(general.namespace(namespace))
+    elif namespace:
         yield causes.forbidden("metadata.namespace", "not allowed on this type")
     yield from contents(metadata, "metadata")
-
-
-def _check_name(res: Resource, name: str) -> Iterator[Cause]:
-    rules = rules_of(res)
-    for problem in rules.name(name):
-        yield causes.invalid("metadata.name", name, problem)
-    if rules.max_name and len(name) > rules.max_name:
-        why = f"must be no more than {rules.max_name} characters"
-        yield causes.invalid("metadata.name", name, why)
 
 
 def check_update(new: Object, old: Object) -> Iterator[Cause]:

@@ -72,6 +72,7 @@ def _row(form: Layout, obj: Object, now: datetime, include: str) -> Object:
     row: Object = {"cells": form.cells(obj, now)}
     if form.conditions is not None and (conditions := form.conditions(obj)):
         row["conditions"] = conditions
+    row["object"] = None
     if include != "None":
         row["object"] = obj if include == "Object" else partial(obj)
     return row

@@ -43,11 +43,11 @@ def pod_annotations(metadata: Object, spec: Object, path: Path) -> Iterator[Caus
     cost = annotations.get(DELETION_COST)
     if cost is not None and not _is_deletion_cost(cost):
         yield invalid((*path, Key(DELETION_COST)), cost, "must be a 32bit integer")
-    for key, profile in annotations.items():
+    for key, profile in sorted(annotations.items()):
         if key == SECCOMP_POD or key.startswith(SECCOMP_CONTAINER):
             yield from _seccomp_name(profile, (*path, key))
     known = {container.get("name", "") for container, _ in each_container(spec, ())}
-    for key, profile in annotations.items():
+    for key, profile in sorted(annotations.items()):
         if key.startswith(APP_ARMOR):
             name = key.removeprefix(APP_ARMOR)
             if name not in known:

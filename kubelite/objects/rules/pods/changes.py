@@ -16,6 +16,7 @@ from kubelite.objects.rules.cause import (
     Key,
     Object,
     Path,
+    duplicate,
     each_invalid,
     forbidden,
     invalid,
@@ -309,6 +310,7 @@ def on_status_update(new: Object, old: Object) -> Iterator[Cause]:
     spec = old.get("spec") or {}
     for field in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
         yield from _started_again(now, before, spec, field)
+    yield from _resource_claims(now, new.get("spec") or {}, (*path, "resourceClaimStatuses"))
     yield from _addresses(now, "podIP", path)
     yield from _addresses(now, "hostIP", path)
 
@@ -350,6 +352,24 @@ def _may_restart(name: str | None, code: int, spec: Object, field: str) -> bool:
     if field == "containerStatuses" and not container:
         return bool(spec.get("restartPolicy") == "Always")
     return bool(policy == "Always" or (policy == "OnFailure" and code != 0))
+
+
+def _resource_claims(status: Object, spec: Object, path: Path) -> Iterator[Cause]:
+    """Claims that were made for the pod, by the names that the pod has for them."""
+    known = {claim.get("name", "") for claim in spec.get("resourceClaims") or ()}
+    taken: set[str] = set()
+    for index, claim in enumerate(status.get("resourceClaimStatuses") or ()):
+        name = claim.get("name", "")
+        if name not in known:
+            why = "must match the name of an entry in `spec.resourceClaims`"
+            yield invalid((*path, index, "name"), name, why)
+        if name in taken:
+            yield duplicate((*path, index, "name"), name)
+        taken.add(name)
+        if "resourceClaimName" in claim:
+            made = claim["resourceClaimName"]
+            here = (*path, index, "resourceClaimName")
+            yield from each_invalid(here, made, names.subdomain(made))
 
 
 def _addresses(status: Object, field: str, path: Path) -> Iterator[Cause]:

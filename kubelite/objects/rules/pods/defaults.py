@@ -54,6 +54,8 @@ def without_server_fields(document: Object) -> None:
 def pod_spec(spec: Object) -> None:
     """Fills the spec of a Pod: what a template gets, and what only pods get."""
     template_spec(spec)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1  # as kubelets always took it
     if spec.get("enableServiceLinks") is None:
         spec["enableServiceLinks"] = True
     for group in ("initContainers", "containers"):
@@ -227,6 +229,8 @@ def _downward(source: Object) -> None:
 
 def _projected(source: Object) -> None:
     _files(source)
+    if not source.get("sources"):
+        source["sources"] = None
     for part in source.get("sources") or ():
         _downward_items(part.get("downwardAPI") or {})
         token = part.get("serviceAccountToken")

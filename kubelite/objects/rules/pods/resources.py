@@ -84,12 +84,12 @@ def _requirements(
     claims: Set[str],
 ) -> Iterator[Cause]:
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    for resource, text in limits.items():
+    for resource, text in sorted(limits.items()):
         here = (*path, "limits", Key(resource))
         yield from name_rule(resource, here)
         yield from amount(resource, text, here)
         yield from _whole_pages(resource, text, here)
-    for resource, text in requests.items():
+    for resource, text in sorted(requests.items()):
         here = (*path, "requests", Key(resource))
         yield from name_rule(resource, here)
         yield from amount(resource, text, here)
