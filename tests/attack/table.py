@@ -406,6 +406,7 @@ SURFACE = {
         (
             f"{KERNEL}::test_calls_that_reach_the_host_are_refused",
             f"{KERNEL}::test_no_user_namespace_and_no_way_around",
+            f"{PROCESS}::test_socketcall_opens_no_family_that_socket_refuses",
         ),
         ("filter",),
     ),

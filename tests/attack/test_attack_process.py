@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -422,3 +423,36 @@ def test_an_images_passwd_that_is_a_link_out_is_the_images(arena: Arena, tmp_pat
     name = bring_in(arena, root)
     said = arena.output(["cat", "/etc/passwd"], image=name, imagePullPolicy="Never")
     assert "root:" not in said
+
+
+# -- a 32-bit call past the filter ---
+
+SOCKETCALL = r"""
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* socketcall(SYS_SOCKET, {family, SOCK_STREAM, 0}) as a 32-bit program makes it. */
+int main(int argc, char **argv) {
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT;
+    unsigned *words = mmap(0, 4096, PROT_READ | PROT_WRITE, flags, -1, 0);
+    long result;
+    words[0] = (unsigned)atoi(argv[argc - 1]);
+    words[1] = 1;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(102), "b"(1), "c"(words)
+                     : "memory", "r8", "r9", "r10", "r11");
+    printf("%d\n", (int)result < 0 ? (int)result : 0);
+}
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="32-bit calls are tried on x86_64")
+def test_socketcall_opens_no_family_that_socket_refuses(arena: Arena, tmp_path: Path) -> None:
+    source, program = tmp_path / "socketcall.c", tmp_path / "socketcall"
+    source.write_text(SOCKETCALL)
+    subprocess.run(["gcc", "-static", "-O1", str(source), "-o", str(program)], check=True)
+    assert arena.output([str(program), "40"]).split() == [str(-errno.ENOSYS)]
+    with arena.without("filter"):
+        opened = arena.output([str(program), "40"]).split()
+        assert opened != [str(-errno.ENOSYS)]

@@ -90,7 +90,7 @@ timer_settime timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 t
 """
 _TALKING = """
 accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom recvmmsg recvmmsg_time64 recvmsg
-sendmmsg sendmsg sendto setsockopt shutdown socketcall socketpair ipc mq_getsetattr mq_notify mq_open mq_timedreceive
+sendmmsg sendmsg sendto setsockopt shutdown socketpair ipc mq_getsetattr mq_notify mq_open mq_timedreceive
 mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop semtimedop
 semtimedop_time64 shmat shmctl shmdt shmget
 """
@@ -154,8 +154,11 @@ def _personality() -> list[Rule]:
 
 
 def _socket() -> list[Rule]:
-    """Every family but two, as three ranges."""
+    """Every family but two, as three ranges; no way around through socketcall."""
     return [
+        # The 32-bit multiplexer hides the family behind a pointer. C libraries have used the direct
+        # calls since Linux 4.3, and take them after ENOSYS.
+        Rule(("socketcall",), ERRNO | ENOSYS),
         Rule(("socket",), ALLOW, (Check(0, "lt", _AF_ALG),)),
         Rule(("socket",), ALLOW, (Check(0, "eq", _AF_ALG + 1),)),
         Rule(("socket",), ALLOW, (Check(0, "gt", _AF_VSOCK),)),
