@@ -50,6 +50,9 @@ int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, kl_error 
 int kl_net_attach(int netns, const char *bridge, const char *host_name, const char *pod_name,
                   uint32_t address, uint32_t prefix, uint32_t gateway, kl_error *err);
 
+/* Undoes kl_net_attach; returns 1, or 0 when there was no such interface. */
+int kl_net_detach(const char *bridge, const char *host_name, uint32_t address, kl_error *err);
+
 /* Removes an interface, and with one end of a pair the other; returns 1, or 0 when there was
  * none. */
 int kl_net_delete(const char *name, kl_error *err);

@@ -46,16 +46,16 @@ static int interface_index(int sock, const char *name) {
     return ioctl(sock, SIOCGIFINDEX, &request) < 0 ? 0 : request.ifr_ifindex;
 }
 
-/* Locally administered, and the same whenever the address is handed out again: nobody's ARP entry
- * goes stale. */
-static void put_hardware_address(struct nl_batch *batch, uint32_t address) {
+/* The link-layer address of an IPv4 address: locally administered, and the same whenever the address
+ * is handed out again. node/network/ruleset.py knows this form as well. */
+static void put_hardware_address(struct nl_batch *batch, uint16_t attribute, uint32_t address) {
     uint8_t bytes[6] = {0x02,
                         0x6b,
                         (uint8_t)(address >> 24),
                         (uint8_t)(address >> 16),
                         (uint8_t)(address >> 8),
                         (uint8_t)address};
-    nl_attr(batch, IFLA_ADDRESS, bytes, sizeof bytes);
+    nl_attr(batch, attribute, bytes, sizeof bytes);
 }
 
 /* No IPv6 link-local address: pods have IPv4 only, and each such address costs multicast joins and
@@ -127,7 +127,7 @@ static int bridge_create(int sock, const char *name, uint32_t address, kl_error 
     struct ifinfomsg link = {0};
     nl_begin(&batch, "add bridge", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link, sizeof link);
     nl_attr_text(&batch, IFLA_IFNAME, name);
-    put_hardware_address(&batch, address);
+    put_hardware_address(&batch, IFLA_ADDRESS, address);
     put_bridge(&batch);
     nl_end(&batch);
     return nl_run(sock, &batch, name, err);
@@ -192,7 +192,7 @@ static void add_pair(struct nl_batch *batch, const char *host_name, int bridge,
     nl_put(batch, &peer_link, sizeof peer_link);
     nl_attr_text(batch, IFLA_IFNAME, pod->name);
     nl_attr_u32(batch, IFLA_NET_NS_FD, (uint32_t)pod->netns);
-    put_hardware_address(batch, pod->address);
+    put_hardware_address(batch, IFLA_ADDRESS, pod->address);
     put_single_queue(batch);
     nl_unnest(batch, peer);
     nl_unnest(batch, data);
@@ -200,28 +200,71 @@ static void add_pair(struct nl_batch *batch, const char *host_name, int bridge,
     nl_end(batch);
 }
 
-/* Hairpin: a pod that speaks to its own port of the host gets its packets back through the bridge
- * port they came
+/* A pod with NET_RAW can send any frame: its port accepts only the pod's own link-layer address as a
+ * source, and receives nothing that is meant for another. Ports are not isolated from each other,
+ * since br_netfilter forwards a translated packet from port to port.
+ * Hairpin: a pod that calls its own host port gets its packets back through the port they came
  * from. */
 static void add_port_settings(struct nl_batch *batch, const char *host_name) {
+    static const struct {
+        uint16_t attribute;
+        uint8_t value;
+    } settings[] = {{IFLA_BRPORT_MODE, 1},
+                    {IFLA_BRPORT_LEARNING, 0},
+                    {IFLA_BRPORT_UNICAST_FLOOD, 0},
+                    {IFLA_BRPORT_LOCKED, 1}};
     begin_change(batch, "set up bridge port", 0, host_name, 0);
     size_t info = nl_nest(batch, IFLA_LINKINFO);
     nl_attr_text(batch, IFLA_INFO_SLAVE_KIND, "bridge");
     size_t data = nl_nest(batch, IFLA_INFO_SLAVE_DATA);
-    nl_attr_u8(batch, IFLA_BRPORT_MODE, 1);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        nl_attr_u8(batch, settings[i].attribute, settings[i].value);
     nl_unnest(batch, data);
     nl_unnest(batch, info);
     put_no_ipv6_address(batch);
     nl_end(batch);
 }
 
+/* The bridge sends frames for the pod to its port alone. */
+static void add_forwarding_entry(struct nl_batch *batch, int port, uint32_t address) {
+    const struct ndmsg body = {.ndm_family = AF_BRIDGE,
+                               .ndm_ifindex = port,
+                               .ndm_state = NUD_NOARP,
+                               .ndm_flags = NTF_MASTER};
+    nl_begin(batch, "add forwarding entry", RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &body,
+             sizeof body);
+    put_hardware_address(batch, NDA_LLADDR, address);
+    nl_end(batch);
+}
+
+/* The host never asks by ARP who has a pod's address, nor a pod who has its gateway's: another pod
+ * could answer. */
+static void change_neighbour(struct nl_batch *batch, uint16_t type, int index, uint32_t address) {
+    const struct ndmsg body = {
+        .ndm_family = AF_INET, .ndm_ifindex = index, .ndm_state = NUD_PERMANENT};
+    const uint32_t wire = htonl(address);
+    const uint16_t flags = type == RTM_NEWNEIGH ? NLM_F_CREATE | NLM_F_REPLACE : 0;
+    nl_begin(batch, "change neighbour", type, flags, &body, sizeof body);
+    nl_attr(batch, NDA_DST, &wire, sizeof wire);
+    if (type == RTM_NEWNEIGH)
+        put_hardware_address(batch, NDA_LLADDR, address);
+    nl_end(batch);
+}
+
 static int attach_host_end(int sock, const char *host_name, int bridge, const struct pod_end *pod,
                            kl_error *err) {
-    struct nl_batch batch = {0};
-    add_pair(&batch, host_name, bridge, pod);
-    add_port_settings(&batch, host_name);
-    add_up(&batch, "bring up veth", 0, host_name);
-    return nl_run(sock, &batch, host_name, err);
+    struct nl_batch pair = {0}, entries = {0};
+    add_pair(&pair, host_name, bridge, pod);
+    add_port_settings(&pair, host_name);
+    if (nl_run(sock, &pair, host_name, err) < 0)
+        return -1;
+    const int port = interface_index(sock, host_name);
+    if (port == 0)
+        return kl_fail(err, ENODEV, "find interface", "%s", host_name);
+    add_forwarding_entry(&entries, port, pod->address);
+    change_neighbour(&entries, RTM_NEWNEIGH, bridge, pod->address);
+    add_up(&entries, "bring up veth", port, host_name);
+    return nl_run(sock, &entries, host_name, err);
 }
 
 /* Whoever sends a router advertisement would become the pod's router, and any pod can:
@@ -265,6 +308,7 @@ static int attach_pod_end(const struct pod_end *pod, kl_error *err) {
     add_up(&batch, "bring up interface", index, pod->name);
     add_address(&batch, index, pod->address, pod->prefix);
     add_default_route(&batch, index, pod->gateway);
+    change_neighbour(&batch, RTM_NEWNEIGH, index, pod->gateway);
     return nl_run(sock, &batch, pod->name, err);
 }
 
@@ -299,6 +343,22 @@ int kl_net_delete(const char *name, kl_error *err) {
     if (sock < 0)
         return -1;
     if (link_delete(sock, name, err) == 0)
+        return 1;
+    return err->code == ENODEV ? 0 : -1;
+}
+
+int kl_net_detach(const char *bridge, const char *host_name, uint32_t address, kl_error *err) {
+    if (check_name(bridge, err) < 0 || check_name(host_name, err) < 0)
+        return -1;
+    SCOPED_FD sock = nl_open(err);
+    if (sock < 0)
+        return -1;
+    const int index = interface_index(sock, bridge);
+    struct nl_batch batch = {0};
+    change_neighbour(&batch, RTM_DELNEIGH, index, address);
+    if (index != 0 && nl_run(sock, &batch, host_name, err) < 0 && err->code != ENOENT)
+        return -1;
+    if (link_delete(sock, host_name, err) == 0)
         return 1;
     return err->code == ENODEV ? 0 : -1;
 }

@@ -108,6 +108,12 @@ def net_attach(
     _check(code, err)
 
 
+def net_detach(bridge: str, host_name: str, address: int) -> bool:
+    """Undoes :func:`net_attach`. False when there was no such interface."""
+    err = _ffi.new("kl_error *")
+    return bool(_check(_lib.kl_net_detach(_name(bridge), _name(host_name), address, err), err))
+
+
 def net_delete(name: str) -> bool:
     """Removes an interface of this network namespace. False when there was none."""
     err = _ffi.new("kl_error *")

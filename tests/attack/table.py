@@ -283,6 +283,17 @@ KNOBS_OF_THE_HOST = {
         (f"{NETWORK}::test_a_pod_cannot_use_the_way_to_the_hosts_loopback",),
         off="the same table without its two rules",
     ),
+    "ARP replies, link-layer and source addresses of another pod": Row(
+        (
+            f"{NETWORK}::test_no_pod_takes_over_the_address_of_another",
+            f"{NETWORK}::test_no_pod_sends_from_the_address_of_another",
+        ),
+        off="ports, neighbours and table as they are by default",
+    ),
+    "neighbours that route through a machine which forwards for its pods": Row(
+        (f"{NETWORK}::test_neighbours_do_not_route_through_this_machine",),
+        off="a machine that was a router before",
+    ),
     "CVE-2020-13401: router advertisements": Row(
         (
             f"{KNOBS}::test_a_pods_link_takes_no_advertised_routers",

@@ -4,6 +4,7 @@ pods.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -11,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,6 +92,10 @@ def home(host: NetworkNamespace, tmp_path: Path) -> Iterator[Callable[[str], Pod
 @pytest.fixture
 def network(home: Callable[[str], PodNetwork]) -> PodNetwork:
     return home("0a1b2c3d")
+
+
+def bridge_of(network: PodNetwork) -> str:
+    return names.bridge(network._key)
 
 
 def reach(
@@ -241,7 +247,19 @@ def test_a_pod_cannot_use_the_way_to_the_hosts_loopback(
             secret.accept()
 
 
-def router_advertisement() -> bytes:
+def hardware_address(address: str) -> bytes:
+    """That of a pod with this address."""
+    return b"\x02\x6b" + socket.inet_aton(address)
+
+
+def arp_reply(sender: bytes, claimed: str, target: bytes, asker: str) -> bytes:
+    """ "``claimed`` is at ``sender``", as a frame (RFC 826)."""
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2)
+    body += sender + socket.inet_aton(claimed) + target + socket.inet_aton(asker)
+    return target + sender + bytes.fromhex("0806") + body
+
+
+def router_advertisement(sender: bytes) -> bytes:
     """A frame to all nodes in which fe80::1 offers itself as default router, and the prefix
     2001:db8:: (RFC 4861, 4.2).
     """
@@ -263,20 +281,21 @@ def router_advertisement() -> bytes:
     total = (total & 0xFFFF) + (total >> 16)
     body = body[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + body[4:]
     header = struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + source + target
-    return bytes.fromhex("333300000001 026b00000001 86dd") + header + body
+    return bytes.fromhex("333300000001") + sender + bytes.fromhex("86dd") + header + body
 
 
 def test_no_pod_becomes_the_router_of_others(network: PodNetwork, host: NetworkNamespace) -> None:
     """CVE-2020-13401: router advertisements of a pod change nothing on the host or in other pods."""
     attacker, victim = Pod(network, "a"), Pod(network, "b")
+    advertisement = router_advertisement(hardware_address(attacker.address))
     with victim.space.inside():
         arrived = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86DD))
         arrived.settimeout(TIMEOUT)
     with attacker.space.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
         sender.bind(("eth0", 0))
-        sender.send(router_advertisement())
+        sender.send(advertisement)
     with arrived:  # among what the kernel says of its own accord
-        while arrived.recv(2000) != router_advertisement():
+        while arrived.recv(2000) != advertisement:
             pass
     for space in (host, victim.space):
         with space.inside():
@@ -284,6 +303,126 @@ def test_no_pod_becomes_the_router_of_others(network: PodNetwork, host: NetworkN
             addresses = Path("/proc/thread-self/net/if_inet6").read_text()
         assert "fe800000000000000000000000000001" not in routes
         assert "20010db8" not in routes + addresses
+
+
+def udp_packet(source: str, target: str, port: int, payload: bytes) -> bytes:
+    """An IPv4 packet (RFC 791, 768) without a UDP checksum."""
+    udp = struct.pack("!HHHH", 9999, port, 8 + len(payload), 0) + payload
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0)
+    head += socket.inet_aton(source) + socket.inet_aton(target)
+    total = sum(struct.unpack("!10H", head))
+    total = (total & 0xFFFF) + (total >> 16)
+    return head[:10] + struct.pack("!H", ~total & 0xFFFF) + head[12:] + udp
+
+
+def take_over(attacker: Pod, victim: Pod) -> None:
+    """Claims the victim's address towards the host, and the victim's link-layer address as well."""
+    own, stolen = hardware_address(attacker.address), hardware_address(victim.address)
+    gateway = attacker.lease.gateway
+    with attacker.space.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind(("eth0", 0))
+        for mac in (own, stolen):
+            for target in (hardware_address(gateway), b"\xff" * 6):
+                sender.send(arp_reply(mac, victim.address, target, gateway))
+
+
+def defenceless(network: PodNetwork, *pods: Pod) -> None:
+    """Ports and neighbours as bridges have them by default."""
+    name = bridge_of(network)
+    for pod in pods:
+        settings = ["learning", "on", "locked", "off", "flood", "on"]
+        subprocess.run(["bridge", "link", "set", "dev", pod.lease.interface, *settings], check=True)
+        neighbour = ["ip", "neigh", "del", pod.address, "dev", name]
+        subprocess.run(neighbour, check=True)
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_no_pod_takes_over_the_address_of_another(
+    network: PodNetwork, host: NetworkNamespace, defended: bool
+) -> None:
+    """By ARP replies and with the other's link-layer address, which NET_RAW, a default capability,
+    permits.
+    """
+    attacker, victim = Pod(network, "a"), Pod(network, "b")
+    if not defended:
+        defenceless(network, attacker, victim)
+        with host.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.sendto(b"who has it", (victim.address, 9))  # the host asks, and is answered
+    deadline = time.monotonic() + TIMEOUT
+    taken_over = False
+    while not taken_over and time.monotonic() < deadline:
+        take_over(attacker, victim)
+        try:
+            taken_over = reach(host, victim.space, 80, (victim.address, 80)) != victim.lease.gateway
+        except OSError:
+            taken_over = True
+        if defended:
+            break
+    assert taken_over != defended
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_no_pod_sends_from_the_address_of_another(
+    network: PodNetwork, host: NetworkNamespace, defended: bool
+) -> None:
+    attacker, victim = Pod(network, "a"), Pod(network, "b")
+    if not defended:
+        nftables.run("flush chain ip kubelite-0a1b2c3d martians")
+    payload = b"I am somebody else"
+    gateway = attacker.lease.gateway
+    with host.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as arrived:
+        arrived.bind(("", 7777))
+        arrived.settimeout(0.3)
+        with attacker.space.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+            sender.bind(("eth0", 0))
+            for source in (victim.address, attacker.address):
+                packet = udp_packet(source, gateway, 7777, payload + source.encode())
+                frame = hardware_address(gateway) + hardware_address(attacker.address)
+                sender.send(frame + bytes.fromhex("0800") + packet)
+        received = set()
+        with contextlib.suppress(TimeoutError):
+            while True:
+                received.add(arrived.recvfrom(100)[1][0])
+    assert received == {attacker.address} | (set() if defended else {victim.address})
+
+
+@pytest.mark.parametrize("forwarded_before", [False, True])
+def test_neighbours_do_not_route_through_this_machine(
+    network: PodNetwork,
+    host: NetworkNamespace,
+    outside: NetworkNamespace,
+    forwarded_before: bool,
+) -> None:
+    """Unless it was a router before."""
+    Path("/proc/sys/net/ipv4/ip_forward").write_text(str(int(forwarded_before)))
+    native.net_bridge("up1", ipam.number("198.51.100.1"), 24)
+    try:
+        with NetworkNamespace() as far:
+            target = "198.51.100.9"
+            numbers = (ipam.number(target), 24, ipam.number("198.51.100.1"))
+            native.net_attach(far.fd, "up1", "up1-1", "eth0", *numbers)
+            pod = Pod(network, "a")
+            try:
+                passed = bool(reach(outside, far, 80, (target, 80)))
+            except OSError:
+                passed = False
+            assert passed == forwarded_before
+            assert reach(pod.space, far, 80, (target, 80)) == "198.51.100.1"
+            assert reach(pod.space, outside, 80, (NEIGHBOUR, 80)) == UPLINK
+    finally:
+        network.remove("a")
+        native.net_delete("up1")
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+
+
+def test_the_entries_of_a_pod_go_with_it(network: PodNetwork, host: NetworkNamespace) -> None:
+    Pod(network, "a")
+    pod = Pod(network, "b")
+    show = ["ip", "neigh", "show", "dev", bridge_of(network)]
+    before = subprocess.run(show, check=True, capture_output=True, text=True).stdout
+    network.remove("b")
+    after = subprocess.run(show, check=True, capture_output=True, text=True).stdout
+    assert f"{pod.address} lladdr" in before and pod.address not in after
 
 
 def test_a_port_that_another_pod_holds(network: PodNetwork) -> None:

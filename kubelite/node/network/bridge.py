@@ -20,6 +20,11 @@ from kubelite.node.network import ipam, names
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 _WAS_OFF = "1"
+_NO_UPLINK = (
+    *("lo", "kl-", "veth", "docker", "br-", "virbr", "podman", "cni", "cali", "flannel", "lxc"),
+    *("lxdbr", "incusbr", "vnet", "tap"),
+)
+"""How interfaces of virtual machines and containers begin, of kubelite's and of other programs'."""
 
 
 def exists(name: str) -> bool:
@@ -53,6 +58,17 @@ def remove(key: str) -> bool:
         if _read(_setting(name, "tag")) == _WAS_OFF:
             _restore_forwarding(name)
         return native.net_delete(name)
+
+
+def uplinks() -> list[str]:
+    """The interfaces between which this machine forwards only because kubelite has turned on
+    forwarding; none where it was on before, since then somebody else decides about it.
+    """
+    interfaces = [name for _, name in socket.if_nameindex()]
+    bridges = filter(names.is_bridge, interfaces)
+    if not any(_read(_setting(name, "tag")) == _WAS_OFF for name in bridges):
+        return []
+    return [name for name in interfaces if not name.startswith(_NO_UPLINK)]
 
 
 def serve_loopback(key: str) -> None:

@@ -90,6 +90,11 @@ def choose_address(subnet: int, uid: str, taken: Collection[int]) -> int:
     )
 
 
+def addresses(subnet: int) -> list[int]:
+    """Every address of the subnet that a pod may get."""
+    return [subnet | host for host in range(_FIRST, _LAST + 1)]
+
+
 def gateway(subnet: int) -> int:
     """The bridge's own address."""
     return subnet | _GATEWAY

@@ -178,7 +178,8 @@ class PodNetwork:
             from kubelite.node.network import ruleset
 
             self._change(ruleset.close_ports(self._key, address, record.ports))
-        native.net_delete(names.port(self._key, address))
+        port = names.port(self._key, address)
+        native.net_detach(names.bridge(self._key), port, held.address)
 
     def _records(self, held: Sequence[Held]) -> list[tuple[Held, LeaseRecord]]:
         pairs = ((entry, self._leases.read(entry)) for entry in held)
@@ -220,7 +221,7 @@ class PodNetwork:
             ruleset.open_ports(self._key, ipam.text(entry.address), record.ports)
             for entry, record in self._records(self._leases.held())
         ]
-        commands = ruleset.table(self._key, subnet) + "".join(opened)
+        commands = ruleset.table(self._key, subnet, bridge.uplinks()) + "".join(opened)
         try:
             nftables.run(commands)
         except FirewallRefused:  # a crash has left one

@@ -6,6 +6,7 @@ element of a map.
     map hostports   protocol . port            -> pod address . port      any address of the host
     map hostips     address . protocol . port  -> pod address . port      one address of the host
     set hairpin     address . address             pods that may call themselves through a host port
+    set sources     link-layer address . address  what each port of the bridge may send from
 
 What is written is nft's own language: the JSON of libnftables 1.0.6 cannot say a map to two values
 at once. What is read is JSON.
@@ -13,7 +14,7 @@ at once. What is read is JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kubelite.node.network import ipam, names
@@ -34,10 +35,19 @@ table ip {table} {{
     set hairpin {{
         type ipv4_addr . ipv4_addr
     }}
+    set sources {{
+        type ether_addr . ipv4_addr
+        elements = {{ {sources} }}
+    }}
     chain martians {{
         type filter hook prerouting priority -300
         iifname "{bridge}" ip saddr 127.0.0.0/8 drop
         iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+        iifname "{bridge}" ether saddr . ip saddr != @sources drop
+    }}
+    chain forwarding {{
+        type filter hook forward priority 0
+        {forwarding}
     }}
     chain ports {{
         dnat ip to ip daddr . meta l4proto . th dport map @hostips
@@ -61,7 +71,7 @@ table ip {table} {{
 """
 
 
-def table(key: str, subnet: int) -> str:
+def table(key: str, subnet: int, uplinks: Sequence[str] = ()) -> str:
     """The table, in one transaction that fails when there is one: to replace it, put
     :func:`without_table` before. Taking a table away, even one that was not there, costs the kernel
     ten times what making one does.
@@ -69,13 +79,31 @@ def table(key: str, subnet: int) -> str:
     Traffic of pods leaves under the host's address. So does that of a pod to itself through a port
     of the host, and that from the host's loopback: the answer has to come back here to be
     translated. Between two pods it comes back by itself, since pods route by the host.
+
+    A pod sends from its own address only. Packets from one of the ``uplinks`` to another are
+    dropped: kubelite has turned on forwarding for pods, not for the neighbours of this machine.
     """
     values = {
         "table": names.table(key),
         "bridge": names.bridge(key),
         "subnet": f"{ipam.text(subnet)}/{ipam.PREFIX}",
+        "sources": ", ".join(map(_source, ipam.addresses(subnet))),
+        "forwarding": _refuse_transit(uplinks),
     }
     return _TABLE.format(**values)
+
+
+def _source(address: int) -> str:
+    """The link-layer address that csrc/module/net.c gives to a pod, and the pod's address."""
+    hardware = ":".join(f"{byte:02x}" for byte in b"\x02\x6b" + address.to_bytes(4, "big"))
+    return f"{hardware} . {ipam.text(address)}"
+
+
+def _refuse_transit(uplinks: Sequence[str]) -> str:
+    if not uplinks:
+        return ""
+    names = ", ".join(f'"{name}"' for name in uplinks)
+    return f"iifname {{ {names} }} oifname {{ {names} }} drop"
 
 
 def without_table(key: str) -> str:
