@@ -28,12 +28,20 @@ class Session:
 
     def read(self) -> tuple[int, bytes] | int:
         """The next output as (1 or 2, bytes), or at the end the exit code. Raises ShimGone."""
-        while True:
-            packet = self._shim.stream()
-            if packet.type == Message.DATA:
-                return packet.flags, packet.body
-            if packet.type == Message.EXITED:
-                return protocol.read_processes(packet.body)[0].code
+        while (received := self.read_packet()) is None:
+            pass
+        return received
+
+    def read_packet(self) -> tuple[int, bytes] | int | None:
+        """As :meth:`read`, but of one packet; None for one that carries no output. Does not block
+        when the session is readable.
+        """
+        packet = self._shim.stream()
+        if packet.type == Message.DATA:
+            return packet.flags, packet.body
+        if packet.type == Message.EXITED:
+            return protocol.read_processes(packet.body)[0].code
+        return None
 
     def write(self, data: bytes) -> None:
         """Sends input, in pieces that fit a packet. Blocks while the process does not read."""
