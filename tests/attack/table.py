@@ -345,6 +345,7 @@ IMAGE = {
             f"{UNPACK}::test_entries_are_counted",
             f"{UNPACK}::test_bytes_are_counted",
             f"{UNPACK}::test_a_sparse_file_counts_with_its_holes",
+            f"{STORE}::test_holes_of_a_directory_are_not_read",
             f"{UNPACK}::test_a_header_without_bound_is_refused",
             f"{ARCHIVE}::test_documents_are_bounded",
         ),

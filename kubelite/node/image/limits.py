@@ -24,4 +24,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def unpacked(self, compressed: int) -> int:
         """Bytes that a layer of so many compressed bytes may unpack to."""
-        return min(max(self.ratio * compressed, self.floor), self.ceiling)
+        return min(self.expanded(compressed), self.ceiling)
+
+    def expanded(self, stored: int) -> int:
+        """Bytes that may be read from files which take so many bytes on the disk: sparse files
+        have holes.
+        """
+        return max(self.ratio * stored, self.floor)

@@ -22,6 +22,7 @@ from kubelite.node.image.unpack import TAR_XATTR, keeps_xattr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kubelite.node.image.limits import Limits
     from kubelite.node.image.streams import Reader
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -36,9 +37,15 @@ TYPES = {
 
 
 class DirectoryTar:
-    """The directory at `path` as a tar in a fixed order, names sorted."""
+    """The directory at `path` as a tar in a fixed order, names sorted.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    Raises BadArchive, from `entries` too, where files have far more holes than content.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], limits: Limits) -> None:
+        self._limits = limits
+        self._stored = 0
+        self._size = 0
         try:
             self._tree = Tree(os.path.realpath(path))
         except OSError as error:
@@ -106,11 +113,23 @@ class DirectoryTar:
                 raise BadArchive(f"file {quoted('/'.join(parts))} changed while it was read")
             entry = self._entry(parts, status)
             entry.size = status.st_size
+            self._count(entry.name, status)
             entry.pax_headers = _xattrs(descriptor)
             yield self._told(entry), _Content(descriptor, entry.size, self._hash)
             self._hash.update(bytes(-entry.size % tarfile.BLOCKSIZE))
         finally:
             os.close(descriptor)
+
+    def _count(self, name: str, status: os.stat_result) -> None:
+        """Refuses a file before its holes are read, which may be terabytes of zeros."""
+        self._stored += status.st_blocks * 512
+        self._size += status.st_size
+        limit = self._limits.expanded(self._stored)
+        if self._size > limit:
+            raise BadArchive(
+                f"file {quoted(name)} is sparse: {status.st_size} bytes, of which "
+                f"{status.st_blocks * 512} are on the disk; the directory may hold {limit} bytes"
+            )
 
     def _other(
         self, above: int, parts: Parts, status: os.stat_result

@@ -209,7 +209,7 @@ class ImageStore:
             raise BadArchive(f"{source} holds the image store itself and cannot be copied into it")
         from kubelite.node.image.rootfs import DirectoryTar
 
-        directory = DirectoryTar(source)
+        directory = DirectoryTar(source, self._limits)
         try:
             return layers.add_directory(directory)
         finally:

@@ -374,3 +374,18 @@ def test_an_unpacked_image_works_as_overlay(build: Any, images: Path, tmp_path: 
         check=True,
     )
     assert sorted(done.stdout.split()) == ["./d/new", "./kept"]
+
+
+def test_holes_of_a_directory_are_not_read(images: Path, tmp_path: Path) -> None:
+    source = tmp_path / "sparse"
+    source.mkdir()
+    (source / "small").write_bytes(b"data")
+    with (source / "disk.img").open("wb") as file:
+        file.truncate(1 << 42)
+    before = time.monotonic()
+    with pytest.raises(BadArchive, match="disk.img.* is sparse: 4398046511104 bytes, of which 0"):
+        ImageStore(images).import_rootfs("sparse", source)
+    assert time.monotonic() - before < 20
+    assert list((images / "layers").glob("*")) == []
+    os.truncate(source / "disk.img", 1 << 20)
+    assert ImageStore(images).import_rootfs("sparse", source).image.size > 1 << 20
