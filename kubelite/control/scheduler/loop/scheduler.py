@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kubelite.client.errors import ClientError, Conflict, NotFound
+from kubelite.client.errors import ClientError, Conflict, NotFound, ServerError, Unreachable
 from kubelite.client.informers import Informer
 from kubelite.control.scheduler.cluster import batch
 from kubelite.control.scheduler.cluster.cluster import Cluster
@@ -223,6 +223,10 @@ class Scheduler:
             if claims:
                 await self._claims.bind(claims, node)
             await self._writer.bind(pod, node)
+        except (Unreachable, ServerError) as error:
+            # The binding may have been carried out; until that is known the room is not given away.
+            if not await self._writer.is_bound(pod, node):
+                self._not_bound(pod, claims, error)
         except (ClientError, ClaimsNotBoundError) as error:
             self._not_bound(pod, claims, error)
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from kubelite.client.client import Client
-from kubelite.client.errors import ClientError, Conflict, NotFound
+from kubelite.client.errors import ClientError, Conflict, NotFound, ServerError, Unreachable
 from kubelite.client.events import SeriesRecorder
 from kubelite.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from kubelite.control.scheduler.loop import conditions
-from kubelite.control.scheduler.loop.changes import scheduler_name
+from kubelite.control.scheduler.loop.changes import node_of, scheduler_name
 
 Object = Mapping[str, Any]
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 MAX_MESSAGE = 1024
+RETRY_SECONDS = (0.1, 0.5, 2.0, 5.0, 10.0)
 
 _log = logging.getLogger("kubelite.scheduler")
 
@@ -34,8 +36,30 @@ class Writer:
     async def bind(self, pod: Object, node: str) -> None:
         """Assigns a pod to a node. Raises ClientError."""
         metadata = pod["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
-        await self._client.bind(namespace, name, node, uid=metadata["uid"])
+        await self._client.bind(metadata["namespace"], metadata["name"], node, uid=metadata["uid"])
+        self._say_scheduled(pod, node)
+
+    async def is_bound(self, pod: Object, node: str) -> bool:
+        """Whether a binding whose answer was lost has been carried out. Asks until there is an
+        answer.
+        """
+        metadata = pod["metadata"]
+        for pause in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
+            try:
+                found = await self._client.get(PODS, metadata["name"], metadata["namespace"])
+            except (Unreachable, ServerError):
+                await asyncio.sleep(pause)
+                continue
+            except ClientError:
+                return False
+            is_bound = found["metadata"]["uid"] == metadata["uid"] and node_of(found) == node
+            if is_bound:
+                self._say_scheduled(pod, node)
+            return is_bound
+        return False
+
+    def _say_scheduled(self, pod: Object, node: str) -> None:
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         self._recorder.event(
             pod,
             "Normal",
@@ -73,8 +97,10 @@ class Writer:
         condition = conditions.disrupted(victim, scheduler_name(pod), _now())
         await self._patch_status(victim, conditions.status_patch(condition))
         try:
-            await self._client.delete(
-                PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"]
+            await _persistently(
+                lambda: self._client.delete(
+                    PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"]
+                )
             )
         except (NotFound, Conflict):
             return  # it has gone by itself
@@ -131,13 +157,26 @@ class Writer:
         metadata = pod["metadata"]
         patch["metadata"] = {"uid": metadata["uid"]}
         try:
-            await self._client.patch_status(
-                PODS, metadata["name"], patch, metadata["namespace"], kind="strategic"
+            await _persistently(
+                lambda: self._client.patch_status(
+                    PODS, metadata["name"], patch, metadata["namespace"], kind="strategic"
+                )
             )
         except (NotFound, Conflict):
             pass
         except ClientError as error:
             _log.warning("the status of pod %s was not written: %s", metadata["name"], error)
+
+
+async def _persistently(write: Callable[[], Awaitable[object]]) -> None:
+    """Tries again for a while when the server fails: nobody else would. Raises ClientError."""
+    for pause in RETRY_SECONDS:
+        try:
+            await write()
+            return
+        except (Unreachable, ServerError):
+            await asyncio.sleep(pause)
+    await write()
 
 
 def _conditional(metadata: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

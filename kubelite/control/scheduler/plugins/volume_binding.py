@@ -98,11 +98,8 @@ def _not_own(name: str, traits: Traits, storage: Storage) -> str:
 def _immediate(claim: Claim, storage: Storage) -> str:
     if claim.volume:
         return ""
-    if not claim.storage_class:
-        return UNBOUND
-    if claim.storage_class not in storage.classes:
-        return f'storageclass.storage.k8s.io "{claim.storage_class}" not found'
-    return "" if storage.classes[claim.storage_class].waits else UNBOUND
+    storage_class = storage.classes.get(claim.storage_class)
+    return "" if storage_class is not None and storage_class.waits else UNBOUND
 
 
 def _bound(claims: list[Claim], storage: Storage, nodes: Nodes) -> Iterator[tuple[Reason, int]]:
