@@ -383,7 +383,7 @@ def test_holes_of_a_directory_are_not_read(images: Path, tmp_path: Path) -> None
     with (source / "disk.img").open("wb") as file:
         file.truncate(1 << 42)
     before = time.monotonic()
-    with pytest.raises(BadArchive, match="disk.img.* is sparse: 4398046511104 bytes, of which 0"):
+    with pytest.raises(BadArchive, match=r"disk.img.* is sparse: 4398046511104 bytes, of which 0"):
         ImageStore(images).import_rootfs("sparse", source)
     assert time.monotonic() - before < 20
     assert list((images / "layers").glob("*")) == []
