@@ -45,6 +45,8 @@ class Cluster:
         self.server = server
         self.url = url
         self.session = session
+        # A certificate wins over a token: requests with one are made without it.
+        self.bare = ssl.create_default_context(cafile=server.pki.authority.certificate)
 
     async def ask(
         self,
@@ -60,8 +62,9 @@ class Cluster:
         if body is not None and "Content-Type" not in sent:
             sent["Content-Type"] = "application/json"
         data = json.dumps(body).encode() if body is not None else raw or None
+        certificate = {} if "Authorization" not in sent else {"ssl": self.bare}
         async with self.session.request(
-            method, self.url + path, data=data, headers=sent
+            method, self.url + path, data=data, headers=sent, **certificate
         ) as response:
             content = await response.read()
             is_json = response.headers.get("Content-Type", "").startswith("application/json")
@@ -104,8 +107,9 @@ class Cluster:
         headers = {"Authorization": f"Bearer {rest['token']}"} if "token" in rest else {}
         mark = "&" if "?" in path else "?"
         timeout = aiohttp.ClientTimeout(total=None)
+        certificate = {"ssl": self.bare} if headers else {}
         async with self.session.get(
-            f"{self.url}{path}{mark}watch=1", headers=headers, timeout=timeout
+            f"{self.url}{path}{mark}watch=1", headers=headers, timeout=timeout, **certificate
         ) as response:
             yield Watch(response)
 

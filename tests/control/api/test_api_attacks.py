@@ -99,11 +99,11 @@ async def test_what_is_not_there_yet_is_not_bound(tmp_path: Path) -> None:
     async with attacked(tmp_path) as (api, other):
         await grant(api, "admin", namespace="default")
         bindings = f"{RBAC}/namespaces/default/rolebindings"
-        for kind, plural in (("Role", "roles"), ("ClusterRole", "clusterroles")):
+        for kind in ("Role", "ClusterRole"):
             refused = await other.create(bindings, bound("early", kind, "later"), **EVE)
             assert (refused.code, refused.value["message"]) == (
                 404,
-                f'{plural}.{GROUP} "later" not found',
+                f'rolebindings.{GROUP} "later" not found',
             )
         assert (
             await other.create(bindings, bound("early", "ClusterRole", "view"), **EVE)

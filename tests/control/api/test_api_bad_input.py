@@ -198,8 +198,8 @@ async def test_what_is_not_http_is_refused(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         for data in (
             b"\x00\x01\x02\r\n\r\n",
-            b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Bomb: " + b"x" * 200_000 + b"\r\n\r\n",
-            b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Bomb: " + b"x" * 2_000_000 + b"\r\n\r\n",
+            b"GET /" + b"a" * 2_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         ):

@@ -8,6 +8,7 @@ import asyncio
 import os
 import re
 import ssl
+import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ import pytest
 from aiohttp import web
 
 from kubelite.cli.server.kubeconfig import write_kubeconfig
+from kubelite.control.api.verbs.destinations import check_address
+from kubelite.control.api.wire.status import StatusError
 from tests.control.debian import kubectl_of
 from tests.control.fake_kubelet import fake_kubelet
 from tests.control.world import PODS, Cluster, cluster, pod
@@ -69,6 +72,20 @@ async def with_a_pod(path: Path) -> AsyncIterator[tuple[Cluster, Path]]:
         config = path / "config"
         write_kubeconfig(api.server, str(config))
         yield api, config
+
+
+ELSEWHERE = "10.99.99.1"
+
+
+async def add_elsewhere(api: Cluster) -> None:
+    """A node with an address that is not loopback: ``/proxy`` reaches nothing on this machine."""
+    command = ["ip", "address", "add", f"{ELSEWHERE}/32", "dev", "lo"]
+    subprocess.run(command, check=False, capture_output=True)
+    node = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "elsewhere"}}
+    (await api.create("/api/v1/nodes", node)).ok()
+    status = {"addresses": [{"type": "InternalIP", "address": ELSEWHERE}]}
+    at = "/api/v1/nodes/elsewhere/status"
+    (await api.patch(at, {"status": status}, "strategic")).ok()
 
 
 @pytest.mark.parametrize("version", KUBECTLS)
@@ -174,7 +191,7 @@ async def test_refusals_of_streams(tmp_path: Path) -> None:
             unclear.value["message"]
             == "a container name must be specified for pod two, choose one of: [c0 c1]"
         )
-        assert (await api.get(f"{PODS}/one/log?tailLines=-1")).code == 400
+        assert (await api.get(f"{PODS}/one/log?tailLines=-1")).code == 422
         await api.create(PODS, pod("far", nodeName="gone"))
         assert (await api.get(f"{PODS}/far/log")).code == 404
         status: dict[str, Any] = {
@@ -265,7 +282,8 @@ async def reflect(request: web.Request) -> web.StreamResponse:
             await socket.send_str(message.data.upper())
         return socket
     shown = {
-        name: request.headers.get(name) for name in ("Authorization", "X-Own", "X-Forwarded-Proto")
+        name: request.headers.get(name)
+        for name in ("Authorization", "X-Own", "X-Remote-User", "X-Forwarded-Proto")
     }
     body = (await request.read()).decode()
     return web.json_response(
@@ -277,11 +295,14 @@ async def test_a_proxy_passes_on_what_it_is_given(tmp_path: Path) -> None:
     async with with_a_pod(tmp_path) as (api, _):
         runner = web.ServerRunner(web.Server(reflect))
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await add_elsewhere(api)
+        site = web.TCPSite(runner, ELSEWHERE, 0)
         await site.start()
-        at = f"/api/v1/nodes/n1:{runner.addresses[0][1]}/proxy"
+        at = f"/api/v1/nodes/elsewhere:{runner.addresses[0][1]}/proxy"
         for rest in ("/", "/a/", "/a%2Fb/c?d=%26&e", "/x//y"):
-            said = (await api.get(at + rest, headers={"X-Own": "1"})).ok()
+            headers = {"X-Own": "1", "X-Remote-User": "root", "X-Remote-Group": "system:masters"}
+            said = (await api.get(at + rest, headers=headers)).ok()
+            assert said["X-Remote-User"] is None
             assert (said["method"], said["raw"], said["X-Own"]) == ("GET", rest, "1")
             assert (said["Authorization"], said["X-Forwarded-Proto"]) == (None, "https")
         said = (
@@ -314,8 +335,9 @@ async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
     async with with_a_pod(tmp_path) as (api, _):
         runner = web.ServerRunner(web.Server(reflect))
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        at = f"/api/v1/nodes/n1:{runner.addresses[0][1]}/proxy"
+        await add_elsewhere(api)
+        await web.TCPSite(runner, ELSEWHERE, 0).start()
+        at = f"/api/v1/nodes/elsewhere:{runner.addresses[0][1]}/proxy"
         async with api.session.ws_connect(f"{api.url}{at}/talk", protocols=["chat"]) as socket:
             assert socket.protocol == "chat"
             await socket.send_str("quiet")
@@ -328,8 +350,10 @@ async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
             await api.session.ws_connect(f"{api.url}{at}/gone")
         assert caught.value.status == 502
 
-        service = await asyncio.start_server(shout, "127.0.0.1", 0)
-        path = f"/api/v1/nodes/n1:{service.sockets[0].getsockname()[1]}/proxy/deep/stream?x=1"
+        service = await asyncio.start_server(shout, ELSEWHERE, 0)
+        path = (
+            f"/api/v1/nodes/elsewhere:{service.sockets[0].getsockname()[1]}/proxy/deep/stream?x=1"
+        )
         pki = api.server.pki
         context = ssl.create_default_context(cafile=pki.authority.certificate)
         context.load_cert_chain(*(str(tmp_path / "pki" / f"admin.{end}") for end in ("crt", "key")))
@@ -343,3 +367,50 @@ async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
             assert await reader.readexactly(6) == b"FRAMES"
         writer.close()
         service.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::a9fe:a9fe", "2002:7f00:1::",
+        "169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "::ffff:169.254.169.254",
+    ],
+)  # fmt: skip
+def test_addresses_that_mean_this_machine_are_refused(address: str) -> None:
+    with pytest.raises(StatusError):
+        check_address(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "192.0.2.7", "2001:db8::1", "::ffff:10.0.0.1", "64:ff9b::a01:1"]
+)
+def test_addresses_of_pods_are_allowed(address: str) -> None:
+    check_address(address)
+
+
+async def test_a_proxy_leads_to_nobody_on_this_machine(tmp_path: Path) -> None:
+    async with with_a_pod(tmp_path) as (api, _):
+        seen: list[str] = []
+
+        async def note(request: web.BaseRequest) -> web.Response:
+            seen.append(request.path)
+            return web.Response()
+
+        runner = web.ServerRunner(web.Server(note))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        assert (await api.get(f"/api/v1/nodes/n1:{port}/proxy/")).code == 400
+        for address in ("127.0.0.1", "::ffff:127.0.0.1", "localhost"):
+            status = {"podIP": address, "podIPs": [{"ip": address}]}
+            await api.patch(f"{PODS}/one/status", {"status": status})
+            assert (await api.get(f"{PODS}/one:{port}/proxy/")).code == 400
+        assert seen == []
+        await runner.cleanup()
+
+
+async def test_logs_of_a_pod_without_a_node_are_empty(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as api:
+        (await api.create(PODS, pod("waits"))).ok()
+        reply = await api.get(f"{PODS}/waits/log")
+        assert (reply.code, reply.body) == (200, b"")

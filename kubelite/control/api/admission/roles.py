@@ -82,7 +82,7 @@ def _check_there(attempt: Attempt, plural: str, reference: Object) -> None:
     """
     place = attempt.namespace if plural == "roles" else "", reference.get("name", "")
     if place not in attempt.context.authorizer.policy().roles:
-        raise not_found(attempt.context.registry.builtin(GROUP, plural), place[1])
+        raise not_found(attempt.request.resource, place[1])  # as the servers name it
 
 
 def _shown(rule: Rule) -> str:

@@ -12,7 +12,7 @@ import random
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.wire.documents import stored
+from kubelite.control.api.wire.documents import load, stored
 from kubelite.control.api.wire.status import Cause, internal, invalid
 from kubelite.control.api.wire.timestamp import timestamp
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
     from kubelite.control.store.types import Change
 
-NETWORK = ipaddress.ip_network("10.96.0.0/12")
+Network = ipaddress.IPv4Network
+NETWORK = Network("10.96.0.0/12")
 PORTS = range(30000, 32768)
 _PORTS_PREFIX = "ranges/servicenodeports"
 _TRIES = 200
@@ -104,28 +105,61 @@ async def _address(attempt: Attempt, spec: Object, old: Object) -> None:
 
 
 async def _take_address(attempt: Attempt, wanted: str) -> str:
-    """Takes the wanted address, or any free one for ""."""
+    """Takes the wanted address, or any free one for "". Raises StatusError 422, 500."""
+    ranges = await _ranges(attempt)
     if wanted:
-        if ipaddress.ip_address(wanted) not in NETWORK:
-            why = f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {NETWORK}"
-            raise _wrong(
-                attempt,
-                "spec.clusterIPs",
-                f'Invalid value: ["{wanted}"]: failed to allocate IP {wanted}: {why}',
-            )
-        if await attempt.context.store.get("ipaddresses", "", wanted) is not None:
-            why = f"failed to allocate IP {wanted}: provided IP is already allocated"
-            raise _wrong(attempt, "spec.clusterIPs", f'Invalid value: ["{wanted}"]: {why}')
-    last = NETWORK.num_addresses - 1
-    for address in (
-        [wanted] if wanted else (str(NETWORK[random.randrange(256, last)]) for _ in range(_TRIES))
-    ):
+        await _check_address(attempt, wanted, ranges)
+        candidates = iter([wanted])
+    else:
+        candidates = (
+            _random_address(random.choice(ranges)) for _ in range(_TRIES if ranges else 0)
+        )
+    for address in candidates:
         if await attempt.context.store.get("ipaddresses", "", address) is None:
             attempt.companions.append(
                 _taken(attempt, "ipaddresses", address, "networking.k8s.io/v1", "IPAddress")
             )
             return address
     raise internal("failed to allocate a serviceIP: range is full")
+
+
+async def _ranges(attempt: Attempt) -> list[Network]:
+    """The IPv4 ranges of all ServiceCIDRs that are not being deleted."""
+    page = await attempt.context.store.page("servicecidrs")
+    objects = [load(entry) for entry in page.entries]
+    return [
+        ipaddress.IPv4Network(cidr)
+        for obj in objects
+        if not obj["metadata"].get("deletionTimestamp")
+        for cidr in obj["spec"].get("cidrs") or ()
+        if ":" not in cidr
+    ]
+
+
+def _random_address(network: Network) -> str:
+    """Any address but the first and the last; of a large range none of the lowest, which are left
+    to those who ask for them (``ipallocator``: at most 256).
+    """
+    size = network.num_addresses
+    offset = min(max(16, size // 16), 256) if size > 32 else 1
+    return str(network[random.randrange(offset, max(size - 1, offset + 1))])
+
+
+async def _check_address(attempt: Attempt, wanted: str, ranges: list[Network]) -> None:
+    """Whether an address that a Service asks for can be its own. Raises StatusError 422."""
+    try:
+        address = ipaddress.ip_address(wanted)
+    except ValueError:
+        why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        raise _wrong(attempt, "spec.clusterIPs[0]", f'Invalid value: "{wanted}": {why}') from None
+    if not any(address in network for network in ranges):
+        listed = ", ".join(map(str, ranges))
+        why = f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {listed}"
+        text = f'Invalid value: ["{wanted}"]: failed to allocate IP {wanted}: {why}'
+        raise _wrong(attempt, "spec.clusterIPs", text)
+    if await attempt.context.store.get("ipaddresses", "", wanted) is not None:
+        why = f"failed to allocate IP {wanted}: provided IP is already allocated"
+        raise _wrong(attempt, "spec.clusterIPs", f'Invalid value: ["{wanted}"]: {why}')
 
 
 async def _ports(attempt: Attempt, spec: Object, owned: set[int]) -> None:

@@ -19,6 +19,7 @@ from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.request import User
 from kubelite.control.api.wire.status import bad_request, forbidden, unauthorized
+from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 AUTHENTICATED = "system:authenticated"
 LEEWAY = timedelta(minutes=1)
 _BOUND = {"pod": "pods", "secret": "secrets", "node": "minions"}
+_ACCOUNT = "system:serviceaccount:"
 _HIDDEN = "base64url.bearer.authorization.k8s.io."
 _BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 
@@ -45,7 +47,11 @@ class Authenticator:
         self._static = {token.encode(): user for token, user in static.items()}
 
     async def identify(self, credentials: Credentials) -> User:
-        """The user behind a request. Raises StatusError 401 where a token is no good."""
+        """The user behind a request; a verified certificate wins over a token. Raises StatusError
+        401 where a token is no good.
+        """
+        if credentials.subject and (user := certified(credentials.subject)) is not ANONYMOUS:
+            return user
         authorization = credentials.authorization or (
             offered(credentials.protocols)[0] if credentials.protocols else ""
         )
@@ -53,11 +59,11 @@ class Authenticator:
             scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer" or not token.strip():
                 raise unauthorized()
-            user, _ = await self.token(token.strip(), [])
-            if user is None:
+            bearer, _ = await self.token(token.strip(), [])
+            if bearer is None:
                 raise unauthorized()
-            return user
-        return certified(credentials.subject) if credentials.subject else ANONYMOUS
+            return bearer
+        return ANONYMOUS
 
     async def token(self, token: str, audiences: list[str]) -> tuple[User | None, list[str]]:
         """The user of a bearer token, and for which of the audiences it is good. ``[]`` means this
@@ -242,45 +248,55 @@ def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer)
             raise forbidden(
                 None, asked.name, f'{what} "{asked.name}" is forbidden: {sentence} {where}'
             )
-    if name.startswith("system:serviceaccount:") and not groups:
-        namespace = name.split(":")[2]
-        groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
-    own = ANONYMOUS.groups[0] if name == ANONYMOUS.name else AUTHENTICATED
-    if own not in groups:
-        groups = [*groups, own]
+    account = split_account(name)
+    if account is not None and not groups:
+        groups = ["system:serviceaccounts", f"system:serviceaccounts:{account[0]}"]
+    if name == ANONYMOUS.name:
+        own = ANONYMOUS.groups[0]
+        groups = groups if own in groups else [*groups, own]
+    elif AUTHENTICATED not in groups and ANONYMOUS.groups[0] not in groups:
+        groups = [*groups, AUTHENTICATED]
     return User(
         name, uid, tuple(groups), tuple((key, tuple(values)) for key, values in extra.items())
     )
 
 
+def split_account(name: str) -> tuple[str, str] | None:
+    """Namespace and name of the ServiceAccount that a user name stands for; None for any other
+    (serviceaccount, ``SplitUsername``).
+    """
+    if not name.startswith(_ACCOUNT):
+        return None
+    parts = name[len(_ACCOUNT) :].split(":")
+    if len(parts) != 2 or names.label(parts[0]) or names.subdomain(parts[1]):
+        return None
+    return parts[0], parts[1]
+
+
 def _questions(
     user: User, name: str, groups: list[str], uid: str, extra: dict[str, list[str]]
 ) -> list[AuthorizationAttributes]:
-    parts = name.split(":")
-    if name.startswith("system:serviceaccount:") and len(parts) == 4:
-        asked = [
-            AuthorizationAttributes(
-                user, "impersonate", "", "serviceaccounts", "", parts[2], parts[3]
-            )
-        ]
+    """Everything that somebody who impersonates must be allowed to."""
+    account = split_account(name)
+
+    def question(resource: str, value: str, *, sub: str = "", namespace: str = "") -> None:
+        group = "authentication.k8s.io" if resource in ("uids", "userextras") else ""
+        asked.append(
+            AuthorizationAttributes(user, "impersonate", group, resource, sub, namespace, value)
+        )
+
+    asked: list[AuthorizationAttributes] = []
+    if account is not None:
+        question("serviceaccounts", account[1], namespace=account[0])
     else:
-        asked = [AuthorizationAttributes(user, "impersonate", "", "users", "", "", name)]
-    asked += [
-        AuthorizationAttributes(user, "impersonate", "", "groups", "", "", group)
-        for group in groups
-    ]
-    asked += (
-        [AuthorizationAttributes(user, "impersonate", "authentication.k8s.io", "uids", "", "", uid)]
-        if uid
-        else []
-    )
+        question("users", name)
+    for group in groups:
+        question("groups", group)
+    if uid:
+        question("uids", uid)
     for key, values in extra.items():
-        asked += [
-            AuthorizationAttributes(
-                user, "impersonate", "authentication.k8s.io", "userextras", key, "", value
-            )
-            for value in values
-        ]
+        for value in values:
+            question("userextras", value, sub=key)
     return asked
 
 

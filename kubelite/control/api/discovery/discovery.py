@@ -38,6 +38,7 @@ _SUBRESOURCES: dict[str, tuple[str | None, tuple[str, str] | None, tuple[str, ..
 }
 
 
+_CUSTOM_VERBS = "delete deletecollection get list patch create update watch".split()
 # Where a Kubernetes of this level stores a version that it does not serve any more.
 _STORED_BY_KUBERNETES = {
     "mutatingadmissionpolicies": "admissionregistration.k8s.io/v1beta1",
@@ -117,7 +118,7 @@ def _row(res: Resource) -> Object:
         "namespaced": res.namespaced,
         "kind": res.kind,
     }
-    row = {**head, "verbs": sorted(res.verbs), **_words(res)}
+    row = {**head, "verbs": _verbs(res), **_words(res)}
     return {**row, "storageVersionHash": _storage_hash(res)} if "list" in res.verbs else row
 
 
@@ -131,13 +132,22 @@ def _storage_hash(res: Resource) -> str:
     return base64.b64encode(digest[:8]).decode()
 
 
+def _verbs(res: Resource) -> list[str]:
+    return list(_CUSTOM_VERBS) if res.crd is not None else sorted(res.verbs)
+
+
+def _subresources(res: Resource) -> list[str]:
+    """In the order of the alphabet; of custom kinds the status first."""
+    return sorted(res.subresources, reverse=res.crd is not None)
+
+
 def _words(res: Resource) -> Object:
     found: Object = {"shortNames": list(res.short_names), "categories": list(res.categories)}
     return {key: value for key, value in found.items() if value}
 
 
 def _sub_rows(res: Resource) -> Iterable[Object]:
-    for name in sorted(res.subresources):
+    for name in _subresources(res):
         kind, home, verbs = _subresource(res, name)
         where = {"group": home[0], "version": home[1]} if home else {}
         row = {
@@ -183,11 +193,11 @@ def _aggregated_row(res: Resource) -> Object:
         "responseKind": _response_kind(res, res.kind, None),
         "scope": "Namespaced" if res.namespaced else "Cluster",
         "singularResource": res.singular,
-        "verbs": sorted(res.verbs),
+        "verbs": _verbs(res),
         **_words(res),
     }
     below = []
-    for name in sorted(res.subresources):
+    for name in _subresources(res):
         kind, home, verbs = _subresource(res, name)
         about = _response_kind(res, kind, home)
         below.append({"subresource": name, "responseKind": about, "verbs": list(verbs)})

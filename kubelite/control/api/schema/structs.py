@@ -210,6 +210,8 @@ def moment(text: str, precision: str = "seconds") -> str:
 
 
 def _base64(text: str) -> Base64:
+    """Base64 as Go's decoder reads it: line breaks anywhere are ignored, and not stored."""
+    text = text.replace("\n", "").replace("\r", "")
     try:
         base64.b64decode(text, validate=True)
     except binascii.Error:

@@ -114,6 +114,7 @@ class ApiServer:
         await seed.seed_cluster(
             self.context.store, self.context.registry, self._authority, (self.address, self.port)
         )
+        self._definitions.start()
         self._expiry.start()
         self._signer.start()
         self._ready = True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kubelite.control.api.server.app import App
 
 MAX_BODY = 3 << 20
-MAX_LINE = 64 << 10
+MAX_LINE = 1 << 20  # as Go's servers have it
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 30.0
 IDLE_SECONDS = 120.0
@@ -189,6 +189,8 @@ async def read_body(request: web.BaseRequest) -> bytes:
         return b""
     if (request.content_length or 0) > MAX_BODY:
         raise _over(request)
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await _invite(request)
     if request.content.is_eof():  # all of it came with the head: nothing to wait for
         return _whole(request)
     parts: list[bytes] = []
@@ -207,6 +209,12 @@ async def read_body(request: web.BaseRequest) -> bytes:
     except (web.PayloadAccessError, ValueError) as error:
         raise _broken() from error
     return b"".join(parts)
+
+
+async def _invite(request: web.BaseRequest) -> None:
+    """Tells a client that waits for it to send the body (RFC 9110, section 10.1.1)."""
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _whole(request: web.BaseRequest) -> bytes:

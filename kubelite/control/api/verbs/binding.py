@@ -30,8 +30,13 @@ async def bind(context: Context, request: Request) -> Answer:
     value = typed(
         "core.v1.Binding", codec.decode(await request.read_body(), request.content_type).value
     )
-    if not value["target"].get("name"):
-        raise bad_request("the body of the request is not a Binding with a target")
+    target = value["target"]
+    if not target.get("name"):
+        raise bad_request("target.name: Required value")
+    if target.get("kind") not in (None, "", "Node"):
+        raise bad_request(
+            f'target.kind: Unsupported value: "{target["kind"]}": supported values: "Node", "<empty>"'
+        )
     metadata = value["metadata"]
     name = request.name or metadata.get("name", "")
     if metadata.get("name", name) != name:
@@ -63,7 +68,9 @@ async def bind(context: Context, request: Request) -> Answer:
 
 
 def _check_bindable(pods: Resource, pod: dict[str, Any], node: str) -> None:
+    """Whether a pod waits for a node. Raises StatusError 409."""
     name = pod["metadata"]["name"]
+    pods = msgspec.structs.replace(pods, plural="pods/binding")
     if pod["metadata"].get("deletionTimestamp"):
         raise conflict(pods, name, f"pod {name} is being deleted, cannot be assigned to a host")
     assigned = pod["spec"].get("nodeName")

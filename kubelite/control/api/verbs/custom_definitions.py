@@ -8,9 +8,12 @@ request.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.strategy.commit import remove, write
+from kubelite.control.api.verbs import deletion
+from kubelite.control.api.verbs.delete_options import DeleteOptions
 from kubelite.control.api.wire.directory_cache import Follower
 from kubelite.control.api.wire.documents import copy, load
 from kubelite.control.api.wire.resource import Resource
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 GROUP, PLURAL = "apiextensions.k8s.io", "customresourcedefinitions"
 PREFIX = f"{GROUP}/{PLURAL}"
+_IDLE_SECONDS, _RETRY_SECONDS, _LOOK_AGAIN_SECONDS = 600.0, 1.0, 0.1
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 
 
@@ -127,6 +131,20 @@ class Definitions:
         self._context = context
         self._follower = Follower(context.store, PREFIX, self._note, self._reset)
         self._cleaning: dict[str, asyncio.Task[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Follows definitions even when nobody asks for anything."""
+        self._task = asyncio.create_task(self._follow(), name="custom-definitions")
+
+    async def _follow(self) -> None:
+        is_open = True
+        while is_open:
+            try:
+                await self.refresh()
+                is_open = await self._follower.wait(_IDLE_SECONDS)
+            except StoreError:
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def refresh(self) -> None:
         """Learns what has changed. Raises StoreError."""
@@ -137,33 +155,46 @@ class Definitions:
         self._context.registry.forget_custom()
 
     def _note(self, _: str, key: tuple[str, str], entry: Entry | None) -> None:
-        crd = load(entry) if entry is not None else None
-        self._context.registry.define(
-            key[1], resources_of(crd) if crd is not None and is_established(crd) else ()
-        )
-        if (
-            crd is not None
-            and crd["metadata"].get("deletionTimestamp")
-            and key[1] not in self._cleaning
-        ):
-            task = asyncio.create_task(self._clean(key[1], crd), name=f"clean-up-of-{key[1]}")
-            task.add_done_callback(lambda _: self._cleaning.pop(key[1], None))
-            self._cleaning[key[1]] = task
+        name, crd = key[1], load(entry) if entry is not None else None
+        is_served = crd is not None and is_established(crd)
+        self._context.registry.define(name, resources_of(crd) if crd and is_served else ())
+        if crd is None or name in self._cleaning:
+            return
+        metadata = crd["metadata"]
+        if metadata.get("deletionTimestamp") and FINALIZER in metadata.get("finalizers", ()):
+            task = asyncio.create_task(self._clean(name, crd), name=f"clean-up-of-{name}")
+            task.add_done_callback(lambda _: self._cleaning.pop(name, None))
+            self._cleaning[name] = task
 
     async def _clean(self, name: str, crd: dict[str, Any]) -> None:
-        """Removes the objects of a definition that goes, then lets go of the definition."""
+        """Deletes the objects of a definition that goes, waits for those that finalizers hold, then
+        lets go of the definition.
+        """
         prefix = f"{crd['spec']['group']}/{crd['spec']['names']['plural']}"
-        ours = all(
-            res.prefix != prefix or res.crd is not None for res in self._context.registry.all()
-        )
-        resources = resources_of(crd) if ours else ()
-        while resources and (page := await self._context.store.page(prefix, limit=100)).entries:
-            for entry in page.entries:
-                try:
-                    await remove(self._context.store, resources[0], entry, companions=[])
-                except Conflict:
-                    continue
+        registered = self._context.registry.all()
+        is_ours = all(res.prefix != prefix or res.crd is not None for res in registered)
+        if is_ours and (resources := resources_of(crd)):
+            while await self._delete_all(resources[0], prefix):
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         await self._release(name)
+
+    async def _delete_all(self, res: Resource, prefix: str) -> bool:
+        """Deletes, or marks as being deleted, what is there; whether something was. Raises
+        StoreError.
+        """
+        store, now = self._context.store, datetime.now(UTC)
+        entries = (await store.page(prefix)).entries
+        for entry in entries:
+            old = load(entry)
+            decided = deletion.begin(res, old, DeleteOptions(), now)
+            try:
+                if decided.removes:
+                    await remove(store, res, entry, companions=[])
+                elif decided.obj is not old:
+                    await write(store, res, decided.obj, entry, companions=[])
+            except Conflict:
+                continue
+        return bool(entries)
 
     async def _release(self, name: str) -> None:
         res = self._context.registry.builtin(GROUP, PLURAL)
@@ -181,12 +212,13 @@ class Definitions:
             except Conflict:
                 continue
             except StoreError:
-                await asyncio.sleep(1)
+                await asyncio.sleep(_RETRY_SECONDS)
                 continue
             return
 
     async def close(self) -> None:
         """Ends what is under way; it is taken up again at the next start."""
-        for task in self._cleaning.values():
+        tasks = [*self._cleaning.values(), *([self._task] if self._task is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._cleaning.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kubelite.control.api.verbs.destinations import resolve
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import bad_request, not_found, unavailable
 
@@ -49,13 +50,15 @@ class Kubelets:
         return self._context
 
 
-async def pod_of(context: Context, request: Request) -> dict[str, Any]:
-    """The pod that a request names, which must be on a node. Raises StatusError 400, 404."""
+async def pod_of(context: Context, request: Request, *, scheduled: bool = True) -> dict[str, Any]:
+    """The pod that a request names; ``scheduled``: it must be on a node. Raises StatusError 400,
+    404.
+    """
     entry = await context.store.get("pods", request.namespace, request.name)
     if entry is None:
         raise not_found(request.resource, request.name)
     pod = load(entry)
-    if not pod.get("spec", {}).get("nodeName"):
+    if scheduled and not pod.get("spec", {}).get("nodeName"):
         raise bad_request(f"pod {request.name} does not have a host assigned")
     return pod
 
@@ -72,6 +75,8 @@ async def place_of(context: Context, node: str) -> Place:
     if host is None:
         raise unavailable(f"no address is known for node {node}")
     port = (status.get("daemonEndpoints") or {}).get("kubeletEndpoint", {}).get("Port", PORT)
+    # The kubelet shows a certificate of the cluster, so it may be on this very machine.
+    await resolve(host, loopback=True)
     return Place(host, int(port))
 
 

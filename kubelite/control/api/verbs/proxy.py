@@ -8,10 +8,10 @@ leads back through the proxy.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kubelite.control.api.verbs.destinations import check_address, resolve
 from kubelite.control.api.verbs.kubelet_client import Place, place_of
 from kubelite.control.api.verbs.streams import CONNECT_SECONDS, PIECE, join, plain_answer
 from kubelite.control.api.wire.answer import Answer, Stream
@@ -35,6 +35,7 @@ _HOP = (
     "content-length",
 )
 _SECRET = ("authorization", "cookie")
+_IDENTITY = ("impersonate-", "x-remote-")  # what a backend may believe of the server only
 
 
 class Target(NamedTuple):
@@ -61,8 +62,10 @@ async def proxy(context: Context, request: Request) -> Answer | Stream:
     scheme, name, port = split_name(request.name)
     res = request.resource
     place, secure = await _FINDERS[res.plural](context, request, name, port)
-    if res.plural != "nodes":
-        _check_address(place)
+    if not secure and res.plural == "nodes":
+        place = place._replace(host=await resolve(place.host, loopback=False))
+    elif not secure:
+        check_address(place.host)
     tls = context.kubelets.tls if secure else _unchecked() if scheme == "https" else None
     # api, v1, (namespaces, NAMESPACE,) RESOURCE, NAME, proxy
     target = Target(place, tls, 7 if res.namespaced else 5)
@@ -78,21 +81,6 @@ def _unchecked() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _check_address(place: Place) -> None:
-    """A pod may not lead the server to itself or its neighbours. Raises StatusError 400."""
-    try:
-        address = ipaddress.ip_address(place.host)
-    except ValueError as error:
-        raise bad_request(f"address not allowed: {place.host!r} is not an IP address") from error
-    if (
-        address.is_loopback
-        or address.is_link_local
-        or address.is_multicast
-        or address.is_unspecified
-    ):
-        raise bad_request("address not allowed")
 
 
 def split_name(name: str) -> tuple[str, str, str]:
@@ -170,7 +158,9 @@ def _number(port: str) -> int:
 def _forwarded(connection: web.Request, dropped: tuple[str, ...]) -> dict[str, str]:
     """The headers of a request that go on, and who it was meant for."""
     kept = {
-        name: value for name, value in connection.headers.items() if name.lower() not in dropped
+        name: value
+        for name, value in connection.headers.items()
+        if name.lower() not in dropped and not name.lower().startswith(_IDENTITY)
     }
     given = {
         "X-Forwarded-Uri": connection.raw_path,

@@ -137,6 +137,8 @@ def list_options(request: Request) -> ListOptions:
         token = read_token(query.text("continue"))
         return ListOptions(selector, limit, token.after, token.revision)
     check_match(match, query.text("resourceVersion"))
+    if query.text("resourceVersion") == "0":
+        limit = 0  # "any state will do" is answered from memory, and whole
     exact = match == "Exact" or (limit and revision and not match)
     return ListOptions(selector, limit, "", revision if exact else 0, revision)
 

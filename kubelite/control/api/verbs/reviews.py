@@ -7,21 +7,26 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kubelite.control.api.auth.node_authorizer import GROUP
 from kubelite.control.api.verbs import binding
+from kubelite.control.api.verbs.identity import settle_namespace
 from kubelite.control.api.verbs.write import read_object
+from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.answer import Answer, json_answer
 from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.request import User, user_info
-from kubelite.control.api.wire.status import Cause, bad_request, invalid, method_not_allowed
+from kubelite.control.api.wire.status import bad_request, invalid, method_not_allowed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.auth.rbac import Rule
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.resource import Resource
+    from kubelite.control.api.wire.status import Cause, StatusError
 
     Handler = Callable[[Context, Request], Awaitable[Answer]]
 
@@ -68,35 +73,68 @@ async def _token(context: Context, request: Request) -> Answer:
 
 async def _self_access(context: Context, request: Request) -> Answer:
     obj, _ = await read_object(request)
-    return await _access(context, request, obj, request.user)
+    if problems := list(_attribute_problems(obj.get("spec") or {})):
+        raise _invalid(request.resource, problems)
+    return await _access(context, obj, request.user)
 
 
 async def _subject_access(context: Context, request: Request) -> Answer:
     obj, _ = await read_object(request)
     spec = obj.get("spec") or {}
-    if not spec.get("user") and not spec.get("groups"):
-        cause = Cause(
-            "FieldValueInvalid",
-            "Invalid value: null: at least one of user or group must be specified",
-            "spec.user",
-        )
-        raise invalid(request.resource, "", [cause])
+    if request.resource.namespaced:
+        settle_namespace(request, obj.setdefault("metadata", {}))
+    problems = [*_access_problems(spec), *_local_problems(spec, request)]
+    if problems:
+        raise _invalid(request.resource, problems)
     extra = tuple((key, tuple(values)) for key, values in (spec.get("extra") or {}).items())
     user = User(spec.get("user", ""), spec.get("uid", ""), tuple(spec.get("groups") or ()), extra)
-    attributes = spec.get("resourceAttributes") or {}
-    if request.namespace and attributes.get("namespace") != request.namespace:
-        raise bad_request("spec.resourceAttributes.namespace must be the namespace of the request")
-    return await _access(context, request, obj, user)
+    return await _access(context, obj, user)
 
 
-async def _access(context: Context, request: Request, obj: dict[str, Any], user: User) -> Answer:
+def _invalid(res: Resource, problems: list[Cause]) -> StatusError:
+    """The reviews of authorization name no kind when they refuse."""
+    return invalid(msgspec.structs.replace(res, kind=""), "", problems)
+
+
+def _access_problems(spec: dict[str, Any]) -> Iterator[Cause]:
+    yield from _attribute_problems(spec)
+    if not spec.get("user") and not spec.get("groups"):
+        yield causes.invalid(
+            "spec.user", spec.get("user", ""), "at least one of user or group must be specified"
+        )
+
+
+def _attribute_problems(spec: dict[str, Any]) -> Iterator[Cause]:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is not None and path is not None:
+        why = "cannot be specified in combination with resourceAttributes"
+        yield causes.invalid("spec.nonResourceAttributes", path, why)
+    if resource is None and path is None:
+        why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        yield causes.invalid("spec.resourceAttributes", None, why)
+
+
+def _local_problems(spec: dict[str, Any], request: Request) -> Iterator[Cause]:
+    if not request.resource.namespaced:
+        return
+    resource = spec.get("resourceAttributes")
+    if resource is not None and resource.get("namespace", "") != request.namespace:
+        yield causes.invalid(
+            "spec.resourceAttributes.namespace",
+            resource.get("namespace", ""),
+            "must match metadata.namespace",
+        )
+    if spec.get("nonResourceAttributes") is not None:
+        yield causes.invalid(
+            "spec.nonResourceAttributes",
+            spec["nonResourceAttributes"],
+            "disallowed on this kind of request",
+        )
+
+
+async def _access(context: Context, obj: dict[str, Any], user: User) -> Answer:
     spec = obj.get("spec") or {}
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if (resource is None) == (path is None):
-        text = "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        raise invalid(
-            request.resource, "", [Cause("FieldValueInvalid", text, "spec.resourceAttributes")]
-        )
     await context.authorizer.refresh(user)
     asked = _asked(user, resource) if resource is not None else _asked_path(user, path)
     allowed = context.authorizer.allows(asked)
@@ -161,7 +199,7 @@ async def _self_rules(context: Context, request: Request) -> Answer:
             "incomplete": True,
             "evaluationError": "node authorizer does not support user rule resolution",
         }
-    return _answered(obj, status)
+    return _answered({**obj, "spec": {}}, status)  # the servers do not repeat the namespace
 
 
 def _resource_rule(rule: Rule) -> dict[str, Any]:

@@ -226,7 +226,7 @@ def _checked_replicas(request: Request, scale: dict[str, Any]) -> int:
     if scale["metadata"].get("name", request.name) != request.name:
         raise bad_request("the name of the Scale does not match the name on the URL")
     replicas = int(scale["spec"].get("replicas", 0))
-    if replicas < 0:
+    if replicas < 0 and request.resource.crd is None:  # a custom kind's schema says it itself
         why = "must be greater than or equal to 0"
         raise invalid(_SCALE, request.name, [causes.invalid("spec.replicas", replicas, why)])
     return replicas

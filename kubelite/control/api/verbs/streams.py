@@ -7,13 +7,22 @@ go both ways, unread.
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from kubelite.control.api.auth.authentication import offered
 from kubelite.control.api.verbs.kubelet_client import container_of, place_of, pod_of
+from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.answer import Answer, Stream
-from kubelite.control.api.wire.status import bad_request, unavailable
+from kubelite.control.api.wire.resource import Resource
+from kubelite.control.api.wire.status import (
+    StatusError,
+    bad_request,
+    invalid,
+    not_found,
+    unavailable,
+)
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 PIECE = 64 << 10
+_LOG = Resource("", "v1", "PodLogOptions", "pods", "pod", True, "", "v1")
 _LOG_OPTIONS = (
     "follow",
     "previous",
@@ -45,21 +55,49 @@ _PASSED = (
 )
 
 
-async def log(context: Context, request: Request) -> Stream:
+async def log(context: Context, request: Request) -> Answer | Stream:
     """GET of ``/log``. Raises StatusError."""
-    pod = await pod_of(context, request)
+    _check_log_options(request)
+    pods = request.resource
+    pod = await pod_of(context, request, scheduled=False)
     container = container_of(pod, request.query.text("container"))
-    for name in ("tailLines", "sinceSeconds", "limitBytes"):
-        if (number := request.query.number(name)) is not None and number < (
-            1 if name != "tailLines" else 0
-        ):
-            raise bad_request(f"{name} must be greater than 0")
-    place = await place_of(context, pod["spec"]["nodeName"])
+    node = pod["spec"].get("nodeName")
+    if not node:
+        return Answer(b"", content_type="text/plain")  # nothing has run that could have written
+    try:
+        place = await place_of(context, node)
+    except StatusError as error:
+        raise not_found(pods, node) if error.code == 404 else error from None
     options = {name: request.query.text(name) for name in _LOG_OPTIONS if request.query.text(name)}
     path = f"/containerLogs/{quote(request.namespace)}/{quote(request.name)}/{quote(container)}"
     return Stream(
         lambda connection: _copy(context, connection, place, path + "?" + urlencode(options))
     )
+
+
+def _check_log_options(request: Request) -> None:
+    """Kubernetes, ``ValidatePodLogOptions``. Raises StatusError 400, 422."""
+    query, problems = request.query, []
+    for name, least, why in (
+        ("tailLines", 0, "must be greater than or equal to 0"),
+        ("limitBytes", 1, "must be greater than 0"),
+        ("sinceSeconds", 1, "must be greater than 0"),
+    ):
+        number = query.number(name)
+        if number is not None and number < least:
+            problems.append(causes.invalid(name, number, why))
+    if query.text("sinceTime"):
+        try:
+            datetime.fromisoformat(query.text("sinceTime"))
+        except ValueError as error:
+            raise bad_request(f"sinceTime is no time of RFC 3339: {error}") from None
+        if query.text("sinceSeconds"):
+            why = "at most one of sinceTime or sinceSeconds may be specified"
+            problems.append(causes.forbidden("", why))
+    if query.text("stream"):
+        problems.append(causes.forbidden("stream", "may not be specified"))
+    if problems:
+        raise invalid(_LOG, request.name, problems)
 
 
 async def _copy(

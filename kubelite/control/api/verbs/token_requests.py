@@ -10,6 +10,7 @@ from kubelite.control.api.strategy.bodies import typed
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, json_answer
 from kubelite.control.api.wire.documents import load
+from kubelite.control.api.wire.resource import Resource
 from kubelite.control.api.wire.status import (
     Cause,
     bad_request,
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 _BINDABLE = {"Pod": ("", "pods"), "Secret": ("", "secrets"), "Node": ("", "nodes")}
+
+_REQUEST = Resource(
+    "authentication.k8s.io", "v1", "TokenRequest", "tokenrequests", "", True, "", ""
+)
 
 
 async def create(context: Context, request: Request) -> Answer:
@@ -91,7 +96,7 @@ def _seconds(request: Request, spec: dict[str, Any]) -> int:
         cause = Cause(
             "FieldValueInvalid", f"Invalid value: {seconds}: {bound}", "spec.expirationSeconds"
         )
-        raise invalid(request.resource, request.name, [cause])
+        raise invalid(_REQUEST, "", [cause])
     return seconds
 
 

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from random import uniform
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kubelite.control.api.auth.authentication import offered
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.tables import tables
 from kubelite.control.api.verbs.read import check_match, include, version
-from kubelite.control.api.wire import selectors
+from kubelite.control.api.wire import protobuf_encoding, selectors
 from kubelite.control.api.wire.answer import Stream
 from kubelite.control.api.wire.documents import encode, load
-from kubelite.control.api.wire.status import StatusError, bad_request, expired
+from kubelite.control.api.wire.negotiation import JSON, PROTOBUF, YAML
+from kubelite.control.api.wire.status import StatusError, bad_request, expired, not_acceptable
 from kubelite.control.store.types import Compacted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable, Iterator
 
     from aiohttp import web
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 BOOKMARK_SECONDS = 60.0
 DEFAULT_SECONDS = 1800.0
 _DECODED = 256
+GROUP_BYTES = 64 << 10
 
 
 class _Recent:
@@ -107,10 +111,10 @@ def watch_options(request: Request) -> WatchOptions:
 
 
 async def watch(store: Store, request: Request) -> Stream:
-    """GET of a watch. Raises StatusError."""
+    """GET of a watch, as a chunked answer or over a WebSocket. Raises StatusError."""
     options = watch_options(request)
     lines = _Lines(request)
-    first: list[bytes] = []
+    first: Iterator[bytes] = iter(())
     if options.after is None:
         first, after = await _present(store, request, options, lines)
     else:
@@ -118,23 +122,24 @@ async def watch(store: Store, request: Request) -> Stream:
     try:
         watcher = store.watch(request.resource.prefix, after=after)
     except Compacted as error:
-        return _streamed(partial(_refused, error))
-    return _streamed(partial(_follow, request, options, lines, first, watcher))
+        return _streamed(request, lines, partial(_refused, error, lines))
+    return _streamed(request, lines, partial(_follow, request, options, lines, first, watcher))
 
 
 async def _present(
     store: Store, request: Request, options: WatchOptions, lines: _Lines
-) -> tuple[list[bytes], int]:
-    """Everything there is as ADDED events, and the revision it is of."""
+) -> tuple[Iterator[bytes], int]:
+    """Everything there is as ADDED events, made as they are read, and the revision it is of."""
     page = await store.page(request.resource.prefix, request.namespace)
-    shown = [
-        lines.line("ADDED", entry)
-        for entry in page.entries
-        if _matches(request.resource, options.selector, entry)
-    ]
-    if options.initial and options.bookmarks:
-        shown.append(lines.bookmark(page.revision, initial=True))
-    return shown, page.revision
+
+    def shown() -> Iterator[bytes]:
+        for entry in page.entries:
+            if _matches(request.resource, options.selector, entry):
+                yield lines.line("ADDED", entry)
+        if options.initial and options.bookmarks:
+            yield lines.bookmark(page.revision, initial=True)
+
+    return shown(), page.revision
 
 
 def _matches(res: Resource, selector: Selector, entry: Entry | None) -> bool:
@@ -146,17 +151,25 @@ def _matches(res: Resource, selector: Selector, entry: Entry | None) -> bool:
 
 
 class _Lines:
-    """Events in the form that was asked for."""
+    """Events in the form that was asked for: a line of JSON or a frame of protobuf each."""
 
     def __init__(self, request: Request) -> None:
+        form = request.form()
+        if form.media_type == YAML:
+            raise not_acceptable((JSON, PROTOBUF))
         self._res = request.resource
-        self._form = request.form().name
+        self._form = form.name
+        self._protobuf = form.media_type == PROTOBUF
         self._include = include(request) if self._form == "table" else ""
         self._headed = False
 
+    @property
+    def content_type(self) -> str:
+        return f"{PROTOBUF};stream=watch" if self._protobuf else JSON
+
     def line(self, kind: str, entry: Entry) -> bytes:
         """One event. A Table names its columns in the first one only."""
-        if self._form == "plain" and self._res.as_stored:
+        if self._form == "plain" and self._res.as_stored and not self._protobuf:
             return b'{"type":"%b","object":%b}\n' % (kind.encode(), entry.value)
         obj = strategy.served(self._res, _recent.load(entry))
         if self._form == "partial":
@@ -172,7 +185,18 @@ class _Lines:
                 metadata=metadata,
             )
             self._headed = True
+        return self.encoded(kind, obj)
+
+    def encoded(self, kind: str, obj: dict[str, Any]) -> bytes:
+        """An event with an object that is ready to be sent."""
+        if self._protobuf:
+            return protobuf_encoding.encode_event(kind, obj)
         return b'{"type":"%b","object":%b}\n' % (kind.encode(), encode(obj))
+
+    def error(self, error: Compacted) -> bytes:
+        """The last event of a watch whose revision is no longer kept."""
+        gone = expired(f"too old resource version: {error.wanted} ({error.oldest})")
+        return self.encoded("ERROR", gone.status)
 
     def deleted(self, event: Event) -> bytes:
         """The object as it last was, at the revision of its deletion."""
@@ -199,7 +223,7 @@ class _Lines:
             )
         elif self._form == "partial":
             obj = tables.partial(obj)
-        return encode({"type": "BOOKMARK", "object": obj}) + b"\n"
+        return self.encoded("BOOKMARK", obj)
 
 
 def lines_of(
@@ -220,15 +244,19 @@ def lines_of(
 
 
 async def _follow(
-    request: Request, options: WatchOptions, lines: _Lines, first: list[bytes], watcher: Watcher
-) -> AsyncGenerator[bytes, None]:
+    request: Request,
+    options: WatchOptions,
+    lines: _Lines,
+    first: Iterator[bytes],
+    watcher: Watcher,
+) -> AsyncGenerator[list[bytes], None]:
     """What a watch sends, until its time is over, the store closes or history is lost."""
     clock = asyncio.get_running_loop().time
     end = clock() + options.seconds
     bookmark = clock() + BOOKMARK_SECONDS * uniform(0.8, 1.0) if options.bookmarks else end
     try:
-        for start in range(0, len(first), 100):
-            yield b"".join(first[start : start + 100])
+        for group in _grouped(first):
+            yield group
         while not watcher.ended and clock() < end:
             shown = lines_of(
                 watcher.ready(), request.resource, request.namespace, options.selector, lines
@@ -237,48 +265,100 @@ async def _follow(
                 bookmark = clock() + BOOKMARK_SECONDS
                 shown.append(lines.bookmark(watcher.revision))
             if shown:
-                yield b"".join(shown)
+                for group in _grouped(iter(shown)):
+                    yield group
             else:
                 await watcher.wait_until(min(end, bookmark))
         if options.bookmarks:
-            yield lines.bookmark(watcher.revision)
+            yield [lines.bookmark(watcher.revision)]
     except Compacted as error:
-        yield error_line(error)
+        yield [lines.error(error)]
     finally:
         watcher.close()
 
 
-async def _refused(error: Compacted) -> AsyncGenerator[bytes, None]:
-    yield error_line(error)
+def _grouped(events: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """Events in groups that are worth a write each: a client that does not read keeps one."""
+    group: list[bytes] = []
+    size = 0
+    for event in events:
+        group.append(event)
+        size += len(event)
+        if size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
-def _streamed(pieces: Callable[[], AsyncGenerator[bytes, None]]) -> Stream:
-    """Pieces as an answer: written to a connection, or read in this process."""
-    return Stream(lambda connection: _write(connection, pieces()), pieces)
+async def _refused(error: Compacted, lines: _Lines) -> AsyncGenerator[list[bytes], None]:
+    yield [lines.error(error)]
 
 
-async def _write(
-    connection: web.Request, pieces: AsyncGenerator[bytes, None]
-) -> web.StreamResponse:
+Groups = AsyncGenerator[list[bytes], None]
+
+
+def _streamed(request: Request, lines: _Lines, groups: Callable[[], Groups]) -> Stream:
+    """Events as an answer: written to a connection, or read in this process."""
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        async with aclosing(groups()) as source:
+            async for group in source:
+                yield b"".join(group)
+
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return Stream(lambda connection: _write_messages(connection, groups(), lines), pieces)
+    return Stream(lambda connection: _write(connection, groups(), lines), pieces)
+
+
+async def _write(connection: web.Request, groups: Groups, lines: _Lines) -> web.StreamResponse:
     """Writes until there is no more, or the client leaves."""
     from aiohttp import web
 
     response = web.StreamResponse(
-        headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
+        headers={"Content-Type": lines.content_type, "Cache-Control": "no-cache, private"}
     )
     response.enable_chunked_encoding()
-    async with aclosing(pieces):
+    async with aclosing(groups):
         await response.prepare(connection)
         try:
-            async for piece in pieces:
-                await response.write(piece)
+            async for group in groups:
+                await response.write(b"".join(group))
         except ConnectionError:
             return response
     await response.write_eof()
     return response
 
 
-def error_line(error: Compacted) -> bytes:
-    """The last event of a watch whose revision is no longer kept."""
-    gone = expired(f"too old resource version: {error.wanted} ({error.oldest})")
-    return encode({"type": "ERROR", "object": gone.status}) + b"\n"
+async def _write_messages(
+    connection: web.Request, groups: Groups, lines: _Lines
+) -> web.StreamResponse:
+    """The same over a WebSocket, an event a message (apiserver, ``handlers/watch.go``)."""
+    from aiohttp import web
+
+    offered_protocols = offered(connection.headers.get("Sec-WebSocket-Protocol", ""))[1]
+    socket = web.WebSocketResponse(protocols=offered_protocols, autoping=True)
+    await socket.prepare(connection)
+    reader = asyncio.create_task(_drain(socket))
+    try:
+        async with aclosing(groups):
+            async for group in groups:
+                for event in group:
+                    if lines.content_type == JSON:
+                        await socket.send_str(event.decode())
+                    else:
+                        await socket.send_bytes(event[4:])  # a message has its own length
+                if reader.done():
+                    break
+    except ConnectionError:
+        pass
+    finally:
+        reader.cancel()
+        await socket.close()
+    return socket
+
+
+async def _drain(socket: web.WebSocketResponse) -> None:
+    """Reads, and so answers pings, until the client closes; what it says is not for us."""
+    async for _ in socket:
+        pass

@@ -7,7 +7,9 @@ client named the revision it started from.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from kubelite.control.api.admission.chain import Attempt
 from kubelite.control.api.auth.authorization import attributes_of, denial
@@ -231,7 +233,8 @@ async def change_object(
     faster. Raises StatusError.
     """
     res = request.resource
-    for _ in range(ATTEMPTS):
+
+    async def attempt() -> Result:
         before = await context.store.get(res.prefix, request.namespace, request.name)
         if before is None:
             raise not_found(res, request.name)
@@ -244,11 +247,32 @@ async def change_object(
             raise conflict(res, request.name)
         if checks_uid:
             _check_uid(res, old, new)
-        try:
-            return await _change_once(context, request, before, old, new, said, options)
-        except Conflict:
-            continue  # a write that named its revision fails above, all others begin again
+        return await _change_once(context, request, before, old, new, said, options)
+
+    try:
+        return await attempt()
+    except Conflict:
+        pass  # a write that named its revision fails in the next attempt
+    async with turn(key(res.prefix, request.namespace, request.name)):
+        for _ in range(ATTEMPTS):
+            try:
+                return await attempt()
+            except Conflict:
+                continue
     raise conflict(res, request.name)
+
+
+_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+def turn(place: str) -> asyncio.Lock:
+    """A lock for those who lost a race for an object: one after the other gets through sooner than
+    all at once, again and again.
+    """
+    lock = _turns.get(place)
+    if lock is None:
+        lock = _turns[place] = asyncio.Lock()
+    return lock
 
 
 def _check_uid(res: Resource, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -59,12 +59,11 @@ class Query:
         return self._values.get(name, [])
 
     def flag(self, name: str) -> bool:
-        value = self.text(name)
-        if value in ("", "0", "false", "False", "f", "F", "FALSE"):
-            return False
-        if value in ("1", "true", "True", "t", "T", "TRUE"):
-            return True
-        raise bad_request(f"the query parameter {name} must be true or false, not {value!r}")
+        """A switch: on where it is given at all, unless it says ``false`` or ``0``
+        (apimachinery, ``Convert_Slice_string_To_bool``).
+        """
+        found = self._values.get(name)
+        return found is not None and found[0].lower() not in ("false", "0")
 
     def number(self, name: str) -> int | None:
         value = self.text(name)
