@@ -151,8 +151,13 @@ def _in_starting_order(pod: Doc) -> list[str]:
 
 
 def _read(pods: Pods, log: Log, lines: Range, prefix: bool, timestamps: bool) -> Iterator[bytes]:
+    if not (prefix or timestamps or lines.follow or lines.since_ns is not None):
+        yield from pods.queries.log_text(
+            *log.target, log.container, tail=lines.tail, previous=lines.previous
+        )
+        return
     records = pods.queries.logs(*log.target, log.container, **lines._asdict())
-    return decorated(records, log.prefix if prefix else "", timestamps)
+    yield from decorated(records, log.prefix if prefix else "", timestamps)
 
 
 def decorated(lines: Iterable[LogLine], prefix: str, timestamps: bool) -> Iterator[bytes]:

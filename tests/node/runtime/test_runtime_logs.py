@@ -142,3 +142,36 @@ def test_a_line_written_between_the_last_look_and_the_rotation_is_read(
 
     monkeypatch.setattr(logs, "files", late)
     assert everything(tmp_path) == list(range(6))
+
+
+def whole_text(directory: Path, tail: int | None = None) -> bytes:
+    return b"".join(logs.read_text(str(directory), 0, tail=tail))
+
+
+def test_any_tail_is_the_end_of_everything_in_all_files(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    for lines in (1, 4000, 0, 3):  # more than a block, none, and fewer than most tails
+        writer.write(lines)
+        writer.rename()
+    writer.write(2)
+    for count in (0, 1, 2, 3, 5, 6, 4005, 4006, 5000):
+        last = list(range(writer.count))[-count:] if count else []
+        assert everything(tmp_path, tail=count) == last
+        assert whole_text(tmp_path, tail=count) == b"".join(b"line %d\n" % n for n in last)
+
+
+def test_the_text_is_that_of_the_lines_whatever_they_contain(tmp_path: Path) -> None:
+    stamp = TIME.format(0).encode()
+    records = [
+        stamp + b" stdout F whole\n",
+        stamp + b" stdout P piece ",
+        stamp + b" stderr F an error\n",
+        b"no record at all\n",
+        stamp + b" stdout F Z stdout F looks like a record\n",
+        stamp + b" stdout F \n",
+    ]
+    records[1] += b"\n"
+    for number in range(len(records) + 1):
+        (tmp_path / "0.log").write_bytes(b"".join(records[:number]))
+        lines = logs.read(str(tmp_path), 0, tail=None, since=None, more=None)
+        assert whole_text(tmp_path) == b"".join(line.text for line in lines)

@@ -25,16 +25,7 @@ def logs(
     previous: bool,
 ) -> Iterator[LogLine]:
     """See :meth:`kubelite.node.kubelet.pods.queries.PodQueries.logs`."""
-    seen = next(
-        (each for each in observe(home, ledger, pod).containers if each.record.name == container),
-        None,
-    )
-    if seen is None:
-        raise NotRunning(f'container "{container}" in pod "{pod.name}" is waiting to start')
-    attempt = seen.record.attempt - previous
-    if attempt < 0:
-        raise NotFound(f'container "{container}" in pod "{pod.name}" has not run before')
-    directory = f"{home.pod_logs(pod.namespace, pod.name, pod.uid)}/{container}"
+    directory, attempt = _place(home, ledger, pod, container, previous)
     more = _is_running_check(home, ledger, pod, container) if follow and not previous else None
     return files.read(directory, attempt, tail=tail, since=_stamp(since_ns), more=more)
 
@@ -50,6 +41,35 @@ def _is_running_check(
         )
 
     return more
+
+
+def log_text(
+    home: Home,
+    ledger: Ledger,
+    pod: PodRecord,
+    container: str,
+    tail: int | None,
+    previous: bool,
+) -> Iterator[bytes]:
+    """See :meth:`kubelite.node.kubelet.pods.queries.PodQueries.log_text`."""
+    directory, attempt = _place(home, ledger, pod, container, previous)
+    return files.read_text(directory, attempt, tail=tail)
+
+
+def _place(
+    home: Home, ledger: Ledger, pod: PodRecord, container: str, previous: bool
+) -> tuple[str, int]:
+    """The directory and the attempt of a container's log. Raises NotFound, NotRunning."""
+    seen = next(
+        (each for each in observe(home, ledger, pod).containers if each.record.name == container),
+        None,
+    )
+    if seen is None:
+        raise NotRunning(f'container "{container}" in pod "{pod.name}" is waiting to start')
+    attempt = seen.record.attempt - previous
+    if attempt < 0:
+        raise NotFound(f'container "{container}" in pod "{pod.name}" has not run before')
+    return f"{home.pod_logs(pod.namespace, pod.name, pod.uid)}/{container}", attempt
 
 
 def _stamp(nanoseconds: int | None) -> str | None:

@@ -198,6 +198,24 @@ class PodQueries:
         self.check_container(record, container)
         return logs(self._home, self._ledger, record, container, follow, tail, since_ns, previous)
 
+    def log_text(
+        self,
+        namespace: str,
+        name: str,
+        container: str,
+        *,
+        tail: int | None = None,
+        previous: bool = False,
+    ) -> Iterator[bytes]:
+        """The text of a container's log up to now, in blocks of whole lines: the fast way for a log
+        that is shown as it is. Raises NotFound, NotRunning.
+        """
+        from kubelite.node.kubelet.pods.pod_logs import log_text
+
+        record = self.find(namespace, name)
+        self.check_container(record, container)
+        return log_text(self._home, self._ledger, record, container, tail, previous)
+
     # -- for commands ---------------------------------------------------------------------------------------------------
 
     def find(self, namespace: str, name: str) -> PodRecord:
