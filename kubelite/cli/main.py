@@ -54,6 +54,10 @@ COMMANDS = {
     "image import": Command("image.load", "import_", "Create an image from a root file system."),
     "image load": Command("image.load", "load", "Load images from an archive or OCI layout."),
     "image ls": Command("image.ls", "ls", "List the images of the store."),
+    "image pull": Command("image.pull", "pull", "Pull images from their registries."),
+    "image inspect": Command("image.inspect", "inspect", "Show everything known about an image."),
+    "image tag": Command("image.inspect", "tag", "Give an image a further name."),
+    "image prune": Command("image.rm", "prune", "Remove images that no pod uses."),
     "image rm": Command("image.rm", "rm", "Remove images that no pod uses."),
     "scheduler explain": Command("scheduler.explain", "explain", "Explain where a pod would run."),
     "scheduler simulate": Command("scheduler.simulate", "simulate", "Schedule many pods on paper."),
@@ -62,6 +66,7 @@ COMMANDS = {
     "system agent": Command("system.agent", "agent", "Run the node agent in the foreground."),
     "system reset": Command("system.reset", "reset", "Remove all pods, images and kernel objects."),
     "server": Command("server.serve", "server", "Run a Kubernetes control plane until Ctrl-C."),
+    "completion": Command("about.completion", "completion", "Print a shell's completion script."),
     "explain": Command("about.explain", "explain", "Explain an error code."),
     "version": Command("about.version", "version", "Show the versions of kubelite and the kernel."),
 }

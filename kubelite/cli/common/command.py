@@ -124,15 +124,19 @@ def usage(*examples: str, notes: str = "") -> Callable[[_Verb], _Verb]:
 
 def parameters(function: Any) -> list[Parameter]:
     """The command-line parameters of a verb: all but its first one, the settings."""
-    import inspect
-
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    positional = function.__defaults__ or ()
+    defaults = dict(
+        zip(names[code.co_argcount - len(positional) : code.co_argcount], positional, strict=True)
+    )
+    defaults |= function.__kwdefaults__ or {}
     found = []
-    for parameter in list(inspect.signature(function).parameters.values())[1:]:
-        annotation = eval(parameter.annotation, function.__globals__)
-        assert get_origin(annotation) is Annotated, f"{function.__module__}: {parameter.name}"
+    for name in names[1:]:
+        annotation = eval(function.__annotations__[name], function.__globals__)
+        assert get_origin(annotation) is Annotated, f"{function.__module__}: {name}"
         kind, declaration = get_args(annotation)
-        default = ... if parameter.default is parameter.empty else parameter.default
-        found.append(Parameter(parameter.name, kind, declaration, default))
+        found.append(Parameter(name, kind, declaration, defaults.get(name, ...)))
     return found
 
 

@@ -27,6 +27,10 @@ def dispatch(groups: Mapping[str, str], commands: Commands) -> int:
     args = sys.argv[1:]
     if args == ["--version"]:
         return show_version()
+    if args[:1] == ["__complete"]:
+        from kubelite.cli.common.completion import print_candidates
+
+        return print_candidates(groups, commands, args[1:])
     global_args, rest = fastpath.hoist(args)
     failure_code = named(commands, rest)[1].failure_code
     try:

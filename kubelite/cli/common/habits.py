@@ -35,7 +35,7 @@ _TOP_LEVEL = {
     "rmi": ["image", "rm"],
     "load": ["image", "load"],
     "import": ["image", "import"],
-    "save": ["image", "save"],
+    "pull": ["image", "pull"],
     "tag": ["image", "tag"],
     "info": ["system", "info"],
     "reset": ["system", "reset"],
@@ -46,12 +46,7 @@ _POD_WORDS = frozenset(("pod", "pods", "po", "container", "containers"))
 _IMAGE_WORDS = frozenset(("image", "images"))
 _WITH_KIND = frozenset(("get", "list", "describe", "delete", "explain"))
 _ANSWERS = {
-    "pull": (
-        "kubelite cannot pull from a registry yet",
-        "copy the image with another tool: skopeo copy docker://nginx docker-archive:nginx.tar"
-        " && kubelite image load nginx.tar --name nginx",
-    ),
-    "push": ("kubelite cannot push to a registry", "`kubelite image save` writes an archive"),
+    "push": ("kubelite does not push to registries", "build and push with buildah or docker"),
     "build": (
         "kubelite does not build images",
         "build with buildah or docker, save an archive, then `kubelite image load ARCHIVE`",

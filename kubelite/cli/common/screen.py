@@ -65,6 +65,11 @@ class Screen:
         self._spinner = Spinner(reason, _columns_of(2))
         return self._spinner
 
+    def say_waiting(self, reason: str) -> None:
+        """Changes what :meth:`waiting` shows."""
+        if self._spinner is not None:
+            self._spinner.say(reason)
+
     def data(self, text: str) -> None:
         """Prints what the command was called for. Raises OutputClosed."""
         self.bytes(text.encode("utf-8", "backslashreplace"))

@@ -41,6 +41,10 @@ class Spinner:
         self._ended.set()
         self.clear()
 
+    def say(self, reason: str) -> None:
+        """Changes what is waited for."""
+        self._reason = clean(reason)
+
     def clear(self) -> None:
         """Removes the line before something else is printed; it comes back by itself."""
         with self._drawing:

@@ -1,29 +1,91 @@
-"""``image rm``: removes images."""
+"""``image rm`` and ``image prune``: remove images."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from kubelite.cli.common import durations
-from kubelite.cli.common.command import Settings, usage
+from kubelite.cli.common.command import Option, Settings, usage
+from kubelite.cli.common.confirm import confirm
+from kubelite.cli.common.engine import suggest_command
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.image.store import IMAGE, ids_in_use, open_store, short_id
+from kubelite.cli.pod.prune import YES
+
+if TYPE_CHECKING:
+    from kubelite.node.image.model import Removal
+    from kubelite.node.image.store import ImageStore
 
 _IMAGES = IMAGE._replace(metavar="IMAGE...", help="Names or ids of images.")
 
 
 @usage("kubelite image rm web:1", "kubelite image rm mydebian scratchpad")
-def rm(settings: Settings, names: Annotated[list[str], _IMAGES]) -> int:
-    """Removes names, and the images that have no name left. Raises ImageInUse."""
+def rm(
+    settings: Settings,
+    names: Annotated[list[str], _IMAGES],
+    *,
+    yes: Annotated[bool, YES] = False,
+) -> int:
+    """Removes names, and the images that have no name left; asks before it removes an id that has
+    several. Raises ImageInUse, CliError.
+    """
     screen = Screen(settings)
     store = open_store(settings)
     in_use = ids_in_use(settings, screen, store)
     for name in names:
-        removed = store.remove(name, in_use)
-        freed = (
-            f"  {short_id(removed.image_id)}  {durations.size(removed.freed)} freed"
-            if removed.image_id
-            else ""
-        )
-        screen.data(f"removed {', '.join(removed.names) or name}{freed}\n")
+        several = _names_of_id(store, name)
+        if len(several) > 1 and not yes:
+            screen.note(f"{name} has several names: {', '.join(several)}")
+            command = suggest_command(settings, f"image rm --yes {name}")
+            confirm("removing all of them", command)
+        _show(screen, name, store.remove(name, in_use))
+    return 0
+
+
+def _names_of_id(store: ImageStore, name: str) -> list[str]:
+    """All names of an image that is named by its id; empty for a name."""
+    image = store.get(name)
+    if image.names:
+        return []
+    return [each for listed in store.list() if listed.id == image.id for each in listed.names]
+
+
+def _show(screen: Screen, name: str, removed: Removal) -> None:
+    freed = (
+        f"  {short_id(removed.image_id)}  {durations.size(removed.freed)} freed"
+        if removed.image_id
+        else ""
+    )
+    screen.data(f"removed {', '.join(removed.names) or name}{freed}\n")
+
+
+@usage("kubelite image prune", "kubelite image prune --all")
+def prune(
+    settings: Settings,
+    *,
+    everything: Annotated[
+        bool, Option("--all -a", "Also images with names, if no pod uses them.")
+    ] = False,
+    yes: Annotated[bool, YES] = False,
+) -> int:
+    """Removes images without a name, or all that no pod uses. Raises CliError if it cannot ask."""
+    screen = Screen(settings)
+    store = open_store(settings)
+    in_use = ids_in_use(settings, screen, store)
+    unused = [
+        image
+        for image in store.list()
+        if image.id not in in_use and (everything or not image.names)
+    ]
+    if not unused:
+        screen.note("no unused images, nothing to do")
+        return 0
+    screen.note("This removes images that no pod uses:")
+    for image in unused:
+        screen.note(f"  {', '.join(image.names) or short_id(image.id)}")
+    if not yes:
+        arguments = "image prune --all --yes" if everything else "image prune --yes"
+        confirm("removing images", suggest_command(settings, arguments))
+    for image in unused:
+        _show(screen, short_id(image.id), store.remove(image.id, in_use))
     return 0

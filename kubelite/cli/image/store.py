@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +17,7 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import as_document, open_home, open_pods
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from kubelite.cli.common.command import Settings
     from kubelite.cli.common.screen import Screen
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 
 IMAGE = Argument("IMAGE", "Name or id of an image.", completes="image")
 _ID_DIGITS = 12
+_COPY_BYTES = 1 << 20
 
 
 def open_store(settings: Settings) -> ImageStore:
@@ -31,14 +37,47 @@ def open_store(settings: Settings) -> ImageStore:
     return ImageStore(Path(home.images))
 
 
-def existing_path(source: str) -> Path:
-    """The path as the store wants it. Raises CliError if it does not exist."""
-    path = Path(source)
-    if not path.exists():
-        raise CliError(
-            Diagnostic(f"{source} does not exist", hint="give a directory or a tar archive")
+@contextmanager
+def source_path(settings: Settings, source: str) -> Iterator[Path]:
+    """The path of an archive or directory; ``-`` is stdin, copied to a nameless file beside the
+    store. Raises CliError if there is nothing.
+    """
+    if source != "-":
+        path = Path(source)
+        if not path.exists():
+            hint = "give a directory or a tar archive"
+            raise CliError(Diagnostic(f"{source} does not exist", hint=hint))
+        yield path
+        return
+    if sys.stdin.isatty():
+        hint = "pipe an archive into it: docker save NAME | kubelite image load -"
+        raise CliError(Diagnostic("stdin is a terminal, not an archive", hint=hint))
+    directory = open_home(settings).images
+    os.makedirs(directory, 0o700, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory) as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy, _COPY_BYTES)
+        copy.flush()
+        if not copy.tell():
+            raise CliError(Diagnostic("stdin is empty: there is no archive in it"))
+        yield Path(f"/proc/self/fd/{copy.fileno()}")
+
+
+def refuse_existing(store: ImageStore, name: str, replace: bool) -> None:
+    """Keeps a name from being moved silently. Raises CliError, BadReference."""
+    from kubelite.node.image.errors import ImageNotFound
+
+    if replace:
+        return
+    try:
+        image = store.get(name)
+    except ImageNotFound:
+        return
+    raise CliError(
+        Diagnostic(
+            f'the name "{name}" exists: it is image {short_id(image.id)}',
+            hint="choose another name, or move this one with --replace",
         )
-    return path
+    )
 
 
 def show_loaded(screen: Screen, loaded: Sequence[LoadedImage], verb: str, start: float) -> None:

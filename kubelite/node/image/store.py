@@ -137,6 +137,15 @@ class ImageStore:
             name = str(reference._replace(tag="") if reference.digest else reference)
             return self._load(layers, image, (name,), pulled=True)
 
+    def tag(self, name: str, new_name: str) -> Image:
+        """Give an image a further name; one that exists moves. Raises BadReference, ImageNotFound."""
+        reference = _keepable(new_name)
+        with self._changing():
+            match = self._find(name)
+            image_id = match.image_id if isinstance(match, NameRecord) else match
+            record = self._record(image_id, name)
+            return self._keep(record, (str(reference),), ()).image
+
     def remove(self, name: str, in_use: Collection[str] = frozenset()) -> Removal:
         """Take a name away, and with its last name the image and the layers that no other needs.
 

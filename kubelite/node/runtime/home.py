@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Iterator
 
-from kubelite.lib import known_roots
 from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import names
 from kubelite.node.runtime.errors import RuntimeFailure
@@ -97,6 +96,8 @@ class Home:
             except FileExistsError:
                 pass
         if self.root != DEFAULT_ROOT:
+            from kubelite.lib import known_roots  # not for who only reads
+
             known_roots.register(self.root)
 
     def check(self) -> None:
