@@ -111,7 +111,7 @@ def test_exec_where_kubelite_fails_is_125(world: World) -> None:
     world.up(pod("exit 0"))
     world.kl("pod", "wait", "p", "--for=exited")
     ended = world.kl("pod", "exec", "p", "--", "true", check=False)
-    assert ended.returncode == 125 and "does not run" in ended.stderr
+    assert ended.returncode == 125 and "is not running" in ended.stderr
     assert world.kl("pod", "exec", "p", "-c", "nope", "--", "true", check=False).returncode == 125
 
 
