@@ -344,3 +344,17 @@ def _is_component(text: str) -> bool:
 def _is_digest(text: str) -> bool:
     algorithm, colon, value = text.partition(":")
     return bool(algorithm and colon) and len(value) >= 32 and _HEX.issuperset(value)
+
+
+_PATH = _ANY | frozenset("/-._~%!$&'()*+,;=:")
+
+
+def domain_path(text: str) -> list[str]:
+    """A path with a DNS subdomain in front: ``example.com/my/path``."""
+    host, _, path = text.partition("/")
+    if not host or not path:
+        return ['must be a domain-prefixed path (such as "acme.io/foo")']
+    problems = subdomain(host)
+    if not _PATH.issuperset(path):
+        problems.append("must consist of letters, digits and the characters /-._~%!$&'()*+,;=:")
+    return problems

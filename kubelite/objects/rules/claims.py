@@ -77,6 +77,8 @@ def _data_sources(spec: Object, path: Path) -> Iterator[Cause]:
         yield from _reference(source, (*path, "dataSource"))
     if reference is not None:
         yield from _reference(reference, (*path, "dataSourceRef"))
+    if source is not None and reference is not None and source != reference:
+        yield invalid(path, "", "must match dataSourceRef")
 
 
 def _reference(reference: Object, path: Path) -> Iterator[Cause]:

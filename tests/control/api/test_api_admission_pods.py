@@ -352,6 +352,8 @@ async def test_a_claim_grows_where_its_class_lets_it(tmp_path: Path) -> None:
         assert (await api.patch(f"{claims}/elastic", size("2Gi"))).code == 200
         over = await api.patch(f"{claims}/elastic", size("9Gi"))
         assert (over.code, "exceeded quota" in over.value["message"]) == (403, True)
+        grown = {"status": {"phase": "Bound", "capacity": {"storage": "2Gi"}}}
+        (await api.patch(f"{claims}/elastic/status", grown)).ok()
         assert (await api.patch(f"{claims}/elastic", size("1Gi"))).code == 422
 
 

@@ -190,7 +190,8 @@ JOB = {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {**SPEC, "restar
 
 def test_jobs():
     job = made("batch/v1", "Job", JOB)
-    assert job["metadata"]["labels"] == {"a": "b"}
+    assert job["metadata"]["labels"] == job["spec"]["template"]["metadata"]["labels"]
+    assert job["metadata"]["labels"]["a"] == "b"
     spec = job["spec"]
     wanted = {
         "parallelism": 1,

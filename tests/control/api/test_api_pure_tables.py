@@ -302,7 +302,7 @@ def test_numbers_and_truth_values_say_so():
     for each in RESOURCES:
         for column in strategy.render_table(each, [], now=NOW)["columnDefinitions"]:
             assert (
-                column["type"] in ("string", "integer", "boolean")
+                column["type"] in ("string", "integer", "boolean", "date")
                 and column["name"][-1] not in "#?"
             )
 

@@ -86,7 +86,8 @@ def test_templates_are_pods_with_a_longer_path():
     assert (
         volume == "spec.template.spec.volumes[0].rbd: deprecated in v1.28, non-functional in v1.31+"
     )
-    assert client_warnings.on_update(DEPLOYMENTS, new, DEPLOYMENT) == [volume]
+    newer = edited(new, metadata__generation=2)
+    assert client_warnings.on_update(DEPLOYMENTS, newer, DEPLOYMENT) == [volume]
     assert client_warnings.on_update(DEPLOYMENTS, {**new, "status": {"replicas": 1}}, new) == []
     generations = [
         edited(each, metadata__generation=1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import poddefaults
+from kubelite.control.api.kinds import metadata, poddefaults
 from kubelite.control.api.kinds.checks import (
     not_negative,
 )
@@ -26,9 +28,11 @@ from kubelite.control.api.tables.text import (
     time_since,
 )
 from kubelite.control.api.wire import causes
+from kubelite.control.api.wire.selectors import matcher
+from kubelite.objects.facts import cron, names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from kubelite.control.api.wire.status import Cause
@@ -42,6 +46,7 @@ def _default_job(obj: Any) -> None:
     if spec.completions is None and spec.parallelism is None:
         spec.completions = 1
     spec.parallelism = 1 if spec.parallelism is None else spec.parallelism
+    spec.manualSelector = bool(spec.manualSelector)
     if spec.backoffLimit is None:
         spec.backoffLimit = 6 if spec.backoffLimitPerIndex is None else 2**31 - 1
     spec.completionMode = spec.completionMode or "NonIndexed"
@@ -66,84 +71,348 @@ def _default_cron_job(obj: Any) -> None:
     poddefaults.template(spec.jobTemplate.spec.template.spec)
 
 
-_MACROS = (
-    "@yearly",
-    "@annually",
-    "@monthly",
-    "@weekly",
-    "@daily",
-    "@midnight",
-    "@hourly",
-    "@every",
-)
-
-
-_CRON_FIELD = re.compile(r"(?i)[-0-9a-z*/,?#]+")
+_FINISHED = ("Complete", "Failed")
+_MAX_RULES = 20
+_MAX_PATTERNS = 20
+_MAX_EXIT_CODES = 255
+_MAX_INDEXED = 100_000
+_MAX_WITH_MANY_COMPLETIONS = 10_000
+_ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
+_GENERATED = "`selector` will be auto-generated"
+_INDEXED_ONLY = "requires indexed completion mode"
+_PREFIX = "batch.kubernetes.io/"
 
 
 def _check_job(obj: Object) -> Iterator[Cause]:
-    yield from _check_job_spec(obj["spec"], "spec")
+    spec = obj["spec"]
+    yield from _check_job_spec(spec, "spec")
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    selector = spec.get("selector")
+    if selector is None:
+        yield causes.required("spec.selector")
+    else:
+        yield from metadata.selector(selector, "spec.selector")
+    if metadata.is_selector(selector) and not matcher(selector)(labels):
+        why = "`selector` does not match template `labels`"
+        yield causes.invalid("spec.template.metadata.labels", labels, why)
+
+
+def _check_new_job(obj: Object) -> Iterator[Cause]:
+    spec = obj["spec"]
+    if not spec.get("manualSelector"):
+        yield from _check_generated_selector(obj)
+    completions = spec.get("completions")
+    if spec.get("completionMode") == "Indexed" and completions:
+        name = (obj.get("metadata") or {}).get("name", "")
+        hostname = f"{name}-{completions - 1}"
+        for problem in names.label(hostname):
+            why = f"will not able to create pod with invalid DNS label: {hostname}"
+            yield causes.invalid("metadata.name", name, f"{why}: {problem}")
+
+
+def _check_generated_selector(obj: Object) -> Iterator[Cause]:
+    """The labels and the selector that the server adds must not be given otherwise."""
+    spec, expected = obj["spec"], _own_labels(obj)
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    for key, value in expected.items():
+        if labels.get(key) != value:
+            path = f"spec.template.metadata.labels[{key}]"
+            yield causes.invalid(path, labels.get(key, ""), f"must be '{value}'")
+    selector = spec.get("selector")
+    if metadata.is_selector(selector) and not matcher(selector)(expected):
+        yield causes.invalid("spec.selector", selector, "`selector` not auto-generated")
+
+
+def _own_labels(obj: Object) -> dict[str, str]:
+    uid, name = obj["metadata"].get("uid", ""), obj["metadata"].get("name", "")
+    values = {"controller-uid": uid, "job-name": name}
+    return {**{_PREFIX + key: value for key, value in values.items()}, **values}
 
 
 def _check_job_spec(spec: Object, path: str) -> Iterator[Cause]:
-    fields = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished",
-              "backoffLimitPerIndex", "maxFailedIndexes")  # fmt: skip
-    yield from not_negative(spec, fields, path)
-    yield from check_template(
-        spec.get("template") or {}, f"{path}.template", ("OnFailure", "Never")
+    yield from not_negative(
+        spec,
+        (
+            "parallelism",
+            "completions",
+            "activeDeadlineSeconds",
+            "backoffLimit",
+            "ttlSecondsAfterFinished",
+            "backoffLimitPerIndex",
+            "maxFailedIndexes",
+        ),
+        path,
     )
-    if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
+    if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
+        why = "when maxFailedIndexes is specified"
+        yield causes.required(f"{path}.backoffLimitPerIndex", why)
+    if (manager := spec.get("managedBy")) is not None:
+        yield from _check_manager(manager, f"{path}.managedBy")
+    yield from _check_completion_mode(spec, path)
+    if (policy := spec.get("podFailurePolicy")) is not None:
+        yield from _check_failure_policy(spec, policy, f"{path}.podFailurePolicy")
+    if (policy := spec.get("successPolicy")) is not None:
+        yield from _check_success_policy(spec, policy, f"{path}.successPolicy")
+    replacement = spec.get("podReplacementPolicy")
+    if spec.get("podFailurePolicy") is not None and replacement not in (None, "Failed"):
+        yield causes.unsupported(f"{path}.podReplacementPolicy", replacement, ("Failed",))
+    yield from _check_job_template(spec, f"{path}.template")
+
+
+def _check_manager(manager: str, path: str) -> Iterator[Cause]:
+    for problem in names.domain_path(manager):
+        yield causes.required(path) if not manager else causes.invalid(path, manager, problem)
+    if len(manager) > 63:
+        yield causes.too_long(path, 63)
+
+
+def _check_job_template(spec: Object, path: str) -> Iterator[Cause]:
+    yield from check_template(spec.get("template") or {}, path)
+    policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy")
+    where = f"{path}.spec.restartPolicy"
+    if policy == "Always":
+        # The default of pods, so it counts as missing.
+        yield causes.required(where, 'valid values: "OnFailure", "Never"')
+    elif policy not in ("OnFailure", "Never"):
+        yield causes.unsupported(where, policy, ("OnFailure", "Never"))
+    elif policy != "Never" and spec.get("podFailurePolicy") is not None:
+        why = 'only "Never" is supported when podFailurePolicy is specified'
+        yield causes.invalid(where, policy, why)
+
+
+def _check_completion_mode(spec: Object, path: str) -> Iterator[Cause]:
+    mode = spec.get("completionMode")
+    if mode in (None, "NonIndexed"):
+        for field in ("backoffLimitPerIndex", "maxFailedIndexes"):
+            if spec.get(field) is not None:
+                yield causes.invalid(f"{path}.{field}", spec[field], _INDEXED_ONLY)
+    if mode != "Indexed":
+        return
+    completions, failed = spec.get("completions"), spec.get("maxFailedIndexes")
+    parallelism = spec.get("parallelism")
+    if completions is None:
         yield causes.required(f"{path}.completions", "when completion mode is Indexed")
-    if (
-        spec.get("podFailurePolicy")
-        and ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy") != "Never"
-    ):
-        policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy")
-        yield causes.invalid(
-            f"{path}.template.spec.restartPolicy",
-            policy,
-            'only "Never" is supported when podFailurePolicy is specified',
+    if parallelism is not None and parallelism > _MAX_INDEXED:
+        yield _above(f"{path}.parallelism", parallelism, _MAX_INDEXED)
+    if completions is not None and failed is not None and failed > completions:
+        why = "must be less than or equal to completions"
+        yield causes.invalid(f"{path}.maxFailedIndexes", failed, why)
+    if failed is not None and failed > _MAX_INDEXED:
+        yield _above(f"{path}.maxFailedIndexes", failed, _MAX_INDEXED)
+    if completions is None or completions <= _MAX_INDEXED:
+        return
+    if spec.get("backoffLimitPerIndex") is None:
+        return
+    if failed is None:
+        why = f"must be specified when completions is above {_MAX_INDEXED}"
+        yield causes.required(f"{path}.maxFailedIndexes", why)
+    elif failed > _MAX_WITH_MANY_COMPLETIONS:
+        yield _above(f"{path}.maxFailedIndexes", failed, _MAX_WITH_MANY_COMPLETIONS)
+    if parallelism is not None and parallelism > _MAX_WITH_MANY_COMPLETIONS:
+        yield _above(f"{path}.parallelism", parallelism, _MAX_WITH_MANY_COMPLETIONS)
+
+
+def _above(path: str, value: int, limit: int) -> Cause:
+    return causes.invalid(path, value, f"must be less than or equal to {limit}")
+
+
+def _check_failure_policy(spec: Object, policy: Object, path: str) -> Iterator[Cause]:
+    pod = (spec.get("template") or {}).get("spec") or {}
+    containers = {
+        container.get("name", "")
+        for group in ("initContainers", "containers")
+        for container in pod.get(group) or ()
+    }
+    rules = policy.get("rules") or ()
+    if len(rules) > _MAX_RULES:
+        yield causes.too_many(f"{path}.rules", len(rules), _MAX_RULES)
+    for index, rule in enumerate(rules):
+        where = f"{path}.rules[{index}]"
+        yield from _check_action(spec, rule.get("action", ""), f"{where}.action")
+        codes, patterns = rule.get("onExitCodes"), rule.get("onPodConditions")
+        if codes is not None:
+            yield from _check_exit_codes(codes, containers, f"{where}.onExitCodes")
+        yield from _check_patterns(patterns or (), f"{where}.onPodConditions")
+        if codes is not None and patterns:
+            why = "specifying both OnExitCodes and OnPodConditions is not supported"
+            yield causes.without_value(where, why)
+        if codes is None and not patterns:
+            why = "specifying one of OnExitCodes and OnPodConditions is required"
+            yield causes.without_value(where, why)
+
+
+def _check_action(spec: Object, action: str, path: str) -> Iterator[Cause]:
+    if not action:
+        yield causes.required(path, f"valid values: {causes.shown_list(_ACTIONS)}")
+    elif action == "FailIndex":
+        if spec.get("backoffLimitPerIndex") is None:
+            yield causes.invalid(path, action, "requires the backoffLimitPerIndex to be set")
+    elif action not in _ACTIONS:
+        yield causes.unsupported(path, action, _ACTIONS)
+
+
+def _check_exit_codes(rule: Object, containers: set[str], path: str) -> Iterator[Cause]:
+    operator, values = rule.get("operator", ""), rule.get("values") or []
+    if not operator:
+        yield causes.required(f"{path}.operator", 'valid values: ["In" "NotIn"]')
+    elif operator not in ("In", "NotIn"):
+        yield causes.unsupported(f"{path}.operator", operator, ("In", "NotIn"))
+    name = rule.get("containerName")
+    if name is not None and name not in containers:
+        why = "must be one of the container or initContainer names in the pod template"
+        yield causes.invalid(f"{path}.containerName", name, why)
+    if not values:
+        yield causes.invalid(f"{path}.values", values, "at least one value is required")
+    elif len(values) > _MAX_EXIT_CODES:
+        yield causes.too_many(f"{path}.values", len(values), _MAX_EXIT_CODES)
+    for index, value in enumerate(values):
+        if operator == "In" and value == 0:
+            why = "must not be 0 for the In operator"
+            yield causes.invalid(f"{path}.values[{index}]", value, why)
+        if value in values[:index]:
+            yield causes.duplicate(f"{path}.values[{index}]", value)
+    if any(first > second for first, second in pairwise(values)):
+        yield causes.invalid(f"{path}.values", values, "must be ordered")
+
+
+def _check_patterns(patterns: Iterable[Object], path: str) -> Iterator[Cause]:
+    patterns = list(patterns)
+    if len(patterns) > _MAX_PATTERNS:
+        yield causes.too_many(path, len(patterns), _MAX_PATTERNS)
+    for index, pattern in enumerate(patterns):
+        where, status = f"{path}[{index}]", pattern.get("status", "")
+        for problem in names.qualified(pattern.get("type", "")):
+            yield causes.invalid(f"{where}.type", pattern.get("type", ""), problem)
+        if not status:
+            yield causes.required(f"{where}.status", 'valid values: ["False" "True" "Unknown"]')
+        elif status not in ("False", "True", "Unknown"):
+            yield causes.unsupported(f"{where}.status", status, ("False", "True", "Unknown"))
+
+
+def _check_success_policy(spec: Object, policy: Object, path: str) -> Iterator[Cause]:
+    if spec.get("completionMode") != "Indexed":
+        yield causes.invalid(path, policy, _INDEXED_ONLY)
+        return
+    rules = policy.get("rules") or ()
+    if not rules:
+        why = "at least one rules must be specified when the successPolicy is specified"
+        yield causes.required(f"{path}.rules", why)
+    if len(rules) > _MAX_RULES:
+        yield causes.too_many(f"{path}.rules", len(rules), _MAX_RULES)
+    for index, rule in enumerate(rules):
+        yield from _check_success_rule(rule, spec.get("completions") or 0, f"{path}.rules[{index}]")
+
+
+def _check_success_rule(rule: Object, completions: int, path: str) -> Iterator[Cause]:
+    count, text = rule.get("succeededCount"), rule.get("succeededIndexes")
+    if count is None and text is None:
+        yield causes.required(
+            path, "at least one of succeededCount or succeededIndexes must be specified"
         )
+    indexes = None
+    if text is not None:
+        indexes, problem = _parsed_indexes(text, completions)
+        if problem:
+            why = f"error parsing succeededIndexes: {problem}"
+            yield causes.invalid(f"{path}.succeededIndexes", text, why)
+    if count is None:
+        return
+    where = f"{path}.succeededCount"
+    yield from not_negative(rule, ("succeededCount",), path)
+    if count > completions:
+        why = f"must be less than or equal to {completions} (the number of specified completions)"
+        yield causes.invalid(where, count, why)
+    if indexes is not None and count > indexes:
+        why = (
+            f"must be less than or equal to {indexes} (the number of indexes in the specified "
+            "succeededIndexes field)"
+        )
+        yield causes.invalid(where, count, why)
+
+
+def _parsed_indexes(text: str, completions: int) -> tuple[int, str]:
+    """How many indexes a list such as ``1,3-5`` names, and what is wrong with it."""
+    if not text:
+        return 0, ""
+    total, last = 0, -1
+    for part in text.split(","):
+        limits = part.split("-")
+        if len(limits) > 2:
+            return (
+                0,
+                f"the fragment \"{part}\" violates the requirement that an index interval can have at most two parts separated by '-'",
+            )
+        numbers = [int(limit) if re.fullmatch(r"[+-]?[0-9]+", limit) else None for limit in limits]
+        for limit, number in zip(limits, numbers, strict=True):
+            if number is None:
+                return 0, f'cannot convert string to integer for index: "{limit}"'
+            if number >= completions:
+                return 0, f'too large index: "{limit}"'
+        first, final = numbers[0] or 0, numbers[-1] or 0
+        if first <= last:
+            return 0, f"non-increasing order, previous: {last}, current: {first}"
+        if len(limits) == 2 and final <= first:
+            return 0, f"non-increasing order, previous: {first}, current: {final}"
+        total, last = total + final - first + 1, final
+    return total, ""
 
 
 def _check_cron_job(obj: Object) -> Iterator[Cause]:
     spec = obj["spec"]
-    yield from _check_schedule(spec.get("schedule", ""))
+    yield from _check_schedule(spec)
     yield from not_negative(
         spec,
         ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"),
         "spec",
     )
-    yield from _check_job_spec(
-        (spec.get("jobTemplate") or {}).get("spec") or {}, "spec.jobTemplate.spec"
-    )
-    if spec.get("timeZone") == "":
-        yield causes.invalid("spec.timeZone", "", "timeZone must be nil or non-empty string")
+    job = (spec.get("jobTemplate") or {}).get("spec") or {}
+    path = "spec.jobTemplate.spec"
+    yield from _check_job_spec(job, path)
+    if job.get("selector") is not None:
+        yield causes.invalid(f"{path}.selector", job["selector"], _GENERATED)
+    if job.get("manualSelector"):
+        yield causes.unsupported(f"{path}.manualSelector", True, ("nil", "false"))
+    if (zone := spec.get("timeZone")) is not None:
+        yield from _check_time_zone(zone)
 
 
-def _check_schedule(text: str) -> Iterator[Cause]:
-    if not text:
+def _check_schedule(spec: Object) -> Iterator[Cause]:
+    schedule = spec.get("schedule", "")
+    if not schedule:
         yield causes.required("spec.schedule")
-    elif "TZ" in text:
-        yield causes.invalid(
-            "spec.schedule",
-            text,
-            "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+        return
+    if "TZ" in schedule:
+        both = spec.get("timeZone") is not None
+        why = (
+            "cannot use both timeZone field and TZ or CRON_TZ in schedule"
+            if both
+            else "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
         )
-    elif text.split()[0] not in _MACROS:
-        fields = text.split()
-        if len(fields) != 5:
-            yield causes.invalid(
-                "spec.schedule",
-                text,
-                f"expected exactly 5 fields, found {len(fields)}: [{' '.join(fields)}]",
-            )
-        for each in fields if len(fields) == 5 else ():
-            if not _CRON_FIELD.fullmatch(each):
-                yield causes.invalid("spec.schedule", text, f"failed to parse field {each}")
+        yield causes.invalid("spec.schedule", schedule, why)
+    elif problem := cron.problem(schedule):
+        yield causes.invalid("spec.schedule", schedule, problem)
 
 
-_JOB_FIELDS = (
+def _check_time_zone(zone: str) -> Iterator[Cause]:
+    path = "spec.timeZone"
+    if not zone:
+        yield causes.invalid(path, zone, "timeZone must be nil or non-empty string")
+    elif zone.casefold() == "local":
+        why = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
+        yield causes.invalid(path, zone, why)
+    elif not _is_time_zone(zone):
+        yield causes.invalid(path, zone, f"unknown time zone {zone}")
+
+
+def _is_time_zone(zone: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+_FIXED = (
     "selector",
     "completionMode",
     "podFailurePolicy",
@@ -151,23 +420,41 @@ _JOB_FIELDS = (
     "managedBy",
     "successPolicy",
 )
+# What a job that has not started may still be told about its pods (kueue and its like do).
+_DIRECTIVES = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
 
 
 def _check_job_update(new: Object, old: Object) -> Iterator[Cause]:
-    now, was = new["spec"], old["spec"]
-    fields = list(_JOB_FIELDS)
-    # A job that has not started may still be given other scheduling directives (kueue and its like
-    # do).
-    if not was.get("suspend") or (old.get("status") or {}).get("startTime"):
-        fields.append("template")
-    if now.get("completionMode") != "Indexed":
-        fields.append("completions")
-    for field in fields:
-        if now.get(field) != was.get(field):
-            yield causes.invalid(f"spec.{field}", now.get(field), IMMUTABLE)
+    spec, before = new["spec"], old["spec"]
+    for field in _FIXED:
+        if spec.get(field) != before.get(field):
+            yield causes.invalid(f"spec.{field}", spec.get(field), IMMUTABLE)
+    completions = spec.get("completions")
+    if completions != before.get("completions"):
+        if spec.get("completionMode") != "Indexed":
+            yield causes.invalid("spec.completions", completions, IMMUTABLE)
+        elif completions != spec.get("parallelism"):
+            why = "can only be modified in tandem with spec.parallelism"
+            yield causes.invalid("spec.completions", completions, why)
+    template, previous = spec.get("template") or {}, before.get("template") or {}
+    if not before.get("suspend") or (old.get("status") or {}).get("startTime"):
+        if template != previous:
+            yield causes.invalid("spec.template", template, IMMUTABLE)
+    elif _without_directives(template) != _without_directives(previous):
+        yield causes.invalid("spec.template.spec", template.get("spec"), IMMUTABLE)
 
 
-_JOB_LABELS = "batch.kubernetes.io/"
+def _without_directives(template: Object) -> Object:
+    """The part of a template that a suspended job cannot change either."""
+    pod = {k: v for k, v in (template.get("spec") or {}).items() if k not in _DIRECTIVES}
+    for group in ("initContainers", "containers"):
+        pod[group] = [{**each, "resources": None} for each in pod.get(group) or ()]
+    rest = {
+        key: value
+        for key, value in (template.get("metadata") or {}).items()
+        if key not in ("labels", "annotations")
+    }
+    return {"metadata": rest, "spec": pod}
 
 
 def _prepare_job(obj: Object) -> None:
@@ -175,25 +462,24 @@ def _prepare_job(obj: Object) -> None:
     its own.
     """
     spec = obj["spec"]
-    if spec.get("manualSelector"):
-        return
-    uid, name = obj["metadata"].get("uid", ""), obj["metadata"].get("name", "")
-    labels = {
-        f"{_JOB_LABELS}controller-uid": uid,
-        f"{_JOB_LABELS}job-name": name,
-        "controller-uid": uid,
-        "job-name": name,
-    }
-    template = spec["template"]
-    metadata = template.get("metadata") or {}
-    metadata = {
-        **metadata,
-        "labels": dict(sorted({**(metadata.get("labels") or {}), **labels}.items())),
-    }
-    selector = dict(spec.get("selector") or {})
-    own = {f"{_JOB_LABELS}controller-uid": uid}
-    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), **own}
-    obj["spec"] = {**spec, "selector": selector, "template": {**template, "metadata": metadata}}
+    template = spec.get("template") or {}
+    given = template.get("metadata") or {}
+    labels = given.get("labels") or {}
+    if not spec.get("manualSelector"):
+        own = _own_labels(obj)
+        missing = {key: value for key, value in own.items() if key not in labels}
+        selector = dict(spec.get("selector") or {})
+        uid = {f"{_PREFIX}controller-uid": own["controller-uid"]}
+        selector["matchLabels"] = {**uid, **(selector.get("matchLabels") or {})}
+        # A job without labels shares those of its template, and gets the generated ones with them.
+        if (obj["metadata"].get("labels") or {}) == labels:
+            obj["metadata"] = {
+                **obj["metadata"],
+                "labels": dict(sorted({**labels, **missing}.items())),
+            }
+        given = {**given, "labels": dict(sorted({**labels, **missing}.items()))}
+        template = {**template, "metadata": given}
+        obj["spec"] = {**spec, "selector": selector, "template": template}
 
 
 def _job_cells(obj: Object, now: datetime) -> Cells:
@@ -263,6 +549,7 @@ KINDS: dict[tuple[str, str], Rules] = {
     ("batch", "Job"): Rules(
         defaults=_default_job,
         check=_check_job,
+        check_create=_check_new_job,
         check_update=_check_job_update,
         prepare_create=_prepare_job,
         warnings=WORKLOAD_WARNINGS,
@@ -281,7 +568,6 @@ KINDS: dict[tuple[str, str], Rules] = {
         deletion_warning=_ORPHANS,
         has_generation=True,
         selectable=("status.successful",),
-        max_name=63,
         hostname_use="Pod names and hostnames",
         values={
             "batch.v1.JobSpec": {
@@ -289,7 +575,15 @@ KINDS: dict[tuple[str, str], Rules] = {
                 "podReplacementPolicy": ("Failed", "TerminatingOrFailed"),
             }
         },
-        may_be_empty=("batch.v1.PodFailurePolicy.rules",),
+        may_be_empty=(
+            "batch.v1.PodFailurePolicy.rules",
+            "batch.v1.PodFailurePolicyRule.action",
+            "batch.v1.PodFailurePolicyOnExitCodesRequirement.operator",
+            "batch.v1.PodFailurePolicyOnExitCodesRequirement.values",
+            "batch.v1.PodFailurePolicyOnPodConditionsPattern.type",
+            "batch.v1.PodFailurePolicyOnPodConditionsPattern.status",
+            "batch.v1.SuccessPolicy.rules",
+        ),
     ),
     ("batch", "CronJob"): Rules(
         defaults=_default_cron_job,

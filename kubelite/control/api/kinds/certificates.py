@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.checks import (
-    unchanged,
-)
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.tables.columns import columns
 from kubelite.control.api.tables.text import (
@@ -48,6 +45,11 @@ def _signing_request_cells(obj: Object, now: datetime) -> Cells:
     ]
 
 
+def _prepare_request_update(new: Object, old: Object) -> Object:
+    """What was asked for never changes."""
+    return {**new, "spec": old.get("spec") or {}}
+
+
 def _prepare_approval(new: Object, old: Object) -> Object:
     status = {
         **(old.get("status") or {}),
@@ -58,12 +60,13 @@ def _prepare_approval(new: Object, old: Object) -> Object:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("certificates.k8s.io", "CertificateSigningRequest"): Rules(
-        check_update=unchanged("spec"),
+        prepare_update=_prepare_request_update,
+        # What a request says is looked at in ``admission/certificates``.
+        may_be_empty=("certificates.v1.CertificateSigningRequestSpec.*",),
         columns=columns("Name", "Age", "SignerName", "Requestor", "RequestedDuration", "Condition"),
         cells=_signing_request_cells,
         selectable=("spec.signerName",),
         name=names.path_segment,
         prepare_subresource={"approval": _prepare_approval},
-        may_be_empty=("certificates.v1.CertificateSigningRequestSpec.request",),
     ),
 }

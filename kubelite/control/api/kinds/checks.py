@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.kinds.metadata import IMMUTABLE
 from kubelite.control.api.tables.text import lookup
 from kubelite.control.api.wire import causes
+from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,13 +44,58 @@ def check_at_most_all(value: Any, path: str) -> Iterator[Cause]:
         yield causes.invalid(path, value, "must not be greater than 100%")
 
 
-def unchanged(*paths: str) -> Callable[[Object, Object], Iterator[Cause]]:
-    """A rule for fields that never change once they are there."""
+def unchanged(
+    *paths: str, shown: tuple[str, ...] = ()
+) -> Callable[[Object, Object], Iterator[Cause]]:
+    """A rule for fields that never change once they are there. Causes name them as they are
+    ``shown``, where that is another way than by path.
+    """
 
     def rule(new: Object, old: Object) -> Iterator[Cause]:
-        for path in paths:
+        for path, name in zip(paths, shown or paths, strict=True):
             now = lookup(new, path)
             if now != lookup(old, path):
-                yield causes.invalid(path, now, IMMUTABLE)
+                yield causes.invalid(name, now, IMMUTABLE)
 
     return rule
+
+
+def check_secret_reference(reference: Object, path: str) -> Iterator[Cause]:
+    """A reference to a Secret in a namespace that is named too."""
+    for field in ("name", "namespace"):
+        if not reference.get(field):
+            yield causes.required(f"{path}.{field}")
+
+
+def check_dns_name(name: str, path: str) -> Iterator[Cause]:
+    """The name of another object, which is a DNS subdomain."""
+    for problem in names.subdomain(name):
+        yield causes.invalid(path, name, problem)
+
+
+def check_port_number(number: Any, path: str) -> Iterator[Cause]:
+    """The number of a port."""
+    if not 1 <= number <= 65535:
+        yield causes.invalid(path, number, "must be between 1 and 65535, inclusive")
+
+
+def check_port_or_name(port: int | str, path: str) -> Iterator[Cause]:
+    """A port by number or by name."""
+    if isinstance(port, int):
+        yield from check_port_number(port, path)
+        return
+    for problem in names.port_name(port):
+        yield causes.invalid(path, port, problem)
+
+
+def check_local_reference(reference: Object, path: str) -> Iterator[Cause]:
+    """A reference to an object of any kind by API group, kind and name."""
+    group = reference.get("apiGroup")
+    if group is not None:
+        yield from check_dns_name(group, f"{path}.apiGroup")
+    for field in ("kind", "name"):
+        text = reference.get(field, "")
+        if not text:
+            yield causes.required(f"{path}.{field}")
+        for problem in names.path_segment(text):
+            yield causes.invalid(f"{path}.{field}", text, problem)

@@ -10,7 +10,7 @@ from kubelite.control.api.kinds.checks import (
 )
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.schema import crd_validation, structs
-from kubelite.control.api.tables.columns import columns
+from kubelite.control.api.tables.columns import NAME_AND_CREATION, columns
 from kubelite.control.api.tables.text import (
     age_of,
     lookup,
@@ -80,7 +80,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         check=_check_definition,
         check_update=unchanged("spec.group", "spec.names.plural", "spec.scope"),
         prepare_create=_prepare_definition,
-        columns=columns("Name", "Created At"),
+        columns=NAME_AND_CREATION,
         cells=name_and_creation,
         has_generation=True,
         prepare_update=_prepare_definition_update,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.wire import causes
+from kubelite.objects.facts import names
 from kubelite.objects.rules import metadata as rules
 
 if TYPE_CHECKING:
@@ -28,8 +29,25 @@ _AFTER_GENERATION = (
 
 
 def contents(metadata: Object, path: str) -> Iterator[Cause]:
-    """Labels, annotations, finalizers and owners."""
-    return causes.of_rules(rules.contents(metadata, (path,)))
+    """What is wrong with everything but the names in an object's metadata."""
+    finalizers = metadata.get("finalizers") or ()
+    rest = {key: value for key, value in metadata.items() if key != "finalizers"}
+    yield from causes.of_rules(rules.contents(rest, (path,)))
+    for name in finalizers:
+        for problem in names.qualified(name):
+            yield causes.invalid(f"{path}.finalizers", name, problem)
+
+
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
+
+
+def finalizer(name: str, path: str) -> Iterator[Cause]:
+    """The name of a finalizer of a namespace: one of Kubernetes' own, or one with a domain."""
+    for problem in names.qualified(name):
+        yield causes.invalid(path, name, problem)
+    if "/" not in name and name not in _STANDARD_FINALIZERS:
+        why = "name is neither a standard finalizer name nor is it fully qualified"
+        yield causes.invalid(path, name, why)
 
 
 def labels(given: dict[str, str], path: str) -> Iterator[Cause]:
@@ -42,8 +60,15 @@ def selector(given: Object | None, path: str) -> Iterator[Cause]:
     return causes.of_rules(rules.selector(given, (path,)))
 
 
+def is_selector(given: Object | None) -> bool:
+    """Whether a LabelSelector can be asked about labels."""
+    return next(rules.selector(given, ()), None) is None
+
+
 def with_generation(metadata: Object, generation: int) -> Object:
-    """Metadata with a generation, in its place in the servers' order."""
+    """Metadata with a generation, in its place in the servers' order; 0 is none."""
+    if not generation:
+        return {key: value for key, value in metadata.items() if key != "generation"}
     result: Object = {}
     for key, value in metadata.items():
         if key in _AFTER_GENERATION:

@@ -49,20 +49,21 @@ def _default_pod_template(obj: Any) -> None:
     poddefaults.template(obj.template.spec)
 
 
-def check_template(
-    given: Object, path: str, restart: tuple[str, ...] = ("Always",)
-) -> Iterator[Cause]:
-    """A pod template: its labels and annotations, its spec, and how its pods may restart."""
-    yield from causes.of_rules(checks.template(given, (path,)))
+def check_template(given: Object, path: str) -> Iterator[Cause]:
+    """A pod template: its labels and annotations, and the specification of its pods."""
+    return causes.of_rules(checks.template(given, (path,)))
+
+
+def check_restarting_template(given: Object, path: str) -> Iterator[Cause]:
+    """A pod template of a kind whose pods are always started again."""
+    yield from check_template(given, path)
     spec = given.get("spec") or {}
-    policy = spec.get("restartPolicy", "")
-    if policy not in restart:
-        yield causes.unsupported(f"{path}.spec.restartPolicy", policy, restart)
-    if restart == ("Always",) and spec.get("activeDeadlineSeconds") is not None:
-        yield causes.forbidden(
-            f"{path}.spec.activeDeadlineSeconds",
-            "activeDeadlineSeconds in ReplicaSet is not Supported",
-        )
+    policy = spec.get("restartPolicy", "Always")
+    if policy != "Always":
+        yield causes.unsupported(f"{path}.spec.restartPolicy", policy, ("Always",))
+    if spec.get("activeDeadlineSeconds") is not None:
+        why = "activeDeadlineSeconds in ReplicaSet is not Supported"
+        yield causes.forbidden(f"{path}.spec.activeDeadlineSeconds", why)
 
 
 def _check_pod(obj: Object) -> Iterator[Cause]:
@@ -187,6 +188,8 @@ KINDS: dict[tuple[str, str], Rules] = {
         check=_check_pod,
         prepare_create=_prepare_new_pod,
         check_create=_check_new_pod,
+        # Pods are changed by machines: nobody would read a warning.
+        warns_on_update=False,
         check_update=_check_pod_update,
         warnings=_pod_warnings,
         columns=columns(
@@ -236,6 +239,7 @@ KINDS: dict[tuple[str, str], Rules] = {
     ),
     ("", "PodTemplate"): Rules(
         defaults=_default_pod_template,
+        has_generation=True,
         check=_check_pod_template,
         warnings=template_warnings("template"),
         columns=columns("Name", "Containers", "Images", "Pod Labels"),

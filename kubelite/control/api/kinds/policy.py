@@ -8,6 +8,7 @@ from kubelite.control.api.kinds import metadata
 from kubelite.control.api.kinds.checks import (
     check_at_most_all,
     check_share,
+    not_negative,
     unchanged,
 )
 from kubelite.control.api.kinds.rules import Rules
@@ -18,6 +19,7 @@ from kubelite.control.api.tables.text import (
     name_of,
 )
 from kubelite.control.api.wire import causes
+from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +36,7 @@ def _default_priority_class(obj: Any) -> None:
 
 
 _USER_PRIORITY = 1_000_000_000
+_EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 
 
 def _check_priority_class(obj: Object) -> Iterator[Cause]:
@@ -58,6 +61,14 @@ def _check_disruption_budget(obj: Object) -> Iterator[Cause]:
         yield from check_share(spec.get(field), f"spec.{field}")
         yield from check_at_most_all(spec.get(field), f"spec.{field}")
     yield from metadata.selector(spec.get("selector"), "spec.selector")
+    policy = spec.get("unhealthyPodEvictionPolicy")
+    if policy is not None and policy not in _EVICTION_POLICIES:
+        yield causes.unsupported("spec.unhealthyPodEvictionPolicy", policy, _EVICTION_POLICIES)
+
+
+def _check_budget_status(new: Object, old: Object) -> Iterator[Cause]:
+    fields = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+    yield from not_negative(new.get("status") or {}, fields, "status")
 
 
 def _check_priority_class_update(new: Object, old: Object) -> Iterator[Cause]:
@@ -86,19 +97,18 @@ def _disruption_budget_cells(obj: Object, now: datetime) -> Cells:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("policy", "PodDisruptionBudget"): Rules(
+        # Nothing but the rules of the store apply to the name.
+        name=names.path_segment,
+        check_subresource={"status": _check_budget_status},
         check=_check_disruption_budget,
         columns=columns(
             "Name", "Min Available", "Max Unavailable", integer("Allowed Disruptions"), "Age"
         ),
         cells=_disruption_budget_cells,
         has_generation=True,
-        values={
-            "policy.v1.PodDisruptionBudgetSpec": {
-                "unhealthyPodEvictionPolicy": ("AlwaysAllow", "IfHealthyBudget")
-            }
-        },
     ),
     ("scheduling.k8s.io", "PriorityClass"): Rules(
+        generation_counts=False,
         defaults=_default_priority_class,
         check=_check_priority_class,
         check_update=_check_priority_class_update,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kubelite.control.api.kinds import metadata
+from kubelite.control.api.kinds.checks import check_dns_name
 from kubelite.control.api.kinds.rules import Rules
-from kubelite.control.api.tables.columns import columns, wide
+from kubelite.control.api.tables.columns import NAME_AND_CREATION, columns, wide
 from kubelite.control.api.tables.text import (
     age_of,
     lookup,
@@ -58,17 +60,61 @@ def _check_role(obj: Object) -> Iterator[Cause]:
             )
 
 
+def _check_cluster_role(obj: Object) -> Iterator[Cause]:
+    yield from _check_role(obj)
+    if (aggregation := obj.get("aggregationRule")) is None:
+        return
+    path, selectors = (
+        "aggregationRule.clusterRoleSelectors",
+        aggregation.get("clusterRoleSelectors"),
+    )
+    if not selectors:
+        why = "at least one clusterRoleSelector required if aggregationRule is non-nil"
+        yield causes.required(path, why)
+    for index, selector in enumerate(selectors or ()):
+        yield from metadata.selector(selector, f"{path}[{index}]")
+        if not metadata.is_selector(selector):
+            yield causes.invalid(f"{path}[{index}]", selector, "invalid label selector.")
+
+
 def _check_binding(obj: Object) -> Iterator[Cause]:
-    namespaced = bool((obj.get("metadata") or {}).get("namespace"))
-    if not namespaced and (obj.get("roleRef") or {}).get("kind") == "Role":
-        yield causes.unsupported("roleRef.kind", "Role", ("ClusterRole",))
+    yield from _check_binding_to(obj, ("ClusterRole", "Role"), namespaced=True)
+
+
+def _check_cluster_binding(obj: Object) -> Iterator[Cause]:
+    yield from _check_binding_to(obj, ("ClusterRole",), namespaced=False)
+
+
+def _check_binding_to(obj: Object, kinds: tuple[str, ...], *, namespaced: bool) -> Iterator[Cause]:
+    role = obj.get("roleRef") or {}
+    group, kind, name = role.get("apiGroup", ""), role.get("kind", ""), role.get("name", "")
+    if group != RBAC:
+        yield causes.unsupported("roleRef.apiGroup", group, (RBAC,))
+    if kind not in kinds:
+        yield causes.unsupported("roleRef.kind", kind, kinds)
+    if not name:
+        yield causes.required("roleRef.name")
+    for problem in names.path_segment(name):
+        yield causes.invalid("roleRef.name", name, problem)
     for index, subject in enumerate(obj.get("subjects") or ()):
-        if (
-            subject.get("kind") == "ServiceAccount"
-            and not subject.get("namespace")
-            and not namespaced
-        ):
-            yield causes.required(f"subjects[{index}].namespace")
+        yield from _check_subject(subject, f"subjects[{index}]", namespaced=namespaced)
+
+
+def _check_subject(subject: Object, path: str, *, namespaced: bool) -> Iterator[Cause]:
+    kind, name, group = (subject.get(field, "") for field in ("kind", "name", "apiGroup"))
+    if not name:
+        yield causes.required(f"{path}.name")
+    if kind == "ServiceAccount":
+        if name:
+            yield from check_dns_name(name, f"{path}.name")
+        if group:
+            yield causes.unsupported(f"{path}.apiGroup", group, ("",))
+        if not namespaced and not subject.get("namespace"):
+            yield causes.required(f"{path}.namespace")
+    elif kind not in ("Group", "User"):
+        yield causes.unsupported(f"{path}.kind", kind, ("Group", "ServiceAccount", "User"))
+    elif group != RBAC:
+        yield causes.unsupported(f"{path}.apiGroup", group, (RBAC,))
 
 
 def _check_binding_update(new: Object, old: Object) -> Iterator[Cause]:
@@ -93,20 +139,21 @@ def _binding_cells(obj: Object, now: datetime) -> Cells:
 KINDS: dict[tuple[str, str], Rules] = {
     ("rbac.authorization.k8s.io", "Role"): Rules(
         check=_check_role,
-        columns=columns("Name", "Created At"),
+        columns=NAME_AND_CREATION,
         cells=name_and_creation,
         created_by_update=True,
         name=names.path_segment,
         may_be_empty=("rbac.v1.PolicyRule.verbs",),
     ),
     ("rbac.authorization.k8s.io", "ClusterRole"): Rules(
-        check=_check_role,
-        columns=columns("Name", "Created At"),
+        check=_check_cluster_role,
+        columns=NAME_AND_CREATION,
         cells=name_and_creation,
         created_by_update=True,
         name=names.path_segment,
     ),
     ("rbac.authorization.k8s.io", "RoleBinding"): Rules(
+        may_be_empty=("rbac.v1.RoleRef.*", "rbac.v1.Subject.*"),
         defaults=_default_binding,
         check=_check_binding,
         check_update=_check_binding_update,
@@ -116,14 +163,10 @@ KINDS: dict[tuple[str, str], Rules] = {
         cells=_binding_cells,
         created_by_update=True,
         name=names.path_segment,
-        values={
-            "rbac.v1.RoleRef": {"kind": ("ClusterRole", "Role")},
-            "rbac.v1.Subject": {"kind": ("Group", "ServiceAccount", "User")},
-        },
     ),
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): Rules(
+        check=_check_cluster_binding,
         defaults=_default_binding,
-        check=_check_binding,
         check_update=_check_binding_update,
         columns=columns(
             "Name", "Role", "Age", wide("Users"), wide("Groups"), wide("ServiceAccounts")

@@ -38,7 +38,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     Metadata:
 
     - ``name(text)`` lists what is wrong with a name; ``max_name`` is its longest length.
-    - ``has_generation``: ``metadata.generation`` counts the changes of the specification.
+    - ``has_generation``: ``metadata.generation`` counts the changes of the specification, from
+      ``first_generation`` on; it never changes unless ``generation_counts``.
 
     Preparing:
 
@@ -55,11 +56,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     - ``check_update(new, old)`` yields what changed and may not.
     - ``check_subresource``: the same for a write to a subresource.
     - ``values``: by definition of the schema table and by field, the values that a text may have.
-    - ``may_be_empty``: fields that the schema requires and that may be empty all the same.
+    - ``may_be_empty``: fields that the schema requires and that may be empty all the same, or of
+      which ``check`` says what is wrong; ``storage.v1.CSINodeDriver.*`` for all of a definition.
 
     Answering:
 
-    - ``warnings(document)`` yields what a client is told of a new or changed object.
+    - ``warnings(document)`` yields what a client is told of a new object, and of a changed one
+      where it ``warns_on_update``.
     - ``deprecation`` is told with every answer about objects of the kind.
     - ``hostname_use``: what the name becomes a host name of, where it does.
     - ``columns`` and ``cells(document, now)``: the row of ``kubectl get``.
@@ -79,6 +82,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     name: Callable[[str], list[str]] = names.subdomain
     max_name: int = 0
     has_generation: bool = False
+    first_generation: int = 1
+    generation_counts: bool = True
     initial_status: Callable[[Object], Object] | None = None
     keeps_status: bool = False
     prepare_create: Prepare | None = None
@@ -91,6 +96,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
     may_be_empty: tuple[str, ...] = ()
     warnings: Callable[[Object], Iterator[str]] | None = None
+    warns_on_update: bool = True
     deprecation: str = ""
     hostname_use: str = ""
     columns: tuple[Column, ...] = NAME_AND_AGE

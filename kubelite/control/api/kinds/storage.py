@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import metadata, poddefaults
+from kubelite.control.api.kinds import metadata, poddefaults, volume_sources
 from kubelite.control.api.kinds.checks import (
+    NOT_NEGATIVE,
+    check_dns_name,
     unchanged,
 )
 from kubelite.control.api.kinds.rules import Rules, initial_phase
-from kubelite.control.api.tables.columns import boolean, columns, integer, wide
+from kubelite.control.api.tables.columns import NAME_AND_CREATION, boolean, columns, integer, wide
 from kubelite.control.api.tables.text import (
     NONE,
     UNSET,
     age_of,
     joined,
     lookup,
+    name_and_creation,
     name_of,
     name_values_age,
     shown_access_modes,
 )
 from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names, quantity
+from kubelite.objects.rules import claims
+from kubelite.objects.rules.pods import placement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from kubelite.control.api.wire.status import Cause
@@ -48,8 +53,9 @@ def _default_volume(obj: Any) -> None:
 
 
 def _default_storage_class(obj: Any) -> None:
-    obj.reclaimPolicy = obj.reclaimPolicy or "Delete"
-    obj.volumeBindingMode = obj.volumeBindingMode or "Immediate"
+    obj.reclaimPolicy = "Delete" if obj.reclaimPolicy is None else obj.reclaimPolicy
+    if obj.volumeBindingMode is None:
+        obj.volumeBindingMode = "Immediate"
 
 
 def _default_csi_driver(obj: Any) -> None:
@@ -57,86 +63,418 @@ def _default_csi_driver(obj: Any) -> None:
     spec.attachRequired = True if spec.attachRequired is None else spec.attachRequired
     for name in ("podInfoOnMount", "storageCapacity", "requiresRepublish", "seLinuxMount"):
         setattr(spec, name, bool(getattr(spec, name)))
-    spec.fsGroupPolicy = spec.fsGroupPolicy or "ReadWriteOnceWithFSType"
+    if spec.fsGroupPolicy is None:
+        spec.fsGroupPolicy = "ReadWriteOnceWithFSType"
     spec.volumeLifecycleModes = spec.volumeLifecycleModes or ["Persistent"]
+    # Behind a feature gate that is off.
+    spec.preventPodSchedulingIfMissing = None
+
+
+_RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
+_MAX_PARAMETERS = 512
+_MAX_PARAMETERS_SIZE = 256 * 1024
+_FS_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
+_MIN_TOKEN_SECONDS = 600
+_MAX_TOKEN_SECONDS = 1 << 32
 
 
 def _check_claim(obj: Object) -> Iterator[Cause]:
-    spec = obj.get("spec") or {}
-    if not spec.get("accessModes"):
-        yield causes.required("spec.accessModes", "at least 1 access mode is required")
-    size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
-    if size is None:
-        yield causes.required("spec.resources[storage]")
-    elif quantity.parse(str(size)).nano <= 0:
-        yield causes.invalid("spec.resources[storage]", size, "must be greater than zero")
-    yield from metadata.selector(spec.get("selector"), "spec.selector")
-    for why in names.subdomain(spec["storageClassName"]) if spec.get("storageClassName") else ():
-        yield causes.invalid("spec.storageClassName", spec["storageClassName"], why)
+    yield from check_claim_spec(obj.get("spec") or {}, "spec")
 
 
-_NO_SOURCE = {"capacity", "accessModes", "claimRef", "persistentVolumeReclaimPolicy", "storageClassName", "mountOptions",
-              "volumeMode", "nodeAffinity", "volumeAttributesClassName"}  # fmt: skip
+def check_claim_spec(spec: Object, path: str) -> Iterator[Cause]:
+    """The specification of a PersistentVolumeClaim, or of the template of one."""
+    return causes.of_rules(claims.claim_spec(spec, (path,)))
 
 
-def volume_sources(spec: Object) -> Object:
-    """The parts of a PersistentVolume's spec that say where its data is."""
-    return {key: value for key, value in spec.items() if key not in _NO_SOURCE}
+def _check_access_modes(spec: Object, path: str) -> Iterator[Cause]:
+    modes = spec.get("accessModes") or ()
+    return causes.of_rules(claims.access_modes(modes, (f"{path}.accessModes",)))
+
+
+def _check_volume_mode(spec: Object, path: str) -> Iterator[Cause]:
+    mode = spec.get("volumeMode")
+    if mode is not None and mode not in claims.VOLUME_MODES:
+        yield causes.unsupported(f"{path}.volumeMode", mode, claims.VOLUME_MODES)
+
+
+def _check_positive(amount: Any, path: str) -> Iterator[Cause]:
+    if quantity.parse(str(amount)).nano <= 0:
+        yield causes.invalid(path, amount, "must be greater than zero")
+
+
+def _check_not_negative(amount: Any, path: str) -> Iterator[Cause]:
+    if amount is not None and quantity.parse(str(amount)).nano < 0:
+        yield causes.invalid(path, amount, NOT_NEGATIVE)
+
+
+def _prepare_claim(obj: Object) -> None:
+    _add_finalizer(obj, "kubernetes.io/pvc-protection")
+    obj["spec"] = _with_data_sources(obj.get("spec") or {})
+
+
+def _prepare_claim_update(new: Object, old: Object) -> Object:
+    spec = old.get("spec") or {}
+    if spec.get("dataSource") is not None or spec.get("dataSourceRef") is not None:
+        return new
+    return {**new, "spec": _with_data_sources(new.get("spec") or {})}
+
+
+def _with_data_sources(spec: Object) -> Object:
+    """Both fields that name the origin of a volume say the same. ``dataSource`` of a kind that it
+    was not made for is dropped, and so is one in another namespace (its feature gate is off).
+    """
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    rest = {key: value for key, value in spec.items() if key not in ("dataSource", "dataSourceRef")}
+    if source is not None and not _is_data_source(source):
+        source = None
+    if reference is not None and reference.get("namespace"):
+        reference = None
+    if source is None and reference is None:
+        return rest
+    source, reference = source or reference, reference if reference is not None else source
+    return {**rest, "dataSource": source, "dataSourceRef": reference}
+
+
+def _is_data_source(source: Object) -> bool:
+    group, kind = source.get("apiGroup") or "", source.get("kind")
+    return (group, kind) in (
+        ("", "PersistentVolumeClaim"),
+        ("snapshot.storage.k8s.io", "VolumeSnapshot"),
+    )
+
+
+def _add_finalizer(obj: Object, finalizer: str) -> None:
+    """The finalizer that keeps an object in use from being removed."""
+    given = obj["metadata"].get("finalizers") or []
+    if finalizer not in given:
+        obj["metadata"] = {**obj["metadata"], "finalizers": [*given, finalizer]}
+
+
+def _initial_volume_status(obj: Object) -> Object:
+    created = obj["metadata"].get("creationTimestamp")
+    moment = {"lastPhaseTransitionTime": created} if created else {}
+    return {"phase": "Pending", **moment}
+
+
+def _prepare_volume(obj: Object) -> None:
+    _add_finalizer(obj, "kubernetes.io/pv-protection")
 
 
 def _check_volume(obj: Object) -> Iterator[Cause]:
-    spec = obj.get("spec") or {}
-    if not spec.get("accessModes"):
-        yield causes.required("spec.accessModes")
-    if not spec.get("capacity"):
-        yield causes.required("spec.capacity")
-    elif "storage" not in spec["capacity"]:
-        yield causes.unsupported("spec.capacity", next(iter(spec["capacity"])), ("storage",))
-    chosen = list(volume_sources(spec))
-    if not chosen:
-        yield causes.required("spec", "must specify a volume type")
-    for extra in chosen[1:]:
-        yield causes.forbidden(f"spec.{extra}", "may not specify more than 1 volume type")
-    if "local" in chosen and not spec.get("nodeAffinity"):
-        yield causes.required("spec.nodeAffinity", "Local volume requires node affinity")
+    yield from check_volume_spec(obj.get("spec") or {}, "spec")
 
 
-_CLAIM = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+def check_volume_spec(spec: Object, path: str, *, inline: bool = False) -> Iterator[Cause]:
+    """The specification of a PersistentVolume; an ``inline`` one stands in a VolumeAttachment."""
+    if inline:
+        yield from _check_inline(spec, path)
+    else:
+        yield from _check_capacity(spec, path)
+    yield from _check_access_modes(spec, path)
+    if not inline and not spec.get("accessModes"):
+        yield causes.required(f"{path}.accessModes")
+    policy = spec.get("persistentVolumeReclaimPolicy")
+    if policy and policy not in _RECLAIM_POLICIES:
+        where = f"{path}.persistentVolumeReclaimPolicy"
+        yield causes.unsupported(where, policy, _RECLAIM_POLICIES)
+    if (affinity := spec.get("nodeAffinity")) is not None:
+        yield from _check_node_affinity(affinity, f"{path}.nodeAffinity")
+    yield from volume_sources.check_sources(spec, path)
+    if spec.get("local") is not None and spec.get("nodeAffinity") is None:
+        yield causes.required(f"{path}.nodeAffinity", "Local volume requires node affinity")
+    if (spec.get("hostPath") or {}).get("path") == "/" and policy == "Recycle":
+        why = "may not be 'recycle' for a hostPath mount of '/'"
+        yield causes.forbidden(f"{path}.persistentVolumeReclaimPolicy", why)
+    if spec.get("storageClassName"):
+        yield from check_dns_name(spec["storageClassName"], f"{path}.storageClassName")
+    yield from _check_volume_mode(spec, path)
+    yield from _check_attributes_class(spec, path)
+
+
+def _check_inline(spec: Object, path: str) -> Iterator[Cause]:
+    for field in ("claimRef", "capacity"):
+        if spec.get(field):
+            why = "may not be specified in the context of inline volumes"
+            yield causes.forbidden(f"{path}.{field}", why)
+    if spec.get("csi") is None:
+        why = "has to be specified in the context of inline volumes"
+        yield causes.required(f"{path}.csi", why)
+
+
+def _check_capacity(spec: Object, path: str) -> Iterator[Cause]:
+    capacity = spec.get("capacity") or {}
+    if not capacity:
+        yield causes.required(f"{path}.capacity")
+    if set(capacity) != {"storage"}:
+        yield causes.unsupported(f"{path}.capacity", capacity, ("storage",))
+    for name, amount in capacity.items():
+        yield from _check_positive(amount, f"{path}.capacity[{name}]")
+
+
+def _check_node_affinity(affinity: Object, path: str) -> Iterator[Cause]:
+    if affinity.get("required") is None:
+        yield causes.required(f"{path}.required", "must specify required node constraints")
+    else:
+        required = f"{path}.required"
+        yield from causes.of_rules(placement.node_selector(affinity["required"], (required,)))
+
+
+def _check_attributes_class(spec: Object, path: str) -> Iterator[Cause]:
+    name = spec.get("volumeAttributesClassName")
+    if name is None:
+        return
+    if not name:
+        why = "an empty string is disallowed"
+        yield causes.required(f"{path}.volumeAttributesClassName", why)
+    else:
+        yield from check_dns_name(name, f"{path}.volumeAttributesClassName")
+    if spec.get("csi") is None:
+        why = "has to be specified when using volumeAttributesClassName"
+        yield causes.required(f"{path}.csi", why)
+
+
+_CLAIM = (
+    "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
+    "bound claims"
+)
 
 
 def _check_claim_update(new: Object, old: Object) -> Iterator[Cause]:
-    now, was = dict(new.get("spec") or {}), dict(old.get("spec") or {})
-    for field in ("resources", "volumeAttributesClassName"):
-        now.pop(field, None)
-        was.pop(field, None)
-    if not was.get("volumeName"):
-        now.pop("volumeName", None)
-    if was.get("storageClassName") is None:
-        now.pop("storageClassName", None)
-    if now != was:
+    spec, before = dict(new.get("spec") or {}), dict(old.get("spec") or {})
+    if not before.get("volumeName"):
+        spec.pop("volumeName", None)
+    if before.get("storageClassName") is None:
+        spec.pop("storageClassName", None)
+    if lookup(new, "status.phase") == "Bound":
+        for each in (spec, before):
+            each.pop("volumeAttributesClassName", None)
+            requests = dict(lookup(each, "resources.requests", {}))
+            requests.pop("storage", None)
+            each["resources"] = {**(each.get("resources") or {}), "requests": requests}
+        yield from _check_claim_size(new, old)
+    if spec != before:
         yield causes.forbidden("spec", _CLAIM)
-    asked, given = (lookup(each, "spec.resources.requests") or {} for each in (new, old))
-    if (
-        quantity.parse(str(asked.get("storage", "0"))).nano
-        < quantity.parse(str(given.get("storage", "0"))).nano
-    ):
-        yield causes.forbidden(
-            "spec.resources.requests.storage", "field can not be less than previous value"
-        )
+    yield from unchanged("spec.volumeMode", shown=("volumeMode",))(new, old)
+
+
+def _check_claim_size(new: Object, old: Object) -> Iterator[Cause]:
+    sizes = [lookup(each, "spec.resources.requests", {}).get("storage", "0") for each in (new, old)]
+    size, before = (quantity.parse(str(amount)).nano for amount in sizes)
+    held = lookup(old, "status.capacity", {}).get("storage", "0")
+    if size < before and size <= quantity.parse(str(held)).nano:
+        why = "field can not be less than status.capacity"
+        yield causes.forbidden("spec.resources.requests.storage", why)
 
 
 def _check_volume_update(new: Object, old: Object) -> Iterator[Cause]:
-    if volume_sources(new.get("spec") or {}) != volume_sources(old.get("spec") or {}):
+    if _sources(new) != _sources(old):
         why = "spec.persistentvolumesource is immutable after creation"
         yield causes.forbidden("spec.persistentvolumesource", why)
-    yield from unchanged("spec.volumeMode")(new, old)
+    yield from unchanged("spec.volumeMode", shown=("volumeMode",))(new, old)
+    before = lookup(old, "spec.nodeAffinity")
+    affinity = lookup(new, "spec.nodeAffinity")
+    if before is not None and affinity != before:
+        why = "field is immutable, except for updating from beta label to GA"
+        yield causes.invalid("nodeAffinity", affinity, why)
 
 
-def _check_storage_class_update(new: Object, old: Object) -> Iterator[Cause]:
-    for field in ("parameters", "provisioner", "reclaimPolicy"):
+def _sources(obj: Object) -> Object:
+    spec = obj.get("spec") or {}
+    return {key: value for key, value in spec.items() if volume_sources.is_source(key)}
+
+
+def _check_storage_class(obj: Object) -> Iterator[Cause]:
+    provisioner = obj.get("provisioner", "")
+    if not provisioner:
+        yield causes.required("provisioner")
+    for problem in names.qualified(provisioner.lower()) if provisioner else ():
+        yield causes.invalid("provisioner", provisioner, problem)
+    yield from _check_parameters(obj.get("parameters") or {}, "parameters")
+    policy, mode = obj.get("reclaimPolicy"), obj.get("volumeBindingMode")
+    if policy and policy not in ("Delete", "Retain"):
+        yield causes.unsupported("reclaimPolicy", policy, ("Delete", "Retain"))
+    if mode is None:
+        yield causes.required("volumeBindingMode")
+    elif mode not in ("Immediate", "WaitForFirstConsumer"):
+        yield causes.unsupported("volumeBindingMode", mode, ("Immediate", "WaitForFirstConsumer"))
+    terms: list[Object] = []
+    for index, term in enumerate(obj.get("allowedTopologies") or ()):
+        path = f"allowedTopologies[{index}].matchLabelExpressions"
+        yield from _check_topology(term.get("matchLabelExpressions") or (), path)
+        shape = {
+            rule.get("key", ""): sorted(rule.get("values") or ())
+            for rule in term.get("matchLabelExpressions") or ()
+        }
+        if shape in terms:
+            yield causes.duplicate(path, "")
+        terms.append(shape)
+
+
+def _check_topology(rules: Iterable[Object], path: str) -> Iterator[Cause]:
+    keys: set[str] = set()
+    for index, rule in enumerate(rules):
+        where, key, values = f"{path}[{index}]", rule.get("key", ""), rule.get("values") or []
+        if not values:
+            yield causes.required(f"{where}.values")
+        for number, value in enumerate(values):
+            if value in values[:number]:
+                yield causes.duplicate(f"{where}.values[{number}]", value)
+        for problem in names.qualified(key):
+            yield causes.invalid(f"{where}.key", key, problem)
+        if key in keys:
+            yield causes.duplicate(f"{where}.key", key)
+        keys.add(key)
+
+
+def _check_parameters(parameters: dict[str, str], path: str) -> Iterator[Cause]:
+    if len(parameters) > _MAX_PARAMETERS:
+        yield causes.too_long(path, _MAX_PARAMETERS)
+        return
+    if "" in parameters:
+        yield causes.invalid(path, "", "field can not be empty.")
+    if sum(len(key) + len(value) for key, value in parameters.items()) > _MAX_PARAMETERS_SIZE:
+        yield causes.too_long(path, _MAX_PARAMETERS_SIZE)
+
+
+def _check_csi_driver(obj: Object) -> Iterator[Cause]:
+    spec = obj.get("spec") or {}
+    policy, modes = spec.get("fsGroupPolicy"), spec.get("volumeLifecycleModes") or ()
+    if policy not in _FS_GROUP_POLICIES:
+        yield causes.unsupported("spec.fsGroupPolicy", policy, _FS_GROUP_POLICIES)
+    yield from _check_token_requests(spec.get("tokenRequests") or ())
+    for mode in modes:
+        if mode not in ("Ephemeral", "Persistent"):
+            yield causes.unsupported("spec.volumeLifecycleModes", mode, ("Ephemeral", "Persistent"))
+    period = spec.get("nodeAllocatableUpdatePeriodSeconds")
+    if period is not None and period < 10:
+        why = "must be greater than or equal to 10 seconds"
+        yield causes.invalid("spec.nodeAllocatableUpdatePeriodSeconds", period, why)
+    if spec.get("serviceAccountTokenInSecrets") is not None and not spec.get("tokenRequests"):
+        why = "must not be set when tokenRequests is empty"
+        yield causes.invalid(
+            "spec.serviceAccountTokenInSecrets", spec["serviceAccountTokenInSecrets"], why
+        )
+
+
+def _check_token_requests(requests: Iterable[Object]) -> Iterator[Cause]:
+    audiences: set[str] = set()
+    for index, request in enumerate(requests):
+        path, audience = f"spec.tokenRequests[{index}]", request.get("audience", "")
+        if audience in audiences:
+            yield causes.duplicate(f"{path}.audience", audience)
+        audiences.add(audience)
+        seconds = request.get("expirationSeconds")
+        if seconds is None:
+            continue
+        if seconds < _MIN_TOKEN_SECONDS:
+            why = "may not specify a duration less than 10 minutes"
+            yield causes.invalid(f"{path}.expirationSeconds", seconds, why)
+        if seconds > _MAX_TOKEN_SECONDS:
+            why = "may not specify a duration larger than 2^32 seconds"
+            yield causes.invalid(f"{path}.expirationSeconds", seconds, why)
+
+
+def _check_csi_driver_update(new: Object, old: Object) -> Iterator[Cause]:
+    yield from unchanged("spec.attachRequired", shown=("spec.attachedRequired",))(new, old)
+    yield from unchanged("spec.volumeLifecycleModes")(new, old)
+
+
+def _csi_driver_warnings(obj: Object) -> Iterator[str]:
+    spec = obj.get("spec") or {}
+    if spec.get("tokenRequests") and spec.get("serviceAccountTokenInSecrets") is None:
+        yield (
+            "spec.tokenRequests: service account tokens are passed to the driver in the volume "
+            "context; set spec.serviceAccountTokenInSecrets to pass them as secrets"
+        )
+
+
+def _check_csi_node(obj: Object) -> Iterator[Cause]:
+    seen: set[str] = set()
+    for index, driver in enumerate(lookup(obj, "spec.drivers", [])):
+        path, name = f"spec.drivers[{index}]", driver.get("name", "")
+        yield from volume_sources.check_driver(name, f"{path}.name")
+        node = driver.get("nodeID", "")
+        if not node:
+            yield causes.required(f"{path}.nodeID")
+        elif len(node) > 192:
+            yield causes.invalid(f"{path}.nodeID", node, "must be 192 characters or less")
+        count = lookup(driver, "allocatable.count")
+        if count is not None and count < 0:
+            yield causes.invalid(f"{path}.allocatable.count", count, NOT_NEGATIVE)
+        if name in seen:
+            yield causes.duplicate(f"{path}.name", name)
+        seen.add(name)
+        yield from _check_topology_keys(driver.get("topologyKeys") or [], path)
+
+
+def _check_topology_keys(keys: list[str], path: str) -> Iterator[Cause]:
+    for index, key in enumerate(keys):
+        if not key:
+            yield causes.required(path)
+        if key in keys[:index]:
+            yield causes.duplicate(path, key)
+        for problem in names.qualified(key):
+            yield causes.invalid(path, keys, problem)
+
+
+def _check_csi_node_update(new: Object, old: Object) -> Iterator[Cause]:
+    drivers = {driver.get("name"): driver for driver in lookup(new, "spec.drivers", [])}
+    for driver in lookup(old, "spec.drivers", []):
+        changed = drivers.get(driver.get("name"))
+        if changed is not None and _fixed_part(changed) != _fixed_part(driver):
+            yield causes.invalid("spec.drivers", changed, "field is immutable")
+
+
+def _fixed_part(driver: Object) -> Object:
+    return {key: value for key, value in driver.items() if key != "allocatable"}
+
+
+def _check_capacity_object(obj: Object) -> Iterator[Cause]:
+    yield from check_dns_name(obj.get("storageClassName", ""), "storageClassName")
+    yield from metadata.selector(obj.get("nodeTopology"), "nodeTopology")
+    yield from _check_not_negative(obj.get("capacity"), "capacity")
+
+
+def _check_attachment(obj: Object) -> Iterator[Cause]:
+    spec = obj.get("spec") or {}
+    yield from volume_sources.check_driver(spec.get("attacher", ""), "spec.attacher")
+    yield from _check_attachment_source(spec.get("source") or {}, "spec.source")
+    yield from check_dns_name(spec.get("nodeName", ""), "spec.nodeName")
+
+
+def _check_attachment_source(source: Object, path: str) -> Iterator[Cause]:
+    name, inline = source.get("persistentVolumeName"), source.get("inlineVolumeSpec")
+    why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
+    if name is not None:
+        yield from check_dns_name(name, f"{path}.persistentVolumeName")
+    if name is None and inline is None:
+        yield causes.required(path, why)
+    elif name is not None and inline is not None:
+        yield causes.forbidden(path, why)
+    elif name is not None:
+        if not name:
+            where = f"{path}.persistentVolumeName"
+            yield causes.required(where, "must specify non empty persistentVolumeName")
+    else:
+        yield from check_volume_spec(inline or {}, f"{path}.inlineVolumeSpec", inline=True)
+
+
+def _check_attributes(obj: Object) -> Iterator[Cause]:
+    yield from volume_sources.check_driver(obj.get("driverName", ""), "driverName")
+    if not obj.get("parameters"):
+        yield causes.required("parameters", "must contain at least one key/value pair")
+    yield from _check_parameters(obj.get("parameters") or {}, "parameters")
+
+
+def _check_attributes_update(new: Object, old: Object) -> Iterator[Cause]:
+    for field in ("driverName", "parameters"):
         if new.get(field) != old.get(field):
             yield causes.forbidden(field, f"updates to {field} are forbidden.")
-    yield from unchanged("volumeBindingMode")(new, old)
+
+
+def _prepare_attributes(obj: Object) -> None:
+    _add_finalizer(obj, "kubernetes.io/vac-protection")
 
 
 _RECYCLE = (
@@ -160,7 +498,7 @@ def _shown_phase(obj: Object) -> str:
 
 def _claim_cells(obj: Object, now: datetime) -> Cells:
     spec, bound = obj.get("spec") or {}, bool(lookup(obj, "spec.volumeName"))
-    capacity = lookup(obj, "status.capacity.storage", "") if bound else ""
+    capacity = lookup(obj, "status.capacity.storage", "0") if bound else ""
     modes = shown_access_modes(lookup(obj, "status.accessModes")) if bound else ""
     classes = [spec.get("storageClassName") or "", spec.get("volumeAttributesClassName") or UNSET]
     head = [name_of(obj), _shown_phase(obj), spec.get("volumeName", ""), capacity, modes, *classes]
@@ -220,8 +558,27 @@ def _csi_node_cells(obj: Object, now: datetime) -> Cells:
     return [name_of(obj), len(lookup(obj, "spec.drivers", [])), age_of(obj, now)]
 
 
+_OWN_SOURCES = tuple(
+    f"core.v1.{name}.*"
+    for name in (
+        "AzureFilePersistentVolumeSource",
+        "CephFSPersistentVolumeSource",
+        "CinderPersistentVolumeSource",
+        "CSIPersistentVolumeSource",
+        "FlexPersistentVolumeSource",
+        "GlusterfsPersistentVolumeSource",
+        "ISCSIPersistentVolumeSource",
+        "LocalVolumeSource",
+        "RBDPersistentVolumeSource",
+        "ScaleIOPersistentVolumeSource",
+    )
+)
+
 KINDS: dict[tuple[str, str], Rules] = {
     ("", "PersistentVolume"): Rules(
+        initial_status=_initial_volume_status,
+        prepare_create=_prepare_volume,
+        may_be_empty=_OWN_SOURCES,
         defaults=_default_volume,
         check=_check_volume,
         check_update=_check_volume_update,
@@ -241,21 +598,11 @@ KINDS: dict[tuple[str, str], Rules] = {
         ),
         cells=_volume_cells,
         returned_on_delete=True,
-        initial_status=initial_phase("Pending"),
-        values={
-            "core.v1.PersistentVolumeSpec": {
-                "accessModes": (
-                    "ReadOnlyMany",
-                    "ReadWriteMany",
-                    "ReadWriteOnce",
-                    "ReadWriteOncePod",
-                ),
-                "persistentVolumeReclaimPolicy": ("Delete", "Recycle", "Retain"),
-                "volumeMode": ("Block", "Filesystem"),
-            }
-        },
     ),
     ("", "PersistentVolumeClaim"): Rules(
+        prepare_create=_prepare_claim,
+        prepare_update=_prepare_claim_update,
+        may_be_empty=("core.v1.TypedLocalObjectReference.*", "core.v1.TypedObjectReference.*"),
         defaults=default_claim,
         check=_check_claim,
         check_update=_check_claim_update,
@@ -273,21 +620,15 @@ KINDS: dict[tuple[str, str], Rules] = {
         cells=_claim_cells,
         returned_on_delete=True,
         initial_status=initial_phase("Pending"),
-        values={
-            "core.v1.PersistentVolumeClaimSpec": {
-                "accessModes": (
-                    "ReadOnlyMany",
-                    "ReadWriteMany",
-                    "ReadWriteOnce",
-                    "ReadWriteOncePod",
-                ),
-                "volumeMode": ("Block", "Filesystem"),
-            }
-        },
     ),
     ("storage.k8s.io", "StorageClass"): Rules(
+        check=_check_storage_class,
+        check_update=unchanged("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"),
+        may_be_empty=(
+            "storage.v1.StorageClass.provisioner",
+            "core.v1.TopologySelectorLabelRequirement.*",
+        ),
         defaults=_default_storage_class,
-        check_update=_check_storage_class_update,
         columns=columns(
             "Name",
             "Provisioner",
@@ -298,14 +639,14 @@ KINDS: dict[tuple[str, str], Rules] = {
         ),
         cells=_storage_class_cells,
         returned_on_delete=True,
-        values={
-            "storage.v1.StorageClass": {
-                "reclaimPolicy": ("Delete", "Retain"),
-                "volumeBindingMode": ("Immediate", "WaitForFirstConsumer"),
-            }
-        },
     ),
     ("storage.k8s.io", "CSIDriver"): Rules(
+        check=_check_csi_driver,
+        check_update=_check_csi_driver_update,
+        warnings=_csi_driver_warnings,
+        has_generation=True,
+        first_generation=0,
+        may_be_empty=("storage.v1.TokenRequest.audience",),
         defaults=_default_csi_driver,
         columns=columns(
             "Name",
@@ -321,17 +662,23 @@ KINDS: dict[tuple[str, str], Rules] = {
         returned_on_delete=True,
     ),
     ("storage.k8s.io", "CSINode"): Rules(
+        check=_check_csi_node,
+        check_update=_check_csi_node_update,
+        may_be_empty=("storage.v1.CSINodeSpec.drivers", "storage.v1.CSINodeDriver.*"),
         columns=columns("Name", integer("Drivers"), "Age"),
         cells=_csi_node_cells,
         returned_on_delete=True,
-        may_be_empty=("storage.v1.CSINodeSpec.drivers",),
     ),
     ("storage.k8s.io", "CSIStorageCapacity"): Rules(
-        columns=columns("Name", "StorageClassName", "Capacity", "Age"),
-        cells=name_values_age("storageClassName", "capacity"),
+        check=_check_capacity_object,
+        check_update=unchanged("storageClassName", "nodeTopology"),
+        columns=NAME_AND_CREATION,
+        cells=name_and_creation,
         may_be_empty=("storage.v1.CSIStorageCapacity.storageClassName",),
     ),
     ("storage.k8s.io", "VolumeAttachment"): Rules(
+        check=_check_attachment,
+        may_be_empty=("storage.v1.VolumeAttachmentSpec.*", "storage.v1.VolumeAttachmentSource.*"),
         check_update=unchanged("spec"),
         columns=columns("Name", "Attacher", "PV", "Node", boolean("Attached"), "Age"),
         cells=lambda obj, now: [
@@ -345,6 +692,10 @@ KINDS: dict[tuple[str, str], Rules] = {
         returned_on_delete=True,
     ),
     ("storage.k8s.io", "VolumeAttributesClass"): Rules(
+        check=_check_attributes,
+        check_update=_check_attributes_update,
+        prepare_create=_prepare_attributes,
+        may_be_empty=("storage.v1.VolumeAttributesClass.driverName",),
         columns=columns("Name", "DriverName", "Age"),
         cells=name_values_age("driverName"),
     ),

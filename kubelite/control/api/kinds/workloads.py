@@ -3,18 +3,20 @@ ReplicationControllers. Pure."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.kinds import metadata, poddefaults
 from kubelite.control.api.kinds.checks import (
+    NOT_NEGATIVE,
     check_at_most_all,
     check_share,
     not_negative,
     unchanged,
 )
-from kubelite.control.api.kinds.pod import WORKLOAD_WARNINGS, check_template
-from kubelite.control.api.kinds.rules import Rules
-from kubelite.control.api.kinds.storage import default_claim
+from kubelite.control.api.kinds.pod import WORKLOAD_WARNINGS, check_restarting_template
+from kubelite.control.api.kinds.rules import CheckUpdate, Rules
+from kubelite.control.api.kinds.storage import check_claim_spec, default_claim
 from kubelite.control.api.schema import structs
 from kubelite.control.api.tables.columns import columns, integer, wide
 from kubelite.control.api.tables.text import (
@@ -28,6 +30,7 @@ from kubelite.control.api.tables.text import (
 )
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.selectors import matcher
+from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +96,8 @@ def _default_stateful_set(obj: Any) -> None:
             "apps.v1.RollingUpdateStatefulSetStrategy"
         )
         rolling.partition = rolling.partition or 0
+        # Behind a feature gate that is off.
+        rolling.maxUnavailable = None
     kept = spec.persistentVolumeClaimRetentionPolicy or structs.new(
         "apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy"
     )
@@ -119,69 +124,77 @@ def _default_daemon_set(obj: Any) -> None:
         rolling.maxUnavailable = 1 if rolling.maxUnavailable is None else rolling.maxUnavailable
         rolling.maxSurge = 0 if rolling.maxSurge is None else rolling.maxSurge
     poddefaults.template(spec.template.spec)
+    # A server always writes it; clients that name it own it.
+    obj.metadata.annotations.setdefault(_TEMPLATE_GENERATION, "0")
 
 
-def _check_selector(spec: Object, kind: str) -> Iterator[Cause]:
-    """The selector is there, says something, and matches the template's own labels."""
+def _check_selector(spec: Object, kind: str = "") -> Iterator[Cause]:
+    """The selector is there, says something, and matches the template's own labels. Only with a
+    ``kind`` it must say something.
+    """
     selector = spec.get("selector")
-    if selector is None:
-        yield causes.required("spec.selector")
-        return
-    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        yield causes.invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
-    broken = list(metadata.selector(selector, "spec.selector"))
-    yield from broken
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    if not broken and not _known_operators(selector):
-        return
-    if not broken and not matcher(selector)(labels):
-        yield causes.invalid(
-            "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"
-        )
-
-
-def _known_operators(selector: Object) -> bool:
-    known = ("In", "NotIn", "Exists", "DoesNotExist")
-    return all(each.get("operator") in known for each in selector.get("matchExpressions") or ())
+    if selector is not None:
+        if kind and not selector.get("matchLabels") and not selector.get("matchExpressions"):
+            yield causes.invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
+        yield from metadata.selector(selector, "spec.selector")
+        if not metadata.is_selector(selector):
+            yield causes.invalid("spec.selector", selector, "invalid label selector")
+            return
+    if not matcher(selector)(labels):
+        why = "`selector` does not match template `labels`"
+        yield causes.invalid("spec.template.metadata.labels", labels, why)
 
 
 def _check_deployment(obj: Object) -> Iterator[Cause]:
     spec = obj["spec"]
+    if spec.get("selector") is None:
+        yield causes.required("spec.selector")
     yield from _check_selector(spec, "deployment")
-    yield from check_template(spec.get("template") or {}, "spec.template")
-    yield from not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec")
+    yield from check_restarting_template(spec.get("template") or {}, "spec.template")
+    numbers = ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
+    yield from not_negative(spec, numbers, "spec")
     deadline = spec.get("progressDeadlineSeconds")
     if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
-        yield causes.invalid(
-            "spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"
-        )
-    strategy = spec.get("strategy") or {}
+        why = "must be greater than minReadySeconds"
+        yield causes.invalid("spec.progressDeadlineSeconds", deadline, why)
+    yield from _check_strategy(spec.get("strategy") or {}, "spec.strategy")
+
+
+def _check_strategy(strategy: Object, path: str) -> Iterator[Cause]:
     rolling = strategy.get("rollingUpdate")
-    if strategy.get("type") == "Recreate" and rolling is not None:
-        why = "may not be specified when strategy `type` is 'Recreate'"
-        yield causes.forbidden("spec.strategy.rollingUpdate", why)
-    elif rolling is not None:
-        yield from _check_rolling_update(rolling, "spec.strategy.rollingUpdate")
-
-
-def _check_rolling_update(rolling: Object, path: str) -> Iterator[Cause]:
+    if strategy.get("type") == "Recreate":
+        if rolling is not None:
+            why = "may not be specified when strategy `type` is 'Recreate'"
+            yield causes.forbidden(f"{path}.rollingUpdate", why)
+        return
+    if strategy.get("type") != "RollingUpdate":
+        yield causes.unsupported(path, strategy, ("Recreate", "RollingUpdate"))
+        return
+    where = f"{path}.rollingUpdate"
+    rolling = rolling or {}
     for field in ("maxUnavailable", "maxSurge"):
-        yield from check_share(rolling.get(field), f"{path}.{field}")
+        yield from check_share(rolling.get(field), f"{where}.{field}")
     if _is_zero(rolling.get("maxUnavailable")) and _is_zero(rolling.get("maxSurge")):
-        yield causes.invalid(
-            f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0"
-        )
-    yield from check_at_most_all(rolling.get("maxUnavailable"), f"{path}.maxUnavailable")
+        why = "may not be 0 when `maxSurge` is 0"
+        yield causes.invalid(f"{where}.maxUnavailable", rolling["maxUnavailable"], why)
+    yield from check_at_most_all(rolling.get("maxUnavailable"), f"{where}.maxUnavailable")
 
 
 def _is_zero(value: Any) -> bool:
-    return value in (0, "0", "0%")
+    """Whether a number or a percentage is none; a text that is neither counts as 0 too."""
+    if isinstance(value, str):
+        return not re.fullmatch(r"[0-9]+%", value) or int(value[:-1]) == 0
+    return not value
 
 
 def _check_replica_set(obj: Object) -> Iterator[Cause]:
-    yield from _check_selector(obj["spec"], "replicaset")
-    yield from check_template(obj["spec"].get("template") or {}, "spec.template")
-    yield from not_negative(obj["spec"], ("replicas", "minReadySeconds"), "spec")
+    spec = obj["spec"]
+    if spec.get("selector") is None:
+        yield causes.required("spec.selector")
+    yield from _check_selector(spec, "deployment")
+    yield from check_restarting_template(spec.get("template") or {}, "spec.template")
+    yield from not_negative(spec, ("replicas", "minReadySeconds"), "spec")
 
 
 def _check_replication_controller(obj: Object) -> Iterator[Cause]:
@@ -189,33 +202,54 @@ def _check_replication_controller(obj: Object) -> Iterator[Cause]:
     selector, given = spec.get("selector") or {}, spec.get("template")
     if not selector:
         yield causes.required("spec.selector")
+    yield from not_negative(spec, ("replicas", "minReadySeconds"), "spec")
     if given is None:
         yield causes.required("spec.template")
         return
     labels = (given.get("metadata") or {}).get("labels") or {}
     if selector and any(labels.get(key) != value for key, value in selector.items()):
-        yield causes.invalid(
-            "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"
-        )
-    yield from check_template(given, "spec.template")
-    yield from not_negative(spec, ("replicas", "minReadySeconds"), "spec")
+        why = "`selector` does not match template `labels`"
+        yield causes.invalid("spec.template.metadata.labels", labels, why)
+    yield from check_restarting_template(given, "spec.template")
 
 
 def _check_stateful_set(obj: Object) -> Iterator[Cause]:
     spec = obj["spec"]
+    if spec.get("selector") is None:
+        yield causes.required("spec.selector")
     yield from _check_selector(spec, "statefulset")
-    volumes = [
-        {"name": (each.get("metadata") or {}).get("name", "")}
-        for each in spec.get("volumeClaimTemplates") or ()
-    ]
-    yield from check_template(
-        _with_claim_volumes(spec.get("template") or {}, volumes), "spec.template"
-    )
+    claims = spec.get("volumeClaimTemplates") or ()
+    volumes = [{"name": (claim.get("metadata") or {}).get("name", "")} for claim in claims]
+    template = _with_claim_volumes(spec.get("template") or {}, volumes)
+    yield from check_restarting_template(template, "spec.template")
     yield from not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec")
-    update = spec.get("updateStrategy") or {}
-    yield from not_negative(
-        update.get("rollingUpdate") or {}, ("partition",), "spec.updateStrategy.rollingUpdate"
-    )
+    yield from not_negative(spec.get("ordinals") or {}, ("start",), "spec.ordinals")
+    if spec.get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
+        why = "must be 'OrderedReady' or 'Parallel'"
+        yield causes.invalid("spec.podManagementPolicy", spec.get("podManagementPolicy"), why)
+    yield from _check_stateful_update(spec.get("updateStrategy") or {}, "spec.updateStrategy")
+    for index, claim in enumerate(claims):
+        yield from check_claim_spec(
+            claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec"
+        )
+
+
+def _check_new_stateful_set(obj: Object) -> Iterator[Cause]:
+    service = obj["spec"].get("serviceName", "")
+    for problem in names.label(service) if service else ():
+        yield causes.invalid("spec.serviceName", service, problem)
+
+
+def _check_stateful_update(strategy: Object, path: str) -> Iterator[Cause]:
+    rolling = strategy.get("rollingUpdate")
+    if strategy.get("type") == "OnDelete":
+        if rolling is not None:
+            why = "only allowed for updateStrategy 'RollingUpdate'"
+            yield causes.invalid(f"{path}.rollingUpdate", rolling, why)
+    elif strategy.get("type") != "RollingUpdate":
+        yield causes.invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'")
+    elif rolling is not None:
+        yield from not_negative(rolling, ("partition",), f"{path}.rollingUpdate")
 
 
 def _with_claim_volumes(given: Object, volumes: list[Object]) -> Object:
@@ -235,11 +269,139 @@ def _with_claim_volumes(given: Object, volumes: list[Object]) -> Object:
 def _check_daemon_set(obj: Object) -> Iterator[Cause]:
     spec = obj["spec"]
     yield from _check_selector(spec, "daemonset")
-    yield from check_template(spec.get("template") or {}, "spec.template")
+    yield from check_restarting_template(spec.get("template") or {}, "spec.template")
     yield from not_negative(spec, ("minReadySeconds", "revisionHistoryLimit"), "spec")
-    rolling = (spec.get("updateStrategy") or {}).get("rollingUpdate")
-    if rolling is not None:
-        yield from _check_rolling_update(rolling, "spec.updateStrategy.rollingUpdate")
+    strategy, path = spec.get("updateStrategy") or {}, "spec.updateStrategy"
+    if strategy.get("type") not in ("OnDelete", "RollingUpdate"):
+        yield causes.unsupported(path, strategy, ("OnDelete", "RollingUpdate"))
+    elif strategy["type"] == "RollingUpdate":
+        yield from _check_daemon_update(strategy.get("rollingUpdate") or {}, path)
+
+
+def _check_daemon_update(rolling: Object, path: str) -> Iterator[Cause]:
+    where = f"{path}.rollingUpdate"
+    for field in ("maxUnavailable", "maxSurge"):
+        yield from check_share(rolling.get(field), f"{where}.{field}")
+        yield from check_at_most_all(rolling.get(field), f"{where}.{field}")
+    unavailable, surge = rolling.get("maxUnavailable"), rolling.get("maxSurge")
+    if not _is_zero(unavailable) and not _is_zero(surge):
+        why = "may not be set when maxUnavailable is non-zero"
+        yield causes.invalid(f"{where}.maxSurge", surge, why)
+    elif _is_zero(unavailable) and _is_zero(surge):
+        yield causes.required(f"{where}.maxUnavailable", "cannot be 0 when maxSurge is 0")
+
+
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
+
+def _prepare_daemon_set(obj: Object) -> None:
+    _count_template(obj, max(_template_generation(obj), 1))
+
+
+def _prepare_daemon_set_update(new: Object, old: Object) -> Object:
+    """The generation of the template is counted in an annotation, which clients cannot change."""
+    generation = _template_generation(old)
+    changed = new["spec"].get("template") != old["spec"].get("template")
+    result = {**new, "metadata": dict(new["metadata"])}
+    _count_template(result, generation + 1 if changed else generation)
+    return result
+
+
+def _template_generation(obj: Object) -> int:
+    given = (obj["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION, "0")
+    return int(given) if given.isdigit() else 0
+
+
+def _count_template(obj: Object, generation: int) -> None:
+    annotations = obj["metadata"].get("annotations") or {}
+    counted = {**annotations, _TEMPLATE_GENERATION: str(generation)}
+    obj["metadata"]["annotations"] = dict(sorted(counted.items()))
+
+
+def _check_counts(*fields: str, within: dict[str, str] | None = None) -> CheckUpdate:
+    """A rule for numbers of a status: none is negative, and some are part of others."""
+
+    def check(new: Object, old: Object) -> Iterator[Cause]:
+        status = new.get("status") or {}
+        yield from not_negative(status, fields, "status")
+        for pair, whole in (within or {}).items():
+            part = pair.split("/")[0]
+            if status.get(part, 0) > status.get(whole, 0):
+                why = f"cannot be greater than status.{whole}"
+                yield causes.invalid(f"status.{part}", status[part], why)
+
+    return check
+
+
+_check_replica_status = _check_counts(
+    "replicas",
+    "fullyLabeledReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "observedGeneration",
+    "terminatingReplicas",
+    within={
+        "fullyLabeledReplicas": "replicas",
+        "readyReplicas": "replicas",
+        "availableReplicas": "replicas",
+        "availableReplicas/ready": "readyReplicas",
+    },
+)
+
+
+_check_deployment_status = _check_counts(
+    "observedGeneration",
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "unavailableReplicas",
+    "terminatingReplicas",
+    "collisionCount",
+    within={
+        "updatedReplicas": "replicas",
+        "readyReplicas": "replicas",
+        "availableReplicas": "replicas",
+        "availableReplicas/ready": "readyReplicas",
+    },
+)
+_check_stateful_set_status = _check_counts(
+    "replicas",
+    "readyReplicas",
+    "currentReplicas",
+    "updatedReplicas",
+    "availableReplicas",
+    "observedGeneration",
+    "collisionCount",
+    within={
+        "readyReplicas": "replicas",
+        "currentReplicas": "replicas",
+        "updatedReplicas": "replicas",
+        "availableReplicas": "replicas",
+        "availableReplicas/ready": "readyReplicas",
+    },
+)
+_check_daemon_set_status = _check_counts(
+    "currentNumberScheduled",
+    "numberMisscheduled",
+    "desiredNumberScheduled",
+    "numberReady",
+    "observedGeneration",
+    "updatedNumberScheduled",
+    "numberAvailable",
+    "numberUnavailable",
+    "collisionCount",
+)
+
+
+def _check_revision_data(obj: Object) -> Iterator[Cause]:
+    if obj.get("data") is None:
+        yield causes.required("data", "data is mandatory")
+
+
+def _check_revision(obj: Object) -> Iterator[Cause]:
+    if obj.get("revision", 0) < 0:
+        yield causes.invalid("revision", obj["revision"], NOT_NEGATIVE)
 
 
 _STATEFUL_SET = (
@@ -346,6 +508,7 @@ def _revision_cells(obj: Object, now: datetime) -> Cells:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("", "ReplicationController"): Rules(
+        check_subresource={"status": _check_replica_status},
         defaults=_default_replication_controller,
         check=_check_replication_controller,
         warnings=WORKLOAD_WARNINGS,
@@ -366,6 +529,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         hostname_use="Pod names and hostnames",
     ),
     ("apps", "Deployment"): Rules(
+        check_subresource={"status": _check_deployment_status},
         defaults=_default_deployment,
         check=_check_deployment,
         check_update=_SAME_SELECTOR,
@@ -383,10 +547,10 @@ KINDS: dict[tuple[str, str], Rules] = {
         cells=_deployment_cells,
         has_generation=True,
         hostname_use="Pod names and hostnames",
-        values={"apps.v1.DeploymentStrategy": {"type": ("Recreate", "RollingUpdate")}},
         may_be_empty=("apps.v1.DeploymentSpec.selector",),
     ),
     ("apps", "ReplicaSet"): Rules(
+        check_subresource={"status": _check_replica_status},
         defaults=_default_replica_set,
         check=_check_replica_set,
         check_update=_SAME_SELECTOR,
@@ -408,6 +572,9 @@ KINDS: dict[tuple[str, str], Rules] = {
         may_be_empty=("apps.v1.ReplicaSetSpec.selector",),
     ),
     ("apps", "StatefulSet"): Rules(
+        check_create=_check_new_stateful_set,
+        check_subresource={"status": _check_stateful_set_status},
+        name=names.label,
         defaults=_default_stateful_set,
         check=_check_stateful_set,
         check_update=_check_stateful_set_update,
@@ -415,15 +582,13 @@ KINDS: dict[tuple[str, str], Rules] = {
         columns=columns("Name", "Ready", "Age", wide("Containers"), wide("Images")),
         cells=_stateful_set_cells,
         has_generation=True,
-        max_name=63,
         hostname_use="Pod names and hostnames",
-        values={
-            "apps.v1.StatefulSetUpdateStrategy": {"type": ("OnDelete", "RollingUpdate")},
-            "apps.v1.StatefulSetSpec": {"podManagementPolicy": ("OrderedReady", "Parallel")},
-        },
         may_be_empty=("apps.v1.StatefulSetSpec.selector",),
     ),
     ("apps", "DaemonSet"): Rules(
+        prepare_create=_prepare_daemon_set,
+        prepare_update=_prepare_daemon_set_update,
+        check_subresource={"status": _check_daemon_set_status},
         defaults=_default_daemon_set,
         check=_check_daemon_set,
         check_update=_SAME_SELECTOR,
@@ -444,10 +609,11 @@ KINDS: dict[tuple[str, str], Rules] = {
         cells=_daemon_set_cells,
         has_generation=True,
         hostname_use="Pod names and hostnames",
-        values={"apps.v1.DaemonSetUpdateStrategy": {"type": ("OnDelete", "RollingUpdate")}},
         may_be_empty=("apps.v1.DaemonSetSpec.selector",),
     ),
     ("apps", "ControllerRevision"): Rules(
+        check_create=_check_revision_data,
+        check=_check_revision,
         check_update=unchanged("data"),
         columns=columns("Name", "Controller", "Revision", "Age"),
         cells=_revision_cells,

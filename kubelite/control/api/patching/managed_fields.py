@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.patching import apply_merge, field_set
 from kubelite.control.api.schema import decoding, shape, structs, structural, unknown_fields
 from kubelite.control.api.strategy import conform
@@ -83,7 +82,7 @@ def _view(res: Resource, obj: Object, subresource: str) -> Object:
     hidden = ["apiVersion", "kind", "metadata"]
     if subresource == "status":
         hidden.append("spec")
-    elif not subresource and "status" in res.subresources and not rules_of(res).keeps_status:
+    elif not subresource and "status" in res.subresources:
         hidden.append("status")
     found = {key: value for key, value in obj.items() if key not in hidden}
     # A write of the status takes nothing else, whatever its body says.
@@ -195,15 +194,17 @@ def _wanted(res: Resource, applied: Object, subresource: str) -> Object:
     """The applied object in canonical form, less what its path cannot write. Raises StatusError
     400.
     """
-    given = decoding.typed(res, decoding.without_nulls(applied))
     if res.crd is None:
         name = decoding.definition(res)
+        given = decoding.typed(res, decoding.without_nulls(applied, name))
         if unknown := [unknown_fields.shown(steps) for steps in unknown_fields.fields(name, given)]:
             about = f"{res.gv}, Kind={res.kind}"
             raise bad_request(
                 f"failed to create typed patch object ({about}): .{unknown[0]}: field not declared in schema"
             )
         given = _canonical(given, conform.order(res, given))
+    else:
+        given = decoding.typed(res, decoding.without_nulls(applied))
     hidden = (
         "spec"
         if subresource == "status"

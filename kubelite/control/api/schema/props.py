@@ -48,6 +48,8 @@ def _expect(value: Any, kind: type, path: str, wanted: str) -> Any:
 
 
 def _part(kind: str, value: Any, path: str, unknown: list[str]) -> Any:
+    if value is None and kind in _ZEROS:
+        value = _ZEROS[kind]
     if kind[0] == "[":
         listed = _expect(value, list, path, f"[]{kind[1:]}")
         return [
@@ -96,6 +98,8 @@ _SCALARS: dict[str, tuple[type, str]] = {
     "i": (int, "int32"),
     "l": (int, "int64"),
 }
+# What a null item of a list or a map stands for.
+_ZEROS: dict[str, Any] = {"s": "", "b": False, "i": 0, "l": 0, NAME: {}}
 _OTHERS: dict[str, Callable[[Any, str, list[str]], Any]] = {
     NAME: normal,
     "apiextensions.v1.JSONSchemaPropsOrBool": _or_bool,

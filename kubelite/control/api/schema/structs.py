@@ -38,6 +38,8 @@ _NO_QUANTITY = (
 )
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
+_TO_THE_MICROSECOND = re.compile(r"\.\d{6}(Z|[+-])")
+
 
 class Amount(str):
     """A quantity in its canonical text: ``500m`` for 0.5."""
@@ -121,7 +123,7 @@ def _type(kind: str, strict: bool) -> tuple[Any, Any]:
     if kind in TEXTS:
         return TEXTS[kind]
     if kind == "intstr.IntOrString":
-        return int | str, 0
+        return _SCALARS["i"][0] | str, 0
     if kind in ("o", "*") or kind in UNTYPED or not schema.definition(kind).fields:
         return Any, None
     made = struct(kind, strict)
@@ -138,6 +140,60 @@ def read(name: str, obj: Any, *, strict: bool = False) -> Any:
 def write(value: Any) -> Any:
     """A struct as a document, in the servers' order."""
     return msgspec.to_builtins(value, enc_hook=str, order="deterministic")
+
+
+def drop_empty_lists(name: str, value: Any) -> None:
+    """Turns lists that are written though they are empty into null, in place: so a server has them
+    back from its store.
+    """
+    for field, kind, is_written in _lists(name):
+        inside = getattr(value, field)
+        if is_written and inside is not None and not inside:
+            setattr(value, field, None)
+        elif inside and kind:
+            for each in _each(inside):
+                drop_empty_lists(kind, each)
+
+
+def _each(value: Any) -> Any:
+    if isinstance(value, list):
+        return value
+    return value.values() if isinstance(value, dict) else (value,)
+
+
+@cache
+def _lists(name: str) -> tuple[tuple[str, str, bool], ...]:
+    """The attributes of a definition that are such lists, or have some inside: with the definition
+    of their parts, "" where they are no structs.
+    """
+    return tuple(
+        (attribute(field.name), kind if deep else "", written)
+        for field in schema.definition(name).fields.values()
+        for kind in (field.item if _has_fields(field.item) else "",)
+        for written in (field.written and field.type[0] in "[{",)
+        for deep in (
+            bool(kind) and field.type.count("[") + field.type.count("{") < 2 and _has_lists(kind),
+        )
+        if written or deep
+    )
+
+
+@cache
+def _has_lists(name: str, above: frozenset[str] = frozenset()) -> bool:
+    """Whether a definition has written lists, itself or inside."""
+    return any(
+        (field.written and field.type[0] in "[{")
+        or (
+            field.item not in above | {name}
+            and _has_fields(field.item)
+            and _has_lists(field.item, above | {name})
+        )
+        for field in schema.definition(name).fields.values()
+    )
+
+
+def _has_fields(kind: str) -> bool:
+    return "." in kind and kind not in UNTYPED and bool(schema.definition(kind).fields)
 
 
 def new(name: str, /, **values: Any) -> Any:
@@ -177,7 +233,12 @@ def text(kind: type, value: Any) -> Any:
         raise ValueError(f"cannot unmarshal {json_kind(value)} into a text")  # noqa: TRY004  msgspec shows ValueErrors
     if kind is Base64:
         return _base64(value)
-    return Moment(moment(value)) if kind is Moment else Instant(moment(value, "microseconds"))
+    if kind is Moment:
+        return Moment(moment(value))
+    if not _TO_THE_MICROSECOND.search(value):
+        layout = "2006-01-02T15:04:05.000000Z07:00"
+        raise ValueError(f'parsing time "{value}" as "{layout}": cannot parse "{value}"')
+    return Instant(moment(value, "microseconds"))
 
 
 def amount(value: Any) -> Amount:

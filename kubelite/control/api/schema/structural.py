@@ -87,7 +87,7 @@ def order(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_again(obj: dict[str, Any], metadata: Any) -> Any:
-    cleaned = decoding.without_nulls(metadata)
+    cleaned = decoding.without_nulls(metadata, _META)
     try:
         return structs.read(_META, cleaned)
     except msgspec.ValidationError as error:

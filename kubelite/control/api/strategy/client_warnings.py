@@ -27,16 +27,11 @@ def on_create(res: Resource, obj: Object) -> list[str]:
 
 
 def on_update(res: Resource, new: Object, old: Object) -> list[str]:
-    """What is odd about an object whose specification has changed. Pods are changed by machines:
-    nobody would read it.
-    """
+    """What is odd about an object whose specification has changed."""
     rules = rules_of(res)
-    if rules.warnings is None or res.kind == "Pod":
+    if rules.warnings is None or not rules.warns_on_update:
         return []
-    if all(new.get(key) == old.get(key) for key in {*new, *old} - {"status"}):
-        return []
-    generation = new["metadata"].get("generation")
-    if generation is not None and generation == old["metadata"].get("generation"):
+    if rules.has_generation and _generation(new) == _generation(old):
         return []
     return list(rules.warnings(new))
 
@@ -45,6 +40,11 @@ def on_delete(res: Resource, *, says_policy: bool) -> list[str]:
     """What is odd about a deletion; ``says_policy``: it says what becomes of dependents."""
     warning = rules_of(res).deletion_warning
     return [warning] if warning and not says_policy else []
+
+
+def _generation(obj: Object) -> int:
+    generation: int = obj["metadata"].get("generation", 0)
+    return generation
 
 
 def _warn_of_name(obj: Object, use: str) -> str:

@@ -59,6 +59,7 @@ def conform(
         raise strict_error(res, problems)
     if (fill := rules_of(res).defaults) is not None:
         fill(value)
+    structs.drop_empty_lists(name, value)
     written: dict[str, Any] = structs.write(value)
     unknown_fields.put(kept, written)
     return written, problems if validation == "Warn" else []

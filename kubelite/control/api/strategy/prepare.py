@@ -40,9 +40,9 @@ def prepare_create(res: Resource, obj: Object) -> Object:
         new.pop("status", None)
         if res.crd is None and (status := _first_status(res, new)) is not None:
             new["status"] = status
-    new["metadata"].pop("generation", None)
     if res.crd is not None or rules.has_generation:
-        new = {**new, "metadata": with_generation(new["metadata"], 1)}
+        first = rules.first_generation
+        new = {**new, "metadata": with_generation(new["metadata"], first)}
     if rules.prepare_create is not None:
         rules.prepare_create(new)
     return new
@@ -72,24 +72,21 @@ def prepare_update(res: Resource, sub: str, new: Object, old: Object) -> Object:
         result |= {"status": old["status"]} if "status" in old else {}
     if rules.prepare_update is not None:
         result = rules.prepare_update(result, old)
-    return _counted_up(result, old)
+    counts = res.crd is not None or (rules.has_generation and rules.generation_counts)
+    return _counted_up(result, old, counts=counts)
 
 
-def _counted_up(new: Object, old: Object) -> Object:
+def _counted_up(new: Object, old: Object, *, counts: bool) -> Object:
     """The object with its generation: the old one, or one more when anything but metadata and
     status changed, or when its deletion begins.
     """
     generation = old.get("metadata", {}).get("generation")
     metadata = new.get("metadata", {})
-    if generation is None:
-        if "generation" not in metadata:
-            return new
-        kept = {key: value for key, value in metadata.items() if key != "generation"}
-        return {**new, "metadata": kept}
+    generation = generation or 0
     changed = any(new.get(key) != old.get(key) for key in {*new, *old} if key not in _UNCOUNTED)
     deleted = "deletionTimestamp" in metadata and "deletionTimestamp" not in old["metadata"]
-    counted = generation + 1 if changed or deleted else generation
-    if metadata.get("generation") == counted:
+    counted = generation + 1 if deleted or (changed and counts) else generation
+    if metadata.get("generation", 0) == counted:
         return new
     return {**new, "metadata": with_generation(metadata, counted)}
 

@@ -18,14 +18,11 @@ from kubelite.objects.facts import schema
 if TYPE_CHECKING:
     from kubelite.control.api.wire.status import Cause
 
-# Definitions that every kind uses.
-_VALUES: dict[str, dict[str, tuple[str, ...]]] = {
-    **known_values(),
-    "meta.v1.LabelSelectorRequirement": {"operator": ("DoesNotExist", "Exists", "In", "NotIn")},
-}
+_VALUES = known_values()
 _MAY_BE_EMPTY = {
     *may_be_empty(),
     *(f"meta.v1.OwnerReference.{field}" for field in ("apiVersion", "kind", "name", "uid")),
+    *(f"meta.v1.LabelSelectorRequirement.{field}" for field in ("key", "operator")),
     "meta.v1.Condition.message",
     "authentication.v1.TokenReviewSpec.token",
 }
@@ -50,7 +47,7 @@ def _plan(name: str) -> _Plan:
     must = tuple(
         each.name
         for each in fields
-        if each.required and each.type not in "bild" and f"{name}.{each.name}" not in _MAY_BE_EMPTY
+        if each.required and each.type not in "bild" and not _may_be_empty(name, each.name)
     )
     values = tuple(_VALUES.get(name, {}).items())
     below = [
@@ -73,11 +70,15 @@ def _matters(name: str, above: frozenset[str]) -> bool:
     """Whether a definition, or one inside it, has anything to look at."""
     fields = schema.definition(name).fields.values()
     if name in _VALUES or any(
-        each.required and f"{name}.{each.name}" not in _MAY_BE_EMPTY for each in fields
+        each.required and not _may_be_empty(name, each.name) for each in fields
     ):
         return True
     inner = {each.item for each in fields if "." in each.item} - above - {name, *_OWN_RULES}
     return any(_matters(each, above | {name}) for each in inner)
+
+
+def _may_be_empty(name: str, field: str) -> bool:
+    return not _MAY_BE_EMPTY.isdisjoint((f"{name}.{field}", f"{name}.*"))
 
 
 def check(name: str, value: Any, path: str = "") -> list[Cause]:

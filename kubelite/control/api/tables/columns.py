@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """One column. ``type`` is string, integer or boolean; a ``wide`` one is shown by ``-o wide``
-    only.
+    """One column. ``type`` is string, integer, boolean or date; a ``wide`` one is shown by ``-o
+    wide`` only; ``names`` says that its cells are names of objects.
     """
 
     title: str
     type: str = "string"
     wide: bool = False
+    names: bool = False
 
 
 def columns(*given: str | Column) -> tuple[Column, ...]:
@@ -37,4 +38,10 @@ def wide(title: str) -> Column:
     return Column(title, wide=True)
 
 
+def names(title: str) -> Column:
+    """A column of names of other objects."""
+    return Column(title, names=True)
+
+
 NAME_AND_AGE = columns("Name", "Age")
+NAME_AND_CREATION = columns("Name", Column("Created At", "date"))

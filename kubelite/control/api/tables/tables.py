@@ -36,7 +36,7 @@ def layout(
 
 
 def _defined(column: Column) -> Object:
-    form = "name" if column.title == "Name" else ""
+    form = "name" if column.names or column.title == "Name" else ""
     return _column(column.title, column.type, form, priority=int(column.wide))
 
 

@@ -115,8 +115,9 @@ def container_cells(spec: Object) -> tuple[str, str]:
 
 
 def shown_access_modes(modes: Iterable[str] | None) -> str:
-    """Access modes by their abbreviations."""
-    return joined(dict.fromkeys(_ACCESS.get(each, each) for each in modes or ()), "")
+    """Access modes by their abbreviations, each once, in the order of the table."""
+    given = set(modes or ())
+    return joined((short for mode, short in _ACCESS.items() if mode in given), "")
 
 
 def first_few(values: list[str], most: int = 3) -> str:

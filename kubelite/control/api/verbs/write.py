@@ -308,10 +308,10 @@ async def _change_once(
     attempt.obj = new
     attempt.goes = may_go(res, new)
     await context.admission.validate(attempt)
-    if new == old:
-        return Result(before, 200, attempt.warnings)
     if not request.sub:
         attempt.warnings += client_warnings.on_update(res, new, old)
+    if new == old:
+        return Result(before, 200, attempt.warnings)
     entry = await _store_change(context, attempt, before)
     if not attempt.dry_run:
         await context.admission.after(attempt)

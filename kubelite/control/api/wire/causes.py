@@ -69,3 +69,18 @@ def too_many(path: str, number: int, limit: int) -> Cause:
 def not_found(path: str, value: Any) -> Cause:
     """The value names something that is not there."""
     return _of(rule.not_found((path,), value))
+
+
+def shown_list(values: Iterable[Any]) -> str:
+    """Values as Go prints a list of them: ``["In" "NotIn"]``."""
+    return "[" + " ".join(shown(value) for value in values) + "]"
+
+
+def without_value(path: str, why: str) -> Cause:
+    """The value breaks a rule, and nothing of it is shown."""
+    return Cause("FieldValueInvalid", f"Invalid value: {why}", path)
+
+
+def internal(path: str, why: str) -> Cause:
+    """The value cannot be judged."""
+    return Cause("InternalError", f"Internal error: {why}", path)
