@@ -16,10 +16,14 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 # A thousand kills at random times, with another seed each day:   make soak   make soak KILLS=100
 KILLS ?= 1000
 
-.PHONY: build test test-v2 check demo bench soak kills clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-merge FORCE
+.PHONY: build dist test test-v2 check demo bench soak kills clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
+
+# The files of a release in dist/: see docs/release.md.
+dist: build
+	$(PYTHON) scripts/make_dist.py dist
 
 test:
 	scripts/test
@@ -102,4 +106,4 @@ fuzz-merge-plan fuzz-merge-message: fuzz-merge-%:
 	rm -rf csrc/fuzz/corpus/$* && mv $(BUILD)/fuzz/least csrc/fuzz/corpus/$*
 
 clean:
-	rm -rf $(BUILD) kubelite/bin kubelite/core/*.so
+	rm -rf $(BUILD) dist kubelite/bin kubelite/core/*.so

@@ -32,6 +32,7 @@ SHIM_SOURCES = (
     *("plan.c", "error.c", "fdpass.c", "procfs.c", "switches.c"),
     *("container/*.c", "shim/*.c", "shim/*/*.c", "shim/*/*.S"),
 )
+RELEASE = "KUBELITE_PLATFORM" in os.environ
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow"]
 FLAGS = [
     "-std=gnu11",
@@ -240,5 +241,11 @@ setup(
         )
     ],
     cmdclass={"build_ext": BuildExt, "build_programs": BuildPrograms},
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={
+        "bdist_wheel": {
+            "py_limited_api": "cp311",
+            # For a release, scripts/make_dist.py; else the platform of this machine.
+            **({"plat_name": os.environ["KUBELITE_PLATFORM"]} if RELEASE else {}),
+        }
+    },
 )

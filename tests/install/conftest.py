@@ -42,7 +42,7 @@ def outside() -> Run:
 
     def run(*command: str, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["nsenter", f"--net={network}", *command],
+            [shutil.which("nsenter") or "nsenter", f"--net={network}", *command],
             cwd=cwd,
             capture_output=True,
             text=True,
