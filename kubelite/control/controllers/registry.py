@@ -32,6 +32,13 @@ class Row(NamedTuple):
 
 
 ROWS: tuple[Row, ...] = (
+    Row("job-controller", "job", "batch.job", "JOB_CONTROLLER"),
+    Row(
+        "ttl-after-finished-controller",
+        "ttl-after-finished",
+        "batch.ttl_after_finished",
+        "TTL_AFTER_FINISHED_CONTROLLER",
+    ),
     Row("daemonset-controller", "daemonset", "workloads.daemonset", "DAEMON_SET_CONTROLLER"),
     Row("deployment-controller", "deployment", "workloads.deployment", "DEPLOYMENT_CONTROLLER"),
     Row("replicaset-controller", "replicaset", "workloads.replicaset", "REPLICA_SET_CONTROLLER"),
