@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import glob
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from kubelite.control.api.server.lifecycle import ApiServer, Options
 from kubelite.control.controllers.registry import UnknownController, select
 from kubelite.control.store.types import StoreError
 from kubelite.lib import known_roots
+from kubelite.lib.trusted import directory_problem, file_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,9 +87,32 @@ def data_directory(settings: Settings, chosen: str | None) -> str:
                 f"cannot create {path}: {error.strerror}", hint="choose another with --data-dir"
             )
         ) from error
+    _refuse_open(path)
     if chosen:
         known_roots.register(path)
     return path
+
+
+def _refuse_open(path: str) -> None:
+    """Refuses a data directory that others could change, or keys and records that others could
+    read. Raises CliError.
+    """
+    if problem := directory_problem(path):
+        raise CliError(
+            Diagnostic(
+                f"{path} cannot be used as a data directory: {problem}",
+                hint="choose a directory that nobody else can write to with --data-dir",
+            )
+        )
+    secrets = [*glob.glob(f"{path}/pki/*.key"), *glob.glob(f"{path}/*.db*")]
+    for file in sorted(secrets):
+        if problem := file_problem(file):
+            raise CliError(
+                Diagnostic(
+                    f"{file} {problem}: what it holds may be known to others",
+                    hint="chmod 600 it, or remove the directory to begin with new keys",
+                )
+            )
 
 
 def read_tokens(path: str | None) -> Mapping[str, User]:

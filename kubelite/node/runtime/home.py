@@ -7,17 +7,15 @@ module knows paths; it creates and checks directories but decides nothing.
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator
 
 from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import names
+from kubelite.lib.trusted import directory_problem
 from kubelite.node.runtime.errors import RuntimeFailure
 
 DEFAULT_ROOT = "/var/lib/kubelite"
 DEFAULT_RUN = "/run/kubelite"
 UNFINISHED = ".new-"
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Home:
@@ -106,37 +104,11 @@ class Home:
         only a sticky one may be writable by others. Raises RuntimeFailure.
         """
         for path in (self.root, self.run):
-            for directory in _ancestors(path):
-                problem = _problem(directory, is_root=directory == path)
-                if problem:
-                    raise RuntimeFailure(
-                        f"{path} cannot be used as a state root: {directory} {problem}",
-                        hint="choose a directory of root's that nobody else can write to",
-                    )
-
-
-def _ancestors(path: str) -> Iterator[str]:
-    """The directory and those above it, topmost first."""
-    parts = path.strip("/").split("/")
-    yield "/"
-    for depth in range(1, len(parts) + 1):
-        yield "/" + "/".join(parts[:depth])
-
-
-def _problem(directory: str, *, is_root: bool) -> str:
-    """Why a directory is not safe, "" for one that is or does not exist."""
-    try:
-        status = os.lstat(directory)
-    except FileNotFoundError:
-        return ""
-    if not stat.S_ISDIR(status.st_mode):
-        return "is not a directory"
-    if status.st_uid not in (0, os.geteuid()):
-        return f"belongs to user {status.st_uid}"
-    is_sticky = bool(status.st_mode & stat.S_ISVTX) and not is_root
-    if status.st_mode & _WRITABLE_BY_OTHERS and not is_sticky:
-        return f"is writable by others (mode {stat.S_IMODE(status.st_mode):04o})"
-    return ""
+            if problem := directory_problem(path):
+                raise RuntimeFailure(
+                    f"{path} cannot be used as a state root: {problem}",
+                    hint="choose a directory of root's that nobody else can write to",
+                )
 
 
 def boot_id() -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from kubelite.lib import known_roots
 from tests.control.api.test_api_crash import ROOT, Process
 from tests.control.debian import free_ports
 from tests.control.world import CONFIG, config_map
@@ -109,7 +110,8 @@ def test_it_writes_nowhere_else(tmp_path: Path) -> None:
     ]
     paths = {path for line in lines for path in re.findall(r'"(/[^"]*)"', line)}
     assert str(tmp_path / "data" / "store.db") in paths
-    mine = (str(tmp_path / "data"), str(config), "/dev/null", "/dev/tty")
+    # A directory of one's choice is noted where pods that see the host's files look for it.
+    mine = (str(tmp_path / "data"), str(config), known_roots.registry(), "/dev/null", "/dev/tty")
     assert [path for path in paths if not path.startswith(mine)] == []
     assert not [
         line for line in trace.read_text().splitlines() if "bind(" in line and "AF_UNIX" in line
@@ -144,6 +146,34 @@ def test_its_errors_are_sentences(tmp_path: Path, server: Process) -> None:
     assert (lost.returncode, "does not answer" in lost.stderr) == (1, True)
     for said in (second, taken, foreign, wrong, lost):
         assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "words"),
+    [
+        ("data", 0o777, "is writable by others (mode 0777)"),
+        (".", 0o757, "is writable by others (mode 0757)"),
+        ("data/pki/ca.key", 0o644, "is open to others (mode 0644)"),
+        ("data/store.db", 0o660, "is open to others (mode 0660)"),
+    ],
+)
+def test_it_refuses_what_others_could_change_or_read(
+    tmp_path: Path, server: Process, path: str, mode: int, words: str
+) -> None:
+    server.stop()
+    (tmp_path / path).chmod(mode)
+    refused = run("--data-dir", str(tmp_path / "data"), "--port", "0")
+    assert (refused.returncode, words in refused.stderr) == (1, True)
+    (tmp_path / path).chmod(0o700)
+
+
+def test_it_refuses_an_audit_log_that_is_open_to_others(tmp_path: Path) -> None:
+    log = tmp_path / "audit"
+    log.touch(0o666)
+    log.chmod(0o666)
+    words = ("--data-dir", str(tmp_path / "data"), "--port", "0", "--audit-log", str(log))
+    refused = run(*words)
+    assert (refused.returncode, "is open to others" in refused.stderr) == (1, True)
 
 
 async def test_watchers_are_told_when_it_ends(tmp_path: Path, server: Process) -> None:

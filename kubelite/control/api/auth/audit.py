@@ -4,6 +4,7 @@ known.
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from kubelite.control.api.wire.answer import Answer
 from kubelite.control.api.wire.documents import encode
 from kubelite.control.api.wire.request import user_info
 from kubelite.control.api.wire.status import StatusError
+from kubelite.lib.trusted import file_problem
 
 if TYPE_CHECKING:
     from kubelite.control.api.wire.answer import Stream
@@ -26,9 +28,14 @@ MOST_BYTES = 100 << 20
 
 
 class Audit:
-    """Writes to a file. When it has grown too large it becomes ``FILE.1``, and a new one begins."""
+    """Writes to a file. When it has grown too large it becomes ``FILE.1``, and a new one begins.
+
+    Raises OSError for a file that cannot be written, or that others could read or write.
+    """
 
     def __init__(self, path: str, rules: list[Object]) -> None:
+        if problem := file_problem(path):
+            raise OSError(errno.EINVAL, f"{problem}: an audit log is for its owner only", path)
         self._path = path
         self._rules = rules
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

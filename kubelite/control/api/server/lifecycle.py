@@ -19,6 +19,7 @@ from kubelite.control.api.server import seed
 from kubelite.control.api.server.app import App
 from kubelite.control.api.server.expiry import EVENT_SECONDS, EVENTS, Expiry
 from kubelite.control.api.server.flow_control import FlowControl
+from kubelite.control.api.server.identity_lease import IdentityLease
 from kubelite.control.api.server.in_process import InProcess
 from kubelite.control.api.server.metrics import Metrics
 from kubelite.control.api.server.server import Server, tls
@@ -89,6 +90,7 @@ class ApiServer:
         )
         self._expiry = Expiry(store)
         self._signer = Signer(self.context, self.pki.authority)
+        self._lease = IdentityLease(self.context)
         app = App(
             self.context,
             self._definitions,
@@ -117,6 +119,7 @@ class ApiServer:
         self._definitions.start()
         self._expiry.start()
         self._signer.start()
+        self._lease.start()
         self._ready = True
 
     async def close(self) -> None:
@@ -127,6 +130,7 @@ class ApiServer:
         await self._definitions.close()
         await self._expiry.close()
         await self._signer.close()
+        await self._lease.close()
         await self.context.store.close()
         if self._audit is not None:
             self._audit.close()

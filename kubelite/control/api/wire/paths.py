@@ -19,7 +19,9 @@ CONNECT = ("exec", "attach", "portforward", "proxy")
 
 
 class Target(NamedTuple):
-    """What a resource path names. ``rest`` is what follows the subresource, for ``proxy``."""
+    """What a resource path names. ``rest`` is what follows the subresource, for ``proxy``;
+    ``watch``: the path is one of the old ones that only watch (``/api/v1/watch/pods``).
+    """
 
     group: str
     version: str
@@ -28,6 +30,7 @@ class Target(NamedTuple):
     name: str
     sub: str
     rest: str
+    watch: bool = False
 
 
 def split(raw_path: str) -> list[str] | None:
@@ -60,7 +63,7 @@ def parse(raw_path: str) -> Target | None:
         found = _resource(segments[1], segments[2], segments[3:])
     else:
         return None
-    if "%" in raw_path and any("/" in part or "\0" in part for part in found[:-1]):
+    if "%" in raw_path and any("/" in part or "\0" in part for part in found[:-2]):
         raise _no_name()  # an escaped slash has no place but behind a proxied name
     return found
 
@@ -70,13 +73,16 @@ def _no_name() -> StatusError:
 
 
 def _resource(group: str, version: str, rest: list[str]) -> Target:
-    namespace = ""
+    namespace, watch = "", rest[0] == "watch" and len(rest) > 1
+    rest = rest[1:] if watch else rest
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _NAMESPACE_PARTS:
         namespace, rest = rest[1], rest[2:]
     elif rest[0] == "namespaces" and len(rest) > 1:
         namespace = rest[1]
     padded = [*rest[:3], "", ""]
-    return Target(group, version, namespace, padded[0], padded[1], padded[2], "/".join(rest[3:]))
+    return Target(
+        group, version, namespace, padded[0], padded[1], padded[2], "/".join(rest[3:]), watch
+    )
 
 
 def verb(method: str, target: Target, *, watching: bool) -> str:
@@ -87,7 +93,7 @@ def verb(method: str, target: Target, *, watching: bool) -> str:
             if method in ("POST", "GET") and target.sub != "proxy"
             else _plain_verb(method, target, False)
         )
-    return _plain_verb(method, target, watching)
+    return _plain_verb(method, target, watching or target.watch)
 
 
 def _plain_verb(method: str, target: Target, watching: bool) -> str:
