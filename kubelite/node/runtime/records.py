@@ -46,11 +46,13 @@ class PodRecord(msgspec.Struct, kw_only=True):
 
     ``stage`` is CREATING, CREATED or REMOVING; ``goal`` is RUN, STOP or RESTART. ``reason`` and
     ``message`` say why the pod as a whole has failed. ``started`` is CLOCK_BOOTTIME of boot
-    ``boot`` when the pod was requested. ``source`` is the digest of its manifest. ``paused``: its
-    cgroup is frozen. ``stale_attempts``: containers that an update has changed, with the last
-    attempt started from the old definition. ``resize``: the cgroup limits are out of date.
-    ``restart_reason``: which container's exit restarted all of them last. ``removal_at``: when the
-    removal was requested, with ``removal_grace`` nanoseconds for the containers.
+    ``boot`` when the pod was requested. ``documents`` are the ConfigMaps and Secrets that came with
+    the manifest; ``origin`` is API for a pod that an API server has bound to this node. ``source``
+    is the digest of its manifest. ``paused``: its cgroup is frozen. ``stale_attempts``: containers
+    that an update has changed, with the last attempt started from the old definition. ``resize``:
+    the cgroup limits are out of date. ``restart_reason``: which container's exit restarted all of
+    them last. ``removal_at``: when the removal was requested, with ``removal_grace`` nanoseconds
+    for the containers.
     """
 
     version: int = 1
@@ -61,6 +63,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
     created_at: int
     up_at: int = 0
     pod: msgspec.Raw
+    documents: msgspec.Raw = msgspec.Raw(b"[]")
+    origin: str = ""
     source: str = ""
     unsafe_sysctls: tuple[str, ...] = ()
     goal: str = "run"
@@ -245,5 +249,6 @@ class Storage(NamedTuple):
 
 
 CREATING, CREATED, REMOVING = "creating", "created", "removing"
+API = "api"
 RUN, STOP, RESTART = "run", "stop", "restart"
 HOOK_NONE, HOOK_BEGUN, HOOK_OVER = 0, 1, 2

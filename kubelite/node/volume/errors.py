@@ -2,7 +2,8 @@
 
 VolumeError         one sentence; ``hint`` where there is something to try
 ├── HostPathError   a hostPath has another type than its manifest says, or cannot be made
-└── SubPathError    a subPath leads through a link, a file, or out of its volume
+├── SubPathError    a subPath leads through a link, a file, or out of its volume
+└── SourceNotReady  an API object that a volume is made of is missing; it may come later
 """
 
 from __future__ import annotations
@@ -23,3 +24,7 @@ class HostPathError(VolumeError):
 
 class SubPathError(VolumeError):
     """A part of a volume cannot be used."""
+
+
+class SourceNotReady(VolumeError):
+    """An API object that a volume needs is missing or lacks a key; it may come later."""

@@ -18,12 +18,21 @@ ETC = ("hosts", "resolv.conf", "hostname")
 
 
 class Place(NamedTuple):
-    """A volume and its path in the pod's mount namespace. ``type`` is that of a hostPath."""
+    """A volume and its path in the pod's mount namespace. ``type`` is that of a hostPath.
+
+    The files of ``content`` and ``secret`` are made by the node from API objects; those of
+    ``secret`` are kept in memory. Containers only read them.
+    """
 
     name: str
-    kind: Literal["disk", "memory", "host"]
+    kind: Literal["disk", "memory", "host", "content", "secret"]
     path: str
     type: str = ""
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the volume is a tmpfs, which only the pod's mount namespace has."""
+        return self.kind in ("memory", "secret")
 
 
 class PodMount(NamedTuple):
@@ -72,6 +81,12 @@ def _place(volume: Volume, disk: str, memory: str) -> Place:
         return Place(volume.name, "disk", f"{disk}/{volume.name}")
     if volume.host_path is not None:
         return Place(volume.name, "host", volume.host_path.path, volume.host_path.type or "")
+    from kubelite.node.volume import payload  # most pods have no volume made of objects
+
+    if payload.is_secret(volume):
+        return Place(volume.name, "secret", f"{memory}/{volume.name}")
+    if payload.is_made_of_objects(volume):
+        return Place(volume.name, "content", f"{disk}/{volume.name}")
     raise VolumeError(f'volume "{volume.name}" is of a kind that is not supported')
 
 
@@ -90,7 +105,7 @@ def pod_mounts(
             place.path, f"size={min(sizes.get(place.name) or ceiling, ceiling)}{owner}", place.name
         )
         for place in found
-        if place.kind == "memory"
+        if place.is_in_memory
     ]
 
 
@@ -134,7 +149,7 @@ def _container_mount(
     return ContainerMount(
         source=place.path,
         target=clean(mount.mount_path),
-        read_only=bool(mount.read_only),
+        read_only=bool(mount.read_only) or place.kind in ("content", "secret"),
         recursive=not is_file,
         file=is_file,
         subpath=subpath,

@@ -7,10 +7,10 @@ key that is asked for and not there keeps the pod from starting, unless its sour
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from kubelite.node.volume.errors import VolumeError
+from kubelite.node.volume.errors import SourceNotReady
 
 if TYPE_CHECKING:
     from kubelite.objects.pod.volumes import (
@@ -55,8 +55,29 @@ class Objects(Protocol):
         """The certificates of a ClusterTrustBundle, or of all that a signer and labels select."""
 
 
-class SourceNotReady(VolumeError):
-    """An object that a volume needs is missing or lacks a key; it may come later."""
+class Documents:
+    """Objects that came with a pod's manifest, for pods without a cluster."""
+
+    def __init__(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        self._by_kind: dict[tuple[str, str], Mapping[str, Any]] = {
+            (document["kind"], document["metadata"]["name"]): document for document in documents
+        }
+
+    def config_map(self, name: str) -> Mapping[str, Any] | None:
+        """See :class:`Objects`."""
+        return self._by_kind.get(("ConfigMap", name))
+
+    def secret(self, name: str) -> Mapping[str, Any] | None:
+        """See :class:`Objects`."""
+        return self._by_kind.get(("Secret", name))
+
+    def token(self, audience: str, seconds: int) -> str:
+        """See :class:`Objects`; without a cluster nobody issues tokens."""
+        raise SourceNotReady("a service account token needs a cluster: kubelite up")
+
+    def trust_bundle(self, name: str, signer: str, selector: object | None) -> str | None:
+        """See :class:`Objects`."""
+        return None
 
 
 def is_made_of_objects(volume: Volume) -> bool:

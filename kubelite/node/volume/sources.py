@@ -33,7 +33,7 @@ def make_places(places: Iterable[Place], fs_group: int | None = None) -> frozens
     """
     files = set()
     for place in places:
-        if place.kind == "disk":
+        if place.kind in ("disk", "content"):
             make_empty_dir(place.path, fs_group)
         elif place.kind == "host" and prepare_host_path(place.path, place.type):
             files.add(Part(place.name, ""))
@@ -49,7 +49,7 @@ def make_parts(parts: Iterable[Part], places: Mapping[str, Place], view: str) ->
     files = set()
     for part in parts:
         place = places[part.volume]
-        volume = f"{view}{place.path}" if place.kind == "memory" else place.path
+        volume = f"{view}{place.path}" if place.is_in_memory else place.path
         if make_subpath(volume, part.subpath):
             files.add(part)
     return frozenset(files)

@@ -1,21 +1,27 @@
 """Environment of a container and ``$(VAR)`` in texts, as the kubelet has them. Pure.
 
 Variables may name the ones declared before them. What nobody declared stays as it is written, and
-``$$(VAR)`` is how a text says ``$(VAR)``. Values from ConfigMaps, Secrets and files are not known
-here; such variables are left out.
+``$$(VAR)`` is how a text says ``$(VAR)``. Values of ConfigMaps and Secrets are looked up by the
+caller's function.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.objects.facts import quantity
 from kubelite.objects.pod import qos
 
 if TYPE_CHECKING:
-    from kubelite.objects.pod.container import Container, EnvVarSource, ResourceFieldSelector
+    from kubelite.objects.pod.container import (
+        Container,
+        EnvFromSource,
+        EnvVarSource,
+        ResourceFieldSelector,
+    )
     from kubelite.objects.pod.pod import Pod
 
 # Compiled when a text needs them.
@@ -49,6 +55,16 @@ class Values(NamedTuple):
     storage: int = 0
 
 
+Lookup = Callable[[str, str], Mapping[str, bytes] | None]
+"""Values by key of a ConfigMap or Secret, by its kind and name; None where there is none."""
+
+
+class MissingSource(ValueError):
+    """A ConfigMap, a Secret or a key of one is missing that a variable needs; in the kubelet's
+    words.
+    """
+
+
 def expand(text: str, variables: Mapping[str, str]) -> str:
     """The text with each ``$(NAME)`` that is known replaced, and each ``$$`` made one ``$``."""
     if "$" not in text:
@@ -60,17 +76,91 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return re.sub(_REFERENCE, value, text)
 
 
-def container_env(pod: Pod, container: Container, values: Values) -> dict[str, str]:
-    """The variables that the manifest declares for a container, expanded, in their order."""
+def container_env(
+    pod: Pod, container: Container, values: Values, lookup: Lookup | None = None
+) -> dict[str, str]:
+    """The variables that the manifest declares for a container, expanded, in their order.
+
+    Without ``lookup`` variables from ConfigMaps and Secrets are left out. Raises MissingSource.
+    """
     env: dict[str, str] = {}
+    if lookup is not None:
+        for source in container.env_from:
+            env.update(_all_values(source, lookup))
     for variable in container.env:
         if variable.value_from is None:
             env[variable.name] = expand(variable.value or "", env)
             continue
         found = _from(pod, container, variable.value_from, values)
+        if found is None and lookup is not None:
+            found = _value(pod, variable.value_from, lookup)
         if found is not None:
             env[variable.name] = found
     return env
+
+
+def needs_lookup(container: Container) -> bool:
+    """Whether any variable comes from a ConfigMap or a Secret."""
+    sources = (variable.value_from for variable in container.env)
+    return bool(container.env_from) or any(
+        source is not None and (source.config_map_key_ref or source.secret_key_ref)
+        for source in sources
+    )
+
+
+def _all_values(source: EnvFromSource, lookup: Lookup) -> dict[str, str]:
+    """Every key of a ConfigMap or Secret as a variable; keys that hold binary data are left out."""
+    reference = source.config_map_ref or source.secret_ref
+    if reference is None:
+        return {}
+    kind = "ConfigMap" if source.config_map_ref is not None else "Secret"
+    found = lookup(kind, reference.name or "")
+    if found is None:
+        if reference.optional:
+            return {}
+        raise MissingSource(f'{kind.lower()} "{reference.name}" not found')
+    prefix = source.prefix or ""
+    return {f"{prefix}{key}": text for key, text in _texts(found)}
+
+
+def _texts(values: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        try:
+            yield key, value.decode()
+        except UnicodeDecodeError:
+            continue
+
+
+def _value(pod: Pod, source: EnvVarSource, lookup: Lookup) -> str | None:
+    """The value of one key, None for an optional one that is missing."""
+    selector = source.config_map_key_ref or source.secret_key_ref
+    if selector is None:
+        return None
+    kind = "ConfigMap" if source.config_map_key_ref is not None else "Secret"
+    found = lookup(kind, selector.name or "")
+    if found is not None and selector.key in found:
+        return found[selector.key].decode("utf-8", "surrogateescape")
+    if selector.optional:
+        return None
+    if found is None:
+        raise MissingSource(f'{kind.lower()} "{selector.name}" not found')
+    where = f"{pod.metadata.namespace or 'default'}/{selector.name}"
+    raise MissingSource(f"couldn't find key {selector.key} in {kind} {where}")
+
+
+def volume_field(pod: Pod, path: str, values: Values) -> str:
+    """The value of a field as a file of a downward API volume, which may be all labels or all
+    annotations: a line ``key="value"`` each, sorted.
+    """
+    if path not in ("metadata.labels", "metadata.annotations"):
+        return field(pod, path, values)
+    entries = pod.metadata.labels if path == "metadata.labels" else pod.metadata.annotations
+    return "\n".join(f"{key}={_quoted(value)}" for key, value in sorted(entries.items()))
+
+
+def _quoted(text: str) -> str:
+    """As Go's ``%q`` writes it."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def is_field(path: str) -> bool:

@@ -6,6 +6,7 @@ import posixpath
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,8 @@ from kubelite.node.volume.mounts import (
     places,
     pod_mounts,
 )
+from kubelite.objects.pod.container import VolumeMount
+from kubelite.objects.pod.volumes import Volume
 
 DATA = Place("data", "disk", "/pods/u/volumes/data")
 CACHE = Place("cache", "memory", "/run/u/memory/cache")
@@ -63,9 +66,24 @@ def test_each_kind_has_its_place() -> None:
     assert found == [DATA, CACHE, HOST, Place("plain", "host", "/srv", "")]
 
 
-def test_other_kinds_are_refused_by_name() -> None:
-    with pytest.raises(VolumeError, match='"secret" is of a kind that is not supported'):
-        places([volume("secret")], "/d", "/m")
+def test_other_kinds_are_refused_by_name():
+    nfs = msgspec.convert({"name": "data", "nfs": {"server": "s", "path": "/"}}, Volume)
+    with pytest.raises(VolumeError, match='"data"'):
+        places([nfs], "/d", "/m")
+
+
+def test_volumes_made_of_objects_lie_on_disk_or_in_memory_and_are_read_only():
+    config = msgspec.convert({"name": "conf", "configMap": {"name": "c"}}, Volume)
+    secret = msgspec.convert({"name": "key", "secret": {"secretName": "s"}}, Volume)
+    found = places([config, secret], "/disk", "/memory")
+    assert [(place.kind, place.path) for place in found] == [
+        ("content", "/disk/conf"),
+        ("secret", "/memory/key"),
+    ]
+    mount = msgspec.convert({"name": "conf", "mountPath": "/conf"}, VolumeMount)
+    by_name = {place.name: place for place in found}
+    (mounted,) = container_mounts([mount], by_name, frozenset(), str)
+    assert mounted.read_only
 
 
 @pytest.mark.parametrize(

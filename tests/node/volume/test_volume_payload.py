@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelite.node.volume import atomic
+from kubelite.node.volume.errors import SourceNotReady
 from kubelite.node.volume.payload import (
     File,
-    SourceNotReady,
     is_made_of_objects,
     is_secret,
     payload,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from signal import SIGKILL
+from typing import TYPE_CHECKING
 
 from kubelite.core.errors import NativeError, ShimGone
 from kubelite.core.plan import Mount
@@ -53,9 +54,12 @@ from kubelite.node.runtime.records import (
 )
 from kubelite.node.runtime.removal import Remover, remove_attempt
 from kubelite.node.runtime.sandbox import Sandbox, new_id
-from kubelite.node.volume.errors import VolumeError
+from kubelite.node.volume.errors import SourceNotReady, VolumeError
 from kubelite.objects.pod.container import Container
 from kubelite.objects.pod.qos import is_sidecar
+
+if TYPE_CHECKING:
+    from kubelite.node.kubelet.act.volume_contents import Contents
 
 START_ERRORS = (
     RuntimeFailure,
@@ -172,8 +176,31 @@ class Executor:
         if self._context is None:
             context = self._gather()
             sandbox_setup.create_volumes(context)
+            self._write_contents(context, self._gather_contents(context))
             self._context = context
         return self._context
+
+    def refresh_contents(self) -> None:
+        """Writes volumes whose API objects have changed; a missing object leaves them as they are."""
+        if self.sandbox is None:
+            return
+        with contextlib.suppress(VolumeError):
+            context = self._start_context()
+            self._write_contents(context, self._gather_contents(context))
+
+    def _gather_contents(self, context: PodContext) -> Contents:
+        """The files of volumes made of API objects. Raises SourceNotReady."""
+        if not context.has_contents:
+            return {}
+        from kubelite.node.kubelet.act.volume_contents import gather_contents
+
+        return gather_contents(context)
+
+    def _write_contents(self, context: PodContext, contents: Contents) -> None:
+        if contents:
+            from kubelite.node.kubelet.act.volume_contents import write_contents
+
+            write_contents(context, contents, self.joined().record.shim_pid)
 
     def _create_sandbox(self) -> None:
         began = time.perf_counter()
@@ -181,9 +208,11 @@ class Executor:
         try:
             self.leave_sandbox()
             context = self._gather()
+            contents = self._gather_contents(context)
             self.sandbox = sandbox_setup.create_sandbox(
                 context, state.ledger, lambda: self._prepare_first_attempts(context)
             )
+            self._write_contents(context, contents)
         except START_ERRORS as error:
             if self._strict:
                 raise
@@ -205,8 +234,11 @@ class Executor:
 
     def _sandbox_failed(self, error: Exception) -> None:
         state = self._state
-        message = f"Failed to create pod sandbox: {error}"
-        state.event("FailedCreatePodSandBox", message, warning=True)
+        if isinstance(error, SourceNotReady):
+            state.event("FailedMount", str(error), warning=True)
+        else:
+            message = f"Failed to create pod sandbox: {error}"
+            state.event("FailedCreatePodSandBox", message, warning=True)
         state.put_sandbox(state.ledger.sandbox(state.uid), up=False)
         self.retry_at = state.now().now + RETRY
 

@@ -40,7 +40,18 @@ def container_inputs(context: PodContext, container: Container) -> StartInputs:
         covers=context.covers if found.image.id == HOST else (),
         devices=devices,
         knobs=(*container_knobs(limits, context.tree.world), *denied_devices),
+        variables=_variables(context, container),
     )
+
+
+def _variables(context: PodContext, container: Container) -> dict[str, str]:
+    """The variables that the manifest declares; ConfigMaps and Secrets are looked up on demand."""
+    lookup = None
+    if expand.needs_lookup(container):
+        from kubelite.node.kubelet.act import volume_contents
+
+        lookup = volume_contents.lookup(context.objects)
+    return prepare.declared_env(context.pod, container, context.node, lookup)
 
 
 def _devices(context: PodContext, privileged: bool) -> tuple[tuple[Device, ...], list[Knob]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.host import host_covers
@@ -21,13 +22,17 @@ from kubelite.node.volume import mounts as volumes
 from kubelite.node.volume.mounts import Part, Place
 from kubelite.objects.pod.pod import Pod
 
+if TYPE_CHECKING:
+    from kubelite.node.volume.payload import Objects
+
 
 class PodContext:
     """Gathered once by :func:`gather`, valid for one specification and one sandbox.
 
     ``volumes`` says where each volume lies, by name; ``volume_files`` are those that are single
     files, known once the volumes are created. ``covers`` are the host's paths that a container on
-    the host's root must not see. ``warnings`` are sentences about what the node could not provide.
+    the host's root must not see. ``objects`` gives ConfigMaps, Secrets and tokens. ``warnings`` are
+    sentences about what the node could not provide.
     """
 
     __slots__ = (
@@ -36,6 +41,7 @@ class PodContext:
         "host_files",
         "images",
         "node",
+        "objects",
         "pod",
         "record",
         "shared",
@@ -55,6 +61,7 @@ class PodContext:
         images: dict[str, ResolvedImage],
         node: NodeFacts,
         host_files: HostFiles,
+        objects: Objects,
         trace: Callable[[str], None],
     ) -> None:
         self.home = home
@@ -64,12 +71,18 @@ class PodContext:
         self.images = images
         self.node = node
         self.host_files = host_files
+        self.objects = objects
         self.trace = trace
         self.shared = prepare.shared_namespaces(pod)
         self.volumes = _volumes(home, record.uid, pod)
         self.volume_files: frozenset[Part] = frozenset()
         self.covers = _covers(home, images)
         self.warnings: list[str] = []
+
+    @property
+    def has_contents(self) -> bool:
+        """Whether any volume is made of API objects."""
+        return any(place.kind in ("content", "secret") for place in self.volumes.values())
 
     @property
     def shm(self) -> str:
@@ -107,7 +120,17 @@ def gather(
     )
     if state.seen.up and state.seen.sandbox is not None:
         node = _with_addresses(node, state.seen.sandbox)
-    return PodContext(state.home, tree, state.record, state.pod, images, node, host_files, trace)
+    return PodContext(
+        state.home,
+        tree,
+        state.record,
+        state.pod,
+        images,
+        node,
+        host_files,
+        state.objects,
+        trace,
+    )
 
 
 def _with_addresses(node: NodeFacts, sandbox: SandboxRecord) -> NodeFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -24,6 +24,9 @@ from kubelite.node.runtime.records import (
 )
 from kubelite.objects.pod.pod import Container, Pod
 
+if TYPE_CHECKING:
+    from kubelite.node.volume.payload import Objects
+
 
 class DeclaredContainer(NamedTuple):
     """A container of the specification."""
@@ -38,9 +41,15 @@ class PodState:
     """
 
     def __init__(
-        self, home: Home, ledger: Ledger, record: PodRecord, pod: Pod | None = None
+        self,
+        home: Home,
+        ledger: Ledger,
+        record: PodRecord,
+        pod: Pod | None = None,
+        objects: Objects | None = None,
     ) -> None:
         self.home, self.ledger = home, ledger
+        self._objects = objects
         self.record = record
         self.seen = ObservedPod(record, None, False, ())
         self.timeline = Timeline(timeline.path(home.pod(record.uid)))
@@ -51,6 +60,15 @@ class PodState:
         self.pod = replace(pod, metadata=replace(pod.metadata, uid=self.record.uid))
         self._declared = {c.name: DeclaredContainer(c, True) for c in pod.spec.init_containers}
         self._declared |= {c.name: DeclaredContainer(c, False) for c in pod.spec.containers}
+
+    @property
+    def objects(self) -> Objects:
+        """Where ConfigMaps, Secrets and tokens come from: what the caller gave, else the manifest."""
+        if self._objects is None:
+            from kubelite.node.volume.payload import Documents
+
+            self._objects = Documents(msgspec.json.decode(self.record.documents))
+        return self._objects
 
     @property
     def uid(self) -> str:

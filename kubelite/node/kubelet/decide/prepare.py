@@ -74,16 +74,28 @@ def shared_namespaces(pod: Pod) -> SharedNamespaces:
     )
 
 
-def declared_env(pod: Pod, container: Container, node: NodeFacts) -> dict[str, str]:
-    """The variables that the manifest declares, expanded: those that ``$(VAR)`` may refer to."""
-    values = expand.Values(
+def declared_env(
+    pod: Pod, container: Container, node: NodeFacts, lookup: expand.Lookup | None = None
+) -> dict[str, str]:
+    """The variables that the manifest declares, expanded: those that ``$(VAR)`` may refer to.
+
+    Raises ContainerConfigError for a ConfigMap, a Secret or a key that is missing.
+    """
+    try:
+        return expand.container_env(pod, container, field_values(node), lookup)
+    except expand.MissingSource as error:
+        raise ContainerConfigError("", str(error)) from error
+
+
+def field_values(node: NodeFacts) -> expand.Values:
+    """What fields and resources of a pod may refer to on this node."""
+    return expand.Values(
         node_name=node.name,
         host_ip=node.address,
         pod_ip=node.pod_address,
         cpu=node.cpus * 1000,
         memory=node.memory,
     )
-    return expand.container_env(pod, container, values)
 
 
 def program(

@@ -27,12 +27,12 @@ def start_inputs(
     covers: tuple[str, ...],
     devices: tuple[Device, ...],
     knobs: tuple[Knob, ...],
+    variables: Mapping[str, str],
 ) -> StartInputs:
     """``security`` has its seccomp filter compiled; ``covers`` are the host's paths to hide where
-    the image is the host's root; ``knobs`` are the files of the container's cgroup. Raises
-    ContainerConfigError.
+    the image is the host's root; ``knobs`` are the files of the container's cgroup; ``variables``
+    are those that the manifest declares. Raises ContainerConfigError.
     """
-    variables: Mapping[str, str] = prepare.declared_env(pod, container, node)
     return StartInputs(
         name=container.name,
         init=container in pod.spec.init_containers,

@@ -1,0 +1,65 @@
+"""Writes the files of volumes that are made of API objects, and looks up values of variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kubelite.node.kubelet.act.pod_context import PodContext
+from kubelite.node.kubelet.decide import prepare
+from kubelite.node.volume import atomic, payload
+from kubelite.node.volume.errors import SourceNotReady
+from kubelite.node.volume.payload import Objects, Payload
+from kubelite.objects.pod import expand
+from kubelite.objects.pod.volumes import DownwardAPIVolumeFile
+
+Contents = Mapping[str, Payload]
+"""The files of volumes made of API objects, by the volume's name."""
+
+
+def gather_contents(context: PodContext) -> Contents:
+    """The files of each such volume, by the volume's name. Raises SourceNotReady."""
+    pod, values = context.pod, prepare.field_values(context.node)
+
+    def field(item: DownwardAPIVolumeFile) -> str:
+        if item.field_ref is not None:
+            return expand.volume_field(pod, item.field_ref.field_path, values)
+        reference = item.resource_field_ref
+        assert reference is not None, "validation asks for one of the two"
+        return expand.resource(pod, pod.spec.containers[0], reference, values)
+
+    contents = {}
+    for volume in pod.spec.volumes:
+        if not payload.is_made_of_objects(volume):
+            continue
+        try:
+            contents[volume.name] = payload.payload(volume, context.objects, field)
+        except SourceNotReady as error:
+            message = f'MountVolume.SetUp failed for volume "{volume.name}" : {error}'
+            raise SourceNotReady(message) from error
+    return contents
+
+
+def write_contents(context: PodContext, contents: Contents, shim_pid: int) -> bool:
+    """Writes them where they lie; returns whether anything changed. Raises VolumeError."""
+    changed = False
+    group = prepare.fs_group(context.pod)
+    owner = atomic.Owner() if group is None else atomic.Owner(-1, group, group_reads=True)
+    for name, files in contents.items():
+        place = context.volumes[name]
+        # A tmpfs of the pod is mounted in its own mount namespace only, which the shim is in.
+        root = f"/proc/{shim_pid}/root" if place.is_in_memory else ""
+        changed |= atomic.write(f"{root}{place.path}", files, owner)
+    return changed
+
+
+def lookup(objects: Objects) -> expand.Lookup:
+    """Values of ConfigMaps and Secrets for environment variables."""
+
+    def find(kind: str, name: str) -> Mapping[str, bytes] | None:
+        if kind == "ConfigMap":
+            config_map = objects.config_map(name)
+            return None if config_map is None else payload.config_map_data(config_map)
+        secret = objects.secret(name)
+        return None if secret is None else payload.secret_data(secret)
+
+    return find
