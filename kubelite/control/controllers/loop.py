@@ -31,6 +31,7 @@ MAX_BACKOFF = 1000.0
 SLICE_SECONDS = 0.01
 """For so long plans are made before others in the process get their turn."""
 GOODBYE_SECONDS = 2.0
+WRITES = (Create, Delete, Patch, Post, Update)
 _QUIET = frozenset({"Conflict", "AlreadyExists", "NotFound", "Unreachable"})
 
 _log = logging.getLogger("kubelite.controllers")
@@ -175,10 +176,11 @@ class ControllerLoop:
         for refusal in refused:
             level = logging.DEBUG if refusal.reason in _QUIET else logging.INFO
             _log.log(level, "%s: %s: %s", self.controller.name, "/".join(key), refusal.message)
-        if refused or not _has_changed_something(outcomes):
+        if refused or _is_without_effect(outcomes):
             self._retry(key)
-        else:
-            self._failures.pop(key, None)
+            return
+        self._failures.pop(key, None)
+        if any(isinstance(outcome.action, WRITES) for outcome in outcomes):
             self.add(key)
 
     def _done(self, key: Key) -> None:
@@ -211,17 +213,13 @@ class ControllerLoop:
         self.add(key)
 
 
-def _has_changed_something(outcomes: Sequence[Outcome]) -> bool:
-    """Whether a write had an effect: a plan whose writes change nothing would be made for ever."""
-    writes = [
-        each
-        for each in outcomes
-        if isinstance(each.action, Create | Update | Patch | Delete | Post)
-    ]
-    return not writes or not all(map(_is_without_effect, writes))
+def _is_without_effect(outcomes: Sequence[Outcome]) -> bool:
+    """Whether there were writes and none changed anything: such a plan would be made for ever."""
+    writes = [outcome for outcome in outcomes if isinstance(outcome.action, WRITES)]
+    return bool(writes) and all(map(_changed_nothing, writes))
 
 
-def _is_without_effect(outcome: Outcome) -> bool:
+def _changed_nothing(outcome: Outcome) -> bool:
     """Whether the server answered an update with the revision that it had already."""
     if not isinstance(outcome.action, Update) or outcome.result is None:
         return False

@@ -32,6 +32,7 @@ class Row(NamedTuple):
 
 
 ROWS: tuple[Row, ...] = (
+    Row("cronjob-controller", "cronjob", "batch.cronjob", "CRON_JOB_CONTROLLER"),
     Row("job-controller", "job", "batch.job", "JOB_CONTROLLER"),
     Row(
         "ttl-after-finished-controller",
