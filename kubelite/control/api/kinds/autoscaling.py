@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.checks import not_negative
+from kubelite.control.api.kinds.common.checks import not_negative
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.schema import structs
 from kubelite.control.api.tables.columns import columns, integer

@@ -7,11 +7,12 @@ import zoneinfo
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import metadata, poddefaults
-from kubelite.control.api.kinds.checks import (
+from kubelite.control.api.kinds import poddefaults
+from kubelite.control.api.kinds.common import metadata
+from kubelite.control.api.kinds.common.checks import (
     not_negative,
 )
-from kubelite.control.api.kinds.metadata import IMMUTABLE
+from kubelite.control.api.kinds.common.metadata import IMMUTABLE
 from kubelite.control.api.kinds.pod import WORKLOAD_WARNINGS, check_template, template_warnings
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.tables.columns import boolean, columns, integer, wide

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.control.api.kinds import metadata
-from kubelite.control.api.kinds.checks import NOT_NEGATIVE, unchanged
+from kubelite.control.api.kinds.common import metadata
+from kubelite.control.api.kinds.common.checks import NOT_NEGATIVE, unchanged
 from kubelite.control.api.kinds.rules import Rules, initial_phase
 from kubelite.control.api.tables.columns import NAME_AND_CREATION, columns
 from kubelite.control.api.tables.text import (

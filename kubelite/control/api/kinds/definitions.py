@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.admission_policies import default_service_port
-from kubelite.control.api.kinds.checks import (
+from kubelite.control.api.kinds.common.callouts import default_service_port
+from kubelite.control.api.kinds.common.checks import (
+    check_port_number,
     unchanged,
 )
 from kubelite.control.api.kinds.rules import Rules
@@ -17,6 +18,8 @@ from kubelite.control.api.tables.text import (
     name_and_creation,
     name_of,
 )
+from kubelite.control.api.wire import causes
+from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +34,47 @@ Cells = list[Any]
 def _default_api_service(obj: Any) -> None:
     if obj.spec.service is not None:
         default_service_port(obj.spec.service)
+
+
+def _check_api_service(obj: Object) -> Iterator[Cause]:
+    spec, name = obj.get("spec") or {}, (obj.get("metadata") or {}).get("name", "")
+    group, version = spec.get("group", ""), spec.get("version", "")
+    expected = f"{version}.{group}"
+    if name and name != expected:
+        why = f'must be `spec.version+"."+spec.group`: "{expected}"'
+        yield causes.invalid("metadata.name", name, why)
+    if not group and version != "v1":
+        why = "only v1 may have an empty group and it better be legacy kube"
+        yield causes.required("spec.group", why)
+    for problem in names.subdomain(group) if group else ():
+        yield causes.invalid("spec.group", group, problem)
+    for problem in names.label_1035(version):
+        yield causes.invalid("spec.version", version, problem)
+    for field, most in (("groupPriorityMinimum", 20000), ("versionPriority", 1000)):
+        number = spec.get(field, 0)
+        if not 0 < number <= most:
+            why = f"must be positive and less than {most}"
+            yield causes.invalid(f"spec.{field}", number, why)
+    yield from _check_api_backend(spec)
+
+
+def _check_api_backend(spec: Object) -> Iterator[Cause]:
+    service, insecure = spec.get("service"), spec.get("insecureSkipTLSVerify", False)
+    if service is None:
+        if spec.get("caBundle"):
+            why = "local APIServices may not have a caBundle"
+            yield causes.invalid("spec.caBundle", "...", why)
+        if insecure:
+            why = "local APIServices may not have insecureSkipTLSVerify"
+            yield causes.invalid("spec.insecureSkipTLSVerify", insecure, why)
+        return
+    for field in ("namespace", "name"):
+        if not service.get(field):
+            yield causes.required(f"spec.service.{field}")
+    yield from check_port_number(service.get("port", 443), "spec.service.port")
+    if insecure and spec.get("caBundle"):
+        why = "may not be true if caBundle is present"
+        yield causes.invalid("spec.insecureSkipTLSVerify", insecure, why)
 
 
 def _default_definition(obj: Any) -> None:
@@ -76,6 +120,7 @@ def _prepare_definition_update(new: Object, old: Object) -> Object:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): Rules(
+        unconditional_update=False,
         defaults=_default_definition,
         check=_check_definition,
         check_update=unchanged("spec.group", "spec.names.plural", "spec.scope"),
@@ -86,6 +131,10 @@ KINDS: dict[tuple[str, str], Rules] = {
         prepare_update=_prepare_definition_update,
     ),
     ("apiregistration.k8s.io", "APIService"): Rules(
+        check=_check_api_service,
+        name=names.path_segment,
+        may_be_empty=("apiregistration.v1.ServiceReference.*",),
+        unconditional_update=False,
         defaults=_default_api_service,
         columns=columns("Name", "Service", "Available", "Age"),
         cells=_api_service_cells,

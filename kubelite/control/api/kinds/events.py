@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.checks import check_dns_name
-from kubelite.control.api.kinds.metadata import IMMUTABLE
+from kubelite.control.api.kinds.common.checks import check_dns_name
+from kubelite.control.api.kinds.common.metadata import IMMUTABLE
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.schema import structs
 from kubelite.control.api.tables.columns import columns, wide

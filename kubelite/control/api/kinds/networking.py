@@ -5,15 +5,15 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import addresses, metadata
-from kubelite.control.api.kinds.checks import (
+from kubelite.control.api.kinds.common import addresses, metadata
+from kubelite.control.api.kinds.common.checks import (
     check_dns_name,
     check_local_reference,
     check_port_number,
     check_port_or_name,
     unchanged,
 )
-from kubelite.control.api.kinds.metadata import IMMUTABLE
+from kubelite.control.api.kinds.common.metadata import IMMUTABLE
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.kinds.service import load_balancer_addresses
 from kubelite.control.api.tables.columns import columns

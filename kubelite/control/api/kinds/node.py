@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import addresses, metadata
-from kubelite.control.api.kinds.checks import (
+from kubelite.control.api.kinds.common import addresses, metadata
+from kubelite.control.api.kinds.common.checks import (
     not_negative,
     unchanged,
 )
@@ -204,6 +204,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         keeps_status=True,
     ),
     ("coordination.k8s.io", "Lease"): Rules(
+        unconditional_update=False,
         defaults=_default_lease,
         check=_check_lease,
         columns=columns("Name", "Holder", "Age"),
@@ -211,6 +212,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         created_by_update=True,
     ),
     ("node.k8s.io", "RuntimeClass"): Rules(
+        unconditional_update=False,
         check=_check_runtime_class,
         may_be_empty=("node.v1.RuntimeClass.handler",),
         check_update=unchanged("handler"),

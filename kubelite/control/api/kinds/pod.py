@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import metadata, podadvice, poddefaults
+from kubelite.control.api.kinds import podadvice, poddefaults
+from kubelite.control.api.kinds.common import metadata
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.schema import structs
 from kubelite.control.api.tables import pod_cells

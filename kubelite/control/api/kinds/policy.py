@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import metadata
-from kubelite.control.api.kinds.checks import (
+from kubelite.control.api.kinds.common import metadata
+from kubelite.control.api.kinds.common.checks import (
     check_at_most_all,
     check_share,
     not_negative,
@@ -97,6 +97,7 @@ def _disruption_budget_cells(obj: Object, now: datetime) -> Cells:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("policy", "PodDisruptionBudget"): Rules(
+        unconditional_update=False,
         # Nothing but the rules of the store apply to the name.
         name=names.path_segment,
         check_subresource={"status": _check_budget_status},

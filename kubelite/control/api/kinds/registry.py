@@ -21,6 +21,7 @@ from kubelite.control.api.kinds import (
     rbac,
     service,
     storage,
+    webhooks,
     workloads,
 )
 from kubelite.control.api.kinds.rules import Rules
@@ -47,6 +48,7 @@ _FAMILIES = (
     rbac,
     service,
     storage,
+    webhooks,
     workloads,
 )
 KINDS: dict[tuple[str, str], Rules] = {

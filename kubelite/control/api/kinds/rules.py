@@ -72,6 +72,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     Verbs:
 
     - ``created_by_update``: a PUT may create an object.
+    - ``unconditional_update``: a PUT need not say which state it changes (``resourceVersion``).
     - ``returned_on_delete``: DELETE answers with the object, not with a Status.
     - ``orphans_dependents``: a DELETE that does not say leaves the dependents alone.
     - ``deletion_warning`` is told with a DELETE that does not say what becomes of dependents.
@@ -104,6 +105,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     row_conditions: Callable[[Object], list[Object]] | None = None
     selectable: tuple[str, ...] = ()
     created_by_update: bool = False
+    unconditional_update: bool = True
     returned_on_delete: bool = False
     orphans_dependents: bool = False
     deletion_warning: str = ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import addresses, metadata
-from kubelite.control.api.kinds.checks import (
+from kubelite.control.api.kinds.common import addresses, metadata
+from kubelite.control.api.kinds.common.checks import (
     check_dns_name,
     check_port_number,
     check_port_or_name,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import metadata, poddefaults, volume_sources
-from kubelite.control.api.kinds.checks import (
+from kubelite.control.api.kinds import poddefaults
+from kubelite.control.api.kinds.common import metadata, volume_sources
+from kubelite.control.api.kinds.common.checks import (
     NOT_NEGATIVE,
     check_dns_name,
     unchanged,
@@ -641,6 +642,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         returned_on_delete=True,
     ),
     ("storage.k8s.io", "CSIDriver"): Rules(
+        unconditional_update=False,
         check=_check_csi_driver,
         check_update=_check_csi_driver_update,
         warnings=_csi_driver_warnings,
@@ -662,6 +664,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         returned_on_delete=True,
     ),
     ("storage.k8s.io", "CSINode"): Rules(
+        unconditional_update=False,
         check=_check_csi_node,
         check_update=_check_csi_node_update,
         may_be_empty=("storage.v1.CSINodeSpec.drivers", "storage.v1.CSINodeDriver.*"),
@@ -677,6 +680,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         may_be_empty=("storage.v1.CSIStorageCapacity.storageClassName",),
     ),
     ("storage.k8s.io", "VolumeAttachment"): Rules(
+        unconditional_update=False,
         check=_check_attachment,
         may_be_empty=("storage.v1.VolumeAttachmentSpec.*", "storage.v1.VolumeAttachmentSource.*"),
         check_update=unchanged("spec"),

@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import metadata, poddefaults
-from kubelite.control.api.kinds.checks import (
+from kubelite.control.api.kinds import poddefaults
+from kubelite.control.api.kinds.common import metadata
+from kubelite.control.api.kinds.common.checks import (
     NOT_NEGATIVE,
     check_at_most_all,
     check_share,

@@ -71,6 +71,17 @@ def problem(rule: str) -> str:
     )
 
 
+def syntax_problem(expression: str) -> str:
+    """Why an expression cannot be read; empty when it can, or when nobody here can read any."""
+    try:
+        _program(expression)
+    except ImportError:
+        return ""
+    except ValueError as error:
+        return "compilation failed: " + str(error).partition("\n")[0]
+    return ""
+
+
 def is_transition(rule: str) -> bool:
     """Whether a rule looks at what was there before."""
     return _OLD.search(rule) is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.metadata import IMMUTABLE, contents
+from kubelite.control.api.kinds.common.metadata import IMMUTABLE, contents
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names

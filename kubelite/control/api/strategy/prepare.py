@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.metadata import with_generation
+from kubelite.control.api.kinds.common.metadata import with_generation
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.schema import structs
 from kubelite.objects.facts import schema

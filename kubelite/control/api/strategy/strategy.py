@@ -29,6 +29,7 @@ __all__ = [
     "created_by_update",
     "default_propagation",
     "knows",
+    "needs_version",
     "order",
     "prepare_create",
     "prepare_update",
@@ -102,6 +103,11 @@ def returns_object_on_delete(res: Resource) -> bool:
 def created_by_update(res: Resource) -> bool:
     """Whether a PUT of an object that does not exist creates it."""
     return rules_of(res).created_by_update
+
+
+def needs_version(res: Resource) -> bool:
+    """Whether a PUT must say which state it changes."""
+    return res.crd is not None or not rules_of(res).unconditional_update
 
 
 def selector(res: Resource, labels: str, fields: str) -> Selector:

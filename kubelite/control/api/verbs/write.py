@@ -195,7 +195,12 @@ async def update(context: Context, request: Request) -> Answer:
             f"the name of the object ({name}) does not match the name on the URL ({request.name})"
         )
 
-    def make(_: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        is_other = metadata.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]
+        if strategy.needs_version(res) and not metadata.get("resourceVersion") and not is_other:
+            why = "Invalid value: 0x0: must be specified for an update"
+            cause = Cause("FieldValueInvalid", why, "metadata.resourceVersion")
+            raise invalid(res, name, [cause])
         return copy(obj), said
 
     res = request.resource
@@ -204,13 +209,6 @@ async def update(context: Context, request: Request) -> Answer:
         check_may_create(context, request)
         give_identity(request, obj)
         return answer(request, await create_object(context, request, obj, said, options))
-    if res.crd is not None and not metadata.get("resourceVersion"):
-        cause = Cause(
-            "FieldValueInvalid",
-            "Invalid value: 0x0: must be specified for an update",
-            "metadata.resourceVersion",
-        )
-        raise invalid(res, name, [cause])
     return answer(request, await change_object(context, request, make, options, checks_uid=True))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.metadata import IMMUTABLE
+from kubelite.control.api.kinds.common.metadata import IMMUTABLE
 from kubelite.control.api.tables.text import lookup
 from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names

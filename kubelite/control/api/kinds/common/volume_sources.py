@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.checks import check_secret_reference
+from kubelite.control.api.kinds.common.checks import check_secret_reference
 from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names
 

@@ -1,0 +1,1 @@
+"""What several kinds share: addresses, metadata, match rules, small checks."""
