@@ -65,6 +65,7 @@ COMMANDS = {
     "system info": Command("system.info", "info", "Show versions, kernel features and paths."),
     "system agent": Command("system.agent", "agent", "Run the node agent in the foreground."),
     "system reset": Command("system.reset", "reset", "Remove all pods, images and kernel objects."),
+    "controllers": Command("controllers.run", "controllers", "Run controllers against a cluster."),
     "server": Command("server.serve", "server", "Run a Kubernetes control plane until Ctrl-C."),
     "completion": Command("about.completion", "completion", "Print a shell's completion script."),
     "explain": Command("about.explain", "explain", "Explain an error code."),

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
+from kubelite.client.informers import Informers
 from kubelite.client.kubeconfig import ClusterAccess
 from kubelite.client.leader import LeaderElector
+from kubelite.control.controllers.manager import ControllerManager
+from kubelite.control.controllers.registry import Row
 from kubelite.control.scheduler.loop.run import run_scheduler
+from kubelite.up.account_transport import AccountTransport
 
 LEASE_NAMESPACE, SCHEDULER_LEASE = "kube-system", "kube-scheduler"
+CONTROLLERS_LEASE = "kube-controller-manager"
 
 
 async def standalone_scheduler(
@@ -33,10 +39,50 @@ async def standalone_scheduler(
         await run_scheduler(client, configuration=configuration, seed=seed)
 
     try:
-        if elect:
-            identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4()}"
-            await LeaderElector(client, LEASE_NAMESPACE, SCHEDULER_LEASE, identity).run(lead)
-        else:
-            await lead()
+        await _led(client, SCHEDULER_LEASE, lead, elect=elect)
     finally:
         await client.close()
+
+
+async def standalone_controllers(
+    access: ClusterAccess,
+    controllers: Sequence[Row],
+    *,
+    as_accounts: bool = False,
+    elect: bool = True,
+) -> None:
+    """Runs controllers until cancelled; with ``elect`` only while holding the Lease that
+    kube-controller-manager uses too. They act as the user of ``access``, or with ``as_accounts`` each
+    as its own service account. Raises BadKubeconfig, ClientError.
+    """
+    client = Client(HttpTransport(access), user_agent="kubelite-controllers")
+
+    def client_for(account: str) -> Client:
+        transport = AccountTransport(client, access, account) if as_accounts else None
+        agent = f"kubelite-controllers/{account}"
+        return Client(transport or HttpTransport(access), user_agent=agent)
+
+    async def lead() -> None:
+        async with Informers(client) as informers:
+            manager = ControllerManager(informers, client_for, controllers)
+            try:
+                await manager.start()
+                await asyncio.Event().wait()
+            finally:
+                await manager.close()
+
+    try:
+        await _led(client, CONTROLLERS_LEASE, lead, elect=elect)
+    finally:
+        await client.close()
+
+
+async def _led(
+    client: Client, lease: str, lead: Callable[[], Awaitable[None]], *, elect: bool
+) -> None:
+    """Runs ``lead``, with ``elect`` only while holding the Lease."""
+    if not elect:
+        await lead()
+        return
+    identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4()}"
+    await LeaderElector(client, LEASE_NAMESPACE, lease, identity).run(lead)

@@ -61,30 +61,11 @@ def _access(path: str | None, context: str | None) -> ClusterAccess:
 def _run(
     settings: Settings, access: ClusterAccess, configuration: Any, seed: int | None, *, elect: bool
 ) -> None:
-    import asyncio
-    import logging
-    import signal
-    import sys
-
-    from kubelite.cli.common.screen import Screen
+    from kubelite.cli.common.foreground import run_until_signal
     from kubelite.up.standalone import standalone_scheduler
 
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    run_until_signal(
+        settings,
+        f"scheduling pods of {access.server}",
+        lambda: standalone_scheduler(access, configuration, seed, elect=elect),
     )
-
-    async def serve() -> None:
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, stopping.set)
-        Screen(settings).note(f"scheduling pods of {access.server}")
-        work = asyncio.ensure_future(standalone_scheduler(access, configuration, seed, elect=elect))
-        stop = asyncio.ensure_future(stopping.wait())
-        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            work.result()
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-
-    asyncio.run(serve())
