@@ -15,9 +15,9 @@ from kubelite.cli.scheduler.inputs import (
     PluginArguments,
     Plugins,
     Seed,
+    only_pod,
     options,
-    read_objects,
-    read_one_pod,
+    read_inputs,
     run_scheduler,
     show,
 )
@@ -48,9 +48,13 @@ def explain(
 
     names = candidates.split(",") if candidates is not None else None
     chosen = options(plugins, plugin_args, formula, config, seed)
-    decision = run_scheduler(
-        lambda: decide(read_objects(cluster), read_one_pod(pod), candidates=names, **chosen)
-    )
+
+    def act() -> dict[str, Any]:
+        inputs = read_inputs(cluster, pod)
+        wanted = only_pod(inputs.pods, pod)
+        return decide(inputs.cluster, wanted, candidates=names, **chosen)
+
+    decision = run_scheduler(act)
     show(settings, decision, format, _as_text)
     return 0
 

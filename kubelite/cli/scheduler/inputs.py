@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 from kubelite.cli.common import output
 from kubelite.cli.common.command import Document, Option, Settings
@@ -105,17 +105,40 @@ def read_objects(source: str, default_kind: str = "") -> list[dict[str, Any]]:
     from kubelite.control.scheduler.facts.documents import objects
 
     data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    return objects(data, "stdin" if source == "-" else source, default_kind)
+    return objects(data, label(source), default_kind)
 
 
-def read_pods(source: str) -> list[dict[str, Any]]:
-    """The pods of a file. Raises OSError, SchedulerError."""
-    return [obj for obj in read_objects(source, "Pod") if obj["kind"] == "Pod"]
+class Inputs(NamedTuple):
+    """The objects of a cluster and the pods to schedule, as a scheduler would see them."""
+
+    cluster: list[dict[str, Any]]
+    pods: list[dict[str, Any]]
 
 
-def read_one_pod(source: str) -> dict[str, Any]:
+def read_inputs(cluster: str, pods: str) -> Inputs:
+    """Reads both files. Pods of Deployments and the like are made from their templates, priority
+    classes become priorities. Raises OSError, SchedulerError, CliError.
+    """
+    from kubelite.cli.scheduler import workloads
+
+    objects = [workloads.as_served(obj) for obj in read_objects(cluster)]
+    wanted = read_objects(pods, "Pod")
+    workloads.check_fields(wanted, label(pods))
+    classes = workloads.priority_classes([*objects, *wanted])
+    nodes = sum(obj["kind"] == "Node" for obj in objects)
+    running = workloads.prioritized((obj for obj in objects if obj["kind"] == "Pod"), classes)
+    others = [obj for obj in objects if obj["kind"] != "Pod"]
+    created = workloads.pods_of(wanted, label(pods), nodes)
+    return Inputs([*others, *running], workloads.prioritized(created, classes))
+
+
+def label(source: str) -> str:
+    """The name of a file in messages."""
+    return "stdin" if source == "-" else source
+
+
+def only_pod(pods: list[dict[str, Any]], source: str) -> dict[str, Any]:
     """The one pod of a file. Raises CliError if there is none or several."""
-    pods = read_pods(source)
     if len(pods) != 1:
         hint = (
             "`kubelite scheduler simulate` takes many" if pods else "give a file with one Pod in it"

@@ -15,8 +15,7 @@ from kubelite.cli.scheduler.inputs import (
     Plugins,
     Seed,
     options,
-    read_objects,
-    read_pods,
+    read_inputs,
     run_scheduler,
     show,
 )
@@ -39,7 +38,12 @@ def simulate(
     from kubelite.control.scheduler import simulate as run
 
     chosen = options(plugins, plugin_args, formula, config, seed)
-    outcome = run_scheduler(lambda: run(read_objects(cluster), read_pods(pods), **chosen))
+
+    def act() -> dict[str, Any]:
+        inputs = read_inputs(cluster, pods)
+        return run(inputs.cluster, inputs.pods, **chosen)
+
+    outcome = run_scheduler(act)
     show(settings, outcome, format, _as_text)
     return 0
 
