@@ -7,6 +7,7 @@ imported only when something has gone wrong.
 from __future__ import annotations
 
 import errno
+import re
 
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.core.errors import CoreError, NativeError
@@ -27,6 +28,7 @@ _HINTS = {
     errno.ENFILE: "the machine has too many open files",
     errno.ENOMEM: "the machine is out of memory",
 }
+_EXTRA = re.compile(r"^Got unexpected extra arguments?(?:\(s\))? \((.*)\)$")
 _NOT_ROOT = "kubelite needs root for this: run it with sudo"
 
 
@@ -94,7 +96,7 @@ def usage_error(error: Exception) -> Diagnostic | None:
         return None
     context = getattr(error, "ctx", None)
     path = getattr(context, "command_path", "kubelite")
-    message = str(error.format_message()).rstrip(".")
+    message = _EXTRA.sub(r"too many arguments: \1", str(error.format_message()).rstrip("."))
     return Diagnostic(
         message[:1].lower() + message[1:], hint=f"`{path} -h` shows the usage", exit_code=2
     )

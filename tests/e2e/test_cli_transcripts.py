@@ -1,0 +1,213 @@
+"""Each verb as it looks in a terminal of 80 and of 40 columns, without color, in the C locale and
+piped: its help, a success, and failures that are sentences.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+from kubelite.cli.main import COMMANDS
+from tests.cli.terminal import STYLES, Transcript, run
+from tests.e2e.world import World, world
+
+__all__ = ["world"]
+
+WEB = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: server, image: host, command: [sh, -c, "echo hello; exec sleep 600"]}
+"""
+NODE = """
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
+status: {capacity: {cpu: "4", memory: 8Gi, pods: "110"}}
+"""
+FAILURES = {
+    "pod up": ["up", "up missing.yaml", "up bad.yaml"],
+    "pod run": ["run", "run host --env A", "run no-such-image:1 --restart Sometimes"],
+    "pod down": ["down", "down no-such-pod", "down missing.yaml"],
+    "pod ls": ["ls no-such-pod", "ls -o xml", "ls -l =="],
+    "pod describe": ["describe", "describe no-such-pod", "describe deployment/web"],
+    "pod inspect": ["inspect", "inspect no-such-pod", "inspect web --what"],
+    "pod check": ["check", "check missing.yaml", "check bad.yaml"],
+    "pod update": ["update", "update no-such-pod --cpu 1", "update web --cpu 1x"],
+    "pod start": ["start", "start no-such-pod", "start -l app=nothing"],
+    "pod stop": ["stop", "stop no-such-pod", "stop web --grace-period -1"],
+    "pod restart": ["restart", "restart no-such-pod", "restart web -c nothing"],
+    "pod kill": ["kill", "kill no-such-pod", "kill web -s NOTHING"],
+    "pod pause": ["pause", "pause no-such-pod", "pause web -l app=web"],
+    "pod unpause": ["unpause", "unpause no-such-pod", "unpause a/b/c"],
+    "pod logs": ["logs", "logs no-such-pod", "logs web --since yesterday"],
+    "pod exec": ["exec web", "exec no-such-pod -- true", "exec web -- no-such-program"],
+    "pod attach": ["attach", "attach no-such-pod", "attach -i web"],
+    "pod debug": ["debug", "debug no-such-pod -- true", "debug web --image no-such:1 -- true"],
+    "pod cp": ["cp a b", "cp no-such-pod:/x y", "cp web:/no-such-file y"],
+    "pod wait": ["wait", "wait no-such-pod", "wait web --for=deleted --timeout 0.1s"],
+    "pod events": ["events no-such-pod", "events -f", "events a b"],
+    "pod top": ["top", "top no-such-pod", "top web -o xml"],
+    "pod stats": ["stats no-such-pod", "stats a b", "stats web -o xml"],
+    "pod diff": ["diff", "diff no-such-pod", "diff web -c nothing"],
+    "pod prune": ["prune now", "prune --what", "prune -n"],
+    "image import": ["import", "import x missing", "import UPPER ."],
+    "image load": ["load", "load missing", "load bad.yaml"],
+    "image pull": ["pull", "pull UPPER", "pull a b --what"],
+    "image ls": ["ls x", "ls -o xml", "ls --what"],
+    "image rm": ["rm", "rm no-such-image", "rm UPPER"],
+    "image inspect": ["inspect", "inspect no-such-image", "inspect a b"],
+    "image tag": ["tag", "tag no-such-image b", "tag a"],
+    "image prune": ["prune now", "prune --what", "prune -n"],
+    "scheduler explain": ["explain", "explain --cluster missing --pod x", "explain --pod x"],
+    "scheduler simulate": ["simulate", "simulate --cluster missing --pods x", "simulate --what"],
+    "scheduler run": ["run now", "run --what", "run --kubeconfig missing"],
+    "system info": ["info x", "info -o xml", "info --what"],
+    "system agent": ["agent x", "agent --what", "agent --stay now"],
+    "system reset": ["reset x", "reset --what", "reset -n"],
+    "server": ["x", "--port 70000", "--token-file missing --data-dir data"],
+    "completion": ["", "powershell", "bash zsh"],
+    "explain": ["", "KL999", "KL104 KL105"],
+    "version": ["x", "-o xml", "--what"],
+}
+"""For each verb three command lines that fail. ``bad.yaml`` has a misspelled field."""
+SUCCESSES = [
+    ("pod up", "web.yaml", r"web is up|already up"),
+    ("pod ls", "", r"NAME +READY +STATUS +RESTARTS +AGE\s+web +1/1 +Running"),
+    ("pod ls", "-o wide", r"host"),
+    ("pod describe", "web", r"Name: +web"),
+    ("pod inspect", "web", r'"containers"'),
+    ("pod check", "web.yaml", r"web\.yaml: 1 pod, clean"),
+    ("pod update", "web --env A=b --dry-run", r"would be updated in place"),
+    ("pod logs", "web", r"hello"),
+    ("pod exec", "web -- echo inside", r"inside"),
+    ("pod debug", "web -- echo beside", r"beside"),
+    ("pod cp", "web.yaml web:/tmp/web.yaml", r""),
+    ("pod wait", "web", r"pod/web is ready"),
+    ("pod events", "web", r"Started container server"),
+    ("pod top", "web", r"sleep 600"),
+    ("pod stats", "web --no-stream", r"web +server"),
+    ("pod pause", "web", r"web paused"),
+    ("pod unpause", "web", r"web unpaused"),
+    ("pod stop", "web --grace-period 0", r"web stopped"),
+    ("pod start", "web", r"web started"),
+    ("pod restart", "web --grace-period 0", r"web restarted"),
+    ("pod kill", "web -s CONT", r"web signaled"),
+    ("pod prune", "", r"nothing to do"),
+    ("pod down", "web", r"web is down"),
+    ("pod run", "--rm host --name once -- echo once", r"once"),
+    ("image import", "small rootfs", r"imported .*small"),
+    ("image tag", "small other", r"tagged .*other"),
+    ("image ls", "", r"small"),
+    ("image inspect", "small", r'"names"'),
+    ("image rm", "small other", r"removed .*freed"),
+    ("image prune", "", r"nothing to do"),
+    ("scheduler explain", "--cluster node.yaml --pod web.yaml", r"runs on n1"),
+    ("scheduler simulate", "--cluster node.yaml --pods web.yaml", r"1 scheduled"),
+    ("system info", "", r"cgroups"),
+    ("completion", "bash", r"_kubelite"),
+    ("explain", "KL104", r"unknown field"),
+    ("version", "", r"kubelite \d"),
+]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    directory = tmp_path / "files"
+    (directory / "rootfs" / "bin").mkdir(parents=True)
+    (directory / "rootfs" / "bin" / "sh").write_text("x")
+    (directory / "web.yaml").write_text(WEB)
+    (directory / "node.yaml").write_text(NODE)
+    (directory / "bad.yaml").write_text(WEB.replace("image:", "imag:"))
+    return directory
+
+
+def check(shown: Transcript, style: str) -> None:
+    """What holds for every output: no traceback, no color where none is wanted."""
+    assert "Traceback" not in shown.text and "this is a bug" not in shown.text, shown.text
+    if style in ("NO_COLOR", "piped"):
+        assert b"\x1b" not in shown.raw, shown.text
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_help(style: str, world: World, tmp_path: Path) -> None:
+    """A third of the commands in each style: all of them in all styles are in tests/cli."""
+    step = list(STYLES).index(style)
+    for name in list(COMMANDS)[step % 3 :: 3]:
+        shown = run(STYLES[style], [*name.split(), "--help"], root=str(world.root))
+        check(shown, style)
+        assert shown.code == 0 and "Examples:" in shown.text, name
+        for line in shown.text.partition("Examples:")[0].splitlines():
+            assert len(line) <= (STYLES[style].columns or 80) or len(line.split()) <= 2, line
+
+
+def test_every_verb_has_failures() -> None:
+    assert set(FAILURES) == {name for name in COMMANDS if not COMMANDS[name].alias_of}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_failures_are_sentences(style: str, world: World, files: Path) -> None:
+    """Each style gets other ones of the failures; together the styles see all of them."""
+    options = STYLES[style]
+    run(options, ["pod", "up", "web.yaml"], root=str(world.root), cwd=str(files))
+    lines = [
+        (name, f"{name.split()[0]} {words}" if " " in name else f"{name} {words}")
+        for name, failures in FAILURES.items()
+        for words in failures
+    ]
+    for name, line in itertools.islice(lines, list(STYLES).index(style), None, len(STYLES)):
+        shown = run(options, line.split(), root=str(world.root), cwd=str(files))
+        check(shown, style)
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.text)
+        assert shown.code not in (0, 130), f"{name}: {line}\n{plain}"
+        first = next((text for text in plain.splitlines() if not text.startswith("ready at")), "")
+        assert first.startswith(("error: ", "warning: ")), f"{line}\n{plain}"
+        assert len(first) < 300, "one sentence"
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_successes(style: str, world: World, files: Path) -> None:
+    for name, words, expected in SUCCESSES:
+        line = [*name.split(), *words.split()]
+        shown = run(STYLES[style], line, root=str(world.root), cwd=str(files))
+        check(shown, style)
+        assert shown.code == 0, f"{line}\n{shown.text}"
+        plain = re.sub(r"\x1b\[[0-9;]*[mKHJ]|\r", "", shown.text)
+        assert re.search(expected, plain), f"{line}\n{plain}"
+
+
+def test_a_terminal_shows_progress_and_color_and_a_pipe_does_not(world: World, files: Path) -> None:
+    in_terminal = run(
+        STYLES["80 columns"], ["pod", "up", "web.yaml"], root=str(world.root), cwd=str(files)
+    )
+    assert "\x1b[32m✓\x1b[0m container server" in in_terminal.text
+    piped = run(STYLES["piped"], ["pod", "down", "web"], root=str(world.root))
+    assert "✓ removed   web" in piped.text
+
+
+def test_who_waits_longer_than_a_second_sees_for_what(world: World, files: Path) -> None:
+    slow = WEB.replace("GracePeriodSeconds: 0", "GracePeriodSeconds: 3").replace(
+        "exec sleep 600", "trap '' TERM; while :; do sleep 1; done"
+    )
+    (files / "slow.yaml").write_text(slow)
+    run(STYLES["piped"], ["pod", "up", "slow.yaml"], root=str(world.root), cwd=str(files))
+    shown = run(STYLES["80 columns"], ["pod", "down", "web"], root=str(world.root))
+    assert shown.code == 0
+    assert re.search(
+        r"stopping web: its containers may take their grace period \(\d s\)", shown.text
+    )
+    assert "\r\x1b[K" in shown.text, "the line is removed again"
+
+
+def test_what_destroys_asks_in_a_terminal(world: World, files: Path) -> None:
+    refused = run(STYLES["80 columns"], ["system", "reset"], root=str(world.root), input=b"n\n")
+    assert refused.code == 1 and "Continue? [y/N]" in refused.text
+    assert "canceled: nothing was changed" in refused.text
+    unasked = run(STYLES["piped"], ["system", "reset"], root=str(world.root))
+    assert unasked.code == 2 and "stdin is not a terminal" in unasked.text
