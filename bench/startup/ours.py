@@ -172,7 +172,9 @@ class EngineContainer:
         self._sandbox = sandbox.Sandbox(sandbox.connect(home, uid), ledger.sandbox(uid), -1)
         container = pod.spec.containers[0]
         self._inputs = container_inputs(context, container)
-        self._mounts = container_mounts(context, self._sandbox.record, container, self._inputs)
+        self._mounts = container_mounts(
+            context, self._sandbox.record, container, self._inputs, None
+        )
 
     def once(self) -> Marks:
         self._attempt += 1

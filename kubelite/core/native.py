@@ -143,6 +143,8 @@ def _os_check(code: int, err: Any, *path: str) -> int:
 
 
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 

@@ -28,6 +28,8 @@ LINKS, LIFE, INSIDE = (
     "attack/test_attack_inside",
 )
 IMAGES, KNOBS = "attack/test_attack_images", "attack/test_attack_knobs"
+STATE, PARALLEL = "attack/test_attack_state", "crash/test_crash_parallel"
+FAULTS = "e2e/test_pod_life_faults"
 UNPACK, ARCHIVE, STORE = (
     "node/image/test_image_unpack",
     "node/image/test_image_archive",
@@ -310,6 +312,62 @@ KNOBS_OF_THE_HOST = {
         off="compared with the score of the test itself",
     ),
 }
+STATE_OF_THE_ROOT = {
+    "a record that is a directory, a link, a pipe, endless or torn": Row(
+        (
+            f"{STATE}::test_a_record_that_cannot_be_read_costs_its_pod_at_most",
+            f"{STATE}::test_reset_needs_to_read_nothing",
+        ),
+        off="opened with links followed and blocking, such a record stops every command",
+    ),
+    "a state root that somebody else can change": Row(
+        (
+            f"{STATE}::test_a_state_root_that_others_can_change_is_refused",
+            f"{STATE}::test_a_root_below_a_sticky_directory_is_taken",
+        ),
+        off="the same directory, owned by root and closed to others, is taken",
+    ),
+    "a root deleted by hand": Row(
+        (f"{STATE}::test_reset_of_a_root_that_was_deleted_by_hand",),
+        off="the shim, cgroups and links are there until then",
+    ),
+    "directories nested deeper than a stack": Row(
+        (
+            f"{STATE}::test_deep_directories_are_measured",
+            f"{STATE}::test_what_cannot_be_measured_counts_as_over_the_limit",
+            f"{STATE}::test_a_pod_that_hides_its_files_in_depth_is_evicted_and_compared",
+        ),
+        off="a walk that recurses ends with RecursionError at a thousand",
+    ),
+    "no space and no descriptors left": Row(
+        (
+            f"{STATE}::test_a_pod_on_a_full_disk_can_be_removed",
+            f"{STATE}::test_a_record_is_overwritten_in_its_blocks",
+            f"{STATE}::test_pods_are_removed_with_few_descriptors_and_none_is_leaked",
+        ),
+        off="a record replaced by a new file needs a block that is not there",
+    ),
+    "the host's files through /proc/PID/root of tools beside a container": Row(
+        (
+            f"{STATE}::test_tools_of_the_host_are_refused_beside_a_container_that_could_open_its_files",
+        ),
+        off="tools of an image are let in beside the same container",
+    ),
+    "two commands on one pod at the same time": Row(
+        (
+            f"{PARALLEL}::test_a_parallel_up_waits_and_starts_nothing_twice",
+            f"{PARALLEL}::test_any_two_commands_in_any_order",
+        ),
+        off="a record judged before its lock is held: the second up destroys the pod of the first",
+    ),
+    "commands and agents that are killed and not followed by another": Row(
+        (
+            f"{PARALLEL}::test_a_killed_up_is_continued_by_the_next",
+            f"{FAULTS}::test_a_killed_agent_is_started_again_by_whoever_looks",
+        ),
+        off="without a look at the pod nothing happens for as long as the test waits",
+    ),
+}
 IMAGE = {
     "secrets of another state root or of a server, on the machine's own files": Row(
         (f"{IMAGES}::test_other_roots_and_data_directories_are_covered",),
@@ -423,4 +481,12 @@ SURFACE = {
         ("filter",),
     ),
 }
-ROWS = {**PROGRAM, **LINKED, **IDENTITY, **KNOBS_OF_THE_HOST, **IMAGE, **SURFACE}
+ROWS = {
+    **PROGRAM,
+    **LINKED,
+    **IDENTITY,
+    **KNOBS_OF_THE_HOST,
+    **STATE_OF_THE_ROOT,
+    **IMAGE,
+    **SURFACE,
+}

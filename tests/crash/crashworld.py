@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from kubelite.node.kubelet.act import timeline
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.agent.agent import Agent
 from kubelite.node.kubelet.pods.pods import Pods
@@ -229,8 +230,14 @@ class Ward:
                 if path.name != "go"
             },
             "logs": {c["name"]: self._logs(pod, c) for c in every},
+            "started": self._started(pod["metadata"]["uid"]),
             "limit": self._limit(pod["metadata"]["uid"]) if status["phase"] == "Running" else "",
         }
+
+    def _started(self, uid: str) -> dict[str, int]:
+        """How often each container was said to have started."""
+        events = timeline.read(timeline.path(self.home.pod(uid)))
+        return {e.object: e.count for e in events if e.reason == timeline.STARTED}
 
     def _limit(self, uid: str) -> str:
         """What the kernel holds the sidecar to, in bytes; "" while it does not run."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kubelite.node.cgroup.detect import read_world
 from kubelite.node.kubelet.pods import node_info
 from tests.attack.arena import SLEEP, Arena, pod
 from tests.e2e.world import SLOW
@@ -179,3 +180,22 @@ def test_system_info_says_which_hierarchies_there_are(arena: Arena) -> None:
         assert any(f"the {name} controller" in line for line in said["refused"]) == (
             name not in found
         )
+
+
+def test_a_container_sees_its_own_limits_and_changes_none(arena: Arena) -> None:
+    """Below /sys/fs/cgroup, on v1 and hybrid machines as on v2: runtimes size themselves by it."""
+    world = read_world()
+    memory = world.hierarchy_of("memory")
+    assert memory is not None
+    name = "memory.max" if memory.v2 else "memory/memory.limit_in_bytes"
+    procs = "cgroup.procs" if memory.v2 else "memory/cgroup.procs"
+    script = (
+        f"cd /sys/fs/cgroup; cat {name}; echo $(cat {procs}); "
+        f"(echo 1 > {name}) 2>&1; (echo > new) 2>&1; ls"
+    )
+    said = arena.output(script, resources={"limits": {"memory": "64Mi"}}).splitlines()
+    assert said[0] == str(64 << 20)
+    assert said[1].split()[0] == "1", "only the processes of the container are there"
+    assert "ead-only" in said[2]
+    assert "ead-only" in said[3] or "No space" in said[3]
+    assert "new" not in said[4:]

@@ -197,6 +197,25 @@ def system_mounts(privileged: bool, shm: str, cgroup2: bool) -> list[Mount]:
     return mounts
 
 
+def own_cgroups(groups: Mapping[str, str], privileged: bool) -> list[Mount]:
+    """The container's own cgroups below /sys/fs/cgroup on v1 and hybrid machines, where there is no
+    mount of a whole tree as on v2. ``groups`` are directories of the host by controller.
+
+    The tmpfs has room for the mount points and nothing else: no file can be created in it.
+    """
+    if not groups:
+        return []
+    attr = _KERNEL | (Attr.NONE if privileged else Attr.RDONLY)
+    options = f"mode=0755,size=4k,nr_inodes={len(groups) + 1}"
+    return [
+        Mount(MountKind.TMPFS, "/sys/fs/cgroup", options=options, attr=_KERNEL),
+        *(
+            Mount(MountKind.BIND, f"/sys/fs/cgroup/{name}", groups[name], attr=attr)
+            for name in sorted(groups)
+        ),
+    ]
+
+
 def bind_mount(bind: Bind) -> Mount:
     """A bind as the plan has it."""
     flags = MountFlag.NONE

@@ -40,7 +40,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _SPARE = 1024
 """Blanks in each record: what a request to stop or remove adds fits into the blocks it has."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Ledger:
@@ -66,7 +66,7 @@ class Ledger:
         try:
             write_record(path, record, durable=False, spare=_SPARE)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL_DISK:
                 raise
             try:
                 overwrite_record(path, record)
@@ -181,7 +181,7 @@ class Ledger:
         try:
             self._write(f"{self.home.pod(uid)}/conditions.json", record)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL_DISK:
                 raise
 
 

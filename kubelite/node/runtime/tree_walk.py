@@ -35,7 +35,11 @@ def walk(path: str) -> Iterator[Entry]:
 
     Raises TreeMoved, and OSError where a directory cannot be opened.
     """
-    fd = os.open(path, DIRECTORY)
+    return walk_directory(os.open(path, DIRECTORY))
+
+
+def walk_directory(fd: int) -> Iterator[Entry]:
+    """The same for an open directory, whose descriptor is closed at the end."""
     try:
         # For each directory from the top down to the open one: identity, and what is left of it.
         levels = [(_identity(fd), "", _names(fd))]

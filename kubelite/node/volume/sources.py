@@ -6,15 +6,19 @@ descriptor and never through a link: a container may swap a directory for a link
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from kubelite.core import native
 from kubelite.node.volume.errors import HostPathError, SubPathError, VolumeError
 from kubelite.node.volume.mounts import Part, Place
 
 _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+MAX_LINKS = 40
+"""Symbolic links in one subPath: the kernel's own limit, path_resolution(7)."""
 _KINDS: dict[str, tuple[Callable[[int], bool], str]] = {
     "Directory": (stat.S_ISDIR, "directory"),
     "DirectoryOrCreate": (stat.S_ISDIR, "directory"),
@@ -104,7 +108,7 @@ def make_subpath(volume: str, subpath: str) -> bool:
     """Makes the directories of a subPath that are missing; returns whether it ends in a file.
 
     New directories get the mode of the volume, as in the kubelet. A link anywhere in the subPath is
-    refused, where the kubelet would follow one that stays inside the volume. ``volume`` is a path
+    refused: :func:`resolve_subpath` comes before. ``volume`` is a path
     as the caller sees it: for a tmpfs of the pod below /proc/<pid of the shim>/root. Raises
     SubPathError.
     """
@@ -128,12 +132,80 @@ def make_subpath(volume: str, subpath: str) -> bool:
     return not stat.S_ISDIR(mode)
 
 
+def resolve_subpath(volume: str, subpath: str) -> str:
+    """The subPath without symbolic links: each is followed once, as in the kubelet, and has to stay
+    inside the volume. What is mounted is resolved again by the kernel, without following any.
+
+    ``volume`` is as for :func:`make_subpath`. Raises SubPathError.
+    """
+    left = subpath_parts(subpath)[::-1]
+    done: list[str] = []
+    links = 0
+    with _opened(volume) as top:
+        while left:
+            part = left.pop()
+            if part == "..":
+                if not done:
+                    raise _leads_out(subpath)
+                done.pop()
+                continue
+            target = _link_target(top, "/".join([*done, part]), subpath)
+            if target is None:
+                done.append(part)
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                raise SubPathError(f'subPath "{subpath}" leads through too many symbolic links')
+            if target.startswith("/"):
+                root = os.path.realpath(volume)
+                if not f"{target}/".startswith(f"{root}/"):
+                    raise _leads_out(subpath)
+                target, done = target[len(root) :], []
+            left += [part for part in target.split("/")[::-1] if part not in ("", ".")]
+    return "/".join(done)
+
+
+@contextlib.contextmanager
+def _opened(volume: str) -> Iterator[int]:
+    try:
+        fd = os.open(volume, _PATH & ~os.O_NOFOLLOW)
+    except OSError as error:
+        raise SubPathError(f"cannot open volume {volume}: {_reason(error)}") from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _link_target(top: int, path: str, subpath: str) -> str | None:
+    """The target of a link, None for anything else, what is missing included."""
+    resolve = native.RESOLVE_BENEATH | native.RESOLVE_NO_SYMLINKS
+    try:
+        fd = native.openat2(top, path, _PATH, resolve)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        message = f'cannot resolve "{path}" of subPath "{subpath}": {_reason(error)}'
+        raise SubPathError(message) from error
+    try:
+        is_link = stat.S_ISLNK(os.fstat(fd).st_mode)
+        return os.readlink("", dir_fd=fd) if is_link else None
+    finally:
+        os.close(fd)
+
+
+def _leads_out(subpath: str) -> SubPathError:
+    return SubPathError(f'subPath "{subpath}" leads out of its volume through a symbolic link')
+
+
 def subpath_parts(subpath: str) -> list[str]:
     """The components of a subPath. Raises SubPathError for one that is absolute or climbs."""
     parts = [part for part in subpath.split("/") if part not in ("", ".")]
     if subpath.startswith("/"):
         raise SubPathError(f'subPath "{subpath}" must be a relative path')
-    if ".." in parts or "\0" in subpath:
+    if "\0" in subpath:
+        raise SubPathError("a subPath must not contain a NUL character")
+    if ".." in parts:
         raise SubPathError(f'subPath "{subpath}" must not contain ".."')
     return parts
 

@@ -21,6 +21,7 @@ from kubelite.node.volume.sources import (
     make_places,
     make_subpath,
     prepare_host_path,
+    resolve_subpath,
 )
 
 
@@ -177,6 +178,42 @@ def test_links_in_a_subpath_are_refused(tmp_path: Path, target: str, subpath: st
     with pytest.raises(SubPathError, match="link"):
         make_subpath(str(volume), subpath)
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("target", "subpath", "resolved"),
+    [
+        ("inside", "link", "inside"),
+        ("inside/../inside/.", "link/new", "inside/new"),
+        ("{volume}/inside", "link/x", "inside/x"),
+        ("nowhere", "link/x", "nowhere/x"),
+        ("link2", "link", "inside"),
+    ],
+)
+def test_links_that_stay_inside_are_resolved(
+    tmp_path: Path, target: str, subpath: str, resolved: str
+) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "link2").symlink_to("inside")
+    (tmp_path / "link").symlink_to(target.format(volume=tmp_path))
+    assert resolve_subpath(str(tmp_path), subpath) == resolved
+    make_subpath(str(tmp_path), resolved)
+
+
+@pytest.mark.parametrize("target", ["..", "/", "/etc", "inside/../../x", "link", "{volume}x"])
+def test_links_that_lead_out_or_round_are_refused(tmp_path: Path, target: str) -> None:
+    volume = tmp_path / "volume"
+    (volume / "inside").mkdir(parents=True)
+    (volume / "link").symlink_to(target.format(volume=volume))
+    for subpath in ("link", "link/x"):
+        with pytest.raises(SubPathError, match="symbolic link"):
+            resolve_subpath(str(volume), subpath)
+
+
+def test_a_nul_in_a_subpath_is_refused(tmp_path: Path) -> None:
+    for use in (resolve_subpath, make_subpath):
+        with pytest.raises(SubPathError, match="NUL"):
+            use(str(tmp_path), "a\0b")
 
 
 def test_a_subpath_through_a_file_is_refused(tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ class Executor:
         """
         context = self._start_context()
         inputs = container_inputs(context, container)
-        return inputs, container_mounts(context, self.joined().record, container, inputs)
+        return inputs, container_mounts(context, self.joined().record, container, inputs, None)
 
     def _done(self, name: str, detail: str, began: float) -> None:
         self._report(Step(name, detail, (time.perf_counter() - began) * 1000))
@@ -293,7 +293,9 @@ class Executor:
                 pending = self._containers.request_start(
                     joined.shim,
                     prepared,
-                    container_mounts(context, joined.record, declared.container, prepared.inputs),
+                    container_mounts(
+                        context, joined.record, declared.container, prepared.inputs, start.attempt
+                    ),
                     sandbox=joined.record.pause,
                     backoff=start.backoff,
                 )
@@ -334,7 +336,9 @@ class Executor:
             return pending
         context = self._start_context()
         with closing(self._prepare(context, container, record.attempt)) as prepared:
-            mounts = container_mounts(context, joined.record, container, prepared.inputs)
+            mounts = container_mounts(
+                context, joined.record, container, prepared.inputs, record.attempt
+            )
             return self._containers.resume_start(joined.shim, prepared, mounts, record)
 
     def _await_start(self, pending: PendingStart, began: float, *, resumed: bool) -> None:
@@ -376,7 +380,7 @@ class Executor:
             state.save_container(record)
             previous_exit = seen.last_exit if seen is not None else None
             seen = ObservedContainer(record, False, None, None, previous_exit)
-        finished = self._record(seen, declared)
+        finished, _ = self._record(seen, declared)
         finished.reason, finished.message = _failure_reason(error), str(error)
         finished.code = error.exit_code if isinstance(error, CannotStart) else 128
         self._exit_recorder().append(seen, finished, durable=True)
@@ -399,7 +403,7 @@ class Executor:
 
     def _record(
         self, seen: ObservedContainer, declared: DeclaredContainer | None
-    ) -> FinishedAttempt:
+    ) -> tuple[FinishedAttempt, bool]:
         return self._exit_recorder().record(
             seen,
             declared.container if declared is not None else None,
@@ -418,10 +422,12 @@ class Executor:
             # It started and exited before anybody had the answer to its start.
             state.announce_start(seen.record, unless_announced=True)
             state.timeline.flush()
-        finished = self._record(seen, declared)
+        finished, is_written = self._record(seen, declared)
         state.put(seen._replace(last_exit=finished, running=False))
         if finished.init and name in self._started_at and finished.code == 0:
             self._done("init", name, self._started_at.pop(name))
+        if not is_written:
+            return  # the shim has to remember it
         self._trace(f"acknowledge exit of {name}")
         if state.seen.up:
             with contextlib.suppress(ShimGone, NativeError):

@@ -18,7 +18,7 @@ from kubelite.node.kubelet.decide.actions import TimePoint
 from kubelite.node.runtime import logs
 from kubelite.node.runtime.container import cgroup_name, message_file
 from kubelite.node.runtime.home import Home
-from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.ledger import FULL_DISK, Ledger
 from kubelite.node.runtime.records import (
     ContainerRecord,
     FinishedAttempt,
@@ -52,16 +52,17 @@ class ExitRecorder:
         init: bool,
         at: TimePoint,
         max_backoff: int,
-    ) -> FinishedAttempt:
+    ) -> tuple[FinishedAttempt, bool]:
         """Records an exit and removes the container's cgroup; ``max_backoff`` is in nanoseconds.
+        Also returns what :meth:`append` does.
 
         An init container that exited with 0 is not worth an fsync: after a power loss it has to run
         again anyway.
         """
         finished = self.describe(seen, container, init, at, max_backoff)
-        self.append(seen, finished, durable=not (init and finished.code == 0))
+        is_written = self.append(seen, finished, durable=not (init and finished.code == 0))
         self._remove_cgroup(seen.record)
-        return finished
+        return finished, is_written
 
     def describe(
         self,
@@ -76,12 +77,19 @@ class ExitRecorder:
         finished.reason, finished.code, finished.message = self._outcome(seen, container)
         return finished
 
-    def append(self, seen: ObservedContainer, finished: FinishedAttempt, *, durable: bool) -> None:
-        """Writes the container's history with ``finished`` as its last attempt."""
+    def append(self, seen: ObservedContainer, finished: FinishedAttempt, *, durable: bool) -> bool:
+        """Writes the container's history with ``finished`` as its last attempt. False where the
+        disk is full: the pod goes on, and the exit is recorded once there is room.
+        """
         earlier = () if seen.previous_exit is None else (seen.previous_exit,)
-        self._ledger.save_history(
-            self._pod.uid, finished.name, (*earlier, finished)[-KEPT_ATTEMPTS:], durable=durable
-        )
+        attempts = (*earlier, finished)[-KEPT_ATTEMPTS:]
+        try:
+            self._ledger.save_history(self._pod.uid, finished.name, attempts, durable=durable)
+        except OSError as error:
+            if error.errno not in FULL_DISK:
+                raise
+            return False
+        return True
 
     def _outcome(
         self, seen: ObservedContainer, container: Container | None

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import os
+
 from kubelite.core.plan import Device, Mount
+from kubelite.node.cgroup.classes import below, class_of
 from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs
 from kubelite.node.image.reference import HOST
 from kubelite.node.kubelet.act.pod_context import PodContext
@@ -12,11 +15,13 @@ from kubelite.node.kubelet.decide import prepare, secure
 from kubelite.node.kubelet.decide.start_inputs import start_inputs
 from kubelite.node.runtime import bundle
 from kubelite.node.runtime.bundle import Bind, StartInputs
+from kubelite.node.runtime.container import cgroup_name
 from kubelite.node.runtime.records import SandboxRecord
 from kubelite.node.runtime.seccomp import filters
 from kubelite.node.volume import mounts as volumes
-from kubelite.node.volume.sources import make_parts
-from kubelite.objects.pod import expand
+from kubelite.node.volume.mounts import ContainerMount, Part
+from kubelite.node.volume.sources import make_parts, resolve_subpath
+from kubelite.objects.pod import expand, qos
 from kubelite.objects.pod.container import Container
 
 
@@ -68,28 +73,71 @@ def _devices(context: PodContext, privileged: bool) -> tuple[tuple[Device, ...],
 
 
 def container_mounts(
-    context: PodContext, sandbox: SandboxRecord, container: Container, inputs: StartInputs
+    context: PodContext,
+    sandbox: SandboxRecord,
+    container: Container,
+    inputs: StartInputs,
+    attempt: int | None,
 ) -> list[Mount]:
     """System mounts, then files of /etc and volumes, parents before children. Creates missing
-    subPaths. Raises VolumeError, SubPathError.
+    subPaths. ``attempt`` is None for a container that is not of the pod. Raises VolumeError,
+    SubPathError.
     """
-    home, uid = context.home, context.record.uid
-
-    def expanded(text: str) -> str:
-        return expand.expand(text, inputs.variables)
-
-    # Volumes in memory are mounted in the pod's mount namespace only, which the shim is in.
-    pod_root = f"/proc/{sandbox.shim_pid}/root"
-    parts = volumes.parts(container.volume_mounts, expanded)
-    files = context.volume_files | make_parts(parts, context.volumes, pod_root)
-    own = volumes.container_mounts(container.volume_mounts, context.volumes, files, expanded)
+    own = _volume_mounts(context, sandbox, container, inputs)
     etc = volumes.etc_mounts(context.etc, own, inputs.security.readonly_root)
-    system = bundle.system_mounts(
-        inputs.security.privileged, context.shm, context.tree.world.kind == "v2"
-    )
+    world, privileged = context.tree.world, inputs.security.privileged
+    system = bundle.system_mounts(privileged, context.shm, world.kind == "v2")
+    if world.kind != "v2" and attempt is not None:
+        system += bundle.own_cgroups(_own_cgroups(context, container.name, attempt), privileged)
+    home, uid = context.home, context.record.uid
     pod_directories = (f"{home.pod(uid)}/", f"{home.pod_run(uid)}/")
     binds = (
         Bind(*mount, own=mount.source.startswith(pod_directories))
         for mount in volumes.in_order([*etc, *own])
     )
     return [*system, *map(bundle.bind_mount, binds)]
+
+
+def _volume_mounts(
+    context: PodContext, sandbox: SandboxRecord, container: Container, inputs: StartInputs
+) -> list[ContainerMount]:
+    """Mounts of volumes, with links in their subPaths resolved."""
+
+    def expanded(text: str) -> str:
+        return expand.expand(text, inputs.variables)
+
+    # Volumes in memory are mounted in the pod's mount namespace only, which the shim is in.
+    pod_root = f"/proc/{sandbox.shim_pid}/root"
+    resolved: dict[Part, Part] = {}
+    for part in volumes.parts(container.volume_mounts, expanded):
+        place = context.volumes[part.volume]
+        path = f"{pod_root}{place.path}" if place.kind == "memory" else place.path
+        resolved[part] = part._replace(subpath=resolve_subpath(path, part.subpath))
+    made = context.volume_files | make_parts(resolved.values(), context.volumes, pod_root)
+    files = context.volume_files | {part for part in resolved if resolved[part] in made}
+    mounts = volumes.container_mounts(
+        container.volume_mounts, context.volumes, frozenset(files), expanded
+    )
+    parts = (
+        Part(declared.name, mount.subpath)
+        for declared, mount in zip(container.volume_mounts, mounts, strict=True)
+    )
+    return [
+        mount._replace(subpath=resolved.get(part, part).subpath)
+        for mount, part in zip(mounts, parts, strict=True)
+    ]
+
+
+def _own_cgroups(context: PodContext, name: str, attempt: int) -> dict[str, str]:
+    """The directories of an attempt's cgroups by controller. None for a pod with a user namespace:
+    cgroup v1 has no id-mapped mounts.
+    """
+    if context.shared.own_userns:
+        return {}
+    pod = below(class_of(qos.qos_class(context.pod)), f"pod{context.record.uid}")
+    directories: dict[str, str] = {}
+    for hierarchy in context.tree.world.in_use:
+        path = f"{hierarchy.mount_point}/{context.tree.parent}/{pod}/{cgroup_name(name, attempt)}"
+        if not hierarchy.v2 and os.path.isdir(path):
+            directories |= dict.fromkeys(hierarchy.controllers, path)
+    return directories

@@ -1,5 +1,5 @@
-"""Copying between this machine and a container that runs, as a tar stream made and read here: the
-image needs no tar.
+"""Copies files between this machine and a running container as a tar stream that is made and read
+here, so that the image needs no tar.
 
 The container's files are reached through the root of one of its processes. The kernel resolves
 every path with that root as ``/`` (openat2, RESOLVE_IN_ROOT), and below that each name is opened
@@ -8,6 +8,7 @@ without following links: whatever links a container makes, none leads out of it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tarfile
@@ -22,16 +23,18 @@ from kubelite.node.image.tarstream import entries
 from kubelite.node.image.tree import components
 from kubelite.node.image.unpack import Unpacker
 from kubelite.node.runtime.errors import RuntimeFailure
+from kubelite.node.runtime.tree_walk import Entry, TreeMoved, walk_directory
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PATH = os.O_PATH | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _LIMITS = Limits()
 _RESOLVE = native.RESOLVE_IN_ROOT | native.RESOLVE_NO_MAGICLINKS
 
 
 class Side(NamedTuple):
-    """One end of a copy: the descriptor that is ``/`` there, who owns what is made, and which bits
-    of a mode are kept.
+    """One end of a copy: the descriptor of its ``/``, the owner of new files, and the bits of a mode
+    that are kept.
     """
 
     root: int
@@ -41,8 +44,8 @@ class Side(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """A tar stream while it is made; ``left_out`` are names that are neither file, directory nor
-    symbolic link.
+    """A tar stream while it is written; ``left_out`` are the names of what is neither a file, a
+    directory nor a symbolic link.
     """
 
     reader: BinaryIO
@@ -51,8 +54,8 @@ class Stream(NamedTuple):
 
 @contextmanager
 def container(pid: int, uid: int, gid: int) -> Iterator[Side]:
-    """The files of the container of process ``pid``, in which new ones belong to user ``uid`` of
-    that container.
+    """The files of the container of process ``pid``; new ones belong to user ``uid`` of the
+    container.
     """
     root = os.open(f"/proc/{pid}/root/.", _DIRECTORY)
     try:
@@ -74,7 +77,7 @@ def machine() -> Iterator[Side]:
 
 
 def _mapped(pid: int, table: str, id: int) -> int:
-    """The id of this machine that stands for one inside."""
+    """The id on this machine of an id inside."""
     with open(f"/proc/{pid}/{table}", encoding="ascii") as file:
         for line in file:
             inside, outside, count = map(int, line.split())
@@ -89,7 +92,7 @@ def _open(side: Side, path: str, flags: int) -> int:
 
 
 def _kind(side: Side, path: str) -> int | None:
-    """The type bits of what is there, links followed; None where nothing is."""
+    """The type bits of a file, links followed; None where there is none."""
     try:
         fd = _open(side, path, _PATH)
     except (FileNotFoundError, NotADirectoryError):
@@ -172,22 +175,21 @@ def packed(source: Side, path: str, name: str, target: Side) -> Iterator[Stream]
 def pack(
     source: Side, path: str, name: str, target: Side, out: BinaryIO, left_out: list[str]
 ) -> None:
-    """Writes a tar stream for ``target``. Raises OSError."""
+    """Writes a tar stream for ``target``. Raises OSError, RuntimeFailure for what is neither a file
+    nor a directory, or is moved meanwhile.
+    """
     fd = _open(source, path, _PATH)
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         try:
-            status = os.fstat(fd)
-            if stat.S_ISDIR(status.st_mode):
+            mode = os.fstat(fd).st_mode
+            if stat.S_ISDIR(mode):
                 _pack_directory(archive, _open(source, path, _DIRECTORY), name, target, left_out)
-            elif stat.S_ISREG(status.st_mode):
-                _pack_file(
-                    archive,
-                    _open(source, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK),
-                    name,
-                    target,
-                )
+            elif stat.S_ISREG(mode):
+                _pack_file(archive, _open(source, path, _FILE), name, target)
             else:
                 raise RuntimeFailure(f"{path}: neither a file nor a directory")
+        except TreeMoved as error:
+            raise RuntimeFailure(f"{path}: a directory was moved while it was read") from error
         finally:
             os.close(fd)
 
@@ -202,41 +204,35 @@ def _entry(name: str, status: os.stat_result, target: Side) -> tarfile.TarInfo:
 def _pack_directory(
     archive: tarfile.TarFile, fd: int, name: str, target: Side, left_out: list[str]
 ) -> None:
-    try:
-        if name:
-            entry = _entry(name, os.fstat(fd), target)
-            entry.type = tarfile.DIRTYPE
-            archive.addfile(entry)
-        for each in sorted(os.listdir(fd)):
-            _pack_one(archive, fd, each, f"{name}/{each}" if name else each, target, left_out)
-    finally:
-        os.close(fd)
+    """Everything below the directory ``fd``, which is closed at the end."""
+    if name:
+        entry = _entry(name, os.fstat(fd), target)
+        entry.type = tarfile.DIRTYPE
+        archive.addfile(entry)
+    for found in walk_directory(fd):
+        full = f"{name}/{found.path}" if name else found.path
+        with contextlib.suppress(FileNotFoundError):  # removed since the directory was read
+            _pack_one(archive, found, full, target, left_out)
 
 
 def _pack_one(
-    archive: tarfile.TarFile, above: int, name: str, full: str, target: Side, left_out: list[str]
+    archive: tarfile.TarFile, found: Entry, full: str, target: Side, left_out: list[str]
 ) -> None:
-    try:
-        status = os.lstat(name, dir_fd=above)
-        if stat.S_ISDIR(status.st_mode):
-            _pack_directory(
-                archive,
-                os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above),
-                full,
-                target,
-                left_out,
-            )
-        elif stat.S_ISREG(status.st_mode):
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            _pack_file(archive, os.open(name, flags, dir_fd=above), full, target)
-        elif stat.S_ISLNK(status.st_mode):
-            entry = _entry(full, status, target)
-            entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(name, dir_fd=above)
-            archive.addfile(entry)
-        else:
-            left_out.append(full)
-    except FileNotFoundError:
-        return  # removed since the directory was read
+    mode = found.status.st_mode
+    if stat.S_ISREG(mode):
+        fd = os.open(found.name, _FILE | os.O_NOFOLLOW, dir_fd=found.parent)
+        _pack_file(archive, fd, full, target)
+        return
+    entry = _entry(full, found.status, target)
+    if stat.S_ISDIR(mode):
+        entry.type = tarfile.DIRTYPE
+    elif stat.S_ISLNK(mode):
+        entry.type = tarfile.SYMTYPE
+        entry.linkname = os.readlink(found.name, dir_fd=found.parent)
+    else:
+        left_out.append(full)
+        return
+    archive.addfile(entry)
 
 
 def _pack_file(archive: tarfile.TarFile, fd: int, name: str, target: Side) -> None:

@@ -1,0 +1,197 @@
+"""Two commands on one pod at the same time: one of them is stopped at any of its acts while the other
+runs. And commands that are killed and given again while no agent is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from kubelite.node.kubelet.act import timeline
+from kubelite.node.kubelet.pods.pods import Pods
+from kubelite.node.runtime.errors import Conflict, NotFound
+from kubelite.node.runtime.ledger import Ledger
+from kubelite.objects.pod.pod import Pod
+from kubelite.objects.rules.pods import defaults
+from kubelite.testing.host import difference, snapshot
+from tests.crash.crashworld import SECONDS, Ward, child, ended, quiet
+from tests.e2e.world import SLOW
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+VERBS = ("up", "update", "down", "stop", "start", "restart")
+REFUSED = 3
+"""The exit code of a command that was refused because of what the other one did."""
+ROUNDS = int(os.environ.get("KUBELITE_INTERLEAVINGS", "10")) // SLOW + 1
+
+
+def ward(tmp_path: Path) -> Ward:
+    """A pod that needs no agent: an init container and a main one, each leaving a token per start."""
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+
+    def container(name: str, script: str, **more: Any) -> dict[str, Any]:
+        words = ["sh", "-c", f"echo token >> /tokens/{name}; {script}"]
+        mounts = [{"name": "tokens", "mountPath": "/tokens"}]
+        return {"name": name, "image": "host", "command": words, "volumeMounts": mounts, **more}
+
+    def spec(value: str) -> Pod:
+        env = [{"name": "WHICH", "value": value}]
+        wait = "trap 'exit 0' TERM; while :; do sleep 0.02; done"
+        parts = {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 5,
+            "volumes": [{"name": "tokens", "hostPath": {"path": str(tokens)}}],
+            "initContainers": [container("init", "exit 0")],
+            "containers": [container("main", wait, env=env)],
+        }
+        document = {"metadata": {"name": "p"}, "spec": parts}
+        defaults.pod(document)
+        return msgspec.convert(document, Pod)
+
+    return Ward(tmp_path / "k", spec("old"), spec("new"), tokens)
+
+
+def stop_at(number: int) -> Callable[[str], None]:
+    """Stops this process before act ``number``."""
+    acts = 0
+
+    def trace(_: str) -> None:
+        nonlocal acts
+        acts += 1
+        if acts == number:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    return trace
+
+
+def command(made: Ward, verb: str, trace: Callable[[str], None] = quiet) -> int:
+    def act() -> None:
+        try:
+            made.verb(verb, trace)
+        except (NotFound, Conflict):
+            os._exit(REFUSED)
+
+    return child(act)
+
+
+def has_stopped(pid: int) -> bool:
+    """Whether the process was stopped; False when it has ended first, and is waited for."""
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    return os.WIFSTOPPED(status)
+
+
+def tokens(made: Ward, name: str) -> int:
+    path = made.tokens / name
+    return len(path.read_text().split()) if path.exists() else 0
+
+
+@pytest.mark.parametrize("number", [1, 6, 12, 18, 22])
+def test_a_parallel_up_waits_and_starts_nothing_twice(tmp_path: Path, number: int) -> None:
+    """The second one sees a record that says "creating": it must not take the pod for abandoned."""
+    made = ward(tmp_path)
+    before = snapshot(tmp_path / "k")
+    first = command(made, "up", stop_at(number))
+    assert has_stopped(first)
+    second = command(made, "up")
+    time.sleep(0.5)
+    assert os.waitpid(second, os.WNOHANG) == (0, 0) or number == 1, "it waits for the first"
+    os.kill(first, signal.SIGCONT)
+    assert (ended(first), ended(second)) == (0, 0)
+    assert (tokens(made, "init"), tokens(made, "main")) == (1, 1)
+    pod = made.get()
+    assert pod is not None and pod["status"]["phase"] == "Running"
+    made.verb("down", grace=0)
+    assert difference(before, snapshot(tmp_path / "k")) == []
+
+
+@settings(
+    max_examples=ROUNDS,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.sampled_from(VERBS), st.sampled_from(VERBS), st.integers(1, 30), st.booleans())
+@example("up", "down", 12, False)
+@example("down", "up", 2, True)
+@example("update", "stop", 4, True)
+def test_any_two_commands_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, first: str, second: str, number: int, is_up: bool
+) -> None:
+    """Both end, refused at most, and what they leave is one whole pod or none."""
+    root = tmp_path_factory.mktemp("pair")
+    made = ward(root)
+    before = snapshot(root / "k")
+    if is_up:
+        made.verb("up")
+    one = command(made, first, stop_at(number))
+    stopped = has_stopped(one)
+    two = command(made, second)
+    if stopped:
+        time.sleep(0.2)
+        os.kill(one, signal.SIGCONT)
+        assert ended(one) in (0, REFUSED)
+    assert ended(two) in (0, REFUSED)
+    pod = made.get()
+    if pod is not None:
+        (record,) = Ledger(made.home).pods()
+        assert record.stage == "created"
+        made.verb("down", grace=0)
+    assert made.get() is None
+    made.until(lambda: difference(before, snapshot(root / "k")) == [], "nothing is left", SECONDS)
+
+
+ACTS = [
+    "make volumes",
+    "record sandbox",
+    "start container init",
+    "announce start of init",
+    "record exit of init",
+    "acknowledge exit of init",
+    "start container main",
+    "flush record",
+    "announce start of main",
+    "record that the pod is up",
+]
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_killed_up_is_continued_by_the_next(tmp_path: Path, act: str) -> None:
+    """No agent is there. Each container is started once, its log and its exit code are kept, and its
+    start is announced once."""
+    made = ward(tmp_path)
+    before = snapshot(tmp_path / "k")
+    assert ended(child(lambda: made.verb("up", made.fate(until=act)))) == -signal.SIGKILL
+    (uid,) = (record.uid for record in Ledger(made.home).pods())
+    assert ended(child(lambda: made.verb("up"))) == 0
+    (record,) = Ledger(made.home).pods()
+    assert record.uid == uid
+    made.until(lambda: tokens(made, "main") == 1, "the main container has started")
+    assert (tokens(made, "init"), tokens(made, "main")) == (1, 1)
+    pod = made.get()
+    assert pod is not None and pod["status"]["phase"] == "Running"
+    (init,) = pod["status"]["initContainerStatuses"]
+    assert init["state"]["terminated"]["reason"] == "Completed"
+    events = timeline.read(timeline.path(made.home.pod(uid)))
+    started = {e.message: e.count for e in events if e.reason == timeline.STARTED}
+    assert started == {"Started container init": 1, "Started container main": 1}
+    made.verb("down", grace=0)
+    assert difference(before, snapshot(tmp_path / "k")) == []
+
+
+def test_a_killed_up_of_another_manifest_is_taken_away(tmp_path: Path) -> None:
+    made = ward(tmp_path)
+    assert ended(child(lambda: made.verb("up", made.fate(until="flush record")))) == -signal.SIGKILL
+    assert ended(child(lambda: made.verb("update"))) == 0
+    (record,) = Ledger(made.home).pods()
+    assert re.search(b'"new"', bytes(record.pod))
+    Pods(made.home).down("default", "p", grace=0, report=quiet)
