@@ -16,6 +16,7 @@ from kubelite.control.api.admission import (
     storage,
 )
 from kubelite.control.api.admission.chain import Admission
+from kubelite.control.api.admission.dynamic.rules import DynamicAdmission
 
 
 def standard(authority: str) -> Admission:
@@ -23,6 +24,7 @@ def standard(authority: str) -> Admission:
 
     Quota comes last: what it counts is exactly what is stored.
     """
+    dynamic = DynamicAdmission()
     return Admission(
         mutating=(
             namespaces.exists,
@@ -37,6 +39,7 @@ def standard(authority: str) -> Admission:
             storage.default_class,
             services.keep,
             certificates.requester,
+            dynamic.mutate,
         ),
         validating=(
             namespaces.exists,
@@ -48,6 +51,7 @@ def standard(authority: str) -> Admission:
             storage.resize,
             limits.bounds,
             services.allocate,
+            dynamic.validate,
             quota.account,
         ),
         after=(namespaces.seed_namespace(authority), roles.collect, quota.take_stock),

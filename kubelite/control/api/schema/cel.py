@@ -185,7 +185,7 @@ def _kept(
         return
     try:
         variables = {"self": converted(schema, value), "oldSelf": _before(schema, old, optional)}
-        if _run(rule["rule"], variables) is True:
+        if run(rule["rule"], variables) is True:
             return
     except ImportError:
         yield causes.invalid(where, rule["rule"], _MISSING)
@@ -205,7 +205,10 @@ def _before(schema: Schema, old: Any, optional: bool) -> Any:
     return cel.OptionalValue.none() if before is None else cel.OptionalValue.of(before)
 
 
-def _run(expression: str, variables: dict[str, Any]) -> Any:
+def run(expression: str, variables: dict[str, Any]) -> Any:
+    """The value of an expression. Raises ImportError without the library, ValueError, TypeError,
+    RuntimeError, LookupError or ArithmeticError for what cannot be evaluated.
+    """
     context = _context()
     context.update(variables)
     return _program(expression).execute(context)
@@ -228,7 +231,7 @@ def _expressed(rule: dict[str, Any], variables: dict[str, Any]) -> str:
     if not rule.get("messageExpression"):
         return ""
     try:
-        said = _run(rule["messageExpression"], variables)
+        said = run(rule["messageExpression"], variables)
     except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError):
         return ""
     return said.strip() if isinstance(said, str) and "\n" not in said.strip() else ""

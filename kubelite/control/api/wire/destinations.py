@@ -51,6 +51,14 @@ def _meanings(address: Address) -> Iterator[Address]:
         yield ipaddress.IPv4Address(int(address) & _LOW_BITS)
 
 
+def is_allowed_host(host: str) -> bool:
+    """Whether a text is an address that the server may connect to."""
+    try:
+        return is_allowed(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
 def check_address(host: str) -> None:
     """Whether a pod's or an endpoint's address may be connected to. Raises StatusError 400."""
     try:

@@ -1,0 +1,1 @@
+"""Admission that a cluster's users configure: policies with CEL, and webhooks."""

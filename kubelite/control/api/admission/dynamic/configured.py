@@ -1,0 +1,57 @@
+"""What users have configured of admission, kept at hand: webhooks, policies and bindings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubelite.control.api.wire.directory_cache import Follower
+from kubelite.control.api.wire.documents import load
+
+if TYPE_CHECKING:
+    from kubelite.control.store.store import Store
+    from kubelite.control.store.types import Entry
+
+Object = dict[str, Any]
+KINDS = (
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+    "mutatingwebhookconfigurations",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "validatingwebhookconfigurations",
+)
+
+
+class Configured:
+    """The objects of each kind by name, in the order of their names."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
+        self._followers: list[Follower] = []
+
+    async def refresh(self, store: Store) -> None:
+        """Learns what has changed. Raises StoreError."""
+        if not self._followers:
+            self._followers = [Follower(store, kind, self._note, self._reset) for kind in KINDS]
+        for follower in self._followers:
+            if not follower.catch_up():
+                await follower.start()
+
+    def all(self, kind: str) -> list[Object]:
+        """The objects of a kind that are not being deleted."""
+        held = self._objects[kind]
+        return [held[name] for name in sorted(held)] if held else []
+
+    def policy(self, kind: str, name: str) -> Object | None:
+        """One policy by its name."""
+        return self._objects[kind].get(name)
+
+    def _reset(self, kind: str) -> None:
+        self._objects[kind].clear()
+
+    def _note(self, kind: str, key: tuple[str, str], entry: Entry | None) -> None:
+        obj = load(entry) if entry is not None else None
+        if obj is None or obj["metadata"].get("deletionTimestamp"):
+            self._objects[kind].pop(key[1], None)
+        else:
+            self._objects[kind][key[1]] = obj

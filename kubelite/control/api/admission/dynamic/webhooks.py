@@ -1,0 +1,283 @@
+"""Webhooks: an AdmissionReview is sent, the answer allows, refuses or patches.
+
+Mutating ones are called one after the other, those that ask for it again when another has changed
+the object; validating ones all at once (apiserver, ``admission/plugin/webhook``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from kubelite.control.api.admission.dynamic import matching
+from kubelite.control.api.admission.dynamic.expressions import EvaluationError, Scope, all_hold
+from kubelite.control.api.admission.dynamic.policies import versions_of
+from kubelite.control.api.admission.dynamic.review import admission_request, as_version
+from kubelite.control.api.patching import json_patch
+from kubelite.control.api.strategy import strategy
+from kubelite.control.api.wire.destinations import is_allowed_host, resolve
+from kubelite.control.api.wire.documents import encode, load
+from kubelite.control.api.wire.status import StatusError, bad_request, internal
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver, ResolveResult
+
+    from kubelite.control.api.admission.chain import Attempt
+    from kubelite.control.api.admission.dynamic.configured import Configured
+    from kubelite.control.api.wire.resource import Resource
+
+Object = dict[str, Any]
+MAX_ANSWER = 3 << 20
+_VERSION = "admission.k8s.io/v1"
+
+
+class CallFailed(Exception):
+    """The webhook gave no answer that could be used: ``failurePolicy`` decides."""
+
+
+class Call(NamedTuple):
+    """One webhook that is to be called, and the version of the resource it wants."""
+
+    configuration: str
+    hook: Object
+    matched: Resource
+
+
+async def mutate(configured: Configured, attempt: Attempt, write: matching.Write) -> None:
+    """Calls the mutating webhooks. Raises StatusError."""
+    calls = _calls(configured.all("mutatingwebhookconfigurations"), attempt, write)
+    changed_after: list[Call] = []
+    for call in calls:
+        before = attempt.obj
+        await _mutate_by(call, attempt)
+        if attempt.obj != before:
+            changed_after = [each for each in calls[: calls.index(call)] if _wants_more(each)]
+    for call in changed_after:
+        await _mutate_by(call, attempt)
+
+
+def _wants_more(call: Call) -> bool:
+    return call.hook.get("reinvocationPolicy") == "IfNeeded"
+
+
+async def _mutate_by(call: Call, attempt: Attempt) -> None:
+    answer = await _ask(call, attempt)
+    if answer is None or not answer.get("patch"):
+        return None
+    if answer.get("patchType") != "JSONPatch":
+        return _failed(call, "the patch type must be JSONPatch")
+    try:
+        patch = msgspec.json.decode(base64.b64decode(answer["patch"]))
+        res = attempt.request.resource
+        converted = as_version(attempt.obj, call.matched) or {}
+        changed = json_patch.apply(converted, patch)
+        made, _ = strategy.conform(res, strategy.served(res, changed), old=attempt.old)
+    except (ValueError, msgspec.DecodeError, StatusError) as error:
+        raise internal(
+            f'webhook "{call.hook["name"]}" gave a patch that cannot be applied: {error}'
+        ) from error
+    attempt.obj = made
+    return None
+
+
+async def validate(configured: Configured, attempt: Attempt, write: matching.Write) -> None:
+    """Calls the validating webhooks. Raises StatusError."""
+    calls = _calls(configured.all("validatingwebhookconfigurations"), attempt, write)
+    results = await asyncio.gather(*(_ask(call, attempt) for call in calls), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _calls(configurations: list[Object], attempt: Attempt, write: matching.Write) -> list[Call]:
+    """The webhooks that are about a write. Raises StatusError."""
+    calls = []
+    for configuration in configurations:
+        for hook in configuration.get("webhooks") or ():
+            if not matching.selectors_match(
+                hook.get("namespaceSelector"), hook.get("objectSelector"), write
+            ):
+                continue
+            matched = matching.matched_resource(
+                hook.get("rules") or (),
+                hook.get("matchPolicy") or "Equivalent",
+                write,
+                versions_of(attempt),
+            )
+            if matched is not None and _conditions_hold(hook, attempt, matched):
+                calls.append(Call(configuration["metadata"]["name"], hook, matched))
+    return calls
+
+
+def _conditions_hold(hook: Object, attempt: Attempt, matched: Resource) -> bool:
+    if not hook.get("matchConditions"):
+        return True
+    names = {
+        "object": as_version(attempt.obj or None, matched),
+        "oldObject": as_version(attempt.old, matched),
+        "request": {**admission_request(attempt, matched), "object": None, "oldObject": None},
+    }
+    try:
+        return all_hold(hook["matchConditions"], Scope(names))
+    except EvaluationError as error:
+        if hook.get("failurePolicy", "Fail") == "Ignore":
+            return False
+        raise _refusal(attempt, hook, f"match conditions: {error}", 403, "Forbidden") from error
+
+
+async def _ask(call: Call, attempt: Attempt) -> Object | None:
+    """The answer of a webhook that allows; None where a failure is ignored. Raises StatusError."""
+    hook = call.hook
+    if attempt.dry_run and hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
+        why = f'admission webhook "{hook["name"]}" does not support dry run'
+        raise bad_request(why)
+    request = admission_request(attempt, call.matched)
+    review = {"kind": "AdmissionReview", "apiVersion": _VERSION, "request": request}
+    try:
+        answer = await _post(attempt, hook, review)
+        response = _checked(answer, request["uid"])
+    except CallFailed as error:
+        _failed(call, str(error))
+        return None
+    for warning in response.get("warnings") or ():
+        attempt.warnings.append(str(warning))
+    for key, value in (response.get("auditAnnotations") or {}).items():
+        attempt.request.notes[f"{hook['name']}/{key}"] = str(value)
+    if response.get("allowed") is True:
+        return response
+    status = response.get("status") or {}
+    code = status.get("code") or 403
+    text = status.get("message") or status.get("reason") or "denied the request without explanation"
+    raise _refusal(attempt, hook, str(text), int(code), str(status.get("reason") or "Forbidden"))
+
+
+def _refusal(attempt: Attempt, hook: Object, why: str, code: int, reason: str) -> StatusError:
+    text = f'admission webhook "{hook["name"]}" denied the request: {why}'
+    if why == "denied the request without explanation":
+        text = f'admission webhook "{hook["name"]}" {why}'
+    return StatusError(code if code >= 400 else 403, reason, text)
+
+
+def _failed(call: Call, why: str) -> None:
+    """What a call that came to nothing means. Raises StatusError unless it is to be ignored."""
+    if call.hook.get("failurePolicy", "Fail") == "Fail":
+        raise internal(f'failed calling webhook "{call.hook["name"]}": {why}')
+
+
+def _checked(answer: Any, uid: str) -> Object:
+    if not isinstance(answer, dict) or answer.get("kind") != "AdmissionReview":
+        raise CallFailed("the answer is no AdmissionReview")
+    response = answer.get("response")
+    if not isinstance(response, dict) or response.get("uid") != uid:
+        raise CallFailed("the answer has no response to this request")
+    return response
+
+
+async def _post(attempt: Attempt, hook: Object, review: Object) -> Any:
+    """What a webhook answers. Raises CallFailed."""
+    import aiohttp
+
+    seconds = hook.get("timeoutSeconds") or 10
+    client = hook["clientConfig"]
+    url, address = await _destination(attempt, client)
+    timeout = aiohttp.ClientTimeout(total=seconds)
+    connector = aiohttp.TCPConnector(ssl=_trust(client), resolver=_fixed_resolver(address))
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            session.post(f"{url}?timeout={seconds}s", data=encode(review), headers=headers) as got,
+        ):
+            body = await got.content.read(MAX_ANSWER + 1)
+            if got.status != 200:
+                raise CallFailed(f"it answered {got.status}")
+            return msgspec.json.decode(body)
+    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, OSError) as error:
+        raise CallFailed(f"Post {url}: {error or type(error).__name__}") from error
+
+
+def _trust(client: Object) -> ssl.SSLContext:
+    """The authority that vouches for a webhook: its own bundle, or the machine's."""
+    bundle = client.get("caBundle")
+    try:
+        data = base64.b64decode(bundle).decode() if bundle else None
+        return ssl.create_default_context(cadata=data)
+    except (ssl.SSLError, ValueError) as error:
+        raise CallFailed(f"its caBundle cannot be used: {error}") from error
+
+
+def _fixed_resolver(address: tuple[str, int]) -> AbstractResolver:
+    """Resolves every name to one address: a service is reached at an endpoint, under its name."""
+    from aiohttp.abc import AbstractResolver
+
+    host, port = address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    class Fixed(AbstractResolver):
+        async def resolve(
+            self, name: str, _port: int = 0, _family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
+            return [
+                {
+                    "hostname": name,
+                    "host": host,
+                    "port": port,
+                    "family": family,
+                    "proto": 0,
+                    "flags": socket.AI_NUMERICHOST,
+                }
+            ]
+
+        async def close(self) -> None:
+            """Nothing is held."""
+
+    return Fixed()
+
+
+async def _destination(attempt: Attempt, client: Object) -> tuple[str, tuple[str, int]]:
+    """The URL of a webhook and the address behind it; of a service a ready endpoint. Raises
+    CallFailed.
+    """
+    if client.get("url"):
+        parts = urlsplit(client["url"])
+        try:  # whoever configures webhooks may call this machine, but not its surroundings
+            host = await resolve(parts.hostname or "", loopback=True)
+        except StatusError as error:
+            raise CallFailed(str(error)) from error
+        return str(client["url"]), (host, parts.port or 443)
+    service = client.get("service") or {}
+    namespace, name = service.get("namespace", ""), service.get("name", "")
+    port = service.get("port") or 443
+    path = service.get("path") or "/"
+    address = await _endpoint(attempt, namespace, name, port)
+    return f"https://{name}.{namespace}.svc:{port}{path}", address
+
+
+async def _endpoint(attempt: Attempt, namespace: str, name: str, port: int) -> tuple[str, int]:
+    store = attempt.context.store
+    entry = await store.get("services/specs", namespace, name)
+    if entry is None:
+        raise CallFailed(f'service "{namespace}/{name}" not found')
+    ports = load(entry).get("spec", {}).get("ports") or ()
+    names = [each.get("name", "") for each in ports if each["port"] == port]
+    if not names:
+        raise CallFailed(f'no service port {port} found for service "{name}"')
+    for each in (await store.page("endpointslices", namespace)).entries:
+        piece = load(each)
+        if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
+            continue
+        numbers = [
+            item["port"] for item in piece.get("ports") or () if item.get("name", "") in names
+        ]
+        for endpoint in piece.get("endpoints") or ():
+            host = endpoint["addresses"][0]
+            ready = (endpoint.get("conditions") or {}).get("ready", True)
+            if numbers and ready and is_allowed_host(host):
+                return str(host), int(numbers[0])
+    raise CallFailed(f'no endpoints available for service "{name}"')
