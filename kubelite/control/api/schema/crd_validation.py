@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.schema import crd_cel_rules, jsonpath, re2, structural, validation
+from kubelite.control.api.schema import crd_cel_rules, jsonpath, patterns, structural, validation
 from kubelite.control.api.wire import causes
 from kubelite.objects.facts import names
 
@@ -197,7 +197,7 @@ def _pattern(schema: Object, path: str) -> Iterator[Cause]:
     """A pattern that cannot be read."""
     if schema.get("pattern"):
         try:
-            re2.compiled(schema["pattern"])
+            patterns.compiled(schema["pattern"])
         except ValueError as error:
             yield causes.invalid(f"{path}.pattern", schema["pattern"], str(error))
 

@@ -9,7 +9,7 @@ import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.schema import re2
+from kubelite.control.api.schema import patterns
 from kubelite.control.api.schema.structural import EMBEDDED, children
 from kubelite.control.api.wire import causes
 
@@ -89,7 +89,7 @@ def _text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
         yield causes.too_long(path, schema["maxLength"])
     if "minLength" in schema and len(value) < schema["minLength"]:
         yield _should(path, value, f"be at least {schema['minLength']} chars long")
-    if (pattern := schema.get("pattern")) and not re2.compiled(pattern).search(value):
+    if (pattern := schema.get("pattern")) and not patterns.compiled(pattern)(value):
         yield _should(path, value, f"match '{pattern}'")
     known = _FORMATS.get(schema.get("format", ""))
     if known and not _reads(known, value):
