@@ -10,6 +10,7 @@ from kubelite.control.api.schema import cel, structural, validation
 from kubelite.control.api.schema.crd_validation import check_crd
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.status import StatusError, invalid
+from tests.control.api.pure import causes as causes_of
 from tests.control.api.pure import edited, res_of, widget
 
 PRESERVE = structural.PRESERVE
@@ -301,7 +302,9 @@ CRD = {
 }
 DEFINITIONS = res_of(CRD)
 V0 = "spec.versions[0]"
+# Causes find what every version has at the top of the definition; decoding does not.
 S0 = f"{V0}.schema.openAPIV3Schema"
+VALIDATION = "spec.validation.openAPIV3Schema"
 AT = "spec__versions__0__schema__openAPIV3Schema"
 
 
@@ -312,38 +315,52 @@ def test_a_right_definition():
 @pytest.mark.parametrize(
     ("change", "field", "said"),
     [
-        ({"metadata__name": "x"}, "metadata.name", 'must be spec.names.plural+"."+spec.group'),
         ({"spec__scope": "Wide"}, "spec.scope", 'Unsupported value: "Wide": supported values: "Cluster", "Namespaced"'),
         ({"spec__scope": ...}, "spec.scope", "Required value"),
         ({"spec__names__kind": ...}, "spec.names.kind", "Required value"),
-        ({"spec__conversion": {"strategy": "Webhook"}}, "spec.conversion.strategy", "Unsupported value"),
-        ({"spec__versions": []}, "spec.versions", "must have at least one version"),
+        ({"spec__versions": []}, "spec.versions", "must have exactly one version marked as storage version"),
         ({"spec__versions__0__storage": False}, "spec.versions", "must have exactly one version marked as storage version"),
         ({"spec__versions": [VERSION, {**VERSION, "storage": False}]}, "spec.versions", "must contain unique version names"),
         ({"spec__versions__0__schema": ...}, S0, "Required value: schemas are required"),
-        ({f"{AT}__type": ...}, f"{S0}.type", "must not be empty at the root"),
-        ({f"{AT}__type": "array", f"{AT}__items": typed("string"), f"{AT}__properties": ...}, f"{S0}.type", "must be object at the root"),
-        ({f"{AT}__properties__x": {}}, f"{S0}.properties[x].type", "must not be empty for specified object fields"),
-        ({f"{AT}__properties__x": {"type": "thing"}}, f"{S0}.properties[x].type", 'Unsupported value: "thing"'),
-        ({f"{AT}__properties__x": typed("array")}, f"{S0}.properties[x].items", "Required value"),
-        ({f"{AT}__properties__x": typed("object", additionalProperties=False)}, f"{S0}.properties[x].additionalProperties", "cannot be set to false"),
-        ({f"{AT}__properties__x": {**struct(a=typed("string")), "additionalProperties": typed("string")}}, f"{S0}.properties[x].additionalProperties", "mutual exclusive"),
-        ({f"{AT}__properties__x": typed("string", uniqueItems=True)}, f"{S0}.properties[x].uniqueItems", "cannot be set to true"),
-        ({f"{AT}__properties__x": {"type": "string", "$ref": "y"}}, f"{S0}.properties[x].$ref", "not supported"),
-        ({f"{AT}__properties__x": typed("integer", default="a")}, f"{S0}.properties[x].default", "must be of type integer"),
-        ({f"{AT}__properties__x": typed("string", anyOf=[{"type": "string"}])}, f"{S0}.properties[x].anyOf[0].type", "must be empty to be structural"),
-        ({f"{AT}__properties__metadata": struct(labels=typed("object"))}, f"{S0}.properties[metadata]", "must not specify anything other than name and generateName"),
-        ({f"{AT}__properties__x": typed("array", items=struct(), **{"x-kubernetes-list-type": "map"})}, f"{S0}.properties[x].x-kubernetes-list-map-keys", "must not be empty"),
-        ({f"{AT}__properties__x": typed("array", items=struct(k=typed("string")), **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]})}, f"{S0}.properties[x].items.properties[k].default", "must have a default or be a required property"),
-        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "float", "jsonPath": ".a"}]}, f"{V0}.additionalPrinterColumns[0].type", 'Unsupported value: "float"'),
-        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "string", "jsonPath": "a"}]}, f"{V0}.additionalPrinterColumns[0].jsonPath", "must be a simple json path starting with ."),
-        ({"spec__versions__0__subresources": {"scale": {"specReplicasPath": ".x", "statusReplicasPath": ".status.r"}}}, f"{V0}.subresources.scale.specReplicasPath", "should be a json path under .spec"),
+        ({f"{AT}__type": ...}, f"{VALIDATION}.type", "must not be empty at the root"),
+        ({f"{AT}__type": "array", f"{AT}__items": typed("string"), f"{AT}__properties": ...}, f"{VALIDATION}.type", "must be object at the root"),
+        ({f"{AT}__properties__x": {}}, f"{VALIDATION}.properties[x].type", "must not be empty for specified object fields"),
+        ({f"{AT}__properties__x": {"type": "thing"}}, f"{VALIDATION}.properties[x].type", 'Unsupported value: "thing"'),
+        ({f"{AT}__properties__x": typed("array")}, f"{VALIDATION}.properties[x].items", "Required value"),
+        ({f"{AT}__properties__x": typed("object", additionalProperties=False)}, f"{VALIDATION}.properties[x].additionalProperties", "cannot be set to false"),
+        ({f"{AT}__properties__x": {**struct(a=typed("string")), "additionalProperties": typed("string")}}, f"{VALIDATION}.properties[x].additionalProperties", "mutual exclusive"),
+        ({f"{AT}__properties__x": typed("string", uniqueItems=True)}, f"{VALIDATION}.properties[x].uniqueItems", "cannot be set to true"),
+        ({f"{AT}__properties__x": {"type": "string", "$ref": "y"}}, f"{VALIDATION}.properties[x].$ref", "not supported"),
+        ({f"{AT}__properties__x": typed("integer", default="a")}, f"{VALIDATION}.properties[x].default", "must be of type integer"),
+        ({f"{AT}__properties__x": typed("string", anyOf=[{"type": "string"}])}, f"{VALIDATION}.properties[x].anyOf[0].type", "must be empty to be structural"),
+        ({f"{AT}__properties__metadata": struct(labels=typed("object"))}, f"{VALIDATION}.properties[metadata]", "must not specify anything other than name and generateName"),
+        ({f"{AT}__properties__x": typed("array", items=struct(), **{"x-kubernetes-list-type": "map"})}, f"{VALIDATION}.properties[x].x-kubernetes-list-map-keys", "must not be empty"),
+        ({f"{AT}__properties__x": typed("array", items=struct(k=typed("string")), **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]})}, f"{VALIDATION}.properties[x].items.properties[k].default", "must have a default or be a required property"),
+        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "float", "jsonPath": ".a"}]}, "spec.additionalPrinterColumns[0].type", 'Invalid value: "float"'),
+        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "string", "jsonPath": "a"}]}, "spec.additionalPrinterColumns[0].JSONPath", "must be a simple json path starting with ."),
+        ({"spec__versions__0__subresources": {"scale": {"specReplicasPath": ".x", "statusReplicasPath": ".status.r"}}}, "spec.subresources.scale.specReplicasPath", "should be a json path under .spec"),
     ],
 )  # fmt: skip
 def test_a_wrong_definition(change, field, said):
     (found,) = check_crd(edited(CRD, **change))
     assert found.field == field
     assert said in found.message
+
+
+@pytest.mark.parametrize(
+    ("conversion", "field"),
+    [
+        ({"strategy": "Other"}, "strategy"),
+        ({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"]}}, "webhookClientConfig"),
+        ({"strategy": "Webhook", "webhook": {"clientConfig": {"url": "https://a"}}}, "conversionReviewVersions"),
+    ],
+)  # fmt: skip
+def test_a_wrong_conversion(conversion, field):
+    assert set(causes_of(edited(CRD, spec__conversion=conversion))) == {f"spec.conversion.{field}"}
+
+
+def test_a_definition_has_the_name_of_what_it_defines():
+    assert set(causes_of(edited(CRD, metadata__name="other.example.com"))) == {"metadata.name"}
 
 
 def test_the_schemas_of_a_definition_are_put_in_order():
@@ -459,4 +476,4 @@ def test_rules_are_kept_where_the_library_is(monkeypatch):
         edited(CRD, **{f"{AT}__properties__x": {**typed("string"), **rule("self == 'y'")}})
     )
     assert "common-expression-language" in refused.message
-    assert refused.field == f"{S0}.properties[x].x-kubernetes-validations[0].rule"
+    assert refused.field == f"{VALIDATION}.properties[x].x-kubernetes-validations[0].rule"

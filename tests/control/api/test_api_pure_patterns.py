@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kubelite.control.api.schema import patterns
 from kubelite.control.api.schema.crd_validation import check_crd
 from tests.control.api.pure import edited
-from tests.control.api.test_api_pure_custom import AT, CRD, S0, typed
+from tests.control.api.test_api_pure_custom import AT, CRD, VALIDATION, typed
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_what_cannot_be_said_is_refused_with_the_definition(pattern):
     (found,) = check_crd(
         edited(CRD, **{f"{AT}__properties__x": typed("string", pattern=pattern, default="a")})
     )
-    assert found.field == f"{S0}.properties[x].pattern"
+    assert found.field == f"{VALIDATION}.properties[x].pattern"
     (found,) = check_crd(
         edited(CRD, **{f"{AT}__properties__x": typed("string", anyOf=[{"pattern": pattern}])})
     )
-    assert found.field == f"{S0}.properties[x].anyOf[0].pattern"
+    assert found.field == f"{VALIDATION}.properties[x].anyOf[0].pattern"
 
 
 @given(st.text(alphabet="ab[]^$()|*\\-:z{}1,", max_size=10))

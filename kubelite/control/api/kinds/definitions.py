@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kubelite.control.api.kinds.common import callouts
 from kubelite.control.api.kinds.common.callouts import default_service_port
 from kubelite.control.api.kinds.common.checks import (
     check_port_number,
@@ -89,6 +90,44 @@ def _default_definition(obj: Any) -> None:
 
 def _check_definition(obj: Object) -> Iterator[Cause]:
     yield from crd_validation.check_crd(obj)
+    yield from crd_validation.check_stored_versions(obj)
+    yield from _check_conversion((obj.get("spec") or {}).get("conversion") or {})
+
+
+def _check_conversion(conversion: Object) -> Iterator[Cause]:
+    path, strategy = "spec.conversion", conversion.get("strategy", "None")
+    webhook = conversion.get("webhook") or {}
+    if strategy == "None":
+        if webhook:
+            why = "should not be set when strategy is not set to Webhook"
+            yield causes.forbidden(f"{path}.webhookClientConfig", why)
+        return
+    if strategy != "Webhook":
+        yield causes.unsupported(f"{path}.strategy", strategy, ("None", "Webhook"))
+        return
+    config = webhook.get("clientConfig")
+    if config is None:
+        why = "required when strategy is set to Webhook"
+        yield causes.required(f"{path}.webhookClientConfig", why)
+    else:
+        yield from callouts.check_client_config(config, f"{path}.webhookClientConfig")
+    yield from _check_review_versions(
+        webhook.get("conversionReviewVersions") or [], f"{path}.conversionReviewVersions"
+    )
+
+
+def _check_review_versions(versions: list[str], path: str) -> Iterator[Cause]:
+    if not versions:
+        yield causes.required(path)
+        return
+    for index, version in enumerate(versions):
+        if version in versions[:index]:
+            yield causes.invalid(f"{path}[{index}]", version, "duplicate version")
+            continue
+        for problem in names.label_1035(version):
+            yield causes.invalid(f"{path}[{index}]", version, problem)
+    if not {"v1", "v1beta1"} & set(versions):
+        yield causes.invalid(path, versions, "must include at least one of v1, v1beta1")
 
 
 def _prepare_definition(obj: Object) -> None:
@@ -123,6 +162,16 @@ KINDS: dict[tuple[str, str], Rules] = {
         unconditional_update=False,
         defaults=_default_definition,
         check=_check_definition,
+        check_create=crd_validation.check_name,
+        may_be_empty=(
+            "apiextensions.v1.CustomResourceDefinitionSpec.*",
+            "apiextensions.v1.CustomResourceDefinitionNames.*",
+            "apiextensions.v1.CustomResourceColumnDefinition.*",
+            "apiextensions.v1.WebhookConversion.*",
+            "apiextensions.v1.ServiceReference.*",
+            "apiextensions.v1.SelectableField.*",
+            "apiextensions.v1.CustomResourceSubresourceScale.*",
+        ),
         check_update=unchanged("spec.group", "spec.names.plural", "spec.scope"),
         prepare_create=_prepare_definition,
         columns=NAME_AND_CREATION,

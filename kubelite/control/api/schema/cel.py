@@ -82,6 +82,15 @@ def syntax_problem(expression: str) -> str:
     return ""
 
 
+def has_rules(schema: Schema) -> bool:
+    """Whether a schema has rules, itself or below."""
+    if schema.get(RULES):
+        return True
+    below = [*(schema.get("properties") or {}).values()]
+    below += [schema.get("items"), schema.get("additionalProperties")]
+    return any(has_rules(part) for part in below if isinstance(part, dict))
+
+
 def is_transition(rule: str) -> bool:
     """Whether a rule looks at what was there before."""
     return _OLD.search(rule) is not None

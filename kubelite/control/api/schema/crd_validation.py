@@ -34,26 +34,115 @@ _APPROVAL = "api-approved.kubernetes.io"
 _META_FIELDS = ("name", "generateName")
 
 
+# What a schema may say at its root where the status is a subresource.
+_ROOT_FIELDS = frozenset(
+    (
+        "description",
+        "type",
+        "format",
+        "title",
+        "maximum",
+        "exclusiveMaximum",
+        "minimum",
+        "exclusiveMinimum",
+        "maxLength",
+        "minLength",
+        "pattern",
+        "maxItems",
+        "minItems",
+        "uniqueItems",
+        "multipleOf",
+        "required",
+        "items",
+        "properties",
+        "externalDocs",
+        "example",
+        structural.PRESERVE,
+        "x-kubernetes-validations",
+    )
+)
+_COLUMN_FORMATS = (
+    "int32",
+    "int64",
+    "float",
+    "double",
+    "byte",
+    "date",
+    "date-time",
+    "password",
+)
+_SELECTABLE_TYPES = ("boolean", "integer", "string")
+_MAX_SELECTABLE = 8
+_UNAPPROVED = "unapproved"
+# Fields of versions that Kubernetes moves to the top where every version has the same, and where
+# its causes then find them.
+_MOVED = {
+    "schema": "spec.validation",
+    "subresources": "spec.subresources",
+    "additionalPrinterColumns": "spec.additionalPrinterColumns",
+    "selectableFields": "spec.selectableFields",
+}
+
+
 def check_crd(crd: Object) -> list[Cause]:
     """Everything that is wrong with a definition."""
     spec = crd.get("spec") or {}
     found = [*_names(crd, spec)]
     versions = spec.get("versions") or []
+    shared = {
+        field
+        for field in _MOVED
+        if versions and _is_same(version.get(field) for version in versions)
+    }
     for index, version in enumerate(versions):
-        found += _version(version, f"spec.versions[{index}]", spec)
+        paths = {
+            field: _MOVED[field] if field in shared else f"spec.versions[{index}].{field}"
+            for field in _MOVED
+        }
+        skipped = shared if index else set()
+        found += _version(version, f"spec.versions[{index}]", paths, skipped)
+    if spec.get("preserveUnknownFields"):
+        why = "must be false: other values are not supported by v1"
+        found.append(causes.invalid("spec.preserveUnknownFields", True, why))
     return [*found, *_versions(versions)]
+
+
+def _is_same(values: Iterator[Any]) -> bool:
+    first = next(values)
+    return all(value == first for value in values)
+
+
+def check_name(crd: Object) -> Iterator[Cause]:
+    """The name of a new definition, which says what it defines."""
+    spec = crd.get("spec") or {}
+    expected = f"{(spec.get('names') or {}).get('plural', '')}.{spec.get('group', '')}"
+    name = (crd.get("metadata") or {}).get("name", "")
+    if name != expected:
+        yield causes.invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+
+
+def check_stored_versions(crd: Object) -> Iterator[Cause]:
+    """The versions that objects were ever stored in: each is one of the definition's."""
+    path = "status.storedVersions"
+    names_of = {version.get("name") for version in (crd.get("spec") or {}).get("versions") or ()}
+    stored = (crd.get("status") or {}).get("storedVersions") or []
+    if not stored:
+        yield causes.invalid(path, stored, "must have at least one stored version")
+    for index, version in enumerate(stored):
+        if version not in names_of:
+            yield causes.invalid(f"{path}[{index}]", version, "must appear in spec.versions")
 
 
 def _names(crd: Object, spec: Object) -> Iterator[Cause]:
     given, group = spec.get("names") or {}, spec.get("group", "")
     if not group:
         yield causes.required("spec.group")
+    elif problems := names.subdomain(group):
+        for problem in problems:
+            yield causes.invalid("spec.group", group, problem)
     elif "." not in group:
         yield causes.invalid("spec.group", group, "should be a domain with at least one dot")
-    annotations = (crd.get("metadata") or {}).get("annotations") or {}
-    if group.endswith((".k8s.io", ".kubernetes.io")) and not annotations.get(_APPROVAL):
-        why = f'protected groups must have approval annotation "{_APPROVAL}"'
-        yield causes.required(f"metadata.annotations[{_APPROVAL}]", why)
+    yield from _approval(crd, group)
     for key, rule in (
         ("plural", names.label_1035),
         ("singular", names.label_1035),
@@ -65,17 +154,31 @@ def _names(crd: Object, spec: Object) -> Iterator[Cause]:
             continue
         for why in rule(given[key]):
             yield causes.invalid(f"spec.names.{key}", given[key], why)
-    wanted = f"{given.get('plural', '')}.{group}"
-    name = (crd.get("metadata") or {}).get("name", "")
-    if name != wanted:
-        yield causes.invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+    for key in ("shortNames", "categories"):
+        for index, text in enumerate(given.get(key) or ()):
+            for why in names.label_1035(text):
+                yield causes.invalid(f"spec.names.{key}[{index}]", text, why)
+    if given.get("kind") and given.get("kind") == given.get("listKind"):
+        why = "kind and listKind may not be the same"
+        yield causes.invalid("spec.names.listKind", given["listKind"], why)
     if not spec.get("scope"):
         yield causes.required("spec.scope")
     elif spec["scope"] not in ("Cluster", "Namespaced"):
         yield causes.unsupported("spec.scope", spec["scope"], ("Cluster", "Namespaced"))
-    strategy = (spec.get("conversion") or {}).get("strategy", "None")
-    if strategy != "None":
-        yield causes.unsupported("spec.conversion.strategy", strategy, ("None",))
+
+
+def _approval(crd: Object, group: str) -> Iterator[Cause]:
+    """Groups of Kubernetes' own need a word from its reviewers."""
+    if not group.endswith((".k8s.io", ".kubernetes.io")):
+        return
+    annotations = (crd.get("metadata") or {}).get("annotations") or {}
+    approval, path = annotations.get(_APPROVAL, ""), f"metadata.annotations[{_APPROVAL}]"
+    if not approval:
+        why = f'protected groups must have approval annotation "{_APPROVAL}"'
+        yield causes.required(path, why)
+    elif not approval.startswith((_UNAPPROVED, "http://", "https://")):
+        why = "protected groups must have approval annotation with either a URL or a reason"
+        yield causes.invalid(path, approval, why)
 
 
 def _kind(text: str) -> list[str]:
@@ -83,33 +186,87 @@ def _kind(text: str) -> list[str]:
 
 
 def _versions(versions: list[Object]) -> Iterator[Cause]:
-    if not versions:
-        yield causes.required("spec.versions", "must have at least one version")
-        return
     seen = [each.get("name", "") for each in versions]
     if len(set(seen)) < len(seen):
         yield causes.invalid("spec.versions", seen, "must contain unique version names")
     if sum(bool(each.get("storage")) for each in versions) != 1:
-        yield causes.invalid(
-            "spec.versions", seen, "must have exactly one version marked as storage version"
+        why = "must have exactly one version marked as storage version"
+        yield causes.invalid("spec.versions", seen, why)
+    for why in names.label_1035(seen[0]) if seen else ():
+        yield causes.invalid("spec.version", seen[0], why)
+
+
+def _version(
+    version: Object, path: str, paths: dict[str, str], skipped: set[str]
+) -> Iterator[Cause]:
+    """One version. ``paths`` says where its parts are found, ``skipped`` which parts were looked at
+    in the version before.
+    """
+    for why in names.label_1035(version.get("name", "")):
+        yield causes.invalid(f"{path}.name", version.get("name", ""), why)
+    warning = version.get("deprecationWarning")
+    if warning is not None and not version.get("deprecated"):
+        why = "can only be set for deprecated versions"
+        yield causes.invalid(f"{path}.deprecationWarning", warning, why)
+    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    subresources = version.get("subresources") or {}
+    if schema is None:
+        yield causes.required(f"{path}.schema.openAPIV3Schema", "schemas are required")
+    elif "schema" not in skipped:
+        where = f"{paths['schema']}.openAPIV3Schema"
+        yield from _root(schema, where)
+        unfit = set(schema) - _ROOT_FIELDS
+        if subresources.get("status") is not None and unfit:
+            why = "these fields are not allowed at the root if the status subresource is enabled"
+            yield causes.invalid(where, ", ".join(sorted(unfit)), why)
+    scale = subresources.get("scale")
+    if scale is not None and "subresources" not in skipped:
+        yield from _scale(scale, f"{paths['subresources']}.scale")
+    if "additionalPrinterColumns" not in skipped:
+        for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
+            yield from _column(column, f"{paths['additionalPrinterColumns']}[{index}]")
+    if "selectableFields" not in skipped:
+        yield from _selectable(
+            version.get("selectableFields") or [], schema, paths["selectableFields"]
         )
 
 
-def _version(version: Object, path: str, spec: Object) -> Iterator[Cause]:
-    for why in names.label_1035(version.get("name", "")):
-        yield causes.invalid(f"{path}.name", version.get("name", ""), why)
-    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+def _selectable(fields: list[Object], schema: Object | None, path: str) -> Iterator[Cause]:
+    """Fields for field selectors: simple paths to texts, numbers and truth values."""
+    if not fields:
+        return
     if schema is None:
-        yield causes.required(f"{path}.schema.openAPIV3Schema", "schemas are required")
-    else:
-        yield from _root(schema, f"{path}.schema.openAPIV3Schema")
-    scale = (version.get("subresources") or {}).get("scale")
-    if scale is not None:
-        yield from _scale(scale, f"{path}.subresources.scale")
-    for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
-        yield from _column(column, f"{path}.additionalPrinterColumns[{index}]")
-    for index, field in enumerate(version.get("selectableFields") or ()):
-        yield from _path(field.get("jsonPath", ""), f"{path}.selectableFields[{index}].jsonPath")
+        yield causes.invalid(path, "", "may only be set when a structural schema is defined")
+        return
+    if len(fields) > _MAX_SELECTABLE:
+        yield causes.too_many(path, len(fields), _MAX_SELECTABLE)
+    seen: set[str] = set()
+    for index, field in enumerate(fields):
+        where, text = f"{path}[{index}].jsonPath", field.get("jsonPath", "")
+        if not text:
+            yield causes.required(where)
+            continue
+        if text in seen:
+            yield causes.duplicate(where, text)
+        seen.add(text)
+        if text.startswith(".metadata."):
+            why = "must not point to fields in metadata"
+            yield causes.invalid(where, text, why)
+        elif _type_at(schema, text) not in _SELECTABLE_TYPES:
+            why = "must point to a field of type string, boolean or integer"
+            yield causes.invalid(where, text, why)
+
+
+def _type_at(schema: Object, text: str) -> str:
+    """The type of the field that a path like ``.spec.color`` leads to; "" where it leads nowhere."""
+    here: Any = schema
+    if not text.startswith("."):
+        return ""
+    for step in text[1:].split("."):
+        here = (here.get("properties") or {}).get(step)
+        if not isinstance(here, dict):
+            return ""
+    return str(here.get("type", ""))
 
 
 def _scale(scale: Object, path: str) -> Iterator[Cause]:
@@ -119,23 +276,26 @@ def _scale(scale: Object, path: str) -> Iterator[Cause]:
         ("labelSelectorPath", ".status."),
     ):
         given = scale.get(key, "")
+        homes = (home, ".spec.") if key == "labelSelectorPath" else (home,)
         if not given and key != "labelSelectorPath":
             yield causes.required(f"{path}.{key}")
-        elif (
-            given
-            and not given.startswith(home)
-            and not (key == "labelSelectorPath" and given.startswith(".spec."))
-        ):
+        elif given and not given.startswith(homes):
             yield causes.invalid(f"{path}.{key}", given, f"should be a json path under {home[:-1]}")
 
 
 def _column(column: Object, path: str) -> Iterator[Cause]:
-    for key in ("name", "type"):
-        if not column.get(key):
-            yield causes.required(f"{path}.{key}")
-    if column.get("type") and column["type"] not in COLUMN_TYPES:
-        yield causes.unsupported(f"{path}.type", column["type"], COLUMN_TYPES)
-    yield from _path(column.get("jsonPath", ""), f"{path}.jsonPath")
+    if not column.get("name"):
+        yield causes.required(f"{path}.name")
+    kind, form = column.get("type", ""), column.get("format", "")
+    if not kind:
+        yield causes.required(f"{path}.type", f"must be one of {','.join(COLUMN_TYPES)}")
+    elif kind not in COLUMN_TYPES:
+        why = f"must be one of {','.join(COLUMN_TYPES)}"
+        yield causes.invalid(f"{path}.type", kind, why)
+    if form and form not in _COLUMN_FORMATS:
+        why = f"must be one of {','.join(_COLUMN_FORMATS)}"
+        yield causes.invalid(f"{path}.format", form, why)
+    yield from _path(column.get("jsonPath", ""), f"{path}.JSONPath")
 
 
 def _path(text: str, path: str) -> Iterator[Cause]:
@@ -165,6 +325,8 @@ def _root(schema: Object, path: str) -> Iterator[Cause]:
             f"{path}.properties[metadata]",
             "must not specify anything other than name and generateName",
         )
+    if schema.get("additionalProperties") not in (None, False):
+        yield causes.forbidden(f"{path}.additionalProperties", "must not be used at the root")
     yield from _structural(schema, path, top=True)
     yield from crd_cel_rules.check(schema, path)
 
@@ -176,6 +338,10 @@ def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]
         yield causes.required(f"{path}.type", "must not be empty for specified object fields")
     elif schema.get("type") and schema["type"] not in TYPES:
         yield causes.unsupported(f"{path}.type", schema["type"], TYPES)
+    embedded = schema.get(structural.EMBEDDED) and not schema.get(structural.PRESERVE)
+    if embedded and not schema.get("properties"):
+        why = f"must not be empty if {structural.EMBEDDED} is true without {structural.PRESERVE}"
+        yield causes.required(f"{path}.properties", why)
     yield from _forbidden(schema, path)
     yield from _listed(schema, path)
     if wrong := list(_pattern(schema, path)):
@@ -227,6 +393,10 @@ def _forbidden(schema: Object, path: str) -> Iterator[Cause]:
         )
     if isinstance(schema.get("items"), list):
         yield causes.forbidden(f"{path}.items", "items must be a schema object and not an array")
+    yield from _unsupported(schema, path)
+
+
+def _unsupported(schema: Object, path: str) -> Iterator[Cause]:
     for key in (
         "$ref",
         "definitions",
@@ -279,6 +449,7 @@ def _inside_junctor(schema: Object, path: str, free: bool) -> Iterator[Cause]:
             continue
         if schema.get(key):
             yield causes.forbidden(f"{path}.{key}", "must be empty to be structural")
+    yield from _unsupported(schema, path)
     yield from _pattern(schema, path)
     for below, where in _below(schema, path):
         yield from _inside_junctor(below, where, free)

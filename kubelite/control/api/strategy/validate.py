@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.schema import cel, structural, validation
 from kubelite.control.api.strategy import metadata, required
+from kubelite.control.api.wire import causes
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.status import Cause
 
 Object = dict[str, Any]
+# Causes after which the rules of a definition are not asked.
+_BLOCKING = (
+    "FieldValueNotSupported",
+    "FieldValueRequired",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+)
+_UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation"
+)
 _TOP = ("kind", "apiVersion", "metadata")
 
 
@@ -74,5 +87,27 @@ def _custom(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]:
         )
         broken = [each for each in broken if each not in known]
     yield from broken
-    if not broken:
+    yield from _scaled(res, obj)
+    if not any(cause.reason in _BLOCKING for cause in broken):
         yield from cel.check(described, obj, old, "")
+    elif cel.has_rules(described):
+        yield causes.without_value("<nil>", f"null: {_UNCHECKED}")
+
+
+def _scaled(res: Resource, obj: Object) -> Iterator[Cause]:
+    """Numbers of replicas, where a definition says which fields these are."""
+    scale = ((res.crd or {}).get("subresources") or {}).get("scale") or {}
+    for key in ("specReplicasPath", "statusReplicasPath"):
+        if not (path := scale.get(key, "")):
+            continue
+        number: Any = obj
+        for step in path[1:].split("."):
+            number = number.get(step) if isinstance(number, dict) else None
+        if number is None:
+            continue
+        if not isinstance(number, int) or isinstance(number, bool):
+            yield causes.invalid(path, number, "should be an integer")
+        elif number < 0:
+            yield causes.invalid(path, number, "should be a non-negative integer")
+        elif number >= 2**31:
+            yield causes.invalid(path, number, f"should be less than or equal to {2**31 - 1}")
