@@ -21,6 +21,7 @@ GROUPS = {
     "pod": "Run pods on this machine, without a cluster.",
     "image": "Manage the images in the local store.",
     "scheduler": "Explain scheduling decisions from files, or schedule the pods of a cluster.",
+    "node": "Run this machine as a node of a cluster.",
     "system": "Inspect and reset this machine's kubelite.",
 }
 
@@ -65,6 +66,7 @@ COMMANDS = {
     "system info": Command("system.info", "info", "Show versions, kernel features and paths."),
     "system agent": Command("system.agent", "agent", "Run the node agent in the foreground."),
     "system reset": Command("system.reset", "reset", "Remove all pods, images and kernel objects."),
+    "node run": Command("node.run", "run", "Run this machine as a node of a cluster."),
     "controllers": Command("controllers.run", "controllers", "Run controllers against a cluster."),
     "server": Command("server.serve", "server", "Run a Kubernetes control plane until Ctrl-C."),
     "completion": Command("about.completion", "completion", "Print a shell's completion script."),

@@ -47,6 +47,7 @@ class ServerOptions(NamedTuple):
     metrics: bool
     controllers: tuple[str, ...] = ("*",)
     scheduler: bool = True
+    nodes: bool = True
 
 
 def run(settings: Settings, options: ServerOptions) -> int:
@@ -163,9 +164,7 @@ async def _serve(
     config = options.kubeconfig or os.path.join(directory, "admin.kubeconfig")
     write_kubeconfig(server, config)
     screen.note(f"ready at https://{server.address}:{server.port}; export KUBECONFIG={config}")
-    beside = asyncio.create_task(
-        _run_control_plane(server, controllers, options.scheduler, stopping)
-    )
+    beside = asyncio.create_task(_run_control_plane(server, controllers, options, stopping))
     await stopping.wait()
     screen.note("shutting down: refusing new requests, closing watches")
     await beside
@@ -173,17 +172,21 @@ async def _serve(
 
 
 async def _run_control_plane(
-    server: ApiServer, controllers: Sequence[Row], scheduler: bool, stopping: asyncio.Event
+    server: ApiServer, controllers: Sequence[Row], options: ServerOptions, stopping: asyncio.Event
 ) -> None:
     """Runs scheduler and controllers from when the server is ready until it stops. They are imported
     here: nobody who waits for the server waits for them.
     """
-    if not controllers and not scheduler:
+    if options.nodes:
+        from kubelite.up.node_objects import ensure_node_objects
+
+        await ensure_node_objects(server.application)
+    if not controllers and not options.scheduler:
         gc.freeze()
         return
     from kubelite.up.control_plane import ControlPlane
 
-    control_plane = ControlPlane(server.application, controllers, scheduler=scheduler)
+    control_plane = ControlPlane(server.application, controllers, scheduler=options.scheduler)
     await control_plane.start()
     gc.freeze()
     await stopping.wait()

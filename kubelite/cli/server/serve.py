@@ -71,7 +71,7 @@ def server(
     ] = False,
     no_node: Annotated[
         bool,
-        Option("--no-node", "Do not run pods on this machine: always so in this version."),
+        Option("--no-node", "Only the control plane: prepare nothing for nodes."),
     ] = False,
 ) -> int:
     """Serves until a signal. Raises CliError."""
@@ -92,5 +92,6 @@ def server(
             metrics,
             tuple(word.strip() for word in controllers.split(",") if word.strip()),
             not no_scheduler,
+            not no_node,
         ),
     )

@@ -29,13 +29,14 @@ _LOCAL = (
 
 class HostFiles(NamedTuple):
     """Texts of the host: /etc/hosts, /etc/resolv.conf, and the resolv.conf with the servers that
-    systemd-resolved uses, empty without it.
+    systemd-resolved uses, empty without it. ``cluster`` is the cluster's name server and domain.
     """
 
     hosts: str
     resolv: str
     upstream: str
     hostname: str
+    cluster: tuple[str, str] = ("", CLUSTER_DOMAIN)
 
 
 class Names(NamedTuple):
@@ -70,7 +71,7 @@ def etc_files(pod: Pod, address: str, host: HostFiles) -> EtcFiles:
     NameTooLong.
     """
     names = pod_names(pod, host.hostname)
-    resolv, warnings = resolv_conf(pod.spec, host)
+    resolv, warnings = resolv_conf(pod.spec, host, pod.metadata.namespace or "default")
     aliases = [(alias.ip, *alias.hostnames) for alias in pod.spec.host_aliases or ()]
     on_host = pod.spec.host_network
     hosts = (
@@ -140,18 +141,34 @@ def _aliases(aliases: Iterable[tuple[str, ...]]) -> str:
 # -- /etc/resolv.conf ---
 
 
-def resolv_conf(spec: PodSpec, host: HostFiles) -> tuple[str, tuple[str, ...]]:
+def resolv_conf(
+    spec: PodSpec, host: HostFiles, namespace: str = "default"
+) -> tuple[str, tuple[str, ...]]:
     """The resolv.conf of a pod, and warnings about what was left out of it.
 
     Without a cluster's name server ClusterFirst is Default, as in the kubelet; ``dnsConfig`` is
     merged into either.
     """
-    base, warnings = (
-        (Resolv(), ()) if spec.dns_policy == "None" else _host_resolv(host, bool(spec.host_network))
-    )
+    base, warnings = _base_config(spec, host, namespace)
     merged = merge(base, _own_config(spec)) if spec.dns_config else base
     fitting, left_out = _truncate(merged)
     return _text(fitting), (*warnings, *left_out)
+
+
+def _base_config(spec: PodSpec, host: HostFiles, namespace: str) -> tuple[Resolv, tuple[str, ...]]:
+    """What the pod's DNS policy means. The cluster's search domains come before the host's."""
+    policy, on_host = spec.dns_policy or "ClusterFirst", bool(spec.host_network)
+    if policy == "None":
+        return Resolv(), ()
+    server, domain = host.cluster
+    wants_cluster = policy == "ClusterFirstWithHostNet" or (
+        policy == "ClusterFirst" and not on_host
+    )
+    if not server or not wants_cluster:
+        return _host_resolv(host, on_host)
+    searches = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
+    own = parse(host.resolv).searches
+    return Resolv((server,), (*searches, *(s for s in own if s != ".")), ("ndots:5",)), ()
 
 
 def parse(text: str) -> Resolv:

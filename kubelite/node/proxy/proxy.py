@@ -47,7 +47,7 @@ class ServiceProxy:
     """
 
     def __init__(self, table: str, run: Callable[[str], str]) -> None:
-        self._table = table
+        self.table = table
         self._run = run
         self._served: dict[Key, Served] = {}
         self._hairpin: Elements = {}
@@ -55,11 +55,11 @@ class ServiceProxy:
 
     def start(self) -> None:
         """Makes the table, empty. Raises NetworkError."""
-        self._run(ruleset.table(self._table))
+        self._run(ruleset.table(self.table))
 
     def stop(self) -> None:
         """Removes the table. Raises NetworkError."""
-        self._run(ruleset.without_table(self._table))
+        self._run(ruleset.without_table(self.table))
 
     def apply(
         self, change: Mapping[Key, Sequence[Frontend]], local_addresses: Sequence[str]
@@ -93,9 +93,9 @@ class ServiceProxy:
         timeouts, self._timeouts = self._timeouts, set()
         everything = _merged(self._served.values()) | self._hairpin
         self._run(
-            ruleset.table(self._table)
-            + "".join(ruleset.affinity_chain(self._table, seconds) for seconds in timeouts)
-            + ruleset.change(self._table, {}, everything)
+            ruleset.table(self.table)
+            + "".join(ruleset.affinity_chain(self.table, seconds) for seconds in timeouts)
+            + ruleset.change(self.table, {}, everything)
         )
         self._timeouts = timeouts
 
@@ -109,11 +109,11 @@ class ServiceProxy:
             if frontend.affinity_seconds
         }
         chains = [
-            ruleset.affinity_chain(self._table, seconds)
+            ruleset.affinity_chain(self.table, seconds)
             for seconds in sorted(timeouts - self._timeouts)
         ]
         elements = ruleset.change(
-            self._table,
+            self.table,
             _merged(before.values()) | self._hairpin,
             _merged(after.values()) | hairpin,
         )
@@ -137,9 +137,9 @@ class ServiceProxy:
                 gone |= served.endpoints() - after[key].endpoints()
         if not gone:
             return
-        stale = ruleset.stale_affinity(self._run(f"list map ip {self._table} affinity\n"), gone)
+        stale = ruleset.stale_affinity(self._run(f"list map ip {self.table} affinity\n"), gone)
         if stale:
-            self._run(ruleset.change(self._table, dict.fromkeys(stale, ""), {}))
+            self._run(ruleset.change(self.table, dict.fromkeys(stale, ""), {}))
 
 
 def _merged(services: Iterable[Served]) -> Elements:

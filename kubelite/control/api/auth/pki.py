@@ -85,6 +85,16 @@ class Pki:
             self._issue(pair, user, groups)
         return pair
 
+    def node(self, name: str, address: str) -> Pair:
+        """A certificate with which a node presents itself to the API server and serves its kubelet."""
+        pair = Pair(self.path(f"node-{name}.crt"), self.path(f"node-{name}.key"))
+        record = self.path(f"node-{name}.names")
+        names = sorted({name, address, "localhost", "127.0.0.1"})
+        if not _complete(pair) or _read(record) != "\n".join(names):
+            self._issue(pair, f"system:node:{name}", ("system:nodes",), names=names)
+            write_atomic(record, "\n".join(names).encode(), durable=False)
+        return pair
+
     def signing_key(self) -> str:
         """The file with the key that signs ServiceAccount tokens."""
         path = self.path("sa.key")

@@ -38,8 +38,18 @@ def digest(pod: Pod) -> str:
     return hexdigest(msgspec.json.encode(pod, order="deterministic"))
 
 
-def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] = ()) -> Claim:
-    """Claims the pod's name; ``unsafe_sysctls`` go on record. Raises OSError."""
+def claim(
+    home: Home,
+    ledger: Ledger,
+    pod: Pod,
+    unsafe_sysctls: tuple[str, ...] = (),
+    *,
+    uid: str = "",
+    origin: str = "",
+) -> Claim:
+    """Claims the pod's name; ``unsafe_sysctls`` go on record. A pod of an API server brings its
+    ``uid``. Raises OSError.
+    """
     namespace, name = pod.metadata.namespace or "default", pod.metadata.name or ""
     with FileLock(home.lock):
         sweep(home)
@@ -47,7 +57,8 @@ def claim(home: Home, ledger: Ledger, pod: Pod, unsafe_sysctls: tuple[str, ...] 
         if existing is not None:
             return Claim(existing, None)
         record = PodRecord(
-            uid=_new_uid(),
+            uid=uid or _new_uid(),
+            origin=origin,
             namespace=namespace,
             name=name,
             stage=CREATING,

@@ -17,7 +17,7 @@ from kubelite.core.plan import Mount
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.image.errors import ImageError
+from kubelite.node.image.errors import ImageError, PullError
 from kubelite.node.kubelet.act import facts, images, pod_context, sandbox_setup
 from kubelite.node.kubelet.act.exit_recorder import ExitRecorder
 from kubelite.node.kubelet.act.images import ResolvedImage
@@ -168,7 +168,7 @@ class Executor:
         state = self._state
         resolved = self._resolved
         if resolved is None:
-            resolved = images.resolve(state.home, state.pod)
+            resolved = _resolve_images(state)
         return pod_context.gather(state, self.tree, resolved, self._trace)
 
     def _start_context(self) -> PodContext:
@@ -219,6 +219,7 @@ class Executor:
             self._sandbox_failed(error)
             return
         self._context = context
+        state.blocked = None
         self.warnings += context.warnings
         state.put_sandbox(self.sandbox.record, up=True)
         self._done("sandbox", context.node.pod_address, began)
@@ -234,8 +235,11 @@ class Executor:
 
     def _sandbox_failed(self, error: Exception) -> None:
         state = self._state
+        state.blocked = error
         if isinstance(error, SourceNotReady):
             state.event("FailedMount", str(error), warning=True)
+        elif isinstance(error, PullError):
+            state.event("Failed", error.message, warning=True)
         else:
             message = f"Failed to create pod sandbox: {error}"
             state.event("FailedCreatePodSandBox", message, warning=True)
@@ -618,3 +622,13 @@ def _record_of_no_process(
         pid=-1,
         sandbox=sandbox_id,
     )
+
+
+def _resolve_images(state: PodState) -> dict[str, ResolvedImage]:
+    """The pod's images; those of a cluster's pod are pulled with its image pull Secrets."""
+    if state.cluster is None:
+        return images.resolve(state.home, state.pod)
+    names = [reference.name or "" for reference in state.pod.spec.image_pull_secrets]
+    secrets = [secret for name in names if (secret := state.objects.secret(name)) is not None]
+    allowed = state.cluster.node.allows_host_image
+    return images.resolve(state.home, state.pod, secrets, host_allowed=allowed)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from kubelite.node.image.errors import PullError
 from kubelite.node.image.host import host_image_problem
 from kubelite.node.image.lookup import read_etc
 from kubelite.node.image.model import Image
@@ -17,6 +19,11 @@ from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.objects.pod.pod import Pod
 
+_HOST_REFUSED = (
+    'image "host" is the root file system of the node: pods of the cluster may use it only where '
+    "the node runs with --allow-host-image"
+)
+
 
 class ResolvedImage(NamedTuple):
     """An image, the facts that a start needs of it, and how many milliseconds its lookup took."""
@@ -26,14 +33,24 @@ class ResolvedImage(NamedTuple):
     milliseconds: float
 
 
-def resolve(home: Home, pod: Pod) -> dict[str, ResolvedImage]:
-    """The image of each name in the pod. Raises ImageError, RuntimeFailure."""
-    source = ImageSource(ImageStore(Path(home.images)))
+def resolve(
+    home: Home,
+    pod: Pod,
+    secrets: Sequence[Mapping[str, Any]] = (),
+    *,
+    host_allowed: bool = True,
+) -> dict[str, ResolvedImage]:
+    """The image of each name in the pod, pulled where its policy says so; ``secrets`` are the pod's
+    image pull Secrets. Raises ImageError, RuntimeFailure.
+    """
+    source = ImageSource(ImageStore(Path(home.images)), secrets)
     resolved: dict[str, ResolvedImage] = {}
     for container in (*pod.spec.init_containers, *pod.spec.containers):
         name = container.image or ""
         if name in resolved:
             continue
+        if name == HOST and not host_allowed:
+            raise PullError("ErrImagePull", _HOST_REFUSED)
         began = time.perf_counter()
         policy = container.image_pull_policy or "IfNotPresent"
         image = source.resolve(name, policy)  # type: ignore[arg-type]

@@ -56,7 +56,8 @@ def _variables(context: PodContext, container: Container) -> dict[str, str]:
         from kubelite.node.kubelet.act import volume_contents
 
         lookup = volume_contents.lookup(context.objects)
-    return prepare.declared_env(context.pod, container, context.node, lookup)
+    declared = prepare.declared_env(context.pod, container, context.node, lookup)
+    return {**context.service_variables, **declared}
 
 
 def _devices(context: PodContext, privileged: bool) -> tuple[tuple[Device, ...], list[Knob]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,8 @@ class PodContext:
 
     ``volumes`` says where each volume lies, by name; ``volume_files`` are those that are single
     files, known once the volumes are created. ``covers`` are the host's paths that a container on
-    the host's root must not see. ``objects`` gives ConfigMaps, Secrets and tokens. ``warnings`` are
-    sentences about what the node could not provide.
+    the host's root must not see. ``objects`` gives ConfigMaps, Secrets and tokens,
+    ``service_variables`` are those of the cluster's Services. ``warnings`` are sentences about what the node could not provide.
     """
 
     __slots__ = (
@@ -44,6 +44,7 @@ class PodContext:
         "objects",
         "pod",
         "record",
+        "service_variables",
         "shared",
         "trace",
         "tree",
@@ -62,6 +63,7 @@ class PodContext:
         node: NodeFacts,
         host_files: HostFiles,
         objects: Objects,
+        service_variables: Mapping[str, str],
         trace: Callable[[str], None],
     ) -> None:
         self.home = home
@@ -72,6 +74,7 @@ class PodContext:
         self.node = node
         self.host_files = host_files
         self.objects = objects
+        self.service_variables = service_variables
         self.trace = trace
         self.shared = prepare.shared_namespaces(pod)
         self.volumes = _volumes(home, record.uid, pod)
@@ -104,12 +107,15 @@ def gather(
     trace: Callable[[str], None],
 ) -> PodContext:
     """Looks up what the node offers. The pod's address is that of its sandbox, if it has one."""
-    host_files = read_host_files()
+    host_files, cluster = read_host_files(), state.cluster
     address = facts.node_address() if state.pod.spec.host_network else ""
+    if cluster is not None:
+        host_files = host_files._replace(cluster=(cluster.node.dns, cluster.node.domain))
+        address = cluster.node.address
     node = NodeFacts(
-        name=facts.node_name(),
+        name=cluster.node.name if cluster is not None else facts.node_name(),
         address=address,
-        pod_address=address,
+        pod_address=address if state.pod.spec.host_network else "",
         cpus=facts.cpus(),
         memory=facts.memory(),
         capabilities=facts.capabilities(),
@@ -129,14 +135,23 @@ def gather(
         node,
         host_files,
         state.objects,
+        _service_variables(state),
         trace,
     )
 
 
+def _service_variables(state: PodState) -> Mapping[str, str]:
+    if state.cluster is None:
+        return {}
+    links = state.pod.spec.enable_service_links is not False
+    return state.cluster.service_variables(state.record.namespace, links=links)
+
+
 def _with_addresses(node: NodeFacts, sandbox: SandboxRecord) -> NodeFacts:
+    """The node's address is the bridge's for a local pod, that of the cluster's node for others."""
     return node._replace(
         pod_address=sandbox.address or node.pod_address,
-        address=sandbox.host_address or node.address,
+        address=node.address or sandbox.host_address,
     )
 
 

@@ -16,6 +16,7 @@ from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.observe import observe
 from kubelite.node.runtime.records import (
+    API,
     ContainerRecord,
     ObservedContainer,
     ObservedPod,
@@ -25,6 +26,7 @@ from kubelite.node.runtime.records import (
 from kubelite.objects.pod.pod import Container, Pod
 
 if TYPE_CHECKING:
+    from kubelite.node.kubelet.act.cluster_view import ClusterView
     from kubelite.node.volume.payload import Objects
 
 
@@ -46,10 +48,13 @@ class PodState:
         ledger: Ledger,
         record: PodRecord,
         pod: Pod | None = None,
-        objects: Objects | None = None,
+        cluster: ClusterView | None = None,
     ) -> None:
         self.home, self.ledger = home, ledger
-        self._objects = objects
+        self.cluster = cluster if record.origin == API else None
+        self._objects: Objects | None = None
+        self.blocked: Exception | None = None
+        """Why the sandbox or a container could not be created at the last attempt."""
         self.record = record
         self.seen = ObservedPod(record, None, False, ())
         self.timeline = Timeline(timeline.path(home.pod(record.uid)))
@@ -63,7 +68,9 @@ class PodState:
 
     @property
     def objects(self) -> Objects:
-        """Where ConfigMaps, Secrets and tokens come from: what the caller gave, else the manifest."""
+        """Where ConfigMaps, Secrets and tokens come from: the cluster, or the pod's manifest."""
+        if self._objects is None and self.cluster is not None:
+            self._objects = self.cluster.objects(self.record)
         if self._objects is None:
             from kubelite.node.volume.payload import Documents
 
@@ -130,6 +137,8 @@ class PodState:
     def event(self, reason: str, message: str, name: str = "", *, warning: bool = False) -> None:
         """Adds an event about the pod, or about container ``name``."""
         self.timeline.add(reason, message, object=self._object(name), warning=warning)
+        if self.cluster is not None:
+            self.cluster.event(self.record, reason, message, name, warning=warning)
 
     def announce_start(self, record: ContainerRecord, *, unless_announced: bool) -> None:
         """Adds the events of a started attempt, once: ``unless_announced`` looks whether a killed
@@ -139,11 +148,12 @@ class PodState:
         if unless_announced and timeline.has_started(self.timeline.path, object, record.attempt):
             return
         image = f'Container image "{record.image}" already present on machine'
-        self.timeline.add("Pulled", image, object=object)
-        self.timeline.add("Created", f"Created container: {name}", object=object)
-        self.timeline.add(
-            timeline.STARTED, f"Started container {name}", object=object, attempt=record.attempt
-        )
+        self.event("Pulled", image, name)
+        self.event("Created", f"Created container: {name}", name)
+        text = f"Started container {name}"
+        self.timeline.add(timeline.STARTED, text, object=object, attempt=record.attempt)
+        if self.cluster is not None:
+            self.cluster.event(self.record, timeline.STARTED, text, name, warning=False)
 
     def _object(self, name: str) -> str:
         declared = self.declared(name) if name else None

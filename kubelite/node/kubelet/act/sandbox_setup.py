@@ -82,7 +82,9 @@ def _reserve(context: PodContext, network: PodNetwork) -> Lease | None:
         owner = f"{record.namespace}/{record.name}"
         lease = network.prepare(record.uid, owner, prepare.host_ports(context.pod))
         context.warnings += lease.warnings
-        context.node = context.node._replace(pod_address=lease.address, address=lease.gateway)
+        context.node = context.node._replace(
+            pod_address=lease.address, address=context.node.address or lease.gateway
+        )
     context.trace("make directories")
     sandbox.make_directory(home.pod_run(record.uid))
     sandbox.make_directory(home.pod_logs(record.namespace, record.name, record.uid))

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from kubelite.core import inotify
 from kubelite.lib.files import FileLock, write_record
 from kubelite.node.kubelet.act import claims
+from kubelite.node.kubelet.act.cluster_view import ClusterView
 from kubelite.node.kubelet.act.node_config import max_backoff
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
@@ -30,7 +31,7 @@ from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import start_ticks
-from kubelite.node.runtime.records import REMOVING, PodRecord
+from kubelite.node.runtime.records import API, REMOVING, PodRecord
 from kubelite.node.runtime.removal import close_home
 
 LINGER_MS = 2000
@@ -46,9 +47,15 @@ class Agent:
     """
 
     def __init__(
-        self, home: Home, *, trace: Callable[[str], None] | None = None, stays: bool = False
+        self,
+        home: Home,
+        *,
+        trace: Callable[[str], None] | None = None,
+        stays: bool = False,
+        cluster: ClusterView | None = None,
     ) -> None:
         self._home = home
+        self._cluster = cluster
         self._stays = stays
         self._ledger = Ledger(home)
         self._max_backoff = max_backoff(home)
@@ -173,7 +180,7 @@ class Agent:
     def _start_worker(self, record: PodRecord) -> None:
         if record.uid in self._workers:
             return
-        worker = PodWorker(self._home, record, self._max_backoff, self._trace)
+        worker = PodWorker(self._home, record, self._max_backoff, self._trace, self._cluster)
         self._workers[record.uid] = worker
         worker.start()
 
@@ -191,12 +198,15 @@ class PodWorker:
         record: PodRecord,
         node_max_backoff: int,
         trace: Callable[[str], None],
+        cluster: ClusterView | None = None,
     ) -> None:
         self._home = home
+        self._record = record
+        self._cluster = cluster if record.origin == API else None
         self._uid = record.uid
         self._ledger = Ledger(home)
         self._name = f"{record.namespace}/{record.name}"
-        state = PodState(home, self._ledger, record)
+        state = PodState(home, self._ledger, record, cluster=cluster)
         self._worker = Worker(state, node_max_backoff, trace=trace)
         self.finished = False
         self.notified = False
@@ -243,8 +253,12 @@ class PodWorker:
             if not worker.refresh():
                 self._close_behind(lock)
                 return None
+            if self._cluster is not None:
+                worker.executor.refresh_contents()
             decision = worker.advance()
             state = worker.state
+            if self._cluster is not None:
+                self._cluster.pod_changed(state.pod, state.seen, state.blocked)
             if state.record.stage == REMOVING and not worker.any_running:
                 worker.remove()
                 self._close_behind(lock)
@@ -256,6 +270,8 @@ class PodWorker:
         have been killed before it came to that.
         """
         lock.remove()
+        if self._cluster is not None:
+            self._cluster.pod_removed(self._record)
         with FileLock(self._home.lock):
             claims.sweep(self._home)
         if not self._home.has_pods():

@@ -1,0 +1,79 @@
+"""``node run``: this machine as a node of the cluster that a data directory's server serves."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+from kubelite.cli.common.command import Option, Settings, usage
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.common.engine import open_home
+
+
+@usage(
+    "kubelite node run --data-dir /var/lib/kubelite/server --server https://127.0.0.1:6443",
+    notes="`kubelite up` starts it together with the server; pods run on when it ends.",
+)
+def run(
+    settings: Settings,
+    *,
+    data_dir: Annotated[
+        str | None,
+        Option("--data-dir", "The server's data directory, which holds the keys.", "DIR"),
+    ] = None,
+    server: Annotated[
+        str, Option("--server", "Where the API server listens.", "URL")
+    ] = "https://127.0.0.1:6443",
+    node_name: Annotated[
+        str | None, Option("--node-name", "Name of the node; by default the host name.", "NAME")
+    ] = None,
+    port: Annotated[
+        int, Option("--port", "Port of the kubelet's server.", minimum=0, maximum=65535)
+    ] = 10250,
+    labels: Annotated[
+        list[str] | None, Option("--node-label", "A label of the node.", "KEY=VALUE")
+    ] = None,
+    resources: Annotated[
+        list[str] | None,
+        Option("--node-resource", "An extended resource of the node.", "NAME=COUNT"),
+    ] = None,
+    allow_host_image: Annotated[
+        bool,
+        Option("--allow-host-image", "Let pods of the cluster use the image `host`."),
+    ] = False,
+) -> int:
+    """Serves until a signal. Raises CliError."""
+    home = open_home(settings)
+    from kubelite.node.kubelet.agent import agent_control
+    from kubelite.up.node import NodeAgent
+    from kubelite.up.node_credentials import node_options
+
+    directory = data_dir or os.path.join(home.root, "server")
+    try:
+        options = node_options(
+            directory,
+            server,
+            node_name or "",
+            port=port,
+            labels=_pairs(labels),
+            resources=_pairs(resources),
+            allow_host_image=allow_host_image,
+        )
+        NodeAgent(home, options).run()
+    except FileNotFoundError as error:
+        raise CliError(
+            Diagnostic(f"{error.filename} is missing", hint="start `kubelite server` first")
+        ) from error
+    except TimeoutError:
+        running = agent_control.running(home)
+        cause = f"its pid is {running.pid}" if running is not None else ""
+        message = "an agent is already running for this state root"
+        raise CliError(Diagnostic(message, cause=cause)) from None
+    return 0
+
+
+def _pairs(words: list[str] | None) -> dict[str, str]:
+    for word in words or ():
+        if "=" not in word:
+            raise CliError(Diagnostic(f"{word} must be of the form NAME=VALUE"))
+    return dict(word.split("=", 1) for word in words or ())

@@ -1,0 +1,295 @@
+"""Pods that an API server has bound to this node: taken over into local records, reported, and
+removed from the API when nothing of them is left.
+
+Local records are what survives: whatever is killed, a start compares them with the API's pods and
+goes on. Methods of :class:`ClusterPods` that workers call come from other threads and return at
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from kubelite.client.client import Client, Selection
+from kubelite.client.errors import ClientError, Conflict, NotFound
+from kubelite.client.events import EventRecorder
+from kubelite.client.informers import Informers
+from kubelite.client.resources import GroupVersionResource
+from kubelite.lib.files import FileLock
+from kubelite.node.kubelet.act import claims
+from kubelite.node.kubelet.act.cluster_view import ClusterNode
+from kubelite.node.kubelet.agent import agent_control
+from kubelite.node.kubelet.cluster import pod_status
+from kubelite.node.kubelet.cluster.pod_objects import ObjectWatches, PodObjects
+from kubelite.node.kubelet.cluster.service_env import variables
+from kubelite.node.kubelet.decide import status
+from kubelite.node.runtime.clock import SECOND, boottime
+from kubelite.node.runtime.home import Home, boot_id
+from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.records import API, REMOVING, ObservedPod, PodRecord, PodStop
+from kubelite.node.runtime.removal import mark_removing
+from kubelite.objects.pod import codec
+from kubelite.objects.pod.pod import Pod
+
+PODS = GroupVersionResource("", "v1", "pods")
+SERVICES = GroupVersionResource("", "v1", "services")
+RETRY_SECONDS = 1.0
+
+_log = logging.getLogger("kubelite.node")
+
+
+class ClusterPods:
+    """The pods of ``node``: :class:`kubelite.node.kubelet.act.cluster_view.ClusterView`."""
+
+    def __init__(self, home: Home, node: ClusterNode, client: Client) -> None:
+        self.node = node
+        self._home, self._client = home, client
+        self._loop = asyncio.get_running_loop()
+        self._informers = Informers(client)
+        self._pods = self._informers.of(
+            PODS, Selection(field_selector=f"spec.nodeName={node.name}")
+        )
+        self._services = self._informers.of(SERVICES)
+        self._watches = ObjectWatches(client, self._loop, self._notify)
+        self._recorder = EventRecorder(client, "kubelet", node.name)
+        self._by_uid: dict[str, tuple[str, str]] = {}
+        self._objects: dict[str, PodObjects] = {}
+        self._observed: dict[str, dict[str, Any]] = {}
+        self._gone: set[str] = set()
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+
+    async def start(self) -> None:
+        """Returns when the pods of this node are known and all that is left of others goes."""
+        await self._informers.wait_synced()
+        known = {pod["metadata"]["uid"] for pod in self._pods.list()}
+        for record in Ledger(self._home).pods():
+            if record.origin == API and record.uid not in known:
+                await asyncio.to_thread(self._remove_locally, record.uid, 0)
+        self._pods.add_handler(self._pod_event)
+
+    async def close(self) -> None:
+        """Stops reporting; pods run on."""
+        for task in self._busy.values():
+            task.cancel()
+        await asyncio.gather(*self._busy.values(), return_exceptions=True)
+        await self._informers.close()
+        await self._watches.close()
+        await self._recorder.close()
+
+    # -- from workers ---------------------------------------------------------------------------
+
+    def objects(self, record: PodRecord) -> PodObjects:
+        """See ClusterView."""
+        if record.uid not in self._objects:
+            pod = msgspec.json.decode(record.pod, type=Pod)
+            account = pod.spec.service_account_name or "default"
+            self._objects[record.uid] = PodObjects(self._watches, record, account)
+        return self._objects[record.uid]
+
+    def service_variables(self, namespace: str, *, links: bool) -> Mapping[str, str]:
+        """See ClusterView."""
+        master = self._services.get("default", "kubernetes")
+        services = [master] if master is not None else []
+        if links:
+            own = self._services.list(namespace)
+            services += [service for service in own if service is not master]
+        return variables(services)
+
+    def event(
+        self, record: PodRecord, reason: str, message: str, container: str, *, warning: bool
+    ) -> None:
+        """See ClusterView."""
+        reference = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": record.name,
+                "namespace": record.namespace,
+                "uid": record.uid,
+            },
+        }
+        kind = "Warning" if warning else "Normal"
+        self._loop.call_soon_threadsafe(
+            lambda: self._recorder.event(reference, kind, reason, message)
+        )
+
+    def pod_changed(self, pod: Pod, seen: ObservedPod, blocked: Exception | None) -> None:
+        """See ClusterView."""
+        shown = status.with_status(pod, seen, self.node.name, self.node.address)
+        document = pod_status.status_document(shown, self.node.address, blocked)
+        self._loop.call_soon_threadsafe(self._put_observed, seen.pod.uid, document)
+
+    def pod_removed(self, record: PodRecord) -> None:
+        """See ClusterView."""
+        self._loop.call_soon_threadsafe(self._put_gone, record.uid)
+
+    # -- the event loop's side ------------------------------------------------------------------
+
+    def _put_observed(self, uid: str, document: dict[str, Any]) -> None:
+        self._observed[uid] = document
+        self._work_on(uid)
+
+    def _put_gone(self, uid: str) -> None:
+        self._gone.add(uid)
+        self._objects.pop(uid, None)
+        self._watches.forget(uid)
+        self._work_on(uid)
+
+    def _pod_event(self, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
+        pod = new if new is not None else old
+        assert pod is not None
+        meta = pod["metadata"]
+        self._by_uid[meta["uid"]] = (meta["namespace"], meta["name"])
+        self._work_on(meta["uid"])
+
+    def _notify(self, uid: str) -> None:
+        agent_control.notify(self._home, uid)
+
+    def _work_on(self, uid: str) -> None:
+        """One task per pod at a time; what happens meanwhile makes it go round once more."""
+        if uid in self._busy:
+            self._again.add(uid)
+            return
+        task = self._loop.create_task(self._work(uid))
+        self._busy[uid] = task
+        task.add_done_callback(lambda _: self._done(uid))
+
+    def _done(self, uid: str) -> None:
+        del self._busy[uid]
+        if uid in self._again:
+            self._again.discard(uid)
+            self._work_on(uid)
+
+    async def _work(self, uid: str) -> None:
+        while True:
+            try:
+                await self._sync(uid)
+            except NotFound:
+                return
+            except (ClientError, OSError, TimeoutError) as error:
+                _log.warning("pod %s: %s", self._by_uid.get(uid, uid), error)
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:  # noqa: BLE001  # one broken pod must not stop the others; it is retried
+                _log.exception("pod %s", self._by_uid.get(uid, uid))
+                await asyncio.sleep(RETRY_SECONDS * 10)
+            else:
+                return
+
+    async def _sync(self, uid: str) -> None:
+        """Brings this node, the API's object and what was observed of a pod together."""
+        pod = self._live(uid)
+        if pod is None:
+            await asyncio.to_thread(self._remove_locally, uid, 0)
+            self._forget(uid)
+            return
+        if uid in self._gone or self._is_over_unseen(pod):
+            await self._finish(pod)
+            return
+        if pod["metadata"].get("deletionTimestamp"):
+            grace = int(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+            if not await asyncio.to_thread(self._remove_locally, uid, grace):
+                await self._finish(pod)
+                return
+        elif uid not in self._observed and not _is_terminal(pod):
+            await asyncio.to_thread(self._accept, pod)
+        await self._report(pod)
+
+    def _live(self, uid: str) -> Mapping[str, Any] | None:
+        namespace, name = self._by_uid.get(uid, ("", ""))
+        pod = self._pods.get(namespace, name) if name else None
+        return pod if pod is not None and pod["metadata"]["uid"] == uid else None
+
+    def _is_over_unseen(self, pod: Mapping[str, Any]) -> bool:
+        """A deleted pod that had ended before and of which this node has no record."""
+        return (
+            bool(pod["metadata"].get("deletionTimestamp"))
+            and _is_terminal(pod)
+            and Ledger(self._home).pod(pod["metadata"]["uid"]) is None
+        )
+
+    async def _report(self, pod: Mapping[str, Any]) -> None:
+        document = self._observed.get(pod["metadata"]["uid"])
+        if document is None or (
+            _is_terminal(pod) and document.get("phase") not in (pod_status.TERMINAL)
+        ):
+            return
+        patch = pod_status.patch(pod_status.merged(document, pod), pod)
+        if patch is None:
+            return
+        meta = pod["metadata"]
+        try:
+            written = await self._client.patch_status(
+                PODS, meta["name"], patch, meta["namespace"], kind="strategic"
+            )
+        except Conflict:
+            return  # the uid is another pod's by now; the watch tells
+        await self._pods.at_least(written)
+
+    async def _finish(self, pod: Mapping[str, Any]) -> None:
+        """Nothing of the pod is left here: the API's object goes, after its last status."""
+        meta = pod["metadata"]
+        if not meta.get("deletionTimestamp"):
+            return
+        await self._report(pod)
+        try:
+            await self._client.delete(
+                PODS, meta["name"], meta["namespace"], grace_seconds=0, uid=meta["uid"]
+            )
+        except (NotFound, Conflict):
+            pass  # somebody else was faster
+        self._forget(meta["uid"])
+
+    def _forget(self, uid: str) -> None:
+        self._observed.pop(uid, None)
+        self._gone.discard(uid)
+        self._by_uid.pop(uid, None)
+
+    # -- in threads -----------------------------------------------------------------------------
+
+    def _accept(self, document: Mapping[str, Any]) -> None:
+        """Records a new pod and leaves it to the agent."""
+        meta = document["metadata"]
+        ledger = Ledger(self._home)
+        if ledger.pod(meta["uid"]) is not None:
+            agent_control.notify(self._home, meta["uid"])
+            return
+        plain = {key: value for key, value in document.items() if key != "status"}
+        pod = codec.decode(Pod, plain)
+        claim = claims.claim(self._home, ledger, pod, uid=meta["uid"], origin=API)
+        if claim.lock is None:
+            other = claim.record
+            if other.uid != meta["uid"]:
+                raise TimeoutError(
+                    f"the name {other.namespace}/{other.name} is still taken by pod {other.uid}"
+                )
+        else:
+            claim.lock.release()
+        agent_control.notify(self._home, meta["uid"])
+
+    def _remove_locally(self, uid: str, grace: int) -> bool:
+        """Starts the removal of a pod with ``grace`` seconds; False when there is none."""
+        ledger = Ledger(self._home)
+        if ledger.pod(uid) is None:
+            return False
+        with FileLock(self._home.pod_lock(uid)) as lock:
+            record = ledger.pod(uid)
+            if record is None:
+                lock.remove()
+                return False
+            left = (record.removal_at + record.removal_grace) if record.stage == REMOVING else None
+            if left is None or grace * SECOND < record.removal_grace:
+                mark_removing(record, grace * SECOND)
+                record.stop = PodStop(since=boottime(), boot=boot_id(), grace=grace * SECOND)
+                ledger.save_pod(record)
+        agent_control.notify(self._home, uid)
+        return True
+
+
+def _is_terminal(pod: Mapping[str, Any]) -> bool:
+    return (pod.get("status") or {}).get("phase") in pod_status.TERMINAL

@@ -1,0 +1,73 @@
+"""Looks up what this machine is, for its Node object."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import kubelite
+from kubelite.node.image.oci import MACHINES
+from kubelite.node.image.store import ImageStore
+from kubelite.node.kubelet.act import facts
+from kubelite.node.kubelet.cluster.node_object import NodeDescription
+from kubelite.node.runtime.home import Home, boot_id
+
+MAX_IMAGES = 50
+"""How many images a Node lists, the largest first, as in the kubelet."""
+
+
+def describe(
+    home: Home,
+    name: str,
+    address: str,
+    port: int,
+    labels: Mapping[str, str],
+    resources: Mapping[str, str],
+) -> NodeDescription:
+    """This machine as a node."""
+    system = os.uname()
+    machine = _first_line("/etc/machine-id") or uuid.uuid5(uuid.NAMESPACE_DNS, name).hex
+    disk = os.statvfs(home.root)
+    return NodeDescription(
+        name=name,
+        address=address,
+        port=port,
+        cpus=facts.cpus(),
+        memory=facts.memory(),
+        storage=disk.f_blocks * disk.f_frsize,
+        architecture=MACHINES.get(system.machine, system.machine),
+        kernel=system.release,
+        os_image=_os_name(),
+        machine_id=machine,
+        system_uuid=_first_line("/sys/class/dmi/id/product_uuid") or machine,
+        boot_id=boot_id(),
+        version=kubelite.__version__,
+        labels=labels,
+        resources=resources,
+        images=images(home),
+    )
+
+
+def images(home: Home) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """The names and sizes of the largest images in the store."""
+    found = [(image.names, image.size) for image in ImageStore(Path(home.images)).list()]
+    return tuple(sorted(found, key=lambda pair: -pair[1])[:MAX_IMAGES])
+
+
+def _os_name() -> str:
+    try:
+        lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "Linux"
+    fields = dict(line.partition("=")[::2] for line in lines)
+    return fields.get("PRETTY_NAME", "Linux").strip('"')
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.readline().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

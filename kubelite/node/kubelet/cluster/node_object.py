@@ -1,0 +1,164 @@
+"""The Node object of this machine. Pure.
+
+Fields, labels, conditions and their reasons are the kubelet's; allocatable is capacity without the
+hard eviction thresholds (memory 100 MiB, file system 10 %).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+Object = dict[str, Any]
+MAX_PODS = 110
+_EVICTION_MEMORY = 100 << 20
+_HEARTBEAT = "lastHeartbeatTime"
+
+
+class NodeDescription(NamedTuple):
+    """What this machine is. ``memory`` and ``storage`` are bytes; ``resources`` are extended ones,
+    ``images`` pairs of names and size in bytes.
+    """
+
+    name: str
+    address: str
+    port: int
+    cpus: int
+    memory: int
+    storage: int
+    architecture: str
+    kernel: str
+    os_image: str
+    machine_id: str
+    system_uuid: str
+    boot_id: str
+    version: str
+    labels: Mapping[str, str] = {}
+    resources: Mapping[str, str] = {}
+    images: Sequence[tuple[tuple[str, ...], int]] = ()
+
+
+def node(description: NodeDescription, now: str) -> Object:
+    """The whole object; ``now`` is the time as the API writes it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": description.name, "labels": labels(description)},
+        "spec": {},
+        "status": status(description, now),
+    }
+
+
+def labels(description: NodeDescription) -> dict[str, str]:
+    """The labels that every kubelet sets, and the node's own."""
+    architecture = description.architecture
+    return {
+        "beta.kubernetes.io/arch": architecture,
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": architecture,
+        "kubernetes.io/hostname": description.name,
+        "kubernetes.io/os": "linux",
+        **description.labels,
+    }
+
+
+def status(description: NodeDescription, now: str, ready: bool = True) -> Object:
+    """The node's status. Without ``ready`` the node is shutting down."""
+    capacity = _capacity(description)
+    allocatable = capacity | {
+        "memory": f"{max(description.memory - _EVICTION_MEMORY, 0) >> 10}Ki",
+        "ephemeral-storage": str(description.storage * 9 // 10),
+    }
+    return {
+        "capacity": capacity,
+        "allocatable": allocatable,
+        "conditions": conditions(now, ready=ready),
+        "addresses": [
+            {"type": "InternalIP", "address": description.address},
+            {"type": "Hostname", "address": description.name},
+        ],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": description.port}},
+        "nodeInfo": _node_info(description),
+        "images": [{"names": list(names), "sizeBytes": size} for names, size in description.images],
+    }
+
+
+def conditions(now: str, *, ready: bool) -> list[Object]:
+    """The conditions of a node without pressure; times of transitions are for the caller to keep."""
+    calm = (
+        ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    )
+    result = [_condition(kind, "False", reason, message, now) for kind, reason, message in calm]
+    if ready:
+        text = "kubelet is posting ready status"
+        return [*result, _condition("Ready", "True", "KubeletReady", text, now)]
+    return [*result, _condition("Ready", "False", "KubeletNotReady", "node is shutting down", now)]
+
+
+def keep_transitions(new: list[Object], old: Sequence[Mapping[str, Any]]) -> list[Object]:
+    """Conditions with the transition times of old ones that have the same status."""
+    before = {condition["type"]: condition for condition in old}
+    return [
+        condition
+        | (
+            {"lastTransitionTime": before[condition["type"]]["lastTransitionTime"]}
+            if before.get(condition["type"], {}).get("status") == condition["status"]
+            else {}
+        )
+        for condition in new
+    ]
+
+
+def lease(name: str, uid: str, now: str, seconds: int) -> Object:
+    """The node's Lease; ``now`` with microseconds."""
+    owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": name,
+            "namespace": "kube-node-lease",
+            "ownerReferences": [owner],
+        },
+        "spec": {"holderIdentity": name, "leaseDurationSeconds": seconds, "renewTime": now},
+    }
+
+
+def _capacity(description: NodeDescription) -> dict[str, str]:
+    return {
+        "cpu": str(description.cpus),
+        "memory": f"{description.memory >> 10}Ki",
+        "ephemeral-storage": f"{description.storage >> 10}Ki",
+        "pods": str(MAX_PODS),
+        "hugepages-1Gi": "0",
+        "hugepages-2Mi": "0",
+        **description.resources,
+    }
+
+
+def _node_info(description: NodeDescription) -> Object:
+    return {
+        "machineID": description.machine_id,
+        "systemUUID": description.system_uuid,
+        "bootID": description.boot_id,
+        "kernelVersion": description.kernel,
+        "osImage": description.os_image,
+        "containerRuntimeVersion": f"kubelite://{description.version}",
+        "kubeletVersion": "v1.36.2",
+        "kubeProxyVersion": "",
+        "operatingSystem": "linux",
+        "architecture": description.architecture,
+    }
+
+
+def _condition(kind: str, holds: str, reason: str, message: str, now: str) -> Object:
+    return {
+        "type": kind,
+        "status": holds,
+        "reason": reason,
+        "message": message,
+        _HEARTBEAT: now,
+        "lastTransitionTime": now,
+    }

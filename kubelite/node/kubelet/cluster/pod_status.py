@@ -1,0 +1,134 @@
+"""The status of a pod as the API server is told it. Pure.
+
+The node observes containers; what only the cluster knows (readiness gates, conditions of others, the
+generation) is taken from the object that the API server has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from kubelite.node.image.errors import ImageError
+from kubelite.node.kubelet.decide.prepare import ContainerConfigError
+from kubelite.objects.pod.pod import Pod
+
+Object = dict[str, Any]
+OWN_CONDITIONS = (
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+    "DisruptionTarget",
+)
+TERMINAL = ("Succeeded", "Failed")
+
+
+def status_document(pod: Pod, address: str, blocked: Exception | None) -> Object:
+    """The status of an observed pod. ``address`` is the node's, ``blocked`` what keeps the pod from
+    starting.
+    """
+    document: Object = msgspec.to_builtins(pod.status)
+    document["hostIP"] = address
+    document["hostIPs"] = [{"ip": address}]
+    if pod.spec.host_network:
+        document["podIP"] = address
+        document["podIPs"] = [{"ip": address}]
+    if blocked is not None and document.get("phase") == "Pending":
+        _explain(document, blocked)
+    return document
+
+
+def merged(document: Object, live: Mapping[str, Any]) -> Object:
+    """What to write over the live object's status: readiness gates are judged, and conditions keep
+    the times of transitions that did not happen.
+    """
+    status = dict(document)
+    before = (live.get("status") or {}).get("conditions") or ()
+    conditions = [dict(condition) for condition in status.get("conditions", ())]
+    _judge_gates(conditions, live, before)
+    generation = live["metadata"].get("generation")
+    for condition in conditions:
+        if generation is not None:
+            condition["observedGeneration"] = generation
+    status["conditions"] = _with_times(conditions, before)
+    if generation is not None:
+        status["observedGeneration"] = generation
+    return status
+
+
+def patch(status: Object, live: Mapping[str, Any]) -> Object | None:
+    """The strategic merge patch that brings the live object to ``status``; None if it is there.
+
+    Fields that the node owns and no longer reports are removed.
+    """
+    before = live.get("status") or {}
+    changed = {key: value for key, value in status.items() if not _same(key, value, before)}
+    owned = ("message", "reason", "containerStatuses", "initContainerStatuses")
+    gone = {key: None for key in owned if key in before and key not in status}
+    if not changed and not gone:
+        return None
+    return {"metadata": {"uid": live["metadata"]["uid"]}, "status": changed | gone}
+
+
+def _same(key: str, value: Any, before: Mapping[str, Any]) -> bool:
+    if key != "conditions":
+        return bool(before.get(key) == value)
+    known = {condition["type"]: condition for condition in before.get(key) or ()}
+    return all(known.get(condition["type"]) == condition for condition in value)
+
+
+def _explain(document: Object, blocked: Exception) -> None:
+    """Containers that wait say why: an image, a configuration, or that they are being created."""
+    if isinstance(blocked, ImageError):
+        reason, message = getattr(blocked, "reason", "ErrImagePull"), blocked.message
+    elif isinstance(blocked, ContainerConfigError):
+        reason, message = "CreateContainerConfigError", str(blocked)
+    else:
+        return
+    for key in ("initContainerStatuses", "containerStatuses"):
+        for status in document.get(key, ()):
+            if "waiting" in status.get("state", {}):
+                status["state"] = {"waiting": {"reason": reason, "message": message}}
+                if key == "initContainerStatuses":
+                    return
+
+
+def _judge_gates(
+    conditions: list[Object], live: Mapping[str, Any], before: Sequence[Mapping[str, Any]]
+) -> None:
+    """A pod whose readiness gates are not all True is not ready (KEP 580)."""
+    gates = [gate["conditionType"] for gate in live["spec"].get("readinessGates") or ()]
+    holds = {condition["type"]: condition.get("status") == "True" for condition in before}
+    missing = [gate for gate in gates if not holds.get(gate)]
+    for condition in conditions:
+        if condition["type"] == "Ready" and condition["status"] == "True" and missing:
+            condition |= {
+                "status": "False",
+                "reason": "ReadinessGatesNotReady",
+                "message": "; ".join(
+                    f'corresponding condition of pod readiness gate "{gate}" does not exist.'
+                    if gate not in holds
+                    else f'the status of pod readiness gate "{gate}" is not "True", but False'
+                    for gate in missing
+                ),
+            }
+
+
+def _with_times(conditions: Sequence[Object], before: Sequence[Mapping[str, Any]]) -> list[Object]:
+    known = {condition["type"]: condition for condition in before}
+    result = []
+    for condition in conditions:
+        old = known.get(condition["type"])
+        kept = {"lastProbeTime": None} if old is None or "lastProbeTime" in old else {}
+        if old is not None and old.get("status") == condition["status"]:
+            kept["lastTransitionTime"] = old.get("lastTransitionTime")
+        result.append({**kept, **condition, **_without_none(kept, "lastTransitionTime")})
+    return result
+
+
+def _without_none(values: Object, key: str) -> Object:
+    return {key: values[key]} if values.get(key) else {}

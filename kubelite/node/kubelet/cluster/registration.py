@@ -1,0 +1,126 @@
+"""Keeps this node registered: its Node object, and the Lease that says it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from kubelite.client.client import Client
+from kubelite.client.errors import AlreadyExists, ClientError, Conflict, NotFound
+from kubelite.client.resources import GroupVersionResource
+from kubelite.node.kubelet.cluster import node_object
+from kubelite.node.kubelet.cluster.node_object import NodeDescription
+
+NODES = GroupVersionResource("", "v1", "nodes")
+LEASES = GroupVersionResource("coordination.k8s.io", "v1", "leases")
+LEASE_NAMESPACE = "kube-node-lease"
+LEASE_SECONDS, RENEW_SECONDS = 40, 10.0
+STATUS_SECONDS = 300.0
+"""How often an unchanged status is written, as in the kubelet (nodeStatusReportFrequency)."""
+RETRY_SECONDS = 0.5
+
+_log = logging.getLogger("kubelite.node")
+
+
+class Registration:
+    """Registers the node that ``describe`` describes, and goes on saying that it lives."""
+
+    def __init__(self, client: Client, describe: Callable[[], NodeDescription]) -> None:
+        self._client = client
+        self._describe = describe
+        self._node: dict[str, Any] = {}
+        self._lease: dict[str, Any] | None = None
+        self._changed = asyncio.Event()
+
+    def status_changed(self) -> None:
+        """The description differs now, for instance by an image."""
+        self._changed.set()
+
+    async def register(self) -> None:
+        """Returns when the API server has the Node with a current status; tries until it has."""
+        while True:
+            try:
+                await self._create_or_update()
+                await self._renew_lease()
+            except ClientError as error:
+                _log.warning("cannot register the node: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def run(self) -> None:
+        """Renews the Lease and keeps the status current until cancelled."""
+        last_status = asyncio.get_running_loop().time()
+        while True:
+            try:
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            now = asyncio.get_running_loop().time()
+            try:
+                if self._changed.is_set() or now - last_status >= STATUS_SECONDS:
+                    self._changed.clear()
+                    await self._create_or_update()
+                    last_status = now
+                await self._renew_lease()
+            except ClientError as error:
+                _log.warning("cannot say that the node lives: %s", error)
+
+    async def shut_down(self) -> None:
+        """Says that the node is not ready any more."""
+        try:
+            await self._write_status(ready=False)
+        except ClientError as error:
+            _log.warning("cannot say that the node is shutting down: %s", error)
+
+    async def _create_or_update(self) -> None:
+        wanted = node_object.node(self._describe(), _seconds())
+        try:
+            self._node = await self._client.create(NODES, wanted)
+            return
+        except AlreadyExists:
+            self._node = await self._client.get(NODES, wanted["metadata"]["name"])
+        labels = self._node["metadata"].get("labels") or {}
+        missing = {k: v for k, v in wanted["metadata"]["labels"].items() if labels.get(k) != v}
+        if missing:
+            patch = {"metadata": {"labels": missing}}
+            name = wanted["metadata"]["name"]
+            self._node = await self._client.patch(NODES, name, patch)
+        await self._write_status(ready=True)
+
+    async def _write_status(self, *, ready: bool) -> None:
+        description = self._describe()
+        status = node_object.status(description, _seconds(), ready)
+        before = (self._node.get("status") or {}).get("conditions") or ()
+        status["conditions"] = node_object.keep_transitions(status["conditions"], before)
+        self._node = await self._client.patch_status(
+            NODES, description.name, {"status": status}, kind="strategic"
+        )
+
+    async def _renew_lease(self) -> None:
+        name, uid = self._node["metadata"]["name"], self._node["metadata"]["uid"]
+        wanted = node_object.lease(name, uid, _microseconds(), LEASE_SECONDS)
+        try:
+            if self._lease is None:
+                self._lease = await self._client.create(LEASES, wanted)
+                return
+            wanted["metadata"]["resourceVersion"] = self._lease["metadata"]["resourceVersion"]
+            self._lease = await self._client.update(LEASES, wanted)
+        except (AlreadyExists, Conflict):
+            self._lease = await self._client.get(LEASES, name, LEASE_NAMESPACE)
+            wanted["metadata"]["resourceVersion"] = self._lease["metadata"]["resourceVersion"]
+            self._lease = await self._client.update(LEASES, wanted)
+        except NotFound:
+            self._lease = None
+
+
+def _seconds() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _microseconds() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,291 @@
+"""Services, DNS and policies of one node: informers of the cluster joined with proxy and name server.
+
+What changes is collected while the kernel works and applied as one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kubelite.client.client import Client
+from kubelite.client.informers import Informers
+from kubelite.client.resources import GroupVersionResource
+from kubelite.node.dns.server import DnsServer, Options
+from kubelite.node.network import nftables
+from kubelite.node.network.errors import NetworkError
+from kubelite.node.network.hostfiles import read_host_files
+from kubelite.node.network.resolver import is_loopback, parse
+from kubelite.node.proxy import netfilter, policy_table
+from kubelite.node.proxy.policies import EGRESS, INGRESS, isolation, pod_facts
+from kubelite.node.proxy.proxy import ServiceProxy
+from kubelite.node.proxy.services import Endpoint, Frontend, Node, frontends
+
+SERVICES = GroupVersionResource("", "v1", "services")
+SLICES = GroupVersionResource("discovery.k8s.io", "v1", "endpointslices")
+POLICIES = GroupVersionResource("networking.k8s.io", "v1", "networkpolicies")
+NAMESPACES = GroupVersionResource("", "v1", "namespaces")
+PODS = GroupVersionResource("", "v1", "pods")
+SERVICE_LABEL = "kubernetes.io/service-name"
+DNS_SERVICE = ("kube-system", "kube-dns")
+RETRY_SECONDS = 1.0
+Key = tuple[str, str]
+Object = Mapping[str, Any]
+
+_log = logging.getLogger("kubelite.network")
+
+
+class ClusterNetwork:
+    """The network of ``node``. ``table`` begins the names of its nftables tables."""
+
+    def __init__(self, client: Client, node: Node, table: str, domain: str) -> None:
+        self._node = node
+        self._informers = Informers(client)
+        self._services = self._informers.of(SERVICES)
+        self._slices = self._informers.of(SLICES)
+        self._slices.add_index("service", lambda obj: [_slice_key(obj)])
+        self._services.add_index("address", _cluster_ips)
+        self._slices.add_index("address", _addresses)
+        self._policies = self._informers.of(POLICIES)
+        self._namespaces = self._informers.of(NAMESPACES)
+        self._pods = self._informers.of(PODS)
+        self._proxy = ServiceProxy(f"{table}-services", nftables.run)
+        self._policy_table = f"{table}-policies"
+        self._policy_content = policy_table.EMPTY
+        self._dns = DnsServer(Directory(self), Options(domain, _upstreams()))
+        self._dns_port = 0
+        self._dirty: set[Key] = set()
+        self._policies_dirty = False
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._watch: netfilter.TableWatch | None = None
+
+    async def start(self) -> None:
+        """Returns when every Service that exists is served. Raises NetworkError, OSError."""
+        self._dns_port = await self._dns.start("127.0.0.1", 0)
+        await self._informers.wait_synced()
+        await asyncio.to_thread(self._make_tables)
+        self._services.add_handler(self._service_changed)
+        self._slices.add_handler(self._slice_changed)
+        for informer in (self._policies, self._namespaces, self._pods):
+            informer.add_handler(self._policy_input_changed)
+        self._dirty |= {_key(service) for service in self._services.list()}
+        self._policies_dirty = True
+        await self._apply()
+        self._watch = netfilter.TableWatch()
+        asyncio.get_running_loop().add_reader(self._watch.fileno(), self._tables_removed)
+        self._task = asyncio.create_task(self._run(), name="service proxy")
+
+    async def close(self, *, remove: bool) -> None:
+        """Stops following; with ``remove`` the tables go too, else what is served stays served."""
+        if self._watch is not None:
+            asyncio.get_running_loop().remove_reader(self._watch.fileno())
+            self._watch.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._dns.close()
+        await self._informers.close()
+        if remove:
+            await asyncio.to_thread(self._remove_tables)
+
+    # -- what changes -----------------------------------------------------------------------------
+
+    def _service_changed(self, old: Object | None, new: Object | None) -> None:
+        self._mark(_key(new or old or {}))
+
+    def _slice_changed(self, old: Object | None, new: Object | None) -> None:
+        for obj in (old, new):
+            if obj is not None:
+                namespace, _, name = _slice_key(obj).partition("/")
+                self._mark((namespace, name))
+
+    def _policy_input_changed(self, old: Object | None, new: Object | None) -> None:
+        if len(self._policies) or self._policy_content is not policy_table.EMPTY:
+            self._policies_dirty = True
+            self._wake.set()
+
+    def _mark(self, key: Key) -> None:
+        self._dirty.add(key)
+        self._wake.set()
+
+    def _tables_removed(self) -> None:
+        assert self._watch is not None
+        removed = self._watch.removed()
+        if removed & {self._proxy.table, self._policy_table, "*"}:
+            _log.warning("the service table was removed by somebody else and is made again")
+            self._policy_content = policy_table.EMPTY
+            self._policies_dirty = True
+            self._rebuild = True
+            self._wake.set()
+
+    # -- what is done -----------------------------------------------------------------------------
+
+    _rebuild = False
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._apply()
+            except (NetworkError, OSError) as error:
+                _log.warning("services cannot be changed: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._wake.set()
+
+    async def _apply(self) -> None:
+        """Applies everything that has changed since the last time. Raises NetworkError, OSError."""
+        if self._rebuild:
+            await asyncio.to_thread(self._rebuild_tables)
+            self._rebuild = False
+        keys, self._dirty = self._dirty, set()
+        try:
+            if keys:
+                change = {key: self._frontends(key) for key in keys}
+                gone = await asyncio.to_thread(self._proxy.apply, change, self._local_addresses())
+                await asyncio.to_thread(netfilter.forget_udp, gone)
+        except BaseException:
+            self._dirty |= keys
+            raise
+        if self._policies_dirty:
+            self._policies_dirty = False
+            await asyncio.to_thread(self._apply_policies)
+
+    def _frontends(self, key: Key) -> Sequence[Frontend]:
+        service = self._services.get(*key)
+        if service is None:
+            return ()
+        slices = self._slices.by_index("service", "/".join(key))
+        found = frontends(dict(service), [dict(each) for each in slices], self._node)
+        if key == DNS_SERVICE and not slices:
+            # The name server is this process; what the pods call leads to it.
+            here = (Endpoint("127.0.0.1", self._dns_port),)
+            return [frontend._replace(endpoints=here) for frontend in found]
+        return found
+
+    def _local_addresses(self) -> list[str]:
+        return [
+            address
+            for endpoint_slice in self._slices.list()
+            for endpoint in endpoint_slice.get("endpoints") or ()
+            if endpoint.get("nodeName") == self._node.name
+            for address in endpoint["addresses"]
+            if "." in address
+        ]
+
+    def _apply_policies(self) -> None:
+        pods = pod_facts([dict(pod) for pod in self._pods.list()])
+        local = [
+            (pod.get("status") or {}).get("podIP", "")
+            for pod in self._pods.list()
+            if pod["spec"].get("nodeName") == self._node.name
+        ]
+        namespaces = {
+            space["metadata"]["name"]: space["metadata"].get("labels") or {}
+            for space in self._namespaces.list()
+        }
+        policies = [dict(policy) for policy in self._policies.list()]
+        content = policy_table.content(
+            isolation(INGRESS, policies, pods, namespaces, local),
+            isolation(EGRESS, policies, pods, namespaces, local),
+            pods,
+        )
+        commands = policy_table.change(self._policy_table, self._policy_content, content)
+        if commands:
+            nftables.run(commands)
+        self._policy_content = content
+
+    def _make_tables(self) -> None:
+        self._proxy.start()
+        nftables.run(policy_table.table(self._policy_table))
+
+    def _rebuild_tables(self) -> None:
+        self._proxy.rebuild()
+        nftables.run(policy_table.table(self._policy_table))
+
+    def _remove_tables(self) -> None:
+        self._proxy.stop()
+        table = self._policy_table
+        nftables.run(f"add table ip {table}\ndelete table ip {table}\n")
+
+    # -- what the name server asks ------------------------------------------------------------------
+
+    def service(self, namespace: str, name: str) -> Any:
+        """A Service, or None."""
+        return self._services.get(namespace, name)
+
+    def slices(self, key: Key) -> Sequence[Any]:
+        """The EndpointSlices of a Service."""
+        return self._slices.by_index("service", "/".join(key))
+
+    def has_namespace(self, name: str) -> bool:
+        """Whether there is such a Namespace."""
+        return self._namespaces.get("", name) is not None
+
+    def service_at(self, address: str) -> Any:
+        """The Service with this cluster IP, or None."""
+        return next(iter(self._services.by_index("address", address)), None)
+
+    def slices_at(self, address: str) -> Sequence[Any]:
+        """The EndpointSlices with this address."""
+        return self._slices.by_index("address", address)
+
+
+class Directory:
+    """The objects that the name server answers from."""
+
+    def __init__(self, network: ClusterNetwork) -> None:
+        self._network = network
+
+    def service(self, namespace: str, name: str) -> Any:
+        """See :class:`kubelite.node.dns.names.Directory`."""
+        return self._network.service(namespace, name)
+
+    def slices(self, namespace: str, name: str) -> Sequence[Any]:
+        """See :class:`kubelite.node.dns.names.Directory`."""
+        return self._network.slices((namespace, name))
+
+    def has_namespace(self, name: str) -> bool:
+        """See :class:`kubelite.node.dns.names.Directory`."""
+        return self._network.has_namespace(name)
+
+    def service_at(self, address: str) -> Any:
+        """See :class:`kubelite.node.dns.names.Directory`."""
+        return self._network.service_at(address)
+
+    def endpoints_at(self, address: str) -> Sequence[tuple[Any, Any]]:
+        """See :class:`kubelite.node.dns.names.Directory`."""
+        return [
+            (endpoint_slice, endpoint)
+            for endpoint_slice in self._network.slices_at(address)
+            for endpoint in endpoint_slice.get("endpoints") or ()
+            if address in endpoint["addresses"]
+        ]
+
+
+def _key(obj: Object) -> Key:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+def _slice_key(obj: Object) -> str:
+    meta = obj["metadata"]
+    return f"{meta['namespace']}/{(meta.get('labels') or {}).get(SERVICE_LABEL, '')}"
+
+
+def _cluster_ips(obj: Object) -> list[str]:
+    return [each for each in obj["spec"].get("clusterIPs") or () if each != "None"]
+
+
+def _addresses(obj: Object) -> list[str]:
+    return [a for endpoint in obj.get("endpoints") or () for a in endpoint["addresses"]]
+
+
+def _upstreams() -> tuple[str, ...]:
+    """The name servers that this machine asks itself; a stub on loopback is asked as well."""
+    host = read_host_files()
+    servers = parse(host.upstream or host.resolv).servers
+    own = [server for server in servers if not is_loopback(server)]
+    return tuple(own or servers)

@@ -1,0 +1,171 @@
+"""The node agent in a cluster: the agent of local pods, joined with an API server.
+
+The agent's threads look after pods; one more thread runs an event loop with everything that speaks
+to the API: registration, pods and their status, the kubelet's server, Services and DNS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from kubelite.client.client import Client
+from kubelite.client.http import HttpTransport
+from kubelite.client.kubeconfig import ClusterAccess
+from kubelite.client.resources import GroupVersionResource
+from kubelite.node.kubelet.act.cluster_view import ClusterNode
+from kubelite.node.kubelet.agent.agent import Agent, log
+from kubelite.node.kubelet.cluster import machine
+from kubelite.node.kubelet.cluster.cluster_pods import ClusterPods
+from kubelite.node.kubelet.cluster.registration import Registration
+from kubelite.node.kubelet.cluster.served_pods import ServedPods
+from kubelite.node.kubelet.server.auth import Gate
+from kubelite.node.kubelet.server.server import KubeletServer, Pages
+from kubelite.node.network import names
+from kubelite.node.proxy.services import Node
+from kubelite.node.runtime.home import Home
+from kubelite.up.cluster_network import ClusterNetwork
+
+REVIEWS = {
+    "TokenReview": GroupVersionResource("authentication.k8s.io", "v1", "tokenreviews"),
+    "SubjectAccessReview": GroupVersionResource(
+        "authorization.k8s.io", "v1", "subjectaccessreviews"
+    ),
+}
+START_SECONDS = 60.0
+ZONE_LABEL = "topology.kubernetes.io/zone"
+
+
+class NodeOptions(NamedTuple):
+    """How a node joins: ``access`` is the kubelet's, ``network_access`` that of Services and DNS.
+    ``certificate`` and ``key`` are files of the kubelet's server, ``authority``
+    that of the cluster's certificate authority; ``dns`` is the address of the cluster's name server.
+    """
+
+    access: ClusterAccess
+    network_access: ClusterAccess
+    name: str
+    address: str
+    authority: str
+    certificate: str
+    key: str
+    port: int = 10250
+    dns: str = "10.96.0.10"
+    domain: str = "cluster.local"
+    labels: Mapping[str, str] = {}
+    resources: Mapping[str, str] = {}
+    allow_host_image: bool = False
+
+
+class NodeAgent:
+    """Runs the node of ``home`` until a signal."""
+
+    def __init__(self, home: Home, options: NodeOptions) -> None:
+        self._home = home
+        self._options = options
+        self._loop = asyncio.new_event_loop()
+        self._started: Future[ClusterPods] = Future()
+        self._stopping: asyncio.Event | None = None
+
+    def run(self) -> None:
+        """Returns after SIGTERM or SIGINT; pods run on. Raises TimeoutError where another agent
+        serves this state root, OSError where the server's port is taken.
+        """
+        self._home.make()
+        thread = threading.Thread(target=self._serve_cluster, name="cluster", daemon=True)
+        thread.start()
+        try:
+            view = self._started.result(START_SECONDS)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _exit)
+            Agent(self._home, stays=True, cluster=view).run()
+        finally:
+            self._stop(thread)
+
+    def _stop(self, thread: threading.Thread) -> None:
+        if self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        thread.join(5)
+
+    def _serve_cluster(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._run_cluster())
+        except BaseException as error:  # the main thread raises it
+            if not self._started.done():
+                self._started.set_exception(error)
+            else:
+                logging.getLogger("kubelite.node").exception("the cluster's side has failed")
+                os._exit(1)  # whoever watches over the agent starts it again
+
+    async def _run_cluster(self) -> None:
+        self._stopping = asyncio.Event()
+        options = self._options
+        client = Client(HttpTransport(options.access), user_agent="kubelite-node")
+        server = KubeletServer(
+            ServedPods(self._home), Pages({}), Gate(_review_with(client), options.name)
+        )
+        port = await server.start("0.0.0.0", options.port, _tls(options))
+        registration = Registration(client, lambda: self._describe(port))
+        await registration.register()
+        node = ClusterNode(
+            options.name, options.address, options.dns, options.domain, options.allow_host_image
+        )
+        pods = ClusterPods(self._home, node, client)
+        network_client = Client(
+            HttpTransport(options.network_access), user_agent="kubelite-network"
+        )
+        network = ClusterNetwork(
+            network_client,
+            Node(options.name, options.labels.get(ZONE_LABEL, "")),
+            names.table(self._home.key),
+            options.domain,
+        )
+        await network.start()
+        await pods.start()
+        self._started.set_result(pods)
+        renewals = asyncio.create_task(registration.run(), name="registration")
+        await self._stopping.wait()
+        renewals.cancel()
+        await pods.close()
+        await network.close(remove=False)
+        await server.close()
+        await network_client.close()
+        await client.close()
+
+    def _describe(self, port: int) -> Any:
+        options = self._options
+        return machine.describe(
+            self._home, options.name, options.address, port, options.labels, options.resources
+        )
+
+
+def _tls(options: NodeOptions) -> ssl.SSLContext:
+    """Client certificates of the cluster's authority are verified where they are presented."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(options.certificate, options.key)
+    context.load_verify_locations(options.authority)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def _review_with(client: Client) -> Any:
+    async def review(kind: str, spec: dict[str, Any]) -> Mapping[str, Any]:
+        resource = REVIEWS[kind]
+        body = {"apiVersion": resource.api_version, "kind": kind, "spec": spec}
+        answer = await client.create(resource, body)
+        return dict(answer.get("status") or {})
+
+    return review
+
+
+def _exit(number: int, frame: object) -> None:
+    log(f"ending after signal {number}; pods run on")
+    raise SystemExit(0)
