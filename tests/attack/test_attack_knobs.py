@@ -46,6 +46,20 @@ def test_only_a_privileged_container_writes_to_its_cgroups(arena: Arena) -> None
         assert "/sys/fs/cgroup/cgroup.procs" in bare
 
 
+def test_a_container_sees_its_own_limits_and_cannot_change_them(arena: Arena) -> None:
+    """On v1 too, where each controller has its files below a directory of its name."""
+    resources = {"limits": {"memory": "64Mi", "cpu": "500m"}}
+    v2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    memory = "memory.max" if v2 else "memory/memory.limit_in_bytes"
+    cpu = "cpu.max" if v2 else "cpu/cpu.cfs_quota_us"
+    script = (
+        f"cd /sys/fs/cgroup; cat {memory} {cpu}; (echo 1 > {memory}) 2>/dev/null && echo written; "
+        "ls memory cpu 2>/dev/null | grep -c release_agent"
+    )
+    said = arena.output(script, resources=resources).split()
+    assert said[:2] == [str(64 << 20), "50000"] and said[-1] == "0" and "written" not in said
+
+
 KNOWN = (
     "io.kubernetes.cri-o.userns-mode io.kubernetes.cri-o.Devices io.kubernetes.cri-o.ShmSize io.kubernetes.cri-o.TrySkipVolumeSELinuxLabel "
     "io.kubernetes.cri-o.UnifiedCgroup.c io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw io.containerd.runc.v2.group io.katacontainers.config "
