@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from kubelite.client.client import Client
 from kubelite.client.informers import Informers
+from kubelite.client.leader import LeaderElector
 from kubelite.client.local import LocalTransport
 from kubelite.client.transport import Application, Identity
 from kubelite.control.controllers.loop import Clock
@@ -17,6 +18,12 @@ from kubelite.control.controllers.manager import ControllerManager
 from kubelite.control.controllers.registry import Row
 from kubelite.control.scheduler.loop.run import USER as SCHEDULER_USER
 from kubelite.control.scheduler.loop.run import run_scheduler
+from kubelite.up.election import (
+    CONTROLLERS_LEASE,
+    LEASE_NAMESPACE,
+    SCHEDULER_LEASE,
+    leader_identity,
+)
 
 RESTART_SECONDS = 1.0
 MANAGER = Identity("system:kube-controller-manager")
@@ -34,6 +41,9 @@ def account_identity(account: str) -> Identity:
 class ControlPlane:
     """The controllers of an API server in this process, and the scheduler if asked for. They share
     informers: one watch and one copy of each object for all.
+
+    With ``elect`` each of the two acts only while it holds its Lease, as it must where several
+    servers share a store.
     """
 
     def __init__(
@@ -43,11 +53,14 @@ class ControlPlane:
         clock: Clock | None = None,
         *,
         scheduler: bool = False,
+        elect: bool = False,
     ) -> None:
         self._application = application
         self._informers = Informers(self._client(MANAGER))
-        self._scheduler: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._has_scheduler = scheduler
+        self._elects = elect
+        self._identity = leader_identity()
         self.controllers = ControllerManager(
             self._informers,
             lambda account: self._client(account_identity(account)),
@@ -59,25 +72,56 @@ class ControlPlane:
         return Client(LocalTransport(self._application, identity))
 
     async def start(self) -> None:
-        """Starts what there is; returns when every controller has its first view."""
+        """Starts what there is; returns when every controller has its first view, or with ``elect``
+        at once.
+        """
         if self._has_scheduler:
-            self._scheduler = asyncio.create_task(self._schedule(), name="scheduler")
-        await self.controllers.start()
+            self._keep("scheduler", SCHEDULER_LEASE, SCHEDULER, self._schedule)
+        if self._elects:
+            self._keep("controllers", CONTROLLERS_LEASE, MANAGER, self._control)
+        else:
+            await self.controllers.start()
+
+    def _keep(
+        self, name: str, lease: str, identity: Identity, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Runs a part until the end; a fault of it must not leave the cluster without it."""
+
+        async def keep() -> None:
+            while True:
+                try:
+                    await self._led(lease, identity, work)
+                except Exception:  # noqa: BLE001  # the log has it, and it starts again
+                    _log.exception("the %s failed and starts again", name)
+                await asyncio.sleep(RESTART_SECONDS)
+
+        self._tasks.append(asyncio.create_task(keep(), name=name))
+
+    async def _led(
+        self, lease: str, identity: Identity, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        if self._elects:
+            client = self._client(identity)
+            await LeaderElector(client, LEASE_NAMESPACE, lease, self._identity).run(work)
+        else:
+            await work()
 
     async def _schedule(self) -> None:
-        """Runs the scheduler; a fault of it must not leave the cluster without one."""
-        while True:
-            try:
-                await run_scheduler(self._client(SCHEDULER), self._informers)
-            except Exception:  # noqa: BLE001  # the log has it, and it starts again
-                _log.exception("the scheduler failed and starts again")
-            await asyncio.sleep(RESTART_SECONDS)
+        await run_scheduler(self._client(SCHEDULER), self._informers)
+
+    async def _control(self) -> None:
+        try:
+            await self.controllers.start()
+            await asyncio.Event().wait()
+        finally:
+            await self.controllers.close()
 
     async def close(self) -> None:
         """Ends everything that was started."""
-        if self._scheduler is not None:
-            self._scheduler.cancel()
-            await asyncio.wait([self._scheduler])
-            self._scheduler = None
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks.clear()
         await self.controllers.close()
         await self._informers.close()

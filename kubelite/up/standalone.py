@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,9 +15,12 @@ from kubelite.control.controllers.manager import ControllerManager
 from kubelite.control.controllers.registry import Row
 from kubelite.control.scheduler.loop.run import run_scheduler
 from kubelite.up.account_transport import AccountTransport
-
-LEASE_NAMESPACE, SCHEDULER_LEASE = "kube-system", "kube-scheduler"
-CONTROLLERS_LEASE = "kube-controller-manager"
+from kubelite.up.election import (
+    CONTROLLERS_LEASE,
+    LEASE_NAMESPACE,
+    SCHEDULER_LEASE,
+    leader_identity,
+)
 
 
 async def standalone_scheduler(
@@ -84,5 +84,4 @@ async def _led(
     if not elect:
         await lead()
         return
-    identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4()}"
-    await LeaderElector(client, LEASE_NAMESPACE, lease, identity).run(lead)
+    await LeaderElector(client, LEASE_NAMESPACE, lease, leader_identity()).run(lead)

@@ -217,6 +217,35 @@ async def test_only_chosen_controllers_run(tmp_path: Path) -> None:
         assert await pods_of(world.client) == []
 
 
+async def test_of_two_servers_over_one_store_one_acts(tmp_path: Path) -> None:
+    async with running(tmp_path, "-*") as world:
+        client = world.client
+        planes = [
+            ControlPlane(world.server.application, select(("*",)), elect=True) for _ in range(2)
+        ]
+
+        def leading() -> list[ControlPlane]:
+            return [plane for plane in planes if plane.controllers.loops]
+
+        async def has(count: int) -> bool:
+            return len(await pods_of(client)) == count
+
+        async def is_led() -> bool:
+            return bool(leading())
+
+        await planes[0].start()
+        await until(is_led)
+        await planes[1].start()
+        await client.create(DEPLOYMENTS, workload("Deployment", replicas=2))
+        await until(lambda: has(2))
+        assert leading() == [planes[0]]
+        await planes[0].close()
+        await client.scale(DEPLOYMENTS, "web", 5, "default")
+        await until(lambda: has(5))
+        assert leading() == [planes[1]]
+        await planes[1].close()
+
+
 # In a process of their own
 
 

@@ -11,7 +11,8 @@ from kubelite.control.controllers.actions import Create, Delete, Emit, Outcome, 
 from kubelite.control.controllers.shared.meta import Obj, is_deleting, uid_of
 from kubelite.control.controllers.view import ORPHAN, orphan_keys
 
-CATCH_UP_SECONDS = 5.0
+CATCH_UP_SECONDS = 300.0
+"""A view that has not caught up for so long is used all the same: the server refuses what is wrong."""
 
 
 class LiveView:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from kubelite.client.informers import Handler, Informer
 from kubelite.control.controllers.actions import (
     Create,
     Delete,
@@ -80,7 +81,7 @@ class ControllerLoop:
         self._failures: dict[Key, int] = {}
         self._wakes: dict[Key, Handle] = {}
         self._draining: asyncio.Handle | None = None
-        self._handlers: list[tuple[Callable[[], None]]] = []
+        self._handlers: list[tuple[Informer, Handler]] = []
         self._is_running = False
 
     async def start(self) -> None:
@@ -90,9 +91,11 @@ class ControllerLoop:
             await informer.wait_synced()
         self._is_running = True
         for resource, concerned in self.controller.watches.items():
-            informers[resource].add_handler(self._handler(concerned))
+            handler = self._handler(concerned)
+            self._handlers.append((informers[resource], handler))
+            informers[resource].add_handler(handler)
 
-    def _handler(self, concerned: Concerned) -> Callable[[Obj | None, Obj | None], None]:
+    def _handler(self, concerned: Concerned) -> Handler:
         def changed(old: Obj | None, new: Obj | None) -> None:
             if self._is_running:
                 for key in concerned(self._view, old, new):
@@ -120,6 +123,9 @@ class ControllerLoop:
         """Plans no more; what is being carried out may end, but not for long."""
         self._is_running = False
         self._queue.clear()
+        for informer, handler in self._handlers:
+            informer.remove_handler(handler)
+        self._handlers.clear()
         for handle in self._wakes.values():
             handle.cancel()
         self._wakes.clear()

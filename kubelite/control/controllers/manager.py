@@ -22,7 +22,7 @@ _log = logging.getLogger("kubelite.controllers")
 
 
 class ControllerManager:
-    """Starts controllers and ends them. ``informers`` belong to the caller."""
+    """Starts controllers and ends them, any number of times. ``informers`` belong to the caller."""
 
     def __init__(
         self,
@@ -73,3 +73,5 @@ class ControllerManager:
         await asyncio.gather(*(recorder.close() for recorder in self._recorders))
         await asyncio.gather(*(client.close() for client in self._clients.values()))
         self.loops.clear()
+        self._recorders.clear()
+        self._clients.clear()
