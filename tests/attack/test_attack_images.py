@@ -54,7 +54,7 @@ def field(status: str, name: str) -> str:
     )
 
 
-# -- users (CVE-2024-40635, CVE-2019-11245) --------------------------------------------------------------------------------------
+# -- users (CVE-2024-40635, CVE-2019-11245) --------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_images_passwd_that_is_a_link_names_nobody(
     assert field(arena.output(STATUS, **options), "Gid").split() == ["4321"] * 4
 
 
-# -- configuration (CVE-2022-23648, CVE-2026-53488, CVE-2022-4318) -----------------------------------------------------------------
+# -- configuration (CVE-2022-23648, CVE-2026-53488, CVE-2022-4318) ---------------------------------
 
 
 def test_what_an_image_says_of_itself_is_data(arena: Arena, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_an_image_says_of_itself_is_data(arena: Arena, tmp_path: Path) -> N
     assert arena.output("ulimit -n", image=evil, metadata=metadata, **NEVER) == "7\n"
 
 
-# -- what lies in layers -----------------------------------------------------------------------------------------------------------
+# -- what lies in layers ---------------------------------------------------------------------------
 
 
 def test_a_device_node_in_a_layer_cannot_be_opened(
@@ -240,7 +240,7 @@ def test_a_repository_is_never_cloned(arena: Arena) -> None:
         arena.output("true", spec=spec)
 
 
-# -- the machine's own files as an image ----------------------------------------------------------
+# -- the machine's own files as an image -----------------------------------------------------------
 
 
 def test_other_roots_and_data_directories_are_covered(

@@ -125,7 +125,7 @@ def look(arena: Arena, kind: str, how: str) -> dict[str, Any]:
     return json.loads(arena.exec(program))  # type: ignore[no-any-return]
 
 
-# -- nothing of the host ------------------------------------------------------------------------------------------------------
+# -- nothing of the host ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["run", "exec"])
@@ -203,7 +203,7 @@ def assert_mounts(mounts: list[list[str]], host: set[str], privileged: bool) -> 
         )
 
 
-# -- the defaults of the OCI runtime specification -----------------------------------------------------------------------------
+# -- the defaults of the OCI runtime specification -------------------------------------------------
 
 NODES = {
     "null": "c666 1:3",

@@ -115,7 +115,7 @@ def test_a_profile_of_ones_own_is_kept(arena: Arena) -> None:
         assert "Operation not supported" in said
 
 
-# -- cgroups ---------------------------------------------------------------------------------------------------------------
+# -- cgroups ---------------------------------------------------------------------------------------
 
 
 def test_no_release_agent_can_be_set(arena: Arena) -> None:
@@ -189,7 +189,7 @@ def test_a_sysctl_that_is_permitted_is_the_pods_alone(arena: Arena) -> None:
     assert Path("/proc/sys/kernel/msgmax").read_text() == before
 
 
-# -- annotations, labels, environment (CVE-2024-3154, CVE-2026-53488, CVE-2022-4318) ---------------------------------------------
+# -- annotations, labels, environment (CVE-2024-3154, CVE-2026-53488, CVE-2022-4318) ---------------
 
 
 def test_annotations_of_other_runtimes_change_nothing(arena: Arena) -> None:
@@ -217,7 +217,7 @@ def test_control_characters_of_the_environment_reach_no_file(arena: Arena, tmp_p
     )
 
 
-# -- limits hold -------------------------------------------------------------------------------------------------------------
+# -- limits hold -----------------------------------------------------------------------------------
 
 
 def test_a_fork_bomb_ends_at_the_limit_and_can_be_killed(
@@ -301,7 +301,7 @@ def test_scores_and_limits_of_processes(arena: Arena) -> None:
     assert "Max processes             33" in limits
 
 
-# -- the defaults of the OCI runtime specification ----------------------------------------------------------------------------
+# -- the defaults of the OCI runtime specification -------------------------------------------------
 
 LOOK = (
     "grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|Seccomp|NoNewPrivs|Groups):' /proc/self/status | tr -d '\\t'; "

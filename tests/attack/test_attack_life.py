@@ -51,7 +51,7 @@ def run(arena: Arena, *args: str, **options: Any) -> subprocess.CompletedProcess
     )
 
 
-# -- pids that come round again -------------------------------------------------------------------------------------------------
+# -- pids that come round again --------------------------------------------------------------------
 
 REUSE = """
 import os, signal, sys, time
@@ -112,7 +112,7 @@ def test_a_stranger_with_the_pid_of_the_dead_is_left_alone(
     assert done.stdout.split() == ["strangers", "2", "killed", killed], done.stderr
 
 
-# -- streams without end (CVE-2022-31030, CVE-2022-1708, CVE-2022-23471, CVE-2025-64329) ------------------------------------------
+# -- streams without end (CVE-2022-31030, CVE-2022-1708, CVE-2022-23471, CVE-2025-64329) -----------
 
 
 def test_what_an_exec_says_without_end_stays_nowhere(arena: Arena) -> None:
@@ -196,7 +196,7 @@ def test_a_caller_that_asks_without_reading_is_not_waited_for(arena: Arena) -> N
     os.close(directory)
 
 
-# -- terminals ---------------------------------------------------------------------------------------------------------------------
+# -- terminals -------------------------------------------------------------------------------------
 
 EVIL = r"\033]0;owned\007\033[2J"
 

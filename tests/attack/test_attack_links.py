@@ -45,7 +45,7 @@ def attempt(act: Callable[[], object]) -> object:
         return error
 
 
-# -- mount points ------------------------------------------------------------------------------------------------------------
+# -- mount points ----------------------------------------------------------------------------------
 
 
 def test_no_directory_is_made_through_a_link(arena: Arena, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_sub_path_that_became_a_link_is_refused_where_it_is_mounted(
         assert arena.output("ls /data", **options) == "key\n"
 
 
-# -- a /dev of one's own (CVE-2025-31133, CVE-2025-52565) ----------------------------------------------------------------------
+# -- a /dev of one's own (CVE-2025-31133, CVE-2025-52565) ------------------------------------------
 
 
 def test_a_null_device_that_is_a_link_covers_nothing(arena: Arena, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_console_that_is_a_link_is_no_mount_point(
     assert said.split("\r\n")[-2].endswith(kind)
 
 
-# -- sysctls (CVE-2025-52881) -----------------------------------------------------------------------------------------------
+# -- sysctls (CVE-2025-52881) ----------------------------------------------------------------------
 
 
 def test_a_sysctl_is_written_below_proc_sys_only(
@@ -133,7 +133,7 @@ def test_a_sysctl_is_written_below_proc_sys_only(
     assert victim.read_text() == "owned"
 
 
-# -- logs (CVE-2025-0750, CVE-2024-5154) ---------------------------------------------------------------------------------------
+# -- logs (CVE-2025-0750, CVE-2024-5154) -----------------------------------------------------------
 
 
 def soft(path: Path, victim: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_log_is_read_from_no_file_of_another_name(
         assert arena.logs() == "secret\n"
 
 
-# -- copying (CVE-2018-15664, CVE-2019-1002101, CVE-2019-11246) -------------------------------------------------------------------
+# -- copying (CVE-2018-15664, CVE-2019-1002101, CVE-2019-11246) ------------------------------------
 
 # The image is the host's own root: what a test has in /tmp must not be seen there.
 EMPTY_TMP = {

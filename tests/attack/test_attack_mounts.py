@@ -26,7 +26,7 @@ def tree(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*")}
 
 
-# -- mount targets (CVE-2021-30465, CVE-2024-45310, CVE-2022-23648) ------------------------------------------------------------
+# -- mount targets (CVE-2021-30465, CVE-2024-45310, CVE-2022-23648) --------------------------------
 
 
 @pytest.mark.parametrize("target", ["/data", "/data/below/it", "/up/../data", "/../../../../data"])
@@ -100,7 +100,7 @@ def test_a_sub_path_swapped_while_pods_start_never_leads_out(arena: Arena, tmp_p
     assert len(said) == 25
 
 
-# -- images whose /proc, /sys or /dev is something else (CVE-2019-16884, CVE-2023-27561, CVE-2026-41579) -------------------------
+# -- images whose /proc, /sys or /dev is something else (CVE-2019-16884, CVE-2023-27561, CVE-2026-41579)
 
 
 @pytest.mark.parametrize("place", ["proc", "sys", "dev"])
@@ -134,7 +134,7 @@ def test_a_null_device_that_is_a_link_masks_nothing_else(arena: Arena, tmp_path:
     assert said.split("\n")[:3] == ["1:3", "1:3", "character special file"]
 
 
-# -- masked and read-only paths -------------------------------------------------------------------------------------------
+# -- masked and read-only paths --------------------------------------------------------------------
 
 MASKED = [
     "/proc/acpi",
@@ -190,7 +190,7 @@ def test_a_volume_over_a_kernel_directory_redirects_no_write(
     assert Path("/proc/sys/kernel/core_pattern").read_text() == before
 
 
-# -- nothing of the host's mounts ---------------------------------------------------------------------------------------------
+# -- nothing of the host's mounts ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("own_users", [False, True])

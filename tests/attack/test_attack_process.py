@@ -38,7 +38,7 @@ def test_the_shipped_program_has_no_switches(weak: Path) -> None:
     assert MARK in weak.read_bytes()
 
 
-# -- CVE-2019-5736: the runtime's program overwritten through /proc/self/exe ------------------------------------------------
+# -- CVE-2019-5736: the runtime's program overwritten through /proc/self/exe -----------------------
 
 
 def is_writable_later(program: Path, command: list[str]) -> bool:
@@ -90,7 +90,7 @@ def test_the_runtimes_program_cannot_be_written_to(
     assert program.read_bytes() == SHIPPED.read_bytes() == before
 
 
-# -- CVE-2016-9962, CVE-2024-21626: descriptors and directories of the host -------------------------------------------------
+# -- CVE-2016-9962, CVE-2024-21626: descriptors and directories of the host ------------------------
 
 
 def test_no_descriptor_of_the_host_is_inherited(arena: Arena) -> None:
@@ -188,7 +188,7 @@ def test_pauses_program_is_a_sealed_copy(arena: Arena, defence: str, said: str) 
     assert got == said
 
 
-# -- identity -----------------------------------------------------------------------------------------------------------
+# -- identity --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_set_uid_program_raises_no_rights(
         assert arena.output("exec /usr/local/bin/id -u", **options).strip() == effective
 
 
-# -- keys and terminals ---------------------------------------------------------------------------------------------------
+# -- keys and terminals ----------------------------------------------------------------------------
 
 KEYS = (
     "import ctypes\nlibc=ctypes.CDLL(None,use_errno=True)\n"
@@ -308,7 +308,7 @@ def test_nothing_can_be_typed_into_the_callers_terminal(arena: Arena) -> None:
     )
 
 
-# -- sockets, state, names --------------------------------------------------------------------------------------------------
+# -- sockets, state, names -------------------------------------------------------------------------
 
 
 def test_no_abstract_socket_of_ours_is_seen_on_the_hosts_network(arena: Arena) -> None:
@@ -385,7 +385,7 @@ def test_a_name_that_is_not_looked_at_leads_out_of_the_group(
     assert made
 
 
-# -- images that lie about their users --------------------------------------------------------------------------------------
+# -- images that lie about their users -------------------------------------------------------------
 
 
 def test_an_images_passwd_that_is_no_file_is_not_read(arena: Arena, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def quiet(_: object) -> None:
     return
 
 
-# -- records ------------------------------------------------------------------------------------------------------------
+# -- records ---------------------------------------------------------------------------------------
 
 
 def _directory(path: Path) -> None:
@@ -119,7 +119,7 @@ def test_reset_of_a_root_that_was_deleted_by_hand(arena: Arena) -> None:
     assert start_ticks(shim) is None
 
 
-# -- state roots of others ----------------------------------------------------------------------------------------------
+# -- state roots of others -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_root_below_a_sticky_directory_is_taken(tmp_path: Path) -> None:
     assert (tmp_path / "k" / "pods").is_dir()
 
 
-# -- deep directories ---------------------------------------------------------------------------------------------------
+# -- deep directories ------------------------------------------------------------------------------
 
 
 def nest(directory: Path, depth: int = DEPTH) -> None:
@@ -214,7 +214,7 @@ def test_a_pod_that_hides_its_files_in_depth_is_evicted_and_compared(arena: Aren
         copying.pack(there, "/tmp", "tmp", there, out, left_out)
 
 
-# -- no room and few descriptors ----------------------------------------------------------------------------------------
+# -- no room and few descriptors -------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_pods_are_removed_with_few_descriptors_and_none_is_leaked(arena: Arena) 
         assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-# -- tools beside a container -------------------------------------------------------------------------------------------
+# -- tools beside a container ----------------------------------------------------------------------
 
 
 def tools(name: str = "host") -> Container:

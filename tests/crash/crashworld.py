@@ -148,7 +148,7 @@ class Ward:
         self.notes.unlink(missing_ok=True)
         return Fate(self.notes, at, late, until)
 
-    # -- the agent ------------------------------------------------------------------------------------------------------
+    # -- the agent ---------------------------------------------------------------------------------
 
     def start_agent_unheard(self, fate: Callable[[str], None] | None = None) -> None:
         """An agent that stays, or is killed as soon as it has something to do."""
@@ -180,7 +180,7 @@ class Ward:
         pid, self._agent = self._agent, 0
         return ended(pid)
 
-    # -- what has become of the pod ---------------------------------------------------------------------------------------
+    # -- what has become of the pod ----------------------------------------------------------------
 
     def get(self) -> dict[str, Any] | None:
         record = next(Ledger(self.home).pods(), None)

@@ -1,5 +1,5 @@
-"""Two commands on one pod at the same time: one of them is stopped at any of its acts while the other
-runs. And commands that are killed and given again while no agent is there.
+"""Two commands on one pod at the same time: one of them is stopped at any of its acts while the
+other runs. And commands that are killed and given again while no agent is there.
 """
 
 from __future__ import annotations
@@ -166,8 +166,9 @@ ACTS = [
 
 @pytest.mark.parametrize("act", ACTS)
 def test_a_killed_up_is_continued_by_the_next(tmp_path: Path, act: str) -> None:
-    """No agent is there. Each container is started once, its log and its exit code are kept, and its
-    start is announced once."""
+    """No agent is there. Each container is started once, its log and its exit code are kept, and
+    its start is announced once.
+    """
     made = ward(tmp_path)
     before = snapshot(tmp_path / "k")
     assert ended(child(lambda: made.verb("up", made.fate(until=act)))) == -signal.SIGKILL

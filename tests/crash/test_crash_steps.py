@@ -335,7 +335,7 @@ def test_the_agent_is_killed_at_the_end_of_the_deadline(tmp_path: Path, clean: l
 
 
 def test_who_finishes_a_start_is_killed_too(tmp_path: Path, clean: list[Ward]) -> None:
-    """A command is killed changes_between asking for a start and the answer, and so is the agent that asks
+    """A command is killed between asking for a start and the answer, and so is the agent that asks
     how that start went.
     """
     ward = made(tmp_path, STAY, "Always", initContainers=[])

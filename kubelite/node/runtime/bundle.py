@@ -1,4 +1,4 @@
-"""From a container's spec and its surroundings to the launch plan. Pure.
+"""Builds launch plans for sandboxes, containers and further processes. Pure.
 
 Mounts, masked and read-only paths and their order are those of the OCI runtime specification and of
 the CRI runtimes.
@@ -29,20 +29,20 @@ from kubelite.node.cgroup.limits import Knob
 from kubelite.node.runtime.identity import User
 
 MASKED = (
-    "/proc/acpi /proc/asound /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats "
-    "/proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap"
+    "/proc/acpi /proc/asound /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list "
+    "/proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap"
 ).split()
 READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 SHM_BYTES = 64 << 20
 IDS = 65536
-"""How many user and group ids a pod with a user namespace has: from 0 on inside, in one piece
+"""The number of user and group ids of a pod with a user namespace: from 0 on inside, contiguous
 outside.
 """
 _KERNEL = Attr.NOSUID | Attr.NODEV | Attr.NOEXEC
 
 
 class SharedNamespaces(NamedTuple):
-    """Which namespaces the containers of a pod have in common with each other or with the host."""
+    """Which namespaces the containers of a pod share with each other or with the host."""
 
     host_network: bool
     host_pid: bool
@@ -52,8 +52,8 @@ class SharedNamespaces(NamedTuple):
 
     @property
     def sandbox(self) -> Namespace:
-        """What pause is born into; as in the kubelet a pod on the host's network keeps the host's
-        name as well.
+        """The new namespaces of pause. As in the kubelet, a pod on the host's network has the
+        host's name as well.
         """
         spaces = Namespace(0)
         if not self.host_network:
@@ -68,8 +68,8 @@ class SharedNamespaces(NamedTuple):
 
 
 class Bind(NamedTuple):
-    """A path of the pod's mount namespace that shows inside the container at ``target``; ``own``
-    says that it is the pod's alone."""
+    """A path of the pod's mount namespace that is mounted in the container at ``target``; ``own``:
+    it belongs to this pod alone."""
 
     source: str
     target: str
@@ -81,8 +81,8 @@ class Bind(NamedTuple):
     own: bool = False
 
 
-class Filter(NamedTuple):
-    """A seccomp filter; ``key`` is the name under which it is kept, "" for no filter."""
+class SeccompFilter(NamedTuple):
+    """A compiled seccomp filter; ``key`` is the name under which it is stored, "" for no filter."""
 
     key: str = ""
     program: bytes = b""
@@ -91,8 +91,8 @@ class Filter(NamedTuple):
 
 class Security(NamedTuple):
     """The decided security settings of a container. ``seccomp`` names its profile: "" none,
-    "default", "localhost/PATH"; ``filter`` is what that was compiled to, ``labels`` what the
-    kernel's security modules are to be told."""
+    "default", "localhost/PATH"; ``filter`` is that profile compiled, ``labels`` are for the
+    kernel's security modules."""
 
     user: User
     caps: Caps
@@ -103,7 +103,7 @@ class Security(NamedTuple):
     oom_score_adj: int
     seccomp: str = ""
     rlimits: tuple[Rlimit, ...] = ()
-    filter: Filter = Filter()
+    filter: SeccompFilter = SeccompFilter()
     labels: tuple[tuple[Module, str], ...] = ()
 
 
@@ -164,8 +164,8 @@ class Cgroup(NamedTuple):
 
 
 def overlay_options(root: RootFs) -> str:
-    """Index, metacopy and redirect_dir stay off: their marks in an upper directory would outlive
-    the lower one.
+    """Index, metacopy and redirect_dir are off: what they write into an upper directory would be
+    wrong over another lower one.
     """
     return (
         f"lowerdir={':'.join(root.lower)},upperdir={root.upper},workdir={root.work},"
@@ -181,7 +181,7 @@ def mapped_layers(root: RootFs) -> str:
 
 
 def system_mounts(privileged: bool, shm: str, cgroup2: bool) -> list[Mount]:
-    """/proc, /dev with pts, mqueue and shm, /sys: what every container has. ``shm`` is the pod's
+    """/proc, /dev with pts, mqueue and shm, and /sys of every container. ``shm`` is the pod's
     shared memory directory.
     """
     read_only = Attr.NONE if privileged else Attr.RDONLY

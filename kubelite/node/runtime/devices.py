@@ -1,4 +1,4 @@
-"""The devices of this machine, for privileged containers: what runc calls host devices."""
+"""The device nodes of this machine, for privileged containers (runc: host devices)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 from kubelite.core.plan import Device
 
-# What a container has of its own, or what leads back into it.
+# Entries that every container has of its own.
 _OWN = frozenset({"pts", "shm", "fd", "mqueue", "console", ".udev", ".lxc"})
 _DEFAULT = frozenset({"null", "zero", "full", "random", "urandom", "tty", "ptmx"})
 
 
 def host_devices(root: str = "/dev") -> tuple[Device, ...]:
-    """Every node below ``/dev`` but the default ones and terminals, sorted by path."""
+    """Every device below ``/dev`` but the default ones and terminals, sorted by path."""
     return tuple(sorted(_walk(root, "/dev")))
 
 

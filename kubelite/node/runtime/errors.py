@@ -1,10 +1,10 @@
-"""What can go wrong with sandboxes and containers. Pure.
+"""Errors of sandboxes and containers. Pure.
 
 RuntimeFailure          one sentence; ``cause`` and ``hint`` where there is more to say
-├── CannotStart         a container's program could not be executed: ``exit_code`` 126, 127 or 128
-├── NotFound            no such pod, or no such container in it
-├── NotRunning          it exists, but what was asked needs it to run
-└── Conflict            another pod, or another process, is in the way
+├── CannotStart         a container could not be started: ``exit_code`` 126, 127 or 128
+├── NotFound            no such pod or container
+├── NotRunning          the command needs it to be running
+└── Conflict            another pod or process is in the way
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class RuntimeFailure(Exception):
 
 
 class CannotStart(RuntimeFailure):
-    """The start of a container failed. ``exit_code`` is what a shell would give: 127 not found, 126
-    not executable.
+    """The start of a container failed. ``exit_code`` is that of a shell: 127 not found, 126 not
+    executable, 128 anything else.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Who a container's program is: user, groups, capabilities. Pure.
+"""User, groups and capabilities of a container's program. Pure.
 
-The rules are the kubelet's and the CRI runtimes': ``runAsUser`` before the image's user, names
-looked up in the image's own passwd and group files, the primary group always among the
+The rules are the kubelet's and the CRI runtimes': ``runAsUser`` overrides the image's user, names
+are looked up in the image's own passwd and group files, and the primary group is always among the
 supplementary ones.
 """
 
@@ -13,20 +13,21 @@ from kubelite.core.plan import Caps
 
 MAX_ID = 0xFFFFFFFE
 ALL_CAPABILITIES = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
-    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
-    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
-    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
+    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO "
+    "SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME "
+    "SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN "
+    "SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
 ).split()
-# What containerd and docker give: see capabilities(7) for each.
+# The default set of containerd and docker.
 DEFAULT_CAPABILITIES = (
-    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL "
-    "AUDIT_WRITE"
+    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP "
+    "NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE"
 ).split()
 
 
 class User(NamedTuple):
-    """Numbers the kernel knows, and the home directory that the image's passwd file names."""
+    """The kernel's numbers, and the home directory in the image's passwd file."""
 
     uid: int
     gid: int
@@ -35,7 +36,7 @@ class User(NamedTuple):
 
 
 class IdentityError(ValueError):
-    """The user or a capability cannot be worked out; the text is one sentence."""
+    """The user or a capability cannot be determined; the text is one sentence."""
 
 
 class _Entry(NamedTuple):
@@ -93,19 +94,19 @@ def resolve_user(
     *,
     merge: bool = True,
 ) -> User:
-    """The final numbers. ``image_user`` is the image's USER, "", "name", "7" or "name:group";
+    """The resulting numbers. ``image_user`` is the image's USER, "", "name", "7" or "name:group";
     ``passwd`` and ``group`` the texts of its files, whose groups of the user count only with
     ``merge``. Raises IdentityError."""
-    entries, known = _passwd(passwd), _groups(group)
+    entries, groups_of_image = _passwd(passwd), _groups(group)
     name, _, group_name = image_user.partition(":")
-    wanted = str(run_as_user) if run_as_user is not None else (name or "0")
-    uid, entry = _find_user(wanted, entries)
+    user = str(run_as_user) if run_as_user is not None else (name or "0")
+    uid, entry = _find_user(user, entries)
     gid = entry.gid if entry else 0
     if run_as_group is not None:
         gid = run_as_group
     elif group_name and run_as_user is None:
-        gid = _find_group(group_name, known)
-    member = [g for _, g, names in known if merge and entry and entry.name in names]
+        gid = _find_group(group_name, groups_of_image)
+    member = [g for _, g, names in groups_of_image if merge and entry and entry.name in names]
     groups = tuple(dict.fromkeys((gid, *member, *supplemental)))
     home = entry.home if entry and entry.home.isprintable() else ("/root" if uid == 0 else "/")
     return User(uid, gid, groups, home or "/")
@@ -133,8 +134,8 @@ def _normal(name: str) -> str:
 
 
 def capabilities(add: list[str], drop: list[str], privileged: bool, available: int) -> Caps:
-    """The sets of a container; ``available`` masks what this machine can give. An added one wins
-    over a dropped one unless ALL is what was added. Inheritable and ambient stay empty
+    """The capability sets of a container; ``available`` is the mask that this process can grant. An
+    added capability overrides a dropped one unless ALL was added. Inheritable and ambient are empty
     (CVE-2022-24769). Raises IdentityError."""
     if privileged:
         mask = _mask(ALL_CAPABILITIES) & available

@@ -1,8 +1,8 @@
-"""The user and group ids of pods with a user namespace: 65536 in one piece for each, and nobody
-else's on this machine.
+"""Ranges of 65536 user and group ids for pods with a user namespace, each used by one pod of this
+machine.
 
-What is taken is read from the kernel: a range is in use while a process lives in a user namespace
-that maps it, whichever root or program that is. A lock of the machine is held from the choice until
+The kernel tells which ranges are in use: those that the user namespace of some process maps,
+whatever state root or program it belongs to. A lock of the machine is held from the choice until
 pause has its map.
 """
 
@@ -17,16 +17,14 @@ from contextlib import contextmanager
 from kubelite.node.runtime.bundle import IDS
 from kubelite.node.runtime.errors import RuntimeFailure
 
-FIRST, LAST = (
-    0x1000,
-    0x7FFF,
-)  # ranges by number: from 2**28 on, above what useradd hands out, below 2**31
+# Ranges by number: from 2**28 on, above the ids that useradd assigns, and below 2**31.
+FIRST, LAST = 0x1000, 0x7FFF
 _LOCK = "/run"
 
 
 @contextmanager
 def reserved(uid: str) -> Iterator[int]:
-    """The first id of a free range for a pod. While the context lasts nobody else gets one. Raises
+    """The first id of a free range for a pod; no other is assigned within the block. Raises
     RuntimeFailure.
     """
     fd = os.open(_LOCK, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -38,7 +36,7 @@ def reserved(uid: str) -> Iterator[int]:
 
 
 def choose(uid: str, used: Collection[int]) -> int:
-    """The first id of a range whose number is not used; it begins at a place that the pod names.
+    """The first id of an unused range; the search starts at a number derived from the pod's uid.
     Raises RuntimeFailure.
     """
     count = LAST - FIRST + 1
@@ -53,8 +51,8 @@ def choose(uid: str, used: Collection[int]) -> int:
 
 
 def taken() -> set[int]:
-    """The numbers of all ranges that some living user namespace maps to, wholly or in part."""
-    found: set[int] = set()
+    """The numbers of all ranges that the user namespace of some process maps, even in part."""
+    used: set[int] = set()
     seen: set[str] = set()
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -62,20 +60,20 @@ def taken() -> set[int]:
                 namespace = os.readlink(f"/proc/{name}/ns/user")
                 if namespace not in seen:
                     with open(f"/proc/{name}/uid_map", encoding="ascii") as file:
-                        found |= ranges(file.read())
+                        used |= ranges(file.read())
                 seen.add(namespace)
             except OSError:
                 continue
-    return found
+    return used
 
 
 def ranges(text: str) -> set[int]:
     """The numbers of the ranges that a uid_map touches, user_namespaces(7). The map of the first
     namespace is everything.
     """
-    found: set[int] = set()
+    numbers: set[int] = set()
     for line in text.splitlines():
         _, outside, size = map(int, line.split())
         if size < 1 << 31:
-            found.update(range(outside // IDS, (outside + size - 1) // IDS + 1))
-    return found
+            numbers.update(range(outside // IDS, (outside + size - 1) // IDS + 1))
+    return numbers

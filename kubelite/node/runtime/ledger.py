@@ -73,7 +73,7 @@ class Ledger:
             except FileNotFoundError:
                 raise error from None
 
-    # -- pods -----------------------------------------------------------------------------------------------------------
+    # -- pods --------------------------------------------------------------------------------------
 
     def pods(self) -> Iterator[PodRecord]:
         """Every pod, incomplete ones included; damaged ones are left out."""
@@ -107,7 +107,7 @@ class Ledger:
         flush(f"{self.home.pod(uid)}/pod.json")
         sync_directory(self.home.pods)
 
-    # -- kernel objects -------------------------------------------------------------------------------------------------
+    # -- kernel objects ----------------------------------------------------------------------------
 
     def sandbox(self, uid: str) -> SandboxRecord | None:
         """The pod's sandbox of this boot, or None."""
@@ -144,7 +144,7 @@ class Ledger:
         """Deletes the record of an attempt that a later one has followed."""
         _unlink(f"{self.home.pod_run(uid)}/c-{id[:16]}.json")
 
-    # -- history ------------------------------------------------------------------------------------------------------
+    # -- history -----------------------------------------------------------------------------------
 
     def history(self, uid: str) -> dict[str, tuple[FinishedAttempt, ...]]:
         """The last finished attempts of each container, oldest first."""

@@ -91,8 +91,8 @@ def _latest(records: Iterable[ContainerRecord]) -> dict[str, ContainerRecord]:
 
 
 def _is_unfinished(record: ContainerRecord, exits: dict[str, ExitRecord], alive: set[str]) -> bool:
-    """Whether its start was not answered, or it exited a moment ago and its exit file is not written
-    yet.
+    """Whether its start was not answered, or it exited a moment ago and its exit file is not
+    written yet.
     """
     return record.id not in exits and (record.pid == 0 or record.id not in alive)
 
@@ -137,7 +137,7 @@ def exit_of(process: Process) -> ExitRecord:
     )
 
 
-# -- attempts of earlier boots ----------------------------------------------------------------------------------------------
+# -- attempts of earlier boots ---------------------------------------------------------------------
 
 
 def _add_earlier_boots(

@@ -1,5 +1,5 @@
-"""Removes pods, from records alone: after a stop, after a failed start, after any process was killed
-at any point.
+"""Removes pods, from records alone: after a stop, after a failed start, after any process was
+killed at any point.
 
 Every step can be repeated and none relies on the one before. The pod's record goes last, so that
 what is left of an interrupted removal is found again. Nothing here needs disk space.
@@ -114,7 +114,7 @@ class Remover:
                 self._remove_tree(f"{self._home.logs}/{name}")
         self._remove_files(uid)
 
-    # -- processes ------------------------------------------------------------------------------------------------------
+    # -- processes ---------------------------------------------------------------------------------
 
     def _kill(self, uid: str) -> None:
         """SIGKILL to all containers at once. Where there is a grace period the pod's worker has
@@ -166,7 +166,7 @@ class Remover:
             return ()  # it has had no sandbox since the machine was started
         return find_shims(uid)
 
-    # -- files ----------------------------------------------------------------------------------------------------------
+    # -- files -------------------------------------------------------------------------------------
 
     def _remove_files(self, uid: str) -> None:
         """The pod's record last, and in one step: a directory without its record would belong to no

@@ -1,4 +1,4 @@
-"""The part of a pod that its containers share: the shim, pause and the namespaces that pause holds."""
+"""The sandbox that the containers of a pod share: the shim, pause and the namespaces of pause."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kubelite.node.runtime.records import SandboxRecord
 
 
 class Starting(NamedTuple):
-    """A sandbox under way: pause has been asked for."""
+    """A sandbox whose pause process was requested."""
 
     shim: Shim
     pidfd: int
@@ -28,7 +28,7 @@ class Starting(NamedTuple):
     record: SandboxRecord
 
     def close(self) -> None:
-        """Gives up waiting; what was started goes on."""
+        """Stops waiting; what was started runs on."""
         self.shim.close()
         os.close(self.pidfd)
 
@@ -49,7 +49,7 @@ class Sandbox(NamedTuple):
         self.close()
 
     def close(self) -> None:
-        """Lets go of the connection and the descriptor; the sandbox runs on."""
+        """Closes the connection and the descriptor; the sandbox runs on."""
         self.shim.close()
         if self.netns >= 0:
             os.close(self.netns)
@@ -61,12 +61,12 @@ def new_id() -> str:
 
 
 def cleanup_command(home: Home, uid: str) -> list[str]:
-    """What the shim runs when pause has died unasked."""
+    """The command that the shim executes when pause has died unexpectedly."""
     return [sys.executable, "-m", "kubelite.node.runtime.cleanup", home.root, uid]
 
 
 def new_record(uid: str, address: str, host_address: str) -> SandboxRecord:
-    """The record of a sandbox that is about to be made."""
+    """The record of a sandbox that is about to be created."""
     return SandboxRecord(
         uid=uid, boot=boot_id(), pause=new_id(), address=address, host_address=host_address
     )
@@ -80,8 +80,8 @@ def open_run(home: Home, uid: str) -> int:
 def begin(
     home: Home, ledger: Ledger, record: SandboxRecord, plan: Plan, trace: Callable[[str], None]
 ) -> Starting:
-    """Starts the shim and asks it for pause. The record is on disk before the shim is; raises
-    NativeError, OSError.
+    """Starts the shim and requests pause from it. The record is on disk before the shim exists.
+    Raises NativeError, OSError.
     """
     uid = record.uid
     run = home.pod_run(uid)
@@ -102,9 +102,7 @@ def begin(
 
 
 def make_directory(path: str) -> None:
-    """Makes a directory that only root may enter; one that is there, from a sandbox before this
-    one, is fine.
-    """
+    """Creates a directory that only root may enter, unless an earlier sandbox has."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -112,7 +110,7 @@ def make_directory(path: str) -> None:
 
 
 def _remove_socket(run: str) -> None:
-    """The socket of a shim that is no more would keep the next one from its place."""
+    """The socket of a dead shim is in the way of the next one."""
     try:
         os.unlink(f"{run}/shim.sock")
     except FileNotFoundError:
@@ -120,8 +118,8 @@ def _remove_socket(run: str) -> None:
 
 
 def finish(starting: Starting) -> Sandbox:
-    """Waits until pause runs. It goes on record with :func:`complete`. Raises NativeError with the
-    step that failed, ShimGone.
+    """Waits until pause runs; :func:`complete` records it. Raises NativeError with the step that
+    failed, ShimGone.
     """
     started, fds = starting.shim.started(starting.seq, timeout=30)
     os.close(starting.pidfd)
@@ -132,12 +130,12 @@ def finish(starting: Starting) -> Sandbox:
 
 
 def complete(ledger: Ledger, made: Sandbox) -> None:
-    """Puts on record that the sandbox can take containers: from now on it counts as up."""
+    """Records that the sandbox is ready for containers: from now on it counts as up."""
     ledger.save_sandbox(made.record)
 
 
 def join(home: Home, record: SandboxRecord) -> Sandbox:
-    """A sandbox that runs already. Raises ShimGone."""
+    """Connects to a running sandbox. Raises ShimGone."""
     return Sandbox(connect(home, record.uid), record, -1)
 
 
@@ -154,7 +152,7 @@ def connect(home: Home, uid: str) -> Shim:
 
 
 def is_up(home: Home, record: SandboxRecord | None) -> bool:
-    """Whether pause of this sandbox runs at this moment."""
+    """Whether pause of this sandbox runs."""
     return (
         record is not None
         and not record.gone

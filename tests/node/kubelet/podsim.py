@@ -80,7 +80,7 @@ class Node:
     def running(self) -> list[str]:
         return [name for name, seen in self.containers.items() if seen.running]
 
-    # -- decide and act -------------------------------------------------------------------------------------------------
+    # -- decide and act ----------------------------------------------------------------------------
 
     def settle(self) -> Decision:
         """Decides and acts until there is nothing left to do at this moment."""
@@ -200,7 +200,7 @@ class Node:
             record.stop.hook = HOOK_BEGUN
         self.hooks.append((record.id, kind))
 
-    # -- what the world does --------------------------------------------------------------------------------------------
+    # -- what the world does -----------------------------------------------------------------------
 
     def ends(self, name: str, code: int) -> None:
         seen = self.containers[name]

@@ -1,4 +1,6 @@
-"""What a changed manifest leads to: stale_attempts, resizes, notes, or a new pod; and what is decided then."""
+"""What a changed manifest leads to: restarts, resizes, notes, or a new pod; and what is decided
+then.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +125,7 @@ def test_a_sidecar_is_swapped_and_labels_and_times_are_put_on_record() -> None:
     )
 
 
-# -- decided ------------------------------------------------------------------------------------------------------------
+# -- decided ---------------------------------------------------------------------------------------
 
 
 def running(policy: str = "Always") -> Node:

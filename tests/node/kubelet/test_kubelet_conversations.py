@@ -1,5 +1,5 @@
-"""HTTP and gRPC conversations of probes as bytes, without sockets: requests, responses that arrive in
-pieces, and servers that speak something else.
+"""HTTP and gRPC conversations of probes as bytes, without sockets: requests, responses that arrive
+in pieces, and servers that speak something else.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def test_any_bytes_are_a_response_unfinished_or_malformed(pieces: list[bytes]) -
         pass
 
 
-# -- gRPC ---------------------------------------------------------------------------------------------------------------
+# -- gRPC ------------------------------------------------------------------------------------------
 
 
 def message(data: bytes) -> bytes:

@@ -127,7 +127,7 @@ def test_safe_sysctls_are_paths_below_proc_sys(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "spec", "why"),
     [
-        ("kernel.pid_max", {}, "the whole machine"),
+        ("kernel.pid_max", {}, "is not namespaced"),
         ("net.core.somaxconn", {}, "--allow-unsafe-sysctl net.core.somaxconn"),
         ("net.ipv4.tcp_syncookies", {"host_network": True}, "would change the host"),
         ("kernel.shm_rmid_forced", {"host_ipc": True}, "would change the host"),

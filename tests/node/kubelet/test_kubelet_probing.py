@@ -278,7 +278,7 @@ def test_a_host_that_no_name_server_knows(place: Place, tmp_path: Path) -> None:
     assert not found.ok and "no such host" in found.message
 
 
-# -- gRPC, against the real library -------------------------------------------------------------------------------------
+# -- gRPC, against the real library ----------------------------------------------------------------
 
 SERVER = """
 import sys, time
@@ -352,7 +352,7 @@ def test_grpc_of_what_is_no_grpc(place: Place, tmp_path: Path) -> None:
         )
 
 
-# -- hooks --------------------------------------------------------------------------------------------------------------
+# -- hooks -----------------------------------------------------------------------------------------
 
 
 def hook(place: Place, tmp_path: Path, timeout: float = 5, **handler: object) -> str:
@@ -380,7 +380,7 @@ def test_a_sleep_ends_with_the_time_there_is(place: Place, tmp_path: Path) -> No
     assert 0.3 <= time.monotonic() - began < 3
 
 
-# -- all probes of an attempt -------------------------------------------------------------------------------------------
+# -- all probes of an attempt ----------------------------------------------------------------------
 
 
 class Heard:

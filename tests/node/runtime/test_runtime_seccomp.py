@@ -206,7 +206,7 @@ def test_every_instruction_jumps_inside_the_program() -> None:
     assert len(ops) < 1000
 
 
-# -- profiles in the OCI form ---------------------------------------------------------------------------------------------
+# -- profiles in the OCI form ----------------------------------------------------------------------
 
 
 def oci(**keys: object) -> bytes:

@@ -88,8 +88,8 @@ def _new_uid() -> str:
 
 
 def sweep(home: Home) -> None:
-    """Removes what claims and removals left that were killed changes_between two steps. The home's lock is
-    held.
+    """Removes what killed claims and removals have left. The caller holds the lock of the state
+    root.
     """
     pods = set(os.listdir(home.pods))
     for name in pods:

@@ -162,7 +162,7 @@ class Executor:
             case Kill(name):
                 self._kill(name)
 
-    # -- the sandbox ----------------------------------------------------------------------------------------------------
+    # -- the sandbox -------------------------------------------------------------------------------
 
     def _gather(self) -> PodContext:
         state = self._state
@@ -181,7 +181,7 @@ class Executor:
         return self._context
 
     def refresh_contents(self) -> None:
-        """Writes volumes whose API objects have changed; a missing object leaves them as they are."""
+        """Writes volumes whose API objects have changed; a missing object changes nothing."""
         if self.sandbox is None:
             return
         with contextlib.suppress(VolumeError):
@@ -274,7 +274,7 @@ class Executor:
     def _done(self, name: str, detail: str, began: float) -> None:
         self._report(Step(name, detail, (time.perf_counter() - began) * 1000))
 
-    # -- starts ---------------------------------------------------------------------------------------------------------
+    # -- starts ------------------------------------------------------------------------------------
 
     def _start(self, starts: list[StartContainer]) -> None:
         """Requests all starts before the first answer is awaited: while the kernel works on one,
@@ -399,7 +399,7 @@ class Executor:
         logs = state.home.pod_logs(pod.namespace, pod.name, pod.uid)
         remove_attempt(state.home.pod(state.uid), logs, record.name, record.attempt)
 
-    # -- exits ----------------------------------------------------------------------------------------------------------
+    # -- exits -------------------------------------------------------------------------------------
 
     def _exit_recorder(self) -> ExitRecorder:
         state = self._state
@@ -446,7 +446,7 @@ class Executor:
         state.event(reason, message)
         state.save()
 
-    # -- restarts -------------------------------------------------------------------------------------------------------
+    # -- restarts ----------------------------------------------------------------------------------
 
     def _restart_all(self, name: str, code: int) -> None:
         """As in Kubernetes, without hooks and without grace."""
@@ -510,7 +510,7 @@ class Executor:
         self._trace("record that limits are set")
         state.save()
 
-    # -- stops ----------------------------------------------------------------------------------------------------------
+    # -- stops -------------------------------------------------------------------------------------
 
     def _stop_reason(self, name: str) -> str:
         seen = self._state.container(name)

@@ -122,7 +122,7 @@ class ExitRecorder:
                 control.wait_empty(self._tree, uid, name)
             self._tree.remove_container(uid, name)
 
-    # -- termination messages -------------------------------------------------------------------------------------------
+    # -- termination messages ----------------------------------------------------------------------
 
     def _message(self, record: ContainerRecord, container: Container | None, code: int) -> str:
         """The contents of terminationMessagePath, or with FallbackToLogsOnError the end of the log

@@ -66,8 +66,8 @@ def security_modules() -> frozenset[str]:
 
 
 def pids_limit() -> int:
-    """The maximum number of tasks of one pod: half of the machine's pids, so that a fork bomb leaves
-    the rest usable.
+    """The maximum number of tasks of one pod: half of the machine's pids, so that a fork bomb
+    leaves the rest usable.
     """
     with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
         return int(file.read()) // 2

@@ -39,7 +39,7 @@ def pids_limit(home: Home) -> int:
 
 
 def max_backoff(home: Home) -> int:
-    """Nanoseconds changes_between 1 s and 5 min."""
+    """Nanoseconds between 1 s and 5 min."""
     return _period(read(home).crash_loop_back_off.max_container_restart_period)
 
 

@@ -26,7 +26,8 @@ def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
         used = read_usage(tree, uid, cgroup_name(name, seen.record.attempt)).working_set or 0
         if limit and used > limit:
             raise Conflict(
-                f'container "{name}" uses {used} bytes of memory, more than its new limit of {limit}',
+                f'container "{name}" uses {used} bytes of memory, '
+                f"more than its new limit of {limit}",
                 hint="choose a higher limit, or --replace the pod",
             )
 

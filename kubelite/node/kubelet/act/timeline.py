@@ -88,7 +88,7 @@ def path(directory: str) -> str:
 
 
 def read(path: str) -> list[Event]:
-    """The events of a file, oldest first; equal ones are merged and counted, torn lines left out."""
+    """The events of a file, oldest first; equal ones are merged, torn lines left out."""
     merged: dict[tuple[str, str, str], Event] = {}
     for event in _read_lines(path):
         key = (event.reason, event.object, event.message)

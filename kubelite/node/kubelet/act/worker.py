@@ -88,7 +88,7 @@ class Worker:
         self.executor.close()
         self.runner.close()
 
-    # -- under the lock -------------------------------------------------------------------------------------------------
+    # -- under the lock ----------------------------------------------------------------------------
 
     def refresh(self) -> bool:
         """Observes the pod as it is now; False when it is gone."""
@@ -230,7 +230,7 @@ class Worker:
         self._leave_sandbox()
         remove_pod(self.state.home, self.state.ledger, self.state.record, self._trace)
 
-    # -- between locks, or while a command holds it -----------------------------------------------------------------------
+    # -- between locks, or while a command holds it ------------------------------------------------
 
     def wait(self, decision: Decision) -> None:
         """Until a container exits, a hook or probe has a result, somebody notifies, or ``decision``
@@ -324,7 +324,7 @@ class Worker:
         self._leave_sandbox()
         self.state.refresh()
 
-    # -- results of hooks and probes ------------------------------------------------------------------------------------
+    # -- results of hooks and probes ---------------------------------------------------------------
 
     def _take_results(self) -> None:
         for result in self.runner.drain_results():

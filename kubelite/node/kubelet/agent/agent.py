@@ -283,7 +283,7 @@ def _ignore(_: str) -> None:
 
 
 def log(text: str) -> None:
-    """Writes a line to the log, which is stderr. The file is truncated when it has grown too long."""
+    """Writes a line to the log, which is stderr; one that is too long is truncated first."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     try:
         if os.fstat(2).st_size > _MAX_LOG_BYTES:

@@ -194,7 +194,7 @@ def is_outdated(seen: ObservedContainer, record: PodRecord) -> bool:
     return seen.record.attempt <= record.stale_attempts.get(seen.record.name, -1)
 
 
-# -- what goes on record first ------------------------------------------------------------------------------------------
+# -- what goes on record first ---------------------------------------------------------------------
 
 
 def _unrecorded(seen: ObservedPod) -> tuple[Action, ...]:
@@ -231,7 +231,7 @@ def _any_running(pod: Pod, seen: ObservedPod) -> bool:
     return any(m.running for m in (*inits, *mains))
 
 
-# -- down ---------------------------------------------------------------------------------------------------------------
+# -- down ------------------------------------------------------------------------------------------
 
 
 def _stop(pod: Pod, seen: ObservedPod, at: TimePoint) -> Decision:
@@ -263,7 +263,7 @@ def _earliest(one: int | None, other: int | None) -> int | None:
     return min((time for time in (one, other) if time is not None), default=None)
 
 
-# -- up -----------------------------------------------------------------------------------------------------------------
+# -- up --------------------------------------------------------------------------------------------
 
 
 def _run(pod: Pod, seen: ObservedPod, at: TimePoint, max_backoff: int) -> Decision:

@@ -17,20 +17,19 @@ from kubelite.objects.pod.container import Container
 from kubelite.objects.pod.pod import Pod
 
 _RESTARTING = frozenset(
-    {
-        "image", "image_pull_policy", "command", "args", "working_dir", "env", "env_from", "volume_mounts", "stdin", "stdin_once",
-        "tty", "liveness_probe", "readiness_probe", "startup_probe", "lifecycle", "termination_message_path",
-        "termination_message_policy", "restart_policy_rules",
-    }
-)  # fmt: skip
+    "image image_pull_policy command args working_dir env env_from volume_mounts stdin "
+    "stdin_once tty liveness_probe readiness_probe startup_probe lifecycle "
+    "termination_message_path termination_message_policy restart_policy_rules".split()
+)
 _RECORDED = frozenset({"resize_policy"})
 _POD_RECORDED = frozenset({"termination_grace_period_seconds", "active_deadline_seconds"})
 _RESIZED = ("cpu", "memory")
 
 
 class Changes(NamedTuple):
-    """``restarts`` and ``resizes`` are names of containers. ``notes`` are one line for each change in
-    place; ``needs_new`` are the changes that need a new pod."""
+    """``restarts`` and ``resizes`` are names of containers. ``notes`` are one line for each change
+    in place; ``needs_new`` are the changes that need a new pod.
+    """
 
     restarts: tuple[str, ...] = ()
     resizes: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ def rfc3339(nanoseconds: int) -> str:
 
 
 def container_status(pod: Pod, member: Member, seen: ObservedPod, *, over: bool) -> ContainerStatus:
-    """``over``: the pod has come to its end, nothing in it is started again."""
+    """``over``: the pod has finished, nothing in it is restarted."""
     container, there = member.container, member.seen
     state, last = _states(pod, member, seen, over=over)
     plain = member.init and not member.sidecar
@@ -43,7 +43,7 @@ def container_status(pod: Pod, member: Member, seen: ObservedPod, *, over: bool)
 def _states(
     pod: Pod, member: Member, seen: ObservedPod, *, over: bool
 ) -> tuple[ContainerState, ContainerState | None]:
-    """State and last state. One that waits for its back-off has its end as the last state."""
+    """State and last state. During the back-off, the exit of a container is its last state."""
     there = member.seen
     if there is None or (policy.is_start_pending(there) and not there.running):
         return ContainerState(waiting=_waiting(member, seen)), _last(there)
@@ -82,19 +82,19 @@ def _backing_off(member: Member, seen: ObservedPod, past: FinishedAttempt) -> Co
 
 
 def duration(nanoseconds: int) -> str:
-    """As Go writes one: ``10s``, ``2m40s``, ``5m0s``."""
+    """A duration in Go's format: ``10s``, ``2m40s``, ``5m0s``."""
     minutes, seconds = divmod(nanoseconds // SECOND, 60)
     return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
 
 
 def _last(seen: ObservedContainer | None) -> ContainerState | None:
     before = seen.previous_exit if seen is not None else None
-    return ContainerState(terminated=_of_past(before)) if before is not None else None
+    return ContainerState(terminated=_finished(before)) if before is not None else None
 
 
 def _terminated(seen: ObservedContainer) -> ContainerStateTerminated:
     if seen.last_exit is not None:
-        return _of_past(seen.last_exit)
+        return _finished(seen.last_exit)
     ended = seen.exit
     if ended is None:
         return _lost(seen)
@@ -108,20 +108,20 @@ def _terminated(seen: ObservedContainer) -> ContainerStateTerminated:
     )
 
 
-def _of_past(past: FinishedAttempt) -> ContainerStateTerminated:
+def _finished(attempt: FinishedAttempt) -> ContainerStateTerminated:
     return ContainerStateTerminated(
-        exit_code=past.code,
-        reason=past.reason,
-        message=past.message or None,
-        started_at=rfc3339(past.started_at) if past.started_at else None,
-        finished_at=rfc3339(past.finished_at),
-        container_id=_id(past.id),
+        exit_code=attempt.code,
+        reason=attempt.reason,
+        message=attempt.message or None,
+        started_at=rfc3339(attempt.started_at) if attempt.started_at else None,
+        finished_at=rfc3339(attempt.finished_at),
+        container_id=_id(attempt.id),
     )
 
 
 def _lost(seen: ObservedContainer) -> ContainerStateTerminated:
-    """The shim was killed, or the machine restarted: the kubelet's words for an end that nobody has
-    seen.
+    """The kubelet's words for an exit that was not recorded: the shim was killed, or the machine
+    restarted.
     """
     return ContainerStateTerminated(
         exit_code=UNKNOWN_EXIT_CODE,

@@ -38,7 +38,8 @@ def _volumes(pod: Pod, used: Storage) -> str:
             continue
         limit = quantity.value(str(source.size_limit))
         if used.volumes.get(volume.name, 0) > limit > 0:
-            return f'Usage of EmptyDir volume "{volume.name}" exceeds the limit "{source.size_limit}". '
+            usage = f'Usage of EmptyDir volume "{volume.name}"'
+            return f'{usage} exceeds the limit "{source.size_limit}". '
     return ""
 
 
@@ -51,7 +52,9 @@ def _whole(pod: Pod, used: Storage) -> str:
         for each in pod.spec.containers
         if _DISK in each.resources.limits
     ]
-    return f"Pod ephemeral local storage usage exceeds the total limit of containers {reduce(quantity.add, texts)}. "
+    total = reduce(quantity.add, texts)
+    usage = "Pod ephemeral local storage usage"
+    return f"{usage} exceeds the total limit of containers {total}. "
 
 
 def _containers(pod: Pod, used: Storage) -> str:

@@ -68,7 +68,7 @@ def grace(pod: Pod) -> int:
     return DEFAULT_GRACE if own is None else own
 
 
-# -- restarts -----------------------------------------------------------------------------------------------------------
+# -- restarts --------------------------------------------------------------------------------------
 
 
 def restarts(pod: Pod, container: Container, *, init: bool, code: int) -> bool:
@@ -133,7 +133,7 @@ def next_backoff(waited: int, max_backoff: int) -> int:
     return min(2 * waited or FIRST_BACKOFF, max_backoff)
 
 
-# -- started, ready, finished -------------------------------------------------------------------------------------------
+# -- started, ready, finished ----------------------------------------------------------------------
 
 
 def is_started(member: Member) -> bool:

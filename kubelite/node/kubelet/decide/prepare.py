@@ -36,10 +36,11 @@ class ImageFacts(NamedTuple):
 
 
 class NodeFacts(NamedTuple):
-    """Facts about the node and the pod's network. ``capabilities`` is the mask that this process can
-    grant, ``memory`` is in bytes, ``modules`` names the security modules of the kernel,
+    """Facts about the node and the pod's network. ``capabilities`` is the mask that this process
+    can grant, ``memory`` is in bytes, ``modules`` names the security modules of the kernel,
     ``pids_limit`` is the maximum number of tasks of a pod (0: no limit), ``huge_pages`` the page
-    sizes in bytes that the machine has reserved."""
+    sizes in bytes that the machine has reserved.
+    """
 
     name: str
     address: str

@@ -26,8 +26,8 @@ from kubelite.objects.pod.pod import Pod, PodSecurityContext
 T = TypeVar("T")
 
 RLIMITS = "kubelite.io/rlimits"
-"""The annotation for resource limits, which Kubernetes has no field for: ``nofile=1024:4096,core=0``
-(soft and hard limit, or one number for both).
+"""The annotation for resource limits, which Kubernetes has no field for:
+``nofile=1024:4096,core=0`` (soft and hard limit, or one number for both).
 """
 
 # Namespaced sysctls that the kubelet allows by default.
@@ -49,7 +49,10 @@ SAFE_SYSCTLS = frozenset(
 )
 # Other namespaced sysctls, which may be allowed on a node; the rest belongs to the whole machine.
 _NAMESPACED = ("kernel.shm*", "kernel.msg*", "kernel.sem", "fs.mqueue.*", "net.*")
-_LIMITS = "cpu fsize data stack core rss nproc nofile memlock as locks sigpending msgqueue nice rtprio rttime".split()
+_LIMITS = (
+    "cpu fsize data stack core rss nproc nofile memlock as locks sigpending msgqueue nice rtprio "
+    "rttime"
+).split()
 """The kernel's resource limits in the order of their numbers, setrlimit(2)."""
 
 
@@ -58,12 +61,12 @@ def security(pod: Pod, container: Container, image: ImageFacts, node: NodeFacts)
     own = container.security_context or SecurityContext()
     shared = pod.spec.security_context or PodSecurityContext()
     privileged = bool(own.privileged)
-    wanted = own.capabilities
+    declared = own.capabilities
     try:
         user = _user(own, shared, image)
         caps = capabilities(
-            list(wanted.add) if wanted else [],
-            list(wanted.drop) if wanted else [],
+            list(declared.add) if declared else [],
+            list(declared.drop) if declared else [],
             privileged,
             node.capabilities,
         )
@@ -90,7 +93,7 @@ def _check_user(pod: Pod, name: str, user: User, non_root: bool | None) -> None:
             name,
             "runAsNonRoot is set and the program would run as root: set runAsUser to another user",
         )
-    beyond = [each for each in (user.uid, user.gid, *user.groups) if each >= IDS]
+    beyond = [id for id in (user.uid, user.gid, *user.groups) if id >= IDS]
     if pod.spec.host_users is False and beyond:
         raise ContainerConfigError(
             name, f"id {beyond[0]} is not among the {IDS} ids of a pod with hostUsers: false"
@@ -111,7 +114,7 @@ def _user(own: SecurityContext, shared: PodSecurityContext, image: ImageFacts) -
 
 
 def _seccomp(profile: SeccompProfile | None) -> str:
-    """ "" for no filter, "default", or the path of a profile below the node's directory of them."""
+    """ "" for no filter, "default", or "localhost/" and a path below the node's profiles."""
     if profile is None or profile.type == "RuntimeDefault":
         return "default"
     return "" if profile.type == "Unconfined" else f"localhost/{profile.localhost_profile}"
@@ -120,10 +123,10 @@ def _seccomp(profile: SeccompProfile | None) -> str:
 def _labels(
     name: str, own: SecurityContext, shared: PodSecurityContext, node: NodeFacts
 ) -> tuple[tuple[Module, str], ...]:
-    """What the kernel's security modules are told. Nothing runs without a confinement that it was
-    meant to have.
+    """The labels for the kernel's security modules. A confinement that this kernel cannot enforce
+    is an error.
     """
-    found: list[tuple[Module, str]] = []
+    labels: list[tuple[Module, str]] = []
     armor: AppArmorProfile | None = _first(own.app_armor_profile, shared.app_armor_profile)
     if armor is not None and armor.type == "Localhost":
         if "AppArmor" not in node.modules:
@@ -131,17 +134,17 @@ def _labels(
                 name,
                 f'AppArmor profile "{armor.localhost_profile}": this kernel runs without AppArmor',
             )
-        found.append((Module.APPARMOR, f"exec {armor.localhost_profile}"))
+        labels.append((Module.APPARMOR, f"exec {armor.localhost_profile}"))
     options: SELinuxOptions | None = _first(own.se_linux_options, shared.se_linux_options)
     if options is not None:
         if "SELinux" not in node.modules:
             raise ContainerConfigError(name, "seLinuxOptions: this kernel runs without SELinux")
-        found.append((Module.SELINUX, _context(options)))
-    return tuple(found)
+        labels.append((Module.SELINUX, _context(options)))
+    return tuple(labels)
 
 
 def _context(options: SELinuxOptions) -> str:
-    """The label, with container-selinux' own words where the manifest has none."""
+    """The label, with the defaults of container-selinux for missing parts."""
     user, role = options.user or "system_u", options.role or "system_r"
     return f"{user}:{role}:{options.type or 'container_t'}:{options.level or 's0'}"
 
@@ -154,11 +157,11 @@ def sysctls(pod: Pod, allowed: tuple[str, ...] = ()) -> tuple[tuple[str, str], .
     """Paths below /proc/sys and their values; ``allowed`` are names, or patterns that end in ``*``,
     that the node permits.
 
-    Raises ContainerConfigError for one that is neither safe nor permitted, that is not a namespace's, or
-    whose namespace is the host's.
+    Raises ContainerConfigError for one that is neither safe nor permitted, not namespaced, or whose
+    namespace is the host's.
     """
     context = pod.spec.security_context or PodSecurityContext()
-    return tuple((_sysctl(pod, each.name, allowed), each.value) for each in context.sysctls)
+    return tuple((_sysctl(pod, s.name, allowed), s.value) for s in context.sysctls)
 
 
 def _sysctl(pod: Pod, written: str, allowed: tuple[str, ...]) -> str:
@@ -169,12 +172,13 @@ def _sysctl(pod: Pod, written: str, allowed: tuple[str, ...]) -> str:
     if name not in SAFE_SYSCTLS:
         if not _matches(name, _NAMESPACED):
             raise ContainerConfigError(
-                "", f'sysctl "{written}" belongs to the whole machine: no pod may set it'
+                "", f'sysctl "{written}" is not namespaced: no pod may set it'
             )
         if not _matches(name, allowed):
             raise ContainerConfigError(
                 "",
-                f'sysctl "{written}" is not a safe one: --allow-unsafe-sysctl {name} permits it on this node',
+                f'sysctl "{written}" is not safe: '
+                f"--allow-unsafe-sysctl {name} permits it on this node",
             )
     if pod.spec.host_network if name.startswith("net.") else pod.spec.host_ipc:
         raise ContainerConfigError(
@@ -185,12 +189,13 @@ def _sysctl(pod: Pod, written: str, allowed: tuple[str, ...]) -> str:
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(
-        name.startswith(each[:-1]) if each.endswith("*") else name == each for each in patterns
+        name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+        for pattern in patterns
     )
 
 
 def rlimits(pod: Pod) -> tuple[Rlimit, ...]:
-    """The resource limits that the pod's annotation asks for. Raises ContainerConfigError."""
+    """The resource limits of the pod's annotation. Raises ContainerConfigError."""
     text = (pod.metadata.annotations or {}).get(RLIMITS, "")
     return tuple(_rlimit(word) for word in text.split(",") if word)
 
@@ -201,7 +206,7 @@ def _rlimit(word: str) -> Rlimit:
     low, high = _amount(soft), _amount(hard or soft)
     if not equals or name not in _LIMITS or low is None or high is None or low > high:
         raise ContainerConfigError(
-            "", f'annotation {RLIMITS}: "{word}" is not a limit: write it like nofile=1024:4096'
+            "", f'annotation {RLIMITS}: "{word}" is not a limit: write nofile=1024:4096'
         )
     return Rlimit(_LIMITS.index(name), low, high)
 

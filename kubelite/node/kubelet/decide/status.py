@@ -1,6 +1,7 @@
-"""What is there of a pod, as Kubernetes says it: phase, conditions, container states. Pure.
+"""The status of a pod: phase, conditions, container states. Pure.
 
-The rules are the kubelet's. A pod that was stopped on purpose counts as ended; its reason says so.
+The rules are the kubelet's. A pod that was stopped on purpose counts as finished; its reason says
+so.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.status import ContainerStatus, HostIP, PodCondition, PodIP, PodStatus
 
 LOG_DISK_FULL = "kubelite.io/LogDiskFull"
-"""The condition of a pod whose log lines a full disk swallows."""
+"""The condition of a pod whose log lines are lost on a full disk."""
 __all__ = ["pod_status", "rfc3339", "transitions", "with_status"]
 
 
 def with_status(pod: Pod, seen: ObservedPod, node: str, address: str) -> Pod:
-    """The pod's object with what was observed in it. ``node`` and ``address`` are this machine's."""
+    """The pod's object with its observed status. ``node`` and ``address`` are this machine's."""
     record = seen.pod
     metadata = replace(pod.metadata, uid=record.uid, creation_timestamp=rfc3339(record.created_at))
     if record.stage == REMOVING:
@@ -47,43 +48,43 @@ def with_status(pod: Pod, seen: ObservedPod, node: str, address: str) -> Pod:
 
 
 def pod_status(pod: Pod, seen: ObservedPod, address: str) -> PodStatus:
-    """The whole status. ``address`` is this machine's, where the sandbox does not say by which the
-    pod reaches it.
+    """The whole status. ``address`` is this machine's, for a sandbox that does not know the one by
+    which the pod reaches it.
     """
-    told = _Told(pod, seen)
+    builder = _StatusBuilder(pod, seen)
     sandbox = seen.sandbox
     host = (sandbox.host_address if sandbox is not None else "") or address
     own = host if pod.spec.host_network else sandbox.address if sandbox is not None else ""
     return PodStatus(
-        phase=told.phase,
-        conditions=tuple(told.conditions()),
+        phase=builder.phase,
+        conditions=tuple(builder.conditions()),
         message=seen.pod.message or None,
-        reason=seen.pod.reason or told.reason or None,
+        reason=seen.pod.reason or builder.reason or None,
         host_ip=host,
         host_ips=(HostIP(ip=host),),
         pod_ip=own or None,
         pod_ips=(PodIP(ip=own),) if own else (),
         start_time=rfc3339(seen.pod.created_at),
-        init_container_statuses=tuple(told.inits),
-        container_statuses=tuple(told.mains),
+        init_container_statuses=tuple(builder.inits),
+        container_statuses=tuple(builder.mains),
         qos_class=qos.qos_class(pod),
     )
 
 
 def transitions(pod: Pod, seen: ObservedPod, wall: int) -> ConditionsRecord | None:
-    """Since when each condition is what it is, if one has changed now, at ``wall`` nanoseconds
-    since 1970; else None.
+    """Since when each condition has its status, if one has changed at ``wall`` nanoseconds since
+    1970; else None.
     """
     known, changed = dict(seen.conditions.since), False
-    for kind, holds, *_ in _Told(pod, seen).aspects():
+    for kind, holds, *_ in _StatusBuilder(pod, seen).aspects():
         status = _word(holds)
         if known.get(kind, ("", 0))[0] != status:
             known[kind], changed = (status, wall), True
     return ConditionsRecord(since=known) if changed else None
 
 
-class _Told:
-    """A pod's status while it is put together."""
+class _StatusBuilder:
+    """The parts of a pod's status."""
 
     def __init__(self, pod: Pod, seen: ObservedPod) -> None:
         self.pod, self.seen = pod, seen
@@ -97,10 +98,10 @@ class _Told:
 
     @property
     def reason(self) -> str:
-        """A word for what Kubernetes has no phase for."""
+        """The reason for a state that has no phase in Kubernetes."""
         return "Stopped" if self.stopped else "Paused" if self.seen.pod.paused else ""
 
-    # -- phase ----------------------------------------------------------------------------------------------------------
+    # -- phase -------------------------------------------------------------------------------------
 
     def _phase(self) -> str:
         before, codes = self._unfinished(), [_code(s) for s in self.mains]
@@ -108,7 +109,7 @@ class _Told:
             return "Failed"
         if self.over:
             return self._end(codes)
-        if self.seen.pod.restart_reason and self._begins_anew():
+        if self.seen.pod.restart_reason and self._is_restarting_all():
             return "Pending"
         if before or any(
             code is None and _waits(s) for code, s in zip(codes, self.mains, strict=True)
@@ -116,8 +117,8 @@ class _Told:
             return "Pending"
         return "Running"
 
-    def _begins_anew(self) -> bool:
-        """Whether a restart of all containers has not come to the main ones yet."""
+    def _is_restarting_all(self) -> bool:
+        """Whether a restart of all containers has not reached the main ones yet."""
         mains = policy.members(self.pod, self.seen)[1]
         waits = any(
             m.last_exit is not None
@@ -149,21 +150,21 @@ class _Told:
         )
 
     def _unfinished(self) -> list[str]:
-        """Init containers that hold the pod back; none once a main container has been started."""
+        """Init containers that the main ones wait for; none once a main container was started."""
         if any(_code(s) is not None or _runs(s) for s in self.mains):
             return []
         return [s.name for s in self.inits if not (s.ready if s.name in self.plain else s.started)]
 
-    # -- conditions -----------------------------------------------------------------------------------------------------
+    # -- conditions --------------------------------------------------------------------------------
 
     def aspects(self) -> list[tuple[str, bool, int, str, str]]:
-        """Of each condition: type, whether it holds, since when by the records alone, reason and
+        """Of each condition: type, status, since when according to the records, reason and
         message.
         """
         seen, created = self.seen, self.seen.pod.created_at
         sandboxed = seen.sandbox.started_at if seen.sandbox else 0
         pending, unready = self._unfinished(), self._unready()
-        changed = max([_moment(each) for each in seen.containers] or [sandboxed or created])
+        changed = max([_last_change(c) for c in seen.containers] or [sandboxed or created])
         end = (
             "PodCompleted"
             if self.phase == "Succeeded"
@@ -205,9 +206,7 @@ class _Told:
         return [*(self._condition(*aspect) for aspect in self.aspects()), *self._disk()]
 
     def _disk(self) -> Iterator[PodCondition]:
-        """Kubernetes has no word for it: the condition is there while the disk is full and gone
-        when there is room again.
-        """
+        """A condition of our own, present while the disk is full."""
         lost = [f"{each.record.name} ({each.lost})" for each in self.seen.containers if each.lost]
         if lost:
             message = f"no space left for logs; lines lost so far: {', '.join(lost)}"
@@ -234,7 +233,7 @@ def _word(holds: bool) -> str:
 
 
 def _code(status: ContainerStatus) -> int | None:
-    """The exit code of a container that has ended, one that waits to be started again included."""
+    """The exit code of a container that has exited, also while it waits for its restart."""
     for state in (status.state, status.last_state):
         if state is not None and state.running is not None:
             return None
@@ -251,5 +250,5 @@ def _waits(status: ContainerStatus) -> bool:
     return status.state is not None and status.state.waiting is not None
 
 
-def _moment(seen: ObservedContainer) -> int:
+def _last_change(seen: ObservedContainer) -> int:
     return seen.exit.finished_at if seen.exit else seen.record.started_at or seen.record.created_at

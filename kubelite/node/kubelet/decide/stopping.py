@@ -81,7 +81,7 @@ class StopSteps(NamedTuple):
 
 
 def decide(pod: Pod, seen: ObservedPod, now: int, boot: str) -> StopSteps:
-    """The next steps towards a pod in which nothing runs; none, and no time, once that is reached."""
+    """The next steps towards a pod in which nothing runs; no steps and no time in the end."""
     inits, mains = policy.members(pod, seen)
     since, grace = _stop_request(pod, seen, inits, now, boot)
     marks, wake = _due_marks(inits, mains, since, grace, now)

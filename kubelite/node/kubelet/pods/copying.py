@@ -33,8 +33,8 @@ _RESOLVE = native.RESOLVE_IN_ROOT | native.RESOLVE_NO_MAGICLINKS
 
 
 class Side(NamedTuple):
-    """One end of a copy: the descriptor of its ``/``, the owner of new files, and the bits of a mode
-    that are kept.
+    """One end of a copy: the descriptor of its ``/``, the owner of new files, and the bits of a
+    mode that are kept.
     """
 
     root: int

@@ -1,7 +1,8 @@
 """Commands on the pods of one state root: the engine behind the command line.
 
 Every command works in the caller's process, under the pod's lock and from records. It judges only
-what it has read while it holds the lock. A pod that needs care is left to the node agent afterwards.
+what it has read while it holds the lock. A pod that needs care is left to the node agent
+afterwards.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Pods:
         self._ledger = Ledger(home)
         self.queries = PodQueries(home, self._ledger)
 
-    # -- up -------------------------------------------------------------------------------------------------------------
+    # -- up ----------------------------------------------------------------------------------------
 
     def up(
         self,
@@ -187,7 +188,7 @@ class Pods:
         return UpResult(shown, True, _has_failed_init(shown), warnings, 0)
 
     def _undo(self, record: PodRecord, lock: FileLock, error: BaseException) -> None:
-        """Removes what there is of the pod; what cannot be removed stays on record for `pod down`."""
+        """Removes what there is of the pod; what stays is on record for `pod down`."""
         self._trace("undo")
         try:
             remove_pod(self._home, self._ledger, record, self._trace)
@@ -219,7 +220,7 @@ class Pods:
     def _worker(self, state: PodState, **options: Any) -> Worker:
         return Worker(state, max_backoff(self._home), trace=self._trace, **options)
 
-    # -- down -----------------------------------------------------------------------------------------------------------
+    # -- down --------------------------------------------------------------------------------------
 
     def down(self, namespace: str, name: str, *, grace: int | None = None, report: Report) -> None:
         """Stops a pod's containers and removes everything of it. ``grace`` seconds override the
@@ -284,7 +285,7 @@ class Pods:
 
         return reset(self._home, self._ledger, self._trace, report)
 
-    # -- stop, start, restart, kill, pause --------------------------------------------------------------------------------
+    # -- stop, start, restart, kill, pause ---------------------------------------------------------
 
     def stop(self, namespace: str, name: str, *, grace: int | None = None) -> Pod:
         """Stops a pod's containers; sandbox, address and volumes stay, and nothing is started until
@@ -395,7 +396,7 @@ class Pods:
             record.paused = False
             self._ledger.save_pod(record)
 
-    # -- locks ----------------------------------------------------------------------------------------------------------
+    # -- locks -------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _locked(self, record: PodRecord, report: Report | None = None) -> Iterator[FileLock]:
@@ -454,7 +455,7 @@ class Pods:
             return True
         return False
 
-    # -- sessions in containers -----------------------------------------------------------------------------------------
+    # -- sessions in containers --------------------------------------------------------------------
 
     def exec(
         self,

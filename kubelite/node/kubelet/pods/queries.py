@@ -41,7 +41,7 @@ class PodQueries:
 
     @property
     def damaged(self) -> list[str]:
-        """A sentence for each record that could not be read. Its pod is left out of every answer."""
+        """A sentence for each unreadable record. Its pod is left out of every answer."""
         return self._ledger.damaged
 
     @property
@@ -49,7 +49,7 @@ class PodQueries:
         """The uids of pods whose own record could not be read."""
         return self._ledger.damaged_pods
 
-    # -- pods and their state -------------------------------------------------------------------------------------------
+    # -- pods and their state ----------------------------------------------------------------------
 
     def list(self, namespace: str | None) -> list[Pod]:
         """Every pod of a namespace, None for all, by namespace and name."""
@@ -128,7 +128,7 @@ class PodQueries:
         state.refresh()
         return updating.plan(state, pod)
 
-    # -- the machine and what pods use of it ----------------------------------------------------------------------------
+    # -- the machine and what pods use of it -------------------------------------------------------
 
     def info(self) -> dict[str, Any]:
         """This machine and this state root, as plain values."""
@@ -158,7 +158,7 @@ class PodQueries:
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             return list(running(tree, self.observe(self.find(namespace, name))))
 
-    # -- containers -----------------------------------------------------------------------------------------------------
+    # -- containers --------------------------------------------------------------------------------
 
     def diff(self, namespace: str, name: str, container: str) -> Sequence[FileChange]:
         """What the last attempt of a container has changed in its image's files. Raises NotFound,
@@ -216,7 +216,7 @@ class PodQueries:
         self.check_container(record, container)
         return log_text(self._home, self._ledger, record, container, tail, previous)
 
-    # -- for commands ---------------------------------------------------------------------------------------------------
+    # -- for commands ------------------------------------------------------------------------------
 
     def find(self, namespace: str, name: str) -> PodRecord:
         """The record of a pod. Raises NotFound."""

@@ -67,7 +67,7 @@ def get(
     raise Unreachable(f'Get "{url}": stopped after {MAX_REDIRECTS} redirects')
 
 
-# -- the request --------------------------------------------------------------------------------------------------------
+# -- the request -----------------------------------------------------------------------------------
 
 
 def make_url(scheme: str, host: str, port: int, path: str) -> Url:
@@ -123,7 +123,7 @@ def _one_line(text: str) -> str:
     return text.replace("\r", " ").replace("\n", " ").replace("\0", " ").strip()
 
 
-# -- the exchange -------------------------------------------------------------------------------------------------------
+# -- the exchange ----------------------------------------------------------------------------------
 
 
 def _exchange(

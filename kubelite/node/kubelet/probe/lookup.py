@@ -36,8 +36,8 @@ class _Lookup:
 
 
 def addresses(host: str, port: int, seconds: float | None) -> Sequence[Address]:
-    """The TCP addresses of ``host``. Raises TimeoutError after ``seconds``, OSError and UnicodeError
-    for a name that cannot be resolved.
+    """The TCP addresses of ``host``. Raises TimeoutError after ``seconds``, OSError and
+    UnicodeError for a name that cannot be resolved.
     """
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)

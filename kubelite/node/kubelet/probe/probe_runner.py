@@ -58,7 +58,7 @@ class ProbeAndHookRunner:
         self._results.append(result)
         self.notify()
 
-    # -- hooks ----------------------------------------------------------------------------------------------------------
+    # -- hooks -------------------------------------------------------------------------------------
 
     def is_hook_running(self, id: str, kind: str) -> bool:
         """Whether this hook was started here and its result was not drained yet."""
@@ -77,7 +77,7 @@ class ProbeAndHookRunner:
         problem = run_hook(handler, target, seconds) if handler is not None else ""
         self._add(HookResult(target.record.id, kind, problem))
 
-    # -- probes ---------------------------------------------------------------------------------------------------------
+    # -- probes ------------------------------------------------------------------------------------
 
     def probe(self, targets: Collection[Target]) -> None:
         """Probes exactly these attempts from now on."""

@@ -33,7 +33,7 @@ class ProbeReport(NamedTuple):
     message: str
 
 
-# -- one probe ----------------------------------------------------------------------------------------------------------
+# -- one probe -------------------------------------------------------------------------------------
 
 
 def run_probe(probe: Probe, target: Target) -> ProbeResult:
@@ -135,7 +135,7 @@ def _connect(action: TCPSocketAction, target: Target, seconds: float) -> ProbeRe
     return ProbeResult(True, "")
 
 
-# -- all probes of an attempt -------------------------------------------------------------------------------------------
+# -- all probes of an attempt ----------------------------------------------------------------------
 
 
 class Prober:

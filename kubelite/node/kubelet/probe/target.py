@@ -10,8 +10,9 @@ from kubelite.objects.pod.container import Container
 
 
 class Target(NamedTuple):
-    """One running attempt of a container. ``netns_pid`` is a process in the pod's network namespace;
-    ``pod_ip`` is the address for httpGet, tcpSocket and grpc actions without a host."""
+    """One running attempt of a container. ``netns_pid`` is a process in the pod's network
+    namespace; ``pod_ip`` is the address for httpGet, tcpSocket and grpc actions without a host.
+    """
 
     home: Home
     uid: str

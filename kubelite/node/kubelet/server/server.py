@@ -155,7 +155,7 @@ class KubeletServer:
         listing = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": list(items)}
         return Response(body=json.dumps(listing).encode(), content_type=JSON)
 
-    # -- exec and attach ------------------------------------------------------------------------
+    # -- exec and attach ---------------------------------------------------------------------------
 
     async def _remote_command(
         self, request: Request, verb: str, target: tuple[str, str, str]
@@ -213,7 +213,7 @@ class KubeletServer:
             process.close()
         return Response(200 if received == 0 else 500, output)
 
-    # -- port-forward ---------------------------------------------------------------------------
+    # -- port-forward ------------------------------------------------------------------------------
 
     def _port_forward(self, request: Request, namespace: str, pod: str) -> Response | Upgrade:
         async def dial(port: int) -> socket.socket:

@@ -1,8 +1,8 @@
-"""From a seccomp profile to the classic BPF program that the kernel loads. Pure.
+"""Compiles a seccomp profile to the classic BPF program that the kernel loads. Pure.
 
-For each kind of program a binary search over the ranges of call numbers that share an outcome, then
-the checks of arguments. Layout of ``struct seccomp_data`` and verdicts: seccomp(2); instructions:
-the kernel's networking/filter documentation.
+For each kind of program the result is a binary search over the ranges of call numbers that share an
+outcome, followed by the checks of arguments. Layout of ``struct seccomp_data`` and verdicts:
+seccomp(2); instructions: the kernel's networking/filter documentation.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ Outcome = tuple[Case, ...]
 def numbers(kind: str) -> dict[str, int]:
     """The call numbers of a kind of programs by name."""
     column = COLUMNS.index(kind)
-    found = {}
+    by_name = {}
     for word in TABLE.split():
         name, _, text = word.partition(":")
         number = text.split(",")[column] if "," in text else text
         if number != "-":
-            found[name] = int(number)
-    return found
+            by_name[name] = int(number)
+    return by_name
 
 
 def compile_profile(profile: Profile) -> bytes:
@@ -69,13 +69,13 @@ def compile_profile(profile: Profile) -> bytes:
 
 def outcomes(profile: Profile) -> dict[str, Outcome]:
     """What happens to each call that the profile names."""
-    found: dict[str, list[Case]] = {}
+    cases_of: dict[str, list[Case]] = {}
     for rule in profile.rules:
         if rule.action == profile.default:
             continue
         for name in rule.names:
-            found.setdefault(name, []).append(Case(rule.checks, rule.action))
-    return {name: _ordered(cases, profile.default) for name, cases in found.items()}
+            cases_of.setdefault(name, []).append(Case(rule.checks, rule.action))
+    return {name: _ordered(cases, profile.default) for name, cases in cases_of.items()}
 
 
 def _ordered(cases: list[Case], default: int) -> Outcome:

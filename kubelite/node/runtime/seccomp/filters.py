@@ -1,8 +1,7 @@
-"""Compiled seccomp filters: each profile is compiled once and kept as bytes in a file of the home,
-named after all it came from.
+"""Compiled seccomp filters. Each profile is compiled once and stored in a file of the state root
+whose name depends on everything that it was compiled from.
 
-Looking one up is one read on the path of a container's start; an exec finds the filter of its
-container by the same name.
+A container's start then costs one read; an exec finds the filter of its container by the same name.
 """
 
 from __future__ import annotations
@@ -12,49 +11,47 @@ import os
 from kubelite.core.plan import Flag
 from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import write_atomic
-from kubelite.node.runtime.bundle import Filter, Security
+from kubelite.node.runtime.bundle import SeccompFilter, Security
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 
 VERSION = 1
-"""Of the table of calls, the default profile and the emitter together: another one makes every kept
-filter another one.
-"""
+"""The version of call table, default profile and compiler together; part of every name."""
 _MACHINE = os.uname().machine
 _LOG, _SPEC = "l", "s"
 
 
 def applied(home: Home, security: Security) -> Security:
-    """The settings with their filter. Raises RuntimeFailure for a profile that is not there or not
-    understood.
+    """The settings with their filter. Raises RuntimeFailure for a profile that is missing or
+    invalid.
     """
     if not security.seccomp:
         return security
     if security.seccomp == "default":
-        found = _default(home, security.caps.bounding)
+        compiled = _default(home, security.caps.bounding)
     else:
-        found = _localhost(home, security.seccomp.partition("/")[2])
-    return security._replace(filter=found)
+        compiled = _localhost(home, security.seccomp.partition("/")[2])
+    return security._replace(filter=compiled)
 
 
-def stored(home: Home, key: str) -> Filter:
-    """The filter kept under a name. Raises RuntimeFailure where it has gone: nothing runs without
-    its filter.
+def stored(home: Home, key: str) -> SeccompFilter:
+    """The filter stored under a name. Raises RuntimeFailure where it is missing: nothing runs
+    without its filter.
     """
     if not key:
-        return Filter()
+        return SeccompFilter()
     try:
-        return Filter(key, _read(home, key), _flags(key))
+        return SeccompFilter(key, _read(home, key), _flags(key))
     except FileNotFoundError as error:
         raise RuntimeFailure(
             f"the seccomp filter of the container is missing: {home.filters}/{key}"
         ) from error
 
 
-def _default(home: Home, capabilities: int) -> Filter:
+def _default(home: Home, capabilities: int) -> SeccompFilter:
     key = f"default-{_MACHINE}-{capabilities:x}-v{VERSION}"
     try:
-        return Filter(key, _read(home, key), Flag.SECCOMP)
+        return SeccompFilter(key, _read(home, key), Flag.SECCOMP)
     except FileNotFoundError:
         pass
     from kubelite.node.runtime.seccomp import bpf, profiles
@@ -63,15 +60,15 @@ def _default(home: Home, capabilities: int) -> Filter:
         raise RuntimeFailure(
             f"there is no seccomp profile for {_MACHINE}", hint="seccompProfile: {type: Unconfined}"
         )
-    return _keep(home, key, bpf.compile_profile(profiles.default_profile(capabilities, _MACHINE)))
+    return _store(home, key, bpf.compile_profile(profiles.default_profile(capabilities, _MACHINE)))
 
 
-def _localhost(home: Home, path: str) -> Filter:
+def _localhost(home: Home, path: str) -> SeccompFilter:
     text = _profile(home, path)
     name = f"{hexdigest(text)}-{_MACHINE}-v{VERSION}"
     for key in (f"{name}-", f"{name}-{_LOG}", f"{name}-{_SPEC}", f"{name}-{_LOG}{_SPEC}"):
         try:
-            return Filter(key, _read(home, key), _flags(key))
+            return SeccompFilter(key, _read(home, key), _flags(key))
         except FileNotFoundError:
             continue
     from kubelite.node.runtime.seccomp import bpf
@@ -84,13 +81,11 @@ def _localhost(home: Home, path: str) -> Filter:
             f"seccomp profile {home.seccomp}/{path} cannot be used: {error}"
         ) from error
     words = (_LOG if profile.log else "") + (_SPEC if profile.spec_allow else "")
-    return _keep(home, f"{name}-{words}", bpf.compile_profile(profile))
+    return _store(home, f"{name}-{words}", bpf.compile_profile(profile))
 
 
 def _profile(home: Home, path: str) -> bytes:
-    """The text of a profile. Validation has seen to it that the path does not climb; a link in it
-    may.
-    """
+    """The text of a profile. Validation refuses "..", but a link may still lead out."""
     whole = f"{home.seccomp}/{path}"
     try:
         if not os.path.realpath(whole).startswith(f"{os.path.realpath(home.seccomp)}/"):
@@ -104,10 +99,10 @@ def _profile(home: Home, path: str) -> bytes:
         ) from error
 
 
-def _keep(home: Home, key: str, program: bytes) -> Filter:
+def _store(home: Home, key: str, program: bytes) -> SeccompFilter:
     os.makedirs(home.filters, 0o700, exist_ok=True)
     write_atomic(f"{home.filters}/{key}", program, durable=False)
-    return Filter(key, program, _flags(key))
+    return SeccompFilter(key, program, _flags(key))
 
 
 def _flags(key: str) -> Flag:

@@ -1,8 +1,7 @@
 """Reads a seccomp profile in the JSON form of the OCI runtime specification ("Seccomp"). Pure.
 
-Nothing is passed over in silence: a key or a word that is not known here is refused, since what it
-meant to forbid would be allowed. Names of system calls that a machine does not have are fine, as
-with the CRI runtimes.
+Unknown keys and values are errors, since what they were to forbid would be allowed. Names of system
+calls that the machine does not have are ignored, as in the CRI runtimes.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ _FLAGS = {"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTE
 _TOP = {"defaultAction", "defaultErrnoRet", "architectures", "flags", "syscalls"}
 _SYSCALL = {"names", "action", "errnoRet", "args", "comment"}
 _ARG = {"index", "value", "valueTwo", "op"}
-_MOST = 1 << 64
+_VALUES = 1 << 64
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be taken; the text is one clause that says where and why."""
+    """An invalid profile; the text is one clause that says where and why."""
 
 
 def parse_profile(text: bytes, machine: str) -> Profile:
@@ -52,8 +51,8 @@ def parse_profile(text: bytes, machine: str) -> Profile:
         raise ProfileError(f"flag {min(flags - _FLAGS)} is not supported")
     rules = [
         rule
-        for i, each in enumerate(_list(whole, "syscalls"))
-        for rule in _rules(each, f"syscalls[{i}]")
+        for i, item in enumerate(_list(whole, "syscalls"))
+        for rule in _rules(item, f"syscalls[{i}]")
     ]
     return Profile(
         default,
@@ -65,11 +64,11 @@ def parse_profile(text: bytes, machine: str) -> Profile:
 
 
 def _kinds(named: list[Any], machine: str) -> tuple[str, ...]:
-    """The machine's own programs always; 32-bit ones where the profile names them. Other machines'
-    are of no concern.
+    """The kinds of programs: the machine's own always, 32-bit ones where the profile names them.
+    Other architectures are ignored.
     """
-    wanted = {_KINDS.get(str(name)) for name in named}
-    return tuple(kind for kind in profiles.MACHINES[machine] if kind == machine or kind in wanted)
+    declared = {_KINDS.get(str(name)) for name in named}
+    return tuple(kind for kind in profiles.MACHINES[machine] if kind == machine or kind in declared)
 
 
 def _rules(item: Any, where: str) -> list[Rule]:
@@ -78,7 +77,7 @@ def _rules(item: Any, where: str) -> list[Rule]:
     if not names or not all(isinstance(name, str) for name in names):
         raise ProfileError(f"{where}.names must be a list of names")
     action = _action(item.get("action"), item.get("errnoRet"), f"{where}.action")
-    checks = [_check(each, f"{where}.args[{i}]") for i, each in enumerate(_list(item, "args"))]
+    checks = [_check(arg, f"{where}.args[{i}]") for i, arg in enumerate(_list(item, "args"))]
     if len({check.argument for check in checks}) < len(checks):
         # As in runc: several checks of one argument are alternatives.
         return [Rule(tuple(names), action, (check,)) for check in checks]
@@ -88,7 +87,11 @@ def _rules(item: Any, where: str) -> list[Rule]:
 def _check(item: Any, where: str) -> Check:
     _keys(item, _ARG, where)
     index, value, second = item.get("index"), item.get("value", 0), item.get("valueTwo", 0)
-    if not _is_number(index, 6) or not _is_number(value, _MOST) or not _is_number(second, _MOST):
+    if (
+        not _is_number(index, 6)
+        or not _is_number(value, _VALUES)
+        or not _is_number(second, _VALUES)
+    ):
         raise ProfileError(f"{where} must have an index from 0 to 5 and values of 64 bits")
     op = _OPS.get(str(item.get("op")))
     if op is None:
@@ -114,15 +117,15 @@ def _is_number(value: Any, end: int) -> bool:
 def _keys(item: Any, known: set[str], where: str) -> None:
     if not isinstance(item, dict):
         raise ProfileError(f"{where} must be an object")
-    strange = sorted(set(item) - known)
-    if strange:
-        raise ProfileError(f'{where} has a key "{strange[0]}" that is not supported')
+    unknown = sorted(set(item) - known)
+    if unknown:
+        raise ProfileError(f'{where} has a key "{unknown[0]}" that is not supported')
 
 
 def _list(item: dict[str, Any], key: str) -> list[Any]:
-    found = item.get(key)
-    if found is None:
+    value = item.get(key)
+    if value is None:
         return []
-    if not isinstance(found, list):
+    if not isinstance(value, list):
         raise ProfileError(f"{key} must be a list")
-    return found
+    return value
