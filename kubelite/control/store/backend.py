@@ -40,7 +40,9 @@ class Backend(Protocol):
         """
 
     async def commit(self, changes: Sequence[Change]) -> int:
-        """All changes or none, durable when this returns their revision. Raises Conflict, NoSpace."""
+        """All changes or none, durable when this returns their revision. Raises Conflict,
+        NoSpace.
+        """
 
     def watch(self, after: int) -> AsyncIterator[Batch]:
         """Everything that happened after a revision, and goes on happening. Raises Compacted."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 PREFIX = "/registry/"
 COMPACT_SECONDS = 300.0
 LEASE_SECONDS = 60.0
-HISTORY = 2000  # revisions from before the start that watchers may still ask for, unless etcd has forgotten them
+# Revisions from before the start that watchers may still ask for, unless etcd has forgotten them.
+HISTORY = 2000
 ANSWER_SECONDS = 10.0
 
 

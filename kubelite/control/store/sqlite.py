@@ -41,7 +41,10 @@ CREATE TABLE IF NOT EXISTS log(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL
 """
 _INSERT = "INSERT INTO log(id, revision, key, created, value) VALUES"
 _VALUES = "(?, ?, ?, ?, ?)"
-_META = "INSERT INTO meta(name, value) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
+_META = (
+    "INSERT INTO meta(name, value) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = "
+    "excluded.value"
+)
 
 _Row = tuple[int, int, str, int, bytes | None]
 

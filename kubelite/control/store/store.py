@@ -69,7 +69,9 @@ class Store:
         limit: int = 0,
         revision: int = 0,
     ) -> Page:
-        """Objects in key order. ``after`` is a key below the directory. Raises Compacted, Future."""
+        """Objects in key order. ``after`` is a key below the directory. Raises Compacted,
+        Future.
+        """
         base = directory(prefix, namespace)
         return await self.backend.page(
             base, after=after and base + after, limit=limit, revision=revision

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kubelite.control.api.auth.audit_policy import PolicyError, chosen, read
+from kubelite.control.api.auth.audit_policy import PolicyError, read, rule_for
 from kubelite.control.api.server.expiry import Expiry
 from kubelite.control.api.server.lifecycle import Options
 from kubelite.control.api.wire.attributes import AuditAttributes
@@ -43,7 +43,7 @@ JANE = User("jane", groups=("ops",))
     ],
 )
 def test_the_first_rule_that_fits_decides(seen: AuditAttributes, wanted: str) -> None:
-    assert chosen(RULES, seen)["level"] == wanted
+    assert rule_for(RULES, seen)["level"] == wanted
 
 
 @pytest.mark.parametrize("policy", [None, {}, {"kind": "Policy", "apiVersion": "audit.k8s.io/v1"}])

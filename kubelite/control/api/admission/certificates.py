@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.auth import csr
-from kubelite.control.api.auth.issuing import BadRequestFile, parse, wish_of
+from kubelite.control.api.auth.issuing import BadRequestFile, parse, requested_subject
 from kubelite.control.api.auth.rbac import MASTERS
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.attributes import AuthorizationAttributes
@@ -74,14 +74,14 @@ def _check_new(attempt: Attempt) -> None:
     res, obj = attempt.request.resource, attempt.obj
     wrong, text = list(csr.check(obj)), obj["spec"].get("request", "")
     try:
-        wish = wish_of(parse(text))
+        requested = requested_subject(parse(text))
     except BadRequestFile as error:
         raise invalid(
             res, attempt.name, [*wrong, causes.invalid("spec.request", text[:64], str(error))]
         ) from None
     if wrong:
         raise invalid(res, attempt.name, wrong)
-    if obj["spec"]["signerName"] == csr.CLIENT and MASTERS in wish.organizations:
+    if obj["spec"]["signerName"] == csr.CLIENT and MASTERS in requested.organizations:
         raise refused(
             res, attempt.name, f"use of {csr.CLIENT} signer with {MASTERS} group is not allowed"
         )

@@ -98,7 +98,8 @@ def initial_objects(
         "name": "kube-root-ca.crt",
         "namespace": name,
         "annotations": {
-            "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver when "
+            "kubernetes.io/description": "Contains a CA bundle that can be used to verify the "
+            "kube-apiserver when "
             "using internal endpoints such as the internal service IP or kubernetes.default.svc. "
             "No other usage is guaranteed across distributions of Kubernetes clusters."
         },

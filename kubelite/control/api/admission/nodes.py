@@ -62,7 +62,10 @@ async def _pod(attempt: Attempt, node: str) -> None:
     if attempt.operation == "CREATE":
         pod = attempt.obj
         if MIRROR not in (pod["metadata"].get("annotations") or {}):
-            why = f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror pods'
+            why = (
+                f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror '
+                "pods"
+            )
             raise refused(res, attempt.name, why)
         if pod.get("spec", {}).get("nodeName") != node:
             raise refused(

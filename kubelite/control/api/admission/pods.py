@@ -29,7 +29,8 @@ async def priority(attempt: Attempt) -> None:
     value = chosen.get("value", 0)
     if spec.get("priority") is not None and spec["priority"] != value:
         why = (
-            f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; priority admission "
+            f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; "
+            "priority admission "
             f"controller computed {value} from the given PriorityClass name"
         )
         raise refused(attempt.request.resource, attempt.name, why)
@@ -76,7 +77,10 @@ async def _one_default(attempt: Attempt) -> None:
         return
     for each in await _defaults(attempt):
         if each["metadata"]["name"] != attempt.name:
-            why = f"PriorityClass {each['metadata']['name']} is already marked as default. Only one default can exist"
+            why = (
+                f"PriorityClass {each['metadata']['name']} is already marked as default. Only one "
+                "default can exist"
+            )
             raise refused(attempt.request.resource, attempt.name, why)
 
 

@@ -17,13 +17,17 @@ Object = dict[str, Any]
 LATEST = 36
 LEVELS = ("privileged", "baseline", "restricted")
 _CAPABILITIES = {
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
+    "NET_BIND_SERVICE", "SETFCAP", "SETGID",
     "SETPCAP", "SETUID", "SYS_CHROOT",
 }  # fmt: skip
 _SYSCTLS = {
-    "kernel.shm_rmid_forced": 0, "net.ipv4.ip_local_port_range": 0, "net.ipv4.ip_unprivileged_port_start": 0,
-    "net.ipv4.tcp_syncookies": 0, "net.ipv4.ping_group_range": 0, "net.ipv4.ip_local_reserved_ports": 27,
-    "net.ipv4.tcp_keepalive_time": 29, "net.ipv4.tcp_fin_timeout": 29, "net.ipv4.tcp_keepalive_intvl": 29,
+    "kernel.shm_rmid_forced": 0, "net.ipv4.ip_local_port_range": 0,
+    "net.ipv4.ip_unprivileged_port_start": 0,
+    "net.ipv4.tcp_syncookies": 0, "net.ipv4.ping_group_range": 0,
+    "net.ipv4.ip_local_reserved_ports": 27,
+    "net.ipv4.tcp_keepalive_time": 29, "net.ipv4.tcp_fin_timeout": 29,
+    "net.ipv4.tcp_keepalive_intvl": 29,
     "net.ipv4.tcp_keepalive_probes": 29, "net.ipv4.tcp_rmem": 32, "net.ipv4.tcp_wmem": 32,
 }  # fmt: skip
 _SELINUX_TYPES = {
@@ -99,7 +103,8 @@ def _host_process(_: Object, spec: Object, __: int) -> str:
     where = [_named(names)] if names else []
     where = ["pod", *where] if wrong(spec) else where
     return (
-        f"hostProcess ({' and '.join(where)} must not set securityContext.windowsOptions.hostProcess=true)"
+        f"hostProcess ({' and '.join(where)} must not set "
+        "securityContext.windowsOptions.hostProcess=true)"
         if where
         else ""
     )
@@ -237,15 +242,16 @@ def _probe_hosts(_: Object, spec: Object, __: int) -> str:
     hosts = sorted({f'"{host}"' for each in _containers(spec) for host in _hosts(each)})
     use, plural = "use" if len(names) > 1 else "uses", "s" if len(hosts) > 1 else ""
     return (
-        f"probe or lifecycle host ({_named(names)} {use} probe or lifecycle host{plural} {', '.join(hosts)})"
+        f"probe or lifecycle host ({_named(names)} {use} probe or lifecycle host{plural} "
+        f"{', '.join(hosts)})"
         if names
         else ""
     )
 
 
 _BASELINE = (
-    _host_process, _host_namespaces, _privileged, _capabilities, _host_path, _host_ports, _app_armor, _selinux,
-    _proc_mount, _seccomp, _sysctls, _probe_hosts,
+    _host_process, _host_namespaces, _privileged, _capabilities, _host_path, _host_ports,
+    _app_armor, _selinux, _proc_mount, _seccomp, _sysctls, _probe_hosts,
 )  # fmt: skip
 
 
@@ -258,7 +264,10 @@ def _volume_kinds(_: Object, spec: Object, __: int) -> str:
     }
     names, kinds = [f'"{name}"' for name in wrong], sorted({f'"{kind}"' for kind in wrong.values()})
     plural, use = ("s", "use") if len(names) > 1 else ("", "uses")
-    text = f"volume{plural} {', '.join(names)} {use} restricted volume type{'s' if len(kinds) > 1 else ''} {', '.join(kinds)}"
+    text = (
+        f"volume{plural} {', '.join(names)} {use} restricted volume "
+        f"type{'s' if len(kinds) > 1 else ''} {', '.join(kinds)}"
+    )
     return f"restricted volume types ({text})" if wrong else ""
 
 
@@ -292,7 +301,10 @@ def _non_root(_: Object, spec: Object, __: int) -> str:
     refusing = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is False)
     where = [*(["pod"] if everywhere is False else []), *([_named(refusing)] if refusing else [])]
     if where:
-        return f"runAsNonRoot != true ({' and '.join(where)} must not set securityContext.runAsNonRoot=false)"
+        return (
+            f"runAsNonRoot != true ({' and '.join(where)} must not set "
+            "securityContext.runAsNonRoot=false)"
+        )
     silent = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is None)
     if everywhere or not silent:
         return ""
@@ -313,7 +325,10 @@ def _seccomp_set(_: Object, spec: Object, __: int) -> str:
     if _seccomp_kind(spec) in ("RuntimeDefault", "Localhost") or not silent:
         return ""
     kinds = '"RuntimeDefault" or "Localhost"'
-    return f"seccompProfile (pod or {_named(silent)} must set securityContext.seccompProfile.type to {kinds})"
+    return (
+        f"seccompProfile (pod or {_named(silent)} must set securityContext.seccompProfile.type to "
+        f"{kinds})"
+    )
 
 
 _RESTRICTED = (_volume_kinds, _escalation, _dropped, _non_root, _user_zero, _seccomp_set)

@@ -120,7 +120,10 @@ def exceeded(
         )
 
     limits = ",".join(f"{each}={hard[each]}" for each in over)
-    return f"exceeded quota: {name}, requested: {listed(delta)}, used: {listed(used)}, limited: {limits}"
+    return (
+        f"exceeded quota: {name}, requested: {listed(delta)}, used: {listed(used)}, limited: "
+        f"{limits}"
+    )
 
 
 async def take_stock(attempt: Attempt) -> None:

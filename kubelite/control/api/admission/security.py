@@ -115,12 +115,14 @@ async def _look_at_pods(attempt: Attempt) -> None:
     if page.remaining:
         looked, every = len(page.entries), len(page.entries) + page.remaining
         attempt.warnings.append(
-            f"new PodSecurity enforce level only checked against the first {looked} of {every} existing pods"
+            f"new PodSecurity enforce level only checked against the first {looked} of {every} "
+            "existing pods"
         )
     if broken:
         policy = f"{level}:{version}"
         attempt.warnings.append(
-            f'existing pods in namespace "{attempt.name}" violate the new PodSecurity enforce level "{policy}"'
+            f'existing pods in namespace "{attempt.name}" violate the new PodSecurity enforce '
+            f'level "{policy}"'
         )
     attempt.warnings.extend(sorted(f"{_counted(names)}: {text}" for text, names in broken.items()))
 

@@ -154,7 +154,10 @@ async def _check_address(attempt: Attempt, wanted: str, ranges: list[Network]) -
         raise _wrong(attempt, "spec.clusterIPs[0]", f'Invalid value: "{wanted}": {why}') from None
     if not any(address in network for network in ranges):
         listed = ", ".join(map(str, ranges))
-        why = f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {listed}"
+        why = (
+            f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is "
+            f"{listed}"
+        )
         text = f'Invalid value: ["{wanted}"]: failed to allocate IP {wanted}: {why}'
         raise _wrong(attempt, "spec.clusterIPs", text)
     if await attempt.context.store.get("ipaddresses", "", wanted) is not None:
@@ -184,7 +187,10 @@ async def _ports(attempt: Attempt, spec: Object, owned: set[int]) -> None:
 async def _take_port(attempt: Attempt, wanted: int, field: str) -> int:
     store = attempt.context.store
     if wanted and wanted not in PORTS:
-        why = f"Invalid value: {wanted}: provided port is not in the valid range. The range of valid ports is 30000-32767"
+        why = (
+            f"Invalid value: {wanted}: provided port is not in the valid range. The range of valid "
+            "ports is 30000-32767"
+        )
         raise _wrong(attempt, field, why)
     own = {change.key.rsplit("/", 1)[1] for change in attempt.companions}
     for port in [wanted] if wanted else (random.choice(PORTS) for _ in range(_TRIES)):

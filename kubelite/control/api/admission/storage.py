@@ -60,5 +60,8 @@ async def resize(attempt: Attempt) -> None:
     name = old.get("storageClassName", "")
     entry = await attempt.context.store.get("storageclasses", "", name) if name else None
     if entry is None or not load(entry).get("allowVolumeExpansion"):
-        why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+        why = (
+            "only dynamically provisioned pvc can be resized and the storageclass that provisions "
+            "the pvc must support resize"
+        )
         raise refused(attempt.request.resource, attempt.name, why)

@@ -10,7 +10,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.auth.audit_policy import chosen
+from kubelite.control.api.auth.audit_policy import rule_for
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer
 from kubelite.control.api.wire.documents import encode
@@ -42,18 +42,18 @@ class Audit:
 
     def note(
         self,
-        seen: AuditAttributes,
+        attributes: AuditAttributes,
         raw: RawRequest,
         trace: AuditTrace,
         answer: Answer | Stream,
         since: datetime,
     ) -> None:
         """One request and its answer. Raises OSError."""
-        rule = chosen(self._rules, seen)
+        rule = rule_for(self._rules, attributes)
         stage = "ResponseComplete" if isinstance(answer, Answer) else "ResponseStarted"
         if rule["level"] == "None" or stage in rule.get("omitStages", ()):
             return
-        line = encode(event(seen, rule, stage, raw, trace, answer, since)) + b"\n"
+        line = encode(event(attributes, rule, stage, raw, trace, answer, since)) + b"\n"
         os.write(self._fd, line)
         if os.fstat(self._fd).st_size > MOST_BYTES:
             self._turn()
@@ -69,7 +69,7 @@ class Audit:
 
 
 def event(
-    seen: AuditAttributes,
+    attributes: AuditAttributes,
     rule: Object,
     stage: str,
     raw: RawRequest,
@@ -86,24 +86,24 @@ def event(
         "auditID": str(uuid.uuid4()),
         "stage": stage,
         "requestURI": f"{raw.path}?{raw.query}" if raw.query else raw.path,
-        "verb": seen.verb,
-        "user": user_info(seen.user),
+        "verb": attributes.verb,
+        "user": user_info(attributes.user),
         **(
-            {"impersonatedUser": user_info(seen.impersonated)}
-            if seen.impersonated is not None
+            {"impersonatedUser": user_info(attributes.impersonated)}
+            if attributes.impersonated is not None
             else {}
         ),
         **({"sourceIPs": [raw.peer]} if raw.peer else {}),
         "userAgent": headers.get("User-Agent", ""),
     }
-    if seen.resource:
+    if attributes.resource:
         names = {
-            "resource": seen.resource,
-            "namespace": seen.namespace,
-            "name": seen.name,
-            "apiGroup": seen.group,
+            "resource": attributes.resource,
+            "namespace": attributes.namespace,
+            "name": attributes.name,
+            "apiGroup": attributes.group,
         }
-        reference = {**names, "subresource": seen.sub}
+        reference = {**names, "subresource": attributes.sub}
         written["objectRef"] = {key: value for key, value in reference.items() if value}
     written["responseStatus"] = _status(answer)
     written |= _bodies(rule, trace.body, headers.get("Content-Type", ""), answer)

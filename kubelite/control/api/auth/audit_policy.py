@@ -44,26 +44,28 @@ def read(policy: Any) -> list[Object]:
     ]
 
 
-def chosen(rules: list[Object], seen: AuditAttributes) -> Object:
+def rule_for(rules: list[Object], attributes: AuditAttributes) -> Object:
     """The rule that decides how much of a request is written."""
-    return next((rule for rule in rules if _fits(rule, seen)), {"level": "None"})
+    return next((rule for rule in rules if _fits(rule, attributes)), {"level": "None"})
 
 
-def _fits(rule: Object, seen: AuditAttributes) -> bool:
-    if rule.get("users") and seen.user.name not in rule["users"]:
+def _fits(rule: Object, attributes: AuditAttributes) -> bool:
+    if rule.get("users") and attributes.user.name not in rule["users"]:
         return False
-    if rule.get("userGroups") and not set(rule["userGroups"]) & set(seen.user.groups):
+    if rule.get("userGroups") and not set(rule["userGroups"]) & set(attributes.user.groups):
         return False
-    if rule.get("verbs") and seen.verb not in rule["verbs"]:
+    if rule.get("verbs") and attributes.verb not in rule["verbs"]:
         return False
-    if rule.get("namespaces") and (not seen.resource or seen.namespace not in rule["namespaces"]):
+    if rule.get("namespaces") and (
+        not attributes.resource or attributes.namespace not in rule["namespaces"]
+    ):
         return False
     if rule.get("nonResourceURLs"):
-        return not seen.resource and any(
-            _path_fits(each, seen.path) for each in rule["nonResourceURLs"]
+        return not attributes.resource and any(
+            _path_fits(each, attributes.path) for each in rule["nonResourceURLs"]
         )
     return not rule.get("resources") or any(
-        _resource_fits(each, seen) for each in rule["resources"]
+        _resource_fits(each, attributes) for each in rule["resources"]
     )
 
 
@@ -71,14 +73,15 @@ def _path_fits(pattern: str, path: str) -> bool:
     return pattern in ("*", path) or (pattern.endswith("*") and path.startswith(pattern[:-1]))
 
 
-def _resource_fits(wanted: Object, seen: AuditAttributes) -> bool:
-    if not seen.resource or wanted.get("group", "") != seen.group:
+def _resource_fits(wanted: Object, attributes: AuditAttributes) -> bool:
+    if not attributes.resource or wanted.get("group", "") != attributes.group:
         return False
-    if wanted.get("resourceNames") and seen.name not in wanted["resourceNames"]:
+    if wanted.get("resourceNames") and attributes.name not in wanted["resourceNames"]:
         return False
-    whole = f"{seen.resource}/{seen.sub}" if seen.sub else seen.resource
+    whole = f"{attributes.resource}/{attributes.sub}" if attributes.sub else attributes.resource
     names = wanted.get("resources") or ("*",)
     return any(
-        each in ("*", whole) or (bool(seen.sub) and each in (f"{seen.resource}/*", f"*/{seen.sub}"))
+        each in ("*", whole)
+        or (bool(attributes.sub) and each in (f"{attributes.resource}/*", f"*/{attributes.sub}"))
         for each in names
     )

@@ -90,7 +90,9 @@ class Authenticator:
         return account(claims), good
 
     async def _still_bound(self, private: dict[str, Any]) -> bool:
-        """Whether the account, and what the token is bound to, are still the ones it was made for."""
+        """Whether the account, and what the token is bound to, are still the ones it was made
+        for.
+        """
         namespace = private["namespace"]
         held = [("serviceaccounts", namespace, private["serviceaccount"])]
         bound = next((kind for kind in _BOUND if kind in private), None)
@@ -179,7 +181,9 @@ def account(claims: dict[str, Any]) -> User:
 
 
 def _is_alive(metadata: dict[str, Any], uid: str, now: datetime) -> bool:
-    """Whether an object is the one that was meant, and not gone for longer than clocks may differ."""
+    """Whether an object is the one that was meant, and not gone for longer than clocks may
+    differ.
+    """
     ends = metadata.get("deletionTimestamp")
     return bool(metadata["uid"] == uid) and (
         not ends or datetime.fromisoformat(ends) + LEEWAY > now
@@ -236,17 +240,24 @@ def impersonated(user: User, headers: Mapping[str, str], authorizer: Authorizer)
                 "requested impersonation of groups, a uid or extra without impersonating a user"
             )
         return user
-    for asked in _questions(user, name, groups, uid, extra):
-        if not authorizer.allows(asked):
-            what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
-            sentence = f'User "{user.name}" cannot impersonate resource "{what}" in API group "{asked.group}"'
+    for attributes in _questions(user, name, groups, uid, extra):
+        if not authorizer.allows(attributes):
+            what = (
+                f"{attributes.resource}/{attributes.sub}" if attributes.sub else attributes.resource
+            )
+            sentence = (
+                f'User "{user.name}" cannot impersonate resource "{what}" in API group '
+                f'"{attributes.group}"'
+            )
             where = (
-                f'in the namespace "{asked.namespace}"'
-                if asked.namespace
+                f'in the namespace "{attributes.namespace}"'
+                if attributes.namespace
                 else "at the cluster scope"
             )
             raise forbidden(
-                None, asked.name, f'{what} "{asked.name}" is forbidden: {sentence} {where}'
+                None,
+                attributes.name,
+                f'{what} "{attributes.name}" is forbidden: {sentence} {where}',
             )
     account = split_account(name)
     if account is not None and not groups:
@@ -281,11 +292,11 @@ def _questions(
 
     def question(resource: str, value: str, *, sub: str = "", namespace: str = "") -> None:
         group = "authentication.k8s.io" if resource in ("uids", "userextras") else ""
-        asked.append(
+        attributes.append(
             AuthorizationAttributes(user, "impersonate", group, resource, sub, namespace, value)
         )
 
-    asked: list[AuthorizationAttributes] = []
+    attributes: list[AuthorizationAttributes] = []
     if account is not None:
         question("serviceaccounts", account[1], namespace=account[0])
     else:
@@ -297,7 +308,7 @@ def _questions(
     for key, values in extra.items():
         for value in values:
             question("userextras", value, sub=key)
-    return asked
+    return attributes
 
 
 def _all(headers: Mapping[str, str], name: str) -> list[str]:

@@ -48,17 +48,20 @@ class Authorizer:
                 await follower.start()
         await self._nodes.refresh(user)
 
-    def allows(self, asked: AuthorizationAttributes) -> bool:
+    def allows(self, attributes: AuthorizationAttributes) -> bool:
         """Whether a user may do something."""
-        if MASTERS in asked.user.groups:
+        if MASTERS in attributes.user.groups:
             return True
-        known = self._answers.get(asked)
+        known = self._answers.get(attributes)
         if known is None:
-            known = any(rule.allows(asked) for rule in self._rules_of(asked.user, asked.namespace))
+            known = any(
+                rule.allows(attributes)
+                for rule in self._rules_of(attributes.user, attributes.namespace)
+            )
             if len(self._answers) >= REMEMBERED:
                 self._answers.clear()
-            self._answers[asked] = known
-        return known or self._nodes.allows(asked)
+            self._answers[attributes] = known
+        return known or self._nodes.allows(attributes)
 
     def _rules_of(self, user: User, namespace: str) -> list[Rule]:
         """The rules of a user in a namespace, remembered: names differ from request to request,
@@ -71,9 +74,9 @@ class Authorizer:
             known = self._rules[user, namespace] = self._policy.rules(user, namespace)
         return known
 
-    def reason(self, asked: AuthorizationAttributes) -> str:
+    def reason(self, attributes: AuthorizationAttributes) -> str:
         """Why something that is allowed is; "" where no binding says so."""
-        return "" if MASTERS in asked.user.groups else self._policy.reason(asked)
+        return "" if MASTERS in attributes.user.groups else self._policy.reason(attributes)
 
     def rules(self, user: User, namespace: str) -> list[Rule]:
         """The RBAC rules of a user in a namespace."""
@@ -126,10 +129,17 @@ def attributes_of(request: Request) -> AuthorizationAttributes:
     )
 
 
-def denial(res: Resource, asked: AuthorizationAttributes) -> StatusError:
+def denial(res: Resource, attributes: AuthorizationAttributes) -> StatusError:
     """403 in the servers' words."""
-    what = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
-    where = f' in the namespace "{asked.namespace}"' if asked.namespace else " at the cluster scope"
-    sentence = f'User "{asked.user.name}" cannot {asked.verb} resource "{what}" in API group "{asked.group}"{where}'
-    subject = f'{res.group_resource} "{asked.name}"' if asked.name else res.group_resource
-    return forbidden(res, asked.name, f"{subject} is forbidden: {sentence}")
+    what = f"{attributes.resource}/{attributes.sub}" if attributes.sub else attributes.resource
+    where = (
+        f' in the namespace "{attributes.namespace}"'
+        if attributes.namespace
+        else " at the cluster scope"
+    )
+    sentence = (
+        f'User "{attributes.user.name}" cannot {attributes.verb} resource "{what}" in API group '
+        f'"{attributes.group}"{where}'
+    )
+    subject = f'{res.group_resource} "{attributes.name}"' if attributes.name else res.group_resource
+    return forbidden(res, attributes.name, f"{subject} is forbidden: {sentence}")

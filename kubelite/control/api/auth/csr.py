@@ -26,14 +26,19 @@ KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 LEGACY = "kubernetes.io/legacy-unknown"
 SHORTEST, LONGEST = 600, 365 * 86400
 KEY_USAGES = {
-    "digital signature": "digital_signature", "signing": "digital_signature", "content commitment": "content_commitment",
-    "key encipherment": "key_encipherment", "key agreement": "key_agreement", "data encipherment": "data_encipherment",
-    "cert sign": "key_cert_sign", "crl sign": "crl_sign", "encipher only": "encipher_only", "decipher only": "decipher_only",
+    "digital signature": "digital_signature", "signing": "digital_signature",
+    "content commitment": "content_commitment",
+    "key encipherment": "key_encipherment", "key agreement": "key_agreement",
+    "data encipherment": "data_encipherment",
+    "cert sign": "key_cert_sign", "crl sign": "crl_sign", "encipher only": "encipher_only",
+    "decipher only": "decipher_only",
 }  # fmt: skip
 EXTENDED_USAGES = {
     "any": "2.5.29.37.0", "server auth": "1.3.6.1.5.5.7.3.1", "client auth": "1.3.6.1.5.5.7.3.2",
-    "code signing": "1.3.6.1.5.5.7.3.3", "email protection": "1.3.6.1.5.5.7.3.4", "s/mime": "1.3.6.1.5.5.7.3.4",
-    "ipsec end system": "1.3.6.1.5.5.7.3.5", "ipsec tunnel": "1.3.6.1.5.5.7.3.6", "ipsec user": "1.3.6.1.5.5.7.3.7",
+    "code signing": "1.3.6.1.5.5.7.3.3", "email protection": "1.3.6.1.5.5.7.3.4",
+    "s/mime": "1.3.6.1.5.5.7.3.4",
+    "ipsec end system": "1.3.6.1.5.5.7.3.5", "ipsec tunnel": "1.3.6.1.5.5.7.3.6",
+    "ipsec user": "1.3.6.1.5.5.7.3.7",
     "timestamping": "1.3.6.1.5.5.7.3.8", "ocsp signing": "1.3.6.1.5.5.7.3.9",
     "microsoft sgc": "1.3.6.1.4.1.311.10.3.3", "netscape sgc": "2.16.840.1.113730.4.1",
 }  # fmt: skip
@@ -41,7 +46,7 @@ _ONCE = ("Approved", "Denied", "Failed")
 _PATH = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?")
 
 
-class Wish(NamedTuple):
+class RequestedSubject(NamedTuple):
     """What a PKCS#10 request says, as far as signers have rules about it."""
 
     names: tuple[str, ...]  # the common names of the subject
@@ -145,14 +150,14 @@ def is_due(obj: Object) -> bool:
     return due and signer in (CLIENT, KUBELET_CLIENT, KUBELET_SERVING)
 
 
-def problem(signer: str, wish: Wish, usages: list[str]) -> str:
+def problem(signer: str, requested: RequestedSubject, usages: list[str]) -> str:
     """Why a signer does not sign; "" where it does."""
-    if len(wish.names) > 1:
+    if len(requested.names) > 1:
         return "the subject has more than one common name"
     if signer == CLIENT:
         return _client_usages(usages)
-    name = wish.names[0] if wish.names else ""
-    if wish.organizations != ("system:nodes",):
+    name = requested.names[0] if requested.names else ""
+    if requested.organizations != ("system:nodes",):
         return "subject organization is not system:nodes"
     if not name.removeprefix("system:node:") or not name.startswith("system:node:"):
         return "subject common name does not begin with system:node:"
@@ -162,9 +167,9 @@ def problem(signer: str, wish: Wish, usages: list[str]) -> str:
         {"key encipherment", "digital signature", kind},
     ):
         return f"usages must be digital signature, {kind}, and key encipherment if wanted"
-    if wish.others or (signer == KUBELET_CLIENT and wish.hosts):
+    if requested.others or (signer == KUBELET_CLIENT and requested.hosts):
         return "subjectAltNames of this kind are not allowed"
-    if signer == KUBELET_SERVING and not wish.hosts:
+    if signer == KUBELET_SERVING and not requested.hosts:
         return "DNS or IP subjectAltName is required"
     return ""
 

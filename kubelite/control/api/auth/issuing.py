@@ -9,7 +9,7 @@ import binascii
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.auth.csr import EXTENDED_USAGES, KEY_USAGES, Wish
+from kubelite.control.api.auth.csr import EXTENDED_USAGES, KEY_USAGES, RequestedSubject
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,7 +42,7 @@ def parse(text: str) -> x509.CertificateSigningRequest:
         found = x509.load_pem_x509_csr(data)
         if not found.is_signature_valid:
             raise BadRequestFile("the signature of the request is not valid")
-        wish_of(found)
+        requested_subject(found)
     except BadRequestFile:
         raise
     except (ValueError, TypeError, binascii.Error, InvalidSignature, UnsupportedAlgorithm) as error:
@@ -50,7 +50,7 @@ def parse(text: str) -> x509.CertificateSigningRequest:
     return found
 
 
-def wish_of(request: x509.CertificateSigningRequest) -> Wish:
+def requested_subject(request: x509.CertificateSigningRequest) -> RequestedSubject:
     """What a request says. Raises ValueError."""
     from cryptography import x509
     from cryptography.x509.oid import NameOID
@@ -64,7 +64,7 @@ def wish_of(request: x509.CertificateSigningRequest) -> Wish:
         (hosts if isinstance(each, x509.DNSName | x509.IPAddress) else others).append(
             str(each.value)
         )
-    return Wish(
+    return RequestedSubject(
         named(NameOID.COMMON_NAME), named(NameOID.ORGANIZATION_NAME), tuple(hosts), tuple(others)
     )
 

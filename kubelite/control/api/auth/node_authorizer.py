@@ -92,55 +92,61 @@ class NodeAuthorizer:
     def _reset(self, prefix: str) -> None:
         (self._pods if prefix == "pods" else self._volumes).clear()
 
-    def allows(self, asked: AuthorizationAttributes) -> bool:
+    def allows(self, attributes: AuthorizationAttributes) -> bool:
         """Whether a node may do something, as of the last :meth:`refresh`."""
-        user = asked.user
-        if GROUP not in user.groups or not user.name.startswith(USER) or asked.path:
+        user = attributes.user
+        if GROUP not in user.groups or not user.name.startswith(USER) or attributes.path:
             return False
         node = user.name[len(USER) :]
-        if asked.resource in ("nodes", "pods") and asked.verb in ("list", "watch"):
-            field = "metadata.name" if asked.resource == "nodes" else "spec.nodeName"
-            return pinned(asked.fields).get(field) == node
+        if attributes.resource in ("nodes", "pods") and attributes.verb in ("list", "watch"):
+            field = "metadata.name" if attributes.resource == "nodes" else "spec.nodeName"
+            return pinned(attributes.fields).get(field) == node
         if (
-            not asked.sub
-            and asked.resource != "nodes"
-            and any(rule.allows(asked) for rule in RULES)
+            not attributes.sub
+            and attributes.resource != "nodes"
+            and any(rule.allows(attributes) for rule in RULES)
         ):
             return True
-        return self._own(node, asked)
+        return self._own(node, attributes)
 
-    def _own(self, node: str, asked: AuthorizationAttributes) -> bool:
-        place = (asked.group, asked.resource, asked.sub)
+    def _own(self, node: str, attributes: AuthorizationAttributes) -> bool:
+        place = (attributes.group, attributes.resource, attributes.sub)
         if place in _OWN_NODE:
-            creates = asked.verb == "create" and asked.name in ("", node)
-            return creates or (asked.verb in _OWN_NODE[place] and asked.name == node)
-        if asked.group == "coordination.k8s.io" and asked.resource == "leases":
-            mine = asked.name == node or (asked.verb == "create" and not asked.name)
-            return asked.namespace == "kube-node-lease" and mine and asked.verb in _OWN_LEASE
-        return asked.group == "" and self._of_pods(node, asked)
-
-    def _of_pods(self, node: str, asked: AuthorizationAttributes) -> bool:
-        wanted = (asked.namespace, asked.name)
-        if asked.resource == "pods":
+            creates = attributes.verb == "create" and attributes.name in ("", node)
+            return creates or (attributes.verb in _OWN_NODE[place] and attributes.name == node)
+        if attributes.group == "coordination.k8s.io" and attributes.resource == "leases":
+            mine = attributes.name == node or (attributes.verb == "create" and not attributes.name)
             return (
-                asked.verb in _OWN_POD.get(asked.sub, ())
+                attributes.namespace == "kube-node-lease" and mine and attributes.verb in _OWN_LEASE
+            )
+        return attributes.group == "" and self._of_pods(node, attributes)
+
+    def _of_pods(self, node: str, attributes: AuthorizationAttributes) -> bool:
+        wanted = (attributes.namespace, attributes.name)
+        if attributes.resource == "pods":
+            return (
+                attributes.verb in _OWN_POD.get(attributes.sub, ())
                 and self._pods.get(wanted, ("",))[0] == node
             )
-        if asked.resource == "serviceaccounts":
-            return asked.verb == "create" and asked.sub == "token" and self._refers(node, asked)
-        if asked.sub or asked.verb not in _REFERRED.get(asked.resource, ("get",)):
+        if attributes.resource == "serviceaccounts":
+            return (
+                attributes.verb == "create"
+                and attributes.sub == "token"
+                and self._refers(node, attributes)
+            )
+        if attributes.sub or attributes.verb not in _REFERRED.get(attributes.resource, ("get",)):
             return False
-        if asked.resource == "persistentvolumes":
-            claims = [key for key, volume in self._volumes.items() if volume == asked.name]
+        if attributes.resource == "persistentvolumes":
+            claims = [key for key, volume in self._volumes.items() if volume == attributes.name]
             return any(
                 self._refers_to(node, ("persistentvolumeclaims", *claim)) for claim in claims
             )
-        if asked.resource not in (*_REFERRED, *_CLAIMS):
+        if attributes.resource not in (*_REFERRED, *_CLAIMS):
             return False
-        return bool(asked.name) and self._refers(node, asked)
+        return bool(attributes.name) and self._refers(node, attributes)
 
-    def _refers(self, node: str, asked: AuthorizationAttributes) -> bool:
-        return self._refers_to(node, (asked.resource, asked.namespace, asked.name))
+    def _refers(self, node: str, attributes: AuthorizationAttributes) -> bool:
+        return self._refers_to(node, (attributes.resource, attributes.namespace, attributes.name))
 
     def _refers_to(self, node: str, reference: tuple[str, str, str]) -> bool:
         return any(where == node and reference in refers for where, refers in self._pods.values())

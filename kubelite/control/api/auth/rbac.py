@@ -29,15 +29,15 @@ class Rule(NamedTuple):
     names: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
 
-    def allows(self, asked: AuthorizationAttributes) -> bool:
-        if asked.verb not in self.verbs and "*" not in self.verbs:
+    def allows(self, attributes: AuthorizationAttributes) -> bool:
+        if attributes.verb not in self.verbs and "*" not in self.verbs:
             return False
-        if asked.path:
-            return any(_path_matches(each, asked.path) for each in self.paths)
+        if attributes.path:
+            return any(_path_matches(each, attributes.path) for each in self.paths)
         return (
-            (asked.group in self.groups or "*" in self.groups)
-            and _resource_matches(self.resources, asked.resource, asked.sub)
-            and (not self.names or asked.name in self.names)
+            (attributes.group in self.groups or "*" in self.groups)
+            and _resource_matches(self.resources, attributes.resource, attributes.sub)
+            and (not self.names or attributes.name in self.names)
         )
 
 
@@ -108,30 +108,35 @@ class Policy(NamedTuple):
         where = namespace if reference.get("kind") == "Role" else ""
         return rules_of(self.roles.get((where, reference.get("name", ""))) or {})
 
-    def allows(self, asked: AuthorizationAttributes) -> bool:
-        if MASTERS in asked.user.groups:
+    def allows(self, attributes: AuthorizationAttributes) -> bool:
+        if MASTERS in attributes.user.groups:
             return True
-        return any(rule.allows(asked) for rule in self.rules(asked.user, asked.namespace))
+        return any(
+            rule.allows(attributes) for rule in self.rules(attributes.user, attributes.namespace)
+        )
 
-    def reason(self, asked: AuthorizationAttributes) -> str:
+    def reason(self, attributes: AuthorizationAttributes) -> str:
         """Which binding allows something, in the servers' words; "" for none."""
         for (where, name), binding in sorted(self.bindings.items()):
-            if where not in ("", asked.namespace):
+            if where not in ("", attributes.namespace):
                 continue
             subject = next(
                 (
                     each
                     for each in binding.get("subjects") or ()
-                    if subject_is(each, asked.user, where)
+                    if subject_is(each, attributes.user, where)
                 ),
                 None,
             )
             reference = binding.get("roleRef") or {}
             if subject is not None and any(
-                rule.allows(asked) for rule in self.rules_of_reference(reference, where)
+                rule.allows(attributes) for rule in self.rules_of_reference(reference, where)
             ):
                 bound = f'RoleBinding "{name}/{where}"' if where else f'ClusterRoleBinding "{name}"'
-                return f'RBAC: allowed by {bound} of {reference["kind"]} "{reference["name"]}" to {_called(subject, where)}'
+                return (
+                    f'RBAC: allowed by {bound} of {reference["kind"]} "{reference["name"]}" to '
+                    f"{_called(subject, where)}"
+                )
         return ""
 
 

@@ -1,4 +1,5 @@
-"""``/healthz``, ``/livez`` and ``/readyz``: named checks, one line each when asked with ``verbose``.
+"""``/healthz``, ``/livez`` and ``/readyz``: named checks, one line each when asked with
+``verbose``.
 
 Names and texts are those of apiserver's ``server/healthz``; ``exclude=NAME`` leaves a check out.
 """

@@ -138,8 +138,8 @@ def _or_nothing(value: Any) -> Answer | None:
 def _form(path: str, accept: str) -> str:
     """Which of its forms a document is wanted in; "" is plain JSON."""
     if path in ("/api", "/apis"):
-        for wish in accept.split(","):
-            words = [word.strip() for word in wish.split(";")]
+        for media_range in accept.split(","):
+            words = [word.strip() for word in media_range.split(";")]
             if "as=APIGroupDiscoveryList" in words:
                 return "v2beta1" if "v=v2beta1" in words else "v2"
             if words[0] in ("application/json", "*/*"):

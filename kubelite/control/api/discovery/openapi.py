@@ -45,8 +45,10 @@ _QUERY = {
     "propagationPolicy": "string",
 }
 _WRITING = ("dryRun", "fieldManager", "fieldValidation")
-_LISTING = ("labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch",
-            "timeoutSeconds", "watch", "allowWatchBookmarks", "sendInitialEvents")  # fmt: skip
+_LISTING = (
+    "labelSelector", "fieldSelector", "limit", "continue", "resourceVersion",
+    "resourceVersionMatch", "timeoutSeconds", "watch", "allowWatchBookmarks", "sendInitialEvents",
+)  # fmt: skip
 _DELETING = ("dryRun", "gracePeriodSeconds", "propagationPolicy")
 # Verb of the API, HTTP method, query parameters.
 _ONE = (
@@ -60,8 +62,11 @@ _ALL = (
     ("create", "post", _WRITING),
     ("deletecollection", "delete", (*_DELETING, *_LISTING)),
 )
-_PARTS = {"status": _ONE[:3], "scale": _ONE[:3], "ephemeralcontainers": _ONE[:3], "resize": _ONE[:3], "approval": _ONE[:3],
-          "finalize": _ONE[1:2], "eviction": _ALL[1:2], "binding": _ALL[1:2], "token": _ALL[1:2]}  # fmt: skip
+_PARTS = {
+    **dict.fromkeys(("status", "scale", "ephemeralcontainers", "resize", "approval"), _ONE[:3]),
+    "finalize": _ONE[1:2],
+    **dict.fromkeys(("eviction", "binding", "token"), _ALL[1:2]),
+}
 _PART_KINDS = {
     "scale": "autoscaling.v1.Scale",
     "eviction": "policy.v1.Eviction",
@@ -214,10 +219,11 @@ def _parameters(form: Form, names: Iterable[str]) -> Iterator[Object]:
 def _operation(form: Form, res: Resource, verb: str, query: tuple[str, ...], part: str) -> Object:
     kind, answer, gvk = _spoken(res, verb, part)
     scope = "Namespaced" if res.namespaced and part != "ForAllNamespaces" else ""
+    suffix = part.capitalize() if part.islower() else part
     words = [each.capitalize() for each in (res.group.partition(".")[0] or "core", res.version)]
     found: Object = {
         "tags": ["_".join(words).lower()],
-        "operationId": f"{verb}{''.join(words)}{scope}{res.kind}{part.capitalize() if part.islower() else part}",
+        "operationId": f"{verb}{''.join(words)}{scope}{res.kind}{suffix}",
         "parameters": list(_parameters(form, query)),
     }
     if verb in ("create", "update", "patch", "delete"):

@@ -164,7 +164,9 @@ def list_of(form: Form, res: Resource, item: str) -> Object:
 
 
 def custom(form: Form, res: Resource) -> Object:
-    """The definition of a custom kind: its structural schema with the fields that every object has."""
+    """The definition of a custom kind: its structural schema with the fields that every object
+    has.
+    """
     given = structural.schema_of(res)
     made = _plain(given) if form.version == 2 else dict(given)
     fields = {

@@ -211,7 +211,9 @@ def _comparable(shape: Shape, was: Any, value: Any) -> bool:
 
 
 def _empty(shape: Shape) -> Any:
-    """What a null stands for where parts are expected: Go writes a list that nobody gave as null."""
+    """What a null stands for where parts are expected: Go writes a list that nobody gave as
+    null.
+    """
     return {} if shape.kind in ("struct", "map") else []
 
 

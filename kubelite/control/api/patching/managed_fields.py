@@ -25,8 +25,10 @@ Object = dict[str, Any]
 MAX_UPDATERS = 10
 ANCIENT = "ancient-changes"
 BEFORE = "before-first-apply"
-_NEVER_OWNED = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink", "managedFields",
-                "deletionTimestamp", "deletionGracePeriodSeconds")  # fmt: skip
+_NEVER_OWNED = (
+    "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink",
+    "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds",
+)  # fmt: skip
 
 
 class Manager(NamedTuple):
@@ -200,7 +202,8 @@ def _wanted(res: Resource, applied: Object, subresource: str) -> Object:
         if unknown := [unknown_fields.shown(steps) for steps in unknown_fields.fields(name, given)]:
             about = f"{res.gv}, Kind={res.kind}"
             raise bad_request(
-                f"failed to create typed patch object ({about}): .{unknown[0]}: field not declared in schema"
+                f"failed to create typed patch object ({about}): .{unknown[0]}: field not declared "
+                "in schema"
             )
         given = _canonical(given, conform.order(res, given))
     else:
@@ -306,8 +309,14 @@ def _encode(held: dict[Manager, Held]) -> list[Object]:
     )
     entries = []
     for who, each in rows:
-        entry = {"manager": who.name, "operation": who.operation, "apiVersion": each.api_version, "time": each.time,
-                 "fieldsType": "FieldsV1", "fieldsV1": each.fields}  # fmt: skip
+        entry = {
+            "manager": who.name,
+            "operation": who.operation,
+            "apiVersion": each.api_version,
+            "time": each.time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": each.fields,
+        }
         entries.append({**entry, "subresource": who.subresource} if who.subresource else entry)
     return entries
 

@@ -179,7 +179,9 @@ class App:
         return self._flow.classify(attributes)
 
     async def _respond(self, request: Request) -> Answer | Stream:
-        """The answer of the request's handler, in the form that was asked for. Raises StatusError."""
+        """The answer of the request's handler, in the form that was asked for. Raises
+        StatusError.
+        """
         handler = route(request)
         if request.sub in _RELAYED:
             return await handler(self._context, request)
@@ -198,12 +200,12 @@ class App:
             answer = answer._replace(headers=(*answer.headers, *headers))
         return represent(answer, form)
 
-    def _allows(self, asked: AuthorizationAttributes, trace: AuditTrace) -> bool:
-        allowed = self._context.authorizer.allows(asked)
+    def _allows(self, attributes: AuthorizationAttributes, trace: AuditTrace) -> bool:
+        allowed = self._context.authorizer.allows(attributes)
         if self._audit is not None:
             trace.annotations[f"{_AUTHORIZATION}/decision"] = "allow" if allowed else "forbid"
             trace.annotations[f"{_AUTHORIZATION}/reason"] = (
-                self._context.authorizer.reason(asked) if allowed else ""
+                self._context.authorizer.reason(attributes) if allowed else ""
             )
         return allowed
 

@@ -23,9 +23,11 @@ attachdetach-controller
     read | storage.k8s.io | csidrivers csinodes
 certificate-controller
     delete read | certificates.k8s.io | certificatesigningrequests
-    update | certificates.k8s.io | certificatesigningrequests/approval certificatesigningrequests/status
+    update | certificates.k8s.io | certificatesigningrequests/approval \
+certificatesigningrequests/status
     approve | certificates.k8s.io | signers | kubernetes.io/kube-apiserver-client-kubelet
-    sign | certificates.k8s.io | signers | kubernetes.io/kube-apiserver-client kubernetes.io/kube-apiserver-client-kubelet \
+    sign | certificates.k8s.io | signers | kubernetes.io/kube-apiserver-client \
+kubernetes.io/kube-apiserver-client-kubelet \
 kubernetes.io/kubelet-serving kubernetes.io/legacy-unknown
     create | authorization.k8s.io | subjectaccessreviews
 clusterrole-aggregation-controller -

@@ -30,7 +30,9 @@ _ACCOUNT = "system:serviceaccount:"
 
 
 class TooManyRequests(Exception):
-    """The request found neither a seat nor a place in the queue. ``level`` is its priority level."""
+    """The request found neither a seat nor a place in the queue. ``level`` is its priority
+    level.
+    """
 
     def __init__(self, level: str) -> None:
         super().__init__(level)

@@ -98,7 +98,8 @@ _SCALED = (
     "deployments deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale"
 )
 _LEGACY = (
-    "daemonsets deployments deployments/scale ingresses networkpolicies replicasets replicasets/scale "
+    "daemonsets deployments deployments/scale ingresses networkpolicies replicasets "
+    "replicasets/scale "
     "replicationcontrollers/scale"
 )
 _CLAIMS = "resourceclaims resourceclaimtemplates"
@@ -115,7 +116,8 @@ VIEW = (
         READ,
         "core",
         "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods "
-        "replicationcontrollers replicationcontrollers/scale serviceaccounts services services/status",
+        "replicationcontrollers replicationcontrollers/scale serviceaccounts services "
+        "services/status",
     ),
     rule(
         READ,
@@ -151,7 +153,8 @@ EDIT = (
     rule(
         WRITE,
         "core",
-        "configmaps persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets "
+        "configmaps persistentvolumeclaims replicationcontrollers replicationcontrollers/scale "
+        "secrets "
         "serviceaccounts services services/proxy",
     ),
     rule(WRITE, "core events.k8s.io", "events"),
@@ -329,7 +332,8 @@ CLUSTER_ROLES: tuple[Object, ...] = (
         rule(
             "*",
             "core",
-            "nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy nodes/stats",
+            "nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy "
+            "nodes/stats",
         ),
     ),
     role("system:kube-scheduler", *_SCHEDULER),

@@ -89,7 +89,8 @@ class _Listener(web.Server):
             keepalive_timeout=IDLE_SECONDS,
             max_line_size=MAX_LINE,
             max_field_size=MAX_LINE,
-            auto_decompress=False,  # the API takes no compressed bodies, and one may grow a thousandfold
+            # The API takes no compressed bodies, and one may grow a thousandfold.
+            auto_decompress=False,
         )
 
 
@@ -165,7 +166,9 @@ class Server:
 async def _in_pieces(
     request: web.BaseRequest, answer: Answer, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """A long list, at the pace of the client: encrypted at once it would be in memory three times."""
+    """A long list, at the pace of the client: encrypted at once it would be in memory three
+    times.
+    """
     response = web.StreamResponse(status=answer.code, headers=headers)
     for name, value in answer.headers:
         response.headers.add(name, value)

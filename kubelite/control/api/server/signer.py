@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.auth import csr
-from kubelite.control.api.auth.issuing import issue, parse, wish_of
+from kubelite.control.api.auth.issuing import issue, parse, requested_subject
 from kubelite.control.api.patching import managed_fields
 from kubelite.control.api.strategy.commit import write
 from kubelite.control.api.wire.directory_cache import Follower
@@ -102,7 +102,7 @@ def signed(authority: Pair, obj: Object, now: datetime) -> Object:
     spec = obj["spec"]
     try:
         request = parse(spec["request"])
-        why = csr.problem(spec["signerName"], wish_of(request), spec["usages"])
+        why = csr.problem(spec["signerName"], requested_subject(request), spec["usages"])
         if not why:
             pem = issue(
                 authority, request, spec["usages"], csr.lifetime(spec.get("expirationSeconds")), now

@@ -35,7 +35,8 @@ async def bind(context: Context, request: Request) -> Answer:
         raise bad_request("target.name: Required value")
     if target.get("kind") not in (None, "", "Node"):
         raise bad_request(
-            f'target.kind: Unsupported value: "{target["kind"]}": supported values: "Node", "<empty>"'
+            f'target.kind: Unsupported value: "{target["kind"]}": supported values: "Node", '
+            '"<empty>"'
         )
     metadata = value["metadata"]
     name = request.name or metadata.get("name", "")

@@ -58,7 +58,9 @@ def resources_of(crd: dict[str, Any]) -> tuple[Resource, ...]:
 
 
 def settle(registry: Registry, res: Resource, crd: dict[str, Any]) -> None:
-    """Gives a definition the status that its names deserve. In place; other kinds are left alone."""
+    """Gives a definition the status that its names deserve. In place; other kinds are left
+    alone.
+    """
     if res.plural != PLURAL or res.group != GROUP:
         return
     status = crd.setdefault("status", {})

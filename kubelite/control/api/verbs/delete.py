@@ -122,5 +122,5 @@ async def delete_collection(context: Context, request: Request) -> Answer:
             if error.code != 404:
                 raise
     answer = list_answer(request, page, listed)
-    said = warnings(client_warnings.on_delete(res, says_policy=options.says_policy))
-    return answer._replace(headers=(*answer.headers, *said))
+    warning_texts = warnings(client_warnings.on_delete(res, says_policy=options.says_policy))
+    return answer._replace(headers=(*answer.headers, *warning_texts))

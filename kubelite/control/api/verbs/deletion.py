@@ -2,7 +2,8 @@
 
 Pods get time to end, and are removed by their node with a grace of zero. Everything else goes at
 once unless a finalizer holds it; the propagation policy is written down as a finalizer for the
-garbage collector (apiserver, ``registry/rest/delete.go`` and ``registry/generic/registry/store.go``).
+garbage collector (apiserver, ``registry/rest/delete.go`` and
+``registry/generic/registry/store.go``).
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ async def _spend_budget(
             return
         if len(budgets) > 1:
             raise internal(
-                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource "
+                "does not support."
             )
         if await _take(context, budgets[0], request.name, dry_run=dry_run):
             return
@@ -98,7 +99,8 @@ async def _take(context: Context, entry: Entry, pod_name: str, *, dry_run: bool)
         raise blocked(
             budget,
             0,
-            f"needs {status.get('desiredHealthy', 0)} healthy pods and has {status.get('currentHealthy', 0)} currently",
+            f"needs {status.get('desiredHealthy', 0)} healthy pods and has "
+            f"{status.get('currentHealthy', 0)} currently",
         )
     status["disruptionsAllowed"] -= 1
     status.setdefault("disruptedPods", {})[pod_name] = timestamp()

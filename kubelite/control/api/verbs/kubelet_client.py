@@ -98,7 +98,10 @@ def container_of(pod: dict[str, Any], wanted: str) -> str:
         return str(default)
     if len(names["containers"]) == 1:
         return str(names["containers"][0])
-    text = f"a container name must be specified for pod {name}, choose one of: [{' '.join(names['containers'])}]"
+    text = (
+        f"a container name must be specified for pod {name}, choose one of: "
+        f"[{' '.join(names['containers'])}]"
+    )
     if names["initContainers"]:
         text += f" or one of the init containers: [{' '.join(names['initContainers'])}]"
     raise bad_request(text)

@@ -110,9 +110,11 @@ async def _apply(context: Context, request: Request, options: WriteOptions, data
         if request.sub:
             raise not_found(res, request.name)
         check_may_create(context, request)
-        obj, said = strategy.conform(res, merged(None), validation=mode, duplicates=duplicates)
+        obj, warning_texts = strategy.conform(
+            res, merged(None), validation=mode, duplicates=duplicates
+        )
         give_identity(request, obj)
-        return answer(request, await create_object(context, request, obj, said, options))
+        return answer(request, await create_object(context, request, obj, warning_texts, options))
     return answer(request, await change_object(context, request, make, options))
 
 

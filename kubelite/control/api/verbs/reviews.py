@@ -136,21 +136,25 @@ async def _access(context: Context, obj: dict[str, Any], user: User) -> Answer:
     spec = obj.get("spec") or {}
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     await context.authorizer.refresh(user)
-    asked = _asked(user, resource) if resource is not None else _asked_path(user, path)
-    allowed = context.authorizer.allows(asked)
-    reason = context.authorizer.reason(asked) if allowed else ""
+    attributes = (
+        _resource_attributes(user, resource)
+        if resource is not None
+        else _path_attributes(user, path)
+    )
+    allowed = context.authorizer.allows(attributes)
+    reason = context.authorizer.reason(attributes) if allowed else ""
     return _answered(
         obj, {"allowed": allowed, "reason": reason} if reason else {"allowed": allowed}
     )
 
 
-def _asked_path(user: User, attributes: Any) -> AuthorizationAttributes:
+def _path_attributes(user: User, attributes: Any) -> AuthorizationAttributes:
     return AuthorizationAttributes(
         user, attributes.get("verb", ""), path=attributes.get("path", "")
     )
 
 
-def _asked(user: User, attributes: dict[str, Any]) -> AuthorizationAttributes:
+def _resource_attributes(user: User, attributes: dict[str, Any]) -> AuthorizationAttributes:
     return AuthorizationAttributes(
         user,
         attributes.get("verb", ""),

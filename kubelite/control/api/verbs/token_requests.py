@@ -116,11 +116,15 @@ async def _held(context: Context, request: Request, reference: Object) -> Object
     held = load(entry)
     uid = held["metadata"]["uid"]
     if reference.get("uid", uid) != uid:
-        why = f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record"
+        why = (
+            f"the UID in the bound object reference ({reference['uid']}) does not match the UID in "
+            "record"
+        )
         raise conflict(res, name, why)
     if kind == "Pod" and held.get("spec", {}).get("serviceAccountName") != request.name:
         raise bad_request(
-            f'cannot bind token for serviceaccount "{request.name}" to pod running with different serviceaccount name'
+            f'cannot bind token for serviceaccount "{request.name}" to pod running with different '
+            "serviceaccount name"
         )
     return held
 

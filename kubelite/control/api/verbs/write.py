@@ -67,9 +67,9 @@ class Result(NamedTuple):
 async def create(context: Context, request: Request) -> Answer:
     """POST of an object. Raises StatusError."""
     options = write_options(request)
-    obj, said = await read_object(request, options.validation)
+    obj, warning_texts = await read_object(request, options.validation)
     give_identity(request, obj)
-    return answer(request, await create_object(context, request, obj, said, options))
+    return answer(request, await create_object(context, request, obj, warning_texts, options))
 
 
 def answer(request: Request, result: Result) -> Answer:
@@ -123,7 +123,7 @@ async def create_object(
     context: Context,
     request: Request,
     obj: dict[str, Any],
-    said: list[str],
+    warning_texts: list[str],
     options: WriteOptions,
 ) -> Result:
     """Everything from admission to the store. Raises StatusError."""
@@ -134,7 +134,7 @@ async def create_object(
         obj = managed_fields.track(
             res, None, obj, manager=options.manager, now=timestamp(), subresource=""
         )
-    attempt = Attempt(context, request, "CREATE", obj, None, options.dry_run, said)
+    attempt = Attempt(context, request, "CREATE", obj, None, options.dry_run, warning_texts)
     await context.admission.mutate(attempt)
     new = strategy.prepare_create(res, attempt.obj)
     _refuse_invalid(res, new, strategy.validate_create(res, new))
@@ -186,7 +186,7 @@ def _refuse_invalid(res: Resource, obj: dict[str, Any], causes: list[Cause]) -> 
 async def update(context: Context, request: Request) -> Answer:
     """PUT of an object or one of its writable parts. Raises StatusError."""
     options = write_options(request)
-    obj, said = await read_object(request, options.validation, context.store)
+    obj, warning_texts = await read_object(request, options.validation, context.store)
     metadata = obj.setdefault("metadata", {})
     settle_namespace(request, metadata)
     name = metadata.setdefault("name", request.name)
@@ -201,14 +201,14 @@ async def update(context: Context, request: Request) -> Answer:
             why = "Invalid value: 0x0: must be specified for an update"
             cause = Cause("FieldValueInvalid", why, "metadata.resourceVersion")
             raise invalid(res, name, [cause])
-        return copy(obj), said
+        return copy(obj), warning_texts
 
     res = request.resource
     creatable = strategy.created_by_update(res) and not request.sub
     if creatable and await context.store.get(res.prefix, request.namespace, request.name) is None:
         check_may_create(context, request)
         give_identity(request, obj)
-        return answer(request, await create_object(context, request, obj, said, options))
+        return answer(request, await create_object(context, request, obj, warning_texts, options))
     return answer(request, await change_object(context, request, make, options, checks_uid=True))
 
 
@@ -237,7 +237,7 @@ async def change_object(
         if before is None:
             raise not_found(res, request.name)
         old = strategy.served(res, load(before))
-        new, said = make(old)
+        new, warning_texts = make(old)
         if new["metadata"].get("managedFields") != old["metadata"].get("managedFields"):
             managed_fields.check(new["metadata"].get("managedFields"))
         pinned = new["metadata"].get("resourceVersion")
@@ -245,7 +245,7 @@ async def change_object(
             raise conflict(res, request.name)
         if checks_uid:
             _check_uid(res, old, new)
-        return await _change_once(context, request, before, old, new, said, options)
+        return await _change_once(context, request, before, old, new, warning_texts, options)
 
     try:
         return await attempt()
@@ -287,12 +287,12 @@ async def _change_once(
     before: Entry,
     old: dict[str, Any],
     new: dict[str, Any],
-    said: list[str],
+    warning_texts: list[str],
     options: WriteOptions,
 ) -> Result:
     res = request.resource
     problems = keep_identity(old, new)
-    attempt = Attempt(context, request, "UPDATE", new, old, options.dry_run, list(said))
+    attempt = Attempt(context, request, "UPDATE", new, old, options.dry_run, list(warning_texts))
     await context.admission.mutate(attempt)
     part = "" if request.sub == "scale" else request.sub
     new = strategy.prepare_update(res, part, attempt.obj, old)

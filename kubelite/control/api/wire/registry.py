@@ -48,7 +48,9 @@ class Registry:
         return list(seen.values())
 
     def define(self, name: str, resources: tuple[Resource, ...]) -> None:
-        """Serves what a CustomResourceDefinition describes, in place of what it described before."""
+        """Serves what a CustomResourceDefinition describes, in place of what it described
+        before.
+        """
         if resources:
             self._custom[name] = resources
         else:

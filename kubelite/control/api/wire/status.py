@@ -184,7 +184,9 @@ def apply_conflict(causes: list[Cause]) -> StatusError:
 
 
 def _by_manager(causes: list[Cause]) -> str:
-    """Several conflicts as the servers write them: each manager once, its fields as a list below."""
+    """Several conflicts as the servers write them: each manager once, its fields as a list
+    below.
+    """
     fields: dict[str, list[str]] = {}
     for cause in causes:
         fields.setdefault(cause.message.replace("conflict ", "conflicts ", 1), []).append(

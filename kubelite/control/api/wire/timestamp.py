@@ -1,4 +1,6 @@
-"""Times as the API writes them. Pure but for :func:`timestamp` without an argument, which asks the clock."""
+"""Times as the API writes them. Pure but for :func:`timestamp` without an argument, which asks the
+clock.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,9 @@ class EvaluationError(Exception):
 
 @lru_cache(1024)
 def as_maps(expression: str) -> str:
-    """The expression with messages written as maps: ``JSONPatch{op: "add"}`` is ``{"op": "add"}``."""
+    """The expression with messages written as maps: ``JSONPatch{op: "add"}`` is ``{"op":
+    "add"}``.
+    """
     if "{" not in expression:
         return expression
     out: list[str] = []

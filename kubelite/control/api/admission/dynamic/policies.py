@@ -50,7 +50,9 @@ async def validate(configured: Configured, attempt: Attempt, write: matching.Wri
 
 
 def _judge(attempt: Attempt, policy: Object, binding: Object, scope: Scope) -> None:
-    """The validations of a policy for one set of parameters. Raises StatusError, EvaluationError."""
+    """The validations of a policy for one set of parameters. Raises StatusError,
+    EvaluationError.
+    """
     spec = policy["spec"]
     for validation in spec.get("validations") or ():
         expression = validation["expression"]
@@ -80,14 +82,16 @@ def _fail(attempt: Attempt, policy: Object, binding: Object, validation: Object,
     actions = binding["spec"].get("validationActions") or ["Deny"]
     if "Warn" in actions:
         attempt.warnings.append(
-            f"Validation failed for ValidatingAdmissionPolicy '{names[0]}' with binding '{names[1]}': {text}"
+            f"Validation failed for ValidatingAdmissionPolicy '{names[0]}' with binding "
+            f"'{names[1]}': {text}"
         )
     if "Audit" in actions:
         attempt.request.notes[_NOTE] = f"{names[0]}/{names[1]}: {text}"
     if "Deny" in actions:
         raise denied(
             attempt,
-            f"ValidatingAdmissionPolicy '{names[0]}' with binding '{names[1]}' denied request: {text}",
+            f"ValidatingAdmissionPolicy '{names[0]}' with binding '{names[1]}' denied request: "
+            f"{text}",
             validation.get("reason") or "Invalid",
             text,
         )
@@ -114,7 +118,10 @@ async def mutate(configured: Configured, attempt: Attempt, write: matching.Write
         except EvaluationError as error:
             if policy["spec"].get("failurePolicy", "Fail") == "Fail":
                 names = (policy["metadata"]["name"], binding["metadata"]["name"])
-                why = f"MutatingAdmissionPolicy '{names[0]}' with binding '{names[1]}' denied request: {error}"
+                why = (
+                    f"MutatingAdmissionPolicy '{names[0]}' with binding '{names[1]}' denied "
+                    f"request: {error}"
+                )
                 raise denied(attempt, why, "Invalid", str(error)) from error
 
 
