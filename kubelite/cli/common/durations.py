@@ -16,7 +16,6 @@ _UNITS = {
     "h": 3600.0,
     "d": 86400.0,
 }
-_MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
 
 
 def parse(text: str) -> float:
@@ -65,27 +64,12 @@ def _is_number(text: str) -> bool:
 
 
 def human(seconds: float) -> str:
-    """A length of time as the AGE column of kubectl shows it: at most two units, fewer as it grows.
-
-    The limits are kubectl's: seconds to 2 m, minutes and seconds to 10 m, minutes to 3 h, hours and
-    minutes to 8 h, hours to 2 d, days and hours to 8 d, days to 2 y, years and days to 8 y. A clock
-    that runs back shows as ``0s``.
+    """A length of time as the AGE column of kubectl shows it; a clock that runs back shows as
+    ``0s``.
     """
-    whole = max(int(seconds), 0)
-    if whole < 2 * _MINUTE:
-        return f"{whole}s"
-    if whole < 3 * _HOUR:
-        return _two(whole, _MINUTE, "m", 1, "s", whole < 10 * _MINUTE)
-    if whole < 2 * _DAY:
-        return _two(whole, _HOUR, "h", _MINUTE, "m", whole < 8 * _HOUR)
-    if whole < 2 * _YEAR:
-        return _two(whole, _DAY, "d", _HOUR, "h", whole < 8 * _DAY)
-    return _two(whole, _YEAR, "y", _DAY, "d", whole < 8 * _YEAR)
+    from kubelite.objects.facts import ages
 
-
-def _two(whole: int, large: int, large_name: str, small: int, small_name: str, both: bool) -> str:
-    rest = whole % large // small
-    return f"{whole // large}{large_name}" + (f"{rest}{small_name}" if both and rest else "")
+    return ages.shown(max(seconds, 0))
 
 
 def size(count: int) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from kubelite.cli.common import durations, output
 from kubelite.cli.common.command import Output, Settings, usage
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.image.store import image_document, open_store, short_id
-from kubelite.cli.pod.ls import OUTPUT, age
+from kubelite.cli.pod.ls import OUTPUT
+from kubelite.objects.facts import ages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ def ls(settings: Settings, *, format: Annotated[Output, OUTPUT] = Output.table) 
 
 
 def _table(images: Sequence[Image], wide: bool) -> str:
-    now = time.time()
+    now = datetime.now(UTC)
     headers = ["NAME", "IMAGE ID", "AGE", "SIZE", *(["LAYERS", "COMMAND"] if wide else [])]
     rows = []
     for image in images:
@@ -42,7 +43,7 @@ def _table(images: Sequence[Image], wide: bool) -> str:
             cells = [
                 name,
                 image.id if wide else short_id(image.id),
-                age(image.created, now),
+                ages.since(image.created, now),
                 durations.size(image.size),
             ]
             command = " ".join((*image.config.entrypoint, *image.config.cmd))

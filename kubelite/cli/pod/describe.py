@@ -12,7 +12,7 @@ from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import NAMES, SELECTOR, select
 from kubelite.cli.pod.events import HEADERS, cells
-from kubelite.cli.podrow import reason
+from kubelite.objects.rules.printing import printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ def text(pod: Doc, events: Sequence[Doc], now: float) -> str:
                 "Namespace": metadata.get("namespace", "default"),
                 "Labels": _map(metadata.get("labels")),
                 "Annotations": _map(metadata.get("annotations")),
-                "Status": reason(pod),
+                "Status": printed(pod).reason or "Unknown",
                 "Message": status.get("message"),
                 "IP": status.get("podIP"),
                 "Node": spec.get("nodeName"),

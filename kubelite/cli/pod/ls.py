@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-from kubelite.cli.common import durations, output
+from kubelite.cli.common import output
 from kubelite.cli.common.command import Option, Output, Settings, usage
 from kubelite.cli.common.diagnostic import Diagnostic
 from kubelite.cli.common.engine import as_document, open_pods, suggest_command
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import NAMES, SELECTOR, matching, pod_name
 from kubelite.cli.podrow import Doc, PodRow, row
+from kubelite.objects.facts import ages
+from kubelite.objects.rules import printing
 
 if TYPE_CHECKING:
     from kubelite.node.kubelet.pods.pods import Pods
@@ -106,7 +109,7 @@ class Table:
         self._widths: list[int] = []
 
     def text(self, listed: list[Doc], *, with_headers: bool) -> str:
-        now = time.time()
+        now = datetime.now(UTC)
         headers = [
             *(["NAMESPACE"] if self._all_namespaces else []),
             *_HEADERS,
@@ -120,17 +123,9 @@ class Table:
         text = output.table(padded, rows)
         return text if with_headers else text.partition("\n")[2]
 
-    def _cells(self, pod: PodRow, now: float) -> list[str]:
+    def _cells(self, pod: PodRow, now: datetime) -> list[str]:
+        printed = pod.printed
         cells = [pod.namespace] if self._all_namespaces else []
-        cells += [pod.name, pod.ready, pod.status, pod.restarts, age(pod.created, now)]
+        cells += [pod.name, f"{printed.ready}/{printed.total}", printed.reason or "Unknown"]
+        cells += [printing.restarts(printed, now), ages.since(pod.created, now)]
         return cells + ([pod.ip, pod.node, pod.images] if self._wide else [])
-
-
-def age(created: str, now: float) -> str:
-    """How long ago an RFC 3339 time was; ``<unknown>`` if it is not one."""
-    from datetime import datetime
-
-    try:
-        return durations.human(now - datetime.fromisoformat(created).timestamp())
-    except ValueError:
-        return "<unknown>"

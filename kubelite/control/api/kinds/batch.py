@@ -22,15 +22,12 @@ from kubelite.control.api.tables.text import (
     container_cells,
     lookup,
     name_of,
-    parsed_time,
     shown_bool,
-    shown_duration,
     shown_selector,
-    time_since,
 )
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.selectors import matcher
-from kubelite.objects.facts import cron, names
+from kubelite.objects.facts import ages, cron, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -499,11 +496,7 @@ def _job_cells(obj: Object, now: datetime) -> Cells:
         else f"{done}/1"
     )
     start, end = status.get("startTime"), status.get("completionTime")
-    took = (
-        shown_duration(((parsed_time(end) if end else now) - parsed_time(start)).total_seconds())
-        if start
-        else ""
-    )
+    took = ages.since(start, ages.parsed(end) if end else now) if start else ""
     rest = [
         *container_cells(lookup(spec, "template.spec", {})),
         shown_selector(spec.get("selector")),
@@ -526,7 +519,7 @@ def _job_status(obj: Object) -> str:
 def _cron_job_cells(obj: Object, now: datetime) -> Cells:
     """Name, Schedule, Timezone, Suspend, Active, Last Schedule, Age; Containers, Images, Selector."""
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    last = time_since(status["lastScheduleTime"], now) if status.get("lastScheduleTime") else NONE
+    last = ages.since(status["lastScheduleTime"], now) if status.get("lastScheduleTime") else NONE
     _job_cells = lookup(spec, "jobTemplate.spec", {})
     rest = [
         *container_cells(lookup(_job_cells, "template.spec", {})),

@@ -11,9 +11,8 @@ from kubelite.control.api.tables.text import (
     age_of,
     lookup,
     name_of,
-    shown_duration,
 )
-from kubelite.objects.facts import names
+from kubelite.objects.facts import ages, names
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,9 +30,7 @@ def _signing_request_cells(obj: Object, now: datetime) -> Cells:
     shown = [each for each in ("Approved", "Denied", "Failed") if each in held] or ["Pending"]
     shown += ["Issued"] if lookup(obj, "status.certificate") else []
     lasts = (
-        shown_duration(spec["expirationSeconds"])
-        if spec.get("expirationSeconds") is not None
-        else NONE
+        ages.shown(spec["expirationSeconds"]) if spec.get("expirationSeconds") is not None else NONE
     )
     return [
         name_of(obj),

@@ -12,10 +12,9 @@ from kubelite.control.api.tables.columns import columns, wide
 from kubelite.control.api.tables.text import (
     lookup,
     name_of,
-    time_since,
 )
 from kubelite.control.api.wire import causes
-from kubelite.objects.facts import names
+from kubelite.objects.facts import ages, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +136,7 @@ def _event_cells(obj: Object, now: datetime) -> Cells:
     count = lookup(obj, "series.count") or obj.get("count") or obj.get("deprecatedCount") or 1
     said = str(obj.get("message") or obj.get("note") or "").strip()
     head = [
-        time_since(last, now),
+        ages.since(last, now),
         obj.get("type", ""),
         obj.get("reason", ""),
         target,
@@ -145,7 +144,7 @@ def _event_cells(obj: Object, now: datetime) -> Cells:
         shown,
         said,
     ]
-    return [*head, time_since(when or last, now), count, name_of(obj)]
+    return [*head, ages.since(when or last, now), count, name_of(obj)]
 
 
 _INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import podadvice, poddefaults
+from kubelite.control.api.kinds import poddefaults
 from kubelite.control.api.kinds.common import metadata
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.schema import structs
@@ -17,8 +17,9 @@ from kubelite.control.api.tables.text import (
     shown_labels,
 )
 from kubelite.control.api.wire import causes
+from kubelite.objects.rules import printing
 from kubelite.objects.rules.cause import copied
-from kubelite.objects.rules.pods import changes, checks, creation
+from kubelite.objects.rules.pods import changes, checks, creation, warnings
 from kubelite.objects.rules.pods.resources import qos_class
 from kubelite.objects.rules.pods.volumes import HOST_PATH_TYPES
 
@@ -96,7 +97,7 @@ def _check_status_update(new: Object, old: Object) -> Iterator[Cause]:
 
 
 def _pod_warnings(obj: Object) -> Iterator[str]:
-    return podadvice.pod(obj["metadata"], obj["spec"])
+    return warnings.of_pod(obj["metadata"], obj["spec"])
 
 
 def template_warnings(*steps: str) -> Callable[[Object], Iterator[str]]:
@@ -106,7 +107,7 @@ def template_warnings(*steps: str) -> Callable[[Object], Iterator[str]]:
         here: Any = obj
         for step in steps:
             here = here.get(step) or {}
-        return podadvice.pod(
+        return warnings.of_pod(
             here.get("metadata") or {}, here.get("spec") or {}, ".".join(steps) + "."
         )
 
@@ -226,7 +227,7 @@ KINDS: dict[tuple[str, str], Rules] = {
             "resize": _check_resize,
             "status": _check_status_update,
         },
-        row_conditions=pod_cells.conditions,
+        row_conditions=printing.row_conditions,
         values={
             "core.v1.Toleration": {
                 "operator": ("Equal", "Exists", "Gt", "Lt"),

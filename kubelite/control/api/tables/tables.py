@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.schema import jsonpath
-from kubelite.control.api.tables.text import name_of, time_since
+from kubelite.control.api.tables.text import name_of
+from kubelite.objects.facts import ages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -120,7 +121,7 @@ def _cell(column: Object, obj: Object, now: datetime) -> Any:
 
 def _date(value: Any, now: datetime) -> str:
     try:
-        return time_since(value, now)
+        return ages.since(value, now)
     except (TypeError, ValueError):
         return "<invalid>"
 

@@ -1,19 +1,20 @@
 """Pieces of table cells: ages, selectors, lists of names. Pure.
 
-Texts are those of Kubernetes' printers (``pkg/printers/internalversion``, apimachinery
-``util/duration``).
+Texts are those of Kubernetes' printers (``pkg/printers/internalversion``).
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from kubelite.objects.facts import ages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
 Object = dict[str, Any]
-NONE, UNKNOWN, UNSET = "<none>", "<unknown>", "<unset>"
+NONE, UNKNOWN, UNSET = "<none>", ages.UNKNOWN, "<unset>"
 _ACCESS = {
     "ReadWriteOnce": "RWO",
     "ReadOnlyMany": "ROX",
@@ -30,50 +31,9 @@ def lookup(obj: Any, path: str, default: Any = None) -> Any:
     return default if obj is None else obj
 
 
-def parsed_time(text: str) -> datetime:
-    """An RFC 3339 time."""
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def time_since(text: str | None, now: datetime) -> str:
-    """How long ago a time was."""
-    return shown_duration((now - parsed_time(text)).total_seconds()) if text else UNKNOWN
-
-
-def shown_duration(duration: float) -> str:
-    """A duration in at most two units, coarser as it grows: ``90s``, ``5m30s``, ``3h``, ``8d``,
-    ``2y30d``.
-    """
-    seconds = int(duration)
-    if duration < 0:
-        return "<invalid>" if seconds < -1 else "0s"
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if seconds < 120:
-        return f"{seconds}s"
-    if minutes < 10:
-        return _two(minutes, "m", seconds % 60, "s")
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return _two(hours, "h", minutes % 60, "m")
-    if hours < 48:
-        return f"{hours}h"
-    if days < 8:
-        return _two(days, "d", hours % 24, "h")
-    if days < 730:
-        return f"{days}d"
-    if days < 365 * 8:
-        return _two(days // 365, "y", days % 365, "d")
-    return f"{days // 365}y"
-
-
-def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
-    return f"{big}{big_unit}{small}{small_unit}" if small else f"{big}{big_unit}"
-
-
 def age_of(obj: Object, now: datetime) -> str:
     """How old an object is."""
-    return time_since(lookup(obj, "metadata.creationTimestamp"), now)
+    return ages.since(lookup(obj, "metadata.creationTimestamp"), now)
 
 
 def name_of(obj: Object) -> str:

@@ -53,7 +53,7 @@ _TERMS = (
 )
 
 
-def pod(metadata: Object, spec: Object, prefix: str = "") -> Iterator[str]:
+def of_pod(metadata: Object, spec: Object, prefix: str = "") -> Iterator[str]:
     """Everything odd about a pod, or with a ``prefix`` like ``spec.template.`` about the template
     of one.
     """
