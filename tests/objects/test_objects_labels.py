@@ -10,12 +10,11 @@ from kubelite.objects.facts import labels
 from kubelite.objects.facts.labels import (
     EVERYTHING,
     NOTHING,
-    FieldSelector,
+    FieldTerm,
     Requirement,
     Selector,
     SelectorError,
 )
-from kubelite.objects.pod.meta import LabelSelector, LabelSelectorRequirement
 
 keys = st.sampled_from(["a", "b", "example.com/c", "in", "notin"])
 values = st.sampled_from(["", "x", "y", "1", "22"])
@@ -104,15 +103,34 @@ def test_what_is_no_selector_is_refused_with_a_sentence(text: str) -> None:
         labels.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a=b,", "found '', expected: identifier after ','"),
+        (",a", "found ',', expected: !, identifier, or 'end of string'"),
+        ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+        ("a in b", "unable to parse requirement: found 'b' expected: '('"),
+        ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
+        ("a>x", "unable to parse requirement: values[0]: Invalid value: \"x\": "
+         "for 'Gt', 'Lt' operators, the value must be an integer"),
+    ],
+)  # fmt: skip
+def test_a_text_is_refused_in_the_words_of_kubernetes(text: str, sentence: str) -> None:
+    with pytest.raises(SelectorError) as caught:
+        labels.parse(text)
+    assert str(caught.value) == sentence
+
+
 def test_absent_selects_nothing_and_empty_everything() -> None:
-    assert labels.of_object(None) == NOTHING and not NOTHING.matches({})
-    assert labels.of_object(LabelSelector()) == EVERYTHING and EVERYTHING.matches({})
+    assert labels.of_document(None) == NOTHING and not NOTHING.matches({})
+    assert labels.of_document({}) == EVERYTHING and EVERYTHING.matches({})
 
 
 def test_a_selector_object_is_the_map_and_the_expressions_together() -> None:
-    expression = LabelSelectorRequirement(key="tier", operator="In", values=("db", "cache"))
-    made = labels.of_object(
-        LabelSelector(match_labels={"b": "2", "a": "1"}, match_expressions=(expression,))
+    expression = {"key": "tier", "operator": "In", "values": ["db", "cache"]}
+    made = labels.of_document(
+        {"matchLabels": {"b": "2", "a": "1"}, "matchExpressions": [expression]}
     )
     assert str(made) == "a=1,b=2,tier in (cache,db)"
     assert made.matches({"a": "1", "b": "2", "tier": "db", "more": "x"})
@@ -136,20 +154,29 @@ field_values = st.text("ab,=\\! ", max_size=6)
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["metadata.name", "status.phase"]), field_values, st.booleans()),
+        st.builds(
+            FieldTerm,
+            st.sampled_from(["metadata.name", "status.phase"]),
+            field_values,
+            st.booleans(),
+        ),
         max_size=3,
     )
 )
-def test_field_selectors_print_and_read_alike(terms: list[tuple[str, str, bool]]) -> None:
-    selector = FieldSelector(tuple(terms))
-    assert labels.parse_fields(str(selector)) == selector
+def test_field_selectors_print_and_read_alike(terms: list[FieldTerm]) -> None:
+    assert labels.parse_fields(",".join(map(str, terms))) == tuple(terms)
 
 
-def test_field_selectors_select() -> None:
-    selector = labels.parse_fields("status.phase=Running,spec.nodeName!=a,metadata.name==p")
-    assert selector.matches({"status.phase": "Running", "metadata.name": "p"})
-    assert not selector.matches(
-        {"status.phase": "Running", "metadata.name": "p", "spec.nodeName": "a"}
-    )
-    with pytest.raises(SelectorError):
-        labels.parse_fields("status.phase")
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("status.phase", "invalid selector: 'status.phase'; can't understand 'status.phase'"),
+        ("a=b=c", "invalid field selector, unescaped character in value: ="),
+        (r"a=\b", r"invalid field selector, invalid escape sequence: \b"),
+        ("a=\\", "invalid field selector, invalid escape sequence: \\"),
+    ],
+)
+def test_what_is_no_field_selector_is_refused_with_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(SelectorError) as caught:
+        labels.parse_fields(text)
+    assert str(caught.value) == sentence

@@ -3,25 +3,24 @@
 Three ways to write a label selector become one :class:`Selector`: kubectl's ``-l`` text,
 ``matchLabels`` with ``matchExpressions``, and a plain map. As everywhere in Kubernetes an absent
 selector selects nothing and an empty one selects everything.
+
+Texts are read, and refused, as apimachinery's ``labels.Parse`` and ``fields.ParseSelector`` do.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from kubelite.objects.facts import names
-
-if TYPE_CHECKING:
-    from kubelite.objects.pod.meta import LabelSelector
 
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
 
 _TOKEN = re.compile(r"\s*(==|!=|[=!(),<>]|[^\s=!(),<>]+)")
 _SIGNS: dict[str, Operator] = {"=": "In", "==": "In", "!=": "NotIn", ">": "Gt", "<": "Lt"}
 _WORDS: dict[str, Operator] = {"in": "In", "notin": "NotIn"}
-_PUNCTUATION = frozenset("=!(),<>") | {"==", "!="}
+_NO_WORDS = frozenset(("", *"=!(),<>", "==", "!="))
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 
 
@@ -99,18 +98,6 @@ def of_map(labels: Mapping[str, str]) -> Selector:
     )
 
 
-def of_object(selector: LabelSelector | None) -> Selector:
-    """The selector of a ``labelSelector`` field. Raises SelectorError for values that do not fit
-    their operator.
-    """
-    if selector is None:
-        return NOTHING
-    asked = (
-        requirement(each.key, each.operator, each.values) for each in selector.match_expressions
-    )
-    return Selector((*of_map(selector.match_labels).requirements, *asked))
-
-
 def of_document(selector: Mapping[str, Any] | None) -> Selector:
     """The selector of a ``labelSelector`` in a plain document. Raises SelectorError for values that
     do not fit their operator.
@@ -148,121 +135,160 @@ def parse(text: str) -> Selector:
     """
     tokens = _Tokens(text)
     found: list[Requirement] = []
-    while tokens.peek():
-        found.append(_requirement(tokens))
-        if tokens.peek() and (tokens.take() != "," or not tokens.peek()):
-            raise tokens.error("a ',' and another requirement")
+    while tokens.next:
+        if tokens.next != "!" and not tokens.is_word():
+            raise tokens.expected("!, identifier, or 'end of string'")
+        try:
+            found.append(_requirement(tokens))
+        except SelectorError as wrong:
+            raise SelectorError(f"unable to parse requirement: {wrong}") from None
+        if not tokens.next:
+            break
+        if tokens.next != ",":
+            raise tokens.expected("',' or 'end of string'")
+        tokens.take()
+        if tokens.next != "!" and not tokens.is_word():
+            raise tokens.expected("identifier after ','")
     return Selector(tuple(found))
 
 
 class _Tokens:
-    """The words and signs of a selector, one after the other; "" at the end."""
+    """The words and signs of a selector, one after the other; ``next`` is "" at the end."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._tokens = _TOKEN.findall(text)
+        self._tokens = [*_TOKEN.findall(text), ""]
         self._at = 0
-
-    def peek(self) -> str:
-        return self._tokens[self._at] if self._at < len(self._tokens) else ""
+        self.next = self._tokens[0]
 
     def take(self) -> str:
-        token = self.peek()
-        self._at += 1
-        return token
+        taken: str = self.next
+        self._at = min(self._at + 1, len(self._tokens) - 1)
+        self.next = self._tokens[self._at]
+        return taken
+
+    def is_word(self) -> bool:
+        return self.next not in _NO_WORDS
 
     def word(self) -> str:
-        """The next token where it is no sign, else "", and nothing is taken."""
-        return self.take() if self.peek() and self.peek() not in _PUNCTUATION else ""
+        """The next token, which must be a word."""
+        if not self.is_word():
+            raise self.expected("identifier")
+        return self.take()
 
-    def error(self, expected: str) -> SelectorError:
-        at = f'before "{self.peek()}"' if self.peek() else "at its end"
-        return SelectorError(f'selector "{self._text}": {expected} expected {at}')
+    def expected(self, what: str) -> SelectorError:
+        return SelectorError(f"found '{self.next}', expected: {what}")
 
 
 def _requirement(tokens: _Tokens) -> Requirement:
-    negated = tokens.peek() == "!" and bool(tokens.take())
-    key = _key(tokens)
-    if negated:
-        return Requirement(key, "DoesNotExist")
-    sign = tokens.peek()
-    if sign in ("", ","):
-        return Requirement(key, "Exists")
-    if sign in _SIGNS:
-        tokens.take()
-        return _checked(requirement(key, _SIGNS[sign], (tokens.word(),)))
-    if sign in _WORDS:
-        tokens.take()
-        return _checked(requirement(key, _WORDS[sign], _listed(tokens)))
-    raise tokens.error("one of = == != in notin < >")
-
-
-def _key(tokens: _Tokens) -> str:
+    is_negated = tokens.next == "!" and bool(tokens.take())
     key = tokens.word()
-    if not key:
-        raise tokens.error("a key")
     wrong = names.qualified(key)
     if wrong:
-        raise SelectorError(f'"{key}" is no key of a label: {wrong[0]}')
-    return key
+        raise SelectorError(f"<nil>: {_invalid(key, wrong)}")
+    if tokens.next in ("", ","):
+        return Requirement(key, "DoesNotExist" if is_negated else "Exists")
+    if is_negated:
+        return Requirement(key, "DoesNotExist")
+    if tokens.next in _SIGNS:
+        operator = _SIGNS[tokens.take()]
+        return _checked(key, operator, [_exact(tokens)])
+    if tokens.next in _WORDS:
+        operator = _WORDS[tokens.take()]
+        return _checked(key, operator, _listed(tokens))
+    raise tokens.expected("in, notin, =, ==, !=, gt, lt")
+
+
+def _exact(tokens: _Tokens) -> str:
+    return "" if tokens.next in ("", ",") else tokens.word()
 
 
 def _listed(tokens: _Tokens) -> list[str]:
-    if tokens.take() != "(":
-        raise tokens.error("'('")
-    if tokens.peek() == ")":
+    if tokens.next != "(":
+        raise SelectorError(f"found '{tokens.next}' expected: '('")
+    tokens.take()
+    if tokens.next == ")":
         tokens.take()
         return []
-    values = [tokens.word()]
-    while (sign := tokens.take()) == ",":
-        values.append(tokens.word())
-    if sign != ")":
-        raise tokens.error("')'")
+    values = [_item(tokens)]
+    while tokens.next == ",":
+        tokens.take()
+        values.append(_item(tokens))
+    if tokens.next != ")":
+        raise tokens.expected("',' or ')'")
+    tokens.take()
     return values
 
 
-def _checked(made: Requirement) -> Requirement:
-    for value in made.values:
+def _item(tokens: _Tokens) -> str:
+    """One value of a list, which may be empty."""
+    if tokens.next in (",", ")"):
+        return ""
+    if not tokens.is_word():
+        raise tokens.expected("',', or identifier")
+    return tokens.take()
+
+
+def _checked(key: str, operator: Operator, values: list[str]) -> Requirement:
+    """A requirement as a text writes it. Raises SelectorError with the sentence of Kubernetes."""
+    if not values:
+        empty = "for 'in', 'notin' operators, values set can't be empty"
+        raise SelectorError(f"values: Invalid value: []: {empty}")
+    if operator in ("Gt", "Lt") and not _INTEGER.fullmatch(values[0]):
+        number = "for 'Gt', 'Lt' operators, the value must be an integer"
+        raise SelectorError(f"values[0]: {_invalid(values[0], [number])}")
+    for value in values:
         wrong = names.label_value(value)
         if wrong:
-            raise SelectorError(f'"{value}" is no value of a label: {wrong[0]}')
-    return made
+            raise SelectorError(f"[{key}]: {_invalid(value, wrong)}")
+    return Requirement(key, operator, frozenset(values))
 
 
-class FieldSelector(NamedTuple):
-    """Conditions on fields of an object: (path, value, whether it must be equal)."""
+def _invalid(value: str, sentences: Iterable[str]) -> str:
+    return f'Invalid value: "{value}": {"; ".join(sentences)}'
 
-    terms: tuple[tuple[str, str, bool], ...] = ()
 
-    def matches(self, fields: Mapping[str, str]) -> bool:
-        """Whether an object with these fields is selected; one that is not there counts as empty."""
-        return all((fields.get(path, "") == value) is equal for path, value, equal in self.terms)
+class FieldTerm(NamedTuple):
+    """One term of a field selector: a field that must be equal to a value, or must differ from
+    it.
+    """
+
+    path: str
+    value: str
+    equal: bool
 
     def __str__(self) -> str:
-        return ",".join(
-            f"{path}{'=' if equal else '!='}{_escaped(value)}" for path, value, equal in self.terms
-        )
+        value = re.sub(r"([\\,=])", r"\\\1", self.value)
+        return f"{self.path}{'=' if self.equal else '!='}{value}"
 
 
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\,=])", r"\\\1", text)
+_FIELD_TERM = re.compile(r"(.*?)(!=|==|=)(.*)", re.DOTALL)
+_BAD_ESCAPE = re.compile(r"\\(?![\\,=]).?", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
-_FIELD_TERM = re.compile(r"((?:[^\\,=!]|\\.|!(?!=))+?)(==|!=|=)((?:[^\\,=]|\\[\\,=])*)", re.DOTALL)
-
-
-def parse_fields(text: str) -> FieldSelector:
+def parse_fields(text: str) -> tuple[FieldTerm, ...]:
     r"""kubectl's ``--field-selector``: ``status.phase=Running,spec.nodeName!=a``; ``\`` protects
     ``, = \`` in a value.
 
     Raises SelectorError.
     """
-    terms: list[tuple[str, str, bool]] = []
-    for term in re.findall(r"(?:\\.|[^\\,])+", text, re.DOTALL):
-        match = _FIELD_TERM.fullmatch(term)
-        if match is None:
-            raise SelectorError(
-                f'field selector "{text}": "{term}" is not of the form path=value or path!=value'
-            )
-        terms.append((match[1].strip(), re.sub(r"\\(.)", r"\1", match[3]), match[2] != "!="))
-    return FieldSelector(tuple(terms))
+    return tuple(
+        _field_term(term, text) for term in re.findall(r"(?:\\.|[^\\,]|\\$)+", text, re.DOTALL)
+    )
+
+
+def _field_term(term: str, text: str) -> FieldTerm:
+    found = _FIELD_TERM.fullmatch(term)
+    if found is None:
+        raise SelectorError(f"invalid selector: '{text}'; can't understand '{term}'")
+    bad = _BAD_ESCAPE.search(_ESCAPED.sub(_kept_if_bad, found[3]))
+    if bad:
+        raise SelectorError(f"invalid field selector, invalid escape sequence: {bad[0]}")
+    plain = _ESCAPED.sub("", found[3])
+    if "=" in plain:
+        raise SelectorError("invalid field selector, unescaped character in value: =")
+    return FieldTerm(found[1], _ESCAPED.sub(r"\1", found[3]), found[2] != "!=")
+
+
+def _kept_if_bad(escape: re.Match[str]) -> str:
+    return "" if escape[1] in "\\,=" else escape[0]

@@ -5,7 +5,6 @@ import pytest
 from kubelite.control.api.kinds import registry
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.tables import tables
-from kubelite.objects.facts import ages
 from kubelite.objects.rules import printing
 from tests.control.api.pure import DEPLOYMENT, POD, RESOURCES, created, edited, res, res_of, widget
 
@@ -141,14 +140,6 @@ def test_a_pod_that_has_ended_says_so_in_its_row():
     (row,) = strategy.render_table(res("v1", "Pod"), [pod("Succeeded")], now=NOW)["rows"]
     assert row["conditions"][0]["reason"] == "Succeeded"
     assert printing.row_conditions(pod()) == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (599, "9m59s"), (600, "10m"), (10799, "179m"), (10800, "3h"), (11100, "3h5m"), (28800, "8h"), (172799, "47h"), (172800, "2d"), (180000, "2d2h"), (691200, "8d"), (63072000, "2y"), (63158400, "2y1d"), (252288000, "8y")],
-)  # fmt: skip
-def test_durations_grow_coarser(seconds, shown):
-    assert ages.shown(seconds) == shown
 
 
 def obj(api_version, kind, **rest):
