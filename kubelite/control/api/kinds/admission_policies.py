@@ -289,6 +289,7 @@ _OWN = tuple(
 )
 KINDS: dict[tuple[str, str], Rules] = {
     (GROUP, "ValidatingAdmissionPolicy"): Rules(
+        status_metadata=(),
         defaults=_default_policy,
         check=_check_validating_policy,
         columns=columns("Name", integer("Validations"), "ParamKind", "Age"),

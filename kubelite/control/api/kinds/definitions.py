@@ -180,6 +180,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         prepare_update=_prepare_definition_update,
     ),
     ("apiregistration.k8s.io", "APIService"): Rules(
+        status_metadata=(),
         check=_check_api_service,
         name=names.path_segment,
         may_be_empty=("apiregistration.v1.ServiceReference.*",),

@@ -390,6 +390,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         has_generation=True,
     ),
     ("networking.k8s.io", "ServiceCIDR"): Rules(
+        status_metadata=(),
         check=_check_service_cidr,
         check_update=_check_service_cidr_update,
         initial_status=lambda obj: {},

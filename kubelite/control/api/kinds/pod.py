@@ -186,6 +186,7 @@ def _pod_changed(new: Object, old: Object) -> Object:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("", "Pod"): Rules(
+        status_metadata=("annotations", "finalizers", "labels"),
         defaults=_default_pod,
         check=_check_pod,
         prepare_create=_prepare_new_pod,

@@ -45,6 +45,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     - ``initial_status(document)`` is the status of a new object; without it the kind's empty one.
     - ``keeps_status``: a client may give the status of a new object.
+    - ``status_metadata``: what a write to ``status`` may change of the metadata.
     - ``prepare_create(document)`` adds what the server writes into a new object, in place.
     - ``prepare_update(new, old)`` gives the new state as far as a client may change it.
     - ``prepare_subresource``: the same for a subresource other than ``status``.
@@ -87,6 +88,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     generation_counts: bool = True
     initial_status: Callable[[Object], Object] | None = None
     keeps_status: bool = False
+    status_metadata: tuple[str, ...] = ("annotations", "finalizers", "labels", "ownerReferences")
     prepare_create: Prepare | None = None
     prepare_update: PrepareUpdate | None = None
     prepare_subresource: Mapping[str, PrepareUpdate] = {}

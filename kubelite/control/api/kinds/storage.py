@@ -680,6 +680,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         may_be_empty=("storage.v1.CSIStorageCapacity.storageClassName",),
     ),
     ("storage.k8s.io", "VolumeAttachment"): Rules(
+        status_metadata=(),
         unconditional_update=False,
         check=_check_attachment,
         may_be_empty=("storage.v1.VolumeAttachmentSpec.*", "storage.v1.VolumeAttachmentSource.*"),

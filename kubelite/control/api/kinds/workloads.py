@@ -530,6 +530,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         hostname_use="Pod names and hostnames",
     ),
     ("apps", "Deployment"): Rules(
+        status_metadata=("annotations", "finalizers", "ownerReferences"),
         check_subresource={"status": _check_deployment_status},
         defaults=_default_deployment,
         check=_check_deployment,

@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 _UNCOUNTED = ("kind", "apiVersion", "metadata", "status")
-_METADATA_BY_STATUS: dict[str, tuple[str, ...]] = {
-    "APIService": ("managedFields",),
-    "CustomResourceDefinition": ("managedFields",),
-    "Deployment": ("annotations", "finalizers", "managedFields", "ownerReferences"),
-    "Pod": ("annotations", "finalizers", "labels", "managedFields"),
-    "ValidatingAdmissionPolicy": ("managedFields",),
-    "VolumeAttachment": ("managedFields",),
-}
-_ALL_BY_STATUS = ("annotations", "finalizers", "labels", "managedFields", "ownerReferences")
-"""Metadata that a write to ``status`` may change: all of it, but for these kinds and custom ones."""
 
 
 def prepare_create(res: Resource, obj: Object) -> Object:
@@ -95,9 +85,7 @@ def _status_of(res: Resource, new: Object, old: Object) -> Object:
     """The old object with the new status, and with the metadata that may come along."""
     result = {key: value for key, value in old.items() if key != "status"}
     result |= {"status": new["status"]} if "status" in new else {}
-    fields = _METADATA_BY_STATUS.get(res.kind, _ALL_BY_STATUS)
-    if res.crd is not None:
-        fields = ("managedFields",)
+    fields = ("managedFields", *(() if res.crd is not None else rules_of(res).status_metadata))
     given = new.get("metadata", {})
     metadata = {key: value for key, value in old["metadata"].items() if key not in fields}
     metadata |= {key: given[key] for key in fields if key in given}
