@@ -143,18 +143,83 @@ def test_no_value_takes_the_server_long():
     assert time.process_time() - started < 10
 
 
+def outline(loops):
+    """Loops as ``path > variable [inner loops]``."""
+    return [
+        f"{'.'.join(step.name or '[]' for step in loop.path)} > {loop.variable}"
+        + (f" {outline(loop.inside)}" if loop.inside else "")
+        for loop in loops
+    ]
+
+
 @pytest.mark.parametrize(
-    ("rule", "depth", "names"),
+    ("rule", "found"),
     [
-        ("self.a > 1", 0, ()),
-        ("self.all(x, x > 1) && self.exists(y, y == 1)", 1, ("x", "y")),
-        ("self.all(x, x.items.exists(y, (y + 1) in self.map(z, z)))", 3, ("x", "y", "z")),
-        ("'self.all(x, (' + \"b.map(c, \" == self // .all(d, ", 0, ()),
-        ("self.foo(x, self.all(y, true))", 1, ("y",)),
+        ("self.a > 1", []),
+        ("self.all(x, x > 1) && self.exists(y, y == 1)", ["self > x", "self > y"]),
+        ("self.all(x, x.items.exists(y, (y + 1) in self.map(z, z)))", ["self > x [\"x.items > y ['self > z']\"]"]),
+        ("'self.all(x, (' + \"b.map(c, \" == self // .all(d, ", []),
+        ("self.foo(x, self.all(y, true))", ["self > y"]),
+        ("self.a[0].b.filter(x, x > 1).size() > 2", ["self.a.[].b > x"]),
+        ("self.split('.').all(p, p != '')", ["self.split > p"]),
+        ("[1, 2].all(x, x > 0)", ["[] > x"]),
+        ("(self.a + self.b).all(x, true)", [" > x"]),
     ],
+)  # fmt: skip
+def test_loops(rule, found):
+    assert outline(cel_text.loops(rule)) == found
+
+
+LISTENERS = array(
+    struct(name=TEXT, port=WHOLE, namespaces=array(TEXT), routes=array(struct(kind=TEXT))),
+    maxItems=64,
 )
-def test_loops(rule, depth, names):
-    assert cel_text.loops(rule) == (depth, frozenset(names))
+
+
+@pytest.mark.parametrize(
+    ("schema", "rule", "is_cheap"),
+    [
+        # What a loop goes over counts, not the longest list below.
+        (LISTENERS, "self.all(a, self.exists_one(b, a.name == b.name))", True),
+        (struct(spec=LISTENERS, tags=array(TEXT)), "self.spec.all(a, self.spec.all(b, a.port != b.port))", True),
+        (array(TEXT), "self.all(a, a.startsWith('x'))", True),
+        (array(TEXT), "self.all(a, self.all(b, a == b))", False),
+        (LISTENERS, "self.all(a, a.namespaces.all(b, a.namespaces.all(c, b != c)))", False),
+        ({"type": "object", "additionalProperties": {**TEXT, "maxLength": 63}, "maxProperties": 16}, "self.all(k, self.all(l, k == l || self[k] != self[l]))", True),
+        ({**TEXT, "maxLength": 253}, "self.split('.').all(p, p.size() < 64)", True),
+    ],
+)  # fmt: skip
+def test_the_cost_of_loops(schema, rule, is_cheap):
+    found = [cause.message for cause in crd_cel_rules.check(rules(schema, rule), "s")]
+    assert found == [] if is_cheap else ["exceeds budget" in message for message in found] == [True]
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("quantity(self).isGreaterThan(quantity('1Gi')) && quantity(self) == quantity('2048Mi')", "2Gi"),
+        ("quantity(self).add(quantity('500m')).compareTo(quantity('1500m')) == 0", "1"),
+        ("isQuantity(self) && quantity(self).isInteger() && quantity(self).asInteger() == 3", "3"),
+        ("!isQuantity(self)", "three"),
+        ("isIP(self) && ip(self).family() == 4 && ip(self).isGlobalUnicast()", "10.0.0.1"),
+        ("ip(self).isLoopback() && !ip.isCanonical('0:0::1')", "::1"),
+        ("!isIP(self)", "10.0.0.256"),
+        ("isCIDR(self) && cidr(self).containsIP('10.1.2.3') && cidr(self).prefixLength() == 8", "10.0.0.0/8"),
+        ("cidr(self).masked() == cidr('10.0.0.0/8') && cidr(self).containsCIDR('10.9.0.0/16')", "10.0.0.1/8"),
+        ("isURL(self) && url(self).getHostname() == 'a.b' && url(self).getPort() == '8'", "https://a.b:8/c?d=e"),
+        ("url(self).getScheme() == 'https' && url(self).getEscapedPath() == '/c'", "https://a.b:8/c?d=e"),
+        ("self.find('[0-9]+') == '12' && self.findAll('[0-9]+').size() == 2", "a12b3"),
+        ("!format.dns1123Label().validate(self).hasValue()", "my-name"),
+        ("format.dns1123Label().validate(self).hasValue()", "My_name"),
+        ("format.named('uuid').hasValue() && !format.named('none').hasValue()", ""),
+        ("'%s has %d'.format([self, 2]) == 'x has 2'", "x"),
+        ("['a', 'b'].indexOf(self) == 1 && 'abc'.indexOf(self) == 1", "b"),
+        ("self.matches('^(?i)yes$')", "YES"),
+    ],
+)  # fmt: skip
+def test_functions_of_kubernetes(rule, text):
+    assert list(crd_cel_rules.check(rules(TEXT, rule), "s")) == []
+    assert broken(rules(TEXT, rule), text) == []
 
 
 def test_names_that_cel_can_spell():
@@ -178,9 +243,9 @@ AT = "x-kubernetes-validations[0]"
         (rules(WHOLE, ""), f"s.{AT}.rule", "rule is not specified"),
         (rules(WHOLE, "self =="), f"s.{AT}.rule", "compilation failed"),
         (
-            rules(TEXT, "quantity(self).isGreaterThan(quantity('1'))"),
+            rules(TEXT, "semver(self).isNewerThan(self)"),
             f"s.{AT}.rule",
-            "undeclared reference to 'isGreaterThan'",
+            "undeclared reference to 'isNewerThan'",
         ),
         (rules(TEXT, "other == self"), f"s.{AT}.rule", "undeclared reference to 'other'"),
         (

@@ -2,19 +2,18 @@
 ``common-expression-language``). Pure.
 
 Without it every rule is refused when its definition is written: a rule that is stored and not kept
-would be worse. So is a rule that calls a function which the library does not have (``quantity``,
-``url``, ``ip`` and others of Kubernetes' own).
+would be worse. So is a rule that calls a function which neither the library has nor
+``cel_functions``.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.schema import cel_text
-from kubelite.control.api.schema.cel_values import converted, largest
+from kubelite.control.api.schema import cel_functions, cel_text, cel_values
+from kubelite.control.api.schema.cel_values import converted
 from kubelite.control.api.schema.structural import children
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.status import Cause
@@ -55,10 +54,17 @@ def problem(rule: str) -> str:
         functions = (
             {name for name in program.functions() if name[0].isalpha()}
             - _FUNCTIONS
+            - set(cel_functions.FUNCTIONS)
             - _library_functions()
         )
         unknown = sorted(
-            functions | (set(program.variables()) - _VARIABLES - cel_text.loops(rule).names)
+            functions
+            | (
+                set(program.variables())
+                - _VARIABLES
+                - set(cel_functions.NAMESPACES)
+                - cel_text.variables(cel_text.loops(rule))
+            )
         )
     except ImportError:
         return _MISSING
@@ -118,9 +124,9 @@ def _context() -> Any:
 
     context = cel.Context()
     stdlib.add_stdlib_to_context(context)
-    context.add_function(
-        "isSorted", lambda items: all(first <= second for first, second in pairwise(items))
-    )
+    for name, function in cel_functions.FUNCTIONS.items():
+        context.add_function(name, function)
+    context.update(cel_functions.NAMESPACES)
     return context
 
 
@@ -132,9 +138,7 @@ class _Budget:
 
     def take(self, rule: str, *values: Any) -> bool:
         """Takes what a rule may need for its loops; False where that is too much."""
-        depth, steps = cel_text.loops(rule).depth, _EVALUATION
-        if depth:
-            steps += max(largest(each, texts="split" in rule) for each in values) ** depth
+        steps = _EVALUATION + sum(cel_values.steps(cel_text.loops(rule), value) for value in values)
         self.left -= steps
         return steps <= RULE_STEPS and self.left >= 0
 

@@ -1,10 +1,11 @@
-"""What the text of a CEL rule tells without running it: which names it binds, and how deep its
-loops are nested. Pure.
+"""What the text of a CEL rule tells without running it: its loops, and what each of them goes over.
+Pure.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _LOOPS = ("all", "exists", "exists_one", "existsOne", "map", "filter")
@@ -13,28 +14,118 @@ _TOKEN = re.compile(
     r"""|//[^\n]*|(?P<loop>\.\s*(?P<macro>[A-Za-z_]\w*)\s*\(\s*(?P<name>[A-Za-z_]\w*)\s*,)|(?P<bracket>[()])""",
     re.DOTALL,
 )
+_STEP = re.compile(r"\s*\.?\??\s*(?P<name>[A-Za-z_]\w*)\s*(?P<call>\()?|\s*(?P<index>\[)")
+_OPENERS = {")": "(", "]": "["}
 
 
-class Loops(NamedTuple):
-    """``depth``: 2 for a loop in a loop. ``names`` are those of the items."""
+class Step(NamedTuple):
+    """One step of a path: a field, a call (``split()``), or an item (``[]``)."""
 
-    depth: int
-    names: frozenset[str]
+    kind: str
+    name: str = ""
 
 
-def loops(rule: str) -> Loops:
-    """The loops of a rule: ``all``, ``exists``, ``exists_one``, ``map``, ``filter``."""
-    names: set[str] = set()
-    inside: list[bool] = []
-    depth = 0
+class Loop(NamedTuple):
+    """A loop over what ``path`` leads to; ``variable`` stands for an item in ``inside``."""
+
+    path: tuple[Step, ...]
+    variable: str
+    inside: tuple[Loop, ...]
+
+
+@lru_cache(1024)
+def loops(rule: str) -> tuple[Loop, ...]:
+    """The outermost loops of a rule: ``all``, ``exists``, ``exists_one``, ``map``, ``filter``."""
+    # For each open bracket: None, or the path, the variable and the inner loops of a loop.
+    stack: list[tuple[tuple[Step, ...], str, list[Loop]] | None] = []
+    outermost: list[Loop] = []
+
+    def close() -> None:
+        closed = stack.pop()
+        if closed is not None:
+            loop = Loop(closed[0], closed[1], tuple(closed[2]))
+            around = next((entry for entry in reversed(stack) if entry is not None), None)
+            (outermost if around is None else around[2]).append(loop)
+
     for token in _TOKEN.finditer(rule):
         if token["loop"]:
             is_loop = token["macro"] in _LOOPS
-            inside.append(is_loop)
-            names |= {token["name"]} if is_loop else set()
-            depth = max(depth, sum(inside))
+            path = _path(_receiver(rule, token.start())) if is_loop else ()
+            stack.append((path, token["name"], []) if is_loop else None)
         elif token["bracket"] == "(":
-            inside.append(False)
-        elif token["bracket"] and inside:
-            inside.pop()
-    return Loops(depth, frozenset(names))
+            stack.append(None)
+        elif token["bracket"] and stack:
+            close()
+    while stack:
+        close()
+    return tuple(outermost)
+
+
+def variables(found: tuple[Loop, ...]) -> frozenset[str]:
+    """The names of the items of loops."""
+    names = {loop.variable for loop in found}
+    return frozenset(names.union(*(variables(loop.inside) for loop in found)))
+
+
+def _receiver(rule: str, end: int) -> str:
+    """The expression that ends before a position: ``self.spec.items`` of ``self.spec.items.all``."""
+    start = end
+    while start:
+        here = start - 1
+        while here >= 0 and rule[here].isspace():
+            here -= 1
+        if here < 0:
+            break
+        if rule[here] in _OPENERS:
+            start = _opened(rule, here)
+        elif rule[here] == "_" or rule[here].isalnum():
+            while here >= 0 and (rule[here] == "_" or rule[here].isalnum()):
+                here -= 1
+            start = here + 1
+            while here >= 0 and rule[here].isspace():
+                here -= 1
+            if here < 0 or rule[here] != ".":
+                break
+        elif rule[here] in ".?":
+            start = here
+        else:
+            break
+    return rule[start:end]
+
+
+def _opened(rule: str, closing: int) -> int:
+    """Where the bracket stands that one at a position closes."""
+    depth = 0
+    for here in range(closing, -1, -1):
+        if rule[here] in _OPENERS:
+            depth += 1
+        elif rule[here] in _OPENERS.values():
+            depth -= 1
+            if not depth:
+                return here
+    return 0
+
+
+def _path(receiver: str) -> tuple[Step, ...]:
+    """The steps of a receiver; empty where it is no path (a list that is written out, a sum)."""
+    steps: list[Step] = []
+    position = 0
+    while position < len(receiver):
+        found = _STEP.match(receiver, position)
+        if found is None:
+            return ()
+        position = found.end()
+        if found["index"] or found["call"]:
+            position = _closed(receiver, position - 1) + 1
+        kind = "item" if found["index"] else "call" if found["call"] else "field"
+        steps.append(Step(kind, found["name"] or ""))
+    return tuple(steps)
+
+
+def _closed(text: str, opening: int) -> int:
+    depth = 0
+    for here in range(opening, len(text)):
+        depth += (text[here] in "([") - (text[here] in ")]")
+        if not depth:
+            return here
+    return len(text)

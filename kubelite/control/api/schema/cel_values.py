@@ -13,9 +13,12 @@ import binascii
 import re
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema.structural import children
+
+if TYPE_CHECKING:
+    from kubelite.control.api.schema.cel_text import Loop, Step
 
 Schema = dict[str, Any]
 _RESERVED = frozenset(
@@ -82,12 +85,47 @@ def _duration(text: str) -> timedelta:
     return timedelta(seconds=sign * sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
-def largest(value: Any, *, texts: bool) -> int:
-    """How long the longest list or map in a value is, or the longest text where a rule makes lists
-    of texts.
-    """
+def steps(loops: tuple[Loop, ...], value: Any) -> int:
+    """How many steps the loops of a rule take for a value of ``self``."""
+    return _steps(loops, {"self": [value], "oldSelf": [value]}, _largest(value))
+
+
+def _steps(loops: tuple[Loop, ...], known: dict[str, list[Any]], largest: int) -> int:
+    total = 0
+    for loop in loops:
+        holders = _reached(loop.path, known)
+        if holders is None:
+            length, items = largest, []
+        else:
+            length = max((len(each) for each in holders if hasattr(each, "__len__")), default=0)
+            items = [item for holder in holders for item in _items(holder)]
+        total += length * (1 + _steps(loop.inside, {**known, loop.variable: items}, largest))
+    return total
+
+
+def _reached(path: tuple[Step, ...], known: dict[str, list[Any]]) -> list[Any] | None:
+    """What a path leads to; None where only running the rule would tell."""
+    if not path or path[0].kind != "field" or path[0].name not in known:
+        return None
+    found = known[path[0].name]
+    for step in path[1:]:
+        if step.kind == "field":
+            found = [
+                each[step.name] for each in found if isinstance(each, dict) and step.name in each
+            ]
+        elif step.kind == "item":
+            found = [item for each in found for item in _items(each)]
+    return found
+
+
+def _items(value: Any) -> list[Any]:
     if isinstance(value, dict):
-        return max([len(value), *(largest(each, texts=texts) for each in value.values())])
-    if isinstance(value, list):
-        return max([len(value), *(largest(each, texts=texts) for each in value)])
-    return len(value) if texts and isinstance(value, str) else 0
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _largest(value: Any) -> int:
+    """How long the longest list, map or text in a value is."""
+    if isinstance(value, dict | list):
+        return max([len(value), *map(_largest, _items(value))])
+    return len(value) if isinstance(value, str) else 0

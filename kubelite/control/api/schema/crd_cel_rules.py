@@ -2,7 +2,7 @@
 cost. Pure.
 
 The cost is estimated from the bounds that the schema declares, more roughly than Kubernetes does:
-how often the rule is asked, and what its loops may go over. What it really takes is bounded again
+how often the rule is asked, and how long what each of its loops goes over may be. What it really takes is bounded again
 when it runs (:mod:`~kubelite.control.api.schema.cel`).
 """
 
@@ -12,16 +12,18 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema import cel, cel_text
+from kubelite.control.api.schema.cel_values import spelled
 from kubelite.control.api.wire import causes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kubelite.control.api.schema.cel_text import Loop, Step
     from kubelite.control.api.wire.status import Cause
 
 Schema = dict[str, Any]
 MOST = 100_000_000
-_UNBOUNDED = (3 << 20) // 4  # items that a body of three megabytes can hold
+_BODY = 3 << 20  # bytes of the largest body
 _COSTLY = (
     "estimated rule cost exceeds budget by factor of more than {:.1f}x (try simplifying the rule, or adding maxItems,"
     " maxProperties, and maxLength where arrays, maps, and strings are declared)"
@@ -42,12 +44,12 @@ def check(schema: Schema, path: str, number: int = 1, unrelated: str = "") -> It
         yield from check(
             rest,
             f"{path}.additionalProperties",
-            number * schema.get("maxProperties", _UNBOUNDED),
+            number * _longest(schema),
             unrelated,
         )
     if isinstance(items := schema.get("items"), dict):
         lost = unrelated or ("" if schema.get("x-kubernetes-list-type") == "map" else path)
-        yield from check(items, f"{path}.items", number * schema.get("maxItems", _UNBOUNDED), lost)
+        yield from check(items, f"{path}.items", number * _longest(schema), lost)
 
 
 def _rule(schema: Schema, rule: Schema, path: str, number: int, unrelated: str) -> Iterator[Cause]:
@@ -59,7 +61,7 @@ def _rule(schema: Schema, rule: Schema, path: str, number: int, unrelated: str) 
         yield causes.invalid(f"{path}.rule", text, why)
     elif cel.is_transition(text) and unrelated:
         yield causes.invalid(f"{path}.rule", text, _UNRELATED.format(unrelated))
-    elif (cost := number * _most(schema) ** cel_text.loops(text).depth) > MOST:
+    elif (cost := number * _cost(cel_text.loops(text), schema)) > MOST:
         yield causes.forbidden(f"{path}.rule", _COSTLY.format(cost / MOST))
     if rule.get("optionalOldSelf") is not None and not cel.is_transition(text):
         why = "option optionalOldSelf may not be set if oldSelf is not used in rule"
@@ -67,14 +69,75 @@ def _rule(schema: Schema, rule: Schema, path: str, number: int, unrelated: str) 
     yield from _said(schema, rule, path)
 
 
-def _most(schema: Schema) -> int:
-    """The bound of the longest list or map at or below a schema; a text may be made into one."""
-    bounds = [1]
-    if isinstance(rest := schema.get("additionalProperties"), dict):
-        bounds += [schema.get("maxProperties", _UNBOUNDED), _most(rest)]
+def _cost(loops: tuple[Loop, ...], schema: Schema) -> int:
+    """How many steps the loops of a rule may take for one value of a schema."""
+    return max(_steps(loops, {"self": schema, "oldSelf": schema}, schema), 1)
+
+
+def _steps(loops: tuple[Loop, ...], known: dict[str, Schema], whole: Schema) -> int:
+    total = 0
+    for loop in loops:
+        holder = _reached(loop.path, known)
+        length = _longest_below(whole) if holder is None else _longest(holder)
+        inside = {**known, loop.variable: _item(holder or {})}
+        total += length * (1 + _steps(loop.inside, inside, whole))
+    return total
+
+
+def _reached(path: tuple[Step, ...], known: dict[str, Schema]) -> Schema | None:
+    """The schema of what a path leads to; None where only running the rule would tell."""
+    if not path or path[0].kind != "field" or path[0].name not in known:
+        return None
+    here = known[path[0].name]
+    for step in path[1:]:
+        if step.kind == "field":
+            named = {spelled(name) or name: below for name, below in _named(here).items()}
+            here = named.get(step.name, here.get("additionalProperties") or {})
+        elif step.kind == "item":
+            here = _item(here)
+        if not isinstance(here, dict):
+            return None
+    return here or None
+
+
+def _named(schema: Schema) -> dict[str, Schema]:
+    return schema.get("properties") or {}
+
+
+def _item(schema: Schema) -> Schema:
+    below = schema.get("items") or schema.get("additionalProperties")
+    return below if isinstance(below, dict) else {}
+
+
+def _longest(schema: Schema) -> int:
+    """How many items a list or a map may have, or letters a text; what is not bounded is by the
+    size of a body.
+    """
+    kind = schema.get("type")
+    if kind == "string":
+        return int(schema.get("maxLength", _BODY))
     if isinstance(items := schema.get("items"), dict):
-        bounds += [schema.get("maxItems", _UNBOUNDED), _most(items)]
-    return max(bounds + [_most(below) for below in (schema.get("properties") or {}).values()])
+        return int(schema.get("maxItems", _BODY // (_smallest(items) + 1)))
+    if isinstance(rest := schema.get("additionalProperties"), dict):
+        return int(schema.get("maxProperties", _BODY // (_smallest(rest) + 4)))
+    return max(len(_named(schema)), 1)
+
+
+def _smallest(schema: Schema) -> int:
+    """The bytes that the shortest value of a schema takes as JSON."""
+    if schema.get("type") == "object":
+        required = schema.get("required") or ()
+        fields = [(name, below) for name, below in _named(schema).items() if name in required]
+        return 2 + sum(len(name) + 4 + _smallest(below) for name, below in fields)
+    if schema.get("type") == "string":
+        return 2 + int(schema.get("minLength", 0))
+    return {"boolean": 4, "array": 2}.get(schema.get("type", ""), 1)
+
+
+def _longest_below(schema: Schema) -> int:
+    """The bound of the longest list or map at or below a schema."""
+    below = [*_named(schema).values(), _item(schema)]
+    return max([_longest(schema), *(_longest_below(part) for part in below if part)])
 
 
 def _said(schema: Schema, rule: Schema, path: str) -> Iterator[Cause]:

@@ -25,15 +25,31 @@ def _options() -> Any:
 
 
 @lru_cache(1024)
-def compiled(text: str) -> Callable[[str], bool]:
-    """A question to texts: whether the pattern is found in them. Raises ValueError with what is
-    wrong with the pattern.
-    """
+def _compiled(text: str) -> Any:
     try:
-        pattern = re2.compile(text, _options())
+        return re2.compile(text, _options())
     except re2.error as error:
         reason = error.args[0] if error.args else error
         shown = reason.decode(errors="replace") if isinstance(reason, bytes) else reason
         message = f"must be a valid regular expression, but isn't: error parsing regexp: {shown}"
         raise ValueError(message) from None
+
+
+def compiled(text: str) -> Callable[[str], bool]:
+    """A question to texts: whether the pattern is found in them. Raises ValueError with what is
+    wrong with the pattern.
+    """
+    pattern = _compiled(text)
     return lambda value: pattern.search(value) is not None
+
+
+def all_found(text: str, value: str, limit: int = -1) -> list[str]:
+    """The parts of a value that a pattern matches, at most ``limit`` of them unless it is negative.
+    Raises ValueError for what is no pattern.
+    """
+    found: list[str] = []
+    for match in _compiled(text).finditer(value):
+        if len(found) == limit:
+            break
+        found.append(match[0])
+    return found
