@@ -14,7 +14,7 @@ from kubelite.client.client import Client
 from kubelite.client.informers import Informers
 from kubelite.client.resources import GroupVersionResource
 from kubelite.node.dns.server import DnsServer, Options
-from kubelite.node.network import nftables
+from kubelite.node.network import names, nftables
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.network.hostfiles import read_host_files
 from kubelite.node.network.resolver import is_loopback, parse
@@ -78,8 +78,8 @@ class ClusterNetwork:
         asyncio.get_running_loop().add_reader(self._watch.fileno(), self._tables_removed)
         self._task = asyncio.create_task(self._run(), name="service proxy")
 
-    async def close(self, *, remove: bool) -> None:
-        """Stops following; with ``remove`` the tables go too, else what is served stays served."""
+    async def close(self) -> None:
+        """Stops following; what is served stays served."""
         if self._watch is not None:
             asyncio.get_running_loop().remove_reader(self._watch.fileno())
             self._watch.close()
@@ -88,8 +88,6 @@ class ClusterNetwork:
             await asyncio.wait([self._task])
         await self._dns.close()
         await self._informers.close()
-        if remove:
-            await asyncio.to_thread(self._remove_tables)
 
     # -- what changes -----------------------------------------------------------------------------
 
@@ -206,11 +204,6 @@ class ClusterNetwork:
         self._proxy.rebuild()
         nftables.run(policy_table.table(self._policy_table))
 
-    def _remove_tables(self) -> None:
-        self._proxy.stop()
-        table = self._policy_table
-        nftables.run(f"add table ip {table}\ndelete table ip {table}\n")
-
     # -- what the name server asks ------------------------------------------------------------------
 
     def service(self, namespace: str, name: str) -> Any:
@@ -264,6 +257,12 @@ class Directory:
             for endpoint in endpoint_slice.get("endpoints") or ()
             if address in endpoint["addresses"]
         ]
+
+
+def remove_tables(key: str) -> None:
+    """Removes the tables of the home with this key. Raises NetworkError."""
+    tables = (f"{names.table(key)}-{part}" for part in ("services", "policies"))
+    nftables.run("".join(f"add table ip {each}\ndelete table ip {each}\n" for each in tables))
 
 
 def _key(obj: Object) -> Key:

@@ -135,7 +135,7 @@ class NodeAgent:
         await self._stopping.wait()
         renewals.cancel()
         await pods.close()
-        await network.close(remove=False)
+        await network.close()
         await server.close()
         await network_client.close()
         await client.close()

@@ -1,0 +1,1 @@
+"""The commands of a whole cluster: ``up``, ``down``, ``status``, ``kubeconfig``."""

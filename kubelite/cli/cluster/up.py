@@ -1,0 +1,73 @@
+"""``up``: a whole Kubernetes on this machine, in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from kubelite.cli.common.command import Option, Settings, usage
+from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.common.engine import open_home
+from kubelite.cli.common.screen import Screen
+
+ClusterName = Annotated[
+    str, Option("--name", "Name of the cluster: several can run on one machine.", "NAME")
+]
+
+
+@usage(
+    "kubelite up",
+    "kubelite up --merge && kubectl get nodes",
+    "kubelite up --name second --port 7443 --kubelet-port 11250",
+    notes="A cluster that is up is left as it is. `kubelite down` ends it.",
+)
+def up(
+    settings: Settings,
+    *,
+    name: ClusterName = "default",
+    port: Annotated[
+        int, Option("--port", "Port of the API server.", minimum=1, maximum=65535)
+    ] = 6443,
+    kubelet_port: Annotated[
+        int, Option("--kubelet-port", "Port of the node.", minimum=1, maximum=65535)
+    ] = 10250,
+    bind: Annotated[
+        str, Option("--bind", "Address that the API server listens on.", "ADDRESS")
+    ] = "127.0.0.1",
+    node_name: Annotated[
+        str | None, Option("--node-name", "Name of the node; by default the host name.", "NAME")
+    ] = None,
+    allow_host_image: Annotated[
+        bool, Option("--allow-host-image", "Let pods of the cluster use the image `host`.")
+    ] = False,
+    merge: Annotated[
+        bool, Option("--merge", "Add the cluster to your own kubeconfig and make it current.")
+    ] = False,
+) -> int:
+    """Starts server and node, and returns when the node is ready. Raises CliError."""
+    screen, home = Screen(settings), open_home(settings)
+    from kubelite.up.cluster import NotUp, UpOptions
+    from kubelite.up.cluster import up as bring_up
+
+    options = UpOptions(name, port, kubelet_port, node_name or "", bind, allow_host_image)
+    try:
+        directory = bring_up(home, options, reporter(screen))
+    except NotUp as error:
+        raise CliError(Diagnostic(str(error))) from error
+    if merge:
+        from kubelite.cli.cluster.kubeconfig import merge_into_own
+
+        screen.note(f"added to {merge_into_own(directory.kubeconfig, name)}")
+    else:
+        screen.note(f"export KUBECONFIG={directory.kubeconfig}")
+    screen.note("kubectl get nodes")
+    return 0
+
+
+def reporter(screen: Screen) -> Callable[[str, str, float], None]:
+    """Prints each step with the milliseconds since the command began."""
+
+    def report(step: str, detail: str, milliseconds: float) -> None:
+        screen.note(f"✓ {step:<10} {detail:<20} {milliseconds:8.0f} ms")
+
+    return report

@@ -1,0 +1,144 @@
+"""A real kubectl brings pods to life on this machine, and everything may be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.cluster.world import Cluster, eventually
+
+WEB = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data: {greeting: hello}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: key}
+stringData: {password: s3cret}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: a
+    image: host
+    command: [sh, -c, "echo started; trap 'exit 0' TERM; while :; do sleep 0.1; done"]
+    env:
+    - {name: PASSWORD, valueFrom: {secretKeyRef: {name: key, key: password}}}
+    envFrom: [{configMapRef: {name: conf}, prefix: CONF_}]
+    volumeMounts:
+    - {name: conf, mountPath: /conf}
+    - {name: key, mountPath: /key}
+    - {name: info, mountPath: /info}
+  volumes:
+  - {name: conf, configMap: {name: conf}}
+  - {name: key, secret: {secretName: key, defaultMode: 256}}
+  - name: info
+    downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+"""
+
+
+def run_web(cluster: Cluster) -> None:
+    cluster.kubectl("taint", "nodes", "--all", "node.kubernetes.io/not-ready-", check=False)
+    cluster.apply(WEB)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
+
+
+def test_a_pod_of_the_cluster_has_what_its_manifest_says(cluster):
+    run_web(cluster)
+    pod = cluster.get("pod", "web")
+    assert pod["status"]["podIP"] and pod["status"]["hostIP"]
+    assert cluster.kubectl("logs", "web").stdout == "started\n"
+    inside = cluster.kubectl(
+        "exec",
+        "web",
+        "--",
+        "sh",
+        "-c",
+        "cat /conf/greeting; echo; cat /key/password; echo; stat -Lc %a /key/password;"
+        " cat /info/labels; echo; echo $PASSWORD $CONF_greeting $KUBERNETES_SERVICE_HOST;"
+        " ls /var/run/secrets/kubernetes.io/serviceaccount; touch /conf/x",
+        check=False,
+    ).stdout.split("\n")
+    assert inside[:5] == ["hello", "s3cret", "400", 'app="web"', "s3cret hello 10.96.0.1"]
+    assert inside[5:8] == ["ca.crt", "namespace", "token"]
+    reasons = {event["reason"] for event in cluster.get("events")["items"]}
+    assert {"Scheduled", "Pulled", "Created", "Started"} <= reasons
+
+
+def test_names_of_services_resolve_inside(cluster):
+    run_web(cluster)
+    address = cluster.get("service", "web")["spec"]["clusterIP"]
+    script = "import socket; print(socket.gethostbyname('web'), socket.gethostbyname('kubernetes.default'))"
+    found = cluster.kubectl("exec", "web", "--", "python3", "-c", script).stdout
+    assert found == f"{address} 10.96.0.1\n"
+
+
+def test_a_mounted_config_map_changes_with_its_object(cluster):
+    run_web(cluster)
+    cluster.kubectl("patch", "configmap", "conf", "-p", '{"data":{"greeting":"changed"}}')
+
+    def content() -> bool:
+        return cluster.kubectl("exec", "web", "--", "cat", "/conf/greeting").stdout == "changed"
+
+    eventually(content)
+
+
+def test_a_pod_waits_for_a_config_map_and_says_so(cluster):
+    cluster.kubectl("taint", "nodes", "--all", "node.kubernetes.io/not-ready-", check=False)
+    cluster.apply(WEB.replace("name: conf}\ndata", "name: later}\ndata"))
+
+    def told() -> bool:
+        events = cluster.get("events")["items"]
+        return any(
+            event["reason"] == "FailedMount" and 'configmap "conf" not found' in event["message"]
+            for event in events
+        )
+
+    eventually(told)
+    assert cluster.get("pod", "web")["status"]["phase"] == "Pending"
+    cluster.kubectl("create", "configmap", "conf", "--from-literal=greeting=hello")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
+
+
+def test_a_deleted_pod_ends_and_goes(cluster):
+    run_web(cluster)
+    cluster.kubectl("delete", "pod", "web", "--timeout=20s")
+    assert cluster.get("pods")["items"] == []
+    assert "web" not in cluster.kl("pod", "ls", "-A").stdout
+
+
+def test_server_and_node_may_be_killed_and_the_pod_runs_on(cluster):
+    run_web(cluster)
+    identity = cluster.get("pod", "web")["status"]["containerStatuses"][0]["containerID"]
+    for name in ("node", "server"):
+        before = cluster.child(name)
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda before=before, name=name: cluster.child(name) not in (0, before))
+    eventually(lambda: cluster.kubectl("get", "nodes", check=False).returncode == 0)
+    eventually(lambda: cluster.kubectl("exec", "web", "--", "true", check=False).returncode == 0)
+    status = cluster.get("pod", "web")["status"]["containerStatuses"][0]
+    assert (status["containerID"], status["restartCount"]) == (identity, 0)
+    cluster.kubectl("delete", "pod", "web", "--timeout=30s")
+
+
+def test_up_again_and_status_and_the_machine_is_clean_after_down(cluster):
+    assert "1 of 1 ready" in cluster.kl("status").stdout
+    cluster.up()
+    first = cluster.record()["pid"]
+    assert cluster.record()["pid"] == first
+    cluster.kl("down")
+    done = cluster.kl("status", check=False)
+    assert (done.returncode, "is not running" in done.stderr) == (1, True)
+    cluster.up()
+    assert cluster.record()["pid"] != first
+    assert cluster.get("nodes")["items"][0]["metadata"]["name"]
