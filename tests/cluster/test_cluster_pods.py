@@ -78,7 +78,10 @@ def test_a_pod_of_the_cluster_has_what_its_manifest_says(cluster):
 def test_names_of_services_resolve_inside(cluster):
     run_web(cluster)
     address = cluster.get("service", "web")["spec"]["clusterIP"]
-    script = "import socket; print(socket.gethostbyname('web'), socket.gethostbyname('kubernetes.default'))"
+    script = (
+        "import socket; print(socket.gethostbyname('web.default'),"
+        " socket.gethostbyname('kubernetes.default'))"
+    )
     found = cluster.kubectl("exec", "web", "--", "python3", "-c", script).stdout
     assert found == f"{address} 10.96.0.1\n"
 
