@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubelite.cli.cluster.kubeconfig import merge_configs
+from kubelite.cli.cluster.merge import merge_configs
 
 ADDED = {
     "clusters": [{"name": "kubelite", "cluster": {"server": "new"}}],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from kubelite.cli.cluster.up import ClusterName, reporter
+from kubelite.cli.cluster.options import ClusterName, reporter
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubelite.cli.cluster.up import ClusterName
+from kubelite.cli.cluster.options import ClusterName
 from kubelite.cli.common.command import Settings, usage
 from kubelite.cli.common.engine import open_home
 from kubelite.cli.common.screen import Screen

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
+from kubelite.cli.cluster.options import ClusterName, reporter
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
 from kubelite.cli.common.screen import Screen
-
-ClusterName = Annotated[
-    str, Option("--name", "Name of the cluster: several can run on one machine.", "NAME")
-]
 
 
 @usage(
@@ -55,19 +51,10 @@ def up(
     except NotUp as error:
         raise CliError(Diagnostic(str(error))) from error
     if merge:
-        from kubelite.cli.cluster.kubeconfig import merge_into_own
+        from kubelite.cli.cluster.merge import merge_into_own
 
         screen.note(f"added to {merge_into_own(directory.kubeconfig, name)}")
     else:
         screen.note(f"export KUBECONFIG={directory.kubeconfig}")
     screen.note("kubectl get nodes")
     return 0
-
-
-def reporter(screen: Screen) -> Callable[[str, str, float], None]:
-    """Prints each step with the milliseconds since the command began."""
-
-    def report(step: str, detail: str, milliseconds: float) -> None:
-        screen.note(f"✓ {step:<10} {detail:<20} {milliseconds:8.0f} ms")
-
-    return report
