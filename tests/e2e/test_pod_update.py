@@ -155,7 +155,7 @@ def test_replace_runs_an_ended_pod_again(world: World) -> None:
     world.kl("pod", "wait", "p", "--for=exited")
     assert "--replace" in world.up(pod("echo one")).stdout
     refused = world.up(pod("echo two"), check=False)
-    assert refused.returncode == 1 and "the pod has ended" in refused.stderr
+    assert refused.returncode == 1 and "the pod has finished" in refused.stderr
     import yaml
 
     world.kl("pod", "up", "--replace", "-", input=yaml.safe_dump(pod("echo two")))

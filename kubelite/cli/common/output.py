@@ -5,7 +5,7 @@ Machine output is complete and plain: never colored, never cut to the width of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kubelite.cli.common.command import Document, Output
@@ -26,22 +26,42 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def document(data: Any, format: Output | Document) -> str:
-    """``data``, made of dicts, lists and plain values, as JSON or YAML."""
+    """``data``, made of dicts, lists and plain values, as JSON or YAML. What is not printable is
+    escaped: C1 controls, bidirectional and zero-width characters among it.
+    """
     if format.value == "yaml":
         return _yaml(data)
     import json
 
-    return json.dumps(data, indent=4, ensure_ascii=False) + "\n"
+    text = json.dumps(data, indent=4, ensure_ascii=False) + "\n"
+    return _escaped(text, lambda character: json.dumps(character)[1:-1])
+
+
+def _escaped(text: str, escape: Callable[[str], str]) -> str:
+    """``escape`` is called for characters of quoted strings only: nothing else in these documents
+    is not printable.
+    """
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else escape(c) for c in text)
 
 
 def _yaml(data: Any) -> str:
     import yaml
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        """Quotes strings in which something has to be escaped."""
+
+    def represent(dumper: Any, text: str) -> Any:
+        is_plain = all(c.isprintable() or c == "\n" for c in text)
+        style = None if is_plain else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, represent)
     text = yaml.dump(
-        data, Dumper=dumper, default_flow_style=False, allow_unicode=True, width=1 << 20
+        data, Dumper=Dumper, default_flow_style=False, allow_unicode=True, width=1 << 20
     )
-    return str(text)
+    return _escaped(text, lambda character: f"\\U{ord(character):08X}")
 
 
 def as_list(items: list[Any]) -> dict[str, Any]:
