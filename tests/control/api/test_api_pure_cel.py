@@ -10,8 +10,6 @@ from kubelite.control.api.schema import cel, cel_text, cel_values, crd_cel_rules
 from kubelite.control.api.strategy import validate
 from tests.control.api.pure import widget
 
-pytest.importorskip("cel", reason="common-expression-language is not installed")
-
 
 def rules(schema, *given):
     return {

@@ -1,9 +1,8 @@
-"""CEL rules of CustomResourceDefinitions, evaluated by an optional library (PyPI
-``common-expression-language``). Pure.
+"""CEL rules of CustomResourceDefinitions, evaluated by the library common-expression-language, which
+is loaded when the first rule is met. Pure.
 
-Without it every rule is refused when its definition is written: a rule that is stored and not kept
-would be worse. So is a rule that calls a function which neither the library has nor
-``cel_functions``.
+A rule that calls a function which neither the library has nor ``cel_functions`` is refused when its
+definition is written: one that is stored and not kept would be worse.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ REASONS = {
 RULE_STEPS = 1_000_000
 OBJECT_STEPS = 2_000_000
 _EVALUATION = 20  # steps that even the simplest rule costs
-_MISSING = "CEL rules need the Python package common-expression-language on the server: pip install it, or leave the rule out"
 _SPENT = (
     "validation failed due to running out of cost budget, no further validation rules will be run"
 )
@@ -66,8 +64,6 @@ def problem(rule: str) -> str:
                 - cel_text.variables(cel_text.loops(rule))
             )
         )
-    except ImportError:
-        return _MISSING
     except ValueError as error:
         return "compilation failed: " + str(error).partition("\n")[0]
     return (
@@ -78,11 +74,9 @@ def problem(rule: str) -> str:
 
 
 def syntax_problem(expression: str) -> str:
-    """Why an expression cannot be read; empty when it can, or when nobody here can read any."""
+    """Why an expression cannot be read; empty when it can."""
     try:
         _program(expression)
-    except ImportError:
-        return ""
     except ValueError as error:
         return "compilation failed: " + str(error).partition("\n")[0]
     return ""
@@ -200,9 +194,6 @@ def _kept(
         variables = {"self": converted(schema, value), "oldSelf": _before(schema, old, optional)}
         if run(rule["rule"], variables) is True:
             return
-    except ImportError:
-        yield causes.invalid(where, rule["rule"], _MISSING)
-        return
     except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError) as error:
         yield causes.invalid(where, _shape(value), f"rule evaluation error: {error}")
         return
@@ -219,8 +210,8 @@ def _before(schema: Schema, old: Any, optional: bool) -> Any:
 
 
 def run(expression: str, variables: dict[str, Any]) -> Any:
-    """The value of an expression. Raises ImportError without the library, ValueError, TypeError,
-    RuntimeError, LookupError or ArithmeticError for what cannot be evaluated.
+    """The value of an expression. Raises ValueError, TypeError, RuntimeError, LookupError or
+    ArithmeticError for what cannot be evaluated.
     """
     context = _context()
     context.update(variables)

@@ -89,10 +89,6 @@ class Scope:
         names = {**self._names, "variables": self._values}
         try:
             return cel.run(as_maps(expression), names)
-        except ImportError as error:
-            raise EvaluationError(
-                "the server lacks the Python package common-expression-language"
-            ) from error
         except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError) as error:
             raise EvaluationError(str(error).partition("\n")[0]) from error
 
