@@ -16,7 +16,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 # A thousand kills at random times, with another seed each day:   make soak   make soak KILLS=100
 KILLS ?= 1000
 
-.PHONY: build dist test test-v2 check demo bench soak kills clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-merge FORCE
+.PHONY: build dist test test-v2 check demo bench soak kills clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -88,7 +88,12 @@ sanitize: build
 
 # Short runs on every check, longer ones by hand:   make fuzz FUZZ_SECONDS=600
 # What longer runs have found worth keeping lies in csrc/fuzz/corpus; make fuzz-merge puts the smallest such set of files there.
-fuzz: fuzz-plan fuzz-message
+fuzz: fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive
+
+fuzz-records fuzz-manifest fuzz-archive: fuzz-%: build
+	@mkdir -p $(BUILD)/fuzz
+	PYTHONPATH=. $(PYTHON) tests/fuzz/fuzz_python.py $* $(BUILD)/fuzz/python-$* -max_total_time=$(FUZZ_SECONDS) -timeout=5 \
+		-verbosity=0 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$*-
 
 fuzz-plan fuzz-message: fuzz-%:
 	@mkdir -p $(BUILD)/fuzz/corpus/$*

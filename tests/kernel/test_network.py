@@ -30,7 +30,8 @@ from kubelite.testing.netns import NetworkNamespace
 
 UPLINK, NEIGHBOUR = "192.0.2.1", "192.0.2.9"
 WEB = HostPort(host_port=8080, container_port=80)
-TIMEOUT = 2
+TIMEOUT = 5
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
@@ -55,6 +56,7 @@ def host() -> Iterator[NetworkNamespace]:
     over.
     """
     with NetworkNamespace() as space, space.inside():
+        FORWARDING.write_text("0")  # a new namespace has what the machine has at this moment
         native.net_bridge("up0", ipam.number(UPLINK), 24)
         before = network_snapshot()
         yield space
@@ -394,7 +396,7 @@ def test_neighbours_do_not_route_through_this_machine(
     forwarded_before: bool,
 ) -> None:
     """Unless it was a router before."""
-    Path("/proc/sys/net/ipv4/ip_forward").write_text(str(int(forwarded_before)))
+    FORWARDING.write_text(str(int(forwarded_before)))
     native.net_bridge("up1", ipam.number("198.51.100.1"), 24)
     try:
         with NetworkNamespace() as far:
@@ -412,7 +414,7 @@ def test_neighbours_do_not_route_through_this_machine(
     finally:
         network.remove("a")
         native.net_delete("up1")
-        Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+        FORWARDING.write_text("0")
 
 
 def test_the_entries_of_a_pod_go_with_it(network: PodNetwork, host: NetworkNamespace) -> None:
