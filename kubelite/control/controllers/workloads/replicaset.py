@@ -99,7 +99,7 @@ def plan(kind: ReplicaKind, view: View, key: Key, now: float) -> Plan:
     difference = 0 if is_deleting(owner) else len(pods.active) - replicas_of(owner)
     settle = partial(_settled, kind, owner, pods, difference, now)
     if difference < 0:
-        step = _creation(kind, owner, view, pods, min(-difference, BURST), settle)
+        step = _creation(kind, owner, view, min(-difference, BURST), now, settle)
     elif difference > 0:
         step = _deletion(kind, owner, view, pods, min(difference, BURST), now, settle)
     else:
@@ -114,12 +114,16 @@ def replicas_of(owner: Obj) -> int:
 
 
 def _creation(
-    kind: ReplicaKind, owner: Obj, view: View, pods: _Pods, count: int, settle: Any
+    kind: ReplicaKind, owner: Obj, view: View, count: int, now: float, settle: Any
 ) -> Step:
     template = spec_of(owner).get("template") or {}
     new = [pod_of(owner, kind.owner, template) for _ in range(count)]
     known = controlled_by(view, PODS, uid_of(owner))
-    state = (uid_of(owner), owner["metadata"].get("resourceVersion") or "")
+    state = [uid_of(owner), owner["metadata"].get("resourceVersion") or ""]
+    if conditions.is_true(owner, "ReplicaFailure"):
+        state.append(
+            str(now)
+        )  # the last attempt was refused: each has names of its own, as upstream
     taken = {name_of(pod) for pod in known}
     name_pods(new, generate_name(owner), taken, *state, *sorted(uid_of(pod) for pod in known))
     return Step(tuple(Create(PODS, pod) for pod in new), settle, "slow start")
