@@ -1,4 +1,6 @@
-"""The Leases by which parts of a control plane agree on who acts: those of Kubernetes' own parts."""
+"""The Leases by which parts of a control plane agree on who acts: those of Kubernetes' own
+parts.
+"""
 
 from __future__ import annotations
 

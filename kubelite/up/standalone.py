@@ -51,9 +51,9 @@ async def standalone_controllers(
     as_accounts: bool = False,
     elect: bool = True,
 ) -> None:
-    """Runs controllers until cancelled; with ``elect`` only while holding the Lease that
-    kube-controller-manager uses too. They act as the user of ``access``, or with ``as_accounts`` each
-    as its own service account. Raises BadKubeconfig, ClientError.
+    """Runs controllers until cancelled; with ``elect`` only while holding the Lease that kube-
+    controller-manager uses too. They act as the user of ``access``, or with ``as_accounts`` each as
+    its own service account. Raises BadKubeconfig, ClientError.
     """
     client = Client(HttpTransport(access), user_agent="kubelite-controllers")
 

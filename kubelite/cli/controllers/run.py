@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @usage(
     "kubelite controllers --kubeconfig controllers.kubeconfig",
     "kubelite controllers --kubeconfig c.kubeconfig --controllers deployment,replicaset",
-    notes="Of several with the same cluster one leads; the others wait for its Lease, which is that "
-    "of kube-controller-manager.",
+    notes="Of several with the same cluster one leads; the others wait for its Lease, which is "
+    "that of kube-controller-manager.",
 )
 def controllers(
     settings: Settings,

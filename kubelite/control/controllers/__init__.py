@@ -1,7 +1,7 @@
 """The controllers: what keeps a cluster as its objects ask for. Sees client, objects and lib.
 
-Each controller is a pure ``plan(view, key, now) -> Plan``; one generic loop carries plans out. To add
-a controller, write one file in a sub-room and add its row to ``registry.py``. Where to look::
+Each controller is a pure ``plan(view, key, now) -> Plan``; one generic loop carries plans out. To
+add a controller, write one file in a sub-room and add its row to ``registry.py``::
 
     actions.py      what a plan may ask for: Create, Update, Patch, Delete, Emit, Step
     controller.py   what a controller consists of, and which objects concern which of its keys

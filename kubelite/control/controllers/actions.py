@@ -1,8 +1,8 @@
 """What a plan may ask for, as plain values. Pure.
 
 A plan is a sequence of actions and steps. They are carried out in order; an action that fails ends
-the plan, and its key is planned again after a back-off. A :class:`Step` groups actions whose outcome
-decides what follows.
+the plan, and its key is planned again after a back-off. A :class:`Step` groups actions whose
+outcome decides what follows.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Post(NamedTuple):
 
 
 class Confirm(NamedTuple):
-    """Asks the server, not the view, whether an object is still there with this uid and is not being
-    deleted. Fails where it is not.
+    """Asks the server, not the view, whether an object is still there with this uid and is not
+    being deleted. Fails where it is not.
     """
 
     resource: GroupVersionResource

@@ -11,8 +11,8 @@ from kubelite.control.controllers.shared.meta import Key, Obj, key_of
 from kubelite.control.controllers.view import View
 
 Planner = Callable[[View, Key, float], Plan]
-"""``plan(view, key, now)``: pure and total; the key's object may be gone, ``now`` is in seconds since
-1970.
+"""``plan(view, key, now)``: pure and total; the key's object may be gone, ``now`` is in seconds
+since 1970.
 """
 
 Concerned = Callable[[View, Obj | None, Obj | None], Iterable[Key]]
@@ -25,7 +25,8 @@ class Controller(NamedTuple):
     """A controller: what it plans, and what it looks at.
 
     ``name`` is that of ``--controllers``, ``account`` the service account in kube-system that it
-    acts as, ``component`` what its Events say. ``watches`` holds every resource that its plans read.
+    acts as, ``component`` what its Events say. ``watches`` holds every resource that its plans
+    read.
     """
 
     name: str

@@ -51,12 +51,12 @@ class Executor:
     async def _run(self, steps: Iterable[Action | Step], outcomes: list[Outcome]) -> bool:
         """Whether all of it went well enough to go on."""
         for step in steps:
-            some = step if isinstance(step, Step) else Step((step,))
-            done = await self._step(some)
-            outcomes += done
-            goes_on = all(outcome.refusal is None for outcome in done) or some.tolerant
-            if some.then is not None:
-                goes_on = await self._run(some.then(tuple(done)), outcomes) and goes_on
+            group = step if isinstance(step, Step) else Step((step,))
+            results = await self._step(group)
+            outcomes += results
+            goes_on = all(outcome.refusal is None for outcome in results) or group.tolerant
+            if group.then is not None:
+                goes_on = await self._run(group.then(tuple(results)), outcomes) and goes_on
             if not goes_on:
                 return False
         return True

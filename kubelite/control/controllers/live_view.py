@@ -1,4 +1,6 @@
-"""The view that plans get in a running cluster: it stands on informers, which all controllers share."""
+"""The view that plans get in a running cluster: it stands on informers, which all controllers
+share.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from kubelite.control.controllers.shared.meta import Obj, is_deleting, uid_of
 from kubelite.control.controllers.view import ORPHAN, orphan_keys
 
 CATCH_UP_SECONDS = 300.0
-"""A view that has not caught up for so long is used all the same: the server refuses what is wrong."""
+"""A view that has not caught up for so long is used all the same: the server refuses what is wrong.
+"""
 
 
 class LiveView:
@@ -63,8 +66,8 @@ class LiveView:
                 pass
 
     async def _contain_deletion(self, action: Delete, result: Obj | None) -> None:
-        """The answer to a deletion need not tell its revision: what counts is that the object is seen
-        to be gone or going.
+        """The answer to a deletion need not tell its revision: what counts is that the object is
+        seen to be gone or going.
         """
         informer = self._known[action.resource]
         if result is not None and is_deleting({"metadata": {}, **result}):

@@ -86,7 +86,9 @@ class ControllerLoop:
 
     async def start(self) -> None:
         """Waits for the first view and begins to plan: first every key that the view knows."""
-        informers = {each: self._view.informer(each) for each in self.controller.watches}
+        informers = {
+            resource: self._view.informer(resource) for resource in self.controller.watches
+        }
         for informer in informers.values():
             await informer.wait_synced()
         self._is_running = True

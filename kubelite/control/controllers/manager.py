@@ -44,7 +44,7 @@ class ControllerManager:
         served = await self._client("generic-garbage-collector").served()
         for row in self._rows:
             controller = row.load()
-            missing = [str(each) for each in controller.watches if each not in served]
+            missing = [str(resource) for resource in controller.watches if resource not in served]
             if missing:
                 _log.warning("%s is not started: no %s", row.name, ", ".join(missing))
                 continue

@@ -60,14 +60,14 @@ class UnknownController(ValueError):
 
 
 def select(words: Sequence[str]) -> tuple[Row, ...]:
-    """The controllers that ``--controllers`` selects: ``*`` all that are on by default, ``name`` one
-    of them, ``-name`` all but it. The first word about a controller counts. Raises
+    """The controllers that ``--controllers`` selects: ``*`` all that are on by default, ``name``
+    one of them, ``-name`` all but it. The first word about a controller counts. Raises
     UnknownController.
     """
-    known = {row.name: row for row in ROWS} | {row.alias: row for row in ROWS if row.alias}
+    by_name = {row.name: row for row in ROWS} | {row.alias: row for row in ROWS if row.alias}
     for word in words:
         name = word.removeprefix("-")
-        if name != "*" and name not in known:
+        if name != "*" and name not in by_name:
             listed = ", ".join(sorted(row.name for row in ROWS))
             raise UnknownController(f'"{name}" is no controller; there are {listed}')
     return tuple(row for row in ROWS if _is_selected(row, words))

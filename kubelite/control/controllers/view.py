@@ -34,7 +34,8 @@ def orphan_keys(obj: Obj) -> list[str]:
 
 ORPHAN = "orphan"
 INDEXES = {**STANDARD, ORPHAN: orphan_keys}
-"""What objects can be found by: the indexes of informers, and one for objects without a controller."""
+"""What objects can be found by: the indexes of informers, and one for objects without a controller.
+"""
 
 
 def controlled_by(view: View, resource: GroupVersionResource, uid: str) -> Sequence[Obj]:

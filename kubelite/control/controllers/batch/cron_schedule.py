@@ -1,8 +1,8 @@
 """When a cron expression fires, as kube-controller-manager reads it. Pure.
 
-The dates come from ``cronsim``; what differs from its dialect is translated: ``?`` is ``*``; a field
-such as ``*/2`` is a restriction, so that with two restricted day fields either may match; ``5/15``
-goes on to the end; ``@daily`` and the like, and ``@every 1h30m``.
+The dates come from ``cronsim``; what differs from its dialect is translated: ``?`` is ``*``; a
+field such as ``*/2`` is a restriction, so that with two restricted day fields either may match;
+``5/15`` goes on to the end; ``@daily`` and the like, and ``@every 1h30m``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Schedule:
             _check(self._expression)
 
     def after(self, seconds: float) -> float | None:
-        """The first time after this one, in seconds since 1970; None where there is none any more."""
+        """The first time after this one, in seconds since 1970; None where there is none any
+        more.
+        """
         if self._every:
             return float(int(seconds)) + self._every
         start = datetime.fromtimestamp(int(seconds), self.zone)

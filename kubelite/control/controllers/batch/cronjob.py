@@ -93,9 +93,9 @@ class _Sync:
 
     def _note_jobs(self) -> None:
         """Brings the list of active Jobs up to date, and the time of the last success."""
-        known = {uid_of(job): job for job in self.jobs}
+        jobs_by_uid = {uid_of(job): job for job in self.jobs}
         for reference in list(self.active):
-            job = known.get(reference.get("uid", ""))
+            job = jobs_by_uid.get(reference.get("uid", ""))
             if job is None:
                 self._emit("Normal", "MissingJob", f"Active job went missing: {reference['name']}")
                 self.active.remove(reference)
@@ -104,7 +104,9 @@ class _Sync:
 
     def _note(self, job: Obj) -> None:
         end = finished_condition(job)
-        reference = next((each for each in self.active if each.get("uid") == uid_of(job)), None)
+        reference = next(
+            (reference for reference in self.active if reference.get("uid") == uid_of(job)), None
+        )
         if reference is None and end is None:
             message = "Saw a job that the controller did not create or forgot: " + name_of(job)
             self._emit("Warning", "UnexpectedJob", message)
@@ -128,11 +130,15 @@ class _Sync:
             limit = self.spec.get(field)
             if limit is None:
                 continue
-            some = [
+            finished = [
                 job for job in self.jobs if (finished_condition(job) or {}).get("type") == type_
             ]
-            some.sort(key=lambda job: (_started(job), name_of(job)))
-            old += [job for job in some[: max(0, len(some) - int(limit))] if not is_deleting(job)]
+            finished.sort(key=lambda job: (_started(job), name_of(job)))
+            old += [
+                job
+                for job in finished[: max(0, len(finished) - int(limit))]
+                if not is_deleting(job)
+            ]
         return old
 
     def _deletions(self, jobs: Sequence[Obj]) -> tuple[Step, ...]:
@@ -140,9 +146,9 @@ class _Sync:
             Delete(JOBS, namespace_of(job), name_of(job), uid_of(job), propagation="Background")
             for job in jobs
         )
-        return (Step(actions, self._told, "parallel", tolerant=True),) if actions else ()
+        return (Step(actions, self._deletion_events, "parallel", tolerant=True),) if actions else ()
 
-    def _told(self, outcomes: tuple[Outcome, ...]) -> tuple[Action, ...]:
+    def _deletion_events(self, outcomes: tuple[Outcome, ...]) -> tuple[Action, ...]:
         return tuple(
             Emit(self.cron_job, "Normal", "SuccessfulDelete", f"Deleted job {outcome.action.name}")
             if outcome.refusal is None
@@ -168,7 +174,10 @@ class _Sync:
             return ()
         policy = self.spec.get("concurrencyPolicy") or "Allow"
         if policy == "Forbid" and self.active:
-            message = "Not starting job because prior execution is running and concurrency policy is Forbid"
+            message = (
+                "Not starting job because prior execution is running and "
+                "concurrency policy is Forbid"
+            )
             self._emit("Normal", "JobAlreadyActive", message)
             return ()
         replaced = self._replaced() if policy == "Replace" else ()
@@ -222,12 +231,12 @@ class _Sync:
     def _is_started(self, due: float) -> bool:
         name = job_name(self.cron_job, due)
         return parse_time(self.status.get("lastScheduleTime")) == due or any(
-            each.get("name") == name for each in self.active
+            reference.get("name") == name for reference in self.active
         )
 
     def _replaced(self) -> tuple[Step, ...]:
         """Deletions of the Jobs that still run."""
-        uids = {each.get("uid") for each in self.active}
+        uids = {reference.get("uid") for reference in self.active}
         self.active = []
         return self._deletions([job for job in self.jobs if uid_of(job) in uids])
 
@@ -266,7 +275,7 @@ class _Sync:
         if outcome.refusal is None:
             message = f"Created job {name_of(job or {})}"
             events = (Emit(self.cron_job, "Normal", "SuccessfulCreate", message),)
-        if not any(each.get("uid") == uid_of(job or {}) for each in self.active):
+        if not any(reference.get("uid") == uid_of(job or {}) for reference in self.active):
             self.active.append(_reference(job or {}))
         self.status["lastScheduleTime"] = format_time(due)
         return (*events, *self._status_update())

@@ -14,13 +14,13 @@ def parse(text: str | None, completions: int) -> frozenset[int]:
     """The indexes of a text that are smaller than ``completions``; parts that cannot be read count
     for nothing.
     """
-    found: set[int] = set()
+    result: set[int] = set()
     for part in (text or "").split(","):
         first, _, last = part.partition("-")
         last = last or first
         if first.isdecimal() and last.isdecimal():
-            found.update(range(int(first), min(int(last) + 1, completions)))
-    return frozenset(index for index in found if index < completions)
+            result.update(range(int(first), min(int(last) + 1, completions)))
+    return frozenset(index for index in result if index < completions)
 
 
 def written(indexes: Iterable[int]) -> str:
@@ -50,10 +50,10 @@ def index_of(pod: Obj) -> int:
 def pending(taken: Iterable[int], completions: int, count: int) -> list[int]:
     """The first ``count`` indexes that are not taken."""
     used = set(taken)
-    found: list[int] = []
+    result: list[int] = []
     index = 0
-    while len(found) < count and index < completions:
+    while len(result) < count and index < completions:
         if index not in used:
-            found.append(index)
+            result.append(index)
         index += 1
-    return found
+    return result

@@ -155,12 +155,12 @@ class _Sync:
 
     def _uncounted(self, *, failed: bool) -> list[Obj]:
         """Pods that have ended and stand in no counter yet."""
-        known = {*self.counters.waiting_succeeded, *self.counters.waiting_failed}
+        waiting_uids = {*self.counters.waiting_succeeded, *self.counters.waiting_failed}
         return [
             pod
             for pod in self.pods
             if is_tracked(pod)
-            and uid_of(pod) not in known
+            and uid_of(pod) not in waiting_uids
             and (is_failed(self.job, pod) if failed else phase_of(pod) == "Succeeded")
         ]
 
@@ -264,11 +264,11 @@ class _Sync:
             return self._settled(())
         if is_suspended(self.job):
             return self._withdrawal(self.active)
-        wanted = self._wanted()
-        gone = surplus(self.job, self.active, max(0, len(self.active) - wanted), self.now)
+        target_count = self._wanted()
+        gone = surplus(self.job, self.active, max(0, len(self.active) - target_count), self.now)
         if gone:
             return self._withdrawal(gone)
-        missing = wanted - len(self.active)
+        missing = target_count - len(self.active)
         if replaces_only_failed(self.job):
             missing -= self.terminating
         pods = self._new_pods(min(missing, BURST)) if missing > 0 else []
@@ -347,9 +347,9 @@ class _Sync:
         shown = [pod_event(self.job, outcome) for outcome in outcomes]
         events: list[Action] = [event for event in shown if event is not None]
         self.kept = {
-            each.action.name
-            for each in outcomes
-            if isinstance(each.action, Delete) and each.refusal is not None
+            outcome.action.name
+            for outcome in outcomes
+            if isinstance(outcome.action, Delete) and outcome.refusal is not None
         }
         active, ready = self._remaining(outcomes)
         self._note_completion(active)
@@ -370,7 +370,7 @@ class _Sync:
         """How many pods are active and ready after what was done."""
         done = [outcome for outcome in outcomes if outcome.refusal is None]
         created = sum(isinstance(outcome.action, Create) for outcome in done)
-        gone = {each.action.name for each in done if isinstance(each.action, Delete)}
+        gone = {outcome.action.name for outcome in done if isinstance(outcome.action, Delete)}
         staying = [pod for pod in self.active if name_of(pod) not in gone]
         return len(staying) + created, sum(map(is_ready, staying))
 
@@ -497,9 +497,9 @@ def _restarts(pod: Obj) -> int:
         return 0
     status = status_of(pod)
     return sum(
-        int(each.get("restartCount") or 0)
+        int(container.get("restartCount") or 0)
         for field in ("initContainerStatuses", "containerStatuses")
-        for each in status.get(field) or ()
+        for container in status.get(field) or ()
     )
 
 

@@ -1,4 +1,6 @@
-"""The pods of a Job: what counts as failed, when the next may come, and what they are made of. Pure."""
+"""The pods of a Job: what counts as failed, when the next may come, and what they are made of.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +76,8 @@ def finished_at(pod: Obj) -> float:
     """When a pod ended, as far as it says: its last container, its deletion, its readiness."""
     statuses = status_of(pod).get("containerStatuses") or ()
     times = [
-        parse_time(((each.get("state") or {}).get("terminated") or {}).get("finishedAt"))
-        for each in statuses
+        parse_time(((container.get("state") or {}).get("terminated") or {}).get("finishedAt"))
+        for container in statuses
     ]
     if any(times):
         return max(times)
@@ -155,8 +157,8 @@ def replaceable(
         index = index_of(pod)
         if index == UNKNOWN or index in settled or not is_tracked(pod) or not is_failed(job, pod):
             continue
-        known = latest.get(index)
-        if known is None or _all_failures(known) < _all_failures(pod):
+        previous = latest.get(index)
+        if previous is None or _all_failures(previous) < _all_failures(pod):
             latest[index] = pod
     return latest
 
@@ -200,7 +202,7 @@ def new_pod(job: Obj, kind: OwnerKind) -> dict[str, Any]:
     pod = pod_of(job, kind, spec_of(job).get("template") or {})
     metadata = pod["metadata"]
     finalizers = metadata.get("finalizers") or []
-    metadata["finalizers"] = [*(each for each in finalizers if each != FINALIZER), FINALIZER]
+    metadata["finalizers"] = [*(item for item in finalizers if item != FINALIZER), FINALIZER]
     return pod
 
 
@@ -215,7 +217,7 @@ def new_indexed_pod(job: Obj, kind: OwnerKind, index: int, replaced: Obj | None)
     source = {"fieldRef": {"fieldPath": f"metadata.labels['{INDEX_ANNOTATION}']"}}
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         variables = container.get("env") or []
-        if not any(each.get("name") == INDEX_VARIABLE for each in variables):
+        if not any(item.get("name") == INDEX_VARIABLE for item in variables):
             container["env"] = [*variables, {"name": INDEX_VARIABLE, "valueFrom": source}]
     return pod
 

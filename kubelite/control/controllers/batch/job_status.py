@@ -46,13 +46,13 @@ def with_status(
     fields = ("status", "reason", "message")
     if all(old.get(field) == new[field] for field in fields):
         return list(conditions)
-    return [new if each is old else each for each in conditions]
+    return [new if entry is old else entry for entry in conditions]
 
 
 def is_true(conditions: Sequence[Obj], type_: str) -> bool:
     """Whether a condition is there and True."""
-    found = find(conditions, type_)
-    return found is not None and found.get("status") == "True"
+    match = find(conditions, type_)
+    return match is not None and match.get("status") == "True"
 
 
 def finished_condition(job: Obj) -> Obj | None:

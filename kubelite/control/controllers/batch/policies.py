@@ -80,11 +80,13 @@ def success_message(job: Obj, succeeded: Iterable[int]) -> str:
 
 
 def _is_fulfilled(rule: Obj, done: set[int], completions: int) -> bool:
-    """All the indexes that a rule names, or ``succeededCount`` of them (of all, where it names none)."""
+    """All the indexes that a rule names, or ``succeededCount`` of them (of all, where it names
+    none).
+    """
     count = rule.get("succeededCount")
     if rule.get("succeededIndexes") is None:
         return count is not None and len(done) >= int(count)
-    wanted = indexes.parse(rule["succeededIndexes"], completions)
+    required = indexes.parse(rule["succeededIndexes"], completions)
     if count is None:
-        return wanted <= done
-    return len(wanted & done) >= int(count)
+        return required <= done
+    return len(required & done) >= int(count)

@@ -15,18 +15,18 @@ def condition(obj: Obj, type_: str) -> Obj | None:
 
 def find(conditions: Iterable[Obj], type_: str) -> Obj | None:
     """The condition of a type in a list."""
-    return next((each for each in conditions if each.get("type") == type_), None)
+    return next((entry for entry in conditions if entry.get("type") == type_), None)
 
 
 def is_true(obj: Obj, type_: str) -> bool:
     """Whether an object has a condition of the type that is True."""
-    found = condition(obj, type_)
-    return found is not None and found.get("status") == "True"
+    match = condition(obj, type_)
+    return match is not None and match.get("status") == "True"
 
 
 def without(conditions: Iterable[Obj], type_: str) -> list[Obj]:
     """The conditions of other types."""
-    return [each for each in conditions if each.get("type") != type_]
+    return [entry for entry in conditions if entry.get("type") != type_]
 
 
 def with_condition(conditions: Sequence[Obj], new: dict[str, Any]) -> list[Obj]:

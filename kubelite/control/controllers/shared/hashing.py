@@ -49,7 +49,7 @@ def suffix(*parts: str) -> str:
 
 
 def generated_name(base: str, *parts: str) -> str:
-    """A name such as the API server generates from ``base``, but a function of the parts: made again
-    after a crash it is the same, and nothing is created twice.
+    """A name such as the API server generates from ``base``, but a function of the parts: made
+    again after a crash it is the same, and nothing is created twice.
     """
     return base[:MAX_BASE] + suffix(*parts)

@@ -38,8 +38,10 @@ def _term_matches(term: Obj, node: Obj) -> bool:
 def _all_match(expressions: Iterable[Obj], values: Mapping[str, str]) -> bool:
     try:
         return all(
-            requirement(each["key"], each["operator"], each.get("values") or ()).matches(values)
-            for each in expressions
+            requirement(
+                expression["key"], expression["operator"], expression.get("values") or ()
+            ).matches(values)
+            for expression in expressions
         )
     except SelectorError:
         return False
@@ -87,8 +89,10 @@ def _orders(operator: str, tainted: str | None, limit: str | None) -> bool:
 def untolerated(node: Obj, tolerations: Iterable[Obj], effects: Iterable[str]) -> Obj | None:
     """The first taint of one of these effects that no toleration covers."""
     given = list(tolerations)
-    wanted = set(effects)
+    relevant = set(effects)
     for taint in spec_of(node).get("taints") or ():
-        if taint.get("effect") in wanted and not any(tolerates(each, taint) for each in given):
+        if taint.get("effect") in relevant and not any(
+            tolerates(toleration, taint) for toleration in given
+        ):
             return taint  # type: ignore[no-any-return]
     return None

@@ -24,8 +24,8 @@ def scaled(value: int | str | None, total: int, *, up: bool) -> int:
 def fence_posts(
     surge: int | str | None, unavailable: int | str | None, desired: int
 ) -> tuple[int, int]:
-    """``maxSurge`` (percentages rounded up) and ``maxUnavailable`` (rounded down) in pods. Both zero
-    would never get on: then one pod may be unavailable.
+    """``maxSurge`` (percentages rounded up) and ``maxUnavailable`` (rounded down) in pods. Both
+    zero would never get on: then one pod may be unavailable.
     """
     more, fewer = scaled(surge, desired, up=True), scaled(unavailable, desired, up=False)
     return (more, fewer) if more or fewer else (0, 1)

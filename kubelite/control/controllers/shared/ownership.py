@@ -119,8 +119,8 @@ def release(owner: Obj, resource: GroupVersionResource, obj: Obj, finalizer: str
 def owner_keys(
     view: View, kind: OwnerKind, obj: Obj, selects: Callable[[Obj], Selector]
 ) -> list[tuple[str, str]]:
-    """The keys of owners that an object concerns: its controller, or for an orphan every owner whose
-    selector matches it.
+    """The keys of owners that an object concerns: its controller, or for an orphan every owner
+    whose selector matches it.
     """
     namespace = namespace_of(obj)
     for reference in obj["metadata"].get("ownerReferences") or ():

@@ -7,8 +7,8 @@ from kubelite.control.controllers.shared.meta import Obj, name_of
 
 
 def pod_event(owner: Obj, outcome: Outcome) -> Emit | None:
-    """The Event of an outcome; None where nobody is told: the pod is there already, or its namespace
-    is ending.
+    """The Event of an outcome; None where nobody is told: the pod is there already, or its
+    namespace is ending.
     """
     action, refusal = outcome.action, outcome.refusal
     if not isinstance(action, Create | Delete):

@@ -48,9 +48,11 @@ def ready_since(pod: Obj) -> float:
 
 
 def available_at(pod: Obj, min_ready_seconds: int) -> float | None:
-    """When a pod counts as available, unless it stops being ready before; None while it is not ready.
+    """When a pod counts as available, unless it stops being ready before; None while it is not
+    ready.
 
-    Ready for ``minReadySeconds``; a ready pod that does not say since when never is, unless that is 0.
+    Ready for ``minReadySeconds``; a ready pod that does not say since when never is, unless that is
+    0.
     """
     if not is_ready(pod):
         return None

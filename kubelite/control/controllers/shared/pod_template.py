@@ -31,7 +31,9 @@ def pod_of(owner: Obj, kind: OwnerKind, template: Obj) -> dict[str, Any]:
 
 
 def generate_name(owner: Obj) -> str:
-    """The ``generateName`` of the pods of an owner; a dash too many for a pod's name is left out."""
+    """The ``generateName`` of the pods of an owner; a dash too many for a pod's name is left
+    out.
+    """
     return f"{name_of(owner)}-" if len(name_of(owner)) < 253 else name_of(owner)
 
 

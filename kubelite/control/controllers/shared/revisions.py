@@ -41,7 +41,7 @@ class History(NamedTuple):
 
     def named(self, name: str) -> Obj | None:
         """The revision of that name."""
-        return next((each for each in self.revisions if name_of(each) == name), None)
+        return next((revision for revision in self.revisions if name_of(revision) == name), None)
 
 
 def history_of(view: View, owner: Obj, kind: OwnerKind, selector: Selector) -> History:
@@ -50,16 +50,18 @@ def history_of(view: View, owner: Obj, kind: OwnerKind, selector: Selector) -> H
     actions: list[Action] = []
     if not is_deleting(owner):
         strays = [
-            each
-            for each in orphans(view, CONTROLLER_REVISIONS, namespace_of(owner))
-            if selector.matches(labels_of(each)) and not is_deleting(each)
+            revision
+            for revision in orphans(view, CONTROLLER_REVISIONS, namespace_of(owner))
+            if selector.matches(labels_of(revision)) and not is_deleting(revision)
         ]
         if strays:
             where = kind.resource, namespace_of(owner), name_of(owner)
             actions.append(Confirm(*where, uid_of(owner)))
-            actions += [adopt(owner, kind, CONTROLLER_REVISIONS, each) for each in strays]
+            actions += [adopt(owner, kind, CONTROLLER_REVISIONS, revision) for revision in strays]
             owned += strays
-    owned.sort(key=lambda each: (revision_number(each), created_at(each), name_of(each)))
+    owned.sort(
+        key=lambda revision: (revision_number(revision), created_at(revision), name_of(revision))
+    )
     return History(tuple(owned), tuple(actions))
 
 
@@ -83,9 +85,14 @@ def template_of(revision: Obj) -> dict[str, Any]:
 
 def find_equal(revisions: Sequence[Obj], data: Obj) -> Obj | None:
     """The youngest revision with this data."""
-    wanted = pruned(data)
+    pruned_data = pruned(data)
     return next(
-        (each for each in reversed(revisions) if pruned(each.get("data") or {}) == wanted), None
+        (
+            revision
+            for revision in reversed(revisions)
+            if pruned(revision.get("data") or {}) == pruned_data
+        ),
+        None,
     )
 
 
@@ -156,9 +163,9 @@ def after_revision(
 def truncated(history: Iterable[Obj], used: Iterable[str], limit: int | None) -> tuple[Delete, ...]:
     """Deletions of the oldest revisions beyond ``limit`` that nothing uses."""
     live = set(used)
-    old = [each for each in history if name_of(each) not in live]
+    old = [revision for revision in history if name_of(revision) not in live]
     surplus = len(old) - (10 if limit is None else limit)
     return tuple(
-        Delete(CONTROLLER_REVISIONS, namespace_of(each), name_of(each), uid_of(each))
-        for each in old[: max(0, surplus)]
+        Delete(CONTROLLER_REVISIONS, namespace_of(revision), name_of(revision), uid_of(revision))
+        for revision in old[: max(0, surplus)]
     )

@@ -156,9 +156,9 @@ class _Sync:
         """The names of revisions that pods have, and of that of the template."""
         digests = {labels_of(pod).get(HASH_LABEL) for pod in self.all_pods} | {self.digest}
         return {
-            name_of(each)
-            for each in self.history.revisions
-            if labels_of(each).get(HASH_LABEL) in digests
+            name_of(revision)
+            for revision in self.history.revisions
+            if labels_of(revision).get(HASH_LABEL) in digests
         }
 
     @property
@@ -290,19 +290,19 @@ class _Sync:
         pods = [new_pod(self.set, DAEMON_SET, node, self.digest) for node in need.nodes[:BURST]]
         state = (uid_of(self.set), self.set["metadata"].get("resourceVersion") or "")
         names = {name_of(pod) for pod in self.all_pods}
-        known = sorted(uid_of(pod) for pod in self.all_pods)
-        name_pods(pods, generate_name(self.set), names, *state, *known)
+        uids = sorted(uid_of(pod) for pod in self.all_pods)
+        name_pods(pods, generate_name(self.set), names, *state, *uids)
         creations = tuple(Create(PODS, pod) for pod in pods)
         deletions = tuple(
             Delete(PODS, namespace_of(pod), name_of(pod), uid_of(pod)) for pod in need.pods[:BURST]
         )
         parts = (
-            Step(creations, self._told, "slow start", tolerant=True) if creations else None,
-            Step(deletions, self._told, "parallel") if deletions else None,
+            Step(creations, self._after_writes, "slow start", tolerant=True) if creations else None,
+            Step(deletions, self._after_writes, "parallel") if deletions else None,
         )
         return (*need.events, *(part for part in parts if part is not None))
 
-    def _told(self, outcomes: tuple[Outcome, ...]) -> tuple[Action, ...]:
+    def _after_writes(self, outcomes: tuple[Outcome, ...]) -> tuple[Action, ...]:
         shown = tuple(pod_event(self.set, outcome) for outcome in outcomes)
         events = tuple(event for event in shown if event is not None)
         return (*events, *self._status()) if refusals(outcomes) else events
@@ -314,8 +314,8 @@ class _Sync:
         return (Update(DAEMON_SETS, {**self.set, "status": status}, "status"),)
 
     def _counted(self) -> dict[str, Any]:
-        wanted = [node for node, (should_run, _) in self.nodes.items() if should_run]
-        first = [oldest_first(self.pods[node])[0] for node in wanted if self.pods.get(node)]
+        targets = [node for node, (should_run, _) in self.nodes.items() if should_run]
+        first = [oldest_first(self.pods[node])[0] for node in targets if self.pods.get(node)]
         unwanted = [node for node, (should_run, _) in self.nodes.items() if not should_run]
         available = sum(map(self._is_available, first))
         optional = {

@@ -44,11 +44,11 @@ def min_ready_seconds(set_: Obj) -> int:
 def tolerations_of(set_: Obj) -> list[dict[str, Any]]:
     """The tolerations of the template and those that every daemon has."""
     spec = (spec_of(set_).get("template") or {}).get("spec") or {}
-    tolerations = [dict(each) for each in spec.get("tolerations") or ()]
-    wanted = [*_TOLERATIONS, *([_OF_HOST_NETWORK] if spec.get("hostNetwork") else [])]
-    for key, effect in wanted:
+    tolerations = [dict(item) for item in spec.get("tolerations") or ()]
+    pairs = [*_TOLERATIONS, *([_OF_HOST_NETWORK] if spec.get("hostNetwork") else [])]
+    for key, effect in pairs:
         own = {"key": key, "operator": "Exists", "effect": effect}
-        same = [each for each in tolerations if _is_same(each, own)]
+        same = [item for item in tolerations if _is_same(item, own)]
         if same:
             tolerations[tolerations.index(same[0])] = own
         else:
@@ -58,7 +58,7 @@ def tolerations_of(set_: Obj) -> list[dict[str, Any]]:
 
 def _is_same(toleration: Obj, own: Obj) -> bool:
     fields = ("key", "effect", "operator", "value")
-    return all((toleration.get(each) or "") == (own.get(each) or "") for each in fields)
+    return all((toleration.get(item) or "") == (own.get(item) or "") for item in fields)
 
 
 def placement(set_: Obj, tolerations: Sequence[Obj], node: Obj) -> tuple[bool, bool]:

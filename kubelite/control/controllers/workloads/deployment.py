@@ -108,7 +108,7 @@ class _Sync:
         self.annotations = dict(annotations_of(deployment))
         self.removals: list[SetDraft] = []
         self.new = find_new(deployment, self.sets)
-        self.old = [each for each in self.sets if each is not self.new]
+        self.old = [draft for draft in self.sets if draft is not self.new]
         self.status: dict[str, Any] | None = None
 
     # What happens
@@ -144,8 +144,8 @@ class _Sync:
 
     def _recreate(self) -> tuple[Action | Step, ...]:
         running = active(self.old)
-        for each in running:
-            each.scale(0, self.limits)
+        for draft in running:
+            draft.scale(0, self.limits)
         if running or self._has_old_pods():
             self._mark_new()
             self._count(with_rollout=True)
@@ -167,14 +167,14 @@ class _Sync:
 
     def _is_scaled_meanwhile(self) -> bool:
         """Whether an active ReplicaSet remembers another size of the Deployment."""
-        sizes = (desired_when_scaled(each) for each in active(self.sets))
+        sizes = (desired_when_scaled(draft) for draft in active(self.sets))
         return any(size is not None and size != self.limits.desired for size in sizes)
 
     def _has_old_pods(self) -> bool:
         """Whether pods of old ReplicaSets are still there and have not ended."""
-        if any(int(status_of(each.obj).get("replicas") or 0) for each in self.old):
+        if any(int(status_of(draft.obj).get("replicas") or 0) for draft in self.old):
             return True
-        pods = (pod for each in self.old for pod in controlled_by(self.view, PODS, each.uid))
+        pods = (pod for draft in self.old for pod in controlled_by(self.view, PODS, draft.uid))
         return not all(map(is_terminated, pods))
 
     # Changes of drafts
@@ -215,20 +215,20 @@ class _Sync:
             if only.replicas != self.limits.desired:
                 only.scale(self.limits.desired, self.limits)
         elif self._is_saturated():
-            for each in active(self.old):
-                each.scale(0, self.limits)
+            for draft in active(self.old):
+                draft.scale(0, self.limits)
         elif self.limits.is_rolling:
             replicas = int(status_of(self.deployment).get("replicas") or 0)
             scale_proportionally(self.limits, self.sets, replicas)
 
     def _active_or_latest(self) -> SetDraft | None:
         """The only ReplicaSet that has pods; without any the new one, or else the youngest."""
-        some = active(self.sets)
-        if len(some) == 1:
-            return some[0]
-        if some:
+        running_sets = active(self.sets)
+        if len(running_sets) == 1:
+            return running_sets[0]
+        if running_sets:
             return None
-        return self.new or max(self.old, key=lambda each: each.age_order, default=None)
+        return self.new or max(self.old, key=lambda draft: draft.age_order, default=None)
 
     def _is_saturated(self) -> bool:
         """Whether the new ReplicaSet alone is all that is asked for."""
@@ -248,12 +248,12 @@ class _Sync:
         limit = spec_of(self.deployment).get("revisionHistoryLimit")
         if limit is None or limit == MAX_INT32:
             return
-        old = [each for each in self.old if not is_deleting(each.obj)]
+        old = [draft for draft in self.old if not is_deleting(draft.obj)]
         surplus = len(old) - int(limit)
         if surplus <= 0:
             return
-        old.sort(key=lambda each: (revision_of(each.obj), each.age_order))
-        self.removals = [each for each in old[:surplus] if _is_unused(each)]
+        old.sort(key=lambda draft: (revision_of(draft.obj), draft.age_order))
+        self.removals = [draft for draft in old[:surplus] if _is_unused(draft)]
 
     def _count(self, *, with_rollout: bool = False) -> None:
         """The status that this pass leaves."""
@@ -277,19 +277,19 @@ class _Sync:
 
     def _writes(self) -> tuple[Action | Step, ...]:
         actions: list[Action] = []
-        for each in self.sets:
-            if each.is_changed:
-                actions.append(Update(REPLICA_SETS, each.body()))
-                actions += [self._scaled(each.name, *sizes) for sizes in each.scalings]
+        for draft in self.sets:
+            if draft.is_changed:
+                actions.append(Update(REPLICA_SETS, draft.body()))
+                actions += [self._scaled(draft.name, *sizes) for sizes in draft.scalings]
         actions += [
             Delete(
                 REPLICA_SETS,
-                namespace_of(each.obj),
-                each.name,
-                each.uid,
-                each.obj["metadata"].get("resourceVersion") or "",
+                namespace_of(draft.obj),
+                draft.name,
+                draft.uid,
+                draft.obj["metadata"].get("resourceVersion") or "",
             )
-            for each in self.removals
+            for draft in self.removals
         ]
         return (*actions, *self._status_update(self.status or {}))
 
@@ -299,8 +299,8 @@ class _Sync:
         return Emit(self.deployment, "Normal", "ScalingReplicaSet", message)
 
     def _status_update(self, status: Obj) -> tuple[Action, ...]:
-        """Writes status and revision where they differ from what is there. Both go by the status, as
-        upstream's controller does it.
+        """Writes status and revision where they differ from what is there. Both go by the status,
+        as upstream's controller does it.
         """
         is_same = self.annotations == annotations_of(self.deployment)
         if is_same and status == status_of(self.deployment):
@@ -358,13 +358,13 @@ class _Sync:
         return self._status_update({**status, "collisionCount": collisions})
 
 
-def _is_unused(each: SetDraft) -> bool:
+def _is_unused(draft: SetDraft) -> bool:
     """Whether a ReplicaSet has no pods, and has seen that it should have none."""
-    status = status_of(each.obj)
+    status = status_of(draft.obj)
     return (
-        not each.replicas
+        not draft.replicas
         and not status.get("replicas")
-        and generation_of(each.obj) <= int(status.get("observedGeneration") or 0)
+        and generation_of(draft.obj) <= int(status.get("observedGeneration") or 0)
     )
 
 

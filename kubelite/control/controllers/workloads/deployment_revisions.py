@@ -1,4 +1,6 @@
-"""Which ReplicaSet of a Deployment is the new one, and the annotations that count revisions. Pure."""
+"""Which ReplicaSet of a Deployment is the new one, and the annotations that count revisions.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -47,16 +49,16 @@ NOT_COPIED = frozenset(
 def find_new(deployment: Obj, sets: Iterable[SetDraft]) -> SetDraft | None:
     """The oldest ReplicaSet with the Deployment's template."""
     template = _normal(spec_of(deployment).get("template") or {})
-    for each in sorted(sets, key=lambda each: each.age_order):
-        if _normal(spec_of(each.obj).get("template") or {}) == template:
-            return each
+    for draft in sorted(sets, key=lambda draft: draft.age_order):
+        if _normal(spec_of(draft.obj).get("template") or {}) == template:
+            return draft
     return None
 
 
 def has_template(replica_set: Obj, deployment: Obj) -> bool:
     """Whether a ReplicaSet has the Deployment's template, the hash left aside."""
-    own, wanted = (spec_of(each).get("template") or {} for each in (replica_set, deployment))
-    return bool(_normal(own) == _normal(wanted))
+    own, desired = (spec_of(draft).get("template") or {} for draft in (replica_set, deployment))
+    return bool(_normal(own) == _normal(desired))
 
 
 def _normal(template: Obj) -> Any:
@@ -75,7 +77,7 @@ def revision_of(obj: Obj) -> int:
 
 def next_revision(old: Iterable[SetDraft]) -> int:
     """One more than the largest revision of the old ReplicaSets."""
-    return max((revision_of(each.obj) for each in old), default=0) + 1
+    return max((revision_of(draft.obj) for draft in old), default=0) + 1
 
 
 def mark_revision(deployment: Obj, annotations: dict[str, str], revision: int) -> None:
@@ -97,7 +99,7 @@ def mark_revision(deployment: Obj, annotations: dict[str, str], revision: int) -
 
 def _history(history: str, revision: str) -> str:
     """The list of former revisions with one more, the oldest dropped where it grows too long."""
-    revisions = [each for each in history.split(",") if each]
+    revisions = [number for number in history.split(",") if number]
     while revisions and len(",".join([*revisions, revision])) > MAX_HISTORY_LENGTH:
         revisions.pop(0)
     return ",".join([*revisions, revision])

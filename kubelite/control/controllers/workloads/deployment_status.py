@@ -51,7 +51,9 @@ def counted_status(
     limits: Limits,
     now: float,
 ) -> dict[str, Any]:
-    """The counts of all ReplicaSets and the Available condition; fields that are zero are left out."""
+    """The counts of all ReplicaSets and the Available condition; fields that are zero are left
+    out.
+    """
     total = _sum(sets, "replicas")
     available = _sum(sets, "availableReplicas")
     counts = {
@@ -64,14 +66,14 @@ def counted_status(
         "collisionCount": status_of(deployment).get("collisionCount") or 0,
     }
     status: dict[str, Any] = {field: count for field, count in counts.items() if count}
-    if all("terminatingReplicas" in status_of(each.obj) for each in sets):
+    if all("terminatingReplicas" in status_of(draft.obj) for draft in sets):
         status["terminatingReplicas"] = _sum(sets, "terminatingReplicas")
     status["conditions"] = with_condition(conditions, _availability(available, limits, now))
     return status
 
 
 def _sum(sets: Iterable[SetDraft], field: str) -> int:
-    return sum(int(status_of(each.obj).get(field) or 0) for each in sets)
+    return sum(int(status_of(draft.obj).get(field) or 0) for draft in sets)
 
 
 def _availability(available: int, limits: Limits, now: float) -> dict[str, Any]:
@@ -165,7 +167,9 @@ def with_failures(
 
 def _failures(sets: Iterable[SetDraft]) -> list[dict[str, Any]]:
     """ReplicaFailure conditions as those of a Deployment."""
-    found = (find(status_of(each.obj).get("conditions") or (), "ReplicaFailure") for each in sets)
+    failures = (
+        find(status_of(draft.obj).get("conditions") or (), "ReplicaFailure") for draft in sets
+    )
     return [
         {
             "type": "ReplicaFailure",
@@ -175,6 +179,6 @@ def _failures(sets: Iterable[SetDraft]) -> list[dict[str, Any]]:
             "reason": failure.get("reason", ""),
             "message": failure.get("message", ""),
         }
-        for failure in found
+        for failure in failures
         if failure is not None
     ]

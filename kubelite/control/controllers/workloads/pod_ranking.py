@@ -47,8 +47,8 @@ def deletion_cost(pod: Obj) -> int:
 
 
 def victims(candidates: Sequence[Obj], related: Iterable[Obj], count: int, now: float) -> list[Obj]:
-    """The ``count`` candidates that are to be deleted. ``related`` are the pods of all ReplicaSets of
-    the same owner, by which crowded nodes are found.
+    """The ``count`` candidates that are to be deleted. ``related`` are the pods of all ReplicaSets
+    of the same owner, by which crowded nodes are found.
     """
     if count >= len(candidates):
         return list(candidates)
@@ -74,8 +74,8 @@ def rank(pod: Obj, crowd: Counter[str | None], now: float) -> Rank:
 
 
 def _age_step(since: float, now: float) -> int:
-    """The logarithm to base 2 of an age in nanoseconds, rounded down; -1 for a time that is not set:
-    such pods go first.
+    """The logarithm to base 2 of an age in nanoseconds, rounded down; -1 for a time that is not
+    set: such pods go first.
     """
     if not since:
         return -1

@@ -118,14 +118,14 @@ def _creation(
 ) -> Step:
     template = spec_of(owner).get("template") or {}
     new = [pod_of(owner, kind.owner, template) for _ in range(count)]
-    known = controlled_by(view, PODS, uid_of(owner))
+    existing = controlled_by(view, PODS, uid_of(owner))
     state = [uid_of(owner), owner["metadata"].get("resourceVersion") or ""]
     if conditions.is_true(owner, "ReplicaFailure"):
         state.append(
             str(now)
         )  # the last attempt was refused: each has names of its own, as upstream
-    taken = {name_of(pod) for pod in known}
-    name_pods(new, generate_name(owner), taken, *state, *sorted(uid_of(pod) for pod in known))
+    taken = {name_of(pod) for pod in existing}
+    name_pods(new, generate_name(owner), taken, *state, *sorted(uid_of(pod) for pod in existing))
     return Step(tuple(Create(PODS, pod) for pod in new), settle, "slow start")
 
 

@@ -117,12 +117,12 @@ class Limits:
 
 def total_replicas(sets: Iterable[SetDraft | None]) -> int:
     """The wanted replicas of all sets."""
-    return sum(each.replicas for each in sets if each is not None)
+    return sum(draft.replicas for draft in sets if draft is not None)
 
 
 def active(sets: Iterable[SetDraft | None]) -> list[SetDraft]:
     """The sets that are to have pods."""
-    return [each for each in sets if each is not None and each.replicas > 0]
+    return [draft for draft in sets if draft is not None and draft.replicas > 0]
 
 
 def new_set_size(limits: Limits, total: int, current: int) -> int:
@@ -154,24 +154,24 @@ def shrink_old(limits: Limits, new: SetDraft | None, old: Sequence[SetDraft]) ->
     A set with more available pods than wanted ones has not seen its last scaling: its counts would
     let too many go, so this waits for them.
     """
-    old = sorted(active(old), key=lambda each: each.age_order)
-    if not old or any(each.available > each.replicas for each in old):
+    old = sorted(active(old), key=lambda draft: draft.age_order)
+    if not old or any(draft.available > draft.replicas for draft in old):
         return False
     new_unavailable = new.replicas - new.available if new is not None else 0
     budget = total_replicas([new, *old]) - limits.least_available - new_unavailable
     if budget <= 0:
         return False
     changed = _shrink_unhealthy(limits, old, budget)
-    available = sum(each.available for each in (*old, *([new] if new is not None else [])))
+    available = sum(draft.available for draft in (*old, *([new] if new is not None else [])))
     return _shrink(limits, old, available - limits.least_available) or changed
 
 
 def _shrink_unhealthy(limits: Limits, old: Sequence[SetDraft], budget: int) -> bool:
     changed = False
-    for each in old:
-        size = min(budget, each.replicas - each.available)
+    for draft in old:
+        size = min(budget, draft.replicas - draft.available)
         if size > 0:
-            each.scale(each.replicas - size, limits)
+            draft.scale(draft.replicas - size, limits)
             budget -= size
             changed = True
     return changed
@@ -179,10 +179,10 @@ def _shrink_unhealthy(limits: Limits, old: Sequence[SetDraft], budget: int) -> b
 
 def _shrink(limits: Limits, old: Sequence[SetDraft], budget: int) -> bool:
     changed = False
-    for each in old:
-        size = min(budget, each.replicas)
+    for draft in old:
+        size = min(budget, draft.replicas)
         if size > 0:
-            each.scale(each.replicas - size, limits)
+            draft.scale(draft.replicas - size, limits)
             budget -= size
             changed = True
     return changed
@@ -194,37 +194,37 @@ def scale_proportionally(limits: Limits, sets: Sequence[SetDraft], status_replic
 
     ``status_replicas`` is the Deployment's, for sets that do not say how large it was.
     """
-    some = active(sets)
-    change = (limits.most if limits.desired > 0 else 0) - total_replicas(some)
+    scalable = active(sets)
+    change = (limits.most if limits.desired > 0 else 0) - total_replicas(scalable)
     newer_first = -1 if change > 0 else 1
-    some.sort(key=lambda each: (-each.replicas, newer_first * each.age_order[0], each.name))
+    scalable.sort(key=lambda draft: (-draft.replicas, newer_first * draft.age_order[0], draft.name))
     added = 0
     sizes = []
-    for each in some:
-        share = _share(limits, each, change, added, status_replicas) if change else 0
-        sizes.append(each.replicas + share)
+    for draft in scalable:
+        share = _share(limits, draft, change, added, status_replicas) if change else 0
+        sizes.append(draft.replicas + share)
         added += share
-    if some and change:
+    if scalable and change:
         sizes[0] = max(0, sizes[0] + change - added)
-    for each, size in zip(some, sizes, strict=True):
-        each.scale(size, limits)
+    for draft, size in zip(scalable, sizes, strict=True):
+        draft.scale(size, limits)
 
 
-def _share(limits: Limits, each: SetDraft, change: int, added: int, status_replicas: int) -> int:
+def _share(limits: Limits, draft: SetDraft, change: int, added: int, status_replicas: int) -> int:
     """What one set gets of a change of which ``added`` is given out already."""
-    if not each.replicas or change == added:
+    if not draft.replicas or change == added:
         return 0
-    fraction = _fraction(limits, each, status_replicas)
+    fraction = _fraction(limits, draft, status_replicas)
     return min(fraction, change - added) if change > 0 else max(fraction, change - added)
 
 
-def _fraction(limits: Limits, each: SetDraft, status_replicas: int) -> int:
+def _fraction(limits: Limits, draft: SetDraft, status_replicas: int) -> int:
     if not limits.desired:
-        return -each.replicas
-    before = _int_of_text(each.annotations.get(MAX_REPLICAS)) or status_replicas
+        return -draft.replicas
+    before = _int_of_text(draft.annotations.get(MAX_REPLICAS)) or status_replicas
     if not before:
         return 0
-    return round_half_away(each.replicas * limits.most / before) - each.replicas
+    return round_half_away(draft.replicas * limits.most / before) - draft.replicas
 
 
 def _int(value: Any, default: int = 0) -> int:
@@ -235,6 +235,6 @@ def _int_of_text(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() and text.isascii() else None
 
 
-def desired_when_scaled(each: SetDraft) -> int | None:
+def desired_when_scaled(draft: SetDraft) -> int | None:
     """The size of the Deployment when a set was last scaled."""
-    return _int_of_text(each.annotations.get(DESIRED_REPLICAS))
+    return _int_of_text(draft.annotations.get(DESIRED_REPLICAS))

@@ -76,7 +76,9 @@ HASH_OF_REVISION = "controller.kubernetes.io/hash"
 
 
 def plan(view: View, key: Key, now: float) -> Plan:
-    """What brings a set's pods, claims and revisions nearer to its spec, and its status up to date."""
+    """What brings a set's pods, claims and revisions nearer to its spec, and its status up to
+    date.
+    """
     set_ = view.get(STATEFUL_SETS, *key)
     if set_ is None:
         return NOTHING
@@ -136,7 +138,7 @@ class _Sync:
             actions = self._roll()
         if actions or retained:
             return self._carried_out([*retained, *actions])
-        used = {name_of(each) for each in self.revisions} | set(map(revision_of, self.pods))
+        used = {name_of(item) for item in self.revisions} | set(map(revision_of, self.pods))
         limit = spec_of(self.set).get("revisionHistoryLimit")
         return (*self._status(), *truncated(self.history.revisions, used, limit))
 
@@ -153,8 +155,8 @@ class _Sync:
         """Actions for pods that are to exist, and whether one of them has to be waited for."""
         actions: list[Action] = []
         for ordinal, pod in self.replicas:
-            some, is_blocked = self._tend(ordinal, pod)
-            actions += some
+            steps, is_blocked = self._tend(ordinal, pod)
+            actions += steps
             if is_blocked and self.waits:
                 return actions, True
         return actions, False
@@ -184,7 +186,7 @@ class _Sync:
         revision = self.revisions.current if is_current else self.revisions.update
         pod = new_pod(self.set, STATEFUL_SET, revision, ordinal)
         existing = claims.claims_of(self.view, self.set, ordinal)
-        if any(is_deleting(each) or claims.is_stale(each, name_of(pod), "") for each in existing):
+        if any(is_deleting(item) or claims.is_stale(item, name_of(pod), "") for item in existing):
             return []
         missing = claims.missing_claims(self.view, self.set, ordinal)
         return [*missing, Create(PODS, pod)]
@@ -208,7 +210,9 @@ class _Sync:
     # Pods that are too many
 
     def _delete_condemned(self) -> list[Action]:
-        """The highest ordinal first; in order one at a time, and only while all others are healthy."""
+        """The highest ordinal first; in order one at a time, and only while all others are
+        healthy.
+        """
         if not self.waits:
             return [_deletion(pod) for pod in self.condemned if not is_deleting(pod)]
         if not self.condemned:
@@ -223,8 +227,8 @@ class _Sync:
 
     def _first_unhealthy(self) -> Obj | None:
         """The pod of the lowest ordinal that is not healthy."""
-        some = [pod for _, pod in self.replicas] + list(reversed(self.condemned))
-        return next((pod for pod in some if not is_healthy(self.set, pod, self.now)), None)
+        steps = [pod for _, pod in self.replicas] + list(reversed(self.condemned))
+        return next((pod for pod in steps if not is_healthy(self.set, pod, self.now)), None)
 
     # Updates
 
@@ -246,8 +250,8 @@ class _Sync:
         return []
 
     def _roll_many(self, targets: Sequence[Obj], limit: int | str) -> list[Action]:
-        """As many as ``maxUnavailable`` leaves. In parallel, pods that are unavailable anyhow go first
-        and count for nothing.
+        """As many as ``maxUnavailable`` leaves. In parallel, pods that are unavailable anyhow go
+        first and count for nothing.
         """
         most = max(1, scaled(limit, replicas_of(self.set), up=False))
         unhealthy = [pod for _, pod in self.replicas if not is_healthy(self.set, pod, self.now)]
@@ -267,20 +271,22 @@ class _Sync:
     # Outcomes and status
 
     def _carried_out(self, actions: Sequence[Action]) -> tuple[Step, ...]:
-        """Claims before pods. The status follows in the next plan, or now where something failed."""
-        events = tuple(each for each in actions if isinstance(each, Emit))
-        creations = [each for each in actions if isinstance(each, Create)]
-        pods = tuple(each for each in creations if each.resource == PODS)
-        others = tuple(each for each in actions if each not in pods and each not in events)
+        """Claims before pods. The status follows in the next plan, or now where something
+        failed.
+        """
+        events = tuple(item for item in actions if isinstance(item, Emit))
+        creations = [item for item in actions if isinstance(item, Create)]
+        pods = tuple(item for item in creations if item.resource == PODS)
+        others = tuple(item for item in actions if item not in pods and item not in events)
         order = "serial" if self.waits else "slow start"
         parts = [
             Step(events) if events else None,
-            Step(others, self._told) if others else None,
-            Step(pods, self._told, order) if pods else None,  # type: ignore[arg-type]
+            Step(others, self._after_writes) if others else None,
+            Step(pods, self._after_writes, order) if pods else None,  # type: ignore[arg-type]
         ]
         return tuple(part for part in parts if part is not None)
 
-    def _told(self, outcomes: tuple[Outcome, ...]) -> tuple[Action, ...]:
+    def _after_writes(self, outcomes: tuple[Outcome, ...]) -> tuple[Action, ...]:
         """Events of what was done; the status where something was refused."""
         events = [_event(self.set, outcome) for outcome in outcomes]
         shown = tuple(event for event in events if event is not None)
@@ -396,7 +402,7 @@ def _of_claim(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
     return [
         (namespace_of(set_), name_of(set_))
         for set_ in view.list(STATEFUL_SETS, namespace_of(old))
-        if any(head == f"{name_of(each)}-{name_of(set_)}" for each in claims.claim_templates(set_))
+        if any(head == f"{name_of(item)}-{name_of(set_)}" for item in claims.claim_templates(set_))
     ]
 
 

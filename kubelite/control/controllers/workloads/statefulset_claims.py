@@ -1,7 +1,7 @@
 """The volume claims of a StatefulSet's pods, and who owns them by the retention policy. Pure.
 
-A claim that is to go with the set is owned by the set; one that is to go when its pod is scaled away
-is owned by that pod, from when the pod is condemned. The garbage collector does the rest.
+A claim that is to go with the set is owned by the set; one that is to go when its pod is scaled
+away is owned by that pod, from when the pod is condemned. The garbage collector does the rest.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def _changed_references(
     others = [owner for owner in present if owner.get("uid") not in ours]
     if any(owner.get("controller") for owner in others):
         return others if len(others) < len(present) else None
-    wanted = [*others, *_references(set_, pod, is_condemned=is_condemned)]
-    return None if wanted == present else wanted
+    references = [*others, *_references(set_, pod, is_condemned=is_condemned)]
+    return None if references == present else references
 
 
 def _is_of_former_set(owners: Iterable[Obj], set_: Obj) -> bool:

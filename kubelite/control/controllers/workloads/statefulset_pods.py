@@ -126,25 +126,27 @@ def _add_claims(set_: Obj, spec: dict[str, Any], ordinal: int) -> None:
     templates = claim_templates(set_)
     if not templates:
         return
-    names = {name_of(each) for each in templates}
+    names = {name_of(template) for template in templates}
     volumes = [
         {
-            "name": name_of(each),
-            "persistentVolumeClaim": {"claimName": claim_name(set_, each, ordinal)},
+            "name": name_of(template),
+            "persistentVolumeClaim": {"claimName": claim_name(set_, template, ordinal)},
         }
-        for each in templates
+        for template in templates
     ]
-    others = [each for each in spec.get("volumes") or () if each.get("name") not in names]
+    others = [
+        template for template in spec.get("volumes") or () if template.get("name") not in names
+    ]
     spec["volumes"] = [*volumes, *others]
 
 
 def with_identity(set_: Obj, pod: Obj) -> dict[str, Any] | None:
     """The pod with the labels of its identity; None where it has them."""
-    wanted = identity_labels(set_, ordinal_of(pod))
+    labels_of_identity = identity_labels(set_, ordinal_of(pod))
     labels = labels_of(pod)
-    if all(labels.get(key) == value for key, value in wanted.items()):
+    if all(labels.get(key) == value for key, value in labels_of_identity.items()):
         return None
-    return {**pod, "metadata": {**pod["metadata"], "labels": {**labels, **wanted}}}
+    return {**pod, "metadata": {**pod["metadata"], "labels": {**labels, **labels_of_identity}}}
 
 
 def in_namespace(set_: Obj, name: str) -> tuple[str, str]:
