@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from kubelite.control.scheduler.cluster import batch
 from kubelite.control.scheduler.cluster.cluster import Cluster
-from kubelite.control.scheduler.cluster.preemption import outcome, preempt, quick
+from kubelite.control.scheduler.cluster.preemption import fast_preempt, outcome, preempt
 from kubelite.control.scheduler.cluster.rating import decide
 from kubelite.core import native
 from scheduling.workloads import Object, Workload, kinds, node
@@ -116,7 +116,7 @@ def run(workload: Workload) -> Figures:
 
 def _make_room(cluster: Cluster, pod: Object) -> int:
     """Evicts for a pod that fits nowhere, or finds out what to say about it."""
-    chosen = quick(cluster, pod, cluster.classify(pod))
+    chosen = fast_preempt(cluster, pod, cluster.classify(pod))
     if chosen is None:
         decision = decide(cluster, pod)
         found = preempt(cluster, pod, decision)
@@ -133,7 +133,7 @@ def core_cost(nodes: int, classes: int, pods: int = 20000) -> float:
     made = Workload("", nodes, 0, pods, None, None, node, kinds(1), kinds(classes))
     cluster = prepared(made)
     known = [cluster.classify(made.pod(number)) for number in range(classes)]
-    numbers = [cluster.columns().deciding(each) for each in known]
+    numbers = [cluster.columns().pending_class(each) for each in known]
     sched = cluster.columns().sched
     order = array("i", [numbers[number % classes] for number in range(pods)])
     slots = array("i", range(pods))

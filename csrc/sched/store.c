@@ -157,16 +157,17 @@ static int add_delta(struct kl_sched *s, int32_t cls, int32_t counter, kl_error 
     return 0;
 }
 
-/* The pods that run already, for a counter that is new. */
+/* The pods that run already, for a counter that is new. A class that is named several times has as
+ * many terms that count. */
 static int count_present(struct kl_sched *s, struct counter *t, const int32_t *classes,
                          size_t count) {
-    SCOPED_MEM uint8_t *counts = calloc((size_t)s->class_count + 1, 1);
-    if (!counts)
+    SCOPED_MEM int32_t *times = calloc((size_t)s->class_count + 1, sizeof *times);
+    if (!times)
         return -1;
     for (size_t i = 0; i < count; i++)
-        counts[classes[i]] = 1;
+        times[classes[i]]++;
     for (int32_t p = 0; p < s->pod_room; p++)
-        if (s->pods[p].node >= 0 && counts[s->pods[p].cls])
+        for (int32_t i = s->pods[p].node < 0 ? 0 : times[s->pods[p].cls]; i > 0; i--)
             count_pod(s, t, s->pods[p].node, 1);
     return 0;
 }

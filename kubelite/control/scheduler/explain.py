@@ -9,7 +9,7 @@ from kubelite.control.scheduler.cluster.cluster import Cluster
 from kubelite.control.scheduler.cluster.decision import Decision
 from kubelite.control.scheduler.cluster.preemption import Preemption, outcome, preempt
 from kubelite.control.scheduler.cluster.rating import decide
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.plugins import message, profile
 from kubelite.control.scheduler.plugins.own import OwnPlugin
 from kubelite.control.scheduler.plugins.profile import Profile
@@ -35,10 +35,10 @@ def explain(
     ties at random. Raises BadObject and BadConfiguration.
     """
     profiles = chosen_profiles(configuration, plugins, plugin_args, balanced_formula, own_plugins)
-    made = load(cluster, profiles, seed)
-    decision = decide(made, pod, candidates)
-    found = preempt(made, pod, decision)
-    return as_data(decision, found, outcome(made, pod, decision, found))
+    loaded = load(cluster, profiles, seed)
+    decision = decide(loaded, pod, candidates)
+    preemption = preempt(loaded, pod, decision)
+    return as_data(decision, preemption, outcome(loaded, pod, decision, preemption))
 
 
 def chosen_profiles(
@@ -49,31 +49,31 @@ def chosen_profiles(
     own_plugins: Sequence[OwnPlugin],
 ) -> list[Profile]:
     """The profiles that options and a configuration ask for. Raises BadConfiguration."""
-    found = list(
+    profiles = list(
         profile.read(configuration, own_plugins)
         if configuration
         else (profile.default(own_plugins),)
     )
     if plugins:
-        found = [profile.only(each, plugins) for each in found]
+        profiles = [profile.only(item, plugins) for item in profiles]
     if plugin_args:
-        found = [profile.adjusted(each, plugin_args) for each in found]
+        profiles = [profile.adjusted(item, plugin_args) for item in profiles]
     if balanced_formula:
-        found = [profile.balanced_by(each, balanced_formula) for each in found]
-    return found
+        profiles = [profile.balanced_by(item, balanced_formula) for item in profiles]
+    return profiles
 
 
 def load(
     objects: Iterable[Mapping[str, Any]], profiles: Sequence[Profile], seed: int | None
 ) -> Cluster:
     """A cluster of these objects, each with its kind."""
-    made = Cluster(profiles, seed=seed)
-    for each in objects:
-        made.put(Place(each, "object").at("kind").text(), each)
-    return made
+    cluster = Cluster(profiles, seed=seed)
+    for obj in objects:
+        cluster.put(Field(obj, "object").at("kind").text(), obj)
+    return cluster
 
 
-def as_data(decision: Decision, found: Preemption | None, preempted: str) -> dict[str, Any]:
+def as_data(decision: Decision, preemption: Preemption | None, preempted: str) -> dict[str, Any]:
     """A decision and what came of preemption as plain data."""
     sentence = decision.sentence
     best = (
@@ -87,7 +87,7 @@ def as_data(decision: Decision, found: Preemption | None, preempted: str) -> dic
         },
         "skipped": list(decision.skipped),
         "message": message.with_preemption(sentence, preempted) if sentence else None,
-        "preemption": None if found is None else _preemption(found),
+        "preemption": None if preemption is None else _preemption(preemption),
     }
 
 
@@ -116,11 +116,12 @@ def _node(decision: Decision, number: int) -> dict[str, Any]:
     }
 
 
-def _preemption(found: Preemption) -> dict[str, Any]:
+def _preemption(preemption: Preemption) -> dict[str, Any]:
     return {
         "candidates": {
-            node: [victim.name for victim in victims] for node, victims in found.candidates.items()
+            node: [victim.name for victim in victims]
+            for node, victims in preemption.candidates.items()
         },
-        "acceptable": list(found.acceptable),
-        "chosen": found.chosen,
+        "acceptable": list(preemption.acceptable),
+        "chosen": preemption.chosen,
     }

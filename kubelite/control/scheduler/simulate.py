@@ -17,7 +17,7 @@ from kubelite.control.scheduler.cluster.cluster import Cluster
 from kubelite.control.scheduler.cluster.columns import PodClass
 from kubelite.control.scheduler.cluster.decision import Decision
 from kubelite.control.scheduler.cluster.pod_table import Entry, full_name, key_of
-from kubelite.control.scheduler.cluster.preemption import outcome, preempt, quick
+from kubelite.control.scheduler.cluster.preemption import fast_preempt, outcome, preempt
 from kubelite.control.scheduler.cluster.rating import decide
 from kubelite.control.scheduler.explain import chosen_profiles, load
 from kubelite.control.scheduler.facts.fields import named
@@ -32,7 +32,7 @@ NOW = 0.0
 
 
 @dataclass
-class Fate:
+class Outcome:
     """What became of a pod: its node, why it has none, whom it evicted, who evicted it."""
 
     name: str
@@ -72,19 +72,19 @@ class Simulation:
         self.cluster = cluster
         gates = next(iter(cluster.profiles.values())).gates
         self.queue = Queue(hints.Hints(cluster.traits_of, cluster.world), gates=gates)
-        self.fates: dict[str, Fate] = {}
+        self.outcomes: dict[str, Outcome] = {}
         self._failures: dict[tuple[PodClass, str], tuple[int, str, tuple[str, ...]]] = {}
 
     def schedule(self, pods: Sequence[Object]) -> None:
         """Tries pods until each has a node or nothing can help it any more."""
         for pod in pods:
-            self.fates[key_of(pod)] = Fate(full_name(pod))
+            self.outcomes[key_of(pod)] = Outcome(full_name(pod))
             self.queue.add(pod, NOW)
         while run := self._next_run():
             self._try(run)
         for pod in pods:
-            if self.queue.place_of(pod) == "gated":
-                self._fate(pod).message = message.GATED
+            if self.queue.state_of(pod) == "gated":
+                self._outcome_of(pod).message = message.GATED
 
     def _next_run(self) -> list[Object]:
         """The pods that are next; none once only repetitions are left."""
@@ -105,8 +105,8 @@ class Simulation:
             rest = rest[len(nodes) :]
 
     def _settle(self, pod: Object, node: str) -> None:
-        fate = self._fate(pod)
-        fate.node, fate.message = node, None
+        pod_outcome = self._outcome_of(pod)
+        pod_outcome.node, pod_outcome.message = node, None
         self.queue.delete(pod)
         self.queue.event(Event("Pod", None, _running(pod, node)), NOW)
 
@@ -114,46 +114,49 @@ class Simulation:
         """Preempts or gives up; a pod of a class that failed since the last change is not asked
         about again.
         """
-        known = self.cluster.classify(pod), named(pod, "Pod").at("spec", "preemptionPolicy").text()
-        if self._failures.get(known, (-1, "", ()))[0] == self.cluster.changes:
-            _, self._fate(pod).message, names = self._failures[known]
+        failure_key = (
+            self.cluster.classify(pod),
+            named(pod, "Pod").at("spec", "preemptionPolicy").text(),
+        )
+        if self._failures.get(failure_key, (-1, "", ()))[0] == self.cluster.changes:
+            _, self._outcome_of(pod).message, names = self._failures[failure_key]
             self.queue.fail(pod, names, NOW)
             return
-        chosen = quick(self.cluster, pod, known[0])
+        chosen = fast_preempt(self.cluster, pod, failure_key[0])
         if chosen:
             self._evict(pod, *chosen)
             return
         decision = decide(self.cluster, pod)
-        found = preempt(self.cluster, pod, decision)
-        if found is not None and found.chosen is not None:
-            self._evict(pod, found.chosen, found.candidates[found.chosen])
+        preemption = preempt(self.cluster, pod, decision)
+        if preemption is not None and preemption.chosen is not None:
+            self._evict(pod, preemption.chosen, preemption.candidates[preemption.chosen])
         else:
-            self._give_up(pod, decision, outcome(self.cluster, pod, decision, found))
+            self._give_up(pod, decision, outcome(self.cluster, pod, decision, preemption))
             if not decision.profile.own and not decision.gated:
-                text = self._fate(pod).message or ""
-                self._failures[known] = self.cluster.changes, text, tuple(_plugins(decision))
+                text = self._outcome_of(pod).message or ""
+                self._failures[failure_key] = self.cluster.changes, text, tuple(_plugins(decision))
 
     def _give_up(self, pod: Object, decision: Decision, preempted: str) -> None:
-        self._fate(pod).message = message.with_preemption(decision.sentence, preempted)
+        self._outcome_of(pod).message = message.with_preemption(decision.sentence, preempted)
         self.queue.fail(pod, _plugins(decision), NOW)
 
-    def _evict(self, pod: Object, home: str, victims: Iterable[Entry]) -> None:
+    def _evict(self, pod: Object, node_name: str, victims: Iterable[Entry]) -> None:
         """The victims leave, and the pod is tried again before anybody else can take their room."""
-        fate = self._fate(pod)
+        pod_outcome = self._outcome_of(pod)
         for victim in victims:
             self.cluster.evict(victim)
-            fate.evicted.append(victim.name)
-            self.fates.setdefault(victim.key, Fate(victim.name)).evicted_by = fate.name
-            self.fates[victim.key].node = None
+            pod_outcome.evicted.append(victim.name)
+            self.outcomes.setdefault(victim.key, Outcome(victim.name)).evicted_by = pod_outcome.name
+            self.outcomes[victim.key].node = None
             self.queue.event(Event("Pod", _running(victim.obj, victim.node), None), NOW)
-        (node,) = batch.place(self.cluster, [_nominated(pod, home)])
+        (node,) = batch.place(self.cluster, [_nominated(pod, node_name)])
         if node is None:
             self._give_up(pod, decide(self.cluster, pod), "")
         else:
             self._settle(pod, node)
 
-    def _fate(self, pod: Object) -> Fate:
-        return self.fates[key_of(pod)]
+    def _outcome_of(self, pod: Object) -> Outcome:
+        return self.outcomes[key_of(pod)]
 
     def as_data(self) -> dict[str, Any]:
         """Pods in the order they were given, then evicted ones that were there before; how many
@@ -162,22 +165,22 @@ class Simulation:
         counts = Counter(entry.node for entry in self.cluster.pods)
         pods = [
             {
-                "pod": fate.name,
-                "node": fate.node,
-                "message": fate.message,
-                "evicted": fate.evicted,
-                "evictedBy": fate.evicted_by,
+                "pod": pod_outcome.name,
+                "node": pod_outcome.node,
+                "message": pod_outcome.message,
+                "evicted": pod_outcome.evicted,
+                "evictedBy": pod_outcome.evicted_by,
             }
-            for fate in self.fates.values()
+            for pod_outcome in self.outcomes.values()
         ]
         nodes = {
             row.name: {"pods": counts[row.name]} for row in self.cluster.columns().world.nodes.rows
         }
-        placed = sum(fate.node is not None for fate in self.fates.values())
-        evicted = sum(fate.evicted_by is not None for fate in self.fates.values())
+        placed = sum(pod_outcome.node is not None for pod_outcome in self.outcomes.values())
+        evicted = sum(pod_outcome.evicted_by is not None for pod_outcome in self.outcomes.values())
         return {
             "scheduled": placed,
-            "pending": len(self.fates) - placed - evicted,
+            "pending": len(self.outcomes) - placed - evicted,
             "evicted": evicted,
             "pods": pods,
             "nodes": nodes,
@@ -186,7 +189,7 @@ class Simulation:
 
 def _plugins(decision: Decision) -> set[str]:
     """The plug-ins that rejected the pod on some node."""
-    return {found.plugin for found in decision.rejections}
+    return {rejection.plugin for rejection in decision.rejections}
 
 
 def _running(pod: Object, node: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Cluster:
         self.nodes = [o for o in objects if o["kind"] == "Node"]
         self.pods = [o for o in objects if o["kind"] == "Pod" and o["spec"].get("nodeName")]
         self.services = [o for o in objects if o["kind"] == "Service"]
-        self.spaces = {
+        self.namespaces = {
             o["metadata"]["name"]: labels(o) for o in objects if o["kind"] == "Namespace"
         }
         self.budgets = [o for o in objects if o["kind"] == "PodDisruptionBudget"]
@@ -329,7 +329,7 @@ def admits(cluster, owner, term, pod):
     spaces, by_label = term.get("namespaces") or [], term.get("namespaceSelector")
     if not spaces and by_label is None:
         return namespace(pod) == namespace(owner)
-    return namespace(pod) in spaces or matches(by_label, cluster.spaces.get(namespace(pod), {}))
+    return namespace(pod) in spaces or matches(by_label, cluster.namespaces.get(namespace(pod), {}))
 
 
 def terms(pod, kind, how="required"):
@@ -485,13 +485,13 @@ def spread_of(cluster, pod, node, kept, wanted, strict):
 def score_pod_affinity(cluster, pod, nodes, options):
     found, any_match = {n["metadata"]["name"]: 0 for n in nodes}, False
     for other in cluster.pods:
-        home = cluster.node_of(other)
-        if home is None:
+        node_name = cluster.node_of(other)
+        if node_name is None:
             continue
         for weight, key in pulls(cluster, pod, other):
-            any_match |= key in labels(home)
+            any_match |= key in labels(node_name)
             for n in nodes:
-                if together(n, home, key):
+                if together(n, node_name, key):
                     found[n["metadata"]["name"]] += weight
     if not any_match:
         return None

@@ -291,7 +291,9 @@ FOUR = [node("node1", labels=zone("zoneA")), node("node2", labels=zone("zoneA"))
 
 
 def bars(*where):
-    return [pod(f"bar{i}", labels={"foo": "bar"}, on=home) for i, home in enumerate(where)]
+    return [
+        pod(f"bar{i}", labels={"foo": "bar"}, on=node_name) for i, node_name in enumerate(where)
+    ]
 
 
 def test_one_constraint():
@@ -510,3 +512,19 @@ def test_image_locality_by_hand():
     ]
     wanted = pod(containers=[{"name": "x", "image": "a"}, {"name": "y", "image": "b:1"}])
     assert scores(explain([holder, node("not")], wanted), "ImageLocality") == {"has": 7, "not": 0}
+
+
+def test_a_term_that_a_running_pod_has_twice_counts_twice():
+    term = {
+        "labelSelector": {"matchLabels": {"app": "db"}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    weighted = {"weight": 7, "podAffinityTerm": term}
+    preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+    affinity = {
+        "podAffinity": {preferred: [weighted, weighted]},
+        "podAntiAffinity": {preferred: [weighted]},
+    }
+    running = pod("running", on="n0", affinity=affinity)
+    found = explain([node("n0"), node("n1"), running], pod("new", labels={"app": "db"}))
+    assert scores(found, "InterPodAffinity") == {"n0": 100, "n1": 0}

@@ -37,12 +37,12 @@ def test_backoff_doubles_up_to_ten_seconds(queue):
 def test_a_failure_waits_for_an_event_that_helps(queue):
     queue.add(pod("a", cpu="1"), 0)
     queue.fail(queue.pop(0), FIT, 0)
-    assert queue.place_of(pod("a")) == "unschedulable"
+    assert queue.state_of(pod("a")) == "unschedulable"
     assert queue.pop(5) is None
     queue.event(Event("Pod", None, pod("b", on="n")), 5)
-    assert queue.place_of(pod("a")) == "unschedulable"
+    assert queue.state_of(pod("a")) == "unschedulable"
     queue.event(Event("Pod", pod("b", on="n"), None), 5)
-    assert queue.place_of(pod("a")) == "active"
+    assert queue.state_of(pod("a")) == "active"
     assert names(queue, 5) == ["a"]
 
 
@@ -51,7 +51,7 @@ def test_an_event_during_backoff_is_honoured_when_it_is_over(queue):
     queue.fail(queue.pop(0), FIT, 0)
     queue.add(pod("b"), 0)
     queue.event(Event("Node", None, node("n")), 0.5)
-    assert queue.place_of(pod("a")) == "backoff"
+    assert queue.state_of(pod("a")) == "backoff"
     assert queue.next_time() == 1.0
     assert names(queue, 0.6, 1) == ["b"]
     assert names(queue, 1.0) == ["a"]
@@ -74,7 +74,7 @@ def test_an_event_during_the_attempt_counts(queue):
     trying = queue.pop(0)
     queue.event(Event("Node", None, node("new")), 0)
     queue.fail(trying, FIT, 0)
-    assert queue.place_of(trying) == "backoff"
+    assert queue.state_of(trying) == "backoff"
 
 
 def test_unschedulable_pods_are_tried_again_after_five_minutes(queue):
@@ -88,7 +88,7 @@ def test_unschedulable_pods_are_tried_again_after_five_minutes(queue):
 def test_gates_hold_until_they_are_gone(queue):
     gated = pod("a", schedulingGates=[{"name": "g"}])
     queue.add(gated, 0)
-    assert (queue.place_of(gated), queue.pop(0)) == ("gated", None)
+    assert (queue.state_of(gated), queue.pop(0)) == ("gated", None)
     queue.update(pod("a"), 1)
     assert names(queue, 1) == ["a"]
 

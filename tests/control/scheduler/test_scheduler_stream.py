@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kubelite.control.scheduler.cluster import batch
 from kubelite.control.scheduler.cluster.cluster import Cluster
-from kubelite.control.scheduler.cluster.preemption import preempt, quick
+from kubelite.control.scheduler.cluster.preemption import fast_preempt, preempt
 from kubelite.control.scheduler.cluster.rating import decide
 from kubelite.control.scheduler.explain import as_data
 from tests.control.scheduler import reference, small, worlds
@@ -254,10 +254,10 @@ def test_preemption_evicts_the_least(objects, pod):
         gone = [names[victim] for victim in victims]
         assert gone and all(reference.priority(each) < 10 for each in gone)
         rest = [each for each in objects if each not in gone]
-        home = next(each for each in state.nodes if each["metadata"]["name"] == node)
-        assert reference.rejection(reference.Cluster(rest), pod, home) is None
+        node_name = next(each for each in state.nodes if each["metadata"]["name"] == node)
+        assert reference.rejection(reference.Cluster(rest), pod, node_name) is None
         for back in gone:
-            assert reference.rejection(reference.Cluster([*rest, back]), pod, home) is not None
+            assert reference.rejection(reference.Cluster([*rest, back]), pod, node_name) is not None
 
 
 def test_pods_that_name_their_node():
@@ -292,7 +292,7 @@ def test_the_quick_way_to_preempt_is_the_long_way(objects, kinds, order):
             continue
         decision = decide(cluster, pod)
         want = preempt(cluster, pod, decision)
-        got = quick(cluster, pod, cluster.classify(pod))
+        got = fast_preempt(cluster, pod, cluster.classify(pod))
         assert (got and got[0]) == (want.chosen if want else None)
         if got:
             assert [v.name for v in got[1]] == [v.name for v in want.candidates[got[0]]]

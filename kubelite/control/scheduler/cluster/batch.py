@@ -32,13 +32,13 @@ def place(cluster: Cluster, pods: Sequence[Object]) -> list[str | None]:
     BadObject.
     """
     placed: list[str | None] = []
-    most = FEW
+    limit = FEW
     while len(placed) < len(pods) and (not placed or placed[-1] is not None):
-        rest = pods[len(placed) : len(placed) + most]
-        most = min(2 * most, MANY)
-        known = _classified(cluster, rest)
-        if known:
-            placed += _run(cluster, rest[: len(known)], known)
+        rest = pods[len(placed) : len(placed) + limit]
+        limit = min(2 * limit, MANY)
+        classified = _classified(cluster, rest)
+        if classified:
+            placed += _run(cluster, rest[: len(classified)], classified)
         else:
             decision = decide(cluster, rest[0])
             if decision.node is not None:
@@ -53,61 +53,62 @@ def _classified(cluster: Cluster, pods: Sequence[Object]) -> list[Known]:
         return []
     while True:
         columns = cluster.columns()
-        known = []
+        classified = []
         for pod in pods:
-            found, node, reading = cluster.classify_for(pod)
-            if not _is_plain(cluster, pod, found) or (
+            pod_class, node, reading = cluster.classify_for(pod)
+            if not _is_plain(cluster, pod, pod_class) or (
                 node and node not in columns.world.nodes.index
             ):
                 break
-            known.append((found, node, reading))
-            if found.waiting:
+            classified.append((pod_class, node, reading))
+            if pod_class.waiting:
                 break
         if cluster.columns() is columns:
-            return known
+            return classified
 
 
-def _is_plain(cluster: Cluster, pod: Object, known: PodClass) -> bool:
-    profile, nodes = cluster.profile_of(known), cluster.columns().world.nodes
-    if profile.own or known.problem or sample(nodes.count, profile.percentage):
+def _is_plain(cluster: Cluster, pod: Object, pod_class: PodClass) -> bool:
+    profile, nodes = cluster.profile_of(pod_class), cluster.columns().world.nodes
+    if profile.own or pod_class.problem or sample(nodes.count, profile.percentage):
         return False
     return not (pod.get("spec") or {}).get("schedulingGates") and not (pod.get("status") or {}).get(
         "nominatedNodeName"
     )
 
 
-def _run(cluster: Cluster, pods: Sequence[Object], known: list[Known]) -> list[str | None]:
+def _run(cluster: Cluster, pods: Sequence[Object], classified: list[Known]) -> list[str | None]:
     columns = cluster.columns()
     numbers = {
-        each: columns.deciding(each) for each in dict.fromkeys(found for found, _, _ in known)
+        pod_class: columns.pending_class(pod_class)
+        for pod_class in dict.fromkeys(pod_class for pod_class, _, _ in classified)
     }
     entries = [
         cluster.entry_of(pod, reading, "", "")
-        for pod, (_, _, reading) in zip(pods, known, strict=True)
+        for pod, (_, _, reading) in zip(pods, classified, strict=True)
     ]
     for entry in entries:
         if entry.key in cluster.pods:
             cluster.forget(entry.obj)
     index = columns.world.nodes.index
-    nodes = array("i", [index[node] if node else -1 for _, node, _ in known])
+    nodes = array("i", [index[node] if node else -1 for _, node, _ in classified])
     slots, classes = (
         array("i", [entry.slot for entry in entries]),
-        array("i", [numbers[each] for each, _, _ in known]),
+        array("i", [numbers[pod_class] for pod_class, _, _ in classified]),
     )
     done = native.sched_run(columns.sched, slots, classes, cluster.random, nodes)
     for entry in entries[done:]:
         cluster.pods.give_back(entry.slot)
     rows = columns.world.nodes.rows
     names = [rows[node].name if node >= 0 else None for node in nodes[:done]]
-    triples = zip(entries[:done], known[:done], names, strict=True)
-    return [_settle(cluster, entry, each, name) for entry, (each, _, _), name in triples]
+    triples = zip(entries[:done], classified[:done], names, strict=True)
+    return [_settle(cluster, entry, pod_class, name) for entry, (pod_class, _, _), name in triples]
 
 
-def _settle(cluster: Cluster, entry: Entry, known: PodClass, node: str | None) -> str | None:
+def _settle(cluster: Cluster, entry: Entry, pod_class: PodClass, node: str | None) -> str | None:
     if node is None:
         cluster.pods.give_back(entry.slot)
         return None
-    entry.node, entry.known = node, known
+    entry.node, entry.pod_class = node, pod_class
     cluster.pods.add(entry)
     cluster.changes += 1
     cluster.bind_claims(entry)

@@ -21,9 +21,14 @@ from kubelite.control.scheduler.cluster.pod_table import (
     key_of,
     start_of,
 )
-from kubelite.control.scheduler.facts.fields import Place, named
+from kubelite.control.scheduler.facts.fields import Field, named
 from kubelite.control.scheduler.facts.trait_cache import Reading, TraitCache
-from kubelite.control.scheduler.facts.traits import FINISHED, Traits, counted, pin
+from kubelite.control.scheduler.facts.traits import (
+    FINISHED,
+    Traits,
+    pinned_node,
+    traits_while_running,
+)
 from kubelite.control.scheduler.plugins import profile as profiles
 from kubelite.control.scheduler.plugins import volume_binding
 from kubelite.control.scheduler.plugins.profile import Profile
@@ -42,7 +47,7 @@ class Cluster:
     """
 
     def __init__(self, chosen: Sequence[Profile] = (), *, seed: int | None = None) -> None:
-        self.profiles = {each.name: each for each in chosen or (profiles.default(),)}
+        self.profiles = {profile.name: profile for profile in chosen or (profiles.default(),)}
         self.world = world.World()
         self.pods = PodTable()
         self.random = array("Q", [0 if seed is None else (seed << 1 | 1) & (1 << 64) - 1])
@@ -67,29 +72,29 @@ class Cluster:
         self._take(kind, obj, False)
 
     def _take(self, kind: str, obj: Object, present: bool) -> None:
-        place = named(obj, kind)
+        field = named(obj, kind)
         if kind == "Pod":
-            self._take_pod(place, obj, present)
+            self._take_pod(field, obj, present)
             return
         self.changes += 1
         if kind == "Node":
-            self._take_node(place, obj, present)
+            self._take_node(field, obj, present)
         elif kind in storage.KINDS:
-            self.world.storage.put(kind, place, present)
+            self.world.storage.put(kind, field, present)
             self._columns = None
         elif kind in _READERS:
-            self._take_other(kind, place, present)
+            self._take_other(kind, field, present)
 
-    def _take_other(self, kind: str, place: Place, present: bool) -> None:
-        table, key, value = _READERS[kind](self.world, kind, place)
+    def _take_other(self, kind: str, field: Field, present: bool) -> None:
+        table, key, value = _READERS[kind](self.world, kind, field)
         old = table.get(key) if present else table.pop(key, None)
         if present:
             table[key] = value
         if old != (value if present else None) and not (present and _differ_in_number(old, value)):
             self._columns = None
 
-    def _take_node(self, place: Place, obj: Object, present: bool) -> None:
-        row = node_rows.read(place)
+    def _take_node(self, field: Field, obj: Object, present: bool) -> None:
+        row = node_rows.read(field)
         old = self._rows.get(row.name)
         if not present:
             if old is not None:
@@ -113,16 +118,16 @@ class Cluster:
 
     # Pods
 
-    def _take_pod(self, place: Place, obj: Object, present: bool) -> None:
-        node = place.at("spec", "nodeName").text()
-        nominated = "" if node else place.at("status", "nominatedNodeName").text()
-        if present and self._is_same(place, obj, node, nominated):
+    def _take_pod(self, field: Field, obj: Object, present: bool) -> None:
+        node = field.at("spec", "nodeName").text()
+        nominated = "" if node else field.at("status", "nominatedNodeName").text()
+        if present and self._is_same(field, obj, node, nominated):
             return
         self._remove(key_of(obj))
-        if present and place.at("status", "phase").text() not in FINISHED and (node or nominated):
-            self._add(self.entry(place, obj, node, nominated))
+        if present and field.at("status", "phase").text() not in FINISHED and (node or nominated):
+            self._add(self.entry(field, obj, node, nominated))
 
-    def _is_same(self, place: Place, obj: Object, node: str, nominated: str) -> bool:
+    def _is_same(self, field: Field, obj: Object, node: str, nominated: str) -> bool:
         """Whether nothing has changed that counts, as when the kubelet reports a status: then the
         entry takes over the object, and that is all.
         """
@@ -131,7 +136,7 @@ class Cluster:
             entry is None
             or (entry.node, entry.nominated) != (node, nominated)
             or (obj.get("status") or {}).get("phase") in FINISHED
-            or entry.reading is not self._traits.read(place, obj)
+            or entry.reading is not self._traits.read(field, obj)
         ):
             return False
         start = start_of(obj)
@@ -139,7 +144,7 @@ class Cluster:
             if entry.start != NOT_STARTED:
                 return False
             entry.start = start
-            if self._columns is not None and entry.known is not None and node:
+            if self._columns is not None and entry.pod_class is not None and node:
                 self._restart(self._columns, entry)
         entry.obj = obj
         return True
@@ -149,9 +154,9 @@ class Cluster:
         native.sched_pods(columns.sched, array("q", [entry.slot, 0, -1, 0]))
         self._load(columns, (entry,))
 
-    def entry(self, place: Place, obj: Object, node: str, nominated: str) -> Entry:
+    def entry(self, field: Field, obj: Object, node: str, nominated: str) -> Entry:
         """An entry that is not in the table yet, with a slot of its own. Raises BadObject."""
-        return self.entry_of(obj, self._traits.read(place, obj), node, nominated)
+        return self.entry_of(obj, self._traits.read(field, obj), node, nominated)
 
     def entry_of(self, obj: Object, reading: Reading, node: str, nominated: str) -> Entry:
         """The same for a pod that has been read before."""
@@ -180,9 +185,9 @@ class Cluster:
         """Counts a pod as running on a node, before anybody else knows. Binds the claims that
         waited for it.
         """
-        place = named(pod, "Pod")
+        field = named(pod, "Pod")
         self._remove(key_of(pod))
-        entry = self.entry(place, pod, node, "")
+        entry = self.entry(field, pod, node, "")
         self.bind_claims(entry)
         self._add(entry)
 
@@ -192,31 +197,31 @@ class Cluster:
 
     def evict(self, entry: Entry) -> None:
         """Takes away a pod that runs, and counts that against its budgets."""
-        if entry.known is not None:
+        if entry.pod_class is not None:
             names = list(self.world.budgets)
-            for number in self.world.budgets_of(entry.known.traits):
+            for number in self.world.budgets_of(entry.pod_class.traits):
                 budget = self.world.budgets[names[number]]
                 self.world.budgets[names[number]] = budget._replace(allowed=budget.allowed - 1)
         self._remove(entry.key)
 
     def nominate(self, pod: Object, node: str) -> None:
         """Reserves a node for a pod that evicts others there."""
-        place = named(pod, "Pod")
+        field = named(pod, "Pod")
         self._remove(key_of(pod))
-        self._add(self.entry(place, pod, "", node))
+        self._add(self.entry(field, pod, "", node))
 
     def bind_claims(self, entry: Entry) -> None:
         """Assumes the binding of the claims that waited for the pod of this entry to have a node."""
-        if not (entry.reading.traits.claims or entry.reading.traits.fresh_claims):
+        if not (entry.reading.traits.claims or entry.reading.traits.ephemeral_claims):
             return
-        known = self._class(entry.reading, entry.name)
+        pod_class = self._class(entry.reading, entry.name)
         columns = self.columns()
-        columns.deciding(known)
+        columns.pending_class(pod_class)
         number = columns.world.nodes.index.get(entry.node)
-        if known.waiting and number is not None:
+        if pod_class.waiting and number is not None:
             entry.claims = tuple(
                 volume_binding.choose(
-                    known.waiting, self.world.storage, columns.world.nodes, number
+                    pod_class.waiting, self.world.storage, columns.world.nodes, number
                 )
             )
             for claim, volume in entry.claims:
@@ -230,22 +235,24 @@ class Cluster:
         while self._columns is None:
             self.world.nodes = node_rows.Nodes(list(self._rows.values()))
             self._traits.note(self.world.selectors())
-            made = Columns(self.world, self.profiles, self._resources)
+            columns = Columns(self.world, self.profiles, self._resources)
             try:
-                self._load(made, self.pods)
+                self._load(columns, self.pods)
             except OutOfResources:
                 continue
-            self._columns = made
+            self._columns = columns
         return self._columns
 
     def _load(self, columns: Columns, entries: Iterable[Entry]) -> None:
         """Places pods. Raises OutOfResources."""
         rows = array("q")
         for entry in entries:
-            entry.known = self._known(columns, entry.reading, entry.name, columns.present)
+            entry.pod_class = self._known(columns, entry.reading, entry.name, columns.present)
             number = columns.world.nodes.index.get(entry.node)
             if number is not None:
-                rows.extend((entry.slot, columns.running(entry.known), number, entry.start))
+                rows.extend(
+                    (entry.slot, columns.running_class(entry.pod_class), number, entry.start)
+                )
         native.sched_pods(columns.sched, rows)
 
     def _class(self, reading: Reading, name: str) -> PodClass:
@@ -258,21 +265,23 @@ class Cluster:
         self, columns: Columns, reading: Reading, name: str, memo: dict[Reading, PodClass]
     ) -> PodClass:
         """The class of a reading. Budgets that spare single pods make a difference by name."""
-        known = memo.get(reading) if not self.world.spares else None
-        if known is None:
+        pod_class = memo.get(reading) if not self.world.has_disrupted_pods else None
+        if pod_class is None:
             read = self._projected(reading.traits, name)
-            known = memo[reading] = columns.intern(
-                counted(read) if memo is columns.present else read
+            pod_class = memo[reading] = columns.intern(
+                traits_while_running(read) if memo is columns.present else read
             )
-        return known
+        return pod_class
 
     def _projected(self, read: Traits, name: str) -> Traits:
         """The traits with those labels alone that somebody asks for."""
         keys = self._traits.keys
         kept = tuple(pair for pair in read.labels if pair[0] in keys)
         scheduler = read.scheduler if read.scheduler in self.profiles else next(iter(self.profiles))
-        spared = self.world.spared_by(*name.split("/", 1)) if self.world.spares else ()
-        return read._replace(labels=kept, scheduler=scheduler, spared=spared)
+        disrupted = (
+            self.world.disruptions_of(*name.split("/", 1)) if self.world.has_disrupted_pods else ()
+        )
+        return read._replace(labels=kept, scheduler=scheduler, disrupted=disrupted)
 
     # Decisions
 
@@ -286,7 +295,7 @@ class Cluster:
         Pods that differ in that node alone are one class.
         """
         reading = self._reading(pod)
-        node = pin(reading.traits)
+        node = pinned_node(reading.traits)
         return (
             self._compiled(self._unpinned(reading) if node else reading, full_name(pod)),
             node,
@@ -299,30 +308,30 @@ class Cluster:
         return self._pinned.setdefault(traits, Reading(traits))
 
     def _reading(self, pod: Object) -> Reading:
-        place = named(pod, "Pod")
-        reading = self._traits.read(place, pod)
-        node = place.at("spec", "nodeName").text()
+        field = named(pod, "Pod")
+        reading = self._traits.read(field, pod)
+        node = field.at("spec", "nodeName").text()
         return Reading(reading.traits._replace(node_name=node)) if node else reading
 
     def _compiled(self, reading: Reading, name: str) -> PodClass:
         while True:
-            known = self._class(reading, name)
+            pod_class = self._class(reading, name)
             try:
-                self.columns().deciding(known)
+                self.columns().pending_class(pod_class)
             except OutOfResources:
                 self._columns = None
             else:
-                return known
+                return pod_class
 
     def traits_of(self, pod: Object) -> Traits:
         """The traits of a pod, with all its labels. Raises BadObject."""
         return self._traits.read(named(pod, "Pod"), pod).traits
 
-    def profile_of(self, known: PodClass) -> Profile:
+    def profile_of(self, pod_class: PodClass) -> Profile:
         """The profile that decides about pods of a class."""
-        return self.profiles[known.traits.scheduler]
+        return self.profiles[pod_class.traits.scheduler]
 
-    def nominated(self, pod: Object, known: PodClass) -> array[int]:
+    def nominated(self, pod: Object, pod_class: PodClass) -> array[int]:
         """Pairs of class and node number of the pods that are about to run somewhere and matter as
         much as this one.
         """
@@ -333,11 +342,11 @@ class Cluster:
             if (
                 entry.key == own
                 or number is None
-                or entry.reading.traits.priority < known.traits.priority
+                or entry.reading.traits.priority < pod_class.traits.priority
             ):
                 continue
-            assert entry.known is not None  # every entry is loaded with the columns
-            pairs.extend((columns.running(entry.known), number))
+            assert entry.pod_class is not None  # every entry is loaded with the columns
+            pairs.extend((columns.running_class(entry.pod_class), number))
         return pairs
 
     def node_object(self, number: int) -> Object:
@@ -346,11 +355,11 @@ class Cluster:
 
     def pods_on(self) -> dict[str, list[Object]]:
         """The Pod objects on each node."""
-        found: dict[str, list[Object]] = {name: [] for name in self._rows}
+        pods: dict[str, list[Object]] = {name: [] for name in self._rows}
         for entry in self.pods:
-            if entry.node in found:
-                found[entry.node].append(entry.obj)
-        return found
+            if entry.node in pods:
+                pods[entry.node].append(entry.obj)
+        return pods
 
 
 _Row = tuple[dict[Any, Any], Any, Any]
@@ -365,25 +374,29 @@ def _differ_in_number(old: object, new: object) -> bool:
     return old._replace(allowed=0) == new._replace(allowed=0)
 
 
-def _of_namespace(here: world.World, kind: str, obj: Place) -> _Row:
-    return here.spaces, obj.at("metadata", "name").text(), obj.at("metadata", "labels").labels()
+def _of_namespace(snapshot: world.World, kind: str, obj: Field) -> _Row:
+    return (
+        snapshot.namespaces,
+        obj.at("metadata", "name").text(),
+        obj.at("metadata", "labels").labels(),
+    )
 
 
-def _of_service(here: world.World, kind: str, obj: Place) -> _Row:
+def _of_service(snapshot: world.World, kind: str, obj: Field) -> _Row:
     chosen = of_map(obj.at("spec", "selector").labels())
-    return here.services, full_name(obj.value), (full_name(obj.value).split("/")[0], chosen)
+    return snapshot.services, full_name(obj.value), (full_name(obj.value).split("/")[0], chosen)
 
 
-def _of_budget(here: world.World, kind: str, obj: Place) -> _Row:
-    return here.budgets, full_name(obj.value), world.budget(obj)
+def _of_budget(snapshot: world.World, kind: str, obj: Field) -> _Row:
+    return snapshot.budgets, full_name(obj.value), world.budget(obj)
 
 
-def _of_workload(here: world.World, kind: str, obj: Place) -> _Row:
+def _of_workload(snapshot: world.World, kind: str, obj: Field) -> _Row:
     namespace, name = full_name(obj.value).split("/", 1)
-    return here.workloads, (namespace, kind, name), world.workload_selector(kind, obj)
+    return snapshot.workloads, (namespace, kind, name), world.workload_selector(kind, obj)
 
 
-_READERS: dict[str, Callable[[world.World, str, Place], _Row]] = {
+_READERS: dict[str, Callable[[world.World, str, Field], _Row]] = {
     "Namespace": _of_namespace,
     "Service": _of_service,
     "PodDisruptionBudget": _of_budget,

@@ -1,9 +1,16 @@
 """A snapshot as numbers: the C core's nodes, keys, counters and classes, and which number stands
 for what.
 
+The core knows only numbers. A *node* is its position in the snapshot; a *key* is a topology label,
+for which every node has the number of its value (its domain); a *counter* counts certain pods in
+every domain of a key; a *class* is everything about pods that are decided alike, compiled to a
+program: which resources they take, which counters they change when they are placed, which counters
+and columns of nodes filter and score for them. One kind of pod is two classes of the core, for what
+a pod asks of a node matters only until it has one.
+
 Classes are compiled when they are first decided about. What pods of other classes bring along
-(terms, ports, disks) is remembered in lists that only grow; a class that such news concerns is
-compiled again before it is next used.
+(affinity terms, host ports, disks) is remembered in lists that only grow; a class for which an
+addition matters is compiled again before it is next used.
 """
 
 from __future__ import annotations
@@ -31,7 +38,7 @@ from kubelite.control.scheduler.snapshot.world import Carried, World
 from kubelite.core import native
 
 FIRST = (PODS, CPU, MEMORY, STORAGE)
-SPARE = 4  # with the first four, a cache line
+SPARE = 4  # further resources before the columns are made anew; with the first four, a cache line
 NO_LIMIT = 1 << 60
 
 
@@ -41,20 +48,18 @@ class OutOfResources(Exception):
 
 @dataclass(eq=False)
 class PodClass:
-    """Pods that are decided alike. ``running`` is the core's class for those that have a node,
-    ``deciding`` for others.
+    """Pods that are decided alike, and what was found out when their class was compiled.
+
+    The numbers are those of the core's classes, -1 before they are compiled: ``running_number`` for
+    pods that have a node, ``pending_number`` for those that look for one.
     """
 
     traits: Traits
     labels: dict[str, str]
-    running: int = -1
-    deciding: int = -1
-    news: tuple[int, int, int] = (
-        0,
-        0,
-        0,
-    )  # how many terms, ports and disks were known when it was compiled
-    storage: int = 0
+    running_number: int = -1
+    pending_number: int = -1
+    compiled_with: tuple[int, int, int] = (0, 0, 0)  # how many terms, ports and disks there were
+    storage: int = 0  # the storage_changes of the columns at that time
     problem: str = ""
     waiting: tuple[Claim, ...] = ()
     requests: tuple[str, ...] = ()
@@ -62,7 +67,9 @@ class PodClass:
 
 
 class Columns:
-    """The board on which filters and scores write, and the core behind it."""
+    """Hands out numbers to filters and scores while they write a class's program, and owns the
+    core. Implements the Board of :mod:`..plugins.filters`.
+    """
 
     def __init__(
         self, world: World, profiles: dict[str, Profile], resources: dict[str, int]
@@ -74,6 +81,7 @@ class Columns:
         self._name_resources()
         self._room = len(resources) + SPARE
         self.sched = native.sched_new(world.nodes.count, self._room)
+        # The core has two keys from the start: every node a domain, and all nodes one domain.
         self._keys: dict[str, int] = {EACH_NODE: 0, WHOLE_CLUSTER: 1}
         self._counts: dict[Count, int] = {}
         self._compiled: list[PodClass] = []
@@ -88,6 +96,9 @@ class Columns:
             self.set_node(number)
 
     def _name_resources(self) -> None:
+        """Gives a number to every resource that a node has, a profile scores or a driver limits.
+        Numbers once given stay, also for columns made later.
+        """
         names = list(FIRST)
         for node in self.world.nodes.rows:
             names += node.allocatable
@@ -105,11 +116,11 @@ class Columns:
         node = self.world.nodes.rows[number]
         amounts = array("q", [0]) * self._room
         limits = self.world.storage.limits.get(node.name, {})
-        for name, place in self._resources.items():
+        for name, number_of_resource in self._resources.items():
             if name.startswith("attach:"):
-                amounts[place] = limits.get(name.removeprefix("attach:"), NO_LIMIT)
+                amounts[number_of_resource] = limits.get(name.removeprefix("attach:"), NO_LIMIT)
             else:
-                amounts[place] = node.allocatable.get(name, 0)
+                amounts[number_of_resource] = node.allocatable.get(name, 0)
         native.sched_node(self.sched, number, amounts)
 
     def resource(self, name: str) -> int:
@@ -126,10 +137,12 @@ class Columns:
 
     def count(self, count: Count) -> int:
         if count not in self._counts:
+            # A new counter starts from the pods that are placed already: the core keeps how many
+            # of each class are on each node, so it is enough to say how often each class counts.
             members = array("i")
-            for number, known in enumerate(self._compiled):
+            for number, pod_class in enumerate(self._compiled):
                 members.extend(
-                    [number] * int(count.pods.times(known.traits, known.labels, self.world))
+                    [number] * int(count.pods.times(pod_class.traits, pod_class.labels, self.world))
                 )
             nodes = None if count.nodes is None else self.world.nodes.flags(count.nodes)
             self._counts[count] = native.sched_counter(
@@ -142,91 +155,109 @@ class Columns:
 
     def _concerning(self, traits: Traits, since: int) -> list[Carried]:
         labels = dict(traits.labels)
-        known = list(self._carried)[since:] if since else self._carried
-        return [each for each in known if self.world.admits(each.term, traits.namespace, labels)]
+        candidates = list(self._carried)[since:] if since else self._carried
+        return [
+            carried
+            for carried in candidates
+            if self.world.admits(carried.term, traits.namespace, labels)
+        ]
 
     def used(self, kind: type[PortUsers] | type[DiskUsers]) -> list[Port | Disk]:
         return list(self._ports if kind is PortUsers else self._disks)
 
     def intern(self, traits: Traits) -> PodClass:
         """The class of pods with these traits."""
-        known = self._classes.get(traits)
-        if known is None:
-            known = self._classes[traits] = PodClass(traits, dict(traits.labels))
+        pod_class = self._classes.get(traits)
+        if pod_class is None:
+            pod_class = self._classes[traits] = PodClass(traits, dict(traits.labels))
             self._carried.update(dict.fromkeys(carried_by(traits)))
             self._ports.update(dict.fromkeys(traits.ports))
             self._disks.update(dict.fromkeys(traits.disks))
-        return known
+        return pod_class
 
-    def running(self, known: PodClass) -> int:
+    def running_class(self, pod_class: PodClass) -> int:
         """The core's number for pods of the class that have a node."""
-        if known.running < 0:
-            program = self._program(known)
-            filters.attach(known.traits, self, program)
-            known.running = self._compile(known, program)
-        return known.running
+        if pod_class.running_number < 0:
+            program = self._program(pod_class)
+            filters.attach(pod_class.traits, self, program)
+            pod_class.running_number = self._compile(pod_class, program)
+        return pod_class.running_number
 
-    def deciding(self, known: PodClass) -> int:
-        """The core's number for pods of the class that look for one."""
-        news = (len(self._carried), len(self._ports), len(self._disks))
+    def pending_class(self, pod_class: PodClass) -> int:
+        """The core's number for pods of the class that look for a node.
+
+        Compiled again when pods have come whose terms, ports or disks matter to this class, or when
+        claims were bound that it depends on.
+        """
+        additions = (len(self._carried), len(self._ports), len(self._disks))
         if (
-            known.deciding < 0
-            or (news != known.news and self._concerns(known))
-            or self._storage_moved(known)
+            pod_class.pending_number < 0
+            or (additions != pod_class.compiled_with and self._concerns(pod_class))
+            or self._storage_moved(pod_class)
         ):
-            program = self._program(known)
-            self.profile = self.profiles[known.traits.scheduler]
-            known.problem = filters.apply(known.traits, self, program)
-            scores.apply(known.traits, self, program)
-            known.weights = program.weights
-            known.waiting = self._waiting(known)
-            known.deciding = self._compile(known, program)
-            known.storage = self.storage_changes
-        known.news = news
-        return known.deciding
+            program = self._program(pod_class)
+            self.profile = self.profiles[pod_class.traits.scheduler]
+            pod_class.problem = filters.apply(pod_class.traits, self, program)
+            scores.apply(pod_class.traits, self, program)
+            pod_class.weights = program.weights
+            pod_class.waiting = self._waiting(pod_class)
+            pod_class.pending_number = self._compile(pod_class, program)
+            pod_class.storage = self.storage_changes
+        pod_class.compiled_with = additions
+        return pod_class.pending_number
 
-    def _concerns(self, known: PodClass) -> bool:
-        terms, ports, disks = known.news
-        if (known.traits.ports and ports != len(self._ports)) or (
-            known.traits.disks and disks != len(self._disks)
+    def _concerns(self, pod_class: PodClass) -> bool:
+        """Whether what was added since the class was compiled can change a decision about it."""
+        terms, ports, disks = pod_class.compiled_with
+        if (pod_class.traits.ports and ports != len(self._ports)) or (
+            pod_class.traits.disks and disks != len(self._disks)
         ):
             return True
-        return terms != len(self._carried) and bool(self._concerning(known.traits, terms))
+        return terms != len(self._carried) and bool(self._concerning(pod_class.traits, terms))
 
-    def _storage_moved(self, known: PodClass) -> bool:
-        return bool(known.waiting or known.problem) and known.storage != self.storage_changes
+    def _storage_moved(self, pod_class: PodClass) -> bool:
+        """Whether a claim was bound since a class was compiled whose claims are not all bound."""
+        return (
+            bool(pod_class.waiting or pod_class.problem)
+            and pod_class.storage != self.storage_changes
+        )
 
-    def _waiting(self, known: PodClass) -> tuple[Claim, ...]:
-        if not (known.traits.claims or known.traits.fresh_claims):
+    def _waiting(self, pod_class: PodClass) -> tuple[Claim, ...]:
+        if not (pod_class.traits.claims or pod_class.traits.ephemeral_claims):
             return ()
         return judge(
-            known.traits, self.world.storage, self.world.nodes, self.profile.filters
+            pod_class.traits, self.world.storage, self.world.nodes, self.profile.filters
         ).waiting
 
-    def _program(self, known: PodClass) -> Program:
+    def _program(self, pod_class: PodClass) -> Program:
         """What a pod of the class uses, wherever it runs."""
-        traits = known.traits
-        made = Program(traits.priority, traits.requests.nonzero_cpu, traits.requests.nonzero_memory)
+        traits = pod_class.traits
+        program = Program(
+            traits.priority, traits.requests.nonzero_cpu, traits.requests.nonzero_memory
+        )
         amounts = (
             ("pods", 1),
             *((name, amount) for name, amount in traits.requests.amounts if amount),
         )
-        known.requests = tuple(name for name, _ in amounts)
-        made.requests = [(self.resource(name), amount, 0) for name, amount in amounts]
-        made.budgets = [(number,) for number in self.world.budgets_of(traits)]
-        return made
+        pod_class.requests = tuple(name for name, _ in amounts)
+        program.requests = [(self.resource(name), amount, 0) for name, amount in amounts]
+        program.budgets = [(number,) for number in self.world.budgets_of(traits)]
+        return program
 
-    def _compile(self, known: PodClass, program: Program) -> int:
+    def _compile(self, pod_class: PodClass, program: Program) -> int:
+        """Hands the program to the core. Counters that exist learn whether they count the class;
+        those that come later ask about every class that was compiled (see :meth:`count`).
+        """
         for count, number in self._counts.items():
             program.deltas += [(number,)] * int(
-                count.pods.times(known.traits, known.labels, self.world)
+                count.pods.times(pod_class.traits, pod_class.labels, self.world)
             )
-        made = native.sched_class(self.sched, program.words())
-        self._compiled.append(known)
+        number_of_class = native.sched_class(self.sched, program.words())
+        self._compiled.append(pod_class)
         for column, nodes, value in program.columns:
             if nodes:
-                self._fill(made, column, nodes, value)
-        return made
+                self._fill(number_of_class, column, nodes, value)
+        return number_of_class
 
     def _fill(self, cls: int, column: Column, nodes: int, value: int) -> None:
         native.sched_column(self.sched, cls, column, self.world.nodes.bits(nodes), value)

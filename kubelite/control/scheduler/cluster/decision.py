@@ -57,12 +57,14 @@ class Decision:
     def rejection(self, number: int) -> Rejection:
         """What the first filter in profile order that rejects the node says."""
         own = self.own_rejections.get(number)
-        found = self._told(self.verdicts[number], self.lacks[number])
-        if own and (not found.plugin or self._place(own.plugin) < self._place(found.plugin)):
+        built_in = self._told(self.verdicts[number], self.lacks[number])
+        if own and (
+            not built_in.plugin or self._position(own.plugin) < self._position(built_in.plugin)
+        ):
             return Rejection((own.text,), True, own.plugin)
-        return found
+        return built_in
 
-    def _place(self, plugin: str) -> int:
+    def _position(self, plugin: str) -> int:
         return self.profile.filters.index(plugin) if plugin in self.profile.filters else -1
 
     def _told(self, verdict: int, lacks: int) -> Rejection:
@@ -92,8 +94,8 @@ class Decision:
     def reasons(self) -> dict[str, int]:
         """How many nodes each reason keeps the pod from."""
         counts: Counter[str] = Counter()
-        for found, nodes in self.rejections.items():
-            for text in found.texts:
+        for rejected, nodes in self.rejections.items():
+            for text in rejected.texts:
                 counts[text] += nodes
         return dict(counts)
 
@@ -113,8 +115,8 @@ class Decision:
     def plugin_scores(self, number: int) -> dict[str, int]:
         """The normalised scores of a node by plug-in, before their weights."""
         count = self.nodes.count
-        found = {name: self.scores[row * count + number] for row, name in enumerate(SCORES)}
-        built_in = {name: value for name, value in found.items() if value >= 0}
+        scores = {name: self.scores[row * count + number] for row, name in enumerate(SCORES)}
+        built_in = {name: value for name, value in scores.items() if value >= 0}
         own = {name: values[number] for name, values in self.own_scores.items() if number in values}
         return {**built_in, **own}
 

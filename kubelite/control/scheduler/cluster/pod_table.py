@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.scheduler.facts.fields import Place, named
+from kubelite.control.scheduler.facts.fields import Field, named
 from kubelite.control.scheduler.facts.trait_cache import Reading
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Entry:
     node: str
     nominated: str
     start: int
-    known: PodClass | None = None
+    pod_class: PodClass | None = None
     claims: tuple[tuple[str, str], ...] = ()
 
 
@@ -101,7 +101,7 @@ def key_of(pod: Mapping[str, Any]) -> str:
 
 def full_name(obj: Mapping[str, Any]) -> str:
     """ "ns/name" of an object. Raises BadObject."""
-    meta = Place(obj, "object").at("metadata")
+    meta = Field(obj, "object").at("metadata")
     name, namespace = meta.map().get("name"), meta.map().get("namespace")
     if type(name) is str and type(namespace) is str and namespace:
         return f"{namespace}/{name}"

@@ -27,17 +27,17 @@ def sample(nodes: int, percentage: int) -> int:
     if nodes < SMALL or percentage >= 100:
         return 0
     share = percentage or max(5, 50 - nodes // 125)
-    wanted = max(SMALL, nodes * share // 100)
-    return wanted if wanted < nodes else 0
+    count = max(SMALL, nodes * share // 100)
+    return count if count < nodes else 0
 
 
 def query(
-    columns: Columns, known: PodClass, nominated: array[int], **changes: Any
+    columns: Columns, pod_class: PodClass, nominated: array[int], **changes: Any
 ) -> native.SchedQuery:
     """An empty query about a class."""
     count = columns.world.nodes.count
-    made = native.SchedQuery(
-        cls=known.deciding,
+    request = native.SchedQuery(
+        cls=pod_class.pending_number,
         wanted=0,
         candidates=None,
         against=None,
@@ -48,7 +48,7 @@ def query(
         scores=array("i", [-1]) * (count * len(SCORES)),
         totals=array("q", [-1]) * count,
     )
-    return made._replace(**changes)
+    return request._replace(**changes)
 
 
 def decide(
@@ -72,7 +72,7 @@ def decide(
 def rate(
     cluster: Cluster,
     pod: Mapping[str, Any],
-    known: PodClass,
+    pod_class: PodClass,
     profile: Profile,
     candidates: int | None,
 ) -> Decision:
@@ -81,33 +81,33 @@ def rate(
     nodes = columns.world.nodes
     rejections = own_rejections(cluster, pod, profile)
     against = _against(nodes.count, rejections)
-    asked = query(columns, known, cluster.nominated(pod, known), against=against)
-    asked = asked._replace(
+    request = query(columns, pod_class, cluster.nominated(pod, pod_class), against=against)
+    request = request._replace(
         wanted=sample(nodes.count, profile.percentage),
         candidates=None if candidates is None else nodes.flags(candidates),
     )
-    chosen, skipped = native.sched_rate(columns.sched, asked, cluster.random)
-    own = _own_scores(cluster, pod, profile, asked.totals)
+    chosen, skipped = native.sched_rate(columns.sched, request, cluster.random)
+    own = _own_scores(cluster, pod, profile, request.totals)
     if own:
         extra = _extra(nodes.count, own, profile)
-        only = bytes(total >= 0 for total in asked.totals)
-        asked = asked._replace(extra=extra, candidates=only, wanted=0)
-        chosen, skipped = native.sched_rate(columns.sched, asked, cluster.random)
+        only = bytes(total >= 0 for total in request.totals)
+        request = request._replace(extra=extra, candidates=only, wanted=0)
+        chosen, skipped = native.sched_rate(columns.sched, request, cluster.random)
     gated = profile.gates and bool(list(named(pod, "Pod").at("spec", "schedulingGates").items()))
     preferred = nodes.index.get(named(pod, "Pod").at("status", "nominatedNodeName").text())
-    if preferred is not None and asked.totals[preferred] >= 0:
+    if preferred is not None and request.totals[preferred] >= 0:
         chosen = preferred
     return Decision(
         nodes=nodes,
         profile=profile,
-        problem=known.problem,
-        requests=known.requests,
+        problem=pod_class.problem,
+        requests=pod_class.requests,
         chosen=-1 if gated else chosen,
-        verdicts=asked.reasons,
-        lacks=asked.lacks,
-        scores=asked.scores,
-        totals=asked.totals,
-        skipped=_skipped(known, profile, skipped),
+        verdicts=request.reasons,
+        lacks=request.lacks,
+        scores=request.scores,
+        totals=request.totals,
+        skipped=_skipped(pod_class, profile, skipped),
         own_rejections=rejections,
         own_scores=own,
         gated=gated,
@@ -118,21 +118,21 @@ def own_rejections(
     cluster: Cluster, pod: Mapping[str, Any], profile: Profile
 ) -> dict[int, OwnRejection]:
     """What own filters have against nodes: the first that rejects a node is heard."""
-    filters = [each for each in profile.own if each.filter and each.name in profile.filters]
-    found: dict[int, OwnRejection] = {}
+    filters = [plugin for plugin in profile.own if plugin.filter and plugin.name in profile.filters]
+    rejections: dict[int, OwnRejection] = {}
     if not filters:
-        return found
+        return rejections
     running = cluster.pods_on()
     for number, node in enumerate(cluster.columns().world.nodes.rows):
-        for plugin in sorted(filters, key=lambda each: profile.filters.index(each.name)):
+        for plugin in sorted(filters, key=lambda plugin: profile.filters.index(plugin.name)):
             text = (
                 plugin.filter(pod, cluster.node_object(number), running[node.name])
                 if plugin.filter
                 else None
             )
-            if text is not None and number not in found:
-                found[number] = OwnRejection(plugin.name, text)
-    return found
+            if text is not None and number not in rejections:
+                rejections[number] = OwnRejection(plugin.name, text)
+    return rejections
 
 
 def _against(count: int, rejections: dict[int, OwnRejection]) -> array[int] | None:
@@ -147,7 +147,7 @@ def _against(count: int, rejections: dict[int, OwnRejection]) -> array[int] | No
 def _own_scores(
     cluster: Cluster, pod: Mapping[str, Any], profile: Profile, totals: array[int]
 ) -> dict[str, dict[int, int]]:
-    plugins = [each for each in profile.own if each.score and each.name in profile.scores]
+    plugins = [plugin for plugin in profile.own if plugin.score and plugin.name in profile.scores]
     if not plugins:
         return {}
     running, nodes = cluster.pods_on(), cluster.columns().world.nodes
@@ -183,11 +183,11 @@ def _extra(count: int, own: dict[str, dict[int, int]], profile: Profile) -> arra
     return extra
 
 
-def _skipped(known: PodClass, profile: Profile, bits: int) -> tuple[str, ...]:
+def _skipped(pod_class: PodClass, profile: Profile, bits: int) -> tuple[str, ...]:
     """The built-in scores of the profile to which nothing about the pod contributes."""
     idle = {name for number, name in enumerate(SCORES) if bits >> number & 1}
     return tuple(
         name
         for name in profile.scores
-        if name in SCORES and (name not in known.weights or name in idle)
+        if name in SCORES and (name not in pod_class.weights or name in idle)
     )

@@ -26,11 +26,11 @@ def objects(data: bytes, name: str, absent: str = "") -> list[dict[str, Any]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadObject(f"{name} is not UTF-8 text") from None
-    found = [each for value in _values(text, name) for each in _flat(value, name)]
-    for number, each in enumerate(found, 1):
-        if not isinstance(each.setdefault("kind", absent), str) or not each["kind"]:
+    objs = [obj for value in _values(text, name) for obj in _flat(value, name)]
+    for number, obj in enumerate(objs, 1):
+        if not isinstance(obj.setdefault("kind", absent), str) or not obj["kind"]:
             raise BadObject(f"{name}: object {number} has no kind")
-    return found
+    return objs
 
 
 def _values(text: str, name: str) -> Iterator[Any]:
@@ -54,22 +54,22 @@ def _is_json(text: str) -> bool:
 
 
 def _json(text: str) -> Iterator[Any]:
-    decode, at = json.JSONDecoder().raw_decode, _end_of_space(text, 0)
-    while at < len(text):
-        value, at = decode(text, at)
+    decode, position = json.JSONDecoder().raw_decode, _end_of_space(text, 0)
+    while position < len(text):
+        value, position = decode(text, position)
         yield value
-        at = _end_of_space(text, at)
+        position = _end_of_space(text, position)
 
 
-def _end_of_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
+def _end_of_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
 
 
 def _yaml(text: str, name: str, line: int) -> Iterator[Any]:
     try:
-        for each in manifest_yaml.documents(text):
-            yield each.value
+        for document in manifest_yaml.documents(text):
+            yield document.value
     except manifest_yaml.YamlError as wrong:
         where = f"{name}:{line + wrong.place.line}:{wrong.place.column}" if wrong.place else name
         raise BadObject(f"{where}: {wrong}") from None
@@ -79,15 +79,15 @@ def _flat(value: Any, name: str) -> Iterator[dict[str, Any]]:
     if value is None:
         return
     if isinstance(value, list):
-        for each in value:
-            yield from _flat(each, name)
+        for item in value:
+            yield from _flat(item, name)
     elif not isinstance(value, dict):
         raise BadObject(f"{name}: {str(value)[:40]!r} is no object")
     elif isinstance(value.get("items"), list) and str(value.get("kind", "List")).endswith("List"):
         kind = str(value.get("kind", "List")).removesuffix("List")
-        for each in value["items"]:
-            if kind and isinstance(each, dict):
-                each.setdefault("kind", kind)
-            yield from _flat(each, name)
+        for item in value["items"]:
+            if kind and isinstance(item, dict):
+                item.setdefault("kind", kind)
+            yield from _flat(item, name)
     else:
         yield value

@@ -1,7 +1,7 @@
 """Reading plain data field by field. Pure.
 
 Objects are taken as they are: what is absent or null is empty, what has the wrong type is an error
-that names the place. A :class:`Place` knows where it stands, so that nobody has to carry paths
+that names the place. A :class:`Field` knows where it stands, so that nobody has to carry paths
 along.
 """
 
@@ -16,14 +16,14 @@ from kubelite.objects.facts import quantity
 LARGEST = 1 << 56  # amounts times 100 must stay below 2^63, as scores are made of them
 
 
-class Place:
+class Field:
     """A value inside an object, and how to get there: words are put together only when an error
     needs them.
     """
 
     __slots__ = ("_above", "_name", "value")
 
-    def __init__(self, value: Any, name: str | int, above: Place | None = None) -> None:
+    def __init__(self, value: Any, name: str | int, above: Field | None = None) -> None:
         self.value = value
         self._name = name
         self._above = above
@@ -46,16 +46,16 @@ class Place:
         """The error that says what is wrong with this value."""
         return BadObject(f"{self.path}: {what}")
 
-    def at(self, *keys: str) -> Place:
+    def at(self, *keys: str) -> Field:
         """The value below these keys; None where one is absent. Raises BadObject where a mapping is
         something else.
         """
-        place = self
+        field = self
         for key in keys:
-            value = place.value
-            found = value.get(key) if type(value) is dict else place.map().get(key)
-            place = Place(found, key, place)
-        return place
+            value = field.value
+            child = value.get(key) if type(value) is dict else field.map().get(key)
+            field = Field(child, key, field)
+        return field
 
     def map(self) -> Mapping[str, Any]:
         """The value as a mapping, empty when absent."""
@@ -67,14 +67,14 @@ class Place:
             raise self.error(f"must be a mapping, not {_kind(self.value)}")
         return self.value
 
-    def items(self) -> Iterator[Place]:
+    def items(self) -> Iterator[Field]:
         """The value's items as a list, none when absent."""
         if self.value is None:
             return
         if not isinstance(self.value, list | tuple):
             raise self.error(f"must be a list, not {_kind(self.value)}")
         for number, value in enumerate(self.value):
-            yield Place(value, number, self)
+            yield Field(value, number, self)
 
     def text(self) -> str:
         """The value as text, "" when absent."""
@@ -104,11 +104,11 @@ class Place:
 
     def texts(self) -> tuple[str, ...]:
         """The value as a list of texts."""
-        return tuple(each.text() for each in self.items())
+        return tuple(item.text() for item in self.items())
 
     def labels(self) -> dict[str, str]:
         """The value as a map of texts."""
-        return {str(key): Place(value, str(key), self).text() for key, value in self.map().items()}
+        return {str(key): Field(value, str(key), self).text() for key, value in self.map().items()}
 
     def amount(self, milli: bool = False) -> int:
         """The value as a quantity in whole units, or thousandths, rounded up; 0 when absent."""
@@ -117,14 +117,14 @@ class Place:
         if isinstance(self.value, bool) or not isinstance(self.value, str | int | float):
             raise self.error(f"must be a quantity, not {_kind(self.value)}")
         try:
-            found = quantity.milli(str(self.value)) if milli else quantity.value(str(self.value))
+            number = quantity.milli(str(self.value)) if milli else quantity.value(str(self.value))
         except quantity.QuantityError as wrong:
             raise self.error(str(wrong)) from None
-        if found < 0:
+        if number < 0:
             raise self.error(f"{self.value} is negative")
-        if found > LARGEST:
+        if number > LARGEST:
             raise self.error(f"{self.value} is more than a scheduler can count")
-        return found
+        return number
 
 
 def _kind(value: object) -> str:
@@ -139,17 +139,17 @@ def _kind(value: object) -> str:
     return f"{value!r}"
 
 
-def named(obj: object, kind: str) -> Place:
+def named(obj: object, kind: str) -> Field:
     """An object as a place: ``Pod default/web``. Raises BadObject when it is no mapping."""
     return _Object(obj, kind).checked()
 
 
-class _Object(Place):
+class _Object(Field):
     """An object, which is called by its kind and name."""
 
     __slots__ = ()
 
-    def checked(self) -> Place:
+    def checked(self) -> Field:
         """Itself, once it is known that the name can be read."""
         self.at("metadata").map()
         return self
@@ -157,6 +157,6 @@ class _Object(Place):
     @property
     def path(self) -> str:
         meta = self.map().get("metadata")
-        known = meta if isinstance(meta, Mapping) else {}
-        namespace, name = known.get("namespace"), known.get("name")
+        metadata = meta if isinstance(meta, Mapping) else {}
+        namespace, name = metadata.get("namespace"), metadata.get("name")
         return f"{self._name} {f'{namespace}/' if namespace else ''}{name or '(unnamed)'}"

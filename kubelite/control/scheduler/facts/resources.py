@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 
 PODS, CPU, MEMORY, STORAGE = "pods", "cpu", "memory", "ephemeral-storage"
 MISSING = {
@@ -51,37 +51,37 @@ def _counted(name: str) -> bool:
     return name in (CPU, MEMORY, STORAGE) or is_scalar(name)
 
 
-def amounts(place: Place) -> Amounts:
+def amounts(field: Field) -> Amounts:
     """A resource list without the resources that no scheduler counts."""
     return {
-        str(name): place.at(str(name)).amount(name == CPU)
-        for name in place.map()
+        str(name): field.at(str(name)).amount(name == CPU)
+        for name in field.map()
         if _counted(str(name))
     }
 
 
-def allocatable(node: Place) -> Amounts:
+def allocatable(node: Field) -> Amounts:
     """What a node has to give. Nothing is assumed: a node that says nothing has room for nothing,
     not even a pod.
     """
-    place = node.at("status", "allocatable")
-    return {**amounts(place), PODS: place.at(PODS).amount()}
+    field = node.at("status", "allocatable")
+    return {**amounts(field), PODS: field.at(PODS).amount()}
 
 
-def requests(pod: Place) -> Requests:
+def requests(pod: Field) -> Requests:
     """What a pod asks for. A resize that is under way counts as the larger of its sizes."""
     plain = _total(pod, {})
     filled = _total(pod, MISSING)
     return Requests(tuple(sorted(plain.items())), filled.get(CPU, 0), filled.get(MEMORY, 0))
 
 
-def _total(pod: Place, missing: Amounts) -> Amounts:
+def _total(pod: Field, missing: Amounts) -> Amounts:
     spec = pod.at("spec")
     total, sidecars, peak = Amounts(), Amounts(), Amounts()
-    for _container, wanted in _wanted(pod, "containers", "containerStatuses"):
-        _add(total, _filled(wanted, missing))
-    for container, wanted in _wanted(pod, "initContainers", "initContainerStatuses"):
-        own = _filled(wanted, missing)
+    for _container, requested in _wanted(pod, "containers", "containerStatuses"):
+        _add(total, _filled(requested, missing))
+    for container, requested in _wanted(pod, "initContainers", "initContainerStatuses"):
+        own = _filled(requested, missing)
         if container.at("restartPolicy").text() == "Always":
             _add(total, own)
             _add(sidecars, own)
@@ -104,32 +104,33 @@ def _of_pod(name: str) -> bool:
     return name in (CPU, MEMORY) or name.startswith("hugepages-")
 
 
-def _wanted(pod: Place, where: str, status: str) -> Iterator[tuple[Place, Amounts]]:
-    states = {each.at("name").text(): each for each in pod.at("status", status).items()}
+def _wanted(pod: Field, where: str, status: str) -> Iterator[tuple[Field, Amounts]]:
+    states = {state.at("name").text(): state for state in pod.at("status", status).items()}
     for container in pod.at("spec", where).items():
-        wanted = amounts(container.at("resources", "requests"))
+        requested = amounts(container.at("resources", "requests"))
         state = states.get(container.at("name").text())
         if state is not None and state.at("resources").value is not None:
-            wanted = _resized(pod, wanted, state)
-        yield container, wanted
+            requested = _resized(pod, requested, state)
+        yield container, requested
 
 
-def _resized(pod: Place, wanted: Amounts, state: Place) -> Amounts:
+def _resized(pod: Field, requested: Amounts, state: Field) -> Amounts:
     """While a resize goes on, the larger of what is asked for, applied and allocated; what cannot
     be does not count.
     """
     infeasible = any(
-        each.at("type").text() == "PodResizePending" and each.at("reason").text() == "Infeasible"
-        for each in pod.at("status", "conditions").items()
+        condition.at("type").text() == "PodResizePending"
+        and condition.at("reason").text() == "Infeasible"
+        for condition in pod.at("status", "conditions").items()
     )
-    larger = {} if infeasible else dict(wanted)
+    larger = {} if infeasible else dict(requested)
     _raise(larger, amounts(state.at("resources", "requests")))
     _raise(larger, amounts(state.at("allocatedResources")))
     return larger
 
 
-def _filled(wanted: Amounts, missing: Amounts) -> Amounts:
-    return {**missing, **wanted} if missing else dict(wanted)
+def _filled(requested: Amounts, missing: Amounts) -> Amounts:
+    return {**missing, **requested} if missing else dict(requested)
 
 
 def _add(total: Amounts, more: Amounts) -> None:

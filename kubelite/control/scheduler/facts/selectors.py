@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 from kubelite.objects.facts import names
 from kubelite.objects.facts.labels import (
     NOTHING,
@@ -30,26 +30,29 @@ class NodeTerm(NamedTuple):
     valid: bool
 
 
-def selector(place: Place) -> Selector:
+def selector(field: Field) -> Selector:
     """The selector of a ``labelSelector`` field. Raises BadObject."""
-    if place.value is None:
+    if field.value is None:
         return NOTHING
-    wanted = of_map(place.at("matchLabels").labels()).requirements
+    requirements = of_map(field.at("matchLabels").labels()).requirements
     return Selector(
-        (*wanted, *(_requirement(each) for each in place.at("matchExpressions").items()))
+        (
+            *requirements,
+            *(_requirement(expression) for expression in field.at("matchExpressions").items()),
+        )
     )
 
 
-def _requirement(place: Place) -> Requirement:
-    operator = place.at("operator").text()
+def _requirement(field: Field) -> Requirement:
+    operator = field.at("operator").text()
     if operator in ("Gt", "Lt"):
-        raise place.error(
+        raise field.error(
             f'"{operator}" is no operator of a label selector: In, NotIn, Exists, DoesNotExist are'
         )
     try:
-        return requirement(place.at("key").text(), operator, place.at("values").texts())
+        return requirement(field.at("key").text(), operator, field.at("values").texts())
     except SelectorError as wrong:
-        raise place.error(str(wrong)) from None
+        raise field.error(str(wrong)) from None
 
 
 def narrowed(
@@ -64,44 +67,44 @@ def narrowed(
     return Selector((*chosen.requirements, *own))
 
 
-def node_term(place: Place) -> NodeTerm:
+def node_term(field: Field) -> NodeTerm:
     """A term of ``nodeSelectorTerms`` or a ``preference``. Raises BadObject only for wrong types."""
-    labels = [_node_requirement(each) for each in place.at("matchExpressions").items()]
-    fields = [_field_requirement(each) for each in place.at("matchFields").items()]
-    found = [each for each in (*labels, *fields) if each]
-    whole = len(found) == len(labels) + len(fields) > 0
+    labels = [_node_requirement(expression) for expression in field.at("matchExpressions").items()]
+    fields = [_field_requirement(expression) for expression in field.at("matchFields").items()]
+    readable = [expression for expression in (*labels, *fields) if expression]
+    whole = len(readable) == len(labels) + len(fields) > 0
     return NodeTerm(tuple(x for x in labels if x), tuple(x for x in fields if x), whole)
 
 
 def node_affinity(
-    place: Place,
+    field: Field,
 ) -> tuple[tuple[NodeTerm, ...] | None, tuple[tuple[int, NodeTerm], ...]]:
     """The required terms (None when nothing is required) and the preferred ones with their weights."""
-    required = place.at("requiredDuringSchedulingIgnoredDuringExecution")
+    required = field.at("requiredDuringSchedulingIgnoredDuringExecution")
     terms = None
     if required.value is not None:
-        terms = tuple(node_term(each) for each in required.at("nodeSelectorTerms").items())
-    preferred = place.at("preferredDuringSchedulingIgnoredDuringExecution")
+        terms = tuple(node_term(term) for term in required.at("nodeSelectorTerms").items())
+    preferred = field.at("preferredDuringSchedulingIgnoredDuringExecution")
     return terms, tuple(
-        (each.at("weight").whole(), node_term(each.at("preference"))) for each in preferred.items()
+        (term.at("weight").whole(), node_term(term.at("preference"))) for term in preferred.items()
     )
 
 
-def _node_requirement(place: Place) -> Requirement | None:
-    key, values = place.at("key").text(), place.at("values").texts()
+def _node_requirement(field: Field) -> Requirement | None:
+    key, values = field.at("key").text(), field.at("values").texts()
     if names.qualified(key) or any(names.label_value(value) for value in values):
         return None
     try:
-        return requirement(key, place.at("operator").text(), values)
+        return requirement(key, field.at("operator").text(), values)
     except SelectorError:
         return None
 
 
-def _field_requirement(place: Place) -> Requirement | None:
+def _field_requirement(field: Field) -> Requirement | None:
     """Only ``metadata.name`` can be asked for, one value at a time (core/v1 NodeSelectorTerm)."""
-    operator, values = place.at("operator").text(), place.at("values").texts()
+    operator, values = field.at("operator").text(), field.at("values").texts()
     if (
-        place.at("key").text() != "metadata.name"
+        field.at("key").text() != "metadata.name"
         or operator not in ("In", "NotIn")
         or len(values) != 1
     ):

@@ -24,7 +24,7 @@ class Taint(NamedTuple):
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 
 
-def covers(toleration: Toleration, taint: Taint) -> bool:
+def tolerates(toleration: Toleration, taint: Taint) -> bool:
     """Whether the toleration lets a pod pass the taint. An empty key or effect stands for all of
     them.
     """
@@ -43,21 +43,21 @@ def _orders(toleration: Toleration, value: str) -> bool:
     """The taint's number against the toleration's; what is no number never matches."""
     if not (_INTEGER.fullmatch(value) and _INTEGER.fullmatch(toleration.value)):
         return False
-    found, limit = int(value), int(toleration.value)
-    return found > limit if toleration.operator == "Gt" else found < limit
+    number, limit = int(value), int(toleration.value)
+    return number > limit if toleration.operator == "Gt" else number < limit
 
 
-def tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
-    """Whether any of the tolerations covers the taint."""
-    return any(covers(each, taint) for each in tolerations)
+def is_tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
+    """Whether any of the tolerations lets a pod pass the taint."""
+    return any(tolerates(toleration, taint) for toleration in tolerations)
 
 
-def repelled(taints: Iterable[Taint], tolerations: Iterable[Toleration]) -> bool:
+def is_repelled(taints: Iterable[Taint], tolerations: Iterable[Toleration]) -> bool:
     """Whether a hard taint keeps the pod away."""
-    return any(taint.effect in HARD and not tolerated(taint, tolerations) for taint in taints)
+    return any(taint.effect in HARD and not is_tolerated(taint, tolerations) for taint in taints)
 
 
-def disliked(taints: Iterable[Taint], tolerations: Iterable[Toleration]) -> int:
+def count_untolerated(taints: Iterable[Taint], tolerations: Iterable[Toleration]) -> int:
     """How many soft taints are not tolerated, by tolerations for that effect or for any."""
-    soft = [each for each in tolerations if each.effect in ("", SOFT)]
-    return sum(taint.effect == SOFT and not tolerated(taint, soft) for taint in taints)
+    soft = [toleration for toleration in tolerations if toleration.effect in ("", SOFT)]
+    return sum(taint.effect == SOFT and not is_tolerated(taint, soft) for taint in taints)

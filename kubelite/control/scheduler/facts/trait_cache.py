@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kubelite.control.scheduler.facts import traits
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.facts.traits import Traits
 from kubelite.objects.facts.labels import Selector
 
@@ -42,33 +42,38 @@ class TraitCache:
         self._read: dict[bytes, Reading] = {}
         self._encode = msgspec.msgpack.Encoder().encode
 
-    def read(self, pod: Place, obj: Mapping[str, Any]) -> Reading:
+    def read(self, pod: Field, obj: Mapping[str, Any]) -> Reading:
         """The traits of a pod, with all its labels and without its node's name. Raises BadObject."""
         try:
             key = self._encode(_essence(obj))
         except (TypeError, AttributeError, ValueError, OverflowError):
             return Reading(traits.read(pod))
-        found = self._read.get(key)
-        if found is None:
+        reading = self._read.get(key)
+        if reading is None:
             if len(self._read) >= _ROOM:
                 self._read.clear()
-            found = self._read[key] = Reading(traits.read(pod))
-        return found
+            reading = self._read[key] = Reading(traits.read(pod))
+        return reading
 
     def learn(self, read: Iterable[Traits]) -> bool:
         """Takes note of the label keys that pods' selectors ask for. Returns whether there are new
         ones.
         """
         before = len(self.keys)
-        for each in read:
-            if each.affinity or each.anti_affinity or each.preferred_affinity or each.spread:
-                self.note(traits.selectors(each))
+        for traits_of_pod in read:
+            if (
+                traits_of_pod.affinity
+                or traits_of_pod.anti_affinity
+                or traits_of_pod.preferred_affinity
+                or traits_of_pod.spread
+            ):
+                self.note(traits.selectors(traits_of_pod))
         return len(self.keys) > before
 
     def note(self, selectors: Iterable[Selector]) -> None:
         """Takes note of the label keys that these selectors ask for."""
         for chosen in selectors:
-            self.keys.update(wanted.key for wanted in chosen.requirements)
+            self.keys.update(requirement.key for requirement in chosen.requirements)
 
 
 def _essence(pod: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -97,7 +102,7 @@ def _containers(containers: Any) -> Any:
     """Mounts, for one, are different in every pod: the token's volume has a random name."""
     if not containers:
         return containers
-    return [[each.get(field) for field in _CONTAINER] for each in containers]
+    return [[container.get(field) for field in _CONTAINER] for container in containers]
 
 
 def _resizes(status: Mapping[str, Any]) -> list[Any] | None:
@@ -106,6 +111,7 @@ def _resizes(status: Mapping[str, Any]) -> list[Any] | None:
         *(status.get("initContainerStatuses") or ()),
     ]
     sizes = [
-        (each.get("name"), each.get("resources"), each.get("allocatedResources")) for each in states
+        (state.get("name"), state.get("resources"), state.get("allocatedResources"))
+        for state in states
     ]
     return [sizes, status.get("conditions")] if any(size[1] is not None for size in sizes) else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.facts.resources import Requests, requests
 from kubelite.control.scheduler.facts.selectors import NodeTerm, narrowed, node_affinity, selector
 from kubelite.objects.facts.labels import Requirement, Selector, of_map
@@ -35,12 +35,12 @@ class Port(NamedTuple):
 
 
 class PodTerm(NamedTuple):
-    """A pod affinity term. ``spaces`` are namespaces by name, ``space_selector`` by label (None:
+    """A pod affinity term. ``namespaces`` are namespaces by name, ``namespace_selector`` by label (None:
     none).
     """
 
-    spaces: frozenset[str]
-    space_selector: Selector | None
+    namespaces: frozenset[str]
+    namespace_selector: Selector | None
     selector: Selector
     key: str
 
@@ -91,13 +91,13 @@ class Traits(NamedTuple):
     owner: tuple[str, str]
     images: tuple[str, ...]
     claims: tuple[str, ...]
-    fresh_claims: tuple[str, ...]  # those of ephemeral volumes, made for this pod
+    ephemeral_claims: tuple[str, ...]  # those of ephemeral volumes, made for this pod
     disks: tuple[Disk, ...]
-    spared: tuple[str, ...]  # budgets that have counted this pod's disruption already
+    disrupted: tuple[str, ...]  # budgets that have counted this pod's disruption already
     identity: tuple[str, str] = ("", "")  # name and uid, of a pod with claims made for it alone
 
 
-def read(pod: Place) -> Traits:
+def read(pod: Field) -> Traits:
     """The traits of a pod, with all its labels, without the name of its node. Raises BadObject."""
     spec, meta = pod.at("spec"), pod.at("metadata")
     labels, namespace = meta.at("labels").labels(), meta.at("namespace").text() or "default"
@@ -113,7 +113,7 @@ def read(pod: Place) -> Traits:
         requests=requests(pod),
         ports=_ports(spec),
         node_name="",
-        tolerations=tuple(_toleration(each) for each in spec.at("tolerations").items()),
+        tolerations=tuple(_toleration(item) for item in spec.at("tolerations").items()),
         node_selector=of_map(spec.at("nodeSelector").labels()).requirements,
         required_nodes=required,
         preferred_nodes=preferred,
@@ -124,30 +124,30 @@ def read(pod: Place) -> Traits:
             *_preferred(spec.at("affinity", "podAntiAffinity"), namespace, labels, -1),
         ),
         spread=tuple(
-            _constraint(each, labels) for each in spec.at("topologySpreadConstraints").items()
+            _constraint(item, labels) for item in spec.at("topologySpreadConstraints").items()
         ),
         owner=_owner(meta),
-        images=tuple(_image(each.at("image").text()) for each in (*_containers(spec),)),
+        images=tuple(_image(item.at("image").text()) for item in (*_containers(spec),)),
         claims=claims,
-        fresh_claims=fresh,
+        ephemeral_claims=fresh,
         disks=_disks(spec),
-        spared=(),
+        disrupted=(),
         identity=(meta.at("name").text(), meta.at("uid").text()) if fresh else ("", ""),
     )
 
 
-def pin(traits: Traits) -> str:
+def pinned_node(traits: Traits) -> str:
     """The node that the pod's affinity names as the only one, as a DaemonSet's does; "" when it is
     not that simple.
     """
     terms = traits.required_nodes or ()
     if len(terms) != 1 or traits.spread or terms[0].labels or len(terms[0].fields) != 1:
         return ""
-    wanted = terms[0].fields[0]
-    return next(iter(wanted.values)) if wanted.operator == "In" and terms[0].valid else ""
+    requirement = terms[0].fields[0]
+    return next(iter(requirement.values)) if requirement.operator == "In" and terms[0].valid else ""
 
 
-def counted(traits: Traits) -> Traits:
+def traits_while_running(traits: Traits) -> Traits:
     """The traits without what matters only while a pod looks for a node: all that its presence
     means to others.
     """
@@ -168,10 +168,13 @@ def selectors(traits: Traits) -> list[Selector]:
         *traits.anti_affinity,
         *(term for _, term in traits.preferred_affinity),
     )
-    return [*(term.selector for term in terms), *(each.selector for each in traits.spread)]
+    return [
+        *(term.selector for term in terms),
+        *(constraint.selector for constraint in traits.spread),
+    ]
 
 
-def _containers(spec: Place) -> list[Place]:
+def _containers(spec: Field) -> list[Field]:
     return [*spec.at("initContainers").items(), *spec.at("containers").items()]
 
 
@@ -180,83 +183,83 @@ def _image(name: str) -> str:
     return name if name.rfind(":") > name.rfind("/") else f"{name}:latest"
 
 
-def _ports(spec: Place) -> tuple[Port, ...]:
+def _ports(spec: Field) -> tuple[Port, ...]:
     """Of containers and sidecars; a plain init container has left before anything else asks for a
     port.
     """
     sidecars = [
-        each
-        for each in spec.at("initContainers").items()
-        if each.at("restartPolicy").text() == "Always"
+        item
+        for item in spec.at("initContainers").items()
+        if item.at("restartPolicy").text() == "Always"
     ]
-    found = []
+    ports = []
     for container in (*sidecars, *spec.at("containers").items()):
-        for each in container.at("ports").items():
-            if port := each.at("hostPort").whole():
-                address = each.at("hostIP").text()
-                found.append(Port(each.at("protocol").text() or "TCP", port, address or "0.0.0.0"))
-    return tuple(sorted(set(found)))
+        for item in container.at("ports").items():
+            if port := item.at("hostPort").whole():
+                address = item.at("hostIP").text()
+                ports.append(Port(item.at("protocol").text() or "TCP", port, address or "0.0.0.0"))
+    return tuple(sorted(set(ports)))
 
 
-def _toleration(place: Place) -> Toleration:
-    return Toleration(*(place.at(name).text() for name in ("key", "operator", "value", "effect")))
+def _toleration(field: Field) -> Toleration:
+    return Toleration(*(field.at(name).text() for name in ("key", "operator", "value", "effect")))
 
 
-def _required(place: Place, namespace: str, labels: dict[str, str]) -> tuple[PodTerm, ...]:
-    terms = place.at("requiredDuringSchedulingIgnoredDuringExecution").items()
-    return tuple(_term(each, namespace, labels) for each in terms)
+def _required(field: Field, namespace: str, labels: dict[str, str]) -> tuple[PodTerm, ...]:
+    terms = field.at("requiredDuringSchedulingIgnoredDuringExecution").items()
+    return tuple(_term(term, namespace, labels) for term in terms)
 
 
 def _preferred(
-    place: Place, namespace: str, labels: dict[str, str], sign: int
+    field: Field, namespace: str, labels: dict[str, str], sign: int
 ) -> tuple[tuple[int, PodTerm], ...]:
-    terms = place.at("preferredDuringSchedulingIgnoredDuringExecution").items()
+    terms = field.at("preferredDuringSchedulingIgnoredDuringExecution").items()
     return tuple(
-        (sign * each.at("weight").whole(), _term(each.at("podAffinityTerm"), namespace, labels))
-        for each in terms
+        (sign * term.at("weight").whole(), _term(term.at("podAffinityTerm"), namespace, labels))
+        for term in terms
     )
 
 
-def _term(place: Place, namespace: str, labels: dict[str, str]) -> PodTerm:
-    spaces, by_label = frozenset(place.at("namespaces").texts()), place.at("namespaceSelector")
+def _term(field: Field, namespace: str, labels: dict[str, str]) -> PodTerm:
+    namespaces, by_label = frozenset(field.at("namespaces").texts()), field.at("namespaceSelector")
     chosen = narrowed(
-        selector(place.at("labelSelector")), place.at("matchLabelKeys").texts(), labels
+        selector(field.at("labelSelector")), field.at("matchLabelKeys").texts(), labels
     )
-    chosen = narrowed(chosen, place.at("mismatchLabelKeys").texts(), labels, "NotIn")
-    if not spaces and by_label.value is None:
-        spaces = frozenset((namespace,))
-    space_selector = None if by_label.value is None else selector(by_label)
-    return PodTerm(spaces, space_selector, chosen, place.at("topologyKey").text())
+    chosen = narrowed(chosen, field.at("mismatchLabelKeys").texts(), labels, "NotIn")
+    if not namespaces and by_label.value is None:
+        namespaces = frozenset((namespace,))
+    namespace_selector = None if by_label.value is None else selector(by_label)
+    return PodTerm(namespaces, namespace_selector, chosen, field.at("topologyKey").text())
 
 
-def _constraint(place: Place, labels: dict[str, str]) -> Constraint:
-    unsatisfiable = place.at("whenUnsatisfiable").text() or "DoNotSchedule"
+def _constraint(field: Field, labels: dict[str, str]) -> Constraint:
+    unsatisfiable = field.at("whenUnsatisfiable").text() or "DoNotSchedule"
     if unsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
-        raise place.error(
+        raise field.error(
             f"whenUnsatisfiable {unsatisfiable} is neither DoNotSchedule nor ScheduleAnyway"
         )
     return Constraint(
-        max_skew=place.at("maxSkew").whole(1),
-        key=place.at("topologyKey").text(),
+        max_skew=field.at("maxSkew").whole(1),
+        key=field.at("topologyKey").text(),
         hard=unsatisfiable == "DoNotSchedule",
         selector=narrowed(
-            selector(place.at("labelSelector")), place.at("matchLabelKeys").texts(), labels
+            selector(field.at("labelSelector")), field.at("matchLabelKeys").texts(), labels
         ),
-        min_domains=place.at("minDomains").whole(1),
-        honor_affinity=place.at("nodeAffinityPolicy").text() != "Ignore",
-        honor_taints=place.at("nodeTaintsPolicy").text() == "Honor",
+        min_domains=field.at("minDomains").whole(1),
+        honor_affinity=field.at("nodeAffinityPolicy").text() != "Ignore",
+        honor_taints=field.at("nodeTaintsPolicy").text() == "Honor",
     )
 
 
-def _owner(meta: Place) -> tuple[str, str]:
+def _owner(meta: Field) -> tuple[str, str]:
     """Kind and name of the controller."""
-    for each in meta.at("ownerReferences").items():
-        if each.at("controller").flag():
-            return each.at("kind").text(), each.at("name").text()
+    for owner in meta.at("ownerReferences").items():
+        if owner.at("controller").flag():
+            return owner.at("kind").text(), owner.at("name").text()
     return "", ""
 
 
-def _claims(pod: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _claims(pod: Field) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The claims that volumes name; a generic ephemeral volume's claim is called POD-VOLUME."""
     claims, fresh = [], []
     for volume in pod.at("spec", "volumes").items():
@@ -267,17 +270,17 @@ def _claims(pod: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(claims), tuple(fresh)
 
 
-def _disks(spec: Place) -> tuple[Disk, ...]:
-    found = []
+def _disks(spec: Field) -> tuple[Disk, ...]:
+    disks = []
     for volume in spec.at("volumes").items():
         for kind, fields in _DISKS.items():
-            place = volume.at(kind)
-            if place.value is not None:
-                names = tuple(place.at(name).text() for name in fields)
-                monitors = frozenset(place.at("monitors").texts() if kind == "rbd" else ())
-                read_only = place.at("readOnly").flag() and kind != "awsElasticBlockStore"
-                found.append(Disk(kind, names, monitors, read_only))
-    return tuple(found)
+            field = volume.at(kind)
+            if field.value is not None:
+                names = tuple(field.at(name).text() for name in fields)
+                monitors = frozenset(field.at("monitors").texts() if kind == "rbd" else ())
+                read_only = field.at("readOnly").flag() and kind != "awsElasticBlockStore"
+                disks.append(Disk(kind, names, monitors, read_only))
+    return tuple(disks)
 
 
 _DISKS = {

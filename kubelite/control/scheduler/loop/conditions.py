@@ -38,9 +38,9 @@ def disrupted(pod: Object, scheduler: str, now: str) -> dict[str, Any] | None:
 def _changed(pod: Object, condition: dict[str, Any], now: str) -> dict[str, Any] | None:
     """The condition with its times; the transition is when ``status`` changed last."""
     old: Object = {}
-    for each in (pod.get("status") or {}).get("conditions") or ():
-        if each.get("type") == condition["type"]:
-            old = each
+    for present in (pod.get("status") or {}).get("conditions") or ():
+        if present.get("type") == condition["type"]:
+            old = present
     if all(old.get(key) == value for key, value in condition.items()):
         return None
     since = old.get("lastTransitionTime") if old.get("status") == condition["status"] else None

@@ -2,7 +2,7 @@
 
 Whoever calls says what time it is.
 
-A pod is in one place at a time. It is popped from *active*; what comes of the attempt puts it into
+A pod is in one state at a time. It is popped from *active*; what comes of the attempt puts it into
 *back-off* (it may be tried again after a while) or *unschedulable* (until an event that can help,
 or five minutes). Events that arrive while a pod is being tried are kept for it, and count as if
 they came after.
@@ -30,14 +30,14 @@ RETRY_AFTER = 300.0  # an unschedulable pod is tried again after this, whatever 
 
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """A pod in the queue. ``place`` is where it is; ``plugins`` rejected it last."""
+    """A pod in the queue. ``state`` is where it is; ``plugins`` rejected it last."""
 
     pod: Object
     key: str
     priority: int
     added: float
     order: int
-    place: str = "active"
+    state: str = "active"
     attempts: int = 0
     until: float = 0.0
     failed: bool = False
@@ -78,23 +78,23 @@ class Queue:
     def __len__(self) -> int:
         return len(self._pods)
 
-    def place_of(self, pod: Object) -> str | None:
+    def state_of(self, pod: Object) -> str | None:
         """ "active", "backoff", "unschedulable", "gated", "trying" or "placed"; None for a pod that is not
         here.
         """
-        found = self._pods.get(_key(pod))
-        return found.place if found else None
+        entry = self._pods.get(_key(pod))
+        return entry.state if entry else None
 
     # What comes in
 
     def add(self, pod: Object, now: float) -> None:
         """A pod that has no node is new. Gates keep it from being tried."""
-        place = named(pod, "Pod")
+        field = named(pod, "Pod")
         entry = Waiting(
-            pod, key_of(pod), place.at("spec", "priority").whole(), now, next(self._order)
+            pod, key_of(pod), field.at("spec", "priority").whole(), now, next(self._order)
         )
         self._pods[entry.key] = entry
-        if node := place.at("status", "nominatedNodeName").text():
+        if node := field.at("status", "nominatedNodeName").text():
             self._nominated[entry.key] = node
         self._admit(entry, now)
 
@@ -106,9 +106,9 @@ class Queue:
             return
         old, entry.pod = entry.pod, pod
         entry.priority = named(pod, "Pod").at("spec", "priority").whole()
-        if entry.place == "gated":
+        if entry.state == "gated":
             self._admit(entry, now)
-        elif entry.place == "active":
+        elif entry.state == "active":
             self._activate(entry, entry.added)
         else:
             self._tell(entry, Event("Pod", old, pod), now)
@@ -123,7 +123,7 @@ class Queue:
         """A pod is gone, or it has a node."""
         entry = self._pods.pop(_key(pod), None)
         if entry is not None:
-            entry.place = "gone"
+            entry.state = "gone"
             self._leave_unschedulable(entry)
             self._trying.pop(entry.key, None)
             self._nominated.pop(entry.key, None)
@@ -146,7 +146,7 @@ class Queue:
         entry = self._next_active() or self._next_early()
         if entry is None:
             return None
-        entry.place = "trying"
+        entry.state = "trying"
         entry.attempts += 1
         if not self._trying:
             self._events.clear()
@@ -157,7 +157,7 @@ class Queue:
     def fail(self, pod: Object, plugins: Iterable[str], now: float, *, error: bool = False) -> None:
         """The attempt failed: these plug-ins rejected the pod, or (``error``) something went wrong."""
         entry = self._trying.pop(_key(pod), None) or self._pods.get(_key(pod))
-        if entry is None or entry.place not in ("trying", "placed"):
+        if entry is None or entry.state not in ("trying", "placed"):
             return
         entry.plugins, entry.failed, entry.added = frozenset(plugins), error, now
         entry.until = now + self.backoff(entry.attempts)
@@ -166,7 +166,7 @@ class Queue:
         ):
             self._retire(entry, now)
         else:
-            entry.place = "unschedulable"
+            entry.state = "unschedulable"
             self._unschedulable[entry.key] = entry
             self._rejections.update(entry.plugins)
 
@@ -176,7 +176,7 @@ class Queue:
         """
         entry = self._trying.pop(_key(pod), None)
         if entry is not None:
-            entry.place = "placed"
+            entry.state = "placed"
 
     def backoff(self, attempts: int) -> float:
         """Seconds before the next attempt: 1, 2, 4, 8, then 10."""
@@ -202,12 +202,12 @@ class Queue:
 
     def nominated_on(self, node: str) -> list[Object]:
         """The pods that are to run on a node, the most important first."""
-        found = [
+        entries = [
             self._pods[key]
             for key, where in self._nominated.items()
             if where == node and key in self._pods
         ]
-        return [entry.pod for entry in sorted(found, key=Waiting.rank)]
+        return [entry.pod for entry in sorted(entries, key=Waiting.rank)]
 
     # Inside
 
@@ -215,13 +215,13 @@ class Queue:
         if self._gates and any(
             True for _ in named(entry.pod, "Pod").at("spec", "schedulingGates").items()
         ):
-            entry.place = "gated"
+            entry.state = "gated"
         else:
             self._activate(entry, now)
 
     def _activate(self, entry: Waiting, now: float) -> None:
         self._leave_unschedulable(entry)
-        entry.place, entry.added, entry.order = "active", now, next(self._order)
+        entry.state, entry.added, entry.order = "active", now, next(self._order)
         heapq.heappush(self._active, (entry.rank(), entry))
 
     def _retire(self, entry: Waiting, now: float) -> None:
@@ -230,7 +230,7 @@ class Queue:
         if entry.until <= now:
             self._activate(entry, now)
             return
-        entry.place, entry.order = "backoff", next(self._order)
+        entry.state, entry.order = "backoff", next(self._order)
         heapq.heappush(self._backoff, (entry.until, entry.order, entry))
 
     def _leave_unschedulable(self, entry: Waiting) -> None:
@@ -239,9 +239,9 @@ class Queue:
             self._rejections += Counter()
 
     def _tell(self, entry: Waiting, event: Event, now: float) -> None:
-        if entry.place == "trying":
+        if entry.state == "trying":
             self._events.append(event)
-        elif entry.place == "unschedulable" and self._helps(event, entry.pod, entry.plugins):
+        elif entry.state == "unschedulable" and self._helps(event, entry.pod, entry.plugins):
             self._retire(entry, now)
 
     def _flush(self, now: float) -> None:
@@ -262,12 +262,12 @@ class Queue:
     @staticmethod
     def _stale_backoff(item: tuple[float, int, Waiting]) -> bool:
         """The pod has left or moved since it was put there."""
-        return item[2].place != "backoff" or item[2].order != item[1]
+        return item[2].state != "backoff" or item[2].order != item[1]
 
     def _next_active(self) -> Waiting | None:
         while self._active:
             rank, entry = heapq.heappop(self._active)
-            if entry.place == "active" and entry.rank() == rank:
+            if entry.state == "active" and entry.rank() == rank:
                 return entry
         return None
 

@@ -259,21 +259,23 @@ class Scheduler:
         try:
             pod_class = self.cluster.classify(pod)
             policy = (pod.get("spec") or {}).get("preemptionPolicy") or ""
-            known = self._failures.get((pod_class, policy))
-            if known is not None and known.changes == self.cluster.changes:
-                self._failed(pod, "Unschedulable", known.message, known.plugins)
+            failure = self._failures.get((pod_class, policy))
+            if failure is not None and failure.changes == self.cluster.changes:
+                self._failed(pod, "Unschedulable", failure.message, failure.plugins)
                 return
             decision = decide(self.cluster, pod)
-            found = preempt(self.cluster, pod, decision)
+            preemption = preempt(self.cluster, pod, decision)
         except BadObject as error:
             self._failed(pod, "SchedulerError", str(error), frozenset(), error=True)
             return
         # Without nodes no plug-in has rejected the pod, and any change may help it.
         plugins = frozenset(rejection.plugin for rejection in decision.rejections) or ANY_PLUGIN
-        if found is not None and found.chosen is not None:
-            self._make_room(pod, decision, found.chosen, found.candidates[found.chosen], plugins)
+        if preemption is not None and preemption.chosen is not None:
+            self._make_room(
+                pod, decision, preemption.chosen, preemption.candidates[preemption.chosen], plugins
+            )
             return
-        text = self._sentence(pod, decision, found)
+        text = self._sentence(pod, decision, preemption)
         self._failed(pod, "Unschedulable", text, plugins)
         if not decision.profile.own and not changes.nominated_node(pod):
             self._remember(pod_class, policy, Failure(self.cluster.changes, text, plugins))
@@ -283,8 +285,8 @@ class Scheduler:
             self._failures.clear()
         self._failures[pod_class, policy] = failure
 
-    def _sentence(self, pod: Object, decision: Decision, found: Preemption | None) -> str:
-        outcome_text = outcome(self.cluster, pod, decision, found)
+    def _sentence(self, pod: Object, decision: Decision, preemption: Preemption | None) -> str:
+        outcome_text = outcome(self.cluster, pod, decision, preemption)
         return message.after_post_filters(decision.sentence, decision.problem, outcome_text)
 
     def _failed(

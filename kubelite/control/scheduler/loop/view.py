@@ -35,11 +35,11 @@ KINDS: dict[str, tuple[GroupVersionResource, ...]] = {
 async def informers_of(client: Client, informers: Informers) -> dict[str, Informer]:
     """An informer for each kind that the server has, with its first view. Raises ClientError."""
     served = await client.served()
-    found: dict[str, Informer] = {}
+    view: dict[str, Informer] = {}
     for kind, versions in KINDS.items():
-        version = next((each for each in versions if each in served), None)
+        version = next((candidate for candidate in versions if candidate in served), None)
         if version is not None:
-            found[kind] = informers.of(version)
-    for informer in found.values():
+            view[kind] = informers.of(version)
+    for informer in view.values():
         await informer.wait_synced()
-    return found
+    return view

@@ -46,13 +46,13 @@ class Writer:
         metadata = pod["metadata"]
         for pause in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
             try:
-                found = await self._client.get(PODS, metadata["name"], metadata["namespace"])
+                present = await self._client.get(PODS, metadata["name"], metadata["namespace"])
             except (Unreachable, ServerError):
                 await asyncio.sleep(pause)
                 continue
             except ClientError:
                 return False
-            is_bound = found["metadata"]["uid"] == metadata["uid"] and node_of(found) == node
+            is_bound = present["metadata"]["uid"] == metadata["uid"] and node_of(present) == node
             if is_bound:
                 self._say_scheduled(pod, node)
             return is_bound

@@ -6,13 +6,14 @@ default.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from kubelite.control.scheduler.facts.errors import BadConfiguration
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.facts.selectors import NodeTerm, node_affinity
 
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
@@ -92,35 +93,37 @@ class Preemption:
 class Arguments:
     """All of them."""
 
-    fit: Fit = field(default_factory=Fit)
-    balanced: Balanced = field(default_factory=Balanced)
-    affinity: Affinity = field(default_factory=Affinity)
-    spread: Spread = field(default_factory=Spread)
-    interpod: InterPod = field(default_factory=InterPod)
-    preemption: Preemption = field(default_factory=Preemption)
+    fit: Fit = dataclasses.field(default_factory=Fit)
+    balanced: Balanced = dataclasses.field(default_factory=Balanced)
+    affinity: Affinity = dataclasses.field(default_factory=Affinity)
+    spread: Spread = dataclasses.field(default_factory=Spread)
+    interpod: InterPod = dataclasses.field(default_factory=InterPod)
+    preemption: Preemption = dataclasses.field(default_factory=Preemption)
 
 
 def read(given: Mapping[str, object]) -> Arguments:
     """The arguments of several plug-ins, by plug-in. Raises BadConfiguration."""
-    found: dict[str, Any] = {}
+    arguments_read: dict[str, Any] = {}
     for plugin, args in given.items():
-        place = Place(args, f"arguments of {plugin}")
+        field = Field(args, f"arguments of {plugin}")
         if plugin not in _READERS:
             if args:
                 raise BadConfiguration(f"plug-in {plugin} takes no arguments")
             continue
-        slot, reader, known = _READERS[plugin]
-        unknown = [str(name) for name in place.map() if name not in (*known, "apiVersion", "kind")]
+        slot, reader, known_names = _READERS[plugin]
+        unknown = [
+            str(name) for name in field.map() if name not in (*known_names, "apiVersion", "kind")
+        ]
         if unknown:
             raise BadConfiguration(
-                f"plug-in {plugin} has no argument {unknown[0]}: {', '.join(known)} are its arguments"
+                f"plug-in {plugin} has no argument {unknown[0]}: {', '.join(known_names)} are its arguments"
             )
-        found[slot] = reader(place)
-    return Arguments(**found)
+        arguments_read[slot] = reader(field)
+    return Arguments(**arguments_read)
 
 
-def _fit(place: Place) -> Fit:
-    strategy = place.at("scoringStrategy")
+def _fit(field: Field) -> Fit:
+    strategy = field.at("scoringStrategy")
     kind = strategy.at("type").text() or "LeastAllocated"
     if kind not in STRATEGIES:
         raise BadConfiguration(
@@ -132,86 +135,88 @@ def _fit(place: Place) -> Fit:
             f"{strategy.path}.requestedToCapacityRatio.shape: at least one point is needed"
         )
     ignored, groups = (
-        place.at("ignoredResources").texts(),
-        place.at("ignoredResourceGroups").texts(),
+        field.at("ignoredResources").texts(),
+        field.at("ignoredResourceGroups").texts(),
     )
     return Fit(
         kind, _resources(strategy.at("resources")), shape, frozenset(ignored), frozenset(groups)
     )
 
 
-def _resources(place: Place) -> tuple[tuple[str, int], ...]:
-    found = []
-    for each in place.items():
-        weight = each.at("weight").whole(1) or 1
+def _resources(field: Field) -> tuple[tuple[str, int], ...]:
+    resources = []
+    for item in field.items():
+        weight = item.at("weight").whole(1) or 1
         if not 1 <= weight <= 100:
-            raise BadConfiguration(f"{each.path}.weight: {weight} is not between 1 and 100")
-        found.append((each.at("name").text(), weight))
-    return tuple(found) or _CPU_AND_MEMORY
+            raise BadConfiguration(f"{item.path}.weight: {weight} is not between 1 and 100")
+        resources.append((item.at("name").text(), weight))
+    return tuple(resources) or _CPU_AND_MEMORY
 
 
-def _shape(place: Place) -> tuple[tuple[int, int], ...]:
+def _shape(field: Field) -> tuple[tuple[int, int], ...]:
     """Scores are written 0..10 in the file and count ten times as much."""
-    points = [(each.at("utilization").whole(), each.at("score").whole()) for each in place.items()]
-    if any(not 0 <= at <= 100 or not 0 <= score <= 10 for at, score in points):
-        raise BadConfiguration(f"{place.path}: utilization is 0 to 100 and score 0 to 10")
+    points = [
+        (point.at("utilization").whole(), point.at("score").whole()) for point in field.items()
+    ]
+    if any(not 0 <= utilization <= 100 or not 0 <= score <= 10 for utilization, score in points):
+        raise BadConfiguration(f"{field.path}: utilization is 0 to 100 and score 0 to 10")
     if any(left[0] >= right[0] for left, right in pairwise(points)):
-        raise BadConfiguration(f"{place.path}: utilization must rise from point to point")
-    return tuple((at, 10 * score) for at, score in points)
+        raise BadConfiguration(f"{field.path}: utilization must rise from point to point")
+    return tuple((utilization, 10 * score) for utilization, score in points)
 
 
-def _balanced(place: Place) -> Balanced:
-    formula = place.at("formula").text() or "change"
+def _balanced(field: Field) -> Balanced:
+    formula = field.at("formula").text() or "change"
     if formula not in FORMULAS:
         raise BadConfiguration(
-            f"{place.path}.formula: there is no {formula}: {' and '.join(FORMULAS)} are formulas"
+            f"{field.path}.formula: there is no {formula}: {' and '.join(FORMULAS)} are formulas"
         )
-    return Balanced(tuple(name for name, _ in _resources(place.at("resources"))), formula)
+    return Balanced(tuple(name for name, _ in _resources(field.at("resources"))), formula)
 
 
-def _affinity(place: Place) -> Affinity:
-    required, preferred = node_affinity(place.at("addedAffinity"))
+def _affinity(field: Field) -> Affinity:
+    required, preferred = node_affinity(field.at("addedAffinity"))
     return Affinity(required, preferred)
 
 
-def _spread(place: Place) -> Spread:
-    kind = place.at("defaultingType").text() or "System"
-    given = tuple(_constraint(each) for each in place.at("defaultConstraints").items())
+def _spread(field: Field) -> Spread:
+    kind = field.at("defaultingType").text() or "System"
+    given = tuple(_constraint(item) for item in field.at("defaultConstraints").items())
     if kind not in ("System", "List"):
         raise BadConfiguration(
-            f"{place.path}.defaultingType: there is no {kind}: System and List are types"
+            f"{field.path}.defaultingType: there is no {kind}: System and List are types"
         )
     if kind == "System" and given:
-        raise BadConfiguration(f"{place.path}.defaultConstraints: needs defaultingType List")
+        raise BadConfiguration(f"{field.path}.defaultConstraints: needs defaultingType List")
     return Spread() if kind == "System" else Spread(given, False)
 
 
-def _constraint(place: Place) -> DefaultConstraint:
-    key, skew = place.at("topologyKey").text(), place.at("maxSkew").whole()
+def _constraint(field: Field) -> DefaultConstraint:
+    key, skew = field.at("topologyKey").text(), field.at("maxSkew").whole()
     if not key or skew < 1:
-        raise BadConfiguration(f"{place.path}: topologyKey and a maxSkew of at least 1 are needed")
-    if place.at("labelSelector").value is not None:
+        raise BadConfiguration(f"{field.path}: topologyKey and a maxSkew of at least 1 are needed")
+    if field.at("labelSelector").value is not None:
         raise BadConfiguration(
-            f"{place.path}.labelSelector: default constraints take the selector of the pod's services"
+            f"{field.path}.labelSelector: default constraints take the selector of the pod's services"
         )
-    return DefaultConstraint(skew, key, place.at("whenUnsatisfiable").text() == "DoNotSchedule")
+    return DefaultConstraint(skew, key, field.at("whenUnsatisfiable").text() == "DoNotSchedule")
 
 
-def _interpod(place: Place) -> InterPod:
-    weight = place.at("hardPodAffinityWeight").whole(1)
+def _interpod(field: Field) -> InterPod:
+    weight = field.at("hardPodAffinityWeight").whole(1)
     if not 0 <= weight <= 100:
         raise BadConfiguration(
-            f"{place.path}.hardPodAffinityWeight: {weight} is not between 0 and 100"
+            f"{field.path}.hardPodAffinityWeight: {weight} is not between 0 and 100"
         )
-    return InterPod(weight, place.at("ignorePreferredTermsOfExistingPods").flag())
+    return InterPod(weight, field.at("ignorePreferredTermsOfExistingPods").flag())
 
 
-def _preemption(place: Place) -> Preemption:
-    percentage = place.at("minCandidateNodesPercentage").whole(10)
-    absolute = place.at("minCandidateNodesAbsolute").whole(100)
+def _preemption(field: Field) -> Preemption:
+    percentage = field.at("minCandidateNodesPercentage").whole(10)
+    absolute = field.at("minCandidateNodesAbsolute").whole(100)
     if not 0 <= percentage <= 100 or absolute < 0 or percentage == absolute == 0:
         raise BadConfiguration(
-            f"{place.path}: minCandidateNodesPercentage is 0 to 100, and one of both is more than 0"
+            f"{field.path}: minCandidateNodesPercentage is 0 to 100, and one of both is more than 0"
         )
     return Preemption(percentage, absolute)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from kubelite.control.scheduler.facts.resources import is_extended
-from kubelite.control.scheduler.facts.taints import UNSCHEDULABLE, repelled, tolerated
+from kubelite.control.scheduler.facts.taints import UNSCHEDULABLE, is_repelled, is_tolerated
 from kubelite.control.scheduler.facts.traits import Constraint, Disk, Port, Traits
 from kubelite.control.scheduler.plugins import volume_binding
 from kubelite.control.scheduler.plugins.arguments import DefaultConstraint, Fit
@@ -80,7 +80,7 @@ def apply(traits: Traits, board: Board, program: Program) -> str:
 
 
 def _unschedulable(traits: Traits, board: Board) -> Iterator[tuple[Reason, int]]:
-    if not tolerated(UNSCHEDULABLE, traits.tolerations):
+    if not is_tolerated(UNSCHEDULABLE, traits.tolerations):
         yield Reason.UNSCHEDULABLE, board.world.nodes.unschedulable()
 
 
@@ -92,7 +92,7 @@ def _node_name(traits: Traits, board: Board) -> Iterator[tuple[Reason, int]]:
 
 def _taints(traits: Traits, board: Board) -> Iterator[tuple[Reason, int]]:
     for taints, nodes in board.world.nodes.taints().items():
-        if repelled(taints, traits.tolerations):
+        if is_repelled(taints, traits.tolerations):
             yield Reason.TAINT, nodes
 
 
@@ -106,10 +106,10 @@ def _node_affinity(traits: Traits, board: Board) -> Iterator[tuple[Reason, int]]
 
 def wanted_nodes(traits: Traits, nodes: Nodes) -> int:
     """The nodes that the pod's own node selector and required node affinity allow."""
-    found = nodes.all
-    for wanted in traits.node_selector:
-        found &= nodes.matching(wanted)
-    return found if traits.required_nodes is None else found & nodes.any_term(traits.required_nodes)
+    mask = nodes.all
+    for requirement in traits.node_selector:
+        mask &= nodes.matching(requirement)
+    return mask if traits.required_nodes is None else mask & nodes.any_term(traits.required_nodes)
 
 
 def _ports(traits: Traits, board: Board, program: Program) -> None:
@@ -169,13 +169,15 @@ def attach(traits: Traits, board: Board, program: Program) -> None:
 
 
 def _spread(traits: Traits, board: Board, program: Program) -> None:
-    hard = [each for each in constraints(traits, board) if each.hard]
+    hard = [constraint for constraint in constraints(traits, board) if constraint.hard]
     keyed = having_all(hard, board.world.nodes)
-    for each in hard:
-        nodes = keyed & counted_nodes(each, traits, board.world.nodes)
-        counter = board.count(Count(Spread(traits.namespace, each.selector), each.key, nodes))
-        itself = each.selector.matches(dict(traits.labels))
-        program.hard.append((counter, each.max_skew, each.min_domains, itself))
+    for constraint in hard:
+        nodes = keyed & counted_nodes(constraint, traits, board.world.nodes)
+        counter = board.count(
+            Count(Spread(traits.namespace, constraint.selector), constraint.key, nodes)
+        )
+        itself = constraint.selector.matches(dict(traits.labels))
+        program.hard.append((counter, constraint.max_skew, constraint.min_domains, itself))
 
 
 def constraints(traits: Traits, board: Board) -> list[Constraint]:
@@ -189,26 +191,27 @@ def constraints(traits: Traits, board: Board) -> list[Constraint]:
     if chosen is None or not chosen.requirements:
         return list(traits.spread)
     return [
-        Constraint(each.max_skew, each.key, each.hard, chosen, 1, True, False) for each in defaults
+        Constraint(default.max_skew, default.key, default.hard, chosen, 1, True, False)
+        for default in defaults
     ]
 
 
-def having_all(wanted: Sequence[Constraint], nodes: Nodes) -> int:
+def having_all(required: Sequence[Constraint], nodes: Nodes) -> int:
     """The nodes that have the labels of all constraints."""
-    found = nodes.all
-    for each in wanted:
-        found &= nodes.having(each.key)
-    return found
+    mask = nodes.all
+    for constraint in required:
+        mask &= nodes.having(constraint.key)
+    return mask
 
 
 def counted_nodes(constraint: Constraint, traits: Traits, nodes: Nodes) -> int:
     """The nodes that a constraint's inclusion policies count (KEP-3094)."""
-    found = wanted_nodes(traits, nodes) if constraint.honor_affinity else nodes.all
+    mask = wanted_nodes(traits, nodes) if constraint.honor_affinity else nodes.all
     if constraint.honor_taints:
         for taints, members in nodes.taints().items():
-            if repelled(taints, traits.tolerations):
-                found &= ~members
-    return found
+            if is_repelled(taints, traits.tolerations):
+                mask &= ~members
+    return mask
 
 
 def _pod_affinity(traits: Traits, board: Board, program: Program) -> None:
@@ -265,14 +268,16 @@ def rejection(verdict: int, lacks: int, requests: Sequence[str], profile: Profil
 
     ``requests`` names the resource of each bit of ``lacks``.
     """
-    found = [reason for reason in bits(verdict) if reason in TEXTS]
+    reasons = [reason for reason in bits(verdict) if reason in TEXTS]
     order = {name: number for number, name in enumerate(profile.filters)}
-    first = min(found, key=lambda reason: (order.get(TEXTS[reason].plugin, 0), reason))
+    first = min(reasons, key=lambda reason: (order.get(TEXTS[reason].plugin, 0), reason))
     if first == Reason.SHORT:
         texts = tuple(shortage(name) for number, name in enumerate(requests) if lacks >> number & 1)
         return Rejection(texts, Reason.SHORT_FOR_GOOD in bits(verdict), TEXTS[first].plugin)
     if first in TOGETHER:
         return Rejection(
-            tuple(TEXTS[each].text for each in TOGETHER if each in found), True, TEXTS[first].plugin
+            tuple(TEXTS[reason].text for reason in TOGETHER if reason in reasons),
+            True,
+            TEXTS[first].plugin,
         )
     return Rejection((TEXTS[first].text,), not TEXTS[first].resolvable, TEXTS[first].plugin)

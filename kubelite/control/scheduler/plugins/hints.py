@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from kubelite.control.scheduler.facts import traits
-from kubelite.control.scheduler.facts.fields import Place, named
-from kubelite.control.scheduler.facts.taints import UNSCHEDULABLE, repelled, tolerated
+from kubelite.control.scheduler.facts.fields import Field, named
+from kubelite.control.scheduler.facts.taints import UNSCHEDULABLE, is_repelled, is_tolerated
 from kubelite.control.scheduler.facts.traits import Traits
 from kubelite.control.scheduler.plugins.filters import wanted_nodes
 from kubelite.control.scheduler.snapshot import nodes
@@ -98,14 +98,14 @@ def _pod_left(event: Event) -> bool:
     )
 
 
-def _spec(obj: Object | None) -> Place:
-    return Place(obj, "Pod").at("spec")
+def _spec(obj: Object | None) -> Field:
+    return Field(obj, "Pod").at("spec")
 
 
 def _unschedulable(event: Event, pod: Traits, world: World) -> bool:
     node = _node(event)
     return node is not None and (
-        not node.unschedulable or tolerated(UNSCHEDULABLE, pod.tolerations)
+        not node.unschedulable or is_tolerated(UNSCHEDULABLE, pod.tolerations)
     )
 
 
@@ -117,7 +117,7 @@ def _node_name(event: Event, pod: Traits, world: World) -> bool:
 def _taints(event: Event, pod: Traits, world: World) -> bool:
     node, old = _node(event), _old_node(event)
     changed = node is not None and (old is None or old.taints != node.taints)
-    return changed and node is not None and not repelled(node.taints, pod.tolerations)
+    return changed and node is not None and not is_repelled(node.taints, pod.tolerations)
 
 
 def _node_affinity(event: Event, pod: Traits, world: World) -> bool:
@@ -132,9 +132,9 @@ def _resources(event: Event, pod: Traits, world: World) -> bool:
     node, old = _node(event), _old_node(event)
     if node is None:
         return _pod_left(event)
-    wanted = ("pods", *(name for name, _ in pod.requests.amounts))
+    requested = ("pods", *(name for name, _ in pod.requests.amounts))
     return old is None or any(
-        node.allocatable.get(name, 0) > old.allocatable.get(name, 0) for name in wanted
+        node.allocatable.get(name, 0) > old.allocatable.get(name, 0) for name in requested
     )
 
 
@@ -148,14 +148,14 @@ def _ports(event: Event, pod: Traits, world: World) -> bool:
 
 
 def _spread(event: Event, pod: Traits, world: World) -> bool:
-    keys = [each.key for each in pod.spread]
+    keys = [constraint.key for constraint in pod.spread]
     node, old = _node(event), _old_node(event) if event.kind == "Node" else None
     if event.kind == "Node":
         have = [labels and all(key in labels for key in keys) for labels in (_of(node), _of(old))]
         return any(have) and (node is None or old is None or node.labels != old.labels)
     return any(
-        each.selector.matches(other.labels_map) and other.namespace == pod.namespace
-        for each in pod.spread
+        constraint.selector.matches(other.labels_map) and other.namespace == pod.namespace
+        for constraint in pod.spread
         for other in _pods(event)
     )
 
@@ -172,12 +172,15 @@ class _Other(NamedTuple):
 
 def _pods(event: Event) -> list[_Other]:
     """The pods of a pod event, before and after."""
-    found = [
+    read = [
         traits.read(named(obj, "Pod"))
         for obj in (event.old, event.new)
         if obj and event.kind == "Pod"
     ]
-    return [_Other(each.namespace, dict(each.labels), each) for each in found]
+    return [
+        _Other(traits_of_pod.namespace, dict(traits_of_pod.labels), traits_of_pod)
+        for traits_of_pod in read
+    ]
 
 
 def _pod_affinity(event: Event, pod: Traits, world: World) -> bool:
@@ -187,7 +190,7 @@ def _pod_affinity(event: Event, pod: Traits, world: World) -> bool:
         return (
             node is not None
             and _labels_changed(event)
-            and all(each.key in node.labels for each in pod.affinity)
+            and all(term.key in node.labels for term in pod.affinity)
         )
     labels = dict(pod.labels)
     for other in _pods(event):
@@ -202,7 +205,7 @@ def _volumes(event: Event, pod: Traits, world: World) -> bool:
     """The pod's own claims; any other storage object; nodes whose labels say where they are."""
     if event.kind == "PersistentVolumeClaim":
         name = (event.new or event.old or {}).get("metadata", {}).get("name")
-        return name in (*pod.claims, *pod.fresh_claims)
+        return name in (*pod.claims, *pod.ephemeral_claims)
     storage = ("PersistentVolume", "StorageClass", "CSINode", "CSIDriver", "CSIStorageCapacity")
     return event.kind in storage or _labels_changed(event)
 
@@ -220,7 +223,7 @@ def _restrictions(event: Event, pod: Traits, world: World) -> bool:
 def _limits(event: Event, pod: Traits, world: World) -> bool:
     gone = traits.read(named(event.old, "Pod")) if _pod_left(event) else None
     return (
-        bool(gone and (gone.claims or gone.fresh_claims))
+        bool(gone and (gone.claims or gone.ephemeral_claims))
         or event.kind == "CSINode"
         or _node_name(event, pod, world)
     )

@@ -8,11 +8,12 @@ share).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from kubelite.control.scheduler.facts.errors import BadConfiguration
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.plugins import arguments
 from kubelite.control.scheduler.plugins.arguments import Arguments
 from kubelite.control.scheduler.plugins.own import OwnPlugin
@@ -57,16 +58,16 @@ class Profile:
 
     name: str = "default-scheduler"
     filters: tuple[str, ...] = FILTERS
-    scores: Mapping[str, int] = field(default_factory=lambda: dict(SCORES))
+    scores: Mapping[str, int] = dataclasses.field(default_factory=lambda: dict(SCORES))
     preempts: bool = True
     gates: bool = True
-    arguments: Arguments = field(default_factory=Arguments)
+    arguments: Arguments = dataclasses.field(default_factory=Arguments)
     percentage: int = 100
     own: tuple[OwnPlugin, ...] = ()
 
     def own_named(self, name: str) -> OwnPlugin | None:
         """The own plug-in of this name."""
-        return next((each for each in self.own if each.name == name), None)
+        return next((plugin for plugin in self.own if plugin.name == name), None)
 
 
 def default(own: Sequence[OwnPlugin] = ()) -> Profile:
@@ -104,9 +105,9 @@ def adjusted(profile: Profile, given: Mapping[str, object]) -> Profile:
 def balanced_by(profile: Profile, formula: str) -> Profile:
     """The profile with this formula of balanced allocation. Raises BadConfiguration."""
     if formula not in arguments.FORMULAS:
-        known = " and ".join(arguments.FORMULAS)
+        formulas = " and ".join(arguments.FORMULAS)
         raise BadConfiguration(
-            f"there is no formula {formula} of balanced allocation: {known} are formulas"
+            f"there is no formula {formula} of balanced allocation: {formulas} are formulas"
         )
     balanced = replace(profile.arguments.balanced, formula=formula)
     return replace(profile, arguments=replace(profile.arguments, balanced=balanced))
@@ -114,7 +115,7 @@ def balanced_by(profile: Profile, formula: str) -> Profile:
 
 def read(configuration: Mapping[str, object], own: Sequence[OwnPlugin] = ()) -> tuple[Profile, ...]:
     """The profiles of a KubeSchedulerConfiguration. Raises BadConfiguration."""
-    root = Place(configuration, "KubeSchedulerConfiguration")
+    root = Field(configuration, "KubeSchedulerConfiguration")
     if (
         root.at("kind").text() != "KubeSchedulerConfiguration"
         or root.at("apiVersion").text() != API
@@ -123,37 +124,39 @@ def read(configuration: Mapping[str, object], own: Sequence[OwnPlugin] = ()) -> 
             f"a scheduler's configuration has kind KubeSchedulerConfiguration and apiVersion {API}"
         )
     share = _share(root.at("percentageOfNodesToScore"), 100)
-    found = tuple(_profile(each, share, tuple(own)) for each in root.at("profiles").items())
-    names = [each.name for each in found]
+    profiles = tuple(
+        _profile(profile, share, tuple(own)) for profile in root.at("profiles").items()
+    )
+    names = [profile.name for profile in profiles]
     if len(set(names)) != len(names):
         raise BadConfiguration("two profiles have the same schedulerName")
-    return found or (replace(default(own), percentage=share),)
+    return profiles or (replace(default(own), percentage=share),)
 
 
-def _share(place: Place, absent: int) -> int:
-    share = place.whole(absent)
+def _share(field: Field, absent: int) -> int:
+    share = field.whole(absent)
     if not 0 <= share <= 100:
-        raise BadConfiguration(f"{place.path}: {share} is not between 0 and 100")
+        raise BadConfiguration(f"{field.path}: {share} is not between 0 and 100")
     return share
 
 
-def _profile(place: Place, share: int, own: tuple[OwnPlugin, ...]) -> Profile:
-    name = place.at("schedulerName").text() or "default-scheduler"
+def _profile(field: Field, share: int, own: tuple[OwnPlugin, ...]) -> Profile:
+    name = field.at("schedulerName").text() or "default-scheduler"
     given: dict[str, object] = {}
-    for each in place.at("pluginConfig").items():
-        plugin = each.at("name").text()
+    for item in field.at("pluginConfig").items():
+        plugin = item.at("name").text()
         _known(plugin, own)
-        given[plugin] = each.at("args").value
-    chosen, weights = _multi_point(place.at("plugins", "multiPoint"), own)
-    made = _made(
+        given[plugin] = item.at("args").value
+    chosen, weights = _multi_point(field.at("plugins", "multiPoint"), own)
+    profile = _made(
         name,
         chosen,
         weights,
         arguments.read(given),
-        _share(place.at("percentageOfNodesToScore"), share),
+        _share(field.at("percentageOfNodesToScore"), share),
         own,
     )
-    return _points(made, place.at("plugins"), own)
+    return _points(profile, field.at("plugins"), own)
 
 
 def _made(
@@ -164,24 +167,24 @@ def _made(
     share: int,
     own: tuple[OwnPlugin, ...],
 ) -> Profile:
-    order = [*chosen, *(each.name for each in own if each.name not in chosen)]
-    mine = {each.name: each for each in own}
-    filters = [each for each in order if each in FILTERS or (each in mine and mine[each].filter)]
+    order = [*chosen, *(item.name for item in own if item.name not in chosen)]
+    mine = {item.name: item for item in own}
+    filters = [item for item in order if item in FILTERS or (item in mine and mine[item].filter)]
     scores = {
-        each: weights.get(each) or SCORES.get(each) or mine[each].weight
-        for each in order
-        if each in SCORES or (each in mine and mine[each].score)
+        item: weights.get(item) or SCORES.get(item) or mine[item].weight
+        for item in order
+        if item in SCORES or (item in mine and mine[item].score)
     }
     gates, preempts = "SchedulingGates" in order, "DefaultPreemption" in order
     return Profile(name, tuple(filters), scores, preempts, gates, args, share, own)
 
 
-def _multi_point(place: Place, own: tuple[OwnPlugin, ...]) -> tuple[list[str], dict[str, int]]:
-    enabled, disabled = _listed(place, own)
+def _multi_point(field: Field, own: tuple[OwnPlugin, ...]) -> tuple[list[str], dict[str, int]]:
+    enabled, disabled = _listed(field, own)
     return _merged(ORDER, enabled, disabled), {name: weight for name, weight in enabled if weight}
 
 
-def _points(profile: Profile, plugins: Place, own: tuple[OwnPlugin, ...]) -> Profile:
+def _points(profile: Profile, plugins: Field, own: tuple[OwnPlugin, ...]) -> Profile:
     """The extension points that a profile sets one by one; only those that decide anything change
     it.
     """
@@ -191,7 +194,7 @@ def _points(profile: Profile, plugins: Place, own: tuple[OwnPlugin, ...]) -> Pro
     enabled, disabled = _listed(plugins.at("filter"), own)
     filters = tuple(_merged(profile.filters, enabled, disabled))
     enabled, disabled = _listed(plugins.at("score"), own)
-    weights = {**SCORES, **{each.name: each.weight for each in own}, **profile.scores}
+    weights = {**SCORES, **{plugin.name: plugin.weight for plugin in own}, **profile.scores}
     weights.update((name, weight) for name, weight in enabled if weight)
     scores = {
         name: weights.get(name, 1) for name in _merged(tuple(profile.scores), enabled, disabled)
@@ -210,23 +213,23 @@ def _points(profile: Profile, plugins: Place, own: tuple[OwnPlugin, ...]) -> Pro
 def _check(
     names: Iterable[str], built_in: tuple[str, ...], own: tuple[OwnPlugin, ...], point: str
 ) -> None:
-    mine = {each.name for each in own if getattr(each, point)}
+    mine = {plugin.name for plugin in own if getattr(plugin, point)}
     for name in names:
         if name not in built_in and name not in mine:
             raise BadConfiguration(f"plug-in {name} does not {point} nodes")
 
 
-def _listed(place: Place, own: tuple[OwnPlugin, ...]) -> tuple[list[tuple[str, int]], list[str]]:
+def _listed(field: Field, own: tuple[OwnPlugin, ...]) -> tuple[list[tuple[str, int]], list[str]]:
     enabled = []
-    for each in place.at("enabled").items():
-        name, weight = each.at("name").text(), each.at("weight").whole()
+    for item in field.at("enabled").items():
+        name, weight = item.at("name").text(), item.at("weight").whole()
         _known(name, own)
         if not 0 <= weight <= LARGEST_WEIGHT:
             raise BadConfiguration(
-                f"{each.path}.weight: {weight} is not between 0 and {LARGEST_WEIGHT}"
+                f"{item.path}.weight: {weight} is not between 0 and {LARGEST_WEIGHT}"
             )
         enabled.append((name, weight))
-    disabled = [each.at("name").text() for each in place.at("disabled").items()]
+    disabled = [item.at("name").text() for item in field.at("disabled").items()]
     for name in disabled:
         if name != "*":
             _known(name, own)
@@ -242,7 +245,7 @@ def _merged(base: Iterable[str], enabled: list[tuple[str, int]], disabled: list[
 
 
 def _known(name: str, own: Iterable[OwnPlugin]) -> None:
-    if name not in ACCEPTED and name not in {each.name for each in own}:
+    if name not in ACCEPTED and name not in {plugin.name for plugin in own}:
         raise BadConfiguration(
             f"there is no plug-in {name or '(unnamed)'}: {', '.join(ORDER)} are the built-in ones"
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubelite.control.scheduler.facts.resources import is_scalar
-from kubelite.control.scheduler.facts.taints import disliked
+from kubelite.control.scheduler.facts.taints import count_untolerated
 from kubelite.control.scheduler.facts.traits import Traits
 from kubelite.control.scheduler.plugins.arguments import HOSTNAME
 from kubelite.control.scheduler.plugins.filters import Board, constraints, counted_nodes, having_all
@@ -32,17 +32,17 @@ def apply(traits: Traits, board: Board, program: Program) -> None:
 
 def _taints(traits: Traits, board: Board, program: Program) -> bool:
     for taints, nodes in board.world.nodes.taints().items():
-        if count := disliked(taints, traits.tolerations):
+        if count := count_untolerated(taints, traits.tolerations):
             program.columns.append((Column.TAINTS, nodes, count))
     return True
 
 
 def _node_affinity(traits: Traits, board: Board, program: Program) -> bool:
-    wanted = (*traits.preferred_nodes, *board.profile.arguments.affinity.preferred)
-    for weight, term in wanted:
+    preferences = (*traits.preferred_nodes, *board.profile.arguments.affinity.preferred)
+    for weight, term in preferences:
         if weight and (nodes := board.world.nodes.term(term)):
             program.columns.append((Column.PREFER, nodes, weight))
-    return bool(wanted)
+    return bool(preferences)
 
 
 def _fit(traits: Traits, board: Board, program: Program) -> bool:
@@ -75,18 +75,18 @@ def _spread(traits: Traits, board: Board, program: Program) -> bool:
     """Pods per domain; by host name simply those on the node itself, whatever the inclusion
     policies say.
     """
-    soft = [each for each in constraints(traits, board) if not each.hard]
+    soft = [constraint for constraint in constraints(traits, board) if not constraint.hard]
     all_keys = bool(traits.spread) or not board.profile.arguments.spread.system
     nodes = board.world.nodes
     keyed = having_all(soft, nodes) if all_keys else nodes.all
     if all_keys:
         program.flags |= Flag.ALL_KEYS
-    for each in soft:
-        pods = Spread(traits.namespace, each.selector)
-        by_host = each.key == HOSTNAME
-        counted = None if by_host else keyed & counted_nodes(each, traits, nodes)
-        counter = board.count(Count(pods, EACH_NODE if by_host else each.key, counted))
-        program.soft.append((counter, each.max_skew, board.key(each.key), by_host))
+    for constraint in soft:
+        pods = Spread(traits.namespace, constraint.selector)
+        by_host = constraint.key == HOSTNAME
+        counted = None if by_host else keyed & counted_nodes(constraint, traits, nodes)
+        counter = board.count(Count(pods, EACH_NODE if by_host else constraint.key, counted))
+        program.soft.append((counter, constraint.max_skew, board.key(constraint.key), by_host))
     return bool(soft)
 
 
@@ -108,28 +108,28 @@ def _pod_affinity(traits: Traits, board: Board, program: Program) -> bool:
 def _images(traits: Traits, board: Board, program: Program) -> bool:
     """The share of the images that is there, an image that few nodes have counting less."""
     images, nodes = board.world.nodes.images(), board.world.nodes
-    found: dict[int, int] = {}
+    sizes: dict[int, int] = {}
     for name in traits.images:
         if name in images:
             size, having = images[name]
             part = int(size * (having.bit_count() / nodes.count))
-            found = _summed(found, having, part)
-    most = LARGEST_IMAGE * len(traits.images)
-    for having, total in found.items():
+            sizes = _summed(sizes, having, part)
+    largest = LARGEST_IMAGE * len(traits.images)
+    for having, total in sizes.items():
         score = (
             100
-            * (max(SMALLEST_IMAGE, min(total, most)) - SMALLEST_IMAGE)
-            // (most - SMALLEST_IMAGE)
+            * (max(SMALLEST_IMAGE, min(total, largest)) - SMALLEST_IMAGE)
+            // (largest - SMALLEST_IMAGE)
         )
         if score:
             program.columns.append((Column.IMAGE, having, score))
     return True
 
 
-def _summed(found: dict[int, int], having: int, part: int) -> dict[int, int]:
+def _summed(sizes: dict[int, int], having: int, part: int) -> dict[int, int]:
     """Sets of nodes that have the same images so far, with the sum of what these weigh."""
     summed: dict[int, int] = {}
-    for nodes, total in found.items():
+    for nodes, total in sizes.items():
         for piece, more in ((nodes & having, part), (nodes & ~having, 0)):
             if piece:
                 summed[piece] = total + more

@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
 
 def judge(traits: Traits, storage: Storage, nodes: Nodes, filters: tuple[str, ...]) -> Verdict:
     """The verdict of VolumeBinding and VolumeZone, as far as the profile has them."""
-    if not (traits.claims or traits.fresh_claims):
+    if not (traits.claims or traits.ephemeral_claims):
         return Verdict("", (), ())
     problem = _problem(traits, storage, filters)
     if problem:
@@ -64,7 +64,7 @@ def judge(traits: Traits, storage: Storage, nodes: Nodes, filters: tuple[str, ..
 
 def _problem(traits: Traits, storage: Storage, filters: tuple[str, ...]) -> str:
     looks = {"VolumeBinding", "VolumeZone", "VolumeRestrictions"} & set(filters)
-    for name in traits.fresh_claims if "VolumeBinding" in looks else ():
+    for name in traits.ephemeral_claims if "VolumeBinding" in looks else ():
         if problem := _not_own(name, traits, storage):
             return problem
     for name in traits.claims:
@@ -73,8 +73,8 @@ def _problem(traits: Traits, storage: Storage, filters: tuple[str, ...]) -> str:
     if "VolumeBinding" not in looks:
         return ""
     claims = [storage.claims[key] for key in claim_keys(traits)]
-    found = next((claim.problem for claim in claims if claim.problem), "")
-    return found or next(
+    problem = next((claim.problem for claim in claims if claim.problem), "")
+    return problem or next(
         (text for text in (_immediate(claim, storage) for claim in claims) if text), ""
     )
 
@@ -199,18 +199,18 @@ def _makers(claim: Claim, storage: Storage, nodes: Nodes) -> tuple[int, int]:
 def _space(claim: Claim, kind: StorageClass, storage: Storage, nodes: Nodes) -> int:
     if not storage.checks_capacity.get(kind.provisioner):
         return nodes.all
-    found = 0
-    for each in storage.capacities.values():
+    mask = 0
+    for capacity in storage.capacities.values():
         if (
-            each.storage_class == kind.name
-            and each.largest >= claim.size
-            and not each.selector.nothing
+            capacity.storage_class == kind.name
+            and capacity.largest >= claim.size
+            and not capacity.selector.nothing
         ):
             reach = nodes.all
-            for wanted in each.selector.requirements:
-                reach &= nodes.matching(wanted)
-            found |= reach
-    return found
+            for requirement in capacity.selector.requirements:
+                reach &= nodes.matching(requirement)
+            mask |= reach
+    return mask
 
 
 def _serve(

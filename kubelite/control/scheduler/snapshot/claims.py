@@ -8,7 +8,9 @@ from kubelite.control.scheduler.snapshot.storage import Storage
 
 def claim_keys(traits: Traits) -> tuple[str, ...]:
     """The pod's claims as "ns/name"."""
-    return tuple(f"{traits.namespace}/{name}" for name in (*traits.claims, *traits.fresh_claims))
+    return tuple(
+        f"{traits.namespace}/{name}" for name in (*traits.claims, *traits.ephemeral_claims)
+    )
 
 
 def attachments(traits: Traits, storage: Storage) -> tuple[tuple[str, str], ...]:
@@ -16,7 +18,7 @@ def attachments(traits: Traits, storage: Storage) -> tuple[tuple[str, str], ...]
     some node limits.
     """
     limited = {driver for limits in storage.limits.values() for driver in limits}
-    found = set()
+    attached = set()
     for key in claim_keys(traits) if limited else ():
         claim = storage.claims.get(key)
         volume = storage.volumes.get(claim.volume) if claim else None
@@ -29,11 +31,11 @@ def attachments(traits: Traits, storage: Storage) -> tuple[tuple[str, str], ...]
             else ""
         )
         if driver in limited:
-            found.add((driver, volume.handle if volume and volume.handle else key))
-    return tuple(sorted(found))
+            attached.add((driver, volume.handle if volume and volume.handle else key))
+    return tuple(sorted(attached))
 
 
 def single_pod_claims(traits: Traits, storage: Storage) -> tuple[str, ...]:
     """The claims that one pod at a time may use."""
-    found = (storage.claims.get(key) for key in claim_keys(traits))
-    return tuple(claim.key for claim in found if claim and "ReadWriteOncePod" in claim.modes)
+    claims = (storage.claims.get(key) for key in claim_keys(traits))
+    return tuple(claim.key for claim in claims if claim and "ReadWriteOncePod" in claim.modes)

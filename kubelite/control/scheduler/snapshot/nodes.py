@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.facts.resources import Amounts, allocatable
 from kubelite.control.scheduler.facts.selectors import NodeTerm
 from kubelite.control.scheduler.facts.taints import Taint
@@ -36,12 +36,12 @@ class Node(NamedTuple):
         return self.labels, self.taints, self.unschedulable, self.images
 
 
-def read(node: Place) -> Node:
+def read(node: Field) -> Node:
     """A Node object's fields. Raises BadObject."""
     spec = node.at("spec")
     taints = (
-        tuple(each.at(name).text() for name in ("key", "value", "effect"))
-        for each in spec.at("taints").items()
+        tuple(item.at(name).text() for name in ("key", "value", "effect"))
+        for item in spec.at("taints").items()
     )
     return Node(
         name=node.at("metadata", "name").text(),
@@ -50,9 +50,9 @@ def read(node: Place) -> Node:
         unschedulable=spec.at("unschedulable").flag(),
         allocatable=allocatable(node),
         images={
-            name: each.at("sizeBytes").whole()
-            for each in node.at("status", "images").items()
-            for name in each.at("names").texts()
+            name: item.at("sizeBytes").whole()
+            for item in node.at("status", "images").items()
+            for name in item.at("names").texts()
         },
     )
 
@@ -90,11 +90,11 @@ class Nodes:
     def values(self, key: str) -> dict[str, list[int]]:
         """The nodes with each value of a label, in snapshot order."""
         if key not in self._values:
-            found: dict[str, list[int]] = {}
+            by_value: dict[str, list[int]] = {}
             for number, node in enumerate(self.rows):
                 if key in node.labels:
-                    found.setdefault(node.labels[key], []).append(number)
-            self._values[key] = found
+                    by_value.setdefault(node.labels[key], []).append(number)
+            self._values[key] = by_value
         return self._values[key]
 
     def having(self, key: str) -> int:
@@ -110,33 +110,37 @@ class Nodes:
                 numbers[number] = domain
         return numbers, len(values)
 
-    def matching(self, wanted: Requirement) -> int:
+    def matching(self, requirement: Requirement) -> int:
         """The nodes whose labels fulfil a requirement."""
-        if wanted not in self._found:
-            self._found[wanted] = self._match(wanted)
-        return self._found[wanted]
+        if requirement not in self._found:
+            self._found[requirement] = self._match(requirement)
+        return self._found[requirement]
 
-    def _match(self, wanted: Requirement) -> int:
-        values = self.values(wanted.key)
-        if wanted.operator in ("NotIn", "DoesNotExist"):
-            opposite: Operator = "In" if wanted.operator == "NotIn" else "Exists"
-            return self.all & ~self.matching(Requirement(wanted.key, opposite, wanted.values))
-        if wanted.operator == "In":
-            members = [values[value] for value in wanted.values if value in values]
+    def _match(self, requirement: Requirement) -> int:
+        values = self.values(requirement.key)
+        if requirement.operator in ("NotIn", "DoesNotExist"):
+            opposite: Operator = "In" if requirement.operator == "NotIn" else "Exists"
+            return self.all & ~self.matching(
+                Requirement(requirement.key, opposite, requirement.values)
+            )
+        if requirement.operator == "In":
+            members = [values[value] for value in requirement.values if value in values]
         else:
             members = [
-                found for value, found in values.items() if wanted.matches({wanted.key: value})
+                numbers
+                for value, numbers in values.items()
+                if requirement.matches({requirement.key: value})
             ]
-        return self.mask(number for found in members for number in found)
+        return self.mask(number for numbers in members for number in numbers)
 
     def term(self, term: NodeTerm) -> int:
         """The nodes that a node selector term selects."""
         chosen = self.all if term.valid else 0
-        for wanted in term.labels:
-            chosen &= self.matching(wanted)
-        for wanted in term.fields:
-            named = self.mask(self.index[name] for name in wanted.values if name in self.index)
-            chosen &= named if wanted.operator == "In" else ~named
+        for requirement in term.labels:
+            chosen &= self.matching(requirement)
+        for requirement in term.fields:
+            named = self.mask(self.index[name] for name in requirement.values if name in self.index)
+            chosen &= named if requirement.operator == "In" else ~named
         return chosen
 
     def any_term(self, terms: Iterable[NodeTerm]) -> int:
@@ -149,11 +153,11 @@ class Nodes:
     def taints(self) -> dict[tuple[Taint, ...], int]:
         """The nodes with each set of taints; those without any are left out."""
         if self._taints is None:
-            found: dict[tuple[Taint, ...], list[int]] = {}
+            by_taints: dict[tuple[Taint, ...], list[int]] = {}
             for number, node in enumerate(self.rows):
                 if node.taints:
-                    found.setdefault(node.taints, []).append(number)
-            self._taints = {taints: self.mask(members) for taints, members in found.items()}
+                    by_taints.setdefault(node.taints, []).append(number)
+            self._taints = {taints: self.mask(members) for taints, members in by_taints.items()}
         return self._taints
 
     def unschedulable(self) -> int:
@@ -164,12 +168,12 @@ class Nodes:
         """Of each image name, its size as the first node tells it, and the nodes that have it."""
         if self._images is None:
             sizes: dict[str, int] = {}
-            found: dict[str, list[int]] = {}
+            by_image: dict[str, list[int]] = {}
             for number, node in enumerate(self.rows):
                 for name, size in node.images.items():
                     sizes.setdefault(name, size)
-                    found.setdefault(name, []).append(number)
+                    by_image.setdefault(name, []).append(number)
             self._images = {
-                name: (sizes[name], self.mask(members)) for name, members in found.items()
+                name: (sizes[name], self.mask(members)) for name, members in by_image.items()
             }
         return self._images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.facts.selectors import NodeTerm, node_term, selector
 from kubelite.objects.facts.labels import EVERYTHING, Requirement, Selector
 
@@ -75,7 +75,7 @@ class Storage:
         self.limits: dict[str, dict[str, int]] = {}  # of each node, by driver
         self.checks_capacity: dict[str, bool] = {}  # of each driver
 
-    def put(self, kind: str, obj: Place, present: bool) -> None:
+    def put(self, kind: str, obj: Field, present: bool) -> None:
         """Takes over an object, or drops it. Raises BadObject."""
         meta = obj.at("metadata")
         name = meta.at("name").text()
@@ -127,12 +127,12 @@ def _provisioned(claim: Claim, classes: dict[str, StorageClass]) -> Volume:
                   driver, claim.key)  # fmt: skip
 
 
-def _class_name(obj: Place) -> str:
+def _class_name(obj: Field) -> str:
     old = obj.at("metadata", "annotations").map().get("volume.beta.kubernetes.io/storage-class")
     return str(old) if old else obj.at("spec", "storageClassName").text()
 
 
-def _volume(obj: Place) -> Volume:
+def _volume(obj: Field) -> Volume:
     spec = obj.at("spec")
     required = spec.at("nodeAffinity", "required")
     ref = spec.at("claimRef")
@@ -144,7 +144,7 @@ def _volume(obj: Place) -> Volume:
         size=spec.at("capacity", "storage").amount(),
         modes=frozenset(spec.at("accessModes").texts()),
         block=spec.at("volumeMode").text() == "Block",
-        terms=tuple(node_term(each) for each in required.at("nodeSelectorTerms").items())
+        terms=tuple(node_term(term) for term in required.at("nodeSelectorTerms").items())
         if required
         else None,
         claim=f"{ref.at('namespace').text() or 'default'}/{ref.at('name').text()}" if ref else "",
@@ -155,7 +155,7 @@ def _volume(obj: Place) -> Volume:
     )
 
 
-def _claim(obj: Place) -> Claim:
+def _claim(obj: Field) -> Claim:
     meta, spec = obj.at("metadata"), obj.at("spec")
     chosen = spec.at("selector")
     return Claim(
@@ -172,14 +172,14 @@ def _claim(obj: Place) -> Claim:
     )
 
 
-def _controller(meta: Place) -> str:
+def _controller(meta: Field) -> str:
     for owner in meta.at("ownerReferences").items():
         if owner.at("controller").flag():
             return owner.at("uid").text()
     return ""
 
 
-def _problem(obj: Place) -> str:
+def _problem(obj: Field) -> str:
     name = obj.at("metadata", "name").text()
     if obj.at("status", "phase").text() == "Lost":
         volume = obj.at("spec", "volumeName").text()
@@ -189,33 +189,35 @@ def _problem(obj: Place) -> str:
     return ""
 
 
-def _class(obj: Place) -> StorageClass:
+def _class(obj: Field) -> StorageClass:
     return StorageClass(
         name=obj.at("metadata", "name").text(),
         provisioner=obj.at("provisioner").text(),
         waits=obj.at("volumeBindingMode").text() == "WaitForFirstConsumer",
-        topologies=tuple(_topology(each) for each in obj.at("allowedTopologies").items()),
+        topologies=tuple(_topology(topology) for topology in obj.at("allowedTopologies").items()),
     )
 
 
-def _topology(place: Place) -> NodeTerm:
-    wanted = tuple(
-        Requirement(each.at("key").text(), "In", frozenset(each.at("values").texts()))
-        for each in place.at("matchLabelExpressions").items()
+def _topology(field: Field) -> NodeTerm:
+    requirements = tuple(
+        Requirement(expression.at("key").text(), "In", frozenset(expression.at("values").texts()))
+        for expression in field.at("matchLabelExpressions").items()
     )
-    return NodeTerm(wanted, (), bool(wanted))
+    return NodeTerm(requirements, (), bool(requirements))
 
 
-def _limits(obj: Place) -> dict[str, int]:
+def _limits(obj: Field) -> dict[str, int]:
     drivers = [
-        each
-        for each in obj.at("spec", "drivers").items()
-        if each.at("allocatable", "count").value is not None
+        driver
+        for driver in obj.at("spec", "drivers").items()
+        if driver.at("allocatable", "count").value is not None
     ]
-    return {each.at("name").text(): each.at("allocatable", "count").whole() for each in drivers}
+    return {
+        driver.at("name").text(): driver.at("allocatable", "count").whole() for driver in drivers
+    }
 
 
-def _capacity(obj: Place) -> Capacity:
+def _capacity(obj: Field) -> Capacity:
     largest = obj.at(
         "maximumVolumeSize" if obj.at("maximumVolumeSize").value is not None else "capacity"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kubelite.control.scheduler.facts.fields import Place
+from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.facts.selectors import selector
 from kubelite.control.scheduler.facts.traits import PodTerm, Traits
 from kubelite.control.scheduler.snapshot.nodes import Nodes
@@ -15,13 +15,13 @@ WORKLOADS = frozenset(("ReplicationController", "ReplicaSet", "StatefulSet"))
 
 
 class Budget(NamedTuple):
-    """A PodDisruptionBudget; ``spared`` are pods whose eviction is counted already."""
+    """A PodDisruptionBudget; ``disrupted`` are pods whose eviction is counted already."""
 
     key: str
     namespace: str
     selector: Selector
     allowed: int
-    spared: frozenset[str]
+    disrupted: frozenset[str]
 
 
 class Carried(NamedTuple):
@@ -42,7 +42,7 @@ class World:
     def __init__(self) -> None:
         self.nodes = Nodes([])
         self.storage = Storage()
-        self.spaces: dict[str, dict[str, str]] = {}
+        self.namespaces: dict[str, dict[str, str]] = {}
         self.services: dict[str, tuple[str, Selector]] = {}
         self.workloads: dict[tuple[str, str, str], Selector] = {}
         self.budgets: dict[str, Budget] = {}
@@ -51,10 +51,10 @@ class World:
         """Whether a term selects a pod of this namespace with these labels."""
         if not term.selector.matches(labels):
             return False
-        if namespace in term.spaces:
+        if namespace in term.namespaces:
             return True
-        return term.space_selector is not None and term.space_selector.matches(
-            self.spaces.get(namespace, {})
+        return term.namespace_selector is not None and term.namespace_selector.matches(
+            self.namespaces.get(namespace, {})
         )
 
     def default_selector(self, traits: Traits) -> Selector:
@@ -62,12 +62,14 @@ class World:
         there is none.
         """
         labels = dict(traits.labels)
-        wanted: list[Requirement] = []
+        requirements: list[Requirement] = []
         for namespace, chosen in self.services.values():
             if namespace == traits.namespace and chosen.matches(labels):
-                wanted += chosen.requirements
-        wanted += self.workloads.get((traits.namespace, *traits.owner), Selector()).requirements
-        return Selector(tuple(dict.fromkeys(wanted)))
+                requirements += chosen.requirements
+        requirements += self.workloads.get(
+            (traits.namespace, *traits.owner), Selector()
+        ).requirements
+        return Selector(tuple(dict.fromkeys(requirements)))
 
     def budgets_of(self, traits: Traits) -> list[int]:
         """The budgets that an eviction of the pod counts against."""
@@ -77,24 +79,24 @@ class World:
             for number, budget in enumerate(self.budgets.values())
             if traits.labelled
             and budget.namespace == traits.namespace
-            and budget.key not in traits.spared
+            and budget.key not in traits.disrupted
             and budget.selector.requirements
             and budget.selector.matches(labels)
         ]
 
     @property
-    def spares(self) -> bool:
+    def has_disrupted_pods(self) -> bool:
         """Whether any budget has counted an eviction already."""
-        return any(each.spared for each in self.budgets.values())
+        return any(budget.disrupted for budget in self.budgets.values())
 
-    def spared_by(self, namespace: str, name: str) -> tuple[str, ...]:
+    def disruptions_of(self, namespace: str, name: str) -> tuple[str, ...]:
         """The budgets that have counted this pod's eviction already."""
-        found = (
-            each
-            for each in self.budgets.values()
-            if each.namespace == namespace and name in each.spared
+        budgets = (
+            budget
+            for budget in self.budgets.values()
+            if budget.namespace == namespace and name in budget.disrupted
         )
-        return tuple(each.key for each in found)
+        return tuple(budget.key for budget in budgets)
 
     def selectors(self) -> list[Selector]:
         """Every selector over pods that is not a pod's own."""
@@ -106,7 +108,7 @@ class World:
         ]
 
 
-def budget(obj: Place) -> Budget:
+def budget(obj: Field) -> Budget:
     """A PodDisruptionBudget object's fields. Raises BadObject."""
     namespace = obj.at("metadata", "namespace").text() or "default"
     return Budget(
@@ -114,11 +116,11 @@ def budget(obj: Place) -> Budget:
         namespace=namespace,
         selector=selector(obj.at("spec", "selector")),
         allowed=obj.at("status", "disruptionsAllowed").whole(),
-        spared=frozenset(str(name) for name in obj.at("status", "disruptedPods").map()),
+        disrupted=frozenset(str(name) for name in obj.at("status", "disruptedPods").map()),
     )
 
 
-def workload_selector(kind: str, obj: Place) -> Selector:
+def workload_selector(kind: str, obj: Field) -> Selector:
     """What a controller selects its pods by. Raises BadObject."""
     chosen = obj.at("spec", "selector")
     return of_map(chosen.labels()) if kind == "ReplicationController" else selector(chosen)
