@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from kubelite.cli.common import error_codes as codes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names, quantity, schema
 from kubelite.objects.rules import cause as reasons
 from kubelite.objects.rules import reading
-from kubelite.objects.rules.cause import Cause, Object, Path
+from kubelite.objects.rules.cause import Cause, Path
 
 _CODES = {
     reading.UNKNOWN_FIELD: codes.UNKNOWN_FIELD,

@@ -12,10 +12,11 @@ import msgspec
 from kubelite.cli.common import error_codes as codes
 from kubelite.cli.common.diagnostic import Diagnostic
 from kubelite.cli.hints import advice, code_of
+from kubelite.lib.json import Object
 from kubelite.objects.pod import support
 from kubelite.objects.pod.support import Level
 from kubelite.objects.rules import reading
-from kubelite.objects.rules.cause import Cause, Object, Path, path_text
+from kubelite.objects.rules.cause import Cause, Path, path_text
 
 if TYPE_CHECKING:
     from kubelite.lib.manifest_yaml import Document, Place

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kubelite.cli.common.diagnostic import Diagnostic
+from kubelite.lib.json import Object
 from kubelite.lib.manifest_yaml import Document
 from kubelite.objects.pod import codec, support
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.support import Level
 from kubelite.objects.rules import reading
-from kubelite.objects.rules.cause import Cause, Object, Path, copied, duplicate
+from kubelite.objects.rules.cause import Cause, Path, copied, duplicate
 from kubelite.objects.rules.pods import checks, defaults
 
 

@@ -14,8 +14,7 @@ from kubelite.client import resources
 from kubelite.client.errors import ApiError, error_for, error_of_status
 from kubelite.client.resources import GroupVersionResource
 from kubelite.client.transport import Call, Pieces, Transport
-
-Object = dict[str, Any]
+from kubelite.lib.json import Object
 
 PAGE_LIMIT = 500
 MAX_RETRIES = 10  # of a request that the server asks to send again later

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-Object = dict[str, Any]
-
 MAX_SIMILAR = 10
 SIMILAR_SECONDS = 600.0
 BURST = 25

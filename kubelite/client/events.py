@@ -27,8 +27,7 @@ from kubelite.client.client import Client
 from kubelite.client.correlation import Correlator, Occurrence
 from kubelite.client.errors import ApiError, ClientError, Conflict, NotFound
 from kubelite.client.resources import EVENTS, EVENTS_V1
-
-Object = dict[str, Any]
+from kubelite.lib.json import Object
 
 MAX_QUEUED = 20_000
 MAX_MESSAGE = 1024

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-Object = dict[str, Any]
+from kubelite.lib.json import Object
+
 Objects = list[Object]
 Key = tuple[str, str]  # namespace, name
 IndexFunction = Callable[[Object], Iterable[str]]

@@ -45,8 +45,8 @@ from kubelite.client.errors import (
 )
 from kubelite.client.indexes import IndexFunction, Key, ObjectStore, key_of
 from kubelite.client.resources import GroupVersionResource
+from kubelite.lib.json import Object
 
-Object = dict[str, Any]
 Objects = list[Object]
 Handler = Callable[[Object | None, Object | None], None]
 """Called with (None, new), (old, new) or (old, None), in order, in the event loop."""

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 from kubelite.client.client import Client, Selection
 from kubelite.client.errors import ClientError, Conflict, NotFound
 from kubelite.client.resources import LEASES
-
-Object = dict[str, Any]
+from kubelite.lib.json import Object
 
 _log = logging.getLogger("kubelite.client.leader")
 

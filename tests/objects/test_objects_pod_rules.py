@@ -10,7 +10,8 @@ import pytest
 
 from kubelite.cli.hints import advice
 from kubelite.cli.review import judge
-from kubelite.objects.rules.cause import Cause, Object, path_text
+from kubelite.lib.json import Object
+from kubelite.objects.rules.cause import Cause, path_text
 
 
 def pod(

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 from kubelite.objects.pod import support
 from kubelite.objects.pod.support import Level
 from kubelite.objects.rules import reading
-from kubelite.objects.rules.cause import Object, path_text
+from kubelite.objects.rules.cause import path_text
 from kubelite.objects.rules.pods import defaults
 
 

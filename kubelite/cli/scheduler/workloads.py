@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.lib.json import Object
 from kubelite.objects.facts import kinds, schema
 from kubelite.objects.rules import reading
 from kubelite.objects.rules.cause import path_text
 
-Object = dict[str, Any]
 MAX_REPLICAS = 100_000
 _MAX_SHOWN = 10
 _BUILT_IN_CLASSES = {

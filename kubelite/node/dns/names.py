@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-Object = dict[str, Any]
+from kubelite.lib.json import Object
+
 VERSION = "1.1.0"
 REVERSE_4, REVERSE_6 = "in-addr.arpa", "ip6.arpa"
 

@@ -8,12 +8,11 @@ answers and a pod's talk with itself. Pods on the host's network are not subject
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import labels
 from kubelite.objects.facts.labels import Selector
-
-Object = dict[str, Any]
 
 
 class PodFacts(NamedTuple):

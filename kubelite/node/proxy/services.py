@@ -8,9 +8,10 @@ only when every ready endpoint has them and at least one fits this node (KEP 243
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Object = dict[str, Any]
+from kubelite.lib.json import Object
+
 DEFAULT_AFFINITY_SECONDS = 10800
 
 

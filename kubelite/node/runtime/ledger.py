@@ -22,6 +22,7 @@ from kubelite.lib.files import (
     overwrite_record,
     read_record,
     sync_directory,
+    unlink_missing,
     write_record,
 )
 from kubelite.node.runtime.home import UNFINISHED, Home, boot_id
@@ -142,7 +143,7 @@ class Ledger:
 
     def drop_container(self, uid: str, id: str) -> None:
         """Deletes the record of an attempt that a later one has followed."""
-        _unlink(f"{self.home.pod_run(uid)}/c-{id[:16]}.json")
+        unlink_missing(f"{self.home.pod_run(uid)}/c-{id[:16]}.json")
 
     # -- history -----------------------------------------------------------------------------------
 
@@ -183,10 +184,3 @@ class Ledger:
         except OSError as error:
             if error.errno not in FULL_DISK:
                 raise
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from kubelite.lib.files import unlink_missing
 from kubelite.node.volume.errors import VolumeError
 from kubelite.node.volume.payload import File
 
@@ -110,7 +111,7 @@ def _bits(file: File, owner: Owner) -> int:
 
 def _swap(directory: str, version: str) -> None:
     temporary = f"{directory}/{_NEXT_DATA}"
-    _unlink(temporary)
+    unlink_missing(temporary)
     os.symlink(version, temporary)
     os.rename(temporary, f"{directory}/{DATA}")
 
@@ -131,17 +132,10 @@ def _remove_leftovers(directory: str, version: str, payload: Mapping[str, File])
         if name in keep:
             continue
         if os.path.islink(path):
-            _unlink(path)
+            unlink_missing(path)
         elif name.startswith(".."):
             shutil.rmtree(path)
 
 
 def _top_names(payload: Mapping[str, File]) -> set[str]:
     return {path.partition("/")[0] for path in payload}
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import quantity
 from kubelite.objects.facts.names import ip_address
-from kubelite.objects.rules.cause import INVALID, Object, Path
+from kubelite.objects.rules.cause import INVALID, Path
 
 
 class Level(IntEnum):

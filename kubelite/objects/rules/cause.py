@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kubelite.lib.json import Object
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-Object = dict[str, Any]
 Path = tuple[str | int, ...]
 """Steps from the document to a value: names of fields, indices of lists, a Key for a map."""
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names, quantity
 from kubelite.objects.rules import metadata
 from kubelite.objects.rules.cause import (
     POSITIVE,
     Cause,
     Key,
-    Object,
     Path,
     each_invalid,
     forbidden,

@@ -6,14 +6,14 @@ the tables of the API server both stand on them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import ages
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-Object = dict[str, Any]
 
 NONE = "<none>"
 HELD = ("Stopped", "Paused")

@@ -5,11 +5,12 @@ it.
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.auth.node_authorizer import MIRROR, references
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import refused
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
@@ -19,7 +20,6 @@ TOKEN_SECONDS = (
     3607  # an hour and a few seconds, by which a program can tell it from a token asked for by hand
 )
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-Object = dict[str, Any]
 
 
 async def service_account(attempt: Attempt) -> None:

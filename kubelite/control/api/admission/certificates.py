@@ -6,7 +6,7 @@ Kubernetes' plug-ins CertificateApproval, CertificateSigning and CertificateSubj
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.auth import csr
 from kubelite.control.api.auth.issuing import BadRequestFile, parse, requested_subject
@@ -19,8 +19,6 @@ from kubelite.control.api.wire.timestamp import timestamp
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
-
-Object = dict[str, Any]
 
 
 async def requester(attempt: Attempt) -> None:

@@ -4,11 +4,12 @@ much or too little.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.admission.usage import total
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import refused
+from kubelite.lib.json import Object
 from kubelite.objects.facts import quantity
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
 
 ANNOTATION = "kubernetes.io/limit-ranger"
-Object = dict[str, Any]
 Amounts = dict[str, str]
 
 

@@ -5,13 +5,14 @@ ServiceAccount and the cluster's certificate from the start.
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import Cause, not_found, refused
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kubelite.control.store.store import Store
     from kubelite.control.store.types import Change
 
-Object = dict[str, Any]
 
 _IMMORTAL = ("default", "kube-system", "kube-public")
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.auth.node_authorizer import GROUP, MIRROR, USER
 from kubelite.control.api.auth.node_authorizer import references as references_of
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import refused
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
 
-Object = dict[str, Any]
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 _TOPOLOGY = ("zone", "region")
 _LABELS = {

@@ -4,15 +4,15 @@ demands.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import refused
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
 
-Object = dict[str, Any]
 _BORN_WITH = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 TOLERATED_SECONDS = 300
 _TOPOLOGY = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")

@@ -8,12 +8,13 @@ Checks, words and the versions in which checks came are those of
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-Object = dict[str, Any]
 LATEST = 36
 LEVELS = ("privileged", "baseline", "restricted")
 _CAPABILITIES = {

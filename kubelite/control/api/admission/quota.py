@@ -7,12 +7,13 @@ the same revision. What a deleted object used is given back in the commit that r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.admission.usage import PLAIN, covers, unstated, usage_of
 from kubelite.control.api.wire.documents import copy, load, stored
 from kubelite.control.api.wire.status import refused
 from kubelite.control.store.types import Conflict
+from kubelite.lib.json import Object
 from kubelite.objects.facts import quantity
 from kubelite.objects.facts.quantity import Quantity
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.types import Entry
 
-Object = dict[str, Any]
 _TRIES = 64
 
 

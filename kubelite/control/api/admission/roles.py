@@ -4,7 +4,7 @@ collect others.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.auth.rbac import MASTERS, Rule, aggregated, covers, rules_of
 from kubelite.control.api.strategy.commit import write
@@ -12,6 +12,7 @@ from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import not_found, refused
 from kubelite.control.store.types import Conflict
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 GROUP = "rbac.authorization.k8s.io"
 _ROLES, _BINDINGS = ("roles", "clusterroles"), ("rolebindings", "clusterrolebindings")
 _EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), paths=("*",)))
-Object = dict[str, Any]
 
 
 async def escalation(attempt: Attempt) -> None:

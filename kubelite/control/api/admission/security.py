@@ -4,18 +4,18 @@ noted for audit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.admission.podsecurity import LEVELS, minor_of, violations
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import invalid, refused
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 _LABEL = "pod-security.kubernetes.io/"
 _MOST_PODS = 3000
 _WORKLOADS = ("deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs")

@@ -10,11 +10,12 @@ from __future__ import annotations
 import ipaddress
 import random
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.wire.documents import load, stored
 from kubelite.control.api.wire.status import Cause, internal, invalid
 from kubelite.control.api.wire.timestamp import timestamp
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
@@ -25,7 +26,6 @@ NETWORK = Network("10.96.0.0/12")
 PORTS = range(30000, 32768)
 _PORTS_PREFIX = "ranges/servicenodeports"
 _TRIES = 200
-Object = dict[str, Any]
 ADDRESS_LABELS = {
     "ipaddress.kubernetes.io/ip-family": "IPv4",
     "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",

@@ -6,8 +6,9 @@ Names and scopes are those of ``pkg/quota/v1/evaluator/core``: ``pods``, ``reque
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import quantity
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 Usage = dict[str, int]
 ONE = quantity.NANO
 PLAIN = (

@@ -16,6 +16,7 @@ from kubelite.control.api.wire.answer import Answer
 from kubelite.control.api.wire.documents import encode
 from kubelite.control.api.wire.request import user_info
 from kubelite.control.api.wire.status import StatusError
+from kubelite.lib.json import Object
 from kubelite.lib.trusted import file_problem
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.attributes import AuditAttributes
     from kubelite.control.api.wire.raw_request import AuditTrace, RawRequest
 
-Object = dict[str, Any]
 MOST_BYTES = 100 << 20
 
 

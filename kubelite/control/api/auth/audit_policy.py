@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kubelite.lib.json import Object
+
 if TYPE_CHECKING:
     from kubelite.control.api.wire.attributes import AuditAttributes
 
 LEVELS = ("None", "Metadata", "Request", "RequestResponse")
-Object = dict[str, Any]
 
 
 class PolicyError(ValueError):

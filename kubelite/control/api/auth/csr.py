@@ -8,9 +8,10 @@ approved and that breaks its signer's rules fails.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 GROUP, PLURAL = "certificates.k8s.io", "certificatesigningrequests"
 CLIENT = "kubernetes.io/kube-apiserver-client"
 KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"

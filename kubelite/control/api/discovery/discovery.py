@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.discovery.priorities import by_priority
+from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 _PARTS = ("get", "patch", "update")
 _STREAM = ("create", "get")
 _PROXY = ("create", "delete", "get", "patch", "update")

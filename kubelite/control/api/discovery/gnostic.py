@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from kubelite.lib.json import Object
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-Object = dict[str, Any]
 
 
 def encode(document: Object) -> bytes:

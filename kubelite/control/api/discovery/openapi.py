@@ -16,6 +16,7 @@ from kubelite.control.api.discovery.gnostic import encode
 from kubelite.control.api.discovery.openapi_schema import Form
 from kubelite.control.api.patching.patch import accepted
 from kubelite.control.api.schema.shape import encoded
+from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.discovery.openapi_schema import Descriptions
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 _QUERY = {
     "dryRun": "string",
     "fieldManager": "string",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.control.api.schema import structural
+from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 # The descriptions of a definition by its public name: of itself under "", of its fields by name.
 Descriptions = Callable[[str], dict[str, str]]
 _PLACE = {2: "#/definitions/", 3: "#/components/schemas/"}

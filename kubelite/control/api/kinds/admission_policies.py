@@ -14,6 +14,7 @@ from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.tables.columns import columns, integer
 from kubelite.control.api.tables.text import UNSET, age_of, lookup, name_of
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 Cells = list[Any]
 GROUP = "admissionregistration.k8s.io"
 _ACTIONS = ("Audit", "Deny", "Warn")

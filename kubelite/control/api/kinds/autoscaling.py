@@ -17,6 +17,7 @@ from kubelite.control.api.tables.text import (
     name_of,
 )
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names, quantity
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 Cells = list[Any]
 
 

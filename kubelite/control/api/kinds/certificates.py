@@ -12,13 +12,13 @@ from kubelite.control.api.tables.text import (
     lookup,
     name_of,
 )
+from kubelite.lib.json import Object
 from kubelite.objects.facts import ages, names
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
-Object = dict[str, Any]
 Cells = list[Any]
 
 

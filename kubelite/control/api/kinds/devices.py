@@ -11,6 +11,7 @@ from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.tables.columns import columns
 from kubelite.control.api.tables.text import age_of, lookup, name_of
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 _MAX_REQUESTS, _MAX_SELECTORS, _MAX_DEVICES = 32, 32, 128
 _MODES = ("All", "ExactCount")
 

@@ -11,6 +11,7 @@ from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.tables.columns import columns, integer
 from kubelite.control.api.tables.text import age_of, lookup, name_of
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 _DEFAULT_PRECEDENCE, _MAX_PRECEDENCE = 1000, 10000
 _DEFAULT_SHARES = 30
 _QUEUES, _HAND, _QUEUE_LENGTH = 64, 8, 50

@@ -22,6 +22,7 @@ from kubelite.control.api.tables.text import (
     name_values_age,
 )
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules.pods import placement, resources
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 Cells = list[Any]
 
 

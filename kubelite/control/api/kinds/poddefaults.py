@@ -7,13 +7,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema import structs
+from kubelite.lib.json import Object
 from kubelite.objects.rules.pods import defaults
 from kubelite.objects.rules.pods.creation import drop_disabled_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-Object = dict[str, Any]
 
 
 def _filled(name: str, fill: Callable[[Object], None], value: Any) -> None:

@@ -17,9 +17,9 @@ import msgspec
 from kubelite.control.api.tables.columns import NAME_AND_AGE, Column
 from kubelite.control.api.tables.text import name_and_age
 from kubelite.control.api.wire.status import Cause
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
-Object = dict[str, Any]
 Check = Callable[[Object], Iterator[Cause]]
 CheckUpdate = Callable[[Object, Object], Iterator[Cause]]
 Prepare = Callable[[Object], None]

@@ -25,6 +25,7 @@ from kubelite.control.api.tables.text import (
     shown_access_modes,
 )
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names, quantity
 from kubelite.objects.rules import claims
 from kubelite.objects.rules.pods import placement
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 Cells = list[Any]
 
 

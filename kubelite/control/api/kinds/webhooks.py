@@ -9,6 +9,7 @@ from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.tables.columns import columns, integer
 from kubelite.control.api.tables.text import age_of, name_of
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 _SIDE_EFFECTS = ("None", "NoneOnDryRun")
 _REINVOCATION = ("IfNeeded", "Never")
 _REVIEW_VERSIONS = ("v1", "v1beta1")

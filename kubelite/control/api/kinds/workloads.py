@@ -31,6 +31,7 @@ from kubelite.control.api.tables.text import (
 )
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.selectors import matcher
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 Cells = list[Any]
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from kubelite.control.api.wire.status import StatusError, bad_request
+from kubelite.lib.json import Object
 
-Object = dict[str, Any]
 MAX_OPERATIONS = 10_000
 MAX_COPIED = 3 << 20
 _INDEX = re.compile(r"[+-]?[0-9]{1,9}")

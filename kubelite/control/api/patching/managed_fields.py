@@ -14,6 +14,7 @@ from kubelite.control.api.patching import apply_merge, field_set
 from kubelite.control.api.schema import decoding, shape, structs, structural, unknown_fields
 from kubelite.control.api.strategy import conform
 from kubelite.control.api.wire.status import Cause, apply_conflict, bad_request
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.patching.field_set import Fields
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 MAX_UPDATERS = 10
 ANCIENT = "ancient-changes"
 BEFORE = "before-first-apply"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.patching import json_patch, strategic
 from kubelite.control.api.wire.status import bad_request, unsupported_media_type
+from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"

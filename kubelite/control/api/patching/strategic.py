@@ -17,9 +17,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from kubelite.control.api.schema.shape import encoded
+from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
-Object = dict[str, Any]
 _ORDER = "$setElementOrder/"
 _DELETE = "$deleteFromPrimitiveList/"
 _PATCH = "$patch"

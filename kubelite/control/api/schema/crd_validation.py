@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema import crd_cel_rules, jsonpath, patterns, structural, validation
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _JUNCTORS = ("allOf", "anyOf", "oneOf")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kubelite.control.api.schema import structs
+from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NAME = "apiextensions.v1.JSONSchemaProps"
-Object = dict[str, Any]
 
 
 class WrongType(ValueError):

@@ -5,9 +5,8 @@ Facts are those of apiserver's ``apis/flowcontrol/bootstrap``.
 
 from __future__ import annotations
 
-from typing import Any
+from kubelite.lib.json import Object
 
-Object = dict[str, Any]
 _API = "flowcontrol.apiserver.k8s.io/v1"
 _UPDATE = {"apf.kubernetes.io/autoupdate-spec": "true"}
 _ANYONE = ("system:unauthenticated", "system:authenticated")

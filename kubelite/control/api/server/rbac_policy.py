@@ -7,9 +7,8 @@ for the empty one) and resources, each a line of words.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kubelite.control.api.server.controller_roles import controllers
+from kubelite.lib.json import Object
 
 RBAC = "rbac.authorization.k8s.io"
 _API = f"{RBAC}/v1"
@@ -18,7 +17,6 @@ WRITE = "create delete deletecollection patch update"
 EVERY = f"{WRITE} {READ}"
 _LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 _UPDATE = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
-Object = dict[str, Any]
 
 
 def rule(verbs: str, groups: str, resources: str, names: str = "") -> Object:

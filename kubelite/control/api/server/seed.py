@@ -15,6 +15,7 @@ from kubelite.control.api.discovery import priorities
 from kubelite.control.api.server import flow_policy, rbac_policy
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.store.store import Store
 
-Object = dict[str, Any]
 _PIECE = 100  # an etcd takes at most 128 changes at once
 
 

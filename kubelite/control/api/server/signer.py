@@ -10,7 +10,7 @@ import asyncio
 import base64
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.auth import csr
 from kubelite.control.api.auth.issuing import issue, parse, requested_subject
@@ -20,6 +20,7 @@ from kubelite.control.api.wire.directory_cache import Follower
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict, StoreError
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.context import Context
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 3600.0
 RETRY_SECONDS = 1.0
 MANAGER = "kube-controller-manager"
-Object = dict[str, Any]
 _log = logging.getLogger("kubelite.signer")
 
 

@@ -6,15 +6,15 @@ Facts are those of the ``WarningsOnCreate`` and ``WarningsOnUpdate`` of Kubernet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.kinds.registry import rules_of
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 _RECOMMENDED = "which can result in surprising behavior; a DNS label is recommended"
 
 

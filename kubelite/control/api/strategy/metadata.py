@@ -6,11 +6,12 @@ kind.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.kinds.common.metadata import IMMUTABLE, contents
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules import metadata as general
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 _KEPT = ("name", "namespace", "uid", "creationTimestamp")
 
 

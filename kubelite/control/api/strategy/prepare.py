@@ -8,17 +8,17 @@ a changed ``spec`` counts up the generation. What is special stands in the kind'
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.kinds.common.metadata import with_generation
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.schema import structs
+from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 _UNCOUNTED = ("kind", "apiVersion", "metadata", "status")
 
 

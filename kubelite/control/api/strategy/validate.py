@@ -8,6 +8,7 @@ from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.schema import cel, structural, validation
 from kubelite.control.api.strategy import metadata, required
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 # Causes after which the rules of a definition are not asked.
 _BLOCKING = (
     "FieldValueNotSupported",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.schema import jsonpath
 from kubelite.control.api.tables.text import name_of
+from kubelite.lib.json import Object
 from kubelite.objects.facts import ages
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.tables.columns import Column
 
-Object = dict[str, Any]
 META = "meta.k8s.io/v1"
 _AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 

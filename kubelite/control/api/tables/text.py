@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import ages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-Object = dict[str, Any]
 NONE, UNKNOWN, UNSET = "<none>", ages.UNKNOWN, "<unset>"
 _ACCESS = {
     "ReadWriteOnce": "RWO",

@@ -7,19 +7,19 @@ renews.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.verbs.read import list_options, shown, shown_list
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import not_found
 from kubelite.control.store.types import StoreError
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.answer import Answer
     from kubelite.control.api.wire.request import Request
 
-Object = dict[str, Any]
 _LEADERS = {"controller-manager": "kube-controller-manager", "scheduler": "kube-scheduler"}
 _NAMES = ("scheduler", "controller-manager", "etcd-0")
 _STALE = timedelta(seconds=15)  # leaseDurationSeconds of the leader election

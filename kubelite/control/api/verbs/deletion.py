@@ -9,15 +9,15 @@ garbage collector (apiserver, ``registry/rest/delete.go`` and
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.control.api.strategy import strategy
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.verbs.delete_options import DeleteOptions
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 DEFAULT_GRACE = 30
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 _UNCOLLECTED = ("events",)  # kinds of which the garbage collector knows nothing

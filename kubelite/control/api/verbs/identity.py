@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.patching import managed_fields
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.status import bad_request
 from kubelite.control.api.wire.timestamp import timestamp
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _SET_BY_SERVER = (
     "selfLink",

@@ -25,14 +25,13 @@ from kubelite.control.api.wire.status import (
     unsupported_media_type,
 )
 from kubelite.control.api.wire.timestamp import timestamp
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.verbs.write_options import WriteOptions
     from kubelite.control.api.wire.answer import Answer
     from kubelite.control.api.wire.request import Request
-
-Object = dict[str, Any]
 
 
 async def patch_object(context: Context, request: Request) -> Answer:

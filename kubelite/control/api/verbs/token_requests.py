@@ -20,12 +20,12 @@ from kubelite.control.api.wire.status import (
     refused,
 )
 from kubelite.control.api.wire.timestamp import timestamp
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.wire.request import Request
 
-Object = dict[str, Any]
 _BINDABLE = {"Pod": ("", "pods"), "Secret": ("", "secrets"), "Node": ("", "nodes")}
 
 _REQUEST = Resource(

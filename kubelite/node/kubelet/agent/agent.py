@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable
 
 from kubelite.core import inotify
-from kubelite.lib.files import FileLock, write_record
+from kubelite.lib.files import FileLock, unlink_missing, write_record
 from kubelite.node.kubelet.act import claims
 from kubelite.node.kubelet.act.cluster_view import ClusterView
 from kubelite.node.kubelet.act.node_config import max_backoff
@@ -100,7 +100,7 @@ class Agent:
         inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         run = os.open(self._home.run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _unlink(f"{self._home.run}/{agent_control.SOCKET}")
+            unlink_missing(f"{self._home.run}/{agent_control.SOCKET}")
             inbox.bind(f"/proc/self/fd/{run}/{agent_control.SOCKET}")
             os.chmod(agent_control.SOCKET, 0o600, dir_fd=run)
         finally:
@@ -127,7 +127,7 @@ class Agent:
             self._notified(inbox.recv(256).decode("ascii", "replace"))
         if ready:
             return True
-        _unlink(f"{self._home.run}/{agent_control.SOCKET}")
+        unlink_missing(f"{self._home.run}/{agent_control.SOCKET}")
         self._adopt_pods()
         inbox.setblocking(False)
         with contextlib.suppress(BlockingIOError):
@@ -137,7 +137,7 @@ class Agent:
         if self._workers:
             self._reopen_inbox(inbox)
             return True
-        _unlink(f"{self._home.run}/{agent_control.RECORD}")
+        unlink_missing(f"{self._home.run}/{agent_control.RECORD}")
         return False
 
     def _reopen_inbox(self, inbox: socket.socket) -> None:
@@ -291,13 +291,6 @@ def log(text: str) -> None:
         os.write(2, f"{stamp} {text.rstrip()}\n".encode(errors="replace"))
     except OSError:
         return
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def main(root: str) -> int:

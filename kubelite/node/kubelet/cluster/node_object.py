@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-Object = dict[str, Any]
+from kubelite.lib.json import Object
+
 MAX_PODS = 110
 _EVICTION_MEMORY = 100 << 20
 _HEARTBEAT = "lastHeartbeatTime"

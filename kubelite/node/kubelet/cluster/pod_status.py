@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
+from kubelite.lib.json import Object
 from kubelite.node.image.errors import ImageError
 from kubelite.node.kubelet.decide.prepare import ContainerConfigError
 from kubelite.objects.pod.pod import Pod
 
-Object = dict[str, Any]
 OWN_CONDITIONS = (
     "PodReadyToStartContainers",
     "Initialized",

@@ -7,14 +7,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kubelite.objects.rules.cause import (
-    Cause,
-    Key,
-    Object,
-    Path,
-    forbidden,
-    invalid,
-)
+from kubelite.lib.json import Object
+from kubelite.objects.rules.cause import Cause, Key, Path, forbidden, invalid
 from kubelite.objects.rules.pods.containers import each_container
 from kubelite.objects.rules.pods.paths import relative
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules.cause import (
     Cause,
     Key,
-    Object,
     Path,
     duplicate,
     each_invalid,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.rules.pods.annotations import APP_ARMOR
 from kubelite.objects.rules.pods.containers import each_container
 from kubelite.objects.rules.pods.placement import PREFERRED_TERMS, REQUIRED_TERMS
@@ -15,7 +16,6 @@ from kubelite.objects.rules.pods.placement import PREFERRED_TERMS, REQUIRED_TERM
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kubelite.objects.rules.cause import Object
 
 _PROJECTIONS_OFF = ("clusterTrustBundle", "podCertificate")
 _APP_ARMOR_TYPES = {"runtime/default": "RuntimeDefault", "unconfined": "Unconfined"}

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import quantity
 from kubelite.objects.facts.names import is_latest_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kubelite.objects.rules.cause import Object
 
 NAMESPACE = "default"
 GRACE_SECONDS = 30

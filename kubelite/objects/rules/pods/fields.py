@@ -6,16 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names, quantity
-from kubelite.objects.rules.cause import (
-    Cause,
-    Object,
-    Path,
-    each_invalid,
-    invalid,
-    not_supported,
-    required,
-)
+from kubelite.objects.rules.cause import Cause, Path, each_invalid, invalid, not_supported, required
 from kubelite.objects.rules.pods.paths import file_mode, inside_volume
 
 if TYPE_CHECKING:

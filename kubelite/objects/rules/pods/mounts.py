@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.rules.cause import (
     Cause,
-    Object,
     Path,
     forbidden,
     invalid,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubelite.objects.rules.cause import Cause, Object, Path, invalid, required_fields
+from kubelite.lib.json import Object
+from kubelite.objects.rules.cause import Cause, Path, invalid, required_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

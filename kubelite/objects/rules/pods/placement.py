@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules import metadata
 from kubelite.objects.rules.cause import (
     POSITIVE,
     Cause,
-    Object,
     Path,
     duplicate,
     each_invalid,

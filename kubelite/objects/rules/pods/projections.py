@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules import metadata
 from kubelite.objects.rules.cause import (
     Cause,
-    Object,
     Path,
     each_invalid,
     forbidden,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names, quantity
 from kubelite.objects.rules.cause import (
     NOT_NEGATIVE,
     Cause,
     Key,
-    Object,
     Path,
     duplicate,
     each_invalid,

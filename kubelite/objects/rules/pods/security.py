@@ -8,10 +8,10 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules.cause import (
     Cause,
-    Object,
     Path,
     duplicate,
     each_invalid,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names, quantity
 from kubelite.objects.rules.cause import (
     Cause,
     Key,
-    Object,
     Path,
     duplicate,
     each_invalid,

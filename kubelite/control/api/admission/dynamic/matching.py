@@ -6,16 +6,16 @@ their subresources, scope, and selectors of the namespace and the object.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.control.api.wire.selectors import matcher
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 # Whoever configures admission must be able to undo it.
 _EXEMPT = (
     "validatingwebhookconfigurations",

@@ -7,7 +7,7 @@ Deny, Warn or Audit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.admission.dynamic import matching
 from kubelite.control.api.admission.dynamic.expressions import EvaluationError, Scope, all_hold
@@ -22,6 +22,7 @@ from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.documents import copy, load
 from kubelite.control.api.wire.selectors import matcher
 from kubelite.control.api.wire.status import Cause, StatusError, details
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.admission.dynamic.configured import Configured
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 _CODES = {"Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge": 413, "Invalid": 422}
 _NOTE = "validation.policy.admission.k8s.io/validation_failure"
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.request import user_info
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 _OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
 
 

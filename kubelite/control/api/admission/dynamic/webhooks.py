@@ -24,6 +24,7 @@ from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.destinations import is_allowed_host, resolve
 from kubelite.control.api.wire.documents import encode, load
 from kubelite.control.api.wire.status import StatusError, bad_request, internal
+from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver, ResolveResult
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.admission.dynamic.configured import Configured
     from kubelite.control.api.wire.resource import Resource
 
-Object = dict[str, Any]
 MAX_ANSWER = 3 << 20
 _VERSION = "admission.k8s.io/v1"
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from kubelite.control.api.kinds.common.checks import check_port_number
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 _FORM = "; desired format: https://host[/path]"
 
 

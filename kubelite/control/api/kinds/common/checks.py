@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.kinds.common.metadata import IMMUTABLE
 from kubelite.control.api.tables.text import lookup
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 NOT_NEGATIVE = "must be greater than or equal to 0"
 _PERCENT = (
     "a valid percent string must be a numeric string followed by an ending '%' "

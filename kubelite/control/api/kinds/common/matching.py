@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.kinds.common import metadata
 from kubelite.control.api.schema import cel, structs
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _SCOPES = ("*", "Cluster", "Namespaced")
 MATCH_POLICIES = ("Equivalent", "Exact")

@@ -5,9 +5,10 @@ The rules stand in ``objects/rules/metadata``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules import metadata as rules
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 IMMUTABLE = "field is immutable"
 _AFTER_GENERATION = (
     "creationTimestamp",

@@ -6,10 +6,11 @@ refused without a look into it (``ValidatePersistentVolumeSpec``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubelite.control.api.kinds.common.checks import check_secret_reference
 from kubelite.control.api.wire import causes
+from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.wire.status import Cause
 
-Object = dict[str, Any]
 _HOST_PATH_TYPES = (
     "",
     "BlockDevice",
