@@ -14,7 +14,9 @@ from kubelite.client.transport import Application, Call, Identity, Pieces, Reply
 
 
 class LocalTransport:
-    """Makes calls as one user: ``LocalTransport(application, Identity("system:kube-scheduler"))``."""
+    """Makes calls as one user: ``LocalTransport(application,
+    Identity("system:kube-scheduler"))``.
+    """
 
     def __init__(self, application: Application, identity: Identity) -> None:
         self._application = application

@@ -211,7 +211,9 @@ class Cluster:
         self._add(self.entry(field, pod, "", node))
 
     def bind_claims(self, entry: Entry) -> None:
-        """Assumes the binding of the claims that waited for the pod of this entry to have a node."""
+        """Assumes the binding of the claims that waited for the pod of this entry to have a
+        node.
+        """
         if not (entry.reading.traits.claims or entry.reading.traits.ephemeral_claims):
             return
         pod_class = self._class(entry.reading, entry.name)

@@ -68,7 +68,9 @@ def narrowed(
 
 
 def node_term(field: Field) -> NodeTerm:
-    """A term of ``nodeSelectorTerms`` or a ``preference``. Raises BadObject only for wrong types."""
+    """A term of ``nodeSelectorTerms`` or a ``preference``. Raises BadObject only for wrong
+    types.
+    """
     labels = [_node_requirement(expression) for expression in field.at("matchExpressions").items()]
     fields = [_field_requirement(expression) for expression in field.at("matchFields").items()]
     readable = [expression for expression in (*labels, *fields) if expression]
@@ -79,7 +81,9 @@ def node_term(field: Field) -> NodeTerm:
 def node_affinity(
     field: Field,
 ) -> tuple[tuple[NodeTerm, ...] | None, tuple[tuple[int, NodeTerm], ...]]:
-    """The required terms (None when nothing is required) and the preferred ones with their weights."""
+    """The required terms (None when nothing is required) and the preferred ones with their
+    weights.
+    """
     required = field.at("requiredDuringSchedulingIgnoredDuringExecution")
     terms = None
     if required.value is not None:

@@ -43,7 +43,9 @@ class TraitCache:
         self._encode = msgspec.msgpack.Encoder().encode
 
     def read(self, pod: Field, obj: Mapping[str, Any]) -> Reading:
-        """The traits of a pod, with all its labels and without its node's name. Raises BadObject."""
+        """The traits of a pod, with all its labels and without its node's name. Raises
+        BadObject.
+        """
         try:
             key = self._encode(_essence(obj))
         except (TypeError, AttributeError, ValueError, OverflowError):

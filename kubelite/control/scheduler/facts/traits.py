@@ -35,8 +35,8 @@ class Port(NamedTuple):
 
 
 class PodTerm(NamedTuple):
-    """A pod affinity term. ``namespaces`` are namespaces by name, ``namespace_selector`` by label (None:
-    none).
+    """A pod affinity term. ``namespaces`` are namespaces by name, ``namespace_selector`` by label
+    (None: none).
     """
 
     namespaces: frozenset[str]

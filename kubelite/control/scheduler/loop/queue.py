@@ -79,8 +79,8 @@ class Queue:
         return len(self._pods)
 
     def state_of(self, pod: Object) -> str | None:
-        """ "active", "backoff", "unschedulable", "gated", "trying" or "placed"; None for a pod that is not
-        here.
+        """ "active", "backoff", "unschedulable", "gated", "trying" or "placed"; None for a pod that
+        is not here.
         """
         entry = self._pods.get(_key(pod))
         return entry.state if entry else None
@@ -155,7 +155,9 @@ class Queue:
         return entry.pod
 
     def fail(self, pod: Object, plugins: Iterable[str], now: float, *, error: bool = False) -> None:
-        """The attempt failed: these plug-ins rejected the pod, or (``error``) something went wrong."""
+        """The attempt failed: these plug-ins rejected the pod, or (``error``) something went
+        wrong.
+        """
         entry = self._trying.pop(_key(pod), None) or self._pods.get(_key(pod))
         if entry is None or entry.state not in ("trying", "placed"):
             return

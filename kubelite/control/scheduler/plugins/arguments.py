@@ -116,7 +116,8 @@ def read(given: Mapping[str, object]) -> Arguments:
         ]
         if unknown:
             raise BadConfiguration(
-                f"plug-in {plugin} has no argument {unknown[0]}: {', '.join(known_names)} are its arguments"
+                f"plug-in {plugin} has no argument {unknown[0]}: "
+                f"{', '.join(known_names)} are its arguments"
             )
         arguments_read[slot] = reader(field)
     return Arguments(**arguments_read)
@@ -197,7 +198,8 @@ def _constraint(field: Field) -> DefaultConstraint:
         raise BadConfiguration(f"{field.path}: topologyKey and a maxSkew of at least 1 are needed")
     if field.at("labelSelector").value is not None:
         raise BadConfiguration(
-            f"{field.path}.labelSelector: default constraints take the selector of the pod's services"
+            f"{field.path}.labelSelector: "
+            "default constraints take the selector of the pod's services"
         )
     return DefaultConstraint(skew, key, field.at("whenUnsatisfiable").text() == "DoNotSchedule")
 

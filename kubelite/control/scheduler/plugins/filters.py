@@ -247,7 +247,9 @@ _COUNTED: dict[str, Callable[[Traits, Board, Program], None]] = {
 
 
 class Rejection(NamedTuple):
-    """What the first rejecting filter says of a node. ``unresolvable``: evicting pods cannot help."""
+    """What the first rejecting filter says of a node. ``unresolvable``: evicting pods cannot
+    help.
+    """
 
     texts: tuple[str, ...]
     unresolvable: bool

@@ -40,6 +40,7 @@ def scored(plugin: OwnPlugin, raw: dict[str, int]) -> dict[str, int]:
     for node, value in final.items():
         if not isinstance(value, int) or not 0 <= value <= 100:
             raise ValueError(
-                f"plug-in {plugin.name} scored node {node} with {value!r}: whole numbers of 0 to 100 are scores"
+                f"plug-in {plugin.name} scored node {node} with {value!r}: "
+                "scores are whole numbers of 0 to 100"
             )
     return final

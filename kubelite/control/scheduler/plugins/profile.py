@@ -44,8 +44,10 @@ SCORES = {
 ORDER = ("SchedulingGates", "PrioritySort", *FILTERS, "DynamicResources", "DefaultPreemption",
          "NodeResourcesBalancedAllocation", "ImageLocality", "DefaultBinder")  # fmt: skip
 ACCEPTED = frozenset((*ORDER, "NodeDeclaredFeatures", "GangScheduling"))
-POINTS = ("preEnqueue", "queueSort", "preFilter", "filter", "postFilter", "preScore", "score", "reserve", "permit",
-          "preBind", "bind", "postBind")  # fmt: skip
+POINTS = tuple(
+    "preEnqueue queueSort preFilter filter postFilter preScore score reserve permit "
+    "preBind bind postBind".split()
+)
 LARGEST_WEIGHT = 10_000
 API = "kubescheduler.config.k8s.io/v1"
 
@@ -95,9 +97,14 @@ def adjusted(profile: Profile, given: Mapping[str, object]) -> Profile:
     for name in given:
         _known(name, profile.own)
     new, kept = arguments.read(given), profile.arguments
-    slots = {"NodeResourcesFit": "fit", "NodeResourcesBalancedAllocation": "balanced", "NodeAffinity": "affinity",
-             "PodTopologySpread": "spread", "InterPodAffinity": "interpod",
-             "DefaultPreemption": "preemption"}  # fmt: skip
+    slots = {
+        "NodeResourcesFit": "fit",
+        "NodeResourcesBalancedAllocation": "balanced",
+        "NodeAffinity": "affinity",
+        "PodTopologySpread": "spread",
+        "InterPodAffinity": "interpod",
+        "DefaultPreemption": "preemption",
+    }
     chosen = {slots[name]: getattr(new, slots[name]) for name in given if name in slots}
     return replace(profile, arguments=replace(kept, **chosen))
 

@@ -63,7 +63,8 @@ TEXTS = {
     Reason.DISK: Text("VolumeRestrictions", "node(s) had no available disk", True),
     Reason.SINGLE_POD_CLAIM: Text(
         "VolumeRestrictions",
-        "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",
+        "node has pod using PersistentVolumeClaim with the same name and "
+        "ReadWriteOncePod access mode",
         True,
     ),
     Reason.VOLUME_LIMIT: Text("NodeVolumeLimits", "node(s) exceed max volume count", True),

@@ -102,7 +102,9 @@ class Nodes:
         return self.matching(Requirement(key, "Exists"))
 
     def domains(self, key: str) -> tuple[array[int], int]:
-        """The number of each node's value of a label, -1 for none, and how many values there are."""
+        """The number of each node's value of a label, -1 for none, and how many values there
+        are.
+        """
         numbers = array("i", [-1]) * self.count
         values = self.values(key)
         for domain, members in enumerate(values.values()):

@@ -123,8 +123,19 @@ def _set(table: dict[str, Any], key: str, value: Any, present: bool) -> None:
 
 def _provisioned(claim: Claim, classes: dict[str, StorageClass]) -> Volume:
     driver = classes[claim.storage_class].provisioner if claim.storage_class in classes else ""
-    return Volume(claim.volume, {}, claim.storage_class, claim.size, claim.modes, claim.block, None, claim.key, False,
-                  driver, claim.key)  # fmt: skip
+    return Volume(
+        name=claim.volume,
+        labels={},
+        storage_class=claim.storage_class,
+        size=claim.size,
+        modes=claim.modes,
+        block=claim.block,
+        terms=None,
+        claim=claim.key,
+        available=False,
+        driver=driver,
+        handle=claim.key,
+    )
 
 
 def _class_name(obj: Field) -> str:
