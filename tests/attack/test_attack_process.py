@@ -400,7 +400,7 @@ def test_an_images_passwd_that_is_no_file_is_not_read(arena: Arena, tmp_path: Pa
     arena.down()
     (root / "etc/passwd").unlink()
     with open(root / "etc/passwd", "wb") as file:
-        file.truncate(1 << 30)
+        file.truncate(1 << 29)
     (root / "etc/group").write_text("")
     root.rename(tmp_path / "sparse")
     name = bring_in(arena, tmp_path / "sparse")

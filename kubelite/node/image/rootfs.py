@@ -46,6 +46,7 @@ class DirectoryTar:
         self._limits = limits
         self._stored = 0
         self._size = 0
+        self._sparsest = ("", 0, 0)
         try:
             self._tree = Tree(os.path.realpath(path))
         except OSError as error:
@@ -122,13 +123,18 @@ class DirectoryTar:
 
     def _count(self, name: str, status: os.stat_result) -> None:
         """Refuses a file before its holes are read, which may be terabytes of zeros."""
-        self._stored += status.st_blocks * 512
-        self._size += status.st_size
+        stored, size = status.st_blocks * 512, status.st_size
+        self._stored += stored
+        self._size += size
+        self._sparsest = max(
+            self._sparsest, (name, size, stored), key=lambda file: file[1] - file[2]
+        )
         limit = self._limits.expanded(self._stored)
         if self._size > limit:
+            name, size, stored = self._sparsest
             raise BadArchive(
-                f"file {quoted(name)} is sparse: {status.st_size} bytes, of which "
-                f"{status.st_blocks * 512} are on the disk; the directory may hold {limit} bytes"
+                f"file {quoted(name)} is sparse: {size} bytes, of which {stored} are on the disk; "
+                f"the directory may hold {limit} bytes"
             )
 
     def _other(
