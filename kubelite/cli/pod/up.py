@@ -71,16 +71,22 @@ def up(
     if len(loaded.pods) > 1:
         _check_images(settings, loaded.pods)
     created = []
+    not_up: list[Diagnostic] = []
     for pod in loaded.pods:
         result = up_one(
             screen, pods, pod, replace=replace, unsafe_sysctls=allow_unsafe_sysctl or ()
         )
         created.append(as_document(result.pod))
         seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - start
-        show_result(settings, screen, result, created[-1], seconds, output is None)
+        try:
+            show_result(settings, screen, result, created[-1], seconds, output is None)
+        except CliError as error:
+            not_up += error.diagnostics
         start = time.clock_gettime(time.CLOCK_BOOTTIME)
     if output is not None:
         _show(screen, created, output)
+    if not_up:
+        raise CliError(*not_up)
     return 0
 
 
@@ -169,10 +175,14 @@ def _show_interrupted(screen: Screen, pods: Pods, pod: Pod) -> None:
 def show_result(
     settings: Settings, screen: Screen, result: UpResult, pod: Doc, seconds: float, as_data: bool
 ) -> None:
-    """Says what has become of a pod, on stdout with ``as_data``. Raises CliError if it failed."""
+    """Says what has become of a pod, on stdout with ``as_data``. Raises CliError if it is not up: it
+    failed, or one of its containers has already ended and is restarted.
+    """
     name = pod["metadata"]["name"]
     if result.failed:
         raise CliError(failure(settings, pod))
+    if restarting := _restarting(settings, pod):
+        raise CliError(restarting)
     if result.changed:
         line = f"{name} is updated in {seconds:.2f} s  (engine {result.engine_ms:.0f} ms)"
         for change in result.changed:
@@ -241,6 +251,28 @@ def failure(settings: Settings, pod: Doc) -> Diagnostic:
                     hint=f"`{logs}` shows its output",
                 )
     return Diagnostic(f'pod "{name}" failed', cause=status.get("message") or "")
+
+
+def _restarting(settings: Settings, pod: Doc) -> Diagnostic | None:
+    """Names the container that keeps a pod from being up because it ends again and again."""
+    name = pod["metadata"]["name"]
+    status = pod.get("status", {})
+    for kind, key in (
+        ("init container", "initContainerStatuses"),
+        ("container", "containerStatuses"),
+    ):
+        for container in status.get(key) or []:
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            ended = (container.get("lastState") or {}).get("terminated")
+            if waiting.get("reason") == "CrashLoopBackOff" and ended is not None:
+                logs = suggest_command(settings, f"pod logs {name} -c {container['name']} -p")
+                return Diagnostic(
+                    f'pod "{name}" is not up: {kind} "{container["name"]}" exited with code'
+                    f" {ended['exitCode']} and is being restarted",
+                    cause=ended.get("message") or "",
+                    hint=f"`{logs}` shows its output; `kubelite pod events {name}` what happens",
+                )
+    return None
 
 
 def process_start() -> float:
