@@ -15,7 +15,7 @@ class Diagnostic(NamedTuple):
     """An error, warning or note for a person: one sentence, and what helps.
 
     ``code`` is a KL code, ``place`` FILE:LINE:COLUMN and a path, ``exit_code`` that of a command
-    that ends with it.
+    that ends with it, 0 for the command's own code of a failure.
     """
 
     message: str
@@ -23,7 +23,7 @@ class Diagnostic(NamedTuple):
     place: str = ""
     cause: str = ""
     hint: str = ""
-    exit_code: int = 1
+    exit_code: int = 0
 
 
 class CliError(Exception):

@@ -148,7 +148,7 @@ def _report(error: BaseException, failure_code: int, global_args: list[str]) -> 
     shown = _diagnostics(error, failure_code)
     for diagnostic in shown:
         screen.error(diagnostic)
-    return shown[0].exit_code
+    return shown[0].exit_code or failure_code
 
 
 def _diagnostics(error: BaseException, failure_code: int) -> tuple[Diagnostic, ...]:
