@@ -7,7 +7,6 @@ caller's function.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -160,6 +159,8 @@ def volume_field(pod: Pod, path: str, values: Values) -> str:
 
 def _quoted(text: str) -> str:
     """As Go's ``%q`` writes it."""
+    import json  # a start of most pods does without
+
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -29,7 +29,6 @@ from kubelite.node.runtime.records import (
     ObservedContainer,
 )
 from kubelite.node.runtime.removal import remove_pod
-from kubelite.node.runtime.storage import measure
 
 if TYPE_CHECKING:
     from kubelite.node.kubelet.act.images import ResolvedImage
@@ -152,6 +151,8 @@ class Worker:
         ):
             return decision
         if now >= self._measure_at:
+            from kubelite.node.runtime.storage import measure  # few pods have a limit
+
             self._measure_at = now + _MEASURE_EVERY
             used = measure(
                 state.home, state.record, [each.record for each in state.seen.containers]
