@@ -30,6 +30,7 @@ from kubelite.client.resources import EVENTS, EVENTS_V1
 from kubelite.lib.json import Object
 
 MAX_QUEUED = 20_000
+MAX_KNOWN = 4096  # events that may yet become a series
 MAX_MESSAGE = 1024
 MAX_TRIES = 12
 RETRY_SECONDS = 10.0
@@ -243,7 +244,7 @@ class SeriesRecorder:
             event["related"] = other
         self._known[key] = {"event": event, "seen": now, "count": 0, "written": 0}
         while self._known and (
-            len(self._known) > MAX_QUEUED
+            len(self._known) > MAX_KNOWN
             or now - _last_seen(next(iter(self._known.values()))) > REFRESH_SECONDS
         ):
             self._known.popitem(last=False)

@@ -274,14 +274,20 @@ class Queue:
         return None
 
     def _next_early(self) -> Waiting | None:
-        early = [
-            item for item in self._backoff if not self._stale_backoff(item) and not item[2].failed
-        ]
-        if not early:
-            return None
-        first = min(early)[2]
-        first.order = next(self._order)
-        return first
+        """The pod whose back-off ends first, but for those that an error put there."""
+        failed = []
+        entry = None
+        while self._backoff and entry is None:
+            item = heapq.heappop(self._backoff)
+            if self._stale_backoff(item):
+                continue
+            if item[2].failed:
+                failed.append(item)
+            else:
+                entry = item[2]
+        for item in failed:
+            heapq.heappush(self._backoff, item)
+        return entry
 
 
 def _key(pod: Object) -> str:
