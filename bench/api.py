@@ -74,6 +74,7 @@ class Server:
             "server",
             "--no-node",
             "--no-scheduler",
+            "--controllers=-*",
             "--port",
             "0",
             "--data-dir",

@@ -29,6 +29,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "server",
         "--no-node",
         "--no-scheduler",
+        "--controllers=-*",
         "--port",
         "0",
         "--data-dir",

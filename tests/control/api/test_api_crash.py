@@ -58,6 +58,7 @@ class Process:
             "kubelite",
             "server",
             "--no-scheduler",
+            "--controllers=-*",
             *where,
             *self._more,
         ]
