@@ -11,7 +11,7 @@ from kubelite.control.store.types import Change
 from kubelite.control.store.watch import Hub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kubelite.control.store.backend import Backend
     from kubelite.control.store.types import Entry, Page
@@ -51,6 +51,7 @@ class Store:
         self._ttl = dict(ttl or {})
         self._hub = Hub(backend, [directory(prefix) for prefix in self._volatile])
         self._followed: dict[str, int] = {}
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
 
     def start(self) -> None:
         """Begins to feed watchers. Needs a running event loop."""
@@ -124,11 +125,17 @@ class Store:
             for place in directories(change.key):
                 if place in self._followed:
                     self._followed[place] = max(self._followed[place], revision)
+                    for listener in self._listeners.get(place, ()):
+                        listener()
         return revision
 
-    def follow(self, prefix: str) -> None:
-        """From now on :meth:`told` speaks of a prefix."""
-        self._followed.setdefault(directory(prefix), 0)
+    def follow(self, prefix: str, listener: Callable[[], None]) -> None:
+        """From now on :meth:`told` speaks of a prefix, and ``listener`` is called after commits
+        there.
+        """
+        place = directory(prefix)
+        self._followed.setdefault(place, 0)
+        self._listeners.setdefault(place, []).append(listener)
 
     def told(self, prefix: str) -> bool:
         """Whether watchers have been told of everything that was committed here under a prefix that
@@ -136,9 +143,13 @@ class Store:
         """
         return self._hub.revision >= self._followed[directory(prefix)]
 
-    def watch(self, prefix: str, *, after: int) -> Watcher:
-        """Events of all objects of a resource after a revision. Raises Compacted."""
-        return self._hub.watch(directory(prefix), after)
+    def watch(
+        self, prefix: str, *, after: int, listener: Callable[[], None] | None = None
+    ) -> Watcher:
+        """Events of all objects of a resource after a revision; ``listener`` is called when there
+        is something to read. Raises Compacted.
+        """
+        return self._hub.watch(directory(prefix), after, listener)
 
     @property
     def revision(self) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kubelite.control.store.types import Compacted, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from kubelite.control.store.backend import Backend
     from kubelite.control.store.types import Event
@@ -36,9 +36,12 @@ class Feed:
         self.events = [event for event in events if event.revision > oldest]
         self.dropped = 0
         self.waiting: set[asyncio.Future[None]] = set()
+        self.listeners: list[Callable[[], None]] = []
 
     def add(self, event: Event) -> None:
         self.events.append(event)
+        for listener in self.listeners:
+            listener()
         if self.waiting:
             self.wake()
 
@@ -57,6 +60,8 @@ class Feed:
         self.dropped += len(self.events) + 1
         self.events.clear()
         self.oldest = oldest
+        for listener in self.listeners:
+            listener()
         self.wake()
 
     def wake(self) -> None:
@@ -168,8 +173,12 @@ class Hub:
         """Begins to read the backend, in a task that :meth:`close` ends."""
         self._pump = asyncio.create_task(self._read(), name="store-fan-out")
 
-    def watch(self, directory: str, after: int) -> Watcher:
-        """A watcher of what happens under a directory after a revision. Raises Compacted."""
+    def watch(
+        self, directory: str, after: int, listener: Callable[[], None] | None = None
+    ) -> Watcher:
+        """A watcher of what happens under a directory after a revision; ``listener`` is called
+        whenever there is something to read, for good. Raises Compacted.
+        """
         feed = self._feeds.get(directory)
         if feed is None:
             oldest = max(self._oldest, self._volatile.get(directory, 0))
@@ -177,6 +186,8 @@ class Hub:
                 oldest, (event for event in self._events if event.key.startswith(directory))
             )
             self._feeds[directory] = feed
+        if listener is not None and listener not in feed.listeners:
+            feed.listeners.append(listener)
         return Watcher(self, feed, after)
 
     async def _read(self) -> None:

@@ -53,7 +53,7 @@ def test_requests_belong_to_the_schema_of_lowest_precedence(attributes, schema):
 class Follow:
     """A store of which nothing is followed: the objects are handed in."""
 
-    def follow(self, prefix):
+    def follow(self, prefix, listener):
         pass
 
 

@@ -160,6 +160,7 @@ def offered(protocols: str) -> tuple[str, list[str]]:
     return f"Bearer {token}", others
 
 
+@lru_cache(1024)
 def certified(subject: tuple[tuple[str, str], ...]) -> User:
     """The user of a certificate, from the names in its subject."""
     name = next((value for key, value in subject if key == "commonName"), "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kubelite.control.api.auth.rbac import MASTERS, Policy
 from kubelite.control.api.wire.attributes import AuthorizationAttributes
-from kubelite.control.api.wire.directory_cache import Follower
+from kubelite.control.api.wire.directory_cache import Followers
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.selectors import pinned
 from kubelite.control.api.wire.status import forbidden
@@ -35,17 +35,13 @@ class Authorizer:
         self._policy = Policy({}, {})
         self._answers: dict[AuthorizationAttributes, bool] = {}
         self._rules: dict[tuple[User, str], list[Rule]] = {}
-        self._followers = [
-            Follower(store, prefix, self._note, self._reset) for prefix in (*ROLES, *BINDINGS)
-        ]
+        self._followers = Followers(store, (*ROLES, *BINDINGS), self._note, self._reset)
 
     async def refresh(self, user: User) -> None:
         """Learns what has changed before ``user`` is judged; the other methods answer from that.
         Raises StoreError.
         """
-        for follower in self._followers:
-            if not follower.catch_up():
-                await follower.start()
+        await self._followers.refresh()
         await self._nodes.refresh(user)
 
     def allows(self, attributes: AuthorizationAttributes) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.auth.rbac import Rule
-from kubelite.control.api.wire.directory_cache import Follower
+from kubelite.control.api.wire.directory_cache import Followers
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.selectors import pinned
 
@@ -61,18 +61,14 @@ class NodeAuthorizer:
         self._store = store
         self._pods: dict[tuple[str, str], tuple[str, frozenset[tuple[str, str, str]]]] = {}
         self._volumes: dict[tuple[str, str], str] = {}
-        self._followers = [
-            Follower(store, prefix, self._note, self._reset)
-            for prefix in ("pods", "persistentvolumeclaims")
-        ]
+        prefixes = ("pods", "persistentvolumeclaims")
+        self._followers = Followers(store, prefixes, self._note, self._reset)
 
     async def refresh(self, user: User) -> None:
         """Learns what has changed, if it is a node that asks. Raises StoreError."""
         if GROUP not in user.groups:
             return
-        for follower in self._followers:
-            if not follower.catch_up():
-                await follower.start()
+        await self._followers.refresh()
 
     def _note(self, prefix: str, key: tuple[str, str], entry: Entry | None) -> None:
         if prefix == "pods":

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -369,16 +370,14 @@ def _with_flow(answer: Answer | Stream, classified: Classified) -> Answer | Stre
 
 def _counted_as(request: Request) -> Target:
     """The labels of a request in the metrics."""
-    res = request.resource
     scope = "resource" if request.name else "namespace" if request.namespace else "cluster"
-    verb = (
-        "POST"
-        if request.verb == "create"
-        else "PUT"
-        if request.verb == "update"
-        else request.verb.upper()
-    )
-    return Target(verb, res.group, res.version, res.plural, request.sub, scope)
+    return _target(request.resource, request.verb, request.sub, scope)
+
+
+@lru_cache(4096)
+def _target(res: Resource, verb: str, sub: str, scope: str) -> Target:
+    method = {"create": "POST", "update": "PUT"}.get(verb, verb.upper())
+    return Target(method, res.group, res.version, res.plural, sub, scope)
 
 
 def _in_accepted_form(answer: Answer, raw: RawRequest) -> Answer:

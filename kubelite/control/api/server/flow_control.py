@@ -14,7 +14,7 @@ import math
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api.wire.directory_cache import Follower
+from kubelite.control.api.wire.directory_cache import Followers
 from kubelite.control.api.wire.documents import load
 
 if TYPE_CHECKING:
@@ -98,34 +98,26 @@ class FlowControl:
         self._levels: dict[str, Object] = {}
         self._queues: dict[str, _Level] = {}
         self._known: dict[tuple[Any, ...], Classified] = {}
-        self._followers = [
-            Follower(store, "flowschemas", self._note_schema, self._reset),
-            Follower(store, "prioritylevelconfigurations", self._note_level, self._reset),
-        ]
+        prefixes = ("flowschemas", "prioritylevelconfigurations")
+        self._followers = Followers(store, prefixes, self._note, self._reset)
 
     async def refresh(self) -> None:
         """Learns what has changed. Raises StoreError."""
-        for follower in self._followers:
-            if not follower.catch_up():
-                await follower.start()
+        await self._followers.refresh()
 
     def _reset(self, prefix: str) -> None:
         (self._schemas if prefix == "flowschemas" else self._levels).clear()
         self._known.clear()
 
-    def _note_schema(self, _: str, key: tuple[str, str], entry: Entry | None) -> None:
-        self._note(self._schemas, key[1], entry)
-
-    def _note_level(self, _: str, key: tuple[str, str], entry: Entry | None) -> None:
-        self._note(self._levels, key[1], entry)
-        self._divide()
-
-    def _note(self, held: dict[str, Object], name: str, entry: Entry | None) -> None:
+    def _note(self, prefix: str, key: tuple[str, str], entry: Entry | None) -> None:
         self._known.clear()
+        held = self._schemas if prefix == "flowschemas" else self._levels
         if entry is None:
-            held.pop(name, None)
+            held.pop(key[1], None)
         else:
-            held[name] = load(entry)
+            held[key[1]] = load(entry)
+        if held is self._levels:
+            self._divide()
 
     def _divide(self) -> None:
         """Gives every limited level its share of the seats."""
@@ -145,7 +137,8 @@ class FlowControl:
 
     def classify(self, attributes: AuthorizationAttributes) -> Classified:
         """Where a request belongs."""
-        key = attributes._replace(name="", fields="")
+        user, verb, group, resource, sub, namespace, _, path, _ = attributes
+        key = (user, verb, group, resource, sub, namespace, path)
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= _REMEMBERED:

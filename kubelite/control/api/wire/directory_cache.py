@@ -10,7 +10,7 @@ from kubelite.control.store.store import directory
 from kubelite.control.store.types import Compacted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from kubelite.control.store.store import Store
     from kubelite.control.store.types import Entry
@@ -30,13 +30,21 @@ class Follower:
     ``reset(prefix)`` is called before everything is told anew.
     """
 
-    def __init__(self, store: Store, prefix: str, note: Note, reset: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        note: Note,
+        reset: Callable[[str], None],
+        listener: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._listener = listener
         self._store = store
         self._prefix = prefix
         self._note = note
         self._reset = reset
         self._watcher: Watcher | None = None
-        store.follow(prefix)
+        store.follow(prefix, listener)
 
     async def start(self) -> None:
         """Reads what is there, from now on followed by changes, and waits a while for word of what
@@ -57,7 +65,9 @@ class Follower:
         self._reset(self._prefix)
         for entry in page.entries:
             self._note(self._prefix, self._key(entry.key), entry)
-        self._watcher = self._store.watch(self._prefix, after=page.revision)
+        self._watcher = self._store.watch(
+            self._prefix, after=page.revision, listener=self._listener
+        )
 
     def catch_up(self) -> bool:
         """Tells what has changed since; False when :meth:`start` is needed: too much has, or what
@@ -86,3 +96,28 @@ class Follower:
     def _key(self, key: str) -> Key:
         namespace, _, name = key[len(directory(self._prefix)) :].rpartition("/")
         return namespace, name
+
+
+class Followers:
+    """Several directories that are looked at together: where none has changed, a look is one
+    comparison.
+    """
+
+    def __init__(
+        self, store: Store, prefixes: Iterable[str], note: Note, reset: Callable[[str], None]
+    ) -> None:
+        self._version, self._seen = 0, -1
+        self._followers = [Follower(store, prefix, note, reset, self._touch) for prefix in prefixes]
+
+    def _touch(self) -> None:
+        self._version += 1
+
+    async def refresh(self) -> None:
+        """Learns what has changed, and waits for what was written here. Raises StoreError."""
+        version = self._version
+        if version == self._seen:
+            return
+        for follower in self._followers:
+            if not follower.catch_up():
+                await follower.start()
+        self._seen = version

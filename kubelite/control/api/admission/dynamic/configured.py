@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.wire.directory_cache import Follower
+from kubelite.control.api.wire.directory_cache import Followers
 from kubelite.control.api.wire.documents import load
 
 if TYPE_CHECKING:
@@ -27,15 +27,13 @@ class Configured:
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
-        self._followers: list[Follower] = []
+        self._followers: Followers | None = None
 
     async def refresh(self, store: Store) -> None:
         """Learns what has changed. Raises StoreError."""
-        if not self._followers:
-            self._followers = [Follower(store, kind, self._note, self._reset) for kind in KINDS]
-        for follower in self._followers:
-            if not follower.catch_up():
-                await follower.start()
+        if self._followers is None:
+            self._followers = Followers(store, KINDS, self._note, self._reset)
+        await self._followers.refresh()
 
     def all(self, kind: str) -> list[Object]:
         """The objects of a kind that are not being deleted."""
