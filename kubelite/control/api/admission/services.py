@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kubelite.control.store.types import Change
 
 Network = ipaddress.IPv4Network
-NETWORK = Network("10.96.0.0/12")
+NETWORK = Network("10.96.0.0/16")
 PORTS = range(30000, 32768)
 _PORTS_PREFIX = "ranges/servicenodeports"
 _TRIES = 200
