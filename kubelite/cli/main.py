@@ -61,6 +61,7 @@ COMMANDS = {
     "image ls": Command("image.ls", "ls", "List the images of the store."),
     "image pull": Command("image.pull", "pull", "Pull images from their registries."),
     "image inspect": Command("image.inspect", "inspect", "Show everything known about an image."),
+    "image save": Command("image.save", "save", "Write images to a docker archive."),
     "image tag": Command("image.inspect", "tag", "Give an image a further name."),
     "image prune": Command("image.rm", "prune", "Remove images that no pod uses."),
     "image rm": Command("image.rm", "rm", "Remove images that no pod uses."),

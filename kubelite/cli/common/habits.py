@@ -36,6 +36,7 @@ _TOP_LEVEL = {
     "load": ["image", "load"],
     "import": ["image", "import"],
     "pull": ["image", "pull"],
+    "save": ["image", "save"],
     "tag": ["image", "tag"],
     "info": ["system", "info"],
     "reset": ["system", "reset"],

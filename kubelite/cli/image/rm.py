@@ -9,10 +9,12 @@ from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.confirm import confirm
 from kubelite.cli.common.engine import suggest_command
 from kubelite.cli.common.screen import Screen
-from kubelite.cli.image.store import IMAGE, ids_in_use, open_store, short_id
+from kubelite.cli.image.store import IMAGE, ids_in_use, names_of, open_store, short_id
 from kubelite.cli.pod.prune import YES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kubelite.node.image.model import Removal
     from kubelite.node.image.store import ImageStore
 
@@ -42,12 +44,10 @@ def rm(
     return 0
 
 
-def _names_of_id(store: ImageStore, name: str) -> list[str]:
+def _names_of_id(store: ImageStore, name: str) -> Sequence[str]:
     """All names of an image that is named by its id; empty for a name."""
     image = store.get(name)
-    if image.names:
-        return []
-    return [each for listed in store.list() if listed.id == image.id for each in listed.names]
+    return () if image.names else names_of(store, image)
 
 
 def _show(screen: Screen, name: str, removed: Removal) -> None:

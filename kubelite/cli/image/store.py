@@ -104,6 +104,11 @@ def image_document(image: Image) -> dict[str, Any]:
     }
 
 
+def names_of(store: ImageStore, image: Image) -> Sequence[str]:
+    """All names of an image, however it was named."""
+    return next((listed.names for listed in store.list() if listed.id == image.id), ())
+
+
 def short_id(image_id: str) -> str:
     """The first digits of an id."""
     return image_id.removeprefix("sha256:")[:_ID_DIGITS]
