@@ -71,14 +71,15 @@ class Post(NamedTuple):
 
 
 class Confirm(NamedTuple):
-    """Asks the server, not the view, whether an object is still there with this uid and is not
-    being deleted. Fails where it is not.
+    """Asks the server, not the view, whether an object is still there with this uid and, unless it
+    ``may_be_deleting``, is not being deleted. Fails with code 404 where it is not.
     """
 
     resource: GroupVersionResource
     namespace: str
     name: str
     uid: str
+    may_be_deleting: bool = False
 
 
 class Emit(NamedTuple):

@@ -35,6 +35,7 @@ class Controller(NamedTuple):
     watches: Mapping[GroupVersionResource, Concerned]
     plan: Planner
     workers: int = 5
+    needs_all: bool = True
 
 
 def own_key(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:

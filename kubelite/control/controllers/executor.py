@@ -128,7 +128,8 @@ class Executor:
 
     async def _confirm(self, action: Confirm) -> Obj:
         obj = await self._client.get(action.resource, action.name, action.namespace)
-        if uid_of(obj) != action.uid or is_deleting(obj):
+        is_ending = is_deleting(obj) and not action.may_be_deleting
+        if uid_of(obj) != action.uid or is_ending:
             what = f'{action.resource} "{action.name}" is not what it was, or is being deleted'
             raise NotFound(404, {"reason": "NotFound", "message": what})
         return obj

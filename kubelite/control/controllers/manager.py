@@ -45,7 +45,10 @@ class ControllerManager:
         for row in self._rows:
             controller = row.load()
             missing = [str(resource) for resource in controller.watches if resource not in served]
-            if missing:
+            if missing and not controller.needs_all:
+                watches = {k: v for k, v in controller.watches.items() if k in served}
+                controller = controller._replace(watches=watches)
+            elif missing:
                 _log.warning("%s is not started: no %s", row.name, ", ".join(missing))
                 continue
             self.loops.append(self._loop(controller))

@@ -42,6 +42,28 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("daemonset-controller", "daemonset", "workloads.daemonset", "DAEMON_SET_CONTROLLER"),
     Row("deployment-controller", "deployment", "workloads.deployment", "DEPLOYMENT_CONTROLLER"),
+    Row("endpoints-controller", "endpoint", "network.endpoints", "ENDPOINTS_CONTROLLER"),
+    Row(
+        "endpointslice-controller",
+        "endpointslice",
+        "network.endpointslice",
+        "ENDPOINT_SLICE_CONTROLLER",
+    ),
+    Row(
+        "garbage-collector-controller",
+        "garbagecollector",
+        "lifecycle.garbage_collector",
+        "GARBAGE_COLLECTOR_CONTROLLER",
+    ),
+    Row(
+        "node-lifecycle-controller",
+        "nodelifecycle",
+        "nodes.node_lifecycle",
+        "NODE_LIFECYCLE_CONTROLLER",
+    ),
+    Row("pod-garbage-collector-controller", "podgc", "nodes.pod_gc", "POD_GC_CONTROLLER"),
+    Row("ttl-controller", "ttl", "nodes.ttl", "TTL_CONTROLLER"),
+    Row("taint-eviction-controller", "", "nodes.taint_eviction", "TAINT_EVICTION_CONTROLLER"),
     Row("replicaset-controller", "replicaset", "workloads.replicaset", "REPLICA_SET_CONTROLLER"),
     Row(
         "statefulset-controller", "statefulset", "workloads.statefulset", "STATEFUL_SET_CONTROLLER"

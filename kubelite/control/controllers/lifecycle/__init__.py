@@ -1,0 +1,1 @@
+"""Controllers of the life of objects: collection of what nobody owns, ends of namespaces."""

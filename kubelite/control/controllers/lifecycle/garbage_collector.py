@@ -1,0 +1,292 @@
+"""The garbage collector: objects go when their owners are gone. Pure.
+
+After kubernetes, ``pkg/controller/garbagecollector``. An owner holds an object as long as it exists;
+one that is deleted in the foreground waits for the dependents that block it; one that is deleted
+with ``Orphan`` lets its dependents go free. Only the API server is believed about an owner's absence,
+since a view may be behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from kubelite.client.resources import GroupVersionResource, is_namespaced, of_kind
+from kubelite.control.controllers.actions import (
+    NOTHING,
+    Action,
+    Confirm,
+    Delete,
+    Outcome,
+    Patch,
+    Plan,
+    Step,
+)
+from kubelite.control.controllers.controller import Concerned, Controller
+from kubelite.control.controllers.shared.meta import (
+    Key,
+    Obj,
+    is_deleting,
+    name_of,
+    namespace_of,
+    uid_of,
+)
+from kubelite.control.controllers.view import View
+from kubelite.objects.facts.kinds import KINDS
+
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+_IGNORED = {("", "events"), ("events.k8s.io", "events")}
+
+
+class Dependent(NamedTuple):
+    """An object that names an owner."""
+
+    resource: GroupVersionResource
+    obj: Obj
+
+
+def resources() -> list[GroupVersionResource]:
+    """Every built-in resource whose objects can be owned and deleted, in its preferred version."""
+    found: dict[tuple[str, str], GroupVersionResource] = {}
+    for row in KINDS:
+        deletable = {"delete", "list", "watch"} <= set(row.verbs)
+        if deletable and (row.group, row.plural) not in _IGNORED:
+            resource = GroupVersionResource(row.group, row.version, row.plural)
+            found.setdefault((row.group, row.plural), resource)
+    return list(found.values())
+
+
+RESOURCES = resources()
+_BY_TEXT = {str(resource): resource for resource in RESOURCES}
+_BY_PLURAL = {(resource.group, resource.resource): resource for resource in RESOURCES}
+
+
+def key_in(resource: GroupVersionResource, obj: Obj) -> Key:
+    """A key that tells objects of all kinds apart."""
+    return f"{resource}|{namespace_of(obj)}", name_of(obj)
+
+
+def plan(view: View, key: Key, now: float) -> Plan:
+    """What is to become of one object."""
+    del now
+    text, _, namespace = key[0].partition("|")
+    resource = _BY_TEXT[text]
+    obj = view.get(resource, namespace, key[1])
+    if obj is None:
+        return NOTHING
+    finalizers = obj["metadata"].get("finalizers") or ()
+    if is_deleting(obj):
+        if ORPHAN in finalizers:
+            return _orphan_dependents(view, resource, obj)
+        if FOREGROUND in finalizers:
+            return _delete_dependents(view, resource, obj)
+        return NOTHING
+    return _judge_owners(view, resource, obj)
+
+
+def dependents_of(view: View, uid: str) -> list[Dependent]:
+    """Everything that names an object as its owner."""
+    return [
+        Dependent(resource, obj)
+        for resource in RESOURCES
+        for obj in view.by_index(resource, "owner", uid)
+    ]
+
+
+# -- an owner that is being deleted -----------------------------------------------------------------
+
+
+def _delete_dependents(view: View, resource: GroupVersionResource, owner: Obj) -> Plan:
+    """Dependents go first; the owner's finalizer goes with the last that blocks it."""
+    dependents = dependents_of(view, uid_of(owner))
+    deletions = tuple(
+        _delete(each, "Foreground") for each in dependents if not is_deleting(each.obj)
+    )
+    if any(_blocks(each.obj, uid_of(owner)) for each in dependents):
+        return Plan((Step(deletions, order="parallel", tolerant=True),) if deletions else ())
+    steps = (Step(deletions, order="parallel", tolerant=True),) if deletions else ()
+    return Plan((*steps, _without_finalizer(resource, owner, FOREGROUND)))
+
+
+def _blocks(dependent: Obj, uid: str) -> bool:
+    return any(
+        owner["uid"] == uid and owner.get("blockOwnerDeletion")
+        for owner in dependent["metadata"].get("ownerReferences") or ()
+    )
+
+
+def _orphan_dependents(view: View, resource: GroupVersionResource, owner: Obj) -> Plan:
+    """Dependents forget the owner, which then may go."""
+    freed = tuple(
+        _without_owners(each, {uid_of(owner)}) for each in dependents_of(view, uid_of(owner))
+    )
+    return Plan(
+        (
+            *((Step(freed, order="parallel"),) if freed else ()),
+            _without_finalizer(resource, owner, ORPHAN),
+        )
+    )
+
+
+# -- an object with owners --------------------------------------------------------------------------
+
+State = Literal["solid", "dangling", "waiting"]
+
+
+def _judge_owners(view: View, resource: GroupVersionResource, obj: Obj) -> Plan:
+    references = obj["metadata"].get("ownerReferences") or ()
+    if not references:
+        return NOTHING
+    states = {ref["uid"]: _state(view, obj, ref) for ref in references}
+    doubtful = [ref for ref in references if states[ref["uid"]] == "dangling"]
+    if not doubtful:
+        return Plan(_verdict(view, resource, obj, states))
+    questions = tuple(_question(obj, ref) for ref in doubtful)
+
+    def answered(outcomes: tuple[Outcome, ...]) -> tuple[Action | Step, ...]:
+        found = dict(states)
+        for ref, outcome in zip(doubtful, outcomes, strict=False):
+            if outcome.refusal is None:
+                found[ref["uid"]] = "solid"
+            elif outcome.refusal.code != 404:
+                return ()  # nobody knows: it is asked again when something changes
+        return _verdict(view, resource, obj, found)
+
+    return Plan((Step(questions, answered, order="parallel", tolerant=True),))
+
+
+def _question(obj: Obj, ref: Obj) -> Confirm:
+    owner = _resource_of(ref)
+    assert owner is not None, "a reference of unknown kind is not dangling"
+    namespace = namespace_of(obj) if is_namespaced(owner) else ""
+    return Confirm(owner, namespace, ref["name"], ref["uid"], may_be_deleting=True)
+
+
+def _state(view: View, obj: Obj, ref: Obj) -> State:
+    """Whether an owner holds the object, is not to be seen, or waits for it to go."""
+    resource = _resource_of(ref)
+    if resource is None or (is_namespaced(resource) and not namespace_of(obj)):
+        return "solid"  # a kind that is not known here, or a reference that cannot be right
+    namespace = namespace_of(obj) if is_namespaced(resource) else ""
+    owner = view.get(resource, namespace, ref["name"])
+    if owner is None or uid_of(owner) != ref["uid"]:
+        return "dangling"
+    if is_deleting(owner) and FOREGROUND in (owner["metadata"].get("finalizers") or ()):
+        return "waiting"
+    return "solid"
+
+
+def _resource_of(ref: Obj) -> GroupVersionResource | None:
+    found = of_kind(ref["apiVersion"], ref["kind"])
+    return None if found is None else _BY_PLURAL.get((found.group, found.resource))
+
+
+def _verdict(
+    view: View, resource: GroupVersionResource, obj: Obj, states: Mapping[str, State]
+) -> tuple[Action, ...]:
+    kinds = set(states.values())
+    if kinds == {"solid"}:
+        return ()
+    if "solid" in kinds:
+        lost = {uid for uid, state in states.items() if state != "solid"}
+        return (_without_owners(Dependent(resource, obj), lost),)
+    if "waiting" in kinds and dependents_of(view, uid_of(obj)):
+        return (_delete(Dependent(resource, obj), "Foreground"),)
+    return (_delete(Dependent(resource, obj), _own_policy(obj)),)
+
+
+def _own_policy(obj: Obj) -> Literal["Background", "Foreground", "Orphan"]:
+    finalizers = obj["metadata"].get("finalizers") or ()
+    if ORPHAN in finalizers:
+        return "Orphan"
+    return "Foreground" if FOREGROUND in finalizers else "Background"
+
+
+# -- actions ----------------------------------------------------------------------------------------
+
+
+def _delete(dependent: Dependent, policy: Literal["Background", "Foreground", "Orphan"]) -> Delete:
+    obj = dependent.obj
+    return Delete(
+        dependent.resource, namespace_of(obj), name_of(obj), uid_of(obj), propagation=policy
+    )
+
+
+def _without_owners(dependent: Dependent, uids: set[str]) -> Patch:
+    obj = dependent.obj
+    kept = [ref for ref in obj["metadata"].get("ownerReferences") or () if ref["uid"] not in uids]
+    body: dict[str, Any] = {
+        "metadata": {
+            "uid": uid_of(obj),
+            "resourceVersion": obj["metadata"]["resourceVersion"],
+            "ownerReferences": kept or None,
+        }
+    }
+    return Patch(dependent.resource, namespace_of(obj), name_of(obj), body, "merge")
+
+
+def _without_finalizer(resource: GroupVersionResource, obj: Obj, finalizer: str) -> Patch:
+    kept = [each for each in obj["metadata"].get("finalizers") or () if each != finalizer]
+    body = {
+        "metadata": {
+            "uid": uid_of(obj),
+            "resourceVersion": obj["metadata"]["resourceVersion"],
+            "finalizers": kept or None,
+        }
+    }
+    return Patch(resource, namespace_of(obj), name_of(obj), body, "merge")
+
+
+# -- what a change concerns -------------------------------------------------------------------------
+
+
+def _concerned(resource: GroupVersionResource) -> Concerned:
+    def concerned(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
+        obj = new if new is not None else old
+        if obj is None:
+            return []
+        keys = [key_in(resource, obj)] if new is not None and _may_act(new) else []
+        if new is None or _waits_for_dependents(new):
+            keys += [key_in(each.resource, each.obj) for each in dependents_of(view, uid_of(obj))]
+        if new is None or (old is not None and _owners(old) != _owners(new)):
+            keys += _owner_keys(view, old or obj)
+        return keys
+
+    return concerned
+
+
+def _may_act(obj: Obj) -> bool:
+    return bool(_owners(obj)) or is_deleting(obj)
+
+
+def _owners(obj: Obj) -> Any:
+    return obj["metadata"].get("ownerReferences") or ()
+
+
+def _waits_for_dependents(obj: Obj) -> bool:
+    return is_deleting(obj) and FOREGROUND in (obj["metadata"].get("finalizers") or ())
+
+
+def _owner_keys(view: View, obj: Obj) -> list[Key]:
+    """Owners that may have waited for an object."""
+    keys = []
+    for ref in _owners(obj):
+        resource = _resource_of(ref)
+        if resource is None:
+            continue
+        namespace = namespace_of(obj) if is_namespaced(resource) else ""
+        owner = view.get(resource, namespace, ref["name"])
+        if owner is not None and uid_of(owner) == ref["uid"] and is_deleting(owner):
+            keys.append(key_in(resource, owner))
+    return keys
+
+
+GARBAGE_COLLECTOR_CONTROLLER = Controller(
+    "garbage-collector-controller",
+    "generic-garbage-collector",
+    "garbage-collector-controller",
+    {resource: _concerned(resource) for resource in RESOURCES},
+    plan,
+    workers=20,
+    needs_all=False,
+)

@@ -1,0 +1,1 @@
+"""Controllers of nodes: taints by condition, eviction by taint."""
