@@ -186,7 +186,12 @@ async def _run_control_plane(
         return
     from kubelite.up.control_plane import ControlPlane
 
-    control_plane = ControlPlane(server.application, controllers, scheduler=options.scheduler)
+    control_plane = ControlPlane(
+        server.application,
+        controllers,
+        scheduler=options.scheduler,
+        elect=options.etcd is not None,  # other servers may share it
+    )
     await control_plane.start()
     gc.freeze()
     await stopping.wait()

@@ -178,3 +178,59 @@ async def test_a_node_that_is_cordoned_gets_nothing_until_it_is_not(tmp_path) ->
         assert "node(s) were unschedulable" in condition["message"]
         await live.client.patch(NODES, "n1", {"spec": {"unschedulable": None, "taints": None}})
         assert await live.bound("web") == "n1"
+
+
+async def test_a_claim_that_waits_gets_a_volume_of_the_node(tmp_path) -> None:
+    async with scheduling(tmp_path) as live:
+        for name in ("n1", "n2"):
+            await add_node(live.client, name)
+        await live.client.create(
+            resources.STORAGE_CLASSES,
+            {
+                "metadata": {"name": "local"},
+                "provisioner": "kubernetes.io/no-provisioner",
+                "volumeBindingMode": "WaitForFirstConsumer",
+            },
+        )
+        terms = [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]}]
+        await live.client.create(
+            resources.PERSISTENT_VOLUMES,
+            {
+                "metadata": {"name": "disk"},
+                "spec": {
+                    "capacity": {"storage": "5Gi"},
+                    "accessModes": ["ReadWriteOnce"],
+                    "storageClassName": "local",
+                    "local": {"path": "/mnt/disk"},
+                    "nodeAffinity": {
+                        "required": {"nodeSelectorTerms": [{"matchExpressions": terms}]}
+                    },
+                },
+            },
+        )
+        available = {"status": {"phase": "Available"}}
+        await live.client.patch_status(resources.PERSISTENT_VOLUMES, "disk", available)
+        claims = resources.PERSISTENT_VOLUME_CLAIMS
+        spec = {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "local",
+            "resources": {"requests": {"storage": "1Gi"}},
+        }
+        claim = await live.client.create(
+            claims, {"metadata": {"name": "data", "namespace": "default"}, "spec": spec}
+        )
+        volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+        await live.client.create(PODS, pod("db", volumes=[volume]))
+        for _ in range(300):
+            disk = await live.client.get(resources.PERSISTENT_VOLUMES, "disk")
+            if "claimRef" in disk["spec"]:
+                break
+            await asyncio.sleep(0.01)
+        assert disk["spec"]["claimRef"]["uid"] == claim["metadata"]["uid"]
+        assert disk["metadata"]["annotations"] == {"pv.kubernetes.io/bound-by-controller": "yes"}
+        bound = {
+            "metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
+            "spec": {"volumeName": "disk"},
+        }
+        await live.client.patch(claims, "data", bound, "default")
+        assert await live.bound("db") == "n2"

@@ -14,8 +14,12 @@ from pathlib import Path
 from kubelite.client import kubeconfig
 from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
-from kubelite.client.resources import LEASES, PODS
-from tests.control.scheduler.live import add_node, node_of, pod
+from kubelite.client.local import LocalTransport
+from kubelite.client.resources import EVENTS, LEASES, PODS
+from kubelite.control.api.server.lifecycle import ApiServer, Options
+from kubelite.control.store.memory import Memory
+from kubelite.up.control_plane import ControlPlane
+from tests.control.scheduler.live import ADMIN, add_node, node_of, pod
 
 
 @contextmanager
@@ -76,3 +80,32 @@ def test_bad_kubeconfig_is_one_sentence(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert f"cannot read {missing}" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+async def test_of_two_control_planes_one_schedules_and_the_other_takes_over(tmp_path) -> None:
+    server = ApiServer(Memory(), Options(str(tmp_path / "pki"), port=0))
+    await server.start()
+    planes = [ControlPlane(server.application, (), scheduler=True, elect=True) for _ in range(2)]
+    client = Client(LocalTransport(server.application, ADMIN))
+    try:
+        await add_node(client, "n1")
+
+        async def bound(name: str) -> bool:
+            return bool(node_of(await client.get(PODS, name, "default")))
+
+        for plane in planes:
+            await plane.start()
+        await client.create(PODS, pod("first"))
+        await until(lambda: bound("first"))
+        lease = await client.get(LEASES, "kube-scheduler", "kube-system")
+        await planes[0].close()
+        await client.create(PODS, pod("second"))
+        await until(lambda: bound("second"))
+        successor = await client.get(LEASES, "kube-scheduler", "kube-system")
+        assert successor["spec"]["holderIdentity"] not in ("", lease["spec"]["holderIdentity"])
+        events = (await client.list(EVENTS, "default")).items
+        assert len([each for each in events if each["reason"] == "Scheduled"]) == 2
+    finally:
+        for plane in planes:
+            await plane.close()
+        await server.close()
