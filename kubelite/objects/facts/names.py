@@ -131,6 +131,12 @@ def _checked(text: str, good: Callable[[str], bool], limit: int, clause: str) ->
     return found
 
 
+def _short(text: str, clause: str) -> list[str]:
+    """The clauses for a part of a label; here Kubernetes speaks of bytes."""
+    found = [f"must be no more than {MAX_LABEL} bytes"] if len(text) > MAX_LABEL else []
+    return found if _is_qualified(text) else [*found, clause]
+
+
 def label(text: str) -> list[str]:
     """A DNS label (RFC 1123): names of containers, volumes, namespaces."""
     found = _checked(text, _is_label, MAX_LABEL, _NOT_LABEL)
@@ -159,7 +165,7 @@ def _qualified(text: str) -> tuple[str, ...]:
         found += [f"prefix part {clause}" for clause in subdomain(prefix)]
     # As Kubernetes has it an empty name breaks both rules.
     clauses = ["must be non-empty"] if not name else []
-    clauses += _checked(name, _is_qualified, MAX_LABEL, _NOT_QUALIFIED)
+    clauses += _short(name, _NOT_QUALIFIED)
     return (*found, *(f"name part {clause}" for clause in clauses))
 
 
@@ -183,7 +189,7 @@ def annotation(text: str) -> list[str]:
 
 @lru_cache(4096)
 def _label_value(text: str) -> tuple[str, ...]:
-    return tuple(_checked(text, _is_qualified, MAX_LABEL, _NOT_LABEL_VALUE)) if text else ()
+    return tuple(_short(text, _NOT_LABEL_VALUE)) if text else ()
 
 
 def label_value(text: str) -> list[str]:

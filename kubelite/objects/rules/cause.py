@@ -30,7 +30,7 @@ TOO_MANY = "FieldValueTooMany"
 NOT_FOUND = "FieldValueNotFound"
 
 NOT_NEGATIVE = "must be greater than or equal to 0"
-POSITIVE = "must be greater than 0"
+POSITIVE = "must be greater than zero"
 
 
 class Key(str):

@@ -112,7 +112,7 @@ PODS = [
     ({"spec__volumes": [{"name": "v", "secret": {}}]}, "spec.volumes[0].secret.secretName", "Required value"),
     ({"spec__tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}, "spec.tolerations[0].operator", "value must be empty when `operator` is 'Exists'"),
     ({"spec__tolerations": [{"operator": "Exists", "tolerationSeconds": 1}]}, "spec.tolerations[0].effect", "effect must be 'NoExecute'"),
-    ({"spec__topologySpreadConstraints": [{"topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]}, "spec.topologySpreadConstraints[0].maxSkew", "must be greater than 0"),
+    ({"spec__topologySpreadConstraints": [{"topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]}, "spec.topologySpreadConstraints[0].maxSkew", "must be greater than zero"),
     (
         {"spec__affinity__nodeAffinity__requiredDuringSchedulingIgnoredDuringExecution__nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In"}]}]},
         "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values",

@@ -146,13 +146,8 @@ def _gated_condition(pod: Object) -> Object:
 
 
 def _with_spec(old: Object, **parts: Any) -> Object:
-    return {
-        **old,
-        "spec": {
-            **old["spec"],
-            **{key: value for key, value in parts.items() if value is not None},
-        },
-    }
+    spec = {**old["spec"], **parts}
+    return {**old, "spec": {key: value for key, value in spec.items() if value is not None}}
 
 
 def _prepare_ephemeral(new: Object, old: Object) -> Object:

@@ -8,6 +8,7 @@ client named the revision it started from.
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -30,6 +31,7 @@ from kubelite.control.api.wire.documents import copy, load
 from kubelite.control.api.wire.negotiation import is_plain
 from kubelite.control.api.wire.status import (
     Cause,
+    StatusError,
     already_exists,
     bad_request,
     conflict,
@@ -42,7 +44,7 @@ from kubelite.control.store.store import key
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.verbs.write_options import WriteOptions
@@ -135,13 +137,24 @@ async def create_object(
             res, None, obj, manager=options.manager, now=timestamp(), subresource=""
         )
     attempt = Attempt(context, request, "CREATE", obj, None, options.dry_run, warning_texts)
-    await context.admission.mutate(attempt)
-    new = strategy.prepare_create(res, attempt.obj)
-    _refuse_invalid(res, new, strategy.validate_create(res, new))
-    custom_definitions.settle(context.registry, res, new)
-    attempt.warnings += client_warnings.on_create(res, new)
-    attempt.obj = new
-    return await _store_new(context, attempt)
+    with _warned(attempt):
+        await context.admission.mutate(attempt)
+        new = strategy.prepare_create(res, attempt.obj)
+        _refuse_invalid(res, new, strategy.validate_create(res, new))
+        custom_definitions.settle(context.registry, res, new)
+        attempt.warnings += client_warnings.on_create(res, new)
+        attempt.obj = new
+        return await _store_new(context, attempt)
+
+
+@contextmanager
+def _warned(attempt: Attempt) -> Iterator[None]:
+    """What a client is warned of reaches it with a refusal too."""
+    try:
+        yield
+    except StatusError as error:
+        error.warnings = (*error.warnings, *warnings(attempt.warnings))
+        raise
 
 
 async def _store_new(context: Context, attempt: Attempt) -> Result:
@@ -290,9 +303,22 @@ async def _change_once(
     warning_texts: list[str],
     options: WriteOptions,
 ) -> Result:
-    res = request.resource
     problems = keep_identity(old, new)
-    attempt = Attempt(context, request, "UPDATE", new, old, options.dry_run, list(warning_texts))
+    attempt = Attempt(context, request, "UPDATE", new, old, options.dry_run, warning_texts)
+    with _warned(attempt):
+        return await _admit_change(attempt, before, old, problems, options)
+
+
+async def _admit_change(
+    attempt: Attempt,
+    before: Entry,
+    old: dict[str, Any],
+    problems: list[Cause],
+    options: WriteOptions,
+) -> Result:
+    """A change from admission to the store. Raises StatusError."""
+    context, request = attempt.context, attempt.request
+    res = request.resource
     await context.admission.mutate(attempt)
     part = "" if request.sub == "scale" else request.sub
     new = strategy.prepare_update(res, part, attempt.obj, old)

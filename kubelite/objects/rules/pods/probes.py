@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules.cause import (
-    POSITIVE,
     Cause,
     Path,
     each_invalid,
@@ -69,7 +68,7 @@ def _probe(probe: Object, grace_seconds: int | None, path: Path) -> Iterator[Cau
         yield from not_negative((*path, field), probe.get(field))
     seconds = probe.get("terminationGracePeriodSeconds")
     if seconds is not None and seconds <= 0:
-        yield invalid((*path, "terminationGracePeriodSeconds"), seconds, POSITIVE)
+        yield invalid((*path, "terminationGracePeriodSeconds"), seconds, "must be greater than 0")
 
 
 def lifecycle(container: Object, grace_seconds: int | None, os: str, path: Path) -> Iterator[Cause]:

@@ -8,6 +8,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 from kubelite.objects.rules.cause import (
@@ -115,17 +117,41 @@ def container_security(context: Object, host_users: bool, path: Path) -> Iterato
     yield from app_armor(context.get("appArmorProfile"), (*path, "appArmorProfile"))
 
 
+_NAMES = {"seLinuxOptions": "SELinuxOptions"}
+_SECCOMP = ("type", "localhostProfile")
+_CONTEXT = (
+    "capabilities",
+    "privileged",
+    "seLinuxOptions",
+    "windowsOptions",
+    "runAsUser",
+    "runAsGroup",
+    "runAsNonRoot",
+    "readOnlyRootFilesystem",
+    "allowPrivilegeEscalation",
+    "procMount",
+    "seccompProfile",
+    "appArmorProfile",
+)
+
+
+def _by_names_of_go(given: Object, fields: tuple[str, ...]) -> msgspec.Raw:
+    """A value as Kubernetes shows its own types: all fields in their order, by their names in Go."""
+    shown = {_NAMES.get(name, name[0].upper() + name[1:]): given.get(name) for name in fields}
+    return msgspec.Raw(msgspec.json.encode(shown))
+
+
 def _escalation(context: Object, path: Path) -> Iterator[Cause]:
     if context.get("privileged"):
         why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-        yield invalid(path, context, why)
+        yield invalid(path, _by_names_of_go(context, _CONTEXT), why)
     for capability in (context.get("capabilities") or {}).get("add") or ():
         if capability == "CAP_SYS_ADMIN":
             why = (
                 "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` "
                 "CAP_SYS_ADMIN"
             )
-            yield invalid(path, context, why)
+            yield invalid(path, _by_names_of_go(context, _CONTEXT), why)
 
 
 def seccomp(profile: Object | None, path: Path) -> Iterator[Cause]:
@@ -144,7 +170,11 @@ def seccomp(profile: Object | None, path: Path) -> Iterator[Cause]:
         else:
             yield from relative(local, here)
     elif local is not None:
-        yield invalid(here, profile, "can only be set when seccomp type is Localhost")
+        yield invalid(
+            here,
+            _by_names_of_go(profile, _SECCOMP),
+            "can only be set when seccomp type is Localhost",
+        )
 
 
 def app_armor(profile: Object | None, path: Path) -> Iterator[Cause]:

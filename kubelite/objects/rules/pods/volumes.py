@@ -41,7 +41,7 @@ HOST_PATH_TYPES = (
 )
 _MAX_PORTAL = 64
 _ONE_TYPE = "may not specify more than 1 volume type"
-_PARTITION = "must be a number between 0 and 255, inclusive"
+_PARTITION = "must be between 1 and 255, inclusive"
 _HOST_PORTS = "must be a host:port pair or multiple pairs separated by commas"
 _MANAGED = (
     "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/"

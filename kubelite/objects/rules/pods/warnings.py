@@ -6,7 +6,7 @@ Facts are those of Kubernetes' ``pkg/api/pod/warnings.go``; kubectl shows each a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.objects.facts import quantity
 
@@ -71,11 +71,71 @@ def of_pod(metadata: Object, spec: Object, prefix: str = "") -> Iterator[str]:
         for kind in volume:
             if kind in _VOLUMES:
                 yield f"{path}.volumes[{index}].{kind}: {_VOLUMES[kind]}"
+        yield from _overlapping(volume)
     yield from _repeated(spec, "hostAliases", "ip", path)
     yield from _repeated(spec, "imagePullSecrets", "name", path)
     if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
         yield f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
     yield from _containers(spec, path)
+
+
+class _Placed(NamedTuple):
+    """A file of a volume and what it comes from, as warnings name it."""
+
+    path: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        return f'"{self.path}"' + (f" ({self.source})" if self.source else "")
+
+
+def _overlapping(volume: Object) -> Iterator[str]:
+    """Files of a volume that hide each other, and sources that say nothing."""
+    name, projected = volume.get("name", ""), volume.get("projected")
+    for kind, shown, key in _MADE_OF_ITEMS:
+        source = volume.get(kind)
+        if source and source.get("items"):
+            origin = f'{shown} "{source.get(key, "")}"' if key else shown
+            placed = [_Placed(each.get("path", "").rstrip("/")) for each in source["items"]]
+            yield from _collisions(placed, f'volume "{name}" ({origin})')
+    if not projected:
+        return
+    placed = []
+    for source in projected.get("sources") or ():
+        if not any(value is not None for value in source.values()):
+            yield f'volume "{name}" (Projected) has no sources provided'
+        placed += _projected(source)
+    yield from _collisions(placed, f'volume "{name}" (Projected)')
+
+
+_MADE_OF_ITEMS = (
+    ("configMap", "ConfigMap", "name"),
+    ("secret", "Secret", "secretName"),
+    ("downwardAPI", "DownwardAPI", ""),
+)
+
+
+def _projected(source: Object) -> list[_Placed]:
+    found = []
+    for kind, shown, key in _MADE_OF_ITEMS:
+        given = source.get(kind) or {}
+        origin = f'{shown} "{given.get("name", "")}"' if key else shown
+        found += [_Placed(each.get("path", ""), origin) for each in given.get("items") or ()]
+    if token := source.get("serviceAccountToken"):
+        found.append(_Placed(token.get("path", ""), "ServiceAccountToken"))
+    if bundle := source.get("clusterTrustBundle"):
+        origin = f'ClusterTrustBundle "{bundle.get("name") or bundle.get("signerName", "")}"'
+        found.append(_Placed(bundle.get("path", ""), origin))
+    return [each._replace(path=each.path.rstrip("/")) for each in found]
+
+
+def _collisions(placed: list[_Placed], volume: str) -> Iterator[str]:
+    for position, each in enumerate(placed):
+        for other in placed[:position]:
+            if f"{each.path}/".startswith(f"{other.path}/") or f"{other.path}/".startswith(
+                f"{each.path}/"
+            ):
+                yield f"{volume}: overlapping paths: {each} with {other}"
 
 
 def _annotations(given: Object, spec: Object, path: str) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _needs(*fields: str, partition: bool = False) -> Callable[[Object, str], Ite
 def _in_byte(source: Object, field: str, path: str) -> Iterator[Cause]:
     number = source.get(field)
     if number is not None and not 0 <= number <= 255:
-        yield causes.invalid(f"{path}.{field}", number, "must be between 0 and 255, inclusive")
+        yield causes.invalid(f"{path}.{field}", number, "must be between 1 and 255, inclusive")
 
 
 def _no_backsteps(text: str, path: str) -> Iterator[Cause]:
