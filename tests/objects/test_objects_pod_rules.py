@@ -219,7 +219,7 @@ BAD: list[tuple[str, Object, str, str]] = [
     ("operator", node_terms({"matchExpressions": [{"key": "a", "operator": "Is"}]}), f"{TERM}[0].matchExpressions[0].operator", "not a valid"),
     ("values", node_terms({"matchExpressions": [{"key": "a", "operator": "In"}]}), f"{TERM}[0].matchExpressions[0].values", "value"),
     ("node field", node_terms({"matchFields": [{"key": "x", "operator": "In", "values": ["a"]}]}), f"{TERM}[0].matchFields[0].key", "not a valid"),
-    ("skew", spread(maxSkew=0), "spec.topologySpreadConstraints[0].maxSkew", "greater than 0"),
+    ("skew", spread(maxSkew=0), "spec.topologySpreadConstraints[0].maxSkew", "greater than zero"),
     ("spread", spread(whenUnsatisfiable="Wait"), "spec.topologySpreadConstraints[0].whenUnsatisfiable", "Unsupported"),
     ("domains", spread(whenUnsatisfiable="ScheduleAnyway", minDomains=1), "spec.topologySpreadConstraints[0].minDomains", "only"),
     ("claim", pod(resourceClaims=[{"name": "c"}]), "spec.resourceClaims[0]", "must specify one of"),
