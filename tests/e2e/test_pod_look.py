@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -80,9 +81,10 @@ def test_diff_names_what_was_added_changed_and_deleted(world: World) -> None:
         }
         - before
     )
-    world.exec("p", "rm -r /etc/apt; mkdir /etc/apt; echo > /etc/apt/mine")
+    removed = sorted(os.listdir("/etc/init.d"))[0]
+    world.exec("p", "rm -r /etc/init.d; mkdir /etc/init.d; echo > /etc/init.d/mine")
     lines = world.kl("pod", "diff", "p", check=False).stdout.splitlines()
-    assert {"C /etc/apt", "A /etc/apt/mine", "D /etc/apt/sources.list.d"} <= set(lines)
+    assert {"C /etc/init.d", "A /etc/init.d/mine", f"D /etc/init.d/{removed}"} <= set(lines)
     assert world.kl("pod", "diff", "nobody", check=False).returncode == 2
 
 

@@ -92,9 +92,9 @@ def test_containers_of_a_pod_share_its_users_and_volumes(world: World, tmp_path:
 
 
 def test_the_root_file_system_is_roots_and_can_be_written_and_removed(world: World) -> None:
-    script = "touch /new; rm -r /etc/apt; mkdir /etc/apt; mv /etc/debian_version /etc/moved; chown 5:6 /new; stat -c %u:%g / /new /etc/passwd"
+    script = "touch /new; rm -r /etc/init.d; mkdir /etc/init.d; mv /etc/debian_version /etc/moved; chown 5:6 /new; stat -c %u:%g / /new /etc/passwd"
     said = world.output(
-        pod(f"{script}; ls /etc/apt | wc -l; cat /etc/moved > /dev/null && echo read", spec=OWN)
+        pod(f"{script}; ls /etc/init.d | wc -l; cat /etc/moved > /dev/null && echo read", spec=OWN)
     )
     assert said.split() == ["0:0", "5:6", "0:0", "0", "read"]
     assert Path("/etc/debian_version").exists()
