@@ -180,3 +180,18 @@ def test_no_huge_page_that_was_not_asked_for() -> None:
         100,
         ((2 << 20, 0), (1 << 30, 0)),
     )
+
+
+def test_a_cpu_limit_that_no_kernel_can_keep_is_refused() -> None:
+    def limited(cpu: str) -> Container:
+        return Container(name="c", resources=ResourceRequirements(limits={"cpu": cpu}))
+
+    assert prepare.container_limits(limited("4096")).cpu_limit == 4096_000
+    with pytest.raises(ContainerConfigError, match=r"10Gi is 10737418240 CPUs.*was memory meant"):
+        prepare.container_limits(limited("10Gi"))
+
+
+def test_a_relative_working_directory_is_refused() -> None:
+    container = Container(name="c", command=("x",), working_dir="srv")
+    with pytest.raises(ContainerConfigError, match='workingDir "srv" is not an absolute path'):
+        program(container, image())

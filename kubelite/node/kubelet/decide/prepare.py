@@ -21,6 +21,8 @@ from kubelite.objects.pod.container import Container
 from kubelite.objects.pod.pod import Pod
 
 _HUGE = "hugepages-"
+MAX_MILLI_CPUS = (1 << 44) // 100
+"""The kernel's largest CPU quota is 2**44 microseconds in a period of 100 ms (sched/core.c)."""
 DEFAULT_MESSAGE_PATH = "/dev/termination-log"
 
 
@@ -177,9 +179,13 @@ def volume_sizes(pod: Pod) -> dict[str, int]:
 
 def container_limits(container: Container, huge_pages: Collection[int] = ()) -> Resources:
     """The resources of the container's cgroup; ``huge_pages`` are the page sizes in bytes that the
-    machine has reserved.
+    machine has reserved. Raises ContainerConfigError for a limit that no kernel can keep.
     """
     own = qos.resources(container)
+    if own.cpu_limit > MAX_MILLI_CPUS:
+        text, cpus = container.resources.limits.get("cpu"), own.cpu_limit // 1000
+        problem = f"limits.cpu: {text} is {cpus} CPUs, more than the kernel can account for"
+        raise ContainerConfigError(container.name, f"{problem}: was memory meant?")
     huge = _huge_pages(qos.limits(container), huge_pages)
     return Resources(own.cpu_request, own.cpu_limit, own.memory_limit, huge_pages=huge)
 
