@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def open_home(settings: Settings) -> Home:
-    """The state root to work in. Raises CliError if the caller is not root: everything below it
-    belongs to root.
+    """The state root to work in. Raises CliError if the caller is not root, since everything below
+    it belongs to root, and RuntimeFailure for one that others could change.
     """
     from kubelite.node.runtime.home import Home
 
@@ -28,7 +28,9 @@ def open_home(settings: Settings) -> Home:
                 hint="run the same command with sudo",
             )
         )
-    return Home(settings.root)
+    home = Home(settings.root)
+    home.check()
+    return home
 
 
 def open_pods(settings: Settings, screen: Screen) -> Pods:
