@@ -73,6 +73,12 @@ FAILURES = {
     "system agent": ["agent x", "agent --what", "agent --stay now"],
     "system reset": ["reset x", "reset --what", "reset -n"],
     "server": ["x", "--port 70000", "--token-file missing --data-dir data"],
+    "up": ["now", "--port 70000", "--what"],
+    "down": ["now", "--what", "--keep yes"],
+    "status": ["now", "--what", "--name"],
+    "kubeconfig": ["now", "--what", "--name"],
+    "node run": ["run now", "run --port 70000", "run --what"],
+    "controllers": ["now", "--what", "--kubeconfig missing"],
     "completion": ["", "powershell", "bash zsh"],
     "explain": ["", "KL999", "KL104 KL105"],
     "version": ["x", "-o xml", "--what"],
@@ -117,6 +123,18 @@ SUCCESSES = [
     ("explain", "KL104", r"unknown field"),
     ("version", "", r"kubelite \d"),
 ]
+
+
+IN_EACH_STYLE = (
+    "pod up",
+    "pod ls",
+    "pod describe",
+    "pod logs",
+    "pod events",
+    "pod down",
+    "explain",
+)
+"""What the other styles show; terminals of 80 and of 40 columns show every success."""
 
 
 @pytest.fixture
@@ -176,6 +194,8 @@ def test_failures_are_sentences(style: str, world: World, files: Path) -> None:
 @pytest.mark.parametrize("style", STYLES)
 def test_successes(style: str, world: World, files: Path) -> None:
     for name, words, expected in SUCCESSES:
+        if "columns" not in style and name not in IN_EACH_STYLE:
+            continue
         line = [*name.split(), *words.split()]
         shown = run(STYLES[style], line, root=str(world.root), cwd=str(files))
         check(shown, style)

@@ -9,7 +9,7 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 
 _POD_VERBS = frozenset(
     "logs exec attach debug cp wait events top stats diff inspect describe"
-    " start stop restart kill pause unpause prune update run check up down".split()
+    " start stop restart kill pause unpause prune update run check".split()
 )
 _POD_SYNONYMS = {
     "list": "ls",
