@@ -25,6 +25,7 @@ from kubelite.node.kubelet.act.node_config import max_backoff
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.agent import agent_control
+from kubelite.node.kubelet.decide import policy
 from kubelite.node.kubelet.decide.actions import Decision, needs_care
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.errors import RuntimeFailure
@@ -185,6 +186,8 @@ class Agent:
         worker.start()
 
     def _needs_care(self, record: PodRecord) -> bool:
+        if self._cluster is not None and record.origin == API:
+            return True  # its present state has to be reported at least once
         state = PodState(self._home, self._ledger, record)
         return state.refresh() and needs_care(state.pod, state.seen)
 
@@ -263,7 +266,15 @@ class PodWorker:
                 worker.remove()
                 self._close_behind(lock)
                 return None
-            return decision if needs_care(state.pod, state.seen) else None
+            return decision if self._has_work(state) else None
+
+    def _has_work(self, state: PodState) -> bool:
+        """A local pod has none while nothing in it can be restarted or probed; how a pod of the
+        cluster ends has to be reported.
+        """
+        if self._cluster is not None:
+            return not policy.is_finished(state.pod, state.seen)
+        return needs_care(state.pod, state.seen)
 
     def _close_behind(self, lock: FileLock) -> None:
         """After the last pod the cgroup of all pods goes too: the command that removed the pod may
