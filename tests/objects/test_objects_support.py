@@ -191,3 +191,14 @@ def test_lenient_leaves_out_what_was_refused_and_only_that() -> None:
     defaults.pod(pod)
     (volume,) = pod["spec"]["volumes"]
     assert volume == {"name": "v", "emptyDir": {}}
+
+
+def test_a_pull_policy_is_without_effect_on_the_machines_own_files() -> None:
+    def notes(**container: str) -> list[str]:
+        pod = {"spec": {"containers": [{"name": "c", **container}]}}
+        return [finding.message for finding in support.check(pod)]
+
+    (note,) = notes(image="host", imagePullPolicy="Always")
+    assert note.startswith("imagePullPolicy has no effect")
+    assert notes(image="host", imagePullPolicy="IfNotPresent") == []
+    assert notes(image="nginx", imagePullPolicy="Always") == []

@@ -50,6 +50,7 @@ class Finding(NamedTuple):
 
 UNSUPPORTED = "Unsupported"
 NO_EFFECT = "NoEffect"
+_HOST_IMAGE = "host"
 
 
 def _is(*values: object) -> Callable[[Any], bool]:
@@ -398,6 +399,9 @@ def _together(pod: Object) -> Iterator[Finding]:
 
 
 def _container(container: Object, path: Path) -> Iterator[Finding]:
+    if container.get("image") == _HOST_IMAGE and container.get("imagePullPolicy") == "Always":
+        row = Row(Level.QUIET, "the image host is this machine's own files, nothing is pulled")
+        yield _finding(row, (*path, "imagePullPolicy"))
     for index, port in enumerate(container.get("ports") or ()):
         if port.get("hostPort") and port.get("protocol") == "SCTP":
             row = Row(Level.REFUSED, "ports of this machine are TCP and UDP ones")
