@@ -35,6 +35,15 @@ async def test_answers_in_yaml_protobuf_and_for_people(tmp_path):
         assert b"\n" in reply.body.strip()
 
 
+async def test_large_answers_are_packed_for_those_who_unpack(tmp_path):
+    async with cluster(tmp_path) as api:
+        (await api.create(CONFIG, config_map("large", x="y" * 200_000))).ok()
+        for asked, encoding in (("gzip", "gzip"), ("identity", None)):
+            reply = await api.get(f"{CONFIG}/large", headers={"Accept-Encoding": asked})
+            assert reply.headers.get("Content-Encoding") == encoding
+            assert reply.ok()["data"]["x"] == "y" * 200_000
+
+
 async def test_a_form_that_cannot_be_leaves_nothing_behind(tmp_path):
     async with cluster(tmp_path) as api:
         reply = await api.create(CONFIG, config_map("a"), headers={"Accept": "text/html"})

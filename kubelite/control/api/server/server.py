@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import ssl
+from asyncio import sslproto
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,8 @@ BODY_SECONDS = 30.0
 IDLE_SECONDS = 120.0
 GOODBYE_SECONDS = 2.0
 PIECE = 256 << 10
+TLS_BUFFER = 32 << 10
+GZIP_BYTES, GZIP_LEVEL = 128 << 10, 1  # as kube-apiserver has them
 
 
 class _Connection(RequestHandler):
@@ -98,6 +102,9 @@ def tls(server: Pair, authority: str) -> ssl.SSLContext:
     """A context that shows the server's certificate and takes, but does not demand, one of a
     client.
     """
+    # asyncio keeps a buffer of this size for each connection, a quarter of a megabyte by default:
+    # of hundreds of idle watchers that is most of what they cost.
+    sslproto.SSLProtocol.max_size = TLS_BUFFER
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(server.certificate, server.key)
@@ -148,6 +155,11 @@ class Server:
             streamed: web.StreamResponse = await answer.run(request)
             return streamed
         headers = {"Content-Type": answer.content_type, "Cache-Control": "no-cache, private"}
+        if len(answer.body) >= GZIP_BYTES and _takes_gzip(request):
+            # In a thread: zlib lets go of the interpreter, so that others are answered meanwhile.
+            packed = await asyncio.to_thread(gzip.compress, answer.body, GZIP_LEVEL)
+            answer = answer._replace(body=packed)
+            headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         if len(answer.body) > PIECE and request.method != "HEAD":
             return await _in_pieces(request, answer, headers)
         response = web.Response(body=answer.body, status=answer.code, headers=headers)
@@ -161,6 +173,11 @@ class Server:
             self._sockets.close()
         if self._listener is not None:
             await self._listener.shutdown(GOODBYE_SECONDS)
+
+
+def _takes_gzip(request: web.BaseRequest) -> bool:
+    accepted = request.headers.get("Accept-Encoding", "")
+    return any(each.partition(";")[0].strip() == "gzip" for each in accepted.split(","))
 
 
 async def _in_pieces(
