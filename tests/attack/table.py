@@ -481,7 +481,33 @@ SURFACE = {
         ("filter",),
     ),
 }
+STREAMS, FORMS = "control/api/test_api_streams", "control/api/test_api_wire_forms"
+SERVER = {
+    "SSRF through /proxy: mapped, compatible, 6to4 and NAT64 addresses of this machine": Row(
+        (
+            f"{STREAMS}::test_addresses_that_mean_this_machine_are_refused",
+            f"{STREAMS}::test_a_proxy_leads_to_nobody_on_this_machine",
+        ),
+        off="the same proxy reaches an address that is allowed",
+    ),
+    "X-Remote and Impersonate headers that a backend would believe": Row(
+        (f"{STREAMS}::test_a_proxy_passes_on_what_it_is_given",),
+        off="other headers of the same request go on",
+    ),
+    "names of service accounts with too few or too many parts give groups": Row(
+        (f"{FORMS}::test_only_whole_names_of_service_accounts_give_groups",),
+        off="a whole name gives them",
+    ),
+    "a data directory, keys or an audit log of somebody else, or open to others": Row(
+        (
+            "control/api/test_server_command::test_it_refuses_what_others_could_change_or_read",
+            "control/api/test_server_command::test_it_refuses_an_audit_log_that_is_open_to_others",
+        ),
+        off="the same directory is taken with its usual modes",
+    ),
+}
 ROWS = {
+    **SERVER,
     **PROGRAM,
     **LINKED,
     **IDENTITY,
