@@ -27,7 +27,9 @@ def functions(file: str) -> dict[str, str]:
     text = (TREE / "tests" / f"{file}.py").read_text()
     found = {}
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith(
+            "test_"
+        ):
             begin = min([node.lineno, *(each.lineno for each in node.decorator_list)])
             found[node.name] = "\n".join(text.splitlines()[begin - 1 : node.end_lineno])
     return found
