@@ -1,7 +1,7 @@
 """What a command is: its row in the command table, its options and arguments. Pure.
 
-A verb is one function: its parameters are annotated with :class:`Option` and :class:`Argument`, from
-which come the parser (:mod:`kubelite.cli.common.typer_app`), the help page
+A verb is one function: its parameters are annotated with :class:`Option` and :class:`Argument`,
+from which come the parser (:mod:`kubelite.cli.common.typer_app`), the help page
 (:mod:`kubelite.cli.common.help_page`) and completion. Nothing of these is imported to run it.
 """
 
@@ -30,7 +30,7 @@ class Command(NamedTuple):
 
 
 class Argument(NamedTuple):
-    """A positional argument. ``completes`` is what the shell offers: pod, container, image, file."""
+    """A positional argument. ``completes``: what the shell offers, pod, container, image, file."""
 
     metavar: str
     help: str

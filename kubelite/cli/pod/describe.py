@@ -112,7 +112,7 @@ def _container(spec: Doc, state: Doc) -> str:
 
 
 def _state(state: Doc | None) -> str:
-    """``Running since ...``, ``Waiting (CrashLoopBackOff)``, ``Terminated (Error, exit code 1)``."""
+    """``Running since ...``, ``Waiting (CrashLoopBackOff)``, ``Terminated (Error, ...)``."""
     for kind, details in (state or {}).items():
         if details is None:
             continue

@@ -1,1 +1,1 @@
-"""Programs in containers with the caller's terminal or pipes: shared by exec, attach, debug, run."""
+"""Programs in containers with the caller's terminal or pipes: for exec, attach, debug and run."""
