@@ -59,7 +59,10 @@ async def keep(attempt: Attempt) -> None:
         and old.get("type", "ClusterIP") != "ExternalName"
     ):
         for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-            if not spec.get(field) and field in old:
+            given = spec.get(field)
+            # An empty policy is a wrong one, not none.
+            left_out = given is None if field == "ipFamilyPolicy" else not given
+            if left_out and field in old:
                 spec[field] = old[field]
     if spec.get("type") in ("NodePort", "LoadBalancer"):
         known = {

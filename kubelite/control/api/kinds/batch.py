@@ -50,7 +50,8 @@ def _default_job(obj: Any) -> None:
     spec.completionMode = spec.completionMode or "NonIndexed"
     spec.suspend = bool(spec.suspend)
     replace = "TerminatingOrFailed" if spec.podFailurePolicy is None else "Failed"
-    spec.podReplacementPolicy = spec.podReplacementPolicy or replace
+    if spec.podReplacementPolicy is None:
+        spec.podReplacementPolicy = replace
     obj.metadata.labels = obj.metadata.labels or dict(spec.template.metadata.labels)
     for rule in spec.podFailurePolicy.rules or () if spec.podFailurePolicy else ():
         for pattern in rule.onPodConditions or ():
@@ -442,6 +443,54 @@ def _check_job_update(new: Object, old: Object) -> Iterator[Cause]:
         yield causes.invalid("spec.template.spec", template.get("spec"), IMMUTABLE)
 
 
+_COUNTERS = ("active", "succeeded", "failed", "ready", "terminating")
+
+
+def _check_job_status(new: Object, old: Object) -> Iterator[Cause]:
+    """What a job controller says of the pods, and of the indexes that are done."""
+    spec, status, before = new["spec"], new.get("status") or {}, old.get("status") or {}
+    for counter in _COUNTERS:
+        if status.get(counter, 0) < 0:
+            why = "must be greater than or equal to 0"
+            yield causes.invalid(f"status.{counter}", status[counter], why)
+    for field, is_allowed in (
+        ("completedIndexes", spec.get("completionMode") == "Indexed"),
+        ("failedIndexes", spec.get("backoffLimitPerIndex") is not None),
+    ):
+        indexes = status.get(field)
+        if indexes is None or indexes == before.get(field):
+            continue
+        if not is_allowed:
+            yield causes.invalid(f"status.{field}", indexes, "may not be set for this job")
+        elif not _are_indexes(indexes, spec.get("completions") or 0):
+            yield causes.invalid(f"status.{field}", indexes, "must be increasing indexes")
+    ended = status.get("completionTime")
+    if ended and ended != before.get("completionTime") and not _is_complete(status):
+        why = "completionTime can only be set for Jobs with the Complete condition"
+        yield causes.invalid("status.completionTime", ended, why)
+
+
+def _are_indexes(text: str, completions: int) -> bool:
+    """Whether a text lists indexes and ranges of them, ``0,3-5``, in increasing order."""
+    last = -1
+    for part in text.split(",") if text else ():
+        bounds = part.split("-")
+        if len(bounds) > 2 or not all(bound.isascii() and bound.isdigit() for bound in bounds):
+            return False
+        for bound in bounds:
+            if not last < int(bound) < completions:
+                return False
+            last = int(bound)
+    return True
+
+
+def _is_complete(status: Object) -> bool:
+    return any(
+        condition.get("type") == "Complete" and condition.get("status") == "True"
+        for condition in status.get("conditions") or ()
+    )
+
+
 def _without_directives(template: Object) -> Object:
     """The part of a template that a suspended job cannot change either."""
     pod = {k: v for k, v in (template.get("spec") or {}).items() if k not in _DIRECTIVES}
@@ -470,7 +519,9 @@ def _prepare_job(obj: Object) -> None:
         uid = {f"{_PREFIX}controller-uid": own["controller-uid"]}
         selector["matchLabels"] = {**uid, **(selector.get("matchLabels") or {})}
         # A job without labels shares those of its template, and gets the generated ones with them.
-        if (obj["metadata"].get("labels") or {}) == labels:
+        # Where the template has none either, what is no label is told of the template alone.
+        are_labels = not any(names.label_value(value) for value in missing.values())
+        if (labels or are_labels) and (obj["metadata"].get("labels") or {}) == labels:
             obj["metadata"] = {
                 **obj["metadata"],
                 "labels": dict(sorted({**labels, **missing}.items())),
@@ -545,6 +596,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         check=_check_job,
         check_create=_check_new_job,
         check_update=_check_job_update,
+        check_subresource={"status": _check_job_status},
         prepare_create=_prepare_job,
         warnings=WORKLOAD_WARNINGS,
         columns=columns(

@@ -198,6 +198,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         may_be_empty=("core.v1.EventSource.component",),
     ),
     ("events.k8s.io", "Event"): Rules(
+        refused_without_group=True,
         check_create=_check_new_event,
         check_update=_check_event_update,
         may_be_empty=("events.v1.Event.eventTime", "events.v1.EventSeries.*"),

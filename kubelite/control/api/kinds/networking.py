@@ -44,7 +44,8 @@ def _default_network_policy(obj: Any) -> None:
     spec.policyTypes = spec.policyTypes or (["Ingress", "Egress"] if spec.egress else ["Ingress"])
     for rule in (*spec.ingress, *spec.egress):
         for port in rule.ports:
-            port.protocol = port.protocol or "TCP"
+            if port.protocol is None:
+                port.protocol = "TCP"
 
 
 def _default_ingress_class(obj: Any) -> None:
@@ -189,10 +190,10 @@ def _check_class_parameters(parameters: Object, path: str) -> Iterator[Cause]:
     elif scope == "Cluster" and namespace is not None:
         why = "`parameters.scope` is set to 'Cluster'"
         yield causes.forbidden(f"{path}.namespace", why)
-    elif scope == "Namespace" and not namespace:
+    elif scope == "Namespace" and namespace is None:
         why = "`parameters.scope` is set to 'Namespace'"
         yield causes.required(f"{path}.namespace", why)
-    elif namespace:
+    elif namespace is not None:
         for problem in names.label(namespace):
             yield causes.invalid(f"{path}.namespace", namespace, problem)
 
@@ -346,7 +347,7 @@ def _service_cidr_cells(obj: Object, now: datetime) -> Cells:
 def _ip_address_cells(obj: Object, now: datetime) -> Cells:
     given = lookup(obj, "spec.parentRef", {})
     parts = [given.get("resource", ""), given.get("namespace", ""), given.get("name", "")]
-    return [name_of(obj), "/".join(each for each in parts if each)]
+    return [name_of(obj), "/".join(part for part in parts if part), age_of(obj, now)]
 
 
 def _address_name(text: str) -> list[str]:

@@ -46,7 +46,7 @@ def _check_role(obj: Object) -> Iterator[Cause]:
             if (obj.get("metadata") or {}).get("namespace"):
                 why = "namespaced rules cannot apply to non-resource URLs"
                 yield causes.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], why)
-            if rule.get("apiGroups") or rule.get("resources"):
+            if any(rule.get(field) for field in ("apiGroups", "resources", "resourceNames")):
                 why = "rules cannot apply to both regular resources and non-resource URLs"
                 yield causes.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], why)
             continue

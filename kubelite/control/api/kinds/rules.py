@@ -62,6 +62,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     Answering:
 
+    - ``refused_without_group``: the refusal of a wrong object names its kind, and no group.
     - ``warnings(document)`` yields what a client is told of a new object, and of a changed one
       where it ``warns_on_update``.
     - ``deprecation`` is told with every answer about objects of the kind.
@@ -98,6 +99,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     check_subresource: Mapping[str, CheckUpdate] = {}
     values: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
     may_be_empty: tuple[str, ...] = ()
+    refused_without_group: bool = False
     warnings: Callable[[Object], Iterator[str]] | None = None
     warns_on_update: bool = True
     deprecation: str = ""

@@ -289,7 +289,7 @@ def _check_load_balancer(spec: Object) -> Iterator[Cause]:
         return
     if not balances:
         yield causes.forbidden("spec.loadBalancerClass", _LOAD_BALANCER_ONLY)
-    for problem in names.qualified(name):
+    for problem in names.qualified(name) if name or balances else ():
         yield causes.invalid("spec.loadBalancerClass", name, problem)
 
 
@@ -539,8 +539,14 @@ def _endpoints_cells(obj: Object, now: datetime) -> Cells:
     return [name_of(obj), first_few(found), age_of(obj, now)]
 
 
+def _endpoint_slice_warnings(obj: Object) -> Iterator[str]:
+    if obj.get("addressType") == "FQDN":
+        yield "addressType: FQDN endpoints are deprecated"
+
+
 def _endpoint_slice_cells(obj: Object, now: datetime) -> Cells:
-    ports = [str(port.get("port", "*")) for port in obj.get("ports") or ()]
+    numbers = [port.get("port") for port in obj.get("ports") or ()]
+    ports = [str(number) for number in numbers if number is not None]
     addresses = [
         address for each in obj.get("endpoints") or () for address in each.get("addresses") or ()
     ]
@@ -584,6 +590,8 @@ KINDS: dict[tuple[str, str], Rules] = {
         ),
         defaults=_default_endpoint_slice,
         check=_check_endpoint_slice,
+        warnings=_endpoint_slice_warnings,
+        warns_on_update=False,
         check_update=unchanged("addressType"),
         columns=columns("Name", "AddressType", "Ports", "Endpoints", "Age"),
         cells=_endpoint_slice_cells,

@@ -12,7 +12,14 @@ from kubelite.control.api.kinds.common.checks import (
     unchanged,
 )
 from kubelite.control.api.kinds.rules import Rules, initial_phase
-from kubelite.control.api.tables.columns import NAME_AND_CREATION, boolean, columns, integer, wide
+from kubelite.control.api.tables.columns import (
+    NAME_AND_CREATION,
+    Column,
+    boolean,
+    columns,
+    integer,
+    wide,
+)
 from kubelite.control.api.tables.text import (
     NONE,
     UNSET,
@@ -143,6 +150,13 @@ def _is_data_source(source: Object) -> bool:
         ("", "PersistentVolumeClaim"),
         ("snapshot.storage.k8s.io", "VolumeSnapshot"),
     )
+
+
+def _claim_warnings(claim: Object) -> Iterator[str]:
+    storage = str(lookup(claim, "spec.resources.requests.storage", "0"))
+    if storage[-1:] in ("m", "u", "n") and quantity.milli(storage) % 1000:
+        path = "spec.resources.requests[storage]"
+        yield f'{path}: fractional byte value "{storage}" is invalid, must be an integer'
 
 
 def _add_finalizer(obj: Object, finalizer: str) -> None:
@@ -307,7 +321,7 @@ def _check_storage_class(obj: Object) -> Iterator[Cause]:
             rule.get("key", ""): sorted(rule.get("values") or ())
             for rule in term.get("matchLabelExpressions") or ()
         }
-        if shape in terms:
+        if shape in terms or not shape:
             yield causes.duplicate(path, "")
         terms.append(shape)
 
@@ -606,6 +620,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         may_be_empty=("core.v1.TypedLocalObjectReference.*", "core.v1.TypedObjectReference.*"),
         defaults=default_claim,
         check=_check_claim,
+        warnings=_claim_warnings,
         check_update=_check_claim_update,
         columns=columns(
             "Name",
@@ -685,7 +700,9 @@ KINDS: dict[tuple[str, str], Rules] = {
         check=_check_attachment,
         may_be_empty=("storage.v1.VolumeAttachmentSpec.*", "storage.v1.VolumeAttachmentSource.*"),
         check_update=unchanged("spec"),
-        columns=columns("Name", "Attacher", "PV", "Node", boolean("Attached"), "Age"),
+        columns=columns(
+            "Name", Column("Attacher", names=True), "PV", "Node", boolean("Attached"), "Age"
+        ),
         cells=lambda obj, now: [
             name_of(obj),
             lookup(obj, "spec.attacher", ""),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kubelite.control.api.kinds.registry import convert, rules_of
 from kubelite.control.api.schema import structural
 from kubelite.control.api.strategy import conform as builtin
@@ -33,6 +35,7 @@ __all__ = [
     "order",
     "prepare_create",
     "prepare_update",
+    "refused_as",
     "render_table",
     "returns_object_on_delete",
     "selector",
@@ -58,6 +61,10 @@ def conform(
     fields, Warn tells of them, Ignore drops them. What ``old`` has of them was stored by a later
     version, and stays. Raises StatusError 400.
     """
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    if isinstance(metadata, dict) and metadata.get("managedFields") == []:
+        # Empty lists are dropped, and this one says something: that all managers are forgotten.
+        obj = {**obj, "metadata": {**metadata, "managedFields": [{}]}}
     if res.crd is not None:
         return structural.conform(res, obj, validation, duplicates)
     return builtin.conform(res, obj, validation, duplicates, old)
@@ -108,6 +115,13 @@ def created_by_update(res: Resource) -> bool:
 def needs_version(res: Resource) -> bool:
     """Whether a PUT must say which state it changes."""
     return res.crd is not None or not rules_of(res).unconditional_update
+
+
+def refused_as(res: Resource) -> Resource:
+    """The resource that the refusal of a wrong object names."""
+    if res.crd is None and rules_of(res).refused_without_group:
+        return msgspec.structs.replace(res, group="")
+    return res
 
 
 def selector(res: Resource, labels: str, fields: str) -> Selector:

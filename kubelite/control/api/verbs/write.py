@@ -193,7 +193,7 @@ async def _store_new(context: Context, attempt: Attempt) -> Result:
 
 def _refuse_invalid(res: Resource, obj: dict[str, Any], causes: list[Cause]) -> None:
     if causes:
-        raise invalid(res, obj["metadata"].get("name", ""), causes)
+        raise invalid(strategy.refused_as(res), obj["metadata"].get("name", ""), causes)
 
 
 async def update(context: Context, request: Request) -> Answer:
@@ -202,7 +202,10 @@ async def update(context: Context, request: Request) -> Answer:
     obj, warning_texts = await read_object(request, options.validation, context.store)
     metadata = obj.setdefault("metadata", {})
     settle_namespace(request, metadata)
-    name = metadata.setdefault("name", request.name)
+    name = metadata.get("name") or ""
+    if not name:
+        why = "was undeterminable: name must be provided"
+        raise bad_request(f"the name of the object ({request.name} based on URL) {why}")
     if name != request.name:
         raise bad_request(
             f"the name of the object ({name}) does not match the name on the URL ({request.name})"
@@ -213,7 +216,7 @@ async def update(context: Context, request: Request) -> Answer:
         if strategy.needs_version(res) and not metadata.get("resourceVersion") and not is_other:
             why = "Invalid value: 0x0: must be specified for an update"
             cause = Cause("FieldValueInvalid", why, "metadata.resourceVersion")
-            raise invalid(res, name, [cause])
+            raise invalid(res, name, [cause], kind=res.plural)
         return copy(obj), warning_texts
 
     res = request.resource

@@ -217,12 +217,13 @@ def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
     return StatusError(415, "UnsupportedMediaType", message)
 
 
-def invalid(res: Resource, name: str, causes: list[Cause]) -> StatusError:
-    """422: understood, and wrong."""
+def invalid(res: Resource, name: str, causes: list[Cause], kind: str = "") -> StatusError:
+    """422: understood, and wrong. ``kind`` is told where it is not that of the resource."""
     text = _listed(causes)
-    label = f"{res.kind}.{res.group}" if res.group else res.kind
+    kind = kind or res.kind
+    label = f"{kind}.{res.group}" if res.group else kind
     filled = details(res, name, causes=causes)
-    filled = {**filled, "kind": res.kind} if filled else filled
+    filled = {**filled, "kind": kind} if filled else filled
     return StatusError(422, "Invalid", f'{label} "{name}" is invalid: {text}', filled)
 
 
