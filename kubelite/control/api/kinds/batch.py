@@ -7,8 +7,7 @@ import zoneinfo
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import poddefaults
-from kubelite.control.api.kinds.common import metadata
+from kubelite.control.api.kinds.common import metadata, pod_defaults
 from kubelite.control.api.kinds.common.checks import (
     not_negative,
 )
@@ -56,7 +55,7 @@ def _default_job(obj: Any) -> None:
     for rule in spec.podFailurePolicy.rules or () if spec.podFailurePolicy else ():
         for pattern in rule.onPodConditions or ():
             pattern.status = pattern.status or "True"
-    poddefaults.template(spec.template.spec)
+    pod_defaults.template(spec.template.spec)
 
 
 def _default_cron_job(obj: Any) -> None:
@@ -67,7 +66,7 @@ def _default_cron_job(obj: Any) -> None:
         spec.successfulJobsHistoryLimit = 3
     if spec.failedJobsHistoryLimit is None:
         spec.failedJobsHistoryLimit = 1
-    poddefaults.template(spec.jobTemplate.spec.template.spec)
+    pod_defaults.template(spec.jobTemplate.spec.template.spec)
 
 
 _FINISHED = ("Complete", "Failed")

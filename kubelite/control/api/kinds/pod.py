@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import poddefaults
-from kubelite.control.api.kinds.common import metadata
+from kubelite.control.api.kinds.common import metadata, pod_defaults
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.schema import structs
 from kubelite.control.api.tables import pod_cells
@@ -34,7 +33,7 @@ Cells = list[Any]
 
 
 def _default_pod(obj: Any) -> None:
-    poddefaults.pod(obj.spec)
+    pod_defaults.pod(obj.spec)
     status = obj.status
     # Old clients know one address: it decides, and the list follows it.
     if status.podIP and (not status.podIPs or status.podIPs[0].ip != status.podIP):
@@ -48,7 +47,7 @@ def _prepare_new_pod(obj: Object) -> None:
 
 
 def _default_pod_template(obj: Any) -> None:
-    poddefaults.template(obj.template.spec)
+    pod_defaults.template(obj.template.spec)
 
 
 def check_template(given: Object, path: str) -> Iterator[Cause]:

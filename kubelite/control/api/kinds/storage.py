@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import poddefaults
-from kubelite.control.api.kinds.common import metadata, volume_sources
+from kubelite.control.api.kinds.common import metadata, pod_defaults, volume_sources
 from kubelite.control.api.kinds.common.checks import (
     NOT_NEGATIVE,
     check_dns_name,
@@ -49,15 +48,15 @@ Cells = list[Any]
 def default_claim(obj: Any) -> None:
     """A PersistentVolumeClaim, or the template of one."""
     obj.status.phase = obj.status.phase or "Pending"
-    poddefaults.claim(obj.spec)
+    pod_defaults.claim(obj.spec)
 
 
 def _default_volume(obj: Any) -> None:
     obj.status.phase = obj.status.phase or "Pending"
     obj.spec.persistentVolumeReclaimPolicy = obj.spec.persistentVolumeReclaimPolicy or "Retain"
-    poddefaults.claim(obj.spec)
+    pod_defaults.claim(obj.spec)
     if obj.spec.hostPath is not None:
-        poddefaults.host_path(obj.spec.hostPath)
+        pod_defaults.host_path(obj.spec.hostPath)
 
 
 def _default_storage_class(obj: Any) -> None:

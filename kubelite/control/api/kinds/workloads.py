@@ -6,8 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds import poddefaults
-from kubelite.control.api.kinds.common import metadata
+from kubelite.control.api.kinds.common import metadata, pod_defaults
 from kubelite.control.api.kinds.common.checks import (
     NOT_NEGATIVE,
     check_at_most_all,
@@ -67,12 +66,12 @@ def _default_deployment(obj: Any) -> None:
         rolling.maxSurge = "25%" if rolling.maxSurge is None else rolling.maxSurge
     if spec.progressDeadlineSeconds is None:
         spec.progressDeadlineSeconds = 600
-    poddefaults.template(spec.template.spec)
+    pod_defaults.template(spec.template.spec)
 
 
 def _default_replica_set(obj: Any) -> None:
     _default_replicas(obj.spec)
-    poddefaults.template(obj.spec.template.spec)
+    pod_defaults.template(obj.spec.template.spec)
 
 
 def _default_replication_controller(obj: Any) -> None:
@@ -81,7 +80,7 @@ def _default_replication_controller(obj: Any) -> None:
         labels = spec.template.metadata.labels
         spec.selector = spec.selector or dict(labels)
         obj.metadata.labels = obj.metadata.labels or dict(labels)
-        poddefaults.template(spec.template.spec)
+        pod_defaults.template(spec.template.spec)
     _default_replicas(spec)
 
 
@@ -110,7 +109,7 @@ def _default_stateful_set(obj: Any) -> None:
             claim.apiVersion or "v1",
         )
         default_claim(claim)
-    poddefaults.template(spec.template.spec)
+    pod_defaults.template(spec.template.spec)
 
 
 def _default_daemon_set(obj: Any) -> None:
@@ -124,7 +123,7 @@ def _default_daemon_set(obj: Any) -> None:
         )
         rolling.maxUnavailable = 1 if rolling.maxUnavailable is None else rolling.maxUnavailable
         rolling.maxSurge = 0 if rolling.maxSurge is None else rolling.maxSurge
-    poddefaults.template(spec.template.spec)
+    pod_defaults.template(spec.template.spec)
     # A server always writes it; clients that name it own it.
     obj.metadata.annotations.setdefault(_TEMPLATE_GENERATION, "0")
 

@@ -1,7 +1,7 @@
 """Every rule of core/v1 that a pod or a pod template breaks, all at once and in Kubernetes' order.
 Documents in, causes out. Pure.
 
-The documents have their defaults (``poddefaults``) and the types of the schema; nothing here
+The documents have their defaults (``pods/defaults``) and the types of the schema; nothing here
 raises. Rules and sentences are those of Kubernetes 1.36 (``pkg/apis/core/validation``).
 
 Rules about fields that many pods do not have are imported when one has them: they would be most of
