@@ -233,6 +233,8 @@ async def _release(attempt: Attempt, prefix: str, name: str) -> None:
 
 
 def _wrong(attempt: Attempt, field: str, message: str) -> Exception:
+    # The servers give out addresses before they look for anything odd about the Service.
+    attempt.warnings.clear()
     return invalid(
         attempt.request.resource, attempt.name, [Cause("FieldValueInvalid", message, field)]
     )
