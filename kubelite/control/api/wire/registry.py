@@ -65,7 +65,9 @@ class Registry:
         self._index()
 
     def _index(self) -> None:
-        self._all = self._builtin + tuple(res for each in self._custom.values() for res in each)
+        self._all = self._builtin + tuple(
+            res for name in sorted(self._custom) for res in self._custom[name]
+        )
         first = self._all[
             ::-1
         ]  # whatever a definition says, it does not take the place of a built-in resource
