@@ -2,9 +2,9 @@
 
     python scripts/make_dist.py [FOLDER]
 
-The wheel holds the compiled module, the shim and pause, works with every Python from 3.11 on (stable
-ABI), and names the oldest C library that it works with (PEP 600). Needs the tools of a build, and
-the package index for pip's build environment.
+The wheel holds the compiled module, the shim and pause, works with every Python from 3.11 on
+(stable ABI), and names the oldest C library that it works with (PEP 600). Needs the tools of a
+build, and the package index for pip's build environment.
 """
 
 from __future__ import annotations

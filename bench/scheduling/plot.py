@@ -20,7 +20,8 @@ def svg(title: str, across: str, up: str, lines: Mapping[str, Points]) -> str:
         _scale(low[1], high[1], HEIGHT - BOTTOM, TOP),
     )
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="12">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
+        'font-family="sans-serif" font-size="12">'
     ]
     parts += [
         '<rect width="100%" height="100%" fill="white"/>',
@@ -64,4 +65,7 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> str:
 
 def _text(x: float, y: float, text: str, anchor: str, size: int = 12, colour: str = "#222") -> str:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}">{escaped}</text>'
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
+        f'fill="{colour}">{escaped}</text>'
+    )

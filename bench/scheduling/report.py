@@ -44,8 +44,9 @@ def _row(figures: Figures) -> tuple[str, ...]:
         else f"{made.threshold:,} ({figures.whole_rate / made.threshold:,.0f}x)"
     )
     return (
-        made.name, f"{made.nodes:,}", f"{made.existing:,}", f"{made.measured:,}", f"{figures.rate:,.0f}",
-        f"{figures.whole_rate:,.0f}", f"{figures.outside:.0%}", beside, reached,
+        made.name, f"{made.nodes:,}", f"{made.existing:,}", f"{made.measured:,}",
+        f"{figures.rate:,.0f}", f"{figures.whole_rate:,.0f}", f"{figures.outside:.0%}", beside,
+        reached,
     )  # fmt: skip
 
 

@@ -197,7 +197,8 @@ def workloads() -> Iterator[Workload]:
     )
     yield Workload(
         "SchedulingWithExtendedResource", 5000, 0, 5000, 180, None,
-        lambda n: node(n, room={"foo.com/bar": "1"}), plain, lambda n: pod(f"p{n}", more={"foo.com/bar": "1"}),
+        lambda n: node(n, room={"foo.com/bar": "1"}), plain,
+        lambda n: pod(f"p{n}", more={"foo.com/bar": "1"}),
     )  # fmt: skip
     yield Workload(
         "TopologySpreading", 5000, 5000, 5000, 460, 50_000, node, labelled, spreading(ZONE, True)

@@ -1,10 +1,10 @@
 """The command table: which commands there are, where each lives, and what it does in one line.
 
 No logic: :mod:`kubelite.cli.common.dispatch` reads this table, imports the one module that a
-command line names, and turns whatever happens into an exit code. Exit codes: 0 success, 1 failure, 2 wrong
-usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended by signal n; of ``pod exec``, ``attach``
-and ``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not found; of ``pod
-check`` and ``pod diff`` 1 findings, 2 nothing could be examined.
+command line names, and turns whatever happens into an exit code. Exit codes: 0 success, 1 failure,
+2 wrong usage, 124 timed out while waiting, 130 Ctrl-C, 128+n ended by signal n; of ``pod exec``,
+``attach`` and ``debug`` the program's own, or 125 kubelite failed, 126 not executable, 127 not
+found; of ``pod check`` and ``pod diff`` 1 findings, 2 nothing could be examined.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def difference(before: Snapshot, after: Snapshot) -> list[str]:
     ]
 
 
-# -- processes ------------------------------------------------------------------------------------------------------
+# -- processes -------------------------------------------------------------------------------------
 
 
 def _processes(root: str, groups: list[str]) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _program(pid: str) -> str:
         return ""
 
 
-# -- what the kernel holds ------------------------------------------------------------------------------------------
+# -- what the kernel holds -------------------------------------------------------------------------
 
 
 def _mounts(root: str) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""Network namespaces for tests: "the host" of a test is the namespace that kubelite was started in."""
+"""Network namespaces for tests: "the host" of a test is the namespace that kubelite was started
+in.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Services, DNS and policies of one node: informers of the cluster joined with proxy and name server.
+"""Services, DNS and policies of one node: informers of the cluster joined with proxy and name
+server.
 
 What changes is collected while the kernel works and applied as one transaction.
 """
@@ -204,7 +205,7 @@ class ClusterNetwork:
         self._proxy.rebuild()
         nftables.run(policy_table.table(self._policy_table))
 
-    # -- what the name server asks ------------------------------------------------------------------
+    # -- what the name server asks -----------------------------------------------------------------
 
     def service(self, namespace: str, name: str) -> Any:
         """A Service, or None."""

@@ -45,8 +45,8 @@ ZONE_LABEL = "topology.kubernetes.io/zone"
 
 class NodeOptions(NamedTuple):
     """How a node joins: ``access`` is the kubelet's, ``network_access`` that of Services and DNS.
-    ``certificate`` and ``key`` are files of the kubelet's server, ``authority``
-    that of the cluster's certificate authority; ``dns`` is the address of the cluster's name server.
+    ``certificate`` and ``key`` are files of the kubelet's server, ``authority`` that of the
+    cluster's certificate authority; ``dns`` is the address of the cluster's name server.
     """
 
     access: ClusterAccess

@@ -138,7 +138,7 @@ def test_no_link_of_a_container_leads_out_of_it(world: World, tmp_path: Path) ->
 
 def test_tar_streams(world: World, tmp_path: Path) -> None:
     world.up(pod(SLEEP))
-    world.exec("p", "mkdir -p /tmp/x/y; echo hi > /tmp/x/y/z")
+    world.exec("p", "rm -rf /tmp/x; mkdir -p /tmp/x/y; echo hi > /tmp/x/y/z")
     command = [sys.executable, "-m", "kubelite", "pod", "cp"]
     out = subprocess.run(
         [*command, "p:/tmp/x", "-"], env=world.env, capture_output=True, check=True

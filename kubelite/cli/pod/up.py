@@ -175,8 +175,8 @@ def _show_interrupted(screen: Screen, pods: Pods, pod: Pod) -> None:
 def show_result(
     settings: Settings, screen: Screen, result: UpResult, pod: Doc, seconds: float, as_data: bool
 ) -> None:
-    """Says what has become of a pod, on stdout with ``as_data``. Raises CliError if it is not up: it
-    failed, or one of its containers has already ended and is restarted.
+    """Says what has become of a pod, on stdout with ``as_data``. Raises CliError if it is not up:
+    it failed, or one of its containers has already ended and is restarted.
     """
     name = pod["metadata"]["name"]
     if result.failed:

@@ -174,8 +174,8 @@ async def _serve(
 async def _run_control_plane(
     server: ApiServer, controllers: Sequence[Row], options: ServerOptions, stopping: asyncio.Event
 ) -> None:
-    """Runs scheduler and controllers from when the server is ready until it stops. They are imported
-    here: nobody who waits for the server waits for them.
+    """Runs scheduler and controllers from when the server is ready until it stops. They are
+    imported here: nobody who waits for the server waits for them.
     """
     if options.nodes:
         from kubelite.up.node_objects import ensure_node_objects

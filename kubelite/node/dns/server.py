@@ -131,7 +131,9 @@ class DnsServer:
         return await self._follow(query, answer)
 
     async def _follow(self, query: DNSRecord, answer: Answer) -> bytes:
-        """An ExternalName: its CNAME, with the target's addresses behind it where they are found."""
+        """An ExternalName: its CNAME, with the target's addresses behind it where they are
+        found.
+        """
         reply = _authoritative(query)
         reply.add_answer(*map(_resource, answer.records))
         target = DNSRecord.question(str(answer.records[0].data), QTYPE[query.q.qtype])

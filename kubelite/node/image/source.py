@@ -1,8 +1,8 @@
 """Where containers get their images from: the store, and registries for what it does not have.
 
-Pull policies are Kubernetes': ``Always`` asks the registry each time, ``IfNotPresent`` only for what
-is not there, ``Never`` not at all. An image that was loaded, imported or built here has no registry
-to ask: ``Always`` then takes what is there.
+Pull policies are Kubernetes': ``Always`` asks the registry each time, ``IfNotPresent`` only for
+what is not there, ``Never`` not at all. An image that was loaded, imported or built here has no
+registry to ask: ``Always`` then takes what is there.
 """
 
 from __future__ import annotations

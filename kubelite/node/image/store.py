@@ -8,8 +8,8 @@
 
 Everything is flushed to disk before it counts.  Readers take no lock: each record is replaced
 whole.  An import killed half-way leaves nothing that counts, and the next import clears it away.
-The store itself speaks to no registry (`registry.pull` does), and it does not know which containers run: callers say what is in
-use.
+The store itself speaks to no registry (`registry.pull` does), and it does not know which containers
+run: callers say what is in use.
 """
 
 from __future__ import annotations
@@ -138,7 +138,9 @@ class ImageStore:
             return self._load(layers, image, (name,), pulled=True)
 
     def tag(self, name: str, new_name: str) -> Image:
-        """Give an image a further name; one that exists moves. Raises BadReference, ImageNotFound."""
+        """Give an image a further name; one that exists moves. Raises BadReference,
+        ImageNotFound.
+        """
         reference = _keepable(new_name)
         with self._changing():
             match = self._find(name)

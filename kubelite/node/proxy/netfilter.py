@@ -1,5 +1,5 @@
-"""Two conversations with the kernel's netfilter over netlink: connections to forget, and tables that
-somebody else removed.
+"""Two conversations with the kernel's netfilter over netlink: connections to forget, and tables
+that somebody else removed.
 
 Formats are those of ``linux/netlink.h``, ``linux/netfilter/nfnetlink_conntrack.h`` and
 ``linux/netfilter/nf_tables.h``. libnftables has a call for neither.

@@ -68,7 +68,9 @@ INGRESS, EGRESS = "Ingress", "Egress"
 
 
 def pod_facts(pods: Iterable[Object]) -> list[PodFacts]:
-    """The pods that policies can be about: with an IPv4 address, alive, not on the host's network."""
+    """The pods that policies can be about: with an IPv4 address, alive, not on the host's
+    network.
+    """
     result = []
     for pod in pods:
         status, spec = pod.get("status") or {}, pod["spec"]
@@ -112,7 +114,9 @@ def isolation(
 
 
 def policy_types(spec: Object) -> Sequence[str]:
-    """The directions a policy is about; where none is given, Ingress, and Egress if it has rules."""
+    """The directions a policy is about; where none is given, Ingress, and Egress if it has
+    rules.
+    """
     given: Sequence[str] = spec.get("policyTypes") or ()
     return given or (INGRESS, EGRESS)[: 2 if spec.get("egress") else 1]
 

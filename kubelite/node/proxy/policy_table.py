@@ -162,7 +162,9 @@ def _named_receivers(
 
 
 def _chain(prefix: str, key: str) -> str:
-    """A policy's chain. Names of chains end at 127 bytes, so a long key is told by its hash alone."""
+    """A policy's chain. Names of chains end at 127 bytes, so a long key is told by its hash
+    alone.
+    """
     return f"{prefix}-{_hash(key)}-{key[:80]}"
 
 

@@ -1,7 +1,7 @@
 """The proxy's nftables table, and its content as elements of maps. Pure.
 
-The table is made once and its chains never change; a Service is elements, so that a change costs the
-same whatever the number of Services:
+The table is made once and its chains never change; a Service is elements, so that a change costs
+the same whatever the number of Services:
 
     services         address . protocol . port         -> goto the chain for its number of slots
     node-ports                 protocol . port         -> the same, for every address of the node
@@ -12,8 +12,8 @@ same whatever the number of Services:
     unserved         address . protocol . port         -> refuse or drop: there are no endpoints
     hairpin          address . address                 -> endpoints that may call themselves
 
-A chain ``lb-N`` picks a slot below N at random. Up to 16 endpoints have a slot each; more are spread
-over the next size, where some endpoints have one slot more than others.
+A chain ``lb-N`` picks a slot below N at random. Up to 16 endpoints have a slot each; more are
+spread over the next size, where some endpoints have one slot more than others.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def elements(frontends: Iterable[Frontend]) -> Elements:
 
 
 def hairpin_elements(addresses: Iterable[str]) -> Elements:
-    """Elements for endpoints on this node: a connection to itself must come back through the node."""
+    """Elements for endpoints on this node: a connection to itself must come back through the
+    node.
+    """
     return {Element("hairpin", f"{address} . {address}"): "" for address in addresses}
 
 
@@ -101,7 +103,8 @@ def change(name: str, old: Elements, new: Elements) -> str:
 
 
 def stale_affinity(listing: str, gone: Iterable[Endpoint]) -> list[Element]:
-    """Learnt elements that lead to endpoints that are gone. ``listing`` is the JSON of ``list map``.
+    """Learnt elements that lead to endpoints that are gone. ``listing`` is the JSON of ``list
+    map``.
 
     An element is ``[{"elem": {"val": {"concat": [client, mark]}}}, {"concat": [address, port]}]``.
     """

@@ -1,8 +1,8 @@
 """From Services and EndpointSlices to the ports this node serves, and where each leads. Pure.
 
 Which endpoints are used follows kube-proxy: ready ones; where none is ready, those that still serve
-while they terminate. A ``Local`` traffic policy keeps to endpoints on this node. Topology hints count
-only when every ready endpoint has them and at least one fits this node (KEP 2433, KEP 4444).
+while they terminate. A ``Local`` traffic policy keeps to endpoints on this node. Topology hints
+count only when every ready endpoint has them and at least one fits this node (KEP 2433, KEP 4444).
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ KINDS: tuple[Kind, ...] = (
             "Pod",
             "pods",
             "po",
-            sub="attach binding ephemeralcontainers eviction exec log portforward proxy resize status",
+            sub="attach binding ephemeralcontainers eviction exec log portforward proxy resize "
+            "status",
             categories="all",
         ),
         _kind("PodTemplate", "podtemplates"),

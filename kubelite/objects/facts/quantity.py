@@ -49,7 +49,9 @@ def parse(text: str) -> Quantity:
 
 @lru_cache(_CACHED)
 def value(text: str) -> int:
-    """The amount in whole units, rounded away from zero: bytes, pods, cores. Raises QuantityError."""
+    """The amount in whole units, rounded away from zero: bytes, pods, cores. Raises
+    QuantityError.
+    """
     return units(parse(text))
 
 
@@ -68,13 +70,17 @@ def canonical(text: str) -> str:
 
 
 def compare(left: str, right: str) -> int:
-    """-1, 0 or 1 as ``left`` is less than, equal to or more than ``right``. Raises QuantityError."""
+    """-1, 0 or 1 as ``left`` is less than, equal to or more than ``right``. Raises
+    QuantityError.
+    """
     a, b = parse(left).nano, parse(right).nano
     return (a > b) - (a < b)
 
 
 def add(left: str, right: str) -> str:
-    """The sum in canonical form, written like ``left`` unless that is zero. Raises QuantityError."""
+    """The sum in canonical form, written like ``left`` unless that is zero. Raises
+    QuantityError.
+    """
     return str(plus(parse(left), parse(right)))
 
 
@@ -99,7 +105,10 @@ def suggestion(text: str) -> str:
     if match is None:
         return ""
     number, letter = match[1], match[2].upper()
-    return f"did you mean {number}{letter}i (powers of 1024) or {number}{'k' if letter == 'K' else letter} (of 1000)?"
+    return (
+        f"did you mean {number}{letter}i (powers of 1024) or "
+        f"{number}{'k' if letter == 'K' else letter} (of 1000)?"
+    )
 
 
 @lru_cache(_CACHED)
@@ -129,7 +138,10 @@ def _parsed(text: str) -> Quantity | str:
 
 
 def _not_one(text: str) -> str:
-    return f'"{text}" is not a quantity: write a number and at most one suffix, as in 500m, 2, 1.5Gi or 1e3'
+    return (
+        f'"{text}" is not a quantity: write a number and at most one suffix, as in 500m, 2, '
+        "1.5Gi or 1e3"
+    )
 
 
 def _read(sign: str, digits: int, power: int, form: Form) -> Quantity:

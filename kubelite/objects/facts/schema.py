@@ -210,7 +210,9 @@ def message(name: str) -> dict[int, Wire]:
 
 @cache
 def order(name: str) -> dict[str, Wire]:
-    """The fields of a message by JSON name, as the servers order them; inlined structs spread out."""
+    """The fields of a message by JSON name, as the servers order them; inlined structs spread
+    out.
+    """
     found: dict[str, Wire] = {}
     for wire in message(name).values():
         found |= order(wire.type) if wire.inline else {wire.name: wire}

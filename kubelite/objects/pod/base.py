@@ -15,7 +15,9 @@ _CAPITALS = {"id": "ID", "ip": "IP", "ips": "IPs", "ipc": "IPC", "pid": "PID", "
 
 
 def json_name(attribute: str) -> str:
-    """The JSON name of an attribute: ``pod_ips`` is ``podIPs``, ``run_as_user`` is ``runAsUser``."""
+    """The JSON name of an attribute: ``pod_ips`` is ``podIPs``, ``run_as_user`` is
+    ``runAsUser``.
+    """
     head, *rest = attribute.split("_")
     return head + "".join(_CAPITALS.get(word) or word.capitalize() for word in rest)
 

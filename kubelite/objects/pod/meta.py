@@ -71,7 +71,9 @@ class LabelSelectorRequirement(Object, kw_only=True, frozen=True):
 
 
 class LabelSelector(Object, kw_only=True, frozen=True):
-    """Which objects are meant; all conditions together. :mod:`kubelite.objects.facts.labels` matches it."""
+    """Which objects are meant; all conditions together. :mod:`kubelite.objects.facts.labels`
+    matches it.
+    """
 
     match_labels: dict[str, str] = field(default_factory=dict)
     match_expressions: tuple[LabelSelectorRequirement, ...] = ()

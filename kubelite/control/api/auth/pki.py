@@ -86,7 +86,9 @@ class Pki:
         return pair
 
     def node(self, name: str, address: str) -> Pair:
-        """A certificate with which a node presents itself to the API server and serves its kubelet."""
+        """A certificate with which a node presents itself to the API server and serves its
+        kubelet.
+        """
         pair = Pair(self.path(f"node-{name}.crt"), self.path(f"node-{name}.key"))
         record = self.path(f"node-{name}.names")
         names = sorted({name, address, "localhost", "127.0.0.1"})

@@ -320,7 +320,8 @@ def _shown_target(source: Object, current: Object, kind: str) -> str:
     target = source.get("target") or {}
     prefix = f"{source['name']}: " if source.get("name") else ""
     if target.get("averageUtilization") is not None:
-        return f"{prefix}{_shown_share(current.get('averageUtilization'))}/{target['averageUtilization']}%"
+        share = _shown_share(current.get("averageUtilization"))
+        return f"{prefix}{share}/{target['averageUtilization']}%"
     if target.get("averageValue") is not None:
         average = " (avg)" if kind in ("Object", "External") else ""
         return f"{prefix}{current.get('averageValue', UNKNOWN)}/{target['averageValue']}{average}"
@@ -409,8 +410,12 @@ def _to_v2(obj: Object) -> Object:
     used = status.pop("currentCPUUtilizationPercentage", None)
     if used is not None:
         current.append(_cpu("current", {"averageUtilization": used}))
-    for holder, key, value in ((spec, "metrics", metrics), (spec, "behavior", kept[_BEHAVIOR]),
-                               (status, "currentMetrics", current), (status, "conditions", kept[_CONDITIONS])):  # fmt: skip
+    for holder, key, value in (
+        (spec, "metrics", metrics),
+        (spec, "behavior", kept[_BEHAVIOR]),
+        (status, "currentMetrics", current),
+        (status, "conditions", kept[_CONDITIONS]),
+    ):
         if value:
             holder[key] = value
     return {**obj, "spec": spec, "status": status}

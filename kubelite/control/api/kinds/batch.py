@@ -338,7 +338,8 @@ def _parsed_indexes(text: str, completions: int) -> tuple[int, str]:
         if len(limits) > 2:
             return (
                 0,
-                f"the fragment \"{part}\" violates the requirement that an index interval can have at most two parts separated by '-'",
+                f'the fragment "{part}" violates the requirement that an index interval can '
+                "have at most two parts separated by '-'",
             )
         numbers = [int(limit) if re.fullmatch(r"[+-]?[0-9]+", limit) else None for limit in limits]
         for limit, number in zip(limits, numbers, strict=True):
@@ -567,7 +568,9 @@ def _job_status(obj: Object) -> str:
 
 
 def _cron_job_cells(obj: Object, now: datetime) -> Cells:
-    """Name, Schedule, Timezone, Suspend, Active, Last Schedule, Age; Containers, Images, Selector."""
+    """Name, Schedule, Timezone, Suspend, Active, Last Schedule, Age; Containers, Images,
+    Selector.
+    """
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     last = ages.since(status["lastScheduleTime"], now) if status.get("lastScheduleTime") else NONE
     _job_cells = lookup(spec, "jobTemplate.spec", {})

@@ -136,7 +136,9 @@ def _prepare_definition(obj: Object) -> None:
 
 
 def _with_stored_versions(obj: Object) -> Object:
-    """The status of a definition, with the version that is stored now among those that ever were."""
+    """The status of a definition, with the version that is stored now among those that ever
+    were.
+    """
     status = obj.get("status") or {}
     known = list(status.get("storedVersions") or ())
     now = [each["name"] for each in obj["spec"].get("versions") or () if each.get("storage")]

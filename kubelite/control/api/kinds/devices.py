@@ -144,7 +144,10 @@ def _check_slice(obj: Object) -> Iterator[Cause]:
         if spec.get(field)
     ]
     if len(places) != 1:
-        text = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
+        text = (
+            "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` "
+            "is required"
+        )
         yield causes.required("spec", text) if not places else causes.invalid("spec", None, text)
     yield from _check_devices(spec.get("devices") or [], "spec.devices")
 

@@ -312,7 +312,10 @@ def _check_ip_address(obj: Object) -> Iterator[Cause]:
 
 def _ingress_warnings(obj: Object) -> Iterator[str]:
     if "kubernetes.io/ingress.class" in (obj["metadata"].get("annotations") or {}):
-        yield "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
+        yield (
+            'annotation "kubernetes.io/ingress.class" is deprecated, please use '
+            "'spec.ingressClassName' instead"
+        )
 
 
 def _ingress_cells(obj: Object, now: datetime) -> Cells:

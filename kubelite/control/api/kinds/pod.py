@@ -1,4 +1,6 @@
-"""Pods and pod templates, as the API stores them; the rules of a pod's spec stand elsewhere. Pure."""
+"""Pods and pod templates, as the API stores them; the rules of a pod's spec stand elsewhere.
+Pure.
+"""
 
 from __future__ import annotations
 

@@ -470,7 +470,10 @@ def _service_warnings(obj: Object) -> Iterator[str]:
     spec, kind = obj["spec"], obj["spec"].get("type", "ClusterIP")
     if "service.kubernetes.io/topology-aware-hints" in (obj["metadata"].get("annotations") or {}):
         replacement = "service.kubernetes.io/topology-mode"
-        yield f"annotation service.kubernetes.io/topology-aware-hints is deprecated, please use {replacement} instead"
+        yield (
+            "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use "
+            f"{replacement} instead"
+        )
     headless = kind == "ClusterIP" and spec.get("clusterIP") == "None"
     if headless and spec.get("loadBalancerIP"):
         yield "spec.loadBalancerIP is ignored for headless services"

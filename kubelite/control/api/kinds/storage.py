@@ -492,7 +492,8 @@ def _prepare_attributes(obj: Object) -> None:
 
 
 _RECYCLE = (
-    "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use"
+    "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the "
+    "recommended approach is to use"
     " dynamic provisioning."
 )
 

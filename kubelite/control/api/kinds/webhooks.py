@@ -1,4 +1,6 @@
-"""Webhooks of admission: MutatingWebhookConfigurations and ValidatingWebhookConfigurations. Pure."""
+"""Webhooks of admission: MutatingWebhookConfigurations and ValidatingWebhookConfigurations.
+Pure.
+"""
 
 from __future__ import annotations
 

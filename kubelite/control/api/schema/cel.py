@@ -1,5 +1,5 @@
-"""CEL rules of CustomResourceDefinitions, evaluated by the library common-expression-language, which
-is loaded when the first rule is met. Pure.
+"""CEL rules of CustomResourceDefinitions, evaluated by the library common-expression-language,
+which is loaded when the first rule is met. Pure.
 
 A rule that calls a function which neither the library has nor ``cel_functions`` is refused when its
 definition is written: one that is stored and not kept would be worse.
@@ -36,11 +36,14 @@ _SPENT = (
 )
 _OLD = re.compile(r"\boldSelf\b")
 _VARIABLES = frozenset(
-    "self oldSelf int uint double bool string bytes list map null_type type optional math sets strings base64 lists".split()
+    "self oldSelf int uint double bool string bytes list map null_type type optional math sets "
+    "strings base64 lists".split()
 )
 _FUNCTIONS = frozenset(
-    "size contains startsWith endsWith matches string int uint double bytes duration timestamp type dyn getFullYear getMonth"
-    " getDayOfMonth getDate getDayOfYear getDayOfWeek getHours getMinutes getSeconds getMilliseconds of none ofNonZeroValue"
+    "size contains startsWith endsWith matches string int uint double bytes duration timestamp "
+    "type dyn getFullYear getMonth"
+    " getDayOfMonth getDate getDayOfYear getDayOfWeek getHours getMinutes getSeconds "
+    "getMilliseconds of none ofNonZeroValue"
     " hasValue value or orValue isSorted".split()
 )
 
@@ -67,7 +70,8 @@ def problem(rule: str) -> str:
     except ValueError as error:
         return "compilation failed: " + str(error).partition("\n")[0]
     return (
-        f"compilation failed: undeclared reference to '{unknown[0]}', or a function this server does not have"
+        f"compilation failed: undeclared reference to '{unknown[0]}', or a function this server "
+        "does not have"
         if unknown
         else ""
     )

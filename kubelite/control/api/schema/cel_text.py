@@ -68,7 +68,9 @@ def variables(found: tuple[Loop, ...]) -> frozenset[str]:
 
 
 def _receiver(rule: str, end: int) -> str:
-    """The expression that ends before a position: ``self.spec.items`` of ``self.spec.items.all``."""
+    """The expression that ends before a position: ``self.spec.items`` of
+    ``self.spec.items.all``.
+    """
     start = end
     while start:
         here = start - 1

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 _RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var void"
+    "true false null in as break const continue else for function if import let loop package "
+    "namespace return var void"
     " while".split()
 )
 _ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}

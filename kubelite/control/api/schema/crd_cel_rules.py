@@ -2,8 +2,8 @@
 cost. Pure.
 
 The cost is estimated from the bounds that the schema declares, more roughly than Kubernetes does:
-how often the rule is asked, and how long what each of its loops goes over may be. What it really takes is bounded again
-when it runs (:mod:`~kubelite.control.api.schema.cel`).
+how often the rule is asked, and how long what each of its loops goes over may be. What it really
+takes is bounded again when it runs (:mod:`~kubelite.control.api.schema.cel`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ Schema = dict[str, Any]
 MOST = 100_000_000
 _BODY = 3 << 20  # bytes of the largest body
 _COSTLY = (
-    "estimated rule cost exceeds budget by factor of more than {:.1f}x (try simplifying the rule, or adding maxItems,"
+    "estimated rule cost exceeds budget by factor of more than {:.1f}x (try simplifying the "
+    "rule, or adding maxItems,"
     " maxProperties, and maxLength where arrays, maps, and strings are declared)"
 )
 _UNRELATED = "oldSelf cannot be used on the uncorrelatable portion of the schema within {}"

@@ -258,7 +258,9 @@ def _selectable(fields: list[Object], schema: Object | None, path: str) -> Itera
 
 
 def _type_at(schema: Object, text: str) -> str:
-    """The type of the field that a path like ``.spec.color`` leads to; "" where it leads nowhere."""
+    """The type of the field that a path like ``.spec.color`` leads to; "" where it leads
+    nowhere.
+    """
     here: Any = schema
     if not text.startswith("."):
         return ""
@@ -439,7 +441,8 @@ def _listed(schema: Object, path: str) -> Iterator[Cause]:
         elif key not in (item or {}).get("required", ()) and "default" not in below:
             yield causes.required(
                 f"{path}.items.properties[{key}].default",
-                "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property",
+                "this property is in x-kubernetes-list-map-keys, so it must have a default or be "
+                "a required property",
             )
 
 

@@ -1,5 +1,5 @@
-"""Reading a document as what its kind says it is, in the words of Kubernetes where it cannot be (apimachinery's
-decoder). Pure.
+"""Reading a document as what its kind says it is, in the words of Kubernetes where it cannot be
+(apimachinery's decoder). Pure.
 """
 
 from __future__ import annotations

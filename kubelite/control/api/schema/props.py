@@ -42,7 +42,8 @@ def _expect(value: Any, kind: type, path: str, wanted: str) -> Any:
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         found = structs.json_kind(value)
         raise WrongType(
-            f"json: cannot unmarshal {found} into Go struct field JSONSchemaProps.{path} of type {wanted}"
+            f"json: cannot unmarshal {found} into Go struct field JSONSchemaProps.{path} of type "
+            f"{wanted}"
         )
     return value
 

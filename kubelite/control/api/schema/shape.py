@@ -176,7 +176,10 @@ def require_keys(shape: Shape, each: Any) -> None:
         raise ValueError("associative list with keys may not have non-map elements")  # noqa: TRY004  one error to catch
     for key in shape.keys:
         if each.get(key, dict(shape.defaults).get(key)) is None:
-            message = f'associative list with keys has an element that omits key field "{key}" (and doesn\'t have default value)'
+            message = (
+                f'associative list with keys has an element that omits key field "{key}" '
+                "(and doesn't have default value)"
+            )
             raise ValueError(message)
 
 

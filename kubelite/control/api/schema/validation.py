@@ -1,4 +1,6 @@
-"""Whether a value is what an OpenAPI schema says: every cause, in the words of apiextensions. Pure."""
+"""Whether a value is what an OpenAPI schema says: every cause, in the words of apiextensions.
+Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From an object that may be stored to the answer: encode, commit, and the document as it then is."""
+"""From an object that may be stored to the answer: encode, commit, and the document as it then
+is.
+"""
 
 from __future__ import annotations
 

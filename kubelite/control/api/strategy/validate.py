@@ -33,7 +33,9 @@ _TOP = ("kind", "apiVersion", "metadata")
 
 
 def validate_create(res: Resource, obj: Object) -> list[Cause]:
-    """What is wrong with a new object, in the order of the document as far as the rules have one."""
+    """What is wrong with a new object, in the order of the document as far as the rules have
+    one.
+    """
     found = [*metadata.check_create(res, obj), *_contents(res, obj, None)]
     if (check := rules_of(res).check_create) is not None:
         found += check(obj)

@@ -1,4 +1,6 @@
-"""The cells of a pod: kubectl's columns, as ``objects/rules/printing`` reads them off a pod. Pure."""
+"""The cells of a pod: kubectl's columns, as ``objects/rules/printing`` reads them off a pod.
+Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The garbage collector: objects go when their owners are gone. Pure.
 
-After kubernetes, ``pkg/controller/garbagecollector``. An owner holds an object as long as it exists;
-one that is deleted in the foreground waits for the dependents that block it; one that is deleted
-with ``Orphan`` lets its dependents go free. Only the API server is believed about an owner's absence,
-since a view may be behind.
+After kubernetes, ``pkg/controller/garbagecollector``. An owner holds an object as long as it
+exists; one that is deleted in the foreground waits for the dependents that block it; one that is
+deleted with ``Orphan`` lets its dependents go free. Only the API server is believed about an
+owner's absence, since a view may be behind.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def dependents_of(view: View, uid: str) -> list[Dependent]:
     ]
 
 
-# -- an owner that is being deleted -----------------------------------------------------------------
+# -- an owner that is being deleted ----------------------------------------------------------------
 
 
 def _delete_dependents(view: View, resource: GroupVersionResource, owner: Obj) -> Plan:
@@ -128,7 +128,7 @@ def _orphan_dependents(view: View, resource: GroupVersionResource, owner: Obj) -
     )
 
 
-# -- an object with owners --------------------------------------------------------------------------
+# -- an object with owners -------------------------------------------------------------------------
 
 State = Literal["solid", "dangling", "waiting"]
 
@@ -202,7 +202,7 @@ def _own_policy(obj: Obj) -> Literal["Background", "Foreground", "Orphan"]:
     return "Foreground" if FOREGROUND in finalizers else "Background"
 
 
-# -- actions ----------------------------------------------------------------------------------------
+# -- actions ---------------------------------------------------------------------------------------
 
 
 def _delete(dependent: Dependent, policy: Literal["Background", "Foreground", "Orphan"]) -> Delete:
@@ -237,7 +237,7 @@ def _without_finalizer(resource: GroupVersionResource, obj: Obj, finalizer: str)
     return Patch(resource, namespace_of(obj), name_of(obj), body, "merge")
 
 
-# -- what a change concerns -------------------------------------------------------------------------
+# -- what a change concerns ------------------------------------------------------------------------
 
 
 def _concerned(resource: GroupVersionResource) -> Concerned:

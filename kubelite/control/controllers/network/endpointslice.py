@@ -1,7 +1,8 @@
 """EndpointSlices of Services with a selector. Pure.
 
-After kubernetes, ``staging/src/k8s.io/endpointslice``: endpoints with the same ports share slices of
-at most 100; slices that are there are changed as little as possible, and their names are generated.
+After kubernetes, ``staging/src/k8s.io/endpointslice``: endpoints with the same ports share slices
+of at most 100; slices that are there are changed as little as possible, and their names are
+generated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Pods that nobody else will remove. Pure.
 
-After kubernetes, ``pkg/controller/podgc``: pods of nodes that are gone, pods that were deleted before
-they were scheduled, pods that terminate on a node that is out of service, and of too many finished
-pods the oldest.
+After kubernetes, ``pkg/controller/podgc``: pods of nodes that are gone, pods that were deleted
+before they were scheduled, pods that terminate on a node that is out of service, and of too many
+finished pods the oldest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Eviction of pods from nodes with ``NoExecute`` taints. Pure.
 
 After kubernetes, ``pkg/controller/tainteviction``: a pod that tolerates every such taint stays; one
-whose tolerations end leaves when the first of them has ended, counted from when the last taint came.
+whose tolerations end leaves when the first of them has ended, counted from when the last taint
+came.
 """
 
 from __future__ import annotations

@@ -103,7 +103,9 @@ async def _pull(
     secrets: Sequence[Mapping[str, Any]],
     progress: Progress,
 ) -> LoadedImage:
-    """From the first endpoint that has the image; what each other one said is told with the last."""
+    """From the first endpoint that has the image; what each other one said is told with the
+    last.
+    """
     said: list[str] = []
     credentials = await asyncio.to_thread(find_credentials, reference, settings, secrets)
     for endpoint in config.endpoints(reference, settings.registries):

@@ -32,7 +32,8 @@ class PodContext:
     ``volumes`` says where each volume lies, by name; ``volume_files`` are those that are single
     files, known once the volumes are created. ``covers`` are the host's paths that a container on
     the host's root must not see. ``objects`` gives ConfigMaps, Secrets and tokens,
-    ``service_variables`` are those of the cluster's Services. ``warnings`` are sentences about what the node could not provide.
+    ``service_variables`` are those of the cluster's Services. ``warnings`` are sentences about what
+    the node could not provide.
     """
 
     __slots__ = (

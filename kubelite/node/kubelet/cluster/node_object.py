@@ -85,7 +85,9 @@ def status(description: NodeDescription, now: str, ready: bool = True) -> Object
 
 
 def conditions(now: str, *, ready: bool) -> list[Object]:
-    """The conditions of a node without pressure; times of transitions are for the caller to keep."""
+    """The conditions of a node without pressure; times of transitions are for the caller to
+    keep.
+    """
     calm = (
         ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
         ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),

@@ -1,8 +1,8 @@
 """ConfigMaps, Secrets and tokens for the pods of this node, kept current by watches.
 
-A watch follows exactly one object that a pod of this node names, which is what the API server allows
-a node to see. Workers' threads call the methods of :class:`PodObjects`; they block until the object
-is known.
+A watch follows exactly one object that a pod of this node names, which is what the API server
+allows a node to see. Workers' threads call the methods of :class:`PodObjects`; they block until the
+object is known.
 """
 
 from __future__ import annotations

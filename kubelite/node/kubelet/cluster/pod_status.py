@@ -1,7 +1,7 @@
 """The status of a pod as the API server is told it. Pure.
 
-The node observes containers; what only the cluster knows (readiness gates, conditions of others, the
-generation) is taken from the object that the API server has.
+The node observes containers; what only the cluster knows (readiness gates, conditions of others,
+the generation) is taken from the object that the API server has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """HTTP/1.1 on asyncio streams, with connections that can be taken over after an upgrade.
 
-h11 reads and writes the protocol. A handler gets a :class:`Request` and returns a :class:`Response`,
-whose body may be produced piece by piece, or an :class:`Upgrade`, which gets the raw connection.
+h11 reads and writes the protocol. A handler gets a :class:`Request` and returns a
+:class:`Response`, whose body may be produced piece by piece, or an :class:`Upgrade`, which gets the
+raw connection.
 """
 
 from __future__ import annotations

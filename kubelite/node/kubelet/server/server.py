@@ -263,7 +263,9 @@ def _spdy_port_forward(request: Request, dial: port_forward.Dial) -> Response | 
 
 
 def _negotiate(request: Request) -> tuple[list[tuple[str, str]], str, bool] | Response:
-    """The headers of the 101 answer, the protocol of the channels, and whether SPDY carries them."""
+    """The headers of the 101 answer, the protocol of the channels, and whether SPDY carries
+    them.
+    """
     upgrade = request.headers.get("upgrade", "").lower()
     if upgrade == "websocket":
         offered = _words(request.headers.get("sec-websocket-protocol", ""))

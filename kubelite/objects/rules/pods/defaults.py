@@ -45,7 +45,9 @@ def pod(document: Object, namespace: str = "") -> None:
 
 
 def without_server_fields(document: Object) -> None:
-    """Takes out what only a server sets: what ``kubectl get -o yaml`` shows can be created again."""
+    """Takes out what only a server sets: what ``kubectl get -o yaml`` shows can be created
+    again.
+    """
     document.pop("status", None)
     for field in _SERVER_FIELDS:
         (document.get("metadata") or {}).pop(field, None)

@@ -72,7 +72,9 @@ def _probe(probe: Object, grace_seconds: int | None, path: Path) -> Iterator[Cau
 
 
 def lifecycle(container: Object, grace_seconds: int | None, os: str, path: Path) -> Iterator[Cause]:
-    """The hooks of a container and the signal that ends it; ``os`` is "" where the pod names none."""
+    """The hooks of a container and the signal that ends it; ``os`` is "" where the pod names
+    none.
+    """
     hooks = container.get("lifecycle")
     if hooks is None:
         return

@@ -136,7 +136,9 @@ _CONTEXT = (
 
 
 def _by_names_of_go(given: Object, fields: tuple[str, ...]) -> msgspec.Raw:
-    """A value as Kubernetes shows its own types: all fields in their order, by their names in Go."""
+    """A value as Kubernetes shows its own types: all fields in their order, by their names in
+    Go.
+    """
     shown = {_NAMES.get(name, name[0].upper() + name[1:]): given.get(name) for name in fields}
     return msgspec.Raw(msgspec.json.encode(shown))
 

@@ -17,9 +17,12 @@ Object = dict[str, Any]
 _LABELS = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
     "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
-    "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
-    "failure-domain.beta.kubernetes.io/zone": 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
-    "beta.kubernetes.io/instance-type": 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
+    "failure-domain.beta.kubernetes.io/region": "deprecated since v1.17; use "
+    '"topology.kubernetes.io/region" instead',
+    "failure-domain.beta.kubernetes.io/zone": "deprecated since v1.17; use "
+    '"topology.kubernetes.io/zone" instead',
+    "beta.kubernetes.io/instance-type": "deprecated since v1.17; use "
+    '"node.kubernetes.io/instance-type" instead',
 }
 _VOLUMES = {
     "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
@@ -34,9 +37,12 @@ _VOLUMES = {
 }
 _SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead'
 _ANNOTATIONS = {
-    "scheduler.alpha.kubernetes.io/critical-pod": 'non-functional in v1.16+; use the "priorityClassName" field instead',
-    "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
-    "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+    "scheduler.alpha.kubernetes.io/critical-pod": "non-functional in v1.16+; use the "
+    '"priorityClassName" field instead',
+    "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field '
+    "instead",
+    "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" '
+    "field instead",
     "seccomp.security.alpha.kubernetes.io/pod": _SECCOMP,
 }
 _BY_CONTAINER = {
@@ -75,7 +81,10 @@ def of_pod(metadata: Object, spec: Object, prefix: str = "") -> Iterator[str]:
     yield from _repeated(spec, "hostAliases", "ip", path)
     yield from _repeated(spec, "imagePullSecrets", "name", path)
     if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
-        yield f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
+        yield (
+            f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid "
+            "and will be treated as 1"
+        )
     yield from _containers(spec, path)
 
 
@@ -225,7 +234,10 @@ def _fractions(resources: Object, path: str) -> Iterator[str]:
         for name in ("memory", "ephemeral-storage"):
             text = str((resources.get(kind) or {}).get(name, "0"))
             if text[-1] in "mun" and quantity.milli(text) % 1000:
-                yield f'{path}.resources.{kind}[{name}]: fractional byte value "{text}" is invalid, must be an integer'
+                yield (
+                    f'{path}.resources.{kind}[{name}]: fractional byte value "{text}" is '
+                    "invalid, must be an integer"
+                )
 
 
 def _hidden(env: list[Object], path: str) -> Iterator[str]:
@@ -234,7 +246,10 @@ def _hidden(env: list[Object], path: str) -> Iterator[str]:
         name, value = each.get("name", ""), each.get("value") or ""
         reference = f"$({name})"
         if name in seen and (each.get("valueFrom") or value == reference or reference not in value):
-            yield f'{path}.env[{index}]: hides previous definition of "{name}", which may be dropped when using apply'
+            yield (
+                f'{path}.env[{index}]: hides previous definition of "{name}", which may be '
+                "dropped when using apply"
+            )
         seen.add(name)
 
 
