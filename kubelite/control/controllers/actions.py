@@ -82,6 +82,17 @@ class Confirm(NamedTuple):
     may_be_deleting: bool = False
 
 
+class Clear(NamedTuple):
+    """Deletes everything in a namespace, of built-in and custom kinds; ``only`` names the resources
+    where not all are meant. The result tells what is left::
+
+        {"remaining": {"pods.": 2}, "finalizers": {"example.com/x": 1}, "failures": ["..."]}
+    """
+
+    namespace: str
+    only: tuple[GroupVersionResource, ...] = ()
+
+
 class Emit(NamedTuple):
     """Records an Event about an object. Never fails."""
 
@@ -91,7 +102,7 @@ class Emit(NamedTuple):
     message: str
 
 
-Action = Create | Update | Patch | Delete | Post | Confirm | Emit
+Action = Create | Update | Patch | Delete | Post | Confirm | Clear | Emit
 Write = Create | Update | Patch | Delete | Post
 
 

@@ -10,6 +10,7 @@ from kubelite.client.client import Client
 from kubelite.client.errors import ApiError, ClientError, NotFound, Unreachable
 from kubelite.control.controllers.actions import (
     Action,
+    Clear,
     Confirm,
     Create,
     Delete,
@@ -22,6 +23,7 @@ from kubelite.control.controllers.actions import (
     Step,
     Update,
 )
+from kubelite.control.controllers.clearing import clear
 from kubelite.control.controllers.shared.meta import Obj, is_deleting, uid_of
 
 PARALLEL = 64
@@ -99,7 +101,9 @@ class Executor:
         except ClientError as error:
             return Outcome(action, None, Refusal(0, type(error).__name__, str(error)))
 
-    async def _request(self, action: Create | Update | Patch | Delete | Post | Confirm) -> Obj:
+    async def _request(
+        self, action: Create | Update | Patch | Delete | Post | Confirm | Clear
+    ) -> Obj:
         client = self._client
         match action:
             case Create(resource, body):
@@ -114,6 +118,8 @@ class Executor:
                 return await self._delete(action)
             case Confirm():
                 return await self._confirm(action)
+            case Clear(namespace, only):
+                return await clear(client, namespace, only)
 
     async def _delete(self, action: Delete) -> Obj:
         return await self._client.delete(

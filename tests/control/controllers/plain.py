@@ -12,6 +12,7 @@ from typing import Any
 from kubelite.client.resources import GroupVersionResource, of_kind
 from kubelite.control.controllers.actions import (
     Action,
+    Clear,
     Confirm,
     Create,
     Delete,
@@ -191,8 +192,27 @@ class World:
                     self._delete(resource, obj)
                 return Outcome(action, obj)
             case Confirm(resource, namespace, name):
-                return Outcome(action, self._objects[resource, namespace, name])
+                obj = self._objects.get((resource, namespace, name))
+                if obj is None or obj["metadata"]["uid"] != action.uid:
+                    return Outcome(action, None, Refusal(404, "NotFound", "not there"))
+                return Outcome(action, obj)
+            case Clear(namespace, only):
+                return Outcome(action, self._clear(namespace, only))
         raise AssertionError(action)
+
+    def _clear(self, namespace: str, only: tuple[GroupVersionResource, ...]) -> Object:
+        left: Object = {"remaining": {}, "finalizers": {}, "failures": []}
+        for (resource, where, name), obj in list(self._objects.items()):
+            if where != namespace or (only and resource not in only):
+                continue
+            self._delete(resource, obj)
+            if (kept := self._objects.get((resource, where, name))) is None:
+                continue
+            text = f"{resource.resource}.{resource.group}"
+            left["remaining"][text] = left["remaining"].get(text, 0) + 1
+            for finalizer in kept["metadata"]["finalizers"]:
+                left["finalizers"][finalizer] = left["finalizers"].get(finalizer, 0) + 1
+        return left
 
     def _create(self, action: Action, resource: GroupVersionResource, body: Object) -> Outcome:
         key = (resource, body["metadata"].get("namespace") or "", body["metadata"]["name"])
@@ -215,6 +235,10 @@ class World:
         assert body["metadata"]["resourceVersion"] == old["metadata"]["resourceVersion"]
         if sub == "status":
             body = {**old, "status": body["status"], "metadata": body["metadata"]}
+        elif sub == "finalize":
+            if not body["spec"]["finalizers"] and not body["metadata"].get("finalizers"):
+                del self._objects[key]
+                return Outcome(action, body)
         elif body.get("spec") != old.get("spec"):
             body["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
         assert body != old, f"a write without effect: {action}"
@@ -224,7 +248,7 @@ class World:
         obj["metadata"]["resourceVersion"] = str(next(self._numbers))
         key = (resource, obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
         is_gone = obj["metadata"].get("deletionTimestamp") and not obj["metadata"].get("finalizers")
-        if is_gone and resource.resource != "pods":
+        if is_gone and resource.resource not in ("pods", "namespaces"):
             self._objects.pop(key, None)
         else:
             self._objects[key] = obj

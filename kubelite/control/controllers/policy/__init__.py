@@ -1,0 +1,1 @@
+"""Controllers of what applications and administrators set as limits: disruption budgets."""

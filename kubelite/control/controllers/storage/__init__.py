@@ -1,0 +1,1 @@
+"""Controllers of persistent volumes: binding, protection, ephemeral claims, expansion."""
