@@ -13,9 +13,10 @@ add a controller, write one file in a sub-room and add its row to ``registry.py`
     shared/         pure helpers: ownership, state of pods, revisions, conditions, numbers
     workloads/      ReplicaSet, ReplicationController, Deployment, StatefulSet, DaemonSet
     batch/          Job, CronJob, removal after a time to live
-    network/        Endpoints, EndpointSlices
+    network/        Endpoints, EndpointSlices, mirroring of Endpoints
     nodes/          node life cycle, evictions by taint, pods that nobody else removes
     lifecycle/      garbage collection, namespaces and what each has
+    certificates/   approval and removal of CertificateSigningRequests
     policy/         disruption budgets
     storage/        binding and protection of volumes, claims of ephemeral volumes
 """

@@ -50,6 +50,24 @@ ROWS: tuple[Row, ...] = (
         "ENDPOINT_SLICE_CONTROLLER",
     ),
     Row(
+        "endpointslice-mirroring-controller",
+        "endpointslicemirroring",
+        "network.endpointslice_mirroring",
+        "ENDPOINT_SLICE_MIRRORING_CONTROLLER",
+    ),
+    Row(
+        "certificatesigningrequest-approving-controller",
+        "csrapproving",
+        "certificates.approving",
+        "CSR_APPROVING_CONTROLLER",
+    ),
+    Row(
+        "certificatesigningrequest-cleaner-controller",
+        "csrcleaner",
+        "certificates.cleaning",
+        "CSR_CLEANER_CONTROLLER",
+    ),
+    Row(
         "garbage-collector-controller",
         "garbagecollector",
         "lifecycle.garbage_collector",

@@ -264,7 +264,20 @@ def test_heartbeats_of_nodes_concern_nobody() -> None:
     assert list(concerned(world.view, node("n0"), beating)) == []
     assert list(concerned(world.view, None, node("n0"))) == [KEY]
     tainted = node("n0", {"key": "k", "effect": "NoSchedule"})
-    assert list(concerned(world.view, node("n0"), tainted)) == [KEY]
+    assert list(concerned(world.view, tainted, node("n0"))) == [KEY]
+    assert list(concerned(world.view, node("n0"), tainted)) == []
+
+
+def test_only_nodes_that_change_what_runs_concern_a_set() -> None:
+    world = World(daemon_set(), node("n0"))
+    settle(world)
+    concerned = DAEMON_SET_CONTROLLER.watches[NODES]
+    resting = node("n0", {"key": "k", "effect": "NoSchedule"})
+    assert list(concerned(world.view, node("n0"), resting)) == []
+    evicting = node("n0", {"key": "k", "effect": "NoExecute"})
+    assert list(concerned(world.view, node("n0"), evicting)) == [KEY]
+    assert list(concerned(world.view, node("n0"), None)) == [KEY]
+    assert list(concerned(world.view, evicting, None)) == []
 
 
 def test_refused_pods_are_told_and_the_status_is_written() -> None:

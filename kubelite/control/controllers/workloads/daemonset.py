@@ -37,7 +37,7 @@ from kubelite.control.controllers.shared.meta import (
     uid_of,
 )
 from kubelite.control.controllers.shared.numbers import scaled
-from kubelite.control.controllers.shared.ownership import OwnerKind, claim, owner_keys
+from kubelite.control.controllers.shared.ownership import OwnerKind, claim, is_owned, owner_keys
 from kubelite.control.controllers.shared.pod_events import pod_event
 from kubelite.control.controllers.shared.pod_state import (
     available_at,
@@ -57,7 +57,7 @@ from kubelite.control.controllers.shared.revisions import (
     truncated,
 )
 from kubelite.control.controllers.shared.selectors import selector_of
-from kubelite.control.controllers.view import View
+from kubelite.control.controllers.view import View, on_node
 from kubelite.control.controllers.workloads.daemonset_pods import (
     by_node,
     is_updated,
@@ -351,14 +351,29 @@ def _has_moved(old: Obj, new: Obj) -> bool:
 
 
 def _of_node(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
-    """Every DaemonSet, when a node comes, goes, or changes what placement looks at."""
+    """The DaemonSets that have to start or end a pod on a node that has come, gone or changed. One
+    whose pod may stay where none would be started is not looked at again for that, so its status
+    goes on counting a node that is not ready.
+    """
+    sets = view.list(DAEMON_SETS)
+    if new is None:
+        return [key_of(set_) for set_ in sets if old is not None and _counts(set_, old)]
     is_same = (
         old is not None
-        and new is not None
         and labels_of(old) == labels_of(new)
         and spec_of(old).get("taints") == spec_of(new).get("taints")
     )
-    return [] if is_same else [key_of(set_) for set_ in view.list(DAEMON_SETS)]
+    return [] if is_same else [key_of(set_) for set_ in sets if _has_work(view, set_, new)]
+
+
+def _counts(set_: Obj, node: Obj) -> bool:
+    return any(placement(set_, tolerations_of(set_), node))
+
+
+def _has_work(view: View, set_: Obj, node: Obj) -> bool:
+    should_run, may_go_on = placement(set_, tolerations_of(set_), node)
+    is_there = any(is_owned(pod, set_) for pod in on_node(view, PODS, name_of(node)))
+    return not may_go_on if is_there else should_run
 
 
 DAEMON_SET_CONTROLLER = Controller(

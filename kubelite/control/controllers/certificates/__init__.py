@@ -1,0 +1,1 @@
+"""Controllers of CertificateSigningRequests: approval of those of kubelets, removal of old ones."""

@@ -1,0 +1,122 @@
+"""CertificateSigningRequests: which are approved by themselves, and when they go."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from kubelite.control.controllers.actions import Create, Outcome, Step, Update
+from kubelite.control.controllers.certificates import approving, cleaning
+from kubelite.control.controllers.shared.meta import format_time
+from kubelite.control.controllers.view import FixedView
+
+NOW = 1_800_000_000.0
+USAGES = ["digital signature", "client auth"]
+
+
+def pem(name="system:node:n", groups=("system:nodes",), hosts=()):
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+    attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, name))
+    builder = x509.CertificateSigningRequestBuilder(x509.Name(attributes))
+    if hosts:
+        names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+        builder = builder.add_extension(names, critical=False)
+    signed = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+def spec(request="", usages=USAGES, signer=approving.SIGNER, user="system:node:n"):
+    return {
+        "request": request or pem(),
+        "usages": usages,
+        "signerName": signer,
+        "username": user,
+        "groups": ["system:nodes"],
+    }
+
+
+def request(of=None, *conditions, created=NOW, certificate=""):
+    return {
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": "r", "uid": "u", "creationTimestamp": format_time(created)},
+        "spec": of or spec(),
+        "status": {
+            "conditions": [
+                {"type": type_, "status": "True", "lastUpdateTime": format_time(time)}
+                for type_, time in conditions
+            ],
+            "certificate": certificate,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        (spec(), "system:node:n"),
+        (spec(usages=[*USAGES, "key encipherment"]), "system:node:n"),
+        (spec(usages=["client auth"]), ""),
+        (spec(usages=[*USAGES, "server auth"]), ""),
+        (spec(signer="kubernetes.io/kube-apiserver-client"), ""),
+        (spec(pem("somebody")), ""),
+        (spec(pem(groups=("system:nodes", "system:masters"))), ""),
+        (spec(pem(hosts=("n.example.com",))), ""),
+        (spec("bm9uZQ=="), ""),
+    ],
+)
+def test_requests_of_nodes(asked, name) -> None:
+    assert approving.node_of(asked) == name
+
+
+def asked_for(obj, *allowed):
+    """The sub-resources that are asked for, and the action in the end."""
+    steps = approving.plan(FixedView([obj]), ("", "r"), NOW).steps
+    seen = []
+    while steps and isinstance(steps[0], Step):
+        (review,) = steps[0].actions
+        assert isinstance(review, Create)
+        name = review.body["spec"]["resourceAttributes"]["subresource"]
+        seen.append(name)
+        steps = steps[0].then((Outcome(review, {"status": {"allowed": name in allowed}}),))
+    return seen, steps
+
+
+def test_whoever_may_is_approved() -> None:
+    seen, (update,) = asked_for(request(), "selfnodeclient")
+    assert seen == ["selfnodeclient"]
+    assert isinstance(update, Update) and update.sub == "approval"
+    (condition,) = update.body["status"]["conditions"]
+    assert (condition["type"], condition["reason"]) == ("Approved", "AutoApproved")
+    seen, (update,) = asked_for(request(spec(user="bootstrap")), "nodeclient")
+    assert seen == ["nodeclient"]
+    assert asked_for(request()) == (["selfnodeclient", "nodeclient"], ())
+
+
+def test_decided_requests_are_left_alone() -> None:
+    for decided in (request(None, ("Denied", NOW)), request(None, ("Approved", NOW))):
+        assert not approving.plan(FixedView([decided]), ("", "r"), NOW).steps
+
+
+@pytest.mark.parametrize(
+    ("obj", "seconds"),
+    [
+        (request(), 86400),
+        (request(None, ("Denied", NOW + 10)), 3610),
+        (request(None, ("Approved", NOW), ("Failed", NOW + 20)), 3620),
+        (request(None, ("Approved", NOW + 5), certificate="x"), 3605),
+        (request(None, ("Approved", NOW)), None),
+    ],
+)
+def test_when_requests_go(obj, seconds) -> None:
+    view = FixedView([obj])
+    first = cleaning.plan(view, ("", "r"), NOW)
+    assert first.steps == ()
+    assert first.wake_at == (None if seconds is None else NOW + seconds)
+    if seconds is not None:
+        assert cleaning.plan(view, ("", "r"), NOW + seconds).steps
