@@ -28,8 +28,9 @@ _NAMES = frozenset(
     "runtimeClassName priorityClassName conditionType topologyKey hostnames".split()
 )
 """Fields whose invalid values are bad names."""
+_POD = "core.v1.Pod"
 _HOMES = {
-    "core.v1.Pod": "the pod itself",
+    _POD: "the pod itself",
     "meta.v1.ObjectMeta": "metadata",
     "core.v1.PodSpec": "spec",
     "core.v1.Container": "a container",
@@ -132,13 +133,14 @@ def _type(cause: Cause, _pod: Object) -> str:
     return ""
 
 
-def _known_field(cause: Cause, _pod: Object) -> str:
+def _known_field(cause: Cause, document: Object) -> str:
     """The field that was meant, or the place that has a field of this name."""
     *_, field = cause.path
-    meant = _meant(cause)
+    root = f"core.v1.{document.get('kind') or 'Pod'}"
+    meant = _meant(cause, root)
     if meant:
         return _did_you_mean(meant)
-    here = _definition_at(cause.path[:-1])
+    here = _definition_at(cause.path[:-1], root)
     homes = [
         home
         for definition, home in _HOMES.items()
@@ -156,14 +158,14 @@ def meant_path(cause: Cause) -> Path:
     return (*cause.path[:-1], meant) if meant else cause.path
 
 
-def _meant(cause: Cause) -> str:
-    known = list(schema.types_of(_definition_at(cause.path[:-1])))
+def _meant(cause: Cause, root: str = _POD) -> str:
+    known = list(schema.types_of(_definition_at(cause.path[:-1], root)))
     return _close(str(cause.path[-1]), known, cutoff=0.7)
 
 
-def _definition_at(path: Path) -> str:
-    """The definition of the object at a path of a Pod."""
-    kind = "core.v1.Pod"
+def _definition_at(path: Path, root: str) -> str:
+    """The definition of the object at a path of an object of the definition ``root``."""
+    kind = root
     for step in path:
         inner = kind[1:] if kind[0] in "[{" else ""
         kind = inner or schema.types_of(kind).get(str(step), "o")

@@ -6,8 +6,9 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -21,26 +22,43 @@ from kubelite.objects.rules import reading
 from kubelite.objects.rules.cause import Cause, Path, copied, duplicate
 from kubelite.objects.rules.pods import checks, defaults
 
+if TYPE_CHECKING:
+    from kubelite.cli import problems
+    from kubelite.cli.config_review import ObjectKey
+
+
+PodName = tuple[str, str]
+"""Namespace and name."""
+_CONFIG_KINDS = ("ConfigMap", "Secret")
+_CONFIG_VOLUMES = {"configMap", "secret", "projected"}
+
 
 class Review(NamedTuple):
     """Pods with defaults, in the order of the file. With any errors nothing may be created;
-    warnings are worth showing whenever a pod is created, notes only to whoever asks for a check."""
+    warnings are worth showing whenever a pod is created, notes only to whoever asks for a check.
+    ``objects`` are the ConfigMaps and Secrets, with defaults; ``referenced`` are those that a pod
+    refers to, by its namespace and name; a pod that refers to none has no entry.
+    """
 
     pods: list[Pod]
     errors: list[Diagnostic]
     warnings: list[Diagnostic]
     notes: list[Diagnostic]
+    objects: dict[ObjectKey, Object]
+    referenced: dict[PodName, list[Object]]
 
 
 class Item(NamedTuple):
-    """One object of a manifest: its value, the document it stands in, and where in that."""
+    """One object of a manifest: its value, the document it stands in, where in that, and the name
+    of the file."""
 
     value: Any
     document: Document
     path: Path
+    file: str = ""
 
 
-def items(documents: list[Document]) -> Iterator[Item]:
+def items(documents: list[Document], file: str = "") -> Iterator[Item]:
     """The objects of all documents; those of a List one by one."""
     for document in documents:
         value = document.value
@@ -48,13 +66,13 @@ def items(documents: list[Document]) -> Iterator[Item]:
             continue
         if (
             isinstance(value, dict)
-            and value.get("kind") in ("List", "PodList")
+            and value.get("kind") in ("List", "PodList", "ConfigMapList", "SecretList")
             and isinstance(value.get("items"), list)
         ):
             for at, each in enumerate(value["items"]):
-                yield Item(each, document, ("items", at))
+                yield Item(each, document, ("items", at), file)
         else:
-            yield Item(value, document, ())
+            yield Item(value, document, (), file)
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -71,26 +89,73 @@ def review(
     """Reviews a manifest. ``file`` is its name in places; ``namespace`` the one asked for on the
     command line.
     """
-    result = Review([], [], [], [])
-    taken: set[tuple[str, str]] = set()
-    for item in items(documents):
-        if _is_pod(item.value):
-            _review_pod(item, file, namespace, lenient, result, taken)
-        else:
-            _review_other(item, file, lenient, result)
-    if not result.pods and not result.errors:
-        from kubelite.cli.common.error_codes import EMPTY
-        from kubelite.cli.problems import POD_BEGINS
+    return review_files([(file, documents)], namespace=namespace, lenient=lenient)
 
-        result.errors.append(Diagnostic(f"there is no Pod in {file}", EMPTY, hint=POD_BEGINS))
+
+def review_files(
+    files: Sequence[tuple[str, list[Document]]],
+    *,
+    namespace: str | None = None,
+    lenient: bool = False,
+) -> Review:
+    """Reviews manifests that belong together: pods of one may refer to ConfigMaps of another."""
+    result = Review([], [], [], [], {}, {})
+    taken: set[PodName] = set()
+    all_items = [list(items(documents, file)) for file, documents in files]
+    for item in itertools.chain(*all_items):
+        if _is_config(item.value):
+            _review_config(item, namespace, result)
+    for file_items, (file, _) in zip(all_items, files, strict=True):
+        if not file_items:
+            result.errors.append(_no_pod(file))
+        for item in file_items:
+            if _is_pod(item.value):
+                _review_pod(item, namespace, lenient, result, taken)
+            elif not _is_config(item.value):
+                _review_other(item, lenient, result)
+    if not result.pods and not result.errors:
+        result.errors.append(_no_pod(" or ".join(file for file, _ in files)))
     return result
+
+
+def _no_pod(file: str) -> Diagnostic:
+    from kubelite.cli.common.error_codes import EMPTY
+    from kubelite.cli.problems import POD_BEGINS
+
+    return Diagnostic(f"there is no Pod in {file}", EMPTY, hint=POD_BEGINS)
 
 
 def _is_pod(value: Any) -> bool:
     return isinstance(value, dict) and (value.get("apiVersion"), value.get("kind")) == ("v1", "Pod")
 
 
-def _review_other(item: Item, file: str, lenient: bool, result: Review) -> None:
+def _is_config(value: Any) -> bool:
+    """Whether it is a ConfigMap or Secret."""
+    return (
+        isinstance(value, dict)
+        and value.get("apiVersion") == "v1"
+        and value.get("kind") in _CONFIG_KINDS
+    )
+
+
+def _review_config(item: Item, namespace: str | None, result: Review) -> None:
+    from kubelite.cli import config_review, problems
+
+    document, causes = config_review.judge(item.value, namespace)
+    key = config_review.key_of(document)
+    if key in result.objects and key.name:
+        causes.append(duplicate(("metadata", "name"), key.name))
+    result.objects[key] = document
+    found = [problems.of_cause(cause, document) for cause in causes]
+    if other_namespace := _other_namespace(document, namespace):
+        found.append(_namespace_problem(other_namespace))
+    found.sort(key=lambda problem: problems.place_of(item.document, item.path, problem))
+    result.errors.extend(
+        problems.diagnostic(item.document, item.path, item.file, problem) for problem in found
+    )
+
+
+def _review_other(item: Item, lenient: bool, result: Review) -> None:
     """An object that is no Pod: an error, unless the kind is known and may be passed over."""
     from kubelite.cli import problems
     from kubelite.cli.common.error_codes import UNSUPPORTED_KIND
@@ -98,7 +163,7 @@ def _review_other(item: Item, file: str, lenient: bool, result: Review) -> None:
     problem = problems.of_kind(item.value)
     skipped = lenient and problem.code == UNSUPPORTED_KIND
     listed = result.warnings if skipped else result.errors
-    listed.append(problems.diagnostic(item.document, item.path, file, problem))
+    listed.append(problems.diagnostic(item.document, item.path, item.file, problem))
 
 
 def judge(value: Object, namespace: str | None = None) -> Judgement:
@@ -111,8 +176,16 @@ def judge(value: Object, namespace: str | None = None) -> Judgement:
     wrong = _unreadable(causes) if causes else set()
     if complete["metadata"].get("generateName"):
         wrong.add(("metadata", "name"))
-    broken = [c for c in checks.on_create(complete) if not _is_below(c.path, wrong)]
+    broken = [c for c in checks.on_create(_with_account(complete)) if not _is_below(c.path, wrong)]
     return Judgement(written, complete, causes + broken)
+
+
+def _with_account(pod: Object) -> Object:
+    """The pod as validation sees it in a server: admission has given it a service account."""
+    spec = pod["spec"]
+    if spec.get("serviceAccountName"):
+        return pod
+    return {**pod, "spec": {**spec, "serviceAccountName": "default"}}
 
 
 def diagnostics_of(pod: Judgement) -> list[Diagnostic]:
@@ -131,34 +204,62 @@ def _unreadable(causes: list[Cause]) -> set[Path]:
 
 def _review_pod(
     item: Item,
-    file: str,
     namespace: str | None,
     lenient: bool,
     result: Review,
-    taken: set[tuple[str, str]],
+    taken: set[PodName],
 ) -> None:
     pod = judge(item.value, namespace)
     findings = support.check(pod.written)
+    missing = _missing_objects(pod, result) if _has_references(pod.written) else []
     other_namespace = _other_namespace(pod.written, namespace)
     causes = pod.causes if other_namespace else [*pod.causes, *_taken(pod.complete, taken)]
-    if causes or findings or other_namespace:
+    if causes or findings or missing or other_namespace:
         judged = pod.complete, causes, findings, other_namespace
-        _list_problems(item, file, judged, lenient, result)
+        _list_problems(item, judged, [problem for _, problem in missing], lenient, result)
     if lenient:
-        support.without_refused(pod.complete, findings)
+        support.without_refused(pod.complete, [*findings, *(finding for finding, _ in missing)])
         defaults.pod(pod.complete, namespace or "")
     result.pods.append(codec.decode(Pod, pod.complete))
 
 
-def _other_namespace(pod: Object, namespace: str | None) -> str:
-    """Why the pod's namespace does not fit that of the command line; "" where it does."""
-    own = (pod.get("metadata") or {}).get("namespace")
+def _has_references(pod: Object) -> bool:
+    """Whether a pod may refer to ConfigMaps or Secrets, quickly told."""
+    spec = pod.get("spec") or {}
+    if any(volume.keys() & _CONFIG_VOLUMES for volume in spec.get("volumes") or ()):
+        return True
+    return any(
+        container.get("envFrom") or any("valueFrom" in each for each in container.get("env") or ())
+        for group in ("initContainers", "containers")
+        for container in spec.get(group) or ()
+    )
+
+
+def _missing_objects(
+    pod: Judgement, result: Review
+) -> list[tuple[support.Finding, problems.Problem]]:
+    """Puts what the pod refers to into ``referenced``, and returns what the manifests lack."""
+    from kubelite.cli import config_review
+    from kubelite.objects.pod.references import references
+
+    meta = pod.complete["metadata"]
+    namespace, found = meta["namespace"], list(references(pod.written))
+    keys = {config_review.ObjectKey(each.kind, namespace, each.name) for each in found}
+    objects = [result.objects[key] for key in sorted(keys) if key in result.objects]
+    if objects:
+        result.referenced[namespace, meta.get("name") or ""] = objects
+    return list(config_review.missing(found, namespace, result.objects))
+
+
+def _other_namespace(document: Object, namespace: str | None) -> str:
+    """Why an object's namespace does not fit that of the command line; "" where it does."""
+    own = (document.get("metadata") or {}).get("namespace")
     if namespace and own and own != namespace:
         return f'namespace: the manifest says "{own}", the command line "{namespace}"'
     return ""
 
 
-def _taken(pod: Object, taken: set[tuple[str, str]]) -> list[Cause]:
+def _taken(pod: Object, taken: set[PodName]) -> list[Cause]:
     """Whether a pod before it has the same name; the names so far are ``taken``."""
     name = (pod["metadata"]["namespace"], pod["metadata"].get("name") or "")
     if name in taken and name[1]:
@@ -169,20 +270,18 @@ def _taken(pod: Object, taken: set[tuple[str, str]]) -> list[Cause]:
 
 def _list_problems(
     item: Item,
-    file: str,
     judged: tuple[Object, list[Cause], list[support.Finding], str],
+    missing: list[problems.Problem],
     lenient: bool,
     result: Review,
 ) -> None:
     """Puts everything that is wrong with a pod into the lists, in the order of the file."""
     from kubelite.cli import problems
-    from kubelite.cli.common.error_codes import OTHER_NAMESPACE
 
     pod, causes, findings, other_namespace = judged
     errors = [problems.of_cause(cause, pod) for cause in causes]
     if other_namespace:
-        hint, path = "leave --namespace out, or change one", ("metadata", "namespace")
-        errors.append(problems.Problem(path, other_namespace, OTHER_NAMESPACE, hint))
+        errors.append(_namespace_problem(other_namespace))
     stops = Level.FATAL if lenient else Level.REFUSED
     for level, diagnostics in (
         (Level.QUIET, result.notes),
@@ -192,10 +291,19 @@ def _list_problems(
         at_level = [f for f in findings if _effective(f.level, stops) is level]
         listed = [problems.of_finding(finding) for finding in at_level]
         listed += errors if level is stops else []
+        listed += missing if level is (Level.LOUD if lenient else stops) else []
         listed.sort(key=lambda problem: problems.place_of(item.document, item.path, problem))
         diagnostics.extend(
-            problems.diagnostic(item.document, item.path, file, problem) for problem in listed
+            problems.diagnostic(item.document, item.path, item.file, problem) for problem in listed
         )
+
+
+def _namespace_problem(message: str) -> problems.Problem:
+    from kubelite.cli import problems
+    from kubelite.cli.common.error_codes import OTHER_NAMESPACE
+
+    hint, path = "leave --namespace out, or change one", ("metadata", "namespace")
+    return problems.Problem(path, message, OTHER_NAMESPACE, hint)
 
 
 def _effective(level: Level, stops: Level) -> Level:

@@ -20,6 +20,7 @@ from kubelite.cli.common.error_codes import CODES
 
 HEAD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n"
 GOOD = HEAD + "  containers:\n  - name: c\n    image: host\n"
+SECRET = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: keys}\ndata: {a: YQ==}\n"
 
 
 def written(tmp_path: Path, text: str | bytes, name: str = "p.yaml") -> str:
@@ -70,10 +71,29 @@ BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
     ("another version", "apiVersion: apps/v1\nkind: Pod\n", "1:13   apiVersion", "KL108", 'no kind "Pod"', "apiVersion: v1"),
     ("not an object", "just a text\n", "1:1", "KL105", "not an object", "kind: Pod"),
     ("a list of them", "- a\n- b\n", "1:1", "KL105", "not an object", "kind: Pod"),
-    ("field not supported", GOOD + "    envFrom: [{configMapRef: {name: a}}]\n", "8:5   spec.containers[0].envFrom",
+    ("field not supported", GOOD + "    volumeDevices: [{name: v, devicePath: /d}]\n", "8:5   spec.containers[0].volumeDevices",
      "KL113", "not supported", "--lenient"),
-    ("volume not supported", GOOD + "  volumes: [{name: v, secret: {secretName: s}}]\n", "8:23   spec.volumes[0].secret", "KL113",
-     "secret is not supported", "--lenient"),
+    ("volume not supported", GOOD + "  volumes: [{name: v, rbd: {image: i, monitors: [a]}}]\n", "8:23   spec.volumes[0].rbd", "KL113",
+     "rbd is not supported", "--lenient"),
+    ("a token without a cluster", GOOD + "  volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]\n",
+     "8:46   spec.volumes[0].projected.sources[0].serviceAccountToken", "KL113", "`kubelite up`", "--lenient"),
+    ("a ConfigMap that is not there", GOOD + "    envFrom: [{configMapRef: {name: a}}]\n",
+     "8:37   spec.containers[0].envFrom[0].configMapRef.name", "KL111", 'configmap "a" not found', "put the ConfigMap into the same file"),
+    ("a Secret of another name", GOOD + "  volumes: [{name: v, secret: {secretName: keyz}}]\n" + SECRET,
+     "8:44   spec.volumes[0].secret.secretName", "KL111", 'secret "keyz" not found', 'did you mean "keys"?'),
+    ("a Secret of another namespace", GOOD + "  volumes: [{name: v, secret: {secretName: keys}}]\n" + SECRET.replace("keys", "keys, namespace: far"),
+     "8:44   spec.volumes[0].secret.secretName", "KL111", 'secret "keys" not found', 'in namespace "default", the Secret in "far"'),
+    ("a key that is not there", GOOD + "    env: [{name: A, valueFrom: {secretKeyRef: {name: keys, key: b}}}]\n" + SECRET,
+     "8:65   spec.containers[0].env[0].valueFrom.secretKeyRef.key", "KL111", "couldn't find key b in Secret default/keys", '"a"'),
+    ("a file that is not there", GOOD + "  volumes: [{name: v, secret: {secretName: keys, items: [{key: b, path: p}]}}]\n" + SECRET,
+     "8:64   spec.volumes[0].secret.items[0].key", "KL111", "references non-existent secret key: b", '"a"'),
+    ("a number in a ConfigMap", GOOD + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {port: 80}\n",
+     "12:14   data[port]", "KL105", "expected string, got integer", '"80"'),
+    ("not base64", GOOD + SECRET.replace("YQ==", "a b"), "12:11   data[a]", "KL108", "must be base64", "rule"),
+    ("a bad key", GOOD + SECRET.replace("{a:", "{a/b:"), "12:13   data[a/b]", "KL108", "Invalid value", ""),
+    ("two Secrets of one name", GOOD + SECRET + SECRET, "16:18   metadata.name", "KL110", 'Duplicate value: "keys"', ""),
+    ("a Secret without a name", GOOD + SECRET.replace("{name: keys}", "{}"), "11:11   metadata.name", "KL107", "Required value", ""),
+    ("a misspelled field of a Secret", GOOD + SECRET.replace("\ndata:", "\ndat:"), "12:1   dat", "KL104", 'unknown field "dat"', 'did you mean "data"?'),
     ("in a List", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: p}\n  spec: {container: []}\n",
      "7:10   items[0].spec.container", "KL104", 'unknown field "container"', 'did you mean "containers"?'),
 ]  # fmt: skip
@@ -181,9 +201,29 @@ def test_lenient_warns_and_runs_without_what_is_not_supported(tmp_path: Path) ->
     source = written(tmp_path, GOOD + "    envFrom: [{configMapRef: {name: a}}]\n" + service)
     assert len(refused(source)) == 2
     plan = manifest.load(source, lenient=True)
-    assert [warning.code for warning in plan.warnings] == ["KL113", "KL112"]
-    assert plan.pods[0].spec.containers[0].env_from == ()
+    assert [warning.code for warning in plan.warnings] == ["KL111", "KL112"]
+    (source_of_variables,) = plan.pods[0].spec.containers[0].env_from
+    assert source_of_variables.config_map_ref is None
     refused(written(tmp_path, service), lenient=True)
+
+
+def test_objects_that_pods_refer_to_may_stand_in_another_file(tmp_path: Path) -> None:
+    pod = written(tmp_path, GOOD + "    envFrom: [{secretRef: {name: keys}}]\n")
+    unused = SECRET.replace("keys", "unused").replace("data: {a: YQ==}", "stringData: {b: c}")
+    other = written(tmp_path, SECRET + unused, "s.yaml")
+    plan = manifest.load_all([pod, other])
+    (document,) = plan.documents(plan.pods[0])
+    assert document["metadata"] == {"name": "keys", "namespace": "default"}
+    assert (document["type"], document["data"]) == ("Opaque", {"a": "YQ=="})
+    assert "there is no Pod" in refused(other)[0].message
+    with pytest.raises(CliError, match="Duplicate"):
+        manifest.load_all([pod, other, written(tmp_path, GOOD, "again.yaml")])
+
+
+def test_an_optional_object_may_be_missing(tmp_path: Path) -> None:
+    volume = "  volumes: [{name: v, configMap: {name: m, optional: true}}]\n"
+    plan = manifest.load(written(tmp_path, GOOD + volume))
+    assert (plan.warnings, plan.documents(plan.pods[0])) == ([], [])
 
 
 def test_fields_without_effect_are_accepted_and_weaker_isolation_is_told(tmp_path: Path) -> None:
@@ -237,7 +277,7 @@ def test_check_says_clean_findings_or_unreadable_by_its_exit_code(tmp_path: Path
     findings = run("pod", "check", source)
     assert findings.returncode == 1
     assert [line for line in findings.stdout.splitlines() if line.startswith("error: ")] == [
-        line for line in findings.stdout.splitlines() if re.match(r"error: .*\[KL1(13|04)\]$", line)
+        line for line in findings.stdout.splitlines() if re.match(r"error: .*\[KL1(11|04)\]$", line)
     ]
     assert findings.stdout.count("error: ") == 2 and "2 errors" in findings.stderr
     lenient = run(

@@ -81,7 +81,10 @@ HONOURED = made(
         "startupProbe": {"exec": {"command": ["true"]}, "terminationGracePeriodSeconds": 1},
         "livenessProbe": {"grpc": {"port": 1}}, "readinessProbe": {"httpGet": {"port": "a"}, "periodSeconds": 1},
         "lifecycle": {"postStart": {"sleep": {"seconds": 1}}, "preStop": {"tcpSocket": {"port": 1}}, "stopSignal": "SIGINT"},
-        "env": [{"name": "A", "value": "x"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "env": [{"name": "A", "value": "x"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}},
+                {"name": "D", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+        "envFrom": [{"prefix": "P_", "configMapRef": {"name": "m"}}, {"secretRef": {"name": "s"}}],
         "ports": [{"containerPort": 80, "hostPort": 80, "hostIP": "127.0.0.1", "protocol": "UDP"}],
         "resources": {"limits": {"cpu": "1", "memory": "1Gi", "hugepages-2Mi": "2Mi"}, "requests": {"cpu": "1m"}},
         "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": True, "subPath": "s", "mountPropagation": "None"}],
@@ -91,7 +94,10 @@ HONOURED = made(
         },
     },
     initContainers=[{"name": "i", "image": "i"}, {"name": "s", "image": "i", "restartPolicy": "Always"}],
-    volumes=[{"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}, {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}, {"name": "h", "hostPath": {"path": "/"}}],
+    volumes=[{"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}, {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}}, {"name": "h", "hostPath": {"path": "/"}},
+             {"name": "m", "configMap": {"name": "m", "items": [{"key": "k", "path": "p"}]}}, {"name": "s", "secret": {"secretName": "s"}},
+             {"name": "a", "downwardAPI": {"items": [{"path": "n", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+             {"name": "j", "projected": {"defaultMode": 256, "sources": [{"secret": {"name": "s"}}]}}],
     metadata={"name": "p", "namespace": "n", "labels": {"a": "b"}, "annotations": {"c": "d"}},
     hostNetwork=True, hostPID=True, shareProcessNamespace=False, restartPolicy="Always", hostUsers=False, os={"name": "linux"},
     dnsConfig={"options": [{"name": "ndots", "value": "1"}]}, hostAliases=[{"ip": "::1", "hostnames": ["a"]}],
@@ -106,16 +112,33 @@ def test_what_this_version_promises_raises_no_finding() -> None:
 @pytest.mark.parametrize(
     ("pod", "path", "level"),
     [
-        (made({"envFrom": [{}]}), "spec.containers[0].envFrom", "REFUSED"),
         (
-            made({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"key": "k"}}}]}),
-            "spec.containers[0].env[0].valueFrom.secretKeyRef",
+            made(
+                {
+                    "env": [
+                        {
+                            "name": "A",
+                            "valueFrom": {
+                                "fileKeyRef": {"key": "k", "path": "p", "volumeName": "v"}
+                            },
+                        }
+                    ]
+                }
+            ),
+            "spec.containers[0].env[0].valueFrom.fileKeyRef",
             "REFUSED",
         ),
-        (
-            made(volumes=[{"name": "v", "configMap": {"name": "m"}}]),
-            "spec.volumes[0].configMap",
-            "REFUSED",
+        *(
+            (
+                made(
+                    volumes=[
+                        {"name": "v", "projected": {"sources": [{source: {"path": "p", **more}}]}}
+                    ]
+                ),
+                f"spec.volumes[0].projected.sources[0].{source}",
+                "REFUSED",
+            )
+            for source, more in (("serviceAccountToken", {}), ("clusterTrustBundle", {"name": "b"}))
         ),
         (made(volumes=[{"name": "v", "rbd": {"image": "m"}}]), "spec.volumes[0].rbd", "REFUSED"),
         (
@@ -176,18 +199,23 @@ def test_lenient_leaves_out_what_was_refused_and_only_that() -> None:
         {
             "envFrom": [{"configMapRef": {"name": "m"}}],
             "env": [
-                {"name": "A", "valueFrom": {"secretKeyRef": {"key": "k"}}},
+                {
+                    "name": "A",
+                    "valueFrom": {"fileKeyRef": {"key": "k", "path": "p", "volumeName": "v"}},
+                },
                 {"name": "B", "value": "b"},
             ],
             "volumeMounts": [{"name": "v", "mountPath": "/v"}],
         },
-        volumes=[{"name": "v", "configMap": {"name": "m"}}],
+        volumes=[{"name": "v", "rbd": {"image": "m"}}],
         serviceAccountName="robot",
     )
     support.without_refused(pod, support.check(pod))
     assert told(pod) == [("spec.serviceAccountName", "QUIET")]
     (container,) = pod["spec"]["containers"]
-    assert "envFrom" not in container and [each["name"] for each in container["env"]] == ["A", "B"]
+    assert container["envFrom"] == [{"configMapRef": {"name": "m"}}]
+    assert container["env"][0]["valueFrom"] == {}
+    assert [each["name"] for each in container["env"]] == ["A", "B"]
     defaults.pod(pod)
     (volume,) = pod["spec"]["volumes"]
     assert volume == {"name": "v", "emptyDir": {}}

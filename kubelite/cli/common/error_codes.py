@@ -99,13 +99,15 @@ CODES: dict[str, Code] = {
     ),
     NOT_FOUND: Code(
         "not found",
-        "A name refers to something that the pod does not have: most often a volumeMount whose"
-        " volume is not defined.",
-        "Add it to spec.volumes, or correct the name.",
+        "A name refers to something that is not there: most often a volumeMount whose volume is not"
+        " defined, or a ConfigMap or Secret that none of the manifests holds.",
+        "Add the volume to spec.volumes, put the ConfigMap or Secret into the manifest, or correct"
+        " the name. A reference with optional: true may lead nowhere.",
     ),
     UNSUPPORTED_KIND: Code(
         "kind not supported",
-        "This version of kubelite runs Pods. Other kinds need controllers and an API server.",
+        "`kubelite pod` runs Pods, with the ConfigMaps and Secrets that they refer to. Other kinds"
+        " need controllers and an API server.",
         "Create a Pod from the template of a Deployment, Job or StatefulSet (spec.template), or use"
         " --lenient to run only the Pods of a file that also has other kinds.",
     ),

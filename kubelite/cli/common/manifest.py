@@ -8,6 +8,8 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.lib.manifest_yaml import MAX_BYTES, Document, YamlError, documents
 
 if TYPE_CHECKING:
+    from kubelite.cli.review import PodName
+    from kubelite.lib.json import Object
     from kubelite.objects.pod.pod import Pod
 
 MAX_SHOWN = 25
@@ -15,21 +17,44 @@ _BEGINNING = "a manifest begins with apiVersion: v1 and kind: Pod"
 
 
 class Manifest(NamedTuple):
-    """The pods to create, checked and defaulted, and warnings to show."""
+    """The pods to create, checked and defaulted, and warnings to show. ``referenced`` are the
+    ConfigMaps and Secrets that a pod refers to, by its namespace and name.
+    """
 
     pods: list[Pod]
     warnings: list[Diagnostic]
+    referenced: dict[PodName, list[Object]]
+
+    def documents(self, pod: Pod) -> list[Object]:
+        """The ConfigMaps and Secrets that a pod refers to."""
+        return self.referenced.get((pod.metadata.namespace or "", pod.metadata.name or ""), [])
 
 
 def load(source: str, *, namespace: str | None = None, lenient: bool = False) -> Manifest:
     """The pods of a manifest, ``-`` for stdin. Raises CliError with all that is wrong with it."""
-    read_documents = read(source)
-    from kubelite.cli.review import review
+    return load_all([source], namespace=namespace, lenient=lenient)
 
-    reviewed = review(read_documents, label(source), namespace=namespace, lenient=lenient)
-    if reviewed.errors:
-        raise CliError(*limited(reviewed.errors))
-    return Manifest(reviewed.pods, reviewed.warnings)
+
+def load_all(
+    sources: list[str], *, namespace: str | None = None, lenient: bool = False
+) -> Manifest:
+    """The pods of manifests that belong together. Raises CliError with the problems of all."""
+    files: list[tuple[str, list[Document]]] = []
+    errors: list[Diagnostic] = []
+    for source in sources:
+        try:
+            files.append((label(source), read(source)))
+        except CliError as error:
+            errors += error.diagnostics
+    if not files:
+        raise CliError(*limited(errors))
+    from kubelite.cli.review import review_files
+
+    reviewed = review_files(files, namespace=namespace, lenient=lenient)
+    errors += reviewed.errors
+    if errors:
+        raise CliError(*limited(errors))
+    return Manifest(reviewed.pods, reviewed.warnings, reviewed.referenced)
 
 
 def names(source: str, namespace: str | None) -> list[tuple[str, str]]:

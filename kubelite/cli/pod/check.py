@@ -51,12 +51,20 @@ def _print(screen: Screen, level: str, diagnostics: list[Diagnostic]) -> None:
 
 
 def summary(reviewed: Review) -> str:
-    """How many pods and findings there are: ``2 pods, 1 error, 3 fields without effect``."""
-    counts = [
+    """What there is and what was found: ``2 pods, 1 error, 3 fields without effect``."""
+    kinds = [key.kind for key in reviewed.objects]
+    contents = [
         (len(reviewed.pods), "pod", "pods"),
+        (kinds.count("ConfigMap"), "ConfigMap", "ConfigMaps"),
+        (kinds.count("Secret"), "Secret", "Secrets"),
+    ]
+    findings = [
         (len(reviewed.errors), "error", "errors"),
         (len(reviewed.warnings), "warning", "warnings"),
         (len(reviewed.notes), "field without effect", "fields without effect"),
     ]
-    parts = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
-    return ", ".join(parts) if len(parts) > 1 or reviewed.errors else f"{parts[0]}, clean"
+    return ", ".join([*_counted(contents), *(_counted(findings) or ["clean"])])
+
+
+def _counted(counts: list[tuple[int, str, str]]) -> list[str]:
+    return [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kubelite.cli.common.diagnostic import Paint
     from kubelite.cli.podrow import Doc
+    from kubelite.lib.json import Object
     from kubelite.node.kubelet.act.progress import Step
     from kubelite.node.kubelet.act.updating import Plan
     from kubelite.node.kubelet.pods.pods import Pods, UpResult
@@ -60,13 +61,15 @@ def up(
     """
     start = process_start()
     screen = Screen(settings)
-    loaded = _load(settings, manifest_files([*(sources or ()), *(filename or ())]), lenient)
+    files = manifest_files([*(sources or ()), *(filename or ())])
+    loaded = manifest.load_all(files, namespace=settings.namespace, lenient=lenient)
     for warning in loaded.warnings:
         screen.warn(warning)
     pods = open_pods(settings, screen)
     if dry_run:
         for pod in loaded.pods:
-            show_plan(screen, pod.metadata.name or "", pods.queries.plan(pod), replace)
+            plan = pods.queries.plan(pod, loaded.documents(pod))
+            show_plan(screen, pod.metadata.name or "", plan, replace)
         return 0
     if len(loaded.pods) > 1:
         _check_images(settings, loaded.pods)
@@ -74,7 +77,12 @@ def up(
     not_up: list[Diagnostic] = []
     for pod in loaded.pods:
         result = up_one(
-            screen, pods, pod, replace=replace, unsafe_sysctls=allow_unsafe_sysctl or ()
+            screen,
+            pods,
+            pod,
+            loaded.documents(pod),
+            replace=replace,
+            unsafe_sysctls=allow_unsafe_sysctl or (),
         )
         created.append(as_document(result.pod))
         seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - start
@@ -88,29 +96,6 @@ def up(
     if not_up:
         raise CliError(*not_up)
     return 0
-
-
-def _load(settings: Settings, files: list[str], lenient: bool) -> manifest.Manifest:
-    """The pods of all manifests. Raises CliError with the problems of all of them."""
-    loaded = manifest.Manifest([], [])
-    problems: list[Diagnostic] = []
-    for file in files:
-        try:
-            one = manifest.load(file, namespace=settings.namespace, lenient=lenient)
-        except CliError as error:
-            problems += error.diagnostics
-            continue
-        loaded.pods.extend(one.pods)
-        loaded.warnings.extend(one.warnings)
-    taken: set[tuple[str | None, str | None]] = set()
-    for pod in loaded.pods:
-        name = (pod.metadata.namespace, pod.metadata.name)
-        if name in taken:
-            problems.append(Diagnostic(f'pod "{name[1]}" is in two of the manifests'))
-        taken.add(name)
-    if problems:
-        raise CliError(*manifest.limited(problems))
-    return loaded
 
 
 def _check_images(settings: Settings, wanted: list[Pod]) -> None:
@@ -138,6 +123,7 @@ def up_one(
     screen: Screen,
     pods: Pods,
     pod: Pod,
+    documents: Sequence[Object] = (),
     *,
     replace: bool = False,
     unsafe_sysctls: Sequence[str] = (),
@@ -148,6 +134,7 @@ def up_one(
         with screen.waiting(f"starting {name}: waiting for its containers"):
             result = pods.up(
                 pod,
+                documents=documents,
                 replace=replace,
                 unsafe_sysctls=unsafe_sysctls,
                 report=lambda step: screen.progress(step_line(step, screen.err)),

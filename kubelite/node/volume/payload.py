@@ -153,7 +153,9 @@ def _projection(
             return {}
         name = bundle.name or bundle.signer_name
         raise SourceNotReady(f'clustertrustbundle "{name}" not found')
-    raise SourceNotReady("podCertificate volumes are not supported")
+    if projection.pod_certificate is not None:
+        raise SourceNotReady("podCertificate volumes are not supported")
+    return {}
 
 
 def _config_map(

@@ -62,8 +62,8 @@ _YES = Row(Level.HONOURED)
 _SET_BY_SERVER = Row(Level.QUIET, "kubelite sets it itself")
 _ONE_NODE = Row(Level.QUIET, "a local pod runs on this machine, no scheduler is asked")
 _NO_ACCOUNTS = Row(Level.QUIET, "a local pod has no API server to identify itself to")
-_NO_VOLUME = "volumes of this kind cannot be served yet; emptyDir and hostPath can"
-_NO_API = "there is no API server to read it from yet"
+_NO_VOLUME = "volumes of this kind cannot be served yet"
+_NEEDS_CLUSTER = Row(Level.REFUSED, "it needs a cluster: `kubelite up` starts one")
 _NO_DEVICES = Row(Level.REFUSED, "this machine hands out no such resource")
 _APP_ARMOR = {
     "type": Row(
@@ -209,6 +209,9 @@ _CONTAINER = {
             "container.env[].value",
             "container.env[].valueFrom.fieldRef",
             "container.env[].valueFrom.resourceFieldRef",
+            "container.env[].valueFrom.configMapKeyRef",
+            "container.env[].valueFrom.secretKeyRef",
+            "container.envFrom",
             "container.resources.limits.cpu",
             "container.resources.limits.memory",
             f"container.resources.limits.{_HUGE}*",
@@ -229,12 +232,9 @@ _CONTAINER = {
     "container.ports[].hostIP": Row(
         Level.FATAL, "it must be an IP address", lambda text: bool(text and ip_address(text))
     ),
-    "container.env[].valueFrom.configMapKeyRef": Row(Level.REFUSED, _NO_API),
-    "container.env[].valueFrom.secretKeyRef": Row(Level.REFUSED, _NO_API),
     "container.env[].valueFrom.fileKeyRef": Row(
         Level.REFUSED, "files of variables are not read yet"
     ),
-    "container.envFrom": Row(Level.REFUSED, _NO_API),
     "container.resources.limits.ephemeral-storage": _YES,
     "container.resources.requests.ephemeral-storage": _ONE_NODE,
     "container.resources.limits.*": _NO_DEVICES,
@@ -296,6 +296,16 @@ _VOLUME = {
         lambda medium: medium not in ("", "Memory"),
     ),
     "volume.emptyDir.sizeLimit": _YES,
+    "volume.configMap": _YES,
+    "volume.secret": _YES,
+    "volume.downwardAPI": _YES,
+    "volume.projected.defaultMode": _YES,
+    "volume.projected.sources[].configMap": _YES,
+    "volume.projected.sources[].secret": _YES,
+    "volume.projected.sources[].downwardAPI": _YES,
+    "volume.projected.sources[].serviceAccountToken": _NEEDS_CLUSTER,
+    "volume.projected.sources[].clusterTrustBundle": _NEEDS_CLUSTER,
+    "volume.projected.sources[].podCertificate": _NEEDS_CLUSTER,
     "volume.*": Row(Level.REFUSED, _NO_VOLUME),
 }
 
@@ -326,7 +336,8 @@ def check(pod: Object) -> list[Finding]:
 
 def without_refused(pod: Object, findings: list[Finding]) -> None:
     """Takes the fields that were refused out of the document. A volume that has lost its source
-    becomes an empty directory, a variable that has lost its source is not set.
+    becomes an empty directory, a variable that has lost its source is not set, and a projected
+    volume has no files from a source that it has lost.
     """
     for finding in findings:
         if finding.level is Level.REFUSED:

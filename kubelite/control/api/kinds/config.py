@@ -4,10 +4,7 @@ LimitRanges. Pure."""
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from kubelite.control.api.kinds.common import metadata
 from kubelite.control.api.kinds.common.checks import NOT_NEGATIVE, unchanged
@@ -22,6 +19,7 @@ from kubelite.control.api.tables.text import (
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names, quantity
+from kubelite.objects.rules import config_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,9 +32,7 @@ Cells = list[Any]
 
 def _default_secret(obj: Any) -> None:
     obj.type = obj.type or "Opaque"
-    obj.data |= {
-        key: base64.b64encode(text.encode()).decode() for key, text in obj.stringData.items()
-    }
+    obj.data |= config_data.encoded(obj.stringData)
     obj.stringData = {}
 
 
@@ -52,67 +48,12 @@ def _default_limit_range(obj: Any) -> None:
             item.defaultRequest = {**item.min, **item.default, **item.defaultRequest}
 
 
-_MAX_DATA = 1024 * 1024
-
-
-_SECRET_KEYS = {
-    "kubernetes.io/tls": ("tls.crt", "tls.key"),
-    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
-    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
-    "kubernetes.io/dockercfg": (".dockercfg",),
-}
-
-
 def _check_config_map(obj: Object) -> Iterator[Cause]:
-    data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
-    yield from _check_keys(data, "data")
-    yield from _check_keys(binary, "binaryData")
-    for key in data:
-        if key in binary:
-            yield causes.invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
-    size = sum(len(value.encode()) for value in data.values()) + sum(
-        len(value) * 3 // 4 for value in binary.values()
-    )
-    if size > _MAX_DATA:
-        yield causes.too_long("", _MAX_DATA)
-
-
-def _check_keys(data: Object, path: str) -> Iterator[Cause]:
-    for key in data:
-        for why in names.config_key(key):
-            yield causes.invalid(f"{path}[{key}]", key, why)
+    return causes.of_rules(config_data.config_map(obj))
 
 
 def _check_secret(obj: Object) -> Iterator[Cause]:
-    data, kind = obj.get("data") or {}, obj.get("type", "")
-    yield from _check_keys(data, "data")
-    if sum(len(value) * 3 // 4 for value in data.values()) > _MAX_DATA:
-        yield causes.too_long("data", _MAX_DATA)
-    for key in _SECRET_KEYS.get(kind, ()):
-        if key not in data:
-            yield causes.required(f"data[{key}]")
-        elif key.startswith(".docker") and not _is_json(data[key]):
-            yield causes.invalid(
-                f"data[{key}]",
-                "<secret contents redacted>",
-                "invalid character: the contents are not JSON",
-            )
-    if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & set(data):
-        yield causes.required("data[username]")
-        yield causes.required("data[password]")
-    annotations = (obj.get("metadata") or {}).get("annotations") or {}
-    if kind == "kubernetes.io/service-account-token" and not annotations.get(
-        "kubernetes.io/service-account.name"
-    ):
-        yield causes.required("metadata.annotations[kubernetes.io/service-account.name]")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(base64.b64decode(text))
-    except (msgspec.DecodeError, binascii.Error):
-        return False
-    return True
+    return causes.of_rules(config_data.secret(obj))
 
 
 def _check_namespace(obj: Object) -> Iterator[Cause]:

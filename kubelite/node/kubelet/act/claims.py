@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,6 +23,9 @@ from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import CREATING, PodRecord
 from kubelite.node.volume.removal import remove_tree
 from kubelite.objects.pod.pod import Pod
+
+Documents = Sequence[Mapping[str, Any]]
+"""The ConfigMaps and Secrets that a pod refers to."""
 
 
 class Claim(NamedTuple):
@@ -38,17 +42,30 @@ def digest(pod: Pod) -> str:
     return hexdigest(msgspec.json.encode(pod, order="deterministic"))
 
 
+def encoded(documents: Documents) -> msgspec.Raw:
+    """ConfigMaps and Secrets as they go on record: equal ones are equal bytes."""
+    ordered = sorted(documents, key=lambda each: (each["kind"], each["metadata"]["name"]))
+    return msgspec.Raw(msgspec.json.encode(ordered, order="deterministic"))
+
+
+def is_recorded(record: PodRecord, pod: Pod, documents: Documents | None) -> bool:
+    """Whether the record is that of this manifest; ``documents`` None: whatever those on record."""
+    has_same_documents = documents is None or encoded(documents) == record.documents
+    return has_same_documents and record.source == digest(pod)
+
+
 def claim(
     home: Home,
     ledger: Ledger,
     pod: Pod,
     unsafe_sysctls: tuple[str, ...] = (),
     *,
+    documents: Documents = (),
     uid: str = "",
     origin: str = "",
 ) -> Claim:
-    """Claims the pod's name; ``unsafe_sysctls`` go on record. A pod of an API server brings its
-    ``uid``. Raises OSError.
+    """Claims the pod's name; ``unsafe_sysctls`` and ``documents``, the ConfigMaps and Secrets that
+    it refers to, go on record. A pod of an API server brings its ``uid``. Raises OSError.
     """
     namespace, name = pod.metadata.namespace or "default", pod.metadata.name or ""
     with FileLock(home.lock):
@@ -64,6 +81,7 @@ def claim(
             stage=CREATING,
             created_at=time.time_ns(),
             pod=msgspec.Raw(msgspec.json.encode(pod)),
+            documents=encoded(documents),
             source=digest(pod),
             unsafe_sysctls=unsafe_sysctls,
             boot=boot_id(),

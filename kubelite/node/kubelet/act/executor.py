@@ -185,8 +185,15 @@ class Executor:
         if self.sandbox is None:
             return
         with contextlib.suppress(VolumeError):
-            context = self._start_context()
-            self._write_contents(context, self._gather_contents(context))
+            self.rewrite_contents()
+
+    def rewrite_contents(self) -> None:
+        """Writes volumes whose API objects or pod fields have changed. Raises VolumeError."""
+        volumes = self._state.pod.spec.volumes
+        if all(each.empty_dir is not None or each.host_path is not None for each in volumes):
+            return
+        context = self._start_context()
+        self._write_contents(context, self._gather_contents(context))
 
     def _gather_contents(self, context: PodContext) -> Contents:
         """The files of volumes made of API objects. Raises SourceNotReady."""

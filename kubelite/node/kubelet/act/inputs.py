@@ -112,7 +112,7 @@ def _volume_mounts(
     resolved: dict[Part, Part] = {}
     for part in volumes.parts(container.volume_mounts, expanded):
         place = context.volumes[part.volume]
-        path = f"{pod_root}{place.path}" if place.kind == "memory" else place.path
+        path = f"{pod_root}{place.path}" if place.is_in_memory else place.path
         resolved[part] = part._replace(subpath=resolve_subpath(path, part.subpath))
     made = context.volume_files | make_parts(resolved.values(), context.volumes, pod_root)
     files = context.volume_files | {part for part in resolved if resolved[part] in made}

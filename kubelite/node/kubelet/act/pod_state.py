@@ -95,7 +95,10 @@ class PodState:
         record = self.ledger.pod(self.uid)
         if record is None:
             return False
-        if record.pod != self.record.pod:
+        has_new_documents = record.documents != self.record.documents
+        if has_new_documents:
+            self._objects = None
+        if has_new_documents or record.pod != self.record.pod:
             self._set_specification(msgspec.json.decode(record.pod, type=Pod))
         self.record = record
         self.seen = observe(self.home, self.ledger, record)

@@ -10,10 +10,11 @@ import msgspec
 
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.kubelet.act import claims, resizing
+from kubelite.node.kubelet.act.claims import Documents
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.decide import policy
-from kubelite.node.kubelet.decide.changes import Changes, changes_between
+from kubelite.node.kubelet.decide.changes import Changes, changes_between, document_changes
 from kubelite.node.runtime.errors import Conflict
 from kubelite.node.runtime.records import PodRecord
 from kubelite.objects.pod.pod import Pod
@@ -30,7 +31,7 @@ class Plan(NamedTuple):
     lines: tuple[str, ...]
 
 
-def plan(state: PodState | None, pod: Pod) -> Plan:
+def plan(state: PodState | None, pod: Pod, documents: Documents | None = None) -> Plan:
     """The plan for ``pod``, from the refreshed state of the pod that has its name, or None."""
     if state is None:
         spec = pod.spec
@@ -39,15 +40,17 @@ def plan(state: PodState | None, pod: Pod) -> Plan:
             CREATE,
             tuple(f"{kind} {each.name}: {each.image}" for kind, group in parts for each in group),
         )
-    if state.record.source == claims.digest(pod):
+    if claims.is_recorded(state.record, pod, documents):
         return Plan(NOTHING, ())
-    changes = _changes(state, pod)
+    changes = _changes(state, pod, documents)
     return Plan(REPLACE, changes.needs_new) if changes.needs_new else Plan(UPDATE, changes.notes)
 
 
-def _changes(state: PodState, pod: Pod) -> Changes:
+def _changes(state: PodState, pod: Pod, documents: Documents | None) -> Changes:
     """What differs. A pod that has finished cannot be changed any more."""
     changes = changes_between(state.pod, pod)
+    if documents is not None:
+        changes += document_changes(msgspec.json.decode(state.record.documents), documents)
     if policy.is_finished(state.pod, state.seen):
         changes += Changes(needs_new=("the pod has finished",))
     return changes
@@ -61,10 +64,10 @@ def _conflict(record: PodRecord, changes: Changes) -> Conflict:
     )
 
 
-def put(worker: Worker, tree: CgroupTree, pod: Pod) -> Changes:
+def put(worker: Worker, tree: CgroupTree, pod: Pod, documents: Documents | None = None) -> Changes:
     """Records the new specification; the caller holds the pod's lock. Raises Conflict."""
     state = worker.state
-    changes = _changes(state, pod)
+    changes = _changes(state, pod, documents)
     if changes.needs_new:
         raise _conflict(state.record, changes)
     if state.record.paused:
@@ -84,9 +87,11 @@ def put(worker: Worker, tree: CgroupTree, pod: Pod) -> Changes:
         for each in state.seen.containers
         if each.record.name in changes.restarts
     }
+    kept = state.record.documents
     record = msgspec.structs.replace(
         state.record,
         pod=msgspec.Raw(msgspec.json.encode(pod)),
+        documents=kept if documents is None else claims.encoded(documents),
         source=claims.digest(pod),
         stale_attempts={**state.record.stale_attempts, **last_attempts},
         resize=bool(changes.resizes) or state.record.resize,

@@ -7,7 +7,7 @@ a new pod.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -56,6 +56,27 @@ def changes_between(old: Pod, new: Pod) -> Changes:
         classes = f"from {qos.qos_class(old)} to {qos.qos_class(new)}"
         changes += Changes(needs_new=(f"resources: its QoS class would change {classes}",))
     return changes
+
+
+def document_changes(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) -> Changes:
+    """What differs between the ConfigMaps and Secrets of a manifest and those on record. Files
+    follow; a variable has its new value when its container is started next, as in Kubernetes.
+    """
+    before, after = _by_name(old), _by_name(new)
+    verbs = {(True, False): "removed", (False, True): "added", (True, True): "changed"}
+    return Changes(
+        notes=tuple(
+            f"{kind} {name}: {verbs[key in before, key in after]}"
+            " (mounted files follow, variables at the next start)"
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
+            for kind, name in (key,)
+        )
+    )
+
+
+def _by_name(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in documents}
 
 
 def _metadata(old: Pod, new: Pod) -> Changes:

@@ -49,6 +49,7 @@ from kubelite.objects.pod.pod import Pod
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from kubelite.node.kubelet.act.claims import Documents
     from kubelite.node.kubelet.act.images import ResolvedImage
     from kubelite.node.kubelet.pods.copying import Side
     from kubelite.node.runtime.exec.session import Session
@@ -92,6 +93,7 @@ class Pods:
         self,
         pod: Pod,
         *,
+        documents: Documents | None = None,
         replace: bool = False,
         unsafe_sysctls: Sequence[str] = (),
         report: Report,
@@ -102,9 +104,10 @@ class Pods:
         An identical pod is left alone, one that another command is bringing up is waited for, and
         one whose command was killed is continued. A different pod is changed in place, or with
         ``replace`` removed first. When anything raises, nothing of a new pod is left.
-        ``unsafe_sysctls`` are names or patterns that this pod may set. Raises Conflict for a change
-        that needs a new pod, RuntimeFailure, ImageError, VolumeError, CgroupError, NetworkError,
-        NativeError, OSError.
+        ``documents`` are the ConfigMaps and Secrets that the pod refers to; None leaves those of an
+        existing pod as they are. ``unsafe_sysctls`` are names or patterns that this pod may set.
+        Raises Conflict for a change that needs a new pod, RuntimeFailure, ImageError, VolumeError,
+        CgroupError, NetworkError, NativeError, OSError.
         """
         began = time.perf_counter()
         self._home.make()
@@ -113,9 +116,11 @@ class Pods:
             report(Step("image", name, image.milliseconds))
         result = None
         while result is None:
-            record, lock = claims.claim(self._home, self._ledger, pod, tuple(unsafe_sysctls))
+            record, lock = claims.claim(
+                self._home, self._ledger, pod, tuple(unsafe_sysctls), documents=documents or ()
+            )
             if lock is None:
-                result = self._up_existing(record, pod, resolved, replace, report)
+                result = self._up_existing(record, pod, documents, resolved, replace, report)
             else:
                 try:
                     result = self._bring_up(record, pod, resolved, report, lock)
@@ -127,6 +132,7 @@ class Pods:
         self,
         claimed: PodRecord,
         pod: Pod,
+        documents: Documents | None,
         resolved: dict[str, ResolvedImage],
         replace: bool,
         report: Report,
@@ -137,7 +143,7 @@ class Pods:
             if record is None:
                 lock.remove()
                 return None
-            is_same = record.source == claims.digest(pod)
+            is_same = claims.is_recorded(record, pod, documents)
             if record.stage == CREATING and is_same:
                 # Nobody holds the lock: the command that was bringing it up was killed.
                 self._trace("continue an interrupted up")
@@ -149,10 +155,12 @@ class Pods:
             if is_same:
                 shown = self.queries.shown(record, pod)
                 if not (replace and _has_finished(shown)):
+                    if documents:
+                        self._finish_update(record, lock)
                     return UpResult(shown, False, _has_failed_init(shown), (), 0)
             elif not replace:
                 with self._worker_under_lock(record, lock) as worker:
-                    return self._update(worker, pod)
+                    return self._update(worker, pod, documents)
             self._remove_locked(record, lock, None)
             report(Step("removed", record.name, -1))
             return None
@@ -197,14 +205,22 @@ class Pods:
         except Exception as second:  # noqa: BLE001 - the first error is the one to report
             error.add_note(f"something of the pod is left: {second}")
 
-    def _update(self, worker: Worker, pod: Pod) -> UpResult:
+    def _finish_update(self, record: PodRecord, lock: FileLock) -> None:
+        """A killed command may have recorded new ConfigMaps without writing their files."""
+        with self._worker_under_lock(record, lock) as worker:
+            if worker.state.seen.up:
+                worker.executor.rewrite_contents()
+
+    def _update(self, worker: Worker, pod: Pod, documents: Documents | None) -> UpResult:
         """Changes a pod in place. Raises Conflict for what needs a new one."""
         from kubelite.node.kubelet.act import updating
 
         state = worker.state
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             self._trace("record update")
-            changes = updating.put(worker, tree, pod)
+            changes = updating.put(worker, tree, pod, documents)
+            if state.seen.up:
+                worker.executor.rewrite_contents()
             if state.record.goal == STOP:
                 worker.advance()
             else:

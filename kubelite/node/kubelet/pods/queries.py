@@ -23,6 +23,7 @@ from kubelite.node.runtime.records import ObservedContainer, ObservedPod, PodRec
 from kubelite.objects.pod.pod import Pod
 
 if TYPE_CHECKING:
+    from kubelite.node.kubelet.act.claims import Documents
     from kubelite.node.kubelet.act.timeline import Event
     from kubelite.node.kubelet.act.updating import Plan
     from kubelite.node.kubelet.pods.file_changes import FileChange
@@ -116,17 +117,17 @@ class PodQueries:
             timeout,
         )
 
-    def plan(self, pod: Pod) -> Plan:
-        """What `pod up` would do with a checked and defaulted pod."""
+    def plan(self, pod: Pod, documents: Documents | None = None) -> Plan:
+        """What `pod up` would do with a checked and defaulted pod and what it refers to."""
         from kubelite.node.kubelet.act import updating
         from kubelite.node.kubelet.act.pod_state import PodState
 
         record = self._ledger.find(pod.metadata.namespace or "default", pod.metadata.name or "")
         if record is None:
-            return updating.plan(None, pod)
+            return updating.plan(None, pod, documents)
         state = PodState(self._home, self._ledger, record)
         state.refresh()
-        return updating.plan(state, pod)
+        return updating.plan(state, pod, documents)
 
     # -- the machine and what pods use of it -------------------------------------------------------
 
