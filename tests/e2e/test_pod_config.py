@@ -6,6 +6,8 @@ The manifests are those of ``examples/``.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +210,40 @@ def test_lenient_runs_a_pod_without_what_is_missing(world: World) -> None:
     done = world.kl("pod", "up", "--lenient", "-", input=json.dumps(made))
     assert 'configmap "m" not found' in done.stderr and 'secret "s" not found' in done.stderr
     eventually(lambda: world.logs("p") == "0\nunset\n", "it has written")
+
+
+def test_more_data_than_a_record_holds_is_refused_and_nothing_is_left(
+    world: World, tmp_path: Path
+) -> None:
+    names = [f"m{n}" for n in range(9)]
+    for name in names:
+        text = documents(config_map({"a": "x" * 1_000_000}, name))
+        (tmp_path / f"{name}.yaml").write_text(text)
+    made = pod(SLEEP)
+    made["spec"]["volumes"] = [{"name": name, "configMap": {"name": name}} for name in names]
+    (tmp_path / "p.yaml").write_text(documents(made))
+    done = world.kl("pod", "up", str(tmp_path), check=False)
+    assert done.returncode == 1 and "the limit is 8 MiB" in done.stderr
+    assert "Traceback" not in done.stderr and world.files() == set()
+
+
+def test_a_plain_pod_starts_without_the_modules_for_configuration(world: World) -> None:
+    def imported(text: str) -> set[str]:
+        command = [sys.executable, "-X", "importtime", *world.command("pod", "up", "-")[1:]]
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, env=world.env, check=True
+        )
+        return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+    extra = {
+        "kubelite.cli.config_review",
+        "kubelite.objects.pod.references",
+        "kubelite.objects.rules.config_data",
+        "kubelite.node.kubelet.act.volume_contents",
+        "kubelite.node.volume.atomic",
+    }
+    assert imported(documents(pod(SLEEP))) & extra == set()
+    made = pod(SLEEP, name="q", envFrom=[{"configMapRef": {"name": "m"}}])
+    assert imported(documents(made, config_map({"A": "a"}))) >= extra - {
+        "kubelite.node.volume.atomic"
+    }

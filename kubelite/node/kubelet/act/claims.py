@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kubelite.lib.digest import hexdigest
-from kubelite.lib.files import FileLock, write_record
+from kubelite.lib.files import MAX_RECORD_BYTES, FileLock, write_record
 from kubelite.node.runtime.clock import boottime
+from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import CREATING, PodRecord
@@ -26,6 +27,8 @@ from kubelite.objects.pod.pod import Pod
 
 Documents = Sequence[Mapping[str, Any]]
 """The ConfigMaps and Secrets that a pod refers to."""
+MAX_DOCUMENT_BYTES = MAX_RECORD_BYTES // 2
+"""A record that is larger than MAX_RECORD_BYTES could not be read again."""
 
 
 class Claim(NamedTuple):
@@ -43,9 +46,18 @@ def digest(pod: Pod) -> str:
 
 
 def encoded(documents: Documents) -> msgspec.Raw:
-    """ConfigMaps and Secrets as they go on record: equal ones are equal bytes."""
+    """ConfigMaps and Secrets as they go on record: equal ones are equal bytes. Raises
+    RuntimeFailure where there are more of them than a record holds.
+    """
     ordered = sorted(documents, key=lambda each: (each["kind"], each["metadata"]["name"]))
-    return msgspec.Raw(msgspec.json.encode(ordered, order="deterministic"))
+    data = msgspec.json.encode(ordered, order="deterministic")
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise RuntimeFailure(
+            f"the ConfigMaps and Secrets of the pod have {len(data) / (1 << 20):.1f} MiB"
+            f" together; the limit is {MAX_DOCUMENT_BYTES >> 20} MiB",
+            hint="put large data in a hostPath volume or in the image",
+        )
+    return msgspec.Raw(data)
 
 
 def is_recorded(record: PodRecord, pod: Pod, documents: Documents | None) -> bool:
