@@ -125,7 +125,7 @@ async def test_what_json_allows_and_kubernetes_does_not(tmp_path: Path) -> None:
             assert (
                 reply.code,
                 'duplicate field "metadata.labels.a"' in reply.value["message"],
-            ) == (400, True), reply.body
+            ) == (422, True), reply.body
 
 
 async def test_garbage_in_every_subresource(tmp_path: Path) -> None:
