@@ -52,7 +52,10 @@ class NonResourcePaths:
             return await self._health.answer(path, query)
         if path == "/metrics":
             return self._metrics()
-        if method not in ("GET", "HEAD") and path.startswith(_READ_ONLY):
+        # A tunnel, or what the server can do: neither is answered with a document.
+        if method in ("CONNECT", "OPTIONS") or (
+            method not in ("GET", "HEAD") and path.startswith(_READ_ONLY)
+        ):
             raise method_not_allowed()
         return self._document(path, accept)
 
