@@ -16,6 +16,7 @@ add a controller, write one file in a sub-room and add its row to ``registry.py`
     network/        Endpoints, EndpointSlices, mirroring of Endpoints
     nodes/          node life cycle, evictions by taint, pods that nobody else removes
     lifecycle/      garbage collection, namespaces and what each has
+    autoscaling/    HorizontalPodAutoscaler
     certificates/   approval and removal of CertificateSigningRequests
     policy/         disruption budgets
     storage/        binding and protection of volumes, claims of ephemeral volumes

@@ -82,6 +82,18 @@ class Confirm(NamedTuple):
     may_be_deleting: bool = False
 
 
+class Read(NamedTuple):
+    """Asks the server for what no view has: a sub-resource, a resource that cannot be watched. The
+    result is the object, or ``{"items": [...]}`` where no name is given.
+    """
+
+    resource: GroupVersionResource
+    namespace: str
+    name: str = ""
+    sub: str = ""
+    label_selector: str = ""
+
+
 class Clear(NamedTuple):
     """Deletes everything in a namespace, of built-in and custom kinds; ``only`` names the resources
     where not all are meant. The result tells what is left::
@@ -102,7 +114,7 @@ class Emit(NamedTuple):
     message: str
 
 
-Action = Create | Update | Patch | Delete | Post | Confirm | Clear | Emit
+Action = Create | Update | Patch | Delete | Post | Confirm | Read | Clear | Emit
 Write = Create | Update | Patch | Delete | Post
 
 

@@ -19,6 +19,7 @@ from kubelite.control.controllers.actions import (
     Patch,
     Plan,
     Post,
+    Read,
     Refusal,
     Step,
     Update,
@@ -102,7 +103,7 @@ class Executor:
             return Outcome(action, None, Refusal(0, type(error).__name__, str(error)))
 
     async def _request(
-        self, action: Create | Update | Patch | Delete | Post | Confirm | Clear
+        self, action: Create | Update | Patch | Delete | Post | Confirm | Read | Clear
     ) -> Obj:
         client = self._client
         match action:
@@ -118,6 +119,11 @@ class Executor:
                 return await self._delete(action)
             case Confirm():
                 return await self._confirm(action)
+            case Read(resource, namespace, name, sub) if name:
+                return await client.get(resource, name, namespace, sub=sub)
+            case Read(resource, namespace, label_selector=selector):
+                page = await client.list(resource, namespace, label_selector=selector)
+                return {"items": page.items}
             case Clear(namespace, only):
                 return await clear(client, namespace, only)
 

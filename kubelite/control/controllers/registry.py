@@ -73,6 +73,12 @@ ROWS: tuple[Row, ...] = (
         "lifecycle.garbage_collector",
         "GARBAGE_COLLECTOR_CONTROLLER",
     ),
+    Row(
+        "horizontal-pod-autoscaler-controller",
+        "horizontalpodautoscaling",
+        "autoscaling.horizontal",
+        "HORIZONTAL_POD_AUTOSCALER_CONTROLLER",
+    ),
     Row("disruption-controller", "disruption", "policy.disruption", "DISRUPTION_CONTROLLER"),
     Row("namespace-controller", "namespace", "lifecycle.namespaces", "NAMESPACE_CONTROLLER"),
     Row(
