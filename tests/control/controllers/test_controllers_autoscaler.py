@@ -284,3 +284,26 @@ def test_metrics_scale() -> None:
     current = {"averageUtilization": 150, "averageValue": "1500m"}
     metric = {"type": "Resource", "resource": {"name": "cpu", "current": current}}
     assert status["currentMetrics"] == [metric]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "source", "reason"),
+    [
+        ("Pods", "pods", {}, "FailedGetPodsMetric"),
+        (
+            "Object",
+            "object",
+            {"describedObject": {"kind": "Service", "name": "s"}},
+            "FailedGetObjectMetric",
+        ),
+        ("External", "external", {}, "FailedGetExternalMetric"),
+    ],
+)
+def test_metrics_of_other_apis_fail(kind, field, source, reason) -> None:
+    target = {"type": "AverageValue", "averageValue": "1"}
+    metric = {"type": kind, field: {"metric": {"name": "m"}, "target": target, **source}}
+    memory, view = settled(autoscaler(metrics=[metric]), pods=[pod("p")])
+    answers = {"scale": scale(2), "metrics": GONE}
+    events, scaled, _, reasons = run(memory, view, "a", answers)
+    assert events == [reason, "FailedComputeMetricsReplicas"]
+    assert (scaled, reasons["ScalingActive"]) == (None, reason)

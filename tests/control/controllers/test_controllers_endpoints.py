@@ -110,3 +110,19 @@ def test_endpoints_group_ports_that_the_same_pods_serve():
         for subset in create.body["subsets"]
     ]
     assert sorted(found) == [(["http"], 1), (["plain"], 2)]
+
+
+def test_services_that_prefer_what_is_near_give_hints():
+    node = {"apiVersion": "v1", "kind": "Node"}
+    node["metadata"] = {"name": "n", "labels": {"topology.kubernetes.io/zone": "z"}}
+
+    def hints(distribution):
+        service = {**WEB, "spec": {**WEB["spec"], "trafficDistribution": distribution}}
+        view = FixedView([service, node, pod(1), pod(2, ready=False)])
+        (create,) = endpointslice.plan(view, ("shop", "web"), 0.0).steps
+        return [endpoint.get("hints") for endpoint in create.body["endpoints"]]
+
+    zone = {"forZones": [{"name": "z"}]}
+    assert hints(None) == [None, None]
+    assert hints("PreferClose") == hints("PreferSameZone") == [zone, None]
+    assert hints("PreferSameNode") == [{**zone, "forNodes": [{"name": "n"}]}, None]

@@ -71,12 +71,19 @@ SETTLE_SECONDS = 1.0
 """So long a new autoscaler waits for the pods of its target."""
 POD_METRICS = GroupVersionResource("metrics.k8s.io", "v1beta1", "pods")
 _FAILURES = {
-    "Resource": ("FailedGetResourceMetric", "resource", "utilization"),
-    "ContainerResource": ("FailedGetContainerResourceMetric", "containerResource", "utilization"),
+    "Resource": ("FailedGetResourceMetric", "resource", "{} resource metric value"),
+    "ContainerResource": (
+        "FailedGetContainerResourceMetric",
+        "containerResource",
+        "{} container metric value",
+    ),
     "Pods": ("FailedGetPodsMetric", "pods", "pods metric value"),
     "Object": ("FailedGetObjectMetric", "object", "object metric value"),
-    "External": ("FailedGetExternalMetric", "external", "external metric value"),
+    "External": ("FailedGetExternalMetric", "external", "{} external metric value"),
 }
+_NO_VERSIONS = (
+    "unable to fetch metrics from custom metrics API: no known available metric versions found"
+)
 Steps = tuple[Action | Step, ...]
 
 
@@ -290,7 +297,7 @@ class _Sync:
         statuses = [_metric_status(result) for result in results]
         summary = (
             f"invalid metrics ({len(failed)} invalid out of {len(results)}), "
-            f"first error is: {first.error}"
+            f"first error is: failed to get {_value_name(first.metric)}: {first.error}"
         )
         reason = _FAILURES[first.metric["type"]][0]
         return self._unmeasured(current, reason, text, summary, statuses, events)
@@ -311,17 +318,31 @@ class _Sync:
         return (*events, event, *self._write())
 
     def _measure(self, metric: Obj, current: int, pods: Sequence[Obj], answer: Outcome) -> Measured:
-        _, field, what = _FAILURES[metric["type"]]
-        source = metric[field]
+        source = metric[_FAILURES[metric["type"]][1]]
         if metric["type"] not in ("Resource", "ContainerResource"):
-            name = (source.get("metric") or {}).get("name", "")
-            api = "external" if metric["type"] == "External" else "custom"
-            why = f"unable to get metric {name}: no {api} metrics API is served"
-            return Measured(metric, None, f"failed to get {what}: {why}")
+            return Measured(metric, None, self._not_served(metric["type"], source))
         try:
             return Measured(metric, self._of_resource(source, current, pods, answer))
         except MetricError as error:
+            is_share = source["target"].get("averageUtilization") is not None
+            what = "utilization" if is_share else "usage"
             return Measured(metric, None, f"failed to get {source['name']} {what}: {error}")
+
+    def _not_served(self, type_: str, source: Obj) -> str:
+        """Why there is no value of a metric that another API would have."""
+        name = source["metric"]["name"]
+        if type_ == "Pods":
+            return f"unable to get metric {name}: {_NO_VERSIONS}"
+        namespace = namespace_of(self.hpa)
+        if type_ == "Object":
+            of = source["describedObject"]
+            where = f"{of['kind']} on {namespace} {of['name']}"
+            return f"unable to get metric {name}: {where}/{_NO_VERSIONS}"
+        return (
+            f"unable to get external metric {namespace}/{name}/nil: unable to fetch metrics from "
+            "external metrics API: the server could not find the requested resource "
+            f"(get {name}.external.metrics.k8s.io)"
+        )
 
     def _of_resource(
         self, source: Obj, current: int, pods: Sequence[Obj], answer: Outcome
@@ -427,6 +448,12 @@ def _text(refusal: Refusal | None) -> str:
     if refusal.code == 404 and not refusal.message.endswith("not found"):
         return "the server could not find the requested resource (get pods.metrics.k8s.io)"
     return refusal.message
+
+
+def _value_name(metric: Obj) -> str:
+    _, field, text = _FAILURES[metric["type"]]
+    source = metric[field]
+    return text.format(source.get("name") or (source.get("metric") or {}).get("name"))
 
 
 def _described(metric: Obj) -> str:

@@ -45,6 +45,7 @@ MAX_ENDPOINTS = 100
 SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY, MANAGER = "endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
+_NEAR = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _FAMILIES = {"IPv4": ".", "IPv6": ":"}
 
 
@@ -189,7 +190,24 @@ def _endpoint(view: View, service: Obj, pod: Obj, address: str) -> dict[str, Any
         endpoint["nodeName"] = node
     if zone := zone_of(view, pod):
         endpoint["zone"] = zone
+    if hints := _hints(service, endpoint):
+        endpoint["hints"] = hints
     return endpoint
+
+
+def _hints(service: Obj, endpoint: Obj) -> dict[str, Any]:
+    """Which zones and nodes are to prefer a ready endpoint: its own, where the Service's
+    ``trafficDistribution`` says so.
+    """
+    distribution = spec_of(service).get("trafficDistribution")
+    if distribution not in _NEAR or not endpoint["conditions"]["ready"]:
+        return {}
+    hints: dict[str, Any] = {}
+    if zone := endpoint.get("zone"):
+        hints["forZones"] = [{"name": zone}]
+    if distribution == "PreferSameNode" and (node := endpoint.get("nodeName")):
+        hints["forNodes"] = [{"name": node}]
+    return hints
 
 
 def _port(port: Port) -> dict[str, Any]:
