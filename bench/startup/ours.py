@@ -155,7 +155,7 @@ class EngineContainer:
         start.
         """
         from kubelite.node.kubelet.act import facts
-        from kubelite.node.kubelet.act.inputs import container_inputs, container_mounts
+        from kubelite.node.kubelet.act.container_inputs import container_inputs, container_mounts
         from kubelite.node.kubelet.act.pod_context import PodContext
         from kubelite.node.kubelet.decide.prepare import NodeFacts
         from kubelite.node.network.hostfiles import read_host_files

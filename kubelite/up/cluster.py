@@ -21,9 +21,9 @@ from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import API
-from kubelite.up import processes
+from kubelite.up import supervisor
 from kubelite.up.cluster_network import remove_tables
-from kubelite.up.processes import ClusterRecord, Directory
+from kubelite.up.supervisor import ClusterRecord, Directory
 
 NODES = GroupVersionResource("", "v1", "nodes")
 PODS = GroupVersionResource("", "v1", "pods")
@@ -61,14 +61,14 @@ def up(home: Home, options: UpOptions, report: Report) -> Directory:
     """
     directory = directory_of(home, options.name)
     began = time.perf_counter()
-    if processes.read_cluster(directory) is None:
+    if supervisor.read_cluster(directory) is None:
         home.make()
         data = f"{directory.path}/server"
         os.makedirs(data, 0o700, exist_ok=True)
         Pki(f"{data}/pki")  # before two processes need its keys at once
         if os.path.exists(directory.kubeconfig):
             os.unlink(directory.kubeconfig)
-        processes.start_supervisor(directory, options.port, _commands(home, directory, options))
+        supervisor.start_supervisor(directory, options.port, _commands(home, directory, options))
     deadline = time.monotonic() + READY_SECONDS
     while not _has_kubeconfig(directory):
         _wait(directory, "server", deadline)
@@ -85,7 +85,7 @@ def down(home: Home, name: str, report: Report, *, keep_pods: bool, delete: bool
     directory = directory_of(home, name)
     began = time.perf_counter()
     try:
-        was_up = processes.stop_cluster(directory)
+        was_up = supervisor.stop_cluster(directory)
     except TimeoutError as error:
         raise NotUp(str(error)) from error
     if was_up:
@@ -115,13 +115,13 @@ class Status(NamedTuple):
 def status(home: Home, name: str) -> Status:
     """Looks at the processes, and asks the API server."""
     directory = directory_of(home, name)
-    record = processes.read_cluster(directory)
+    record = supervisor.read_cluster(directory)
     if record is None:
         return Status(None, False, 0, 0, {}, ())
     problems = [
         f"{child.name} is not running; its log is {directory.log(child.name)}"
         for child in record.children
-        if not processes.is_alive(child.pid, child.ticks)
+        if not supervisor.is_alive(child.pid, child.ticks)
     ]
     try:
         nodes, pods = asyncio.run(_ask(directory))
@@ -190,7 +190,7 @@ async def _ask(directory: Directory) -> tuple[list[Any], list[Any]]:
 
 def _wait(directory: Directory, part: str, deadline: float, seconds: float = POLL_SECONDS) -> None:
     """Raises NotUp when a part has failed twice, or takes too long."""
-    record = processes.read_cluster(directory)
+    record = supervisor.read_cluster(directory)
     failed = [child for child in record.children if child.restarts > 2] if record else []
     if failed or time.monotonic() > deadline:
         name = failed[0].name if failed else part

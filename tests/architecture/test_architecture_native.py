@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import pytest
 
-from kubelite.control.scheduler.plugins import program, reasons
+from kubelite.control.scheduler.plugins import class_program, reasons
 from kubelite.core import plan, protocol
 from tests.architecture.house import ROOT, modules
 
@@ -59,7 +59,7 @@ def snake(camel: str) -> str:
         ("shim/protocol.h", "start_flag", "START_", ["START_ALL_FLAGS"], protocol.StartFlag),
         ("shim/protocol.h", "process_state", "PROCESS_", [], protocol.ProcessState),
         ("container/spawn.h", "spawn_role", "SPAWN_", [], protocol.Role),
-        ("sched/sched.h", "class_flag", "FLAG_", [], program.Flag),
+        ("sched/sched.h", "class_flag", "FLAG_", [], class_program.Flag),
     ],
 )
 def test_an_enumeration_is_the_same_on_both_sides(header, name, prefix, sentinels, kind) -> None:
@@ -73,18 +73,18 @@ def test_reasons_of_the_core_have_the_numbers_of_their_texts() -> None:
 
 def test_scores_and_strategies_stand_in_the_same_order() -> None:
     scores = without_prefix(enumerators("kubelite.h"), "KL_SCHED_", "KL_SCHED_SCORES")
-    assert scores == {snake(name): number for number, name in enumerate(program.SCORES)}
+    assert scores == {snake(name): number for number, name in enumerate(class_program.SCORES)}
     strategies = without_prefix(enumerators("sched/sched.h", "fit_strategy"), "FIT_", "FIT_NONE")
-    assert strategies == {snake(name): number for name, number in program.STRATEGIES.items()}
+    assert strategies == {snake(name): number for name, number in class_program.STRATEGIES.items()}
 
 
 def test_the_program_of_a_class_is_laid_out_alike() -> None:
     scalars = without_prefix(
         enumerators("sched/sched.h", "class_scalar"), "CLASS_", "CLASS_WEIGHTS", "CLASS_SCALARS"
     )
-    assert list(scalars) == [name.upper() for name in program.SCALARS]
+    assert list(scalars) == [name.upper() for name in class_program.SCALARS]
     parts = without_prefix(enumerators("sched/sched.h", "class_section"), "PART_", "CLASS_PARTS")
-    assert list(parts) == [name.upper() for name in program.PARTS]
+    assert list(parts) == [name.upper() for name in class_program.PARTS]
 
 
 def test_only_one_module_imports_the_compiled_one() -> None:

@@ -15,7 +15,7 @@ from kubelite.node.cgroup import limits
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image import lookup
 from kubelite.node.image.store import ImageStore
-from kubelite.node.kubelet.decide import secure
+from kubelite.node.kubelet.decide import security_context
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.identity import User
 from tests.attack.arena import Arena, bring_in, image, pod
@@ -73,7 +73,9 @@ def test_a_number_that_means_leave_it_is_no_user(
     arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """setresuid(-1) changes nothing: the program would be root."""
-    monkeypatch.setattr(secure, "resolve_user", lambda *_, **__: User(0xFFFFFFFF, 1, (1,), "/"))
+    monkeypatch.setattr(
+        security_context, "resolve_user", lambda *_, **__: User(0xFFFFFFFF, 1, (1,), "/")
+    )
     with arena.without(""), pytest.raises(RuntimeFailure, match="identity"):
         arena.output(STATUS)
     with arena.without("ids"):

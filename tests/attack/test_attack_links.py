@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from kubelite.core.errors import NativeError
-from kubelite.node.kubelet.act import inputs
-from kubelite.node.kubelet.decide import secure
+from kubelite.node.kubelet.act import container_inputs
+from kubelite.node.kubelet.decide import security_context
 from kubelite.node.kubelet.pods import copying
 from kubelite.node.runtime import logs
 from kubelite.node.runtime.errors import RuntimeFailure
@@ -79,8 +79,8 @@ def test_a_sub_path_that_became_a_link_is_refused_where_it_is_mounted(
     (tmp_path / "volume/sub").symlink_to(tmp_path / "secret")
     options = volumes(v=(tmp_path / "volume", "/data"))
     options["volumeMounts"][0]["subPath"] = "sub"
-    monkeypatch.setattr(inputs, "make_parts", lambda *_: set())
-    monkeypatch.setattr(inputs, "resolve_subpath", lambda _, subpath: subpath)
+    monkeypatch.setattr(container_inputs, "make_parts", lambda *_: set())
+    monkeypatch.setattr(container_inputs, "resolve_subpath", lambda _, subpath: subpath)
     with arena.without(""), pytest.raises(RuntimeFailure, match="subPath"):
         arena.output("ls /data", **options)
     with arena.without("subpath"):
@@ -124,7 +124,9 @@ def test_a_sysctl_is_written_below_proc_sys_only(
 ) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
-    monkeypatch.setattr(secure, "sysctls", lambda *_: ((f"net/../../..{victim}", "owned"),))
+    monkeypatch.setattr(
+        security_context, "sysctls", lambda *_: ((f"net/../../..{victim}", "owned"),)
+    )
     with arena.without(""), pytest.raises(NativeError, match="sysctls"):
         arena.output("true")
     assert victim.read_text() == "mine"

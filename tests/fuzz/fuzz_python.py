@@ -29,11 +29,11 @@ with atheris.instrument_imports(include=["kubelite"]):
     from kubelite.cli.common.diagnostic import CliError
     from kubelite.lib import files
     from kubelite.node.image.errors import ImageError
-    from kubelite.node.image.limits import Limits
     from kubelite.node.image.model import ImageRecord, LayerRecord, NameRecord
     from kubelite.node.image.oci import this_platform
     from kubelite.node.image.store import ImageStore
     from kubelite.node.image.unpack import unpack_tar
+    from kubelite.node.image.unpack_limits import Limits
     from kubelite.node.network.leases import LeaseRecord
     from kubelite.node.runtime import records
 

@@ -14,6 +14,7 @@ import pytest
 from kubelite.node.cgroup import control
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused, NoCgroups
+from kubelite.node.cgroup.hierarchies import World, decide, parse_mounts
 from kubelite.node.cgroup.limits import (
     PROGRAM,
     Knob,
@@ -25,7 +26,6 @@ from kubelite.node.cgroup.limits import (
 )
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.cgroup.usage import Usage, read_oom_kills, read_usage
-from kubelite.node.cgroup.world import World, decide, parse_mounts
 
 UID = "0d5c"
 NAME = "0123456789abcdef"

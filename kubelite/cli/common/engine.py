@@ -10,7 +10,7 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 if TYPE_CHECKING:
     from kubelite.cli.common.command import Settings
     from kubelite.cli.common.screen import Screen
-    from kubelite.cli.podrow import Doc
+    from kubelite.cli.pod_row import Doc
     from kubelite.node.kubelet.pods.pods import Pods
     from kubelite.node.runtime.home import Home
 

@@ -12,7 +12,7 @@ from kubelite.cli.common.engine import suggest_command
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from kubelite.cli.podrow import Doc
+    from kubelite.cli.pod_row import Doc
     from kubelite.node.kubelet.pods.pods import Pods
 
 NAME = Argument("NAME", "Name of the pod, or pod/NAME.", completes="pod")

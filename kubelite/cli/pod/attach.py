@@ -11,12 +11,12 @@ from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import NAME, pod_name
 from kubelite.cli.pod.exec import CONTAINER, FAILED, STDIN
-from kubelite.cli.podrow import default_container
+from kubelite.cli.pod_row import default_container
 from kubelite.cli.session import terminal
 from kubelite.cli.session.relay import DETACH_KEYS, relay, relay_raw
 
 if TYPE_CHECKING:
-    from kubelite.cli.podrow import Doc
+    from kubelite.cli.pod_row import Doc
 
 
 @usage(

@@ -12,7 +12,7 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.pod.exec import CONTAINER
-from kubelite.cli.podrow import default_container
+from kubelite.cli.pod_row import default_container
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -17,7 +17,7 @@ from kubelite.objects.rules.printing import printed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kubelite.cli.podrow import Doc
+    from kubelite.cli.pod_row import Doc
 
 
 @usage("kubelite pod describe web")

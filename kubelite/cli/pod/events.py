@@ -17,7 +17,7 @@ from kubelite.cli.pod.ls import OUTPUT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kubelite.cli.podrow import Doc
+    from kubelite.cli.pod_row import Doc
     from kubelite.node.kubelet.pods.pods import Pods
 
 HEADERS = ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")

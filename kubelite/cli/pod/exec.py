@@ -10,7 +10,7 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import NAME, pod_name
-from kubelite.cli.podrow import default_container
+from kubelite.cli.pod_row import default_container
 from kubelite.cli.session import terminal
 from kubelite.cli.session.relay import relay, relay_raw
 

@@ -13,12 +13,12 @@ from kubelite.cli.common.engine import as_document, open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import NAMES, SELECTOR, Target, select
 from kubelite.cli.pod.exec import CONTAINER
-from kubelite.cli.podrow import default_container
+from kubelite.cli.pod_row import default_container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from kubelite.cli.podrow import Doc
+    from kubelite.cli.pod_row import Doc
     from kubelite.node.kubelet.pods.pods import Pods
     from kubelite.node.runtime.logs import LogLine
 

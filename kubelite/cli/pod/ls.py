@@ -13,7 +13,7 @@ from kubelite.cli.common.diagnostic import Diagnostic
 from kubelite.cli.common.engine import as_document, open_pods, suggest_command
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import NAMES, SELECTOR, matching, pod_name
-from kubelite.cli.podrow import Doc, PodRow, row
+from kubelite.cli.pod_row import Doc, PodRow, row
 from kubelite.objects.facts import ages
 from kubelite.objects.rules import printing
 

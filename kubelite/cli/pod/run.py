@@ -16,7 +16,7 @@ from kubelite.cli.pod.logs import logs
 from kubelite.cli.pod.up import process_start, show_result, up_one
 
 if TYPE_CHECKING:
-    from kubelite.cli.podrow import Doc
+    from kubelite.cli.pod_row import Doc
     from kubelite.node.kubelet.pods.pods import Pods
     from kubelite.objects.pod.pod import Pod
 

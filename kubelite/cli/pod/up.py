@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kubelite.cli.common.diagnostic import Paint
-    from kubelite.cli.podrow import Doc
+    from kubelite.cli.pod_row import Doc
     from kubelite.lib.json import Object
     from kubelite.node.kubelet.act.progress import Step
     from kubelite.node.kubelet.act.updating import Plan

@@ -19,7 +19,7 @@ from kubelite.control.api.server.lifecycle import ApiServer, Options
 from kubelite.control.controllers.registry import UnknownController, select
 from kubelite.control.store.types import StoreError
 from kubelite.lib import known_roots
-from kubelite.lib.trusted import directory_problem, file_problem
+from kubelite.lib.trusted_paths import directory_problem, file_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from kubelite.control.scheduler.explain import explain
 from kubelite.control.scheduler.facts.errors import BadConfiguration, BadObject, SchedulerError
-from kubelite.control.scheduler.plugins.own import OwnPlugin
+from kubelite.control.scheduler.plugins.custom_plugins import OwnPlugin
 from kubelite.control.scheduler.simulate import simulate
 
 __all__ = ["BadConfiguration", "BadObject", "OwnPlugin", "SchedulerError", "explain", "simulate"]

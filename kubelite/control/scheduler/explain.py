@@ -11,7 +11,7 @@ from kubelite.control.scheduler.cluster.preemption import Preemption, outcome, p
 from kubelite.control.scheduler.cluster.rating import decide
 from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.plugins import message, profile
-from kubelite.control.scheduler.plugins.own import OwnPlugin
+from kubelite.control.scheduler.plugins.custom_plugins import OwnPlugin
 from kubelite.control.scheduler.plugins.profile import Profile
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from kubelite.control.scheduler.cluster import batch
 from kubelite.control.scheduler.cluster.cluster import Cluster
-from kubelite.control.scheduler.cluster.columns import PodClass
+from kubelite.control.scheduler.cluster.core_arrays import PodClass
 from kubelite.control.scheduler.cluster.decision import Decision
 from kubelite.control.scheduler.cluster.pod_table import Entry, full_name, key_of
 from kubelite.control.scheduler.cluster.preemption import fast_preempt, outcome, preempt
@@ -23,8 +23,8 @@ from kubelite.control.scheduler.explain import chosen_profiles, load
 from kubelite.control.scheduler.facts.fields import named
 from kubelite.control.scheduler.loop.queue import Queue
 from kubelite.control.scheduler.plugins import hints, message
+from kubelite.control.scheduler.plugins.custom_plugins import OwnPlugin
 from kubelite.control.scheduler.plugins.hints import Event
-from kubelite.control.scheduler.plugins.own import OwnPlugin
 
 Object = Mapping[str, Any]
 RUN = 256  # pods that are taken from the queue at a time

@@ -9,7 +9,7 @@ import errno
 import os
 from typing import NamedTuple
 
-from kubelite.node.cgroup.world import DELEGATED, Hierarchy
+from kubelite.node.cgroup.hierarchies import DELEGATED, Hierarchy
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_CLOEXEC

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubelite.node.cgroup.branch import read_text
 from kubelite.node.cgroup.errors import NoCgroups
-from kubelite.node.cgroup.world import World, decide, parse_mounts
+from kubelite.node.cgroup.hierarchies import World, decide, parse_mounts
 
 
 def read_world() -> World:

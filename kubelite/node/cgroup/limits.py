@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from kubelite.node.cgroup.world import World
+from kubelite.node.cgroup.hierarchies import World
 
 MIN_SHARES, DEFAULT_SHARES, MAX_SHARES = 2, 1024, 262144
 DEFAULT_WEIGHT, MAX_WEIGHT = 100, 10000

@@ -42,8 +42,8 @@ from kubelite.node.cgroup.classes import (
 )
 from kubelite.node.cgroup.devices import program
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
+from kubelite.node.cgroup.hierarchies import World
 from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, Knob
-from kubelite.node.cgroup.world import World
 
 _MEMORY_LIMITS = frozenset({"memory.max", "memory.limit_in_bytes"})
 _SWAP_LIMITS = frozenset({"memory.swap.max", "memory.memsw.limit_in_bytes"})

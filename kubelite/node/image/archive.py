@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kubelite.node.image import oci
 from kubelite.node.image.errors import BadArchive, quoted
-from kubelite.node.image.limits import CHUNK, DOCUMENT_BYTES, Limits
 from kubelite.node.image.streams import (
     LONGEST_MAGIC,
     LayerStream,
@@ -30,6 +29,7 @@ from kubelite.node.image.streams import (
     is_compressed,
 )
 from kubelite.node.image.tarstream import entries
+from kubelite.node.image.unpack_limits import CHUNK, DOCUMENT_BYTES, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kubelite.lib import known_roots
 from kubelite.lib.files import names
-from kubelite.node.image.covers import (
+from kubelite.node.image.hidden_paths import (
     Mount,
     by_point,
     candidates,

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kubelite.node.image.archive import FoundLayer
-    from kubelite.node.image.limits import Limits
     from kubelite.node.image.rootfs import DirectoryTar
+    from kubelite.node.image.unpack_limits import Limits
 
 SCRATCH = "tmp-"
 

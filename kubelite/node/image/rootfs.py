@@ -22,8 +22,8 @@ from kubelite.node.image.unpack import TAR_XATTR, keeps_xattr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kubelite.node.image.limits import Limits
     from kubelite.node.image.streams import Reader
+    from kubelite.node.image.unpack_limits import Limits
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 TYPES = {

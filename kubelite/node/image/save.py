@@ -15,10 +15,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.node.image.limits import Limits
 from kubelite.node.image.lookup import is_opaque
 from kubelite.node.image.rootfs import DirectoryTar
 from kubelite.node.image.unpack import WHITEOUT
+from kubelite.node.image.unpack_limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

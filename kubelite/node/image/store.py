@@ -31,7 +31,6 @@ from kubelite.node.image.errors import (
     ImageNotFound,
     quoted,
 )
-from kubelite.node.image.limits import Limits
 from kubelite.node.image.model import (
     DEFAULT_PATH,
     Image,
@@ -44,6 +43,7 @@ from kubelite.node.image.model import (
     layer_id,
 )
 from kubelite.node.image.reference import Reference, familiar, is_digest, parse
+from kubelite.node.image.unpack_limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -16,7 +16,7 @@ import zlib
 from typing import TYPE_CHECKING, Protocol
 
 from kubelite.node.image.errors import BadArchive, UnpackRefused
-from kubelite.node.image.limits import CHUNK
+from kubelite.node.image.unpack_limits import CHUNK
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,7 +11,7 @@ import tarfile
 from typing import TYPE_CHECKING, TypeVar
 
 from kubelite.node.image.errors import BadArchive
-from kubelite.node.image.limits import CHUNK, HEADER_BYTES
+from kubelite.node.image.unpack_limits import CHUNK, HEADER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

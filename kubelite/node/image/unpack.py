@@ -16,9 +16,9 @@ import tarfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.node.image.errors import BadArchive, ImageError, UnpackRefused, quoted
-from kubelite.node.image.limits import CHUNK, Limits
 from kubelite.node.image.tarstream import entries
 from kubelite.node.image.tree import DIRECTORY, Parts, Place, Tree, components
+from kubelite.node.image.unpack_limits import CHUNK, Limits
 
 if TYPE_CHECKING:
     from kubelite.node.image.streams import Reader

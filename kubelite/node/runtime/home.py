@@ -10,7 +10,7 @@ import os
 
 from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import names
-from kubelite.lib.trusted import directory_problem
+from kubelite.lib.trusted_paths import directory_problem
 from kubelite.node.runtime.errors import RuntimeFailure
 
 DEFAULT_ROOT = "/var/lib/kubelite"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kubelite.control.api.auth.audit_policy import PolicyError, read, rule_for
-from kubelite.control.api.server.expiry import Expiry
+from kubelite.control.api.server.event_expiry import Expiry
 from kubelite.control.api.server.lifecycle import Options
 from kubelite.control.api.wire.attributes import AuditAttributes
 from kubelite.control.api.wire.request import User

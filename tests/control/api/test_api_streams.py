@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from kubelite.cli.server.kubeconfig import write_kubeconfig
-from kubelite.control.api.wire.destinations import check_address
+from kubelite.control.api.wire.allowed_addresses import check_address
 from kubelite.control.api.wire.status import StatusError
 from tests.control.debian import kubectl_of
 from tests.control.fake_kubelet import fake_kubelet

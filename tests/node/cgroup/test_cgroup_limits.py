@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelite.node.cgroup import classes
+from kubelite.node.cgroup.hierarchies import Hierarchy, World
 from kubelite.node.cgroup.limits import (
     DEVICE_RULES,
     MAX_SHARES,
@@ -20,7 +21,6 @@ from kubelite.node.cgroup.limits import (
     device_knobs,
     pod_knobs,
 )
-from kubelite.node.cgroup.world import Hierarchy, World
 
 V1 = World(
     "v1",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kubelite.node.cgroup.hierarchies import Hierarchy, World
 from kubelite.node.cgroup.limits import Resources, resize_knobs
-from kubelite.node.cgroup.world import Hierarchy, World
 
 MIB = 1 << 20
 BOTH = frozenset({"cpu", "memory"})

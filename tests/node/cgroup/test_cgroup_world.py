@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.node.cgroup.world import World, decide, parse_mounts
+from kubelite.node.cgroup.hierarchies import World, decide, parse_mounts
 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
 OTHER = "23 1 8:1 / / rw,relatime - ext4 /dev/vda rw"

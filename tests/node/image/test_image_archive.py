@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from kubelite.node.image.errors import BadArchive
-from kubelite.node.image.limits import DOCUMENT_BYTES
 from kubelite.node.image.model import Image, ImageConfig
 from kubelite.node.image.store import ImageStore
+from kubelite.node.image.unpack_limits import DOCUMENT_BYTES
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from kubelite.node.image.covers import (
+from kubelite.node.image.hidden_paths import (
     Mount,
     by_point,
     candidates,

@@ -25,9 +25,9 @@ from kubelite.node.image.errors import (
     PullError,
     UnpackRefused,
 )
-from kubelite.node.image.limits import Limits
 from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
+from kubelite.node.image.unpack_limits import Limits
 
 IMPORT = """
 import sys

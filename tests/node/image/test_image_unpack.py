@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from kubelite.node.image.errors import BadArchive, ImageError, UnpackRefused
-from kubelite.node.image.limits import Limits
 from kubelite.node.image.streams import LayerStream
 from kubelite.node.image.unpack import Unpacked, unpack_tar
+from kubelite.node.image.unpack_limits import Limits
 
 CAPABILITY = b"\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 ROOM = 1 << 20

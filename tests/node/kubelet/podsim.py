@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.actions import (
     ClearSandbox,
     CreateSandbox,
@@ -23,7 +23,7 @@ from kubelite.node.kubelet.decide.actions import (
     TimePoint,
     decide,
 )
-from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.kubelet.decide.restart_policy import SECOND
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
 from kubelite.node.runtime.records import (
     HOOK_BEGUN,
@@ -52,7 +52,7 @@ ANEW = 88
 class Node:
     """One pod on a simulated machine. ``now`` is CLOCK_BOOTTIME; the wall runs along."""
 
-    def __init__(self, pod: Pod, max_backoff: int = policy.MAX_BACKOFF) -> None:
+    def __init__(self, pod: Pod, max_backoff: int = restart_policy.MAX_BACKOFF) -> None:
         self.pod, self.max_backoff, self.now = pod, max_backoff, SECOND
         self.record = PodRecord(
             uid="u", namespace="default", name="p", stage="created", created_at=WALL, pod=msgspec.Raw(b"{}"), boot=BOOT,
@@ -114,7 +114,7 @@ class Node:
             case FailPod(reason, message):
                 self.record.reason, self.record.message = reason, message
                 self.record.stop = PodStop(
-                    since=self.now, boot=BOOT, grace=policy.grace(self.pod) * SECOND
+                    since=self.now, boot=BOOT, grace=restart_policy.grace(self.pod) * SECOND
                 )
             case Resize():
                 self.record.resize = False
@@ -175,14 +175,14 @@ class Node:
     def _note(self, name: str) -> None:
         seen = self.containers[name]
         record = seen.record
-        code = seen.exit.code if seen.exit is not None else policy.UNKNOWN_EXIT_CODE
+        code = seen.exit.code if seen.exit is not None else restart_policy.UNKNOWN_EXIT_CODE
         ran = seen.exit.finished_at - record.started_at if seen.exit is not None else 0
         again = record.stop is not None and record.stop.restart
         wait = (
             0
             if again
-            else policy.backoff_after(
-                record.backoff, ran, policy.max_backoff(self.pod, self.max_backoff)
+            else restart_policy.backoff_after(
+                record.backoff, ran, restart_policy.max_backoff(self.pod, self.max_backoff)
             )
         )
         past = FinishedAttempt(
@@ -232,7 +232,7 @@ class Node:
             self.containers[name] = self.containers[name]._replace(running=False)
 
     def delete(self, grace: int | None = None) -> None:
-        seconds = policy.grace(self.pod) if grace is None else grace
+        seconds = restart_policy.grace(self.pod) if grace is None else grace
         self.record.stage = REMOVING
         self.record.stop = PodStop(since=self.now, boot=BOOT, grace=seconds * SECOND)
 

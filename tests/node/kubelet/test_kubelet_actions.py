@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.actions import needs_care
-from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.kubelet.decide.restart_policy import SECOND
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate, signal_number
 from kubelite.objects.pod.pod import Pod
 from tests.node.kubelet.podsim import Node
@@ -109,7 +109,8 @@ def test_back_off_is_forgotten_after_ten_minutes_of_running() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotations", "node", "max_backoff"), [({}, 5, 5), ({policy.CAP_ANNOTATION: "2"}, 300, 2)]
+    ("annotations", "node", "max_backoff"),
+    [({}, 5, 5), ({restart_policy.CAP_ANNOTATION: "2"}, 300, 2)],
 )
 def test_the_cap_of_node_and_pod(annotations: dict[str, str], node: int, max_backoff: int) -> None:
     made = pod("a")
@@ -184,7 +185,7 @@ def test_a_sidecar_gates_on_its_startup_probe_and_outlives_nobody() -> None:
     assert [type(action) for _, action in node.log[-2:]] == [MarkStop, Terminate]
     node.ends("s", 143)
     node.settle()
-    assert node.running() == [] and policy.is_finished(node.pod, node.observed())
+    assert node.running() == [] and restart_policy.is_finished(node.pod, node.observed())
 
 
 def test_sidecars_end_last_and_in_reverse_order() -> None:

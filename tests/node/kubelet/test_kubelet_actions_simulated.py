@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubelite.node.kubelet.decide.actions import RestartAll, StartContainer, needs_care
-from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.kubelet.decide.restart_policy import SECOND
 from kubelite.node.kubelet.decide.stopping import Kill
 from kubelite.objects.pod.pod import Pod
 from tests.node.kubelet.podsim import ANEW, Node

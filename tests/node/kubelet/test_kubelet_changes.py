@@ -11,7 +11,7 @@ import pytest
 
 from kubelite.node.kubelet.decide.actions import Resize, StartContainer, needs_care
 from kubelite.node.kubelet.decide.changes import changes_between
-from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.kubelet.decide.restart_policy import SECOND
 from kubelite.node.kubelet.decide.stopping import MarkStop
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.rules.pods import defaults

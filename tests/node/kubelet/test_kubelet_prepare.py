@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kubelite.node.image.model import ImageConfig
-from kubelite.node.kubelet.decide import prepare, secure
+from kubelite.node.kubelet.decide import prepare, security_context
 from kubelite.node.kubelet.decide.prepare import ContainerConfigError, ImageFacts, NodeFacts
 from kubelite.objects.pod.pod import (
     Capabilities,
@@ -89,7 +89,7 @@ def test_a_containers_security_goes_before_the_pods() -> None:
     owner = pod(
         container, security_context=PodSecurityContext(run_as_user=6, run_as_group=7, fs_group=8)
     )
-    made = secure.security(owner, container, image(), NODE)
+    made = security_context.security(owner, container, image(), NODE)
     assert (made.user.uid, made.user.gid, made.user.groups) == (5, 7, (7, 8))
     assert made.caps.permitted == 1 << 12
     assert made.no_new_privs and not made.privileged
@@ -97,7 +97,7 @@ def test_a_containers_security_goes_before_the_pods() -> None:
 
 def test_the_images_user_is_looked_up_in_the_image() -> None:
     container = Container(name="c")
-    made = secure.security(pod(container), container, image(user="app"), NODE)
+    made = security_context.security(pod(container), container, image(user="app"), NODE)
     assert (made.user.uid, made.user.gid, made.user.groups, made.user.home) == (
         77,
         78,
@@ -105,14 +105,16 @@ def test_the_images_user_is_looked_up_in_the_image() -> None:
         "/home/app",
     )
     with pytest.raises(ContainerConfigError, match="nobody-knows"):
-        secure.security(pod(container), container, image(user="nobody-knows"), NODE)
+        security_context.security(pod(container), container, image(user="nobody-knows"), NODE)
 
 
 def test_run_as_non_root_refuses_only_root() -> None:
     container = Container(name="c", security_context=SecurityContext(run_as_non_root=True))
-    assert secure.security(pod(container), container, image(user="app"), NODE).user.uid == 77
+    assert (
+        security_context.security(pod(container), container, image(user="app"), NODE).user.uid == 77
+    )
     with pytest.raises(ContainerConfigError, match="runAsNonRoot"):
-        secure.security(pod(container), container, image(), NODE)
+        security_context.security(pod(container), container, image(), NODE)
 
 
 @pytest.mark.parametrize("name", ["net.ipv4.tcp_syncookies", "net/ipv4/tcp_syncookies"])
@@ -121,7 +123,7 @@ def test_safe_sysctls_are_paths_below_proc_sys(name: str) -> None:
         Container(name="c"),
         security_context=PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),)),
     )
-    assert secure.sysctls(owner) == (("net/ipv4/tcp_syncookies", "1"),)
+    assert security_context.sysctls(owner) == (("net/ipv4/tcp_syncookies", "1"),)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_safe_sysctls_are_paths_below_proc_sys(name: str) -> None:
 def test_other_sysctls_are_refused(name: str, spec: dict[str, bool], why: str) -> None:
     context = PodSecurityContext(sysctls=(Sysctl(name=name, value="1"),))
     with pytest.raises(ContainerConfigError, match=why):
-        secure.sysctls(pod(Container(name="c"), security_context=context, **spec))
+        security_context.sysctls(pod(Container(name="c"), security_context=context, **spec))
 
 
 def test_limits_ports_and_sizes() -> None:

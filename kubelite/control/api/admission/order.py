@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubelite.control.api.admission import (
     accounts,
     certificates,
-    limits,
+    limit_ranges,
     namespaces,
     nodes,
     pods,
@@ -29,7 +29,7 @@ def standard(authority: str) -> Admission:
         mutating=(
             namespaces.exists,
             namespaces.label,
-            limits.defaults,
+            limit_ranges.defaults,
             accounts.service_account,
             nodes.not_ready,
             pods.priority,
@@ -49,7 +49,7 @@ def standard(authority: str) -> Admission:
             certificates.check,
             security.levels,
             storage.resize,
-            limits.bounds,
+            limit_ranges.bounds,
             services.allocate,
             dynamic.validate,
             quota.account,

@@ -17,7 +17,7 @@ from kubelite.control.api.wire.documents import encode
 from kubelite.control.api.wire.request import user_info
 from kubelite.control.api.wire.status import StatusError
 from kubelite.lib.json import Object
-from kubelite.lib.trusted import file_problem
+from kubelite.lib.trusted_paths import file_problem
 
 if TYPE_CHECKING:
     from kubelite.control.api.wire.answer import Stream

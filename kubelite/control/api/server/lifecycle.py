@@ -17,7 +17,7 @@ from kubelite.control.api.discovery.health import Health
 from kubelite.control.api.discovery.nonresource import NonResourcePaths
 from kubelite.control.api.server import seed
 from kubelite.control.api.server.app import App
-from kubelite.control.api.server.expiry import EVENT_SECONDS, EVENTS, Expiry
+from kubelite.control.api.server.event_expiry import EVENT_SECONDS, EVENTS, Expiry
 from kubelite.control.api.server.flow_control import FlowControl
 from kubelite.control.api.server.identity_lease import IdentityLease
 from kubelite.control.api.server.in_process import InProcess

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubelite.control.api.wire.destinations import resolve
+from kubelite.control.api.wire.allowed_addresses import resolve
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import bad_request, not_found, unavailable
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.verbs.kubelet_client import Place, place_of
 from kubelite.control.api.verbs.streams import CONNECT_SECONDS, PIECE, join, plain_answer
+from kubelite.control.api.wire.allowed_addresses import check_address, resolve
 from kubelite.control.api.wire.answer import Answer, Stream
-from kubelite.control.api.wire.destinations import check_address, resolve
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import bad_request, not_found, unavailable
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubelite.control.scheduler.cluster.cluster import Cluster
-from kubelite.control.scheduler.cluster.columns import PodClass
+from kubelite.control.scheduler.cluster.core_arrays import PodClass
 from kubelite.control.scheduler.cluster.pod_table import Entry
 from kubelite.control.scheduler.cluster.rating import decide, sample
 from kubelite.control.scheduler.facts.trait_cache import Reading

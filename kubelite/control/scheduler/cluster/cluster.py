@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kubelite.control.scheduler.cluster.columns import Columns, OutOfResources, PodClass
+from kubelite.control.scheduler.cluster.core_arrays import Columns, OutOfResources, PodClass
 from kubelite.control.scheduler.cluster.pod_table import (
     NOT_STARTED,
     Entry,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from kubelite.control.scheduler.plugins import message
+from kubelite.control.scheduler.plugins.class_program import SCORES
 from kubelite.control.scheduler.plugins.filters import Rejection, rejection
 from kubelite.control.scheduler.plugins.profile import Profile
-from kubelite.control.scheduler.plugins.program import SCORES
 from kubelite.control.scheduler.plugins.reasons import Reason
 from kubelite.control.scheduler.snapshot.nodes import Nodes
 

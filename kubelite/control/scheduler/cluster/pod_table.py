@@ -11,7 +11,7 @@ from kubelite.control.scheduler.facts.fields import Field, named
 from kubelite.control.scheduler.facts.trait_cache import Reading
 
 if TYPE_CHECKING:
-    from kubelite.control.scheduler.cluster.columns import PodClass
+    from kubelite.control.scheduler.cluster.core_arrays import PodClass
 
 NOT_STARTED = (1 << 63) - 1  # a pod without a start time counts as started now
 

@@ -27,7 +27,7 @@ from kubelite.control.scheduler.plugins.reasons import Reason
 from kubelite.core import native
 
 if TYPE_CHECKING:
-    from kubelite.control.scheduler.cluster.columns import PodClass
+    from kubelite.control.scheduler.cluster.core_arrays import PodClass
     from kubelite.control.scheduler.cluster.pod_table import Entry
     from kubelite.control.scheduler.plugins.profile import Profile
     from kubelite.control.scheduler.snapshot.nodes import Nodes

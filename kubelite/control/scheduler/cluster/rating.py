@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubelite.control.scheduler.cluster.cluster import Cluster
-from kubelite.control.scheduler.cluster.columns import Columns, PodClass
+from kubelite.control.scheduler.cluster.core_arrays import Columns, PodClass
 from kubelite.control.scheduler.cluster.decision import Decision, OwnRejection
 from kubelite.control.scheduler.facts.errors import BadConfiguration
 from kubelite.control.scheduler.facts.fields import named
-from kubelite.control.scheduler.plugins.own import OwnPlugin, scored
+from kubelite.control.scheduler.plugins.class_program import SCORES
+from kubelite.control.scheduler.plugins.custom_plugins import OwnPlugin, scored
 from kubelite.control.scheduler.plugins.profile import Profile
-from kubelite.control.scheduler.plugins.program import SCORES
 from kubelite.control.scheduler.plugins.reasons import Reason
 from kubelite.core import native
 

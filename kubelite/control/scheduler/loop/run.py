@@ -15,7 +15,7 @@ from kubelite.control.scheduler.loop.scheduler import Scheduler
 from kubelite.control.scheduler.loop.view import informers_of
 from kubelite.control.scheduler.loop.writer import Writer
 from kubelite.control.scheduler.plugins import profile
-from kubelite.control.scheduler.plugins.own import OwnPlugin
+from kubelite.control.scheduler.plugins.custom_plugins import OwnPlugin
 
 USER = "system:kube-scheduler"
 

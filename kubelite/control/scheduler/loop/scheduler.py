@@ -17,7 +17,7 @@ from kubelite.client.errors import ClientError, Conflict, NotFound, ServerError,
 from kubelite.client.informers import Informer
 from kubelite.control.scheduler.cluster import batch
 from kubelite.control.scheduler.cluster.cluster import Cluster
-from kubelite.control.scheduler.cluster.columns import PodClass
+from kubelite.control.scheduler.cluster.core_arrays import PodClass
 from kubelite.control.scheduler.cluster.decision import Decision
 from kubelite.control.scheduler.cluster.pod_table import Entry, key_of
 from kubelite.control.scheduler.cluster.preemption import Preemption, outcome, preempt

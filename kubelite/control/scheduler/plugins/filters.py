@@ -15,8 +15,8 @@ from kubelite.control.scheduler.facts.taints import UNSCHEDULABLE, is_repelled, 
 from kubelite.control.scheduler.facts.traits import Constraint, Disk, Port, Traits
 from kubelite.control.scheduler.plugins import volume_binding
 from kubelite.control.scheduler.plugins.arguments import DefaultConstraint, Fit
+from kubelite.control.scheduler.plugins.class_program import Column, Flag, Program
 from kubelite.control.scheduler.plugins.profile import Profile
-from kubelite.control.scheduler.plugins.program import Column, Flag, Program
 from kubelite.control.scheduler.plugins.reasons import TEXTS, TOGETHER, Reason, bits, shortage
 from kubelite.control.scheduler.snapshot import claims
 from kubelite.control.scheduler.snapshot.counts import (

@@ -16,7 +16,7 @@ from kubelite.control.scheduler.facts.errors import BadConfiguration
 from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.plugins import arguments
 from kubelite.control.scheduler.plugins.arguments import Arguments
-from kubelite.control.scheduler.plugins.own import OwnPlugin
+from kubelite.control.scheduler.plugins.custom_plugins import OwnPlugin
 
 FILTERS = (
     "NodeUnschedulable",

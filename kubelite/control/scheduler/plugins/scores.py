@@ -13,8 +13,8 @@ from kubelite.control.scheduler.facts.resources import is_scalar
 from kubelite.control.scheduler.facts.taints import count_untolerated
 from kubelite.control.scheduler.facts.traits import Traits
 from kubelite.control.scheduler.plugins.arguments import HOSTNAME
+from kubelite.control.scheduler.plugins.class_program import STRATEGIES, Column, Flag, Program
 from kubelite.control.scheduler.plugins.filters import Board, constraints, counted_nodes, having_all
-from kubelite.control.scheduler.plugins.program import STRATEGIES, Column, Flag, Program
 from kubelite.control.scheduler.snapshot.counts import EACH_NODE, Carriers, Count, Selected, Spread
 
 SMALLEST_IMAGE, LARGEST_IMAGE = (

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from kubelite.node.image.errors import PullError, quoted
-from kubelite.node.image.limits import CHUNK, DOCUMENT_BYTES
 from kubelite.node.image.oci import INDEX_TYPES
 from kubelite.node.image.registry.auth import Challenge, Credentials, challenges
 from kubelite.node.image.registry.config import Endpoint
+from kubelite.node.image.unpack_limits import CHUNK, DOCUMENT_BYTES
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",

@@ -19,13 +19,13 @@ from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.errors import ImageError, PullError
 from kubelite.node.kubelet.act import facts, images, pod_context, sandbox_setup
+from kubelite.node.kubelet.act.container_inputs import container_inputs, container_mounts
 from kubelite.node.kubelet.act.exit_recorder import ExitRecorder
 from kubelite.node.kubelet.act.images import ResolvedImage
-from kubelite.node.kubelet.act.inputs import container_inputs, container_mounts
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.act.pod_state import DeclaredContainer, PodState
 from kubelite.node.kubelet.act.progress import Step
-from kubelite.node.kubelet.decide import actions, policy
+from kubelite.node.kubelet.decide import actions, restart_policy
 from kubelite.node.kubelet.decide.actions import Action, StartContainer
 from kubelite.node.kubelet.decide.prepare import ContainerConfigError
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
@@ -448,7 +448,9 @@ class Executor:
         state, at = self._state, self._state.now()
         record = state.record
         record.reason, record.message = reason, message
-        record.stop = PodStop(since=at.now, boot=at.boot, grace=policy.grace(state.pod) * SECOND)
+        record.stop = PodStop(
+            since=at.now, boot=at.boot, grace=restart_policy.grace(state.pod) * SECOND
+        )
         self._trace("record failure")
         state.event(reason, message)
         state.save()
@@ -481,7 +483,7 @@ class Executor:
         declared = state.declared(seen.record.name)
         if declared is None or seen.last_exit is None:
             return
-        member = policy.Member(declared.container, declared.init, seen)
+        member = restart_policy.Member(declared.container, declared.init, seen)
         by_rule = bool(state.record.restart_reason)
         if by_rule:
             # As in a new sandbox: init containers run once more.
@@ -489,9 +491,9 @@ class Executor:
             state.save_container(seen.record)
             if seen.last_exit.force_restart:
                 return  # a killed process has done it already, or it was stopped for this restart
-        if by_rule or policy.restarts_on_request(member):
+        if by_rule or restart_policy.restarts_on_request(member):
             # The container whose exit caused the restart keeps its back-off.
-            self.force_restart(seen, without_backoff=not policy.restarts_all(member))
+            self.force_restart(seen, without_backoff=not restart_policy.restarts_all(member))
 
     def force_restart(self, seen: ObservedContainer, *, without_backoff: bool = True) -> None:
         """Records that a finished container restarts whatever its policy says."""

@@ -13,7 +13,7 @@ from kubelite.node.cgroup import control
 from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_oom_kills
-from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.actions import TimePoint
 from kubelite.node.runtime import logs
 from kubelite.node.runtime.container import cgroup_name, message_file
@@ -96,7 +96,7 @@ class ExitRecorder:
     ) -> tuple[str, int, str]:
         """Reason, exit code and message, in the kubelet's words."""
         if seen.exit is None:
-            return "ContainerStatusUnknown", policy.UNKNOWN_EXIT_CODE, UNKNOWN_MESSAGE
+            return "ContainerStatusUnknown", restart_policy.UNKNOWN_EXIT_CODE, UNKNOWN_MESSAGE
         code = seen.exit.code
         reason = "Completed" if code == 0 else "Error"
         if self._is_oom_killed(seen):
@@ -172,7 +172,9 @@ def _finished(
     force_restart = record.stop is not None and record.stop.restart
     backoff, not_before = 0, 0
     if not force_restart:
-        backoff = policy.backoff_after(record.backoff, max(finished - started, 0), max_backoff)
+        backoff = restart_policy.backoff_after(
+            record.backoff, max(finished - started, 0), max_backoff
+        )
         # The back-off counts from the exit, which may have been noticed late.
         not_before = at.now + max(backoff - max(at.wall - finished, 0), 0)
     return FinishedAttempt(
@@ -183,7 +185,7 @@ def _finished(
         sandbox=record.sandbox,
         image=record.image,
         image_id=record.image_id,
-        code=policy.UNKNOWN_EXIT_CODE,
+        code=restart_policy.UNKNOWN_EXIT_CODE,
         signal=exit.signal if exit is not None else 0,
         reason="",
         message="",

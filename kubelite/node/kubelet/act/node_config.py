@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kubelite.node.kubelet.decide.policy import MAX_BACKOFF, SECOND
+from kubelite.node.kubelet.decide.restart_policy import MAX_BACKOFF, SECOND
 from kubelite.node.runtime.home import Home
 
 

@@ -16,7 +16,7 @@ from kubelite.node.cgroup.classes import class_of
 from kubelite.node.cgroup.limits import Knob, device_knobs, pod_knobs
 from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.pod_context import PodContext
-from kubelite.node.kubelet.decide import prepare, secure
+from kubelite.node.kubelet.decide import prepare, security_context
 from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.runtime import bundle, idranges, sandbox
@@ -100,7 +100,7 @@ def _start_pause(
         context.shared,
         context.node.hostname,
         "",
-        secure.sysctls(context.pod, allowed),
+        security_context.sysctls(context.pod, allowed),
         tuple(_tmpfs_mounts(context)),
         PAUSE_OOM_SCORE,
         first_id,

@@ -13,7 +13,7 @@ from kubelite.node.kubelet.act import claims, resizing
 from kubelite.node.kubelet.act.claims import Documents
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
-from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.changes import Changes, changes_between, document_changes
 from kubelite.node.runtime.errors import Conflict
 from kubelite.node.runtime.records import PodRecord
@@ -51,7 +51,7 @@ def _changes(state: PodState, pod: Pod, documents: Documents | None) -> Changes:
     changes = changes_between(state.pod, pod)
     if documents is not None:
         changes += document_changes(msgspec.json.decode(state.record.documents), documents)
-    if policy.is_finished(state.pod, state.seen):
+    if restart_policy.is_finished(state.pod, state.seen):
         changes += Changes(needs_new=("the pod has finished",))
     return changes
 

@@ -14,7 +14,7 @@ from kubelite.core.errors import CoreError, ShimGone
 from kubelite.core.protocol import Message, Packet, Process, ProcessState, read_processes
 from kubelite.node.kubelet.act.executor import Executor
 from kubelite.node.kubelet.act.pod_state import PodState
-from kubelite.node.kubelet.decide import actions, eviction, policy, status
+from kubelite.node.kubelet.decide import actions, eviction, restart_policy, status
 from kubelite.node.kubelet.decide.actions import Decision
 from kubelite.node.kubelet.probe.probe_runner import HookResult, ProbeAndHookRunner
 from kubelite.node.runtime.clock import SECOND, boottime
@@ -176,7 +176,11 @@ class Worker:
     def _save_progress(self, decision: Decision) -> None:
         """Persists stage and conditions if they changed."""
         state = self.state
-        is_up = decision.up or bool(decision.waiting) or policy.is_finished(state.pod, state.seen)
+        is_up = (
+            decision.up
+            or bool(decision.waiting)
+            or restart_policy.is_finished(state.pod, state.seen)
+        )
         if state.record.stage == CREATING and is_up:
             state.record.stage = CREATED
             state.record.up_at = state.now().wall
@@ -264,7 +268,7 @@ class Worker:
             if declared is None or not seen.running or seen.record.stop is not None:
                 continue
             target = None
-            if any(policy.probes(declared.container)):
+            if any(restart_policy.probes(declared.container)):
                 target = self.executor.target(seen.record)
             if target is not None:
                 targets.append(target)
@@ -372,5 +376,5 @@ class Worker:
 
     def _stop(self, seen: ObservedContainer, probe: Probe | None, reason: str) -> None:
         own = probe.termination_grace_period_seconds if probe is not None else None
-        seconds = policy.grace(self.state.pod) if own is None else own
+        seconds = restart_policy.grace(self.state.pod) if own is None else own
         self.executor.mark_stop(seen.record.name, seconds * SECOND, reason=reason)

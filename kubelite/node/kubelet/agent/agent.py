@@ -25,7 +25,7 @@ from kubelite.node.kubelet.act.node_config import max_backoff
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.agent import agent_control
-from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.actions import Decision, needs_care
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.errors import RuntimeFailure
@@ -273,7 +273,7 @@ class PodWorker:
         cluster ends has to be reported.
         """
         if self._cluster is not None:
-            return not policy.is_finished(state.pod, state.seen)
+            return not restart_policy.is_finished(state.pod, state.seen)
         return needs_care(state.pod, state.seen)
 
     def _close_behind(self, lock: FileLock) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from kubelite.node.kubelet.decide import eviction, policy, stopping
-from kubelite.node.kubelet.decide.policy import SECOND, Member
+from kubelite.node.kubelet.decide import eviction, restart_policy, stopping
+from kubelite.node.kubelet.decide.restart_policy import SECOND, Member
 from kubelite.node.kubelet.decide.stopping import Kill, MarkStop, RunHook, Terminate
 from kubelite.node.runtime.records import (
     HOOK_BEGUN,
@@ -144,11 +144,11 @@ def decide(pod: Pod, seen: ObservedPod, at: TimePoint, node_max_backoff: int) ->
             return Decision((restart_all,))
     if record.goal == RESTART and not _any_running(pod, seen):
         return Decision((FinishRestart(),))
-    if record.goal in (STOP, RESTART) or policy.is_finished(pod, seen):
+    if record.goal in (STOP, RESTART) or restart_policy.is_finished(pod, seen):
         return _stop(pod, seen, at)
     if record.paused:
         return Decision(up=True)
-    max_backoff = policy.max_backoff(pod, node_max_backoff)
+    max_backoff = restart_policy.max_backoff(pod, node_max_backoff)
     return _sooner(_run(pod, seen, at, max_backoff), _deadline(pod, seen, at))
 
 
@@ -157,21 +157,21 @@ def needs_care(pod: Pod, seen: ObservedPod) -> bool:
     something of it is not on record yet.
     """
     record, spec = seen.pod, pod.spec
-    inits, mains = policy.members(pod, seen)
+    inits, mains = restart_policy.members(pod, seen)
     if record.stage == REMOVING or record.goal == RESTART or record.resize or _unrecorded(seen):
         return True
     if _has_dead_sandbox(seen):
         return True
-    if record.goal == STOP or policy.is_finished(pod, seen):
+    if record.goal == STOP or restart_policy.is_finished(pod, seen):
         return any(m.running for m in (*inits, *mains))
-    if not all(m.running or policy.has_exited(m) for m in mains):
+    if not all(m.running or restart_policy.has_exited(m) for m in mains):
         return True
     return (
         (spec.restart_policy or "Always") != "Never"
         or spec.active_deadline_seconds is not None
         or eviction.has_storage_limit(pod)
         or any(
-            policy.will_restart(pod, m) or (m.running and _is_cared_for(m))
+            restart_policy.will_restart(pod, m) or (m.running and _is_cared_for(m))
             for m in (*inits, *mains)
         )
     )
@@ -184,7 +184,7 @@ def _is_cared_for(member: Member) -> bool:
         member.sidecar
         or container.restart_policy not in (None, "Never")
         or container.restart_policy_rules
-        or any(policy.probes(container))
+        or any(restart_policy.probes(container))
         or (member.seen is not None and member.seen.record.stop is not None)
     )
 
@@ -209,7 +209,7 @@ def _unrecorded_of(seen: ObservedContainer, up: bool) -> Action | None:
     name = seen.record.name
     if seen.last_exit is not None:
         return None
-    if policy.is_start_pending(seen) and up:
+    if restart_policy.is_start_pending(seen) and up:
         return ResumeStart(name)
     return None if seen.running else RecordExit(name)
 
@@ -219,15 +219,15 @@ def _has_dead_sandbox(seen: ObservedPod) -> bool:
 
 
 def _restart_all(pod: Pod, seen: ObservedPod) -> RestartAll | None:
-    inits, mains = policy.members(pod, seen)
+    inits, mains = restart_policy.members(pod, seen)
     for member in (*inits, *mains):
-        if policy.restarts_all(member) and member.last_exit is not None:
+        if restart_policy.restarts_all(member) and member.last_exit is not None:
             return RestartAll(member.container.name, member.last_exit.code)
     return None
 
 
 def _any_running(pod: Pod, seen: ObservedPod) -> bool:
-    inits, mains = policy.members(pod, seen)
+    inits, mains = restart_policy.members(pod, seen)
     return any(m.running for m in (*inits, *mains))
 
 
@@ -273,15 +273,15 @@ def _run(pod: Pod, seen: ObservedPod, at: TimePoint, max_backoff: int) -> Decisi
     (a failed probe, an update) take their next step, postStart hooks begin, and the next containers
     start. ``up`` is only true once the last of them has nothing more to start.
     """
-    inits, mains = policy.members(pod, seen)
+    inits, mains = restart_policy.members(pod, seen)
     everyone = [*inits, *mains]
     if not seen.up or seen.sandbox is None:
         # No sandbox, so everything has exited. It is created when the first restart is due.
-        waiting = _sandbox_backoff([m for m in everyone if policy.has_exited(m)], pod, at)
+        waiting = _sandbox_backoff([m for m in everyone if restart_policy.has_exited(m)], pod, at)
         return Decision((CreateSandbox(),)) if waiting is None else waiting
     stops = [s for m in everyone if (s := stopping.next_steps(m, at.now)) is not None]
     outdated = [
-        MarkStop(m.container.name, policy.grace(pod) * SECOND, restart=True)
+        MarkStop(m.container.name, restart_policy.grace(pod) * SECOND, restart=True)
         for m in everyone
         if _is_outdated_and_running(m, seen.pod)
     ]
@@ -326,7 +326,9 @@ def _sandbox_backoff(exited: list[Member], pod: Pod, at: TimePoint) -> Decision 
     """The wait until the first container may restart; None where one may start now or none ever
     ran.
     """
-    restarting = [m for m in exited if policy.will_restart(pod, m) and m.last_exit is not None]
+    restarting = [
+        m for m in exited if restart_policy.will_restart(pod, m) and m.last_exit is not None
+    ]
     if not restarting:
         return None
     first = min(restarting, key=lambda member: _not_before(member, at))
@@ -347,7 +349,7 @@ def _post_start(member: Member) -> RunHook | None:
         or not seen.running
         or seen.record.stop is not None
         or seen.record.post_start_hook != HOOK_NONE
-        or not policy.has_hook(member.container, "post_start")
+        or not restart_policy.has_hook(member.container, "post_start")
     ):
         return None
     return RunHook(member.container.name, "post_start")
@@ -368,11 +370,11 @@ def _initialize(
     for member in inits:
         if member.sidecar:
             result = _merge(result, _start(member, pod, at, max_backoff))
-            if not policy.is_started(member):
+            if not restart_policy.is_started(member):
                 return result._replace(up=False)
         elif member.running:
             return result._replace(up=False)
-        elif not policy.completed_in(member, sandbox):
+        elif not restart_policy.completed_in(member, sandbox):
             return _merge(result, _start(member, pod, at, max_backoff))._replace(up=False)
     return result
 
@@ -388,8 +390,8 @@ def _keep_sidecars(inits: list[Member], pod: Pod, at: TimePoint, max_backoff: in
 def _start_mains(mains: list[Member], pod: Pod, at: TimePoint, max_backoff: int) -> Decision:
     result = Decision(up=True)
     for member in mains:
-        has_hook = policy.has_hook(member.container, "post_start")
-        restarts = policy.has_exited(member) and policy.will_restart(pod, member)
+        has_hook = restart_policy.has_hook(member.container, "post_start")
+        restarts = restart_policy.has_exited(member) and restart_policy.will_restart(pod, member)
         if member.seen is None or restarts:
             result = _merge(result, _start(member, pod, at, max_backoff))
         # The kubelet starts a container only when the postStart hook of the one before is over.
@@ -416,7 +418,7 @@ def _start(member: Member, pod: Pod, at: TimePoint, max_backoff: int) -> Decisio
     if not_before > at.now:
         return Decision(wake=not_before, waiting=name)
     waited = last_exit.backoff if last_exit is not None else 0
-    backoff = policy.next_backoff(waited, max_backoff)
+    backoff = restart_policy.next_backoff(waited, max_backoff)
     return Decision((StartContainer(name, member.seen.record.attempt + 1, backoff),))
 
 

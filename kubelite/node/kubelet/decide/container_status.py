@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from kubelite.node.kubelet.decide import policy
-from kubelite.node.kubelet.decide.policy import SECOND, UNKNOWN_EXIT_CODE, Member
+from kubelite.node.kubelet.decide import restart_policy
+from kubelite.node.kubelet.decide.restart_policy import SECOND, UNKNOWN_EXIT_CODE, Member
 from kubelite.node.runtime.records import RUN, FinishedAttempt, ObservedContainer, ObservedPod
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.status import (
@@ -31,12 +31,12 @@ def container_status(pod: Pod, member: Member, seen: ObservedPod, *, over: bool)
         name=container.name,
         state=state,
         last_state=last,
-        ready=policy.exit_code(member) == 0 if plain else policy.is_ready(member),
+        ready=restart_policy.exit_code(member) == 0 if plain else restart_policy.is_ready(member),
         restart_count=there.record.attempt if there is not None else 0,
         image=container.image or "",
         image_id=there.record.image_id if there is not None else "",
         container_id=_id(there.record.id) if there is not None else None,
-        started=policy.is_started(member),
+        started=restart_policy.is_started(member),
     )
 
 
@@ -45,7 +45,7 @@ def _states(
 ) -> tuple[ContainerState, ContainerState | None]:
     """State and last state. During the back-off, the exit of a container is its last state."""
     there = member.seen
-    if there is None or (policy.is_start_pending(there) and not there.running):
+    if there is None or (restart_policy.is_start_pending(there) and not there.running):
         return ContainerState(waiting=_waiting(member, seen)), _last(there)
     if there.running:
         started = ContainerStateRunning(started_at=rfc3339(there.record.started_at))
@@ -55,7 +55,7 @@ def _states(
         not over
         and seen.pod.goal == RUN
         and (there.last_exit is not None and there.last_exit.backoff)
-        and policy.will_restart(pod, member)
+        and restart_policy.will_restart(pod, member)
     ):
         return ContainerState(waiting=_backing_off(member, seen, there.last_exit)), ContainerState(
             terminated=ended

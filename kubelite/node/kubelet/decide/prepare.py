@@ -2,7 +2,7 @@
 
 The rules are the kubelet's: environment and ``$(VAR)`` expansion, command and args against the
 image's entrypoint, ports and limits. Users and privileges are decided in
-:mod:`kubelite.node.kubelet.decide.secure`.
+:mod:`kubelite.node.kubelet.decide.security_context`.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.container_status import container_status, rfc3339
-from kubelite.node.kubelet.decide.policy import SECOND
+from kubelite.node.kubelet.decide.restart_policy import SECOND
 from kubelite.node.runtime.records import (
     REMOVING,
     RESTART,
@@ -88,9 +88,9 @@ class _StatusBuilder:
 
     def __init__(self, pod: Pod, seen: ObservedPod) -> None:
         self.pod, self.seen = pod, seen
-        inits, mains = policy.members(pod, seen)
+        inits, mains = restart_policy.members(pod, seen)
         self.stopped = seen.pod.goal == STOP and not any(m.running for m in (*inits, *mains))
-        self.over = self.stopped or policy.is_finished(pod, seen)
+        self.over = self.stopped or restart_policy.is_finished(pod, seen)
         self.plain = [m.container.name for m in inits if not m.sidecar]
         self.inits = [container_status(pod, m, seen, over=self.over) for m in inits]
         self.mains = [container_status(pod, m, seen, over=self.over) for m in mains]
@@ -119,7 +119,7 @@ class _StatusBuilder:
 
     def _is_restarting_all(self) -> bool:
         """Whether a restart of all containers has not reached the main ones yet."""
-        mains = policy.members(self.pod, self.seen)[1]
+        mains = restart_policy.members(self.pod, self.seen)[1]
         waits = any(
             m.last_exit is not None
             and m.last_exit.force_restart

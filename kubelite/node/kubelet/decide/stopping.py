@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from kubelite.node.kubelet.decide import policy
-from kubelite.node.kubelet.decide.policy import SECOND, Member
+from kubelite.node.kubelet.decide import restart_policy
+from kubelite.node.kubelet.decide.restart_policy import SECOND, Member
 from kubelite.node.runtime.records import (
     HOOK_NONE,
     HOOK_OVER,
@@ -82,7 +82,7 @@ class StopSteps(NamedTuple):
 
 def decide(pod: Pod, seen: ObservedPod, now: int, boot: str) -> StopSteps:
     """The next steps towards a pod in which nothing runs; no steps and no time in the end."""
-    inits, mains = policy.members(pod, seen)
+    inits, mains = restart_policy.members(pod, seen)
     since, grace = _stop_request(pod, seen, inits, now, boot)
     marks, wake = _due_marks(inits, mains, since, grace, now)
     if seen.pod.goal == RESTART:
@@ -110,7 +110,7 @@ def _stop_request(
         for m in inits
         if m.seen is not None and m.seen.record.stop is not None
     ]
-    return min(marked_at, default=now), policy.grace(pod) * SECOND
+    return min(marked_at, default=now), restart_policy.grace(pod) * SECOND
 
 
 def _due_marks(
@@ -150,7 +150,7 @@ def next_steps(member: Member, now: int) -> StopSteps | None:
         had_hook = stop.hook != HOOK_NONE
         kill_at = max(deadline, stop.signalled + MIN_GRACE) if had_hook else deadline
         return StopSteps((Kill(name),), None) if now >= kill_at else StopSteps((), kill_at)
-    has_hook = policy.has_hook(member.container, "pre_stop")
+    has_hook = restart_policy.has_hook(member.container, "pre_stop")
     if has_hook and stop.hook != HOOK_OVER and now < deadline:
         if stop.hook == HOOK_NONE:
             return StopSteps((RunHook(name, "pre_stop", deadline),), None)

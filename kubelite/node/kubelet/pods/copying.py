@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
 from kubelite.core import native
-from kubelite.node.image.limits import Limits
 from kubelite.node.image.tarstream import entries
 from kubelite.node.image.tree import components
 from kubelite.node.image.unpack import Unpacker
+from kubelite.node.image.unpack_limits import Limits
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.tree_walk import Entry, TreeMoved, walk_directory
 

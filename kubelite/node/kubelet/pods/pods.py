@@ -26,7 +26,7 @@ from kubelite.node.kubelet.act.progress import Step
 from kubelite.node.kubelet.act.signals import signals_blocked
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.agent import agent_control
-from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.actions import needs_care
 from kubelite.node.kubelet.pods.queries import PodQueries, pod_not_found
 from kubelite.node.runtime import sandbox
@@ -279,7 +279,7 @@ class Pods:
         if grace == 0:
             return
         state = PodState(self._home, self._ledger, record)
-        seconds = policy.grace(state.pod) if grace is None else grace
+        seconds = restart_policy.grace(state.pod) if grace is None else grace
         self._trace("mark as removing")
         mark_removing(record, seconds * SECOND)
         record.stop = _stop_now(seconds)
@@ -309,7 +309,7 @@ class Pods:
         """
         with self._held(self.queries.find(namespace, name)) as worker:
             state = worker.state
-            seconds = policy.grace(state.pod) if grace is None else grace
+            seconds = restart_policy.grace(state.pod) if grace is None else grace
             state.record.goal = STOP
             state.record.stop = _stop_now(seconds)
             self._trace("record that the pod stops")
@@ -325,7 +325,7 @@ class Pods:
         """
         with self._held(self.queries.find(namespace, name)) as worker:
             state = worker.state
-            if state.record.goal == STOP or policy.is_finished(state.pod, state.seen):
+            if state.record.goal == STOP or restart_policy.is_finished(state.pod, state.seen):
                 self._restart(worker, 0)
             return self.queries.with_status(state.pod, state.seen)
 
@@ -341,7 +341,7 @@ class Pods:
             self.queries.check_container(record, container)
         with self._held(record) as worker:
             state = worker.state
-            seconds = policy.grace(state.pod) if grace is None else grace
+            seconds = restart_policy.grace(state.pod) if grace is None else grace
             self._thaw(state.record)
             if container is None:
                 self._restart(worker, seconds)
@@ -602,7 +602,7 @@ def _advance_until_up(worker: Worker) -> None:
     while True:
         decision = worker.advance()
         state = worker.state
-        if decision.up or decision.waiting or policy.is_finished(state.pod, state.seen):
+        if decision.up or decision.waiting or restart_policy.is_finished(state.pod, state.seen):
             return
         worker.wait(decision)
 

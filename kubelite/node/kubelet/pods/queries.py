@@ -279,7 +279,7 @@ class PodQueries:
         """
         if all(c.running or c.exit is None or c.last_exit is not None for c in seen.containers):
             return seen
-        from kubelite.node.kubelet.pods.unrecorded import describe_exits
+        from kubelite.node.kubelet.pods.unrecorded_exits import describe_exits
 
         return describe_exits(self._home, self._ledger, pod, seen)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from kubelite.core.errors import CoreError
-from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.runtime import sandbox
 from kubelite.node.runtime.errors import NotFound, RuntimeFailure
 from kubelite.node.runtime.home import Home
@@ -93,7 +93,7 @@ def _stays_down(pod: Pod, container: ContainerStatus) -> bool:
     return (
         terminated is not None
         and spec is not None
-        and not policy.restarts(pod, spec, init=False, code=terminated.exit_code)
+        and not restart_policy.restarts(pod, spec, init=False, code=terminated.exit_code)
     )
 
 

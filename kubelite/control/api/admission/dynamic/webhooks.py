@@ -21,7 +21,7 @@ from kubelite.control.api.admission.dynamic.policies import versions_of
 from kubelite.control.api.admission.dynamic.review import admission_request, as_version
 from kubelite.control.api.patching import json_patch
 from kubelite.control.api.strategy import strategy
-from kubelite.control.api.wire.destinations import is_allowed_host, resolve
+from kubelite.control.api.wire.allowed_addresses import is_allowed_host, resolve
 from kubelite.control.api.wire.documents import encode, load
 from kubelite.control.api.wire.status import StatusError, bad_request, internal
 from kubelite.lib.json import Object

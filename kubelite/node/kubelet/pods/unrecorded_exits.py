@@ -8,7 +8,7 @@ from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.kubelet.act.exit_recorder import ExitRecorder
 from kubelite.node.kubelet.act.node_config import max_backoff
-from kubelite.node.kubelet.decide import policy
+from kubelite.node.kubelet.decide import restart_policy
 from kubelite.node.kubelet.decide.actions import TimePoint
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.home import Home, boot_id
@@ -20,7 +20,7 @@ from kubelite.objects.pod.pod import Pod
 def describe_exits(home: Home, ledger: Ledger, pod: Pod, seen: ObservedPod) -> ObservedPod:
     """``seen`` with ``last_exit`` for every container that has exited. Writes nothing."""
     now = TimePoint(boottime(), boot_id(), time.time_ns())
-    limit = policy.max_backoff(pod, max_backoff(home))
+    limit = restart_policy.max_backoff(pod, max_backoff(home))
     containers = {c.name: (c, True) for c in pod.spec.init_containers}
     containers |= {c.name: (c, False) for c in pod.spec.containers}
     with CgroupTree(read_world(), home.cgroup) as tree:

@@ -89,7 +89,7 @@ def start_supervisor(
     plan = msgspec.json.encode({"port": port, "commands": commands}).decode()
     with open(directory.log("supervisor"), "ab") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "kubelite.up.processes", directory.path, plan],
+            [sys.executable, "-m", "kubelite.up.supervisor", directory.path, plan],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -8,7 +8,7 @@ import pytest
 
 from kubelite.core.plan import Module, Rlimit
 from kubelite.node.image.model import ImageConfig
-from kubelite.node.kubelet.decide import secure
+from kubelite.node.kubelet.decide import security_context
 from kubelite.node.kubelet.decide.prepare import ContainerConfigError, ImageFacts, NodeFacts
 from kubelite.objects.pod.container import AppArmorProfile, SeccompProfile, SELinuxOptions
 from kubelite.objects.pod.meta import ObjectMeta
@@ -35,7 +35,7 @@ def made(
     **spec,
 ):
     container = Container(name="c", security_context=own)
-    return secure.security(
+    return security_context.security(
         Pod(spec=PodSpec(containers=(container,), security_context=shared, **spec)),
         container,
         IMAGE,
@@ -162,20 +162,20 @@ def test_unsafe_sysctls_need_a_permit_and_a_namespace(
     pod = Pod(spec=PodSpec(containers=(Container(name="c"),), security_context=context))
     if expected is None:
         with pytest.raises(ContainerConfigError):
-            secure.sysctls(pod, allowed)
+            security_context.sysctls(pod, allowed)
     else:
-        assert secure.sysctls(pod, allowed) == ((expected, "1"),)
+        assert security_context.sysctls(pod, allowed) == ((expected, "1"),)
 
 
 def annotated(text: str) -> Pod:
     return Pod(
-        metadata=ObjectMeta(annotations={secure.RLIMITS: text}),
+        metadata=ObjectMeta(annotations={security_context.RLIMITS: text}),
         spec=PodSpec(containers=(Container(name="c"),)),
     )
 
 
 def test_rlimits_of_the_annotation() -> None:
-    assert secure.rlimits(annotated("nofile=10:20, core=0,memlock=5:unlimited")) == (
+    assert security_context.rlimits(annotated("nofile=10:20, core=0,memlock=5:unlimited")) == (
         Rlimit(7, 10, 20),
         Rlimit(4, 0, 0),
         Rlimit(8, 5, (1 << 64) - 1),
@@ -187,4 +187,4 @@ def test_rlimits_of_the_annotation() -> None:
 )
 def test_rlimits_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ContainerConfigError, match="is not a limit"):
-        secure.rlimits(annotated(text))
+        security_context.rlimits(annotated(text))

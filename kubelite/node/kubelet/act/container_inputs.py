@@ -11,7 +11,7 @@ from kubelite.node.cgroup.classes import below, class_of
 from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs
 from kubelite.node.image.reference import HOST
 from kubelite.node.kubelet.act.pod_context import PodContext
-from kubelite.node.kubelet.decide import prepare, secure
+from kubelite.node.kubelet.decide import prepare, security_context
 from kubelite.node.kubelet.decide.start_inputs import start_inputs
 from kubelite.node.runtime import bundle
 from kubelite.node.runtime.bundle import Bind, StartInputs
@@ -31,7 +31,9 @@ def container_inputs(context: PodContext, container: Container) -> StartInputs:
     """
     pod, node = context.pod, context.node
     found = context.images[container.image or ""]
-    security = filters.applied(context.home, secure.security(pod, container, found.facts, node))
+    security = filters.applied(
+        context.home, security_context.security(pod, container, found.facts, node)
+    )
     devices, denied_devices = _devices(context, security.privileged)
     limits = prepare.container_limits(container, node.huge_pages)
     return start_inputs(

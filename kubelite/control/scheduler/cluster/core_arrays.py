@@ -22,8 +22,8 @@ from kubelite.control.scheduler.facts.resources import CPU, MEMORY, PODS, STORAG
 from kubelite.control.scheduler.facts.trait_cache import Reading
 from kubelite.control.scheduler.facts.traits import Disk, Port, Traits
 from kubelite.control.scheduler.plugins import filters, scores
+from kubelite.control.scheduler.plugins.class_program import Column, Program
 from kubelite.control.scheduler.plugins.profile import Profile
-from kubelite.control.scheduler.plugins.program import Column, Program
 from kubelite.control.scheduler.plugins.volume_binding import judge
 from kubelite.control.scheduler.snapshot.counts import (
     EACH_NODE,
