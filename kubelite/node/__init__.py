@@ -1,5 +1,5 @@
-"""The node wing: what makes pods run on this machine.
+"""What makes pods run on this machine.
 
 kubelet stands on runtime, and runtime on image, volume, network and cgroup, which do not know
-each other.  Nothing here talks to the control wing.
+each other.  Nothing here imports the control plane.
 """

@@ -1,3 +1,3 @@
-"""Whole clusters in one process: API server, scheduler and controllers put together."""
+"""Whole clusters put together: API server, scheduler, controllers and the node."""
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 ``kubelite up`` starts one supervisor in the background. It keeps two children running, the server
 and the node agent: one that dies is started again, with a growing delay while it keeps dying. State
 lies in ``<root>/cluster/<name>/``: the supervisor's record, the children's logs, the kubeconfig.
-Killing anything at any moment is safe: pods run on, and `kubelite up` finds what is there.
+The server is started first, then the node; they are stopped in reverse. Killing anything at any
+moment is safe: pods run on, and `kubelite up` finds what is there.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Images: names, archives, unpacked layers and the store that keeps them.
 
-`store.ImageStore` is the door for commands about images, `source.ImageSource` the one for whoever
+`store.ImageStore` serves commands about images, `source.ImageSource` whoever
 starts containers, and `registry` pulls what the store does not have.  Nothing here mounts anything.
 """
