@@ -616,6 +616,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         deletion_warning=_ORPHANS,
         has_generation=True,
         selectable=("status.successful",),
+        unselectable='field label "{path}" not supported for Job',
         hostname_use="Pod names and hostnames",
         values={
             "batch.v1.JobSpec": {

@@ -70,6 +70,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     - ``columns`` and ``cells(document, now)``: the row of ``kubectl get``.
     - ``row_conditions(document)``: marks of a row (a pod that has ended).
     - ``selectable``: fields of field selectors, beside name and namespace.
+    - ``unselectable``: the refusal of another field, where the kind has a sentence of its own.
 
     Verbs:
 
@@ -108,6 +109,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     cells: Callable[[Object, datetime], list[Any]] = name_and_age
     row_conditions: Callable[[Object], list[Object]] | None = None
     selectable: tuple[str, ...] = ()
+    unselectable: str = ""
     created_by_update: bool = False
     unconditional_update: bool = True
     returned_on_delete: bool = False

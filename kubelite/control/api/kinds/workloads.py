@@ -29,7 +29,7 @@ from kubelite.control.api.tables.text import (
     shown_selector,
 )
 from kubelite.control.api.wire import causes
-from kubelite.control.api.wire.selectors import matcher
+from kubelite.control.api.wire.selectors import NOT_SELECTABLE, matcher
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
@@ -575,6 +575,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         cells=_replica_set_cells,
         has_generation=True,
         selectable=("status.replicas",),
+        unselectable=NOT_SELECTABLE,
         hostname_use="Pod names and hostnames",
         may_be_empty=("apps.v1.ReplicaSetSpec.selector",),
     ),

@@ -128,7 +128,19 @@ def selector(res: Resource, labels: str, fields: str) -> Selector:
     """The selector of a request, from its two texts. Raises StatusError 400 for what cannot be read
     or selected.
     """
-    return selectors.parse(labels, fields, (*selectors.EVERYWHERE, *_selectable(res)))
+    allowed = (*selectors.EVERYWHERE, *_selectable(res))
+    return selectors.parse(labels, fields, allowed, _unselectable(res))
+
+
+def _unselectable(res: Resource) -> str:
+    """The refusal of a field that cannot be selected; kinds with fields of their own have another.
+    After the ``AddFieldLabelConversionFunc`` calls of kubernetes ``pkg/apis``.
+    """
+    if res.crd is not None:
+        return selectors.FIELD_NOT_SUPPORTED
+    rules = rules_of(res)
+    own = selectors.FIELD_NOT_SUPPORTED if rules.selectable else selectors.NOT_SELECTABLE
+    return rules.unselectable or own
 
 
 def _selectable(res: Resource) -> tuple[str, ...]:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from kubelite.objects.facts.labels import FieldTerm
 
 EVERYWHERE = ("metadata.name", "metadata.namespace")
+FIELD_NOT_SUPPORTED = "field label not supported: {path}"
+NOT_SELECTABLE = (
+    '"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+)
 _FALSE_WHEN_ABSENT = ("spec.unschedulable", "spec.hostNetwork")
 _ZERO_WHEN_ABSENT = ("status.replicas", "status.successful")
 
@@ -90,16 +94,21 @@ class Selector(NamedTuple):
 EVERYTHING = Selector()
 
 
-def parse(labels: str, fields: str, allowed: Container[str] = EVERYWHERE) -> Selector:
+def parse(
+    labels: str,
+    fields: str,
+    allowed: Container[str] = EVERYWHERE,
+    refusal: str = FIELD_NOT_SUPPORTED,
+) -> Selector:
     """The selector of a request, whose fields must be ``allowed``. Raises StatusError 400 for what
-    cannot be read or selected.
+    cannot be read or selected; ``refusal`` is the sentence about another field, with ``{path}``.
     """
     if not labels and not fields:
         return EVERYTHING
     terms = parse_fields(fields)
     for term in terms:
         if term.path not in allowed:
-            raise bad_request(f"field label not supported: {term.path}")
+            raise bad_request(refusal.replace("{path}", term.path))
     return Selector(parse_labels(labels), terms)
 
 
