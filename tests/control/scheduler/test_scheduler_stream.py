@@ -38,6 +38,12 @@ class Both:
         running["spec"]["nodeName"] = node
         self.objects[self.name(running)] = running
 
+    def start(self, pod, node, seconds):
+        """The kubelet reports that a pod which was placed here has started."""
+        running = copy.deepcopy(started(pod, seconds))
+        running["spec"]["nodeName"] = node
+        self.put(running)
+
     @staticmethod
     def name(obj):
         return obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]
@@ -90,17 +96,15 @@ def test_incremental_equals_rebuilt(objects, steps, data):
     for number, (what, pick) in enumerate(steps):
         nodes, pods = both.of("Node"), both.of("Pod")
         if what == "place":
-            pod = started(data.draw(worlds.pod(f"s{number}"), label="pod"), 100 + number)
+            pod = data.draw(worlds.pod(f"s{number}"), label="pod")
             (node,) = batch.place(both.cluster, [pod])
             if node:
-                both.run(pod, node)
+                both.start(pod, node, 100 + number)
         elif what == "assume" and nodes:
-            pod, node = (
-                started(data.draw(worlds.pod(f"a{number}"), label="assumed"), 200 + number),
-                nodes[pick % len(nodes)]["metadata"]["name"],
-            )
+            pod = data.draw(worlds.pod(f"a{number}"), label="assumed")
+            node = nodes[pick % len(nodes)]["metadata"]["name"]
             both.cluster.assume(pod, node)
-            both.run(pod, node)
+            both.start(pod, node, 200 + number)
         elif what in ("delete", "forget") and pods:
             gone = pods[pick % len(pods)]
             both.objects.pop(both.name(gone))
