@@ -126,7 +126,10 @@ async def _request(
         if len(body) > MAX_BODY:
             raise h11.RemoteProtocolError("the body is too large", error_status_hint=413)
     url = urlsplit(head.target.decode("latin-1"))
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+    headers: dict[str, str] = {}
+    for name, value in head.headers:  # a header given several times is a list (RFC 9110, 5.2)
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
     query = parse_qs(url.query, keep_blank_values=True)
     method = head.method.decode("latin-1")
     return Request(method, unquote(url.path), query, headers, body, certificate)
