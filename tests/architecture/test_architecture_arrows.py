@@ -77,12 +77,7 @@ OPEN_CYCLES: set[str] = set()
 OPEN_TYPE_CYCLES: set[str] = set()
 """The same with ``if TYPE_CHECKING``."""
 
-CYCLIC_ROOMS = {"node.kubelet"}
-"""Rooms whose inner rooms still know each other both ways; empty is the goal."""
-
 MAX_FILES = 20
-HALLS: set[str] = set()
-"""Folders that still hold more than MAX_FILES modules; empty is the goal."""
 
 
 def _is_placed(module: Module) -> bool:
@@ -158,15 +153,7 @@ def test_no_room_imports_itself_through_others(depth: int) -> None:
         }
     for there in [target for targets in graph.values() for target in targets]:
         graph[there] |= set()
-    found = [each for each in cycles(graph) if not _is_open(each)]
-    assert found == []
-
-
-def _is_open(cycle: str) -> bool:
-    return any(
-        all(f"{name}.".startswith(f"{outer}.") for name in cycle.split(" > "))
-        for outer in CYCLIC_ROOMS
-    )
+    assert cycles(graph) == []
 
 
 def test_no_folder_becomes_a_hall() -> None:
@@ -175,7 +162,7 @@ def test_no_folder_becomes_a_hall() -> None:
         for module in modules().values()
         if module.path.name != "__init__.py" and _is_placed(module)
     )
-    assert {name for name, size in sizes.items() if size > MAX_FILES} - HALLS == set()
+    assert {name for name, size in sizes.items() if size > MAX_FILES} == set()
 
 
 def test_nobody_outside_the_doors_imports_the_command_line_or_testing() -> None:
