@@ -13,7 +13,7 @@ import socket
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from kubelite.lib.files import write_atomic
+from kubelite.lib.files import FileLock, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +50,12 @@ class Pki:
 
     @property
     def authority(self) -> Pair:
-        """The authority that signs everything."""
+        """The authority that signs everything. Server and node may ask for it at the same time."""
         pair = Pair(self.path("ca.crt"), self.path("ca.key"))
         if not _complete(pair):
-            self._make_authority(pair)
+            with FileLock(self.path("lock")):
+                if not _complete(pair):
+                    self._make_authority(pair)
         return pair
 
     def server(self, names: Sequence[str]) -> Pair:
