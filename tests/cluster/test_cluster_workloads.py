@@ -52,9 +52,11 @@ def pods(cluster: Cluster) -> set[str]:
 def test_a_deployment_is_reached_through_its_service_scaled_healed_and_collected(cluster):
     cluster.apply(WEB)
     cluster.kubectl("wait", "--for=condition=Available", "deploy/web", "--timeout=30s")
-    client = ["run", "client", "--image=host", "--restart=Never", "--rm", "-i", "--quiet", "--"]
-    answer = cluster.kubectl(*client, "python3", "-c", CALL).stdout.strip()
-    assert answer in pods(cluster)
+    client = ["run", "client", "--image=host", "--restart=Never", "--"]
+    cluster.kubectl(*client, "python3", "-c", CALL)
+    succeeded = "--for=jsonpath={.status.phase}=Succeeded"
+    cluster.kubectl("wait", succeeded, "pod/client", "--timeout=30s")
+    assert cluster.kubectl("logs", "client").stdout.strip() in pods(cluster)
 
     def answers() -> set[str]:
         """The pods that answer on the node's port, called from the host."""
