@@ -9,9 +9,12 @@ through a container anyway.
 from __future__ import annotations
 
 import os
+import time
 
 from kubelite.lib.digest import hexdigest
 from kubelite.lib.files import names, unlink_missing
+
+STALE_SECONDS = 3600  # a root may be registered a moment before it is made
 
 
 def registry() -> str:
@@ -27,6 +30,7 @@ def register(path: str) -> None:
     except OSError:
         try:
             os.makedirs(registry(), 0o700, exist_ok=True)
+            _drop_stale()
             os.symlink(path, link)
         except OSError:
             pass  # taken by another process, or not permitted
@@ -48,6 +52,14 @@ def registered() -> list[str]:
         return [os.readlink(link) for link in links if os.path.exists(link)]
     except OSError:
         return []
+
+
+def _drop_stale() -> None:
+    """Removes entries of roots that were deleted by hand. Raises OSError."""
+    for name in names(registry()):
+        link = f"{registry()}/{name}"
+        if not os.path.exists(link) and os.lstat(link).st_mtime < time.time() - STALE_SECONDS:
+            unlink_missing(link)
 
 
 def _link(path: str) -> str:
