@@ -7,6 +7,7 @@ of a path.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -55,7 +56,10 @@ def walk_directory(fd: int) -> Iterator[Entry]:
             name = left.pop()
             try:
                 status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            except FileNotFoundError:
+            except OSError as error:
+                # Gone; or a layer of the overlay itself, which the kernel shows in no other layer.
+                if error.errno not in (errno.ENOENT, errno.ELOOP):
+                    raise
                 continue
             entry = f"{directory}/{name}" if directory else name
             yield Entry(fd, name, entry, status)
