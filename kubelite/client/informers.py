@@ -363,10 +363,13 @@ class Informers:
         """Returns when every informer made so far has its first view."""
         await asyncio.gather(*(each.wait_synced() for each in list(self._informers.values())))
 
-    async def drop(self, resource: GroupVersionResource) -> None:
-        """Ends the informers of a kind, for one that is no longer served."""
+    async def drop(
+        self, resource: GroupVersionResource, selection: Selection | None = None
+    ) -> None:
+        """Ends the informers of a kind, or of one selection of it, that nobody needs any more."""
         for key in [key for key in self._informers if key[0] == resource]:
-            await self._informers.pop(key).close()
+            if selection is None or key[1] == selection:
+                await self._informers.pop(key).close()
 
     async def close(self) -> None:
         """Ends all informers."""

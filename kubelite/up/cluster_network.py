@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubelite.client.client import Client
-from kubelite.client.informers import Informers
+from kubelite.client.informers import Informer, Informers
 from kubelite.client.resources import GroupVersionResource
 from kubelite.node.dns.server import DnsServer, Options
 from kubelite.node.network import names, nftables
@@ -47,20 +47,20 @@ class ClusterNetwork:
         self._services = self._informers.of(SERVICES)
         self._slices = self._informers.of(SLICES)
         self._slices.add_index("service", lambda obj: [_slice_key(obj)])
-        self._services.add_index("address", _cluster_ips)
-        self._slices.add_index("address", _addresses)
+        self._slices.add_index("endpoint node", _nodes)
         self._policies = self._informers.of(POLICIES)
         self._namespaces = self._informers.of(NAMESPACES)
         self._pods = self._informers.of(PODS)
         self._proxy = ServiceProxy(f"{table}-services", nftables.run)
         self._policy_table = f"{table}-policies"
         self._policy_content = policy_table.EMPTY
-        self._dns = DnsServer(Directory(self), Options(domain, _upstreams()))
+        directory = Directory(self._services, self._slices, self._namespaces)
+        self._dns = DnsServer(directory, Options(domain, _upstreams()))
         self._dns_port = 0
         self._dirty: set[Key] = set()
         self._policies_dirty = False
+        self._tables_gone = False
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._watch: netfilter.TableWatch | None = None
 
     async def start(self) -> None:
@@ -72,21 +72,15 @@ class ClusterNetwork:
         self._slices.add_handler(self._slice_changed)
         for informer in (self._policies, self._namespaces, self._pods):
             informer.add_handler(self._policy_input_changed)
-        self._dirty |= {_key(service) for service in self._services.list()}
-        self._policies_dirty = True
         await self._apply()
         self._watch = netfilter.TableWatch()
         asyncio.get_running_loop().add_reader(self._watch.fileno(), self._tables_removed)
-        self._task = asyncio.create_task(self._run(), name="service proxy")
 
     async def close(self) -> None:
-        """Stops following; what is served stays served."""
+        """What is served stays served."""
         if self._watch is not None:
             asyncio.get_running_loop().remove_reader(self._watch.fileno())
             self._watch.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
         await self._dns.close()
         await self._informers.close()
 
@@ -115,72 +109,75 @@ class ClusterNetwork:
         removed = self._watch.removed()
         if removed & {self._proxy.table, self._policy_table, "*"}:
             _log.warning("the service table was removed by somebody else and is made again")
-            self._policy_content = policy_table.EMPTY
-            self._policies_dirty = True
-            self._rebuild = True
+            self._tables_gone = True
             self._wake.set()
 
     # -- what is done -----------------------------------------------------------------------------
 
-    _rebuild = False
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Follows the cluster until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             try:
                 await self._apply()
             except (NetworkError, OSError) as error:
-                _log.warning("services cannot be changed: %s", error)
+                _log.warning("services and policies cannot be changed: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._wake.set()
 
     async def _apply(self) -> None:
-        """Applies everything that has changed since the last time. Raises NetworkError, OSError."""
-        if self._rebuild:
-            await asyncio.to_thread(self._rebuild_tables)
-            self._rebuild = False
+        """Applies everything that has changed since the last time; what fails stays to be done.
+
+        Objects are read here, where informers change them, and never in a thread. Raises
+        NetworkError, OSError.
+        """
         keys, self._dirty = self._dirty, set()
+        tables_gone, self._tables_gone = self._tables_gone, False
+        policies, self._policies_dirty = self._policies_dirty or tables_gone, False
         try:
+            if tables_gone:
+                await asyncio.to_thread(self._make_tables_again)
+                self._policy_content = policy_table.EMPTY
             if keys:
                 change = {key: self._frontends(key) for key in keys}
                 gone = await asyncio.to_thread(self._proxy.apply, change, self._local_addresses())
                 await asyncio.to_thread(netfilter.forget_udp, gone)
+            if policies:
+                await self._apply_policies()
         except BaseException:
             self._dirty |= keys
+            self._tables_gone |= tables_gone
+            self._policies_dirty |= policies
             raise
-        if self._policies_dirty:
-            self._policies_dirty = False
-            await asyncio.to_thread(self._apply_policies)
 
     def _frontends(self, key: Key) -> Sequence[Frontend]:
         service = self._services.get(*key)
         if service is None:
             return ()
         slices = self._slices.by_index("service", "/".join(key))
-        found = frontends(dict(service), [dict(each) for each in slices], self._node)
+        served = frontends(dict(service), [dict(part) for part in slices], self._node)
         if key == DNS_SERVICE and not slices:
             # The name server is this process; what the pods call leads to it.
             here = (Endpoint("127.0.0.1", self._dns_port),)
-            return [frontend._replace(endpoints=here) for frontend in found]
-        return found
+            return [frontend._replace(endpoints=here) for frontend in served]
+        return served
 
     def _local_addresses(self) -> list[str]:
         return [
             address
-            for endpoint_slice in self._slices.list()
+            for endpoint_slice in self._slices.by_index("endpoint node", self._node.name)
             for endpoint in endpoint_slice.get("endpoints") or ()
             if endpoint.get("nodeName") == self._node.name
             for address in endpoint["addresses"]
             if "." in address
         ]
 
-    def _apply_policies(self) -> None:
+    async def _apply_policies(self) -> None:
         pods = pod_facts([dict(pod) for pod in self._pods.list()])
         local = [
             (pod.get("status") or {}).get("podIP", "")
-            for pod in self._pods.list()
-            if pod["spec"].get("nodeName") == self._node.name
+            for pod in self._pods.by_index("node", self._node.name)
         ]
         namespaces = {
             space["metadata"]["name"]: space["metadata"].get("labels") or {}
@@ -194,26 +191,37 @@ class ClusterNetwork:
         )
         commands = policy_table.change(self._policy_table, self._policy_content, content)
         if commands:
-            nftables.run(commands)
+            await asyncio.to_thread(nftables.run, commands)
         self._policy_content = content
 
     def _make_tables(self) -> None:
         self._proxy.start()
         nftables.run(policy_table.table(self._policy_table))
 
-    def _rebuild_tables(self) -> None:
+    def _make_tables_again(self) -> None:
         self._proxy.rebuild()
         nftables.run(policy_table.table(self._policy_table))
 
-    # -- what the name server asks -----------------------------------------------------------------
+
+class Directory:
+    """The objects that the name server answers from: see
+    :class:`kubelite.node.dns.names.Directory`.
+    """
+
+    def __init__(self, services: Informer, slices: Informer, namespaces: Informer) -> None:
+        self._services = services
+        self._slices = slices
+        self._namespaces = namespaces
+        services.add_index("address", _cluster_ips)
+        slices.add_index("address", _addresses)
 
     def service(self, namespace: str, name: str) -> Any:
         """A Service, or None."""
         return self._services.get(namespace, name)
 
-    def slices(self, key: Key) -> Sequence[Any]:
-        """The EndpointSlices of a Service."""
-        return self._slices.by_index("service", "/".join(key))
+    def slices(self, namespace: str, name: str) -> Sequence[Any]:
+        """The EndpointSlices of a Service; its index is the network's."""
+        return self._slices.by_index("service", f"{namespace}/{name}")
 
     def has_namespace(self, name: str) -> bool:
         """Whether there is such a Namespace."""
@@ -223,38 +231,11 @@ class ClusterNetwork:
         """The Service with this cluster IP, or None."""
         return next(iter(self._services.by_index("address", address)), None)
 
-    def slices_at(self, address: str) -> Sequence[Any]:
-        """The EndpointSlices with this address."""
-        return self._slices.by_index("address", address)
-
-
-class Directory:
-    """The objects that the name server answers from."""
-
-    def __init__(self, network: ClusterNetwork) -> None:
-        self._network = network
-
-    def service(self, namespace: str, name: str) -> Any:
-        """See :class:`kubelite.node.dns.names.Directory`."""
-        return self._network.service(namespace, name)
-
-    def slices(self, namespace: str, name: str) -> Sequence[Any]:
-        """See :class:`kubelite.node.dns.names.Directory`."""
-        return self._network.slices((namespace, name))
-
-    def has_namespace(self, name: str) -> bool:
-        """See :class:`kubelite.node.dns.names.Directory`."""
-        return self._network.has_namespace(name)
-
-    def service_at(self, address: str) -> Any:
-        """See :class:`kubelite.node.dns.names.Directory`."""
-        return self._network.service_at(address)
-
     def endpoints_at(self, address: str) -> Sequence[tuple[Any, Any]]:
-        """See :class:`kubelite.node.dns.names.Directory`."""
+        """The endpoints with this address, each behind its EndpointSlice."""
         return [
             (endpoint_slice, endpoint)
-            for endpoint_slice in self._network.slices_at(address)
+            for endpoint_slice in self._slices.by_index("address", address)
             for endpoint in endpoint_slice.get("endpoints") or ()
             if address in endpoint["addresses"]
         ]
@@ -263,7 +244,7 @@ class Directory:
 def remove_tables(key: str) -> None:
     """Removes the tables of the home with this key. Raises NetworkError."""
     tables = (f"{names.table(key)}-{part}" for part in ("services", "policies"))
-    nftables.run("".join(f"add table ip {each}\ndelete table ip {each}\n" for each in tables))
+    nftables.run("".join(f"add table ip {name}\ndelete table ip {name}\n" for name in tables))
 
 
 def _key(obj: Object) -> Key:
@@ -276,7 +257,11 @@ def _slice_key(obj: Object) -> str:
 
 
 def _cluster_ips(obj: Object) -> list[str]:
-    return [each for each in obj["spec"].get("clusterIPs") or () if each != "None"]
+    return [address for address in obj["spec"].get("clusterIPs") or () if address != "None"]
+
+
+def _nodes(obj: Object) -> list[str]:
+    return [endpoint.get("nodeName", "") for endpoint in obj.get("endpoints") or ()]
 
 
 def _addresses(obj: Object) -> list[str]:

@@ -12,7 +12,7 @@ import os
 import signal
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -131,14 +131,23 @@ class NodeAgent:
         await network.start()
         await pods.start()
         self._started.set_result(pods)
-        renewals = asyncio.create_task(registration.run(), name="registration")
-        await self._stopping.wait()
-        renewals.cancel()
+        await self._run_until_stopped(registration.run(), network.run())
         await pods.close()
         await network.close()
         await server.close()
         await network_client.close()
         await client.close()
+
+    async def _run_until_stopped(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Work that ends for good only by an error, which is raised."""
+        assert self._stopping is not None
+        tasks = [asyncio.create_task(each) for each in work]
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((stop, *tasks), return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+            task.cancel()
 
     def _describe(self, port: int) -> Any:
         options = self._options

@@ -90,14 +90,12 @@ class ServiceProxy:
 
     def rebuild(self) -> None:
         """Makes the table again with everything it held. Raises NetworkError."""
-        timeouts, self._timeouts = self._timeouts, set()
         everything = _merged(self._served.values()) | self._hairpin
         self._run(
             ruleset.table(self.table)
-            + "".join(ruleset.affinity_chain(self.table, seconds) for seconds in timeouts)
+            + "".join(ruleset.affinity_chain(self.table, seconds) for seconds in self._timeouts)
             + ruleset.change(self.table, {}, everything)
         )
-        self._timeouts = timeouts
 
     def _commands(
         self, before: Mapping[Key, Served], after: Mapping[Key, Served], hairpin: Elements

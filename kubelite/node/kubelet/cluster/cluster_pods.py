@@ -138,7 +138,6 @@ class ClusterPods:
     def _put_gone(self, uid: str) -> None:
         self._gone.add(uid)
         self._objects.pop(uid, None)
-        self._watches.forget(uid)
         self._work_on(uid)
 
     def _pod_event(self, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
@@ -186,7 +185,7 @@ class ClusterPods:
         pod = self._live(uid)
         if pod is None:
             await asyncio.to_thread(self._remove_locally, uid, 0)
-            self._forget(uid)
+            await self._forget(uid)
             return
         if uid in self._gone or self._is_over_unseen(pod):
             await self._finish(pod)
@@ -243,12 +242,13 @@ class ClusterPods:
             )
         except (NotFound, Conflict):
             pass  # somebody else was faster
-        self._forget(meta["uid"])
+        await self._forget(meta["uid"])
 
-    def _forget(self, uid: str) -> None:
+    async def _forget(self, uid: str) -> None:
         self._observed.pop(uid, None)
         self._gone.discard(uid)
         self._by_uid.pop(uid, None)
+        await self._watches.forget(uid)
 
     # -- in threads -----------------------------------------------------------------------------
 

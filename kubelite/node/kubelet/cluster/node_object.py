@@ -63,8 +63,8 @@ def labels(description: NodeDescription) -> dict[str, str]:
     }
 
 
-def status(description: NodeDescription, now: str, ready: bool = True) -> Object:
-    """The node's status. Without ``ready`` the node is shutting down."""
+def status(description: NodeDescription, now: str) -> Object:
+    """The node's status."""
     capacity = _capacity(description)
     allocatable = capacity | {
         "memory": f"{max(description.memory - _EVICTION_MEMORY, 0) >> 10}Ki",
@@ -73,7 +73,7 @@ def status(description: NodeDescription, now: str, ready: bool = True) -> Object
     return {
         "capacity": capacity,
         "allocatable": allocatable,
-        "conditions": conditions(now, ready=ready),
+        "conditions": conditions(now),
         "addresses": [
             {"type": "InternalIP", "address": description.address},
             {"type": "Hostname", "address": description.name},
@@ -84,8 +84,8 @@ def status(description: NodeDescription, now: str, ready: bool = True) -> Object
     }
 
 
-def conditions(now: str, *, ready: bool) -> list[Object]:
-    """The conditions of a node without pressure; times of transitions are for the caller to
+def conditions(now: str) -> list[Object]:
+    """The conditions of a ready node without pressure; times of transitions are for the caller to
     keep.
     """
     calm = (
@@ -94,10 +94,8 @@ def conditions(now: str, *, ready: bool) -> list[Object]:
         ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
     )
     result = [_condition(kind, "False", reason, message, now) for kind, reason, message in calm]
-    if ready:
-        text = "kubelet is posting ready status"
-        return [*result, _condition("Ready", "True", "KubeletReady", text, now)]
-    return [*result, _condition("Ready", "False", "KubeletNotReady", "node is shutting down", now)]
+    text = "kubelet is posting ready status"
+    return [*result, _condition("Ready", "True", "KubeletReady", text, now)]
 
 
 def keep_transitions(new: list[Object], old: Sequence[Mapping[str, Any]]) -> list[Object]:

@@ -61,9 +61,7 @@ class ObjectWatches:
     ) -> Mapping[str, Any] | None:
         """The object as it is now; the pod ``uid`` is told when it changes."""
         key = (resource, namespace, name)
-        informer = self._informers.of(
-            resource, Selection(namespace, field_selector=f"metadata.name={name}")
-        )
+        informer = self._informers.of(resource, _only(namespace, name))
         if key not in self._users:
             self._users[key] = set()
             informer.add_handler(lambda old, new: self._tell(key, old, new))
@@ -71,10 +69,13 @@ class ObjectWatches:
         await _first_view(informer)
         return informer.get(namespace, name)
 
-    def forget(self, uid: str) -> None:
-        """The pod has gone from this node."""
+    async def forget(self, uid: str) -> None:
+        """The pod has gone from this node; what no other pod uses is not watched any more."""
         for users in self._users.values():
             users.discard(uid)
+        for resource, namespace, name in [key for key, users in self._users.items() if not users]:
+            del self._users[resource, namespace, name]
+            await self._informers.drop(resource, _only(namespace, name))
 
     async def close(self) -> None:
         """Ends all watches."""
@@ -90,6 +91,10 @@ class ObjectWatches:
             return
         for uid in tuple(self._users[key]):
             self._changed(uid)
+
+
+def _only(namespace: str, name: str) -> Selection:
+    return Selection(namespace, field_selector=f"metadata.name={name}")
 
 
 async def _first_view(informer: Informer) -> None:

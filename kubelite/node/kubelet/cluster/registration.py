@@ -33,11 +33,6 @@ class Registration:
         self._describe = describe
         self._node: dict[str, Any] = {}
         self._lease: dict[str, Any] | None = None
-        self._changed = asyncio.Event()
-
-    def status_changed(self) -> None:
-        """The description differs now, for instance by an image."""
-        self._changed.set()
 
     async def register(self) -> None:
         """Returns when the API server has the Node with a current status; tries until it has."""
@@ -55,27 +50,15 @@ class Registration:
         """Renews the Lease and keeps the status current until cancelled."""
         last_status = asyncio.get_running_loop().time()
         while True:
-            try:
-                async with asyncio.timeout(RENEW_SECONDS):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await asyncio.sleep(RENEW_SECONDS)
             now = asyncio.get_running_loop().time()
             try:
-                if self._changed.is_set() or now - last_status >= STATUS_SECONDS:
-                    self._changed.clear()
+                if now - last_status >= STATUS_SECONDS:
                     await self._create_or_update()
                     last_status = now
                 await self._renew_lease()
             except ClientError as error:
                 _log.warning("cannot say that the node lives: %s", error)
-
-    async def shut_down(self) -> None:
-        """Says that the node is not ready any more."""
-        try:
-            await self._write_status(ready=False)
-        except ClientError as error:
-            _log.warning("cannot say that the node is shutting down: %s", error)
 
     async def _create_or_update(self) -> None:
         wanted = node_object.node(self._describe(), _seconds())
@@ -90,11 +73,11 @@ class Registration:
             patch = {"metadata": {"labels": missing}}
             name = wanted["metadata"]["name"]
             self._node = await self._client.patch(NODES, name, patch)
-        await self._write_status(ready=True)
+        await self._write_status()
 
-    async def _write_status(self, *, ready: bool) -> None:
+    async def _write_status(self) -> None:
         description = self._describe()
-        status = node_object.status(description, _seconds(), ready)
+        status = node_object.status(description, _seconds())
         before = (self._node.get("status") or {}).get("conditions") or ()
         status["conditions"] = node_object.keep_transitions(status["conditions"], before)
         self._node = await self._client.patch_status(
