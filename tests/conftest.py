@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# What a property shows does not depend on how busy the machine is: timings belong to bench/.
+settings.register_profile("kubelite", deadline=None)
+settings.load_profile("kubelite")
 
 pytest_plugins = ["kubelite.testing.plugin"]
 
