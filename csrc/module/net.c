@@ -3,21 +3,24 @@
  * end. */
 #include "netlink.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/veth.h>
-#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "kubelite.h"
 
 #define LOOPBACK_INDEX 1
+/* How long an interface may take until it is operational, and how often that is asked. */
+#define OPERATIONAL_LOOKS 1000
+#define LOOK_NANOSECONDS 100000
 
 struct pod_end {
     int netns;
@@ -105,6 +108,32 @@ static void add_default_route(struct nl_batch *batch, int index, uint32_t gatewa
     nl_attr(batch, RTA_GATEWAY, &wire, sizeof wire);
     nl_attr_u32(batch, RTA_OIF, (uint32_t)index);
     nl_end(batch);
+}
+
+static void add_look(struct nl_batch *batch, int index) {
+    const struct ifinfomsg link = {.ifi_index = index};
+    nl_begin(batch, "look at interface", RTM_GETLINK, 0, &link, sizeof link);
+    nl_attr_u32(batch, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    nl_end(batch);
+}
+
+/* The kernel notices a carrier in a work queue; until then an interface drops what it shall send,
+ * and a bridge does not forward to it. Since Linux 6.8 the question itself makes it notice. Where
+ * it takes too long, the first packets may be lost, which is no failure. */
+static int wait_until_operational(int sock, const int *indices, size_t count, const char *object,
+                                  kl_error *err) {
+    const struct timespec pause = {.tv_nsec = LOOK_NANOSECONDS};
+    for (int looks = 0; looks < OPERATIONAL_LOOKS; looks++) {
+        struct nl_batch batch = {0};
+        for (size_t i = 0; i < count; i++)
+            add_look(&batch, indices[i]);
+        if (nl_run(sock, &batch, object, err) < 0)
+            return -1;
+        if (!batch.waits)
+            return 0;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
 }
 
 /* ---- bridge ---- */
@@ -309,7 +338,15 @@ static int attach_pod_end(const struct pod_end *pod, kl_error *err) {
     add_address(&batch, index, pod->address, pod->prefix);
     add_default_route(&batch, index, pod->gateway);
     change_neighbour(&batch, RTM_NEWNEIGH, index, pod->gateway);
-    return nl_run(sock, &batch, pod->name, err);
+    if (nl_run(sock, &batch, pod->name, err) < 0)
+        return -1;
+    return wait_until_operational(sock, &index, 1, pod->name, err);
+}
+
+/* The bridge has a carrier once a port forwards: it comes behind the port. */
+static int wait_for_host_end(int sock, const char *host_name, int bridge, kl_error *err) {
+    const int indices[] = {interface_index(sock, host_name), bridge};
+    return wait_until_operational(sock, indices, 2, host_name, err);
 }
 
 int kl_net_attach(int netns, const char *bridge, const char *host_name, const char *pod_name,
@@ -330,6 +367,8 @@ int kl_net_attach(int netns, const char *bridge, const char *host_name, const ch
                              err); /* a crash had left one of that name */
     if (rc == 0)
         rc = attach_pod_end(&pod, err);
+    if (rc == 0)
+        rc = wait_for_host_end(sock, host_name, index, err);
     kl_error ignored;
     if (rc < 0)
         link_delete(sock, host_name, &ignored); /* takes the pod's end with it */

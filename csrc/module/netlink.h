@@ -4,7 +4,10 @@
 #ifndef KL_NETLINK_H
 #define KL_NETLINK_H
 
+#include <arpa/inet.h> /* before the kernel's headers, which yield to it */
+
 #include <errno.h>
+#include <linux/if.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdbool.h>
@@ -20,6 +23,7 @@ struct nl_batch {
     size_t used, last;              /* bytes written; where the message being built starts */
     uint32_t count;                 /* messages begun; the sequence number of the last one */
     bool full;                      /* something did not fit */
+    bool waits;                     /* an interface that was asked about is not operational yet */
     const char *steps[NL_MESSAGES]; /* what each message does, for errors */
     _Alignas(struct nlmsghdr) char bytes[1536];
 };
@@ -116,6 +120,18 @@ static inline int nl_open(kl_error *err) {
     return sock;
 }
 
+/* Whether an answer to RTM_GETLINK says that the interface is not operational. */
+static inline bool nl_is_link_down(const struct nlmsghdr *header) {
+    if (header->nlmsg_type != RTM_NEWLINK)
+        return false;
+    const struct rtattr *attr = IFLA_RTA(NLMSG_DATA(header));
+    size_t left = IFLA_PAYLOAD(header);
+    for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left))
+        if (attr->rta_type == IFLA_OPERSTATE && RTA_PAYLOAD(attr) > 0)
+            return *(const uint8_t *)RTA_DATA(attr) != IF_OPER_UP;
+    return false;
+}
+
 /* Looks at one answer: true when it is the one to the last message. Only the first failure is kept
  * in *err, for the messages behind it fail because of it. */
 static inline bool nl_answer(const struct nl_batch *batch, const struct nlmsghdr *header,
@@ -154,9 +170,11 @@ static inline int nl_run(int sock, struct nl_batch *batch, const char *object, k
             return kl_fail(err, errno, "receive netlink answer", "%s", object);
         size_t left = (size_t)n;
         for (struct nlmsghdr *header = (void *)reply; NLMSG_OK(header, left);
-             header = NLMSG_NEXT(header, left))
+             header = NLMSG_NEXT(header, left)) {
+            batch->waits = batch->waits || nl_is_link_down(header);
             if (nl_answer(batch, header, object, &failed, err))
                 return failed ? -1 : 0;
+        }
     }
 }
 
