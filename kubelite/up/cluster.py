@@ -14,7 +14,7 @@ from kubelite.client.client import Client
 from kubelite.client.errors import ClientError
 from kubelite.client.http import HttpTransport
 from kubelite.client.kubeconfig import load
-from kubelite.client.resources import GroupVersionResource
+from kubelite.client.resources import NODES, PODS
 from kubelite.control.api.auth.pki import Pki
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.pods.pods import Pods
@@ -25,8 +25,6 @@ from kubelite.up import supervisor
 from kubelite.up.cluster_network import remove_tables
 from kubelite.up.supervisor import ClusterRecord, Directory
 
-NODES = GroupVersionResource("", "v1", "nodes")
-PODS = GroupVersionResource("", "v1", "pods")
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.02
 

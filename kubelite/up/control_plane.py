@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from kubelite.client.client import Client
 from kubelite.client.informers import Informers
-from kubelite.client.leader import LeaderElector
 from kubelite.client.local import LocalTransport
 from kubelite.client.transport import Application, Identity
 from kubelite.control.controllers.loop import Clock
@@ -20,9 +19,9 @@ from kubelite.control.scheduler.loop.run import USER as SCHEDULER_USER
 from kubelite.control.scheduler.loop.run import run_scheduler
 from kubelite.up.election import (
     CONTROLLERS_LEASE,
-    LEASE_NAMESPACE,
     SCHEDULER_LEASE,
     leader_identity,
+    run_elected,
 )
 
 RESTART_SECONDS = 1.0
@@ -87,24 +86,17 @@ class ControlPlane:
     ) -> None:
         """Runs a part until the end; a fault of it must not leave the cluster without it."""
 
+        client = self._client(identity)
+
         async def keep() -> None:
             while True:
                 try:
-                    await self._led(lease, identity, work)
+                    await run_elected(client, lease, self._identity, work, elect=self._elects)
                 except Exception:  # noqa: BLE001  # the log has it, and it starts again
                     _log.exception("the %s failed and starts again", name)
                 await asyncio.sleep(RESTART_SECONDS)
 
         self._tasks.append(asyncio.create_task(keep(), name=name))
-
-    async def _led(
-        self, lease: str, identity: Identity, work: Callable[[], Awaitable[None]]
-    ) -> None:
-        if self._elects:
-            client = self._client(identity)
-            await LeaderElector(client, LEASE_NAMESPACE, lease, self._identity).run(work)
-        else:
-            await work()
 
     async def _schedule(self) -> None:
         await run_scheduler(self._client(SCHEDULER), self._informers)

@@ -11,10 +11,9 @@ from typing import Any
 
 from kubelite.client.client import Client
 from kubelite.client.local import LocalTransport
-from kubelite.client.resources import GroupVersionResource
+from kubelite.client.resources import SERVICES, GroupVersionResource
 from kubelite.client.transport import Application, Identity
 
-SERVICES = GroupVersionResource("", "v1", "services")
 USER = "system:kube-proxy"
 GROUP = "kubelite:node-network"
 _RBAC = "rbac.authorization.k8s.io"

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
 from kubelite.client.informers import Informers
 from kubelite.client.kubeconfig import ClusterAccess
-from kubelite.client.leader import LeaderElector
 from kubelite.control.controllers.manager import ControllerManager
 from kubelite.control.controllers.registry import Row
 from kubelite.control.scheduler.loop.run import run_scheduler
 from kubelite.up.account_transport import AccountTransport
 from kubelite.up.election import (
     CONTROLLERS_LEASE,
-    LEASE_NAMESPACE,
     SCHEDULER_LEASE,
     leader_identity,
+    run_elected,
 )
 
 
@@ -39,7 +38,7 @@ async def standalone_scheduler(
         await run_scheduler(client, configuration=configuration, seed=seed)
 
     try:
-        await _led(client, SCHEDULER_LEASE, lead, elect=elect)
+        await run_elected(client, SCHEDULER_LEASE, leader_identity(), lead, elect=elect)
     finally:
         await client.close()
 
@@ -72,16 +71,6 @@ async def standalone_controllers(
                 await manager.close()
 
     try:
-        await _led(client, CONTROLLERS_LEASE, lead, elect=elect)
+        await run_elected(client, CONTROLLERS_LEASE, leader_identity(), lead, elect=elect)
     finally:
         await client.close()
-
-
-async def _led(
-    client: Client, lease: str, lead: Callable[[], Awaitable[None]], *, elect: bool
-) -> None:
-    """Runs ``lead``, with ``elect`` only while holding the Lease."""
-    if not elect:
-        await lead()
-        return
-    await LeaderElector(client, LEASE_NAMESPACE, lease, leader_identity()).run(lead)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from kubelite.cli.common.command import Option, Settings, usage
+from kubelite.cli.common.connection import ContextName, Kubeconfig, cluster_access
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
-
-if TYPE_CHECKING:
-    from kubelite.client.kubeconfig import ClusterAccess
 
 
 @usage(
@@ -20,18 +18,8 @@ if TYPE_CHECKING:
 def controllers(
     settings: Settings,
     *,
-    kubeconfig: Annotated[
-        str | None,
-        Option(
-            "--kubeconfig",
-            "How to reach the cluster; by default the service account of this pod.",
-            "FILE",
-            completes="file",
-        ),
-    ] = None,
-    context_name: Annotated[
-        str | None, Option("--context", "Context of the kubeconfig to use.", "NAME")
-    ] = None,
+    kubeconfig: Kubeconfig = None,
+    context_name: ContextName = None,
     names: Annotated[
         str,
         Option(
@@ -60,7 +48,7 @@ def controllers(
 
     try:
         rows = select([word.strip() for word in names.split(",") if word.strip()])
-        access = _access(kubeconfig, context_name)
+        access = cluster_access(kubeconfig, context_name)
         run_until_signal(
             settings,
             f"running {len(rows)} controllers against {access.server}",
@@ -74,10 +62,3 @@ def controllers(
     except (ClientError, UnknownController) as error:
         raise CliError(Diagnostic(str(error))) from error
     return 0
-
-
-def _access(path: str | None, context: str | None) -> ClusterAccess:
-    """Raises BadKubeconfig."""
-    from kubelite.client import kubeconfig
-
-    return kubeconfig.load(path, context or "") if path else kubeconfig.in_pod()
