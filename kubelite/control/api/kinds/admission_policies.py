@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kubelite.control.api.kinds.common import matching, metadata
 from kubelite.control.api.kinds.common.checks import check_dns_name
 from kubelite.control.api.kinds.rules import Rules
@@ -287,6 +289,14 @@ _OWN = tuple(
         "Mutation",
     )
 )
+_BINDING = Rules(
+    defaults=_default_binding,
+    check=_check_binding,
+    columns=columns("Name", "PolicyName", "ParamRef", "Age"),
+    cells=_binding_cells,
+    has_generation=True,
+    unconditional_update=False,
+)
 KINDS: dict[tuple[str, str], Rules] = {
     (GROUP, "ValidatingAdmissionPolicy"): Rules(
         status_metadata=(),
@@ -298,13 +308,8 @@ KINDS: dict[tuple[str, str], Rules] = {
         unconditional_update=False,
         may_be_empty=_OWN,
     ),
-    (GROUP, "ValidatingAdmissionPolicyBinding"): Rules(
-        defaults=_default_binding,
-        check=_check_validating_binding,
-        columns=columns("Name", "PolicyName", "ParamRef", "Age"),
-        cells=_binding_cells,
-        has_generation=True,
-        unconditional_update=False,
+    (GROUP, "ValidatingAdmissionPolicyBinding"): msgspec.structs.replace(
+        _BINDING, check=_check_validating_binding
     ),
     (GROUP, "MutatingAdmissionPolicy"): Rules(
         defaults=_default_policy,
@@ -314,12 +319,5 @@ KINDS: dict[tuple[str, str], Rules] = {
         has_generation=True,
         unconditional_update=False,
     ),
-    (GROUP, "MutatingAdmissionPolicyBinding"): Rules(
-        defaults=_default_binding,
-        check=_check_binding,
-        columns=columns("Name", "PolicyName", "ParamRef", "Age"),
-        cells=_binding_cells,
-        has_generation=True,
-        unconditional_update=False,
-    ),
+    (GROUP, "MutatingAdmissionPolicyBinding"): _BINDING,
 }

@@ -176,21 +176,22 @@ def _event(obj: Object, gv: str) -> Object:
     return {names.get(key, key): value for key, value in obj.items()} | {"apiVersion": gv}
 
 
+_COLUMNS = columns(
+    "Last Seen",
+    "Type",
+    "Reason",
+    "Object",
+    wide("Subobject"),
+    wide("Source"),
+    "Message",
+    wide("First Seen"),
+    wide("Count"),
+    wide("Name"),
+)
 KINDS: dict[tuple[str, str], Rules] = {
     ("", "Event"): Rules(
         check=_check_event,
-        columns=columns(
-            "Last Seen",
-            "Type",
-            "Reason",
-            "Object",
-            wide("Subobject"),
-            wide("Source"),
-            "Message",
-            wide("First Seen"),
-            wide("Count"),
-            wide("Name"),
-        ),
+        columns=_COLUMNS,
         cells=_event_cells,
         created_by_update=True,
         selectable=_SELECTABLE,
@@ -203,18 +204,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         check_update=_check_event_update,
         may_be_empty=("events.v1.Event.eventTime", "events.v1.EventSeries.*"),
         check=_check_event,
-        columns=columns(
-            "Last Seen",
-            "Type",
-            "Reason",
-            "Object",
-            wide("Subobject"),
-            wide("Source"),
-            "Message",
-            wide("First Seen"),
-            wide("Count"),
-            wide("Name"),
-        ),
+        columns=_COLUMNS,
         cells=_event_cells,
         selectable=(*_SELECTABLE, *(f"regarding.{part}" for part in _INVOLVED)),
         convert=_convert,

@@ -136,6 +136,9 @@ def _binding_cells(obj: Object, now: datetime) -> Cells:
     ]
 
 
+_BINDING_COLUMNS = columns(
+    "Name", "Role", "Age", wide("Users"), wide("Groups"), wide("ServiceAccounts")
+)
 KINDS: dict[tuple[str, str], Rules] = {
     ("rbac.authorization.k8s.io", "Role"): Rules(
         check=_check_role,
@@ -157,9 +160,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         defaults=_default_binding,
         check=_check_binding,
         check_update=_check_binding_update,
-        columns=columns(
-            "Name", "Role", "Age", wide("Users"), wide("Groups"), wide("ServiceAccounts")
-        ),
+        columns=_BINDING_COLUMNS,
         cells=_binding_cells,
         created_by_update=True,
         name=names.path_segment,
@@ -168,9 +169,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         check=_check_cluster_binding,
         defaults=_default_binding,
         check_update=_check_binding_update,
-        columns=columns(
-            "Name", "Role", "Age", wide("Users"), wide("Groups"), wide("ServiceAccounts")
-        ),
+        columns=_BINDING_COLUMNS,
         cells=_binding_cells,
         created_by_update=True,
         name=names.path_segment,

@@ -512,22 +512,22 @@ def _revision_cells(obj: Object, now: datetime) -> Cells:
     ]
 
 
+_TEMPLATE_COLUMNS = (wide("Containers"), wide("Images"), wide("Selector"))
+_REPLICA_COLUMNS = columns(
+    "Name",
+    integer("Desired"),
+    integer("Current"),
+    integer("Ready"),
+    "Age",
+    *_TEMPLATE_COLUMNS,
+)
 KINDS: dict[tuple[str, str], Rules] = {
     ("", "ReplicationController"): Rules(
         check_subresource={"status": _check_replica_status},
         defaults=_default_replication_controller,
         check=_check_replication_controller,
         warnings=WORKLOAD_WARNINGS,
-        columns=columns(
-            "Name",
-            integer("Desired"),
-            integer("Current"),
-            integer("Ready"),
-            "Age",
-            wide("Containers"),
-            wide("Images"),
-            wide("Selector"),
-        ),
+        columns=_REPLICA_COLUMNS,
         cells=_replication_controller_cells,
         orphans_dependents=True,
         has_generation=True,
@@ -547,9 +547,7 @@ KINDS: dict[tuple[str, str], Rules] = {
             "Up-to-date",
             "Available",
             "Age",
-            wide("Containers"),
-            wide("Images"),
-            wide("Selector"),
+            *_TEMPLATE_COLUMNS,
         ),
         cells=_deployment_cells,
         has_generation=True,
@@ -562,16 +560,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         check=_check_replica_set,
         check_update=_SAME_SELECTOR,
         warnings=WORKLOAD_WARNINGS,
-        columns=columns(
-            "Name",
-            integer("Desired"),
-            integer("Current"),
-            integer("Ready"),
-            "Age",
-            wide("Containers"),
-            wide("Images"),
-            wide("Selector"),
-        ),
+        columns=_REPLICA_COLUMNS,
         cells=_replica_set_cells,
         has_generation=True,
         selectable=("status.replicas",),
@@ -610,9 +599,7 @@ KINDS: dict[tuple[str, str], Rules] = {
             integer("Available"),
             "Node Selector",
             "Age",
-            wide("Containers"),
-            wide("Images"),
-            wide("Selector"),
+            *_TEMPLATE_COLUMNS,
         ),
         cells=_daemon_set_cells,
         has_generation=True,

@@ -8,6 +8,7 @@ from kubelite.control.api.strategy.bodies import typed
 from kubelite.control.api.strategy.commit import write
 from kubelite.control.api.verbs.delete import delete_one
 from kubelite.control.api.verbs.delete_options import options_of
+from kubelite.control.api.verbs.read import entry_of
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, json_answer
 from kubelite.control.api.wire.documents import load
@@ -18,7 +19,6 @@ from kubelite.control.api.wire.status import (
     bad_request,
     body,
     internal,
-    not_found,
     too_many_requests,
 )
 from kubelite.control.api.wire.timestamp import timestamp
@@ -30,13 +30,6 @@ if TYPE_CHECKING:
     from kubelite.control.store.types import Entry
 
 
-async def _entry(context: Context, request: Request) -> Entry:
-    entry = await context.store.get(request.resource.prefix, request.namespace, request.name)
-    if entry is None:
-        raise not_found(request.resource, request.name)
-    return entry
-
-
 async def evict(context: Context, request: Request) -> Answer:
     """POST of an Eviction. Raises StatusError: 429 when a budget does not allow it now."""
     value = typed(
@@ -45,7 +38,7 @@ async def evict(context: Context, request: Request) -> Answer:
     if value["metadata"].get("name", request.name) != request.name:
         raise bad_request("the name of the Eviction does not match the name on the URL")
     options = options_of(value.get("deleteOptions") or {})
-    pod = load(await _entry(context, request))
+    pod = load(await entry_of(context.store, request))
     if not _needs_no_budget(pod):
         await _spend_budget(context, request, pod, dry_run=options.dry_run)
     await delete_one(context, request, request.namespace, request.name, options)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kubelite.control.api.verbs.read import entry_of
 from kubelite.control.api.wire.allowed_addresses import resolve
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import bad_request, not_found, unavailable
@@ -54,10 +55,7 @@ async def pod_of(context: Context, request: Request, *, scheduled: bool = True) 
     """The pod that a request names; ``scheduled``: it must be on a node. Raises StatusError 400,
     404.
     """
-    entry = await context.store.get("pods", request.namespace, request.name)
-    if entry is None:
-        raise not_found(request.resource, request.name)
-    pod = load(entry)
+    pod = load(await entry_of(context.store, request))
     if scheduled and not pod.get("spec", {}).get("nodeName"):
         raise bad_request(f"pod {request.name} does not have a host assigned")
     return pod

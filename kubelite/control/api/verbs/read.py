@@ -38,12 +38,19 @@ if TYPE_CHECKING:
 SCAN = 500  # entries looked at in one step of a filtered, limited list
 
 
-async def get(store: Store, request: Request) -> Answer:
-    """GET of one object. Raises StatusError."""
+async def entry_of(store: Store, request: Request) -> Entry:
+    """The stored object that a request names. Raises StatusError 404."""
     res = request.resource
     entry = await store.get(res.prefix, request.namespace, request.name)
     if entry is None:
         raise not_found(res, request.name)
+    return entry
+
+
+async def get(store: Store, request: Request) -> Answer:
+    """GET of one object. Raises StatusError."""
+    res = request.resource
+    entry = await entry_of(store, request)
     if is_plain(request.accept) and res.as_stored:
         return Answer(entry.value + b"\n")
     return shown(request, load(entry))

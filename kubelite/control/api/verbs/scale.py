@@ -8,6 +8,7 @@ import msgspec
 
 from kubelite.control.api.patching import managed_fields, patch
 from kubelite.control.api.strategy.bodies import typed
+from kubelite.control.api.verbs.read import entry_of
 from kubelite.control.api.verbs.write import change_object
 from kubelite.control.api.verbs.write_options import write_options
 from kubelite.control.api.wire import causes, codec
@@ -20,7 +21,6 @@ from kubelite.control.api.wire.status import (
     apply_conflict,
     bad_request,
     invalid,
-    not_found,
     undecodable_patch,
     unsupported_media_type,
 )
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from kubelite.control.api.verbs.write_options import WriteOptions
     from kubelite.control.api.wire.answer import Answer
     from kubelite.control.api.wire.request import Request
-    from kubelite.control.store.types import Entry
 
 SCALE = "autoscaling.v1.Scale"
 _SCALE = Resource("autoscaling", "v1", "Scale", "scales", "scale", True, "", "autoscaling/v1")
@@ -46,14 +45,7 @@ _MERGE_PATCHES = {
 
 async def get_scale(context: Context, request: Request) -> Answer:
     """GET of ``/scale``. Raises StatusError."""
-    return json_answer(scale_of(request.resource, load(await _entry(context, request))))
-
-
-async def _entry(context: Context, request: Request) -> Entry:
-    entry = await context.store.get(request.resource.prefix, request.namespace, request.name)
-    if entry is None:
-        raise not_found(request.resource, request.name)
-    return entry
+    return json_answer(scale_of(request.resource, load(await entry_of(context.store, request))))
 
 
 def scale_of(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.auth.node_authorizer import GROUP, USER
 from kubelite.control.api.auth.tokens import LONGEST, ORDINARY, SHORTEST, Bound
 from kubelite.control.api.strategy.bodies import typed
+from kubelite.control.api.verbs.read import entry_of
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, json_answer
 from kubelite.control.api.wire.documents import load
@@ -37,9 +38,7 @@ async def create(context: Context, request: Request) -> Answer:
     """Signs a token as wished. Raises StatusError."""
     body = codec.decode(await request.read_body(), request.content_type).value
     spec = typed("authentication.v1.TokenRequest", body)["spec"]
-    entry = await context.store.get("serviceaccounts", request.namespace, request.name)
-    if entry is None:
-        raise not_found(request.resource, request.name)
+    entry = await entry_of(context.store, request)
     seconds = _seconds(request, spec)
     reference = spec.get("boundObjectRef") or {}
     held = await _held(context, request, reference)

@@ -23,7 +23,7 @@ from kubelite.control.api.verbs.identity import (
     keep_identity,
     settle_namespace,
 )
-from kubelite.control.api.verbs.read import shown
+from kubelite.control.api.verbs.read import entry_of, shown
 from kubelite.control.api.verbs.write_options import write_options
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, warnings
@@ -37,7 +37,6 @@ from kubelite.control.api.wire.status import (
     conflict,
     internal,
     invalid,
-    not_found,
 )
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.store import key
@@ -249,9 +248,7 @@ async def change_object(
     res = request.resource
 
     async def attempt() -> Result:
-        before = await context.store.get(res.prefix, request.namespace, request.name)
-        if before is None:
-            raise not_found(res, request.name)
+        before = await entry_of(context.store, request)
         old = strategy.served(res, load(before))
         new, warning_texts = make(old)
         if new["metadata"].get("managedFields") != old["metadata"].get("managedFields"):
