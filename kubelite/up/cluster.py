@@ -63,7 +63,7 @@ def up(home: Home, options: UpOptions, report: Report) -> Directory:
         home.make()
         data = f"{directory.path}/server"
         os.makedirs(data, 0o700, exist_ok=True)
-        Pki(f"{data}/pki")  # before two processes need its keys at once
+        Pki(f"{data}/pki")  # the directory: whoever of server and node is first makes the keys
         if os.path.exists(directory.kubeconfig):
             os.unlink(directory.kubeconfig)
         supervisor.start_supervisor(directory, options.port, _commands(home, directory, options))
@@ -187,7 +187,7 @@ async def _ask(directory: Directory) -> tuple[list[Any], list[Any]]:
 
 
 def _wait(directory: Directory, part: str, deadline: float, seconds: float = POLL_SECONDS) -> None:
-    """Raises NotUp when a part has failed twice, or takes too long."""
+    """Waits a moment. Raises NotUp when a part has ended three times, or takes too long."""
     record = supervisor.read_cluster(directory)
     failed = [child for child in record.children if child.restarts > 2] if record else []
     if failed or time.monotonic() > deadline:
@@ -208,10 +208,10 @@ def _last_line(path: str) -> str:
 def _remove_pods(home: Home) -> int:
     """Removes the pods that came through the API, without waiting for their grace."""
     pods, records = Pods(home), Ledger(home).pods()
-    found = [record for record in records if record.origin == API]
-    for record in found:
+    of_cluster = [record for record in records if record.origin == API]
+    for record in of_cluster:
         pods.down(record.namespace, record.name, grace=0, report=lambda step: None)
-    return len(found)
+    return len(of_cluster)
 
 
 def _milliseconds(began: float) -> float:

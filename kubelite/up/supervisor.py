@@ -186,7 +186,7 @@ class Supervisor:
             self._save()
 
     def _end(self) -> None:
-        """The node agent first: it says that the node is going while the server listens."""
+        """The node agent first: what it still has to say needs a server that listens."""
         for child in reversed(self._children):
             process = self._processes.get(child.name)
             if process is None:

@@ -61,22 +61,18 @@ class Registration:
                 _log.warning("cannot say that the node lives: %s", error)
 
     async def _create_or_update(self) -> None:
-        wanted = node_object.node(self._describe(), _seconds())
+        description = self._describe()
+        wanted = node_object.node(description, _seconds())
         try:
             self._node = await self._client.create(NODES, wanted)
             return
         except AlreadyExists:
-            self._node = await self._client.get(NODES, wanted["metadata"]["name"])
+            self._node = await self._client.get(NODES, description.name)
         labels = self._node["metadata"].get("labels") or {}
         missing = {k: v for k, v in wanted["metadata"]["labels"].items() if labels.get(k) != v}
         if missing:
             patch = {"metadata": {"labels": missing}}
-            name = wanted["metadata"]["name"]
-            self._node = await self._client.patch(NODES, name, patch)
-        await self._write_status()
-
-    async def _write_status(self) -> None:
-        description = self._describe()
+            self._node = await self._client.patch(NODES, description.name, patch)
         status = node_object.status(description, _seconds())
         before = (self._node.get("status") or {}).get("conditions") or ()
         status["conditions"] = node_object.keep_transitions(status["conditions"], before)

@@ -65,12 +65,17 @@ class ServedPods:
         pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUED_PIECES)
         over, loop = threading.Event(), asyncio.get_running_loop()
 
+        def put(piece: bytes | None) -> None:
+            asyncio.run_coroutine_threadsafe(pieces.put(piece), loop).result()
+
         def read() -> None:
-            for piece in lines:
-                if over.is_set():
-                    return
-                asyncio.run_coroutine_threadsafe(pieces.put(piece), loop).result()
-            asyncio.run_coroutine_threadsafe(pieces.put(None), loop).result()
+            try:
+                for piece in lines:
+                    if over.is_set():
+                        return
+                    put(piece)
+            finally:
+                put(None)
 
         threading.Thread(target=read, name=f"log of {namespace}/{pod}", daemon=True).start()
         try:
@@ -78,6 +83,8 @@ class ServedPods:
                 yield piece
         finally:
             over.set()
+            while not pieces.empty():  # the thread may wait for room
+                pieces.get_nowait()
 
     def _lines(
         self, namespace: str, pod: str, container: str, query: Mapping[str, str]
