@@ -59,8 +59,8 @@ def observe(home: Home, ledger: Ledger, pod: PodRecord) -> ObservedPod:
         report = _ask(home, uid)
         exits, history = _ends(ledger, uid)
     finished = {each.id: each for attempts in history.values() for each in attempts}
-    seen = (
-        _seen(
+    containers = (
+        _observed_container(
             record, record.id in alive, exits.get(record.id), report.processes.get(record.id)
         )._replace(
             last_exit=finished.get(record.id),
@@ -68,7 +68,7 @@ def observe(home: Home, ledger: Ledger, pod: PodRecord) -> ObservedPod:
         )
         for record in latest.values()
     )
-    return ObservedPod(pod, sandbox, up and report.alive, tuple(seen), ledger.conditions(uid))
+    return ObservedPod(pod, sandbox, up and report.alive, tuple(containers), ledger.conditions(uid))
 
 
 def _ends(
@@ -111,7 +111,7 @@ def _ask(home: Home, uid: str) -> _ShimReport:
         return _ShimReport(False, {})
 
 
-def _seen(
+def _observed_container(
     record: ContainerRecord, alive: bool, ended: ExitRecord | None, process: Process | None
 ) -> ObservedContainer:
     if process is None:
@@ -217,17 +217,19 @@ def _previous_exit(
     return next((each for each in reversed(attempts) if each.attempt < record.attempt), None)
 
 
-def note_oom_kills(tree: CgroupTree, ledger: Ledger, seen: ObservedPod) -> None:
+def note_oom_kills(tree: CgroupTree, ledger: Ledger, observed: ObservedPod) -> None:
     """Records which containers the OOM killer has killed, before their cgroups are removed."""
-    for each in seen.containers:
-        ended = each.exit
+    for container in observed.containers:
+        ended = container.exit
         if (
             ended is None
-            or each.last_exit is not None
+            or container.last_exit is not None
             or ended.signal != SIGKILL
-            or each.record.oom_killed
+            or container.record.oom_killed
         ):
             continue
-        if read_oom_kills(tree, seen.pod.uid, cgroup_name(each.record.name, each.record.attempt)):
-            each.record.oom_killed = True
-            ledger.save_container(seen.pod.uid, each.record)
+        if read_oom_kills(
+            tree, observed.pod.uid, cgroup_name(container.record.name, container.record.attempt)
+        ):
+            container.record.oom_killed = True
+            ledger.save_container(observed.pod.uid, container.record)

@@ -78,7 +78,7 @@ class Node:
         return ObservedPod(self.record, self.sandbox, self.up, tuple(self.containers.values()))
 
     def running(self) -> list[str]:
-        return [name for name, seen in self.containers.items() if seen.running]
+        return [name for name, observed in self.containers.items() if observed.running]
 
     # -- decide and act ----------------------------------------------------------------------------
 
@@ -122,8 +122,8 @@ class Node:
                 self.record.goal, self.record.restart_reason = RESTART, f"{name} {code}"
                 self.record.stop = PodStop(since=self.now, boot=BOOT, grace=0)
             case FinishRestart():
-                for seen in self.containers.values():
-                    self._restart(seen)
+                for observed in self.containers.values():
+                    self._restart(observed)
                 self.record.goal, self.record.stop, self.record.reason = RUN, None, ""
             case MarkStop(name, grace, restart):
                 self.containers[name].record.stop = Stop(
@@ -137,24 +137,24 @@ class Node:
                 self.containers[name].record.stop.killed = self.now
                 self.ends(name, 137)
 
-    def _restart(self, seen: ObservedContainer) -> None:
-        if seen.last_exit is None:
+    def _restart(self, observed: ObservedContainer) -> None:
+        if observed.last_exit is None:
             return
         source = (
             self.record.restart_reason
-            and seen.last_exit.code == ANEW
-            and not seen.last_exit.force_restart
+            and observed.last_exit.code == ANEW
+            and not observed.last_exit.force_restart
         )
-        seen.last_exit.force_restart = True
+        observed.last_exit.force_restart = True
         if self.record.restart_reason:
-            seen.record.sandbox = ""
-        if not source or not self.rules[seen.record.name]:
-            seen.last_exit.not_before = seen.last_exit.backoff = 0
+            observed.record.sandbox = ""
+        if not source or not self.rules[observed.record.name]:
+            observed.last_exit.not_before = observed.last_exit.backoff = 0
 
     def _start(self, name: str, attempt: int, backoff: int) -> None:
-        seen = self.containers.get(name)
-        assert seen is None or not seen.running, f"{name} is started while it runs"
-        assert attempt == (seen.record.attempt + 1 if seen is not None else 0), (
+        observed = self.containers.get(name)
+        assert observed is None or not observed.running, f"{name} is started while it runs"
+        assert attempt == (observed.record.attempt + 1 if observed is not None else 0), (
             "an attempt was left out"
         )
         assert self.up, f"{name} is started without a sandbox"
@@ -173,10 +173,10 @@ class Node:
         )
 
     def _note(self, name: str) -> None:
-        seen = self.containers[name]
-        record = seen.record
-        code = seen.exit.code if seen.exit is not None else restart_policy.UNKNOWN_EXIT_CODE
-        ran = seen.exit.finished_at - record.started_at if seen.exit is not None else 0
+        observed = self.containers[name]
+        record = observed.record
+        code = observed.exit.code if observed.exit is not None else restart_policy.UNKNOWN_EXIT_CODE
+        ran = observed.exit.finished_at - record.started_at if observed.exit is not None else 0
         again = record.stop is not None and record.stop.restart
         wait = (
             0
@@ -190,7 +190,7 @@ class Node:
             code=code, signal=0, reason="", message="", created_at=0, started_at=record.started_at,
             finished_at=WALL + self.now, boot=BOOT, not_before=self.now + wait, backoff=wait, force_restart=again,
         )  # fmt: skip
-        self.containers[name] = seen._replace(last_exit=past, running=False)
+        self.containers[name] = observed._replace(last_exit=past, running=False)
 
     def _hook(self, name: str, kind: str) -> None:
         record = self.containers[name].record
@@ -203,8 +203,8 @@ class Node:
     # -- what the world does -----------------------------------------------------------------------
 
     def ends(self, name: str, code: int) -> None:
-        seen = self.containers[name]
-        record = seen.record
+        observed = self.containers[name]
+        record = observed.record
         ending = ExitRecord(
             id=record.id,
             role=2,
@@ -214,7 +214,7 @@ class Node:
             started_at=record.started_at,
             finished_at=WALL + self.now,
         )
-        self.containers[name] = seen._replace(running=False, exit=ending)
+        self.containers[name] = observed._replace(running=False, exit=ending)
 
     def hook_ends(self) -> None:
         """Every hook that was begun is over."""

@@ -290,9 +290,9 @@ def test_with_everything_in_back_off_a_sandbox_is_not_made_in_vain() -> None:
 def test_an_open_start_is_asked_for_again_under_its_id() -> None:
     node = Node(pod("a"))
     node.settle()
-    seen = node.containers["a"]
-    seen.record.pid = seen.record.ticks = 0
-    node.containers["a"] = seen._replace(running=False)
+    observed = node.containers["a"]
+    observed.record.pid = observed.record.ticks = 0
+    node.containers["a"] = observed._replace(running=False)
     node.settle()
     assert node.running() == ["a"] and node.started("a") == [1]
     assert node.containers["a"].record.id == "a-0"

@@ -41,7 +41,7 @@ class ClusterView(Protocol):
     ) -> None:
         """Something has happened to a pod, or to one of its containers."""
 
-    def pod_changed(self, pod: Pod, seen: ObservedPod, blocked: Exception | None) -> None:
+    def pod_changed(self, pod: Pod, observed: ObservedPod, blocked: Exception | None) -> None:
         """A worker has looked at a pod and done what there was to do; ``blocked`` says why it could
         not be started.
         """

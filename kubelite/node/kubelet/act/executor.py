@@ -234,7 +234,7 @@ class Executor:
     def _prepare_first_attempts(self, context: PodContext) -> None:
         """While the kernel creates pause, all first attempts of a new pod are prepared."""
         spec = context.pod.spec
-        if self._state.seen.containers:
+        if self._state.observed.containers:
             return
         for container in (*spec.init_containers, *spec.containers):
             inputs = container_inputs(context, container)
@@ -264,7 +264,7 @@ class Executor:
     def joined(self) -> Sandbox:
         """The sandbox that runs. Raises ShimGone."""
         if self.sandbox is None:
-            record = self._state.seen.sandbox
+            record = self._state.observed.sandbox
             if record is None:
                 raise ShimGone("the pod has no sandbox")
             self.sandbox = sandbox.join(self._state.home, record)
@@ -297,7 +297,7 @@ class Executor:
 
     def _request_start(self, start: StartContainer) -> PendingStart | None:
         """None for a start that failed here and was recorded as such."""
-        declared, seen = self._declared(start.name), self._state.container(start.name)
+        declared, observed = self._declared(start.name), self._state.container(start.name)
         try:
             context, joined = self._start_context(), self.joined()
             with closing(self._prepare(context, declared.container, start.attempt)) as prepared:
@@ -313,10 +313,10 @@ class Executor:
         except START_ERRORS as error:
             self._start_failed(start.name, start.attempt, start.backoff, error)
             return None
-        previous_exit = seen.last_exit if seen is not None else None
+        previous_exit = observed.last_exit if observed is not None else None
         self._state.put(ObservedContainer(pending.record, False, None, None, previous_exit))
-        if seen is not None:
-            self._forget_attempt(seen)
+        if observed is not None:
+            self._forget_attempt(observed)
         return pending
 
     def _prepare(self, context: PodContext, container: Container, attempt: int) -> PreparedAttempt:
@@ -329,13 +329,13 @@ class Executor:
         """Gets the answer to a recorded start; requests it again where the shim has never heard of
         it.
         """
-        declared, seen = self._declared(name), self._state.container(name)
-        if seen is None:
+        declared, observed = self._declared(name), self._state.container(name)
+        if observed is None:
             return
         try:
-            pending = self._find_or_repeat_start(declared.container, seen.record)
+            pending = self._find_or_repeat_start(declared.container, observed.record)
         except START_ERRORS as error:
-            self._start_failed(name, seen.record.attempt, seen.record.backoff, error)
+            self._start_failed(name, observed.record.attempt, observed.record.backoff, error)
             return
         self._await_start(pending, time.perf_counter(), resumed=True)
 
@@ -354,8 +354,8 @@ class Executor:
 
     def _await_start(self, pending: PendingStart, began: float, *, resumed: bool) -> None:
         state, name = self._state, pending.record.name
-        seen = state.container(name)
-        previous_exit = seen.previous_exit if seen is not None else None
+        observed = state.container(name)
+        previous_exit = observed.previous_exit if observed is not None else None
         try:
             record = self._containers.await_start(self.joined().shim, pending)
         except CannotStart as error:
@@ -384,24 +384,24 @@ class Executor:
             raise error
         state, declared = self._state, self._declared(name)
         state.event("Failed", f"Error: {error}", name, warning=True)
-        seen = state.container(name)
-        if seen is None or seen.record.attempt != attempt:
+        observed = state.container(name)
+        if observed is None or observed.record.attempt != attempt:
             record = _record_of_no_process(declared, attempt, state.sandbox_id)
             record.backoff = backoff
             state.save_container(record)
-            previous_exit = seen.last_exit if seen is not None else None
-            seen = ObservedContainer(record, False, None, None, previous_exit)
-        finished, _ = self._record(seen, declared)
+            previous_exit = observed.last_exit if observed is not None else None
+            observed = ObservedContainer(record, False, None, None, previous_exit)
+        finished, _ = self._record(observed, declared)
         finished.reason, finished.message = _failure_reason(error), str(error)
         finished.code = error.exit_code if isinstance(error, CannotStart) else 128
-        self._exit_recorder().append(seen, finished, durable=True)
-        state.put(seen._replace(last_exit=finished))
+        self._exit_recorder().append(observed, finished, durable=True)
+        state.put(observed._replace(last_exit=finished))
 
-    def _forget_attempt(self, seen: ObservedContainer) -> None:
+    def _forget_attempt(self, observed: ObservedContainer) -> None:
         """Removes what only an attempt needed that a later one has followed. The record of its exit
         and the previous log stay.
         """
-        state, record, pod = self._state, seen.record, self._state.record
+        state, record, pod = self._state, observed.record, self._state.record
         state.ledger.drop_container(state.uid, record.id)
         logs = state.home.pod_logs(pod.namespace, pod.name, pod.uid)
         remove_attempt(state.home.pod(state.uid), logs, record.name, record.attempt)
@@ -413,36 +413,36 @@ class Executor:
         return ExitRecorder(state.home, state.ledger, self.tree, state.record)
 
     def _record(
-        self, seen: ObservedContainer, declared: DeclaredContainer | None
+        self, observed: ObservedContainer, declared: DeclaredContainer | None
     ) -> tuple[FinishedAttempt, bool]:
         return self._exit_recorder().record(
-            seen,
+            observed,
             declared.container if declared is not None else None,
-            declared.init if declared is not None else seen.record.init,
+            declared.init if declared is not None else observed.record.init,
             self._state.now(),
             self._node_max_backoff,
         )
 
     def _record_exit(self, name: str) -> None:
         state = self._state
-        seen, declared = state.container(name), state.declared(name)
-        if seen is None:
+        observed, declared = state.container(name), state.declared(name)
+        if observed is None:
             return
         self._trace(f"record exit of {name}")
-        if seen.record.ticks == 0 and seen.exit is not None and seen.exit.started_at:
+        if observed.record.ticks == 0 and observed.exit is not None and observed.exit.started_at:
             # It started and exited before anybody had the answer to its start.
-            state.announce_start(seen.record, unless_announced=True)
+            state.announce_start(observed.record, unless_announced=True)
             state.timeline.flush()
-        finished, is_written = self._record(seen, declared)
-        state.put(seen._replace(last_exit=finished, running=False))
+        finished, is_written = self._record(observed, declared)
+        state.put(observed._replace(last_exit=finished, running=False))
         if finished.init and name in self._started_at and finished.code == 0:
             self._done("init", name, self._started_at.pop(name))
         if not is_written:
             return  # the shim has to remember it
         self._trace(f"acknowledge exit of {name}")
-        if state.seen.up:
+        if state.observed.up:
             with contextlib.suppress(ShimGone, NativeError):
-                self.joined().shim.acknowledge(seen.record.id)
+                self.joined().shim.acknowledge(observed.record.id)
 
     def _fail_pod(self, reason: str, message: str) -> None:
         state, at = self._state, self._state.now()
@@ -472,36 +472,36 @@ class Executor:
         between loses nothing.
         """
         state, record = self._state, self._state.record
-        for seen in state.seen.containers:
-            self._allow_restart(seen)
+        for observed in state.observed.containers:
+            self._allow_restart(observed)
         record.goal, record.stop, record.reason, record.message = RUN, None, "", ""
         self._trace("record that the pod runs again")
         state.save()
 
-    def _allow_restart(self, seen: ObservedContainer) -> None:
+    def _allow_restart(self, observed: ObservedContainer) -> None:
         state = self._state
-        declared = state.declared(seen.record.name)
-        if declared is None or seen.last_exit is None:
+        declared = state.declared(observed.record.name)
+        if declared is None or observed.last_exit is None:
             return
-        member = restart_policy.Member(declared.container, declared.init, seen)
+        member = restart_policy.Member(declared.container, declared.init, observed)
         by_rule = bool(state.record.restart_reason)
         if by_rule:
             # As in a new sandbox: init containers run once more.
-            seen.record.sandbox = ""
-            state.save_container(seen.record)
-            if seen.last_exit.force_restart:
+            observed.record.sandbox = ""
+            state.save_container(observed.record)
+            if observed.last_exit.force_restart:
                 return  # a killed process has done it already, or it was stopped for this restart
         if by_rule or restart_policy.restarts_on_request(member):
             # The container whose exit caused the restart keeps its back-off.
-            self.force_restart(seen, without_backoff=not restart_policy.restarts_all(member))
+            self.force_restart(observed, without_backoff=not restart_policy.restarts_all(member))
 
-    def force_restart(self, seen: ObservedContainer, *, without_backoff: bool = True) -> None:
+    def force_restart(self, observed: ObservedContainer, *, without_backoff: bool = True) -> None:
         """Records that a finished container restarts whatever its policy says."""
-        if seen.last_exit is not None:
-            seen.last_exit.force_restart = True
+        if observed.last_exit is not None:
+            observed.last_exit.force_restart = True
             if without_backoff:
-                seen.last_exit.not_before = seen.last_exit.backoff = 0
-            self._exit_recorder().append(seen, seen.last_exit, durable=True)
+                observed.last_exit.not_before = observed.last_exit.backoff = 0
+            self._exit_recorder().append(observed, observed.last_exit, durable=True)
 
     def _resize(self) -> None:
         from kubelite.node.kubelet.act import resizing
@@ -509,8 +509,8 @@ class Executor:
         state = self._state
         self._trace("set limits")
         try:
-            if state.seen.up:
-                running = [each for each in state.seen.containers if each.running]
+            if state.observed.up:
+                running = [each for each in state.observed.containers if each.running]
                 resizing.apply(self.tree, state.uid, state.pod, running)
             state.event("ResizeCompleted", "Pod resize completed")
         except CgroupError as error:
@@ -522,27 +522,29 @@ class Executor:
     # -- stops -------------------------------------------------------------------------------------
 
     def _stop_reason(self, name: str) -> str:
-        seen = self._state.container(name)
-        outdated = seen is not None and actions.is_outdated(seen, self._state.record)
+        observed = self._state.container(name)
+        outdated = observed is not None and actions.is_outdated(observed, self._state.record)
         return f"Container {name} definition changed, will be restarted" if outdated else ""
 
     def mark_stop(self, name: str, grace: int, *, restart: bool = False, reason: str = "") -> None:
         """Records that a container is to stop; ``grace`` is in nanoseconds."""
         state = self._state
-        seen = state.container(name)
-        if seen is None or seen.record.stop is not None:
+        observed = state.container(name)
+        if observed is None or observed.record.stop is not None:
             return
-        seen.record.stop = Stop(since=state.now().now, grace=grace, reason=reason, restart=restart)
+        observed.record.stop = Stop(
+            since=state.now().now, grace=grace, reason=reason, restart=restart
+        )
         self._trace(f"mark {name} as stopping")
         state.event("Killing", reason or f"Stopping container {name}", name)
-        state.save_container(seen.record)
+        state.save_container(observed.record)
 
     def _run_hook(self, name: str, kind: str, until: int) -> None:
         state = self._state
-        seen, declared = state.container(name), self._declared(name)
-        if seen is None:
+        observed, declared = state.container(name), self._declared(name)
+        if observed is None:
             return
-        record = seen.record
+        record = observed.record
         if kind == "post_start":
             record.post_start_hook = HOOK_BEGUN
         elif record.stop is not None:
@@ -559,7 +561,7 @@ class Executor:
     def target(self, record: ContainerRecord) -> Target | None:
         """What probes and hooks of a running attempt address; None without a sandbox."""
         state, declared = self._state, self._state.declared(record.name)
-        pod_sandbox = state.seen.sandbox
+        pod_sandbox = state.observed.sandbox
         if declared is None or pod_sandbox is None:
             return None
         on_host = state.pod.spec.host_network
@@ -573,27 +575,27 @@ class Executor:
         )
 
     def _terminate(self, name: str, number: int) -> None:
-        seen = self._state.container(name)
-        if seen is None or seen.record.stop is None:
+        observed = self._state.container(name)
+        if observed is None or observed.record.stop is None:
             return
         self._trace(f"stop container {name}")
         # The signal first: one that is sent twice does no harm, one that is only recorded does.
-        self._signal(seen, number)
-        seen.record.stop.signalled = self._state.now().now
-        self._state.save_container(seen.record)
+        self._signal(observed, number)
+        observed.record.stop.signalled = self._state.now().now
+        self._state.save_container(observed.record)
 
     def _kill(self, name: str) -> None:
-        seen = self._state.container(name)
-        if seen is None or seen.record.stop is None:
+        observed = self._state.container(name)
+        if observed is None or observed.record.stop is None:
             return
         self._trace(f"kill container {name}")
-        self._signal(seen, SIGKILL)
-        seen.record.stop.killed = self._state.now().now
-        self._state.save_container(seen.record)
+        self._signal(observed, SIGKILL)
+        observed.record.stop.killed = self._state.now().now
+        self._state.save_container(observed.record)
 
-    def _signal(self, seen: ObservedContainer, number: int) -> None:
+    def _signal(self, observed: ObservedContainer, number: int) -> None:
         with contextlib.suppress(NativeError):
-            self.joined().shim.signal(seen.record.id, number)
+            self.joined().shim.signal(observed.record.id, number)
 
 
 def _failure_reason(error: Exception) -> str:

@@ -47,7 +47,7 @@ class ExitRecorder:
 
     def record(
         self,
-        seen: ObservedContainer,
+        observed: ObservedContainer,
         container: Container | None,
         init: bool,
         at: TimePoint,
@@ -59,29 +59,31 @@ class ExitRecorder:
         An init container that exited with 0 is not worth an fsync: after a power loss it has to run
         again anyway.
         """
-        finished = self.describe(seen, container, init, at, max_backoff)
-        is_written = self.append(seen, finished, durable=not (init and finished.code == 0))
-        self._remove_cgroup(seen.record)
+        finished = self.describe(observed, container, init, at, max_backoff)
+        is_written = self.append(observed, finished, durable=not (init and finished.code == 0))
+        self._remove_cgroup(observed.record)
         return finished, is_written
 
     def describe(
         self,
-        seen: ObservedContainer,
+        observed: ObservedContainer,
         container: Container | None,
         init: bool,
         at: TimePoint,
         max_backoff: int,
     ) -> FinishedAttempt:
         """The record of an exit, not written anywhere."""
-        finished = _finished(seen, init, at, max_backoff)
-        finished.reason, finished.code, finished.message = self._outcome(seen, container)
+        finished = _finished(observed, init, at, max_backoff)
+        finished.reason, finished.code, finished.message = self._outcome(observed, container)
         return finished
 
-    def append(self, seen: ObservedContainer, finished: FinishedAttempt, *, durable: bool) -> bool:
+    def append(
+        self, observed: ObservedContainer, finished: FinishedAttempt, *, durable: bool
+    ) -> bool:
         """Writes the container's history with ``finished`` as its last attempt. False where the
         disk is full: the pod goes on, and the exit is recorded once there is room.
         """
-        earlier = () if seen.previous_exit is None else (seen.previous_exit,)
+        earlier = () if observed.previous_exit is None else (observed.previous_exit,)
         attempts = (*earlier, finished)[-KEPT_ATTEMPTS:]
         try:
             self._ledger.save_history(self._pod.uid, finished.name, attempts, durable=durable)
@@ -92,23 +94,23 @@ class ExitRecorder:
         return True
 
     def _outcome(
-        self, seen: ObservedContainer, container: Container | None
+        self, observed: ObservedContainer, container: Container | None
     ) -> tuple[str, int, str]:
         """Reason, exit code and message, in the kubelet's words."""
-        if seen.exit is None:
+        if observed.exit is None:
             return "ContainerStatusUnknown", restart_policy.UNKNOWN_EXIT_CODE, UNKNOWN_MESSAGE
-        code = seen.exit.code
+        code = observed.exit.code
         reason = "Completed" if code == 0 else "Error"
-        if self._is_oom_killed(seen):
+        if self._is_oom_killed(observed):
             reason = "OOMKilled"
-        return reason, code, self._message(seen.record, container, code)
+        return reason, code, self._message(observed.record, container, code)
 
-    def _is_oom_killed(self, seen: ObservedContainer) -> bool:
-        if seen.record.oom_killed:
+    def _is_oom_killed(self, observed: ObservedContainer) -> bool:
+        if observed.record.oom_killed:
             return True
-        if seen.exit is None or seen.exit.signal != SIGKILL:
+        if observed.exit is None or observed.exit.signal != SIGKILL:
             return False
-        name = cgroup_name(seen.record.name, seen.record.attempt)
+        name = cgroup_name(observed.record.name, observed.record.attempt)
         return bool(read_oom_kills(self._tree, self._pod.uid, name))
 
     def _remove_cgroup(self, record: ContainerRecord) -> None:
@@ -163,10 +165,10 @@ def _read(path: str) -> str:
 
 
 def _finished(
-    seen: ObservedContainer, init: bool, at: TimePoint, max_backoff: int
+    observed: ObservedContainer, init: bool, at: TimePoint, max_backoff: int
 ) -> FinishedAttempt:
     """An attempt that ended, without its outcome."""
-    record, exit = seen.record, seen.exit
+    record, exit = observed.record, observed.exit
     started = exit.started_at if exit is not None else record.started_at
     finished = exit.finished_at if exit is not None else at.wall
     force_restart = record.stop is not None and record.stop.restart

@@ -125,8 +125,8 @@ def gather(
         pids_limit=node_config.pids_limit(state.home) or facts.pids_limit(),
         huge_pages=facts.huge_pages(),
     )
-    if state.seen.up and state.seen.sandbox is not None:
-        node = _with_addresses(node, state.seen.sandbox)
+    if state.observed.up and state.observed.sandbox is not None:
+        node = _with_addresses(node, state.observed.sandbox)
     return PodContext(
         state.home,
         tree,

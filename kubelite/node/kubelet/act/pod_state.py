@@ -38,7 +38,7 @@ class DeclaredContainer(NamedTuple):
 
 
 class PodState:
-    """``seen`` is the last observation. It is true while the pod's lock is held and the caller
+    """``observed`` is the last observation. It is true while the pod's lock is held and the caller
     keeps it up to date; :meth:`refresh` reads everything again.
     """
 
@@ -56,7 +56,7 @@ class PodState:
         self.blocked: Exception | None = None
         """Why the sandbox or a container could not be created at the last attempt."""
         self.record = record
-        self.seen = ObservedPod(record, None, False, ())
+        self.observed = ObservedPod(record, None, False, ())
         self.timeline = Timeline(timeline.path(home.pod(record.uid)))
         self._boot = boot_id()
         self._set_specification(pod or msgspec.json.decode(record.pod, type=Pod))
@@ -84,7 +84,7 @@ class PodState:
     @property
     def sandbox_id(self) -> str:
         """The id of the sandbox's pause process, "" without a sandbox."""
-        return self.seen.sandbox.pause if self.seen.sandbox is not None else ""
+        return self.observed.sandbox.pause if self.observed.sandbox is not None else ""
 
     def now(self) -> TimePoint:
         """The present moment."""
@@ -101,7 +101,7 @@ class PodState:
         if has_new_documents or record.pod != self.record.pod:
             self._set_specification(msgspec.json.decode(record.pod, type=Pod))
         self.record = record
-        self.seen = observe(self.home, self.ledger, record)
+        self.observed = observe(self.home, self.ledger, record)
         return True
 
     def declared(self, name: str) -> DeclaredContainer | None:
@@ -110,27 +110,27 @@ class PodState:
 
     def container(self, name: str) -> ObservedContainer | None:
         """The last attempt of a container."""
-        return next((each for each in self.seen.containers if each.record.name == name), None)
+        return next((each for each in self.observed.containers if each.record.name == name), None)
 
     def by_id(self, id: str) -> ObservedContainer | None:
         """The attempt with this id, if it is the last of its container."""
-        return next((each for each in self.seen.containers if each.record.id == id), None)
+        return next((each for each in self.observed.containers if each.record.id == id), None)
 
     def put(self, changed: ObservedContainer) -> None:
         """Replaces what was observed of a container."""
         name = changed.record.name
-        others = tuple(each for each in self.seen.containers if each.record.name != name)
-        self.seen = self.seen._replace(containers=(*others, changed))
+        others = tuple(each for each in self.observed.containers if each.record.name != name)
+        self.observed = self.observed._replace(containers=(*others, changed))
 
     def put_sandbox(self, record: SandboxRecord | None, *, up: bool) -> None:
         """Replaces what was observed of the sandbox."""
-        self.seen = self.seen._replace(sandbox=record, up=up)
+        self.observed = self.observed._replace(sandbox=record, up=up)
 
     def save(self) -> None:
         """Writes the pod's record, its events first: what is on record has been announced."""
         self.timeline.flush()
         self.ledger.save_pod(self.record)
-        self.seen = self.seen._replace(pod=self.record)
+        self.observed = self.observed._replace(pod=self.record)
 
     def save_container(self, record: ContainerRecord) -> None:
         """Writes a container's record, the events first as in :meth:`save`."""

@@ -20,10 +20,10 @@ def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
     Conflict.
     """
     containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
-    for seen in running:
-        name = seen.record.name
+    for observed in running:
+        name = observed.record.name
         limit = prepare.container_limits(containers[name]).memory_limit if name in containers else 0
-        used = read_usage(tree, uid, cgroup_name(name, seen.record.attempt)).working_set or 0
+        used = read_usage(tree, uid, cgroup_name(name, observed.record.attempt)).working_set or 0
         if limit and used > limit:
             raise Conflict(
                 f'container "{name}" uses {used} bytes of memory, '
@@ -40,11 +40,13 @@ def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
     refused = tree.limit(
         uid, None, resize_knobs(whole._replace(cpu_limit=0, memory_limit=0), tree.world)
     )
-    for seen in running:
-        container = containers.get(seen.record.name)
+    for observed in running:
+        container = containers.get(observed.record.name)
         if container is not None:
             knobs = resize_knobs(prepare.container_limits(container), tree.world)
-            refused += tree.limit(uid, cgroup_name(seen.record.name, seen.record.attempt), knobs)
+            refused += tree.limit(
+                uid, cgroup_name(observed.record.name, observed.record.attempt), knobs
+            )
     refused += tree.limit(uid, None, resize_knobs(whole, tree.world))
     if refused:
         raise CgroupError("; ".join(str(each) for each in refused))

@@ -51,7 +51,7 @@ def _changes(state: PodState, pod: Pod, documents: Documents | None) -> Changes:
     changes = changes_between(state.pod, pod)
     if documents is not None:
         changes += document_changes(msgspec.json.decode(state.record.documents), documents)
-    if restart_policy.is_finished(state.pod, state.seen):
+    if restart_policy.is_finished(state.pod, state.observed):
         changes += Changes(needs_new=("the pod has finished",))
     return changes
 
@@ -78,13 +78,13 @@ def put(worker: Worker, tree: CgroupTree, pod: Pod, documents: Documents | None 
     if changes.resizes:
         unaffected = [
             each
-            for each in state.seen.containers
+            for each in state.observed.containers
             if each.running and each.record.name not in changes.restarts
         ]
         resizing.check(tree, state.uid, pod, unaffected)
     last_attempts = {
         each.record.name: each.record.attempt
-        for each in state.seen.containers
+        for each in state.observed.containers
         if each.record.name in changes.restarts
     }
     kept = state.record.documents

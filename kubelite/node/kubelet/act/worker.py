@@ -92,7 +92,7 @@ class Worker:
     def refresh(self) -> bool:
         """Observes the pod as it is now; False when it is gone."""
         state = self.state
-        if state.seen.sandbox is not None and not state.seen.up:
+        if state.observed.sandbox is not None and not state.observed.up:
             self._leave_sandbox()
         specification = state.pod
         if not state.refresh():
@@ -102,17 +102,17 @@ class Worker:
             self._leave_sandbox()  # an update: what was prepared from the old one is out of date
         elif joined is not None and joined.record.pause != state.sandbox_id:
             self._leave_sandbox()
-        for seen in state.seen.containers:
-            self._reset_interrupted_hooks(seen)
+        for observed in state.observed.containers:
+            self._reset_interrupted_hooks(observed)
         return True
 
     def _leave_sandbox(self) -> None:
         self.executor.leave_sandbox()
         self._watched.clear()
 
-    def _reset_interrupted_hooks(self, seen: ObservedContainer) -> None:
+    def _reset_interrupted_hooks(self, observed: ObservedContainer) -> None:
         """A hook that a killed process had begun runs again."""
-        record = seen.record
+        record = observed.record
         is_running = self.runner.is_hook_running
         if record.post_start_hook == HOOK_BEGUN and not is_running(record.id, "post_start"):
             record.post_start_hook = HOOK_NONE
@@ -135,7 +135,7 @@ class Worker:
 
     def _decide(self) -> Decision:
         state = self.state
-        decision = actions.decide(state.pod, state.seen, state.now(), self._node_max_backoff)
+        decision = actions.decide(state.pod, state.observed, state.now(), self._node_max_backoff)
         creates_sandbox = decision.actions == (actions.CreateSandbox(),)
         if creates_sandbox and self.executor.retry_at > boottime():
             return Decision(wake=self.executor.retry_at)
@@ -155,7 +155,7 @@ class Worker:
 
             self._measure_at = now + _MEASURE_EVERY
             used = measure(
-                state.home, state.record, [each.record for each in state.seen.containers]
+                state.home, state.record, [each.record for each in state.observed.containers]
             )
             message = eviction.eviction(state.pod, used)
             if message:
@@ -179,7 +179,7 @@ class Worker:
         is_up = (
             decision.up
             or bool(decision.waiting)
-            or restart_policy.is_finished(state.pod, state.seen)
+            or restart_policy.is_finished(state.pod, state.observed)
         )
         if state.record.stage == CREATING and is_up:
             state.record.stage = CREATED
@@ -187,18 +187,18 @@ class Worker:
             self._trace("record that the pod is up")
             state.save()
         self._report_backoff(decision.waiting)
-        changed = status.transitions(state.pod, state.seen, state.now().wall)
+        changed = status.transitions(state.pod, state.observed, state.now().wall)
         if changed is not None:
-            state.seen = state.seen._replace(conditions=changed)
+            state.observed = state.observed._replace(conditions=changed)
             state.ledger.save_conditions(state.uid, changed)
         state.timeline.flush()
 
     def _report_backoff(self, name: str) -> None:
         """One event for each attempt whose successor has to wait."""
-        seen = self.state.container(name)
-        if seen is None or (name, seen.record.attempt) == self._reported_backoff:
+        observed = self.state.container(name)
+        if observed is None or (name, observed.record.attempt) == self._reported_backoff:
             return
-        self._reported_backoff = (name, seen.record.attempt)
+        self._reported_backoff = (name, observed.record.attempt)
         record = self.state.record
         pod = f"{record.name}_{record.namespace}({record.uid})"
         message = f"Back-off restarting failed container {name} in pod {pod}"
@@ -208,25 +208,25 @@ class Worker:
         """Marks one container to be stopped, with ``grace`` seconds, and restarted; one that has
         exited, to be restarted.
         """
-        seen = self.state.container(name)
-        if seen is not None and seen.running:
+        observed = self.state.container(name)
+        if observed is not None and observed.running:
             self.executor.mark_stop(name, grace * SECOND, restart=True)
-        elif seen is not None:
-            self.executor.force_restart(seen)
+        elif observed is not None:
+            self.executor.force_restart(observed)
 
     def end_backoff(self, names: Collection[str]) -> None:
         """Those of the containers that wait for their back-off restart at once."""
         for name in names:
-            seen = self.state.container(name)
-            if seen is None or seen.running or seen.last_exit is None:
+            observed = self.state.container(name)
+            if observed is None or observed.running or observed.last_exit is None:
                 continue
-            if seen.last_exit.backoff:
-                self.executor.force_restart(seen)
+            if observed.last_exit.backoff:
+                self.executor.force_restart(observed)
 
     @property
     def any_running(self) -> bool:
         """Whether any container runs."""
-        return any(each.running for each in self.state.seen.containers)
+        return any(each.running for each in self.state.observed.containers)
 
     def remove(self) -> None:
         """Removes what is left of a pod whose containers have exited. Raises RuntimeFailure for
@@ -263,13 +263,13 @@ class Worker:
         if self.state.record.paused:
             return []
         targets = []
-        for seen in self.state.seen.containers:
-            declared = self.state.declared(seen.record.name)
-            if declared is None or not seen.running or seen.record.stop is not None:
+        for observed in self.state.observed.containers:
+            declared = self.state.declared(observed.record.name)
+            if declared is None or not observed.running or observed.record.stop is not None:
                 continue
             target = None
             if any(restart_policy.probes(declared.container)):
-                target = self.executor.target(seen.record)
+                target = self.executor.target(observed.record)
             if target is not None:
                 targets.append(target)
         return targets
@@ -279,14 +279,14 @@ class Worker:
         without a sandbox.
         """
         self._shim_lost = False
-        if not self.state.seen.up:
+        if not self.state.observed.up:
             return -1
         try:
             shim = self.executor.joined().shim
             watched = set(self._watched.values())
-            for seen in self.state.seen.containers:
-                if seen.running and seen.record.id not in watched:
-                    self._watched[shim.ask_wait(seen.record.id)] = seen.record.id
+            for observed in self.state.observed.containers:
+                if observed.running and observed.record.id not in watched:
+                    self._watched[shim.ask_wait(observed.record.id)] = observed.record.id
             return shim.fileno()
         except CoreError:
             self._lose_shim()
@@ -317,9 +317,9 @@ class Worker:
             self._put_exit(read_processes(packet.body)[0])
 
     def _put_exit(self, process: Process) -> None:
-        seen = self.state.by_id(process.id)
-        if seen is not None and process.state == ProcessState.EXITED:
-            self.state.put(seen._replace(running=False, exit=exit_of(process)))
+        observed = self.state.by_id(process.id)
+        if observed is not None and process.state == ProcessState.EXITED:
+            self.state.put(observed._replace(running=False, exit=exit_of(process)))
 
     def _lose_shim(self) -> None:
         """The shim has died. The kernel kills pause and containers after it, but they may still be
@@ -333,16 +333,16 @@ class Worker:
 
     def _take_results(self) -> None:
         for result in self.runner.drain_results():
-            seen = self.state.by_id(result.id)
-            if seen is None or not seen.running:
+            observed = self.state.by_id(result.id)
+            if observed is None or not observed.running:
                 continue
             if isinstance(result, HookResult):
-                self._hook_finished(seen, result)
+                self._hook_finished(observed, result)
             else:
-                self._probe_reported(seen, result)
+                self._probe_reported(observed, result)
 
-    def _hook_finished(self, seen: ObservedContainer, result: HookResult) -> None:
-        record, state = seen.record, self.state
+    def _hook_finished(self, observed: ObservedContainer, result: HookResult) -> None:
+        record, state = observed.record, self.state
         if result.kind == "pre_stop":
             if record.stop is not None:
                 record.stop.hook = HOOK_OVER
@@ -352,11 +352,11 @@ class Worker:
             record.post_start_hook = HOOK_OVER
             if result.problem:
                 state.event("FailedPostStartHook", result.problem, record.name, warning=True)
-                self._stop(seen, None, "FailedPostStartHook")
+                self._stop(observed, None, "FailedPostStartHook")
         state.save_container(record)
 
-    def _probe_reported(self, seen: ObservedContainer, report: ProbeReport) -> None:
-        record, state = seen.record, self.state
+    def _probe_reported(self, observed: ObservedContainer, report: ProbeReport) -> None:
+        record, state = observed.record, self.state
         if report.event:
             state.event(report.event, report.message, record.name, warning=True)
         if not report.changed:
@@ -372,9 +372,9 @@ class Worker:
         container = declared.container
         probe = container.startup_probe if report.kind == "startup" else container.liveness_probe
         message = f"Container {record.name} failed {report.kind} probe, will be restarted"
-        self._stop(seen, probe, message)
+        self._stop(observed, probe, message)
 
-    def _stop(self, seen: ObservedContainer, probe: Probe | None, reason: str) -> None:
+    def _stop(self, observed: ObservedContainer, probe: Probe | None, reason: str) -> None:
         own = probe.termination_grace_period_seconds if probe is not None else None
         seconds = restart_policy.grace(self.state.pod) if own is None else own
-        self.executor.mark_stop(seen.record.name, seconds * SECOND, reason=reason)
+        self.executor.mark_stop(observed.record.name, seconds * SECOND, reason=reason)

@@ -189,7 +189,7 @@ class Agent:
         if self._cluster is not None and record.origin == API:
             return True  # its present state has to be reported at least once
         state = PodState(self._home, self._ledger, record)
-        return state.refresh() and needs_care(state.pod, state.seen)
+        return state.refresh() and needs_care(state.pod, state.observed)
 
 
 class PodWorker:
@@ -261,7 +261,7 @@ class PodWorker:
             decision = worker.advance()
             state = worker.state
             if self._cluster is not None:
-                self._cluster.pod_changed(state.pod, state.seen, state.blocked)
+                self._cluster.pod_changed(state.pod, state.observed, state.blocked)
             if state.record.stage == REMOVING and not worker.any_running:
                 worker.remove()
                 self._close_behind(lock)
@@ -273,8 +273,8 @@ class PodWorker:
         cluster ends has to be reported.
         """
         if self._cluster is not None:
-            return not restart_policy.is_finished(state.pod, state.seen)
-        return needs_care(state.pod, state.seen)
+            return not restart_policy.is_finished(state.pod, state.observed)
+        return needs_care(state.pod, state.observed)
 
     def _close_behind(self, lock: FileLock) -> None:
         """After the last pod the cgroup of all pods goes too: the command that removed the pod may

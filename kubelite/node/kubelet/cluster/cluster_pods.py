@@ -119,11 +119,11 @@ class ClusterPods:
             lambda: self._recorder.event(reference, kind, reason, message)
         )
 
-    def pod_changed(self, pod: Pod, seen: ObservedPod, blocked: Exception | None) -> None:
+    def pod_changed(self, pod: Pod, observed: ObservedPod, blocked: Exception | None) -> None:
         """See ClusterView."""
-        shown = status.with_status(pod, seen, self.node.name, self.node.address)
+        shown = status.with_status(pod, observed, self.node.name, self.node.address)
         document = pod_status.status_document(shown, self.node.address, blocked)
-        self._loop.call_soon_threadsafe(self._put_observed, seen.pod.uid, document)
+        self._loop.call_soon_threadsafe(self._put_observed, observed.pod.uid, document)
 
     def pod_removed(self, record: PodRecord) -> None:
         """See ClusterView."""

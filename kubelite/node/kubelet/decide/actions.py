@@ -122,47 +122,47 @@ class Decision(NamedTuple):
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 
-def decide(pod: Pod, seen: ObservedPod, at: TimePoint, node_max_backoff: int) -> Decision:
+def decide(pod: Pod, observed: ObservedPod, at: TimePoint, node_max_backoff: int) -> Decision:
     """The next actions; ``node_max_backoff`` is in nanoseconds. No actions: nothing is to be done
     until ``wake``, or until something of the pod changes.
 
     The order of the questions matters: facts go on record before anything is decided on them, and
     a dead sandbox is cleared before its successor is thought of.
     """
-    record = seen.pod
+    record = observed.pod
     if record.stage == REMOVING:
-        return _stop(pod, seen, at)
-    if unrecorded := _unrecorded(seen):
+        return _stop(pod, observed, at)
+    if unrecorded := _unrecorded(observed):
         return Decision(unrecorded)
-    if _has_dead_sandbox(seen):
+    if _has_dead_sandbox(observed):
         return Decision((ClearSandbox(),))
     if record.resize:
         return Decision((Resize(),))
     if record.goal == RUN and not record.reason:
-        restart_all = _restart_all(pod, seen)
+        restart_all = _restart_all(pod, observed)
         if restart_all is not None:
             return Decision((restart_all,))
-    if record.goal == RESTART and not _any_running(pod, seen):
+    if record.goal == RESTART and not _any_running(pod, observed):
         return Decision((FinishRestart(),))
-    if record.goal in (STOP, RESTART) or restart_policy.is_finished(pod, seen):
-        return _stop(pod, seen, at)
+    if record.goal in (STOP, RESTART) or restart_policy.is_finished(pod, observed):
+        return _stop(pod, observed, at)
     if record.paused:
         return Decision(up=True)
     max_backoff = restart_policy.max_backoff(pod, node_max_backoff)
-    return _sooner(_run(pod, seen, at, max_backoff), _deadline(pod, seen, at))
+    return _sooner(_run(pod, observed, at, max_backoff), _deadline(pod, observed, at))
 
 
-def needs_care(pod: Pod, seen: ObservedPod) -> bool:
+def needs_care(pod: Pod, observed: ObservedPod) -> bool:
     """Whether an agent has to stay with the pod: it may have to be restarted, stopped or probed, or
     something of it is not on record yet.
     """
-    record, spec = seen.pod, pod.spec
-    inits, mains = restart_policy.members(pod, seen)
-    if record.stage == REMOVING or record.goal == RESTART or record.resize or _unrecorded(seen):
+    record, spec = observed.pod, pod.spec
+    inits, mains = restart_policy.members(pod, observed)
+    if record.stage == REMOVING or record.goal == RESTART or record.resize or _unrecorded(observed):
         return True
-    if _has_dead_sandbox(seen):
+    if _has_dead_sandbox(observed):
         return True
-    if record.goal == STOP or restart_policy.is_finished(pod, seen):
+    if record.goal == STOP or restart_policy.is_finished(pod, observed):
         return any(m.running for m in (*inits, *mains))
     if not all(m.running or restart_policy.has_exited(m) for m in mains):
         return True
@@ -185,65 +185,65 @@ def _is_cared_for(member: Member) -> bool:
         or container.restart_policy not in (None, "Never")
         or container.restart_policy_rules
         or any(restart_policy.probes(container))
-        or (member.seen is not None and member.seen.record.stop is not None)
+        or (member.observed is not None and member.observed.record.stop is not None)
     )
 
 
-def is_outdated(seen: ObservedContainer, record: PodRecord) -> bool:
+def is_outdated(observed: ObservedContainer, record: PodRecord) -> bool:
     """Whether an update has changed the definition that this attempt was started from."""
-    return seen.record.attempt <= record.stale_attempts.get(seen.record.name, -1)
+    return observed.record.attempt <= record.stale_attempts.get(observed.record.name, -1)
 
 
 # -- what goes on record first ---------------------------------------------------------------------
 
 
-def _unrecorded(seen: ObservedPod) -> tuple[Action, ...]:
+def _unrecorded(observed: ObservedPod) -> tuple[Action, ...]:
     """Unrecorded exits and unanswered starts. An unanswered start in a dead sandbox counts as an
     exit.
     """
-    actions = (_unrecorded_of(container, seen.up) for container in seen.containers)
+    actions = (_unrecorded_of(container, observed.up) for container in observed.containers)
     return tuple(action for action in actions if action is not None)
 
 
-def _unrecorded_of(seen: ObservedContainer, up: bool) -> Action | None:
-    name = seen.record.name
-    if seen.last_exit is not None:
+def _unrecorded_of(observed: ObservedContainer, up: bool) -> Action | None:
+    name = observed.record.name
+    if observed.last_exit is not None:
         return None
-    if restart_policy.is_start_pending(seen) and up:
+    if restart_policy.is_start_pending(observed) and up:
         return ResumeStart(name)
-    return None if seen.running else RecordExit(name)
+    return None if observed.running else RecordExit(name)
 
 
-def _has_dead_sandbox(seen: ObservedPod) -> bool:
-    return seen.sandbox is not None and not seen.up and not seen.sandbox.gone
+def _has_dead_sandbox(observed: ObservedPod) -> bool:
+    return observed.sandbox is not None and not observed.up and not observed.sandbox.gone
 
 
-def _restart_all(pod: Pod, seen: ObservedPod) -> RestartAll | None:
-    inits, mains = restart_policy.members(pod, seen)
+def _restart_all(pod: Pod, observed: ObservedPod) -> RestartAll | None:
+    inits, mains = restart_policy.members(pod, observed)
     for member in (*inits, *mains):
         if restart_policy.restarts_all(member) and member.last_exit is not None:
             return RestartAll(member.container.name, member.last_exit.code)
     return None
 
 
-def _any_running(pod: Pod, seen: ObservedPod) -> bool:
-    inits, mains = restart_policy.members(pod, seen)
+def _any_running(pod: Pod, observed: ObservedPod) -> bool:
+    inits, mains = restart_policy.members(pod, observed)
     return any(m.running for m in (*inits, *mains))
 
 
 # -- down ------------------------------------------------------------------------------------------
 
 
-def _stop(pod: Pod, seen: ObservedPod, at: TimePoint) -> Decision:
-    steps = stopping.decide(pod, seen, at.now, at.boot)
+def _stop(pod: Pod, observed: ObservedPod, at: TimePoint) -> Decision:
+    steps = stopping.decide(pod, observed, at.now, at.boot)
     return Decision(steps.actions, steps.wake)
 
 
-def _deadline(pod: Pod, seen: ObservedPod, at: TimePoint) -> Decision:
+def _deadline(pod: Pod, observed: ObservedPod, at: TimePoint) -> Decision:
     """activeDeadlineSeconds. After a reboot only the wall clock can tell how long the pod has been
     active.
     """
-    seconds, record = pod.spec.active_deadline_seconds, seen.pod
+    seconds, record = pod.spec.active_deadline_seconds, observed.pod
     if seconds is None:
         return Decision(up=True)
     active = at.now - record.started if record.boot == at.boot else at.wall - record.created_at
@@ -266,16 +266,16 @@ def _earliest(one: int | None, other: int | None) -> int | None:
 # -- up --------------------------------------------------------------------------------------------
 
 
-def _run(pod: Pod, seen: ObservedPod, at: TimePoint, max_backoff: int) -> Decision:
+def _run(pod: Pod, observed: ObservedPod, at: TimePoint, max_backoff: int) -> Decision:
     """What a pod that is to run needs now.
 
     Three independent lists are carried out together: containers that are being stopped one by one
     (a failed probe, an update) take their next step, postStart hooks begin, and the next containers
     start. ``up`` is only true once the last of them has nothing more to start.
     """
-    inits, mains = restart_policy.members(pod, seen)
+    inits, mains = restart_policy.members(pod, observed)
     everyone = [*inits, *mains]
-    if not seen.up or seen.sandbox is None:
+    if not observed.up or observed.sandbox is None:
         # No sandbox, so everything has exited. It is created when the first restart is due.
         waiting = _sandbox_backoff([m for m in everyone if restart_policy.has_exited(m)], pod, at)
         return Decision((CreateSandbox(),)) if waiting is None else waiting
@@ -283,10 +283,10 @@ def _run(pod: Pod, seen: ObservedPod, at: TimePoint, max_backoff: int) -> Decisi
     outdated = [
         MarkStop(m.container.name, restart_policy.grace(pod) * SECOND, restart=True)
         for m in everyone
-        if _is_outdated_and_running(m, seen.pod)
+        if _is_outdated_and_running(m, observed.pod)
     ]
     hooks = [hook for m in everyone if (hook := _post_start(m)) is not None]
-    sandbox = seen.sandbox.pause
+    sandbox = observed.sandbox.pause
     if _is_initialized(mains, sandbox):
         starts = _keep_sidecars(inits, pod, at, max_backoff)
     else:
@@ -305,20 +305,23 @@ def _run(pod: Pod, seen: ObservedPod, at: TimePoint, max_backoff: int) -> Decisi
 
 
 def _is_outdated_and_running(member: Member, record: PodRecord) -> bool:
-    seen = member.seen
+    observed = member.observed
     return (
-        seen is not None and seen.running and seen.record.stop is None and is_outdated(seen, record)
+        observed is not None
+        and observed.running
+        and observed.record.stop is None
+        and is_outdated(observed, record)
     )
 
 
 def _is_restarting(member: Member) -> bool:
     """Whether it is being stopped in order to be started again."""
-    seen = member.seen
+    observed = member.observed
     return (
-        seen is not None
-        and seen.running
-        and seen.record.stop is not None
-        and seen.record.stop.restart
+        observed is not None
+        and observed.running
+        and observed.record.stop is not None
+        and observed.record.stop.restart
     )
 
 
@@ -343,12 +346,12 @@ def _not_before(member: Member, at: TimePoint) -> int:
 
 
 def _post_start(member: Member) -> RunHook | None:
-    seen = member.seen
+    observed = member.observed
     if (
-        seen is None
-        or not seen.running
-        or seen.record.stop is not None
-        or seen.record.post_start_hook != HOOK_NONE
+        observed is None
+        or not observed.running
+        or observed.record.stop is not None
+        or observed.record.post_start_hook != HOOK_NONE
         or not restart_policy.has_hook(member.container, "post_start")
     ):
         return None
@@ -357,7 +360,7 @@ def _post_start(member: Member) -> RunHook | None:
 
 def _is_initialized(mains: list[Member], sandbox: str) -> bool:
     """Init containers are not looked at again once a main container was started in this sandbox."""
-    return any(m.seen is not None and m.seen.record.sandbox == sandbox for m in mains)
+    return any(m.observed is not None and m.observed.record.sandbox == sandbox for m in mains)
 
 
 def _initialize(
@@ -392,18 +395,20 @@ def _start_mains(mains: list[Member], pod: Pod, at: TimePoint, max_backoff: int)
     for member in mains:
         has_hook = restart_policy.has_hook(member.container, "post_start")
         restarts = restart_policy.has_exited(member) and restart_policy.will_restart(pod, member)
-        if member.seen is None or restarts:
+        if member.observed is None or restarts:
             result = _merge(result, _start(member, pod, at, max_backoff))
         # The kubelet starts a container only when the postStart hook of the one before is over.
-        if has_hook and (member.seen is None or _is_hook_unfinished(member)):
+        if has_hook and (member.observed is None or _is_hook_unfinished(member)):
             return result._replace(up=False)
     return result
 
 
 def _is_hook_unfinished(member: Member) -> bool:
-    seen = member.seen
+    observed = member.observed
     return (
-        seen is not None and seen.running and seen.record.post_start_hook in (HOOK_NONE, HOOK_BEGUN)
+        observed is not None
+        and observed.running
+        and observed.record.post_start_hook in (HOOK_NONE, HOOK_BEGUN)
     )
 
 
@@ -412,14 +417,14 @@ def _start(member: Member, pod: Pod, at: TimePoint, max_backoff: int) -> Decisio
     name, last_exit = member.container.name, member.last_exit
     if member.running:
         return Decision(up=True)
-    if member.seen is None:
+    if member.observed is None:
         return Decision((StartContainer(name, 0, 0),))
     not_before = _not_before(member, at)
     if not_before > at.now:
         return Decision(wake=not_before, waiting=name)
     waited = last_exit.backoff if last_exit is not None else 0
     backoff = restart_policy.next_backoff(waited, max_backoff)
-    return Decision((StartContainer(name, member.seen.record.attempt + 1, backoff),))
+    return Decision((StartContainer(name, member.observed.record.attempt + 1, backoff),))
 
 
 def _merge(one: Decision, other: Decision) -> Decision:

@@ -22,58 +22,70 @@ def rfc3339(nanoseconds: int) -> str:
     return datetime.fromtimestamp(nanoseconds // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def container_status(pod: Pod, member: Member, seen: ObservedPod, *, over: bool) -> ContainerStatus:
+def container_status(
+    pod: Pod, member: Member, observed_pod: ObservedPod, *, over: bool
+) -> ContainerStatus:
     """``over``: the pod has finished, nothing in it is restarted."""
-    container, there = member.container, member.seen
-    state, last = _states(pod, member, seen, over=over)
+    container, observed = member.container, member.observed
+    state, last = _states(pod, member, observed_pod, over=over)
     plain = member.init and not member.sidecar
     return ContainerStatus(
         name=container.name,
         state=state,
         last_state=last,
         ready=restart_policy.exit_code(member) == 0 if plain else restart_policy.is_ready(member),
-        restart_count=there.record.attempt if there is not None else 0,
+        restart_count=observed.record.attempt if observed is not None else 0,
         image=container.image or "",
-        image_id=there.record.image_id if there is not None else "",
-        container_id=_id(there.record.id) if there is not None else None,
+        image_id=observed.record.image_id if observed is not None else "",
+        container_id=_id(observed.record.id) if observed is not None else None,
         started=restart_policy.is_started(member),
     )
 
 
 def _states(
-    pod: Pod, member: Member, seen: ObservedPod, *, over: bool
+    pod: Pod, member: Member, observed_pod: ObservedPod, *, over: bool
 ) -> tuple[ContainerState, ContainerState | None]:
     """State and last state. During the back-off, the exit of a container is its last state."""
-    there = member.seen
-    if there is None or (restart_policy.is_start_pending(there) and not there.running):
-        return ContainerState(waiting=_waiting(member, seen)), _last(there)
-    if there.running:
-        started = ContainerStateRunning(started_at=rfc3339(there.record.started_at))
-        return ContainerState(running=started), _last(there)
-    ended = _terminated(there)
+    observed = member.observed
+    if observed is None or (restart_policy.is_start_pending(observed) and not observed.running):
+        return ContainerState(waiting=_waiting(member, observed_pod)), _last(observed)
+    if observed.running:
+        started = ContainerStateRunning(started_at=rfc3339(observed.record.started_at))
+        return ContainerState(running=started), _last(observed)
+    ended = _terminated(observed)
     if (
         not over
-        and seen.pod.goal == RUN
-        and (there.last_exit is not None and there.last_exit.backoff)
+        and observed_pod.pod.goal == RUN
+        and (observed.last_exit is not None and observed.last_exit.backoff)
         and restart_policy.will_restart(pod, member)
     ):
-        return ContainerState(waiting=_backing_off(member, seen, there.last_exit)), ContainerState(
+        return ContainerState(
+            waiting=_backing_off(member, observed_pod, observed.last_exit)
+        ), ContainerState(terminated=ended)
+    if (
+        observed.last_exit is not None
+        and observed.last_exit.force_restart
+        and not observed.record.sandbox
+    ):
+        return ContainerState(waiting=_waiting(member, observed_pod)), ContainerState(
             terminated=ended
         )
-    if there.last_exit is not None and there.last_exit.force_restart and not there.record.sandbox:
-        return ContainerState(waiting=_waiting(member, seen)), ContainerState(terminated=ended)
-    return ContainerState(terminated=ended), _last(there)
+    return ContainerState(terminated=ended), _last(observed)
 
 
-def _waiting(member: Member, seen: ObservedPod) -> ContainerStateWaiting:
-    begun = member.seen is not None or not any(each.record.init for each in seen.containers)
+def _waiting(member: Member, observed_pod: ObservedPod) -> ContainerStateWaiting:
+    begun = member.observed is not None or not any(
+        each.record.init for each in observed_pod.containers
+    )
     return ContainerStateWaiting(
         reason="ContainerCreating" if begun and not member.init else "PodInitializing"
     )
 
 
-def _backing_off(member: Member, seen: ObservedPod, past: FinishedAttempt) -> ContainerStateWaiting:
-    record, name = seen.pod, member.container.name
+def _backing_off(
+    member: Member, observed_pod: ObservedPod, past: FinishedAttempt
+) -> ContainerStateWaiting:
+    record, name = observed_pod.pod, member.container.name
     where = f"{record.name}_{record.namespace}({record.uid})"
     return ContainerStateWaiting(
         reason="CrashLoopBackOff",
@@ -87,24 +99,26 @@ def duration(nanoseconds: int) -> str:
     return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
 
 
-def _last(seen: ObservedContainer | None) -> ContainerState | None:
-    before = seen.previous_exit if seen is not None else None
+def _last(observed: ObservedContainer | None) -> ContainerState | None:
+    before = observed.previous_exit if observed is not None else None
     return ContainerState(terminated=_finished(before)) if before is not None else None
 
 
-def _terminated(seen: ObservedContainer) -> ContainerStateTerminated:
-    if seen.last_exit is not None:
-        return _finished(seen.last_exit)
-    ended = seen.exit
+def _terminated(observed: ObservedContainer) -> ContainerStateTerminated:
+    if observed.last_exit is not None:
+        return _finished(observed.last_exit)
+    ended = observed.exit
     if ended is None:
-        return _lost(seen)
-    reason = "OOMKilled" if seen.record.oom_killed else "Completed" if ended.code == 0 else "Error"
+        return _lost(observed)
+    reason = (
+        "OOMKilled" if observed.record.oom_killed else "Completed" if ended.code == 0 else "Error"
+    )
     return ContainerStateTerminated(
         exit_code=ended.code,
         reason=reason,
         started_at=rfc3339(ended.started_at),
         finished_at=rfc3339(ended.finished_at),
-        container_id=_id(seen.record.id),
+        container_id=_id(observed.record.id),
     )
 
 
@@ -119,7 +133,7 @@ def _finished(attempt: FinishedAttempt) -> ContainerStateTerminated:
     )
 
 
-def _lost(seen: ObservedContainer) -> ContainerStateTerminated:
+def _lost(observed: ObservedContainer) -> ContainerStateTerminated:
     """The kubelet's words for an exit that was not recorded: the shim was killed, or the machine
     restarted.
     """
@@ -127,8 +141,8 @@ def _lost(seen: ObservedContainer) -> ContainerStateTerminated:
         exit_code=UNKNOWN_EXIT_CODE,
         reason="ContainerStatusUnknown",
         message="the container ended while nobody was left to record how",
-        started_at=rfc3339(seen.record.started_at) if seen.record.started_at else None,
-        container_id=_id(seen.record.id),
+        started_at=rfc3339(observed.record.started_at) if observed.record.started_at else None,
+        container_id=_id(observed.record.id),
     )
 
 

@@ -39,7 +39,7 @@ class Member(NamedTuple):
 
     container: Container
     init: bool
-    seen: ObservedContainer | None
+    observed: ObservedContainer | None
 
     @property
     def sidecar(self) -> bool:
@@ -47,17 +47,17 @@ class Member(NamedTuple):
 
     @property
     def running(self) -> bool:
-        return self.seen is not None and self.seen.running
+        return self.observed is not None and self.observed.running
 
     @property
     def last_exit(self) -> FinishedAttempt | None:
         """How its last attempt ended; None while it runs or its end is not recorded yet."""
-        return self.seen.last_exit if self.seen is not None else None
+        return self.observed.last_exit if self.observed is not None else None
 
 
-def members(pod: Pod, seen: ObservedPod) -> tuple[list[Member], list[Member]]:
+def members(pod: Pod, observed: ObservedPod) -> tuple[list[Member], list[Member]]:
     """Init containers and main containers, each in the order of the specification."""
-    by_name = {each.record.name: each for each in seen.containers}
+    by_name = {each.record.name: each for each in observed.containers}
     inits = [Member(c, True, by_name.get(c.name)) for c in pod.spec.init_containers]
     return inits, [Member(c, False, by_name.get(c.name)) for c in pod.spec.containers]
 
@@ -138,20 +138,22 @@ def next_backoff(waited: int, max_backoff: int) -> int:
 
 def is_started(member: Member) -> bool:
     """Whether it runs, its postStart hook is over and its startup probe has succeeded."""
-    seen, container = member.seen, member.container
-    if seen is None or not seen.running:
+    observed, container = member.observed, member.container
+    if observed is None or not observed.running:
         return False
-    hook_over = not has_hook(container, "post_start") or seen.record.post_start_hook == HOOK_OVER
-    return hook_over and (container.startup_probe is None or seen.record.startup_ok)
+    hook_over = (
+        not has_hook(container, "post_start") or observed.record.post_start_hook == HOOK_OVER
+    )
+    return hook_over and (container.startup_probe is None or observed.record.startup_ok)
 
 
 def is_ready(member: Member) -> bool:
     """Whether it is started and its readiness probe, if any, succeeds."""
-    seen = member.seen
+    observed = member.observed
     return (
         is_started(member)
-        and seen is not None
-        and (member.container.readiness_probe is None or seen.record.ready_ok)
+        and observed is not None
+        and (member.container.readiness_probe is None or observed.record.ready_ok)
     )
 
 
@@ -167,24 +169,24 @@ def probes(container: Container) -> Iterator[Probe]:
             yield probe
 
 
-def is_start_pending(seen: ObservedContainer) -> bool:
+def is_start_pending(observed: ObservedContainer) -> bool:
     """Whether its start was recorded but not answered: whoever requested it may be dead."""
-    return seen.exit is None and seen.record.ticks == 0 and seen.record.pid >= 0
+    return observed.exit is None and observed.record.ticks == 0 and observed.record.pid >= 0
 
 
 def has_exited(member: Member) -> bool:
     """Whether its last attempt has ended."""
-    seen = member.seen
-    return seen is not None and not seen.running and not is_start_pending(seen)
+    observed = member.observed
+    return observed is not None and not observed.running and not is_start_pending(observed)
 
 
 def exit_code(member: Member) -> int | None:
     """The exit code of its last attempt, 137 where it was not recorded; None for one that runs or
     was never started.
     """
-    if member.seen is None or not has_exited(member):
+    if member.observed is None or not has_exited(member):
         return None
-    return member.seen.exit.code if member.seen.exit is not None else UNKNOWN_EXIT_CODE
+    return member.observed.exit.code if member.observed.exit is not None else UNKNOWN_EXIT_CODE
 
 
 def restarts_on_request(member: Member) -> bool:
@@ -194,22 +196,22 @@ def restarts_on_request(member: Member) -> bool:
 
 def completed_in(member: Member, sandbox: str) -> bool:
     """Whether an init container has exited with 0 in this sandbox."""
-    seen = member.seen
-    return seen is not None and exit_code(member) == 0 and seen.record.sandbox == sandbox
+    observed = member.observed
+    return observed is not None and exit_code(member) == 0 and observed.record.sandbox == sandbox
 
 
-def is_finished(pod: Pod, seen: ObservedPod) -> bool:
+def is_finished(pod: Pod, observed: ObservedPod) -> bool:
     """Whether the pod will start nothing any more: it has failed as a whole, or its containers have
     exited and none will be restarted.
     """
-    if seen.pod.reason:
+    if observed.pod.reason:
         return True
-    inits, mains = members(pod, seen)
+    inits, mains = members(pod, observed)
     if any(_has_failed_for_good(pod, member) for member in inits):
         return True
     if mains and all(has_exited(m) and not will_restart(pod, m) for m in mains):
         return True
-    return _has_lost_sandbox(pod, seen, inits, mains)
+    return _has_lost_sandbox(pod, observed, inits, mains)
 
 
 def _has_failed_for_good(pod: Pod, init: Member) -> bool:
@@ -222,13 +224,13 @@ def _has_failed_for_good(pod: Pod, init: Member) -> bool:
 
 
 def _has_lost_sandbox(
-    pod: Pod, seen: ObservedPod, inits: list[Member], mains: list[Member]
+    pod: Pod, observed: ObservedPod, inits: list[Member], mains: list[Member]
 ) -> bool:
     """With restartPolicy Never the kubelet does not recreate a sandbox in which anything ran."""
     if (
-        seen.up
+        observed.up
         or (pod.spec.restart_policy or "Always") != "Never"
         or any(will_restart(pod, m) for m in mains)
     ):
         return False
-    return any(m.seen is not None for m in (*inits, *mains))
+    return any(m.observed is not None for m in (*inits, *mains))

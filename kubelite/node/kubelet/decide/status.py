@@ -30,9 +30,9 @@ LOG_DISK_FULL = "kubelite.io/LogDiskFull"
 __all__ = ["pod_status", "rfc3339", "transitions", "with_status"]
 
 
-def with_status(pod: Pod, seen: ObservedPod, node: str, address: str) -> Pod:
+def with_status(pod: Pod, observed: ObservedPod, node: str, address: str) -> Pod:
     """The pod's object with its observed status. ``node`` and ``address`` are this machine's."""
-    record = seen.pod
+    record = observed.pod
     metadata = replace(pod.metadata, uid=record.uid, creation_timestamp=rfc3339(record.created_at))
     if record.stage == REMOVING:
         until, seconds = record.removal_at + record.removal_grace, record.removal_grace // SECOND
@@ -43,40 +43,40 @@ def with_status(pod: Pod, seen: ObservedPod, node: str, address: str) -> Pod:
         pod,
         metadata=metadata,
         spec=replace(pod.spec, node_name=node),
-        status=pod_status(pod, seen, address),
+        status=pod_status(pod, observed, address),
     )
 
 
-def pod_status(pod: Pod, seen: ObservedPod, address: str) -> PodStatus:
+def pod_status(pod: Pod, observed: ObservedPod, address: str) -> PodStatus:
     """The whole status. ``address`` is this machine's, for a sandbox that does not know the one by
     which the pod reaches it.
     """
-    builder = _StatusBuilder(pod, seen)
-    sandbox = seen.sandbox
+    builder = _StatusBuilder(pod, observed)
+    sandbox = observed.sandbox
     host = (sandbox.host_address if sandbox is not None else "") or address
     own = host if pod.spec.host_network else sandbox.address if sandbox is not None else ""
     return PodStatus(
         phase=builder.phase,
         conditions=tuple(builder.conditions()),
-        message=seen.pod.message or None,
-        reason=seen.pod.reason or builder.reason or None,
+        message=observed.pod.message or None,
+        reason=observed.pod.reason or builder.reason or None,
         host_ip=host,
         host_ips=(HostIP(ip=host),),
         pod_ip=own or None,
         pod_ips=(PodIP(ip=own),) if own else (),
-        start_time=rfc3339(seen.pod.created_at),
+        start_time=rfc3339(observed.pod.created_at),
         init_container_statuses=tuple(builder.inits),
         container_statuses=tuple(builder.mains),
         qos_class=qos.qos_class(pod),
     )
 
 
-def transitions(pod: Pod, seen: ObservedPod, wall: int) -> ConditionsRecord | None:
+def transitions(pod: Pod, observed: ObservedPod, wall: int) -> ConditionsRecord | None:
     """Since when each condition has its status, if one has changed at ``wall`` nanoseconds since
     1970; else None.
     """
-    known, changed = dict(seen.conditions.since), False
-    for kind, holds, *_ in _StatusBuilder(pod, seen).aspects():
+    known, changed = dict(observed.conditions.since), False
+    for kind, holds, *_ in _StatusBuilder(pod, observed).aspects():
         status = _word(holds)
         if known.get(kind, ("", 0))[0] != status:
             known[kind], changed = (status, wall), True
@@ -86,30 +86,30 @@ def transitions(pod: Pod, seen: ObservedPod, wall: int) -> ConditionsRecord | No
 class _StatusBuilder:
     """The parts of a pod's status."""
 
-    def __init__(self, pod: Pod, seen: ObservedPod) -> None:
-        self.pod, self.seen = pod, seen
-        inits, mains = restart_policy.members(pod, seen)
-        self.stopped = seen.pod.goal == STOP and not any(m.running for m in (*inits, *mains))
-        self.over = self.stopped or restart_policy.is_finished(pod, seen)
+    def __init__(self, pod: Pod, observed: ObservedPod) -> None:
+        self.pod, self.observed = pod, observed
+        inits, mains = restart_policy.members(pod, observed)
+        self.stopped = observed.pod.goal == STOP and not any(m.running for m in (*inits, *mains))
+        self.over = self.stopped or restart_policy.is_finished(pod, observed)
         self.plain = [m.container.name for m in inits if not m.sidecar]
-        self.inits = [container_status(pod, m, seen, over=self.over) for m in inits]
-        self.mains = [container_status(pod, m, seen, over=self.over) for m in mains]
+        self.inits = [container_status(pod, m, observed, over=self.over) for m in inits]
+        self.mains = [container_status(pod, m, observed, over=self.over) for m in mains]
         self.phase = self._phase()
 
     @property
     def reason(self) -> str:
         """The reason for a state that has no phase in Kubernetes."""
-        return "Stopped" if self.stopped else "Paused" if self.seen.pod.paused else ""
+        return "Stopped" if self.stopped else "Paused" if self.observed.pod.paused else ""
 
     # -- phase -------------------------------------------------------------------------------------
 
     def _phase(self) -> str:
         before, codes = self._unfinished(), [_code(s) for s in self.mains]
-        if self.seen.pod.reason or self._failed_to_initialize():
+        if self.observed.pod.reason or self._failed_to_initialize():
             return "Failed"
         if self.over:
             return self._end(codes)
-        if self.seen.pod.restart_reason and self._is_restarting_all():
+        if self.observed.pod.restart_reason and self._is_restarting_all():
             return "Pending"
         if before or any(
             code is None and _waits(s) for code, s in zip(codes, self.mains, strict=True)
@@ -119,15 +119,15 @@ class _StatusBuilder:
 
     def _is_restarting_all(self) -> bool:
         """Whether a restart of all containers has not reached the main ones yet."""
-        mains = restart_policy.members(self.pod, self.seen)[1]
+        mains = restart_policy.members(self.pod, self.observed)[1]
         waits = any(
             m.last_exit is not None
             and m.last_exit.force_restart
-            and m.seen is not None
-            and not m.seen.record.sandbox
+            and m.observed is not None
+            and not m.observed.record.sandbox
             for m in mains
         )
-        return not any(m.running for m in mains) and (waits or self.seen.pod.goal == RESTART)
+        return not any(m.running for m in mains) and (waits or self.observed.pod.goal == RESTART)
 
     def _end(self, codes: list[int | None]) -> str:
         if not codes or all(code == 0 for code in codes):
@@ -161,10 +161,10 @@ class _StatusBuilder:
         """Of each condition: type, status, since when according to the records, reason and
         message.
         """
-        seen, created = self.seen, self.seen.pod.created_at
-        sandboxed = seen.sandbox.started_at if seen.sandbox else 0
+        observed, created = self.observed, self.observed.pod.created_at
+        sandboxed = observed.sandbox.started_at if observed.sandbox else 0
         pending, unready = self._unfinished(), self._unready()
-        changed = max([_last_change(c) for c in seen.containers] or [sandboxed or created])
+        changed = max([_last_change(c) for c in observed.containers] or [sandboxed or created])
         end = (
             "PodCompleted"
             if self.phase == "Succeeded"
@@ -183,15 +183,15 @@ class _StatusBuilder:
         restarted = [
             (
                 "AllContainersRestarting",
-                seen.pod.goal == RESTART,
+                observed.pod.goal == RESTART,
                 changed,
                 "ContainerExited",
-                seen.pod.restart_reason,
+                observed.pod.restart_reason,
             )
         ]
         return [
-            *(restarted if seen.pod.restart_reason else []),
-            ("PodReadyToStartContainers", seen.up, sandboxed or created, "", ""),
+            *(restarted if observed.pod.restart_reason else []),
+            ("PodReadyToStartContainers", observed.up, sandboxed or created, "", ""),
             ("Initialized", not pending, max(sandboxed, created), initialized, waits),
             ("Ready", not unready, changed, reason, why),
             ("ContainersReady", not unready, changed, reason, why),
@@ -207,7 +207,9 @@ class _StatusBuilder:
 
     def _disk(self) -> Iterator[PodCondition]:
         """A condition of our own, present while the disk is full."""
-        lost = [f"{each.record.name} ({each.lost})" for each in self.seen.containers if each.lost]
+        lost = [
+            f"{each.record.name} ({each.lost})" for each in self.observed.containers if each.lost
+        ]
         if lost:
             message = f"no space left for logs; lines lost so far: {', '.join(lost)}"
             yield PodCondition(
@@ -218,7 +220,7 @@ class _StatusBuilder:
         self, kind: str, holds: bool, since: int, reason: str, message: str
     ) -> PodCondition:
         status = _word(holds)
-        known, at = self.seen.conditions.since.get(kind, ("", 0))
+        known, at = self.observed.conditions.since.get(kind, ("", 0))
         return PodCondition(
             type=kind,
             status=status,
@@ -250,5 +252,9 @@ def _waits(status: ContainerStatus) -> bool:
     return status.state is not None and status.state.waiting is not None
 
 
-def _last_change(seen: ObservedContainer) -> int:
-    return seen.exit.finished_at if seen.exit else seen.record.started_at or seen.record.created_at
+def _last_change(observed: ObservedContainer) -> int:
+    return (
+        observed.exit.finished_at
+        if observed.exit
+        else observed.record.started_at or observed.record.created_at
+    )

@@ -80,12 +80,12 @@ class StopSteps(NamedTuple):
     wake: int | None
 
 
-def decide(pod: Pod, seen: ObservedPod, now: int, boot: str) -> StopSteps:
+def decide(pod: Pod, observed: ObservedPod, now: int, boot: str) -> StopSteps:
     """The next steps towards a pod in which nothing runs; no steps and no time in the end."""
-    inits, mains = restart_policy.members(pod, seen)
-    since, grace = _stop_request(pod, seen, inits, now, boot)
+    inits, mains = restart_policy.members(pod, observed)
+    since, grace = _stop_request(pod, observed, inits, now, boot)
     marks, wake = _due_marks(inits, mains, since, grace, now)
-    if seen.pod.goal == RESTART:
+    if observed.pod.goal == RESTART:
         marks = [mark._replace(restart=True) for mark in marks]
     actions: list[StopAction] = list(marks)
     for member in (*inits, *mains):
@@ -97,18 +97,18 @@ def decide(pod: Pod, seen: ObservedPod, now: int, boot: str) -> StopSteps:
 
 
 def _stop_request(
-    pod: Pod, seen: ObservedPod, inits: list[Member], now: int, boot: str
+    pod: Pod, observed: ObservedPod, inits: list[Member], now: int, boot: str
 ) -> tuple[int, int]:
     """Since when the pod is to stop, and its grace: as requested, or the pod's own grace from the
     turn of its first sidecar.
     """
-    request = seen.pod.stop
+    request = observed.pod.stop
     if request is not None:
         return (request.since if request.boot == boot else now), request.grace
     marked_at = [
-        m.seen.record.stop.since
+        m.observed.record.stop.since
         for m in inits
-        if m.seen is not None and m.seen.record.stop is not None
+        if m.observed is not None and m.observed.record.stop is not None
     ]
     return min(marked_at, default=now), restart_policy.grace(pod) * SECOND
 
@@ -134,14 +134,14 @@ def _due_marks(
 
 
 def _is_unmarked(member: Member) -> bool:
-    return member.running and member.seen is not None and member.seen.record.stop is None
+    return member.running and member.observed is not None and member.observed.record.stop is None
 
 
 def next_steps(member: Member, now: int) -> StopSteps | None:
     """The next step for a container that is marked to stop; None for any other."""
-    seen = member.seen
-    stop = seen.record.stop if seen is not None and seen.running else None
-    if seen is None or stop is None or stop.killed:
+    observed = member.observed
+    stop = observed.record.stop if observed is not None and observed.running else None
+    if observed is None or stop is None or stop.killed:
         return None
     name, deadline = member.container.name, stop.since + stop.grace
     if stop.grace <= 0:
@@ -155,7 +155,7 @@ def next_steps(member: Member, now: int) -> StopSteps | None:
         if stop.hook == HOOK_NONE:
             return StopSteps((RunHook(name, "pre_stop", deadline),), None)
         return StopSteps((), deadline)
-    return StopSteps((Terminate(name, stop_signal(member.container, seen.record)),), None)
+    return StopSteps((Terminate(name, stop_signal(member.container, observed.record)),), None)
 
 
 def stop_signal(container: Container, record: ContainerRecord) -> int:

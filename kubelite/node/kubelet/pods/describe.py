@@ -20,16 +20,16 @@ from kubelite.objects.pod.qos import qos_class
 _NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
 
 
-def describe(home: Home, pod: Pod, seen: ObservedPod) -> dict[str, Any]:
+def describe(home: Home, pod: Pod, observed: ObservedPod) -> dict[str, Any]:
     """Plain values: ``pod``, ``stage``, ``sandbox`` (None without one), ``containers`` by name,
     ``events`` oldest first, ``paths``."""
-    record = seen.pod
+    record = observed.pod
     logs = home.pod_logs(record.namespace, record.name, record.uid)
     return {
         "pod": msgspec.to_builtins(pod),
         "stage": record.stage,
-        "sandbox": _sandbox(home, pod, seen),
-        "containers": {c.record.name: _container(c, logs) for c in seen.containers},
+        "sandbox": _sandbox(home, pod, observed),
+        "containers": {c.record.name: _container(c, logs) for c in observed.containers},
         "events": [_event(e) for e in timeline.read(timeline.path(home.pod(record.uid)))],
         "paths": {"state": home.pod(record.uid), "run": home.pod_run(record.uid), "logs": logs},
     }
@@ -43,37 +43,37 @@ def _event(event: Event) -> dict[str, Any]:
     }
 
 
-def _sandbox(home: Home, pod: Pod, seen: ObservedPod) -> dict[str, Any] | None:
-    record = seen.sandbox
+def _sandbox(home: Home, pod: Pod, observed: ObservedPod) -> dict[str, Any] | None:
+    record = observed.sandbox
     if record is None:
         return None
     lease = PodNetwork(home.run, home.key, home.lock).lease(record.uid)
     return {
-        "up": seen.up,
+        "up": observed.up,
         "shim": record.shim_pid,
         "pause": record.pause_pid,
         "cgroup": f"{home.cgroup}/{below(class_of(qos_class(pod)), f'pod{record.uid}')}",
         "bridge": lease.bridge if lease else None,
         "interface": lease.interface if lease else None,
         "address": lease.address if lease else None,
-        "namespaces": namespaces(record.pause_pid) if seen.up else {},
+        "namespaces": namespaces(record.pause_pid) if observed.up else {},
     }
 
 
-def _container(seen: ObservedContainer, logs: str) -> dict[str, Any]:
-    record = seen.record
+def _container(observed: ObservedContainer, logs: str) -> dict[str, Any]:
+    record = observed.record
     return {
         "id": record.id,
-        "pid": record.pid if seen.running else None,
+        "pid": record.pid if observed.running else None,
         "attempt": record.attempt,
         "image": record.image,
         "imageID": record.image_id,
         "user": record.uid,
         "group": record.gid,
-        "running": seen.running,
-        "exit": msgspec.to_builtins(seen.exit) if seen.exit else None,
+        "running": observed.running,
+        "exit": msgspec.to_builtins(observed.exit) if observed.exit else None,
         "log": f"{logs}/{record.name}/{record.attempt}.log",
-        "namespaces": namespaces(record.pid) if seen.running else {},
+        "namespaces": namespaces(record.pid) if observed.running else {},
     }
 
 

@@ -60,13 +60,13 @@ def _place(
     home: Home, ledger: Ledger, pod: PodRecord, container: str, previous: bool
 ) -> tuple[str, int]:
     """The directory and the attempt of a container's log. Raises NotFound, NotRunning."""
-    seen = next(
+    observed = next(
         (each for each in observe(home, ledger, pod).containers if each.record.name == container),
         None,
     )
-    if seen is None:
+    if observed is None:
         raise NotRunning(f'container "{container}" in pod "{pod.name}" is waiting to start')
-    attempt = seen.record.attempt - previous
+    attempt = observed.record.attempt - previous
     if attempt < 0:
         raise NotFound(f'container "{container}" in pod "{pod.name}" has not run before')
     return f"{home.pod_logs(pod.namespace, pod.name, pod.uid)}/{container}", attempt

@@ -189,9 +189,9 @@ class Pods:
                 self._undo(record, lock, error)
             raise
         worker.close()
-        if needs_care(pod, state.seen):
+        if needs_care(pod, state.observed):
             agent_control.ensure_agent(self._home, record.uid)
-        shown = self.queries.with_status(pod, state.seen)
+        shown = self.queries.with_status(pod, state.observed)
         warnings = tuple(worker.executor.warnings)
         return UpResult(shown, True, _has_failed_init(shown), warnings, 0)
 
@@ -208,7 +208,7 @@ class Pods:
     def _finish_update(self, record: PodRecord, lock: FileLock) -> None:
         """A killed command may have recorded new ConfigMaps without writing their files."""
         with self._worker_under_lock(record, lock) as worker:
-            if worker.state.seen.up:
+            if worker.state.observed.up:
                 worker.executor.rewrite_contents()
 
     def _update(self, worker: Worker, pod: Pod, documents: Documents | None) -> UpResult:
@@ -219,7 +219,7 @@ class Pods:
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             self._trace("record update")
             changes = updating.put(worker, tree, pod, documents)
-            if state.seen.up:
+            if state.observed.up:
                 worker.executor.rewrite_contents()
             if state.record.goal == STOP:
                 worker.advance()
@@ -228,9 +228,9 @@ class Pods:
         warnings = tuple(
             f'container "{name}" is not running; `kubelite pod events` shows why'
             for name in changes.restarts
-            if (seen := state.container(name)) is not None and not seen.running
+            if (observed := state.container(name)) is not None and not observed.running
         )
-        shown = self.queries.with_status(state.pod, state.seen)
+        shown = self.queries.with_status(state.pod, state.observed)
         return UpResult(shown, False, _has_failed_init(shown), warnings, 0, changes.notes)
 
     def _worker(self, state: PodState, **options: Any) -> Worker:
@@ -316,7 +316,7 @@ class Pods:
             state.save()
             self._thaw(state.record)
             _advance_until_still(worker)
-            return self.queries.with_status(state.pod, state.seen)
+            return self.queries.with_status(state.pod, state.observed)
 
     def start(self, namespace: str, name: str) -> Pod:
         """Starts the containers of a pod that was stopped or has finished; one that runs is left
@@ -325,9 +325,9 @@ class Pods:
         """
         with self._held(self.queries.find(namespace, name)) as worker:
             state = worker.state
-            if state.record.goal == STOP or restart_policy.is_finished(state.pod, state.seen):
+            if state.record.goal == STOP or restart_policy.is_finished(state.pod, state.observed):
                 self._restart(worker, 0)
-            return self.queries.with_status(state.pod, state.seen)
+            return self.queries.with_status(state.pod, state.observed)
 
     def restart(
         self, namespace: str, name: str, *, container: str | None = None, grace: int | None = None
@@ -348,7 +348,7 @@ class Pods:
             else:
                 worker.restart(container, seconds)
                 _advance_until_up(worker)
-            return self.queries.with_status(state.pod, state.seen)
+            return self.queries.with_status(state.pod, state.observed)
 
     def _restart(self, worker: Worker, seconds: int) -> None:
         record = worker.state.record
@@ -368,9 +368,9 @@ class Pods:
         if container is not None:
             self.queries.check_container(record, container)
         running = [
-            seen.record
-            for seen in self.queries.observe(record).containers
-            if seen.running and container in (None, seen.record.name)
+            observed.record
+            for observed in self.queries.observe(record).containers
+            if observed.running and container in (None, observed.record.name)
         ]
         if not running:
             which = "no container" if container is None else f'no container "{container}"'
@@ -393,14 +393,14 @@ class Pods:
             state.save()
             with CgroupTree(read_world(), self._home.cgroup) as tree:
                 control.freeze(tree, state.uid)
-            return self.queries.with_status(state.pod, state.seen)
+            return self.queries.with_status(state.pod, state.observed)
 
     def unpause(self, namespace: str, name: str) -> Pod:
         """Thaws the processes of a pod. Raises NotFound, Conflict, CgroupError."""
         with self._held(self.queries.find(namespace, name)) as worker:
             self._thaw(worker.state.record)
             worker.state.save()
-            return self.queries.with_status(worker.state.pod, worker.state.seen)
+            return self.queries.with_status(worker.state.pod, worker.state.observed)
 
     def _thaw(self, record: PodRecord) -> None:
         """A frozen process would not see a signal."""
@@ -451,7 +451,7 @@ class Pods:
             yield worker
         finally:
             worker.close()
-        if needs_care(worker.state.pod, worker.state.seen):
+        if needs_care(worker.state.pod, worker.state.observed):
             agent_control.ensure_agent(self._home, record.uid)
 
     def restart_missing_agent(self) -> bool:
@@ -491,13 +491,13 @@ class Pods:
         from kubelite.node.runtime.exec.execute import execute
 
         record = self._unpaused(namespace, name)
-        seen = self.queries.running(record, container)
+        observed = self.queries.running(record, container)
         with CgroupTree(read_world(), self._home.cgroup) as tree:
             return execute(
                 self._home,
                 tree,
                 record.uid,
-                seen.record,
+                observed.record,
                 args,
                 stdin=stdin,
                 tty=tty,
@@ -511,10 +511,10 @@ class Pods:
         from kubelite.node.runtime.exec.session import Session
 
         record = self.queries.find(namespace, name)
-        seen = self.queries.running(record, container)
+        observed = self.queries.running(record, container)
         shim = sandbox.connect(self._home, record.uid)
         try:
-            shim.attach(seen.record.id, 0b111 if stdin else 0b110)
+            shim.attach(observed.record.id, 0b111 if stdin else 0b110)
         except BaseException:
             shim.close()
             raise
@@ -552,7 +552,9 @@ class Pods:
         with contextlib.closing(self._worker(state, resolved=resolved)) as worker:
             worker.refresh()
             inputs, mounts = worker.executor.debug_inputs(tools)
-            running = [seen.record for seen in state.seen.containers if seen.running]
+            running = [
+                observed.record for observed in state.observed.containers if observed.running
+            ]
         refuse_exposed_host(inputs, target, running)
         with (
             CgroupTree(read_world(), self._home.cgroup) as tree,
@@ -602,7 +604,7 @@ def _advance_until_up(worker: Worker) -> None:
     while True:
         decision = worker.advance()
         state = worker.state
-        if decision.up or decision.waiting or restart_policy.is_finished(state.pod, state.seen):
+        if decision.up or decision.waiting or restart_policy.is_finished(state.pod, state.observed):
             return
         worker.wait(decision)
 

@@ -169,14 +169,14 @@ class PodQueries:
 
         record = self.find(namespace, name)
         self.check_container(record, container)
-        seen = self._container(record, container)
+        observed = self._container(record, container)
         upper = ""
-        if seen is not None:
+        if observed is not None:
             layers = f"{self._home.pod(record.uid)}/root/{container}"
-            upper = f"{layers}/{seen.record.attempt}/upper"
-        if seen is None or not os.path.isdir(upper):
+            upper = f"{layers}/{observed.record.attempt}/upper"
+        if observed is None or not os.path.isdir(upper):
             raise NotRunning(f'container "{container}" of pod "{name}" has left no files')
-        resolved = images.resolve(self._home, self.pod(record))[seen.record.image]
+        resolved = images.resolve(self._home, self.pod(record))[observed.record.image]
         return list(changes(upper, [str(layer) for layer in resolved.image.layers]))
 
     def logs(
@@ -233,14 +233,14 @@ class PodQueries:
     def shown(self, record: PodRecord, pod: Pod | None = None) -> Pod:
         """A pod with its status; ``pod`` is its specification where the caller has decoded it."""
         specification = pod or self.pod(record)
-        seen = self._with_described_exits(specification, self.observe(record))
-        if needs_care(specification, seen):
+        observed = self._with_described_exits(specification, self.observe(record))
+        if needs_care(specification, observed):
             self.needing_care.add(record.uid)
-        return self.with_status(specification, seen)
+        return self.with_status(specification, observed)
 
-    def with_status(self, pod: Pod, seen: ObservedPod) -> Pod:
+    def with_status(self, pod: Pod, observed: ObservedPod) -> Pod:
         """A pod with the status that follows from an observation."""
-        return status.with_status(pod, seen, facts.node_name(), facts.node_address())
+        return status.with_status(pod, observed, facts.node_name(), facts.node_address())
 
     def observe(self, record: PodRecord) -> ObservedPod:
         """What is there of a pod."""
@@ -249,15 +249,15 @@ class PodQueries:
     def running(self, record: PodRecord, container: str) -> ObservedContainer:
         """A running container. Raises NotFound, NotRunning."""
         self.check_container(record, container)
-        seen = self._container(record, container)
-        if seen is None or not seen.running:
+        observed = self._container(record, container)
+        if observed is None or not observed.running:
             raise NotRunning(
                 f'container "{container}" of pod "{record.name}" is not running',
                 hint=f"`kubelite pod logs {record.name} -c {container}` shows its output"
-                if seen
+                if observed
                 else None,
             )
-        return seen
+        return observed
 
     def check_container(self, record: PodRecord, container: str) -> None:
         """Raises NotFound for a name that no container of the pod has."""
@@ -273,15 +273,15 @@ class PodQueries:
         containers = self.observe(record).containers
         return next((each for each in containers if each.record.name == name), None)
 
-    def _with_described_exits(self, pod: Pod, seen: ObservedPod) -> ObservedPod:
+    def _with_described_exits(self, pod: Pod, observed: ObservedPod) -> ObservedPod:
         """With exits that are not in the history yet as they will be there: pods without an agent
         have nobody who records them at once.
         """
-        if all(c.running or c.exit is None or c.last_exit is not None for c in seen.containers):
-            return seen
+        if all(c.running or c.exit is None or c.last_exit is not None for c in observed.containers):
+            return observed
         from kubelite.node.kubelet.pods.unrecorded_exits import describe_exits
 
-        return describe_exits(self._home, self._ledger, pod, seen)
+        return describe_exits(self._home, self._ledger, pod, observed)
 
 
 def pod_not_found(namespace: str, name: str) -> NotFound:

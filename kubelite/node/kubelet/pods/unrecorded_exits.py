@@ -17,14 +17,14 @@ from kubelite.node.runtime.records import ObservedContainer, ObservedPod
 from kubelite.objects.pod.pod import Pod
 
 
-def describe_exits(home: Home, ledger: Ledger, pod: Pod, seen: ObservedPod) -> ObservedPod:
-    """``seen`` with ``last_exit`` for every container that has exited. Writes nothing."""
+def describe_exits(home: Home, ledger: Ledger, pod: Pod, observed: ObservedPod) -> ObservedPod:
+    """``observed`` with ``last_exit`` for every container that has exited. Writes nothing."""
     now = TimePoint(boottime(), boot_id(), time.time_ns())
     limit = restart_policy.max_backoff(pod, max_backoff(home))
     containers = {c.name: (c, True) for c in pod.spec.init_containers}
     containers |= {c.name: (c, False) for c in pod.spec.containers}
     with CgroupTree(read_world(), home.cgroup) as tree:
-        recorder = ExitRecorder(home, ledger, tree, seen.pod)
+        recorder = ExitRecorder(home, ledger, tree, observed.pod)
 
         def described(each: ObservedContainer) -> ObservedContainer:
             if each.running or each.exit is None or each.last_exit is not None:
@@ -32,4 +32,4 @@ def describe_exits(home: Home, ledger: Ledger, pod: Pod, seen: ObservedPod) -> O
             container, init = containers.get(each.record.name, (None, each.record.init))
             return each._replace(last_exit=recorder.describe(each, container, init, now, limit))
 
-        return seen._replace(containers=tuple(map(described, seen.containers)))
+        return observed._replace(containers=tuple(map(described, observed.containers)))

@@ -48,24 +48,24 @@ class Process(NamedTuple):
     command: str
 
 
-def samples(tree: CgroupTree, pod: Pod, seen: ObservedPod) -> Iterator[Sample]:
+def samples(tree: CgroupTree, pod: Pod, observed: ObservedPod) -> Iterator[Sample]:
     """One sample for each running container of a pod."""
     network = (
-        _network(seen.sandbox.pause_pid)
-        if seen.sandbox is not None and seen.up and seen.sandbox.address
+        _network(observed.sandbox.pause_pid)
+        if observed.sandbox is not None and observed.up and observed.sandbox.address
         else None
     )
     containers = {c.name: c for c in (*pod.spec.init_containers, *pod.spec.containers)}
-    for container in seen.containers:
+    for container in observed.containers:
         name = container.record.name
         if not container.running:
             continue
-        used = read_usage(tree, seen.pod.uid, cgroup_name(name, container.record.attempt))
+        used = read_usage(tree, observed.pod.uid, cgroup_name(name, container.record.attempt))
         limit = prepare.container_limits(containers[name]).memory_limit if name in containers else 0
         received, sent = network or (None, None)
         yield Sample(
-            seen.pod.namespace,
-            seen.pod.name,
+            observed.pod.namespace,
+            observed.pod.name,
             name,
             boottime(),
             used.cpu_ns,
@@ -92,14 +92,14 @@ def _network(pid: int) -> tuple[int, int] | None:
     return received, sent
 
 
-def running(tree: CgroupTree, seen: ObservedPod) -> Iterator[Process]:
+def running(tree: CgroupTree, observed: ObservedPod) -> Iterator[Process]:
     """The processes in the containers of a pod, by container and pid."""
-    for container in seen.containers:
+    for container in observed.containers:
         if not container.running:
             continue
         name = container.record.name
         group = cgroup_name(name, container.record.attempt)
-        for pid in sorted(processes(tree, seen.pod.uid, group)):
+        for pid in sorted(processes(tree, observed.pod.uid, group)):
             process = _process(name, pid)
             if process is not None:
                 yield process
