@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from kubelite.node.kubelet.act import timeline
+from kubelite.node.kubelet.act import pod_events
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.agent.agent import Agent
 from kubelite.node.kubelet.pods.pods import Pods
@@ -236,8 +236,8 @@ class Ward:
 
     def _started(self, uid: str) -> dict[str, int]:
         """How often each container was said to have started."""
-        events = timeline.read(timeline.path(self.home.pod(uid)))
-        return {e.object: e.count for e in events if e.reason == timeline.STARTED}
+        events = pod_events.read(pod_events.path(self.home.pod(uid)))
+        return {e.object: e.count for e in events if e.reason == pod_events.STARTED}
 
     def _limit(self, uid: str) -> str:
         """What the kernel holds the sidecar to, in bytes; "" while it does not run."""

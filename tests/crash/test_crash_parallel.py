@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kubelite.node.kubelet.act import timeline
+from kubelite.node.kubelet.act import pod_events
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.errors import Conflict, NotFound
 from kubelite.node.runtime.ledger import Ledger
@@ -182,8 +182,8 @@ def test_a_killed_up_is_continued_by_the_next(tmp_path: Path, act: str) -> None:
     assert pod is not None and pod["status"]["phase"] == "Running"
     (init,) = pod["status"]["initContainerStatuses"]
     assert init["state"]["terminated"]["reason"] == "Completed"
-    events = timeline.read(timeline.path(made.home.pod(uid)))
-    started = {e.message: e.count for e in events if e.reason == timeline.STARTED}
+    events = pod_events.read(pod_events.path(made.home.pod(uid)))
+    started = {e.message: e.count for e in events if e.reason == pod_events.STARTED}
     assert started == {"Started container init": 1, "Started container main": 1}
     made.verb("down", grace=0)
     assert difference(before, snapshot(tmp_path / "k")) == []

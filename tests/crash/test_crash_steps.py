@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubelite.node.kubelet.act import claims
+from kubelite.node.kubelet.act import pod_names
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.objects.pod.pod import Pod
 from kubelite.objects.rules.pods import defaults
@@ -305,7 +305,7 @@ def test_a_running_agent_sees_a_pod_whose_command_died_with_its_record(
     ward.start_agent()
 
     def claim() -> None:
-        claims.claim(ward.home, Ledger(ward.home), ward.pod)
+        pod_names.claim(ward.home, Ledger(ward.home), ward.pod)
         os.kill(os.getpid(), signal.SIGKILL)
 
     assert ended(child(claim)) == -signal.SIGKILL

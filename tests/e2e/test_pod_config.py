@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from kubelite.node.kubelet.act import claims
+from kubelite.node.kubelet.act import pod_names
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from tests.e2e.world import SLEEP, World, eventually, pod
@@ -193,7 +193,7 @@ def test_new_files_are_written_by_the_next_up_if_a_command_was_killed(world: Wor
     assert record is not None
     new = config_map({"a": "new"})
     new["metadata"]["namespace"] = "default"
-    ledger.save_pod(msgspec.structs.replace(record, documents=claims.encoded([new])))
+    ledger.save_pod(msgspec.structs.replace(record, documents=pod_names.encoded([new])))
     assert world.exec("p", "cat /c/a") == "old"
     assert "already up" in world.up(documents(config_map({"a": "new"}), made)).stdout
     assert world.exec("p", "cat /c/a") == "new"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kubelite.node.kubelet.probe import grpc_probe, http_probe
 from kubelite.node.kubelet.probe.grpc_probe import HealthCall, InvalidResponse
 from kubelite.node.kubelet.probe.http_probe import Conversation, Url
-from kubelite.node.kubelet.probe.reach import Unreachable
+from kubelite.node.kubelet.probe.tcp_connect import Unreachable
 from kubelite.objects.pod.container import HTTPHeader
 
 BASE = Url("http", "10.0.0.1", 8080, "/a/b?c=d")

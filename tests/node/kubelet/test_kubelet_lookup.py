@@ -13,7 +13,7 @@ from kubelite.node.kubelet.probe.lookup import addresses
 
 MUTE = """
 import socket, subprocess, sys, threading, time
-from kubelite.node.kubelet.probe.reach import Deadline, dial
+from kubelite.node.kubelet.probe.tcp_connect import Deadline, dial
 import os
 subprocess.run(["mount", "--bind", sys.argv[1], "/etc/resolv.conf"], check=True)
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)

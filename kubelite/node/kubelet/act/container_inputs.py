@@ -11,7 +11,7 @@ from kubelite.node.cgroup.classes import below, class_of
 from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs
 from kubelite.node.image.reference import HOST
 from kubelite.node.kubelet.act.pod_context import PodContext
-from kubelite.node.kubelet.decide import prepare, security_context
+from kubelite.node.kubelet.decide import programs, security_context
 from kubelite.node.kubelet.decide.start_inputs import start_inputs
 from kubelite.node.runtime import bundle
 from kubelite.node.runtime.bundle import Bind, StartInputs
@@ -35,7 +35,7 @@ def container_inputs(context: PodContext, container: Container) -> StartInputs:
         context.home, security_context.security(pod, container, found.facts, node)
     )
     devices, denied_devices = _devices(context, security.privileged)
-    limits = prepare.container_limits(container, node.huge_pages)
+    limits = programs.container_limits(container, node.huge_pages)
     return start_inputs(
         pod,
         container,
@@ -58,7 +58,7 @@ def _variables(context: PodContext, container: Container) -> dict[str, str]:
         from kubelite.node.kubelet.act import volume_contents
 
         lookup = volume_contents.lookup(context.objects)
-    declared = prepare.declared_env(context.pod, container, context.node, lookup)
+    declared = programs.declared_env(context.pod, container, context.node, lookup)
     return {**context.service_variables, **declared}
 
 
@@ -70,7 +70,7 @@ def _devices(context: PodContext, privileged: bool) -> tuple[tuple[Device, ...],
         from kubelite.node.runtime.devices import host_devices
 
         return host_devices(), []
-    if prepare.any_privileged(context.pod):
+    if programs.any_privileged(context.pod):
         return (), device_knobs(context.tree.world)
     return (), []
 

@@ -14,7 +14,7 @@ from kubelite.node.image.model import Image
 from kubelite.node.image.reference import HOST
 from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
-from kubelite.node.kubelet.decide.prepare import ImageFacts
+from kubelite.node.kubelet.decide.programs import ImageFacts
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.objects.pod.pod import Pod

@@ -12,8 +12,8 @@ from kubelite.node.image.reference import HOST
 from kubelite.node.kubelet.act import facts, node_config
 from kubelite.node.kubelet.act.images import ResolvedImage
 from kubelite.node.kubelet.act.pod_state import PodState
-from kubelite.node.kubelet.decide import prepare
-from kubelite.node.kubelet.decide.prepare import NodeFacts
+from kubelite.node.kubelet.decide import programs
+from kubelite.node.kubelet.decide.programs import NodeFacts
 from kubelite.node.network.hostfiles import read_host_files
 from kubelite.node.network.resolver import HostFiles, pod_names
 from kubelite.node.runtime.home import Home
@@ -77,7 +77,7 @@ class PodContext:
         self.objects = objects
         self.service_variables = service_variables
         self.trace = trace
-        self.shared = prepare.shared_namespaces(pod)
+        self.shared = programs.shared_namespaces(pod)
         self.volumes = _volumes(home, record.uid, pod)
         self.volume_files: frozenset[Part] = frozenset()
         self.covers = _covers(home, images)

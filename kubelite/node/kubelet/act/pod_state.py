@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from kubelite.node.kubelet.act import timeline
-from kubelite.node.kubelet.act.timeline import Timeline
+from kubelite.node.kubelet.act import pod_events
+from kubelite.node.kubelet.act.pod_events import Timeline
 from kubelite.node.kubelet.decide.actions import TimePoint
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.home import Home, boot_id
@@ -57,7 +57,7 @@ class PodState:
         """Why the sandbox or a container could not be created at the last attempt."""
         self.record = record
         self.observed = ObservedPod(record, None, False, ())
-        self.timeline = Timeline(timeline.path(home.pod(record.uid)))
+        self.timeline = Timeline(pod_events.path(home.pod(record.uid)))
         self._boot = boot_id()
         self._set_specification(pod or msgspec.json.decode(record.pod, type=Pod))
 
@@ -148,16 +148,16 @@ class PodState:
         process has added them already.
         """
         name, object = record.name, self._object(record.name)
-        if unless_announced and timeline.has_started(self.timeline.path, object, record.attempt):
+        if unless_announced and pod_events.has_started(self.timeline.path, object, record.attempt):
             return
         image = f'Container image "{record.image}" already present on machine'
         self.event("Pulled", image, name)
         self.event("Created", f"Created container: {name}", name)
         text = f"Started container {name}"
-        self.timeline.add(timeline.STARTED, text, object=object, attempt=record.attempt)
+        self.timeline.add(pod_events.STARTED, text, object=object, attempt=record.attempt)
         if self.cluster is not None:
-            self.cluster.event(self.record, timeline.STARTED, text, name, warning=False)
+            self.cluster.event(self.record, pod_events.STARTED, text, name, warning=False)
 
     def _object(self, name: str) -> str:
         declared = self.declared(name) if name else None
-        return timeline.of_container(name, init=declared.init) if declared is not None else ""
+        return pod_events.of_container(name, init=declared.init) if declared is not None else ""

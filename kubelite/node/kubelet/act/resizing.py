@@ -8,7 +8,7 @@ from kubelite.node.cgroup.errors import CgroupError
 from kubelite.node.cgroup.limits import resize_knobs
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_usage
-from kubelite.node.kubelet.decide import prepare
+from kubelite.node.kubelet.decide import programs
 from kubelite.node.runtime.container import cgroup_name
 from kubelite.node.runtime.errors import Conflict
 from kubelite.node.runtime.records import ObservedContainer
@@ -22,7 +22,9 @@ def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
     containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
     for observed in running:
         name = observed.record.name
-        limit = prepare.container_limits(containers[name]).memory_limit if name in containers else 0
+        limit = (
+            programs.container_limits(containers[name]).memory_limit if name in containers else 0
+        )
         used = read_usage(tree, uid, cgroup_name(name, observed.record.attempt)).working_set or 0
         if limit and used > limit:
             raise Conflict(
@@ -35,7 +37,7 @@ def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
 def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContainer]) -> None:
     """Writes the limits of the pod and its running containers. The pod's are removed first, since a
     container's limit cannot exceed them. Raises CgroupError for one that cannot be set."""
-    whole = prepare.pod_limits(pod)
+    whole = programs.pod_limits(pod)
     containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
     refused = tree.limit(
         uid, None, resize_knobs(whole._replace(cpu_limit=0, memory_limit=0), tree.world)
@@ -43,7 +45,7 @@ def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
     for observed in running:
         container = containers.get(observed.record.name)
         if container is not None:
-            knobs = resize_knobs(prepare.container_limits(container), tree.world)
+            knobs = resize_knobs(programs.container_limits(container), tree.world)
             refused += tree.limit(
                 uid, cgroup_name(observed.record.name, observed.record.attempt), knobs
             )

@@ -16,7 +16,7 @@ from kubelite.node.cgroup.classes import class_of
 from kubelite.node.cgroup.limits import Knob, device_knobs, pod_knobs
 from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.pod_context import PodContext
-from kubelite.node.kubelet.decide import prepare, security_context
+from kubelite.node.kubelet.decide import programs, security_context
 from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.runtime import bundle, idranges, sandbox
@@ -70,7 +70,7 @@ def create_volumes(context: PodContext) -> None:
     VolumeError.
     """
     context.trace("make volumes")
-    context.volume_files = make_places(context.volumes.values(), prepare.fs_group(context.pod))
+    context.volume_files = make_places(context.volumes.values(), programs.fs_group(context.pod))
 
 
 def _reserve(context: PodContext, network: PodNetwork) -> Lease | None:
@@ -80,7 +80,7 @@ def _reserve(context: PodContext, network: PodNetwork) -> Lease | None:
     if not context.shared.host_network:
         context.trace("lease address")
         owner = f"{record.namespace}/{record.name}"
-        lease = network.prepare(record.uid, owner, prepare.host_ports(context.pod))
+        lease = network.prepare(record.uid, owner, programs.host_ports(context.pod))
         context.warnings += lease.warnings
         context.node = context.node._replace(
             pod_address=lease.address, address=context.node.address or lease.gateway
@@ -135,17 +135,17 @@ def _write_etc(context: PodContext) -> None:
 
 def _pod_knobs(context: PodContext) -> list[Knob]:
     world = context.tree.world
-    limits = prepare.pod_limits(context.pod, context.node.pids_limit, context.node.huge_pages)
+    limits = programs.pod_limits(context.pod, context.node.pids_limit, context.node.huge_pages)
     knobs = pod_knobs(limits, world)
-    return knobs if prepare.any_privileged(context.pod) else [*knobs, *device_knobs(world)]
+    return knobs if programs.any_privileged(context.pod) else [*knobs, *device_knobs(world)]
 
 
 def _tmpfs_mounts(context: PodContext) -> list[Mount]:
     """Volumes in memory and /dev/shm: mounted once, in the mount namespace of the pod."""
     pod = context.pod
-    ceiling = prepare.pod_limits(pod).memory_limit or context.node.memory
+    ceiling = programs.pod_limits(pod).memory_limit or context.node.memory
     pod_mounts = volumes.pod_mounts(
-        context.volumes.values(), prepare.volume_sizes(pod), ceiling, prepare.fs_group(pod)
+        context.volumes.values(), programs.volume_sizes(pod), ceiling, programs.fs_group(pod)
     )
     mounts = [
         Mount(MountKind.TMPFS, mount.target, options=mount.options, name=f'volume "{mount.name}"')

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet.act import claims, resizing
-from kubelite.node.kubelet.act.claims import Documents
+from kubelite.node.kubelet.act import pod_names, resizing
+from kubelite.node.kubelet.act.pod_names import Documents
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.kubelet.decide import restart_policy
@@ -40,7 +40,7 @@ def plan(state: PodState | None, pod: Pod, documents: Documents | None = None) -
             CREATE,
             tuple(f"{kind} {each.name}: {each.image}" for kind, group in parts for each in group),
         )
-    if claims.is_recorded(state.record, pod, documents):
+    if pod_names.is_recorded(state.record, pod, documents):
         return Plan(NOTHING, ())
     changes = _changes(state, pod, documents)
     return Plan(REPLACE, changes.needs_new) if changes.needs_new else Plan(UPDATE, changes.notes)
@@ -91,8 +91,8 @@ def put(worker: Worker, tree: CgroupTree, pod: Pod, documents: Documents | None 
     record = msgspec.structs.replace(
         state.record,
         pod=msgspec.Raw(msgspec.json.encode(pod)),
-        documents=kept if documents is None else claims.encoded(documents),
-        source=claims.digest(pod),
+        documents=kept if documents is None else pod_names.encoded(documents),
+        source=pod_names.digest(pod),
         stale_attempts={**state.record.stale_attempts, **last_attempts},
         resize=bool(changes.resizes) or state.record.resize,
     )

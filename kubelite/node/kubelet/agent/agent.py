@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 
 from kubelite.core import inotify
 from kubelite.lib.files import FileLock, unlink_missing, write_record
-from kubelite.node.kubelet.act import claims
+from kubelite.node.kubelet.act import pod_names
 from kubelite.node.kubelet.act.cluster_view import ClusterView
 from kubelite.node.kubelet.act.node_config import max_backoff
 from kubelite.node.kubelet.act.pod_state import PodState
@@ -284,7 +284,7 @@ class PodWorker:
         if self._cluster is not None:
             self._cluster.pod_removed(self._record)
         with FileLock(self._home.lock):
-            claims.sweep(self._home)
+            pod_names.sweep(self._home)
         if not self._home.has_pods():
             close_home(self._home)
 

@@ -21,7 +21,7 @@ from kubelite.client.events import EventRecorder
 from kubelite.client.informers import Informers
 from kubelite.client.resources import GroupVersionResource
 from kubelite.lib.files import FileLock
-from kubelite.node.kubelet.act import claims
+from kubelite.node.kubelet.act import pod_names
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.cluster import pod_status
@@ -261,7 +261,7 @@ class ClusterPods:
             return
         plain = {key: value for key, value in document.items() if key != "status"}
         pod = codec.decode(Pod, plain)
-        claim = claims.claim(self._home, ledger, pod, uid=meta["uid"], origin=API)
+        claim = pod_names.claim(self._home, ledger, pod, uid=meta["uid"], origin=API)
         if claim.lock is None:
             other = claim.record
             if other.uid != meta["uid"]:

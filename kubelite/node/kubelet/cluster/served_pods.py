@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from kubelite.node.kubelet.pods.pods import Pods
-from kubelite.node.kubelet.probe import reach
+from kubelite.node.kubelet.probe import tcp_connect
 from kubelite.node.kubelet.server.remote_command import Options, Process
 from kubelite.node.runtime.errors import NotFound, NotRunning
 from kubelite.node.runtime.home import Home
@@ -53,8 +53,10 @@ class ServedPods:
         if sandbox is None or sandbox.gone or not sandbox.pause_pid:
             raise OSError(f"pod {namespace}/{pod} does not run")
         try:
-            return reach.dial(sandbox.pause_pid, "127.0.0.1", port, reach.Deadline(DIAL_SECONDS))
-        except reach.Unreachable as error:
+            return tcp_connect.dial(
+                sandbox.pause_pid, "127.0.0.1", port, tcp_connect.Deadline(DIAL_SECONDS)
+            )
+        except tcp_connect.Unreachable as error:
             raise OSError(str(error)) from error
 
     async def logs(

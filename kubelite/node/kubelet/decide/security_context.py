@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from kubelite.core.plan import Module, Rlimit
-from kubelite.node.kubelet.decide.prepare import ContainerConfigError, ImageFacts, NodeFacts
+from kubelite.node.kubelet.decide.programs import ContainerConfigError, ImageFacts, NodeFacts
 from kubelite.node.runtime.bundle import IDS, Security
 from kubelite.node.runtime.identity import MAX_ID, IdentityError, User, capabilities, resolve_user
 from kubelite.objects.pod import qos

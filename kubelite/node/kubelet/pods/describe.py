@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from kubelite.node.cgroup.classes import below, class_of
-from kubelite.node.kubelet.act import timeline
-from kubelite.node.kubelet.act.timeline import Event
+from kubelite.node.kubelet.act import pod_events
+from kubelite.node.kubelet.act.pod_events import Event
 from kubelite.node.kubelet.decide.container_status import rfc3339
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
@@ -30,7 +30,7 @@ def describe(home: Home, pod: Pod, observed: ObservedPod) -> dict[str, Any]:
         "stage": record.stage,
         "sandbox": _sandbox(home, pod, observed),
         "containers": {c.record.name: _container(c, logs) for c in observed.containers},
-        "events": [_event(e) for e in timeline.read(timeline.path(home.pod(record.uid)))],
+        "events": [_event(e) for e in pod_events.read(pod_events.path(home.pod(record.uid)))],
         "paths": {"state": home.pod(record.uid), "run": home.pod_run(record.uid), "logs": logs},
     }
 

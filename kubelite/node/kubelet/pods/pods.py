@@ -19,7 +19,7 @@ from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet.act import claims, facts, images, timeline
+from kubelite.node.kubelet.act import facts, images, pod_events, pod_names
 from kubelite.node.kubelet.act.node_config import max_backoff
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.progress import Step
@@ -49,8 +49,8 @@ from kubelite.objects.pod.pod import Pod
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from kubelite.node.kubelet.act.claims import Documents
     from kubelite.node.kubelet.act.images import ResolvedImage
+    from kubelite.node.kubelet.act.pod_names import Documents
     from kubelite.node.kubelet.pods.copying import Side
     from kubelite.node.runtime.exec.session import Session
     from kubelite.objects.pod.container import Container
@@ -116,7 +116,7 @@ class Pods:
             report(Step("image", name, image.milliseconds))
         result = None
         while result is None:
-            record, lock = claims.claim(
+            record, lock = pod_names.claim(
                 self._home, self._ledger, pod, tuple(unsafe_sysctls), documents=documents or ()
             )
             if lock is None:
@@ -143,7 +143,7 @@ class Pods:
             if record is None:
                 lock.remove()
                 return None
-            is_same = claims.is_recorded(record, pod, documents)
+            is_same = pod_names.is_recorded(record, pod, documents)
             if record.stage == CREATING and is_same:
                 # Nobody holds the lock: the command that was bringing it up was killed.
                 self._trace("continue an interrupted up")
@@ -177,7 +177,7 @@ class Pods:
         state = PodState(self._home, self._ledger, record, pod)
         worker = self._worker(state, resolved=resolved, strict=True, report=report)
         try:
-            if not timeline.read(state.timeline.path):
+            if not pod_events.read(state.timeline.path):
                 where = f"{record.namespace}/{record.name}"
                 message = f"Successfully assigned {where} to {facts.node_name()}"
                 state.event("Scheduled", message)

@@ -12,7 +12,7 @@ import msgspec
 
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
-from kubelite.node.kubelet.act import facts, images, timeline
+from kubelite.node.kubelet.act import facts, images, pod_events
 from kubelite.node.kubelet.decide import status
 from kubelite.node.kubelet.decide.actions import needs_care
 from kubelite.node.runtime.errors import NotFound, NotRunning
@@ -23,8 +23,8 @@ from kubelite.node.runtime.records import ObservedContainer, ObservedPod, PodRec
 from kubelite.objects.pod.pod import Pod
 
 if TYPE_CHECKING:
-    from kubelite.node.kubelet.act.claims import Documents
-    from kubelite.node.kubelet.act.timeline import Event
+    from kubelite.node.kubelet.act.pod_events import Event
+    from kubelite.node.kubelet.act.pod_names import Documents
     from kubelite.node.kubelet.act.updating import Plan
     from kubelite.node.kubelet.pods.file_changes import FileChange
     from kubelite.node.kubelet.pods.usage import Process, Sample
@@ -78,11 +78,11 @@ class PodQueries:
 
     def events(self, namespace: str, name: str) -> Sequence[Event]:
         """The events of a pod, oldest first. Raises NotFound."""
-        return timeline.read(timeline.path(self._home.pod(self.find(namespace, name).uid)))
+        return pod_events.read(pod_events.path(self._home.pod(self.find(namespace, name).uid)))
 
     def follow_events(self, namespace: str, name: str) -> Iterator[Sequence[Event]]:
         """The events of a pod, again after each change, until the pod is gone. Raises NotFound."""
-        return timeline.follow(self._home.pod(self.find(namespace, name).uid))
+        return pod_events.follow(self._home.pod(self.find(namespace, name).uid))
 
     def exit_code(self, pod: Pod) -> int:
         """The first exit code other than 0 among the containers of a finished pod, else 0."""

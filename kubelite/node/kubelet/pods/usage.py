@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kubelite.node.cgroup.control import processes
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_usage
-from kubelite.node.kubelet.decide import prepare
+from kubelite.node.kubelet.decide import programs
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.container import cgroup_name
 from kubelite.node.runtime.records import ObservedPod
@@ -61,7 +61,9 @@ def samples(tree: CgroupTree, pod: Pod, observed: ObservedPod) -> Iterator[Sampl
         if not container.running:
             continue
         used = read_usage(tree, observed.pod.uid, cgroup_name(name, container.record.attempt))
-        limit = prepare.container_limits(containers[name]).memory_limit if name in containers else 0
+        limit = (
+            programs.container_limits(containers[name]).memory_limit if name in containers else 0
+        )
         received, sent = network or (None, None)
         yield Sample(
             observed.pod.namespace,

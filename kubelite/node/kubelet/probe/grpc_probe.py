@@ -14,7 +14,7 @@ import h2.exceptions
 import h2.settings
 
 from kubelite.node.kubelet.decide.probes import ProbeResult
-from kubelite.node.kubelet.probe.reach import Deadline, Unreachable, dial, host_port, reason
+from kubelite.node.kubelet.probe.tcp_connect import Deadline, Unreachable, dial, host_port, reason
 
 _CHUNK = 16 << 10
 _MAX_RESPONSE = 1 << 20

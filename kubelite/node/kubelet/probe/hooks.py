@@ -58,7 +58,7 @@ def _execute(action: ExecAction, target: Target, timeout: float) -> str:
 
 def _get(action: HTTPGetAction, target: Target, timeout: float) -> str:
     from kubelite.node.kubelet.probe import http_probe
-    from kubelite.node.kubelet.probe.reach import Deadline, Unreachable
+    from kubelite.node.kubelet.probe.tcp_connect import Deadline, Unreachable
 
     port = port_of(action.port, target)
     try:
@@ -70,7 +70,7 @@ def _get(action: HTTPGetAction, target: Target, timeout: float) -> str:
 
 
 def _connect(action: TCPSocketAction, target: Target, timeout: float) -> str:
-    from kubelite.node.kubelet.probe.reach import Deadline, Unreachable, dial
+    from kubelite.node.kubelet.probe.tcp_connect import Deadline, Unreachable, dial
 
     host, port = action.host or target.pod_ip, port_of(action.port, target)
     try:

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import h11
 
-from kubelite.node.kubelet.probe.reach import Deadline, Unreachable, dial, host_port, reason
+from kubelite.node.kubelet.probe.tcp_connect import Deadline, Unreachable, dial, host_port, reason
 from kubelite.objects.pod.container import HTTPGetAction, HTTPHeader
 
 MAX_REDIRECTS = 10

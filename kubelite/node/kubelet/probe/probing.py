@@ -106,7 +106,7 @@ def _execute(action: ExecAction, target: Target, seconds: float) -> ProbeResult:
 
 def _get(action: HTTPGetAction, target: Target, seconds: float) -> ProbeResult:
     from kubelite.node.kubelet.probe import http_probe
-    from kubelite.node.kubelet.probe.reach import Deadline, Unreachable
+    from kubelite.node.kubelet.probe.tcp_connect import Deadline, Unreachable
 
     port = port_of(action.port, target)
     try:
@@ -123,7 +123,7 @@ def _get(action: HTTPGetAction, target: Target, seconds: float) -> ProbeResult:
 
 
 def _connect(action: TCPSocketAction, target: Target, seconds: float) -> ProbeResult:
-    from kubelite.node.kubelet.probe.reach import Deadline, Unreachable, dial, host_port
+    from kubelite.node.kubelet.probe.tcp_connect import Deadline, Unreachable, dial, host_port
 
     host, port = action.host or target.pod_ip, port_of(action.port, target)
     try:
