@@ -17,12 +17,12 @@ from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused, No
 from kubelite.node.cgroup.hierarchies import World, decide, parse_mounts
 from kubelite.node.cgroup.limits import (
     PROGRAM,
-    Knob,
+    ControlWrite,
     Resources,
-    container_knobs,
-    device_knobs,
-    pod_knobs,
-    resize_knobs,
+    container_writes,
+    device_writes,
+    pod_writes,
+    resize_writes,
 )
 from kubelite.node.cgroup.tree import CgroupTree, Membership
 from kubelite.node.cgroup.usage import Usage, read_oom_kills, read_usage
@@ -118,9 +118,9 @@ def enter(membership: Membership, pid: int) -> None:
         os.close(procs)
 
 
-def made(tree: CgroupTree, knobs: list[Knob] | None = None) -> Membership:
+def made(tree: CgroupTree, control_writes: list[ControlWrite] | None = None) -> Membership:
     tree.make_pod(UID, [])
-    return tree.make_container(UID, NAME, knobs or [])
+    return tree.make_container(UID, NAME, control_writes or [])
 
 
 def read(tree: CgroupTree, file: str) -> str:
@@ -134,9 +134,12 @@ def read(tree: CgroupTree, file: str) -> str:
 
 
 def test_limits_stand_in_the_files(own: CgroupTree) -> None:
-    knobs = [*pod_knobs(Resources(1000, 2000, 1 << 30, 50), own.world), *device_knobs(own.world)]
-    assert own.make_pod(UID, knobs) == []
-    with_limits = own.make_container(UID, NAME, container_knobs(SMALL, own.world))
+    control_writes = [
+        *pod_writes(Resources(1000, 2000, 1 << 30, 50), own.world),
+        *device_writes(own.world),
+    ]
+    assert own.make_pod(UID, control_writes) == []
+    with_limits = own.make_container(UID, NAME, container_writes(SMALL, own.world))
     with_limits.close()
     assert with_limits.refused == ()
     assert read(own, "pids.max") == "50"
@@ -165,9 +168,9 @@ def test_a_process_in_the_group_is_there_in_every_hierarchy(tree: CgroupTree, st
 def test_a_container_without_a_limit_of_its_own_is_under_the_pods(own: CgroupTree) -> None:
     pids = own.world.hierarchy_of("pids")
     assert pids is not None
-    own.make_pod(UID, [Knob("pids", "pids.max", "7")])
+    own.make_pod(UID, [ControlWrite("pids", "pids.max", "7")])
     own.make_container(UID, NAME, []).close()
-    own.make_container(UID, "b" * 16, [Knob("pids", "pids.max", "3")]).close()
+    own.make_container(UID, "b" * 16, [ControlWrite("pids", "pids.max", "3")]).close()
     # Where nothing else is in the hierarchy the container needs no group of its own for that.
     assert (NAME in os.listdir(f"{pids.mount_point}/{own.parent}/pod{UID}")) == pids.v2
     assert read(own, "pids.max") == "7"
@@ -215,7 +218,7 @@ def test_a_frozen_pod_can_be_killed(tree: CgroupTree, start: Start) -> None:
 
 
 def test_usage_counts_what_was_done(own: CgroupTree, start: Start) -> None:
-    membership = made(own, container_knobs(SMALL, own.world))
+    membership = made(own, container_writes(SMALL, own.world))
     child = start(membership, "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done; read x")
     assert child.stdout is not None and child.stdout.readline() == b"done\n"
     usage = read_usage(own, UID, NAME)
@@ -238,7 +241,7 @@ def test_usage_of_what_is_not_there_is_nothing(tree: CgroupTree) -> None:
 def test_a_process_beyond_its_memory_is_counted_as_killed(own: CgroupTree, start: Start) -> None:
     if not own.world.hierarchy_of("memory"):
         pytest.skip("no memory controller")
-    membership = made(own, container_knobs(Resources(memory_limit=16 << 20), own.world))
+    membership = made(own, container_writes(Resources(memory_limit=16 << 20), own.world))
     child = start(membership, "exec dd if=/dev/zero of=/dev/null bs=64M count=1")
     assert child.wait(60) == -9
     assert (read_oom_kills(own, UID, NAME) or 0) >= 1
@@ -269,8 +272,11 @@ def test_descriptors_are_closed_on_exec_and_none_leak(tree: CgroupTree) -> None:
 
 def test_what_the_kernel_refuses_is_a_warning(own: CgroupTree) -> None:
     own.make_pod(UID, [])
-    knobs = [Knob("cpu", "cpu.nonsense", "1"), Knob("rdma", "rdma.max", "1")]
-    membership = own.make_container(UID, NAME, knobs)
+    control_writes = [
+        ControlWrite("cpu", "cpu.nonsense", "1"),
+        ControlWrite("rdma", "rdma.max", "1"),
+    ]
+    membership = own.make_container(UID, NAME, control_writes)
     membership.close()
     assert [(r.file, r.error) for r in membership.refused] == [("cpu.nonsense", 2), ("rdma.max", 2)]
     assert str(membership.refused[1]) == "rdma.max cannot be set to 1: No such file or directory"
@@ -279,14 +285,14 @@ def test_what_the_kernel_refuses_is_a_warning(own: CgroupTree) -> None:
 def test_a_refused_memory_limit_leaves_no_group(tree: CgroupTree) -> None:
     tree.make_pod(UID, [])
     before = len(os.listdir("/proc/self/fd"))
-    for knob in (
-        Knob("memory", "memory.max", "much"),
-        Knob("memory", "memory.limit_in_bytes", "x"),
+    for write in (
+        ControlWrite("memory", "memory.max", "much"),
+        ControlWrite("memory", "memory.limit_in_bytes", "x"),
     ):
         with pytest.raises(LimitRefused, match="cannot be set to"):
-            tree.make_container(UID, NAME, [knob])
+            tree.make_container(UID, NAME, [write])
         with pytest.raises(LimitRefused):
-            tree.make_pod("other", [knob])
+            tree.make_pod("other", [write])
     assert tree.containers(UID) == set()
     assert tree.pods() == {UID}
     assert len(os.listdir("/proc/self/fd")) == before
@@ -390,10 +396,10 @@ def test_pods_lie_below_their_class(own: CgroupTree, start: Start) -> None:
 
 
 def test_a_class_is_worth_what_its_pods_were_promised(own: CgroupTree) -> None:
-    own.make_pod("e", pod_knobs(Resources(), own.world), "besteffort")
-    own.make_pod("a", pod_knobs(Resources(250), own.world), "burstable")
+    own.make_pod("e", pod_writes(Resources(), own.world), "besteffort")
+    own.make_pod("a", pod_writes(Resources(250), own.world), "burstable")
     one = cpu_share(own, "burstable")
-    own.make_pod("b", pod_knobs(Resources(500), own.world), "burstable")
+    own.make_pod("b", pod_writes(Resources(500), own.world), "burstable")
     assert (
         cpu_share(own, "besteffort")
         < cpu_share(own, "burstable/poda")
@@ -405,14 +411,14 @@ def test_a_class_is_worth_what_its_pods_were_promised(own: CgroupTree) -> None:
 
 
 def test_limits_of_a_running_container_change_and_go(own: CgroupTree, start: Start) -> None:
-    own.make_pod(UID, pod_knobs(SMALL, own.world), "burstable")
-    member = own.make_container(UID, NAME, container_knobs(SMALL, own.world))
+    own.make_pod(UID, pod_writes(SMALL, own.world), "burstable")
+    member = own.make_container(UID, NAME, container_writes(SMALL, own.world))
     start(member)
     member.close()
     for size in (128 << 20, 32 << 20, 0):
         wanted = Resources(cpu_limit=1500 if size else 0, memory_limit=size)
-        assert own.limit(UID, None, resize_knobs(Resources(), own.world)) == []
-        assert own.limit(UID, NAME, resize_knobs(wanted, own.world)) == []
+        assert own.limit(UID, None, resize_writes(Resources(), own.world)) == []
+        assert own.limit(UID, NAME, resize_writes(wanted, own.world)) == []
         limit = usage_limit(own)
         assert limit == size if size else limit > 1 << 60
 
@@ -439,18 +445,18 @@ def test_a_memory_limit_below_what_is_used_is_refused_on_v1_and_kills_on_v2(
     assert child.stdout is not None
     assert child.stdout.readline() == b".\n"
     if own.world.hierarchy_of("memory").v2:
-        assert own.limit(UID, NAME, resize_knobs(Resources(memory_limit=8 << 20), own.world)) == []
+        assert own.limit(UID, NAME, resize_writes(Resources(memory_limit=8 << 20), own.world)) == []
         assert child.wait(60) == -9
         return
     with pytest.raises(LimitRefused):
-        own.limit(UID, NAME, resize_knobs(Resources(memory_limit=8 << 20), own.world))
+        own.limit(UID, NAME, resize_writes(Resources(memory_limit=8 << 20), own.world))
 
 
 def test_a_v2_group_asks_the_device_program(own: CgroupTree, start: Start) -> None:
     """The allow-list attached to a v2 group, on any machine that has one."""
     if own.world.unified is None:
         pytest.skip("this machine has no such hierarchies")
-    own.make_pod(UID, [Knob(PROGRAM, PROGRAM, "on")])
+    own.make_pod(UID, [ControlWrite(PROGRAM, PROGRAM, "on")])
     member = own.make_container(UID, NAME, [])
     script = "for d in 'c 1 3' 'c 1 1' 'b 254 0' 'c 10 229'; do rm -f $T; mknod $T $d && (exec 3<$T) 2>/dev/null && echo $d; done; echo end"
     child = start(member, f"T=$(mktemp -u); {script}; read y")

@@ -59,7 +59,7 @@ def subgroups(dir_fd: int, group: str) -> list[str]:
         os.close(fd)
 
 
-def open_knob(branch: Branch | None, path: str) -> int:
+def open_control_file(branch: Branch | None, path: str) -> int:
     """Opens a control file for writing; raises OSError ENOENT where no hierarchy has it."""
     if branch is None:
         raise OSError(errno.ENOENT, "no hierarchy has this controller")

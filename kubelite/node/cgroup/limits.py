@@ -49,7 +49,7 @@ class Resources(NamedTuple):
     """Size of a page and how many bytes of such pages, for each size that has a limit."""
 
 
-class Knob(NamedTuple):
+class ControlWrite(NamedTuple):
     """One write: ``value`` into ``file`` of the group in the hierarchy of ``controller``."""
 
     controller: str
@@ -82,27 +82,27 @@ def cpu_quota(milli: int) -> int:
     return max(MIN_QUOTA, milli * PERIOD // 1000) if milli > 0 else 0
 
 
-def container_knobs(resources: Resources, world: World) -> list[Knob]:
+def container_writes(resources: Resources, world: World) -> list[ControlWrite]:
     """What is written for a container.
 
     On v2 an out-of-memory kill takes the whole container, as in the kubelet.
     """
-    knobs = _common_knobs(resources, world)
+    control_writes = _common_writes(resources, world)
     if _is_v2(world, "memory"):
-        knobs.append(Knob("memory", "memory.oom.group", "1"))
-    return knobs
+        control_writes.append(ControlWrite("memory", "memory.oom.group", "1"))
+    return control_writes
 
 
-def pod_knobs(resources: Resources, world: World) -> list[Knob]:
+def pod_writes(resources: Resources, world: World) -> list[ControlWrite]:
     """What is written for a pod as a whole."""
-    return _common_knobs(resources, world)
+    return _common_writes(resources, world)
 
 
 PROGRAM = "device program"
-"""Stands for a controller in the knob that has the allow-list attached to a v2 group."""
+"""Stands for a controller in the write that has the allow-list attached to a v2 group."""
 
 
-def resize_knobs(resources: Resources, world: World) -> list[Knob]:
+def resize_writes(resources: Resources, world: World) -> list[ControlWrite]:
     """What is written for a group that is there already: CPU and memory in full, none too.
 
     On v1 swap and memory are limited together only after that limit is out of the way, so that
@@ -112,38 +112,38 @@ def resize_knobs(resources: Resources, world: World) -> list[Knob]:
     quota, memory = cpu_quota(resources.cpu_limit), resources.memory_limit
     if _is_v2(world, "cpu"):
         cpu = [
-            Knob("cpu", "cpu.weight", str(cpu_weight(shares))),
-            Knob("cpu", "cpu.max", f"{quota or 'max'} {PERIOD}"),
+            ControlWrite("cpu", "cpu.weight", str(cpu_weight(shares))),
+            ControlWrite("cpu", "cpu.max", f"{quota or 'max'} {PERIOD}"),
         ]
     else:
         cpu = [
-            Knob("cpu", "cpu.shares", str(shares)),
-            Knob("cpu", "cpu.cfs_quota_us", str(quota or -1)),
+            ControlWrite("cpu", "cpu.shares", str(shares)),
+            ControlWrite("cpu", "cpu.cfs_quota_us", str(quota or -1)),
         ]
     if _is_v2(world, "memory"):
-        swap = Knob("memory", "memory.swap.max", "0" if memory else "max")
-        return [*cpu, Knob("memory", "memory.max", str(memory or "max")), swap]
+        swap = ControlWrite("memory", "memory.swap.max", "0" if memory else "max")
+        return [*cpu, ControlWrite("memory", "memory.max", str(memory or "max")), swap]
     both = "memory.memsw.limit_in_bytes"
-    last = [Knob("memory", both, str(memory))] if memory else []
+    last = [ControlWrite("memory", both, str(memory))] if memory else []
     return [
         *cpu,
-        Knob("memory", both, "-1"),
-        Knob("memory", "memory.limit_in_bytes", str(memory or -1)),
+        ControlWrite("memory", both, "-1"),
+        ControlWrite("memory", "memory.limit_in_bytes", str(memory or -1)),
         *last,
     ]
 
 
-def device_knobs(world: World) -> list[Knob]:
+def device_writes(world: World) -> list[ControlWrite]:
     """The allow-list of devices, empty where there is neither v1's controller nor a v2 group to
     attach it to.
 
     Groups made below take it over from their parent.
     """
     if world.hierarchy_of("devices") is None:
-        return [] if world.unified is None else [Knob(PROGRAM, PROGRAM, "on")]
+        return [] if world.unified is None else [ControlWrite(PROGRAM, PROGRAM, "on")]
     return [
-        Knob("devices", "devices.deny", "a"),
-        *(Knob("devices", "devices.allow", r) for r in DEVICE_RULES),
+        ControlWrite("devices", "devices.deny", "a"),
+        *(ControlWrite("devices", "devices.allow", r) for r in DEVICE_RULES),
     ]
 
 
@@ -152,33 +152,33 @@ def _is_v2(world: World, controller: str) -> bool:
     return hierarchy is not None and hierarchy.v2
 
 
-def _common_knobs(resources: Resources, world: World) -> list[Knob]:
-    knobs = [*_cpu(resources, world), *_memory(resources, world)]
+def _common_writes(resources: Resources, world: World) -> list[ControlWrite]:
+    control_writes = [*_cpu(resources, world), *_memory(resources, world)]
     if resources.pids_limit:
-        knobs.append(Knob("pids", "pids.max", str(resources.pids_limit)))
-    return knobs + [_huge(size, limit, world) for size, limit in resources.huge_pages]
+        control_writes.append(ControlWrite("pids", "pids.max", str(resources.pids_limit)))
+    return control_writes + [_huge(size, limit, world) for size, limit in resources.huge_pages]
 
 
-def _cpu(resources: Resources, world: World) -> list[Knob]:
+def _cpu(resources: Resources, world: World) -> list[ControlWrite]:
     shares = cpu_shares(resources.cpu_request or resources.cpu_limit)
     quota = cpu_quota(resources.cpu_limit)
-    knobs = []
+    control_writes = []
     if _is_v2(world, "cpu"):
         weight = cpu_weight(shares)
         if weight != DEFAULT_WEIGHT:
-            knobs.append(Knob("cpu", "cpu.weight", str(weight)))
+            control_writes.append(ControlWrite("cpu", "cpu.weight", str(weight)))
         if quota:
-            knobs.append(Knob("cpu", "cpu.max", f"{quota} {PERIOD}"))
-        return knobs
+            control_writes.append(ControlWrite("cpu", "cpu.max", f"{quota} {PERIOD}"))
+        return control_writes
     if shares != DEFAULT_SHARES:
-        knobs.append(Knob("cpu", "cpu.shares", str(shares)))
+        control_writes.append(ControlWrite("cpu", "cpu.shares", str(shares)))
     if quota:
         # The period of a new group is PERIOD.
-        knobs.append(Knob("cpu", "cpu.cfs_quota_us", str(quota)))
-    return knobs
+        control_writes.append(ControlWrite("cpu", "cpu.cfs_quota_us", str(quota)))
+    return control_writes
 
 
-def _memory(resources: Resources, world: World) -> list[Knob]:
+def _memory(resources: Resources, world: World) -> list[ControlWrite]:
     """A limit counts without swap, as the kubelet has it.
 
     Or a machine's swap would stretch it silently.
@@ -187,14 +187,17 @@ def _memory(resources: Resources, world: World) -> list[Knob]:
     if not resources.memory_limit:
         return []
     if _is_v2(world, "memory"):
-        return [Knob("memory", "memory.max", limit), Knob("memory", "memory.swap.max", "0")]
+        return [
+            ControlWrite("memory", "memory.max", limit),
+            ControlWrite("memory", "memory.swap.max", "0"),
+        ]
     return [
-        Knob("memory", "memory.limit_in_bytes", limit),
-        Knob("memory", "memory.memsw.limit_in_bytes", limit),
+        ControlWrite("memory", "memory.limit_in_bytes", limit),
+        ControlWrite("memory", "memory.memsw.limit_in_bytes", limit),
     ]
 
 
-def _huge(size: int, limit: int, world: World) -> Knob:
+def _huge(size: int, limit: int, world: World) -> ControlWrite:
     """The kernel names its files after the size in the largest unit that is not a fraction."""
     unit = (
         f"{size >> 30}GB"
@@ -204,4 +207,4 @@ def _huge(size: int, limit: int, world: World) -> Knob:
         else f"{size >> 10}KB"
     )
     word = "max" if _is_v2(world, "hugetlb") else "limit_in_bytes"
-    return Knob("hugetlb", f"hugetlb.{unit}.{word}", str(limit))
+    return ControlWrite("hugetlb", f"hugetlb.{unit}.{word}", str(limit))

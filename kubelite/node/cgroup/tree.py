@@ -25,7 +25,7 @@ from kubelite.node.cgroup.branch import (
     Refused,
     delegate,
     hand_down,
-    open_knob,
+    open_control_file,
     open_tasks,
     read_text,
     subgroups,
@@ -43,7 +43,7 @@ from kubelite.node.cgroup.classes import (
 from kubelite.node.cgroup.devices import program
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused
 from kubelite.node.cgroup.hierarchies import World
-from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, Knob
+from kubelite.node.cgroup.limits import DEVICE_RULES, MIN_SHARES, PROGRAM, ControlWrite
 
 _MEMORY_LIMITS = frozenset({"memory.max", "memory.limit_in_bytes"})
 _SWAP_LIMITS = frozenset({"memory.swap.max", "memory.memsw.limit_in_bytes"})
@@ -96,7 +96,9 @@ class CgroupTree:
 
     # -- making --------------------------------------------------------------------------------
 
-    def make_pod(self, uid: str, knobs: Sequence[Knob], qos: str = DIRECTLY) -> list[Refused]:
+    def make_pod(
+        self, uid: str, control_writes: Sequence[ControlWrite], qos: str = DIRECTLY
+    ) -> list[Refused]:
         """Makes the pod's groups in those of its class, or sets the limits of those that are there.
 
         Returns the limits that could not be set. Raises LimitRefused for one of memory,
@@ -108,14 +110,14 @@ class CgroupTree:
         pod = below(qos, name)
         try:
             try:
-                refused = self._make_pod(pod, knobs)
+                refused = self._make_pod(pod, control_writes)
             except FileNotFoundError:
                 # The first pod of its class; or another command has removed the empty parent after
                 # it was opened here.
                 self.close()
                 self._open(make=True)
                 self._make_class(qos)
-                refused = self._make_pod(pod, knobs)
+                refused = self._make_pod(pod, control_writes)
         except FileNotFoundError as error:
             raise _cannot("make", f"{self.parent}/{pod}", error) from error
         if qos == BURSTABLE:
@@ -154,9 +156,9 @@ class CgroupTree:
                 branch.fd,
             )
 
-    def _make_pod(self, pod: str, knobs: Sequence[Knob]) -> list[Refused]:
+    def _make_pod(self, pod: str, control_writes: Sequence[ControlWrite]) -> list[Refused]:
         refused: list[Refused] = []
-        limited = {id(self._by_controller.get(knob.controller)) for knob in knobs}
+        limited = {id(self._by_controller.get(write.controller)) for write in control_writes}
         created: list[Branch] = []
         try:
             for branch in self.branches:
@@ -164,9 +166,9 @@ class CgroupTree:
                     self._mkdir(branch, pod, created, exist_ok=True)
                     if branch.delegated:
                         refused += delegate(branch, f"{pod}/")
-            if any(knob.controller == "hugetlb" for knob in knobs):
+            if any(write.controller == "hugetlb" for write in control_writes):
                 self._hand_down_rarely("hugetlb", pod)
-            refused += self._write(pod, knobs)
+            refused += self._write(pod, control_writes)
         except BaseException:
             _remove_created(created, pod)
             raise
@@ -185,7 +187,9 @@ class CgroupTree:
         for group in groups:
             hand_down(f"{group}cgroup.subtree_control", branch.fd, f"+{controller}")
 
-    def make_container(self, uid: str, name: str, knobs: Sequence[Knob]) -> Membership:
+    def make_container(
+        self, uid: str, name: str, control_writes: Sequence[ControlWrite]
+    ) -> Membership:
         """Makes the container's groups below the pod's and opens them.
 
         Where a hierarchy only limits and the container has no limit in it, the container enters the
@@ -194,7 +198,7 @@ class CgroupTree:
         self._open()
         pod = self.group(uid)
         group = f"{pod}/{_checked(name)}"
-        limited = {id(self._by_controller.get(knob.controller)) for knob in knobs}
+        limited = {id(self._by_controller.get(write.controller)) for write in control_writes}
         created: list[Branch] = []
         fds: list[int] = []
         directory = -1
@@ -207,7 +211,7 @@ class CgroupTree:
                     directory = os.open(group, DIRECTORY, dir_fd=branch.fd)
                 else:
                     open_tasks(fds, branch, group if own else pod, optional=not own)
-            return Membership(tuple(fds), directory, tuple(self._write(group, knobs)))
+            return Membership(tuple(fds), directory, tuple(self._write(group, control_writes)))
         except BaseException as error:
             Membership(tuple(fds), directory).close()
             _remove_created(created, group)
@@ -238,14 +242,16 @@ class CgroupTree:
             raise _cannot("enter", f"{self.parent}/{group}", error) from error
         return Membership(tuple(fds), directory)
 
-    def limit(self, uid: str, name: str | None, knobs: Sequence[Knob]) -> list[Refused]:
+    def limit(
+        self, uid: str, name: str | None, control_writes: Sequence[ControlWrite]
+    ) -> list[Refused]:
         """Sets limits of groups that are there, of a pod or of one container of it.
 
         Returns those that could not be set. Raises LimitRefused for one of memory.
         """
         self._open()
         pod = self.group(uid)
-        refused = self._write(pod if name is None else f"{pod}/{_checked(name)}", knobs)
+        refused = self._write(pod if name is None else f"{pod}/{_checked(name)}", control_writes)
         if name is None and self._classes.get(uid) == BURSTABLE:
             self._share()
         return refused
@@ -262,12 +268,12 @@ class CgroupTree:
             if not (exist_ok and error.errno == errno.EEXIST):
                 raise _cannot("make", self._path(branch, group), error) from error
 
-    def _write(self, group: str, knobs: Sequence[Knob]) -> list[Refused]:
+    def _write(self, group: str, control_writes: Sequence[ControlWrite]) -> list[Refused]:
         """Writes the values in order; a run of values for one file shares one open file."""
         refused: list[Refused] = []
         last, fd = "", -1
         try:
-            for controller, file, value in knobs:
+            for controller, file, value in control_writes:
                 if controller == PROGRAM:
                     self._attach_program(group)
                     continue
@@ -277,7 +283,7 @@ class CgroupTree:
                         if fd >= 0:
                             os.close(fd)
                         last, fd = "", -1
-                        fd = open_knob(branch, f"{group}/{file}")
+                        fd = open_control_file(branch, f"{group}/{file}")
                         last = file
                     os.write(fd, value.encode())
                 except OSError as error:

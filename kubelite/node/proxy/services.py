@@ -88,7 +88,7 @@ def _frontends_of_port(
     spec = service["spec"]
     candidates = list(_candidates(slices, port.get("name", "")))
     everywhere = choose(candidates, node)
-    on_node = choose([each for each in candidates if each.node == node.name], node)
+    on_node = choose([candidate for candidate in candidates if candidate.node == node.name], node)
     internal = on_node if spec.get("internalTrafficPolicy") == "Local" else everywhere
     local_only = spec.get("externalTrafficPolicy") == "Local"
     external = on_node if local_only else everywhere
@@ -125,18 +125,19 @@ class Candidate(NamedTuple):
 
 def choose(candidates: Sequence[Candidate], node: Node) -> tuple[Endpoint, ...]:
     """The endpoints to use, each once, in a stable order."""
-    ready = [each for each in candidates if each.is_ready]
-    used = _near(ready, node) if ready else [each for each in candidates if each.is_draining]
-    return tuple(sorted({each.endpoint for each in used}))
+    ready = [candidate for candidate in candidates if candidate.is_ready]
+    draining = [candidate for candidate in candidates if candidate.is_draining]
+    used = _near(ready, node) if ready else draining
+    return tuple(sorted({candidate.endpoint for candidate in used}))
 
 
 def _near(ready: Sequence[Candidate], node: Node) -> Sequence[Candidate]:
-    if all(each.hinted_nodes for each in ready):
-        same_node = [each for each in ready if node.name in each.hinted_nodes]
+    if all(candidate.hinted_nodes for candidate in ready):
+        same_node = [candidate for candidate in ready if node.name in candidate.hinted_nodes]
         if same_node:
             return same_node
-    if node.zone and all(each.hinted_zones for each in ready):
-        return [each for each in ready if node.zone in each.hinted_zones] or ready
+    if node.zone and all(candidate.hinted_zones for candidate in ready):
+        return [candidate for candidate in ready if node.zone in candidate.hinted_zones] or ready
     return ready
 
 
@@ -154,8 +155,8 @@ def _candidates(slices: Iterable[Object], port_name: str) -> Iterable[Candidate]
                 endpoint.get("nodeName", ""),
                 _is_ready(endpoint),
                 _is_draining(endpoint),
-                frozenset(each["name"] for each in hints.get("forNodes") or ()),
-                frozenset(each["name"] for each in hints.get("forZones") or ()),
+                frozenset(hint["name"] for hint in hints.get("forNodes") or ()),
+                frozenset(hint["name"] for hint in hints.get("forZones") or ()),
             )
 
 
@@ -186,9 +187,9 @@ def _affinity_seconds(spec: Object) -> int:
 
 def _load_balancer_addresses(service: Object) -> list[str]:
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    virtual = [each for each in ingress if each.get("ipMode", "VIP") == "VIP"]
-    return _ipv4(each.get("ip", "") for each in virtual)
+    virtual = [entry for entry in ingress if entry.get("ipMode", "VIP") == "VIP"]
+    return _ipv4(entry.get("ip", "") for entry in virtual)
 
 
 def _ipv4(addresses: Iterable[str]) -> list[str]:
-    return [each for each in addresses if "." in each]
+    return [address for address in addresses if "." in address]

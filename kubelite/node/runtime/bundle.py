@@ -25,7 +25,7 @@ from kubelite.core.plan import (
     Rlimit,
     Root,
 )
-from kubelite.node.cgroup.limits import Knob
+from kubelite.node.cgroup.limits import ControlWrite
 from kubelite.node.runtime.identity import User
 
 MASKED = (
@@ -136,7 +136,7 @@ class StartInputs(NamedTuple):
     shared: SharedNamespaces
     covers: tuple[str, ...]
     devices: tuple[Device, ...]
-    knobs: tuple[Knob, ...]
+    control_writes: tuple[ControlWrite, ...]
     stdin: bool
     stdin_once: bool
     message_path: str = ""

@@ -99,7 +99,7 @@ class Containers:
         """
         uid = self._pod.uid
         try:
-            return self._tree.make_container(uid, name, inputs.knobs)
+            return self._tree.make_container(uid, name, inputs.control_writes)
         except CgroupError:
             if name not in self._tree.containers(uid):
                 raise
@@ -107,7 +107,7 @@ class Containers:
             self._tree.remove_container(uid, name, timeout=0.1)
         except GroupBusy:
             return self._tree.join(uid, name)
-        return self._tree.make_container(uid, name, inputs.knobs)
+        return self._tree.make_container(uid, name, inputs.control_writes)
 
     def request_start(
         self,

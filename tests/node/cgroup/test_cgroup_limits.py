@@ -12,14 +12,14 @@ from kubelite.node.cgroup.limits import (
     DEVICE_RULES,
     MAX_SHARES,
     MIN_SHARES,
-    Knob,
+    ControlWrite,
     Resources,
-    container_knobs,
+    container_writes,
     cpu_quota,
     cpu_shares,
     cpu_weight,
-    device_knobs,
-    pod_knobs,
+    device_writes,
+    pod_writes,
 )
 
 V1 = World(
@@ -50,8 +50,8 @@ RESOURCES = st.builds(
 )
 
 
-def values(knobs: list[Knob]) -> dict[str, str]:
-    return {knob.file: knob.value for knob in knobs}
+def values(control_writes: list[ControlWrite]) -> dict[str, str]:
+    return {write.file: write.value for write in control_writes}
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_values_stay_within_what_the_kernel_takes(milli: int) -> None:
 
 
 def test_a_container_on_v1() -> None:
-    knobs = container_knobs(Resources(250, 500, 64 << 20, 100), V1)
-    assert values(knobs) == {
+    control_writes = container_writes(Resources(250, 500, 64 << 20, 100), V1)
+    assert values(control_writes) == {
         "cpu.shares": "256",
         "cpu.cfs_quota_us": "50000",
         "memory.limit_in_bytes": "67108864",
@@ -123,8 +123,8 @@ def test_a_container_on_v1() -> None:
 
 
 def test_a_container_on_v2_dies_as_a_whole_when_out_of_memory() -> None:
-    knobs = container_knobs(Resources(500, 500, 64 << 20, 100), V2)
-    assert values(knobs) == {
+    control_writes = container_writes(Resources(500, 500, 64 << 20, 100), V2)
+    assert values(control_writes) == {
         "cpu.weight": "59",
         "cpu.max": "50000 100000",
         "memory.max": "67108864",
@@ -132,49 +132,54 @@ def test_a_container_on_v2_dies_as_a_whole_when_out_of_memory() -> None:
         "memory.oom.group": "1",
         "pids.max": "100",
     }
-    assert "memory.oom.group" not in values(pod_knobs(Resources(memory_limit=1 << 20), V2))
+    assert "memory.oom.group" not in values(pod_writes(Resources(memory_limit=1 << 20), V2))
 
 
 def test_each_controller_is_written_as_where_it_works() -> None:
-    knobs = values(container_knobs(Resources(1, 1000, 1 << 20), MIXED))
-    assert {"cpu.shares", "cpu.cfs_quota_us", "memory.max", "memory.oom.group"} <= knobs.keys()
+    control_writes = values(container_writes(Resources(1, 1000, 1 << 20), MIXED))
+    assert {
+        "cpu.shares",
+        "cpu.cfs_quota_us",
+        "memory.max",
+        "memory.oom.group",
+    } <= control_writes.keys()
 
 
 def test_a_limit_without_a_request_is_the_request() -> None:
-    assert values(pod_knobs(Resources(cpu_limit=2000), V1))["cpu.shares"] == "2048"
+    assert values(pod_writes(Resources(cpu_limit=2000), V1))["cpu.shares"] == "2048"
 
 
 def test_what_a_new_group_has_is_not_written() -> None:
-    assert pod_knobs(Resources(cpu_request=1000), V1) == []
-    assert pod_knobs(Resources(cpu_request=1000), V2) == []
+    assert pod_writes(Resources(cpu_request=1000), V1) == []
+    assert pod_writes(Resources(cpu_request=1000), V2) == []
 
 
 def test_a_pod_without_requests_gets_the_least() -> None:
-    assert values(pod_knobs(Resources(), V1)) == {"cpu.shares": "2"}
-    assert values(pod_knobs(Resources(), V2)) == {"cpu.weight": "1"}
+    assert values(pod_writes(Resources(), V1)) == {"cpu.shares": "2"}
+    assert values(pod_writes(Resources(), V2)) == {"cpu.weight": "1"}
 
 
 def test_devices_are_denied_before_they_are_allowed_and_only_on_v1() -> None:
-    knobs = device_knobs(V1)
-    assert knobs[0] == Knob("devices", "devices.deny", "a")
-    assert [knob.value for knob in knobs[1:]] == list(DEVICE_RULES)
-    assert [knob.controller for knob in device_knobs(V2)] == ["device program"]
-    assert device_knobs(World("v1", V1.hierarchies[:1])) == []
+    control_writes = device_writes(V1)
+    assert control_writes[0] == ControlWrite("devices", "devices.deny", "a")
+    assert [write.value for write in control_writes[1:]] == list(DEVICE_RULES)
+    assert [write.controller for write in device_writes(V2)] == ["device program"]
+    assert device_writes(World("v1", V1.hierarchies[:1])) == []
 
 
 @given(RESOURCES, WORLDS)
 def test_every_value_is_a_number_and_no_file_comes_twice(
     resources: Resources, world: World
 ) -> None:
-    knobs = container_knobs(resources, world)
-    assert len({knob.file for knob in knobs}) == len(knobs)
-    for knob in knobs:
-        assert all(int(word) >= 0 for word in knob.value.split())
+    control_writes = container_writes(resources, world)
+    assert len({write.file for write in control_writes}) == len(control_writes)
+    for write in control_writes:
+        assert all(int(word) >= 0 for word in write.value.split())
 
 
 @given(RESOURCES, WORLDS)
 def test_memory_limits_are_exact(resources: Resources, world: World) -> None:
-    found = values(container_knobs(resources, world))
+    found = values(container_writes(resources, world))
     limit = found.get("memory.max", found.get("memory.limit_in_bytes"))
     assert limit == (str(resources.memory_limit) if resources.memory_limit else None)
 
@@ -182,13 +187,13 @@ def test_memory_limits_are_exact(resources: Resources, world: World) -> None:
 def test_huge_pages_by_their_size() -> None:
     resources = Resources(huge_pages=((2 << 20, 8 << 20), (1 << 30, 0), (64 << 10, 1 << 20)))
     v2 = World("v2", (Hierarchy("/c", frozenset({"cpu", "hugetlb"}), True),))
-    found = values(pod_knobs(resources, v2))
+    found = values(pod_writes(resources, v2))
     assert {name: found[name] for name in found if name.startswith("huge")} == {
         "hugetlb.2MB.max": str(8 << 20),
         "hugetlb.1GB.max": "0",
         "hugetlb.64KB.max": str(1 << 20),
     }
-    assert values(pod_knobs(resources, V1))["hugetlb.2MB.limit_in_bytes"] == str(8 << 20)
+    assert values(pod_writes(resources, V1))["hugetlb.2MB.limit_in_bytes"] == str(8 << 20)
 
 
 @given(st.integers(MIN_SHARES, MAX_SHARES))

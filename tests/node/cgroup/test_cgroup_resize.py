@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kubelite.node.cgroup.hierarchies import Hierarchy, World
-from kubelite.node.cgroup.limits import Resources, resize_knobs
+from kubelite.node.cgroup.limits import Resources, resize_writes
 
 MIB = 1 << 20
 BOTH = frozenset({"cpu", "memory"})
@@ -16,7 +16,7 @@ WORLDS = {
 
 
 def written(kind: str, resources: Resources) -> list[tuple[str, str]]:
-    return [(knob.file, knob.value) for knob in resize_knobs(resources, WORLDS[kind])]
+    return [(write.file, write.value) for write in resize_writes(resources, WORLDS[kind])]
 
 
 def test_every_value_is_written_also_that_of_a_new_group() -> None:

@@ -8,7 +8,7 @@ import os
 
 from kubelite.core.plan import Device, Mount
 from kubelite.node.cgroup.classes import below, class_of
-from kubelite.node.cgroup.limits import Knob, container_knobs, device_knobs
+from kubelite.node.cgroup.limits import ControlWrite, container_writes, device_writes
 from kubelite.node.image.reference import HOST
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import programs, security_context
@@ -46,7 +46,7 @@ def container_inputs(context: PodContext, container: Container) -> StartInputs:
         context.shared,
         covers=context.covers if found.image.id == HOST else (),
         devices=devices,
-        knobs=(*container_knobs(limits, context.tree.world), *denied_devices),
+        control_writes=(*container_writes(limits, context.tree.world), *denied_devices),
         variables=_variables(context, container),
     )
 
@@ -62,7 +62,9 @@ def _variables(context: PodContext, container: Container) -> dict[str, str]:
     return {**context.service_variables, **declared}
 
 
-def _devices(context: PodContext, privileged: bool) -> tuple[tuple[Device, ...], list[Knob]]:
+def _devices(
+    context: PodContext, privileged: bool
+) -> tuple[tuple[Device, ...], list[ControlWrite]]:
     """Device nodes to create, and cgroup rules. Devices are denied for the whole pod unless one of
     its containers is privileged; then each of the others has the rules itself.
     """
@@ -71,7 +73,7 @@ def _devices(context: PodContext, privileged: bool) -> tuple[tuple[Device, ...],
 
         return host_devices(), []
     if programs.any_privileged(context.pod):
-        return (), device_knobs(context.tree.world)
+        return (), device_writes(context.tree.world)
     return (), []
 
 

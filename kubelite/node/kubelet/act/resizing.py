@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kubelite.node.cgroup.errors import CgroupError
-from kubelite.node.cgroup.limits import resize_knobs
+from kubelite.node.cgroup.limits import resize_writes
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_usage
 from kubelite.node.kubelet.decide import programs
@@ -40,15 +40,15 @@ def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
     whole = programs.pod_limits(pod)
     containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
     refused = tree.limit(
-        uid, None, resize_knobs(whole._replace(cpu_limit=0, memory_limit=0), tree.world)
+        uid, None, resize_writes(whole._replace(cpu_limit=0, memory_limit=0), tree.world)
     )
     for observed in running:
         container = containers.get(observed.record.name)
         if container is not None:
-            knobs = resize_knobs(programs.container_limits(container), tree.world)
+            control_writes = resize_writes(programs.container_limits(container), tree.world)
             refused += tree.limit(
-                uid, cgroup_name(observed.record.name, observed.record.attempt), knobs
+                uid, cgroup_name(observed.record.name, observed.record.attempt), control_writes
             )
-    refused += tree.limit(uid, None, resize_knobs(whole, tree.world))
+    refused += tree.limit(uid, None, resize_writes(whole, tree.world))
     if refused:
         raise CgroupError("; ".join(str(each) for each in refused))

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 from kubelite.core.plan import Mount, MountKind
 from kubelite.node.cgroup.classes import class_of
-from kubelite.node.cgroup.limits import Knob, device_knobs, pod_knobs
+from kubelite.node.cgroup.limits import ControlWrite, device_writes, pod_writes
 from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import programs, security_context
@@ -115,7 +115,7 @@ def _create_shared(context: PodContext) -> None:
     _write_etc(context)
     context.trace("make cgroup of the pod")
     refused = context.tree.make_pod(
-        context.record.uid, _pod_knobs(context), class_of(qos.qos_class(context.pod))
+        context.record.uid, _pod_writes(context), class_of(qos.qos_class(context.pod))
     )
     context.warnings += [str(refusal) for refusal in refused]
 
@@ -133,11 +133,15 @@ def _write_etc(context: PodContext) -> None:
         os.chmod(path, 0o644)
 
 
-def _pod_knobs(context: PodContext) -> list[Knob]:
+def _pod_writes(context: PodContext) -> list[ControlWrite]:
     world = context.tree.world
     limits = programs.pod_limits(context.pod, context.node.pids_limit, context.node.huge_pages)
-    knobs = pod_knobs(limits, world)
-    return knobs if programs.any_privileged(context.pod) else [*knobs, *device_knobs(world)]
+    control_writes = pod_writes(limits, world)
+    return (
+        control_writes
+        if programs.any_privileged(context.pod)
+        else [*control_writes, *device_writes(world)]
+    )
 
 
 def _tmpfs_mounts(context: PodContext) -> list[Mount]:

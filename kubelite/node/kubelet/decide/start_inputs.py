@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kubelite.core.plan import Device
-from kubelite.node.cgroup.limits import Knob
+from kubelite.node.cgroup.limits import ControlWrite
 from kubelite.node.image.model import Image
 from kubelite.node.kubelet.decide import programs
 from kubelite.node.kubelet.decide.programs import ImageFacts, NodeFacts
@@ -26,11 +26,11 @@ def start_inputs(
     *,
     covers: tuple[str, ...],
     devices: tuple[Device, ...],
-    knobs: tuple[Knob, ...],
+    control_writes: tuple[ControlWrite, ...],
     variables: Mapping[str, str],
 ) -> StartInputs:
     """``security`` has its seccomp filter compiled; ``covers`` are the host's paths to hide where
-    the image is the host's root; ``knobs`` are the files of the container's cgroup; ``variables``
+    the image is the host's root; ``control_writes`` are for the container's cgroup; ``variables``
     are those that the manifest declares. Raises ContainerConfigError.
     """
     return StartInputs(
@@ -45,7 +45,7 @@ def start_inputs(
         shared=shared,
         covers=covers,
         devices=devices,
-        knobs=knobs,
+        control_writes=control_writes,
         stdin=bool(container.stdin),
         stdin_once=bool(container.stdin_once),
         message_path=programs.message_path(container),
