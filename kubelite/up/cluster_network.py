@@ -15,11 +15,11 @@ from kubelite.client.client import Client
 from kubelite.client.informers import Informer, Informers
 from kubelite.client.resources import GroupVersionResource
 from kubelite.node.dns.server import DnsServer, Options
-from kubelite.node.network import names, nftables
+from kubelite.node.network import bridge, names, nftables
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.network.hostfiles import read_host_files
 from kubelite.node.network.resolver import is_loopback, parse
-from kubelite.node.proxy import netfilter, policy_table
+from kubelite.node.proxy import netfilter, policy_table, ruleset
 from kubelite.node.proxy.policies import EGRESS, INGRESS, isolation, pod_facts
 from kubelite.node.proxy.proxy import ServiceProxy
 from kubelite.node.proxy.services import Endpoint, Frontend, Node, frontends
@@ -39,9 +39,9 @@ _log = logging.getLogger("kubelite.network")
 
 
 class ClusterNetwork:
-    """The network of ``node``. ``table`` begins the names of its nftables tables."""
+    """The network of ``node``, whose home has this ``key``."""
 
-    def __init__(self, client: Client, node: Node, table: str, domain: str) -> None:
+    def __init__(self, client: Client, node: Node, key: str, domain: str) -> None:
         self._node = node
         self._informers = Informers(client)
         self._services = self._informers.of(SERVICES)
@@ -51,8 +51,8 @@ class ClusterNetwork:
         self._policies = self._informers.of(POLICIES)
         self._namespaces = self._informers.of(NAMESPACES)
         self._pods = self._informers.of(PODS)
-        self._proxy = ServiceProxy(f"{table}-services", nftables.run)
-        self._policy_table = f"{table}-policies"
+        services, self._policy_table = _tables(key)
+        self._proxy = ServiceProxy(services, nftables.run)
         self._policy_content = policy_table.EMPTY
         directory = Directory(self._services, self._slices, self._namespaces)
         self._dns = DnsServer(directory, Options(domain, _upstreams()))
@@ -66,6 +66,8 @@ class ClusterNetwork:
     async def start(self) -> None:
         """Returns when every Service that exists is served. Raises NetworkError, OSError."""
         self._dns_port = await self._dns.start("127.0.0.1", 0)
+        if warning := await asyncio.to_thread(bridge.load_netfilter):
+            _log.warning("%s", warning)
         await self._informers.wait_synced()
         await asyncio.to_thread(self._make_tables)
         self._services.add_handler(self._service_changed)
@@ -243,8 +245,11 @@ class Directory:
 
 def remove_tables(key: str) -> None:
     """Removes the tables of the home with this key. Raises NetworkError."""
-    tables = (f"{names.table(key)}-{part}" for part in ("services", "policies"))
-    nftables.run("".join(f"add table ip {name}\ndelete table ip {name}\n" for name in tables))
+    nftables.run("".join(map(ruleset.without_table, _tables(key))))
+
+
+def _tables(key: str) -> tuple[str, str]:
+    return f"{names.table(key)}-services", f"{names.table(key)}-policies"
 
 
 def _key(obj: Object) -> Key:

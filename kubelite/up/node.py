@@ -28,7 +28,6 @@ from kubelite.node.kubelet.cluster.registration import Registration
 from kubelite.node.kubelet.cluster.served_pods import ServedPods
 from kubelite.node.kubelet.server.auth import Gate
 from kubelite.node.kubelet.server.server import KubeletServer, Pages
-from kubelite.node.network import names
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home
 from kubelite.up.cluster_network import ClusterNetwork
@@ -125,7 +124,7 @@ class NodeAgent:
         network = ClusterNetwork(
             network_client,
             Node(options.name, options.labels.get(ZONE_LABEL, "")),
-            names.table(self._home.key),
+            self._home.key,
             options.domain,
         )
         await network.start()

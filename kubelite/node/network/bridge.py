@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ from kubelite.core import native
 from kubelite.node.network import ipam, names
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
+_NETFILTER = "/proc/sys/net/bridge"
 _WAS_OFF = "1"
 _NO_UPLINK = (
     *("lo", "kl-", "veth", "docker", "br-", "virbr", "podman", "cni", "cali", "flannel", "lxc"),
@@ -69,6 +71,24 @@ def uplinks() -> list[str]:
     if not any(_read(_setting(name, "tag")) == _WAS_OFF for name in bridges):
         return []
     return [name for name in interfaces if not name.startswith(_NO_UPLINK)]
+
+
+def load_netfilter() -> str:
+    """Loads br_netfilter, without which frames between the ports of a bridge pass by Services and
+    network policies; returns a warning where that fails, else an empty string.
+
+    The kernel loads the module for nobody by itself.
+    """
+    if os.path.isdir(_NETFILTER):
+        return ""
+    try:
+        done = subprocess.run(["modprobe", "br_netfilter"], capture_output=True, text=True)
+        reason = done.stderr.strip()
+    except OSError as error:
+        reason = f"modprobe: {error.strerror}"
+    if os.path.isdir(_NETFILTER):
+        return ""
+    return f"pods of one node may evade Services and policies: br_netfilter is missing ({reason})"
 
 
 def serve_loopback(key: str) -> None:
