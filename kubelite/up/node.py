@@ -20,14 +20,17 @@ from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
 from kubelite.client.kubeconfig import ClusterAccess
 from kubelite.client.resources import GroupVersionResource
+from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent.agent import Agent, log
 from kubelite.node.kubelet.cluster import machine
 from kubelite.node.kubelet.cluster.cluster_pods import ClusterPods
+from kubelite.node.kubelet.cluster.configuration import Serving, configuration
 from kubelite.node.kubelet.cluster.registration import Registration
+from kubelite.node.kubelet.cluster.served_pages import pages
 from kubelite.node.kubelet.cluster.served_pods import ServedPods
 from kubelite.node.kubelet.server.auth import Gate
-from kubelite.node.kubelet.server.server import KubeletServer, Pages
+from kubelite.node.kubelet.server.server import KubeletServer
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home
 from kubelite.up.cluster_network import ClusterNetwork
@@ -108,8 +111,18 @@ class NodeAgent:
         self._stopping = asyncio.Event()
         options = self._options
         client = Client(HttpTransport(options.access), user_agent="kubelite-node")
+        serving = Serving(
+            options.port,
+            options.authority,
+            options.certificate,
+            options.key,
+            options.dns,
+            options.domain,
+        )
         server = KubeletServer(
-            ServedPods(self._home), Pages({}), Gate(_review_with(client), options.name)
+            ServedPods(self._home),
+            pages(self._home, options.name, configuration(serving, node_config.read(self._home))),
+            Gate(_review_with(client), options.name),
         )
         port = await server.start("0.0.0.0", options.port, _tls(options))
         registration = Registration(client, lambda: self._describe(port))
