@@ -23,8 +23,8 @@ _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 _NETFILTER = "/proc/sys/net/bridge"
 _WAS_OFF = "1"
 _NO_UPLINK = (
-    *("lo", "kl-", "veth", "docker", "br-", "virbr", "podman", "cni", "cali", "flannel", "lxc"),
-    *("lxdbr", "incusbr", "vnet", "tap"),
+    *("lo", "kl-", "lb-", "veth", "docker", "br-", "virbr", "podman", "cni", "cali", "flannel"),
+    *("lxc", "lxdbr", "incusbr", "vnet", "tap"),
 )
 """How interfaces of virtual machines and containers begin, of kubelite's and of other programs'."""
 
@@ -66,10 +66,15 @@ def uplinks() -> list[str]:
     """The interfaces between which this machine forwards only because kubelite has turned on
     forwarding; none where it was on before, since then somebody else decides about it.
     """
-    interfaces = [name for _, name in socket.if_nameindex()]
-    bridges = filter(names.is_bridge, interfaces)
+    bridges = (name for _, name in socket.if_nameindex() if names.is_bridge(name))
     if not any(_read(_setting(name, "tag")) == _WAS_OFF for name in bridges):
         return []
+    return outward_interfaces()
+
+
+def outward_interfaces() -> list[str]:
+    """The interfaces that lead out of this machine, as far as their names tell."""
+    interfaces = [name for _, name in socket.if_nameindex()]
     return [name for name in interfaces if not name.startswith(_NO_UPLINK)]
 
 
