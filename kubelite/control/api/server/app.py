@@ -365,13 +365,10 @@ _OVERLOADED = Answer(
 
 def _with_flow(answer: Answer | Stream, classified: Classified) -> Answer | Stream:
     """Tells how flow control saw the request."""
-    if not isinstance(answer, Answer) or not classified.schema_uid:
+    if not isinstance(answer, Answer):
         return answer
-    seen = (
-        ("X-Kubernetes-PF-FlowSchema-UID", classified.schema_uid),
-        ("X-Kubernetes-PF-PriorityLevel-UID", classified.level_uid),
-    )
-    return answer._replace(headers=(*answer.headers, *seen))
+    body, code, content_type, headers = answer
+    return Answer(body, code, content_type, headers + classified.headers)
 
 
 def _counted_as(request: Request) -> Target:
