@@ -308,8 +308,11 @@ def main(root: str) -> int:
     """What commands start in the background."""
     os.chdir("/")
     threading.stack_size(_STACK_BYTES)
+    home = Home(root)
+    if not home.has_pods():
+        return 0  # the last one has gone meanwhile, and maybe the state root with it
     try:
-        Agent(Home(root)).run()
+        Agent(home).run()
     except TimeoutError:
         return 0
     except RuntimeFailure as error:
