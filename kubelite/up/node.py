@@ -120,7 +120,7 @@ class NodeAgent:
             options.domain,
         )
         server = KubeletServer(
-            ServedPods(self._home),
+            ServedPods(self._home, options.name),
             pages(self._home, options.name, configuration(serving, node_config.read(self._home))),
             Gate(_review_with(client), options.name),
         )
@@ -130,7 +130,7 @@ class NodeAgent:
         node = ClusterNode(
             options.name, options.address, options.dns, options.domain, options.allow_host_image
         )
-        pods = ClusterPods(self._home, node, client)
+        pods = ClusterPods(self._home, node, client, lambda: registration.uid)
         network_client = Client(
             HttpTransport(options.network_access), user_agent="kubelite-network"
         )

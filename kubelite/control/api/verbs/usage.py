@@ -86,16 +86,16 @@ async def _node_metrics(context: Context, nodes: Iterable[Object]) -> list[Objec
 
 
 async def _pod_metrics(context: Context, pods: Iterable[Object]) -> list[Object]:
-    by_uid = {
-        pod["metadata"]["uid"]: pod
+    by_name = {
+        (pod["metadata"]["namespace"], pod["metadata"]["name"]): pod
         for pod in pods
         if (pod.get("status") or {}).get("phase") == "Running"
     }
-    names = {pod["spec"].get("nodeName", "") for pod in by_uid.values()}
+    names = {pod["spec"].get("nodeName", "") for pod in by_name.values()}
     metrics = []
     for summary in (await _summaries(context, names)).values():
         for told in summary.get("pods") or ():
-            pod = by_uid.get(told["podRef"]["uid"])
+            pod = by_name.get((told["podRef"]["namespace"], told["podRef"]["name"]))
             containers = [
                 {"name": each["name"], "usage": _usage(each)}
                 for each in told.get("containers") or ()

@@ -20,10 +20,10 @@ Page = tuple[str, bytes]
 
 def pages(home: Home, node: str, configuration: Object) -> Pages:
     """The pages of the node ``node``; ``configuration`` is its KubeletConfiguration."""
-    sampler = Sampler(home)
+    sampler = Sampler(home, node)
 
     async def figures() -> Figures:
-        return await asyncio.to_thread(measure, home, disks=False)
+        return await asyncio.to_thread(measure, home, node, disks=False)
 
     async def stats(request: Request) -> Page:
         brief = request.flag("only_cpu_and_memory")

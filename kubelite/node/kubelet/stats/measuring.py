@@ -13,6 +13,7 @@ from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import parse_table, read_usage
 from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.act import facts
+from kubelite.node.kubelet.decide.mirror import shown_name
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.kubelet.stats.figures import (
     ContainerFigures,
@@ -38,11 +39,11 @@ _IDLE, _IO_WAIT, _GUEST = 3, 4, 8
 """Columns of the first line of /proc/stat that are no work, or counted in another one already."""
 
 
-def measure(home: Home, *, disks: bool) -> Figures:
-    """Node and pods now; with ``disks`` also what pods occupy, which takes time in proportion to
-    their files.
+def measure(home: Home, node: str, *, disks: bool) -> Figures:
+    """The node ``node`` and its pods now; with ``disks`` also what pods occupy, which takes time in
+    proportion to their files.
     """
-    return Figures(measure_node(home), measure_pods(home, disks=disks))
+    return Figures(measure_node(home), measure_pods(home, node, disks=disks))
 
 
 def measure_node(home: Home) -> NodeFigures:
@@ -75,12 +76,12 @@ def measure_node(home: Home) -> NodeFigures:
     )
 
 
-def measure_pods(home: Home, *, disks: bool) -> list[PodFigures]:
-    """The pods that run."""
+def measure_pods(home: Home, node: str, *, disks: bool) -> list[PodFigures]:
+    """The pods that run, under the names that the API has for them."""
     queries = Pods(home).queries
     with CgroupTree(read_world(), home.cgroup) as tree:
         return [
-            _pod(home, tree, queries.pod(record), observed, disks=disks)
+            _pod(home, node, tree, queries.pod(record), observed, disks=disks)
             for record in queries.records()
             if (observed := queries.observe(record)).up
         ]
@@ -100,7 +101,7 @@ def filesystem(path: str) -> Filesystem:
 
 
 def _pod(
-    home: Home, tree: CgroupTree, pod: Pod, observed: ObservedPod, *, disks: bool
+    home: Home, node: str, tree: CgroupTree, pod: Pod, observed: ObservedPod, *, disks: bool
 ) -> PodFigures:
     record, sandbox = observed.pod, observed.sandbox
     assert sandbox is not None  # it is up
@@ -113,7 +114,7 @@ def _pod(
     sizes = storage.containers if storage is not None else {}
     return PodFigures(
         record.namespace,
-        record.name,
+        shown_name(record, node),
         record.uid,
         group,
         sandbox.started_at / SECOND,

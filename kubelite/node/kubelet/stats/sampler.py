@@ -21,10 +21,10 @@ that a rate is taken over.
 
 
 class Sampler:
-    """The samples of ``home``."""
+    """The samples of ``home`` on the node ``node``."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, node: str) -> None:
+        self._home, self._node = home, node
         self._lock = asyncio.Lock()
         self._sample: Sample | None = None
         self._has_disks = False
@@ -44,4 +44,4 @@ class Sampler:
             return self._sample
 
     async def _measure(self, *, disks: bool) -> Figures:
-        return await asyncio.to_thread(measure, self._home, disks=disks)
+        return await asyncio.to_thread(measure, self._home, self._node, disks=disks)
