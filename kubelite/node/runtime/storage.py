@@ -7,9 +7,9 @@ as more than any limit.
 from __future__ import annotations
 
 from kubelite.lib.files import names
+from kubelite.lib.tree_walk import TreeMoved, walk
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.records import ContainerRecord, PodRecord, Storage
-from kubelite.node.runtime.tree_walk import TreeMoved, walk
 
 _BLOCK = 512
 _TRIES = 5

@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
 from kubelite.core import native
+from kubelite.lib.tree_walk import Entry, TreeMoved, walk_directory
 from kubelite.node.image.tarstream import entries
 from kubelite.node.image.tree import components
 from kubelite.node.image.unpack import Unpacker
 from kubelite.node.image.unpack_limits import Limits
 from kubelite.node.runtime.errors import RuntimeFailure
-from kubelite.node.runtime.tree_walk import Entry, TreeMoved, walk_directory
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PATH = os.O_PATH | os.O_CLOEXEC
