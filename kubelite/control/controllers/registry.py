@@ -1,24 +1,23 @@
 """Which controllers exist, and which of them ``--controllers`` selects.
 
-A row is the name that kube-controller-manager knows, an older alias, and where the controller is
-found. Modules are imported only for controllers that run.
+A row is the name that kube-controller-manager knows (the built-in provisioner's is our own), an
+older alias, and where the controller is found. Modules are imported only for controllers that run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from kubelite.control.controllers.controller import DEFAULTS, Controller, Settings
+if TYPE_CHECKING:
+    from kubelite.control.controllers.controller import Controller
 
 _HERE = "kubelite.control.controllers"
 
 
 class Row(NamedTuple):
-    """A controller that exists. ``attribute`` is the controller, or makes it from settings.
-    ``is_on`` says whether ``*`` includes it.
-    """
+    """A controller that exists. ``is_on`` says whether ``*`` includes it."""
 
     name: str
     alias: str
@@ -26,11 +25,10 @@ class Row(NamedTuple):
     attribute: str
     is_on: bool = True
 
-    def load(self, settings: Settings = DEFAULTS) -> Controller:
+    def load(self) -> Controller:
         """The controller itself."""
-        controller = getattr(import_module(f"{_HERE}.{self.module}"), self.attribute)
-        made: Controller = controller(settings) if callable(controller) else controller
-        return made
+        controller: Controller = getattr(import_module(f"{_HERE}.{self.module}"), self.attribute)
+        return controller
 
 
 ROWS: tuple[Row, ...] = (
@@ -83,7 +81,6 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("disruption-controller", "disruption", "policy.disruption", "DISRUPTION_CONTROLLER"),
     Row("namespace-controller", "namespace", "lifecycle.namespaces", "NAMESPACE_CONTROLLER"),
-    Row("service-lb-controller", "service-lb", "network.load_balancer", "load_balancer_controller"),
     Row(
         "serviceaccount-controller",
         "serviceaccount",
@@ -101,6 +98,12 @@ ROWS: tuple[Row, ...] = (
         "persistentvolume-binder",
         "storage.binder",
         "PERSISTENT_VOLUME_BINDER_CONTROLLER",
+    ),
+    Row(
+        "local-volume-provisioner-controller",
+        "",
+        "storage.provisioner",
+        "LOCAL_VOLUME_PROVISIONER",
     ),
     Row(
         "persistentvolumeclaim-protection-controller",

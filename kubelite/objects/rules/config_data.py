@@ -84,8 +84,7 @@ def encoded(texts: Mapping[str, str]) -> dict[str, str]:
 
 def _keys(data: Mapping[str, str], path: Path) -> Iterator[Cause]:
     for key in data:
-        if clauses := names.config_key(key):
-            yield from each_invalid((*path, Key(key)), key, clauses)
+        yield from each_invalid((*path, Key(key)), key, names.config_key(key))
 
 
 def _decoded_size(values: Mapping[str, str]) -> int:

@@ -5,10 +5,10 @@ Rules of the scheduler's filters, as far as controllers apply them to single nod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from kubelite.control.controllers.shared.meta import Obj, labels_of, name_of, spec_of
-from kubelite.objects.facts.labels import SelectorError, requirement
+from kubelite.objects.facts import node_selectors
 
 
 def matches_node(pod_spec: Obj, node: Obj) -> bool:
@@ -21,30 +21,7 @@ def matches_node(pod_spec: Obj, node: Obj) -> bool:
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     if required is None:
         return True
-    return any(_term_matches(term, node) for term in required.get("nodeSelectorTerms") or ())
-
-
-def _term_matches(term: Obj, node: Obj) -> bool:
-    """An empty term matches nothing."""
-    expressions: Sequence[Obj] = term.get("matchExpressions") or ()
-    fields: Sequence[Obj] = term.get("matchFields") or ()
-    if not expressions and not fields:
-        return False
-    return _all_match(expressions, labels_of(node)) and _all_match(
-        fields, {"metadata.name": name_of(node)}
-    )
-
-
-def _all_match(expressions: Iterable[Obj], values: Mapping[str, str]) -> bool:
-    try:
-        return all(
-            requirement(
-                expression["key"], expression["operator"], expression.get("values") or ()
-            ).matches(values)
-            for expression in expressions
-        )
-    except SelectorError:
-        return False
+    return node_selectors.selects(required, labels, name_of(node))
 
 
 def target_node(pod: Obj) -> str:

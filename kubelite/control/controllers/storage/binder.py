@@ -42,6 +42,7 @@ from kubelite.control.controllers.shared.meta import (
     with_type,
 )
 from kubelite.control.controllers.storage.matching import (
+    CLAIMED_PROVISIONER,
     best_match,
     class_of,
     has_other_mode,
@@ -51,12 +52,12 @@ from kubelite.control.controllers.storage.matching import (
 )
 from kubelite.control.controllers.storage.protection import claim_names
 from kubelite.control.controllers.view import View
+from kubelite.objects.facts.local_volumes import PROVISIONED_BY
 
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
-PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 PROVISIONERS = (
-    "volume.kubernetes.io/storage-provisioner",
+    CLAIMED_PROVISIONER,
     "volume.beta.kubernetes.io/storage-provisioner",
 )
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"

@@ -26,6 +26,8 @@ from kubelite.objects.facts import quantity
 
 OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
+CLAIMED_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
+"""The annotation with which the binder asks a provisioner for a volume."""
 
 
 def class_of(obj: Obj) -> str:

@@ -117,18 +117,17 @@ def _container(container: Object) -> None:
     for port in container.get("ports") or ():
         _fill(port, protocol="TCP")
     for variable in container.get("env") or ():
-        if source := variable.get("valueFrom"):
-            _field_ref(source.get("fieldRef"))
-            _resource_ref(source.get("resourceFieldRef"))
+        source = variable.get("valueFrom") or {}
+        _field_ref(source.get("fieldRef"))
+        _resource_ref(source.get("resourceFieldRef"))
     for kind in _PROBES:
         if container.get(kind) is not None:
             _probe(container[kind])
-    if lifecycle := container.get("lifecycle"):
-        for event in ("postStart", "preStop"):
-            _http_get((lifecycle.get(event) or {}).get("httpGet"))
-    if resources := container.get("resources"):
-        for amounts in ("limits", "requests"):
-            _round(resources.get(amounts))
+    for event in ("postStart", "preStop"):
+        handler = (container.get("lifecycle") or {}).get(event)
+        _http_get((handler or {}).get("httpGet"))
+    for amounts in ("limits", "requests"):
+        _round((container.get("resources") or {}).get(amounts))
 
 
 def _round(amounts: Object | None) -> None:
