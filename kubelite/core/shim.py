@@ -199,14 +199,8 @@ class Shim:
         """
         self._expect(self.ask(Message.ATTACH, protocol.attach(id, streams)), Message.OK)
 
-    def say_care(self, needed: bool) -> None:
-        """The pod needs care, which this connection gives until it is closed; or it needs none.
-        While nobody gives what is needed, the shim runs its care command.
-        """
-        self.ask(Message.CARE, protocol.care(needed))
-
     def shutdown(self) -> None:
-        """Kills all processes and ends the shim, without its care command."""
+        """Kills all processes and ends the shim, without its clean-up command."""
         self._expect(self.ask(Message.SHUTDOWN), Message.OK)
 
 
@@ -246,12 +240,11 @@ def connect(directory: int, name: str = "shim.sock") -> Shim:
 
 
 def launch(
-    uid: str, directory: int, exits: int, care: Sequence[str], name: str = "shim.sock"
+    uid: str, directory: int, exits: int, cleanup: Sequence[str], name: str = "shim.sock"
 ) -> Launched:
     """Starts the shim of pod ``uid``: its socket in ``directory``, its exit files in ``exits``.
 
-    ``care`` is the command line it runs when pause dies unexpectedly, or nobody gives the pod the
-    care that it needs (:meth:`Shim.say_care`). Raises NativeError.
+    ``cleanup`` is the command line it runs when pause dies unexpectedly. Raises NativeError.
     """
     from kubelite.core import native
 
@@ -268,7 +261,7 @@ def launch(
             if os.environ.get(key)
         ]
         fds = (listener.fileno(), theirs.fileno(), exits)
-        pid, pidfd = native.shim_launch(program, ["kubelite-shim", uid, *care], env, fds)
+        pid, pidfd = native.shim_launch(program, ["kubelite-shim", uid, *cleanup], env, fds)
     except BaseException:
         ours.close()
         raise

@@ -21,8 +21,9 @@ from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import API
+from kubelite.node.volume.removal import remove_tree
 from kubelite.up import supervisor
-from kubelite.up.cluster_network import remove_network
+from kubelite.up.cluster_network import remove_tables
 from kubelite.up.supervisor import ClusterRecord, Directory
 
 READY_SECONDS = 60.0
@@ -41,7 +42,6 @@ class UpOptions(NamedTuple):
     node_name: str = ""
     bind: str = "127.0.0.1"
     allow_host_image: bool = False
-    load_balancer_pool: str = ""
 
 
 class NotUp(Exception):
@@ -79,7 +79,7 @@ def up(home: Home, options: UpOptions, report: Report) -> Directory:
 
 def down(home: Home, name: str, report: Report, *, keep_pods: bool, delete: bool) -> bool:
     """Ends the cluster's processes and removes its pods and tables from this machine; with
-    ``delete`` its objects and keys too. False where there is nothing of it. Raises NotUp.
+    ``delete`` its objects, keys and volumes too. False where there is nothing of it. Raises NotUp.
     """
     directory = directory_of(home, name)
     began = time.perf_counter()
@@ -91,11 +91,13 @@ def down(home: Home, name: str, report: Report, *, keep_pods: bool, delete: bool
         report("processes", "ended", _milliseconds(began))
     if not keep_pods:
         count = _remove_pods(home)
-        remove_network(home.key)
+        remove_tables(home.key)
         report("pods", f"{count} removed", _milliseconds(began))
     existed = os.path.isdir(directory.path)
     if delete and existed:
         shutil.rmtree(directory.path)
+        if left := remove_tree(home.volumes):
+            raise NotUp(str(left[0]))
         report("objects", "deleted", _milliseconds(began))
     return was_up or (delete and existed)
 
@@ -145,8 +147,6 @@ def _commands(home: Home, directory: Directory, options: UpOptions) -> dict[str,
     data = f"{directory.path}/server"
     server = ["server", "--data-dir", data, "--port", str(options.port), "--bind", options.bind]
     server += ["--kubeconfig", directory.kubeconfig, "--metrics"]
-    if options.load_balancer_pool:
-        server += ["--load-balancer-pool", options.load_balancer_pool]
     node = ["node", "run", "--data-dir", data, "--port", str(options.kubelet_port)]
     node += ["--server", f"https://127.0.0.1:{options.port}"]
     if options.node_name:

@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from kubelite.client.kubeconfig import ClusterAccess
-from kubelite.control.api.auth.pki import Pki
+from kubelite.control.api.auth.pki import Pair, Pki
 from kubelite.node.kubelet.act import facts
 from kubelite.up.node import NodeOptions
-from kubelite.up.node_objects import GROUP, USER
+from kubelite.up.node_objects import GROUP, STORAGE_GROUP, STORAGE_USER, USER
 
 
 def node_options(directory: str, server: str, name: str, **options: Any) -> NodeOptions:
@@ -29,11 +29,10 @@ def node_options(directory: str, server: str, name: str, **options: Any) -> Node
         certificate=_read(own.certificate),
         key=_read(own.key),
     )
-    network = pki.client("node-network", USER, (GROUP,))
-    network_access = access._replace(certificate=_read(network.certificate), key=_read(network.key))
     return NodeOptions(
         access,
-        network_access,
+        _as(access, pki.client("node-network", USER, (GROUP,))),
+        _as(access, pki.client("node-storage", STORAGE_USER, (STORAGE_GROUP,))),
         name,
         address,
         pki.authority.certificate,
@@ -41,6 +40,11 @@ def node_options(directory: str, server: str, name: str, **options: Any) -> Node
         own.key,
         **options,
     )
+
+
+def _as(access: ClusterAccess, user: Pair) -> ClusterAccess:
+    """The same cluster for another user."""
+    return access._replace(certificate=_read(user.certificate), key=_read(user.key))
 
 
 def _read(path: str) -> bytes:

@@ -1,5 +1,6 @@
-"""What a cluster with nodes of kubelite has besides: the role with which their network is read, and
-the Service of the name server that each node runs.
+"""What a cluster with nodes of kubelite has besides: the roles with which their network is read and
+their volumes are removed, the Service of the name server that each node runs, and the default
+StorageClass.
 
 Kubernetes' own ``system:node-proxier`` covers Services; policies and name service also need pods,
 namespaces and NetworkPolicies.
@@ -7,16 +8,21 @@ namespaces and NetworkPolicies.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from kubelite.client.client import Client
+from kubelite.client.errors import AlreadyExists
 from kubelite.client.local import LocalTransport
-from kubelite.client.resources import SERVICES, GroupVersionResource
+from kubelite.client.resources import CLUSTER_ROLES, SERVICES, STORAGE_CLASSES, GroupVersionResource
 from kubelite.client.transport import Application, Identity
+from kubelite.objects.facts import local_volumes
 
 USER = "system:kube-proxy"
 GROUP = "kubelite:node-network"
+STORAGE_USER = STORAGE_GROUP = "kubelite:node-storage"
 _RBAC = "rbac.authorization.k8s.io"
+CLUSTER_ROLE_BINDINGS = GroupVersionResource(_RBAC, "v1", "clusterrolebindings")
 _READ = ["get", "list", "watch"]
 _ADMINISTRATOR = Identity("kubelite:up", ("system:masters", "system:authenticated"))
 _ROLE: dict[str, Any] = {
@@ -33,13 +39,34 @@ _ROLE: dict[str, Any] = {
         {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _READ},
     ],
 }
-_BINDING: dict[str, Any] = {
+_STORAGE_ROLE: dict[str, Any] = {
     "apiVersion": f"{_RBAC}/v1",
-    "kind": "ClusterRoleBinding",
-    "metadata": {"name": GROUP},
-    "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": GROUP},
-    "subjects": [{"kind": "Group", "apiGroup": _RBAC, "name": GROUP}],
+    "kind": "ClusterRole",
+    "metadata": {"name": STORAGE_GROUP},
+    "rules": [
+        {
+            "apiGroups": [""],
+            "resources": ["persistentvolumes"],
+            "verbs": [*_READ, "patch", "delete"],
+        },
+        {
+            "apiGroups": ["", "events.k8s.io"],
+            "resources": ["events"],
+            "verbs": ["create", "patch", "update"],
+        },
+    ],
 }
+
+
+def _binding(group: str) -> dict[str, Any]:
+    """The binding of the role of that name to the group of that name."""
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": group},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": group},
+        "subjects": [{"kind": "Group", "apiGroup": _RBAC, "name": group}],
+    }
 
 
 DNS_ADDRESS = "10.96.0.10"
@@ -61,10 +88,28 @@ _DNS: dict[str, Any] = {
 }
 
 
+_STORAGE_CLASS: dict[str, Any] = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {
+        "name": "standard",
+        "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+    },
+    "provisioner": local_volumes.PROVISIONER,
+    "reclaimPolicy": "Delete",
+    "volumeBindingMode": "WaitForFirstConsumer",
+    "allowVolumeExpansion": True,
+}
+"""Named as in kind and minikube, so that manifests which name it work here as well."""
+
+
 async def ensure_node_objects(application: Application) -> None:
-    """Creates or restores them. Raises ClientError."""
+    """Creates or restores them; a StorageClass that is there is the user's. Raises ClientError."""
     client = Client(LocalTransport(application, _ADMINISTRATOR))
-    for plural, body in (("clusterroles", _ROLE), ("clusterrolebindings", _BINDING)):
-        resource = GroupVersionResource(_RBAC, "v1", plural)
-        await client.apply(resource, body, field_manager="kubelite", force=True)
+    roles, bindings = (_ROLE, _STORAGE_ROLE), (_binding(GROUP), _binding(STORAGE_GROUP))
+    for resource, bodies in ((CLUSTER_ROLES, roles), (CLUSTER_ROLE_BINDINGS, bindings)):
+        for body in bodies:
+            await client.apply(resource, body, field_manager="kubelite", force=True)
     await client.apply(SERVICES, _DNS, field_manager="kubelite", force=True)
+    with contextlib.suppress(AlreadyExists):
+        await client.create(STORAGE_CLASSES, _STORAGE_CLASS)

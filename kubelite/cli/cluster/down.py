@@ -15,7 +15,7 @@ from kubelite.cli.common.screen import Screen
     "kubelite down",
     "kubelite down --keep",
     "kubelite down --delete",
-    notes="Objects and keys stay for the next `kubelite up` unless --delete is given.",
+    notes="Objects, keys and volumes stay for the next `kubelite up` unless --delete is given.",
 )
 def down(
     settings: Settings,
@@ -23,7 +23,7 @@ def down(
     name: ClusterName = "default",
     keep: Annotated[bool, Option("--keep", "Leave the pods running.")] = False,
     delete: Annotated[
-        bool, Option("--delete", "Also delete the cluster's objects and keys.")
+        bool, Option("--delete", "Also delete the cluster's objects, keys and volumes.")
     ] = False,
 ) -> int:
     """Ends a cluster. Raises CliError."""

@@ -35,15 +35,11 @@ DEVICES = {tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}
 
 
 class Unpacked(NamedTuple):
-    """What came of a layer: bytes of regular files, entries, and directories nobody described.
-
-    `has_marks` says that whiteouts were off and a name looks like one.
-    """
+    """What came of a layer: bytes of regular files, entries, and directories nobody described."""
 
     size: int
     entries: int
     implicit: frozenset[Parts]
-    has_marks: bool
 
 
 def keeps_xattr(name: str) -> bool:
@@ -85,7 +81,6 @@ class Unpacker:
         self._times: dict[Parts, int] = {}
         self._size = 0
         self._entries = 0
-        self._has_marks = False
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -117,7 +112,7 @@ class Unpacker:
             if descriptor is not None:
                 os.utime(descriptor, ns=(when, when))
                 os.close(descriptor)
-        return Unpacked(self._size, self._entries, frozenset(self._tree.made), self._has_marks)
+        return Unpacked(self._size, self._entries, frozenset(self._tree.made))
 
     def _apply(self, entry: tarfile.TarInfo, content: Reader) -> None:
         parts = components(entry.name)
@@ -127,12 +122,9 @@ class Unpacker:
             self._root(entry)
             return
         place, name = self._tree.directory(parts[:-1]), parts[-1]
-        if name.startswith(WHITEOUT):
-            if self._whiteouts:
-                self._whiteout(place, name)
-                return
-            self._has_marks = True
-        if entry.isdir():
+        if self._whiteouts and name.startswith(WHITEOUT):
+            self._whiteout(place, name)
+        elif entry.isdir():
             self._directory(place, name, entry)
         elif entry.isreg():
             self._file(place, name, entry, content)

@@ -40,6 +40,11 @@ class Home:
         return f"{self.root}/logs"
 
     @property
+    def volumes(self) -> str:
+        """The directory of the volumes that are provisioned on this node, by their names."""
+        return f"{self.root}/volumes"
+
+    @property
     def seccomp(self) -> str:
         """The directory of seccomp profiles that ``localhostProfile`` refers to."""
         return f"{self.root}/seccomp"

@@ -40,6 +40,17 @@ class Stop(msgspec.Struct, kw_only=True):
     killed: int = 0
 
 
+class ClaimedVolume(msgspec.Struct, frozen=True):
+    """Where the volume of a pod's claim lies. ``kind`` is "host" (with the ``type`` of a hostPath),
+    "local", or "provisioned" for a directory that this node makes itself.
+    """
+
+    kind: str
+    path: str
+    type: str = ""
+    read_only: bool = False
+
+
 class PodRecord(msgspec.Struct, kw_only=True):
     """A pod that was requested; on disk before anything of it exists. Times are nanoseconds since
     1970.
@@ -52,7 +63,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
     that an update has changed, with the last attempt started from the old definition. ``resize``:
     the cgroup limits are out of date. ``restart_reason``: which container's exit restarted all of
     them last. ``removal_at``: when the removal was requested, with ``removal_grace`` nanoseconds
-    for the containers.
+    for the containers. ``claimed`` are the volumes of its claims by their names in the pod, once
+    they are known: a bound claim keeps its volume.
     """
 
     version: int = 1
@@ -79,6 +91,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     restart_reason: str = msgspec.field(default="", name="anew")
     removal_at: int = 0
     removal_grace: int = 0
+    claimed: dict[str, ClaimedVolume] = {}
 
 
 class SandboxRecord(msgspec.Struct, kw_only=True):

@@ -21,13 +21,15 @@ class Place(NamedTuple):
     """A volume and its path in the pod's mount namespace. ``type`` is that of a hostPath.
 
     The files of ``content`` and ``secret`` are made by the node from API objects; those of
-    ``secret`` are kept in memory. Containers only read them.
+    ``secret`` are kept in memory. Containers only read them. ``local`` and ``provisioned`` are
+    directories of claims, of which the node makes the latter.
     """
 
     name: str
-    kind: Literal["disk", "memory", "host", "content", "secret"]
+    kind: Literal["disk", "memory", "host", "content", "secret", "local", "provisioned"]
     path: str
     type: str = ""
+    read_only: bool = False
 
     @property
     def is_in_memory(self) -> bool:
@@ -66,12 +68,15 @@ class Part(NamedTuple):
     subpath: str
 
 
-def places(volumes: Iterable[Volume], disk: str, memory: str) -> list[Place]:
-    """The path of each volume; ``disk`` and ``memory`` are the pod's directories for emptyDir.
+def places(
+    volumes: Iterable[Volume], disk: str, memory: str, claimed: Mapping[str, Place]
+) -> list[Place]:
+    """The path of each volume; ``disk`` and ``memory`` are the pod's directories for emptyDir,
+    ``claimed`` the volumes of claims.
 
     Raises VolumeError for an unsupported kind of volume.
     """
-    return [_place(volume, disk, memory) for volume in volumes]
+    return [claimed.get(volume.name) or _place(volume, disk, memory) for volume in volumes]
 
 
 def _place(volume: Volume, disk: str, memory: str) -> Place:
@@ -149,7 +154,7 @@ def _container_mount(
     return ContainerMount(
         source=place.path,
         target=clean(mount.mount_path),
-        read_only=bool(mount.read_only) or place.kind in ("content", "secret"),
+        read_only=(bool(mount.read_only) or place.read_only or place.kind in ("content", "secret")),
         recursive=not is_file,
         file=is_file,
         subpath=subpath,

@@ -39,6 +39,10 @@ def make_places(places: Iterable[Place], fs_group: int | None = None) -> frozens
     for place in places:
         if place.kind in ("disk", "content"):
             make_empty_dir(place.path, fs_group)
+        elif place.kind in ("provisioned", "local"):
+            from kubelite.node.volume import local  # most pods have no claim
+
+            local.check_directory(place.path)
         elif place.kind == "host" and prepare_host_path(place.path, place.type):
             files.add(Part(place.name, ""))
     return frozenset(files)

@@ -62,6 +62,7 @@ def test_each_kind_has_its_place() -> None:
         ],
         "/pods/u/volumes",
         "/run/u/memory",
+        {},
     )
     assert found == [DATA, CACHE, HOST, Place("plain", "host", "/srv", "")]
 
@@ -69,13 +70,13 @@ def test_each_kind_has_its_place() -> None:
 def test_other_kinds_are_refused_by_name():
     nfs = msgspec.convert({"name": "data", "nfs": {"server": "s", "path": "/"}}, Volume)
     with pytest.raises(VolumeError, match='"data"'):
-        places([nfs], "/d", "/m")
+        places([nfs], "/d", "/m", {})
 
 
 def test_volumes_made_of_objects_lie_on_disk_or_in_memory_and_are_read_only():
     config = msgspec.convert({"name": "conf", "configMap": {"name": "c"}}, Volume)
     secret = msgspec.convert({"name": "key", "secret": {"secretName": "s"}}, Volume)
-    found = places([config, secret], "/disk", "/memory")
+    found = places([config, secret], "/disk", "/memory", {})
     assert [(place.kind, place.path) for place in found] == [
         ("content", "/disk/conf"),
         ("secret", "/memory/key"),

@@ -65,6 +65,7 @@ class PodContext:
         host_files: HostFiles,
         objects: Objects,
         service_variables: Mapping[str, str],
+        claimed: Mapping[str, Place],
         trace: Callable[[str], None],
     ) -> None:
         self.home = home
@@ -78,7 +79,7 @@ class PodContext:
         self.service_variables = service_variables
         self.trace = trace
         self.shared = programs.shared_namespaces(pod)
-        self.volumes = _volumes(home, record.uid, pod)
+        self.volumes = _volumes(home, record.uid, pod, claimed)
         self.volume_files: frozenset[Part] = frozenset()
         self.covers = _covers(home, images)
         self.warnings: list[str] = []
@@ -107,7 +108,10 @@ def gather(
     images: dict[str, ResolvedImage],
     trace: Callable[[str], None],
 ) -> PodContext:
-    """Looks up what the node offers. The pod's address is that of its sandbox, if it has one."""
+    """Looks up what the node offers. The pod's address is that of its sandbox, if it has one.
+
+    Raises SourceNotReady and VolumeError for a claim that leads nowhere.
+    """
     host_files, cluster = read_host_files(), state.cluster
     address = facts.node_address() if state.pod.spec.host_network else ""
     if cluster is not None:
@@ -137,6 +141,7 @@ def gather(
         host_files,
         state.objects,
         _service_variables(state),
+        _claimed(state),
         trace,
     )
 
@@ -156,9 +161,19 @@ def _with_addresses(node: NodeFacts, sandbox: SandboxRecord) -> NodeFacts:
     )
 
 
-def _volumes(home: Home, uid: str, pod: Pod) -> dict[str, Place]:
+def _claimed(state: PodState) -> Mapping[str, Place]:
+    """The places of the pod's claims. Raises SourceNotReady, VolumeError."""
+    if not any(v.persistent_volume_claim or v.ephemeral for v in state.pod.spec.volumes):
+        return {}
+    from kubelite.node.kubelet.act import claimed_volumes  # most pods have no claim
+
+    return claimed_volumes.places(state)
+
+
+def _volumes(home: Home, uid: str, pod: Pod, claimed: Mapping[str, Place]) -> dict[str, Place]:
     disk, memory = f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory"
-    return {place.name: place for place in volumes.places(pod.spec.volumes, disk, memory)}
+    found = volumes.places(pod.spec.volumes, disk, memory, claimed)
+    return {place.name: place for place in found}
 
 
 def _covers(home: Home, images: dict[str, ResolvedImage]) -> tuple[str, ...]:

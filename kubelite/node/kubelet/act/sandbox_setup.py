@@ -8,7 +8,6 @@ boot or a killed process has left.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -22,7 +21,6 @@ from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.runtime import bundle, idranges, sandbox
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.node.runtime.records import API
 from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
 from kubelite.node.volume.sources import make_places
@@ -30,7 +28,6 @@ from kubelite.objects.pod import qos
 
 PAUSE_OOM_SCORE = -998
 """oom_score_adj of pause, the kubelet's for its sandboxes."""
-_CARE = "kubelite.node.kubelet.agent.care"
 
 
 def create_sandbox(
@@ -110,14 +107,11 @@ def _start_pause(
     )
     address = lease.address if lease is not None else ""
     new_record = sandbox.new_record(record.uid, address, context.node.address)
-    care = [sys.executable, "-m", _CARE, home.root, record.uid]
-    starting = sandbox.begin(home, ledger, new_record, plan, care, context.trace)
-    if record.origin != API:
-        starting.shim.say_care(True)
-    return starting
+    return sandbox.begin(home, ledger, new_record, plan, context.trace)
 
 
 def _create_shared(context: PodContext) -> None:
+    _prepare_claims(context)
     create_volumes(context)
     _write_etc(context)
     context.trace("make cgroup of the pod")
@@ -125,6 +119,30 @@ def _create_shared(context: PodContext) -> None:
         context.record.uid, _pod_writes(context), class_of(qos.qos_class(context.pod))
     )
     context.warnings += [str(refusal) for refusal in refused]
+
+
+def _prepare_claims(context: PodContext) -> None:
+    """Makes what is provisioned here and gives the volumes of claims to the pod's fsGroup: once for
+    each sandbox, as the kubelet mounts them. Later, when a volume that nobody wants any more may be
+    gone, nothing makes it again. Host paths are left alone, as there.
+    """
+    places = [place for place in context.volumes.values() if place.kind in ("local", "provisioned")]
+    if not places:
+        return
+    from kubelite.node.volume import local  # most pods have no claim
+
+    group, security = programs.fs_group(context.pod), context.pod.spec.security_context
+    on_mismatch = security is not None and security.fs_group_change_policy == "OnRootMismatch"
+    for place in places:
+        if place.kind == "provisioned":
+            context.trace("make volume of a claim")
+            local.make_directory(place.path)
+        local.check_directory(place.path)
+        if group is not None:
+            context.trace("give volume of a claim to the group")
+            local.give_to_group(
+                place.path, group, read_only=place.read_only, only_on_mismatch=on_mismatch
+            )
 
 
 def _write_etc(context: PodContext) -> None:

@@ -47,6 +47,7 @@ def describe(
         labels=labels,
         resources=resources,
         images=images(home),
+        volumes=home.volumes,
     )
 
 

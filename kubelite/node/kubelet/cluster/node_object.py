@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kubelite.lib.json import Object
+from kubelite.objects.facts import local_volumes
 
 MAX_PODS = 110
 _EVICTION_MEMORY = 100 << 20
@@ -18,7 +19,8 @@ _HEARTBEAT = "lastHeartbeatTime"
 
 class NodeDescription(NamedTuple):
     """What this machine is. ``memory`` and ``storage`` are bytes; ``resources`` are extended ones,
-    ``images`` pairs of names and size in bytes.
+    ``images`` pairs of names and size in bytes; ``volumes`` is the directory of the volumes that
+    are provisioned here.
     """
 
     name: str
@@ -37,6 +39,7 @@ class NodeDescription(NamedTuple):
     labels: Mapping[str, str] = {}
     resources: Mapping[str, str] = {}
     images: Sequence[tuple[tuple[str, ...], int]] = ()
+    volumes: str = ""
 
 
 def node(description: NodeDescription, now: str) -> Object:
@@ -44,7 +47,11 @@ def node(description: NodeDescription, now: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": description.name, "labels": labels(description)},
+        "metadata": {
+            "name": description.name,
+            "labels": labels(description),
+            "annotations": {local_volumes.DIRECTORY: description.volumes},
+        },
         "spec": {},
         "status": status(description, now),
     }
@@ -57,7 +64,7 @@ def labels(description: NodeDescription) -> dict[str, str]:
         "beta.kubernetes.io/arch": architecture,
         "beta.kubernetes.io/os": "linux",
         "kubernetes.io/arch": architecture,
-        "kubernetes.io/hostname": description.name,
+        local_volumes.HOSTNAME: description.name,
         "kubernetes.io/os": "linux",
         **description.labels,
     }

@@ -13,14 +13,19 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from kubelite.client.client import Client, Selection
-from kubelite.client.errors import ClientError
+from kubelite.client.errors import ClientError, NotFound
 from kubelite.client.informers import Informer, Informers
-from kubelite.client.resources import GroupVersionResource
+from kubelite.client.resources import (
+    CONFIG_MAPS,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    SECRETS,
+    GroupVersionResource,
+)
 from kubelite.node.runtime.records import PodRecord
 from kubelite.node.volume.errors import SourceNotReady
 
-CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
-SECRETS = GroupVersionResource("", "v1", "secrets")
 ANSWER_SECONDS = 10.0
 RENEW_SHARE = 0.8
 """A token is replaced when this share of its life is over, as in the kubelet."""
@@ -105,10 +110,11 @@ async def _first_view(informer: Informer) -> None:
 class PodObjects:
     """The objects of one pod: :class:`kubelite.node.volume.payload.Objects`."""
 
-    def __init__(self, watches: ObjectWatches, record: PodRecord, account: str) -> None:
+    def __init__(self, watches: ObjectWatches, record: PodRecord, account: str, node: str) -> None:
         self._watches = watches
         self._record = record
         self._account = account
+        self._node = node
         self._tokens: dict[tuple[str, int], tuple[float, str]] = {}
 
     def config_map(self, name: str) -> Mapping[str, Any] | None:
@@ -135,6 +141,31 @@ class PodObjects:
     def trust_bundle(self, name: str, signer: str, selector: object | None) -> str | None:
         """Not served yet."""
         return None
+
+    def claim(self, name: str) -> Mapping[str, Any] | None:
+        """The PersistentVolumeClaim, or None."""
+        return self._read(PERSISTENT_VOLUME_CLAIMS, name, self._record.namespace)
+
+    def persistent_volume(self, name: str) -> Mapping[str, Any] | None:
+        """The PersistentVolume, or None."""
+        return self._read(PERSISTENT_VOLUMES, name)
+
+    def own_node(self) -> Mapping[str, Any]:
+        """The Node that this is."""
+        return self._watches.call(self._watches.client.get(NODES, self._node))
+
+    def _read(
+        self, resource: GroupVersionResource, name: str, namespace: str = ""
+    ) -> Mapping[str, Any] | None:
+        """What a node may get but not watch."""
+
+        async def read() -> Mapping[str, Any] | None:
+            try:
+                return await self._watches.client.get(resource, name, namespace)
+            except NotFound:
+                return None
+
+        return self._watches.call(read())
 
     def _find(self, resource: GroupVersionResource, name: str) -> Mapping[str, Any] | None:
         record = self._record

@@ -34,11 +34,6 @@ class Registration:
         self._node: dict[str, Any] = {}
         self._lease: dict[str, Any] | None = None
 
-    @property
-    def uid(self) -> str:
-        """The uid of the Node object."""
-        return str(self._node["metadata"]["uid"])
-
     async def register(self) -> None:
         """Returns when the API server has the Node with a current status; tries until it has."""
         while True:
@@ -73,10 +68,9 @@ class Registration:
             return
         except AlreadyExists:
             self._node = await self._client.get(NODES, description.name)
-        labels = self._node["metadata"].get("labels") or {}
-        missing = {k: v for k, v in wanted["metadata"]["labels"].items() if labels.get(k) != v}
+        missing = _missing(self._node["metadata"], wanted["metadata"])
         if missing:
-            patch = {"metadata": {"labels": missing}}
+            patch = {"metadata": missing}
             self._node = await self._client.patch(NODES, description.name, patch)
         status = node_object.status(description, _seconds())
         before = (self._node.get("status") or {}).get("conditions") or ()
@@ -100,6 +94,17 @@ class Registration:
             self._lease = await self._client.update(LEASES, wanted)
         except NotFound:
             self._lease = None
+
+
+def _missing(present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The labels and annotations that a Node lacks."""
+    result = {}
+    for field in ("labels", "annotations"):
+        values = present.get(field) or {}
+        missing = {key: text for key, text in wanted[field].items() if values.get(key) != text}
+        if missing:
+            result[field] = missing
+    return result
 
 
 def _seconds() -> str:

@@ -24,7 +24,7 @@ from kubelite.node.runtime.processes import find_pods_of_root
 from kubelite.node.runtime.removal import Remover, close_home
 from kubelite.node.volume.removal import remove_tree
 
-_DIRECTORIES = ("pods", "logs", "images", "filters", "server", "run")
+_DIRECTORIES = ("pods", "logs", "images", "filters", "server", "volumes", "run")
 """What kubelite keeps in a state root. Other files in the same directory are not touched."""
 
 
@@ -35,17 +35,15 @@ def reset(
     removed, a phrase each. Raises RuntimeFailure for what cannot be removed.
     """
     removed = []
+    agent_control.stop_agent(home)
     existing = [path for path in _paths(home) if os.path.lexists(path)]
     home.make()
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # what is in the way is removed below
-            stack.enter_context(agent_control.exclude_agents(home))
-        for uid in sorted(_uids(home)):
-            removed.append(remove_by_uid(home, ledger, uid, trace))
-            report(Step("removed", removed[-1], -1))
-        PodNetwork(home.run, home.key, home.lock).remove_all()
-        close_home(home)
-        left = [problem for path in _paths(home) for problem in remove_tree(path)]
+    for uid in sorted(_uids(home)):
+        removed.append(remove_by_uid(home, ledger, uid, trace))
+        report(Step("removed", removed[-1], -1))
+    PodNetwork(home.run, home.key, home.lock).remove_all()
+    close_home(home)
+    left = [problem for path in _paths(home) for problem in remove_tree(path)]
     if left:
         raise RuntimeFailure(
             f"{left[0]}" + (f", and {len(left) - 1} more" if len(left) > 1 else ""),

@@ -1,0 +1,41 @@
+"""Finds out where the volumes of a pod's claims lie, once: a bound claim keeps its volume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from kubelite.node.kubelet.act.pod_state import PodState
+from kubelite.node.runtime.records import ClaimedVolume
+from kubelite.node.volume import claims
+from kubelite.node.volume.errors import SourceNotReady
+from kubelite.node.volume.mounts import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def places(state: PodState) -> Mapping[str, Place]:
+    """The places of the pod's claims by volume, from its record or looked up and recorded: later
+    starts need no API server. Raises SourceNotReady, VolumeError.
+    """
+    found = {name: _place(name, claimed) for name, claimed in state.record.claimed.items()}
+    missing = [use for use in claims.uses(state.pod) if use.volume not in found]
+    if not missing:
+        return found
+    for use in missing:
+        try:
+            found[use.volume] = claims.place(use, state.pod, state.objects, state.home.volumes)
+        except SourceNotReady as error:
+            message = f'MountVolume.SetUp failed for volume "{use.volume}" : {error}'
+            raise SourceNotReady(message) from error
+    state.record.claimed = {name: _record(place) for name, place in found.items()}
+    state.save()
+    return found
+
+
+def _place(name: str, claimed: ClaimedVolume) -> Place:
+    return Place(name, cast(Any, claimed.kind), claimed.path, claimed.type, claimed.read_only)
+
+
+def _record(place: Place) -> ClaimedVolume:
+    return ClaimedVolume(place.kind, place.path, place.type, place.read_only)

@@ -1,1 +1,0 @@
-"""What a node and its pods use, and the pages that tell it."""
