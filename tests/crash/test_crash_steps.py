@@ -7,10 +7,8 @@ or lost, no line is missing or there twice, every exit code is right.
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,8 @@ from kubelite.objects.pod.pod import Pod
 from kubelite.objects.rules.pods import defaults
 from kubelite.testing.host import difference, snapshot
 from tests.crash.crashworld import Ward, child, ended, templates
-from tests.e2e.world import SLOW
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-RANDOM_KILLS = int(os.environ.get("KUBELITE_RANDOM_KILLS", "50")) // SLOW
-SEED = int(os.environ.get("KUBELITE_SEED", "1"))
 HIT: set[str] = set()
 SAY = "trap 'echo bye; exit 0' TERM; echo token >> /tokens/{name}; for n in 1 2 3; do echo line $n; done; "
 WAIT = "while :; do sleep 0.02; done"
@@ -430,43 +425,6 @@ def back(ward: Ward) -> dict[str, Any] | None:
 def ward_sandboxes(ward: Ward) -> Iterator[Any]:
     ledger = Ledger(ward.home)
     return (found for record in ledger.pods() if (found := ledger.sandbox(record.uid)) is not None)
-
-
-def test_kills_at_random_times(tmp_path: Path, clean: list[Ward]) -> None:
-    """A command or an agent, at any time, in the middle of an act and of the shim's start too."""
-    luck = random.Random(SEED)
-    wards, results = {}, {}
-    for name, case in CASES.items():
-        place = tmp_path / name
-        place.mkdir()
-        wards[name] = made(place, case.main, case.restart)
-        clean.append(wards[name])
-        began = time.monotonic()
-        reached, acts, agents = undisturbed(wards[name], case)
-        results[name] = (reached, len(acts), len(agents), time.monotonic() - began)
-    for number in range(RANDOM_KILLS):
-        name = luck.choice(["up", "up", *CASES])
-        ward, case = wards[name], CASES[name]
-        wanted, acts, agents, _ = results[name]
-        late = luck.choice([0.0001, 0.0005, 0.001, 0.003, 0.01])
-        if name == "up" and luck.random() < 0.4:
-            strike_agent_late(ward, luck.randint(1, agents), late)
-        else:
-            strike_command(ward, case, luck.randint(1, acts), late)
-        reached = settled(ward, case)
-        assert reached == wanted, (
-            f"kill {number} of seed {SEED}: {name}, {late} s after an act\n{ward.story()}"
-        )
-        finish(ward)
-
-
-def strike_agent_late(ward: Ward, number: int, late: float) -> None:
-    ward.start_agent(ward.fate(number, late))
-    assert ended(child(lambda: ward.verb("up"))) == 0
-    ward.go()
-    time.sleep(late)
-    ward.end_agent()
-    ward.start_agent()
 
 
 def test_every_named_act_was_hit() -> None:
