@@ -123,8 +123,9 @@ def _seccomp(profile: SeccompProfile | None) -> str:
 def _labels(
     name: str, own: SecurityContext, shared: PodSecurityContext, node: NodeFacts
 ) -> tuple[tuple[Module, str], ...]:
-    """The labels for the kernel's security modules. A confinement that this kernel cannot enforce
-    is an error.
+    """The labels for the kernel's security modules. An AppArmor profile that this kernel cannot
+    enforce is an error; an SELinux label means nothing where no program has one, as to every
+    container runtime.
     """
     labels: list[tuple[Module, str]] = []
     armor: AppArmorProfile | None = _first(own.app_armor_profile, shared.app_armor_profile)
@@ -136,9 +137,7 @@ def _labels(
             )
         labels.append((Module.APPARMOR, f"exec {armor.localhost_profile}"))
     options: SELinuxOptions | None = _first(own.se_linux_options, shared.se_linux_options)
-    if options is not None:
-        if "SELinux" not in node.modules:
-            raise ContainerConfigError(name, "seLinuxOptions: this kernel runs without SELinux")
+    if options is not None and "SELinux" in node.modules:
         labels.append((Module.SELINUX, _context(options)))
     return tuple(labels)
 

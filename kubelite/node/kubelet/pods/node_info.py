@@ -119,7 +119,8 @@ def _refused() -> list[str]:
         )
     if not facts.security_modules():
         sentences.append(
-            "neither AppArmor nor SELinux is active: their profiles and labels are refused"
+            "neither AppArmor nor SELinux is active: "
+            "AppArmor profiles are refused, SELinux labels have no effect"
         )
     if not effective >> 24 & 1:
         sentences.append(
