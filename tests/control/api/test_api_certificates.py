@@ -159,8 +159,12 @@ async def test_denied_and_pending_requests_get_nothing(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         for name in ("denied", "pending", "approved"):
             (await api.create(REQUESTS, asking(name, pkcs10(new_key(), name)))).ok()
-        denied = {"status": {"conditions": [verdict("Denied")]}}
-        assert (await api.patch(f"{REQUESTS}/denied/approval", denied)).code == 200
+        denied = {
+            "metadata": {"annotations": {"why": "unknown"}},
+            "status": {"conditions": [verdict("Denied")]},
+        }
+        given = (await api.patch(f"{REQUESTS}/denied/approval", denied)).ok()
+        assert given["metadata"]["annotations"] == {"why": "unknown"}
         (await approve(api, "approved")).ok()
         await outcome(api, "approved")
         for name in ("denied", "pending"):

@@ -4,7 +4,9 @@ import asyncio
 import base64
 import json
 import ssl
-from contextlib import asynccontextmanager
+import subprocess
+from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -15,6 +17,7 @@ from kubelite.control.api.wire.resource import builtin
 from tests.control.world import CONFIG, cluster, config_map
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 CONFIG_RULE = {
     "apiGroups": [""],
@@ -256,16 +259,16 @@ class Hook:
             return base64.b64encode(file.read()).decode()
 
     @asynccontextmanager
-    async def listening(self):
-        pair = self.pki.server(["127.0.0.1", "localhost"])
+    async def listening(self, address="127.0.0.1", name="localhost"):
+        pair = self.pki.server([address, name])
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(pair.certificate, pair.key)
         runner = web.ServerRunner(web.Server(self.review))
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        site = web.TCPSite(runner, address, 0, ssl_context=context)
         await site.start()
         try:
-            yield f"https://127.0.0.1:{runner.addresses[0][1]}/review"
+            yield f"https://{address}:{runner.addresses[0][1]}/review"
         finally:
             await runner.cleanup()
 
@@ -322,6 +325,46 @@ async def test_a_mutating_webhook_patches(tmp_path):
         }
         assert (await api.create(CONFIG, config_map("a"))).ok()["data"] == {"by": "hook"}
         assert (await api.get(f"{CONFIG}/a")).ok()["data"] == {"by": "hook"}
+
+
+@contextmanager
+def on_loopback(address):
+    """An endpoint of a service has no loopback address: the tests' own host gets another."""
+    subprocess.run(["ip", "address", "add", address, "dev", "lo"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
+
+
+async def test_a_webhook_behind_a_service_is_called_by_the_name_of_the_service(tmp_path):
+    hook, address = Hook(tmp_path / "hook"), "198.51.100.7"
+    service = {
+        "kind": "Service",
+        "apiVersion": "v1",
+        "metadata": {"name": "hook"},
+        "spec": {"ports": [{"port": 8443}]},
+    }
+    endpoints = {
+        "kind": "EndpointSlice",
+        "apiVersion": "discovery.k8s.io/v1",
+        "metadata": {"name": "hook-1", "labels": {"kubernetes.io/service-name": "hook"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address]}],
+    }
+    with on_loopback(address):
+        async with cluster(tmp_path) as api, hook.listening(address, "hook.default.svc") as url:
+            ports = [{"name": "", "port": urlsplit(url).port}]
+            (await api.create("/api/v1/namespaces/default/services", service)).ok()
+            (await api.create(SLICES, {**endpoints, "ports": ports})).ok()
+            configuration = webhooks("Validating", hook, url)
+            configuration["webhooks"][0]["clientConfig"] = {
+                "service": {"namespace": "default", "name": "hook", "port": 8443},
+                "caBundle": hook.bundle(),
+            }
+            await add(api, configuration)
+            (await api.create(CONFIG, config_map("a"))).ok()
+            assert [review["name"] for review in hook.reviews] == ["a"]
 
 
 @pytest.mark.parametrize(("failure", "code"), [("Fail", 500), ("Ignore", 201)])

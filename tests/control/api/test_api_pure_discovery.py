@@ -88,6 +88,7 @@ def test_custom_resources_are_discovered_too():
 def test_the_version_names_the_level():
     found = discovery.version_info()
     assert found["gitVersion"].startswith(f"v{found['major']}.{found['minor']}.")
+    assert set(found["gitCommit"]) <= set("0123456789abcdef") != set()
 
 
 TARGET = {

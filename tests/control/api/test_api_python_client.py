@@ -279,6 +279,8 @@ def test_other_kinds(api: Any, space: str) -> None:
     }  # fmt: skip
     events.create_namespaced_event(space, event)
     assert core.list_namespaced_event(space).items[0].message == "n"
+    for field in ("reportingController=c.example.com/c", "regarding.name=p"):
+        assert len(events.list_namespaced_event(space, field_selector=field).items) == 1
 
 
 def test_dynamic_client(api: Any, space: str) -> None:

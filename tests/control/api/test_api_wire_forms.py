@@ -51,6 +51,20 @@ async def test_a_form_that_cannot_be_leaves_nothing_behind(tmp_path):
         assert (await api.get(f"{CONFIG}/a")).code == 404
 
 
+async def test_an_answer_to_a_question_is_no_table(tmp_path):
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    review = {
+        "kind": "SelfSubjectAccessReview",
+        "apiVersion": "authorization.k8s.io/v1",
+        "spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}},
+    }
+    at = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    async with cluster(tmp_path) as api:
+        assert (await api.create(at, review, headers={"Accept": table})).code == 406
+        either = {"Accept": f"{table},application/json"}
+        assert (await api.create(at, review, headers=either)).ok()["status"]["allowed"]
+
+
 async def test_a_watch_over_a_websocket(tmp_path):
     async with cluster(tmp_path) as api:
         (await api.create(CONFIG, config_map("a"))).ok()

@@ -48,11 +48,12 @@ def _prepare_request_update(new: Object, old: Object) -> Object:
 
 
 def _prepare_approval(new: Object, old: Object) -> Object:
+    """Conditions and metadata may change, nothing else."""
     status = {
         **(old.get("status") or {}),
         "conditions": (new.get("status") or {}).get("conditions", []),
     }
-    return {**old, "status": status}
+    return {**_prepare_request_update(new, old), "status": status}
 
 
 KINDS: dict[tuple[str, str], Rules] = {

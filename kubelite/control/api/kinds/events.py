@@ -148,13 +148,6 @@ def _event_cells(obj: Object, now: datetime) -> Cells:
 
 
 _INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-_SELECTABLE = (
-    *(f"involvedObject.{part}" for part in _INVOLVED),
-    "reason",
-    "reportingComponent",
-    "source",
-    "type",
-)
 _EVENT = {
     "involvedObject": "regarding",
     "message": "note",
@@ -194,7 +187,13 @@ KINDS: dict[tuple[str, str], Rules] = {
         columns=_COLUMNS,
         cells=_event_cells,
         created_by_update=True,
-        selectable=_SELECTABLE,
+        selectable=(
+            *(f"involvedObject.{part}" for part in _INVOLVED),
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ),
         convert=_convert,
         may_be_empty=("core.v1.EventSource.component",),
     ),
@@ -206,7 +205,12 @@ KINDS: dict[tuple[str, str], Rules] = {
         check=_check_event,
         columns=_COLUMNS,
         cells=_event_cells,
-        selectable=(*_SELECTABLE, *(f"regarding.{part}" for part in _INVOLVED)),
+        selectable=(
+            *(f"regarding.{part}" for part in _INVOLVED),
+            "reason",
+            "reportingController",
+            "type",
+        ),
         convert=_convert,
     ),
 }

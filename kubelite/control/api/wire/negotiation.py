@@ -44,10 +44,15 @@ def is_plain(accept: str) -> bool:
 
 
 def negotiate(
-    accept: str, pretty: str = "", agent: str = "", media_types: tuple[str, ...] = MEDIA_TYPES
+    accept: str,
+    pretty: str = "",
+    agent: str = "",
+    media_types: tuple[str, ...] = MEDIA_TYPES,
+    *,
+    has_tables: bool = True,
 ) -> Form:
     """The form that an Accept header asks for, of those that there are. Raises StatusError 406."""
-    form = PLAIN if is_plain(accept) else _chosen(accept, media_types)
+    form = PLAIN if is_plain(accept) else _chosen(accept, media_types, has_tables)
     wants = pretty in ("1", "t", "T", "true", "TRUE", "True")
     if wants or (not pretty and agent.startswith(_BROWSERS)):
         return form._replace(pretty=True)
@@ -55,7 +60,7 @@ def negotiate(
 
 
 @lru_cache(256)
-def _chosen(accept: str, media_types: tuple[str, ...]) -> Form:
+def _chosen(accept: str, media_types: tuple[str, ...], has_tables: bool) -> Form:
     for media_range in _by_quality(accept):
         media, *parameters = [part.strip() for part in media_range.split(";")]
         found = _media_type(media.lower(), media_types)
@@ -63,8 +68,8 @@ def _chosen(accept: str, media_types: tuple[str, ...]) -> Form:
         kind = values.get("as", "")
         if not found or not _is_known(kind, values):
             continue
-        if kind == "Table" and found == PROTOBUF:
-            continue  # a Table has no protobuf form
+        if kind == "Table" and (found == PROTOBUF or not has_tables):
+            continue  # a Table has no protobuf form, and an answer to a question is no Table
         return Form(_TRANSFORMS.get(kind, "plain"), found, kind)
     raise not_acceptable(media_types)
 

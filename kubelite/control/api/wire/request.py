@@ -104,4 +104,6 @@ class Request(msgspec.Struct, frozen=True, eq=False):
     def form(self) -> Form:
         """The form of the answer that Accept and ``pretty`` ask for. Raises StatusError 406."""
         types = MEDIA_TYPES if self.resource.crd is None else CUSTOM_MEDIA_TYPES
-        return negotiate(self.accept, self.query.text("pretty"), self.agent, types)
+        is_stored = self.resource.verbs != ("create",)
+        pretty = self.query.text("pretty")
+        return negotiate(self.accept, pretty, self.agent, types, has_tables=is_stored)

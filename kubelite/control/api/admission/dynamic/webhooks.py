@@ -216,19 +216,21 @@ def _fixed_resolver(address: tuple[str, int]) -> AbstractResolver:
     """Resolves every name to one address: a service is reached at an endpoint, under its name."""
     from aiohttp.abc import AbstractResolver
 
-    host, port = address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    version = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
     class Fixed(AbstractResolver):
         async def resolve(
-            self, name: str, _port: int = 0, _family: socket.AddressFamily = socket.AF_INET
+            self,
+            host: str,
+            port: int = 0,  # named as the caller names it
+            family: socket.AddressFamily = socket.AF_INET,
         ) -> list[ResolveResult]:
             return [
                 {
-                    "hostname": name,
-                    "host": host,
-                    "port": port,
-                    "family": family,
+                    "hostname": host,
+                    "host": address[0],
+                    "port": address[1],
+                    "family": version,
                     "proto": 0,
                     "flags": socket.AI_NUMERICHOST,
                 }
