@@ -65,14 +65,27 @@ def test_of_several_owners_those_that_are_gone_are_forgotten():
 
 def test_a_foreground_deletion_waits_for_those_that_block_it():
     owner = config_map("a", finalizers=[gc.FOREGROUND], deleted=True)
-    (step,) = plan(owner, config_map("b", ["a"]), name="a").steps
-    assert [(d.name, d.propagation) for d in step.actions] == [("b", "Foreground")]
-    ending = config_map("b", ["a"], deleted=True)
-    assert plan(owner, ending, name="a").steps == ()
-    *_, last = plan(owner, config_map("b", ["a"], blocks=False), name="a").steps
-    assert last.body["metadata"]["finalizers"] is None
-    (only,) = plan(owner, name="a").steps
-    assert isinstance(only, Patch)
+    assert plan(owner, config_map("b", ["a"]), name="a").steps == ()
+    assert plan(owner, config_map("b", ["a"], deleted=True), name="a").steps == ()
+    for dependents in ([], [config_map("b", ["a"], blocks=False)]):
+        (patch,) = plan(owner, *dependents, name="a").steps
+        assert patch.body["metadata"]["finalizers"] is None
+
+
+def test_a_dependent_of_a_waiting_owner_stays_with_another_owner():
+    owner = config_map("a", finalizers=[gc.FOREGROUND], deleted=True)
+    (patch,) = plan(owner, config_map("b"), config_map("c", ["a", "b"]), name="c").steps
+    assert [ref["name"] for ref in patch.body["metadata"]["ownerReferences"]] == ["b"]
+
+
+def test_owners_that_wait_for_each_other_in_a_circle_block_each_other_no_longer():
+    first = config_map("a", ["c"], finalizers=[gc.FOREGROUND], deleted=True)
+    second = config_map("b", ["a"], finalizers=[gc.FOREGROUND], deleted=True)
+    patch, delete = plan(first, second, config_map("c", ["b"]), name="c").steps
+    assert [ref["blockOwnerDeletion"] for ref in patch.body["metadata"]["ownerReferences"]] == [
+        False
+    ]
+    assert (delete.name, delete.propagation) == ("c", "Foreground")
 
 
 def test_a_dependent_of_a_waiting_owner_goes_with_its_own_first():

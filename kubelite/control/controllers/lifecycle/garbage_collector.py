@@ -79,7 +79,7 @@ def plan(view: View, key: Key, now: float) -> Plan:
         if ORPHAN in finalizers:
             return _orphan_dependents(view, resource, obj)
         if FOREGROUND in finalizers:
-            return _delete_dependents(view, resource, obj)
+            return _await_dependents(view, resource, obj)
         return NOTHING
     return _judge_owners(view, resource, obj)
 
@@ -96,16 +96,13 @@ def dependents_of(view: View, uid: str) -> list[Dependent]:
 # -- an owner that is being deleted ----------------------------------------------------------------
 
 
-def _delete_dependents(view: View, resource: GroupVersionResource, owner: Obj) -> Plan:
-    """Dependents go first; the owner's finalizer goes with the last that blocks it."""
-    dependents = dependents_of(view, uid_of(owner))
-    deletions = tuple(
-        _delete(each, "Foreground") for each in dependents if not is_deleting(each.obj)
-    )
-    if any(_blocks(each.obj, uid_of(owner)) for each in dependents):
-        return Plan((Step(deletions, order="parallel", tolerant=True),) if deletions else ())
-    steps = (Step(deletions, order="parallel", tolerant=True),) if deletions else ()
-    return Plan((*steps, _without_finalizer(resource, owner, FOREGROUND)))
+def _await_dependents(view: View, resource: GroupVersionResource, owner: Obj) -> Plan:
+    """The owner's finalizer goes with the last dependent that blocks it. Each dependent is judged
+    by itself: another owner may hold it.
+    """
+    if any(_blocks(each.obj, uid_of(owner)) for each in dependents_of(view, uid_of(owner))):
+        return NOTHING
+    return Plan((_without_finalizer(resource, owner, FOREGROUND),))
 
 
 def _blocks(dependent: Obj, uid: str) -> bool:
@@ -171,7 +168,7 @@ def _state(view: View, obj: Obj, ref: Obj) -> State:
     owner = view.get(resource, namespace, ref["name"])
     if owner is None or uid_of(owner) != ref["uid"]:
         return "dangling"
-    if is_deleting(owner) and FOREGROUND in (owner["metadata"].get("finalizers") or ()):
+    if _waits_for_dependents(owner):
         return "waiting"
     return "solid"
 
@@ -190,9 +187,12 @@ def _verdict(
     if "solid" in kinds:
         lost = {uid for uid, state in states.items() if state != "solid"}
         return (_without_owners(Dependent(resource, obj), lost),)
-    if "waiting" in kinds and dependents_of(view, uid_of(obj)):
-        return (_delete(Dependent(resource, obj), "Foreground"),)
-    return (_delete(Dependent(resource, obj), _own_policy(obj)),)
+    own, dependents = Dependent(resource, obj), dependents_of(view, uid_of(obj))
+    if "waiting" not in kinds or not dependents:
+        return (_delete(own, _own_policy(obj)),)
+    # One that waits for this object, for which it waits: a circle, which ends here.
+    circular = any(_waits_for_dependents(each.obj) for each in dependents)
+    return (*((_without_blocking(own),) if circular else ()), _delete(own, "Foreground"))
 
 
 def _own_policy(obj: Obj) -> Literal["Background", "Foreground", "Orphan"]:
@@ -213,28 +213,34 @@ def _delete(dependent: Dependent, policy: Literal["Background", "Foreground", "O
 
 
 def _without_owners(dependent: Dependent, uids: set[str]) -> Patch:
-    obj = dependent.obj
-    kept = [ref for ref in obj["metadata"].get("ownerReferences") or () if ref["uid"] not in uids]
-    body: dict[str, Any] = {
-        "metadata": {
-            "uid": uid_of(obj),
-            "resourceVersion": obj["metadata"]["resourceVersion"],
-            "ownerReferences": kept or None,
-        }
-    }
-    return Patch(dependent.resource, namespace_of(obj), name_of(obj), body, "merge")
+    references = dependent.obj["metadata"].get("ownerReferences") or ()
+    kept = [ref for ref in references if ref["uid"] not in uids]
+    return _metadata_patch(dependent, "ownerReferences", kept)
+
+
+def _without_blocking(dependent: Dependent) -> Patch:
+    references = dependent.obj["metadata"].get("ownerReferences") or ()
+    return _metadata_patch(
+        dependent, "ownerReferences", [{**ref, "blockOwnerDeletion": False} for ref in references]
+    )
 
 
 def _without_finalizer(resource: GroupVersionResource, obj: Obj, finalizer: str) -> Patch:
     kept = [each for each in obj["metadata"].get("finalizers") or () if each != finalizer]
+    return _metadata_patch(Dependent(resource, obj), "finalizers", kept)
+
+
+def _metadata_patch(dependent: Dependent, field: str, value: list[Any]) -> Patch:
+    """Replaces one list of the metadata as it was seen."""
+    obj = dependent.obj
     body = {
         "metadata": {
             "uid": uid_of(obj),
             "resourceVersion": obj["metadata"]["resourceVersion"],
-            "finalizers": kept or None,
+            field: value or None,
         }
     }
-    return Patch(resource, namespace_of(obj), name_of(obj), body, "merge")
+    return Patch(dependent.resource, namespace_of(obj), name_of(obj), body, "merge")
 
 
 # -- what a change concerns ------------------------------------------------------------------------
