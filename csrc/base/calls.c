@@ -303,6 +303,10 @@ int poll(struct pollfd *fds, nfds_t count, int timeout) {
 
 /* -- sockets -- */
 
+int socket(int domain, int type, int protocol) {
+    return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
 int socketpair(int domain, int type, int protocol, int pair[2]) {
     return (int)syscall(SYS_socketpair, domain, type, protocol, pair);
 }

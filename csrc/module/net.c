@@ -138,15 +138,18 @@ static int wait_until_operational(int sock, const int *indices, size_t count, co
 
 /* ---- bridge ---- */
 
-/* Everything else that bridges can do stays as the kernel has it. A kind that differs from an
- * existing interface's is refused by the kernel, so a foreign interface of that name is never taken
- * for ours. */
+/* Frames from port to port pass the firewall wherever br_netfilter is loaded, whatever its sysctls
+ * say of other bridges: a pod may know the link-layer address of another, and would pass by network
+ * policies. Everything else that bridges can do stays as the kernel has it. A kind that differs
+ * from an existing interface's is refused by the kernel, so a foreign interface of that name is
+ * never taken for ours. */
 static void put_bridge(struct nl_batch *batch) {
     size_t info = nl_nest(batch, IFLA_LINKINFO);
     nl_attr_text(batch, IFLA_INFO_KIND, "bridge");
     size_t data = nl_nest(batch, IFLA_INFO_DATA);
     nl_attr_u32(batch, IFLA_BR_FORWARD_DELAY, 0);
     nl_attr_u32(batch, IFLA_BR_STP_STATE, 0);
+    nl_attr_u8(batch, IFLA_BR_NF_CALL_IPTABLES, 1);
     nl_unnest(batch, data);
     nl_unnest(batch, info);
 }

@@ -17,6 +17,7 @@ struct conn {
     struct packet *queue, *last; /* unsent packets, in order */
     size_t queued;               /* bytes of memory in the queue */
     bool dead;                   /* closed by conn_sweep, and never while a handler uses it */
+    bool cares;                  /* its client looks after the pod */
     /* The rest belongs to attach.c. */
     struct process *process; /* whose streams this connection carries, or NULL */
     uint32_t attach_seq, streams;

@@ -2,7 +2,7 @@
  * The shim: parent of every process of one pod. It starts processes on request, owns their streams,
  * writes their logs, keeps their exits, and outlives its launcher.
  *
- *   kubelite-shim UID CLEANUP-COMMAND...
+ *   kubelite-shim UID CARE-COMMAND...
  *
  * Descriptors: 3 the listening socket, 4 a first connection, 5 the directory of exit files. One
  * thread, one loop.
@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shim/process/care.h"
+#include "shim/process/command.h"
 #include "shim/process/ending.h"
 #include "loop.h"
 #include "shim/process/reap.h"
@@ -71,13 +73,15 @@ int main(int argc, char **argv) {
     int mounts = argc < 2 ? -1 : init_process();
     if (mounts < 0)
         return 1;
-    ending_prepare(argv + 2, mounts);
+    command_prepare(argv + 2, mounts);
+    care_prepare(argv[1], EXITS);
     reap_set_exits_dir(EXITS);
     if (server_open(LISTENER, FIRST_CONNECTION) < 0)
         return 1;
     for (;;) {
         server_sweep();
         ending_step();
-        loop_turn(ending_timeout());
+        care_step();
+        loop_turn(ending_begun() ? ending_timeout() : care_timeout());
     }
 }

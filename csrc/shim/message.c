@@ -91,6 +91,8 @@ int message_read(struct message *message, kl_error *err) {
         return read_id(message, err);
     case MSG_ATTACH:
         return read_attach(message, err);
+    case MSG_CARE:
+        return take(message, &message->needed, sizeof message->needed, err);
     case MSG_RESIZE:
         return take(message, message->window, sizeof message->window, err);
     case MSG_STATE:

@@ -17,6 +17,7 @@ struct message {
         struct attach_body attach;
         char id[ID_SIZE]; /* WAIT, ACK */
         uint32_t version; /* HELLO */
+        uint32_t needed;  /* CARE */
         uint16_t window[2];
     };
 };

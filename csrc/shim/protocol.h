@@ -4,8 +4,9 @@
  * unknown message types are answered with MSG_ERROR ENOSYS, a body may grow at its end, unknown
  * flags are refused.
  *
- * Requests carry a sequence number chosen by the client; the answer repeats it. DATA, END, RESIZE
- * and DETACH have no answer. Descriptors travel with a packet, at most MAX_RECEIVED_FDS (fdpass.h).
+ * Requests carry a sequence number chosen by the client; the answer repeats it. DATA, END, RESIZE,
+ * DETACH and CARE have no answer. Descriptors travel with a packet, at most MAX_RECEIVED_FDS
+ * (fdpass.h).
  */
 #ifndef KL_SHIM_PROTOCOL_H
 #define KL_SHIM_PROTOCOL_H
@@ -29,13 +30,16 @@ enum msg_type {
     MSG_RESIZE = 10, /* u16 rows, u16 columns of the attached terminal */
     MSG_DETACH = 11, /* this connection stops carrying streams; the process continues */
     /* Kills every process, pause last -> MSG_OK when all are reaped; the shim then exits without
-     * running its clean-up command. */
+     * running the care command. */
     MSG_SHUTDOWN = 12,
     MSG_STARTED =
         13,          /* struct started_body; for pause with one descriptor: its network namespace */
     MSG_EXITED = 14, /* struct state_entry */
     MSG_ERROR = 15,  /* struct error_body */
     MSG_OK = 16,
+    /* u32 1: the pod needs care, which this connection gives until it is closed; 0: it needs none.
+     * While it needs care that nobody gives, the shim runs the care command now and then. */
+    MSG_CARE = 17,
 };
 
 struct msg_head {

@@ -8,6 +8,7 @@
 #include "fdpass.h"
 #include "sys.h"
 #include "shim/streams/attach.h"
+#include "shim/process/care.h"
 #include "shim/process/ending.h"
 #include "message.h"
 #include "shim/process/reap.h"
@@ -118,6 +119,9 @@ static int dispatch(struct conn *conn, const struct message *message,
         return 0;
     case MSG_DETACH:
         attach_leave(conn, false);
+        return 0;
+    case MSG_CARE:
+        care_asked(conn, message->needed != 0);
         return 0;
     default: /* MSG_SHUTDOWN: message_read refuses all others */
         ending_begin(conn, message->seq);

@@ -39,6 +39,7 @@ class Message(IntEnum):
     EXITED = 14
     ERROR = 15
     OK = 16
+    CARE = 17
 
 
 class Role(IntEnum):
@@ -154,6 +155,11 @@ def signal(id: str, number: int) -> bytes:
 def attach(id: str, streams: int) -> bytes:
     """The body of ATTACH: bit 0 stdin, 1 stdout, 2 stderr."""
     return _ATTACH.pack(id.encode(), streams, 0)
+
+
+def care(needed: bool) -> bytes:
+    """The body of CARE."""
+    return struct.pack("<I", needed)
 
 
 def window(rows: int, columns: int) -> bytes:

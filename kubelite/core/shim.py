@@ -199,8 +199,14 @@ class Shim:
         """
         self._expect(self.ask(Message.ATTACH, protocol.attach(id, streams)), Message.OK)
 
+    def say_care(self, needed: bool) -> None:
+        """The pod needs care, which this connection gives until it is closed; or it needs none.
+        While nobody gives what is needed, the shim runs its care command.
+        """
+        self.ask(Message.CARE, protocol.care(needed))
+
     def shutdown(self) -> None:
-        """Kills all processes and ends the shim, without its clean-up command."""
+        """Kills all processes and ends the shim, without its care command."""
         self._expect(self.ask(Message.SHUTDOWN), Message.OK)
 
 
@@ -240,11 +246,12 @@ def connect(directory: int, name: str = "shim.sock") -> Shim:
 
 
 def launch(
-    uid: str, directory: int, exits: int, cleanup: Sequence[str], name: str = "shim.sock"
+    uid: str, directory: int, exits: int, care: Sequence[str], name: str = "shim.sock"
 ) -> Launched:
     """Starts the shim of pod ``uid``: its socket in ``directory``, its exit files in ``exits``.
 
-    ``cleanup`` is the command line it runs when pause dies unexpectedly. Raises NativeError.
+    ``care`` is the command line it runs when pause dies unexpectedly, or nobody gives the pod the
+    care that it needs (:meth:`Shim.say_care`). Raises NativeError.
     """
     from kubelite.core import native
 
@@ -261,7 +268,7 @@ def launch(
             if os.environ.get(key)
         ]
         fds = (listener.fileno(), theirs.fileno(), exits)
-        pid, pidfd = native.shim_launch(program, ["kubelite-shim", uid, *cleanup], env, fds)
+        pid, pidfd = native.shim_launch(program, ["kubelite-shim", uid, *care], env, fds)
     except BaseException:
         ours.close()
         raise

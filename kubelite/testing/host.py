@@ -130,8 +130,8 @@ def _routes(key: str) -> Iterator[str]:
 
 def _concerns(interface: str, key: str) -> bool:
     """Everything but the interfaces of other homes."""
-    home = re.match(r"kl-[0-9a-f]{8}(?=$|-)", interface)
-    return not key or home is None or home.group() == names.bridge(key)
+    home = re.match(r"kl-([0-9a-f]{8})(?=$|-)|lb-([0-9a-f]{4})[0-9a-f]{8}$", interface)
+    return not key or home is None or key.startswith(home[1] or home[2])
 
 
 def _tables(key: str) -> Iterator[str]:

@@ -23,7 +23,7 @@ from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import API
 from kubelite.node.volume.removal import remove_tree
 from kubelite.up import supervisor
-from kubelite.up.cluster_network import remove_tables
+from kubelite.up.cluster_network import remove_network
 from kubelite.up.supervisor import ClusterRecord, Directory
 
 READY_SECONDS = 60.0
@@ -42,6 +42,7 @@ class UpOptions(NamedTuple):
     node_name: str = ""
     bind: str = "127.0.0.1"
     allow_host_image: bool = False
+    load_balancer_pool: str = ""
 
 
 class NotUp(Exception):
@@ -91,7 +92,7 @@ def down(home: Home, name: str, report: Report, *, keep_pods: bool, delete: bool
         report("processes", "ended", _milliseconds(began))
     if not keep_pods:
         count = _remove_pods(home)
-        remove_tables(home.key)
+        remove_network(home.key)
         report("pods", f"{count} removed", _milliseconds(began))
     existed = os.path.isdir(directory.path)
     if delete and existed:
@@ -147,6 +148,8 @@ def _commands(home: Home, directory: Directory, options: UpOptions) -> dict[str,
     data = f"{directory.path}/server"
     server = ["server", "--data-dir", data, "--port", str(options.port), "--bind", options.bind]
     server += ["--kubeconfig", directory.kubeconfig, "--metrics"]
+    if options.load_balancer_pool:
+        server += ["--load-balancer-pool", options.load_balancer_pool]
     node = ["node", "run", "--data-dir", data, "--port", str(options.kubelet_port)]
     node += ["--server", f"https://127.0.0.1:{options.port}"]
     if options.node_name:

@@ -15,14 +15,23 @@ from kubelite.client.client import Client
 from kubelite.client.informers import Informer, Informers
 from kubelite.client.resources import GroupVersionResource
 from kubelite.node.dns.server import DnsServer, Options
-from kubelite.node.network import names, nftables
+from kubelite.node.network import announcements, bridge, names, nftables
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.network.hostfiles import read_host_files
 from kubelite.node.network.resolver import is_loopback, parse
-from kubelite.node.proxy import netfilter, policy_table
+from kubelite.node.proxy import netfilter, policy_table, ruleset
+from kubelite.node.proxy.health_checks import HealthChecks
 from kubelite.node.proxy.policies import EGRESS, INGRESS, isolation, pod_facts
 from kubelite.node.proxy.proxy import ServiceProxy
-from kubelite.node.proxy.services import Endpoint, Frontend, Node, frontends
+from kubelite.node.proxy.services import (
+    Endpoint,
+    Frontend,
+    Health,
+    Node,
+    frontends,
+    health_check,
+)
+from kubelite.objects.facts.load_balancers import announced_addresses, announcers
 
 SERVICES = GroupVersionResource("", "v1", "services")
 SLICES = GroupVersionResource("discovery.k8s.io", "v1", "endpointslices")
@@ -39,20 +48,22 @@ _log = logging.getLogger("kubelite.network")
 
 
 class ClusterNetwork:
-    """The network of ``node``. ``table`` begins the names of its nftables tables."""
+    """The network of ``node``, whose home has this ``key``."""
 
-    def __init__(self, client: Client, node: Node, table: str, domain: str) -> None:
+    def __init__(self, client: Client, node: Node, key: str, domain: str) -> None:
         self._node = node
+        self._key = key
         self._informers = Informers(client)
         self._services = self._informers.of(SERVICES)
+        self._services.add_index("announced by", announcers)
         self._slices = self._informers.of(SLICES)
         self._slices.add_index("service", lambda obj: [_slice_key(obj)])
         self._slices.add_index("endpoint node", _nodes)
         self._policies = self._informers.of(POLICIES)
         self._namespaces = self._informers.of(NAMESPACES)
         self._pods = self._informers.of(PODS)
-        self._proxy = ServiceProxy(f"{table}-services", nftables.run)
-        self._policy_table = f"{table}-policies"
+        services, self._policy_table = _tables(key)
+        self._proxy = ServiceProxy(services, nftables.run)
         self._policy_content = policy_table.EMPTY
         directory = Directory(self._services, self._slices, self._namespaces)
         self._dns = DnsServer(directory, Options(domain, _upstreams()))
@@ -60,12 +71,16 @@ class ClusterNetwork:
         self._dirty: set[Key] = set()
         self._policies_dirty = False
         self._tables_gone = False
+        self._health_checks = HealthChecks()
+        self._announced: set[str] | None = None
         self._wake = asyncio.Event()
         self._watch: netfilter.TableWatch | None = None
 
     async def start(self) -> None:
         """Returns when every Service that exists is served. Raises NetworkError, OSError."""
         self._dns_port = await self._dns.start("127.0.0.1", 0)
+        if warning := await asyncio.to_thread(bridge.load_netfilter):
+            _log.warning("%s", warning)
         await self._informers.wait_synced()
         await asyncio.to_thread(self._make_tables)
         self._services.add_handler(self._service_changed)
@@ -81,6 +96,7 @@ class ClusterNetwork:
         if self._watch is not None:
             asyncio.get_running_loop().remove_reader(self._watch.fileno())
             self._watch.close()
+        await self._health_checks.close()
         await self._dns.close()
         await self._informers.close()
 
@@ -143,6 +159,8 @@ class ClusterNetwork:
                 change = {key: self._frontends(key) for key in keys}
                 gone = await asyncio.to_thread(self._proxy.apply, change, self._local_addresses())
                 await asyncio.to_thread(netfilter.forget_udp, gone)
+                await self._health_checks.update({key: self._health(key) for key in keys})
+                await self._announce()
             if policies:
                 await self._apply_policies()
         except BaseException:
@@ -162,6 +180,23 @@ class ClusterNetwork:
             here = (Endpoint("127.0.0.1", self._dns_port),)
             return [frontend._replace(endpoints=here) for frontend in served]
         return served
+
+    def _health(self, key: Key) -> Health | None:
+        service = self._services.get(*key)
+        slices = self._slices.by_index("service", "/".join(key))
+        return health_check(service, slices, self._node) if service is not None else None
+
+    async def _announce(self) -> None:
+        """Answers for the addresses that the controller of load balancers gives to this node."""
+        addresses = {
+            address
+            for service in self._services.by_index("announced by", self._node.name)
+            for address in announced_addresses(dict(service), self._node.name)
+            if "." in address
+        }
+        if addresses != self._announced:
+            await asyncio.to_thread(announcements.announce, self._key, addresses)
+            self._announced = addresses
 
     def _local_addresses(self) -> list[str]:
         return [
@@ -241,10 +276,16 @@ class Directory:
         ]
 
 
-def remove_tables(key: str) -> None:
-    """Removes the tables of the home with this key. Raises NetworkError."""
-    tables = (f"{names.table(key)}-{part}" for part in ("services", "policies"))
-    nftables.run("".join(f"add table ip {name}\ndelete table ip {name}\n" for name in tables))
+def remove_network(key: str) -> None:
+    """Removes tables and announced addresses of the home with this key. Raises NetworkError,
+    NativeError, OSError.
+    """
+    announcements.announce(key, ())
+    nftables.run("".join(map(ruleset.without_table, _tables(key))))
+
+
+def _tables(key: str) -> tuple[str, str]:
+    return f"{names.table(key)}-services", f"{names.table(key)}-policies"
 
 
 def _key(obj: Object) -> Key:

@@ -12,6 +12,7 @@ from kubelite.client.client import Client
 from kubelite.client.informers import Informers
 from kubelite.client.local import LocalTransport
 from kubelite.client.transport import Application, Identity
+from kubelite.control.controllers.controller import DEFAULTS, Settings
 from kubelite.control.controllers.loop import Clock
 from kubelite.control.controllers.manager import ControllerManager
 from kubelite.control.controllers.registry import Row
@@ -53,6 +54,7 @@ class ControlPlane:
         *,
         scheduler: bool = False,
         elect: bool = False,
+        settings: Settings = DEFAULTS,
     ) -> None:
         self._application = application
         self._informers = Informers(self._client(MANAGER))
@@ -65,6 +67,7 @@ class ControlPlane:
             lambda account: self._client(account_identity(account)),
             controllers,
             clock,
+            settings,
         )
 
     def _client(self, identity: Identity) -> Client:

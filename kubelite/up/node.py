@@ -20,16 +20,18 @@ from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
 from kubelite.client.kubeconfig import ClusterAccess
 from kubelite.client.resources import GroupVersionResource
+from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent.agent import Agent, log
 from kubelite.node.kubelet.cluster import machine
 from kubelite.node.kubelet.cluster.cluster_pods import ClusterPods
+from kubelite.node.kubelet.cluster.configuration import Serving, configuration
 from kubelite.node.kubelet.cluster.local_volumes import LocalVolumes
 from kubelite.node.kubelet.cluster.registration import Registration
+from kubelite.node.kubelet.cluster.served_pages import pages
 from kubelite.node.kubelet.cluster.served_pods import ServedPods
 from kubelite.node.kubelet.server.auth import Gate
-from kubelite.node.kubelet.server.server import KubeletServer, Pages
-from kubelite.node.network import names
+from kubelite.node.kubelet.server.server import KubeletServer
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home
 from kubelite.up.cluster_network import ClusterNetwork
@@ -112,8 +114,18 @@ class NodeAgent:
         self._stopping = asyncio.Event()
         options = self._options
         client = Client(HttpTransport(options.access), user_agent="kubelite-node")
+        serving = Serving(
+            options.port,
+            options.authority,
+            options.certificate,
+            options.key,
+            options.dns,
+            options.domain,
+        )
         server = KubeletServer(
-            ServedPods(self._home), Pages({}), Gate(_review_with(client), options.name)
+            ServedPods(self._home, options.name),
+            pages(self._home, options.name, configuration(serving, node_config.read(self._home))),
+            Gate(_review_with(client), options.name),
         )
         port = await server.start("0.0.0.0", options.port, _tls(options))
         registration = Registration(client, lambda: self._describe(port))
@@ -121,14 +133,14 @@ class NodeAgent:
         node = ClusterNode(
             options.name, options.address, options.dns, options.domain, options.allow_host_image
         )
-        pods = ClusterPods(self._home, node, client)
+        pods = ClusterPods(self._home, node, client, lambda: registration.uid)
         network_client = Client(
             HttpTransport(options.network_access), user_agent="kubelite-network"
         )
         network = ClusterNetwork(
             network_client,
             Node(options.name, options.labels.get(ZONE_LABEL, "")),
-            names.table(self._home.key),
+            self._home.key,
             options.domain,
         )
         storage_client = Client(

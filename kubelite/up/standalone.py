@@ -10,6 +10,7 @@ from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
 from kubelite.client.informers import Informers
 from kubelite.client.kubeconfig import ClusterAccess
+from kubelite.control.controllers.controller import DEFAULTS, Settings
 from kubelite.control.controllers.manager import ControllerManager
 from kubelite.control.controllers.registry import Row
 from kubelite.control.scheduler.loop.run import run_scheduler
@@ -49,6 +50,7 @@ async def standalone_controllers(
     *,
     as_accounts: bool = False,
     elect: bool = True,
+    settings: Settings = DEFAULTS,
 ) -> None:
     """Runs controllers until cancelled; with ``elect`` only while holding the Lease that kube-
     controller-manager uses too. They act as the user of ``access``, or with ``as_accounts`` each as
@@ -63,7 +65,7 @@ async def standalone_controllers(
 
     async def lead() -> None:
         async with Informers(client) as informers:
-            manager = ControllerManager(informers, client_for, controllers)
+            manager = ControllerManager(informers, client_for, controllers, settings=settings)
             try:
                 await manager.start()
                 await asyncio.Event().wait()

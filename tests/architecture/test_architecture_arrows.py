@@ -56,7 +56,15 @@ _API_FLOORS = [
 _SCHEDULER_FLOORS = [["loop"], ["cluster"], ["plugins"], ["snapshot"], ["facts"]]
 """The rooms of ``control/scheduler``, likewise; ``explain`` and ``simulate`` stand above them."""
 
-_KUBELET_FLOORS = [["cluster"], ["server"], ["pods"], ["agent"], ["act"], ["probe"], ["decide"]]
+_KUBELET_FLOORS = [
+    ["cluster"],
+    ["server", "stats"],
+    ["pods"],
+    ["agent"],
+    ["act"],
+    ["probe"],
+    ["decide"],
+]
 """The rooms of ``node/kubelet``, likewise."""
 
 INNER = {

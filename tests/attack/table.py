@@ -28,6 +28,7 @@ LINKS, LIFE, INSIDE = (
     "attack/test_attack_inside",
 )
 IMAGES, KNOBS = "attack/test_attack_images", "attack/test_attack_knobs"
+AGENT = "attack/test_attack_agent"
 STATE, PARALLEL = "attack/test_attack_state", "crash/test_crash_parallel"
 FAULTS = "e2e/test_pod_life_faults"
 UNPACK, ARCHIVE, STORE = (
@@ -363,9 +364,14 @@ STATE_OF_THE_ROOT = {
     "commands and agents that are killed and not followed by another": Row(
         (
             f"{PARALLEL}::test_a_killed_up_is_continued_by_the_next",
+            f"{PARALLEL}::test_a_killed_up_is_continued_though_nobody_looks",
             f"{FAULTS}::test_a_killed_agent_is_started_again_by_whoever_looks",
+            f"{AGENT}::test_a_killed_agent_is_followed_by_another",
+            f"{AGENT}::test_agents_that_are_killed_again_and_again",
+            f"{AGENT}::test_many_pods_get_one_agent",
+            f"{AGENT}::test_a_reset_is_not_disturbed_by_those_who_call_for_an_agent",
         ),
-        off="without a look at the pod nothing happens for as long as the test waits",
+        ("care",),
     ),
 }
 IMAGE = {

@@ -80,6 +80,21 @@ def kubectl_of(version: str) -> str:
     return found
 
 
+@cache
+def etcd_program() -> str:
+    """The path of an etcd: Debian trixie's, else the machine's own or its release's. Looked up once:
+    a server that is started again must not wait for apt. Skips without one.
+    """
+    program = (
+        trixie_binary("etcd-server", "usr/bin/etcd")
+        or shutil.which("etcd")
+        or debian_binary("etcd-server", "usr/bin/etcd")
+    )
+    if program is None:
+        pytest.skip("no etcd on this machine, and apt has none")
+    return program
+
+
 def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
@@ -91,9 +106,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class EtcdServer:
-    """An etcd 3.5 (Debian trixie's, else what the machine has) that can be killed and started again
-    on its data.
-    """
+    """An etcd that can be killed and started again on its data."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -105,10 +118,7 @@ class EtcdServer:
         return self._urls[0]
 
     def start(self) -> None:
-        own = shutil.which("etcd") or debian_binary("etcd-server", "usr/bin/etcd")
-        program = trixie_binary("etcd-server", "usr/bin/etcd") or own
-        if program is None:
-            pytest.skip("no etcd on this machine, and apt has none")
+        program = etcd_program()
         client, peer = self._urls
         urls = [
             "--listen-client-urls",

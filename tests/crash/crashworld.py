@@ -175,6 +175,8 @@ class Ward:
             except (ProcessLookupError, ChildProcessError):
                 pass
             self._agent = 0
+        # The shims call for another one when it is gone.
+        agent_control.stop_agent(self.home)
 
     def agent_died(self) -> int:
         pid, self._agent = self._agent, 0

@@ -189,6 +189,23 @@ def test_a_killed_up_is_continued_by_the_next(tmp_path: Path, act: str) -> None:
     assert difference(before, snapshot(tmp_path / "k")) == []
 
 
+@pytest.mark.parametrize("act", ["start pause", *ACTS])
+def test_a_killed_up_is_continued_though_nobody_looks(tmp_path: Path, act: str) -> None:
+    """Once there is a shim, it calls for an agent; nobody gives another command."""
+    made = ward(tmp_path)
+    before = snapshot(tmp_path / "k")
+    assert ended(child(lambda: made.verb("up", made.fate(until=act)))) == -signal.SIGKILL
+    made.until(lambda: tokens(made, "main") == 1, "the main container has started")
+    pod = made.until(
+        lambda: (p := made.get()) and p["status"]["phase"] == "Running" and p, "the pod is up"
+    )
+    assert (tokens(made, "init"), tokens(made, "main")) == (1, 1)
+    assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+    made.verb("down", grace=0)
+    made.end_agent()
+    assert difference(before, snapshot(tmp_path / "k")) == []
+
+
 def test_a_killed_up_of_another_manifest_is_taken_away(tmp_path: Path) -> None:
     made = ward(tmp_path)
     assert ended(child(lambda: made.verb("up", made.fate(until="flush record")))) == -signal.SIGKILL

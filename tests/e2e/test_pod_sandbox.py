@@ -121,7 +121,7 @@ def test_killing_pause_ends_the_pod_and_the_shim_cleans_up(world: World) -> None
 
 
 def test_killing_the_shim_leaves_the_rest_to_the_next_command(world: World) -> None:
-    """The shim dies without a chance to run its clean-up command."""
+    """The shim dies without a chance to run its care command."""
     world.up(two_containers())
     pause, members = pids(world)
     before = world.inspect("p")["sandbox"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import select
 import socket
+import struct
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubelite.core import native
-from kubelite.node.network import ipam, nftables
+from kubelite.node.network import bridge, ipam, names, nftables
 from kubelite.node.network.pod import PodNetwork
-from kubelite.node.proxy import policy_table
+from kubelite.node.proxy import policy_table, ruleset
 from kubelite.node.proxy.policies import (
     EGRESS,
     INGRESS,
@@ -33,8 +36,11 @@ if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
 
 TABLE = "kubelite-test-policies"
+KEY = "0a1b2c3e"
 NAMESPACES = {"shop": {"team": "a"}, "bank": {"team": "b"}}
 PORTS = (80, 81, 8080)
+ROUNDS = itertools.count()
+"""Numbers of rounds of packets: a late one of an earlier round counts for nothing."""
 PODS = {
     ("shop", "web"): ({"app": "web", "tier": "front"}, 80),
     ("shop", "db"): ({"app": "db"}, 81),
@@ -75,27 +81,38 @@ def pods(tmp_path_factory) -> Iterator[list[Pod]]:
     with NetworkNamespace() as space, space.inside():
         native.net_bridge("up0", ipam.number("192.0.2.1"), 24)
         run = tmp_path_factory.mktemp("run")
-        network = PodNetwork(str(run), "0a1b2c3e", str(Path(run) / "lock"))
+        network = PodNetwork(str(run), KEY, str(Path(run) / "lock"))
         pods = [Pod(network, key) for key in PODS]
+        assert bridge.load_netfilter() == ""
         nftables.run(policy_table.table(TABLE))
         yield pods
-        nftables.run(f"delete table ip {TABLE}\n")
+        nftables.run(ruleset.without_table(TABLE))
         network.remove_all()
 
 
-def arrived(pods: Sequence[Pod]) -> set[tuple[str, str, int]]:
-    """Every (sender, receiver, port) of all flows whose packet arrives."""
+def arrived(pods: Sequence[Pod], wanted: set[tuple[str, str, int]]) -> set[tuple[str, str, int]]:
+    """Every (sender, receiver, port) of all flows whose packet arrives. Those that are ``wanted``
+    have seconds for it, the others what a packet needs on a machine with nothing else to do.
+    """
+    number = next(ROUNDS)
     for sender in pods:
         for receiver in pods:
             for port in PORTS:
-                sender.sender.sendto(sender.address.encode(), (receiver.address, port))
-    flows = set()
+                packet = f"{sender.address} {number}".encode()
+                sender.sender.sendto(packet, (receiver.address, port))
+    flows: set[tuple[str, str, int]] = set()
     waiting = {s: (pod, port) for pod in pods for port, s in pod.sockets.items()}
-    while ready := select.select(list(waiting), [], [], 0.03)[0]:
-        for found in ready:
-            pod, port = waiting[found]
-            flows.add((found.recv(100).decode(), pod.address, port))
-    return flows
+    deadline = time.monotonic() + 5
+    while True:
+        patience = 0.03 if flows >= wanted else deadline - time.monotonic()
+        ready = select.select(list(waiting), [], [], max(patience, 0))[0]
+        if not ready:
+            return flows
+        for receiving in ready:
+            pod, port = waiting[receiving]
+            source, _, sent = receiving.recv(100).decode().partition(" ")
+            if sent == str(number):
+                flows.add((source, pod.address, port))
 
 
 # -- the plain reading ----------------------------------------------------------------------------
@@ -237,13 +254,16 @@ def test_packets_pass_as_the_policies_say(pods):
         if commands:
             nftables.run(commands)
         state["content"] = content
-        assert arrived(pods) == allowed(facts, ingress, egress)
+        wanted = allowed(facts, ingress, egress)
+        assert arrived(pods, wanted) == wanted
 
     check()
     nftables.run(
         policy_table.change(TABLE, state["content"], policy_table.EMPTY) or "list tables\n"
     )
-    assert len(arrived(pods)) == len(pods) ** 2 * len(PORTS)
+    everything = allowed(facts, Isolation({}, {}), Isolation({}, {}))
+    assert len(everything) == len(pods) ** 2 * len(PORTS)
+    assert arrived(pods, everything) == everything
 
 
 def test_connections_that_stand_go_on_and_answers_pass(pods):
@@ -268,3 +288,37 @@ def test_connections_that_stand_go_on_and_answers_pass(pods):
     nftables.run(policy_table.change(TABLE, content, policy_table.EMPTY))
     for each in (stream, accepted, listener):
         each.close()
+
+
+def test_a_frame_that_a_pod_makes_by_hand_meets_the_policies(pods):
+    """A pod with NET_RAW may know another's link-layer address, and need no router."""
+    client, server = pods[1], pods[0]
+    frame = datagram(client.address, server.address, PORTS[0])
+    facts = pod_facts(pod.document() for pod in pods)
+    deny = [{"metadata": {"namespace": "shop", "name": "deny"}, "spec": {"podSelector": {}}}]
+    ingress = isolation(INGRESS, deny, facts, NAMESPACES, [server.address])
+    content = policy_table.content(ingress, Isolation({}, {}), facts)
+    receiver = server.sockets[PORTS[0]]
+    with client.space.inside():
+        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sender.bind((names.POD_INTERFACE, 0))
+    with sender:
+        sender.send(frame)
+        assert select.select([receiver], [], [], 2)[0]
+        assert receiver.recv(10) == b"by hand"
+        nftables.run(policy_table.change(TABLE, policy_table.EMPTY, content))
+        sender.send(frame)
+        assert not select.select([receiver], [], [], 0.3)[0]
+        nftables.run(policy_table.change(TABLE, content, policy_table.EMPTY))
+
+
+def datagram(source: str, target: str, port: int) -> bytes:
+    """An Ethernet frame with a UDP packet from one pod to another (RFC 791, RFC 768)."""
+    data = b"by hand"
+    udp = struct.pack("!HHHH", 40000, port, 8 + len(data), 0) + data
+    addresses = socket.inet_aton(source) + socket.inet_aton(target)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, socket.IPPROTO_UDP, 0)
+    checksum = ~(sum(struct.unpack("!10H", head + addresses)) % 0xFFFF) & 0xFFFF
+    head = head[:10] + struct.pack("!H", checksum)
+    link = [b"\x02\x6b" + socket.inet_aton(address) for address in (target, source)]
+    return b"".join(link) + struct.pack("!H", 0x0800) + head + addresses + udp

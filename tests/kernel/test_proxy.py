@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kubelite.core import native
-from kubelite.node.network import ipam, nftables
+from kubelite.node.network import announcements, ipam, nftables
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy import netfilter
 from kubelite.node.proxy.proxy import ServiceProxy
@@ -26,6 +26,7 @@ if os.geteuid() != 0:
     pytest.skip("network namespaces need root", allow_module_level=True)
 
 UPLINK, NEIGHBOUR, VIP = "192.0.2.1", "192.0.2.9", "10.96.0.10"
+POOL = "192.0.2.77"
 KEY, TABLE = "0a1b2c3d", "kubelite-test-services"
 WEB = ("default", "web")
 TIMEOUT = 2
@@ -129,6 +130,19 @@ def proxy(host: NetworkNamespace) -> Iterator[ServiceProxy]:
     proxy.stop()
 
 
+def outside_route(outside: NetworkNamespace) -> None:
+    """The neighbour sends packets for the pool to the host, as a router would."""
+    with outside.inside():
+        subprocess.run(["ip", "route", "add", POOL, "via", UPLINK], check=True)
+
+
+def hardware_address(interface: str) -> str:
+    """In the caller's network namespace."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as any_socket:
+        any_socket.bind((interface, 0))
+        return any_socket.getsockname()[4].hex(":")
+
+
 def endpoints(*backends: Backend) -> tuple[Endpoint, ...]:
     return tuple(Endpoint(backend.address, 8080) for backend in backends)
 
@@ -164,6 +178,66 @@ def test_a_local_policy_shows_the_caller_its_address(outside, proxy, backends):
     frontend = Frontend("", "tcp", 30080, endpoints(backends[1]))
     serve(proxy, backends, frontend)
     assert call(outside, UPLINK, 30080) == ("b", NEIGHBOUR)
+
+
+def test_policy_local_is_for_callers_from_outside(host, outside, proxy, backends):
+    local, elsewhere = endpoints(backends[1]), endpoints(backends[2])
+    frontend = Frontend("", "tcp", 30080, local, inside=elsewhere)
+    serve(proxy, backends, frontend, frontend._replace(address=POOL, port=80))
+    outside_route(outside)
+    assert call(outside, UPLINK, 30080) == ("b", NEIGHBOUR)
+    assert call(outside, POOL, 80) == ("b", NEIGHBOUR)
+    for client in (host, backends[0].space):
+        assert call(client, UPLINK, 30080)[0] == "c"
+        assert call(client, POOL, 80)[0] == "c"
+    serve(proxy, backends, frontend._replace(endpoints=(), drop_if_empty=True))
+    assert call(backends[0].space, UPLINK, 30080)[0] == "c"
+    with pytest.raises(TimeoutError):
+        call(outside, UPLINK, 30080)
+
+
+def test_clients_inside_stick_to_their_endpoint_too(proxy, backends):
+    inside = endpoints(*backends)
+    serve(proxy, backends, Frontend(POOL, "tcp", 80, (), affinity_seconds=100, inside=inside))
+    assert len({call(backends[0].space, POOL, 80)[0] for _ in range(12)}) == 1
+
+
+def test_an_address_of_a_pool_is_answered_for(host, outside, proxy, backends):
+    frontend = Frontend(POOL, "tcp", 80, endpoints(backends[1]), masquerade=True, is_announced=True)
+    serve(proxy, backends, frontend)
+    with host.inside():
+        before = network_snapshot()
+        announcements.announce(KEY, [POOL])
+        announcements.announce(KEY, [POOL, "192.0.2.78"])
+        announcements.announce(KEY, [POOL])
+    for client in (outside, host, backends[0].space):
+        assert call(client, POOL, 80)[0] == "b"
+    with host.inside(), socket.create_server(("", 81)):
+        for client in (outside, host, backends[0].space):
+            with pytest.raises(ConnectionRefusedError):
+                call(client, POOL, 81)
+    with host.inside():
+        announcements.announce(KEY, [])
+        assert difference(before, network_snapshot()) == []
+    with outside.inside():
+        subprocess.run(["ip", "neigh", "flush", "to", POOL], check=True)
+    with pytest.raises(OSError, match=r"No route|timed out"):
+        call(outside, POOL, 80)
+
+
+def test_neighbours_are_told_who_has_an_address_of_a_pool_now(host, outside):
+    with outside.inside():
+        other = "lladdr 02:00:00:00:00:01 nud stale dev eth0"
+        subprocess.run(["ip", "neigh", "add", POOL, *other.split()], check=True)
+    with host.inside():
+        announcements.announce(KEY, [POOL])
+        own = hardware_address("up0")
+        announcements.announce(KEY, [])
+    with outside.inside():
+        known = subprocess.run(
+            ["ip", "neigh", "show", POOL], check=True, capture_output=True, text=True
+        )
+    assert own in known.stdout
 
 
 def test_a_service_without_endpoints_refuses_at_once_or_stays_silent(host, proxy, backends):
@@ -258,10 +332,12 @@ def test_services_that_go_leave_no_element(proxy, backends):
         Frontend(VIP, "tcp", 80, endpoints(*backends), affinity_seconds=5),
         Frontend("", "tcp", 30080, endpoints(*backends), masquerade=True),
         Frontend(UPLINK, "tcp", 81, endpoints(backends[0]), source_ranges=("10.0.0.0/8",)),
+        Frontend(POOL, "tcp", 81, (), inside=endpoints(backends[0]), is_announced=True),
         Frontend(VIP, "udp", 80, ()),
     ]
     serve(proxy, backends, *frontends)
     assert elements() >= {"services", "endpoints", "node-ports", "allowed", "hairpin", "unserved"}
+    assert elements() >= {"inner-services", "announced", "node-hidden"}
     proxy.apply({WEB: ()}, ())
     assert elements() == set()
 

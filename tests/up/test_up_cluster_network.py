@@ -56,7 +56,7 @@ async def network(
 ) -> AsyncIterator[ClusterNetwork]:
     monkeypatch.setattr(nftables, "run", kernel.run)
     monkeypatch.setattr(cluster_network, "RETRY_SECONDS", 0.05)
-    made = ClusterNetwork(client, Node("n", ""), "t", "cluster.local")
+    made = ClusterNetwork(client, Node("n", ""), "0a1b2c3e", "cluster.local")
     await made.start()
     work = asyncio.create_task(made.run())
     try:
@@ -75,7 +75,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_a_policy_that_the_kernel_refused_is_applied_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kernel = Kernel("t-policies")
+    kernel = Kernel("kubelite-0a1b2c3e-policies")
     async with served(tmp_path) as world, network(world.client, kernel, monkeypatch):
         await world.client.create(PODS, POD)
         status = {"phase": "Running", "podIP": "10.1.2.3", "podIPs": [{"ip": "10.1.2.3"}]}

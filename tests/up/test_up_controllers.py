@@ -22,14 +22,19 @@ from kubelite.client.resources import (
     EVENTS,
     JOBS,
     LEASES,
+    NODES,
     PODS,
     REPLICA_SETS,
     SERVICE_ACCOUNTS,
+    SERVICES,
     STATEFUL_SETS,
 )
 from kubelite.control.api.server.lifecycle import ApiServer, Options
+from kubelite.control.controllers.controller import DEFAULTS, Settings
 from kubelite.control.controllers.registry import select
+from kubelite.control.controllers.shared.address_pool import parse
 from kubelite.control.store.memory import Memory
+from kubelite.objects.facts.load_balancers import ANNOUNCED_BY
 from kubelite.up.control_plane import ControlPlane
 from tests.client.servers import client_of
 
@@ -83,10 +88,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(path: Path, *names: str) -> AsyncIterator[Running]:
+async def running(path: Path, *names: str, settings: Settings = DEFAULTS) -> AsyncIterator[Running]:
     server = ApiServer(Memory(), Options(str(path / "pki"), port=0))
     await server.start()
-    plane = ControlPlane(server.application, select(names or ("*",)))
+    plane = ControlPlane(server.application, select(names or ("*",)), settings=settings)
     await plane.start()
     client = client_of(server, "local")
     try:
@@ -110,6 +115,27 @@ async def test_a_deployment_gets_pods_as_many_as_it_asks_for(tmp_path: Path) -> 
         await world.client.scale(DEPLOYMENTS, "web", 1, "default")
         await world.idle()
         assert len(await pods_of(world.client)) == 1
+
+
+async def test_load_balancers_made_at_once_get_addresses_of_their_own(tmp_path: Path) -> None:
+    told = Settings(parse("198.51.100.0/24"))
+    async with running(tmp_path, settings=told) as world:
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
+        await world.client.create(NODES, node)
+        ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+        await world.client.patch_status(NODES, "n", ready)
+        spec = {"type": "LoadBalancer", "ports": [{"port": 80}]}
+        bodies = [
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"s{i}"}, "spec": spec}
+            for i in range(20)
+        ]
+        create = world.client.create
+        await asyncio.gather(*(create(SERVICES, body, "default") for body in bodies))
+        await world.idle()
+        services = [await world.client.get(SERVICES, f"s{i}", "default") for i in range(20)]
+        given = [s["status"]["loadBalancer"]["ingress"][0]["ip"] for s in services]
+        assert len(set(given)) == 20
+        assert {s["metadata"]["annotations"][ANNOUNCED_BY] for s in services} == {"n"}
 
 
 async def test_at_rest_nothing_is_written(tmp_path: Path) -> None:

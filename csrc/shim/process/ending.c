@@ -1,42 +1,26 @@
 #include "ending.h"
 
-#include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "command.h"
 #include "process.h"
 #include "procfs.h"
+#include "shim/streams/clock.h"
 
-#define KILL_TIMEOUT                                                                               \
-    10 /* seconds to wait for killed processes: an uninterruptible sleep may last for ever */
+/* How long to wait for killed processes: an uninterruptible sleep may last for ever. */
+#define KILL_TIMEOUT (10 * NANOSECONDS)
 
 static struct {
-    char **command;
-    int mounts;
     bool begun, asked;
     struct conn *conn;
     uint32_t seq;
-    time_t deadline;
+    uint64_t deadline;
 } ending;
-
-static time_t seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
-void ending_prepare(char **command, int mounts) {
-    ending.command = command;
-    ending.mounts = mounts;
-}
 
 void ending_begin(struct conn *conn, uint32_t seq) {
     if (!ending.begun)
-        ending.deadline = seconds() + KILL_TIMEOUT;
+        ending.deadline = clock_monotonic() + KILL_TIMEOUT;
     ending.begun = true;
     if (!conn)
         return;
@@ -55,7 +39,7 @@ void ending_drop(const struct conn *conn) {
 }
 
 static bool is_late(void) {
-    return seconds() >= ending.deadline;
+    return clock_monotonic() >= ending.deadline;
 }
 
 int ending_timeout(void) {
@@ -93,21 +77,6 @@ static bool kill_pause(void) {
     return found;
 }
 
-/* The clean-up command is an ordinary process of the host: in its mount namespace, without blocked
- * signals, sub-reaper or descriptors. */
-static void exec_cleanup(void) {
-    sigset_t none;
-    sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++) {
-        signal(number, SIG_IGN); /* discards a pending one */
-        signal(number, SIG_DFL);
-    }
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-    if (ending.command[0] && setns(ending.mounts, CLONE_NEWNS) == 0 && chdir("/") == 0)
-        execve(ending.command[0], ending.command, environ);
-}
-
 void ending_step(void) {
     if (!ending.begun)
         return;
@@ -119,6 +88,6 @@ void ending_step(void) {
     if (ending.conn)
         conn_send(ending.conn, MSG_OK, 0, ending.seq, NULL, 0, -1);
     if (!ending.asked)
-        exec_cleanup();
+        command_exec();
     _exit(0);
 }

@@ -1,16 +1,11 @@
 /* The end of the pod: every process is killed, pause last, and reaped; then the shim exits, or
- * executes its clean-up command. */
+ * becomes the care command. */
 #ifndef KL_SHIM_ENDING_H
 #define KL_SHIM_ENDING_H
 
 #include "shim/conn.h"
 
-/* The clean-up command, for an end that no client requested: argv ended by NULL, with the program
- * as a path, and the mount namespace to run it in. */
-void ending_prepare(char **command, int mounts);
-
-/* Begins the end. `conn` requested it and will be answered; NULL: the clean-up command is to
- * run. */
+/* Begins the end. `conn` requested it and will be answered; NULL: the care command is to run. */
 void ending_begin(struct conn *conn, uint32_t seq);
 
 bool ending_begun(void);

@@ -3,10 +3,20 @@
 #include <string.h>
 #include <time.h>
 
+static uint64_t nanoseconds(const struct timespec *time) {
+    return (uint64_t)time->tv_sec * NANOSECONDS + (uint64_t)time->tv_nsec;
+}
+
 uint64_t clock_wall(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * NANOSECONDS + (uint64_t)now.tv_nsec;
+    return nanoseconds(&now);
+}
+
+uint64_t clock_monotonic(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return nanoseconds(&now);
 }
 
 struct date {

@@ -1,4 +1,4 @@
-/* Wall time as the shim writes it. */
+/* The clocks, and wall time as the shim writes it. */
 #ifndef KL_SHIM_CLOCK_H
 #define KL_SHIM_CLOCK_H
 
@@ -11,6 +11,9 @@
 
 /* Nanoseconds since 1970. */
 uint64_t clock_wall(void);
+
+/* Nanoseconds that nobody can set, for periods. */
+uint64_t clock_monotonic(void);
 
 /* RFC 3339 with nanoseconds, UTC; always RFC3339_SIZE characters, so that times sort as text. */
 void clock_rfc3339(uint64_t time, char *out);

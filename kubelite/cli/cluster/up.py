@@ -9,6 +9,7 @@ from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
 from kubelite.cli.common.screen import Screen
+from kubelite.cli.controllers.options import LoadBalancerPool, controller_settings
 
 
 @usage(
@@ -36,16 +37,20 @@ def up(
     allow_host_image: Annotated[
         bool, Option("--allow-host-image", "Let pods of the cluster use the image `host`.")
     ] = False,
+    load_balancer_pool: LoadBalancerPool = "",
     merge: Annotated[
         bool, Option("--merge", "Add the cluster to your own kubeconfig and make it current.")
     ] = False,
 ) -> int:
     """Starts server and node, and returns when the node is ready. Raises CliError."""
+    controller_settings(load_balancer_pool)
     screen, home = Screen(settings), open_home(settings)
     from kubelite.up.cluster import NotUp, UpOptions
     from kubelite.up.cluster import up as bring_up
 
-    options = UpOptions(name, port, kubelet_port, node_name or "", bind, allow_host_image)
+    options = UpOptions(
+        name, port, kubelet_port, node_name or "", bind, allow_host_image, load_balancer_pool
+    )
     try:
         directory = bring_up(home, options, reporter(screen))
     except NotUp as error:

@@ -7,6 +7,7 @@ from typing import Annotated
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.connection import ContextName, Kubeconfig, cluster_access
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.controllers.options import LoadBalancerPool, controller_settings
 
 
 @usage(
@@ -28,6 +29,7 @@ def controllers(
             "NAMES",
         ),
     ] = "*",
+    load_balancer_pool: LoadBalancerPool = "",
     use_service_account_credentials: Annotated[
         bool,
         Option(
@@ -46,6 +48,7 @@ def controllers(
     from kubelite.control.controllers.registry import UnknownController, select
     from kubelite.up.standalone import standalone_controllers
 
+    told = controller_settings(load_balancer_pool)
     try:
         rows = select([word.strip() for word in names.split(",") if word.strip()])
         access = cluster_access(kubeconfig, context_name)
@@ -57,6 +60,7 @@ def controllers(
                 rows,
                 as_accounts=use_service_account_credentials,
                 elect=not no_leader_elect,
+                settings=told,
             ),
         )
     except (ClientError, UnknownController) as error:

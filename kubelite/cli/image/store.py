@@ -17,7 +17,7 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import as_document, open_home, open_pods
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kubelite.cli.common.command import Settings
     from kubelite.cli.common.screen import Screen
@@ -88,6 +88,18 @@ def show_loaded(screen: Screen, loaded: Sequence[LoadedImage], verb: str, start:
         for name, old in replaced.items():
             screen.note(f"{name} was {short_id(old)} before")
     screen.note(f"done in {time.monotonic() - start:.2f} s")
+
+
+def transfer_progress(screen: Screen, action: str) -> Callable[[str, int, int], None]:
+    """Shows beside ``action`` what the layers report: bytes done and in all."""
+    layers: dict[str, tuple[int, int]] = {}
+
+    def report(digest: str, done: int, total: int) -> None:
+        layers[digest] = (done, total)
+        sizes = [durations.size(sum(column)) for column in zip(*layers.values(), strict=True)]
+        screen.say_waiting(f"{action}: {sizes[0]} of {sizes[1]}")
+
+    return report
 
 
 def image_document(image: Image) -> dict[str, Any]:

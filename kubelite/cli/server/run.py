@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.screen import Screen
+from kubelite.cli.controllers.options import controller_settings
 from kubelite.cli.server.kubeconfig import check_overwrite, write_kubeconfig
 from kubelite.control.api.auth.authentication import read_token_file
 from kubelite.control.api.server.lifecycle import ApiServer, Options
@@ -48,6 +49,7 @@ class ServerOptions(NamedTuple):
     controllers: tuple[str, ...] = ("*",)
     scheduler: bool = True
     nodes: bool = True
+    load_balancer_pool: str = ""
 
 
 def run(settings: Settings, options: ServerOptions) -> int:
@@ -61,6 +63,7 @@ def run(settings: Settings, options: ServerOptions) -> int:
     # costs a sixth of a create.
     gc.set_threshold(20_000, 20, 100)
     controllers = selected_controllers(options.controllers)
+    controller_settings(options.load_balancer_pool)
     directory = data_directory(settings, options.data_dir)
     check_overwrite(options.kubeconfig)
     try:
@@ -191,6 +194,7 @@ async def _run_control_plane(
         controllers,
         scheduler=options.scheduler,
         elect=options.etcd is not None,  # other servers may share it
+        settings=controller_settings(options.load_balancer_pool),
     )
     await control_plane.start()
     gc.freeze()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from kubelite.cli.common.command import Option, Settings, usage
+from kubelite.cli.controllers.options import LoadBalancerPool
 
 _FILE = {"metavar": "FILE", "completes": "file"}
 
@@ -66,6 +67,7 @@ def server(
             "NAMES",
         ),
     ] = "*",
+    load_balancer_pool: LoadBalancerPool = "",
     no_scheduler: Annotated[
         bool, Option("--no-scheduler", "Do not assign pods to nodes: another scheduler does.")
     ] = False,
@@ -93,5 +95,6 @@ def server(
             tuple(word.strip() for word in controllers.split(",") if word.strip()),
             not no_scheduler,
             not no_node,
+            load_balancer_pool,
         ),
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kubelite.client.resources import GroupVersionResource
 from kubelite.control.controllers.actions import Plan
+from kubelite.control.controllers.shared.address_pool import AddressPool
 from kubelite.control.controllers.shared.meta import Key, Obj, key_of
 from kubelite.control.controllers.view import View
 
@@ -19,6 +20,15 @@ Concerned = Callable[[View, Obj | None, Obj | None], Iterable[Key]]
 """``concerned(view, old, new)``: the keys to plan again after a change; ``old`` is None for what is
 new, ``new`` for what is gone.
 """
+
+
+class Settings(NamedTuple):
+    """What controllers are told from outside of the cluster: the addresses of load balancers."""
+
+    load_balancer_pool: AddressPool = AddressPool()
+
+
+DEFAULTS = Settings()
 
 
 class Controller(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from kubelite.client.client import Client
 from kubelite.client.events import EventRecorder
 from kubelite.client.informers import Informers
-from kubelite.control.controllers.controller import Controller
+from kubelite.control.controllers.controller import DEFAULTS, Controller, Settings
 from kubelite.control.controllers.executor import Executor
 from kubelite.control.controllers.live_view import LiveView
 from kubelite.control.controllers.loop import Clock, ControllerLoop, SystemClock
@@ -30,7 +30,9 @@ class ControllerManager:
         client_for: ClientFor,
         rows: Sequence[Row],
         clock: Clock | None = None,
+        settings: Settings = DEFAULTS,
     ) -> None:
+        self._settings = settings
         self._view = LiveView(informers)
         self._client_for = client_for
         self._rows = rows
@@ -43,7 +45,7 @@ class ControllerManager:
         """Starts every controller whose resources are all served."""
         served = await self._client("generic-garbage-collector").served()
         for row in self._rows:
-            controller = row.load()
+            controller = row.load(self._settings)
             missing = [str(resource) for resource in controller.watches if resource not in served]
             if missing and not controller.needs_all:
                 watches = {k: v for k, v in controller.watches.items() if k in served}

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from kubelite.control.controllers.controller import Controller
+from kubelite.control.controllers.controller import DEFAULTS, Controller, Settings
 
 _HERE = "kubelite.control.controllers"
 
 
 class Row(NamedTuple):
-    """A controller that exists. ``is_on`` says whether ``*`` includes it."""
+    """A controller that exists. ``attribute`` is the controller, or makes it from settings.
+    ``is_on`` says whether ``*`` includes it.
+    """
 
     name: str
     alias: str
@@ -25,10 +26,11 @@ class Row(NamedTuple):
     attribute: str
     is_on: bool = True
 
-    def load(self) -> Controller:
+    def load(self, settings: Settings = DEFAULTS) -> Controller:
         """The controller itself."""
-        controller: Controller = getattr(import_module(f"{_HERE}.{self.module}"), self.attribute)
-        return controller
+        controller = getattr(import_module(f"{_HERE}.{self.module}"), self.attribute)
+        made: Controller = controller(settings) if callable(controller) else controller
+        return made
 
 
 ROWS: tuple[Row, ...] = (
@@ -81,6 +83,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("disruption-controller", "disruption", "policy.disruption", "DISRUPTION_CONTROLLER"),
     Row("namespace-controller", "namespace", "lifecycle.namespaces", "NAMESPACE_CONTROLLER"),
+    Row("service-lb-controller", "service-lb", "network.load_balancer", "load_balancer_controller"),
     Row(
         "serviceaccount-controller",
         "serviceaccount",

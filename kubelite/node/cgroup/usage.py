@@ -11,11 +11,28 @@ from typing import NamedTuple
 from kubelite.node.cgroup.branch import read_text, subgroups
 from kubelite.node.cgroup.tree import CgroupTree
 
+_MEMORY_STAT = {
+    "idle": "inactive_file",
+    "anonymous": "anon",
+    "cache": "file",
+    "page_faults": "pgfault",
+    "major_page_faults": "pgmajfault",
+}
+_MEMORY_STAT_V1 = {
+    "idle": "total_inactive_file",
+    "anonymous": "total_rss",
+    "cache": "total_cache",
+    "swap": "total_swap",
+    "page_faults": "total_pgfault",
+    "major_page_faults": "total_pgmajfault",
+}
+
 
 class Usage(NamedTuple):
     """Nanoseconds since the start, bytes, counts.
 
-    ``working_set`` is memory without the file pages not used lately.
+    ``working_set`` is memory without the file pages not used lately; ``anonymous`` and ``cache``
+    are parts of ``memory``.
     """
 
     cpu_ns: int | None = None
@@ -25,6 +42,11 @@ class Usage(NamedTuple):
     memory: int | None = None
     memory_peak: int | None = None
     working_set: int | None = None
+    anonymous: int | None = None
+    cache: int | None = None
+    swap: int | None = None
+    page_faults: int | None = None
+    major_page_faults: int | None = None
     oom_kills: int | None = None
     tasks: int | None = None
 
@@ -37,11 +59,10 @@ def read_usage(tree: CgroupTree, uid: str, name: str | None = None) -> Usage:
     files = _Files(tree, uid, name)
     return Usage(
         cpu_ns=_cpu_ns(files),
-        memory=files.number("memory", "memory.current", "memory.usage_in_bytes"),
         memory_peak=files.number("memory", "memory.peak", "memory.max_usage_in_bytes"),
-        working_set=_working_set(files),
         oom_kills=read_oom_kills(tree, uid, name),
         tasks=_tasks(files),
+        **_memory(files),
         **_throttling(files),
     )
 
@@ -110,13 +131,18 @@ def _throttling(files: _Files) -> dict[str, int | None]:
     }
 
 
-def _working_set(files: _Files) -> int | None:
+def _memory(files: _Files) -> dict[str, int | None]:
+    """v1 has the figures of a group with those below it under names of their own."""
     memory = files.number("memory", "memory.current", "memory.usage_in_bytes")
     if memory is None:
-        return None
+        return {}
     table = files.table("memory", "memory.stat", "memory.stat")
-    idle = table.get("total_inactive_file", table.get("inactive_file", 0))
-    return max(0, memory - idle)
+    names = _MEMORY_STAT if files.is_v2("memory") else _MEMORY_STAT_V1
+    figures: dict[str, int | None] = {key: table.get(name) for key, name in names.items()}
+    idle = figures.pop("idle") or 0
+    if files.is_v2("memory"):
+        figures["swap"] = files.number("memory", "memory.swap.current", "")
+    return {**figures, "memory": memory, "working_set": max(0, memory - idle)}
 
 
 def _tasks(files: _Files) -> int | None:

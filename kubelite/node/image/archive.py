@@ -52,6 +52,9 @@ class Files(Protocol):
     def open(self, name: str) -> Section:
         """A fresh stream of a file that exists."""
 
+    def own_path(self, name: str) -> Path | None:
+        """Where a file lies in the store itself; None where it must be copied into it."""
+
 
 class FoundLayer(NamedTuple):
     """A layer in an archive; `digest` is empty where the archive does not give one."""
@@ -62,18 +65,27 @@ class FoundLayer(NamedTuple):
     digest: str
     diff_id: str
 
+    @property
+    def own_path(self) -> Path | None:
+        """Where the bytes lie in the store itself; None for those of an archive elsewhere."""
+        return self.files.own_path(self.name)
+
     def open(self) -> Section:
         """A fresh stream of the bytes as stored."""
         return self.files.open(self.name)
 
 
 class FoundImage(NamedTuple):
-    """An image in an archive; `digests` are those of the index and manifest that led to it."""
+    """An image in an archive; `digests` are those of the index and manifest that led to it.
+    `document` is its configuration as it came, `manifest` its manifest, empty where there is none.
+    """
 
     id: str
     names: tuple[str, ...]
     digests: tuple[str, ...]
     config: oci.Config
+    document: bytes
+    manifest: bytes
     layers: tuple[FoundLayer, ...]
 
 
@@ -94,6 +106,9 @@ class LayoutDirectory:
         file = OpenFile(self._path / name)
         self._open.append(file)
         return file.section()
+
+    def own_path(self, name: str) -> Path | None:
+        return None
 
     def close(self) -> None:
         """Close every file opened."""
@@ -132,6 +147,9 @@ class TarFiles:
         if section is None:
             raise BadArchive(f"the archive has no file {quoted(name)}")
         return Section(self._descriptor, *section)
+
+    def own_path(self, name: str) -> Path | None:
+        return None
 
     def _find(self, name: str) -> tuple[int, int] | None:
         name = posixpath.normpath(name)
@@ -230,7 +248,8 @@ def _document(files: Files, name: str, digest: str = "") -> tuple[bytes, str]:
     return bytes(data), actual
 
 
-def _blob(digest: str) -> str:
+def blob_name(digest: str) -> str:
+    """The file of a blob in an OCI image layout."""
     return "blobs/sha256/" + digest.removeprefix("sha256:")
 
 
@@ -253,28 +272,33 @@ def _resolve(
     digests: list[str] = []
     for _ in range(MAX_NESTING):
         digests.append(descriptor.digest)
-        data, _actual = _document(files, _blob(descriptor.digest), descriptor.digest)
+        data, _actual = _document(files, blob_name(descriptor.digest), descriptor.digest)
         document = oci.parse_document(data, descriptor.digest)
         is_index = isinstance(document, oci.Index)
         if descriptor.media_type and (descriptor.media_type in oci.INDEX_TYPES) != is_index:
             raise BadArchive(f"{descriptor.digest} is not what its media type says")
         if isinstance(document, oci.Manifest):
-            return _oci_image(files, document, names, tuple(digests))
+            return _oci_image(files, document, data, names, tuple(digests))
         descriptor = oci.choose(oci.candidates(document), platform)
     raise BadArchive(f"indexes are nested more than {MAX_NESTING} deep")
 
 
 def _oci_image(
-    files: Files, manifest: oci.Manifest, names: tuple[str, ...], digests: tuple[str, ...]
+    files: Files,
+    manifest: oci.Manifest,
+    manifest_data: bytes,
+    names: tuple[str, ...],
+    digests: tuple[str, ...],
 ) -> FoundImage:
-    data, image_id = _document(files, _blob(manifest.config.digest), manifest.config.digest)
-    blobs = [(_blob(layer.digest), layer.digest) for layer in manifest.layers]
+    data, image_id = _document(files, blob_name(manifest.config.digest), manifest.config.digest)
+    blobs = [(blob_name(layer.digest), layer.digest) for layer in manifest.layers]
     for (name, _), layer in zip(blobs, manifest.layers, strict=True):
         size = files.size(name)
         if size is not None and size != layer.size:
             raise BadArchive(f"layer {layer.digest} has {size} bytes instead of {layer.size}")
     config = oci.parse_config(data, len(blobs), "the image configuration")
-    return FoundImage(image_id, names, digests, config, _layers(files, blobs, config))
+    layers = _layers(files, blobs, config)
+    return FoundImage(image_id, names, digests, config, data, manifest_data, layers)
 
 
 def _docker_images(files: Files) -> Iterator[FoundImage]:
@@ -283,7 +307,8 @@ def _docker_images(files: Files) -> Iterator[FoundImage]:
         blobs = [(name, _digest_in(name) if "/sha256/" in name else "") for name in image.layers]
         config = oci.parse_config(data, len(blobs), "the image configuration")
         names = tuple(oci.archive_name(tag) for tag in image.repo_tags or ())
-        yield FoundImage(image_id, names, (), config, _layers(files, blobs, config))
+        layers = _layers(files, blobs, config)
+        yield FoundImage(image_id, names, (), config, data, b"", layers)
 
 
 def _digest_in(name: str) -> str:

@@ -1,8 +1,9 @@
 """Unpacked layers on disk: `layers/<id>/` and beside each its record `layers/<id>.json`.
 
 A layer is unpacked into `tmp-…`, flushed, and renamed into place; a directory without its record
-does not count.  Callers hold the store's lock.  What a killed import left behind is removed by
-`sweep`.
+does not count.  The bytes that it came as are kept as a blob, so that it leaves as it came; one
+that came as a directory is packed when it leaves for the first time.  Callers hold the store's
+lock.  What a killed import left behind is removed by `sweep`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import shutil
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from kubelite.core import native
 from kubelite.lib.files import RecordError, read_record, sync_directory, write_record
+from kubelite.node.image.content.blobs import Blobs
+from kubelite.node.image.content.packing import pack
 from kubelite.node.image.errors import BadArchive, ImageError
 from kubelite.node.image.model import LayerRecord, layer_id
 from kubelite.node.image.streams import LayerStream, OpenFile
@@ -40,6 +45,13 @@ if TYPE_CHECKING:
 SCRATCH = "tmp-"
 
 
+class _Arrived(NamedTuple):
+    """The bytes a layer came as: a copy just written, or a file of the store."""
+
+    digest: str
+    place: IO[bytes] | Path
+
+
 class Layers:
     """The layers below `<home>/layers`, scratch directories beside it."""
 
@@ -47,6 +59,7 @@ class Layers:
         self._home = home
         self._path = home / "layers"
         self._limits = limits
+        self.blobs = Blobs(home)
 
     def chain(self, layers: tuple[FoundLayer, ...]) -> list[LayerRecord]:
         """Bring in the layers of one image, lowest first, reading only those not yet here.
@@ -71,18 +84,20 @@ class Layers:
         return frozenset(absent)
 
     def add_tar(self, source: Path) -> LayerRecord:
-        """Unpack a plain or gzip-compressed tar that is a whole root file system."""
-        with OpenFile(source) as file, self._scratch() as place:
+        """Unpack a tar, which may be compressed, that is a whole root file system."""
+        with OpenFile(source) as file, self._scratch() as place, self.blobs.receiving() as copy:
             bound = self._limits.unpacked(file.size)
-            stream = LayerStream(file.section(), file.size, bound, str(source))
+            stream = LayerStream(file.section(), file.size, bound, str(source), copy)
             done = unpack_tar(stream, place, self._limits, size_limit=bound, whiteouts=False)
             stream.finish()
-            return self._keep(place, stream.diff_id, stream.diff_id, done)
+            # Elsewhere, such a name would be read as the mark of a deleted file.
+            blob = None if done.has_marks else _Arrived(stream.blob_digest, copy)
+            return self._keep(place, stream.diff_id, stream.diff_id, done, blob)
 
-    def add_directory(self, source: DirectoryTar) -> LayerRecord:
-        """Copy a directory that is a whole root file system."""
+    def add_directory(self, source: DirectoryTar, *, whiteouts: bool = False) -> LayerRecord:
+        """Copy a directory: a whole root file system, or with `whiteouts` a changeset."""
         with self._scratch() as place:
-            unpacker = Unpacker(place, self._limits, whiteouts=False)
+            unpacker = Unpacker(place, self._limits, whiteouts=whiteouts)
             try:
                 for entry, content in source.entries():
                     unpacker.apply(entry, content)
@@ -91,25 +106,45 @@ class Layers:
                 unpacker.close()
             return self._keep(place, source.diff_id, source.diff_id, done)
 
+    def packed(self, record: LayerRecord) -> LayerRecord:
+        """The record of a layer with a blob: one that has none is packed.
+
+        Raises BadArchive for a file that no layer of an archive can hold.
+        """
+        if record.blob and self.blobs.size(record.blob) is not None:
+            return record
+        identity = layer_id(record.key)
+        with self.blobs.receiving() as file:
+            blob = pack(self.path(identity), file, self._limits)
+            self.blobs.keep(file, blob.digest)
+        packed = msgspec.structs.replace(record, blob=blob.digest, diff_id=blob.diff_id)
+        if blob.diff_id == record.diff_id:
+            write_record(str(self._record_path(identity)), packed, durable=True)
+        return packed
+
     def path(self, identity: str) -> Path:
         """Where a layer of this id lies."""
         return self._path / identity
 
-    def sweep(self, used: set[str]) -> int:
-        """Remove scratch directories and the layers that no image uses; the bytes of the latter."""
+    def sweep(self, used: set[str], documents: set[str]) -> int:
+        """Remove scratch directories, the layers that no image uses, and the blobs that are neither
+        of a layer nor among the documents; the bytes of layers and blobs.
+        """
         for scratch in self._home.glob(SCRATCH + "*"):
             shutil.rmtree(scratch)
         here = {entry.name.partition(".")[0] for entry in self._path.iterdir()}
-        return sum(self._remove(identity) for identity in here - used)
+        freed = sum(self._remove(identity) for identity in here - used)
+        records = filter(None, map(self.record, used))
+        return freed + self.blobs.sweep(documents | {record.blob for record in records})
 
     def _remove(self, identity: str) -> int:
         """Remove a layer; the bytes freed.  The record goes first: without it nothing counts."""
-        record = self._record(identity)
+        record = self.record(identity)
         self._record_path(identity).unlink(missing_ok=True)
         self._discard(self._path / identity)
         return record.size if record else 0
 
-    def _record(self, identity: str) -> LayerRecord | None:
+    def record(self, identity: str) -> LayerRecord | None:
         """The record of a layer that is here; a damaged one will be written anew."""
         try:
             record = read_record(str(self._record_path(identity)), LayerRecord)
@@ -123,7 +158,7 @@ class Layers:
     def _known(self, diff_id: str, chain_id: str) -> LayerRecord | None:
         """A layer that is here already and good on top of this chain."""
         for key in (diff_id, chain_id):
-            record = self._record(layer_id(key))
+            record = self.record(layer_id(key))
             if record is None:
                 continue
             if record.key != key:
@@ -134,9 +169,9 @@ class Layers:
 
     def _unpacked(self, layer: FoundLayer, chain_id: str, below: list[LayerRecord]) -> LayerRecord:
         what = f"layer {layer.digest or layer.diff_id}"
-        with self._scratch() as place:
+        with self._scratch() as place, self._receiving(layer) as (copy, file):
             bound = self._limits.unpacked(layer.size)
-            stream = LayerStream(layer.open(), layer.size, bound, what)
+            stream = LayerStream(layer.open(), layer.size, bound, what, file)
             done = unpack_tar(stream, place, self._limits, size_limit=bound)
             stream.finish()
             if layer.digest and stream.blob_digest != layer.digest:
@@ -145,7 +180,16 @@ class Layers:
                 raise BadArchive(f"{what} has diff_id {stream.diff_id}, not {layer.diff_id}")
             _inherit(place, done.implicit, [self.path(layer_id(r.key)) for r in reversed(below)])
             key = chain_id if done.implicit else layer.diff_id
-            return self._keep(place, key, layer.diff_id, done)
+            return self._keep(place, key, layer.diff_id, done, _Arrived(stream.blob_digest, copy))
+
+    @contextmanager
+    def _receiving(self, layer: FoundLayer) -> Iterator[tuple[IO[bytes] | Path, IO[bytes] | None]]:
+        """Where the bytes of a layer come to lie, and what to copy them to if they do not yet."""
+        if layer.own_path is not None:
+            yield layer.own_path, None
+            return
+        with self.blobs.receiving() as copy:
+            yield copy, copy
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -161,13 +205,24 @@ class Layers:
         finally:
             shutil.rmtree(outer)
 
-    def _keep(self, place: Path, key: str, diff_id: str, done: Unpacked) -> LayerRecord:
+    def _keep(
+        self,
+        place: Path,
+        key: str,
+        diff_id: str,
+        done: Unpacked,
+        blob: _Arrived | None = None,
+    ) -> LayerRecord:
         """Flush a finished layer, then make it count."""
         identity = layer_id(key)
         record = LayerRecord(
-            key=key, diff_id=diff_id, size=done.size, self_contained=not done.implicit
+            key=key,
+            diff_id=diff_id,
+            size=done.size,
+            self_contained=not done.implicit,
+            blob=blob.digest if blob else "",
         )
-        existing = self._record(identity)
+        existing = self.record(identity)
         if existing is not None:
             if existing.key != key:
                 raise ImageError(f"layers {existing.key} and {key} have the same short id")
@@ -177,8 +232,16 @@ class Layers:
             _flush(place)
             place.rename(self.path(identity))
             sync_directory(str(self._path))
+        if blob is not None:
+            self._keep_blob(blob)
         write_record(str(self._record_path(identity)), record, durable=True)
         return record
+
+    def _keep_blob(self, blob: _Arrived) -> None:
+        if isinstance(blob.place, Path):
+            self.blobs.adopt(blob.place, blob.digest)
+        else:
+            self.blobs.keep(blob.place, blob.digest)
 
     def _discard(self, path: Path) -> None:
         """Take a tree away in one step, then remove it at leisure."""

@@ -72,24 +72,30 @@ class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `key` is the digest that the id abbreviates.  It is the layer's diff_id, or its chain id where
     the layer names files without their directories: those take owner and mode from the layers
-    below, so that the result is only good on top of these.
+    below, so that the result is only good on top of these.  `blob` is the digest of the bytes
+    it came as; "" for one that came as a directory and has not been packed.
     """
 
     key: str
     diff_id: str
     size: int
     self_contained: bool
+    blob: str = ""
     version: int = 1
 
 
 class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """`images/<hex of the id>.json`."""
+    """`images/<hex of the id>.json`.
+
+    The blob of `id` is the configuration, that of `manifest` the manifest it came with, "" if none.
+    """
 
     id: str
     layer_ids: tuple[str, ...]
     config: ImageConfig
     size: int
     created: str
+    manifest: str = ""
     version: int = 1
 
 

@@ -21,6 +21,10 @@ INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
 CONFIG_TYPES = (
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
@@ -147,6 +151,11 @@ def parse_document(data: bytes, what: str) -> Manifest | Index:
     _check([manifest.config, *manifest.layers])
     _check_media_types(manifest, what)
     return manifest
+
+
+def media_type(data: bytes) -> str:
+    """What a manifest or index says it is; "" where it says nothing."""
+    return _decode(data, _Probe, "the manifest").media_type
 
 
 def parse_docker_manifest(data: bytes) -> list[DockerImage]:

@@ -2,8 +2,10 @@
 
 Gives what `tarstream.entries` gives, so that a directory and a tar are unpacked by one piece of
 code, and hashes the tar it stands for: the diff_id of a directory with the same files is the
-same.  Stays on one file system: a mount point below the directory is copied as an empty
-directory.  Sockets, which mean nothing without their process, are left out.
+same.  A layer, or the writable layer of a container, is read as the changeset it is: what
+overlayfs marks becomes the marks of OCI.  Times are whole seconds, as docker and buildah write
+them.  Stays on one file system: a mount point below the directory is copied as an empty directory.
+Sockets, which mean nothing without their process, are left out.
 """
 
 from __future__ import annotations
@@ -16,8 +18,15 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from kubelite.node.image.errors import BadArchive, quoted
+from kubelite.node.image.lookup import is_opaque
 from kubelite.node.image.tree import DIRECTORY, Parts, Tree
-from kubelite.node.image.unpack import TAR_XATTR, keeps_xattr
+from kubelite.node.image.unpack import (
+    OPAQUE_MARK,
+    TAR_XATTR,
+    WHITEOUT,
+    is_whiteout,
+    keeps_xattr,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +35,8 @@ if TYPE_CHECKING:
     from kubelite.node.image.unpack_limits import Limits
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+END = bytes(2 * tarfile.BLOCKSIZE)
+"""What ends a tar."""
 TYPES = {
     stat.S_IFDIR: tarfile.DIRTYPE,
     stat.S_IFREG: tarfile.REGTYPE,
@@ -39,11 +50,15 @@ TYPES = {
 class DirectoryTar:
     """The directory at `path` as a tar in a fixed order, names sorted.
 
-    Raises BadArchive, from `entries` too, where files have far more holes than content.
+    With `as_layer` it is the directory of a layer.  Raises BadArchive, from `entries` too, where
+    files have far more holes than content.
     """
 
-    def __init__(self, path: str | os.PathLike[str], limits: Limits) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], limits: Limits, *, as_layer: bool = False
+    ) -> None:
         self._limits = limits
+        self._as_layer = as_layer
         self._stored = 0
         self._size = 0
         self._sparsest = ("", 0, 0)
@@ -61,8 +76,10 @@ class DirectoryTar:
 
     @property
     def diff_id(self) -> str:
-        """Digest of all entries given so far."""
-        return "sha256:" + self._hash.hexdigest()
+        """Digest of a tar of the entries given so far."""
+        whole = self._hash.copy()
+        whole.update(END)
+        return "sha256:" + whole.hexdigest()
 
     def entries(self) -> Iterator[tuple[tarfile.TarInfo, Reader]]:
         """Every entry, a directory before what it holds; contents are good until the next.
@@ -70,7 +87,7 @@ class DirectoryTar:
         Raises BadArchive where the directory changes under the reader's eyes.
         """
         todo: list[Parts] = [()]
-        yield self._directory(self._tree.root, ())
+        yield from self._directory(self._tree.root, ())
         while todo:
             parts = todo.pop()
             descriptor = self._tree.find(parts)
@@ -80,10 +97,17 @@ class DirectoryTar:
                 for name in sorted(os.listdir(descriptor)):
                     status = os.lstat(name, dir_fd=descriptor)
                     below = (*parts, name)
-                    if stat.S_ISDIR(status.st_mode):
+                    if self._as_layer and name.startswith(WHITEOUT):
+                        raise BadArchive(
+                            f"{quoted('/'.join(below))} cannot be in a layer: names that begin "
+                            f"with {WHITEOUT} stand for deleted files"
+                        )
+                    if self._as_layer and is_whiteout(status):
+                        yield self._mark((*parts, WHITEOUT + name))
+                    elif stat.S_ISDIR(status.st_mode):
                         if status.st_dev == self._device:
                             todo.append(below)
-                        yield self._subdirectory(descriptor, below)
+                        yield from self._subdirectory(descriptor, below)
                     elif stat.S_ISREG(status.st_mode) and not self._is_known(status):
                         yield from self._file(descriptor, below)
                     elif not stat.S_ISSOCK(status.st_mode):
@@ -94,17 +118,23 @@ class DirectoryTar:
     def _is_known(self, status: os.stat_result) -> bool:
         return (status.st_dev, status.st_ino) in self._links
 
-    def _subdirectory(self, above: int, parts: Parts) -> tuple[tarfile.TarInfo, Reader]:
+    def _subdirectory(self, above: int, parts: Parts) -> Iterator[tuple[tarfile.TarInfo, Reader]]:
         descriptor = os.open(parts[-1], DIRECTORY, dir_fd=above)
         try:
-            return self._directory(descriptor, parts)
+            yield from self._directory(descriptor, parts)
         finally:
             os.close(descriptor)
 
-    def _directory(self, descriptor: int, parts: Parts) -> tuple[tarfile.TarInfo, Reader]:
+    def _directory(self, descriptor: int, parts: Parts) -> Iterator[tuple[tarfile.TarInfo, Reader]]:
         entry = self._entry(parts, os.fstat(descriptor))
         entry.pax_headers = _xattrs(descriptor)
-        return self._told(entry), _Content(-1, 0, self._hash)
+        yield self._told(entry), _Content(-1, 0, self._hash)
+        if self._as_layer and is_opaque(descriptor):
+            yield self._mark((*parts, OPAQUE_MARK))
+
+    def _mark(self, parts: Parts) -> tuple[tarfile.TarInfo, Reader]:
+        """An empty file whose name says what is hidden in the layers below."""
+        return self._told(tarfile.TarInfo("/".join(parts))), _Content(-1, 0, self._hash)
 
     def _file(self, above: int, parts: Parts) -> Iterator[tuple[tarfile.TarInfo, Reader]]:
         descriptor = os.open(parts[-1], FILE, dir_fd=above)
@@ -152,7 +182,7 @@ class DirectoryTar:
         entry.type = TYPES[stat.S_IFMT(status.st_mode)]
         entry.mode = stat.S_IMODE(status.st_mode)
         entry.uid, entry.gid = status.st_uid, status.st_gid
-        entry.mtime = status.st_mtime_ns / 1e9
+        entry.mtime = status.st_mtime_ns // 1_000_000_000
         if entry.ischr() or entry.isblk():
             entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
         if status.st_nlink > 1 and not entry.isdir():
@@ -162,8 +192,13 @@ class DirectoryTar:
         return entry
 
     def _told(self, entry: tarfile.TarInfo) -> tarfile.TarInfo:
-        self._hash.update(entry.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        self._hash.update(header(entry))
         return entry
+
+
+def header(entry: tarfile.TarInfo) -> bytes:
+    """The blocks that stand before the content of an entry."""
+    return entry.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 class _Content:

@@ -1,127 +1,78 @@
-"""Writes images of the store as a docker archive, which docker, podman and `image load` read.
+"""Writes images of the store as an archive: an OCI image layout in a tar, which is a docker archive
+as well.
 
-Layers are packed anew from their directories, so that the ids of the copy are its own; files, names
-and configuration are the same.
+That is what `docker save` writes today; docker, podman, skopeo, containerd and `image load` read
+it.  Blobs leave with the digests that they came with; the same images give the same archive.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 import tarfile
-import tempfile
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.node.image.lookup import is_opaque
-from kubelite.node.image.rootfs import DirectoryTar
-from kubelite.node.image.unpack import WHITEOUT
-from kubelite.node.image.unpack_limits import Limits
+from kubelite.node.image.archive import DOCKER_MANIFEST, INDEX, blob_name
+from kubelite.node.image.oci import FULL_NAME, NAME_OR_TAG
+from kubelite.node.image.reference import familiar, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from kubelite.node.image.model import Image, ImageConfig
+    from kubelite.node.image.content.package import Blob, Package
 
-_CHUNK = 1 << 20
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_LAYOUT = {"imageLayoutVersion": "1.0.0"}
 
 
-def save(images: Sequence[tuple[Image, Sequence[str]]], target: IO[bytes], spool: Path) -> None:
+def save(images: Sequence[tuple[Package, Sequence[str]]], target: IO[bytes]) -> None:
     """Write images, each with the names it is to have, to a stream.
 
-    ``spool`` is a directory for one layer at a time. Raises BadArchive, OSError.
+    Raises OSError.
     """
-    written: dict[str, str] = {}
-    manifest = []
+    blobs = {blob.digest: blob for package, _ in images for blob in _blobs(package)}
+    index = [pointer for package, names in images for pointer in _pointers(package, names)]
     with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        for image, names in images:
-            diff_ids = []
-            for layer in image.layers:
-                if str(layer) not in written:
-                    written[str(layer)] = _add_layer(archive, layer, spool)
-                diff_ids.append(written[str(layer)])
-            config = msgspec.json.encode(_config(image, diff_ids))
-            name = f"{hashlib.sha256(config).hexdigest()}.json"
-            _add(archive, name, config)
-            layers = [f"{diff_id}/layer.tar" for diff_id in diff_ids]
-            manifest.append({"Config": name, "RepoTags": list(names), "Layers": layers})
-        _add(archive, "manifest.json", msgspec.json.encode(manifest))
+        _add(archive, "oci-layout", _LAYOUT)
+        for digest, blob in blobs.items():
+            with open(blob.path, "rb") as file:
+                _add_file(archive, blob_name(digest), file, blob.size)
+        _add(archive, INDEX, {"schemaVersion": 2, "manifests": index})
+        _add(archive, DOCKER_MANIFEST, [_docker_image(*image) for image in images])
 
 
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(data)
-    archive.addfile(entry, io.BytesIO(data))
+def _blobs(package: Package) -> tuple[Blob, ...]:
+    return (*package.layers, package.config, package.manifest)
 
 
-def _add_layer(archive: tarfile.TarFile, layer: Path, spool: Path) -> str:
-    """Pack a layer into the archive; the hexadecimal digits of its diff_id."""
-    with tempfile.TemporaryFile(dir=spool) as copy:
-        with tarfile.open(fileobj=copy, mode="w", format=tarfile.PAX_FORMAT) as packed:
-            _pack(layer, packed)
-        size = copy.tell()
-        copy.seek(0)
-        digest = hashlib.sha256()
-        while data := copy.read(_CHUNK):
-            digest.update(data)
-        copy.seek(0)
-        entry = tarfile.TarInfo(f"{digest.hexdigest()}/layer.tar")
-        entry.size = size
-        archive.addfile(entry, copy)
-    return digest.hexdigest()
+def _pointers(package: Package, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The entries of the index: one for each name, or one without."""
+    names = _tagged(names)
+    blob = package.manifest
+    pointer = {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
+    notes = [{FULL_NAME: name, NAME_OR_TAG: parse(name).tag} for name in names]
+    return [pointer | {"annotations": note} for note in notes] or [pointer]
 
 
-def _pack(layer: Path, packed: tarfile.TarFile) -> None:
-    """The entries of a layer's directory; what overlayfs marks becomes the marks of OCI."""
-    directory = DirectoryTar(layer, Limits())
-    try:
-        for entry, content in directory.entries():
-            if entry.ischr() and (entry.devmajor, entry.devminor) == (0, 0):
-                above, _, name = entry.name.rpartition("/")
-                packed.addfile(tarfile.TarInfo(f"{above}/{WHITEOUT}{name}".lstrip("/")))
-                continue
-            packed.addfile(entry, content)  # type: ignore[arg-type]
-            if entry.isdir() and _hides_lower(layer, entry.name):
-                packed.addfile(tarfile.TarInfo(f"{entry.name}/{WHITEOUT}{WHITEOUT}.opq"))
-    finally:
-        directory.close()
+def _tagged(names: Sequence[str]) -> list[str]:
+    """The names that an archive can give: not those of a digest."""
+    return [name for name in names if not parse(name).digest]
 
 
-def _hides_lower(layer: Path, name: str) -> bool:
-    """Whether a directory of a layer is opaque: nothing of it in lower layers shows."""
-    descriptor = os.open(layer / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        return is_opaque(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _config(image: Image, diff_ids: list[str]) -> dict[str, Any]:
-    machine = os.uname().machine
+def _docker_image(package: Package, names: Sequence[str]) -> dict[str, Any]:
     return {
-        "architecture": _MACHINES.get(machine, machine),
-        "os": "linux",
-        **({"created": image.created} if image.created else {}),
-        "config": _running(image.config),
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digits}" for digits in diff_ids]},
-        "history": [],
+        "Config": blob_name(package.config.digest),
+        "RepoTags": [familiar(parse(name)) for name in _tagged(names)],
+        "Layers": [blob_name(layer.digest) for layer in package.layers],
     }
 
 
-def _running(config: ImageConfig) -> dict[str, Any]:
-    fields = {
-        "Entrypoint": list(config.entrypoint),
-        "Cmd": list(config.cmd),
-        "Env": list(config.env),
-        "WorkingDir": config.working_dir,
-        "User": config.user,
-        "StopSignal": config.stop_signal,
-        "ExposedPorts": {port: {} for port in config.exposed_ports},
-        "Volumes": {path: {} for path in config.volumes},
-        "Labels": dict(config.labels),
-    }
-    return {name: value for name, value in fields.items() if value}
+def _add(archive: tarfile.TarFile, name: str, document: Any) -> None:
+    data = msgspec.json.encode(document)
+    _add_file(archive, name, io.BytesIO(data), len(data))
+
+
+def _add_file(archive: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    archive.addfile(entry, content)

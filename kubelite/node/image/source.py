@@ -67,7 +67,8 @@ class ImageSource:
         return found
 
     def _pull(self, name: str, progress: Progress | None, hint: str = "") -> Image:
-        from kubelite.node.image.registry.pull import pull, read_settings
+        from kubelite.node.image.registry.pull import pull
+        from kubelite.node.image.registry.settings import read_settings
 
         try:
             settings = read_settings(os.environ)

@@ -2,6 +2,7 @@
 
     layers/<16 hex>/       an unpacked layer, used directly as a lower directory of overlays
     layers/<16 hex>.json   its record
+    blobs/sha256/<64 hex>  layers, manifests and configurations as they came, or as they leave
     images/<64 hex>.json   an image: configuration and layer ids
     names/<32 hex>.json    one name, in a file named by its hash
     lock                   held by whoever changes the store
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from kubelite.node.image.archive import Files, FoundImage
+    from kubelite.node.image.content.package import Package
     from kubelite.node.image.layers import Layers
 
 SHORTEST_ID = 12
@@ -82,8 +84,7 @@ class ImageStore:
         """
         reference = _keepable(name)
         with self._changing() as layers:
-            layer = self._rootfs(layers, source)
-            record = _rootfs_record(layer)
+            record = _rootfs_record(layers, self._rootfs(layers, source))
             return self._keep(record, (str(reference),), ())
 
     def load(
@@ -136,6 +137,30 @@ class ImageStore:
             (image,) = archive.find_images(files, oci.this_platform(os.uname().machine))
             name = str(reference._replace(tag="") if reference.digest else reference)
             return self._load(layers, image, (name,), pulled=True)
+
+    def package(self, image: Image) -> Package:
+        """What a registry or an archive gets of an image: with the digests that it came with, as
+        long as its bytes are there.
+
+        Raises ImageNotFound, BadArchive for a file that no layer of an archive can hold.
+        """
+        from kubelite.node.image.content.package import packaged
+
+        with self._changing() as layers:
+            record = self._record(image.id, image.id)
+            package = packaged(record, layers)
+            fresh = msgspec.structs.replace(record, manifest=package.manifest.digest)
+            if package.config.digest == record.id and fresh != record:
+                write_record(str(self._image_path(record.id)), fresh, durable=True)
+            return package
+
+    def blob_digests(self, image: Image) -> Sequence[str]:
+        """The blobs of an image's layers, of those that have one."""
+        from kubelite.node.image.layers import Layers
+
+        layers = Layers(self._home, self._limits)
+        records = filter(None, map(layers.record, image.layer_ids))
+        return [record.blob for record in records if record.blob]
 
     def tag(self, name: str, new_name: str) -> Image:
         """Give an image a further name; one that exists moves. Raises BadReference,
@@ -210,8 +235,11 @@ class ImageStore:
     def _sweep(self, layers: Layers) -> int:
         for torn in self._home.glob("*/*.tmp"):
             torn.unlink()
-        used = self._used_layers()
-        return 0 if used is None else layers.sweep(used)
+        records = self._image_records()
+        if records is None:
+            return 0
+        used = {identity for record in records for identity in record.layer_ids}
+        return layers.sweep(used, {d for record in records for d in (record.id, record.manifest)})
 
     def _rootfs(self, layers: Layers, source: Path) -> LayerRecord:
         if not source.is_dir():
@@ -230,12 +258,14 @@ class ImageStore:
         self, layers: Layers, image: FoundImage, names: tuple[str, ...], *, pulled: bool = False
     ) -> LoadedImage:
         chain = layers.chain(image.layers)
+        layers.blobs.add(image.document)
         record = ImageRecord(
             id=image.id,
             layer_ids=tuple(layer_id(layer.key) for layer in chain),
             config=image.config.running,
             size=sum(layer.size for layer in chain),
             created=image.config.created,
+            manifest=layers.blobs.add(image.manifest) if image.manifest else "",
         )
         return self._keep(record, names, image.digests, pulled=pulled)
 
@@ -341,15 +371,13 @@ class ImageStore:
             except (FileNotFoundError, RecordError):
                 continue
 
-    def _used_layers(self) -> set[str] | None:
-        """Layers that images need; None where a damaged record leaves that unknown."""
-        used: set[str] = set()
-        for path in (self._home / "images").glob("*.json"):
-            try:
-                used.update(read_record(str(path), ImageRecord).layer_ids)
-            except RecordError:
-                return None
-        return used
+    def _image_records(self) -> list[ImageRecord] | None:
+        """All images; None where a damaged record leaves unknown what they need."""
+        try:
+            paths = (self._home / "images").glob("*.json")
+            return [read_record(str(path), ImageRecord) for path in paths]
+        except RecordError:
+            return None
 
     def _image(self, record: ImageRecord, names: tuple[str, ...]) -> Image:
         return Image(
@@ -389,12 +417,15 @@ def _keepable(name: str) -> Reference:
     return reference
 
 
-def _rootfs_record(layer: LayerRecord) -> ImageRecord:
+def _rootfs_record(layers: Layers, layer: LayerRecord) -> ImageRecord:
     """A plain root file system as an image; the same files give the same id."""
+    from kubelite.node.image.content.documents import config_document
+    from kubelite.node.image.oci import this_platform
+
     config = ImageConfig(env=(DEFAULT_PATH,))
-    document = msgspec.json.encode({"rootfs": [layer.diff_id], "config": config}, order="sorted")
+    platform = this_platform(os.uname().machine)
     return ImageRecord(
-        id="sha256:" + hexdigest(document),
+        id=layers.blobs.add(config_document(config, [layer.diff_id], platform)),
         layer_ids=(layer_id(layer.key),),
         config=config,
         size=layer.size,

@@ -1,8 +1,8 @@
 """Byte streams that count, hash and bound what is read through them.
 
 A layer is read once: its compressed bytes are hashed on the way into the decompressor, its plain
-bytes on the way out.  Memory stays flat.  Only gzip is unpacked; other compressions are named and
-refused.
+bytes on the way out.  Memory stays flat.  gzip and zstd are unpacked; other compressions are named
+and refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import io
 import os
 import stat
 import zlib
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
+
+import zstandard
 
 from kubelite.node.image.errors import BadArchive, UnpackRefused
 from kubelite.node.image.unpack_limits import CHUNK
@@ -21,9 +23,10 @@ from kubelite.node.image.unpack_limits import CHUNK
 if TYPE_CHECKING:
     from types import TracebackType
 
-GZIP = b"\x1f\x8b"
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# What `zstd --long` writes; a larger window would cost more memory than it is worth.
+ZSTD_WINDOW = 1 << 27
 REFUSED = {
-    b"\x28\xb5\x2f\xfd": ("zstd", "zstd -d"),
     b"\xfd7zXZ\x00": ("xz", "xz -d"),
     b"BZh": ("bzip2", "bzip2 -d"),
 }
@@ -38,7 +41,12 @@ class Reader(Protocol):
 
 def is_compressed(start: bytes) -> bool:
     """Whether the first bytes of a file are those of a compression known here, refused or not."""
-    return start.startswith((GZIP, *REFUSED))
+    return start.startswith((GZIP, ZSTD, *REFUSED))
+
+
+def compression(start: bytes) -> str:
+    """What the first bytes of a layer are compressed with, as media types name it; "" for none."""
+    return {GZIP: "gzip", ZSTD[:2]: "zstd"}.get(start[:2], "")
 
 
 class Section(io.RawIOBase):
@@ -70,10 +78,12 @@ class Section(io.RawIOBase):
 
 
 class Meter(io.RawIOBase):
-    """Hashes and counts what is read; raises UnpackRefused above `limit` bytes."""
+    """Hashes and counts what is read, and writes it to `copy`, if given; raises UnpackRefused above
+    `limit` bytes.
+    """
 
-    def __init__(self, inner: Reader, limit: int) -> None:
-        self._inner, self._limit = inner, limit
+    def __init__(self, inner: Reader, limit: int, copy: IO[bytes] | None = None) -> None:
+        self._inner, self._limit, self._copy = inner, limit, copy
         self._hash = hashlib.sha256()
         self.count = 0
 
@@ -86,6 +96,8 @@ class Meter(io.RawIOBase):
         if self.count > self._limit:
             raise UnpackRefused(f"the layer unpacks to more than {self._limit} bytes")
         self._hash.update(data)
+        if self._copy is not None:
+            self._copy.write(data)
         buffer[: len(data)] = data
         return len(data)
 
@@ -96,15 +108,22 @@ class Meter(io.RawIOBase):
 
 
 class LayerStream:
-    """The plain bytes of a layer that may be gzip-compressed.
+    """The plain bytes of a layer that may be compressed; the bytes as stored also go to `copy`.
 
     `read` gives plain bytes; `finish` reads what the tar reader left over, after which
     `blob_digest` and `diff_id` are those of the whole layer.
     """
 
-    def __init__(self, raw: Reader, raw_limit: int, plain_limit: int, what: str) -> None:
+    def __init__(
+        self,
+        raw: Reader,
+        raw_limit: int,
+        plain_limit: int,
+        what: str,
+        copy: IO[bytes] | None = None,
+    ) -> None:
         self._what = what
-        self._raw = Meter(raw, raw_limit)
+        self._raw = Meter(raw, raw_limit, copy)
         self._buffered = io.BufferedReader(self._raw, CHUNK)
         self._plain = Meter(self._opened(), plain_limit)
 
@@ -118,13 +137,16 @@ class LayerStream:
                 )
         if magic.startswith(GZIP):
             return gzip.GzipFile(fileobj=self._buffered, mode="rb")
+        if magic.startswith(ZSTD):
+            decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+            return decompressor.stream_reader(self._buffered, read_across_frames=True)
         return self._buffered
 
     def read(self, size: int, /) -> bytes:
         """Up to `size` plain bytes.  Raises BadArchive where the compressed data is damaged."""
         try:
             return self._plain.read(size) or b""
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
             raise BadArchive(f"{self._what} is damaged: {error}") from error
 
     def finish(self) -> None:

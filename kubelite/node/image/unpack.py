@@ -35,11 +35,15 @@ DEVICES = {tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}
 
 
 class Unpacked(NamedTuple):
-    """What came of a layer: bytes of regular files, entries, and directories nobody described."""
+    """What came of a layer: bytes of regular files, entries, and directories nobody described.
+
+    `has_marks` says that whiteouts were off and a name looks like one.
+    """
 
     size: int
     entries: int
     implicit: frozenset[Parts]
+    has_marks: bool
 
 
 def keeps_xattr(name: str) -> bool:
@@ -81,6 +85,7 @@ class Unpacker:
         self._times: dict[Parts, int] = {}
         self._size = 0
         self._entries = 0
+        self._has_marks = False
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -112,7 +117,7 @@ class Unpacker:
             if descriptor is not None:
                 os.utime(descriptor, ns=(when, when))
                 os.close(descriptor)
-        return Unpacked(self._size, self._entries, frozenset(self._tree.made))
+        return Unpacked(self._size, self._entries, frozenset(self._tree.made), self._has_marks)
 
     def _apply(self, entry: tarfile.TarInfo, content: Reader) -> None:
         parts = components(entry.name)
@@ -122,9 +127,12 @@ class Unpacker:
             self._root(entry)
             return
         place, name = self._tree.directory(parts[:-1]), parts[-1]
-        if self._whiteouts and name.startswith(WHITEOUT):
-            self._whiteout(place, name)
-        elif entry.isdir():
+        if name.startswith(WHITEOUT):
+            if self._whiteouts:
+                self._whiteout(place, name)
+                return
+            self._has_marks = True
+        if entry.isdir():
             self._directory(place, name, entry)
         elif entry.isreg():
             self._file(place, name, entry, content)

@@ -6,6 +6,7 @@
     ruleset     the firewall table as text      nftables    runs it through libnftables
     resolver    hosts, resolv.conf, hostname    hostfiles   the host's own such files
     sockets     host ports of processes         pod         all of it, for one pod at a time
+    announcements                               addresses of load balancers that it answers for
 
 It knows neither sandboxes nor containers: callers pass a network namespace.
 """

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,10 +20,11 @@ from kubelite.core import native
 from kubelite.node.network import ipam, names
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
+_NETFILTER = "/proc/sys/net/bridge"
 _WAS_OFF = "1"
 _NO_UPLINK = (
-    *("lo", "kl-", "veth", "docker", "br-", "virbr", "podman", "cni", "cali", "flannel", "lxc"),
-    *("lxdbr", "incusbr", "vnet", "tap"),
+    *("lo", "kl-", "lb-", "veth", "docker", "br-", "virbr", "podman", "cni", "cali", "flannel"),
+    *("lxc", "lxdbr", "incusbr", "vnet", "tap"),
 )
 """How interfaces of virtual machines and containers begin, of kubelite's and of other programs'."""
 
@@ -64,11 +66,34 @@ def uplinks() -> list[str]:
     """The interfaces between which this machine forwards only because kubelite has turned on
     forwarding; none where it was on before, since then somebody else decides about it.
     """
-    interfaces = [name for _, name in socket.if_nameindex()]
-    bridges = filter(names.is_bridge, interfaces)
+    bridges = (name for _, name in socket.if_nameindex() if names.is_bridge(name))
     if not any(_read(_setting(name, "tag")) == _WAS_OFF for name in bridges):
         return []
+    return outward_interfaces()
+
+
+def outward_interfaces() -> list[str]:
+    """The interfaces that lead out of this machine, as far as their names tell."""
+    interfaces = [name for _, name in socket.if_nameindex()]
     return [name for name in interfaces if not name.startswith(_NO_UPLINK)]
+
+
+def load_netfilter() -> str:
+    """Loads br_netfilter, without which frames between the ports of a bridge pass by Services and
+    network policies; returns a warning where that fails, else an empty string.
+
+    The kernel loads the module for nobody by itself.
+    """
+    if os.path.isdir(_NETFILTER):
+        return ""
+    try:
+        done = subprocess.run(["modprobe", "br_netfilter"], capture_output=True, text=True)
+        reason = done.stderr.strip()
+    except OSError as error:
+        reason = f"modprobe: {error.strerror}"
+    if os.path.isdir(_NETFILTER):
+        return ""
+    return f"pods of one node may evade Services and policies: br_netfilter is missing ({reason})"
 
 
 def serve_loopback(key: str) -> None:

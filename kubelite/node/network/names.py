@@ -29,6 +29,22 @@ def table(key: str) -> str:
     return f"kubelite-{key}"
 
 
+def announcer(key: str, address: int) -> str:
+    """The interface that has a load balancer's address: half of the key, and the address in
+    hexadecimal, are what fits.
+    """
+    return f"{_announcers(key)}{address:08x}"
+
+
+def is_announcer(name: str, key: str) -> bool:
+    """Whether an interface has a load balancer's address for the home with this key."""
+    return name.startswith(_announcers(key)) and len(name) == len(announcer(key, 0))
+
+
+def _announcers(key: str) -> str:
+    return f"lb-{key[:4]}"
+
+
 def is_bridge(name: str) -> bool:
     """Whether an interface is the bridge of some home."""
     return _BRIDGE.fullmatch(name) is not None

@@ -16,7 +16,7 @@ import msgspec
 
 from kubelite.core import native
 from kubelite.lib.files import FileLock, RecordError, read_record, write_record
-from kubelite.node.network import bridge, ipam, names, ports
+from kubelite.node.network import announcements, bridge, ipam, names, ports
 from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewall
 from kubelite.node.network.leases import Held, LeaseRecord, Leases
 from kubelite.node.network.ports import HostPort
@@ -118,6 +118,7 @@ class PodNetwork:
             self.remove(uid)
         with FileLock(self._lock):
             self._close()
+        announcements.announce(self._key, ())
 
     def lease(self, uid: str) -> Lease | None:
         """The lease of a pod as returned by :meth:`prepare`, or None."""

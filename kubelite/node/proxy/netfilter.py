@@ -1,8 +1,8 @@
 """Two conversations with the kernel's netfilter over netlink: connections to forget, and tables
 that somebody else removed.
 
-Formats are those of ``linux/netlink.h``, ``linux/netfilter/nfnetlink_conntrack.h`` and
-``linux/netfilter/nf_tables.h``. libnftables has a call for neither.
+Formats are those of ``linux/netlink.h``, ``asm-generic/socket.h``, ``linux/netfilter/nf_tables.h``
+and ``linux/netfilter/nfnetlink_conntrack.h``. libnftables has a call for neither.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _TABLE_NAME = 1
 _HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")
 _FAMILY = struct.pack("=BBH", socket.AF_INET, 0, 0)
 _TYPE_MASK, _NESTED = 0x3FFF, 0x8000
-_BUFFER = 1 << 18
+_SO_RCVBUFFORCE = 33
+_BUFFER, _WATCH_BUFFER = 1 << 18, 1 << 22
 
 
 def forget_udp(endpoints: Collection[Endpoint]) -> int:
@@ -55,6 +56,8 @@ class TableWatch:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETLINK_NETFILTER
         )
+        # One transaction can tell of every chain and rule that it removes.
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _WATCH_BUFFER)
         self._socket.bind((0, 1 << _NFTABLES_GROUP - 1))
 
     def fileno(self) -> int:

@@ -5,15 +5,19 @@ the same whatever the number of Services:
 
     services         address . protocol . port         -> goto the chain for its number of slots
     node-ports                 protocol . port         -> the same, for every address of the node
+    inner-services, inner-node-ports                   -> the same, for callers on the node
     endpoints        address . protocol . port . slot  -> endpoint address . port
     node-endpoints             protocol . port . slot  -> the same, for node ports
+    hidden           address . protocol . port         callers get an address of this node
+    node-hidden                protocol . port         the same, for node ports
     affinity-ids     address . protocol . port         -> number of a Service port with affinity
     affinity         client . number                   -> endpoint, learnt by the kernel, expires
     unserved         address . protocol . port         -> refuse or drop: there are no endpoints
-    hairpin          address . address                 -> endpoints that may call themselves
+    announced        address                           refuses what no Service serves there
+    hairpin          address . address                 endpoints that may call themselves
 
-A chain ``lb-N`` picks a slot below N at random. Up to 16 endpoints have a slot each; more are
-spread over the next size, where some endpoints have one slot more than others.
+A chain ``lb-N`` picks a slot below N at random, ``inner-N`` one from 1024 on. Up to 16 endpoints
+have a slot each; more are spread over the next size, where some have one slot more than others.
 """
 
 from __future__ import annotations
@@ -22,10 +26,12 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from kubelite.node.network import names
 from kubelite.node.proxy.services import Endpoint, Frontend
 
 SIZES = (*range(1, 17), 32, 64, 128, 256, 512, 1024)
 """How many slots a frontend can have. With 1024, a thousand endpoints each get one or two."""
+INNER_OFFSET = SIZES[-1]
 MASQUERADE_MARK = 0x4000
 """The packet mark that kube-proxy uses for the same purpose."""
 AFFINITY_MARK = 0x4B000000
@@ -130,24 +136,24 @@ def slots(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
 
 def _elements(frontend: Frontend) -> Elements:
     if frontend.address:
-        key = f"{frontend.address} . {frontend.protocol} . {frontend.port}"
-        first, targets = "services", "endpoints"
+        key, prefix = f"{frontend.address} . {frontend.protocol} . {frontend.port}", ""
     else:
-        key = f"{frontend.protocol} . {frontend.port}"
-        first, targets = "node-ports", "node-endpoints"
-    if not frontend.endpoints:
-        return _unserved(frontend, key)
-    filled = slots(frontend.endpoints)
-    result: Elements = {
-        Element(targets, f"{key} . {slot}"): f"{endpoint.address} . {endpoint.port}"
-        for slot, endpoint in enumerate(filled)
-    }
-    result[Element(first, key)] = f"goto {_chain(frontend, len(filled))}"
-    if frontend.affinity_seconds:
+        key, prefix = f"{frontend.protocol} . {frontend.port}", "node-"
+    result: Elements = {}
+    if frontend.inside:
+        result |= _balanced(frontend, key, "inner", frontend.inside)
+    if frontend.endpoints:
+        result |= _balanced(frontend, key, "lb", frontend.endpoints)
+    else:
+        result |= _unserved(frontend, key)
+    if frontend.affinity_seconds and (frontend.endpoints or frontend.inside):
         number = affinity_id(frontend)
-        ids = "affinity-ids" if frontend.address else "node-affinity-ids"
-        result[Element(ids, key)] = hex(number)
+        result[Element(f"{prefix}affinity-ids", key)] = hex(number)
         result[Element("remember", hex(number))] = f"goto remember-{frontend.affinity_seconds}"
+    if frontend.masquerade and frontend.endpoints:
+        result[Element(f"{prefix}hidden", key)] = ""
+    if frontend.is_announced:
+        result[Element("announced", frontend.address)] = ""
     if frontend.source_ranges:
         result[Element("restricted", key)] = ""
         for source in frontend.source_ranges:
@@ -155,19 +161,34 @@ def _elements(frontend: Frontend) -> Elements:
     return result
 
 
+def _balanced(frontend: Frontend, key: str, kind: str, endpoints: Sequence[Endpoint]) -> Elements:
+    """What leads callers to ``endpoints``; those of ``inner`` have slots of their own."""
+    first, targets = (
+        ("services", "endpoints")
+        if frontend.address
+        else (
+            "node-ports",
+            "node-endpoints",
+        )
+    )
+    offset = INNER_OFFSET if kind == "inner" else 0
+    filled = slots(endpoints)
+    result: Elements = {
+        Element(targets, f"{key} . {slot}"): f"{endpoint.address} . {endpoint.port}"
+        for slot, endpoint in enumerate(filled, offset)
+    }
+    collection = f"inner-{first}" if kind == "inner" else first
+    variants = (
+        *(() if frontend.address else ("node",)),
+        *(("sticky",) if frontend.affinity_seconds else ()),
+    )
+    result[Element(collection, key)] = f"goto {'-'.join((kind, *variants, str(len(filled))))}"
+    return result
+
+
 def _unserved(frontend: Frontend, key: str) -> Elements:
     collection = "unserved" if frontend.address else "unserved-node-ports"
     return {Element(collection, key): "drop" if frontend.drop_if_empty else "goto refuse"}
-
-
-def _chain(frontend: Frontend, size: int) -> str:
-    """The balancing chain: node ports and affinity have variants, masquerading goes before."""
-    parts = [
-        "masq" if frontend.masquerade else "lb",
-        *(() if frontend.address else ("node",)),
-        *(("sticky",) if frontend.affinity_seconds else ()),
-    ]
-    return f"{'-'.join(parts)}-{size}"
 
 
 def affinity_id(frontend: Frontend) -> int:
@@ -189,24 +210,24 @@ def _pair(key: str, value: str) -> str:
 
 _SERVICE_KEY = "ip daddr . meta l4proto . th dport"
 _NODE_KEY = "meta l4proto . th dport"
+_HIDE = f"meta mark set meta mark | {MASQUERADE_MARK:#x}"
 _PROTOCOLS = "meta l4proto { tcp, udp, sctp }"
 
 
 def _balancing_chains(size: int) -> str:
     """The eight chains that pick one of ``size`` slots."""
     text = ""
-    for infix, key, targets, ids in (
-        ("", _SERVICE_KEY, "endpoints", "affinity-ids"),
-        ("-node", _NODE_KEY, "node-endpoints", "node-affinity-ids"),
-    ):
-        pick = f"dnat ip to {key} . numgen random mod {size} map @{targets}"
-        learnt = f"{_PROTOCOLS} dnat ip to ip saddr . ct mark map @affinity"
-        mark = f"ct mark set {key} map @{ids}"
-        text += _chain_text(f"lb{infix}-{size}", pick)
-        text += _chain_text(f"lb{infix}-sticky-{size}", mark, learnt, pick)
-        for variant in (f"{infix}", f"{infix}-sticky"):
-            hide = f"meta mark set meta mark | {MASQUERADE_MARK:#x}"
-            text += _chain_text(f"masq{variant}-{size}", hide, f"goto lb{variant}-{size}")
+    for kind, offset in (("lb", 0), ("inner", INNER_OFFSET)):
+        for infix, key, targets, ids in (
+            ("", _SERVICE_KEY, "endpoints", "affinity-ids"),
+            ("-node", _NODE_KEY, "node-endpoints", "node-affinity-ids"),
+        ):
+            slot = f"numgen random mod {size} offset {offset}"
+            pick = f"dnat ip to {key} . {slot} map @{targets}"
+            learnt = f"{_PROTOCOLS} dnat ip to ip saddr . ct mark map @affinity"
+            mark = f"ct mark set {key} map @{ids}"
+            text += _chain_text(f"{kind}{infix}-{size}", pick)
+            text += _chain_text(f"{kind}{infix}-sticky-{size}", mark, learnt, pick)
     return text
 
 
@@ -217,6 +238,10 @@ def _chain_text(name: str, *rules: str) -> str:
 _COLLECTIONS = """\
   map services { type ipv4_addr . inet_proto . inet_service : verdict; }
   map node-ports { type inet_proto . inet_service : verdict; }
+  map inner-services { type ipv4_addr . inet_proto . inet_service : verdict; }
+  map inner-node-ports { type inet_proto . inet_service : verdict; }
+  set hidden { type ipv4_addr . inet_proto . inet_service; }
+  set node-hidden { type inet_proto . inet_service; }
   map unserved { type ipv4_addr . inet_proto . inet_service : verdict; }
   map unserved-node-ports { type inet_proto . inet_service : verdict; }
   map endpoints {
@@ -234,6 +259,7 @@ _COLLECTIONS = """\
     timeout 3h
   }
   set hairpin { type ipv4_addr . ipv4_addr; }
+  set announced { type ipv4_addr; }
   set restricted { type ipv4_addr . inet_proto . inet_service; }
   set allowed {
     type ipv4_addr . inet_proto . inet_service . ipv4_addr
@@ -246,8 +272,15 @@ _HOOKS = f"""\
     reject
   }}
   chain dispatch {{
+    {_SERVICE_KEY} @hidden {_HIDE}
     {_SERVICE_KEY} vmap @services
-    fib daddr type local {_NODE_KEY} vmap @node-ports
+    fib daddr type != local return
+    {_NODE_KEY} @node-hidden {_HIDE}
+    {_NODE_KEY} vmap @node-ports
+  }}
+  chain dispatch-inner {{
+    {_SERVICE_KEY} vmap @inner-services
+    fib daddr type local {_NODE_KEY} vmap @inner-node-ports
   }}
   chain unserved {{
     ct state new {_SERVICE_KEY} vmap @unserved
@@ -259,15 +292,18 @@ _HOOKS = f"""\
   }}
   chain arriving {{
     type nat hook prerouting priority -100
+    iifname "{names.bridge("*")}" jump dispatch-inner
     jump dispatch
   }}
   chain outgoing {{
     type nat hook output priority -100
+    jump dispatch-inner
     jump dispatch
   }}
   chain input {{
     type filter hook input priority -1
     jump unserved
+    ct state new ip daddr @announced goto refuse
   }}
   chain forward {{
     type filter hook forward priority -1

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from kubelite.lib.json import Object
+from kubelite.objects.facts.load_balancers import announced_addresses, virtual_addresses
 
 DEFAULT_AFFINITY_SECONDS = 10800
 
@@ -35,7 +36,10 @@ class Frontend(NamedTuple):
     ``address`` is empty for a node port, which is served on every address of the node.
     ``masquerade`` hides the client's address, so that answers of endpoints on other nodes return
     through this one. ``drop_if_empty`` tells what happens without endpoints: silence (the Service
-    has endpoints elsewhere, and policy Local keeps to this node) or a refusal.
+    has endpoints elsewhere, and policy Local keeps to this node) or a refusal. ``inside`` are the
+    endpoints for callers on this node, where they are others: policy Local is about those outside.
+    What nobody serves on an address that ``is_announced``, that is which only this Service has on
+    this machine, is refused.
     """
 
     address: str
@@ -46,6 +50,8 @@ class Frontend(NamedTuple):
     masquerade: bool = False
     drop_if_empty: bool = False
     source_ranges: tuple[str, ...] = ()
+    inside: tuple[Endpoint, ...] = ()
+    is_announced: bool = False
 
 
 def frontends(service: Object, slices: Sequence[Object], node: Node) -> list[Frontend]:
@@ -64,8 +70,15 @@ def frontends(service: Object, slices: Sequence[Object], node: Node) -> list[Fro
     ]
 
 
-def health_check(service: Object, slices: Sequence[Object], node: Node) -> tuple[int, int] | None:
-    """The health check node port and the number of ready endpoints on this node, or None.
+class Health(NamedTuple):
+    """The port on which load balancers ask for a Service, and its ready endpoints on this node."""
+
+    port: int
+    endpoints: int
+
+
+def health_check(service: Object, slices: Sequence[Object], node: Node) -> Health | None:
+    """What load balancers are told about a Service, or None.
 
     Only LoadBalancer Services with external policy Local have one.
     """
@@ -79,7 +92,7 @@ def health_check(service: Object, slices: Sequence[Object], node: Node) -> tuple
         if endpoint.get("nodeName") == node.name and _is_ready(endpoint)
         for address in endpoint["addresses"]
     }
-    return port, len(on_node)
+    return Health(port, len(on_node))
 
 
 def _frontends_of_port(
@@ -88,7 +101,7 @@ def _frontends_of_port(
     spec = service["spec"]
     candidates = list(_candidates(slices, port.get("name", "")))
     everywhere = choose(candidates, node)
-    on_node = choose([candidate for candidate in candidates if candidate.node == node.name], node)
+    on_node = choose([candidate for candidate in candidates if candidate.node == node.name], None)
     internal = on_node if spec.get("internalTrafficPolicy") == "Local" else everywhere
     local_only = spec.get("externalTrafficPolicy") == "Local"
     external = on_node if local_only else everywhere
@@ -100,13 +113,18 @@ def _frontends_of_port(
         affinity_seconds=_affinity_seconds(spec),
         masquerade=not local_only,
         drop_if_empty=bool(everywhere),
+        inside=everywhere if external != everywhere else (),
     )
-    inside = shared._replace(endpoints=internal, masquerade=False)
-    result = [inside._replace(address=address) for address in _ipv4(spec["clusterIPs"])]
+    cluster = shared._replace(endpoints=internal, masquerade=False, inside=())
+    result = [cluster._replace(address=address) for address in _ipv4(spec["clusterIPs"])]
     result += [shared._replace(address=address) for address in _ipv4(spec.get("externalIPs") or ())]
     ranges = tuple(spec.get("loadBalancerSourceRanges") or ())
-    for address in _load_balancer_addresses(service):
-        result.append(shared._replace(address=address, source_ranges=ranges))
+    announced = announced_addresses(service, node.name)
+    for address in _ipv4(virtual_addresses(service)):
+        is_announced = address in announced
+        result.append(
+            shared._replace(address=address, source_ranges=ranges, is_announced=is_announced)
+        )
     if port.get("nodePort"):
         result.append(shared._replace(port=port["nodePort"]))
     return result
@@ -123,11 +141,11 @@ class Candidate(NamedTuple):
     hinted_zones: frozenset[str]
 
 
-def choose(candidates: Sequence[Candidate], node: Node) -> tuple[Endpoint, ...]:
-    """The endpoints to use, each once, in a stable order."""
+def choose(candidates: Sequence[Candidate], near: Node | None) -> tuple[Endpoint, ...]:
+    """The endpoints to use, each once, in a stable order; hints count where ``near`` is given."""
     ready = [candidate for candidate in candidates if candidate.is_ready]
     draining = [candidate for candidate in candidates if candidate.is_draining]
-    used = _near(ready, node) if ready else draining
+    used = (_near(ready, near) if near else ready) or draining
     return tuple(sorted({candidate.endpoint for candidate in used}))
 
 
@@ -183,12 +201,6 @@ def _affinity_seconds(spec: Object) -> int:
         return 0
     config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
     return int(config.get("timeoutSeconds", DEFAULT_AFFINITY_SECONDS))
-
-
-def _load_balancer_addresses(service: Object) -> list[str]:
-    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    virtual = [entry for entry in ingress if entry.get("ipMode", "VIP") == "VIP"]
-    return _ipv4(entry.get("ip", "") for entry in virtual)
 
 
 def _ipv4(addresses: Iterable[str]) -> list[str]:

@@ -60,7 +60,7 @@ def find_pods_of_root(root: str) -> set[str]:
 
 
 def _shims() -> Iterator[tuple[int, list[bytes]]]:
-    """Pid and arguments of every shim: ``kubelite-shim UID`` and its clean-up command."""
+    """Pid and arguments of every shim: ``kubelite-shim UID`` and its care command."""
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue

@@ -207,7 +207,7 @@ def remove_attempt(base: str, logs: str, name: str, attempt: int) -> None:
 
 
 def _serves(pid: int, uid: str) -> bool:
-    """Whether this is the pod's shim, or the clean-up command that it has become; never this
+    """Whether this is the pod's shim, or the care command that it has become; never this
     process.
     """
     try:

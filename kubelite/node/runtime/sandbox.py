@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kubelite.core import shim as shims
@@ -60,11 +59,6 @@ def new_id() -> str:
     return os.urandom(32).hex()
 
 
-def cleanup_command(home: Home, uid: str) -> list[str]:
-    """The command that the shim executes when pause has died unexpectedly."""
-    return [sys.executable, "-m", "kubelite.node.runtime.cleanup", home.root, uid]
-
-
 def new_record(uid: str, address: str, host_address: str) -> SandboxRecord:
     """The record of a sandbox that is about to be created."""
     return SandboxRecord(
@@ -78,10 +72,15 @@ def open_run(home: Home, uid: str) -> int:
 
 
 def begin(
-    home: Home, ledger: Ledger, record: SandboxRecord, plan: Plan, trace: Callable[[str], None]
+    home: Home,
+    ledger: Ledger,
+    record: SandboxRecord,
+    plan: Plan,
+    care: Sequence[str],
+    trace: Callable[[str], None],
 ) -> Starting:
-    """Starts the shim and requests pause from it. The record is on disk before the shim exists.
-    Raises NativeError, OSError.
+    """Starts the shim, with its care command, and requests pause from it. The record is on disk
+    before the shim exists. Raises NativeError, OSError.
     """
     uid = record.uid
     run = home.pod_run(uid)
@@ -91,7 +90,7 @@ def begin(
     trace("launch shim")
     directory, exits = open_run(home, uid), os.open(f"{run}/exits", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        pid, pidfd, shim = shims.launch(uid, directory, exits, cleanup_command(home, uid))
+        pid, pidfd, shim = shims.launch(uid, directory, exits, care)
     finally:
         os.close(directory)
         os.close(exits)

@@ -23,6 +23,7 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
 _SMALL = _LETTERS | frozenset("0123456789")
 _ANY = _SMALL | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _HEX = frozenset("0123456789abcdefABCDEF")
+_LABEL = _SMALL | frozenset("-")
 _CONFIG_KEY = _ANY | frozenset("-._")
 
 _LABEL_EXPRESSION = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -91,20 +92,13 @@ _NOT_HEADER = _rule(
 )
 
 
-def _made_of(text: str, ends: frozenset[str], between: str) -> bool:
-    """Whether a text begins and ends with one of ``ends`` and has only those and ``between``
-    inside.
-    """
-    return (
-        bool(text)
-        and text[0] in ends
-        and text[-1] in ends
-        and ends.issuperset(text.translate({ord(c): None for c in between}))
-    )
+def _made_of(text: str, signs: frozenset[str], ends: frozenset[str]) -> bool:
+    """Whether a text has only ``signs``, and begins and ends with one of ``ends``."""
+    return text[:1] in ends and text[-1] in ends and signs.issuperset(text)
 
 
 def _is_label(text: str) -> bool:
-    return _made_of(text, _SMALL, "-")
+    return _made_of(text, _LABEL, _SMALL)
 
 
 def _is_label_1035(text: str) -> bool:
@@ -116,7 +110,7 @@ def _is_subdomain(text: str) -> bool:
 
 
 def _is_qualified(text: str) -> bool:
-    return _made_of(text, _ANY, "-_.")
+    return _made_of(text, _CONFIG_KEY, _ANY)
 
 
 def too_long(limit: int) -> str:

@@ -74,9 +74,7 @@ def value_text(value: Any) -> str:
 
 def copied(value: Any) -> Any:
     """A copy of plain values, to be changed."""
-    if isinstance(value, dict):
-        return {key: copied(inner) for key, inner in value.items()}
-    return [copied(inner) for inner in value] if isinstance(value, list) else value
+    return msgspec.to_builtins(value, enc_hook=str)
 
 
 def required(path: Path, why: str = "") -> Cause:

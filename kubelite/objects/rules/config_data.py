@@ -84,7 +84,8 @@ def encoded(texts: Mapping[str, str]) -> dict[str, str]:
 
 def _keys(data: Mapping[str, str], path: Path) -> Iterator[Cause]:
     for key in data:
-        yield from each_invalid((*path, Key(key)), key, names.config_key(key))
+        if clauses := names.config_key(key):
+            yield from each_invalid((*path, Key(key)), key, clauses)
 
 
 def _decoded_size(values: Mapping[str, str]) -> int:

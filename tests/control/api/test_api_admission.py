@@ -121,6 +121,23 @@ async def test_services_get_addresses_and_ports(tmp_path: Path) -> None:
         assert "nodePort" not in kept["ports"][0]
 
 
+async def test_a_health_check_port_comes_and_goes_with_policy_local(tmp_path: Path) -> None:
+    local = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+    async with cluster(tmp_path) as api:
+        port = (await api.create(SERVICES, service("a", **local))).ok()["spec"][
+            "healthCheckNodePort"
+        ]
+        assert 30000 <= port <= 32767
+        taken = service("b", **local, healthCheckNodePort=port)
+        assert (await api.create(SERVICES, taken)).code == 422
+        kept = (await api.update(f"{SERVICES}/a", service("a", **local))).ok()["spec"]
+        assert kept["healthCheckNodePort"] == port
+        body = {"spec": {"externalTrafficPolicy": "Cluster"}}
+        changed = (await api.patch(f"{SERVICES}/a", body)).ok()["spec"]
+        assert "healthCheckNodePort" not in changed
+        assert (await api.create(SERVICES, taken)).ok()["spec"]["healthCheckNodePort"] == port
+
+
 async def test_new_namespaces_are_furnished(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(

@@ -10,6 +10,7 @@ from copy import deepcopy
 from typing import Any
 
 from kubelite.client.resources import GroupVersionResource, of_kind
+from kubelite.control.api.patching.patch import merge
 from kubelite.control.controllers.actions import (
     Action,
     Clear,
@@ -184,7 +185,8 @@ class World:
             case Patch(resource, namespace, name, body):
                 obj = self._objects.get((resource, namespace, name))
                 if obj is not None:
-                    self._store(resource, _patched(deepcopy(obj), body))
+                    patched = merge if action.type == "merge" else _patched
+                    self._store(resource, patched(deepcopy(obj), body))
                 return Outcome(action, obj)
             case Delete(resource, namespace, name):
                 obj = self._objects.get((resource, namespace, name))

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from kubelite.node.image.errors import BadArchive
 from kubelite.node.image.model import Image, ImageConfig
 from kubelite.node.image.store import ImageStore
 from kubelite.node.image.unpack_limits import DOCUMENT_BYTES
+from tests.node.image.conftest import Blob
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -315,11 +317,20 @@ def test_digests_are_strict(digest: str, build: Any, images: Path, tmp_path: Pat
     refused(images, layout.path, "is not sha256", "app")
 
 
-def test_zstd_is_named(build: Any, images: Path, tmp_path: Path) -> None:
-    layer = build.layer(build.entry("file", "x"))
-    frozen = type(layer)(b"\x28\xb5\x2f\xfd" + layer.data, layer.diff_id)
-    layout = build.layout(tmp_path / "l", [({NAME: "app"}, [frozen])])
-    refused(images, layout.path, "compressed with zstd")
+def test_a_layer_of_zstd_is_unpacked_and_a_damaged_one_refused(
+    build: Any, images: Path, tmp_path: Path
+) -> None:
+    plain = build.layer(build.entry("file", "x", b"x" * 5000))
+    halves = plain.data[:700], plain.data[700:]
+    packed = b"".join(map(zstandard.compress, halves))
+    layout = build.layout(tmp_path / "l", [({NAME: "app"}, [Blob(packed, plain.diff_id)])])
+    ((loaded, _),) = ImageStore(images).load(layout.path)
+    assert (loaded.layers[0] / "x").read_bytes() == b"x" * 5000
+    for broken in (packed[:-9], packed[:4] + b"\xff" * 40):
+        bad = build.layout(
+            tmp_path / f"{len(broken)}", [({NAME: "b"}, [Blob(broken, "sha256:" + "0" * 64)])]
+        )
+        refused(tmp_path / "other", bad.path, "damaged|ends in the middle")
 
 
 def test_artefacts_are_named(build: Any, images: Path, tmp_path: Path) -> None:

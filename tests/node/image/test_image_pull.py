@@ -18,10 +18,11 @@ import pytest
 
 from kubelite.node.image.errors import PullError
 from kubelite.node.image.reference import parse
-from kubelite.node.image.registry import client
-from kubelite.node.image.registry.client import RegistryRefusal, RegistryUnreachable
+from kubelite.node.image.registry import connection
 from kubelite.node.image.registry.config import Registry as RegistryEntry
-from kubelite.node.image.registry.pull import Settings, pull
+from kubelite.node.image.registry.connection import RegistryRefusal, RegistryUnreachable
+from kubelite.node.image.registry.pull import pull
+from kubelite.node.image.registry.settings import Settings
 from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
 from tests.node.image.registry import Proxy, Registry, docker_config
@@ -46,7 +47,7 @@ def proxy(registry):
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
-    monkeypatch.setattr(client, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(connection, "FIRST_DELAY", 0.01)
 
 
 @pytest.fixture
@@ -187,7 +188,8 @@ def test_a_killed_pull_is_continued_by_the_next(proxy, pushed, images):
 import sys
 from pathlib import Path
 sys.path.insert(0, {os.getcwd()!r})
-from kubelite.node.image.registry.pull import Settings, pull
+from kubelite.node.image.registry.pull import pull
+from kubelite.node.image.registry.settings import Settings
 from kubelite.node.image.reference import parse
 from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore

@@ -62,7 +62,7 @@ def test_a_saved_image_loads_as_what_it_was(build: Build, tmp_path: Path) -> Non
     first.load(source)
     image = first.get("web:1")
     with (tmp_path / "out.tar").open("wb") as file:
-        save([(image, ["web:1", "other:3"])], file, tmp_path)
+        save([(first.package(image), ["web:1", "other:3"])], file)
     ((loaded, _),) = second.load(tmp_path / "out.tar")
     assert {name.rpartition("/")[2] for name in loaded.names} == {"web:1", "other:3"}
     assert loaded.config == image.config and loaded.created == image.created
@@ -79,6 +79,6 @@ def test_a_layer_of_several_images_is_written_once(build: Build, tmp_path: Path)
     for name in ("a:1", "b:1"):
         store.load(build.docker(tmp_path / f"{name[0]}.tar", [name], [layer], Cmd=[name]))
     with (tmp_path / "out.tar").open("wb") as file:
-        save([(store.get(name), [name]) for name in ("a:1", "b:1")], file, tmp_path)
+        save([(store.package(store.get(name)), [name]) for name in ("a:1", "b:1")], file)
     assert (tmp_path / "out.tar").stat().st_size < 150_000
     assert len(ImageStore(tmp_path / "two").load(tmp_path / "out.tar")) == 2

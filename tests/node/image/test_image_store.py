@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import os
 import signal
 import socket
@@ -59,9 +61,23 @@ def contents(images: Path) -> dict[str, list[str]]:
     return {p.name: sorted(os.listdir(p)) for p in images.iterdir() if p.is_dir()}
 
 
+def referred(images: Path) -> set[str]:
+    """The digits of all blobs that records name."""
+    records = [p.read_text().partition("\n")[0] for p in images.glob("[il]*/*.json")]
+    fields = [json.loads(record) for record in records]
+    named = {f.get(key, "") for f in fields for key in ("id", "manifest", "blob")}
+    return {digest.removeprefix("sha256:") for digest in named} - {""}
+
+
 def check_whole(images: Path) -> None:
-    """Every layer is used and recorded, every image has its layers, nothing else is there."""
+    """Every layer is used and recorded, every image has its layers and blobs, nothing else is
+    there.
+    """
     store, found = ImageStore(images), contents(images)
+    if found.pop("blobs", None):
+        blobs = {path.name: path.read_bytes() for path in (images / "blobs/sha256").iterdir()}
+        assert all(hashlib.sha256(data).hexdigest() == name for name, data in blobs.items())
+        assert set(blobs) == referred(images)
     layers = {layer for image in store.list() for layer in image.layer_ids}
     assert found.pop("layers") == sorted([*layers, *(f"{layer}.json" for layer in layers)])
     assert len(found.pop("images")) == len(store.list())
@@ -215,10 +231,12 @@ def test_removal(build: Any, images: Path, tmp_path: Path) -> None:
     assert store.remove("one", {one.id}) == (("docker.io/library/one:latest",), "", 0)
     with pytest.raises(ImageInUse):
         store.remove("uno", {one.id})
-    assert store.remove("uno") == (("docker.io/library/uno:latest",), one.id, 0)
+    documents = (images / "blobs/sha256" / one.id[7:]).stat().st_size
+    assert store.remove("uno") == (("docker.io/library/uno:latest",), one.id, documents)
     check_whole(images)
     assert store.get("two") == two and all(layer.is_dir() for layer in two.layers)
-    assert store.remove(two.id[7:23]) == (("docker.io/library/two:latest",), two.id, 3)
+    blobs = sum(path.stat().st_size for path in (images / "blobs/sha256").iterdir())
+    assert store.remove(two.id[7:23]) == (("docker.io/library/two:latest",), two.id, 3 + blobs)
     with pytest.raises(ImageNotFound):
         store.remove("two")
     assert store.list() == []
@@ -246,7 +264,10 @@ def test_a_damaged_record_costs_nobody_else_anything(images: Path, tmp_path: Pat
     assert store.get("good").layers[0].is_dir()
     with pytest.raises(ImageError, match="checksum"):
         store.get("bad")
-    assert store.remove("bad").freed == 1
+    digits = bad.id[7:]
+    assert (images / "blobs/sha256" / digits).exists()
+    assert store.remove("bad").freed > 1
+    assert not (images / "blobs/sha256" / digits).exists()
     check_whole(images)
 
 

@@ -63,7 +63,7 @@ def test_an_honest_layer_arrives_whole(build: Any, tmp_path: Path) -> None:
     assert stat.S_ISFIFO(pipe.st_mode) and stat.S_IMODE(pipe.st_mode) == 0o620
     assert stat.S_IMODE(null.st_mode) == 0o666 and null.st_rdev == os.makedev(1, 3)
     assert (tmp_path / "nämé").read_bytes() == b"utf-8"
-    assert done == Unpacked(70_000 + 4 + 5, 9, frozenset())
+    assert done == Unpacked(70_000 + 4 + 5, 9, frozenset(), False)
 
 
 def test_whiteouts_become_those_of_overlayfs(build: Any, tmp_path: Path) -> None:

@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 
 from kubelite.node.proxy import ruleset
 from kubelite.node.proxy.services import Endpoint, Node, frontends, health_check
+from kubelite.objects.facts.load_balancers import ANNOUNCED_BY
 
 HERE = Node("here", "zone-a")
 
 
 def service(**spec):
     ports = [{"name": "web", "port": 80, "protocol": "TCP"}]
-    return {"spec": {"clusterIPs": ["10.96.0.10"], "ports": ports, **spec}}
+    metadata = {"name": "web", "namespace": "default"}
+    return {"metadata": metadata, "spec": {"clusterIPs": ["10.96.0.10"], "ports": ports, **spec}}
 
 
 def endpoint(address, node="here", hints=None, **conditions):
@@ -75,6 +77,25 @@ def test_policy_local_keeps_to_this_node():
     assert internal.endpoints == ()
 
 
+def test_policy_local_is_for_callers_from_outside():
+    slices = [endpoint_slice(endpoint("10.0.0.1"), endpoint("10.0.0.2", node="there"))]
+    spec = {"externalIPs": ["192.0.2.1"], "externalTrafficPolicy": "Local"}
+    cluster, external = frontends(service(**spec), slices, HERE)
+    assert [e.address for e in external.inside] == ["10.0.0.1", "10.0.0.2"]
+    assert cluster.inside == ()
+    everything_here = [endpoint_slice(endpoint("10.0.0.1"))]
+    assert frontends(service(**spec), everything_here, HERE)[1].inside == ()
+
+
+def test_policy_local_does_not_look_at_hints():
+    hints = ({"forZones": [{"name": "zone-a"}]}, {"forZones": [{"name": "zone-b"}]})
+    ready = [endpoint(f"10.0.0.{i}", hints=hint) for i, hint in enumerate(hints, 1)]
+    spec = {"externalIPs": ["192.0.2.1"], "externalTrafficPolicy": "Local"}
+    cluster, external = frontends(service(**spec), [endpoint_slice(*ready)], HERE)
+    assert [e.address for e in cluster.endpoints] == ["10.0.0.1"]
+    assert [e.address for e in external.endpoints] == ["10.0.0.1", "10.0.0.2"]
+
+
 def test_without_endpoints_here_policy_local_drops_and_without_any_it_refuses():
     there = [endpoint_slice(endpoint("10.0.0.2", node="there"))]
     spec = {"externalIPs": ["192.0.2.1"], "externalTrafficPolicy": "Local"}
@@ -106,6 +127,14 @@ def test_load_balancers_serve_virtual_addresses_with_their_source_ranges():
         ("10.96.0.10", ()),
         ("192.0.2.7", ("10.0.0.0/8",)),
     ]
+
+
+@pytest.mark.parametrize(("node", "expected"), [("here", True), ("there", False)])
+def test_an_address_is_announced_by_the_node_of_the_annotation(node, expected):
+    balancer = service(type="LoadBalancer")
+    balancer["metadata"]["annotations"] = {ANNOUNCED_BY: node}
+    balancer["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
+    assert [f.is_announced for f in frontends(balancer, [], HERE)] == [False, expected]
 
 
 def test_the_health_check_counts_ready_endpoints_of_this_node():

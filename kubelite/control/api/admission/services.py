@@ -12,6 +12,7 @@ import random
 import uuid
 from typing import TYPE_CHECKING
 
+from kubelite.control.api.kinds.service import needs_health_port
 from kubelite.control.api.wire.documents import load, stored
 from kubelite.control.api.wire.status import Cause, internal, invalid
 from kubelite.control.api.wire.timestamp import timestamp
@@ -25,6 +26,7 @@ Network = ipaddress.IPv4Network
 NETWORK = Network("10.96.0.0/16")
 PORTS = range(30000, 32768)
 _PORTS_PREFIX = "ranges/servicenodeports"
+_HEALTH_PORT = "healthCheckNodePort"
 _TRIES = 200
 ADDRESS_LABELS = {
     "ipaddress.kubernetes.io/ip-family": "IPv4",
@@ -64,6 +66,8 @@ async def keep(attempt: Attempt) -> None:
             left_out = given is None if field == "ipFamilyPolicy" else not given
             if left_out and field in old:
                 spec[field] = old[field]
+    if needs_health_port(spec) and needs_health_port(old) and not spec.get(_HEALTH_PORT):
+        spec[_HEALTH_PORT] = old.get(_HEALTH_PORT, 0)
     if spec.get("type") in ("NodePort", "LoadBalancer"):
         known = {
             (each.get("port"), each.get("protocol")): each.get("nodePort")
@@ -80,7 +84,8 @@ def _addresses(spec: Object) -> set[str]:
 
 
 def _ports_of(spec: Object) -> set[int]:
-    return {each["nodePort"] for each in spec.get("ports") or () if each.get("nodePort")}
+    ports = {each["nodePort"] for each in spec.get("ports") or () if each.get("nodePort")}
+    return ports | ({spec[_HEALTH_PORT]} if spec.get(_HEALTH_PORT) else set())
 
 
 async def _address(attempt: Attempt, spec: Object, old: Object) -> None:
@@ -169,6 +174,7 @@ async def _check_address(attempt: Attempt, wanted: str, ranges: list[Network]) -
 
 
 async def _ports(attempt: Attempt, spec: Object, owned: set[int]) -> None:
+    await _health_port(attempt, spec, owned)
     kind = spec.get("type", "ClusterIP")
     wants = kind == "NodePort" or (
         kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
@@ -185,6 +191,20 @@ async def _ports(attempt: Attempt, spec: Object, owned: set[int]) -> None:
             asked = await _take_port(attempt, asked, f"spec.ports[{number}].nodePort")
         taken[number, port.get("protocol", "TCP")] = asked
         port["nodePort"] = asked
+
+
+async def _health_port(attempt: Attempt, spec: Object, owned: set[int]) -> None:
+    """Where load balancers ask whether a node has endpoints of a Service that keeps to nodes with
+    some.
+    """
+    if not needs_health_port(spec):
+        if not spec.get(_HEALTH_PORT):
+            spec.pop(_HEALTH_PORT, None)
+        return
+    asked = spec.get(_HEALTH_PORT) or 0
+    if not asked or asked not in owned:
+        asked = await _take_port(attempt, asked, f"spec.{_HEALTH_PORT}")
+    spec[_HEALTH_PORT] = asked
 
 
 async def _take_port(attempt: Attempt, wanted: int, field: str) -> int:

@@ -55,7 +55,7 @@ def _default_job(obj: Any) -> None:
     for rule in spec.podFailurePolicy.rules or () if spec.podFailurePolicy else ():
         for pattern in rule.onPodConditions or ():
             pattern.status = pattern.status or "True"
-    pod_defaults.template(spec.template.spec)
+    spec.template.spec = pod_defaults.template(spec.template.spec)
 
 
 def _default_cron_job(obj: Any) -> None:
@@ -66,7 +66,7 @@ def _default_cron_job(obj: Any) -> None:
         spec.successfulJobsHistoryLimit = 3
     if spec.failedJobsHistoryLimit is None:
         spec.failedJobsHistoryLimit = 1
-    pod_defaults.template(spec.jobTemplate.spec.template.spec)
+    spec.jobTemplate.spec.template.spec = pod_defaults.template(spec.jobTemplate.spec.template.spec)
 
 
 _FINISHED = ("Complete", "Failed")

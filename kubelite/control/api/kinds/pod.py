@@ -35,7 +35,7 @@ Cells = list[Any]
 
 
 def _default_pod(obj: Any) -> None:
-    pod_defaults.pod(obj.spec)
+    obj.spec = pod_defaults.pod(obj.spec)
     status = obj.status
     # Old clients know one address: it decides, and the list follows it.
     if status.podIP and (not status.podIPs or status.podIPs[0].ip != status.podIP):
@@ -49,7 +49,7 @@ def _prepare_new_pod(obj: Object) -> None:
 
 
 def _default_pod_template(obj: Any) -> None:
-    pod_defaults.template(obj.template.spec)
+    obj.template.spec = pod_defaults.template(obj.template.spec)
 
 
 def check_template(given: Object, path: str) -> Iterator[Cause]:

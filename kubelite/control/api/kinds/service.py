@@ -105,7 +105,8 @@ def _is_external(spec: Object) -> bool:
     )
 
 
-def _needs_health_port(spec: Object) -> bool:
+def needs_health_port(spec: Object) -> bool:
+    """Whether load balancers ask the nodes which of them have endpoints of the Service."""
     return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
@@ -302,7 +303,7 @@ def _check_traffic_policies(spec: Object) -> Iterator[Cause]:
     elif external not in _POLICIES:
         yield causes.unsupported("spec.externalTrafficPolicy", external, _POLICIES)
     port = spec.get("healthCheckNodePort", 0)
-    if port and not _needs_health_port(spec):
+    if port and not needs_health_port(spec):
         why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
         yield causes.invalid("spec.healthCheckNodePort", port, why)
     if internal is not None and internal not in _POLICIES:
@@ -322,7 +323,7 @@ def _prepare_service(obj: Object) -> None:
 _NEEDED_BY: tuple[tuple[tuple[str, ...], Callable[[Object], bool]], ...] = (
     (("clusterIP", "clusterIPs"), lambda spec: spec.get("type") != "ExternalName"),
     (("ipFamilies", "ipFamilyPolicy"), lambda spec: spec.get("type") != "ExternalName"),
-    (("healthCheckNodePort",), _needs_health_port),
+    (("healthCheckNodePort",), needs_health_port),
     (("allocateLoadBalancerNodePorts",), lambda spec: spec.get("type") == "LoadBalancer"),
     (("loadBalancerClass",), lambda spec: spec.get("type") == "LoadBalancer"),
     (("externalTrafficPolicy",), _is_external),

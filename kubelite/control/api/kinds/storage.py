@@ -56,7 +56,7 @@ def _default_volume(obj: Any) -> None:
     obj.spec.persistentVolumeReclaimPolicy = obj.spec.persistentVolumeReclaimPolicy or "Retain"
     pod_defaults.claim(obj.spec)
     if obj.spec.hostPath is not None:
-        pod_defaults.host_path(obj.spec.hostPath)
+        obj.spec.hostPath = pod_defaults.host_path(obj.spec.hostPath)
 
 
 def _default_storage_class(obj: Any) -> None:

@@ -66,12 +66,12 @@ def _default_deployment(obj: Any) -> None:
         rolling.maxSurge = "25%" if rolling.maxSurge is None else rolling.maxSurge
     if spec.progressDeadlineSeconds is None:
         spec.progressDeadlineSeconds = 600
-    pod_defaults.template(spec.template.spec)
+    spec.template.spec = pod_defaults.template(spec.template.spec)
 
 
 def _default_replica_set(obj: Any) -> None:
     _default_replicas(obj.spec)
-    pod_defaults.template(obj.spec.template.spec)
+    obj.spec.template.spec = pod_defaults.template(obj.spec.template.spec)
 
 
 def _default_replication_controller(obj: Any) -> None:
@@ -80,7 +80,7 @@ def _default_replication_controller(obj: Any) -> None:
         labels = spec.template.metadata.labels
         spec.selector = spec.selector or dict(labels)
         obj.metadata.labels = obj.metadata.labels or dict(labels)
-        pod_defaults.template(spec.template.spec)
+        spec.template.spec = pod_defaults.template(spec.template.spec)
     _default_replicas(spec)
 
 
@@ -109,7 +109,7 @@ def _default_stateful_set(obj: Any) -> None:
             claim.apiVersion or "v1",
         )
         default_claim(claim)
-    pod_defaults.template(spec.template.spec)
+    spec.template.spec = pod_defaults.template(spec.template.spec)
 
 
 def _default_daemon_set(obj: Any) -> None:
@@ -123,7 +123,7 @@ def _default_daemon_set(obj: Any) -> None:
         )
         rolling.maxUnavailable = 1 if rolling.maxUnavailable is None else rolling.maxUnavailable
         rolling.maxSurge = 0 if rolling.maxSurge is None else rolling.maxSurge
-    pod_defaults.template(spec.template.spec)
+    spec.template.spec = pod_defaults.template(spec.template.spec)
     # A server always writes it; clients that name it own it.
     obj.metadata.annotations.setdefault(_TEMPLATE_GENERATION, "0")
 

@@ -27,6 +27,7 @@ from kubelite.control.api.verbs import (
     scale,
     streams,
     token_requests,
+    usage,
     watch,
     write,
 )
@@ -37,6 +38,7 @@ from kubelite.control.api.wire.negotiation import is_plain, negotiate
 from kubelite.control.api.wire.raw_request import AuditTrace
 from kubelite.control.api.wire.representation import represent
 from kubelite.control.api.wire.request import Query, Request
+from kubelite.control.api.wire.resource import METRICS
 from kubelite.control.api.wire.status import (
     StatusError,
     forbidden,
@@ -329,6 +331,10 @@ _VERBS: dict[str, Handler] = {
 _COMPUTED: dict[tuple[str, str, str], Handler] = {
     ("", "componentstatuses", "get"): component_statuses.get_status,
     ("", "componentstatuses", "list"): component_statuses.list_statuses,
+    (METRICS, "nodes", "get"): usage.get_node,
+    (METRICS, "nodes", "list"): usage.list_nodes,
+    (METRICS, "pods", "get"): usage.get_pod,
+    (METRICS, "pods", "list"): usage.list_pods,
 }
 _PART: dict[str, Handler] = {"get": _get, "update": write.update, "patch": patches.patch_object}
 _SUBRESOURCES: dict[tuple[str, str], Handler] = {
@@ -359,13 +365,10 @@ _OVERLOADED = Answer(
 
 def _with_flow(answer: Answer | Stream, classified: Classified) -> Answer | Stream:
     """Tells how flow control saw the request."""
-    if not isinstance(answer, Answer) or not classified.schema_uid:
+    if not isinstance(answer, Answer):
         return answer
-    seen = (
-        ("X-Kubernetes-PF-FlowSchema-UID", classified.schema_uid),
-        ("X-Kubernetes-PF-PriorityLevel-UID", classified.level_uid),
-    )
-    return answer._replace(headers=(*answer.headers, *seen))
+    body, code, content_type, headers = answer
+    return Answer(body, code, content_type, headers + classified.headers)
 
 
 def _counted_as(request: Request) -> Target:

@@ -40,15 +40,14 @@ class TooManyRequests(Exception):
 
 
 class Classified(NamedTuple):
-    """Where a request belongs: uids and names of its schema and level, and its flow."""
+    """Where a request belongs: the names of its level and flow, and the headers that say so."""
 
-    schema_uid: str
-    level_uid: str
     level: str
     flow: str
+    headers: tuple[tuple[str, str], ...]
 
 
-_UNCLASSIFIED = Classified("", "", "", "")
+_UNCLASSIFIED = Classified("", "", ())
 
 
 class _Level:
@@ -159,7 +158,11 @@ class FlowControl:
         method = (schema["spec"].get("distinguisherMethod") or {}).get("type")
         by = attributes.user.name if method == "ByUser" else attributes.namespace if method else ""
         flow = f"{schema['metadata']['name']}/{by}"
-        return Classified(schema["metadata"]["uid"], level_uid, level, flow)
+        headers = (
+            ("X-Kubernetes-PF-FlowSchema-UID", schema["metadata"]["uid"]),
+            ("X-Kubernetes-PF-PriorityLevel-UID", level_uid),
+        )
+        return Classified(level, flow, headers)
 
     async def acquire(self, classified: Classified) -> _Level | None:
         """A seat, which is to be released; None where the level is not limited. Raises

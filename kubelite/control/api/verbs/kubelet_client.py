@@ -31,6 +31,11 @@ class Place(NamedTuple):
     host: str
     port: int
 
+    @property
+    def authority(self) -> str:
+        """Host and port as a URL has them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 class Kubelets:
     """Connects to kubelets. The TLS context is made when the first is needed."""

@@ -95,10 +95,6 @@ def split_name(name: str) -> tuple[str, str, str]:
     raise bad_request(f"invalid proxy name {name!r}")
 
 
-def _host(place: Place) -> str:
-    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
-
-
 async def _node(context: Context, request: Request, name: str, port: str) -> tuple[Place, bool]:
     place = await place_of(context, name)
     return (place._replace(port=_number(port)), False) if port else (place, True)
@@ -178,7 +174,7 @@ async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.
     own, (path, mark, query) = target.own(connection.raw_path), connection.raw_path.partition("?")
     if path.lstrip("/") == own.lstrip("/"):  # relative links of a page need the slash
         return web.Response(status=301, headers={"Location": f"{own}/{mark}{query}"})
-    url = f"{'https' if target.tls else 'http'}://{_host(target.place)}{target.path(connection.raw_path)}"
+    url = f"{'https' if target.tls else 'http'}://{target.place.authority}{target.path(connection.raw_path)}"
     headers, tls = _forwarded(connection, (*_HOP, *_SECRET)), target.tls or False
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     try:
@@ -216,7 +212,7 @@ def _unreachable(target: Target, error: Exception) -> web.Response:
     from aiohttp import web
 
     return web.Response(
-        text=f"error trying to reach {_host(target.place)}: {error or type(error).__name__}",
+        text=f"error trying to reach {target.place.authority}: {error or type(error).__name__}",
         status=502,
     )
 
@@ -227,7 +223,7 @@ async def _tunnel(connection: web.Request, target: Target) -> web.StreamResponse
 
     lines = [
         f"{connection.method} {target.path(connection.raw_path)} HTTP/1.1",
-        f"Host: {_host(target.place)}",
+        f"Host: {target.place.authority}",
     ]
     lines += [
         f"{name}: {value}" for name, value in _forwarded(connection, ("host", *_SECRET)).items()

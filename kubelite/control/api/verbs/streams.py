@@ -107,7 +107,7 @@ async def _copy(
     import aiohttp
     from aiohttp import web
 
-    url = f"https://{_host(place)}{path}"
+    url = f"https://{place.authority}{path}"
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     try:
         async with (
@@ -137,13 +137,9 @@ def _refused(status: dict[str, Any]) -> web.Response:
     )
 
 
-def _host(place: Place) -> str:
-    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
-
-
 def unreachable(place: Place, error: Exception) -> Any:
     """503 about a kubelet that does not answer."""
-    return unavailable(f"the kubelet at {_host(place)} cannot be reached: {error}")
+    return unavailable(f"the kubelet at {place.authority} cannot be reached: {error}")
 
 
 async def relay(context: Context, request: Request) -> Answer | Stream:
@@ -193,7 +189,7 @@ def _path(request: Request, pod: dict[str, Any]) -> str:
 
 
 def _request_head(request: Request, place: Place, path: str) -> bytes:
-    lines = [f"{request.method} {path} HTTP/1.1", f"Host: {_host(place)}"]
+    lines = [f"{request.method} {path} HTTP/1.1", f"Host: {place.authority}"]
     lines += [
         f"{name}: {value}" for name, value in request.headers.items() if name.lower() in _PASSED
     ]

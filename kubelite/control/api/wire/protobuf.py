@@ -2,7 +2,8 @@
 out. Pure.
 
 A body is ``k8s\\0`` and an envelope (apimachinery ``runtime.Unknown``): 1 the type (1 apiVersion, 2
-kind), 2 the object. A field that the table does not have is an error, never dropped in silence.
+kind), 2 the object. A field that is newer than the table is an error, never dropped in silence; one
+that Kubernetes has withdrawn is ignored, as the real server ignores what older clients still send.
 :mod:`~kubelite.control.api.wire.protobuf_encoding` is the way back.
 """
 
@@ -103,9 +104,10 @@ def _message(name: str, data: bytes) -> dict[str, Any]:
     known = schema.message(name)
     found: dict[str, Any] = {}
     for number, raw in _fields(data):
-        if number not in known:
+        if number in known:
+            _put(found, known[number], raw)
+        elif number > max(known, default=0):  # numbers are never given twice: a gap was a field
             raise _Malformed(f"{name} has no field {number}")
-        _put(found, known[number], raw)
     return found
 
 

@@ -1,1 +1,1 @@
-"""Pulling images from registries: the OCI distribution protocol, credentials, mirrors."""
+"""Pulling and pushing images: the OCI distribution protocol, credentials, mirrors."""

@@ -11,42 +11,33 @@ import asyncio
 import json
 import os
 import shutil
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.lib.files import FileLock
 from kubelite.node.image import archive, oci
 from kubelite.node.image.errors import BadArchive, PullError
-from kubelite.node.image.registry import auth, config
-from kubelite.node.image.registry.client import (
-    Document,
-    RegistryClient,
+from kubelite.node.image.registry import config
+from kubelite.node.image.registry.client import Document, RegistryClient
+from kubelite.node.image.registry.connection import (
+    Connection,
     RegistryRefusal,
     RegistryUnreachable,
+    in_parallel,
 )
+from kubelite.node.image.registry.settings import Settings, find_credentials
 
 if TYPE_CHECKING:
     from kubelite.node.image.model import LoadedImage
     from kubelite.node.image.reference import Reference
-    from kubelite.node.image.registry.auth import Credentials
     from kubelite.node.image.store import ImageStore
 
 PARALLEL = 3
 """Layers that are fetched at the same time, as in docker and containerd."""
-HELPER_SECONDS = 30
 
 Progress = Callable[[str, int, int], None]
 """Told for a layer: its digest, the bytes there are, the bytes in all."""
-
-
-class Settings(NamedTuple):
-    """How this machine pulls. ``configurations`` are parsed docker ``config.json`` documents."""
-
-    registries: tuple[config.Registry, ...] = ()
-    configurations: tuple[Mapping[str, Any], ...] = ()
 
 
 class Manifest(NamedTuple):
@@ -55,24 +46,6 @@ class Manifest(NamedTuple):
     documents: tuple[Document, ...]
     image: oci.Manifest
     config: bytes
-
-
-def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The machine's ``registries.conf`` and the user's docker and podman logins.
-
-    Raises PullError for a file that cannot be read.
-    """
-    home = environment.get("HOME", "/root")
-    runtime = environment.get("XDG_RUNTIME_DIR", "/run/user/0")
-    logins = (
-        environment.get("REGISTRY_AUTH_FILE", f"{runtime}/containers/auth.json"),
-        f"{home}/.config/containers/auth.json",
-        f"{environment.get('DOCKER_CONFIG', f'{home}/.docker')}/config.json",
-    )
-    system = environment.get("CONTAINERS_REGISTRIES_CONF", "/etc/containers/registries.conf")
-    files = [system, *sorted(glob("/etc/containers/registries.conf.d/*.conf"))]
-    registries = config.parse(filter(None, (_read(path, tomllib.loads) for path in files)))
-    return Settings(registries, tuple(filter(None, (_read(path, json.loads) for path in logins))))
 
 
 def pull(
@@ -110,8 +83,8 @@ async def _pull(
     credentials = await asyncio.to_thread(find_credentials, reference, settings, secrets)
     for endpoint in config.endpoints(reference, settings.registries):
         try:
-            async with RegistryClient(endpoint, credentials) as client:
-                return await _pull_from(client, store, reference, progress)
+            async with Connection(endpoint, credentials) as connection:
+                return await _pull_from(RegistryClient(connection), store, reference, progress)
         except (RegistryRefusal, RegistryUnreachable) as error:
             if error.message not in said:
                 said.append(error.message)
@@ -136,7 +109,9 @@ async def _pull_from(
         os.makedirs(f"{directory}/blobs/sha256", 0o700, exist_ok=True)
         await _fetch_layers(client, manifest.image, missing, directory, progress)
         _write_documents(manifest, directory)
-        files = _Pulled(Path(directory), {_blob(d.digest): d.size for d in manifest.image.layers})
+        files = _Pulled(
+            Path(directory), {archive.blob_name(d.digest): d.size for d in manifest.image.layers}
+        )
         loaded = await asyncio.to_thread(store.load_pulled, files, reference)
         shutil.rmtree(directory)
         return loaded
@@ -168,55 +143,14 @@ async def _fetch_layers(
     directory: str,
     progress: Progress,
 ) -> None:
-    slots = asyncio.Semaphore(PARALLEL)
     wanted = {image.layers[number].digest: image.layers[number].size for number in missing}
 
     async def fetch(digest: str, size: int) -> None:
-        path = f"{directory}/{_blob(digest)}"
-        async with slots:
-            if not os.path.exists(path):
-                await client.download(digest, size, path, lambda done: progress(digest, done, size))
+        path = f"{directory}/{archive.blob_name(digest)}"
+        if not os.path.exists(path):
+            await client.download(digest, size, path, lambda done: progress(digest, done, size))
 
-    tasks = [asyncio.ensure_future(fetch(digest, size)) for digest, size in wanted.items()]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-def find_credentials(
-    reference: Reference, settings: Settings, secrets: Sequence[Mapping[str, Any]]
-) -> list[Credentials]:
-    """All credentials for an image: pull Secrets, then credential helpers, then files."""
-    found = [c for secret in secrets for c in auth.from_secret(secret, reference)]
-    for document in settings.configurations:
-        helpers = auth.helpers(document)
-        for server in auth.server_names(reference):
-            if program := helpers.by_registry.get(server, helpers.default):
-                found += _ask_helper(program, server)
-        found += auth.from_docker_config(document, reference)
-    return list(dict.fromkeys(found))
-
-
-def _ask_helper(program: str, server: str) -> list[Credentials]:
-    """What ``docker-credential-PROGRAM get`` says; nothing where it has or is nothing."""
-    import subprocess
-
-    try:
-        answer = subprocess.run(
-            [f"docker-credential-{program}", "get"],
-            input=server.encode(),
-            capture_output=True,
-            timeout=HELPER_SECONDS,
-            check=True,
-        )
-        document = json.loads(answer.stdout)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return []
-    if document.get("Username") == "<token>":
-        return [auth.Credentials(identity_token=document.get("Secret", ""))]
-    return [auth.Credentials(document.get("Username", ""), document.get("Secret", ""))]
+    await in_parallel([fetch(digest, size) for digest, size in wanted.items()], PARALLEL)
 
 
 class _Pulled(archive.LayoutDirectory):
@@ -232,13 +166,16 @@ class _Pulled(archive.LayoutDirectory):
         found = super().size(name)
         return self._sizes.get(name) if found is None else found
 
+    def own_path(self, name: str) -> Path | None:
+        return self._path / name
+
 
 def _write_documents(manifest: Manifest, directory: str) -> None:
     top = manifest.documents[0]
     descriptor = {"digest": top.digest, "size": len(top.data)}
     for document in manifest.documents:
-        _write(f"{directory}/{_blob(document.digest)}", document.data)
-    _write(f"{directory}/{_blob(manifest.image.config.digest)}", manifest.config)
+        _write(f"{directory}/{archive.blob_name(document.digest)}", document.data)
+    _write(f"{directory}/{archive.blob_name(manifest.image.config.digest)}", manifest.config)
     index = {"schemaVersion": 2, "manifests": [descriptor]}
     _write(f"{directory}/{archive.INDEX}", json.dumps(index).encode())
 
@@ -246,21 +183,6 @@ def _write_documents(manifest: Manifest, directory: str) -> None:
 def _write(path: str, data: bytes) -> None:
     with open(path, "wb") as file:
         file.write(data)
-
-
-def _blob(digest: str) -> str:
-    return f"blobs/sha256/{digest.removeprefix('sha256:')}"
-
-
-def _read(path: str, parse: Callable[[str], Any]) -> Mapping[str, Any] | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            document = parse(file.read())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise PullError("ErrImagePull", f"{path} cannot be read: {error}") from error
-    return document if isinstance(document, Mapping) else None
 
 
 def _ignore(digest: str, done: int, total: int) -> None:

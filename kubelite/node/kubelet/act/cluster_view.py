@@ -43,8 +43,8 @@ class ClusterView(Protocol):
 
     def pod_changed(self, pod: Pod, observed: ObservedPod, blocked: Exception | None) -> None:
         """A worker has looked at a pod and done what there was to do; ``blocked`` says why it could
-        not be started.
+        not be started. Told of local pods as well.
         """
 
     def pod_removed(self, record: PodRecord) -> None:
-        """Nothing of a pod is left on this node."""
+        """Nothing of a pod, local ones included, is left on this node."""

@@ -69,8 +69,17 @@ def pids_limit() -> int:
     """The maximum number of tasks of one pod: half of the machine's pids, so that a fork bomb
     leaves the rest usable.
     """
-    with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
-        return int(file.read()) // 2
+    return _number("/proc/sys/kernel/pid_max") // 2
+
+
+def max_tasks() -> int:
+    """How many tasks this machine can have: its pids or its threads, whichever are fewer."""
+    return min(_number("/proc/sys/kernel/pid_max"), _number("/proc/sys/kernel/threads-max"))
+
+
+def _number(path: str) -> int:
+    with open(path, encoding="ascii") as file:
+        return int(file.read())
 
 
 def huge_pages() -> tuple[int, ...]:

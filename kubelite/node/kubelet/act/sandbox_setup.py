@@ -8,6 +8,7 @@ boot or a killed process has left.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -21,6 +22,7 @@ from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.runtime import bundle, idranges, sandbox
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.records import API
 from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
 from kubelite.node.volume.sources import make_places
@@ -28,6 +30,7 @@ from kubelite.objects.pod import qos
 
 PAUSE_OOM_SCORE = -998
 """oom_score_adj of pause, the kubelet's for its sandboxes."""
+_CARE = "kubelite.node.kubelet.agent.care"
 
 
 def create_sandbox(
@@ -107,7 +110,11 @@ def _start_pause(
     )
     address = lease.address if lease is not None else ""
     new_record = sandbox.new_record(record.uid, address, context.node.address)
-    return sandbox.begin(home, ledger, new_record, plan, context.trace)
+    care = [sys.executable, "-m", _CARE, home.root, record.uid]
+    starting = sandbox.begin(home, ledger, new_record, plan, care, context.trace)
+    if record.origin != API:
+        starting.shim.say_care(True)
+    return starting
 
 
 def _create_shared(context: PodContext) -> None:

@@ -6,6 +6,7 @@ next worker would miss.
 
 from __future__ import annotations
 
+import contextlib
 import select
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
@@ -15,11 +16,12 @@ from kubelite.core.protocol import Message, Packet, Process, ProcessState, read_
 from kubelite.node.kubelet.act.executor import Executor
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.decide import actions, eviction, restart_policy, status
-from kubelite.node.kubelet.decide.actions import Decision
+from kubelite.node.kubelet.decide.actions import Decision, needs_care
 from kubelite.node.kubelet.probe.probe_runner import HookResult, ProbeAndHookRunner
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.observe import exit_of
 from kubelite.node.runtime.records import (
+    API,
     CREATED,
     CREATING,
     HOOK_BEGUN,
@@ -80,6 +82,7 @@ class Worker:
         """Container ids by the number of the question that is answered when they exit."""
         self._reported_backoff = ("", -1)
         self._shim_lost = False
+        self._said_care: bool | None = None
         self._measure_at = boottime() + _MEASURE_EVERY
 
     def close(self) -> None:
@@ -109,6 +112,7 @@ class Worker:
     def _leave_sandbox(self) -> None:
         self.executor.leave_sandbox()
         self._watched.clear()
+        self._said_care = None
 
     def _reset_interrupted_hooks(self, observed: ObservedContainer) -> None:
         """A hook that a killed process had begun runs again."""
@@ -131,6 +135,7 @@ class Worker:
                 break
             self._carry_out(decision)
         self._save_progress(decision)
+        self._say_care()
         return decision
 
     def _decide(self) -> Decision:
@@ -192,6 +197,18 @@ class Worker:
             state.observed = state.observed._replace(conditions=changed)
             state.ledger.save_conditions(state.uid, changed)
         state.timeline.flush()
+
+    def _say_care(self) -> None:
+        """Tells the shim whether to call for an agent when this process is gone. The pods of a
+        cluster are left to its node's process.
+        """
+        state = self.state
+        needed = state.record.origin != API and needs_care(state.pod, state.observed)
+        if not state.observed.up or needed == self._said_care:
+            return
+        with contextlib.suppress(ShimGone):  # the next look finds out
+            self.executor.joined().shim.say_care(needed)
+            self._said_care = needed
 
     def _report_backoff(self, name: str) -> None:
         """One event for each attempt whose successor has to wait."""

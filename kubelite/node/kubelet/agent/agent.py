@@ -32,7 +32,7 @@ from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.processes import start_ticks
-from kubelite.node.runtime.records import API, REMOVING, PodRecord
+from kubelite.node.runtime.records import REMOVING, PodRecord
 from kubelite.node.runtime.removal import close_home
 
 LINGER_MS = 2000
@@ -186,7 +186,7 @@ class Agent:
         worker.start()
 
     def _needs_care(self, record: PodRecord) -> bool:
-        if self._cluster is not None and record.origin == API:
+        if self._cluster is not None:
             return True  # its present state has to be reported at least once
         state = PodState(self._home, self._ledger, record)
         return state.refresh() and needs_care(state.pod, state.observed)
@@ -205,7 +205,7 @@ class PodWorker:
     ) -> None:
         self._home = home
         self._record = record
-        self._cluster = cluster if record.origin == API else None
+        self._cluster = cluster
         self._uid = record.uid
         self._ledger = Ledger(home)
         self._name = f"{record.namespace}/{record.name}"
@@ -256,7 +256,7 @@ class PodWorker:
             if not worker.refresh():
                 self._close_behind(lock)
                 return None
-            if self._cluster is not None:
+            if worker.state.cluster is not None:
                 worker.executor.refresh_contents()
             decision = worker.advance()
             state = worker.state
@@ -269,8 +269,8 @@ class PodWorker:
             return decision if self._has_work(state) else None
 
     def _has_work(self, state: PodState) -> bool:
-        """A local pod has none while nothing in it can be restarted or probed; how a pod of the
-        cluster ends has to be reported.
+        """A pod has none while nothing in it can be restarted or probed; but a cluster is told how
+        its pods end.
         """
         if self._cluster is not None:
             return not restart_policy.is_finished(state.pod, state.observed)
@@ -308,8 +308,11 @@ def main(root: str) -> int:
     """What commands start in the background."""
     os.chdir("/")
     threading.stack_size(_STACK_BYTES)
+    home = Home(root)
+    if not home.has_pods():
+        return 0  # the last one has gone meanwhile, and maybe the state root with it
     try:
-        Agent(Home(root)).run()
+        Agent(home).run()
     except TimeoutError:
         return 0
     except RuntimeFailure as error:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import sys
+from collections.abc import Iterator
 
 import msgspec
 
@@ -85,6 +86,25 @@ def stop_agent(home: Home) -> None:
     for name in (SOCKET, RECORD):
         with contextlib.suppress(OSError):
             os.unlink(f"{home.run}/{name}")
+
+
+@contextlib.contextmanager
+def exclude_agents(home: Home) -> Iterator[None]:
+    """Kills the agent, and meanwhile lets no other one run. The directories of the state root are
+    there. Raises OSError where the lock cannot be used, TimeoutError where it is not given back.
+    """
+    for attempt in range(3):
+        stop_agent(home)
+        try:
+            lock = acquire_agent_lock(home, 1.0)
+            break
+        except TimeoutError:  # another one has just started
+            if attempt == 2:
+                raise
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def acquire_agent_lock(home: Home, timeout: float) -> FileLock:

@@ -1,16 +1,16 @@
 """Pods that an API server has bound to this node: taken over into local records, reported, and
 removed from the API when nothing of them is left.
 
-Local records are what survives: whatever is killed, a start compares them with the API's pods and
-goes on. Methods of :class:`ClusterPods` that workers call come from other threads and return at
-once.
+Local pods are shown by their mirrors (:class:`MirrorPods`). Local records are what survives:
+whatever is killed, a start compares them with the API's pods and goes on. Methods of
+:class:`ClusterPods` that workers call come from other threads and return at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,9 +25,12 @@ from kubelite.node.kubelet.act import pod_names
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.cluster import pod_status
+from kubelite.node.kubelet.cluster.mirror_pods import Key as MirrorKey
+from kubelite.node.kubelet.cluster.mirror_pods import MirrorPods
 from kubelite.node.kubelet.cluster.pod_objects import ObjectWatches, PodObjects
 from kubelite.node.kubelet.cluster.service_env import variables
 from kubelite.node.kubelet.decide import status
+from kubelite.node.kubelet.decide.mirror import is_mirror
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
@@ -46,7 +49,9 @@ _log = logging.getLogger("kubelite.node")
 class ClusterPods:
     """The pods of ``node``: :class:`kubelite.node.kubelet.act.cluster_view.ClusterView`."""
 
-    def __init__(self, home: Home, node: ClusterNode, client: Client) -> None:
+    def __init__(
+        self, home: Home, node: ClusterNode, client: Client, node_uid: Callable[[], str]
+    ) -> None:
         self.node = node
         self._home, self._client = home, client
         self._loop = asyncio.get_running_loop()
@@ -54,6 +59,7 @@ class ClusterPods:
         self._pods = self._informers.of(
             PODS, Selection(field_selector=f"spec.nodeName={node.name}")
         )
+        self._mirrors = MirrorPods(home, client, self._pods, node.name, node_uid)
         self._services = self._informers.of(SERVICES)
         self._watches = ObjectWatches(client, self._loop, self._notify)
         self._recorder = EventRecorder(client, "kubelet", node.name)
@@ -61,8 +67,8 @@ class ClusterPods:
         self._objects: dict[str, PodObjects] = {}
         self._observed: dict[str, dict[str, Any]] = {}
         self._gone: set[str] = set()
-        self._busy: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()
+        self._busy: dict[str | MirrorKey, asyncio.Task[None]] = {}
+        self._again: set[str | MirrorKey] = set()
 
     async def start(self) -> None:
         """Returns when the pods of this node are known and all that is left of others goes."""
@@ -123,62 +129,80 @@ class ClusterPods:
         """See ClusterView."""
         shown = status.with_status(pod, observed, self.node.name, self.node.address)
         document = pod_status.status_document(shown, self.node.address, blocked)
-        self._loop.call_soon_threadsafe(self._put_observed, observed.pod.uid, document)
+        self._loop.call_soon_threadsafe(self._put_observed, observed.pod, document)
 
     def pod_removed(self, record: PodRecord) -> None:
         """See ClusterView."""
-        self._loop.call_soon_threadsafe(self._put_gone, record.uid)
+        self._loop.call_soon_threadsafe(self._put_gone, record)
 
     # -- the event loop's side ------------------------------------------------------------------
 
-    def _put_observed(self, uid: str, document: dict[str, Any]) -> None:
-        self._observed[uid] = document
-        self._work_on(uid)
+    def _put_observed(self, record: PodRecord, document: dict[str, Any]) -> None:
+        if record.origin == API:
+            self._observed[record.uid] = document
+            self._work_on(record.uid)
+        else:
+            self._mirrors.put(record, document)
+            self._work_on(self._mirrors.key(record))
 
-    def _put_gone(self, uid: str) -> None:
-        self._gone.add(uid)
-        self._objects.pop(uid, None)
-        self._work_on(uid)
+    def _put_gone(self, record: PodRecord) -> None:
+        if record.origin == API:
+            self._gone.add(record.uid)
+            self._objects.pop(record.uid, None)
+            self._work_on(record.uid)
+        else:
+            self._mirrors.drop(record)
+            self._work_on(self._mirrors.key(record))
 
     def _pod_event(self, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
         pod = new if new is not None else old
         assert pod is not None
         meta = pod["metadata"]
-        self._by_uid[meta["uid"]] = (meta["namespace"], meta["name"])
-        self._work_on(meta["uid"])
+        name = meta["namespace"], meta["name"]
+        if is_mirror(pod):
+            self._work_on(name)
+        else:
+            self._by_uid[meta["uid"]] = name
+            self._work_on(meta["uid"])
 
     def _notify(self, uid: str) -> None:
         agent_control.notify(self._home, uid)
 
-    def _work_on(self, uid: str) -> None:
-        """One task per pod at a time; what happens meanwhile makes it go round once more."""
-        if uid in self._busy:
-            self._again.add(uid)
+    def _work_on(self, key: str | MirrorKey) -> None:
+        """One task per pod, or mirror, at a time; what happens meanwhile makes it go round once
+        more.
+        """
+        if key in self._busy:
+            self._again.add(key)
             return
-        task = self._loop.create_task(self._work(uid))
-        self._busy[uid] = task
-        task.add_done_callback(lambda _: self._done(uid))
+        task = self._loop.create_task(self._work(key))
+        self._busy[key] = task
+        task.add_done_callback(lambda _: self._done(key))
 
-    def _done(self, uid: str) -> None:
-        del self._busy[uid]
-        if uid in self._again:
-            self._again.discard(uid)
-            self._work_on(uid)
+    def _done(self, key: str | MirrorKey) -> None:
+        del self._busy[key]
+        if key in self._again:
+            self._again.discard(key)
+            self._work_on(key)
 
-    async def _work(self, uid: str) -> None:
+    async def _work(self, key: str | MirrorKey) -> None:
         while True:
             try:
-                await self._sync(uid)
+                await (self._sync(key) if isinstance(key, str) else self._mirrors.sync(key))
             except NotFound:
                 return
             except (ClientError, OSError, TimeoutError) as error:
-                _log.warning("pod %s: %s", self._by_uid.get(uid, uid), error)
+                _log.warning("pod %s: %s", self._shown(key), error)
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception:  # noqa: BLE001  # one broken pod must not stop the others; it is retried
-                _log.exception("pod %s", self._by_uid.get(uid, uid))
+                _log.exception("pod %s", self._shown(key))
                 await asyncio.sleep(RETRY_SECONDS * 10)
             else:
                 return
+
+    def _shown(self, key: str | MirrorKey) -> str:
+        name = self._by_uid.get(key) if isinstance(key, str) else key
+        return "/".join(name) if name is not None else str(key)
 
     async def _sync(self, uid: str) -> None:
         """Brings this node, the API's object and what was observed of a pod together."""

@@ -34,6 +34,11 @@ class Registration:
         self._node: dict[str, Any] = {}
         self._lease: dict[str, Any] | None = None
 
+    @property
+    def uid(self) -> str:
+        """The uid of the Node object."""
+        return str(self._node["metadata"]["uid"])
+
     async def register(self) -> None:
         """Returns when the API server has the Node with a current status; tries until it has."""
         while True:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from kubelite.node.kubelet.decide.mirror import local_name, shown_name
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.kubelet.probe import tcp_connect
 from kubelite.node.kubelet.server.remote_command import Options, Process
@@ -24,31 +25,52 @@ _NANOSECONDS = 10**9
 
 
 class ServedPods:
-    """The pods of ``home``: :class:`kubelite.node.kubelet.server.server.Pods`."""
+    """The pods of ``home`` on the node ``node``: :class:`kubelite.node.kubelet.server.server.Pods`.
+    Local pods go by the names of their mirrors.
+    """
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, node: str) -> None:
+        self._home, self._node = home, node
         self._pods = Pods(home)
 
     def documents(self) -> Sequence[Mapping[str, Any]]:
         """All pods with their status."""
-        return [msgspec.to_builtins(pod) for pod in self._pods.queries.list(None)]
+        queries = self._pods.queries
+        pods = [
+            (record, msgspec.to_builtins(queries.shown(record))) for record in queries.records()
+        ]
+        for record, pod in pods:
+            pod["metadata"]["name"] = shown_name(record, self._node)
+        return [pod for _, pod in pods]
+
+    def _local(self, namespace: str, name: str) -> str:
+        """The name on record of a pod that the API calls ``name``."""
+        local = local_name(name, self._node)
+        if local is None or Ledger(self._home).find(namespace, name) is not None:
+            return name
+        return local
 
     def exec(
         self, namespace: str, pod: str, container: str, command: Sequence[str], options: Options
     ) -> Process:
         """See the server's Pods."""
         return self._pods.exec(
-            namespace, pod, container, command, stdin=options.stdin, tty=options.tty
+            namespace,
+            self._local(namespace, pod),
+            container,
+            command,
+            stdin=options.stdin,
+            tty=options.tty,
         )
 
     def attach(self, namespace: str, pod: str, container: str, options: Options) -> Process:
         """See the server's Pods."""
-        return self._pods.attach(namespace, pod, container, stdin=options.stdin)
+        local = self._local(namespace, pod)
+        return self._pods.attach(namespace, local, container, stdin=options.stdin)
 
     def dial(self, namespace: str, pod: str, port: int) -> socket.socket:
         """See the server's Pods."""
-        record = self._pods.queries.find(namespace, pod)
+        record = self._pods.queries.find(namespace, self._local(namespace, pod))
         sandbox = Ledger(self._home).sandbox(record.uid)
         if sandbox is None or sandbox.gone or not sandbox.pause_pid:
             raise OSError(f"pod {namespace}/{pod} does not run")
@@ -96,7 +118,7 @@ class ServedPods:
         try:
             lines = self._pods.queries.logs(
                 namespace,
-                pod,
+                self._local(namespace, pod),
                 container,
                 follow=query.get("follow") == "true",
                 tail=int(tail) if tail else None,

@@ -219,6 +219,10 @@ class PodQueries:
 
     # -- for commands ------------------------------------------------------------------------------
 
+    def records(self) -> Iterator[PodRecord]:
+        """The records of all pods."""
+        return self._ledger.pods()
+
     def find(self, namespace: str, name: str) -> PodRecord:
         """The record of a pod. Raises NotFound."""
         record = self._ledger.find(namespace, name)

@@ -35,15 +35,17 @@ def reset(
     removed, a phrase each. Raises RuntimeFailure for what cannot be removed.
     """
     removed = []
-    agent_control.stop_agent(home)
     existing = [path for path in _paths(home) if os.path.lexists(path)]
     home.make()
-    for uid in sorted(_uids(home)):
-        removed.append(remove_by_uid(home, ledger, uid, trace))
-        report(Step("removed", removed[-1], -1))
-    PodNetwork(home.run, home.key, home.lock).remove_all()
-    close_home(home)
-    left = [problem for path in _paths(home) for problem in remove_tree(path)]
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # what is in the way is removed below
+            stack.enter_context(agent_control.exclude_agents(home))
+        for uid in sorted(_uids(home)):
+            removed.append(remove_by_uid(home, ledger, uid, trace))
+            report(Step("removed", removed[-1], -1))
+        PodNetwork(home.run, home.key, home.lock).remove_all()
+        close_home(home)
+        left = [problem for path in _paths(home) for problem in remove_tree(path)]
     if left:
         raise RuntimeFailure(
             f"{left[0]}" + (f", and {len(left) - 1} more" if len(left) > 1 else ""),

@@ -10,6 +10,7 @@ from kubelite.node.cgroup.control import processes
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.cgroup.usage import read_usage
 from kubelite.node.kubelet.decide import programs
+from kubelite.node.network.counters import interfaces
 from kubelite.node.runtime.clock import boottime
 from kubelite.node.runtime.container import cgroup_name
 from kubelite.node.runtime.records import ObservedPod
@@ -51,10 +52,12 @@ class Process(NamedTuple):
 def samples(tree: CgroupTree, pod: Pod, observed: ObservedPod) -> Iterator[Sample]:
     """One sample for each running container of a pod."""
     network = (
-        _network(observed.sandbox.pause_pid)
+        interfaces(observed.sandbox.pause_pid)
         if observed.sandbox is not None and observed.up and observed.sandbox.address
-        else None
+        else ()
     )
+    received = sum(interface.received for interface in network) if network else None
+    sent = sum(interface.sent for interface in network) if network else None
     containers = {c.name: c for c in (*pod.spec.init_containers, *pod.spec.containers)}
     for container in observed.containers:
         name = container.record.name
@@ -64,7 +67,6 @@ def samples(tree: CgroupTree, pod: Pod, observed: ObservedPod) -> Iterator[Sampl
         limit = (
             programs.container_limits(containers[name]).memory_limit if name in containers else 0
         )
-        received, sent = network or (None, None)
         yield Sample(
             observed.pod.namespace,
             observed.pod.name,
@@ -77,21 +79,6 @@ def samples(tree: CgroupTree, pod: Pod, observed: ObservedPod) -> Iterator[Sampl
             received,
             sent,
         )
-
-
-def _network(pid: int) -> tuple[int, int] | None:
-    """Bytes received and sent by all interfaces of the process' network namespace but loopback."""
-    received = sent = 0
-    try:
-        with open(f"/proc/{pid}/net/dev", encoding="ascii") as file:
-            for line in file.readlines()[2:]:
-                name, _, counts = line.partition(":")
-                if name.strip() != "lo":
-                    fields = counts.split()
-                    received, sent = received + int(fields[0]), sent + int(fields[8])
-    except OSError:
-        return None
-    return received, sent
 
 
 def running(tree: CgroupTree, observed: ObservedPod) -> Iterator[Process]:

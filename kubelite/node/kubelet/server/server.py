@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from kubelite.core.errors import CoreError
 from kubelite.node.kubelet.server import port_forward, remote_command
-from kubelite.node.kubelet.server.auth import Gate
+from kubelite.node.kubelet.server.auth import Gate, attributes
 from kubelite.node.kubelet.server.channels import (
     RESIZE,
     SPDY_PROTOCOLS,
@@ -71,7 +71,7 @@ class Pods(Protocol):
 class Pages(NamedTuple):
     """Documents that a GET returns, each made when asked for: content type and content."""
 
-    by_path: Mapping[str, Callable[[], Awaitable[tuple[str, bytes]]]]
+    by_path: Mapping[str, Callable[[Request], Awaitable[tuple[str, bytes]]]]
 
 
 class KubeletServer:
@@ -124,8 +124,9 @@ class KubeletServer:
             return Response(401, b"Unauthorized\n")
         if await self._gate.allows(user, request):
             return None
-        text = f"Forbidden (user={user.name}, verb={request.method.lower()}, resource=nodes)\n"
-        return Response(403, text.encode())
+        verb, subresources = attributes(request)
+        asked = f"verb={verb}, resource=nodes, subresource(s)=[{' '.join(subresources)}]"
+        return Response(403, f"Forbidden (user={user.name}, {asked})\n".encode())
 
     async def _route(self, request: Request) -> Response | Upgrade:
         words = request.path.strip("/").split("/")
@@ -147,7 +148,7 @@ class KubeletServer:
         page = self._pages.by_path.get("/" + "/".join(words))
         if page is None or request.method not in ("GET", "HEAD"):
             return Response(404, b"404 page not found\n")
-        content_type, content = await page()
+        content_type, content = await page(request)
         return Response(body=content, content_type=content_type)
 
     async def _list_pods(self) -> Response:

@@ -279,7 +279,8 @@ def _files_of_variables(spec: Object, every: Sequence[tuple[Object, Path]]) -> I
     by_name = {volume.get("name", ""): volume for volume in spec.get("volumes") or ()}
     for container, path in every:
         for index, variable in enumerate(container.get("env") or ()):
-            reference = (variable.get("valueFrom") or {}).get("fileKeyRef")
+            source = variable.get("valueFrom")
+            reference = source.get("fileKeyRef") if source else None
             if reference is None:
                 continue
             name = reference.get("volumeName", "")

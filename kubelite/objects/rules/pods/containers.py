@@ -249,10 +249,12 @@ def _host_port_conflicts(containers: Iterable[Object], path: Path) -> Iterator[C
 
 def _variables(variables: Sequence[Object], path: Path) -> Iterator[Cause]:
     for index, variable in enumerate(variables):
-        here, name = (*path, index), variable.get("name", "")
-        yield from named((*here, "name"), name, names.env_name(name))
+        name = variable.get("name", "")
+        if clauses := names.env_name(name):
+            yield from named((*path, index, "name"), name, clauses)
         if (source := variable.get("valueFrom")) is not None:
-            yield from _value_from(source, variable.get("value", ""), (*here, "valueFrom"))
+            here = (*path, index, "valueFrom")
+            yield from _value_from(source, variable.get("value", ""), here)
 
 
 def _value_from(source: Object, value: str, path: Path) -> Iterator[Cause]:

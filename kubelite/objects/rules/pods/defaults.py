@@ -117,17 +117,18 @@ def _container(container: Object) -> None:
     for port in container.get("ports") or ():
         _fill(port, protocol="TCP")
     for variable in container.get("env") or ():
-        source = variable.get("valueFrom") or {}
-        _field_ref(source.get("fieldRef"))
-        _resource_ref(source.get("resourceFieldRef"))
+        if source := variable.get("valueFrom"):
+            _field_ref(source.get("fieldRef"))
+            _resource_ref(source.get("resourceFieldRef"))
     for kind in _PROBES:
         if container.get(kind) is not None:
             _probe(container[kind])
-    for event in ("postStart", "preStop"):
-        handler = (container.get("lifecycle") or {}).get(event)
-        _http_get((handler or {}).get("httpGet"))
-    for amounts in ("limits", "requests"):
-        _round((container.get("resources") or {}).get(amounts))
+    if lifecycle := container.get("lifecycle"):
+        for event in ("postStart", "preStop"):
+            _http_get((lifecycle.get(event) or {}).get("httpGet"))
+    if resources := container.get("resources"):
+        for amounts in ("limits", "requests"):
+            _round(resources.get(amounts))
 
 
 def _round(amounts: Object | None) -> None:

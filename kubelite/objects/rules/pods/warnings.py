@@ -105,7 +105,7 @@ def _overlapping(volume: Object) -> Iterator[str]:
         source = volume.get(kind)
         if source and source.get("items"):
             origin = f'{shown} "{source.get(key, "")}"' if key else shown
-            placed = [_Placed(each.get("path", "").rstrip("/")) for each in source["items"]]
+            placed = [_Placed(_path(item)) for item in source["items"]]
             yield from _collisions(placed, f'volume "{name}" ({origin})')
     if not projected:
         return
@@ -127,24 +127,30 @@ _MADE_OF_ITEMS = (
 def _projected(source: Object) -> list[_Placed]:
     found = []
     for kind, shown, key in _MADE_OF_ITEMS:
-        given = source.get(kind) or {}
-        origin = f'{shown} "{given.get("name", "")}"' if key else shown
-        found += [_Placed(each.get("path", ""), origin) for each in given.get("items") or ()]
+        given = source.get(kind)
+        if given and given.get("items"):
+            origin = f'{shown} "{given.get("name", "")}"' if key else shown
+            found += [_Placed(_path(item), origin) for item in given["items"]]
     if token := source.get("serviceAccountToken"):
-        found.append(_Placed(token.get("path", ""), "ServiceAccountToken"))
+        found.append(_Placed(_path(token), "ServiceAccountToken"))
     if bundle := source.get("clusterTrustBundle"):
         origin = f'ClusterTrustBundle "{bundle.get("name") or bundle.get("signerName", "")}"'
-        found.append(_Placed(bundle.get("path", ""), origin))
-    return [each._replace(path=each.path.rstrip("/")) for each in found]
+        found.append(_Placed(_path(bundle), origin))
+    return found
+
+
+def _path(source: Object) -> str:
+    path: str = source.get("path", "")
+    return path.rstrip("/")
 
 
 def _collisions(placed: list[_Placed], volume: str) -> Iterator[str]:
-    for position, each in enumerate(placed):
+    for position, file in enumerate(placed):
         for other in placed[:position]:
-            if f"{each.path}/".startswith(f"{other.path}/") or f"{other.path}/".startswith(
-                f"{each.path}/"
+            if f"{file.path}/".startswith(f"{other.path}/") or f"{other.path}/".startswith(
+                f"{file.path}/"
             ):
-                yield f"{volume}: overlapping paths: {each} with {other}"
+                yield f"{volume}: overlapping paths: {file} with {other}"
 
 
 def _annotations(given: Object, spec: Object, path: str) -> Iterator[str]:

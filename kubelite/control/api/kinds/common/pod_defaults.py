@@ -15,25 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _filled(name: str, fill: Callable[[Object], None], value: Any) -> None:
-    """Fills a struct of a definition in place, as ``fill`` fills the document of it."""
+def _filled(name: str, fill: Callable[[Object], None], value: Any) -> Any:
+    """A struct of a definition, filled as ``fill`` fills the document of it."""
     document = structs.write(value)
     if name == "core.v1.PodSpec":
         drop_disabled_fields(document)
     fill(document)
-    filled = structs.read(name, document)
-    for attribute in value.__struct_fields__:
-        setattr(value, attribute, getattr(filled, attribute))
+    return structs.read(name, document)
 
 
-def pod(spec: Any) -> None:
-    """Fills the spec of a Pod in place."""
-    _filled("core.v1.PodSpec", defaults.pod_spec, spec)
+def pod(spec: Any) -> Any:
+    """The spec of a Pod with its defaults."""
+    return _filled("core.v1.PodSpec", defaults.pod_spec, spec)
 
 
-def template(spec: Any) -> None:
-    """Fills the spec of a pod template in place."""
-    _filled("core.v1.PodSpec", defaults.template_spec, spec)
+def template(spec: Any) -> Any:
+    """The spec of a pod template with its defaults."""
+    return _filled("core.v1.PodSpec", defaults.template_spec, spec)
 
 
 def claim(spec: Any) -> None:
@@ -42,6 +40,6 @@ def claim(spec: Any) -> None:
         spec.volumeMode = defaults.VOLUME_MODE
 
 
-def host_path(source: Any) -> None:
-    """Fills a path of the machine in place."""
-    _filled("core.v1.HostPathVolumeSource", defaults.host_path, source)
+def host_path(source: Any) -> Any:
+    """A path of the machine with its defaults."""
+    return _filled("core.v1.HostPathVolumeSource", defaults.host_path, source)

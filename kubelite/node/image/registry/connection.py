@@ -1,0 +1,330 @@
+"""Requests to one registry: HTTPS or plain HTTP, credentials, refusals, when to come again.
+
+The protocol is OCI distribution 1.1. Credentials go only to the registry itself and to the token
+service that it names over HTTPS; an upload or a redirect that leads to another host takes none
+along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from kubelite.node.image.errors import PullError, quoted
+from kubelite.node.image.registry.auth import Challenge, Credentials, challenges
+from kubelite.node.image.registry.config import Endpoint
+
+ATTEMPTS = 5
+FIRST_DELAY, MAX_DELAY = 0.5, 30.0
+CONNECT_SECONDS, IDLE_SECONDS = 15.0, 60.0
+LATER = (408, 429, 500, 502, 503, 504)
+_USER_AGENT = "kubelite"
+_HINTS = {
+    "pull": "log in with docker or podman, or give the pod imagePullSecrets",
+    "pull,push": "log in with docker or podman, as a user who may write there",
+}
+
+T = TypeVar("T")
+Body = Callable[[], AsyncIterable[bytes]]
+
+
+class RegistryRefusal(PullError):
+    """The registry answered, and the answer is final. ``code`` is its HTTP status."""
+
+    def __init__(self, code: int, message: str, *, hint: str = "") -> None:
+        super().__init__("ErrImagePull", message, hint=hint)
+        self.code = code
+
+
+class RegistryUnreachable(PullError):
+    """No answer came, or only ones that ask to come back later."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__("ErrImagePull", message, hint=hint)
+
+
+class Later(Exception):
+    """The registry asks to come back; ``after`` is its Retry-After header."""
+
+    def __init__(self, message: str, after: str) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+PASSING = (aiohttp.ClientError, TimeoutError, Later)
+"""What another attempt may mend."""
+
+
+class Connection:
+    """Speaks to one endpoint. ``credentials`` are tried in order, then none; ``actions`` is what a
+    token is asked for where the registry does not say: ``pull`` or ``pull,push``.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, credentials: Sequence[Credentials] = (), actions: str = "pull"
+    ) -> None:
+        self._endpoint = endpoint
+        self._actions = actions
+        self._credentials = [*credentials, None]
+        self._headers: dict[str, str] = {}
+        self._accepted: set[str] = set()
+        self._latest = ""
+        self._choosing = asyncio.Lock()
+        self._scheme = "https"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Connection:
+        timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS)
+        self._session = aiohttp.ClientSession(
+            timeout=timeout,
+            trust_env=True,
+            auto_decompress=False,
+            headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
+        )
+        return self
+
+    async def __aexit__(self, *reason: object) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    @property
+    def name(self) -> str:
+        """The registry as messages call it."""
+        return f"registry {self._endpoint.host}"
+
+    async def retried(self, step: Callable[[], Awaitable[T]]) -> T:
+        """What ``step`` gives, tried again while the failure may pass. Raises RegistryUnreachable
+        after the last attempt, and what ``step`` raises otherwise.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                return await step()
+            except PASSING as error:
+                if attempt == ATTEMPTS - 1 or isinstance(error, aiohttp.ClientConnectorDNSError):
+                    raise self._unreachable(error) from error
+                await asyncio.sleep(_delay(attempt, error))
+        raise AssertionError("the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        expected: Sequence[int] = (200, 206),
+        body: Body | None = None,
+        only_current: bool = False,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer with one of the expected statuses; authenticates first where that is needed.
+
+        ``path`` is below the repository, or a whole URL that the registry gave. With
+        ``only_current``, no credentials are tried but those in use. Raises RegistryRefusal, or one
+        of PASSING.
+        """
+        header: str | None = self._latest
+        while True:
+            async with await self._open(method, path, headers or {}, header or "", body) as answer:
+                if answer.status != 401 and header:
+                    self._accepted.add(header)
+                if answer.status in expected:
+                    yield answer
+                    return
+                refusal = await self._refusal(answer, path)
+                asked = challenges(answer.headers.getall("WWW-Authenticate", []))
+                if answer.status != 401:
+                    raise refusal
+            header = await self._next_header(asked, header or "", only_current)
+            if header is None:
+                raise refusal
+
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        authorization: str,
+        body: Body | None,
+    ) -> aiohttp.ClientResponse:
+        """Over HTTPS; where plain HTTP may do, whatever the certificate says, and over plain HTTP
+        when no TLS server answers.
+        """
+        assert self._session is not None
+        sent = dict(headers)
+        host, repository = self._endpoint.host, self._endpoint.path
+        is_given = path.startswith(("http://", "https://"))
+        if authorization and (not is_given or urlsplit(path).netloc == host):
+            sent["Authorization"] = authorization
+
+        async def opened(url: str) -> aiohttp.ClientResponse:
+            assert self._session is not None
+            return await self._session.request(
+                method,
+                url,
+                headers=sent,
+                data=body() if body else None,
+                ssl=not self._endpoint.insecure,
+            )
+
+        if is_given:
+            return await opened(path)
+        try:
+            return await opened(f"{self._scheme}://{host}/v2/{repository}/{path}")
+        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+            is_last = self._scheme == "http" or not self._endpoint.insecure
+            if is_last or isinstance(error, aiohttp.ClientConnectorDNSError):
+                raise
+            self._scheme = "http"
+            return await opened(f"http://{host}/v2/{repository}/{path}")
+
+    async def _next_header(
+        self, asked: list[Challenge], refused: str, only_current: bool
+    ) -> str | None:
+        """The ``Authorization`` header to try after one that was refused; None where there is no
+        other.
+
+        Requests that run side by side share headers, one for each scope. A header that was good
+        before has expired and is renewed; one that never was is the end of its credentials.
+        """
+        scope = next((c.parameters["scope"] for c in asked if "scope" in c.parameters), "")
+        async with self._choosing:
+            known = self._headers.pop(scope, "")
+            was_good = known in self._accepted
+            self._accepted.discard(refused)
+            if known and known != refused:
+                header = known
+            else:
+                if known and not was_good:
+                    if only_current:
+                        return None
+                    self._credentials.pop(0)
+                    self._headers.clear()
+                header = await self._fresh_header(asked)
+            if header:
+                self._headers[scope] = self._latest = header
+            return header or None
+
+    async def _fresh_header(self, asked: list[Challenge]) -> str:
+        """From the first credentials that give one; "" where none does."""
+        while self._credentials:
+            if header := await self._header(asked, self._credentials[0]):
+                return header
+            self._credentials.pop(0)
+        return ""
+
+    async def _header(self, asked: list[Challenge], credentials: Credentials | None) -> str:
+        for challenge in asked:
+            if challenge.scheme == "bearer" and "realm" in challenge.parameters:
+                token = await self._token(challenge.parameters, credentials)
+                if token:
+                    return f"Bearer {token}"
+            elif challenge.scheme == "basic" and credentials is not None:
+                return credentials.basic
+        return ""
+
+    async def _token(self, parameters: dict[str, str], credentials: Credentials | None) -> str:
+        assert self._session is not None
+        realm = parameters["realm"]
+        if urlsplit(realm).scheme != "https" and not self._endpoint.insecure:
+            raise RegistryRefusal(401, f"{self.name} names a token service without TLS: {realm}")
+        scope = parameters.get("scope") or f"repository:{self._endpoint.path}:{self._actions}"
+        service = parameters.get("service", "")
+        if credentials is not None and credentials.identity_token:
+            form = {
+                "service": service,
+                "scope": scope,
+                "grant_type": "refresh_token",
+                "refresh_token": credentials.identity_token,
+                "client_id": _USER_AGENT,
+            }
+            request = self._session.post(realm, data=form)
+        else:
+            headers = {"Authorization": credentials.basic} if credentials else {}
+            query = [("service", service), *(("scope", part) for part in scope.split())]
+            request = self._session.get(realm, params=query, headers=headers)
+        async with request as answer:
+            if answer.status != 200:
+                return ""
+            document = await answer.json(content_type=None)
+        token = document.get("token") or document.get("access_token")
+        return str(token or "")
+
+    async def _refusal(self, answer: aiohttp.ClientResponse, path: str) -> Exception:
+        """What an answer other than success means."""
+        said = await _message(answer)
+        if answer.status in LATER:
+            return Later(f"{answer.status} {said}", answer.headers.get("Retry-After", ""))
+        name, _, what = path.partition("/")
+        if answer.status in (401, 403):
+            hint = _HINTS[self._actions]
+            return RegistryRefusal(answer.status, f"{self.name}: access denied{said}", hint=hint)
+        if answer.status == 404:
+            return RegistryRefusal(404, f"{self.name}: no {name[:-1]} {what}{said}")
+        return RegistryRefusal(answer.status, f"{self.name} answered {answer.status}{said}")
+
+    def _unreachable(self, error: BaseException) -> RegistryUnreachable:
+        reason = error
+        while reason.__cause__ is not None:
+            reason = reason.__cause__
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            hint = "trust its authority on this machine, or mark it insecure in registries.conf"
+            return RegistryUnreachable(f"{self.name}: {_certificate_problem(error)}", hint=hint)
+        if isinstance(error, TimeoutError):
+            return RegistryUnreachable(f"{self.name} does not answer in time")
+        text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        return RegistryUnreachable(f"{self.name} cannot be reached: {text}")
+
+
+async def in_parallel(steps: Iterable[Coroutine[Any, Any, None]], at_once: int) -> None:
+    """Awaits all steps, so many at a time; the first that fails cancels the others."""
+    slots = asyncio.Semaphore(at_once)
+
+    async def run(step: Coroutine[Any, Any, None]) -> None:
+        async with slots:
+            await step
+
+    tasks = [asyncio.ensure_future(run(step)) for step in steps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _delay(attempt: int, error: BaseException) -> float:
+    after = getattr(error, "after", "")
+    if after.isdigit():
+        return min(float(after), MAX_DELAY)
+    return min(FIRST_DELAY * 2.0**attempt, MAX_DELAY)
+
+
+def _certificate_problem(error: aiohttp.ClientConnectorCertificateError) -> str:
+    problem: Any = error.certificate_error
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {problem.verify_message}"
+    return str(problem)
+
+
+async def _message(answer: aiohttp.ClientResponse) -> str:
+    """What the registry says went wrong, as it stands in its errors document."""
+    try:
+        document = await answer.json(content_type=None)
+        texts = [str(error.get("message", "")) for error in document["errors"]]
+    except (ValueError, LookupError, TypeError, AttributeError, aiohttp.ClientError):
+        return ""
+    return f" ({quoted('; '.join(filter(None, texts)))})" if any(texts) else ""

@@ -1,0 +1,133 @@
+"""The node agent is killed, by whoever can or by the kernel for its memory, and nobody looks at its
+pods any more.
+
+No test here asks kubelite anything while it waits: a command that looks would start an agent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubelite.node.kubelet.agent import agent_control
+from tests.attack.arena import Arena, pod
+from tests.e2e.world import eventually, kill
+
+# More than the shim waits before it calls for somebody.
+NOBODY_COMES = 8
+SECONDS = 40
+
+
+@pytest.fixture
+def tokens(arena: Arena, tmp_path: Path) -> Iterator[Path]:
+    """A directory in which containers leave a token per start."""
+    path = tmp_path / "tokens"
+    path.mkdir()
+    yield path
+    agent_control.stop_agent(arena.home)
+
+
+def attempts(tokens: Path) -> int:
+    path = tokens / "started"
+    return len(path.read_text()) if path.exists() else 0
+
+
+def up_with_agent(arena: Arena, tokens: Path, script: str, **container: Any) -> int:
+    """A pod that is started again when its container ends; returns its agent's pid."""
+    spec = {
+        "restartPolicy": "Always",
+        "volumes": [{"name": "t", "hostPath": {"path": str(tokens)}}],
+        "terminationGracePeriodSeconds": 1,
+    }
+    mounts = [{"name": "t", "mountPath": "/t"}]
+    arena.up(pod(f"printf . >> /t/started; {script}", spec=spec, volumeMounts=mounts, **container))
+    record = eventually(lambda: agent_control.running(arena.home), "the pod has an agent", SECONDS)
+    eventually(lambda: attempts(tokens) == 1, "it has started", SECONDS)
+    return int(record.pid)
+
+
+@pytest.mark.parametrize("defence", ["", "care"])
+def test_a_killed_agent_is_followed_by_another(arena: Arena, tokens: Path, defence: str) -> None:
+    """The shim sees the agent go. Without that nothing starts the container again that ends."""
+    with arena.without(defence):
+        first = up_with_agent(arena, tokens, "until [ -e /t/go ]; do sleep 0.1; done; exit 1")
+    kill(first)
+    (tokens / "go").touch()
+    if defence:
+        time.sleep(NOBODY_COMES)
+        assert attempts(tokens) == 1
+    else:
+        eventually(lambda: attempts(tokens) > 1, "the container is started again", SECONDS)
+        record = agent_control.running(arena.home)
+        assert record is not None and record.pid != first
+
+
+def test_agents_that_are_killed_again_and_again(arena: Arena, tokens: Path) -> None:
+    """As the kernel does to one that finds no memory: the next one comes later, but it comes; and
+    probes go on though no container ever ends.
+    """
+    (tokens / "well").touch()
+    probe = {"exec": {"command": ["test", "-e", "/t/well"]}, "periodSeconds": 1}
+    last = up_with_agent(
+        arena,
+        tokens,
+        "sleep 1000",
+        livenessProbe={**probe, "failureThreshold": 1},
+    )
+    for _ in range(3):
+        kill(last)
+        record = eventually(
+            lambda last=last: (r := agent_control.running(arena.home)) and r.pid != last and r,
+            "another agent comes",
+            SECONDS,
+        )
+        last = record.pid
+    (tokens / "well").unlink()
+    eventually(lambda: attempts(tokens) > 1, "the probe has it started again", SECONDS)
+
+
+def test_many_pods_get_one_agent(arena: Arena, tokens: Path) -> None:
+    """The shims of all pods notice; one agent is left in the end, and none of them becomes the
+    child of a shim, which would kill it with its pod.
+    """
+    first = up_with_agent(arena, tokens, "sleep 1000")
+    names = [f"p{number}" for number in range(6)]
+    for name in names:
+        arena.up(pod("sleep 1000", name=name, spec={"restartPolicy": "Always"}))
+    kill(first)
+    eventually(lambda: agent_control.running(arena.home), "another agent comes", SECONDS)
+
+    def agents() -> list[int]:
+        pids = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with_root = path.read_bytes() if path.exists() else b""
+            words = with_root.split(b"\0")
+            if b"kubelite.node.kubelet.agent.agent" in words and os.fsencode(arena.root) in words:
+                pids.append(int(path.parent.name))
+        return pids
+
+    (only,) = eventually(lambda: len(found := agents()) == 1 and found, "one is left", SECONDS)
+    for name in names:
+        arena.down(name)
+    assert agents() == [only]
+
+
+def test_a_reset_is_not_disturbed_by_those_who_call_for_an_agent(
+    arena: Arena, tokens: Path
+) -> None:
+    """It ends the agent first; the shims that are still there call for another one meanwhile."""
+    first = up_with_agent(arena, tokens, "sleep 1000")
+    for number in range(3):
+        arena.up(pod("sleep 1000", name=f"p{number}", spec={"restartPolicy": "Always"}))
+    os.kill(first, signal.SIGKILL)
+    time.sleep(1.9)  # they are about to call
+    arena.pods.reset(lambda step: None)
+    time.sleep(2)
+    assert not Path(arena.home.run).exists() and agent_control.running(arena.home) is None
+    arena.home.make()
