@@ -283,20 +283,26 @@ static void change_neighbour(struct nl_batch *batch, uint16_t type, int index, u
     nl_end(batch);
 }
 
+/* What the bridge knows of a port, besides its settings. */
+static int open_port(int sock, const char *host_name, int bridge, uint32_t address, kl_error *err) {
+    struct nl_batch entries = {0};
+    const int port = interface_index(sock, host_name);
+    if (port == 0)
+        return kl_fail(err, ENODEV, "find interface", "%s", host_name);
+    add_forwarding_entry(&entries, port, address);
+    change_neighbour(&entries, RTM_NEWNEIGH, bridge, address);
+    add_up(&entries, "bring up veth", port, host_name);
+    return nl_run(sock, &entries, host_name, err);
+}
+
 static int attach_host_end(int sock, const char *host_name, int bridge, const struct pod_end *pod,
                            kl_error *err) {
-    struct nl_batch pair = {0}, entries = {0};
+    struct nl_batch pair = {0};
     add_pair(&pair, host_name, bridge, pod);
     add_port_settings(&pair, host_name);
     if (nl_run(sock, &pair, host_name, err) < 0)
         return -1;
-    const int port = interface_index(sock, host_name);
-    if (port == 0)
-        return kl_fail(err, ENODEV, "find interface", "%s", host_name);
-    add_forwarding_entry(&entries, port, pod->address);
-    change_neighbour(&entries, RTM_NEWNEIGH, bridge, pod->address);
-    add_up(&entries, "bring up veth", port, host_name);
-    return nl_run(sock, &entries, host_name, err);
+    return open_port(sock, host_name, bridge, pod->address, err);
 }
 
 /* Whoever sends a router advertisement would become the pod's router, and any pod can:
@@ -376,6 +382,28 @@ int kl_net_attach(int netns, const char *bridge, const char *host_name, const ch
     if (rc < 0)
         link_delete(sock, host_name, &ignored); /* takes the pod's end with it */
     return rc;
+}
+
+int kl_net_plug(const char *bridge, const char *host_name, uint32_t address, kl_error *err) {
+    if (check_name(bridge, err) < 0 || check_name(host_name, err) < 0)
+        return -1;
+    SCOPED_FD sock = nl_open(err);
+    if (sock < 0)
+        return -1;
+    const int index = interface_index(sock, bridge);
+    if (index == 0)
+        return kl_fail(err, ENODEV, "find bridge", "%s", bridge);
+    struct nl_batch batch = {0};
+    begin_change(&batch, "plug in", 0, host_name, 0);
+    nl_attr_u32(&batch, IFLA_MASTER, (uint32_t)index);
+    nl_end(&batch);
+    add_port_settings(&batch, host_name);
+    if (nl_run(sock, &batch, host_name, err) < 0)
+        return err->code == ENODEV ? 0 : -1;
+    if (open_port(sock, host_name, index, address, err) < 0 ||
+        wait_for_host_end(sock, host_name, index, err) < 0)
+        return -1;
+    return 1;
 }
 
 int kl_net_delete(const char *name, kl_error *err) {

@@ -108,6 +108,14 @@ def net_attach(
     _check(code, err)
 
 
+def net_plug(bridge: str, host_name: str, address: int) -> bool:
+    """Connects the host's end of an attached pod with a bridge that was made anew. False when there
+    is no such interface.
+    """
+    err = _ffi.new("kl_error *")
+    return bool(_check(_lib.kl_net_plug(_name(bridge), _name(host_name), address, err), err))
+
+
 def net_detach(bridge: str, host_name: str, address: int) -> bool:
     """Undoes :func:`net_attach`. False when there was no such interface."""
     err = _ffi.new("kl_error *")

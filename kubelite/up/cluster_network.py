@@ -18,6 +18,8 @@ from kubelite.node.dns.server import DnsServer, Options
 from kubelite.node.network import announcements, bridge, names, nftables
 from kubelite.node.network.errors import NetworkError
 from kubelite.node.network.hostfiles import read_host_files
+from kubelite.node.network.netlink import RemovalWatch, watch_interfaces, watch_tables
+from kubelite.node.network.pod import PodNetwork
 from kubelite.node.network.resolver import is_loopback, parse
 from kubelite.node.proxy import netfilter, policy_table, ruleset
 from kubelite.node.proxy.health_checks import HealthChecks
@@ -48,11 +50,11 @@ _log = logging.getLogger("kubelite.network")
 
 
 class ClusterNetwork:
-    """The network of ``node``, whose home has this ``key``."""
+    """The network of ``node``, whose local pods are in ``pod_network``."""
 
-    def __init__(self, client: Client, node: Node, key: str, domain: str) -> None:
+    def __init__(self, client: Client, node: Node, pod_network: PodNetwork, domain: str) -> None:
         self._node = node
-        self._key = key
+        self._pod_network = pod_network
         self._informers = Informers(client)
         self._services = self._informers.of(SERVICES)
         self._services.add_index("announced by", announcers)
@@ -62,19 +64,20 @@ class ClusterNetwork:
         self._policies = self._informers.of(POLICIES)
         self._namespaces = self._informers.of(NAMESPACES)
         self._pods = self._informers.of(PODS)
-        services, self._policy_table = _tables(key)
+        services, self._policy_table = _tables(pod_network.key)
         self._proxy = ServiceProxy(services, nftables.run)
-        self._policy_content = policy_table.EMPTY
+        self._policy_content: policy_table.Content | None = None  # there is no table yet
         directory = Directory(self._services, self._slices, self._namespaces)
         self._dns = DnsServer(directory, Options(domain, _upstreams()))
         self._dns_port = 0
         self._dirty: set[Key] = set()
-        self._policies_dirty = False
+        self._policies_dirty = True
         self._tables_gone = False
+        self._pods_cut_off = True
         self._health_checks = HealthChecks()
         self._announced: set[str] | None = None
         self._wake = asyncio.Event()
-        self._watch: netfilter.TableWatch | None = None
+        self._watches: list[RemovalWatch] = []
 
     async def start(self) -> None:
         """Returns when every Service that exists is served. Raises NetworkError, OSError."""
@@ -82,20 +85,18 @@ class ClusterNetwork:
         if warning := await asyncio.to_thread(bridge.load_netfilter):
             _log.warning("%s", warning)
         await self._informers.wait_synced()
-        await asyncio.to_thread(self._make_tables)
         self._services.add_handler(self._service_changed)
         self._slices.add_handler(self._slice_changed)
         for informer in (self._policies, self._namespaces, self._pods):
             informer.add_handler(self._policy_input_changed)
+        self._watch_kernel()
         await self._apply()
-        self._watch = netfilter.TableWatch()
-        asyncio.get_running_loop().add_reader(self._watch.fileno(), self._tables_removed)
 
     async def close(self) -> None:
         """What is served stays served."""
-        if self._watch is not None:
-            asyncio.get_running_loop().remove_reader(self._watch.fileno())
-            self._watch.close()
+        for watch in self._watches:
+            asyncio.get_running_loop().remove_reader(watch.fileno())
+            watch.close()
         await self._health_checks.close()
         await self._dns.close()
         await self._informers.close()
@@ -120,12 +121,23 @@ class ClusterNetwork:
         self._dirty.add(key)
         self._wake.set()
 
-    def _tables_removed(self) -> None:
-        assert self._watch is not None
-        removed = self._watch.removed()
-        if removed & {self._proxy.table, self._policy_table, "*"}:
-            _log.warning("the service table was removed by somebody else and is made again")
+    def _watch_kernel(self) -> None:
+        """From here on, what somebody else removes is made again."""
+        for watch in (watch_tables(), watch_interfaces()):
+            self._watches.append(watch)
+            loop = asyncio.get_running_loop()
+            loop.add_reader(watch.fileno(), self._removed, watch)
+
+    def _removed(self, watch: RemovalWatch) -> None:
+        objects, key = watch.removed(), self._pod_network.key
+        if objects & {self._proxy.table, self._policy_table, "*"}:
             self._tables_gone = True
+            self._wake.set()
+        if objects & {names.table(key), names.bridge(key), "*"}:
+            self._pods_cut_off = True
+            self._wake.set()
+        if any(names.is_announcer(name, key) or name == "*" for name in objects):
+            self._announced = None
             self._wake.set()
 
     # -- what is done -----------------------------------------------------------------------------
@@ -150,24 +162,40 @@ class ClusterNetwork:
         """
         keys, self._dirty = self._dirty, set()
         tables_gone, self._tables_gone = self._tables_gone, False
-        policies, self._policies_dirty = self._policies_dirty or tables_gone, False
+        policies, self._policies_dirty = self._policies_dirty, False
+        cut_off, self._pods_cut_off = self._pods_cut_off, False
         try:
+            if cut_off and await asyncio.to_thread(self._pod_network.repair):
+                _log.warning("bridge or firewall of the pods were removed by somebody else")
             if tables_gone:
-                await asyncio.to_thread(self._make_tables_again)
-                self._policy_content = policy_table.EMPTY
+                policies |= await self._restore_tables()
             if keys:
                 change = {key: self._frontends(key) for key in keys}
                 gone = await asyncio.to_thread(self._proxy.apply, change, self._local_addresses())
                 await asyncio.to_thread(netfilter.forget_udp, gone)
                 await self._health_checks.update({key: self._health(key) for key in keys})
-                await self._announce()
+            await self._announce()
             if policies:
                 await self._apply_policies()
         except BaseException:
             self._dirty |= keys
             self._tables_gone |= tables_gone
             self._policies_dirty |= policies
+            self._pods_cut_off |= cut_off
             raise
+
+    async def _restore_tables(self) -> bool:
+        """Makes the table of Services again if it is missing, which making it anew is told of as
+        well; returns whether that of policies is to be.
+        """
+        if not await asyncio.to_thread(nftables.has_table, self._proxy.table):
+            _log.warning("the firewall table of the services was removed: it is made again")
+            await asyncio.to_thread(self._proxy.rebuild)
+        if await asyncio.to_thread(nftables.has_table, self._policy_table):
+            return False
+        _log.warning("the firewall table of the policies was removed: it is made again")
+        self._policy_content = None
+        return True
 
     def _frontends(self, key: Key) -> Sequence[Frontend]:
         service = self._services.get(*key)
@@ -195,7 +223,7 @@ class ClusterNetwork:
             if "." in address
         }
         if addresses != self._announced:
-            await asyncio.to_thread(announcements.announce, self._key, addresses)
+            await asyncio.to_thread(announcements.announce, self._pod_network.key, addresses)
             self._announced = addresses
 
     def _local_addresses(self) -> list[str]:
@@ -224,18 +252,13 @@ class ClusterNetwork:
             isolation(EGRESS, policies, pods, namespaces, local),
             pods,
         )
-        commands = policy_table.change(self._policy_table, self._policy_content, content)
+        old = self._policy_content
+        commands = policy_table.change(self._policy_table, old or policy_table.EMPTY, content)
+        if old is None:  # in one transaction: no moment is without the policies
+            commands = policy_table.table(self._policy_table) + commands
         if commands:
             await asyncio.to_thread(nftables.run, commands)
         self._policy_content = content
-
-    def _make_tables(self) -> None:
-        self._proxy.start()
-        nftables.run(policy_table.table(self._policy_table))
-
-    def _make_tables_again(self) -> None:
-        self._proxy.rebuild()
-        nftables.run(policy_table.table(self._policy_table))
 
 
 class Directory:

@@ -32,6 +32,7 @@ from kubelite.node.kubelet.cluster.served_pages import pages
 from kubelite.node.kubelet.cluster.served_pods import ServedPods
 from kubelite.node.kubelet.server.auth import Gate
 from kubelite.node.kubelet.server.server import KubeletServer
+from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home
 from kubelite.up.cluster_network import ClusterNetwork
@@ -140,7 +141,7 @@ class NodeAgent:
         network = ClusterNetwork(
             network_client,
             Node(options.name, options.labels.get(ZONE_LABEL, "")),
-            self._home.key,
+            PodNetwork(self._home.run, self._home.key, self._home.lock),
             options.domain,
         )
         storage_client = Client(

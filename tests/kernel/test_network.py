@@ -97,7 +97,7 @@ def network(home: Callable[[str], PodNetwork]) -> PodNetwork:
 
 
 def bridge_of(network: PodNetwork) -> str:
-    return names.bridge(network._key)
+    return names.bridge(network.key)
 
 
 def reach(
@@ -634,20 +634,50 @@ def held_leases(network: PodNetwork) -> list[str]:
     return sorted(each.file for each in network._leases.held())
 
 
-def test_many_pods_at_once_have_addresses_of_their_own(network: PodNetwork, tmp_path: Path) -> None:
+def in_children(count: int, work: Callable[[int], None]) -> None:
+    """Runs ``work`` with the numbers below ``count``, each in a process of its own."""
     children = []
-    for number in range(12):
+    for number in range(count):
         child = os.fork()
         if child == 0:
             try:
-                Pod(network, f"p{number}")
+                work(number)
             finally:
                 os._exit(0 if sys.exc_info()[0] is None else 1)
         children.append(child)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    assert codes == [0] * 12
-    addresses = {lease.address for n in range(12) if (lease := network.lease(f"p{n}"))}
-    assert len(addresses) == 12
+    assert [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children] == [0] * count
+
+
+def test_two_hundred_pods_are_made_and_deleted_at_once(
+    network: PodNetwork, host: NetworkNamespace
+) -> None:
+    before, writers = network_snapshot(), 10
+    spaces = [NetworkNamespace(loopback=False) for _ in range(200)]
+
+    def make(writer: int) -> None:
+        for number in range(writer, len(spaces), writers):
+            lease = network.prepare(f"p{number}", f"default/p{number}")
+            network.attach(lease, spaces[number].fd)
+
+    def delete(writer: int) -> None:
+        for number in range(writer, len(spaces), writers):
+            network.remove(f"p{number}")
+
+    def replace(writer: int) -> None:
+        delete(writer)
+        make(writer)
+
+    for work in (make, replace):
+        in_children(writers, work)
+        addresses = {network.lease(f"p{number}").address for number in range(len(spaces))}
+        ports = {name for _, name in socket.if_nameindex() if name.startswith("kl-0a1b2c3d-")}
+        assert ports == {names.port("0a1b2c3d", address) for address in addresses}
+        assert len(ports) == len(held_leases(network)) == len(spaces)
+    in_children(writers, delete)
+    assert held_leases(network) == []
+    assert difference(before, network_snapshot()) == []
+    for space in spaces:
+        space.close()
 
 
 def test_the_lock_is_free_when_a_call_has_come_back(network: PodNetwork, tmp_path: Path) -> None:

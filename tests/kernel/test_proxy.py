@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kubelite.core import native
-from kubelite.node.network import announcements, ipam, nftables
+from kubelite.node.network import announcements, ipam, netlink, nftables
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy import netfilter
 from kubelite.node.proxy.proxy import ServiceProxy
@@ -125,7 +125,7 @@ def backends(network: PodNetwork) -> Iterator[list[Backend]]:
 @pytest.fixture
 def proxy(host: NetworkNamespace) -> Iterator[ServiceProxy]:
     proxy = ServiceProxy(TABLE, nftables.run)
-    proxy.start()
+    proxy.apply({}, [])
     yield proxy
     proxy.stop()
 
@@ -308,7 +308,7 @@ def test_udp_clients_that_go_on_sending_reach_the_new_endpoint(proxy, backends):
 
 
 def test_who_removes_a_table_is_noticed(host, proxy):
-    watch = netfilter.TableWatch()
+    watch = netlink.watch_tables()
     assert watch.removed() == set()
     nftables.run("add table ip other\ndelete table ip other\n")
     nftables.run("flush ruleset\n")

@@ -183,11 +183,6 @@ def test_what_this_version_promises_raises_no_finding() -> None:
             "spec.securityContext.appArmorProfile.type",
             "LOUD",
         ),
-        (
-            made({"ports": [{"containerPort": 1, "hostPort": 1, "protocol": "SCTP"}]}),
-            "spec.containers[0].ports[0].hostPort",
-            "REFUSED",
-        ),
     ],
 )
 def test_what_it_does_not_do_is_told(pod: Object, path: str, level: str) -> None:

@@ -13,6 +13,7 @@ from kubelite.client.client import Client
 from kubelite.client.resources import GroupVersionResource
 from kubelite.node.network import nftables
 from kubelite.node.network.errors import FirewallRefused
+from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.services import Node
 from kubelite.up import cluster_network
 from kubelite.up.cluster_network import ClusterNetwork
@@ -52,11 +53,12 @@ class Kernel:
 
 @asynccontextmanager
 async def network(
-    client: Client, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+    client: Client, kernel: Kernel, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[ClusterNetwork]:
     monkeypatch.setattr(nftables, "run", kernel.run)
     monkeypatch.setattr(cluster_network, "RETRY_SECONDS", 0.05)
-    made = ClusterNetwork(client, Node("n", ""), "0a1b2c3e", "cluster.local")
+    pods = PodNetwork(str(path), "0a1b2c3e", str(path / "lock"))
+    made = ClusterNetwork(client, Node("n", ""), pods, "cluster.local")
     await made.start()
     work = asyncio.create_task(made.run())
     try:
@@ -76,7 +78,7 @@ async def test_a_policy_that_the_kernel_refused_is_applied_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = Kernel("kubelite-0a1b2c3e-policies")
-    async with served(tmp_path) as world, network(world.client, kernel, monkeypatch):
+    async with served(tmp_path) as world, network(world.client, kernel, tmp_path, monkeypatch):
         await world.client.create(PODS, POD)
         status = {"phase": "Running", "podIP": "10.1.2.3", "podIPs": [{"ip": "10.1.2.3"}]}
         await world.client.patch_status(PODS, "p", {"status": status}, "default")

@@ -38,14 +38,15 @@ def exists(name: str) -> bool:
     return True
 
 
-def make(key: str) -> tuple[int, tuple[str, ...]]:
-    """Makes or completes the home's bridge; returns its subnet, and warnings about settings that
-    could not be made. Raises NoAddress, NativeError.
+def make(key: str, preferred: int | None = None) -> tuple[int, tuple[str, ...]]:
+    """Makes or completes the home's bridge; returns its subnet, the ``preferred`` one where it is
+    free, and warnings about settings that could not be made. Raises NoAddress, NativeError.
     """
     name = names.bridge(key)
     with _namespace_lock():
         with open("/proc/thread-self/net/route", encoding="ascii") as file:
-            subnet = ipam.choose_subnet(key, ipam.parse_routes(file.read()), name)
+            routes = ipam.parse_routes(file.read())
+        subnet = ipam.choose_subnet(key, routes, name, preferred)
         native.net_bridge(name, ipam.gateway(subnet), ipam.PREFIX)
         _refuse_routers(name)
         return subnet, _forward(name)
@@ -60,6 +61,16 @@ def remove(key: str) -> bool:
         if _read(_setting(name, "tag")) == _WAS_OFF:
             _restore_forwarding(name)
         return native.net_delete(name)
+
+
+def restores_forwarding(key: str) -> bool:
+    """Whether forwarding is to be turned off again when the home's bridge goes."""
+    return _read(_setting(names.bridge(key), "tag")) == _WAS_OFF
+
+
+def restore_forwarding_later(key: str) -> None:
+    """Says so of a bridge whose predecessor did."""
+    _write(_setting(names.bridge(key), "tag"), _WAS_OFF)
 
 
 def uplinks() -> list[str]:

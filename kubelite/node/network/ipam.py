@@ -44,9 +44,9 @@ def _swapped(digits: str) -> int:
     return int.from_bytes(bytes.fromhex(digits), "little")
 
 
-def choose_subnet(key: str, routes: Iterable[Route], own: str) -> int:
+def choose_subnet(key: str, routes: Iterable[Route], own: str, preferred: int | None = None) -> int:
     """The network address of the home's subnet: the one that its bridge ``own`` has a route to, or
-    else a free one.
+    else a free one, ``preferred`` before all others.
 
     Routes as wide as the whole pool, such as the default route or a company's 10.0.0.0/8, are
     ignored: every subnet overlaps with them, and the longer prefix wins. Raises NoAddress.
@@ -57,8 +57,8 @@ def choose_subnet(key: str, routes: Iterable[Route], own: str) -> int:
         if route.interface == own and route.address & width == _POOL:
             return subnet_of(route.address)
     start = int(key, 16)
-    for step in range(_COUNT):
-        subnet = _POOL | (start + step) % _COUNT << (32 - PREFIX)
+    pool = (_POOL | (start + step) % _COUNT << (32 - PREFIX) for step in range(_COUNT))
+    for subnet in pool if preferred is None else (preferred, *pool):
         if not any(_overlaps(subnet, route) for route in narrow):
             return subnet
     raise NoAddress(

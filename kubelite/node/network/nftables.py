@@ -33,6 +33,14 @@ def run(commands: str) -> str:
     return text
 
 
+def has_table(name: str) -> bool:
+    """Whether there is a table of family ``ip`` with this name. Raises NetworkError."""
+    import json  # a command that starts one pod does not need it
+
+    listed = json.loads(run("list tables ip"))["nftables"]
+    return any(entry.get("table", {}).get("name") == name for entry in listed)
+
+
 def _refusal(complaint: str) -> NetworkError:
     """The error for a complaint of libnftables; its first line has the command and the errno."""
     lines = (line.strip() for line in complaint.splitlines())

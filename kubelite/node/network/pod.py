@@ -29,13 +29,14 @@ host's routing, where Services are translated both ways and network policies are
 
 class Shared(msgspec.Struct, kw_only=True):
     """The home's shared objects. ``warnings`` are sentences about what this machine does not
-    support.
+    support; ``restores_forwarding`` is what the bridge remembers, should somebody delete it.
     """
 
     version: int = 1
     subnet: str
     firewall: bool
     warnings: tuple[str, ...] = ()
+    restores_forwarding: bool = False
 
 
 class Lease(NamedTuple):
@@ -60,7 +61,7 @@ class PodNetwork:
 
     def __init__(self, run: str, key: str, lock: str) -> None:
         self._record = f"{run}/network.json"
-        self._key = key
+        self.key = key
         self._lock = lock
         self._leases = Leases(run)
 
@@ -98,7 +99,7 @@ class PodNetwork:
         if lease.ports:
             from kubelite.node.network import ruleset
 
-            self._change(ruleset.open_ports(self._key, lease.address, lease.ports))
+            self._change(ruleset.open_ports(self.key, lease.address, lease.ports))
 
     def remove(self, uid: str) -> None:
         """Removes everything of a pod, and the shared objects when it was the last one.
@@ -118,7 +119,7 @@ class PodNetwork:
             self.remove(uid)
         with FileLock(self._lock):
             self._close()
-        announcements.announce(self._key, ())
+        announcements.announce(self.key, ())
 
     def lease(self, uid: str) -> Lease | None:
         """The lease of a pod as returned by :meth:`prepare`, or None."""
@@ -135,13 +136,13 @@ class PodNetwork:
     ) -> Lease:
         address = ipam.text(held.address)
         gateway = ipam.text(ipam.gateway(ipam.subnet_of(held.address)))
-        interface = names.port(self._key, address)
+        interface = names.port(self.key, address)
         return Lease(
             held.uid,
             address,
             ipam.PREFIX,
             gateway,
-            names.bridge(self._key),
+            names.bridge(self.key),
             interface,
             requested,
             warnings,
@@ -168,7 +169,7 @@ class PodNetwork:
         ]
         ports.refuse_taken(requested, theirs)
         ports.refuse_taken(
-            requested, ruleset.foreign_ports(nftables.run(ruleset.LIST_MAPS), self._key)
+            requested, ruleset.foreign_ports(nftables.run(ruleset.LIST_MAPS), self.key)
         )
         sockets.refuse_bound(requested)
 
@@ -178,9 +179,9 @@ class PodNetwork:
         if record is not None and record.ports and self._shared() is not None:
             from kubelite.node.network import ruleset
 
-            self._change(ruleset.close_ports(self._key, address, record.ports))
-        port = names.port(self._key, address)
-        native.net_detach(names.bridge(self._key), port, held.address)
+            self._change(ruleset.close_ports(self.key, address, record.ports))
+        port = names.port(self.key, address)
+        native.net_detach(names.bridge(self.key), port, held.address)
 
     def _records(self, held: Sequence[Held]) -> list[tuple[Held, LeaseRecord]]:
         pairs = ((entry, self._leases.read(entry)) for entry in held)
@@ -188,13 +189,31 @@ class PodNetwork:
 
     # -- what all pods share ---
 
-    def _shared(self) -> Shared | None:
-        """The record, when it is valid and the bridge exists; after a reboot it does not."""
+    def repair(self) -> bool:
+        """Makes again what somebody else has removed of the bridge and the firewall table while
+        there are pods; False where nothing was missing. Raises NetworkError, NativeError, OSError.
+        """
+        with FileLock(self._lock):
+            recorded = self._recorded()
+            if recorded is None:
+                return False
+            if self._shared() is None:
+                self._open(recorded.firewall)
+            elif recorded.firewall and not self._has_table():
+                self._make_table(ipam.number(recorded.subnet))
+            else:
+                return False
+            return True
+
+    def _recorded(self) -> Shared | None:
         try:
-            shared = read_record(self._record, Shared)
+            return read_record(self._record, Shared)
         except (FileNotFoundError, RecordError):
             return None
-        return shared if bridge.exists(names.bridge(self._key)) else None
+
+    def _shared(self) -> Shared | None:
+        """The record, when it is valid and the bridge exists; after a reboot it does not."""
+        return self._recorded() if bridge.exists(names.bridge(self.key)) else None
 
     def _open(self, firewall: bool) -> Shared:
         """Makes bridge, forwarding and firewall table. Without nftables it succeeds unless
@@ -203,8 +222,13 @@ class PodNetwork:
         shared = self._shared()
         if shared is not None and (shared.firewall or not firewall):
             return shared
-        subnet, warnings = bridge.make(self._key)
-        created = Shared(subnet=ipam.text(subnet), firewall=True, warnings=warnings)
+        subnet, warnings = self._make_bridge()
+        created = Shared(
+            subnet=ipam.text(subnet),
+            firewall=True,
+            warnings=warnings,
+            restores_forwarding=bridge.restores_forwarding(self.key),
+        )
         try:
             self._make_table(subnet)
         except NetworkError as error:
@@ -215,19 +239,39 @@ class PodNetwork:
         write_record(self._record, created, durable=False)
         return created
 
+    def _make_bridge(self) -> tuple[int, tuple[str, ...]]:
+        """The bridge, as :func:`bridge.make`. Pods outlive one that somebody has deleted: their
+        interfaces are still there.
+        """
+        before = self._recorded()
+        subnet, warnings = bridge.make(self.key, ipam.number(before.subnet) if before else None)
+        is_again = False
+        for entry in self._leases.held():
+            port = names.port(self.key, ipam.text(entry.address))
+            if ipam.subnet_of(entry.address) == subnet and bridge.exists(port):
+                is_again |= native.net_plug(names.bridge(self.key), port, entry.address)
+        if is_again and before is not None and before.restores_forwarding:
+            bridge.restore_forwarding_later(self.key)
+        return subnet, warnings
+
+    def _has_table(self) -> bool:
+        from kubelite.node.network import nftables
+
+        return nftables.has_table(names.table(self.key))
+
     def _make_table(self, subnet: int) -> None:
         from kubelite.node.network import nftables, ruleset
 
         opened = [
-            ruleset.open_ports(self._key, ipam.text(entry.address), record.ports)
+            ruleset.open_ports(self.key, ipam.text(entry.address), record.ports)
             for entry, record in self._records(self._leases.held())
         ]
-        commands = ruleset.table(self._key, subnet, bridge.uplinks()) + "".join(opened)
+        commands = ruleset.table(self.key, subnet, bridge.uplinks()) + "".join(opened)
         try:
             nftables.run(commands)
         except FirewallRefused:  # a crash has left one
-            nftables.run(ruleset.without_table(self._key) + commands)
-        bridge.serve_loopback(self._key)
+            nftables.run(ruleset.without_table(self.key) + commands)
+        bridge.serve_loopback(self.key)
 
     def _change(self, commands: str) -> None:
         """Changes the table; when it is missing, as after ``nft flush ruleset``, makes it again."""
@@ -258,15 +302,15 @@ class PodNetwork:
         try:
             os.unlink(self._record)
         except FileNotFoundError:
-            if not bridge.exists(names.bridge(self._key)):
+            if not bridge.exists(names.bridge(self.key)):
                 return
         self._remove_table()
-        bridge.remove(self._key)
+        bridge.remove(self.key)
 
     def _remove_table(self) -> None:
         from kubelite.node.network import nftables, ruleset
 
         try:
-            nftables.run(ruleset.without_table(self._key))
+            nftables.run(ruleset.without_table(self.key))
         except NoFirewall:
             pass  # then there is no table

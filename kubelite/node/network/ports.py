@@ -21,8 +21,9 @@ ANY = "0.0.0.0"
 
 
 class HostPort(msgspec.Struct, frozen=True, kw_only=True):
-    """A ``ports`` entry with a hostPort. ``protocol`` is TCP or UDP, ``host_ip`` 0.0.0.0 for every
-    address of the host."""
+    """A ``ports`` entry with a hostPort. ``protocol`` is TCP, UDP or SCTP, ``host_ip`` 0.0.0.0 for
+    every address of the host.
+    """
 
     host_port: int
     container_port: int
@@ -63,10 +64,8 @@ def requested(pod: Pod) -> tuple[HostPort, ...]:
 
 
 def check(ports: Iterable[HostPort]) -> None:
-    """Raises PortRefused for unsupported ports: only IPv4, TCP and UDP are translated."""
+    """Raises PortRefused for a hostIP that is no IPv4 address."""
     for port in ports:
-        if port.protocol not in ("TCP", "UDP"):
-            raise PortRefused(f"{port}: only TCP and UDP are supported")
         try:
             ipam.number(port.host_ip)
         except ValueError:

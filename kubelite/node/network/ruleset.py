@@ -21,7 +21,7 @@ from kubelite.node.network import ipam, names
 from kubelite.node.network.ports import ANY, Held, HostPort
 
 LIST_MAPS = "list maps ip"
-_BY_NUMBER = {"6": "TCP", "17": "UDP"}
+_BY_NUMBER = {"6": "TCP", "17": "UDP", "132": "SCTP"}
 """As libnftables lists protocols on a machine without /etc/protocols (IANA, "Protocol Numbers")."""
 _TABLE = """
 create table ip {table}

@@ -9,7 +9,11 @@ from collections.abc import Iterable
 from kubelite.node.network.errors import NetworkError, PortRefused, PortTaken
 from kubelite.node.network.ports import HINT, HostPort
 
-_KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
+_KINDS = {
+    "TCP": (socket.SOCK_STREAM, 0),
+    "UDP": (socket.SOCK_DGRAM, 0),
+    "SCTP": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
 
 
 def refuse_bound(ports: Iterable[HostPort]) -> None:
@@ -17,7 +21,11 @@ def refuse_bound(ports: Iterable[HostPort]) -> None:
     this machine does not have.
     """
     for port in ports:
-        with socket.socket(socket.AF_INET, _KINDS[port.protocol]) as probe:
+        try:
+            probe = socket.socket(socket.AF_INET, *_KINDS[port.protocol])
+        except OSError:
+            continue  # a kernel whose processes cannot speak it: none has the port
+        with probe:
             if port.protocol == "TCP":  # ignores connections in TIME_WAIT, but no listener
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

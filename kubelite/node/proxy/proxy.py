@@ -52,10 +52,7 @@ class ServiceProxy:
         self._served: dict[Key, Served] = {}
         self._hairpin: Elements = {}
         self._timeouts: set[int] = set()
-
-    def start(self) -> None:
-        """Makes the table, empty. Raises NetworkError."""
-        self._run(ruleset.table(self.table))
+        self._has_table = False
 
     def stop(self) -> None:
         """Removes the table. Raises NetworkError."""
@@ -64,7 +61,8 @@ class ServiceProxy:
     def apply(
         self, change: Mapping[Key, Sequence[Frontend]], local_addresses: Sequence[str]
     ) -> set[Endpoint]:
-        """Serves the changed Services as one transaction.
+        """Serves the changed Services as one transaction. The first one replaces what an earlier
+        proxy has left, so that nothing is out of service meanwhile.
 
         ``local_addresses`` are the addresses of this node's pods. Returns the UDP endpoints that no
         longer serve a changed Service: their connections have to be forgotten by the kernel. Raises
@@ -74,7 +72,10 @@ class ServiceProxy:
         before = {key: self._served.get(key, Served()) for key in change}
         hairpin = ruleset.hairpin_elements(local_addresses)
         commands = self._commands(before, after, hairpin)
-        if commands:
+        if not self._has_table:
+            self._run(ruleset.table(self.table) + commands)
+            self._has_table = True
+        elif commands:
             self._commit(commands)
         self._served.update({key: served for key, served in after.items() if served.frontends})
         for key, served in after.items():

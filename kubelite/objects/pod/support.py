@@ -413,10 +413,6 @@ def _container(container: Object, path: Path) -> Iterator[Finding]:
     if container.get("image") == _HOST_IMAGE and container.get("imagePullPolicy") == "Always":
         row = Row(Level.QUIET, "the image host is this machine's own files, nothing is pulled")
         yield _finding(row, (*path, "imagePullPolicy"))
-    for index, port in enumerate(container.get("ports") or ()):
-        if port.get("hostPort") and port.get("protocol") == "SCTP":
-            row = Row(Level.REFUSED, "ports of this machine are TCP and UDP ones")
-            yield _finding(row, (*path, "ports", index, "hostPort"))
     for side in ("limits", "requests"):
         text = ((container.get("resources") or {}).get(side) or {}).get("memory", "0")
         if quantity.parse(text).nano % quantity.NANO:

@@ -1,0 +1,292 @@
+"""Who reaches whom, by packets: one node beside a real API server, in a network namespace of its
+own, with a neighbour on its uplink. The same table of ways is tried after everything that may
+happen to the node's kernel objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubelite.client.client import Client
+from kubelite.client.resources import ENDPOINT_SLICES, SERVICES
+from kubelite.core import native
+from kubelite.node.network import ipam, names, nftables
+from kubelite.node.network.pod import PodNetwork
+from kubelite.node.network.ports import HostPort
+from kubelite.node.proxy.services import Node
+from kubelite.objects.facts.load_balancers import ANNOUNCED_BY
+from kubelite.testing.host import difference, network_snapshot
+from kubelite.testing.netns import NetworkNamespace
+from kubelite.up.cluster_network import ClusterNetwork, remove_network
+from tests.client.servers import served
+from tests.up import sctp
+
+if os.geteuid() != 0:
+    pytest.skip("network namespaces need root", allow_module_level=True)
+
+UPLINK, NEIGHBOUR, POOL, VIP = "192.0.2.1", "192.0.2.9", "192.0.2.77", "10.96.0.77"
+KEY = "0b1c2d3e"
+PROTOCOLS = ("tcp", "udp", "sctp")
+PORT, HOST_PORT, NODE_PORT, SERVICE_PORT = 8080, 9000, 30077, 80
+PATIENCE = 20.0
+WAYS = [
+    (caller, target)
+    for target in ("pod", "cluster ip", "host port", "node port", "load balancer")
+    for caller in ("other", "self", "host", "outside")
+    if (caller, target) not in {("outside", "pod"), ("outside", "cluster ip")}
+] + [("self", "host"), ("other", "other"), ("self", "neighbour")]
+"""Callers and targets. ``self`` is the only endpoint of the Service, and holds the host port."""
+
+
+class Speaker:
+    """A network namespace whose servers answer with their name and the caller's address."""
+
+    def __init__(self, name: str, space: NetworkNamespace) -> None:
+        self.name, self.space = name, space
+        with space.inside():
+            self._tcp = socket.create_server(("", PORT), backlog=256)
+            self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._udp.bind(("", PORT))
+            self._sctp = sctp.Server(PORT, name)
+            for serve in (self._serve_tcp, self._serve_udp, self._sctp.serve):
+                threading.Thread(target=serve, daemon=True).start()
+
+    def _serve_tcp(self) -> None:
+        while True:
+            try:
+                connection, peer = self._tcp.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(f"{self.name} {peer[0]}".encode())
+
+    def _serve_udp(self) -> None:
+        while True:
+            try:
+                _, peer = self._udp.recvfrom(100)
+                self._udp.sendto(f"{self.name} {peer[0]}".encode(), peer)
+            except OSError:
+                return
+
+    def ask(self, protocol: str, address: str, port: int, timeout: float) -> str:
+        """The name of whoever answers there; "" for nobody."""
+        with self.space.inside():
+            try:
+                if protocol == "sctp":
+                    said = sctp.ask(address, port, timeout)
+                elif protocol == "udp":
+                    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                        sender.settimeout(timeout)
+                        sender.sendto(b"?", (address, port))
+                        said = sender.recv(100).decode()
+                else:
+                    with socket.create_connection((address, port), timeout) as connection:
+                        said = connection.recv(100).decode()
+            except OSError:
+                return ""
+        return said.partition(" ")[0]
+
+    def close(self) -> None:
+        self._tcp.shutdown(socket.SHUT_RDWR)
+        for server in (self._tcp, self._udp, self._sctp):
+            server.close()
+
+
+class Machine:
+    """A node with two pods, its neighbour, and the API server that its network follows."""
+
+    def __init__(self, pods: PodNetwork, client: Client) -> None:
+        self.pods, self.client = pods, client
+        self.speakers: dict[str, Speaker] = {}
+        self.addresses: dict[str, str] = {}
+        self._stop: Callable[[], Any] | None = None
+
+    def add_pod(self, name: str, *ports: HostPort) -> None:
+        space = NetworkNamespace(loopback=False)
+        lease = self.pods.prepare(name, f"default/{name}", ports)
+        self.pods.attach(lease, space.fd)
+        self.add(name, space, lease.address)
+
+    def add(self, name: str, space: NetworkNamespace, address: str) -> None:
+        self.speakers[name] = Speaker(name, space)
+        self.addresses[name] = address
+
+    async def start_network(self) -> None:
+        network = ClusterNetwork(self.client, Node("here"), self.pods, "cluster.local")
+        await network.start()
+        work = asyncio.create_task(network.run())
+
+        async def stop() -> None:
+            work.cancel()
+            await network.close()
+
+        self._stop = stop
+
+    async def stop_network(self) -> None:
+        if self._stop is not None:
+            await self._stop()
+            self._stop = None
+
+    async def unreachable(self, timeout: float = 2.0) -> list[str]:
+        """The ways on which nobody, or the wrong one, answers."""
+        tries = [
+            (f"{caller} to {target} by {protocol}", self._try(caller, target, protocol, timeout))
+            for caller, target in WAYS
+            for protocol in PROTOCOLS
+        ]
+        results = await asyncio.gather(*(attempt for _, attempt in tries))
+        return [way for (way, _), is_right in zip(tries, results, strict=True) if not is_right]
+
+    async def _try(self, caller: str, target: str, protocol: str, timeout: float) -> bool:
+        ways = {
+            "pod": (self.addresses["self"], PORT),
+            "cluster ip": (VIP, SERVICE_PORT),
+            "host port": (UPLINK, HOST_PORT),
+            "node port": (UPLINK, NODE_PORT),
+            "load balancer": (POOL, SERVICE_PORT),
+        }
+        address, port = ways.get(target) or (self.addresses[target], PORT)
+        wanted = "self" if target in ways else target
+        speaker = self.speakers[caller]
+        answer = await asyncio.to_thread(speaker.ask, protocol, address, port, timeout)
+        return answer == wanted
+
+    async def heals(self) -> list[str]:
+        """What is still unreachable when nothing gets better for long."""
+        ends = asyncio.get_running_loop().time() + PATIENCE
+        while left := await self.unreachable():
+            if asyncio.get_running_loop().time() > ends:
+                return left
+        return []
+
+
+@pytest.fixture
+def host() -> Iterator[NetworkNamespace]:
+    with NetworkNamespace() as space, space.inside():
+        native.net_bridge("up0", ipam.number(UPLINK), 24)
+        subprocess.run(["ip", "route", "add", "default", "via", NEIGHBOUR], check=True)
+        before = network_snapshot()
+        yield space
+        assert difference(before, network_snapshot()) == []
+
+
+@pytest.fixture
+def outside(host: NetworkNamespace) -> Iterator[NetworkNamespace]:
+    with NetworkNamespace() as space:
+        native.net_attach(
+            space.fd, "up0", "up0-1", "eth0", ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK)
+        )
+        yield space
+        native.net_delete("up0-1")
+
+
+@asynccontextmanager
+async def machine(
+    path: Path, host: NetworkNamespace, outside: NetworkNamespace
+) -> AsyncIterator[Machine]:
+    pods = PodNetwork(str(path), KEY, str(path / "lock"))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(WAYS) * 3 + 8))
+    async with served(path) as world:
+        node = Machine(pods, world.client)
+        try:
+            node.add("host", host, UPLINK)
+            node.add("neighbour", outside, NEIGHBOUR)
+            node.speakers["outside"] = node.speakers["neighbour"]
+            node.add_pod("other")
+            host_ports = [
+                HostPort(host_port=HOST_PORT, container_port=PORT, protocol=protocol.upper())
+                for protocol in PROTOCOLS
+            ]
+            node.add_pod("self", *host_ports)
+            await create_objects(world.client, node.addresses["self"])
+            await node.start_network()
+            yield node
+        finally:
+            await node.stop_network()
+            for speaker in {id(s): s for s in node.speakers.values()}.values():
+                speaker.close()
+            remove_network(KEY)
+            pods.remove_all()
+
+
+async def create_objects(client: Client, address: str) -> None:
+    """A Service of type LoadBalancer with one endpoint."""
+    metadata = {"name": "web", "namespace": "default"}
+    ports = [
+        {
+            "name": protocol,
+            "protocol": protocol.upper(),
+            "port": SERVICE_PORT,
+            "nodePort": NODE_PORT,
+        }
+        for protocol in PROTOCOLS
+    ]
+    spec = {"type": "LoadBalancer", "clusterIP": VIP, "ports": ports}
+    await client.create(SERVICES, {"metadata": metadata, "spec": spec})
+    said = {"metadata": {"annotations": {ANNOUNCED_BY: "here"}}}
+    said["status"] = {"loadBalancer": {"ingress": [{"ip": POOL, "ipMode": "VIP"}]}}
+    await client.patch(SERVICES, "web", said, "default", kind="merge", sub="status")
+    endpoint = {"addresses": [address], "nodeName": "here", "conditions": {"ready": True}}
+    body = {
+        "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "ports": [{"name": p, "protocol": p.upper(), "port": PORT} for p in PROTOCOLS],
+        "endpoints": [endpoint],
+    }
+    await client.create(ENDPOINT_SLICES, body)
+
+
+async def restart_agent(node: Machine) -> None:
+    await node.stop_network()
+    assert await node.unreachable() == []
+    await node.start_network()
+
+
+async def delete_bridge(node: Machine) -> None:
+    native.net_delete(names.bridge(KEY))
+
+
+async def flush_ruleset(node: Machine) -> None:
+    nftables.run("flush ruleset\n")
+
+
+async def delete_announcer(node: Machine) -> None:
+    native.net_delete(names.announcer(KEY, ipam.number(POOL)))
+
+
+async def delete_everything_while_the_agent_is_gone(node: Machine) -> None:
+    await node.stop_network()
+    await delete_bridge(node)
+    await flush_ruleset(node)
+    assert "host to pod by tcp" in await node.unreachable(0.2)
+    await node.start_network()
+
+
+HAPPENINGS = [
+    restart_agent,
+    delete_bridge,
+    flush_ruleset,
+    delete_announcer,
+    delete_everything_while_the_agent_is_gone,
+]
+
+
+async def test_everybody_reaches_everybody_whatever_happens(
+    tmp_path: Path, host: NetworkNamespace, outside: NetworkNamespace
+) -> None:
+    async with machine(tmp_path, host, outside) as node:
+        assert await node.heals() == []
+        for happening in HAPPENINGS:
+            await happening(node)
+            assert await node.heals() == [], happening.__name__
