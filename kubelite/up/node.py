@@ -27,6 +27,7 @@ from kubelite.node.kubelet.cluster import machine
 from kubelite.node.kubelet.cluster.cluster_pods import ClusterPods
 from kubelite.node.kubelet.cluster.configuration import Serving, configuration
 from kubelite.node.kubelet.cluster.local_volumes import LocalVolumes
+from kubelite.node.kubelet.cluster.node_pressure import NodePressure
 from kubelite.node.kubelet.cluster.registration import Registration
 from kubelite.node.kubelet.cluster.served_pages import pages
 from kubelite.node.kubelet.cluster.served_pods import ServedPods
@@ -151,7 +152,8 @@ class NodeAgent:
         await network.start()
         await pods.start()
         self._started.set_result(pods)
-        await self._run_until_stopped(registration.run(), network.run(), volumes.run())
+        watch = NodePressure(self._home, options.name, pods, registration.report)
+        await self._run_until_stopped(registration.run(), network.run(), volumes.run(), watch.run())
         await pods.close()
         await network.close()
         await volumes.close()

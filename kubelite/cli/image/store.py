@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.cli.common import durations
 from kubelite.cli.common.command import Argument
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
-from kubelite.cli.common.engine import as_document, open_home, open_pods
+from kubelite.cli.common.engine import open_home, open_pods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -128,17 +128,4 @@ def short_id(image_id: str) -> str:
 
 def ids_in_use(settings: Settings, screen: Screen, store: ImageStore) -> set[str]:
     """The ids of the images that pods use, by their status and by their specification."""
-    from kubelite.node.image.errors import ImageError
-
-    ids: set[str] = set()
-    for pod in map(as_document, open_pods(settings, screen).queries.list(None)):
-        for key in ("initContainerStatuses", "containerStatuses"):
-            statuses = pod.get("status", {}).get(key) or []
-            ids.update(status.get("imageID", "") for status in statuses)
-        for key in ("initContainers", "containers"):
-            for container in pod["spec"].get(key) or []:
-                try:
-                    ids.add(store.get(container.get("image", "")).id)
-                except ImageError:
-                    continue
-    return ids
+    return open_pods(settings, screen).queries.images_in_use(store)

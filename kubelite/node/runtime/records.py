@@ -56,7 +56,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
     1970.
 
     ``stage`` is CREATING, CREATED or REMOVING; ``goal`` is RUN, STOP or RESTART. ``reason`` and
-    ``message`` say why the pod as a whole has failed. ``started`` is CLOCK_BOOTTIME of boot
+    ``message`` say why the pod as a whole has failed; ``disrupted``: because of its node, not by a
+    fault of its own. ``started`` is CLOCK_BOOTTIME of boot
     ``boot`` when the pod was requested. ``documents`` are the ConfigMaps and Secrets that came with
     the manifest; ``origin`` is API for a pod that an API server has bound to this node. ``source``
     is the digest of its manifest. ``paused``: its cgroup is frozen. ``stale_attempts``: containers
@@ -83,6 +84,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     stop: PodStop | None = None
     reason: str = ""
     message: str = ""
+    disrupted: bool = False
     boot: str = ""
     started: int = 0
     paused: bool = False

@@ -31,6 +31,20 @@ def measure(home: Home, pod: PodRecord, containers: list[ContainerRecord]) -> St
     )
 
 
+def inodes(home: Home, pod: PodRecord) -> int:
+    """How many files and directories there are of a pod."""
+    return _count(home.pod(pod.uid)) + _count(home.pod_logs(pod.namespace, pod.name, pod.uid))
+
+
+def _count(path: str) -> int:
+    try:
+        return sum(1 for _ in walk(path))
+    except FileNotFoundError:
+        return 0
+    except (TreeMoved, OSError):
+        return UNMEASURABLE
+
+
 def occupied(path: str) -> int:
     """The bytes on disk below a directory, 0 where there is none. A file with several names counts
     once.

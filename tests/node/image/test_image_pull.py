@@ -25,6 +25,9 @@ from kubelite.node.image.registry.pull import pull
 from kubelite.node.image.registry.settings import Settings
 from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
+from kubelite.node.kubelet.act.node_config import NodeConfig
+from kubelite.node.kubelet.cluster.image_collection import collect
+from kubelite.node.runtime.home import Home
 from tests.node.image.registry import Proxy, Registry, docker_config
 
 NO_SETTINGS = Settings()
@@ -339,3 +342,19 @@ def test_policies(proxy, pushed, images, build, tmp_path):
     loaded = build.layout(tmp_path / "own", [({}, [build.layer(build.entry("file", "f"))])])
     ImageStore(images).load(loaded.path, "127.0.0.1:1/own:latest")
     assert source.resolve("127.0.0.1:1/own:latest", "Always").layers
+
+
+def test_a_short_disk_costs_the_images_that_can_be_pulled_again(
+    build, layers, pushed, registry, tmp_path
+):
+    home = Home(str(tmp_path / "root"))
+    home.make()
+    images = Path(home.images)
+    layout = build.layout(tmp_path / "own", [({}, [build.layer(build.entry("dir", "etc"))])])
+    ImageStore(images).load(layout.path, "own:v1")
+    fetch(images, f"{registry.host}/{pushed}")
+    full = NodeConfig(image_gc_high_threshold_percent=0, image_gc_low_threshold_percent=0)
+    assert collect(home, NodeConfig(image_gc_high_threshold_percent=101), force=False) == 0
+    assert len(ImageStore(images).list()) == 2
+    assert collect(home, full, force=False) >= len(BIG)
+    assert [image.names for image in ImageStore(images).list()] == [("docker.io/library/own:v1",)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kubelite.node.kubelet.decide.pressure import DEFAULT_THRESHOLDS
 from kubelite.node.kubelet.decide.restart_policy import MAX_BACKOFF, SECOND
 from kubelite.node.runtime.home import Home
 
@@ -22,6 +23,14 @@ class NodeConfig(msgspec.Struct, rename="camel"):
     crash_loop_back_off: CrashLoopBackOff = msgspec.field(default_factory=CrashLoopBackOff)
     pod_pids_limit: int = -1
     allowed_unsafe_sysctls: tuple[str, ...] = ()
+    eviction_hard: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
+    eviction_pressure_transition_period: str = "5m"
+    image_gc_high_threshold_percent: int = msgspec.field(
+        default=85, name="imageGCHighThresholdPercent"
+    )
+    image_gc_low_threshold_percent: int = msgspec.field(
+        default=80, name="imageGCLowThresholdPercent"
+    )
 
 
 def read(home: Home) -> NodeConfig:
@@ -40,11 +49,12 @@ def pids_limit(home: Home) -> int:
 
 def max_backoff(home: Home) -> int:
     """Nanoseconds between 1 s and 5 min."""
-    return _period(read(home).crash_loop_back_off.max_container_restart_period)
+    period = seconds(read(home).crash_loop_back_off.max_container_restart_period) * SECOND
+    return min(period, MAX_BACKOFF) if period >= SECOND else MAX_BACKOFF
 
 
-def _period(text: str) -> int:
-    factor = {"s": 1, "m": 60}.get(text[-1:], 0)
-    number = text[:-1]
-    seconds = int(number) * factor if number.isascii() and number.isdigit() else 0
-    return min(seconds * SECOND, MAX_BACKOFF) if seconds >= 1 else MAX_BACKOFF
+def seconds(period: str) -> int:
+    """``60s`` or ``5m`` in seconds; 0 for what is neither."""
+    factor = {"s": 1, "m": 60}.get(period[-1:], 0)
+    number = period[:-1]
+    return int(number) * factor if number.isascii() and number.isdigit() else 0

@@ -29,7 +29,7 @@ from kubelite.node.kubelet.cluster.mirror_pods import Key as MirrorKey
 from kubelite.node.kubelet.cluster.mirror_pods import MirrorPods
 from kubelite.node.kubelet.cluster.pod_objects import ObjectWatches, PodObjects
 from kubelite.node.kubelet.cluster.service_env import variables
-from kubelite.node.kubelet.decide import status
+from kubelite.node.kubelet.decide import eviction, pressure, status
 from kubelite.node.kubelet.decide.mirror import is_mirror
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.home import Home, boot_id
@@ -42,6 +42,8 @@ from kubelite.objects.pod.pod import Pod
 PODS = GroupVersionResource("", "v1", "pods")
 SERVICES = GroupVersionResource("", "v1", "services")
 RETRY_SECONDS = 1.0
+EVICTION_GRACE = 1 * SECOND
+"""What the kubelet leaves a pod of a node that runs out of something."""
 
 _log = logging.getLogger("kubelite.node")
 
@@ -63,6 +65,8 @@ class ClusterPods:
         self._services = self._informers.of(SERVICES)
         self._watches = ObjectWatches(client, self._loop, self._notify)
         self._recorder = EventRecorder(client, "kubelet", node.name)
+        self.pressures: frozenset[str] = frozenset()
+        """The conditions of the node that keep new pods out."""
         self._by_uid: dict[str, tuple[str, str]] = {}
         self._objects: dict[str, PodObjects] = {}
         self._observed: dict[str, dict[str, Any]] = {}
@@ -87,6 +91,49 @@ class ClusterPods:
         await self._informers.close()
         await self._watches.close()
         await self._recorder.close()
+
+    # -- the node under pressure ----------------------------------------------------------------
+
+    def evict(self, uid: str, message: str) -> bool:
+        """Ends a pod for good; False where it is gone already. Blocks."""
+        ledger = Ledger(self._home)
+        with FileLock(self._home.pod_lock(uid)) as lock:
+            record = ledger.pod(uid)
+            if record is None:
+                lock.remove()
+                return False
+            if record.stage == REMOVING or record.reason:
+                return False
+            record.reason, record.message, record.disrupted = eviction.REASON, message, True
+            record.stop = PodStop(since=boottime(), boot=boot_id(), grace=EVICTION_GRACE)
+            ledger.save_pod(record)
+        self.event(record, eviction.REASON, message, "", warning=True)
+        agent_control.notify(self._home, uid)
+        return True
+
+    def node_event(self, reason: str, message: str, *, warning: bool) -> None:
+        """Something has happened to the node. The kubelet refers to it by name in place of a
+        uid.
+        """
+        name = self.node.name
+        reference = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name}}
+        self._recorder.event(reference, "Warning" if warning else "Normal", reason, message)
+
+    async def _refuse(self, pod: Mapping[str, Any], message: str) -> None:
+        """A pod that may not start here has failed."""
+        meta = pod["metadata"]
+        self._recorder.event(
+            {"apiVersion": "v1", "kind": "Pod", **pod}, "Warning", eviction.REASON, message
+        )
+        status = {
+            "phase": "Failed",
+            "reason": eviction.REASON,
+            "message": f"Pod was rejected: {message}",
+        }
+        patch = {"metadata": {"uid": meta["uid"]}, "status": status}
+        await self._client.patch_status(
+            PODS, meta["name"], patch, meta["namespace"], kind="strategic"
+        )
 
     # -- from workers ---------------------------------------------------------------------------
 
@@ -219,8 +266,13 @@ class ClusterPods:
             if not await asyncio.to_thread(self._remove_locally, uid, grace):
                 await self._finish(pod)
                 return
-        elif uid not in self._observed and not _is_terminal(pod):
-            await asyncio.to_thread(self._accept, pod)
+        elif (
+            uid not in self._observed
+            and not _is_terminal(pod)
+            and (refused := await asyncio.to_thread(self._accept, pod))
+        ):
+            await self._refuse(pod, refused)
+            return
         await self._report(pod)
 
     def _live(self, uid: str) -> Mapping[str, Any] | None:
@@ -276,15 +328,17 @@ class ClusterPods:
 
     # -- in threads -----------------------------------------------------------------------------
 
-    def _accept(self, document: Mapping[str, Any]) -> None:
-        """Records a new pod and leaves it to the agent."""
+    def _accept(self, document: Mapping[str, Any]) -> str:
+        """Records a new pod and leaves it to the agent; or says why it may not start here."""
         meta = document["metadata"]
         ledger = Ledger(self._home)
         if ledger.pod(meta["uid"]) is not None:
             agent_control.notify(self._home, meta["uid"])
-            return
+            return ""
         plain = {key: value for key, value in document.items() if key != "status"}
         pod = codec.decode(Pod, plain)
+        if refused := pressure.refusal(pod, self.pressures):
+            return refused
         claim = pod_names.claim(self._home, ledger, pod, uid=meta["uid"], origin=API)
         if claim.lock is None:
             other = claim.record
@@ -295,6 +349,7 @@ class ClusterPods:
         else:
             claim.lock.release()
         agent_control.notify(self._home, meta["uid"])
+        return ""
 
     def _remove_locally(self, uid: str, grace: int) -> bool:
         """Starts the removal of a pod with ``grace`` seconds; False when there is none."""

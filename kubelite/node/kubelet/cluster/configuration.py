@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kubelite.lib.json import Object
-from kubelite.node.kubelet.act.node_config import NodeConfig
+from kubelite.node.kubelet.act.node_config import NodeConfig, seconds
 from kubelite.node.kubelet.cluster.node_object import MAX_PODS
 from kubelite.node.kubelet.cluster.registration import LEASE_SECONDS, STATUS_SECONDS
 from kubelite.node.kubelet.decide.container_status import duration
@@ -54,10 +54,16 @@ def configuration(serving: Serving, config: NodeConfig) -> Object:
         "podPidsLimit": config.pod_pids_limit,
         "crashLoopBackOff": {"maxContainerRestartPeriod": period},
         "allowedUnsafeSysctls": list(config.allowed_unsafe_sysctls),
+        "evictionHard": config.eviction_hard,
+        "evictionPressureTransitionPeriod": _seconds(
+            seconds(config.eviction_pressure_transition_period)
+        ),
+        "imageGCHighThresholdPercent": config.image_gc_high_threshold_percent,
+        "imageGCLowThresholdPercent": config.image_gc_low_threshold_percent,
         "enableServer": True,
         "registerNode": True,
     }
 
 
-def _seconds(seconds: float) -> str:
-    return duration(int(seconds * SECOND))
+def _seconds(period: float) -> str:
+    return duration(int(period * SECOND))

@@ -10,8 +10,10 @@ from pathlib import Path
 import kubelite
 from kubelite.node.image.oci import MACHINES
 from kubelite.node.image.store import ImageStore
-from kubelite.node.kubelet.act import facts
+from kubelite.node.kubelet.act import facts, node_config
 from kubelite.node.kubelet.cluster.node_object import NodeDescription
+from kubelite.node.kubelet.decide.pressure import threshold
+from kubelite.node.kubelet.stats.measuring import filesystem
 from kubelite.node.runtime.home import Home, boot_id
 
 MAX_IMAGES = 50
@@ -29,14 +31,15 @@ def describe(
     """This machine as a node."""
     system = os.uname()
     machine = _first_line("/etc/machine-id") or uuid.uuid5(uuid.NAMESPACE_DNS, name).hex
-    disk = os.statvfs(home.root)
+    storage = filesystem(home.root).capacity
+    thresholds = node_config.read(home).eviction_hard
     return NodeDescription(
         name=name,
         address=address,
         port=port,
         cpus=facts.cpus(),
         memory=facts.memory(),
-        storage=disk.f_blocks * disk.f_frsize,
+        storage=storage,
         architecture=MACHINES.get(system.machine, system.machine),
         kernel=system.release,
         os_image=_os_name(),
@@ -46,6 +49,8 @@ def describe(
         version=kubelite.__version__,
         labels=labels,
         resources=resources,
+        reserved_memory=threshold(thresholds.get("memory.available", "0"), facts.memory()),
+        reserved_storage=threshold(thresholds.get("nodefs.available", "0"), storage),
         images=images(home),
         volumes=home.volumes,
     )

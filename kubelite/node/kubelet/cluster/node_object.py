@@ -1,7 +1,7 @@
 """The Node object of this machine. Pure.
 
 Fields, labels, conditions and their reasons are the kubelet's; allocatable is capacity without the
-hard eviction thresholds (memory 100 MiB, file system 10 %).
+hard eviction thresholds.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kubelite.lib.json import Object
+from kubelite.node.kubelet.decide.pressure import DISK, MEMORY, PIDS
 from kubelite.objects.facts import local_volumes
 
 MAX_PODS = 110
-_EVICTION_MEMORY = 100 << 20
 _HEARTBEAT = "lastHeartbeatTime"
 
 
 class NodeDescription(NamedTuple):
-    """What this machine is. ``memory`` and ``storage`` are bytes; ``resources`` are extended ones,
+    """What this machine is. ``memory`` and ``storage`` are bytes, of which those reserved are kept
+    from pods; ``resources`` are extended ones, ``pressures`` the conditions under which it stands,
     ``images`` pairs of names and size in bytes; ``volumes`` is the directory of the volumes that
     are provisioned here.
     """
@@ -38,6 +39,9 @@ class NodeDescription(NamedTuple):
     version: str
     labels: Mapping[str, str] = {}
     resources: Mapping[str, str] = {}
+    reserved_memory: int = 0
+    reserved_storage: int = 0
+    pressures: frozenset[str] = frozenset()
     images: Sequence[tuple[tuple[str, ...], int]] = ()
     volumes: str = ""
 
@@ -74,13 +78,13 @@ def status(description: NodeDescription, now: str) -> Object:
     """The node's status."""
     capacity = _capacity(description)
     allocatable = capacity | {
-        "memory": f"{max(description.memory - _EVICTION_MEMORY, 0) >> 10}Ki",
-        "ephemeral-storage": str(description.storage * 9 // 10),
+        "memory": f"{max(description.memory - description.reserved_memory, 0) >> 10}Ki",
+        "ephemeral-storage": str(max(description.storage - description.reserved_storage, 0)),
     }
     return {
         "capacity": capacity,
         "allocatable": allocatable,
-        "conditions": conditions(now),
+        "conditions": conditions(now, description.pressures),
         "addresses": [
             {"type": "InternalIP", "address": description.address},
             {"type": "Hostname", "address": description.name},
@@ -91,18 +95,36 @@ def status(description: NodeDescription, now: str) -> Object:
     }
 
 
-def conditions(now: str) -> list[Object]:
-    """The conditions of a ready node without pressure; times of transitions are for the caller to
-    keep.
+def conditions(now: str, pressures: frozenset[str] = frozenset()) -> list[Object]:
+    """The conditions of a ready node under ``pressures``; times of transitions are for the caller
+    to keep.
     """
-    calm = (
-        ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    )
-    result = [_condition(kind, "False", reason, message, now) for kind, reason, message in calm]
+    result = []
+    for kind, calm, pressed in _PRESSURES:
+        reason, message = pressed if kind in pressures else calm
+        result.append(_condition(kind, str(kind in pressures), reason, message, now))
     text = "kubelet is posting ready status"
     return [*result, _condition("Ready", "True", "KubeletReady", text, now)]
+
+
+_PRESSURES = (
+    (
+        MEMORY,
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    ),
+    (
+        DISK,
+        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    ),
+    (
+        PIDS,
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+    ),
+)
+"""Each condition, with reason and message of False and of True."""
 
 
 def keep_transitions(new: list[Object], old: Sequence[Mapping[str, Any]]) -> list[Object]:

@@ -33,11 +33,19 @@ class Registration:
         self._describe = describe
         self._node: dict[str, Any] = {}
         self._lease: dict[str, Any] | None = None
+        self._pressures: frozenset[str] = frozenset()
 
     @property
     def uid(self) -> str:
         """The uid of the Node object."""
         return str(self._node["metadata"]["uid"])
+
+    async def report(self, pressures: frozenset[str]) -> None:
+        """Tells the API that the node stands under these pressures, now and from now on. Raises
+        ClientError.
+        """
+        self._pressures = pressures
+        await self._create_or_update()
 
     async def register(self) -> None:
         """Returns when the API server has the Node with a current status; tries until it has."""
@@ -66,7 +74,7 @@ class Registration:
                 _log.warning("cannot say that the node lives: %s", error)
 
     async def _create_or_update(self) -> None:
-        description = self._describe()
+        description = self._describe()._replace(pressures=self._pressures)
         wanted = node_object.node(description, _seconds())
         try:
             self._node = await self._client.create(NODES, wanted)

@@ -189,7 +189,10 @@ class _StatusBuilder:
                 observed.pod.restart_reason,
             )
         ]
+        ended = "TerminationByKubelet", observed.pod.message
+        disrupted = [("DisruptionTarget", True, changed, *ended)] if observed.pod.disrupted else []
         return [
+            *disrupted,
             *(restarted if observed.pod.restart_reason else []),
             ("PodReadyToStartContainers", observed.up, sandboxed or created, "", ""),
             ("Initialized", not pending, max(sandboxed, created), initialized, waits),

@@ -23,6 +23,7 @@ from kubelite.node.runtime.records import ObservedContainer, ObservedPod, PodRec
 from kubelite.objects.pod.pod import Pod
 
 if TYPE_CHECKING:
+    from kubelite.node.image.store import ImageStore
     from kubelite.node.kubelet.act.pod_events import Event
     from kubelite.node.kubelet.act.pod_names import Documents
     from kubelite.node.kubelet.act.updating import Plan
@@ -128,6 +129,24 @@ class PodQueries:
         state = PodState(self._home, self._ledger, record)
         state.refresh()
         return updating.plan(state, pod, documents)
+
+    def images_in_use(self, store: ImageStore) -> set[str]:
+        """The ids of the images of ``store`` that pods use, by their status and by their
+        specification.
+        """
+        from kubelite.node.image.errors import ImageError
+
+        ids: set[str] = set()
+        for pod in self.list(None):
+            if pod.status is not None:
+                statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+                ids.update(status.image_id for status in statuses)
+            for container in (*pod.spec.init_containers, *pod.spec.containers):
+                try:
+                    ids.add(store.get(container.image or "").id)
+                except ImageError:
+                    continue
+        return ids
 
     # -- the machine and what pods use of it -------------------------------------------------------
 

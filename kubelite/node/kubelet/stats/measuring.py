@@ -43,7 +43,11 @@ def measure(home: Home, node: str, *, disks: bool) -> Figures:
     """The node ``node`` and its pods now; with ``disks`` also what pods occupy, which takes time in
     proportion to their files.
     """
-    return Figures(measure_node(home), measure_pods(home, node, disks=disks))
+    machine = measure_node(home)
+    if disks:
+        size = sum(image.size for image in ImageStore(Path(home.images)).list())
+        machine = machine._replace(images=machine.images._replace(used=size))
+    return Figures(machine, measure_pods(home, node, disks=disks))
 
 
 def measure_node(home: Home) -> NodeFigures:
@@ -53,7 +57,6 @@ def measure_node(home: Home) -> NodeFigures:
     used = total - memory["MemFree"]
     now = time.time()
     booted_at = now - time.clock_gettime(time.CLOCK_BOOTTIME)
-    images = sum(image.size for image in ImageStore(Path(home.images)).list())
     return NodeFigures(
         at=now,
         booted_at=booted_at,
@@ -71,7 +74,7 @@ def measure_node(home: Home) -> NodeFigures:
         tasks=_tasks(),
         network=interfaces(),
         root=filesystem(home.root),
-        images=filesystem(home.images)._replace(used=images),
+        images=filesystem(home.images),
         agent=_agent(booted_at),
     )
 

@@ -1,0 +1,177 @@
+"""Node pressure: which thresholds are met, which conditions follow, which pod goes first. Pure.
+
+Signals, defaults, order and words are the kubelet's (documentation, "Node-pressure Eviction").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from kubelite.objects.facts import quantity
+from kubelite.objects.facts.quantity import NANO, Quantity
+from kubelite.objects.pod import qos
+from kubelite.objects.pod.pod import Pod
+
+MEMORY, DISK, PIDS = "MemoryPressure", "DiskPressure", "PIDPressure"
+CRITICAL_PRIORITY = 2_000_000_000
+"""Pods of this priority and above are never evicted (``system-cluster-critical``)."""
+MEMORY_TAINT = "node.kubernetes.io/memory-pressure"
+_DISK_RESOURCE = "ephemeral-storage"
+
+
+class Kind(NamedTuple):
+    """What a signal is about: the node's condition, and the resource that pods used too much of."""
+
+    condition: str
+    resource: str
+
+
+SIGNALS = {
+    "memory.available": Kind(MEMORY, "memory"),
+    "nodefs.available": Kind(DISK, _DISK_RESOURCE),
+    "nodefs.inodesFree": Kind(DISK, "inodes"),
+    "imagefs.available": Kind(DISK, _DISK_RESOURCE),
+    "imagefs.inodesFree": Kind(DISK, "inodes"),
+    "pid.available": Kind(PIDS, "pids"),
+}
+"""In the order in which they are relieved."""
+DEFAULT_THRESHOLDS = {
+    "memory.available": "100Mi",
+    "nodefs.available": "10%",
+    "nodefs.inodesFree": "5%",
+    "imagefs.available": "15%",
+    "imagefs.inodesFree": "5%",
+}
+
+
+class Amount(NamedTuple):
+    """What is left of a capacity: bytes, inodes or tasks."""
+
+    available: int
+    capacity: int
+
+
+class Met(NamedTuple):
+    """A threshold that the node has fallen below."""
+
+    signal: str
+    threshold: int
+    available: int
+
+    @property
+    def kind(self) -> Kind:
+        """What it is about."""
+        return SIGNALS[self.signal]
+
+
+class Used(NamedTuple):
+    """What one container uses of the resource that is short."""
+
+    container: str
+    used: int
+
+
+class Candidate(NamedTuple):
+    """A pod that may be evicted, and what it uses of the resource that is short: as a whole, and
+    its containers where that is known.
+    """
+
+    uid: str
+    pod: Pod
+    used: int
+    containers: Sequence[Used] = ()
+
+
+def threshold(text: str, capacity: int) -> int:
+    """A threshold as an amount: a quantity, or a share in percent. Raises ValueError."""
+    if text.endswith("%"):
+        return int(capacity * float(text[:-1]) / 100)
+    return quantity.value(text)
+
+
+def met(thresholds: Mapping[str, str], amounts: Mapping[str, Amount]) -> list[Met]:
+    """The thresholds that are met, the most urgent first. Unknown signals and file systems that
+    count no inodes have none.
+    """
+    result = []
+    for signal in SIGNALS:
+        amount = amounts.get(signal)
+        if signal in thresholds and amount is not None and amount.capacity:
+            least = threshold(thresholds[signal], amount.capacity)
+            if amount.available < least:
+                result.append(Met(signal, least, amount.available))
+    return result
+
+
+def last_met(before: Mapping[str, float], now_met: Iterable[Met], now: float) -> dict[str, float]:
+    """When each condition's thresholds were last met; ``now`` is in seconds."""
+    return {**before, **{each.kind.condition: now for each in now_met}}
+
+
+def conditions(last: Mapping[str, float], now: float, transition: float) -> frozenset[str]:
+    """The conditions that hold: those that were met in the last ``transition`` seconds."""
+    return frozenset(kind for kind, moment in last.items() if now - moment <= transition)
+
+
+def is_critical(pod: Pod) -> bool:
+    """Whether nothing but its owner may end the pod."""
+    return (pod.spec.priority or 0) >= CRITICAL_PRIORITY
+
+
+def ranked(candidates: Iterable[Candidate], resource: str) -> list[Candidate]:
+    """The candidates, who goes first at the front: those that use more than they requested, then by
+    priority, then by how much they use beyond their requests.
+    """
+
+    def key(candidate: Candidate) -> tuple[bool, int, int]:
+        requested = requests(candidate.pod).get(resource, 0)
+        within = resource in ("memory", _DISK_RESOURCE) and candidate.used <= requested
+        return within, candidate.pod.spec.priority or 0, requested - candidate.used
+
+    return sorted(filter(lambda each: not is_critical(each.pod), candidates), key=key)
+
+
+def requests(pod: Pod) -> qos.Amounts:
+    """What the pod as a whole has requested."""
+    return qos.pod_requests(pod)
+
+
+def message(reason: Met, candidate: Candidate) -> str:
+    """The message of an eviction."""
+    resource = reason.kind.resource
+    text = (
+        f"The node was low on resource: {resource}. Threshold quantity: "
+        f"{_shown(reason.threshold, resource)}, available: {_shown(reason.available, resource)}. "
+    )
+    requested = {each.name: qos.requests(each) for each in candidate.pod.spec.containers}
+    for container, used in candidate.containers:
+        least = requested.get(container, {}).get(resource, 0)
+        if used > least:
+            text += (
+                f"Container {container} was using {_shown(used, resource)}, request is "
+                f"{_shown(least, resource)}, has larger consumption of {resource}. "
+            )
+    return text
+
+
+def refusal(pod: Pod, pressures: frozenset[str]) -> str:
+    """Why a new pod may not start on a node under pressure, "" where it may: memory keeps out those
+    without any request, unless they tolerate it; everything else keeps out all.
+    """
+    if not pressures or is_critical(pod):
+        return ""
+    tolerated = any(
+        toleration.key in (None, "", MEMORY_TAINT) and toleration.effect in (None, "", "NoSchedule")
+        for toleration in pod.spec.tolerations
+    )
+    if pressures == {MEMORY} and (qos.qos_class(pod) != qos.BEST_EFFORT or tolerated):
+        return ""
+    return f"The node had condition: [{', '.join(sorted(pressures))}]. "
+
+
+def _shown(amount: int, resource: str) -> str:
+    in_bytes = resource in ("memory", _DISK_RESOURCE)
+    if in_bytes and amount % 1024 == 0:
+        return str(Quantity(amount * NANO, "binary"))
+    return str(amount)
