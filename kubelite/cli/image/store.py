@@ -127,5 +127,7 @@ def short_id(image_id: str) -> str:
 
 
 def ids_in_use(settings: Settings, screen: Screen, store: ImageStore) -> set[str]:
-    """The ids of the images that pods use, by their status and by their specification."""
+    """The ids of the images that pods use, by their status and by their specification, and of those
+    that are mounted.
+    """
     return open_pods(settings, screen).queries.images_in_use(store)

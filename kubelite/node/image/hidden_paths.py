@@ -114,7 +114,7 @@ def parse_mountinfo(text: str) -> list[Mount]:
         fields = line.split(" ")
         if len(fields) > 6 and "-" in fields[6:]:
             kind = fields[fields.index("-", 6) + 1]
-            mounts.append(Mount(_unescaped(fields[4]), kind))
+            mounts.append(Mount(unescaped(fields[4]), kind))
     return mounts
 
 
@@ -147,6 +147,6 @@ def overlay_problem(path: str, mounts: dict[str, Mount]) -> str | None:
     )
 
 
-def _unescaped(field: str) -> str:
+def unescaped(field: str) -> str:
     """Blanks and backslashes are octal in mountinfo."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

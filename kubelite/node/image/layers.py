@@ -24,6 +24,7 @@ from kubelite.node.image.content.blobs import Blobs
 from kubelite.node.image.content.packing import pack
 from kubelite.node.image.errors import BadArchive, ImageError
 from kubelite.node.image.model import LayerRecord, layer_id
+from kubelite.node.image.rootfs import DirectoryTar
 from kubelite.node.image.streams import LayerStream, OpenFile
 from kubelite.node.image.tree import DIRECTORY, Parts, Tree
 from kubelite.node.image.unpack import (
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kubelite.node.image.archive import FoundLayer
-    from kubelite.node.image.rootfs import DirectoryTar
     from kubelite.node.image.unpack_limits import Limits
 
 SCRATCH = "tmp-"
@@ -94,17 +94,26 @@ class Layers:
             blob = None if done.has_marks else _Arrived(stream.blob_digest, copy)
             return self._keep(place, stream.diff_id, stream.diff_id, done, blob)
 
-    def add_directory(self, source: DirectoryTar, *, whiteouts: bool = False) -> LayerRecord:
-        """Copy a directory: a whole root file system, or with `whiteouts` a changeset."""
+    def add_directory(self, source: Path) -> LayerRecord:
+        """Copy a directory that is a whole root file system."""
+        return self._copied(source, as_layer=False)
+
+    def add_changes(self, source: Path) -> LayerRecord:
+        """Copy a directory of changes, with whiteouts and opaque directories of overlayfs."""
+        return self._copied(source, as_layer=True)
+
+    def _copied(self, source: Path, *, as_layer: bool) -> LayerRecord:
         with self._scratch() as place:
-            unpacker = Unpacker(place, self._limits, whiteouts=whiteouts)
+            directory = DirectoryTar(source, self._limits, as_layer=as_layer)
+            unpacker = Unpacker(place, self._limits, whiteouts=as_layer)
             try:
-                for entry, content in source.entries():
+                for entry, content in directory.entries():
                     unpacker.apply(entry, content)
                 done = unpacker.finish()
             finally:
                 unpacker.close()
-            return self._keep(place, source.diff_id, source.diff_id, done)
+                directory.close()
+            return self._keep(place, directory.diff_id, directory.diff_id, done)
 
     def packed(self, record: LayerRecord) -> LayerRecord:
         """The record of a layer with a blob: one that has none is packed.
@@ -151,6 +160,13 @@ class Layers:
         except (FileNotFoundError, RecordError):
             return None
         return record if self.path(identity).is_dir() else None
+
+    def needed(self, identity: str) -> LayerRecord:
+        """The record of a layer that an image needs. Raises ImageError where it is lost."""
+        record = self.record(identity)
+        if record is None:
+            raise ImageError(f"layer {identity} is lost: bring the image in again")
+        return record
 
     def _record_path(self, identity: str) -> Path:
         return self._path / f"{identity}.json"

@@ -138,16 +138,16 @@ def this_platform(machine: str) -> Platform:
 
 def parse_document(data: bytes, what: str) -> Manifest | Index:
     """Read a manifest or an index; BadArchive, also for a document that claims to be both."""
-    probe = _decode(data, _Probe, what)
+    probe = decode(data, _Probe, what)
     if bytes(probe.manifests):
         if bytes(probe.layers) or bytes(probe.config):
             raise BadArchive(f"{what} claims to be a manifest and an index at once")
-        index = _decode(data, Index, what)
+        index = decode(data, Index, what)
         _check(index.manifests)
         return index
     if probe.media_type in INDEX_TYPES:
         raise BadArchive(f"{what} calls itself an index but lists no manifests")
-    manifest = _decode(data, Manifest, what)
+    manifest = decode(data, Manifest, what)
     _check([manifest.config, *manifest.layers])
     _check_media_types(manifest, what)
     return manifest
@@ -155,12 +155,12 @@ def parse_document(data: bytes, what: str) -> Manifest | Index:
 
 def media_type(data: bytes) -> str:
     """What a manifest or index says it is; "" where it says nothing."""
-    return _decode(data, _Probe, "the manifest").media_type
+    return decode(data, _Probe, "the manifest").media_type
 
 
 def parse_docker_manifest(data: bytes) -> list[DockerImage]:
     """Read manifest.json of a docker archive; at least one image, else BadArchive."""
-    images = _decode(data, list[DockerImage], "manifest.json")
+    images = decode(data, list[DockerImage], "manifest.json")
     if not images:
         raise BadArchive("manifest.json lists no image")
     return images
@@ -171,7 +171,7 @@ def parse_config(data: bytes, layers: int, what: str) -> Config:
 
     Raises BadArchive where it does not list one diff_id for each of so many layers.
     """
-    config = _decode(data, _Config, what)
+    config = decode(data, _Config, what)
     diff_ids = config.rootfs.diff_ids
     if len(diff_ids) != layers:
         raise BadArchive(f"{what} lists {len(diff_ids)} diff_ids for {layers} layers")
@@ -237,7 +237,8 @@ def check_platform(config: Config, platform: Platform) -> None:
         raise BadArchive(f"the image is for {quoted(str(at))}, this machine is {platform}")
 
 
-def _decode(data: bytes, kind: type[T], what: str) -> T:
+def decode(data: bytes, kind: type[T], what: str) -> T:
+    """Read a JSON document; BadArchive where it is none of this kind."""
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

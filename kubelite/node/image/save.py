@@ -47,22 +47,21 @@ def _blobs(package: Package) -> tuple[Blob, ...]:
 
 def _pointers(package: Package, names: Sequence[str]) -> list[dict[str, Any]]:
     """The entries of the index: one for each name, or one without."""
-    names = _tagged(names)
-    blob = package.manifest
+    names, blob = _kept(package, names), package.manifest
     pointer = {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
     notes = [{FULL_NAME: name, NAME_OR_TAG: parse(name).tag} for name in names]
     return [pointer | {"annotations": note} for note in notes] or [pointer]
 
 
-def _tagged(names: Sequence[str]) -> list[str]:
-    """The names that an archive can give: not those of a digest."""
-    return [name for name in names if not parse(name).digest]
+def _kept(package: Package, names: Sequence[str]) -> list[str]:
+    """The names that hold for the package: those by tag, and that of its own digest."""
+    return [name for name in names if parse(name).digest in ("", package.manifest.digest)]
 
 
 def _docker_image(package: Package, names: Sequence[str]) -> dict[str, Any]:
     return {
         "Config": blob_name(package.config.digest),
-        "RepoTags": [familiar(parse(name)) for name in _tagged(names)],
+        "RepoTags": [familiar(parse(name)) for name in _kept(package, names)],
         "Layers": [blob_name(layer.digest) for layer in package.layers],
     }
 

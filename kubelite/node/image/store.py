@@ -47,7 +47,7 @@ from kubelite.node.image.reference import Reference, familiar, is_digest, parse
 from kubelite.node.image.unpack_limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from kubelite.node.image.archive import Files, FoundImage
     from kubelite.node.image.content.package import Package
@@ -154,6 +154,59 @@ class ImageStore:
                 write_record(str(self._image_path(record.id)), fresh, durable=True)
             return package
 
+    def configuration(self, image: Image) -> bytes:
+        """The configuration document of an image, composed where it came with none."""
+        from kubelite.node.image.content.documents import config_document
+        from kubelite.node.image.layers import Layers
+        from kubelite.node.image.oci import this_platform
+
+        layers = Layers(self._home, self._limits)
+        document = layers.blobs.document(image.id)
+        if document is not None:
+            return document
+        diff_ids = [layers.needed(identity).diff_id for identity in image.layer_ids]
+        platform = this_platform(os.uname().machine)
+        return config_document(image.config, diff_ids, platform, created=image.created)
+
+    def commit(
+        self,
+        base: Image | None,
+        changes: Path | None,
+        describe: Callable[[Sequence[str]], bytes],
+        name: str | None = None,
+    ) -> LoadedImage:
+        """Make an image of another and a directory of changes as overlayfs writes them.
+
+        `describe` gives the configuration for the diff_ids of all layers.  A name that exists moves
+        to the new image.  Raises BadReference, BadArchive for files that change meanwhile or cannot
+        be in a layer, ImageNotFound where the other image is gone.
+        """
+        from kubelite.node.image import oci
+
+        names = (str(_keepable(name)),) if name is not None else ()
+        with self._changing() as layers:
+            below = self._record(base.id, base.id).layer_ids if base else ()
+            chain = [layers.needed(identity) for identity in below]
+            if changes is not None:
+                chain.append(layers.add_changes(changes))
+            document = describe([record.diff_id for record in chain])
+            config = oci.parse_config(document, len(chain), "the configuration")
+            record = ImageRecord(
+                id=layers.blobs.add(document),
+                layer_ids=tuple(layer_id(layer.key) for layer in chain),
+                config=config.running,
+                size=sum(layer.size for layer in chain),
+                created=config.created,
+            )
+            return self._keep(record, names, ())
+
+    def layer_sizes(self, image: Image) -> list[int]:
+        """The bytes of the files in each layer of an image, lowest first."""
+        from kubelite.node.image.layers import Layers
+
+        layers = Layers(self._home, self._limits)
+        return [layers.needed(identity).size for identity in image.layer_ids]
+
     def blob_digests(self, image: Image) -> Sequence[str]:
         """The blobs of an image's layers, of those that have one."""
         from kubelite.node.image.layers import Layers
@@ -246,13 +299,7 @@ class ImageStore:
             return layers.add_tar(source)
         if self._home.resolve().is_relative_to(source.resolve()):
             raise BadArchive(f"{source} holds the image store itself and cannot be copied into it")
-        from kubelite.node.image.rootfs import DirectoryTar
-
-        directory = DirectoryTar(source, self._limits)
-        try:
-            return layers.add_directory(directory)
-        finally:
-            directory.close()
+        return layers.add_directory(source)
 
     def _load(
         self, layers: Layers, image: FoundImage, names: tuple[str, ...], *, pulled: bool = False
@@ -275,8 +322,8 @@ class ImageStore:
             raise BadArchive("the archive names no image", hint="give it one: --name NAME")
         for name in image.names:
             reference = parse(name)
-            if reference.digest:
-                raise BadArchive(f"the archive brings a name with a digest: {quoted(name)}")
+            if reference.digest and reference.digest not in image.digests:
+                raise BadArchive(f"the archive brings another image by the name {quoted(name)}")
             old = self._name_record(name)
             if old is not None and old.image_id != image.id and not replace:
                 raise BadArchive(
@@ -419,13 +466,15 @@ def _keepable(name: str) -> Reference:
 
 def _rootfs_record(layers: Layers, layer: LayerRecord) -> ImageRecord:
     """A plain root file system as an image; the same files give the same id."""
-    from kubelite.node.image.content.documents import config_document
+    from kubelite.node.image.content.documents import History, config_document
     from kubelite.node.image.oci import this_platform
 
     config = ImageConfig(env=(DEFAULT_PATH,))
     platform = this_platform(os.uname().machine)
+    history = [History(created_by="kubelite image import")]
+    document = config_document(config, [layer.diff_id], platform, history=history)
     return ImageRecord(
-        id=layers.blobs.add(config_document(config, [layer.diff_id], platform)),
+        id=layers.blobs.add(document),
         layer_ids=(layer_id(layer.key),),
         config=config,
         size=layer.size,

@@ -274,17 +274,17 @@ def make_root(base: str, points: str, inputs: StartInputs, attempt: int) -> Root
 
 
 def mount_points(home: Home) -> str:
-    """A layer below those of every image, made once: the files in /etc that the pod's own are
-    mounted on.
+    """A layer below those of every image, made once: what the kernel's file systems and the pod's
+    own files in /etc are mounted on.
 
-    An image that has them hides these. Without the layer the kernel would copy /etc up into each
-    container's writable layer.
+    An image that has them hides these. Without the layer they would be made in each container's
+    writable layer, as if the container had written them.
     """
     path = f"{home.images}/points"
     if not os.path.isdir(path):
         new = f"{path}.{os.urandom(4).hex()}"
-        os.makedirs(f"{new}/etc")
-        for directory in (new, f"{new}/etc"):
+        for directory in (new, *(f"{new}/{name}" for name in ("etc", "dev", "proc", "sys"))):
+            os.mkdir(directory)
             os.chmod(directory, 0o755)
         for name in ETC:
             os.close(os.open(f"{new}/etc/{name}", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))

@@ -333,6 +333,21 @@ def test_a_layer_of_zstd_is_unpacked_and_a_damaged_one_refused(
         refused(tmp_path / "other", bad.path, "damaged|ends in the middle")
 
 
+@pytest.mark.parametrize("kind", ["oci", "docker"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.compress])
+def test_archives_of_every_kind_and_compression(
+    kind: str, compress: Any, build: Any, layers: list[Any], images: Path, tmp_path: Path
+) -> None:
+    packed = tmp_path / "packed.tar"
+    if kind == "oci":
+        build.layout(tmp_path / "l", [({NAME: "app"}, layers)]).pack(packed)
+    else:
+        build.docker(packed, ["app"], layers)
+    packed.write_bytes(compress(packed.read_bytes()))
+    ((loaded, _),) = ImageStore(images).load(packed)
+    assert content(loaded, "etc/base") == b"base" and content(loaded, "etc/top") == b"top"
+
+
 def test_artefacts_are_named(build: Any, images: Path, tmp_path: Path) -> None:
     layout = build.layout(tmp_path / "l", [])
     chart = layout.blob(b"{}", "application/vnd.cncf.helm.config.v1+json")

@@ -19,7 +19,6 @@ from kubelite.node.image.content.documents import (
     config_document,
     manifest_document,
 )
-from kubelite.node.image.errors import ImageError
 from kubelite.node.image.streams import compression
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def packaged(record: ImageRecord, layers: Layers) -> Package:
     original = _original(record, layers.blobs)
     if original is not None:
         return original
-    packed = [layers.packed(_layer(layers, identity, record)) for identity in record.layer_ids]
+    packed = [layers.packed(layers.needed(identity)) for identity in record.layer_ids]
     config = _config(record, packed, layers.blobs)
     blobs = [_layer_blob(layers.blobs, layer.blob) for layer in packed]
     document = manifest_document(config.descriptor, [blob.descriptor for blob in blobs])
@@ -82,13 +81,6 @@ def _original(record: ImageRecord, blobs: Blobs) -> Package | None:
     media_type = oci.media_type(data) or MANIFEST_TYPE
     config, *layers = [Blob(p.digest, p.size, p.media_type, blobs.path(p.digest)) for p in pointers]
     return Package(_blob(blobs, record.manifest, media_type), config, tuple(layers))
-
-
-def _layer(layers: Layers, identity: str, record: ImageRecord) -> LayerRecord:
-    layer = layers.record(identity)
-    if layer is None:
-        raise ImageError(f"image {record.id} has lost its layer {identity}")
-    return layer
 
 
 def _config(record: ImageRecord, layers: Sequence[LayerRecord], blobs: Blobs) -> Blob:

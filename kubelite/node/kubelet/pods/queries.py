@@ -23,11 +23,12 @@ from kubelite.node.runtime.records import ObservedContainer, ObservedPod, PodRec
 from kubelite.objects.pod.pod import Pod
 
 if TYPE_CHECKING:
+    from kubelite.node.image.content.changes import FileChange
+    from kubelite.node.image.model import Image
     from kubelite.node.image.store import ImageStore
     from kubelite.node.kubelet.act.pod_events import Event
     from kubelite.node.kubelet.act.pod_names import Documents
     from kubelite.node.kubelet.act.updating import Plan
-    from kubelite.node.kubelet.pods.file_changes import FileChange
     from kubelite.node.kubelet.pods.usage import Process, Sample
     from kubelite.node.runtime.logs import LogLine
 
@@ -132,11 +133,12 @@ class PodQueries:
 
     def images_in_use(self, store: ImageStore) -> set[str]:
         """The ids of the images of ``store`` that pods use, by their status and by their
-        specification.
+        specification, and of those that are mounted.
         """
         from kubelite.node.image.errors import ImageError
+        from kubelite.node.image.mounting import mounted
 
-        ids: set[str] = set()
+        ids = {image.id for image in mounted(store.list())}
         for pod in self.list(None):
             if pod.status is not None:
                 statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
@@ -184,8 +186,15 @@ class PodQueries:
         """What the last attempt of a container has changed in its image's files. Raises NotFound,
         NotRunning for one that has not run in this boot, ImageError for an image that was
         removed."""
-        from kubelite.node.kubelet.pods.file_changes import changes
+        from kubelite.node.image.content.changes import changes
 
+        upper, image = self.written(namespace, name, container)
+        return list(changes(upper, [str(layer) for layer in image.layers]))
+
+    def written(self, namespace: str, name: str, container: str) -> tuple[str, Image]:
+        """The directory with what the last attempt of a container has written, and the image it
+        runs from. Raises as ``diff`` does.
+        """
         record = self.find(namespace, name)
         self.check_container(record, container)
         observed = self._container(record, container)
@@ -196,7 +205,7 @@ class PodQueries:
         if observed is None or not os.path.isdir(upper):
             raise NotRunning(f'container "{container}" of pod "{name}" has left no files')
         resolved = images.resolve(self._home, self.pod(record))[observed.record.image]
-        return list(changes(upper, [str(layer) for layer in resolved.image.layers]))
+        return upper, resolved.image
 
     def logs(
         self,

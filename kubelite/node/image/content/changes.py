@@ -1,5 +1,4 @@
-"""What a container has changed in the files of its image: its writable layer compared with the
-layers below it.
+"""What a layer, or the writable layer of a container, changes in the files of the layers below it.
 
 The container may have nested directories to any depth, so nothing recurses, and of each layer one
 directory is open at a time.
@@ -12,9 +11,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from kubelite.node.image.errors import ImageError
 from kubelite.node.image.lookup import is_opaque
 from kubelite.node.image.unpack import is_whiteout
-from kubelite.node.runtime.errors import RuntimeFailure
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 ADDED, CHANGED, DELETED = "A", "C", "D"
@@ -56,8 +55,8 @@ class _Level:
 
 
 def changes(upper: str, layers: Sequence[str]) -> Iterator[FileChange]:
-    """The changes by path. ``layers`` are the directories of the image, lowest first. Raises
-    OSError, and RuntimeFailure where the container moves directories meanwhile.
+    """The changes by path. ``layers`` are the directories below, lowest first. Raises
+    OSError, and ImageError where the container moves directories meanwhile.
     """
     comparison = _Comparison(upper, layers)
     try:
@@ -149,7 +148,7 @@ class _Comparison:
         self.upper = opened
         status = os.fstat(self.upper)
         if (status.st_dev, status.st_ino) != self.levels[-1].identity:
-            raise RuntimeFailure(f"{left.path} was moved while it was compared")
+            raise ImageError(f"{left.path} was moved while it was compared")
 
 
 def _status(directory: int, name: str) -> os.stat_result | None:
