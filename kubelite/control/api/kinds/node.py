@@ -204,6 +204,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         keeps_status=True,
     ),
     ("coordination.k8s.io", "Lease"): Rules(
+        any_finalizer=True,
         unconditional_update=False,
         defaults=_default_lease,
         check=_check_lease,

@@ -29,7 +29,7 @@ from kubelite.control.api.tables.text import (
     shown_selector,
 )
 from kubelite.control.api.wire import causes
-from kubelite.control.api.wire.selectors import NOT_SELECTABLE, matcher
+from kubelite.control.api.wire.selectors import matcher
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
@@ -328,7 +328,7 @@ def _check_counts(*fields: str, within: dict[str, str] | None = None) -> CheckUp
             part = pair.split("/")[0]
             if status.get(part, 0) > status.get(whole, 0):
                 why = f"cannot be greater than status.{whole}"
-                yield causes.invalid(f"status.{part}", status[part], why)
+                yield causes.invalid(f"status.{part}", status.get(part, 0), why)
 
     return check
 
@@ -551,6 +551,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         ),
         cells=_deployment_cells,
         has_generation=True,
+        counted_metadata=("annotations",),
         hostname_use="Pod names and hostnames",
         may_be_empty=("apps.v1.DeploymentSpec.selector",),
     ),
@@ -563,8 +564,6 @@ KINDS: dict[tuple[str, str], Rules] = {
         columns=_REPLICA_COLUMNS,
         cells=_replica_set_cells,
         has_generation=True,
-        selectable=("status.replicas",),
-        unselectable=NOT_SELECTABLE,
         hostname_use="Pod names and hostnames",
         may_be_empty=("apps.v1.ReplicaSetSpec.selector",),
     ),

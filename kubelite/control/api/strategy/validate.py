@@ -46,7 +46,7 @@ def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[C
     """What is wrong with an object's new state, and what changed that may not. ``sub`` is the
     subresource or "".
     """
-    found = [*metadata.check_update(new, old)]
+    found = [*metadata.check_update(res, new, old)]
     if res.crd is not None:
         return [*found, *_custom(res, new, old)]
     rules = rules_of(res)

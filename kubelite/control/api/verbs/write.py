@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from kubelite.control.store.types import Entry
 
 ATTEMPTS = 64
+_PARTS_OF_PODS = ("ephemeralcontainers", "resize")
 
 
 class Result(NamedTuple):
@@ -140,9 +141,8 @@ async def create_object(
         await context.admission.mutate(attempt)
         new = strategy.prepare_create(res, attempt.obj)
         _refuse_invalid(res, new, strategy.validate_create(res, new))
-        custom_definitions.settle(context.registry, res, new)
         attempt.warnings += client_warnings.on_create(res, new)
-        attempt.obj = new
+        attempt.obj = custom_definitions.settle(context.registry, res, new)
         return await _store_new(context, attempt)
 
 
@@ -324,12 +324,17 @@ async def _admit_change(
     new = strategy.prepare_update(res, part, attempt.obj, old)
     problems += strategy.validate_update(res, part, new, old)
     _refuse_invalid(res, new, problems)
-    custom_definitions.settle(context.registry, res, new)
     if request.content_type != patch.APPLY_PATCH:
         new = managed_fields.track(
-            res, old, new, manager=options.manager, now=timestamp(), subresource=request.sub
+            res,
+            old,
+            new,
+            manager=options.manager,
+            now=timestamp(),
+            subresource=request.sub,
+            said=attempt.obj if request.sub in _PARTS_OF_PODS else None,
         )
-    attempt.obj = new
+    attempt.obj = new = custom_definitions.settle(context.registry, res, new)
     attempt.goes = may_go(res, new)
     await context.admission.validate(attempt)
     if not request.sub:
