@@ -219,8 +219,8 @@ def _check_stateful_set(obj: Object) -> Iterator[Cause]:
         yield causes.required("spec.selector")
     yield from _check_selector(spec, "statefulset")
     claims = spec.get("volumeClaimTemplates") or ()
-    volumes = [{"name": (claim.get("metadata") or {}).get("name", "")} for claim in claims]
-    template = _with_claim_volumes(spec.get("template") or {}, volumes)
+    claimed = dict.fromkeys((each.get("metadata") or {}).get("name", "") for each in claims)
+    template = _as_pods_have_it(spec.get("template") or {}, [*claimed])
     yield from check_restarting_template(template, "spec.template")
     yield from not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec")
     yield from not_negative(spec.get("ordinals") or {}, ("start",), "spec.ordinals")
@@ -252,18 +252,16 @@ def _check_stateful_update(strategy: Object, path: str) -> Iterator[Cause]:
         yield from not_negative(rolling, ("partition",), f"{path}.rollingUpdate")
 
 
-def _with_claim_volumes(given: Object, volumes: list[Object]) -> Object:
-    """The template as its pods will have it: each claim template is a volume of its name."""
-    if not volumes:
-        return given
-    spec = given.get("spec") or {}
-    own = [
-        each
-        for each in spec.get("volumes") or ()
-        if each.get("name") not in {v["name"] for v in volumes}
-    ]
-    claims = [{**each, "persistentVolumeClaim": {"claimName": each["name"]}} for each in volumes]
-    return {**given, "spec": {**spec, "volumes": [*own, *claims]}}
+def _as_pods_have_it(template: Object, claimed: list[str]) -> Object:
+    """The template as its pods will have it: each claim template is a volume of its name, and the
+    hostname is the pod's own.
+    """
+    spec = {key: value for key, value in (template.get("spec") or {}).items() if key != "hostname"}
+    if claimed:
+        own = [each for each in spec.get("volumes") or () if each.get("name") not in claimed]
+        claims = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claimed]
+        spec["volumes"] = [*own, *claims]
+    return {**template, "spec": spec}
 
 
 def _check_daemon_set(obj: Object) -> Iterator[Cause]:

@@ -59,10 +59,9 @@ def track(
     manager: str,
     now: str,
     subresource: str = "",
-    said: Object | None = None,
 ) -> Object:
-    """The new object with the ownership that an ordinary write leaves behind. ``said`` is what the
-    client wanted it to be, where a subresource takes less: it owns that all the same.
+    """The new object with the ownership that an ordinary write leaves behind. ``new`` is what the
+    client wants: it owns that, whatever the server makes of it.
 
     The managers that the new object names stand, so that a client may rewrite them; where it names
     none the old ones do. A list with one empty entry forgets all of them, and an object that has
@@ -73,7 +72,7 @@ def track(
     if old is not None and not held:
         return _with_managers(new, [])
     found = field_set.compare(
-        shape.of(res), _view(res, before, subresource), _view(res, said or new, subresource)
+        shape.of(res), _view(res, before, subresource), _view(res, new, subresource)
     )
     if found.changed or found.removed:
         me = Manager(manager, "Update", res.gv, subresource)
@@ -363,6 +362,12 @@ def _capped(held: dict[Manager, Held], now: str) -> dict[Manager, Held]:
         )
         made[heap] = Held(fields, held[who].time or now, who.api_version)
     return made
+
+
+def carried(said: Object, made: Object) -> Object:
+    """What the server made of an object, with the managers of what was said."""
+    managers = _managed(said)
+    return made if managers == _managed(made) else _with_managers(made, managers)
 
 
 def _with_managers(obj: Object, entries: list[Object]) -> Object:
