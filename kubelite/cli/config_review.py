@@ -72,11 +72,11 @@ def missing(
     for reference in references:
         if reference.optional:
             continue
-        found = held.get(ObjectKey(reference.kind, namespace, reference.name))
-        if found is None:
+        config = held.get(ObjectKey(reference.kind, namespace, reference.name))
+        if config is None:
             yield _missing_object(reference, namespace, held)
             continue
-        present = {**(found.get("data") or {}), **(found.get("binaryData") or {})}
+        present = {**(config.get("data") or {}), **(config.get("binaryData") or {})}
         for key, path in reference.keys:
             if key not in present:
                 yield _missing_key(reference, namespace, key, path, present)
@@ -112,7 +112,7 @@ def _missing_key(
     else:
         message = f"couldn't find key {key} in {kind} {namespace}/{reference.name}"
     close = get_close_matches(key, present, n=1)
-    listed = ", ".join(f'"{each}"' for each in sorted(present)[:5]) or "no key"
+    listed = ", ".join(f'"{present_key}"' for present_key in sorted(present)[:5]) or "no key"
     hint = f'did you mean "{close[0]}"?' if close else f"{kind} {reference.name} has: {listed}"
     finding = support.Finding(Level.REFUSED, reference.path, message, support.UNSUPPORTED)
     return finding, Problem(path, message, codes.NOT_FOUND, hint)

@@ -75,9 +75,9 @@ def _pattern(path: Path) -> str:
 def _close(word: str, known: list[str], cutoff: float = 0.6) -> str:
     from difflib import get_close_matches
 
-    by_small = {each.lower(): each for each in known}
-    found = get_close_matches(word.lower(), by_small, n=1, cutoff=cutoff)
-    return by_small[found[0]] if found else ""
+    by_small = {candidate.lower(): candidate for candidate in known}
+    matches = get_close_matches(word.lower(), by_small, n=1, cutoff=cutoff)
+    return by_small[matches[0]] if matches else ""
 
 
 def _did_you_mean(word: str) -> str:

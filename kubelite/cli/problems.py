@@ -60,13 +60,13 @@ def _other_kind(version: str, kind: str, value: Object) -> Problem:
         )
         message = f"a {kind} cannot be run yet: {TODAY}"
         return Problem(("kind",), message, codes.UNSUPPORTED_KIND, hint)
-    versions = [each.api_version for each in kinds.KINDS if each.kind == kind]
+    versions = [known.api_version for known in kinds.KINDS if known.kind == kind]
     if versions:
         message = f'{version} has no kind "{kind}"'
         return Problem(("apiVersion",), message, codes.INVALID, f"write apiVersion: {versions[0]}")
     from difflib import get_close_matches
 
-    close = get_close_matches(kind, [each.kind for each in kinds.KINDS], n=1)
+    close = get_close_matches(kind, [known.kind for known in kinds.KINDS], n=1)
     hint = f'did you mean "{close[0]}"?' if close else "--lenient leaves it out"
     message = f'unknown kind "{kind}" of {version}: {TODAY}'
     return Problem(("kind",), message, codes.UNSUPPORTED_KIND, hint)

@@ -69,8 +69,8 @@ def items(documents: list[Document], file: str = "") -> Iterator[Item]:
             and value.get("kind") in ("List", "PodList", "ConfigMapList", "SecretList")
             and isinstance(value.get("items"), list)
         ):
-            for at, each in enumerate(value["items"]):
-                yield Item(each, document, ("items", at), file)
+            for index, item in enumerate(value["items"]):
+                yield Item(item, document, ("items", index), file)
         else:
             yield Item(value, document, (), file)
 
@@ -146,12 +146,12 @@ def _review_config(item: Item, namespace: str | None, result: Review) -> None:
     if key in result.objects and key.name:
         causes.append(duplicate(("metadata", "name"), key.name))
     result.objects[key] = document
-    found = [problems.of_cause(cause, document) for cause in causes]
+    listed = [problems.of_cause(cause, document) for cause in causes]
     if other_namespace := _other_namespace(document, namespace):
-        found.append(_namespace_problem(other_namespace))
-    found.sort(key=lambda problem: problems.place_of(item.document, item.path, problem))
+        listed.append(_namespace_problem(other_namespace))
+    listed.sort(key=lambda problem: problems.place_of(item.document, item.path, problem))
     result.errors.extend(
-        problems.diagnostic(item.document, item.path, item.file, problem) for problem in found
+        problems.diagnostic(item.document, item.path, item.file, problem) for problem in listed
     )
 
 
@@ -193,7 +193,7 @@ def diagnostics_of(pod: Judgement) -> list[Diagnostic]:
     from kubelite.cli import problems
 
     listed = (problems.of_cause(cause, pod.complete) for cause in pod.causes)
-    return [Diagnostic(each.message, each.code, hint=each.hint) for each in listed]
+    return [Diagnostic(problem.message, problem.code, hint=problem.hint) for problem in listed]
 
 
 def _unreadable(causes: list[Cause]) -> set[Path]:
@@ -229,7 +229,8 @@ def _has_references(pod: Object) -> bool:
     if any(volume.keys() & _CONFIG_VOLUMES for volume in spec.get("volumes") or ()):
         return True
     return any(
-        container.get("envFrom") or any("valueFrom" in each for each in container.get("env") or ())
+        container.get("envFrom")
+        or any("valueFrom" in variable for variable in container.get("env") or ())
         for group in ("initContainers", "containers")
         for container in spec.get(group) or ()
     )
@@ -243,12 +244,14 @@ def _missing_objects(
     from kubelite.objects.pod.references import references
 
     meta = pod.complete["metadata"]
-    namespace, found = meta["namespace"], list(references(pod.written))
-    keys = {config_review.ObjectKey(each.kind, namespace, each.name) for each in found}
+    namespace, wanted = meta["namespace"], list(references(pod.written))
+    keys = {
+        config_review.ObjectKey(reference.kind, namespace, reference.name) for reference in wanted
+    }
     objects = [result.objects[key] for key in sorted(keys) if key in result.objects]
     if objects:
         result.referenced[namespace, meta.get("name") or ""] = objects
-    return list(config_review.missing(found, namespace, result.objects))
+    return list(config_review.missing(wanted, namespace, result.objects))
 
 
 def _other_namespace(document: Object, namespace: str | None) -> str:

@@ -365,15 +365,15 @@ class Client:
             for version in group.get("versions") or ():
                 path = f"/apis/{version['groupVersion']}"
                 paths.append((path, str(group["name"]), str(version["version"])))
-        found: set[GroupVersionResource] = set()
+        names: set[GroupVersionResource] = set()
         lists = await asyncio.gather(*(self.get_path(path) for path, _, _ in paths))
         for (_, group_name, version_name), listing in zip(paths, lists, strict=True):
-            found.update(
+            names.update(
                 GroupVersionResource(group_name, version_name, str(row["name"]))
                 for row in listing.get("resources") or ()
                 if "/" not in row["name"]
             )
-        return found
+        return names
 
     async def get_path(self, path: str) -> Object:
         """The JSON at any path of the server, as ``/apis`` or ``/version``."""
@@ -453,7 +453,7 @@ def _selectors(selection: Selection) -> dict[str, str]:
 
 
 def _query(*options: Mapping[str, Any]) -> str:
-    given = {key: value for each in options for key, value in each.items() if value != ""}
+    given = {key: value for option in options for key, value in option.items() if value != ""}
     return urlencode(given) if given else ""
 
 

@@ -296,8 +296,8 @@ class SeriesRecorder:
 
 
 def _last_seen(known: Object) -> float:
-    seen: float = known["seen"]
-    return seen
+    last_seen: float = known["seen"]
+    return last_seen
 
 
 def _seconds(moment: float) -> str:

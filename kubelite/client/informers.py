@@ -361,7 +361,9 @@ class Informers:
 
     async def wait_synced(self) -> None:
         """Returns when every informer made so far has its first view."""
-        await asyncio.gather(*(each.wait_synced() for each in list(self._informers.values())))
+        await asyncio.gather(
+            *(informer.wait_synced() for informer in list(self._informers.values()))
+        )
 
     async def drop(
         self, resource: GroupVersionResource, selection: Selection | None = None
@@ -373,7 +375,7 @@ class Informers:
 
     async def close(self) -> None:
         """Ends all informers."""
-        await asyncio.gather(*(each.close() for each in self._informers.values()))
+        await asyncio.gather(*(informer.close() for informer in self._informers.values()))
         self._informers.clear()
 
     async def __aenter__(self) -> Self:

@@ -170,10 +170,10 @@ def window(rows: int, columns: int) -> bytes:
 def read_started(body: bytes) -> Started:
     """The body of STARTED."""
     try:
-        pid, already, ticks, at = _STARTED.unpack_from(body)
+        pid, already, ticks, started_at = _STARTED.unpack_from(body)
     except struct.error as error:
         raise ProtocolError("STARTED is too short") from error
-    return Started(pid, bool(already), ticks, at)
+    return Started(pid, bool(already), ticks, started_at)
 
 
 def read_processes(body: bytes) -> list[Process]:

@@ -135,8 +135,8 @@ def _decoded(text: bytes | str) -> str:
         return text.removesuffix("\n")
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise YamlError("it is UTF-16 text, and a manifest is UTF-8")
-    if (at := text.find(b"\0")) >= 0:
-        raise YamlError(f"it is not text: byte {at} is zero")
+    if (offset := text.find(b"\0")) >= 0:
+        raise YamlError(f"it is not text: byte {offset} is zero")
     try:
         return text.decode().removesuffix("\n")
     except UnicodeDecodeError as error:
@@ -166,10 +166,12 @@ def _translated(error: yaml.YAMLError, text: str) -> YamlError:
     end.
     """
     if isinstance(error, yaml.reader.ReaderError):
-        at = text.find(
+        offset = text.find(
             chr(error.character) if isinstance(error.character, int) else str(error.character)
         )
-        return YamlError("it is not text: it contains a control character", _place_of(text[:at]))
+        return YamlError(
+            "it is not text: it contains a control character", _place_of(text[:offset])
+        )
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or error)
     if problem == "found character that cannot start any token":

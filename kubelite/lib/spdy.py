@@ -170,7 +170,7 @@ class Session:
     def data(self, stream: int, data: bytes, *, end: bool = False) -> bytes:
         """Bytes of a stream, in frames of ordinary size; ``end`` says that they are the last."""
         pieces = [
-            data[at : at + MAX_FRAME // 16] for at in range(0, len(data), MAX_FRAME // 16)
+            data[start : start + MAX_FRAME // 16] for start in range(0, len(data), MAX_FRAME // 16)
         ] or [b""]
         frames = [
             struct.pack(">IB", stream, FIN if end and number == len(pieces) - 1 else 0)

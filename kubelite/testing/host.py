@@ -29,26 +29,26 @@ def snapshot(root: str | Path | None = None) -> Snapshot:
     place = os.path.realpath(root) if root is not None else ""
     key = hashlib.sha256(os.fsencode(place)).hexdigest()[:8] if place else ""
     groups = list(_cgroups(key))
-    found = [
-        *(f"process {each}" for each in _processes(place, groups)),
-        *(f"mount {each}" for each in _mounts(place)),
-        *(f"cgroup {each}" for each in groups),
-        *(f"file {each}" for each in _run_files()),
+    entries = [
+        *(f"process {process}" for process in _processes(place, groups)),
+        *(f"mount {mount}" for mount in _mounts(place)),
+        *(f"cgroup {group}" for group in groups),
+        *(f"file {path}" for path in _run_files()),
     ]
-    return frozenset(found) | network_snapshot(key)
+    return frozenset(entries) | network_snapshot(key)
 
 
 def network_snapshot(key: str = "") -> Snapshot:
     """The part of it that the caller's network namespace holds; ``key`` is that of the home, empty
     for all homes.
     """
-    found = [
-        *(f"interface {each}" for each in _interfaces(key)),
-        *(f"route {each}" for each in _routes(key)),
-        *(f"nftables table {each}" for each in _tables(key)),
+    entries = [
+        *(f"interface {interface}" for interface in _interfaces(key)),
+        *(f"route {route}" for route in _routes(key)),
+        *(f"nftables table {table}" for table in _tables(key)),
         f"ip_forward {_text('/proc/sys/net/ipv4/ip_forward').strip()}",
     ]
-    return frozenset(found)
+    return frozenset(entries)
 
 
 def difference(before: Snapshot, after: Snapshot) -> list[str]:
@@ -151,7 +151,7 @@ def _run_files() -> Iterator[str]:
         if name.startswith("kubelite"):
             yield f"/run/{name}"
             for top, directories, files in os.walk(f"/run/{name}"):
-                yield from (os.path.join(top, each) for each in directories + files)
+                yield from (os.path.join(top, name) for name in directories + files)
 
 
 def _text(path: str) -> str:

@@ -165,7 +165,7 @@ class NodeAgent:
     async def _run_until_stopped(self, *work: Coroutine[Any, Any, None]) -> None:
         """Work that ends for good only by an error, which is raised."""
         assert self._stopping is not None
-        tasks = [asyncio.create_task(each) for each in work]
+        tasks = [asyncio.create_task(part) for part in work]
         stop = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((stop, *tasks), return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:

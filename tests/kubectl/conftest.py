@@ -29,7 +29,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "server",
         "--no-node",
         "--no-scheduler",
-        "--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller",
+        "--controllers=-*",
         "--port",
         "0",
         "--data-dir",

@@ -15,20 +15,20 @@ def status(settings: Settings, *, name: ClusterName = "default") -> int:
     from kubelite.up.cluster import directory_of
     from kubelite.up.cluster import status as look
 
-    found = look(home, name)
-    if found.record is None:
+    state = look(home, name)
+    if state.record is None:
         screen.note(f'cluster "{name}" is not running; `kubelite up` starts it')
         return 1
-    rows = [("API server", "ready" if found.is_ready else "no answer")]
-    for child in found.record.children:
+    rows = [("API server", "ready" if state.is_ready else "no answer")]
+    for child in state.record.children:
         restarts = f", restarted {child.restarts} times" if child.restarts else ""
         rows.append((child.name, f"pid {child.pid}{restarts}" if child.pid else "not running"))
-    rows.append(("nodes", f"{found.ready_nodes} of {found.nodes} ready"))
-    pods = ", ".join(f"{count} {phase}" for phase, count in sorted(found.pods.items()))
+    rows.append(("nodes", f"{state.ready_nodes} of {state.nodes} ready"))
+    pods = ", ".join(f"{count} {phase}" for phase, count in sorted(state.pods.items()))
     rows.append(("pods", pods or "none"))
     rows.append(("kubeconfig", directory_of(home, name).kubeconfig))
     screen.data("".join(f"{label:<12} {value}\n" for label, value in rows))
-    for problem in found.problems:
+    for problem in state.problems:
         screen.note(f"problem: {problem}")
-    is_well = found.is_ready and not found.problems and found.ready_nodes == found.nodes > 0
+    is_well = state.is_ready and not state.problems and state.ready_nodes == state.nodes > 0
     return 0 if is_well else 1

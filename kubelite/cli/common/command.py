@@ -131,13 +131,13 @@ def parameters(function: Any) -> list[Parameter]:
         zip(names[code.co_argcount - len(positional) : code.co_argcount], positional, strict=True)
     )
     defaults |= function.__kwdefaults__ or {}
-    found = []
+    declared = []
     for name in names[1:]:
         annotation = eval(function.__annotations__[name], function.__globals__)
         assert get_origin(annotation) is Annotated, f"{function.__module__}: {name}"
         kind, declaration = get_args(annotation)
-        found.append(Parameter(name, kind, declaration, defaults.get(name, ...)))
-    return found
+        declared.append(Parameter(name, kind, declaration, defaults.get(name, ...)))
+    return declared
 
 
 def named(commands: Commands, rest: list[str]) -> tuple[str, Command]:

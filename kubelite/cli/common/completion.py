@@ -45,12 +45,12 @@ def candidates(groups: Mapping[str, str], commands: Commands, words: list[str]) 
     global_args, rest = hoist(before)
     context = _Context(global_args, rest)
     if before and before[-1] in ("-n", "--namespace"):
-        found = context.namespaces()
+        possible = context.namespaces()
     elif before and before[-1] == "--color":
-        found = ["auto", "always", "never"]
+        possible = ["auto", "always", "never"]
     else:
-        found = _after(groups, commands, context, rest, incomplete)
-    return sorted({word for word in found if word.startswith(incomplete)})
+        possible = _after(groups, commands, context, rest, incomplete)
+    return sorted({word for word in possible if word.startswith(incomplete)})
 
 
 def _after(
@@ -89,16 +89,21 @@ def _command_words(
 
 
 def _option_names(declared: list[Parameter]) -> list[str]:
-    options = [each.declaration for each in declared if isinstance(each.declaration, Option)]
+    options = [
+        parameter.declaration for parameter in declared if isinstance(parameter.declaration, Option)
+    ]
     names = [name for option in options for name in option.names.replace("/", " ").split()]
     return [name for name in names if name.startswith("--")]
 
 
 def _option_of(declared: list[Parameter], word: str) -> Parameter | None:
     """The option that ``word`` is, if it takes a value."""
-    for each in declared:
-        if isinstance(each.declaration, Option) and word in each.declaration.names.split():
-            return each if takes_value(each) else None
+    for parameter in declared:
+        if (
+            isinstance(parameter.declaration, Option)
+            and word in parameter.declaration.names.split()
+        ):
+            return parameter if takes_value(parameter) else None
     return None
 
 
@@ -114,7 +119,7 @@ def takes_value(parameter: Parameter) -> bool:
 
 def _operand(declared: list[Parameter], position: int) -> Parameter | None:
     """The positional parameter at a position; the last one if it may be repeated."""
-    operands = [each for each in declared if isinstance(each.declaration, Argument)]
+    operands = [parameter for parameter in declared if isinstance(parameter.declaration, Argument)]
     if position < len(operands):
         return operands[position]
     if operands and "..." in operands[-1].declaration.metavar:
@@ -136,13 +141,13 @@ class _Context:
         return len(self._operand_words(declared))
 
     def _operand_words(self, declared: list[Parameter]) -> list[str]:
-        found = []
+        operands = []
         previous = ""
         for word in self.words:
             if not word.startswith("-") and _option_of(declared, previous) is None:
-                found.append(word)
+                operands.append(word)
             previous = word
-        return found
+        return operands
 
     def values(self, parameter: Parameter | None) -> list[str]:
         """The values that a parameter can have; none where the shell's files are meant."""

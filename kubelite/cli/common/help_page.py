@@ -68,13 +68,13 @@ def of_group(group: str, summary: str, commands: Commands, width: int) -> str:
 def of_command(name: str, command: Command, function: Any, width: int) -> str:
     """The page of one command."""
     declared = parameters(function)
-    operands = [each for each in declared if isinstance(each.declaration, Argument)]
-    options = [each for each in declared if isinstance(each.declaration, Option)]
+    operands = [parameter for parameter in declared if isinstance(parameter.declaration, Argument)]
+    options = [parameter for parameter in declared if isinstance(parameter.declaration, Option)]
     words = [
         "kubelite",
         name,
         *(["[OPTIONS]"] if options else []),
-        *(each.declaration.metavar for each in operands),
+        *(operand.declaration.metavar for operand in operands),
     ]
     more: Usage = getattr(function, "usage", Usage(()))
     return _page(
@@ -82,8 +82,11 @@ def of_command(name: str, command: Command, function: Any, width: int) -> str:
         " ".join(words),
         command.summary,
         more.notes,
-        ("Arguments", [(each.declaration.metavar, each.declaration.help) for each in operands]),
-        ("Options", [(spelling(each), _explained(each)) for each in options]),
+        (
+            "Arguments",
+            [(operand.declaration.metavar, operand.declaration.help) for operand in operands],
+        ),
+        ("Options", [(spelling(option), _explained(option)) for option in options]),
         "Global options such as --root and --namespace: see `kubelite --help`.",
         examples=more.examples,
     )

@@ -62,7 +62,7 @@ def names(source: str, namespace: str | None) -> list[tuple[str, str]]:
     from kubelite.cli.review import items
     from kubelite.objects.rules.pods.defaults import NAMESPACE
 
-    found = []
+    pods = []
     for item in items(read(source)):
         value = item.value if isinstance(item.value, dict) else {}
         metadata = value.get("metadata")
@@ -71,14 +71,14 @@ def names(source: str, namespace: str | None) -> list[tuple[str, str]]:
             and isinstance(metadata, dict)
             and isinstance(metadata.get("name"), str)
         ):
-            found.append(
+            pods.append(
                 (str(metadata.get("namespace") or namespace or NAMESPACE), metadata["name"])
             )
-    if not found:
+    if not pods:
         from kubelite.cli.common.error_codes import EMPTY
 
         raise CliError(Diagnostic(f"there is no Pod in {label(source)}", EMPTY))
-    return found
+    return pods
 
 
 def label(source: str) -> str:

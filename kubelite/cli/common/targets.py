@@ -99,7 +99,7 @@ def matching(documents: list[Doc], selector: str | None) -> list[Doc]:
     if selector is None:
         return documents
     matches = matcher(selector)
-    return [each for each in documents if matches(each["metadata"].get("labels"))]
+    return [document for document in documents if matches(document["metadata"].get("labels"))]
 
 
 def is_file(operand: str) -> bool:

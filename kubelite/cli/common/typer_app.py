@@ -68,7 +68,7 @@ def _not_loaded() -> None:
 
 def _adapted(function: Callable[..., int]) -> Callable[..., int]:
     """A function with the signature that Typer reads; it calls the verb with the settings first."""
-    declared = {_option_name(each): each for each in parameters(function)}
+    declared = {_option_name(parameter): parameter for parameter in parameters(function)}
 
     def call(typer_context: typer.Context, **arguments: Any) -> int:
         named_arguments = {declared[name].name: value for name, value in arguments.items()}
@@ -79,13 +79,13 @@ def _adapted(function: Callable[..., int]) -> Callable[..., int]:
         inspect.Parameter(
             name,
             _KEYWORD,
-            annotation=Annotated[each.type, _typer_parameter(each)],
-            default=inspect.Parameter.empty if each.default is ... else each.default,
+            annotation=Annotated[parameter.type, _typer_parameter(parameter)],
+            default=inspect.Parameter.empty if parameter.default is ... else parameter.default,
         )
-        for name, each in declared.items()
+        for name, parameter in declared.items()
     ]
     call.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
-    call.__annotations__ = {each.name: each.annotation for each in signature}
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in signature}
     return call
 
 

@@ -48,7 +48,7 @@ def controllers(
     from kubelite.control.controllers.registry import UnknownController, select
     from kubelite.up.standalone import standalone_controllers
 
-    told = controller_settings(load_balancer_pool)
+    chosen = controller_settings(load_balancer_pool)
     try:
         rows = select([word.strip() for word in names.split(",") if word.strip()])
         access = cluster_access(kubeconfig, context_name)
@@ -60,7 +60,7 @@ def controllers(
                 rows,
                 as_accounts=use_service_account_credentials,
                 elect=not no_leader_elect,
-                settings=told,
+                settings=chosen,
             ),
         )
     except (ClientError, UnknownController) as error:

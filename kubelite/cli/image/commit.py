@@ -43,8 +43,8 @@ def commit(
     pods, store = open_pods(settings, screen), open_store(settings)
     refuse_existing(store, name, replace)
     namespace = settings.active_namespace
-    found = as_document(pods.queries.get(namespace, pod_name(pod)))
-    chosen = container or default_container(found)[0]
+    pod_document = as_document(pods.queries.get(namespace, pod_name(pod)))
+    chosen = container or default_container(pod_document)[0]
     upper, image = pods.queries.written(namespace, pod_name(pod), chosen)
     if is_host(image.id):
         hint = "copy its files out with: kubelite pod cp"
@@ -56,8 +56,8 @@ def commit(
         comment=message,
     )
     with screen.waiting(f"committing {pod}"):
-        made = store.commit(
+        committed = store.commit(
             image, Path(upper), lambda diff_ids: next_config(below, diff_ids, entry), name
         )
-    show_loaded(screen, [made], "committed", start)
+    show_loaded(screen, [committed], "committed", start)
     return 0

@@ -28,7 +28,7 @@ def inspect(
     """Prints an image's names, size, layers and configuration. Raises ImageNotFound."""
     store = open_store(settings)
     image = store.get(name)
-    listed = next((each for each in store.list() if each.id == image.id), image)
+    listed = next((candidate for candidate in store.list() if candidate.id == image.id), image)
     Screen(settings).data(output.document(image_document(listed), format))
     return 0
 

@@ -66,10 +66,16 @@ def text(pod: Doc, events: Sequence[Doc], now: float) -> str:
         if spec.get(containers):
             states = {state["name"]: state for state in status.get(statuses) or []}
             parts.append(f"{title}:\n")
-            parts += [_container(each, states.get(each["name"], {})) for each in spec[containers]]
+            parts += [
+                _container(container, states.get(container["name"], {}))
+                for container in spec[containers]
+            ]
     conditions = status.get("conditions") or []
     if conditions:
-        rows = [[each["type"], each["status"], each.get("reason", "")] for each in conditions]
+        rows = [
+            [condition["type"], condition["status"], condition.get("reason", "")]
+            for condition in conditions
+        ]
         parts.append("Conditions:\n" + _indented(output.table(("TYPE", "STATUS", "REASON"), rows)))
     if spec.get("volumes"):
         rows = [[volume["name"], _volume(volume)] for volume in spec["volumes"]]

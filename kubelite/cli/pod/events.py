@@ -104,11 +104,11 @@ def _rendered(event: Doc, pod: str, format: Output) -> str:
 
 def cells(event: Doc, pod: str, now: float) -> tuple[str, ...]:
     """An event as a row below :data:`HEADERS`; ``now`` is in seconds since the epoch."""
-    seen = durations.human(now - event["time"] / 1e9)
+    age = durations.human(now - event["time"] / 1e9)
     if event["count"] > 1:
-        seen += f" (x{event['count']} over {durations.human(now - event['first'] / 1e9)})"
+        age += f" (x{event['count']} over {durations.human(now - event['first'] / 1e9)})"
     where = event["object"] or f"pod/{pod}"
-    return (seen, event["type"], event["reason"], where, event["message"].strip())
+    return (age, event["type"], event["reason"], where, event["message"].strip())
 
 
 def _line(row: tuple[str, ...]) -> str:

@@ -61,11 +61,11 @@ async def namespaced(client: Client) -> list[GroupVersionResource]:
         f"/apis/{group}/{version}" if group else f"/api/{version}" for group, version in groups
     ]
     listings = await asyncio.gather(*(client.get_path(path) for path in paths))
-    found: dict[tuple[str, str], GroupVersionResource] = {}
+    resources: dict[tuple[str, str], GroupVersionResource] = {}
     for (group_name, version), listing in zip(groups, listings, strict=True):
         for row in listing.get("resources") or ():
             name = str(row["name"])
             if row.get("namespaced") and set(row.get("verbs") or ()) >= _VERBS:
                 resource = GroupVersionResource(group_name, version, name)
-                found.setdefault((group_name, name), resource)
-    return list(found.values())
+                resources.setdefault((group_name, name), resource)
+    return list(resources.values())

@@ -29,8 +29,8 @@ class Row(NamedTuple):
     def load(self, settings: Settings = DEFAULTS) -> Controller:
         """The controller itself."""
         controller = getattr(import_module(f"{_HERE}.{self.module}"), self.attribute)
-        made: Controller = controller(settings) if callable(controller) else controller
-        return made
+        loaded: Controller = controller(settings) if callable(controller) else controller
+        return loaded
 
 
 ROWS: tuple[Row, ...] = (

@@ -88,9 +88,9 @@ class Etcd:
         """A lease that lasts at least ``ttl`` seconds: one for all changes of a minute, as
         Kubernetes' servers share them.
         """
-        made, lease = self._leases.get(ttl, (-LEASE_SECONDS, ""))
+        granted_at, lease = self._leases.get(ttl, (-LEASE_SECONDS, ""))
         now = asyncio.get_running_loop().time()
-        if now - made >= LEASE_SECONDS:
+        if now - granted_at >= LEASE_SECONDS:
             lease = str(
                 (await self._call("lease/grant", {"TTL": str(ttl + int(LEASE_SECONDS))}))["ID"]
             )
@@ -134,9 +134,9 @@ class Etcd:
         events = gateway.events(result)
         if not events and result.get("created"):
             return None
-        at = events[-1].revision if events else gateway.revision(result)
-        self.revision = max(self.revision, at)
-        return Batch(at, events)
+        revision = events[-1].revision if events else gateway.revision(result)
+        self.revision = max(self.revision, revision)
+        return Batch(revision, events)
 
     async def compact(self, revision: int) -> None:
         await self._call("kv/compaction", {"revision": str(revision)})
@@ -182,8 +182,8 @@ async def _ask(session: aiohttp.ClientSession, url: str, message: Message) -> Me
         raise _refusal(
             str(answer.get("message") or answer.get("error")), int(message.get("revision", 0))
         )
-    found: Message = answer
-    return found
+    document: Message = answer
+    return document
 
 
 def _refusal(text: str, wanted: int) -> Exception:

@@ -127,11 +127,11 @@ def found(answer: Message, number: int) -> Entry | None:
 
 def events(result: Message) -> list[Event]:
     """The events of a watch's answer."""
-    return [_event(each) for each in result.get("events", [])]
+    return [_event(message) for message in result.get("events", [])]
 
 
-def _event(each: Message) -> Event:
-    pair = each["kv"]
+def _event(message: Message) -> Event:
+    pair = message["kv"]
     key, changed = base64.b64decode(pair["key"]).decode(), int(pair["mod_revision"])
-    before = entry(each["prev_kv"]) if "prev_kv" in each else None
-    return Event(changed, key, None if each.get("type") == "DELETE" else entry(pair), before)
+    before = entry(message["prev_kv"]) if "prev_kv" in message else None
+    return Event(changed, key, None if message.get("type") == "DELETE" else entry(pair), before)

@@ -104,20 +104,20 @@ class Memory:
         pending: Mapping[str, Entry | None] | None = None,
     ) -> dict[str, Entry | None]:
         """The entries that changes lead to at a revision; None for what they delete."""
-        made: dict[str, Entry | None] = {}
+        written: dict[str, Entry | None] = {}
         for change in changes:
             before = (pending or {}).get(change.key) or self._current.get(change.key)
             created = before.created if before and change.expected else revision
-            made[change.key] = (
+            written[change.key] = (
                 None
                 if change.value is None
                 else Entry(change.key, stamp(change.value, revision), created, revision)
             )
-        return made
+        return written
 
-    def apply(self, revision: int, made: Mapping[str, Entry | None]) -> int:
+    def apply(self, revision: int, written: Mapping[str, Entry | None]) -> int:
         """Makes entries current at a revision, and tells whoever watches."""
-        for key, entry in made.items():
+        for key, entry in written.items():
             self._put(Event(revision, key, entry, self._current.get(key)))
         self.revision = revision
         self._trim()
@@ -147,22 +147,22 @@ class Memory:
 
     def wake(self) -> None:
         """Lets watches look again."""
-        for each in self._waiting:
-            if not each.done():
-                each.set_result(None)
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
         self._waiting.clear()
 
     async def watch(self, after: int) -> AsyncIterator[Batch]:
-        seen = after
+        position = after
         while not self._closed:
-            if seen < self.oldest:
-                raise Compacted(seen, self.oldest)
-            if seen >= self.revision:
+            if position < self.oldest:
+                raise Compacted(position, self.oldest)
+            if position >= self.revision:
                 await self._news()
                 continue
-            events = self._since(seen)
-            seen = self.revision
-            yield Batch(seen, events)
+            events = self._since(position)
+            position = self.revision
+            yield Batch(position, events)
 
     def _since(self, revision: int) -> list[Event]:
         batch: list[Event] = []

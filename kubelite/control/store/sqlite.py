@@ -183,10 +183,10 @@ class SQLite:
             except Conflict as error:
                 _refuse(wanted.done, error)
                 continue
-            made = self._memory.entries(revision, wanted.changes, pending)
-            pending.update(made)
+            written = self._memory.entries(revision, wanted.changes, pending)
+            pending.update(written)
             volatile = frozenset(change.key for change in wanted.changes if change.volatile)
-            steps.append(_Step(revision, made, volatile, wanted.done))
+            steps.append(_Step(revision, written, volatile, wanted.done))
         return steps
 
     async def _persist(self, steps: Sequence[_Step]) -> None:

@@ -66,9 +66,9 @@ class Feed:
 
     def wake(self) -> None:
         """Lets every watcher of this feed look."""
-        for each in self.waiting:
-            if not each.done():
-                each.set_result(None)
+        for waiter in self.waiting:
+            if not waiter.done():
+                waiter.set_result(None)
         self.waiting.clear()
 
 

@@ -44,8 +44,8 @@ class Writer:
             error: BaseException | None = None
             try:
                 job()
-            except BaseException as found:  # noqa: BLE001  it is raised where the job is waited for
-                error = found
+            except BaseException as failure:  # noqa: BLE001  it is raised where the job is waited for
+                error = failure
             done.get_loop().call_soon_threadsafe(_finish, done, error)
 
 

@@ -131,7 +131,7 @@ class Host(NamedTuple):
 
 
 def _hosts(spec: Object, base: str, slices: Callable[[], Sequence[Object]]) -> list[Host]:
-    addresses = [each for each in spec.get("clusterIPs", ()) if each != "None"]
+    addresses = [address for address in spec.get("clusterIPs", ()) if address != "None"]
     if addresses:
         ports = tuple(
             (port.get("name", ""), port.get("protocol", "TCP").lower(), port["port"])
@@ -162,8 +162,8 @@ def endpoint_label(endpoint: Object, address: str) -> str:
 def _plain(name: str, record_type: str, hosts: Sequence[Host], is_host: bool = False) -> Answer:
     if not hosts and is_host:
         return NOT_THERE
-    found = [Record(name, _address_type(host.address), host.address) for host in hosts]
-    return _of_type(record_type, found)
+    records = [Record(name, _address_type(host.address), host.address) for host in hosts]
+    return _of_type(record_type, records)
 
 
 def _srv(
@@ -217,7 +217,7 @@ def reversed_address(name: str) -> str | None:
         text = ".".join(parts)
     else:
         digits = "".join(name.removesuffix(f".{REVERSE_6}").split(".")[::-1])
-        text = ":".join(digits[at : at + 4] for at in range(0, len(digits), 4))
+        text = ":".join(digits[start : start + 4] for start in range(0, len(digits), 4))
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

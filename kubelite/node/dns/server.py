@@ -137,9 +137,9 @@ class DnsServer:
         reply = _authoritative(query)
         reply.add_answer(*map(_resource, answer.records))
         target = DNSRecord.question(str(answer.records[0].data), QTYPE[query.q.qtype])
-        found = await self.answer(target.pack())
-        if found is not None:
-            reply.add_answer(*DNSRecord.parse(found).rr)
+        response = await self.answer(target.pack())
+        if response is not None:
+            reply.add_answer(*DNSRecord.parse(response).rr)
         return bytes(reply.pack())
 
     def _reply(self, query: DNSRecord, answer: Answer) -> bytes:

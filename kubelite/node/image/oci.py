@@ -218,8 +218,11 @@ def choose(descriptors: list[Descriptor], platform: Platform) -> Descriptor:
     Raises BadArchive with the platforms on offer.
     """
     for descriptor in descriptors:
-        at = descriptor.platform
-        if at and (at.os, at.architecture) == (platform.os, platform.architecture):
+        built_for = descriptor.platform
+        if built_for and (built_for.os, built_for.architecture) == (
+            platform.os,
+            platform.architecture,
+        ):
             return descriptor
     for descriptor in descriptors:
         if descriptor.platform is None:
@@ -232,9 +235,12 @@ def choose(descriptors: list[Descriptor], platform: Platform) -> Descriptor:
 
 def check_platform(config: Config, platform: Platform) -> None:
     """Raises BadArchive where the configuration names another platform than this machine's."""
-    at = config.platform
-    if at.architecture and (at.os or "linux", at.architecture) != ("linux", platform.architecture):
-        raise BadArchive(f"the image is for {quoted(str(at))}, this machine is {platform}")
+    built_for = config.platform
+    if built_for.architecture and (built_for.os or "linux", built_for.architecture) != (
+        "linux",
+        platform.architecture,
+    ):
+        raise BadArchive(f"the image is for {quoted(str(built_for))}, this machine is {platform}")
 
 
 def decode(data: bytes, kind: type[T], what: str) -> T:

@@ -51,7 +51,7 @@ class ImageSource:
         if is_host(name):
             return host_image()
         try:
-            found = self._store.get(name)
+            image = self._store.get(name)
         except BadReference as error:
             raise PullError("InvalidImageName", error.message, hint=error.hint) from error
         except ImageNotFound as error:
@@ -64,7 +64,7 @@ class ImageSource:
             return self._pull(name, progress, hint=error.hint)
         if policy == "Always" and self._store.is_pulled(name):
             return self._pull(name, progress)
-        return found
+        return image
 
     def _pull(self, name: str, progress: Progress | None, hint: str = "") -> Image:
         from kubelite.node.image.registry.pull import pull

@@ -117,8 +117,8 @@ class ImageStore:
         """Whether a name in the store came from a registry; one that is loaded or built here did
         not.
         """
-        found = self._find(name)
-        return isinstance(found, NameRecord) and found.pulled
+        record = self._find(name)
+        return isinstance(record, NameRecord) and record.pulled
 
     def pull_directory(self, digest: str) -> str:
         """Where a pull keeps what has arrived of the image with this top digest."""
@@ -243,8 +243,8 @@ class ImageStore:
                     f"image {quoted(name)} is in use by a container",
                     hint="remove the pods that use it first: kubelite pod ls",
                 )
-            for each in gone:
-                self._name_path(each).unlink()
+            for name_gone in gone:
+                self._name_path(name_gone).unlink()
             freed = self._drop(layers, image_id) if whole else 0
             return Removal(tuple(gone), image_id if whole else "", freed)
 

@@ -22,24 +22,24 @@ _BUFFER, _WATCH_BUFFER = 1 << 18, 1 << 22
 
 def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The types and contents of the messages in a datagram."""
-    at = 0
-    while at + HEADER.size <= len(data):
-        length, kind, *_ = HEADER.unpack_from(data, at)
+    offset = 0
+    while offset + HEADER.size <= len(data):
+        length, kind, *_ = HEADER.unpack_from(data, offset)
         if length < HEADER.size:
             return
-        yield kind, data[at + HEADER.size : at + length]
-        at += length + 3 & ~3
+        yield kind, data[offset + HEADER.size : offset + length]
+        offset += length + 3 & ~3
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
     """The attributes that follow one another in ``data``, by type."""
-    result, at = {}, 0
-    while at + ATTRIBUTE.size <= len(data):
-        length, kind = ATTRIBUTE.unpack_from(data, at)
+    result, offset = {}, 0
+    while offset + ATTRIBUTE.size <= len(data):
+        length, kind = ATTRIBUTE.unpack_from(data, offset)
         if length < ATTRIBUTE.size:
             break
-        result[kind & _TYPE_MASK] = data[at + ATTRIBUTE.size : at + length]
-        at += length + 3 & ~3
+        result[kind & _TYPE_MASK] = data[offset + ATTRIBUTE.size : offset + length]
+        offset += length + 3 & ~3
     return result
 
 

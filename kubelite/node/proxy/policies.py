@@ -192,7 +192,7 @@ def _policy_port(entry: Object) -> Ports:
 
 
 def _addresses(status: Object) -> list[str]:
-    return [each["ip"] for each in status.get("podIPs") or ()] or [status.get("podIP", "")]
+    return [entry["ip"] for entry in status.get("podIPs") or ()] or [status.get("podIP", "")]
 
 
 def _ports(spec: Object) -> tuple[tuple[str, str, int], ...]:

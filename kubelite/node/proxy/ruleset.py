@@ -197,9 +197,9 @@ def affinity_id(frontend: Frontend) -> int:
     return AFFINITY_MARK | (zlib.crc32(text.encode()) & 0xFFFFFF)
 
 
-def _by_collection(found: Iterable[Element]) -> dict[str, list[str]]:
+def _by_collection(members: Iterable[Element]) -> dict[str, list[str]]:
     result: dict[str, list[str]] = {}
-    for element in found:
+    for element in members:
         result.setdefault(element.collection, []).append(element.key)
     return result
 

@@ -54,24 +54,24 @@ def _number(text: str) -> int | None:
 
 
 def _passwd(text: str) -> list[_Entry]:
-    found = []
+    entries = []
     for line in text.splitlines():
         fields = line.split(":")
         if len(fields) >= 6:
             uid, gid = _number(fields[2]), _number(fields[3])
             if uid is not None and gid is not None:
-                found.append(_Entry(fields[0], uid, gid, fields[5]))
-    return found
+                entries.append(_Entry(fields[0], uid, gid, fields[5]))
+    return entries
 
 
 def _groups(text: str) -> list[tuple[str, int, list[str]]]:
-    found = []
+    groups = []
     for line in text.splitlines():
         fields = line.split(":")
         gid = _number(fields[2]) if len(fields) >= 4 else None
         if gid is not None:
-            found.append((fields[0], gid, fields[3].split(",")))
-    return found
+            groups.append((fields[0], gid, fields[3].split(",")))
+    return groups
 
 
 def _find_user(text: str, entries: list[_Entry]) -> tuple[int, _Entry | None]:

@@ -53,15 +53,15 @@ def choose(uid: str, used: Collection[int]) -> int:
 def taken() -> set[int]:
     """The numbers of all ranges that the user namespace of some process maps, even in part."""
     used: set[int] = set()
-    seen: set[str] = set()
+    namespaces: set[str] = set()
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 namespace = os.readlink(f"/proc/{name}/ns/user")
-                if namespace not in seen:
+                if namespace not in namespaces:
                     with open(f"/proc/{name}/uid_map", encoding="ascii") as file:
                         used |= ranges(file.read())
-                seen.add(namespace)
+                namespaces.add(namespace)
             except OSError:
                 continue
     return used

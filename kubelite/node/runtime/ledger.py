@@ -122,12 +122,12 @@ class Ledger:
     def containers(self, uid: str) -> list[ContainerRecord]:
         """Every recorded attempt of every container, in the order of their creation."""
         run = self.home.pod_run(uid)
-        found = [
+        records = [
             self._read(f"{run}/{name}", ContainerRecord)
             for name in names(run)
             if name.startswith("c-") and name.endswith(".json")
         ]
-        return sorted((c for c in found if c is not None), key=lambda c: c.created_at)
+        return sorted((c for c in records if c is not None), key=lambda c: c.created_at)
 
     def save_container(self, uid: str, record: ContainerRecord) -> None:
         """Replaces the record of an attempt. Raises OSError."""
@@ -136,10 +136,10 @@ class Ledger:
     def exits(self, uid: str) -> dict[str, ExitRecord]:
         """How the pod's processes ended, by id."""
         directory = f"{self.home.pod_run(uid)}/exits"
-        found = (
+        records = (
             self._read(f"{directory}/{id}", ExitRecord) for id in names(directory) if len(id) == 64
         )
-        return {record.id: record for record in found if record is not None}
+        return {record.id: record for record in records if record is not None}
 
     def drop_container(self, uid: str, id: str) -> None:
         """Deletes the record of an attempt that a later one has followed."""
@@ -151,11 +151,11 @@ class Ledger:
         """The last finished attempts of each container, oldest first."""
         directory = f"{self.home.pod(uid)}/past"
         whole = [name for name in names(directory) if name.endswith(".json")]
-        found = {
+        histories = {
             name.removesuffix(".json"): self._read(f"{directory}/{name}", HistoryRecord)
             for name in whole
         }
-        return {name: record.attempts for name, record in found.items() if record is not None}
+        return {name: record.attempts for name, record in histories.items() if record is not None}
 
     def save_history(
         self, uid: str, name: str, attempts: tuple[FinishedAttempt, ...], *, durable: bool

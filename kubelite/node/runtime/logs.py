@@ -234,6 +234,6 @@ def _text(block: bytes) -> bytes:
 
 def _parsed(reader: _Reader, since: str | None) -> Iterator[LogLine]:
     for line in reader.lines():
-        found = parse(line)
-        if found is not None and (since is None or found.time >= since):
-            yield found
+        log_line = parse(line)
+        if log_line is not None and (since is None or log_line.time >= since):
+            yield log_line

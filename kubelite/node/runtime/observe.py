@@ -58,7 +58,7 @@ def observe(home: Home, ledger: Ledger, pod: PodRecord) -> ObservedPod:
     ):
         report = _ask(home, uid)
         exits, history = _ends(ledger, uid)
-    finished = {each.id: each for attempts in history.values() for each in attempts}
+    finished = {attempt.id: attempt for attempts in history.values() for attempt in attempts}
     containers = (
         _observed_container(
             record, record.id in alive, exits.get(record.id), report.processes.get(record.id)
@@ -78,16 +78,16 @@ def _ends(
     file is deleted, so the files are read first.
     """
     exits, history = ledger.exits(uid), ledger.history(uid)
-    recorded = {each.id: _exit(each) for attempts in history.values() for each in attempts}
+    recorded = {attempt.id: _exit(attempt) for attempts in history.values() for attempt in attempts}
     return {**exits, **recorded}, history
 
 
 def _latest(records: Iterable[ContainerRecord]) -> dict[str, ContainerRecord]:
-    found: dict[str, ContainerRecord] = {}
+    latest: dict[str, ContainerRecord] = {}
     for record in records:
-        if record.name not in found or record.attempt >= found[record.name].attempt:
-            found[record.name] = record
-    return found
+        if record.name not in latest or record.attempt >= latest[record.name].attempt:
+            latest[record.name] = record
+    return latest
 
 
 def _is_unfinished(record: ContainerRecord, exits: dict[str, ExitRecord], alive: set[str]) -> bool:
@@ -214,7 +214,9 @@ def _previous_exit(
     attempts: tuple[FinishedAttempt, ...], record: ContainerRecord
 ) -> FinishedAttempt | None:
     """The last finished attempt before this one."""
-    return next((each for each in reversed(attempts) if each.attempt < record.attempt), None)
+    return next(
+        (attempt for attempt in reversed(attempts) if attempt.attempt < record.attempt), None
+    )
 
 
 def note_oom_kills(tree: CgroupTree, ledger: Ledger, observed: ObservedPod) -> None:

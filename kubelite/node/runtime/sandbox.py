@@ -128,9 +128,9 @@ def finish(starting: Starting) -> Sandbox:
     return Sandbox(starting.shim, record, fds[0] if fds else -1)
 
 
-def complete(ledger: Ledger, made: Sandbox) -> None:
+def complete(ledger: Ledger, sandbox: Sandbox) -> None:
     """Records that the sandbox is ready for containers: from now on it counts as up."""
-    ledger.save_sandbox(made.record)
+    ledger.save_sandbox(sandbox.record)
 
 
 def join(home: Home, record: SandboxRecord) -> Sandbox:

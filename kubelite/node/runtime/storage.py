@@ -63,13 +63,13 @@ def occupied(path: str) -> int:
 
 def _sum(path: str) -> int:
     total = 0
-    seen: set[tuple[int, int]] = set()
+    counted: set[tuple[int, int]] = set()
     for entry in walk(path):
         status = entry.status
         if status.st_nlink > 1:
             identity = (status.st_dev, status.st_ino)
-            if identity in seen:
+            if identity in counted:
                 continue
-            seen.add(identity)
+            counted.add(identity)
         total += status.st_blocks * _BLOCK
     return total

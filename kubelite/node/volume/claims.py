@@ -122,10 +122,10 @@ def _place(use: ClaimUse, volume: Mapping[str, Any], directory: str) -> Place:
     if host_path := spec.get("hostPath"):
         path, type_ = host_path["path"], host_path.get("type") or ""
         return Place(use.volume, "host", path, type_, use.read_only)
-    if found := spec.get("local"):
-        own = local_volumes.is_provisioned(volume) and found["path"] == f"{directory}/{name}"
+    if local := spec.get("local"):
+        own = local_volumes.is_provisioned(volume) and local["path"] == f"{directory}/{name}"
         kind: Literal["provisioned", "local"] = "provisioned" if own else "local"
-        return Place(use.volume, kind, found["path"], "", use.read_only)
+        return Place(use.volume, kind, local["path"], "", use.read_only)
     raise VolumeError(
         f'persistent volume "{name}" is of a kind that cannot be served: local and hostPath can'
     )

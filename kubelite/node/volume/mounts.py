@@ -96,7 +96,7 @@ def _place(volume: Volume, disk: str, memory: str) -> Place:
 
 
 def pod_mounts(
-    found: Iterable[Place], sizes: Mapping[str, int], ceiling: int, fs_group: int | None = None
+    volumes: Iterable[Place], sizes: Mapping[str, int], ceiling: int, fs_group: int | None = None
 ) -> list[PodMount]:
     """The tmpfs of each emptyDir in memory; ``sizes`` are sizeLimits in bytes, where there are any.
 
@@ -109,15 +109,15 @@ def pod_mounts(
         PodMount(
             place.path, f"size={min(sizes.get(place.name) or ceiling, ceiling)}{owner}", place.name
         )
-        for place in found
+        for place in volumes
         if place.is_in_memory
     ]
 
 
 def parts(mounts: Iterable[VolumeMount], expand: Callable[[str], str]) -> list[Part]:
     """The subPaths of a container, each once, that must be there before it starts."""
-    found = (Part(mount.name, subpath_of(mount, expand)) for mount in mounts)
-    return list(dict.fromkeys(part for part in found if part.subpath))
+    used = (Part(mount.name, subpath_of(mount, expand)) for mount in mounts)
+    return list(dict.fromkeys(part for part in used if part.subpath))
 
 
 def subpath_of(mount: VolumeMount, expand: Callable[[str], str]) -> str:
@@ -132,7 +132,7 @@ def subpath_of(mount: VolumeMount, expand: Callable[[str], str]) -> str:
 
 def container_mounts(
     mounts: Iterable[VolumeMount],
-    found: Mapping[str, Place],
+    volumes: Mapping[str, Place],
     files: frozenset[Part],
     expand: Callable[[str], str],
 ) -> list[ContainerMount]:
@@ -141,13 +141,13 @@ def container_mounts(
     ``files`` are the volumes (as parts with subpath "") and subPaths that are no directories.
     Raises VolumeError for a mount of a volume that the pod does not have.
     """
-    return [_container_mount(mount, found, files, subpath_of(mount, expand)) for mount in mounts]
+    return [_container_mount(mount, volumes, files, subpath_of(mount, expand)) for mount in mounts]
 
 
 def _container_mount(
-    mount: VolumeMount, found: Mapping[str, Place], files: frozenset[Part], subpath: str
+    mount: VolumeMount, volumes: Mapping[str, Place], files: frozenset[Part], subpath: str
 ) -> ContainerMount:
-    place = found.get(mount.name)
+    place = volumes.get(mount.name)
     if place is None:
         raise VolumeError(f'volume "{mount.name}" of {mount.mount_path} is not in the pod')
     is_file = Part(mount.name, subpath) in files

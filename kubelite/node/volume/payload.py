@@ -182,23 +182,23 @@ def _projection(
 def _config_map(
     name: str, items: Sequence[KeyToPath], optional: bool, mode: int, objects: Objects
 ) -> Payload:
-    found = objects.config_map(name)
-    if found is None:
+    document = objects.config_map(name)
+    if document is None:
         if optional:
             return {}
         raise SourceNotReady(f'configmap "{name}" not found')
-    return _select(config_map_data(found), items, optional, mode, "config")
+    return _select(config_map_data(document), items, optional, mode, "config")
 
 
 def _secret(
     name: str, items: Sequence[KeyToPath], optional: bool, mode: int, objects: Objects
 ) -> Payload:
-    found = objects.secret(name)
-    if found is None:
+    document = objects.secret(name)
+    if document is None:
         if optional:
             return {}
         raise SourceNotReady(f'secret "{name}" not found')
-    return _select(secret_data(found), items, optional, mode, "secret")
+    return _select(secret_data(document), items, optional, mode, "secret")
 
 
 def config_map_data(config_map: Mapping[str, Any]) -> dict[str, bytes]:

@@ -118,21 +118,21 @@ def make_subpath(volume: str, subpath: str) -> bool:
     """
     parts = subpath_parts(subpath)
     try:
-        at = os.open(volume, _PATH & ~os.O_NOFOLLOW)
+        parent = os.open(volume, _PATH & ~os.O_NOFOLLOW)
     except OSError as error:
         raise SubPathError(f"cannot open volume {volume}: {_reason(error)}") from error
     try:
-        mode = os.fstat(at).st_mode
+        mode = os.fstat(parent).st_mode
         fresh = stat.S_IMODE(mode)
         for part in parts:
-            below = _step(at, part, fresh, subpath)
-            os.close(at)
-            at = below
-            mode = os.fstat(at).st_mode
+            below = _step(parent, part, fresh, subpath)
+            os.close(parent)
+            parent = below
+            mode = os.fstat(parent).st_mode
             if stat.S_ISLNK(mode):
                 raise SubPathError(f'subPath "{subpath}" leads through the symbolic link "{part}"')
     finally:
-        os.close(at)
+        os.close(parent)
     return not stat.S_ISDIR(mode)
 
 
@@ -214,24 +214,24 @@ def subpath_parts(subpath: str) -> list[str]:
     return parts
 
 
-def _step(at: int, part: str, mode: int, subpath: str) -> int:
+def _step(parent: int, part: str, mode: int, subpath: str) -> int:
     """Opens the component below a descriptor, made as a directory where it is missing."""
     try:
         try:
-            return os.open(part, _PATH, dir_fd=at)
+            return os.open(part, _PATH, dir_fd=parent)
         except FileNotFoundError:
-            return _make_below(at, part, mode)
+            return _make_below(parent, part, mode)
     except OSError as error:
         message = f'cannot open "{part}" of subPath "{subpath}": {_reason(error)}'
         raise SubPathError(message) from error
 
 
-def _make_below(at: int, part: str, mode: int) -> int:
+def _make_below(parent: int, part: str, mode: int) -> int:
     try:
-        os.mkdir(part, mode, dir_fd=at)
+        os.mkdir(part, mode, dir_fd=parent)
     except FileExistsError:
-        return os.open(part, _PATH, dir_fd=at)
-    fd = os.open(part, _DIRECTORY, dir_fd=at)
+        return os.open(part, _PATH, dir_fd=parent)
+    fd = os.open(part, _DIRECTORY, dir_fd=parent)
     try:
         # chmod ignores the umask.
         os.fchmod(fd, mode)

@@ -35,8 +35,8 @@ def problem(schedule: str) -> str:
     for text, (low, high, words) in zip(fields, _FIELDS, strict=True):
         # An empty part of a list is passed over.
         for part in filter(None, text.split(",")):
-            if found := _range_problem(part, low, high, words):
-                return found
+            if message := _range_problem(part, low, high, words):
+                return message
     return ""
 
 

@@ -280,8 +280,8 @@ KINDS: tuple[Kind, ...] = (
     ),
 )
 
-_BY_KIND = {(each.api_version, each.kind): each for each in KINDS}
-_BY_PLURAL = {(each.group, each.version, each.plural): each for each in KINDS}
+_BY_KIND = {(kind.api_version, kind.kind): kind for kind in KINDS}
+_BY_PLURAL = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
 
 
 def of_manifest(api_version: str, kind: str) -> Kind | None:
@@ -298,5 +298,5 @@ def named(word: str) -> list[Kind]:
     """The kinds that a word of the command line means: plural, singular, kind or short name, in any
     case.
     """
-    asked = word.lower()
-    return [each for each in KINDS if asked in (each.plural, each.singular, *each.short)]
+    lowered = word.lower()
+    return [kind for kind in KINDS if lowered in (kind.plural, kind.singular, *kind.short)]

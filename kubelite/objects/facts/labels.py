@@ -41,22 +41,22 @@ class Requirement(NamedTuple):
         """Whether these labels fulfil the condition; a label that is not there fulfils NotIn and
         DoesNotExist.
         """
-        found = labels.get(self.key)
+        value = labels.get(self.key)
         if self.operator == "In":
-            return found in self.values
+            return value in self.values
         if self.operator == "NotIn":
-            return found not in self.values
+            return value not in self.values
         if self.operator == "Exists":
-            return found is not None
+            return value is not None
         if self.operator == "DoesNotExist":
-            return found is None
-        return found is not None and self._orders(found)
+            return value is None
+        return value is not None and self._orders(value)
 
-    def _orders(self, found: str) -> bool:
+    def _orders(self, value: str) -> bool:
         (limit,) = self.values
-        if not (_INTEGER.fullmatch(found) and _INTEGER.fullmatch(limit)):
+        if not (_INTEGER.fullmatch(value) and _INTEGER.fullmatch(limit)):
             return False
-        return int(found) > int(limit) if self.operator == "Gt" else int(found) < int(limit)
+        return int(value) > int(limit) if self.operator == "Gt" else int(value) < int(limit)
 
     def __str__(self) -> str:
         if self.operator == "Exists":
@@ -134,12 +134,12 @@ def parse(text: str) -> Selector:
     An empty text selects everything. Raises SelectorError.
     """
     tokens = _Tokens(text)
-    found: list[Requirement] = []
+    requirements: list[Requirement] = []
     while tokens.next:
         if tokens.next != "!" and not tokens.is_word():
             raise tokens.expected("!, identifier, or 'end of string'")
         try:
-            found.append(_requirement(tokens))
+            requirements.append(_requirement(tokens))
         except SelectorError as wrong:
             raise SelectorError(f"unable to parse requirement: {wrong}") from None
         if not tokens.next:
@@ -149,7 +149,7 @@ def parse(text: str) -> Selector:
         tokens.take()
         if tokens.next != "!" and not tokens.is_word():
             raise tokens.expected("identifier after ','")
-    return Selector(tuple(found))
+    return Selector(tuple(requirements))
 
 
 class _Tokens:
@@ -278,16 +278,16 @@ def parse_fields(text: str) -> tuple[FieldTerm, ...]:
 
 
 def _field_term(term: str, text: str) -> FieldTerm:
-    found = _FIELD_TERM.fullmatch(term)
-    if found is None:
+    match = _FIELD_TERM.fullmatch(term)
+    if match is None:
         raise SelectorError(f"invalid selector: '{text}'; can't understand '{term}'")
-    bad = _BAD_ESCAPE.search(_ESCAPED.sub(_kept_if_bad, found[3]))
+    bad = _BAD_ESCAPE.search(_ESCAPED.sub(_kept_if_bad, match[3]))
     if bad:
         raise SelectorError(f"invalid field selector, invalid escape sequence: {bad[0]}")
-    plain = _ESCAPED.sub("", found[3])
+    plain = _ESCAPED.sub("", match[3])
     if "=" in plain:
         raise SelectorError("invalid field selector, unescaped character in value: =")
-    return FieldTerm(found[1], _ESCAPED.sub(r"\1", found[3]), found[2] != "!=")
+    return FieldTerm(match[1], _ESCAPED.sub(r"\1", match[3]), match[2] != "!=")
 
 
 def _kept_if_bad(escape: re.Match[str]) -> str:

@@ -119,22 +119,25 @@ def too_long(limit: int) -> str:
 
 
 def _checked(text: str, good: Callable[[str], bool], limit: int, clause: str) -> list[str]:
-    found = [too_long(limit)] if len(text) > limit else []
+    messages = [too_long(limit)] if len(text) > limit else []
     if not good(text):
-        found.append(clause)
-    return found
+        messages.append(clause)
+    return messages
 
 
 def _short(text: str, clause: str) -> list[str]:
     """The clauses for a part of a label; here Kubernetes speaks of bytes."""
-    found = [f"must be no more than {MAX_LABEL} bytes"] if len(text) > MAX_LABEL else []
-    return found if _is_qualified(text) else [*found, clause]
+    messages = [f"must be no more than {MAX_LABEL} bytes"] if len(text) > MAX_LABEL else []
+    return messages if _is_qualified(text) else [*messages, clause]
 
 
 def label(text: str) -> list[str]:
     """A DNS label (RFC 1123): names of containers, volumes, namespaces."""
-    found = _checked(text, _is_label, MAX_LABEL, _NOT_LABEL)
-    return [_NO_DOTS if each is _NOT_LABEL and _is_subdomain(text) else each for each in found]
+    messages = _checked(text, _is_label, MAX_LABEL, _NOT_LABEL)
+    return [
+        _NO_DOTS if message is _NOT_LABEL and _is_subdomain(text) else message
+        for message in messages
+    ]
 
 
 def label_1035(text: str) -> list[str]:
@@ -150,17 +153,17 @@ def subdomain(text: str) -> list[str]:
 @lru_cache(4096)
 def _qualified(text: str) -> tuple[str, ...]:
     prefix, slash, name = text.rpartition("/")
-    found = []
+    messages = []
     if slash and not prefix:
-        found.append("prefix part must be non-empty")
+        messages.append("prefix part must be non-empty")
     elif "/" in prefix:
         return (_TOO_MANY_PARTS,)
     elif slash:
-        found += [f"prefix part {clause}" for clause in subdomain(prefix)]
+        messages += [f"prefix part {clause}" for clause in subdomain(prefix)]
     # As Kubernetes has it an empty name breaks both rules.
     clauses = ["must be non-empty"] if not name else []
     clauses += _short(name, _NOT_QUALIFIED)
-    return (*found, *(f"name part {clause}" for clause in clauses))
+    return (*messages, *(f"name part {clause}" for clause in clauses))
 
 
 def qualified(text: str) -> list[str]:
@@ -283,17 +286,17 @@ def is_latest_image(image: str) -> bool:
     """Whether the image is the latest of its name: by its tag, or without tag and digest. False
     for what is no reference at all.
     """
-    name, at, digest = image.partition("@")
+    name, at_sign, digest = image.partition("@")
     repository, tag = _split_tag(name)
     # With its registry a short name is longer than it looks.
     if (
         len(repository) > MAX_REPOSITORY
         or not _is_repository(repository)
-        or (at and not _is_digest(digest))
+        or (at_sign and not _is_digest(digest))
     ):
         return False
     if tag is None:
-        return not at
+        return not at_sign
     return tag == "latest"
 
 

@@ -125,8 +125,8 @@ def _wires() -> dict[str, str]:
 
 @cache
 def _kinds() -> dict[tuple[str, str, str], str]:
-    found = re.findall(r"^(\S+) #([^/ ]*)/([^/ ]+)/(\S+)", schema_table.TABLE, re.M)
-    return {(group, version, kind): name for name, group, version, kind in found}
+    headings = re.findall(r"^(\S+) #([^/ ]*)/([^/ ]+)/(\S+)", schema_table.TABLE, re.M)
+    return {(group, version, kind): name for name, group, version, kind in headings}
 
 
 def names() -> list[str]:
@@ -153,34 +153,34 @@ def definition(name: str) -> Definition:
     words = _lines().get(name, "").split()
     kind = next((word for word in words if word[0] == "#"), None)
     group, version, kind_name = kind[1:].split("/") if kind else ("", "", "")
-    fields = {found["name"]: found for word in words if (found := _word().fullmatch(word))}
+    fields = {match["name"]: match for word in words if (match := _word().fullmatch(word))}
     wires = order(name)
     ordered = [
         *(
-            each
-            for each in ("kind", "apiVersion", "metadata")
-            if each in fields and each not in wires
+            field
+            for field in ("kind", "apiVersion", "metadata")
+            if field in fields and field not in wires
         )
     ]
-    ordered += [each for each in wires if each in fields]
-    ordered += [each for each in fields if each not in ordered]
+    ordered += [field for field in wires if field in fields]
+    ordered += [field for field in fields if field not in ordered]
     return Definition(
         name,
-        {each: _field(fields[each], wires.get(each)) for each in ordered},
+        {field: _field(fields[field], wires.get(field)) for field in ordered},
         (group, version, kind_name) if kind else None,
         "^atomic" in words,
         next((word[1:] for word in words if word[0] == "="), ""),
     )
 
 
-def _field(found: re.Match[str], wire: Wire | None) -> Field:
-    options = dict(option.split("=", 1) for option in found["options"].split(";") if option)
-    listed = found["type"][0] in "[{"
-    unknown = wire is None and found["name"] not in ("kind", "apiVersion")
+def _field(match: re.Match[str], wire: Wire | None) -> Field:
+    options = dict(option.split("=", 1) for option in match["options"].split(";") if option)
+    listed = match["type"][0] in "[{"
+    unknown = wire is None and match["name"] not in ("kind", "apiVersion")
     return Field(
-        found["name"],
-        found["type"],
-        found["required"] == "!",
+        match["name"],
+        match["type"],
+        match["required"] == "!",
         options.get("lt", ""),
         tuple(options["lk"].split(",")) if "lk" in options else (),
         options.get("mk", ""),
@@ -194,17 +194,17 @@ def _field(found: re.Match[str], wire: Wire | None) -> Field:
 @cache
 def message(name: str) -> dict[int, Wire]:
     """The fields of a protobuf message by number; empty for one that is not known."""
-    found = (_proto().fullmatch(word) for word in _wires().get(name, "").split())
+    matches = (_proto().fullmatch(word) for word in _wires().get(name, "").split())
     return {
-        int(each["number"]): Wire(
-            each["name"],
-            each["type"],
-            each["inline"] == "~",
-            each["pointer"] == "*",
-            each["written"] == "!",
+        int(match["number"]): Wire(
+            match["name"],
+            match["type"],
+            match["inline"] == "~",
+            match["pointer"] == "*",
+            match["written"] == "!",
         )
-        for each in found
-        if each
+        for match in matches
+        if match
     }
 
 
@@ -213,7 +213,7 @@ def order(name: str) -> dict[str, Wire]:
     """The fields of a message by JSON name, as the servers order them; inlined structs spread
     out.
     """
-    found: dict[str, Wire] = {}
+    by_field: dict[str, Wire] = {}
     for wire in message(name).values():
-        found |= order(wire.type) if wire.inline else {wire.name: wire}
-    return found
+        by_field |= order(wire.type) if wire.inline else {wire.name: wire}
+    return by_field

@@ -66,7 +66,7 @@ def _reader(annotation: Any) -> _Reader:
         return lambda value: tuple(map(item, value))
     if origin is dict and arguments[1] is not Any:
         inner = _reader(arguments[1])
-        return lambda value: {key: inner(each) for key, each in value.items()}
+        return lambda value: {key: inner(element) for key, element in value.items()}
     if isinstance(annotation, type) and issubclass(annotation, Struct):
         return _struct(annotation)
     return _plain

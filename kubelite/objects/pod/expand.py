@@ -90,11 +90,11 @@ def container_env(
         if variable.value_from is None:
             env[variable.name] = expand(variable.value or "", env)
             continue
-        found = _from(pod, container, variable.value_from, values)
-        if found is None and lookup is not None:
-            found = _value(pod, variable.value_from, lookup)
-        if found is not None:
-            env[variable.name] = found
+        text = _from(pod, container, variable.value_from, values)
+        if text is None and lookup is not None:
+            text = _value(pod, variable.value_from, lookup)
+        if text is not None:
+            env[variable.name] = text
     return env
 
 
@@ -113,13 +113,13 @@ def _all_values(source: EnvFromSource, lookup: Lookup) -> dict[str, str]:
     if reference is None:
         return {}
     kind = "ConfigMap" if source.config_map_ref is not None else "Secret"
-    found = lookup(kind, reference.name or "")
-    if found is None:
+    data = lookup(kind, reference.name or "")
+    if data is None:
         if reference.optional:
             return {}
         raise MissingSource(f'{kind.lower()} "{reference.name}" not found')
     prefix = source.prefix or ""
-    return {f"{prefix}{key}": text for key, text in _texts(found)}
+    return {f"{prefix}{key}": text for key, text in _texts(data)}
 
 
 def _texts(values: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
@@ -136,12 +136,12 @@ def _value(pod: Pod, source: EnvVarSource, lookup: Lookup) -> str | None:
     if selector is None:
         return None
     kind = "ConfigMap" if source.config_map_key_ref is not None else "Secret"
-    found = lookup(kind, selector.name or "")
-    if found is not None and selector.key in found:
-        return found[selector.key].decode("utf-8", "surrogateescape")
+    data = lookup(kind, selector.name or "")
+    if data is not None and selector.key in data:
+        return data[selector.key].decode("utf-8", "surrogateescape")
     if selector.optional:
         return None
-    if found is None:
+    if data is None:
         raise MissingSource(f'{kind.lower()} "{selector.name}" not found')
     where = f"{pod.metadata.namespace or 'default'}/{selector.name}"
     raise MissingSource(f"couldn't find key {selector.key} in {kind} {where}")
@@ -173,8 +173,8 @@ def field(pod: Pod, path: str, values: Values) -> str:
     """The value of a field of the pod; "" for one that is not set. The path is one of FIELDS."""
     subscript = re.fullmatch(_SUBSCRIPT, path)
     if subscript is not None:
-        found = pod.metadata.labels if subscript[1] == "labels" else pod.metadata.annotations
-        return found.get(subscript[2], "")
+        pairs = pod.metadata.labels if subscript[1] == "labels" else pod.metadata.annotations
+        return pairs.get(subscript[2], "")
     known = {
         "metadata.name": pod.metadata.name,
         "metadata.namespace": pod.metadata.namespace,
@@ -189,16 +189,20 @@ def field(pod: Pod, path: str, values: Values) -> str:
     return known.get(path) or ""
 
 
-def resource(pod: Pod, container: Container, asked: ResourceFieldSelector, values: Values) -> str:
+def resource(
+    pod: Pod, container: Container, selector: ResourceFieldSelector, values: Values
+) -> str:
     """A request or limit divided by the divisor and rounded up; where there is no limit, what the
     node has.
     """
-    owner = _named(pod, asked.container_name) or container
-    kind, _, name = asked.resource.partition(".")
+    owner = _named(pod, selector.container_name) or container
+    kind, _, name = selector.resource.partition(".")
     amounts = qos.limits(owner) if kind == "limits" else qos.requests(owner)
     whole = {"cpu": values.cpu, "memory": values.memory, "ephemeral-storage": values.storage}
     amount = amounts.get(name) or (whole.get(name, 0) if kind == "limits" else 0)
-    divisor = asked.divisor if asked.divisor and quantity.parse(asked.divisor).nano else "1"
+    divisor = (
+        selector.divisor if selector.divisor and quantity.parse(selector.divisor).nano else "1"
+    )
     return str(
         -(-amount // (quantity.milli(divisor) if name == "cpu" else quantity.value(divisor)))
     )
@@ -214,4 +218,4 @@ def _from(pod: Pod, container: Container, source: EnvVarSource, values: Values) 
 
 def _named(pod: Pod, name: str | None) -> Container | None:
     containers = (*pod.spec.containers, *pod.spec.init_containers)
-    return next((each for each in containers if each.name == name), None)
+    return next((container for container in containers if container.name == name), None)

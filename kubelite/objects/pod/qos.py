@@ -65,10 +65,10 @@ def pod_requests(pod: Pod) -> Amounts:
     """What the scheduler counts for a pod: containers, init containers, overhead, or the pod's own
     requests.
     """
-    asked = _together(pod, requests)
+    total = _together(pod, requests)
     if pod.spec.resources is not None:
-        asked |= amounts({**pod.spec.resources.limits, **pod.spec.resources.requests})
-    return plus(asked, amounts(pod.spec.overhead))
+        total |= amounts({**pod.spec.resources.limits, **pod.spec.resources.requests})
+    return plus(total, amounts(pod.spec.overhead))
 
 
 def pod_limits(pod: Pod) -> Amounts:
@@ -76,16 +76,16 @@ def pod_limits(pod: Pod) -> Amounts:
     left out.
     """
     containers = (*pod.spec.containers, *pod.spec.init_containers)
-    found = _together(pod, limits)
-    found = {
+    total = _together(pod, limits)
+    total = {
         name: amount
-        for name, amount in found.items()
+        for name, amount in total.items()
         if all(name in c.resources.limits for c in containers)
     }
     if pod.spec.resources is not None:
-        found |= amounts(pod.spec.resources.limits)
+        total |= amounts(pod.spec.resources.limits)
     overhead = amounts(pod.spec.overhead)
-    return {name: amount + overhead.get(name, 0) for name, amount in found.items()}
+    return {name: amount + overhead.get(name, 0) for name, amount in total.items()}
 
 
 def is_sidecar(container: Container) -> bool:
@@ -134,7 +134,7 @@ def oom_score_adj(pod: Pod, container: Container, memory: int) -> int:
         return 1000
     score = _burstable_score(container, memory)
     if container in pod.spec.init_containers and is_sidecar(container):
-        return min(score, *(_burstable_score(each, memory) for each in pod.spec.containers))
+        return min(score, *(_burstable_score(member, memory) for member in pod.spec.containers))
     return score
 
 
@@ -143,9 +143,12 @@ def _burstable_score(container: Container, memory: int) -> int:
     return max(3, min(score, 999))
 
 
-def _resources(asked: Amounts, allowed: Amounts) -> Resources:
+def _resources(requested: Amounts, allowed: Amounts) -> Resources:
     return Resources(
-        asked.get("cpu", 0), allowed.get("cpu", 0), asked.get("memory", 0), allowed.get("memory", 0)
+        requested.get("cpu", 0),
+        allowed.get("cpu", 0),
+        requested.get("memory", 0),
+        allowed.get("memory", 0),
     )
 
 
@@ -161,21 +164,21 @@ def _together(pod: Pod, of: Callable[[Container], Amounts]) -> Amounts:
     return most(plus(total, sidecars), highest)
 
 
-def _sum(found: Iterable[Amounts]) -> Amounts:
+def _sum(parts: Iterable[Amounts]) -> Amounts:
     total: Amounts = {}
-    for each in found:
-        total = plus(total, each)
+    for part in parts:
+        total = plus(total, part)
     return total
 
 
 def _class(containers: list[tuple[Amounts, Amounts]]) -> str:
-    asked = [
+    declared = [
         name
         for requests_, limits_ in containers
         for name in _COMPUTE
         if requests_.get(name) or limits_.get(name)
     ]
-    if not asked:
+    if not declared:
         return BEST_EFFORT
     full = all(
         limits_.get(name) and requests_.get(name) == limits_[name]

@@ -361,8 +361,8 @@ def _walk(value: Any, pattern: str, path: Path) -> Iterator[Finding]:
         for key, inner in value.items():
             yield from _one(inner, pattern, key, (*path, key))
     elif isinstance(value, list | tuple):
-        for at, inner in enumerate(value):
-            yield from _walk(inner, ROOTS.get(f"{pattern}[]", f"{pattern}[]"), (*path, at))
+        for index, inner in enumerate(value):
+            yield from _walk(inner, ROOTS.get(f"{pattern}[]", f"{pattern}[]"), (*path, index))
 
 
 def _one(value: Any, parent: str, key: str, path: Path) -> Iterator[Finding]:
@@ -381,12 +381,12 @@ def _one(value: Any, parent: str, key: str, path: Path) -> Iterator[Finding]:
 
 def _prefixes() -> frozenset[str]:
     """The paths that have rows below them."""
-    found = set()
+    prefixes = set()
     for pattern in (*TABLE, *ROOTS):
         words = pattern.split(".")
-        found |= {".".join(words[:end]).removesuffix("[]") for end in range(1, len(words))}
-    found |= {root.removesuffix("[]") for root in ROOTS}
-    return frozenset(found)
+        prefixes |= {".".join(words[:end]).removesuffix("[]") for end in range(1, len(words))}
+    prefixes |= {root.removesuffix("[]") for root in ROOTS}
+    return frozenset(prefixes)
 
 
 _PREFIXES = _prefixes()

@@ -80,7 +80,7 @@ def readiness_gates(pod: Object) -> str:
     if not gates:
         return NONE
     status = pod.get("status") or {}
-    opened = sum(_is_true(status, each.get("conditionType", "")) for each in gates)
+    opened = sum(_is_true(status, gate.get("conditionType", "")) for gate in gates)
     return f"{opened}/{len(gates)}"
 
 
@@ -104,15 +104,15 @@ def _counted(spec: Object, status: Object) -> _Count:
 
 def _is_gated(status: Object) -> bool:
     return any(
-        each.get("type") == "PodScheduled" and each.get("reason") == "SchedulingGated"
-        for each in status.get("conditions") or ()
+        condition.get("type") == "PodScheduled" and condition.get("reason") == "SchedulingGated"
+        for condition in status.get("conditions") or ()
     )
 
 
 def _is_true(status: Object, condition: str) -> bool:
     return any(
-        each.get("type") == condition and each.get("status") == "True"
-        for each in status.get("conditions") or ()
+        entry.get("type") == condition and entry.get("status") == "True"
+        for entry in status.get("conditions") or ()
     )
 
 
@@ -130,9 +130,9 @@ def _last_word(pod: Object, status: Object, reason: str) -> str:
 def _sidecars(spec: Object) -> set[str]:
     """The init containers that run on beside the others."""
     return {
-        each.get("name", "")
-        for each in spec.get("initContainers") or ()
-        if each.get("restartPolicy") == "Always"
+        container.get("name", "")
+        for container in spec.get("initContainers") or ()
+        if container.get("restartPolicy") == "Always"
     }
 
 
@@ -143,18 +143,18 @@ def _init_containers(spec: Object, status: Object, reason: str) -> tuple[_Count,
     sidecars = _sidecars(spec)
     ready = restarted = by_sidecars = 0
     last = last_of_sidecars = ""
-    for position, each in enumerate(status.get("initContainerStatuses") or ()):
-        restarted += each.get("restartCount", 0)
-        last = max(last, _last_end(each))
-        if each.get("name") in sidecars:
-            by_sidecars += each.get("restartCount", 0)
-            last_of_sidecars = max(last_of_sidecars, _last_end(each))
-            if each.get("started"):
-                ready += bool(each.get("ready"))
+    for position, container in enumerate(status.get("initContainerStatuses") or ()):
+        restarted += container.get("restartCount", 0)
+        last = max(last, _last_end(container))
+        if container.get("name") in sidecars:
+            by_sidecars += container.get("restartCount", 0)
+            last_of_sidecars = max(last_of_sidecars, _last_end(container))
+            if container.get("started"):
+                ready += bool(container.get("ready"))
                 continue
-        if _has_succeeded(each):
+        if _has_succeeded(container):
             continue
-        waits = _init_reason(each, position, len(spec.get("initContainers") or ()))
+        waits = _init_reason(container, position, len(spec.get("initContainers") or ()))
         if _is_true(status, "Initialized"):
             return _Count(waits, ready, by_sidecars, last_of_sidecars), True
         return _Count(waits, ready, restarted, last), True
@@ -179,16 +179,16 @@ def _init_reason(container: Object, position: int, total: int) -> str:
 def _main_containers(status: Object, count: _Count) -> _Count:
     reason, ready, restarted, last = count
     is_running = False
-    for each in reversed(status.get("containerStatuses") or ()):
-        state = each.get("state") or {}
+    for container in reversed(status.get("containerStatuses") or ()):
+        state = container.get("state") or {}
         waits = (state.get("waiting") or {}).get("reason")
-        restarted += each.get("restartCount", 0)
-        last = max(last, _last_end(each))
+        restarted += container.get("restartCount", 0)
+        last = max(last, _last_end(container))
         if waits:
             reason = waits
         elif state.get("terminated") is not None:
             reason = _end(state["terminated"])
-        elif each.get("ready") and state.get("running") is not None:
+        elif container.get("ready") and state.get("running") is not None:
             is_running = True
             ready += 1
     if reason == "Completed" and is_running:

@@ -59,7 +59,7 @@ class Process:
             "kubelite",
             "server",
             "--no-scheduler",
-            "--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller",
+            "--controllers=-*",
             *where,
             *self._more,
         ]

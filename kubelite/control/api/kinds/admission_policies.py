@@ -290,7 +290,6 @@ _OWN = tuple(
     )
 )
 _BINDING = Rules(
-    any_finalizer=True,
     defaults=_default_binding,
     check=_check_binding,
     columns=columns("Name", "PolicyName", "ParamRef", "Age"),
@@ -300,7 +299,6 @@ _BINDING = Rules(
 )
 KINDS: dict[tuple[str, str], Rules] = {
     (GROUP, "ValidatingAdmissionPolicy"): Rules(
-        any_finalizer=True,
         status_metadata=(),
         defaults=_default_policy,
         check=_check_validating_policy,
@@ -314,7 +312,6 @@ KINDS: dict[tuple[str, str], Rules] = {
         _BINDING, check=_check_validating_binding
     ),
     (GROUP, "MutatingAdmissionPolicy"): Rules(
-        any_finalizer=True,
         defaults=_default_policy,
         check=_check_mutating_policy,
         columns=columns("Name", integer("Mutations"), "ParamKind", "Age"),

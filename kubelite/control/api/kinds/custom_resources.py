@@ -161,7 +161,6 @@ def _prepare_definition_update(new: Object, old: Object) -> Object:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): Rules(
-        any_finalizer=True,
         unconditional_update=False,
         defaults=_default_definition,
         check=_check_definition,
@@ -183,7 +182,6 @@ KINDS: dict[tuple[str, str], Rules] = {
         prepare_update=_prepare_definition_update,
     ),
     ("apiregistration.k8s.io", "APIService"): Rules(
-        any_finalizer=True,
         status_metadata=(),
         check=_check_api_service,
         name=names.path_segment,

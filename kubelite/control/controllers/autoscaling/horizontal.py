@@ -266,7 +266,7 @@ class _Sync:
         results = [self._measure(metric, current, pods, answer) for metric in self._metrics()]
         failed = [result for result in results if result.proposal is None]
         proposals = [result.proposal for result in results if result.proposal is not None]
-        best = max((found.replicas for found in proposals), default=-1)
+        best = max((proposed.replicas for proposed in proposals), default=-1)
         if failed and (not proposals or best < current):
             return self._failed(current, results, failed)
         measured = next(r for r in results if r.proposal and r.proposal.replicas == best)
@@ -469,12 +469,12 @@ def _metric_status(result: Measured) -> dict[str, Any]:
     """The current value of a metric; an empty one where there is none."""
     if result.proposal is None:
         return {"type": ""}
-    metric, found = result.metric, result.proposal
+    metric, proposed = result.metric, result.proposal
     field = _FAILURES[metric["type"]][1]
-    value = str(quantity.Quantity(found.amount * (quantity.NANO // 1000)))
+    value = str(quantity.Quantity(proposed.amount * (quantity.NANO // 1000)))
     current: dict[str, Any] = {"averageValue": value}
-    if found.percent is not None:
-        current["averageUtilization"] = found.percent
+    if proposed.percent is not None:
+        current["averageUtilization"] = proposed.percent
     source = {"name": metric[field]["name"], "current": current}
     if metric[field].get("container"):
         source["container"] = metric[field]["container"]

@@ -76,7 +76,7 @@ class Groups(NamedTuple):
 
 def samples_of(items: Iterable[Obj], resource: str, container: str = "") -> dict[str, Sample]:
     """The samples in a list of PodMetrics, for whole pods or one container."""
-    found: dict[str, Sample] = {}
+    samples: dict[str, Sample] = {}
     for item in items:
         chosen = [
             part
@@ -87,8 +87,8 @@ def samples_of(items: Iterable[Obj], resource: str, container: str = "") -> dict
         if chosen and all(amount is not None for amount in amounts):
             total = sum(quantity.milli(str(amount)) for amount in amounts)
             window = _seconds(str(item.get("window") or ""))
-            found[name_of(item)] = Sample(total, parse_time(item.get("timestamp")), window)
-    return found
+            samples[name_of(item)] = Sample(total, parse_time(item.get("timestamp")), window)
+    return samples
 
 
 def _seconds(text: str) -> float:
@@ -139,7 +139,7 @@ def _is_starting(pod: Obj, sample: Sample, now: float) -> bool:
 
 def requests_of(pods: Iterable[Obj], resource: str, container: str = "") -> dict[str, int]:
     """What pods request, in thousandths. Raises MetricError where a container requests nothing."""
-    found: dict[str, int] = {}
+    requests: dict[str, int] = {}
     for pod in pods:
         total = 0
         for part in (*spec_of(pod).get("containers", ()), *_sidecars(pod)):
@@ -150,8 +150,8 @@ def requests_of(pods: Iterable[Obj], resource: str, container: str = "") -> dict
                 where = f"container {part['name']} of Pod {name_of(pod)}"
                 raise MetricError(f"missing request for {resource} in {where}")
             total += quantity.milli(str(amount))
-        found[name_of(pod)] = total
-    return found
+        requests[name_of(pod)] = total
+    return requests
 
 
 def _sidecars(pod: Obj) -> list[Obj]:

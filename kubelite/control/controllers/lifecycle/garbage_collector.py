@@ -47,13 +47,13 @@ class Dependent(NamedTuple):
 
 def resources() -> list[GroupVersionResource]:
     """Every built-in resource whose objects can be owned and deleted, in its preferred version."""
-    found: dict[tuple[str, str], GroupVersionResource] = {}
+    by_plural: dict[tuple[str, str], GroupVersionResource] = {}
     for row in KINDS:
         deletable = {"delete", "list", "watch"} <= set(row.verbs)
         if deletable and (row.group, row.plural) not in _IGNORED:
             resource = GroupVersionResource(row.group, row.version, row.plural)
-            found.setdefault((row.group, row.plural), resource)
-    return list(found.values())
+            by_plural.setdefault((row.group, row.plural), resource)
+    return list(by_plural.values())
 
 
 RESOURCES = resources()
@@ -100,7 +100,9 @@ def _await_dependents(view: View, resource: GroupVersionResource, owner: Obj) ->
     """The owner's finalizer goes with the last dependent that blocks it. Each dependent is judged
     by itself: another owner may hold it.
     """
-    if any(_blocks(each.obj, uid_of(owner)) for each in dependents_of(view, uid_of(owner))):
+    if any(
+        _blocks(dependent.obj, uid_of(owner)) for dependent in dependents_of(view, uid_of(owner))
+    ):
         return NOTHING
     return Plan((_without_finalizer(resource, owner, FOREGROUND),))
 
@@ -115,7 +117,8 @@ def _blocks(dependent: Obj, uid: str) -> bool:
 def _orphan_dependents(view: View, resource: GroupVersionResource, owner: Obj) -> Plan:
     """Dependents forget the owner, which then may go."""
     freed = tuple(
-        _without_owners(each, {uid_of(owner)}) for each in dependents_of(view, uid_of(owner))
+        _without_owners(dependent, {uid_of(owner)})
+        for dependent in dependents_of(view, uid_of(owner))
     )
     return Plan(
         (
@@ -141,13 +144,13 @@ def _judge_owners(view: View, resource: GroupVersionResource, obj: Obj) -> Plan:
     questions = tuple(_question(obj, ref) for ref in doubtful)
 
     def answered(outcomes: tuple[Outcome, ...]) -> tuple[Action | Step, ...]:
-        found = dict(states)
+        known = dict(states)
         for ref, outcome in zip(doubtful, outcomes, strict=False):
             if outcome.refusal is None:
-                found[ref["uid"]] = "solid"
+                known[ref["uid"]] = "solid"
             elif outcome.refusal.code != 404:
                 return ()  # nobody knows: it is asked again when something changes
-        return _verdict(view, resource, obj, found)
+        return _verdict(view, resource, obj, known)
 
     return Plan((Step(questions, answered, order="parallel", tolerant=True),))
 
@@ -174,8 +177,8 @@ def _state(view: View, obj: Obj, ref: Obj) -> State:
 
 
 def _resource_of(ref: Obj) -> GroupVersionResource | None:
-    found = of_kind(ref["apiVersion"], ref["kind"])
-    return None if found is None else _BY_PLURAL.get((found.group, found.resource))
+    resource = of_kind(ref["apiVersion"], ref["kind"])
+    return None if resource is None else _BY_PLURAL.get((resource.group, resource.resource))
 
 
 def _verdict(
@@ -191,7 +194,7 @@ def _verdict(
     if "waiting" not in kinds or not dependents:
         return (_delete(own, _own_policy(obj)),)
     # One that waits for this object, for which it waits: a circle, which ends here.
-    circular = any(_waits_for_dependents(each.obj) for each in dependents)
+    circular = any(_waits_for_dependents(dependent.obj) for dependent in dependents)
     return (*((_without_blocking(own),) if circular else ()), _delete(own, "Foreground"))
 
 
@@ -226,7 +229,7 @@ def _without_blocking(dependent: Dependent) -> Patch:
 
 
 def _without_finalizer(resource: GroupVersionResource, obj: Obj, finalizer: str) -> Patch:
-    kept = [each for each in obj["metadata"].get("finalizers") or () if each != finalizer]
+    kept = [name for name in obj["metadata"].get("finalizers") or () if name != finalizer]
     return _metadata_patch(Dependent(resource, obj), "finalizers", kept)
 
 
@@ -253,7 +256,10 @@ def _concerned(resource: GroupVersionResource) -> Concerned:
             return []
         keys = [key_in(resource, obj)] if new is not None and _may_act(new) else []
         if new is None or _waits_for_dependents(new):
-            keys += [key_in(each.resource, each.obj) for each in dependents_of(view, uid_of(obj))]
+            keys += [
+                key_in(dependent.resource, dependent.obj)
+                for dependent in dependents_of(view, uid_of(obj))
+            ]
         if new is None or (old is not None and _owners(old) != _owners(new)):
             keys += _owner_keys(view, old or obj)
         return keys

@@ -2,9 +2,8 @@
 
 After kubernetes, ``pkg/controller/serviceaccount`` and
 ``pkg/controller/certificates/rootcacertpublisher``.
-An API server beside these controllers creates both with the namespace; here they come back when
-somebody removes them. The certificate is that of kube-system, which the API server writes when it
-starts.
+The API server creates both with the namespace; here they come back when somebody removes them. The
+certificate is that of kube-system, which the API server writes when it starts.
 """
 
 from __future__ import annotations

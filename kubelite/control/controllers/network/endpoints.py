@@ -88,9 +88,9 @@ def _subsets(view: View, service: Obj) -> list[dict[str, Any]]:
 def _subset(pods: dict[str, tuple[dict[str, Any], bool]], ports: list[Port]) -> dict[str, Any]:
     subset: dict[str, Any] = {}
     for field, wanted in (("addresses", True), ("notReadyAddresses", False)):
-        found = [address for address, ready in pods.values() if ready is wanted]
-        if found:
-            subset[field] = sorted(found, key=_order)
+        addresses = [address for address, ready in pods.values() if ready is wanted]
+        if addresses:
+            subset[field] = sorted(addresses, key=_order)
     if ports:
         subset["ports"] = [_port(port) for port in sorted(ports)]
     return subset

@@ -76,13 +76,13 @@ def is_endpoint_ready(pod: Obj, service: Obj) -> bool:
 def endpoint_ports(service: Obj, pod: Obj) -> tuple[Port, ...]:
     """The Service's ports on this pod; a named target port that the pod lacks is left out."""
     ports = spec_of(service).get("ports") or ()
-    found = []
+    numbered = []
     for port in ports:
         protocol = port.get("protocol") or "TCP"
         number = _target(port, protocol, pod)
         if number:
-            found.append(Port(port.get("name") or "", protocol, number, port.get("appProtocol")))
-    return tuple(found)
+            numbered.append(Port(port.get("name") or "", protocol, number, port.get("appProtocol")))
+    return tuple(numbered)
 
 
 def _target(port: Obj, protocol: str, pod: Obj) -> int | None:
@@ -99,9 +99,9 @@ def _target(port: Obj, protocol: str, pod: Obj) -> int | None:
 
 def _sidecars(pod: Obj) -> Iterable[Obj]:
     return (
-        each
-        for each in spec_of(pod).get("initContainers") or ()
-        if each.get("restartPolicy") == "Always"
+        container
+        for container in spec_of(pod).get("initContainers") or ()
+        if container.get("restartPolicy") == "Always"
     )
 
 

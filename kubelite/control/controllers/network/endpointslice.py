@@ -59,23 +59,23 @@ def plan(view: View, key: Key, now: float) -> Plan:
     actions: list[Action] = []
     own = own_slices(view, *key)
     for family in spec_of(service).get("ipFamilies") or ("IPv4",):
-        present = [each for each in own if each["addressType"] == family]
+        present = [entry for entry in own if entry["addressType"] == family]
         actions += _family_actions(view, service, pods, family, present)
     families = spec_of(service).get("ipFamilies") or ("IPv4",)
-    actions += [_delete(each) for each in own if each["addressType"] not in families]
+    actions += [_delete(entry) for entry in own if entry["addressType"] not in families]
     return Plan(tuple(actions))
 
 
 def own_slices(view: View, namespace: str, service: str) -> list[Obj]:
     """The slices that this controller has made for a Service, by name."""
-    found = [
-        each
-        for each in view.list(ENDPOINT_SLICES, namespace)
-        if labels_of(each).get(SERVICE_LABEL) == service
-        and labels_of(each).get(MANAGED_BY) == MANAGER
-        and not is_deleting(each)
+    slices = [
+        entry
+        for entry in view.list(ENDPOINT_SLICES, namespace)
+        if labels_of(entry).get(SERVICE_LABEL) == service
+        and labels_of(entry).get(MANAGED_BY) == MANAGER
+        and not is_deleting(entry)
     ]
-    return sorted(found, key=name_of)
+    return sorted(slices, key=name_of)
 
 
 def _family_actions(
@@ -92,9 +92,9 @@ def _family_actions(
         wanted = {(): {}}
     actions: list[Action] = []
     for ports, endpoints in wanted.items():
-        same = [each for each in present if _ports_of(each) == ports]
+        same = [entry for entry in present if _ports_of(entry) == ports]
         actions += _group_actions(service, family, ports, endpoints, same)
-    actions += [_delete(each) for each in present if _ports_of(each) not in wanted]
+    actions += [_delete(entry) for entry in present if _ports_of(entry) not in wanted]
     return actions
 
 

@@ -83,14 +83,14 @@ def _is_mirrored(endpoints: Obj, service: Obj) -> bool:
 
 def mirrored_slices(view: View, namespace: str, name: str) -> list[Obj]:
     """The slices that mirror an Endpoints, by name."""
-    found = [
+    slices = [
         slice_
         for slice_ in view.list(ENDPOINT_SLICES, namespace)
         if labels_of(slice_).get(SERVICE_LABEL) == name
         and labels_of(slice_).get(MANAGED_BY) == MANAGER
         and not is_deleting(slice_)
     ]
-    return sorted(found, key=name_of)
+    return sorted(slices, key=name_of)
 
 
 def wanted_endpoints(endpoints: Obj) -> dict[Group, list[dict[str, Any]]]:
@@ -191,8 +191,8 @@ def _renewed(body: dict[str, Any], present: Obj) -> dict[str, Any]:
 
 def _events(endpoints: Obj) -> Iterable[Emit]:
     """What of Endpoints cannot be mirrored."""
-    found = [_addresses(subset) for subset in endpoints.get("subsets") or ()]
-    skipped = sum(max(len(addresses) - MAX_ADDRESSES, 0) for addresses in found)
+    by_subset = [_addresses(subset) for subset in endpoints.get("subsets") or ()]
+    skipped = sum(max(len(addresses) - MAX_ADDRESSES, 0) for addresses in by_subset)
     if skipped:
         text = (
             f"A max of {MAX_ADDRESSES} addresses can be mirrored to EndpointSlices per Endpoints "

@@ -63,7 +63,7 @@ def plan(view: View, key: Key, now: float) -> Plan:
 def is_out_of_service(node: Obj) -> bool:
     """Whether somebody has said that a node that is not ready will not come back by itself."""
     taints = spec_of(node).get("taints") or ()
-    return not is_true(node, "Ready") and any(each["key"] == OUT_OF_SERVICE for each in taints)
+    return not is_true(node, "Ready") and any(taint["key"] == OUT_OF_SERVICE for taint in taints)
 
 
 def _too_old(pods: Iterable[Obj]) -> list[Obj]:

@@ -77,11 +77,13 @@ def leaves_at(pod: Obj, taints: Sequence[Obj]) -> float | None:
     tolerations = spec_of(pod).get("tolerations") or ()
     used = []
     for taint in taints:
-        fitting = [each for each in tolerations if tolerates(each, taint)]
+        fitting = [toleration for toleration in tolerations if tolerates(toleration, taint)]
         if not fitting:
             return 0.0
         used += fitting
-    limits = [each["tolerationSeconds"] for each in used if "tolerationSeconds" in each]
+    limits = [
+        toleration["tolerationSeconds"] for toleration in used if "tolerationSeconds" in toleration
+    ]
     if not limits:
         return None
     if min(limits) <= 0:
@@ -91,7 +93,7 @@ def leaves_at(pod: Obj, taints: Sequence[Obj]) -> float | None:
 
 
 def _no_execute(node: Obj) -> list[Obj]:
-    return [each for each in spec_of(node).get("taints") or () if each["effect"] == "NoExecute"]
+    return [taint for taint in spec_of(node).get("taints") or () if taint["effect"] == "NoExecute"]
 
 
 def _pods_of_node(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:

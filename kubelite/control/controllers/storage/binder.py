@@ -152,11 +152,15 @@ def _sync_free_claim(view: View, claim: Obj) -> Plan:
 def _default_class(view: View) -> str:
     """The youngest of the default classes, of equally old ones the first by name."""
     defaults = [
-        found
-        for found in view.list(STORAGE_CLASSES)
-        if annotations_of(found).get(DEFAULT_CLASS) == "true"
+        storage_class
+        for storage_class in view.list(STORAGE_CLASSES)
+        if annotations_of(storage_class).get(DEFAULT_CLASS) == "true"
     ]
-    youngest = min(defaults, key=lambda found: (-created_at(found), name_of(found)), default=None)
+    youngest = min(
+        defaults,
+        key=lambda storage_class: (-created_at(storage_class), name_of(storage_class)),
+        default=None,
+    )
     return "" if youngest is None else name_of(youngest)
 
 
@@ -177,11 +181,11 @@ def _waiting_event(view: View, claim: Obj) -> Emit:
 def _provision(view: View, claim: Obj) -> Plan:
     """Asks the provisioner of the class for a volume."""
     name = class_of(claim)
-    found = view.get(STORAGE_CLASSES, "", name)
-    if found is None:
+    storage_class = view.get(STORAGE_CLASSES, "", name)
+    if storage_class is None:
         text = f'storageclass.storage.k8s.io "{name}" not found'
         return _pending(claim, _claim_event(claim, "Warning", "ProvisioningFailed", text))
-    provisioner = str(found.get("provisioner") or "")
+    provisioner = str(storage_class.get("provisioner") or "")
     if provisioner.startswith(_IN_TREE):
         text = f"no volume plugin matched name: {provisioner}"
         return _pending(claim, _claim_event(claim, "Warning", "ProvisioningFailed", text))

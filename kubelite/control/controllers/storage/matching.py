@@ -23,8 +23,8 @@ from kubelite.control.controllers.shared.meta import (
 from kubelite.control.controllers.shared.selectors import selector_of
 from kubelite.control.controllers.view import View
 from kubelite.objects.facts import quantity
-from kubelite.objects.rules.claims import OLD_CLASS
 
+OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 CLAIMED_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 """The annotation with which the binder asks a provisioner for a volume."""
@@ -52,8 +52,11 @@ def waits_for_consumer(view: View, claim: Obj) -> bool:
     """Whether a claim is bound only when the scheduler has chosen a node for its pod."""
     if SELECTED_NODE in annotations_of(claim):
         return False
-    found = view.get(STORAGE_CLASSES, "", class_of(claim)) if class_of(claim) else None
-    return found is not None and found.get("volumeBindingMode") == "WaitForFirstConsumer"
+    storage_class = view.get(STORAGE_CLASSES, "", class_of(claim)) if class_of(claim) else None
+    return (
+        storage_class is not None
+        and storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
+    )
 
 
 def best_match(claim: Obj, volumes: Iterable[Obj], *, only_reserved: bool) -> Obj | None:

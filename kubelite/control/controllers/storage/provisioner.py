@@ -63,31 +63,33 @@ def plan(view: View, key: Key, now: float) -> Plan:
         return _expand(view, claim)
     if annotations_of(claim).get(CLAIMED_PROVISIONER) != PROVISIONER:
         return NOTHING
-    found = view.get(STORAGE_CLASSES, "", class_of(claim))
-    if found is None or view.get(PERSISTENT_VOLUMES, "", local_volumes.volume_name(uid_of(claim))):
+    storage_class = view.get(STORAGE_CLASSES, "", class_of(claim))
+    if storage_class is None or view.get(
+        PERSISTENT_VOLUMES, "", local_volumes.volume_name(uid_of(claim))
+    ):
         return NOTHING
-    return _provision(view, claim, found)
+    return _provision(view, claim, storage_class)
 
 
 # -- provisioning ----------------------------------------------------------------------------------
 
 
-def _provision(view: View, claim: Obj, found: Obj) -> Plan:
-    if problem := _refusal(claim, found):
+def _provision(view: View, claim: Obj, storage_class: Obj) -> Plan:
+    if problem := _refusal(claim, storage_class):
         return Plan((_failed(claim, problem),))
     selected = annotations_of(claim).get(SELECTED_NODE)
-    if selected is None and found.get("volumeBindingMode") == "WaitForFirstConsumer":
+    if selected is None and storage_class.get("volumeBindingMode") == "WaitForFirstConsumer":
         return NOTHING  # a pod that is not scheduled yet
-    node = view.get(NODES, "", selected) if selected else _emptiest(view, found)
+    node = view.get(NODES, "", selected) if selected else _emptiest(view, storage_class)
     if node is not None and DIRECTORY in annotations_of(node):
-        return _create(claim, found, node)
+        return _create(claim, storage_class, node)
     if selected:
         text = f'node "{selected}" keeps no volumes of {PROVISIONER}: another one is asked for'
         return Plan((_failed(claim, text), _without_node(claim)))
     return Plan((_failed(claim, f"no node keeps volumes of {PROVISIONER}"),))
 
 
-def _refusal(claim: Obj, found: Obj) -> str:
+def _refusal(claim: Obj, storage_class: Obj) -> str:
     """Why no directory will do for a claim, "" where one does."""
     spec = spec_of(claim)
     if spec.get("selector"):
@@ -96,19 +98,19 @@ def _refusal(claim: Obj, found: Obj) -> str:
         return f"{PROVISIONER} makes empty volumes: dataSource is not supported"
     if spec.get("volumeMode") == "Block":
         return f"{PROVISIONER} makes directories: volumeMode Block is not supported"
-    if found.get("parameters"):
-        return f'storage class "{name_of(found)}": {PROVISIONER} takes no parameters'
+    if storage_class.get("parameters"):
+        return f'storage class "{name_of(storage_class)}": {PROVISIONER} takes no parameters'
     return ""
 
 
-def _emptiest(view: View, found: Obj) -> Obj | None:
+def _emptiest(view: View, storage_class: Obj) -> Obj | None:
     """The node with the fewest volumes among those that the class allows, first by name."""
     counts = Counter(
         str(spec_of(volume).get("nodeAffinity"))
         for volume in view.list(PERSISTENT_VOLUMES)
         if local_volumes.is_provisioned(volume)
     )
-    topologies = found.get("allowedTopologies") or ()
+    topologies = storage_class.get("allowedTopologies") or ()
     nodes = [
         node
         for node in view.list(NODES)
@@ -140,8 +142,8 @@ def _hostname(node: Obj) -> str:
     return labels_of(node).get(HOSTNAME, name_of(node))
 
 
-def _create(claim: Obj, found: Obj, node: Obj) -> Plan:
-    volume = _volume(claim, found, node)
+def _create(claim: Obj, storage_class: Obj, node: Obj) -> Plan:
+    volume = _volume(claim, storage_class, node)
 
     def tell(outcomes: tuple[Outcome, ...]) -> tuple[Action | Step, ...]:
         if all(refusal.is_exists for refusal in refusals(outcomes)):
@@ -152,7 +154,7 @@ def _create(claim: Obj, found: Obj, node: Obj) -> Plan:
     return Plan((Step((Create(PERSISTENT_VOLUMES, volume),), tell),))
 
 
-def _volume(claim: Obj, found: Obj, node: Obj) -> dict[str, Any]:
+def _volume(claim: Obj, storage_class: Obj, node: Obj) -> dict[str, Any]:
     name = local_volumes.volume_name(uid_of(claim))
     return {
         "apiVersion": "v1",
@@ -166,8 +168,8 @@ def _volume(claim: Obj, found: Obj, node: Obj) -> dict[str, Any]:
             "capacity": {"storage": _requested(claim)},
             "accessModes": spec_of(claim).get("accessModes") or [],
             "volumeMode": "Filesystem",
-            "persistentVolumeReclaimPolicy": found.get("reclaimPolicy") or "Delete",
-            "storageClassName": name_of(found),
+            "persistentVolumeReclaimPolicy": storage_class.get("reclaimPolicy") or "Delete",
+            "storageClassName": name_of(storage_class),
             "claimRef": {
                 "apiVersion": "v1",
                 "kind": "PersistentVolumeClaim",

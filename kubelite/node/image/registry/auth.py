@@ -50,7 +50,7 @@ class Helpers(NamedTuple):
 
 def challenges(headers: Iterable[str]) -> list[Challenge]:
     """The challenges of an answer's headers; what cannot be read is left out."""
-    found = []
+    parsed = []
     for header in headers:
         scheme, _, rest = header.strip().partition(" ")
         parameters = {
@@ -60,8 +60,8 @@ def challenges(headers: Iterable[str]) -> list[Challenge]:
             for match in _PARAMETER.finditer(rest)
         }
         if scheme:
-            found.append(Challenge(scheme.lower(), parameters))
-    return found
+            parsed.append(Challenge(scheme.lower(), parameters))
+    return parsed
 
 
 def from_docker_config(document: Mapping[str, Any], reference: Reference) -> list[Credentials]:
@@ -73,8 +73,8 @@ def from_docker_config(document: Mapping[str, Any], reference: Reference) -> lis
     if not isinstance(entries, Mapping):
         return []
     fitting = [key for key in entries if _key_matches(key, reference)]
-    found = (_credentials(entries[key]) for key in sorted(fitting, key=len, reverse=True))
-    return [credentials for credentials in found if credentials is not None]
+    decoded = (_credentials(entries[key]) for key in sorted(fitting, key=len, reverse=True))
+    return [credentials for credentials in decoded if credentials is not None]
 
 
 def helpers(document: Mapping[str, Any]) -> Helpers:

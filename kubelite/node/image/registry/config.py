@@ -92,8 +92,8 @@ def endpoints(reference: Reference, registries: Sequence[Registry]) -> list[Endp
 
 def _matching(reference: Reference, registries: Sequence[Registry]) -> Registry | None:
     """The registry with the longest prefix that the repository lies below."""
-    fitting = [each for each in registries if _is_below(reference, each.prefix)]
-    return max(fitting, key=lambda each: len(each.prefix), default=None)
+    fitting = [registry for registry in registries if _is_below(reference, registry.prefix)]
+    return max(fitting, key=lambda registry: len(registry.prefix), default=None)
 
 
 def _is_below(reference: Reference, prefix: str) -> bool:

@@ -146,10 +146,10 @@ class Connection:
                     yield answer
                     return
                 refusal = await self._refusal(answer, path)
-                asked = challenges(answer.headers.getall("WWW-Authenticate", []))
+                offered = challenges(answer.headers.getall("WWW-Authenticate", []))
                 if answer.status != 401:
                     raise refusal
-            header = await self._next_header(asked, header or "", only_current)
+            header = await self._next_header(offered, header or "", only_current)
             if header is None:
                 raise refusal
 
@@ -193,7 +193,7 @@ class Connection:
             return await opened(f"http://{host}/v2/{repository}/{path}")
 
     async def _next_header(
-        self, asked: list[Challenge], refused: str, only_current: bool
+        self, offered: list[Challenge], refused: str, only_current: bool
     ) -> str | None:
         """The ``Authorization`` header to try after one that was refused; None where there is no
         other.
@@ -201,7 +201,7 @@ class Connection:
         Requests that run side by side share headers, one for each scope. A header that was good
         before has expired and is renewed; one that never was is the end of its credentials.
         """
-        scope = next((c.parameters["scope"] for c in asked if "scope" in c.parameters), "")
+        scope = next((c.parameters["scope"] for c in offered if "scope" in c.parameters), "")
         async with self._choosing:
             known = self._headers.pop(scope, "")
             was_good = known in self._accepted
@@ -214,21 +214,21 @@ class Connection:
                         return None
                     self._credentials.pop(0)
                     self._headers.clear()
-                header = await self._fresh_header(asked)
+                header = await self._fresh_header(offered)
             if header:
                 self._headers[scope] = self._latest = header
             return header or None
 
-    async def _fresh_header(self, asked: list[Challenge]) -> str:
+    async def _fresh_header(self, offered: list[Challenge]) -> str:
         """From the first credentials that give one; "" where none does."""
         while self._credentials:
-            if header := await self._header(asked, self._credentials[0]):
+            if header := await self._header(offered, self._credentials[0]):
                 return header
             self._credentials.pop(0)
         return ""
 
-    async def _header(self, asked: list[Challenge], credentials: Credentials | None) -> str:
-        for challenge in asked:
+    async def _header(self, offered: list[Challenge], credentials: Credentials | None) -> str:
+        for challenge in offered:
             if challenge.scheme == "bearer" and "realm" in challenge.parameters:
                 token = await self._token(challenge.parameters, credentials)
                 if token:
@@ -266,16 +266,16 @@ class Connection:
 
     async def _refusal(self, answer: aiohttp.ClientResponse, path: str) -> Exception:
         """What an answer other than success means."""
-        said = await _message(answer)
+        message = await _message(answer)
         if answer.status in LATER:
-            return Later(f"{answer.status} {said}", answer.headers.get("Retry-After", ""))
+            return Later(f"{answer.status} {message}", answer.headers.get("Retry-After", ""))
         name, _, what = path.partition("/")
         if answer.status in (401, 403):
             hint = _HINTS[self._actions]
-            return RegistryRefusal(answer.status, f"{self.name}: access denied{said}", hint=hint)
+            return RegistryRefusal(answer.status, f"{self.name}: access denied{message}", hint=hint)
         if answer.status == 404:
-            return RegistryRefusal(404, f"{self.name}: no {name[:-1]} {what}{said}")
-        return RegistryRefusal(answer.status, f"{self.name} answered {answer.status}{said}")
+            return RegistryRefusal(404, f"{self.name}: no {name[:-1]} {what}{message}")
+        return RegistryRefusal(answer.status, f"{self.name} answered {answer.status}{message}")
 
     def _unreachable(self, error: BaseException) -> RegistryUnreachable:
         reason = error

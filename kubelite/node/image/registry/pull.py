@@ -79,17 +79,17 @@ async def _pull(
     """From the first endpoint that has the image; what each other one said is told with the
     last.
     """
-    said: list[str] = []
+    messages: list[str] = []
     credentials = await asyncio.to_thread(find_credentials, reference, settings, secrets)
     for endpoint in config.endpoints(reference, settings.registries):
         try:
             async with Connection(endpoint, credentials) as connection:
                 return await _pull_from(RegistryClient(connection), store, reference, progress)
         except (RegistryRefusal, RegistryUnreachable) as error:
-            if error.message not in said:
-                said.append(error.message)
+            if error.message not in messages:
+                messages.append(error.message)
             last = error
-    raise type(last)(*_renamed(last, "; ".join(said)), hint=last.hint)
+    raise type(last)(*_renamed(last, "; ".join(messages)), hint=last.hint)
 
 
 def _renamed(error: RegistryRefusal | RegistryUnreachable, message: str) -> tuple[Any, ...]:
@@ -125,14 +125,14 @@ async def find_manifest(client: RegistryClient, reference: Reference) -> Manifes
     BadArchive for documents that make no sense or offer nothing for this machine.
     """
     platform = oci.this_platform(os.uname().machine)
-    found = [await client.manifest(reference.digest or reference.tag)]
+    blobs = [await client.manifest(reference.digest or reference.tag)]
     for _ in range(archive.MAX_NESTING):
-        document = oci.parse_document(found[-1].data, found[-1].digest)
+        document = oci.parse_document(blobs[-1].data, blobs[-1].digest)
         if isinstance(document, oci.Manifest):
             configuration = await client.blob_bytes(document.config.digest)
-            return Manifest(tuple(found), document, configuration)
+            return Manifest(tuple(blobs), document, configuration)
         chosen = oci.choose(oci.candidates(document), platform)
-        found.append(await client.manifest(chosen.digest))
+        blobs.append(await client.manifest(chosen.digest))
     raise BadArchive(f"indexes are nested more than {archive.MAX_NESTING} deep")
 
 
@@ -163,8 +163,8 @@ class _Pulled(archive.LayoutDirectory):
         self._sizes = sizes
 
     def size(self, name: str) -> int | None:
-        found = super().size(name)
-        return self._sizes.get(name) if found is None else found
+        size = super().size(name)
+        return self._sizes.get(name) if size is None else size
 
     def own_path(self, name: str) -> Path | None:
         return self._path / name

@@ -49,14 +49,14 @@ def find_credentials(
     reference: Reference, settings: Settings, secrets: Sequence[Mapping[str, Any]]
 ) -> list[Credentials]:
     """All credentials for an image: pull Secrets, then credential helpers, then files."""
-    found = [c for secret in secrets for c in auth.from_secret(secret, reference)]
+    credentials = [c for secret in secrets for c in auth.from_secret(secret, reference)]
     for document in settings.configurations:
         helpers = auth.helpers(document)
         for server in auth.server_names(reference):
             if program := helpers.by_registry.get(server, helpers.default):
-                found += _ask_helper(program, server)
-        found += auth.from_docker_config(document, reference)
-    return list(dict.fromkeys(found))
+                credentials += _ask_helper(program, server)
+        credentials += auth.from_docker_config(document, reference)
+    return list(dict.fromkeys(credentials))
 
 
 def _ask_helper(program: str, server: str) -> list[Credentials]:

@@ -18,19 +18,19 @@ def places(state: PodState) -> Mapping[str, Place]:
     """The places of the pod's claims by volume, from its record or looked up and recorded: later
     starts need no API server. Raises SourceNotReady, VolumeError.
     """
-    found = {name: _place(name, claimed) for name, claimed in state.record.claimed.items()}
-    missing = [use for use in claims.uses(state.pod) if use.volume not in found]
+    by_volume = {name: _place(name, claimed) for name, claimed in state.record.claimed.items()}
+    missing = [use for use in claims.uses(state.pod) if use.volume not in by_volume]
     if not missing:
-        return found
+        return by_volume
     for use in missing:
         try:
-            found[use.volume] = claims.place(use, state.pod, state.objects, state.home.volumes)
+            by_volume[use.volume] = claims.place(use, state.pod, state.objects, state.home.volumes)
         except SourceNotReady as error:
             message = f'MountVolume.SetUp failed for volume "{use.volume}" : {error}'
             raise SourceNotReady(message) from error
-    state.record.claimed = {name: _record(place) for name, place in found.items()}
+    state.record.claimed = {name: _record(place) for name, place in by_volume.items()}
     state.save()
-    return found
+    return by_volume
 
 
 def _place(name: str, claimed: ClaimedVolume) -> Place:

@@ -30,21 +30,21 @@ def container_inputs(context: PodContext, container: Container) -> StartInputs:
     RuntimeFailure.
     """
     pod, node = context.pod, context.node
-    found = context.images[container.image or ""]
+    resolved_image = context.images[container.image or ""]
     security = filters.applied(
-        context.home, security_context.security(pod, container, found.facts, node)
+        context.home, security_context.security(pod, container, resolved_image.facts, node)
     )
     devices, denied_devices = _devices(context, security.privileged)
     limits = programs.container_limits(container, node.huge_pages)
     return start_inputs(
         pod,
         container,
-        found.image,
-        found.facts,
+        resolved_image.image,
+        resolved_image.facts,
         node,
         security,
         context.shared,
-        covers=context.covers if found.image.id == HOST else (),
+        covers=context.covers if resolved_image.image.id == HOST else (),
         devices=devices,
         control_writes=(*container_writes(limits, context.tree.world), *denied_devices),
         variables=_variables(context, container),
@@ -118,8 +118,8 @@ def _volume_mounts(
         place = context.volumes[part.volume]
         path = f"{pod_root}{place.path}" if place.is_in_memory else place.path
         resolved[part] = part._replace(subpath=resolve_subpath(path, part.subpath))
-    made = context.volume_files | make_parts(resolved.values(), context.volumes, pod_root)
-    files = context.volume_files | {part for part in resolved if resolved[part] in made}
+    present = context.volume_files | make_parts(resolved.values(), context.volumes, pod_root)
+    files = context.volume_files | {part for part in resolved if resolved[part] in present}
     mounts = volumes.container_mounts(
         container.volume_mounts, context.volumes, frozenset(files), expanded
     )

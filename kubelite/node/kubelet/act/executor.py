@@ -190,7 +190,7 @@ class Executor:
     def rewrite_contents(self) -> None:
         """Writes volumes whose API objects or pod fields have changed. Raises VolumeError."""
         volumes = self._state.pod.spec.volumes
-        if all(each.empty_dir is not None or each.host_path is not None for each in volumes):
+        if all(volume.empty_dir is not None or volume.host_path is not None for volume in volumes):
             return
         context = self._start_context()
         self._write_contents(context, self._gather_contents(context))
@@ -445,11 +445,11 @@ class Executor:
                 self.joined().shim.acknowledge(observed.record.id)
 
     def _fail_pod(self, reason: str, message: str) -> None:
-        state, at = self._state, self._state.now()
+        state, clock = self._state, self._state.now()
         record = state.record
         record.reason, record.message = reason, message
         record.stop = PodStop(
-            since=at.now, boot=at.boot, grace=restart_policy.grace(state.pod) * SECOND
+            since=clock.now, boot=clock.boot, grace=restart_policy.grace(state.pod) * SECOND
         )
         self._trace("record failure")
         state.event(reason, message)
@@ -459,9 +459,9 @@ class Executor:
 
     def _restart_all(self, name: str, code: int) -> None:
         """As in Kubernetes, without hooks and without grace."""
-        state, at = self._state, self._state.now()
+        state, clock = self._state, self._state.now()
         record = state.record
-        record.goal, record.stop = RESTART, PodStop(since=at.now, boot=at.boot, grace=0)
+        record.goal, record.stop = RESTART, PodStop(since=clock.now, boot=clock.boot, grace=0)
         record.restart_reason = f"Container {name} exited with code {code}, triggering pod restart"
         self._trace("record that all containers restart")
         state.event("AllContainersRestarting", record.restart_reason)
@@ -510,7 +510,9 @@ class Executor:
         self._trace("set limits")
         try:
             if state.observed.up:
-                running = [each for each in state.observed.containers if each.running]
+                running = [
+                    container for container in state.observed.containers if container.running
+                ]
                 resizing.apply(self.tree, state.uid, state.pod, running)
             state.event("ResizeCompleted", "Pod resize completed")
         except CgroupError as error:

@@ -50,7 +50,7 @@ class ExitRecorder:
         observed: ObservedContainer,
         container: Container | None,
         init: bool,
-        at: TimePoint,
+        clock: TimePoint,
         max_backoff: int,
     ) -> tuple[FinishedAttempt, bool]:
         """Records an exit and removes the container's cgroup; ``max_backoff`` is in nanoseconds.
@@ -59,7 +59,7 @@ class ExitRecorder:
         An init container that exited with 0 is not worth an fsync: after a power loss it has to run
         again anyway.
         """
-        finished = self.describe(observed, container, init, at, max_backoff)
+        finished = self.describe(observed, container, init, clock, max_backoff)
         is_written = self.append(observed, finished, durable=not (init and finished.code == 0))
         self._remove_cgroup(observed.record)
         return finished, is_written
@@ -69,11 +69,11 @@ class ExitRecorder:
         observed: ObservedContainer,
         container: Container | None,
         init: bool,
-        at: TimePoint,
+        clock: TimePoint,
         max_backoff: int,
     ) -> FinishedAttempt:
         """The record of an exit, not written anywhere."""
-        finished = _finished(observed, init, at, max_backoff)
+        finished = _finished(observed, init, clock, max_backoff)
         finished.reason, finished.code, finished.message = self._outcome(observed, container)
         return finished
 
@@ -165,12 +165,12 @@ def _read(path: str) -> str:
 
 
 def _finished(
-    observed: ObservedContainer, init: bool, at: TimePoint, max_backoff: int
+    observed: ObservedContainer, init: bool, clock: TimePoint, max_backoff: int
 ) -> FinishedAttempt:
     """An attempt that ended, without its outcome."""
     record, exit = observed.record, observed.exit
     started = exit.started_at if exit is not None else record.started_at
-    finished = exit.finished_at if exit is not None else at.wall
+    finished = exit.finished_at if exit is not None else clock.wall
     force_restart = record.stop is not None and record.stop.restart
     backoff, not_before = 0, 0
     if not force_restart:
@@ -178,7 +178,7 @@ def _finished(
             record.backoff, max(finished - started, 0), max_backoff
         )
         # The back-off counts from the exit, which may have been noticed late.
-        not_before = at.now + max(backoff - max(at.wall - finished, 0), 0)
+        not_before = clock.now + max(backoff - max(clock.wall - finished, 0), 0)
     return FinishedAttempt(
         id=record.id,
         name=record.name,
@@ -194,7 +194,7 @@ def _finished(
         created_at=record.created_at,
         started_at=started,
         finished_at=finished,
-        boot=at.boot,
+        boot=clock.boot,
         not_before=not_before,
         backoff=backoff,
         force_restart=force_restart,

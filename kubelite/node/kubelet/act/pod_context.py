@@ -172,11 +172,11 @@ def _claimed(state: PodState) -> Mapping[str, Place]:
 
 def _volumes(home: Home, uid: str, pod: Pod, claimed: Mapping[str, Place]) -> dict[str, Place]:
     disk, memory = f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory"
-    found = volumes.places(pod.spec.volumes, disk, memory, claimed)
-    return {place.name: place for place in found}
+    places = volumes.places(pod.spec.volumes, disk, memory, claimed)
+    return {place.name: place for place in places}
 
 
 def _covers(home: Home, images: dict[str, ResolvedImage]) -> tuple[str, ...]:
-    if not any(found.image.id == HOST for found in images.values()):
+    if not any(resolved.image.id == HOST for resolved in images.values()):
         return ()
     return tuple(host_covers(Path(home.root), Path(home.run)))

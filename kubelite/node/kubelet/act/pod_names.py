@@ -49,7 +49,9 @@ def encoded(documents: Documents) -> msgspec.Raw:
     """ConfigMaps and Secrets as they go on record: equal ones are equal bytes. Raises
     RuntimeFailure where there are more of them than a record holds.
     """
-    ordered = sorted(documents, key=lambda each: (each["kind"], each["metadata"]["name"]))
+    ordered = sorted(
+        documents, key=lambda document: (document["kind"], document["metadata"]["name"])
+    )
     data = msgspec.json.encode(ordered, order="deterministic")
     if len(data) > MAX_DOCUMENT_BYTES:
         raise RuntimeFailure(

@@ -110,16 +110,23 @@ class PodState:
 
     def container(self, name: str) -> ObservedContainer | None:
         """The last attempt of a container."""
-        return next((each for each in self.observed.containers if each.record.name == name), None)
+        return next(
+            (container for container in self.observed.containers if container.record.name == name),
+            None,
+        )
 
     def by_id(self, id: str) -> ObservedContainer | None:
         """The attempt with this id, if it is the last of its container."""
-        return next((each for each in self.observed.containers if each.record.id == id), None)
+        return next(
+            (container for container in self.observed.containers if container.record.id == id), None
+        )
 
     def put(self, changed: ObservedContainer) -> None:
         """Replaces what was observed of a container."""
         name = changed.record.name
-        others = tuple(each for each in self.observed.containers if each.record.name != name)
+        others = tuple(
+            container for container in self.observed.containers if container.record.name != name
+        )
         self.observed = self.observed._replace(containers=(*others, changed))
 
     def put_sandbox(self, record: SandboxRecord | None, *, up: bool) -> None:

@@ -19,7 +19,9 @@ def check(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
     """Refuses memory limits below the present usage, for which the kernel would kill. Raises
     Conflict.
     """
-    containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
+    containers = {
+        container.name: container for container in (*pod.spec.init_containers, *pod.spec.containers)
+    }
     for observed in running:
         name = observed.record.name
         limit = (
@@ -38,7 +40,9 @@ def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
     """Writes the limits of the pod and its running containers. The pod's are removed first, since a
     container's limit cannot exceed them. Raises CgroupError for one that cannot be set."""
     whole = programs.pod_limits(pod)
-    containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
+    containers = {
+        container.name: container for container in (*pod.spec.init_containers, *pod.spec.containers)
+    }
     refused = tree.limit(
         uid, None, resize_writes(whole._replace(cpu_limit=0, memory_limit=0), tree.world)
     )
@@ -51,4 +55,4 @@ def apply(tree: CgroupTree, uid: str, pod: Pod, running: Iterable[ObservedContai
             )
     refused += tree.limit(uid, None, resize_writes(whole, tree.world))
     if refused:
-        raise CgroupError("; ".join(str(each) for each in refused))
+        raise CgroupError("; ".join(str(error) for error in refused))

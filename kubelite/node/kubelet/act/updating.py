@@ -38,7 +38,11 @@ def plan(state: PodState | None, pod: Pod, documents: Documents | None = None) -
         parts = [("init container", spec.init_containers), ("container", spec.containers)]
         return Plan(
             CREATE,
-            tuple(f"{kind} {each.name}: {each.image}" for kind, group in parts for each in group),
+            tuple(
+                f"{kind} {container.name}: {container.image}"
+                for kind, group in parts
+                for container in group
+            ),
         )
     if pod_names.is_recorded(state.record, pod, documents):
         return Plan(NOTHING, ())
@@ -77,15 +81,15 @@ def put(worker: Worker, tree: CgroupTree, pod: Pod, documents: Documents | None 
         )
     if changes.resizes:
         unaffected = [
-            each
-            for each in state.observed.containers
-            if each.running and each.record.name not in changes.restarts
+            container
+            for container in state.observed.containers
+            if container.running and container.record.name not in changes.restarts
         ]
         resizing.check(tree, state.uid, pod, unaffected)
     last_attempts = {
-        each.record.name: each.record.attempt
-        for each in state.observed.containers
-        if each.record.name in changes.restarts
+        container.record.name: container.record.attempt
+        for container in state.observed.containers
+        if container.record.name in changes.restarts
     }
     kept = state.record.documents
     record = msgspec.structs.replace(

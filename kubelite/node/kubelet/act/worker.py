@@ -160,7 +160,9 @@ class Worker:
 
             self._measure_at = now + _MEASURE_EVERY
             used = measure(
-                state.home, state.record, [each.record for each in state.observed.containers]
+                state.home,
+                state.record,
+                [container.record for container in state.observed.containers],
             )
             message = eviction.eviction(state.pod, used)
             if message:
@@ -243,7 +245,7 @@ class Worker:
     @property
     def any_running(self) -> bool:
         """Whether any container runs."""
-        return any(each.running for each in self.state.observed.containers)
+        return any(container.running for container in self.state.observed.containers)
 
     def remove(self) -> None:
         """Removes what is left of a pod whose containers have exited. Raises RuntimeFailure for

@@ -58,8 +58,8 @@ def describe(
 
 def images(home: Home) -> tuple[tuple[tuple[str, ...], int], ...]:
     """The names and sizes of the largest images in the store."""
-    found = [(image.names, image.size) for image in ImageStore(Path(home.images)).list()]
-    return tuple(sorted(found, key=lambda pair: -pair[1])[:MAX_IMAGES])
+    listed = [(image.names, image.size) for image in ImageStore(Path(home.images)).list()]
+    return tuple(sorted(listed, key=lambda pair: -pair[1])[:MAX_IMAGES])
 
 
 def _os_name() -> str:

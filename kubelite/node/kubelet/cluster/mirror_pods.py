@@ -94,11 +94,11 @@ class MirrorPods:
         pod = msgspec.json.decode(record.pod)
         wanted = mirror(pod, self._node, self._node_uid(), digest, now)
         try:
-            made = await self._client.create(PODS, wanted, record.namespace)
+            created = await self._client.create(PODS, wanted, record.namespace)
         except AlreadyExists as error:
             raise NameTaken(str(error)) from error
-        await self._pods.at_least(made)
-        return made
+        await self._pods.at_least(created)
+        return created
 
     async def _delete(self, live: Mapping[str, Any]) -> None:
         """Raises NameTaken for a pod that is no mirror."""

@@ -108,7 +108,7 @@ class NodePressure:
 
     def _met_again(self, config: NodeConfig, reason: Met) -> list[Met]:
         """``reason`` where its threshold is still met."""
-        signals = {each.signal for each in self._met(config)}
+        signals = {reason_met.signal for reason_met in self._met(config)}
         return [reason] if reason.signal in signals else []
 
     def _candidates(self, resource: str) -> Iterator[Candidate]:
@@ -128,7 +128,7 @@ class NodePressure:
 
 def _force(met: list[Met]) -> bool:
     """Whether images go though their own threshold is not reached: the disk is short already."""
-    return any(each.kind.condition == pressure.DISK for each in met)
+    return any(reason.kind.condition == pressure.DISK for reason in met)
 
 
 def _used(figures: PodFigures, resource: str) -> int:
@@ -142,8 +142,8 @@ def _used(figures: PodFigures, resource: str) -> int:
 
 def _by_container(figures: PodFigures, resource: str) -> list[Used]:
     amounts = {
-        each.name: each.usage.working_set if resource == "memory" else each.disk
-        for each in figures.containers
+        container.name: container.usage.working_set if resource == "memory" else container.disk
+        for container in figures.containers
     }
     if resource not in ("memory", "ephemeral-storage"):
         return []

@@ -122,7 +122,7 @@ class Decision(NamedTuple):
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 
-def decide(pod: Pod, observed: ObservedPod, at: TimePoint, node_max_backoff: int) -> Decision:
+def decide(pod: Pod, observed: ObservedPod, clock: TimePoint, node_max_backoff: int) -> Decision:
     """The next actions; ``node_max_backoff`` is in nanoseconds. No actions: nothing is to be done
     until ``wake``, or until something of the pod changes.
 
@@ -131,7 +131,7 @@ def decide(pod: Pod, observed: ObservedPod, at: TimePoint, node_max_backoff: int
     """
     record = observed.pod
     if record.stage == REMOVING:
-        return _stop(pod, observed, at)
+        return _stop(pod, observed, clock)
     if unrecorded := _unrecorded(observed):
         return Decision(unrecorded)
     if _has_dead_sandbox(observed):
@@ -145,11 +145,11 @@ def decide(pod: Pod, observed: ObservedPod, at: TimePoint, node_max_backoff: int
     if record.goal == RESTART and not _any_running(pod, observed):
         return Decision((FinishRestart(),))
     if record.goal in (STOP, RESTART) or restart_policy.is_finished(pod, observed):
-        return _stop(pod, observed, at)
+        return _stop(pod, observed, clock)
     if record.paused:
         return Decision(up=True)
     max_backoff = restart_policy.max_backoff(pod, node_max_backoff)
-    return _sooner(_run(pod, observed, at, max_backoff), _deadline(pod, observed, at))
+    return _sooner(_run(pod, observed, clock, max_backoff), _deadline(pod, observed, clock))
 
 
 def needs_care(pod: Pod, observed: ObservedPod) -> bool:
@@ -234,23 +234,25 @@ def _any_running(pod: Pod, observed: ObservedPod) -> bool:
 # -- down ------------------------------------------------------------------------------------------
 
 
-def _stop(pod: Pod, observed: ObservedPod, at: TimePoint) -> Decision:
-    steps = stopping.decide(pod, observed, at.now, at.boot)
+def _stop(pod: Pod, observed: ObservedPod, clock: TimePoint) -> Decision:
+    steps = stopping.decide(pod, observed, clock.now, clock.boot)
     return Decision(steps.actions, steps.wake)
 
 
-def _deadline(pod: Pod, observed: ObservedPod, at: TimePoint) -> Decision:
+def _deadline(pod: Pod, observed: ObservedPod, clock: TimePoint) -> Decision:
     """activeDeadlineSeconds. After a reboot only the wall clock can tell how long the pod has been
     active.
     """
     seconds, record = pod.spec.active_deadline_seconds, observed.pod
     if seconds is None:
         return Decision(up=True)
-    active = at.now - record.started if record.boot == at.boot else at.wall - record.created_at
+    active = (
+        clock.now - record.started if record.boot == clock.boot else clock.wall - record.created_at
+    )
     left = seconds * SECOND - active
     if left <= 0:
         return Decision((FailPod("DeadlineExceeded", DEADLINE_MESSAGE),))
-    return Decision(wake=at.now + left, up=True)
+    return Decision(wake=clock.now + left, up=True)
 
 
 def _sooner(run: Decision, deadline: Decision) -> Decision:
@@ -266,7 +268,7 @@ def _earliest(one: int | None, other: int | None) -> int | None:
 # -- up --------------------------------------------------------------------------------------------
 
 
-def _run(pod: Pod, observed: ObservedPod, at: TimePoint, max_backoff: int) -> Decision:
+def _run(pod: Pod, observed: ObservedPod, clock: TimePoint, max_backoff: int) -> Decision:
     """What a pod that is to run needs now.
 
     Three independent lists are carried out together: containers that are being stopped one by one
@@ -277,9 +279,11 @@ def _run(pod: Pod, observed: ObservedPod, at: TimePoint, max_backoff: int) -> De
     everyone = [*inits, *mains]
     if not observed.up or observed.sandbox is None:
         # No sandbox, so everything has exited. It is created when the first restart is due.
-        waiting = _sandbox_backoff([m for m in everyone if restart_policy.has_exited(m)], pod, at)
+        waiting = _sandbox_backoff(
+            [m for m in everyone if restart_policy.has_exited(m)], pod, clock
+        )
         return Decision((CreateSandbox(),)) if waiting is None else waiting
-    stops = [s for m in everyone if (s := stopping.next_steps(m, at.now)) is not None]
+    stops = [s for m in everyone if (s := stopping.next_steps(m, clock.now)) is not None]
     outdated = [
         MarkStop(m.container.name, restart_policy.grace(pod) * SECOND, restart=True)
         for m in everyone
@@ -288,11 +292,11 @@ def _run(pod: Pod, observed: ObservedPod, at: TimePoint, max_backoff: int) -> De
     hooks = [hook for m in everyone if (hook := _post_start(m)) is not None]
     sandbox = observed.sandbox.pause
     if _is_initialized(mains, sandbox):
-        starts = _keep_sidecars(inits, pod, at, max_backoff)
+        starts = _keep_sidecars(inits, pod, clock, max_backoff)
     else:
-        starts = _initialize(inits, at, max_backoff, sandbox, pod)
+        starts = _initialize(inits, clock, max_backoff, sandbox, pod)
     if starts.up:
-        starts = _merge(starts, _start_mains(mains, pod, at, max_backoff))
+        starts = _merge(starts, _start_mains(mains, pod, clock, max_backoff))
     wake = starts.wake
     for steps in stops:
         wake = _earliest(wake, steps.wake)
@@ -325,7 +329,7 @@ def _is_restarting(member: Member) -> bool:
     )
 
 
-def _sandbox_backoff(exited: list[Member], pod: Pod, at: TimePoint) -> Decision | None:
+def _sandbox_backoff(exited: list[Member], pod: Pod, clock: TimePoint) -> Decision | None:
     """The wait until the first container may restart; None where one may start now or none ever
     ran.
     """
@@ -334,15 +338,15 @@ def _sandbox_backoff(exited: list[Member], pod: Pod, at: TimePoint) -> Decision 
     ]
     if not restarting:
         return None
-    first = min(restarting, key=lambda member: _not_before(member, at))
-    due = _not_before(first, at)
-    return Decision(wake=due, waiting=first.container.name) if due > at.now else None
+    first = min(restarting, key=lambda member: _not_before(member, clock))
+    due = _not_before(first, clock)
+    return Decision(wake=due, waiting=first.container.name) if due > clock.now else None
 
 
-def _not_before(member: Member, at: TimePoint) -> int:
+def _not_before(member: Member, clock: TimePoint) -> int:
     """When its back-off ends; one of another boot has ended."""
     last_exit = member.last_exit
-    return last_exit.not_before if last_exit is not None and last_exit.boot == at.boot else 0
+    return last_exit.not_before if last_exit is not None and last_exit.boot == clock.boot else 0
 
 
 def _post_start(member: Member) -> RunHook | None:
@@ -364,7 +368,7 @@ def _is_initialized(mains: list[Member], sandbox: str) -> bool:
 
 
 def _initialize(
-    inits: list[Member], at: TimePoint, max_backoff: int, sandbox: str, pod: Pod
+    inits: list[Member], clock: TimePoint, max_backoff: int, sandbox: str, pod: Pod
 ) -> Decision:
     """Starts the first init container that has not completed, and keeps the sidecars before it
     running.
@@ -372,31 +376,31 @@ def _initialize(
     result = Decision(up=True)
     for member in inits:
         if member.sidecar:
-            result = _merge(result, _start(member, pod, at, max_backoff))
+            result = _merge(result, _start(member, pod, clock, max_backoff))
             if not restart_policy.is_started(member):
                 return result._replace(up=False)
         elif member.running:
             return result._replace(up=False)
         elif not restart_policy.completed_in(member, sandbox):
-            return _merge(result, _start(member, pod, at, max_backoff))._replace(up=False)
+            return _merge(result, _start(member, pod, clock, max_backoff))._replace(up=False)
     return result
 
 
-def _keep_sidecars(inits: list[Member], pod: Pod, at: TimePoint, max_backoff: int) -> Decision:
+def _keep_sidecars(inits: list[Member], pod: Pod, clock: TimePoint, max_backoff: int) -> Decision:
     result = Decision(up=True)
     for member in inits:
         if member.sidecar:
-            result = _merge(result, _start(member, pod, at, max_backoff))
+            result = _merge(result, _start(member, pod, clock, max_backoff))
     return result._replace(up=True)
 
 
-def _start_mains(mains: list[Member], pod: Pod, at: TimePoint, max_backoff: int) -> Decision:
+def _start_mains(mains: list[Member], pod: Pod, clock: TimePoint, max_backoff: int) -> Decision:
     result = Decision(up=True)
     for member in mains:
         has_hook = restart_policy.has_hook(member.container, "post_start")
         restarts = restart_policy.has_exited(member) and restart_policy.will_restart(pod, member)
         if member.observed is None or restarts:
-            result = _merge(result, _start(member, pod, at, max_backoff))
+            result = _merge(result, _start(member, pod, clock, max_backoff))
         # The kubelet starts a container only when the postStart hook of the one before is over.
         if has_hook and (member.observed is None or _is_hook_unfinished(member)):
             return result._replace(up=False)
@@ -412,15 +416,15 @@ def _is_hook_unfinished(member: Member) -> bool:
     )
 
 
-def _start(member: Member, pod: Pod, at: TimePoint, max_backoff: int) -> Decision:
+def _start(member: Member, pod: Pod, clock: TimePoint, max_backoff: int) -> Decision:
     """Starts one container if it does not run, now or when its back-off is over."""
     name, last_exit = member.container.name, member.last_exit
     if member.running:
         return Decision(up=True)
     if member.observed is None:
         return Decision((StartContainer(name, 0, 0),))
-    not_before = _not_before(member, at)
-    if not_before > at.now:
+    not_before = _not_before(member, clock)
+    if not_before > clock.now:
         return Decision(wake=not_before, waiting=name)
     waited = last_exit.backoff if last_exit is not None else 0
     backoff = restart_policy.next_backoff(waited, max_backoff)

@@ -45,7 +45,7 @@ def changes_between(old: Pod, new: Pod) -> Changes:
     changes = _metadata(old, new) + _spec(old, new)
     for kind, init in (("init_containers", True), ("containers", False)):
         before, after = getattr(old.spec, kind), getattr(new.spec, kind)
-        if [each.name for each in before] != [each.name for each in after]:
+        if [container.name for container in before] != [container.name for container in after]:
             changes += Changes(
                 needs_new=(f"spec.{_json(kind)}: containers were added, removed or reordered",)
             )
@@ -76,7 +76,7 @@ def document_changes(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str
 
 
 def _by_name(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    return {(each["kind"], each["metadata"]["name"]): each for each in documents}
+    return {(document["kind"], document["metadata"]["name"]): document for document in documents}
 
 
 def _metadata(old: Pod, new: Pod) -> Changes:

@@ -75,7 +75,7 @@ def _states(
 
 def _waiting(member: Member, observed_pod: ObservedPod) -> ContainerStateWaiting:
     begun = member.observed is not None or not any(
-        each.record.init for each in observed_pod.containers
+        container.record.init for container in observed_pod.containers
     )
     return ContainerStateWaiting(
         reason="ContainerCreating" if begun and not member.init else "PodInitializing"

@@ -20,7 +20,7 @@ _DISK = "ephemeral-storage"
 def has_storage_limit(pod: Pod) -> bool:
     """Whether anything of the pod has such a limit: other pods need not be measured."""
     containers = (*pod.spec.containers, *pod.spec.init_containers)
-    return any(_DISK in each.resources.limits for each in containers) or any(
+    return any(_DISK in container.resources.limits for container in containers) or any(
         volume.empty_dir is not None and volume.empty_dir.size_limit is not None
         for volume in pod.spec.volumes
     )
@@ -48,9 +48,9 @@ def _whole(pod: Pod, used: Storage) -> str:
     if not 0 < limit < used.total:
         return ""
     texts = [
-        each.resources.limits[_DISK]
-        for each in pod.spec.containers
-        if _DISK in each.resources.limits
+        container.resources.limits[_DISK]
+        for container in pod.spec.containers
+        if _DISK in container.resources.limits
     ]
     total = reduce(quantity.add, texts)
     usage = "Pod ephemeral local storage usage"

@@ -43,7 +43,7 @@ def is_mirror(pod: Mapping[str, Any]) -> bool:
     return MIRROR in (pod["metadata"].get("annotations") or {})
 
 
-def mirror(pod: Object, node: str, node_uid: str, digest: str, seen: str) -> Object:
+def mirror(pod: Object, node: str, node_uid: str, digest: str, seen_at: str) -> Object:
     """The object to create for a pod of the node ``node``; ``digest`` stands for its manifest,
     ``seen`` is a time.
     """
@@ -61,7 +61,7 @@ def mirror(pod: Object, node: str, node_uid: str, digest: str, seen: str) -> Obj
                 **annotations,
                 MIRROR: digest,
                 HASH: digest,
-                SEEN: seen,
+                SEEN: seen_at,
                 SOURCE: "file",
             },
             "ownerReferences": [owner],
@@ -85,7 +85,9 @@ def _spec(spec: Object) -> Object:
 def _container(container: Object) -> Object:
     shown = {key: value for key, value in container.items() if key != "envFrom"}
     variables = container.get("env") or ()
-    shown["env"] = [each for each in variables if not _refers(each.get("valueFrom") or {})]
+    shown["env"] = [
+        variable for variable in variables if not _refers(variable.get("valueFrom") or {})
+    ]
     return shown
 
 

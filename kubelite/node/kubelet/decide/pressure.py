@@ -106,7 +106,7 @@ def met(thresholds: Mapping[str, str], amounts: Mapping[str, Amount]) -> list[Me
 
 def last_met(before: Mapping[str, float], now_met: Iterable[Met], now: float) -> dict[str, float]:
     """When each condition's thresholds were last met; ``now`` is in seconds."""
-    return {**before, **{each.kind.condition: now for each in now_met}}
+    return {**before, **{reason.kind.condition: now for reason in now_met}}
 
 
 def conditions(last: Mapping[str, float], now: float, transition: float) -> frozenset[str]:
@@ -129,7 +129,7 @@ def ranked(candidates: Iterable[Candidate], resource: str) -> list[Candidate]:
         within = resource in ("memory", _DISK_RESOURCE) and candidate.used <= requested
         return within, candidate.pod.spec.priority or 0, requested - candidate.used
 
-    return sorted(filter(lambda each: not is_critical(each.pod), candidates), key=key)
+    return sorted(filter(lambda candidate: not is_critical(candidate.pod), candidates), key=key)
 
 
 def requests(pod: Pod) -> qos.Amounts:
@@ -144,7 +144,9 @@ def message(reason: Met, candidate: Candidate) -> str:
         f"The node was low on resource: {resource}. Threshold quantity: "
         f"{_shown(reason.threshold, resource)}, available: {_shown(reason.available, resource)}. "
     )
-    requested = {each.name: qos.requests(each) for each in candidate.pod.spec.containers}
+    requested = {
+        container.name: qos.requests(container) for container in candidate.pod.spec.containers
+    }
     for container, used in candidate.containers:
         least = requested.get(container, {}).get(resource, 0)
         if used > least:

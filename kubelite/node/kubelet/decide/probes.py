@@ -95,7 +95,7 @@ def port_number(port: int | str, ports: tuple[ContainerPort, ...]) -> int | None
     """The number of a port given by number or by name; None for an unknown name."""
     if isinstance(port, int):
         return port
-    named = next((each.container_port for each in ports if each.name == port), None)
+    named = next((declared.container_port for declared in ports if declared.name == port), None)
     return int(port) if named is None and port.isascii() and port.isdigit() else named
 
 

@@ -57,7 +57,7 @@ class Member(NamedTuple):
 
 def members(pod: Pod, observed: ObservedPod) -> tuple[list[Member], list[Member]]:
     """Init containers and main containers, each in the order of the specification."""
-    by_name = {each.record.name: each for each in observed.containers}
+    by_name = {container.record.name: container for container in observed.containers}
     inits = [Member(c, True, by_name.get(c.name)) for c in pod.spec.init_containers]
     return inits, [Member(c, False, by_name.get(c.name)) for c in pod.spec.containers]
 

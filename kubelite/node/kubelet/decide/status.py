@@ -211,7 +211,9 @@ class _StatusBuilder:
     def _disk(self) -> Iterator[PodCondition]:
         """A condition of our own, present while the disk is full."""
         lost = [
-            f"{each.record.name} ({each.lost})" for each in self.observed.containers if each.lost
+            f"{container.record.name} ({container.lost})"
+            for container in self.observed.containers
+            if container.lost
         ]
         if lost:
             message = f"no space left for logs; lines lost so far: {', '.join(lost)}"
@@ -223,11 +225,11 @@ class _StatusBuilder:
         self, kind: str, holds: bool, since: int, reason: str, message: str
     ) -> PodCondition:
         status = _word(holds)
-        known, at = self.observed.conditions.since.get(kind, ("", 0))
+        known, changed_at = self.observed.conditions.since.get(kind, ("", 0))
         return PodCondition(
             type=kind,
             status=status,
-            last_transition_time=rfc3339(at if known == status else since),
+            last_transition_time=rfc3339(changed_at if known == status else since),
             reason=reason or None,
             message=message or None,
         )

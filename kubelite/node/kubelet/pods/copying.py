@@ -108,11 +108,11 @@ def copy(source: Side, path: str, target: Side, destination: str) -> list[str]:
     name; ``path`` that ends in ``/.`` means what is in it. Returns the names that were left out.
     Raises RuntimeFailure, ImageError, OSError."""
     whole = path.endswith("/.") or path in (".", "/")
-    found = _kind(source, path)
-    if found is None:
+    kind = _kind(source, path)
+    if kind is None:
         raise RuntimeFailure(f"{path}: there is no such file or directory")
     directory, name = _destination(
-        target, destination, os.path.basename(path.rstrip("/")), found, whole
+        target, destination, os.path.basename(path.rstrip("/")), kind, whole
     )
     try:
         with packed(source, path, name, target) as stream:
@@ -123,7 +123,7 @@ def copy(source: Side, path: str, target: Side, destination: str) -> list[str]:
 
 
 def _destination(
-    target: Side, destination: str, name: str, found: int, whole: bool
+    target: Side, destination: str, name: str, kind: int, whole: bool
 ) -> tuple[int, str]:
     """The directory to write into, and the name for the copy there; "" when what is copied goes
     right into it.
@@ -131,9 +131,9 @@ def _destination(
     there = _kind(target, destination)
     if there == stat.S_IFDIR:
         return _open(target, destination, _DIRECTORY), "" if whole else name
-    if there is not None and found == stat.S_IFDIR:
+    if there is not None and kind == stat.S_IFDIR:
         raise RuntimeFailure(f"{destination}: a directory cannot take the place of a file")
-    if there is None and destination.endswith("/") and found != stat.S_IFDIR:
+    if there is None and destination.endswith("/") and kind != stat.S_IFDIR:
         raise RuntimeFailure(f"{destination}: there is no such directory")
     above, last = os.path.split(destination.rstrip("/"))
     return _open(target, above or ("/" if destination.startswith("/") else "."), _DIRECTORY), last
@@ -209,26 +209,26 @@ def _pack_directory(
         entry = _entry(name, os.fstat(fd), target)
         entry.type = tarfile.DIRTYPE
         archive.addfile(entry)
-    for found in walk_directory(fd):
-        full = f"{name}/{found.path}" if name else found.path
+    for member in walk_directory(fd):
+        full = f"{name}/{member.path}" if name else member.path
         with contextlib.suppress(FileNotFoundError):  # removed since the directory was read
-            _pack_one(archive, found, full, target, left_out)
+            _pack_one(archive, member, full, target, left_out)
 
 
 def _pack_one(
-    archive: tarfile.TarFile, found: Entry, full: str, target: Side, left_out: list[str]
+    archive: tarfile.TarFile, member: Entry, full: str, target: Side, left_out: list[str]
 ) -> None:
-    mode = found.status.st_mode
+    mode = member.status.st_mode
     if stat.S_ISREG(mode):
-        fd = os.open(found.name, _FILE | os.O_NOFOLLOW, dir_fd=found.parent)
+        fd = os.open(member.name, _FILE | os.O_NOFOLLOW, dir_fd=member.parent)
         _pack_file(archive, fd, full, target)
         return
-    entry = _entry(full, found.status, target)
+    entry = _entry(full, member.status, target)
     if stat.S_ISDIR(mode):
         entry.type = tarfile.DIRTYPE
     elif stat.S_ISLNK(mode):
         entry.type = tarfile.SYMTYPE
-        entry.linkname = os.readlink(found.name, dir_fd=found.parent)
+        entry.linkname = os.readlink(member.name, dir_fd=member.parent)
     else:
         left_out.append(full)
         return

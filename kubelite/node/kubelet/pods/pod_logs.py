@@ -61,7 +61,11 @@ def _place(
 ) -> tuple[str, int]:
     """The directory and the attempt of a container's log. Raises NotFound, NotRunning."""
     observed = next(
-        (each for each in observe(home, ledger, pod).containers if each.record.name == container),
+        (
+            observed
+            for observed in observe(home, ledger, pod).containers
+            if observed.record.name == container
+        ),
         None,
     )
     if observed is None:

@@ -376,10 +376,10 @@ class Pods:
             which = "no container" if container is None else f'no container "{container}"'
             raise NotRunning(f'{which} of pod "{name}" is running')
         with sandbox.connect(self._home, record.uid) as shim:
-            for each in running:
+            for target in running:
                 with contextlib.suppress(NativeError):
-                    shim.signal(each.id, number)
-        return [each.name for each in running]
+                    shim.signal(target.id, number)
+        return [container.name for container in running]
 
     def pause(self, namespace: str, name: str) -> Pod:
         """Freezes all processes of a pod. Raises NotFound, Conflict, NotRunning, CgroupError."""
@@ -588,7 +588,7 @@ def _has_finished(pod: Pod) -> bool:
 
 
 def _has_failed_init(pod: Pod) -> bool:
-    states = [each.state for each in pod.status.init_container_statuses] if pod.status else []
+    states = [status.state for status in pod.status.init_container_statuses] if pod.status else []
     return any(
         state is not None and state.terminated is not None and state.terminated.exit_code
         for state in states

@@ -303,7 +303,7 @@ class PodQueries:
 
     def _container(self, record: PodRecord, name: str) -> ObservedContainer | None:
         containers = self.observe(record).containers
-        return next((each for each in containers if each.record.name == name), None)
+        return next((container for container in containers if container.record.name == name), None)
 
     def _with_described_exits(self, pod: Pod, observed: ObservedPod) -> ObservedPod:
         """With exits that are not in the history yet as they will be there: pods without an agent

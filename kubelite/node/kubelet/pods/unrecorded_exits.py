@@ -26,10 +26,12 @@ def describe_exits(home: Home, ledger: Ledger, pod: Pod, observed: ObservedPod) 
     with CgroupTree(read_world(), home.cgroup) as tree:
         recorder = ExitRecorder(home, ledger, tree, observed.pod)
 
-        def described(each: ObservedContainer) -> ObservedContainer:
-            if each.running or each.exit is None or each.last_exit is not None:
-                return each
-            container, init = containers.get(each.record.name, (None, each.record.init))
-            return each._replace(last_exit=recorder.describe(each, container, init, now, limit))
+        def described(observed: ObservedContainer) -> ObservedContainer:
+            if observed.running or observed.exit is None or observed.last_exit is not None:
+                return observed
+            container, init = containers.get(observed.record.name, (None, observed.record.init))
+            return observed._replace(
+                last_exit=recorder.describe(observed, container, init, now, limit)
+            )
 
         return observed._replace(containers=tuple(map(described, observed.containers)))

@@ -77,7 +77,11 @@ def _refuse_hopeless(pod: Pod, name: str) -> None:
     """Raises RuntimeFailure for a pod that cannot become ready any more."""
     exited = []
     if pod.status is not None:
-        exited = [each.name for each in pod.status.container_statuses if _stays_down(pod, each)]
+        exited = [
+            container.name
+            for container in pod.status.container_statuses
+            if _stays_down(pod, container)
+        ]
     if exited or has_ended(pod):
         reason = f"{', '.join(exited)} exited" if exited else "it has failed"
         raise RuntimeFailure(
@@ -89,7 +93,9 @@ def _refuse_hopeless(pod: Pod, name: str) -> None:
 def _stays_down(pod: Pod, container: ContainerStatus) -> bool:
     """Whether it has exited and will not be restarted."""
     terminated = container.state.terminated if container.state is not None else None
-    spec = next((each for each in pod.spec.containers if each.name == container.name), None)
+    spec = next(
+        (candidate for candidate in pod.spec.containers if candidate.name == container.name), None
+    )
     return (
         terminated is not None
         and spec is not None

@@ -67,21 +67,21 @@ class Options(NamedTuple):
 def options(request: Request) -> Options | None:
     """The options of a request, or None where no stream is asked for."""
     tty = request.flag("tty")
-    asked = Options(
+    wanted = Options(
         request.flag("input"),
         request.flag("output"),
         request.flag("error") and not tty,
         tty,
     )
-    return asked if asked.stdin or asked.stdout or asked.stderr else None
+    return wanted if wanted.stdin or wanted.stdout or wanted.stderr else None
 
 
 async def run(
-    channels: Channels, process: Process, asked: Options, *, protocol: str, is_exec: bool
+    channels: Channels, process: Process, wanted: Options, *, protocol: str, is_exec: bool
 ) -> None:
     """Joins the two until the process ends or the client has gone; closes neither."""
-    inputs = asyncio.create_task(_forward_input(channels, process, asked))
-    outputs = asyncio.create_task(_forward_output(channels, process, asked))
+    inputs = asyncio.create_task(_forward_input(channels, process, wanted))
+    outputs = asyncio.create_task(_forward_output(channels, process, wanted))
     try:
         await asyncio.wait({inputs, outputs}, return_when=asyncio.FIRST_COMPLETED)
         if not outputs.done() and _has_gone(inputs):
@@ -103,21 +103,21 @@ def _has_gone(inputs: asyncio.Task[None]) -> bool:
     return inputs.done()
 
 
-async def _forward_input(channels: Channels, process: Process, asked: Options) -> None:
+async def _forward_input(channels: Channels, process: Process, wanted: Options) -> None:
     """Everything the client sends; returns when the client has gone."""
     async for message in channels.messages():
-        if message.channel == RESIZE and asked.tty:
+        if message.channel == RESIZE and wanted.tty:
             size = terminal_size(message.data)
             if size is not None:
                 await asyncio.to_thread(process.resize, *size)
-        elif message.channel == STDIN and asked.stdin:
+        elif message.channel == STDIN and wanted.stdin:
             if message.data:
                 await asyncio.to_thread(process.write, message.data)
             if message.is_end:
                 await asyncio.to_thread(process.close_stdin)
 
 
-async def _forward_output(channels: Channels, process: Process, asked: Options) -> int:
+async def _forward_output(channels: Channels, process: Process, wanted: Options) -> int:
     """Output until the process ends; its exit code."""
     loop = asyncio.get_running_loop()
     try:
@@ -134,8 +134,8 @@ async def _forward_output(channels: Channels, process: Process, asked: Options) 
                 return received
             if received is not None:
                 stream, data = received
-                channel = STDERR if stream == 2 and not asked.tty else STDOUT
-                if asked.stderr if channel == STDERR else asked.stdout:
+                channel = STDERR if stream == 2 and not wanted.tty else STDOUT
+                if wanted.stderr if channel == STDERR else wanted.stdout:
                     await channels.send(channel, data)
     except CoreError:
         return 137  # the shim has gone, and what it looked after with it

@@ -125,8 +125,8 @@ class KubeletServer:
         if await self._gate.allows(user, request):
             return None
         verb, subresources = attributes(request)
-        asked = f"verb={verb}, resource=nodes, subresource(s)=[{' '.join(subresources)}]"
-        return Response(403, f"Forbidden (user={user.name}, {asked})\n".encode())
+        described = f"verb={verb}, resource=nodes, subresource(s)=[{' '.join(subresources)}]"
+        return Response(403, f"Forbidden (user={user.name}, {described})\n".encode())
 
     async def _route(self, request: Request) -> Response | Upgrade:
         words = request.path.strip("/").split("/")

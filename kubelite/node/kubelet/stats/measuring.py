@@ -109,7 +109,7 @@ def _pod(
     record, sandbox = observed.pod, observed.sandbox
     assert sandbox is not None  # it is up
     storage = (
-        measure_storage(home, record, [each.record for each in observed.containers])
+        measure_storage(home, record, [container.record for container in observed.containers])
         if disks
         else None
     )
@@ -144,7 +144,9 @@ def _container(
     record = observed.record
     name = cgroup_name(record.name, record.attempt)
     declared = (*pod.spec.init_containers, *pod.spec.containers)
-    own = next((qos.resources(each) for each in declared if each.name == record.name), None)
+    own = next(
+        (qos.resources(container) for container in declared if container.name == record.name), None
+    )
     return ContainerFigures(
         record.name,
         record.id,

@@ -70,34 +70,40 @@ class _Collector:
 def resource_metrics(figures: Figures) -> list[Series]:
     """``/metrics/resource``."""
     node, pods = figures
-    at = node.at
+    measured_at = node.at
     in_containers = [(_of_container(pod, c), c) for pod in pods for c in pod.containers]
     in_pods = [((pod.namespace, pod.name), pod) for pod in pods]
     return [
-        *_usage_series("container", _CONTAINER, in_containers, at),
+        *_usage_series("container", _CONTAINER, in_containers, measured_at),
         Series(
             GAUGE,
             "container_start_time_seconds",
             "When the container was started, in seconds since 1970.",
             _CONTAINER,
-            [Row(labels, container.started_at, at) for labels, container in in_containers],
+            [Row(labels, container.started_at, measured_at) for labels, container in in_containers],
         ),
         Series(
             COUNTER,
             "node_cpu_usage_seconds",
             "CPU time of the node, in seconds.",
             (),
-            [Row((), node.cpu_ns / SECOND, at)],
+            [Row((), node.cpu_ns / SECOND, measured_at)],
         ),
         Series(
             GAUGE,
             "node_memory_working_set_bytes",
             "Working set of the node.",
             (),
-            [Row((), node.working_set, at)],
+            [Row((), node.working_set, measured_at)],
         ),
-        Series(GAUGE, "node_swap_usage_bytes", "Swap in use.", (), [Row((), node.swap_used, at)]),
-        *_usage_series("pod", _POD, in_pods, at),
+        Series(
+            GAUGE,
+            "node_swap_usage_bytes",
+            "Swap in use.",
+            (),
+            [Row((), node.swap_used, measured_at)],
+        ),
+        *_usage_series("pod", _POD, in_pods, measured_at),
         Series(
             GAUGE,
             "resource_scrape_error",
@@ -128,13 +134,15 @@ def _usage_series(
     what: str,
     labels: tuple[str, ...],
     measured: Iterable[tuple[tuple[str, ...], PodFigures | ContainerFigures]],
-    at: float,
+    measured_at: float,
 ) -> list[Series]:
     known = list(measured)
 
     def rows(field: str, divisor: int = 1) -> list[Row]:
-        values = ((own, getattr(each.usage, field)) for own, each in known)
-        return [Row(own, value / divisor, at) for own, value in values if value is not None]
+        values = ((own, getattr(figure.usage, field)) for own, figure in known)
+        return [
+            Row(own, value / divisor, measured_at) for own, value in values if value is not None
+        ]
 
     name = f"{what}_cpu_usage_seconds"
     cpu = Series(
@@ -159,10 +167,10 @@ def cadvisor_metrics(figures: Figures) -> list[Series]:
         for container in (*pod.containers, None)
     ]
     series = []
-    for kind, name, field, divisor, told in _CADVISOR_FIGURES:
+    for kind, name, field, divisor, help_text in _CADVISOR_FIGURES:
         values = ((labels, getattr(usage, field)) for labels, usage in groups)
         rows = [Row(labels, v / divisor, node.at) for labels, v in values if v is not None]
-        series.append(Series(kind, name, told, _CADVISOR, rows))
+        series.append(Series(kind, name, help_text, _CADVISOR, rows))
     return [*series, *_container_series(node, pods), *_network_series(node, pods), *_machine(node)]
 
 
@@ -225,9 +233,9 @@ def _container_series(node: NodeFigures, pods: Iterable[PodFigures]) -> Iterator
             [c.resources.memory_limit for _, c in known],
         ),
     }
-    for name, (told, column) in values.items():
+    for name, (help_text, column) in values.items():
         rows = [Row(labels, value) for (labels, _), value in zip(known, column, strict=True)]
-        yield Series(GAUGE, name, told, _CADVISOR, rows)
+        yield Series(GAUGE, name, help_text, _CADVISOR, rows)
 
 
 def _network_series(node: NodeFigures, pods: Iterable[PodFigures]) -> Iterator[Series]:
@@ -237,19 +245,19 @@ def _network_series(node: NodeFigures, pods: Iterable[PodFigures]) -> Iterator[S
         for pod in pods
         for interface in pod.network
     ]
-    for name, field, told in (
+    for name, field, help_text in (
         ("container_network_receive_bytes", "received", "Bytes received."),
         ("container_network_receive_errors", "receive_errors", "Errors while receiving."),
         ("container_network_transmit_bytes", "sent", "Bytes sent."),
         ("container_network_transmit_errors", "send_errors", "Errors while sending."),
     ):
         rows = [Row(own, getattr(interface, field), node.at) for own, interface in known]
-        yield Series(COUNTER, name, told, labels, rows)
+        yield Series(COUNTER, name, help_text, labels, rows)
 
 
 def _machine(node: NodeFigures) -> Iterator[Series]:
-    for name, told, value in (
+    for name, help_text, value in (
         ("machine_cpu_cores", "Processors of this machine.", node.cpus),
         ("machine_memory_bytes", "Memory of this machine.", node.memory_capacity),
     ):
-        yield Series(GAUGE, name, told, (), [Row((), value)])
+        yield Series(GAUGE, name, help_text, (), [Row((), value)])

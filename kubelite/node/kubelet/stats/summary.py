@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def summary(sample: Sample, name: str, *, only_cpu_and_memory: bool = False) -> Object:
     """The document of the node ``name``."""
     node, pods = sample.figures
-    told = _Teller(rfc3339(int(node.at * SECOND)), sample.rates, brief=only_cpu_and_memory)
-    return {"node": told.node(node, name), "pods": [told.pod(pod, node) for pod in pods]}
+    teller = _Teller(rfc3339(int(node.at * SECOND)), sample.rates, brief=only_cpu_and_memory)
+    return {"node": teller.node(node, name), "pods": [teller.pod(pod, node) for pod in pods]}
 
 
 class _Teller:
@@ -38,7 +38,7 @@ class _Teller:
         self._now, self._rates, self._brief = now, rates, brief
 
     def node(self, node: NodeFigures, name: str) -> Object:
-        told = {
+        document = {
             "nodeName": name,
             "systemContainers": [self._agent(node)],
             "startTime": _time(node.booted_at),
@@ -59,9 +59,9 @@ class _Teller:
             },
         }
         if self._brief:
-            return told
+            return document
         images = self._filesystem(node.images)
-        return told | {
+        return document | {
             "network": self._network(node.network),
             "fs": self._filesystem(node.root),
             "runtime": {"imageFs": images, "containerFs": self._filesystem(node.root)},
@@ -69,38 +69,38 @@ class _Teller:
         }
 
     def pod(self, pod: PodFigures, node: NodeFigures) -> Object:
-        told: Object = {
+        document: Object = {
             "podRef": {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid},
             "startTime": _time(pod.started_at),
-            "containers": [self._container(each, node) for each in pod.containers],
+            "containers": [self._container(container, node) for container in pod.containers],
             **self._usage(pod.uid, pod.usage, 0),
         }
         if self._brief:
-            return told
+            return document
         volumes = [
             {"name": name, **self._filesystem(node.root._replace(used=used))}
             for name, used in (pod.volumes or {}).items()
         ]
-        told |= {
+        document |= {
             "network": self._network(pod.network),
             "ephemeral-storage": self._filesystem(node.root._replace(used=pod.disk)),
         }
         if volumes:
-            told["volume"] = volumes
+            document["volume"] = volumes
         if pod.usage.tasks is not None:
-            told["process_stats"] = {"process_count": pod.usage.tasks}
-        return told
+            document["process_stats"] = {"process_count": pod.usage.tasks}
+        return document
 
     def _container(self, container: ContainerFigures, node: NodeFigures) -> Object:
         limit = container.resources.memory_limit
-        told = {
+        document = {
             "name": container.name,
             "startTime": _time(container.started_at),
             **self._usage(container.id, container.usage, limit),
         }
         if not self._brief:
-            told["rootfs"] = self._filesystem(node.root._replace(used=container.disk))
-        return told
+            document["rootfs"] = self._filesystem(node.root._replace(used=container.disk))
+        return document
 
     def _agent(self, node: NodeFigures) -> Object:
         memory = {"time": self._now, "workingSetBytes": node.agent.memory}
@@ -112,17 +112,17 @@ class _Teller:
         }
 
     def _cpu(self, key: str, total: int) -> Object:
-        told: Object = {"time": self._now, "usageCoreNanoSeconds": total}
+        figures: Object = {"time": self._now, "usageCoreNanoSeconds": total}
         rate = self._rates.get(key)
-        return told if rate is None else told | {"usageNanoCores": rate}
+        return figures if rate is None else figures | {"usageNanoCores": rate}
 
     def _usage(self, key: str, usage: Usage, memory_limit: int) -> Object:
         """CPU, memory and swap of a group, as far as this machine counts them."""
-        told: Object = {}
+        figures: Object = {}
         if usage.cpu_ns is not None:
-            told["cpu"] = self._cpu(key, usage.cpu_ns)
+            figures["cpu"] = self._cpu(key, usage.cpu_ns)
         if usage.working_set is not None:
-            told["memory"] = {"time": self._now} | _known(
+            figures["memory"] = {"time": self._now} | _known(
                 availableBytes=max(memory_limit - usage.working_set, 0) if memory_limit else None,
                 usageBytes=usage.memory,
                 workingSetBytes=usage.working_set,
@@ -131,12 +131,12 @@ class _Teller:
                 majorPageFaults=usage.major_page_faults,
             )
         if usage.swap is not None:
-            told["swap"] = {"time": self._now, "swapUsageBytes": usage.swap}
-        return told
+            figures["swap"] = {"time": self._now, "swapUsageBytes": usage.swap}
+        return figures
 
     def _network(self, interfaces: Sequence[Interface]) -> Object:
         """The kubelet repeats the first interface as the default one."""
-        told = [
+        listed = [
             {
                 "name": interface.name,
                 "rxBytes": interface.received,
@@ -146,7 +146,7 @@ class _Teller:
             }
             for interface in interfaces
         ]
-        return {"time": self._now, **(told[0] if told else {"name": ""}), "interfaces": told}
+        return {"time": self._now, **(listed[0] if listed else {"name": ""}), "interfaces": listed}
 
     def _filesystem(self, filesystem: Filesystem) -> Object:
         return {"time": self._now} | _known(

@@ -154,8 +154,8 @@ def _check(check: Check, rest: int, narrow: bool) -> list[Op]:
     return [*load, Op(_GREATER, high, away + 1, 0), Op(_EQUAL, high, 0, after), *low]
 
 
-def _low(op: str, at: int, value: int, mask: int, rest: int) -> list[Op]:
-    load = [Op(_LOAD, at)]
+def _low(op: str, offset: int, value: int, mask: int, rest: int) -> list[Op]:
+    load = [Op(_LOAD, offset)]
     if op == "masked":
         return [*load, Op(_AND, mask), Op(_EQUAL, value, 0, rest)]
     if op == "eq":

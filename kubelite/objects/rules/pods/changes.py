@@ -119,7 +119,7 @@ def _deadline(now: Object, before: Object) -> tuple[list[Cause], bool]:
 
 def _tolerations(now: Object, before: Object) -> Iterator[Cause]:
     kept = {_tolerated(toleration) for toleration in now.get("tolerations") or ()}
-    if any(_tolerated(each) not in kept for each in before.get("tolerations") or ()):
+    if any(_tolerated(toleration) not in kept for toleration in before.get("tolerations") or ()):
         why = "existing toleration can not be modified except its tolerationSeconds"
         yield forbidden(("spec", "tolerations"), why)
 
@@ -367,14 +367,14 @@ def _resource_claims(status: Object, spec: Object, path: Path) -> Iterator[Cause
             yield duplicate((*path, index, "name"), name)
         taken.add(name)
         if "resourceClaimName" in claim:
-            made = claim["resourceClaimName"]
+            claim_name = claim["resourceClaimName"]
             here = (*path, index, "resourceClaimName")
-            yield from each_invalid(here, made, names.subdomain(made))
+            yield from each_invalid(here, claim_name, names.subdomain(claim_name))
 
 
 def _addresses(status: Object, field: str, path: Path) -> Iterator[Cause]:
     """Addresses of the pod or its node: at most one of each family, the first one twice."""
-    given = [each.get("ip", "") for each in status.get(f"{field}s") or ()]
+    given = [address.get("ip", "") for address in status.get(f"{field}s") or ()]
     here = (*path, f"{field}s")
     if field == "hostIP" and given and status.get(field, "") != given[0]:
         yield invalid((*here, 0, "ip"), given[0], "must be equal to `hostIP`")

@@ -150,13 +150,13 @@ def _keys_twice(selector: Object, matched: Sequence[str], path: Path) -> Iterato
     """Keys that the selector names by itself. The server has merged the keys into it already, so
     that each is in it once.
     """
-    seen = {*(selector.get("matchLabels") or {})}
+    keys = {*(selector.get("matchLabels") or {})}
     for expression in selector.get("matchExpressions") or ():
         key = expression.get("key", "")
-        if key in matched and key in seen:
+        if key in matched and key in keys:
             index = len(matched) - 1 - list(matched)[::-1].index(key)
             yield invalid((*path, index), key, "exists in both matchLabelKeys and labelSelector")
-        seen.add(key)
+        keys.add(key)
 
 
 def tolerations(given: Sequence[Object], path: Path) -> Iterator[Cause]:

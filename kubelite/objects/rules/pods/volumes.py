@@ -60,13 +60,15 @@ def volumes(
     good: dict[str, Object] = {}
     causes: list[Cause] = []
     created = {
-        f"{pod_name}-{each.get('name', '')}" for each in given if pod_name and "ephemeral" in each
+        f"{pod_name}-{volume.get('name', '')}"
+        for volume in given
+        if pod_name and "ephemeral" in volume
     }
     for index, volume in enumerate(given):
         here, name = (*path, index), volume.get("name", "")
-        found = [*_source(volume, here, pod_name), *_name(name, name in good, (*here, "name"))]
-        causes += found
-        if not found:
+        own_causes = [*_source(volume, here, pod_name), *_name(name, name in good, (*here, "name"))]
+        causes += own_causes
+        if not own_causes:
             good[name] = volume
         claim = (volume.get("persistentVolumeClaim") or {}).get("claimName", "")
         if claim in created:

@@ -52,7 +52,6 @@ _BY_CONTAINER = {
         "appArmorProfile",
     ),
 }
-_BYTES = ("memory", "ephemeral-storage")
 _NO_POD = "a null labelSelector results in matching no pod"
 _TERMS = (
     "requiredDuringSchedulingIgnoredDuringExecution",
@@ -72,8 +71,8 @@ def of_pod(metadata: Object, spec: Object, prefix: str = "") -> Iterator[str]:
             yield f"{path}.nodeSelector[{key}]: {_LABELS[key]}"
     if spec.get("affinity"):
         yield from _affinity(spec["affinity"], f"{path}.affinity")
-    for index, each in enumerate(spec.get("topologySpreadConstraints") or ()):
-        yield from _spread(each, f"{path}.topologySpreadConstraints[{index}]")
+    for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
+        yield from _spread(constraint, f"{path}.topologySpreadConstraints[{index}]")
     for index, volume in enumerate(spec.get("volumes") or ()):
         for kind in volume:
             if kind in _VOLUMES:
@@ -126,18 +125,18 @@ _MADE_OF_ITEMS = (
 
 
 def _projected(source: Object) -> list[_Placed]:
-    found = []
+    placed = []
     for kind, shown, key in _MADE_OF_ITEMS:
         given = source.get(kind)
         if given and given.get("items"):
             origin = f'{shown} "{given.get("name", "")}"' if key else shown
-            found += [_Placed(_path(item), origin) for item in given["items"]]
+            placed += [_Placed(_path(item), origin) for item in given["items"]]
     if token := source.get("serviceAccountToken"):
-        found.append(_Placed(_path(token), "ServiceAccountToken"))
+        placed.append(_Placed(_path(token), "ServiceAccountToken"))
     if bundle := source.get("clusterTrustBundle"):
         origin = f'ClusterTrustBundle "{bundle.get("name") or bundle.get("signerName", "")}"'
-        found.append(_Placed(_path(bundle), origin))
-    return found
+        placed.append(_Placed(_path(bundle), origin))
+    return placed
 
 
 def _path(source: Object) -> str:
@@ -156,26 +155,29 @@ def _collisions(placed: list[_Placed], volume: str) -> Iterator[str]:
 
 def _annotations(given: Object, spec: Object, path: str) -> Iterator[str]:
     own = spec.get("securityContext") or {}
-    for key, said in _ANNOTATIONS.items():
-        if key in given and not (said == _SECCOMP and own.get("seccompProfile")):
-            yield f"{path}[{key}]: {said}"
-    containers = {each.get("name", ""): each.get("securityContext") or {} for each in _all(spec)}
+    for key, message in _ANNOTATIONS.items():
+        if key in given and not (message == _SECCOMP and own.get("seccompProfile")):
+            yield f"{path}[{key}]: {message}"
+    containers = {
+        container.get("name", ""): container.get("securityContext") or {}
+        for container in _all(spec)
+    }
     for key in given:
-        for prefix, (said, field) in _BY_CONTAINER.items():
+        for prefix, (message, field) in _BY_CONTAINER.items():
             name = key.removeprefix(prefix)
             if (
                 key.startswith(prefix)
                 and name in containers
                 and not (containers[name].get(field) or own.get(field))
             ):
-                yield f"{path}[{key}]: {said}"
+                yield f"{path}[{key}]: {message}"
 
 
 def _all(spec: Object) -> list[Object]:
     return [
-        each
+        container
         for kind in ("initContainers", "containers", "ephemeralContainers")
-        for each in spec.get(kind) or ()
+        for container in spec.get(kind) or ()
     ]
 
 
@@ -199,28 +201,29 @@ def _affinity(given: Object, path: str) -> Iterator[str]:
 
 
 def _node_term(term: Object, path: str) -> Iterator[str]:
-    for index, each in enumerate(term.get("matchExpressions") or ()):
-        if each.get("key") in _LABELS:
-            yield f"{path}.matchExpressions[{index}].key: {each['key']} is {_LABELS[each['key']]}"
+    for index, expression in enumerate(term.get("matchExpressions") or ()):
+        key = expression.get("key")
+        if key in _LABELS:
+            yield f"{path}.matchExpressions[{index}].key: {key} is {_LABELS[key]}"
 
 
-def _spread(each: Object, path: str) -> Iterator[str]:
-    key = each.get("topologyKey", "")
+def _spread(constraint: Object, path: str) -> Iterator[str]:
+    key = constraint.get("topologyKey", "")
     if key in _LABELS:
         yield f"{path}.topologyKey: {key} is {_LABELS[key]}"
-    if each.get("labelSelector") is None:
+    if constraint.get("labelSelector") is None:
         yield f"{path}.labelSelector: {_NO_POD}"
 
 
 def _repeated(spec: Object, field: str, key: str, path: str) -> Iterator[str]:
-    seen: set[str] = set()
-    for index, each in enumerate(spec.get(field) or ()):
-        value = each.get(key, "")
+    values: set[str] = set()
+    for index, entry in enumerate(spec.get(field) or ()):
+        value = entry.get(key, "")
         if field == "imagePullSecrets" and not value:
             yield f'{path}.{field}[{index}].{key}: invalid empty name ""'
-        elif value in seen:
+        elif value in values:
             yield f'{path}.{field}[{index}].{key}: duplicate {key} "{value}"'
-        seen.add(value)
+        values.add(value)
 
 
 def _containers(spec: Object, path: str) -> Iterator[str]:
@@ -229,48 +232,37 @@ def _containers(spec: Object, path: str) -> Iterator[str]:
         for index, container in enumerate(spec.get(kind) or ()):
             where = f"{path}.{kind}[{index}]"
             if container.get("resources"):
-                yield from fractions(container["resources"], f"{where}.resources", _BYTES)
+                yield from _fractions(container["resources"], where)
             if len(container.get("env") or ()) > 1:
                 yield from _hidden(container["env"], where)
             for number, port in enumerate(container.get("ports") or ()):
-                here = f"{where}.ports[{number}]"
-                yield from _port(port, here, ports)
-                if port.get("hostIP") and not port.get("hostPort"):
-                    yield f"{here}: hostIP set without hostPort: {_printed_port(port)}"
+                yield from _port(port, f"{where}.ports[{number}]", ports)
 
 
-def _printed_port(port: Object) -> str:
-    """A port as Go prints a struct."""
-    fields = {"Name": "name", "HostPort": "hostPort", "ContainerPort": "containerPort"}
-    fields |= {"Protocol": "protocol", "HostIP": "hostIP"}
-    zero = {"HostPort": 0, "ContainerPort": 0}
-    shown = (f"{go}:{port.get(name, zero.get(go, ''))}" for go, name in fields.items())
-    return "{" + " ".join(shown) + "}"
-
-
-def fractions(resources: Object, path: str, names: tuple[str, ...]) -> Iterator[str]:
-    """Parts of bytes among limits and requests."""
+def _fractions(resources: Object, path: str) -> Iterator[str]:
     for kind in ("limits", "requests"):
-        for name in names:
+        for name in ("memory", "ephemeral-storage"):
             text = str((resources.get(kind) or {}).get(name, "0"))
-            if quantity.has_fraction(text):
+            if text[-1] in "mun" and quantity.milli(text) % 1000:
                 yield (
-                    f'{path}.{kind}[{name}]: fractional byte value "{text}" is invalid, must be an '
-                    "integer"
+                    f'{path}.resources.{kind}[{name}]: fractional byte value "{text}" is '
+                    "invalid, must be an integer"
                 )
 
 
 def _hidden(env: list[Object], path: str) -> Iterator[str]:
-    seen: set[str] = set()
-    for index, each in enumerate(env):
-        name, value = each.get("name", ""), each.get("value") or ""
+    names: set[str] = set()
+    for index, variable in enumerate(env):
+        name, value = variable.get("name", ""), variable.get("value") or ""
         reference = f"$({name})"
-        if name in seen and (each.get("valueFrom") or value == reference or reference not in value):
+        if name in names and (
+            variable.get("valueFrom") or value == reference or reference not in value
+        ):
             yield (
                 f'{path}.env[{index}]: hides previous definition of "{name}", which may be '
                 "dropped when using apply"
             )
-        seen.add(name)
+        names.add(name)
 
 
 def _port(
