@@ -150,9 +150,7 @@ def _field(home: str, label: str, kind: str, number: str, tag: Tag) -> str:
     kind = SCALARS.get(kind) or (_short(kind[1:]) if kind.startswith(".") else f"{home}.{kind}")
     single = label == "optional"
     message = single and "." in kind and not tag.pointer
-    written = (tag.written and not tag.pointer) or (
-        message and tag.json != "creationTimestamp" and not tag.inline
-    )
+    written = tag.written or (message and tag.json != "creationTimestamp" and not tag.inline)
     kind = kind if single else ("[" if label == "repeated" else "{") + kind
     return f"{tag.json}={number}{'~' * tag.inline}{kind}{'*' * (tag.pointer and single)}{'!' * written}"
 

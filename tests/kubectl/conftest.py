@@ -29,7 +29,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "server",
         "--no-node",
         "--no-scheduler",
-        "--controllers=-*",
+        "--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller",
         "--port",
         "0",
         "--data-dir",

@@ -138,3 +138,20 @@ def test_sums_are_written_like_the_left_one_unless_that_is_zero() -> None:
     assert quantity.add("0", "1Ki") == "1Ki"
     assert quantity.add("1500M", "1Mi") == "1501048576"
     assert str(Quantity(1500 * NANO // 1000)) == "1500m"
+
+
+@pytest.mark.parametrize(
+    ("text", "has_fraction"),
+    [
+        ("1", False),
+        ("1500m", True),
+        ("1n", True),
+        ("1Gi", False),
+        ("1e30", False),
+        ("9" * 20, True),
+    ],
+)
+def test_fractions_are_seen_as_64_bits_of_thousandths_see_them(
+    text: str, has_fraction: bool
+) -> None:
+    assert quantity.has_fraction(text) is has_fraction

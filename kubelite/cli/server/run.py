@@ -153,7 +153,8 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
     server = ApiServer(
-        await _backend(options, directory), _server_options(options, directory, tokens)
+        await _backend(options, directory),
+        _server_options(options, directory, tokens, controllers),
     )
     try:
         await server.start()
@@ -213,7 +214,12 @@ async def _backend(options: ServerOptions, directory: str) -> Backend:
     return SQLite(os.path.join(directory, "store.db"))
 
 
-def _server_options(options: ServerOptions, directory: str, tokens: Mapping[str, User]) -> Options:
+def _server_options(
+    options: ServerOptions,
+    directory: str,
+    tokens: Mapping[str, User],
+    controllers: Sequence[Row],
+) -> Options:
     return Options(
         os.path.join(directory, "pki"),
         options.bind,
@@ -223,6 +229,7 @@ def _server_options(options: ServerOptions, directory: str, tokens: Mapping[str,
         metrics=options.metrics,
         audit_log=options.audit_log or "",
         audit_rules=tuple(audit_rules(options.audit_policy)) if options.audit_log else (),
+        beside=frozenset(row.name for row in controllers),
     )
 
 

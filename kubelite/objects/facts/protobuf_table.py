@@ -13,7 +13,7 @@ admissionregistration.v1.MutatingAdmissionPolicy metadata=1meta.v1.ObjectMeta! s
 admissionregistration.v1.MutatingAdmissionPolicyBinding metadata=1meta.v1.ObjectMeta! spec=2admissionregistration.v1.MutatingAdmissionPolicyBindingSpec!
 admissionregistration.v1.MutatingAdmissionPolicyBindingSpec policyName=1s paramRef=2admissionregistration.v1.ParamRef* matchResources=3admissionregistration.v1.MatchResources*
 admissionregistration.v1.MutatingAdmissionPolicySpec paramKind=1admissionregistration.v1.ParamKind* matchConstraints=2admissionregistration.v1.MatchResources* variables=3[admissionregistration.v1.Variable mutations=4[admissionregistration.v1.Mutation failurePolicy=5s* matchConditions=6[admissionregistration.v1.MatchCondition reinvocationPolicy=7s
-admissionregistration.v1.MutatingWebhook name=1s! clientConfig=2admissionregistration.v1.WebhookClientConfig! rules=3[admissionregistration.v1.RuleWithOperations failurePolicy=4s* matchPolicy=9s* namespaceSelector=5meta.v1.LabelSelector* objectSelector=11meta.v1.LabelSelector* sideEffects=6s* timeoutSeconds=7i* admissionReviewVersions=8[s! reinvocationPolicy=10s* matchConditions=12[admissionregistration.v1.MatchCondition
+admissionregistration.v1.MutatingWebhook name=1s! clientConfig=2admissionregistration.v1.WebhookClientConfig! rules=3[admissionregistration.v1.RuleWithOperations failurePolicy=4s* matchPolicy=9s* namespaceSelector=5meta.v1.LabelSelector* objectSelector=11meta.v1.LabelSelector* sideEffects=6s*! timeoutSeconds=7i* admissionReviewVersions=8[s! reinvocationPolicy=10s* matchConditions=12[admissionregistration.v1.MatchCondition
 admissionregistration.v1.MutatingWebhookConfiguration metadata=1meta.v1.ObjectMeta! webhooks=2[admissionregistration.v1.MutatingWebhook
 admissionregistration.v1.Mutation patchType=2s! applyConfiguration=3admissionregistration.v1.ApplyConfiguration* jsonPatch=4admissionregistration.v1.JSONPatch*
 admissionregistration.v1.NamedRuleWithOperations resourceNames=1[s =2~admissionregistration.v1.RuleWithOperations!
@@ -28,7 +28,7 @@ admissionregistration.v1.ValidatingAdmissionPolicyBinding metadata=1meta.v1.Obje
 admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec policyName=1s paramRef=2admissionregistration.v1.ParamRef* matchResources=3admissionregistration.v1.MatchResources* validationActions=4[s
 admissionregistration.v1.ValidatingAdmissionPolicySpec paramKind=1admissionregistration.v1.ParamKind* matchConstraints=2admissionregistration.v1.MatchResources* validations=3[admissionregistration.v1.Validation failurePolicy=4s* auditAnnotations=5[admissionregistration.v1.AuditAnnotation matchConditions=6[admissionregistration.v1.MatchCondition variables=7[admissionregistration.v1.Variable
 admissionregistration.v1.ValidatingAdmissionPolicyStatus observedGeneration=1l typeChecking=2admissionregistration.v1.TypeChecking* conditions=3[meta.v1.Condition
-admissionregistration.v1.ValidatingWebhook name=1s! clientConfig=2admissionregistration.v1.WebhookClientConfig! rules=3[admissionregistration.v1.RuleWithOperations failurePolicy=4s* matchPolicy=9s* namespaceSelector=5meta.v1.LabelSelector* objectSelector=10meta.v1.LabelSelector* sideEffects=6s* timeoutSeconds=7i* admissionReviewVersions=8[s! matchConditions=11[admissionregistration.v1.MatchCondition
+admissionregistration.v1.ValidatingWebhook name=1s! clientConfig=2admissionregistration.v1.WebhookClientConfig! rules=3[admissionregistration.v1.RuleWithOperations failurePolicy=4s* matchPolicy=9s* namespaceSelector=5meta.v1.LabelSelector* objectSelector=10meta.v1.LabelSelector* sideEffects=6s*! timeoutSeconds=7i* admissionReviewVersions=8[s! matchConditions=11[admissionregistration.v1.MatchCondition
 admissionregistration.v1.ValidatingWebhookConfiguration metadata=1meta.v1.ObjectMeta! webhooks=2[admissionregistration.v1.ValidatingWebhook
 admissionregistration.v1.Validation expression=1s! message=2s reason=3s* messageExpression=4s
 admissionregistration.v1.Variable name=1s! expression=2s!
@@ -67,17 +67,17 @@ apiregistration.v1.ServiceReference namespace=1s name=2s port=3i*
 apps.v1.ControllerRevision metadata=1meta.v1.ObjectMeta! data=2runtime.RawExtension! revision=3l!
 apps.v1.DaemonSet metadata=1meta.v1.ObjectMeta! spec=2apps.v1.DaemonSetSpec! status=3apps.v1.DaemonSetStatus!
 apps.v1.DaemonSetCondition type=1s! status=2s! lastTransitionTime=3meta.v1.Time! reason=4s message=5s
-apps.v1.DaemonSetSpec selector=1meta.v1.LabelSelector* template=2core.v1.PodTemplateSpec! updateStrategy=3apps.v1.DaemonSetUpdateStrategy! minReadySeconds=4i revisionHistoryLimit=6i*
+apps.v1.DaemonSetSpec selector=1meta.v1.LabelSelector*! template=2core.v1.PodTemplateSpec! updateStrategy=3apps.v1.DaemonSetUpdateStrategy! minReadySeconds=4i revisionHistoryLimit=6i*
 apps.v1.DaemonSetStatus currentNumberScheduled=1i! numberMisscheduled=2i! desiredNumberScheduled=3i! numberReady=4i! observedGeneration=5l updatedNumberScheduled=6i numberAvailable=7i numberUnavailable=8i collisionCount=9i* conditions=10[apps.v1.DaemonSetCondition
 apps.v1.DaemonSetUpdateStrategy type=1s rollingUpdate=2apps.v1.RollingUpdateDaemonSet*
 apps.v1.Deployment metadata=1meta.v1.ObjectMeta! spec=2apps.v1.DeploymentSpec! status=3apps.v1.DeploymentStatus!
 apps.v1.DeploymentCondition type=1s! status=2s! lastUpdateTime=6meta.v1.Time! lastTransitionTime=7meta.v1.Time! reason=4s message=5s
-apps.v1.DeploymentSpec replicas=1i* selector=2meta.v1.LabelSelector* template=3core.v1.PodTemplateSpec! strategy=4apps.v1.DeploymentStrategy! minReadySeconds=5i revisionHistoryLimit=6i* paused=7b progressDeadlineSeconds=9i*
+apps.v1.DeploymentSpec replicas=1i* selector=2meta.v1.LabelSelector*! template=3core.v1.PodTemplateSpec! strategy=4apps.v1.DeploymentStrategy! minReadySeconds=5i revisionHistoryLimit=6i* paused=7b progressDeadlineSeconds=9i*
 apps.v1.DeploymentStatus observedGeneration=1l replicas=2i updatedReplicas=3i readyReplicas=7i availableReplicas=4i unavailableReplicas=5i terminatingReplicas=9i* conditions=6[apps.v1.DeploymentCondition collisionCount=8i*
 apps.v1.DeploymentStrategy type=1s rollingUpdate=2apps.v1.RollingUpdateDeployment*
 apps.v1.ReplicaSet metadata=1meta.v1.ObjectMeta! spec=2apps.v1.ReplicaSetSpec! status=3apps.v1.ReplicaSetStatus!
 apps.v1.ReplicaSetCondition type=1s! status=2s! lastTransitionTime=3meta.v1.Time! reason=4s message=5s
-apps.v1.ReplicaSetSpec replicas=1i* minReadySeconds=4i selector=2meta.v1.LabelSelector* template=3core.v1.PodTemplateSpec!
+apps.v1.ReplicaSetSpec replicas=1i* minReadySeconds=4i selector=2meta.v1.LabelSelector*! template=3core.v1.PodTemplateSpec!
 apps.v1.ReplicaSetStatus replicas=1i! fullyLabeledReplicas=2i readyReplicas=4i availableReplicas=5i terminatingReplicas=7i* observedGeneration=3l conditions=6[apps.v1.ReplicaSetCondition
 apps.v1.RollingUpdateDaemonSet maxUnavailable=1intstr.IntOrString* maxSurge=2intstr.IntOrString*
 apps.v1.RollingUpdateDeployment maxUnavailable=1intstr.IntOrString* maxSurge=2intstr.IntOrString*
@@ -86,7 +86,7 @@ apps.v1.StatefulSet metadata=1meta.v1.ObjectMeta! spec=2apps.v1.StatefulSetSpec!
 apps.v1.StatefulSetCondition type=1s! status=2s! lastTransitionTime=3meta.v1.Time! reason=4s message=5s
 apps.v1.StatefulSetOrdinals start=1i!
 apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy whenDeleted=1s whenScaled=2s
-apps.v1.StatefulSetSpec replicas=1i* selector=2meta.v1.LabelSelector* template=3core.v1.PodTemplateSpec! volumeClaimTemplates=4[core.v1.PersistentVolumeClaim serviceName=5s! podManagementPolicy=6s updateStrategy=7apps.v1.StatefulSetUpdateStrategy! revisionHistoryLimit=8i* minReadySeconds=9i persistentVolumeClaimRetentionPolicy=10apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy* ordinals=11apps.v1.StatefulSetOrdinals*
+apps.v1.StatefulSetSpec replicas=1i* selector=2meta.v1.LabelSelector*! template=3core.v1.PodTemplateSpec! volumeClaimTemplates=4[core.v1.PersistentVolumeClaim serviceName=5s! podManagementPolicy=6s updateStrategy=7apps.v1.StatefulSetUpdateStrategy! revisionHistoryLimit=8i* minReadySeconds=9i persistentVolumeClaimRetentionPolicy=10apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy* ordinals=11apps.v1.StatefulSetOrdinals*
 apps.v1.StatefulSetStatus observedGeneration=1l replicas=2i! readyReplicas=3i currentReplicas=4i updatedReplicas=5i currentRevision=6s updateRevision=7s collisionCount=9i* conditions=10[apps.v1.StatefulSetCondition availableReplicas=11i!
 apps.v1.StatefulSetUpdateStrategy type=1s rollingUpdate=2apps.v1.RollingUpdateStatefulSetStrategy*
 authentication.v1.BoundObjectReference kind=1s apiVersion=2s name=3s uid=4s
@@ -94,7 +94,7 @@ authentication.v1.ExtraValue ^bare items=1[s
 authentication.v1.SelfSubjectReview metadata=1meta.v1.ObjectMeta! status=2authentication.v1.SelfSubjectReviewStatus!
 authentication.v1.SelfSubjectReviewStatus userInfo=1authentication.v1.UserInfo!
 authentication.v1.TokenRequest metadata=1meta.v1.ObjectMeta! spec=2authentication.v1.TokenRequestSpec! status=3authentication.v1.TokenRequestStatus!
-authentication.v1.TokenRequestSpec audiences=1[s! expirationSeconds=4l* boundObjectRef=3authentication.v1.BoundObjectReference*
+authentication.v1.TokenRequestSpec audiences=1[s! expirationSeconds=4l*! boundObjectRef=3authentication.v1.BoundObjectReference*!
 authentication.v1.TokenRequestStatus token=1s! expirationTimestamp=2meta.v1.Time!
 authentication.v1.TokenReview metadata=1meta.v1.ObjectMeta! spec=2authentication.v1.TokenReviewSpec! status=3authentication.v1.TokenReviewStatus!
 authentication.v1.TokenReviewSpec token=1s audiences=2[s
@@ -187,7 +187,7 @@ core.v1.AppArmorProfile type=1s! localhostProfile=2s*
 core.v1.AttachedVolume name=1s! devicePath=2s!
 core.v1.AvoidPods preferAvoidPods=1[core.v1.PreferAvoidPodsEntry
 core.v1.AzureDiskVolumeSource diskName=1s! diskURI=2s! cachingMode=3s* fsType=4s* readOnly=5b* kind=6s*
-core.v1.AzureFilePersistentVolumeSource secretName=1s! shareName=2s! readOnly=3b secretNamespace=4s*
+core.v1.AzureFilePersistentVolumeSource secretName=1s! shareName=2s! readOnly=3b secretNamespace=4s*!
 core.v1.AzureFileVolumeSource secretName=1s! shareName=2s! readOnly=3b
 core.v1.Binding metadata=1meta.v1.ObjectMeta! target=2core.v1.ObjectReference!
 core.v1.CSIPersistentVolumeSource driver=1s! volumeHandle=2s! readOnly=3b fsType=4s volumeAttributes=5{s controllerPublishSecretRef=6core.v1.SecretReference* nodeStageSecretRef=7core.v1.SecretReference* nodePublishSecretRef=8core.v1.SecretReference* controllerExpandSecretRef=9core.v1.SecretReference* nodeExpandSecretRef=10core.v1.SecretReference*
@@ -245,7 +245,7 @@ core.v1.FlexPersistentVolumeSource driver=1s! fsType=2s secretRef=3core.v1.Secre
 core.v1.FlexVolumeSource driver=1s! fsType=2s secretRef=3core.v1.LocalObjectReference* readOnly=4b options=5{s
 core.v1.FlockerVolumeSource datasetName=1s datasetUUID=2s
 core.v1.GCEPersistentDiskVolumeSource pdName=1s! fsType=2s partition=3i readOnly=4b
-core.v1.GRPCAction port=1i! service=2s*
+core.v1.GRPCAction port=1i! service=2s*!
 core.v1.GitRepoVolumeSource repository=1s! revision=2s directory=3s
 core.v1.GlusterfsPersistentVolumeSource endpoints=1s! path=2s! readOnly=3b endpointsNamespace=4s*
 core.v1.GlusterfsVolumeSource endpoints=1s! path=2s! readOnly=3b
@@ -360,8 +360,8 @@ core.v1.ResourceQuotaStatus hard=1{resource.Quantity used=2{resource.Quantity
 core.v1.ResourceRequirements limits=1{resource.Quantity requests=2{resource.Quantity claims=3[core.v1.ResourceClaim
 core.v1.ResourceStatus name=1s! resources=2[core.v1.ResourceHealth
 core.v1.SELinuxOptions user=1s role=2s type=3s level=4s
-core.v1.ScaleIOPersistentVolumeSource gateway=1s! system=2s! secretRef=3core.v1.SecretReference* sslEnabled=4b protectionDomain=5s storagePool=6s storageMode=7s volumeName=8s fsType=9s readOnly=10b
-core.v1.ScaleIOVolumeSource gateway=1s! system=2s! secretRef=3core.v1.LocalObjectReference* sslEnabled=4b protectionDomain=5s storagePool=6s storageMode=7s volumeName=8s fsType=9s readOnly=10b
+core.v1.ScaleIOPersistentVolumeSource gateway=1s! system=2s! secretRef=3core.v1.SecretReference*! sslEnabled=4b protectionDomain=5s storagePool=6s storageMode=7s volumeName=8s fsType=9s readOnly=10b
+core.v1.ScaleIOVolumeSource gateway=1s! system=2s! secretRef=3core.v1.LocalObjectReference*! sslEnabled=4b protectionDomain=5s storagePool=6s storageMode=7s volumeName=8s fsType=9s readOnly=10b
 core.v1.ScopeSelector matchExpressions=1[core.v1.ScopedResourceSelectorRequirement
 core.v1.ScopedResourceSelectorRequirement scopeName=1s! operator=2s! values=3[s
 core.v1.SeccompProfile type=1s! localhostProfile=2s*
@@ -391,8 +391,8 @@ core.v1.Toleration key=1s operator=2s value=3s effect=4s tolerationSeconds=5l*
 core.v1.TopologySelectorLabelRequirement key=1s! values=2[s!
 core.v1.TopologySelectorTerm matchLabelExpressions=1[core.v1.TopologySelectorLabelRequirement
 core.v1.TopologySpreadConstraint maxSkew=1i! topologyKey=2s! whenUnsatisfiable=3s! labelSelector=4meta.v1.LabelSelector* minDomains=5i* nodeAffinityPolicy=6s* nodeTaintsPolicy=7s* matchLabelKeys=8[s
-core.v1.TypedLocalObjectReference apiGroup=1s* kind=2s! name=3s!
-core.v1.TypedObjectReference apiGroup=1s* kind=2s! name=3s! namespace=4s*
+core.v1.TypedLocalObjectReference apiGroup=1s*! kind=2s! name=3s!
+core.v1.TypedObjectReference apiGroup=1s*! kind=2s! name=3s! namespace=4s*
 core.v1.Volume name=1s! =2~core.v1.VolumeSource!
 core.v1.VolumeDevice name=1s! devicePath=2s!
 core.v1.VolumeMount name=1s! readOnly=2b recursiveReadOnly=7s* mountPath=3s! subPath=4s mountPropagation=5s* subPathExpr=6s
@@ -422,7 +422,7 @@ flowcontrol.v1.FlowSchemaSpec priorityLevelConfiguration=1flowcontrol.v1.Priorit
 flowcontrol.v1.FlowSchemaStatus conditions=1[flowcontrol.v1.FlowSchemaCondition
 flowcontrol.v1.GroupSubject name=1s!
 flowcontrol.v1.LimitResponse type=1s! queuing=2flowcontrol.v1.QueuingConfiguration*
-flowcontrol.v1.LimitedPriorityLevelConfiguration nominalConcurrencyShares=1i* limitResponse=2flowcontrol.v1.LimitResponse! lendablePercent=3i* borrowingLimitPercent=4i*
+flowcontrol.v1.LimitedPriorityLevelConfiguration nominalConcurrencyShares=1i*! limitResponse=2flowcontrol.v1.LimitResponse! lendablePercent=3i* borrowingLimitPercent=4i*
 flowcontrol.v1.NonResourcePolicyRule verbs=1[s! nonResourceURLs=6[s!
 flowcontrol.v1.PolicyRulesWithSubjects subjects=1[flowcontrol.v1.Subject! resourceRules=2[flowcontrol.v1.ResourcePolicyRule nonResourceRules=3[flowcontrol.v1.NonResourcePolicyRule
 flowcontrol.v1.PriorityLevelConfiguration metadata=1meta.v1.ObjectMeta! spec=2flowcontrol.v1.PriorityLevelConfigurationSpec! status=3flowcontrol.v1.PriorityLevelConfigurationStatus!
@@ -481,7 +481,7 @@ meta.v1.WatchEvent type=1s! object=2runtime.RawExtension!
 metrics.v1beta1.ContainerMetrics name=1s! usage=2{resource.Quantity!
 metrics.v1beta1.NodeMetrics metadata=1meta.v1.ObjectMeta! timestamp=2meta.v1.Time! window=3meta.v1.Duration! usage=4{resource.Quantity!
 metrics.v1beta1.PodMetrics metadata=1meta.v1.ObjectMeta! timestamp=2meta.v1.Time! window=3meta.v1.Duration! containers=4[metrics.v1beta1.ContainerMetrics!
-networking.v1.HTTPIngressPath path=1s pathType=3s* backend=2networking.v1.IngressBackend!
+networking.v1.HTTPIngressPath path=1s pathType=3s*! backend=2networking.v1.IngressBackend!
 networking.v1.HTTPIngressRuleValue paths=1[networking.v1.HTTPIngressPath!
 networking.v1.IPAddress metadata=1meta.v1.ObjectMeta! spec=2networking.v1.IPAddressSpec!
 networking.v1.IPAddressSpec parentRef=1networking.v1.ParentReference*
@@ -489,7 +489,7 @@ networking.v1.IPBlock cidr=1s! except=2[s
 networking.v1.Ingress metadata=1meta.v1.ObjectMeta! spec=2networking.v1.IngressSpec! status=3networking.v1.IngressStatus!
 networking.v1.IngressBackend service=4networking.v1.IngressServiceBackend* resource=3core.v1.TypedLocalObjectReference*
 networking.v1.IngressClass metadata=1meta.v1.ObjectMeta! spec=2networking.v1.IngressClassSpec!
-networking.v1.IngressClassParametersReference apiGroup=1s* kind=2s! name=3s! scope=4s* namespace=5s*
+networking.v1.IngressClassParametersReference apiGroup=1s* kind=2s! name=3s! scope=4s*! namespace=5s*
 networking.v1.IngressClassSpec controller=1s parameters=2networking.v1.IngressClassParametersReference*
 networking.v1.IngressLoadBalancerIngress ip=1s hostname=2s ports=4[networking.v1.IngressPortStatus
 networking.v1.IngressLoadBalancerStatus ingress=1[networking.v1.IngressLoadBalancerIngress
@@ -531,7 +531,7 @@ resource.QuantityValue ^bare string=1s
 resource.v1.AllocatedDeviceStatus driver=1s! pool=2s! device=3s! shareID=7s* conditions=4[meta.v1.Condition! data=5runtime.RawExtension* networkData=6resource.v1.NetworkDeviceData*
 resource.v1.AllocationResult devices=1resource.v1.DeviceAllocationResult! nodeSelector=3core.v1.NodeSelector* allocationTimestamp=5meta.v1.Time*
 resource.v1.CELDeviceSelector expression=1s!
-resource.v1.CapacityRequestPolicy default=1resource.Quantity* validValues=3[resource.Quantity validRange=4resource.v1.CapacityRequestPolicyRange*
+resource.v1.CapacityRequestPolicy default=1resource.Quantity*! validValues=3[resource.Quantity validRange=4resource.v1.CapacityRequestPolicyRange*
 resource.v1.CapacityRequestPolicyRange min=1resource.Quantity* max=2resource.Quantity* step=3resource.Quantity*
 resource.v1.CapacityRequirements requests=1{resource.Quantity
 resource.v1.Counter value=1resource.Quantity!

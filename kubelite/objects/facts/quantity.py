@@ -18,6 +18,7 @@ NANO = 10**9
 MAX_BINARY = (2**63 - 1) * NANO
 MAX_LENGTH = 100
 MAX_EXPONENT = 64
+_OVERFLOW, _INT64_DIGITS = 2**63, 18
 _CACHED = 16384
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
@@ -59,6 +60,18 @@ def value(text: str) -> int:
 def milli(text: str) -> int:
     """The amount in thousandths, rounded away from zero: milli-CPUs. Raises QuantityError."""
     return thousandths(parse(text))
+
+
+def has_fraction(text: str) -> bool:
+    """Whether an amount is no whole number, as Kubernetes reckons: in thousandths of 64 bits, where
+    what overflows is 0, or wraps around if it was written with too many digits for an int64. Raises
+    QuantityError.
+    """
+    thousandths = milli(text)
+    if -_OVERFLOW <= thousandths < _OVERFLOW:
+        return thousandths % 1000 != 0
+    wrapped = (thousandths + _OVERFLOW) % (2 * _OVERFLOW) - _OVERFLOW
+    return sum(map(str.isdigit, text)) > _INT64_DIGITS and wrapped % 1000 != 0
 
 
 @lru_cache(_CACHED)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
+"""The annotation that named a class before there was a field."""
 VOLUME_MODES = ("Block", "Filesystem")
 
 

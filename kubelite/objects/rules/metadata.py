@@ -39,6 +39,7 @@ def on_create(
     yield from name(metadata, name_rule, path)
     yield from namespace(metadata.get("namespace", ""), (*path, "namespace"))
     yield from contents(metadata, path)
+    yield from kube_finalizers(metadata, path)
 
 
 def namespace(given: str, path: Path = ("metadata", "namespace")) -> Iterator[Cause]:
@@ -67,14 +68,21 @@ def contents(metadata: Object, path: Path) -> Iterator[Cause]:
     yield from labels(metadata.get("labels") or {}, (*path, "labels"))
     yield from annotation_map(metadata.get("annotations") or {}, (*path, "annotations"))
     yield from _owners(metadata.get("ownerReferences") or (), (*path, "ownerReferences"))
-    given = metadata.get("finalizers") or ()
-    for index, finalizer in enumerate(given):
-        clauses = names.qualified(finalizer)
-        yield from each_invalid((*path, "finalizers", index), finalizer, clauses)
-    for index, finalizer in enumerate(given):
-        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
-            why = "name is neither a standard finalizer name nor is it fully qualified"
-            yield invalid((*path, "finalizers", index), finalizer, why)
+    for finalizer in metadata.get("finalizers") or ():
+        yield from each_invalid((*path, "finalizers"), finalizer, names.qualified(finalizer))
+
+
+def kube_finalizers(metadata: Object, path: Path) -> Iterator[Cause]:
+    """Finalizers that are neither Kubernetes' own nor have a domain: refused of its older kinds."""
+    for index, finalizer in enumerate(metadata.get("finalizers") or ()):
+        yield from kube_finalizer(finalizer, (*path, "finalizers", index))
+
+
+def kube_finalizer(finalizer: str, path: Path) -> Iterator[Cause]:
+    """One finalizer that is neither Kubernetes' own nor has a domain."""
+    if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        why = "name is neither a standard finalizer name nor is it fully qualified"
+        yield invalid(path, finalizer, why)
 
 
 def labels(given: Mapping[str, str], path: Path) -> Iterator[Cause]:

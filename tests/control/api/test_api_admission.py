@@ -138,6 +138,35 @@ async def test_a_health_check_port_comes_and_goes_with_policy_local(tmp_path: Pa
         assert (await api.create(SERVICES, taken)).ok()["spec"]["healthCheckNodePort"] == port
 
 
+async def test_families_and_ports_that_services_share(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as api:
+        dns = [{"name": name, "port": 53, "protocol": name.upper()} for name in ("tcp", "udp")]
+        made = (await api.create(SERVICES, service("dns", type="NodePort", ports=dns))).ok()["spec"]
+        assert len({port["nodePort"] for port in made["ports"]}) == 1
+        for given, field in (
+            ({"ipFamilies": ["IPv6"]}, "spec.ipFamilies[0]"),
+            ({"ipFamilyPolicy": "RequireDualStack"}, "spec.ipFamilyPolicy"),
+            ({"clusterIP": "10.96.0.0"}, "spec.clusterIPs"),
+            (
+                {
+                    "type": "NodePort",
+                    "ports": [
+                        {**port, "nodePort": 30999, "port": number}
+                        for number, port in enumerate(dns, 80)
+                    ],
+                },
+                "spec.ports[1].nodePort",
+            ),
+        ):
+            refused = await api.create(SERVICES, service("x", **given))
+            assert [each["field"] for each in refused.value["details"]["causes"]] == [field]
+        made = (await api.create(SERVICES, service("bare", clusterIP="None"))).ok()["spec"]
+        assert (made["ipFamilyPolicy"], made["ipFamilies"]) == (
+            "RequireDualStack",
+            ["IPv4", "IPv6"],
+        )
+
+
 async def test_new_namespaces_are_furnished(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(

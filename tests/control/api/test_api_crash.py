@@ -59,7 +59,7 @@ class Process:
             "kubelite",
             "server",
             "--no-scheduler",
-            "--controllers=-*",
+            "--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller",
             *where,
             *self._more,
         ]

@@ -254,7 +254,31 @@ def test_a_status_write_has_an_entry_of_its_own():
     new = tracked(old, new, "kubelet", subresource="status")
     entry = new["metadata"]["managedFields"][0]
     assert (entry["manager"], entry["subresource"]) == ("kubelet", "status")
-    assert entry["fieldsV1"] == {"f:status": {"f:podIP": {}}}
+    assert entry["fieldsV1"] == {
+        "f:metadata": {"f:labels": {".": {}, "f:a": {}}},
+        "f:status": {"f:podIP": {}},
+    }
+
+
+def test_a_status_write_owns_of_the_metadata_what_its_kind_lets_it_change():
+    old = tracked(None, created(DEPLOYMENT))
+    new = edited(old, metadata__labels={"a": "b"}, metadata__annotations={"c": "d"})
+    new = tracked(old, new, "controller", subresource="status")
+    assert entries(new)["controller", "Update"] == {
+        "f:metadata": {"f:annotations": {".": {}, "f:c": {}}}
+    }
+
+
+def test_an_object_without_managers_gets_none_by_an_ordinary_write():
+    old = created(CONFIG)
+    assert "managedFields" not in tracked(old, edited(old, data={"a": "1"}))["metadata"]
+
+
+def test_a_scale_of_no_replicas_owns_no_number():
+    old = tracked(None, created(edited(DEPLOYMENT, spec__replicas=2)))
+    new = tracked(old, edited(old, spec__replicas=0), "scaler", subresource="scale")
+    assert ("scaler", "Update") not in entries(new)
+    assert "f:replicas" not in entries(new)["me", "Update"]["f:spec"]
 
 
 def test_what_the_server_adds_belongs_to_nobody_and_outlives_an_apply():
@@ -283,7 +307,7 @@ def test_a_client_may_rewrite_the_entries_or_forget_them_all():
         "managedFields" not in tracked(old, edited(old, metadata__managedFields=[{}]))["metadata"]
     )
     changed = tracked(old, edited(old, metadata__managedFields=[{}], data={"a": "2"}))
-    assert entries(changed) == {("me", "Update"): {"f:data": {"f:a": {}}}}
+    assert "managedFields" not in changed["metadata"]
 
 
 def test_entries_stand_in_the_servers_order():
@@ -298,7 +322,7 @@ def test_entries_stand_in_the_servers_order():
 
 
 def test_the_oldest_of_too_many_updaters_become_one():
-    live = created(CONFIG)
+    live = tracked(None, created(edited(CONFIG, data={"k": "1"})), "m", now="2025-12-31T00:00:00Z")
     for number in range(14):
         live = tracked(
             live,
@@ -353,7 +377,7 @@ def restated(values, owners, kind, manager, data):
 @given(STEPS)
 def test_two_managers_never_lose_each_others_fields(steps):
     config = {**CONFIG, "metadata": {"name": "c", "uid": "u"}}
-    live, values, owners = created(config), {}, {}
+    live, values, owners = created({**config, "immutable": False}), {}, {}
     live = tracked(None, live, "server")
     for kind, manager, data in steps:
         wanted = restated(values, owners, kind, manager, data)

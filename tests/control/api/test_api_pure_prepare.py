@@ -158,14 +158,22 @@ def test_a_custom_object_counts_everything_but_metadata_and_status():
 def test_resize_takes_resources_of_known_containers_only():
     old = created(POD)
     containers = [
-        {**old["spec"]["containers"][0], "image": "other", "resources": {"limits": {"cpu": "2"}}},
-        {"name": "new"},
+        {**old["spec"]["containers"][0], "image": "other", "resources": {"limits": {"cpu": "2"}}}
     ]
     made = updated(old, edited(old, spec__containers=containers, spec__nodeName="n"), "resize")
     assert (
         made["spec"] == edited(old, spec__containers__0__resources={"limits": {"cpu": "2"}})["spec"]
     )
     assert made["metadata"]["generation"] == 2
+    more = updated(old, edited(old, spec__containers=[*containers, {"name": "new"}]), "resize")
+    assert [each["name"] for each in more["spec"]["containers"]] == ["web", "new"]
+
+
+def test_annotations_count_into_the_generation_of_deployments_only():
+    for kind, generation in ((DEPLOYMENT, 2), (POD, 1)):
+        old = created(kind)
+        made = updated(old, edited(old, metadata__annotations={"a": "b"}))
+        assert made["metadata"]["generation"] == generation, kind["kind"]
 
 
 def test_ephemeral_containers_come_alone():

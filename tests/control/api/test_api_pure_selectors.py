@@ -122,3 +122,24 @@ def test_a_selector_object_asks_for_all_of_it(wanted, labels):
     )
     assert not selectors.matcher(None)(labels)
     assert selectors.matcher({})(labels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "is_selectable"),
+    [
+        (("v1", "Node"), "metadata.namespace", False),
+        (("rbac.authorization.k8s.io/v1", "ClusterRole"), "metadata.namespace", True),
+        (("events.k8s.io/v1", "Event"), "regarding.name", True),
+        (("events.k8s.io/v1", "Event"), "involvedObject.name", False),
+        (("v1", "Event"), "involvedObject.name", True),
+        (("apps/v1", "ReplicaSet"), "status.replicas", False),
+        (("v1", "ReplicationController"), "status.replicas", True),
+    ],
+)
+def test_which_fields_a_kind_lets_be_selected(kind, path, is_selectable):
+    try:
+        strategy.selector(res(*kind), "", f"{path}=x")
+    except StatusError as error:
+        assert (error.code, is_selectable) == (400, False)
+    else:
+        assert is_selectable

@@ -162,6 +162,14 @@ def test_directives_vanish_where_nothing_was():
     assert patched({}, given) == {"spec": {"containers": [{"name": "a", "env": [{"name": "Y"}]}]}}
 
 
+def test_what_directives_leave_behind_where_nothing_was():
+    volume = {"name": "v", "$retainKeys": ["name", "hostPath"], "hostPath": {"path": "/x"}}
+    assert patched({}, {"spec": {"volumes": [volume]}}) == {"spec": {"volumes": [volume]}}
+    selector = {"$patch": "replace", "x": "y"}
+    assert patched(pod(), {"spec": {"nodeSelector": selector}}) == pod()
+    assert patched({}, {"spec": {"nodeSelector": selector}}) == {"spec": {}}
+
+
 def test_keys_that_begin_with_a_dollar_are_no_directives():
     schema = {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"$ref": "x"}}}]}}
     assert patched({}, schema, "apiextensions.v1.CustomResourceDefinition") == schema

@@ -68,7 +68,7 @@ METADATA = [
     ({"metadata__labels": {"a": "c d"}}, "metadata.labels", 'Invalid value: "c d": a valid label must be an empty string or consist'),
     ({"metadata__annotations": {"a/b/c": ""}}, "metadata.annotations", 'Invalid value: "a/b/c"'),
     ({"metadata__annotations": {"a": "x" * 300_000}}, "metadata.annotations", "Too long: may not be more than 262144 bytes"),
-    ({"metadata__finalizers": ["x y"]}, "metadata.finalizers", 'Invalid value: "x y"'),
+    ({"metadata__finalizers": ["a.b/x y"]}, "metadata.finalizers", 'Invalid value: "a.b/x y"'),
     ({"metadata__ownerReferences": [{"kind": "A", "name": "b", "uid": "c"}]}, "metadata.ownerReferences.apiVersion", "version must not be empty"),
 ]  # fmt: skip
 

@@ -62,6 +62,8 @@ def ports(*given):
          ["spec.containers[0].ports[1]: overlapping port definition with spec.containers[0].ports[0]"]),
         ({"spec__containers": ports({"containerPort": 80, "hostPort": 8}, {"containerPort": 80, "hostPort": 8, "hostIP": "1.1.1.1"})},
          ["spec.containers[0].ports[1]: dangerously ambiguous port definition with spec.containers[0].ports[0]"]),
+        ({"spec__containers": ports({"name": "a", "containerPort": 80, "hostIP": "1.1.1.1", "protocol": "TCP"})},
+         ["spec.containers[0].ports[0]: hostIP set without hostPort: {Name:a HostPort:0 ContainerPort:80 Protocol:TCP HostIP:1.1.1.1}"]),
         ({"metadata__annotations": {"scheduler.alpha.kubernetes.io/critical-pod": ""}},
          ['metadata.annotations[scheduler.alpha.kubernetes.io/critical-pod]: non-functional in v1.16+; use the "priorityClassName" '
           "field instead"]),

@@ -304,3 +304,40 @@ async def test_eviction_asks_the_budget(tmp_path: Path) -> None:
         spent = (await api.get(f"{budgets}/b")).ok()["status"]
         assert spent["disruptionsAllowed"] == 0
         assert "p" in spent["disruptedPods"]
+
+
+async def test_an_eviction_says_in_the_pod_why_it_goes(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as api:
+        await api.create(PODS, pod("p", nodeName="n"))
+        eviction = {
+            "kind": "Eviction",
+            "apiVersion": "policy/v1",
+            "metadata": {"name": "p"},
+            "deleteOptions": {"gracePeriodSeconds": 5},
+        }
+        assert (await api.create(f"{PODS}/p/eviction", eviction)).code == 201
+        left = (await api.get(f"{PODS}/p")).ok()
+        assert left["metadata"]["deletionGracePeriodSeconds"] == 5
+        (condition,) = left["status"]["conditions"]
+        assert (condition["type"], condition["reason"], condition["status"]) == (
+            "DisruptionTarget",
+            "EvictionByEvictionAPI",
+            "True",
+        )
+
+
+async def test_methods_that_mean_nothing_at_a_path(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as api:
+        await api.create(CONFIG, config_map("a"))
+        for method, path in (
+            ("PUT", CONFIG),
+            ("PATCH", CONFIG),
+            ("POST", f"{CONFIG}/a"),
+            ("HEAD", CONFIG),
+            ("HEAD", f"{CONFIG}/a"),
+            ("OPTIONS", CONFIG),
+        ):
+            reply = await api.ask(method, path, config_map("a"))
+            assert reply.code == 405, (method, path)
+            if method != "HEAD":
+                assert "details" not in reply.value or reply.value["details"] == {}

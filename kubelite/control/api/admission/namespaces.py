@@ -1,5 +1,5 @@
 """Namespaces: nothing is created in one that is missing or terminating, and each has its
-ServiceAccount and the cluster's certificate from the start.
+ServiceAccount and the cluster's certificate from the start, where controllers would make them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kubelite.control.store.types import Conflict
 from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from kubelite.control.api.admission.chain import Attempt, Rule
     from kubelite.control.api.wire.registry import Registry
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from kubelite.control.store.types import Change
 
 
+MAKERS = {
+    "serviceaccounts": "serviceaccount-controller",
+    "configmaps": "root-ca-certificate-publisher-controller",
+}
 _IMMORTAL = ("default", "kube-system", "kube-public")
 
 
@@ -65,15 +69,15 @@ async def protect(attempt: Attempt) -> None:
         raise refused(attempt.request.resource, attempt.name, "this namespace may not be deleted")
 
 
-def seed_namespace(authority: str) -> Rule:
-    """Gives a new namespace its ServiceAccount and the cluster's certificate."""
+def seed_namespace(authority: str, beside: Container[str]) -> Rule:
+    """Gives a new namespace those of its initial objects whose controllers run ``beside``."""
 
     async def rule(attempt: Attempt) -> None:
         if not attempt.creates("", "namespaces"):
             return
         registry, store = attempt.context.registry, attempt.context.store
         given = initial_objects(registry, attempt.name, authority)
-        changes = [creation(store, res, obj) for res, obj in given]
+        changes = [creation(store, res, obj) for res, obj in given if MAKERS[res.plural] in beside]
         try:
             await store.commit(changes)
         except Conflict:

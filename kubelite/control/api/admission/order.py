@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kubelite.control.api.admission import (
     accounts,
     certificates,
@@ -18,9 +20,13 @@ from kubelite.control.api.admission import (
 from kubelite.control.api.admission.chain import Admission
 from kubelite.control.api.admission.dynamic.rules import DynamicAdmission
 
+if TYPE_CHECKING:
+    from collections.abc import Container
 
-def standard(authority: str) -> Admission:
-    """The rules of every server; ``authority`` is the cluster's certificate in PEM.
+
+def standard(authority: str, beside: Container[str]) -> Admission:
+    """The rules of every server; ``authority`` is the cluster's certificate in PEM, ``beside``
+    the controllers whose first step in a namespace the server takes itself.
 
     Quota comes last: what it counts is exactly what is stored.
     """
@@ -54,5 +60,5 @@ def standard(authority: str) -> Admission:
             dynamic.validate,
             quota.account,
         ),
-        after=(namespaces.seed_namespace(authority), roles.collect, quota.take_stock),
+        after=(namespaces.seed_namespace(authority, beside), roles.collect, quota.take_stock),
     )

@@ -12,7 +12,8 @@ import random
 import uuid
 from typing import TYPE_CHECKING
 
-from kubelite.control.api.kinds.service import needs_health_port
+from kubelite.control.api.kinds import service
+from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.documents import load, stored
 from kubelite.control.api.wire.status import Cause, internal, invalid
 from kubelite.control.api.wire.timestamp import timestamp
@@ -20,6 +21,7 @@ from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
+    from kubelite.control.api.wire.status import StatusError
     from kubelite.control.store.types import Change
 
 Network = ipaddress.IPv4Network
@@ -43,6 +45,7 @@ async def allocate(attempt: Attempt) -> None:
     old_spec = (attempt.old or {}).get("spec", {})
     new_spec = {} if attempt.goes else attempt.obj.get("spec", {})
     if not attempt.goes:
+        _families(attempt, new_spec)
         await _address(attempt, new_spec, old_spec)
         await _ports(attempt, new_spec, _ports_of(old_spec))
     for address in sorted(_addresses(old_spec) - _addresses(new_spec)):
@@ -66,7 +69,8 @@ async def keep(attempt: Attempt) -> None:
             left_out = given is None if field == "ipFamilyPolicy" else not given
             if left_out and field in old:
                 spec[field] = old[field]
-    if needs_health_port(spec) and needs_health_port(old) and not spec.get(_HEALTH_PORT):
+    needs = service.needs_health_port
+    if needs(spec) and needs(old) and not spec.get(_HEALTH_PORT):
         spec[_HEALTH_PORT] = old.get(_HEALTH_PORT, 0)
     if spec.get("type") in ("NodePort", "LoadBalancer"):
         known = {
@@ -107,9 +111,35 @@ async def _address(attempt: Attempt, spec: Object, old: Object) -> None:
     if wanted in ("", "None") or wanted not in _addresses(old):
         wanted = await _take_address(attempt, wanted) if wanted != "None" else wanted
     spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
-    spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("internalTrafficPolicy", "Cluster")
+
+
+def _families(attempt: Attempt, spec: Object) -> None:
+    """The address families of a Service, where only IPv4 is given out. Raises StatusError 422.
+
+    A headless Service without a selector takes both: its endpoints are somebody else's
+    (``initIPFamilyFields``).
+    """
+    if spec.get("type", "ClusterIP") == "ExternalName":
+        return
+    first = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
+    given = spec.get("ipFamilies") or []
+    if first == "None" and not spec.get("selector"):
+        policy = spec.setdefault("ipFamilyPolicy", "RequireDualStack")
+        both = [*given, *(each for each in ("IPv4", "IPv6") if each not in given)]
+        spec["ipFamilies"] = given or both[:1] if policy == "SingleStack" else both
+        return
+    wrong = [
+        causes.invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
+        for index, family in enumerate(given)
+        if family != "IPv4"
+    ]
+    if spec.setdefault("ipFamilyPolicy", "SingleStack") == "RequireDualStack":
+        why = "this cluster is not configured for dual-stack services"
+        wrong.insert(0, causes.invalid("spec.ipFamilyPolicy", "RequireDualStack", why))
+    if wrong:
+        raise _refused(attempt, wrong)
+    spec["ipFamilies"] = given or ["IPv4"]
 
 
 async def _take_address(attempt: Attempt, wanted: str) -> str:
@@ -153,6 +183,12 @@ def _random_address(network: Network) -> str:
     return str(network[random.randrange(offset, max(size - 1, offset + 1))])
 
 
+def _has(network: Network, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether a network can give out an address: not its first, and not its last."""
+    ends = (network.network_address, network.broadcast_address)
+    return address in network and (network.num_addresses <= 2 or address not in ends)
+
+
 async def _check_address(attempt: Attempt, wanted: str, ranges: list[Network]) -> None:
     """Whether an address that a Service asks for can be its own. Raises StatusError 422."""
     try:
@@ -160,7 +196,7 @@ async def _check_address(attempt: Attempt, wanted: str, ranges: list[Network]) -
     except ValueError:
         why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
         raise _wrong(attempt, "spec.clusterIPs[0]", f'Invalid value: "{wanted}": {why}') from None
-    if not any(address in network for network in ranges):
+    if not any(_has(network, address) for network in ranges):
         listed = ", ".join(map(str, ranges))
         why = (
             f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is "
@@ -176,28 +212,34 @@ async def _check_address(attempt: Attempt, wanted: str, ranges: list[Network]) -
 async def _ports(attempt: Attempt, spec: Object, owned: set[int]) -> None:
     await _health_port(attempt, spec, owned)
     kind = spec.get("type", "ClusterIP")
-    wants = kind == "NodePort" or (
-        kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
-    )
-    if not wants:
+    if not service.gets_node_ports(spec):
         for port in spec.get("ports") or ():
             if kind == "ClusterIP" or port.get("nodePort") == 0:
                 port.pop("nodePort", None)
         return
-    taken: dict[tuple[int, str], int] = {}
+    shared: dict[int, int] = {}  # of a new Service: one node port for each port, in all protocols
     for number, port in enumerate(spec.get("ports") or ()):
-        asked = port.get("nodePort", 0)
-        if not asked or (asked not in owned and asked not in taken.values()):
-            asked = await _take_port(attempt, asked, f"spec.ports[{number}].nodePort")
-        taken[number, port.get("protocol", "TCP")] = asked
-        port["nodePort"] = asked
+        asked, field = port.get("nodePort", 0), f"spec.ports[{number}].nodePort"
+        if attempt.operation == "CREATE":
+            asked = asked or shared.get(port["port"], 0) or _asked_for(spec, port["port"])
+            known = asked and asked == shared.get(port["port"])
+        else:
+            known = asked and (asked in owned or asked in shared.values())
+        port["nodePort"] = asked if known else await _take_port(attempt, asked, field)
+        shared.setdefault(port["port"], port["nodePort"])
+
+
+def _asked_for(spec: Object, port: int) -> int:
+    """The node port that some protocol asks for a port, 0 where none does."""
+    given = (each.get("nodePort", 0) for each in spec["ports"] if each["port"] == port)
+    return next(filter(None, given), 0)
 
 
 async def _health_port(attempt: Attempt, spec: Object, owned: set[int]) -> None:
     """Where load balancers ask whether a node has endpoints of a Service that keeps to nodes with
     some.
     """
-    if not needs_health_port(spec):
+    if not service.needs_health_port(spec):
         if not spec.get(_HEALTH_PORT):
             spec.pop(_HEALTH_PORT, None)
         return
@@ -252,9 +294,11 @@ async def _release(attempt: Attempt, prefix: str, name: str) -> None:
         )
 
 
-def _wrong(attempt: Attempt, field: str, message: str) -> Exception:
+def _wrong(attempt: Attempt, field: str, message: str) -> StatusError:
+    return _refused(attempt, [Cause("FieldValueInvalid", message, field)])
+
+
+def _refused(attempt: Attempt, wrong: list[Cause]) -> StatusError:
     # The servers give out addresses before they look for anything odd about the Service.
     attempt.warnings.clear()
-    return invalid(
-        attempt.request.resource, attempt.name, [Cause("FieldValueInvalid", message, field)]
-    )
+    return invalid(attempt.request.resource, attempt.name, wrong)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import refused
 from kubelite.objects.facts import quantity
+from kubelite.objects.rules.claims import OLD_CLASS
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt
@@ -20,9 +21,7 @@ async def default_class(attempt: Attempt) -> None:
         attempt.obj.get("spec") or {}
     ):
         return
-    if "volume.beta.kubernetes.io/storage-class" in (
-        attempt.obj["metadata"].get("annotations") or {}
-    ):
+    if OLD_CLASS in (attempt.obj["metadata"].get("annotations") or {}):
         return
     classes = [
         load(entry) for entry in (await attempt.context.store.page("storageclasses")).entries

@@ -15,7 +15,7 @@ from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kubelite.control.api.wire.status import Cause
 
@@ -123,9 +123,22 @@ def check_conditions(new: Object, old: Object, sub: str) -> Iterator[Cause]:
         yield causes.invalid(
             "status.conditions", shown, "Approved and Denied conditions are mutually exclusive"
         )
+    yield from _check_types((new.get("status") or {}).get("conditions") or ())
     issued = (old.get("status") or {}).get("certificate")
     if issued and (new.get("status") or {}).get("certificate") != issued:
         yield causes.forbidden("status.certificate", "updates may not modify certificate content")
+
+
+def _check_types(conditions: Iterable[Object]) -> Iterator[Cause]:
+    """Each condition has a type, and no two the same."""
+    known: set[str] = set()
+    for index, condition in enumerate(conditions):
+        path, kind = f"status.conditions[{index}].type", condition.get("type", "")
+        if not kind:
+            yield causes.required(path)
+        elif kind in known:
+            yield causes.duplicate(path, kind)
+        known.add(kind)
 
 
 def verdicts(obj: Object) -> dict[str, str]:

@@ -290,6 +290,7 @@ _OWN = tuple(
     )
 )
 _BINDING = Rules(
+    any_finalizer=True,
     defaults=_default_binding,
     check=_check_binding,
     columns=columns("Name", "PolicyName", "ParamRef", "Age"),
@@ -299,6 +300,7 @@ _BINDING = Rules(
 )
 KINDS: dict[tuple[str, str], Rules] = {
     (GROUP, "ValidatingAdmissionPolicy"): Rules(
+        any_finalizer=True,
         status_metadata=(),
         defaults=_default_policy,
         check=_check_validating_policy,
@@ -312,6 +314,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         _BINDING, check=_check_validating_binding
     ),
     (GROUP, "MutatingAdmissionPolicy"): Rules(
+        any_finalizer=True,
         defaults=_default_policy,
         check=_check_mutating_policy,
         columns=columns("Name", integer("Mutations"), "ParamKind", "Age"),

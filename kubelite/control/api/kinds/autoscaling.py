@@ -101,7 +101,8 @@ def _check_autoscaler(obj: Object) -> Iterator[Cause]:
         yield causes.invalid("spec.maxReplicas", high, why)
     target = spec.get("scaleTargetRef") or {}
     yield from _check_target_reference(target, "spec.scaleTargetRef")
-    if "/" not in target.get("apiVersion", "").strip("/"):
+    is_core = not target.get("apiVersion") and target.get("kind") == "ReplicationController"
+    if not is_core and "/" not in target.get("apiVersion", "").strip("/"):
         path = "spec.scaleTargetRef.apiVersion"
         yield causes.invalid(path, target.get("apiVersion", ""), "must specify API group")
     metrics = spec.get("metrics") or ()
@@ -191,7 +192,7 @@ def _check_container_source(source: Object, path: str) -> Iterator[Cause]:
     container = source.get("container", "")
     if not container:
         yield causes.required(f"{path}.container", "must specify a container")
-    for problem in names.path_segment(container):
+    for problem in names.label(container) if container else ():
         yield causes.invalid(f"{path}.container", container, problem)
     yield from _check_resource_source(source, path)
 

@@ -46,7 +46,7 @@ def _default_job(obj: Any) -> None:
     spec.manualSelector = bool(spec.manualSelector)
     if spec.backoffLimit is None:
         spec.backoffLimit = 6 if spec.backoffLimitPerIndex is None else 2**31 - 1
-    spec.completionMode = spec.completionMode or "NonIndexed"
+    spec.completionMode = "NonIndexed" if spec.completionMode is None else spec.completionMode
     spec.suspend = bool(spec.suspend)
     replace = "TerminatingOrFailed" if spec.podFailurePolicy is None else "Failed"
     if spec.podReplacementPolicy is None:
@@ -180,6 +180,8 @@ def _check_job_template(spec: Object, path: str) -> Iterator[Cause]:
 
 def _check_completion_mode(spec: Object, path: str) -> Iterator[Cause]:
     mode = spec.get("completionMode")
+    if mode is not None and mode not in _COMPLETION_MODES:
+        yield causes.unsupported(f"{path}.completionMode", mode, _COMPLETION_MODES)
     if mode in (None, "NonIndexed"):
         for field in ("backoffLimitPerIndex", "maxFailedIndexes"):
             if spec.get(field) is not None:
@@ -443,6 +445,7 @@ def _check_job_update(new: Object, old: Object) -> Iterator[Cause]:
         yield causes.invalid("spec.template.spec", template.get("spec"), IMMUTABLE)
 
 
+_COMPLETION_MODES = ("Indexed", "NonIndexed")
 _COUNTERS = ("active", "succeeded", "failed", "ready", "terminating")
 
 
@@ -492,16 +495,11 @@ def _is_complete(status: Object) -> bool:
 
 
 def _without_directives(template: Object) -> Object:
-    """The part of a template that a suspended job cannot change either."""
+    """What a suspended job cannot change either of the pods of a template."""
     pod = {k: v for k, v in (template.get("spec") or {}).items() if k not in _DIRECTIVES}
     for group in ("initContainers", "containers"):
         pod[group] = [{**each, "resources": None} for each in pod.get(group) or ()]
-    rest = {
-        key: value
-        for key, value in (template.get("metadata") or {}).items()
-        if key not in ("labels", "annotations")
-    }
-    return {"metadata": rest, "spec": pod}
+    return pod
 
 
 def _prepare_job(obj: Object) -> None:
@@ -620,7 +618,6 @@ KINDS: dict[tuple[str, str], Rules] = {
         hostname_use="Pod names and hostnames",
         values={
             "batch.v1.JobSpec": {
-                "completionMode": ("Indexed", "NonIndexed"),
                 "podReplacementPolicy": ("Failed", "TerminatingOrFailed"),
             }
         },

@@ -58,6 +58,7 @@ def _prepare_approval(new: Object, old: Object) -> Object:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("certificates.k8s.io", "CertificateSigningRequest"): Rules(
+        never_owned=("spec",),
         prepare_update=_prepare_request_update,
         # What a request says is looked at in ``admission/certificates``.
         may_be_empty=("certificates.v1.CertificateSigningRequestSpec.*",),

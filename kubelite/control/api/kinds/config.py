@@ -135,7 +135,7 @@ def check_amount(name: str, amount: Any, path: str) -> Iterator[Cause]:
     nano = quantity.parse(str(amount)).nano
     if nano < 0:
         yield causes.invalid(path, amount, NOT_NEGATIVE)
-    if (name in _COUNTED or _is_extended(name)) and nano % 10**9:
+    if (name in _COUNTED or _is_extended(name)) and quantity.has_fraction(str(amount)):
         yield causes.invalid(path, amount, "must be an integer")
 
 

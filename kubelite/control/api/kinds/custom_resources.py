@@ -161,6 +161,7 @@ def _prepare_definition_update(new: Object, old: Object) -> Object:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): Rules(
+        any_finalizer=True,
         unconditional_update=False,
         defaults=_default_definition,
         check=_check_definition,
@@ -182,6 +183,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         prepare_update=_prepare_definition_update,
     ),
     ("apiregistration.k8s.io", "APIService"): Rules(
+        any_finalizer=True,
         status_metadata=(),
         check=_check_api_service,
         name=names.path_segment,

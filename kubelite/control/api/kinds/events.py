@@ -183,6 +183,7 @@ _COLUMNS = columns(
 )
 KINDS: dict[tuple[str, str], Rules] = {
     ("", "Event"): Rules(
+        any_finalizer=True,
         check=_check_event,
         columns=_COLUMNS,
         cells=_event_cells,
@@ -198,6 +199,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         may_be_empty=("core.v1.EventSource.component",),
     ),
     ("events.k8s.io", "Event"): Rules(
+        any_finalizer=True,
         refused_without_group=True,
         check_create=_check_new_event,
         check_update=_check_event_update,

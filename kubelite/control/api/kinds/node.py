@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.kinds.common import addresses, metadata
@@ -73,6 +74,9 @@ def _check_lease(obj: Object) -> Iterator[Cause]:
     yield from not_negative(spec, ("leaseTransitions",), "spec")
 
 
+_FEATURE = re.compile(r"[A-Za-z0-9]+(/[A-Za-z0-9]+)*")
+
+
 def _check_node(obj: Object) -> Iterator[Cause]:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     seen: set[tuple[str, str]] = set()
@@ -83,6 +87,10 @@ def _check_node(obj: Object) -> Iterator[Cause]:
         if own in seen:
             yield causes.duplicate(path, taint)
         seen.add(own)
+    for index, feature in enumerate(status.get("declaredFeatures") or ()):
+        if not _FEATURE.fullmatch(feature):
+            path, why = f"status.declaredFeatures[{index}]", "must be the name of a feature"
+            yield causes.invalid(path, feature, why)
     for field in ("capacity", "allocatable"):
         for name, amount in (status.get(field) or {}).items():
             yield from check_amount(name, amount, f"status.{field}.{name}")
@@ -126,7 +134,9 @@ def _check_node_update(new: Object, old: Object) -> Iterator[Cause]:
 
 def _check_runtime_class(obj: Object) -> Iterator[Cause]:
     handler = obj.get("handler", "")
-    for problem in names.label(handler):
+    if not handler:
+        yield causes.required("handler")
+    for problem in names.label(handler) if handler else ():
         yield causes.invalid("handler", handler, problem)
     overhead = lookup(obj, "overhead.podFixed", {})
     yield from causes.of_rules(resources.overhead(overhead, ("overhead",)))
@@ -204,6 +214,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         keeps_status=True,
     ),
     ("coordination.k8s.io", "Lease"): Rules(
+        any_finalizer=True,
         unconditional_update=False,
         defaults=_default_lease,
         check=_check_lease,

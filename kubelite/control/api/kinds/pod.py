@@ -158,14 +158,14 @@ def _prepare_ephemeral(new: Object, old: Object) -> Object:
 
 
 def _prepare_resize(new: Object, old: Object) -> Object:
-    """Only the resources of containers that exist, and their resize policies."""
+    """Only the resources of containers that exist, and their resize policies. A container more is
+    left for the check to refuse.
+    """
     parts: Object = {}
     for group in ("initContainers", "containers"):
-        wanted = {each["name"]: each for each in new["spec"].get(group) or ()}
-        if group in old["spec"]:
-            parts[group] = [
-                _resized(wanted.get(each["name"], each), each) for each in old["spec"][group]
-            ]
+        known = {each["name"]: each for each in old["spec"].get(group) or ()}
+        if wanted := new["spec"].get(group):
+            parts[group] = [_resized(each, known.get(each.get("name"), each)) for each in wanted]
     return _pod_changed(_with_spec(old, **parts), old)
 
 
@@ -229,9 +229,6 @@ KINDS: dict[tuple[str, str], Rules] = {
             "core.v1.Toleration": {
                 "operator": ("Equal", "Exists", "Gt", "Lt"),
                 "effect": ("NoExecute", "NoSchedule", "PreferNoSchedule"),
-            },
-            "core.v1.NodeSelectorRequirement": {
-                "operator": ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
             },
             "core.v1.HostPathVolumeSource": {"type": HOST_PATH_TYPES},
         },

@@ -97,6 +97,7 @@ def _disruption_budget_cells(obj: Object, now: datetime) -> Cells:
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("policy", "PodDisruptionBudget"): Rules(
+        any_finalizer=True,
         unconditional_update=False,
         # Nothing but the rules of the store apply to the name.
         name=names.path_segment,

@@ -38,14 +38,17 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     Metadata:
 
     - ``name(text)`` lists what is wrong with a name; ``max_name`` is its longest length.
+    - ``any_finalizer``: a finalizer may be a plain word, which older kinds refuse.
     - ``has_generation``: ``metadata.generation`` counts the changes of the specification, from
-      ``first_generation`` on; it never changes unless ``generation_counts``.
+      ``first_generation`` on, and those of its ``counted_metadata``; it never changes unless
+      ``generation_counts``.
 
     Preparing:
 
     - ``initial_status(document)`` is the status of a new object; without it the kind's empty one.
     - ``keeps_status``: a client may give the status of a new object.
     - ``status_metadata``: what a write to ``status`` may change of the metadata.
+    - ``never_owned``: fields of an object that belong to no manager, beside the status.
     - ``prepare_create(document)`` adds what the server writes into a new object, in place.
     - ``prepare_update(new, old)`` gives the new state as far as a client may change it.
     - ``prepare_subresource``: the same for a subresource other than ``status``.
@@ -85,12 +88,15 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     convert: Callable[[Object, str], Object] | None = None
     name: Callable[[str], list[str]] = names.subdomain
     max_name: int = 0
+    any_finalizer: bool = False
     has_generation: bool = False
     first_generation: int = 1
     generation_counts: bool = True
+    counted_metadata: tuple[str, ...] = ()
     initial_status: Callable[[Object], Object] | None = None
     keeps_status: bool = False
     status_metadata: tuple[str, ...] = ("annotations", "finalizers", "labels", "ownerReferences")
+    never_owned: tuple[str, ...] = ()
     prepare_create: Prepare | None = None
     prepare_update: PrepareUpdate | None = None
     prepare_subresource: Mapping[str, PrepareUpdate] = {}

@@ -29,7 +29,7 @@ from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from kubelite.control.api.wire.status import Cause
@@ -105,6 +105,13 @@ def _is_external(spec: Object) -> bool:
     )
 
 
+def gets_node_ports(spec: Object) -> bool:
+    """Whether each port of a Service is given a port of every node, so that none is left out."""
+    kind = spec.get("type")
+    balances = kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
+    return kind == "NodePort" or balances
+
+
 def needs_health_port(spec: Object) -> bool:
     """Whether load balancers ask the nodes which of them have endpoints of the Service."""
     return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
@@ -167,7 +174,6 @@ def _check_ports(spec: Object) -> Iterator[Cause]:
     ports, kind = spec.get("ports") or [], spec.get("type")
     seen_names: set[str] = set()
     seen: set[tuple[Any, Any]] = set()
-    node_ports: set[tuple[Any, Any]] = set()
     for index, port in enumerate(ports):
         path, number, protocol = f"spec.ports[{index}]", port.get("port", 0), port.get("protocol")
         yield from check_port_name(port.get("name", ""), len(ports) > 1, seen_names, path)
@@ -180,12 +186,23 @@ def _check_ports(spec: Object) -> Iterator[Cause]:
         if node_port and kind in ("ClusterIP", "ExternalName"):
             why = f"may not be used when `type` is '{kind}'"
             yield causes.forbidden(f"{path}.nodePort", why)
-        if node_port and (node_port, protocol) in node_ports:
-            yield causes.duplicate(f"{path}.nodePort", node_port)
-        node_ports.add((node_port, protocol))
         if (number, protocol) in seen:
+            if gets_node_ports(spec):  # the same one, in all protocols
+                yield causes.duplicate(f"{path}.nodePort", node_port)
             yield causes.duplicate(path, {"port": number, "protocol": protocol})
         seen.add((number, protocol))
+    if not gets_node_ports(spec):
+        yield from _check_node_ports(ports)
+
+
+def _check_node_ports(ports: Sequence[Object]) -> Iterator[Cause]:
+    """No node port leads to two ports of one protocol."""
+    taken: set[tuple[int, str]] = set()
+    for index, port in enumerate(ports):
+        number, protocol = port.get("nodePort", 0), port.get("protocol", "")
+        if number and (number, protocol) in taken:
+            yield causes.duplicate(f"spec.ports[{index}].nodePort", number)
+        taken.add((number, protocol))
 
 
 def check_port_name(name: str, required: bool, seen: set[str], path: str) -> Iterator[Cause]:
@@ -290,7 +307,8 @@ def _check_load_balancer(spec: Object) -> Iterator[Cause]:
         return
     if not balances:
         yield causes.forbidden("spec.loadBalancerClass", _LOAD_BALANCER_ONLY)
-    for problem in names.qualified(name) if name or balances else ():
+        return
+    for problem in names.qualified(name):
         yield causes.invalid("spec.loadBalancerClass", name, problem)
 
 
@@ -360,6 +378,8 @@ def _check_service_update(new: Object, old: Object) -> Iterator[Cause]:
         name = spec.get("loadBalancerClass")
         if name != before.get("loadBalancerClass"):
             yield causes.invalid("spec.loadBalancerClass", name, "may not change once set")
+    if gets_node_ports(spec):
+        yield from _check_node_ports(spec.get("ports") or ())
     if "ExternalName" in (spec.get("type"), before.get("type")):
         return
     if before.get("clusterIP") and spec.get("clusterIP") != before["clusterIP"]:
@@ -430,7 +450,9 @@ def _check_endpoint(endpoint: Object, kind: str, path: str) -> Iterator[Cause]:
         if kind == "FQDN":
             yield from _check_host(address, where)
         elif kind in _FAMILIES:
-            yield from addresses.check_address(address, where, family=kind)
+            # The servers name the list, not the item, of addresses that are no IPv6.
+            place = f"{path}.addresses" if kind == "IPv6" else where
+            yield from addresses.check_address(address, place, family=kind)
             yield from addresses.check_usable(address, where)
     if (node := endpoint.get("nodeName")) is not None:
         yield from check_dns_name(node, f"{path}.nodeName")

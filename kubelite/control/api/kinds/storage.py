@@ -32,9 +32,10 @@ from kubelite.control.api.tables.text import (
 )
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
-from kubelite.objects.facts import names, quantity
+from kubelite.objects.facts import names, quantity, schema
 from kubelite.objects.rules import claims
 from kubelite.objects.rules.pods import placement
+from kubelite.objects.rules.pods import warnings as pod_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,8 +56,7 @@ def _default_volume(obj: Any) -> None:
     obj.status.phase = obj.status.phase or "Pending"
     obj.spec.persistentVolumeReclaimPolicy = obj.spec.persistentVolumeReclaimPolicy or "Retain"
     pod_defaults.claim(obj.spec)
-    if obj.spec.hostPath is not None:
-        obj.spec.hostPath = pod_defaults.host_path(obj.spec.hostPath)
+    pod_defaults.volume_source(obj.spec)
 
 
 def _default_storage_class(obj: Any) -> None:
@@ -121,19 +121,19 @@ def _prepare_claim(obj: Object) -> None:
 
 
 def _prepare_claim_update(new: Object, old: Object) -> Object:
-    spec = old.get("spec") or {}
-    if spec.get("dataSource") is not None or spec.get("dataSourceRef") is not None:
-        return new
-    return {**new, "spec": _with_data_sources(new.get("spec") or {})}
+    before = old.get("spec") or {}
+    in_use = before.get("dataSource") is not None or before.get("dataSourceRef") is not None
+    return {**new, "spec": _with_data_sources(new.get("spec") or {}, keeps_any=in_use)}
 
 
-def _with_data_sources(spec: Object) -> Object:
+def _with_data_sources(spec: Object, *, keeps_any: bool = False) -> Object:
     """Both fields that name the origin of a volume say the same. ``dataSource`` of a kind that it
-    was not made for is dropped, and so is one in another namespace (its feature gate is off).
+    was not made for is dropped, unless one ``keeps_any``, and so is one in another namespace (its
+    feature gate is off).
     """
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     rest = {key: value for key, value in spec.items() if key not in ("dataSource", "dataSourceRef")}
-    if source is not None and not _is_data_source(source):
+    if source is not None and not keeps_any and not _is_data_source(source):
         source = None
     if reference is not None and reference.get("namespace"):
         reference = None
@@ -152,10 +152,19 @@ def _is_data_source(source: Object) -> bool:
 
 
 def _claim_warnings(claim: Object) -> Iterator[str]:
-    storage = str(lookup(claim, "spec.resources.requests.storage", "0"))
-    if storage[-1:] in ("m", "u", "n") and quantity.milli(storage) % 1000:
-        path = "spec.resources.requests[storage]"
-        yield f'{path}: fractional byte value "{storage}" is invalid, must be an integer'
+    yield from _old_class(claim)
+    resources = lookup(claim, "spec.resources", {})
+    yield from pod_warnings.fractions(resources, "spec.resources", ("storage",))
+
+
+def _old_class(obj: Object) -> Iterator[str]:
+    """The annotation that was there before the field."""
+    if claims.OLD_CLASS in (lookup(obj, "metadata.annotations") or {}):
+        path, instead = (
+            f"metadata.annotations[{claims.OLD_CLASS}]",
+            'use "storageClassName" attribute',
+        )
+        yield f"{path}: deprecated since v1.8; {instead} instead"
 
 
 def _add_finalizer(obj: Object, finalizer: str) -> None:
@@ -266,9 +275,9 @@ def _check_claim_update(new: Object, old: Object) -> Iterator[Cause]:
             requests = dict(lookup(each, "resources.requests", {}))
             requests.pop("storage", None)
             each["resources"] = {**(each.get("resources") or {}), "requests": requests}
-        yield from _check_claim_size(new, old)
     if spec != before:
         yield causes.forbidden("spec", _CLAIM)
+    yield from _check_claim_size(new, old)
     yield from unchanged("spec.volumeMode", shown=("volumeMode",))(new, old)
 
 
@@ -298,12 +307,16 @@ def _sources(obj: Object) -> Object:
     return {key: value for key, value in spec.items() if volume_sources.is_source(key)}
 
 
+def _check_provisioner(name: str, path: str) -> Iterator[Cause]:
+    """Who makes volumes of a class."""
+    if not name:
+        yield causes.required(path)
+    for problem in names.qualified(name.lower()) if name else ():
+        yield causes.invalid(path, name, problem)
+
+
 def _check_storage_class(obj: Object) -> Iterator[Cause]:
-    provisioner = obj.get("provisioner", "")
-    if not provisioner:
-        yield causes.required("provisioner")
-    for problem in names.qualified(provisioner.lower()) if provisioner else ():
-        yield causes.invalid("provisioner", provisioner, problem)
+    yield from _check_provisioner(obj.get("provisioner", ""), "provisioner")
     yield from _check_parameters(obj.get("parameters") or {}, "parameters")
     policy, mode = obj.get("reclaimPolicy"), obj.get("volumeBindingMode")
     if policy and policy not in ("Delete", "Retain"):
@@ -475,7 +488,7 @@ def _check_attachment_source(source: Object, path: str) -> Iterator[Cause]:
 
 
 def _check_attributes(obj: Object) -> Iterator[Cause]:
-    yield from volume_sources.check_driver(obj.get("driverName", ""), "driverName")
+    yield from _check_provisioner(obj.get("driverName", ""), "driverName")
     if not obj.get("parameters"):
         yield causes.required("parameters", "must contain at least one key/value pair")
     yield from _check_parameters(obj.get("parameters") or {}, "parameters")
@@ -499,6 +512,7 @@ _RECYCLE = (
 
 
 def _volume_warnings(obj: Object) -> Iterator[str]:
+    yield from _old_class(obj)
     if obj["spec"].get("persistentVolumeReclaimPolicy") == "Recycle":
         yield _RECYCLE
 
@@ -573,27 +587,21 @@ def _csi_node_cells(obj: Object, now: datetime) -> Cells:
     return [name_of(obj), len(lookup(obj, "spec.drivers", [])), age_of(obj, now)]
 
 
-_OWN_SOURCES = tuple(
-    f"core.v1.{name}.*"
-    for name in (
-        "AzureFilePersistentVolumeSource",
-        "CephFSPersistentVolumeSource",
-        "CinderPersistentVolumeSource",
-        "CSIPersistentVolumeSource",
-        "FlexPersistentVolumeSource",
-        "GlusterfsPersistentVolumeSource",
-        "ISCSIPersistentVolumeSource",
-        "LocalVolumeSource",
-        "RBDPersistentVolumeSource",
-        "ScaleIOPersistentVolumeSource",
-    )
+# What must be there is said of the one source that counts, and of a node selector, by their checks.
+_OWN_CHECKS = (
+    *(
+        f"{field.item}.*"
+        for name, field in schema.definition("core.v1.PersistentVolumeSpec").fields.items()
+        if volume_sources.is_source(name)
+    ),
+    "core.v1.NodeSelectorRequirement.*",
 )
 
 KINDS: dict[tuple[str, str], Rules] = {
     ("", "PersistentVolume"): Rules(
         initial_status=_initial_volume_status,
         prepare_create=_prepare_volume,
-        may_be_empty=_OWN_SOURCES,
+        may_be_empty=_OWN_CHECKS,
         defaults=_default_volume,
         check=_check_volume,
         check_update=_check_volume_update,

@@ -104,6 +104,7 @@ def _webhooks_cells(obj: Object, now: datetime) -> list[Any]:
 
 
 _RULES = Rules(
+    any_finalizer=True,
     defaults=_default_webhooks,
     check=_check_webhooks,
     columns=columns("Name", integer("Webhooks"), "Age"),

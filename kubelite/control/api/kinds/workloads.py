@@ -29,7 +29,7 @@ from kubelite.control.api.tables.text import (
     shown_selector,
 )
 from kubelite.control.api.wire import causes
-from kubelite.control.api.wire.selectors import NOT_SELECTABLE, matcher
+from kubelite.control.api.wire.selectors import matcher
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
@@ -219,8 +219,8 @@ def _check_stateful_set(obj: Object) -> Iterator[Cause]:
         yield causes.required("spec.selector")
     yield from _check_selector(spec, "statefulset")
     claims = spec.get("volumeClaimTemplates") or ()
-    volumes = [{"name": (claim.get("metadata") or {}).get("name", "")} for claim in claims]
-    template = _with_claim_volumes(spec.get("template") or {}, volumes)
+    claimed = dict.fromkeys((each.get("metadata") or {}).get("name", "") for each in claims)
+    template = _as_pods_have_it(spec.get("template") or {}, [*claimed])
     yield from check_restarting_template(template, "spec.template")
     yield from not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec")
     yield from not_negative(spec.get("ordinals") or {}, ("start",), "spec.ordinals")
@@ -252,18 +252,16 @@ def _check_stateful_update(strategy: Object, path: str) -> Iterator[Cause]:
         yield from not_negative(rolling, ("partition",), f"{path}.rollingUpdate")
 
 
-def _with_claim_volumes(given: Object, volumes: list[Object]) -> Object:
-    """The template as its pods will have it: each claim template is a volume of its name."""
-    if not volumes:
-        return given
-    spec = given.get("spec") or {}
-    own = [
-        each
-        for each in spec.get("volumes") or ()
-        if each.get("name") not in {v["name"] for v in volumes}
-    ]
-    claims = [{**each, "persistentVolumeClaim": {"claimName": each["name"]}} for each in volumes]
-    return {**given, "spec": {**spec, "volumes": [*own, *claims]}}
+def _as_pods_have_it(template: Object, claimed: list[str]) -> Object:
+    """The template as its pods will have it: each claim template is a volume of its name, and the
+    hostname is the pod's own.
+    """
+    spec = {key: value for key, value in (template.get("spec") or {}).items() if key != "hostname"}
+    if claimed:
+        own = [each for each in spec.get("volumes") or () if each.get("name") not in claimed]
+        claims = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claimed]
+        spec["volumes"] = [*own, *claims]
+    return {**template, "spec": spec}
 
 
 def _check_daemon_set(obj: Object) -> Iterator[Cause]:
@@ -328,7 +326,7 @@ def _check_counts(*fields: str, within: dict[str, str] | None = None) -> CheckUp
             part = pair.split("/")[0]
             if status.get(part, 0) > status.get(whole, 0):
                 why = f"cannot be greater than status.{whole}"
-                yield causes.invalid(f"status.{part}", status[part], why)
+                yield causes.invalid(f"status.{part}", status.get(part, 0), why)
 
     return check
 
@@ -551,6 +549,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         ),
         cells=_deployment_cells,
         has_generation=True,
+        counted_metadata=("annotations",),
         hostname_use="Pod names and hostnames",
         may_be_empty=("apps.v1.DeploymentSpec.selector",),
     ),
@@ -563,8 +562,6 @@ KINDS: dict[tuple[str, str], Rules] = {
         columns=_REPLICA_COLUMNS,
         cells=_replica_set_cells,
         has_generation=True,
-        selectable=("status.replicas",),
-        unselectable=NOT_SELECTABLE,
         hostname_use="Pod names and hostnames",
         may_be_empty=("apps.v1.ReplicaSetSpec.selector",),
     ),

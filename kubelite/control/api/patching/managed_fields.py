@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.patching import apply_merge, field_set
 from kubelite.control.api.schema import decoding, shape, structs, structural, unknown_fields
 from kubelite.control.api.strategy import conform
@@ -17,7 +18,7 @@ from kubelite.control.api.wire.status import Cause, apply_conflict, bad_request
 from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from kubelite.control.api.patching.field_set import Fields
     from kubelite.control.api.wire.resource import Resource
@@ -51,15 +52,25 @@ class Held(NamedTuple):
 
 
 def track(
-    res: Resource, old: Object | None, new: Object, *, manager: str, now: str, subresource: str = ""
+    res: Resource,
+    old: Object | None,
+    new: Object,
+    *,
+    manager: str,
+    now: str,
+    subresource: str = "",
 ) -> Object:
-    """The new object with the ownership that an ordinary write leaves behind.
+    """The new object with the ownership that an ordinary write leaves behind. ``new`` is what the
+    client wants: it owns that, whatever the server makes of it.
 
     The managers that the new object names stand, so that a client may rewrite them; where it names
-    none the old ones do. A list with one empty entry forgets all of them.
+    none the old ones do. A list with one empty entry forgets all of them, and an object that has
+    none gets none until somebody applies.
     """
     before = old if old is not None else _skeleton(res)
     held = _decode((new.get("metadata") or {}).get("managedFields") or _managed(before))
+    if old is not None and not held:
+        return _with_managers(new, [])
     found = field_set.compare(
         shape.of(res), _view(res, before, subresource), _view(res, new, subresource)
     )
@@ -84,15 +95,27 @@ def _view(res: Resource, obj: Object, subresource: str) -> Object:
     hidden = ["apiVersion", "kind", "metadata"]
     if subresource == "status":
         hidden.append("spec")
-    elif not subresource and "status" in res.subresources:
-        hidden.append("status")
+    elif not subresource:
+        hidden += ["status"] if "status" in res.subresources else []
+        hidden += () if res.crd is not None else rules_of(res).never_owned
     found = {key: value for key, value in obj.items() if key not in hidden}
-    # A write of the status takes nothing else, whatever its body says.
-    metadata = (obj.get("metadata") or {}) if subresource != "status" else {}
-    return {
-        "metadata": {key: value for key, value in metadata.items() if key not in _NEVER_OWNED},
-        **found,
-    }
+    if subresource == "scale":
+        path = res.scale_paths["specReplicasPath"]
+        found = _without_zero(found, path.strip(".").split("."))
+    metadata = (obj.get("metadata") or {}).items()
+    if subresource == "status":
+        named = () if res.crd is not None else rules_of(res).status_metadata
+        return {"metadata": {key: value for key, value in metadata if key in named}, **found}
+    return {"metadata": {key: value for key, value in metadata if key not in _NEVER_OWNED}, **found}
+
+
+def _without_zero(obj: Object, path: Sequence[str]) -> Object:
+    """A Scale of no replicas leaves their number out."""
+    step, *rest = path
+    if not rest:
+        return {key: value for key, value in obj.items() if key != step or value}
+    below = obj.get(step)
+    return {**obj, step: _without_zero(below, rest)} if isinstance(below, dict) else obj
 
 
 def _updated(
@@ -339,6 +362,12 @@ def _capped(held: dict[Manager, Held], now: str) -> dict[Manager, Held]:
         )
         made[heap] = Held(fields, held[who].time or now, who.api_version)
     return made
+
+
+def carried(said: Object, made: Object) -> Object:
+    """What the server made of an object, with the managers of what was said."""
+    managers = _managed(said)
+    return made if managers == _managed(made) else _with_managers(made, managers)
 
 
 def _with_managers(obj: Object, entries: list[Object]) -> Object:

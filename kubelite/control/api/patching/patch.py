@@ -52,7 +52,7 @@ def accepted(res: Resource) -> tuple[str, ...]:
 
 def merge(target: Any, patch: Any) -> Any:
     """RFC 7386: maps are merged, null removes, everything else replaces. What is new is kept
-    without nulls, in lists too.
+    without nulls, but those that are items of lists (evanphx/json-patch v4).
     """
     if not isinstance(patch, dict) or not isinstance(target, dict):
         return _without_nulls(patch)
@@ -71,5 +71,5 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(each) for key, each in value.items() if each is not None}
     if isinstance(value, list):
-        return [_without_nulls(each) for each in value if each is not None]
+        return [_without_nulls(each) for each in value]
     return value

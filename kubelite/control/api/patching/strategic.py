@@ -136,6 +136,8 @@ def _patch_field(name: str, key: str, made: Object, given: Object) -> None:
         and not (way.whole and _PATCH not in value)
     ):
         made[key] = patch(way.inside, present, value)
+    elif isinstance(value, dict) and _PATCH in value and present is None:
+        return
     else:
         made[key] = _plain(value)
 
@@ -231,14 +233,18 @@ def _directive(key: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a patch where nothing was before: without directives, without nulls."""
+    """A value of a patch where nothing was before: without nulls, and without directives.
+
+    A map inside that has a ``$patch`` is left out with all that it says; ``$retainKeys`` stays, an
+    unknown field that clients are warned of.
+    """
     if isinstance(value, dict):
-        if value.get(_PATCH) == "delete":
-            return {}
         return {
             key: _plain(each)
             for key, each in value.items()
-            if each is not None and not _directive(key)
+            if each is not None
+            and (key == _RETAIN or not _directive(key))
+            and not (isinstance(each, dict) and _PATCH in each)
         }
     if isinstance(value, list):
         return [

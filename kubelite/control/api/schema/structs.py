@@ -102,6 +102,8 @@ def _typed(field: schema.Field, strict: bool) -> tuple[Any, Any]:
         if field.written:
             return kind | None, msgspec.field(default_factory=lambda: None)
         return kind, msgspec.field(default_factory=list if field.type[0] == "[" else dict)
+    if field.pointer and field.written:
+        return kind | None, msgspec.field(default_factory=lambda: None)
     if field.pointer or (zero is None and not field.written):
         return kind | None, None
     if field.written:

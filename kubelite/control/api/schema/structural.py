@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.control.api.schema import decoding, structs
+from kubelite.control.api.schema import decoding, structs, unknown_fields
 from kubelite.control.api.wire.status import bad_request
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def conform(
     """
     schema = schema_of(res)
     made = order(decoding.typed(res, obj))
-    unknown: list[str] = []
+    unknown = [] if validation == "Ignore" else _unknown_metadata(obj.get("metadata") or {})
     body = {key: value for key, value in made.items() if key not in _TOP}
     body = prune(schema, body, "", unknown)
     fill(schema, body)
@@ -56,6 +56,20 @@ def conform(
         raise decoding.strict_error(res, problems)
     top = {key: made[key] for key in _TOP if key in made}
     return {**top, **body}, problems if validation == "Warn" else []
+
+
+def _unknown_metadata(metadata: Any) -> list[str]:
+    try:
+        structs.read(_META, metadata, strict=True)
+    except msgspec.ValidationError:
+        found = unknown_fields.fields(_META, metadata)
+        return [unknown_fields.shown(("metadata", *steps)) for steps in found]
+    return []
+
+
+def unknown_without_schema(obj: dict[str, Any]) -> list[str]:
+    """What is said of an object of a version that its definition does not have."""
+    return [f'unknown field "{key}"' for key in obj if key not in _TOP]
 
 
 def served(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:

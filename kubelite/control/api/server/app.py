@@ -286,13 +286,22 @@ def route(request: Request) -> Handler:
         )
     elif res.verbs == ("create",):
         handler = reviews.handler(res) if verb == "create" and not request.name else None
-    elif verb not in res.verbs or (verb == "create" and request.name):
+    elif verb not in res.verbs or _is_misplaced(request):
         handler = None
     else:
         handler = _COMPUTED.get((res.group, res.plural, verb)) or _VERBS[verb]
     if handler is None:
-        raise method_not_allowed(res)
+        raise method_not_allowed()
     return _needs_namespace(request, handler)
+
+
+def _is_misplaced(request: Request) -> bool:
+    """Whether the method means nothing at this path: a POST to an object, a PUT or PATCH to a
+    collection, a HEAD.
+    """
+    if request.method == "HEAD":
+        return request.resource.crd is None
+    return request.verb == "create" if request.name else request.verb in ("update", "patch")
 
 
 def _needs_namespace(request: Request, handler: Handler) -> Handler:
@@ -302,7 +311,7 @@ def _needs_namespace(request: Request, handler: Handler) -> Handler:
         and not request.namespace
         and request.verb not in ("list", "watch")
     ):
-        raise no_such_path() if request.name else method_not_allowed(request.resource)
+        raise no_such_path() if request.name else method_not_allowed()
     return handler
 
 

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.admission.context import Context
+from kubelite.control.api.admission.namespaces import MAKERS
 from kubelite.control.api.admission.order import standard
 from kubelite.control.api.auth.audit import Audit
 from kubelite.control.api.auth.authentication import Authenticator
@@ -31,7 +32,7 @@ from kubelite.control.api.wire.resource import builtin
 from kubelite.control.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from kubelite.control.api.wire.request import User
     from kubelite.control.store.backend import Backend
@@ -42,6 +43,9 @@ VOLATILE = (EVENTS, "leases")
 class Options(NamedTuple):
     """How a server is to be: where it keeps its keys, where it listens, who else may come in by
     which token.
+
+    ``beside``: the controllers that run. The first step of some the server takes itself, so that
+    nobody waits for a new namespace's ServiceAccount.
     """
 
     pki_directory: str
@@ -52,6 +56,7 @@ class Options(NamedTuple):
     metrics: bool = False
     audit_log: str = ""
     audit_rules: tuple[dict[str, Any], ...] = ()
+    beside: Container[str] = tuple(MAKERS.values())
 
 
 class ApiServer:
@@ -70,7 +75,7 @@ class ApiServer:
         self.context = Context(
             store,
             registry,
-            standard(self._authority),
+            standard(self._authority, options.beside),
             Authenticator(store, tokens, options.static_tokens),
             Authorizer(store, NodeAuthorizer(store)),
             tokens,

@@ -35,10 +35,10 @@ def check_create(res: Resource, obj: Object) -> Iterator[Cause]:
         yield from causes.of_rules(general.namespace(namespace))
     elif namespace:
         yield causes.forbidden("metadata.namespace", "not allowed on this type")
-    yield from contents(metadata, "metadata")
+    yield from _contents(res, metadata)
 
 
-def check_update(new: Object, old: Object) -> Iterator[Cause]:
+def check_update(res: Resource, new: Object, old: Object) -> Iterator[Cause]:
     """Everything that is wrong with changed metadata."""
     now, before = new.get("metadata") or {}, old.get("metadata") or {}
     for key in _KEPT:
@@ -53,4 +53,10 @@ def check_update(new: Object, old: Object) -> Iterator[Cause]:
             f"found new finalizers []string{{{listed}}}"
         )
         yield causes.forbidden("metadata.finalizers", why)
-    yield from contents(now, "metadata")
+    yield from _contents(res, now)
+
+
+def _contents(res: Resource, metadata: Object) -> Iterator[Cause]:
+    yield from contents(metadata, "metadata")
+    if res.crd is None and not rules_of(res).any_finalizer:
+        yield from causes.of_rules(general.kube_finalizers(metadata, ("metadata",)))

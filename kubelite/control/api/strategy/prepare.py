@@ -63,17 +63,19 @@ def prepare_update(res: Resource, sub: str, new: Object, old: Object) -> Object:
     if rules.prepare_update is not None:
         result = rules.prepare_update(result, old)
     counts = res.crd is not None or (rules.has_generation and rules.generation_counts)
-    return _counted_up(result, old, counts=counts)
+    return _counted_up(result, old, counts=counts, metadata_too=rules.counted_metadata)
 
 
-def _counted_up(new: Object, old: Object, *, counts: bool) -> Object:
+def _counted_up(new: Object, old: Object, *, counts: bool, metadata_too: tuple[str, ...]) -> Object:
     """The object with its generation: the old one, or one more when anything but metadata and
-    status changed, or when its deletion begins.
+    status changed, or what counts of the metadata, or when its deletion begins.
     """
     generation = old.get("metadata", {}).get("generation")
     metadata = new.get("metadata", {})
     generation = generation or 0
-    changed = any(new.get(key) != old.get(key) for key in {*new, *old} if key not in _UNCOUNTED)
+    changed = any(
+        new.get(key) != old.get(key) for key in {*new, *old} if key not in _UNCOUNTED
+    ) or any(metadata.get(key) != old["metadata"].get(key) for key in metadata_too)
     deleted = "deletionTimestamp" in metadata and "deletionTimestamp" not in old["metadata"]
     counted = generation + 1 if deleted or (changed and counts) else generation
     if metadata.get("generation", 0) == counted:

@@ -128,8 +128,7 @@ def selector(res: Resource, labels: str, fields: str) -> Selector:
     """The selector of a request, from its two texts. Raises StatusError 400 for what cannot be read
     or selected.
     """
-    allowed = (*selectors.EVERYWHERE, *_selectable(res))
-    return selectors.parse(labels, fields, allowed, _unselectable(res))
+    return selectors.parse(labels, fields, _selectable(res), _unselectable(res))
 
 
 def _unselectable(res: Resource) -> str:
@@ -144,10 +143,18 @@ def _unselectable(res: Resource) -> str:
 
 
 def _selectable(res: Resource) -> tuple[str, ...]:
-    """Which fields may stand in a field selector beside name and namespace."""
+    """Which fields may stand in a field selector.
+
+    The namespace may, though an object of the cluster has none, where nothing is said of the kind.
+    """
     if res.crd is None:
-        return rules_of(res).selectable
-    return tuple(field["jsonPath"].lstrip(".") for field in res.crd.get("selectableFields", ()))
+        own = rules_of(res).selectable
+        general = not own
+    else:
+        own = tuple(field["jsonPath"].lstrip(".") for field in res.crd.get("selectableFields", ()))
+        general = False
+    named = selectors.EVERYWHERE if general or res.namespaced else selectors.OF_CLUSTER
+    return (*named, *own)
 
 
 def render_table(

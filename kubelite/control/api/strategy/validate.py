@@ -36,7 +36,10 @@ def validate_create(res: Resource, obj: Object) -> list[Cause]:
     """What is wrong with a new object, in the order of the document as far as the rules have
     one.
     """
-    found = [*metadata.check_create(res, obj), *_contents(res, obj, None)]
+    found = [*metadata.check_create(res, obj)]
+    if res.crd is not None:
+        return [*found, *_custom(res, obj, None, found)]
+    found += _contents(res, obj)
     if (check := rules_of(res).check_create) is not None:
         found += check(obj)
     return found
@@ -46,9 +49,9 @@ def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[C
     """What is wrong with an object's new state, and what changed that may not. ``sub`` is the
     subresource or "".
     """
-    found = [*metadata.check_update(new, old)]
+    found = [*metadata.check_update(res, new, old)]
     if res.crd is not None:
-        return [*found, *_custom(res, new, old)]
+        return [*found, *_custom(res, new, old, found)]
     rules = rules_of(res)
     check_change = rules.check_subresource.get(sub) if sub else rules.check_update
     changes = list(check_change(new, old)) if check_change is not None else []
@@ -56,17 +59,14 @@ def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[C
         new.get(key) == old.get(key) for key in {*new, *old} if key not in ("metadata", "status")
     ):
         return found + changes
-    fresh = list(_contents(res, new, None))
+    fresh = list(_contents(res, new))
     # What was stored once stays writable where it did not change: a rule that is new must not lock
     # an object up.
-    known = set(_contents(res, old, None)) if fresh else set()
+    known = set(_contents(res, old)) if fresh else set()
     return [*found, *(each for each in fresh if each not in known), *changes]
 
 
-def _contents(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]:
-    if res.crd is not None:
-        yield from _custom(res, obj, old)
-        return
+def _contents(res: Resource, obj: Object) -> Iterator[Cause]:
     name = schema.name_of(res.group, res.version, res.kind)
     if name is not None:
         yield from required.check(name, obj)
@@ -74,7 +74,8 @@ def _contents(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]
         yield from check(obj)
 
 
-def _custom(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]:
+def _custom(res: Resource, obj: Object, old: Object | None, before: list[Cause]) -> Iterator[Cause]:
+    """What is wrong with a custom object, of which ``before`` was found already."""
     described = structural.schema_of(res)
     body = {key: value for key, value in obj.items() if key not in _TOP}
     wanted = {
@@ -90,7 +91,7 @@ def _custom(res: Resource, obj: Object, old: Object | None) -> Iterator[Cause]:
         broken = [each for each in broken if each not in known]
     yield from broken
     yield from _scaled(res, obj)
-    if not any(cause.reason in _BLOCKING for cause in broken):
+    if not any(cause.reason in _BLOCKING for cause in (*before, *broken)):
         yield from cel.check(described, obj, old, "")
     elif cel.has_rules(described):
         yield causes.without_value("<nil>", f"null: {_UNCHECKED}")

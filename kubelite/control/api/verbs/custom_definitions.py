@@ -11,6 +11,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from kubelite.control.api.patching import managed_fields
 from kubelite.control.api.strategy.commit import remove, write
 from kubelite.control.api.verbs import deletion
 from kubelite.control.api.verbs.delete_options import DeleteOptions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 GROUP, PLURAL = "apiextensions.k8s.io", "customresourcedefinitions"
 PREFIX = f"{GROUP}/{PLURAL}"
 _IDLE_SECONDS, _RETRY_SECONDS, _LOOK_AGAIN_SECONDS = 600.0, 1.0, 0.1
+_MANAGER = "kube-apiserver"
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 
 
@@ -57,12 +59,25 @@ def resources_of(crd: dict[str, Any]) -> tuple[Resource, ...]:
     )
 
 
-def settle(registry: Registry, res: Resource, crd: dict[str, Any]) -> None:
-    """Gives a definition the status that its names deserve. In place; other kinds are left
-    alone.
+def settle(registry: Registry, res: Resource, crd: dict[str, Any]) -> dict[str, Any]:
+    """A definition with the status that its names deserve, which belongs to the server; an object
+    of another kind as it is.
     """
     if res.plural != PLURAL or res.group != GROUP:
-        return
+        return crd
+    before, metadata = copy(crd), dict(crd["metadata"])
+    if not metadata.get("deletionTimestamp") and FINALIZER not in metadata.get("finalizers", ()):
+        metadata["finalizers"] = [*metadata.get("finalizers", ()), FINALIZER]
+    before["metadata"] = metadata
+    after = copy(before)
+    _settle_names(registry, after)
+    return managed_fields.track(
+        res, before, after, manager=_MANAGER, now=timestamp(), subresource="status"
+    )
+
+
+def _settle_names(registry: Registry, crd: dict[str, Any]) -> None:
+    """Accepts or refuses the names of a definition, in its status."""
     status = crd.setdefault("status", {})
     taken = _taken(registry, crd)
     if not taken:
@@ -80,9 +95,6 @@ def settle(registry: Registry, res: Resource, crd: dict[str, Any]) -> None:
     _set(conditions, "NamesAccepted", *good)
     if not taken or not any(each["type"] == "Established" for each in conditions):
         _set(conditions, "Established", *established)
-    metadata = crd["metadata"]
-    if not metadata.get("deletionTimestamp") and FINALIZER not in metadata.get("finalizers", ()):
-        metadata["finalizers"] = [*metadata.get("finalizers", ()), FINALIZER]
 
 
 def _taken(registry: Registry, crd: dict[str, Any]) -> str:

@@ -84,13 +84,15 @@ async def delete_one(
 def check_preconditions(res: Resource, obj: dict[str, Any], options: DeleteOptions) -> None:
     """Whether the object is the one that was meant. Raises StatusError 409."""
     metadata = obj["metadata"]
-    if options.uid and options.uid != metadata["uid"]:
-        raise precondition_failed(res, metadata["name"], "UID", options.uid, metadata["uid"])
-    revision = metadata["resourceVersion"]
-    if options.revision and options.revision != revision:
-        raise precondition_failed(
-            res, metadata["name"], "ResourceVersion", options.revision, revision
-        )
+    for what, given, found in (
+        ("UID", options.uid, metadata["uid"]),
+        ("ResourceVersion", options.revision, metadata["resourceVersion"]),
+    ):
+        if given and given != found and res.prefix == "namespaces":
+            why = f"{what} in precondition: {given}, {what} in object meta: {found}"
+            raise conflict(res, metadata["name"], f"Precondition failed: {why}")
+        if given and given != found:
+            raise precondition_failed(res, metadata["name"], what, given, found)
 
 
 async def _carry_out(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.strategy.bodies import typed
 from kubelite.control.api.strategy.commit import write
-from kubelite.control.api.verbs.delete import delete_one
+from kubelite.control.api.verbs.delete import check_preconditions, delete_one
 from kubelite.control.api.verbs.delete_options import options_of
 from kubelite.control.api.verbs.read import entry_of
+from kubelite.control.api.verbs.write import ATTEMPTS
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, json_answer
 from kubelite.control.api.wire.documents import load
@@ -18,6 +19,7 @@ from kubelite.control.api.wire.status import (
     StatusError,
     bad_request,
     body,
+    conflict,
     internal,
     too_many_requests,
 )
@@ -26,8 +28,17 @@ from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.context import Context
+    from kubelite.control.api.verbs.delete_options import DeleteOptions
     from kubelite.control.api.wire.request import Request
     from kubelite.control.store.types import Entry
+
+
+_CONDITION = {
+    "type": "DisruptionTarget",
+    "status": "True",
+    "reason": "EvictionByEvictionAPI",
+    "message": "Eviction API: evicting",
+}
 
 
 async def evict(context: Context, request: Request) -> Answer:
@@ -41,8 +52,39 @@ async def evict(context: Context, request: Request) -> Answer:
     pod = load(await entry_of(context.store, request))
     if not _needs_no_budget(pod):
         await _spend_budget(context, request, pod, dry_run=options.dry_run)
+    if not options.dry_run:
+        options = await _mark(context, request, options)
     await delete_one(context, request, request.namespace, request.name, options)
     return json_answer(body("Success", code=201), 201)
+
+
+async def _mark(context: Context, request: Request, options: DeleteOptions) -> DeleteOptions:
+    """Says in the status of a pod why it goes, so that a Job can tell an eviction from a failure;
+    the options for the pod as it then is. Raises StatusError 404, 409.
+    """
+    res = request.resource
+    for _ in range(ATTEMPTS):
+        entry = await entry_of(context.store, request)
+        pod = load(entry)
+        check_preconditions(res, pod, options)
+        try:
+            marked = with_condition(pod, timestamp())
+            entry = await write(context.store, res, marked, entry, companions=[])
+        except Conflict:
+            continue
+        return options._replace(revision=str(entry.revision) if options.revision else "")
+    raise conflict(res, request.name)
+
+
+def with_condition(pod: dict[str, Any], now: str) -> dict[str, Any]:
+    """A pod that is being evicted."""
+    status = pod.get("status") or {}
+    present = status.get("conditions") or []
+    before: Any = next((each for each in present if each.get("type") == _CONDITION["type"]), {})
+    since = before["lastTransitionTime"] if before.get("status") == "True" else now
+    condition = {**_CONDITION, "lastProbeTime": None, "lastTransitionTime": since}
+    rest = [each for each in present if each is not before]
+    return {**pod, "status": {**status, "conditions": [*rest, condition]}}
 
 
 def _needs_no_budget(pod: dict[str, Any]) -> bool:

@@ -72,7 +72,7 @@ def _check_patched(request: Request, patched: Object) -> None:
     metadata = patched.get("metadata")
     if not isinstance(metadata, dict):
         raise bad_request("the metadata of an object cannot be removed by a patch")
-    if not isinstance(metadata.get("name") or "", str):
+    if not isinstance(metadata.get("name"), str | None):
         raise undecodable_patch(encode(patched).decode(), "metadata.name is not a string")
     if metadata.get("name") != request.name:
         raise bad_request(

@@ -211,6 +211,8 @@ def shown_list(request: Request, objs: list[dict[str, Any]], metadata: dict[str,
         return json_answer(table)
     if form.name == "partial":
         return json_answer(tables.partial_list(objs, metadata))
+    if res.crd is not None:
+        metadata = {"continue": "", **metadata}  # as the servers write lists whose kind has no type
     return Answer(listing(res, [encode(obj) for obj in objs], metadata))
 
 

@@ -38,7 +38,7 @@ def handler(res: Resource) -> Handler:
     """The handler of a kind that can only be created. Raises StatusError 405."""
     found = _HANDLERS.get(res.kind)
     if found is None:
-        raise method_not_allowed(res)
+        raise method_not_allowed()
     return found
 
 

@@ -50,7 +50,7 @@ async def get_scale(context: Context, request: Request) -> Answer:
 
 def scale_of(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
     """The Scale of a workload."""
-    paths = scale_paths(res)
+    paths = res.scale_paths
     metadata = obj["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     replicas = at(obj, paths["specReplicasPath"])
@@ -65,14 +65,6 @@ def scale_of(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
         "spec": {"replicas": replicas} if replicas else {},
         "status": status,
     }
-
-
-def scale_paths(res: Resource) -> dict[str, str]:
-    """Where a kind keeps its replicas; custom kinds say so in their definition."""
-    if res.crd is not None:
-        found: dict[str, str] = res.crd.get("subresources", {}).get("scale", {})
-        return found
-    return {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
 
 
 def at(obj: dict[str, Any], path: str) -> Any:
@@ -152,7 +144,7 @@ async def _change_scale(
     def change(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         scale = make(scale_of(res, old))
         new = copy(old)
-        _put(new, scale_paths(res)["specReplicasPath"], _checked_replicas(request, scale))
+        _put(new, res.scale_paths["specReplicasPath"], _checked_replicas(request, scale))
         for name in ("resourceVersion", "uid"):
             new["metadata"][name] = scale["metadata"].get(name, "")
         return new, []
@@ -169,7 +161,7 @@ async def _apply_scale(
     res = request.resource
     scale = _read(value)
     replicas = _checked_replicas(request, scale)
-    path = scale_paths(res)["specReplicasPath"]
+    path = res.scale_paths["specReplicasPath"]
     applied: dict[str, Any] = {
         "kind": res.kind,
         "apiVersion": res.gv,

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from kubelite.control.api.admission.chain import Attempt
 from kubelite.control.api.auth.authorization import attributes_of, denial
 from kubelite.control.api.patching import managed_fields, patch
+from kubelite.control.api.schema import structural
 from kubelite.control.api.strategy import client_warnings, strategy
 from kubelite.control.api.strategy.commit import is_heartbeat, remove, write
 from kubelite.control.api.verbs import custom_definitions
@@ -96,6 +97,8 @@ async def read_object(
         raise bad_request("the body of the request is not an object")
     checked = mode != "Ignore" and _is_json(request.content_type) and codec.may_repeat(data, value)
     duplicates = codec.find_duplicates(data) if checked else ()
+    if request.resource.crd is not None:
+        _check_custom_kind(request.resource, value, data, mode)
     check_kind(request.resource, value)
     res, old = request.resource, None
     if store is not None and not strategy.knows(res, value):
@@ -106,6 +109,23 @@ async def read_object(
 
 def _is_json(content_type: str) -> bool:
     return content_type == "" or content_type.startswith("application/json")
+
+
+def _check_custom_kind(res: Resource, value: dict[str, Any], data: bytes, mode: str) -> None:
+    """A custom object says what it is: nothing else does. Raises StatusError 400."""
+    for name in ("kind", "apiVersion"):
+        if not value.get(name):
+            field = "Kind" if name == "kind" else name
+            raise bad_request(f"Object '{field}' is missing in '{data.decode(errors='replace')}'")
+    if value["apiVersion"] != res.gv:
+        why = (
+            f"the API version in the data ({value['apiVersion']}) does not match the expected API "
+            f"version ({res.gv})"
+        )
+        error = bad_request(why)
+        if mode == "Warn":
+            error.warnings = warnings(structural.unknown_without_schema(value))
+        raise error
 
 
 def check_kind(res: Resource, value: dict[str, Any]) -> None:
@@ -140,9 +160,8 @@ async def create_object(
         await context.admission.mutate(attempt)
         new = strategy.prepare_create(res, attempt.obj)
         _refuse_invalid(res, new, strategy.validate_create(res, new))
-        custom_definitions.settle(context.registry, res, new)
         attempt.warnings += client_warnings.on_create(res, new)
-        attempt.obj = new
+        attempt.obj = custom_definitions.settle(context.registry, res, new)
         return await _store_new(context, attempt)
 
 
@@ -319,17 +338,17 @@ async def _admit_change(
     """A change from admission to the store. Raises StatusError."""
     context, request = attempt.context, attempt.request
     res = request.resource
+    if request.content_type != patch.APPLY_PATCH:
+        attempt.obj = managed_fields.track(
+            res, old, attempt.obj, manager=options.manager, now=timestamp(), subresource=request.sub
+        )
     await context.admission.mutate(attempt)
     part = "" if request.sub == "scale" else request.sub
-    new = strategy.prepare_update(res, part, attempt.obj, old)
+    prepared = strategy.prepare_update(res, part, attempt.obj, old)
+    new = managed_fields.carried(attempt.obj, prepared)
     problems += strategy.validate_update(res, part, new, old)
     _refuse_invalid(res, new, problems)
-    custom_definitions.settle(context.registry, res, new)
-    if request.content_type != patch.APPLY_PATCH:
-        new = managed_fields.track(
-            res, old, new, manager=options.manager, now=timestamp(), subresource=request.sub
-        )
-    attempt.obj = new
+    attempt.obj = new = custom_definitions.settle(context.registry, res, new)
     attempt.goes = may_go(res, new)
     await context.admission.validate(attempt)
     if not request.sub:

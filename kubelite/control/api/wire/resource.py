@@ -59,6 +59,14 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         """``PodList``."""
         return self.list_kind or self.kind + "List"
 
+    @property
+    def scale_paths(self) -> dict[str, str]:
+        """Where the kind keeps its replicas; custom kinds say so in their definition."""
+        if self.crd is not None:
+            found: dict[str, str] = self.crd.get("subresources", {}).get("scale", {})
+            return found
+        return {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+
 
 # Where the standard layout does not simply use the plural (kubernetes,
 # ``kubeapiserver/default_storage_factory_builder.go``).

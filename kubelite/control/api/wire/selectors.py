@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kubelite.objects.facts.labels import FieldTerm
 
 EVERYWHERE = ("metadata.name", "metadata.namespace")
+OF_CLUSTER = ("metadata.name",)
 FIELD_NOT_SUPPORTED = "field label not supported: {path}"
 NOT_SELECTABLE = (
     '"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'

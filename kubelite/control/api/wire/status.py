@@ -125,10 +125,10 @@ def no_such_path() -> StatusError:
     return StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def method_not_allowed(res: Resource | None = None) -> StatusError:
+def method_not_allowed() -> StatusError:
     """405: the path exists, the verb does not."""
     message = "the server does not allow this method on the requested resource"
-    return StatusError(405, "MethodNotAllowed", message, details(res))
+    return StatusError(405, "MethodNotAllowed", message, {})
 
 
 def not_acceptable(accepted: Iterable[str]) -> StatusError:

@@ -2,8 +2,9 @@
 
 After kubernetes, ``pkg/controller/serviceaccount`` and
 ``pkg/controller/certificates/rootcacertpublisher``.
-The API server creates both with the namespace; here they come back when somebody removes them. The
-certificate is that of kube-system, which the API server writes when it starts.
+An API server beside these controllers creates both with the namespace; here they come back when
+somebody removes them. The certificate is that of kube-system, which the API server writes when it
+starts.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from kubelite.control.scheduler.facts.fields import Field
 from kubelite.control.scheduler.facts.selectors import NodeTerm, node_term, selector
 from kubelite.objects.facts.labels import EVERYTHING, Requirement, Selector
+from kubelite.objects.rules.claims import OLD_CLASS
 
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
@@ -139,7 +140,7 @@ def _provisioned(claim: Claim, classes: dict[str, StorageClass]) -> Volume:
 
 
 def _class_name(obj: Field) -> str:
-    old = obj.at("metadata", "annotations").map().get("volume.beta.kubernetes.io/storage-class")
+    old = obj.at("metadata", "annotations").map().get(OLD_CLASS)
     return str(old) if old else obj.at("spec", "storageClassName").text()
 
 

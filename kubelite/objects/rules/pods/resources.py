@@ -106,7 +106,7 @@ def amount(resource: str, text: str, path: Path) -> Iterator[Cause]:
     nano = quantity.parse(str(text)).nano
     if nano < 0:
         yield invalid(path, text, NOT_NEGATIVE)
-    if (resource in _COUNTED or is_extended(resource)) and nano % quantity.NANO:
+    if (resource in _COUNTED or is_extended(resource)) and quantity.has_fraction(str(text)):
         yield invalid(path, text, "must be an integer")
 
 

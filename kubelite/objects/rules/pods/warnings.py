@@ -52,6 +52,7 @@ _BY_CONTAINER = {
         "appArmorProfile",
     ),
 }
+_BYTES = ("memory", "ephemeral-storage")
 _NO_POD = "a null labelSelector results in matching no pod"
 _TERMS = (
     "requiredDuringSchedulingIgnoredDuringExecution",
@@ -232,21 +233,34 @@ def _containers(spec: Object, path: str) -> Iterator[str]:
         for index, container in enumerate(spec.get(kind) or ()):
             where = f"{path}.{kind}[{index}]"
             if container.get("resources"):
-                yield from _fractions(container["resources"], where)
+                yield from fractions(container["resources"], f"{where}.resources", _BYTES)
             if len(container.get("env") or ()) > 1:
                 yield from _hidden(container["env"], where)
             for number, port in enumerate(container.get("ports") or ()):
-                yield from _port(port, f"{where}.ports[{number}]", ports)
+                here = f"{where}.ports[{number}]"
+                yield from _port(port, here, ports)
+                if port.get("hostIP") and not port.get("hostPort"):
+                    yield f"{here}: hostIP set without hostPort: {_printed_port(port)}"
 
 
-def _fractions(resources: Object, path: str) -> Iterator[str]:
+def _printed_port(port: Object) -> str:
+    """A port as Go prints a struct."""
+    fields = {"Name": "name", "HostPort": "hostPort", "ContainerPort": "containerPort"}
+    fields |= {"Protocol": "protocol", "HostIP": "hostIP"}
+    zero = {"HostPort": 0, "ContainerPort": 0}
+    shown = (f"{go}:{port.get(name, zero.get(go, ''))}" for go, name in fields.items())
+    return "{" + " ".join(shown) + "}"
+
+
+def fractions(resources: Object, path: str, names: tuple[str, ...]) -> Iterator[str]:
+    """Parts of bytes among limits and requests."""
     for kind in ("limits", "requests"):
-        for name in ("memory", "ephemeral-storage"):
+        for name in names:
             text = str((resources.get(kind) or {}).get(name, "0"))
-            if text[-1] in "mun" and quantity.milli(text) % 1000:
+            if quantity.has_fraction(text):
                 yield (
-                    f'{path}.resources.{kind}[{name}]: fractional byte value "{text}" is '
-                    "invalid, must be an integer"
+                    f'{path}.{kind}[{name}]: fractional byte value "{text}" is invalid, must be an '
+                    "integer"
                 )
 
 

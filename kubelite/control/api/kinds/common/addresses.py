@@ -34,6 +34,8 @@ def check_address(text: str, path: str, family: str = "") -> list[Cause]:
     found = _family_of(text)
     if not found:
         return [causes.invalid(path, text, _NO_ADDRESS)]
+    if ipaddress.ip_address(text).version == 6 and ipaddress.IPv6Address(text).ipv4_mapped:
+        return [causes.invalid(path, text, "must not be an IPv4-mapped IPv6 address")]
     if family and found != family:
         return [causes.invalid(path, text, f"must be a valid {family} address")]
     return []

@@ -30,24 +30,14 @@ _AFTER_GENERATION = (
 
 def contents(metadata: Object, path: str) -> Iterator[Cause]:
     """What is wrong with everything but the names in an object's metadata."""
-    finalizers = metadata.get("finalizers") or ()
-    rest = {key: value for key, value in metadata.items() if key != "finalizers"}
-    yield from causes.of_rules(rules.contents(rest, (path,)))
-    for name in finalizers:
-        for problem in names.qualified(name):
-            yield causes.invalid(f"{path}.finalizers", name, problem)
-
-
-_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
+    return causes.of_rules(rules.contents(metadata, (path,)))
 
 
 def finalizer(name: str, path: str) -> Iterator[Cause]:
     """The name of a finalizer of a namespace: one of Kubernetes' own, or one with a domain."""
     for problem in names.qualified(name):
         yield causes.invalid(path, name, problem)
-    if "/" not in name and name not in _STANDARD_FINALIZERS:
-        why = "name is neither a standard finalizer name nor is it fully qualified"
-        yield causes.invalid(path, name, why)
+    yield from causes.of_rules(rules.kube_finalizer(name, (path,)))
 
 
 def labels(given: dict[str, str], path: str) -> Iterator[Cause]:

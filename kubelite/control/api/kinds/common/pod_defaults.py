@@ -40,6 +40,18 @@ def claim(spec: Any) -> None:
         spec.volumeMode = defaults.VOLUME_MODE
 
 
-def host_path(source: Any) -> Any:
-    """A path of the machine with its defaults."""
-    return _filled("core.v1.HostPathVolumeSource", defaults.host_path, source)
+_SOURCES: dict[str, tuple[str, Callable[[Object], None]]] = {
+    "hostPath": ("core.v1.HostPathVolumeSource", defaults.host_path),
+    "iscsi": ("core.v1.ISCSIPersistentVolumeSource", defaults.iscsi),
+    "rbd": ("core.v1.RBDPersistentVolumeSource", defaults.rbd),
+    "azureDisk": ("core.v1.AzureDiskVolumeSource", defaults.azure_disk),
+    "scaleIO": ("core.v1.ScaleIOPersistentVolumeSource", defaults.scale_io),
+}
+
+
+def volume_source(spec: Any) -> None:
+    """Fills the source of a PersistentVolume in place."""
+    for field, (name, fill) in _SOURCES.items():
+        source = getattr(spec, field)
+        if source is not None:
+            setattr(spec, field, _filled(name, fill, source))
