@@ -56,11 +56,13 @@ def _check_mirror(attempt: Attempt, spec: Object) -> None:
 
 
 def _asks_for_token(spec: Object) -> bool:
-    projected = [each["projected"] for each in spec.get("volumes") or () if each.get("projected")]
+    projected = [
+        volume["projected"] for volume in spec.get("volumes") or () if volume.get("projected")
+    ]
     return any(
         "serviceAccountToken" in source
-        for each in projected
-        for source in each.get("sources") or ()
+        for projection in projected
+        for source in projection.get("sources") or ()
     )
 
 
@@ -76,7 +78,11 @@ def mount_token(spec: Object, volume: str) -> None:
     """
     volumes = spec.get("volumes") or []
     known = next(
-        (each["name"] for each in volumes if str(each.get("name")).startswith("kube-api-access-")),
+        (
+            mounted["name"]
+            for mounted in volumes
+            if str(mounted.get("name")).startswith("kube-api-access-")
+        ),
         None,
     )
     missing = [

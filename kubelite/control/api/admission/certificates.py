@@ -37,14 +37,14 @@ async def requester(attempt: Attempt) -> None:
         obj["spec"] = {**spec, **user_info(attempt.request.user)}
         return
     known = [
-        each.get("type")
-        for each in ((attempt.old or {}).get("status") or {}).get("conditions") or ()
+        condition.get("type")
+        for condition in ((attempt.old or {}).get("status") or {}).get("conditions") or ()
     ]
-    for each in (obj.get("status") or {}).get("conditions") or ():
-        if each.get("type") not in known:
-            each.update(
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        if condition.get("type") not in known:
+            condition.update(
                 {
-                    name: each.get(name) or timestamp()
+                    name: condition.get(name) or timestamp()
                     for name in ("lastUpdateTime", "lastTransitionTime")
                 }
             )
@@ -91,10 +91,10 @@ def _must_be_allowed(attempt: Attempt, verb: str) -> None:
     """
     signer = str((attempt.old or {})["spec"]["signerName"])
     user, domain = attempt.request.user, signer.partition("/")[0]
-    asked = [
+    questions = [
         AuthorizationAttributes(user, verb, csr.GROUP, "signers", "", "", name)
         for name in (signer, f"{domain}/*")
     ]
-    if not any(attempt.context.authorizer.allows(each) for each in asked):
+    if not any(attempt.context.authorizer.allows(question) for question in questions):
         why = f'user not permitted to {verb} requests with signerName "{signer}"'
         raise refused(attempt.request.resource, attempt.name, why)

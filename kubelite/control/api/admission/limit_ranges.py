@@ -25,18 +25,18 @@ async def defaults(attempt: Attempt) -> None:
     """Fills in the requests and limits of a new pod's containers."""
     if not attempt.creates("", "pods"):
         return
-    spec, said = attempt.obj.get("spec", {}), []
+    spec, notes = attempt.obj.get("spec", {}), []
     for item in await _items(attempt):
         if item.get("type") == "Container":
             for kind, word in (("containers", "container"), ("initContainers", "init container")):
                 for container in spec.get(kind) or ():
-                    said += [
+                    notes += [
                         f"{what} for {word} {container.get('name', '')}"
                         for what in fill(container, item)
                     ]
-    if said:
+    if notes:
         metadata = attempt.obj["metadata"]
-        note = {ANNOTATION: "LimitRanger plugin set: " + "; ".join(said)}
+        note = {ANNOTATION: "LimitRanger plugin set: " + "; ".join(notes)}
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **note}
 
 
@@ -114,23 +114,25 @@ def _asked(obj: Object, kind: str, is_pod: bool) -> Iterator[tuple[Amounts, Amou
 
 def violations(item: Object, requests: Amounts, limits: Amounts) -> list[str]:
     """What breaks one item of a LimitRange, in Kubernetes' words."""
-    kind, found = item.get("type", ""), []
+    kind, messages = item.get("type", ""), []
     for name, least in (item.get("min") or {}).items():
-        asked, capped = requests.get(name), limits.get(name)
-        if asked is None:
-            found.append(f"minimum {name} usage per {kind} is {least}.  No request is specified")
-        elif quantity.compare(asked, least) < 0:
-            found.append(f"minimum {name} usage per {kind} is {least}, but request is {asked}")
+        requested, capped = requests.get(name), limits.get(name)
+        if requested is None:
+            messages.append(f"minimum {name} usage per {kind} is {least}.  No request is specified")
+        elif quantity.compare(requested, least) < 0:
+            messages.append(
+                f"minimum {name} usage per {kind} is {least}, but request is {requested}"
+            )
         elif capped is not None and quantity.compare(capped, least) < 0:
-            found.append(f"minimum {name} usage per {kind} is {least}, but limit is {capped}")
+            messages.append(f"minimum {name} usage per {kind} is {least}, but limit is {capped}")
     for name, most in (item.get("max") or {}).items():
-        asked = requests.get(name) if kind == "PersistentVolumeClaim" else limits.get(name)
+        requested = requests.get(name) if kind == "PersistentVolumeClaim" else limits.get(name)
         word = "request" if kind == "PersistentVolumeClaim" else "limit"
-        if asked is None:
-            found.append(f"maximum {name} usage per {kind} is {most}.  No {word} is specified")
-        elif quantity.compare(asked, most) > 0:
-            found.append(f"maximum {name} usage per {kind} is {most}, but {word} is {asked}")
-    return [*found, *_ratios(item, requests, limits)]
+        if requested is None:
+            messages.append(f"maximum {name} usage per {kind} is {most}.  No {word} is specified")
+        elif quantity.compare(requested, most) > 0:
+            messages.append(f"maximum {name} usage per {kind} is {most}, but {word} is {requested}")
+    return [*messages, *_ratios(item, requests, limits)]
 
 
 def _ratios(item: Object, requests: Amounts, limits: Amounts) -> Iterator[str]:
@@ -140,6 +142,6 @@ def _ratios(item: Object, requests: Amounts, limits: Amounts) -> Iterator[str]:
             missing = "request" if name not in requests else "limit"
             yield f"{head}, but no {missing} is specified or {missing} is 0"
             continue
-        found = quantity.parse(limits[name]).nano / quantity.parse(requests[name]).nano
-        if found > quantity.parse(str(ratio)).nano / quantity.NANO:
-            yield f"{head}, but provided ratio is {found:.6f}"
+        provided = quantity.parse(limits[name]).nano / quantity.parse(requests[name]).nano
+        if provided > quantity.parse(str(ratio)).nano / quantity.NANO:
+            yield f"{head}, but provided ratio is {provided:.6f}"

@@ -33,8 +33,8 @@ async def not_ready(attempt: Attempt) -> None:
         spec = attempt.obj.setdefault("spec", {})
         taints = spec.get("taints") or []
         if not any(
-            each.get("key") == NOT_READY["key"] and each.get("effect") == NOT_READY["effect"]
-            for each in taints
+            taint.get("key") == NOT_READY["key"] and taint.get("effect") == NOT_READY["effect"]
+            for taint in taints
         ):
             spec["taints"] = [*taints, dict(NOT_READY)]
 
@@ -134,7 +134,7 @@ def _node(attempt: Attempt, node: str) -> None:
     if attempt.obj["metadata"].get("ownerReferences", []) != before.get("ownerReferences", []):
         raise refused(res, attempt.name, f'node "{node}" is not allowed to modify ownerReferences')
     changed = _changed(attempt.obj["metadata"].get("labels") or {}, before.get("labels") or {})
-    wrong = sorted(each for each in changed if not _may_label(each))
+    wrong = sorted(key for key in changed if not _may_label(key))
     if wrong:
         raise refused(res, attempt.name, f"is not allowed to modify labels: {', '.join(wrong)}")
 
@@ -144,10 +144,10 @@ def _may_label(key: str) -> bool:
     Kubernetes'.
     """
     space = key.rpartition("/")[0]
-    if any(space == each or space.endswith(f".{each}") for each in _LABEL_SPACES):
+    if any(space == suffix or space.endswith(f".{suffix}") for suffix in _LABEL_SPACES):
         return True
     return key in _LABELS or not any(
-        space == each or space.endswith(f".{each}") for each in ("kubernetes.io", "k8s.io")
+        space == suffix or space.endswith(f".{suffix}") for suffix in ("kubernetes.io", "k8s.io")
     )
 
 

@@ -60,7 +60,11 @@ async def _class_of(attempt: Attempt, name: str) -> Object:
             )
         return load(entry)
     defaults = await _defaults(attempt)
-    return min(defaults, key=lambda each: int(each.get("value", 0))) if defaults else {}
+    return (
+        min(defaults, key=lambda priority_class: int(priority_class.get("value", 0)))
+        if defaults
+        else {}
+    )
 
 
 async def _defaults(attempt: Attempt) -> list[Object]:
@@ -75,12 +79,10 @@ async def _defaults(attempt: Attempt) -> list[Object]:
 async def _one_default(attempt: Attempt) -> None:
     if not attempt.obj.get("globalDefault"):
         return
-    for each in await _defaults(attempt):
-        if each["metadata"]["name"] != attempt.name:
-            why = (
-                f"PriorityClass {each['metadata']['name']} is already marked as default. Only one "
-                "default can exist"
-            )
+    for priority_class in await _defaults(attempt):
+        other = priority_class["metadata"]["name"]
+        if other != attempt.name:
+            why = f"PriorityClass {other} is already marked as default. Only one default can exist"
             raise refused(attempt.request.resource, attempt.name, why)
 
 
@@ -91,7 +93,7 @@ async def tolerations(attempt: Attempt) -> None:
     spec = attempt.obj["spec"]
     present = spec.get("tolerations") or []
     for taint in _BORN_WITH:
-        if not any(_tolerates(each, taint) for each in present):
+        if not any(_tolerates(toleration, taint) for toleration in present):
             fresh = {
                 "key": taint,
                 "operator": "Exists",
@@ -126,14 +128,14 @@ async def runtime_class(attempt: Attempt) -> None:
     if entry is None:
         why = f'pod rejected: RuntimeClass "{spec["runtimeClassName"]}" not found'
         raise refused(attempt.request.resource, attempt.name, why)
-    found = load(entry)
-    overhead = (found.get("overhead") or {}).get("podFixed")
+    runtime = load(entry)
+    overhead = (runtime.get("overhead") or {}).get("podFixed")
     if overhead:
         if spec.get("overhead") and spec["overhead"] != overhead:
             why = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"
             raise refused(attempt.request.resource, attempt.name, why)
         spec["overhead"] = overhead
-    _follow_scheduling(attempt, spec, found.get("scheduling") or {})
+    _follow_scheduling(attempt, spec, runtime.get("scheduling") or {})
 
 
 def _follow_scheduling(attempt: Attempt, spec: Object, scheduling: Object) -> None:
@@ -150,7 +152,11 @@ def _follow_scheduling(attempt: Attempt, spec: Object, scheduling: Object) -> No
     known = spec.get("tolerations") or []
     spec["tolerations"] = [
         *known,
-        *(each for each in scheduling.get("tolerations") or () if each not in known),
+        *(
+            toleration
+            for toleration in scheduling.get("tolerations") or ()
+            if toleration not in known
+        ),
     ]
     if not spec["tolerations"]:
         del spec["tolerations"]

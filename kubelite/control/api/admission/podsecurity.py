@@ -53,8 +53,8 @@ _VOLUMES = (
 
 def minor_of(version: str) -> int | None:
     """The minor number of ``v1.29``, or of ``latest``; None for what is no version."""
-    found = re.fullmatch(r"v1\.(0|[1-9][0-9]{0,3})", version)
-    return LATEST if version == "latest" else int(found[1]) if found else None
+    match = re.fullmatch(r"v1\.(0|[1-9][0-9]{0,3})", version)
+    return LATEST if version == "latest" else int(match[1]) if match else None
 
 
 def violations(level: str, metadata: Object, spec: Object, version: str = "latest") -> list[str]:
@@ -70,8 +70,8 @@ def violations(level: str, metadata: Object, spec: Object, version: str = "lates
         else ()
     )
     known = [check for check in checks if minor >= _SINCE.get(check, 0)]
-    found = [text for check in known if (text := check(metadata, spec, minor))]
-    return [text for text in found if not (windows and text.startswith(_LINUX_ONLY))]
+    texts = [text for check in known if (text := check(metadata, spec, minor))]
+    return [text for text in texts if not (windows and text.startswith(_LINUX_ONLY))]
 
 
 _LINUX_ONLY = ("allowPrivilegeEscalation", "unrestricted capabilities", "seccompProfile")
@@ -79,12 +79,12 @@ _LINUX_ONLY = ("allowPrivilegeEscalation", "unrestricted capabilities", "seccomp
 
 def _containers(spec: Object) -> list[Object]:
     kinds = ("initContainers", "containers", "ephemeralContainers")
-    return [each for kind in kinds for each in spec.get(kind) or ()]
+    return [container for kind in kinds for container in spec.get(kind) or ()]
 
 
 def _context(thing: Object) -> Object:
-    found: Object = thing.get("securityContext") or {}
-    return found
+    context: Object = thing.get("securityContext") or {}
+    return context
 
 
 def _named(names: Iterable[str], verb: str = "") -> str:
@@ -93,7 +93,7 @@ def _named(names: Iterable[str], verb: str = "") -> str:
 
 
 def _bad(spec: Object, wrong: Callable[[Object], bool]) -> list[str]:
-    return [each["name"] for each in _containers(spec) if wrong(each)]
+    return [container["name"] for container in _containers(spec) if wrong(container)]
 
 
 def _host_process(_: Object, spec: Object, __: int) -> str:
@@ -117,7 +117,7 @@ def _host_namespaces(_: Object, spec: Object, __: int) -> str:
 
 
 def _privileged(_: Object, spec: Object, __: int) -> str:
-    names = _bad(spec, lambda each: bool(_context(each).get("privileged")))
+    names = _bad(spec, lambda container: bool(_context(container).get("privileged")))
     return (
         f"privileged ({_named(names)} must not set securityContext.privileged=true)"
         if names
@@ -130,15 +130,17 @@ def _added(container: Object) -> list[str]:
 
 
 def _capabilities(_: Object, spec: Object, __: int) -> str:
-    names = _bad(spec, lambda each: bool(set(_added(each)) - _CAPABILITIES))
-    wrong = sorted({cap for each in _containers(spec) for cap in _added(each)} - _CAPABILITIES)
+    names = _bad(spec, lambda container: bool(set(_added(container)) - _CAPABILITIES))
+    wrong = sorted(
+        {cap for container in _containers(spec) for cap in _added(container)} - _CAPABILITIES
+    )
     listed = ", ".join(f'"{cap}"' for cap in wrong)
     where = f"{_named(names)} must not include {listed} in securityContext.capabilities.add"
     return f"non-default capabilities ({where})" if wrong else ""
 
 
 def _host_path(_: Object, spec: Object, __: int) -> str:
-    names = [f'"{each["name"]}"' for each in spec.get("volumes") or () if "hostPath" in each]
+    names = [f'"{volume["name"]}"' for volume in spec.get("volumes") or () if "hostPath" in volume]
     return (
         f"hostPath volumes (volume{'s' if len(names) > 1 else ''} {', '.join(names)})"
         if names
@@ -148,11 +150,13 @@ def _host_path(_: Object, spec: Object, __: int) -> str:
 
 def _host_ports(_: Object, spec: Object, __: int) -> str:
     used = {
-        each["name"]: [port["hostPort"] for port in each.get("ports") or () if port.get("hostPort")]
-        for each in _containers(spec)
+        container["name"]: [
+            port["hostPort"] for port in container.get("ports") or () if port.get("hostPort")
+        ]
+        for container in _containers(spec)
     }
     names = [name for name, ports in used.items() if ports]
-    ports = sorted({str(port) for each in used.values() for port in each})
+    ports = sorted({str(port) for port_list in used.values() for port in port_list})
     uses = "use" if len(names) > 1 else "uses"
     plural = "s" if len(ports) > 1 else ""
     return f"hostPort ({_named(names)} {uses} hostPort{plural} {', '.join(ports)})" if names else ""
@@ -168,22 +172,22 @@ def _app_armor(metadata: Object, spec: Object, _: int) -> str:
         and not value.startswith("localhost/")
     ]
     unconfined = [
-        each
-        for each in (spec, *_containers(spec))
-        if (_context(each).get("appArmorProfile") or {}).get("type") == "Unconfined"
+        holder
+        for holder in (spec, *_containers(spec))
+        if (_context(holder).get("appArmorProfile") or {}).get("type") == "Unconfined"
     ]
-    said = [*wrong, *(["type Unconfined"] if unconfined else [])]
+    wrongs = [*wrong, *(["type Unconfined"] if unconfined else [])]
     return (
-        f"forbidden AppArmor profile{'s' if len(said) > 1 else ''} ({', '.join(said)})"
-        if said
+        f"forbidden AppArmor profile{'s' if len(wrongs) > 1 else ''} ({', '.join(wrongs)})"
+        if wrongs
         else ""
     )
 
 
 def _selinux(_: Object, spec: Object, minor: int) -> str:
     wrong: list[str] = []
-    for each in (spec, *_containers(spec)):
-        options = _context(each).get("seLinuxOptions") or {}
+    for holder in (spec, *_containers(spec)):
+        options = _context(holder).get("seLinuxOptions") or {}
         if minor < _SELINUX_TYPES.get(options.get("type", ""), LATEST + 1):
             wrong.append(f'type "{options["type"]}"')
         wrong += [f"{field} may not be set" for field in ("user", "role") if options.get(field)]
@@ -192,7 +196,8 @@ def _selinux(_: Object, spec: Object, minor: int) -> str:
 
 def _proc_mount(_: Object, spec: Object, __: int) -> str:
     names = _bad(
-        spec, lambda each: _context(each).get("procMount", "Default") not in ("", "Default")
+        spec,
+        lambda container: _context(container).get("procMount", "Default") not in ("", "Default"),
     )
     return (
         f'procMount ({_named(names)} must not set securityContext.procMount to "Unmasked")'
@@ -207,7 +212,7 @@ def _seccomp_kind(thing: Object) -> str | None:
 
 
 def _seccomp(_: Object, spec: Object, __: int) -> str:
-    names = _bad(spec, lambda each: _seccomp_kind(each) == "Unconfined")
+    names = _bad(spec, lambda container: _seccomp_kind(container) == "Unconfined")
     where = ["pod"] if _seccomp_kind(spec) == "Unconfined" else []
     where += [_named(names)] if names else []
     text = f'{" and ".join(where)} must not set securityContext.seccompProfile.type to "Unconfined"'
@@ -216,9 +221,9 @@ def _seccomp(_: Object, spec: Object, __: int) -> str:
 
 def _sysctls(_: Object, spec: Object, minor: int) -> str:
     wrong = [
-        each["name"]
-        for each in _context(spec).get("sysctls") or ()
-        if minor < _SYSCTLS.get(each["name"], LATEST + 1)
+        sysctl["name"]
+        for sysctl in _context(spec).get("sysctls") or ()
+        if minor < _SYSCTLS.get(sysctl["name"], LATEST + 1)
     ]
     return f"forbidden sysctls ({', '.join(wrong)})" if wrong else ""
 
@@ -232,15 +237,15 @@ def _hosts(container: Object) -> list[str]:
     handlers += [lifecycle.get(hook) or {} for hook in ("postStart", "preStop")]
     return [
         host
-        for each in handlers
+        for handler in handlers
         for kind in ("httpGet", "tcpSocket")
-        if (host := (each.get(kind) or {}).get("host"))
+        if (host := (handler.get(kind) or {}).get("host"))
     ]
 
 
 def _probe_hosts(_: Object, spec: Object, __: int) -> str:
-    names = sorted(_bad(spec, lambda each: bool(_hosts(each))))
-    hosts = sorted({f'"{host}"' for each in _containers(spec) for host in _hosts(each)})
+    names = sorted(_bad(spec, lambda container: bool(_hosts(container))))
+    hosts = sorted({f'"{host}"' for container in _containers(spec) for host in _hosts(container)})
     use, plural = "use" if len(names) > 1 else "uses", "s" if len(hosts) > 1 else ""
     return (
         f"probe or lifecycle host ({_named(names)} {use} probe or lifecycle host{plural} "
@@ -258,9 +263,9 @@ _BASELINE = (
 
 def _volume_kinds(_: Object, spec: Object, __: int) -> str:
     wrong = {
-        each["name"]: kind
-        for each in spec.get("volumes") or ()
-        for kind in each
+        volume["name"]: kind
+        for volume in spec.get("volumes") or ()
+        for kind in volume
         if kind != "name" and kind not in _VOLUMES
     }
     names, kinds = [f'"{name}"' for name in wrong], sorted({f'"{kind}"' for kind in wrong.values()})
@@ -273,40 +278,44 @@ def _volume_kinds(_: Object, spec: Object, __: int) -> str:
 
 
 def _escalation(_: Object, spec: Object, __: int) -> str:
-    names = _bad(spec, lambda each: _context(each).get("allowPrivilegeEscalation") is not False)
+    names = _bad(
+        spec, lambda container: _context(container).get("allowPrivilegeEscalation") is not False
+    )
     where = f"{_named(names)} must set securityContext.allowPrivilegeEscalation=false"
     return f"allowPrivilegeEscalation != false ({where})" if names else ""
 
 
 def _dropped(_: Object, spec: Object, __: int) -> str:
-    def keeps(each: Object) -> bool:
-        return "ALL" not in ((_context(each).get("capabilities") or {}).get("drop") or ())
+    def keeps(container: Object) -> bool:
+        return "ALL" not in ((_context(container).get("capabilities") or {}).get("drop") or ())
 
-    said: list[str] = []
+    clauses: list[str] = []
     if names := _bad(spec, keeps):
-        said.append(f'{_named(names)} must set securityContext.capabilities.drop=["ALL"]')
-    adds = _bad(spec, lambda each: bool(set(_added(each)) - {"NET_BIND_SERVICE"}))
+        clauses.append(f'{_named(names)} must set securityContext.capabilities.drop=["ALL"]')
+    adds = _bad(spec, lambda container: bool(set(_added(container)) - {"NET_BIND_SERVICE"}))
     if adds:
         listed = ", ".join(
             sorted(
-                {f'"{cap}"' for each in _containers(spec) for cap in _added(each)}
+                {f'"{cap}"' for container in _containers(spec) for cap in _added(container)}
                 - {'"NET_BIND_SERVICE"'}
             )
         )
-        said.append(f"{_named(adds)} must not include {listed} in securityContext.capabilities.add")
-    return f"unrestricted capabilities ({'; '.join(said)})" if said else ""
+        clauses.append(
+            f"{_named(adds)} must not include {listed} in securityContext.capabilities.add"
+        )
+    return f"unrestricted capabilities ({'; '.join(clauses)})" if clauses else ""
 
 
 def _non_root(_: Object, spec: Object, __: int) -> str:
     everywhere = _context(spec).get("runAsNonRoot")
-    refusing = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is False)
+    refusing = _bad(spec, lambda container: _context(container).get("runAsNonRoot") is False)
     where = [*(["pod"] if everywhere is False else []), *([_named(refusing)] if refusing else [])]
     if where:
         return (
             f"runAsNonRoot != true ({' and '.join(where)} must not set "
             "securityContext.runAsNonRoot=false)"
         )
-    silent = _bad(spec, lambda each: _context(each).get("runAsNonRoot") is None)
+    silent = _bad(spec, lambda container: _context(container).get("runAsNonRoot") is None)
     if everywhere or not silent:
         return ""
     return (
@@ -315,14 +324,14 @@ def _non_root(_: Object, spec: Object, __: int) -> str:
 
 
 def _user_zero(_: Object, spec: Object, __: int) -> str:
-    names = _bad(spec, lambda each: _context(each).get("runAsUser") == 0)
+    names = _bad(spec, lambda container: _context(container).get("runAsUser") == 0)
     where = ["pod"] if _context(spec).get("runAsUser") == 0 else []
     where += [_named(names)] if names else []
     return f"runAsUser=0 ({' and '.join(where)} must not set runAsUser=0)" if where else ""
 
 
 def _seccomp_set(_: Object, spec: Object, __: int) -> str:
-    silent = _bad(spec, lambda each: _seccomp_kind(each) is None)
+    silent = _bad(spec, lambda container: _seccomp_kind(container) is None)
     if _seccomp_kind(spec) in ("RuntimeDefault", "Localhost") or not silent:
         return ""
     kinds = '"RuntimeDefault" or "Localhost"'

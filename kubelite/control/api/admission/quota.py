@@ -115,11 +115,11 @@ def exceeded(
 
     def listed(values: dict[str, int]) -> str:
         return ",".join(
-            f"{each}={Quantity(values.get(each, 0), quantity.parse(str(hard[each])).form)}"
-            for each in over
+            f"{name}={Quantity(values.get(name, 0), quantity.parse(str(hard[name])).form)}"
+            for name in over
         )
 
-    limits = ",".join(f"{each}={hard[each]}" for each in over)
+    limits = ",".join(f"{resource}={hard[resource]}" for resource in over)
     return (
         f"exceeded quota: {name}, requested: {listed(delta)}, used: {listed(used)}, limited: "
         f"{limits}"

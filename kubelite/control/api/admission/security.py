@@ -93,8 +93,8 @@ def _warn(attempt: Attempt, labels: dict[str, str], metadata: Object, spec: Obje
 def _broken(labels: dict[str, str], mode: str, metadata: Object, spec: Object) -> str:
     """Which policy a pod breaks, and how; "" where it does not."""
     level, version = _level(labels, mode)
-    found = violations(level, metadata, spec, version)
-    return f'PodSecurity "{level}:{version}": ' + ", ".join(found) if found else ""
+    broken = violations(level, metadata, spec, version)
+    return f'PodSecurity "{level}:{version}": ' + ", ".join(broken) if broken else ""
 
 
 async def _look_at_pods(attempt: Attempt) -> None:
@@ -108,10 +108,10 @@ async def _look_at_pods(attempt: Attempt) -> None:
     broken: dict[str, list[str]] = {}
     for entry in page.entries:
         pod = load(entry)
-        if found := violations(level, pod["metadata"], pod.get("spec", {}), version):
-            broken.setdefault(", ".join(each.partition(" (")[0] for each in found), []).append(
-                pod["metadata"]["name"]
-            )
+        if broken_rules := violations(level, pod["metadata"], pod.get("spec", {}), version):
+            broken.setdefault(
+                ", ".join(rule.partition(" (")[0] for rule in broken_rules), []
+            ).append(pod["metadata"]["name"])
     if page.remaining:
         looked, every = len(page.entries), len(page.entries) + page.remaining
         attempt.warnings.append(

@@ -74,8 +74,8 @@ async def keep(attempt: Attempt) -> None:
         spec[_HEALTH_PORT] = old.get(_HEALTH_PORT, 0)
     if spec.get("type") in ("NodePort", "LoadBalancer"):
         known = {
-            (each.get("port"), each.get("protocol")): each.get("nodePort")
-            for each in old.get("ports") or ()
+            (port.get("port"), port.get("protocol")): port.get("nodePort")
+            for port in old.get("ports") or ()
         }
         for port in spec.get("ports") or ():
             given = known.get((port.get("port"), port.get("protocol")))
@@ -84,11 +84,11 @@ async def keep(attempt: Attempt) -> None:
 
 
 def _addresses(spec: Object) -> set[str]:
-    return {each for each in spec.get("clusterIPs") or () if each not in ("", "None")}
+    return {address for address in spec.get("clusterIPs") or () if address not in ("", "None")}
 
 
 def _ports_of(spec: Object) -> set[int]:
-    ports = {each["nodePort"] for each in spec.get("ports") or () if each.get("nodePort")}
+    ports = {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
     return ports | ({spec[_HEALTH_PORT]} if spec.get(_HEALTH_PORT) else set())
 
 
@@ -126,7 +126,7 @@ def _families(attempt: Attempt, spec: Object) -> None:
     given = spec.get("ipFamilies") or []
     if first == "None" and not spec.get("selector"):
         policy = spec.setdefault("ipFamilyPolicy", "RequireDualStack")
-        both = [*given, *(each for each in ("IPv4", "IPv6") if each not in given)]
+        both = [*given, *(family for family in ("IPv4", "IPv6") if family not in given)]
         spec["ipFamilies"] = given or both[:1] if policy == "SingleStack" else both
         return
     wrong = [
@@ -219,19 +219,21 @@ async def _ports(attempt: Attempt, spec: Object, owned: set[int]) -> None:
         return
     shared: dict[int, int] = {}  # of a new Service: one node port for each port, in all protocols
     for number, port in enumerate(spec.get("ports") or ()):
-        asked, field = port.get("nodePort", 0), f"spec.ports[{number}].nodePort"
+        node_port, field = port.get("nodePort", 0), f"spec.ports[{number}].nodePort"
         if attempt.operation == "CREATE":
-            asked = asked or shared.get(port["port"], 0) or _asked_for(spec, port["port"])
-            known = asked and asked == shared.get(port["port"])
+            node_port = node_port or shared.get(port["port"], 0) or _asked_for(spec, port["port"])
+            known = node_port and node_port == shared.get(port["port"])
         else:
-            known = asked and (asked in owned or asked in shared.values())
-        port["nodePort"] = asked if known else await _take_port(attempt, asked, field)
+            known = node_port and (node_port in owned or node_port in shared.values())
+        port["nodePort"] = node_port if known else await _take_port(attempt, node_port, field)
         shared.setdefault(port["port"], port["nodePort"])
 
 
 def _asked_for(spec: Object, port: int) -> int:
     """The node port that some protocol asks for a port, 0 where none does."""
-    given = (each.get("nodePort", 0) for each in spec["ports"] if each["port"] == port)
+    given = (
+        given_port.get("nodePort", 0) for given_port in spec["ports"] if given_port["port"] == port
+    )
     return next(filter(None, given), 0)
 
 
@@ -243,10 +245,10 @@ async def _health_port(attempt: Attempt, spec: Object, owned: set[int]) -> None:
         if not spec.get(_HEALTH_PORT):
             spec.pop(_HEALTH_PORT, None)
         return
-    asked = spec.get(_HEALTH_PORT) or 0
-    if not asked or asked not in owned:
-        asked = await _take_port(attempt, asked, f"spec.{_HEALTH_PORT}")
-    spec[_HEALTH_PORT] = asked
+    number = spec.get(_HEALTH_PORT) or 0
+    if not number or number not in owned:
+        number = await _take_port(attempt, number, f"spec.{_HEALTH_PORT}")
+    spec[_HEALTH_PORT] = number
 
 
 async def _take_port(attempt: Attempt, wanted: int, field: str) -> int:

@@ -27,13 +27,15 @@ async def default_class(attempt: Attempt) -> None:
         load(entry) for entry in (await attempt.context.store.page("storageclasses")).entries
     ]
     defaults = [
-        each
-        for each in classes
-        if (each["metadata"].get("annotations") or {}).get(DEFAULT) == "true"
+        storage_class
+        for storage_class in classes
+        if (storage_class["metadata"].get("annotations") or {}).get(DEFAULT) == "true"
     ]
     if defaults:
-        defaults.sort(key=lambda each: str(each["metadata"]["name"]))
-        youngest = max(defaults, key=lambda each: str(each["metadata"]["creationTimestamp"]))
+        defaults.sort(key=lambda storage_class: str(storage_class["metadata"]["name"]))
+        youngest = max(
+            defaults, key=lambda storage_class: str(storage_class["metadata"]["creationTimestamp"])
+        )
         attempt.obj["spec"]["storageClassName"] = youngest["metadata"]["name"]
 
 
@@ -43,10 +45,10 @@ async def resize(attempt: Attempt) -> None:
     """
     if attempt.operation != "UPDATE" or not attempt.of("", "persistentvolumeclaims"):
         return
-    old, new = ((each or {}).get("spec", {}) for each in (attempt.old, attempt.obj))
+    old, new = ((claim or {}).get("spec", {}) for claim in (attempt.old, attempt.obj))
     before, after = (
-        ((each.get("resources") or {}).get("requests") or {}).get("storage", "0")
-        for each in (old, new)
+        ((claim_spec.get("resources") or {}).get("requests") or {}).get("storage", "0")
+        for claim_spec in (old, new)
     )
     if quantity.compare(str(after), str(before)) <= 0:
         return

@@ -74,18 +74,18 @@ def _pod(pod: Object) -> Usage:
 
 def _service(service: Object) -> Usage:
     spec = service.get("spec", {})
-    ports = sum(bool(each.get("nodePort")) for each in spec.get("ports") or ())
+    ports = sum(bool(port.get("nodePort")) for port in spec.get("ports") or ())
     kind = spec.get("type", "ClusterIP")
     if kind in ("NodePort", "LoadBalancer") and spec.get("allocateLoadBalancerNodePorts", True):
         ports = len(spec.get("ports") or ())
-    found: Usage = {"services.nodeports": ports * ONE}
-    return {**found, "services.loadbalancers": ONE} if kind == "LoadBalancer" else found
+    used: Usage = {"services.nodeports": ports * ONE}
+    return {**used, "services.loadbalancers": ONE} if kind == "LoadBalancer" else used
 
 
 def _claim(claim: Object) -> Usage:
     spec = claim.get("spec", {})
-    asked = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
-    used: Usage = {"requests.storage": quantity.parse(asked).nano} if asked else {}
+    requested = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+    used: Usage = {"requests.storage": quantity.parse(requested).nano} if requested else {}
     storage_class = spec.get("storageClassName")
     if storage_class:
         prefix = f"{storage_class}.storageclass.storage.k8s.io"
@@ -146,9 +146,9 @@ def _crosses(affinity: Object) -> bool:
         part = affinity.get(kind) or {}
         terms += part.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
         preferred = part.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-        terms += [each.get("podAffinityTerm") or {} for each in preferred]
+        terms += [term.get("podAffinityTerm") or {} for term in preferred]
     return any(
-        each.get("namespaces") or each.get("namespaceSelector") is not None for each in terms
+        term.get("namespaces") or term.get("namespaceSelector") is not None for term in terms
     )
 
 
@@ -164,9 +164,9 @@ def unstated(quota: Object, pod: Object) -> dict[str, list[str]]:
             continue
         spec = pod.get("spec", {})
         lacking = [
-            each["name"]
-            for each in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-            if resource not in ((each.get("resources") or {}).get(side) or {})
+            container["name"]
+            for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+            if resource not in ((container.get("resources") or {}).get(side) or {})
         ]
         if lacking:
             missing[name] = sorted(lacking)

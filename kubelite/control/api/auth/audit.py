@@ -118,24 +118,24 @@ def _status(answer: Answer | Stream) -> Object:
     """The code of an answer, and of a refusal why."""
     if not isinstance(answer, Answer):
         return {"metadata": {}, "code": 200}
-    if answer.code < 400 or not isinstance(said := _object(answer.body, ""), dict):
+    if answer.code < 400 or not isinstance(status := _object(answer.body, ""), dict):
         return {"metadata": {}, "code": answer.code}
-    told = {key: said[key] for key in ("status", "message", "reason", "details") if key in said}
-    return {"metadata": {}, **told, "code": answer.code}
+    kept = {key: status[key] for key in ("status", "message", "reason", "details") if key in status}
+    return {"metadata": {}, **kept, "code": answer.code}
 
 
 def _bodies(rule: Object, sent: bytes, content_type: str, answer: Answer | Stream) -> Object:
     """The objects of request and answer, as far as the rule's level wants them."""
-    found: Object = {}
+    bodies: Object = {}
     if rule["level"] in ("Request", "RequestResponse"):
-        found["requestObject"] = _object(sent, content_type)
+        bodies["requestObject"] = _object(sent, content_type)
     if rule["level"] == "RequestResponse" and isinstance(answer, Answer):
-        found["responseObject"] = _object(answer.body, "")
+        bodies["responseObject"] = _object(answer.body, "")
     if rule.get("omitManagedFields"):
-        for body in found.values():
+        for body in bodies.values():
             if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
                 body["metadata"].pop("managedFields", None)
-    return {key: body for key, body in found.items() if body is not None}
+    return {key: body for key, body in bodies.items() if body is not None}
 
 
 def _object(data: bytes, content_type: str) -> Any:
@@ -148,5 +148,5 @@ def _object(data: bytes, content_type: str) -> Any:
         return None
 
 
-def _moment(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _moment(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

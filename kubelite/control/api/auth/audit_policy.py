@@ -63,10 +63,10 @@ def _fits(rule: Object, attributes: AuditAttributes) -> bool:
         return False
     if rule.get("nonResourceURLs"):
         return not attributes.resource and any(
-            _path_fits(each, attributes.path) for each in rule["nonResourceURLs"]
+            _path_fits(pattern, attributes.path) for pattern in rule["nonResourceURLs"]
         )
     return not rule.get("resources") or any(
-        _resource_fits(each, attributes) for each in rule["resources"]
+        _resource_fits(resources, attributes) for resources in rule["resources"]
     )
 
 
@@ -82,7 +82,9 @@ def _resource_fits(wanted: Object, attributes: AuditAttributes) -> bool:
     whole = f"{attributes.resource}/{attributes.sub}" if attributes.sub else attributes.resource
     names = wanted.get("resources") or ("*",)
     return any(
-        each in ("*", whole)
-        or (bool(attributes.sub) and each in (f"{attributes.resource}/*", f"*/{attributes.sub}"))
-        for each in names
+        resource in ("*", whole)
+        or (
+            bool(attributes.sub) and resource in (f"{attributes.resource}/*", f"*/{attributes.sub}")
+        )
+        for resource in names
     )

@@ -75,8 +75,8 @@ class Authenticator:
                 return user, audiences
         if token.count(".") == 2:
             return await self._service_account(token, audiences)
-        found = _BOOTSTRAP.fullmatch(token)
-        return (await self._bootstrap(*found.groups()) if found else None), audiences
+        match = _BOOTSTRAP.fullmatch(token)
+        return (await self._bootstrap(*match.groups()) if match else None), audiences
 
     async def _service_account(
         self, token: str, audiences: list[str]
@@ -84,7 +84,9 @@ class Authenticator:
         claims = self._tokens.claims(token)
         if claims is None:
             return None, []
-        good = [each for each in audiences or [self._tokens.issuer] if each in claims["aud"]]
+        good = [
+            audience for audience in audiences or [self._tokens.issuer] if audience in claims["aud"]
+        ]
         if not good or not await self._still_bound(claims["kubernetes.io"]):
             return None, []
         return account(claims), good
@@ -123,9 +125,9 @@ class Authenticator:
         ):
             return None
         extra = [
-            each
-            for each in data.get("auth-extra-groups", "").split(",")
-            if each.startswith("system:bootstrappers:")
+            group
+            for group in data.get("auth-extra-groups", "").split(",")
+            if group.startswith("system:bootstrappers:")
         ]
         return User(
             f"system:bootstrap:{identity}", groups=("system:bootstrappers", *extra, AUTHENTICATED)
@@ -313,8 +315,8 @@ def _questions(
 
 
 def _all(headers: Mapping[str, str], name: str) -> list[str]:
-    found = getattr(headers, "getall", None)
-    return list(found(name, [])) if found else [headers[name]] if name in headers else []
+    getall = getattr(headers, "getall", None)
+    return list(getall(name, [])) if getall else [headers[name]] if name in headers else []
 
 
 def _extra(headers: Mapping[str, str]) -> dict[str, list[str]]:

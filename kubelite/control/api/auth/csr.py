@@ -145,19 +145,19 @@ def verdicts(obj: Object) -> dict[str, str]:
     """The conditions of a request that say what becomes of it: type to status."""
     conditions = (obj.get("status") or {}).get("conditions") or ()
     return {
-        each.get("type", ""): each.get("status", "")
-        for each in conditions
-        if each.get("type") in _ONCE
+        condition.get("type", ""): condition.get("status", "")
+        for condition in conditions
+        if condition.get("type") in _ONCE
     }
 
 
 def is_due(obj: Object) -> bool:
     """Whether a request waits for one of the signers here."""
-    said = verdicts(obj)
+    decisions = verdicts(obj)
     signer = (obj.get("spec") or {}).get("signerName")
     due = (
-        "Approved" in said
-        and "Failed" not in said
+        "Approved" in decisions
+        and "Failed" not in decisions
         and not (obj.get("status") or {}).get("certificate")
     )
     return due and signer in (CLIENT, KUBELET_CLIENT, KUBELET_SERVING)
@@ -189,9 +189,9 @@ def problem(signer: str, requested: RequestedSubject, usages: list[str]) -> str:
 
 def _client_usages(usages: list[str]) -> str:
     wrong = [
-        each
-        for each in usages
-        if each not in ("digital signature", "key encipherment", "client auth")
+        usage
+        for usage in usages
+        if usage not in ("digital signature", "key encipherment", "client auth")
     ]
     if wrong:
         return f"invalid usage for client certificate: {wrong[0]}"

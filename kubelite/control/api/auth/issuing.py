@@ -39,15 +39,15 @@ def parse(text: str) -> x509.CertificateSigningRequest:
             b"-----BEGIN CERTIFICATE REQUEST-----"
         ):
             raise BadRequestFile("PEM block type must be CERTIFICATE REQUEST")
-        found = x509.load_pem_x509_csr(data)
-        if not found.is_signature_valid:
+        request = x509.load_pem_x509_csr(data)
+        if not request.is_signature_valid:
             raise BadRequestFile("the signature of the request is not valid")
-        requested_subject(found)
+        requested_subject(request)
     except BadRequestFile:
         raise
     except (ValueError, TypeError, binascii.Error, InvalidSignature, UnsupportedAlgorithm) as error:
         raise BadRequestFile(f"it is no certificate request: {error}") from None
-    return found
+    return request
 
 
 def requested_subject(request: x509.CertificateSigningRequest) -> RequestedSubject:
@@ -56,13 +56,15 @@ def requested_subject(request: x509.CertificateSigningRequest) -> RequestedSubje
     from cryptography.x509.oid import NameOID
 
     def named(oid: x509.ObjectIdentifier) -> tuple[str, ...]:
-        return tuple(str(each.value) for each in request.subject.get_attributes_for_oid(oid))
+        return tuple(
+            str(attribute.value) for attribute in request.subject.get_attributes_for_oid(oid)
+        )
 
     hosts: list[str] = []
     others: list[str] = []
-    for each in alternatives(request) or ():
-        (hosts if isinstance(each, x509.DNSName | x509.IPAddress) else others).append(
-            str(each.value)
+    for alternative in alternatives(request) or ():
+        (hosts if isinstance(alternative, x509.DNSName | x509.IPAddress) else others).append(
+            str(alternative.value)
         )
     return RequestedSubject(
         named(NameOID.COMMON_NAME), named(NameOID.ORGANIZATION_NAME), tuple(hosts), tuple(others)
@@ -119,20 +121,20 @@ def _extensions(
     """
     from cryptography import x509
 
-    bits = {KEY_USAGES[each] for each in usages if each in KEY_USAGES}
+    bits = {KEY_USAGES[usage] for usage in usages if usage in KEY_USAGES}
     flags = {name: name in bits for name in set(KEY_USAGES.values())}
-    found: list[tuple[x509.ExtensionType, bool]] = [
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(authority), False),
     ]
     if bits:
-        found.append((x509.KeyUsage(**flags), True))
-    extended = dict.fromkeys(EXTENDED_USAGES[each] for each in usages if each in EXTENDED_USAGES)
+        extensions.append((x509.KeyUsage(**flags), True))
+    extended = dict.fromkeys(EXTENDED_USAGES[usage] for usage in usages if usage in EXTENDED_USAGES)
     if extended:
-        found.append(
-            (x509.ExtendedKeyUsage([x509.ObjectIdentifier(each) for each in extended]), False)
+        extensions.append(
+            (x509.ExtendedKeyUsage([x509.ObjectIdentifier(usage) for usage in extended]), False)
         )
     names = alternatives(request)
     if names is not None:
-        found.append((names, False))
-    return found
+        extensions.append((names, False))
+    return extensions

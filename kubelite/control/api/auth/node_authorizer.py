@@ -159,12 +159,12 @@ def references(pod: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     namespace, spec = pod["metadata"]["namespace"], pod.get("spec", {})
     if spec.get("serviceAccountName"):
         yield "serviceaccounts", namespace, spec["serviceAccountName"]
-    for each in spec.get("imagePullSecrets") or ():
-        yield "secrets", namespace, each.get("name", "")
+    for secret in spec.get("imagePullSecrets") or ():
+        yield "secrets", namespace, secret.get("name", "")
     for container in [
-        each
+        container
         for kind in ("containers", "initContainers", "ephemeralContainers")
-        for each in spec.get(kind) or ()
+        for container in spec.get(kind) or ()
     ]:
         for source in container.get("envFrom") or ():
             yield from _sources(namespace, source.get("secretRef"), source.get("configMapRef"))

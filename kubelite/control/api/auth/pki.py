@@ -132,7 +132,7 @@ class Pki:
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         if names:
             builder = builder.add_extension(
-                x509.SubjectAlternativeName([_general(each) for each in names]), critical=False
+                x509.SubjectAlternativeName([_general(name) for name in names]), critical=False
             )
         _write_pair(pair, builder.sign(signer, _sha256()), key)  # type: ignore[arg-type]
 

@@ -33,7 +33,7 @@ class Rule(NamedTuple):
         if attributes.verb not in self.verbs and "*" not in self.verbs:
             return False
         if attributes.path:
-            return any(_path_matches(each, attributes.path) for each in self.paths)
+            return any(_path_matches(pattern, attributes.path) for pattern in self.paths)
         return (
             (attributes.group in self.groups or "*" in self.groups)
             and _resource_matches(self.resources, attributes.resource, attributes.sub)
@@ -95,13 +95,13 @@ class Policy(NamedTuple):
 
     def rules(self, user: User, namespace: str) -> list[Rule]:
         """The rules of a user in a namespace; "" gives those that hold everywhere."""
-        found: list[Rule] = []
+        granted: list[Rule] = []
         for (where, _), binding in self.bindings.items():
             if where in ("", namespace) and any(
                 subject_is(subject, user, where) for subject in binding.get("subjects") or ()
             ):
-                found += self.rules_of_reference(binding.get("roleRef") or {}, where)
-        return found
+                granted += self.rules_of_reference(binding.get("roleRef") or {}, where)
+        return granted
 
     def rules_of_reference(self, reference: dict[str, Any], namespace: str) -> tuple[Rule, ...]:
         """The rules of the role that a binding in a namespace refers to."""
@@ -122,9 +122,9 @@ class Policy(NamedTuple):
                 continue
             subject = next(
                 (
-                    each
-                    for each in binding.get("subjects") or ()
-                    if subject_is(each, attributes.user, where)
+                    subject
+                    for subject in binding.get("subjects") or ()
+                    if subject_is(subject, attributes.user, where)
                 ),
                 None,
             )
@@ -149,7 +149,7 @@ def covers(owned: Iterable[Rule], wanted: Iterable[Rule]) -> list[Rule]:
         part
         for rule in wanted
         for part in _parts(rule)
-        if not any(_includes(each, part) for each in rules)
+        if not any(_includes(owner, part) for owner in rules)
     ]
 
 
@@ -171,7 +171,7 @@ def _includes(owner: Rule, part: Rule) -> bool:
     if "*" not in owner.verbs and part.verbs[0] not in owner.verbs:
         return False
     if part.paths:
-        return any(_path_matches(each, part.paths[0]) for each in owner.paths)
+        return any(_path_matches(pattern, part.paths[0]) for pattern in owner.paths)
     resource, _, sub = part.resources[0].partition("/")
     return (
         ("*" in owner.groups or part.groups[0] in owner.groups)
@@ -188,11 +188,11 @@ def aggregated(
     if not wanted:
         return None
     questions = [matcher(selector) for selector in wanted.get("clusterRoleSelectors") or ()]
-    found: list[dict[str, Any]] = []
-    for each in sorted(roles, key=lambda one: str(one["metadata"]["name"])):
-        labels = each["metadata"].get("labels") or {}
-        if each["metadata"]["name"] != role["metadata"]["name"] and any(
+    combined: list[dict[str, Any]] = []
+    for candidate in sorted(roles, key=lambda one: str(one["metadata"]["name"])):
+        labels = candidate["metadata"].get("labels") or {}
+        if candidate["metadata"]["name"] != role["metadata"]["name"] and any(
             question(labels) for question in questions
         ):
-            found += [rule for rule in each.get("rules") or () if rule not in found]
-    return found
+            combined += [rule for rule in candidate.get("rules") or () if rule not in combined]
+    return combined

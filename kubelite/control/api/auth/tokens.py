@@ -61,8 +61,8 @@ class Tokens:
             "namespace": namespace,
             "serviceaccount": {"name": name, "uid": uid},
         }
-        for each in bound:
-            private[each.kind.lower()] = {"name": each.name, "uid": each.uid}
+        for reference in bound:
+            private[reference.kind.lower()] = {"name": reference.name, "uid": reference.uid}
         claims = {
             "aud": audiences or [self.issuer],
             "exp": now + seconds,

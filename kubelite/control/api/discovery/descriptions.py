@@ -20,11 +20,12 @@ def describe(name: str) -> dict[str, str]:
     """The descriptions of a definition by its public name: of itself under "", of its fields by
     name.
     """
-    found = _definitions().get(name, {})
+    described = _definitions().get(name, {})
     fields = {
-        field: spec.get("description", "") for field, spec in found.get("properties", {}).items()
+        field: spec.get("description", "")
+        for field, spec in described.get("properties", {}).items()
     }
-    return {"": found.get("description", ""), **fields}
+    return {"": described.get("description", ""), **fields}
 
 
 @cache
@@ -35,7 +36,7 @@ def _definitions() -> dict[str, Any]:
         return {}
     try:
         with open(os.path.join(folders[0], _FILE), "rb") as file:
-            found: dict[str, Any] = msgspec.json.decode(file.read())["$defs"]
+            definitions: dict[str, Any] = msgspec.json.decode(file.read())["$defs"]
     except (OSError, msgspec.DecodeError, KeyError):
         return {}
-    return found
+    return definitions

@@ -71,8 +71,8 @@ def core_versions(address: str) -> Object:
 
 def groups(resources: Iterable[Resource]) -> Object:
     """``/apis``: every named group."""
-    found = [_group(name, versions) for name, versions in _versions(resources).items() if name]
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": found}
+    listed = [_group(name, versions) for name, versions in _versions(resources).items() if name]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
 
 
 def group(resources: Iterable[Resource], name: str) -> Object | None:
@@ -82,12 +82,12 @@ def group(resources: Iterable[Resource], name: str) -> Object | None:
 
 
 def _versions(resources: Iterable[Resource]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    by_group: dict[str, list[str]] = {}
     for res in by_priority(resources):
-        known = found.setdefault(res.group, [])
+        known = by_group.setdefault(res.group, [])
         if res.version not in known:
             known.append(res.version)
-    return found
+    return by_group
 
 
 def _group(name: str, versions: list[str]) -> Object:
@@ -142,8 +142,8 @@ def _subresources(res: Resource) -> list[str]:
 
 
 def _words(res: Resource) -> Object:
-    found: Object = {"shortNames": list(res.short_names), "categories": list(res.categories)}
-    return {key: value for key, value in found.items() if value}
+    names: Object = {"shortNames": list(res.short_names), "categories": list(res.categories)}
+    return {key: value for key, value in names.items() if value}
 
 
 def _sub_rows(res: Resource) -> Iterable[Object]:
@@ -170,7 +170,7 @@ def aggregated(resources: Iterable[Resource], core: bool, version: str = "v2") -
     served = [res for res in resources if (not res.group) == core]
     items = []
     for name, versions in _versions(served).items():
-        listed = [_aggregated_version(served, name, each) for each in versions]
+        listed = [_aggregated_version(served, name, group_version) for group_version in versions]
         items.append({"metadata": {"name": name} if name else {}, "versions": listed})
     about = {"kind": "APIGroupDiscoveryList", "apiVersion": f"apidiscovery.k8s.io/{version}"}
     return {**about, "metadata": {}, "items": items}

@@ -35,12 +35,12 @@ def encode(document: Object) -> bytes:
 
 def _varint(number: int) -> bytes:
     number &= (1 << 64) - 1
-    found = bytearray()
+    encoded = bytearray()
     while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
+        encoded.append(number & 0x7F | 0x80)
         number >>= 7
-    found.append(number)
-    return bytes(found)
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def _put(number: int, data: bytes) -> bytes:
@@ -90,14 +90,14 @@ Fields = dict[str, tuple[int, "Callable[[int, Any], bytes]"]]
 
 
 def _message(value: Object, fields: Fields, extensions: int = 0) -> bytes:
-    found = []
-    for key, each in value.items():
+    parts = []
+    for key, inner in value.items():
         if key in fields:
             number, put = fields[key]
-            found.append(put(number, each))
+            parts.append(put(number, inner))
         elif extensions and key.startswith("x-"):
-            found.append(_put(extensions, _named(key, _any(each))))
-    return b"".join(found)
+            parts.append(_put(extensions, _named(key, _any(inner))))
+    return b"".join(parts)
 
 
 _INFO: Fields = {"title": (1, _text), "version": (2, _text), "description": (3, _text)}
@@ -174,9 +174,9 @@ def _parameters(number: int, values: list[Object]) -> bytes:
 
 
 def _response(value: Object) -> bytes:
-    found = _text(1, value["description"])
+    message = _text(1, value["description"])
     return _put(
-        1, found + (_put(2, _put(1, _schema(value["schema"]))) if "schema" in value else b"")
+        1, message + (_put(2, _put(1, _schema(value["schema"]))) if "schema" in value else b"")
     )
 
 

@@ -48,7 +48,7 @@ class NonResourcePaths:
     async def answer(self, method: str, path: str, query: Query, accept: str) -> Answer:
         """Raises StatusError 404, 405."""
         path = path.rstrip("/") or "/"
-        if path.startswith(tuple(f"{each}/" for each in HEALTH)) or path in HEALTH:
+        if path.startswith(tuple(f"{prefix}/" for prefix in HEALTH)) or path in HEALTH:
             return await self._health.answer(path, query)
         if path == "/metrics":
             return self._metrics()
@@ -65,15 +65,15 @@ class NonResourcePaths:
             self._made.clear()
         form = _form(path, accept)
         key = f"{path} {form}"
-        found = self._made.get(key) or self._make(path, form)
-        if found is None:
+        answer = self._made.get(key) or self._make(path, form)
+        if answer is None:
             if path.count("/") == (2 if path.startswith("/api/") else 3) and path.startswith(
                 "/api"
             ):
                 raise no_such_path()
             return not_found_page()
-        self._made[key] = found
-        return found
+        self._made[key] = answer
+        return answer
 
     def _make(self, path: str, form: str) -> Answer | None:
         resources = self._registry.all()

@@ -112,8 +112,8 @@ def _home(res: Resource) -> str:
 
 
 def _hash(served: list[Resource]) -> str:
-    seen = encoded([schema.LEVEL, *([res.plural, res.verbs, res.crd] for res in served)])
-    return hashlib.sha256(seen.encode()).hexdigest()[:32].upper()
+    identity = encoded([schema.LEVEL, *([res.plural, res.verbs, res.crd] for res in served)])
+    return hashlib.sha256(identity.encode()).hexdigest()[:32].upper()
 
 
 def v3(
@@ -150,14 +150,16 @@ def _schemas(form: Form, served: list[Resource]) -> Object:
     wanted = openapi_schema.closure(
         [*builtin, *parts, "meta.v1.ObjectMeta", "meta.v1.ListMeta", *_ALWAYS]
     )
-    found = {schema.public_name(name): openapi_schema.definition(form, name) for name in wanted}
+    definitions = {
+        schema.public_name(name): openapi_schema.definition(form, name) for name in wanted
+    }
     for res in served:
         name = openapi_schema.name_of(res)
         if res.crd is not None:
-            found[name] = openapi_schema.custom(form, res)
+            definitions[name] = openapi_schema.custom(form, res)
         if "list" in res.verbs:
-            found[_list_name(res)] = openapi_schema.list_of(form, res, name)
-    return dict(sorted(found.items()))
+            definitions[_list_name(res)] = openapi_schema.list_of(form, res, name)
+    return dict(sorted(definitions.items()))
 
 
 _ALWAYS = ("meta.v1.Status", "meta.v1.DeleteOptions", "meta.v1.Patch")
@@ -168,21 +170,21 @@ def _list_name(res: Resource) -> str:
 
 
 def _paths(form: Form, served: list[Resource]) -> Object:
-    found: Object = {}
+    items: Object = {}
     for res in served:
         root = "/" + _home(res)
         inside = f"{root}/namespaces/{{namespace}}" if res.namespaced else root
         if res.namespaced and "list" in res.verbs:
-            found[f"{root}/{res.plural}"] = _item(form, res, _ALL[:1], (), "ForAllNamespaces")
+            items[f"{root}/{res.plural}"] = _item(form, res, _ALL[:1], (), "ForAllNamespaces")
         holders = ("namespace",) if res.namespaced else ()
-        found[f"{inside}/{res.plural}"] = _item(form, res, _ALL, holders)
+        items[f"{inside}/{res.plural}"] = _item(form, res, _ALL, holders)
         one = f"{inside}/{res.plural}/{{name}}"
         if "get" in res.verbs:
-            found[one] = _item(form, res, _ONE, (*holders, "name"))
+            items[one] = _item(form, res, _ONE, (*holders, "name"))
         for sub in res.subresources:
             if sub in _PARTS:
-                found[f"{one}/{sub}"] = _item(form, res, _PARTS[sub], (*holders, "name"), sub)
-    return dict(sorted(found.items()))
+                items[f"{one}/{sub}"] = _item(form, res, _PARTS[sub], (*holders, "name"), sub)
+    return dict(sorted(items.items()))
 
 
 def _item(
@@ -220,8 +222,8 @@ def _operation(form: Form, res: Resource, verb: str, query: tuple[str, ...], par
     kind, answer, gvk = _spoken(res, verb, part)
     scope = "Namespaced" if res.namespaced and part != "ForAllNamespaces" else ""
     suffix = part.capitalize() if part.islower() else part
-    words = [each.capitalize() for each in (res.group.partition(".")[0] or "core", res.version)]
-    found: Object = {
+    words = [word.capitalize() for word in (res.group.partition(".")[0] or "core", res.version)]
+    operation: Object = {
         "tags": ["_".join(words).lower()],
         "operationId": f"{verb}{''.join(words)}{scope}{res.kind}{suffix}",
         "parameters": list(_parameters(form, query)),
@@ -229,10 +231,10 @@ def _operation(form: Form, res: Resource, verb: str, query: tuple[str, ...], par
     if verb in ("create", "update", "patch", "delete"):
         body = {"patch": "meta.v1.Patch", "delete": "meta.v1.DeleteOptions"}.get(verb)
         reference = form.ref(schema.public_name(body) if body else kind)
-        _add_body(form, found, reference, accepted(res) if verb == "patch" else ("*/*",))
-    found["responses"] = {"200": _response(form, form.ref(answer))}
+        _add_body(form, operation, reference, accepted(res) if verb == "patch" else ("*/*",))
+    operation["responses"] = {"200": _response(form, form.ref(answer))}
     action = {"create": "post", "update": "put"}.get(verb, verb)
-    return {**found, "x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvk}
+    return {**operation, "x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvk}
 
 
 def _spoken(res: Resource, verb: str, part: str) -> tuple[str, str, Object]:
@@ -240,10 +242,10 @@ def _spoken(res: Resource, verb: str, part: str) -> tuple[str, str, Object]:
     gvk = {"group": res.group, "kind": res.kind, "version": res.version}
     name = openapi_schema.name_of(res)
     if part in _PART_KINDS:
-        found = schema.definition(_PART_KINDS[part])
-        name = schema.public_name(found.name)
-        if found.kind:
-            gvk = dict(zip(("group", "version", "kind"), found.kind, strict=True))
+        definition = schema.definition(_PART_KINDS[part])
+        name = schema.public_name(definition.name)
+        if definition.kind:
+            gvk = dict(zip(("group", "version", "kind"), definition.kind, strict=True))
     answer = {"list": _list_name(res), "delete": _STATUS, "deletecollection": _STATUS}.get(
         verb, name
     )
@@ -259,7 +261,9 @@ def _add_body(form: Form, operation: Object, reference: Object, content: Iterabl
         operation["produces"] = ["application/json"]
         operation["parameters"].append({"name": "body", "in": "body", "schema": reference})
     else:
-        operation["requestBody"] = {"content": {each: {"schema": reference} for each in content}}
+        operation["requestBody"] = {
+            "content": {media_type: {"schema": reference} for media_type in content}
+        }
 
 
 def _response(form: Form, reference: Object) -> Object:

@@ -56,38 +56,41 @@ class Form(NamedTuple):
 
 def closure(names: Iterable[str]) -> list[str]:
     """The definitions and all that they refer to, by short name."""
-    found: set[str] = set()
+    reached: set[str] = set()
     queue = list(names)
     while queue:
         name = queue.pop()
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             queue += [
-                each.item for each in schema.definition(name).fields.values() if "." in each.item
+                field.item for field in schema.definition(name).fields.values() if "." in field.item
             ]
-    return sorted(found)
+    return sorted(reached)
 
 
 def definition(form: Form, name: str) -> Object:
     """One definition of the schema table."""
-    found = schema.definition(name)
-    told = form.describe(schema.public_name(name)) if form.describe else {}
-    made: Object = {"description": told[""]} if told.get("") else {}
-    if not found.fields:
-        return {**made, **_alias(form, found)}
-    made["type"] = "object"
-    if required := sorted(each.name for each in found.fields.values() if each.required):
-        made["required"] = required
-    made["properties"] = {
-        each.name: _field(form, each, told.get(each.name, "")) for each in _sorted(found)
+    kind_definition = schema.definition(name)
+    descriptions = form.describe(schema.public_name(name)) if form.describe else {}
+    document: Object = {"description": descriptions[""]} if descriptions.get("") else {}
+    if not kind_definition.fields:
+        return {**document, **_alias(form, kind_definition)}
+    document["type"] = "object"
+    if required := sorted(
+        field.name for field in kind_definition.fields.values() if field.required
+    ):
+        document["required"] = required
+    document["properties"] = {
+        field.name: _field(form, field, descriptions.get(field.name, ""))
+        for field in _sorted(kind_definition)
     }
-    if found.kind:
-        made |= kind_of(*found.kind)
-    return {**made, "x-kubernetes-map-type": "atomic"} if found.atomic else made
+    if kind_definition.kind:
+        document |= kind_of(*kind_definition.kind)
+    return {**document, "x-kubernetes-map-type": "atomic"} if kind_definition.atomic else document
 
 
-def _sorted(found: schema.Definition) -> list[schema.Field]:
-    return sorted(found.fields.values(), key=lambda each: each.name)
+def _sorted(kind: schema.Definition) -> list[schema.Field]:
+    return sorted(kind.fields.values(), key=lambda field: field.name)
 
 
 def kind_of(group: str, version: str, kind: str) -> Object:
@@ -95,27 +98,27 @@ def kind_of(group: str, version: str, kind: str) -> Object:
     return {"x-kubernetes-group-version-kind": [{"group": group, "kind": kind, "version": version}]}
 
 
-def _alias(form: Form, found: schema.Definition) -> Object:
-    if found.name == "intstr.IntOrString":
+def _alias(form: Form, kind: schema.Definition) -> Object:
+    if kind.name == "intstr.IntOrString":
         return (
             {"type": "string", "format": "int-or-string"}
             if form.version == 2
             else _either("integer", "int-or-string")
         )
-    if found.name == "resource.Quantity":
+    if kind.name == "resource.Quantity":
         return {"type": "string"} if form.version == 2 else _either("number", "")
-    made = dict(_SCALARS[found.alias or "o"])
-    return {**made, "format": _FORMATS[found.name]} if found.name in _FORMATS else made
+    document = dict(_SCALARS[kind.alias or "o"])
+    return {**document, "format": _FORMATS[kind.name]} if kind.name in _FORMATS else document
 
 
 def _either(kind: str, form: str) -> Object:
-    made: Object = {"oneOf": [{"type": "string"}, {"type": kind}]}
-    return {"format": form, **made} if form else made
+    document: Object = {"oneOf": [{"type": "string"}, {"type": kind}]}
+    return {"format": form, **document} if form else document
 
 
 def _field(form: Form, field: schema.Field, description: str) -> Object:
-    made: Object = {"description": description} if description else {}
-    made |= _type(form, field.type)
+    document: Object = {"description": description} if description else {}
+    document |= _type(form, field.type)
     for key, value in (
         ("list-type", field.list_type),
         ("list-map-keys", list(field.list_keys)),
@@ -124,10 +127,10 @@ def _field(form: Form, field: schema.Field, description: str) -> Object:
         ("patch-strategy", ",".join(field.strategies)),
     ):
         if value:
-            made[f"x-kubernetes-{key}"] = value
-    if "$ref" in made and form.version == 3 and len(made) > 1:
-        made["allOf"] = [{"$ref": made.pop("$ref")}]
-    return made
+            document[f"x-kubernetes-{key}"] = value
+    if "$ref" in document and form.version == 3 and len(document) > 1:
+        document["allOf"] = [{"$ref": document.pop("$ref")}]
+    return document
 
 
 def _type(form: Form, kind: str) -> Object:
@@ -168,15 +171,15 @@ def custom(form: Form, res: Resource) -> Object:
     has.
     """
     given = structural.schema_of(res)
-    made = _plain(given) if form.version == 2 else dict(given)
+    document = _plain(given) if form.version == 2 else dict(given)
     fields = {
-        **(made.get("properties") or {}),
+        **(document.get("properties") or {}),
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
         "metadata": form.ref(schema.public_name("meta.v1.ObjectMeta")),
     }
     return {
-        **made,
+        **document,
         "type": "object",
         "properties": fields,
         **kind_of(res.group, res.version, res.kind),
@@ -187,19 +190,21 @@ def _plain(given: Object) -> Object:
     """A structural schema without what version 2 cannot say; where anything may stand nothing is
     said of it.
     """
-    made = {key: value for key, value in given.items() if key not in _UNSAID}
+    document = {key: value for key, value in given.items() if key not in _UNSAID}
     if given.get("x-kubernetes-int-or-string"):
-        made.pop("type", None)
+        document.pop("type", None)
     if given.get(structural.PRESERVE) or given.get("nullable"):
-        made.pop("type", None)
+        document.pop("type", None)
         return {
             key: value
-            for key, value in made.items()
+            for key, value in document.items()
             if key not in ("properties", "items", "required")
         }
-    if "properties" in made:
-        made["properties"] = {key: _plain(value) for key, value in made["properties"].items()}
+    if "properties" in document:
+        document["properties"] = {
+            key: _plain(value) for key, value in document["properties"].items()
+        }
     for key in ("items", "additionalProperties"):
-        if isinstance(made.get(key), dict):
-            made[key] = _plain(made[key])
-    return made
+        if isinstance(document.get(key), dict):
+            document[key] = _plain(document[key])
+    return document

@@ -105,16 +105,16 @@ def _check_param_kind(kind: Object, path: str) -> Iterator[Cause]:
 
 
 def _check_variables(variables: Sequence[Object]) -> Iterator[Cause]:
-    seen: set[str] = set()
+    names_taken: set[str] = set()
     for index, variable in enumerate(variables):
         path, name = f"spec.variables[{index}]", variable.get("name", "")
         if not name.strip():
             yield causes.required(f"{path}.name", "name is not specified")
         elif not _IDENTIFIER.fullmatch(name):
             yield causes.invalid(f"{path}.name", name, "name is not a valid CEL identifier")
-        elif name in seen:
+        elif name in names_taken:
             yield causes.duplicate(f"{path}.name", name)
-        seen.add(name)
+        names_taken.add(name)
         yield from matching.check_expression(
             variable.get("expression", ""), f"{path}.expression", "expression is not specified"
         )
@@ -132,15 +132,15 @@ def _check_validating_policy(obj: Object) -> Iterator[Cause]:
         yield from _check_validation(validation, f"spec.validations[{index}]")
     if len(annotations) > _MAX_ANNOTATIONS:
         yield causes.too_many("spec.auditAnnotations", len(annotations), _MAX_ANNOTATIONS)
-    seen: set[str] = set()
+    keys_taken: set[str] = set()
     policy = (obj.get("metadata") or {}).get("name", "")
     for index, annotation in enumerate(annotations):
         path, key = f"spec.auditAnnotations[{index}]", annotation.get("key", "")
         for problem in names.qualified(f"{policy}/{key}"):
             yield causes.invalid(f"{path}.key", key, problem)
-        if key in seen:
+        if key in keys_taken:
             yield causes.duplicate(f"{path}.key", key)
-        seen.add(key)
+        keys_taken.add(key)
         yield from matching.check_expression(
             annotation.get("valueExpression", ""),
             f"{path}.valueExpression",

@@ -54,11 +54,11 @@ def _default_autoscaler_v2(obj: Any) -> None:
 
 def _default_scaling_rules(rules: Any, policies: list[tuple[str, int]]) -> None:
     rules.selectPolicy = rules.selectPolicy or "Max"
-    made = [
+    default_policies = [
         structs.new("autoscaling.v2.HPAScalingPolicy", type=kind, value=value, periodSeconds=15)
         for kind, value in policies
     ]
-    rules.policies = rules.policies or made
+    rules.policies = rules.policies or default_policies
 
 
 def _default_autoscaler(obj: Any) -> None:
@@ -251,8 +251,8 @@ def _check_scaling_rules(rules: Object, path: str) -> Iterator[Cause]:
     policies = rules.get("policies") or ()
     if not policies:
         yield causes.required(f"{path}.policies", "must specify at least one Policy")
-    for index, each in enumerate(policies):
-        yield from _check_scaling_policy(each, f"{path}.policies[{index}]")
+    for index, scaling_policy in enumerate(policies):
+        yield from _check_scaling_policy(scaling_policy, f"{path}.policies[{index}]")
     tolerance = rules.get("tolerance")
     if tolerance is not None and quantity.parse(str(tolerance)).nano < 0:
         yield causes.invalid(f"{path}.tolerance", tolerance, "must be greater or equal to zero")
@@ -304,7 +304,7 @@ def _shown_targets(obj: Object) -> list[str]:
     if "targetCPUUtilizationPercentage" in obj.get("spec", {}):
         current = lookup(obj, "status.currentCPUUtilizationPercentage")
         return [f"cpu: {_shown_share(current)}/{obj['spec']['targetCPUUtilizationPercentage']}%"]
-    found = []
+    targets = []
     measured = lookup(obj, "status.currentMetrics", []) or []
     for index, metric in enumerate(lookup(obj, "spec.metrics", [])):
         kind = metric.get("type", "")
@@ -313,8 +313,8 @@ def _shown_targets(obj: Object) -> list[str]:
             metric.get(field) or {},
             lookup(measured[index] if index < len(measured) else {}, f"{field}.current", {}),
         )
-        found.append(_shown_target(source, current, kind))
-    return found
+        targets.append(_shown_target(source, current, kind))
+    return targets
 
 
 def _shown_target(source: Object, current: Object, kind: str) -> str:
@@ -344,9 +344,11 @@ def _convert(obj: Object, group_version: str) -> Object:
     return structs.normal(group_version, change({**obj, "apiVersion": group_version}))
 
 
-def _annotated(obj: Object, found: dict[str, Any]) -> Object:
+def _annotated(obj: Object, extras: dict[str, Any]) -> Object:
     """The object with what its version has no field for, kept as annotations."""
-    given = {key: json.dumps(value, separators=(",", ":")) for key, value in found.items() if value}
+    given = {
+        key: json.dumps(value, separators=(",", ":")) for key, value in extras.items() if value
+    }
     metadata = dict(obj.get("metadata") or {})
     annotations = {**(metadata.get("annotations") or {}), **given}
     return {
@@ -361,16 +363,16 @@ def _taken(obj: Object) -> tuple[Object, dict[str, Any]]:
     """
     metadata = dict(obj.get("metadata") or {})
     annotations = dict(metadata.pop("annotations", None) or {})
-    found = {}
+    extras = {}
     for key in (_METRICS, _BEHAVIOR, _CURRENT, _CONDITIONS):
         try:
-            found[key] = json.loads(annotations.pop(key, "null"))
+            extras[key] = json.loads(annotations.pop(key, "null"))
         except ValueError:
-            found[key] = None
+            extras[key] = None
     return {
         **obj,
         "metadata": {**metadata, "annotations": annotations} if annotations else metadata,
-    }, found
+    }, extras
 
 
 def _is_cpu(metric: Object, side: str) -> bool:
@@ -384,12 +386,12 @@ def _is_cpu(metric: Object, side: str) -> bool:
 def _to_v1(obj: Object) -> Object:
     spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
     metrics, current = spec.pop("metrics", None) or [], status.pop("currentMetrics", None) or []
-    cpu = next((each for each in metrics if _is_cpu(each, "target")), None)
-    used = next((each for each in current if _is_cpu(each, "current")), None)
+    cpu = next((metric for metric in metrics if _is_cpu(metric, "target")), None)
+    used = next((metric for metric in current if _is_cpu(metric, "current")), None)
     kept = {
-        _METRICS: [each for each in metrics if each is not cpu],
+        _METRICS: [metric for metric in metrics if metric is not cpu],
         _BEHAVIOR: spec.pop("behavior", None),
-        _CURRENT: [each for each in current if each is not used],
+        _CURRENT: [metric for metric in current if metric is not used],
         _CONDITIONS: status.pop("conditions", None),
     }
     if cpu is not None:

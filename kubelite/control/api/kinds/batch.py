@@ -498,7 +498,7 @@ def _without_directives(template: Object) -> Object:
     """What a suspended job cannot change either of the pods of a template."""
     pod = {k: v for k, v in (template.get("spec") or {}).items() if k not in _DIRECTIVES}
     for group in ("initContainers", "containers"):
-        pod[group] = [{**each, "resources": None} for each in pod.get(group) or ()]
+        pod[group] = [{**container, "resources": None} for container in pod.get(group) or ()]
     return pod
 
 
@@ -555,14 +555,14 @@ def _job_cells(obj: Object, now: datetime) -> Cells:
 
 def _job_status(obj: Object) -> str:
     held = {
-        each.get("type")
-        for each in lookup(obj, "status.conditions", [])
-        if each.get("status") == "True"
+        condition.get("type")
+        for condition in lookup(obj, "status.conditions", [])
+        if condition.get("status") == "True"
     }
     if lookup(obj, "metadata.deletionTimestamp"):
         return "Terminating"
     known = ("Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet")
-    return next((each for each in known if each in held), "Running")
+    return next((kind for kind in known if kind in held), "Running")
 
 
 def _cron_job_cells(obj: Object, now: datetime) -> Cells:

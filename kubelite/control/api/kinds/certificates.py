@@ -25,9 +25,9 @@ Cells = list[Any]
 def _signing_request_cells(obj: Object, now: datetime) -> Cells:
     spec, held = (
         obj.get("spec") or {},
-        {each.get("type") for each in lookup(obj, "status.conditions", [])},
+        {condition.get("type") for condition in lookup(obj, "status.conditions", [])},
     )
-    shown = [each for each in ("Approved", "Denied", "Failed") if each in held] or ["Pending"]
+    shown = [kind for kind in ("Approved", "Denied", "Failed") if kind in held] or ["Pending"]
     shown += ["Issued"] if lookup(obj, "status.certificate") else []
     lasts = (
         ages.shown(spec["expirationSeconds"]) if spec.get("expirationSeconds") is not None else NONE

@@ -207,7 +207,7 @@ def _check_quota_status(new: Object, old: Object) -> Iterator[Cause]:
 
 
 def _check_limit_range(obj: Object) -> Iterator[Cause]:
-    seen: set[str] = set()
+    kinds_taken: set[str] = set()
     for index, limit in enumerate((obj.get("spec") or {}).get("limits") or ()):
         path, kind = f"spec.limits[{index}]", limit.get("type", "")
         for problem in names.qualified(kind):
@@ -215,9 +215,9 @@ def _check_limit_range(obj: Object) -> Iterator[Cause]:
         if "/" not in kind and kind not in _LIMIT_TYPES:
             why = "must be a standard limit type or fully qualified"
             yield causes.invalid(f"{path}.type", kind, why)
-        if kind in seen:
+        if kind in kinds_taken:
             yield causes.duplicate(f"{path}.type", kind)
-        seen.add(kind)
+        kinds_taken.add(kind)
         yield from _check_limit(limit, kind, path)
 
 
@@ -319,14 +319,14 @@ def _key_pair_problem(certificate: str, key: str) -> str:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        found = x509.load_pem_x509_certificate(base64.b64decode(certificate))
+        loaded = x509.load_pem_x509_certificate(base64.b64decode(certificate))
     except ValueError:
         return "failed to find any PEM data in certificate input"
     try:
         private = load_pem_private_key(base64.b64decode(key), None)
     except (ValueError, TypeError):
         return "failed to find any PEM data in key input"
-    if private.public_key() != found.public_key():
+    if private.public_key() != loaded.public_key():
         return "private key does not match public key"
     return ""
 
@@ -351,7 +351,7 @@ def _check_secret_update(new: Object, old: Object) -> Iterator[Cause]:
 def _prepare_namespace(obj: Object) -> None:
     spec = dict(obj.get("spec") or {})
     spec["finalizers"] = [
-        *(each for each in spec.get("finalizers", ()) if each != "kubernetes"),
+        *(finalizer for finalizer in spec.get("finalizers", ()) if finalizer != "kubernetes"),
         "kubernetes",
     ]
     obj["spec"] = spec
@@ -386,9 +386,9 @@ def _quota_cells(obj: Object, now: datetime) -> Cells:
     used, hard = lookup(obj, "status.used", {}), lookup(obj, "status.hard", {})
     requests: list[str] = []
     limits: list[str] = []
-    for each, most in sorted(hard.items()):
-        (limits if each.startswith("limits") else requests).append(
-            f"{each}: {used.get(each, 0)}/{most}"
+    for resource, most in sorted(hard.items()):
+        (limits if resource.startswith("limits") else requests).append(
+            f"{resource}: {used.get(resource, 0)}/{most}"
         )
     return [name_of(obj), ", ".join(requests), ", ".join(limits), age_of(obj, now)]
 

@@ -141,18 +141,27 @@ def _with_stored_versions(obj: Object) -> Object:
     """
     status = obj.get("status") or {}
     known = list(status.get("storedVersions") or ())
-    now = [each["name"] for each in obj["spec"].get("versions") or () if each.get("storage")]
-    return {**status, "storedVersions": known + [each for each in now if each not in known]}
+    now = [
+        version["name"] for version in obj["spec"].get("versions") or () if version.get("storage")
+    ]
+    return {
+        **status,
+        "storedVersions": known + [version for version in now if version not in known],
+    }
 
 
 def _api_service_cells(obj: Object, now: datetime) -> Cells:
     service = lookup(obj, "spec.service")
     shown = f"{service.get('namespace', '')}/{service.get('name', '')}" if service else "Local"
-    found = {each.get("type"): each for each in lookup(obj, "status.conditions", [])}.get(
-        "Available"
-    ) or {}
-    why = f" ({found['reason']})" if found.get("status") == "False" and found.get("reason") else ""
-    return [name_of(obj), shown, f"{found.get('status', 'Unknown')}{why}", age_of(obj, now)]
+    available = {
+        condition.get("type"): condition for condition in lookup(obj, "status.conditions", [])
+    }.get("Available") or {}
+    why = (
+        f" ({available['reason']})"
+        if available.get("status") == "False" and available.get("reason")
+        else ""
+    )
+    return [name_of(obj), shown, f"{available.get('status', 'Unknown')}{why}", age_of(obj, now)]
 
 
 def _prepare_definition_update(new: Object, old: Object) -> Object:

@@ -36,11 +36,11 @@ def _default_devices(devices: Any) -> None:
     """One device of each request, unless it says how many."""
     for request in (devices.requests if devices is not None else None) or ():
         wanted = [request.exactly] if request.exactly is not None else request.firstAvailable or []
-        for each in wanted:
-            each.allocationMode = each.allocationMode or "ExactCount"
-            if each.allocationMode == "ExactCount" and not each.count:
-                each.count = 1
-            for toleration in each.tolerations or ():
+        for exact in wanted:
+            exact.allocationMode = exact.allocationMode or "ExactCount"
+            if exact.allocationMode == "ExactCount" and not exact.count:
+                exact.count = 1
+            for toleration in exact.tolerations or ():
                 toleration.operator = toleration.operator or "Equal"
 
 
@@ -57,13 +57,13 @@ def _check_spec(spec: Object, path: str) -> Iterator[Cause]:
     where = f"{path}.devices.requests"
     if len(requests) > _MAX_REQUESTS:
         yield causes.too_many(where, len(requests), _MAX_REQUESTS)
-    seen: set[str] = set()
+    names_taken: set[str] = set()
     for index, request in enumerate(requests):
         yield from _check_request(request, f"{where}[{index}]")
         name = request.get("name", "")
-        if name in seen:
+        if name in names_taken:
             yield causes.duplicate(f"{where}[{index}].name", name)
-        seen.add(name)
+        names_taken.add(name)
 
 
 def _check_request(request: Object, path: str) -> Iterator[Cause]:
@@ -155,13 +155,13 @@ def _check_slice(obj: Object) -> Iterator[Cause]:
 def _check_devices(devices: list[Object], path: str) -> Iterator[Cause]:
     if len(devices) > _MAX_DEVICES:
         yield causes.too_many(path, len(devices), _MAX_DEVICES)
-    seen: set[str] = set()
+    names_taken: set[str] = set()
     for index, device in enumerate(devices):
         name = device.get("name", "")
         yield from _check_label(name, f"{path}[{index}].name")
-        if name and name in seen:
+        if name and name in names_taken:
             yield causes.duplicate(f"{path}[{index}].name", name)
-        seen.add(name)
+        names_taken.add(name)
 
 
 def _immutable_spec(new: Object, old: Object) -> Iterator[Cause]:

@@ -134,7 +134,7 @@ def _event_cells(obj: Object, now: datetime) -> Cells:
     host = source.get("host") or obj.get("reportingInstance") or ""
     shown = component + (f", {host}" if host else "")
     count = lookup(obj, "series.count") or obj.get("count") or obj.get("deprecatedCount") or 1
-    said = str(obj.get("message") or obj.get("note") or "").strip()
+    message = str(obj.get("message") or obj.get("note") or "").strip()
     head = [
         ages.since(last, now),
         obj.get("type", ""),
@@ -142,7 +142,7 @@ def _event_cells(obj: Object, now: datetime) -> Cells:
         target,
         about.get("fieldPath", ""),
         shown,
-        said,
+        message,
     ]
     return [*head, ages.since(when or last, now), count, name_of(obj)]
 

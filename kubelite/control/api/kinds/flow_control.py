@@ -76,14 +76,14 @@ def _check_rule(rule: Object, path: str) -> Iterator[Cause]:
     if not rule.get("resourceRules") and not rule.get("nonResourceRules"):
         why = "at least one of resourceRules and nonResourceRules has to be non-empty"
         yield causes.required(path, why)
-    for index, each in enumerate(rule.get("resourceRules") or ()):
+    for index, resource_rule in enumerate(rule.get("resourceRules") or ()):
         where = f"{path}.resourceRules[{index}]"
         for field in ("verbs", "apiGroups", "resources"):
-            if not each.get(field):
+            if not resource_rule.get(field):
                 yield causes.required(
                     f"{where}.{field}", f"{field} must contain at least one value"
                 )
-        if not each.get("namespaces") and not each.get("clusterScope"):
+        if not resource_rule.get("namespaces") and not resource_rule.get("clusterScope"):
             why = "resource rules that are not cluster scoped must supply at least one namespace"
             yield causes.required(f"{where}.namespaces", why)
 
@@ -152,7 +152,9 @@ def _check_limited(limited: Object, path: str) -> Iterator[Cause]:
 
 def _schema_cells(obj: Object, now: datetime) -> list[Any]:
     conditions = lookup(obj, "status.conditions", [])
-    dangling = {each.get("type"): each.get("status") for each in conditions}.get("Dangling", "?")
+    dangling = {condition.get("type"): condition.get("status") for condition in conditions}.get(
+        "Dangling", "?"
+    )
     return [
         name_of(obj),
         lookup(obj, "spec.priorityLevelConfiguration.name"),

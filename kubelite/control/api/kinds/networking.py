@@ -287,7 +287,7 @@ def _check_service_cidr(obj: Object) -> Iterator[Cause]:
 
 
 def _check_service_cidr_update(new: Object, old: Object) -> Iterator[Cause]:
-    given, before = (lookup(each, "spec.cidrs", []) for each in (new, old))
+    given, before = (lookup(state, "spec.cidrs", []) for state in (new, old))
     # A second family may be added to the first, or taken away again.
     for index, (text, previous) in enumerate(zip(given, before, strict=False)):
         if text != previous:

@@ -79,14 +79,14 @@ _FEATURE = re.compile(r"[A-Za-z0-9]+(/[A-Za-z0-9]+)*")
 
 def _check_node(obj: Object) -> Iterator[Cause]:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    seen: set[tuple[str, str]] = set()
+    pairs_taken: set[tuple[str, str]] = set()
     for index, taint in enumerate(spec.get("taints") or ()):
         path = f"metadata.taints[{index}]"
         yield from _check_taint(taint, path)
         own = (taint.get("key", ""), taint.get("effect", ""))
-        if own in seen:
+        if own in pairs_taken:
             yield causes.duplicate(path, taint)
-        seen.add(own)
+        pairs_taken.add(own)
     for index, feature in enumerate(status.get("declaredFeatures") or ()):
         if not _FEATURE.fullmatch(feature):
             path, why = f"status.declaredFeatures[{index}]", "must be the name of a feature"
@@ -158,7 +158,8 @@ _ROLE = "node-role.kubernetes.io/"
 
 def _node_cells(obj: Object, now: datetime) -> Cells:
     ready = {
-        each.get("type"): each.get("status") for each in lookup(obj, "status.conditions", [])
+        condition.get("type"): condition.get("status")
+        for condition in lookup(obj, "status.conditions", [])
     }.get("Ready")
     shown = [
         "Ready" if ready == "True" else "NotReady" if ready in ("False", "Unknown") else "Unknown"
@@ -171,7 +172,9 @@ def _node_cells(obj: Object, now: datetime) -> Cells:
     info, known = lookup(obj, "status.nodeInfo", {}), lookup(obj, "status.addresses", [])
 
     def address(kind: str) -> str:
-        return next((each.get("address", NONE) for each in known if each.get("type") == kind), NONE)
+        return next(
+            (entry.get("address", NONE) for entry in known if entry.get("type") == kind), NONE
+        )
 
     kernel = info.get("kernelVersion") or UNKNOWN
     if info.get("kernelVersion") and info.get("architecture"):

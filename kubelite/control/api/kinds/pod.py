@@ -163,14 +163,20 @@ def _prepare_resize(new: Object, old: Object) -> Object:
     """
     parts: Object = {}
     for group in ("initContainers", "containers"):
-        known = {each["name"]: each for each in old["spec"].get(group) or ()}
+        known = {container["name"]: container for container in old["spec"].get(group) or ()}
         if wanted := new["spec"].get(group):
-            parts[group] = [_resized(each, known.get(each.get("name"), each)) for each in wanted]
+            parts[group] = [
+                _resized(container, known.get(container.get("name"), container))
+                for container in wanted
+            ]
     return _pod_changed(_with_spec(old, **parts), old)
 
 
-def _resized(wanted: Object, each: Object) -> Object:
-    return {**each, **{key: wanted[key] for key in ("resources", "resizePolicy") if key in wanted}}
+def _resized(wanted: Object, container: Object) -> Object:
+    return {
+        **container,
+        **{key: wanted[key] for key in ("resources", "resizePolicy") if key in wanted},
+    }
 
 
 def _pod_changed(new: Object, old: Object) -> Object:

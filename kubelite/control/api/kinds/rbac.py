@@ -124,9 +124,11 @@ def _check_binding_update(new: Object, old: Object) -> Iterator[Cause]:
 
 def _binding_cells(obj: Object, now: datetime) -> Cells:
     groups: dict[str, list[str]] = {"User": [], "Group": [], "ServiceAccount": []}
-    for each in obj.get("subjects") or ():
-        inside = f"{each.get('namespace', '')}/" if each.get("kind") == "ServiceAccount" else ""
-        groups.setdefault(each.get("kind", ""), []).append(inside + each.get("name", ""))
+    for subject in obj.get("subjects") or ():
+        inside = (
+            f"{subject.get('namespace', '')}/" if subject.get("kind") == "ServiceAccount" else ""
+        )
+        groups.setdefault(subject.get("kind", ""), []).append(inside + subject.get("name", ""))
     role = f"{lookup(obj, 'roleRef.kind', '')}/{lookup(obj, 'roleRef.name', '')}"
     return [
         name_of(obj),

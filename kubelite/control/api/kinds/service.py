@@ -173,7 +173,7 @@ def _check_type(spec: Object) -> Iterator[Cause]:
 def _check_ports(spec: Object) -> Iterator[Cause]:
     ports, kind = spec.get("ports") or [], spec.get("type")
     seen_names: set[str] = set()
-    seen: set[tuple[Any, Any]] = set()
+    pairs_taken: set[tuple[Any, Any]] = set()
     for index, port in enumerate(ports):
         path, number, protocol = f"spec.ports[{index}]", port.get("port", 0), port.get("protocol")
         yield from check_port_name(port.get("name", ""), len(ports) > 1, seen_names, path)
@@ -186,11 +186,11 @@ def _check_ports(spec: Object) -> Iterator[Cause]:
         if node_port and kind in ("ClusterIP", "ExternalName"):
             why = f"may not be used when `type` is '{kind}'"
             yield causes.forbidden(f"{path}.nodePort", why)
-        if (number, protocol) in seen:
+        if (number, protocol) in pairs_taken:
             if gets_node_ports(spec):  # the same one, in all protocols
                 yield causes.duplicate(f"{path}.nodePort", node_port)
             yield causes.duplicate(path, {"port": number, "protocol": protocol})
-        seen.add((number, protocol))
+        pairs_taken.add((number, protocol))
     if not gets_node_ports(spec):
         yield from _check_node_ports(ports)
 
@@ -205,17 +205,17 @@ def _check_node_ports(ports: Sequence[Object]) -> Iterator[Cause]:
         taken.add((number, protocol))
 
 
-def check_port_name(name: str, required: bool, seen: set[str], path: str) -> Iterator[Cause]:
-    """The name of a port, which must differ from those ``seen`` before it."""
+def check_port_name(name: str, required: bool, names_taken: set[str], path: str) -> Iterator[Cause]:
+    """The name of a port, which must differ from all ``names_taken`` before it."""
     if not name:
         if required:
             yield causes.required(f"{path}.name")
         return
     for problem in names.label(name):
         yield causes.invalid(f"{path}.name", name, problem)
-    if name in seen:
+    if name in names_taken:
         yield causes.duplicate(f"{path}.name", name)
-    seen.add(name)
+    names_taken.add(name)
 
 
 def _check_app_protocol(port: Object, path: str) -> Iterator[Cause]:
@@ -273,8 +273,8 @@ def _check_addresses(given: list[str], families: list[str]) -> Iterator[Cause]:
     yield from problems
     if problems or given == ["None"]:
         return
-    found = [addresses.family(address) for address in given]
-    if len(found) == 2 and found[0] == found[1]:
+    families_given = [addresses.family(address) for address in given]
+    if len(families_given) == 2 and families_given[0] == families_given[1]:
         why = "may specify no more than one IP for each IP family"
         yield causes.invalid("spec.clusterIPs", given, why)
     for index, (address, family) in enumerate(zip(given, families, strict=False)):
@@ -426,14 +426,14 @@ def _check_endpoint_slice(obj: Object) -> Iterator[Cause]:
         yield causes.too_many("endpoints", len(endpoints), 1000)
     for index, endpoint in enumerate(endpoints):
         yield from _check_endpoint(endpoint, kind, f"endpoints[{index}]")
-    seen: set[str] = set()
+    names_taken: set[str] = set()
     for index, port in enumerate(obj.get("ports") or ()):
         path, name, protocol = f"ports[{index}]", port.get("name") or "", port.get("protocol")
         for problem in names.label(name) if name else ():
             yield causes.invalid(f"{path}.name", name, problem)
-        if name in seen:
+        if name in names_taken:
             yield causes.duplicate(f"{path}.name", name)
-        seen.add(name)
+        names_taken.add(name)
         if protocol not in _PROTOCOLS:
             yield causes.unsupported(f"{path}.protocol", protocol, _PROTOCOLS)
         yield from _check_app_protocol(port, path)
@@ -476,15 +476,15 @@ def _check_host(name: str, path: str) -> Iterator[Cause]:
 
 
 def _check_hints(hints: Iterable[Object], path: str) -> Iterator[Cause]:
-    seen: set[str] = set()
+    names_taken: set[str] = set()
     hints = list(hints)
     if len(hints) > 8:
         yield causes.too_many(path, len(hints), 8)
     for index, hint in enumerate(hints):
         where, name = f"{path}[{index}].name", hint.get("name", "")
-        if name in seen:
+        if name in names_taken:
             yield causes.duplicate(where, name)
-        seen.add(name)
+        names_taken.add(name)
         for problem in names.label_value(name):
             yield causes.invalid(where, name, problem)
 
@@ -537,11 +537,11 @@ def _shown_external_addresses(obj: Object, spec: Object) -> str:
 
 def load_balancer_addresses(obj: Object) -> list[str]:
     """Where a load balancer is reached, each place once."""
-    found = {
-        each.get("ip") or each.get("hostname", "")
-        for each in lookup(obj, "status.loadBalancer.ingress", [])
+    shown = {
+        ingress.get("ip") or ingress.get("hostname", "")
+        for ingress in lookup(obj, "status.loadBalancer.ingress", [])
     }
-    return sorted(found - {""})
+    return sorted(shown - {""})
 
 
 def _shown_ports(spec: Object) -> str:
@@ -553,16 +553,16 @@ def _shown_ports(spec: Object) -> str:
 
 
 def _endpoints_cells(obj: Object, now: datetime) -> Cells:
-    found: list[str] = []
+    endpoints: list[str] = []
     for subset in obj.get("subsets") or ():
-        ips = [each.get("ip", "") for each in subset.get("addresses") or ()]
+        ips = [address.get("ip", "") for address in subset.get("addresses") or ()]
         ports = [port.get("port") for port in subset.get("ports") or ()]
-        found += (
+        endpoints += (
             [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for port in ports for ip in ips]
             if ports
             else ips
         )
-    return [name_of(obj), first_few(found), age_of(obj, now)]
+    return [name_of(obj), first_few(endpoints), age_of(obj, now)]
 
 
 def _endpoint_slice_warnings(obj: Object) -> Iterator[str]:
@@ -574,7 +574,9 @@ def _endpoint_slice_cells(obj: Object, now: datetime) -> Cells:
     numbers = [port.get("port") for port in obj.get("ports") or ()]
     ports = [str(number) for number in numbers if number is not None]
     addresses = [
-        address for each in obj.get("endpoints") or () for address in each.get("addresses") or ()
+        address
+        for endpoint in obj.get("endpoints") or ()
+        for address in endpoint.get("addresses") or ()
     ]
     shown = [first_few(ports) if ports else UNSET, first_few(addresses) if addresses else UNSET]
     return [name_of(obj), obj.get("addressType", ""), *shown, age_of(obj, now)]

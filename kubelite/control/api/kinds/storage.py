@@ -270,11 +270,11 @@ def _check_claim_update(new: Object, old: Object) -> Iterator[Cause]:
     if before.get("storageClassName") is None:
         spec.pop("storageClassName", None)
     if lookup(new, "status.phase") == "Bound":
-        for each in (spec, before):
-            each.pop("volumeAttributesClassName", None)
-            requests = dict(lookup(each, "resources.requests", {}))
+        for claim_spec in (spec, before):
+            claim_spec.pop("volumeAttributesClassName", None)
+            requests = dict(lookup(claim_spec, "resources.requests", {}))
             requests.pop("storage", None)
-            each["resources"] = {**(each.get("resources") or {}), "requests": requests}
+            claim_spec["resources"] = {**(claim_spec.get("resources") or {}), "requests": requests}
     if spec != before:
         yield causes.forbidden("spec", _CLAIM)
     yield from _check_claim_size(new, old)
@@ -282,7 +282,9 @@ def _check_claim_update(new: Object, old: Object) -> Iterator[Cause]:
 
 
 def _check_claim_size(new: Object, old: Object) -> Iterator[Cause]:
-    sizes = [lookup(each, "spec.resources.requests", {}).get("storage", "0") for each in (new, old)]
+    sizes = [
+        lookup(claim, "spec.resources.requests", {}).get("storage", "0") for claim in (new, old)
+    ]
     size, before = (quantity.parse(str(amount)).nano for amount in sizes)
     held = lookup(old, "status.capacity", {}).get("storage", "0")
     if size < before and size <= quantity.parse(str(held)).nano:
@@ -417,7 +419,7 @@ def _csi_driver_warnings(obj: Object) -> Iterator[str]:
 
 
 def _check_csi_node(obj: Object) -> Iterator[Cause]:
-    seen: set[str] = set()
+    names_taken: set[str] = set()
     for index, driver in enumerate(lookup(obj, "spec.drivers", [])):
         path, name = f"spec.drivers[{index}]", driver.get("name", "")
         yield from volume_sources.check_driver(name, f"{path}.name")
@@ -429,9 +431,9 @@ def _check_csi_node(obj: Object) -> Iterator[Cause]:
         count = lookup(driver, "allocatable.count")
         if count is not None and count < 0:
             yield causes.invalid(f"{path}.allocatable.count", count, NOT_NEGATIVE)
-        if name in seen:
+        if name in names_taken:
             yield causes.duplicate(f"{path}.name", name)
-        seen.add(name)
+        names_taken.add(name)
         yield from _check_topology_keys(driver.get("topologyKeys") or [], path)
 
 
@@ -571,7 +573,9 @@ def _csi_driver_cells(obj: Object, now: datetime) -> Cells:
     flags = [
         bool(spec.get(field)) for field in ("attachRequired", "podInfoOnMount", "storageCapacity")
     ]
-    tokens = joined((each.get("audience", "") for each in spec.get("tokenRequests") or ()), UNSET)
+    tokens = joined(
+        (request.get("audience", "") for request in spec.get("tokenRequests") or ()), UNSET
+    )
     modes = joined(spec.get("volumeLifecycleModes") or (), NONE)
     return [
         name_of(obj),

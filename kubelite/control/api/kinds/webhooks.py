@@ -38,13 +38,13 @@ def _default_webhooks(obj: Any) -> None:
 
 
 def _check_webhooks(obj: Object) -> Iterator[Cause]:
-    seen: set[str] = set()
+    names_taken: set[str] = set()
     for index, hook in enumerate(obj.get("webhooks") or ()):
         path, name = f"webhooks[{index}]", hook.get("name", "")
         yield from _check_hook(hook, path)
-        if name and name in seen:
+        if name and name in names_taken:
             yield causes.duplicate(f"{path}.name", name)
-        seen.add(name)
+        names_taken.add(name)
 
 
 def _check_hook(hook: Object, path: str) -> Iterator[Cause]:

@@ -219,7 +219,7 @@ def _check_stateful_set(obj: Object) -> Iterator[Cause]:
         yield causes.required("spec.selector")
     yield from _check_selector(spec, "statefulset")
     claims = spec.get("volumeClaimTemplates") or ()
-    claimed = dict.fromkeys((each.get("metadata") or {}).get("name", "") for each in claims)
+    claimed = dict.fromkeys((claim.get("metadata") or {}).get("name", "") for claim in claims)
     template = _as_pods_have_it(spec.get("template") or {}, [*claimed])
     yield from check_restarting_template(template, "spec.template")
     yield from not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec")
@@ -258,7 +258,7 @@ def _as_pods_have_it(template: Object, claimed: list[str]) -> Object:
     """
     spec = {key: value for key, value in (template.get("spec") or {}).items() if key != "hostname"}
     if claimed:
-        own = [each for each in spec.get("volumes") or () if each.get("name") not in claimed]
+        own = [volume for volume in spec.get("volumes") or () if volume.get("name") not in claimed]
         claims = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claimed]
         spec["volumes"] = [*own, *claims]
     return {**template, "spec": spec}
@@ -498,7 +498,7 @@ def _daemon_set_cells(obj: Object, now: datetime) -> Cells:
 def _revision_cells(obj: Object, now: datetime) -> Cells:
     """Name, Controller, Revision, Age."""
     owners = [
-        each for each in lookup(obj, "metadata.ownerReferences", []) if each.get("controller")
+        owner for owner in lookup(obj, "metadata.ownerReferences", []) if owner.get("controller")
     ]
     group = str(owners[0].get("apiVersion", "")).rpartition("/")[0] if owners else ""
     kind = owners[0].get("kind", "").lower() + (f".{group}" if group else "") if owners else ""

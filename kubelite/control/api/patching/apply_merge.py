@@ -28,41 +28,41 @@ def merge(shape: Shape, live: Any, given: Any) -> Any:
     return given
 
 
-def element(shape: Shape, each: Any) -> str:
+def element(shape: Shape, value: Any) -> str:
     """What tells an item of a list from the others."""
-    return key_of(shape, each) if shape.kind == "keyed" else "v:" + encoded(each)
+    return key_of(shape, value) if shape.kind == "keyed" else "v:" + encoded(value)
 
 
 def _merge_lists(shape: Shape, live: list[Any], given: list[Any]) -> list[Any]:
     """The given items in their order; those that only the live list has stay before what they stood
     before.
     """
-    ours = {element(shape, each): each for each in given}
-    theirs = {element(shape, each): each for each in live}
+    ours = {element(shape, value): value for value in given}
+    theirs = {element(shape, value): value for value in live}
     places = {name: place for place, name in enumerate(theirs)}
-    order, found, seen, placed = list(theirs), [], 0, set()
+    order, merged, passed, placed = list(theirs), [], 0, set()
 
     def pass_by(end: int) -> None:
-        nonlocal seen
-        while seen < end:
-            if order[seen] not in ours:
-                found.append(theirs[order[seen]])
-            seen += 1
+        nonlocal passed
+        while passed < end:
+            if order[passed] not in ours:
+                merged.append(theirs[order[passed]])
+            passed += 1
 
-    def settled(at: int) -> int:
-        """Where the first item stands, from ``at`` on, that is given and not placed yet."""
-        while at < len(order) and (order[at] not in ours or order[at] in placed):
-            at += 1
-        return at
+    def settled(position: int) -> int:
+        """Where the first item stands, from ``position`` on, that is given and not placed yet."""
+        while position < len(order) and (order[position] not in ours or order[position] in placed):
+            position += 1
+        return position
 
     first = 0
-    for name, each in ours.items():
+    for name, value in ours.items():
         first = settled(first)
         pass_by(max(first, places.get(name, 0)))
-        found.append(_merged_item(shape, theirs.get(name), each))
+        merged.append(_merged_item(shape, theirs.get(name), value))
         placed.add(name)
     pass_by(len(order))
-    return found
+    return merged
 
 
 def _merged_item(shape: Shape, live: Any, given: Any) -> Any:
@@ -81,25 +81,25 @@ def prune(shape: Shape, value: Any, dropped: Fields, owned: Fields) -> Any:
 def _prune_map(
     shape: Shape, value: dict[str, Any], dropped: Fields, owned: Fields
 ) -> dict[str, Any]:
-    found = dict(value)
+    kept = dict(value)
     for name, below in dropped.items():
         key = name[2:]
         if name == "." or key not in value:
             continue
         if name not in owned:
-            del found[key]
+            del kept[key]
         elif below:
-            found[key] = prune(child(shape, key), value[key], below, owned[name])
-    return found
+            kept[key] = prune(child(shape, key), value[key], below, owned[name])
+    return kept
 
 
 def _prune_list(shape: Shape, value: list[Any], dropped: Fields, owned: Fields) -> list[Any]:
-    found = []
-    for each in value:
-        name = element(shape, each)
+    kept = []
+    for inner in value:
+        name = element(shape, inner)
         if name in dropped and name not in owned:
             continue
         if shape.kind == "keyed" and dropped.get(name):
-            each = prune(item(shape), each, dropped[name], owned[name])
-        found.append(each)
-    return found
+            inner = prune(item(shape), inner, dropped[name], owned[name])
+        kept.append(inner)
+    return kept

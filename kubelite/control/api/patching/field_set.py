@@ -28,34 +28,34 @@ _ALONE: Fields = {}
 
 def union(left: Fields, right: Fields) -> Fields:
     """What is in either."""
-    found = dict(left)
+    fields = dict(left)
     for key, below in right.items():
-        found[key] = below if key not in left else _both(left[key], below)
-    return found if len(found) == len(left) else dict(sorted(found.items()))
+        fields[key] = below if key not in left else _both(left[key], below)
+    return fields if len(fields) == len(left) else dict(sorted(fields.items()))
 
 
 def _both(left: Fields, right: Fields) -> Fields:
     if left == right:
         return left
-    made = union(left, right)
-    if (not left or not right) and SELF not in made:
-        made = {SELF: {}, **made}
-    return made
+    joined = union(left, right)
+    if (not left or not right) and SELF not in joined:
+        joined = {SELF: {}, **joined}
+    return joined
 
 
 def difference(left: Fields, right: Fields) -> Fields:
     """What is in the left and not in the right."""
-    found = left
+    kept = left
     for key, below in right.items():
         if key in left and key != SELF:
             rest = _without(left[key], below)
             if rest is not left[key]:
-                found = dict(found) if found is left else found
+                kept = dict(kept) if kept is left else kept
                 if rest is None:
-                    del found[key]
+                    del kept[key]
                 else:
-                    found[key] = rest
-    return found
+                    kept[key] = rest
+    return kept
 
 
 def _without(left: Fields, right: Fields) -> Fields | None:
@@ -72,17 +72,17 @@ def _without(left: Fields, right: Fields) -> Fields | None:
 
 def intersection(left: Fields, right: Fields) -> Fields:
     """What is in both."""
-    found: Fields = {}
+    common: Fields = {}
     for key, below in right.items():
         if key not in left or key == SELF:
             continue
         member = _member(left[key]) and _member(below)
         rest = intersection(left[key], below)
         if rest:
-            found[key] = {SELF: {}, **rest} if member else rest
+            common[key] = {SELF: {}, **rest} if member else rest
         elif member:
-            found[key] = {}
-    return found
+            common[key] = {}
+    return common
 
 
 def _member(fields: Fields) -> bool:
@@ -93,17 +93,17 @@ def applied(shape: Shape, value: Any) -> Fields:
     """The fields that an applied document speaks of; structs are not fields of their own. Raises
     ValueError.
     """
-    found: Fields = {}
-    for each in value if shape.kind == "keyed" else ():
-        require_keys(shape, each)
-    for element, below, each in _parts(shape, value):
-        if element in found:
+    fields: Fields = {}
+    for member in value if shape.kind == "keyed" else ():
+        require_keys(shape, member)
+    for element, below, part in _parts(shape, value):
+        if element in fields:
             raise ValueError(f"duplicate entries for key {printed(element)}")
-        inside = applied(below, each) if _has_parts(below, each) else {}
-        own = element[0] == "k" or shape.kind == "map" or each in (None, {})
+        inside = applied(below, part) if _has_parts(below, part) else {}
+        own = element[0] == "k" or shape.kind == "map" or part in (None, {})
         if inside or own or below.kind not in ("set", "keyed"):
-            found[element] = {SELF: {}, **inside} if inside and own else inside
-    return found
+            fields[element] = {SELF: {}, **inside} if inside and own else inside
+    return fields
 
 
 def whole(shape: Shape, value: Any) -> Fields:
@@ -114,7 +114,7 @@ def whole(shape: Shape, value: Any) -> Fields:
             for key, element, below in parts(shape, sorted(value))
         }
     return {
-        element: _member_with_parts(below, each) for element, below, each in _parts(shape, value)
+        element: _member_with_parts(below, part) for element, below, part in _parts(shape, value)
     }
 
 
@@ -139,9 +139,13 @@ def _parts(shape: Shape, value: Any) -> Iterator[tuple[str, Shape, Any]]:
             yield element, below, value[key]
     elif shape.kind == "keyed":
         below = item(shape)
-        yield from sorted(((key_of(shape, each), below, each) for each in value), key=_element)
+        yield from sorted(
+            ((key_of(shape, member), below, member) for member in value), key=_element
+        )
     else:
-        yield from sorted((("v:" + encoded(each), LEAF, each) for each in value), key=_element)
+        yield from sorted(
+            (("v:" + encoded(member), LEAF, member) for member in value), key=_element
+        )
 
 
 _element = itemgetter(0)
@@ -172,8 +176,8 @@ def _struct_pairs(shape: Shape, old: Any, new: Any) -> Iterator[tuple[str, Shape
 
 
 def _other_pairs(shape: Shape, old: Any, new: Any) -> Iterator[tuple[str, Shape, Any, Any]]:
-    before = {element: (below, each) for element, below, each in _parts(shape, old)}
-    now = {element: (below, each) for element, below, each in _parts(shape, new)}
+    before = {element: (below, part) for element, below, part in _parts(shape, old)}
+    now = {element: (below, part) for element, below, part in _parts(shape, new)}
     for element in sorted({*before, *now}):
         below = (now.get(element) or before[element])[0]
         absent = (below, _NOTHING)
@@ -190,11 +194,11 @@ def _compare_part(
     elif value is _NOTHING:
         removed[element] = _member_with_parts(below, was)
     elif _comparable(below, was := _empty(below) if was is None else was, value):
-        found = compare(below, was, value)
-        if found.changed:
-            changed[element] = found.changed
-        if found.removed:
-            removed[element] = found.removed
+        inside = compare(below, was, value)
+        if inside.changed:
+            changed[element] = inside.changed
+        if inside.removed:
+            removed[element] = inside.removed
     else:
         changed[element] = {}
 
@@ -234,5 +238,5 @@ def printed(element: str) -> str:
         return "." + element[2:]
     value = msgspec.json.decode(element[2:])
     if element[:2] == "k:":
-        return "[" + ",".join(f"{key}={encoded(each)}" for key, each in value.items()) + "]"
+        return "[" + ",".join(f"{key}={encoded(part)}" for key, part in value.items()) + "]"
     return f"[={encoded(value)}]"

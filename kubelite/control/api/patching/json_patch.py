@@ -29,7 +29,9 @@ def apply(live: Object, operations: Any) -> Object:
     """The patched document. Raises StatusError: 400 malformed, 413 too many operations or too much
     copied, 422 does not fit.
     """
-    if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
+    if not isinstance(operations, list) or not all(
+        isinstance(operation, dict) for operation in operations
+    ):
         raise bad_request("a JSON patch is a list of operations (RFC 6902)")
     if len(operations) > MAX_OPERATIONS:
         limit = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}"

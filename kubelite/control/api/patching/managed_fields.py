@@ -71,18 +71,18 @@ def track(
     held = _decode((new.get("metadata") or {}).get("managedFields") or _managed(before))
     if old is not None and not held:
         return _with_managers(new, [])
-    found = field_set.compare(
+    difference = field_set.compare(
         shape.of(res), _view(res, before, subresource), _view(res, new, subresource)
     )
-    if found.changed or found.removed:
+    if difference.changed or difference.removed:
         me = Manager(manager, "Update", res.gv, subresource)
-        held = _updated(held, me, found, now)
+        held = _updated(held, me, difference, now)
     return _with_managers(new, _encode(_capped(held, now)))
 
 
 def _managed(obj: Object) -> list[Object]:
-    found: list[Object] = (obj.get("metadata") or {}).get("managedFields") or []
-    return found
+    entries: list[Object] = (obj.get("metadata") or {}).get("managedFields") or []
+    return entries
 
 
 def _skeleton(res: Resource) -> Object:
@@ -98,15 +98,18 @@ def _view(res: Resource, obj: Object, subresource: str) -> Object:
     elif not subresource:
         hidden += ["status"] if "status" in res.subresources else []
         hidden += () if res.crd is not None else rules_of(res).never_owned
-    found = {key: value for key, value in obj.items() if key not in hidden}
+    fields = {key: value for key, value in obj.items() if key not in hidden}
     if subresource == "scale":
         path = res.scale_paths["specReplicasPath"]
-        found = _without_zero(found, path.strip(".").split("."))
+        fields = _without_zero(fields, path.strip(".").split("."))
     metadata = (obj.get("metadata") or {}).items()
     if subresource == "status":
         named = () if res.crd is not None else rules_of(res).status_metadata
-        return {"metadata": {key: value for key, value in metadata if key in named}, **found}
-    return {"metadata": {key: value for key, value in metadata if key not in _NEVER_OWNED}, **found}
+        return {"metadata": {key: value for key, value in metadata if key in named}, **fields}
+    return {
+        "metadata": {key: value for key, value in metadata if key not in _NEVER_OWNED},
+        **fields,
+    }
 
 
 def _without_zero(obj: Object, path: Sequence[str]) -> Object:
@@ -119,20 +122,24 @@ def _without_zero(obj: Object, path: Sequence[str]) -> Object:
 
 
 def _updated(
-    held: dict[Manager, Held], me: Manager, found: field_set.Difference, now: str
+    held: dict[Manager, Held], me: Manager, difference: field_set.Difference, now: str
 ) -> dict[Manager, Held]:
     """Everybody else loses what was changed or taken away; the writer owns what it changed."""
-    made: dict[Manager, Held] = {}
-    for who, each in held.items():
-        rest = field_set.difference(each.fields, found.removed) if found.removed else each.fields
-        rest = rest if who == me else field_set.difference(rest, found.changed)
+    updated: dict[Manager, Held] = {}
+    for who, entry in held.items():
+        rest = (
+            field_set.difference(entry.fields, difference.removed)
+            if difference.removed
+            else entry.fields
+        )
+        rest = rest if who == me else field_set.difference(rest, difference.changed)
         if rest:
-            made[who] = each if rest is each.fields else each._replace(fields=rest)
-    own = made.get(me)
-    fields = field_set.union(own.fields, found.changed) if own else found.changed
+            updated[who] = entry if rest is entry.fields else entry._replace(fields=rest)
+    own = updated.get(me)
+    fields = field_set.union(own.fields, difference.changed) if own else difference.changed
     if fields and (own is None or fields != own.fields or own != held.get(me)):
-        made[me] = Held(fields, now, me.api_version)
-    return made
+        updated[me] = Held(fields, now, me.api_version)
+    return updated
 
 
 def apply(
@@ -156,7 +163,7 @@ def apply(
     base = live if live is not None else {}
     held = _decode(_managed(base)) or _before_first(res, live, now)
     me = Manager(manager, "Apply", "", subresource)
-    others, last = {who: each for who, each in held.items() if who != me}, held.get(me)
+    others, last = {who: entry for who, entry in held.items() if who != me}, held.get(me)
     wanted = _wanted(res, applied, subresource)
     try:
         mine = _spoken_of(res, wanted, subresource)
@@ -165,18 +172,20 @@ def apply(
             base,
             wanted,
             last.fields if last else {},
-            [mine, *(each.fields for each in others.values())],
+            [mine, *(other.fields for other in others.values())],
         )
     except ValueError as error:
         raise bad_request(f"failed to create typed patch object: {error}") from None
-    found = field_set.compare(
+    difference = field_set.compare(
         shape.of(res), _view(res, base, subresource), _view(res, merged, subresource)
     )
-    result = _contested(others, found, force)
+    result = _contested(others, difference, force)
     if mine:
         same = last is not None and last.fields == mine and last.api_version == res.gv
         result[me] = (
-            last if last is not None and same and not found.changed else Held(mine, now, res.gv)
+            last
+            if last is not None and same and not difference.changed
+            else Held(mine, now, res.gv)
         )
     if live is not None and merged == live and result == held:
         return live
@@ -185,8 +194,8 @@ def apply(
 
 def _spoken_of(res: Resource, wanted: Object, subresource: str) -> Fields:
     """The fields that an applied object speaks of. Raises ValueError."""
-    found = field_set.applied(shape.of(res), _view(res, wanted, subresource))
-    return {element: below for element, below in found.items() if below or element != "f:metadata"}
+    fields = field_set.applied(shape.of(res), _view(res, wanted, subresource))
+    return {element: below for element, below in fields.items() if below or element != "f:metadata"}
 
 
 def _merged(
@@ -207,12 +216,12 @@ def _merged(
         )
     # In the form in which it would be stored: a default inside a list that is one leaf is no
     # change.
-    made, _ = (
+    conformed, _ = (
         structural.conform(res, merged)
         if res.crd is not None
         else conform.conform(res, merged, old=base)
     )
-    return made
+    return conformed
 
 
 def _wanted(res: Resource, applied: Object, subresource: str) -> Object:
@@ -266,26 +275,26 @@ def _before_first(res: Resource, live: Object | None, now: str) -> dict[Manager,
 
 
 def _contested(
-    others: dict[Manager, Held], found: field_set.Difference, force: bool
+    others: dict[Manager, Held], difference: field_set.Difference, force: bool
 ) -> dict[Manager, Held]:
     """The other managers less what is taken from them. Raises StatusError 409 for what may not be
     taken.
     """
     causes: list[Cause] = []
-    made: dict[Manager, Held] = {}
-    for who, each in others.items():
-        taken = field_set.intersection(each.fields, found.changed)
+    remaining: dict[Manager, Held] = {}
+    for who, entry in others.items():
+        taken = field_set.intersection(entry.fields, difference.changed)
         if taken and not force:
             causes += [
                 Cause("FieldManagerConflict", f"conflict with {_printed(who)}", path)
                 for path in field_set.paths(taken)
             ]
-        rest = field_set.difference(field_set.difference(each.fields, taken), found.removed)
+        rest = field_set.difference(field_set.difference(entry.fields, taken), difference.removed)
         if rest:
-            made[who] = each if rest is each.fields else each._replace(fields=rest)
+            remaining[who] = entry if rest is entry.fields else entry._replace(fields=rest)
     if causes:
         raise apply_conflict(causes)
-    return made
+    return remaining
 
 
 def _printed(who: Manager) -> str:
@@ -296,26 +305,26 @@ def _printed(who: Manager) -> str:
 
 
 def _all_fields(sets: Iterable[Fields]) -> Fields:
-    found: Fields = {}
-    for each in sets:
-        found = field_set.union(found, each)
-    return found
+    fields: Fields = {}
+    for part in sets:
+        fields = field_set.union(fields, part)
+    return fields
 
 
 def _decode(entries: list[Object]) -> dict[Manager, Held]:
     """Managers by who they are; entries that say nothing are forgotten."""
     held: dict[Manager, Held] = {}
-    for each in entries:
-        version, operation = each.get("apiVersion", ""), each.get("operation", "")
-        if not operation or not each.get("fieldsV1"):
+    for entry in entries:
+        version, operation = entry.get("apiVersion", ""), entry.get("operation", "")
+        if not operation or not entry.get("fieldsV1"):
             continue
         who = Manager(
-            each.get("manager", ""),
+            entry.get("manager", ""),
             operation,
             "" if operation == "Apply" else version,
-            each.get("subresource", ""),
+            entry.get("subresource", ""),
         )
-        held[who] = Held(each["fieldsV1"], each.get("time", ""), version)
+        held[who] = Held(entry["fieldsV1"], entry.get("time", ""), version)
     return held
 
 
@@ -331,14 +340,14 @@ def _encode(held: dict[Manager, Held]) -> list[Object]:
         ),
     )
     entries = []
-    for who, each in rows:
+    for who, own in rows:
         entry = {
             "manager": who.name,
             "operation": who.operation,
-            "apiVersion": each.api_version,
-            "time": each.time,
+            "apiVersion": own.api_version,
+            "time": own.time,
             "fieldsType": "FieldsV1",
-            "fieldsV1": each.fields,
+            "fieldsV1": own.fields,
         }
         entries.append({**entry, "subresource": who.subresource} if who.subresource else entry)
     return entries
@@ -352,22 +361,22 @@ def _capped(held: dict[Manager, Held], now: str) -> dict[Manager, Held]:
     if len(updaters) <= MAX_UPDATERS:
         return held
     old = updaters[: len(updaters) - MAX_UPDATERS + 1]
-    made = {who: each for who, each in held.items() if who not in old}
+    kept = {who: entry for who, entry in held.items() if who not in old}
     for who in old:
         heap = Manager(ANCIENT, "Update", who.api_version, "")
         fields = (
-            field_set.union(made[heap].fields, held[who].fields)
-            if heap in made
+            field_set.union(kept[heap].fields, held[who].fields)
+            if heap in kept
             else held[who].fields
         )
-        made[heap] = Held(fields, held[who].time or now, who.api_version)
-    return made
+        kept[heap] = Held(fields, held[who].time or now, who.api_version)
+    return kept
 
 
-def carried(said: Object, made: Object) -> Object:
+def carried(given: Object, target: Object) -> Object:
     """What the server made of an object, with the managers of what was said."""
-    managers = _managed(said)
-    return made if managers == _managed(made) else _with_managers(made, managers)
+    managers = _managed(given)
+    return target if managers == _managed(target) else _with_managers(target, managers)
 
 
 def _with_managers(obj: Object, entries: list[Object]) -> Object:
@@ -383,8 +392,8 @@ def check(listed: Any) -> None:
     """Whether what a client says of owners can be worked with: sets of fields are maps of maps.
     Raises StatusError 400.
     """
-    for number, each in enumerate(listed or ()):
-        level = [each.get("fieldsV1") or {}]
+    for number, entry in enumerate(listed or ()):
+        level = [entry.get("fieldsV1") or {}]
         while level:
             if not all(isinstance(node, dict) for node in level):
                 raise bad_request(f"metadata.managedFields[{number}].fieldsV1 is no set of fields")

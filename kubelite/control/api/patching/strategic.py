@@ -48,16 +48,16 @@ def _way(name: str, field: str) -> _Way:
     """``name`` is a definition, or ``{TYPE`` for a map whose values are of a type."""
     if name[:1] == "{":
         return _Way(name[1:].lstrip("["), False, "", False)
-    found = schema.definition(name).fields.get(field) if name else None
-    if found is None:
+    definition = schema.definition(name).fields.get(field) if name else None
+    if definition is None:
         return _Way("", False, "", False)
-    inside = found.type[1:] if found.type[0] == "[" else found.type
-    listed = found.type[0] == "["
+    inside = definition.type[1:] if definition.type[0] == "[" else definition.type
+    listed = definition.type[0] == "["
     return _Way(
         inside,
-        listed and "merge" in found.strategies,
-        found.merge_key,
-        "replace" in found.strategies,
+        listed and "merge" in definition.strategies,
+        definition.merge_key,
+        "replace" in definition.strategies,
     )
 
 
@@ -72,10 +72,10 @@ def patch(name: str, original: Object, given: Object) -> Object:
             return {}
         if directive != "merge":
             raise BadPatch(f"Unknown patch type found: {directive}")
-    made = _retained(original, given)
+    patched = _retained(original, given)
     for key in _fields(given):
-        _patch_field(name, key, made, given)
-    return made
+        _patch_field(name, key, patched, given)
+    return patched
 
 
 def _retained(original: Object, given: Object) -> Object:
@@ -98,24 +98,24 @@ def _retained(original: Object, given: Object) -> Object:
 
 def _fields(given: Object) -> list[str]:
     """The fields that a patch speaks of, in itself or through a directive, each once."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for key in given:
         if key.startswith(_ORDER):
-            found[key.removeprefix(_ORDER)] = None
+            names[key.removeprefix(_ORDER)] = None
         elif key.startswith(_DELETE):
-            found[key.removeprefix(_DELETE)] = None
+            names[key.removeprefix(_DELETE)] = None
         elif key not in (_PATCH, _RETAIN):
-            found[key] = None
-    return list(found)
+            names[key] = None
+    return list(names)
 
 
-def _patch_field(name: str, key: str, made: Object, given: Object) -> None:
-    """Patches one field of ``made`` in place."""
+def _patch_field(name: str, key: str, patched: Object, given: Object) -> None:
+    """Patches one field of ``patched`` in place."""
     way, value = _way(name, key), given.get(key, _NOWHERE)
     if value is None:
-        made.pop(key, None)
+        patched.pop(key, None)
         return
-    present = made.get(key)
+    present = patched.get(key)
     order, unwanted = given.get(_ORDER + key), given.get(_DELETE + key)
     if (
         way.merges
@@ -125,7 +125,7 @@ def _patch_field(name: str, key: str, made: Object, given: Object) -> None:
         # A field that only directives speak of stays away where it is not there.
         if value is _NOWHERE and present is None:
             return
-        made[key] = _patch_list(
+        patched[key] = _patch_list(
             way, present or [], [] if value is _NOWHERE else value, order, unwanted or []
         )
     elif value is _NOWHERE:
@@ -135,11 +135,11 @@ def _patch_field(name: str, key: str, made: Object, given: Object) -> None:
         and isinstance(present, dict)
         and not (way.whole and _PATCH not in value)
     ):
-        made[key] = patch(way.inside, present, value)
+        patched[key] = patch(way.inside, present, value)
     elif isinstance(value, dict) and _PATCH in value and present is None:
         return
     else:
-        made[key] = _plain(value)
+        patched[key] = _plain(value)
 
 
 def _patch_list(
@@ -147,11 +147,11 @@ def _patch_list(
 ) -> list[Any]:
     if order is not None and not isinstance(order, list):
         raise BadPatch("$setElementOrder must be a list")
-    if way.key and any(_says(each, "replace") for each in given):
+    if way.key and any(_says(element, "replace") for element in given):
         return [
-            _plain(each)
-            for each in given
-            if not _says(each, "replace") and not _says(each, "delete")
+            _plain(element)
+            for element in given
+            if not _says(element, "replace") and not _says(element, "delete")
         ]
     if way.key:
         merged = _merge_items(way, present, given)
@@ -159,7 +159,9 @@ def _patch_list(
         gone = set(map(encoded, unwanted))
         merged = list(
             {
-                name: each for each in [*present, *given] if (name := encoded(each)) not in gone
+                name: element
+                for element in [*present, *given]
+                if (name := encoded(element)) not in gone
             }.values()
         )
     return _ordered(way.key, merged, present, given if order is None else order)
@@ -170,23 +172,25 @@ def _says(item: Any, directive: str) -> bool:
 
 
 def _merge_items(way: _Way, present: list[Any], given: list[Any]) -> list[Any]:
-    made: list[Any] = list(present)
+    merged: list[Any] = list(present)
     places: dict[str, list[int]] = {}
-    for index, each in enumerate(present):
-        if isinstance(each, dict):
-            places.setdefault(encoded(each.get(way.key)), []).append(index)
-    for each in given:
-        key = encoded(_key_of(way.key, each))
-        if _says(each, "delete"):
+    for index, element in enumerate(present):
+        if isinstance(element, dict):
+            places.setdefault(encoded(element.get(way.key)), []).append(index)
+    for element in given:
+        key = encoded(_key_of(way.key, element))
+        if _says(element, "delete"):
             for index in places.pop(key, ()):
-                made[index] = _GONE
+                merged[index] = _GONE
         elif key in places:
             index = places[key][0]
-            made[index] = patch(way.inside, made[index], each)
+            merged[index] = patch(way.inside, merged[index], element)
         else:
-            places[key] = [len(made)]
-            made.append(_plain({name: value for name, value in each.items() if name != _PATCH}))
-    return [each for each in made if each is not _GONE]
+            places[key] = [len(merged)]
+            merged.append(
+                _plain({name: value for name, value in element.items() if name != _PATCH})
+            )
+    return [element for element in merged if element is not _GONE]
 
 
 def _key_of(key: str, item: Any) -> Any:
@@ -205,23 +209,23 @@ def _ordered(key: str, merged: list[Any], present: list[Any], order: list[Any]) 
     """
 
     def places(items: list[Any]) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for index, each in enumerate(items):
-            found.setdefault(_identity(key, each), index)
-        return found
+        first_places: dict[str, int] = {}
+        for index, element in enumerate(items):
+            first_places.setdefault(_identity(key, element), index)
+        return first_places
 
     wanted, stood = places(order), places(present)
-    named = [(_identity(key, each), each) for each in merged]
+    named = [(_identity(key, element), element) for element in merged]
     ours = deque(
-        sorted((each for each in named if each[0] in wanted), key=lambda each: wanted[each[0]])
+        sorted((pair for pair in named if pair[0] in wanted), key=lambda pair: wanted[pair[0]])
     )
-    theirs = deque(each for each in named if each[0] not in wanted)
-    found: list[Any] = []
+    theirs = deque(pair for pair in named if pair[0] not in wanted)
+    ordered: list[Any] = []
     while ours and theirs:
         left, right = theirs[0][0], ours[0][0]
         first = left in stood and right in stood and stood[left] < stood[right]
-        found.append((theirs if first else ours).popleft()[1])
-    return found + [each for _, each in (*theirs, *ours)]
+        ordered.append((theirs if first else ours).popleft()[1])
+    return ordered + [element for _, element in (*theirs, *ours)]
 
 
 def _identity(key: str, item: Any) -> str:
@@ -240,16 +244,16 @@ def _plain(value: Any) -> Any:
     """
     if isinstance(value, dict):
         return {
-            key: _plain(each)
-            for key, each in value.items()
-            if each is not None
+            key: _plain(inner)
+            for key, inner in value.items()
+            if inner is not None
             and (key == _RETAIN or not _directive(key))
-            and not (isinstance(each, dict) and _PATCH in each)
+            and not (isinstance(inner, dict) and _PATCH in inner)
         }
     if isinstance(value, list):
         return [
-            _plain(each)
-            for each in value
-            if not _says(each, "delete") and not _says(each, "replace")
+            _plain(element)
+            for element in value
+            if not _says(element, "delete") and not _says(element, "replace")
         ]
     return value

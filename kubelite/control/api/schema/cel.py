@@ -171,8 +171,8 @@ def _correlated(schema: Schema, value: Any, old: Any) -> dict[Any, Any]:
     keys = schema.get("x-kubernetes-list-map-keys")
     if not keys or not isinstance(old, list) or not isinstance(value, list):
         return {}
-    known = {_identity(each, keys): each for each in old}
-    return {index: known.get(_identity(each, keys)) for index, each in enumerate(value)}
+    known = {_identity(element, keys): element for element in old}
+    return {index: known.get(_identity(element, keys)) for index, element in enumerate(value)}
 
 
 def _identity(item: Any, keys: list[str]) -> str:
@@ -223,12 +223,12 @@ def run(expression: str, variables: dict[str, Any]) -> Any:
 
 
 def _cause(rule: dict[str, Any], variables: dict[str, Any], value: Any, where: str) -> Cause:
-    said = _expressed(rule, variables) or rule.get("message") or f"failed rule: {rule['rule']}"
+    message = _expressed(rule, variables) or rule.get("message") or f"failed rule: {rule['rule']}"
     reason = rule.get("reason") or "FieldValueInvalid"
     return (
-        causes.invalid(where, _shape(value), said)
+        causes.invalid(where, _shape(value), message)
         if reason == "FieldValueInvalid"
-        else Cause(reason, f"{REASONS[reason]}: {said}", where)
+        else Cause(reason, f"{REASONS[reason]}: {message}", where)
     )
 
 
@@ -239,10 +239,10 @@ def _expressed(rule: dict[str, Any], variables: dict[str, Any]) -> str:
     if not rule.get("messageExpression"):
         return ""
     try:
-        said = run(rule["messageExpression"], variables)
+        message = run(rule["messageExpression"], variables)
     except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError):
         return ""
-    return said.strip() if isinstance(said, str) and "\n" not in said.strip() else ""
+    return message.strip() if isinstance(message, str) and "\n" not in message.strip() else ""
 
 
 def _shape(value: Any) -> Any:

@@ -46,10 +46,10 @@ def _address(text: str) -> Address:
     """An address; that of a network, where one is given. Raises ValueError."""
     if "/" in text:
         return ipaddress.ip_interface(text).ip
-    found = ipaddress.ip_address(text)
-    if "%" in text or (isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped):
+    address = ipaddress.ip_address(text)
+    if "%" in text or (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped):
         raise ValueError(f"IP address {text} is not allowed: zones and IPv4-mapped addresses")
-    return found
+    return address
 
 
 def _network(text: str) -> Network:
@@ -73,8 +73,8 @@ def _contains_network(outer: str, inner: str) -> bool:
 
 
 def _contains_address(network: str, address: str) -> bool:
-    found = _address(address)
-    return found.version == _network(network).version and found in _network(network)
+    parsed = _address(address)
+    return parsed.version == _network(network).version and parsed in _network(network)
 
 
 def _is_canonical(_: str, text: str) -> bool:
@@ -85,9 +85,9 @@ def _is_canonical(_: str, text: str) -> bool:
 
 
 def _is_global(text: str) -> bool:
-    found = _address(text)
-    special = found.is_unspecified or found.is_loopback or found.is_multicast
-    return not (special or found.is_link_local or str(found) == "255.255.255.255")
+    address = _address(text)
+    special = address.is_unspecified or address.is_loopback or address.is_multicast
+    return not (special or address.is_link_local or str(address) == "255.255.255.255")
 
 
 def _url(text: str) -> str:
@@ -158,12 +158,12 @@ def _formatted(template: str, values: list[Any]) -> str:
     """``"%s is %d".format([name, number])``."""
     left = list(values)
 
-    def piece(found: re.Match[str]) -> str:
-        if found[2] == "%":
+    def piece(match: re.Match[str]) -> str:
+        if match[2] == "%":
             return "%"
         if not left:
             raise ValueError(f"index {len(values)} out of range")
-        return _shown(found[2], left.pop(0), found[1])
+        return _shown(match[2], left.pop(0), match[1])
 
     return _VERB.sub(piece, template)
 

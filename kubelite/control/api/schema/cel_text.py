@@ -61,10 +61,10 @@ def loops(rule: str) -> tuple[Loop, ...]:
     return tuple(outermost)
 
 
-def variables(found: tuple[Loop, ...]) -> frozenset[str]:
+def variables(nested: tuple[Loop, ...]) -> frozenset[str]:
     """The names of the items of loops."""
-    names = {loop.variable for loop in found}
-    return frozenset(names.union(*(variables(loop.inside) for loop in found)))
+    names = {loop.variable for loop in nested}
+    return frozenset(names.union(*(variables(loop.inside) for loop in nested)))
 
 
 def _receiver(rule: str, end: int) -> str:
@@ -113,14 +113,14 @@ def _path(receiver: str) -> tuple[Step, ...]:
     steps: list[Step] = []
     position = 0
     while position < len(receiver):
-        found = _STEP.match(receiver, position)
-        if found is None:
+        match = _STEP.match(receiver, position)
+        if match is None:
             return ()
-        position = found.end()
-        if found["index"] or found["call"]:
+        position = match.end()
+        if match["index"] or match["call"]:
             position = _closed(receiver, position - 1) + 1
-        kind = "item" if found["index"] else "call" if found["call"] else "field"
-        steps.append(Step(kind, found["name"] or ""))
+        kind = "item" if match["index"] else "call" if match["call"] else "field"
+        steps.append(Step(kind, match["name"] or ""))
     return tuple(steps)
 
 

@@ -38,7 +38,7 @@ def spelled(name: str) -> str | None:
     """How a rule names a property; None where it cannot."""
     if name in _RESERVED:
         return f"__{name}__"
-    escaped = _SPECIAL.sub(lambda found: _ESCAPES[found[0]], name)
+    escaped = _SPECIAL.sub(lambda match: _ESCAPES[match[0]], name)
     return escaped if _SPELLED.fullmatch(escaped) else None
 
 
@@ -48,12 +48,14 @@ def converted(schema: Schema, value: Any) -> Any:
         parts = {key: converted(below, value[key]) for key, below, _ in children(schema, value)}
         named = schema.get("properties") or {}
         return {
-            (spelled(key) or key) if key in named else key: parts.get(key, each)
-            for key, each in value.items()
+            (spelled(key) or key) if key in named else key: parts.get(key, inner)
+            for key, inner in value.items()
         }
     if isinstance(value, list):
         below = schema.get("items")
-        return [converted(below, each) for each in value] if isinstance(below, dict) else value
+        return (
+            [converted(below, element) for element in value] if isinstance(below, dict) else value
+        )
     if schema.get("type") == "number" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if schema.get("type") == "integer" and isinstance(value, float):
@@ -98,7 +100,9 @@ def _steps(loops: tuple[Loop, ...], known: dict[str, list[Any]], largest: int) -
         if holders is None:
             length, items = largest, []
         else:
-            length = max((len(each) for each in holders if hasattr(each, "__len__")), default=0)
+            length = max(
+                (len(holder) for holder in holders if hasattr(holder, "__len__")), default=0
+            )
             items = [item for holder in holders for item in _items(holder)]
         total += length * (1 + _steps(loop.inside, {**known, loop.variable: items}, largest))
     return total
@@ -108,15 +112,17 @@ def _reached(path: tuple[Step, ...], known: dict[str, list[Any]]) -> list[Any] |
     """What a path leads to; None where only running the rule would tell."""
     if not path or path[0].kind != "field" or path[0].name not in known:
         return None
-    found = known[path[0].name]
+    values = known[path[0].name]
     for step in path[1:]:
         if step.kind == "field":
-            found = [
-                each[step.name] for each in found if isinstance(each, dict) and step.name in each
+            values = [
+                holder[step.name]
+                for holder in values
+                if isinstance(holder, dict) and step.name in holder
             ]
         elif step.kind == "item":
-            found = [item for each in found for item in _items(each)]
-    return found
+            values = [item for holder in values for item in _items(holder)]
+    return values
 
 
 def _items(value: Any) -> list[Any]:

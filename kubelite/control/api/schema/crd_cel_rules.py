@@ -143,12 +143,12 @@ def _longest_below(schema: Schema) -> int:
 
 def _said(schema: Schema, rule: Schema, path: str) -> Iterator[Cause]:
     """The words of a rule, and the field that it blames."""
-    said = rule.get("message", "")
-    if said and not said.strip():
-        yield causes.invalid(f"{path}.message", said, "message must be non-empty if specified")
-    elif "\n" in said.strip():
-        yield causes.invalid(f"{path}.message", said, "message must not contain line breaks")
-    elif "\n" in rule["rule"].strip() and not said.strip():
+    message = rule.get("message", "")
+    if message and not message.strip():
+        yield causes.invalid(f"{path}.message", message, "message must be non-empty if specified")
+    elif "\n" in message.strip():
+        yield causes.invalid(f"{path}.message", message, "message must not contain line breaks")
+    elif "\n" in rule["rule"].strip() and not message.strip():
         yield causes.required(
             f"{path}.message", "message must be specified if rule contains line breaks"
         )

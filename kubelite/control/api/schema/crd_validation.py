@@ -87,7 +87,7 @@ _MOVED = {
 def check_crd(crd: Object) -> list[Cause]:
     """Everything that is wrong with a definition."""
     spec = crd.get("spec") or {}
-    found = [*_names(crd, spec)]
+    problems = [*_names(crd, spec)]
     versions = spec.get("versions") or []
     shared = {
         field
@@ -100,11 +100,11 @@ def check_crd(crd: Object) -> list[Cause]:
             for field in _MOVED
         }
         skipped = shared if index else set()
-        found += _version(version, f"spec.versions[{index}]", paths, skipped)
+        problems += _version(version, f"spec.versions[{index}]", paths, skipped)
     if spec.get("preserveUnknownFields"):
         why = "must be false: other values are not supported by v1"
-        found.append(causes.invalid("spec.preserveUnknownFields", True, why))
-    return [*found, *_versions(versions)]
+        problems.append(causes.invalid("spec.preserveUnknownFields", True, why))
+    return [*problems, *_versions(versions)]
 
 
 def _is_same(values: Iterator[Any]) -> bool:
@@ -186,14 +186,14 @@ def _kind(text: str) -> list[str]:
 
 
 def _versions(versions: list[Object]) -> Iterator[Cause]:
-    seen = [each.get("name", "") for each in versions]
-    if len(set(seen)) < len(seen):
-        yield causes.invalid("spec.versions", seen, "must contain unique version names")
-    if sum(bool(each.get("storage")) for each in versions) != 1:
+    version_names = [version.get("name", "") for version in versions]
+    if len(set(version_names)) < len(version_names):
+        yield causes.invalid("spec.versions", version_names, "must contain unique version names")
+    if sum(bool(version.get("storage")) for version in versions) != 1:
         why = "must have exactly one version marked as storage version"
-        yield causes.invalid("spec.versions", seen, why)
-    for why in names.label_1035(seen[0]) if seen else ():
-        yield causes.invalid("spec.version", seen[0], why)
+        yield causes.invalid("spec.versions", version_names, why)
+    for why in names.label_1035(version_names[0]) if version_names else ():
+        yield causes.invalid("spec.version", version_names[0], why)
 
 
 def _version(
@@ -240,15 +240,15 @@ def _selectable(fields: list[Object], schema: Object | None, path: str) -> Itera
         return
     if len(fields) > _MAX_SELECTABLE:
         yield causes.too_many(path, len(fields), _MAX_SELECTABLE)
-    seen: set[str] = set()
+    paths_taken: set[str] = set()
     for index, field in enumerate(fields):
         where, text = f"{path}[{index}].jsonPath", field.get("jsonPath", "")
         if not text:
             yield causes.required(where)
             continue
-        if text in seen:
+        if text in paths_taken:
             yield causes.duplicate(where, text)
-        seen.add(text)
+        paths_taken.add(text)
         if text.startswith(".metadata."):
             why = "must not point to fields in metadata"
             yield causes.invalid(where, text, why)

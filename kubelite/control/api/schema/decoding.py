@@ -52,12 +52,12 @@ def typed(res: Resource, obj: Any) -> dict[str, Any]:
             f"json: cannot unmarshal {structs.json_kind(obj)} into Go value of type {go_type(res)}",
         )
     for key, wanted in (("apiVersion", res.gv), ("kind", res.kind)):
-        said = obj.get(key)
-        if said and said != wanted:
-            told = f"{obj.get('apiVersion') or res.gv}, Kind={obj.get('kind') or res.kind}"
+        written = obj.get(key)
+        if written and written != wanted:
+            in_body = f"{obj.get('apiVersion') or res.gv}, Kind={obj.get('kind') or res.kind}"
             raise bad_request(
                 f"the object provided is unrecognized (must be of type {res.kind}): "
-                f"the body says {told}, the path says {res.gv}, Kind={res.kind}"
+                f"the body says {in_body}, the path says {res.gv}, Kind={res.kind}"
             )
     return (
         obj
@@ -92,23 +92,23 @@ def without_nulls(value: Any, kind: str = "") -> Any:
     if isinstance(value, dict):
         types = schema.types_of(kind) if kind else {}
         return {
-            key: without_nulls(each, types.get(key, ""))
-            for key, each in value.items()
-            if each is not None
+            key: without_nulls(inner, types.get(key, ""))
+            for key, inner in value.items()
+            if inner is not None
         }
-    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+    return [without_nulls(element) for element in value] if isinstance(value, list) else value
 
 
 def _without_null_items(value: Any, kind: str) -> Any:
     if isinstance(value, list):
         return [
-            reading.empty_value(kind) if each is None else without_nulls(each, kind)
-            for each in value
+            reading.empty_value(kind) if element is None else without_nulls(element, kind)
+            for element in value
         ]
     if isinstance(value, dict):
         return {
-            key: reading.empty_value(kind) if each is None else without_nulls(each, kind)
-            for key, each in value.items()
+            key: reading.empty_value(kind) if inner is None else without_nulls(inner, kind)
+            for key, inner in value.items()
         }
     return value
 
@@ -123,23 +123,23 @@ def wrong_types(name: str, value: dict[str, Any], path: str) -> Iterator[str]:
 
 
 def _mistyped(kind: str, value: Any, owner: str, path: str) -> Iterator[str]:
-    found = structs.json_kind(value)
+    json_kind = structs.json_kind(value)
     if kind[0] in "[{":
         if not isinstance(value, list if kind[0] == "[" else dict):
-            yield _cannot(found, owner, kind)
+            yield _cannot(json_kind, owner, kind)
             return
-        for each in value if isinstance(value, list) else value.values():
-            yield from _mistyped(kind[1:], each, owner, path)
+        for element in value if isinstance(value, list) else value.values():
+            yield from _mistyped(kind[1:], element, owner, path)
     elif kind in _JSON:
-        if found not in _JSON[kind]:
-            yield _cannot(found, owner, kind)
+        if json_kind not in _JSON[kind]:
+            yield _cannot(json_kind, owner, kind)
         elif kind in "il" and not _fits(kind, value):
             yield _cannot(f"number {value}", owner, kind)
     elif "." in kind and kind not in structs.UNTYPED and schema.definition(kind).fields:
         if isinstance(value, dict):
             yield from wrong_types(kind, value, path)
         else:
-            yield _cannot(found, owner, kind)
+            yield _cannot(json_kind, owner, kind)
     else:
         yield from _not_a_text(kind, value)
 
@@ -155,8 +155,8 @@ def _not_a_text(kind: str, value: Any) -> Iterator[str]:
         yield str(error)
 
 
-def _cannot(found: str, owner: str, kind: str) -> str:
-    return f"json: cannot unmarshal {found} into Go struct field {owner} of type {_go(kind)}"
+def _cannot(json_kind: str, owner: str, kind: str) -> str:
+    return f"json: cannot unmarshal {json_kind} into Go struct field {owner} of type {_go(kind)}"
 
 
 def _go(kind: str) -> str:

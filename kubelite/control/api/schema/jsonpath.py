@@ -39,27 +39,27 @@ def parse(text: str) -> tuple[Step, ...]:
     """The steps of a path, with or without braces and a leading dollar. Raises PathError."""
     path = text.strip().removeprefix("{").removesuffix("}").removeprefix("$")
     steps: list[Step] = []
-    at = 0
-    while at < len(path) and path[at:] != ".":
-        found = _STEP.match(path, at)
-        if found is None:
-            raise PathError(f"{text}: cannot be read at {path[at:]!r}")
-        steps.append(_step(found))
-        at = found.end()
+    position = 0
+    while position < len(path) and path[position:] != ".":
+        match = _STEP.match(path, position)
+        if match is None:
+            raise PathError(f"{text}: cannot be read at {path[position:]!r}")
+        steps.append(_step(match))
+        position = match.end()
     return tuple(steps)
 
 
-def _step(found: re.Match[str]) -> Step:
-    if found["index"] is not None:
-        return Step("index", position=int(found["index"]))
-    if found["all"]:
+def _step(match: re.Match[str]) -> Step:
+    if match["index"] is not None:
+        return Step("index", position=int(match["index"]))
+    if match["all"]:
         return Step("all")
-    if found["left"]:
-        right = found["right"]
+    if match["left"]:
+        right = match["right"]
         return Step(
-            "filter", test=(parse("." + found["left"]), found["operator"] or "", _literal(right))
+            "filter", test=(parse("." + match["left"]), match["operator"] or "", _literal(right))
         )
-    name = found["name"] if found["name"] is not None else found["quoted"]
+    name = match["name"] if match["name"] is not None else match["quoted"]
     return Step("name", re.sub(r"\\(.)", r"\1", name))
 
 
@@ -82,33 +82,37 @@ def find(text: str, value: Any) -> list[Any]:
 
 
 def _find(steps: tuple[Step, ...], value: Any) -> list[Any]:
-    found = [value]
+    values = [value]
     for step in steps:
-        found = [each for at in found for each in _take(step, at)]
-    return found
+        values = [inner for outer in values for inner in _take(step, outer)]
+    return values
 
 
-def _take(step: Step, at: Any) -> list[Any]:
+def _take(step: Step, value: Any) -> list[Any]:
     if step.kind == "name":
-        return [at[step.name]] if isinstance(at, dict) and step.name in at else []
+        return [value[step.name]] if isinstance(value, dict) and step.name in value else []
     if step.kind == "all":
         return (
-            list(at.values()) if isinstance(at, dict) else list(at) if isinstance(at, list) else []
+            list(value.values())
+            if isinstance(value, dict)
+            else list(value)
+            if isinstance(value, list)
+            else []
         )
-    if not isinstance(at, list):
+    if not isinstance(value, list):
         return []
     if step.kind == "index":
-        return at[step.position : step.position + 1 or None]
-    return [each for each in at if _holds(step, each)]
+        return value[step.position : step.position + 1 or None]
+    return [element for element in value if _holds(step, element)]
 
 
-def _holds(step: Step, each: Any) -> bool:
+def _holds(step: Step, element: Any) -> bool:
     assert step.test is not None
     steps, operator, right = step.test
-    found = _find(steps, each)
+    values = _find(steps, element)
     if not operator:
-        return bool(found)
-    return any(_compare(left, operator, right) for left in found)
+        return bool(values)
+    return any(_compare(left, operator, right) for left in values)
 
 
 def _compare(left: Any, operator: str, right: Any) -> bool:

@@ -47,9 +47,9 @@ def all_found(text: str, value: str, limit: int = -1) -> list[str]:
     """The parts of a value that a pattern matches, at most ``limit`` of them unless it is negative.
     Raises ValueError for what is no pattern.
     """
-    found: list[str] = []
+    matches: list[str] = []
     for match in _compiled(text).finditer(value):
-        if len(found) == limit:
+        if len(matches) == limit:
             break
-        found.append(match[0])
-    return found
+        matches.append(match[0])
+    return matches

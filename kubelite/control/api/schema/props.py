@@ -29,21 +29,21 @@ def normal(value: Any, path: str, unknown: list[str]) -> Object:
     given: Object = _expect(value, dict, path, "v1.JSONSchemaProps")
     fields = schema.definition(NAME).fields
     unknown += [f"{path}.{key}" for key in given if key not in fields]
-    found: Object = {}
+    normalized: Object = {}
     for name, field in fields.items():
         if given.get(name) is not None:
-            made = _part(field.type, given[name], f"{path}.{name}", unknown)
-            if field.pointer or made not in (False, "", 0, [], {}):
-                found[name] = made
-    return found
+            part = _part(field.type, given[name], f"{path}.{name}", unknown)
+            if field.pointer or part not in (False, "", 0, [], {}):
+                normalized[name] = part
+    return normalized
 
 
 def _expect(value: Any, kind: type, path: str, wanted: str) -> Any:
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        found = structs.json_kind(value)
+        json_kind = structs.json_kind(value)
         raise WrongType(
-            f"json: cannot unmarshal {found} into Go struct field JSONSchemaProps.{path} of type "
-            f"{wanted}"
+            f"json: cannot unmarshal {json_kind} into Go struct field JSONSchemaProps.{path} "
+            f"of type {wanted}"
         )
     return value
 
@@ -54,7 +54,8 @@ def _part(kind: str, value: Any, path: str, unknown: list[str]) -> Any:
     if kind[0] == "[":
         listed = _expect(value, list, path, f"[]{kind[1:]}")
         return [
-            _part(kind[1:], each, f"{path}[{index}]", unknown) for index, each in enumerate(listed)
+            _part(kind[1:], element, f"{path}[{index}]", unknown)
+            for index, element in enumerate(listed)
         ]
     if kind[0] == "{":
         mapped = _expect(value, dict, path, f"map[string]{kind[1:]}")
@@ -77,7 +78,7 @@ def _or_bool(value: Any, path: str, unknown: list[str]) -> Any:
 
 def _or_array(value: Any, path: str, unknown: list[str]) -> Any:
     if isinstance(value, list):
-        return [normal(each, f"{path}[{index}]", unknown) for index, each in enumerate(value)]
+        return [normal(element, f"{path}[{index}]", unknown) for index, element in enumerate(value)]
     return normal(value, path, unknown)
 
 

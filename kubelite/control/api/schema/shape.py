@@ -94,8 +94,8 @@ def _field(name: str, key: str) -> Shape:
 def _fields(name: str) -> dict[str, tuple[str, Shape]]:
     """The path element and the shape of each field of a definition."""
     return {
-        key: ("f:" + key, _typed(found.type, found.list_type, found.map_type, found.list_keys))
-        for key, found in schema.definition(name).fields.items()
+        key: ("f:" + key, _typed(field.type, field.list_type, field.map_type, field.list_keys))
+        for key, field in schema.definition(name).fields.items()
     }
 
 
@@ -109,9 +109,11 @@ def _typed(kind: str, list_type: str, map_type: str, keys: tuple[str, ...]) -> S
         return Shape("set") if list_type == "set" else LEAF
     if kind[0] == "{":
         return LEAF if map_type == "atomic" else Shape("map", kind[1:])
-    found = schema.definition(kind) if "." in kind else None
-    atomic = map_type == "atomic" or (found is not None and found.atomic and map_type != "granular")
-    if found is None or atomic or not found.fields:
+    definition = schema.definition(kind) if "." in kind else None
+    atomic = map_type == "atomic" or (
+        definition is not None and definition.atomic and map_type != "granular"
+    )
+    if definition is None or atomic or not definition.fields:
         return LEAF
     return Shape("struct", kind)
 
@@ -128,12 +130,12 @@ def _custom_child(source: _Custom, key: str) -> Shape:
     return Shape("map", _Custom({}))
 
 
-def _custom(found: Schema) -> Shape:
-    if found.get("type") == "array":
-        kind = found.get("x-kubernetes-list-type", "atomic")
+def _custom(given: Schema) -> Shape:
+    if given.get("type") == "array":
+        kind = given.get("x-kubernetes-list-type", "atomic")
         if kind == "map":
-            inside = found.get("items") or {}
-            keys = tuple(sorted(found.get("x-kubernetes-list-map-keys") or ()))
+            inside = given.get("items") or {}
+            keys = tuple(sorted(given.get("x-kubernetes-list-map-keys") or ()))
             described = inside.get("properties") or {}
             defaults = tuple(
                 (key, described[key]["default"])
@@ -142,23 +144,23 @@ def _custom(found: Schema) -> Shape:
             )
             return Shape("keyed", _Custom(inside), keys, defaults)
         return Shape("set") if kind == "set" else LEAF
-    if found.get("type") not in (None, "object") or found.get("x-kubernetes-map-type") == "atomic":
+    if given.get("type") not in (None, "object") or given.get("x-kubernetes-map-type") == "atomic":
         return LEAF
-    return Shape("struct" if found.get("properties") else "map", _Custom(found))
+    return Shape("struct" if given.get("properties") else "map", _Custom(given))
 
 
-def key_of(shape: Shape, each: Any) -> str:
+def key_of(shape: Shape, element: Any) -> str:
     """The path element of an item in a keyed list: ``k:{"name":"web"}``; a key that says nothing is
     its default or null.
     """
-    if not isinstance(each, dict):
-        return "k:" + encoded(each)
-    if len(shape.keys) == 1 and isinstance(name := each.get(shape.keys[0]), str) and name:
+    if not isinstance(element, dict):
+        return "k:" + encoded(element)
+    if len(shape.keys) == 1 and isinstance(name := element.get(shape.keys[0]), str) and name:
         return _named(shape.keys[0], name)
     defaults = dict(shape.defaults)
     return "k:" + encoded(
         {
-            key: defaults.get(key) if (found := each.get(key)) in (None, "") else found
+            key: defaults.get(key) if (value := element.get(key)) in (None, "") else value
             for key in shape.keys
         }
     )
@@ -170,12 +172,12 @@ def _named(key: str, name: str) -> str:
     return "k:" + encoded({key: name})
 
 
-def require_keys(shape: Shape, each: Any) -> None:
+def require_keys(shape: Shape, element: Any) -> None:
     """Raises ValueError for an item of a keyed list that lacks one of its keys."""
-    if not isinstance(each, dict):
+    if not isinstance(element, dict):
         raise ValueError("associative list with keys may not have non-map elements")  # noqa: TRY004  one error to catch
     for key in shape.keys:
-        if each.get(key, dict(shape.defaults).get(key)) is None:
+        if element.get(key, dict(shape.defaults).get(key)) is None:
             message = (
                 f'associative list with keys has an element that omits key field "{key}" '
                 "(and doesn't have default value)"

@@ -76,12 +76,14 @@ TEXTS: dict[str, tuple[Any, Any]] = {
 @cache
 def struct(name: str, strict: bool = False) -> type[msgspec.Struct]:
     """The struct of a definition. A strict one refuses unknown fields."""
-    found = schema.definition(name)
-    fields = [(attribute(each.name), *_typed(each, strict)) for each in found.fields.values()]
+    definition = schema.definition(name)
+    fields = [
+        (attribute(field.name), *_typed(field, strict)) for field in definition.fields.values()
+    ]
     return msgspec.defstruct(
         name.rpartition(".")[2],
         fields,
-        rename={attribute(each): each for each in found.fields},
+        rename={attribute(name_of_field): name_of_field for name_of_field in definition.fields},
         kw_only=True,
         omit_defaults=True,
         forbid_unknown_fields=strict,
@@ -128,8 +130,8 @@ def _type(kind: str, strict: bool) -> tuple[Any, Any]:
         return _SCALARS["i"][0] | str, 0
     if kind in ("o", "*") or kind in UNTYPED or not schema.definition(kind).fields:
         return Any, None
-    made = struct(kind, strict)
-    return made, made
+    inner = struct(kind, strict)
+    return inner, inner
 
 
 def read(name: str, obj: Any, *, strict: bool = False) -> Any:
@@ -153,8 +155,8 @@ def drop_empty_lists(name: str, value: Any) -> None:
         if is_written and inside is not None and not inside:
             setattr(value, field, None)
         elif inside and kind:
-            for each in _each(inside):
-                drop_empty_lists(kind, each)
+            for element in _each(inside):
+                drop_empty_lists(kind, element)
 
 
 def _each(value: Any) -> Any:
@@ -209,8 +211,8 @@ def normal(group_version: str, obj: dict[str, Any]) -> dict[str, Any]:
     """
     group, _, version = group_version.rpartition("/")
     name = schema.name_of(group, version, obj["kind"])
-    found: dict[str, Any] = write(read(name, obj)) if name else obj
-    return found
+    normalized: dict[str, Any] = write(read(name, obj)) if name else obj
+    return normalized
 
 
 def encoded(value: Any) -> bytes:
@@ -223,8 +225,8 @@ def empty(name: str) -> dict[str, Any]:
     """What is there in a document of a type to which nothing was said: the structs that are always
     written.
     """
-    found: dict[str, Any] = write(struct(name)())
-    return found
+    document: dict[str, Any] = write(struct(name)())
+    return document
 
 
 def text(kind: type, value: Any) -> Any:
@@ -262,14 +264,14 @@ def _amount(text: str) -> Amount:
 def moment(text: str, precision: str = "seconds") -> str:
     """An RFC 3339 time in UTC, to the second or the microsecond. Raises ValueError."""
     try:
-        found = datetime.fromisoformat(text) if _WRITTEN.fullmatch(text) else None
+        parsed = datetime.fromisoformat(text) if _WRITTEN.fullmatch(text) else None
     except ValueError:
-        found = None
-    if found is None:
+        parsed = None
+    if parsed is None:
         raise ValueError(
             f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
         )
-    return found.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+    return parsed.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
 def _base64(text: str) -> Base64:

@@ -33,8 +33,8 @@ def schema_of(res: Resource) -> Schema:
     """The schema of a custom resource; an empty one that keeps everything where the definition
     gives none.
     """
-    found: Schema | None = ((res.crd or {}).get("schema") or {}).get("openAPIV3Schema")
-    return {PRESERVE: True} if found is None else found
+    schema: Schema | None = ((res.crd or {}).get("schema") or {}).get("openAPIV3Schema")
+    return {PRESERVE: True} if schema is None else schema
 
 
 def conform(
@@ -44,9 +44,9 @@ def conform(
     Raises StatusError 400.
     """
     schema = schema_of(res)
-    made = order(decoding.typed(res, obj))
+    ordered = order(decoding.typed(res, obj))
     unknown = [] if validation == "Ignore" else _unknown_metadata(obj.get("metadata") or {})
-    body = {key: value for key, value in made.items() if key not in _TOP}
+    body = {key: value for key, value in ordered.items() if key not in _TOP}
     body = prune(schema, body, "", unknown)
     fill(schema, body)
     problems = [f'unknown field "{path}"' for path in unknown] + [
@@ -54,7 +54,7 @@ def conform(
     ]
     if problems and validation == "Strict":
         raise decoding.strict_error(res, problems)
-    top = {key: made[key] for key in _TOP if key in made}
+    top = {key: ordered[key] for key in _TOP if key in ordered}
     return {**top, **body}, problems if validation == "Warn" else []
 
 
@@ -62,8 +62,8 @@ def _unknown_metadata(metadata: Any) -> list[str]:
     try:
         structs.read(_META, metadata, strict=True)
     except msgspec.ValidationError:
-        found = unknown_fields.fields(_META, metadata)
-        return [unknown_fields.shown(("metadata", *steps)) for steps in found]
+        unknown = unknown_fields.fields(_META, metadata)
+        return [unknown_fields.shown(("metadata", *steps)) for steps in unknown]
     return []
 
 
@@ -105,12 +105,12 @@ def _read_again(obj: dict[str, Any], metadata: Any) -> Any:
     try:
         return structs.read(_META, cleaned)
     except msgspec.ValidationError as error:
-        found = (
+        mistakes = (
             decoding.wrong_types(_META, cleaned, "metadata")
             if isinstance(cleaned, dict)
             else iter(())
         )
-        raise bad_request(f"{obj.get('kind')}: {next(found, str(error))}") from None
+        raise bad_request(f"{obj.get('kind')}: {next(mistakes, str(error))}") from None
 
 
 def children(schema: Schema, value: Any) -> Iterator[tuple[Any, Schema, str]]:
@@ -149,13 +149,13 @@ def _kept(schema: Schema, value: dict[str, Any], path: str, unknown: list[str]) 
     if schema.get(PRESERVE) or schema.get("additionalProperties") not in (None, False):
         return dict(value)
     embedded = _TOP if schema.get(EMBEDDED) else ()
-    found = {}
-    for key, each in value.items():
+    kept = {}
+    for key, inner in value.items():
         if key in properties or key in embedded:
-            found[key] = each
+            kept[key] = inner
         else:
             unknown.append(f"{path}.{key}" if path else key)
-    return found
+    return kept
 
 
 def fill(schema: Schema, value: Any) -> None:

@@ -35,18 +35,18 @@ def _fields(name: str, value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
             if child is not None:
                 yield (*steps, key), child
         elif "." in known[key].item and known[key].item not in structs.UNTYPED:
-            for where, each in _members(known[key].type, child, (*steps, key)):
-                yield from _fields(known[key].item, each, where)
+            for where, member in _members(known[key].type, child, (*steps, key)):
+                yield from _fields(known[key].item, member, where)
 
 
 def _members(kind: str, value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
     """The structs inside a value of a type."""
     if kind[0] == "[" and isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _members(kind[1:], each, (*steps, index))
+        for index, element in enumerate(value):
+            yield from _members(kind[1:], element, (*steps, index))
     elif kind[0] == "{" and isinstance(value, dict):
-        for key, each in value.items():
-            yield from _members(kind[1:], each, (*steps, key))
+        for key, member in value.items():
+            yield from _members(kind[1:], member, (*steps, key))
     elif kind[0] not in "[{":
         yield steps, value
 
@@ -58,19 +58,19 @@ def shown(steps: Steps) -> str:
     ).removeprefix(".")
 
 
-def stored_before(found: Found, before: Iterable[Steps]) -> Found:
+def stored_before(unknown: Found, before: Iterable[Steps]) -> Found:
     """Those that were there before, in whichever item of a list."""
     places = {_place(steps) for steps in before}
-    return {steps: value for steps, value in found.items() if _place(steps) in places}
+    return {steps: value for steps, value in unknown.items() if _place(steps) in places}
 
 
 def _place(steps: Steps) -> Steps:
     return tuple(-1 if isinstance(step, int) else step for step in steps)
 
 
-def put(found: Found, target: dict[str, Any]) -> None:
+def put(unknown: Found, target: dict[str, Any]) -> None:
     """Puts fields back to where they were, in place."""
-    for steps, value in found.items():
+    for steps, value in unknown.items():
         here: Any = target
         for step in steps[:-1]:
             here = here.setdefault(step, {}) if isinstance(step, str) else here[step]

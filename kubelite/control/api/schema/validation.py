@@ -58,8 +58,8 @@ def _type(schema: Schema, value: Any, path: str) -> Cause | None:
         if isinstance(value, int | str) and not isinstance(value, bool):
             return None
         return _not_of(path, value, "integer,string")
-    wanted, found = schema.get("type"), json_type(value)
-    if not wanted or found == wanted or (wanted == "number" and found == "integer"):
+    wanted, json_kind = schema.get("type"), json_type(value)
+    if not wanted or json_kind == wanted or (wanted == "number" and json_kind == "integer"):
         return None
     if wanted == "integer" and isinstance(value, float) and value.is_integer():
         return None
@@ -72,9 +72,9 @@ def json_type(value: Any) -> str:
 
 
 def _not_of(path: str, value: Any, wanted: str) -> Cause:
-    found = json_type(value)
+    json_kind = json_type(value)
     return causes.mistyped(
-        path, found, f'{_named(path)} in body must be of type {wanted}: "{found}"'
+        path, json_kind, f'{_named(path)} in body must be of type {wanted}: "{json_kind}"'
     )
 
 
@@ -176,7 +176,9 @@ def _list(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
     kind = schema.get("x-kubernetes-list-type")
     if kind in ("set", "map"):
         keys = schema.get("x-kubernetes-list-map-keys") or ()
-        yield from _repeated([_key(each, keys) if kind == "map" else each for each in value], path)
+        yield from _repeated(
+            [_key(element, keys) if kind == "map" else element for element in value], path
+        )
 
 
 def _key(item: Any, keys: Sequence[str]) -> Any:
@@ -184,12 +186,12 @@ def _key(item: Any, keys: Sequence[str]) -> Any:
 
 
 def _repeated(items: list[Any], path: str) -> Iterator[Cause]:
-    seen = set()
-    for index, each in enumerate(items):
-        text = causes.shown(each)
-        if text in seen:
-            yield causes.duplicate(f"{path}[{index}]", each)
-        seen.add(text)
+    texts = set()
+    for index, element in enumerate(items):
+        text = causes.shown(element)
+        if text in texts:
+            yield causes.duplicate(f"{path}[{index}]", element)
+        texts.add(text)
 
 
 def _combined(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
@@ -205,11 +207,11 @@ def _combined(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
     if parts := schema.get("oneOf"):
         number = sum(map(fits, parts))
         if number != 1:
-            found = "Found none valid" if not number else f"Found {number} valid alternatives"
+            outcome = "Found none valid" if not number else f"Found {number} valid alternatives"
             yield causes.invalid(
                 path,
                 value,
-                f"{_named(path)} in body must validate one and only one schema (oneOf). {found}",
+                f"{_named(path)} in body must validate one and only one schema (oneOf). {outcome}",
             )
     if (part := schema.get("not")) and fits(part):
         yield causes.invalid(

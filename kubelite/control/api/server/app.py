@@ -98,9 +98,9 @@ class App:
             return await self._answer(raw, AuditTrace())
         since, trace = datetime.now(UTC), AuditTrace()
         answer = await self._answer(raw._replace(read_body=trace.recording(raw.read_body)), trace)
-        seen = trace.attributes or AuditAttributes(ANONYMOUS, raw.method.lower(), raw.path)
+        attributes = trace.attributes or AuditAttributes(ANONYMOUS, raw.method.lower(), raw.path)
         try:
-            self._audit.note(seen, raw, trace, answer, since)
+            self._audit.note(attributes, raw, trace, answer, since)
         except OSError as error:
             _log.error("the audit log cannot be written: %s", error)
         return answer

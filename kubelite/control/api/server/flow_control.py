@@ -125,11 +125,13 @@ class FlowControl:
             for name, level in self._levels.items()
             if level["spec"].get("limited")
         }
-        shares = {name: each.get("nominalConcurrencyShares", 30) for name, each in limited.items()}
+        shares = {
+            name: limits.get("nominalConcurrencyShares", 30) for name, limits in limited.items()
+        }
         total = sum(shares.values()) or 1
-        for name, each in limited.items():
+        for name, limits in limited.items():
             seats = math.ceil(SEATS * shares[name] / total)
-            queuing = (each.get("limitResponse") or {}).get("queuing") or {}
+            queuing = (limits.get("limitResponse") or {}).get("queuing") or {}
             queue = queuing.get("queues", 0) * queuing.get("queueLengthLimit", 0)
             known = self._queues.setdefault(name, _Level(seats, queue))
             known.seats, known.queue = seats, queue
@@ -146,12 +148,12 @@ class FlowControl:
         return known
 
     def _classify(self, attributes: AuthorizationAttributes) -> Classified:
-        matching = [each for each in self._schemas.values() if matches(each, attributes)]
+        matching = [schema for schema in self._schemas.values() if matches(schema, attributes)]
         if not matching:
             return _UNCLASSIFIED
         schema = min(
             matching,
-            key=lambda each: (each["spec"]["matchingPrecedence"], each["metadata"]["name"]),
+            key=lambda schema: (schema["spec"]["matchingPrecedence"], schema["metadata"]["name"]),
         )
         level = schema["spec"]["priorityLevelConfiguration"]["name"]
         level_uid = (self._levels.get(level) or {}).get("metadata", {}).get("uid", "")

@@ -99,10 +99,10 @@ class Metrics:
         key = (target, code)
         self.requests[key] = self.requests.get(key, 0) + 1
         if target.verb != "WATCH":
-            found = self.durations.get(target)
-            if found is None:
-                found = self.durations[target] = Durations()
-            found.observe(time.monotonic() - since)
+            durations = self.durations.get(target)
+            if durations is None:
+                durations = self.durations[target] = Durations()
+            durations.observe(time.monotonic() - since)
 
     def reject(self, level: str) -> None:
         """Counts a request that flow control turned away."""
@@ -140,8 +140,8 @@ class Metrics:
             "Seconds until a request was answered.",
             labels=[*_LABELS, "component", "dry_run"],
         )
-        for target, found in self.durations.items():
-            durations.add_metric([*target, "apiserver", ""], found.buckets(), found.sum)
+        for target, histogram in self.durations.items():
+            durations.add_metric([*target, "apiserver", ""], histogram.buckets(), histogram.sum)
         yield durations
         inflight = GaugeMetricFamily(
             "apiserver_current_inflight_requests",

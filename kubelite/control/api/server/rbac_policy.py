@@ -21,12 +21,12 @@ _UPDATE = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
 
 def rule(verbs: str, groups: str, resources: str, names: str = "") -> Object:
     """A rule about resources."""
-    found: Object = {
+    policy_rule: Object = {
         "verbs": verbs.split(),
         "apiGroups": ["" if group == "core" else group for group in groups.split()],
         "resources": resources.split(),
     }
-    return {**found, "resourceNames": names.split()} if names else found
+    return {**policy_rule, "resourceNames": names.split()} if names else policy_rule
 
 
 def paths(*urls: str) -> Object:
@@ -262,10 +262,10 @@ CLUSTER_ROLES: tuple[Object, ...] = (
     ),
     *(
         role(
-            f"system:certificates.k8s.io:{each}-approver",
-            rule("approve", "certificates.k8s.io", "signers", f"kubernetes.io/{each}"),
+            f"system:certificates.k8s.io:{signer}-approver",
+            rule("approve", "certificates.k8s.io", "signers", f"kubernetes.io/{signer}"),
         )
-        for each in _APPROVED
+        for signer in _APPROVED
     ),
     role(
         "system:kube-aggregator",
@@ -432,11 +432,11 @@ ROLES: tuple[Object, ...] = (
     ),
     *(
         role(
-            f"system::leader-locking-{each}",
+            f"system::leader-locking-{component}",
             rule("create get list update watch", _LEASE, "leases leasecandidates"),
             namespace=_SYSTEM,
         )
-        for each in _LEADERS
+        for component in _LEADERS
     ),
 )
 
@@ -461,13 +461,13 @@ BINDINGS: tuple[Object, ...] = (
     ),
     *(
         binding(
-            f"system::leader-locking-{each}",
-            ("User", f"system:{each}"),
-            ("ServiceAccount", f"kube-system/{each}"),
+            f"system::leader-locking-{component}",
+            ("User", f"system:{component}"),
+            ("ServiceAccount", f"kube-system/{component}"),
             *extra,
             namespace=_SYSTEM,
         )
-        for each, extra in (
+        for component, extra in (
             (
                 "kube-controller-manager",
                 [("ServiceAccount", "kube-system/leader-election-controller")],
@@ -507,7 +507,9 @@ def flat_rules(roles: tuple[Object, ...]) -> tuple[Object, ...]:
     known = list(roles)
     for _ in range(3):  # view flows into edit, edit into admin
         known = [
-            {**each, "rules": found} if (found := aggregated(each, known)) is not None else each
-            for each in known
+            {**cluster_role, "rules": combined}
+            if (combined := aggregated(cluster_role, known)) is not None
+            else cluster_role
+            for cluster_role in known
         ]
     return tuple(known)

@@ -74,8 +74,8 @@ class _Connection(RequestHandler):
         reason = {400: "BadRequest", 408: "Timeout", 413: "RequestEntityTooLarge"}.get(
             status, "InternalError"
         )
-        said = "the request is not valid HTTP" if status < 500 else "Internal error occurred"
-        shown = encode(body("Failure", said, reason, None, status)) + b"\n"
+        text = "the request is not valid HTTP" if status < 500 else "Internal error occurred"
+        shown = encode(body("Failure", text, reason, None, status)) + b"\n"
         response = web.Response(
             body=shown, status=status, headers={"Content-Type": "application/json"}
         )
@@ -177,7 +177,7 @@ class Server:
 
 def _takes_gzip(request: web.BaseRequest) -> bool:
     accepted = request.headers.get("Accept-Encoding", "")
-    return any(each.partition(";")[0].strip() == "gzip" for each in accepted.split(","))
+    return any(coding.partition(";")[0].strip() == "gzip" for coding in accepted.split(","))
 
 
 async def _in_pieces(

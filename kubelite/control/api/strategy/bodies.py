@@ -21,7 +21,7 @@ def typed(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise bad_request(f"the body of the request is not an object of kind {kind}")
     try:
-        found: dict[str, Any] = structs.write(structs.read(name, without_nulls(value, name)))
+        document: dict[str, Any] = structs.write(structs.read(name, without_nulls(value, name)))
     except msgspec.ValidationError as error:
         raise bad_request(f"the body of the request is not of kind {kind}: {error}") from None
-    return found
+    return document

@@ -43,13 +43,13 @@ def conform(
     Unknown fields that ``old`` has too are kept.
     """
     name = definition(res)
-    value, found = _read(res, name, typed(res, obj))
+    value, unknown_values = _read(res, name, typed(res, obj))
     kept = (
-        unknown_fields.stored_before(found, unknown_fields.fields(name, old))
-        if found and old
+        unknown_fields.stored_before(unknown_values, unknown_fields.fields(name, old))
+        if unknown_values and old
         else {}
     )
-    unknown = [unknown_fields.shown(steps) for steps in found if steps not in kept]
+    unknown = [unknown_fields.shown(steps) for steps in unknown_values if steps not in kept]
     if res.kind == "CustomResourceDefinition":
         unknown += _schemas(res, value)
     problems = [f'unknown field "{path}"' for path in unknown] + [
@@ -95,19 +95,19 @@ def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
 
     It may be in another version of the resource than the path it came by.
     """
-    value, found = _any_version(res, obj)
+    value, unknown = _any_version(res, obj)
     written: dict[str, Any] = structs.write(value)
-    unknown_fields.put(found, written)
+    unknown_fields.put(unknown, written)
     return written
 
 
 def stored(res: Resource, obj: dict[str, Any]) -> bytes:
     """:func:`order` as the store keeps it: JSON, without a revision of its own."""
-    value, found = _any_version(res, obj)
+    value, unknown = _any_version(res, obj)
     value.metadata.resourceVersion = ""
-    if found:
+    if unknown:
         written = structs.write(value)
-        unknown_fields.put(found, written)
+        unknown_fields.put(unknown, written)
         return documents.stored(written)
     return structs.encoded(value)
 

@@ -45,9 +45,9 @@ def check_update(res: Resource, new: Object, old: Object) -> Iterator[Cause]:
         if now.get(key) != before.get(key) and before.get(key) is not None:
             yield causes.invalid(f"metadata.{key}", now.get(key, ""), IMMUTABLE)
     known = set(before.get("finalizers") or ())
-    added = [each for each in now.get("finalizers") or () if each not in known]
+    added = [finalizer for finalizer in now.get("finalizers") or () if finalizer not in known]
     if before.get("deletionTimestamp") and added:
-        listed = ", ".join(f'"{each}"' for each in added)
+        listed = ", ".join(f'"{finalizer}"' for finalizer in added)
         why = (
             "no new finalizers can be added if the object is being deleted, "
             f"found new finalizers []string{{{listed}}}"

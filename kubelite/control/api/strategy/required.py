@@ -45,23 +45,23 @@ class _Plan(NamedTuple):
 def _plan(name: str) -> _Plan:
     fields = schema.definition(name).fields.values()
     must = tuple(
-        each.name
-        for each in fields
-        if each.required and each.type not in "bild" and not _may_be_empty(name, each.name)
+        field.name
+        for field in fields
+        if field.required and field.type not in "bild" and not _may_be_empty(name, field.name)
     )
     values = tuple(_VALUES.get(name, {}).items())
     below = [
-        (each.name, each.type)
-        for each in fields
-        if each.name not in ("metadata", "status")
-        and "." in each.item
-        and each.item not in structs.UNTYPED
-        and each.item not in _OWN_RULES
+        (field.name, field.type)
+        for field in fields
+        if field.name not in ("metadata", "status")
+        and "." in field.item
+        and field.item not in structs.UNTYPED
+        and field.item not in _OWN_RULES
     ]
     return _Plan(
         must,
         values,
-        tuple(each for each in below if _matters(each[1].lstrip("[{"), frozenset())),
+        tuple(part for part in below if _matters(part[1].lstrip("[{"), frozenset())),
     )
 
 
@@ -70,11 +70,11 @@ def _matters(name: str, above: frozenset[str]) -> bool:
     """Whether a definition, or one inside it, has anything to look at."""
     fields = schema.definition(name).fields.values()
     if name in _VALUES or any(
-        each.required and not _may_be_empty(name, each.name) for each in fields
+        field.required and not _may_be_empty(name, field.name) for field in fields
     ):
         return True
-    inner = {each.item for each in fields if "." in each.item} - above - {name, *_OWN_RULES}
-    return any(_matters(each, above | {name}) for each in inner)
+    inner = {field.item for field in fields if "." in field.item} - above - {name, *_OWN_RULES}
+    return any(_matters(kind, above | {name}) for kind in inner)
 
 
 def _may_be_empty(name: str, field: str) -> bool:
@@ -83,47 +83,47 @@ def _may_be_empty(name: str, field: str) -> bool:
 
 def check(name: str, value: Any, path: str = "") -> list[Cause]:
     """What is missing from a document of a definition, and what it says that is not known."""
-    found: list[Cause] = []
-    _look(name, value, (path,), found)
-    return found
+    causes_found: list[Cause] = []
+    _look(name, value, (path,), causes_found)
+    return causes_found
 
 
-def _look(name: str, value: Any, at: _Place, found: list[Cause]) -> None:
+def _look(name: str, value: Any, place: _Place, missing: list[Cause]) -> None:
     plan = _plan(name)
     if not all(map(value.get, plan.must)):
-        found += [
-            causes.required(_written((*at, field)))
+        missing += [
+            causes.required(_written((*place, field)))
             for field in plan.must
             if value.get(field) in (None, "", [])
         ]
     for field, allowed in plan.values:
-        if said := value.get(field):
-            _known(said, allowed, (*at, field), found)
+        if inner := value.get(field):
+            _known(inner, allowed, (*place, field), missing)
     for field, kind in plan.below:
         if below := value.get(field):
-            _inside(kind, below, (*at, field), found)
+            _inside(kind, below, (*place, field), missing)
 
 
-def _known(said: Any, allowed: tuple[str, ...], at: _Place, found: list[Cause]) -> None:
-    if isinstance(said, list):
-        for index, each in enumerate(said):
-            _known(each, allowed, (*at, index), found)
-    elif said not in allowed:
-        found.append(causes.unsupported(_written(at), said, allowed))
+def _known(value: Any, allowed: tuple[str, ...], place: _Place, missing: list[Cause]) -> None:
+    if isinstance(value, list):
+        for index, element in enumerate(value):
+            _known(element, allowed, (*place, index), missing)
+    elif value not in allowed:
+        missing.append(causes.unsupported(_written(place), value, allowed))
 
 
-def _inside(kind: str, value: Any, at: _Place, found: list[Cause]) -> None:
+def _inside(kind: str, value: Any, place: _Place, missing: list[Cause]) -> None:
     if kind[0] == "[":
-        for index, each in enumerate(value):
-            _inside(kind[1:], each, (*at, index), found)
+        for index, element in enumerate(value):
+            _inside(kind[1:], element, (*place, index), missing)
     elif kind[0] == "{":
-        for key, each in value.items():
-            _inside(kind[1:], each, (*at, (key,)), found)
+        for key, inner in value.items():
+            _inside(kind[1:], inner, (*place, (key,)), missing)
     elif isinstance(value, dict):
-        _look(kind, value, at, found)
+        _look(kind, value, place, missing)
 
 
-def _written(at: _Place) -> str:
+def _written(place: _Place) -> str:
     """A place as causes name it: ``spec.ports[0].name``, ``limits[cpu]``. Written only when there
     is one to name.
     """
@@ -133,6 +133,6 @@ def _written(at: _Place) -> str:
         else f"[{step[0]}]"
         if isinstance(step, tuple)
         else f".{step}"
-        for step in at
+        for step in place
     )
     return "".join(steps).lstrip(".")

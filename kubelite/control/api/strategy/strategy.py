@@ -81,8 +81,8 @@ def served(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
     """A stored object in the version that a resource serves; ``obj`` itself where it is that
     already.
     """
-    found = convert(obj, res.gv)
-    return found if res.settled else structural.served(res, found)
+    converted = convert(obj, res.gv)
+    return converted if res.settled else structural.served(res, converted)
 
 
 def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:

@@ -36,34 +36,34 @@ def validate_create(res: Resource, obj: Object) -> list[Cause]:
     """What is wrong with a new object, in the order of the document as far as the rules have
     one.
     """
-    found = [*metadata.check_create(res, obj)]
+    problems = [*metadata.check_create(res, obj)]
     if res.crd is not None:
-        return [*found, *_custom(res, obj, None, found)]
-    found += _contents(res, obj)
+        return [*problems, *_custom(res, obj, None, problems)]
+    problems += _contents(res, obj)
     if (check := rules_of(res).check_create) is not None:
-        found += check(obj)
-    return found
+        problems += check(obj)
+    return problems
 
 
 def validate_update(res: Resource, sub: str, new: Object, old: Object) -> list[Cause]:
     """What is wrong with an object's new state, and what changed that may not. ``sub`` is the
     subresource or "".
     """
-    found = [*metadata.check_update(res, new, old)]
+    problems = [*metadata.check_update(res, new, old)]
     if res.crd is not None:
-        return [*found, *_custom(res, new, old, found)]
+        return [*problems, *_custom(res, new, old, problems)]
     rules = rules_of(res)
     check_change = rules.check_subresource.get(sub) if sub else rules.check_update
     changes = list(check_change(new, old)) if check_change is not None else []
     if sub == "status" or all(
         new.get(key) == old.get(key) for key in {*new, *old} if key not in ("metadata", "status")
     ):
-        return found + changes
+        return problems + changes
     fresh = list(_contents(res, new))
     # What was stored once stays writable where it did not change: a rule that is new must not lock
     # an object up.
     known = set(_contents(res, old)) if fresh else set()
-    return [*found, *(each for each in fresh if each not in known), *changes]
+    return [*problems, *(cause for cause in fresh if cause not in known), *changes]
 
 
 def _contents(res: Resource, obj: Object) -> Iterator[Cause]:
@@ -80,7 +80,7 @@ def _custom(res: Resource, obj: Object, old: Object | None, before: list[Cause])
     body = {key: value for key, value in obj.items() if key not in _TOP}
     wanted = {
         **described,
-        "required": [each for each in described.get("required") or () if each not in _TOP],
+        "required": [name for name in described.get("required") or () if name not in _TOP],
     }
     broken = list(validation.check(wanted, body))
     if broken and old is not None:
@@ -88,7 +88,7 @@ def _custom(res: Resource, obj: Object, old: Object | None, before: list[Cause])
         known = set(
             validation.check(wanted, {key: value for key, value in old.items() if key not in _TOP})
         )
-        broken = [each for each in broken if each not in known]
+        broken = [cause for cause in broken if cause not in known]
     yield from broken
     yield from _scaled(res, obj)
     if not any(cause.reason in _BLOCKING for cause in (*before, *broken)):

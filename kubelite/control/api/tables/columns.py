@@ -20,7 +20,7 @@ class Column(NamedTuple):
 
 def columns(*given: str | Column) -> tuple[Column, ...]:
     """Columns in order; a bare title is a text that is always shown."""
-    return tuple(Column(each) if isinstance(each, str) else each for each in given)
+    return tuple(Column(column) if isinstance(column, str) else column for column in given)
 
 
 def integer(title: str) -> Column:

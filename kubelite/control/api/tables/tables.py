@@ -44,7 +44,7 @@ def _defined(column: Column) -> Object:
 def custom_layout(version: Object) -> Layout:
     """The layout of a custom kind, by the version entry of its definition."""
     declared = version.get("additionalPrinterColumns") or [_AGE]
-    definitions = [_column("Name", "string", "name"), *(_declared(each) for each in declared)]
+    definitions = [_column("Name", "string", "name"), *(_declared(column) for column in declared)]
 
     def cells(obj: Object, now: datetime) -> list[Any]:
         return [name_of(obj), *(_cell(column, obj, now) for column in declared)]
@@ -100,19 +100,19 @@ def _cell(column: Object, obj: Object, now: datetime) -> Any:
     """A cell of a custom column; null where its path leads nowhere or to something else than it
     says.
     """
-    found = jsonpath.find(column["jsonPath"], obj)
-    if not found:
+    values = jsonpath.find(column["jsonPath"], obj)
+    if not values:
         return None
     if column["type"] == "date":
-        return _date(found[0], now)
+        return _date(values[0], now)
     if column["type"] == "string":
-        return " ".join(_shown(each) for each in found)
+        return " ".join(_shown(value) for value in values)
     wanted: dict[str, type | tuple[type, ...]] = {
         "integer": int,
         "number": (int, float),
         "boolean": bool,
     }
-    first = found[0]
+    first = values[0]
     fits = isinstance(first, wanted[column["type"]]) and isinstance(first, bool) == (
         column["type"] == "boolean"
     )

@@ -43,7 +43,7 @@ def name_of(obj: Object) -> str:
 
 def joined(values: Iterable[Any], empty: str = NONE) -> str:
     """Values with commas between them."""
-    return ",".join(str(each) for each in values) or empty
+    return ",".join(str(value) for value in values) or empty
 
 
 def shown_labels(given: dict[str, str] | None) -> str:
@@ -56,11 +56,11 @@ def shown_selector(given: Object | None) -> str:
     if given is None:
         return NONE
     terms = [f"{key}={value}" for key, value in sorted((given.get("matchLabels") or {}).items())]
-    for each in given.get("matchExpressions") or ():
-        operator, key = each.get("operator"), each.get("key")
+    for expression in given.get("matchExpressions") or ():
+        operator, key = expression.get("operator"), expression.get("key")
         if operator in _OPERATORS:
             terms.append(
-                f"{key} {_OPERATORS[operator]} ({','.join(sorted(each.get('values') or ()))})"
+                f"{key} {_OPERATORS[operator]} ({','.join(sorted(expression.get('values') or ()))})"
             )
         else:
             terms.append(key if operator == "Exists" else f"!{key}")
@@ -70,8 +70,8 @@ def shown_selector(given: Object | None) -> str:
 def container_cells(spec: Object) -> tuple[str, str]:
     """Names and images of a pod's containers."""
     listed = spec.get("containers") or ()
-    names = (each.get("name", "") for each in listed)
-    return joined(names, ""), joined((each.get("image", "") for each in listed), "")
+    names = (container.get("name", "") for container in listed)
+    return joined(names, ""), joined((container.get("image", "") for container in listed), "")
 
 
 def shown_access_modes(modes: Iterable[str] | None) -> str:

@@ -55,7 +55,9 @@ async def bind(context: Context, request: Request) -> Answer:
         if not new["metadata"]["annotations"]:
             del new["metadata"]["annotations"]
         conditions = new.setdefault("status", {}).setdefault("conditions", [])
-        conditions[:] = [each for each in conditions if each.get("type") != "PodScheduled"]
+        conditions[:] = [
+            condition for condition in conditions if condition.get("type") != "PodScheduled"
+        ]
         conditions.append(
             {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp()}
         )

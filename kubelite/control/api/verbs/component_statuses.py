@@ -36,7 +36,7 @@ async def list_statuses(context: Context, request: Request) -> Answer:
     """GET of all of them. Raises StatusError."""
     selector = list_options(request).selector
     statuses = [await _status(context, name) for name in _NAMES]
-    return shown_list(request, [each for each in statuses if selector.matches(each)], {})
+    return shown_list(request, [status for status in statuses if selector.matches(status)], {})
 
 
 async def _status(context: Context, name: str) -> Object:

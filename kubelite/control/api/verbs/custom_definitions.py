@@ -36,8 +36,8 @@ FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 def resources_of(crd: dict[str, Any]) -> tuple[Resource, ...]:
     """What an established definition makes the server serve."""
     spec, names = crd["spec"], crd["spec"]["names"]
-    versions = [each for each in spec["versions"] if each.get("served")]
-    stored = next(each["name"] for each in spec["versions"] if each.get("storage"))
+    versions = [version for version in spec["versions"] if version.get("served")]
+    stored = next(version["name"] for version in spec["versions"] if version.get("storage"))
     return tuple(
         Resource(
             group=spec["group"],
@@ -82,7 +82,7 @@ def _settle_names(registry: Registry, crd: dict[str, Any]) -> None:
     taken = _taken(registry, crd)
     if not taken:
         status["acceptedNames"] = copy(crd["spec"]["names"])
-    stored = [each["name"] for each in crd["spec"]["versions"] if each.get("storage")]
+    stored = [version["name"] for version in crd["spec"]["versions"] if version.get("storage")]
     status["storedVersions"] = list(dict.fromkeys([*(status.get("storedVersions") or ()), *stored]))
     good = (
         ("True", "NoConflicts", "no conflicts found")
@@ -93,7 +93,7 @@ def _settle_names(registry: Registry, crd: dict[str, Any]) -> None:
     established = initial if not taken else ("False", "NotAccepted", "not all names are accepted")
     conditions = status.setdefault("conditions", [])
     _set(conditions, "NamesAccepted", *good)
-    if not taken or not any(each["type"] == "Established" for each in conditions):
+    if not taken or not any(condition["type"] == "Established" for condition in conditions):
         _set(conditions, "Established", *established)
 
 
@@ -114,7 +114,7 @@ def _taken(registry: Registry, crd: dict[str, Any]) -> str:
 def _set(
     conditions: list[dict[str, Any]], kind: str, status: str, reason: str, message: str
 ) -> None:
-    known = next((each for each in conditions if each["type"] == kind), None)
+    known = next((condition for condition in conditions if condition["type"] == kind), None)
     if known is not None and known["status"] == status:
         return
     fresh = {
@@ -133,7 +133,10 @@ def _set(
 def is_established(crd: dict[str, Any]) -> bool:
     """Whether a definition is served."""
     conditions = (crd.get("status") or {}).get("conditions") or ()
-    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+    return any(
+        condition["type"] == "Established" and condition["status"] == "True"
+        for condition in conditions
+    )
 
 
 class Definitions:
@@ -215,7 +218,9 @@ class Definitions:
         while (entry := await self._context.store.get(PREFIX, "", name)) is not None:
             crd = load(entry)
             finalizers = [
-                each for each in crd["metadata"].get("finalizers", ()) if each != FINALIZER
+                finalizer
+                for finalizer in crd["metadata"].get("finalizers", ())
+                if finalizer != FINALIZER
             ]
             crd["metadata"]["finalizers"] = finalizers
             try:

@@ -84,15 +84,15 @@ async def delete_one(
 def check_preconditions(res: Resource, obj: dict[str, Any], options: DeleteOptions) -> None:
     """Whether the object is the one that was meant. Raises StatusError 409."""
     metadata = obj["metadata"]
-    for what, given, found in (
+    for what, given, present in (
         ("UID", options.uid, metadata["uid"]),
         ("ResourceVersion", options.revision, metadata["resourceVersion"]),
     ):
-        if given and given != found and res.prefix == "namespaces":
-            why = f"{what} in precondition: {given}, {what} in object meta: {found}"
+        if given and given != present and res.prefix == "namespaces":
+            why = f"{what} in precondition: {given}, {what} in object meta: {present}"
             raise conflict(res, metadata["name"], f"Precondition failed: {why}")
-        if given and given != found:
-            raise precondition_failed(res, metadata["name"], what, given, found)
+        if given and given != present:
+            raise precondition_failed(res, metadata["name"], what, given, present)
 
 
 async def _carry_out(

@@ -99,7 +99,7 @@ def _finalizers(res: Resource, obj: Object, options: DeleteOptions) -> list[str]
     """The finalizers of an object with the one that stands for the propagation policy."""
     present = list(obj["metadata"].get("finalizers") or ())
     policy = _policy_finalizer(res, present, options)
-    kept = [each for each in present if each not in (ORPHAN, FOREGROUND)]
+    kept = [finalizer for finalizer in present if finalizer not in (ORPHAN, FOREGROUND)]
     wanted = [*kept, policy] if policy else kept
     return present if set(present) == set(wanted) else wanted
 

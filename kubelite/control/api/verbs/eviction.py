@@ -80,10 +80,12 @@ def with_condition(pod: dict[str, Any], now: str) -> dict[str, Any]:
     """A pod that is being evicted."""
     status = pod.get("status") or {}
     present = status.get("conditions") or []
-    before: Any = next((each for each in present if each.get("type") == _CONDITION["type"]), {})
+    before: Any = next(
+        (condition for condition in present if condition.get("type") == _CONDITION["type"]), {}
+    )
     since = before["lastTransitionTime"] if before.get("status") == "True" else now
     condition = {**_CONDITION, "lastProbeTime": None, "lastTransitionTime": since}
-    rest = [each for each in present if each is not before]
+    rest = [condition for condition in present if condition is not before]
     return {**pod, "status": {**status, "conditions": [*rest, condition]}}
 
 

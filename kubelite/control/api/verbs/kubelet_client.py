@@ -73,7 +73,7 @@ async def place_of(context: Context, node: str) -> Place:
     if entry is None:
         raise not_found(nodes, node)
     status = load(entry).get("status", {})
-    addresses = {each["type"]: each["address"] for each in status.get("addresses") or ()}
+    addresses = {address["type"]: address["address"] for address in status.get("addresses") or ()}
     host = next((addresses[kind] for kind in _PREFERRED if kind in addresses), None)
     if host is None:
         raise unavailable(f"no address is known for node {node}")
@@ -89,7 +89,7 @@ def container_of(pod: dict[str, Any], wanted: str) -> str:
     """
     name, spec = pod["metadata"]["name"], pod["spec"]
     kinds = ("containers", "initContainers", "ephemeralContainers")
-    names = {kind: [each["name"] for each in spec.get(kind) or ()] for kind in kinds}
+    names = {kind: [container["name"] for container in spec.get(kind) or ()] for kind in kinds}
     if wanted:
         if not any(wanted in listed for listed in names.values()):
             raise bad_request(f"container {wanted} is not valid for pod {name}")

@@ -109,9 +109,13 @@ async def _pod(context: Context, request: Request, name: str, port: str) -> tupl
     if not address:
         raise bad_request(f"address not allowed: pod {name} has no address yet")
     ports = [
-        each for container in pod["spec"]["containers"] for each in container.get("ports") or ()
+        declared
+        for container in pod["spec"]["containers"]
+        for declared in container.get("ports") or ()
     ]
-    number = _number(port) if port else next((int(each["containerPort"]) for each in ports), 80)
+    number = (
+        _number(port) if port else next((int(declared["containerPort"]) for declared in ports), 80)
+    )
     return Place(str(address), number), False
 
 
@@ -121,8 +125,8 @@ async def _service(context: Context, request: Request, name: str, port: str) -> 
     if entry is None:
         raise not_found(request.resource, name)
     wanted = _service_port(load(entry), port)
-    for each in (await context.store.page("endpointslices", request.namespace)).entries:
-        piece = load(each)
+    for stored in (await context.store.page("endpointslices", request.namespace)).entries:
+        piece = load(stored)
         if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
             continue
         numbers = [
@@ -136,9 +140,9 @@ async def _service(context: Context, request: Request, name: str, port: str) -> 
 
 def _service_port(service: dict[str, Any], port: str) -> str:
     """The name of the port that is meant, by name or number; the only one when nothing is said."""
-    for each in service.get("spec", {}).get("ports") or ():
-        if port in ("", each.get("name", ""), str(each["port"])):
-            return str(each.get("name", ""))
+    for service_port in service.get("spec", {}).get("ports") or ():
+        if port in ("", service_port.get("name", ""), str(service_port["port"])):
+            return str(service_port.get("name", ""))
     raise unavailable(f'no service port "{port}" found for service "{service["metadata"]["name"]}"')
 
 

@@ -266,7 +266,7 @@ def too_old(options: ListOptions) -> StatusError:
 
 async def _filtered(store: Store, res: Resource, namespace: str, options: ListOptions) -> Page:
     """A list with a selector: pages of the store, until enough of them match."""
-    found: list[Entry] = []
+    matching: list[Entry] = []
     after, revision, remaining = options.after, options.revision, 1
     step = max(SCAN, options.limit) if options.limit else 0
     while remaining:
@@ -274,12 +274,12 @@ async def _filtered(store: Store, res: Resource, namespace: str, options: ListOp
         revision, remaining = page.revision, page.remaining
         for number, entry in enumerate(page.entries):
             if options.selector.matches(strategy.served(res, load(entry))):
-                found.append(entry)
-                if len(found) == options.limit:
-                    return Page(found, revision, remaining + len(page.entries) - number - 1)
+                matching.append(entry)
+                if len(matching) == options.limit:
+                    return Page(matching, revision, remaining + len(page.entries) - number - 1)
         if page.entries:
             after = _below(page.entries[-1].key, res, namespace)
-    return Page(found, revision)
+    return Page(matching, revision)
 
 
 def _below(key: str, res: Resource, namespace: str) -> str:

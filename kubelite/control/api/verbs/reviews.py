@@ -36,10 +36,10 @@ _SPECIAL, _ESCAPED = re.compile(r"([\\,=])"), r"\\\1"
 
 def handler(res: Resource) -> Handler:
     """The handler of a kind that can only be created. Raises StatusError 405."""
-    found = _HANDLERS.get(res.kind)
-    if found is None:
+    own = _HANDLERS.get(res.kind)
+    if own is None:
         raise method_not_allowed()
-    return found
+    return own
 
 
 def _answered(obj: dict[str, Any], status: dict[str, Any]) -> Answer:
@@ -172,9 +172,9 @@ def _selector_text(selector: dict[str, Any]) -> str:
     if selector.get("rawSelector"):
         return str(selector["rawSelector"])
     terms = [
-        (each.get("key", ""), each.get("values") or [""])
-        for each in selector.get("requirements") or ()
-        if each.get("operator") == "In"
+        (requirement.get("key", ""), requirement.get("values") or [""])
+        for requirement in selector.get("requirements") or ()
+        if requirement.get("operator") == "In"
     ]
     return ",".join(
         f"{key}={_SPECIAL.sub(_ESCAPED, values[0])}" for key, values in terms if len(values) == 1

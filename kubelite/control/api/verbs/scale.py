@@ -83,13 +83,14 @@ def _selector_text(res: Resource, obj: dict[str, Any], path: str) -> str:
         selector = {"matchLabels": selector}
     terms = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
     operators = {"In": "in", "NotIn": "notin"}
-    for each in selector.get("matchExpressions") or ():
-        if each["operator"] in operators:
-            terms.append(
-                f"{each['key']} {operators[each['operator']]} ({','.join(sorted(each['values']))})"
-            )
+    for expression in selector.get("matchExpressions") or ():
+        if operator := operators.get(expression["operator"]):
+            values = ",".join(sorted(expression["values"]))
+            terms.append(f"{expression['key']} {operator} ({values})")
         else:
-            terms.append(each["key"] if each["operator"] == "Exists" else f"!{each['key']}")
+            terms.append(
+                expression["key"] if expression["operator"] == "Exists" else f"!{expression['key']}"
+            )
     return ",".join(terms)
 
 
@@ -197,11 +198,11 @@ def _as_scale_conflict(error: StatusError, version: str, path: str) -> StatusErr
     return apply_conflict(
         [
             Cause(
-                each["reason"],
-                each["message"].replace(f"using {version}", "using autoscaling/v1"),
-                each["field"].replace(path, ".spec.replicas"),
+                cause["reason"],
+                cause["message"].replace(f"using {version}", "using autoscaling/v1"),
+                cause["field"].replace(path, ".spec.replicas"),
             )
-            for each in listed
+            for cause in listed
         ]
     )
 

@@ -43,7 +43,7 @@ async def create(context: Context, request: Request) -> Answer:
     reference = spec.get("boundObjectRef") or {}
     held = await _held(context, request, reference)
     _check_node(request, spec, reference, held)
-    audiences = [each for each in spec.get("audiences") or () if each]
+    audiences = [audience for audience in spec.get("audiences") or () if audience]
     uid = load(entry)["metadata"]["uid"]
     bound = await _bound(context, reference.get("kind", ""), held)
     token, expires = context.tokens.sign(
@@ -149,7 +149,7 @@ def _check_node(request: Request, spec: Object, reference: Object, held: Object)
     user = request.user
     if GROUP not in user.groups or not user.name.startswith(USER):
         return
-    wanted, why = {each for each in spec.get("audiences") or () if each}, ""
+    wanted, why = {audience for audience in spec.get("audiences") or () if audience}, ""
     if reference.get("kind") != "Pod":
         why = "node requested token not bound to a pod"
     elif not reference.get("uid"):

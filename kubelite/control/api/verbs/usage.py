@@ -94,22 +94,26 @@ async def _pod_metrics(context: Context, pods: Iterable[Object]) -> list[Object]
     names = {pod["spec"].get("nodeName", "") for pod in by_name.values()}
     metrics = []
     for summary in (await _summaries(context, names)).values():
-        for told in summary.get("pods") or ():
-            pod = by_name.get((told["podRef"]["namespace"], told["podRef"]["name"]))
+        for figures in summary.get("pods") or ():
+            pod = by_name.get((figures["podRef"]["namespace"], figures["podRef"]["name"]))
             containers = [
-                {"name": each["name"], "usage": _usage(each)}
-                for each in told.get("containers") or ()
+                {"name": container["name"], "usage": _usage(container)}
+                for container in figures.get("containers") or ()
             ]
-            if pod is not None and containers and all(each["usage"] for each in containers):
-                metrics.append(_metrics("PodMetrics", pod, told) | {"containers": containers})
+            if (
+                pod is not None
+                and containers
+                and all(container["usage"] for container in containers)
+            ):
+                metrics.append(_metrics("PodMetrics", pod, figures) | {"containers": containers})
     return metrics
 
 
 async def _summaries(context: Context, nodes: Iterable[str]) -> dict[str, Object]:
     """What the kubelets tell that answer, by node in the order of their names."""
     names = sorted(nodes)
-    told = await asyncio.gather(*(_summary(context, name) for name in names))
-    return {name: summary for name, summary in zip(names, told, strict=True) if summary}
+    summaries = await asyncio.gather(*(_summary(context, name) for name in names))
+    return {name: summary for name, summary in zip(names, summaries, strict=True) if summary}
 
 
 async def _summary(context: Context, node: str) -> Object | None:
@@ -127,7 +131,7 @@ async def _summary(context: Context, node: str) -> Object | None:
         return None
 
 
-def _metrics(kind: str, obj: Object, told: Mapping[str, Any]) -> Object:
+def _metrics(kind: str, obj: Object, figures: Mapping[str, Any]) -> Object:
     """The head of the metrics of a node or pod."""
     meta = obj["metadata"]
     named = {key: meta[key] for key in ("name", "namespace", "labels") if meta.get(key)}
@@ -136,15 +140,15 @@ def _metrics(kind: str, obj: Object, told: Mapping[str, Any]) -> Object:
         "kind": kind,
         "apiVersion": "metrics.k8s.io/v1beta1",
         "metadata": {**named, "creationTimestamp": now},
-        "timestamp": (told.get("cpu") or {}).get("time", now),
+        "timestamp": (figures.get("cpu") or {}).get("time", now),
         "window": WINDOW,
     }
 
 
-def _usage(told: Mapping[str, Any]) -> dict[str, str] | None:
+def _usage(figures: Mapping[str, Any]) -> dict[str, str] | None:
     """CPU and memory of a part of a summary; None until both have been measured."""
-    cpu = (told.get("cpu") or {}).get("usageNanoCores")
-    memory = (told.get("memory") or {}).get("workingSetBytes")
+    cpu = (figures.get("cpu") or {}).get("usageNanoCores")
+    memory = (figures.get("memory") or {}).get("workingSetBytes")
     if cpu is None or memory is None:
         return None
     return {"cpu": str(Quantity(cpu)), "memory": str(Quantity(memory * NANO, "binary"))}

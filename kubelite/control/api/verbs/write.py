@@ -248,9 +248,9 @@ async def update(context: Context, request: Request) -> Answer:
 
 def check_may_create(context: Context, request: Request) -> None:
     """Whoever may update or patch may not therefore create. Raises StatusError 403."""
-    asked = attributes_of(request)._replace(verb="create", name="")
-    if not context.authorizer.allows(asked):
-        raise denial(request.resource, asked)
+    attributes = attributes_of(request)._replace(verb="create", name="")
+    if not context.authorizer.allows(attributes):
+        raise denial(request.resource, attributes)
 
 
 async def change_object(
@@ -307,9 +307,9 @@ def turn(place: str) -> asyncio.Lock:
 
 def _check_uid(res: Resource, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Whether an update means the object that is there. Raises StatusError 409."""
-    given, found = new["metadata"].get("uid"), old["metadata"]["uid"]
-    if given and given != found:
-        why = f"Precondition failed: UID in precondition: {given}, UID in object meta: {found}"
+    given, present = new["metadata"].get("uid"), old["metadata"]["uid"]
+    if given and given != present:
+        why = f"Precondition failed: UID in precondition: {given}, UID in object meta: {present}"
         raise conflict(res, old["metadata"]["name"], why)
 
 

@@ -69,4 +69,4 @@ def _manager_problems(manager: str) -> Iterator[Cause]:
 def manager_of(agent: str) -> str:
     """The field manager of a client that names none: its program, from User-Agent."""
     program = agent.split("/", 1)[0][:MAX_MANAGER]
-    return "".join(each for each in program if each.isprintable()) or "unknown"
+    return "".join(character for character in program if character.isprintable()) or "unknown"

@@ -27,12 +27,12 @@ _LOW_BITS = (1 << 32) - 1
 def is_allowed(address: Address, *, loopback: bool = False) -> bool:
     """Whether the server may connect to an address; ``loopback``: to this machine too."""
     return all(
-        (loopback or not each.is_loopback)
-        and not each.is_link_local
-        and not each.is_multicast
-        and not each.is_unspecified
-        and str(each) != "255.255.255.255"
-        for each in _meanings(address)
+        (loopback or not form.is_loopback)
+        and not form.is_link_local
+        and not form.is_multicast
+        and not form.is_unspecified
+        and str(form) != "255.255.255.255"
+        for form in _meanings(address)
     )
 
 
@@ -74,10 +74,10 @@ async def resolve(host: str, *, loopback: bool) -> str:
     else a moment later. Raises StatusError 400, 503.
     """
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise unavailable(f"cannot resolve {host}: {error}") from error
-    addresses = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in found]
+    addresses = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in infos]
     allowed = [address for address in addresses if is_allowed(address, loopback=loopback)]
     if not allowed:
         raise bad_request(f"address not allowed: {host}")

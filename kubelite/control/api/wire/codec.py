@@ -64,12 +64,12 @@ def read_yaml(data: bytes) -> Any:
     from kubelite.lib import manifest_yaml
 
     try:
-        found = manifest_yaml.documents(data)
+        documents = manifest_yaml.documents(data)
     except manifest_yaml.YamlError as error:
         raise bad_request(f"the body of the request is not valid YAML: {error}") from None
-    if len(found) > 1:
+    if len(documents) > 1:
         raise bad_request("the body of the request holds more than one YAML document")
-    return found[0].value if found else None
+    return documents[0].value if documents else None
 
 
 def _shallow(value: Any) -> Any:
@@ -83,7 +83,7 @@ def _shallow(value: Any) -> Any:
             raise bad_request(
                 f"the body of the request is nested more than {MAX_DEPTH} levels deep"
             )
-        level = [child for each in level for child in _children(each)]
+        level = [child for node in level for child in _children(node)]
     return value
 
 
@@ -110,17 +110,17 @@ def find_duplicates(data: bytes) -> tuple[str, ...]:
         root = json.loads(data, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return ()
-    found: dict[str, None] = {}
+    duplicates: dict[str, None] = {}
     stack: list[tuple[str, Any]] = [("", root)]
     while stack:
         path, node = stack.pop()
         if isinstance(node, _Pairs):
             times = Counter(name for name, _ in node)
-            found |= {_join(path, name): None for name, number in times.items() if number > 1}
+            duplicates |= {_join(path, name): None for name, number in times.items() if number > 1}
             stack += [(_join(path, name), value) for name, value in node]
         elif isinstance(node, list):
             stack += [(f"{path}[{index}]", value) for index, value in enumerate(node)]
-    return tuple(sorted(found))
+    return tuple(sorted(duplicates))
 
 
 def _join(path: str, name: str) -> str:

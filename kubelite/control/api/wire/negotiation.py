@@ -63,14 +63,14 @@ def negotiate(
 def _chosen(accept: str, media_types: tuple[str, ...], has_tables: bool) -> Form:
     for media_range in _by_quality(accept):
         media, *parameters = [part.strip() for part in media_range.split(";")]
-        found = _media_type(media.lower(), media_types)
+        media_type = _media_type(media.lower(), media_types)
         values = dict(part.partition("=")[::2] for part in parameters)
         kind = values.get("as", "")
-        if not found or not _is_known(kind, values):
+        if not media_type or not _is_known(kind, values):
             continue
-        if kind == "Table" and (found == PROTOBUF or not has_tables):
+        if kind == "Table" and (media_type == PROTOBUF or not has_tables):
             continue  # a Table has no protobuf form, and an answer to a question is no Table
-        return Form(_TRANSFORMS.get(kind, "plain"), found, kind)
+        return Form(_TRANSFORMS.get(kind, "plain"), media_type, kind)
     raise not_acceptable(media_types)
 
 

@@ -49,7 +49,7 @@ def _unescaped(segment: str) -> str:
     U+FFFD.
     """
     data = segment.encode("utf-8", "surrogateescape")
-    return _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), data).decode("utf-8", "replace")
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), data).decode("utf-8", "replace")
 
 
 def parse(raw_path: str) -> Target | None:
@@ -58,14 +58,14 @@ def parse(raw_path: str) -> Target | None:
     if segments is None:
         raise _no_name()
     if segments[0] == "api" and len(segments) >= 3:
-        found = _resource("", segments[1], segments[2:])
+        target = _resource("", segments[1], segments[2:])
     elif segments[0] == "apis" and len(segments) >= 4:
-        found = _resource(segments[1], segments[2], segments[3:])
+        target = _resource(segments[1], segments[2], segments[3:])
     else:
         return None
-    if "%" in raw_path and any("/" in part or "\0" in part for part in found[:-2]):
+    if "%" in raw_path and any("/" in part or "\0" in part for part in target[:-2]):
         raise _no_name()  # an escaped slash has no place but behind a proxied name
-    return found
+    return target
 
 
 def _no_name() -> StatusError:

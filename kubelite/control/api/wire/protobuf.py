@@ -71,68 +71,70 @@ def _message_name(api_version: str, kind: str) -> str:
 
 def _fields(data: bytes) -> Iterator[tuple[int, Raw]]:
     """Number and value of every field of a message."""
-    at, end = 0, len(data)
-    while at < end:
-        tag, at = _varint(data, at)
+    position, end = 0, len(data)
+    while position < end:
+        tag, position = _varint(data, position)
         wire = tag & 7
         if wire == _VARINT:
-            value, at = _varint(data, at)
+            value, position = _varint(data, position)
             yield tag >> 3, value
             continue
-        size, at = (
-            _varint(data, at) if wire == _BYTES else ({_EIGHT: 8, _FOUR: 4}.get(wire, end + 1), at)
+        size, position = (
+            _varint(data, position)
+            if wire == _BYTES
+            else ({_EIGHT: 8, _FOUR: 4}.get(wire, end + 1), position)
         )
-        if at + size > end:
+        if position + size > end:
             raise _Malformed("a field ends beyond its message")
-        yield tag >> 3, data[at : at + size]
-        at += size
+        yield tag >> 3, data[position : position + size]
+        position += size
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _varint(data: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
-    while at < len(data) and shift < 70:
-        byte = data[at]
+    while position < len(data) and shift < 70:
+        byte = data[position]
         value |= (byte & 0x7F) << shift
-        at += 1
+        position += 1
         if byte < 0x80:
-            return value, at
+            return value, position
         shift += 7
     raise _Malformed("a number has no end")
 
 
 def _message(name: str, data: bytes) -> dict[str, Any]:
     known = schema.message(name)
-    found: dict[str, Any] = {}
+    decoded: dict[str, Any] = {}
     for number, raw in _fields(data):
         if number in known:
-            _put(found, known[number], raw)
+            _put(decoded, known[number], raw)
         elif number > max(known, default=0):  # numbers are never given twice: a gap was a field
             raise _Malformed(f"{name} has no field {number}")
-    return found
+    return decoded
 
 
-def _put(found: dict[str, Any], wire: schema.Wire, raw: Raw) -> None:
+def _put(decoded: dict[str, Any], wire: schema.Wire, raw: Raw) -> None:
     if wire.inline:
-        found |= _message(wire.type, _bytes(raw))
+        decoded |= _message(wire.type, _bytes(raw))
     elif wire.type[0] == "[":
         kind = wire.type[1:]
         values = _packed(_bytes(raw)) if kind in "bil" and not isinstance(raw, int) else [raw]
-        found.setdefault(wire.name, []).extend(_value(kind, value) for value in values)
+        decoded.setdefault(wire.name, []).extend(_value(kind, value) for value in values)
     elif wire.type[0] == "{":
         entry = dict(_fields(_bytes(raw)))
         value = _value(wire.type[1:], entry.get(2, b""))
-        found.setdefault(wire.name, {})[_string(entry.get(1, b""))] = value
+        decoded.setdefault(wire.name, {})[_string(entry.get(1, b""))] = value
     else:
         value = _value(wire.type, raw)
         # A scalar that is no pointer is always sent: its zero means that nothing was said.
         if value is not None and (wire.pointer or value or isinstance(value, dict)):
-            found[wire.name] = value
+            decoded[wire.name] = value
 
 
 def _packed(data: bytes) -> Iterator[int]:
-    at = 0
-    while at < len(data):
-        value, at = _varint(data, at)
+    position = 0
+    while position < len(data):
+        value, position = _varint(data, position)
         yield value
 
 
@@ -146,12 +148,12 @@ def _value(kind: str, raw: Raw) -> Any:
     return _message(kind, _bytes(raw))
 
 
-def _schema_choice(found: dict[str, Any]) -> Any:
+def _schema_choice(choice: dict[str, Any]) -> Any:
     """A part of an OpenAPI schema that is a schema, a list or a boolean in JSON."""
     for name in ("jSONSchemas", "property"):
-        if found.get(name):
-            return found[name]
-    return found["schema"] if found.get("schema") else bool(found.get("allows"))
+        if choice.get(name):
+            return choice[name]
+    return choice["schema"] if choice.get("schema") else bool(choice.get("allows"))
 
 
 def _bytes(raw: Raw) -> bytes:

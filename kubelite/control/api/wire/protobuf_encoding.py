@@ -194,7 +194,7 @@ def _duration(text: str) -> bytes:
 def _schema_or_list(value: Any) -> bytes:
     name = "apiextensions.v1.JSONSchemaProps"
     if isinstance(value, list):
-        return b"".join(_block(b"\x12", _message(name, each)) for each in value)
+        return b"".join(_block(b"\x12", _message(name, item)) for item in value)
     return _block(b"\x0a", _message(name, value))
 
 
@@ -206,7 +206,7 @@ def _schema_or_bool(value: Any) -> bytes:
 
 def _schema_or_names(value: Any) -> bytes:
     if isinstance(value, list):
-        return b"".join(_block(b"\x12", each.encode()) for each in value)
+        return b"".join(_block(b"\x12", name.encode()) for name in value)
     return _block(b"\x0a", _message("apiextensions.v1.JSONSchemaProps", value))
 
 

@@ -31,10 +31,10 @@ class Registry:
 
     def builtin(self, group: str, plural: str) -> Resource:
         """A resource that is always there, in its first version. Raises KeyError."""
-        found = self.any_version(group, plural)
-        if found is None:
+        resource = self.any_version(group, plural)
+        if resource is None:
             raise KeyError(f"{plural}.{group}")
-        return found
+        return resource
 
     def all(self) -> tuple[Resource, ...]:
         """Every resource, built-in ones first."""
@@ -42,10 +42,10 @@ class Registry:
 
     def namespaced(self) -> list[Resource]:
         """One resource for each place where namespaced objects are stored."""
-        seen = {
+        by_name = {
             res.prefix: res for res in reversed(self._all) if res.namespaced and "list" in res.verbs
         }
-        return list(seen.values())
+        return list(by_name.values())
 
     def define(self, name: str, resources: tuple[Resource, ...]) -> None:
         """Serves what a CustomResourceDefinition describes, in place of what it described

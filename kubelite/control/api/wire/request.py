@@ -52,8 +52,8 @@ class Query:
         return name in self._values
 
     def text(self, name: str, default: str = "") -> str:
-        found = self._values.get(name)
-        return found[0] if found else default
+        values = self._values.get(name)
+        return values[0] if values else default
 
     def all(self, name: str) -> list[str]:
         return self._values.get(name, [])
@@ -62,8 +62,8 @@ class Query:
         """A switch: on where it is given at all, unless it says ``false`` or ``0``
         (apimachinery, ``Convert_Slice_string_To_bool``).
         """
-        found = self._values.get(name)
-        return found is not None and found[0].lower() not in ("false", "0")
+        values = self._values.get(name)
+        return values is not None and values[0].lower() not in ("false", "0")
 
     def number(self, name: str) -> int | None:
         value = self.text(name)

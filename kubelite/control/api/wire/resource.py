@@ -63,8 +63,8 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     def scale_paths(self) -> dict[str, str]:
         """Where the kind keeps its replicas; custom kinds say so in their definition."""
         if self.crd is not None:
-            found: dict[str, str] = self.crd.get("subresources", {}).get("scale", {})
-            return found
+            paths: dict[str, str] = self.crd.get("subresources", {}).get("scale", {})
+            return paths
         return {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
 
 

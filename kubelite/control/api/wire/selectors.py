@@ -61,13 +61,13 @@ def field_value(obj: dict[str, Any], path: str) -> str:
         path = "status.podIP"
     if path == "source":
         return str(obj.get("source", {}).get("component") or obj.get("reportingComponent", ""))
-    at: Any = obj
+    value: Any = obj
     for part in path.split("."):
-        at = at.get(part) if isinstance(at, dict) else None
-    if at is None or at is False:
+        value = value.get(part) if isinstance(value, dict) else None
+    if value is None or value is False:
         absent = "false" if path in _FALSE_WHEN_ABSENT else "0" if path in _ZERO_WHEN_ABSENT else ""
-        return "false" if at is False else absent
-    return "true" if at is True else str(at)
+        return "false" if value is False else absent
+    return "true" if value is True else str(value)
 
 
 class Selector(NamedTuple):
@@ -79,8 +79,8 @@ class Selector(NamedTuple):
     fields: tuple[FieldTerm, ...] = ()
 
     def matches(self, obj: dict[str, Any]) -> bool:
-        found = obj.get("metadata", {}).get("labels") or {}
-        return self.labels.matches(found) and all(
+        labels = obj.get("metadata", {}).get("labels") or {}
+        return self.labels.matches(labels) and all(
             (field_value(obj, term.path) == term.value) == term.equal for term in self.fields
         )
 

@@ -69,7 +69,7 @@ def details(
     retry: int = 0,
 ) -> dict[str, Any]:
     """The ``details`` of a Status; ``kind`` in it is the plural, as the servers have it."""
-    listed = [_cause(each) for each in causes]
+    listed = [_cause(cause) for cause in causes]
     every = {
         "name": name,
         "group": res.group if res else "",
@@ -157,7 +157,9 @@ def conflict(res: Resource, name: str, why: str = MODIFIED) -> StatusError:
     return StatusError(409, "Conflict", message, details(res, name))
 
 
-def precondition_failed(res: Resource, name: str, what: str, given: str, found: str) -> StatusError:
+def precondition_failed(
+    res: Resource, name: str, what: str, given: str, present: str
+) -> StatusError:
     """409 of a deletion that meant another object; ``what`` is UID or ResourceVersion."""
     hint = {
         "UID": "The object might have been deleted and then recreated",
@@ -166,7 +168,7 @@ def precondition_failed(res: Resource, name: str, what: str, given: str, found: 
     label = f"{res.kind}.{res.group}" if res.group else res.kind
     message = (
         f'Operation cannot be fulfilled on {label} "{name}": the {what} in the precondition '
-        f"({given}) does not match the {what} in record ({found}). {hint}"
+        f"({given}) does not match the {what} in record ({present}). {hint}"
     )
     filled = {**details(res, name), "kind": res.kind}
     return StatusError(409, "Conflict", message, filled)

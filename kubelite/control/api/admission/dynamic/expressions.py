@@ -78,7 +78,9 @@ class Scope:
         self, names: dict[str, Any], variables: list[dict[str, Any]] | None = None
     ) -> None:
         self._names = names
-        self._expressions = {each["name"]: each["expression"] for each in variables or ()}
+        self._expressions = {
+            variable["name"]: variable["expression"] for variable in variables or ()
+        }
         self._values: dict[str, Any] = {}
 
     def evaluate(self, expression: str) -> Any:

@@ -74,7 +74,9 @@ def _fits(rule: Object, write: Write, res: Resource) -> bool:
         and _has(rule.get("apiVersions"), res.version)
         and (scope == "*" or (scope == "Namespaced") == res.namespaced)
         and (not names or write.name in names)
-        and any(_is_resource(each, res.plural, write.sub) for each in rule.get("resources") or ())
+        and any(
+            _is_resource(pattern, res.plural, write.sub) for pattern in rule.get("resources") or ()
+        )
     )
 
 
@@ -100,7 +102,7 @@ def selectors_match(namespace: Object | None, objects: Object | None, write: Wri
         return True
     question = matcher(objects)
     return any(
-        question((each.get("metadata") or {}).get("labels") or {})
-        for each in (write.obj, write.old)
-        if each
+        question((document.get("metadata") or {}).get("labels") or {})
+        for document in (write.obj, write.old)
+        if document
     )

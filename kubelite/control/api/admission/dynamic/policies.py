@@ -137,10 +137,10 @@ def _mutated(attempt: Attempt, mutation: Object, scope: Scope) -> Object:
             changed = apply_merge.merge(shape.of(res), copy(attempt.obj), value)
         else:
             raise EvaluationError("an apply configuration must be an Object")
-        made, _ = strategy.conform(res, changed, old=attempt.old)
+        conformed, _ = strategy.conform(res, changed, old=attempt.old)
     except StatusError as error:
         raise EvaluationError(str(error)) from error
-    return made
+    return conformed
 
 
 async def _scopes(
@@ -191,9 +191,9 @@ def versions_of(attempt: Attempt) -> list[Resource]:
     """Every version of the resource that a write is about."""
     res = attempt.request.resource
     return [
-        each
-        for each in attempt.context.registry.all()
-        if (each.group, each.plural) == (res.group, res.plural)
+        resource
+        for resource in attempt.context.registry.all()
+        if (resource.group, resource.plural) == (res.group, res.plural)
     ]
 
 
@@ -210,9 +210,9 @@ async def _params(attempt: Attempt, spec: Object, binding: Object) -> list[Objec
         return [None]
     res = next(
         (
-            each
-            for each in attempt.context.registry.all()
-            if (each.gv, each.kind) == (kind["apiVersion"], kind["kind"])
+            resource
+            for resource in attempt.context.registry.all()
+            if (resource.gv, resource.kind) == (kind["apiVersion"], kind["kind"])
         ),
         None,
     )
@@ -221,17 +221,21 @@ async def _params(attempt: Attempt, spec: Object, binding: Object) -> list[Objec
     namespace = ""
     if res.namespaced:
         namespace = reference.get("namespace") or attempt.namespace
-    found: list[Object | None] = []
+    params: list[Object | None] = []
     if reference.get("name"):
         entry = await attempt.context.store.get(res.prefix, namespace, reference["name"])
-        found = [strategy.served(res, load(entry))] if entry is not None else []
+        params = [strategy.served(res, load(entry))] if entry is not None else []
     else:
         question = matcher(reference.get("selector") or {})
         page = await attempt.context.store.page(res.prefix, namespace)
         objects = [strategy.served(res, load(entry)) for entry in page.entries]
-        found = [each for each in objects if question(each["metadata"].get("labels") or {})]
-    if not found and (reference.get("parameterNotFoundAction") or "Deny") == "Deny":
+        params = [
+            candidate
+            for candidate in objects
+            if question(candidate["metadata"].get("labels") or {})
+        ]
+    if not params and (reference.get("parameterNotFoundAction") or "Deny") == "Deny":
         raise EvaluationError(
             "no params found for policy binding with `Deny` parameterNotFoundAction"
         )
-    return found
+    return params

@@ -57,7 +57,9 @@ async def mutate(configured: Configured, attempt: Attempt, write: matching.Write
         before = attempt.obj
         await _mutate_by(call, attempt)
         if attempt.obj != before:
-            changed_after = [each for each in calls[: calls.index(call)] if _wants_more(each)]
+            changed_after = [
+                earlier for earlier in calls[: calls.index(call)] if _wants_more(earlier)
+            ]
     for call in changed_after:
         await _mutate_by(call, attempt)
 
@@ -77,12 +79,12 @@ async def _mutate_by(call: Call, attempt: Attempt) -> None:
         res = attempt.request.resource
         converted = as_version(attempt.obj, call.matched) or {}
         changed = json_patch.apply(converted, patch)
-        made, _ = strategy.conform(res, strategy.served(res, changed), old=attempt.old)
+        conformed, _ = strategy.conform(res, strategy.served(res, changed), old=attempt.old)
     except (ValueError, msgspec.DecodeError, StatusError) as error:
         raise internal(
             f'webhook "{call.hook["name"]}" gave a patch that cannot be applied: {error}'
         ) from error
-    attempt.obj = made
+    attempt.obj = conformed
     return None
 
 
@@ -267,11 +269,11 @@ async def _endpoint(attempt: Attempt, namespace: str, name: str, port: int) -> t
     if entry is None:
         raise CallFailed(f'service "{namespace}/{name}" not found')
     ports = load(entry).get("spec", {}).get("ports") or ()
-    names = [each.get("name", "") for each in ports if each["port"] == port]
+    names = [service_port.get("name", "") for service_port in ports if service_port["port"] == port]
     if not names:
         raise CallFailed(f'no service port {port} found for service "{name}"')
-    for each in (await store.page("endpointslices", namespace)).entries:
-        piece = load(each)
+    for stored in (await store.page("endpointslices", namespace)).entries:
+        piece = load(stored)
         if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
             continue
         numbers = [

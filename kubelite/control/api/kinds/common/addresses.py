@@ -31,12 +31,12 @@ _family_of = family
 
 def check_address(text: str, path: str, family: str = "") -> list[Cause]:
     """An address, of one family where it is given."""
-    found = _family_of(text)
-    if not found:
+    parsed_family = _family_of(text)
+    if not parsed_family:
         return [causes.invalid(path, text, _NO_ADDRESS)]
     if ipaddress.ip_address(text).version == 6 and ipaddress.IPv6Address(text).ipv4_mapped:
         return [causes.invalid(path, text, "must not be an IPv4-mapped IPv6 address")]
-    if family and found != family:
+    if family and parsed_family != family:
         return [causes.invalid(path, text, f"must be a valid {family} address")]
     return []
 

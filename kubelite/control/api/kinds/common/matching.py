@@ -118,7 +118,7 @@ def check_conditions(conditions: Sequence[Object], path: str) -> Iterator[Cause]
     """Expressions that must all hold."""
     if len(conditions) > _MAX_CONDITIONS:
         yield causes.too_many(path, len(conditions), _MAX_CONDITIONS)
-    seen: set[str] = set()
+    names_taken: set[str] = set()
     for index, condition in enumerate(conditions):
         where, name = f"{path}[{index}]", condition.get("name", "")
         yield from check_expression(condition.get("expression", ""), f"{where}.expression")
@@ -127,9 +127,9 @@ def check_conditions(conditions: Sequence[Object], path: str) -> Iterator[Cause]
             continue
         for problem in names.qualified(name):
             yield causes.invalid(f"{where}.name", name, problem)
-        if name in seen:
+        if name in names_taken:
             yield causes.duplicate(f"{where}.name", name)
-        seen.add(name)
+        names_taken.add(name)
 
 
 def check_expression(expression: str, path: str, why: str = "") -> Iterator[Cause]:

@@ -35,17 +35,17 @@ _MORE_THAN_ONE = "may not specify more than 1 volume type"
 
 def check_sources(spec: Object, path: str) -> Iterator[Cause]:
     """The source of a volume: exactly one, and nothing wrong with it."""
-    found = ""
+    first = ""
     for field, shown, check in _SOURCES:
         source = spec.get(field)
         if source is None:
             continue
-        if found:
+        if first:
             yield causes.forbidden(f"{path}.{shown}", _MORE_THAN_ONE)
             continue
-        found = field
+        first = field
         yield from check(source, f"{path}.{field}")
-    if not found:
+    if not first:
         yield causes.required(path, "must specify a volume type")
 
 
