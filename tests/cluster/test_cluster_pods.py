@@ -96,6 +96,52 @@ def test_a_mounted_config_map_changes_with_its_object(cluster):
     eventually(content)
 
 
+def test_what_changes_in_a_pod_reaches_the_running_one(cluster):
+    run_web(cluster)
+    cluster.kubectl("label", "pod", "web", "tier=front")
+
+    def labels() -> bool:
+        return 'tier="front"' in cluster.kubectl("exec", "web", "--", "cat", "/info/labels").stdout
+
+    eventually(labels)
+    assert cluster.get("pod", "web")["status"]["containerStatuses"][0]["restartCount"] == 0
+    cluster.kubectl("patch", "pod", "web", "-p", '{"spec":{"activeDeadlineSeconds":1}}')
+    eventually(lambda: cluster.get("pod", "web")["status"].get("reason") == "DeadlineExceeded")
+
+
+NEVER_CREATED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: paths}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: a
+    image: host
+    command: [sleep, infinity]
+    env: [{name: PART, valueFrom: {fieldRef: {fieldPath: "metadata.annotations['part']"}}}]
+    volumeMounts: [{name: data, mountPath: /data, subPathExpr: $(PART)/x}]
+  volumes: [{name: data, emptyDir: {}}]
+"""
+
+
+def test_a_container_that_cannot_be_created_is_tried_again_whatever_the_restart_policy(cluster):
+    cluster.kubectl("taint", "nodes", "--all", "node.kubernetes.io/not-ready-", check=False)
+    cluster.apply(NEVER_CREATED)
+
+    def reason() -> str:
+        (status,) = cluster.get("pod", "paths")["status"]["containerStatuses"]
+        return status["state"]["waiting"]["reason"]
+
+    assert eventually(lambda: reason() == "CreateContainerConfigError")
+    assert cluster.get("pod", "paths")["status"]["phase"] == "Pending"
+    cluster.kubectl("annotate", "pod", "paths", "part=y")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/paths", "--timeout=60s")
+    (status,) = cluster.get("pod", "paths")["status"]["containerStatuses"]
+    assert status["restartCount"] == 0 and "terminated" not in status.get("lastState", {})
+
+
 def test_a_pod_waits_for_a_config_map_and_says_so(cluster):
     cluster.kubectl("taint", "nodes", "--all", "node.kubernetes.io/not-ready-", check=False)
     cluster.apply(WEB.replace("name: conf}\ndata", "name: later}\ndata"))

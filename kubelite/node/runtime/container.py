@@ -117,12 +117,13 @@ class Containers:
         *,
         sandbox: str = "",
         backoff: int = 0,
+        restarts: int = 0,
     ) -> PendingStart:
-        """Requests the start. The record, with ``sandbox`` and ``backoff``, is on disk before the
-        shim hears of it. Raises RuntimeFailure, OSError, ShimGone.
+        """Requests the start. The record, with what the keywords say, is on disk before the shim
+        hears of it. Raises RuntimeFailure, OSError, ShimGone.
         """
         inputs = prepared.inputs
-        record = _new_record(inputs, prepared.attempt, sandbox, backoff)
+        record = _new_record(inputs, prepared.attempt, sandbox, backoff, restarts)
         self._trace(f"record container {inputs.name}")
         self._ledger.save_container(self._pod.uid, record)
         return self.resume_start(shim, prepared, mounts, record)
@@ -228,7 +229,9 @@ def _make_message_file(base: str, inputs: StartInputs, attempt: int) -> str:
     return path
 
 
-def _new_record(inputs: StartInputs, attempt: int, sandbox: str, backoff: int) -> ContainerRecord:
+def _new_record(
+    inputs: StartInputs, attempt: int, sandbox: str, backoff: int, restarts: int
+) -> ContainerRecord:
     security = inputs.security
     user = security.user
     return ContainerRecord(
@@ -255,6 +258,7 @@ def _new_record(inputs: StartInputs, attempt: int, sandbox: str, backoff: int) -
         own_userns=inputs.shared.own_userns,
         sandbox=sandbox,
         backoff=backoff,
+        restarts=restarts,
         stop_signal=inputs.stop_signal,
     )
 

@@ -169,6 +169,7 @@ def _record(finished: FinishedAttempt) -> ContainerRecord:
     record.id, record.init, record.sandbox = finished.id, finished.init, finished.sandbox
     record.image, record.image_id = finished.image, finished.image_id
     record.created_at, record.started_at = finished.created_at, finished.started_at
+    record.restarts = finished.restarts
     return record
 
 
@@ -195,6 +196,7 @@ def _lost(name: str, attempt: int) -> ContainerRecord:
         stdin=False,
         oom_score_adj=0,
         pid=-1,
+        restarts=attempt,
     )
 
 
@@ -213,10 +215,9 @@ def _exit(finished: FinishedAttempt) -> ExitRecord:
 def _previous_exit(
     attempts: tuple[FinishedAttempt, ...], record: ContainerRecord
 ) -> FinishedAttempt | None:
-    """The last finished attempt before this one."""
-    return next(
-        (attempt for attempt in reversed(attempts) if attempt.attempt < record.attempt), None
-    )
+    """The last finished attempt before this one that was created."""
+    earlier = (a for a in reversed(attempts) if a.attempt < record.attempt and not a.never_created)
+    return next(earlier, None)
 
 
 def note_oom_kills(tree: CgroupTree, ledger: Ledger, observed: ObservedPod) -> None:

@@ -123,7 +123,8 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     ``pid`` is 0 until the start was answered, -1 for an attempt that never had a process or was
     started in another boot; ``ticks`` identifies the process together with it. ``sandbox`` is the
     id of the pause process it belongs to. ``backoff``: nanoseconds between its exit and the next
-    attempt, unless it ran long enough. ``post_start_hook`` is HOOK_*; ``startup_ok`` and
+    attempt, unless it ran long enough. ``restarts``: attempts before it that were created.
+    ``post_start_hook`` is HOOK_*; ``startup_ok`` and
     ``ready_ok`` are the verdicts of its probes. ``caps`` are the fields of
     :class:`kubelite.core.plan.Caps`. ``stop_signal`` is the image's, by number, 0 for none.
     """
@@ -156,11 +157,16 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     oom_killed: bool = False
     sandbox: str = ""
     backoff: int = 0
+    restarts: int = 0
     post_start_hook: int = msgspec.field(default=0, name="hooked")
     startup_ok: bool = False
     ready_ok: bool = False
     stop: Stop | None = None
     stop_signal: int = 0
+
+
+CREATION_FAILURES = ("CreateContainerConfigError", "CreateContainerError")
+"""The kubelet's reasons for a container that could not be created."""
 
 
 class FinishedAttempt(msgspec.Struct, kw_only=True):
@@ -189,6 +195,12 @@ class FinishedAttempt(msgspec.Struct, kw_only=True):
     not_before: int = msgspec.field(name="until")
     backoff: int = msgspec.field(name="wait")
     force_restart: bool = msgspec.field(default=False, name="again")
+    restarts: int = 0
+
+    @property
+    def never_created(self) -> bool:
+        """Whether there was no container yet that could have started."""
+        return self.reason in CREATION_FAILURES
 
 
 class HistoryRecord(msgspec.Struct, kw_only=True):

@@ -181,8 +181,10 @@ class Executor:
         return self._context
 
     def refresh_contents(self) -> None:
-        """Writes volumes whose API objects have changed; a missing object changes nothing."""
-        if self.sandbox is None:
+        """Writes volumes whose API objects or pod fields have changed; a missing object changes
+        nothing.
+        """
+        if not self._state.observed.up:
             return
         with contextlib.suppress(VolumeError):
             self.rewrite_contents()
@@ -309,11 +311,12 @@ class Executor:
                     ),
                     sandbox=joined.record.pause,
                     backoff=start.backoff,
+                    restarts=start.restarts,
                 )
         except START_ERRORS as error:
-            self._start_failed(start.name, start.attempt, start.backoff, error)
+            self._start_failed(start, error)
             return None
-        previous_exit = observed.last_exit if observed is not None else None
+        previous_exit = _last_created(observed)
         self._state.put(ObservedContainer(pending.record, False, None, None, previous_exit))
         if observed is not None:
             self._forget_attempt(observed)
@@ -335,7 +338,7 @@ class Executor:
         try:
             pending = self._find_or_repeat_start(declared.container, observed.record)
         except START_ERRORS as error:
-            self._start_failed(name, observed.record.attempt, observed.record.backoff, error)
+            self._start_failed(_start_of(observed.record), error)
             return
         self._await_start(pending, time.perf_counter(), resumed=True)
 
@@ -359,7 +362,7 @@ class Executor:
         try:
             record = self._containers.await_start(self.joined().shim, pending)
         except CannotStart as error:
-            self._start_failed(name, pending.record.attempt, pending.record.backoff, error)
+            self._start_failed(_start_of(pending.record), error)
             return
         # The events first: a start that is on record as answered is not announced again.
         self._trace(f"announce start of {name}")
@@ -378,19 +381,17 @@ class Executor:
             raise RuntimeFailure(f'the pod has no container "{name}" any more')
         return declared
 
-    def _start_failed(self, name: str, attempt: int, backoff: int, error: Exception) -> None:
+    def _start_failed(self, start: StartContainer, error: Exception) -> None:
         """Raises ``error``, or records the attempt as finished."""
         if self._strict:
             raise error
-        state, declared = self._state, self._declared(name)
-        state.event("Failed", f"Error: {error}", name, warning=True)
-        observed = state.container(name)
-        if observed is None or observed.record.attempt != attempt:
-            record = _record_of_no_process(declared, attempt, state.sandbox_id)
-            record.backoff = backoff
+        state, declared = self._state, self._declared(start.name)
+        state.event("Failed", f"Error: {error}", start.name, warning=True)
+        observed = state.container(start.name)
+        if observed is None or observed.record.attempt != start.attempt:
+            record = _record_of_no_process(declared, start, state.sandbox_id)
             state.save_container(record)
-            previous_exit = observed.last_exit if observed is not None else None
-            observed = ObservedContainer(record, False, None, None, previous_exit)
+            observed = ObservedContainer(record, False, None, None, _last_created(observed))
         finished, _ = self._record(observed, declared)
         finished.reason, finished.message = _failure_reason(error), str(error)
         finished.code = error.exit_code if isinstance(error, CannotStart) else 128
@@ -604,13 +605,27 @@ def _failure_reason(error: Exception) -> str:
     """The kubelet's reason for a container that could not be started."""
     if isinstance(error, CannotStart):
         return "StartError"
-    if isinstance(error, ContainerConfigError):
+    if isinstance(error, (ContainerConfigError, VolumeError)):
         return "CreateContainerConfigError"
     return "CreateContainerError"
 
 
+def _start_of(record: ContainerRecord) -> StartContainer:
+    """The action that an attempt was started by."""
+    return StartContainer(record.name, record.attempt, record.backoff, record.restarts)
+
+
+def _last_created(observed: ObservedContainer | None) -> FinishedAttempt | None:
+    """How the last attempt ended that was created: this one or the one before it."""
+    if observed is None:
+        return None
+    last_exit = observed.last_exit
+    never_created = last_exit is not None and last_exit.never_created
+    return observed.previous_exit if never_created else last_exit
+
+
 def _record_of_no_process(
-    declared: DeclaredContainer, attempt: int, sandbox_id: str
+    declared: DeclaredContainer, start: StartContainer, sandbox_id: str
 ) -> ContainerRecord:
     """The record of an attempt that failed before anything of it was created."""
     container = declared.container
@@ -618,7 +633,7 @@ def _record_of_no_process(
         id=new_id(),
         name=container.name,
         init=declared.init,
-        attempt=attempt,
+        attempt=start.attempt,
         image=container.image or "",
         image_id="",
         created_at=time.time_ns(),
@@ -634,6 +649,8 @@ def _record_of_no_process(
         oom_score_adj=0,
         pid=-1,
         sandbox=sandbox_id,
+        backoff=start.backoff,
+        restarts=start.restarts,
     )
 
 

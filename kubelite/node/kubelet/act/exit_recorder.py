@@ -174,9 +174,8 @@ def _finished(
     force_restart = record.stop is not None and record.stop.restart
     backoff, not_before = 0, 0
     if not force_restart:
-        backoff = restart_policy.backoff_after(
-            record.backoff, max(finished - started, 0), max_backoff
-        )
+        ran = max(finished - started, 0) if started else 0
+        backoff = restart_policy.backoff_after(record.backoff, ran, max_backoff)
         # The back-off counts from the exit, which may have been noticed late.
         not_before = clock.now + max(backoff - max(clock.wall - finished, 0), 0)
     return FinishedAttempt(
@@ -198,4 +197,5 @@ def _finished(
         not_before=not_before,
         backoff=backoff,
         force_restart=force_restart,
+        restarts=record.restarts,
     )

@@ -79,6 +79,25 @@ def put(worker: Worker, tree: CgroupTree, pod: Pod, documents: Documents | None 
             f'pod "{state.record.name}" is paused',
             hint=f"`kubelite pod unpause {state.record.name}` first",
         )
+    _record(worker, tree, pod, changes, documents)
+    return changes
+
+
+def put_accepted(worker: Worker, tree: CgroupTree, pod: Pod) -> None:
+    """Records what an API server has accepted of a change, if it is one: whatever cannot be changed
+    in place the API server refuses. The caller holds the pod's lock. Raises Conflict for a limit
+    below the present usage.
+    """
+    changes = changes_between(worker.state.pod, pod)
+    if changes != Changes():
+        _record(worker, tree, pod, changes, None)
+
+
+def _record(
+    worker: Worker, tree: CgroupTree, pod: Pod, changes: Changes, documents: Documents | None
+) -> None:
+    """Raises Conflict."""
+    state = worker.state
     if changes.resizes:
         unaffected = [
             container
@@ -104,4 +123,3 @@ def put(worker: Worker, tree: CgroupTree, pod: Pod, documents: Documents | None 
     state.ledger.flush_pod(state.uid)
     worker.refresh()
     worker.end_backoff(last_attempts)
-    return changes

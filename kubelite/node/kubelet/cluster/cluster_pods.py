@@ -24,13 +24,14 @@ from kubelite.lib.files import FileLock
 from kubelite.node.kubelet.act import pod_names
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent import agent_control
-from kubelite.node.kubelet.cluster import pod_status
+from kubelite.node.kubelet.cluster import pod_status, pod_updates
 from kubelite.node.kubelet.cluster.mirror_pods import Key as MirrorKey
 from kubelite.node.kubelet.cluster.mirror_pods import MirrorPods
 from kubelite.node.kubelet.cluster.pod_objects import ObjectWatches, PodObjects
 from kubelite.node.kubelet.cluster.service_env import variables
 from kubelite.node.kubelet.decide import eviction, pressure, status
 from kubelite.node.kubelet.decide.mirror import is_mirror
+from kubelite.node.runtime import errors as runtime_errors
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
@@ -68,6 +69,7 @@ class ClusterPods:
         self.pressures: frozenset[str] = frozenset()
         """The conditions of the node that keep new pods out."""
         self._by_uid: dict[str, tuple[str, str]] = {}
+        self._accepted: dict[str, Mapping[str, Any]] = {}
         self._objects: dict[str, PodObjects] = {}
         self._observed: dict[str, dict[str, Any]] = {}
         self._gone: set[str] = set()
@@ -266,13 +268,11 @@ class ClusterPods:
             if not await asyncio.to_thread(self._remove_locally, uid, grace):
                 await self._finish(pod)
                 return
-        elif (
-            uid not in self._observed
-            and not _is_terminal(pod)
-            and (refused := await asyncio.to_thread(self._accept, pod))
-        ):
-            await self._refuse(pod, refused)
-            return
+        elif pod_updates.is_changed(self._accepted.get(uid), pod) and not _is_terminal(pod):
+            if refused := await asyncio.to_thread(self._accept, pod):
+                await self._refuse(pod, refused)
+                return
+            self._accepted[uid] = pod
         await self._report(pod)
 
     def _live(self, uid: str) -> Mapping[str, Any] | None:
@@ -322,6 +322,7 @@ class ClusterPods:
 
     async def _forget(self, uid: str) -> None:
         self._observed.pop(uid, None)
+        self._accepted.pop(uid, None)
         self._gone.discard(uid)
         self._by_uid.pop(uid, None)
         await self._watches.forget(uid)
@@ -329,14 +330,20 @@ class ClusterPods:
     # -- in threads -----------------------------------------------------------------------------
 
     def _accept(self, document: Mapping[str, Any]) -> str:
-        """Records a new pod and leaves it to the agent; or says why it may not start here."""
+        """Records a new pod, or how one has changed, and leaves it to the agent; or says why it may
+        not start here.
+        """
         meta = document["metadata"]
         ledger = Ledger(self._home)
-        if ledger.pod(meta["uid"]) is not None:
-            agent_control.notify(self._home, meta["uid"])
-            return ""
         plain = {key: value for key, value in document.items() if key != "status"}
         pod = codec.decode(Pod, plain)
+        if (recorded := ledger.pod(meta["uid"])) is not None:
+            try:
+                pod_updates.record(self._home, meta["uid"], pod)
+            except runtime_errors.Conflict as error:
+                self.event(recorded, "ResizeDeferred", str(error), "", warning=True)
+            agent_control.notify(self._home, meta["uid"])
+            return ""
         if refused := pressure.refusal(pod, self.pressures):
             return refused
         claim = pod_names.claim(self._home, ledger, pod, uid=meta["uid"], origin=API)

@@ -78,9 +78,13 @@ class ObjectWatches:
         """The pod has gone from this node; what no other pod uses is not watched any more."""
         for users in self._users.values():
             users.discard(uid)
-        for resource, namespace, name in [key for key, users in self._users.items() if not users]:
-            del self._users[resource, namespace, name]
-            await self._informers.drop(resource, _only(namespace, name))
+        unused = [key for key, users in self._users.items() if not users]
+        for key in unused:  # before anything is awaited: other pods go at the same time
+            del self._users[key]
+        for key in unused:
+            if key not in self._users:
+                resource, namespace, name = key
+                await self._informers.drop(resource, _only(namespace, name))
 
     async def close(self) -> None:
         """Ends all watches."""

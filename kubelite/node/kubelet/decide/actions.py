@@ -44,11 +44,14 @@ class ClearSandbox(NamedTuple):
 
 
 class StartContainer(NamedTuple):
-    """Start attempt number ``attempt``, which carries ``backoff`` nanoseconds for its successor."""
+    """Start attempt number ``attempt``, which carries ``backoff`` nanoseconds for its successor;
+    ``restarts`` attempts before it were created.
+    """
 
     name: str
     attempt: int
     backoff: int
+    restarts: int = 0
 
 
 class ResumeStart(NamedTuple):
@@ -417,18 +420,22 @@ def _is_hook_unfinished(member: Member) -> bool:
 
 
 def _start(member: Member, pod: Pod, clock: TimePoint, max_backoff: int) -> Decision:
-    """Starts one container if it does not run, now or when its back-off is over."""
+    """Starts one container if it does not run, now or when its back-off is over. One that could not
+    be created is tried again at a steady pace, and has not been restarted by that.
+    """
     name, last_exit = member.container.name, member.last_exit
     if member.running:
         return Decision(up=True)
     if member.observed is None:
         return Decision((StartContainer(name, 0, 0),))
-    not_before = _not_before(member, clock)
+    record, not_before = member.observed.record, _not_before(member, clock)
+    never_created = last_exit is not None and last_exit.never_created
     if not_before > clock.now:
-        return Decision(wake=not_before, waiting=name)
-    waited = last_exit.backoff if last_exit is not None else 0
+        return Decision(wake=not_before, waiting="" if never_created else name)
+    waited = last_exit.backoff if last_exit is not None and not never_created else 0
     backoff = restart_policy.next_backoff(waited, max_backoff)
-    return Decision((StartContainer(name, member.observed.record.attempt + 1, backoff),))
+    restarts = record.restarts + (not never_created)
+    return Decision((StartContainer(name, record.attempt + 1, backoff, restarts),))
 
 
 def _merge(one: Decision, other: Decision) -> Decision:

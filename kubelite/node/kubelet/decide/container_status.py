@@ -34,7 +34,7 @@ def container_status(
         state=state,
         last_state=last,
         ready=restart_policy.exit_code(member) == 0 if plain else restart_policy.is_ready(member),
-        restart_count=observed.record.attempt if observed is not None else 0,
+        restart_count=observed.record.restarts if observed is not None else 0,
         image=container.image or "",
         image_id=observed.record.image_id if observed is not None else "",
         container_id=_id(observed.record.id) if observed is not None else None,
@@ -52,6 +52,10 @@ def _states(
     if observed.running:
         started = ContainerStateRunning(started_at=rfc3339(observed.record.started_at))
         return ContainerState(running=started), _last(observed)
+    last_exit = observed.last_exit
+    if last_exit is not None and last_exit.never_created:
+        waiting = ContainerStateWaiting(reason=last_exit.reason, message=last_exit.message)
+        return ContainerState(waiting=waiting), _last(observed)
     ended = _terminated(observed)
     if (
         not over

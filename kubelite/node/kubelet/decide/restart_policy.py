@@ -98,15 +98,19 @@ def _matches(rule: ContainerRestartRule, code: int) -> bool:
 def restarts_all(member: Member) -> bool:
     """Whether a rule restarts the whole pod for this container's exit, and has not done so yet."""
     last_exit = member.last_exit
-    if last_exit is None or last_exit.force_restart:
+    if last_exit is None or last_exit.force_restart or last_exit.never_created:
         return False
     rule = rule_for(member.container, last_exit.code)
     return rule is not None and rule.action == RESTART_ALL
 
 
 def will_restart(pod: Pod, member: Member) -> bool:
-    """Whether a finished container will be restarted, by its policy or on request."""
-    if member.last_exit is not None and member.last_exit.force_restart:
+    """Whether a finished container will be restarted, by its policy or on request. One that could
+    not be created has not run, so no policy forbids to try again.
+    """
+    if member.last_exit is not None and (
+        member.last_exit.force_restart or member.last_exit.never_created
+    ):
         return True
     code = exit_code(member)
     return code is not None and restarts(pod, member.container, init=member.init, code=code)
