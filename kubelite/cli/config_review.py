@@ -1,12 +1,12 @@
-"""ConfigMaps and Secrets of manifests, judged by the API server's rules, and what pods refer to of
-them. Pure.
+"""ConfigMaps, Secrets and PersistentVolumeClaims of manifests, judged by the API server's rules,
+and what pods refer to of them. Pure.
 
 Imported when a manifest has or needs any: one that holds only plain pods starts faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -17,13 +17,13 @@ from kubelite.objects.facts import names
 from kubelite.objects.pod import support
 from kubelite.objects.pod.references import Reference
 from kubelite.objects.pod.support import Level
-from kubelite.objects.rules import config_data, metadata, reading
+from kubelite.objects.rules import claims, config_data, metadata, reading
 from kubelite.objects.rules.cause import Cause
 from kubelite.objects.rules.pods import defaults
 
 
 class ObjectKey(NamedTuple):
-    """What identifies a ConfigMap or Secret."""
+    """What identifies one of them."""
 
     kind: str
     namespace: str
@@ -31,11 +31,11 @@ class ObjectKey(NamedTuple):
 
 
 Held = Mapping[ObjectKey, Object]
-"""The ConfigMaps and Secrets of the manifests."""
+"""Those of the manifests."""
 
 
 def judge(value: Object, namespace: str | None) -> tuple[Object, list[Cause]]:
-    """A ConfigMap or Secret with its defaults, and what Kubernetes says is wrong with it."""
+    """One of them with its defaults, and what Kubernetes says is wrong with it."""
     kind = value["kind"]
     document, causes = reading.read(f"core.v1.{kind}", value)
     defaults.without_server_fields(document)
@@ -45,10 +45,33 @@ def judge(value: Object, namespace: str | None) -> tuple[Object, list[Cause]]:
     wrong = list(config_data.not_base64(document.get(encoded_field) or {}, (encoded_field,)))
     if kind == "Secret":
         _complete_secret(document)
-    rules = config_data.secret if kind == "Secret" else config_data.config_map
     if not causes and not wrong:
-        wrong = [*metadata.on_create(meta, names.subdomain), *rules(document)]
+        wrong = [*metadata.on_create(meta, names.subdomain), *_RULES[kind](document)]
     return document, [*causes, *wrong]
+
+
+def _claim(document: Object) -> Iterator[Cause]:
+    return claims.claim_spec(document.get("spec") or {}, ("spec",))
+
+
+_RULES: dict[str, Callable[[Object], Iterable[Cause]]] = {
+    "ConfigMap": config_data.config_map,
+    "Secret": config_data.secret,
+    "PersistentVolumeClaim": _claim,
+}
+
+
+def findings(document: Object) -> Iterator[support.Finding]:
+    """What of a claim is not so on one machine without a cluster: it is a directory."""
+    if document["kind"] != "PersistentVolumeClaim":
+        return
+    for field, value in (document.get("spec") or {}).items():
+        if (field, value) == ("volumeMode", "Block"):
+            text = "volumeMode is not supported: without a cluster a claim is a directory"
+            yield support.Finding(Level.REFUSED, ("spec", field), text, support.UNSUPPORTED)
+        elif field != "volumeMode":
+            text = f"{field} has no effect: without a cluster a claim is a directory"
+            yield support.Finding(Level.QUIET, ("spec", field), text, support.NO_EFFECT)
 
 
 def _complete_secret(document: Object) -> None:

@@ -136,7 +136,7 @@ def _type(cause: Cause, _pod: Object) -> str:
 def _known_field(cause: Cause, document: Object) -> str:
     """The field that was meant, or the place that has a field of this name."""
     *_, field = cause.path
-    root = f"core.v1.{document.get('kind') or 'Pod'}"
+    root = schema.definition_of(document) or _POD
     meant = _meant(cause, root)
     if meant:
         return _did_you_mean(meant)

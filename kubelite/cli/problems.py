@@ -21,7 +21,7 @@ from kubelite.objects.rules.cause import Cause, Path, path_text
 if TYPE_CHECKING:
     from kubelite.lib.manifest_yaml import Document, Place
 
-TODAY = "this version of kubelite runs Pods"
+TODAY = "kubelite runs Pods, and what has a template of them"
 POD_BEGINS = "a manifest begins with apiVersion: v1 and kind: Pod"
 
 
@@ -54,13 +54,10 @@ def _other_kind(version: str, kind: str, value: Object) -> Problem:
     from kubelite.objects.facts import kinds
 
     if kinds.of_manifest(version, kind) is not None:
-        template = isinstance(value.get("spec"), dict) and "template" in value["spec"]
-        hint = (
-            "make a Pod of its template, spec.template" if template else "--lenient leaves it out"
-        )
-        message = f"a {kind} cannot be run yet: {TODAY}"
-        return Problem(("kind",), message, codes.UNSUPPORTED_KIND, hint)
-    versions = [known.api_version for known in kinds.KINDS if known.kind == kind]
+        message = f"{kind} needs a cluster"
+        hint = "`kubelite up` starts one, and `kubectl apply -f` takes the whole file"
+        return Problem(("kind",), message, codes.NEEDS_CLUSTER, hint)
+    versions = [each.api_version for each in kinds.KINDS if each.kind == kind]
     if versions:
         message = f'{version} has no kind "{kind}"'
         return Problem(("apiVersion",), message, codes.INVALID, f"write apiVersion: {versions[0]}")

@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 
 PodName = tuple[str, str]
 """Namespace and name."""
-_CONFIG_KINDS = ("ConfigMap", "Secret")
-_CONFIG_VOLUMES = {"configMap", "secret", "projected"}
+_HELD_KINDS = ("ConfigMap", "Secret", "PersistentVolumeClaim")
+_HELD_VOLUMES = {"configMap", "secret", "projected", "persistentVolumeClaim"}
+_BESIDE_KINDS = ("Namespace", "ServiceAccount")
+"""Kinds that local pods do well without."""
 
 
 class Review(NamedTuple):
     """Pods with defaults, in the order of the file. With any errors nothing may be created;
     warnings are worth showing whenever a pod is created, notes only to whoever asks for a check.
-    ``objects`` are the ConfigMaps and Secrets, with defaults; ``referenced`` are those that a pod
-    refers to, by its namespace and name; a pod that refers to none has no entry.
+    ``objects`` are the ConfigMaps, Secrets and PersistentVolumeClaims, with defaults;
+    ``referenced`` are those that a pod refers to, by its namespace and name; a pod that refers to
+    none has no entry. ``owners`` are the objects whose templates were made into pods.
     """
 
     pods: list[Pod]
@@ -46,6 +49,14 @@ class Review(NamedTuple):
     notes: list[Diagnostic]
     objects: dict[ObjectKey, Object]
     referenced: dict[PodName, list[Object]]
+    owners: list[Owner]
+
+
+class Owner(NamedTuple):
+    """An object whose pods are named after it: its namespace, and ``Deployment/web``."""
+
+    namespace: str
+    name: str
 
 
 class Item(NamedTuple):
@@ -66,7 +77,7 @@ def items(documents: list[Document], file: str = "") -> Iterator[Item]:
             continue
         if (
             isinstance(value, dict)
-            and value.get("kind") in ("List", "PodList", "ConfigMapList", "SecretList")
+            and str(value.get("kind")).endswith("List")
             and isinstance(value.get("items"), list)
         ):
             for index, item in enumerate(value["items"]):
@@ -99,21 +110,26 @@ def review_files(
     lenient: bool = False,
 ) -> Review:
     """Reviews manifests that belong together: pods of one may refer to ConfigMaps of another."""
-    result = Review([], [], [], [], {}, {})
+    result = Review([], [], [], [], {}, {}, [])
     taken: set[PodName] = set()
     all_items = [list(items(documents, file)) for file, documents in files]
     for item in itertools.chain(*all_items):
-        if _is_config(item.value):
-            _review_config(item, namespace, result)
+        if _is_held(item.value):
+            _review_held(item, namespace, lenient, result)
+    others = []
     for file_items, (file, _) in zip(all_items, files, strict=True):
         if not file_items:
             result.errors.append(_no_pod(file))
         for item in file_items:
             if _is_pod(item.value):
                 _review_pod(item, namespace, lenient, result, taken)
-            elif not _is_config(item.value):
-                _review_other(item, lenient, result)
-    if not result.pods and not result.errors:
+            elif _may_have_template(item.value):
+                _review_workload(item, namespace, lenient, result, taken)
+            elif not _is_held(item.value):
+                others.append(item)
+    for item in others:
+        _review_other(item, lenient, result)
+    if not result.pods and not result.owners and not result.errors:
         result.errors.append(_no_pod(" or ".join(file for file, _ in files)))
     return result
 
@@ -129,40 +145,90 @@ def _is_pod(value: Any) -> bool:
     return isinstance(value, dict) and (value.get("apiVersion"), value.get("kind")) == ("v1", "Pod")
 
 
-def _is_config(value: Any) -> bool:
-    """Whether it is a ConfigMap or Secret."""
+def _is_held(value: Any) -> bool:
+    """Whether it is something that pods refer to."""
     return (
         isinstance(value, dict)
         and value.get("apiVersion") == "v1"
-        and value.get("kind") in _CONFIG_KINDS
+        and value.get("kind") in _HELD_KINDS
     )
 
 
-def _review_config(item: Item, namespace: str | None, result: Review) -> None:
-    from kubelite.cli import config_review, problems
+def _may_have_template(value: Any) -> bool:
+    """Whether an object is of a kind whose pods run here. Manifests with none import nothing."""
+    if not isinstance(value, dict) or _is_held(value) or "spec" not in value:
+        return False
+    from kubelite.cli import workloads
 
-    document, causes = config_review.judge(item.value, namespace)
-    key = config_review.key_of(document)
+    return workloads.family_of(value) is not None
+
+
+def _review_workload(
+    item: Item, namespace: str | None, lenient: bool, result: Review, taken: set[PodName]
+) -> None:
+    """The pods of a template, named after their owner; what is wrong with one is told once."""
+    from kubelite.cli import problems, workload_review, workloads
+
+    document, causes = workload_review.judge(item.value, namespace)
+    other_namespace = _other_namespace(item.value, namespace)
+    judged = document, causes, list(workloads.findings(document)), other_namespace
+    _list_problems(item, judged, [], lenient, result)
+    if causes or other_namespace:
+        return
+    owner = Owner(document["metadata"]["namespace"], workloads.owner_of(document))
+    if owner in result.owners:
+        cause = duplicate(("metadata", "name"), document["metadata"]["name"])
+        problem = problems.of_cause(cause, document)
+        result.errors.append(problems.diagnostic(item.document, item.path, item.file, problem))
+    result.owners.append(owner)
+    for claim in workloads.claims(document):
+        _hold(claim, namespace, result)
+    path = (*item.path, *workloads.FAMILIES[document["apiVersion"], document["kind"]].template)
+    untold = result._replace(errors=[], warnings=[], notes=[])
+    for number, pod in enumerate(workloads.pods(document)):
+        told = result if number == 0 else untold
+        _review_pod(item._replace(value=pod, path=path), namespace, lenient, told, taken)
+    if not result.errors:
+        result.errors.extend(untold.errors)  # a name that only a later one shares with another pod
+
+
+def _hold(document: Object, namespace: str | None, result: Review) -> list[Cause]:
+    """Keeps an object for the pods that refer to it, and returns what is wrong with it."""
+    from kubelite.cli import config_review
+
+    complete, causes = config_review.judge(document, namespace)
+    key = config_review.key_of(complete)
     if key in result.objects and key.name:
         causes.append(duplicate(("metadata", "name"), key.name))
-    result.objects[key] = document
-    listed = [problems.of_cause(cause, document) for cause in causes]
-    if other_namespace := _other_namespace(document, namespace):
-        listed.append(_namespace_problem(other_namespace))
-    listed.sort(key=lambda problem: problems.place_of(item.document, item.path, problem))
-    result.errors.extend(
-        problems.diagnostic(item.document, item.path, item.file, problem) for problem in listed
-    )
+    result.objects[key] = complete
+    return causes
+
+
+def _review_held(item: Item, namespace: str | None, lenient: bool, result: Review) -> None:
+    from kubelite.cli import config_review
+
+    causes = _hold(item.value, namespace, result)
+    findings = [] if causes else list(config_review.findings(item.value))
+    judged = item.value, causes, findings, _other_namespace(item.value, namespace)
+    _list_problems(item, judged, [], lenient, result)
 
 
 def _review_other(item: Item, lenient: bool, result: Review) -> None:
-    """An object that is no Pod: an error, unless the kind is known and may be passed over."""
+    """An object of another kind: an error, unless it needs a cluster and there are pods beside
+    it, which run without.
+    """
     from kubelite.cli import problems
-    from kubelite.cli.common.error_codes import UNSUPPORTED_KIND
+    from kubelite.cli.common.error_codes import NEEDS_CLUSTER, UNSUPPORTED_KIND
 
     problem = problems.of_kind(item.value)
-    skipped = lenient and problem.code == UNSUPPORTED_KIND
-    listed = result.warnings if skipped else result.errors
+    has_pods = bool(result.pods or result.owners)
+    listed = result.errors
+    if problem.code == NEEDS_CLUSTER and item.value["kind"] in _BESIDE_KINDS and has_pods:
+        listed = result.notes
+    elif (problem.code == NEEDS_CLUSTER and has_pods) or (
+        lenient and problem.code in (NEEDS_CLUSTER, UNSUPPORTED_KIND)
+    ):
+        listed = result.warnings
     listed.append(problems.diagnostic(item.document, item.path, item.file, problem))
 
 
@@ -224,9 +290,9 @@ def _review_pod(
 
 
 def _has_references(pod: Object) -> bool:
-    """Whether a pod may refer to ConfigMaps or Secrets, quickly told."""
+    """Whether a pod may refer to objects of the manifests, quickly told."""
     spec = pod.get("spec") or {}
-    if any(volume.keys() & _CONFIG_VOLUMES for volume in spec.get("volumes") or ()):
+    if any(volume.keys() & _HELD_VOLUMES for volume in spec.get("volumes") or ()):
         return True
     return any(
         container.get("envFrom")

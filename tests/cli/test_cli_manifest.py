@@ -20,6 +20,20 @@ from kubelite.cli.common.error_codes import CODES
 
 HEAD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n"
 GOOD = HEAD + "  containers:\n  - name: c\n    image: host\n"
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector:
+    matchLabels:
+      app: web
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: c, image: host}]
+"""
 SECRET = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: keys}\ndata: {a: YQ==}\n"
 
 
@@ -66,7 +80,20 @@ BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
     ("two pods of one name", GOOD + "---\n" + GOOD, "11:18   metadata.name", "KL110", 'Duplicate value: "p"', ""),
     ("no such volume", GOOD + "    volumeMounts: [{name: dta, mountPath: /d}]\n  volumes: [{name: data}]\n",
      "8:27   spec.containers[0].volumeMounts[0].name", "KL111", 'Not found: "dta"', 'did you mean "data"?'),
-    ("another kind", "apiVersion: apps/v1\nkind: Deployment\nspec: {template: {}}\n", "2:7   kind", "KL112", "Deployment", "spec.template"),
+    ("a kind for clusters", "apiVersion: v1\nkind: Service\nspec: {}\n", "2:7   kind", "KL117", "Service needs a cluster", "`kubelite up`"),
+    ("a Deployment without a template", DEPLOYMENT.replace("template:", "templat:"), "9:3   spec.templat", "KL104", "unknown field", '"template"'),
+    ("a Deployment whose selector misses", DEPLOYMENT.replace("{app: web}}\n    spec", "{app: w}}\n    spec"),
+     "10:24   spec.template.metadata.labels", "KL108", "`selector` does not match template `labels`", ""),
+    ("a template that Kubernetes refuses", DEPLOYMENT + "      restartPolicy: Never\n", "13:22   spec.template.spec.restartPolicy", "KL108", "Unsupported value", ""),
+    ("a template that is not served", DEPLOYMENT + "      runtimeClassName: x\n", "13:7   spec.template.spec.runtimeClassName", "KL113", "only runtime", "--lenient"),
+    ("a template whose ConfigMap is missing", DEPLOYMENT + "      volumes: [{name: v, configMap: {name: m}}]\n",
+     "13:45   spec.template.spec.volumes[0].configMap.name", "KL111", 'configmap "m" not found', ""),
+    ("a Pod of the name of a Deployment's", DEPLOYMENT + "---\n" + GOOD.replace("name: p", "name: web-1"), "16:18   metadata.name", "KL110", 'Duplicate value: "web-1"', ""),
+    ("two of one Deployment", DEPLOYMENT + "---\n" + DEPLOYMENT, "16:18   metadata.name", "KL110", 'Duplicate value: "web"', ""),
+    ("a claim that is not there", GOOD + "  volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]\n",
+     "8:58   spec.volumes[0].persistentVolumeClaim.claimName", "KL111", 'persistentvolumeclaim "c" not found', "put the PersistentVolumeClaim into"),
+    ("a claim of nothing", GOOD + "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: {accessModes: [ReadWriteOnce]}\n",
+     "12:7   spec.resources[storage]", "KL107", "Required value", ""),
     ("unknown kind", "apiVersion: v1\nkind: Pdo\n", "2:7   kind", "KL112", 'unknown kind "Pdo"', 'did you mean "Pod"?'),
     ("another version", "apiVersion: apps/v1\nkind: Pod\n", "1:13   apiVersion", "KL108", 'no kind "Pod"', "apiVersion: v1"),
     ("not an object", "just a text\n", "1:1", "KL105", "not an object", "kind: Pod"),
@@ -199,9 +226,9 @@ def test_the_namespace_of_the_manifest_and_that_of_the_command_line(tmp_path: Pa
 def test_lenient_warns_and_runs_without_what_is_not_supported(tmp_path: Path) -> None:
     service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
     source = written(tmp_path, GOOD + "    envFrom: [{configMapRef: {name: a}}]\n" + service)
-    assert len(refused(source)) == 2
+    assert len(refused(source)) == 1
     plan = manifest.load(source, lenient=True)
-    assert [warning.code for warning in plan.warnings] == ["KL111", "KL112"]
+    assert [warning.code for warning in plan.warnings] == ["KL111", "KL117"]
     (source_of_variables,) = plan.pods[0].spec.containers[0].env_from
     assert source_of_variables.config_map_ref is None
     refused(written(tmp_path, service), lenient=True)
@@ -246,10 +273,14 @@ def test_what_a_server_shows_can_be_brought_up_again(tmp_path: Path) -> None:
 
 def test_names_are_read_whatever_else_is_wrong(tmp_path: Path) -> None:
     text = "kind: Pod\nmetadata: {name: a, bogus: 1}\nspec: 7\n---\nkind: Service\n---\nkind: Pod\nmetadata: {name: b, namespace: there}\n"
-    assert manifest.names(written(tmp_path, text), None) == [("default", "a"), ("there", "b")]
-    assert manifest.names(written(tmp_path, text), "x") == [("x", "a"), ("there", "b")]
+    assert manifest.named(written(tmp_path, text), None).pods == [("default", "a"), ("there", "b")]
+    assert manifest.named(written(tmp_path, text), "x").pods == [("x", "a"), ("there", "b")]
     with pytest.raises(CliError):
-        manifest.names(written(tmp_path, "kind: Service\n"), None)
+        manifest.named(written(tmp_path, "kind: Service\n"), None)
+    generated = "kind: Pod\nmetadata: {generateName: a-}\n---\n" + DEPLOYMENT
+    found = manifest.named(written(tmp_path, generated), None)
+    assert found.prefixes == [("default", "a-")]
+    assert found.owners == [("default", "Deployment/web")]
 
 
 def run(*words: str, input: str = "") -> subprocess.CompletedProcess[str]:

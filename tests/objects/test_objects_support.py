@@ -177,7 +177,6 @@ def test_what_this_version_promises_raises_no_finding() -> None:
         (made(affinity={"nodeAffinity": {}}), "spec.affinity", "QUIET"),
         (made(serviceAccountName="a"), "spec.serviceAccountName", "QUIET"),
         (made(metadata={"name": "p", "uid": "u"}), "metadata.uid", "QUIET"),
-        (made(metadata={"generateName": "p-"}), "metadata.generateName", "REFUSED"),
         (
             made(securityContext={"appArmorProfile": {"type": "RuntimeDefault"}}),
             "spec.securityContext.appArmorProfile.type",

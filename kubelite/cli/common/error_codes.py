@@ -20,6 +20,7 @@ UNSUPPORTED_FIELD = "KL113"
 NO_EFFECT = "KL114"
 OTHER_NAMESPACE = "KL115"
 URL = "KL116"
+NEEDS_CLUSTER = "KL117"
 
 
 class Code(NamedTuple):
@@ -105,11 +106,18 @@ CODES: dict[str, Code] = {
         " the name. A reference with optional: true may lead nowhere.",
     ),
     UNSUPPORTED_KIND: Code(
-        "kind not supported",
-        "`kubelite pod` runs Pods, with the ConfigMaps and Secrets that they refer to. Other kinds"
-        " need controllers and an API server.",
-        "Create a Pod from the template of a Deployment, Job or StatefulSet (spec.template), or use"
-        " --lenient to run only the Pods of a file that also has other kinds.",
+        "unknown kind",
+        "The kind is none of Kubernetes' own, or of another version than the manifest says. Custom"
+        " kinds need an API server that knows their definition.",
+        "Correct the kind, or use --lenient to run the pods of the file without it.",
+    ),
+    NEEDS_CLUSTER: Code(
+        "kind needs a cluster",
+        "`kubelite pod` runs Pods, the pods of Deployments, ReplicaSets, ReplicationControllers,"
+        " StatefulSets, DaemonSets, Jobs and CronJobs, and holds the ConfigMaps, Secrets and"
+        " PersistentVolumeClaims that they refer to. Other kinds need an API server and"
+        " controllers. Pods that stand beside them run.",
+        "`kubelite up` starts a cluster on this machine; `kubectl apply -f` takes the whole file.",
     ),
     UNSUPPORTED_FIELD: Code(
         "field not supported",

@@ -8,7 +8,7 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.lib.manifest_yaml import MAX_BYTES, Document, YamlError, documents
 
 if TYPE_CHECKING:
-    from kubelite.cli.review import PodName
+    from kubelite.cli.review import Owner, PodName
     from kubelite.lib.json import Object
     from kubelite.objects.pod.pod import Pod
 
@@ -18,15 +18,17 @@ _BEGINNING = "a manifest begins with apiVersion: v1 and kind: Pod"
 
 class Manifest(NamedTuple):
     """The pods to create, checked and defaulted, and warnings to show. ``referenced`` are the
-    ConfigMaps and Secrets that a pod refers to, by its namespace and name.
+    ConfigMaps, Secrets and claims that a pod refers to, by its namespace and name; ``owners`` the
+    objects whose templates were made into pods.
     """
 
     pods: list[Pod]
     warnings: list[Diagnostic]
     referenced: dict[PodName, list[Object]]
+    owners: list[Owner]
 
     def documents(self, pod: Pod) -> list[Object]:
-        """The ConfigMaps and Secrets that a pod refers to."""
+        """The ConfigMaps, Secrets and claims that a pod refers to."""
         return self.referenced.get((pod.metadata.namespace or "", pod.metadata.name or ""), [])
 
 
@@ -50,35 +52,72 @@ def load_all(
         raise CliError(*limited(errors))
     from kubelite.cli.review import review_files
 
+    for _, documents_of_file in files:
+        _generate_names(documents_of_file)
     reviewed = review_files(files, namespace=namespace, lenient=lenient)
     errors += reviewed.errors
     if errors:
         raise CliError(*limited(errors))
-    return Manifest(reviewed.pods, reviewed.warnings, reviewed.referenced)
+    return Manifest(reviewed.pods, reviewed.warnings, reviewed.referenced, reviewed.owners)
 
 
-def names(source: str, namespace: str | None) -> list[tuple[str, str]]:
-    """Namespace and name of each pod that a manifest names, valid or not. Raises CliError."""
+def _generate_names(found: list[Document]) -> None:
+    """Gives pods with a generateName their name, as the API server does: five random letters."""
     from kubelite.cli.review import items
+
+    for item in items(found):
+        metadata = item.value.get("metadata") if isinstance(item.value, dict) else None
+        if isinstance(metadata, dict) and metadata.get("generateName") and not metadata.get("name"):
+            import secrets
+
+            from kubelite.control.controllers.shared.hashing import ALPHABET, MAX_BASE
+
+            suffix = "".join(secrets.choice(ALPHABET) for _ in range(5))
+            metadata["name"] = f"{metadata['generateName']}"[:MAX_BASE] + suffix
+
+
+class Named(NamedTuple):
+    """What manifests name, valid or not: pods by namespace and name, owners of pods, generateNames
+    by namespace, and claims by namespace and name.
+    """
+
+    pods: list[PodName]
+    owners: list[Owner]
+    prefixes: list[PodName]
+    claims: list[PodName]
+
+
+def named(source: str, namespace: str | None) -> Named:
+    """What the pods of a manifest are known by. Raises CliError where it has none."""
+    from kubelite.cli.review import Owner, items
     from kubelite.objects.rules.pods.defaults import NAMESPACE
 
-    pods = []
+    result = Named([], [], [], [])
     for item in items(read(source)):
         value = item.value if isinstance(item.value, dict) else {}
         metadata = value.get("metadata")
-        if (
-            value.get("kind") == "Pod"
-            and isinstance(metadata, dict)
-            and isinstance(metadata.get("name"), str)
-        ):
-            pods.append(
-                (str(metadata.get("namespace") or namespace or NAMESPACE), metadata["name"])
-            )
-    if not pods:
+        if not isinstance(metadata, dict):
+            continue
+        home = str(metadata.get("namespace") or namespace or NAMESPACE)
+        if isinstance(name := metadata.get("name"), str):
+            if value.get("kind") == "Pod":
+                result.pods.append((home, name))
+            elif value.get("kind") == "PersistentVolumeClaim":
+                result.claims.append((home, name))
+            elif isinstance(value.get("spec"), dict):
+                from kubelite.cli import workloads
+
+                if workloads.family_of(value):
+                    result.owners.append(Owner(home, workloads.owner_of(value)))
+                    claims = workloads.claims(value)
+                    result.claims.extend((home, claim["metadata"]["name"]) for claim in claims)
+        elif value.get("kind") == "Pod" and isinstance(metadata.get("generateName"), str):
+            result.prefixes.append((home, metadata["generateName"]))
+    if not (result.pods or result.owners or result.prefixes):
         from kubelite.cli.common.error_codes import EMPTY
 
         raise CliError(Diagnostic(f"there is no Pod in {label(source)}", EMPTY))
-    return pods
+    return result
 
 
 def label(source: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,10 +11,12 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import suggest_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from kubelite.cli.pod_row import Doc
+    from kubelite.cli.review import Owner
     from kubelite.node.kubelet.pods.pods import Pods
+    from kubelite.objects.pod.pod import Pod
 
 NAME = Argument("NAME", "Name of the pod, or pod/NAME.", completes="pod")
 NAMES = Argument("[NAME]...", "Names of pods.", completes="pod")
@@ -24,6 +27,7 @@ FILES = Option(
     "FILE",
     completes="file",
 )
+RECURSIVE = Option("--recursive -R", "Look for manifests in directories of directories too.")
 SUFFIXES = (".yaml", ".yml", ".json")
 _POD_WORDS = ("pod", "pods", "po")
 
@@ -82,6 +86,25 @@ def select(
     return selected
 
 
+def owner_of(pod: Pod) -> Owner | None:
+    """The object of a manifest whose template a local pod was made from."""
+    from kubelite.cli.review import Owner
+    from kubelite.cli.workloads import OWNER
+
+    name = (pod.metadata.annotations or {}).get(OWNER)
+    return Owner(pod.metadata.namespace or "", name) if name else None
+
+
+def owned_by(pods: Pods, owners: Collection[Owner]) -> list[Target]:
+    """The pods that were made from the templates of these objects."""
+    return [
+        Target(pod.metadata.namespace or "", pod.metadata.name or "")
+        for namespace in {owner.namespace for owner in owners}
+        for pod in pods.queries.list(namespace)
+        if owner_of(pod) in owners
+    ]
+
+
 def matcher(selector: str) -> Callable[[Mapping[str, str] | None], bool]:
     """Tells whether labels match. Raises CliError for a selector that is not one."""
     from kubelite.objects.facts import labels
@@ -113,8 +136,9 @@ def is_file(operand: str) -> bool:
     return operand == "-" or os.sep in operand or operand.endswith(SUFFIXES)
 
 
-def manifest_files(operands: Sequence[str]) -> list[str]:
-    """Manifest files, directories replaced by the manifests directly in them, by name.
+def manifest_files(operands: Sequence[str], *, recursive: bool = False) -> list[str]:
+    """Manifest files, directories replaced by the manifests in them, by name; with ``recursive``
+    also by those in the directories below.
 
     Raises CliError for no operand, and for a directory without a manifest.
     """
@@ -128,7 +152,10 @@ def manifest_files(operands: Sequence[str]) -> list[str]:
             files.append(operand)
             continue
         inside = sorted(
-            os.path.join(operand, name) for name in os.listdir(operand) if name.endswith(SUFFIXES)
+            os.path.join(directory, name)
+            for directory, _, names in _walked(operand, recursive=recursive)
+            for name in names
+            if name.endswith(SUFFIXES)
         )
         if not inside:
             raise CliError(
@@ -136,3 +163,9 @@ def manifest_files(operands: Sequence[str]) -> list[str]:
             )
         files += inside
     return files
+
+
+def _walked(top: str, *, recursive: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As os.walk, of the one directory or of all below it."""
+    walked = os.walk(top)
+    return walked if recursive else itertools.islice(walked, 1)

@@ -5,26 +5,33 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated
 
+from kubelite.cli.common import manifest
 from kubelite.cli.common.command import Argument, Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
-from kubelite.cli.common.engine import open_pods
+from kubelite.cli.common.engine import open_home, open_pods
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import (
     FILES,
+    RECURSIVE,
     SELECTOR,
     Target,
     is_file,
     manifest_files,
+    owned_by,
     pod_name,
     select,
 )
 from kubelite.cli.pod.up import process_start, step_line
 
 if TYPE_CHECKING:
+    from kubelite.cli.common.manifest import Named
+    from kubelite.cli.review import PodName
     from kubelite.node.kubelet.pods.pods import Pods
 
 GRACE = Option("--grace-period", "Seconds between the stop signal and SIGKILL.", minimum=0)
-_TARGETS = Argument("[FILE|NAME]...", "Manifests, - for stdin, or names of pods.", completes="pod")
+_TARGETS = Argument(
+    "[FILE|NAME]...", "Manifests, directories, - for stdin, or names of pods.", completes="pod"
+)
 
 
 @usage("kubelite pod down web", "kubelite pod down web.yaml", "kubelite pod down -l app=web")
@@ -33,6 +40,7 @@ def down(
     targets: Annotated[list[str] | None, _TARGETS] = None,
     *,
     filename: Annotated[list[str] | None, FILES] = None,
+    recursive: Annotated[bool, RECURSIVE] = False,
     selector: Annotated[str | None, SELECTOR] = None,
     uid: Annotated[
         str | None, Option("--uid", "Remove the pod with this uid, even if its record is damaged.")
@@ -41,8 +49,12 @@ def down(
     missing_ok: Annotated[
         bool, Option("--ignore-not-found", "Succeed if the pod does not exist.")
     ] = False,
+    volumes: Annotated[
+        bool, Option("--volumes", "Also delete the data of the claims in the manifests.")
+    ] = False,
 ) -> int:
-    """Stops and removes pods by name or selector, and those of manifests in reverse order.
+    """Stops and removes pods by name or selector, and those of manifests in reverse order. The data
+    of claims stays for the next `pod up` unless ``volumes``.
 
     ``grace`` seconds replace terminationGracePeriodSeconds. Raises NotFound after the others have
     been removed.
@@ -52,16 +64,29 @@ def down(
     start = process_start()
     screen = Screen(settings)
     first_missing: NotFound | None = None
-    operands = [*(targets or ()), *(filename or ())]
     # What can be wrong with the command line is found before anything is removed.
-    chosen = [pod for operand in operands for pod in _pods_of(settings, operand, filename or ())]
+    chosen, files = [], list(filename or ())
+    for operand in targets or ():
+        if is_file(operand):
+            files.append(operand)
+        else:
+            chosen.append(Target(settings.active_namespace, pod_name(operand)))
+    named = [
+        manifest.named(file, settings.namespace)
+        for operand in files
+        for file in manifest_files([operand], recursive=recursive)
+    ]
     pods = open_pods(settings, screen)
+    for in_file in named[::-1]:
+        chosen += _pods_of(pods, in_file)
+    if named and not chosen and not missing_ok:
+        raise CliError(Diagnostic("none of the pods of these manifests exists"))
     if uid is not None:
         if chosen or selector is not None:
             raise CliError(Diagnostic("--uid names the one pod to remove", exit_code=2))
         pods.remove_damaged(uid)
         return 0
-    if selector is not None or not chosen:
+    if selector is not None or not (chosen or named):
         names = [target.name for target in chosen]
         chosen = select(settings, pods, names, selector, command="down")
     for target in chosen:
@@ -74,6 +99,8 @@ def down(
         if not settings.quiet:
             screen.data(f"{target.name} is down in {now - start:.2f} s\n")
         start = now
+    if volumes:
+        _remove_claims(settings, [claim for in_file in named for claim in in_file.claims])
     if first_missing is not None and not missing_ok:
         raise first_missing
     return 0
@@ -89,14 +116,25 @@ def _down(screen: Screen, pods: Pods, target: Target, grace: int | None) -> None
         )
 
 
-def _pods_of(settings: Settings, operand: str, files: list[str] | tuple[()]) -> list[Target]:
-    if operand not in files and not is_file(operand):
-        return [Target(settings.active_namespace, pod_name(operand))]
-    from kubelite.cli.common import manifest
-
-    named = [
-        Target(*pod)
-        for file in manifest_files([operand])
-        for pod in manifest.names(file, settings.namespace)
+def _pods_of(pods: Pods, named: Named) -> list[Target]:
+    """The pods of a manifest, in reverse order: by name, by the object that they were made from, by
+    the beginning of a generated name.
+    """
+    targets = [Target(*pod) for pod in named.pods] + sorted(owned_by(pods, named.owners))
+    targets += [
+        Target(namespace, pod.metadata.name or "")
+        for namespace, prefix in named.prefixes
+        for pod in pods.queries.list(namespace)
+        if pod.metadata.generate_name == prefix
     ]
-    return named[::-1]
+    return targets[::-1]
+
+
+def _remove_claims(settings: Settings, claims: list[PodName]) -> None:
+    """Deletes the data of claims. Raises CliError for what cannot be removed."""
+    from kubelite.node.volume.local import remove_directory
+
+    home = open_home(settings)
+    left = [problem for claim in claims for problem in remove_directory(home.claim(*claim))]
+    if left:
+        raise CliError(Diagnostic(str(left[0])))

@@ -11,12 +11,13 @@ from kubelite.cli.common.command import Argument, Option, Output, Settings, usag
 from kubelite.cli.common.diagnostic import CliError, Diagnostic, cell
 from kubelite.cli.common.engine import as_document, open_home, open_pods, suggest_command
 from kubelite.cli.common.screen import Screen
-from kubelite.cli.common.targets import FILES, manifest_files
+from kubelite.cli.common.targets import FILES, RECURSIVE, Target, manifest_files, owned_by, owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kubelite.cli.common.diagnostic import Paint
+    from kubelite.cli.common.manifest import Manifest
     from kubelite.cli.pod_row import Doc
     from kubelite.lib.json import Object
     from kubelite.node.kubelet.act.progress import Step
@@ -38,6 +39,7 @@ def up(
     sources: Annotated[list[str] | None, _SOURCES] = None,
     *,
     filename: Annotated[list[str] | None, FILES] = None,
+    recursive: Annotated[bool, RECURSIVE] = False,
     lenient: Annotated[bool, LENIENT] = False,
     replace: Annotated[
         bool,
@@ -54,34 +56,43 @@ def up(
     dry_run: Annotated[bool, DRY_RUN] = False,
     output: Annotated[Output | None, Option("--output -o", "Output format.")] = None,
 ) -> int:
-    """Creates every pod of the manifests in order; all of it is checked before the first.
+    """Creates every pod of the manifests in order, those of templates too; all of it is checked
+    before the first. Pods of a template that has changed are replaced where that is needed, and
+    those that are too many are removed.
 
     Raises CliError with every problem of the manifests, and what the engine raises. Interrupted, it
     removes what it has made of a pod that was not up yet.
     """
     start = process_start()
     screen = Screen(settings)
-    files = manifest_files([*(sources or ()), *(filename or ())])
+    files = manifest_files([*(sources or ()), *(filename or ())], recursive=recursive)
     loaded = manifest.load_all(files, namespace=settings.namespace, lenient=lenient)
     for warning in loaded.warnings:
         screen.warn(warning)
     pods = open_pods(settings, screen)
+    surplus = _surplus(pods, loaded)
     if dry_run:
         for pod in loaded.pods:
             plan = pods.queries.plan(pod, loaded.documents(pod))
-            show_plan(screen, pod.metadata.name or "", plan, replace)
+            replaced = replace or _is_replaced(pods, pod, loaded)
+            show_plan(screen, pod.metadata.name or "", plan, replaced)
+        for target in surplus:
+            screen.data(f"{target.name} would be taken down\n")
         return 0
     if len(loaded.pods) > 1:
         _check_images(settings, loaded.pods)
     created = []
     not_up: list[Diagnostic] = []
+    for target in surplus:
+        pods.down(*target, report=lambda step: screen.progress(step_line(step, screen.err)))
     for pod in loaded.pods:
+        documents = loaded.documents(pod)
         result = up_one(
             screen,
             pods,
             pod,
-            loaded.documents(pod),
-            replace=replace,
+            documents,
+            replace=replace or _is_replaced(pods, pod, loaded),
             unsafe_sysctls=allow_unsafe_sysctl or (),
         )
         created.append(as_document(result.pod))
@@ -96,6 +107,23 @@ def up(
     if not_up:
         raise CliError(*not_up)
     return 0
+
+
+def _surplus(pods: Pods, loaded: Manifest) -> list[Target]:
+    """Pods of the manifests' templates that the manifests do not ask for any more."""
+    if not loaded.owners:
+        return []
+    wanted = {(pod.metadata.namespace, pod.metadata.name) for pod in loaded.pods}
+    return [target for target in owned_by(pods, loaded.owners) if tuple(target) not in wanted]
+
+
+def _is_replaced(pods: Pods, pod: Pod, loaded: Manifest) -> bool:
+    """Whether a pod is removed and created again: one of a template is, as its controller would do
+    it, where it cannot be changed in place.
+    """
+    if not loaded.owners or owner_of(pod) not in loaded.owners:
+        return False
+    return pods.queries.plan(pod, loaded.documents(pod)).kind == "replace"
 
 
 def _check_images(settings: Settings, wanted: list[Pod]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.lib.json import Object
-from kubelite.objects.facts import kinds, schema
+from kubelite.objects.facts import schema
 from kubelite.objects.rules import reading
 from kubelite.objects.rules.cause import path_text
 
@@ -53,13 +53,7 @@ def _unknown_fields(obj: Object) -> Iterator[tuple[str, str, str]]:
 
 
 def _definition(obj: Object) -> str | None:
-    version = obj.get("apiVersion") or "v1"
-    kind = kinds.of_manifest(str(version), str(obj.get("kind")))
-    if kind is None:
-        return None
-    group = (kind.group or "core").partition(".")[0]
-    definition = f"{group}.{kind.version}.{kind.kind}"
-    return definition if schema.types_of(definition) else None
+    return schema.definition_of({"apiVersion": "v1", **obj})
 
 
 def _siblings(definition: str, path: tuple[Any, ...]) -> Iterable[str]:

@@ -44,6 +44,10 @@ class Home:
         """The directory of the volumes that are provisioned on this node, by their names."""
         return f"{self.root}/volumes"
 
+    def claim(self, namespace: str, name: str) -> str:
+        """The directory of a claim that came with the manifest of local pods."""
+        return f"{self.root}/claims/{namespace}_{name}"
+
     @property
     def seccomp(self) -> str:
         """The directory of seccomp profiles that ``localhostProfile`` refers to."""

@@ -7,15 +7,30 @@ once it is bound, and its volume must name it in turn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from kubelite.node.volume.errors import SourceNotReady, VolumeError
 from kubelite.node.volume.mounts import Place
+from kubelite.node.volume.payload import Objects
 from kubelite.objects.facts import local_volumes, node_selectors
 
 if TYPE_CHECKING:
-    from kubelite.node.volume.payload import Objects
     from kubelite.objects.pod.pod import Pod, Volume
+
+
+class ClaimObjects(Objects, Protocol):
+    """Where a cluster's claims and volumes are looked up as well. Each method raises SourceNotReady
+    while the object cannot be had for another reason than absence.
+    """
+
+    def claim(self, name: str) -> Mapping[str, Any] | None:
+        """The PersistentVolumeClaim of the pod's namespace, or None."""
+
+    def persistent_volume(self, name: str) -> Mapping[str, Any] | None:
+        """The PersistentVolume, or None."""
+
+    def own_node(self) -> Mapping[str, Any]:
+        """The Node that this is."""
 
 
 class ClaimUse(NamedTuple):
@@ -43,7 +58,7 @@ def _use(volume: Volume, pod: Pod) -> ClaimUse | None:
     return None
 
 
-def place(use: ClaimUse, pod: Pod, source: Objects, directory: str) -> Place:
+def place(use: ClaimUse, pod: Pod, source: ClaimObjects, directory: str) -> Place:
     """Where the volume of a claim lies. ``directory`` is that of the node's provisioned volumes.
 
     Raises SourceNotReady where the claim may be bound later, VolumeError where its volume cannot be

@@ -54,15 +54,6 @@ class Objects(Protocol):
     def trust_bundle(self, name: str, signer: str, selector: object | None) -> str | None:
         """The certificates of a ClusterTrustBundle, or of all that a signer and labels select."""
 
-    def claim(self, name: str) -> Mapping[str, Any] | None:
-        """The PersistentVolumeClaim, or None."""
-
-    def persistent_volume(self, name: str) -> Mapping[str, Any] | None:
-        """The PersistentVolume, or None."""
-
-    def own_node(self) -> Mapping[str, Any]:
-        """The Node that this is."""
-
 
 class Documents:
     """Objects that came with a pod's manifest, for pods without a cluster."""
@@ -87,18 +78,6 @@ class Documents:
     def trust_bundle(self, name: str, signer: str, selector: object | None) -> str | None:
         """See :class:`Objects`."""
         return None
-
-    def claim(self, name: str) -> Mapping[str, Any] | None:
-        """See :class:`Objects`."""
-        return self._by_kind.get(("PersistentVolumeClaim", name))
-
-    def persistent_volume(self, name: str) -> Mapping[str, Any] | None:
-        """See :class:`Objects`; without a cluster there are none."""
-        return None
-
-    def own_node(self) -> Mapping[str, Any]:
-        """See :class:`Objects`; without a cluster there is none."""
-        raise SourceNotReady("a persistent volume needs a cluster: kubelite up")
 
 
 def is_made_of_objects(volume: Volume) -> bool:

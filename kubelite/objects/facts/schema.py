@@ -19,7 +19,9 @@ anything), ``[TYPE`` a list, ``{TYPE`` a map from strings, or the short name of 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import msgspec
 
@@ -137,6 +139,12 @@ def names() -> list[str]:
 def name_of(group: str, version: str, kind: str) -> str | None:
     """The definition of a kind: ``apps, v1, Deployment`` is ``apps.v1.Deployment``."""
     return _kinds().get((group, version, kind))
+
+
+def definition_of(document: Mapping[str, Any]) -> str | None:
+    """The definition of a document's kind; None for one that is not built in."""
+    group, _, version = str(document.get("apiVersion")).rpartition("/")
+    return name_of(group, version, str(document.get("kind")))
 
 
 def public_name(short: str) -> str:

@@ -1,5 +1,5 @@
-"""The ConfigMaps and Secrets that a pod's document refers to, with the places that name them.
-Pure.
+"""The ConfigMaps, Secrets and PersistentVolumeClaims that a pod's document refers to, with the
+places that name them. Pure.
 
 Imported for pods that refer to any: a plain pod starts without.
 """
@@ -21,7 +21,7 @@ class KeyReference(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """A ConfigMap or Secret by ``kind`` and ``name``. ``path`` leads to what refers to it, for
+    """One of them by ``kind`` and ``name``. ``path`` leads to what refers to it, for
     example ``spec.volumes[0].configMap``, and ``name_field`` is where the name stands in that.
     ``keys`` are those that it asks for by name; ``in_volume``: as files, not as a variable.
     """
@@ -59,6 +59,8 @@ def _of_container(container: Object, path: Path) -> Iterator[Reference]:
 def _of_volume(volume: Object, path: Path) -> Iterator[Reference]:
     yield from _one("ConfigMap", volume, "configMap", path, in_volume=True)
     yield from _one("Secret", volume, "secret", path, "secretName", in_volume=True)
+    claim = "persistentVolumeClaim"
+    yield from _one("PersistentVolumeClaim", volume, claim, path, "claimName", in_volume=True)
     projected = volume.get("projected") or {}
     for index, source in enumerate(projected.get("sources") or ()):
         here = (*path, "projected", "sources", index)

@@ -80,7 +80,7 @@ _METADATA = {
     "metadata.namespace": _YES,
     "metadata.labels": _YES,
     "metadata.annotations": _YES,
-    "metadata.generateName": Row(Level.REFUSED, "a local pod is known by its name: give it one"),
+    "metadata.generateName": _YES,
     "metadata.ownerReferences": Row(Level.QUIET, "no controller owns a local pod"),
     "metadata.finalizers": Row(Level.QUIET, "no controller takes part in removing a local pod"),
     **dict.fromkeys(
@@ -299,6 +299,8 @@ _VOLUME = {
     "volume.configMap": _YES,
     "volume.secret": _YES,
     "volume.downwardAPI": _YES,
+    "volume.persistentVolumeClaim": _YES,
+    "volume.ephemeral": _YES,
     "volume.projected.defaultMode": _YES,
     "volume.projected.sources[].configMap": _YES,
     "volume.projected.sources[].secret": _YES,

@@ -207,19 +207,24 @@ def new_pod(job: Obj, kind: OwnerKind) -> dict[str, Any]:
 
 
 def new_indexed_pod(job: Obj, kind: OwnerKind, index: int, replaced: Obj | None) -> dict[str, Any]:
-    """The pod of an index, which knows it by annotation, label, host name and variable."""
+    """The pod of an index, with how often the index has failed before."""
     pod = new_pod(job, kind)
+    give_index(pod, name_of(job), index)
+    pod["metadata"]["annotations"] |= _failure_notes(job, replaced)
+    return pod
+
+
+def give_index(pod: dict[str, Any], job_name: str, index: int) -> None:
+    """Tells a pod its index, by annotation, label, host name and variable."""
     metadata, spec = pod["metadata"], pod["spec"]
-    notes = {INDEX_ANNOTATION: str(index), **_failure_notes(job, replaced)}
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), **notes}
-    metadata["labels"] = {**(metadata.get("labels") or {}), INDEX_ANNOTATION: str(index)}
-    spec["hostname"] = f"{name_of(job)}-{index}"
+    for field in ("annotations", "labels"):
+        metadata[field] = {**(metadata.get(field) or {}), INDEX_ANNOTATION: str(index)}
+    spec["hostname"] = f"{job_name}-{index}"
     source = {"fieldRef": {"fieldPath": f"metadata.labels['{INDEX_ANNOTATION}']"}}
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         variables = container.get("env") or []
         if not any(item.get("name") == INDEX_VARIABLE for item in variables):
             container["env"] = [*variables, {"name": INDEX_VARIABLE, "valueFrom": source}]
-    return pod
 
 
 def _failure_notes(job: Obj, replaced: Obj | None) -> dict[str, str]:

@@ -45,7 +45,7 @@ def claims_of(view: View, set_: Obj, ordinal: int) -> Iterable[Obj]:
 def missing_claims(view: View, set_: Obj, ordinal: int) -> list[Create]:
     """Claims that an ordinal needs and that do not exist."""
     return [
-        Create(PERSISTENT_VOLUME_CLAIMS, _new_claim(set_, template, ordinal))
+        Create(PERSISTENT_VOLUME_CLAIMS, _owned(set_, claim_of(set_, template, ordinal)))
         for template in claim_templates(set_)
         if view.get(
             PERSISTENT_VOLUME_CLAIMS, namespace_of(set_), claim_name(set_, template, ordinal)
@@ -54,7 +54,8 @@ def missing_claims(view: View, set_: Obj, ordinal: int) -> list[Create]:
     ]
 
 
-def _new_claim(set_: Obj, template: Obj, ordinal: int) -> dict[str, Any]:
+def claim_of(set_: Obj, template: Obj, ordinal: int) -> dict[str, Any]:
+    """The claim of an ordinal, without an owner."""
     own = deepcopy(dict(template["metadata"]))
     selector = (spec_of(set_).get("selector") or {}).get("matchLabels") or {}
     metadata = {
@@ -63,15 +64,20 @@ def _new_claim(set_: Obj, template: Obj, ordinal: int) -> dict[str, Any]:
         "namespace": namespace_of(set_),
         "labels": {**(own.get("labels") or {}), **selector},
     }
-    references = _references(set_, None, is_condemned=False)
-    if references:
-        metadata["ownerReferences"] = references
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": metadata,
         "spec": deepcopy(template.get("spec") or {}),
     }
+
+
+def _owned(set_: Obj, claim: dict[str, Any]) -> dict[str, Any]:
+    """A new claim with the owner that the retention policy gives it."""
+    references = _references(set_, None, is_condemned=False)
+    if references:
+        claim["metadata"]["ownerReferences"] = references
+    return claim
 
 
 def is_stale(claim: Obj, pod_name: str, pod_uid: str) -> bool:

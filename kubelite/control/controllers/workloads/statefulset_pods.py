@@ -109,16 +109,22 @@ def identity_labels(set_: Obj, ordinal: int) -> dict[str, str]:
 def new_pod(set_: Obj, kind: OwnerKind, revision: Obj, ordinal: int) -> dict[str, Any]:
     """The pod of an ordinal, made from a revision."""
     pod = pod_of(set_, kind, template_of(revision))
-    name = f"{name_of(set_)}-{ordinal}"
+    pod["metadata"]["generateName"] = generate_name(set_)
+    give_identity(set_, pod, ordinal)
+    pod["metadata"]["labels"][HASH_LABEL] = name_of(revision)
+    return pod
+
+
+def give_identity(set_: Obj, pod: dict[str, Any], ordinal: int) -> None:
+    """What makes a pod that of an ordinal: its name, labels, host name and claims."""
     metadata, spec = pod["metadata"], pod["spec"]
-    metadata |= {"name": name, "generateName": generate_name(set_)}
-    labels = {**identity_labels(set_, ordinal), HASH_LABEL: name_of(revision)}
+    metadata["name"] = f"{name_of(set_)}-{ordinal}"
+    labels = identity_labels(set_, ordinal)
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
-    spec["hostname"] = name
+    spec["hostname"] = metadata["name"]
     if spec_of(set_).get("serviceName"):
         spec["subdomain"] = spec_of(set_)["serviceName"]
     _add_claims(set_, spec, ordinal)
-    return pod
 
 
 def _add_claims(set_: Obj, spec: dict[str, Any], ordinal: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.runtime.records import ClaimedVolume
 from kubelite.node.volume import claims
+from kubelite.node.volume.claims import ClaimObjects, ClaimUse
 from kubelite.node.volume.errors import SourceNotReady
 from kubelite.node.volume.mounts import Place
 
@@ -23,14 +24,30 @@ def places(state: PodState) -> Mapping[str, Place]:
     if not missing:
         return by_volume
     for use in missing:
-        try:
-            by_volume[use.volume] = claims.place(use, state.pod, state.objects, state.home.volumes)
-        except SourceNotReady as error:
-            message = f'MountVolume.SetUp failed for volume "{use.volume}" : {error}'
-            raise SourceNotReady(message) from error
+        by_volume[use.volume] = (
+            _of_manifest(state, use)
+            if state.cluster is None
+            else _of_cluster(state, state.cluster.objects(state.record), use)
+        )
     state.record.claimed = {name: _record(place) for name, place in by_volume.items()}
     state.save()
     return by_volume
+
+
+def _of_cluster(state: PodState, objects: ClaimObjects, use: ClaimUse) -> Place:
+    try:
+        return claims.place(use, state.pod, objects, state.home.volumes)
+    except SourceNotReady as error:
+        message = f'MountVolume.SetUp failed for volume "{use.volume}" : {error}'
+        raise SourceNotReady(message) from error
+
+
+def _of_manifest(state: PodState, use: ClaimUse) -> Place:
+    """A local pod's claim is a directory that outlives it, or ends with it if it is ephemeral."""
+    if use.is_ephemeral:
+        return Place(use.volume, "disk", f"{state.home.pod(state.uid)}/volumes/{use.volume}")
+    path = state.home.claim(state.record.namespace, use.claim)
+    return Place(use.volume, "provisioned", path, "", use.read_only)
 
 
 def _place(name: str, claimed: ClaimedVolume) -> Place:

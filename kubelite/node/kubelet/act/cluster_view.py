@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from kubelite.node.runtime.records import ObservedPod, PodRecord
-    from kubelite.node.volume.payload import Objects
+    from kubelite.node.volume.claims import ClaimObjects
     from kubelite.objects.pod.pod import Pod
 
 
@@ -28,8 +28,10 @@ class ClusterView(Protocol):
     def node(self) -> ClusterNode:
         """This node."""
 
-    def objects(self, record: PodRecord) -> Objects:
-        """ConfigMaps, Secrets and tokens for a pod. Its methods raise SourceNotReady."""
+    def objects(self, record: PodRecord) -> ClaimObjects:
+        """ConfigMaps, Secrets, tokens, claims and volumes for a pod. Its methods raise
+        SourceNotReady.
+        """
 
     def service_variables(self, namespace: str, *, links: bool) -> Mapping[str, str]:
         """Environment variables of the Services a pod sees; without ``links`` only those of

@@ -112,7 +112,7 @@ async def _first_view(informer: Informer) -> None:
 
 
 class PodObjects:
-    """The objects of one pod: :class:`kubelite.node.volume.payload.Objects`."""
+    """The objects of one pod: :class:`kubelite.node.volume.claims.ClaimObjects`."""
 
     def __init__(self, watches: ObjectWatches, record: PodRecord, account: str, node: str) -> None:
         self._watches = watches

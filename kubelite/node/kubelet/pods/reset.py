@@ -24,7 +24,7 @@ from kubelite.node.runtime.processes import find_pods_of_root
 from kubelite.node.runtime.removal import Remover, close_home
 from kubelite.node.volume.removal import remove_tree
 
-_DIRECTORIES = ("pods", "logs", "images", "filters", "server", "volumes", "run")
+_DIRECTORIES = ("pods", "logs", "images", "filters", "server", "volumes", "claims", "run")
 """What kubelite keeps in a state root. Other files in the same directory are not touched."""
 
 
