@@ -16,7 +16,7 @@ IMPURE = {
 ALLOWED = {
     "kubelite.core.errors": {"os"},
     "kubelite.client.resources": {"urllib"},
-    "kubelite.control.api.kinds.common.callouts": {"urllib"},
+    "kubelite.control.api.kinds.common.client_config": {"urllib"},
     "kubelite.control.api.schema.cel_functions": {"urllib"},
 }
 """Impure modules of which a pure module uses a harmless name: ``os.strerror`` is a table,

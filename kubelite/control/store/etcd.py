@@ -1,4 +1,4 @@
-"""A backend in etcd 3.5, over its JSON gateway: several API servers may share one.
+"""A backend in etcd 3.5, over its JSON etcd_gateway: several API servers may share one.
 
 Everything lives in etcd, what is volatile elsewhere too. Reads are linearizable. Each server has
 etcd forget what is older than five minutes, as Kubernetes' servers do.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kubelite.control.store import gateway
+from kubelite.control.store import etcd_gateway
 from kubelite.control.store.types import Batch, Compacted, Conflict, Future, NoSpace, Unavailable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from kubelite.control.store.gateway import Message
+    from kubelite.control.store.etcd_gateway import Message
     from kubelite.control.store.types import Change, Entry, Page
 
 PREFIX = "/registry/"
@@ -49,37 +49,37 @@ class Etcd:
 
         session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         try:
-            answer = await _ask(session, url.rstrip("/") + "/v3/kv/range", gateway.one(PREFIX))
+            answer = await _ask(session, url.rstrip("/") + "/v3/kv/range", etcd_gateway.one(PREFIX))
         except Unavailable:
             await session.close()
             raise
-        return cls(session, url, gateway.revision(answer))
+        return cls(session, url, etcd_gateway.revision(answer))
 
     async def _call(self, path: str, message: Message) -> Message:
         answer = await _ask(self._session, f"{self._url}/v3/{path}", message)
-        self.revision = max(self.revision, gateway.revision(answer))
+        self.revision = max(self.revision, etcd_gateway.revision(answer))
         return answer
 
     async def get(self, key: str) -> Entry | None:
-        pairs = (await self._call("kv/range", gateway.one(key))).get("kvs", [])
-        return gateway.entry(pairs[0]) if pairs else None
+        pairs = (await self._call("kv/range", etcd_gateway.one(key))).get("kvs", [])
+        return etcd_gateway.entry(pairs[0]) if pairs else None
 
     async def page(
         self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0
     ) -> Page:
-        answer = await self._call("kv/range", gateway.some(prefix, after, limit, revision))
-        return gateway.page(answer, revision)
+        answer = await self._call("kv/range", etcd_gateway.some(prefix, after, limit, revision))
+        return etcd_gateway.page(answer, revision)
 
     async def commit(self, changes: Sequence[Change]) -> int:
         leases = {
             ttl: await self._lease(ttl)
             for ttl in {change.ttl for change in changes if change.value and change.ttl}
         }
-        answer = await self._call("kv/txn", gateway.transaction(changes, leases))
+        answer = await self._call("kv/txn", etcd_gateway.transaction(changes, leases))
         if answer.get("succeeded"):
-            return gateway.revision(answer)
+            return etcd_gateway.revision(answer)
         for number, change in enumerate(changes):
-            current = gateway.found(answer, number)
+            current = etcd_gateway.found(answer, number)
             if (current.revision if current else 0) != change.expected:
                 raise Conflict(change, current)
         raise Unavailable("etcd refused a transaction whose conditions all hold")
@@ -100,7 +100,7 @@ class Etcd:
     async def watch(self, after: int) -> AsyncIterator[Batch]:
         import aiohttp
 
-        request = msgspec.json.encode(gateway.watching(PREFIX, after + 1))
+        request = msgspec.json.encode(etcd_gateway.watching(PREFIX, after + 1))
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_SECONDS)
         try:
             async with self._session.post(
@@ -131,10 +131,10 @@ class Etcd:
             raise Unavailable(
                 f"etcd ended a watch: {result.get('cancel_reason', 'no reason given')}"
             )
-        events = gateway.events(result)
+        events = etcd_gateway.events(result)
         if not events and result.get("created"):
             return None
-        revision = events[-1].revision if events else gateway.revision(result)
+        revision = events[-1].revision if events else etcd_gateway.revision(result)
         self.revision = max(self.revision, revision)
         return Batch(revision, events)
 
@@ -187,11 +187,13 @@ async def _ask(session: aiohttp.ClientSession, url: str, message: Message) -> Me
 
 
 def _refusal(text: str, wanted: int) -> Exception:
-    if gateway.COMPACTED in text:
+    if etcd_gateway.COMPACTED in text:
         return Compacted(wanted, wanted + 1)
-    if gateway.FUTURE in text:
+    if etcd_gateway.FUTURE in text:
         return Future(wanted, wanted - 1)
-    return NoSpace(f"etcd: {text}") if gateway.NO_SPACE in text else Unavailable(f"etcd: {text}")
+    return (
+        NoSpace(f"etcd: {text}") if etcd_gateway.NO_SPACE in text else Unavailable(f"etcd: {text}")
+    )
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubelite.control.api.schema import cel, structural, validation
+from kubelite.control.api.schema import cel, structural_schema, validation
 from kubelite.control.api.schema.crd_validation import check_crd
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.status import StatusError, invalid
 from tests.control.api.pure import causes as causes_of
 from tests.control.api.pure import edited, res_of, widget
 
-PRESERVE = structural.PRESERVE
+PRESERVE = structural_schema.PRESERVE
 
 
 def typed(kind, **more):

@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubelite.control.api.patching import apply_merge, field_set
-from kubelite.control.api.schema import shape
+from kubelite.control.api.schema import ownership_shape
 from tests.control.api.pure import res, widget
 
-POD = shape.of(res("v1", "Pod"))
+POD = ownership_shape.of(res("v1", "Pod"))
 ELEMENTS = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', "v:1"])
 TREES = st.recursive(
     st.just({}),
@@ -119,7 +119,7 @@ def test_what_is_new_owns_every_part_of_itself():
 
 
 def test_a_selector_is_one_leaf():
-    deployment = shape.of(res("apps/v1", "Deployment"))
+    deployment = ownership_shape.of(res("apps/v1", "Deployment"))
     assert field_set.applied(deployment, spec(selector={"matchLabels": {"a": "b"}})) == {
         "f:spec": {"f:selector": {}}
     }
@@ -139,7 +139,7 @@ def test_an_applied_item_must_have_its_keys():
 
 
 def test_a_key_that_says_nothing_is_its_default():
-    service = shape.of(res("v1", "Service"))
+    service = ownership_shape.of(res("v1", "Service"))
     named = [
         field_set.applied(service, spec(ports=[{"port": 80, **more}]))
         for more in ({}, {"protocol": ""}, {"protocol": "TCP"})
@@ -212,7 +212,7 @@ def test_custom_objects_have_the_shape_of_their_schema():
         "whole": {"x": "y"},
         "map": {"k": {"x": "y"}},
     }
-    assert field_set.applied(shape.of(widget(LISTS)), value) == {
+    assert field_set.applied(ownership_shape.of(widget(LISTS)), value) == {
         "f:keyed": {'k:{"a":"1","b":7}': {".": {}, "f:a": {}, "f:c": {}}},
         "f:map": {"f:k": {".": {}, "f:x": {}}},
         "f:plain": {},
@@ -222,7 +222,9 @@ def test_custom_objects_have_the_shape_of_their_schema():
 
 
 def test_where_no_schema_is_maps_have_parts():
-    assert field_set.applied(shape.of(widget(None)), {"a": {"b": {"c": 1}}, "l": [1]}) == {
+    assert field_set.applied(
+        ownership_shape.of(widget(None)), {"a": {"b": {"c": 1}}, "l": [1]}
+    ) == {
         "f:a": {"f:b": {".": {}, "f:c": {}}},
         "f:l": {},
     }

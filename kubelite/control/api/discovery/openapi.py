@@ -15,7 +15,7 @@ from kubelite.control.api.discovery import openapi_schema
 from kubelite.control.api.discovery.gnostic import encode
 from kubelite.control.api.discovery.openapi_schema import Form
 from kubelite.control.api.patching.patch import accepted
-from kubelite.control.api.schema.shape import encoded
+from kubelite.control.api.schema.ownership_shape import encoded
 from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from kubelite.control.api.schema import structural
+from kubelite.control.api.schema import structural_schema
 from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 
@@ -170,7 +170,7 @@ def custom(form: Form, res: Resource) -> Object:
     """The definition of a custom kind: its structural schema with the fields that every object
     has.
     """
-    given = structural.schema_of(res)
+    given = structural_schema.schema_of(res)
     document = _plain(given) if form.version == 2 else dict(given)
     fields = {
         **(document.get("properties") or {}),
@@ -193,7 +193,7 @@ def _plain(given: Object) -> Object:
     document = {key: value for key, value in given.items() if key not in _UNSAID}
     if given.get("x-kubernetes-int-or-string"):
         document.pop("type", None)
-    if given.get(structural.PRESERVE) or given.get("nullable"):
+    if given.get(structural_schema.PRESERVE) or given.get("nullable"):
         document.pop("type", None)
         return {
             key: value

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.common import callouts
-from kubelite.control.api.kinds.common.callouts import default_service_port
+from kubelite.control.api.kinds.common import client_config
 from kubelite.control.api.kinds.common.checks import (
     check_port_number,
     unchanged,
 )
+from kubelite.control.api.kinds.common.client_config import default_service_port
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.schema import crd_validation, structs
 from kubelite.control.api.tables.columns import NAME_AND_CREATION, columns
@@ -110,7 +110,7 @@ def _check_conversion(conversion: Object) -> Iterator[Cause]:
         why = "required when strategy is set to Webhook"
         yield causes.required(f"{path}.webhookClientConfig", why)
     else:
-        yield from callouts.check_client_config(config, f"{path}.webhookClientConfig")
+        yield from client_config.check_client_config(config, f"{path}.webhookClientConfig")
     yield from _check_review_versions(
         webhook.get("conversionReviewVersions") or [], f"{path}.conversionReviewVersions"
     )

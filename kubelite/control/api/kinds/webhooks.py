@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.kinds.common import callouts, matching
+from kubelite.control.api.kinds.common import client_config, matching
 from kubelite.control.api.kinds.rules import Rules
 from kubelite.control.api.tables.columns import columns, integer
 from kubelite.control.api.tables.text import age_of, name_of
@@ -34,7 +34,7 @@ def _default_webhooks(obj: Any) -> None:
             hook.reinvocationPolicy = "Never"
         matching.default_rules(hook.rules)
         if hook.clientConfig.service is not None:
-            callouts.default_service_port(hook.clientConfig.service)
+            client_config.default_service_port(hook.clientConfig.service)
 
 
 def _check_webhooks(obj: Object) -> Iterator[Cause]:
@@ -67,7 +67,9 @@ def _check_hook(hook: Object, path: str) -> Iterator[Cause]:
     again = hook.get("reinvocationPolicy")
     if again is not None and again not in _REINVOCATION:
         yield causes.unsupported(f"{path}.reinvocationPolicy", again, _REINVOCATION)
-    yield from callouts.check_client_config(hook.get("clientConfig") or {}, f"{path}.clientConfig")
+    yield from client_config.check_client_config(
+        hook.get("clientConfig") or {}, f"{path}.clientConfig"
+    )
     conditions = hook.get("matchConditions") or []
     yield from matching.check_conditions(conditions, f"{path}.matchConditions")
 

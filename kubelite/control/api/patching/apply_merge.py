@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.schema.shape import child, encoded, item, key_of
+from kubelite.control.api.schema.ownership_shape import child, encoded, item, key_of
 
 if TYPE_CHECKING:
     from kubelite.control.api.patching.field_set import Fields
-    from kubelite.control.api.schema.shape import Shape
+    from kubelite.control.api.schema.ownership_shape import Shape
 
 
 def merge(shape: Shape, live: Any, given: Any) -> Any:

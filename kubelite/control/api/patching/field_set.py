@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from kubelite.control.api.schema.shape import LEAF, encoded, item, key_of, parts, require_keys
+from kubelite.control.api.schema.ownership_shape import (
+    LEAF,
+    encoded,
+    item,
+    key_of,
+    parts,
+    require_keys,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kubelite.control.api.schema.shape import Shape
+    from kubelite.control.api.schema.ownership_shape import Shape
 
 Fields = dict[str, Any]
 SELF = "."

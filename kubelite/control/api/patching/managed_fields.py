@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.kinds.registry import rules_of
 from kubelite.control.api.patching import apply_merge, field_set
-from kubelite.control.api.schema import decoding, shape, structs, structural, unknown_fields
+from kubelite.control.api.schema import (
+    decoding,
+    ownership_shape,
+    structs,
+    structural_schema,
+    unknown_fields,
+)
 from kubelite.control.api.strategy import conform
 from kubelite.control.api.wire.status import Cause, apply_conflict, bad_request
 from kubelite.lib.json import Object
@@ -72,7 +78,7 @@ def track(
     if old is not None and not held:
         return _with_managers(new, [])
     difference = field_set.compare(
-        shape.of(res), _view(res, before, subresource), _view(res, new, subresource)
+        ownership_shape.of(res), _view(res, before, subresource), _view(res, new, subresource)
     )
     if difference.changed or difference.removed:
         me = Manager(manager, "Update", res.gv, subresource)
@@ -177,7 +183,7 @@ def apply(
     except ValueError as error:
         raise bad_request(f"failed to create typed patch object: {error}") from None
     difference = field_set.compare(
-        shape.of(res), _view(res, base, subresource), _view(res, merged, subresource)
+        ownership_shape.of(res), _view(res, base, subresource), _view(res, merged, subresource)
     )
     result = _contested(others, difference, force)
     if mine:
@@ -194,7 +200,7 @@ def apply(
 
 def _spoken_of(res: Resource, wanted: Object, subresource: str) -> Fields:
     """The fields that an applied object speaks of. Raises ValueError."""
-    fields = field_set.applied(shape.of(res), _view(res, wanted, subresource))
+    fields = field_set.applied(ownership_shape.of(res), _view(res, wanted, subresource))
     return {element: below for element, below in fields.items() if below or element != "f:metadata"}
 
 
@@ -204,7 +210,7 @@ def _merged(
     """What would be stored: the applied object laid over the live one, less what was applied last
     and is wanted by nobody.
     """
-    form = shape.of(res)
+    form = ownership_shape.of(res)
     merged = apply_merge.merge(form, base, wanted)
     if last:
         kept = _all_fields([{"f:metadata": {}}, *owned])
@@ -217,7 +223,7 @@ def _merged(
     # In the form in which it would be stored: a default inside a list that is one leaf is no
     # change.
     conformed, _ = (
-        structural.conform(res, merged)
+        structural_schema.conform(res, merged)
         if res.crd is not None
         else conform.conform(res, merged, old=base)
     )
@@ -270,7 +276,7 @@ def _before_first(res: Resource, live: Object | None, now: str) -> dict[Manager,
     """
     if live is None:
         return {}
-    fields = field_set.whole(shape.of(res), _view(res, live, ""))
+    fields = field_set.whole(ownership_shape.of(res), _view(res, live, ""))
     return {Manager(BEFORE, "Update", res.gv, ""): Held(fields, now, res.gv)}
 
 

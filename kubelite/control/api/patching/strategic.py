@@ -16,7 +16,7 @@ from collections import deque
 from functools import cache
 from typing import Any, NamedTuple
 
-from kubelite.control.api.schema.shape import encoded
+from kubelite.control.api.schema.ownership_shape import encoded
 from kubelite.lib.json import Object
 from kubelite.objects.facts import schema
 

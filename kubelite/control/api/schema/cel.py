@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema import cel_functions, cel_text, cel_values
 from kubelite.control.api.schema.cel_values import converted
-from kubelite.control.api.schema.structural import children
+from kubelite.control.api.schema.structural_schema import children
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.status import Cause
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.schema.structural import children
+from kubelite.control.api.schema.structural_schema import children
 
 if TYPE_CHECKING:
     from kubelite.control.api.schema.cel_text import Loop, Step

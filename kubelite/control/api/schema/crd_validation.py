@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.schema import crd_cel_rules, jsonpath, patterns, structural, validation
+from kubelite.control.api.schema import (
+    crd_cel_rules,
+    jsonpath,
+    patterns,
+    structural_schema,
+    validation,
+)
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
@@ -28,7 +34,7 @@ _ONLY_OUTSIDE = (
     "description",
     "nullable",
     "additionalProperties",
-    structural.PRESERVE,
+    structural_schema.PRESERVE,
 )
 _APPROVAL = "api-approved.kubernetes.io"
 _META_FIELDS = ("name", "generateName")
@@ -57,7 +63,7 @@ _ROOT_FIELDS = frozenset(
         "properties",
         "externalDocs",
         "example",
-        structural.PRESERVE,
+        structural_schema.PRESERVE,
         "x-kubernetes-validations",
     )
 )
@@ -335,14 +341,17 @@ def _root(schema: Object, path: str) -> Iterator[Cause]:
 
 def _structural(schema: Object, path: str, top: bool = False) -> Iterator[Cause]:
     """A node of a structural schema: it names its type, and says once what lies below."""
-    free = schema.get("x-kubernetes-int-or-string") or schema.get(structural.PRESERVE)
+    free = schema.get("x-kubernetes-int-or-string") or schema.get(structural_schema.PRESERVE)
     if not schema.get("type") and not free and not top:
         yield causes.required(f"{path}.type", "must not be empty for specified object fields")
     elif schema.get("type") and schema["type"] not in TYPES:
         yield causes.unsupported(f"{path}.type", schema["type"], TYPES)
-    embedded = schema.get(structural.EMBEDDED) and not schema.get(structural.PRESERVE)
+    embedded = schema.get(structural_schema.EMBEDDED) and not schema.get(structural_schema.PRESERVE)
     if embedded and not schema.get("properties"):
-        why = f"must not be empty if {structural.EMBEDDED} is true without {structural.PRESERVE}"
+        why = (
+            f"must not be empty if {structural_schema.EMBEDDED} is true without "
+            f"{structural_schema.PRESERVE}"
+        )
         yield causes.required(f"{path}.properties", why)
     yield from _forbidden(schema, path)
     yield from _listed(schema, path)

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema import patterns
-from kubelite.control.api.schema.structural import EMBEDDED, children
+from kubelite.control.api.schema.structural_schema import EMBEDDED, children
 from kubelite.control.api.wire import causes
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kubelite.control.api.kinds.registry import rules_of
-from kubelite.control.api.schema import props, structs, unknown_fields
+from kubelite.control.api.schema import json_schema_props, structs, unknown_fields
 from kubelite.control.api.schema.decoding import (
     definition,
     strict_error,
@@ -74,10 +74,10 @@ def _schemas(res: Resource, value: Any) -> list[str]:
         if version.schema is not None and version.schema.openAPIV3Schema is not None:
             path = f"spec.versions[{index}].schema.openAPIV3Schema"
             try:
-                version.schema.openAPIV3Schema = props.normal(
+                version.schema.openAPIV3Schema = json_schema_props.normal(
                     version.schema.openAPIV3Schema, path, unknown
                 )
-            except props.WrongType as error:
+            except json_schema_props.WrongType as error:
                 raise undecodable(res, str(error)) from None
     return unknown
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kubelite.control.api.kinds.registry import convert, rules_of
-from kubelite.control.api.schema import structural
+from kubelite.control.api.schema import structural_schema
 from kubelite.control.api.strategy import conform as builtin
 from kubelite.control.api.strategy.prepare import prepare_create, prepare_update
 from kubelite.control.api.strategy.validate import validate_create, validate_update
@@ -66,7 +66,7 @@ def conform(
         # Empty lists are dropped, and this one says something: that all managers are forgotten.
         obj = {**obj, "metadata": {**metadata, "managedFields": [{}]}}
     if res.crd is not None:
-        return structural.conform(res, obj, validation, duplicates)
+        return structural_schema.conform(res, obj, validation, duplicates)
     return builtin.conform(res, obj, validation, duplicates, old)
 
 
@@ -82,18 +82,20 @@ def served(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
     already.
     """
     converted = convert(obj, res.gv)
-    return converted if res.settled else structural.served(res, converted)
+    return converted if res.settled else structural_schema.served(res, converted)
 
 
 def order(res: Resource, obj: dict[str, Any]) -> dict[str, Any]:
     """An object in the servers' field order, after parts of it were added."""
-    return structural.order(obj) if res.crd is not None else builtin.order(res, obj)
+    return structural_schema.order(obj) if res.crd is not None else builtin.order(res, obj)
 
 
 def stored(res: Resource, obj: dict[str, Any]) -> bytes:
     """An object in order, as the store keeps it."""
     return (
-        documents.stored(structural.order(obj)) if res.crd is not None else builtin.stored(res, obj)
+        documents.stored(structural_schema.order(obj))
+        if res.crd is not None
+        else builtin.stored(res, obj)
     )
 
 

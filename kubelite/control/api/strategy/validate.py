@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.kinds.registry import rules_of
-from kubelite.control.api.schema import cel, structural, validation
+from kubelite.control.api.schema import cel, structural_schema, validation
 from kubelite.control.api.strategy import metadata, required
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
@@ -76,7 +76,7 @@ def _contents(res: Resource, obj: Object) -> Iterator[Cause]:
 
 def _custom(res: Resource, obj: Object, old: Object | None, before: list[Cause]) -> Iterator[Cause]:
     """What is wrong with a custom object, of which ``before`` was found already."""
-    described = structural.schema_of(res)
+    described = structural_schema.schema_of(res)
     body = {key: value for key, value in obj.items() if key not in _TOP}
     wanted = {
         **described,

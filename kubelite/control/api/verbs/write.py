@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from kubelite.control.api.admission.chain import Attempt
 from kubelite.control.api.auth.authorization import attributes_of, denial
 from kubelite.control.api.patching import managed_fields, patch
-from kubelite.control.api.schema import structural
+from kubelite.control.api.schema import structural_schema
 from kubelite.control.api.strategy import client_warnings, strategy
 from kubelite.control.api.strategy.commit import is_heartbeat, remove, write
 from kubelite.control.api.verbs import custom_definitions
@@ -124,7 +124,7 @@ def _check_custom_kind(res: Resource, value: dict[str, Any], data: bytes, mode: 
         )
         error = bad_request(why)
         if mode == "Warn":
-            error.warnings = warnings(structural.unknown_without_schema(value))
+            error.warnings = warnings(structural_schema.unknown_without_schema(value))
         raise error
 
 

@@ -84,8 +84,8 @@ async def run(
     outputs = asyncio.create_task(_forward_output(channels, process, wanted))
     try:
         await asyncio.wait({inputs, outputs}, return_when=asyncio.FIRST_COMPLETED)
-        if not outputs.done() and _has_gone(inputs):
-            return
+        if inputs.done() and not outputs.done():
+            return  # the client has gone
         code = await outputs
         status = exit_status(code) if is_exec else SUCCESS
         text = status if has_status(protocol) else _plain_text(status)
@@ -97,10 +97,6 @@ async def run(
         for task in (inputs, outputs):
             task.cancel()
         await asyncio.gather(inputs, outputs, return_exceptions=True)
-
-
-def _has_gone(inputs: asyncio.Task[None]) -> bool:
-    return inputs.done()
 
 
 async def _forward_input(channels: Channels, process: Process, wanted: Options) -> None:

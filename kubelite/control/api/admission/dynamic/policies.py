@@ -17,7 +17,7 @@ from kubelite.control.api.admission.dynamic.review import (
     namespace_of,
 )
 from kubelite.control.api.patching import apply_merge, json_patch
-from kubelite.control.api.schema import shape
+from kubelite.control.api.schema import ownership_shape
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.wire.documents import copy, load
 from kubelite.control.api.wire.selectors import matcher
@@ -134,7 +134,7 @@ def _mutated(attempt: Attempt, mutation: Object, scope: Scope) -> Object:
         if mutation.get("jsonPatch"):
             changed = json_patch.apply(attempt.obj, value)
         elif isinstance(value, dict):
-            changed = apply_merge.merge(shape.of(res), copy(attempt.obj), value)
+            changed = apply_merge.merge(ownership_shape.of(res), copy(attempt.obj), value)
         else:
             raise EvaluationError("an apply configuration must be an Object")
         conformed, _ = strategy.conform(res, changed, old=attempt.old)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from kubelite.control.api.schema import structural
+from kubelite.control.api.schema import structural_schema
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _UNKNOWN = ("", LEAF)
 def of(res: Resource) -> Shape:
     """The shape of a resource's objects."""
     if res.crd is not None:
-        return Shape("struct", _Custom(structural.schema_of(res), top=True))
+        return Shape("struct", _Custom(structural_schema.schema_of(res), top=True))
     return Shape("struct", schema.name_of(res.group, res.version, res.kind) or "")
 
 

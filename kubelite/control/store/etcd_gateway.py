@@ -1,4 +1,4 @@
-"""The words of etcd's JSON gateway: requests as dicts, answers as entries and events. Pure.
+"""Messages of etcd's JSON gateway: requests as dicts, answers as entries and events. Pure.
 
 Keys and values travel in base64, 64-bit numbers as text (etcd 3.5, ``api/etcdserverpb/rpc.proto``).
 """
