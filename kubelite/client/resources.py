@@ -99,6 +99,8 @@ CLUSTER_ROLES = GroupVersionResource("rbac.authorization.k8s.io", "v1", "cluster
 CERTIFICATE_SIGNING_REQUESTS = GroupVersionResource(
     "certificates.k8s.io", "v1", "certificatesigningrequests"
 )
+INGRESSES = GroupVersionResource("networking.k8s.io", "v1", "ingresses")
+INGRESS_CLASSES = GroupVersionResource("networking.k8s.io", "v1", "ingressclasses")
 STORAGE_CLASSES = GroupVersionResource("storage.k8s.io", "v1", "storageclasses")
 CSI_NODES = GroupVersionResource("storage.k8s.io", "v1", "csinodes")
 CSI_DRIVERS = GroupVersionResource("storage.k8s.io", "v1", "csidrivers")

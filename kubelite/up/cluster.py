@@ -43,6 +43,7 @@ class UpOptions(NamedTuple):
     bind: str = "127.0.0.1"
     allow_host_image: bool = False
     load_balancer_pool: str = ""
+    ingress_ports: tuple[int, int] | None = (80, 443)
 
 
 class NotUp(Exception):
@@ -156,6 +157,12 @@ def _commands(home: Home, directory: Directory, options: UpOptions) -> dict[str,
         node += ["--node-name", options.node_name]
     if options.allow_host_image:
         node.append("--allow-host-image")
+    if options.ingress_ports is None:
+        server.append("--no-ingress")
+        node.append("--no-ingress")
+    else:
+        port, tls_port = map(str, options.ingress_ports)
+        node += ["--ingress-port", port, "--ingress-tls-port", tls_port]
     return {"server": [*kubelite, *server], "node": [*kubelite, *node]}
 
 

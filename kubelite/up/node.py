@@ -53,6 +53,7 @@ class NodeOptions(NamedTuple):
     ``storage_access`` that of the volumes that are provisioned here.
     ``certificate`` and ``key`` are files of the kubelet's server, ``authority`` that of the
     cluster's certificate authority; ``dns`` is the address of the cluster's name server.
+    ``ingress_ports`` are those of HTTP and HTTPS where this node serves Ingresses.
     """
 
     access: ClusterAccess
@@ -69,6 +70,8 @@ class NodeOptions(NamedTuple):
     labels: Mapping[str, str] = {}
     resources: Mapping[str, str] = {}
     allow_host_image: bool = False
+    ingress_access: ClusterAccess | None = None
+    ingress_ports: tuple[int, int] | None = None
 
 
 class NodeAgent:
@@ -153,7 +156,10 @@ class NodeAgent:
         await pods.start()
         self._started.set_result(pods)
         watch = NodePressure(self._home, options.name, pods, registration.report)
-        await self._run_until_stopped(registration.run(), network.run(), volumes.run(), watch.run())
+        work = [registration.run(), network.run(), volumes.run(), watch.run()]
+        if options.ingress_access is not None and options.ingress_ports is not None:
+            work.append(_serve_ingresses(options.ingress_access, options))
+        await self._run_until_stopped(*work)
         await pods.close()
         await network.close()
         await volumes.close()
@@ -178,6 +184,20 @@ class NodeAgent:
         return machine.describe(
             self._home, options.name, options.address, port, options.labels, options.resources
         )
+
+
+async def _serve_ingresses(access: ClusterAccess, options: NodeOptions) -> None:
+    """Until cancelled. It is imported once the node runs, so that nobody waits for it."""
+    from kubelite.up.cluster_ingress import ClusterIngress, IngressOptions
+
+    assert options.ingress_ports is not None
+    client = Client(HttpTransport(access), user_agent="kubelite-ingress")
+    ingress = ClusterIngress(client, IngressOptions(options.address, *options.ingress_ports))
+    try:
+        await ingress.run()
+    finally:
+        await ingress.close()
+        await client.close()
 
 
 def _tls(options: NodeOptions) -> ssl.SSLContext:

@@ -9,7 +9,14 @@ from kubelite.client.kubeconfig import ClusterAccess
 from kubelite.control.api.auth.pki import Pair, Pki
 from kubelite.node.kubelet.act import facts
 from kubelite.up.node import NodeOptions
-from kubelite.up.node_objects import GROUP, STORAGE_GROUP, STORAGE_USER, USER
+from kubelite.up.node_objects import (
+    GROUP,
+    INGRESS_GROUP,
+    INGRESS_USER,
+    STORAGE_GROUP,
+    STORAGE_USER,
+    USER,
+)
 
 
 def node_options(directory: str, server: str, name: str, **options: Any) -> NodeOptions:
@@ -38,6 +45,7 @@ def node_options(directory: str, server: str, name: str, **options: Any) -> Node
         pki.authority.certificate,
         own.certificate,
         own.key,
+        ingress_access=_as(access, pki.client("ingress", INGRESS_USER, (INGRESS_GROUP,))),
         **options,
     )
 

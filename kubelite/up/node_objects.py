@@ -1,6 +1,6 @@
 """What a cluster with nodes of kubelite has besides: the roles with which their network is read and
 their volumes are removed, the Service of the name server that each node runs, and the default
-StorageClass.
+StorageClass and IngressClass.
 
 Kubernetes' own ``system:node-proxier`` covers Services; policies and name service also need pods,
 namespaces and NetworkPolicies.
@@ -14,13 +14,21 @@ from typing import Any
 from kubelite.client.client import Client
 from kubelite.client.errors import AlreadyExists
 from kubelite.client.local import LocalTransport
-from kubelite.client.resources import CLUSTER_ROLES, SERVICES, STORAGE_CLASSES, GroupVersionResource
+from kubelite.client.resources import (
+    CLUSTER_ROLES,
+    INGRESS_CLASSES,
+    SERVICES,
+    STORAGE_CLASSES,
+    GroupVersionResource,
+)
 from kubelite.client.transport import Application, Identity
+from kubelite.node.ingress import routes
 from kubelite.objects.facts import local_volumes
 
 USER = "system:kube-proxy"
 GROUP = "kubelite:node-network"
 STORAGE_USER = STORAGE_GROUP = "kubelite:node-storage"
+INGRESS_USER = INGRESS_GROUP = "kubelite:ingress"
 _RBAC = "rbac.authorization.k8s.io"
 CLUSTER_ROLE_BINDINGS = GroupVersionResource(_RBAC, "v1", "clusterrolebindings")
 _READ = ["get", "list", "watch"]
@@ -53,6 +61,26 @@ _STORAGE_ROLE: dict[str, Any] = {
             "apiGroups": ["", "events.k8s.io"],
             "resources": ["events"],
             "verbs": ["create", "patch", "update"],
+        },
+    ],
+}
+
+
+_INGRESS_ROLE: dict[str, Any] = {
+    "apiVersion": f"{_RBAC}/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": INGRESS_GROUP},
+    "rules": [
+        {"apiGroups": [""], "resources": ["services", "secrets"], "verbs": _READ},
+        {
+            "apiGroups": ["networking.k8s.io"],
+            "resources": ["ingresses", "ingressclasses"],
+            "verbs": _READ,
+        },
+        {
+            "apiGroups": ["networking.k8s.io"],
+            "resources": ["ingresses/status"],
+            "verbs": ["patch", "update"],
         },
     ],
 }
@@ -103,13 +131,28 @@ _STORAGE_CLASS: dict[str, Any] = {
 """Named as in kind and minikube, so that manifests which name it work here as well."""
 
 
-async def ensure_node_objects(application: Application) -> None:
-    """Creates or restores them; a StorageClass that is there is the user's. Raises ClientError."""
+_INGRESS_CLASS: dict[str, Any] = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "IngressClass",
+    "metadata": {
+        "name": routes.CLASS_NAME,
+        "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"},
+    },
+    "spec": {"controller": routes.CONTROLLER},
+}
+
+
+async def ensure_node_objects(application: Application, *, ingress: bool = True) -> None:
+    """Creates or restores them; a class that is there is the user's. Raises ClientError."""
     client = Client(LocalTransport(application, _ADMINISTRATOR))
-    roles, bindings = (_ROLE, _STORAGE_ROLE), (_binding(GROUP), _binding(STORAGE_GROUP))
+    roles = (_ROLE, _STORAGE_ROLE, _INGRESS_ROLE)
+    bindings = tuple(map(_binding, (GROUP, STORAGE_GROUP, INGRESS_GROUP)))
     for resource, bodies in ((CLUSTER_ROLES, roles), (CLUSTER_ROLE_BINDINGS, bindings)):
         for body in bodies:
             await client.apply(resource, body, field_manager="kubelite", force=True)
     await client.apply(SERVICES, _DNS, field_manager="kubelite", force=True)
-    with contextlib.suppress(AlreadyExists):
-        await client.create(STORAGE_CLASSES, _STORAGE_CLASS)
+    classes = [(STORAGE_CLASSES, _STORAGE_CLASS)]
+    classes += [(INGRESS_CLASSES, _INGRESS_CLASS)] if ingress else []
+    for resource, body in classes:
+        with contextlib.suppress(AlreadyExists):
+            await client.create(resource, body)

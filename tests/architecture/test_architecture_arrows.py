@@ -26,6 +26,7 @@ INSIDE = {
     "node.runtime": {"node.image", "node.volume", "node.network", "node.cgroup"},
     "node.proxy": {"node.network"},
     "node.dns": set(),
+    "node.ingress": set(),
     "node.image": set(),
     "node.volume": set(),
     "node.network": set(),

@@ -29,7 +29,7 @@ from kubelite.objects.facts.load_balancers import ANNOUNCED_BY
 from kubelite.testing.host import difference, network_snapshot
 from kubelite.testing.netns import NetworkNamespace
 from kubelite.up.cluster_network import ClusterNetwork, remove_network
-from tests.client.servers import served
+from tests.client.servers import Served, served
 from tests.up import sctp
 
 if os.geteuid() != 0:
@@ -106,8 +106,8 @@ class Speaker:
 class Machine:
     """A node with two pods, its neighbour, and the API server that its network follows."""
 
-    def __init__(self, pods: PodNetwork, client: Client) -> None:
-        self.pods, self.client = pods, client
+    def __init__(self, pods: PodNetwork, api: Served) -> None:
+        self.pods, self.server, self.client = pods, api.server, api.client
         self.speakers: dict[str, Speaker] = {}
         self.addresses: dict[str, str] = {}
         self._stop: Callable[[], Any] | None = None
@@ -198,7 +198,7 @@ async def machine(
     pods = PodNetwork(str(path), KEY, str(path / "lock"))
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(WAYS) * 3 + 8))
     async with served(path) as world:
-        node = Machine(pods, world.client)
+        node = Machine(pods, world)
         try:
             node.add("host", host, UPLINK)
             node.add("neighbour", outside, NEIGHBOUR)

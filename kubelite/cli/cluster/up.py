@@ -10,6 +10,7 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.controllers.options import LoadBalancerPool, controller_settings
+from kubelite.cli.node.options import IngressPort, IngressTlsPort, NoIngress
 
 
 @usage(
@@ -38,6 +39,9 @@ def up(
         bool, Option("--allow-host-image", "Let pods of the cluster use the image `host`.")
     ] = False,
     load_balancer_pool: LoadBalancerPool = "",
+    no_ingress: NoIngress = False,
+    ingress_port: IngressPort = 80,
+    ingress_tls_port: IngressTlsPort = 443,
     merge: Annotated[
         bool, Option("--merge", "Add the cluster to your own kubeconfig and make it current.")
     ] = False,
@@ -49,7 +53,14 @@ def up(
     from kubelite.up.cluster import up as bring_up
 
     options = UpOptions(
-        name, port, kubelet_port, node_name or "", bind, allow_host_image, load_balancer_pool
+        name,
+        port,
+        kubelet_port,
+        node_name or "",
+        bind,
+        allow_host_image,
+        load_balancer_pool,
+        None if no_ingress else (ingress_port, ingress_tls_port),
     )
     try:
         directory = bring_up(home, options, reporter(screen))

@@ -8,6 +8,7 @@ from typing import Annotated
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
+from kubelite.cli.node.options import IngressPort, IngressTlsPort, NoIngress
 
 
 @usage(
@@ -41,6 +42,9 @@ def run(
         bool,
         Option("--allow-host-image", "Let pods of the cluster use the image `host`."),
     ] = False,
+    no_ingress: NoIngress = False,
+    ingress_port: IngressPort = 80,
+    ingress_tls_port: IngressTlsPort = 443,
 ) -> int:
     """Serves until a signal. Raises CliError."""
     home = open_home(settings)
@@ -58,6 +62,7 @@ def run(
             labels=_pairs(labels),
             resources=_pairs(resources),
             allow_host_image=allow_host_image,
+            ingress_ports=None if no_ingress else (ingress_port, ingress_tls_port),
         )
         NodeAgent(home, options).run()
     except FileNotFoundError as error:

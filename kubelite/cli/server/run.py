@@ -50,6 +50,7 @@ class ServerOptions(NamedTuple):
     scheduler: bool = True
     nodes: bool = True
     load_balancer_pool: str = ""
+    ingress: bool = True
 
 
 def run(settings: Settings, options: ServerOptions) -> int:
@@ -184,7 +185,7 @@ async def _run_control_plane(
     if options.nodes:
         from kubelite.up.node_objects import ensure_node_objects
 
-        await ensure_node_objects(server.application)
+        await ensure_node_objects(server.application, ingress=options.ingress)
     if not controllers and not options.scheduler:
         gc.freeze()
         return

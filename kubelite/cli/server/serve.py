@@ -6,6 +6,7 @@ from typing import Annotated
 
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.controllers.options import LoadBalancerPool
+from kubelite.cli.node.options import NoIngress
 
 _FILE = {"metavar": "FILE", "completes": "file"}
 
@@ -68,6 +69,7 @@ def server(
         ),
     ] = "*",
     load_balancer_pool: LoadBalancerPool = "",
+    no_ingress: NoIngress = False,
     no_scheduler: Annotated[
         bool, Option("--no-scheduler", "Do not assign pods to nodes: another scheduler does.")
     ] = False,
@@ -96,5 +98,6 @@ def server(
             not no_scheduler,
             not no_node,
             load_balancer_pool,
+            not no_ingress,
         ),
     )

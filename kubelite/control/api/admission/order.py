@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kubelite.control.api.admission import (
     accounts,
     certificates,
+    default_classes,
     limit_ranges,
     namespaces,
     nodes,
@@ -43,6 +44,7 @@ def standard(authority: str, beside: Container[str]) -> Admission:
             pods.runtime_class,
             pods.topology_labels,
             storage.default_class,
+            default_classes.ingress_class,
             services.keep,
             certificates.requester,
             dynamic.mutate,

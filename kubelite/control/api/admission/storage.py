@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubelite.control.api.admission.default_classes import default_name
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import refused
 from kubelite.objects.facts import quantity
@@ -16,27 +17,15 @@ DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
 async def default_class(attempt: Attempt) -> None:
-    """Of several default classes the youngest counts, then the first by name."""
+    """A claim that says nothing of classes gets the default one."""
     if not attempt.creates("", "persistentvolumeclaims") or "storageClassName" in (
         attempt.obj.get("spec") or {}
     ):
         return
     if OLD_CLASS in (attempt.obj["metadata"].get("annotations") or {}):
         return
-    classes = [
-        load(entry) for entry in (await attempt.context.store.page("storageclasses")).entries
-    ]
-    defaults = [
-        storage_class
-        for storage_class in classes
-        if (storage_class["metadata"].get("annotations") or {}).get(DEFAULT) == "true"
-    ]
-    if defaults:
-        defaults.sort(key=lambda storage_class: str(storage_class["metadata"]["name"]))
-        youngest = max(
-            defaults, key=lambda storage_class: str(storage_class["metadata"]["creationTimestamp"])
-        )
-        attempt.obj["spec"]["storageClassName"] = youngest["metadata"]["name"]
+    if name := await default_name(attempt, "storageclasses", DEFAULT):
+        attempt.obj["spec"]["storageClassName"] = name
 
 
 async def resize(attempt: Attempt) -> None:

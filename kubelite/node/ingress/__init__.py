@@ -1,0 +1,4 @@
+"""HTTP from outside to Services, as Ingresses say.
+
+routes (pure: which backend) < certificates (of host names) < proxy (carries requests)
+"""

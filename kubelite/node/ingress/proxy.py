@@ -1,0 +1,200 @@
+"""Carries HTTP requests and WebSockets to their backends, without keeping any of them whole."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+CONNECT_SECONDS, CONNECT_TRIES = 1.0, 5
+"""A connection whose first packet came before the Service was served here goes on getting nowhere:
+the kernel tracks it. Another one does not.
+"""
+_CHUNK = 1 << 16
+_HOP_BY_HOP = frozenset(
+    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
+    "transfer-encoding upgrade".split()
+)
+"""Headers that are about one connection (RFC 9110, section 7.6.1)."""
+_WEBSOCKET_HEADERS = tuple(
+    f"Sec-WebSocket-{word}" for word in ("Key", "Version", "Extensions", "Protocol", "Accept")
+)
+_ADDED_BY_CLIENT = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class Target(NamedTuple):
+    """Where a request is carried; ``port`` 0 tells that the backend is not there."""
+
+    address: str
+    port: int
+
+
+Find = Callable[[str, str], Target | None]
+"""Host and path of a request to its target; None where no rule matches."""
+
+
+class IngressProxy:
+    """Listens for HTTP, and for HTTPS with ``context``."""
+
+    def __init__(self, find: Find, context: ssl.SSLContext) -> None:
+        self._find = find
+        self._context = context
+        self._runner: web.ServerRunner | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self, address: str, port: int, tls_port: int) -> tuple[int, int]:
+        """Returns the ports it listens on. Raises OSError where one is taken; then none is."""
+        self._session = aiohttp.ClientSession(
+            # A new connection for each request: a pod that ends closes those that it has.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            skip_auto_headers=_ADDED_BY_CLIENT,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None))
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, address, port).start()
+            await web.TCPSite(self._runner, address, tls_port, ssl_context=self._context).start()
+        except OSError:
+            await self.close()
+            raise
+        http, https = (endpoint[1] for endpoint in self._runner.addresses)
+        return http, https
+
+    async def close(self) -> None:
+        """Ends listening and what is carried."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._session is not None:
+            await self._session.close()
+        self._runner = self._session = None
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        if climbs(request.raw_path.partition("?")[0]):
+            return web.Response(status=400, text="the path climbs out of itself\n")
+        target = self._find(URL(f"http://{request.host}").host or "", path)
+        if target is None:
+            return web.Response(status=404, text="no Ingress has a rule for this\n")
+        if not target.port:
+            return web.Response(status=503, text="the Service of this path is not there\n")
+        url = URL(f"http://{target.address}:{target.port}{request.raw_path}", encoded=True)
+        is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
+        carry = self._carry_websocket if is_websocket else self._carry
+        try:
+            for _ in range(CONNECT_TRIES):
+                with contextlib.suppress(aiohttp.ConnectionTimeoutError):
+                    return await carry(request, url)
+            return web.Response(status=504, text="no pod of the Service answers\n")
+        except aiohttp.ClientConnectorError:
+            return web.Response(status=503, text="no pod of the Service is ready\n")
+        except aiohttp.ClientError as error:
+            return web.Response(status=502, text=f"the pod's answer is cut off: {error}\n")
+
+    async def _carry(self, request: web.BaseRequest, url: URL) -> web.StreamResponse:
+        assert self._session is not None
+        body = request.content if request.can_read_body else None
+        async with self._session.request(
+            request.method, url, headers=_forwarded(request), data=body, allow_redirects=False
+        ) as answer:
+            response = web.StreamResponse(
+                status=answer.status, reason=answer.reason, headers=_kept(answer.headers)
+            )
+            await response.prepare(request)
+            try:
+                async for chunk in answer.content.iter_chunked(_CHUNK):
+                    await response.write(chunk)
+            except aiohttp.ClientError:
+                if request.transport is not None:
+                    request.transport.abort()  # an answer that has begun cannot fail otherwise
+                return response
+            await response.write_eof()
+            return response
+
+    async def _carry_websocket(self, request: web.BaseRequest, url: URL) -> web.StreamResponse:
+        assert self._session is not None
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        headers = _forwarded(request)
+        for name in _WEBSOCKET_HEADERS:
+            headers.popall(name, None)
+        async with self._session.ws_connect(
+            url,
+            headers=headers,
+            protocols=[word.strip() for word in offered.split(",") if word.strip()],
+            autoping=False,
+            autoclose=False,
+            max_msg_size=0,
+        ) as backend:
+            chosen = (backend.protocol,) if backend.protocol else ()
+            client = web.WebSocketResponse(
+                protocols=chosen, autoping=False, autoclose=False, max_msg_size=0, compress=False
+            )
+            await client.prepare(request)
+            ways = {
+                asyncio.create_task(_relay(client, backend)),
+                asyncio.create_task(_relay(backend, client)),
+            }
+            _, open_ways = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in open_ways:
+                way.cancel()
+            return client
+
+
+async def _relay(
+    source: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
+    sink: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
+) -> None:
+    """Until one side closes, which the other is told."""
+    while True:
+        message = await source.receive()
+        match message.type:
+            case aiohttp.WSMsgType.TEXT:
+                await sink.send_str(message.data)
+            case aiohttp.WSMsgType.BINARY:
+                await sink.send_bytes(message.data)
+            case aiohttp.WSMsgType.PING:
+                await sink.ping(message.data)
+            case aiohttp.WSMsgType.PONG:
+                await sink.pong(message.data)
+            case aiohttp.WSMsgType.CLOSE:
+                await sink.close(code=message.data, message=(message.extra or "").encode())
+                await source.close(code=message.data)
+                return
+            case _:
+                await sink.close(code=aiohttp.WSCloseCode.GOING_AWAY)
+                return
+
+
+def climbs(path: str) -> bool:
+    """Whether a path has segments that a backend may take for another place than the rules did."""
+    decoded = unquote(path).replace("\\", "/")
+    return any(segment in (".", "..") for segment in decoded.split("/"))
+
+
+def _forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
+    """The request's headers for the backend, with who has asked for what."""
+    headers = _kept(request.headers)
+    before = headers.get("X-Forwarded-For")
+    caller = request.remote or ""
+    headers["X-Forwarded-For"] = f"{before}, {caller}" if before else caller
+    headers["X-Real-IP"] = caller
+    headers["X-Forwarded-Proto"] = "https" if request.secure else "http"
+    headers["X-Forwarded-Host"] = request.host
+    return headers
+
+
+def _kept(headers: CIMultiDictProxy[str] | Mapping[str, str]) -> CIMultiDict[str]:
+    """Headers that are about more than one connection."""
+    named = {word.strip().lower() for word in headers.get("Connection", "").split(",")}
+    left_out = _HOP_BY_HOP | named
+    return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in left_out)
