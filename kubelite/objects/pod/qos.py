@@ -13,15 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.objects.facts import quantity
+from kubelite.objects.rules.pods.qos_class import BEST_EFFORT, GUARANTEED, class_of
 
 if TYPE_CHECKING:
     from kubelite.objects.pod.container import Container
     from kubelite.objects.pod.pod import Pod
 
 Amounts = dict[str, int]
-
-GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
-_COMPUTE = ("cpu", "memory")
 
 
 class Resources(NamedTuple):
@@ -111,13 +109,12 @@ def most(left: Amounts, right: Amounts) -> Amounts:
 
 def qos_class(pod: Pod) -> str:
     """Guaranteed, Burstable or BestEffort."""
-    if pod.spec.resources is not None and (
-        pod.spec.resources.limits or pod.spec.resources.requests
-    ):
-        own = pod.spec.resources
-        return _class([(amounts({**own.limits, **own.requests}), amounts(own.limits))])
+    own = pod.spec.resources
     containers = (*pod.spec.containers, *pod.spec.init_containers)
-    return _class([(requests(container), limits(container)) for container in containers])
+    return class_of(
+        (own.requests, own.limits) if own is not None else ({}, {}),
+        ((c.resources.requests, c.resources.limits) for c in containers),
+    )
 
 
 def oom_score_adj(pod: Pod, container: Container, memory: int) -> int:
@@ -169,20 +166,3 @@ def _sum(parts: Iterable[Amounts]) -> Amounts:
     for part in parts:
         total = plus(total, part)
     return total
-
-
-def _class(containers: list[tuple[Amounts, Amounts]]) -> str:
-    declared = [
-        name
-        for requests_, limits_ in containers
-        for name in _COMPUTE
-        if requests_.get(name) or limits_.get(name)
-    ]
-    if not declared:
-        return BEST_EFFORT
-    full = all(
-        limits_.get(name) and requests_.get(name) == limits_[name]
-        for requests_, limits_ in containers
-        for name in _COMPUTE
-    )
-    return GUARANTEED if full else BURSTABLE

@@ -12,6 +12,7 @@ from kubelite.objects.facts import quantity
 from kubelite.objects.facts.quantity import NANO, Quantity
 from kubelite.objects.pod import qos
 from kubelite.objects.pod.pod import Pod
+from kubelite.objects.rules.pods.qos_class import BEST_EFFORT
 
 MEMORY, DISK, PIDS = "MemoryPressure", "DiskPressure", "PIDPressure"
 CRITICAL_PRIORITY = 2_000_000_000
@@ -167,7 +168,7 @@ def refusal(pod: Pod, pressures: frozenset[str]) -> str:
         toleration.key in (None, "", MEMORY_TAINT) and toleration.effect in (None, "", "NoSchedule")
         for toleration in pod.spec.tolerations
     )
-    if pressures == {MEMORY} and (qos.qos_class(pod) != qos.BEST_EFFORT or tolerated):
+    if pressures == {MEMORY} and (qos.qos_class(pod) != BEST_EFFORT or tolerated):
         return ""
     return f"The node had condition: [{', '.join(sorted(pressures))}]. "
 

@@ -19,6 +19,7 @@ from kubelite.objects.rules.cause import (
     not_supported,
     required,
 )
+from kubelite.objects.rules.pods.qos_class import class_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -259,25 +260,10 @@ def qos_class(spec: Object) -> str:
     """The quality of service class of a pod: what it requests of CPU and memory, against its
     limits. The pod's own resources come before those of its containers.
     """
-    holders = [{"resources": spec["resources"]}] if spec.get("resources") else []
-    for group in ("initContainers", "containers"):
-        holders += [] if spec.get("resources") else spec.get(group) or ()
-    sides = [_compute(holder.get("resources") or {}) for holder in holders]
-    if not any(requests or limits for requests, limits in sides):
-        return "BestEffort"
-    exact = all(len(limits) == 2 and {**limits, **requests} == limits for requests, limits in sides)
-    return "Guaranteed" if exact else "Burstable"
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    return class_of(_sides(spec), [_sides(container) for container in containers])
 
 
-def _compute(resources: Object) -> tuple[dict[str, int], dict[str, int]]:
-    """Requests and limits of CPU and memory, in nanos, without zeros."""
-    sides = []
-    for side in ("requests", "limits"):
-        texts = resources.get(side) or {}
-        nanos = {
-            name: quantity.parse(str(texts[name])).nano
-            for name in ("cpu", "memory")
-            if name in texts
-        }
-        sides.append({name: nano for name, nano in nanos.items() if nano})
-    return sides[0], sides[1]
+def _sides(holder: Object) -> tuple[Object, Object]:
+    resources = holder.get("resources") or {}
+    return resources.get("requests") or {}, resources.get("limits") or {}
