@@ -22,6 +22,7 @@ GROUPS = {
     "image": "Manage the images in the local store.",
     "scheduler": "Explain scheduling decisions from files, or schedule the pods of a cluster.",
     "node": "Run this machine as a node of a cluster.",
+    "token": "Let other machines join a cluster.",
     "system": "Inspect and reset this machine's kubelite.",
 }
 
@@ -79,6 +80,8 @@ COMMANDS = {
     "system agent": Command("system.agent", "agent", "Run the node agent in the foreground."),
     "system reset": Command("system.reset", "reset", "Remove all pods, images and kernel objects."),
     "node run": Command("node.run", "run", "Run this machine as a node of a cluster."),
+    "node join": Command("node.join", "join", "Join the cluster of another machine."),
+    "token create": Command("token.create", "create", "Print a token that lets a machine join."),
     "controllers": Command("controllers.run", "controllers", "Run controllers against a cluster."),
     "server": Command("server.serve", "server", "Run a Kubernetes control plane until Ctrl-C."),
     "completion": Command("about.completion", "completion", "Print a shell's completion script."),

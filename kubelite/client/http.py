@@ -28,8 +28,17 @@ class HttpTransport:
     def __init__(self, access: ClusterAccess) -> None:
         self._access = access
         self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | bool = True
         self._token = access.token
         self._token_read = 0.0
+
+    def renew(self, certificate: bytes, key: bytes) -> None:
+        """Presents another client certificate to the server from the next connection on. Raises
+        BadKubeconfig.
+        """
+        self._access = self._access._replace(certificate=certificate, key=key)
+        if isinstance(self._tls, ssl.SSLContext):
+            _load_certificate(self._tls, certificate, key)
 
     async def call(self, call: Call) -> Reply:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
@@ -77,9 +86,8 @@ class HttpTransport:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
-                ssl=tls_context(self._access), limit=0, keepalive_timeout=90
-            )
+            self._tls = tls_context(self._access)
+            connector = aiohttp.TCPConnector(ssl=self._tls, limit=0, keepalive_timeout=90)
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
         return self._session
 

@@ -18,6 +18,7 @@ from kubelite.client.resources import NODES, PODS
 from kubelite.control.api.auth.pki import Pki
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.pods.pods import Pods
+from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import API
@@ -94,6 +95,7 @@ def down(home: Home, name: str, report: Report, *, keep_pods: bool, delete: bool
     if not keep_pods:
         count = _remove_pods(home)
         remove_network(home.key)
+        PodNetwork(home.run, home.key, home.lock).leave()
         report("pods", f"{count} removed", _milliseconds(began))
     existed = os.path.isdir(directory.path)
     if delete and existed:

@@ -12,7 +12,7 @@ import os
 import signal
 import ssl
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from kubelite.node.kubelet.cluster import machine
 from kubelite.node.kubelet.cluster.cluster_pods import ClusterPods
 from kubelite.node.kubelet.cluster.configuration import Serving, configuration
 from kubelite.node.kubelet.cluster.local_volumes import LocalVolumes
+from kubelite.node.kubelet.cluster.node_object import NodeDescription
 from kubelite.node.kubelet.cluster.node_pressure import NodePressure
 from kubelite.node.kubelet.cluster.registration import Registration
 from kubelite.node.kubelet.cluster.served_pages import pages
@@ -37,6 +38,8 @@ from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home
 from kubelite.up.cluster_network import ClusterNetwork
+from kubelite.up.node_certificates import Directory, NodeCertificates
+from kubelite.up.node_routes import NodeRoutes
 
 REVIEWS = {
     "TokenReview": GroupVersionResource("authentication.k8s.io", "v1", "tokenreviews"),
@@ -44,7 +47,7 @@ REVIEWS = {
         "authorization.k8s.io", "v1", "subjectaccessreviews"
     ),
 }
-START_SECONDS = 60.0
+START_SECONDS = 90.0
 ZONE_LABEL = "topology.kubernetes.io/zone"
 
 
@@ -53,7 +56,8 @@ class NodeOptions(NamedTuple):
     ``storage_access`` that of the volumes that are provisioned here.
     ``certificate`` and ``key`` are files of the kubelet's server, ``authority`` that of the
     cluster's certificate authority; ``dns`` is the address of the cluster's name server.
-    ``ingress_ports`` are those of HTTP and HTTPS where this node serves Ingresses.
+    ``ingress_ports`` are those of HTTP and HTTPS where this node serves Ingresses. ``joined`` is
+    the directory of the credentials that a node keeps which has joined from another machine.
     """
 
     access: ClusterAccess
@@ -72,6 +76,7 @@ class NodeOptions(NamedTuple):
     allow_host_image: bool = False
     ingress_access: ClusterAccess | None = None
     ingress_ports: tuple[int, int] | None = None
+    joined: str = ""
 
 
 class NodeAgent:
@@ -80,6 +85,7 @@ class NodeAgent:
     def __init__(self, home: Home, options: NodeOptions) -> None:
         self._home = home
         self._options = options
+        self._port = options.port
         self._loop = asyncio.new_event_loop()
         self._started: Future[ClusterPods] = Future()
         self._stopping: asyncio.Event | None = None
@@ -118,7 +124,48 @@ class NodeAgent:
     async def _run_cluster(self) -> None:
         self._stopping = asyncio.Event()
         options = self._options
-        client = Client(HttpTransport(options.access), user_agent="kubelite-node")
+        accesses = (options.access, options.network_access, options.storage_access)
+        transports = [HttpTransport(access) for access in accesses]
+        client, network_client, storage_client = (
+            Client(transport, user_agent=f"kubelite-{part}")
+            for part, transport in zip(("node", "network", "storage"), transports, strict=True)
+        )
+        server = self._server(client)
+        registration = Registration(client, self._describe)
+        certificates = await self._register(client, registration, server, transports)
+        node = ClusterNode(
+            options.name, options.address, options.dns, options.domain, options.allow_host_image
+        )
+        pods = ClusterPods(self._home, node, client, lambda: registration.uid)
+        pod_network = PodNetwork(self._home.run, self._home.key, self._home.lock)
+        network = ClusterNetwork(
+            network_client,
+            Node(options.name, options.labels.get(ZONE_LABEL, "")),
+            pod_network,
+            options.domain,
+        )
+        routes = NodeRoutes(network_client, options.name, pod_network)
+        volumes = LocalVolumes(storage_client, self._home.volumes, options.name)
+        await network.start()
+        await routes.start(await registration.pod_range())
+        await pods.start()
+        self._started.set_result(pods)
+        pressure = NodePressure(self._home, options.name, pods, registration.report)
+        work = [registration.run(), network.run(), routes.run(), volumes.run(), pressure.run()]
+        work += [each.run() for each in certificates]
+        if options.ingress_access is not None and options.ingress_ports is not None:
+            work.append(_serve_ingresses(options.ingress_access, options))
+        await self._run_until_stopped(*work)
+        await pods.close()
+        await network.close()
+        await routes.close()
+        await volumes.close()
+        await server.close()
+        for transport in transports:
+            await transport.close()
+
+    def _server(self, client: Client) -> KubeletServer:
+        options = self._options
         serving = Serving(
             options.port,
             options.authority,
@@ -127,46 +174,46 @@ class NodeAgent:
             options.dns,
             options.domain,
         )
-        server = KubeletServer(
+        return KubeletServer(
             ServedPods(self._home, options.name),
             pages(self._home, options.name, configuration(serving, node_config.read(self._home))),
             Gate(_review_with(client), options.name),
         )
-        port = await server.start("0.0.0.0", options.port, _tls(options))
-        registration = Registration(client, lambda: self._describe(port))
+
+    async def _register(
+        self,
+        client: Client,
+        registration: Registration,
+        server: KubeletServer,
+        transports: Sequence[HttpTransport],
+    ) -> tuple[NodeCertificates, ...]:
+        """Registers the node and starts its server. A node that has joined gets a certificate for
+        its server only when its addresses are known; what keeps its certificates current is
+        returned.
+        """
+        options = self._options
+        if not options.joined:
+            self._port = await server.start("0.0.0.0", options.port, _tls(options))
+            await registration.register()
+            return ()
+        contexts: list[ssl.SSLContext] = []
+
+        def renewed(name: str) -> None:
+            own = directory.pair(name)
+            for context in contexts if name == "serving" else ():
+                context.load_cert_chain(*own)
+            for transport in transports if name == "client" else ():
+                access = directory.access()
+                transport.renew(access.certificate, access.key)
+
+        directory = Directory(options.joined)
+        hosts = (options.name, options.address)
+        certificates = NodeCertificates(client, directory, options.name, hosts, renewed)
         await registration.register()
-        node = ClusterNode(
-            options.name, options.address, options.dns, options.domain, options.allow_host_image
-        )
-        pods = ClusterPods(self._home, node, client, lambda: registration.uid)
-        network_client = Client(
-            HttpTransport(options.network_access), user_agent="kubelite-network"
-        )
-        network = ClusterNetwork(
-            network_client,
-            Node(options.name, options.labels.get(ZONE_LABEL, "")),
-            PodNetwork(self._home.run, self._home.key, self._home.lock),
-            options.domain,
-        )
-        storage_client = Client(
-            HttpTransport(options.storage_access), user_agent="kubelite-storage"
-        )
-        volumes = LocalVolumes(storage_client, self._home.volumes, options.name)
-        await network.start()
-        await pods.start()
-        self._started.set_result(pods)
-        watch = NodePressure(self._home, options.name, pods, registration.report)
-        work = [registration.run(), network.run(), volumes.run(), watch.run()]
-        if options.ingress_access is not None and options.ingress_ports is not None:
-            work.append(_serve_ingresses(options.ingress_access, options))
-        await self._run_until_stopped(*work)
-        await pods.close()
-        await network.close()
-        await volumes.close()
-        await server.close()
-        await storage_client.close()
-        await network_client.close()
-        await client.close()
+        await certificates.ensure_serving()
+        contexts.append(_tls(options))
+        await server.start("0.0.0.0", options.port, contexts[0])
+        return (certificates,)
 
     async def _run_until_stopped(self, *work: Coroutine[Any, Any, None]) -> None:
         """Work that ends for good only by an error, which is raised."""
@@ -179,10 +226,15 @@ class NodeAgent:
                 task.result()
             task.cancel()
 
-    def _describe(self, port: int) -> Any:
+    def _describe(self) -> NodeDescription:
         options = self._options
         return machine.describe(
-            self._home, options.name, options.address, port, options.labels, options.resources
+            self._home,
+            options.name,
+            options.address,
+            self._port,
+            options.labels,
+            options.resources,
         )
 
 

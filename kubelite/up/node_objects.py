@@ -8,7 +8,9 @@ namespaces and NetworkPolicies.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 from typing import Any
 
 from kubelite.client.client import Client
@@ -16,6 +18,7 @@ from kubelite.client.errors import AlreadyExists
 from kubelite.client.local import LocalTransport
 from kubelite.client.resources import (
     CLUSTER_ROLES,
+    CONFIG_MAPS,
     INGRESS_CLASSES,
     SERVICES,
     STORAGE_CLASSES,
@@ -29,8 +32,8 @@ USER = "system:kube-proxy"
 GROUP = "kubelite:node-network"
 STORAGE_USER = STORAGE_GROUP = "kubelite:node-storage"
 INGRESS_USER = INGRESS_GROUP = "kubelite:ingress"
+NODES = "system:nodes"
 _RBAC = "rbac.authorization.k8s.io"
-CLUSTER_ROLE_BINDINGS = GroupVersionResource(_RBAC, "v1", "clusterrolebindings")
 _READ = ["get", "list", "watch"]
 _ADMINISTRATOR = Identity("kubelite:up", ("system:masters", "system:authenticated"))
 _ROLE: dict[str, Any] = {
@@ -86,14 +89,73 @@ _INGRESS_ROLE: dict[str, Any] = {
 }
 
 
-def _binding(group: str) -> dict[str, Any]:
-    """The binding of the role of that name to the group of that name."""
+def _binding(name: str, role: str, *groups: str, account: str = "") -> dict[str, Any]:
+    """The binding of a ClusterRole to groups, or to a service account of kube-system."""
+    subjects = [{"kind": "Group", "apiGroup": _RBAC, "name": group} for group in groups]
+    if account:
+        subjects.append({"kind": "ServiceAccount", "namespace": "kube-system", "name": account})
     return {
         "apiVersion": f"{_RBAC}/v1",
         "kind": "ClusterRoleBinding",
-        "metadata": {"name": group},
-        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": group},
-        "subjects": [{"kind": "Group", "apiGroup": _RBAC, "name": group}],
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": subjects,
+    }
+
+
+_REQUESTS = "system:certificates.k8s.io:certificatesigningrequests"
+_BINDINGS = (
+    _binding(GROUP, GROUP, GROUP, NODES),
+    _binding(STORAGE_GROUP, STORAGE_GROUP, STORAGE_GROUP, NODES),
+    _binding(INGRESS_GROUP, INGRESS_GROUP, INGRESS_GROUP),
+    _binding("kubelite:new-node-certificates", f"{_REQUESTS}:nodeclient", "system:bootstrappers"),
+    _binding("kubelite:own-node-certificates", f"{_REQUESTS}:selfnodeclient", NODES),
+    _binding(
+        "kubelite:node-serving-certificates",
+        "system:certificates.k8s.io:kubelet-serving-approver",
+        account="certificate-controller",
+    ),
+)
+"""A node that has joined has one certificate, with which it also reads what its network needs."""
+_CLUSTER_INFO: dict[str, Any] = {"name": "cluster-info", "namespace": "kube-public"}
+_INFO_ROLE: dict[str, Any] = {
+    "apiVersion": f"{_RBAC}/v1",
+    "kind": "Role",
+    "metadata": _CLUSTER_INFO,
+    "rules": [
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "resourceNames": ["cluster-info"],
+            "verbs": ["get"],
+        }
+    ],
+}
+_INFO_BINDING: dict[str, Any] = {
+    "apiVersion": f"{_RBAC}/v1",
+    "kind": "RoleBinding",
+    "metadata": _CLUSTER_INFO,
+    "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": "cluster-info"},
+    "subjects": [{"kind": "User", "apiGroup": _RBAC, "name": "system:anonymous"}],
+}
+"""Who has no credentials yet may read the cluster's certificate, as with kubeadm."""
+
+
+def _cluster_info(server: str, authority: str) -> dict[str, Any]:
+    cluster = {
+        "server": server,
+        "certificate-authority-data": base64.b64encode(authority.encode()).decode(),
+    }
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "", "cluster": cluster}],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _CLUSTER_INFO,
+        "data": {"kubeconfig": json.dumps(config)},
     }
 
 
@@ -142,12 +204,25 @@ _INGRESS_CLASS: dict[str, Any] = {
 }
 
 
-async def ensure_node_objects(application: Application, *, ingress: bool = True) -> None:
-    """Creates or restores them; a class that is there is the user's. Raises ClientError."""
+def _rbac(plural: str) -> GroupVersionResource:
+    return GroupVersionResource(_RBAC, "v1", plural)
+
+
+async def ensure_node_objects(
+    application: Application, server: str, authority: str, *, ingress: bool = True
+) -> None:
+    """Creates or restores them; a class that is there is the user's. ``server`` is the URL
+    under which others reach the API server, ``authority`` the cluster's certificate in PEM. Raises
+    ClientError.
+    """
     client = Client(LocalTransport(application, _ADMINISTRATOR))
-    roles = (_ROLE, _STORAGE_ROLE, _INGRESS_ROLE)
-    bindings = tuple(map(_binding, (GROUP, STORAGE_GROUP, INGRESS_GROUP)))
-    for resource, bodies in ((CLUSTER_ROLES, roles), (CLUSTER_ROLE_BINDINGS, bindings)):
+    for resource, bodies in (
+        (CLUSTER_ROLES, (_ROLE, _STORAGE_ROLE, _INGRESS_ROLE)),
+        (_rbac("clusterrolebindings"), _BINDINGS),
+        (_rbac("roles"), (_INFO_ROLE,)),
+        (_rbac("rolebindings"), (_INFO_BINDING,)),
+        (CONFIG_MAPS, (_cluster_info(server, authority),)),
+    ):
         for body in bodies:
             await client.apply(resource, body, field_manager="kubelite", force=True)
     await client.apply(SERVICES, _DNS, field_manager="kubelite", force=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
 from kubelite.cli.node.options import IngressPort, IngressTlsPort, NoIngress
+
+if TYPE_CHECKING:
+    from kubelite.node.runtime.home import Home
+    from kubelite.up.node import NodeOptions
 
 
 @usage(
@@ -48,8 +52,6 @@ def run(
 ) -> int:
     """Serves until a signal. Raises CliError."""
     home = open_home(settings)
-    from kubelite.node.kubelet.agent import agent_control
-    from kubelite.up.node import NodeAgent
     from kubelite.up.node_credentials import node_options
 
     directory = data_dir or os.path.join(home.root, "server")
@@ -59,16 +61,25 @@ def run(
             server,
             node_name or "",
             port=port,
-            labels=_pairs(labels),
-            resources=_pairs(resources),
+            labels=pairs(labels),
+            resources=pairs(resources),
             allow_host_image=allow_host_image,
             ingress_ports=None if no_ingress else (ingress_port, ingress_tls_port),
         )
-        NodeAgent(home, options).run()
     except FileNotFoundError as error:
         raise CliError(
             Diagnostic(f"{error.filename} is missing", hint="start `kubelite server` first")
         ) from error
+    return run_agent(home, options)
+
+
+def run_agent(home: Home, options: NodeOptions) -> int:
+    """Runs the node until a signal. Raises CliError."""
+    from kubelite.node.kubelet.agent import agent_control
+    from kubelite.up.node import NodeAgent
+
+    try:
+        NodeAgent(home, options).run()
     except TimeoutError:
         running = agent_control.running(home)
         cause = f"its pid is {running.pid}" if running is not None else ""
@@ -77,7 +88,8 @@ def run(
     return 0
 
 
-def _pairs(words: list[str] | None) -> dict[str, str]:
+def pairs(words: list[str] | None) -> dict[str, str]:
+    """Words of the form NAME=VALUE. Raises CliError."""
     for word in words or ():
         if "=" not in word:
             raise CliError(Diagnostic(f"{word} must be of the form NAME=VALUE"))

@@ -185,7 +185,10 @@ async def _run_control_plane(
     if options.nodes:
         from kubelite.up.node_objects import ensure_node_objects
 
-        await ensure_node_objects(server.application, ingress=options.ingress)
+        url = f"https://{server.address}:{server.port}"
+        await ensure_node_objects(
+            server.application, url, server.authority, ingress=options.ingress
+        )
     if not controllers and not options.scheduler:
         gc.freeze()
         return

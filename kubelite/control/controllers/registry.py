@@ -1,6 +1,7 @@
 """Which controllers exist, and which of them ``--controllers`` selects.
 
-A row is the name that kube-controller-manager knows (the built-in provisioner's is our own), an
+A row is the name that kube-controller-manager knows (those of the built-in provisioner and
+of serving certificates are our own), an
 older alias, and where the controller is found. Modules are imported only for controllers that run.
 """
 
@@ -62,6 +63,12 @@ ROWS: tuple[Row, ...] = (
         "csrapproving",
         "certificates.approving",
         "CSR_APPROVING_CONTROLLER",
+    ),
+    Row(
+        "kubelet-serving-approving-controller",
+        "",
+        "certificates.serving",
+        "KUBELET_SERVING_APPROVING_CONTROLLER",
     ),
     Row(
         "certificatesigningrequest-cleaner-controller",
@@ -133,6 +140,7 @@ ROWS: tuple[Row, ...] = (
         "NODE_LIFECYCLE_CONTROLLER",
     ),
     Row("pod-garbage-collector-controller", "podgc", "nodes.pod_gc", "POD_GC_CONTROLLER"),
+    Row("node-ipam-controller", "nodeipam", "nodes.ipam", "NODE_IPAM_CONTROLLER"),
     Row("ttl-controller", "ttl", "nodes.ttl", "TTL_CONTROLLER"),
     Row("taint-eviction-controller", "", "nodes.taint_eviction", "TAINT_EVICTION_CONTROLLER"),
     Row("replicaset-controller", "replicaset", "workloads.replicaset", "REPLICA_SET_CONTROLLER"),

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 
 from kubelite.core import native
 from kubelite.node.network import ipam, names
+from kubelite.objects.facts.pod_ranges import PREFIX
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 _NETFILTER = "/proc/sys/net/bridge"
@@ -44,12 +45,17 @@ def make(key: str, preferred: int | None = None) -> tuple[int, tuple[str, ...]]:
     """
     name = names.bridge(key)
     with _namespace_lock():
-        with open("/proc/thread-self/net/route", encoding="ascii") as file:
-            routes = ipam.parse_routes(file.read())
-        subnet = ipam.choose_subnet(key, routes, name, preferred)
-        native.net_bridge(name, ipam.gateway(subnet), ipam.PREFIX)
+        subnet = choose(key, preferred)
+        native.net_bridge(name, ipam.gateway(subnet), PREFIX)
         _refuse_routers(name)
         return subnet, _forward(name)
+
+
+def choose(key: str, preferred: int | None = None) -> int:
+    """The subnet that the home's bridge has, or would get now. Raises NoAddress."""
+    with open("/proc/thread-self/net/route", encoding="ascii") as file:
+        routes = ipam.parse_routes(file.read())
+    return ipam.choose_subnet(key, routes, names.bridge(key), preferred)
 
 
 def remove(key: str) -> bool:

@@ -1,9 +1,8 @@
 """The choice of a subnet for a home and of an address for a pod. Pure.
 
-Subnets are a /24 each of 10.208.0.0/12, which no common tool uses (Docker takes 172.17 and
-up, podman 10.88 and 10.89, Kubernetes distributions 10.42, 10.96 and 10.244). The search starts at
-a hash of the home's key, so that a home usually gets the same subnet again. Addresses are integers
-in host byte order here.
+Subnets are those of :mod:`kubelite.objects.facts.pod_ranges`. The search starts at a hash of the
+home's key, so that a home usually gets the same subnet again. Addresses are integers in host byte
+order here.
 """
 
 from __future__ import annotations
@@ -13,10 +12,8 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from kubelite.node.network.errors import NoAddress
+from kubelite.objects.facts.pod_ranges import COUNT, POOL, POOL_PREFIX, PREFIX
 
-PREFIX = 24
-_POOL, _POOL_BITS = 10 << 24 | 208 << 16, 12
-_COUNT = 1 << (PREFIX - _POOL_BITS)
 _GATEWAY, _FIRST, _LAST = 1, 2, 254
 
 
@@ -51,13 +48,13 @@ def choose_subnet(key: str, routes: Iterable[Route], own: str, preferred: int | 
     Routes as wide as the whole pool, such as the default route or a company's 10.0.0.0/8, are
     ignored: every subnet overlaps with them, and the longer prefix wins. Raises NoAddress.
     """
-    width = _mask(_POOL_BITS)
+    width = _mask(POOL_PREFIX)
     narrow = [route for route in routes if route.mask & ~width]
     for route in narrow:
-        if route.interface == own and route.address & width == _POOL:
+        if route.interface == own and route.address & width == POOL:
             return subnet_of(route.address)
     start = int(key, 16)
-    pool = (_POOL | (start + step) % _COUNT << (32 - PREFIX) for step in range(_COUNT))
+    pool = (POOL | (start + step) % COUNT << (32 - PREFIX) for step in range(COUNT))
     for subnet in pool if preferred is None else (preferred, *pool):
         if not any(_overlaps(subnet, route) for route in narrow):
             return subnet

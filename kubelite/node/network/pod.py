@@ -9,7 +9,7 @@ the first pod and removed with the last.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +19,10 @@ from kubelite.lib.files import FileLock, RecordError, read_record, write_record
 from kubelite.node.network import announcements, bridge, ipam, names, ports
 from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewall
 from kubelite.node.network.leases import Held, LeaseRecord, Leases
+from kubelite.node.network.peers import Peers
 from kubelite.node.network.ports import HostPort
+from kubelite.objects.facts import pod_ranges
+from kubelite.objects.facts.pod_ranges import PREFIX
 
 POD_PREFIX = 32
 """A pod sees no neighbour but its gateway. Packets between pods of one bridge so pass through the
@@ -64,6 +67,7 @@ class PodNetwork:
         self.key = key
         self._lock = lock
         self._leases = Leases(run)
+        self._peers = Peers(run)
 
     def prepare(self, uid: str, owner: str, requested: Sequence[HostPort] = ()) -> Lease:
         """Records an address for a pod and makes the bridge. ``owner`` is its ``namespace/name``.
@@ -119,6 +123,7 @@ class PodNetwork:
             self.remove(uid)
         with FileLock(self._lock):
             self._close()
+        self.leave()
         announcements.announce(self.key, ())
 
     def lease(self, uid: str) -> Lease | None:
@@ -128,6 +133,31 @@ class PodNetwork:
                 record = self._leases.read(entry)
                 return self._lease(entry, record.ports if record else (), ())
         return None
+
+    # -- pods of other nodes ---
+
+    def wished_range(self) -> str:
+        """The range of addresses that this home's pods have, or would get now. Raises NoAddress."""
+        return pod_ranges.text(bridge.choose(self.key, self._preferred(self._recorded())))
+
+    def join(self, range: str, peers: Mapping[str, str]) -> list[str]:
+        """Takes the range that the cluster has assigned, and makes routes to the pods of other
+        nodes: ``peers`` are their ranges with the nodes' addresses. Returns a sentence for each
+        node that cannot be reached. Raises NetworkError, OSError.
+        """
+        with FileLock(self._lock):
+            problems = self._peers.apply(range, peers)
+            shared = self._shared()
+        if shared is not None and shared.firewall:
+            from kubelite.node.network import ruleset
+
+            self._change(ruleset.peers(self.key, peers))
+        return problems
+
+    def leave(self) -> None:
+        """Takes back all routes to pods of other nodes; the range is free again. Raises OSError."""
+        with FileLock(self._lock):
+            self._peers.apply("", {})
 
     # -- one pod ---
 
@@ -140,7 +170,7 @@ class PodNetwork:
         return Lease(
             held.uid,
             address,
-            ipam.PREFIX,
+            PREFIX,
             gateway,
             names.bridge(self.key),
             interface,
@@ -244,7 +274,7 @@ class PodNetwork:
         interfaces are still there.
         """
         before = self._recorded()
-        subnet, warnings = bridge.make(self.key, ipam.number(before.subnet) if before else None)
+        subnet, warnings = bridge.make(self.key, self._preferred(before))
         is_again = False
         for entry in self._leases.held():
             port = names.port(self.key, ipam.text(entry.address))
@@ -253,6 +283,13 @@ class PodNetwork:
         if is_again and before is not None and before.restores_forwarding:
             bridge.restore_forwarding_later(self.key)
         return subnet, warnings
+
+    def _preferred(self, before: Shared | None) -> int | None:
+        """The subnet that there was before, or that the cluster has assigned."""
+        if before is not None:
+            return ipam.number(before.subnet)
+        assigned = self._peers.recorded().range
+        return pod_ranges.network(assigned) if assigned else None
 
     def _has_table(self) -> bool:
         from kubelite.node.network import nftables
@@ -266,7 +303,8 @@ class PodNetwork:
             ruleset.open_ports(self.key, ipam.text(entry.address), record.ports)
             for entry, record in self._records(self._leases.held())
         ]
-        commands = ruleset.table(self.key, subnet, bridge.uplinks()) + "".join(opened)
+        peers = ruleset.peers(self.key, self._peers.recorded().peers)
+        commands = ruleset.table(self.key, subnet, bridge.uplinks()) + peers + "".join(opened)
         try:
             nftables.run(commands)
         except FirewallRefused:  # a crash has left one

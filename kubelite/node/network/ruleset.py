@@ -5,6 +5,7 @@ element of a map.
 
     map hostports   protocol . port            -> pod address . port      any address of the host
     map hostips     address . protocol . port  -> pod address . port      one address of the host
+    set peers       prefix                        pods of other nodes, which see our addresses
     set hairpin     address . address             pods that may call themselves through a host port
     set sources     link-layer address . address  what each port of the bridge may send from
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from kubelite.node.network import ipam, names
 from kubelite.node.network.ports import ANY, Held, HostPort
+from kubelite.objects.facts.pod_ranges import PREFIX
 
 LIST_MAPS = "list maps ip"
 _BY_NUMBER = {"6": "TCP", "17": "UDP", "132": "SCTP"}
@@ -34,6 +36,10 @@ table ip {table} {{
     }}
     set hairpin {{
         type ipv4_addr . ipv4_addr
+    }}
+    set peers {{
+        type ipv4_addr
+        flags interval
     }}
     set sources {{
         type ether_addr . ipv4_addr
@@ -63,6 +69,7 @@ table ip {table} {{
     }}
     chain leaving {{
         type nat hook postrouting priority 100
+        ip saddr {subnet} ip daddr @peers return
         ip saddr {subnet} oifname != "{bridge}" masquerade
         ip saddr . ip daddr @hairpin ct status dnat masquerade
         ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
@@ -86,7 +93,7 @@ def table(key: str, subnet: int, uplinks: Sequence[str] = ()) -> str:
     values = {
         "table": names.table(key),
         "bridge": names.bridge(key),
-        "subnet": f"{ipam.text(subnet)}/{ipam.PREFIX}",
+        "subnet": f"{ipam.text(subnet)}/{PREFIX}",
         "sources": ", ".join(map(_source, ipam.addresses(subnet))),
         "forwarding": _refuse_transit(uplinks),
     }
@@ -104,6 +111,14 @@ def _refuse_transit(uplinks: Sequence[str]) -> str:
         return ""
     names = ", ".join(f'"{name}"' for name in uplinks)
     return f"iifname {{ {names} }} oifname {{ {names} }} drop"
+
+
+def peers(key: str, ranges: Iterable[str]) -> str:
+    """Makes these the ranges of other nodes' pods."""
+    name = f"ip {names.table(key)} peers"
+    listed = ", ".join(sorted(ranges))
+    added = f"add element {name} {{ {listed} }}\n" if listed else ""
+    return f"flush set {name}\n{added}"
 
 
 def without_table(key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 
 import pytest
 from cryptography import x509
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from kubelite.control.controllers.actions import Create, Outcome, Step, Update
-from kubelite.control.controllers.certificates import approving, cleaning
+from kubelite.control.controllers.certificates import approving, cleaning, serving
 from kubelite.control.controllers.shared.meta import format_time
 from kubelite.control.controllers.view import FixedView
 
@@ -120,3 +121,62 @@ def test_when_requests_go(obj, seconds) -> None:
     assert first.wake_at == (None if seconds is None else NOW + seconds)
     if seconds is not None:
         assert cleaning.plan(view, ("", "r"), NOW + seconds).steps
+
+
+def serving_request(*hosts, name="system:node:n", user="system:node:n"):
+    attributes = [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+        x509.NameAttribute(NameOID.COMMON_NAME, name),
+    ]
+    names = [
+        x509.IPAddress(ipaddress.ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
+        for host in hosts
+    ]
+    builder = x509.CertificateSigningRequestBuilder(x509.Name(attributes))
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    signed = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    text = base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
+    usages = ["digital signature", "server auth"]
+    return request(spec(text, usages, serving.SIGNER, user))
+
+
+def node(name, *addresses):
+    listed = [{"type": "InternalIP", "address": each} for each in addresses]
+    named = {"type": "Hostname", "address": name}
+    status = {"addresses": [*listed, named]}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": status}
+
+
+SERVERS = {
+    "apiVersion": "v1",
+    "kind": "Endpoints",
+    "metadata": {"namespace": "default", "name": "kubernetes"},
+    "subsets": [{"addresses": [{"ip": "192.0.2.9"}]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "approved"),
+    [
+        (serving_request("n", "192.0.2.1"), True),
+        (serving_request("192.0.2.1"), True),
+        (serving_request("n", "192.0.2.7"), False),  # no address of its own
+        (serving_request("n", "192.0.2.2"), False),  # its own, but another node's as well
+        (serving_request("n", "192.0.2.9"), False),  # its own, but the API server's as well
+        (serving_request("m"), False),
+        (serving_request(), False),
+        (serving_request("n", name="system:node:m"), False),
+        (serving_request("m", "192.0.2.2", name="system:node:m"), False),
+        (serving_request("n", user="admin"), False),
+    ],
+)
+def test_a_node_gets_a_serving_certificate_for_its_own_addresses(asked, approved):
+    nodes = [node("n", "192.0.2.1", "192.0.2.2", "192.0.2.9"), node("m", "192.0.2.2")]
+    view = FixedView([asked, *nodes, SERVERS])
+    plan = serving.plan(view, ("", "r"), NOW)
+    assert bool(plan.steps) is approved
+    if approved:
+        (update,) = plan.steps
+        assert update.sub == "approval"
+        assert update.body["status"]["conditions"][0]["type"] == "Approved"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
 from kubelite.control.controllers.actions import Delete, Patch, Update
-from kubelite.control.controllers.nodes import node_lifecycle, pod_gc, taint_eviction, ttl
+from kubelite.control.controllers.nodes import ipam, node_lifecycle, pod_gc, taint_eviction, ttl
 from kubelite.control.controllers.shared.meta import format_time
 from kubelite.control.controllers.view import FixedView
 
@@ -127,3 +129,31 @@ def test_terminating_pods_of_a_node_out_of_service_are_removed_at_once():
 
 def test_the_ttl_grows_with_the_cluster():
     assert [ttl.seconds_for(n) for n in (1, 100, 101, 1000, 2000, 5000)] == [0, 0, 15, 30, 60, 300]
+
+
+def ranged(name, range="", wish=""):
+    annotations = {"kubelite.io/pod-range": wish} if wish else {}
+    spec = {"podCIDR": range, "podCIDRs": [range]} if range else {}
+    metadata = {"name": name, "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
+
+
+def assigned(*nodes):
+    plan = ipam.plan(FixedView(nodes), ("", "n"), NOW)
+    return [action.body["spec"]["podCIDR"] for action in plan.steps if isinstance(action, Patch)]
+
+
+def test_a_node_gets_the_range_that_suits_it_unless_another_has_it():
+    wish = "10.211.5.0/24"
+    assert assigned(ranged("n", wish=wish)) == [wish]
+    assert assigned(ranged("n", range="10.208.0.0/24", wish=wish)) == []
+    (other,) = assigned(ranged("n", wish=wish), ranged("m", range=wish))
+    assert other != wish
+    assert ipaddress.ip_network(other).subnet_of(ipaddress.ip_network("10.208.0.0/12"))
+
+
+@pytest.mark.parametrize("wish", ["", "10.0.0.0/24", "10.208.0.0/16", "words", "fd00::/64"])
+def test_a_wish_outside_of_the_pool_is_not_granted(wish):
+    (found,) = assigned(ranged("n", wish=wish))
+    assert found != wish
+    assert found.startswith("10.2") and found.endswith(".0/24")

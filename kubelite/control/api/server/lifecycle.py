@@ -68,14 +68,15 @@ class ApiServer:
         self._options = options
         self._ready = False
         with open(self.pki.authority.certificate, encoding="ascii") as file:
-            self._authority = file.read()
+            self.authority = file.read()
+            """The cluster's certificate in PEM."""
         store = Store(backend, VOLATILE, {EVENTS: EVENT_SECONDS})
         registry = Registry(builtin(metrics=options.metrics))
         tokens = Tokens(self.pki.signing_key())
         self.context = Context(
             store,
             registry,
-            standard(self._authority, options.beside),
+            standard(self.authority, options.beside),
             Authenticator(store, tokens, options.static_tokens),
             Authorizer(store, NodeAuthorizer(store)),
             tokens,
@@ -119,7 +120,7 @@ class ApiServer:
         self.context.store.start()
         self.port = await self._server.listen(self._options.bind, self._options.port)
         await seed.seed_cluster(
-            self.context.store, self.context.registry, self._authority, (self.address, self.port)
+            self.context.store, self.context.registry, self.authority, (self.address, self.port)
         )
         self._definitions.start()
         self._expiry.start()

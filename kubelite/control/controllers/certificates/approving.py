@@ -60,7 +60,7 @@ _ANY = Way("nodeclient", "Auto approving kubelet client certificate after Subjec
 def plan(view: View, key: Key, now: float) -> Plan:
     """Asks whether the author may have the certificate, and approves the request."""
     request = view.get(CERTIFICATE_SIGNING_REQUESTS, *key)
-    if request is None or is_deleting(request) or _is_decided(request):
+    if request is None or is_deleting(request) or is_decided(request):
         return NOTHING
     name = node_of(spec_of(request))
     if not name:
@@ -69,7 +69,8 @@ def plan(view: View, key: Key, now: float) -> Plan:
     return Plan((_ask(request, (_OWN, _ANY) if is_own else (_ANY,), now),))
 
 
-def _is_decided(request: Obj) -> bool:
+def is_decided(request: Obj) -> bool:
+    """Whether somebody has said yes or no to a request."""
     conditions: Sequence[Obj] = status_of(request).get("conditions") or ()
     return bool(status_of(request).get("certificate")) or any(
         find(conditions, type_) for type_ in ("Approved", "Denied")
@@ -108,7 +109,7 @@ def _ask(request: Obj, ways: Sequence[Way], now: float) -> Step:
         if answer is None:
             return ()
         if status_of(answer).get("allowed"):
-            return (_approval(request, way.message, now),)
+            return (approval(request, way.message, now),)
         return (_ask(request, rest, now),) if rest else ()
 
     return Step((Create(ACCESS_REVIEWS, _review(spec_of(request), way)),), answered)
@@ -135,7 +136,8 @@ def _review(spec: Obj, way: Way) -> dict[str, Any]:
     }
 
 
-def _approval(request: Obj, message: str, now: float) -> Update:
+def approval(request: Obj, message: str, now: float) -> Update:
+    """Approves a request."""
     condition = {
         "type": "Approved",
         "status": "True",

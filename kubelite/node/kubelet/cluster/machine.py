@@ -14,6 +14,7 @@ from kubelite.node.kubelet.act import facts, node_config
 from kubelite.node.kubelet.cluster.node_object import NodeDescription
 from kubelite.node.kubelet.decide.pressure import threshold
 from kubelite.node.kubelet.stats.measuring import filesystem
+from kubelite.node.network.pod import PodNetwork
 from kubelite.node.runtime.home import Home, boot_id
 
 MAX_IMAGES = 50
@@ -49,6 +50,7 @@ def describe(
         version=kubelite.__version__,
         labels=labels,
         resources=resources,
+        pod_range=PodNetwork(home.run, home.key, home.lock).wished_range(),
         reserved_memory=threshold(thresholds.get("memory.available", "0"), facts.memory()),
         reserved_storage=threshold(thresholds.get("nodefs.available", "0"), storage),
         images=images(home),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from kubelite.lib.json import Object
 from kubelite.node.kubelet.decide.pressure import DISK, MEMORY, PIDS
-from kubelite.objects.facts import local_volumes
+from kubelite.objects.facts import local_volumes, pod_ranges
 
 MAX_PODS = 110
 _HEARTBEAT = "lastHeartbeatTime"
@@ -20,6 +20,7 @@ _HEARTBEAT = "lastHeartbeatTime"
 class NodeDescription(NamedTuple):
     """What this machine is. ``memory`` and ``storage`` are bytes, of which those reserved are kept
     from pods; ``resources`` are extended ones, ``pressures`` the conditions under which it stands,
+    ``pod_range`` is the range of pod addresses that suits it,
     ``images`` pairs of names and size in bytes; ``volumes`` is the directory of the volumes that
     are provisioned here.
     """
@@ -42,6 +43,7 @@ class NodeDescription(NamedTuple):
     reserved_memory: int = 0
     reserved_storage: int = 0
     pressures: frozenset[str] = frozenset()
+    pod_range: str = ""
     images: Sequence[tuple[tuple[str, ...], int]] = ()
     volumes: str = ""
 
@@ -54,7 +56,10 @@ def node(description: NodeDescription, now: str) -> Object:
         "metadata": {
             "name": description.name,
             "labels": labels(description),
-            "annotations": {local_volumes.DIRECTORY: description.volumes},
+            "annotations": {
+                local_volumes.DIRECTORY: description.volumes,
+                pod_ranges.WISH: description.pod_range,
+            },
         },
         "spec": {},
         "status": status(description, now),

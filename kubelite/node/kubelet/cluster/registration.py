@@ -21,6 +21,8 @@ LEASE_SECONDS, RENEW_SECONDS = 40, 10.0
 STATUS_SECONDS = 300.0
 """How often an unchanged status is written, as in the kubelet (nodeStatusReportFrequency)."""
 RETRY_SECONDS = 0.5
+RANGE_TRIES, RANGE_SECONDS = 200, 0.02
+"""How often a new node asks whether it has been assigned a range, and how far apart."""
 
 _log = logging.getLogger("kubelite.node")
 
@@ -58,6 +60,18 @@ class Registration:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
+
+    async def pod_range(self) -> str:
+        """The range of pod addresses that the cluster has assigned to the node; "" where nobody
+        assigns any in time. Raises ClientError.
+        """
+        name = self._node["metadata"]["name"]
+        for _ in range(RANGE_TRIES):
+            if found := self._node.get("spec", {}).get("podCIDR"):
+                return str(found)
+            await asyncio.sleep(RANGE_SECONDS)
+            self._node = await self._client.get(NODES, name)
+        return ""
 
     async def run(self) -> None:
         """Renews the Lease and keeps the status current until cancelled."""

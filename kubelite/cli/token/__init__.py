@@ -1,0 +1,1 @@
+"""Commands about the tokens with which machines join a cluster."""

@@ -1,0 +1,53 @@
+"""The addresses of pods: each node, or state root without a cluster, has a /24 of 10.208.0.0/12,
+which no common tool uses (Docker takes 172.17 and up, podman 10.88 and 10.89, Kubernetes
+distributions 10.42, 10.96 and 10.244). Pure.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection
+
+PREFIX, POOL_PREFIX = 24, 12
+POOL = 10 << 24 | 208 << 16
+"""The network address of all of them, in host byte order."""
+COUNT = 1 << (PREFIX - POOL_PREFIX)
+WISH = "kubelite.io/pod-range"
+"""Annotation of a Node: the range that suits it, since its machine has no other route there."""
+
+
+def choose(node: str, wish: str, taken: Collection[str]) -> str:
+    """The range of a node as ``10.208.7.0/24``: its wish if that is one of the pool and free, else
+    a free one; "" where none is left. The search starts at a hash of the node's name.
+    """
+    if wish not in taken and _is_range(wish):
+        return wish
+    start = zlib.crc32(node.encode())
+    numbers = ((start + step) % COUNT for step in range(COUNT))
+    ranges = (text(POOL | number << (32 - PREFIX)) for number in numbers)
+    return next((each for each in ranges if each not in taken), "")
+
+
+def text(network: int) -> str:
+    """The range with a network address."""
+    import ipaddress  # whoever starts a local pod does without
+
+    return f"{ipaddress.IPv4Address(network)}/{PREFIX}"
+
+
+def network(range: str) -> int:
+    """The network address of a range. Raises ValueError."""
+    import ipaddress
+
+    return int(ipaddress.IPv4Network(range).network_address)
+
+
+def _is_range(range: str) -> bool:
+    import ipaddress
+
+    try:
+        given = ipaddress.IPv4Network(range)
+    except ValueError:
+        return False
+    pool = ipaddress.IPv4Network((POOL, POOL_PREFIX))
+    return given.prefixlen == PREFIX and given.subnet_of(pool)
