@@ -44,7 +44,7 @@ soak: kills
 	KUBELITE_RANDOM_KILLS=$(KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q -rP tests/crash/test_crash_random.py
 
 kills: build
-	KUBELITE_KILLS=$(SERVER_KILLS) $(PYTHON) -m pytest -q -rP tests/control/api/test_api_crash.py
+	KUBELITE_KILLS=$(SERVER_KILLS) $(PYTHON) -m pytest -q -rP tests/control/api/server/test_api_crash.py
 
 check: lint types format warnings cross sanitize fuzz
 

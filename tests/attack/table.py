@@ -487,7 +487,7 @@ SURFACE = {
         ("filter",),
     ),
 }
-STREAMS, FORMS = "control/api/test_api_streams", "control/api/test_api_wire_forms"
+STREAMS, FORMS = "control/api/verbs/test_api_streams", "control/api/wire/test_api_wire_forms"
 SERVER = {
     "SSRF through /proxy: mapped, compatible, 6to4 and NAT64 addresses of this machine": Row(
         (
@@ -506,8 +506,8 @@ SERVER = {
     ),
     "a data directory, keys or an audit log of somebody else, or open to others": Row(
         (
-            "control/api/test_server_command::test_it_refuses_what_others_could_change_or_read",
-            "control/api/test_server_command::test_it_refuses_an_audit_log_that_is_open_to_others",
+            "control/api/server/test_server_command::test_it_refuses_what_others_could_change_or_read",
+            "control/api/server/test_server_command::test_it_refuses_an_audit_log_that_is_open_to_others",
         ),
         off="the same directory is taken with its usual modes",
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from kubelite.control.api.wire.request import User
-from tests.control.api.test_api_who import READ_PODS, role
+from tests.control.api.auth.test_api_who import READ_PODS, role
 from tests.control.world import CONFIG, PODS, Cluster, cluster, pod, stranger
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.control.api.test_api_crash import ROOT, Process
+from tests.control.api.server.test_api_crash import ROOT, Process
 
 pytest.importorskip("kubernetes")
 

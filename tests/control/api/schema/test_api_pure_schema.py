@@ -7,7 +7,7 @@ import pytest
 
 from kubelite.objects.facts import kinds, schema
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def script(name):

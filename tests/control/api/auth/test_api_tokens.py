@@ -14,9 +14,9 @@ import pytest
 from kubelite.control.api.auth.authentication import read_token_file
 from kubelite.control.api.server.lifecycle import Options
 from kubelite.control.api.wire.request import User
-from tests.control.api.test_api_attacks import GROUP, RBAC, rule
-from tests.control.api.test_api_streams import with_a_pod
-from tests.control.api.test_api_who import READ_PODS, role
+from tests.control.api.auth.test_api_attacks import GROUP, RBAC, rule
+from tests.control.api.auth.test_api_who import READ_PODS, role
+from tests.control.api.verbs.test_api_streams import with_a_pod
 from tests.control.world import CONFIG, PODS, Cluster, cluster, config_map, stranger
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kubelite.control.api.server.lifecycle import Options
-from tests.control.api.test_api_admission import SPACE, quota
+from tests.control.api.admission.test_api_admission import SPACE, quota
 from tests.control.world import PODS, cluster, pod
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kubelite.control.api.wire.request import User
 from kubelite.control.store.sqlite import SQLite
-from tests.control.api.test_api_attacks import RBAC, bound, rule
-from tests.control.api.test_api_who import role
+from tests.control.api.auth.test_api_attacks import RBAC, bound, rule
+from tests.control.api.auth.test_api_who import role
 from tests.control.world import Cluster, cluster, stranger
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.control.api.test_api_crash import Process
+from tests.control.api.server.test_api_crash import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,7 +199,7 @@ def test_watches(api: Any, space: str) -> None:
 
 
 def test_create_from_yaml(api: Any, space: str) -> None:
-    manifests = Path(__file__).resolve().parents[2] / "kubectl" / "manifests"
+    manifests = Path(__file__).resolve().parents[3] / "kubectl" / "manifests"
     made = utils.create_from_yaml(api, str(manifests / "web.yaml"), namespace=space)
     assert [each[0].kind if isinstance(each, list) else each.kind for each in made] == [
         "Deployment",

@@ -15,7 +15,7 @@ import pytest
 from yarl import URL
 
 from kubelite.lib import spdy
-from tests.control.api.test_api_bad_input import raw
+from tests.control.api.wire.test_api_bad_input import raw
 from tests.control.world import CONFIG, PODS, Cluster, Reply, cluster, config_map, pod
 
 if TYPE_CHECKING:

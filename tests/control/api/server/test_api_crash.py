@@ -28,7 +28,7 @@ from tests.control.world import CONFIG, PODS, config_map, pod
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 KILLS = int(os.environ.get("KUBELITE_KILLS", "12"))
 Object = dict[str, Any]
 

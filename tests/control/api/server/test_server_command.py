@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from kubelite.lib import known_roots
-from tests.control.api.test_api_crash import ROOT, Process
+from tests.control.api.server.test_api_crash import ROOT, Process
 from tests.control.debian import free_ports
 from tests.control.world import CONFIG, config_map
 

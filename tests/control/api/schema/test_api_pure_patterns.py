@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kubelite.control.api.schema import patterns
 from kubelite.control.api.schema.crd_validation import check_crd
 from tests.control.api.pure import edited
-from tests.control.api.test_api_pure_custom import AT, CRD, VALIDATION, typed
+from tests.control.api.schema.test_api_pure_custom import AT, CRD, VALIDATION, typed
 
 
 @pytest.mark.parametrize(
