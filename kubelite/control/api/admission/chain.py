@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 class Attempt:
     """One write on its way to the store. ``operation`` is CREATE, UPDATE or DELETE; ``obj`` is
-    empty for the latter.
+    empty for the latter. Of a connection (CONNECT) ``obj`` holds the options.
     """
 
     def __init__(
@@ -49,6 +49,8 @@ class Attempt:
     @property
     def name(self) -> str:
         """The name of the object."""
+        if self.operation == "CONNECT":
+            return self.request.name
         return str((self.obj or self.old or {}).get("metadata", {}).get("name", ""))
 
     @property
@@ -68,14 +70,19 @@ class Attempt:
 
 class Admission:
     """The rules of a server, in order. ``after`` are called when an object has been created,
-    changed or removed.
+    changed or removed, ``connecting`` when somebody connects to one.
     """
 
     def __init__(
-        self, mutating: Sequence[Rule], validating: Sequence[Rule], after: Sequence[Rule]
+        self,
+        mutating: Sequence[Rule],
+        validating: Sequence[Rule],
+        after: Sequence[Rule],
+        connecting: Sequence[Rule] = (),
     ) -> None:
         self._mutating = mutating
         self._validating = validating
+        self._connecting = connecting
         self._after = after
 
     async def mutate(self, attempt: Attempt) -> None:
@@ -84,6 +91,10 @@ class Admission:
 
     async def validate(self, attempt: Attempt) -> None:
         for rule in self._validating:
+            await rule(attempt)
+
+    async def connect(self, attempt: Attempt) -> None:
+        for rule in self._connecting:
             await rule(attempt)
 
     async def after(self, attempt: Attempt) -> None:

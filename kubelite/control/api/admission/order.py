@@ -63,4 +63,5 @@ def standard(authority: str, beside: Container[str]) -> Admission:
             quota.account,
         ),
         after=(namespaces.seed_namespace(authority, beside), roles.collect, quota.take_stock),
+        connecting=(dynamic.mutate, dynamic.validate),
     )

@@ -168,21 +168,26 @@ def list_of(form: Form, res: Resource, item: str) -> Object:
 
 def custom(form: Form, res: Resource) -> Object:
     """The definition of a custom kind: its structural schema with the fields that every object
-    has.
+    has. Where anything may stand nothing is listed: kubectl would refuse the rest.
     """
-    given = structural_schema.schema_of(res)
+    given, kind = structural_schema.schema_of(res), kind_of(res.group, res.version, res.kind)
+    if given.get(structural_schema.PRESERVE) and (form.version == 2 or "type" not in given):
+        return {"type": "object", **kind}
     document = _plain(given) if form.version == 2 else dict(given)
-    fields = {
-        **(document.get("properties") or {}),
-        "apiVersion": {"type": "string"},
-        "kind": {"type": "string"},
-        "metadata": form.ref(schema.public_name("meta.v1.ObjectMeta")),
-    }
+    fields = {**(document.get("properties") or {}), **_fields_of_all(form)}
+    return {**document, "type": "object", "properties": fields, **kind}
+
+
+def _fields_of_all(form: Form) -> Object:
+    """The fields that objects of every kind have, described as those of a ConfigMap are."""
+    described = form.describe(schema.public_name("core.v1.ConfigMap")) if form.describe else {}
+    types = {"apiVersion": "s", "kind": "s", "metadata": "meta.v1.ObjectMeta"}
     return {
-        **document,
-        "type": "object",
-        "properties": fields,
-        **kind_of(res.group, res.version, res.kind),
+        name: {
+            **({"description": described[name]} if name in described else {}),
+            **_type(form, kind),
+        }
+        for name, kind in types.items()
     }
 
 

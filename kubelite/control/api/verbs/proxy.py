@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kubelite.control.api.admission.dynamic.connecting import admit
 from kubelite.control.api.verbs.kubelet_client import Place, place_of
 from kubelite.control.api.verbs.streams import CONNECT_SECONDS, PIECE, join, plain_answer
 from kubelite.control.api.wire.allowed_addresses import check_address, resolve
@@ -61,6 +62,7 @@ async def proxy(context: Context, request: Request) -> Answer | Stream:
     """Passes a request on. Raises StatusError."""
     scheme, name, port = split_name(request.name)
     res = request.resource
+    await admit(context, request)
     place, secure = await _FINDERS[res.plural](context, request, name, port)
     if not secure and res.plural == "nodes":
         place = place._replace(host=await resolve(place.host, loopback=False))

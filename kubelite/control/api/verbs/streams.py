@@ -7,10 +7,13 @@ go both ways, unread.
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from kubelite.control.api.admission.dynamic.connecting import admit
 from kubelite.control.api.auth.authentication import offered
 from kubelite.control.api.verbs.kubelet_client import container_of, place_of, pod_of
 from kubelite.control.api.wire import causes
@@ -25,6 +28,8 @@ from kubelite.control.api.wire.status import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from aiohttp import web
 
     from kubelite.control.api.admission.context import Context
@@ -44,6 +49,7 @@ _LOG_OPTIONS = (
     "limitBytes",
     "stream",
 )
+_MESSAGES = ("binary.k8s.io", "base64.binary.k8s.io")
 _FLAGS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
 _PASSED = (
     "connection",
@@ -114,6 +120,8 @@ async def _copy(
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(url, ssl=context.kubelets.tls) as got,
         ):
+            if "upgrade" in connection.headers.get("Connection", "").lower() and got.status == 200:
+                return await _send_messages(connection, got.content.iter_chunked(PIECE))
             headers = {"Content-Type": got.headers.get("Content-Type", "text/plain")}
             response = web.StreamResponse(status=got.status, headers=headers)
             await response.prepare(connection)
@@ -123,6 +131,29 @@ async def _copy(
             return response
     except aiohttp.ClientConnectorError as error:
         return _refused(unreachable(place, error).status)
+
+
+async def _send_messages(
+    connection: web.Request, pieces: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """The same over a WebSocket, a piece a message, as text, bytes or base64 (apiserver,
+    ``wsstream``).
+    """
+    from aiohttp import web
+
+    chosen = offered(connection.headers.get("Sec-WebSocket-Protocol", ""))[1]
+    socket = web.WebSocketResponse(protocols=[word for word in chosen if word in _MESSAGES])
+    await socket.prepare(connection)
+    with suppress(ConnectionError):
+        async for piece in pieces:
+            if socket.ws_protocol == "binary.k8s.io":
+                await socket.send_bytes(piece)
+            elif socket.ws_protocol == "base64.binary.k8s.io":
+                await socket.send_str(b64encode(piece).decode())
+            else:
+                await socket.send_str(piece.decode(errors="replace"))
+    await socket.close()
+    return socket
 
 
 def _refused(status: dict[str, Any]) -> web.Response:
@@ -148,6 +179,7 @@ async def relay(context: Context, request: Request) -> Answer | Stream:
         raise bad_request("Upgrade request required")
     pod = await pod_of(context, request)
     path = _path(request, pod)
+    await admit(context, request)
     place = await place_of(context, pod["spec"]["nodeName"])
     try:
         async with asyncio.timeout(CONNECT_SECONDS):

@@ -14,7 +14,7 @@ from aiohttp import web
 from kubelite.control.api.admission.dynamic import expressions, matching
 from kubelite.control.api.auth.pki import Pki
 from kubelite.control.api.wire.resource import builtin
-from tests.control.world import CONFIG, cluster, config_map
+from tests.control.world import CONFIG, PODS, cluster, config_map, pod
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
@@ -365,6 +365,35 @@ async def test_a_webhook_behind_a_service_is_called_by_the_name_of_the_service(t
             await add(api, configuration)
             (await api.create(CONFIG, config_map("a"))).ok()
             assert [review["name"] for review in hook.reviews] == ["a"]
+
+
+async def test_a_webhook_is_asked_before_somebody_connects_to_a_pod(tmp_path):
+    hook = Hook(tmp_path / "hook")
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["CONNECT"],
+        "resources": ["pods/exec"],
+    }
+    async with cluster(tmp_path) as api, hook.listening() as url:
+        (await api.create(PODS, pod("a", nodeName="n"))).ok()
+        await add(api, webhooks("Validating", hook, url, rules=[rule]))
+        hook.answer = {"allowed": False, "status": {"message": "not here"}}
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+        at = f"{PODS}/a/exec?command=id&stdout=true"
+        refused = await api.get(at, headers=upgrade)
+        assert (refused.code, refused.value["message"]) == (
+            403,
+            'admission webhook "hook.example.com" denied the request: not here',
+        )
+        (review,) = hook.reviews
+        assert (review["operation"], review["name"]) == ("CONNECT", "a")
+        assert review["object"] == {
+            "kind": "PodExecOptions",
+            "apiVersion": "v1",
+            "stdout": True,
+            "command": ["id"],
+        }
 
 
 @pytest.mark.parametrize(("failure", "code"), [("Fail", 500), ("Ignore", 201)])

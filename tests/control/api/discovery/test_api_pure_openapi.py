@@ -142,6 +142,23 @@ def test_a_custom_kind_is_described_by_its_schema():
     assert old["properties"] == {"size": {}, "any": {PRESERVED: True}}
 
 
+def test_of_a_custom_kind_that_keeps_everything_version_2_says_nothing():
+    anything = {"type": "object", PRESERVED: True, "properties": {"a": {"type": "string"}}}
+    name, kind = "com.example.v1.Widget", "x-kubernetes-group-version-kind"
+    for schema in (anything, None):
+        old = openapi.v2([widget(schema)])["definitions"][name]
+        assert {key: value for key, value in old.items() if key != kind} == {"type": "object"}
+    new = openapi.v3([widget(anything)], "apis/example.com/v1")["components"]["schemas"][name]
+    assert new["properties"]["a"] == {"type": "string"}
+
+
+def test_the_common_fields_of_a_custom_kind_are_described():
+    described = {"apiVersion": "which version", "kind": "which kind", "metadata": "about it"}
+    definition = openapi.v2([WIDGET], lambda _: described)["definitions"]["com.example.v1.Widget"]
+    for name, text in described.items():
+        assert definition["properties"][name]["description"] == text
+
+
 def test_a_custom_kind_has_no_strategic_patch():
     patch = openapi.v2([WIDGET])["paths"][
         "/apis/example.com/v1/namespaces/{namespace}/widgets/{name}"

@@ -5,6 +5,7 @@ kubelet.
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import re
 import ssl
@@ -180,6 +181,25 @@ async def test_websocket_exec(tmp_path: Path, protocol: str) -> None:
         assert (said[1], said[2]) == (b"out\n", b"typed")
         if protocol.startswith("v5"):
             assert b"Success" in said[3]
+
+
+@pytest.mark.parametrize("protocol", ["binary.k8s.io", "base64.binary.k8s.io"])
+async def test_logs_over_a_websocket(tmp_path: Path, protocol: str) -> None:
+    async with with_a_pod(tmp_path) as (api, _):
+        plain = (await api.get(f"{PODS}/one/log")).body
+        said = b""
+        async with (
+            asyncio.timeout(10),
+            api.session.ws_connect(f"{api.url}{PODS}/one/log", protocols=[protocol]) as socket,
+        ):
+            assert socket.protocol == protocol
+            async for message in socket:
+                said += (
+                    base64.b64decode(message.data)
+                    if isinstance(message.data, str)
+                    else message.data
+                )
+        assert said == plain != b""
 
 
 async def test_refusals_of_streams(tmp_path: Path) -> None:

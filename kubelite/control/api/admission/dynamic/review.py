@@ -19,7 +19,9 @@ _OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "Del
 def admission_request(attempt: Attempt, matched: Resource) -> Object:
     """The ``request`` of an AdmissionReview; objects are in the version of ``matched``."""
     res, request = attempt.request.resource, attempt.request
-    options: Object = {"kind": _OPTIONS[attempt.operation], "apiVersion": "meta.k8s.io/v1"}
+    options: Object = {}
+    if attempt.operation in _OPTIONS:
+        options = {"kind": _OPTIONS[attempt.operation], "apiVersion": "meta.k8s.io/v1"}
     if manager := request.query.text("fieldManager"):
         options["fieldManager"] = manager
     if attempt.dry_run:
@@ -41,6 +43,9 @@ def admission_request(attempt: Attempt, matched: Resource) -> Object:
         "dryRun": attempt.dry_run,
         "options": options,
     }
+    if attempt.operation == "CONNECT":
+        kind = {"group": "", "version": "v1", "kind": attempt.obj["kind"]}
+        every |= {"kind": kind, "requestKind": kind, "object": attempt.obj, "options": None}
     return {key: value for key, value in every.items() if value not in ("", None)} | {
         "object": every["object"],
         "oldObject": every["oldObject"],

@@ -191,17 +191,24 @@ async def _post(attempt: Attempt, hook: Object, review: Object) -> Any:
     timeout = aiohttp.ClientTimeout(total=seconds)
     connector = aiohttp.TCPConnector(ssl=_trust(client), resolver=_fixed_resolver(address))
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    url = f"{url}?timeout={seconds}s"
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.post(f"{url}?timeout={seconds}s", data=encode(review), headers=headers) as got,
+            session.post(url, data=encode(review), headers=headers) as got,
         ):
             body = await got.content.read(MAX_ANSWER + 1)
             if got.status != 200:
                 raise CallFailed(f"it answered {got.status}")
             return msgspec.json.decode(body)
-    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, OSError) as error:
-        raise CallFailed(f"Post {url}: {error or type(error).__name__}") from error
+    except TimeoutError as error:
+        raise CallFailed(
+            f'failed to call webhook: Post "{url}": context deadline exceeded'
+        ) from error
+    except (aiohttp.ClientError, msgspec.DecodeError, OSError) as error:
+        raise CallFailed(
+            f'failed to call webhook: Post "{url}": {str(error) or type(error).__name__}'
+        ) from error
 
 
 def _trust(client: Object) -> ssl.SSLContext:
