@@ -65,6 +65,7 @@ COMMANDS = {
     "image inspect": Command("image.inspect", "inspect", "Show everything known about an image."),
     "image save": Command("image.save", "save", "Write images to an archive."),
     "image tag": Command("image.inspect", "tag", "Give an image a further name."),
+    "image build": Command("image.build", "build", "Make an image from a Containerfile."),
     "image commit": Command("image.commit", "commit", "Make an image of a container's changes."),
     "image history": Command("image.history", "history", "Show how an image came about."),
     "image diff": Command("image.history", "diff", "List the files that a changeset changes.", 2),

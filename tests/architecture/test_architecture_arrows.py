@@ -23,6 +23,7 @@ BELOW = {
 
 INSIDE = {
     "node.kubelet": {"node.runtime", "node.image", "node.volume", "node.network", "node.cgroup"},
+    "node.build": {"node.kubelet", "node.runtime", "node.image"},
     "node.runtime": {"node.image", "node.volume", "node.network", "node.cgroup"},
     "node.proxy": {"node.network"},
     "node.dns": set(),

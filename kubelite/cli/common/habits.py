@@ -38,6 +38,10 @@ _TOP_LEVEL = {
     "pull": ["image", "pull"],
     "save": ["image", "save"],
     "tag": ["image", "tag"],
+    "push": ["image", "push"],
+    "build": ["image", "build"],
+    "commit": ["image", "commit"],
+    "history": ["image", "history"],
     "info": ["system", "info"],
     "reset": ["system", "reset"],
     "agent": ["system", "agent"],
@@ -47,11 +51,6 @@ _POD_WORDS = frozenset(("pod", "pods", "po", "container", "containers"))
 _IMAGE_WORDS = frozenset(("image", "images"))
 _WITH_KIND = frozenset(("get", "list", "describe", "delete", "explain"))
 _ANSWERS = {
-    "push": ("kubelite does not push to registries", "build and push with buildah or docker"),
-    "build": (
-        "kubelite does not build images",
-        "build with buildah or docker, save an archive, then `kubelite image load ARCHIVE`",
-    ),
     "compose": ("kubelite runs Kubernetes manifests", "convert with `kompose convert`"),
     "port-forward": (
         "not needed on this machine: each pod has an address that is reachable from here",

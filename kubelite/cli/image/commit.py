@@ -57,7 +57,10 @@ def commit(
     )
     with screen.waiting(f"committing {pod}"):
         committed = store.commit(
-            image, Path(upper), lambda diff_ids: next_config(below, diff_ids, entry), name
+            image,
+            Path(upper),
+            lambda diff_ids: next_config(below, diff_ids, [entry], entry.created),
+            name,
         )
     show_loaded(screen, [committed], "committed", start)
     return 0

@@ -77,6 +77,9 @@ def prune(
         for image in store.list()
         if image.id not in in_use and (everything or not image.names)
     ]
+    if everything:
+        freed = store.forget_steps()
+        screen.note(f"forgot the steps of builds, {durations.size(freed)} freed")
     if not unused:
         screen.note("no unused images, nothing to do")
         return 0

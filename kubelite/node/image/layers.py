@@ -24,7 +24,8 @@ from kubelite.node.image.content.blobs import Blobs
 from kubelite.node.image.content.packing import pack
 from kubelite.node.image.errors import BadArchive, ImageError
 from kubelite.node.image.model import LayerRecord, layer_id
-from kubelite.node.image.rootfs import DirectoryTar
+from kubelite.node.image.reference import HOST
+from kubelite.node.image.rootfs import DirectoryTar, clamp_times
 from kubelite.node.image.streams import LayerStream, OpenFile
 from kubelite.node.image.tree import DIRECTORY, Parts, Tree
 from kubelite.node.image.unpack import (
@@ -35,6 +36,7 @@ from kubelite.node.image.unpack import (
     set_xattrs,
     unpack_tar,
 )
+from kubelite.node.image.unpack_limits import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,6 +117,30 @@ class Layers:
                 directory.close()
             return self._keep(place, directory.diff_id, directory.diff_id, done)
 
+    def adopt(
+        self, place: Path, below: Sequence[str], implicit: frozenset[Parts], latest: int | None
+    ) -> LayerRecord:
+        """Take over a directory of changes on the same file system, which is moved.
+
+        `implicit` are directories in it that take owner and mode from the layers below, given
+        lowest first; times after `latest`, in seconds, become that.
+        """
+        _inherit(place, implicit, [self.path(identity) for identity in reversed(below)])
+        if latest is not None:
+            clamp_times(place, latest)
+        directory = DirectoryTar(place, self._limits, as_layer=True)
+        size = entries = 0
+        try:
+            for entry, content in directory.entries():
+                entries += 1
+                size += entry.size
+                while content.read(CHUNK):
+                    pass
+        finally:
+            directory.close()
+        done = Unpacked(size, entries, frozenset(), False)
+        return self._keep(place, directory.diff_id, directory.diff_id, done)
+
     def packed(self, record: LayerRecord) -> LayerRecord:
         """The record of a layer with a blob: one that has none is packed.
 
@@ -133,7 +159,7 @@ class Layers:
 
     def path(self, identity: str) -> Path:
         """Where a layer of this id lies."""
-        return self._path / identity
+        return Path("/") if identity == HOST else self._path / identity
 
     def sweep(self, used: set[str], documents: set[str]) -> int:
         """Remove scratch directories, the layers that no image uses, and the blobs that are neither

@@ -51,6 +51,11 @@ class Image(NamedTuple):
     size: int
     created: str
 
+    @property
+    def is_on_host(self) -> bool:
+        """Whether the machine's own files lie below all others."""
+        return bool(self.layers) and str(self.layers[0]) == "/"
+
 
 class LoadedImage(NamedTuple):
     """One image brought into the store, and for each name the image id it named before, if any."""
@@ -96,6 +101,16 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     created: str
     manifest: str = ""
+    version: int = 1
+
+
+class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`steps/<key>.json`: what a step of a build gave, a layer or, with "", no change.  The key is
+    a hash of all that the step depends on.  `image_id` is that of a whole build.
+    """
+
+    layer_id: str = ""
+    image_id: str = ""
     version: int = 1
 
 

@@ -196,6 +196,19 @@ class DirectoryTar:
         return entry
 
 
+def clamp_times(path: str | os.PathLike[str], latest: int) -> None:
+    """Give everything below a directory that is younger than `latest`, in seconds since 1970, that
+    time.
+    """
+    when = latest * 1_000_000_000
+    for _, names, files, above in os.fwalk(path, topdown=False):
+        for name in (*names, *files):
+            if os.lstat(name, dir_fd=above).st_mtime_ns > when:
+                os.utime(name, ns=(when, when), dir_fd=above, follow_symlinks=False)
+    if os.lstat(path).st_mtime_ns > when:
+        os.utime(path, ns=(when, when))
+
+
 def header(entry: tarfile.TarInfo) -> bytes:
     """The blocks that stand before the content of an entry."""
     return entry.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

@@ -5,6 +5,7 @@
     blobs/sha256/<64 hex>  layers, manifests and configurations as they came, or as they leave
     images/<64 hex>.json   an image: configuration and layer ids
     names/<32 hex>.json    one name, in a file named by its hash
+    steps/<64 hex>.json    what a step of a build gave
     lock                   held by whoever changes the store
 
 Everything is flushed to disk before it counts.  Readers take no lock: each record is replaced
@@ -41,9 +42,10 @@ from kubelite.node.image.model import (
     LoadedImage,
     NameRecord,
     Removal,
+    StepRecord,
     layer_id,
 )
-from kubelite.node.image.reference import Reference, familiar, is_digest, parse
+from kubelite.node.image.reference import HOST, Reference, familiar, is_digest, parse
 from kubelite.node.image.unpack_limits import Limits
 
 if TYPE_CHECKING:
@@ -52,8 +54,10 @@ if TYPE_CHECKING:
     from kubelite.node.image.archive import Files, FoundImage
     from kubelite.node.image.content.package import Package
     from kubelite.node.image.layers import Layers
+    from kubelite.node.image.tree import Parts
 
 SHORTEST_ID = 12
+RECORDS = ("layers", "images", "names", "steps")
 HOW_TO_GET = "bring it in with: kubelite image load ARCHIVE, or kubelite image import NAME ROOTFS"
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -181,24 +185,95 @@ class ImageStore:
         to the new image.  Raises BadReference, BadArchive for files that change meanwhile or cannot
         be in a layer, ImageNotFound where the other image is gone.
         """
-        from kubelite.node.image import oci
-
         names = (str(_keepable(name)),) if name is not None else ()
         with self._changing() as layers:
             below = self._record(base.id, base.id).layer_ids if base else ()
             chain = [layers.needed(identity) for identity in below]
             if changes is not None:
                 chain.append(layers.add_changes(changes))
-            document = describe([record.diff_id for record in chain])
-            config = oci.parse_config(document, len(chain), "the configuration")
-            record = ImageRecord(
-                id=layers.blobs.add(document),
-                layer_ids=tuple(layer_id(layer.key) for layer in chain),
-                config=config.running,
-                size=sum(layer.size for layer in chain),
-                created=config.created,
-            )
-            return self._keep(record, names, ())
+            return self._keep(_described(layers, chain, describe), names, ())
+
+    def assemble(
+        self,
+        layer_ids: Sequence[str],
+        describe: Callable[[Sequence[str]], bytes],
+        name: str | None = None,
+        key: str = "",
+    ) -> LoadedImage:
+        """Make an image of layers that are here, as `commit` does; `host` stands for the machine's
+        own files, and such an image can only run here.
+
+        With a `key`, an image that was made under it before and is still here is the outcome.
+        """
+        names = (str(_keepable(name)),) if name is not None else ()
+        with self._changing() as layers:
+            made = self.step(key) if key else None
+            if made is not None and self._image_path(made.image_id).exists():
+                return self._keep(self._record(made.image_id, made.image_id), names, ())
+            chain = [layers.needed(identity) for identity in layer_ids if identity != HOST]
+            record = _described(layers, chain, describe)
+            record = msgspec.structs.replace(record, layer_ids=tuple(layer_ids))
+            kept = self._keep(record, names, ())
+            if key:
+                step = StepRecord(image_id=record.id)
+                write_record(str(self._step_path(key)), step, durable=True)
+            return kept
+
+    def step(self, key: str) -> StepRecord | None:
+        """What a step of a build gave before; None if it was not done or its layer is gone."""
+        try:
+            step = read_record(str(self._step_path(key)), StepRecord)
+        except (FileNotFoundError, RecordError):
+            return None
+        here = not step.layer_id or (self._home / "layers" / f"{step.layer_id}.json").exists()
+        return step if here else None
+
+    def keep_step(
+        self,
+        key: str,
+        changes: Path,
+        below: Sequence[str],
+        implicit: frozenset[Parts] = frozenset(),
+        latest: int | None = None,
+    ) -> StepRecord:
+        """Keep what a step has changed: a directory of changes, which is moved into the store.
+
+        `below`, `implicit` and `latest` are those of `Layers.adopt`.
+        """
+        with self._changing() as layers:
+            identity = ""
+            if os.listdir(changes):
+                layer = layers.adopt(changes, below, implicit, latest)
+                identity = layer_id(layer.key)
+            step = StepRecord(layer_id=identity)
+            write_record(str(self._step_path(key)), step, durable=True)
+            return step
+
+    def forget_steps(self) -> int:
+        """Forget all steps of builds, and the layers that no image uses; the bytes freed."""
+        with self._changing() as layers:
+            for path in (self._home / "steps").glob("*.json"):
+                path.unlink()
+            return self._sweep(layers)
+
+    def cache_directory(self, name: str) -> Path:
+        """Where the steps of builds keep what is to stay, made by the first one."""
+        path = self._home / "caches"
+        path.mkdir(0o700, parents=True, exist_ok=True)
+        return path / name
+
+    def layer_path(self, identity: str) -> Path:
+        """The directory of a layer; that of `host` is the root of this machine."""
+        return Path("/") if identity == HOST else self._home / "layers" / identity
+
+    def work_directory(self) -> Path:
+        """Where builds keep what is not finished, on the file system of the store."""
+        path = self._home / "builds"
+        path.mkdir(0o700, parents=True, exist_ok=True)
+        return path
+
+    def _step_path(self, key: str) -> Path:
+        return self._home / "steps" / f"{key}.json"
 
     def layer_sizes(self, image: Image) -> list[int]:
         """The bytes of the files in each layer of an image, lowest first."""
@@ -271,7 +346,7 @@ class ImageStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        for directory in (self._home, *(self._home / d for d in ("layers", "images", "names"))):
+        for directory in (self._home, *(self._home / name for name in RECORDS)):
             directory.mkdir(0o700, parents=True, exist_ok=True)
         with FileLock(str(self._home / "lock")):
             yield
@@ -291,7 +366,8 @@ class ImageStore:
         records = self._image_records()
         if records is None:
             return 0
-        used = {identity for record in records for identity in record.layer_ids}
+        used = {identity for record in records for identity in record.layer_ids} - {HOST}
+        used |= {step.layer_id for step in self._readable("steps", StepRecord) if step.layer_id}
         return layers.sweep(used, {d for record in records for d in (record.id, record.manifest)})
 
     def _rootfs(self, layers: Layers, source: Path) -> LayerRecord:
@@ -430,7 +506,7 @@ class ImageStore:
         return Image(
             id=record.id,
             names=names,
-            layers=tuple(self._home / "layers" / layer for layer in record.layer_ids),
+            layers=tuple(map(self.layer_path, record.layer_ids)),
             layer_ids=record.layer_ids,
             config=record.config,
             size=record.size,
@@ -454,6 +530,23 @@ class ImageStore:
             for record in self._readable("images", ImageRecord)
         ]
         return sorted(images, key=lambda image: (image.names, image.id))
+
+
+def _described(
+    layers: Layers, chain: Sequence[LayerRecord], describe: Callable[[Sequence[str]], bytes]
+) -> ImageRecord:
+    """An image of layers and of the configuration that is given for their diff_ids."""
+    from kubelite.node.image import oci
+
+    document = describe([record.diff_id for record in chain])
+    config = oci.parse_config(document, len(chain), "the configuration")
+    return ImageRecord(
+        id=layers.blobs.add(document),
+        layer_ids=tuple(layer_id(layer.key) for layer in chain),
+        config=config.running,
+        size=sum(layer.size for layer in chain),
+        created=config.created,
+    )
 
 
 def _keepable(name: str) -> Reference:

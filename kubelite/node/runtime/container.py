@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -271,8 +272,12 @@ def make_root(base: str, points: str, inputs: StartInputs, attempt: int) -> Root
     os.makedirs(f"{base}/{directory}/upper", exist_ok=True)
     # It becomes the container's "/", so the caller's umask must not shape its mode.
     os.chmod(f"{base}/{directory}/upper", 0o755)
-    if inputs.layers == ("/",):
-        return RootFs(base, inputs.layers, f"{directory}/upper", f"{directory}/work")
+    if inputs.layers[0] == "/":
+        # Layers lie below "/", and the kernel does not stack what overlaps: a build's step on the
+        # machine's own files begins with a copy of what the steps before it have changed.
+        for layer in inputs.layers[1:]:
+            subprocess.run(["cp", "-a", f"{layer}/.", f"{base}/{directory}/upper"], check=True)
+        return RootFs(base, ("/",), f"{directory}/upper", f"{directory}/work")
     lower = tuple(os.path.relpath(layer, base) for layer in (*reversed(inputs.layers), points))
     return RootFs(base, lower, f"{directory}/upper", f"{directory}/work")
 

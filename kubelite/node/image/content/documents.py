@@ -70,16 +70,22 @@ class _WithHistory(msgspec.Struct, frozen=True):
 
 
 def next_config(
-    below: bytes, diff_ids: Sequence[str], entry: History, running: dict[str, Any] | None = None
+    below: bytes,
+    diff_ids: Sequence[str],
+    entries: Sequence[History],
+    created: str,
+    running: dict[str, Any] | None = None,
+    author: str = "",
 ) -> bytes:
-    """The configuration of an image with one more changeset: that of the image below with all that
-    it holds.  `running` replaces its part about running a container, as JSON has it.
+    """The configuration of an image with more changesets: that of the image below with all that it
+    holds.  `running` replaces its part about running a container, as JSON has it.
     """
     document = msgspec.json.decode(below)
     document |= {
-        "created": entry.created,
+        "created": created,
         "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
-        "history": [*(document.get("history") or ()), msgspec.to_builtins(entry)],
+        "history": [*(document.get("history") or ()), *msgspec.to_builtins(list(entries))],
+        **({"author": author} if author else {}),
     }
     if running is not None:
         document["config"] = running

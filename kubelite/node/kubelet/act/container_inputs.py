@@ -9,7 +9,6 @@ import os
 from kubelite.core.plan import Device, Mount
 from kubelite.node.cgroup.classes import below, class_of
 from kubelite.node.cgroup.limits import ControlWrite, container_writes, device_writes
-from kubelite.node.image.reference import HOST
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import programs, security_context
 from kubelite.node.kubelet.decide.start_inputs import start_inputs
@@ -44,7 +43,7 @@ def container_inputs(context: PodContext, container: Container) -> StartInputs:
         node,
         security,
         context.shared,
-        covers=context.covers if resolved_image.image.id == HOST else (),
+        covers=context.covers if resolved_image.image.is_on_host else (),
         devices=devices,
         control_writes=(*container_writes(limits, context.tree.world), *denied_devices),
         variables=_variables(context, container),

@@ -11,7 +11,6 @@ from kubelite.node.image.errors import PullError
 from kubelite.node.image.host import host_image_problem
 from kubelite.node.image.lookup import read_etc
 from kubelite.node.image.model import Image
-from kubelite.node.image.reference import HOST
 from kubelite.node.image.source import ImageSource
 from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.decide.programs import ImageFacts
@@ -49,12 +48,12 @@ def resolve(
         name = container.image or ""
         if name in resolved:
             continue
-        if name == HOST and not host_allowed:
-            raise PullError("ErrImagePull", _HOST_REFUSED)
         began = time.perf_counter()
         policy = container.image_pull_policy or "IfNotPresent"
         image = source.resolve(name, policy)  # type: ignore[arg-type]
-        if image.id == HOST and (problem := host_image_problem(Path(home.root))):
+        if image.is_on_host and not host_allowed:
+            raise PullError("ErrImagePull", _HOST_REFUSED)
+        if image.is_on_host and (problem := host_image_problem(Path(home.root))):
             raise RuntimeFailure(problem)
         facts = ImageFacts(
             image.id,

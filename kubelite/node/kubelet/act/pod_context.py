@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.host import host_covers
-from kubelite.node.image.reference import HOST
 from kubelite.node.kubelet.act import facts, node_config
 from kubelite.node.kubelet.act.images import ResolvedImage
 from kubelite.node.kubelet.act.pod_state import PodState
@@ -177,6 +176,6 @@ def _volumes(home: Home, uid: str, pod: Pod, claimed: Mapping[str, Place]) -> di
 
 
 def _covers(home: Home, images: dict[str, ResolvedImage]) -> tuple[str, ...]:
-    if not any(resolved.image.id == HOST for resolved in images.values()):
+    if not any(resolved.image.is_on_host for resolved in images.values()):
         return ()
     return tuple(host_covers(Path(home.root), Path(home.run)))

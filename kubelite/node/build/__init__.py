@@ -1,0 +1,1 @@
+"""Images built from a Containerfile: read, planned, and carried out in containers of our own."""
