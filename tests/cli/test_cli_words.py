@@ -70,6 +70,9 @@ def test_a_directory_stands_for_the_manifests_directly_in_it(tmp_path: Path) -> 
         ("images", "image ls"),
         ("rmi web", "image rm web"),
         ("pull nginx", "image pull nginx"),
+        ("push x", "image push x"),
+        ("build .", "image build ."),
+        ("history web:1", "image history web:1"),
         ("info", "system info"),
         ("pods", "pod ls"),
         ("pod list", "pod ls"),
@@ -83,7 +86,7 @@ def test_words_from_habit_lead_to_the_command(typed: str, meant: str) -> None:
     assert habits.translate(typed.split()) == meant.split()
 
 
-@pytest.mark.parametrize("typed", ["push x", "build .", "get deployments", "scale", "edit pod web"])
+@pytest.mark.parametrize("typed", ["get deployments", "scale", "edit pod web"])
 def test_words_from_habit_without_a_command_are_answered(typed: str) -> None:
     with pytest.raises(CliError) as error:
         habits.translate(typed.split())
