@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "error.h"
 
@@ -50,13 +52,51 @@ static void load(void) {
     loaded = library != NULL;
 }
 
+/* The context of the last call. The kernel lets nobody close a socket of nftables before it has freed
+ * what was deleted, which takes a grace period of RCU, some ten milliseconds, and makes whoever comes
+ * next wait for that. So the context stays open for the next call in its network namespace. */
+static struct {
+    pthread_mutex_t lock;
+    struct nft_ctx *context;
+    pid_t process; /* a child does not share its parent's socket */
+    dev_t device;  /* of the network namespace */
+    ino_t inode;
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void drop(void) {
+    if (kept.context && kept.process == getpid())
+        nft.ctx_free(kept.context);
+    kept.context = NULL;
+}
+
+/* The context for the caller's network namespace, or NULL. */
+static struct nft_ctx *take(void) {
+    struct stat namespace;
+    if (stat("/proc/thread-self/ns/net", &namespace) < 0)
+        return NULL;
+    const bool fits = kept.context && kept.process == getpid() && kept.device == namespace.st_dev &&
+                      kept.inode == namespace.st_ino;
+    if (fits)
+        return kept.context;
+    drop();
+    kept.context = nft.ctx_new(0);
+    if (!kept.context)
+        return NULL;
+    kept.process = getpid();
+    kept.device = namespace.st_dev;
+    kept.inode = namespace.st_ino;
+    nft.set_flags(kept.context, OUTPUT_JSON | OUTPUT_NUMERIC);
+    nft.buffer_output(kept.context);
+    nft.buffer_error(kept.context);
+    return kept.context;
+}
+
 static int run(struct nft_ctx *context, const char *commands, char **text, kl_error *err) {
-    nft.set_flags(context, OUTPUT_JSON | OUTPUT_NUMERIC);
-    nft.buffer_output(context);
-    nft.buffer_error(context);
     const bool refused = nft.run(context, commands) != 0;
     const char *result = refused ? nft.get_error(context) : nft.get_output(context);
     *text = strdup(result ? result : "");
+    if (refused)
+        drop(); /* what a failure leaves behind in it is nobody's business */
     return *text ? refused : kl_fail(err, ENOMEM, "run nftables commands", LIBRARY);
 }
 
@@ -65,12 +105,11 @@ int kl_nft_run(const char *commands, char **text, kl_error *err) {
     pthread_once(&once, load);
     if (!loaded)
         return kl_fail(err, ENOENT, "load", LIBRARY);
-    /* A context belongs to the network namespace that it was made in: each call makes its own. */
-    struct nft_ctx *context = nft.ctx_new(0);
-    if (!context)
-        return kl_fail(err, ENOMEM, "make nftables context", LIBRARY);
-    const int result = run(context, commands, text, err);
-    nft.ctx_free(context);
+    pthread_mutex_lock(&kept.lock);
+    struct nft_ctx *context = take();
+    const int result = context ? run(context, commands, text, err)
+                               : kl_fail(err, ENOMEM, "make nftables context", LIBRARY);
+    pthread_mutex_unlock(&kept.lock);
     return result;
 }
 

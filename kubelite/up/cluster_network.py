@@ -270,8 +270,14 @@ class Directory:
         self._services = services
         self._slices = slices
         self._namespaces = namespaces
+        self.changes = 0
         services.add_index("address", _cluster_ips)
         slices.add_index("address", _addresses)
+        for informer in (services, slices, namespaces):
+            informer.add_handler(self._changed)
+
+    def _changed(self, old: Object | None, new: Object | None) -> None:
+        self.changes += 1
 
     def service(self, namespace: str, name: str) -> Any:
         """A Service, or None."""

@@ -22,7 +22,7 @@ from kubelite.core import native
 from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
 from kubelite.node.network import bridge, ipam, names, nftables, ruleset
-from kubelite.node.network.errors import NoFirewall, PortRefused, PortTaken
+from kubelite.node.network.errors import FirewallRefused, NoFirewall, PortRefused, PortTaken
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.network.ports import HostPort
 from kubelite.testing.host import difference, network_snapshot
@@ -510,6 +510,26 @@ def test_ports_come_back_after_somebody_has_flushed_the_firewall(
     nftables.run("flush ruleset")
     network.remove("b")
     assert reach(host, first.space, 80, ("127.0.0.1", 8080)) == first.lease.gateway
+
+
+def test_changes_meet_the_namespace_of_whoever_makes_them(host: NetworkNamespace) -> None:
+    """libnftables holds on to the namespace that it was opened in, and is kept open."""
+    with NetworkNamespace() as other:
+        for name in ("first", "second"):
+            for space in (host, other):
+                with space.inside():
+                    nftables.run(f"add table ip {name}{space.fd}\n")
+        in_children(1, lambda _: nftables.run("add table ip child\n") and None)
+        with pytest.raises(FirewallRefused):
+            nftables.run("add rule ip first nowhere accept\n")
+        for space in (host, other):
+            with space.inside():
+                own = [f"{name}{space.fd}" for name in ("first", "second")]
+                assert all(map(nftables.has_table, own))
+                foreign = {host.fd, other.fd} - {space.fd}
+                assert not any(nftables.has_table(f"first{fd}") for fd in foreign)
+                assert nftables.has_table("child") is (space is host)
+    nftables.run("flush ruleset\n")
 
 
 def test_without_libnftables_pods_run_and_host_ports_are_refused(

@@ -39,6 +39,10 @@ class Answer(NamedTuple):
 class Directory(Protocol):
     """The cluster's objects, as an informer has them."""
 
+    @property
+    def changes(self) -> int:
+        """How often any object has changed: while it stays, so do all answers."""
+
     def service(self, namespace: str, name: str) -> Object | None:
         """A Service, or None."""
 

@@ -40,6 +40,7 @@ MAX_CACHE_TTL, MAX_NEGATIVE_TTL, MAX_CACHED = 30, 10, 10_000
 FORWARD_SECONDS = 2.0
 PLAIN_UDP_SIZE, MAX_UDP_SIZE = 512, 1232
 MAX_TCP_CONNECTIONS, TCP_IDLE_SECONDS = 100, 10.0
+_ID_SIZE = 2
 _SOA_TIMES = (1, 7200, 1800, 86400, TTL)
 _DATA = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "PTR": PTR, "TXT": TXT}
 
@@ -58,6 +59,8 @@ class DnsServer:
         self._directory = directory
         self._options = options
         self._forwarder = Forwarder(options.upstreams)
+        self._replies: dict[bytes, bytes] = {}
+        self._replies_at = -1
         self._transport: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
         self._connections = asyncio.Semaphore(MAX_TCP_CONNECTIONS)
@@ -98,6 +101,14 @@ class DnsServer:
         """The answer to a message; the parsed question where upstream has to be asked; None for
         what is no question and gets no answer.
         """
+        if self._replies_at != self._directory.changes or len(self._replies) > MAX_CACHED:
+            self._replies.clear()
+            self._replies_at = self._directory.changes
+        kept = self._replies.get(data[_ID_SIZE:])
+        return data[:_ID_SIZE] + kept if kept is not None else self._compose(data)
+
+    def _compose(self, data: bytes) -> bytes | DNSRecord | None:
+        """The same, with nothing kept from before."""
         try:
             query = DNSRecord.parse(data)
         except (DNSError, ValueError, IndexError, struct.error):
@@ -108,7 +119,11 @@ class DnsServer:
         answer = names.resolve(name, record_type, self._options.domain, self._directory)
         if answer is None or _needs_upstream(answer):
             return query
-        return self._reply(query, answer)
+        reply = self._reply(query, answer)
+        # Of several records, each client shall see another one first.
+        if len(answer.records) <= 1 and len(data) <= PLAIN_UDP_SIZE:
+            self._replies[data[_ID_SIZE:]] = reply[_ID_SIZE:]
+        return reply
 
     async def answer(self, data: bytes) -> bytes | None:
         """The complete answer to a message, upstream asked where needed; None for no answer."""
@@ -137,7 +152,7 @@ class DnsServer:
         reply = _authoritative(query)
         reply.add_answer(*map(_resource, answer.records))
         target = DNSRecord.question(str(answer.records[0].data), QTYPE[query.q.qtype])
-        response = await self.answer(target.pack())
+        response = await self.answer(bytes(target.pack()))
         if response is not None:
             reply.add_answer(*DNSRecord.parse(response).rr)
         return bytes(reply.pack())

@@ -36,6 +36,8 @@ SLICE = {
 
 
 class Objects:
+    changes = 0
+
     def service(self, namespace, name):
         return SERVICES.get(name) if namespace == "shop" else None
 

@@ -51,6 +51,33 @@ def serve(monkeypatch):
     loop.close()
 
 
+class Renumbered(Objects):
+    """Every Service has the address that a test gives it."""
+
+    address = "10.96.0.1"
+
+    def service(self, namespace, name):
+        found = super().service(namespace, name)
+        spec = {"clusterIP": self.address, "clusterIPs": [self.address]}
+        return found and {**found, "spec": {**found["spec"], **spec}}
+
+
+def test_an_answer_that_is_kept_has_the_askers_id_and_goes_with_the_next_change(serve):
+    directory = Renumbered()
+    port = serve(directory)
+    question = "web.shop.svc.cluster.local"
+    for identifier in (7, 8):
+        query = DNSRecord.question(question)
+        query.header.id = identifier
+        reply = exchange(port, query)
+        assert (reply.header.id, str(reply.rr[0].rdata)) == (identifier, "10.96.0.1")
+    directory.address = "10.96.0.2"
+    directory.changes += 1
+    for _ in range(2):
+        reply = exchange(port, DNSRecord.question(question))
+        assert [str(record.rdata) for record in reply.rr] == ["10.96.0.2"]
+
+
 def test_an_answer_has_the_records_and_what_does_not_exist_has_an_soa(serve):
     port = serve(Objects())
     reply = exchange(port, DNSRecord.question("WEB.shop.svc.cluster.local"))
