@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from kubelite.objects.pod.support import Level
 from kubelite.objects.rules import reading
 from kubelite.objects.rules.cause import path_text
 from kubelite.objects.rules.pods import defaults
+
+ROOT = Path(__file__).parents[2]
 
 
 def fields(kind: str, pattern: str) -> Iterator[str]:
@@ -53,6 +57,15 @@ def test_every_row_is_about_a_field() -> None:
     assert [
         pattern for pattern in support.TABLE if not pattern.endswith("*") and pattern not in reached
     ] == []
+
+
+def test_the_page_about_fields_is_the_one_that_is_made() -> None:
+    made = runpy.run_path(str(ROOT / "scripts" / "make_pod_spec.py"))
+    written = (ROOT / "docs" / "pod-spec.md").read_text(encoding="utf-8")
+    assert written == made["page"](), "run scripts/make_pod_spec.py"
+    for _, _, definition in made["SECTIONS"]:
+        for name in schema.types_of(definition):
+            assert f"\n| `{name}` | " in written
 
 
 def test_every_row_that_is_not_honoured_says_why() -> None:

@@ -30,11 +30,14 @@ class Level(IntEnum):
 
 
 class Row(NamedTuple):
-    """What becomes of a field. ``when`` limits the row to some values; others are honoured."""
+    """What becomes of a field of a local pod. ``when`` limits the row to some values; others are
+    honoured. ``in_cluster``: pods of a cluster have it honoured.
+    """
 
     level: Level
     reason: str = ""
     when: Callable[[Any], bool] | None = None
+    in_cluster: bool = False
 
 
 class Finding(NamedTuple):
@@ -60,10 +63,15 @@ def _is(*values: object) -> Callable[[Any], bool]:
 _HUGE = "hugepages-"
 _YES = Row(Level.HONOURED)
 _SET_BY_SERVER = Row(Level.QUIET, "kubelite sets it itself")
-_ONE_NODE = Row(Level.QUIET, "a local pod runs on this machine, no scheduler is asked")
-_NO_ACCOUNTS = Row(Level.QUIET, "a local pod has no API server to identify itself to")
+_ONE_NODE = Row(
+    Level.QUIET, "a local pod runs on this machine, no scheduler is asked", in_cluster=True
+)
+_NO_ACCOUNTS = Row(
+    Level.QUIET, "a local pod has no API server to identify itself to", in_cluster=True
+)
 _NO_VOLUME = "volumes of this kind cannot be served yet"
-_NEEDS_CLUSTER = Row(Level.REFUSED, "it needs a cluster: `kubelite up` starts one")
+_NEEDS_CLUSTER = Row(Level.REFUSED, "it needs a cluster: `kubelite up` starts one", in_cluster=True)
+_NO_CERTIFICATES = Row(Level.REFUSED, "certificates of a cluster cannot be served yet")
 _NO_DEVICES = Row(Level.REFUSED, "this machine hands out no such resource")
 _APP_ARMOR = {
     "type": Row(
@@ -141,17 +149,23 @@ _SPEC = {
     "spec.serviceAccountName": _NO_ACCOUNTS,
     "spec.serviceAccount": _NO_ACCOUNTS,
     "spec.automountServiceAccountToken": _NO_ACCOUNTS,
-    "spec.enableServiceLinks": Row(Level.QUIET, "a local pod sees no Services"),
-    "spec.imagePullSecrets": Row(Level.QUIET, "images are imported or loaded, none is pulled yet"),
+    "spec.enableServiceLinks": Row(Level.QUIET, "a local pod sees no Services", in_cluster=True),
+    "spec.imagePullSecrets": Row(
+        Level.QUIET, "images are pulled with this machine's registry credentials", in_cluster=True
+    ),
     "spec.activeDeadlineSeconds": _YES,
     "spec.ephemeralContainers": Row(
         Level.REFUSED, "they are added to running pods, and that cannot be done yet"
     ),
     "spec.readinessGates": Row(
-        Level.REFUSED, "nothing here sets such conditions: the pod would never be ready"
+        Level.REFUSED,
+        "nothing here sets such conditions: the pod would never be ready",
+        in_cluster=True,
     ),
     "spec.schedulingGates": Row(
-        Level.REFUSED, "nothing here removes gates: the pod would wait forever"
+        Level.REFUSED,
+        "nothing here removes gates: the pod would wait forever",
+        in_cluster=True,
     ),
     "spec.resourceClaims": _NO_DEVICES,
     "spec.runtimeClassName": Row(Level.REFUSED, "kubelite is the only runtime here"),
@@ -306,8 +320,34 @@ _VOLUME = {
     "volume.projected.sources[].secret": _YES,
     "volume.projected.sources[].downwardAPI": _YES,
     "volume.projected.sources[].serviceAccountToken": _NEEDS_CLUSTER,
-    "volume.projected.sources[].clusterTrustBundle": _NEEDS_CLUSTER,
-    "volume.projected.sources[].podCertificate": _NEEDS_CLUSTER,
+    "volume.projected.sources[].clusterTrustBundle": _NO_CERTIFICATES,
+    "volume.projected.sources[].podCertificate": _NO_CERTIFICATES,
+    "volume.iscsi": Row(Level.REFUSED, "disks of a storage network cannot be attached yet"),
+    "volume.fc": Row(Level.REFUSED, "disks of a storage network cannot be attached yet"),
+    "volume.nfs": Row(Level.REFUSED, "file systems of a network cannot be mounted yet"),
+    "volume.csi": Row(Level.REFUSED, "there are no CSI drivers yet"),
+    **dict.fromkeys(
+        (
+            "volume.awsElasticBlockStore",
+            "volume.azureDisk",
+            "volume.azureFile",
+            "volume.cephfs",
+            "volume.cinder",
+            "volume.flexVolume",
+            "volume.flocker",
+            "volume.gcePersistentDisk",
+            "volume.gitRepo",
+            "volume.glusterfs",
+            "volume.photonPersistentDisk",
+            "volume.portworxVolume",
+            "volume.quobyte",
+            "volume.rbd",
+            "volume.scaleIO",
+            "volume.storageos",
+            "volume.vsphereVolume",
+        ),
+        Row(Level.REFUSED, "it is of a storage system that kubelite has no driver for"),
+    ),
     "volume.*": Row(Level.REFUSED, _NO_VOLUME),
 }
 
