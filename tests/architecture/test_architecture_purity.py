@@ -9,9 +9,12 @@ import pytest
 from tests.architecture.house import Module, modules
 
 IMPURE = {
-    "aiohttp", "asyncio", "cffi", "ctypes", "fcntl", "glob", "grpc", "http", "logging", "mmap", "multiprocessing", "os",
-    "pathlib", "pty", "pwd", "queue", "random", "resource", "secrets", "select", "selectors", "shutil", "signal",
-    "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "termios", "threading", "time", "tty", "urllib", "uuid",
+    "aiohttp", "asyncio", "cffi", "ctypes", "fcntl", "glob", "grpc", "http", "logging", "mmap",
+          "multiprocessing", "os",
+    "pathlib", "pty", "pwd", "queue", "random", "resource", "secrets", "select", "selectors",
+          "shutil", "signal",
+    "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "termios", "threading", "time",
+          "tty", "urllib", "uuid",
 }  # fmt: skip
 ALLOWED = {
     "kubelite.core.errors": {"os"},

@@ -87,7 +87,8 @@ PROGRAM = {
             f"{HOSTILE}::test_a_megabyte_of_environment_arrives",
             f"{HOSTILE}::test_more_maps_than_the_kernel_takes_are_refused",
         ),
-        off="no length in a plan is narrower than 32 bits; the decoder is fuzzed and runs under sanitizers",
+        off="no length in a plan is narrower than 32 bits; "
+        "the decoder is fuzzed and runs under sanitizers",
     ),
 }
 LINKED = {
@@ -106,9 +107,10 @@ LINKED = {
         ),
         ("subpath",),
     ),
-    "CVE-2019-19921, CVE-2019-16884, CVE-2019-18837, CVE-2023-27561, CVE-2023-28642: /proc or /sys that is none": Row(
-        (f"{MOUNTS}::test_a_kernel_directory_that_is_a_link_is_refused",), ("strict",)
-    ),
+    (
+        "CVE-2019-19921, CVE-2019-16884, CVE-2019-18837, CVE-2023-27561, "
+        "CVE-2023-28642: /proc or /sys that is none"
+    ): Row((f"{MOUNTS}::test_a_kernel_directory_that_is_a_link_is_refused",), ("strict",)),
     "CVE-2026-41579, CVE-2026-47766: /dev of the image is a link": Row(
         (f"{MOUNTS}::test_a_kernel_directory_that_is_a_link_is_refused",), ("strict",)
     ),
@@ -129,14 +131,19 @@ LINKED = {
         ),
         ("sysctls",),
     ),
-    "CVE-2018-15664, CVE-2019-10152, CVE-2023-0778: copying follows links that a container swaps": Row(
+    (
+        "CVE-2018-15664, CVE-2019-10152, CVE-2023-0778: copying "
+        "follows links that a container swaps"
+    ): Row(
         (
             f"{LINKS}::test_a_link_swapped_while_files_are_copied_never_leads_out",
             f"{COPY}::test_no_link_of_a_container_leads_out_of_it",
         ),
         off="paths resolved without RESOLVE_IN_ROOT",
     ),
-    "CVE-2022-23648, CVE-2025-9566, CVE-2026-53489: paths of the host made of an image's words": Row(
+    (
+        "CVE-2022-23648, CVE-2025-9566, CVE-2026-53489: paths of the host made of an image's words"
+    ): Row(
         (
             f"{IMAGES}::test_what_an_image_says_of_itself_is_data",
             f"{LINKS}::test_a_log_is_written_to_no_file_of_another_name",
@@ -166,16 +173,19 @@ IDENTITY = {
         (f"{IMAGES}::test_a_container_that_is_started_again_is_the_same_user",),
         off="the user is worked out at each start; there is nothing to leave out",
     ),
-    "CVE-2022-24769, CVE-2022-27649, CVE-2022-27650, CVE-2022-27651, CVE-2022-29162: inheritable capabilities": Row(
+    (
+        "CVE-2022-24769, CVE-2022-27649, CVE-2022-27650, CVE-2022-27651, "
+        "CVE-2022-29162: inheritable capabilities"
+    ): Row(
         (
             f"{PROCESS}::test_no_capability_is_inheritable_or_ambient",
             f"{IMAGES}::test_inheritable_capabilities_of_a_file_give_nothing",
         ),
         ("inheritable", "capabilities"),
     ),
-    "CVE-2022-36109, CVE-2022-2989, CVE-2022-2990, CVE-2022-2995: permissions denied to a group": Row(
-        (f"{PROCESS}::test_the_primary_group_counts_among_the_others",), ("groups",)
-    ),
+    (
+        "CVE-2022-36109, CVE-2022-2989, CVE-2022-2990, CVE-2022-2995: permissions denied to a group"
+    ): Row((f"{PROCESS}::test_the_primary_group_counts_among_the_others",), ("groups",)),
     "set-uid programs": Row(
         (f"{PROCESS}::test_a_set_uid_program_raises_no_rights",), ("privileges",)
     ),
@@ -466,7 +476,10 @@ SURFACE = {
         (f"{KERNEL}::test_a_missing_profile_is_an_error_and_not_no_profile",),
         off="a profile that is there is applied",
     ),
-    "CVE-2018-1002100, CVE-2019-1002101, CVE-2019-11246, CVE-2019-11249, CVE-2019-11251: cp writes elsewhere": Row(
+    (
+        "CVE-2018-1002100, CVE-2019-1002101, CVE-2019-11246, "
+        "CVE-2019-11249, CVE-2019-11251: cp writes elsewhere"
+    ): Row(
         (
             f"{LINKS}::test_a_link_swapped_while_files_are_copied_never_leads_out",
             f"{LINKS}::test_what_is_copied_out_makes_nobody_root",

@@ -108,7 +108,8 @@ def mounted(own: dict[str, Any], pods: dict[str, Any]) -> list[str]:
 
 LOOK = (
     "awk '$5 == \"/\" {print substr($6, 1, 2)}' /proc/self/mountinfo; stat -c %t:%T /proc/keys; "
-    'awk \'$5 == "/proc/sys" {found = substr($6, 1, 2)} END {print found == "" ? "rw" : found}\' /proc/self/mountinfo; stat -c %g /v'
+    'awk \'$5 == "/proc/sys" {found = substr($6, 1, 2)} END {print found == "" ? '
+    '"rw" : found}\' /proc/self/mountinfo; stat -c %g /v'
 )
 
 

@@ -136,7 +136,10 @@ def test_what_an_image_says_of_itself_is_data(arena: Arena, tmp_path: Path) -> N
         Volumes=volumes,
         Env=["HOME=/x\nroot2::0:0::/:/bin/sh"],
     )
-    script = "ulimit -n; cat /etc/passwd; cat /proc/self/status | /bin/busybox grep -E '^(Cap|Seccomp|NoNew)'; /bin/busybox awk '{print $5}' /proc/self/mountinfo"
+    script = (
+        "ulimit -n; cat /etc/passwd; cat /proc/self/status | /bin/busybox grep -E "
+        "'^(Cap|Seccomp|NoNew)'; /bin/busybox awk '{print $5}' /proc/self/mountinfo"
+    )
     assert arena.output(script, image=evil, **NEVER) == arena.output(script, image=plain, **NEVER)
     assert not (tmp_path / "made").exists()
     # An annotation of the manifest with the same words does have an effect.

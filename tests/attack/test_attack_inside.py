@@ -199,7 +199,8 @@ def assert_mounts(mounts: list[list[str]], host: set[str], privileged: bool) -> 
         if point.startswith("/dev/") and number not in host:
             continue  # in a user namespace fresh nodes are bound
         pytest.fail(
-            f"{point} shows {root} of {number} ({kind}), which is {'' if number in host else 'not '}the host's"
+            f"{point} shows {root} of {number} ({kind}), "
+            f"which is {'' if number in host else 'not '}the host's"
         )
 
 

@@ -21,10 +21,14 @@ from tests.attack.arena import SLEEP, Arena, bring_in, image, pod
 
 NUMBERS = bpf.numbers("x86_64" if os.uname().machine == "x86_64" else "aarch64")
 DENIED = (
-    "unshare setns mount umount2 pivot_root fsopen fsconfig fsmount fspick open_tree move_mount mount_setattr bpf perf_event_open "
-    "userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key open_by_handle_at kexec_load "
-    "kexec_file_load init_module finit_module delete_module reboot swapon swapoff acct quotactl settimeofday clock_settime "
-    "sethostname setdomainname process_madvise pidfd_getfd kcmp lookup_dcookie syslog vhangup nfsservctl fanotify_init"
+    "unshare setns mount umount2 pivot_root fsopen fsconfig fsmount fspick "
+    "open_tree move_mount mount_setattr bpf perf_event_open "
+    "userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl "
+    "add_key request_key open_by_handle_at kexec_load "
+    "kexec_file_load init_module finit_module delete_module reboot swapon "
+    "swapoff acct quotactl settimeofday clock_settime "
+    "sethostname setdomainname process_madvise pidfd_getfd kcmp "
+    "lookup_dcookie syslog vhangup nfsservctl fanotify_init"
 ).split()
 
 
@@ -33,7 +37,8 @@ def calls(names: list[str]) -> list[str]:
     numbers = {name: NUMBERS[name] for name in names if name in NUMBERS}
     text = (
         "import ctypes\nlibc=ctypes.CDLL(None,use_errno=True)\n"
-        f"for name,n in {numbers!r}.items():\n ctypes.set_errno(0); libc.syscall(n,0,0,0,0,0,0); print(name,ctypes.get_errno())"
+        f"for name,n in {numbers!r}.items():\n ctypes.set_errno(0); "
+        "libc.syscall(n,0,0,0,0,0,0); print(name,ctypes.get_errno())"
     )
     return ["python3", "-c", text]
 
@@ -64,7 +69,8 @@ def test_no_user_namespace_and_no_way_around(arena: Arena) -> None:
     """
     text = (
         "import ctypes,os\nlibc=ctypes.CDLL(None,use_errno=True)\n"
-        f"for f in (0x10000000,0x20000,0x40000000): print(libc.syscall({NUMBERS['clone']},f|17,0,0,0,0),ctypes.get_errno())\n"
+        "for f in (0x10000000,0x20000,0x40000000): "
+        f"print(libc.syscall({NUMBERS['clone']},f|17,0,0,0,0),ctypes.get_errno())\n"
         f"print(libc.syscall({NUMBERS['clone3']},0,0),ctypes.get_errno())\n"
         f"print(libc.syscall({NUMBERS['socket']},40,1,0),ctypes.get_errno(),libc.syscall({NUMBERS['socket']},38,5,0),ctypes.get_errno())\n"
         f"print(libc.syscall({NUMBERS['personality']},0x400000),ctypes.get_errno())"
@@ -107,7 +113,10 @@ def test_a_missing_profile_is_an_error_and_not_no_profile(arena: Arena) -> None:
 
 def test_a_profile_of_ones_own_is_kept(arena: Arena) -> None:
     os.makedirs(arena.home.seccomp)
-    rules = '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}'
+    rules = (
+        '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", '
+        '"mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}'
+    )
     Path(f"{arena.home.seccomp}/no-mkdir.json").write_text(rules)
     profile = {"seccompProfile": {"type": "Localhost", "localhostProfile": "no-mkdir.json"}}
     arena.up(pod(securityContext=profile))
@@ -121,23 +130,32 @@ def test_a_profile_of_ones_own_is_kept(arena: Arena) -> None:
 def test_no_release_agent_can_be_set(arena: Arena) -> None:
     """CVE-2022-0492."""
     script = (
-        "unshare -UrmC sh -c 'mkdir /tmp/c && mount -t cgroup -o rdma,memory c /tmp/c && echo mounted' 2>/dev/null; "
+        "unshare -UrmC sh -c 'mkdir /tmp/c && mount -t cgroup -o "
+        "rdma,memory c /tmp/c && echo mounted' 2>/dev/null; "
         "mkdir -p /tmp/d && mount -t cgroup -o memory c /tmp/d 2>/dev/null && echo mounted; "
-        "find / -xdev -name release_agent 2>/dev/null; (echo x > /sys/fs/cgroup/release_agent) 2>/dev/null && echo written; true"
+        "find / -xdev -name release_agent 2>/dev/null; "
+        "(echo x > /sys/fs/cgroup/release_agent) 2>/dev/null && echo written; "
+        "true"
     )
     assert arena.output(script) == ""
 
 
 def test_cgroups_cannot_be_written(arena: Arena) -> None:
-    script = "for f in $(find /sys/fs/cgroup -type f -perm -200 2>/dev/null | head -20); do (exec 3>>$f) 2>/dev/null && echo $f; done; cut -d: -f3 /proc/self/cgroup | sort -u"
+    script = (
+        "for f in $(find /sys/fs/cgroup -type f -perm -200 2>/dev/null | head -20); "
+        "do (exec 3>>$f) 2>/dev/null && echo $f; done; cut -d: -f3 /proc/self/cgroup | "
+        "sort -u"
+    )
     assert arena.output(script).split() == ["/"]
 
 
 @pytest.mark.parametrize("own_users", [False, True])
 def test_devices_of_the_host_cannot_be_opened(arena: Arena, own_users: bool) -> None:
     script = (
-        "for d in 'b 8 0' 'b 254 0' 'c 1 1' 'c 1 4' 'c 10 229' 'c 10 200'; do mknod /tmp/n $d 2>/dev/null && "
-        "{ head -c 1 /tmp/n 2>/dev/null && echo OPENED $d; rm /tmp/n; }; done; mknod /tmp/null c 1 3 2>/dev/null && echo x > /tmp/null && echo null; ls /dev"
+        "for d in 'b 8 0' 'b 254 0' 'c 1 1' 'c 1 4' 'c 10 229' 'c 10 "
+        "200'; do mknod /tmp/n $d 2>/dev/null && "
+        "{ head -c 1 /tmp/n 2>/dev/null && echo OPENED $d; rm /tmp/n; }; done; "
+        "mknod /tmp/null c 1 3 2>/dev/null && echo x > /tmp/null && echo null; ls /dev"
     )
     said = arena.output(script, spec={"hostUsers": False} if own_users else None)
     assert "OPENED" not in said
@@ -202,7 +220,10 @@ def test_annotations_of_other_runtimes_change_nothing(arena: Arena) -> None:
         "container.apparmor.security.beta.kubernetes.io/c",
     ]
     annotations = {name if "/" in name else f"{name}/c": "unconfined" for name in names}
-    script = "grep -E 'Seccomp|CapEff|NoNew' /proc/self/status; readlink /proc/self/ns/user; ls /dev | wc -l"
+    script = (
+        "grep -E 'Seccomp|CapEff|NoNew' /proc/self/status; "
+        "readlink /proc/self/ns/user; ls /dev | wc -l"
+    )
     plain = arena.output(script)
     assert arena.output(script, metadata={"annotations": annotations}) == plain
 
@@ -304,10 +325,15 @@ def test_scores_and_limits_of_processes(arena: Arena) -> None:
 # -- the defaults of the OCI runtime specification -------------------------------------------------
 
 LOOK = (
-    "grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|Seccomp|NoNewPrivs|Groups):' /proc/self/status | tr -d '\\t'; "
-    "awk '{print \"mount\", $5, $6}' /proc/self/mountinfo | grep -E ' (/proc|/dev|/dev/pts|/dev/shm|/dev/mqueue|/sys) '; "
+    "grep -E "
+    "'^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|Seccomp|NoNewPrivs|Groups):' "
+    "/proc/self/status | tr -d '\\t'; "
+    "awk '{print \"mount\", $5, $6}' /proc/self/mountinfo | "
+    "grep -E ' (/proc|/dev|/dev/pts|/dev/shm|/dev/mqueue|/sys) '; "
     "for p in /proc/keys /proc/timer_list; do echo masked $p $(stat -c %t:%T $p); done; "
-    "for p in /proc/bus /proc/irq /proc/sys /proc/sysrq-trigger; do test -e $p && echo ro $p $(awk -v p=$p '$5 == p {print substr($6,1,2)}' /proc/self/mountinfo); done"
+    "for p in /proc/bus /proc/irq /proc/sys /proc/sysrq-trigger; do test -e $p && "
+    "echo ro $p $(awk -v p=$p '$5 == p {print substr($6,1,2)}' /proc/self/mountinfo); "
+    "done"
 )
 FULL = int(
     next(
@@ -384,7 +410,10 @@ def test_signals_are_at_their_defaults(arena: Arena) -> None:
 
 def test_what_is_used_is_counted_disk_and_managed_files_included(arena: Arena) -> None:
     """CVE-2020-8557: what a pod writes to its /etc/hosts counts as well."""
-    script = "head -c 3M /dev/zero > /etc/hosts; head -c 5M /dev/zero > /big; head -c 2M /dev/zero > /v/f; sync"
+    script = (
+        "head -c 3M /dev/zero > /etc/hosts; head -c 5M /dev/zero > "
+        "/big; head -c 2M /dev/zero > /v/f; sync"
+    )
     arena.up(
         pod(
             f"{script}; {SLEEP}",

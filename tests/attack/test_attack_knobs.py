@@ -30,7 +30,8 @@ def test_no_cgroups_are_mounted_from_a_user_namespace(arena: Arena) -> None:
 
 
 WRITE = (
-    "for f in $(find /sys/fs/cgroup -name 'cgroup.procs' 2>/dev/null | head -5); do (exec 3>>$f) 2>/dev/null && echo $f; done;"
+    "for f in $(find /sys/fs/cgroup -name 'cgroup.procs' 2>/dev/null | "
+    "head -5); do (exec 3>>$f) 2>/dev/null && echo $f; done;"
     "mkdir /sys/fs/cgroup/x 2>/dev/null && echo made && rmdir /sys/fs/cgroup/x; true"
 )
 
@@ -61,14 +62,23 @@ def test_a_container_sees_its_own_limits_and_cannot_change_them(arena: Arena) ->
 
 
 KNOWN = (
-    "io.kubernetes.cri-o.userns-mode io.kubernetes.cri-o.Devices io.kubernetes.cri-o.ShmSize io.kubernetes.cri-o.TrySkipVolumeSELinuxLabel "
-    "io.kubernetes.cri-o.UnifiedCgroup.c io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw io.containerd.runc.v2.group io.katacontainers.config "
-    "io.podman.annotations.privileged io.podman.annotations.seccomp io.podman.annotations.label run.oci.handler run.oci.hooks.stdout "
+    "io.kubernetes.cri-o.userns-mode io.kubernetes.cri-o.Devices "
+    "io.kubernetes.cri-o.ShmSize io.kubernetes.cri-o.TrySkipVolumeSELinuxLabel "
+    "io.kubernetes.cri-o.UnifiedCgroup.c "
+    "io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw io.containerd.runc.v2.group "
+    "io.katacontainers.config "
+    "io.podman.annotations.privileged io.podman.annotations.seccomp "
+    "io.podman.annotations.label run.oci.handler run.oci.hooks.stdout "
     "run.oci.systemd.subgroup run.oci.delegate-cgroup run.oci.seccomp.plugins "
-    "org.systemd.property.ExecStopPost org.systemd.property.DeviceAllow org.criu.config seccomp-profile.kubernetes.cri-o.io "
+    "org.systemd.property.ExecStopPost org.systemd.property.DeviceAllow "
+    "org.criu.config seccomp-profile.kubernetes.cri-o.io "
     "devices.nri.io mounts.nri.io cdi.k8s.io"
 ).split()
-SAYS = "grep -E 'Seccomp|Cap|NoNew|Groups' /proc/self/status; cat /proc/self/limits /proc/self/cgroup; ls /dev; awk '{print $5, $6}' /proc/self/mountinfo | sort; cat /proc/self/uid_map; umask"
+SAYS = (
+    "grep -E 'Seccomp|Cap|NoNew|Groups' /proc/self/status; "
+    "cat /proc/self/limits /proc/self/cgroup; ls /dev; awk '{print $5, "
+    "$6}' /proc/self/mountinfo | sort; cat /proc/self/uid_map; umask"
+)
 
 
 def test_annotations_of_all_known_runtimes_change_nothing(arena: Arena) -> None:
@@ -115,7 +125,8 @@ def test_a_pods_link_takes_no_advertised_routers(arena: Arena) -> None:
     if not Path("/proc/sys/net/ipv6").exists():
         pytest.skip("this kernel has no IPv6")
     said = arena.output(
-        "cat /proc/sys/net/ipv6/conf/eth0/accept_ra; cat /proc/sys/net/ipv4/conf/eth0/route_localnet"
+        "cat /proc/sys/net/ipv6/conf/eth0/accept_ra; "
+        "cat /proc/sys/net/ipv4/conf/eth0/route_localnet"
     )
     assert said.split() == ["0", "0"]
 

@@ -1,4 +1,6 @@
-"""Attacks over time: pids that come round again, streams without end, text that steers a terminal."""
+"""Attacks over time: pids that come round again, streams without end, text that steers a
+terminal.
+"""
 
 from __future__ import annotations
 

@@ -72,7 +72,9 @@ def test_no_directory_is_made_through_a_link(arena: Arena, tmp_path: Path) -> No
 def test_a_sub_path_that_became_a_link_is_refused_where_it_is_mounted(
     arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CVE-2021-25741: what is checked early is checked again with the descriptor that is mounted."""
+    """CVE-2021-25741: what is checked early is checked again with the descriptor that is
+    mounted.
+    """
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/key").write_text("x")
     (tmp_path / "volume").mkdir()
@@ -205,7 +207,8 @@ EMPTY_TMP = {
     "volumeMounts": [{"name": "t", "mountPath": "/tmp"}],
 }
 FLIP = (
-    "import os,time\nos.makedirs('/tmp/t/d')\nopen('/tmp/t/d/file', 'w').write('inside')\nos.symlink({host!r}, '/tmp/t/l')\n"
+    "import os,time\nos.makedirs('/tmp/t/d')\nopen('/tmp/t/d/file', "
+    "'w').write('inside')\nos.symlink({host!r}, '/tmp/t/l')\n"
     "print('ready', flush=True)\n"
     "while True:\n"
     " for a, b in (('d', 'k'), ('l', 'd'), ('d', 'l'), ('k', 'd')):\n"
@@ -269,7 +272,8 @@ def test_a_link_swapped_while_files_are_copied_never_leads_out(
 def test_what_is_copied_out_makes_nobody_root(arena: Arena, tmp_path: Path) -> None:
     arena.up(pod(**EMPTY_TMP))
     arena.exec(
-        "mkdir /tmp/t; cp /bin/true /tmp/t/suid; chmod 4755 /tmp/t/suid; mknod /tmp/t/null c 1 3; mkfifo /tmp/t/pipe"
+        "mkdir /tmp/t; cp /bin/true /tmp/t/suid; chmod 4755 /tmp/t/suid; "
+        "mknod /tmp/t/null c 1 3; mkfifo /tmp/t/pipe"
     )
     with sides(arena) as (here, there):
         left_out = copying.copy(there, "/tmp/t", here, str(tmp_path / "out"))

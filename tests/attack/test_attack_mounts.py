@@ -146,8 +146,10 @@ MASKED = [
     "/sys/devices/virtual/powercap",
 ]
 WRITABLE = (
-    "for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sysrq-trigger /proc/sys/vm/panic_on_oom "
-    "/proc/irq/default_smp_affinity /sys/kernel/uevent_helper /sys/kernel/mm/ksm/run /proc/sys/fs/binfmt_misc/register; "
+    "for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe "
+    "/proc/sysrq-trigger /proc/sys/vm/panic_on_oom "
+    "/proc/irq/default_smp_affinity /sys/kernel/uevent_helper "
+    "/sys/kernel/mm/ksm/run /proc/sys/fs/binfmt_misc/register; "
     "do test -e $f && (exec 3>>$f) 2>/dev/null && echo $f; done; true"
 )
 
@@ -159,7 +161,10 @@ def test_knobs_of_the_host_cannot_be_opened_for_writing(arena: Arena) -> None:
 
 
 def test_masked_paths_are_empty_and_stay_so(arena: Arena) -> None:
-    script = f"for p in {' '.join(MASKED)}; do test -e $p && {{ test -d $p && ls -A $p || head -c 1 $p; umount $p && echo gone; }}; done 2>/dev/null; true"
+    script = (
+        f"for p in {' '.join(MASKED)}; do test -e $p && {{ test -d $p && ls -A $p || "
+        f"head -c 1 $p; umount $p && echo gone; }}; done 2>/dev/null; true"
+    )
     assert arena.output(script).strip() == ""
     with arena.without("masks"):
         assert arena.output("head -c 1 /proc/timer_list | wc -c").strip() == "1"

@@ -19,7 +19,10 @@ from kubelite.node.kubelet.decide.programs import ContainerConfigError
 from kubelite.node.runtime.errors import RuntimeFailure
 from tests.attack.arena import MARK, SHIPPED, Arena, bring_in, image, pod
 
-FDS = "for f in /proc/self/fd/*; do n=${f##*/}; t=$(readlink $f) && case $t in pipe:*|/dev/null|/proc/*|'') ;; *) echo $n $t;; esac; done"
+FDS = (
+    "for f in /proc/self/fd/*; do n=${f##*/}; t=$(readlink $f) && "
+    "case $t in pipe:*|/dev/null|/proc/*|'') ;; *) echo $n $t;; esac; done"
+)
 STATUS = "grep -E '^(Cap|NoNewPrivs|Groups|Uid|Gid|Seccomp)' /proc/self/status"
 
 
@@ -78,7 +81,13 @@ def test_the_runtimes_program_cannot_be_written_to(
     (tmp_path / "cat").write_bytes(Path("/bin/cat").read_bytes())
     (tmp_path / "cat").chmod(0o755)
     assert is_writable_later(tmp_path / "cat", ["cat"])
-    script = "import os,time\nfor _ in range(1500):\n for p in os.listdir('/proc'):\n  if p.isdigit() and p != '1':\n   try:\n    f=os.open(f'/proc/{p}/exe',os.O_PATH); n=os.readlink(f'/proc/self/fd/{f}')\n    if n == '/' or 'shim' in n: w=os.open(f'/proc/self/fd/{f}',os.O_WRONLY); os.write(w,b'x'); print('WRITTEN')\n   except OSError: pass\n   else: os.close(f)"
+    script = (
+        "import os,time\nfor _ in range(1500):\n for p in os.listdir('/proc'):\n"
+        "  if p.isdigit() and p != '1':\n   try:\n    f=os.open(f'/proc/{p}/exe',os.O_PATH); "
+        "n=os.readlink(f'/proc/self/fd/{f}')\n    if n == '/' or 'shim' in n: "
+        "w=os.open(f'/proc/self/fd/{f}',os.O_WRONLY); os.write(w,b'x'); print('WRITTEN')\n"
+        "   except OSError: pass\n   else: os.close(f)"
+    )
     arena.up(pod(python(script + "\nprint('over')")))
     for _ in range(20):
         try:
@@ -231,7 +240,10 @@ def test_the_primary_group_counts_among_the_others(arena: Arena, tmp_path: Path)
         "volumeMounts": [{"name": "v", "mountPath": "/secret"}],
         "securityContext": {"runAsUser": 1000, "runAsGroup": 4321},
     }
-    script = "import os\ntry: os.setgroups([])\nexcept OSError: pass\nprint(os.getgroups())\ntry: print(open('/secret').read())\nexcept OSError as e: print(e.strerror)"
+    script = (
+        "import os\ntry: os.setgroups([])\nexcept OSError: pass\nprint(os.getgroups())\n"
+        "try: print(open('/secret').read())\nexcept OSError as e: print(e.strerror)"
+    )
     assert arena.output(python(script), **options).splitlines() == ["[4321]", "Permission denied"]
     # A set-gid program changes the group that it is in, but not those beside it.
     (tmp_path / "cat").write_bytes(Path("/bin/cat").read_bytes())

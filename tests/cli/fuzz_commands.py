@@ -31,13 +31,19 @@ NEVER = ("server", "scheduler run", "system agent")
 """Commands that run until they are stopped: only their help and failures are typed."""
 WORDS = [
     *(
-        "web pod/web default/web nothing a:b web:/etc/hostname ./x - -- sh true host web.yaml".split()
+        (
+            "web pod/web default/web nothing a:b web:/etc/hostname ./x - -- sh true host web.yaml"
+        ).split()
     ),
     *(
-        "bad.yaml missing.yaml . rootfs 0 -1 1 99999999999999999999 1h30m app=web app!= KL104".split()
+        (
+            "bad.yaml missing.yaml . rootfs 0 -1 1 99999999999999999999 1h30m app=web app!= KL104"
+        ).split()
     ),
     *(
-        "json yaml wide name xml always never --help -h --version -n -A -f -l -o -c -it -q -v".split()
+        (
+            "json yaml wide name xml always never --help -h --version -n -A -f -l -o -c -it -q -v"
+        ).split()
     ),
     "",
     " ",

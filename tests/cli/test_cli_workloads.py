@@ -94,9 +94,14 @@ def test_what_needs_a_controller_is_told() -> None:
 def test_others_of_a_file_are_named_and_pods_run_without_them() -> None:
     text = "\n---\n".join(
         f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}"
-        for version, kind in (("v1", "Service"), ("v1", "ServiceAccount"), ("networking.k8s.io/v1", "Ingress"))
+        for version,
+                          kind in (("v1", "Service"), ("v1", "ServiceAccount"),
+                                   ("networking.k8s.io/v1", "Ingress"))
     )  # fmt: skip
-    pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: host}]}\n"
+    pod = (
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
+        "spec: {containers: [{name: c, image: host}]}\n"
+    )
     found = review(documents(f"{text}\n{pod}".encode()), "f.yaml")
     assert [pod.metadata.name for pod in found.pods] == ["p"]
     assert found.errors == []
@@ -110,6 +115,9 @@ def test_others_of_a_file_are_named_and_pods_run_without_them() -> None:
 
 
 def test_lists_of_any_kind_are_read() -> None:
-    items = "items: [{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: host}]}}]"
+    items = (
+        "items: [{apiVersion: v1, kind: Pod, metadata: {name: p}, "
+        "spec: {containers: [{name: c, image: host}]}}]"
+    )
     text = f"apiVersion: apps/v1\nkind: DeploymentList\n{items}\n"
     assert [pod.metadata.name for pod in review(documents(text.encode()), "f").pods] == ["p"]

@@ -52,7 +52,11 @@ kind: Service
 metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 """
-CALL = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
+CALL = (
+    "import sys, urllib.request as u; "
+    "print(u.urlopen(sys.argv[1], timeout=5).read().decode(), "
+    "end='')"
+)
 
 
 class Machine(Cluster):

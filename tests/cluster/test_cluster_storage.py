@@ -1,4 +1,6 @@
-"""Claims get volumes on the node, pods find their data again, and nothing stays that nobody wants."""
+"""Claims get volumes on the node, pods find their data again, and nothing stays that nobody
+wants.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,9 @@ def test_data_outlives_pods_and_goes_with_its_claim(cluster):
     for name in ("node", "server"):  # whoever comes back finds everything as it was
         os.kill(cluster.child(name), signal.SIGKILL)
     eventually(lambda: cluster.kubectl("exec", "p", "--", "cat", "/data/who").stdout == "1234\n")
-    cluster.kubectl("patch", "pvc", "data", "-p", '{"spec":{"resources":{"requests":{"storage":"3Mi"}}}}')  # fmt: skip
+    cluster.kubectl(
+        "patch", "pvc", "data", "-p", '{"spec":{"resources":{"requests":{"storage":"3Mi"}}}}'
+    )
     eventually(lambda: cluster.get("pvc", "data")["status"]["capacity"] == {"storage": "3Mi"})
     cluster.kubectl("delete", "pvc", "data", "--wait=false")
     assert cluster.get("pvc", "data")["metadata"]["deletionTimestamp"]

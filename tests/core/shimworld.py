@@ -99,7 +99,7 @@ class World:
         """Whether the shim has ended."""
         return bool(select.select([self.pidfd], [], [], seconds)[0])
 
-    # -- starting -------------------------------------------------------------------------------------------------------
+    # -- starting ----------------------------------------------------------------------------------
 
     def pause(self, plan: Plan = PAUSE) -> Started:
         started, fds = self.shim.started(
@@ -171,7 +171,7 @@ class World:
             raise
         return Session(shim, id, started.pid)
 
-    # -- looking --------------------------------------------------------------------------------------------------------
+    # -- looking -----------------------------------------------------------------------------------
 
     def exit(self, id: str, seconds: float = 20) -> Process:
         """How a process ended, once it has."""

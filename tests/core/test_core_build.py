@@ -69,7 +69,8 @@ def test_missing_python_headers_are_one_sentence(source: Path) -> None:
     script = (
         "import sys, sysconfig\npaths = sysconfig.get_paths\n"
         "sysconfig.get_paths = lambda *a, **k: {**paths(*a, **k), 'include': '/nowhere'}\n"
-        "sys.argv = ['setup.py', '-q', 'build_ext']\n__file__ = 'setup.py'\nexec(open('setup.py').read())\n"
+        "sys.argv = ['setup.py', '-q', 'build_ext']\n"
+        "__file__ = 'setup.py'\nexec(open('setup.py').read())\n"
     )
     done = run(sys.executable, "-c", script, cwd=source)
     assert sentence(done).endswith("Python.h, which is not installed: apt install python3-dev")

@@ -58,7 +58,7 @@ def start_with(world: World, plan: Plan, fds: list[int]) -> str:
     return id
 
 
-# -- who the program is -------------------------------------------------------------------------------------------------
+# -- who the program is ----------------------------------------------------------------------------
 
 
 def test_ids_groups_and_umask(world: World) -> None:
@@ -116,7 +116,10 @@ def test_a_seccomp_filter(world: World) -> None:
     )
     lines = [(0x20, 0, 0, 0), (0x15, 0, 1, mkdir), (0x06, 0, 0, errno_here), (0x06, 0, 0, allow)]
     code = b"".join(struct.pack("<HBBI", *line) for line in lines)
-    script = "mkdir /made 2>&1 | grep -c 'out of domain'; test -e /made || echo none; grep Seccomp: /proc/self/status"
+    script = (
+        "mkdir /made 2>&1 | grep -c 'out of domain'; test -e /made || "
+        "echo none; grep Seccomp: /proc/self/status"
+    )
     for flags in (Flag.SECCOMP, Flag.SECCOMP | Flag.NO_NEW_PRIVS):
         found = said(world, script, flags=flags | Flag.CAPS, seccomp=code)
         assert found == ["1", "none", "Seccomp:\t2"]
@@ -154,7 +157,10 @@ def test_names_and_sysctls_are_pauses(tmp_path: Path) -> None:
     with World(str(tmp_path)) as world:
         pairs = (("net/ipv4/ip_unprivileged_port_start", "99"), ("kernel/shm_rmid_forced", "1"))
         world.pause(PAUSE._replace(hostname="first", domainname="second", sysctls=pairs))
-        script = "hostname; cat /proc/sys/kernel/domainname; cat /proc/sys/net/ipv4/ip_unprivileged_port_start"
+        script = (
+            "hostname; cat /proc/sys/kernel/domainname; "
+            "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"
+        )
         assert said(world, f"{script}; cat /proc/sys/kernel/shm_rmid_forced") == [
             "first",
             "second",
@@ -168,7 +174,7 @@ def test_names_and_sysctls_are_pauses(tmp_path: Path) -> None:
         world.shim.shutdown()
 
 
-# -- what the program sees ----------------------------------------------------------------------------------------------
+# -- what the program sees -------------------------------------------------------------------------
 
 
 def test_the_default_devices_are_there(world: World) -> None:
@@ -177,11 +183,16 @@ def test_the_default_devices_are_there(world: World) -> None:
         "cd /dev; for d in null zero full random urandom tty; do stat -c '%n %t:%T %a' $d; done",
     )
     assert lines == [
-        "null 1:3 666", "zero 1:5 666", "full 1:7 666", "random 1:8 666", "urandom 1:9 666", "tty 5:0 666",
+        "null 1:3 666", "zero 1:5 666", "full 1:7 666", "random 1:8 666", "urandom 1:9 666",
+                     "tty 5:0 666",
     ]  # fmt: skip
-    script = "cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; done; ls -d shm mqueue pts; stat -c %a shm"
+    script = (
+        "cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; "
+        "done; ls -d shm mqueue pts; stat -c %a shm"
+    )
     assert said(world, script) == [
-        "/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "pts/ptmx", "mqueue", "pts", "shm", "1777",
+        "/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "pts/ptmx",
+                                   "mqueue", "pts", "shm", "1777",
     ]  # fmt: skip
 
 
@@ -203,7 +214,8 @@ def test_masked_paths_show_nothing(world: World) -> None:
     )
     lines = said(
         world,
-        "cat /etc/passwd | wc -c; ls -A /etc/init.d /usr/share/doc | grep -v ^/ | grep -v '^$' | wc -l;"
+        "cat /etc/passwd | wc -c; ls -A /etc/init.d /usr/share/doc "
+        "| grep -v ^/ | grep -v '^$' | wc -l;"
         "touch /usr/share/doc/x 2>&1 | grep -c Read-only; wc -c < /proc/version",
         masked=masked,
     )
@@ -213,7 +225,8 @@ def test_masked_paths_show_nothing(world: World) -> None:
 def test_read_only_paths_and_root(world: World) -> None:
     lines = said(
         world,
-        "echo 1 2>/dev/null > /proc/sys/kernel/domainname || echo refused; echo > /written && echo written",
+        "echo 1 2>/dev/null > /proc/sys/kernel/domainname || "
+        "echo refused; echo > /written && echo written",
         readonly=("/proc/sys", "/proc/bus", "/no/such/path"),
     )
     assert lines == ["refused", "written"]
@@ -257,7 +270,11 @@ def test_binds_of_directories_and_files(world: World, volume: Path) -> None:
             attr=Attr.RDONLY,
         ),
     )
-    script = "cat /made/target/sub/file /made/file; echo new > /made/target/new; echo 2>/dev/null > /made/file || echo ro"
+    script = (
+        "cat /made/target/sub/file /made/file; "
+        "echo new > /made/target/new; echo 2>/dev/null > /made/file || "
+        "echo ro"
+    )
     assert said(world, script, mounts=mounts) == ["content", "content", "ro"]
     assert (volume / "new").read_text() == "new\n"
 
@@ -392,7 +409,7 @@ def test_a_terminal_is_the_console(world: World) -> None:
     assert console == slave == "88:0"
 
 
-# -- cgroups ------------------------------------------------------------------------------------------------------------
+# -- cgroups ---------------------------------------------------------------------------------------
 
 
 def v2() -> str | None:

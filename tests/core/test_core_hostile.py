@@ -111,7 +111,7 @@ def test_a_shim_survives_what_it_does_not_understand(world: World) -> None:
     assert sent > 20
 
 
-# -- more than sixteen bits count (CVE-2021-43784) --------------------------------------------------------------------------------
+# -- more than sixteen bits count (CVE-2021-43784) -------------------------------------------------
 
 MANY = 70_000
 

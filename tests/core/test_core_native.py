@@ -60,7 +60,8 @@ def test_names_that_c_would_misread_are_refused_before(name: str) -> None:
 
 def test_the_launched_program_is_detached_from_its_launcher() -> None:
     words = output_of(
-        "read pid name state parent group session rest < /proc/self/stat; echo $pid $parent $session $(pwd) >&3"
+        "read pid name state parent group session rest < "
+        "/proc/self/stat; echo $pid $parent $session $(pwd) >&3"
     )
     pid, parent, session, where = words.decode().split()
     assert int(parent) != os.getpid()

@@ -39,7 +39,7 @@ def children(pid: int) -> set[int]:
     return {int(word) for word in text.split()}
 
 
-# -- the launch ---------------------------------------------------------------------------------------------------------
+# -- the launch ------------------------------------------------------------------------------------
 
 
 def test_the_shim_is_a_child_of_nobody_and_inherits_nothing(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_other_users_are_not_served(world: World) -> None:
     assert world.shim.hello() == world.pid
 
 
-# -- requests -----------------------------------------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------------
 
 
 def test_unknown_requests_and_flags_are_refused(world: World) -> None:
@@ -139,7 +139,7 @@ def test_a_plan_that_is_not_sealed_is_refused(world: World) -> None:
     assert (caught.value.errno, caught.value.object) == (errno.EPERM, "seals")
 
 
-# -- start, signal, exit ------------------------------------------------------------------------------------------------
+# -- start, signal, exit ---------------------------------------------------------------------------
 
 
 def test_a_container_runs_ends_and_is_acknowledged(world: World) -> None:
@@ -280,7 +280,7 @@ def test_a_user_namespace_gets_its_maps(tmp_path: Path) -> None:
         assert re.search(r"^Uid:\t100000\t", Path(f"/proc/{pid}/status").read_text(), re.M)
 
 
-# -- exec ---------------------------------------------------------------------------------------------------------------
+# -- exec ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -390,7 +390,7 @@ def test_an_exec_without_a_caller_keeps_its_exit(world: World, container: str) -
     assert exit_files(world) == []
 
 
-# -- attach -------------------------------------------------------------------------------------------------------------
+# -- attach ----------------------------------------------------------------------------------------
 
 
 def test_attach_carries_both_ways_and_tells_the_exit(world: World) -> None:
@@ -436,7 +436,7 @@ def test_a_slow_attached_reader_is_dropped_and_nobody_waits_for_it(world: World)
     assert log.count(b"\n") == 1_100_001 and log.endswith(b" stdout F last\n")
 
 
-# -- what survives ------------------------------------------------------------------------------------------------------
+# -- what survives ---------------------------------------------------------------------------------
 
 CALLER = """
 import os, sys

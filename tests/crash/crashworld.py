@@ -35,7 +35,9 @@ TEMPLATES = ("kubelet", "runtime")
 
 
 def templates() -> set[str]:
-    """Every act that the code names, as a pattern: what stands for a container's name is left open."""
+    """Every act that the code names, as a pattern: what stands for a container's name is left
+    open.
+    """
     found = set()
     for room in TEMPLATES:
         for path in sorted((ROOMS / room).rglob("*.py")):

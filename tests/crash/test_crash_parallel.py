@@ -35,7 +35,9 @@ ROUNDS = int(os.environ.get("KUBELITE_INTERLEAVINGS", "10")) // SLOW + 1
 
 
 def ward(tmp_path: Path) -> Ward:
-    """A pod that needs no agent: an init container and a main one, each leaving a token per start."""
+    """A pod that needs no agent: an init container and a main one, each leaving a token per
+    start.
+    """
     tokens = tmp_path / "tokens"
     tokens.mkdir()
 

@@ -25,7 +25,10 @@ from tests.crash.crashworld import Ward, child, ended, templates
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 HIT: set[str] = set()
-SAY = "trap 'echo bye; exit 0' TERM; echo token >> /tokens/{name}; for n in 1 2 3; do echo line $n; done; "
+SAY = (
+    "trap 'echo bye; exit 0' TERM; echo token >> /tokens/{name}; "
+    "for n in 1 2 3; do echo line $n; done; "
+)
 WAIT = "while :; do sleep 0.02; done"
 HOOKED = "until [ -e /hooked ]; do sleep 0.02; done; "
 STAY = HOOKED + WAIT

@@ -11,7 +11,8 @@ from tests.e2e.world import SLEEP, World, eventually, pod
 def test_output_from_now_on_and_the_exit_code(world: World) -> None:
     world.up(
         pod(
-            "echo early; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo late; echo wrong >&2; exit 5"
+            "echo early; while [ ! -e /tmp/go ]; do sleep 0.05; "
+            "done; echo late; echo wrong >&2; exit 5"
         )
     )
     attached = world.start("pod", "attach", "p", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -59,7 +60,8 @@ def test_update_changes_variables_limits_and_images(world: World) -> None:
     assert world.inspect("p")["containers"]["c"]["pid"] == pid
     assert "already up" in world.kl("pod", "update", "p", "--memory", "64Mi").stdout
     for words, said in [
-        (("--memory", "many"), "many"), (("--env", "novalue"), "NAME=VALUE"), (("--image", "c=not-there"), "not-there"),
+        (("--memory", "many"), "many"), (("--env", "novalue"), "NAME=VALUE"),
+                        (("--image", "c=not-there"), "not-there"),
     ]:  # fmt: skip
         refused = world.kl("pod", "update", "p", *words, check=False)
         assert refused.returncode in (1, 2) and said in refused.stderr, refused.stderr

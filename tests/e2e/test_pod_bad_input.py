@@ -9,7 +9,10 @@ import pytest
 from kubelite.testing.host import difference, snapshot
 from tests.e2e.world import World
 
-HEAD = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\nspec:\n  containers:\n  - name: c\n    image: host\n"
+HEAD = (
+    "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\nspec:\n"
+    "  containers:\n  - name: c\n    image: host\n"
+)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,10 @@ def test_a_config_map_is_files_that_follow_the_manifest(world: World) -> None:
     )
     said = world.up(changed)
     assert "updated in" in said.stdout and "ConfigMap site: changed" in said.stderr
-    script = "cat /etc/site/title /etc/site/more /etc/chosen/title.txt; tail -n1 /etc/chosen/conf.d/site.conf /run/site.conf"
+    script = (
+        "cat /etc/site/title /etc/site/more /etc/chosen/title.txt; "
+        "tail -n1 /etc/chosen/conf.d/site.conf /run/site.conf"
+    )
     seen = world.exec("configmap-volume", script)
     assert seen.startswith("ChangednewChanged")
     assert [line for line in seen.splitlines() if line.startswith("workers")] == [
@@ -167,7 +170,8 @@ def test_a_reader_never_sees_a_mixture_of_two_versions(world: World) -> None:
         data = {str(n): f"{version}\n" * 20 for n in range(50)}
         return documents(config_map(data), made)
 
-    made = pod(volumeMounts=[{"name": "m", "mountPath": "/c"}, {"name": "out", "mountPath": "/out"}],
+    made = pod(volumeMounts=[{"name": "m", "mountPath": "/c"},
+                             {"name": "out", "mountPath": "/out"}],
                command=["python3", "-c", READER])  # fmt: skip
     made["spec"]["volumes"] = [
         {"name": "m", "configMap": {"name": "m"}},
@@ -200,7 +204,8 @@ def test_new_files_are_written_by_the_next_up_if_a_command_was_killed(world: Wor
 
 
 def test_lenient_runs_a_pod_without_what_is_missing(world: World) -> None:
-    made = pod(f"ls /c | wc -l; echo ${{A-unset}}; {SLEEP}", volumeMounts=[{"name": "m", "mountPath": "/c"}],
+    made = pod(f"ls /c | wc -l; echo ${{A-unset}}; {SLEEP}",
+               volumeMounts=[{"name": "m", "mountPath": "/c"}],
                env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
                envFrom=[{"configMapRef": {"name": "m"}}])  # fmt: skip
     token = {"serviceAccountToken": {"path": "token"}}

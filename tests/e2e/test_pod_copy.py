@@ -51,7 +51,9 @@ def test_a_tree_goes_in_and_comes_out_as_it_was(world: World, here: Path, tmp_pa
     world.up(pod(SLEEP))
     said = world.kl("pod", "cp", str(here), "p:/new")
     assert "skipped new/pipe" in said.stderr
-    assert world.exec("p", "cat /new/deep/er/file | wc -c; stat -c %a /new/tool; readlink /new/nowhere").split() == [
+    assert world.exec("p",
+                      "cat /new/deep/er/file | wc -c; stat -c %a "
+                      "/new/tool; readlink /new/nowhere").split() == [
         str(3 << 20), "751", "/no/such/thing",
     ]  # fmt: skip
     world.kl("pod", "cp", "p:/new", str(tmp_path / "back"))

@@ -31,7 +31,8 @@ def test_tools_see_the_processes_the_network_and_the_files(bare: World) -> None:
         return bare.kl("pod", "debug", "p", "--", "sh", "-c", script).stdout
 
     assert debug(
-        "tr '\\0' ' ' < /proc/1/cmdline; ls /proc/1/root | tr '\\n' ' '; tr '\\0' '\\n' < /proc/1/environ | grep SECRET"
+        "tr '\\0' ' ' < /proc/1/cmdline; ls /proc/1/root | tr '\\n' ' '; "
+        "tr '\\0' '\\n' < /proc/1/environ | grep SECRET"
     ) == ("/wait dev etc proc sys wait SECRET=word\n")
     address = bare.get("p")["status"]["podIP"]
     assert address in debug("cat /proc/net/fib_trie") and debug("hostname") == "p\n"

@@ -103,7 +103,8 @@ def test_capabilities(world: World, change: dict[str, list[str]], expected: int)
 def test_privileged_has_all_capabilities_devices_and_writable_sys(world: World) -> None:
     said = world.output(
         pod(
-            "grep CapEff /proc/self/status; ls /dev | wc -l; grep ' /sys ' /proc/self/mounts; grep -c ' /proc/sys ' /proc/self/mounts",
+            "grep CapEff /proc/self/status; ls /dev | wc -l; "
+            "grep ' /sys ' /proc/self/mounts; grep -c ' /proc/sys ' /proc/self/mounts",
             securityContext={"privileged": True},
         )
     )
@@ -119,7 +120,8 @@ def test_privileged_has_all_capabilities_devices_and_writable_sys(world: World) 
 def test_masked_and_read_only_paths(world: World) -> None:
     said = world.output(
         pod(
-            "exec 2>/dev/null; wc -c < /proc/keys; echo 1 > /proc/sys/kernel/pid_max || echo ro; ls /sys/firmware | wc -l; echo 1 > /sys/x || echo ro"
+            "exec 2>/dev/null; wc -c < /proc/keys; echo 1 > /proc/sys/kernel/pid_max || "
+            "echo ro; ls /sys/firmware | wc -l; echo 1 > /sys/x || echo ro"
         )
     )
     assert lines(said) == ["0", "ro", "0", "ro"]
@@ -258,7 +260,8 @@ def test_an_empty_dir_is_shared_between_containers_and_writable_for_all(world: W
 
 def test_a_memory_volume_is_shared_and_ends_at_its_size(world: World) -> None:
     spec = two(
-        "echo text > /v/f; stat -f -c %T /v; dd if=/dev/zero of=/v/big bs=64k count=64 2>&1 | grep -o 'No space.*'; sleep 1",
+        "echo text > /v/f; stat -f -c %T /v; dd if=/dev/zero of=/v/big bs=64k "
+        "count=64 2>&1 | grep -o 'No space.*'; sleep 1",
         "until [ -s /v/f ]; do sleep 0.05; done; cat /v/f",
         {"volumes": [{"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}]},
         volumeMounts=[{"name": "v", "mountPath": "/v"}],
@@ -273,7 +276,8 @@ def test_host_path_and_read_only_and_sub_path(world: World, tmp_path: Path) -> N
     (tmp_path / "data" / "sub").mkdir(parents=True)
     (tmp_path / "data" / "sub" / "f").write_text("inside\n")
     spec = pod(
-        "exec 2>/dev/null; cat /rw/sub/f; cat /sub/f; echo new > /rw/made; echo x > /ro/x || echo refused",
+        "exec 2>/dev/null; cat /rw/sub/f; cat /sub/f; "
+        "echo new > /rw/made; echo x > /ro/x || echo refused",
         volumeMounts=[
             {"name": "h", "mountPath": "/rw"},
             {"name": "h", "mountPath": "/ro", "readOnly": True},
@@ -342,7 +346,8 @@ def test_share_process_namespace(world: World) -> None:
     world.up(two(SLEEP, SLEEP, {"shareProcessNamespace": True}))
     listing = world.exec(
         "p",
-        "cat /proc/1/cmdline | tr '\\0' ' '; for p in /proc/[0-9]*; do readlink $p/ns/pid; done | sort -u | wc -l; ls -d /proc/[0-9]* | wc -l",
+        "cat /proc/1/cmdline | tr '\\0' ' '; for p in /proc/[0-9]*; "
+        "do readlink $p/ns/pid; done | sort -u | wc -l; ls -d /proc/[0-9]* | wc -l",
     )
     rows = lines(listing)
     assert "sh" not in rows[0].split()
@@ -353,7 +358,8 @@ def test_share_process_namespace(world: World) -> None:
 def test_host_network_host_pid_and_host_ipc(world: World) -> None:
     said = world.output(
         pod(
-            "readlink /proc/self/ns/net; readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc; readlink /proc/self/ns/uts",
+            "readlink /proc/self/ns/net; readlink /proc/self/ns/pid; "
+            "readlink /proc/self/ns/ipc; readlink /proc/self/ns/uts",
             spec={"hostNetwork": True, "hostPID": True, "hostIPC": True},
         )
     )
@@ -390,7 +396,8 @@ def test_the_host_image_shows_the_host_but_neither_its_secrets_nor_other_pods(wo
     try:
         said = world.output(
             pod(
-                f"ls {world.root} | wc -l; wc -c < /etc/shadow; ls -A /root/.ssh | wc -l; echo x > /etc/kubelite-test && echo wrote"
+                f"ls {world.root} | wc -l; wc -c < /etc/shadow; ls -A /root/.ssh | "
+                "wc -l; echo x > /etc/kubelite-test && echo wrote"
             )
         )
     finally:

@@ -107,7 +107,8 @@ def rootfs(tmp_path: Path) -> Path:
     )
     source = tmp_path / "say.c"
     source.write_text(
-        '#include <stdio.h>\n#include <unistd.h>\nint main(int n, char **a) { printf("%d %d", getuid(), getgid());'
+        "#include <stdio.h>\n#include <unistd.h>\nint main(int n, "
+        'char **a) { printf("%d %d", getuid(), getgid());'
         ' for (int i = 1; i < n; i++) printf(" %s", a[i]); puts(""); return 0; }\n'
     )
     subprocess.run(

@@ -78,7 +78,9 @@ def test_a_killed_agent_is_started_again_by_whoever_looks(world: World) -> None:
 
 
 def reboot(world: World) -> None:
-    """As a reboot leaves a home: no process, an empty run directory, no kernel object of this root."""
+    """As a reboot leaves a home: no process, an empty run directory, no kernel object of this
+    root.
+    """
     shims = [world.inspect(name)["sandbox"]["shim"] for name in ("a", "once")]
     # Whoever looks at pod a from now on would start another agent.
     kill(eventually(lambda: agent(world), "the agent that pod a has called for")["pid"])
@@ -90,10 +92,19 @@ def reboot(world: World) -> None:
         lambda: not [line for line in snapshot(world.root) if line.startswith("process")],
         f"nothing runs: {after}",
     )
-    clear = "from kubelite.node.runtime.home import Home; from kubelite.node.network.pod import PodNetwork; import sys\n"
+    clear = (
+        "from kubelite.node.runtime.home import Home; "
+        "from kubelite.node.network.pod import PodNetwork; import sys\n"
+    )
     clear += "h = Home(sys.argv[1]); PodNetwork(h.run, h.key, h.lock).remove_all()\n"
-    clear += "from kubelite.node.cgroup.tree import CgroupTree; from kubelite.node.cgroup.detect import read_world\n"
-    clear += "t = CgroupTree(read_world(), h.cgroup); [t.remove_pod(u) for u in t.pods()]; t.remove_parent()\n"
+    clear += (
+        "from kubelite.node.cgroup.tree import CgroupTree; "
+        "from kubelite.node.cgroup.detect import read_world\n"
+    )
+    clear += (
+        "t = CgroupTree(read_world(), h.cgroup); [t.remove_pod(u) "
+        "for u in t.pods()]; t.remove_parent()\n"
+    )
     subprocess.run(
         [sys.executable, "-c", clear, str(world.root)], check=True, env=world.env, timeout=30
     )
@@ -219,7 +230,8 @@ def test_a_flood_of_lines_stays_within_its_files(world: World) -> None:
     assert len(logs) <= 5 and max(logs) <= 11 << 20
     assert slowest < 10
     print(
-        f"\n{bytes_ >> 20} MiB in {took:.1f} s: {bytes_ / took / 1e6:.0f} MB/s; slowest exec beside it {slowest:.2f} s"
+        f"\n{bytes_ >> 20} MiB in {took:.1f} s: {bytes_ / took / 1e6:.0f} "
+        f"MB/s; slowest exec beside it {slowest:.2f} s"
     )
 
 
@@ -296,7 +308,8 @@ def test_many_pods(world: World) -> None:
         input=text.encode(), check=True, env=world.env, timeout=300, capture_output=True,
     )  # fmt: skip
     print(
-        f"\n{count} pods: up in {up:.1f} s, up and down in {time.monotonic() - began:.1f} s, agent {resident >> 10} MB resident"
+        f"\n{count} pods: up in {up:.1f} s, up and down in "
+        f"{time.monotonic() - began:.1f} s, agent {resident >> 10} MB resident"
     )
     assert difference(before, snapshot(world.root)) == []
 

@@ -133,9 +133,11 @@ def test_a_rule_restarts_all_containers_in_their_place(world: World) -> None:
     spec = {
         "terminationGracePeriodSeconds": 30,
         "volumes": [{"name": "v", "emptyDir": {}}],
-        "initContainers": [{"name": "i", "image": "host", "command": ["sh", "-c", "echo init >> /v/inits"], **mounts}],
+        "initContainers": [{"name": "i", "image": "host",
+                            "command": ["sh", "-c", "echo init >> /v/inits"], **mounts}],
         "containers": [
-            {"name": "c", "image": "host", "command": ["sh", "-c", source], "restartPolicy": "Never",
+            {"name": "c", "image": "host", "command": ["sh", "-c", source],
+             "restartPolicy": "Never",
              "restartPolicyRules": [rule], **mounts},
             {"name": "deaf", "image": "host", "command": ["sh", "-c", deaf],
              "lifecycle": {"preStop": {"exec": {"command": ["touch", "/v/hooked"]}}}, **mounts},

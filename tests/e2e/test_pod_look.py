@@ -64,7 +64,8 @@ def test_diff_names_what_was_added_changed_and_deleted(world: World) -> None:
     before = set(world.kl("pod", "diff", "p", check=False).stdout.splitlines())
     world.exec(
         "p",
-        "mkdir /new; echo 1 > /new/file; echo more >> /etc/profile; rm /etc/issue.net /etc/debian_version",
+        "mkdir /new; echo 1 > /new/file; echo more >> /etc/profile; "
+        "rm /etc/issue.net /etc/debian_version",
     )
     done = world.kl("pod", "diff", "p", check=False)
     assert done.returncode == 1

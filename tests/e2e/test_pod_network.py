@@ -9,12 +9,17 @@ from typing import Any
 
 from tests.e2e.world import SLEEP, World, eventually, pod
 
-FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
+FETCH = (
+    "import sys, urllib.request; "
+    "print(urllib.request.urlopen(sys.argv[1], "
+    "timeout=5).read().decode(), end='')"
+)
 
 
 def server(name: str, text: str, port: int, **spec: Any) -> dict[str, Any]:
     made = pod(
-        f"mkdir /w && printf {text} > /w/index.html && exec python3 -m http.server {port} --directory /w",
+        f"mkdir /w && printf {text} > /w/index.html && "
+        f"exec python3 -m http.server {port} --directory /w",
         name=name,
         spec=spec,
     )
@@ -56,7 +61,10 @@ def test_containers_reach_each_other_on_localhost_and_pods_each_other_and_the_ho
     host = world.get("a")["status"]["hostIP"]
     with socket.create_server((host, 0)) as listener:
         listener.settimeout(10)
-        say = f"import socket; socket.create_connection(('{host}', {listener.getsockname()[1]})).send(b'hello')"
+        say = (
+            f"import socket; socket.create_connection(('{host}', "
+            f"{listener.getsockname()[1]})).send(b'hello')"
+        )
         world.kl("pod", "exec", "a", "-c", "d", "--", "python3", "-c", say)
         connection, peer = listener.accept()
         with connection:

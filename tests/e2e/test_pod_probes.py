@@ -71,7 +71,8 @@ def test_readiness_follows_what_the_server_says_and_nothing_is_restarted(world: 
 def test_a_failed_liveness_probe_restarts_the_container_with_the_grace_of_the_probe(
     world: World,
 ) -> None:
-    live = {"exec": {"command": ["sh", "-c", "echo $(WHY) >&2; test ! -e /tmp/bad"]}, "periodSeconds": 1,
+    live = {"exec": {"command": ["sh", "-c", "echo $(WHY) >&2; test ! -e /tmp/bad"]},
+            "periodSeconds": 1,
             "failureThreshold": 1, "terminationGracePeriodSeconds": 1}  # fmt: skip
     made = pod(
         "trap '' TERM; echo up; sleep 1000 & wait; wait",
@@ -122,9 +123,11 @@ def test_startup_holds_the_other_probes_back_and_a_failed_one_restarts(world: Wo
 
 def test_a_sidecar_gates_on_its_startup_probe(world: World) -> None:
     side = {
-        "name": "side", "image": "host", "restartPolicy": "Always", "command": ["sh", "-c", f"sleep 1; : > /shared/up; {SLEEP}"],
+        "name": "side", "image": "host", "restartPolicy": "Always",
+            "command": ["sh", "-c", f"sleep 1; : > /shared/up; {SLEEP}"],
         "volumeMounts": [{"name": "v", "mountPath": "/shared"}],
-        "startupProbe": {"exec": {"command": ["test", "-e", "/shared/up"]}, "periodSeconds": 1, "failureThreshold": 60},
+        "startupProbe": {"exec": {"command": ["test", "-e", "/shared/up"]}, "periodSeconds": 1,
+                         "failureThreshold": 60},
     }  # fmt: skip
     made = pod(
         "ls /shared", spec={"initContainers": [side], "volumes": [{"name": "v", "emptyDir": {}}]}
@@ -140,9 +143,15 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started(world: World
         "timeoutSeconds": 1,
     }
     world.up(pod(SLEEP, readinessProbe=slow))
-    text = 'Readiness probe failed: command timed out: "sh -c sleep 543 & sleep 542; true" timed out after 1s'
+    text = (
+        'Readiness probe failed: command timed out: "sh -c sleep 543 '
+        '& sleep 542; true" timed out after 1s'
+    )
     eventually(lambda: ("Unhealthy", text) in events(world, "p"), "the timeout is told")
-    count = 'ls /proc/*/cmdline | xargs -n1 sh -c \'tr "\\0" " " < $0 2>/dev/null | grep -c "^sleep 54"\' | grep -c 1'
+    count = (
+        'ls /proc/*/cmdline | xargs -n1 sh -c \'tr "\\0" " " < $0 '
+        '2>/dev/null | grep -c "^sleep 54"\' | grep -c 1'
+    )
     for _ in range(3):
         assert int(world.kl("pod", "exec", "p", "--", "sh", "-c", f"{count}; true").stdout) <= 2
 
@@ -153,7 +162,10 @@ def test_hooks_run_in_order_and_a_failed_one_ends_the_container(world: World) ->
         "postStart": {"exec": {"command": ["sh", "-c", "sleep 0.3; echo post >> /v/log"]}},
         "preStop": {"exec": {"command": ["sh", "-c", "echo pre >> /v/log"]}},
     }
-    script = "trap 'echo term >> /v/log; exit 0' TERM; echo main >> /v/log; while :; do sleep 1 & wait $!; done"
+    script = (
+        "trap 'echo term >> /v/log; exit 0' TERM; "
+        "echo main >> /v/log; while :; do sleep 1 & wait $!; done"
+    )
     made = pod(script, lifecycle=lifecycle, volumeMounts=[{"name": "v", "mountPath": "/v"}])
     made["spec"]["volumes"] = [{"name": "v", "hostPath": place}]
     world.up(made)

@@ -136,7 +136,10 @@ def test_killing_the_shim_leaves_the_rest_to_the_next_command(world: World) -> N
 
 
 def test_a_process_that_cleared_its_parent_death_signal_dies_with_the_pod(world: World) -> None:
-    clear = "import ctypes, time; ctypes.CDLL(None).prctl(1, 0); print('cleared', flush=True); time.sleep(1000)"
+    clear = (
+        "import ctypes, time; ctypes.CDLL(None).prctl(1, 0); "
+        "print('cleared', flush=True); time.sleep(1000)"
+    )
     world.up(pod(command=["python3", "-c", clear]))
     eventually(lambda: world.logs("p") == "cleared\n", "the signal was cleared")
     pause, members = pids(world)

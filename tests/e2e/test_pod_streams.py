@@ -22,7 +22,10 @@ import yaml
 from tests.e2e.world import SLEEP, World, eventually, kill, pod
 
 LINES = 100_000
-FLOOD = f"import sys\nfor n in range({LINES}):\n    print(n)\nsys.stdout.flush()\nimport time\ntime.sleep(1000)"
+FLOOD = (
+    f"import sys\nfor n in range({LINES}):\n    print(n)\n"
+    "sys.stdout.flush()\nimport time\ntime.sleep(1000)"
+)
 
 
 class Terminal:
@@ -146,7 +149,8 @@ def test_exec_is_in_the_containers_namespaces_limits_and_identity(world: World) 
     world.up(pod(SLEEP, env=[{"name": "WHO", "value": "me"}], securityContext={"runAsUser": 1234}))
     said = world.exec(
         "p",
-        "id -u; echo $WHO; readlink /proc/self/ns/pid /proc/self/ns/mnt; cut -d: -f3 /proc/self/cgroup | sort -u",
+        "id -u; echo $WHO; readlink /proc/self/ns/pid "
+        "/proc/self/ns/mnt; cut -d: -f3 /proc/self/cgroup | sort -u",
     )
     member = world.inspect("p")["containers"]["c"]["namespaces"]
     assert said.splitlines() == ["1234", "me", member["pid"], member["mnt"], "/"]

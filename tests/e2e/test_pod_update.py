@@ -31,7 +31,8 @@ def three(say: str, **spec: Any) -> dict[str, Any]:
     made["spec"]["containers"] += [
         {"name": "server", "image": "host", "command": ["sh", "-c", SERVER],
          "readinessProbe": {"tcpSocket": {"host": "127.0.0.1", "port": 8080}, "periodSeconds": 1}},
-        {"name": "client", "image": "host", "command": ["python3", "-c", FETCH], "volumeMounts": mount},
+        {"name": "client", "image": "host", "command": ["python3", "-c", FETCH],
+         "volumeMounts": mount},
     ]  # fmt: skip
     made["spec"]["terminationGracePeriodSeconds"] = 5
     return made

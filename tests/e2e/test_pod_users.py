@@ -79,7 +79,8 @@ def test_containers_of_a_pod_share_its_users_and_volumes(world: World, tmp_path:
     assert base(container(world)) == base(container(world, which="d"))
     said = world.exec(
         "p",
-        "for v in disk memory host; do echo $v > /$v/file; done; stat -c '%u %g' /host/mine /disk/file /memory/file",
+        "for v in disk memory host; do echo $v > /$v/file; done; "
+        "stat -c '%u %g' /host/mine /disk/file /memory/file",
     )
     assert said.splitlines() == ["0 0", "0 77", "0 77"]
     assert world.exec("p", "cat /disk/file /memory/file /host/file", "d").split() == [
@@ -92,7 +93,10 @@ def test_containers_of_a_pod_share_its_users_and_volumes(world: World, tmp_path:
 
 
 def test_the_root_file_system_is_roots_and_can_be_written_and_removed(world: World) -> None:
-    script = "touch /new; rm -r /etc/init.d; mkdir /etc/init.d; mv /etc/debian_version /etc/moved; chown 5:6 /new; stat -c %u:%g / /new /etc/passwd"
+    script = (
+        "touch /new; rm -r /etc/init.d; mkdir /etc/init.d; mv /etc/debian_version "
+        "/etc/moved; chown 5:6 /new; stat -c %u:%g / /new /etc/passwd"
+    )
     said = world.output(
         pod(f"{script}; ls /etc/init.d | wc -l; cat /etc/moved > /dev/null && echo read", spec=OWN)
     )
@@ -127,8 +131,11 @@ def test_processes_are_seen_as_ever(world: World, share: bool) -> None:
 
 def test_system_mounts_and_devices_work(world: World) -> None:
     script = (
-        "echo x > /dev/null; head -c 4 /dev/urandom | wc -c; ls /dev/mqueue | wc -l; echo y > /dev/shm/y && cat /dev/shm/y; "
-        "ls /sys/class/net; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; test -t 1 || echo none"
+        "echo x > /dev/null; head -c 4 /dev/urandom | wc -c; ls /dev/mqueue | "
+        "wc -l; echo y > /dev/shm/y && cat /dev/shm/y; "
+        "ls /sys/class/net; "
+        "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; "
+        "test -t 1 || echo none"
     )
     context = {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}]}
     said = world.output(pod(script, spec={**OWN, "securityContext": context}))
@@ -149,7 +156,10 @@ def test_an_exec_and_a_terminal_are_inside_as_well(world: World) -> None:
 
 
 def test_privileged_is_privileged_inside_only(world: World) -> None:
-    script = "mount -t tmpfs none /mnt && echo mounted; echo 1 > /proc/sys/kernel/panic || echo refused; cat /dev/mem | head -c 1 || echo shut; reboot -f 2>&1 | head -1"
+    script = (
+        "mount -t tmpfs none /mnt && echo mounted; echo 1 > /proc/sys/kernel/panic || "
+        "echo refused; cat /dev/mem | head -c 1 || echo shut; reboot -f 2>&1 | head -1"
+    )
     said = world.output(
         pod(f"exec 2>/dev/null; {script}", spec=OWN, securityContext={"privileged": True})
     )
@@ -199,7 +209,8 @@ def test_without_mapped_ids_what_is_the_pods_alone_has_its_ids_on_the_disk(plain
     plain.up(spec)
     own = "/disk /disk/a /disk/a/b /disk/c /etc/hosts /etc/hostname /dev/termination-log / /usr"
     script = (
-        f"stat -c %u:%g {own}; echo last > /dev/termination-log; echo '# more' >> /etc/hosts; echo mine > /part/file;"
+        f"stat -c %u:%g {own}; echo last > /dev/termination-log; "
+        "echo '# more' >> /etc/hosts; echo mine > /part/file;"
         "touch /new; chown 5:6 /new; stat -c %u:%g /part/file /new"
     )
     said = plain.exec("p", script, "d").split()

@@ -34,7 +34,9 @@ class World:
     def kl(
         self, *args: str, input: str | bytes | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Runs ``kubelite ARGS``; with ``check`` a failure fails the test and shows what was said."""
+        """Runs ``kubelite ARGS``; with ``check`` a failure fails the test and shows what was
+        said.
+        """
         data = input.encode() if isinstance(input, str) else input
         done = subprocess.run(
             [sys.executable, "-m", "kubelite", *args],

@@ -55,7 +55,8 @@ EXAMPLE = (
     "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}}\nspec:\n"
     "  volumes: [{name: v, emptyDir: {medium: Memory}}]\n  containers:\n  - name: c\n"
     "    image: host\n    command: [sh, -c, sleep 1]\n    resources: {limits: {memory: 1.5Gi}}\n"
-    "    ports: [{containerPort: 80, hostPort: 8080}]\n    volumeMounts: [{name: v, mountPath: /v}]\n"
+    "    ports: [{containerPort: 80, hostPort: 8080}]\n"
+    "    volumeMounts: [{name: v, mountPath: /v}]\n"
 )
 
 

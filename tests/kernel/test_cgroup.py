@@ -439,7 +439,8 @@ def test_a_memory_limit_below_what_is_used_is_refused_on_v1_and_kills_on_v2(
     member = made(own)
     child = start(
         member,
-        "dd if=/dev/zero of=/dev/null bs=48M count=1 2>/dev/null; x=$(head -c 48M /dev/zero | tr '\\0' x); echo .; read y",
+        "dd if=/dev/zero of=/dev/null bs=48M count=1 2>/dev/null; "
+        "x=$(head -c 48M /dev/zero | tr '\\0' x); echo .; read y",
     )
     member.close()
     assert child.stdout is not None
@@ -458,7 +459,10 @@ def test_a_v2_group_asks_the_device_program(own: CgroupTree, start: Start) -> No
         pytest.skip("this machine has no such hierarchies")
     own.make_pod(UID, [ControlWrite(PROGRAM, PROGRAM, "on")])
     member = own.make_container(UID, NAME, [])
-    script = "for d in 'c 1 3' 'c 1 1' 'b 254 0' 'c 10 229'; do rm -f $T; mknod $T $d && (exec 3<$T) 2>/dev/null && echo $d; done; echo end"
+    script = (
+        "for d in 'c 1 3' 'c 1 1' 'b 254 0' 'c 10 229'; do rm -f $T; mknod $T $d && "
+        "(exec 3<$T) 2>/dev/null && echo $d; done; echo end"
+    )
     child = start(member, f"T=$(mktemp -u); {script}; read y")
     member.close()
     assert child.stdout is not None

@@ -123,7 +123,7 @@ def reach(
             return str(got.getpeername()[0])
 
 
-# -- addresses ------------------------------------------------------------------------------------------------------
+# -- addresses -------------------------------------------------------------------------------------
 
 
 def test_pods_reach_each_other_the_host_and_are_reached(
@@ -180,7 +180,7 @@ def test_two_homes_whose_keys_name_one_subnet_still_differ(
     assert ipam.subnet_of(ipam.number(one.address)) != ipam.subnet_of(ipam.number(two.address))
 
 
-# -- host ports -----------------------------------------------------------------------------------------------------
+# -- host ports ------------------------------------------------------------------------------------
 
 
 def test_a_host_port_from_everywhere(
@@ -308,7 +308,9 @@ def router_advertisement(sender: bytes) -> bytes:
 
 
 def test_no_pod_becomes_the_router_of_others(network: PodNetwork, host: NetworkNamespace) -> None:
-    """CVE-2020-13401: router advertisements of a pod change nothing on the host or in other pods."""
+    """CVE-2020-13401: router advertisements of a pod change nothing on the host or in other
+    pods.
+    """
     attacker, victim = Pod(network, "a"), Pod(network, "b")
     advertisement = router_advertisement(hardware_address(attacker.address))
     with victim.space.inside():
@@ -548,7 +550,7 @@ def test_without_libnftables_pods_run_and_host_ports_are_refused(
     network.remove("a")
 
 
-# -- what is left ---------------------------------------------------------------------------------------------------
+# -- what is left ----------------------------------------------------------------------------------
 
 
 def test_what_pods_share_goes_with_the_last(network: PodNetwork, host: NetworkNamespace) -> None:

@@ -47,7 +47,8 @@ def test_script(script: Path, version: str, kubeconfig: str, tmp_path: Path) -> 
         if found:
             said = output if len(output) < 2000 else output[:2000] + "..."
             problems.append(
-                f"{script.name}:{step.number}: kubectl {' '.join(step.words)}: {'; '.join(found)}\n{said}"
+                f"{script.name}:{step.number}: kubectl "
+                f"{' '.join(step.words)}: {'; '.join(found)}\n{said}"
             )
     assert not problems, "\n".join(problems)
 

@@ -179,8 +179,10 @@ def test_ports_on_the_hosts_network_are_ports_of_the_host() -> None:
 
 
 def test_what_only_a_server_sets_is_taken_out_and_nothing_else() -> None:
-    server = {"uid": "u", "resourceVersion": "7", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z",
-              "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 3, "selfLink": "/x",
+    server = {"uid": "u", "resourceVersion": "7", "generation": 1,
+              "creationTimestamp": "2026-01-01T00:00:00Z",
+              "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 3,
+              "selfLink": "/x",
               "managedFields": [{"manager": "m"}]}  # fmt: skip
     kept = {"name": "p", "namespace": "n", "labels": {"a": "b"}, "annotations": {"c": "d"}}
     spec = {"containers": [{"name": "c", "image": "i"}], "nodeName": "x"}

@@ -95,7 +95,8 @@ def test_the_text_of_kubectl(
 
 @pytest.mark.parametrize(
     "text",
-    ["=x", "a=b,", ",a", "a in", "a in (", "a in (b", "a in b", "a in ()", "a b", "a=b c", "a>x", "a>", "!", "!!a",
+    ["=x", "a=b,", ",a", "a in", "a in (", "a in (b", "a in b", "a in ()", "a b", "a=b c", "a>x",
+     "a>", "!", "!!a",
      "a=(", "a=b!", "a/b/c=d", "-a=b", "a=-b-", "a=" + "x" * 64, "/a", "a)"],
 )  # fmt: skip
 def test_what_is_no_selector_is_refused_with_a_sentence(text: str) -> None:

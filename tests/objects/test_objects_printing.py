@@ -37,17 +37,24 @@ WITH_SIDECAR = {"initContainers": [{"name": "s", "restartPolicy": "Always"}, {"n
         (pod("Pending"), "Pending", "0/1"),
         (pod(containerStatuses=[container(RUNNING, ready=True)]), "Running", "1/1"),
         (pod(containerStatuses=[container(RUNNING)]), "Running", "0/1"),
-        (pod(containerStatuses=[container({"waiting": {"reason": "ErrImagePull"}})]), "ErrImagePull", "0/1"),
+        (pod(containerStatuses=[container({"waiting": {"reason": "ErrImagePull"}})]),
+         "ErrImagePull", "0/1"),
         (pod(containerStatuses=[container({"terminated": {"signal": 9}})]), "Signal:9", "0/1"),
         (pod(containerStatuses=[container({"terminated": {"exitCode": 3}})]), "ExitCode:3", "0/1"),
-        (pod(reason="Stopped", containerStatuses=[container({"terminated": {"reason": "Error"}})]), "Stopped", "0/1"),
+        (pod(reason="Stopped", containerStatuses=[container({"terminated": {"reason": "Error"}})]),
+         "Stopped", "0/1"),
         (pod(reason="Evicted"), "Evicted", "0/1"),
         (pod(metadata={"deletionTimestamp": "x"}), "Terminating", "0/1"),
         (pod("Failed", metadata={"deletionTimestamp": "x"}), "Failed", "0/1"),
         (pod(reason="NodeLost", metadata={"deletionTimestamp": "x"}), "Unknown", "0/1"),
-        (pod("Pending", conditions=[{"type": "PodScheduled", "reason": "SchedulingGated"}]), "SchedulingGated", "0/1"),
-        (pod("Pending", spec=WITH_SIDECAR, initContainerStatuses=[container(RUNNING, name="s", started=True, ready=True), container(RUNNING, name="i")]), "Init:1/2", "1/2"),
-        (pod("Pending", spec=WITH_SIDECAR, initContainerStatuses=[container({"waiting": {"reason": "CrashLoopBackOff"}}, name="s")]), "Init:CrashLoopBackOff", "0/2"),
+        (pod("Pending", conditions=[{"type": "PodScheduled", "reason": "SchedulingGated"}]),
+         "SchedulingGated", "0/1"),
+        (pod("Pending", spec=WITH_SIDECAR,
+             initContainerStatuses=[container(RUNNING, name="s", started=True, ready=True),
+                                    container(RUNNING, name="i")]), "Init:1/2", "1/2"),
+        (pod("Pending", spec=WITH_SIDECAR,
+             initContainerStatuses=[container({"waiting": {"reason": "CrashLoopBackOff"}},
+                                              name="s")]), "Init:CrashLoopBackOff", "0/2"),
         ({}, "", "0/0"),
     ],
 )  # fmt: skip
@@ -78,7 +85,10 @@ def test_once_a_pod_runs_only_its_sidecars_count_among_the_init_containers() -> 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (599, "9m59s"), (600, "10m"), (10799, "179m"), (10800, "3h"), (11100, "3h5m"), (28800, "8h"), (172799, "47h"), (172800, "2d"), (180000, "2d2h"), (691200, "8d"), (63072000, "2y"), (63158400, "2y1d"), (252288000, "8y")],
+    [(-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"),
+     (599, "9m59s"), (600, "10m"), (10799, "179m"), (10800, "3h"), (11100, "3h5m"), (28800, "8h"),
+     (172799, "47h"), (172800, "2d"), (180000, "2d2h"), (691200, "8d"), (63072000, "2y"),
+     (63158400, "2y1d"), (252288000, "8y")],
 )  # fmt: skip
 def test_lengths_of_time_grow_coarser(seconds: int, shown: str) -> None:
     assert ages.shown(seconds) == shown

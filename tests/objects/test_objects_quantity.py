@@ -12,9 +12,12 @@ from kubelite.objects.facts import quantity
 from kubelite.objects.facts.quantity import NANO, Quantity, QuantityError
 
 POWERS = {
-    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 10**3), "": Fraction(1), "k": Fraction(10**3),
-    "M": Fraction(10**6), "G": Fraction(10**9), "T": Fraction(10**12), "P": Fraction(10**15), "E": Fraction(10**18),
-    "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40), "Pi": Fraction(2**50),
+    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 10**3), "": Fraction(1),
+          "k": Fraction(10**3),
+    "M": Fraction(10**6), "G": Fraction(10**9), "T": Fraction(10**12), "P": Fraction(10**15),
+          "E": Fraction(10**18),
+    "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40),
+          "Pi": Fraction(2**50),
 }  # fmt: skip
 
 numbers = st.tuples(
@@ -82,12 +85,17 @@ def test_order_and_sum_are_those_of_the_amounts(left: tuple, right: tuple) -> No
 @pytest.mark.parametrize(
     ("text", "printed"),
     [
-        ("1000m", "1"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("0.1", "100m"), ("100k", "100k"), ("1E", "1E"),
-        ("5n", "5n"), ("1e3", "1e3"), ("12345e1", "123450"), ("1e4", "10e3"), ("1.5e3", "1500"), ("1000", "1k"),
-        ("1024", "1024"), ("1023Ki", "1023Ki"), ("0.5Ki", "512"), ("512Ki", "512Ki"), ("0.0001Ki", "102400u"),
-        ("1.1Ki", "1126400m"), ("1.0000000001", "1000000001n"), (".5", "500m"), ("-1.5Gi", "-1536Mi"), ("0Ki", "0"),
+        ("1000m", "1"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("0.1", "100m"), ("100k", "100k"),
+     ("1E", "1E"),
+        ("5n", "5n"), ("1e3", "1e3"), ("12345e1", "123450"), ("1e4", "10e3"), ("1.5e3", "1500"),
+     ("1000", "1k"),
+        ("1024", "1024"), ("1023Ki", "1023Ki"), ("0.5Ki", "512"), ("512Ki", "512Ki"),
+     ("0.0001Ki", "102400u"),
+        ("1.1Ki", "1126400m"), ("1.0000000001", "1000000001n"), (".5", "500m"),
+     ("-1.5Gi", "-1536Mi"), ("0Ki", "0"),
         ("00.10", "100m"), ("9Ei", "9223372036854775807"), ("-9Ei", "-9223372036854775807"),
-        ("1e30", "1e30"), ("-0.0000000001", "-1n"), ("1e-10", "1e-9"), ("1000000n", "1m"), ("1.5", "1500m"),
+        ("1e30", "1e30"), ("-0.0000000001", "-1n"), ("1e-10", "1e-9"), ("1000000n", "1m"),
+     ("1.5", "1500m"),
     ],
 )  # fmt: skip
 def test_the_printed_form_is_what_kubectl_prints(text: str, printed: str) -> None:

@@ -207,16 +207,24 @@ def test_ports_of_probes_may_be_numbers_or_names() -> None:
 
 
 words = st.sampled_from(
-    "metadata name namespace labels annotations spec containers initContainers image command args env value valueFrom fieldRef "
-    "fieldPath resourceFieldRef resource divisor configMapKeyRef key resources limits requests cpu memory volumeMounts mountPath "
-    "subPath volumes emptyDir sizeLimit medium hostPath path type configMap items projected sources securityContext runAsUser "
-    "capabilities add ports containerPort hostPort hostIP protocol livenessProbe httpGet port exec tcpSocket grpc lifecycle "
-    "preStop affinity nodeAffinity requiredDuringSchedulingIgnoredDuringExecution nodeSelectorTerms matchExpressions operator "
-    "values tolerations effect topologySpreadConstraints maxSkew dnsConfig nameservers searches hostAliases ip hostnames sysctls "
+    "metadata name namespace labels annotations spec containers initContainers "
+    "image command args env value valueFrom fieldRef "
+    "fieldPath resourceFieldRef resource divisor configMapKeyRef key resources "
+    "limits requests cpu memory volumeMounts mountPath "
+    "subPath volumes emptyDir sizeLimit medium hostPath path type configMap "
+    "items projected sources securityContext runAsUser "
+    "capabilities add ports containerPort hostPort hostIP protocol "
+    "livenessProbe httpGet port exec tcpSocket grpc lifecycle "
+    "preStop affinity nodeAffinity "
+    "requiredDuringSchedulingIgnoredDuringExecution nodeSelectorTerms "
+    "matchExpressions operator "
+    "values tolerations effect topologySpreadConstraints maxSkew dnsConfig "
+    "nameservers searches hostAliases ip hostnames sysctls "
     "restartPolicy hostUsers overhead status seccompProfile".split()
 )
 scalars = st.none() | st.booleans() | st.integers(-3, 70000) | st.sampled_from(
-    ["", "c", "i", "-1", "1Gi", "100m", "nonsense", "Always", "Exists", "In", "../x", "/a", "10.0.0.1", "::1", "A b"]
+    ["", "c", "i", "-1", "1Gi", "100m", "nonsense", "Always", "Exists", "In", "../x", "/a",
+     "10.0.0.1", "::1", "A b"]
 )  # fmt: skip
 plain_values = st.recursive(
     scalars,

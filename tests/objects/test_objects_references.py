@@ -8,8 +8,11 @@ from kubelite.objects.rules.cause import path_text
 
 def test_every_place_of_a_pod_that_can_refer_to_an_object_is_read() -> None:
     containers = [
-        {"name": "c", "envFrom": [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b", "optional": True}}],
-         "env": [{"name": "X", "value": "x"}, {"name": "Y", "valueFrom": {"secretKeyRef": {"name": "c", "key": "k"}}},
+        {"name": "c",
+         "envFrom": [{"configMapRef": {"name": "a"}},
+                     {"secretRef": {"name": "b", "optional": True}}],
+         "env": [{"name": "X", "value": "x"},
+                 {"name": "Y", "valueFrom": {"secretKeyRef": {"name": "c", "key": "k"}}},
                  {"name": "Z", "valueFrom": {"configMapKeyRef": {"name": "", "key": "k"}}}]},
     ]  # fmt: skip
     volumes = [

@@ -79,7 +79,9 @@ def test_the_volume_is_a_directory_of_the_chosen_node() -> None:
         ([node("n2"), node("n1")], "n1"),
         ([node("n1", unschedulable=True), node("n2")], "n2"),
         ([node("n1", directory=""), node("n2")], "n2"),
-        ([node("n1"), node("n2"), local_class(allowedTopologies=[{"matchLabelExpressions": [{"key": "zone", "values": ["2"]}]}])], "n2"),
+        ([node("n1"), node("n2"),
+          local_class(allowedTopologies=[{"matchLabelExpressions": [{"key": "zone",
+                                                                     "values": ["2"]}]}])], "n2"),
     ],
 )  # fmt: skip
 def test_an_immediate_volume_goes_to_a_node_that_may_have_it(others, chosen) -> None:
@@ -100,11 +102,15 @@ def test_volumes_are_spread() -> None:
 @pytest.mark.parametrize(
     ("change", "found", "text"),
     [
-        ({"selector": {"matchLabels": {"a": "b"}}}, local_class(), "claim Selector is not supported"),
+        ({"selector": {"matchLabels": {"a": "b"}}}, local_class(),
+         "claim Selector is not supported"),
         ({"volumeMode": "Block"}, local_class(), "volumeMode Block is not supported"),
-        ({"dataSource": {"kind": "VolumeSnapshot", "name": "s"}}, local_class(), "makes empty volumes"),
+        ({"dataSource": {"kind": "VolumeSnapshot", "name": "s"}}, local_class(),
+         "makes empty volumes"),
         ({}, local_class(parameters={"type": "ssd"}), "takes no parameters"),
-        ({}, local_class(allowedTopologies=[{"matchLabelExpressions": [{"key": "zone", "values": ["9"]}]}]), "no node keeps volumes"),
+        ({}, local_class(allowedTopologies=[{"matchLabelExpressions": [{"key": "zone",
+                                                                        "values": ["9"]}]}]),
+         "no node keeps volumes"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_provisioned_is_said(change, found, text) -> None:
@@ -348,7 +354,8 @@ PARTS = st.one_of(
     st.tuples(st.just("work"), st.integers(-1, 20)),
 )
 USERS = st.one_of(
-    st.tuples(st.just("create"), st.sampled_from(["now", "later", "kept", "manual"]), st.integers(1, 3)),
+    st.tuples(st.just("create"), st.sampled_from(["now", "later", "kept", "manual"]),
+              st.integers(1, 3)),
     st.tuples(st.just("create_volume"), st.integers(1, 3)),
     st.tuples(st.just("delete"), st.integers(0, 9)),
     st.tuples(st.just("delete_volume"), st.integers(0, 9)),
@@ -373,7 +380,10 @@ def test_every_step_may_be_the_last() -> None:
     for moment in range(200):
         storage = Storage()
         left = moment
-        for users in ((("create", "now", 1), ("create", "later", 1), ("create", "kept", 2)), (("delete", 0), ("delete", 1), ("delete", 2))):  # fmt: skip
+        for users in (
+            (("create", "now", 1), ("create", "later", 1), ("create", "kept", 2)),
+            (("delete", 0), ("delete", 1), ("delete", 2)),
+        ):
             for name, *words in users:
                 getattr(storage, name)(*words)
             for _ in range(12):

@@ -84,7 +84,8 @@ def test_a_claim_and_a_volume_are_bound_in_four_writes() -> None:
     ("others", "chosen"),
     [
         ([volume("big", "5Gi"), volume("small", "2Gi"), volume("tiny", "500Mi")], "small"),
-        ([volume("many", "1Gi", modes=("ReadWriteOnce", "ReadWriteMany")), volume("one", "3Gi")], "one"),
+        ([volume("many", "1Gi", modes=("ReadWriteOnce", "ReadWriteMany")), volume("one", "3Gi")],
+         "one"),
         ([volume("block", volumeMode="Block"), volume("file", "3Gi")], "file"),
         ([volume("other", storageClassName="x"), volume("same", "3Gi")], "same"),
         ([volume("taken", claimRef={"namespace": "default", "name": "d"})], None),

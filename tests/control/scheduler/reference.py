@@ -10,7 +10,8 @@ import math
 from fractions import Fraction
 
 WEIGHTS = {
-    "TaintToleration": 3, "NodeAffinity": 2, "NodeResourcesFit": 1, "NodeResourcesBalancedAllocation": 1,
+    "TaintToleration": 3, "NodeAffinity": 2, "NodeResourcesFit": 1,
+           "NodeResourcesBalancedAllocation": 1,
     "PodTopologySpread": 2, "InterPodAffinity": 2, "ImageLocality": 1,
 }  # fmt: skip
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
@@ -256,7 +257,8 @@ def constraints(cluster, pod, hard):
     if not union or hard:
         return []
     return [{"topologyKey": HOSTNAME, "maxSkew": 3, "labelSelector": {"matchLabels": union}},
-            {"topologyKey": ZONE, "maxSkew": 5, "labelSelector": {"matchLabels": union}}]  # fmt: skip
+            {"topologyKey": ZONE, "maxSkew": 5,
+             "labelSelector": {"matchLabels": union}}]  # fmt: skip
 
 
 def with_own_labels(constraint, pod):
@@ -541,7 +543,8 @@ def image_sizes(node):
 
 
 SCORES = {
-    "TaintToleration": score_taints, "NodeAffinity": score_node_affinity, "NodeResourcesFit": score_fit,
+    "TaintToleration": score_taints, "NodeAffinity": score_node_affinity,
+          "NodeResourcesFit": score_fit,
     "NodeResourcesBalancedAllocation": score_balanced, "PodTopologySpread": score_spread,
     "InterPodAffinity": score_pod_affinity, "ImageLocality": score_images,
 }  # fmt: skip

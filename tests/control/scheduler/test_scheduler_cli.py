@@ -47,7 +47,8 @@ def test_explain_says_what_the_function_says(files):
 
 
 def test_options_of_explain(files):
-    words = ("--plugin", "NodeResourcesFit", "--plugin-args", 'NodeResourcesFit={"scoringStrategy": {"type": "MostAllocated"}}',
+    words = ("--plugin", "NodeResourcesFit", "--plugin-args",
+             'NodeResourcesFit={"scoringStrategy": {"type": "MostAllocated"}}',
              "--candidates", "b", "--balanced-formula", "state", "-o", "json")  # fmt: skip
     ran = kubelite("explain", "--cluster", "cluster.yaml", "--pod", "pod.yaml", *words, cwd=files)
     assert json.loads(ran.stdout)["nodes"]["b"]["scores"] == {"NodeResourcesFit": 51}

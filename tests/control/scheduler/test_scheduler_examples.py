@@ -117,7 +117,8 @@ def test_gt_and_lt_compare_numbers():
 def test_node_affinity_of_a_profile():
     """A scheduler whose profile adds a node affinity to every pod."""
     added = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-        {"matchExpressions": [{"key": "scheduler-profile", "operator": "In", "values": ["foo"]}]}]}}  # fmt: skip
+        {"matchExpressions": [{"key": "scheduler-profile", "operator": "In",
+                               "values": ["foo"]}]}]}}  # fmt: skip
     configuration = {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
@@ -408,10 +409,12 @@ def test_preemption_policy_never():
 
 def test_a_disruption_budget_is_respected_where_possible():
     budget = {"kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "default"},
-              "spec": {"selector": {"matchLabels": {"app": "kept"}}}, "status": {"disruptionsAllowed": 0}}  # fmt: skip
+              "spec": {"selector": {"matchLabels": {"app": "kept"}}},
+              "status": {"disruptionsAllowed": 0}}  # fmt: skip
     objects = [
         node("a", cpu="2"), node("b", cpu="2"), budget,
-        pod("kept", cpu="2", on="a", labels={"app": "kept"}), pod("free", cpu="2", on="b", priority=5),
+        pod("kept", cpu="2", on="a", labels={"app": "kept"}),
+               pod("free", cpu="2", on="b", priority=5),
     ]  # fmt: skip
     found = explain(objects, pod("high", cpu="2", priority=1000))
     assert found["preemption"]["chosen"] == "b"

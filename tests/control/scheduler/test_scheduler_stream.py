@@ -138,7 +138,9 @@ picks = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=2, ma
 
 @given(worlds.cluster(6, 3), templates, picks, st.sampled_from((None, 7)))
 def test_placing_a_stream(objects, kinds, order, seed):
-    """The fast way chooses among what the reference calls best, pod after pod, while others leave."""
+    """The fast way chooses among what the reference calls best, pod after pod, while others
+    leave.
+    """
     both = Both(objects, seed)
     for number, (kind, leaving) in enumerate(order):
         pod = named(kinds[kind % len(kinds)], f"s{number}")

@@ -78,7 +78,10 @@ def test_zone_labels_of_a_volume():
 
 
 def test_what_keeps_a_pod_from_every_node():
-    said = "0/2 nodes are available: {}. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+    said = (
+        "0/2 nodes are available: {}. preemption: 0/2 nodes are available: "
+        "2 Preemption is not helpful for scheduling."
+    )
     assert explain(NODES, using("gone"))["message"] == said.format(
         'persistentvolumeclaim "gone" not found'
     )
@@ -129,7 +132,8 @@ def test_provisioning_where_there_is_space():
         "metadata": {"name": "csi.example.com"},
         "spec": {"storageCapacity": True},
     }
-    space = {"kind": "CSIStorageCapacity", "metadata": {"name": "s", "namespace": "x"}, "storageClassName": "slow",
+    space = {"kind": "CSIStorageCapacity", "metadata": {"name": "s", "namespace": "x"},
+             "storageClassName": "slow",
              "nodeTopology": {"matchLabels": {ZONE: "z1"}}, "capacity": "10Gi"}  # fmt: skip
     objects = [
         *NODES,
@@ -155,7 +159,10 @@ def test_one_pod_at_a_time():
     found = explain(objects, using("c"))
     assert fits(found) == []
     assert reasons(found, "b") == [
-        "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
+        (
+            "node has pod using PersistentVolumeClaim with the same "
+            "name and ReadWriteOncePod access mode"
+        )
     ]
 
 

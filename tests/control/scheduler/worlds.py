@@ -96,13 +96,16 @@ node_requirement = st.one_of(
         st.sampled_from(("In", "NotIn")),
         st.lists(st.sampled_from(("z1", "z2", "z3")), min_size=1, max_size=2),
     ),
-    st.builds(lambda op, limit: {"key": "size", "operator": op, "values": [limit]}, st.sampled_from(("Gt", "Lt")),
+    st.builds(lambda op, limit: {"key": "size", "operator": op, "values": [limit]},
+              st.sampled_from(("Gt", "Lt")),
               st.sampled_from(("3", "5"))),
-    st.builds(lambda op: {"key": RACK, "operator": op}, st.sampled_from(("Exists", "DoesNotExist"))),
+    st.builds(lambda op: {"key": RACK, "operator": op},
+              st.sampled_from(("Exists", "DoesNotExist"))),
 )  # fmt: skip
 node_term = st.one_of(
     st.builds(lambda many: {"matchExpressions": many}, some(node_requirement)),
-    st.builds(lambda number: {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [f"n{number}"]}]},
+    st.builds(lambda number: {"matchFields": [{"key": "metadata.name", "operator": "In",
+                                               "values": [f"n{number}"]}]},
               st.integers(0, 4)),
 )  # fmt: skip
 term = st.builds(
@@ -122,8 +125,10 @@ weighted = st.builds(
 )
 constraint = st.builds(
     lambda key, skew, hard, chosen, least, affinity, taints, own: without_none(
-        topologyKey=key, maxSkew=skew, whenUnsatisfiable="DoNotSchedule" if hard else "ScheduleAnyway",
-        labelSelector=chosen, minDomains=least if hard else None, nodeAffinityPolicy=affinity, nodeTaintsPolicy=taints,
+        topologyKey=key, maxSkew=skew,
+                                                                               whenUnsatisfiable="DoNotSchedule" if hard else "ScheduleAnyway",
+        labelSelector=chosen, minDomains=least if hard else None, nodeAffinityPolicy=affinity,
+                                                                               nodeTaintsPolicy=taints,
         matchLabelKeys=["tier"] if own and chosen else None,
     ),
     st.sampled_from(KEYS),
@@ -140,7 +145,8 @@ constraint = st.builds(
 @st.composite
 def container(draw, image="app"):
     wanted = {}
-    for name, amounts in (("cpu", ("0", "100m", "250m", "900m")), ("memory", ("64Mi", "300Mi", "1Gi")),
+    for name, amounts in (("cpu", ("0", "100m", "250m", "900m")),
+                          ("memory", ("64Mi", "300Mi", "1Gi")),
                           ("example.com/gpu", ("1",))):  # fmt: skip
         if draw(rarely(6)) if "/" in name else not draw(rarely(4)):
             wanted[name] = draw(st.sampled_from(amounts))
@@ -168,7 +174,8 @@ def affinity(draw):
             ),
             some(node_term),
             rarely(4),
-            some(st.builds(lambda w, t: {"weight": w, "preference": t}, st.sampled_from((1, 9)), node_term)),
+            some(st.builds(lambda w, t: {"weight": w, "preference": t}, st.sampled_from((1, 9)),
+                           node_term)),
         ))),
         podAffinity=draw(maybe(pod_terms())),
         podAntiAffinity=draw(maybe(pod_terms())),
@@ -237,8 +244,10 @@ def cluster(draw, most_nodes=6, most_pods=8):
             }
         )
     if draw(st.booleans()):
-        objects.append({"kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": draw(st.sampled_from(SPACES))},
-                        "spec": {"selector": draw(selector)}, "status": {"disruptionsAllowed": draw(st.integers(0, 2))}})  # fmt: skip
+        objects.append({"kind": "PodDisruptionBudget",
+                        "metadata": {"name": "b", "namespace": draw(st.sampled_from(SPACES))},
+                        "spec": {"selector": draw(selector)},
+                        "status": {"disruptionsAllowed": draw(st.integers(0, 2))}})  # fmt: skip
     objects += [draw(node(number)) for number in range(count)]
     return objects + [
         draw(pod(f"p{number}", count))

@@ -42,13 +42,19 @@ TABLE = {
     "run": "FROM base\nRUN echo hi > /hi && mkdir -m 700 /made && ln -s hi /link && rm /etc/old\n",
     "run in json": 'FROM base\nRUN ["/bin/sh", "-c", "echo $0 > /said", "word"]\n',
     "directory replaced by a file": "FROM base\nRUN rm -r /opt/app && echo x > /opt/app\n",
-    "directory made anew": "FROM base\nRUN rm -r /opt/app && mkdir /opt/app && echo n > /opt/app/n\n",
+    "directory made anew": (
+        "FROM base\nRUN rm -r /opt/app && mkdir /opt/app && echo n > /opt/app/n\n"
+    ),
     "environment": 'FROM base\nENV A=1 B="two words" C=x\\ y\nENV D $A-${B}-${N:-none}${A:+set}\n'
     'RUN echo "$D" > /d\n',
     "environment of one step": "FROM base\nENV A=1\nENV A=2 B=$A\nRUN echo $A$B > /ab\n",
-    "arguments": "ARG V=3\nFROM base\nARG V\nARG W=w$V\nARG U\nENV W=env\nRUN echo $V$W$U > /args\n",
+    "arguments": (
+        "ARG V=3\nFROM base\nARG V\nARG W=w$V\nARG U\nENV W=env\nRUN echo $V$W$U > /args\n"
+    ),
     "argument before FROM": "ARG NAME=base\nFROM ${NAME}\nRUN echo $NAME > /name\n",
-    "working directory": "FROM base\nWORKDIR /a/b\nWORKDIR c\nENV X=d\nWORKDIR $X/../e\nRUN echo x > f\n",
+    "working directory": (
+        "FROM base\nWORKDIR /a/b\nWORKDIR c\nENV X=d\nWORKDIR $X/../e\nRUN echo x > f\n"
+    ),
     "user": "FROM base\nRUN mkdir -m 777 /w\nUSER app\nRUN id -u > /w/id && id -g >> /w/id\n"
     "USER 5:6\nRUN id -u > /w/five\n",
     "copy a file": "FROM base\nCOPY a.txt /etc/\nCOPY b.txt /new/dir/c.txt\nCOPY run.sh /\n",
@@ -63,7 +69,9 @@ TABLE = {
     "from scratch": 'FROM scratch\nCOPY a.txt /\nCMD ["/a.txt"]\n',
     "two stages": "FROM base AS one\nRUN mkdir /o && echo 1 > /o/f && ln -s f /o/l\n"
     "FROM base\nCOPY --from=one /o /p\nCOPY --from=0 /o/f /q\n",
-    "a stage on a stage": "FROM base AS one\nENV A=1\nRUN echo 1 > /one\nFROM one\nRUN echo $A > /two\n",
+    "a stage on a stage": (
+        "FROM base AS one\nENV A=1\nRUN echo 1 > /one\nFROM one\nRUN echo $A > /two\n"
+    ),
     "from another image": "FROM scratch\nCOPY --from=base /etc/passwd /etc/\n",
     "add": "FROM base\nADD a.txt /w/\nADD files.tar.gz /unpacked/\n",
     "commands": 'FROM base\nENTRYPOINT ["/bin/sh"]\nCMD ["-c", "true"]\n',

@@ -121,7 +121,8 @@ def test_the_same_inputs_give_the_same_digests_at_any_time(builders: Builders) -
 def test_stages_that_do_not_need_each_other_run_side_by_side(builders: Builders) -> None:
     """Each step waits for a datagram of the other."""
     text = "".join(
-        f"FROM host AS {name}\nRUN --network=host python3 - {mine} {other} <<EOF > /{name}{MEET}EOF\n"
+        f"FROM host AS {name}\nRUN --network=host python3 - "
+        f"{mine} {other} <<EOF > /{name}{MEET}EOF\n"
         for name, mine, other in (("one", 1, 2), ("two", 2, 1))
     )
     builders.build(
@@ -139,7 +140,8 @@ def test_only_the_stages_that_are_needed_are_built(builders: Builders) -> None:
 def test_a_secret_is_there_for_its_step_only(builders: Builders, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret")
     text = (
-        "FROM base\nRUN --mount=type=secret,id=token,uid=1000 stat -c '%a %u' /run/secrets/token > /was"
+        "FROM base\nRUN --mount=type=secret,id=token,uid=1000 stat "
+        "-c '%a %u' /run/secrets/token > /was"
         " && cat /run/secrets/token > /dev/null\n"
     )
     builders.build(text, "--secret", f"id=token,src={tmp_path / 'token'}")

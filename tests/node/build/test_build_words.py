@@ -16,8 +16,10 @@ VARIABLES = {"A": "1", "B": "two words", "EMPTY": "", "PATHS": "/usr/local/lib.s
 @pytest.mark.parametrize(
     "text",
     [
-        "$A", "${A}x", "x$B", "'$A'", '"$A"', "\\$A", '"\\$A"', "a\\ b", "'a\\b'", '"a\\b"', '"a\\"b"',
-        "${N}", "${N:-d}", "${EMPTY:-d}", "${EMPTY-d}", "${A:-d}", "${A:+s}", "${N:+s}", "${EMPTY+s}",
+        "$A", "${A}x", "x$B", "'$A'", '"$A"', "\\$A", '"\\$A"', "a\\ b", "'a\\b'", '"a\\b"',
+     '"a\\"b"',
+        "${N}", "${N:-d}", "${EMPTY:-d}", "${EMPTY-d}", "${A:-d}", "${A:+s}", "${N:+s}",
+     "${EMPTY+s}",
         "${N:-$A}", "${N:-${A}}", "${PATHS#*/}", "${PATHS##*/}", "${PATHS%.*}", "${PATHS%%.*}",
         "pre${A}post$A", "", "''",
     ],

@@ -32,7 +32,9 @@ def exchange(port: int, query: DNSRecord, tcp: bool = False) -> DNSRecord:
 
 @pytest.fixture
 def serve(monkeypatch):
-    """Starts a server over a directory; returns its port. It runs in a thread until the test ends."""
+    """Starts a server over a directory; returns its port. It runs in a thread until the test
+    ends.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

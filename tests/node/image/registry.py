@@ -1,4 +1,6 @@
-"""A real registry on loopback (Debian's ``docker-registry``), and a proxy in front that disturbs."""
+"""A real registry on loopback (Debian's ``docker-registry``), and a proxy in front that
+disturbs.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +133,9 @@ class TokenService:
 
 
 class Registry:
-    """One registry process; ``user`` turns basic authentication on, ``tls`` is (certificate, key)."""
+    """One registry process; ``user`` turns basic authentication on, ``tls`` is (certificate,
+    key).
+    """
 
     def __init__(
         self,

@@ -1,4 +1,6 @@
-"""Pulling from a real registry: whole, by digest, again after a cut, and what refuses to be pulled."""
+"""Pulling from a real registry: whole, by digest, again after a cut, and what refuses to be
+pulled.
+"""
 
 from __future__ import annotations
 

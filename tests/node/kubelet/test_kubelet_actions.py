@@ -127,7 +127,8 @@ def test_the_cap_of_node_and_pod(annotations: dict[str, str], node: int, max_bac
 @pytest.mark.parametrize(
     ("restart", "code", "again"),
     [
-        ("Always", 0, True), ("Always", 1, True), ("OnFailure", 0, False), ("OnFailure", 1, True), ("Never", 0, False),
+        ("Always", 0, True), ("Always", 1, True), ("OnFailure", 0, False), ("OnFailure", 1, True),
+     ("Never", 0, False),
         ("Never", 1, False),
     ],
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""Names and their deadlines, with a resolver that never answers, in namespaces of the test's own."""
+"""Names and their deadlines, with a resolver that never answers, in namespaces of the test's
+own.
+"""
 
 from __future__ import annotations
 

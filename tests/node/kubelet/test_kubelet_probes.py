@@ -97,7 +97,8 @@ def test_an_answer_slower_than_a_period_is_followed_by_the_next_question_at_once
 
 @pytest.mark.parametrize(
     ("kind", "verdict", "settled"),
-    [(STARTUP, True, True), (STARTUP, False, True), (STARTUP, None, False), (LIVENESS, False, True), (LIVENESS, True, False),
+    [(STARTUP, True, True), (STARTUP, False, True), (STARTUP, None, False), (LIVENESS, False, True),
+     (LIVENESS, True, False),
      (READINESS, False, False), (READINESS, True, False)],
 )  # fmt: skip
 def test_when_nothing_more_is_asked(kind: str, verdict: bool | None, settled: bool) -> None:

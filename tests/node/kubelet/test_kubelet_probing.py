@@ -86,7 +86,8 @@ def place() -> Iterator[Place]:
 
 def target(place: Place, tmp_path: Path, **fields: object) -> Target:
     record = ContainerRecord(
-        id="0" * 64, name="c", init=False, attempt=0, image="i", image_id="", created_at=0, env=(), cwd="/", uid=0, gid=0,
+        id="0" * 64, name="c", init=False, attempt=0, image="i", image_id="", created_at=0, env=(),
+                             cwd="/", uid=0, gid=0,
         groups=(), caps=(), no_new_privs=False, tty=False, stdin=False, oom_score_adj=0,
     )  # fmt: skip
     container = Container(name="c", **fields)  # type: ignore[arg-type]
@@ -110,9 +111,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         (OK, True, ""),
         (b"HTTP/1.1 399 X\r\nContent-Length: 0\r\n\r\n", True, ""),
         (b"HTTP/1.0 200 OK\r\n\r\nuntil the end", True, ""),
-        (b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", False, "HTTP probe failed with statuscode: 503"),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", False,
+         "HTTP probe failed with statuscode: 503"),
         (b"HTTP/1.1 400 Bad\r\n\r\n", False, "HTTP probe failed with statuscode: 400"),
-        (b"HTTP/1.1 302 Go\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n", True, "Probe terminated redirects"),
+        (b"HTTP/1.1 302 Go\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n", True,
+         "Probe terminated redirects"),
         (b"", False, "EOF"),
         (b"220 mail server\r\n", False, "malformed HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", False, "unexpected EOF"),
@@ -190,7 +193,8 @@ def test_http_takes_no_longer_than_its_timeout_though_bytes_trickle(
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     key, made = tmp_path / "key.pem", tmp_path / "cert.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "1",
          "-subj", "/CN=nobody", "-keyout", key, "-out", made],
         check=True, capture_output=True,
     )  # fmt: skip
@@ -327,7 +331,10 @@ def test_grpc_health(place: Place, tmp_path: Path) -> None:
 
         assert ask("") == ProbeResult(True, "service healthy")
         assert ask("sick") == ProbeResult(False, 'service unhealthy (responded with "NOT_SERVING")')
-        unknown = "error: health rpc probe failed: rpc error: code = NotFound desc = unknown service: 50% möglich"
+        unknown = (
+            "error: health rpc probe failed: rpc error: code = "
+            "NotFound desc = unknown service: 50% möglich"
+        )
         assert ask("other") == ProbeResult(False, unknown)
         assert ask("slow") == ProbeResult(False, "timeout: health rpc did not complete within 2s")
 
@@ -426,7 +433,8 @@ def test_readiness_and_liveness_wait_for_startup(place: Place, tmp_path: Path) -
 
         heard = Heard()
         made = prober(
-            target(place, tmp_path, startup_probe=probe("startup", failure_threshold=30), readiness_probe=probe("ready"),
+            target(place, tmp_path, startup_probe=probe("startup", failure_threshold=30),
+                   readiness_probe=probe("ready"),
                    liveness_probe=probe("live")),
             heard,
         )  # fmt: skip

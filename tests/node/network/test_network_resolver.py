@@ -37,7 +37,7 @@ def resolv(host: HostFiles = HOST, **spec: Any) -> list[str]:
     return resolv_conf(pod(**spec).spec, host)[0].splitlines()
 
 
-# -- hostname -------------------------------------------------------------------------------------------------------
+# -- hostname --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,8 @@ def resolv(host: HostFiles = HOST, **spec: Any) -> list[str]:
         ({"subdomain": "site", "setHostnameAsFQDN": True},
          Names("web.site.shop.svc.cluster.local", "web", "site.shop.svc.cluster.local")),
         ({"setHostnameAsFQDN": True}, Names("web", "web", "")),
-        ({"hostname": "front", "subdomain": "site", "hostnameOverride": "own.name"}, Names("own.name", "own.name", "")),
+        ({"hostname": "front", "subdomain": "site", "hostnameOverride": "own.name"},
+         Names("own.name", "own.name", "")),
         ({"hostNetwork": True, "hostname": "front"}, Names("node", "node", "")),
     ],
 )  # fmt: skip
@@ -69,7 +70,7 @@ def test_a_full_name_that_the_kernel_would_not_take_is_refused() -> None:
         pod_names(pod("a" * 30, "n" * 5, subdomain="s" * 10, setHostnameAsFQDN=True), "node")
 
 
-# -- /etc/hosts -----------------------------------------------------------------------------------------------------
+# -- /etc/hosts ------------------------------------------------------------------------------------
 
 
 def entries(text: str) -> list[list[str]]:
@@ -106,11 +107,14 @@ def test_on_the_hosts_network_the_hosts_own_file_is_kept() -> None:
     assert files.hostname == "node\n"
 
 
-# -- /etc/resolv.conf -----------------------------------------------------------------------------------------------
+# -- /etc/resolv.conf ------------------------------------------------------------------------------
 
 
 def test_the_lines_of_resolv_conf() -> None:
-    text = "# x\nnameserver 192.0.2.1 # y\n; z\nsearch a\nsearch b c\noptions ndots:2\n options rotate\nnameserver\nsortlist q\n"
+    text = (
+        "# x\nnameserver 192.0.2.1 # y\n; z\nsearch a\nsearch b c\n"
+        "options ndots:2\n options rotate\nnameserver\nsortlist q\n"
+    )
     assert parse(text) == Resolv(("192.0.2.1",), ("b", "c"), ("ndots:2", "rotate"))
     assert parse("domain only\n").searches == ("only",)
     assert parse("") == Resolv()

@@ -189,8 +189,10 @@ def test_x32_calls_and_other_machines_programs_find_nothing() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "io_uring_setup io_uring_enter userfaultfd keyctl add_key request_key bpf perf_event_open mount setns unshare "
-    "open_by_handle_at kexec_load init_module reboot swapon acct iopl clock_settime process_madvise pidfd_getfd open_tree move_mount".split(),
+    "io_uring_setup io_uring_enter userfaultfd keyctl add_key "
+    "request_key bpf perf_event_open mount setns unshare "
+    "open_by_handle_at kexec_load init_module reboot swapon acct iopl "
+    "clock_settime process_madvise pidfd_getfd open_tree move_mount".split(),
 )
 def test_default_profile_refuses_what_reaches_the_host(name: str) -> None:
     ops = decode(bpf.compile_profile(default_profile(DEFAULT, "x86_64")))

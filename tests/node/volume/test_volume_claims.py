@@ -69,8 +69,10 @@ def place(found: Any, bound: Any, of: Pod = BY_CLAIM) -> Place:
         (volume(hostPath={"path": "/srv"}), "host", "/srv"),
         (volume(local={"path": "/disk"}), "local", "/disk"),
         (volume(local={"path": "/volumes/v"}), "local", "/volumes/v"),
-        (volume(annotations={PROVISIONED_BY: PROVISIONER}, local={"path": "/volumes/v"}), "provisioned", "/volumes/v"),
-        (volume(annotations={PROVISIONED_BY: PROVISIONER}, local={"path": "/etc"}), "local", "/etc"),
+        (volume(annotations={PROVISIONED_BY: PROVISIONER}, local={"path": "/volumes/v"}),
+         "provisioned", "/volumes/v"),
+        (volume(annotations={PROVISIONED_BY: PROVISIONER}, local={"path": "/etc"}), "local",
+         "/etc"),
     ],
 )  # fmt: skip
 def test_a_bound_claim_leads_to_a_path(bound, kind, path) -> None:
@@ -80,13 +82,16 @@ def test_a_bound_claim_leads_to_a_path(bound, kind, path) -> None:
 @pytest.mark.parametrize(
     ("found", "bound", "text"),
     [
-        (None, None, 'PVC ns/c: failed to fetch PVC from API server: persistentvolumeclaims "c" not found'),
+        (None, None,
+         'PVC ns/c: failed to fetch PVC from API server: persistentvolumeclaims "c" not found'),
         (claim("Pending", ""), None, "PVC is not bound"),
         (claim("Lost"), None, "PVC is not bound"),
         (claim(metadata={"deletionTimestamp": "now"}), None, "PVC is being deleted"),
         (claim(), None, 'failed to fetch PV v from API server: persistentvolumes "v" not found'),
-        (claim(), volume("other", local={"path": "/x"}), "UID other that does not point to the claim UID uid-c"),
-        (claim(volumeMode="Block"), volume(local={"path": "/x"}), "block volumes cannot be served yet"),
+        (claim(), volume("other", local={"path": "/x"}),
+         "UID other that does not point to the claim UID uid-c"),
+        (claim(volumeMode="Block"), volume(local={"path": "/x"}),
+         "block volumes cannot be served yet"),
     ],
 )  # fmt: skip
 def test_a_claim_may_lead_somewhere_later(found, bound, text) -> None:

@@ -62,15 +62,18 @@ async def test_a_quota_on_compute_demands_requests(tmp_path: Path) -> None:
             f"{SPACE}/resourcequotas", quota(**{"requests.cpu": "1", "limits.memory": "1Gi"})
         )
         refused = await api.create(PODS, pod("p"))
-        assert (
-            refused.value["message"]
-            == 'pods "p" is forbidden: failed quota: q: must specify limits.memory for: c; requests.cpu for: c'
+        assert refused.value["message"] == (
+            'pods "p" is forbidden: failed quota: q: must specify '
+            "limits.memory for: c; requests.cpu for: c"
         )
         resources = {"requests": {"cpu": "600m"}, "limits": {"memory": "100Mi"}}
         containers = [{"name": "c", "image": "i", "resources": resources}]
         assert (await api.create(PODS, pod("p", containers=containers))).code == 201
         over = await api.create(PODS, pod("r", containers=containers))
-        wanted = 'pods "r" is forbidden: exceeded quota: q, requested: requests.cpu=600m, used: requests.cpu=600m, limited: requests.cpu=1'
+        wanted = (
+            'pods "r" is forbidden: exceeded quota: q, requested: requests.cpu=600m, '
+            "used: requests.cpu=600m, limited: requests.cpu=1"
+        )
         assert over.value["message"] == wanted
 
 
@@ -283,7 +286,10 @@ async def test_pod_security_by_namespace(tmp_path: Path) -> None:
             PODS, pod("bad", hostNetwork=True, volumes=[{"name": "v", "hostPath": {"path": "/"}}])
         )
         assert bad.code == 403
-        wanted = 'violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true), hostPath volumes (volume "v")'
+        wanted = (
+            'violates PodSecurity "baseline:latest": host namespaces '
+            '(hostNetwork=true), hostPath volumes (volume "v")'
+        )
         assert wanted in bad.value["message"]
         warned = await api.create(PODS, pod("warned"))
         assert warned.code == 201

@@ -124,9 +124,9 @@ async def test_old_pods_stay_and_can_be_let_go(tmp_path: Path) -> None:
         told = await api.patch(SPACE, labelled(enforce="baseline"))
         warned = ", ".join(told.headers.getall("Warning"))  # type: ignore[attr-defined]
         assert (
-            'existing pods in namespace \\"default\\" violate the new PodSecurity enforce level \\"baseline:latest\\"'
-            in warned
-        )
+            'existing pods in namespace \\"default\\" violate the new '
+            'PodSecurity enforce level \\"baseline:latest\\"'
+        ) in warned
         assert "a (and 1 other pod): host namespaces" in warned
         again = await api.patch(SPACE, {"metadata": {"labels": {"x": "y"}}})
         assert "Warning" not in again.headers
@@ -296,8 +296,10 @@ async def test_scopes_of_a_quota(tmp_path: Path) -> None:
             await api.create(PODS, body)
             for body in (
                 pod("be1"), pod("be2"), asking("bu1", "1"), asking("bu2", "1"),
-                asking("t1", "1", activeDeadlineSeconds=9), asking("t2", "1", activeDeadlineSeconds=9),
-                asking("h1", "1", priorityClassName="high"), asking("h2", "1", priorityClassName="high"),
+                asking("t1", "1", activeDeadlineSeconds=9),
+                         asking("t2", "1", activeDeadlineSeconds=9),
+                asking("h1", "1", priorityClassName="high"),
+                         asking("h2", "1", priorityClassName="high"),
             )
         ]  # fmt: skip
         assert [reply.code for reply in made] == [201, 403, 201, 201, 201, 403, 201, 403]
@@ -410,9 +412,9 @@ async def test_limits_say_what_they_gave(tmp_path: Path) -> None:
         (await api.create(f"{SPACE}/limitranges", bounds)).ok()
         made = (await api.create(PODS, pod("p"))).ok()
         said = made["metadata"]["annotations"]["kubernetes.io/limit-ranger"]
-        assert (
-            said
-            == "LimitRanger plugin set: cpu, memory request for container c; cpu, memory limit for container c"
+        assert said == (
+            "LimitRanger plugin set: cpu, memory request for container "
+            "c; cpu, memory limit for container c"
         )
         full = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
         quiet = (

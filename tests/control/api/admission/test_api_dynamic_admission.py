@@ -97,7 +97,8 @@ async def test_a_policy_refuses_in_the_words_of_the_servers(tmp_path):
         refused = await api.create(DEPLOYMENTS, deployment("b", 6))
         assert (refused.code, refused.value["reason"]) == (422, "Invalid")
         assert refused.value["message"] == (
-            "deployments.apps \"b\" is forbidden: ValidatingAdmissionPolicy 'few' with binding 'few' denied request: at most 5"
+            "deployments.apps \"b\" is forbidden: ValidatingAdmissionPolicy 'few' "
+            "with binding 'few' denied request: at most 5"
         )
         assert (await api.patch(f"{DEPLOYMENTS}/a", {"spec": {"replicas": 9}})).code == 422
         (await api.delete(f"{ADMISSION}/validatingadmissionpolicybindings/few")).ok()
@@ -113,7 +114,9 @@ async def test_what_a_failure_does_is_said_by_the_binding(tmp_path):
         made = await api.create(CONFIG, config_map("a"))
         assert made.code == 201
         assert made.headers["Warning"] == (
-            "299 - \"Validation failed for ValidatingAdmissionPolicy 'none' with binding 'none': no\""
+            '299 - "Validation failed for '
+            "ValidatingAdmissionPolicy 'none' with binding 'none': "
+            'no"'
         )
         at = f"{ADMISSION}/validatingadmissionpolicybindings/none"
         (await api.patch(at, {"spec": {"validationActions": ["Deny"]}})).ok()
@@ -172,7 +175,10 @@ async def test_mutating_policies_apply_and_patch(tmp_path):
     patch = {
         "patchType": "JSONPatch",
         "jsonPatch": {
-            "expression": '[JSONPatch{op: "add", path: "/data", value: {"n": string(size(object.metadata.name))}}]'
+            "expression": (
+                '[JSONPatch{op: "add", path: "/data", value: {"n": '
+                "string(size(object.metadata.name))}}]"
+            )
         },
     }
     rules = policy(

@@ -169,7 +169,9 @@ async def test_an_editor_stays_in_the_namespace(tmp_path: Path) -> None:
         )
         assert there.code == 400
         space = "/api/v1/namespaces/default"
-        assert [(await other.get(path, **EVE)).code for path in (space, "/api/v1/namespaces/kube-system", "/api/v1/namespaces")] == [
+        assert [(await other.get(path, **EVE)).code for path in (space,
+                                                                 "/api/v1/namespaces/kube-system",
+                                                                 "/api/v1/namespaces")] == [
             200, 403, 403
         ]  # fmt: skip
         assert (await other.patch(space, {"metadata": {"labels": {"a": "b"}}}, **EVE)).code == 403

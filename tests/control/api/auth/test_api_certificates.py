@@ -370,7 +370,11 @@ async def test_a_request_that_lies(tmp_path: Path) -> None:
 async def test_approving_and_signing_are_rights_of_their_own(tmp_path: Path) -> None:
     group, all_parts = (
         "certificates.k8s.io",
-        "certificatesigningrequests certificatesigningrequests/approval certificatesigningrequests/status",
+        (
+            "certificatesigningrequests "
+            "certificatesigningrequests/approval "
+            "certificatesigningrequests/status"
+        ),
     )
     async with both(tmp_path) as (api, other):
         roles = f"{RBAC}/clusterroles"

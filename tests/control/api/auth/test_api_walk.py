@@ -65,10 +65,14 @@ PAGES = {
     "jane": ("/api", "/apis", "/openapi"),
 }
 ELSEWHERE = (
-    "/", "/metrics", "/metrics/slis", "/debug/pprof", "/debug/pprof/heap", "/debug/flags/v", "/logs", "/logs/x", "/configz",
-    "/swagger.json", "/swaggerapi", "/ui", "/.well-known/openid-configuration", "/openid/v1/jwks", "/healthz/etcd", "/readyz/x",
-    "/api/v1/watch/secrets", "/api/v1/watch/namespaces/default/secrets/x", "/api/v1/proxy/nodes/x", "/api/v1/redirect/pods/x",
-    "/apis/example.com/v1/namespaces/default/nothings/x", "/api/v2/secrets", "/apis/v1/secrets", "/nothing", "/api/v1x",
+    "/", "/metrics", "/metrics/slis", "/debug/pprof", "/debug/pprof/heap", "/debug/flags/v",
+             "/logs", "/logs/x", "/configz",
+    "/swagger.json", "/swaggerapi", "/ui", "/.well-known/openid-configuration", "/openid/v1/jwks",
+             "/healthz/etcd", "/readyz/x",
+    "/api/v1/watch/secrets", "/api/v1/watch/namespaces/default/secrets/x", "/api/v1/proxy/nodes/x",
+             "/api/v1/redirect/pods/x",
+    "/apis/example.com/v1/namespaces/default/nothings/x", "/api/v2/secrets", "/apis/v1/secrets",
+             "/nothing", "/api/v1x",
 )  # fmt: skip
 CRD = {
     "kind": "CustomResourceDefinition",
@@ -77,14 +81,19 @@ CRD = {
     "spec": {
         "group": "example.com",
         "scope": "Namespaced",
-        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget",
+                  "listKind": "WidgetList"},
         "versions": [
             {
                 "name": "v1",
                 "served": True,
                 "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {"replicas": {"type": "integer"}}}}}},
-                "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}},
+                "schema": {"openAPIV3Schema": {"type": "object",
+                                               "properties": {"spec": {"type": "object",
+                                                                       "properties": {"replicas": {"type": "integer"}}}}}},
+                "subresources": {"status": {},
+                                 "scale": {"specReplicasPath": ".spec.replicas",
+                                           "statusReplicasPath": ".status.replicas"}},
             }
         ],
     },
@@ -202,7 +211,8 @@ async def test_the_table_holds_every_route(tmp_path: Path) -> None:
     """What discovery shows, and what has a handler, is in the table that is walked."""
     async with walked(tmp_path) as (api, _):
         table = {(res.gv, name) for res in api.server.context.registry.all()
-                 for name in (res.plural, *(f"{res.plural}/{sub}" for sub in res.subresources))}  # fmt: skip
+                 for name in (res.plural,
+                              *(f"{res.plural}/{sub}" for sub in res.subresources))}  # fmt: skip
         versions = ["/api/v1"]
         for group in (await api.get("/apis")).ok()["groups"]:
             versions += [f"/apis/{version['groupVersion']}" for version in group["versions"]]
@@ -254,19 +264,31 @@ def is_resource(path: str) -> bool:
 async def test_no_header_opens_a_route(tmp_path: Path) -> None:
     """Names in headers that other servers may trust, and impersonation without the right to it."""
     tricks: list[tuple[str, dict[str, str], set[int]]] = [
-        ("nobody", {"X-Remote-User": "kubernetes-admin", "X-Remote-Group": "system:masters"}, {403}),
-        ("nobody", {"X-Forwarded-User": "kubernetes-admin", "X-Client-Verify": "SUCCESS", "X-SSL-Client-CN": "admin"}, {403}),
+        ("nobody", {"X-Remote-User": "kubernetes-admin", "X-Remote-Group": "system:masters"},
+         {403}),
+        ("nobody",
+         {"X-Forwarded-User": "kubernetes-admin", "X-Client-Verify": "SUCCESS",
+          "X-SSL-Client-CN": "admin"}, {403}),
         ("nobody", {"Authorization": ""}, {403}),
-        ("nobody", {"X-HTTP-Method-Override": "GET", "X-Original-URL": "/healthz", "X-Rewrite-URL": "/healthz"}, {403}),
-        ("nobody", {"Impersonate-User": "kubernetes-admin", "Impersonate-Group": "system:masters"}, {403}),
-        ("jane", {"Impersonate-User": "kubernetes-admin", "Impersonate-Group": "system:masters"}, {403}),
-        ("jane", {"Impersonate-User": "system:node:n1", "Impersonate-Group": "system:nodes"}, {403}),
+        ("nobody",
+         {"X-HTTP-Method-Override": "GET", "X-Original-URL": "/healthz",
+          "X-Rewrite-URL": "/healthz"}, {403}),
+        ("nobody", {"Impersonate-User": "kubernetes-admin", "Impersonate-Group": "system:masters"},
+         {403}),
+        ("jane", {"Impersonate-User": "kubernetes-admin", "Impersonate-Group": "system:masters"},
+         {403}),
+        ("jane", {"Impersonate-User": "system:node:n1", "Impersonate-Group": "system:nodes"},
+         {403}),
         ("jane", {"Impersonate-Group": "system:masters"}, {400}),
         ("jane", {"Impersonate-Uid": "0"}, {400}),
         ("jane", {"Impersonate-Extra-a": "b"}, {400}),
         ("jane", {"Impersonate-User": ""}, {403}),
-        ("node", {"Impersonate-User": "system:node:n1", "Impersonate-Group": "system:nodes"}, {403}),
-        ("nobody", {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Protocol": "base64url.bearer.authorization.k8s.io.d3Jvbmc, x"}, {401, 403}),
+        ("node", {"Impersonate-User": "system:node:n1", "Impersonate-Group": "system:nodes"},
+         {403}),
+        ("nobody",
+         {"Upgrade": "websocket", "Connection": "Upgrade",
+          "Sec-WebSocket-Protocol": "base64url.bearer.authorization.k8s.io.d3Jvbmc, x"},
+         {401, 403}),
     ]  # fmt: skip
     async with walked(tmp_path) as (api, other):
         paths = sorted({step.path for step in steps(api) if step.method == "PUT"})
@@ -304,11 +326,18 @@ async def test_no_spelling_opens_a_route(tmp_path: Path) -> None:
 
         plain = "/api/v1/namespaces/default/secrets/x"
         for path in (
-            plain + "/", "/" + plain, plain.replace("/secrets", "//secrets"), plain.replace("secrets", "%73ecrets"), plain.replace("secrets", "SECRETS"),
-            plain.replace("api", "%61pi", 1), plain + ";x=1", plain + "%20", plain + "%00", plain.replace("default", "default%20"), plain + "?watch=1",
-            "/healthz/.." + plain, "/healthz/%2e%2e" + plain, "/healthz/..%2f" + plain[1:], "/healthz%2f.." + plain,
-            plain.replace("/v1/", "/v1/watch/"), "/api/v1/namespaces/default/pods/x/proxy/../../secrets/x", plain + "/status", plain + "%2fstatus",
-            "/api/v1/namespaces/default/pods/%2e%2e/secrets/x", "/api/v1/secrets?fieldSelector=metadata.name%3Dx", plain + "/proxy", "/openapi/../" + plain,
+            plain + "/", "/" + plain, plain.replace("/secrets", "//secrets"),
+                     plain.replace("secrets", "%73ecrets"), plain.replace("secrets", "SECRETS"),
+            plain.replace("api", "%61pi", 1), plain + ";x=1", plain + "%20", plain + "%00",
+                     plain.replace("default", "default%20"), plain + "?watch=1",
+            "/healthz/.." + plain, "/healthz/%2e%2e" + plain, "/healthz/..%2f" + plain[1:],
+                     "/healthz%2f.." + plain,
+            plain.replace("/v1/", "/v1/watch/"),
+                     "/api/v1/namespaces/default/pods/x/proxy/../../secrets/x", plain + "/status",
+                     plain + "%2fstatus",
+            "/api/v1/namespaces/default/pods/%2e%2e/secrets/x",
+                     "/api/v1/secrets?fieldSelector=metadata.name%3Dx", plain + "/proxy",
+                     "/openapi/../" + plain,
         ):  # fmt: skip
             for token in WHO.values():
                 for method in ("GET", "HEAD", "PUT", "DELETE"):

@@ -74,7 +74,10 @@ async def test_roles_allow_what_they_say(tmp_path: Path) -> None:
         ).code == 403
         assert (await other.get("/api/v1/pods", token="jane-token")).code == 403
         denied = await other.create(PODS, pod("p"), token="jane-token")
-        wanted = 'pods is forbidden: User "jane" cannot create resource "pods" in API group "" in the namespace "default"'
+        wanted = (
+            'pods is forbidden: User "jane" cannot create resource "pods" '
+            'in API group "" in the namespace "default"'
+        )
         assert (denied.code, denied.value["message"]) == (403, wanted)
         await api.delete(f"{RBAC}/namespaces/default/rolebindings/jane")
         assert (await other.get(PODS, token="jane-token")).code == 403
@@ -358,11 +361,16 @@ async def test_the_roles_that_a_cluster_begins_with(tmp_path: Path) -> None:
             for item in (await api.get(f"{RBAC}/clusterrolebindings")).ok()["items"]
         }
         for name in (
-            "cluster-admin", "admin", "edit", "view", "system:discovery", "system:basic-user", "system:public-info-viewer",
-            "system:kube-scheduler", "system:kube-controller-manager", "system:node", "system:node-proxier", "system:kube-dns",
-            "system:node-problem-detector", "system:auth-delegator", "system:kube-aggregator", "system:volume-scheduler",
-            "system:monitoring", "system:certificates.k8s.io:kube-apiserver-client-approver", "system:kubelet-api-admin",
-            "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", "system:persistent-volume-provisioner",
+            "cluster-admin", "admin", "edit", "view", "system:discovery", "system:basic-user",
+                     "system:public-info-viewer",
+            "system:kube-scheduler", "system:kube-controller-manager", "system:node",
+                     "system:node-proxier", "system:kube-dns",
+            "system:node-problem-detector", "system:auth-delegator", "system:kube-aggregator",
+                     "system:volume-scheduler",
+            "system:monitoring", "system:certificates.k8s.io:kube-apiserver-client-approver",
+                     "system:kubelet-api-admin",
+            "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+                     "system:persistent-volume-provisioner",
         ):  # fmt: skip
             assert (
                 roles[name]["metadata"]["labels"]["kubernetes.io/bootstrapping"] == "rbac-defaults"
@@ -413,5 +421,8 @@ async def test_the_roles_that_a_cluster_begins_with(tmp_path: Path) -> None:
             assert reply.ok()["status"]["allowed"] is allowed, (account, verb, resource)
             if allowed:
                 name = f"system:controller:{account}"
-                binding = f'ClusterRoleBinding "{name}" of ClusterRole "{name}" to ServiceAccount "{account}/kube-system"'
+                binding = (
+                    f'ClusterRoleBinding "{name}" of ClusterRole "{name}" to '
+                    f'ServiceAccount "{account}/kube-system"'
+                )
                 assert reply.value["status"]["reason"] == f"RBAC: allowed by {binding}"

@@ -1,4 +1,6 @@
-"""``pod check`` and the API server say the same of every pod: one set of rules, reached both ways."""
+"""``pod check`` and the API server say the same of every pod: one set of rules, reached both
+ways.
+"""
 
 from __future__ import annotations
 

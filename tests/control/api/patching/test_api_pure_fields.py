@@ -216,7 +216,7 @@ def test_custom_objects_are_applied_by_their_schema():
     assert applied(live, again, "other", found=found, now=LATER) is live
 
 
-# -- ordinary writes --------------------------------------------------------------------------------------------------------
+# -- ordinary writes -------------------------------------------------------------------------------
 
 
 def test_a_create_owns_what_it_brings_and_not_the_status():
@@ -336,7 +336,7 @@ def test_the_oldest_of_too_many_updaters_become_one():
     assert {f"f:k{number:02}" for number in range(5)} <= set(ancient)
 
 
-# -- several managers, against a restatement with one set of owners for each path ----------------------------------------
+# -- several managers, against a restatement with one set of owners for each path ------------------
 
 KEYS = st.sampled_from(["a", "b", "c"])
 DATA = st.dictionaries(KEYS, st.sampled_from(["1", "2"]), max_size=3)

@@ -94,7 +94,9 @@ def strategic_patches(draw):
 
 
 def kubectls(live, kind, given_patch):
-    """What kubectl makes of several objects with one patch; its error where it refuses the patch."""
+    """What kubectl makes of several objects with one patch; its error where it refuses the
+    patch.
+    """
     document = json.dumps({"apiVersion": "v1", "kind": "List", "items": live})
     program = shutil.which("kubectl")
     assert program, "kubectl is needed"

@@ -43,18 +43,23 @@ def broken(schema, value, old=None):
         (struct(a=NUMBER), "self.a > 0.5", {"a": 1}),
         (struct(a=WHOLE), "!has(self.a) || self.a == 2", {"a": 2}),
         (struct(a=WHOLE), "!has(self.a) || self.a == 2", {}),
-        (array(TEXT), "self.all(x, x.startsWith('a')) && self.exists_one(x, x == 'ab')", ["ab", "ac"]),
+        (array(TEXT), "self.all(x, x.startsWith('a')) && self.exists_one(x, x == 'ab')",
+         ["ab", "ac"]),
         (array(WHOLE), "self.isSorted() && self.sum() == 6 && self.max() == 3", [1, 2, 3]),
         (TEXT, "self.split(',').size() == 2 && self.lowerAscii() == 'a,b'", "A,B"),
         (TEXT, "self.matches('^[a-z]+$')", "abc"),
-        ({**TEXT, "format": "date-time"}, "self > timestamp('2020-01-01T00:00:00Z') && self.getFullYear() == 2026",
+        ({**TEXT, "format": "date-time"},
+         "self > timestamp('2020-01-01T00:00:00Z') && self.getFullYear() == 2026",
          "2026-05-04T03:02:01Z"),
         ({**TEXT, "format": "duration"}, "self == duration('90s')", "1m30s"),
         ({**TEXT, "format": "byte"}, "self == b'ab'", "YWI="),
         (struct(**{"max-age": WHOLE, "namespace": TEXT, "a.b": WHOLE}),
-         "self.max__dash__age + self.a__dot__b == 3 && self.__namespace__ == 'x'", {"max-age": 1, "namespace": "x", "a.b": 2}),
-        ({"type": "object", "additionalProperties": WHOLE}, "self.all(k, self[k] > 0) && 'a-b' in self", {"a-b": 1}),
-        ({"x-kubernetes-int-or-string": True}, "type(self) == int ? self > 0 : self == 'all'", "all"),
+         "self.max__dash__age + self.a__dot__b == 3 && self.__namespace__ == 'x'",
+         {"max-age": 1, "namespace": "x", "a.b": 2}),
+        ({"type": "object", "additionalProperties": WHOLE},
+         "self.all(k, self[k] > 0) && 'a-b' in self", {"a-b": 1}),
+        ({"x-kubernetes-int-or-string": True}, "type(self) == int ? self > 0 : self == 'all'",
+         "all"),
     ],
 )  # fmt: skip
 def test_what_a_rule_sees(schema, rule, value):
@@ -108,7 +113,10 @@ def test_what_a_broken_rule_says():
     said = {
         "rule": "self.a < 3",
         "message": "too much",
-        "messageExpression": "'a is ' + string(self.a) + ', and was ' + (oldSelf == null ? 'nothing' : string(oldSelf.a))",
+        "messageExpression": (
+            "'a is ' + string(self.a) + ', and was ' + (oldSelf == "
+            "null ? 'nothing' : string(oldSelf.a))"
+        ),
         "reason": "FieldValueForbidden",
         "fieldPath": ".a",
     }
@@ -155,7 +163,8 @@ def outline(loops):
     [
         ("self.a > 1", []),
         ("self.all(x, x > 1) && self.exists(y, y == 1)", ["self > x", "self > y"]),
-        ("self.all(x, x.items.exists(y, (y + 1) in self.map(z, z)))", ["self > x [\"x.items > y ['self > z']\"]"]),
+        ("self.all(x, x.items.exists(y, (y + 1) in self.map(z, z)))",
+         ["self > x [\"x.items > y ['self > z']\"]"]),
         ("'self.all(x, (' + \"b.map(c, \" == self // .all(d, ", []),
         ("self.foo(x, self.all(y, true))", ["self > y"]),
         ("self.a[0].b.filter(x, x > 1).size() > 2", ["self.a.[].b > x"]),
@@ -179,11 +188,13 @@ LISTENERS = array(
     [
         # What a loop goes over counts, not the longest list below.
         (LISTENERS, "self.all(a, self.exists_one(b, a.name == b.name))", True),
-        (struct(spec=LISTENERS, tags=array(TEXT)), "self.spec.all(a, self.spec.all(b, a.port != b.port))", True),
+        (struct(spec=LISTENERS, tags=array(TEXT)),
+         "self.spec.all(a, self.spec.all(b, a.port != b.port))", True),
         (array(TEXT), "self.all(a, a.startsWith('x'))", True),
         (array(TEXT), "self.all(a, self.all(b, a == b))", False),
         (LISTENERS, "self.all(a, a.namespaces.all(b, a.namespaces.all(c, b != c)))", False),
-        ({"type": "object", "additionalProperties": {**TEXT, "maxLength": 63}, "maxProperties": 16}, "self.all(k, self.all(l, k == l || self[k] != self[l]))", True),
+        ({"type": "object", "additionalProperties": {**TEXT, "maxLength": 63}, "maxProperties": 16},
+         "self.all(k, self.all(l, k == l || self[k] != self[l]))", True),
         ({**TEXT, "maxLength": 253}, "self.split('.').all(p, p.size() < 64)", True),
     ],
 )  # fmt: skip
@@ -195,15 +206,18 @@ def test_the_cost_of_loops(schema, rule, is_cheap):
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        ("quantity(self).isGreaterThan(quantity('1Gi')) && quantity(self) == quantity('2048Mi')", "2Gi"),
+        ("quantity(self).isGreaterThan(quantity('1Gi')) && quantity(self) == quantity('2048Mi')",
+         "2Gi"),
         ("quantity(self).add(quantity('500m')).compareTo(quantity('1500m')) == 0", "1"),
         ("isQuantity(self) && quantity(self).isInteger() && quantity(self).asInteger() == 3", "3"),
         ("!isQuantity(self)", "three"),
         ("isIP(self) && ip(self).family() == 4 && ip(self).isGlobalUnicast()", "10.0.0.1"),
         ("ip(self).isLoopback() && !ip.isCanonical('0:0::1')", "::1"),
         ("!isIP(self)", "10.0.0.256"),
-        ("isCIDR(self) && cidr(self).containsIP('10.1.2.3') && cidr(self).prefixLength() == 8", "10.0.0.0/8"),
-        ("cidr(self).masked() == cidr('10.0.0.0/8') && cidr(self).containsCIDR('10.9.0.0/16')", "10.0.0.1/8"),
+        ("isCIDR(self) && cidr(self).containsIP('10.1.2.3') && cidr(self).prefixLength() == 8",
+         "10.0.0.0/8"),
+        ("cidr(self).masked() == cidr('10.0.0.0/8') && cidr(self).containsCIDR('10.9.0.0/16')",
+         "10.0.0.1/8"),
         ("isURL(self) && url(self).getHostname() == 'a.b' && url(self).getPort() == '8'", "https://a.b:8/c?d=e"),
         ("url(self).getScheme() == 'https' && url(self).getEscapedPath() == '/c'", "https://a.b:8/c?d=e"),
         ("self.find('[0-9]+') == '12' && self.findAll('[0-9]+').size() == 2", "a12b3"),

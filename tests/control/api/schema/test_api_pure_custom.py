@@ -259,7 +259,9 @@ def test_required_fields_and_repeated_items():
 
 @pytest.mark.parametrize(
     ("schema", "value"),
-    [(typed("string", nullable=True), None), (typed("number"), 3), (typed("integer"), 3.0), (typed("string", format="date-time"), "2026-01-01T00:00:00Z"), (typed("string", format="unheard-of"), "x"), ({"x-kubernetes-int-or-string": True}, "50%")],
+    [(typed("string", nullable=True), None), (typed("number"), 3), (typed("integer"), 3.0),
+     (typed("string", format="date-time"), "2026-01-01T00:00:00Z"),
+     (typed("string", format="unheard-of"), "x"), ({"x-kubernetes-int-or-string": True}, "50%")],
 )  # fmt: skip
 def test_what_a_schema_accepts(schema, value):
     assert causes(schema, value) == {}
@@ -276,7 +278,7 @@ def test_an_object_is_refused_by_path_and_all_at_once():
     )
 
 
-# -- definitions ------------------------------------------------------------------------------------------------------------
+# -- definitions -----------------------------------------------------------------------------------
 
 VERSION = {
     "name": "v1",
@@ -315,30 +317,59 @@ def test_a_right_definition():
 @pytest.mark.parametrize(
     ("change", "field", "said"),
     [
-        ({"spec__scope": "Wide"}, "spec.scope", 'Unsupported value: "Wide": supported values: "Cluster", "Namespaced"'),
+        ({"spec__scope": "Wide"}, "spec.scope",
+         'Unsupported value: "Wide": supported values: "Cluster", "Namespaced"'),
         ({"spec__scope": ...}, "spec.scope", "Required value"),
         ({"spec__names__kind": ...}, "spec.names.kind", "Required value"),
-        ({"spec__versions": []}, "spec.versions", "must have exactly one version marked as storage version"),
-        ({"spec__versions__0__storage": False}, "spec.versions", "must have exactly one version marked as storage version"),
-        ({"spec__versions": [VERSION, {**VERSION, "storage": False}]}, "spec.versions", "must contain unique version names"),
+        ({"spec__versions": []}, "spec.versions",
+         "must have exactly one version marked as storage version"),
+        ({"spec__versions__0__storage": False}, "spec.versions",
+         "must have exactly one version marked as storage version"),
+        ({"spec__versions": [VERSION, {**VERSION, "storage": False}]}, "spec.versions",
+         "must contain unique version names"),
         ({"spec__versions__0__schema": ...}, S0, "Required value: schemas are required"),
         ({f"{AT}__type": ...}, f"{VALIDATION}.type", "must not be empty at the root"),
-        ({f"{AT}__type": "array", f"{AT}__items": typed("string"), f"{AT}__properties": ...}, f"{VALIDATION}.type", "must be object at the root"),
-        ({f"{AT}__properties__x": {}}, f"{VALIDATION}.properties[x].type", "must not be empty for specified object fields"),
-        ({f"{AT}__properties__x": {"type": "thing"}}, f"{VALIDATION}.properties[x].type", 'Unsupported value: "thing"'),
-        ({f"{AT}__properties__x": typed("array")}, f"{VALIDATION}.properties[x].items", "Required value"),
-        ({f"{AT}__properties__x": typed("object", additionalProperties=False)}, f"{VALIDATION}.properties[x].additionalProperties", "cannot be set to false"),
-        ({f"{AT}__properties__x": {**struct(a=typed("string")), "additionalProperties": typed("string")}}, f"{VALIDATION}.properties[x].additionalProperties", "mutual exclusive"),
-        ({f"{AT}__properties__x": typed("string", uniqueItems=True)}, f"{VALIDATION}.properties[x].uniqueItems", "cannot be set to true"),
-        ({f"{AT}__properties__x": {"type": "string", "$ref": "y"}}, f"{VALIDATION}.properties[x].$ref", "not supported"),
-        ({f"{AT}__properties__x": typed("integer", default="a")}, f"{VALIDATION}.properties[x].default", "must be of type integer"),
-        ({f"{AT}__properties__x": typed("string", anyOf=[{"type": "string"}])}, f"{VALIDATION}.properties[x].anyOf[0].type", "must be empty to be structural"),
-        ({f"{AT}__properties__metadata": struct(labels=typed("object"))}, f"{VALIDATION}.properties[metadata]", "must not specify anything other than name and generateName"),
-        ({f"{AT}__properties__x": typed("array", items=struct(), **{"x-kubernetes-list-type": "map"})}, f"{VALIDATION}.properties[x].x-kubernetes-list-map-keys", "must not be empty"),
-        ({f"{AT}__properties__x": typed("array", items=struct(k=typed("string")), **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]})}, f"{VALIDATION}.properties[x].items.properties[k].default", "must have a default or be a required property"),
-        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "float", "jsonPath": ".a"}]}, "spec.additionalPrinterColumns[0].type", 'Invalid value: "float"'),
-        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "string", "jsonPath": "a"}]}, "spec.additionalPrinterColumns[0].JSONPath", "must be a simple json path starting with ."),
-        ({"spec__versions__0__subresources": {"scale": {"specReplicasPath": ".x", "statusReplicasPath": ".status.r"}}}, "spec.subresources.scale.specReplicasPath", "should be a json path under .spec"),
+        ({f"{AT}__type": "array", f"{AT}__items": typed("string"), f"{AT}__properties": ...},
+         f"{VALIDATION}.type", "must be object at the root"),
+        ({f"{AT}__properties__x": {}}, f"{VALIDATION}.properties[x].type",
+         "must not be empty for specified object fields"),
+        ({f"{AT}__properties__x": {"type": "thing"}}, f"{VALIDATION}.properties[x].type",
+         'Unsupported value: "thing"'),
+        ({f"{AT}__properties__x": typed("array")}, f"{VALIDATION}.properties[x].items",
+         "Required value"),
+        ({f"{AT}__properties__x": typed("object", additionalProperties=False)},
+         f"{VALIDATION}.properties[x].additionalProperties", "cannot be set to false"),
+        ({f"{AT}__properties__x": {**struct(a=typed("string")),
+                                   "additionalProperties": typed("string")}},
+         f"{VALIDATION}.properties[x].additionalProperties", "mutual exclusive"),
+        ({f"{AT}__properties__x": typed("string", uniqueItems=True)},
+         f"{VALIDATION}.properties[x].uniqueItems", "cannot be set to true"),
+        ({f"{AT}__properties__x": {"type": "string", "$ref": "y"}},
+         f"{VALIDATION}.properties[x].$ref", "not supported"),
+        ({f"{AT}__properties__x": typed("integer", default="a")},
+         f"{VALIDATION}.properties[x].default", "must be of type integer"),
+        ({f"{AT}__properties__x": typed("string", anyOf=[{"type": "string"}])},
+         f"{VALIDATION}.properties[x].anyOf[0].type", "must be empty to be structural"),
+        ({f"{AT}__properties__metadata": struct(labels=typed("object"))},
+         f"{VALIDATION}.properties[metadata]",
+         "must not specify anything other than name and generateName"),
+        ({f"{AT}__properties__x": typed("array", items=struct(),
+                                        **{"x-kubernetes-list-type": "map"})},
+         f"{VALIDATION}.properties[x].x-kubernetes-list-map-keys", "must not be empty"),
+        ({f"{AT}__properties__x": typed("array", items=struct(k=typed("string")),
+                                        **{"x-kubernetes-list-type": "map",
+                                           "x-kubernetes-list-map-keys": ["k"]})},
+         f"{VALIDATION}.properties[x].items.properties[k].default",
+         "must have a default or be a required property"),
+        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "float",
+                                                           "jsonPath": ".a"}]},
+         "spec.additionalPrinterColumns[0].type", 'Invalid value: "float"'),
+        ({"spec__versions__0__additionalPrinterColumns": [{"name": "A", "type": "string",
+                                                           "jsonPath": "a"}]},
+         "spec.additionalPrinterColumns[0].JSONPath", "must be a simple json path starting with ."),
+        ({"spec__versions__0__subresources": {"scale": {"specReplicasPath": ".x",
+                                                        "statusReplicasPath": ".status.r"}}},
+         "spec.subresources.scale.specReplicasPath", "should be a json path under .spec"),
     ],
 )  # fmt: skip
 def test_a_wrong_definition(change, field, said):
@@ -351,8 +382,10 @@ def test_a_wrong_definition(change, field, said):
     ("conversion", "field"),
     [
         ({"strategy": "Other"}, "strategy"),
-        ({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"]}}, "webhookClientConfig"),
-        ({"strategy": "Webhook", "webhook": {"clientConfig": {"url": "https://a"}}}, "conversionReviewVersions"),
+        ({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"]}},
+         "webhookClientConfig"),
+        ({"strategy": "Webhook", "webhook": {"clientConfig": {"url": "https://a"}}},
+         "conversionReviewVersions"),
     ],
 )  # fmt: skip
 def test_a_wrong_conversion(conversion, field):
@@ -388,7 +421,10 @@ def test_the_schemas_of_a_definition_are_put_in_order():
     [
         (
             {"type": 3},
-            f"cannot unmarshal number into Go struct field JSONSchemaProps.{S0}.type of type string",
+            (
+                "cannot unmarshal number into Go struct field "
+                f"JSONSchemaProps.{S0}.type of type string"
+            ),
         ),
         (
             {"properties": []},
@@ -408,7 +444,10 @@ def test_the_schemas_of_a_definition_are_put_in_order():
         ),
         (
             {"maximum": True},
-            f"cannot unmarshal bool into Go struct field JSONSchemaProps.{S0}.maximum of type float64",
+            (
+                "cannot unmarshal bool into Go struct field "
+                f"JSONSchemaProps.{S0}.maximum of type float64"
+            ),
         ),
         ({"x-kubernetes-validations": [1]}, f"{S0}.x-kubernetes-validations[0]"),
     ],
@@ -431,7 +470,7 @@ def test_int_or_string_and_preserved_fields_need_no_type():
     assert check_crd(edited(CRD, **{f"{AT}__properties": free})) == []
 
 
-# -- rules ------------------------------------------------------------------------------------------------------------------
+# -- rules -----------------------------------------------------------------------------------------
 
 
 def rule(text, **more):

@@ -188,7 +188,9 @@ async def events(session: aiohttp.ClientSession, after: int) -> AsyncIterator[Ob
 
 
 class Mirror:
-    """What a watcher believes is there; it goes on from where it was, over the death of the server."""
+    """What a watcher believes is there; it goes on from where it was, over the death of the
+    server.
+    """
 
     def __init__(self, revision: int, items: dict[str, Object]) -> None:
         self.revision = revision

@@ -274,8 +274,10 @@ def test_other_kinds(api: Any, space: str) -> None:
     assert leases.read_namespaced_lease("l", space).spec.holder_identity == "me"
     events = client.EventsV1Api(api)
     event = {
-        "metadata": {"name": "e"}, "eventTime": "2026-01-01T00:00:00.000001Z", "action": "Act", "reason": "R", "type": "Normal",
-        "reportingController": "c.example.com/c", "reportingInstance": "i", "note": "n", "regarding": {"kind": "Pod", "namespace": space, "name": "p"},
+        "metadata": {"name": "e"}, "eventTime": "2026-01-01T00:00:00.000001Z", "action": "Act",
+             "reason": "R", "type": "Normal",
+        "reportingController": "c.example.com/c", "reportingInstance": "i", "note": "n",
+             "regarding": {"kind": "Pod", "namespace": space, "name": "p"},
     }  # fmt: skip
     events.create_namespaced_event(space, event)
     assert core.list_namespaced_event(space).items[0].message == "n"

@@ -228,7 +228,9 @@ def many(reverse=False, **more):
 
 
 def test_long_lists_take_no_longer_than_their_length():
-    """Each of these steps compares two long lists: item by item with item they would take minutes."""
+    """Each of these steps compares two long lists: item by item with item they would take
+    minutes.
+    """
     res = next(each for each in SERVED if each.kind == "Pod")
     live = through(res, many())
     changed = patch.apply(patch.STRATEGIC_PATCH, res, live, many(reverse=True))

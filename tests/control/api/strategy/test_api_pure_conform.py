@@ -44,18 +44,25 @@ def test_duplicate_fields_are_told_with_the_unknown_ones():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"spec__replicas": "3"}, "string into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ({"spec__replicas": 2**31}, "number 2147483648 into Go struct field DeploymentSpec.spec.replicas of type int32"),
+        ({"spec__replicas": "3"},
+         "string into Go struct field DeploymentSpec.spec.replicas of type int32"),
+        ({"spec__replicas": 2**31},
+         "number 2147483648 into Go struct field DeploymentSpec.spec.replicas of type int32"),
         ({"spec": []}, "array into Go struct field Deployment.spec of type v1.DeploymentSpec"),
         (
             {"spec__template__spec__containers": {}},
-            "object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
+            ("object into Go struct field "
+             "PodSpec.spec.template.spec.containers of type "
+             "[]v1.Container"),
         ),
-        ({"metadata__labels": {"a": 1}}, "number into Go struct field ObjectMeta.metadata.labels of type string"),
-        ({"spec__paused": "yes"}, "string into Go struct field DeploymentSpec.spec.paused of type bool"),
+        ({"metadata__labels": {"a": 1}},
+         "number into Go struct field ObjectMeta.metadata.labels of type string"),
+        ({"spec__paused": "yes"},
+         "string into Go struct field DeploymentSpec.spec.paused of type bool"),
         (
             {"spec__template__spec__containers__0__resources": {"limits": {"cpu": "many"}}},
-            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+            ("quantities must match the regular expression "
+             "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
         ),
     ],
 )  # fmt: skip

@@ -32,7 +32,8 @@ def ports(*given):
     [
         ({}, []),
         ({"spec__nodeSelector": {"beta.kubernetes.io/arch": "x", "kubernetes.io/os": "y"}},
-         ['spec.nodeSelector[beta.kubernetes.io/arch]: deprecated since v1.14; use "kubernetes.io/arch" instead']),
+         [('spec.nodeSelector[beta.kubernetes.io/arch]: deprecated since '
+           'v1.14; use "kubernetes.io/arch" instead')]),
         ({"spec__affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [NODE_TERM]}}}},
          ["spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key: "
           'beta.kubernetes.io/os is deprecated since v1.14; use "kubernetes.io/os" instead']),
@@ -40,38 +41,58 @@ def ports(*given):
          ["spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.labelSelector: "
           "a null labelSelector results in matching no pod"]),
         ({"spec__topologySpreadConstraints": [{"topologyKey": "failure-domain.beta.kubernetes.io/zone", "labelSelector": {}}]},
-         ["spec.topologySpreadConstraints[0].topologyKey: failure-domain.beta.kubernetes.io/zone is deprecated since v1.17; "
+         ["spec.topologySpreadConstraints[0].topologyKey: "
+          "failure-domain.beta.kubernetes.io/zone is deprecated since v1.17; "
           'use "topology.kubernetes.io/zone" instead']),
-        ({"spec__volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "gitRepo": {"repository": "r"}}]},
+        ({"spec__volumes": [{"name": "a", "emptyDir": {}},
+                            {"name": "b", "gitRepo": {"repository": "r"}}]},
          ["spec.volumes[1].gitRepo: deprecated in v1.11, and disabled by default in v1.33+"]),
-        ({"spec__hostAliases": [{"ip": "1.2.3.4"}, {"ip": "1.2.3.4"}]}, ['spec.hostAliases[1].ip: duplicate ip "1.2.3.4"']),
+        ({"spec__hostAliases": [{"ip": "1.2.3.4"}, {"ip": "1.2.3.4"}]},
+         ['spec.hostAliases[1].ip: duplicate ip "1.2.3.4"']),
         ({"spec__imagePullSecrets": [{"name": ""}, {"name": "a"}, {"name": "a"}]},
-         ['spec.imagePullSecrets[0].name: invalid empty name ""', 'spec.imagePullSecrets[2].name: duplicate name "a"']),
+         ['spec.imagePullSecrets[0].name: invalid empty name ""',
+          'spec.imagePullSecrets[2].name: duplicate name "a"']),
         ({"spec__terminationGracePeriodSeconds": -1},
-         ["spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"]),
-        ({"spec__containers": [{**WRITTEN, "resources": {"requests": {"memory": "100m"}, "limits": {"memory": "1000m", "cpu": "1m"}}}]},
-         ['spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer']),
+         [("spec.terminationGracePeriodSeconds: must be >= 0; "
+           "negative values are invalid and will be treated as 1")]),
+        ({"spec__containers": [{**WRITTEN,
+                                "resources": {"requests": {"memory": "100m"},
+                                              "limits": {"memory": "1000m", "cpu": "1m"}}}]},
+         [('spec.containers[0].resources.requests[memory]: fractional byte '
+           'value "100m" is invalid, must be an integer')]),
         ({"spec__containers": env({"value": "1"}, {"value": "2"})},
-         ['spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply']),
+         [('spec.containers[0].env[1]: hides previous definition of '
+           '"A", which may be dropped when using apply')]),
         ({"spec__containers": env({"value": "1"}, {"value": "$(A)2"})}, []),
         ({"spec__containers": env({"value": "1"}, {"value": "$(A)"})},
-         ['spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply']),
-        ({"spec__containers": ports({"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"}, {"containerPort": 80})},
-         ["spec.containers[0].ports[2]: duplicate port definition with spec.containers[0].ports[0]"]),
+         [('spec.containers[0].env[1]: hides previous definition of '
+           '"A", which may be dropped when using apply')]),
+        ({"spec__containers": ports({"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"},
+                                    {"containerPort": 80})},
+         [("spec.containers[0].ports[2]: duplicate port "
+           "definition with spec.containers[0].ports[0]")]),
         ({"spec__containers": ports({"containerPort": 80}, {"containerPort": 80, "hostPort": 8})},
-         ["spec.containers[0].ports[1]: overlapping port definition with spec.containers[0].ports[0]"]),
-        ({"spec__containers": ports({"containerPort": 80, "hostPort": 8}, {"containerPort": 80, "hostPort": 8, "hostIP": "1.1.1.1"})},
-         ["spec.containers[0].ports[1]: dangerously ambiguous port definition with spec.containers[0].ports[0]"]),
-        ({"spec__containers": ports({"name": "a", "containerPort": 80, "hostIP": "1.1.1.1", "protocol": "TCP"})},
-         ["spec.containers[0].ports[0]: hostIP set without hostPort: {Name:a HostPort:0 ContainerPort:80 Protocol:TCP HostIP:1.1.1.1}"]),
+         [("spec.containers[0].ports[1]: overlapping port "
+           "definition with spec.containers[0].ports[0]")]),
+        ({"spec__containers": ports({"containerPort": 80, "hostPort": 8},
+                                    {"containerPort": 80, "hostPort": 8, "hostIP": "1.1.1.1"})},
+         [("spec.containers[0].ports[1]: dangerously ambiguous port "
+           "definition with spec.containers[0].ports[0]")]),
+        ({"spec__containers": ports({"name": "a", "containerPort": 80, "hostIP": "1.1.1.1",
+                                     "protocol": "TCP"})},
+         [("spec.containers[0].ports[0]: hostIP set without hostPort: {Name:a "
+           "HostPort:0 ContainerPort:80 Protocol:TCP HostIP:1.1.1.1}")]),
         ({"metadata__annotations": {"scheduler.alpha.kubernetes.io/critical-pod": ""}},
-         ['metadata.annotations[scheduler.alpha.kubernetes.io/critical-pod]: non-functional in v1.16+; use the "priorityClassName" '
+         ['metadata.annotations[scheduler.alpha.kubernetes.io/critical-pod]: '
+          'non-functional in v1.16+; use the "priorityClassName" '
           "field instead"]),
-        ({"metadata__annotations": {"container.seccomp.security.alpha.kubernetes.io/c": "x"}, "spec__containers": [WRITTEN]},
+        ({"metadata__annotations": {"container.seccomp.security.alpha.kubernetes.io/c": "x"},
+          "spec__containers": [WRITTEN]},
          ["metadata.annotations[container.seccomp.security.alpha.kubernetes.io/c]: "
           'non-functional in v1.27+; use the "seccompProfile" field instead']),
         ({"metadata__name": "a.b"},
-         ["metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is "
+         ["metadata.name: this is used in the Pod's hostname, "
+          "which can result in surprising behavior; a DNS label is "
           "recommended: [must not contain dots]"]),
     ],
 )  # fmt: skip
@@ -108,13 +129,20 @@ def test_templates_are_pods_with_a_longer_path():
     ("given", "said"),
     [
         (obj("Service", type="ClusterIP", clusterIP="10.0.0.1"), ""),
-        (obj("Service", type="ClusterIP", clusterIP="None", sessionAffinity="ClientIP"), "spec.SessionAffinity is ignored"),
-        (obj("Service", type="ClusterIP", externalIPs=["1.1.1.1"]), "spec.externalIPs is deprecated"),
-        (obj("Service", type="ExternalName", externalName="a", externalIPs=["1.1.1.1"]), "ignored when spec.type is"),
-        (obj("Service", type="ClusterIP", externalName="a"), 'ignored when spec.type is not "ExternalName"'),
-        (obj("Ingress", "networking.k8s.io/v1", annotations={"kubernetes.io/ingress.class": "x"}), "please use 'spec.ingressClassName'"),
-        (obj("PersistentVolume", persistentVolumeReclaimPolicy="Recycle"), "The Recycle reclaim policy is deprecated"),
-        (obj("ServiceAccount", annotations={"kubernetes.io/enforce-mountable-secrets": "true"}), "deprecated in v1.32+"),
+        (obj("Service", type="ClusterIP", clusterIP="None", sessionAffinity="ClientIP"),
+         "spec.SessionAffinity is ignored"),
+        (obj("Service", type="ClusterIP", externalIPs=["1.1.1.1"]),
+         "spec.externalIPs is deprecated"),
+        (obj("Service", type="ExternalName", externalName="a", externalIPs=["1.1.1.1"]),
+         "ignored when spec.type is"),
+        (obj("Service", type="ClusterIP", externalName="a"),
+         'ignored when spec.type is not "ExternalName"'),
+        (obj("Ingress", "networking.k8s.io/v1", annotations={"kubernetes.io/ingress.class": "x"}),
+         "please use 'spec.ingressClassName'"),
+        (obj("PersistentVolume", persistentVolumeReclaimPolicy="Recycle"),
+         "The Recycle reclaim policy is deprecated"),
+        (obj("ServiceAccount", annotations={"kubernetes.io/enforce-mountable-secrets": "true"}),
+         "deprecated in v1.32+"),
         (obj("ConfigMap"), ""),
     ],
 )  # fmt: skip

@@ -192,7 +192,9 @@ async def test_what_is_no_structural_schema_is_refused(tmp_path: Path) -> None:
 
 
 async def test_old_objects_are_served_as_the_definition_has_them_now(tmp_path: Path) -> None:
-    """Each version prunes and fills what it shows; what is stored changes with the next write only."""
+    """Each version prunes and fills what it shows; what is stored changes with the next write
+    only.
+    """
     async with cluster(tmp_path) as api:
         given = definition()
         given["spec"]["versions"] = given["spec"]["versions"][:1]

@@ -379,7 +379,8 @@ async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
         context.load_cert_chain(*(str(tmp_path / "pki" / f"admin.{end}") for end in ("crt", "key")))
         reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port, ssl=context)
         writer.write(
-            f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n".encode()
+            f"POST {path} HTTP/1.1\r\nHost: x\r\n"
+            "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n".encode()
         )
         async with asyncio.timeout(10):
             assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
@@ -392,8 +393,10 @@ async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::a9fe:a9fe", "2002:7f00:1::",
-        "169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "::ffff:169.254.169.254",
+        "127.0.0.1", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1",
+     "64:ff9b:1::a9fe:a9fe", "2002:7f00:1::",
+        "169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255",
+     "::ffff:169.254.169.254",
     ],
 )  # fmt: skip
 def test_addresses_that_mean_this_machine_are_refused(address: str) -> None:

@@ -188,7 +188,10 @@ async def test_paths_cannot_leave_their_place(tmp_path: Path) -> None:
             "/api/v1/namespaces/%2e%2e/configmaps/x",
         ):
             for method in ("GET", "PUT", "DELETE"):
-                request = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                request = (
+                    f"{method} {path} HTTP/1.1\r\nHost: x\r\n"
+                    "Content-Length: 0\r\nConnection: close\r\n\r\n"
+                )
                 answer = await raw(api, request.encode())
                 assert b" 400 " in answer.split(b"\r\n")[0], (path, answer[:200])
                 assert b'"kind":"Status"' in answer
@@ -200,7 +203,10 @@ async def test_what_is_not_http_is_refused(tmp_path: Path) -> None:
             b"\x00\x01\x02\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Bomb: " + b"x" * 2_000_000 + b"\r\n\r\n",
             b"GET /" + b"a" * 2_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            (
+                b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+            ),
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         ):
             answer = await raw(api, data)
@@ -214,7 +220,10 @@ async def test_slow_senders_are_cut_off(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(listening, "BODY_SECONDS", 0.3)
     async with cluster(tmp_path) as api:
         assert await raw(api, b"GET / HTTP/1.1\r\nHost: ") == b""
-        body = b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+        body = (
+            b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\n"
+            b"Host: x\r\nContent-Length: 500\r\n\r\n{"
+        )
         answer = await raw(api, body)
         assert b" 400 " in answer.split(b"\r\n")[0]
         assert b"did not arrive" in answer

@@ -100,8 +100,10 @@ async def test_what_json_allows_and_kubernetes_does_not(tmp_path: Path) -> None:
         )
 
     bodies = [
-        one(b'"terminationGracePeriodSeconds":1' + b"0" * 5000), one(b'"terminationGracePeriodSeconds":1e400'),
-        one(b'"terminationGracePeriodSeconds":NaN'), one(b'"hostname":"\\ud800"'), one(b'"hostname":"\xc3\x28"'), one(b'"hostname":"a\x00b"'),
+        one(b'"terminationGracePeriodSeconds":1' + b"0" * 5000),
+              one(b'"terminationGracePeriodSeconds":1e400'),
+        one(b'"terminationGracePeriodSeconds":NaN'), one(b'"hostname":"\\ud800"'),
+              one(b'"hostname":"\xc3\x28"'), one(b'"hostname":"a\x00b"'),
         b"\xef\xbb\xbf{}", b"{}{}", b"{'a':1}", b"[{}]", b'"text"', b"\x00", b"{\xff:1}",
     ]  # fmt: skip
     async with cluster(tmp_path) as api:
@@ -235,11 +237,16 @@ async def test_selectors_and_options_without_end(tmp_path: Path) -> None:
         "limit=-5",
     ]
     bad = [
-        "labelSelector=" + "a," * 20_000, "labelSelector=a in (" + "(" * 30_000, "labelSelector=" + "!" * 30_000, "labelSelector=a=b%00",
-        "labelSelector=" + "(" * 30_000, "labelSelector=a in (" + "," * 30_000 + "{", "labelSelector=a>" + "9" * 30_000 + "x", "fieldSelector=" + "=" * 30_000,
-        "fieldSelector=spec.nodeName", "fieldSelector=data.a=b", "fieldSelector=" + "a\\," * 15_000 + "=b", "resourceVersion=" + "9" * 30_000,
-        "resourceVersion=٣", "limit=1e3", "limit=" + "9" * 30_000, "watch=1&timeoutSeconds=nan", "continue=" + "A" * 30_000,
-        "continue=e30", "continue=%ff%fe", "resourceVersionMatch=Never&resourceVersion=1", "watch=1&sendInitialEvents=1&resourceVersionMatch=Exact",
+        "labelSelector=" + "a," * 20_000, "labelSelector=a in (" + "(" * 30_000,
+           "labelSelector=" + "!" * 30_000, "labelSelector=a=b%00",
+        "labelSelector=" + "(" * 30_000, "labelSelector=a in (" + "," * 30_000 + "{",
+           "labelSelector=a>" + "9" * 30_000 + "x", "fieldSelector=" + "=" * 30_000,
+        "fieldSelector=spec.nodeName", "fieldSelector=data.a=b",
+           "fieldSelector=" + "a\\," * 15_000 + "=b", "resourceVersion=" + "9" * 30_000,
+        "resourceVersion=٣", "limit=1e3", "limit=" + "9" * 30_000, "watch=1&timeoutSeconds=nan",
+           "continue=" + "A" * 30_000,
+        "continue=e30", "continue=%ff%fe", "resourceVersionMatch=Never&resourceVersion=1",
+           "watch=1&sendInitialEvents=1&resourceVersionMatch=Exact",
     ]  # fmt: skip
     async with cluster(tmp_path) as api:
         (await api.create(PODS, pod("p"))).ok()
@@ -280,8 +287,10 @@ async def test_owners_of_fields_without_end(tmp_path: Path) -> None:
         deep = {"f:a": deep}
     async with cluster(tmp_path) as api:
         for body in (
-            held(deep), held({"k:{": {}, "v:": {}, "i:x": {}, "q": {}, "": {}}), held(5), held({"f:data": 5}), held(fields, operation="Steal"),
-            held(fields, fieldsType="FieldsV2"), held(fields, apiVersion="nothing/v9"), held(fields, manager="x" * 5000),
+            held(deep), held({"k:{": {}, "v:": {}, "i:x": {}, "q": {}, "": {}}), held(5),
+                     held({"f:data": 5}), held(fields, operation="Steal"),
+            held(fields, fieldsType="FieldsV2"), held(fields, apiVersion="nothing/v9"),
+                     held(fields, manager="x" * 5000),
         ):  # fmt: skip
             reply = await api.create(CONFIG, body)
             assert reply.code < 500, reply.body[:300]
@@ -350,11 +359,17 @@ async def test_odd_but_lawful_requests(tmp_path: Path) -> None:
         for data, code in (
             (
                 HEAD
-                + b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+                + (
+                    b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n"
+                    b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+                ),
                 200,
             ),
             (
-                b"GET http://elsewhere/version HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n",
+                (
+                    b"GET http://elsewhere/version HTTP/1.1\r\n"
+                    b"Host: elsewhere\r\nConnection: close\r\n\r\n"
+                ),
                 200,
             ),
             (
@@ -420,7 +435,10 @@ async def test_streams_with_garbage(tmp_path: Path) -> None:
                     + upgrade
                 )
                 head += (
-                    b"\r\nSec-WebSocket-Key: \xff\r\nSec-WebSocket-Version: 99\r\nSec-WebSocket-Protocol: "
+                    (
+                        b"\r\nSec-WebSocket-Key: \xff\r\n"
+                        b"Sec-WebSocket-Version: 99\r\nSec-WebSocket-Protocol: "
+                    )
                     + protocol
                     + b"\r\n\r\n"
                 )

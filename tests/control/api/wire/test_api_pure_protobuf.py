@@ -226,7 +226,9 @@ def test_an_unknown_field_is_refused():
 
 
 def test_a_field_that_was_withdrawn_is_ignored():
-    """metadata.clusterName was number 15 until 1.23; typed clients send it even when it is empty."""
+    """metadata.clusterName was number 15 until 1.23; typed clients send it even when it is
+    empty.
+    """
     named = b"\x0a\x03web" + b"\x7a\x00" + b"\x7a\x01x"
     document = protobuf.decode(body_of(b"v1", b"Secret", b"\x0a" + bytes([len(named)]) + named))
     assert document["metadata"] == {"name": "web"}
