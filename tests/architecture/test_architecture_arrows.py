@@ -39,6 +39,7 @@ INSIDE = {
     "objects.pod": {"objects.rules", "objects.facts"},
     "objects.rules": {"objects.facts"},
     "objects.facts": set(),
+    "objects.cel": set(),
 }
 """What the rooms within a wing may know of each other."""
 

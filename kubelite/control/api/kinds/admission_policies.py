@@ -13,17 +13,20 @@ import msgspec
 from kubelite.control.api.kinds.common import matching, metadata
 from kubelite.control.api.kinds.common.checks import check_dns_name
 from kubelite.control.api.kinds.rules import Rules
+from kubelite.control.api.schema import cel
 from kubelite.control.api.tables.columns import columns, integer
 from kubelite.control.api.tables.text import UNSET, age_of, lookup, name_of
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
+from kubelite.objects.cel import environments, types
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
     from kubelite.control.api.wire.status import Cause
+    from kubelite.objects.cel.types import Type
 
 Cells = list[Any]
 GROUP = "admissionregistration.k8s.io"
@@ -31,7 +34,10 @@ _ACTIONS = ("Audit", "Deny", "Warn")
 _NOT_FOUND_ACTIONS = ("Allow", "Deny")
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 _REINVOCATION = ("IfNeeded", "Never")
-_PATCHES = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
+_PATCHES = {
+    "ApplyConfiguration": ("applyConfiguration", types.Type("Object")),
+    "JSONPatch": ("jsonPatch", types.list_of(types.Type("JSONPatch"))),
+}
 _MUTATED = ("*", "CREATE", "UPDATE", "CONNECT")
 _IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _MAX_ANNOTATIONS = 20
@@ -80,8 +86,14 @@ def _check_common(spec: Object) -> Iterator[Cause]:
         yield from _check_match(match, "spec.matchConstraints")
         if not match.get("resourceRules"):
             yield causes.required("spec.matchConstraints.resourceRules")
-    yield from matching.check_conditions(spec.get("matchConditions") or [], "spec.matchConditions")
-    yield from _check_variables(spec.get("variables") or [])
+    yield from matching.check_conditions(
+        spec.get("matchConditions") or [], "spec.matchConditions", has_params=_has_params(spec)
+    )
+    yield from _check_variables(spec)
+
+
+def _has_params(spec: Object) -> bool:
+    return spec.get("paramKind") is not None
 
 
 def _check_param_kind(kind: Object, path: str) -> Iterator[Cause]:
@@ -104,20 +116,38 @@ def _check_param_kind(kind: Object, path: str) -> Iterator[Cause]:
         yield causes.invalid(f"{path}.kind", name, why)
 
 
-def _check_variables(variables: Sequence[Object]) -> Iterator[Cause]:
-    names_taken: set[str] = set()
-    for index, variable in enumerate(variables):
+def _check_variables(spec: Object) -> Iterator[Cause]:
+    known: dict[str, Type] = {}  # a variable may name those before it
+    for index, variable in enumerate(spec.get("variables") or ()):
         path, name = f"spec.variables[{index}]", variable.get("name", "")
         if not name.strip():
             yield causes.required(f"{path}.name", "name is not specified")
         elif not _IDENTIFIER.fullmatch(name):
             yield causes.invalid(f"{path}.name", name, "name is not a valid CEL identifier")
-        elif name in names_taken:
-            yield causes.duplicate(f"{path}.name", name)
-        names_taken.add(name)
+        expression = variable.get("expression", "")
+        around = environments.admission(has_params=_has_params(spec), variables=known)
         yield from matching.check_expression(
-            variable.get("expression", ""), f"{path}.expression", "expression is not specified"
+            expression, f"{path}.expression", around, why="expression is not specified"
         )
+        known = known | _declared(variable, around)
+
+
+def _declared(variable: Object, around: dict[str, Type]) -> dict[str, Type]:
+    """The name that a variable adds to the policy, with its type."""
+    name = variable.get("name", "")
+    if not _IDENTIFIER.fullmatch(name):
+        return {}
+    return {name: cel.type_of(variable.get("expression", ""), around)}
+
+
+def _known(spec: Object, *, authorizer: bool = True) -> dict[str, Type]:
+    """What the expressions of a policy can name."""
+    known: dict[str, Type] = {}
+    has_params = _has_params(spec)
+    for variable in spec.get("variables") or ():
+        around = environments.admission(has_params=has_params, variables=known)
+        known = known | _declared(variable, around)
+    return environments.admission(has_params=has_params, variables=known, authorizer=authorizer)
 
 
 def _check_validating_policy(obj: Object) -> Iterator[Cause]:
@@ -129,7 +159,7 @@ def _check_validating_policy(obj: Object) -> Iterator[Cause]:
         yield causes.required("spec.validations", why)
         yield causes.required("spec.auditAnnotations", why)
     for index, validation in enumerate(validations):
-        yield from _check_validation(validation, f"spec.validations[{index}]")
+        yield from _check_validation(validation, f"spec.validations[{index}]", spec)
     if len(annotations) > _MAX_ANNOTATIONS:
         yield causes.too_many("spec.auditAnnotations", len(annotations), _MAX_ANNOTATIONS)
     keys_taken: set[str] = set()
@@ -144,18 +174,27 @@ def _check_validating_policy(obj: Object) -> Iterator[Cause]:
         yield from matching.check_expression(
             annotation.get("valueExpression", ""),
             f"{path}.valueExpression",
-            "valueExpression is not specified",
+            _known(spec),
+            types.STRING,
+            types.NULL,
+            why="valueExpression is not specified",
         )
 
 
-def _check_validation(validation: Object, path: str) -> Iterator[Cause]:
+def _check_validation(validation: Object, path: str, spec: Object) -> Iterator[Cause]:
     expression = validation.get("expression", "").strip()
     message = validation.get("message", "")
     yield from matching.check_expression(
-        expression, f"{path}.expression", "expression is not specified"
+        expression,
+        f"{path}.expression",
+        _known(spec),
+        types.BOOL,
+        why="expression is not specified",
     )
     if template := validation.get("messageExpression", "").strip():
-        yield from matching.check_expression(template, f"{path}.messageExpression")
+        known = _known(spec, authorizer=False)
+        where = f"{path}.messageExpression"
+        yield from matching.check_expression(template, where, known, types.STRING)
     if message and not message.strip():
         yield causes.invalid(f"{path}.message", message, "message must be non-empty if specified")
     elif "\n" in message.strip():
@@ -180,7 +219,7 @@ def _check_mutating_policy(obj: Object) -> Iterator[Cause]:
     if not mutations:
         yield causes.required("spec.mutations")
     for index, mutation in enumerate(mutations):
-        yield from _check_mutation(mutation, f"spec.mutations[{index}]")
+        yield from _check_mutation(mutation, f"spec.mutations[{index}]", spec)
     again = spec.get("reinvocationPolicy", "")
     if not again:
         yield causes.required("spec.reinvocationPolicy")
@@ -188,13 +227,13 @@ def _check_mutating_policy(obj: Object) -> Iterator[Cause]:
         yield causes.unsupported("spec.reinvocationPolicy", again, _REINVOCATION)
 
 
-def _check_mutation(mutation: Object, path: str) -> Iterator[Cause]:
+def _check_mutation(mutation: Object, path: str, spec: Object) -> Iterator[Cause]:
     kind = mutation.get("patchType", "")
     if not kind:
         yield causes.required(f"{path}.patchType")
     elif kind not in _PATCHES:
         yield causes.unsupported(f"{path}.patchType", kind, tuple(_PATCHES))
-    for patch, field in _PATCHES.items():
+    for patch, (field, wanted) in _PATCHES.items():
         given = mutation.get(field)
         if patch != kind:
             if given is not None and kind in _PATCHES:
@@ -207,7 +246,9 @@ def _check_mutation(mutation: Object, path: str) -> Iterator[Cause]:
             yield from matching.check_expression(
                 given.get("expression", ""),
                 f"{path}.{field}.expression",
-                "expression is not specified",
+                _known(spec),
+                wanted,
+                why="expression is not specified",
             )
 
 

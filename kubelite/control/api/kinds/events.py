@@ -50,10 +50,7 @@ def _check_namespace(event: Object) -> Iterator[Cause]:
         # Old clients say nothing of objects without a namespace.
         if about != namespace and (about or namespace not in ("", "default")):
             yield causes.invalid(path, about, why)
-    elif not about:
-        if namespace not in ("default", "kube-system"):
-            yield causes.invalid(path, about, why)
-    elif about != namespace:
+    elif not about and namespace not in ("default", "kube-system"):
         yield causes.invalid(path, about, why)
 
 

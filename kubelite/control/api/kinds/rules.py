@@ -68,6 +68,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     - ``refused_without_group``: the refusal of a wrong object names its kind, and no group.
     - ``warnings(document)`` yields what a client is told of a new object, and of a changed one
       where it ``warns_on_update``.
+    - ``warned_change``: a changed object is warned of only where this field has changed.
     - ``deprecation`` is told with every answer about objects of the kind.
     - ``hostname_use``: what the name becomes a host name of, where it does.
     - ``columns`` and ``cells(document, now)``: the row of ``kubectl get``.
@@ -109,6 +110,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     refused_without_group: bool = False
     warnings: Callable[[Object], Iterator[str]] | None = None
     warns_on_update: bool = True
+    warned_change: str = ""
     deprecation: str = ""
     hostname_use: str = ""
     columns: tuple[Column, ...] = NAME_AND_AGE

@@ -673,6 +673,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         check=_check_csi_driver,
         check_update=_check_csi_driver_update,
         warnings=_csi_driver_warnings,
+        warned_change="spec.tokenRequests",
         has_generation=True,
         first_generation=0,
         may_be_empty=("storage.v1.TokenRequest.audience",),

@@ -11,14 +11,18 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kubelite.control.api.schema import cel_functions, cel_text, cel_values
+from kubelite.control.api.schema import cel_functions, cel_optionals, cel_text, cel_values
 from kubelite.control.api.schema.cel_values import converted
 from kubelite.control.api.schema.structural_schema import children
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.status import Cause
+from kubelite.objects.cel import checker, types
+from kubelite.objects.cel.syntax import UnreadableExpression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from kubelite.objects.cel.types import Type
 
 Schema = dict[str, Any]
 RULES = "x-kubernetes-validations"
@@ -35,10 +39,6 @@ _SPENT = (
     "validation failed due to running out of cost budget, no further validation rules will be run"
 )
 _OLD = re.compile(r"\boldSelf\b")
-_VARIABLES = frozenset(
-    "self oldSelf int uint double bool string bytes list map null_type type optional math sets "
-    "strings base64 lists".split()
-)
 _FUNCTIONS = frozenset(
     "size contains startsWith endsWith matches string int uint double bytes duration timestamp "
     "type dyn getFullYear getMonth"
@@ -48,42 +48,43 @@ _FUNCTIONS = frozenset(
 )
 
 
-def problem(rule: str) -> str:
-    """Why an expression cannot be used; empty when it can."""
-    try:
-        program = _program(rule)
-        functions = (
-            {name for name in program.functions() if name[0].isalpha()}
-            - _FUNCTIONS
-            - set(cel_functions.FUNCTIONS)
-            - _library_functions()
-        )
-        unknown = sorted(
-            functions
-            | (
-                set(program.variables())
-                - _VARIABLES
-                - set(cel_functions.NAMESPACES)
-                - cel_text.variables(cel_text.loops(rule))
-            )
-        )
-    except ValueError as error:
-        return "compilation failed: " + str(error).partition("\n")[0]
-    return (
-        f"compilation failed: undeclared reference to '{unknown[0]}', or a function this server "
-        "does not have"
-        if unknown
-        else ""
-    )
-
-
-def syntax_problem(expression: str) -> str:
-    """Why an expression cannot be read; empty when it can."""
+def problem(expression: str, variables: Mapping[str, Type], *returns: Type) -> str:
+    """Why an expression cannot be used where these variables are known and one of these types is
+    wanted; empty when it can.
+    """
     try:
         _program(expression)
+        checked = checker.check(expression, variables)
+    except UnreadableExpression:
+        return ""  # the library reads more than we do
     except ValueError as error:
         return "compilation failed: " + str(error).partition("\n")[0]
+    if checked.problems:
+        return "compilation failed: " + checker.report(expression, checked.problems)
+    if returns and not any(types.fits(checked.type, wanted, {}) for wanted in returns):
+        named = [str(wanted).replace("null", "null_type") for wanted in returns]
+        return "must evaluate to " + (
+            named[0] if len(named) == 1 else f"one of [{' '.join(named)}]"
+        )
     return ""
+
+
+def type_of(expression: str, variables: Mapping[str, Type]) -> Type:
+    """The type of an expression; ``dyn`` where it cannot be known."""
+    try:
+        found = checker.check(expression, variables).type
+    except UnreadableExpression:
+        return types.DYN
+    return types.DYN if found == types.ERROR else found
+
+
+def missing_function(expression: str) -> str:
+    """A function that an expression calls and that can only be read here; "" where there is none.
+    Raises ValueError for what cannot be read.
+    """
+    named = {name for name in _program(expression).functions() if name[0].isalpha()}
+    known = {*_FUNCTIONS, *cel_functions.FUNCTIONS, cel_optionals.FUNCTION}
+    return next(iter(sorted(named - known - _library_functions())), "")
 
 
 def has_rules(schema: Schema) -> bool:
@@ -104,7 +105,7 @@ def is_transition(rule: str) -> bool:
 def _program(rule: str) -> Any:
     import cel
 
-    return cel.compile(rule)
+    return cel.compile(cel_optionals.as_calls(rule))
 
 
 @lru_cache(1)
@@ -124,6 +125,7 @@ def _context() -> Any:
     stdlib.add_stdlib_to_context(context)
     for name, function in cel_functions.FUNCTIONS.items():
         context.add_function(name, function)
+    context.add_function(cel_optionals.FUNCTION, cel_optionals.field)
     context.update(cel_functions.NAMESPACES)
     return context
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.schema import cel, cel_text
 from kubelite.control.api.schema.cel_values import spelled
 from kubelite.control.api.wire import causes
+from kubelite.objects.cel import environments, types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,11 @@ def _rule(schema: Schema, rule: Schema, path: str, number: int, unrelated: str) 
     if not text.strip():
         yield causes.required(f"{path}.rule", "rule is not specified")
         return
-    if why := cel.problem(text):
+    known = _variables(schema, rule)
+    if why := cel.problem(text, known, types.BOOL):
+        yield causes.invalid(f"{path}.rule", text, why)
+    elif name := cel.missing_function(text):
+        why = f"compilation failed: '{name}' is a function that this server does not have"
         yield causes.invalid(f"{path}.rule", text, why)
     elif cel.is_transition(text) and unrelated:
         yield causes.invalid(f"{path}.rule", text, _UNRELATED.format(unrelated))
@@ -67,7 +72,11 @@ def _rule(schema: Schema, rule: Schema, path: str, number: int, unrelated: str) 
     if rule.get("optionalOldSelf") is not None and not cel.is_transition(text):
         why = "option optionalOldSelf may not be set if oldSelf is not used in rule"
         yield causes.invalid(f"{path}.optionalOldSelf", rule["optionalOldSelf"], why)
-    yield from _said(schema, rule, path)
+    yield from _said(schema, rule, path, known)
+
+
+def _variables(schema: Schema, rule: Schema) -> dict[str, types.Type]:
+    return environments.custom_rule(schema, spelled, optional=bool(rule.get("optionalOldSelf")))
 
 
 def _cost(loops: tuple[Loop, ...], schema: Schema) -> int:
@@ -141,7 +150,7 @@ def _longest_below(schema: Schema) -> int:
     return max([_longest(schema), *(_longest_below(part) for part in below if part)])
 
 
-def _said(schema: Schema, rule: Schema, path: str) -> Iterator[Cause]:
+def _said(schema: Schema, rule: Schema, path: str, known: dict[str, types.Type]) -> Iterator[Cause]:
     """The words of a rule, and the field that it blames."""
     message = rule.get("message", "")
     if message and not message.strip():
@@ -152,7 +161,8 @@ def _said(schema: Schema, rule: Schema, path: str) -> Iterator[Cause]:
         yield causes.required(
             f"{path}.message", "message must be specified if rule contains line breaks"
         )
-    if (expression := rule.get("messageExpression")) and (why := cel.problem(expression)):
+    expression = rule.get("messageExpression")
+    if expression and (why := cel.problem(expression, known, types.STRING)):
         yield causes.invalid(f"{path}.messageExpression", expression, f"messageExpression {why}")
     if rule.get("reason") and rule["reason"] not in cel.REASONS:
         yield causes.unsupported(f"{path}.reason", rule["reason"], cel.REASONS)

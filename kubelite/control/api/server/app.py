@@ -190,7 +190,7 @@ class App:
             return await handler(self._context, request)
         form = request.form()  # before anything is written: a 406 leaves nothing behind
         res = request.resource
-        warning = rules_of(res).deprecation
+        warning = res.deprecation or rules_of(res).deprecation
         headers = warnings([warning]) if warning else ()
         try:
             answer = await handler(self._context, request)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.kinds.registry import rules_of
+from kubelite.control.api.tables.text import lookup
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
 
@@ -32,6 +33,8 @@ def on_update(res: Resource, new: Object, old: Object) -> list[str]:
     if rules.warnings is None or not rules.warns_on_update:
         return []
     if rules.has_generation and _generation(new) == _generation(old):
+        return []
+    if rules.warned_change and lookup(new, rules.warned_change) == lookup(old, rules.warned_change):
         return []
     return list(rules.warnings(new))
 

@@ -30,9 +30,8 @@ def prepare_create(res: Resource, obj: Object) -> Object:
         new.pop("status", None)
         if res.crd is None and (status := _first_status(res, new)) is not None:
             new["status"] = status
-    if res.crd is not None or rules.has_generation:
-        first = rules.first_generation
-        new = {**new, "metadata": with_generation(new["metadata"], first)}
+    if res.crd is not None or (rules.has_generation and rules.first_generation):
+        new = {**new, "metadata": with_generation(new["metadata"], rules.first_generation)}
     if rules.prepare_create is not None:
         rules.prepare_create(new)
     return new

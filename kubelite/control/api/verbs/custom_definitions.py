@@ -17,7 +17,7 @@ from kubelite.control.api.verbs import deletion
 from kubelite.control.api.verbs.delete_options import DeleteOptions
 from kubelite.control.api.wire.directory_cache import Follower
 from kubelite.control.api.wire.documents import copy, load
-from kubelite.control.api.wire.resource import Resource
+from kubelite.control.api.wire.resource import OBJECT_VERBS, Resource
 from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.control.store.types import Conflict, StoreError
 
@@ -34,8 +34,12 @@ FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 
 
 def resources_of(crd: dict[str, Any]) -> tuple[Resource, ...]:
-    """What an established definition makes the server serve."""
+    """What an established definition makes the server serve; nothing is created any more of one
+    that goes.
+    """
     spec, names = crd["spec"], crd["spec"]["names"]
+    is_going = "deletionTimestamp" in crd["metadata"]
+    verbs = tuple(verb for verb in OBJECT_VERBS if verb != "create" or not is_going)
     versions = [version for version in spec["versions"] if version.get("served")]
     stored = next(version["name"] for version in spec["versions"] if version.get("storage"))
     return tuple(
@@ -50,6 +54,7 @@ def resources_of(crd: dict[str, Any]) -> tuple[Resource, ...]:
             storage_version=f"{spec['group']}/{stored}",
             short_names=tuple(names.get("shortNames") or ()),
             categories=tuple(names.get("categories") or ()),
+            verbs=verbs,
             subresources=tuple(sorted(version.get("subresources") or {})),
             crd=version,
             list_kind=names.get("listKind", ""),

@@ -91,7 +91,7 @@ async def _apply(context: Context, request: Request, options: WriteOptions, data
     if duplicates and mode == "Strict":
         listed = ", ".join(f'duplicate field "{path}"' for path in duplicates)
         raise bad_request(f"error strict decoding YAML: {listed}")
-    _check_applied(request, value)
+    is_named = _check_applied(request, value)
 
     def merged(old: Object | None) -> Object:
         return managed_fields.apply(
@@ -111,6 +111,9 @@ async def _apply(context: Context, request: Request, options: WriteOptions, data
         if request.sub:
             raise not_found(res, request.name)
         check_may_create(context, request)
+        if not is_named:
+            why = "was undeterminable: name must be provided"
+            raise bad_request(f"the name of the object ({request.name} based on URL) {why}")
         obj, warning_texts = strategy.conform(
             res, merged(None), validation=mode, duplicates=duplicates
         )
@@ -119,8 +122,10 @@ async def _apply(context: Context, request: Request, options: WriteOptions, data
     return answer(request, await change_object(context, request, make, options))
 
 
-def _check_applied(request: Request, value: Any) -> None:
-    """Whether a body can be applied; fills in what the path says. Raises StatusError 400."""
+def _check_applied(request: Request, value: Any) -> bool:
+    """Whether a body can be applied; fills in what the path says. Returns whether it has a name.
+    Raises StatusError 400.
+    """
     if not isinstance(value, dict):
         raise bad_request("the body of an apply is not an object")
     for name in ("kind", "apiVersion"):
@@ -133,5 +138,7 @@ def _check_applied(request: Request, value: Any) -> None:
     if not isinstance(metadata, dict):
         raise bad_request("the metadata of an object must be an object")
     settle_namespace(request, metadata)
+    is_named = bool(metadata.get("name"))
     if metadata.setdefault("name", request.name) != request.name:
         raise bad_request("the name of the object does not match the name on the URL")
+    return is_named

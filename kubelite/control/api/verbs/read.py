@@ -195,7 +195,7 @@ def list_answer(request: Request, page: Page, options: ListOptions) -> Answer:
     res = request.resource
     metadata = _list_metadata(res, page, options, request.namespace)
     if request.form().name == "plain" and res.as_stored:
-        return Answer(listing(res, [entry.value for entry in page.entries], metadata))
+        return _listed(res, [entry.value for entry in page.entries], metadata)
     objs = [strategy.served(res, load(entry)) for entry in page.entries]
     return shown_list(request, objs, metadata)
 
@@ -211,9 +211,13 @@ def shown_list(request: Request, objs: list[dict[str, Any]], metadata: dict[str,
         return json_answer(table)
     if form.name == "partial":
         return json_answer(tables.partial_list(objs, metadata))
+    return _listed(res, [encode(obj) for obj in objs], metadata)
+
+
+def _listed(res: Resource, items: list[bytes], metadata: dict[str, Any]) -> Answer:
     if res.crd is not None:
         metadata = {"continue": "", **metadata}  # as the servers write lists whose kind has no type
-    return Answer(listing(res, [encode(obj) for obj in objs], metadata))
+    return Answer(listing(res, items, metadata))
 
 
 def _list_metadata(

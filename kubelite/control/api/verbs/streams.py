@@ -69,7 +69,7 @@ async def log(context: Context, request: Request) -> Answer | Stream:
     container = container_of(pod, request.query.text("container"))
     node = pod["spec"].get("nodeName")
     if not node:
-        return Answer(b"", content_type="text/plain")  # nothing has run that could have written
+        return Answer(b"", 204)  # nothing has run that could have written
     try:
         place = await place_of(context, node)
     except StatusError as error:

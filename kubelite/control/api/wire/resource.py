@@ -60,6 +60,13 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         return self.list_kind or self.kind + "List"
 
     @property
+    def deprecation(self) -> str:
+        """What clients of a version of a custom kind are told that is going; "" for others."""
+        if self.crd is None or not self.crd.get("deprecated"):
+            return ""
+        return self.crd.get("deprecationWarning") or f"{self.gv} {self.kind} is deprecated"
+
+    @property
     def scale_paths(self) -> dict[str, str]:
         """Where the kind keeps its replicas; custom kinds say so in their definition."""
         if self.crd is not None:

@@ -481,9 +481,8 @@ async def test_a_definition_does_not_take_the_place_of_a_built_in_kind(tmp_path:
             rule("*", "example.com", "*"),
         )
         await other.create(definitions, definition("example.com", "widgets", "Widget"), **EVE)
-        assert (
-            await other.create("/apis/example.com/v1/widgets", {"metadata": {"name": "w"}}, **EVE)
-        ).code == 201
+        widget = {"kind": "Widget", "apiVersion": "example.com/v1", "metadata": {"name": "w"}}
+        assert (await other.create("/apis/example.com/v1/widgets", widget, **EVE)).code == 201
         for group, plural, kind in (
             (GROUP, "clusterroles", "ClusterRole"),
             ("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"),

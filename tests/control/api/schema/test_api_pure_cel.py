@@ -6,8 +6,10 @@ import time
 
 import pytest
 
-from kubelite.control.api.schema import cel, cel_text, cel_values, crd_cel_rules
+from kubelite.control.api.schema import cel, cel_functions, cel_text, cel_values, crd_cel_rules
+from kubelite.control.api.schema.cel_values import spelled
 from kubelite.control.api.strategy import validate
+from kubelite.objects.cel import environments, types
 from tests.control.api.pure import widget
 
 
@@ -63,7 +65,8 @@ def broken(schema, value, old=None):
     ],
 )  # fmt: skip
 def test_what_a_rule_sees(schema, rule, value):
-    assert cel.problem(rule) == ""
+    known = environments.custom_rule(schema, spelled, optional=False)
+    assert cel.problem(rule, known, types.BOOL) == ""
     assert broken(rules(schema, rule), value) == []
     assert broken(rules(schema, f"!({rule})"), value), "the rule would hold for anything"
 
@@ -330,3 +333,24 @@ def test_rules_that_are_refused(schema, field, said):
 )
 def test_rules_that_are_taken(schema):
     assert list(crd_cel_rules.check(schema, "s")) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "holds"),
+    [
+        ("self.?a.?b.orValue(1) > 2", {"a": {"b": 3}}, True),
+        ("self.?a.b.orValue(1) > 2", {}, False),
+        ("self.?list[?1].orValue('') == 'y'", {"list": ["x", "y"]}, True),
+        ("!self.list[?1].hasValue() && self.list.size() == 1", {"list": ["x"]}, True),
+    ],
+)
+def test_optional_steps(rule, value, holds):
+    schema = struct(a=struct(b=WHOLE), list=array(TEXT))
+    known = environments.custom_rule(schema, spelled, optional=False)
+    assert cel.problem(rule, known, types.BOOL) == ""
+    assert (broken(rules(schema, rule), value) == []) is holds
+
+
+def test_every_function_that_can_be_called_has_a_type():
+    declared = {name.rpartition(".")[2] for name in types.functions()}
+    assert set(cel_functions.FUNCTIONS) - {"named"} <= declared | {"named"}

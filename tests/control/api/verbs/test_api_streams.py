@@ -436,4 +436,4 @@ async def test_logs_of_a_pod_without_a_node_are_empty(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         (await api.create(PODS, pod("waits"))).ok()
         reply = await api.get(f"{PODS}/waits/log")
-        assert (reply.code, reply.body) == (200, b"")
+        assert (reply.code, reply.body) == (204, b"")

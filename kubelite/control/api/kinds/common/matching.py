@@ -11,12 +11,14 @@ from kubelite.control.api.kinds.common import metadata
 from kubelite.control.api.schema import cel, structs
 from kubelite.control.api.wire import causes
 from kubelite.lib.json import Object
+from kubelite.objects.cel import environments, types
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kubelite.control.api.wire.status import Cause
+    from kubelite.objects.cel.types import Type
 
 OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _SCOPES = ("*", "Cluster", "Namespaced")
@@ -114,14 +116,18 @@ def _check_resources(resources: list[str], path: str) -> Iterator[Cause]:
         yield causes.invalid(path, resources, why)
 
 
-def check_conditions(conditions: Sequence[Object], path: str) -> Iterator[Cause]:
+def check_conditions(
+    conditions: Sequence[Object], path: str, *, has_params: bool = False
+) -> Iterator[Cause]:
     """Expressions that must all hold."""
+    known = environments.admission(has_params=has_params)
     if len(conditions) > _MAX_CONDITIONS:
         yield causes.too_many(path, len(conditions), _MAX_CONDITIONS)
     names_taken: set[str] = set()
     for index, condition in enumerate(conditions):
         where, name = f"{path}[{index}]", condition.get("name", "")
-        yield from check_expression(condition.get("expression", ""), f"{where}.expression")
+        expression = condition.get("expression", "")
+        yield from check_expression(expression, f"{where}.expression", known, types.BOOL)
         if not name:
             yield causes.required(f"{where}.name")
             continue
@@ -132,9 +138,11 @@ def check_conditions(conditions: Sequence[Object], path: str) -> Iterator[Cause]
         names_taken.add(name)
 
 
-def check_expression(expression: str, path: str, why: str = "") -> Iterator[Cause]:
-    """A CEL expression that is there and can be read."""
+def check_expression(
+    expression: str, path: str, known: Mapping[str, Type], *returns: Type, why: str = ""
+) -> Iterator[Cause]:
+    """A CEL expression that is there, names only what is ``known``, and gives what is wanted."""
     if not expression.strip():
         yield causes.required(path, why)
-    elif problem := cel.syntax_problem(expression):
+    elif problem := cel.problem(expression, known, *returns):
         yield causes.invalid(path, expression, problem)

@@ -1,0 +1,1 @@
+"""The expressions of Kubernetes (CEL): how they are read, and which types they may have. Pure."""
