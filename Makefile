@@ -18,7 +18,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 KILLS ?= 1600
 SERVER_KILLS ?= 200
 
-.PHONY: build dist test test-v2 check conformance demo bench soak kills clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
+.PHONY: build dist test test-v2 check conformance demo bench soak kills cluster-kills clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -52,6 +52,12 @@ soak: kills
 
 kills: build
 	KUBELITE_KILLS=$(SERVER_KILLS) $(PYTHON) -m pytest -q -rP tests/control/api/server/test_api_crash.py
+
+# Server and node agent of a whole cluster killed 100 times under churn, about half an hour:   make cluster-kills CLUSTER_KILLS=20
+CLUSTER_KILLS ?= 100
+
+cluster-kills: build
+	KUBELITE_CLUSTER_KILLS=$(CLUSTER_KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q -s tests/cluster/test_cluster_kills.py
 
 check: lint types format warnings cross sanitize fuzz
 

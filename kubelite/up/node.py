@@ -14,7 +14,7 @@ import ssl
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
@@ -38,8 +38,10 @@ from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.services import Node
 from kubelite.node.runtime.home import Home
 from kubelite.up.cluster_network import ClusterNetwork
-from kubelite.up.node_certificates import Directory, NodeCertificates
 from kubelite.up.node_routes import NodeRoutes
+
+if TYPE_CHECKING:
+    from kubelite.up.node_certificates import NodeCertificates
 
 REVIEWS = {
     "TokenReview": GroupVersionResource("authentication.k8s.io", "v1", "tokenreviews"),
@@ -196,6 +198,8 @@ class NodeAgent:
             self._port = await server.start("0.0.0.0", options.port, _tls(options))
             await registration.register()
             return ()
+        from kubelite.up import node_certificates  # few nodes have joined from elsewhere
+
         contexts: list[ssl.SSLContext] = []
 
         def renewed(name: str) -> None:
@@ -206,9 +210,11 @@ class NodeAgent:
                 access = directory.access()
                 transport.renew(access.certificate, access.key)
 
-        directory = Directory(options.joined)
+        directory = node_certificates.Directory(options.joined)
         hosts = (options.name, options.address)
-        certificates = NodeCertificates(client, directory, options.name, hosts, renewed)
+        certificates = node_certificates.NodeCertificates(
+            client, directory, options.name, hosts, renewed
+        )
         await registration.register()
         await certificates.ensure_serving()
         contexts.append(_tls(options))

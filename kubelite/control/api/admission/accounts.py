@@ -7,10 +7,11 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from kubelite.control.api.auth.node_authorizer import MIRROR, references
+from kubelite.control.api.auth.node_authorizer import references
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import refused
 from kubelite.lib.json import Object
+from kubelite.objects.facts.static_pods import MIRROR
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt

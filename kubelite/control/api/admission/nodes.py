@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubelite.control.api.auth.node_authorizer import GROUP, MIRROR, USER
+from kubelite.control.api.auth.node_authorizer import GROUP, USER
 from kubelite.control.api.auth.node_authorizer import references as references_of
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import refused
 from kubelite.lib.json import Object
+from kubelite.objects.facts.static_pods import MIRROR
 
 if TYPE_CHECKING:
     from kubelite.control.api.admission.chain import Attempt

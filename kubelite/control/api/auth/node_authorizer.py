@@ -12,6 +12,7 @@ from kubelite.control.api.auth.rbac import Rule
 from kubelite.control.api.wire.directory_cache import Followers
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.selectors import pinned
+from kubelite.objects.facts.static_pods import MIRROR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kubelite.control.store.types import Entry
 
 USER, GROUP = "system:node:", "system:nodes"
-MIRROR = "kubernetes.io/config.mirror"
 
 RULES = (
     Rule(("create",), ("authentication.k8s.io",), ("tokenreviews",)),

@@ -21,7 +21,7 @@ from kubelite.node.kubelet.decide.mirror import is_mirror, local_name, mirror, m
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import API, PodRecord
-from kubelite.objects.rules.pods.annotations import MIRROR
+from kubelite.objects.facts.static_pods import MIRROR
 
 Key = tuple[str, str]
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from kubelite.lib.json import Object
 from kubelite.node.runtime.records import API, PodRecord
-from kubelite.objects.rules.pods.annotations import MIRROR
+from kubelite.objects.facts.static_pods import HASH, MIRROR, SEEN, SOURCE
 
-HASH, SEEN, SOURCE = (f"kubernetes.io/config.{name}" for name in ("hash", "seen", "source"))
 _OBJECTS = ("configMap", "secret", "projected")
 _KEYS = ("configMapKeyRef", "secretKeyRef")
 _ACCOUNT = ("serviceAccountName", "serviceAccount", "imagePullSecrets")

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kubelite.lib.json import Object
+from kubelite.objects.facts.static_pods import MIRROR
 from kubelite.objects.rules.cause import Cause, Key, Path, forbidden, invalid
 from kubelite.objects.rules.pods.containers import each_container
 from kubelite.objects.rules.pods.paths import relative
@@ -15,7 +16,6 @@ from kubelite.objects.rules.pods.paths import relative
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MIRROR = "kubernetes.io/config.mirror"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"

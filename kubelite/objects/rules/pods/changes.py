@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.lib.json import Object
 from kubelite.objects.facts import names
+from kubelite.objects.facts.static_pods import MIRROR
 from kubelite.objects.rules.cause import (
     Cause,
     Key,
@@ -23,7 +24,7 @@ from kubelite.objects.rules.cause import (
     required,
     value_text,
 )
-from kubelite.objects.rules.pods.annotations import APP_ARMOR, MIRROR
+from kubelite.objects.rules.pods.annotations import APP_ARMOR
 from kubelite.objects.rules.pods.checks import MAX_DEADLINE
 from kubelite.objects.rules.pods.containers import is_sidecar
 from kubelite.objects.rules.pods.placement import REQUIRED_TERMS
