@@ -2,12 +2,13 @@
 upgrades too.
 
 What follows ``/proxy`` is passed on as it was written. A redirection to a path of the same place
-leads back through the proxy.
+leads back through the proxy, and so do the links of a page (apimachinery, ``util/proxy``).
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,8 @@ from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.status import bad_request, not_found, unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from aiohttp import web
 
     from kubelite.control.api.admission.context import Context
@@ -36,6 +39,14 @@ _HOP = (
     "content-length",
 )
 _SECRET = ("authorization", "cookie")
+_TAG = re.compile(rb"<[a-z][^<>]*>", re.IGNORECASE)
+_LINK = re.compile(
+    rb"""(\s(?:action|background|cite|classid|codebase|data|formaction|href|icon|longdesc|manifest
+    |poster|profile|src|usemap)\s*=\s*["']?)(/(?!/)[^\s"'>]*)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""An attribute of HTML that holds a link, up to its value, and the value where it is a path."""
+_MAX_TAG = 64 << 10
 _IDENTITY = ("impersonate-", "x-remote-")  # what a backend may believe of the server only
 
 
@@ -206,12 +217,34 @@ async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.
                 elif name.lower() not in _HOP:
                     response.headers.add(name, value)
             await response.prepare(connection)
-            async for piece in got.content.iter_chunked(PIECE):
+            pieces: AsyncIterator[bytes] = got.content.iter_chunked(PIECE)
+            if got.content_type == "text/html" and "Content-Encoding" not in got.headers:
+                pieces = _relinked(pieces, own)
+            async for piece in pieces:
                 await response.write(piece)
             await response.write_eof()
             return response
     except aiohttp.ClientError as error:
         return _unreachable(target, error)
+
+
+async def _relinked(pieces: AsyncIterator[bytes], own: str) -> AsyncIterator[bytes]:
+    """A page whose links to paths lead to ``own`` and then there; those that do already stay."""
+    rest, prefix = b"", own.encode()
+    async for piece in pieces:
+        rest += piece
+        begun = rest.rfind(b"<")
+        complete = len(rest) if begun <= rest.rfind(b">") or len(rest) > _MAX_TAG else begun
+        yield _relink(rest[:complete], prefix)
+        rest = rest[complete:]
+    yield _relink(rest, prefix)
+
+
+def _relink(html: bytes, own: bytes) -> bytes:
+    def led(link: re.Match[bytes]) -> bytes:
+        return link[0] if link[2].startswith(own) else link[1] + own + link[2]
+
+    return _TAG.sub(lambda tag: _LINK.sub(led, tag[0]), html)
 
 
 def _unreachable(target: Target, error: Exception) -> web.Response:

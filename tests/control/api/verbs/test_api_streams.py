@@ -337,6 +337,33 @@ async def test_a_proxy_passes_on_what_it_is_given(tmp_path: Path) -> None:
         assert (await api.get(at + "/")).code == 502
 
 
+PAGE = """<html><body background=/x.png><a class="l" href="/a?b">/a</a> <img longdesc='/l' src="/b.png">
+<a href="c">c</a> <a href="//elsewhere/d">d</a> <a href="{own}/e">e</a> href="/f" </body></html>"""
+
+
+async def test_links_of_a_proxied_page_lead_through_the_proxy(tmp_path: Path) -> None:
+    async def page(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/html; charset=utf-8"})
+        await response.prepare(request)
+        for number in range(0, len(text), 7):  # links are cut anywhere
+            await response.write(text[number : number + 7].encode())
+        await response.write_eof()
+        return response
+
+    async with with_a_pod(tmp_path) as (api, _):
+        runner = web.ServerRunner(web.Server(page))
+        await runner.setup()
+        await add_elsewhere(api)
+        await web.TCPSite(runner, ELSEWHERE, 0).start()
+        own = f"/api/v1/nodes/elsewhere:{runner.addresses[0][1]}/proxy"
+        text = PAGE.replace("{own}", own)
+        wanted = text
+        for path in ("/x.png", '"/a?b', "'/l", '"/b.png'):
+            wanted = wanted.replace(path, path.replace("/", f"{own}/", 1))
+        assert (await api.get(f"{own}/")).body.decode() == wanted
+        await runner.cleanup()
+
+
 async def test_a_proxy_passes_on_upgrades(tmp_path: Path) -> None:
     async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
