@@ -109,6 +109,27 @@ def test_what_changes_in_a_pod_reaches_the_running_one(cluster):
     eventually(lambda: cluster.get("pod", "web")["status"].get("reason") == "DeadlineExceeded")
 
 
+HOST_PORT = """
+apiVersion: v1
+kind: Pod
+metadata: {name: %s}
+spec:
+  nodeName: %s
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: a, image: host, command: [sleep, infinity], ports: [{containerPort: 80, hostPort: 21017}]}
+"""
+
+
+def test_a_pod_whose_host_port_is_taken_has_failed(cluster):
+    (node,) = cluster.get("nodes")["items"]
+    cluster.apply(HOST_PORT % ("first", node["metadata"]["name"]))
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/first", "--timeout=30s")
+    cluster.apply(HOST_PORT % ("second", node["metadata"]["name"]))
+    eventually(lambda: cluster.get("pod", "second")["status"]["phase"] == "Failed")
+    assert cluster.get("pod", "second")["status"]["reason"] == "NodePorts"
+
+
 NEVER_CREATED = """
 apiVersion: v1
 kind: Pod

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -29,7 +29,8 @@ from kubelite.node.kubelet.cluster.mirror_pods import Key as MirrorKey
 from kubelite.node.kubelet.cluster.mirror_pods import MirrorPods
 from kubelite.node.kubelet.cluster.pod_objects import ObjectWatches, PodObjects
 from kubelite.node.kubelet.cluster.service_env import variables
-from kubelite.node.kubelet.decide import eviction, pressure, status
+from kubelite.node.kubelet.decide import admitting, eviction, status
+from kubelite.node.kubelet.decide.admitting import Refusal
 from kubelite.node.kubelet.decide.mirror import is_mirror
 from kubelite.node.runtime import errors as runtime_errors
 from kubelite.node.runtime.clock import SECOND, boottime
@@ -121,16 +122,16 @@ class ClusterPods:
         reference = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name}}
         self._recorder.event(reference, "Warning" if warning else "Normal", reason, message)
 
-    async def _refuse(self, pod: Mapping[str, Any], message: str) -> None:
+    async def _refuse(self, pod: Mapping[str, Any], refused: Refusal) -> None:
         """A pod that may not start here has failed."""
         meta = pod["metadata"]
         self._recorder.event(
-            {"apiVersion": "v1", "kind": "Pod", **pod}, "Warning", eviction.REASON, message
+            {"apiVersion": "v1", "kind": "Pod", **pod}, "Warning", refused.reason, refused.message
         )
         status = {
             "phase": "Failed",
-            "reason": eviction.REASON,
-            "message": f"Pod was rejected: {message}",
+            "reason": refused.reason,
+            "message": f"Pod was rejected: {refused.message}",
         }
         patch = {"metadata": {"uid": meta["uid"]}, "status": status}
         await self._client.patch_status(
@@ -329,7 +330,7 @@ class ClusterPods:
 
     # -- in threads -----------------------------------------------------------------------------
 
-    def _accept(self, document: Mapping[str, Any]) -> str:
+    def _accept(self, document: Mapping[str, Any]) -> Refusal | None:
         """Records a new pod, or how one has changed, and leaves it to the agent; or says why it may
         not start here.
         """
@@ -343,8 +344,8 @@ class ClusterPods:
             except runtime_errors.Conflict as error:
                 self.event(recorded, "ResizeDeferred", str(error), "", warning=True)
             agent_control.notify(self._home, meta["uid"])
-            return ""
-        if refused := pressure.refusal(pod, self.pressures):
+            return None
+        if refused := admitting.refusal(pod, self._others(ledger), self.pressures):
             return refused
         claim = pod_names.claim(self._home, ledger, pod, uid=meta["uid"], origin=API)
         if claim.lock is None:
@@ -356,7 +357,14 @@ class ClusterPods:
         else:
             claim.lock.release()
         agent_control.notify(self._home, meta["uid"])
-        return ""
+        return None
+
+    def _others(self, ledger: Ledger) -> Iterator[Pod]:
+        """The pods of this node that have not ended."""
+        for record in ledger.pods():
+            phase = self._observed.get(record.uid, {}).get("phase")
+            if phase not in pod_status.TERMINAL:
+                yield msgspec.json.decode(record.pod, type=Pod)
 
     def _remove_locally(self, uid: str, grace: int) -> bool:
         """Starts the removal of a pod with ``grace`` seconds; False when there is none."""
