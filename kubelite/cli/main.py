@@ -79,6 +79,7 @@ COMMANDS = {
     "scheduler run": Command("scheduler.run", "run", "Schedule the pods of a cluster."),
     "system info": Command("system.info", "info", "Show versions, kernel features and paths."),
     "system agent": Command("system.agent", "agent", "Run the node agent in the foreground."),
+    "system check": Command("system.check", "check", "Say what blocks the pods of this machine."),
     "system reset": Command("system.reset", "reset", "Remove all pods, images and kernel objects."),
     "node run": Command("node.run", "run", "Run this machine as a node of a cluster."),
     "node join": Command("node.join", "join", "Join the cluster of another machine."),

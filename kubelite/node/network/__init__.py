@@ -6,7 +6,8 @@
     ruleset     the firewall table as text      nftables    runs it through libnftables
     resolver    hosts, resolv.conf, hostname    hostfiles   the host's own such files
     sockets     host ports of processes         pod         all of it, for one pod at a time
-    announcements                               addresses of load balancers that it answers for
+    netlink     messages, and removals told     announcements  addresses of load balancers
+    foreign_rules  what rules of others do      ways        with packets of pods
 
 It knows neither sandboxes nor containers: callers pass a network namespace.
 """

@@ -1,0 +1,211 @@
+"""Firewalls of others: what is said of them is what packets find, and they stay as they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubelite.core import native
+from kubelite.node.network import ipam, names, nftables, ways
+from kubelite.node.network.pod import PodNetwork
+from kubelite.node.proxy.proxy import ServiceProxy
+from kubelite.node.proxy.services import Endpoint, Frontend
+from kubelite.testing.netns import NetworkNamespace
+
+if os.geteuid() != 0:
+    pytest.skip("network namespaces need root", allow_module_level=True)
+
+UPLINK, NEIGHBOUR, KEY, PORT = "192.0.2.1", "192.0.2.9", "0c1d2e3f", 443
+BRIDGE = names.bridge(KEY)
+TIMEOUT = 0.5
+OUT, BETWEEN, IN = "from pods to other machines", "from pod to pod", "from pods to this machine"
+ANSWERS = "ct state established,related accept"
+
+
+def chain(*rules: str, hook: str = "forward", policy: str = "accept", more: str = "") -> str:
+    body = "\n".join(rules)
+    return f"""table inet wall {{
+        {more}
+        chain guard {{
+        type filter hook {hook} priority 0; policy {policy};
+        {body}
+        }}
+    }}"""
+
+
+CASES = {
+    "nothing": ("", set()),
+    "a wall that lets nothing through": (chain(policy="drop"), {OUT, BETWEEN}),
+    "one that knows the bridge": (
+        chain(f'iifname "{BRIDGE}" accept', ANSWERS, policy="drop"),
+        set(),
+    ),
+    "one that knows how bridges begin": (
+        chain('iifname "kl-*" accept', ANSWERS, policy="drop"),
+        set(),
+    ),
+    "one that forgets the answers": (
+        chain(f'iifname "{BRIDGE}" oifname != "{BRIDGE}" accept', policy="drop"),
+        {OUT, BETWEEN},
+    ),
+    "one that knows the addresses": (
+        chain("ip saddr 10.208.0.0/12 accept", ANSWERS, policy="drop"),
+        set(),
+    ),
+    "one that knows other addresses": (
+        chain("ip saddr { 10.0.0.1, 192.0.2.0/24 } accept", policy="drop"),
+        {OUT, BETWEEN},
+    ),
+    "one that opens ports": (
+        chain(f"tcp dport {{ 80, 400-{PORT} }} accept", ANSWERS, policy="drop"),
+        set(),
+    ),
+    "one that opens other ports": (chain("tcp dport 80-90 accept", policy="drop"), {OUT, BETWEEN}),
+    "a rule against the bridge": (chain(f'iifname "{BRIDGE}" counter drop'), {OUT, BETWEEN}),
+    "a rule between pods": (
+        chain(f'iifname "{BRIDGE}" oifname "{BRIDGE}" reject'),
+        {BETWEEN},
+    ),
+    "a rule about datagrams": (chain("meta l4proto udp drop", "udp dport 443 drop"), set()),
+    "a jump to a chain that rejects": (
+        chain("jump more", more="chain more { counter; reject; }"),
+        {OUT, BETWEEN},
+    ),
+    "a jump that comes back": (
+        chain("jump more", ANSWERS, "accept", policy="drop", more="chain more { return; drop; }"),
+        set(),
+    ),
+    "a goto does not come back": (
+        chain("goto more", "accept", policy="drop", more="chain more { counter; }"),
+        {OUT, BETWEEN},
+    ),
+    "a wall before this machine": (
+        chain("iifname lo accept", ANSWERS, hook="input", policy="drop"),
+        {IN},
+    ),
+    "two tables, of which one accepts": (
+        chain("accept")
+        + "\ntable ip second { chain c { type filter hook forward priority 1; drop; }; }",
+        {OUT, BETWEEN},
+    ),
+    "as Docker begins": (
+        """table ip filter {
+            chain DOCKER-USER { return; }
+            chain DOCKER { iifname != "docker0" oifname "docker0" drop; }
+            chain FORWARD {
+                type filter hook forward priority filter; policy drop;
+                jump DOCKER-USER
+                oifname "docker0" ct state established,related counter accept
+                oifname "docker0" jump DOCKER
+                iifname "docker0" oifname != "docker0" accept
+            }
+        }""",
+        {OUT, BETWEEN},
+    ),
+}
+
+
+@pytest.fixture
+def host() -> Iterator[NetworkNamespace]:
+    with NetworkNamespace() as space, space.inside():
+        native.net_bridge("up0", ipam.number(UPLINK), 24)
+        subprocess.run(["ip", "route", "add", "default", "via", NEIGHBOUR], check=True)
+        yield space
+
+
+@pytest.fixture
+def pods(
+    host: NetworkNamespace, tmp_path: Path
+) -> Iterator[dict[str, tuple[NetworkNamespace, str]]]:
+    """Namespaces that listen, and their addresses: two pods, the host, a neighbour."""
+    network = PodNetwork(str(tmp_path), KEY, str(tmp_path / "lock"))
+    places = {"host": (host, UPLINK)}
+    neighbour = NetworkNamespace()
+    native.net_attach(
+        neighbour.fd, "up0", "up0-1", "eth0", ipam.number(NEIGHBOUR), 24, ipam.number(UPLINK)
+    )
+    places["neighbour"] = neighbour, NEIGHBOUR
+    for name in ("one", "other"):
+        space = NetworkNamespace(loopback=False)
+        lease = network.prepare(name, f"default/{name}")
+        network.attach(lease, space.fd)
+        places[name] = space, lease.address
+    listeners = []
+    for space, _ in places.values():
+        with space.inside():
+            listeners.append(socket.create_server(("", PORT)))
+    yield places
+    for listener in listeners:
+        listener.close()
+    network.remove_all()
+
+
+def reaches(pods: dict[str, tuple[NetworkNamespace, str]], target: str) -> bool:
+    with pods["one"][0].inside():
+        try:
+            socket.create_connection((pods[target][1], PORT), TIMEOUT).close()
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_said_of_a_firewall_is_what_packets_find(pods, case: str) -> None:
+    rules, expected = CASES[case]
+    nftables.run(rules)
+    said = {found.way for found in ways.blocked(KEY)} & {OUT, BETWEEN, IN}
+    targets = {OUT: "neighbour", BETWEEN: "other", IN: "host"}
+    assert {way for way, target in targets.items() if not reaches(pods, target)} == expected
+    assert said == expected
+
+
+def test_the_chain_is_named_and_a_rule_that_is_not_understood_makes_it_uncertain(host) -> None:
+    nftables.run(chain(policy="drop"))
+    (found,) = (f for f in ways.blocked(KEY) if f.way == BETWEEN)
+    assert str(found.obstacle) == (
+        'the chain "guard" of the nftables table inet wall drops what none of its rules accepts'
+    )
+    assert found.obstacle.is_certain
+    nftables.run("add rule inet wall guard ip ttl 64 accept")
+    (found,) = (f for f in ways.blocked(KEY) if f.way == BETWEEN)
+    assert not found.obstacle.is_certain
+
+
+def test_the_command_names_what_blocks(host, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kubelite", "--root", str(tmp_path), "system", "check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "nothing stands in the way of pods\n")
+    nftables.run(chain(policy="drop"))
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f'packets {OUT} do not pass: the chain "guard" of the nftables' in done.stdout
+    assert "let that firewall accept packets whose iifname or oifname is" in done.stderr
+
+
+def test_rules_of_others_stay_as_they_were(host, tmp_path: Path) -> None:
+    nftables.run(CASES["as Docker begins"][0] + "\n" + chain(ANSWERS, policy="drop"))
+    before = foreign()
+    network = PodNetwork(str(tmp_path), KEY, str(tmp_path / "lock"))
+    network.prepare("one", "default/one")
+    proxy = ServiceProxy("kubelite-test-services", nftables.run)
+    proxy.apply({("d", "s"): [Frontend("10.96.0.1", "tcp", 80, (Endpoint("10.1.1.1", 80),))]}, ())
+    assert foreign() == before
+    proxy.rebuild()
+    proxy.stop()
+    network.remove_all()
+    assert foreign() == before
+
+
+def foreign() -> list:
+    """Every table of others, as nft shows it."""
+    return [
+        json.loads(nftables.run(f"list table {table}"))["nftables"][1:]
+        for table in ("ip filter", "inet wall")
+    ]
