@@ -39,7 +39,7 @@ INSIDE = {
     "objects.pod": {"objects.rules", "objects.facts"},
     "objects.rules": {"objects.facts"},
     "objects.facts": set(),
-    "objects.cel": set(),
+    "objects.cel": {"objects.facts"},
 }
 """What the rooms within a wing may know of each other."""
 

@@ -153,6 +153,12 @@ ROWS: tuple[Row, ...] = (
         "workloads.replicaset",
         "REPLICATION_CONTROLLER_CONTROLLER",
     ),
+    Row(
+        "validatingadmissionpolicy-status-controller",
+        "validatingadmissionpolicy-status",
+        "policy.admission_policies",
+        "VALIDATING_ADMISSION_POLICY_STATUS_CONTROLLER",
+    ),
 )
 
 

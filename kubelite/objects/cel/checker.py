@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.objects.cel import types
-from kubelite.objects.cel.syntax import parse
+from kubelite.objects.cel.syntax import UnreadableExpression, parse
 from kubelite.objects.cel.types import BOOL, DYN, ERROR, INT, Type
 
 if TYPE_CHECKING:
@@ -43,6 +43,15 @@ def check(expression: str, variables: Mapping[str, Type]) -> Checked:
     found = checker.type_of(parse(expression))
     problems = tuple(sorted(set(checker.problems)))
     return Checked(ERROR if problems else found, problems)
+
+
+def type_of(expression: str, variables: Mapping[str, Type]) -> Type:
+    """The type of an expression; ``dyn`` where it cannot be known."""
+    try:
+        found = check(expression, variables).type
+    except UnreadableExpression:
+        return DYN
+    return DYN if found == ERROR else found
 
 
 def report(expression: str, problems: Iterable[Problem]) -> str:

@@ -5,9 +5,12 @@ After ``k8s.io/apiserver``, ``admission/plugin/cel/compile.go`` and ``cel/common
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kubelite.lib.json import Object
+from kubelite.objects.cel import checker
 from kubelite.objects.cel.types import (
     BOOL,
     BYTES,
@@ -23,10 +26,12 @@ from kubelite.objects.cel.types import (
     object_of,
     optional_of,
 )
+from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
+IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _KIND = object_of(
     "kubernetes.GroupVersionKind", dict.fromkeys(("group", "version", "kind"), STRING)
 )
@@ -75,6 +80,17 @@ _NAMESPACE = object_of(
 )
 _CHECK = Type("kubernetes.authorization.ResourceCheck")
 _AUTHORIZER = Type("kubernetes.authorization.Authorizer", (), {"requestResource": _CHECK}.get)
+_OF_TABLE = {
+    "s": STRING,
+    "b": BOOL,
+    "i": INT,
+    "l": INT,
+    "d": DOUBLE,
+    "y": BYTES,
+    "resource.Quantity": STRING,
+    "meta.v1.Time": TIMESTAMP,
+    "meta.v1.MicroTime": TIMESTAMP,
+}
 _SCALARS = {"string": STRING, "boolean": BOOL, "integer": INT, "number": DOUBLE}
 _FORMATS = {
     "date": TIMESTAMP,
@@ -86,10 +102,17 @@ _FORMATS = {
 
 
 def admission(
-    *, has_params: bool, variables: dict[str, Type] | None = None, authorizer: bool = True
+    *,
+    has_params: bool,
+    variables: dict[str, Type] | None = None,
+    authorizer: bool = True,
+    about: Type = DYN,
 ) -> dict[str, Type]:
-    """What an expression about a write can name; ``variables`` of a policy only where it may."""
-    found = {"object": DYN, "oldObject": DYN, "request": _REQUEST, "namespaceObject": _NAMESPACE}
+    """What an expression about a write of an object of the type ``about`` can name; ``variables``
+    of a policy only where it may.
+    """
+    found = {"request": _REQUEST, "namespaceObject": _NAMESPACE}
+    found |= {"object": about, "oldObject": about}
     if has_params:
         found["params"] = DYN
     if authorizer:
@@ -99,28 +122,55 @@ def admission(
     return found
 
 
+def policies_variables(spec: Mapping[str, Any], about: Type = DYN) -> Iterator[dict[str, Type]]:
+    """The variables that are known before each variable of a policy, and last all of them."""
+    known: dict[str, Type] = {}
+    yield known
+    for variable in spec.get("variables") or ():
+        name = variable.get("name", "")
+        if IDENTIFIER.fullmatch(name):
+            around = admission(has_params=has_params(spec), variables=known, about=about)
+            known = known | {name: checker.type_of(variable.get("expression", ""), around)}
+        yield known
+
+
+def policy(
+    spec: Mapping[str, Any], *, authorizer: bool = True, about: Type = DYN
+) -> dict[str, Type]:
+    """What the expressions of a policy can name."""
+    *_, known = policies_variables(spec, about)
+    return admission(
+        has_params=has_params(spec), variables=known, authorizer=authorizer, about=about
+    )
+
+
+def has_params(spec: Mapping[str, Any]) -> bool:
+    """Whether a policy has parameters."""
+    return spec.get("paramKind") is not None
+
+
 def custom_rule(
-    schema: Object, spelled: Callable[[str], str | None], *, optional: bool
+    described: Object, spelled: Callable[[str], str | None], *, optional: bool
 ) -> dict[str, Type]:
     """What a rule of a custom definition can name; ``spelled`` gives the name that a rule has for a
     property, and ``optional`` says that what was there before may be absent.
     """
-    own = of_schema(schema, spelled)
+    own = of_schema(described, spelled)
     return {"self": own, "oldSelf": optional_of(own) if optional else own}
 
 
-def of_schema(schema: Any, spelled: Callable[[str], str | None], name: str = "object") -> Type:
+def of_schema(described: Any, spelled: Callable[[str], str | None], name: str = "object") -> Type:
     """The type of the values of a structural schema; ``dyn`` where it leaves that open."""
-    if not isinstance(schema, dict) or schema.get("x-kubernetes-int-or-string"):
+    if not isinstance(described, dict) or described.get("x-kubernetes-int-or-string"):
         return DYN
-    kind = schema.get("type", "")
+    kind = described.get("type", "")
     if kind == "string":
-        return _FORMATS.get(schema.get("format", ""), STRING)
+        return _FORMATS.get(described.get("format", ""), STRING)
     if kind == "array":
-        return list_of(of_schema(schema.get("items"), spelled, f"{name}.@idx"))
+        return list_of(of_schema(described.get("items"), spelled, f"{name}.@idx"))
     if kind != "object":
         return _SCALARS.get(kind, DYN)
-    rest, properties = schema.get("additionalProperties"), schema.get("properties") or {}
+    rest, properties = described.get("additionalProperties"), described.get("properties") or {}
     if rest is not None and rest is not False:
         return map_of(STRING, of_schema(rest, spelled, f"{name}.@elem"))
     if not properties:
@@ -131,3 +181,23 @@ def of_schema(schema: Any, spelled: Callable[[str], str | None], name: str = "ob
         if (spelling := spelled(key)) is not None
     }
     return object_of(name, fields)
+
+
+@cache
+def of_definition(name: str) -> Type:
+    """The type of a definition of the schema table (``core.v1.Pod``), whose fields are looked up
+    when they are named; ``dyn`` for one that is left open.
+    """
+    if name[:1] in ("[", "{"):
+        inside = of_definition(name[1:])
+        return list_of(inside) if name[0] == "[" else map_of(STRING, inside)
+    if name in _OF_TABLE:
+        return _OF_TABLE[name]
+    known = schema.types_of(name) if "." in name else {}
+    if not known:
+        return DYN
+
+    def field(named: str) -> Type | None:
+        return of_definition(known[named]) if named in known else None
+
+    return Type(name, (), field)

@@ -5,7 +5,6 @@ Rules are those of Kubernetes' ``pkg/apis/admissionregistration/validation``.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +12,6 @@ import msgspec
 from kubelite.control.api.kinds.common import matching, metadata
 from kubelite.control.api.kinds.common.checks import check_dns_name
 from kubelite.control.api.kinds.rules import Rules
-from kubelite.control.api.schema import cel
 from kubelite.control.api.tables.columns import columns, integer
 from kubelite.control.api.tables.text import UNSET, age_of, lookup, name_of
 from kubelite.control.api.wire import causes
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kubelite.control.api.wire.status import Cause
-    from kubelite.objects.cel.types import Type
 
 Cells = list[Any]
 GROUP = "admissionregistration.k8s.io"
@@ -39,7 +36,6 @@ _PATCHES = {
     "JSONPatch": ("jsonPatch", types.list_of(types.Type("JSONPatch"))),
 }
 _MUTATED = ("*", "CREATE", "UPDATE", "CONNECT")
-_IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _MAX_ANNOTATIONS = 20
 
 
@@ -87,13 +83,11 @@ def _check_common(spec: Object) -> Iterator[Cause]:
         if not match.get("resourceRules"):
             yield causes.required("spec.matchConstraints.resourceRules")
     yield from matching.check_conditions(
-        spec.get("matchConditions") or [], "spec.matchConditions", has_params=_has_params(spec)
+        spec.get("matchConditions") or [],
+        "spec.matchConditions",
+        has_params=environments.has_params(spec),
     )
     yield from _check_variables(spec)
-
-
-def _has_params(spec: Object) -> bool:
-    return spec.get("paramKind") is not None
 
 
 def _check_param_kind(kind: Object, path: str) -> Iterator[Cause]:
@@ -117,37 +111,19 @@ def _check_param_kind(kind: Object, path: str) -> Iterator[Cause]:
 
 
 def _check_variables(spec: Object) -> Iterator[Cause]:
-    known: dict[str, Type] = {}  # a variable may name those before it
+    has_params, known = environments.has_params(spec), environments.policies_variables(spec)
     for index, variable in enumerate(spec.get("variables") or ()):
         path, name = f"spec.variables[{index}]", variable.get("name", "")
         if not name.strip():
             yield causes.required(f"{path}.name", "name is not specified")
-        elif not _IDENTIFIER.fullmatch(name):
+        elif not environments.IDENTIFIER.fullmatch(name):
             yield causes.invalid(f"{path}.name", name, "name is not a valid CEL identifier")
-        expression = variable.get("expression", "")
-        around = environments.admission(has_params=_has_params(spec), variables=known)
         yield from matching.check_expression(
-            expression, f"{path}.expression", around, why="expression is not specified"
+            variable.get("expression", ""),
+            f"{path}.expression",
+            environments.admission(has_params=has_params, variables=next(known)),
+            why="expression is not specified",
         )
-        known = known | _declared(variable, around)
-
-
-def _declared(variable: Object, around: dict[str, Type]) -> dict[str, Type]:
-    """The name that a variable adds to the policy, with its type."""
-    name = variable.get("name", "")
-    if not _IDENTIFIER.fullmatch(name):
-        return {}
-    return {name: cel.type_of(variable.get("expression", ""), around)}
-
-
-def _known(spec: Object, *, authorizer: bool = True) -> dict[str, Type]:
-    """What the expressions of a policy can name."""
-    known: dict[str, Type] = {}
-    has_params = _has_params(spec)
-    for variable in spec.get("variables") or ():
-        around = environments.admission(has_params=has_params, variables=known)
-        known = known | _declared(variable, around)
-    return environments.admission(has_params=has_params, variables=known, authorizer=authorizer)
 
 
 def _check_validating_policy(obj: Object) -> Iterator[Cause]:
@@ -174,7 +150,7 @@ def _check_validating_policy(obj: Object) -> Iterator[Cause]:
         yield from matching.check_expression(
             annotation.get("valueExpression", ""),
             f"{path}.valueExpression",
-            _known(spec),
+            environments.policy(spec),
             types.STRING,
             types.NULL,
             why="valueExpression is not specified",
@@ -187,12 +163,12 @@ def _check_validation(validation: Object, path: str, spec: Object) -> Iterator[C
     yield from matching.check_expression(
         expression,
         f"{path}.expression",
-        _known(spec),
+        environments.policy(spec),
         types.BOOL,
         why="expression is not specified",
     )
     if template := validation.get("messageExpression", "").strip():
-        known = _known(spec, authorizer=False)
+        known = environments.policy(spec, authorizer=False)
         where = f"{path}.messageExpression"
         yield from matching.check_expression(template, where, known, types.STRING)
     if message and not message.strip():
@@ -246,7 +222,7 @@ def _check_mutation(mutation: Object, path: str, spec: Object) -> Iterator[Cause
             yield from matching.check_expression(
                 given.get("expression", ""),
                 f"{path}.{field}.expression",
-                _known(spec),
+                environments.policy(spec),
                 wanted,
                 why="expression is not specified",
             )

@@ -69,15 +69,6 @@ def problem(expression: str, variables: Mapping[str, Type], *returns: Type) -> s
     return ""
 
 
-def type_of(expression: str, variables: Mapping[str, Type]) -> Type:
-    """The type of an expression; ``dyn`` where it cannot be known."""
-    try:
-        found = checker.check(expression, variables).type
-    except UnreadableExpression:
-        return types.DYN
-    return types.DYN if found == types.ERROR else found
-
-
 def missing_function(expression: str) -> str:
     """A function that an expression calls and that can only be read here; "" where there is none.
     Raises ValueError for what cannot be read.
