@@ -79,7 +79,8 @@ def cover(path):
     info = os.stat(path)
     if stat.S_ISDIR(info.st_mode):
         return "open" if os.listdir(path) else "empty"
-    return "null" if stat.S_ISCHR(info.st_mode) and (os.major(info.st_rdev), os.minor(info.st_rdev)) == (1, 3) else "open"
+    is_null = stat.S_ISCHR(info.st_mode) and info.st_rdev == os.makedev(1, 3)
+    return "null" if is_null else "open"
 
 pids = ("self", "1") if ALONE else ("self",)
 print(json.dumps({
@@ -90,7 +91,8 @@ print(json.dumps({
     "mounts": [line.split() for line in open("/proc/self/mountinfo")],
     "keys": keys(),
     "env": dict(os.environ),
-    "status": {key: value.split() for key, _, value in (line.partition(":") for line in open("/proc/self/status"))},
+    "status": {key: value.split() for key, _, value in
+               (line.partition(":") for line in open("/proc/self/status"))},
     "devices": {name: device("/dev/" + name) for name in os.listdir("/dev")},
     "masked": {path: cover(path) for path in MASKED},
     "limits": open("/proc/self/limits").read(),

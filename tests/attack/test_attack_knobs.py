@@ -84,7 +84,9 @@ SAYS = (
 def test_annotations_of_all_known_runtimes_change_nothing(arena: Arena) -> None:
     """CVE-2024-3154."""
     values = {
-        "org.systemd.property.ExecStopPost": "@as [('/bin/sh', ['sh', '-c', 'touch /owned'], false)]"
+        "org.systemd.property.ExecStopPost": (
+            "@as [('/bin/sh', ['sh', '-c', 'touch /owned'], false)]"
+        )
     }
     annotations = {f"{name}/c": values.get(name, "/dev/kmsg:rwm") for name in KNOWN}
     annotations |= {

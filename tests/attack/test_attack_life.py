@@ -232,7 +232,8 @@ def test_control_codes_reach_the_screen_only_through_logs(
 
 TYPE = """
 import fcntl, sys
-for name in ("/proc/self/fd/0", "/proc/self/fd/1", "/dev/tty", "/dev/console", "/dev/pts/0", "/dev/pts/1"):
+for name in ("/proc/self/fd/0", "/proc/self/fd/1", "/dev/tty", "/dev/console",
+             "/dev/pts/0", "/dev/pts/1"):
     try:
         with open(name, "rb", buffering=0) as file:
             for each in b"touch /tmp/typed\\n":

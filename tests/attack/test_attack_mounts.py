@@ -100,7 +100,8 @@ def test_a_sub_path_swapped_while_pods_start_never_leads_out(arena: Arena, tmp_p
     assert len(said) == 25
 
 
-# -- images whose /proc, /sys or /dev is something else (CVE-2019-16884, CVE-2023-27561, CVE-2026-41579)
+# -- images whose /proc, /sys or /dev is something else
+# (CVE-2019-16884, CVE-2023-27561, CVE-2026-41579)
 
 
 @pytest.mark.parametrize("place", ["proc", "sys", "dev"])

@@ -1,4 +1,4 @@
-"""Types random command lines and looks for tracebacks, hangs and exit codes that are not documented.
+"""Types random command lines and looks for tracebacks, hangs and undocumented exit codes.
 
     python -m tests.cli.fuzz_commands SECONDS [SEED]
 
@@ -25,7 +25,9 @@ POD = """
 apiVersion: v1
 kind: Pod
 metadata: {name: web, labels: {app: web}}
-spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: host, command: [sleep, "60"]}]}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: host, command: [sleep, "60"]}]
 """
 NEVER = ("server", "scheduler run", "system agent")
 """Commands that run until they are stopped: only their help and failures are typed."""

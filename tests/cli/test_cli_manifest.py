@@ -149,8 +149,8 @@ BAD: list[tuple[str, str | bytes, str, str, str, str]] = [
      "8:44   spec.volumes[0].secret.secretName", "KL111", 'secret "keyz" not found',
      'did you mean "keys"?'),
     ("a Secret of another namespace",
-     GOOD + "  volumes: [{name: v, secret: {secretName: keys}}]\n" + SECRET.replace("keys",
-                                                                                    "keys, namespace: far"),
+     GOOD + "  volumes: [{name: v, secret: {secretName: keys}}]\n"
+     + SECRET.replace("keys", "keys, namespace: far"),
      "8:44   spec.volumes[0].secret.secretName", "KL111", 'secret "keys" not found',
      'in namespace "default", the Secret in "far"'),
     ("a key that is not there",

@@ -32,7 +32,10 @@ spec:
   containers:
   - name: a
     image: host
-    command: [python3, -c, "import time; kept = b'x' * (64 << 20); open('/tmp/ready', 'w'); time.sleep(600)"]
+    command:
+    - python3
+    - -c
+    - import time; kept = b'x' * (64 << 20); open('/tmp/ready', 'w'); time.sleep(600)
     readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1}
     volumeMounts: [{name: scratch, mountPath: /scratch}]
     lifecycle: {postStart: {exec: {command: [dd, if=/dev/urandom, of=/scratch/x, bs=1M, count=3]}}}
@@ -209,7 +212,9 @@ metadata: {name: web}
 spec:
   scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
   maxReplicas: 2
-  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]
+  metrics:
+  - type: Resource
+    resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}
 """
 
 

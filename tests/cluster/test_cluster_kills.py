@@ -1,5 +1,5 @@
-"""Server, node agent or both killed at random moments while pods come and go: what runs lives on, and
-everything converges. ``make cluster-kills`` does it a hundred times.
+"""Server, node agent or both killed at random moments while pods come and go: what runs lives on,
+and everything converges. ``make cluster-kills`` does it a hundred times.
 """
 
 from __future__ import annotations

@@ -22,8 +22,13 @@ spec:
   containers:
   - name: a
     image: host
-    command: [sh, -c, "echo started; cat /conf/greeting; echo; trap 'exit 0' TERM; while :; do sleep 0.1; done"]
-    env: [{name: GREETING, valueFrom: {configMapKeyRef: {name: conf, key: greeting}}}, {name: B, value: c}]
+    command:
+    - sh
+    - -c
+    - echo started; cat /conf/greeting; echo; trap 'exit 0' TERM; while :; do sleep 0.1; done
+    env:
+    - {name: GREETING, valueFrom: {configMapKeyRef: {name: conf, key: greeting}}}
+    - {name: B, value: c}
     volumeMounts: [{name: conf, mountPath: /conf}]
   volumes: [{name: conf, configMap: {name: conf}}]
 """

@@ -40,11 +40,17 @@ spec:
         whenUnsatisfiable: %s
         labelSelector: {matchLabels: {app: web}}
       tolerations:
-      - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 1}
+      - key: node.kubernetes.io/unreachable
+        operator: Exists
+        effect: NoExecute
+        tolerationSeconds: 1
       containers:
       - name: a
         image: host
-        command: [sh, -c, "mkdir -p /w && cd /w && hostname > index.html && exec python3 -m http.server 8080"]
+        command:
+        - sh
+        - -c
+        - mkdir -p /w && cd /w && hostname > index.html && exec python3 -m http.server 8080
         readinessProbe: {httpGet: {port: 8080}, periodSeconds: 1}
 ---
 apiVersion: v1

@@ -117,7 +117,10 @@ spec:
   nodeName: %s
   terminationGracePeriodSeconds: 1
   containers:
-  - {name: a, image: host, command: [sleep, infinity], ports: [{containerPort: 80, hostPort: 21017}]}
+  - name: a
+    image: host
+    command: [sleep, infinity]
+    ports: [{containerPort: 80, hostPort: 21017}]
 """
 
 

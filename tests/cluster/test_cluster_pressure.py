@@ -21,7 +21,10 @@ spec:
   containers:
   - name: a
     image: host
-    command: [python3, -c, "import time; kept = b'x' * ({size} << 20); open('/tmp/r', 'w'); time.sleep(600)"]
+    command:
+    - python3
+    - -c
+    - import time; kept = b'x' * ({size} << 20); open('/tmp/r', 'w'); time.sleep(600)
     readinessProbe: {{exec: {{command: [test, -e, /tmp/r]}}, periodSeconds: 1}}
     resources: {{requests: {{memory: {request}}}}}
 """

@@ -20,7 +20,10 @@ spec:
       containers:
       - name: a
         image: host
-        command: [sh, -c, "mkdir -p /w && cd /w && hostname > index.html && exec python3 -m http.server 8080"]
+        command:
+        - sh
+        - -c
+        - mkdir -p /w && cd /w && hostname > index.html && exec python3 -m http.server 8080
         readinessProbe: {httpGet: {port: 8080}, periodSeconds: 1}
 ---
 apiVersion: v1

@@ -82,8 +82,8 @@ def kubectl_of(version: str) -> str:
 
 @cache
 def etcd_program() -> str:
-    """The path of an etcd: Debian trixie's, else the machine's own or its release's. Looked up once:
-    a server that is started again must not wait for apt. Skips without one.
+    """The path of an etcd: Debian trixie's, else the machine's own or its release's. Looked up
+    once: a server that is started again must not wait for apt. Skips without one.
     """
     program = (
         trixie_binary("etcd-server", "usr/bin/etcd")

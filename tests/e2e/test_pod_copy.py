@@ -115,7 +115,8 @@ def test_no_link_of_a_container_leads_out_of_it(world: World, tmp_path: Path) ->
     world.exec(
         "p",
         f"""
-        mkdir -p /tmp/t {tmp_path}; ln -s {secret} /tmp/t/file; ln -s / /tmp/root; ln -s ../../../../../.. /tmp/up
+        mkdir -p /tmp/t {tmp_path}; ln -s {secret} /tmp/t/file; ln -s / /tmp/root
+        ln -s ../../../../../.. /tmp/up
         ln -s /proc/1/root /tmp/proc; rm -f {secret}; cp /bin/true /tmp/suid; chmod 4755 /tmp/suid
     """,
     )

@@ -4,7 +4,7 @@
 
 FOLDER is emptied and used as scratch.
 
-records    any bytes are a valid record of their type, which is encoded again alike, or a RecordError
+records    any bytes are a valid record of their type, encoded again alike, or a RecordError
 manifest   any text is a manifest or is refused with diagnostics
 archive    any layer is unpacked below its directory or refused, and any archive loaded or refused
 """

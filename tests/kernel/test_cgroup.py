@@ -370,9 +370,8 @@ def test_names_that_would_lead_elsewhere_are_refused(own: CgroupTree, name: str)
 
 def cpu_share(tree: CgroupTree, group: str) -> int:
     branch = next(b for b in tree.branches if "cpu" in b.hierarchy.controllers)
-    with open(
-        f"{branch.hierarchy.mount_point}/{tree.parent}/{group}/cpu.{'weight' if branch.v2 else 'shares'}"
-    ) as file:
+    name = "cpu.weight" if branch.v2 else "cpu.shares"
+    with open(f"{branch.hierarchy.mount_point}/{tree.parent}/{group}/{name}") as file:
         return int(file.read())
 
 

@@ -1,5 +1,5 @@
-"""What people who know Kubernetes expect of a container: the signal that stops it, its last message,
-its links, and answers instead of waiting.
+"""What people who know Kubernetes expect of a container: the signal that stops it, its last
+message, its links, and answers instead of waiting.
 """
 
 from __future__ import annotations

@@ -226,10 +226,11 @@ REFUSED: list[tuple[str | bytes, str, tuple[int, int] | None]] = [
     ("- &a0 [x]\n" + "".join(f"- &a{n} [*a{n - 1}]\n" for n in range(1, 1000)), f"{MAX_DEPTH} deep",
      None),
     ("a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-        f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n" for old,
-                                             new in zip("abcdefgh", "bcdefghi", strict=True)),
+        f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)),
      f"{MAX_NODES} values", None),
-    ("a: &a {" + ",".join(f"k{n}: 1" for n in range(1000)) + "}\n" + "".join(f"b{n}: {{<<: *a}}\n" for n in range(10000)),
+    ("a: &a {" + ",".join(f"k{n}: 1" for n in range(1000)) + "}\n"
+     + "".join(f"b{n}: {{<<: *a}}\n" for n in range(10000)),
      f"{MAX_NODES} values", None),
     ("- a\n" * (MAX_NODES + 1), f"{MAX_NODES} values", (MAX_NODES, 3)),
 ]  # fmt: skip

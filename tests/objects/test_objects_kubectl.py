@@ -54,14 +54,17 @@ spec:
     sysctls: [{name: a, value: "1"}]
   setHostnameAsFQDN: true
   tolerations: [{key: k, operator: Exists, tolerationSeconds: 0}, {}]
-  topologySpreadConstraints: [{maxSkew: 1, topologyKey: t, whenUnsatisfiable: DoNotSchedule, minDomains: 2}]
+  topologySpreadConstraints:
+  - {maxSkew: 1, topologyKey: t, whenUnsatisfiable: DoNotSchedule, minDomains: 2}
   volumes:
   - {name: a, emptyDir: {medium: Memory, sizeLimit: 1024Mi}}
   - {name: b, hostPath: {path: /x, type: ""}}
   - {name: c, configMap: {name: m, items: [{key: k, path: p, mode: 0644}], optional: false}}
   - {name: d, projected: {sources: [{serviceAccountToken: {path: t}}, {downwardAPI: {items: []}}]}}
   - name: e
-    ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1e3}}}}}
+    ephemeral:
+      volumeClaimTemplate:
+        spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1e3}}}
   - {name: f, csi: {driver: d, volumeAttributes: {a: b}}}
   - {name: g, nfs: {server: s, path: /p}}
   - {name: h, image: {reference: r}}
@@ -76,7 +79,9 @@ spec:
     - {name: C, valueFrom: {secretKeyRef: {name: s, key: k, optional: yes}}}
     envFrom: [{prefix: P_, configMapRef: {name: m}}]
     lifecycle: {preStop: {sleep: {seconds: 3}}, postStart: {exec: {command: [a]}}}
-    livenessProbe: {httpGet: {port: web, path: /, httpHeaders: [{name: a, value: b}]}, initialDelaySeconds: 1}
+    livenessProbe:
+      httpGet: {port: web, path: /, httpHeaders: [{name: a, value: b}]}
+      initialDelaySeconds: 1
     readinessProbe: {tcpSocket: {port: 80}, periodSeconds: 1e1}
     ports: [{containerPort: 80, hostIP: 127.0.0.1, hostPort: 81, name: web, protocol: UDP}]
     resources:
@@ -95,7 +100,8 @@ spec:
     terminationMessagePolicy: FallbackToLogsOnError
     tty: true
     volumeDevices: [{name: d, devicePath: /d}]
-    volumeMounts: [{name: a, mountPath: /a, subPathExpr: $(A), recursiveReadOnly: Disabled, readOnly: true}]
+    volumeMounts:
+    - {name: a, mountPath: /a, subPathExpr: $(A), recursiveReadOnly: Disabled, readOnly: true}
     workingDir: /w
 """
 

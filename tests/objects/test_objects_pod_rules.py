@@ -77,7 +77,11 @@ GOOD: dict[str, Object] = {
                     ]
                 }
             },
-            "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname"}]},
+            "podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [
+                    {"topologyKey": "kubernetes.io/hostname"}
+                ]
+            },
         }
     ),
 }  # fmt: skip

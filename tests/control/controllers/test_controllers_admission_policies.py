@@ -53,8 +53,8 @@ def test_expressions_that_fit_are_not_warned_of() -> None:
         (
             policy("object.data == null", resources=("configmaps", "pods", "*"), group=""),
             {
-                "spec.validations[0].expression": "/v1, Kind=ConfigMap: ERROR: <input>:1:13: found no "
-                "matching overload for '_==_' applied to '(map(string, string), null)'\n"
+                "spec.validations[0].expression": "/v1, Kind=ConfigMap: ERROR: <input>:1:13: "
+                "found no matching overload for '_==_' applied to '(map(string, string), null)'\n"
                 " | object.data == null\n | ............^\n\n"
                 "/v1, Kind=Pod: ERROR: <input>:1:7: undefined field 'data'\n"
                 " | object.data == null\n | ......^\n"

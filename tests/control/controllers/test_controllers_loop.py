@@ -1,5 +1,5 @@
-"""The loop: order per key, back-off, timers, and plans that see their own writes, over a real server
-in this process.
+"""The loop: order per key, back-off, timers, and plans that see their own writes, over a real
+server in this process.
 """
 
 from __future__ import annotations

@@ -185,7 +185,8 @@ def test_files_of_any_mix():
     text = b"""kind: Node
 metadata: {name: a}
 ---
-{"kind": "NodeList", "items": [{"metadata": {"name": "b"}}]} {"kind": "Node", "metadata": {"name": "c"}}
+{"kind": "NodeList", "items": [{"metadata": {"name": "b"}}]} {"kind": "Node",
+"metadata": {"name": "c"}}
 ---
 [{"kind": "List", "items": [{"kind": "Node", "metadata": {"name": "d"}}]}]
 ---

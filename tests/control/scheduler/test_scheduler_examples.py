@@ -4,6 +4,7 @@ from kubelite.control.scheduler import explain, simulate
 from tests.control.scheduler.small import fits, node, pod, reasons, scores, zone
 
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 # Assigning Pods to Nodes
 
@@ -147,13 +148,13 @@ def test_redis_cache_beside_each_web_server():
     selfish = {"labelSelector": {"matchLabels": {"app": "web-store"}}, "topologyKey": HOST}
     caches = [
         pod(f"cache-{i}", labels={"app": "store"},
-            affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}})
+            affinity={"podAntiAffinity": {REQUIRED: [apart]}})
         for i in (1, 2, 3)
     ]  # fmt: skip
     servers = [
         pod(f"web-{i}", labels={"app": "web-store"},
-            affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [selfish]},
-                      "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [beside]}})
+            affinity={"podAntiAffinity": {REQUIRED: [selfish]},
+                      "podAffinity": {REQUIRED: [beside]}})
         for i in (1, 2, 3)
     ]  # fmt: skip
     placed = {each["pod"]: each["node"] for each in simulate(nodes, caches + servers)["pods"]}

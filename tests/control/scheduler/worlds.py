@@ -126,9 +126,9 @@ weighted = st.builds(
 constraint = st.builds(
     lambda key, skew, hard, chosen, least, affinity, taints, own: without_none(
         topologyKey=key, maxSkew=skew,
-                                                                               whenUnsatisfiable="DoNotSchedule" if hard else "ScheduleAnyway",
-        labelSelector=chosen, minDomains=least if hard else None, nodeAffinityPolicy=affinity,
-                                                                               nodeTaintsPolicy=taints,
+        whenUnsatisfiable="DoNotSchedule" if hard else "ScheduleAnyway",
+        labelSelector=chosen, minDomains=least if hard else None,
+        nodeAffinityPolicy=affinity, nodeTaintsPolicy=taints,
         matchLabelKeys=["tier"] if own and chosen else None,
     ),
     st.sampled_from(KEYS),
@@ -169,7 +169,9 @@ def affinity(draw):
     return without_none(
         nodeAffinity=draw(maybe(st.builds(
             lambda required, ask, preferred: without_none(
-                requiredDuringSchedulingIgnoredDuringExecution={"nodeSelectorTerms": required} if ask else None,
+                requiredDuringSchedulingIgnoredDuringExecution=(
+                    {"nodeSelectorTerms": required} if ask else None
+                ),
                 preferredDuringSchedulingIgnoredDuringExecution=preferred or None,
             ),
             some(node_term),

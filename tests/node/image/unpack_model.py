@@ -1,4 +1,6 @@
-"""What unpacking a layer means, restated slowly over plain values: no file system, no descriptors."""
+"""What unpacking a layer means, restated slowly over plain values: no file system, no
+descriptors.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ class Model:
         place.names[parts[-1]] = linked
 
     def _walk(self, parts: list[str]) -> Node:
-        """The directory at a path, made where it is missing; links lead from the root of the tree."""
+        """The directory at a path, made where it is missing; links lead from the root of the
+        tree.
+        """
         way, todo, links = [self.root], list(parts), 0
         while todo:
             part = todo.pop(0)

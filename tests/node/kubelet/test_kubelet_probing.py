@@ -298,7 +298,8 @@ def check(request, context):
 server = grpc.server(futures.ThreadPoolExecutor(4))
 if sys.argv[1] == "health":
     handler = grpc.unary_unary_rpc_method_handler(check)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": handler}),))
+    health = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": handler})
+    server.add_generic_rpc_handlers((health,))
 print(server.add_insecure_port("127.0.0.1:0"), flush=True)
 server.start()
 sys.stdin.read()

@@ -1,5 +1,5 @@
-"""Services and EndpointSlices at random: what the elements of the table do with a connection is what
-the documentation of Kubernetes says should become of it.
+"""Services and EndpointSlices at random: what the elements of the table do with a connection is
+what the documentation of Kubernetes says should become of it.
 
 The model reads the objects only; the interpreter reads the elements only, as the chains do.
 """
@@ -21,7 +21,9 @@ PORT, NODE_PORT, TARGET = 80, 30080, 8080
 
 
 class Call(NamedTuple):
-    """A connection to a Service: to which of its addresses, from a caller on this node or outside."""
+    """A connection to a Service: to which of its addresses, from a caller on this node or
+    outside.
+    """
 
     target: str
     is_inside: bool

@@ -88,9 +88,12 @@ CRD = {
                 "name": "v1",
                 "served": True,
                 "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object",
-                                               "properties": {"spec": {"type": "object",
-                                                                       "properties": {"replicas": {"type": "integer"}}}}}},
+                "schema": {"openAPIV3Schema": {
+                    "type": "object",
+                    "properties": {"spec": {
+                        "type": "object", "properties": {"replicas": {"type": "integer"}},
+                    }},
+                }},
                 "subresources": {"status": {},
                                  "scale": {"specReplicasPath": ".spec.replicas",
                                            "statusReplicasPath": ".status.replicas"}},
@@ -216,8 +219,8 @@ async def test_the_table_holds_every_route(tmp_path: Path) -> None:
         versions = ["/api/v1"]
         for group in (await api.get("/apis")).ok()["groups"]:
             versions += [f"/apis/{version['groupVersion']}" for version in group["versions"]]
-        shown = {(found["groupVersion"], each["name"]) for path in versions
-                 for found in [(await api.get(path)).ok()] for each in found["resources"]}  # fmt: skip
+        lists = [(await api.get(path)).ok() for path in versions]
+        shown = {(one["groupVersion"], res["name"]) for one in lists for res in one["resources"]}
         assert shown == table
         subs = {name.partition("/")[2] for _, name in table}
         assert {sub for sub, _ in router._SUBRESOURCES} | set(router._PARTS) <= subs

@@ -93,8 +93,8 @@ def test_an_unknown_definition_is_empty():
 
 
 def test_the_committed_protobuf_table_is_what_the_script_makes():
-    """Fetch them: ``scripts/debian sid FOLDER golang-k8s-{api,apimachinery,metrics,apiextensions-apiserver}-dev``, the
-    FOLDER that is below.
+    """Fetch them by ``scripts/debian sid FOLDER PACKAGES``, where FOLDER is below and PACKAGES
+    are ``golang-k8s-{api,apimachinery,metrics,apiextensions-apiserver}-dev``.
     """
     folder = (
         Path(tempfile.gettempdir())

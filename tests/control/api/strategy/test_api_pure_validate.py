@@ -153,7 +153,10 @@ PODS = [
                                            "whenUnsatisfiable": "DoNotSchedule"}]},
      "spec.topologySpreadConstraints[0].maxSkew", "must be greater than zero"),
     (
-        {"spec__affinity__nodeAffinity__requiredDuringSchedulingIgnoredDuringExecution__nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In"}]}]},
+        {
+            "spec__affinity__nodeAffinity__requiredDuringSchedulingIgnoredDuringExecution"
+            "__nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In"}]}]
+        },
         "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values",
         "Required value: must be specified when `operator` is 'In' or 'NotIn'",
     ),

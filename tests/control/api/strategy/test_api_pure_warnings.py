@@ -34,13 +34,19 @@ def ports(*given):
         ({"spec__nodeSelector": {"beta.kubernetes.io/arch": "x", "kubernetes.io/os": "y"}},
          [('spec.nodeSelector[beta.kubernetes.io/arch]: deprecated since '
            'v1.14; use "kubernetes.io/arch" instead')]),
-        ({"spec__affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [NODE_TERM]}}}},
-         ["spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key: "
+        ({"spec__affinity": {"nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [NODE_TERM]}}}},
+         ["spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+          ".nodeSelectorTerms[0].matchExpressions[0].key: "
           'beta.kubernetes.io/os is deprecated since v1.14; use "kubernetes.io/os" instead']),
-        ({"spec__affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": {"topologyKey": "a"}}]}}},
-         ["spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.labelSelector: "
+        ({"spec__affinity": {"podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "podAffinityTerm": {"topologyKey": "a"}}]}}},
+         ["spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]"
+          ".podAffinityTerm.labelSelector: "
           "a null labelSelector results in matching no pod"]),
-        ({"spec__topologySpreadConstraints": [{"topologyKey": "failure-domain.beta.kubernetes.io/zone", "labelSelector": {}}]},
+        ({"spec__topologySpreadConstraints": [
+            {"topologyKey": "failure-domain.beta.kubernetes.io/zone", "labelSelector": {}}]},
          ["spec.topologySpreadConstraints[0].topologyKey: "
           "failure-domain.beta.kubernetes.io/zone is deprecated since v1.17; "
           'use "topology.kubernetes.io/zone" instead']),

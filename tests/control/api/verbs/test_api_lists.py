@@ -161,7 +161,10 @@ async def test_a_watch_ends_in_time_with_a_bookmark(tmp_path: Path) -> None:
 async def test_initial_events_end_with_a_marked_bookmark(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         await api.create(PODS, pod("a"))
-        path = f"{PODS}?sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+        path = (
+            f"{PODS}?sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+            "&allowWatchBookmarks=true"
+        )
         async with api.watch(path) as watch:
             added, mark = await watch.take(2)
             assert added["type"] == "ADDED"

@@ -164,7 +164,10 @@ async def test_kubectl_port_forward(tmp_path: Path, version: str) -> None:
 @pytest.mark.parametrize("protocol", ["v4.channel.k8s.io", "v5.channel.k8s.io"])
 async def test_websocket_exec(tmp_path: Path, protocol: str) -> None:
     async with with_a_pod(tmp_path) as (api, _):
-        query = "command=sh&command=-c&command=echo+out%3B+cat+%3E%262&stdin=true&stdout=true&stderr=true"
+        query = (
+            "command=sh&command=-c&command=echo+out%3B+cat+%3E%262"
+            "&stdin=true&stdout=true&stderr=true"
+        )
         said: dict[int, bytes] = {}
         async with api.session.ws_connect(
             f"{api.url}{PODS}/one/exec?{query}", protocols=[protocol]
@@ -337,7 +340,8 @@ async def test_a_proxy_passes_on_what_it_is_given(tmp_path: Path) -> None:
         assert (await api.get(at + "/")).code == 502
 
 
-PAGE = """<html><body background=/x.png><a class="l" href="/a?b">/a</a> <img longdesc='/l' src="/b.png">
+PAGE = """<html><body background=/x.png><a class="l" href="/a?b">/a</a>
+<img longdesc='/l' src="/b.png">
 <a href="c">c</a> <a href="//elsewhere/d">d</a> <a href="{own}/e">e</a> href="/f" </body></html>"""
 
 

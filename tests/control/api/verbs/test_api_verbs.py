@@ -39,8 +39,8 @@ async def test_refusals_are_the_servers_own_bytes(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         missing = await api.get(f"{CONFIG}/none")
         assert missing.body == (
-            b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"configmaps '
-            b'\\"none\\" not found",'
+            b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
+            b'"message":"configmaps \\"none\\" not found",'
             b'"reason":"NotFound","details":{"name":"none","kind":"configmaps"},"code":404}\n'
         )
         await api.create(CONFIG, config_map("a"))
