@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.crash.crashworld import Ward, child, ended, templates
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 HIT: set[str] = set()
+GROUP = 4321
 SAY = (
     "trap 'echo bye; exit 0' TERM; echo token >> /tokens/{name}; "
     "for n in 1 2 3; do echo line $n; done; "
@@ -44,9 +46,9 @@ ANEW = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "value
 
 
 def container(name: str, script: str, **more: Any) -> dict[str, Any]:
-    mount = {"name": "tokens", "mountPath": "/tokens"}
+    mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("tokens", "data", "cache")]
     words = ["sh", "-c", (SAY + script).replace("{name}", name)]
-    return {"name": name, "image": "host", "command": words, "volumeMounts": [mount], **more}
+    return {"name": name, "image": "host", "command": words, "volumeMounts": mounts, **more}
 
 
 def made(tmp_path: Path, main: str, restart: str, **more: Any) -> Ward:
@@ -71,7 +73,12 @@ def whole(tokens: Path, main: str, restart: str, memory: str, env: str) -> dict[
     return {
         "restartPolicy": restart,
         "terminationGracePeriodSeconds": 10,
-        "volumes": [{"name": "tokens", "hostPath": {"path": str(tokens)}}],
+        "securityContext": {"fsGroup": GROUP},
+        "volumes": [
+            {"name": "tokens", "hostPath": {"path": str(tokens)}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+            {"name": "cache", "emptyDir": {"medium": "Memory"}},
+        ],
         "initContainers": [container("init", ""), container("side", WAIT, **side)],
         "containers": [
             container(
@@ -102,6 +109,11 @@ def finish(ward: Ward) -> None:
     if ward.get() is not None:
         assert ended(child(lambda: ward.verb("down", grace=0))) == 0
     assert ward.get() is None
+    claim = Path(ward.home.claim("default", "data"))
+    assert set(claim.parent.iterdir()) - {claim.parent / ".lock"} <= {claim}
+    if claim.exists():
+        status = claim.stat()
+        assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o2777, GROUP)
     for path in ward.tokens.iterdir():
         path.unlink()
 
