@@ -57,7 +57,7 @@ def _other_kind(version: str, kind: str, value: Object) -> Problem:
         message = f"{kind} needs a cluster"
         hint = "`kubelite up` starts one, and `kubectl apply -f` takes the whole file"
         return Problem(("kind",), message, codes.NEEDS_CLUSTER, hint)
-    versions = [each.api_version for each in kinds.KINDS if each.kind == kind]
+    versions = [known.api_version for known in kinds.KINDS if known.kind == kind]
     if versions:
         message = f'{version} has no kind "{kind}"'
         return Problem(("apiVersion",), message, codes.INVALID, f"write apiVersion: {versions[0]}")

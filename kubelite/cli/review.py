@@ -186,8 +186,8 @@ def _review_workload(
     path = (*item.path, *workloads.FAMILIES[document["apiVersion"], document["kind"]].template)
     untold = result._replace(errors=[], warnings=[], notes=[])
     for number, pod in enumerate(workloads.pods(document)):
-        told = result if number == 0 else untold
-        _review_pod(item._replace(value=pod, path=path), namespace, lenient, told, taken)
+        target = result if number == 0 else untold
+        _review_pod(item._replace(value=pod, path=path), namespace, lenient, target, taken)
     if not result.errors:
         result.errors.extend(untold.errors)  # a name that only a later one shares with another pod
 

@@ -47,4 +47,4 @@ def _of_status(cause: status.Cause) -> Cause:
 def _path(text: str) -> Path:
     """The steps of a field as the API writes it: ``spec.containers[0].resources.limits[cpu]``."""
     steps = re.findall(r"\[([0-9]+)\]|\[([^\]]*)\]|([^.\[\]]+)", text)
-    return tuple(int(at) if at else name or Key(key) for at, key, name in steps)
+    return tuple(int(index) if index else name or Key(key) for index, key, name in steps)

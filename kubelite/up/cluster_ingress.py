@@ -78,7 +78,7 @@ class ClusterIngress:
 
     async def _apply(self) -> None:
         """Serves what there is now. Raises OSError where a port is taken, ClientError."""
-        classes = [dict(found) for found in self._classes.list()]
+        classes = [dict(ingress_class) for ingress_class in self._classes.list()]
         ours = [dict(obj) for obj in self._ingresses.list() if routes.is_ours(dict(obj), classes)]
         if ours and self._services is None:
             self._services = self._informers.of(SERVICES)

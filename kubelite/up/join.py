@@ -42,10 +42,10 @@ class JoinToken(NamedTuple):
 
 def parse(text: str) -> JoinToken:
     """The token that a text is. Raises BadToken."""
-    found = _TOKEN.fullmatch(text)
-    if found is None:
+    match = _TOKEN.fullmatch(text)
+    if match is None:
         raise BadToken("the token must be one that `kubelite token create` has printed")
-    return JoinToken(*found.groups())
+    return JoinToken(*match.groups())
 
 
 async def create_token(access: ClusterAccess, seconds: int) -> JoinToken:
@@ -112,11 +112,11 @@ async def _authority(server: str, token: JoinToken) -> bytes:
         config = json.loads(info["data"]["kubeconfig"])
         encoded = config["clusters"][0]["cluster"]["certificate-authority-data"]
         authority = base64.b64decode(encoded)
-        found = public_key_hash(authority)
+        key_hash = public_key_hash(authority)
     except (LookupError, ValueError) as error:
         raise BadToken(f"{server} shows no certificate of a cluster: {error}") from error
-    if found != token.authority:
-        raise BadToken(f"{server} belongs to another cluster than the token: its key is {found}")
+    if key_hash != token.authority:
+        raise BadToken(f"{server} belongs to another cluster than the token: its key is {key_hash}")
     return authority
 
 

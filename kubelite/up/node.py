@@ -154,7 +154,7 @@ class NodeAgent:
         self._started.set_result(pods)
         pressure = NodePressure(self._home, options.name, pods, registration.report)
         work = [registration.run(), network.run(), routes.run(), volumes.run(), pressure.run()]
-        work += [each.run() for each in certificates]
+        work += [certificate.run() for certificate in certificates]
         if options.ingress_access is not None and options.ingress_ports is not None:
             work.append(_serve_ingresses(options.ingress_access, options))
         await self._run_until_stopped(*work)

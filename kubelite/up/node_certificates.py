@@ -74,8 +74,8 @@ class Directory(NamedTuple):
 
     def node(self) -> str:
         """The name of the node that has joined. Raises FileNotFoundError."""
-        found = x509.load_pem_x509_certificate(_read(self.pair("client").certificate))
-        (name,) = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        certificate = x509.load_pem_x509_certificate(_read(self.pair("client").certificate))
+        (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         return str(name.value).removeprefix("system:node:")
 
     def access(self) -> ClusterAccess:
@@ -114,8 +114,8 @@ async def obtain(
             "usages": ["digital signature", kind],
         },
     }
-    made = await client.create(CERTIFICATE_SIGNING_REQUESTS, body)
-    certificate = await _answer(client, made["metadata"]["name"])
+    created = await client.create(CERTIFICATE_SIGNING_REQUESTS, body)
+    certificate = await _answer(client, created["metadata"]["name"])
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     write_atomic(pair.key, pem, durable=True)
     write_atomic(pair.certificate, certificate, durable=True)
@@ -200,8 +200,8 @@ class NodeCertificates:
 
 def is_due(certificate: bytes, now: datetime) -> bool:
     """Whether a PEM certificate is to be renewed."""
-    found = x509.load_pem_x509_certificate(certificate)
-    begun, ends = found.not_valid_before_utc, found.not_valid_after_utc
+    parsed = x509.load_pem_x509_certificate(certificate)
+    begun, ends = parsed.not_valid_before_utc, parsed.not_valid_after_utc
     return now >= begun + (ends - begun) * RENEWED_SHARE
 
 

@@ -69,7 +69,7 @@ def peers_of(nodes: Iterable[Mapping[str, Any]], own: str) -> dict[str, str]:
     for node in nodes:
         range = (node.get("spec") or {}).get("podCIDR")
         addresses = (node.get("status") or {}).get("addresses") or ()
-        internal = [each["address"] for each in addresses if each["type"] == "InternalIP"]
+        internal = [entry["address"] for entry in addresses if entry["type"] == "InternalIP"]
         if node["metadata"]["name"] != own and range and internal:
             peers[str(range)] = str(internal[0])
     return peers

@@ -61,11 +61,11 @@ def load_all(
     return Manifest(reviewed.pods, reviewed.warnings, reviewed.referenced, reviewed.owners)
 
 
-def _generate_names(found: list[Document]) -> None:
+def _generate_names(listed: list[Document]) -> None:
     """Gives pods with a generateName their name, as the API server does: five random letters."""
     from kubelite.cli.review import items
 
-    for item in items(found):
+    for item in items(listed):
         metadata = item.value.get("metadata") if isinstance(item.value, dict) else None
         if isinstance(metadata, dict) and metadata.get("generateName") and not metadata.get("name"):
             import secrets

@@ -68,7 +68,7 @@ def build(
         created=creation_time(os.environ, time.time()),
         latest=int(epoch) if epoch.isdecimal() else None,
     )
-    made = build_image(
+    built = build_image(
         store,
         lambda: open_pods(settings, screen),
         parse(_text(file, options.context)),
@@ -76,7 +76,7 @@ def build(
         tag,
         screen.note,
     )
-    show_loaded(screen, [made], "built", start)
+    show_loaded(screen, [built], "built", start)
     return 0
 
 

@@ -25,13 +25,13 @@ def check(settings: Settings) -> int:
     if os.geteuid() != 0:
         raise CliError(Diagnostic("only root can read the firewall rules"))
     try:
-        found = blocked(home.key)
+        obstacles = blocked(home.key)
     except NetworkError as error:
         raise CliError(Diagnostic(error.message, hint=error.hint)) from error
-    for way, obstacle in found:
+    for way, obstacle in obstacles:
         certainty = "" if obstacle.is_certain else ", if no other rule of it lets them pass"
         screen.data(f"packets {way} do not pass: {obstacle}{certainty}\n")
-    if not found:
+    if not obstacles:
         screen.data("nothing stands in the way of pods\n")
         return 0
     bridge = names.bridge(home.key)

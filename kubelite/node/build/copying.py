@@ -69,9 +69,9 @@ class Copier:
             into = self._target.path
         else:
             into = self._file_path(name)
-        for found in walk(tree, source):
-            if found.below or not stat.S_ISDIR(found.status.st_mode):
-                self._add(tree, found, (*into, *found.below))
+        for file in walk(tree, source):
+            if file.below or not stat.S_ISDIR(file.status.st_mode):
+                self._add(tree, file, (*into, *file.below))
 
     def extract(self, tree: Tree, source: Parts) -> bool:
         """Unpack an archive into the target; False for a file that is none."""
@@ -112,8 +112,8 @@ class Copier:
         entry.uid, entry.gid = self._target.owner or (0, 0)
         self._unpacker.apply(entry, io.BytesIO())
 
-    def _add(self, tree: Tree, found: Found, path: Parts) -> None:
-        status = found.status
+    def _add(self, tree: Tree, file: Found, path: Parts) -> None:
+        status = file.status
         kind = TYPES.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             return  # a socket means nothing without its process
@@ -126,13 +126,13 @@ class Copier:
         entry.uid, entry.gid = self._target.owner or own
         entry.mtime = status.st_mtime_ns // 1_000_000_000
         if entry.issym():
-            entry.linkname = tree.files.target(found.path)
+            entry.linkname = tree.files.target(file.path)
         if entry.ischr() or entry.isblk():
             entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
         if not entry.isreg() and not entry.isdir():
             self._unpacker.apply(entry, io.BytesIO())
             return
-        descriptor = tree.files.open(found.path)
+        descriptor = tree.files.open(file.path)
         try:
             entry.size = status.st_size if entry.isreg() else 0
             entry.pax_headers = _xattrs(descriptor)

@@ -186,7 +186,7 @@ def _test(command: Instruction) -> list[str]:
 
 def _nanoseconds(text: str, line: int) -> int:
     """A duration as Go writes it: 1m30s."""
-    found = re.findall(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)", text)
-    if not found or "".join(number + unit for number, unit in found) != text:
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
         raise at(line, f"{text} is not a duration such as 30s")
-    return sum(int(float(number) * _UNITS[unit]) for number, unit in found)
+    return sum(int(float(number) * _UNITS[unit]) for number, unit in parts)

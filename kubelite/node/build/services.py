@@ -99,11 +99,11 @@ class Services:
     def image_of(self, base: Base, layer_ids: Sequence[str], config: dict[str, Any]) -> str:
         """The id of an image for a step to run from, which goes away with the build."""
         mark = History(created_by=f"kubelite image build {self.work.name}", empty_layer=True)
-        made = self.store.assemble(
+        assembled = self.store.assemble(
             layer_ids, lambda diff_ids: next_config(base.document, diff_ids, [mark], "", config)
         )
-        self._images.add(made.image.id)
-        return made.image.id
+        self._images.add(assembled.image.id)
+        return assembled.image.id
 
     def remove_images(self) -> None:
         """Remove the images that only steps have run from."""

@@ -42,21 +42,21 @@ class Found(NamedTuple):
 
 def expand(tree: Tree, pattern: str) -> list[Parts]:
     """The paths that a source means; none where nothing matches."""
-    found: list[Parts] = [()]
+    paths: list[Parts] = [()]
     for part in pattern.split("/"):
         if part in ("", "."):
             continue
         if _WILD.isdisjoint(part):
-            found = [tree.files.resolve("/".join((*parts, part))) for parts in found]
+            paths = [tree.files.resolve("/".join((*parts, part))) for parts in paths]
             continue
         matches = ignore.translate(part)
-        found = [
+        paths = [
             tree.files.resolve("/".join((*parts, name)))
-            for parts in found
+            for parts in paths
             for name in tree.files.names(parts)
             if matches.fullmatch(name)
         ]
-    return [p for p in found if tree.files.find(p) is not None and (not p or _keeps(tree, p))]
+    return [p for p in paths if tree.files.find(p) is not None and (not p or _keeps(tree, p))]
 
 
 def name_of(pattern: str, path: Parts) -> str:
@@ -85,13 +85,13 @@ def digest(tree: Tree, source: Parts) -> str:
     if tree.key:
         return f"{tree.key}:{'/'.join(source)}"
     result = hashlib.sha256()
-    for found in walk(tree, source):
-        mode = found.status.st_mode
-        result.update(f"{'/'.join(found.below)}\0{mode:o}\0".encode("utf-8", "surrogateescape"))
+    for file in walk(tree, source):
+        mode = file.status.st_mode
+        result.update(f"{'/'.join(file.below)}\0{mode:o}\0".encode("utf-8", "surrogateescape"))
         if stat.S_ISLNK(mode):
-            result.update(os.fsencode(tree.files.target(found.path)))
+            result.update(os.fsencode(tree.files.target(file.path)))
         elif stat.S_ISREG(mode):
-            result.update(_content_digest(tree, found.path))
+            result.update(_content_digest(tree, file.path))
     return result.hexdigest()
 
 

@@ -61,7 +61,7 @@ def plan(
     while todo:
         wanted.add(current := todo.pop())
         todo += stages[current].needs - wanted
-    return Plan({at: stages[at] for at in sorted(wanted)}, number, arguments)
+    return Plan({index: stages[index] for index in sorted(wanted)}, number, arguments)
 
 
 def find(name: str, stages: Sequence[Stage]) -> int | None:

@@ -223,10 +223,10 @@ class StageBuilder:
         command, script = self._command(instruction)
         options = self._services.options
         host_network = options.host_network or network == "host"
-        seen = [[r.kind, r.target, r.options, given.identity(r)] for r in requests]
+        mounted = [[r.kind, r.target, r.options, given.identity(r)] for r in requests]
         state = self._state
         settings = [state.config.get("User"), state.directory, sorted(state.variables.items())]
-        key = self._key("RUN", command, script, settings, seen, host_network)
+        key = self._key("RUN", command, script, settings, mounted, host_network)
 
         def make(place: Path) -> frozenset[Parts]:
             with ExitStack() as stack, self._files() as files:

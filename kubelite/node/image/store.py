@@ -207,9 +207,9 @@ class ImageStore:
         """
         names = (str(_keepable(name)),) if name is not None else ()
         with self._changing() as layers:
-            made = self.step(key) if key else None
-            if made is not None and self._image_path(made.image_id).exists():
-                return self._keep(self._record(made.image_id, made.image_id), names, ())
+            cached = self.step(key) if key else None
+            if cached is not None and self._image_path(cached.image_id).exists():
+                return self._keep(self._record(cached.image_id, cached.image_id), names, ())
             chain = [layers.needed(identity) for identity in layer_ids if identity != HOST]
             record = _described(layers, chain, describe)
             record = msgspec.structs.replace(record, layer_ids=tuple(layer_ids))

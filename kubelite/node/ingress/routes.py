@@ -51,9 +51,9 @@ def is_ours(ingress: Object, classes: Iterable[Object]) -> bool:
     annotations = ingress["metadata"].get("annotations") or {}
     name = (ingress.get("spec") or {}).get("ingressClassName") or annotations.get(_OLD_CLASS)
     return any(
-        found["metadata"]["name"] == name
-        and (found.get("spec") or {}).get("controller") == CONTROLLER
-        for found in classes
+        ingress_class["metadata"]["name"] == name
+        and (ingress_class.get("spec") or {}).get("controller") == CONTROLLER
+        for ingress_class in classes
     )
 
 

@@ -53,10 +53,10 @@ def foreign_tables(listing: str) -> list[str]:
     """Family and name of the tables of others that IPv4 packets meet, from the JSON of ``list
     tables``.
     """
-    found = (entry.get("table", {}) for entry in json.loads(listing)["nftables"])
+    tables = (entry.get("table", {}) for entry in json.loads(listing)["nftables"])
     return [
         f"{table['family']} {table['name']}"
-        for table in found
+        for table in tables
         if table.get("family") in _FAMILIES and not table["name"].startswith(_OURS)
     ]
 
@@ -146,8 +146,8 @@ def _is_met(match: Object, packet: Packet) -> bool | None:
     values = _values(match["left"], packet)
     if values is None:
         return None
-    found = _holds(match["right"], values)
-    return found if found is None or match["op"] != "!=" else not found
+    holds = _holds(match["right"], values)
+    return holds if holds is None or match["op"] != "!=" else not holds
 
 
 def _values(left: Any, packet: Packet) -> tuple[str, ...] | None:
@@ -198,8 +198,8 @@ def _holds(right: Any, values: tuple[str, ...]) -> bool | None:
 
 
 def _any(answers: Iterator[bool | None]) -> bool | None:
-    found = list(answers)
-    return True if True in found else None if None in found else False
+    known = list(answers)
+    return True if True in known else None if None in known else False
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

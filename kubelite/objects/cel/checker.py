@@ -40,18 +40,18 @@ class Checked(NamedTuple):
 def check(expression: str, variables: Mapping[str, Type]) -> Checked:
     """The type of an expression that may name these variables. Raises UnreadableExpression."""
     checker = _Checker(variables)
-    found = checker.type_of(parse(expression))
+    result = checker.type_of(parse(expression))
     problems = tuple(sorted(set(checker.problems)))
-    return Checked(ERROR if problems else found, problems)
+    return Checked(ERROR if problems else result, problems)
 
 
 def type_of(expression: str, variables: Mapping[str, Type]) -> Type:
     """The type of an expression; ``dyn`` where it cannot be known."""
     try:
-        found = check(expression, variables).type
+        result = check(expression, variables).type
     except UnreadableExpression:
         return DYN
-    return DYN if found == ERROR else found
+    return DYN if result == ERROR else result
 
 
 def report(expression: str, problems: Iterable[Problem]) -> str:
@@ -73,8 +73,8 @@ class _Checker:
         self._variables = dict(variables)
         self.problems: list[Problem] = []
 
-    def _wrong(self, at: int, message: str) -> Type:
-        self.problems.append(Problem(at, message))
+    def _wrong(self, position: int, message: str) -> Type:
+        self.problems.append(Problem(position, message))
         return ERROR
 
     def type_of(self, node: Node) -> Type:
@@ -102,8 +102,8 @@ class _Checker:
             return Type("type")
         return self._undeclared(node.at, node.name)
 
-    def _undeclared(self, at: int, name: str) -> Type:
-        return self._wrong(at, f"undeclared reference to '{name}' (in container '')")
+    def _undeclared(self, position: int, name: str) -> Type:
+        return self._wrong(position, f"undeclared reference to '{name}' (in container '')")
 
     def _select(self, node: Node) -> Type:
         assert node.target is not None
@@ -111,8 +111,8 @@ class _Checker:
         is_optional = node.optional or holder.name == "optional_type"
         if holder.name == "optional_type":
             holder = holder.parts[0]
-        found = self._field(node, holder)
-        return types.optional_of(found) if is_optional and found is not ERROR else found
+        selected = self._field(node, holder)
+        return types.optional_of(selected) if is_optional and selected is not ERROR else selected
 
     def _field(self, node: Node, holder: Type) -> Type:
         if holder in (DYN, ERROR):
@@ -121,19 +121,19 @@ class _Checker:
             return holder.parts[1]
         if holder.field is None:
             return self._wrong(node.at, f"type '{holder}' does not support field selection")
-        found = holder.field(node.name)
-        return self._wrong(node.at, f"undefined field '{node.name}'") if found is None else found
+        field = holder.field(node.name)
+        return self._wrong(node.at, f"undefined field '{node.name}'") if field is None else field
 
     def _common(self, nodes: Sequence[Node]) -> Type:
         """The one type of items; ``dyn`` where they differ."""
         common: Type | None = None
         for node in nodes:
-            found = self.type_of(node)
-            if node.optional and found.name == "optional_type":
-                found = found.parts[0]
+            own = self.type_of(node)
+            if node.optional and own.name == "optional_type":
+                own = own.parts[0]
             if common is None:
-                common = found
-            elif not types.fits(found, common, {}):
+                common = own
+            elif not types.fits(own, common, {}):
                 common = DYN
         return common or DYN
 
@@ -161,8 +161,8 @@ class _Checker:
     def _has(self, given: Node) -> Type:
         if given.kind != "select":
             return self._wrong(given.at, "invalid argument to has() macro")
-        found = self.type_of(given)
-        return ERROR if found is ERROR else BOOL
+        holder = self.type_of(given)
+        return ERROR if holder is ERROR else BOOL
 
     def _is_loop(self, node: Node) -> bool:
         loops = (*_PREDICATES, *_TRANSFORMS, *_OPTIONAL_TRANSFORMS)
@@ -174,8 +174,8 @@ class _Checker:
         given = self.type_of(node.target)
         if node.name in _OPTIONAL_TRANSFORMS:
             inside = given.parts[0] if given.name == "optional_type" else DYN
-            found = self._inside({node.parts[0].name: inside}, node.parts[1])
-            return found if node.name == "optFlatMap" else types.optional_of(found)
+            body = self._inside({node.parts[0].name: inside}, node.parts[1])
+            return body if node.name == "optFlatMap" else types.optional_of(body)
         if given.name not in ("list", "map", "dyn", "!error!"):
             why = "(must be list, map, or dynamic)"
             return self._wrong(
@@ -194,9 +194,9 @@ class _Checker:
 
     def _loop_result(self, node: Node, given: Type, results: list[Type]) -> Type:
         predicates = results if node.name in _PREDICATES else results[:-1]
-        for found in predicates:
-            if not types.fits(found, BOOL, {}):
-                text = f"found no matching overload for '_&&_' applied to '(bool, {found})'"
+        for predicate in predicates:
+            if not types.fits(predicate, BOOL, {}):
+                text = f"found no matching overload for '_&&_' applied to '(bool, {predicate})'"
                 return self._wrong(node.at, text)
         if node.name == "filter":
             return given if given.name != "map" else types.list_of(given.parts[0])
@@ -238,7 +238,7 @@ class _Checker:
                 node.at,
                 f"found no matching overload for '{name}' applied to '{_shown(takes, target)}'",
             )
-        return matching[0] if all(found == matching[0] for found in matching) else DYN
+        return matching[0] if all(candidate == matching[0] for candidate in matching) else DYN
 
 
 def _shown(takes: Sequence[Type], target: Node | None) -> str:

@@ -111,15 +111,15 @@ def admission(
     """What an expression about a write of an object of the type ``about`` can name; ``variables``
     of a policy only where it may.
     """
-    found = {"request": _REQUEST, "namespaceObject": _NAMESPACE}
-    found |= {"object": about, "oldObject": about}
+    typed = {"request": _REQUEST, "namespaceObject": _NAMESPACE}
+    typed |= {"object": about, "oldObject": about}
     if has_params:
-        found["params"] = DYN
+        typed["params"] = DYN
     if authorizer:
-        found["authorizer"] = _AUTHORIZER
+        typed["authorizer"] = _AUTHORIZER
     if variables is not None:
-        found["variables"] = object_of("kubernetes.variables", variables)
-    return found
+        typed["variables"] = object_of("kubernetes.variables", variables)
+    return typed
 
 
 def policies_variables(spec: Mapping[str, Any], about: Type = DYN) -> Iterator[dict[str, Type]]:

@@ -62,22 +62,24 @@ class _Token(NamedTuple):
 def parse(text: str) -> Node:
     """The tree of an expression. Raises UnreadableExpression."""
     reader = _Reader(_tokens(text))
-    found = reader.expression()
+    tree = reader.expression()
     if reader.next.kind != "end":
         raise reader.unexpected()
-    return found
+    return tree
 
 
 def _tokens(text: str) -> list[_Token]:
-    found, at = [], 0
-    while at < len(text):
-        token = _TOKEN.match(text, at)
+    tokens, position = [], 0
+    while position < len(text):
+        token = _TOKEN.match(text, position)
         if token is None:
-            raise UnreadableExpression(f"token recognition error at {text[at]!r} ({at})")
+            raise UnreadableExpression(
+                f"token recognition error at {text[position]!r} ({position})"
+            )
         if token.lastgroup != "space":
-            found.append(_Token(token.lastgroup or "", token[0], at))
-        at = token.end()
-    return [*found, _Token("end", "", len(text))]
+            tokens.append(_Token(token.lastgroup or "", token[0], position))
+        position = token.end()
+    return [*tokens, _Token("end", "", len(text))]
 
 
 class _Reader:
@@ -111,56 +113,56 @@ class _Reader:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise UnreadableExpression(f"expression is nested deeper than {MAX_DEPTH}")
-        found = self._binary(0)
+        condition = self._binary(0)
         if self._is("?"):
-            at = self._take().at
+            position = self._take().at
             then = self._binary(0)
             self._expect(":")
-            found = Node("call", at, "_?_:_", None, (found, then, self.expression()))
+            condition = Node("call", position, "_?_:_", None, (condition, then, self.expression()))
         self._depth -= 1
-        return found
+        return condition
 
     def _binary(self, level: int) -> Node:
         """Operators that bind at least as closely as a level, and what stands between them."""
-        found = self._unary()
+        tree = self._unary()
         while self.next.kind in ("sign", "name") and _LEVEL.get(self.next.text, -1) >= level:
             sign = self._take()
             name = "@in" if sign.text == "in" else f"_{sign.text}_"
             right = self._binary(_LEVEL[sign.text] + 1)
-            found = Node("call", sign.at, name, None, (found, right))
-        return found
+            tree = Node("call", sign.at, name, None, (tree, right))
+        return tree
 
     def _unary(self) -> Node:
         if not self._is("!", "-"):
             return self._member()
         sign = self._take()
         if sign.text == "-" and self.next.kind in ("int", "double"):
-            found = self._member()
-            if found.kind == "literal":
-                return found._replace(at=sign.at, value=-found.value)
-            return Node("call", sign.at, "-_", None, (found,))
+            operand = self._member()
+            if operand.kind == "literal":
+                return operand._replace(at=sign.at, value=-operand.value)
+            return Node("call", sign.at, "-_", None, (operand,))
         return Node("call", sign.at, f"{sign.text}_", None, (self._unary(),))
 
     def _member(self) -> Node:
-        found = self._primary()
+        tree = self._primary()
         while self._is(".", ".?", "[", "[?"):
             sign = self._take()
             if sign.text[0] == "[":
-                parts, name = (found, self.expression()), "_[_]" if sign.text == "[" else "_[?_]"
+                parts, name = (tree, self.expression()), "_[_]" if sign.text == "[" else "_[?_]"
                 self._expect("]")
-                found = Node("call", sign.at, name, None, parts)
+                tree = Node("call", sign.at, name, None, parts)
                 continue
             if self.next.kind != "name":
                 raise self.unexpected()
             name = self._take().text.strip("`")
             if self._is("("):
-                at = self._take().at
-                found = Node("call", at, name, found, self._listed(")"))
+                position = self._take().at
+                tree = Node("call", position, name, tree, self._listed(")"))
             elif self._is("{"):
-                found = self._message(f"{_dotted(found)}.{name}")
+                tree = self._message(f"{_dotted(tree)}.{name}")
             else:
-                found = Node("select", sign.at, name, found, optional=sign.text == ".?")
-        return found
+                tree = Node("select", sign.at, name, tree, optional=sign.text == ".?")
+        return tree
 
     def _primary(self) -> Node:
         token = self.next
@@ -169,9 +171,9 @@ class _Reader:
             return Node("literal", token.at, token.kind, value=_value(token))
         if self._is("("):
             self._take()
-            found = self.expression()
+            inner = self.expression()
             self._expect(")")
-            return found
+            return inner
         if self._is("[", "[?"):
             return Node("list", token.at, parts=self._items())
         if self._is("{"):
@@ -190,15 +192,15 @@ class _Reader:
             kind, value = _CONSTANTS[token.text]
             return Node("literal", token.at, kind, value=value)
         if self._is("("):
-            at = self._take().at
-            return Node("call", at, token.text, None, self._listed(")"))
+            position = self._take().at
+            return Node("call", position, token.text, None, self._listed(")"))
         if self._is("{"):
             return self._message(token.text)
         return Node("name", token.at, token.text)
 
     def _message(self, name: str) -> Node:
-        at = self._expect("{").at
-        return Node("message", at, name, parts=self._entries(fields=True))
+        position = self._expect("{").at
+        return Node("message", position, name, parts=self._entries(fields=True))
 
     def _items(self) -> tuple[Node, ...]:
         if self._take().text == "[?":
@@ -211,17 +213,17 @@ class _Reader:
 
     def _listed(self, end: str) -> tuple[Node, ...]:
         """Expressions up to a closing bracket, which is taken too."""
-        found = []
+        items = []
         while not self._is(end):
             is_optional = end == "]" and self._is("?") and bool(self._take())
-            found.append(self.expression()._replace(optional=is_optional))
+            items.append(self.expression()._replace(optional=is_optional))
             if not self._is(end):
                 self._expect(",")
         self._take()
-        return tuple(found)
+        return tuple(items)
 
     def _entries(self, *, fields: bool = False) -> tuple[Node, ...]:
-        found: list[Node] = []
+        entries: list[Node] = []
         while not self._is("}"):
             is_optional = self._is("?") and bool(self._take())
             if fields:
@@ -232,11 +234,11 @@ class _Reader:
             else:
                 key = self.expression()
             self._expect(":")
-            found += [key, self.expression()._replace(optional=is_optional)]
+            entries += [key, self.expression()._replace(optional=is_optional)]
             if not self._is("}"):
                 self._expect(",")
         self._take()
-        return tuple(found)
+        return tuple(entries)
 
 
 def _dotted(node: Node) -> str:

@@ -85,30 +85,30 @@ def fits(given: Type, wanted: Type, bound: dict[str, Type]) -> bool:
     )
 
 
-def _is_nullable(found: Type) -> bool:
-    return found.field is not None or found.name in _NULLABLE
+def _is_nullable(kind: Type) -> bool:
+    return kind.field is not None or kind.name in _NULLABLE
 
 
-def resolved(found: Type, bound: dict[str, Type]) -> Type:
+def resolved(kind: Type, bound: dict[str, Type]) -> Type:
     """A type with its letters replaced."""
-    if len(found.name) == 1:
-        return bound.get(found.name, DYN)
-    return found._replace(parts=tuple(resolved(part, bound) for part in found.parts))
+    if len(kind.name) == 1:
+        return bound.get(kind.name, DYN)
+    return kind._replace(parts=tuple(resolved(part, bound) for part in kind.parts))
 
 
 @cache
 def functions() -> dict[str, tuple[Overload, ...]]:
     """Every function by its name, with a namespace before it where it has one."""
-    found: dict[str, list[Overload]] = {}
+    by_name: dict[str, list[Overload]] = {}
     for line in _DECLARED.splitlines():
         for declared in filter(None, map(str.strip, line.split(";"))):
             name, overload = _declaration(declared)
-            found.setdefault(name, []).append(overload)
+            by_name.setdefault(name, []).append(overload)
     for name in ("_<_", "_<=_", "_>_", "_>=_"):
         numbers = [(one, other) for one in (INT, UINT, DOUBLE) for other in (INT, UINT, DOUBLE)]
-        rest = [(each, each) for each in (BOOL, STRING, BYTES, TIMESTAMP, DURATION)]
-        found[name] = [Overload(pair, BOOL, False) for pair in (*numbers, *rest)]
-    return {name: tuple(overloads) for name, overloads in found.items()}
+        rest = [(kind, kind) for kind in (BOOL, STRING, BYTES, TIMESTAMP, DURATION)]
+        by_name[name] = [Overload(pair, BOOL, False) for pair in (*numbers, *rest)]
+    return {name: tuple(overloads) for name, overloads in by_name.items()}
 
 
 def _declaration(text: str) -> tuple[str, Overload]:
@@ -122,13 +122,13 @@ def _declaration(text: str) -> tuple[str, Overload]:
 
 def _split(text: str) -> list[str]:
     """What stands between the commas that are in no brackets."""
-    found, depth, start = [], 0, 0
+    parts, depth, start = [], 0, 0
     for index, letter in enumerate(text):
         depth += (letter == "<") - (letter == ">")
         if letter == "," and not depth:
-            found.append(text[start:index].strip())
+            parts.append(text[start:index].strip())
             start = index + 1
-    return [*found, text[start:].strip()] if text.strip() else []
+    return [*parts, text[start:].strip()] if text.strip() else []
 
 
 def _type(text: str) -> Type:

@@ -25,7 +25,7 @@ def choose(node: str, wish: str, taken: Collection[str]) -> str:
     start = zlib.crc32(node.encode())
     numbers = ((start + step) % COUNT for step in range(COUNT))
     ranges = (text(POOL | number << (32 - PREFIX)) for number in numbers)
-    return next((each for each in ranges if each not in taken), "")
+    return next((pod_range for pod_range in ranges if pod_range not in taken), "")
 
 
 def text(network: int) -> str:

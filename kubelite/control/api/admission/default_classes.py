@@ -19,13 +19,15 @@ async def default_name(attempt: Attempt, resource: str, annotation: str) -> str:
     """
     classes = [load(entry) for entry in (await attempt.context.store.page(resource)).entries]
     defaults = [
-        found
-        for found in classes
-        if (found["metadata"].get("annotations") or {}).get(annotation) == "true"
+        candidate
+        for candidate in classes
+        if (candidate["metadata"].get("annotations") or {}).get(annotation) == "true"
     ]
-    defaults.sort(key=lambda found: str(found["metadata"]["name"]))
+    defaults.sort(key=lambda candidate: str(candidate["metadata"]["name"]))
     youngest = max(
-        defaults, key=lambda found: str(found["metadata"]["creationTimestamp"]), default=None
+        defaults,
+        key=lambda candidate: str(candidate["metadata"]["creationTimestamp"]),
+        default=None,
     )
     return str(youngest["metadata"]["name"]) if youngest else ""
 

@@ -49,11 +49,11 @@ def plan(view: View, key: Key, now: float) -> Plan:
     user = str(spec.get("username") or "")
     if spec.get("signerName") != SIGNER or not user.startswith(USER):
         return NOTHING
-    asked = _requested(spec)
+    requested = _requested(spec)
     node = view.get(NODES, "", user.removeprefix(USER))
-    if asked is None or node is None or asked.name != user or not asked.hosts:
+    if requested is None or node is None or requested.name != user or not requested.hosts:
         return NOTHING
-    if not asked.hosts <= _own(node) - _of_others(view, node):
+    if not requested.hosts <= _own(node) - _of_others(view, node):
         return NOTHING
     return Plan((approval(request, _MESSAGE, now),))
 
@@ -73,15 +73,15 @@ def _requested(spec: Obj) -> Requested | None:
 
 
 def _own(node: Obj) -> set[str]:
-    return {str(each["address"]) for each in status_of(node).get("addresses") or ()}
+    return {str(entry["address"]) for entry in status_of(node).get("addresses") or ()}
 
 
 def _of_others(view: View, node: Obj) -> set[str]:
-    others = [each for each in view.list(NODES) if name_of(each) != name_of(node)]
-    taken = {address for each in others for address in _own(each)}
+    others = [other for other in view.list(NODES) if name_of(other) != name_of(node)]
+    taken = {address for other in others for address in _own(other)}
     servers = view.get(ENDPOINTS, "default", "kubernetes") or {}
     subsets = servers.get("subsets") or ()
-    listed = (entry["ip"] for each in subsets for entry in each.get("addresses") or ())
+    listed = (entry["ip"] for subset in subsets for entry in subset.get("addresses") or ())
     return taken | set(listed)
 
 

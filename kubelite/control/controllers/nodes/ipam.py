@@ -27,7 +27,7 @@ def plan(view: View, key: Key, now: float) -> Plan:
     node = view.get(NODES, *key)
     if node is None or is_deleting(node) or ranges_of(node):
         return NOTHING
-    taken = {each for other in view.list(NODES) for each in ranges_of(other)}
+    taken = {pod_range for other in view.list(NODES) for pod_range in ranges_of(other)}
     wish = annotations_of(node).get(pod_ranges.WISH, "")
     chosen = pod_ranges.choose(key[1], wish, taken)
     if not chosen:
@@ -40,7 +40,7 @@ def plan(view: View, key: Key, now: float) -> Plan:
 
 def ranges_of(node: Obj) -> list[str]:
     """The ranges that a node has."""
-    return [str(each) for each in spec_of(node).get("podCIDRs") or ()]
+    return [str(pod_range) for pod_range in spec_of(node).get("podCIDRs") or ()]
 
 
 NODE_IPAM_CONTROLLER = Controller(

@@ -36,7 +36,7 @@ def plan(view: View, key: Key, now: float) -> Plan:
     policy = view.get(VALIDATING_ADMISSION_POLICIES, "", key[1])
     if policy is None or status_of(policy).get("observedGeneration") == generation_of(policy):
         return NOTHING
-    found = [
+    warnings = [
         {"fieldRef": field, "warning": warning}
         for field, expression in _expressions(spec_of(policy))
         if (warning := warning_of(spec_of(policy), expression))
@@ -44,7 +44,7 @@ def plan(view: View, key: Key, now: float) -> Plan:
     status = {
         **status_of(policy),
         "observedGeneration": generation_of(policy),
-        "typeChecking": {"expressionWarnings": found} if found else {},
+        "typeChecking": {"expressionWarnings": warnings} if warnings else {},
     }
     body = with_type(policy, VALIDATING_ADMISSION_POLICIES.api_version, "ValidatingAdmissionPolicy")
     return Plan((Update(VALIDATING_ADMISSION_POLICIES, {**body, "status": status}, "status"),))
@@ -89,8 +89,8 @@ def kinds_of(spec: Obj) -> list[Kind]:
         for version in rule.get("apiVersions") or ()
         for resource in rule.get("resources") or ()
     }
-    found = [kind for kind in KINDS if (kind.group, kind.version, kind.plural) in wanted]
-    return sorted(found, key=lambda kind: (kind.group, kind.version, kind.kind))[:MOST_KINDS]
+    kinds = [kind for kind in KINDS if (kind.group, kind.version, kind.plural) in wanted]
+    return sorted(kinds, key=lambda kind: (kind.group, kind.version, kind.kind))[:MOST_KINDS]
 
 
 VALIDATING_ADMISSION_POLICY_STATUS_CONTROLLER = Controller(

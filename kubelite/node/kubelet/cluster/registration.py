@@ -67,8 +67,8 @@ class Registration:
         """
         name = self._node["metadata"]["name"]
         for _ in range(RANGE_TRIES):
-            if found := self._node.get("spec", {}).get("podCIDR"):
-                return str(found)
+            if given := self._node.get("spec", {}).get("podCIDR"):
+                return str(given)
             await asyncio.sleep(RANGE_SECONDS)
             self._node = await self._client.get(NODES, name)
         return ""

@@ -25,16 +25,16 @@ async def admit(context: Context, request: Request) -> None:
 def options_of(request: Request) -> Object:
     """The options as an object: ``PodExecOptions`` and its like."""
     query = request.query
-    found: Object = {
+    options: Object = {
         "kind": f"{request.resource.kind}{_WORDS[request.sub]}Options",
         "apiVersion": "v1",
     }
     if request.sub == "proxy":
-        found["path"] = request.rest
+        options["path"] = request.rest
     elif request.sub == "portforward":
-        found["ports"] = [int(port) for port in query.all("ports") if port.isdecimal()]
+        options["ports"] = [int(port) for port in query.all("ports") if port.isdecimal()]
     else:
         for name in ("stdin", "stdout", "stderr", "tty"):
-            found[name] = query.flag(name)
-        found |= {"container": query.text("container"), "command": query.all("command")}
-    return {key: value for key, value in found.items() if value not in ("", False, [])}
+            options[name] = query.flag(name)
+        options |= {"container": query.text("container"), "command": query.all("command")}
+    return {key: value for key, value in options.items() if value not in ("", False, [])}
