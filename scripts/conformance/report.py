@@ -1,7 +1,8 @@
-"""What a run of the conformance tests gave, as a page.  Pure, but for reading and writing files."""
+"""What the conformance tests gave, as a page."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +29,15 @@ def read_exceptions(path: Path) -> dict[str, str]:
     """Tests that cannot pass and why: lines of name, tabulator, reason."""
     lines = path.read_text().splitlines()
     return dict(line.split("\t", 1) for line in lines if line and not line.startswith("#"))
+
+
+def remembered(path: Path, outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+    """What every test gave last, by name, with these outcomes as the latest; kept in a file."""
+    earlier = json.loads(path.read_text()) if path.exists() else []
+    known = {outcome[0]: Outcome(*outcome) for outcome in earlier}
+    known |= {outcome.name: outcome for outcome in outcomes}
+    path.write_text(json.dumps(list(known.values())))
+    return known
 
 
 def area(name: str) -> str:

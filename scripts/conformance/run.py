@@ -4,8 +4,9 @@
 
 Needs root, x86_64 and Debian's mirror. Programs and images are made once, in 5 minutes, and kept in
 /tmp/kubelite-conformance-UID. Tests that need no cluster for themselves run beside each other; the
-others come last, one by one. A run of all tests writes docs/conformance.md. The exit code is 1 when
-a test fails that exceptions.tsv does not name.
+others come last, one by one. What each test gave last is kept there; docs/conformance.md is written
+anew from it once all tests have run. The exit code is 1 when a test fails that exceptions.tsv does
+not name.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 from images import Built, make_archive
-from report import Outcome, counts, page, read_exceptions, unexpected
+from report import Outcome, counts, page, read_exceptions, remembered, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -156,8 +157,8 @@ def about() -> str:
     return (
         "The conformance tests of Kubernetes 1.20.2, the newest that Debian has the whole source "
         f"of, on a cluster of one node that `kubelite up` made: {kubelite}, Linux "
-        f"{os.uname().release}, {day}. The images that the tests name are replaced by Debian's "
-        "programs. Made by `make conformance`."
+        f"{os.uname().release}, last run {day}. The images that the tests name are replaced by "
+        "Debian's programs. Made by `make conformance`."
     )
 
 
@@ -171,7 +172,8 @@ def main(arguments: Sequence[str]) -> int:
     run(HERE.parent / "debian", "bookworm", PLACE / "kubectl", "kubernetes-client")
     source = PLACE / "source"
     archive = make_archive(Built(PLACE / "bin", source), PLACE / "images")
-    names = [name for name in conformance_tests(source) if re.search(options.focus, name)]
+    tests = conformance_tests(source)
+    names = [name for name in tests if re.search(options.focus, name)]
     exceptions = read_exceptions(HERE / "exceptions.tsv")
     outcomes = []
     with cluster(archive) as config:
@@ -184,8 +186,10 @@ def main(arguments: Sequence[str]) -> int:
         print(f"\n{outcome.name}\n  {' '.join(outcome.message.split())[:600]}")
     number = counts(outcomes, exceptions)
     print(f"{number['passed']} passed, {number['failed']} failed, {number['exception']} exceptions")
-    if not options.focus:
-        (TREE / "docs/conformance.md").write_text(page(outcomes, exceptions, about()))
+    known = remembered(PLACE / "outcomes.json", outcomes)
+    if all(name in known for name in tests):
+        latest = [known[name] for name in tests]
+        (TREE / "docs/conformance.md").write_text(page(latest, exceptions, about()))
     return 1 if failed else 0
 
 
