@@ -217,5 +217,5 @@ def _rotate(path: str) -> None:
 
 
 if __name__ == "__main__":
-    asked = msgspec.json.decode(sys.argv[2])
-    Supervisor(Directory(sys.argv[1]), asked["port"], asked["commands"]).run()
+    settings = msgspec.json.decode(sys.argv[2])
+    Supervisor(Directory(sys.argv[1]), settings["port"], settings["commands"]).run()

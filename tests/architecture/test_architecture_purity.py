@@ -10,11 +10,11 @@ from tests.architecture.house import Module, modules
 
 IMPURE = {
     "aiohttp", "asyncio", "cffi", "ctypes", "fcntl", "glob", "grpc", "http", "logging", "mmap",
-          "multiprocessing", "os",
+    "multiprocessing", "os",
     "pathlib", "pty", "pwd", "queue", "random", "resource", "secrets", "select", "selectors",
-          "shutil", "signal",
+    "shutil", "signal",
     "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "termios", "threading", "time",
-          "tty", "urllib", "uuid",
+    "tty", "urllib", "uuid",
 }  # fmt: skip
 ALLOWED = {
     "kubelite.core.errors": {"os"},

@@ -94,9 +94,8 @@ def test_what_needs_a_controller_is_told() -> None:
 def test_others_of_a_file_are_named_and_pods_run_without_them() -> None:
     text = "\n---\n".join(
         f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}"
-        for version,
-                          kind in (("v1", "Service"), ("v1", "ServiceAccount"),
-                                   ("networking.k8s.io/v1", "Ingress"))
+        for version, kind in (("v1", "Service"), ("v1", "ServiceAccount"),
+                              ("networking.k8s.io/v1", "Ingress"))
     )  # fmt: skip
     pod = (
         "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"

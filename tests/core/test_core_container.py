@@ -184,7 +184,7 @@ def test_the_default_devices_are_there(world: World) -> None:
     )
     assert lines == [
         "null 1:3 666", "zero 1:5 666", "full 1:7 666", "random 1:8 666", "urandom 1:9 666",
-                     "tty 5:0 666",
+        "tty 5:0 666",
     ]  # fmt: skip
     script = (
         "cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; "
@@ -192,7 +192,7 @@ def test_the_default_devices_are_there(world: World) -> None:
     )
     assert said(world, script) == [
         "/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "pts/ptmx",
-                                   "mqueue", "pts", "shm", "1777",
+        "mqueue", "pts", "shm", "1777",
     ]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def test_update_changes_variables_limits_and_images(world: World) -> None:
     assert "already up" in world.kl("pod", "update", "p", "--memory", "64Mi").stdout
     for words, said in [
         (("--memory", "many"), "many"), (("--env", "novalue"), "NAME=VALUE"),
-                        (("--image", "c=not-there"), "not-there"),
+        (("--image", "c=not-there"), "not-there"),
     ]:  # fmt: skip
         refused = world.kl("pod", "update", "p", *words, check=False)
         assert refused.returncode in (1, 2) and said in refused.stderr, refused.stderr

@@ -124,7 +124,7 @@ def test_startup_holds_the_other_probes_back_and_a_failed_one_restarts(world: Wo
 def test_a_sidecar_gates_on_its_startup_probe(world: World) -> None:
     side = {
         "name": "side", "image": "host", "restartPolicy": "Always",
-            "command": ["sh", "-c", f"sleep 1; : > /shared/up; {SLEEP}"],
+        "command": ["sh", "-c", f"sleep 1; : > /shared/up; {SLEEP}"],
         "volumeMounts": [{"name": "v", "mountPath": "/shared"}],
         "startupProbe": {"exec": {"command": ["test", "-e", "/shared/up"]}, "periodSeconds": 1,
                          "failureThreshold": 60},

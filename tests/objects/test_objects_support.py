@@ -109,9 +109,9 @@ HONOURED = made(
                           "mountPropagation": "None"}],
         "securityContext": {
             "runAsUser": 1, "privileged": True, "capabilities": {"drop": ["ALL"]},
-                            "readOnlyRootFilesystem": True,
+            "readOnlyRootFilesystem": True,
             "seccompProfile": {"type": "Localhost", "localhostProfile": "x.json"},
-                            "appArmorProfile": {"type": "Unconfined"},
+            "appArmorProfile": {"type": "Unconfined"},
         },
     },
     initContainers=[{"name": "i", "image": "i"},
@@ -128,9 +128,9 @@ HONOURED = made(
               "projected": {"defaultMode": 256, "sources": [{"secret": {"name": "s"}}]}}],
     metadata={"name": "p", "namespace": "n", "labels": {"a": "b"}, "annotations": {"c": "d"}},
     hostNetwork=True, hostPID=True, shareProcessNamespace=False, restartPolicy="Always",
-                hostUsers=False, os={"name": "linux"},
+    hostUsers=False, os={"name": "linux"},
     dnsConfig={"options": [{"name": "ndots", "value": "1"}]},
-                hostAliases=[{"ip": "::1", "hostnames": ["a"]}],
+    hostAliases=[{"ip": "::1", "hostnames": ["a"]}],
     securityContext={"fsGroup": 1, "sysctls": [{"name": "net.a", "value": "1"}],
                      "supplementalGroupsPolicy": "Strict"},
 )  # fmt: skip

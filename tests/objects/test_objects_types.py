@@ -64,9 +64,9 @@ def shown(annotation: Any) -> str:
 # Volumes that are kept as they are, and free-form values.
 OPAQUE = {"fieldsV1"} | {
     "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "fc", "flexVolume",
-                         "flocker", "gcePersistentDisk",
+    "flocker", "gcePersistentDisk",
     "gitRepo", "glusterfs", "iscsi", "photonPersistentDisk", "portworxVolume", "quobyte", "rbd",
-                         "scaleIO", "storageos",
+    "scaleIO", "storageos",
     "vsphereVolume",
 }  # fmt: skip
 

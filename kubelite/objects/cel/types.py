@@ -40,7 +40,7 @@ class Overload(NamedTuple):
 DYN, ERROR, NULL = Type("dyn"), Type("!error!"), Type("null")
 BOOL, INT, UINT, DOUBLE = Type("bool"), Type("int"), Type("uint"), Type("double")
 STRING, BYTES, TIMESTAMP, DURATION = map(Type, ("string", "bytes", "timestamp", "duration"))
-LITERALS = {each.name: each for each in (BOOL, INT, UINT, DOUBLE, STRING, BYTES, NULL)}
+LITERALS = {literal.name: literal for literal in (BOOL, INT, UINT, DOUBLE, STRING, BYTES, NULL)}
 TYPE_NAMES = (*LITERALS, "list", "map", "null_type", "type", "timestamp", "duration")
 _NULLABLE = ("optional_type", "timestamp", "duration")
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 WEIGHTS = {
     "TaintToleration": 3, "NodeAffinity": 2, "NodeResourcesFit": 1,
-           "NodeResourcesBalancedAllocation": 1,
+    "NodeResourcesBalancedAllocation": 1,
     "PodTopologySpread": 2, "InterPodAffinity": 2, "ImageLocality": 1,
 }  # fmt: skip
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
@@ -544,7 +544,7 @@ def image_sizes(node):
 
 SCORES = {
     "TaintToleration": score_taints, "NodeAffinity": score_node_affinity,
-          "NodeResourcesFit": score_fit,
+    "NodeResourcesFit": score_fit,
     "NodeResourcesBalancedAllocation": score_balanced, "PodTopologySpread": score_spread,
     "InterPodAffinity": score_pod_affinity, "ImageLocality": score_images,
 }  # fmt: skip

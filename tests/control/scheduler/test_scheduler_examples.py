@@ -415,7 +415,7 @@ def test_a_disruption_budget_is_respected_where_possible():
     objects = [
         node("a", cpu="2"), node("b", cpu="2"), budget,
         pod("kept", cpu="2", on="a", labels={"app": "kept"}),
-               pod("free", cpu="2", on="b", priority=5),
+        pod("free", cpu="2", on="b", priority=5),
     ]  # fmt: skip
     found = explain(objects, pod("high", cpu="2", priority=1000))
     assert found["preemption"]["chosen"] == "b"

@@ -24,7 +24,7 @@ def test_every_value_is_written_also_that_of_a_new_group() -> None:
     assert ("cpu.shares", str(1024 * 1000 // 1024 * 1024 // 1000)) in written("v1", default)
     assert written("v2", Resources(1000, 2000, 64 * MIB)) == [
         ("cpu.weight", "100"), ("cpu.max", "200000 100000"), ("memory.max", str(64 * MIB)),
-                                                              ("memory.swap.max", "0"),
+        ("memory.swap.max", "0"),
     ]  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class Node:
         self.pod, self.max_backoff, self.now = pod, max_backoff, SECOND
         self.record = PodRecord(
             uid="u", namespace="default", name="p", stage="created", created_at=WALL,
-                                pod=msgspec.Raw(b"{}"), boot=BOOT,
+            pod=msgspec.Raw(b"{}"), boot=BOOT,
             started=self.now,
         )  # fmt: skip
         self.sandbox: SandboxRecord | None = None
@@ -161,9 +161,9 @@ class Node:
         assert self.up, f"{name} is started without a sandbox"
         record = ContainerRecord(
             id=f"{name}-{attempt}", name=name, init=self.kinds[name] == "init", attempt=attempt,
-                                 image="host", image_id="",
+            image="host", image_id="",
             created_at=self.now, env=(), cwd="/", uid=0, gid=0, groups=(), caps=(),
-                                 no_new_privs=False, tty=False,
+            no_new_privs=False, tty=False,
             stdin=False, oom_score_adj=0, sandbox=self.sandbox.pause, backoff=backoff,
         )  # fmt: skip
         self._run(record)
@@ -190,10 +190,10 @@ class Node:
         )
         past = FinishedAttempt(
             id=record.id, name=name, init=record.init, attempt=record.attempt,
-                               sandbox=record.sandbox, image="", image_id="",
+            sandbox=record.sandbox, image="", image_id="",
             code=code, signal=0, reason="", message="", created_at=0, started_at=record.started_at,
             finished_at=WALL + self.now, boot=BOOT, not_before=self.now + wait, backoff=wait,
-                               force_restart=again,
+            force_restart=again,
         )  # fmt: skip
         self.containers[name] = observed._replace(last_exit=past, running=False)
 

@@ -87,7 +87,7 @@ def place() -> Iterator[Place]:
 def target(place: Place, tmp_path: Path, **fields: object) -> Target:
     record = ContainerRecord(
         id="0" * 64, name="c", init=False, attempt=0, image="i", image_id="", created_at=0, env=(),
-                             cwd="/", uid=0, gid=0,
+        cwd="/", uid=0, gid=0,
         groups=(), caps=(), no_new_privs=False, tty=False, stdin=False, oom_score_adj=0,
     )  # fmt: skip
     container = Container(name="c", **fields)  # type: ignore[arg-type]

@@ -39,9 +39,9 @@ def pod(policy: str | None = None, inits: int = 1) -> Pod:
 def record(name: str, init: bool = False) -> ContainerRecord:
     return ContainerRecord(
         id=name * 64, name=name, init=init, attempt=0, image="host", image_id="host",
-                           created_at=2 * SECOND, env=(), cwd="/",
+        created_at=2 * SECOND, env=(), cwd="/",
         uid=0, gid=0, groups=(), caps=(), no_new_privs=False, tty=False, stdin=False,
-                           oom_score_adj=0, pid=7, ticks=8,
+        oom_score_adj=0, pid=7, ticks=8,
         started_at=3 * SECOND,
     )  # fmt: skip
 

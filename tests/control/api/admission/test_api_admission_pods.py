@@ -297,9 +297,9 @@ async def test_scopes_of_a_quota(tmp_path: Path) -> None:
             for body in (
                 pod("be1"), pod("be2"), asking("bu1", "1"), asking("bu2", "1"),
                 asking("t1", "1", activeDeadlineSeconds=9),
-                         asking("t2", "1", activeDeadlineSeconds=9),
+                asking("t2", "1", activeDeadlineSeconds=9),
                 asking("h1", "1", priorityClassName="high"),
-                         asking("h2", "1", priorityClassName="high"),
+                asking("h2", "1", priorityClassName="high"),
             )
         ]  # fmt: skip
         assert [reply.code for reply in made] == [201, 403, 201, 201, 201, 403, 201, 403]

@@ -66,13 +66,13 @@ PAGES = {
 }
 ELSEWHERE = (
     "/", "/metrics", "/metrics/slis", "/debug/pprof", "/debug/pprof/heap", "/debug/flags/v",
-             "/logs", "/logs/x", "/configz",
+    "/logs", "/logs/x", "/configz",
     "/swagger.json", "/swaggerapi", "/ui", "/.well-known/openid-configuration", "/openid/v1/jwks",
-             "/healthz/etcd", "/readyz/x",
+    "/healthz/etcd", "/readyz/x",
     "/api/v1/watch/secrets", "/api/v1/watch/namespaces/default/secrets/x", "/api/v1/proxy/nodes/x",
-             "/api/v1/redirect/pods/x",
+    "/api/v1/redirect/pods/x",
     "/apis/example.com/v1/namespaces/default/nothings/x", "/api/v2/secrets", "/apis/v1/secrets",
-             "/nothing", "/api/v1x",
+    "/nothing", "/api/v1x",
 )  # fmt: skip
 CRD = {
     "kind": "CustomResourceDefinition",
@@ -330,17 +330,17 @@ async def test_no_spelling_opens_a_route(tmp_path: Path) -> None:
         plain = "/api/v1/namespaces/default/secrets/x"
         for path in (
             plain + "/", "/" + plain, plain.replace("/secrets", "//secrets"),
-                     plain.replace("secrets", "%73ecrets"), plain.replace("secrets", "SECRETS"),
+            plain.replace("secrets", "%73ecrets"), plain.replace("secrets", "SECRETS"),
             plain.replace("api", "%61pi", 1), plain + ";x=1", plain + "%20", plain + "%00",
-                     plain.replace("default", "default%20"), plain + "?watch=1",
+            plain.replace("default", "default%20"), plain + "?watch=1",
             "/healthz/.." + plain, "/healthz/%2e%2e" + plain, "/healthz/..%2f" + plain[1:],
-                     "/healthz%2f.." + plain,
+            "/healthz%2f.." + plain,
             plain.replace("/v1/", "/v1/watch/"),
-                     "/api/v1/namespaces/default/pods/x/proxy/../../secrets/x", plain + "/status",
-                     plain + "%2fstatus",
+            "/api/v1/namespaces/default/pods/x/proxy/../../secrets/x", plain + "/status",
+            plain + "%2fstatus",
             "/api/v1/namespaces/default/pods/%2e%2e/secrets/x",
-                     "/api/v1/secrets?fieldSelector=metadata.name%3Dx", plain + "/proxy",
-                     "/openapi/../" + plain,
+            "/api/v1/secrets?fieldSelector=metadata.name%3Dx", plain + "/proxy",
+            "/openapi/../" + plain,
         ):  # fmt: skip
             for token in WHO.values():
                 for method in ("GET", "HEAD", "PUT", "DELETE"):

@@ -362,15 +362,15 @@ async def test_the_roles_that_a_cluster_begins_with(tmp_path: Path) -> None:
         }
         for name in (
             "cluster-admin", "admin", "edit", "view", "system:discovery", "system:basic-user",
-                     "system:public-info-viewer",
+            "system:public-info-viewer",
             "system:kube-scheduler", "system:kube-controller-manager", "system:node",
-                     "system:node-proxier", "system:kube-dns",
+            "system:node-proxier", "system:kube-dns",
             "system:node-problem-detector", "system:auth-delegator", "system:kube-aggregator",
-                     "system:volume-scheduler",
+            "system:volume-scheduler",
             "system:monitoring", "system:certificates.k8s.io:kube-apiserver-client-approver",
-                     "system:kubelet-api-admin",
+            "system:kubelet-api-admin",
             "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
-                     "system:persistent-volume-provisioner",
+            "system:persistent-volume-provisioner",
         ):  # fmt: skip
             assert (
                 roles[name]["metadata"]["labels"]["kubernetes.io/bootstrapping"] == "rbac-defaults"

@@ -275,9 +275,9 @@ def test_other_kinds(api: Any, space: str) -> None:
     events = client.EventsV1Api(api)
     event = {
         "metadata": {"name": "e"}, "eventTime": "2026-01-01T00:00:00.000001Z", "action": "Act",
-             "reason": "R", "type": "Normal",
+        "reason": "R", "type": "Normal",
         "reportingController": "c.example.com/c", "reportingInstance": "i", "note": "n",
-             "regarding": {"kind": "Pod", "namespace": space, "name": "p"},
+        "regarding": {"kind": "Pod", "namespace": space, "name": "p"},
     }  # fmt: skip
     events.create_namespaced_event(space, event)
     assert core.list_namespaced_event(space).items[0].message == "n"

@@ -101,9 +101,9 @@ async def test_what_json_allows_and_kubernetes_does_not(tmp_path: Path) -> None:
 
     bodies = [
         one(b'"terminationGracePeriodSeconds":1' + b"0" * 5000),
-              one(b'"terminationGracePeriodSeconds":1e400'),
+        one(b'"terminationGracePeriodSeconds":1e400'),
         one(b'"terminationGracePeriodSeconds":NaN'), one(b'"hostname":"\\ud800"'),
-              one(b'"hostname":"\xc3\x28"'), one(b'"hostname":"a\x00b"'),
+        one(b'"hostname":"\xc3\x28"'), one(b'"hostname":"a\x00b"'),
         b"\xef\xbb\xbf{}", b"{}{}", b"{'a':1}", b"[{}]", b'"text"', b"\x00", b"{\xff:1}",
     ]  # fmt: skip
     async with cluster(tmp_path) as api:
@@ -238,15 +238,15 @@ async def test_selectors_and_options_without_end(tmp_path: Path) -> None:
     ]
     bad = [
         "labelSelector=" + "a," * 20_000, "labelSelector=a in (" + "(" * 30_000,
-           "labelSelector=" + "!" * 30_000, "labelSelector=a=b%00",
+        "labelSelector=" + "!" * 30_000, "labelSelector=a=b%00",
         "labelSelector=" + "(" * 30_000, "labelSelector=a in (" + "," * 30_000 + "{",
-           "labelSelector=a>" + "9" * 30_000 + "x", "fieldSelector=" + "=" * 30_000,
+        "labelSelector=a>" + "9" * 30_000 + "x", "fieldSelector=" + "=" * 30_000,
         "fieldSelector=spec.nodeName", "fieldSelector=data.a=b",
-           "fieldSelector=" + "a\\," * 15_000 + "=b", "resourceVersion=" + "9" * 30_000,
+        "fieldSelector=" + "a\\," * 15_000 + "=b", "resourceVersion=" + "9" * 30_000,
         "resourceVersion=٣", "limit=1e3", "limit=" + "9" * 30_000, "watch=1&timeoutSeconds=nan",
-           "continue=" + "A" * 30_000,
+        "continue=" + "A" * 30_000,
         "continue=e30", "continue=%ff%fe", "resourceVersionMatch=Never&resourceVersion=1",
-           "watch=1&sendInitialEvents=1&resourceVersionMatch=Exact",
+        "watch=1&sendInitialEvents=1&resourceVersionMatch=Exact",
     ]  # fmt: skip
     async with cluster(tmp_path) as api:
         (await api.create(PODS, pod("p"))).ok()
@@ -288,9 +288,9 @@ async def test_owners_of_fields_without_end(tmp_path: Path) -> None:
     async with cluster(tmp_path) as api:
         for body in (
             held(deep), held({"k:{": {}, "v:": {}, "i:x": {}, "q": {}, "": {}}), held(5),
-                     held({"f:data": 5}), held(fields, operation="Steal"),
+            held({"f:data": 5}), held(fields, operation="Steal"),
             held(fields, fieldsType="FieldsV2"), held(fields, apiVersion="nothing/v9"),
-                     held(fields, manager="x" * 5000),
+            held(fields, manager="x" * 5000),
         ):  # fmt: skip
             reply = await api.create(CONFIG, body)
             assert reply.code < 500, reply.body[:300]
