@@ -15,10 +15,18 @@ from typing import Any, NamedTuple
 from kubelite.client.client import Client, Selection
 from kubelite.client.errors import ClientError
 from kubelite.client.informers import Informer, Informers
-from kubelite.client.resources import INGRESS_CLASSES, INGRESSES, SECRETS, SERVICES
+from kubelite.client.resources import (
+    ENDPOINT_SLICES,
+    INGRESS_CLASSES,
+    INGRESSES,
+    SECRETS,
+    SERVICES,
+)
 from kubelite.node.ingress import routes
 from kubelite.node.ingress.certificates import Certificates, Pair
 from kubelite.node.ingress.proxy import IngressProxy, Target
+from kubelite.node.proxy.services import candidates, choose
+from kubelite.up.cluster_network import SERVICE_LABEL
 
 RETRY_SECONDS = 5.0
 Object = Mapping[str, Any]
@@ -45,7 +53,7 @@ class ClusterIngress:
         self._informers = Informers(client)
         self._ingresses = self._informers.of(INGRESSES)
         self._classes = self._informers.of(INGRESS_CLASSES)
-        self._services: Informer | None = None
+        self._backends: Backends | None = None
         self._secrets: dict[SecretKey, Informer] = {}
         self._routes = routes.Routes({})
         self._certificates = Certificates()
@@ -80,9 +88,10 @@ class ClusterIngress:
         """Serves what there is now. Raises OSError where a port is taken, ClientError."""
         classes = [dict(ingress_class) for ingress_class in self._classes.list()]
         ours = [dict(obj) for obj in self._ingresses.list() if routes.is_ours(dict(obj), classes)]
-        if ours and self._services is None:
-            self._services = self._informers.of(SERVICES)
-            await self._services.wait_synced()
+        if ours and self._backends is None:
+            services, slices = self._informers.of(SERVICES), self._informers.of(ENDPOINT_SLICES)
+            await self._informers.wait_synced()
+            self._backends = Backends(services, slices)
         self._routes = routes.routes(ours)
         await self._load_certificates(routes.certificates(ours))
         if ours and self.ports is None:
@@ -109,12 +118,11 @@ class ClusterIngress:
 
     # -- backends and certificates -----------------------------------------------------------------
 
-    def _find(self, host: str, path: str) -> Target | None:
+    def _find(self, host: str, path: str) -> Sequence[Target] | None:
         backend = routes.find(self._routes, host, path)
-        if backend is None:
+        if backend is None or self._backends is None:
             return None
-        service = self._services and self._services.get(backend.namespace, backend.service)
-        return _target(service, backend.port) if service else Target("", 0)
+        return self._backends.targets(backend)
 
     async def _load_certificates(self, by_host: Mapping[str, SecretKey]) -> None:
         wanted = set(by_host.values())
@@ -139,19 +147,32 @@ class ClusterIngress:
             return None
 
 
-def _target(service: Object, port: int | str) -> Target:
-    """Where a port of a Service is reached: its cluster address. A headless one has none, and an
-    external name could lead to what only this machine may reach.
+class Backends:
+    """Where the ports of Services are reached: their endpoints, as the proxy of Services chooses
+    them. An external name has none: it could lead to what only this machine may reach.
     """
-    spec = service["spec"]
-    address, ports = spec.get("clusterIP", ""), spec.get("ports") or ()
-    if address in ("", "None") or spec.get("type") == "ExternalName":
-        return Target("", 0)
-    return Target(address, _number(ports, port))
+
+    def __init__(self, services: Informer, slices: Informer) -> None:
+        self._services, self._slices = services, slices
+        slices.add_index("service", lambda obj: [_service_of(obj)])
+
+    def targets(self, backend: routes.Backend) -> Sequence[Target]:
+        """Empty where the Service, its port or its endpoints are not there."""
+        service = self._services.get(backend.namespace, backend.service)
+        ports = (service or {}).get("spec", {}).get("ports") or ()
+        name = next(
+            (p.get("name", "") for p in ports if backend.port in (p["port"], p.get("name"))), None
+        )
+        if name is None:
+            return ()
+        slices = self._slices.by_index("service", f"{backend.namespace}/{backend.service}")
+        chosen = choose(list(candidates(map(dict, slices), name)), None)
+        return [Target(*endpoint) for endpoint in chosen]
 
 
-def _number(ports: Sequence[Object], wanted: int | str) -> int:
-    return next((port["port"] for port in ports if wanted in (port["port"], port.get("name"))), 0)
+def _service_of(endpoint_slice: Object) -> str:
+    meta = endpoint_slice["metadata"]
+    return f"{meta['namespace']}/{(meta.get('labels') or {}).get(SERVICE_LABEL, '')}"
 
 
 def _selection(key: SecretKey) -> Selection:

@@ -75,6 +75,7 @@ _INGRESS_ROLE: dict[str, Any] = {
     "metadata": {"name": INGRESS_GROUP},
     "rules": [
         {"apiGroups": [""], "resources": ["services", "secrets"], "verbs": _READ},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": _READ},
         {
             "apiGroups": ["networking.k8s.io"],
             "resources": ["ingresses", "ingressclasses"],

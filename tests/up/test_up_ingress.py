@@ -89,7 +89,7 @@ async def serving(
     path: Path, host_space: NetworkNamespace, outside_space: NetworkNamespace
 ) -> AsyncIterator[tuple[Machine, ClusterIngress]]:
     async with machine(path, host_space, outside_space) as node:
-        await ensure_node_objects(node.server.application)
+        await ensure_node_objects(node.server.application, "https://192.0.2.1:6443", "")
         server = serve(node.speakers["other"].space)
         await create_service(node.client, "site", node.addresses["other"])
         controller = ClusterIngress(node.client, IngressOptions(UPLINK, PORT, TLS_PORT))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -14,10 +14,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-CONNECT_SECONDS, CONNECT_TRIES = 1.0, 5
-"""A connection whose first packet came before the Service was served here goes on getting nowhere:
-the kernel tracks it. Another one does not.
-"""
+CONNECT_SECONDS, CONNECT_TRIES = 2.0, 3
 _CHUNK = 1 << 16
 _HOP_BY_HOP = frozenset(
     "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
@@ -31,14 +28,14 @@ _ADDED_BY_CLIENT = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class Target(NamedTuple):
-    """Where a request is carried; ``port`` 0 tells that the backend is not there."""
+    """Where a request can be carried."""
 
     address: str
     port: int
 
 
-Find = Callable[[str, str], Target | None]
-"""Host and path of a request to its target; None where no rule matches."""
+Find = Callable[[str, str], Sequence[Target] | None]
+"""Host and path of a request to its targets, any of which will do; None where no rule matches."""
 
 
 class IngressProxy:
@@ -83,23 +80,34 @@ class IngressProxy:
         path = request.rel_url.raw_path
         if climbs(request.raw_path.partition("?")[0]):
             return web.Response(status=400, text="the path climbs out of itself\n")
-        target = self._find(URL(f"http://{request.host}").host or "", path)
-        if target is None:
+        targets = self._find(URL(f"http://{request.host}").host or "", path)
+        if targets is None:
             return web.Response(status=404, text="no Ingress has a rule for this\n")
-        if not target.port:
-            return web.Response(status=503, text="the Service of this path is not there\n")
-        url = URL(f"http://{target.address}:{target.port}{request.raw_path}", encoded=True)
-        is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
-        carry = self._carry_websocket if is_websocket else self._carry
         try:
-            for _ in range(CONNECT_TRIES):
-                with contextlib.suppress(aiohttp.ConnectionTimeoutError):
-                    return await carry(request, url)
+            return await self._carry_to_one(request, targets)
+        except TimeoutError:
             return web.Response(status=504, text="no pod of the Service answers\n")
-        except aiohttp.ClientConnectorError:
-            return web.Response(status=503, text="no pod of the Service is ready\n")
         except aiohttp.ClientError as error:
             return web.Response(status=502, text=f"the pod's answer is cut off: {error}\n")
+
+    async def _carry_to_one(
+        self, request: web.BaseRequest, targets: Sequence[Target]
+    ) -> web.StreamResponse:
+        """To any of the targets; where one takes no connection, nothing was sent, to another."""
+        is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
+        carry = self._carry_websocket if is_websocket else self._carry
+        late = False
+        for target in random.sample(targets, min(len(targets), CONNECT_TRIES)):
+            url = URL(f"http://{target.address}:{target.port}{request.raw_path}", encoded=True)
+            try:
+                return await carry(request, url)
+            except aiohttp.ConnectionTimeoutError:
+                late = True
+            except aiohttp.ClientConnectorError:
+                pass
+        if late:
+            raise TimeoutError
+        return web.Response(status=503, text="no pod of the Service is ready\n")
 
     async def _carry(self, request: web.BaseRequest, url: URL) -> web.StreamResponse:
         assert self._session is not None

@@ -99,9 +99,9 @@ def _frontends_of_port(
     service: Object, port: Object, slices: Sequence[Object], node: Node
 ) -> list[Frontend]:
     spec = service["spec"]
-    candidates = list(_candidates(slices, port.get("name", "")))
-    everywhere = choose(candidates, node)
-    on_node = choose([candidate for candidate in candidates if candidate.node == node.name], None)
+    behind = list(candidates(slices, port.get("name", "")))
+    everywhere = choose(behind, node)
+    on_node = choose([candidate for candidate in behind if candidate.node == node.name], None)
     internal = on_node if spec.get("internalTrafficPolicy") == "Local" else everywhere
     local_only = spec.get("externalTrafficPolicy") == "Local"
     external = on_node if local_only else everywhere
@@ -141,10 +141,10 @@ class Candidate(NamedTuple):
     hinted_zones: frozenset[str]
 
 
-def choose(candidates: Sequence[Candidate], near: Node | None) -> tuple[Endpoint, ...]:
+def choose(behind: Sequence[Candidate], near: Node | None) -> tuple[Endpoint, ...]:
     """The endpoints to use, each once, in a stable order; hints count where ``near`` is given."""
-    ready = [candidate for candidate in candidates if candidate.is_ready]
-    draining = [candidate for candidate in candidates if candidate.is_draining]
+    ready = [candidate for candidate in behind if candidate.is_ready]
+    draining = [candidate for candidate in behind if candidate.is_draining]
     used = (_near(ready, near) if near else ready) or draining
     return tuple(sorted({candidate.endpoint for candidate in used}))
 
@@ -159,7 +159,8 @@ def _near(ready: Sequence[Candidate], node: Node) -> Sequence[Candidate]:
     return ready
 
 
-def _candidates(slices: Iterable[Object], port_name: str) -> Iterable[Candidate]:
+def candidates(slices: Iterable[Object], port_name: str) -> Iterable[Candidate]:
+    """The endpoints of the Service port of that name, in IPv4 slices."""
     for endpoint_slice in slices:
         if endpoint_slice.get("addressType") != "IPv4":
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -31,19 +31,21 @@ class Place(NamedTuple):
 @asynccontextmanager
 async def proxied(handler: Handler, path: str = "/") -> AsyncIterator[Place]:
     """``handler`` answers below ``path`` of any host; /gone has a target where nobody listens,
-    /missing one without a port.
+    /partly others as well, /missing none.
     """
     runner = web.ServerRunner(web.Server(handler))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     target = Target(*runner.addresses[0][:2])
 
-    def find(host: str, asked: str) -> Target | None:
+    def find(host: str, asked: str) -> Sequence[Target] | None:
         if asked.startswith("/gone"):
-            return Target("127.0.0.1", 1)
+            return [Target("127.0.0.1", 1)]
+        if asked.startswith("/partly"):
+            return [Target("127.0.0.1", 1), Target("127.0.0.1", 2), target]
         if asked.startswith("/missing"):
-            return Target("", 0)
-        return target if host != "unknown.example" and asked.startswith(path) else None
+            return ()
+        return [target] if host != "unknown.example" and asked.startswith(path) else None
 
     certificates = Certificates()
     proxy = IngressProxy(find, certificates.context)
@@ -116,6 +118,16 @@ async def test_redirects_and_compressed_bodies_are_the_clients_business() -> Non
         answer = await place.session.get(place.url, allow_redirects=False)
         assert (answer.status, answer.headers["Location"]) == (302, "/elsewhere")
         assert await answer.read() == b"\x1f\x8bnot really"
+
+
+async def test_of_several_targets_one_that_listens_gets_the_request() -> None:
+    async def echo(request: web.BaseRequest) -> web.Response:
+        return web.Response(body=await request.read())
+
+    async with proxied(echo) as place:
+        for number in range(6):
+            answer = await place.session.post(f"{place.url}/partly", data=b"%d" % number)
+            assert (answer.status, await answer.read()) == (200, b"%d" % number)
 
 
 async def test_what_cannot_be_carried_is_said() -> None:
