@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from kubelite.control.api.admission.dynamic import conversion
 from kubelite.control.api.auth.authentication import ANONYMOUS, impersonated
 from kubelite.control.api.auth.authorization import attributes_of, denial
 from kubelite.control.api.kinds.registry import rules_of
@@ -193,7 +194,7 @@ class App:
         warning = res.deprecation or rules_of(res).deprecation
         headers = warnings([warning]) if warning else ()
         try:
-            answer = await handler(self._context, request)
+            answer = await handler(conversion.seen_from(self._context, res), request)
         except StatusError as error:
             error.warnings = (*error.warnings, *headers)
             raise

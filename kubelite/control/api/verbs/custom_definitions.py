@@ -56,7 +56,7 @@ def resources_of(crd: dict[str, Any]) -> tuple[Resource, ...]:
             categories=tuple(names.get("categories") or ()),
             verbs=verbs,
             subresources=tuple(sorted(version.get("subresources") or {})),
-            crd=version,
+            crd={**version, "conversion": spec.get("conversion")},
             list_kind=names.get("listKind", ""),
             settled=len(spec["versions"]) == 1 and crd["metadata"].get("generation", 1) == 1,
         )

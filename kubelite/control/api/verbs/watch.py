@@ -273,6 +273,8 @@ async def _follow(
             yield [lines.bookmark(watcher.revision)]
     except Compacted as error:
         yield [lines.error(error)]
+    except StatusError as error:  # an event that no webhook converts
+        yield [lines.encoded("ERROR", error.status)]
     finally:
         watcher.close()
 

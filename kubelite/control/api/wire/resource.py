@@ -13,7 +13,7 @@ OBJECT_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", 
 
 class Resource(msgspec.Struct, frozen=True, eq=False):
     """One row of discovery, with where its objects are stored. ``crd`` is the version entry of a
-    custom definition.
+    custom definition, with the definition's ``conversion``.
 
     ``prefix`` is the storage directory (``pods``, ``services/specs``, ``example.com/widgets``),
     shared by all versions of a resource; ``storage_version`` the group/version its objects are

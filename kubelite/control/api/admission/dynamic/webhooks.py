@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import socket
-import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,26 +16,18 @@ from kubelite.control.api.admission.dynamic import matching
 from kubelite.control.api.admission.dynamic.expressions import EvaluationError, Scope, all_hold
 from kubelite.control.api.admission.dynamic.policies import versions_of
 from kubelite.control.api.admission.dynamic.review import admission_request, as_version
+from kubelite.control.api.admission.dynamic.webhook_call import CallFailed, post
 from kubelite.control.api.patching import json_patch
 from kubelite.control.api.strategy import strategy
-from kubelite.control.api.wire.allowed_addresses import is_allowed_host, resolve
-from kubelite.control.api.wire.documents import encode, load
 from kubelite.control.api.wire.status import StatusError, bad_request, internal
 from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
-    from aiohttp.abc import AbstractResolver, ResolveResult
-
     from kubelite.control.api.admission.chain import Attempt
     from kubelite.control.api.admission.dynamic.configured import Configured
     from kubelite.control.api.wire.resource import Resource
 
-MAX_ANSWER = 3 << 20
 _VERSION = "admission.k8s.io/v1"
-
-
-class CallFailed(Exception):
-    """The webhook gave no answer that could be used: ``failurePolicy`` decides."""
 
 
 class Call(NamedTuple):
@@ -142,7 +131,8 @@ async def _ask(call: Call, attempt: Attempt) -> Object | None:
     request = admission_request(attempt, call.matched)
     review = {"kind": "AdmissionReview", "apiVersion": _VERSION, "request": request}
     try:
-        answer = await _post(attempt, hook, review)
+        seconds = hook.get("timeoutSeconds") or 10
+        answer = await post(attempt.context.store, hook["clientConfig"], review, seconds)
         response = _checked(answer, request["uid"])
     except CallFailed as error:
         _failed(call, str(error))
@@ -179,116 +169,3 @@ def _checked(answer: Any, uid: str) -> Object:
     if not isinstance(response, dict) or response.get("uid") != uid:
         raise CallFailed("the answer has no response to this request")
     return response
-
-
-async def _post(attempt: Attempt, hook: Object, review: Object) -> Any:
-    """What a webhook answers. Raises CallFailed."""
-    import aiohttp
-
-    seconds = hook.get("timeoutSeconds") or 10
-    client = hook["clientConfig"]
-    url, address = await _destination(attempt, client)
-    timeout = aiohttp.ClientTimeout(total=seconds)
-    connector = aiohttp.TCPConnector(ssl=_trust(client), resolver=_fixed_resolver(address))
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    url = f"{url}?timeout={seconds}s"
-    try:
-        async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.post(url, data=encode(review), headers=headers) as got,
-        ):
-            body = await got.content.read(MAX_ANSWER + 1)
-            if got.status != 200:
-                raise CallFailed(f"it answered {got.status}")
-            return msgspec.json.decode(body)
-    except TimeoutError as error:
-        raise CallFailed(
-            f'failed to call webhook: Post "{url}": context deadline exceeded'
-        ) from error
-    except (aiohttp.ClientError, msgspec.DecodeError, OSError) as error:
-        raise CallFailed(
-            f'failed to call webhook: Post "{url}": {str(error) or type(error).__name__}'
-        ) from error
-
-
-def _trust(client: Object) -> ssl.SSLContext:
-    """The authority that vouches for a webhook: its own bundle, or the machine's."""
-    bundle = client.get("caBundle")
-    try:
-        data = base64.b64decode(bundle).decode() if bundle else None
-        return ssl.create_default_context(cadata=data)
-    except (ssl.SSLError, ValueError) as error:
-        raise CallFailed(f"its caBundle cannot be used: {error}") from error
-
-
-def _fixed_resolver(address: tuple[str, int]) -> AbstractResolver:
-    """Resolves every name to one address: a service is reached at an endpoint, under its name."""
-    from aiohttp.abc import AbstractResolver
-
-    version = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-
-    class Fixed(AbstractResolver):
-        async def resolve(
-            self,
-            host: str,
-            port: int = 0,  # named as the caller names it
-            family: socket.AddressFamily = socket.AF_INET,
-        ) -> list[ResolveResult]:
-            return [
-                {
-                    "hostname": host,
-                    "host": address[0],
-                    "port": address[1],
-                    "family": version,
-                    "proto": 0,
-                    "flags": socket.AI_NUMERICHOST,
-                }
-            ]
-
-        async def close(self) -> None:
-            """Nothing is held."""
-
-    return Fixed()
-
-
-async def _destination(attempt: Attempt, client: Object) -> tuple[str, tuple[str, int]]:
-    """The URL of a webhook and the address behind it; of a service a ready endpoint. Raises
-    CallFailed.
-    """
-    if client.get("url"):
-        parts = urlsplit(client["url"])
-        try:  # whoever configures webhooks may call this machine, but not its surroundings
-            host = await resolve(parts.hostname or "", loopback=True)
-        except StatusError as error:
-            raise CallFailed(str(error)) from error
-        return str(client["url"]), (host, parts.port or 443)
-    service = client.get("service") or {}
-    namespace, name = service.get("namespace", ""), service.get("name", "")
-    port = service.get("port") or 443
-    path = service.get("path") or "/"
-    address = await _endpoint(attempt, namespace, name, port)
-    return f"https://{name}.{namespace}.svc:{port}{path}", address
-
-
-async def _endpoint(attempt: Attempt, namespace: str, name: str, port: int) -> tuple[str, int]:
-    store = attempt.context.store
-    entry = await store.get("services/specs", namespace, name)
-    if entry is None:
-        raise CallFailed(f'service "{namespace}/{name}" not found')
-    ports = load(entry).get("spec", {}).get("ports") or ()
-    names = [service_port.get("name", "") for service_port in ports if service_port["port"] == port]
-    if not names:
-        raise CallFailed(f'no service port {port} found for service "{name}"')
-    for stored in (await store.page("endpointslices", namespace)).entries:
-        piece = load(stored)
-        if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
-            continue
-        numbers = [
-            item["port"] for item in piece.get("ports") or () if item.get("name", "") in names
-        ]
-        for endpoint in piece.get("endpoints") or ():
-            host = endpoint["addresses"][0]
-            ready = (endpoint.get("conditions") or {}).get("ready", True)
-            if numbers and ready and is_allowed_host(host):
-                return str(host), int(numbers[0])
-    raise CallFailed(f'no endpoints available for service "{name}"')
