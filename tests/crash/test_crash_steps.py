@@ -100,11 +100,11 @@ def clean(tmp_path: Path) -> Iterator[list[Ward]]:
     before, wards = snapshot(root), []
     yield wards
     for ward in wards:
-        finish(ward)
+        check_nothing_left(ward)
     assert difference(before, snapshot(root)) == []
 
 
-def finish(ward: Ward) -> None:
+def check_nothing_left(ward: Ward) -> None:
     ward.end_agent()
     if ward.get() is not None:
         assert ended(child(lambda: ward.verb("down", grace=0))) == 0
@@ -234,7 +234,7 @@ def undisturbed(ward: Ward, case: Case) -> tuple[dict[str, Any], list[str], list
     assert ended(child(lambda: ward.verb(case.verb, fate, **case.options))) == 0
     ward.go()
     reached = settled(ward, case)
-    finish(ward)
+    check_nothing_left(ward)
     return reached, fate.acts(), agent.acts()
 
 
@@ -261,7 +261,7 @@ def test_a_command_is_killed_at_each_of_its_acts(
         strike_command(ward, case, number, 0.0)
         assert settled(ward, case) == wanted, acts[number - 1]
         HIT.add(pattern)
-        finish(ward)
+        check_nothing_left(ward)
 
 
 def strike_command(ward: Ward, case: Case, number: int, late: float) -> None:
@@ -291,7 +291,7 @@ def test_the_agent_is_killed_at_each_of_its_acts(
         strike_agent(ward, case, number)
         assert settled(ward, case) == wanted, acts[number - 1]
         HIT.add(pattern)
-        finish(ward)
+        check_nothing_left(ward)
 
 
 def strike_agent(ward: Ward, case: Case, number: int) -> None:
@@ -419,7 +419,7 @@ def lose_sandbox(ward: Ward, number: int) -> list[str]:
         for c in pod["status"]["containerStatuses"]
     }
     assert states == {"main": 137}
-    finish(ward)
+    check_nothing_left(ward)
     return acts
 
 

@@ -58,7 +58,7 @@ def test_one_problem_one_sentence_one_place(
     world: World, tmp_path: Path, text: str, place: str, says: str
 ) -> None:
     (tmp_path / "pod.yaml").write_text(text)
-    refuse(world, tmp_path / "pod.yaml", place, says)
+    check_refused(world, tmp_path / "pod.yaml", place, says)
 
 
 @pytest.mark.parametrize(
@@ -66,19 +66,19 @@ def test_one_problem_one_sentence_one_place(
 )
 def test_a_file_that_is_no_text(world: World, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pod.yaml").write_bytes(content)
-    refuse(world, tmp_path / "pod.yaml", "pod.yaml", "")
+    check_refused(world, tmp_path / "pod.yaml", "pod.yaml", "")
 
 
 def test_a_file_of_10_megabytes(world: World, tmp_path: Path) -> None:
     (tmp_path / "pod.yaml").write_text(HEAD + "# filler\n" * (10 << 20 >> 3))
-    refuse(world, tmp_path / "pod.yaml", "pod.yaml", "")
+    check_refused(world, tmp_path / "pod.yaml", "pod.yaml", "")
 
 
 def test_a_file_that_is_not_there(world: World, tmp_path: Path) -> None:
-    refuse(world, tmp_path / "pod.yaml", "pod.yaml", "")
+    check_refused(world, tmp_path / "pod.yaml", "pod.yaml", "")
 
 
-def refuse(world: World, path: Path, place: str, says: str) -> None:
+def check_refused(world: World, path: Path, place: str, says: str) -> None:
     before = snapshot(world.root)
     refused = world.kl("pod", "up", str(path), check=False)
     assert refused.returncode == 1, refused

@@ -53,7 +53,7 @@ def half(v2: bool) -> World:
         return decide([m for m in parse_mounts(file.read()) if m.v2 == v2], "")
 
 
-def clean(tree: CgroupTree) -> None:
+def check_clean_removal(tree: CgroupTree) -> None:
     for uid in tree.pods():
         control.kill(tree, uid)
         tree.remove_pod(uid)
@@ -78,14 +78,14 @@ def tree(request: pytest.FixtureRequest) -> Iterator[CgroupTree]:
     tree = CgroupTree(world, f"kubelite-test-{secrets.token_hex(4)}")
     assert groups_of(tree.parent) == []
     yield tree
-    clean(tree)
+    check_clean_removal(tree)
 
 
 @pytest.fixture
 def own() -> Iterator[CgroupTree]:
     tree = CgroupTree(this_world(), f"kubelite-test-{secrets.token_hex(4)}")
     yield tree
-    clean(tree)
+    check_clean_removal(tree)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from kubelite.control.scheduler import explain
 from tests.control.scheduler import reference, worlds
 
 
-def compare(objects, pod, got, want):
+def check_same_decision(objects, pod, got, want):
     for name, why in want["rejections"].items():
         node = got["nodes"][name]
         assert node["feasible"] is (why is None), (name, why, node)
@@ -30,7 +30,7 @@ def compare(objects, pod, got, want):
 
 @given(worlds.cluster(), worlds.pod("new"))
 def test_every_verdict_and_score(objects, pod):
-    compare(objects, pod, explain(objects, pod), reference.explain(objects, pod))
+    check_same_decision(objects, pod, explain(objects, pod), reference.explain(objects, pod))
 
 
 @given(
@@ -42,7 +42,9 @@ def test_every_verdict_and_score(objects, pod):
 def test_other_formulas(objects, pod, formula, strategy):
     args = {"NodeResourcesFit": {"scoringStrategy": {"type": strategy}}}
     got = explain(objects, pod, plugin_args=args, balanced_formula=formula)
-    compare(objects, pod, got, reference.explain(objects, pod, formula=formula, strategy=strategy))
+    check_same_decision(
+        objects, pod, got, reference.explain(objects, pod, formula=formula, strategy=strategy)
+    )
 
 
 @given(
@@ -55,7 +57,9 @@ def test_chosen_plugins_and_candidates(objects, pod, numbers, plugins):
     names = [n["metadata"]["name"] for n in worlds.nodes_of(objects)]
     candidates = [name for i, name in enumerate(names) if i in numbers]
     got = explain(objects, pod, candidates=candidates, plugins=sorted(plugins) or ["NodeName"])
-    compare(objects, pod, got, reference.explain(objects, pod, candidates, plugins or {"NodeName"}))
+    check_same_decision(
+        objects, pod, got, reference.explain(objects, pod, candidates, plugins or {"NodeName"})
+    )
 
 
 @given(worlds.cluster(3, 10), worlds.pod("new", priority=10))

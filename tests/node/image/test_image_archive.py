@@ -48,7 +48,7 @@ def layout(build: Any, layers: list[Any], tmp_path: Path) -> Any:
     return build.layout(tmp_path / "layout", [({NAME: "docker.io/library/app:v1"}, layers)])
 
 
-def refused(images: Path, source: Path, match: str, name: str | None = None) -> None:
+def check_refused(images: Path, source: Path, match: str, name: str | None = None) -> None:
     """The load fails and leaves no layer, image, name or scratch directory behind."""
     with pytest.raises(BadArchive, match=match):
         ImageStore(images).load(source, name)
@@ -164,9 +164,9 @@ def test_an_image_for_another_machine_is_refused(build: Any, images: Path, tmp_p
     config = build.config([layer]) | {"architecture": "s390x"}
     platform = {"platform": {"os": "linux", "architecture": "s390x"}}
     layout.index([{**layout.image([layer], config), **platform}])
-    refused(images, layout.path, "no image for linux/", "app")
+    check_refused(images, layout.path, "no image for linux/", "app")
     layout.index([layout.image([layer], config)])
-    refused(images, layout.path, "the image is for", "app")
+    check_refused(images, layout.path, "the image is for", "app")
 
 
 def test_several_images_in_one_archive(build: Any, images: Path, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_two_names_of_one_image(build: Any, images: Path, tmp_path: Path) -> Non
 
 def test_a_bare_tag_is_no_name(build: Any, layers: Any, images: Path, tmp_path: Path) -> None:
     layout = build.layout(tmp_path / "l", [({REF: "latest"}, layers)])
-    refused(images, layout.path, "names no image")
+    check_refused(images, layout.path, "names no image")
     (loaded,) = ImageStore(images).load(layout.path, "app:v3")
     assert loaded.image.names == ("docker.io/library/app:v3",)
 
@@ -210,7 +210,7 @@ def test_a_bare_tag_is_no_name(build: Any, layers: Any, images: Path, tmp_path: 
     ],
 )
 def test_tag_injection(tag: str, build: Any, layers: Any, images: Path, tmp_path: Path) -> None:
-    refused(images, build.docker(tmp_path / "d.tar", [tag], layers), "name")
+    check_refused(images, build.docker(tmp_path / "d.tar", [tag], layers), "name")
 
 
 def test_an_archive_does_not_move_a_name_by_itself(
@@ -235,7 +235,7 @@ def test_any_changed_byte_of_a_blob_is_noticed(layout: Any, images: Path) -> Non
             changed = bytearray(data)
             changed[position] ^= 1
             blob.write_bytes(changed)
-            refused(images, layout.path, "digest|damaged|cannot be read")
+            check_refused(images, layout.path, "digest|damaged|cannot be read")
         blob.write_bytes(data)
     assert ImageStore(images).load(layout.path)
 
@@ -244,8 +244,8 @@ def test_a_layer_with_another_diff_id(build: Any, images: Path, tmp_path: Path) 
     honest, other = build.layer(build.entry("file", "a")), build.layer(build.entry("file", "b"))
     layout = build.layout(tmp_path / "l", [])
     layout.index([layout.image([other], build.config([honest]))])
-    refused(images, layout.path, "has diff_id", "app")
-    refused(images, swapped(build, tmp_path, honest, other), "has diff_id")
+    check_refused(images, layout.path, "has diff_id", "app")
+    check_refused(images, swapped(build, tmp_path, honest, other), "has diff_id")
 
 
 def swapped(build: Any, tmp_path: Path, honest: Any, other: Any) -> Path:
@@ -267,7 +267,7 @@ def test_a_docker_configuration_must_match_its_name(
             build.entry("file", "manifest.json", json.dumps(manifest).encode()),
         )
     )
-    refused(images, source, "does not match its digest")
+    check_refused(images, source, "does not match its digest")
 
 
 def test_a_document_that_is_two_things_is_refused(
@@ -279,23 +279,23 @@ def test_a_document_that_is_two_things_is_refused(
     )
     both = manifest | {"manifests": []}
     layout.index([layout.document(both, MANIFEST_TYPE)])
-    refused(images, layout.path, "manifest and an index at once", "app")
+    check_refused(images, layout.path, "manifest and an index at once", "app")
     layout.index([layout.document(manifest, INDEX_TYPE)])
-    refused(images, layout.path, "not what its media type says", "app")
+    check_refused(images, layout.path, "not what its media type says", "app")
     inner = layout.document(
         {"manifests": [layout.document(manifest, MANIFEST_TYPE)]}, MANIFEST_TYPE
     )
     layout.index([inner])
-    refused(images, layout.path, "not what its media type says", "app")
+    check_refused(images, layout.path, "not what its media type says", "app")
 
 
 def test_documents_are_bounded(build: Any, layers: Any, images: Path, tmp_path: Path) -> None:
     layout = build.layout(tmp_path / "l", [])
     config = build.config(layers) | {"padding": " " * DOCUMENT_BYTES}
     layout.index([layout.image(layers, config)])
-    refused(images, layout.path, "is larger than", "app")
+    check_refused(images, layout.path, "is larger than", "app")
     (layout.path / "index.json").write_bytes(b" " * (DOCUMENT_BYTES + 1))
-    refused(images, layout.path, "is larger than", "app")
+    check_refused(images, layout.path, "is larger than", "app")
 
 
 def test_nested_indexes_are_bounded(build: Any, layers: Any, images: Path, tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_nested_indexes_are_bounded(build: Any, layers: Any, images: Path, tmp_p
     for _ in range(5):
         descriptor = layout.document({"manifests": [descriptor]}, INDEX_TYPE)
     layout.index([descriptor])
-    refused(images, layout.path, "nested more than", "app")
+    check_refused(images, layout.path, "nested more than", "app")
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_nested_indexes_are_bounded(build: Any, layers: Any, images: Path, tmp_p
 def test_digests_are_strict(digest: str, build: Any, images: Path, tmp_path: Path) -> None:
     layout = build.layout(tmp_path / "l", [])
     layout.index([{"mediaType": MANIFEST_TYPE, "digest": digest, "size": 3}])
-    refused(images, layout.path, "is not sha256", "app")
+    check_refused(images, layout.path, "is not sha256", "app")
 
 
 def test_a_layer_of_zstd_is_unpacked_and_a_damaged_one_refused(
@@ -330,7 +330,7 @@ def test_a_layer_of_zstd_is_unpacked_and_a_damaged_one_refused(
         bad = build.layout(
             tmp_path / f"{len(broken)}", [({NAME: "b"}, [Blob(broken, "sha256:" + "0" * 64)])]
         )
-        refused(tmp_path / "other", bad.path, "damaged|ends in the middle")
+        check_refused(tmp_path / "other", bad.path, "damaged|ends in the middle")
 
 
 @pytest.mark.parametrize("kind", ["oci", "docker"])
@@ -352,7 +352,7 @@ def test_artefacts_are_named(build: Any, images: Path, tmp_path: Path) -> None:
     layout = build.layout(tmp_path / "l", [])
     chart = layout.blob(b"{}", "application/vnd.cncf.helm.config.v1+json")
     layout.index([layout.document({"config": chart, "layers": []}, MANIFEST_TYPE)])
-    refused(images, layout.path, "artefact", "app")
+    check_refused(images, layout.path, "artefact", "app")
 
 
 @pytest.mark.parametrize(
@@ -371,26 +371,26 @@ def test_artefacts_are_named(build: Any, images: Path, tmp_path: Path) -> None:
 def test_a_bad_index(text: str, images: Path, tmp_path: Path) -> None:
     (tmp_path / "l").mkdir()
     (tmp_path / "l" / "index.json").write_text(text, "latin-1")
-    refused(images, tmp_path / "l", "index.json", "app")
+    check_refused(images, tmp_path / "l", "index.json", "app")
 
 
 def test_what_is_no_archive(build: Any, images: Path, tmp_path: Path) -> None:
     plain = tmp_path / "rootfs.tar"
     plain.write_bytes(build.tar(build.entry("file", "bin/sh")))
-    refused(images, plain, "neither index.json")
+    check_refused(images, plain, "neither index.json")
     (tmp_path / "junk").write_bytes(os.urandom(5000))
-    refused(images, tmp_path / "junk", "cannot be read")
+    check_refused(images, tmp_path / "junk", "cannot be read")
     (tmp_path / "empty").mkdir()
-    refused(images, tmp_path / "empty", "neither index.json")
-    refused(images, tmp_path / "missing", "cannot open")
+    check_refused(images, tmp_path / "empty", "neither index.json")
+    check_refused(images, tmp_path / "missing", "cannot open")
     (tmp_path / "cut").write_bytes(b"\x1f\x8b\x08\x00")
-    refused(images, tmp_path / "cut", "damaged")
+    check_refused(images, tmp_path / "cut", "damaged")
 
 
 def test_an_index_that_is_a_fifo_does_not_block(images: Path, tmp_path: Path) -> None:
     (tmp_path / "l").mkdir()
     os.mkfifo(tmp_path / "l" / "index.json")
-    refused(images, tmp_path / "l", "not a regular file", "app")
+    check_refused(images, tmp_path / "l", "not a regular file", "app")
 
 
 def test_a_layer_without_directories_takes_them_from_below(

@@ -101,7 +101,7 @@ class Watcher:
         """Everything that was started since the last look was allowed to be."""
         for at, action in self.node.log[self.seen :]:
             if isinstance(action, StartContainer):
-                self._allowed(at, action)
+                self._check_allowed(at, action)
                 self.began[action.name] = at
                 self.places[action.name] = self.node.sandbox.pause
                 self.rounds[action.name] = self.round
@@ -114,7 +114,7 @@ class Watcher:
                 self.round += 1
         self.seen = len(self.node.log)
 
-    def _allowed(self, at: int, start: StartContainer) -> None:
+    def _check_allowed(self, at: int, start: StartContainer) -> None:
         init = start.name in [c.name for c in self.spec.init_containers]
         if not init:
             for each in self.spec.init_containers:
@@ -142,9 +142,9 @@ class Watcher:
         assert again or once_more or anew or (init and container.restart_policy == "Always"), (
             f"{start.name} against its policy"
         )
-        self._waited(start.name, at - ended, ended - self.began[start.name])
+        self._check_backoff(start.name, at - ended, ended - self.began[start.name])
 
-    def _waited(self, name: str, waited: int, ran: int) -> None:
+    def _check_backoff(self, name: str, waited: int, ran: int) -> None:
         """The first restart at once, then 10 s, 20 s, ... 300 s after the end; anew after running
         for 600 s.
         """

@@ -69,7 +69,9 @@ def machine(kind: str) -> str:
     return "aarch64" if kind == "aarch64" else "x86_64"
 
 
-def compare(profile: Profile, kind: str, calls: list[tuple[int, tuple[int, ...]]]) -> None:
+def check_same_verdicts(
+    profile: Profile, kind: str, calls: list[tuple[int, tuple[int, ...]]]
+) -> None:
     ours = decode(bpf.compile_profile(profile))
     theirs = decode(libseccomp.compile_profile(profile, kind))
     arch = bpf.AUDIT_ARCH[kind]
@@ -117,7 +119,7 @@ def test_default_profile_gives_libseccomps_verdicts(kind: str, name: str) -> Non
     ]
     checked = [bpf.numbers(kind)[each] for each in ("socket", "personality", "clone", "clone3")]
     calls += [(number, (corner,)) for number in checked for corner in CORNERS]
-    compare(default_profile(SETS[name], machine(kind)), kind, calls)
+    check_same_verdicts(default_profile(SETS[name], machine(kind)), kind, calls)
 
 
 checks = st.builds(
@@ -148,7 +150,7 @@ def test_checks_of_arguments_give_libseccomps_verdicts(
     for row, border in zip(placed, borders, strict=True):
         for check, value in zip(found, border, strict=True):
             row[check.argument] = value
-    compare(profile, kind, [(number, tuple(each)) for each in (*args, *placed)])
+    check_same_verdicts(profile, kind, [(number, tuple(each)) for each in (*args, *placed)])
 
 
 @settings(max_examples=60, deadline=None)
@@ -163,7 +165,7 @@ def test_masked_checks_give_libseccomps_verdicts(bits: int, value: int, args: li
         (Rule(("kill",), ALLOW, (Check(0, "masked", value & bits, bits),)),),
         ("x86_64",),
     )
-    compare(
+    check_same_verdicts(
         profile,
         "x86_64",
         [(bpf.numbers("x86_64")["kill"], (arg,)) for arg in (*args, value, value & bits, bits)],

@@ -310,7 +310,7 @@ async def test_killed_over_etcd(tmp_path: Path) -> None:
 test_killed_over_etcd.seconds = 60 + 5 * KILLS  # type: ignore[attr-defined]
 
 
-async def share_a_quota(one: aiohttp.ClientSession, other: aiohttp.ClientSession) -> None:
+async def check_shared_quota(one: aiohttp.ClientSession, other: aiohttp.ClientSession) -> None:
     """Both servers count against the same quota, and neither lets one too many in."""
     quotas = CONFIG.replace("configmaps", "resourcequotas")
     async with one.post(
@@ -360,7 +360,7 @@ async def test_of_two_servers_on_one_etcd_one_is_enough(tmp_path: Path) -> None:
                         *(patch(session, number) for number, session in enumerate(patches))
                     )
                 ) == {200}
-                await share_a_quota(one, other)
+                await check_shared_quota(one, other)
                 first.kill()
                 async with other.get(f"{CONFIG}/a") as reply:
                     assert len((await reply.json())["data"]) == 21
