@@ -78,11 +78,11 @@ def _checked(answer: Any, request: Object, objs: list[Object]) -> list[Object]:
     result = response.get("result") or {}
     if result.get("status") != "Success":
         raise CallFailed(str(result.get("message") or "no reason was given"))
-    found = response.get("convertedObjects") or []
-    if len(found) != len(objs):
-        raise CallFailed(f"expected {len(objs)} converted objects, got {len(found)}")
+    converted = response.get("convertedObjects") or []
+    if len(converted) != len(objs):
+        raise CallFailed(f"expected {len(objs)} converted objects, got {len(converted)}")
     version = request["desiredAPIVersion"]
-    return [_kept(obj, new, version) for obj, new in zip(objs, found, strict=True)]
+    return [_kept(obj, new, version) for obj, new in zip(objs, converted, strict=True)]
 
 
 def _kept(old: Object, new: Any, version: str) -> Object:
@@ -137,10 +137,10 @@ class ConvertingStore(Store):
         """Entries as a request reads them."""
         version = self._converter.res.gv
         objs = [load(entry) for entry in entries]
-        found = await self._converter.converted(objs, version)
+        converted = await self._converter.converted(objs, version)
         return [
             entry if new is old else entry._replace(value=encode(new))
-            for entry, old, new in zip(entries, objs, found, strict=True)
+            for entry, old, new in zip(entries, objs, converted, strict=True)
         ]
 
     async def _stored(self, change: Change) -> Change:
