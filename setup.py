@@ -2,8 +2,9 @@
 ``kubelite/bin``.
 
 The declarations of the module are lifted from the marked part of ``csrc/kubelite.h``. The programs
-are ``kubelite-shim``, static, and ``kubelite-pause``, which is also embedded in the shim. A C
-compiler, the C library's headers and Python's are all that is needed. From the environment: ``CC``,
+are ``kubelite-shim``, static, ``kubelite-pause``, which is also embedded in the shim, and the
+launcher, which is installed as the command ``kubelite``. A C compiler, the C library's headers and
+Python's are all that is needed. From the environment: ``CC``,
 ``OBJCOPY``, ``CFLAGS``, ``KUBELITE_WERROR=1`` makes warnings errors.
 """
 
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
+from distutils.command.build_scripts import build_scripts
 from glob import glob
 from typing import ClassVar
 
@@ -144,12 +146,38 @@ def build_pause(work: str, target: str) -> None:
 
 
 def build_shim(work: str, target: str, pause: str, *, sanitize: bool) -> None:
-    """Compiles the shim's files side by side and links them."""
-    ours = ("fuzz/reports.c",) if sanitize else ("base/*.c", f"base/start_{machine()}.S")
-    names = sources((*SHIM_SOURCES, *ours))
-    how = CHECKED if sanitize else STATIC
-    objects = [os.path.join(work, name.replace("/", "-")[:-2] + ".o") for name in names]
+    """Compiles the shim's files and links them."""
+    ours = ("fuzz/reports.c",) if sanitize else base_sources()
     places = [f'-DPAUSE_FILE="{pause}"', f'-DREPORTS="{reports()}"']
+    how = CHECKED if sanitize else STATIC
+    build_program(work, target, sources((*SHIM_SOURCES, *ours)), how, places)
+
+
+def launcher() -> str:
+    """Where the launcher is built; pip installs it from there."""
+    return os.path.join("build", "launcher", machine(), "kubelite")
+
+
+def build_launcher(work: str, target: str) -> None:
+    """Compiles the installed command ``kubelite`` and links it."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    build_program(work, target, sources(("launcher/*.c", *base_sources())), STATIC, [])
+
+
+def base_sources() -> tuple[str, ...]:
+    """The little of a C library that static programs bring."""
+    return ("base/*.c", f"base/start_{machine()}.S")
+
+
+def build_program(
+    work: str,
+    target: str,
+    names: list[str],
+    how: tuple[list[str], list[str]],
+    places: list[str],
+) -> None:
+    """Compiles files side by side and links them."""
+    objects = [os.path.join(work, name.replace("/", "-")[:-2] + ".o") for name in names]
 
     def compile_one(name: str, made: str) -> None:
         own = BASE if name.startswith(f"{CSRC}/base/") else []
@@ -198,6 +226,8 @@ class BuildPrograms(Command):
         pause = os.path.join(self.output, "kubelite-pause")
         build_pause(work, pause)
         build_shim(work, os.path.join(self.output, "kubelite-shim"), pause, sanitize=self.sanitize)
+        if not self.sanitize:
+            build_launcher(work, launcher())
 
 
 class BuildExt(build_ext):
@@ -229,7 +259,24 @@ if not {"egg_info", "dist_info", "sdist"} & set(sys.argv):
     if "build_programs" not in sys.argv:
         check_python()
 
+
+class BuildScripts(build_scripts):
+    """The launcher as the one script: a program, in which no first line is adjusted."""
+
+    def get_source_files(self) -> list[str]:
+        """Nothing that a source archive has to hold."""
+        return []
+
+    def copy_scripts(self) -> tuple[list[str], list[str]]:
+        """Copies it to where pip's commands look."""
+        os.makedirs(self.build_dir, exist_ok=True)
+        made = os.path.join(self.build_dir, "kubelite")
+        shutil.copy2(launcher(), made)
+        return [made], [made]
+
+
 setup(
+    scripts=["kubelite"],
     ext_modules=[
         Extension(
             MODULE,
@@ -240,7 +287,11 @@ setup(
             py_limited_api=True,
         )
     ],
-    cmdclass={"build_ext": BuildExt, "build_programs": BuildPrograms},
+    cmdclass={
+        "build_ext": BuildExt,
+        "build_programs": BuildPrograms,
+        "build_scripts": BuildScripts,
+    },
     options={
         "bdist_wheel": {
             "py_limited_api": "cp311",

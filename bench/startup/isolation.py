@@ -16,6 +16,7 @@ _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 # Where podman, crun and runc write whatever their options say.
 _HIDDEN = {"/run": "755", "/dev/shm": "1777", "/var/lib": "755"}
+_MNT_DETACH = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,6 +34,11 @@ def _mount(source: str, target: str, kind: str | None, flags: int, data: str | N
 def mount_tmpfs(target: Path) -> None:
     """A tmpfs that only this run sees; it goes with the run's mount namespace."""
     _mount("bench", str(target), "tmpfs", 0, "mode=700")
+
+
+def unmount(target: Path) -> None:
+    """Takes a mount away, whatever still uses it. Raises OSError."""
+    _call("umount2", str(target).encode(), _MNT_DETACH)
 
 
 def _loopback_up() -> None:

@@ -9,13 +9,15 @@ home: bridge, subnet and firewall table are made for each one, as podman makes i
 import contextlib
 import os
 import shutil
+import signal
+import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from startup.isolation import mount_tmpfs
-from startup.measure import BenchError, Marks, Subject, Unavailable, run, timed_run
+from startup.isolation import mount_tmpfs, unmount
+from startup.measure import BenchError, Marks, Subject, Unavailable, timed_run
 from startup.site import Site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +91,12 @@ class Engine:
     def cleanup(self) -> None:
         """Takes down what an interruption left, and the home with it."""
         if self._pods is not None:
-            self._pods.reset(_ignore)
+            from kubelite.node.runtime.errors import RuntimeFailure
+
+            # The run directory is a mount point, which is the one thing that reset cannot remove.
+            with contextlib.suppress(RuntimeFailure):
+                self._pods.reset(_ignore)
+            unmount(Path(self.home.run))
             shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -160,13 +167,24 @@ class EngineContainer:
         from kubelite.node.kubelet.decide.programs import NodeFacts
         from kubelite.node.network.hostfiles import read_host_files
         from kubelite.node.runtime import sandbox
+        from kubelite.node.volume.payload import Documents
 
         home, uid = self._engine.home, self._record.uid
         node = NodeFacts(
             "bench", "", "", facts.cpus(), facts.memory(), facts.capabilities(), "bench"
         )
         context = PodContext(
-            home, self._tree, self._record, pod, found, node, read_host_files(), _ignore
+            home,
+            self._tree,
+            self._record,
+            pod,
+            found,
+            node,
+            read_host_files(),
+            Documents(()),
+            {},
+            {},
+            _ignore,
         )
         self._ledger = ledger
         self._sandbox = sandbox.Sandbox(sandbox.connect(home, uid), ledger.sandbox(uid), -1)
@@ -209,8 +227,8 @@ class EngineContainer:
 
 
 class Command:
-    """The whole `kubelite pod up` command, Python's start included, from spawn to wait; `pod down`
-    is outside the stamps.
+    """The whole commands `kubelite pod up`, `pod ls` and `pod down`, Python's start included, from
+    spawn to wait.
     """
 
     def __init__(self, site: Site) -> None:
@@ -233,21 +251,63 @@ class Command:
         return [sys.executable, "-m", "kubelite", *words]
 
     def once(self) -> Marks:
-        words = self._command("pod", "up", str(self._file))
-        up = timed_run(words, self._environment, self._site.log("kubelite"))
-        code, said = run(
-            self._command("pod", "down", "bench", "--grace-period", "0"), self._environment
-        )
-        if code != 0:
-            raise BenchError(f"kubelite pod down: {said[-800:]}")
-        return {"up": up}
+        log = self._site.log("kubelite")
+        words = {
+            "up": ("pod", "up", str(self._file)),
+            "ls": ("pod", "ls"),
+            "down": ("pod", "down", "bench"),
+        }
+        return {
+            mark: timed_run(self._command(*line), self._environment, log)
+            for mark, line in words.items()
+        }
 
     def cleanup(self) -> None:
         self._engine.cleanup()
 
 
+class WarmCommand(Command):
+    """The same by the launcher, with a warm process that is there already."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._engine = Engine(site, "warm")
+        self._socket = Path("/run/kubelite-warm", "none")
+
+    def prepare(self) -> None:
+        self._launcher = self._site.work / "launcher" / "kubelite"
+        self._launcher.parent.mkdir()
+        built = ROOT / "build" / "launcher" / os.uname().machine / "kubelite"
+        if not built.exists():
+            raise Unavailable("the launcher is not built: make build")
+        shutil.copy(built, self._launcher)
+        python = self._launcher.with_name("kubelite-python")
+        python.write_text(f"#!{sys.executable}\nfrom kubelite.cli.main import run\nrun()\n")
+        python.chmod(0o755)
+        super().prepare()  # the first command finds no warm process, and starts one
+        info = self._launcher.stat()
+        self._socket = Path("/run/kubelite-warm", f"{info.st_dev}-{info.st_ino}")
+        for _ in range(3000):
+            if self._socket.exists():
+                return
+            time.sleep(0.01)
+        raise BenchError("no warm process after 30 seconds")
+
+    def _command(self, *words: str) -> list[str]:
+        return [str(self._launcher), *words]
+
+    def cleanup(self) -> None:
+        if self._socket.exists():
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(self._socket))
+                peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            os.kill(int.from_bytes(peer[:4], sys.byteorder), signal.SIGKILL)
+            self._socket.unlink()
+        super().cleanup()
+
+
 def our_subjects(site: Site) -> list[Subject]:
-    container, command = EngineContainer(site), Command(site)
+    container, command, warm = EngineContainer(site), Command(site), WarmCommand(site)
     alone, beside = EnginePod(site, "pod", beside=False), EnginePod(site, "beside", beside=True)
     return [
         Subject(
@@ -264,4 +324,5 @@ def our_subjects(site: Site) -> list[Subject]:
         Subject(
             "kubelite pod up", "pod", "ours", command.once, command.prepare, command.cleanup, 1
         ),
+        Subject("kubelite, warm", "pod", "ours", warm.once, warm.prepare, warm.cleanup, 2),
     ]

@@ -12,10 +12,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from kubelite.cli.common.command import Command
 from kubelite.cli.common.dispatch import dispatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GROUPS = {
     "pod": "Run pods on this machine, without a cluster.",
@@ -97,17 +100,29 @@ def main() -> int:
     return dispatch(GROUPS, COMMANDS)
 
 
-def run() -> NoReturn:
-    """The program: :func:`main`, then exits at once.
-
-    Looking for garbage among what imports make, and taking it all apart at the end, would be a
-    fifth of a short command's time; nothing here waits for either.
-    """
-    gc.set_threshold(100_000)
-    code = main()
+def finish(command: Callable[[], int]) -> int:
+    """The exit code of a command, with everything that it has written out of this process."""
+    code = command()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             pass  # whoever reads it has gone
+    return code
+
+
+def run() -> NoReturn:
+    """The program: :func:`main`, then exits at once.
+
+    Looking for garbage among what imports make, and taking it all apart at the end, would be a
+    fifth of a short command's time; nothing here waits for either. Where the launcher asked for it,
+    the next command finds a warm process.
+    """
+    gc.set_threshold(100_000)
+    launcher = os.environ.pop("KUBELITE_LAUNCHER", "")
+    code = finish(main)
+    if launcher and sys.argv[1:2] == ["pod"]:
+        from kubelite.cli.warm.start import start
+
+        start(launcher)
     os._exit(code)

@@ -29,7 +29,8 @@ class World:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.env = {**os.environ, "KUBELITE_ROOT": str(root), "NO_COLOR": "1"}
+        own = {"KUBELITE_ROOT": str(root), "KUBELITE_WARM_SECONDS": "0", "NO_COLOR": "1"}
+        self.env = {**os.environ, **own}
 
     def kl(
         self, *args: str, input: str | bytes | None = None, check: bool = True
@@ -170,4 +171,5 @@ def world(tmp_path: Path) -> Iterator[World]:
         "an agent that waited for a pod's lock has seen that it is gone",
         20,
     )
-    assert difference(before, snapshot(root)) == []
+    changes = difference(before, snapshot(root))
+    assert changes == [], changes

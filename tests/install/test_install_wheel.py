@@ -34,6 +34,8 @@ def test_the_wheel_fits_every_python_from_311_and_holds_the_programs(wheel: Path
         modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
     assert modes["kubelite/bin/kubelite-shim"] & 0o777 == 0o755
     assert "kubelite/core/_native.abi3.so" in modes
+    (launcher,) = (name for name in modes if name.endswith(".data/scripts/kubelite"))
+    assert modes[launcher] & 0o777 == 0o755
     assert not [
         name for name in modes if name.endswith((".c", ".h", ".S")) or name.startswith("tests")
     ]
@@ -67,6 +69,7 @@ def test_a_pod_runs_from_a_wheel_installed_without_a_compiler(
         timeout=60,
     )
     assert up.returncode == 0, up.stderr
+    assert (venv / "bin" / "kubelite").read_bytes().startswith(b"\x7fELF")
     shim = world.inspect("p")["sandbox"]["shim"]
     assert Path(f"/proc/{shim}/comm").read_text() == "kubelite-shim\n"
     assert f"{venv}/bin/python" in Path(f"/proc/{shim}/cmdline").read_text()

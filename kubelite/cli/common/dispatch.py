@@ -89,10 +89,11 @@ def _run(
 
 def _is_plain_environment() -> bool:
     """Whether no environment variable sets an option or asks for completion; the root is read
-    below.
+    below, and the other one by the launcher.
     """
+    known = ("KUBELITE_ROOT", "KUBELITE_WARM_SECONDS")
     return not any(
-        name.lstrip("_").startswith("KUBELITE_") and name != "KUBELITE_ROOT" for name in os.environ
+        name.lstrip("_").startswith("KUBELITE_") and name not in known for name in os.environ
     )
 
 

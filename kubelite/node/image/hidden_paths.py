@@ -23,7 +23,8 @@ MACHINE = """
 /etc/ppp/pap-secrets /etc/puppetlabs /etc/pve /etc/rancher /etc/rclone.conf /etc/salt
 /etc/security/opasswd /etc/shadow /etc/shadow- /etc/smbcredentials /etc/ssl/private
 /etc/strongswan /etc/sudoers /etc/sudoers.d /etc/swanctl /etc/vault.d /etc/wireguard
-/etc/wpa_supplicant /run/kubelite /run/secrets /var/backups /var/lib/acme /var/lib/amazon
+/etc/wpa_supplicant /run/kubelite /run/kubelite-warm /run/secrets
+/var/backups /var/lib/acme /var/lib/amazon
 /var/lib/buildkit /var/lib/calico /var/lib/cloud /var/lib/containerd /var/lib/containers
 /var/lib/docker /var/lib/etcd /var/lib/incus /var/lib/jenkins /var/lib/k0s /var/lib/kubelet
 /var/lib/kubelite /var/lib/kubelite-roots /var/lib/libvirt /var/lib/lxc /var/lib/lxd

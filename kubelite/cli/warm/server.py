@@ -1,0 +1,327 @@
+"""The warm process: ``python -m kubelite.cli.warm.server NAME``.
+
+It imports what commands need, listens on ``/run/kubelite-warm/NAME``, where ``NAME`` is the
+launcher's device and inode, and forks for each command line. It has one thread and no state that a
+command could change: what a child does, stays in the child. It refuses what it cannot do as a new
+process would, and the launcher then executes Python. It ends when its code has changed on disk,
+when its socket has gone, and after ``KUBELITE_WARM_SECONDS`` seconds without a command.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import io
+import os
+import pkgutil
+import select
+import signal
+import socket
+import sys
+import time
+from importlib import import_module
+from typing import NoReturn
+
+from kubelite.cli.main import finish, main
+from kubelite.cli.warm import caller
+from kubelite.cli.warm.request import (
+    EXITED,
+    HEAD,
+    KILLED,
+    LISTENS,
+    REPLY,
+    STARTED,
+    Request,
+    is_served,
+    parse,
+    size_of,
+)
+from kubelite.lib.trusted_paths import directory_problem
+
+DIRECTORY = "/run/kubelite-warm"
+LINGER_SECONDS = 300
+_PRELOADED = (
+    *("kubelite.core", "kubelite.lib", "kubelite.objects"),
+    *(
+        f"kubelite.node.{room}"
+        for room in ("runtime", "cgroup", "network", "volume", "image.store")
+    ),
+    *(f"kubelite.node.kubelet.{room}" for room in ("act", "decide", "pods", "agent")),
+    *(f"kubelite.cli.{room}" for room in ("common", "session", "pod")),
+    "typer.main",
+)
+"""What commands about pods import; what only a pull or a cluster needs stays out, for its size."""
+_RECEIVED_FDS = 5
+_CALLER_SECONDS = 1.0
+"""Who does not send its whole request in that time is not waited for."""
+
+
+class Server:
+    """Answers on ``listener``, whose name in the file system is ``path``.
+
+    ``lock`` keeps others of that name away, ``code`` is when each module that was imported had been
+    written, ``linger`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        lock: socket.socket,
+        path: str,
+        code: tuple[int, ...],
+        linger: float,
+    ) -> None:
+        self._listener = listener
+        self._lock = lock
+        self._path = path
+        self._linger = linger
+        self._confines = caller.confines_of("self")
+        self._code = code
+        self._children: dict[int, tuple[int, socket.socket]] = {}
+
+    def run(self) -> None:
+        """Until nobody needs it any more."""
+        idle_since = time.monotonic()
+        while True:
+            poll = select.poll()
+            poll.register(self._listener, select.POLLIN)
+            for pidfd in self._children:
+                poll.register(pidfd, select.POLLIN)
+            left = self._linger - (time.monotonic() - idle_since)
+            ready = poll.poll(None if self._children else max(left, 0) * 1000)
+            if not ready and not self._children:
+                return
+            for fd, _ in ready:
+                if fd != self._listener.fileno():
+                    self._reap(fd)
+                elif not self._accept():
+                    return
+            idle_since = time.monotonic()
+
+    def _accept(self) -> bool:
+        """Serves or refuses one caller; False where this process is not the right one any more."""
+        connection, _ = self._listener.accept()
+        connection.settimeout(_CALLER_SECONDS)
+        peer, uid, _ = _credentials(connection)
+        fds: list[int] = []
+        try:
+            _reply(connection, LISTENS, 0)
+            request = _receive(connection, fds)
+            is_right = (
+                uid == os.geteuid()
+                and self._is_current()
+                and caller.confines_of(peer) == self._confines
+            )
+            if is_right and len(fds) == _RECEIVED_FDS and is_served(request, os.environb):  # type: ignore[arg-type]
+                self._serve(connection, peer, request, fds)
+        except (OSError, ValueError):
+            return True  # it went away, or speaks another version
+        finally:
+            for fd in fds:
+                os.close(fd)
+            if connection not in (conn for _, conn in self._children.values()):
+                connection.close()
+        return is_right
+
+    def _is_current(self) -> bool:
+        return self._code == _code_times() and os.path.exists(self._path)
+
+    def _serve(
+        self, connection: socket.socket, peer: int, request: Request, fds: list[int]
+    ) -> None:
+        child = os.fork()
+        if child == 0:
+            self._leave()
+            _run_child(connection, peer, request, fds)
+        self._children[os.pidfd_open(child)] = (child, connection)
+
+    def _leave(self) -> None:
+        """Closes, in a child, what belongs to the warm process and to other children."""
+        self._listener.close()
+        self._lock.close()  # of this process: the warm one keeps it
+        for pidfd, (_, connection) in self._children.items():
+            os.close(pidfd)
+            connection.close()
+
+    def _reap(self, pidfd: int) -> None:
+        child, connection = self._children.pop(pidfd)
+        os.close(pidfd)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code < 0:
+            _reply(connection, KILLED, -code)
+        connection.close()
+
+
+def _run_child(connection: socket.socket, peer: int, request: Request, fds: list[int]) -> NoReturn:
+    """The command, in a child that has nothing of the warm process but its modules."""
+    code = 125
+    try:
+        _become(connection, peer, request, fds)
+        code = finish(main)
+        _reply(connection, EXITED, code)
+    finally:
+        os._exit(code)
+
+
+def _become(connection: socket.socket, peer: int, request: Request, fds: list[int]) -> None:
+    """Takes the caller's place, and waits for its word to begin. Raises OSError."""
+    os.setpgid(0, 0)
+    stdin, stdout, stderr, directory, lifeline = fds
+    caller.take_over(peer)
+    for fd, number in ((stdin, 0), (stdout, 1), (stderr, 2)):
+        os.dup2(fd, number)
+    os.fchdir(directory)
+    _die_with(lifeline)
+    fds.remove(lifeline)
+    for fd in fds:
+        os.close(fd)
+    os.umask(request.umask)
+    os.environ.clear()
+    os.environb.update(request.environment)
+    time.tzset()
+    sys.argv[:] = request.arguments
+    _open_streams()
+    connection.settimeout(None)
+    _reply(connection, STARTED, os.getpid())
+    if connection.recv(1) != b"\0":
+        os._exit(125)
+    connection.set_inheritable(False)
+    _set_signals(request)
+
+
+def _die_with(lifeline: int) -> None:
+    """The kernel kills this process when the caller, who alone holds the other end, is gone."""
+    os.set_inheritable(lifeline, False)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _open_streams() -> None:
+    """New stream objects: what Python decided about the old ones depended on their descriptors."""
+    for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        old = getattr(sys, f"__{name}__")
+        stream = open(  # noqa: SIM115 - it lives as long as the process
+            fd, mode, encoding=old.encoding, errors=old.errors, closefd=False
+        )
+        if isinstance(stream, io.TextIOWrapper) and mode == "w":
+            stream.reconfigure(line_buffering=name == "stderr" or os.isatty(fd))
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _set_signals(request: Request) -> None:
+    """Dispositions and mask as Python has them when it starts in the caller's place."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN if number in request.ignored else signal.SIG_DFL)
+    if signal.SIGINT not in request.ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, request.blocked)
+
+
+def _receive(connection: socket.socket, fds: list[int]) -> Request:
+    """One request; its descriptors are added to ``fds``. Raises OSError, ValueError."""
+    message, received, _, _ = socket.recv_fds(connection, 1 << 16, _RECEIVED_FDS)
+    fds += received
+    if len(message) < HEAD.size:
+        raise ValueError("a request without a head")
+    size, parts, length = size_of(message), [message], len(message)
+    while length < size:
+        part = connection.recv(size - length)
+        if not part:
+            raise ValueError("half a request")
+        parts.append(part)
+        length += len(part)
+    return parse(b"".join(parts))
+
+
+def _credentials(connection: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group at the other end."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid, gid = (int.from_bytes(raw[at : at + 4], sys.byteorder) for at in (0, 4, 8))
+    return pid, uid, gid
+
+
+def _reply(connection: socket.socket, kind: int, value: int) -> None:
+    try:
+        connection.send(REPLY.pack(kind, value))
+    except OSError:
+        pass  # the caller is gone
+
+
+def _code_times() -> tuple[int, ...]:
+    """When each of kubelite's loaded modules was last written, 0 for one that is gone."""
+    paths = [
+        module.__file__
+        for name, module in list(sys.modules.items())
+        if name.startswith("kubelite") and getattr(module, "__file__", None)
+    ]
+    return tuple(_written_at(path) for path in paths if path)
+
+
+def _written_at(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _preload(name: str) -> None:
+    """Imports a module, or a package with all that is below it, for the children to find there."""
+    module = import_module(name)
+    for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+        _preload(below.name)
+
+
+def serve(name: str) -> None:
+    """Listens until nobody needs it; at once over where another one does already."""
+    os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
+    if directory_problem(DIRECTORY):
+        return
+    path = f"{DIRECTORY}/{name}"
+    lock = _only_one(name)
+    if lock is None:
+        return
+    for module in _PRELOADED:
+        _preload(module)
+    code = _code_times()
+    gc.collect()
+    gc.freeze()
+    _remove(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    listener.bind(path)
+    os.umask(before)
+    listener.listen(16)
+    linger = float(os.environ.get("KUBELITE_WARM_SECONDS") or LINGER_SECONDS)
+    try:
+        Server(listener, lock, path, code, linger).run()
+    finally:
+        _remove(path)
+        lock.close()
+
+
+def _only_one(name: str) -> socket.socket | None:
+    """A lock that the kernel takes back when its holder dies, and that leaves no file; None while
+    another warm process of that name has it.
+    """
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        lock.bind(f"\0kubelite-warm-{name}")
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

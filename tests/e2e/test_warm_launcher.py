@@ -1,0 +1,285 @@
+"""The installed command with a warm process and without one: the same to the last byte, whatever
+ends in between.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import SLEEP, SLOW, TIMEOUT, World, alive, eventually, pod, world
+
+__all__ = ["world"]
+TREE = Path(__file__).resolve().parents[2]
+DIRECTORY = Path("/run/kubelite-warm")
+
+
+class Launcher:
+    """The launcher in a directory of its own, as pip installs it, and the warm process that it
+    finds.
+    """
+
+    def __init__(self, folder: Path, world: World) -> None:
+        self.path = folder / "kubelite"
+        (built,) = (TREE / "build" / "launcher").glob(f"{os.uname().machine}/kubelite")
+        shutil.copy(built, self.path)
+        python = folder / "kubelite-python"
+        python.write_text(f"#!{sys.executable}\nfrom kubelite.cli.main import run\nrun()\n")
+        python.chmod(0o755)
+        info = self.path.stat()
+        self.name = f"{info.st_dev}-{info.st_ino}"
+        self.socket = DIRECTORY / self.name
+        self.env = {**world.env, "PYTHONPATH": str(TREE), "KUBELITE_WARM_SECONDS": "60"}
+        self.cold = {**self.env, "KUBELITE_WARM_SECONDS": "0"}
+        self.warm: subprocess.Popen[bytes] | None = None
+
+    def start_warm(self) -> int:
+        command = [sys.executable, "-m", "kubelite.cli.warm.server", self.name]
+        self.warm = subprocess.Popen(command, env=self.env, start_new_session=True, cwd="/")
+        eventually(self.socket.is_socket, "a warm process")
+        return self.warm.pid
+
+    def stop_warm(self) -> None:
+        """Ends that of the test and those that commands without one have started since."""
+        if self.warm is not None:
+            self.warm.kill()
+            self.warm.wait()
+        eventually(lambda: not self._kill_others() and not self._kill_others(), "none is left")
+        self.socket.unlink(missing_ok=True)
+
+    def _kill_others(self) -> list[int]:
+        """Kills the warm processes of this launcher and their commands; returns which."""
+        pids = [
+            int(place.name)
+            for place in Path("/proc").glob("[0-9]*")
+            if self.name.encode() in _bytes_of(place / "cmdline").split(b"\0")
+        ]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+        return pids
+
+    def start(self, *args: str, **options: object) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([self.path, *args], **{"env": self.env, **options})  # type: ignore[call-overload]
+
+    def run(self, *args: str, **options: object) -> tuple[int, bytes, bytes]:
+        process = self.start(*args, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, **options)
+        out, err = process.communicate(timeout=TIMEOUT)
+        return process.returncode, out, err
+
+    def children(self) -> list[int]:
+        """The commands that the warm process runs."""
+        assert self.warm is not None
+        pid = self.warm.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, world: World) -> Iterator[Launcher]:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    made = Launcher(folder, world)
+    yield made
+    made.stop_warm()
+
+
+@pytest.fixture
+def running(launcher: Launcher, world: World) -> Iterator[Launcher]:
+    """A pod ``p`` runs, and a warm process."""
+    world.up(pod(SLEEP))
+    launcher.start_warm()
+    yield launcher
+    world.down("p")
+
+
+LINES = [
+    "pod ls -o name",
+    "pod ls -o json",
+    "pod ls -n other",
+    "pod ls --no-such-option",
+    "pod logs p",
+    "pod logs nobody",
+    "pod exec p -- sh -c 'echo out; echo err >&2; exit 7'",
+    "pod exec p -- no-such-program",
+    "pod check missing.yaml",
+    "pod check pod.yaml",
+    "pod events p -o json",
+    "pod top p -o json --no-such",
+    "image ls",
+    "explain nothing",
+    "version --no-such",
+    "--version",
+    "pods -o name",
+]
+
+
+def test_every_command_answers_the_same_to_the_last_byte(running: Launcher, tmp_path: Path) -> None:
+    import shlex
+
+    (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: Bad}\n")
+    for line in LINES:
+        words = shlex.split(line)
+        warm = running.run(*words, cwd=tmp_path)
+        cold = running.run(*words, cwd=tmp_path, env=running.cold)
+        assert warm == cold, line
+
+
+def test_a_command_runs_below_the_warm_process(running: Launcher) -> None:
+    process = running.start("pod", "exec", "-i", "p", "--", "cat", stdin=-1, stdout=-1)
+    eventually(running.children, "a child of the warm process")
+    out, _ = process.communicate(b"through\n", timeout=TIMEOUT)
+    assert (process.returncode, out) == (0, b"through\n")
+    eventually(lambda: not running.children(), "its end")
+
+
+def test_directory_mask_variables_and_closed_streams_are_the_callers(
+    running: Launcher, tmp_path: Path
+) -> None:
+    script = f"umask 027; cd {tmp_path}; ulimit -n 99; exec {running.path} pod logs -f p"
+    process = subprocess.Popen(["sh", "-c", script], env=running.env)
+    (child,) = eventually(running.children, "the command")
+    place = Path(f"/proc/{child}")
+    eventually(lambda: (place / "cwd").readlink() == tmp_path, "its directory")
+    assert "Umask:\t0027" in (place / "status").read_text()
+    limit = next(line for line in (place / "limits").read_text().splitlines() if "files" in line)
+    assert limit.split()[3:5] == ["99", "99"]
+    process.terminate()
+    process.wait(TIMEOUT)
+    env = {**running.env, "COLUMNS": "40"}
+    cold = {**running.cold, "COLUMNS": "40"}
+    assert running.run("pod", "--help", env=env) == running.run("pod", "--help", env=cold)
+    for closed in ("<&-", ">&-", "2>&-"):
+        command = ["sh", "-c", f"exec {running.path} pod ls -o name {closed}"]
+        codes = {
+            subprocess.run(command, env=env, capture_output=True, timeout=TIMEOUT).returncode
+            for env in (running.env, running.cold)
+        }
+        assert len(codes) == 1, closed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_command_as_it_ends_python(
+    running: Launcher, number: signal.Signals
+) -> None:
+    ends = []
+    for env in (running.env, running.cold):
+        process = running.start("pod", "logs", "-f", "p", env=env, stdout=-1, stderr=-1)
+        if env is running.env:
+            eventually(running.children, "the command")
+        time.sleep(1.0 * SLOW)  # a Python that starts has no handlers yet
+        process.send_signal(number)
+        ends.append((process.communicate(timeout=TIMEOUT), process.returncode))
+    assert ends[0] == ends[1]
+    assert ends[0][1] == 128 + signal.SIGINT  # of `logs -f`, whatever ended it
+
+
+def test_the_command_dies_with_its_launcher(running: Launcher) -> None:
+    process = running.start("pod", "logs", "-f", "p")
+    (child,) = eventually(running.children, "the command")
+    process.kill()
+    process.wait()
+    eventually(lambda: not alive(child), "the end of the command")
+
+
+def test_a_killed_command_is_told_as_its_signal(running: Launcher) -> None:
+    process = started(running, "cat")
+    (child,) = running.children()
+    os.kill(child, signal.SIGKILL)
+    assert process.wait(TIMEOUT) == -signal.SIGKILL
+
+
+def test_the_warm_process_may_die_while_a_command_runs(running: Launcher) -> None:
+    process = started(running, "cat; exit 3")
+    assert running.warm is not None
+    running.warm.kill()
+    running.warm.wait()
+    process.communicate(b"", timeout=TIMEOUT)
+    assert process.returncode == 3
+    assert running.run("pod", "ls", "-o", "name")[:2] == (0, b"pod/p\n")
+
+
+def started(running: Launcher, script: str) -> subprocess.Popen[bytes]:
+    """A script in the container that has begun, by way of the warm process."""
+    words = ("pod", "exec", "-i", "p", "--", "sh", "-c", f"echo begun; {script}")
+    process = running.start(*words, stdin=-1, stdout=-1)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    assert running.children()
+    return process
+
+
+def test_a_stopped_warm_process_is_not_waited_for_and_nothing_runs_twice(
+    running: Launcher, tmp_path: Path
+) -> None:
+    assert running.warm is not None
+    running.warm.send_signal(signal.SIGSTOP)
+    word = ("pod", "exec", "p", "--", "sh", "-c", "echo once >> /tmp/lines; cat /tmp/lines")
+    assert running.run(*word)[:2] == (0, b"once\n")
+    running.warm.send_signal(signal.SIGCONT)
+    eventually(lambda: not running.children(), "the end of what was given up")
+    assert running.run("pod", "exec", "p", "--", "cat", "/tmp/lines")[:2] == (0, b"once\n")
+
+
+def test_code_that_has_changed_is_not_run_from_memory(running: Launcher) -> None:
+    os.utime(TREE / "kubelite" / "cli" / "warm" / "__init__.py")
+    eventually(lambda: has_ended_for(running, str(running.path)), "its end", 60)
+
+
+def test_a_caller_in_other_namespaces_gets_a_process_of_its_own(running: Launcher) -> None:
+    command = ("unshare", "--uts", str(running.path))
+    eventually(lambda: has_ended_for(running, *command), "its end", 60)
+
+
+def has_ended_for(running: Launcher, *command: str) -> bool:
+    """Whether the warm process gives up for a caller, who is answered all the same."""
+    assert running.warm is not None
+    words = [*command, "pod", "ls", "-o", "name"]
+    done = subprocess.run(words, env=running.env, capture_output=True, timeout=TIMEOUT)
+    assert (done.returncode, done.stdout) == (0, b"pod/p\n")
+    return running.warm.poll() is not None
+
+
+def test_a_terminal_has_its_size_and_its_answers(running: Launcher) -> None:
+    reader, terminal = pty.openpty()
+    import fcntl
+    import struct
+    import termios
+
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+    process = running.start(
+        *("pod", "exec", "-it", "p", "--", "stty", "size"),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    eventually(running.children, "the command")
+    process.wait(TIMEOUT)
+    os.close(terminal)
+    assert b"33 77" in os.read(reader, 1000)
+    os.close(reader)
+
+
+def test_the_first_command_starts_a_warm_process_that_ends_by_itself(
+    launcher: Launcher, world: World
+) -> None:
+    env = {**launcher.env, "KUBELITE_WARM_SECONDS": "1"}
+    assert launcher.run("pod", "ls", env=env)[0] == 0
+    eventually(launcher.socket.is_socket, "a warm process")
+    eventually(lambda: not launcher.socket.exists(), "its end")
