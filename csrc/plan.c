@@ -89,7 +89,7 @@ static bool is_mount(const struct plan *plan, const struct plan_mount *mount, si
         return false;
     if (mount->kind == PLAN_BIND_FD)
         return mount->source < descriptors;
-    if (mount->kind == PLAN_BIND)
+    if (mount->kind == PLAN_BIND || mount->kind == PLAN_LAYERS)
         return is_path(plan, mount->source);
     return is_string(plan, mount->source);
 }

@@ -173,6 +173,26 @@ static int mount_dev(int target, const char *options, unsigned attr, struct prep
     return 0;
 }
 
+/* Mounts an overlay on the directory that its layers are relative to and opens it: whoever attaches
+ * it elsewhere uncovers the directory. With mount(2) and not fsconfig, whose strings end at 255
+ * bytes: a stack of layers is longer. Relative paths are short and free of ':' and ','. */
+static int mount_overlay(const char *base, const char *options, kl_error *err) {
+    if (chdir(base) < 0)
+        return kl_fail(err, errno, "enter", "%s", base);
+    if (sys_mount("overlay", ".", "overlay", 0, options) < 0)
+        return kl_fail(err, errno, "mount overlay", "%.200s", options);
+    int mount = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return mount >= 0 ? mount : kl_fail(err, errno, "open root", "%s", base);
+}
+
+static int mount_layers(const struct plan *plan, const struct plan_mount *item, kl_error *err) {
+    SCOPED_FD mount =
+        mount_overlay(plan_string(plan, item->source), plan_string(plan, item->options), err);
+    if (mount < 0 || detached_set(mount, 0, item->attr, MS_PRIVATE, err) < 0)
+        return -1;
+    return kl_steal_fd(&mount);
+}
+
 /* The detached mount that `item` asks for. */
 static int make_mount(const struct plan *plan, const struct plan_mount *item, const int *fds,
                       kl_error *err) {
@@ -183,6 +203,8 @@ static int make_mount(const struct plan *plan, const struct plan_mount *item, co
                                         [PLAN_CGROUP2] = "cgroup2"};
     if (item->kind == PLAN_BIND || item->kind == PLAN_BIND_FD)
         return detached_bind(plan, item, fds, err);
+    if (item->kind == PLAN_LAYERS)
+        return mount_layers(plan, item, err);
     return detached_new(types[item->kind], plan_string(plan, item->options), item->attr, err);
 }
 
@@ -273,19 +295,11 @@ static int adopt_root(int mount, kl_error *err) {
     return kl_steal_fd(&root);
 }
 
-/* Mounted with mount(2) and not fsconfig, whose strings end at 255 bytes: a stack of layers is
- * longer. The paths in the options are relative to root_base, which keeps them short and free of
- * ':' and ','. */
 static int open_overlay(const struct plan *plan, kl_error *err) {
-    const char *base = plan_string(plan, plan->head->root_base);
-    if (chdir(base) < 0)
-        return kl_fail(err, errno, "enter", "%s", base);
-    if (sys_mount("overlay", ".", "overlay", 0, plan_string(plan, plan->head->root_options)) < 0)
-        return kl_fail(err, errno, "mount overlay", "%.200s",
-                       plan_string(plan, plan->head->root_options));
-    int root = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int root = mount_overlay(plan_string(plan, plan->head->root_base),
+                             plan_string(plan, plan->head->root_options), err);
     /* Detached at once: the sources of later binds lie below root_base. */
-    return root >= 0 ? adopt_root(root, err) : kl_fail(err, errno, "open root", "%s", base);
+    return root < 0 ? -1 : adopt_root(root, err);
 }
 
 /* A root passed as a descriptor may be a peer of a mount of the host: what is mounted on it would

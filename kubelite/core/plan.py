@@ -63,6 +63,7 @@ class MountKind(IntEnum):
     MQUEUE = 5
     DEV = 6
     CGROUP2 = 7
+    LAYERS = 8
 
 
 class MountFlag(IntFlag):
@@ -95,7 +96,7 @@ class Module(IntEnum):
 
 class Mount(NamedTuple):
     """One mount, made in the order of the plan. ``source`` is a path, or the index of a
-    descriptor for BIND_FD.
+    descriptor for BIND_FD; for LAYERS the directory that the layers in ``options`` are relative to.
     """
 
     kind: MountKind

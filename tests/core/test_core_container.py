@@ -375,6 +375,19 @@ def test_memory_file_systems_of_a_container(world: World) -> None:
     assert said(world, script, mounts=mounts) == ["tmpfs", "700", str(1 << 20), "/dev/mqueue"]
 
 
+def test_layers_are_one_directory(world: World, tmp_path: Path) -> None:
+    for layer in ("a", "b"):
+        (tmp_path / "layers" / layer).mkdir(parents=True)
+        (tmp_path / "layers" / layer / "both").write_text(layer)
+        (tmp_path / "layers" / layer / f"only-{layer}").touch()
+    layers = Mount(
+        MountKind.LAYERS, "/image", str(tmp_path / "layers"), "lowerdir=b:a", Attr.RDONLY
+    )
+    script = "cat /image/both; echo; ls /image; touch /image/x 2>/dev/null || echo read-only"
+    expected = ["b", "both", "only-a", "only-b", "read-only"]
+    assert said(world, script, mounts=(*SYSTEM, layers)) == expected
+
+
 def test_an_option_that_the_kernel_does_not_know_is_named(world: World) -> None:
     mount = Mount(MountKind.TMPFS, "/memory", options="size=1m,nonsense=1", name="volume cache")
     with pytest.raises(NativeError) as caught:

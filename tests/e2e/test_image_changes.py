@@ -117,3 +117,28 @@ def test_a_bundle_of_manifests_runs_where_there_is_no_registry(
     after = json.loads(committed.kl("image", "ls", "-o", "json").stdout)
     assert [image["id"] for image in after] == [image["id"] for image in before]
     assert run(committed, "changed", "cat /data/new") == ["new"]
+
+
+def test_the_files_of_an_image_are_a_volume(committed: World) -> None:
+    """Of one layer and of several; read-only, nothing in it is executed (KEP 4639)."""
+    volumes = [
+        {"name": name, "image": {"reference": name, "pullPolicy": "Never"}}
+        for name in ("small", "changed")
+    ]
+    mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("small", "changed")]
+    script = (
+        "cat /small/data/old /changed/data/new; ls /small/full /changed/full; "
+        "for v in small changed; do touch /$v/x 2>/dev/null || echo read-only; "
+        f"/$v{SHELL} -c true 2>/dev/null || echo not executed; done; sleep 1000"
+    )
+    manifest = pod(script, spec={"volumes": volumes}, volumeMounts=mounts)
+    committed.up(manifest)
+    expected = ["old", "new", "/changed/full:", "other", "", "/small/full:", "inside"]
+    expected += ["read-only", "not executed"] * 2
+    eventually(lambda: committed.logs("p").splitlines() == expected, "the files of both images")
+    refused = committed.kl("image", "rm", "changed", check=False)
+    assert refused.returncode == 1 and "in use" in refused.stderr
+    committed.down("p")
+    mounts[0]["subPath"] = "data"
+    failed = committed.up(pod("true", spec={"volumes": volumes}, volumeMounts=mounts), check=False)
+    assert failed.returncode == 1 and "subPath" in failed.stderr

@@ -69,7 +69,8 @@ class SharedNamespaces(NamedTuple):
 
 class Bind(NamedTuple):
     """A path of the pod's mount namespace that is mounted in the container at ``target``; ``own``:
-    it belongs to this pod alone."""
+    it belongs to this pod alone. With ``layers`` it is the directory of these layers of an image,
+    lowest first."""
 
     source: str
     target: str
@@ -78,6 +79,7 @@ class Bind(NamedTuple):
     file: bool = False
     subpath: str = ""
     name: str = ""
+    layers: tuple[str, ...] = ()
     own: bool = False
 
 
@@ -217,7 +219,16 @@ def own_cgroups(groups: Mapping[str, str], privileged: bool) -> list[Mount]:
 
 
 def bind_mount(bind: Bind) -> Mount:
-    """A bind as the plan has it."""
+    """A bind as the plan has it. The files of an image are only read, and none is executed (KEP
+    4639); an overlay without a writable layer needs two others.
+    """
+    if bind.layers:
+        attr = Attr.RDONLY | Attr.NOEXEC
+        if len(bind.layers) == 1:
+            source = f"{bind.source}/{bind.layers[0]}"
+            return Mount(MountKind.BIND, bind.target, source, attr=attr, name=bind.name)
+        options = f"lowerdir={':'.join(bind.layers[::-1])}"
+        return Mount(MountKind.LAYERS, bind.target, bind.source, options, attr, name=bind.name)
     flags = MountFlag.NONE
     if bind.recursive:
         flags |= MountFlag.RECURSIVE

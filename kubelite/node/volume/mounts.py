@@ -22,14 +22,16 @@ class Place(NamedTuple):
 
     The files of ``content`` and ``secret`` are made by the node from API objects; those of
     ``secret`` are kept in memory. Containers only read them. ``local`` and ``provisioned`` are
-    directories of claims, of which the node makes the latter.
+    directories of claims, of which the node makes the latter. An ``image`` has its ``layers``,
+    lowest first, below the path.
     """
 
     name: str
-    kind: Literal["disk", "memory", "host", "content", "secret", "local", "provisioned"]
+    kind: Literal["disk", "memory", "host", "content", "secret", "local", "provisioned", "image"]
     path: str
     type: str = ""
     read_only: bool = False
+    layers: tuple[str, ...] = ()
 
     @property
     def is_in_memory(self) -> bool:
@@ -47,6 +49,7 @@ class PodMount(NamedTuple):
 
 class ContainerMount(NamedTuple):
     """A bind mount of a container; ``subpath`` is the part of the source to mount, "" all of it.
+    With ``layers`` the source is the directory of these layers of an image, lowest first.
 
     ``read_only`` applies to the mount itself, not to those below it that ``recursive`` includes, as
     in the kubelet.
@@ -59,6 +62,7 @@ class ContainerMount(NamedTuple):
     file: bool = False
     subpath: str = ""
     name: str = ""
+    layers: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):
@@ -69,14 +73,14 @@ class Part(NamedTuple):
 
 
 def places(
-    volumes: Iterable[Volume], disk: str, memory: str, claimed: Mapping[str, Place]
+    volumes: Iterable[Volume], disk: str, memory: str, known: Mapping[str, Place]
 ) -> list[Place]:
     """The path of each volume; ``disk`` and ``memory`` are the pod's directories for emptyDir,
-    ``claimed`` the volumes of claims.
+    ``known`` the volumes of claims and images.
 
     Raises VolumeError for an unsupported kind of volume.
     """
-    return [claimed.get(volume.name) or _place(volume, disk, memory) for volume in volumes]
+    return [known.get(volume.name) or _place(volume, disk, memory) for volume in volumes]
 
 
 def _place(volume: Volume, disk: str, memory: str) -> Place:
@@ -150,6 +154,8 @@ def _container_mount(
     place = volumes.get(mount.name)
     if place is None:
         raise VolumeError(f'volume "{mount.name}" of {mount.mount_path} is not in the pod')
+    if place.layers and subpath:
+        raise VolumeError(f'volume "{mount.name}" is an image: subPath of one cannot be served yet')
     is_file = Part(mount.name, subpath) in files
     return ContainerMount(
         source=place.path,
@@ -159,6 +165,7 @@ def _container_mount(
         file=is_file,
         subpath=subpath,
         name=f'volume "{mount.name}"',
+        layers=place.layers,
     )
 
 

@@ -315,6 +315,7 @@ _VOLUME = {
     "volume.downwardAPI": _YES,
     "volume.persistentVolumeClaim": _YES,
     "volume.ephemeral": _YES,
+    "volume.image": _YES,
     "volume.projected.defaultMode": _YES,
     "volume.projected.sources[].configMap": _YES,
     "volume.projected.sources[].secret": _YES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ from kubelite.node.image.store import ImageStore
 from kubelite.node.kubelet.decide.programs import ImageFacts
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
+from kubelite.node.volume.errors import VolumeError
+from kubelite.node.volume.mounts import Place
 from kubelite.objects.pod.pod import Pod
 
 _HOST_REFUSED = (
@@ -39,17 +41,15 @@ def resolve(
     *,
     host_allowed: bool = True,
 ) -> dict[str, ResolvedImage]:
-    """The image of each name in the pod, pulled where its policy says so; ``secrets`` are the pod's
-    image pull Secrets. Raises ImageError, RuntimeFailure.
+    """The image of each name in the pod, those of volumes too, pulled where its policy says so;
+    ``secrets`` are the pod's image pull Secrets. Raises ImageError, RuntimeFailure.
     """
     source = ImageSource(ImageStore(Path(home.images)), secrets)
     resolved: dict[str, ResolvedImage] = {}
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
-        name = container.image or ""
+    for name, policy in named(pod):
         if name in resolved:
             continue
         began = time.perf_counter()
-        policy = container.image_pull_policy or "IfNotPresent"
         image = source.resolve(name, policy)  # type: ignore[arg-type]
         if image.is_on_host and not host_allowed:
             raise PullError("ErrImagePull", _HOST_REFUSED)
@@ -63,3 +63,32 @@ def resolve(
         )
         resolved[name] = ResolvedImage(image, facts, (time.perf_counter() - began) * 1000)
     return resolved
+
+
+def named(pod: Pod) -> Iterator[tuple[str, str]]:
+    """The images that a pod names, and when each is pulled."""
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        yield container.image or "", container.image_pull_policy or "IfNotPresent"
+    for volume in pod.spec.volumes:
+        if volume.image is not None and volume.image.reference:
+            yield volume.image.reference, volume.image.pull_policy or "IfNotPresent"
+
+
+def volume_places(pod: Pod, resolved: Mapping[str, ResolvedImage]) -> dict[str, Place]:
+    """The volumes that are images. Raises VolumeError for one that cannot be a volume."""
+    places = {}
+    for volume in pod.spec.volumes:
+        if volume.image is None:
+            continue
+        image = resolved[volume.image.reference or ""].image
+        if image.is_on_host or not image.layers:
+            why = "is the machine itself" if image.is_on_host else "has no files"
+            raise VolumeError(f'volume "{volume.name}": image "{volume.image.reference}" {why}')
+        if pod.spec.host_users is False:
+            raise VolumeError(
+                f'volume "{volume.name}": a pod with a user namespace cannot have images as volumes'
+            )
+        layers = tuple(layer.name for layer in image.layers)
+        directory = str(image.layers[0].parent)
+        places[volume.name] = Place(volume.name, "image", directory, layers=layers)
+    return places

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.image.host import host_covers
 from kubelite.node.kubelet.act import facts, node_config
-from kubelite.node.kubelet.act.images import ResolvedImage
+from kubelite.node.kubelet.act.images import ResolvedImage, volume_places
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.decide import programs
 from kubelite.node.kubelet.decide.programs import NodeFacts
@@ -78,7 +78,8 @@ class PodContext:
         self.service_variables = service_variables
         self.trace = trace
         self.shared = programs.shared_namespaces(pod)
-        self.volumes = _volumes(home, record.uid, pod, claimed)
+        known = {**claimed, **volume_places(pod, images)}
+        self.volumes = _volumes(home, record.uid, pod, known)
         self.volume_files: frozenset[Part] = frozenset()
         self.covers = _covers(home, images)
         self.warnings: list[str] = []
@@ -169,9 +170,9 @@ def _claimed(state: PodState) -> Mapping[str, Place]:
     return claimed_volumes.places(state)
 
 
-def _volumes(home: Home, uid: str, pod: Pod, claimed: Mapping[str, Place]) -> dict[str, Place]:
+def _volumes(home: Home, uid: str, pod: Pod, known: Mapping[str, Place]) -> dict[str, Place]:
     disk, memory = f"{home.pod(uid)}/volumes", f"{home.pod_run(uid)}/memory"
-    places = volumes.places(pod.spec.volumes, disk, memory, claimed)
+    places = volumes.places(pod.spec.volumes, disk, memory, known)
     return {place.name: place for place in places}
 
 

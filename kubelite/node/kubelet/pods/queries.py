@@ -143,9 +143,9 @@ class PodQueries:
             if pod.status is not None:
                 statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
                 ids.update(status.image_id for status in statuses)
-            for container in (*pod.spec.init_containers, *pod.spec.containers):
+            for name, _ in images.named(pod):
                 try:
-                    ids.add(store.get(container.image or "").id)
+                    ids.add(store.get(name).id)
                 except ImageError:
                     continue
         return ids
