@@ -8,6 +8,8 @@ import lzma
 import os
 import stat
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,12 +80,12 @@ class Copier:
         descriptor = tree.files.open(source)
         with open(descriptor, "rb") as file:
             start = file.read(_MAGIC_BYTES)
-            plain = _plain(file, start, self._limits)
-            if plain is None:
-                return False
-            self.directory()
-            for entry, content in entries(plain):
-                self._unpacker.apply(self._moved(entry), content)
+            with _plain(file, start, self._limits) as plain:
+                if plain is None:
+                    return False
+                self.directory()
+                for entry, content in entries(plain):
+                    self._unpacker.apply(self._moved(entry), content)
         return True
 
     def _moved(self, entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -149,18 +151,31 @@ def _xattrs(descriptor: int) -> dict[str, str]:
     }
 
 
-def _plain(file: io.BufferedReader, start: bytes, limits: Limits) -> Reader | None:
+@contextmanager
+def _plain(file: io.BufferedReader, start: bytes, limits: Limits) -> Iterator[Reader | None]:
     """The plain bytes of a tar, compressed or not; None for anything else."""
+    with _decompressed(file, start, limits) as probe:
+        is_tar = probe.read(_MAGIC_BYTES)[_USTAR_AT:].startswith(b"ustar")
+    if not is_tar:
+        yield None
+        return
+    with _decompressed(file, start, limits) as plain:
+        yield plain
+
+
+@contextmanager
+def _decompressed(file: io.BufferedReader, start: bytes, limits: Limits) -> Iterator[Reader]:
+    """A file from its beginning, without its compression."""
     size = os.fstat(file.fileno()).st_size
-
-    def opened() -> Reader:
-        file.seek(0)
-        if start.startswith(_XZ):
-            return lzma.LZMAFile(file)
-        if start.startswith(_BZIP2):
-            return bz2.BZ2File(file)
-        return LayerStream(file, size, limits.unpacked(size), "the archive")
-
-    is_compressed = start.startswith((_XZ, _BZIP2)) or bool(compression(start))
-    plain_start = opened().read(_MAGIC_BYTES) if is_compressed else start
-    return opened() if plain_start[_USTAR_AT:].startswith(b"ustar") else None
+    file.seek(0)
+    if start.startswith(_XZ):
+        with lzma.LZMAFile(file) as xz:
+            yield xz
+    elif start.startswith(_BZIP2):
+        with bz2.BZ2File(file) as bzip2:
+            yield bzip2
+    elif compression(start):
+        with LayerStream(file, size, limits.unpacked(size), "the archive") as stream:
+            yield stream
+    else:
+        yield file

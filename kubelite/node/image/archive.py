@@ -225,9 +225,9 @@ def _plain(descriptor: int, spool: Path, limits: Limits, what: str) -> Iterator[
         open(descriptor, "rb", buffering=0, closefd=False) as raw,
         tempfile.TemporaryFile(dir=spool, buffering=0) as copy,
     ):
-        stream = LayerStream(raw, limits.ceiling, limits.unpacked(size), what)
-        while data := stream.read(CHUNK):
-            copy.write(data)
+        with LayerStream(raw, limits.ceiling, limits.unpacked(size), what) as stream:
+            while data := stream.read(CHUNK):
+                copy.write(data)
         yield copy.fileno()
 
 

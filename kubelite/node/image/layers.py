@@ -89,9 +89,9 @@ class Layers:
         """Unpack a tar, which may be compressed, that is a whole root file system."""
         with OpenFile(source) as file, self._scratch() as place, self.blobs.receiving() as copy:
             bound = self._limits.unpacked(file.size)
-            stream = LayerStream(file.section(), file.size, bound, str(source), copy)
-            done = unpack_tar(stream, place, self._limits, size_limit=bound, whiteouts=False)
-            stream.finish()
+            with LayerStream(file.section(), file.size, bound, str(source), copy) as stream:
+                done = unpack_tar(stream, place, self._limits, size_limit=bound, whiteouts=False)
+                stream.finish()
             # Elsewhere, such a name would be read as the mark of a deleted file.
             blob = None if done.has_marks else _Arrived(stream.blob_digest, copy)
             return self._keep(place, stream.diff_id, stream.diff_id, done, blob)
@@ -213,9 +213,9 @@ class Layers:
         what = f"layer {layer.digest or layer.diff_id}"
         with self._scratch() as place, self._receiving(layer) as (copy, file):
             bound = self._limits.unpacked(layer.size)
-            stream = LayerStream(layer.open(), layer.size, bound, what, file)
-            done = unpack_tar(stream, place, self._limits, size_limit=bound)
-            stream.finish()
+            with LayerStream(layer.open(), layer.size, bound, what, file) as stream:
+                done = unpack_tar(stream, place, self._limits, size_limit=bound)
+                stream.finish()
             if layer.digest and stream.blob_digest != layer.digest:
                 raise BadArchive(f"{what} does not match its digest: it is {stream.blob_digest}")
             if stream.diff_id != layer.diff_id:

@@ -7,12 +7,14 @@ and refused.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
+import queue
 import stat
+import threading
 import zlib
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Protocol
 
 import zstandard
@@ -31,6 +33,9 @@ REFUSED = {
     b"BZh": ("bzip2", "bzip2 -d"),
 }
 LONGEST_MAGIC = 6
+_GZIP_WINDOW = zlib.MAX_WBITS | 16
+_AHEAD = 8
+_LOOK_AGAIN = 0.02
 
 
 class Reader(Protocol):
@@ -107,6 +112,80 @@ class Meter(io.RawIOBase):
         return "sha256:" + self._hash.hexdigest()
 
 
+class _Gunzip:
+    """The plain bytes of gzip members, one after the other, in pieces as large as they are asked
+    for; `gzip.GzipFile` takes 8 KiB at a time.  zlib checks length and checksum of each member.
+    """
+
+    def __init__(self, raw: Reader) -> None:
+        self._raw = raw
+        self._member = zlib.decompressobj(_GZIP_WINDOW)
+        self._packed = b""
+
+    def read(self, size: int, /) -> bytes:
+        while True:
+            if self._member.eof and not self._next_member():
+                return b""
+            packed = self._packed or self._raw.read(CHUNK)
+            if not packed:
+                raise EOFError("the compressed data ends before its end mark")
+            plain = self._member.decompress(packed, size)
+            self._packed = self._member.unconsumed_tail
+            if plain:
+                return plain
+
+    def _next_member(self) -> bool:
+        """Go on behind the end of a member; zeros there are padding."""
+        rest = self._member.unused_data
+        while not (rest := rest.lstrip(b"\0")):
+            if not (rest := self._raw.read(CHUNK)):
+                return False
+        self._member, self._packed = zlib.decompressobj(_GZIP_WINDOW), rest
+        return True
+
+
+class _Ahead:
+    """Reads from another reader in a thread of its own, up to `_AHEAD` pieces ahead: inflating and
+    hashing leave the interpreter free for whoever writes the files.
+    """
+
+    def __init__(self, inner: Reader) -> None:
+        self._inner = inner
+        self._pieces: queue.Queue[bytes | Exception] = queue.Queue(_AHEAD)
+        self._is_closed = False
+        self._rest = memoryview(b"")
+        self._end: bytes | Exception | None = None
+        self._thread = threading.Thread(target=self._fill, name="layer", daemon=True)
+        self._thread.start()
+
+    def read(self, size: int, /) -> bytes:
+        if not self._rest and self._end is None:
+            piece = self._pieces.get()
+            if isinstance(piece, Exception) or not piece:
+                self._end = piece
+            else:
+                self._rest = memoryview(piece)
+        if isinstance(self._end, Exception):
+            raise self._end
+        data, self._rest = bytes(self._rest[:size]), self._rest[size:]
+        return data
+
+    def close(self) -> None:
+        """Stop reading; nobody reads from the other reader afterwards."""
+        self._is_closed = True
+        while self._thread.is_alive():
+            with suppress(queue.Empty):
+                self._pieces.get(timeout=_LOOK_AGAIN)
+
+    def _fill(self) -> None:
+        try:
+            while not self._is_closed and (data := self._inner.read(CHUNK)):
+                self._pieces.put(data)
+            self._pieces.put(b"")
+        except Exception as error:  # noqa: BLE001
+            self._pieces.put(error)
+
+
 class LayerStream:
     """The plain bytes of a layer that may be compressed; the bytes as stored also go to `copy`.
 
@@ -126,6 +205,7 @@ class LayerStream:
         self._raw = Meter(raw, raw_limit, copy)
         self._buffered = io.BufferedReader(self._raw, CHUNK)
         self._plain = Meter(self._opened(), plain_limit)
+        self._ahead = _Ahead(self._plain)
 
     def _opened(self) -> Reader:
         magic = self._buffered.peek(LONGEST_MAGIC)[:LONGEST_MAGIC]
@@ -136,7 +216,7 @@ class LayerStream:
                     hint=f"decompress it first ({command}), or save the image with gzip",
                 )
         if magic.startswith(GZIP):
-            return gzip.GzipFile(fileobj=self._buffered, mode="rb")
+            return _Gunzip(self._buffered)
         if magic.startswith(ZSTD):
             decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
             return decompressor.stream_reader(self._buffered, read_across_frames=True)
@@ -145,16 +225,27 @@ class LayerStream:
     def read(self, size: int, /) -> bytes:
         """Up to `size` plain bytes.  Raises BadArchive where the compressed data is damaged."""
         try:
-            return self._plain.read(size) or b""
-        except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+            return self._ahead.read(size)
+        except (EOFError, zlib.error, zstandard.ZstdError) as error:
             raise BadArchive(f"{self._what} is damaged: {error}") from error
 
     def finish(self) -> None:
         """Read to the end of both the plain and the compressed bytes."""
         while self.read(CHUNK):
             pass
+        self.close()
         while self._buffered.read(CHUNK):
             pass
+
+    def close(self) -> None:
+        """Let go of the bytes; needed where they were not read to their end."""
+        self._ahead.close()
+
+    def __enter__(self) -> LayerStream:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
 
     @property
     def blob_digest(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import stat
@@ -16,6 +17,7 @@ from kubelite.node.image.errors import BadArchive, ImageError, UnpackRefused
 from kubelite.node.image.streams import LayerStream
 from kubelite.node.image.unpack import Unpacked, unpack_tar
 from kubelite.node.image.unpack_limits import Limits
+from tests.node.image.conftest import sha256
 
 CAPABILITY = b"\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 ROOM = 1 << 20
@@ -426,3 +428,32 @@ def test_gnu_long_names(build: Any, tmp_path: Path) -> None:
         archive.addfile(info, io.BytesIO(data))
     unpack(out.getvalue(), tmp_path)
     assert (tmp_path / long).read_bytes() == b"long"
+
+
+@pytest.mark.parametrize("size", [1, 511, 70_000, 3 << 20])
+def test_compressed_members_follow_each_other(size: int) -> None:
+    """As `cat a.gz b.gz` gives, with zeros behind, read in pieces of any size."""
+    halves = os.urandom(300_000), b"x" * 700_001
+    packed = b"".join(map(gzip.compress, halves)) + bytes(1000)
+    taken = b""
+    with LayerStream(io.BytesIO(packed), len(packed), 2 << 20, "it") as stream:
+        while len(taken) < 50 * size and (data := stream.read(size)):
+            taken += data
+        stream.finish()
+    assert b"".join(halves).startswith(taken) and taken
+    assert stream.diff_id == sha256(b"".join(halves)) and stream.blob_digest == sha256(packed)
+
+
+@pytest.mark.parametrize("damage", ["cut", "junk behind", "checksum"])
+def test_damaged_compression_is_noticed(damage: str) -> None:
+    packed = gzip.compress(os.urandom(600_000))
+    broken = {
+        "cut": packed[:-9],
+        "junk behind": packed + b"junk",
+        "checksum": packed[:-6] + b"\xff" + packed[-5:],
+    }[damage]
+    with (
+        LayerStream(io.BytesIO(broken), len(broken), 1 << 20, "it") as stream,
+        pytest.raises(BadArchive, match="it is damaged"),
+    ):
+        stream.finish()
