@@ -1,23 +1,44 @@
-"""``system check``: what on this machine stands in the way of pods."""
+"""``system check``: what is damaged in the state root, and what stands in the way of pods."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from kubelite.cli.common.command import Settings, usage
-from kubelite.cli.common.diagnostic import CliError, Diagnostic
-from kubelite.cli.common.engine import open_home
+from kubelite.cli.common.diagnostic import CliError, Diagnostic, cell
+from kubelite.cli.common.engine import open_home, open_pods
 from kubelite.cli.common.screen import Screen
 
 
 @usage(
     "kubelite system check",
-    notes="Looks at the firewall rules of others; changes nothing. Exit code 1 says that something "
-    "was found.",
+    notes="Looks at records, at every byte of the images that came as archives, and at the firewall"
+    " rules of others; changes nothing. Exit code 1 says that something was found.",
 )
 def check(settings: Settings) -> int:
-    """Names the rules of others that block pods. Raises CliError."""
-    screen, home = Screen(settings), open_home(settings)
+    """Names what is damaged or lost, and the rules of others that block pods. Raises CliError."""
+    screen = Screen(settings)
+    damages = _damages(settings, screen)
+    for damage in damages:
+        screen.data(f"{cell(damage)}\n")
+    if not damages:
+        screen.data("pods and images are whole\n")
+    is_blocked = _show_obstacles(settings, screen)
+    return int(bool(damages) or is_blocked)
+
+
+def _damages(settings: Settings, screen: Screen) -> list[str]:
+    from kubelite.node.image.content.checking import problems
+
+    with screen.waiting("reading records and images"):
+        records = open_pods(settings, screen).queries.damaged_records()
+        return [*records, *problems(Path(open_home(settings).images))]
+
+
+def _show_obstacles(settings: Settings, screen: Screen) -> bool:
+    """Prints what blocks pods; whether anything does."""
+    home = open_home(settings)
     from kubelite.node.network import names
     from kubelite.node.network.errors import NetworkError
     from kubelite.node.network.ways import blocked
@@ -33,7 +54,7 @@ def check(settings: Settings) -> int:
         screen.data(f"packets {way} do not pass: {obstacle}{certainty}\n")
     if not obstacles:
         screen.data("nothing stands in the way of pods\n")
-        return 0
+        return False
     bridge = names.bridge(home.key)
     screen.note(f'let that firewall accept packets whose iifname or oifname is "{bridge}"')
-    return 1
+    return True

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from kubelite.node.image.content.checking import problems, usage
 from kubelite.node.image.errors import (
     BadArchive,
     BadReference,
@@ -73,6 +74,7 @@ def check_whole(images: Path) -> None:
     """Every layer is used and recorded, every image has its layers and blobs, nothing else is
     there but what builds keep.
     """
+    assert list(problems(images)) == []
     store, found = ImageStore(images), contents(images)
     if found.pop("blobs", None):
         blobs = {path.name: path.read_bytes() for path in (images / "blobs/sha256").iterdir()}
@@ -414,3 +416,39 @@ def test_holes_of_a_directory_are_not_read(images: Path, tmp_path: Path) -> None
     assert list((images / "layers").glob("*")) == []
     os.truncate(source / "disk.img", 1 << 20)
     assert ImageStore(images).import_rootfs("sparse", source).image.size > 1 << 20
+
+
+def test_a_check_names_what_is_damaged_and_what_is_lost(
+    build: Any, images: Path, tmp_path: Path
+) -> None:
+    store = ImageStore(images)
+    layer = build.layer(build.entry("file", "f", b"x" * 100))
+    ((one, _),) = store.load(build.docker(tmp_path / "1", ["one"], [layer]))
+    two = store.import_rootfs("two", tmp_path_with(tmp_path / "b")).image
+    assert list(problems(images)) == []
+    blob = images / "blobs/sha256" / layer.digest[7:]
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    assert list(problems(images)) == [f"blob {layer.digest} does not match its digest"]
+    blob.unlink()
+    (images / "layers" / f"{one.layer_ids[0]}.json").unlink()
+    (images / "images" / f"{two.id[7:]}.json").unlink()
+    assert sorted(problems(images)) == [
+        f"docker.io/library/two:latest names image {two.id}, which is not there",
+        f"image {one.id} has lost its layer {one.layer_ids[0]}",
+    ]
+    (names,) = [p for p in (images / "names").iterdir() if "one" in p.read_text()]
+    names.write_text("torn")
+    assert any("torn or was changed" in problem for problem in problems(images))
+
+
+def test_what_images_take_and_what_can_be_had_back(
+    build: Any, images: Path, tmp_path: Path
+) -> None:
+    store = ImageStore(images)
+    base = build.layer(build.entry("file", "b", b"x" * 1000))
+    top = build.layer(build.entry("file", "t", b"y" * 30))
+    ((one, _),) = store.load(build.docker(tmp_path / "1", ["one"], [base]))
+    store.load(build.docker(tmp_path / "2", ["two"], [base, top]))
+    sizes = 1000 + len(base.data), 30 + len(top.data)
+    assert usage(images, set()).images == (2, 0, sum(sizes), sum(sizes))
+    assert usage(images, {one.id}).images == (2, 1, sum(sizes), sizes[1])

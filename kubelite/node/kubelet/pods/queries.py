@@ -150,6 +150,11 @@ class PodQueries:
                     continue
         return ids
 
+    def damaged_records(self) -> Sequence[str]:
+        """A sentence for each record of a pod that cannot be read."""
+        self.list(None)
+        return tuple(self._ledger.damaged)
+
     # -- the machine and what pods use of it -------------------------------------------------------
 
     def info(self) -> dict[str, Any]:
