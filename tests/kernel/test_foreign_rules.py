@@ -181,7 +181,7 @@ def test_the_chain_is_named_and_a_rule_that_is_not_understood_makes_it_uncertain
 def test_the_command_names_what_blocks(host, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kubelite", "--root", str(tmp_path), "system", "check"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "nothing stands in the way of pods\n")
+    assert done.returncode == 0 and done.stdout.endswith("nothing stands in the way of pods\n")
     nftables.run(chain(policy="drop"))
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
