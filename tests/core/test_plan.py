@@ -57,8 +57,18 @@ descriptor_binds = st.builds(
 )
 systems = st.builds(
     Mount,
-    kind=st.sampled_from([k for k in MountKind if k > MountKind.BIND_FD]),
+    kind=st.sampled_from([k for k in MountKind if MountKind.BIND_FD < k < MountKind.LAYERS]),
     source=st.just(""),
+    target=paths,
+    options=texts,
+    attr=attrs,
+    flags=st.just(MountFlag.NONE),
+    name=texts,
+)
+layers = st.builds(
+    Mount,
+    kind=st.just(MountKind.LAYERS),
+    source=paths,
     target=paths,
     options=texts,
     attr=attrs,
@@ -125,7 +135,9 @@ def plans(draw: st.DrawFn) -> Plan:
         domainname=draw(texts),
         cgroup_fd=draw(st.one_of(st.just(NO_FD), fds)),
         caps=Caps(*[draw(u64) for _ in range(5)]),
-        mounts=draw(st.lists(st.one_of(binds, descriptor_binds, systems), max_size=5).map(tuple)),
+        mounts=draw(
+            st.lists(st.one_of(binds, descriptor_binds, systems, layers), max_size=5).map(tuple)
+        ),
         masked=draw(st.lists(paths, max_size=3).map(tuple)),
         readonly=draw(st.lists(paths, max_size=3).map(tuple)),
         devices=draw(st.lists(devices, max_size=3).map(tuple)),
@@ -237,6 +249,7 @@ def test_a_mutated_plan_is_refused_or_reads_as_another_sound_plan(
         (Plan(sysctls=(("net/../kernel/core_pattern", "x"),)), "sysctls"),
         (Plan(sysctls=(("kernel/shm_rmid_forced", "1\nx"),)), "sysctls"),
         (Plan(mounts=(Mount(MountKind.BIND, "/x", "relative"),)), "mounts"),
+        (Plan(mounts=(Mount(MountKind.LAYERS, "/x", "relative"),)), "mounts"),
         (Plan(mounts=(Mount(MountKind.BIND_FD, "/x", DESCRIPTORS),)), "mounts"),
         (Plan(devices=(Device("/dev/x", 0o100644, 1, 1),)), "devices"),
         (Plan(rlimits=(Rlimit(7, 2, 1),)), "rlimits"),
