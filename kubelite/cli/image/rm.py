@@ -15,7 +15,7 @@ from kubelite.cli.pod.prune import YES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kubelite.node.image.model import Removal
+    from kubelite.node.image.model import Image, Removal
     from kubelite.node.image.store import ImageStore
 
 _IMAGES = IMAGE._replace(metavar="IMAGE...", help="Names or ids of images.")
@@ -77,12 +77,26 @@ def prune(
         for image in store.list()
         if image.id not in in_use and (everything or not image.names)
     ]
+    if unused:
+        _remove_unused(settings, screen, store, unused, in_use, everything=everything, yes=yes)
+    elif not everything:
+        screen.note("no unused images, nothing to do")
     if everything:
         freed = store.forget_steps()
         screen.note(f"forgot the steps of builds, {durations.size(freed)} freed")
-    if not unused:
-        screen.note("no unused images, nothing to do")
-        return 0
+    return 0
+
+
+def _remove_unused(
+    settings: Settings,
+    screen: Screen,
+    store: ImageStore,
+    unused: Sequence[Image],
+    in_use: set[str],
+    *,
+    everything: bool,
+    yes: bool,
+) -> None:
     screen.note("This removes images that no pod uses:")
     for image in unused:
         screen.note(f"  {', '.join(image.names) or short_id(image.id)}")
@@ -91,4 +105,3 @@ def prune(
         confirm("removing images", suggest_command(settings, arguments))
     for image in unused:
         _show(screen, short_id(image.id), store.remove(image.id, in_use))
-    return 0

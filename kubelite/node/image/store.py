@@ -17,6 +17,7 @@ run: callers say what is in use.
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -250,8 +251,15 @@ class ImageStore:
             return step
 
     def forget_steps(self) -> int:
-        """Forget all steps of builds, and the layers that no image uses; the bytes freed."""
+        """Forget all steps of builds, the caches of their mounts, and the layers that no image
+        uses; the bytes of layers freed.
+
+        Raises ImageError while a build is at work.
+        """
         with self._changing() as layers:
+            if any(map(_is_held, (self._home / "builds").glob("*.lock"))):
+                raise ImageError("a build is at work, whose steps cannot be forgotten")
+            shutil.rmtree(self._home / "caches", ignore_errors=True)
             for path in (self._home / "steps").glob("*.json"):
                 path.unlink()
             return self._sweep(layers)
@@ -547,6 +555,15 @@ def _described(
         size=sum(layer.size for layer in chain),
         created=config.created,
     )
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether somebody holds a lock."""
+    try:
+        FileLock(str(lock), timeout=0).acquire().release()
+    except (OSError, TimeoutError):
+        return True
+    return False
 
 
 def _keepable(name: str) -> Reference:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kubelite.lib.files import FileLock
 from kubelite.node.image.store import ImageStore
 from tests.node.build.conftest import Builders, config_of, files_of
 from tests.node.image.test_image_store import check_whole
@@ -182,6 +183,22 @@ def test_memory_and_files_that_are_mounted_leave_no_trace(builders: Builders) ->
     assert files["out"][3][0] == b"sub/s.txt\n\n1\n"
     assert {"tmp", "opt/app/old"} <= set(files) and not {"tmp/x", "new", "mnt"} & set(files)
     assert (builders.context / "sub/s.txt").read_text() == "sub/s.txt\n"
+
+
+def test_prune_all_forgets_steps_and_caches_unless_a_build_is_at_work(builders: Builders) -> None:
+    text = "FROM base\nRUN --mount=type=cache,target=/c echo 1 >> /c/n && cat /c/n > /n\n"
+    builders.build(text)
+    builders.kl("image", "prune", "--all", "--yes")
+    assert list((builders.root / "images/steps").iterdir()) == []
+    builders.prepare()
+    builders.build(text)
+    assert content(builders, "n") == "1\n"
+    place = ImageStore(builders.root / "images").work_directory() / "other.lock"
+    with FileLock(str(place)) as lock:
+        done = builders.kl("image", "prune", "--all", "--yes", check=False)
+        lock.remove()
+    assert done.returncode == 1 and "a build is at work" in done.stderr
+    builders.prepare()
 
 
 def test_a_stage_of_the_machines_own_files(builders: Builders) -> None:
