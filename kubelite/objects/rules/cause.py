@@ -29,6 +29,8 @@ TOO_LONG = "FieldValueTooLong"
 TOO_MANY = "FieldValueTooMany"
 NOT_FOUND = "FieldValueNotFound"
 
+NIL = msgspec.Raw(b"null")
+"""A list or a map that is not there, as messages show it."""
 NOT_NEGATIVE = "must be greater than or equal to 0"
 POSITIVE = "must be greater than zero"
 

@@ -92,7 +92,7 @@ def _check_job(obj: Object) -> Iterator[Cause]:
         yield from metadata.selector(selector, "spec.selector")
     if metadata.is_selector(selector) and not matcher(selector)(labels):
         why = "`selector` does not match template `labels`"
-        yield causes.invalid("spec.template.metadata.labels", labels, why)
+        yield causes.invalid("spec.template.metadata.labels", labels or causes.NIL, why)
 
 
 def _check_new_job(obj: Object) -> Iterator[Cause]:

@@ -57,7 +57,7 @@ _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 _NOT_IN_PATHS = ("//", "/./", "/../", "%2f", "%2F")
 _NOT_AT_ENDS = ("/..", "/.")
 _INGRESS_CLASS = "kubernetes.io/ingress.class"
-_PROTOCOLS = ("SCTP", "TCP", "UDP")
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
 _NOT_ABSOLUTE = "must be an absolute path"
 
 
@@ -66,7 +66,7 @@ def _check_ingress(obj: Object) -> Iterator[Cause]:
     backend, rules = spec.get("defaultBackend"), spec.get("rules") or ()
     if not rules and backend is None:
         why = "either `defaultBackend` or `rules` must be specified"
-        yield causes.invalid("spec", list(rules), why)
+        yield causes.invalid("spec", causes.NIL, why)
     if backend is not None:
         yield from _check_backend(backend, "spec.defaultBackend")
     for index, rule in enumerate(rules):
@@ -150,7 +150,7 @@ def _check_backend(backend: Object, path: str) -> Iterator[Cause]:
         name, port = service.get("name", ""), service.get("port") or {}
         if not name:
             yield causes.required(f"{path}.service.name")
-        for problem in names.label_1035(name) if name else ():
+        for problem in names.label(name) if name else ():
             yield causes.invalid(f"{path}.service.name", name, problem)
         yield from _check_backend_port(port, path)
 

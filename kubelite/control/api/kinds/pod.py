@@ -57,7 +57,7 @@ def check_template(given: Object, path: str) -> Iterator[Cause]:
     return causes.of_rules(checks.template(given, (path,)))
 
 
-def check_restarting_template(given: Object, path: str) -> Iterator[Cause]:
+def check_restarting_template(given: Object, path: str, kind: str) -> Iterator[Cause]:
     """A pod template of a kind whose pods are always started again."""
     yield from check_template(given, path)
     spec = given.get("spec") or {}
@@ -65,7 +65,7 @@ def check_restarting_template(given: Object, path: str) -> Iterator[Cause]:
     if policy != "Always":
         yield causes.unsupported(f"{path}.spec.restartPolicy", policy, ("Always",))
     if spec.get("activeDeadlineSeconds") is not None:
-        why = "activeDeadlineSeconds in ReplicaSet is not Supported"
+        why = f"activeDeadlineSeconds in {kind} is not Supported"
         yield causes.forbidden(f"{path}.spec.activeDeadlineSeconds", why)
 
 

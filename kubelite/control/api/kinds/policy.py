@@ -120,7 +120,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         cells=_priority_class_cells,
         has_generation=True,
         values={
-            "scheduling.v1.PriorityClass": {"preemptionPolicy": ("Never", "PreemptLowerPriority")}
+            "scheduling.v1.PriorityClass": {"preemptionPolicy": ("PreemptLowerPriority", "Never")}
         },
     ),
 }

@@ -112,7 +112,7 @@ def _check_subject(subject: Object, path: str, *, namespaced: bool) -> Iterator[
         if not namespaced and not subject.get("namespace"):
             yield causes.required(f"{path}.namespace")
     elif kind not in ("Group", "User"):
-        yield causes.unsupported(f"{path}.kind", kind, ("Group", "ServiceAccount", "User"))
+        yield causes.unsupported(f"{path}.kind", kind, ("ServiceAccount", "User", "Group"))
     elif group != RBAC:
         yield causes.unsupported(f"{path}.apiGroup", group, (RBAC,))
 

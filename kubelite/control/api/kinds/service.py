@@ -442,7 +442,7 @@ def _check_endpoint_slice(obj: Object) -> Iterator[Cause]:
 def _check_endpoint(endpoint: Object, kind: str, path: str) -> Iterator[Cause]:
     given = endpoint.get("addresses") or ()
     if not given:
-        yield causes.required(f"{path}.addresses", "must contain at least 1 endpoint")
+        yield causes.required(f"{path}.addresses", "must contain at least 1 address")
     elif len(given) > 100:
         yield causes.too_many(f"{path}.addresses", len(given), 100)
     for number, address in enumerate(given):
@@ -567,7 +567,7 @@ def _endpoints_cells(obj: Object, now: datetime) -> Cells:
 
 def _endpoint_slice_warnings(obj: Object) -> Iterator[str]:
     if obj.get("addressType") == "FQDN":
-        yield "addressType: FQDN endpoints are deprecated"
+        yield "spec.addressType: FQDN endpoints are deprecated"
 
 
 def _endpoint_slice_cells(obj: Object, now: datetime) -> Cells:
@@ -597,7 +597,7 @@ KINDS: dict[tuple[str, str], Rules] = {
         created_by_update=True,
         returned_on_delete=True,
         selectable=("spec.clusterIP", "spec.type"),
-        name=names.label_1035,
+        name=names.label,
         may_be_empty=("core.v1.ServicePort.port",),
     ),
     ("", "Endpoints"): Rules(

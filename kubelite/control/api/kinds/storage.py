@@ -373,8 +373,8 @@ def _check_csi_driver(obj: Object) -> Iterator[Cause]:
         yield causes.unsupported("spec.fsGroupPolicy", policy, _FS_GROUP_POLICIES)
     yield from _check_token_requests(spec.get("tokenRequests") or ())
     for mode in modes:
-        if mode not in ("Ephemeral", "Persistent"):
-            yield causes.unsupported("spec.volumeLifecycleModes", mode, ("Ephemeral", "Persistent"))
+        if mode not in ("Persistent", "Ephemeral"):
+            yield causes.unsupported("spec.volumeLifecycleModes", mode, ("Persistent", "Ephemeral"))
     period = spec.get("nodeAllocatableUpdatePeriodSeconds")
     if period is not None and period < 10:
         why = "must be greater than or equal to 10 seconds"

@@ -143,7 +143,7 @@ def _check_selector(spec: Object, kind: str = "") -> Iterator[Cause]:
             return
     if not matcher(selector)(labels):
         why = "`selector` does not match template `labels`"
-        yield causes.invalid("spec.template.metadata.labels", labels, why)
+        yield causes.invalid("spec.template.metadata.labels", labels or causes.NIL, why)
 
 
 def _check_deployment(obj: Object) -> Iterator[Cause]:
@@ -151,7 +151,7 @@ def _check_deployment(obj: Object) -> Iterator[Cause]:
     if spec.get("selector") is None:
         yield causes.required("spec.selector")
     yield from _check_selector(spec, "deployment")
-    yield from check_restarting_template(spec.get("template") or {}, "spec.template")
+    yield from check_restarting_template(spec.get("template") or {}, "spec.template", "ReplicaSet")
     numbers = ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
     yield from not_negative(spec, numbers, "spec")
     deadline = spec.get("progressDeadlineSeconds")
@@ -193,7 +193,7 @@ def _check_replica_set(obj: Object) -> Iterator[Cause]:
     if spec.get("selector") is None:
         yield causes.required("spec.selector")
     yield from _check_selector(spec, "deployment")
-    yield from check_restarting_template(spec.get("template") or {}, "spec.template")
+    yield from check_restarting_template(spec.get("template") or {}, "spec.template", "ReplicaSet")
     yield from not_negative(spec, ("replicas", "minReadySeconds"), "spec")
 
 
@@ -209,8 +209,8 @@ def _check_replication_controller(obj: Object) -> Iterator[Cause]:
     labels = (given.get("metadata") or {}).get("labels") or {}
     if selector and any(labels.get(key) != value for key, value in selector.items()):
         why = "`selector` does not match template `labels`"
-        yield causes.invalid("spec.template.metadata.labels", labels, why)
-    yield from check_restarting_template(given, "spec.template")
+        yield causes.invalid("spec.template.metadata.labels", labels or causes.NIL, why)
+    yield from check_restarting_template(given, "spec.template", "ReplicationController")
 
 
 def _check_stateful_set(obj: Object) -> Iterator[Cause]:
@@ -221,7 +221,7 @@ def _check_stateful_set(obj: Object) -> Iterator[Cause]:
     claims = spec.get("volumeClaimTemplates") or ()
     claimed = dict.fromkeys((claim.get("metadata") or {}).get("name", "") for claim in claims)
     template = _as_pods_have_it(spec.get("template") or {}, [*claimed])
-    yield from check_restarting_template(template, "spec.template")
+    yield from check_restarting_template(template, "spec.template", "StatefulSet")
     yield from not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec")
     yield from not_negative(spec.get("ordinals") or {}, ("start",), "spec.ordinals")
     if spec.get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
@@ -267,7 +267,7 @@ def _as_pods_have_it(template: Object, claimed: list[str]) -> Object:
 def _check_daemon_set(obj: Object) -> Iterator[Cause]:
     spec = obj["spec"]
     yield from _check_selector(spec, "daemonset")
-    yield from check_restarting_template(spec.get("template") or {}, "spec.template")
+    yield from check_restarting_template(spec.get("template") or {}, "spec.template", "DaemonSet")
     yield from not_negative(spec, ("minReadySeconds", "revisionHistoryLimit"), "spec")
     strategy, path = spec.get("updateStrategy") or {}, "spec.updateStrategy"
     if strategy.get("type") not in ("OnDelete", "RollingUpdate"):

@@ -217,8 +217,8 @@ class App:
         self, attributes: AuthorizationAttributes, raw: RawRequest, trace: AuditTrace
     ) -> None:
         if not self._allows(attributes, trace):
-            text = f'User "{attributes.user.name}" cannot {attributes.verb} path "{raw.path}"'
-            raise forbidden(None, "", text)
+            who, verb = attributes.user.name, attributes.verb
+            raise forbidden(None, "", f'forbidden: User "{who}" cannot {verb} path "{raw.path}"')
 
     def _request(
         self, raw: RawRequest, target: PathTarget, user: User, trace: AuditTrace

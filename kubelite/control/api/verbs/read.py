@@ -65,7 +65,7 @@ def shown(
     """One object in the form that was asked for."""
     res = request.resource
     form = request.form()
-    check_transform(form, is_list=False)
+    check_transform(form, res, is_list=False)
     obj = strategy.served(res, obj)
     if form.name == "table":
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
@@ -203,7 +203,7 @@ def list_answer(request: Request, page: Page, options: ListOptions) -> Answer:
 def shown_list(request: Request, objs: list[dict[str, Any]], metadata: dict[str, Any]) -> Answer:
     """Objects as a list, in the form that was asked for."""
     res, form = request.resource, request.form()
-    check_transform(form, is_list=True)
+    check_transform(form, res, is_list=True)
     if form.name == "table":
         table = strategy.render_table(
             res, objs, now=datetime.now(UTC), include=include(request), metadata=metadata

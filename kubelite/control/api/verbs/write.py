@@ -232,7 +232,7 @@ async def update(context: Context, request: Request) -> Answer:
     def make(old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         is_other = metadata.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]
         if strategy.needs_version(res) and not metadata.get("resourceVersion") and not is_other:
-            why = "Invalid value: 0x0: must be specified for an update"
+            why = "Invalid value: 0: must be specified for an update"
             cause = Cause("FieldValueInvalid", why, "metadata.resourceVersion")
             raise invalid(res, name, [cause], kind=res.plural)
         return copy(obj), warning_texts

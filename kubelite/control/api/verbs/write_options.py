@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MAX_MANAGER = 128
 _KINDS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
-_VALIDATIONS = ("Ignore", "Warn", "Strict")
+_VALIDATIONS = ("Ignore", "Strict", "Warn")
 
 
 class WriteOptions(NamedTuple):

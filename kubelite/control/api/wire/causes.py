@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 shown = rule.value_text
+NIL = rule.NIL
 
 
 def of_rules(causes: Iterable[rule.Cause]) -> Iterator[Cause]:

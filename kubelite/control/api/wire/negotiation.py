@@ -7,9 +7,12 @@ Media types are JSON, YAML and protobuf; ``as=`` asks for a Table or for metadat
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kubelite.control.api.wire.status import StatusError, not_acceptable
+
+if TYPE_CHECKING:
+    from kubelite.control.api.wire.resource import Resource
 
 JSON, YAML = "application/json", "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
@@ -108,14 +111,14 @@ def _quality(media_range: str) -> float:
     return -1.0
 
 
-def check_transform(form: Form, *, is_list: bool) -> None:
+def check_transform(form: Form, res: Resource, *, is_list: bool) -> None:
     """Whether the metadata that is asked for fits: of an object, or of a list. Raises StatusError
     406.
     """
     if form.kind == "PartialObjectMetadata" and is_list:
-        raise _misfit(form, "is a list")
+        raise _misfit(form, f"is a list ({res.go_type}List)")
     if form.kind == "PartialObjectMetadataList" and not is_list:
-        raise _misfit(form, "is not a list")
+        raise _misfit(form, f"is not a list ({res.go_type})")
 
 
 def _misfit(form: Form, why: str) -> StatusError:

@@ -60,6 +60,14 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         return self.list_kind or self.kind + "List"
 
     @property
+    def go_type(self) -> str:
+        """How the servers call the kind inside: ``*core.Pod``."""
+        if self.crd is not None:
+            return "*unstructured.Unstructured"
+        package = _PACKAGES.get(self.group) or self.group.partition(".")[0]
+        return f"*{package}.{self.kind}"
+
+    @property
     def deprecation(self) -> str:
         """What clients of a version of a custom kind are told that is going; "" for others."""
         if self.crd is None or not self.crd.get("deprecated"):
@@ -94,6 +102,7 @@ _STORED_AS = {
     ("events.k8s.io", "events"): "v1",
 }
 METRICS = "metrics.k8s.io"
+_PACKAGES = {"": "core", "events.k8s.io": "core"}
 
 
 def builtin(*, metrics: bool = False) -> tuple[Resource, ...]:

@@ -186,7 +186,7 @@ DEPLOYMENTS = [
 
 OTHERS = [
     (edited(SERVICE, spec__ports=...), "spec.ports", "Required value"),
-    (edited(SERVICE, metadata__name="1x"), "metadata.name", 'Invalid value: "1x"'),
+    (edited(SERVICE, metadata__name="-x"), "metadata.name", 'Invalid value: "-x"'),
     (edited(SERVICE, spec__ports=[{"port": 1, "name": "a"}, {"port": 2}]), "spec.ports[1].name",
      "Required value"),
     (edited(SERVICE, spec__ports=[{"port": 0, "targetPort": 1}]), "spec.ports[0].port",

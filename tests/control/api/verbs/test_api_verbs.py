@@ -93,7 +93,10 @@ async def test_every_patch_kind(tmp_path: Path) -> None:
             "w": "4",
             "z": "3",
         }
-        made = await api.patch(f"{CONFIG}/b?fieldManager=me", applied, "apply")
+        nameless = await api.patch(f"{CONFIG}/b?fieldManager=me", applied, "apply")
+        assert (nameless.code, nameless.value["reason"]) == (400, "BadRequest")
+        named = {**applied, "metadata": {"name": "b"}}
+        made = await api.patch(f"{CONFIG}/b?fieldManager=me", named, "apply")
         assert (made.code, made.value["data"]) == (201, {"w": "4"})
         assert (await api.patch(f"{CONFIG}/a", applied, "apply")).code == 422
         wrong = await api.ask(

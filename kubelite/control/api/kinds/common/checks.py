@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NOT_NEGATIVE = "must be greater than or equal to 0"
 _PERCENT = (
     "a valid percent string must be a numeric string followed by an ending '%' "
-    "(e.g. '1%',  or '93%')"
+    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
 )
 
 
