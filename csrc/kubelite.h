@@ -50,6 +50,10 @@ int kl_net_bridge(const char *name, uint32_t address, uint32_t prefix, kl_error 
 int kl_net_attach(int netns, const char *bridge, const char *host_name, const char *pod_name,
                   uint32_t address, uint32_t prefix, uint32_t gateway, kl_error *err);
 
+/* Limits what leaves an interface to rate bytes a second, and burst bytes at once; netns is a
+ * descriptor of its network namespace, or -1 for the caller's. */
+int kl_net_limit(int netns, const char *name, uint64_t rate, uint32_t burst, kl_error *err);
+
 /* Connects the host's end of an attached pod with the bridge again, as after the bridge was deleted
  * by somebody and made anew; returns 1, or 0 when there is no such interface. */
 int kl_net_plug(const char *bridge, const char *host_name, uint32_t address, kl_error *err);

@@ -7,6 +7,7 @@
 #include <linux/if.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/veth.h>
 #include <sched.h>
 #include <stdio.h>
@@ -382,6 +383,40 @@ int kl_net_attach(int netns, const char *bridge, const char *host_name, const ch
     if (rc < 0)
         link_delete(sock, host_name, &ignored); /* takes the pod's end with it */
     return rc;
+}
+
+/* A token bucket in front of an interface: what exceeds the rate waits for as long as a burst takes,
+ * then it is dropped. */
+static void add_token_bucket(struct nl_batch *batch, int index, uint64_t rate, uint32_t burst) {
+    const struct tcmsg body = {
+        .tcm_ifindex = index, .tcm_handle = 0x10000, .tcm_parent = TC_H_ROOT};
+    const struct tc_tbf_qopt parameters = {
+        .rate = {.rate = rate > UINT32_MAX ? UINT32_MAX : (uint32_t)rate,
+                 .linklayer = TC_LINKLAYER_ETHERNET},
+        .limit = 2 * burst};
+    nl_begin(batch, "limit rate", RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof body);
+    nl_attr_text(batch, TCA_KIND, "tbf");
+    size_t options = nl_nest(batch, TCA_OPTIONS);
+    nl_attr(batch, TCA_TBF_PARMS, &parameters, sizeof parameters);
+    nl_attr_u32(batch, TCA_TBF_BURST, burst);
+    nl_attr(batch, TCA_TBF_RATE64, &rate, sizeof rate);
+    nl_unnest(batch, options);
+    nl_end(batch);
+}
+
+int kl_net_limit(int netns, const char *name, uint64_t rate, uint32_t burst, kl_error *err) {
+    const struct pod_end pod = {.netns = netns, .name = name};
+    if (check_name(name, err) < 0)
+        return -1;
+    SCOPED_FD sock = netns < 0 ? nl_open(err) : open_inside(&pod, err);
+    if (sock < 0)
+        return -1;
+    const int index = interface_index(sock, name);
+    if (index == 0)
+        return kl_fail(err, ENODEV, "find interface", "%s", name);
+    struct nl_batch batch = {0};
+    add_token_bucket(&batch, index, rate, burst);
+    return nl_run(sock, &batch, name, err);
 }
 
 int kl_net_plug(const char *bridge, const char *host_name, uint32_t address, kl_error *err) {

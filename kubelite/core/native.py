@@ -108,6 +108,14 @@ def net_attach(
     _check(code, err)
 
 
+def net_limit(netns: int, name: str, rate: int, burst: int) -> None:
+    """Limits what leaves an interface to ``rate`` bytes a second, and ``burst`` bytes at once;
+    ``netns`` is -1 for this network namespace.
+    """
+    err = _ffi.new("kl_error *")
+    _check(_lib.kl_net_limit(netns, _name(name), rate, burst, err), err)
+
+
 def net_plug(bridge: str, host_name: str, address: int) -> bool:
     """Connects the host's end of an attached pod with a bridge that was made anew. False when there
     is no such interface.

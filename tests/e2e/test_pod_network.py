@@ -96,6 +96,20 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_made(world: World) -
     assert names == ["first"]
 
 
+def test_a_pod_uses_no_more_of_the_network_than_its_annotations_allow(world: World) -> None:
+    spec = pod(SLEEP)
+    spec["metadata"]["annotations"] = {"kubernetes.io/egress-bandwidth": "8M"}
+    world.up(spec)
+    seen = world.kl(
+        "pod", "exec", spec["metadata"]["name"], "--", "tc", "qdisc", "show", "dev", "eth0"
+    )
+    assert "tbf" in seen.stdout and "rate 8Mbit" in seen.stdout
+    spec = pod(SLEEP, name="wrong")
+    spec["metadata"]["annotations"] = {"kubernetes.io/egress-bandwidth": "much"}
+    refused = world.up(spec, check=False)
+    assert refused.returncode == 1 and "kubernetes.io/egress-bandwidth" in refused.stderr
+
+
 def _list(world: World) -> list[dict[str, Any]]:
     import json
 

@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from kubelite.core import native
 from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
 from kubelite.node.network import bridge, ipam, names, nftables, ruleset
+from kubelite.node.network.bandwidth import Bandwidth, burst
 from kubelite.node.network.errors import FirewallRefused, NoFirewall, PortRefused, PortTaken
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.network.ports import HostPort
@@ -215,6 +217,40 @@ def test_a_host_port_of_udp(network: PodNetwork, host: NetworkNamespace) -> None
         data, peer = server.recvfrom(10)
         server.sendto(data, peer)
         assert client.recvfrom(10) == (b"ping", ("127.0.0.1", 5353))
+
+
+@pytest.mark.parametrize("limited", ["ingress", "egress"])
+def test_a_pod_uses_no_more_than_its_bandwidth(
+    network: PodNetwork, host: NetworkNamespace, limited: str
+) -> None:
+    rate, size = 1_000_000, 1_500_000
+    space = NetworkNamespace(loopback=False)
+    lease = network.prepare("a", "default/a")
+    network.attach(lease, space.fd, Bandwidth(**{limited: rate}))
+    to_pod, to_host = (host, space, lease.address), (space, host, lease.gateway)
+    ways = {"ingress": to_pod, "egress": to_host}
+    slow, fast = ways.pop(limited), *ways.values()
+    least = (size - 2 * burst(rate)) / rate
+    assert seconds_for(size, *slow) > least > 2 * seconds_for(size, *fast)
+
+
+def seconds_for(
+    size: int, sender: NetworkNamespace, receiver: NetworkNamespace, address: str
+) -> float:
+    """How long so many bytes take from one namespace to another."""
+    with receiver.inside():
+        listener = socket.create_server(("", 80))
+    began = time.monotonic()
+    with sender.inside():
+        out = socket.create_connection((address, 80), TIMEOUT)
+    with listener, out, listener.accept()[0] as arriving:
+        thread = threading.Thread(target=out.sendall, args=(bytes(size),))
+        thread.start()
+        left = size
+        while left:
+            left -= len(arriving.recv(1 << 16))
+        thread.join()
+    return time.monotonic() - began
 
 
 def test_the_first_datagrams_of_a_new_pod_arrive(

@@ -7,6 +7,7 @@
     resolver    hosts, resolv.conf, hostname    hostfiles   the host's own such files
     sockets     host ports of processes         pod         all of it, for one pod at a time
     netlink     messages, and removals told     announcements  addresses of load balancers
+    bandwidth   limits that annotations ask for
     foreign_rules  what rules of others do      ways        with packets of pods
 
 It knows neither sandboxes nor containers: callers pass a network namespace.

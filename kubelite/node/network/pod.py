@@ -17,6 +17,7 @@ import msgspec
 from kubelite.core import native
 from kubelite.lib.files import FileLock, RecordError, read_record, write_record
 from kubelite.node.network import announcements, bridge, ipam, names, ports
+from kubelite.node.network.bandwidth import UNLIMITED, Bandwidth, burst
 from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewall
 from kubelite.node.network.leases import Held, LeaseRecord, Leases
 from kubelite.node.network.peers import Peers
@@ -85,9 +86,9 @@ class PodNetwork:
             self._leases.write(mine, LeaseRecord(owner=owner, ports=tuple(requested)))
         return self._lease(mine, tuple(requested), shared.warnings)
 
-    def attach(self, lease: Lease, netns: int) -> None:
-        """Connects the network namespace of the descriptor ``netns`` to the bridge, then opens the
-        pod's host ports.
+    def attach(self, lease: Lease, netns: int, limits: Bandwidth = UNLIMITED) -> None:
+        """Connects the network namespace of the descriptor ``netns`` to the bridge, limits what it
+        may use, then opens the pod's host ports.
 
         Raises NativeError, NetworkError; then :meth:`remove` is needed.
         """
@@ -100,6 +101,12 @@ class PodNetwork:
             POD_PREFIX,
             ipam.number(lease.gateway),
         )
+        for place, interface, rate in (
+            (-1, lease.interface, limits.ingress),
+            (netns, names.POD_INTERFACE, limits.egress),
+        ):
+            if rate:
+                native.net_limit(place, interface, rate, burst(rate))
         if lease.ports:
             from kubelite.node.network import ruleset
 

@@ -18,7 +18,7 @@ from kubelite.node.cgroup.limits import ControlWrite, device_writes, pod_writes
 from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import programs, security_context
-from kubelite.node.network import resolver
+from kubelite.node.network import bandwidth, resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.runtime import bundle, idranges, sandbox
 from kubelite.node.runtime.ledger import Ledger
@@ -43,6 +43,7 @@ def create_sandbox(
     """
     home, record = context.home, context.record
     network = PodNetwork(home.run, home.key, home.lock)
+    limits = bandwidth.requested(context.pod.metadata.annotations)
     lease = _reserve(context, network)
     with ExitStack() as stack:
         first_id = 0
@@ -59,7 +60,7 @@ def create_sandbox(
     try:
         if lease is not None:
             context.trace("attach network")
-            network.attach(lease, created.netns)
+            network.attach(lease, created.netns, limits)
         context.trace("record sandbox")
         sandbox.complete(ledger, created)
     except BaseException:
