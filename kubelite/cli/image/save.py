@@ -42,6 +42,7 @@ def write_archive(screen: Screen, store: ImageStore, images: Iterable[Image], ta
     """Writes images with all their names to a file, ``-`` for stdout. Raises CliError for a file
     that exists and for a terminal.
     """
+    from kubelite.node.image.reference import familiar, parse
     from kubelite.node.image.save import save as write
 
     packages = [(store.package(image), image.names or names_of(store, image)) for image in images]
@@ -66,5 +67,5 @@ def write_archive(screen: Screen, store: ImageStore, images: Iterable[Image], ta
         with contextlib.suppress(FileNotFoundError):
             os.unlink(partial)
         raise
-    saved = ", ".join(name for _, names in packages for name in names)
+    saved = ", ".join(familiar(parse(name)) for _, names in packages for name in names)
     screen.data(f"saved {saved}  {durations.size(os.stat(target).st_size)}\n")
