@@ -150,6 +150,18 @@ def _with_stored_versions(obj: Object) -> Object:
     }
 
 
+_FIXED = unchanged("spec.group", "spec.names.plural", "spec.scope")
+_FIXED_ONCE_SERVED = unchanged("spec.names.kind")
+
+
+def _check_definition_update(new: Object, old: Object) -> Iterator[Cause]:
+    yield from _FIXED(new, old)
+    listed = lookup(old, "status.conditions", [])
+    conditions = {condition.get("type"): condition for condition in listed}
+    if conditions.get("Established", {}).get("status") == "True":
+        yield from _FIXED_ONCE_SERVED(new, old)
+
+
 def _api_service_cells(obj: Object, now: datetime) -> Cells:
     service = lookup(obj, "spec.service")
     shown = f"{service.get('namespace', '')}/{service.get('name', '')}" if service else "Local"
@@ -184,7 +196,7 @@ KINDS: dict[tuple[str, str], Rules] = {
             "apiextensions.v1.SelectableField.*",
             "apiextensions.v1.CustomResourceSubresourceScale.*",
         ),
-        check_update=unchanged("spec.group", "spec.names.plural", "spec.scope"),
+        check_update=_check_definition_update,
         prepare_create=_prepare_definition,
         columns=NAME_AND_CREATION,
         cells=name_and_creation,

@@ -287,11 +287,16 @@ def _check_service_cidr(obj: Object) -> Iterator[Cause]:
 
 
 def _check_service_cidr_update(new: Object, old: Object) -> Iterator[Cause]:
+    """A second family may be added to the first, or taken away again."""
     given, before = (lookup(state, "spec.cidrs", []) for state in (new, old))
-    # A second family may be added to the first, or taken away again.
+    if abs(len(given) - len(before)) > 1 or not given:
+        yield causes.invalid("spec.cidrs", given or causes.NIL, IMMUTABLE)
+        return
     for index, (text, previous) in enumerate(zip(given, before, strict=False)):
         if text != previous:
             yield causes.invalid(f"spec.cidrs[{index}]", text, IMMUTABLE)
+    if len(given) > len(before):
+        yield from _check_service_cidr(new)
 
 
 def _check_ip_address(obj: Object) -> Iterator[Cause]:
@@ -395,7 +400,7 @@ KINDS: dict[tuple[str, str], Rules] = {
     ),
     ("networking.k8s.io", "ServiceCIDR"): Rules(
         status_metadata=(),
-        check=_check_service_cidr,
+        check_create=_check_service_cidr,
         check_update=_check_service_cidr_update,
         initial_status=lambda obj: {},
         columns=columns("Name", "CIDRs", "Age"),
