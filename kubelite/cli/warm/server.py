@@ -240,7 +240,7 @@ def _receive(connection: socket.socket, fds: list[int]) -> Request:
 def _credentials(connection: socket.socket) -> tuple[int, int, int]:
     """Process, user and group at the other end."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    pid, uid, gid = (int.from_bytes(raw[at : at + 4], sys.byteorder) for at in (0, 4, 8))
+    pid, uid, gid = (int.from_bytes(raw[start : start + 4], sys.byteorder) for start in (0, 4, 8))
     return pid, uid, gid
 
 
