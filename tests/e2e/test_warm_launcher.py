@@ -4,6 +4,7 @@ ends in between.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import shutil
@@ -64,7 +65,8 @@ class Launcher:
             if self.name.encode() in _bytes_of(place / "cmdline").split(b"\0")
         ]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
         return pids
 
