@@ -80,8 +80,9 @@ enum plan_mount_flag {
     PLAN_MOUNT_FILE = 1u << 1,      /* the target is a file; make one if it is missing */
     PLAN_MOUNT_SUBPATH =
         1u << 2, /* bind: `options` is a path below the source, resolved without leaving it */
-    PLAN_MOUNT_OWN = 1u << 3, /* bind: the source is the pod's alone, and may be chowned */
-    PLAN_MOUNT_ALL_FLAGS = (1u << 4) - 1,
+    PLAN_MOUNT_OWN = 1u << 3,        /* bind: the source is the pod's alone, and may be chowned */
+    PLAN_MOUNT_ATTR_BELOW = 1u << 4, /* bind: attributes hold for the mounts below too */
+    PLAN_MOUNT_ALL_FLAGS = (1u << 5) - 1,
 };
 
 struct plan_ref {

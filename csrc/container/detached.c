@@ -90,9 +90,14 @@ int detached_bind(const struct plan *plan, const struct plan_mount *item, const 
         return detached_set(copy, 0, item->attr, MS_PRIVATE, err) < 0 ? -1 : kl_steal_fd(&copy);
     }
     const char *source = plan_string(plan, item->source);
-    if (item->flags & PLAN_MOUNT_SUBPATH)
-        return clone_below(source, plan_string(plan, item->options), item, err);
-    return detached_clone(AT_FDCWD, source, item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
+    SCOPED_FD mount =
+        item->flags & PLAN_MOUNT_SUBPATH
+            ? clone_below(source, plan_string(plan, item->options), item, err)
+            : detached_clone(AT_FDCWD, source, item->flags & PLAN_MOUNT_RECURSIVE, item->attr, err);
+    if (mount < 0 || (item->flags & PLAN_MOUNT_ATTR_BELOW &&
+                      detached_set(mount, AT_RECURSIVE, item->attr, 0, err) < 0))
+        return -1;
+    return kl_steal_fd(&mount);
 }
 
 /* Idempotent: the ids of a second container's start are in range already. */

@@ -74,6 +74,7 @@ class MountFlag(IntFlag):
     FILE = 2
     SUBPATH = 4
     OWN = 8
+    ATTR_BELOW = 16
 
 
 class Attr(IntFlag):

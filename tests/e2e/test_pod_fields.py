@@ -414,3 +414,21 @@ def test_nothing_of_the_host_is_open_inside(world: World) -> None:
     targets = [row for row in lines(said) if row not in ("0",)]
     assert all(row.startswith(("/dev/", "pipe:", "/proc/", "/")) for row in targets)
     assert not any(str(world.root) in row or "kubelite" in row for row in targets)
+
+
+@pytest.mark.parametrize(
+    ("mode", "below"), [({}, ""), ({"recursiveReadOnly": "Enabled"}, "read-only")], ids=str
+)
+def test_a_volume_is_read_only_with_or_without_what_is_mounted_below(
+    world: World, mode: dict[str, str], below: str
+) -> None:
+    """/dev/shm of the machine is a file system of its own."""
+    mount = {"name": "dev", "mountPath": "/machine", "readOnly": True, **mode}
+    manifest = pod(
+        "mkdir /machine/kl-test 2>/dev/null || echo read-only; "
+        "mkdir /machine/shm/kl-test-$$ 2>/dev/null && rmdir /machine/shm/kl-test-$$"
+        " || echo read-only",
+        volumeMounts=[mount],
+        spec={"volumes": [{"name": "dev", "hostPath": {"path": "/dev"}}]},
+    )
+    assert world.output(manifest).split() == ["read-only", *([below] if below else [])]

@@ -69,8 +69,8 @@ class SharedNamespaces(NamedTuple):
 
 class Bind(NamedTuple):
     """A path of the pod's mount namespace that is mounted in the container at ``target``; ``own``:
-    it belongs to this pod alone. With ``layers`` it is the directory of these layers of an image,
-    lowest first."""
+    it belongs to this pod alone; ``read_only_below``: mounts below it are read-only too. With
+    ``layers`` it is the directory of these layers of an image, lowest first."""
 
     source: str
     target: str
@@ -80,6 +80,7 @@ class Bind(NamedTuple):
     subpath: str = ""
     name: str = ""
     layers: tuple[str, ...] = ()
+    read_only_below: bool = False
     own: bool = False
 
 
@@ -238,6 +239,8 @@ def bind_mount(bind: Bind) -> Mount:
         flags |= MountFlag.OWN
     if bind.subpath:
         flags |= MountFlag.SUBPATH
+    if bind.read_only_below:
+        flags |= MountFlag.ATTR_BELOW
     attr = Attr.RDONLY if bind.read_only else Attr.NONE
     return Mount(MountKind.BIND, bind.target, bind.source, bind.subpath, attr, flags, bind.name)
 

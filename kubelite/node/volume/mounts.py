@@ -52,7 +52,7 @@ class ContainerMount(NamedTuple):
     With ``layers`` the source is the directory of these layers of an image, lowest first.
 
     ``read_only`` applies to the mount itself, not to those below it that ``recursive`` includes, as
-    in the kubelet.
+    in the kubelet, unless ``read_only_below`` (recursiveReadOnly).
     """
 
     source: str
@@ -63,6 +63,7 @@ class ContainerMount(NamedTuple):
     subpath: str = ""
     name: str = ""
     layers: tuple[str, ...] = ()
+    read_only_below: bool = False
 
 
 class Part(NamedTuple):
@@ -166,6 +167,7 @@ def _container_mount(
         subpath=subpath,
         name=f'volume "{mount.name}"',
         layers=place.layers,
+        read_only_below=mount.recursive_read_only in ("Enabled", "IfPossible"),
     )
 
 

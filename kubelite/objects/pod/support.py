@@ -263,11 +263,7 @@ _CONTAINER = {
         "later mounts do not travel between host and container yet",
         _is("HostToContainer", "Bidirectional"),
     ),
-    "container.volumeMounts[].recursiveReadOnly": Row(
-        Level.REFUSED,
-        "what is mounted below the volume stays writable yet",
-        _is("Enabled", "IfPossible"),
-    ),
+    "container.volumeMounts[].recursiveReadOnly": _YES,
     "container.volumeDevices": Row(Level.REFUSED, "block volumes cannot be served yet"),
     "container.livenessProbe": _YES,
     "container.readinessProbe": _YES,

@@ -40,7 +40,8 @@ def volume(name: str, **source: Any) -> Any:
 
 
 def mount(name: str, path: str, **fields: Any) -> Any:
-    rest = {"sub_path": None, "sub_path_expr": None, "read_only": None, **fields}
+    options = ("sub_path", "sub_path_expr", "read_only", "recursive_read_only")
+    rest = {**dict.fromkeys(options), **fields}
     return SimpleNamespace(name=name, mount_path=path, **rest)
 
 
