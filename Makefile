@@ -34,7 +34,7 @@ test:
 test-v2: build
 	$(PYTHON) scripts/test_v2.py
 
-# Kubernetes' own conformance tests on a cluster that `kubelite up` makes; writes docs/conformance.md once all have run. Needs root and
+# Kubernetes' own conformance tests on a cluster that `kubelite up` makes; writes docs/conformance.md anew. Needs root and
 # Debian's mirror; the first time 5 minutes go into building the tests, then it is an hour.   make conformance FOCUS='Variable Expansion'
 FOCUS ?=
 
