@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from kubelite.lib.json import Object
 from kubelite.node.kubelet.decide.pressure import DISK, MEMORY, PIDS
 from kubelite.objects.facts import local_volumes, pod_ranges
+from kubelite.objects.rules.pods.resources import is_extended
 
 MAX_PODS = 110
 _HEARTBEAT = "lastHeartbeatTime"
@@ -97,6 +98,18 @@ def status(description: NodeDescription, now: str) -> Object:
         "daemonEndpoints": {"kubeletEndpoint": {"Port": description.port}},
         "nodeInfo": _node_info(description),
         "images": [{"names": list(names), "sizeBytes": size} for names, size in description.images],
+    }
+
+
+def extended_changes(status: Mapping[str, Any]) -> dict[str, str | None]:
+    """What of a node's allocatable has to follow the extended resources of its capacity, which
+    anybody may set (documentation, "Advertise Extended Resources for a Node").
+    """
+    capacity, allocatable = status.get("capacity") or {}, status.get("allocatable") or {}
+    return {
+        name: capacity.get(name)
+        for name in (*capacity, *allocatable)
+        if is_extended(name) and capacity.get(name) != allocatable.get(name)
     }
 
 

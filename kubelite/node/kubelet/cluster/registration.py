@@ -84,6 +84,7 @@ class Registration:
                     await self._create_or_update()
                     last_status = now
                 await self._renew_lease()
+                await self._offer_extended_resources()
             except ClientError as error:
                 _log.warning("cannot say that the node lives: %s", error)
 
@@ -105,6 +106,14 @@ class Registration:
         self._node = await self._client.patch_status(
             NODES, description.name, {"status": status}, kind="strategic"
         )
+
+    async def _offer_extended_resources(self) -> None:
+        """What somebody else has added to the node's capacity can be allocated."""
+        name = self._node["metadata"]["name"]
+        changes = node_object.extended_changes((await self._client.get(NODES, name))["status"])
+        if changes:
+            patch = {"status": {"allocatable": changes}}
+            await self._client.patch_status(NODES, name, patch, kind="strategic")
 
     async def _renew_lease(self) -> None:
         name, uid = self._node["metadata"]["name"], self._node["metadata"]["uid"]
