@@ -501,7 +501,25 @@ SURFACE = {
     ),
 }
 STREAMS, FORMS = "control/api/verbs/test_api_streams", "control/api/wire/test_api_wire_forms"
+WATCHDOG = "control/api/server/test_api_watchdog"
+ETCD = "control/api/server/test_api_etcd_faults"
 SERVER = {
+    "one object, patch, selector, pattern or rule that holds the server": Row(
+        (
+            f"{WATCHDOG}::test_no_body_holds_the_loop",
+            f"{WATCHDOG}::test_no_list_holds_the_loop",
+            f"{WATCHDOG}::test_what_is_not_done_aside_is_noticed",
+        ),
+        off="a server that does nothing aside is held by the first large object",
+    ),
+    "etcd that is stopped, cut off, slow or full": Row(
+        (
+            f"{ETCD}::test_etcd_is_away_for_a_while",
+            f"{ETCD}::test_etcd_is_slow",
+            f"{ETCD}::test_etcd_is_full",
+        ),
+        off="what the divided network had under way is refused, and is seen to be",
+    ),
     "SSRF through /proxy: mapped, compatible, 6to4 and NAT64 addresses of this machine": Row(
         (
             f"{STREAMS}::test_addresses_that_mean_this_machine_are_refused",

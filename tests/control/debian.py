@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -106,10 +107,11 @@ def free_ports(count: int) -> list[int]:
 
 
 class EtcdServer:
-    """An etcd that can be killed and started again on its data."""
+    """An etcd that can be killed and started again on its data. ``more`` are options of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str) -> None:
         self._folder = folder
+        self._more = more
         self._urls = [f"http://127.0.0.1:{port}" for port in free_ports(2)]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -131,7 +133,7 @@ class EtcdServer:
         urls += ["--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
         # A member that is alone need not wait long for others before it leads.
         quick = ["--heartbeat-interval", "20", "--election-timeout", "200", "--log-level", "error"]
-        command = [program, "--data-dir", str(self._folder / "etcd"), *urls, *quick]
+        command = [program, "--data-dir", str(self._folder / "etcd"), *urls, *quick, *self._more]
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -148,6 +150,15 @@ class EtcdServer:
         except OSError:
             return False
 
+    def pause(self) -> None:
+        """Stops the process where it is; :meth:`resume` lets it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -155,9 +166,9 @@ class EtcdServer:
 
 
 @contextmanager
-def etcd_server(folder: Path) -> Iterator[EtcdServer]:
+def etcd_server(folder: Path, *more: str) -> Iterator[EtcdServer]:
     """An etcd that lives as long as the block."""
-    server = EtcdServer(folder)
+    server = EtcdServer(folder, *more)
     server.start()
     try:
         yield server

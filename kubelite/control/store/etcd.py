@@ -28,6 +28,9 @@ LEASE_SECONDS = 60.0
 # Revisions from before the start that watchers may still ask for, unless etcd has forgotten them.
 HISTORY = 2000
 ANSWER_SECONDS = 10.0
+# A watch that says nothing for so long is begun anew: its connection may have died without a word,
+# in a network that was divided.
+QUIET_SECONDS = 30.0
 
 
 class Etcd:
@@ -100,20 +103,33 @@ class Etcd:
     async def watch(self, after: int) -> AsyncIterator[Batch]:
         import aiohttp
 
-        request = msgspec.json.encode(etcd_gateway.watching(PREFIX, after + 1))
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_SECONDS)
-        try:
-            async with self._session.post(
-                f"{self._url}/v3/watch", data=request, timeout=timeout
-            ) as response:
-                async for line in _lines(response):
-                    if (batch := self._batch(line, after)) is not None:
-                        yield batch
-        except aiohttp.ClientError as error:
+        while not self._closing.is_set():
+            try:
+                async for batch in self._watch_once(after):
+                    after = batch.revision
+                    yield batch
+            except aiohttp.SocketTimeoutError:
+                continue
+            except aiohttp.ClientError as error:
+                if not self._closing.is_set():
+                    raise Unavailable(f"the watch at etcd {self._url} broke: {error}") from error
             if not self._closing.is_set():
-                raise Unavailable(f"the watch at etcd {self._url} broke: {error}") from error
-        if not self._closing.is_set():
-            raise Unavailable(f"the watch at etcd {self._url} ended")
+                raise Unavailable(f"the watch at etcd {self._url} ended")
+
+    async def _watch_once(self, after: int) -> AsyncIterator[Batch]:
+        """What etcd tells on one connection. Raises Compacted, Unavailable, aiohttp.ClientError."""
+        import aiohttp
+
+        request = msgspec.json.encode(etcd_gateway.watching(PREFIX, after + 1))
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=ANSWER_SECONDS, sock_read=QUIET_SECONDS
+        )
+        async with self._session.post(
+            f"{self._url}/v3/watch", data=request, timeout=timeout
+        ) as response:
+            async for line in _lines(response):
+                if (batch := self._batch(line, after)) is not None:
+                    yield batch
 
     def _batch(self, line: bytes, after: int) -> Batch | None:
         """What a line of a watch says; None for the word that it has begun. Raises Compacted,

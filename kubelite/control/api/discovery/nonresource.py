@@ -8,6 +8,7 @@ from kubelite.control.api.discovery import discovery, openapi
 from kubelite.control.api.discovery.descriptions import describe
 from kubelite.control.api.discovery.health import PATHS as HEALTH
 from kubelite.control.api.wire.answer import JSON, Answer, json_answer, not_found_page
+from kubelite.control.api.wire.aside import LARGE, aside
 from kubelite.control.api.wire.documents import encode
 from kubelite.control.api.wire.status import method_not_allowed, no_such_path
 
@@ -57,22 +58,25 @@ class NonResourcePaths:
             method not in ("GET", "HEAD") and path.startswith(_READ_ONLY)
         ):
             raise method_not_allowed()
-        return self._document(path, accept)
+        return await self._document(path, accept)
 
-    def _document(self, path: str, accept: str) -> Answer:
-        if self._generation != self._registry.generation:
-            self._generation = self._registry.generation
+    async def _document(self, path: str, accept: str) -> Answer:
+        generation = self._registry.generation
+        if self._generation != generation:
+            self._generation = generation
             self._made.clear()
         form = _form(path, accept)
         key = f"{path} {form}"
-        answer = self._made.get(key) or self._make(path, form)
+        size = LARGE if path.startswith("/openapi") else 0
+        answer = self._made.get(key) or await aside(size, self._make, path, form)
         if answer is None:
             if path.count("/") == (2 if path.startswith("/api/") else 3) and path.startswith(
                 "/api"
             ):
                 raise no_such_path()
             return not_found_page()
-        self._made[key] = answer
+        if self._generation == generation:
+            self._made[key] = answer
         return answer
 
     def _make(self, path: str, form: str) -> Answer | None:

@@ -9,12 +9,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _LOOPS = ("all", "exists", "exists_one", "existsOne", "map", "filter")
+_BUILDERS = ("map", "filter")
 _TOKEN = re.compile(
     r"""[rRbB]{0,2}(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
     r"""|//[^\n]*|(?P<loop>\.\s*(?P<macro>[A-Za-z_]\w*)\s*\(\s*(?P<name>[A-Za-z_]\w*)\s*,)|(?P<bracket>[()])""",
     re.DOTALL,
 )
 _STEP = re.compile(r"\s*\.?\??\s*(?P<name>[A-Za-z_]\w*)\s*(?P<call>\()?|\s*(?P<index>\[)")
+_MENTION = re.compile(r"(?<![\w.])[A-Za-z_]\w*+(?!\s*\()(?:\s*\.\??\s*[A-Za-z_]\w*+(?!\s*\())*")
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _OPENERS = {")": "(", "]": "["}
 
 
@@ -26,39 +29,62 @@ class Step(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """A loop over what ``path`` leads to; ``variable`` stands for an item in ``inside``."""
+    """A loop over what ``path`` leads to; ``variable`` stands for an item in ``inside``.
+
+    ``mentions`` are the paths of fields that each round reads; ``builds``: it makes a list.
+    """
 
     path: tuple[Step, ...]
     variable: str
     inside: tuple[Loop, ...]
+    mentions: tuple[tuple[Step, ...], ...] = ()
+    builds: bool = False
+
+
+class _Open(NamedTuple):
+    """A loop whose closing bracket has not come yet, and where its body begins."""
+
+    path: tuple[Step, ...]
+    variable: str
+    inside: list[Loop]
+    builds: bool
+    begin: int
 
 
 @lru_cache(1024)
 def loops(rule: str) -> tuple[Loop, ...]:
     """The outermost loops of a rule: ``all``, ``exists``, ``exists_one``, ``map``, ``filter``."""
-    # For each open bracket: None, or the path, the variable and the inner loops of a loop.
-    stack: list[tuple[tuple[Step, ...], str, list[Loop]] | None] = []
+    stack: list[_Open | None] = []  # for each open bracket
     outermost: list[Loop] = []
 
-    def close() -> None:
+    def close(end: int) -> None:
         closed = stack.pop()
         if closed is not None:
-            loop = Loop(closed[0], closed[1], tuple(closed[2]))
+            mentions = _mentions(rule[closed.begin : end])
+            loop = Loop(closed.path, closed.variable, tuple(closed.inside), mentions, closed.builds)
             around = next((entry for entry in reversed(stack) if entry is not None), None)
-            (outermost if around is None else around[2]).append(loop)
+            (outermost if around is None else around.inside).append(loop)
 
     for token in _TOKEN.finditer(rule):
         if token["loop"]:
             is_loop = token["macro"] in _LOOPS
             path = _path(_receiver(rule, token.start())) if is_loop else ()
-            stack.append((path, token["name"], []) if is_loop else None)
+            builds = token["macro"] in _BUILDERS
+            opened = _Open(path, token["name"], [], builds, token.end())
+            stack.append(opened if is_loop else None)
         elif token["bracket"] == "(":
             stack.append(None)
         elif token["bracket"] and stack:
-            close()
+            close(token.start())
     while stack:
-        close()
+        close(len(rule))
     return tuple(outermost)
+
+
+def _mentions(body: str) -> tuple[tuple[Step, ...], ...]:
+    """The paths of fields in an expression, up to a call or an index; words in texts too."""
+    paths = (_NAME.findall(found) for found in _MENTION.findall(body))
+    return tuple({tuple(Step("field", name) for name in names) for names in paths})
 
 
 def variables(nested: tuple[Loop, ...]) -> frozenset[str]:

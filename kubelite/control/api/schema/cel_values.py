@@ -89,8 +89,18 @@ def _duration(text: str) -> timedelta:
 
 
 def steps(loops: tuple[Loop, ...], value: Any) -> int:
-    """How many steps the loops of a rule take for a value of ``self``."""
-    return _steps(loops, {"self": [value], "oldSelf": [value]}, _largest(value))
+    """How many steps the loops of a rule take for a value of ``self``; the library copies a list or
+    a map whenever it reads one, and that counts, value by value.
+    """
+    return named_steps(loops, {"self": value, "oldSelf": value})
+
+
+def named_steps(loops: tuple[Loop, ...], values: dict[str, Any]) -> int:
+    """How many steps the loops of an expression take for values of its variables."""
+    if not loops:
+        return 0
+    largest = max((_largest(value) for value in values.values()), default=0)
+    return _steps(loops, {name: [value] for name, value in values.items()}, largest)
 
 
 def _steps(loops: tuple[Loop, ...], known: dict[str, list[Any]], largest: int) -> int:
@@ -104,8 +114,21 @@ def _steps(loops: tuple[Loop, ...], known: dict[str, list[Any]], largest: int) -
                 (len(holder) for holder in holders if hasattr(holder, "__len__")), default=0
             )
             items = [item for holder in holders for item in _items(holder)]
-        total += length * (1 + _steps(loop.inside, {**known, loop.variable: items}, largest))
+        inside = {**known, loop.variable: items}
+        copied = sum(_heaviest(_reached(path, inside)) for path in loop.mentions)
+        if loop.builds:
+            copied += _heaviest(holders)
+        total += length * (1 + copied + _steps(loop.inside, inside, largest))
     return total
+
+
+def _heaviest(values: list[Any] | None) -> int:
+    """Of how many values the largest one is made."""
+    return max(map(_weight, values or ()), default=0)
+
+
+def _weight(value: Any) -> int:
+    return 1 + sum(map(_weight, _items(value))) if isinstance(value, dict | list) else 0
 
 
 def _reached(path: tuple[Step, ...], known: dict[str, list[Any]]) -> list[Any] | None:

@@ -9,6 +9,7 @@ import binascii
 import ipaddress
 import re
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.schema import patterns
@@ -39,7 +40,7 @@ def check(schema: Schema, value: Any, path: str = "") -> Iterator[Cause]:
     if wrong := _type(schema, value, path):
         yield wrong
         return
-    if isinstance(schema.get("enum"), list) and value not in schema["enum"]:
+    if isinstance(schema.get("enum"), list) and not _is_in(schema["enum"], value):
         yield causes.unsupported(path, value, schema["enum"])
     checks: tuple[tuple[type, Callable[[Schema, Any, str], Iterator[Cause]]], ...]
     checks = ((str, _text), (dict, _object), (list, _list))
@@ -51,6 +52,28 @@ def check(schema: Schema, value: Any, path: str = "") -> Iterator[Cause]:
     yield from _combined(schema, value, path)
     for key, below, step in children(schema, value):
         yield from check(below, value[key], (path + step).lstrip("."))
+
+
+class _Same:
+    """A list of a schema, told from others by being the same one: lists have no hash."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+
+    def __hash__(self) -> int:
+        return id(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.values is self.values
+
+
+@lru_cache(256)
+def _texts(listed: _Same) -> frozenset[str]:
+    return frozenset(each for each in listed.values if isinstance(each, str))
+
+
+def _is_in(listed: list[Any], value: Any) -> bool:
+    return value in _texts(_Same(listed)) if isinstance(value, str) else value in listed
 
 
 def _type(schema: Schema, value: Any, path: str) -> Cause | None:

@@ -34,6 +34,7 @@ from kubelite.control.api.verbs import (
 )
 from kubelite.control.api.wire import paths
 from kubelite.control.api.wire.answer import Answer, json_answer, warnings
+from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.attributes import AuditAttributes, AuthorizationAttributes
 from kubelite.control.api.wire.negotiation import is_plain, negotiate
 from kubelite.control.api.wire.raw_request import AuditTrace
@@ -110,7 +111,7 @@ class App:
         try:
             return await self._handle(raw, trace)
         except StatusError as error:
-            return _in_accepted_form(refusal(error), raw)
+            return await aside(len(str(error)), _refused, error, raw)
         except TooManyRequests as error:
             self._metrics.reject(error.level)
             return _OVERLOADED
@@ -202,7 +203,7 @@ class App:
             return answer
         if headers:
             answer = answer._replace(headers=(*answer.headers, *headers))
-        return represent(answer, form)
+        return await aside(len(answer.body), represent, answer, form)
 
     def _allows(self, attributes: AuthorizationAttributes, trace: AuditTrace) -> bool:
         allowed = self._context.authorizer.allows(attributes)
@@ -391,6 +392,10 @@ def _counted_as(request: Request) -> Target:
 def _target(res: Resource, verb: str, sub: str, scope: str) -> Target:
     method = {"create": "POST", "update": "PUT"}.get(verb, verb.upper())
     return Target(method, res.group, res.version, res.plural, sub, scope)
+
+
+def _refused(error: StatusError, raw: RawRequest) -> Answer:
+    return _in_accepted_form(refusal(error), raw)
 
 
 def _in_accepted_form(answer: Answer, raw: RawRequest) -> Answer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubelite.control.api.kinds.registry import convert
 from kubelite.control.api.strategy import strategy
+from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.documents import copy
 from kubelite.control.store.document import stamp
 from kubelite.control.store.store import key
@@ -28,13 +29,15 @@ async def write(
     companions: list[Change],
     volatile: bool = False,
     dry_run: bool = False,
+    size: int = 0,
 ) -> Entry:
     """Stores an object over ``before`` (None: it is new), with ``companions`` or not at all.
 
-    Returns the entry that is there now, or would be. Raises Conflict, NoSpace, Unavailable.
+    ``size`` is about its bytes of JSON. Returns the entry that is there now, or would be. Raises
+    Conflict, NoSpace, Unavailable.
     """
     metadata = obj["metadata"]
-    value = strategy.stored(res, convert(obj, res.storage_version))
+    value = await aside(size, lambda: strategy.stored(res, convert(obj, res.storage_version)))
     namespace, name = metadata.get("namespace", "") if res.namespaced else "", metadata["name"]
     expected = before.revision if before else 0
     place = key(res.prefix, namespace, name)

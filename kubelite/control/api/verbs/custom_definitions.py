@@ -64,11 +64,16 @@ def resources_of(crd: dict[str, Any]) -> tuple[Resource, ...]:
     )
 
 
+def defines(res: Resource) -> bool:
+    """Whether these are definitions."""
+    return res.plural == PLURAL and res.group == GROUP
+
+
 def settle(registry: Registry, res: Resource, crd: dict[str, Any]) -> dict[str, Any]:
     """A definition with the status that its names deserve, which belongs to the server; an object
     of another kind as it is.
     """
-    if res.plural != PLURAL or res.group != GROUP:
+    if not defines(res):
         return crd
     before, metadata = copy(crd), dict(crd["metadata"])
     if not metadata.get("deletionTimestamp") and FINALIZER not in metadata.get("finalizers", ()):

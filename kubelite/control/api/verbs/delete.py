@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -115,6 +116,7 @@ async def delete_collection(context: Context, request: Request) -> Answer:
     res = request.resource
     page = await find(context.store, res, request.namespace, listed)
     for entry in page.entries:
+        await asyncio.sleep(0)  # others have their turn, where nothing has to be waited for
         metadata = load(entry)["metadata"]
         try:
             await delete_one(
@@ -123,6 +125,6 @@ async def delete_collection(context: Context, request: Request) -> Answer:
         except StatusError as error:
             if error.code != 404:
                 raise
-    answer = list_answer(request, page, listed)
+    answer = await list_answer(request, page, listed)
     warning_texts = warnings(client_warnings.on_delete(res, says_policy=options.says_policy))
     return answer._replace(headers=(*answer.headers, *warning_texts))

@@ -13,9 +13,11 @@ from kubelite.control.api.verbs.write import (
     check_kind,
     check_may_create,
     create_object,
+    work_on,
 )
 from kubelite.control.api.verbs.write_options import write_options
 from kubelite.control.api.wire import codec
+from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.documents import encode
 from kubelite.control.api.wire.status import (
     StatusError,
@@ -28,6 +30,8 @@ from kubelite.control.api.wire.timestamp import timestamp
 from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.verbs.write_options import WriteOptions
     from kubelite.control.api.wire.answer import Answer
@@ -43,9 +47,9 @@ async def patch_object(context: Context, request: Request) -> Answer:
     data = await request.read_body()
     if kind == patch.APPLY_PATCH:
         return await _apply(context, request, options, data)
-    value = codec.read_json(data)
     mode = options.validation
-    duplicates = codec.find_duplicates(data) if mode != "Ignore" else ()
+    value, duplicates = await aside(len(data), _decoded, codec.read_json, data, mode)
+    options = options._replace(size=work_on(request.resource, data))
 
     def make(old: Object) -> tuple[Object, list[str]]:
         patched = patch.apply(kind, request.resource, old, value)
@@ -58,7 +62,12 @@ async def patch_object(context: Context, request: Request) -> Answer:
         except StatusError as error:
             raise _undecodable(error, patched) from error
 
-    return answer(request, await change_object(context, request, make, options))
+    return await answer(request, await change_object(context, request, make, options))
+
+
+def _decoded(read: Callable[[bytes], Any], data: bytes, mode: str) -> tuple[Any, tuple[str, ...]]:
+    """A body and the fields that it gives twice. Raises StatusError."""
+    return read(data), codec.find_duplicates(data) if mode != "Ignore" else ()
 
 
 def _undecodable(error: StatusError, patched: Object) -> StatusError:
@@ -85,9 +94,9 @@ def _check_patched(request: Request, patched: Object) -> None:
 async def _apply(context: Context, request: Request, options: WriteOptions, data: bytes) -> Answer:
     """Server-side apply: creates what is not there."""
     res = request.resource
-    value = codec.read_json_or_yaml(data)
     mode = options.validation
-    duplicates = codec.find_duplicates(data) if mode != "Ignore" else ()
+    value, duplicates = await aside(len(data), _decoded, codec.read_json_or_yaml, data, mode)
+    options = options._replace(size=work_on(request.resource, data))
     if duplicates and mode == "Strict":
         listed = ", ".join(f'duplicate field "{path}"' for path in duplicates)
         raise bad_request(f"error strict decoding YAML: {listed}")
@@ -114,12 +123,14 @@ async def _apply(context: Context, request: Request, options: WriteOptions, data
         if not is_named:
             why = "was undeterminable: name must be provided"
             raise bad_request(f"the name of the object ({request.name} based on URL) {why}")
-        obj, warning_texts = strategy.conform(
-            res, merged(None), validation=mode, duplicates=duplicates
+        obj, warning_texts = await aside(
+            options.size,
+            lambda: strategy.conform(res, merged(None), validation=mode, duplicates=duplicates),
         )
         give_identity(request, obj)
-        return answer(request, await create_object(context, request, obj, warning_texts, options))
-    return answer(request, await change_object(context, request, make, options))
+        result = await create_object(context, request, obj, warning_texts, options)
+        return await answer(request, result)
+    return await answer(request, await change_object(context, request, make, options))
 
 
 def _check_applied(request: Request, value: Any) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from kubelite.control.api.strategy import strategy
 from kubelite.control.api.tables import tables
 from kubelite.control.api.wire import causes, selectors
 from kubelite.control.api.wire.answer import Answer, json_answer
+from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.documents import encode, listing, load
 from kubelite.control.api.wire.negotiation import check_transform, is_plain
 from kubelite.control.api.wire.status import (
@@ -29,6 +31,8 @@ from kubelite.control.store.store import directory
 from kubelite.control.store.types import Compacted, Future, Page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.api.wire.selectors import Selector
@@ -53,7 +57,7 @@ async def get(store: Store, request: Request) -> Answer:
     entry = await entry_of(store, request)
     if is_plain(request.accept) and res.as_stored:
         return Answer(entry.value + b"\n")
-    return shown(request, load(entry))
+    return await aside(len(entry.value), lambda: shown(request, load(entry)))
 
 
 def shown(
@@ -183,21 +187,26 @@ def version(text: str) -> int:
 
 async def list_objects(store: Store, request: Request) -> Answer:
     """GET of a list. Raises StatusError."""
-    options = list_options(request)
+    texts = [request.query.text(name) for name in ("labelSelector", "fieldSelector")]
+    options = await aside(sum(map(len, texts)), list_options, request)
     page = await find(store, request.resource, request.namespace, options)
     if page.revision < options.least:
         raise future_revision(options.least, page.revision)
-    return list_answer(request, page, options)
+    return await list_answer(request, page, options)
 
 
-def list_answer(request: Request, page: Page, options: ListOptions) -> Answer:
+async def list_answer(request: Request, page: Page, options: ListOptions) -> Answer:
     """A page as a list, in the form that was asked for."""
     res = request.resource
     metadata = _list_metadata(res, page, options, request.namespace)
     if request.form().name == "plain" and res.as_stored:
         return _listed(res, [entry.value for entry in page.entries], metadata)
-    objs = [strategy.served(res, load(entry)) for entry in page.entries]
-    return shown_list(request, objs, metadata)
+
+    def rendered() -> Answer:
+        objs = [strategy.served(res, load(entry)) for entry in page.entries]
+        return shown_list(request, objs, metadata)
+
+    return await aside(size_of(page.entries), rendered)
 
 
 def shown_list(request: Request, objs: list[dict[str, Any]], metadata: dict[str, Any]) -> Answer:
@@ -276,14 +285,33 @@ async def _filtered(store: Store, res: Resource, namespace: str, options: ListOp
     while remaining:
         page = await store.page(res.prefix, namespace, after=after, limit=step, revision=revision)
         revision, remaining = page.revision, page.remaining
-        for number, entry in enumerate(page.entries):
-            if options.selector.matches(strategy.served(res, load(entry))):
-                matching.append(entry)
-                if len(matching) == options.limit:
-                    return Page(matching, revision, remaining + len(page.entries) - number - 1)
+        wanted = options.limit - len(matching) if options.limit else len(page.entries)
+        numbers = await aside(
+            size_of(page.entries), _matching, res, page.entries, options.selector, wanted
+        )
+        matching += [page.entries[number] for number in numbers]
+        if options.limit and len(matching) == options.limit:
+            return Page(matching, revision, remaining + len(page.entries) - numbers[-1] - 1)
         if page.entries:
             after = _below(page.entries[-1].key, res, namespace)
     return Page(matching, revision)
+
+
+def _matching(
+    res: Resource, entries: Sequence[Entry], selector: Selector, wanted: int
+) -> list[int]:
+    """The numbers of the first ``wanted`` entries that a selector selects."""
+    numbers = (
+        number
+        for number, entry in enumerate(entries)
+        if selector.matches(strategy.served(res, load(entry)))
+    )
+    return list(islice(numbers, wanted))
+
+
+def size_of(entries: Sequence[Entry]) -> int:
+    """The bytes of JSON in entries."""
+    return sum(len(entry.value) for entry in entries)
 
 
 def _below(key: str, res: Resource, namespace: str) -> str:

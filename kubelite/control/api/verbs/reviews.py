@@ -50,12 +50,12 @@ def _answered(obj: dict[str, Any], status: dict[str, Any]) -> Answer:
 
 
 async def _self_subject(context: Context, request: Request) -> Answer:
-    obj, _ = await read_object(request)
+    obj = (await read_object(request)).obj
     return _answered(obj, {"userInfo": user_info(request.user)})
 
 
 async def _token(context: Context, request: Request) -> Answer:
-    obj, _ = await read_object(request)
+    obj = (await read_object(request)).obj
     spec = obj.get("spec") or {}
     audiences = list(spec.get("audiences") or ())
     if not spec.get("token"):
@@ -72,14 +72,14 @@ async def _token(context: Context, request: Request) -> Answer:
 
 
 async def _self_access(context: Context, request: Request) -> Answer:
-    obj, _ = await read_object(request)
+    obj = (await read_object(request)).obj
     if problems := list(_attribute_problems(obj.get("spec") or {})):
         raise _invalid(request.resource, problems)
     return await _access(context, obj, request.user)
 
 
 async def _subject_access(context: Context, request: Request) -> Answer:
-    obj, _ = await read_object(request)
+    obj = (await read_object(request)).obj
     spec = obj.get("spec") or {}
     if request.resource.namespaced:
         settle_namespace(request, obj.setdefault("metadata", {}))
@@ -182,7 +182,7 @@ def _selector_text(selector: dict[str, Any]) -> str:
 
 
 async def _self_rules(context: Context, request: Request) -> Answer:
-    obj, _ = await read_object(request)
+    obj = (await read_object(request)).obj
     namespace = (obj.get("spec") or {}).get("namespace", "")
     if not namespace:
         raise bad_request("no namespace on request")

@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api.auth.authentication import offered
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.tables import tables
-from kubelite.control.api.verbs.read import check_match, include, version
+from kubelite.control.api.verbs.read import check_match, include, size_of, version
 from kubelite.control.api.wire import protobuf_encoding, selectors
 from kubelite.control.api.wire.answer import Stream
+from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.documents import encode, load
 from kubelite.control.api.wire.negotiation import JSON, PROTOBUF, YAML
 from kubelite.control.api.wire.status import StatusError, bad_request, expired, not_acceptable
 from kubelite.control.store.types import Compacted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from aiohttp import web
 
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 BOOKMARK_SECONDS = 60.0
 DEFAULT_SECONDS = 1800.0
 _DECODED = 256
+Groups = AsyncGenerator[list[bytes], None]
 GROUP_BYTES = 64 << 10
+AT_ONCE = 100  # entries that are shown in one step
 
 
 class _Recent:
@@ -114,7 +117,7 @@ async def watch(store: Store, request: Request) -> Stream:
     """GET of a watch, as a chunked answer or over a WebSocket. Raises StatusError."""
     options = watch_options(request)
     lines = _Lines(request)
-    first: Iterator[bytes] = iter(())
+    first: Groups | None = None
     if options.after is None:
         first, after = await _present(store, request, options, lines)
     else:
@@ -128,16 +131,21 @@ async def watch(store: Store, request: Request) -> Stream:
 
 async def _present(
     store: Store, request: Request, options: WatchOptions, lines: _Lines
-) -> tuple[Iterator[bytes], int]:
+) -> tuple[Groups, int]:
     """Everything there is as ADDED events, made as they are read, and the revision it is of."""
     page = await store.page(request.resource.prefix, request.namespace)
 
-    def shown() -> Iterator[bytes]:
-        for entry in page.entries:
-            if _matches(request.resource, options.selector, entry):
-                yield lines.line("ADDED", entry)
+    def added(entries: Sequence[Entry]) -> list[bytes]:
+        res, selector = request.resource, options.selector
+        return [lines.line("ADDED", entry) for entry in entries if _matches(res, selector, entry)]
+
+    async def shown() -> Groups:
+        for start in range(0, len(page.entries), AT_ONCE):
+            entries = page.entries[start : start + AT_ONCE]
+            for group in _grouped(iter(await aside(size_of(entries), added, entries))):
+                yield group
         if options.initial and options.bookmarks:
-            yield lines.bookmark(page.revision, initial=True)
+            yield [lines.bookmark(page.revision, initial=True)]
 
     return shown(), page.revision
 
@@ -247,7 +255,7 @@ async def _follow(
     request: Request,
     options: WatchOptions,
     lines: _Lines,
-    first: Iterator[bytes],
+    first: Groups | None,
     watcher: Watcher,
 ) -> AsyncGenerator[list[bytes], None]:
     """What a watch sends, until its time is over, the store closes or history is lost."""
@@ -255,8 +263,9 @@ async def _follow(
     end = clock() + options.seconds
     bookmark = clock() + BOOKMARK_SECONDS * uniform(0.8, 1.0) if options.bookmarks else end
     try:
-        for group in _grouped(first):
-            yield group
+        if first is not None:
+            async for group in first:
+                yield group
         while not watcher.ended and clock() < end:
             shown = lines_of(
                 watcher.ready(), request.resource, request.namespace, options.selector, lines
@@ -295,9 +304,6 @@ def _grouped(events: Iterator[bytes]) -> Iterator[list[bytes]]:
 
 async def _refused(error: Compacted, lines: _Lines) -> AsyncGenerator[list[bytes], None]:
     yield [lines.error(error)]
-
-
-Groups = AsyncGenerator[list[bytes], None]
 
 
 def _streamed(request: Request, lines: _Lines, groups: Callable[[], Groups]) -> Stream:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -28,7 +29,8 @@ from kubelite.control.api.verbs.read import entry_of, shown
 from kubelite.control.api.verbs.write_options import write_options
 from kubelite.control.api.wire import codec
 from kubelite.control.api.wire.answer import Answer, warnings
-from kubelite.control.api.wire.documents import copy, load
+from kubelite.control.api.wire.aside import aside
+from kubelite.control.api.wire.documents import copy, encode, load
 from kubelite.control.api.wire.negotiation import is_plain
 from kubelite.control.api.wire.status import (
     Cause,
@@ -44,7 +46,7 @@ from kubelite.control.store.store import key
 from kubelite.control.store.types import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.verbs.write_options import WriteOptions
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from kubelite.control.store.types import Entry
 
 ATTEMPTS = 64
+_BYTES_OF_A_RULE = 20
 
 
 class Result(NamedTuple):
@@ -69,29 +72,66 @@ class Result(NamedTuple):
 async def create(context: Context, request: Request) -> Answer:
     """POST of an object. Raises StatusError."""
     options = write_options(request)
-    obj, warning_texts = await read_object(request, options.validation)
+    obj, warning_texts, size = await read_object(request, options.validation)
+    options = options._replace(size=size)
     give_identity(request, obj)
-    return answer(request, await create_object(context, request, obj, warning_texts, options))
+    return await answer(request, await create_object(context, request, obj, warning_texts, options))
 
 
-def answer(request: Request, result: Result) -> Answer:
+async def answer(request: Request, result: Result) -> Answer:
     """The object as it is now, in the form that was asked for."""
     headers = warnings(result.warnings)
     if is_plain(request.accept) and request.resource.as_stored:
         return Answer(result.entry.value + b"\n", result.code, headers=headers)
-    return shown(request, load(result.entry), result.code, headers)
+    return await aside(
+        len(result.entry.value), lambda: shown(request, load(result.entry), result.code, headers)
+    )
 
 
-async def read_object(
-    request: Request, mode: str = "Warn", store: Store | None = None
-) -> tuple[dict[str, Any], list[str]]:
-    """The object in the body of a request, conforming to its kind; and warnings. Raises
-    StatusError.
+class Body(NamedTuple):
+    """The object that a request brings, what its client is warned of, and its length in bytes."""
+
+    obj: dict[str, Any]
+    warnings: list[str]
+    size: int
+
+
+async def read_object(request: Request, mode: str = "Warn", store: Store | None = None) -> Body:
+    """The object in the body of a request, conforming to its kind. Raises StatusError.
 
     ``mode`` is the strictness about unknown and duplicate fields. With a ``store`` fields of a
     later version stay that are stored there and come back with the body.
     """
     data = await request.read_body()
+    size = work_on(request.resource, data)
+    value, duplicates = await aside(size, _decoded, request, data, mode)
+    res, old = request.resource, None
+    if store is not None and not strategy.knows(res, value):
+        before = await store.get(res.prefix, request.namespace, request.name)
+        if before is not None:
+            size = max(size, len(before.value))
+            old = await aside(size, lambda: strategy.served(res, load(before)))
+    obj, warning_texts = await aside(
+        size, strategy.conform, res, value, validation=mode, duplicates=duplicates, old=old
+    )
+    return Body(obj, warning_texts, size)
+
+
+def work_on(res: Resource, data: bytes) -> int:
+    """How many bytes of JSON are looked at for a body: its own, and those of its schema. Patterns
+    and rules of a definition take much more than their bytes.
+    """
+    factor = _BYTES_OF_A_RULE if custom_definitions.defines(res) else 1
+    return factor * len(data) + _size_of_schema(res)
+
+
+@lru_cache(512)
+def _size_of_schema(res: Resource) -> int:
+    return len(encode(res.crd)) if res.crd else 0
+
+
+def _decoded(request: Request, data: bytes, mode: str) -> tuple[dict[str, Any], Sequence[str]]:
+    """The object in a body, and the fields that it gives twice. Raises StatusError."""
     value = codec.decode(data, request.content_type).value
     if not isinstance(value, dict):
         raise bad_request("the body of the request is not an object")
@@ -100,11 +140,7 @@ async def read_object(
     if request.resource.crd is not None:
         _check_custom_kind(request.resource, value, data, mode)
     check_kind(request.resource, value)
-    res, old = request.resource, None
-    if store is not None and not strategy.knows(res, value):
-        before = await store.get(res.prefix, request.namespace, request.name)
-        old = strategy.served(res, load(before)) if before is not None else None
-    return strategy.conform(res, value, validation=mode, duplicates=duplicates, old=old)
+    return value, duplicates
 
 
 def _is_json(content_type: str) -> bool:
@@ -152,17 +188,28 @@ async def create_object(
     # What admission and the server add belongs to nobody, so that an apply which does not name it
     # leaves it alone.
     if request.content_type != patch.APPLY_PATCH:
-        obj = managed_fields.track(
-            res, None, obj, manager=options.manager, now=timestamp(), subresource=""
+        obj = await aside(
+            options.size,
+            managed_fields.track,
+            *(res, None, obj),
+            manager=options.manager,
+            now=timestamp(),
+            subresource="",
         )
     attempt = Attempt(context, request, "CREATE", obj, None, options.dry_run, warning_texts)
     with _warned(attempt):
         await context.admission.mutate(attempt)
-        new = strategy.prepare_create(res, attempt.obj)
-        _refuse_invalid(res, new, strategy.validate_create(res, new))
-        attempt.warnings += client_warnings.on_create(res, new)
+        new, more_warnings = await aside(options.size, _prepared, res, attempt.obj)
+        attempt.warnings += more_warnings
         attempt.obj = custom_definitions.settle(context.registry, res, new)
-        return await _store_new(context, attempt)
+        return await _store_new(context, attempt, options.size)
+
+
+def _prepared(res: Resource, obj: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A new object as it may be stored, and what its client is warned of. Raises StatusError."""
+    new = strategy.prepare_create(res, obj)
+    _refuse_invalid(res, new, strategy.validate_create(res, new))
+    return new, client_warnings.on_create(res, new)
 
 
 @contextmanager
@@ -175,7 +222,7 @@ def _warned(attempt: Attempt) -> Iterator[None]:
         raise
 
 
-async def _store_new(context: Context, attempt: Attempt) -> Result:
+async def _store_new(context: Context, attempt: Attempt, size: int) -> Result:
     """The last steps of a create; again when a companion (a quota) was changed by somebody else
     meanwhile.
     """
@@ -198,6 +245,7 @@ async def _store_new(context: Context, attempt: Attempt) -> Result:
                 None,
                 companions=attempt.companions,
                 dry_run=attempt.dry_run,
+                size=size,
             )
         except Conflict as error:
             if error.change.key == own:
@@ -217,7 +265,8 @@ def _refuse_invalid(res: Resource, obj: dict[str, Any], causes: list[Cause]) -> 
 async def update(context: Context, request: Request) -> Answer:
     """PUT of an object or one of its writable parts. Raises StatusError."""
     options = write_options(request)
-    obj, warning_texts = await read_object(request, options.validation, context.store)
+    obj, warning_texts, size = await read_object(request, options.validation, context.store)
+    options = options._replace(size=size)
     metadata = obj.setdefault("metadata", {})
     settle_namespace(request, metadata)
     name = metadata.get("name") or ""
@@ -242,8 +291,10 @@ async def update(context: Context, request: Request) -> Answer:
     if creatable and await context.store.get(res.prefix, request.namespace, request.name) is None:
         check_may_create(context, request)
         give_identity(request, obj)
-        return answer(request, await create_object(context, request, obj, warning_texts, options))
-    return answer(request, await change_object(context, request, make, options, checks_uid=True))
+        result = await create_object(context, request, obj, warning_texts, options)
+        return await answer(request, result)
+    result = await change_object(context, request, make, options, checks_uid=True)
+    return await answer(request, result)
 
 
 def check_may_create(context: Context, request: Request) -> None:
@@ -266,8 +317,7 @@ async def change_object(
     """
     res = request.resource
 
-    async def attempt() -> Result:
-        before = await entry_of(context.store, request)
+    def made(before: Entry) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
         old = strategy.served(res, load(before))
         new, warning_texts = make(old)
         if new["metadata"].get("managedFields") != old["metadata"].get("managedFields"):
@@ -277,7 +327,13 @@ async def change_object(
             raise conflict(res, request.name)
         if checks_uid:
             _check_uid(res, old, new)
-        return await _change_once(context, request, before, old, new, warning_texts, options)
+        return old, new, warning_texts
+
+    async def attempt() -> Result:
+        before = await entry_of(context.store, request)
+        sized = options._replace(size=max(options.size, len(before.value)))
+        old, new, warning_texts = await aside(sized.size, made, before)
+        return await _change_once(context, request, before, old, new, warning_texts, sized)
 
     try:
         return await attempt()
@@ -339,29 +395,38 @@ async def _admit_change(
     context, request = attempt.context, attempt.request
     res = request.resource
     if request.content_type != patch.APPLY_PATCH:
-        attempt.obj = managed_fields.track(
-            res, old, attempt.obj, manager=options.manager, now=timestamp(), subresource=request.sub
+        attempt.obj = await aside(
+            options.size,
+            managed_fields.track,
+            *(res, old, attempt.obj),
+            manager=options.manager,
+            now=timestamp(),
+            subresource=request.sub,
         )
     await context.admission.mutate(attempt)
     part = "" if request.sub == "scale" else request.sub
-    prepared = strategy.prepare_update(res, part, attempt.obj, old)
-    new = managed_fields.carried(attempt.obj, prepared)
-    problems += strategy.validate_update(res, part, new, old)
-    _refuse_invalid(res, new, problems)
+
+    def make_ready() -> dict[str, Any]:
+        prepared = strategy.prepare_update(res, part, attempt.obj, old)
+        new = managed_fields.carried(attempt.obj, prepared)
+        _refuse_invalid(res, new, problems + strategy.validate_update(res, part, new, old))
+        return new
+
+    new = await aside(options.size, make_ready)
     attempt.obj = new = custom_definitions.settle(context.registry, res, new)
     attempt.goes = may_go(res, new)
     await context.admission.validate(attempt)
     if not request.sub:
-        attempt.warnings += client_warnings.on_update(res, new, old)
+        attempt.warnings += await aside(options.size, client_warnings.on_update, res, new, old)
     if new == old:
         return Result(before, 200, attempt.warnings)
-    entry = await _store_change(context, attempt, before)
+    entry = await _store_change(context, attempt, before, options.size)
     if not attempt.dry_run:
         await context.admission.after(attempt)
     return Result(entry, 200, attempt.warnings)
 
 
-async def _store_change(context: Context, attempt: Attempt, before: Entry) -> Entry:
+async def _store_change(context: Context, attempt: Attempt, before: Entry, size: int) -> Entry:
     """Writes the new state, or removes an object whose last finalizer it took away."""
     res, new, dry_run = attempt.request.resource, attempt.obj, attempt.dry_run
     if attempt.goes:
@@ -376,6 +441,7 @@ async def _store_change(context: Context, attempt: Attempt, before: Entry) -> En
         companions=attempt.companions,
         volatile=beat,
         dry_run=dry_run,
+        size=size,
     )
 
 

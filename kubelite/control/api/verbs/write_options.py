@@ -21,13 +21,15 @@ _VALIDATIONS = ("Ignore", "Strict", "Warn")
 
 class WriteOptions(NamedTuple):
     """How a write is meant. ``manager`` is who is written into managedFields, ``validation`` the
-    strictness about unknown and duplicate fields.
+    strictness about unknown and duplicate fields, ``size`` about how many bytes of JSON have to be
+    looked at.
     """
 
     manager: str
     validation: str
     dry_run: bool
     force: bool = False
+    size: int = 0
 
 
 def write_options(request: Request, *, is_apply: bool = False) -> WriteOptions:

@@ -26,7 +26,7 @@ from tests.control.debian import EtcdServer, etcd_server, free_ports
 from tests.control.world import CONFIG, PODS, config_map, pod
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[4]
 KILLS = int(os.environ.get("KUBELITE_KILLS", "12"))
@@ -36,7 +36,14 @@ Object = dict[str, Any]
 class Process:
     """A ``kubelite server`` that can be killed and started again on the same data and port."""
 
-    def __init__(self, folder: Path, *more: str, port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *more: str,
+        port: int | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "kubelite"),
+    ) -> None:
+        self._program = program
         self.port = port or free_ports(1)[0]
         self._folder = folder
         self._config = folder / f"config-{self.port}"
@@ -54,9 +61,7 @@ class Process:
             str(self._config),
         ]
         command = [
-            sys.executable,
-            "-m",
-            "kubelite",
+            *self._program,
             "server",
             "--no-scheduler",
             "--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller",
