@@ -10,13 +10,12 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from kubelite.node.runtime.clock import SECOND
-
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from kubelite.node.kubelet.probe.probing import Prober, ProbeReport
     from kubelite.node.kubelet.probe.target import Target
+    from kubelite.node.runtime.records import ContainerRecord
 
 
 class HookResult(NamedTuple):
@@ -25,6 +24,13 @@ class HookResult(NamedTuple):
     id: str
     kind: str
     problem: str
+
+
+def began(record: ContainerRecord) -> float:
+    """When the process of an attempt was started, in seconds of CLOCK_BOOTTIME: the wall time on
+    record says nothing once somebody has set the clock.
+    """
+    return record.ticks / os.sysconf("SC_CLK_TCK")
 
 
 class ProbeAndHookRunner:
@@ -89,14 +95,12 @@ class ProbeAndHookRunner:
                 self._probers[id] = self._start_prober(target)
 
     def _start_prober(self, target: Target) -> Prober:
-        import time
-
         from kubelite.node.kubelet.probe.probing import Prober
 
         record = target.record
-        seconds_ago = max(time.time_ns() - record.started_at, 0) / SECOND
-        started_at = time.clock_gettime(time.CLOCK_BOOTTIME) - seconds_ago
-        prober = Prober(target, started=record.startup_ok, started_at=started_at, report=self._add)
+        prober = Prober(
+            target, started=record.startup_ok, started_at=began(record), report=self._add
+        )
         prober.start()
         return prober
 
