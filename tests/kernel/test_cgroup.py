@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import secrets
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kubelite.node.cgroup import control
+from kubelite.node.cgroup.branch import read_text
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.errors import CgroupError, GroupBusy, LimitRefused, NoCgroups
 from kubelite.node.cgroup.hierarchies import World, decide, parse_mounts
@@ -327,6 +329,23 @@ def test_groups_are_listed_and_removed(tree: CgroupTree) -> None:
     assert tree.pods() == set()
     assert tree.remove_parent() and tree.remove_parent()
     assert groups_of(tree.parent) == []
+
+
+def test_a_group_that_is_removed_while_it_is_read_is_gone(tree: CgroupTree) -> None:
+    """The file was open already: the kernel then says that there is no such device."""
+    tree.make_pod("u1", [])
+    place = tree.place("memory", "u1", None) or tree.place("", "u1", None)
+    assert place is not None
+    fd = os.open(f"{place[1]}/cgroup.procs", os.O_RDONLY, dir_fd=place[0])
+    try:
+        tree.remove_pod("u1")
+        with pytest.raises(OSError) as refused:
+            os.read(fd, 1)
+        assert refused.value.errno == errno.ENODEV
+        with pytest.raises(FileNotFoundError):
+            read_text(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
 
 
 def test_groups_that_a_container_made_go_with_it(tree: CgroupTree) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from typing import NamedTuple
 
 from kubelite.node.cgroup.hierarchies import DELEGATED, Hierarchy
@@ -100,15 +101,16 @@ def hand_down(path: str, dir_fd: int | None, words: str) -> list[Refused]:
 
 
 def read_text(path: str, dir_fd: int | None = None) -> str:
-    """A whole control file; raises OSError."""
-    fd = os.open(path, READ, dir_fd=dir_fd)
+    """A whole control file; raises OSError, FileNotFoundError where its group is removed just
+    then.
+    """
     try:
-        parts = []
-        while part := os.read(fd, 65536):
-            parts.append(part)
-    finally:
-        os.close(fd)
-    return b"".join(parts).decode("utf-8", "surrogateescape")
+        with open(path, "rb", buffering=0, opener=partial(os.open, dir_fd=dir_fd)) as file:
+            return file.readall().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
 
 
 def write_text(path: str, value: str, dir_fd: int | None = None) -> None:

@@ -30,8 +30,9 @@ JUMPS = st.integers(-10 * YEAR, 10 * YEAR)
 
 def attempt(backoff: int = 0) -> ContainerRecord:
     return ContainerRecord(
-        id="c-0", name="c", init=False, attempt=0, image="host", image_id="", created_at=0, env=(), cwd="/", uid=0, gid=0,
-        groups=(), caps=(), no_new_privs=False, tty=False, stdin=False, oom_score_adj=0, started_at=WALL, backoff=backoff,
+        id="c-0", name="c", init=False, attempt=0, image="host", image_id="", created_at=0, env=(),
+        cwd="/", uid=0, gid=0, groups=(), caps=(), no_new_privs=False, tty=False, stdin=False,
+        oom_score_adj=0, started_at=WALL, backoff=backoff,
     )  # fmt: skip
 
 
