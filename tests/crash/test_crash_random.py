@@ -80,7 +80,7 @@ def test_kills_at_random_times(tmp_path: Path, clean: list[Ward]) -> None:
                 check_again(ward)
             else:
                 assert steps.settled(ward, CASES[name]) == reached[name].report
-        except AssertionError as error:
+        except Exception as error:
             error.add_note(f"kill {number} of seed {SEED}: {kill}\n{ward.story()}")
             raise
         struck[kill.what] += 1
