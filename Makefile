@@ -18,7 +18,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 KILLS ?= 1600
 SERVER_KILLS ?= 200
 
-.PHONY: build dist test test-v2 check conformance demo bench soak kills cluster-kills clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
+.PHONY: build dist test test-v2 check conformance demo bench soak churn kills cluster-kills clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -49,6 +49,12 @@ bench: build
 
 soak: kills
 	KUBELITE_RANDOM_KILLS=$(KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q -rP tests/crash/test_crash_random.py
+
+# A week of a busy machine: pods that come and go, 100,000 of them. Some hours:   make churn   make churn PODS=1000
+PODS ?= 100000
+
+churn: build
+	KUBELITE_CHURN=$(PODS) $(PYTHON) -m pytest -q -rP tests/crash/test_crash_churn.py
 
 kills: build
 	KUBELITE_KILLS=$(SERVER_KILLS) $(PYTHON) -m pytest -q -rP tests/control/api/server/test_api_crash.py
