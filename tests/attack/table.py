@@ -28,7 +28,8 @@ LINKS, LIFE, INSIDE = (
     "attack/test_attack_inside",
 )
 IMAGES, KNOBS = "attack/test_attack_images", "attack/test_attack_knobs"
-AGENT = "attack/test_attack_agent"
+AGENT, REBOOT = "attack/test_attack_agent", "crash/test_crash_reboot"
+CLOCK = "node/kubelet/test_kubelet_clock"
 STATE, PARALLEL = "attack/test_attack_state", "crash/test_crash_parallel"
 FAULTS = "e2e/test_pod_life_faults"
 UNPACK, ARCHIVE, STORE = (
@@ -370,6 +371,22 @@ STATE_OF_THE_ROOT = {
             f"{PARALLEL}::test_any_two_commands_in_any_order",
         ),
         off="a record judged before its lock is held: the second up destroys the pod of the first",
+    ),
+    "the clock is set, forwards or back, during back-off, deadlines and initial delays": Row(
+        (
+            f"{CLOCK}::test_a_back_off_is_never_longer_than_the_longest",
+            f"{CLOCK}::test_a_deadline_goes_by_the_time_since_the_start",
+            f"{CLOCK}::test_probes_begin_by_the_age_of_the_process",
+        ),
+        off="the wall time of the same record, moved by a year",
+    ),
+    "the machine goes down at any moment": Row(
+        (f"{REBOOT}::test_a_reboot_at_each_act_of_an_up",),
+        off="without the agent of the next boot no container is started again",
+    ),
+    "pods that come and go without end": Row(
+        ("crash/test_crash_churn::test_pods_come_and_go",),
+        off="memory and descriptors are compared after the first twenty",
     ),
     "commands and agents that are killed and not followed by another": Row(
         (

@@ -1,0 +1,114 @@
+"""The machine goes down at any act of `pod up` and comes back: no process, another boot id, no run
+directory, no kernel object. What should run is brought back, and nothing stays behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubelite.node.cgroup import control
+from kubelite.node.cgroup.detect import read_world
+from kubelite.node.cgroup.tree import CgroupTree
+from kubelite.node.kubelet.agent.agent import Agent
+from kubelite.node.network.pod import PodNetwork
+from kubelite.node.runtime.home import boot_id
+from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.processes import find_pods_of_root, find_shims
+from tests.crash import test_crash_steps as steps
+from tests.crash.crashworld import Ward, child, ended
+from tests.crash.test_crash_steps import STAY
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+clean = steps.clean
+BOOT_ID = b"/proc/sys/kernel/random/boot_id"
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 4096, 16384, 1 << 18
+
+
+def in_another_boot(folder: Path, act: Callable[[], Any]) -> Callable[[], Any]:
+    """The act of a process that sees the id of the next boot, in a mount namespace of its own."""
+    path = folder / "boot_id"
+
+    def run() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.unshare(CLONE_NEWNS) == 0
+        assert libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) == 0
+        assert libc.mount(os.fsencode(path), BOOT_ID, None, MS_BIND, None) == 0
+        assert boot_id() == path.read_text().strip()
+        act()
+
+    return run
+
+
+def go_down(ward: Ward) -> None:
+    """As a reboot leaves a home."""
+    home = ward.home
+    for uid in find_pods_of_root(home.root):
+        for shim in find_shims(uid):
+            os.kill(shim, signal.SIGKILL)
+    ward.until(lambda: not processes(ward), "nothing runs")
+    PodNetwork(home.run, home.key, home.lock).remove_all()
+    with CgroupTree(read_world(), home.cgroup) as tree:
+        for uid in tree.pods():
+            tree.remove_pod(uid)
+        tree.remove_parent()
+    shutil.rmtree(home.run)
+
+
+def processes(ward: Ward) -> list[int]:
+    """What runs in the pods."""
+    with CgroupTree(read_world(), ward.home.cgroup) as tree:
+        return [pid for uid in tree.pods() for pid in control.processes(tree, uid, None)]
+
+
+def acts(ward: Ward) -> Iterator[int]:
+    """The number of each act of an undisturbed `pod up`, and one beyond the last."""
+    fate = ward.fate()
+    assert ended(child(lambda: ward.verb("up", fate))) == 0
+    numbers = sorted(set(steps.first_of_each(fate.acts()).values()))
+    steps.finish(ward)
+    yield from [*numbers, len(fate.acts()) + 1]
+
+
+def test_a_reboot_at_each_act_of_an_up(tmp_path: Path, clean: list[Ward]) -> None:
+    ward = steps.made(tmp_path, STAY, "Always")
+    clean.append(ward)
+    for number in acts(ward):
+        fate = ward.fate(number)
+        assert ended(child(lambda fate=fate: ward.verb("up", fate))) in (-signal.SIGKILL, 0)
+        ward.end_agent()
+        was_recorded = next(Ledger(ward.home).pods(), None) is not None
+        go_down(ward)
+        (tmp_path / "boot_id").write_text(f"{uuid.uuid4()}\n")
+        if was_recorded:
+            come_back(ward, tmp_path)
+        steps.finish(ward)
+
+
+def come_back(ward: Ward, folder: Path) -> None:
+    """An agent starts with the machine: each container is started once more, in its order."""
+    before = starts(ward)
+    agent = child(in_another_boot(folder, lambda: Agent(ward.home, stays=True).run()))
+    try:
+        ward.until(lambda: starts(ward)["main"] > before["main"], "the pod is back")
+        assert starts(ward) == {name: count + 1 for name, count in before.items()}, ward.story()
+        assert ended(child(in_another_boot(folder, lambda: ward.verb("down", grace=0)))) == 0
+    finally:
+        os.kill(agent, signal.SIGKILL)
+        os.waitpid(agent, 0)
+
+
+def starts(ward: Ward) -> dict[str, int]:
+    """How often each container has started."""
+    paths = {name: ward.tokens / name for name in ("init", "side", "main")}
+    return {
+        name: len(path.read_text().split()) if path.exists() else 0 for name, path in paths.items()
+    }
