@@ -46,7 +46,7 @@ DEFAULT_SECONDS = 1800.0
 _DECODED = 256
 Groups = AsyncGenerator[list[bytes], None]
 GROUP_BYTES = 64 << 10
-AT_ONCE = 100  # entries that are shown in one step
+AT_ONCE = 200  # entries that are shown in one step, at most
 
 
 class _Recent:
@@ -140,14 +140,27 @@ async def _present(
         return [lines.line("ADDED", entry) for entry in entries if _matches(res, selector, entry)]
 
     async def shown() -> Groups:
-        for start in range(0, len(page.entries), AT_ONCE):
-            entries = page.entries[start : start + AT_ONCE]
+        for entries in _batches(page.entries):
             for group in _grouped(iter(await aside(size_of(entries), added, entries))):
                 yield group
         if options.initial and options.bookmarks:
             yield [lines.bookmark(page.revision, initial=True)]
 
     return shown(), page.revision
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """Entries in portions of a group: a client that does not read holds one."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        batch.append(entry)
+        size += len(entry.value)
+        if size >= GROUP_BYTES or len(batch) == AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _matches(res: Resource, selector: Selector, entry: Entry | None) -> bool:
