@@ -83,7 +83,7 @@ def loops(rule: str) -> tuple[Loop, ...]:
 
 def _mentions(body: str) -> tuple[tuple[Step, ...], ...]:
     """The paths of fields in an expression, up to a call or an index; words in texts too."""
-    paths = (_NAME.findall(found) for found in _MENTION.findall(body))
+    paths = (_NAME.findall(path) for path in _MENTION.findall(body))
     return tuple({tuple(Step("field", name) for name in names) for names in paths})
 
 

@@ -69,7 +69,7 @@ class _Same:
 
 @lru_cache(256)
 def _texts(listed: _Same) -> frozenset[str]:
-    return frozenset(each for each in listed.values if isinstance(each, str))
+    return frozenset(value for value in listed.values if isinstance(value, str))
 
 
 def _is_in(listed: list[Any], value: Any) -> bool:

@@ -4,6 +4,7 @@ meanwhile. Measured inside the server (watched_server).
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from contextlib import asynccontextmanager
@@ -168,10 +169,22 @@ async def watched(tmp_path: Path, *more: str) -> AsyncIterator[tuple[aiohttp.Cli
             first = definition("First", a=ruled("self.all(x, x > 0)", **NUMBERS))
             await carry_out(session, Ask("", "POST", CRDS, first))
             await carry_out(session, custom("First", "f", a=[1]))
-            report.write_text("")
+            await settle(report)
             yield session, report
     finally:
         server.stop()
+
+
+async def settle(report: Path) -> None:
+    """Returns when the server has loaded what it loads after its start, on its loop."""
+    quiet = 0
+    for _ in range(100):
+        report.write_text("")
+        await asyncio.sleep(0.2)
+        quiet = 0 if report.read_text() else quiet + 1
+        if quiet == 5:
+            return
+    raise AssertionError("the server does not come to rest")
 
 
 async def carry_out(session: aiohttp.ClientSession, ask: Ask) -> None:

@@ -52,7 +52,11 @@ class Watch:
             if began is not None and not self._where and time.monotonic() - began > LEAST:
                 frame = sys._current_frames().get(self._loop_thread)
                 lines = traceback.extract_stack(frame)
-                ours = [f"{line.filename.rpartition('/')[2]}:{line.lineno}" for line in lines]
+                ours = [
+                    f"{line.filename.rpartition('/')[2]}:{line.lineno}"
+                    for line in lines
+                    if "importlib" not in line.filename
+                ]
                 self._where = " > ".join(ours[-6:])
 
 
