@@ -33,7 +33,7 @@ def snapshot(root: str | Path | None = None) -> Snapshot:
         *(f"process {process}" for process in _processes(place, groups)),
         *(f"mount {mount}" for mount in _mounts(place)),
         *(f"cgroup {group}" for group in groups),
-        *(f"file {path}" for path in _run_files()),
+        *(f"file {path}" for path in _run_files(place)),
     ]
     return frozenset(entries) | network_snapshot(key)
 
@@ -145,10 +145,12 @@ def _tables(key: str) -> Iterator[str]:
             yield name
 
 
-def _run_files() -> Iterator[str]:
-    """Only a home without a root of its own writes there."""
+def _run_files(root: str) -> Iterator[str]:
+    """Only a home without a root of its own writes there, and the warm process, which is of no
+    root.
+    """
     for name in sorted(os.listdir("/run")):
-        if name.startswith("kubelite"):
+        if name.startswith("kubelite") and not (root and name == "kubelite-warm"):
             yield f"/run/{name}"
             for top, directories, files in os.walk(f"/run/{name}"):
                 yield from (os.path.join(top, name) for name in directories + files)
