@@ -110,6 +110,7 @@ async def served(
         finally:
             etcd.resume()
             proxy.heal()
+            proxy.slow(0)
             await asyncio.to_thread(process.stop)
             proxy.close()
 
