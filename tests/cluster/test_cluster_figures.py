@@ -75,7 +75,8 @@ def test_the_summary_tells_what_pods_and_node_use(cluster):
     assert 64 * MEBI < memory["workingSetBytes"] < 128 * MEBI
     assert 64 * MEBI < memory["rssBytes"] <= memory["usageBytes"]
     assert idle["cpu"]["usageNanoCores"] < 50_000_000 < busy["cpu"]["usageNanoCores"]
-    assert idle["process_stats"]["process_count"] == 2  # pause and python
+    # Python, pause where it is in the pod's group, and perhaps a probe.
+    assert 1 <= idle["process_stats"]["process_count"] <= 3
     scratch = next(volume for volume in idle["volume"] if volume["name"] == "scratch")
     assert 3 * MEBI <= scratch["usedBytes"] < 4 * MEBI
     assert idle["ephemeral-storage"]["usedBytes"] >= scratch["usedBytes"]

@@ -84,7 +84,7 @@ def test_kills_at_random_times(tmp_path: Path, clean: list[Ward]) -> None:
             error.add_note(f"kill {number} of seed {SEED}: {kill}\n{ward.story()}")
             raise
         struck[kill.what] += 1
-        steps.finish(ward)
+        steps.check_nothing_left(ward)
     print(f"{struck.total()} kills: " + ", ".join(f"{k} {n}" for k, n in sorted(struck.items())))
 
 

@@ -110,7 +110,7 @@ def check_nothing_left(ward: Ward) -> None:
         assert ended(child(lambda: ward.verb("down", grace=0))) == 0
     assert ward.get() is None
     claim = Path(ward.home.claim("default", "data"))
-    assert set(claim.parent.iterdir()) - {claim.parent / ".lock"} <= {claim}
+    assert set(claim.parent.glob("*")) - {claim.parent / ".lock"} <= {claim}
     if claim.exists():
         status = claim.stat()
         assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o2777, GROUP)

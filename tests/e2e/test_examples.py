@@ -14,8 +14,8 @@ from kubelite.testing.host import difference, snapshot
 from tests.e2e.world import World, eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ELSEWHERE = {"adapter", "ambassador", "log-collector"}
-"""Those that tests/e2e/test_pod_patterns.py runs."""
+ELSEWHERE = {"adapter", "ambassador", "log-collector", "three-tier"}
+"""Those that tests/e2e/test_pod_patterns.py runs, and the one of scripts/three-tier."""
 AT_ONCE = 16
 
 

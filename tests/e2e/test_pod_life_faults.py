@@ -55,7 +55,7 @@ def test_the_shim_is_killed(world: World, policy: str) -> None:
     else:
         assert agent(world) is None
         eventually(lambda: world.get("p")["status"]["phase"] == "Failed", "the pod has failed")
-        ended = container(world)["state"]["terminated"]
+        ended = eventually(lambda: container(world)["state"].get("terminated"), "it is recorded")
     assert (ended["exitCode"], ended["reason"]) == (137, "ContainerStatusUnknown")
     eventually(lambda: not alive(before["c"]), "the container was killed")
 

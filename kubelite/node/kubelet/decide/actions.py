@@ -137,7 +137,7 @@ def decide(pod: Pod, observed: ObservedPod, clock: TimePoint, node_max_backoff: 
         return _stop(pod, observed, clock)
     if unrecorded := _unrecorded(observed):
         return Decision(unrecorded)
-    if _has_dead_sandbox(observed):
+    if has_dead_sandbox(observed):
         return Decision((ClearSandbox(),))
     if record.resize:
         return Decision((Resize(),))
@@ -163,7 +163,7 @@ def needs_care(pod: Pod, observed: ObservedPod) -> bool:
     inits, mains = restart_policy.members(pod, observed)
     if record.stage == REMOVING or record.goal == RESTART or record.resize or _unrecorded(observed):
         return True
-    if _has_dead_sandbox(observed):
+    if has_dead_sandbox(observed):
         return True
     if record.goal == STOP or restart_policy.is_finished(pod, observed):
         return any(m.running for m in (*inits, *mains))
@@ -217,7 +217,8 @@ def _unrecorded_of(observed: ObservedContainer, up: bool) -> Action | None:
     return None if observed.running else RecordExit(name)
 
 
-def _has_dead_sandbox(observed: ObservedPod) -> bool:
+def has_dead_sandbox(observed: ObservedPod) -> bool:
+    """Whether the sandbox is down without having been taken down: its shim or pause has died."""
     return observed.sandbox is not None and not observed.up and not observed.sandbox.gone
 
 

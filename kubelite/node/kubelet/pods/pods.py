@@ -456,13 +456,15 @@ class Pods:
 
     def restart_missing_agent(self) -> bool:
         """Starts the node agent where a pod that was looked at needs one and none runs, since it
-        was killed; returns whether that was so.
+        was killed; returns whether that was so. One that runs is told of pods whose shim has died.
         """
-        uids = set(self.queries.needing_care)
+        pods = dict(self.queries.needing_care)
         self.queries.needing_care.clear()
-        if not uids or agent_control.running(self._home) is not None:
+        if not pods or agent_control.running(self._home) is not None:
+            for uid in (uid for uid, is_dead in pods.items() if is_dead):
+                agent_control.notify(self._home, uid)
             return False
-        for uid in sorted(uids):
+        for uid in sorted(pods):
             try:
                 FileLock(self._home.pod_lock(uid), timeout=0).acquire().release()
             except (OSError, TimeoutError):

@@ -14,7 +14,7 @@ from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.kubelet.act import facts, images, pod_events
 from kubelite.node.kubelet.decide import status
-from kubelite.node.kubelet.decide.actions import needs_care
+from kubelite.node.kubelet.decide.actions import has_dead_sandbox, needs_care
 from kubelite.node.runtime.errors import NotFound, NotRunning
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
@@ -39,8 +39,10 @@ class PodQueries:
     def __init__(self, home: Home, ledger: Ledger) -> None:
         self._home = home
         self._ledger = ledger
-        self.needing_care: set[str] = set()
-        """The uids of the pods seen so far that an agent has to look after."""
+        self.needing_care: dict[str, bool] = {}
+        """The uids of the pods seen so far that an agent has to look after; true where their shim
+        has died, of which an agent that was not needed before knows nothing.
+        """
 
     @property
     def damaged(self) -> list[str]:
@@ -272,7 +274,7 @@ class PodQueries:
         specification = pod or self.pod(record)
         observed = self._with_described_exits(specification, self.observe(record))
         if needs_care(specification, observed):
-            self.needing_care.add(record.uid)
+            self.needing_care[record.uid] = has_dead_sandbox(observed)
         return self.with_status(specification, observed)
 
     def with_status(self, pod: Pod, observed: ObservedPod) -> Pod:

@@ -228,7 +228,8 @@ async def test_no_list_holds_the_loop(tmp_path: Path) -> None:
 async def test_what_is_not_done_aside_is_noticed(tmp_path: Path) -> None:
     """The same server with everything done on its loop."""
     async with watched(tmp_path, "--inline") as (session, report):
-        await carry_out(session, BODIES[0])
+        for ask in BODIES[:6]:
+            await carry_out(session, ask)
         assert held(report) != []
 
 
