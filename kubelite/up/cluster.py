@@ -16,6 +16,7 @@ from kubelite.client.http import HttpTransport
 from kubelite.client.kubeconfig import load
 from kubelite.client.resources import NODES, PODS
 from kubelite.control.api.auth.pki import Pki
+from kubelite.control.controllers.registry import FOR_OWN_NODES
 from kubelite.node.kubelet.act import facts
 from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.network.pod import PodNetwork
@@ -151,6 +152,7 @@ def _commands(home: Home, directory: Directory, options: UpOptions) -> dict[str,
     data = f"{directory.path}/server"
     server = ["server", "--data-dir", data, "--port", str(options.port), "--bind", options.bind]
     server += ["--kubeconfig", directory.kubeconfig, "--metrics"]
+    server += ["--controllers", ",".join(FOR_OWN_NODES)]
     if options.load_balancer_pool:
         server += ["--load-balancer-pool", options.load_balancer_pool]
     node = ["node", "run", "--data-dir", data, "--port", str(options.kubelet_port)]

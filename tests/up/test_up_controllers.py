@@ -31,7 +31,7 @@ from kubelite.client.resources import (
 )
 from kubelite.control.api.server.lifecycle import ApiServer, Options
 from kubelite.control.controllers.controller import DEFAULTS, Settings
-from kubelite.control.controllers.registry import select
+from kubelite.control.controllers.registry import FOR_OWN_NODES, select
 from kubelite.control.controllers.shared.address_pool import parse
 from kubelite.control.store.memory import Memory
 from kubelite.objects.facts.load_balancers import ANNOUNCED_BY
@@ -119,7 +119,7 @@ async def test_a_deployment_gets_pods_as_many_as_it_asks_for(tmp_path: Path) -> 
 
 async def test_load_balancers_made_at_once_get_addresses_of_their_own(tmp_path: Path) -> None:
     told = Settings(parse("198.51.100.0/24"))
-    async with running(tmp_path, settings=told) as world:
+    async with running(tmp_path, *FOR_OWN_NODES, settings=told) as world:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
         await world.client.create(NODES, node)
         ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}

@@ -15,7 +15,7 @@ LoadBalancerPool = Annotated[
     Option(
         "--load-balancer-pool",
         "Addresses for Services of type LoadBalancer, as networks and ranges; "
-        "by default they get those of the nodes.",
+        "by default those of the nodes. For service-lb-controller.",
         "ADDRESSES",
     ),
 ]

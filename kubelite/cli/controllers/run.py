@@ -25,7 +25,7 @@ def controllers(
         str,
         Option(
             "--controllers",
-            "Controllers to run: * is all, NAME one of them, -NAME all but it.",
+            "Controllers to run: * is the default ones, NAME one more, -NAME one less.",
             "NAMES",
         ),
     ] = "*",

@@ -1,8 +1,9 @@
 """Which controllers exist, and which of them ``--controllers`` selects.
 
-A row is the name that kube-controller-manager knows (those of the built-in provisioner and
-of serving certificates are our own), an
-older alias, and where the controller is found. Modules are imported only for controllers that run.
+A row is the name that kube-controller-manager knows (those of the built-in provisioner and of
+serving certificates are our own), an older alias, and where the controller is found. Modules are
+imported only for controllers that run. Off by default, as there, are those that need to know the
+cluster's network: addresses of LoadBalancers and ranges of nodes.
 """
 
 from __future__ import annotations
@@ -90,7 +91,13 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("disruption-controller", "disruption", "policy.disruption", "DISRUPTION_CONTROLLER"),
     Row("namespace-controller", "namespace", "lifecycle.namespaces", "NAMESPACE_CONTROLLER"),
-    Row("service-lb-controller", "service-lb", "network.load_balancer", "load_balancer_controller"),
+    Row(
+        "service-lb-controller",
+        "service-lb",
+        "network.load_balancer",
+        "load_balancer_controller",
+        is_on=False,
+    ),
     Row(
         "serviceaccount-controller",
         "serviceaccount",
@@ -140,7 +147,7 @@ ROWS: tuple[Row, ...] = (
         "NODE_LIFECYCLE_CONTROLLER",
     ),
     Row("pod-garbage-collector-controller", "podgc", "nodes.pod_gc", "POD_GC_CONTROLLER"),
-    Row("node-ipam-controller", "nodeipam", "nodes.ipam", "NODE_IPAM_CONTROLLER"),
+    Row("node-ipam-controller", "nodeipam", "nodes.ipam", "NODE_IPAM_CONTROLLER", is_on=False),
     Row("ttl-controller", "ttl", "nodes.ttl", "TTL_CONTROLLER"),
     Row("taint-eviction-controller", "", "nodes.taint_eviction", "TAINT_EVICTION_CONTROLLER"),
     Row("replicaset-controller", "replicaset", "workloads.replicaset", "REPLICA_SET_CONTROLLER"),
@@ -160,6 +167,10 @@ ROWS: tuple[Row, ...] = (
         "VALIDATING_ADMISSION_POLICY_STATUS_CONTROLLER",
     ),
 )
+
+
+FOR_OWN_NODES = ("*", *(row.name for row in ROWS if not row.is_on))
+"""What a cluster runs whose nodes are kubelite's: its network is known."""
 
 
 class UnknownController(ValueError):
