@@ -17,7 +17,6 @@ run: callers say what is in use.
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -256,6 +255,8 @@ class ImageStore:
 
         Raises ImageError while a build is at work.
         """
+        import shutil  # with its compressors it is too much for what only looks at images
+
         with self._changing() as layers:
             if any(map(_is_held, (self._home / "builds").glob("*.lock"))):
                 raise ImageError("a build is at work, whose steps cannot be forgotten")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -103,6 +102,8 @@ def load_netfilter() -> str:
     """
     if os.path.isdir(_NETFILTER):
         return ""
+    import subprocess  # a pod without a cluster does without it
+
     try:
         done = subprocess.run(["modprobe", "br_netfilter"], capture_output=True, text=True)
         reason = done.stderr.strip()

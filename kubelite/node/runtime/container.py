@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -275,6 +274,8 @@ def make_root(base: str, points: str, inputs: StartInputs, attempt: int) -> Root
     if inputs.layers[0] == "/":
         # Layers lie below "/", and the kernel does not stack what overlaps: a build's step on the
         # machine's own files begins with a copy of what the steps before it have changed.
+        import subprocess  # importing it takes as long as a container's start, and few need it
+
         for layer in inputs.layers[1:]:
             subprocess.run(["cp", "-a", f"{layer}/.", f"{base}/{directory}/upper"], check=True)
         return RootFs(base, ("/",), f"{directory}/upper", f"{directory}/work")
