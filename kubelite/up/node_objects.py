@@ -210,9 +210,15 @@ def _rbac(plural: str) -> GroupVersionResource:
 
 
 async def ensure_node_objects(
-    application: Application, server: str, authority: str, *, ingress: bool = True
+    application: Application,
+    server: str,
+    authority: str,
+    *,
+    ingress: bool = True,
+    provisioner: bool = True,
 ) -> None:
-    """Creates or restores them; a class that is there is the user's. ``server`` is the URL
+    """Creates or restores them, classes only where somebody serves them; a class that is there is
+    the user's. ``server`` is the URL
     under which others reach the API server, ``authority`` the cluster's certificate in PEM. Raises
     ClientError.
     """
@@ -227,7 +233,7 @@ async def ensure_node_objects(
         for body in bodies:
             await client.apply(resource, body, field_manager="kubelite", force=True)
     await client.apply(SERVICES, _DNS, field_manager="kubelite", force=True)
-    classes = [(STORAGE_CLASSES, _STORAGE_CLASS)]
+    classes = [(STORAGE_CLASSES, _STORAGE_CLASS)] if provisioner else []
     classes += [(INGRESS_CLASSES, _INGRESS_CLASS)] if ingress else []
     for resource, body in classes:
         with contextlib.suppress(AlreadyExists):

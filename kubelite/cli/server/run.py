@@ -183,11 +183,16 @@ async def _run_control_plane(
     imported here: nobody who waits for the server waits for them.
     """
     if options.nodes:
+        from kubelite.control.controllers.registry import PROVISIONER
         from kubelite.up.node_objects import ensure_node_objects
 
         url = f"https://{server.address}:{server.port}"
         await ensure_node_objects(
-            server.application, url, server.authority, ingress=options.ingress
+            server.application,
+            url,
+            server.authority,
+            ingress=options.ingress,
+            provisioner=any(row.name == PROVISIONER for row in controllers),
         )
     if not controllers and not options.scheduler:
         gc.freeze()

@@ -3,7 +3,7 @@
 A row is the name that kube-controller-manager knows (those of the built-in provisioner and of
 serving certificates are our own), an older alias, and where the controller is found. Modules are
 imported only for controllers that run. Off by default, as there, are those that need to know the
-cluster's network: addresses of LoadBalancers and ranges of nodes.
+cluster's network or nodes: addresses of LoadBalancers, ranges of nodes, directories as volumes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from kubelite.control.controllers.controller import DEFAULTS, Controller, Settings
 
 _HERE = "kubelite.control.controllers"
+PROVISIONER = "local-volume-provisioner-controller"
 
 
 class Row(NamedTuple):
@@ -117,10 +118,11 @@ ROWS: tuple[Row, ...] = (
         "PERSISTENT_VOLUME_BINDER_CONTROLLER",
     ),
     Row(
-        "local-volume-provisioner-controller",
+        PROVISIONER,
         "",
         "storage.provisioner",
         "LOCAL_VOLUME_PROVISIONER",
+        is_on=False,
     ),
     Row(
         "persistentvolumeclaim-protection-controller",
@@ -170,7 +172,7 @@ ROWS: tuple[Row, ...] = (
 
 
 FOR_OWN_NODES = ("*", *(row.name for row in ROWS if not row.is_on))
-"""What a cluster runs whose nodes are kubelite's: its network is known."""
+"""What a cluster runs whose nodes are kubelite's: network and disks are known."""
 
 
 class UnknownController(ValueError):
