@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
-from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
-CONNECT_SECONDS, CONNECT_TRIES = 2.0, 3
-_CHUNK = 1 << 16
-_HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
-    "transfer-encoding upgrade".split()
+from kubelite.lib.http_relay import (
+    carry_answer,
+    carry_messages,
+    climbs,
+    end_to_end,
+    offered_protocols,
 )
-"""Headers that are about one connection (RFC 9110, section 7.6.1)."""
+
+CONNECT_SECONDS, CONNECT_TRIES = 2.0, 3
 _WEBSOCKET_HEADERS = tuple(
     f"Sec-WebSocket-{word}" for word in ("Key", "Version", "Extensions", "Protocol", "Accept")
 )
@@ -115,83 +115,27 @@ class IngressProxy:
         async with self._session.request(
             request.method, url, headers=_forwarded(request), data=body, allow_redirects=False
         ) as answer:
-            response = web.StreamResponse(
-                status=answer.status, reason=answer.reason, headers=_kept(answer.headers)
-            )
-            await response.prepare(request)
-            try:
-                async for chunk in answer.content.iter_chunked(_CHUNK):
-                    await response.write(chunk)
-            except aiohttp.ClientError:
-                if request.transport is not None:
-                    request.transport.abort()  # an answer that has begun cannot fail otherwise
-                return response
-            await response.write_eof()
-            return response
+            return await carry_answer(request, answer, end_to_end(answer.headers))
 
     async def _carry_websocket(self, request: web.BaseRequest, url: URL) -> web.StreamResponse:
         assert self._session is not None
-        offered = request.headers.get("Sec-WebSocket-Protocol", "")
         headers = _forwarded(request)
         for name in _WEBSOCKET_HEADERS:
             headers.popall(name, None)
         async with self._session.ws_connect(
             url,
             headers=headers,
-            protocols=[word.strip() for word in offered.split(",") if word.strip()],
+            protocols=offered_protocols(request.headers),
             autoping=False,
             autoclose=False,
             max_msg_size=0,
         ) as backend:
-            chosen = (backend.protocol,) if backend.protocol else ()
-            client = web.WebSocketResponse(
-                protocols=chosen, autoping=False, autoclose=False, max_msg_size=0, compress=False
-            )
-            await client.prepare(request)
-            ways = {
-                asyncio.create_task(_relay(client, backend)),
-                asyncio.create_task(_relay(backend, client)),
-            }
-            _, open_ways = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for way in open_ways:
-                way.cancel()
-            return client
-
-
-async def _relay(
-    source: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
-    sink: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
-) -> None:
-    """Until one side closes, which the other is told."""
-    while True:
-        message = await source.receive()
-        match message.type:
-            case aiohttp.WSMsgType.TEXT:
-                await sink.send_str(message.data)
-            case aiohttp.WSMsgType.BINARY:
-                await sink.send_bytes(message.data)
-            case aiohttp.WSMsgType.PING:
-                await sink.ping(message.data)
-            case aiohttp.WSMsgType.PONG:
-                await sink.pong(message.data)
-            case aiohttp.WSMsgType.CLOSE:
-                await sink.close(code=message.data, message=(message.extra or "").encode())
-                await source.close(code=message.data)
-                return
-            case _:
-                await sink.close(code=aiohttp.WSCloseCode.GOING_AWAY)
-                return
-
-
-def climbs(path: str) -> bool:
-    """Whether a path has segments that a backend may take for another place than the rules did."""
-    decoded = unquote(path).replace("\\", "/")
-    return any(segment in (".", "..") for segment in decoded.split("/"))
+            return await carry_messages(request, backend)
 
 
 def _forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
     """The request's headers for the backend, with who has asked for what."""
-    headers = _kept(request.headers)
+    headers = end_to_end(request.headers)
     before = headers.get("X-Forwarded-For")
     caller = request.remote or ""
     headers["X-Forwarded-For"] = f"{before}, {caller}" if before else caller
@@ -199,10 +143,3 @@ def _forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
     headers["X-Forwarded-Proto"] = "https" if request.secure else "http"
     headers["X-Forwarded-Host"] = request.host
     return headers
-
-
-def _kept(headers: CIMultiDictProxy[str] | Mapping[str, str]) -> CIMultiDict[str]:
-    """Headers that are about more than one connection."""
-    named = {word.strip().lower() for word in headers.get("Connection", "").split(",")}
-    left_out = _HOP_BY_HOP | named
-    return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in left_out)

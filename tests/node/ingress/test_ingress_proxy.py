@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from kubelite.lib.http_relay import climbs
 from kubelite.node.ingress.certificates import Certificates, Pair
-from kubelite.node.ingress.proxy import IngressProxy, Target, climbs
+from kubelite.node.ingress.proxy import IngressProxy, Target
 from tests.node.ingress.keys import pair_for
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
