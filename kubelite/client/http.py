@@ -6,11 +6,11 @@ import asyncio
 import os
 import ssl
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 import aiohttp
+from yarl import URL
 
 from kubelite.client.errors import BadKubeconfig, Unreachable, error_for
 from kubelite.client.kubeconfig import ClusterAccess
@@ -43,7 +43,7 @@ class HttpTransport:
     async def call(self, call: Call) -> Reply:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
-            async with self._request(call, timeout) as response:
+            async with self.request(call, timeout) as response:
                 body = await response.read()
                 return Reply(response.status, body, response.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -55,7 +55,7 @@ class HttpTransport:
             total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
         )
         try:
-            async with self._request(call, timeout) as response:
+            async with self.request(call, timeout) as response:
                 if response.status != 200:
                     retry_after = response.headers.get("Retry-After", "")
                     raise error_for(response.status, await response.read(), retry_after)
@@ -64,25 +64,50 @@ class HttpTransport:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
 
-    def _request(self, call: Call, timeout: aiohttp.ClientTimeout) -> Any:
-        access = self._access
-        url = f"{access.server}{call.path}{'?' + call.query if call.query else ''}"
-        headers = {**access.headers, **call.headers}
-        token = self._bearer_token()
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        from yarl import URL
-
+    def request(
+        self, call: Call, timeout: aiohttp.ClientTimeout
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Begins a request; the context is the answer, of which only the head has come. Raises
+        aiohttp.ClientError, TimeoutError, OSError, BadKubeconfig.
+        """
         return self._opened().request(
             call.method,
-            URL(url, encoded=True),
+            self._url(call),
             data=call.body or None,
-            headers=headers,
+            headers=self._headers(call),
             timeout=timeout,
-            proxy=access.proxy or None,
-            server_hostname=access.tls_server_name or None,
+            proxy=self._access.proxy or None,
+            server_hostname=self._access.tls_server_name or None,
             allow_redirects=False,
         )
+
+    def websocket(
+        self, call: Call, protocols: Sequence[str]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
+        """Opens a WebSocket on which pings and closing are the caller's. Raises as ``request``
+        does.
+        """
+        return self._opened().ws_connect(
+            self._url(call),
+            method=call.method,
+            headers=self._headers(call),
+            protocols=protocols,
+            timeout=aiohttp.ClientWSTimeout(ws_close=CONNECT_SECONDS),
+            proxy=self._access.proxy or None,
+            server_hostname=self._access.tls_server_name or None,
+            autoping=False,
+            autoclose=False,
+            max_msg_size=0,
+        )
+
+    def _url(self, call: Call) -> URL:
+        query = "?" + call.query if call.query else ""
+        return URL(f"{self._access.server}{call.path}{query}", encoded=True)
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        headers = {**self._access.headers, **call.headers}
+        token = self._bearer_token()
+        return headers | {"Authorization": f"Bearer {token}"} if token else headers
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

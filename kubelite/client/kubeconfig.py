@@ -16,7 +16,9 @@ ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 class ClusterAccess(NamedTuple):
-    """A server and the credentials for it. Certificates and keys are PEM, empty where unused."""
+    """A server and the credentials for it. Certificates and keys are PEM, empty where unused;
+    ``context`` is what a kubeconfig calls it.
+    """
 
     server: str
     authority: bytes = b""
@@ -29,6 +31,7 @@ class ClusterAccess(NamedTuple):
     proxy: str = ""
     headers: Mapping[str, str] = {}
     namespace: str = "default"
+    context: str = ""
 
 
 def load(path: str, context: str = "") -> ClusterAccess:
@@ -101,6 +104,7 @@ class _Reader:
             proxy=str(cluster.get("proxy-url") or ""),
             headers={"Impersonate-User": str(user["as"])} if user.get("as") else {},
             namespace=str(chosen.get("namespace") or "default"),
+            context=name,
         )
 
     def _entry(self, section: str, key: str, name: str) -> dict[str, Any]:
