@@ -34,6 +34,7 @@ COMMANDS = {
     "down": Command("cluster.down", "down", "End a cluster and remove its pods."),
     "status": Command("cluster.status", "status", "Show what runs of a cluster."),
     "kubeconfig": Command("cluster.kubeconfig", "kubeconfig", "Print or merge a kubeconfig."),
+    "ui": Command("ui.serve", "ui", "Show a cluster, or this machine's pods, in the browser."),
     "pod up": Command("pod.up", "up", "Create the pods of a manifest, or update them in place."),
     "pod run": Command("pod.run", "run", "Run one container of an image in a new pod.", 125),
     "pod down": Command("pod.down", "down", "Stop pods and remove everything of them."),

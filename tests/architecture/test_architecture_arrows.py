@@ -9,7 +9,8 @@ import pytest
 from tests.architecture.house import ROOT, Module, cycles, modules, room
 
 BELOW = {
-    "cli": {"up", "control", "node", "client", "core", "objects", "lib"},
+    "cli": {"ui", "up", "control", "node", "client", "core", "objects", "lib"},
+    "ui": {"up", "control", "node", "client", "core", "objects", "lib"},
     "up": {"control", "node", "client", "core", "objects", "lib"},
     "control": {"client", "core", "objects", "lib"},
     "node": {"client", "core", "objects", "lib"},

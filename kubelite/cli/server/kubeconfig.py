@@ -1,4 +1,4 @@
-"""The kubeconfig file that ``kubelite server`` writes."""
+"""The kubeconfig file that ``kubelite server`` writes, and where."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.lib.files import write_atomic
 
 if TYPE_CHECKING:
+    from kubelite.cli.common.command import Settings
     from kubelite.control.api.server.lifecycle import ApiServer
 
 _MARK = "# written by kubelite server\n"
@@ -32,6 +33,20 @@ contexts:
     user: kubelite-admin
 current-context: kubelite
 """
+
+
+def default_directory(settings: Settings) -> str:
+    """Where the server keeps everything unless told otherwise."""
+    root = settings.root or os.environ.get("KUBELITE_ROOT")
+    if root is None:
+        user_root = os.path.expanduser("~/.local/share/kubelite")
+        root = "/var/lib/kubelite" if os.geteuid() == 0 else user_root
+    return os.path.join(root, "server")
+
+
+def own_kubeconfig(directory: str) -> str:
+    """The file, unless told otherwise, of the server that keeps everything in a directory."""
+    return os.path.join(directory, "admin.kubeconfig")
 
 
 def check_overwrite(path: str | None) -> None:

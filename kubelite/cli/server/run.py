@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.screen import Screen
 from kubelite.cli.controllers.options import controller_settings
-from kubelite.cli.server.kubeconfig import check_overwrite, write_kubeconfig
+from kubelite.cli.server.kubeconfig import (
+    check_overwrite,
+    default_directory,
+    own_kubeconfig,
+    write_kubeconfig,
+)
 from kubelite.control.api.auth.authentication import read_token_file
 from kubelite.control.api.server.lifecycle import ApiServer, Options
 from kubelite.control.controllers.registry import UnknownController, select
@@ -79,11 +84,7 @@ def run(settings: Settings, options: ServerOptions) -> int:
 
 def data_directory(settings: Settings, chosen: str | None) -> str:
     """The directory in which the server keeps everything. Raises CliError if it cannot be made."""
-    root = settings.root or os.environ.get("KUBELITE_ROOT")
-    if root is None:
-        user_root = os.path.expanduser("~/.local/share/kubelite")
-        root = "/var/lib/kubelite" if os.geteuid() == 0 else user_root
-    path = os.path.realpath(chosen or os.path.join(root, "server"))
+    path = os.path.realpath(chosen or default_directory(settings))
     try:
         os.makedirs(path, 0o700, exist_ok=True)
     except OSError as error:
@@ -166,7 +167,7 @@ async def _serve(
         raise CliError(
             Diagnostic(f"cannot listen on {where}: {error.strerror}", hint=hint)
         ) from error
-    config = options.kubeconfig or os.path.join(directory, "admin.kubeconfig")
+    config = options.kubeconfig or own_kubeconfig(directory)
     write_kubeconfig(server, config)
     screen.note(f"ready at https://{server.address}:{server.port}; export KUBECONFIG={config}")
     beside = asyncio.create_task(_run_control_plane(server, controllers, options, stopping))

@@ -1,0 +1,13 @@
+"""The web page of a cluster, and of this machine's pods where there is none.
+
+``static`` holds the page: index.html, style sheets, ES modules. It is a client of the API like any
+other. The server hands it out and carries its requests to the API server, with the credentials of
+whoever started it::
+
+    server.py     routes; every request passes gate.py first
+    gate.py       which requests are let in
+    session.py    the one-time token and the cookie
+    forward.py    requests and WebSockets carried to the API server
+    assets.py     the files of the page
+    headers.py    what every answer tells the browser
+"""

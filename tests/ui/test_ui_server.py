@@ -1,0 +1,172 @@
+"""The page's server over real sockets: the page, the session, and the way to a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from kubelite.client.errors import NotFound
+from kubelite.client.resources import GroupVersionResource
+from kubelite.client.transport import Identity
+from kubelite.ui.assets import CONTENT_TYPES, DIRECTORY
+from kubelite.ui.headers import CONTENT_POLICY
+from tests.client.servers import config_map
+from tests.ui.place import Place, page
+
+CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
+CONFIG = "/api/v1/namespaces/default/configmaps"
+
+
+async def test_the_page_is_there_and_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
+    async with page(tmp_path, opened=False) as place:
+        async with place.browser.get(place.url("/ui/")) as answer:
+            text, head = await answer.text(), answer.headers
+        assert answer.status == 200 and "<title>kubelite" in text
+        assert head["Content-Type"] == "text/html; charset=utf-8"
+        assert head["Content-Encoding"] == "gzip"
+        assert head["Content-Security-Policy"] == CONTENT_POLICY
+        again = {"If-None-Match": head["ETag"]}
+        async with place.browser.get(place.url("/ui/"), headers=again) as unchanged:
+            assert (unchanged.status, await unchanged.read()) == (304, b"")
+        async with place.browser.get(place.url("/"), allow_redirects=False) as redirect:
+            assert (redirect.status, redirect.headers["Location"]) == (308, "/ui/")
+
+
+def test_every_file_of_the_page_can_be_served() -> None:
+    names = [path.suffix for path in Path(DIRECTORY).rglob("*") if path.is_file()]
+    assert set(names) <= set(CONTENT_TYPES) and ".html" in names
+
+
+async def test_the_token_is_good_for_one_browser(tmp_path: Path) -> None:
+    async with page(tmp_path, opened=False) as place:
+        for token in ("", "wrong", place.token[:-1], "\udcff"):
+            sent = token.encode("utf-8", "surrogateescape")
+            assert await swap(place, sent) == 401
+        assert (await place.get("/version"))[0] == 401
+        await place.open()
+        (cookie,) = place.browser.cookie_jar
+        assert cookie["httponly"] and cookie["samesite"] == "Strict" and cookie["path"] == "/"
+        assert not cookie["domain"] or cookie["domain"] == "127.0.0.1"
+        assert place.token not in cookie.value
+        assert (await place.get("/version"))[0] == 200
+        place.browser.cookie_jar.clear()
+        assert await swap(place, place.token.encode()) == 401
+        assert (await place.get("/version"))[0] == 401
+
+
+async def swap(place: Place, token: bytes) -> int:
+    headers = {"Origin": place.origin}
+    async with place.browser.post(place.url("/ui/session"), data=token, headers=headers) as answer:
+        return answer.status
+
+
+async def test_what_another_site_in_the_same_browser_sends_is_refused(tmp_path: Path) -> None:
+    async with page(tmp_path) as place:
+        assert (await place.get("/version"))[0] == 200
+        assert (await place.get("/version", Host="evil.example"))[0] == 403
+        assert (await place.get("/version", Origin="http://evil.example"))[0] == 403
+        assert (await place.get("/version", Sec_Fetch_Site="cross-site"))[0] == 403
+        assert (await place.get("/version", Sec_Fetch_Site="same-site"))[0] == 403
+        body = config_map("planted")
+        code, _ = await place.send("POST", CONFIG, body, Origin="http://evil.example")
+        assert code == 403
+        async with place.browser.post(place.url(CONFIG), json=body) as answer:
+            assert answer.status == 403
+        with pytest.raises(NotFound):
+            await place.client.get(CONFIG_MAPS, "planted", "default")
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", ""])
+async def test_a_websocket_of_another_site_is_refused(tmp_path: Path, origin: str) -> None:
+    headers = {"Origin": origin} if origin else {}
+    path = "/api/v1/namespaces/default/pods?watch=1"
+    async with page(tmp_path) as place:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await place.browser.ws_connect(place.url(path), headers=headers)
+    assert refused.value.status == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ui/../server.py",
+        "/ui/%2e%2e/server.py",
+        "/ui/..%2fserver.py",
+        "/ui//etc/passwd",
+        "/ui/static/app.js",
+        "/ui/index.html",
+        "/etc/passwd",
+        "/metrics",
+        "//evil.example/",
+        "/api/../metrics",
+        "/api/%2e%2e/metrics",
+        "/api//v1",
+        "/api/v1/namespaces/default/pods/p/proxy/",
+        "/api/v1/namespaces/default/services/s/%70roxy/x.js",
+        "/api/v1/nodes/n/proxy/pods",
+    ],
+)
+async def test_no_path_leads_elsewhere(tmp_path: Path, path: str) -> None:
+    async with page(tmp_path) as place:
+        host, port = place.address.host, place.address.port
+        cookie = "; ".join(f"{c.key}={c.value}" for c in place.browser.cookie_jar)
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n"
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(f"{head}Connection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+    assert answer.split(b" ")[1] in (b"400", b"403", b"404")
+    assert b"Content-Security-Policy: default-src 'none'" in answer
+    assert b"X-Content-Type-Options: nosniff" in answer
+
+
+async def test_the_api_is_there_with_the_users_own_rights(tmp_path: Path) -> None:
+    viewer = Identity("eve", ("developers",))
+    async with page(tmp_path, viewer) as place:
+        code, status = await place.get(CONFIG)
+        assert (code, status["reason"]) == (403, "Forbidden")
+        assert 'User "eve" cannot list resource "configmaps"' in status["message"]
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        code, who = await place.send("POST", path, review, Impersonate_User="root")
+        assert who["status"]["userInfo"]["username"] == "eve"
+
+
+async def test_what_the_page_writes_arrives(tmp_path: Path) -> None:
+    async with page(tmp_path) as place:
+        code, created = await place.send("POST", CONFIG, config_map("one", key="value"))
+        assert (code, created["data"]) == (201, {"key": "value"})
+        patch = {"data": {"key": "other"}}
+        kind = "application/merge-patch+json"
+        code, _ = await place.send("PATCH", f"{CONFIG}/one", patch, Content_Type=kind)
+        assert code == 200
+        assert (await place.client.get(CONFIG_MAPS, "one", "default"))["data"] == patch["data"]
+        accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+        code, table = await place.get(f"{CONFIG}/one", Accept=accept)
+        assert (code, table["kind"], len(table["rows"])) == (200, "Table", 1)
+        code, _ = await place.send("DELETE", f"{CONFIG}/one", None)
+        assert code == 200
+
+
+async def test_a_watch_brings_each_change_as_it_happens(tmp_path: Path) -> None:
+    async with page(tmp_path) as place:
+        url = place.url(f"{CONFIG}?watch=1&fieldSelector=metadata.name%3Da")
+        async with place.browser.get(url) as answer:
+            assert "Content-Security-Policy" in answer.headers
+            await place.client.create(CONFIG_MAPS, config_map("a"), "default")
+            first = json.loads(await answer.content.readline())
+            await place.client.delete(CONFIG_MAPS, "a", "default")
+            second = json.loads(await answer.content.readline())
+    assert [event["type"] for event in (first, second)] == ["ADDED", "DELETED"]
+
+
+async def test_without_its_api_server_the_page_stays_and_says_so(tmp_path: Path) -> None:
+    async with page(tmp_path) as place:
+        await place.api.server.close()
+        code, status = await place.get("/version")
+        assert (code, status["reason"]) == (503, "ServiceUnavailable")
+        assert (await place.get("/ui/info"))[0] == 200
