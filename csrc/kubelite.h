@@ -85,6 +85,10 @@ int kl_syncfs(int fd, kl_error *err);
  * mask. */
 int kl_inotify(const char *path, uint32_t mask, kl_error *err);
 
+/* Watches one more with the same descriptor; one that is watched already stays what it is. The
+ * number that its events carry; the first one's is 1. */
+int kl_inotify_add(int fd, const char *path, uint32_t mask, kl_error *err);
+
 /* The scheduler's inner loop over columns of numbers; what they mean in Kubernetes' terms,
  * kubelite/control/scheduler knows. All memory belongs to the opaque object. Nodes, keys, counters,
  * classes and pods are named by their number, from 0. */

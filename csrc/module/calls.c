@@ -34,3 +34,8 @@ int kl_inotify(const char *path, uint32_t mask, kl_error *err) {
         return kl_fail(err, errno, "watch", "%s", path);
     return kl_steal_fd(&fd);
 }
+
+int kl_inotify_add(int fd, const char *path, uint32_t mask, kl_error *err) {
+    int number = inotify_add_watch(fd, path, mask);
+    return number >= 0 ? number : kl_fail(err, errno, "watch", "%s", path);
+}

@@ -1,9 +1,10 @@
-"""Notification of changes in a directory, inotify(7)."""
+"""Notification of changes in directories, inotify(7)."""
 
 from __future__ import annotations
 
 import os
 import struct
+from typing import NamedTuple
 
 from kubelite.core import native
 
@@ -11,39 +12,57 @@ MODIFIED, MOVED_IN, CREATED, GONE = 0x2, 0x80, 0x100, 0x400 | 0x800
 """IN_MODIFY and IN_MOVED_TO and IN_CREATE of an entry; IN_DELETE_SELF or IN_MOVE_SELF of the
 directory.
 """
+OVERFLOW = 0x4000
+"""Events are lost, of any directory."""
 _IN_IGNORED = 0x8000
 _HEAD = struct.Struct("iIII")
 
 
+class Change(NamedTuple):
+    """One event: its kind, the name of the entry, "" for the directory itself, and the directory as
+    it was named, "" for OVERFLOW.
+    """
+
+    kind: int
+    name: str
+    directory: str
+
+
 class Watch:
-    """Events of the kinds ``mask`` in the directory ``path``. Raises OSError, also when this user
-    watches too many files.
+    """Events of the kinds ``mask`` in the directory ``path`` and those that are added. Raises
+    OSError, also when this user watches too many files.
     """
 
     def __init__(self, path: str, mask: int) -> None:
         self._fd = native.inotify(path, mask)
+        self._mask = mask
+        self._directories = {1: path}
+
+    def add(self, path: str) -> None:
+        """From now on tells of this directory too. Raises OSError."""
+        self._directories[native.inotify_add(self._fd, path, self._mask)] = path
 
     def fileno(self) -> int:
         """Readable when there are events."""
         return self._fd
 
-    def read(self) -> list[tuple[int, str]]:
-        """The events since the last call, without waiting: kind, and the name of the entry, "" for
-        the directory itself.
-        """
+    def read(self) -> list[Change]:
+        """The events since the last call, without waiting."""
         try:
             data = os.read(self._fd, 1 << 16)
         except BlockingIOError:
             return []
-        events, offset = [], 0
+        changes, offset = [], 0
         while offset < len(data):
-            _, kind, _, size = _HEAD.unpack_from(data, offset)
+            number, kind, _, size = _HEAD.unpack_from(data, offset)
             offset += _HEAD.size
-            name = data[offset : offset + size].rstrip(b"\0")
+            name = os.fsdecode(data[offset : offset + size].rstrip(b"\0"))
             offset += size
-            if not kind & _IN_IGNORED:
-                events.append((kind, os.fsdecode(name)))
-        return events
+            if kind & _IN_IGNORED:
+                self._directories.pop(number, None)
+            else:
+                changes.append(Change(kind, name, self._directories.get(number, "")))
+        return changes
 
     def close(self) -> None:
         """Stops watching."""

@@ -202,6 +202,14 @@ def inotify(path: str, mask: int) -> int:
     return _os_check(_lib.kl_inotify(os.fsencode(path), mask, err), err, path)
 
 
+def inotify_add(descriptor: int, path: str, mask: int) -> int:
+    """Lets a descriptor of :func:`inotify` tell of ``path`` too. The number of these events; those
+    of its first path are 1. Raises OSError.
+    """
+    err = _ffi.new("kl_error *")
+    return _os_check(_lib.kl_inotify_add(descriptor, os.fsencode(path), mask, err), err, path)
+
+
 class SchedQuery(NamedTuple):
     """One decision in full; buffers as in ``kl_sched_query`` of csrc/kubelite.h, None or empty
     where that allows NULL.

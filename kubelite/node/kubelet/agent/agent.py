@@ -123,7 +123,7 @@ class Agent:
             poll.register(new_pods, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(LINGER_MS if is_idle else None)}
         if new_pods is not None and new_pods.fileno() in ready:
-            self._pods_appeared(name for _, name in new_pods.read())
+            self._pods_appeared(change.name for change in new_pods.read())
         if inbox.fileno() in ready:
             self._notified(inbox.recv(256).decode("ascii", "replace"))
         if ready:
