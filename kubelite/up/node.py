@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
 from kubelite.client.kubeconfig import ClusterAccess
-from kubelite.client.resources import GroupVersionResource
 from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent.agent import Agent, log
@@ -32,7 +31,7 @@ from kubelite.node.kubelet.cluster.node_pressure import NodePressure
 from kubelite.node.kubelet.cluster.registration import Registration
 from kubelite.node.kubelet.cluster.served_pages import pages
 from kubelite.node.kubelet.cluster.served_pods import ServedPods
-from kubelite.node.kubelet.server.auth import Gate
+from kubelite.node.kubelet.server.auth import Gate, review_with
 from kubelite.node.kubelet.server.server import KubeletServer
 from kubelite.node.network.pod import PodNetwork
 from kubelite.node.proxy.services import Node
@@ -43,12 +42,6 @@ from kubelite.up.node_routes import NodeRoutes
 if TYPE_CHECKING:
     from kubelite.up.node_certificates import NodeCertificates
 
-REVIEWS = {
-    "TokenReview": GroupVersionResource("authentication.k8s.io", "v1", "tokenreviews"),
-    "SubjectAccessReview": GroupVersionResource(
-        "authorization.k8s.io", "v1", "subjectaccessreviews"
-    ),
-}
 START_SECONDS = 90.0
 ZONE_LABEL = "topology.kubernetes.io/zone"
 
@@ -179,7 +172,7 @@ class NodeAgent:
         return KubeletServer(
             ServedPods(self._home, options.name),
             pages(self._home, options.name, configuration(serving, node_config.read(self._home))),
-            Gate(_review_with(client), options.name),
+            Gate(review_with(client), options.name),
         )
 
     async def _register(
@@ -265,16 +258,6 @@ def _tls(options: NodeOptions) -> ssl.SSLContext:
     context.load_verify_locations(options.authority)
     context.verify_mode = ssl.CERT_OPTIONAL
     return context
-
-
-def _review_with(client: Client) -> Any:
-    async def review(kind: str, spec: dict[str, Any]) -> Mapping[str, Any]:
-        resource = REVIEWS[kind]
-        body = {"apiVersion": resource.api_version, "kind": kind, "spec": spec}
-        answer = await client.create(resource, body)
-        return dict(answer.get("status") or {})
-
-    return review
 
 
 def _exit(number: int, frame: object) -> None:

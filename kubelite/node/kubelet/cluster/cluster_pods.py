@@ -24,6 +24,7 @@ from kubelite.lib.files import FileLock
 from kubelite.node.kubelet.act import pod_names
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent import agent_control
+from kubelite.node.kubelet.agent.removal_request import request_removal
 from kubelite.node.kubelet.cluster import pod_status, pod_updates
 from kubelite.node.kubelet.cluster.mirror_pods import Key as MirrorKey
 from kubelite.node.kubelet.cluster.mirror_pods import MirrorPods
@@ -37,7 +38,6 @@ from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
 from kubelite.node.runtime.records import API, REMOVING, ObservedPod, PodRecord, PodStop
-from kubelite.node.runtime.removal import mark_removing
 from kubelite.objects.pod import codec
 from kubelite.objects.pod.pod import Pod
 
@@ -368,19 +368,8 @@ class ClusterPods:
 
     def _remove_locally(self, uid: str, grace: int) -> bool:
         """Starts the removal of a pod with ``grace`` seconds; False when there is none."""
-        ledger = Ledger(self._home)
-        if ledger.pod(uid) is None:
+        if not request_removal(self._home, uid, grace):
             return False
-        with FileLock(self._home.pod_lock(uid)) as lock:
-            record = ledger.pod(uid)
-            if record is None:
-                lock.remove()
-                return False
-            left = (record.removal_at + record.removal_grace) if record.stage == REMOVING else None
-            if left is None or grace * SECOND < record.removal_grace:
-                mark_removing(record, grace * SECOND)
-                record.stop = PodStop(since=boottime(), boot=boot_id(), grace=grace * SECOND)
-                ledger.save_pod(record)
         agent_control.notify(self._home, uid)
         return True
 

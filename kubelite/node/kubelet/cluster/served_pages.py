@@ -18,12 +18,15 @@ from kubelite.node.runtime.home import Home
 Page = tuple[str, bytes]
 
 
-def pages(home: Home, node: str, configuration: Object) -> Pages:
-    """The pages of the node ``node``; ``configuration`` is its KubeletConfiguration."""
-    sampler = Sampler(home, node)
+def pages(home: Home, node: str, configuration: Object, *, mirrored: bool = True) -> Pages:
+    """The pages of the node ``node``; ``configuration`` is its KubeletConfiguration, ``mirrored``
+    says that local pods go by the names of their mirrors.
+    """
+    namer = node if mirrored else ""
+    sampler = Sampler(home, namer)
 
     async def figures() -> Figures:
-        return await asyncio.to_thread(measure, home, node, disks=False)
+        return await asyncio.to_thread(measure, home, namer, disks=False)
 
     async def stats(request: Request) -> Page:
         brief = request.flag("only_cpu_and_memory")

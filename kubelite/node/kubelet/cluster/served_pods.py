@@ -26,7 +26,7 @@ _NANOSECONDS = 10**9
 
 class ServedPods:
     """The pods of ``home`` on the node ``node``: :class:`kubelite.node.kubelet.server.server.Pods`.
-    Local pods go by the names of their mirrors.
+    Local pods go by the names of their mirrors; where ``node`` is "" they have none.
     """
 
     def __init__(self, home: Home, node: str) -> None:

@@ -27,13 +27,15 @@ def mirror_name(name: str, node: str) -> str:
 
 
 def shown_name(record: PodRecord, node: str) -> str:
-    """The name by which the API knows a pod of a node."""
-    return record.name if record.origin == API else mirror_name(record.name, node)
+    """The name by which the API knows a pod of a node; ``node`` is "" where pods have no mirrors
+    and keep their names.
+    """
+    return record.name if record.origin == API or not node else mirror_name(record.name, node)
 
 
 def local_name(name: str, node: str) -> str | None:
     """The name on the node that a mirror's name stands for; None for a name that is no mirror's."""
-    local = name.removesuffix(f"-{node}")
+    local = name.removesuffix(f"-{node}") if node else name
     return local if local != name else None
 
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
+from kubelite.client.client import Client
+from kubelite.client.resources import GroupVersionResource
 from kubelite.node.kubelet.server.http import Request
 
 ANONYMOUS = "system:anonymous"
@@ -28,6 +30,13 @@ _SUBRESOURCES = {
 }
 _FINE_GRAINED = ("pods", "healthz", "configz")
 """Subresources since Kubernetes 1.33; whoever may ``proxy`` may these as well."""
+
+_REVIEWS = {
+    "TokenReview": GroupVersionResource("authentication.k8s.io", "v1", "tokenreviews"),
+    "SubjectAccessReview": GroupVersionResource(
+        "authorization.k8s.io", "v1", "subjectaccessreviews"
+    ),
+}
 
 Review = Callable[[str, dict[str, Any]], Awaitable[Mapping[str, Any]]]
 """Sends a review object of a kind to the API server and returns its status."""
@@ -104,6 +113,18 @@ class Gate:
         seconds = ALLOWED_SECONDS if allowed else DENIED_SECONDS
         _remember(self._verdicts, key, (time.monotonic() + seconds, allowed))
         return allowed
+
+
+def review_with(client: Client) -> Review:
+    """Reviews by the API server of ``client``. Raises ClientError."""
+
+    async def review(kind: str, spec: dict[str, Any]) -> Mapping[str, Any]:
+        resource = _REVIEWS[kind]
+        body = {"apiVersion": resource.api_version, "kind": kind, "spec": spec}
+        answer = await client.create(resource, body)
+        return dict(answer.get("status") or {})
+
+    return review
 
 
 def of_certificate(certificate: Mapping[str, Any] | None) -> User | None:

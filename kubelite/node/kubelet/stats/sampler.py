@@ -21,7 +21,7 @@ that a rate is taken over.
 
 
 class Sampler:
-    """The samples of ``home`` on the node ``node``."""
+    """The samples of ``home``; ``node`` is the node after which mirrors of its pods are named."""
 
     def __init__(self, home: Home, node: str) -> None:
         self._home, self._node = home, node
