@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import aiohttp
 from yarl import URL
 
-from kubelite.client.client import Client
 from kubelite.client.http import HttpTransport
+from kubelite.client.kubeconfig import ClusterAccess
 from kubelite.client.transport import Identity
 from kubelite.ui.server import Info, UiServer
 from tests.client.servers import ADMIN, Served, access, served
+
+CLUSTER = Info("cluster", "kubelite", "https://example")
 
 
 class Place(NamedTuple):
@@ -22,7 +24,6 @@ class Place(NamedTuple):
 
     address: URL
     browser: aiohttp.ClientSession
-    api: Served
 
     @property
     def origin(self) -> str:
@@ -31,11 +32,6 @@ class Place(NamedTuple):
     @property
     def token(self) -> str:
         return self.address.fragment.removeprefix("token=")
-
-    @property
-    def client(self) -> Client:
-        """What the cluster's administrator does beside the page."""
-        return self.api.client
 
     def url(self, path: str) -> URL:
         return URL(self.origin + path, encoded=True)
@@ -63,21 +59,32 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 
 @asynccontextmanager
+async def page_of(
+    access: ClusterAccess, info: Info = CLUSTER, *, opened: bool = True
+) -> AsyncIterator[Place]:
+    """The page of the API server behind ``access``; ``opened`` with a session."""
+    transport = HttpTransport(access)
+    server = UiServer(transport, info)
+    address = URL(await server.start("127.0.0.1", 0))
+    jar = aiohttp.CookieJar(unsafe=True)  # that of a browser: it keeps those of addresses too
+    async with aiohttp.ClientSession(cookie_jar=jar) as browser:
+        place = Place(address, browser)
+        try:
+            if opened:
+                await place.open()
+            yield place
+        finally:
+            await server.close()
+            await transport.close()
+
+
+@asynccontextmanager
 async def page(
     path: Path, identity: Identity = ADMIN, *, opened: bool = True
-) -> AsyncIterator[Place]:
-    """The page of a new cluster, for a user of it; ``opened`` with a session."""
-    async with served(path) as api:
-        transport = HttpTransport(access(api.server, identity))
-        server = UiServer(transport, Info("cluster", "kubelite", "https://example"))
-        address = URL(await server.start("127.0.0.1", 0))
-        jar = aiohttp.CookieJar(unsafe=True)  # that of a browser: it keeps those of addresses too
-        async with aiohttp.ClientSession(cookie_jar=jar) as browser:
-            place = Place(address, browser, api)
-            try:
-                if opened:
-                    await place.open()
-                yield place
-            finally:
-                await server.close()
-                await transport.close()
+) -> AsyncIterator[tuple[Place, Served]]:
+    """The page of a new cluster, for a user of it, and the cluster."""
+    async with (
+        served(path) as api,
+        page_of(access(api.server, identity), opened=opened) as place,
+    ):
+        yield place, api

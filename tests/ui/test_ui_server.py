@@ -22,7 +22,7 @@ CONFIG = "/api/v1/namespaces/default/configmaps"
 
 
 async def test_the_page_is_there_and_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
-    async with page(tmp_path, opened=False) as place:
+    async with page(tmp_path, opened=False) as (place, _):
         async with place.browser.get(place.url("/ui/")) as answer:
             text, head = await answer.text(), answer.headers
         assert answer.status == 200 and "<title>kubelite" in text
@@ -42,7 +42,7 @@ def test_every_file_of_the_page_can_be_served() -> None:
 
 
 async def test_the_token_is_good_for_one_browser(tmp_path: Path) -> None:
-    async with page(tmp_path, opened=False) as place:
+    async with page(tmp_path, opened=False) as (place, _):
         for token in ("", "wrong", place.token[:-1], "\udcff"):
             sent = token.encode("utf-8", "surrogateescape")
             assert await swap(place, sent) == 401
@@ -65,7 +65,7 @@ async def swap(place: Place, token: bytes) -> int:
 
 
 async def test_what_another_site_in_the_same_browser_sends_is_refused(tmp_path: Path) -> None:
-    async with page(tmp_path) as place:
+    async with page(tmp_path) as (place, api):
         assert (await place.get("/version"))[0] == 200
         assert (await place.get("/version", Host="evil.example"))[0] == 403
         assert (await place.get("/version", Origin="http://evil.example"))[0] == 403
@@ -77,14 +77,14 @@ async def test_what_another_site_in_the_same_browser_sends_is_refused(tmp_path: 
         async with place.browser.post(place.url(CONFIG), json=body) as answer:
             assert answer.status == 403
         with pytest.raises(NotFound):
-            await place.client.get(CONFIG_MAPS, "planted", "default")
+            await api.client.get(CONFIG_MAPS, "planted", "default")
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", ""])
 async def test_a_websocket_of_another_site_is_refused(tmp_path: Path, origin: str) -> None:
     headers = {"Origin": origin} if origin else {}
     path = "/api/v1/namespaces/default/pods?watch=1"
-    async with page(tmp_path) as place:
+    async with page(tmp_path) as (place, _):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await place.browser.ws_connect(place.url(path), headers=headers)
     assert refused.value.status == 403
@@ -111,7 +111,7 @@ async def test_a_websocket_of_another_site_is_refused(tmp_path: Path, origin: st
     ],
 )
 async def test_no_path_leads_elsewhere(tmp_path: Path, path: str) -> None:
-    async with page(tmp_path) as place:
+    async with page(tmp_path) as (place, _):
         host, port = place.address.host, place.address.port
         cookie = "; ".join(f"{c.key}={c.value}" for c in place.browser.cookie_jar)
         head = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n"
@@ -126,7 +126,7 @@ async def test_no_path_leads_elsewhere(tmp_path: Path, path: str) -> None:
 
 async def test_the_api_is_there_with_the_users_own_rights(tmp_path: Path) -> None:
     viewer = Identity("eve", ("developers",))
-    async with page(tmp_path, viewer) as place:
+    async with page(tmp_path, viewer) as (place, _):
         code, status = await place.get(CONFIG)
         assert (code, status["reason"]) == (403, "Forbidden")
         assert 'User "eve" cannot list resource "configmaps"' in status["message"]
@@ -137,14 +137,14 @@ async def test_the_api_is_there_with_the_users_own_rights(tmp_path: Path) -> Non
 
 
 async def test_what_the_page_writes_arrives(tmp_path: Path) -> None:
-    async with page(tmp_path) as place:
+    async with page(tmp_path) as (place, api):
         code, created = await place.send("POST", CONFIG, config_map("one", key="value"))
         assert (code, created["data"]) == (201, {"key": "value"})
         patch = {"data": {"key": "other"}}
         kind = "application/merge-patch+json"
         code, _ = await place.send("PATCH", f"{CONFIG}/one", patch, Content_Type=kind)
         assert code == 200
-        assert (await place.client.get(CONFIG_MAPS, "one", "default"))["data"] == patch["data"]
+        assert (await api.client.get(CONFIG_MAPS, "one", "default"))["data"] == patch["data"]
         accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
         code, table = await place.get(f"{CONFIG}/one", Accept=accept)
         assert (code, table["kind"], len(table["rows"])) == (200, "Table", 1)
@@ -153,20 +153,20 @@ async def test_what_the_page_writes_arrives(tmp_path: Path) -> None:
 
 
 async def test_a_watch_brings_each_change_as_it_happens(tmp_path: Path) -> None:
-    async with page(tmp_path) as place:
+    async with page(tmp_path) as (place, api):
         url = place.url(f"{CONFIG}?watch=1&fieldSelector=metadata.name%3Da")
         async with place.browser.get(url) as answer:
             assert "Content-Security-Policy" in answer.headers
-            await place.client.create(CONFIG_MAPS, config_map("a"), "default")
+            await api.client.create(CONFIG_MAPS, config_map("a"), "default")
             first = json.loads(await answer.content.readline())
-            await place.client.delete(CONFIG_MAPS, "a", "default")
+            await api.client.delete(CONFIG_MAPS, "a", "default")
             second = json.loads(await answer.content.readline())
     assert [event["type"] for event in (first, second)] == ["ADDED", "DELETED"]
 
 
 async def test_without_its_api_server_the_page_stays_and_says_so(tmp_path: Path) -> None:
-    async with page(tmp_path) as place:
-        await place.api.server.close()
+    async with page(tmp_path) as (place, api):
+        await api.server.close()
         code, status = await place.get("/version")
         assert (code, status["reason"]) == (503, "ServiceUnavailable")
         assert (await place.get("/ui/info"))[0] == 200

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated
 
 from kubelite.cli.cluster.options import ClusterName
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.connection import ContextName
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
+from kubelite.cli.common.engine import open_home
 
 if TYPE_CHECKING:
     from kubelite.client.kubeconfig import ClusterAccess
+    from kubelite.node.runtime.home import Home
+    from kubelite.ui.server import Info
 
 
 @usage(
     "kubelite ui",
+    "kubelite ui --local",
     "kubelite ui --kubeconfig ~/.kube/config --context staging",
-    notes="The page may do what you may do. Its address works once, in one browser.",
+    notes="Without a cluster it shows the pods of `pod up`. The page may do what you may do. Its "
+    "address works once, in one browser.",
 )
 def ui(
     settings: Settings,
@@ -33,6 +40,9 @@ def ui(
     ] = None,
     context_name: ContextName = None,
     name: ClusterName = "default",
+    local: Annotated[
+        bool, Option("--local", "Show the pods of this machine's state root, not a cluster.")
+    ] = False,
     address: Annotated[
         str, Option("--address", "Address to listen on; others can read along.", "ADDRESS")
     ] = "127.0.0.1",
@@ -47,14 +57,24 @@ def ui(
     from kubelite.cli.ui.finding import named_cluster, running_cluster
 
     path = kubeconfig or os.environ.get("KUBECONFIG", "").split(":")[0]
-    access = named_cluster(path, context_name) if path else running_cluster(settings, name)
-    if access is None:
-        hint = "start one: kubelite up; or name one with --kubeconfig"
-        raise CliError(Diagnostic("no cluster runs on this machine", hint=hint))
+    if local:
+        access = None
+    elif path:
+        access = named_cluster(path, context_name)
+    else:
+        access = running_cluster(settings, name)
+    if access is not None:
+        run_until_signal(
+            settings,
+            f"showing {access.context} at {access.server}; Ctrl-C ends it",
+            lambda: _serve_cluster(settings, access, address, port),
+        )
+        return 0
+    home = open_home(settings)
     run_until_signal(
         settings,
-        f"showing {access.context} at {access.server}; Ctrl-C ends it",
-        lambda: _serve(settings, access, address, port),
+        f"showing the pods of {home.root}; Ctrl-C ends it",
+        lambda: _serve_local(settings, home, address, port),
     )
     return 0
 
@@ -72,23 +92,50 @@ def check_address(address: str) -> None:
         raise CliError(Diagnostic(f"cannot listen on {address}", hint=hint, exit_code=2))
 
 
-async def _serve(settings: Settings, access: ClusterAccess, address: str, port: int) -> None:
+async def _serve_cluster(
+    settings: Settings, access: ClusterAccess, address: str, port: int
+) -> None:
     """Until cancelled. Raises CliError."""
     import asyncio
 
+    from kubelite.ui.server import Info
+
+    info = Info("cluster", access.context, access.server, access.namespace)
+    async with _page(settings, access, info, address, port):
+        await asyncio.Event().wait()
+
+
+async def _serve_local(settings: Settings, home: Home, address: str, port: int) -> None:
+    """Until cancelled. Raises CliError."""
+    from kubelite.ui.local.engine import LocalEngine
+    from kubelite.ui.server import Info
+
+    async with LocalEngine(home) as engine:
+        info = Info("local", engine.access.context, home.root)
+        async with _page(settings, engine.access, info, address, port):
+            await engine.wait()
+
+
+@contextlib.asynccontextmanager
+async def _page(
+    settings: Settings, access: ClusterAccess, info: Info, address: str, port: int
+) -> AsyncIterator[None]:
+    """The page is served, and its address printed. Raises CliError."""
     from kubelite.cli.common.screen import Screen
     from kubelite.client.http import HttpTransport
-    from kubelite.ui.server import Info, UiServer
+    from kubelite.ui.server import UiServer
 
     transport = HttpTransport(access)
-    server = UiServer(transport, Info("cluster", access.context, access.server, access.namespace))
+    server = UiServer(transport, info)
     try:
-        Screen(settings).data(await server.start(address, port) + "\n")
-        await asyncio.Event().wait()
-    except OSError as error:
-        hint = "choose another with --address and --port"
-        sentence = f"cannot listen on {address}:{port}: {error.strerror}"
-        raise CliError(Diagnostic(sentence, hint=hint)) from error
+        try:
+            url = await server.start(address, port)
+        except OSError as error:
+            hint = "choose another with --address and --port"
+            sentence = f"cannot listen on {address}:{port}: {error.strerror}"
+            raise CliError(Diagnostic(sentence, hint=hint)) from error
+        Screen(settings).data(url + "\n")
+        yield
     finally:
         await server.close()
         await transport.close()
