@@ -8,6 +8,8 @@ whoever started it::
     gate.py       which requests are let in
     session.py    the one-time token and the cookie
     forward.py    requests and WebSockets carried to the API server
+    pod_start.py  when a pod's start took which step (timeline.py)
+    local         the API over this machine's pods, where there is no cluster
     assets.py     the files of the page
     headers.py    what every answer tells the browser
 """

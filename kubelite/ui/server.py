@@ -17,14 +17,16 @@ from kubelite.control.api.wire.status import (
     StatusError,
     method_not_allowed,
 )
+from kubelite.node.runtime.home import Home
 from kubelite.ui import headers
 from kubelite.ui.assets import Asset, read_assets
 from kubelite.ui.forward import Forwarder
 from kubelite.ui.gate import PAGE, SESSION, Knock, refusal
+from kubelite.ui.pod_start import PodStart
 from kubelite.ui.session import Session
 
 GOODBYE_SECONDS = 0.5
-_INFO = "/ui/info"
+_INFO, _TIMELINE = "/ui/info", "/ui/timeline"
 
 
 class Info(NamedTuple):
@@ -37,13 +39,16 @@ class Info(NamedTuple):
 
 
 class UiServer:
-    """Serves the page and carries its requests over ``transport``, which it does not close."""
+    """Serves the page and carries its requests over ``transport``, which it does not close.
+    ``home`` is the state root of a node on this machine, where this user may read it.
+    """
 
-    def __init__(self, transport: HttpTransport, info: Info) -> None:
+    def __init__(self, transport: HttpTransport, info: Info, home: Home | None = None) -> None:
         self._info = info
         self._assets = read_assets(PAGE)
         self._session = Session()
         self._forwarder = Forwarder(transport)
+        self._pod_start = PodStart(transport, home)
         self._hosts: tuple[str, ...] = ()
         self._cookie = ""
         self._runner: web.ServerRunner | None = None
@@ -101,6 +106,10 @@ class UiServer:
             raise method_not_allowed()
         if path == _INFO:
             return _json({"version": kubelite.__version__, **self._info._asdict()})
+        if path == _TIMELINE:
+            query = request.rel_url.query
+            start = await self._pod_start.look_up(query.get("namespace", ""), query.get("pod", ""))
+            return _json(start)
         asset = self._assets.get(path)
         if asset is None:
             raise StatusError(404, "NotFound", "the page has no such file")

@@ -13,6 +13,7 @@ from yarl import URL
 from kubelite.client.http import HttpTransport
 from kubelite.client.kubeconfig import ClusterAccess
 from kubelite.client.transport import Identity
+from kubelite.node.runtime.home import Home
 from kubelite.ui.server import Info, UiServer
 from tests.client.servers import ADMIN, Served, access, served
 
@@ -60,11 +61,15 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def page_of(
-    access: ClusterAccess, info: Info = CLUSTER, *, opened: bool = True
+    access: ClusterAccess,
+    info: Info = CLUSTER,
+    home: Home | None = None,
+    *,
+    opened: bool = True,
 ) -> AsyncIterator[Place]:
     """The page of the API server behind ``access``; ``opened`` with a session."""
     transport = HttpTransport(access)
-    server = UiServer(transport, info)
+    server = UiServer(transport, info, home)
     address = URL(await server.start("127.0.0.1", 0))
     jar = aiohttp.CookieJar(unsafe=True)  # that of a browser: it keeps those of addresses too
     async with aiohttp.ClientSession(cookie_jar=jar) as browser:

@@ -36,10 +36,8 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 @asynccontextmanager
 async def local(world: World) -> AsyncIterator[Place]:
     info = Info("local", "local", str(world.root))
-    async with (
-        LocalEngine(Home(str(world.root))) as engine,
-        page_of(engine.access, info) as place,
-    ):
+    home = Home(str(world.root))
+    async with LocalEngine(home) as engine, page_of(engine.access, info, home) as place:
         yield place
 
 
@@ -84,6 +82,10 @@ async def test_pods_are_there_with_status_events_logs_figures_and_a_shell(world:
         _, usage = await place.get("/apis/metrics.k8s.io/v1beta1/pods")
         assert [item["metadata"]["name"] for item in usage["items"]] == ["p"]
         assert (await place.get("/ui/info"))[1]["mode"] == "local"
+        _, start = await place.get("/ui/timeline?namespace=default&pod=p")
+        steps = [mark["step"] for mark in start["steps"] if mark["isExact"]]
+        assert steps[:4] == ["accepted", "sandbox", "containerCreated", "started"]
+        assert "ready" in steps
         await use_a_shell(place)
         await try_what_needs_a_cluster(place)
 

@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 
 from kubelite.client.errors import NotFound
-from kubelite.client.resources import GroupVersionResource
+from kubelite.client.resources import PODS, GroupVersionResource
 from kubelite.client.transport import Identity
 from kubelite.ui.assets import CONTENT_TYPES, DIRECTORY
 from kubelite.ui.headers import CONTENT_POLICY
-from tests.client.servers import config_map
+from tests.client.servers import config_map, pod
 from tests.ui.place import Place, page
 
 CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
@@ -170,3 +170,16 @@ async def test_without_its_api_server_the_page_stays_and_says_so(tmp_path: Path)
         code, status = await place.get("/version")
         assert (code, status["reason"]) == (503, "ServiceUnavailable")
         assert (await place.get("/ui/info"))[0] == 200
+
+
+async def test_a_timeline_is_shown_to_who_may_see_the_pod(tmp_path: Path) -> None:
+    async with page(tmp_path) as (place, api):
+        await api.client.create(PODS, pod("web", nodeName="elsewhere"), "default")
+        code, start = await place.get("/ui/timeline?namespace=default&pod=web")
+        assert (code, start["isExact"]) == (200, False)
+        assert start["steps"][0]["step"] == "created"
+        assert (await place.get("/ui/timeline?namespace=default&pod=other"))[0] == 404
+        for query in ("", "?namespace=default&pod=", "?namespace=a%2F..&pod=web"):
+            assert (await place.get(f"/ui/timeline{query}"))[0] == 400
+    async with page(tmp_path / "other", Identity("eve")) as (place, _):
+        assert (await place.get("/ui/timeline?namespace=default&pod=web"))[0] == 403

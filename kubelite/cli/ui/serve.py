@@ -98,10 +98,12 @@ async def _serve_cluster(
     """Until cancelled. Raises CliError."""
     import asyncio
 
+    from kubelite.node.runtime.home import Home
     from kubelite.ui.server import Info
 
     info = Info("cluster", access.context, access.server, access.namespace)
-    async with _page(settings, access, info, address, port):
+    home = Home(settings.root) if os.geteuid() == 0 else None
+    async with _page(settings, access, info, address, port, home):
         await asyncio.Event().wait()
 
 
@@ -112,13 +114,18 @@ async def _serve_local(settings: Settings, home: Home, address: str, port: int) 
 
     async with LocalEngine(home) as engine:
         info = Info("local", engine.access.context, home.root)
-        async with _page(settings, engine.access, info, address, port):
+        async with _page(settings, engine.access, info, address, port, home):
             await engine.wait()
 
 
 @contextlib.asynccontextmanager
 async def _page(
-    settings: Settings, access: ClusterAccess, info: Info, address: str, port: int
+    settings: Settings,
+    access: ClusterAccess,
+    info: Info,
+    address: str,
+    port: int,
+    home: Home | None,
 ) -> AsyncIterator[None]:
     """The page is served, and its address printed. Raises CliError."""
     from kubelite.cli.common.screen import Screen
@@ -126,7 +133,7 @@ async def _page(
     from kubelite.ui.server import UiServer
 
     transport = HttpTransport(access)
-    server = UiServer(transport, info)
+    server = UiServer(transport, info, home)
     try:
         try:
             url = await server.start(address, port)
