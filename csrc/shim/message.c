@@ -51,7 +51,8 @@ static int read_start(struct message *message, kl_error *err) {
     struct start_body *start = &message->start;
     if (take(message, start, sizeof *start, err) < 0)
         return -1;
-    if (!is_id(start->id) || (start->role == SPAWN_EXEC && !is_id(start->target)))
+    const bool joins = start->role == SPAWN_EXEC || start->flags & START_TARGET;
+    if (!is_id(start->id) || (joins && !is_id(start->target)))
         return refuse(err, "id");
     if (start->role < SPAWN_PAUSE || start->role > SPAWN_EXEC)
         return refuse(err, "role");

@@ -54,14 +54,15 @@ enum start_flag {
     START_STDIN_ONCE = 1u << 1, /* close stdin when the first attached client leaves */
     START_ATTACH = 1u << 2,     /* this connection carries the streams (an exec; not logged) */
     START_LOG = 1u << 3,        /* the last descriptor is the log directory, for <attempt>.log */
-    START_ALL_FLAGS = (1u << 4) - 1,
+    START_TARGET = 1u << 4,     /* a container joins `target`, not pause; an exec always does */
+    START_ALL_FLAGS = (1u << 5) - 1,
 };
 
 /* Descriptors: the plan's memfd, the plan's own descriptors in order, then (START_LOG) the log
  * directory. */
 struct start_body {
     char id[ID_SIZE];
-    char target[ID_SIZE]; /* exec: the container to join; else zeros */
+    char target[ID_SIZE]; /* exec, START_TARGET: the container to join; else zeros */
     uint32_t role;        /* enum spawn_role */
     uint32_t flags;
     uint32_t attempt; /* names the log file */

@@ -58,6 +58,7 @@ class StartFlag(IntFlag):
     STDIN_ONCE = 2
     ATTACH = 4
     LOG = 8
+    TARGET = 16
 
 
 class ProcessState(IntEnum):

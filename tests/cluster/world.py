@@ -9,12 +9,14 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubelite.testing.host import difference, snapshot
+from tests.cluster.terminal import Terminal
 from tests.control.debian import free_ports, kubectl_of
 from tests.e2e.world import SLOW, TIMEOUT, World
 
@@ -35,6 +37,10 @@ class Cluster(World):
         """``kubelite up`` on ports of this cluster's own."""
         api, kubelet = (str(port) for port in self.ports)
         self.kl("up", "--port", api, "--kubelet-port", kubelet, "--allow-host-image", *options)
+
+    def terminal(self, *words: str) -> Terminal:
+        """``kubectl WORDS`` in a terminal of its own."""
+        return Terminal([self._kubectl, *words], self._env)
 
     def kubectl(
         self, *words: str, given: str = "", check: bool = True
@@ -93,10 +99,17 @@ def eventually(check: Callable[[], Any], seconds: float = PATIENCE) -> Any:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of the test's own."""
+    with cluster_that_is_up(tmp_path / "root") as world:
+        yield world
+
+
+@contextmanager
+def cluster_that_is_up(root: Path) -> Iterator[Cluster]:
     """A cluster that is up; afterwards nothing of it is left on the machine."""
     if os.geteuid() != 0:
         pytest.skip("pods need root")
-    world = Cluster(tmp_path / "root")
+    world = Cluster(root)
     before = snapshot(str(world.root))
     try:
         world.up()

@@ -91,18 +91,18 @@ static uint64_t read_start_ticks(pid_t pid) {
     return cursor ? procfs_number(&cursor) : 0;
 }
 
-/* The process whose namespaces are joined: pause for a container, the target for an exec. -1 for
- * pause itself. */
+/* The process whose namespaces are joined: pause for a container, the target for an exec and for a
+ * container that is to see another's processes. NULL for pause itself. */
 static int find_anchor(const struct start_body *start, const struct process **anchor,
                        kl_error *err) {
     *anchor = NULL;
     if (start->role == SPAWN_PAUSE)
         return process_pause() ? kl_fail(err, EEXIST, "check start", "pause") : 0;
-    const struct process *process =
-        start->role == SPAWN_EXEC ? process_find(start->target) : process_pause();
+    const bool joins = start->role == SPAWN_EXEC || start->flags & START_TARGET;
+    const struct process *process = joins ? process_find(start->target) : process_pause();
     if (!process || process->entry.state != PROCESS_RUNNING)
         return kl_fail(err, ESRCH, "find process to join", "%s",
-                       start->role == SPAWN_EXEC ? "container" : "pause");
+                       joins ? "container" : "pause");
     *anchor = process;
     return 0;
 }

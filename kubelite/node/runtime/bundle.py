@@ -125,7 +125,8 @@ class StartInputs(NamedTuple):
     ``layers`` are the directories of the image, lowest first; ``variables`` are those that the
     manifest declares, for ``$(VAR)`` in mounts; ``covers`` are paths of the host hidden from it;
     ``message_path`` is the path inside of its termination message, "" for none; ``stop_signal``
-    the image's, by number, 0 for none.
+    the image's, by number, 0 for none; ``target`` is the id of the container whose processes it
+    sees, "" where it has a pid namespace of its own or the pod's.
     """
 
     name: str
@@ -144,6 +145,7 @@ class StartInputs(NamedTuple):
     stdin_once: bool
     message_path: str = ""
     stop_signal: int = 0
+    target: str = ""
 
 
 class RootFs(NamedTuple):
@@ -281,10 +283,16 @@ def container_plan(
     covers: list[str],
     devices: tuple[Device, ...],
     cgroup: Cgroup,
+    *,
+    joins_container: bool = False,
 ) -> Plan:
-    """The plan of a container. ``covers`` are paths hidden whatever the security settings say."""
-    new_ns = Namespace.MOUNT | Namespace.CGROUP
-    if not shared.share_pid and not shared.host_pid:
+    """The plan of a container. ``covers`` are paths hidden whatever the security settings say;
+    ``joins_container``: it sees the processes of the container that its start names.
+    """
+    new_ns, join_ns = Namespace.MOUNT | Namespace.CGROUP, shared.sandbox
+    if joins_container:
+        join_ns |= Namespace.PID
+    elif not shared.share_pid and not shared.host_pid:
         new_ns |= Namespace.PID
     bare = security.privileged or security.unmasked
     return Plan(
@@ -293,7 +301,7 @@ def container_plan(
         cwd=program.cwd,
         flags=_flags(security, program.tty),
         new_ns=new_ns,
-        join_ns=shared.sandbox,
+        join_ns=join_ns,
         uid=security.user.uid,
         gid=security.user.gid,
         groups=security.user.groups,

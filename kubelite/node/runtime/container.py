@@ -148,6 +148,7 @@ class Containers:
             plan,
             [*fds, prepared.logs],
             flags=_flags(inputs),
+            target=inputs.target,
             attempt=prepared.attempt,
         )
         return PendingStart(record, seq)
@@ -326,6 +327,7 @@ def _plan(prepared: PreparedAttempt, mounts: Sequence[Mount], cgroup: Cgroup) ->
         list(inputs.covers),
         inputs.devices,
         cgroup,
+        joins_container=bool(inputs.target),
     )
 
 
@@ -342,6 +344,8 @@ def _flags(inputs: StartInputs) -> StartFlag:
         flags |= StartFlag.STDIN
     if inputs.stdin_once:
         flags |= StartFlag.STDIN_ONCE
+    if inputs.target:
+        flags |= StartFlag.TARGET
     return flags
 
 

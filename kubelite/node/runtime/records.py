@@ -165,7 +165,13 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     stop_signal: int = 0
 
 
-CREATION_FAILURES = ("CreateContainerConfigError", "CreateContainerError")
+CREATION_FAILURES = (
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImagePull",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+)
 """The kubelet's reasons for a container that could not be created."""
 
 

@@ -155,7 +155,9 @@ _SPEC = {
     ),
     "spec.activeDeadlineSeconds": _YES,
     "spec.ephemeralContainers": Row(
-        Level.REFUSED, "they are added to running pods, and that cannot be done yet"
+        Level.REFUSED,
+        "they are added to running pods of a cluster; beside local ones `pod debug` runs tools",
+        in_cluster=True,
     ),
     "spec.readinessGates": Row(
         Level.REFUSED,

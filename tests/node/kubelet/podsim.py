@@ -69,7 +69,7 @@ class Node:
             for c in (*pod.spec.init_containers, *pod.spec.containers)
         }
         self.kinds = {c.name: "init" for c in pod.spec.init_containers} | {
-            c.name: "main" for c in pod.spec.containers
+            c.name: "main" for c in (*pod.spec.containers, *pod.spec.ephemeral_containers)
         }
 
     def moment(self) -> TimePoint:

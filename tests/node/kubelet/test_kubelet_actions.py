@@ -330,3 +330,22 @@ def test_a_restart_of_the_pod_forgets_back_offs_and_policies() -> None:
 )
 def test_signals_by_name(text: str, number: int) -> None:
     assert signal_number(text) == number
+
+
+def test_an_ephemeral_container_starts_once_beside_whatever_runs() -> None:
+    shell = {"name": "e", "targetContainerName": "a"}
+    node = Node(pod("a", inits=["i"], ephemeralContainers=[shell]))
+    node.settle()
+    assert sorted(node.running()) == ["e", "i"]  # it waits for no init container
+    node.ends("e", 1)
+    node.ends("i", 0)
+    assert node.settle().up
+    assert node.running() == ["a"]  # restartPolicy Always is not about it
+
+
+def test_an_ephemeral_container_keeps_no_pod_from_its_end() -> None:
+    node = Node(pod("a", policy="Never", ephemeralContainers=[{"name": "e"}]))
+    node.settle()
+    node.ends("a", 0)
+    node.settle()
+    assert MarkStop("e", 30 * SECOND) in [action for _, action in node.log]

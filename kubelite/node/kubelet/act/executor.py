@@ -55,7 +55,8 @@ from kubelite.node.runtime.records import (
 from kubelite.node.runtime.removal import Remover, remove_attempt
 from kubelite.node.runtime.sandbox import Sandbox, new_id
 from kubelite.node.volume.errors import SourceNotReady, VolumeError
-from kubelite.objects.pod.container import Container
+from kubelite.objects.pod.container import Container, EphemeralContainer
+from kubelite.objects.pod.pod import Pod
 from kubelite.objects.pod.qos import is_sidecar
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Executor:
         state = self._state
         resolved = self._resolved
         if resolved is None:
-            resolved = _resolve_images(state)
+            resolved = _resolve_images(state, state.pod)
         return pod_context.gather(state, self.tree, resolved, self._trace)
 
     def _start_context(self) -> PodContext:
@@ -326,7 +327,34 @@ class Executor:
         prepared = self._prepared.pop(container.name, None) if attempt == 0 else None
         if prepared is not None:
             return prepared
-        return self._containers.prepare(container_inputs(context, container), attempt)
+        if isinstance(container, EphemeralContainer):
+            inputs = self._ephemeral_inputs(context, container)
+        else:
+            inputs = container_inputs(context, container)
+        return self._containers.prepare(inputs, attempt)
+
+    def _ephemeral_inputs(self, context: PodContext, container: EphemeralContainer) -> StartInputs:
+        """Its image is resolved only now: one that is missing concerns no other container. Raises
+        RuntimeFailure for a target that does not run.
+        """
+        from kubelite.node.runtime.exec.debug import refuse_exposed_host  # few pods are debugged
+
+        state = self._state
+        if container.image not in context.images:
+            context.images.update(_resolve_images(state, images.only(state.pod, container)))
+        inputs = container_inputs(context, container)
+        running = [observed.record for observed in state.observed.containers if observed.running]
+        if inputs.shared.share_pid or inputs.shared.host_pid:
+            refuse_exposed_host(inputs, running)
+            return inputs
+        name = container.target_container_name
+        if not name:
+            return inputs
+        target = next((record for record in running if record.name == name), None)
+        if target is None:
+            raise RuntimeFailure(f'unable to find target container "{name}"')
+        refuse_exposed_host(inputs, [target])
+        return inputs._replace(target=target.id)
 
     def _resume_start(self, name: str) -> None:
         """Gets the answer to a recorded start; requests it again where the shim has never heard of
@@ -482,7 +510,7 @@ class Executor:
     def _allow_restart(self, observed: ObservedContainer) -> None:
         state = self._state
         declared = state.declared(observed.record.name)
-        if declared is None or observed.last_exit is None:
+        if declared is None or declared.ephemeral or observed.last_exit is None:
             return
         member = restart_policy.Member(declared.container, declared.init, observed)
         by_rule = bool(state.record.restart_reason)
@@ -605,6 +633,8 @@ def _failure_reason(error: Exception) -> str:
     """The kubelet's reason for a container that could not be started."""
     if isinstance(error, CannotStart):
         return "StartError"
+    if isinstance(error, PullError):
+        return error.reason
     if isinstance(error, (ContainerConfigError, VolumeError)):
         return "CreateContainerConfigError"
     return "CreateContainerError"
@@ -654,11 +684,13 @@ def _record_of_no_process(
     )
 
 
-def _resolve_images(state: PodState) -> dict[str, ResolvedImage]:
-    """The pod's images; those of a cluster's pod are pulled with its image pull Secrets."""
+def _resolve_images(state: PodState, pod: Pod) -> dict[str, ResolvedImage]:
+    """The images of the state's pod, or of a part of it; those of a cluster's pod are pulled with
+    its image pull Secrets.
+    """
     if state.cluster is None:
-        return images.resolve(state.home, state.pod)
+        return images.resolve(state.home, pod)
     names = [reference.name or "" for reference in state.pod.spec.image_pull_secrets]
     secrets = [secret for name in names if (secret := state.objects.secret(name)) is not None]
     allowed = state.cluster.node.allows_host_image
-    return images.resolve(state.home, state.pod, secrets, host_allowed=allowed)
+    return images.resolve(state.home, pod, secrets, host_allowed=allowed)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from kubelite.node.image.errors import PullError
 from kubelite.node.image.host import host_image_problem
 from kubelite.node.image.lookup import read_etc
@@ -18,6 +20,7 @@ from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import Home
 from kubelite.node.volume.errors import VolumeError
 from kubelite.node.volume.mounts import Place
+from kubelite.objects.pod.container import Container
 from kubelite.objects.pod.pod import Pod
 
 _HOST_REFUSED = (
@@ -72,6 +75,12 @@ def named(pod: Pod) -> Iterator[tuple[str, str]]:
     for volume in pod.spec.volumes:
         if volume.image is not None and volume.image.reference:
             yield volume.image.reference, volume.image.pull_policy or "IfNotPresent"
+
+
+def only(pod: Pod, container: Container) -> Pod:
+    """The pod with one container instead of its own."""
+    spec = msgspec.structs.replace(pod.spec, containers=(container,), init_containers=())
+    return msgspec.structs.replace(pod, spec=spec)
 
 
 def volume_places(pod: Pod, resolved: Mapping[str, ResolvedImage]) -> dict[str, Place]:

@@ -146,6 +146,6 @@ def _lines(events: Iterable[Event]) -> bytes:
     return b"".join(msgspec.json.encode(event) + b"\n" for event in events)
 
 
-def of_container(name: str, *, init: bool) -> str:
-    """How an event refers to a container of its pod."""
-    return f"spec.initContainers{{{name}}}" if init else f"spec.containers{{{name}}}"
+def of_container(name: str, group: str) -> str:
+    """How an event refers to a container of its pod; ``group`` is its field of the spec."""
+    return f"spec.{group}{{{name}}}"

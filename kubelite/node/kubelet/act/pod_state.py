@@ -23,7 +23,8 @@ from kubelite.node.runtime.records import (
     PodRecord,
     SandboxRecord,
 )
-from kubelite.objects.pod.pod import Container, Pod
+from kubelite.objects.pod.container import Container, EphemeralContainer
+from kubelite.objects.pod.pod import Pod
 
 if TYPE_CHECKING:
     from kubelite.node.kubelet.act.cluster_view import ClusterView
@@ -35,6 +36,10 @@ class DeclaredContainer(NamedTuple):
 
     container: Container
     init: bool
+
+    @property
+    def ephemeral(self) -> bool:
+        return isinstance(self.container, EphemeralContainer)
 
 
 class PodState:
@@ -64,7 +69,8 @@ class PodState:
     def _set_specification(self, pod: Pod) -> None:
         self.pod = replace(pod, metadata=replace(pod.metadata, uid=self.record.uid))
         self._declared = {c.name: DeclaredContainer(c, True) for c in pod.spec.init_containers}
-        self._declared |= {c.name: DeclaredContainer(c, False) for c in pod.spec.containers}
+        others = (*pod.spec.containers, *pod.spec.ephemeral_containers)
+        self._declared |= {c.name: DeclaredContainer(c, False) for c in others}
 
     @property
     def objects(self) -> Objects:
@@ -167,4 +173,8 @@ class PodState:
 
     def _object(self, name: str) -> str:
         declared = self.declared(name) if name else None
-        return pod_events.of_container(name, init=declared.init) if declared is not None else ""
+        if declared is None:
+            return ""
+        if declared.ephemeral:
+            return pod_events.of_container(name, "ephemeralContainers")
+        return pod_events.of_container(name, "initContainers" if declared.init else "containers")

@@ -270,10 +270,11 @@ class PodWorker:
 
     def _has_work(self, state: PodState) -> bool:
         """A pod has none while nothing in it can be restarted or probed; but a cluster is told how
-        its pods end.
+        its pods end, to the last container.
         """
         if self._cluster is not None:
-            return not restart_policy.is_finished(state.pod, state.observed)
+            is_finished = restart_policy.is_finished(state.pod, state.observed)
+            return not is_finished or self._worker.any_running
         return needs_care(state.pod, state.observed)
 
     def _close_behind(self, lock: FileLock) -> None:

@@ -67,7 +67,13 @@ def patch(status: Object, live: Mapping[str, Any]) -> Object | None:
     """
     before = live.get("status") or {}
     changed = {key: value for key, value in status.items() if not _same(key, value, before)}
-    owned = ("message", "reason", "containerStatuses", "initContainerStatuses")
+    owned = (
+        "message",
+        "reason",
+        "containerStatuses",
+        "initContainerStatuses",
+        "ephemeralContainerStatuses",
+    )
     gone = {key: None for key in owned if key in before and key not in status}
     if not changed and not gone:
         return None

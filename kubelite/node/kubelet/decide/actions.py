@@ -3,7 +3,8 @@
 Everything that a decision rests on is on record, so that the successor of a killed process decides
 the same. Times are nanoseconds of CLOCK_BOOTTIME. The order is the kubelet's: sandbox, init
 containers one after the other (a sidecar counts once it has started), then the main containers in
-the order of the specification, each after the postStart hook of the one before.
+the order of the specification, each after the postStart hook of the one before. Ephemeral
+containers start as soon as there is a sandbox, once, and nothing waits for them.
 """
 
 from __future__ import annotations
@@ -161,12 +162,15 @@ def needs_care(pod: Pod, observed: ObservedPod) -> bool:
     """
     record, spec = observed.pod, pod.spec
     inits, mains = restart_policy.members(pod, observed)
+    ephemeral = restart_policy.ephemeral_members(pod, observed)
     if record.stage == REMOVING or record.goal == RESTART or record.resize or _unrecorded(observed):
         return True
     if has_dead_sandbox(observed):
         return True
     if record.goal == STOP or restart_policy.is_finished(pod, observed):
-        return any(m.running for m in (*inits, *mains))
+        return any(m.running for m in (*inits, *mains, *ephemeral))
+    if any(m.running or _is_unstarted(m) for m in ephemeral):
+        return True
     if not all(m.running or restart_policy.has_exited(m) for m in mains):
         return True
     return (
@@ -232,7 +236,8 @@ def _restart_all(pod: Pod, observed: ObservedPod) -> RestartAll | None:
 
 def _any_running(pod: Pod, observed: ObservedPod) -> bool:
     inits, mains = restart_policy.members(pod, observed)
-    return any(m.running for m in (*inits, *mains))
+    ephemeral = restart_policy.ephemeral_members(pod, observed)
+    return any(m.running for m in (*inits, *mains, *ephemeral))
 
 
 # -- down ------------------------------------------------------------------------------------------
@@ -301,12 +306,13 @@ def _run(pod: Pod, observed: ObservedPod, clock: TimePoint, max_backoff: int) ->
         starts = _initialize(inits, clock, max_backoff, sandbox, pod)
     if starts.up:
         starts = _merge(starts, _start_mains(mains, pod, clock, max_backoff))
-    wake = starts.wake
+    added = _start_ephemeral(pod, observed, clock, max_backoff)
+    wake = _earliest(starts.wake, added.wake)
     for steps in stops:
         wake = _earliest(wake, steps.wake)
     stop_actions = [action for steps in stops for action in steps.actions]
     return starts._replace(
-        actions=(*outdated, *hooks, *stop_actions, *starts.actions),
+        actions=(*outdated, *hooks, *stop_actions, *starts.actions, *added.actions),
         wake=wake,
         up=starts.up and not any(_is_restarting(m) for m in everyone),
     )
@@ -409,6 +415,22 @@ def _start_mains(mains: list[Member], pod: Pod, clock: TimePoint, max_backoff: i
         if has_hook and (member.observed is None or _is_hook_unfinished(member)):
             return result._replace(up=False)
     return result
+
+
+def _start_ephemeral(
+    pod: Pod, observed: ObservedPod, clock: TimePoint, max_backoff: int
+) -> Decision:
+    result = Decision()
+    for member in restart_policy.ephemeral_members(pod, observed):
+        if _is_unstarted(member):
+            result = _merge(result, _start(member, pod, clock, max_backoff))
+    return result
+
+
+def _is_unstarted(ephemeral: Member) -> bool:
+    """Whether an ephemeral container has not run yet; whatever its exit, it does not run again."""
+    last_exit = ephemeral.last_exit
+    return ephemeral.observed is None or (last_exit is not None and last_exit.never_created)
 
 
 def _is_hook_unfinished(member: Member) -> bool:

@@ -62,6 +62,12 @@ def members(pod: Pod, observed: ObservedPod) -> tuple[list[Member], list[Member]
     return inits, [Member(c, False, by_name.get(c.name)) for c in pod.spec.containers]
 
 
+def ephemeral_members(pod: Pod, observed: ObservedPod) -> list[Member]:
+    """The ephemeral containers, in the order in which they were added."""
+    by_name = {container.record.name: container for container in observed.containers}
+    return [Member(c, False, by_name.get(c.name)) for c in pod.spec.ephemeral_containers]
+
+
 def grace(pod: Pod) -> int:
     """The pod's terminationGracePeriodSeconds, in seconds."""
     own = pod.spec.termination_grace_period_seconds

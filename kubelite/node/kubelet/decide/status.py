@@ -67,6 +67,7 @@ def pod_status(pod: Pod, observed: ObservedPod, address: str) -> PodStatus:
         start_time=rfc3339(observed.pod.created_at),
         init_container_statuses=tuple(builder.inits),
         container_statuses=tuple(builder.mains),
+        ephemeral_container_statuses=tuple(builder.ephemeral),
         qos_class=qos.qos_class(pod),
     )
 
@@ -89,11 +90,15 @@ class _StatusBuilder:
     def __init__(self, pod: Pod, observed: ObservedPod) -> None:
         self.pod, self.observed = pod, observed
         inits, mains = restart_policy.members(pod, observed)
+        ephemeral = restart_policy.ephemeral_members(pod, observed)
         self.stopped = observed.pod.goal == STOP and not any(m.running for m in (*inits, *mains))
         self.over = self.stopped or restart_policy.is_finished(pod, observed)
         self.plain = [m.container.name for m in inits if not m.sidecar]
         self.inits = [container_status(pod, m, observed, over=self.over) for m in inits]
         self.mains = [container_status(pod, m, observed, over=self.over) for m in mains]
+        self.ephemeral = [
+            _of_ephemeral(container_status(pod, m, observed, over=True)) for m in ephemeral
+        ]
         self.phase = self._phase()
 
     @property
@@ -233,6 +238,11 @@ class _StatusBuilder:
             reason=reason or None,
             message=message or None,
         )
+
+
+def _of_ephemeral(status: ContainerStatus) -> ContainerStatus:
+    """The kubelet calls no ephemeral container ready or started."""
+    return replace(status, ready=False, started=None)
 
 
 def _word(holds: bool) -> str:

@@ -1,5 +1,5 @@
-"""How containers are stopped: preStop, stop signal, grace period, SIGKILL; main containers first,
-sidecars last. Pure.
+"""How containers are stopped: preStop, stop signal, grace period, SIGKILL; main and ephemeral
+containers first, sidecars last. Pure.
 
 The order is the kubelet's: main containers all at once, then each sidecar once those started after
 it are gone, in one grace period for all of them, with at least two seconds left for each sidecar
@@ -83,6 +83,7 @@ class StopSteps(NamedTuple):
 def decide(pod: Pod, observed: ObservedPod, now: int, boot: str) -> StopSteps:
     """The next steps towards a pod in which nothing runs; no steps and no time in the end."""
     inits, mains = restart_policy.members(pod, observed)
+    mains += restart_policy.ephemeral_members(pod, observed)
     since, grace = _stop_request(pod, observed, inits, now, boot)
     marks, wake = _due_marks(inits, mains, since, grace, now)
     if observed.pod.goal == RESTART:

@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from kubelite.core.errors import NativeError
 from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
@@ -549,7 +547,7 @@ class Pods:
 
         record = self._unpaused(namespace, name)
         target = self.queries.running(record, container).record
-        resolved = images.resolve(self._home, _only(self.queries.pod(record), tools))
+        resolved = images.resolve(self._home, images.only(self.queries.pod(record), tools))
         state = PodState(self._home, self._ledger, record)
         with contextlib.closing(self._worker(state, resolved=resolved)) as worker:
             worker.refresh()
@@ -557,7 +555,7 @@ class Pods:
             running = [
                 observed.record for observed in state.observed.containers if observed.running
             ]
-        refuse_exposed_host(inputs, target, running)
+        refuse_exposed_host(inputs, running if inputs.shared.share_pid else [target])
         with (
             CgroupTree(read_world(), self._home.cgroup) as tree,
             debug_session(
@@ -577,12 +575,6 @@ class Pods:
                 hint=f"`kubelite pod unpause {name}` first",
             )
         return record
-
-
-def _only(pod: Pod, container: Container) -> Pod:
-    """The pod with one container instead of its own."""
-    spec = msgspec.structs.replace(pod.spec, containers=(container,), init_containers=())
-    return msgspec.structs.replace(pod, spec=spec)
 
 
 def _has_finished(pod: Pod) -> bool:

@@ -301,7 +301,8 @@ class PodQueries:
     def check_container(self, record: PodRecord, container: str) -> None:
         """Raises NotFound for a name that no container of the pod has."""
         spec = self.pod(record).spec
-        names = [c.name for c in (*spec.containers, *spec.init_containers)]
+        groups = (spec.containers, spec.init_containers, spec.ephemeral_containers)
+        names = [container.name for group in groups for container in group]
         if container not in names:
             raise NotFound(
                 f'pod "{record.name}" has no container "{container}"',

@@ -22,7 +22,8 @@ def describe_exits(home: Home, ledger: Ledger, pod: Pod, observed: ObservedPod) 
     now = TimePoint(boottime(), boot_id(), time.time_ns())
     limit = restart_policy.max_backoff(pod, max_backoff(home))
     containers = {c.name: (c, True) for c in pod.spec.init_containers}
-    containers |= {c.name: (c, False) for c in pod.spec.containers}
+    others = (*pod.spec.containers, *pod.spec.ephemeral_containers)
+    containers |= {c.name: (c, False) for c in others}
     with CgroupTree(read_world(), home.cgroup) as tree:
         recorder = ExitRecorder(home, ledger, tree, observed.pod)
 

@@ -46,16 +46,13 @@ def can_open_root(observer: ContainerRecord, user: int, caps: Caps) -> bool:
     return observer.uid == user and not caps.permitted & ~(own.effective | own.bounding)
 
 
-def refuse_exposed_host(
-    inputs: StartInputs, target: ContainerRecord, neighbors: Sequence[ContainerRecord]
-) -> None:
-    """Refuses tools on the machine's own files beside a container that could open these files
-    through /proc/PID/root of the tools. ``neighbors`` are the running containers of the pod. Raises
-    RuntimeFailure.
+def refuse_exposed_host(inputs: StartInputs, visible_to: Sequence[ContainerRecord]) -> None:
+    """Refuses tools on the machine's own files beside containers that could open these files
+    through /proc/PID/root of the tools. ``visible_to`` are those that see the tools' processes.
+    Raises RuntimeFailure.
     """
     if "/" not in inputs.layers:
         return
-    visible_to = neighbors if inputs.shared.share_pid else (target,)
     for record in visible_to:
         if can_open_root(record, inputs.security.user.uid, inputs.security.caps):
             raise RuntimeFailure(
