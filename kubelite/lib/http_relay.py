@@ -79,6 +79,7 @@ async def carry_messages(
     finally:
         for way in ways:
             way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
     return client
 
 

@@ -72,7 +72,7 @@ def check_path(path: str) -> None:
     API server's proxy could be a page with scripts, which would then be of our origin. Raises
     StatusError.
     """
-    if path.split("/", 2)[1] not in ROOTS:
+    if path.removeprefix("/").partition("/")[0] not in ROOTS:
         raise no_such_path()
     segments = paths.split(path)
     if "//" in path or segments is None:

@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.world import SLEEP, World, pod, world
-from tests.install.conftest import Run
+from tests.install.conftest import ROOT, Run
 
 __all__ = ["world"]
+
+
+def files_of_the_page() -> list[Path]:
+    return [path for path in (ROOT / "kubelite/ui/static").rglob("*") if path.is_file()]
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +38,8 @@ def test_the_wheel_fits_every_python_from_311_and_holds_the_programs(wheel: Path
         modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
     assert modes["kubelite/bin/kubelite-shim"] & 0o777 == 0o755
     assert "kubelite/core/_native.abi3.so" in modes
+    page = {path.relative_to(ROOT).as_posix() for path in files_of_the_page()}
+    assert page and page <= modes.keys()
     (launcher,) = (name for name in modes if name.endswith(".data/scripts/kubelite"))
     assert modes[launcher] & 0o777 == 0o755
     assert not [

@@ -9,12 +9,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from kubelite.client.client import Client
 from kubelite.client.errors import NotFound
-from kubelite.client.resources import PODS, GroupVersionResource
+from kubelite.client.resources import NODES, PODS, GroupVersionResource
 from kubelite.client.transport import Identity
 from kubelite.ui.assets import CONTENT_TYPES, DIRECTORY
 from kubelite.ui.headers import CONTENT_POLICY
 from tests.client.servers import config_map, pod
+from tests.control.fake_kubelet import fake_kubelet
 from tests.ui.place import Place, page
 
 CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
@@ -162,6 +164,43 @@ async def test_a_watch_brings_each_change_as_it_happens(tmp_path: Path) -> None:
             await api.client.delete(CONFIG_MAPS, "a", "default")
             second = json.loads(await answer.content.readline())
     assert [event["type"] for event in (first, second)] == ["ADDED", "DELETED"]
+
+
+async def on_a_node(client: Client, kubelet: int) -> None:
+    """A running pod ``web`` on a node with this port of its kubelet."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
+    await client.create(NODES, node)
+    status = {
+        "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet}},
+    }
+    await client.patch_status(NODES, "n", {"status": status}, kind="strategic")
+    await client.create(PODS, pod("web", nodeName="n"), "default")
+
+
+async def test_a_shell_runs_over_a_websocket_and_says_how_it_ended(tmp_path: Path) -> None:
+    path = "/api/v1/namespaces/default/pods/web/exec"
+    query = "?command=sh&command=-c&command=read+x;echo+$x;exit+3&stdin=1&stdout=1"
+    async with page(tmp_path) as (place, api), fake_kubelet(api.server.pki) as port:
+        await on_a_node(api.client, port)
+        async with place.browser.ws_connect(
+            place.url(path + query),
+            protocols=["base64url.bearer.authorization.k8s.io.c2VjcmV0", "v5.channel.k8s.io"],
+            headers={"Origin": place.origin},
+        ) as shell:
+            assert shell.protocol == "v5.channel.k8s.io"
+            await shell.send_bytes(b"\x00hello\n")
+            messages = [message.data async for message in shell]
+    assert messages[0] == b"\x01hello\n"
+    assert b'"ExitCode"' in messages[-1] and messages[-1].startswith(b"\x03")
+
+
+async def test_a_shell_that_the_user_may_not_open_is_refused_by_the_api(tmp_path: Path) -> None:
+    path = "/api/v1/namespaces/default/pods/web/exec?command=sh&stdout=1"
+    async with page(tmp_path, Identity("eve")) as (place, _):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await place.browser.ws_connect(place.url(path), headers={"Origin": place.origin})
+    assert refused.value.status == 403
 
 
 async def test_without_its_api_server_the_page_stays_and_says_so(tmp_path: Path) -> None:

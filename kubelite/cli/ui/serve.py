@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from kubelite.cli.cluster.options import ClusterName
 from kubelite.cli.common.command import Option, Settings, usage
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from kubelite.client.kubeconfig import ClusterAccess
     from kubelite.node.runtime.home import Home
     from kubelite.ui.server import Info
+
+
+class Place(NamedTuple):
+    """Where the page is served, and whether it is opened in a browser."""
+
+    address: str
+    port: int
+    opens_browser: bool
 
 
 @usage(
@@ -50,6 +58,9 @@ def ui(
         int,
         Option("--port", "Port to listen on; 0 chooses a free one.", minimum=0, maximum=65535),
     ] = 0,
+    no_browser: Annotated[
+        bool, Option("--no-browser", "Only print the address; as root no browser is opened.")
+    ] = False,
 ) -> int:
     """Serves the page until a signal. Raises CliError."""
     check_address(address)
@@ -63,18 +74,19 @@ def ui(
         access = named_cluster(path, context_name)
     else:
         access = running_cluster(settings, name)
+    place = Place(address, port, not no_browser)
     if access is not None:
         run_until_signal(
             settings,
             f"showing {access.context} at {access.server}; Ctrl-C ends it",
-            lambda: _serve_cluster(settings, access, address, port),
+            lambda: _serve_cluster(settings, access, place),
         )
         return 0
     home = open_home(settings)
     run_until_signal(
         settings,
         f"showing the pods of {home.root}; Ctrl-C ends it",
-        lambda: _serve_local(settings, home, address, port),
+        lambda: _serve_local(settings, home, place),
     )
     return 0
 
@@ -92,9 +104,7 @@ def check_address(address: str) -> None:
         raise CliError(Diagnostic(f"cannot listen on {address}", hint=hint, exit_code=2))
 
 
-async def _serve_cluster(
-    settings: Settings, access: ClusterAccess, address: str, port: int
-) -> None:
+async def _serve_cluster(settings: Settings, access: ClusterAccess, place: Place) -> None:
     """Until cancelled. Raises CliError."""
     import asyncio
 
@@ -103,32 +113,30 @@ async def _serve_cluster(
 
     info = Info("cluster", access.context, access.server, access.namespace)
     home = Home(settings.root) if os.geteuid() == 0 else None
-    async with _page(settings, access, info, address, port, home):
+    async with _page(settings, access, info, home, place):
         await asyncio.Event().wait()
 
 
-async def _serve_local(settings: Settings, home: Home, address: str, port: int) -> None:
+async def _serve_local(settings: Settings, home: Home, place: Place) -> None:
     """Until cancelled. Raises CliError."""
     from kubelite.ui.local.engine import LocalEngine
     from kubelite.ui.server import Info
 
     async with LocalEngine(home) as engine:
         info = Info("local", engine.access.context, home.root)
-        async with _page(settings, engine.access, info, address, port, home):
+        async with _page(settings, engine.access, info, home, place):
             await engine.wait()
 
 
 @contextlib.asynccontextmanager
 async def _page(
-    settings: Settings,
-    access: ClusterAccess,
-    info: Info,
-    address: str,
-    port: int,
-    home: Home | None,
+    settings: Settings, access: ClusterAccess, info: Info, home: Home | None, place: Place
 ) -> AsyncIterator[None]:
     """The page is served, and its address printed. Raises CliError."""
+    import tempfile
+
     from kubelite.cli.common.screen import Screen
+    from kubelite.cli.ui.browser import has_browser, open_page
     from kubelite.client.http import HttpTransport
     from kubelite.ui.server import UiServer
 
@@ -136,13 +144,16 @@ async def _page(
     server = UiServer(transport, info, home)
     try:
         try:
-            url = await server.start(address, port)
+            url = await server.start(place.address, place.port)
         except OSError as error:
             hint = "choose another with --address and --port"
-            sentence = f"cannot listen on {address}:{port}: {error.strerror}"
+            sentence = f"cannot listen on {place.address}:{place.port}: {error.strerror}"
             raise CliError(Diagnostic(sentence, hint=hint)) from error
         Screen(settings).data(url + "\n")
-        yield
+        with tempfile.TemporaryDirectory(prefix="kubelite-ui-") as directory:
+            if place.opens_browser and has_browser():
+                open_page(url, directory)
+            yield
     finally:
         await server.close()
         await transport.close()
