@@ -5,9 +5,7 @@ server in this process.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,40 +22,7 @@ from kubelite.control.controllers.executor import Executor
 from kubelite.control.controllers.live_view import LiveView
 from kubelite.control.controllers.loop import ControllerLoop
 from tests.client.servers import served
-
-
-class ManualClock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self._calls: list[tuple[float, int, Callable[[], None]]] = []
-        self._cancelled: set[int] = set()
-        self._number = itertools.count()
-
-    def now(self) -> float:
-        return self.time
-
-    def call_at(self, when: float, callback: Callable[[], None]) -> Any:
-        number = next(self._number)
-        heapq.heappush(self._calls, (when, number, callback))
-        clock = self
-
-        class Handle:
-            def cancel(self) -> None:
-                clock._cancelled.add(number)
-
-        return Handle()
-
-    def due(self) -> list[float]:
-        return sorted(when for when, number, _ in self._calls if number not in self._cancelled)
-
-    def advance(self, seconds: float) -> None:
-        self.time += seconds
-        while self._calls and self._calls[0][0] <= self.time:
-            _, number, callback = heapq.heappop(self._calls)
-            if number not in self._cancelled:
-                callback()
+from tests.control.clock import ManualClock
 
 
 class Running:
