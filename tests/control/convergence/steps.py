@@ -410,7 +410,7 @@ STORAGE: st.SearchStrategy[Any] = st.one_of(
     _changes("PersistentVolumeClaim", "PersistentVolume", "Pod"),
 )
 SUBJECTS = (ROLLOUTS, SETS, BATCH, NETWORK, STORAGE)
-LENGTH = 10
+FEWEST, LENGTH = 4, 14
 
 
 class Sequence(NamedTuple):
@@ -425,8 +425,8 @@ class Sequence(NamedTuple):
 
 def _about(subject: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Steps of which most are about one subject: only those can meet."""
-    step = st.one_of(subject, subject, st.just(Settle()), MISFORTUNES, *SUBJECTS)
-    return st.lists(step, min_size=1, max_size=LENGTH).map(tuple)
+    step = st.one_of(subject, subject, subject, st.just(Settle()), MISFORTUNES, *SUBJECTS)
+    return st.lists(step, min_size=FEWEST, max_size=LENGTH).map(tuple)
 
 
 SEQUENCES = st.builds(

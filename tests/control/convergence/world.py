@@ -41,7 +41,7 @@ OUTCOME = "test/outcome"
 """What becomes of a pod: ``succeed``, or ``fail-N`` (the owner's first N pods fail)."""
 SOON = 25.0
 """Timers within so many seconds are waited for: back-off of Jobs, namespaces that end."""
-ROUNDS, PATIENCE = 400, 20.0
+ROUNDS, PATIENCE = 400, 60.0
 
 
 class World:
