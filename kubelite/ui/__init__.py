@@ -9,6 +9,8 @@ whoever started it::
     session.py    the one-time token and the cookie
     forward.py    requests and WebSockets carried to the API server
     pod_start.py  when a pod's start took which step (timeline.py)
+    placement.py  why a pod is pending
+    asking.py     what both ask of the API
     local         the API over this machine's pods, where there is no cluster
     assets.py     the files of the page
     headers.py    what every answer tells the browser

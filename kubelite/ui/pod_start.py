@@ -6,16 +6,13 @@ import asyncio
 from collections.abc import Sequence
 
 from kubelite.client.client import Client
-from kubelite.client.errors import ApiError, ClientError
 from kubelite.client.http import HttpTransport
-from kubelite.client.resources import PODS
-from kubelite.control.api.wire.status import StatusError, bad_request, unavailable
 from kubelite.lib.json import Object
-from kubelite.node.kubelet.pods.pods import Pods
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
-from kubelite.objects.facts import names
+from kubelite.node.runtime.observe import observe
 from kubelite.ui import timeline
+from kubelite.ui.asking import find_pod
 from kubelite.ui.timeline import Mark
 
 
@@ -30,14 +27,7 @@ class PodStart:
 
     async def look_up(self, namespace: str, name: str) -> Object:
         """The timeline of a pod. Raises StatusError."""
-        if names.label(namespace) or names.subdomain(name):
-            raise bad_request("namespace and pod of the query must be names")
-        try:
-            pod = await self._client.get(PODS, name, namespace)
-        except ApiError as error:
-            raise StatusError(error.code, error.reason, error.message) from error
-        except ClientError as error:
-            raise unavailable(str(error)) from error
+        pod = await find_pod(self._client, namespace, name)
         recorded = await asyncio.to_thread(self._recorded, pod["metadata"]["uid"])
         return timeline.document(tuple(timeline.from_objects(pod)), recorded)
 
@@ -49,5 +39,5 @@ class PodStart:
         record = ledger.pod(uid)
         if record is None:
             return ()
-        observed = Pods(self._home).queries.observe(record)
+        observed = observe(self._home, ledger, record)
         return tuple(timeline.from_records(observed, ledger.history(uid)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -22,11 +22,13 @@ from kubelite.ui import headers
 from kubelite.ui.assets import Asset, read_assets
 from kubelite.ui.forward import Forwarder
 from kubelite.ui.gate import PAGE, SESSION, Knock, refusal
+from kubelite.ui.placement import Placement
 from kubelite.ui.pod_start import PodStart
 from kubelite.ui.session import Session
 
 GOODBYE_SECONDS = 0.5
-_INFO, _TIMELINE = "/ui/info", "/ui/timeline"
+
+Query = Mapping[str, str]
 
 
 class Info(NamedTuple):
@@ -48,7 +50,12 @@ class UiServer:
         self._assets = read_assets(PAGE)
         self._session = Session()
         self._forwarder = Forwarder(transport)
-        self._pod_start = PodStart(transport, home)
+        start, placement = PodStart(transport, home), Placement(transport)
+        self._answers: dict[str, Callable[[Query], Awaitable[Mapping[str, Any]]]] = {
+            f"{PAGE}info": self._describe,
+            f"{PAGE}timeline": lambda query: start.look_up(*_pod_of(query)),
+            f"{PAGE}why": lambda query: placement.explain(*_pod_of(query)),
+        }
         self._hosts: tuple[str, ...] = ()
         self._cookie = ""
         self._runner: web.ServerRunner | None = None
@@ -104,16 +111,15 @@ class UiServer:
             return await self._forwarder.carry(request)
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
-        if path == _INFO:
-            return _json({"version": kubelite.__version__, **self._info._asdict()})
-        if path == _TIMELINE:
-            query = request.rel_url.query
-            start = await self._pod_start.look_up(query.get("namespace", ""), query.get("pod", ""))
-            return _json(start)
+        if path in self._answers:
+            return _json(await self._answers[path](request.rel_url.query))
         asset = self._assets.get(path)
         if asset is None:
             raise StatusError(404, "NotFound", "the page has no such file")
         return _file(request, asset)
+
+    async def _describe(self, query: Query) -> Mapping[str, Any]:
+        return {"version": kubelite.__version__, **self._info._asdict()}
 
     async def _swap(self, request: web.BaseRequest) -> web.Response:
         """Swaps the one-time token, the whole body of the request, for a cookie. Raises
@@ -128,6 +134,10 @@ class UiServer:
         response = web.Response(status=204, headers=headers.DATA)
         response.set_cookie(self._cookie, secret, path="/", httponly=True, samesite="Strict")
         return response
+
+
+def _pod_of(query: Query) -> tuple[str, str]:
+    return query.get("namespace", ""), query.get("pod", "")
 
 
 def _file(request: web.BaseRequest, asset: Asset) -> web.Response:

@@ -222,3 +222,29 @@ async def test_a_timeline_is_shown_to_who_may_see_the_pod(tmp_path: Path) -> Non
             assert (await place.get(f"/ui/timeline{query}"))[0] == 400
     async with page(tmp_path / "other", Identity("eve")) as (place, _):
         assert (await place.get("/ui/timeline?namespace=default&pod=web"))[0] == 403
+
+
+async def test_why_a_pod_is_pending_is_said_of_each_node(tmp_path: Path) -> None:
+    async with page(tmp_path) as (place, api):
+        for name, key in (("one", ""), ("two", "full")):
+            taints = [{"key": key, "effect": "NoSchedule"}] if key else []
+            node = {"metadata": {"name": name}, "spec": {"taints": taints}}
+            await api.client.create(NODES, {"apiVersion": "v1", "kind": "Node", **node})
+            status = {
+                "capacity": {"cpu": "2", "pods": "9"},
+                "allocatable": {"cpu": "2", "pods": "9"},
+            }
+            await api.client.patch_status(NODES, name, {"status": status}, kind="strategic")
+        container = {"name": "c", "image": "i", "resources": {"requests": {"cpu": "3"}}}
+        new = [{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}]
+        big = pod("big", containers=[container], tolerations=new)
+        await api.client.create(PODS, big, "default")
+        await api.client.create(PODS, pod("bound", nodeName="one"), "default")
+        code, verdict = await place.get("/ui/why?namespace=default&pod=big")
+        assert (code, verdict["selected"]) == (200, None)
+        assert verdict["nodes"]["one"]["reasons"] == ["Insufficient cpu"]
+        assert "untolerated taint" in verdict["nodes"]["two"]["reasons"][0]
+        assert (await place.get("/ui/why?namespace=default&pod=bound"))[0] == 400
+        assert (await place.get("/ui/why?namespace=default&pod=none"))[0] == 404
+    async with page(tmp_path / "other", Identity("eve")) as (place, _):
+        assert (await place.get("/ui/why?namespace=default&pod=big"))[0] == 403

@@ -32,14 +32,20 @@ KINDS: dict[str, tuple[GroupVersionResource, ...]] = {
 """By kind, the versions in the order of preference; Pods last, since they refer to the others."""
 
 
+async def served_kinds(client: Client) -> dict[str, GroupVersionResource]:
+    """The kinds that the server has, each in the version to use. Raises ClientError."""
+    served = await client.served()
+    chosen = {
+        kind: next((version for version in versions if version in served), None)
+        for kind, versions in KINDS.items()
+    }
+    return {kind: version for kind, version in chosen.items() if version is not None}
+
+
 async def informers_of(client: Client, informers: Informers) -> dict[str, Informer]:
     """An informer for each kind that the server has, with its first view. Raises ClientError."""
-    served = await client.served()
-    view: dict[str, Informer] = {}
-    for kind, versions in KINDS.items():
-        version = next((candidate for candidate in versions if candidate in served), None)
-        if version is not None:
-            view[kind] = informers.of(version)
+    kinds = await served_kinds(client)
+    view = {kind: informers.of(version) for kind, version in kinds.items()}
     for informer in view.values():
         await informer.wait_synced()
     return view
