@@ -1,0 +1,118 @@
+// A list that stays true: listed in pages, then watched, taken up again when the connection is
+// lost, listed anew after a 410.
+
+import { EMPTY, withConnection, withEvents, withLoss, withPage } from "../model/watch.js";
+import { getJson, JSON_TYPE, TABLE_TYPE, withQuery } from "./http.js";
+import { watchEvents } from "./watch.js";
+
+const PAGE = 500;
+const GATHER_MS = 30; // events of so long are shown in one step
+const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [300, 10_000];
+
+export class Collection {
+  /** `changed` is called with the state after each change of it. */
+  constructor(path, { asTable = false, selectors = {}, changed }) {
+    this.path = path;
+    this.asTable = asTable;
+    this.selectors = selectors;
+    this.changed = changed;
+    this.state = EMPTY;
+    this.gathered = [];
+    this.aborter = new AbortController();
+  }
+
+  start() {
+    this.run().catch((error) => {
+      if (!this.aborter.signal.aborted) throw error;
+    });
+    return this;
+  }
+
+  stop() {
+    this.aborter.abort();
+    clearTimeout(this.timer);
+  }
+
+  async run() {
+    const { signal } = this.aborter;
+    for (let failures = 0; !signal.aborted;) {
+      try {
+        if (!this.state.revision || this.state.phase === "expired") await this.list();
+        await this.watch(() => {
+          failures = 0;
+        });
+        failures += 1;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.flush();
+        if (error.code === 410) this.set({ ...this.state, phase: "expired" });
+        else this.set(withLoss(this.state, error.message));
+        failures += 1;
+      }
+      if (failures > 1 || this.state.phase !== "expired") await pause(failures, signal);
+    }
+  }
+
+  async list() {
+    const accept = this.asTable ? TABLE_TYPE : JSON_TYPE;
+    let next = "";
+    do {
+      const path = withQuery(this.path, { ...this.selectors, limit: PAGE, continue: next });
+      const answer = await getJson(path, { accept, signal: this.aborter.signal });
+      this.set(withPage(this.state, answer, { first: !next }));
+      next = answer.metadata?.continue ?? "";
+    } while (next);
+  }
+
+  async watch(succeeded) {
+    const words = {
+      ...this.selectors,
+      watch: "1",
+      allowWatchBookmarks: "true",
+      resourceVersion: this.state.revision,
+    };
+    const opened = () => {
+      succeeded();
+      this.set(withConnection(this.state));
+    };
+    const { signal } = this.aborter;
+    for await (const events of watchEvents(withQuery(this.path, words), {
+      asTable: this.asTable,
+      signal,
+      opened,
+    })) {
+      this.gathered.push(...events);
+      this.timer ??= setTimeout(() => this.flush(), GATHER_MS);
+    }
+    this.flush();
+  }
+
+  flush() {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    if (this.gathered.length) this.set(withEvents(this.state, this.gathered.splice(0)));
+  }
+
+  set(state) {
+    if (this.aborter.signal.aborted || state === this.state) return;
+    this.state = state;
+    this.changed(state);
+  }
+}
+
+/** Longer after each failure, and not in step with other clients. */
+async function pause(failures, signal) {
+  if (!failures) return;
+  const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 8));
+  await new Promise((resolve) => {
+    const timer = setTimeout(resolve, longest * (0.5 + Math.random() / 2));
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}

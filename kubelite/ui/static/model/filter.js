@@ -1,0 +1,67 @@
+// Which rows a filter shows, and in which order. Pure.
+//
+// Words of a filter must all be in the row's cells; `key=value`, `key!=value` are about labels.
+
+const REQUIREMENT = /^([A-Za-z0-9][\w./-]*)(!=|==|=)([\w.-]*)$/;
+
+export function parseFilter(text) {
+  const words = [];
+  const labels = [];
+  for (const term of text.trim().split(/[\s,]+/)) {
+    if (!term) continue;
+    const requirement = REQUIREMENT.exec(term);
+    if (requirement) {
+      const [, key, operator, value] = requirement;
+      labels.push({ key, value, isEqual: operator !== "!=" });
+    } else {
+      words.push(term.toLowerCase());
+    }
+  }
+  return { words, labels };
+}
+
+export function isShown(row, filter) {
+  const labels = row.metadata.labels ?? {};
+  for (const { key, value, isEqual } of filter.labels) {
+    if ((labels[key] === value) !== isEqual) return false;
+  }
+  if (filter.words.length === 0) return true;
+  const text = `${row.key} ${(row.cells ?? []).join(" ")}`.toLowerCase();
+  return filter.words.every((word) => text.includes(word));
+}
+
+/** The rows in the order of a column: { column: index or "namespace" or "age", descending }. */
+export function sorted(rows, order) {
+  const value = valueOf(order.column);
+  const sign = order.descending ? -1 : 1;
+  return rows
+    .map((row) => [value(row), row])
+    .sort(([a, x], [b, y]) => sign * compare(a, b) || compare(x.key, y.key))
+    .map(([, row]) => row);
+}
+
+function valueOf(column) {
+  if (column === "age") return (row) => -Date.parse(row.metadata.creationTimestamp ?? 0);
+  if (column === "namespace") return (row) => row.metadata.namespace ?? "";
+  return (row) => row.cells?.[column] ?? "";
+}
+
+const NUMBER = /^-?\d+(\.\d+)?/;
+
+/**
+ * Numbers by size, so that 9 stands before 10 and 2/3 before 10/10; other words by their letters.
+ */
+export function compare(a, b) {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  const [x, y] = [NUMBER.exec(String(a)), NUMBER.exec(String(b))];
+  if (x && y && Number(x[0]) !== Number(y[0])) return Number(x[0]) - Number(y[0]);
+  const [s, t] = [String(a), String(b)];
+  return s < t ? -1 : s > t ? 1 : 0;
+}
+
+/** Which of `count` rows of one height a viewport shows, with some to spare above and below. */
+export function visibleRange({ top, height, rowHeight, count, spare = 12 }) {
+  const first = Math.max(0, Math.floor(top / rowHeight) - spare);
+  const last = Math.min(count, Math.ceil((top + height) / rowHeight) + spare);
+  return { first: Math.min(first, last), last };
+}

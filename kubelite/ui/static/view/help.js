@@ -1,0 +1,29 @@
+import { html } from "../vendor/preact-htm.js";
+import { Dialog } from "./parts.js";
+import { usePage } from "./hooks.js";
+
+const KEYS = [
+  ["/", "Filter the list: words, and labels as app=web or app!=web"],
+  [":", "Go to a kind by its name or short name"],
+  ["↑ ↓ or j k", "Move in a list"],
+  ["Enter", "Open the object"],
+  ["l", "Logs of the pod"],
+  ["s", "Shell in the pod"],
+  ["e", "Edit the object"],
+  ["Esc", "Close what is open"],
+  ["?", "This help"],
+];
+
+export function Help({ close }) {
+  const { info } = usePage();
+  return html`<${Dialog} label="Keyboard and help" close=${close}>
+    <h2>Keyboard</h2>
+    <dl class="keys">${KEYS.map(
+      ([key, text]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt>
+      <dd>${text}</dd></div>`,
+    )}</dl>
+    <p class="dim">kubelite ${info.version} · ${info.context} · ${info.server} · <a
+      href="vendor/LICENCES.txt">licences</a></p>
+    <button type="button" onClick=${close}>Close</button>
+  </${Dialog}>`;
+}

@@ -1,0 +1,72 @@
+"""What of the page needs no browser: its pure modules, what it is made of, what it must not use."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubelite.ui.assets import DIRECTORY, read_assets
+
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = Path(DIRECTORY)
+OWN = [path for path in sorted(STATIC.rglob("*.js")) if "vendor" not in path.parts]
+FORBIDDEN = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|document\.write"
+    r"|\beval\b|new Function|DOMParser|srcdoc|createContextualFragment|javascript:"
+)
+FIRST_PAINT = 100_000  # bytes, packed
+LATER = ("xterm.js", "xterm-fit.js", "xterm.css")
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "model").glob("*.test.mjs")))
+def test_pure_modules(path: Path) -> None:
+    done = subprocess.run(["node", "--test", path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^# pass [1-9]", done.stdout, re.M), done.stdout
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: str(path.relative_to(STATIC)))
+def test_nothing_makes_markup_or_code_of_text(path: Path) -> None:
+    assert FORBIDDEN.findall(path.read_text()) == []
+
+
+def test_the_document_holds_no_script_and_no_style() -> None:
+    document = (STATIC / "index.html").read_text()
+    assert re.findall(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", document) == []
+
+
+def test_pure_modules_know_neither_page_nor_network() -> None:
+    words = re.compile(
+        r"\b(document|window|fetch|localStorage|WebSocket|location)\s*[.(]|/(api|view)/"
+    )
+    for path in (STATIC / "model").glob("*.js"):
+        imports = "\n".join(re.findall(r"^import .*$", path.read_text(), re.M))
+        code = re.sub(r"//.*|/\*.*?\*/|\"[^\"\n]*\"|`[^`]*`", "", path.read_text(), flags=re.S)
+        assert words.findall(code) == [] and "/view/" not in imports and "/api/" not in imports, (
+            path
+        )
+
+
+def test_what_comes_from_npm_is_what_was_recorded() -> None:
+    command = [sys.executable, ROOT / "scripts" / "vendor-ui", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_first_paint_is_light() -> None:
+    assets = read_assets("/")
+    sizes = {
+        path: len(asset.packed or asset.content)
+        for path, asset in assets.items()
+        if not path.endswith((*LATER, ".txt"))
+    }
+    assert sum(sizes.values()) < FIRST_PAINT, sizes
+
+
+def test_no_folder_of_the_page_holds_more_than_twenty_files() -> None:
+    folders = [STATIC, *(path for path in STATIC.rglob("*") if path.is_dir())]
+    assert all(sum(path.is_file() for path in folder.iterdir()) <= 20 for folder in folders)
