@@ -42,10 +42,9 @@ class Forwarder:
         """The API server's answer to a request. Raises StatusError."""
         path, _, query = request.raw_path.partition("?")
         check_path(path)
-        is_upgrade = "upgrade" in request.headers.get("Connection", "").lower()
         headers = {name: request.headers[name] for name in _SENT if name in request.headers}
         try:
-            if is_upgrade:
+            if is_upgrade(request.headers):
                 return await self._carry_websocket(request, Call("GET", path, query))
             # Between two processes of one machine packing costs more than it saves.
             headers["Accept-Encoding"] = "identity"
@@ -67,6 +66,11 @@ class Forwarder:
             return await carry_messages(request, backend, DATA)
 
 
+def is_upgrade(headers: Mapping[str, str]) -> bool:
+    """Whether a request asks for another protocol."""
+    return "Upgrade" in headers or "upgrade" in headers.get("Connection", "").lower()
+
+
 def check_path(path: str) -> None:
     """Refuses paths that lead elsewhere than to the API. What a pod or a node answers through the
     API server's proxy could be a page with scripts, which would then be of our origin. Raises
@@ -74,9 +78,8 @@ def check_path(path: str) -> None:
     """
     if path.removeprefix("/").partition("/")[0] not in ROOTS:
         raise no_such_path()
-    segments = paths.split(path)
-    if "//" in path or segments is None:
-        raise bad_request("the path of the request is not in its shortest form")
+    if "//" in path or "%2f" in path.lower() or paths.split(path) is None:
+        raise bad_request("the path of the request can be taken for another one")
     target = paths.parse(path)
     if target is not None and target.sub == "proxy":
         raise forbidden(None, "", "the page may not open what pods and nodes serve")

@@ -13,14 +13,11 @@ import kubelite
 from kubelite.client.http import HttpTransport
 from kubelite.control.api.server.server import read_body
 from kubelite.control.api.wire.documents import encode
-from kubelite.control.api.wire.status import (
-    StatusError,
-    method_not_allowed,
-)
+from kubelite.control.api.wire.status import StatusError, method_not_allowed
 from kubelite.node.runtime.home import Home
 from kubelite.ui import headers
 from kubelite.ui.assets import Asset, read_assets
-from kubelite.ui.forward import Forwarder
+from kubelite.ui.forward import Forwarder, is_upgrade
 from kubelite.ui.gate import PAGE, SESSION, Knock, refusal
 from kubelite.ui.placement import Placement
 from kubelite.ui.pod_start import PodStart
@@ -48,6 +45,7 @@ class UiServer:
     def __init__(self, transport: HttpTransport, info: Info, home: Home | None = None) -> None:
         self._info = info
         self._assets = read_assets(PAGE)
+        self._public = {"/", "/ui", *self._assets}
         self._session = Session()
         self._forwarder = Forwarder(transport)
         start, placement = PodStart(transport, home), Placement(transport)
@@ -80,8 +78,8 @@ class UiServer:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        refused = refusal(self._knock(request), self._hosts, self._assets.keys() | {"/", "/ui"})
         try:
+            refused = refusal(self._knock(request), self._hosts, self._public)
             if refused is not None:
                 raise StatusError(refused.code, refused.reason, refused.message)
             return await self._route(request)
@@ -96,7 +94,7 @@ class UiServer:
             given.get("Host", ""),
             given.get("Origin", ""),
             given.get("Sec-Fetch-Site", ""),
-            "Upgrade" in given,
+            is_upgrade(given),
             self._session.knows(request.cookies.get(self._cookie, "")),
         )
 

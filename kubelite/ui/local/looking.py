@@ -56,8 +56,8 @@ class Lookout:
                 uids |= self.uids() | set(self._uids.values())
             elif change.directory in self._tops:
                 uids.add(change.name.removeprefix(UNFINISHED))
-            else:
-                uids.add(self._uids[change.directory])
+            elif uid := self._uids.get(change.directory):  # else it is gone, which a top has told
+                uids.add(uid)
         return uids
 
     def uids(self) -> set[str]:
@@ -88,4 +88,4 @@ class Lookout:
                     self._uids[path] = uid
                     self._watch.add(path)
                 except FileNotFoundError:
-                    del self._uids[path]
+                    self._uids.pop(path, None)
