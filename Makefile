@@ -18,7 +18,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 KILLS ?= 1600
 SERVER_KILLS ?= 200
 
-.PHONY: build dist test test-v2 check conformance demo bench soak churn kills cluster-kills convergence faults clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
+.PHONY: build dist test test-v2 check conformance demo bench soak churn kills cluster-kills leader-kills convergence faults clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -64,6 +64,13 @@ CLUSTER_KILLS ?= 100
 
 cluster-kills: build
 	KUBELITE_CLUSTER_KILLS=$(CLUSTER_KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q -s tests/cluster/test_cluster_kills.py
+
+# Servers with all their controllers killed in the middle of changes, alone over a file and in pairs over an etcd, where each leader's
+# Lease has to end first: half an hour.   make leader-kills LEADER_KILLS=20
+LEADER_KILLS ?= 100
+
+leader-kills: build
+	KUBELITE_LEADER_KILLS=$(LEADER_KILLS) $(PYTHON) -m pytest -q -rP tests/up/test_up_leaders.py
 
 # Random histories of a cluster, a new set each time; and how many of them it takes to find each planted fault, 20 minutes.
 #   make convergence SEQUENCES=5000   make faults SEQUENCES=100

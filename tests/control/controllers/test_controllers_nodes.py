@@ -157,3 +157,37 @@ def test_a_wish_outside_of_the_pool_is_not_granted(wish):
     (found,) = assigned(ranged("n", wish=wish))
     assert found != wish
     assert found.startswith("10.2") and found.endswith(".0/24")
+
+
+def told(plan):
+    return [(e.regarding["metadata"]["name"], e.reason, e.message) for e in plan.steps]
+
+
+def test_nodes_that_come_and_go_are_told_once():
+    known, key = node_lifecycle.KnownNodes(), ("", "n")
+    old, new = node(), node()
+    old["metadata"]["uid"], new["metadata"]["uid"] = "1", "2"
+    come = ("n", "RegisteredNode", "Node n event: Registered Node n in Controller")
+    gone = ("n", "RemovingNode", "Node n event: Removing Node n from Controller")
+    assert told(known.plan(FixedView([old]), key, NOW)) == [come]
+    assert told(known.plan(FixedView([old]), key, NOW)) == []
+    assert told(known.plan(FixedView([new]), key, NOW)) == [gone, come], "another of that name"
+    assert told(known.plan(FixedView([]), key, NOW)) == [gone]
+    assert told(known.plan(FixedView([]), key, NOW)) == []
+
+
+def test_a_pod_that_need_not_leave_after_all_is_told_of():
+    evictions, key = taint_eviction.Evictions(), ("default", "p")
+    taint = {"key": "k", "effect": "NoExecute", "timeAdded": format_time(NOW)}
+    waits = pod(tolerations=[{"operator": "Exists", "tolerationSeconds": 60}])
+    tainted = FixedView([node(taints=[taint]), waits])
+    cancelled = [("p", "TaintManagerEviction", "Cancelling deletion of Pod default/p")]
+    assert evictions.plan(FixedView([node(), waits]), key, NOW).steps == ()
+    assert evictions.plan(tainted, key, NOW).wake_at == NOW + 60
+    assert told(evictions.plan(FixedView([node(), waits]), key, NOW)) == cancelled
+    assert evictions.plan(FixedView([node(), waits]), key, NOW).steps == ()
+    evictions.plan(tainted, key, NOW)
+    assert told(evictions.plan(FixedView([node(taints=[taint])]), key, NOW)) == cancelled, "gone"
+    evictions.plan(tainted, key, NOW)
+    assert any(isinstance(s, Delete) for s in evictions.plan(tainted, key, NOW + 60).steps)
+    assert evictions.plan(FixedView([]), key, NOW + 61).steps == (), "it has left"

@@ -354,14 +354,21 @@ SCALED = ("Deployment", "ReplicaSet", "StatefulSet", "ReplicationController")
 POLICIES = st.sampled_from(("Background", "Foreground", "Orphan"))
 
 
+def _mixed(*strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """One of these, each as likely as the others, however many choices it has itself."""
+    return st.sampled_from(strategies).flatmap(lambda strategy: strategy)
+
+
 def _changes(*kinds: str) -> st.SearchStrategy[Any]:
     """Deletions of these kinds, and new sizes for those that have one."""
     sized = [kind for kind in kinds if kind in SCALED]
     deletions = st.builds(Delete, st.sampled_from(kinds), POLICIES)
-    return deletions | st.builds(Scale, st.sampled_from(sized), SIZES) if sized else deletions
+    if not sized:
+        return deletions
+    return _mixed(deletions, st.builds(Scale, st.sampled_from(sized), SIZES))
 
 
-MISFORTUNES: st.SearchStrategy[Any] = st.one_of(
+MISFORTUNES = _mixed(
     st.builds(DeletePod, st.integers(0, 9), st.booleans()),
     st.builds(Quota, st.sampled_from((None, 2, 5, 20))),
     st.builds(LoseNode, st.sampled_from(NODE_NAMES)),
@@ -372,20 +379,22 @@ MISFORTUNES: st.SearchStrategy[Any] = st.one_of(
     st.builds(Renew),
     st.builds(Spoil, st.booleans(), st.booleans()),
 )
-ROLLOUTS: st.SearchStrategy[Any] = st.one_of(
+ROLLOUTS = _mixed(
     st.builds(deployment, SIZES, IMAGES, SPARES, SPARES),
     st.builds(deployment, st.just(4), IMAGES, st.just(1), st.integers(0, 1)),
+    st.builds(deployment, st.just(3), IMAGES, st.just(0), st.integers(0, 1)),
     st.builds(budget, st.integers(1, 3)),
     st.builds(service, st.just("deployment")),
     _changes("Deployment", "PodDisruptionBudget", "Service"),
 )
-SETS: st.SearchStrategy[Any] = st.one_of(
+SETS = _mixed(
     st.builds(replica_set, st.sampled_from(("ReplicaSet", "ReplicationController")), SIZES),
     st.builds(stateful_set, SIZES, IMAGES),
     st.builds(daemon_set, IMAGES, st.sampled_from(("", "z1"))),
     _changes("ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet"),
+    st.builds(DeletePod, st.integers(0, 9), st.booleans()),
 )
-BATCH: st.SearchStrategy[Any] = st.one_of(
+BATCH = _mixed(
     st.builds(
         job,
         st.integers(1, 3),
@@ -397,13 +406,13 @@ BATCH: st.SearchStrategy[Any] = st.one_of(
     st.builds(Pass, st.sampled_from((70, 320))),
     _changes("Job", "CronJob"),
 )
-NETWORK: st.SearchStrategy[Any] = st.one_of(
+NETWORK = _mixed(
     st.builds(service, st.sampled_from(("statefulset", ""))),
     st.builds(endpoints, st.integers(1, 3)),
     st.builds(stateful_set, SIZES, IMAGES),
     _changes("StatefulSet", "Service", "Endpoints"),
 )
-STORAGE: st.SearchStrategy[Any] = st.one_of(
+STORAGE = _mixed(
     st.builds(claim),
     st.builds(volume, SPARES),
     st.builds(pod, st.sampled_from(("claim", "ephemeral"))),
@@ -425,7 +434,8 @@ class Sequence(NamedTuple):
 
 def _about(subject: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Steps of which most are about one subject: only those can meet."""
-    step = st.one_of(subject, subject, subject, st.just(Settle()), MISFORTUNES, *SUBJECTS)
+    others = _mixed(*SUBJECTS)
+    step = _mixed(subject, subject, subject, others, st.just(Settle()), MISFORTUNES, MISFORTUNES)
     return st.lists(step, min_size=FEWEST, max_size=LENGTH).map(tuple)
 
 

@@ -1,7 +1,9 @@
-"""Taints of nodes by their conditions, and nodes that nobody hears of any more. Pure.
+"""Taints of nodes by their conditions, and nodes that nobody hears of any more. Pure but for its
+memory.
 
 After kubernetes, ``pkg/controller/nodelifecycle``: a node whose Lease and status are older than the
 grace period gets unknown conditions; conditions become taints, of which ``NoExecute`` ones evict.
+Which nodes there are is remembered in the process, as Kubernetes does, to tell when one is new.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from kubelite.control.controllers.shared.meta import (
     parse_time,
     spec_of,
     status_of,
+    uid_of,
     with_type,
 )
 from kubelite.control.controllers.view import View, on_node
@@ -196,10 +199,33 @@ def _unknown_conditions(conditions: Sequence[Obj], now: float) -> list[Obj]:
     return result
 
 
+class KnownNodes:
+    """Plans, and remembers: nodes that come and go are told of."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Obj] = {}
+
+    def plan(self, view: View, key: Key, now: float) -> Plan:
+        """The plan for a node, after what there is to tell about it."""
+        rest = plan(view, key, now)
+        return rest._replace(steps=(*self._events(key[1], view.get(NODES, *key)), *rest.steps))
+
+    def _events(self, name: str, node: Obj | None) -> Iterable[Emit]:
+        old = self._known.pop(name, None)
+        if node is not None:
+            self._known[name] = node
+        if old is not None and (node is None or uid_of(node) != uid_of(old)):
+            text = f"Node {name} event: Removing Node {name} from Controller"
+            yield Emit(with_type(old, "v1", "Node"), "Normal", "RemovingNode", text)
+        if node is not None and (old is None or uid_of(node) != uid_of(old)):
+            text = f"Node {name} event: Registered Node {name} in Controller"
+            yield Emit(with_type(node, "v1", "Node"), "Normal", "RegisteredNode", text)
+
+
 NODE_LIFECYCLE_CONTROLLER = Controller(
     "node-lifecycle-controller",
     "node-controller",
     "node-controller",
     {NODES: own_key, LEASES: nobody, PODS: nobody},
-    plan,
+    KnownNodes().plan,
 )

@@ -1,8 +1,8 @@
-"""Eviction of pods from nodes with ``NoExecute`` taints. Pure.
+"""Eviction of pods from nodes with ``NoExecute`` taints. Pure but for its memory.
 
 After kubernetes, ``pkg/controller/tainteviction``: a pod that tolerates every such taint stays; one
 whose tolerations end leaves when the first of them has ended, counted from when the last taint
-came.
+came. Which pods are to leave is remembered in the process, to tell when one stays after all.
 """
 
 from __future__ import annotations
@@ -92,6 +92,33 @@ def leaves_at(pod: Obj, taints: Sequence[Obj]) -> float | None:
     return max(added) + float(min(limits)) if all(added) else None
 
 
+class Evictions:
+    """Plans, and remembers: a pod that was to leave and does not is told of."""
+
+    def __init__(self) -> None:
+        self._waiting: set[Key] = set()
+
+    def plan(self, view: View, key: Key, now: float) -> Plan:
+        """The plan for a pod, or what there is to tell about one that need not leave."""
+        pod = view.get(PODS, *key)
+        if pod is not None and is_deleting(pod):
+            return NOTHING
+        decided = plan(view, key, now)
+        if decided.wake_at is not None:
+            self._waiting.add(key)
+        elif key in self._waiting:
+            self._waiting.discard(key)
+            return decided if decided.steps else Plan((_cancellation(*key),))
+        return decided
+
+
+def _cancellation(namespace: str, name: str) -> Emit:
+    """By its name: the pod may be gone."""
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name}}
+    text = f"Cancelling deletion of Pod {namespace}/{name}"
+    return Emit(pod, "Normal", "TaintManagerEviction", text)
+
+
 def _no_execute(node: Obj) -> list[Obj]:
     return [taint for taint in spec_of(node).get("taints") or () if taint["effect"] == "NoExecute"]
 
@@ -111,5 +138,5 @@ TAINT_EVICTION_CONTROLLER = Controller(
     "node-controller",
     "taint-eviction-controller",
     {PODS: own_key, NODES: _pods_of_node},
-    plan,
+    Evictions().plan,
 )

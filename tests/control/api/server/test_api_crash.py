@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[4]
 KILLS = int(os.environ.get("KUBELITE_KILLS", "12"))
 Object = dict[str, Any]
+FURNISHERS = "serviceaccount-controller,root-ca-certificate-publisher-controller"
 
 
 class Process:
-    """A ``kubelite server`` that can be killed and started again on the same data and port."""
+    """A ``kubelite server`` that can be killed and started again on the same data and port.
+    ``parts`` say which scheduler and controllers it has.
+    """
 
     def __init__(
         self,
@@ -42,7 +45,9 @@ class Process:
         *more: str,
         port: int | None = None,
         program: Sequence[str] = (sys.executable, "-m", "kubelite"),
+        parts: Sequence[str] = ("--no-scheduler", f"--controllers={FURNISHERS}"),
     ) -> None:
+        self._parts = parts
         self._program = program
         self.port = port or free_ports(1)[0]
         self._folder = folder
@@ -63,8 +68,7 @@ class Process:
         command = [
             *self._program,
             "server",
-            "--no-scheduler",
-            "--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller",
+            *self._parts,
             *where,
             *self._more,
         ]
