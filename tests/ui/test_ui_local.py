@@ -81,6 +81,9 @@ async def test_pods_are_there_with_status_events_logs_figures_and_a_shell(world:
             assert await log.text() == "two\n"
         _, usage = await place.get("/apis/metrics.k8s.io/v1beta1/pods")
         assert [item["metadata"]["name"] for item in usage["items"]] == ["p"]
+        node = shown["spec"]["nodeName"]
+        _, figures = await place.get(f"/api/v1/nodes/{node}/proxy/stats/summary")
+        assert figures["node"]["nodeName"] == node and "network" in figures["node"]
         assert (await place.get("/ui/info"))[1]["mode"] == "local"
         _, start = await place.get("/ui/timeline?namespace=default&pod=p")
         steps = [mark["step"] for mark in start["steps"] if mark["isExact"]]

@@ -108,6 +108,8 @@ ELSEWHERE = [
     "/api/v1/namespaces/default/pods/p/proxy/",
     "/api/v1/namespaces/default/services/s/%70roxy/x.js",
     "/api/v1/nodes/n/proxy/pods",
+    "/api/v1/nodes/n/proxy/stats/summary/x",
+    "/api/v1/namespaces/default/pods/p/proxy/stats/summary",
     "/api/v1%2Fnodes%2Fn%2Fproxy%2Fpods",
     "/api/v1/nodes/n%2fproxy/pods",
 ]
