@@ -29,7 +29,7 @@ spec:
   terminationGracePeriodSeconds: 0
   containers: [{name: c, image: host, command: [sleep, "60"]}]
 """
-NEVER = ("server", "scheduler run", "system agent")
+NEVER = ("server", "ui", "scheduler run", "system agent")
 """Commands that run until they are stopped: only their help and failures are typed."""
 WORDS = [
     *(

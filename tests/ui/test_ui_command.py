@@ -87,3 +87,15 @@ def test_it_listens_on_one_address_only(address: str) -> None:
     with pytest.raises(CliError):
         check_address(address)
     check_address("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    "words", [["--local", "--kubeconfig", "file"], ["--context", "name"]], ids=" ".join
+)
+def test_options_that_name_nothing_are_refused(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    done = World(tmp_path / "k").kl("ui", *words, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr

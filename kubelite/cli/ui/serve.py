@@ -67,12 +67,12 @@ def ui(
     from kubelite.cli.common.foreground import run_until_signal
     from kubelite.cli.ui.finding import named_cluster, running_cluster
 
-    path = kubeconfig or os.environ.get("KUBECONFIG", "").split(":")[0]
-    if local:
-        access = None
-    elif path:
+    path = "" if local else kubeconfig or os.environ.get("KUBECONFIG", "").split(":")[0]
+    _check_choice(local, kubeconfig, context_name, path)
+    access = None
+    if path:
         access = named_cluster(path, context_name)
-    else:
+    elif not local:
         access = running_cluster(settings, name)
     place = Place(address, port, not no_browser)
     if access is not None:
@@ -102,6 +102,15 @@ def check_address(address: str) -> None:
     if is_wildcard:
         hint = "name one IP address of this machine: browsers must call the page by it"
         raise CliError(Diagnostic(f"cannot listen on {address}", hint=hint, exit_code=2))
+
+
+def _check_choice(local: bool, kubeconfig: str | None, context: str | None, path: str) -> None:
+    """Refuses options that name nothing together. Raises CliError."""
+    if local and (kubeconfig or context):
+        raise CliError(Diagnostic("--local shows no cluster: leave the other out", exit_code=2))
+    if context and not path:
+        hint = "name its file with --kubeconfig or KUBECONFIG"
+        raise CliError(Diagnostic("--context needs a kubeconfig", hint=hint, exit_code=2))
 
 
 async def _serve_cluster(settings: Settings, access: ClusterAccess, place: Place) -> None:
