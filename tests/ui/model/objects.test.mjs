@@ -22,8 +22,9 @@ import {
   withEnd,
   withPiece,
 } from "../../../kubelite/ui/static/model/logs.js";
+import { verdicts } from "../../../kubelite/ui/static/model/placement.js";
 import { placed } from "../../../kubelite/ui/static/model/pod_start.js";
-import { lineOfField, withoutManagedFields } from "../../../kubelite/ui/static/model/yaml.js";
+import { lineOfField, rebased, withoutManagedFields } from "../../../kubelite/ui/static/model/yaml.js";
 
 const CREATED = "2026-01-01T00:00:00Z";
 const NOW = Date.parse(CREATED) + 60_000;
@@ -202,6 +203,16 @@ test("the line of a field, or of its nearest parent", () => {
   assert.equal(lineOfField(text, "status.phase"), 0);
 });
 
+test("a draft survives a new status, and nothing else", () => {
+  const object = (revision, replicas, ready) =>
+    `kind: Deployment\nmetadata:\n  name: web\n  resourceVersion: '${revision}'\n` +
+    `spec:\n  replicas: ${replicas}\nstatus:\n  conditions:\n  - type: x\n  ready: ${ready}\n`;
+  const draft = object(1, 5, 0);
+  assert.equal(rebased(draft, object(1, 2, 0), object(9, 2, 2)), object(9, 5, 0));
+  assert.equal(rebased(draft, object(1, 2, 0), object(9, 3, 2)), null);
+  assert.equal(rebased(draft, object(1, 2, 0), "kind: Other\n"), null);
+});
+
 test("logs: pieces become lines, and only so many are kept", () => {
   let log = withPiece(withPiece(EMPTY_LOG, "one\ntw"), "o\nthree");
   assert.deepEqual([log.lines, log.rest], [["one", "two"], "three"]);
@@ -250,7 +261,7 @@ const START = {
   ],
 };
 
-test("the start of a pod: each step from the one before it, the second of the API at the begin", () => {
+test("the start of a pod: each step from the one before it, whole seconds at the begin", () => {
   const steps = placed(START).map(({ name, since, took }) => [name, round(since), round(took)]);
   assert.deepEqual(steps, [
     ["Created", 0, 0],
@@ -271,6 +282,22 @@ test("the start of a pod of another machine is known in seconds", () => {
 function round(value) {
   return Math.round(value * 10) / 10;
 }
+
+test("what the scheduler says of each node", () => {
+  const nodes = {
+    small: { feasible: false, reasons: ["Insufficient cpu", "x"], scores: {}, total: null },
+    good: { feasible: true, reasons: [], scores: { Fit: 7, Spread: 1 }, total: 8 },
+    best: { feasible: true, reasons: [], scores: { Fit: 9 }, total: 9 },
+  };
+  assert.deepEqual(
+    verdicts({ nodes }).map(({ node, isFeasible, text }) => [node, isFeasible, text]),
+    [
+      ["best", true, "score 9: Fit 9"],
+      ["good", true, "score 8: Fit 7, Spread 1"],
+      ["small", false, "Insufficient cpu, x"],
+    ],
+  );
+});
 
 test("containers with their roles, probes in words, what belongs to what", () => {
   const members = containersOf({

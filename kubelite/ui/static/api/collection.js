@@ -5,7 +5,7 @@ import { EMPTY, withConnection, withEvents, withLoss, withPage } from "../model/
 import { getJson, JSON_TYPE, TABLE_TYPE, withQuery } from "./http.js";
 import { watchEvents } from "./watch.js";
 
-const PAGE = 500;
+const [FIRST_PAGE, PAGE] = [100, 500]; // the first rows are shown soon
 const GATHER_MS = 30; // events of so long are shown in one step
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [300, 10_000];
 
@@ -57,7 +57,8 @@ export class Collection {
     const accept = this.asTable ? TABLE_TYPE : JSON_TYPE;
     let next = "";
     do {
-      const path = withQuery(this.path, { ...this.selectors, limit: PAGE, continue: next });
+      const limit = next ? PAGE : FIRST_PAGE;
+      const path = withQuery(this.path, { ...this.selectors, limit, continue: next });
       const answer = await getJson(path, { accept, signal: this.aborter.signal });
       this.set(withPage(this.state, answer, { first: !next }));
       next = answer.metadata?.continue ?? "";

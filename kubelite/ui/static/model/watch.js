@@ -2,8 +2,8 @@
 // state.
 //
 // A collection goes loading → live. A lost connection makes it stale: rows stay, the watch is
-// taken up again. A revision that the server no longer has (410) makes it expired: it is listed anew, and
-// the old rows stay until then.
+// taken up again. A revision that the server no longer has (410) makes it expired: it is listed
+// anew, and the old rows stay until then.
 
 export const EMPTY = Object.freeze({
   phase: "loading", // loading | live | stale | expired | failed

@@ -11,6 +11,23 @@ export function withoutManagedFields(text) {
   return { text: [...lines.slice(0, start), ...lines.slice(end)].join("\n"), folded: end - start };
 }
 
+const REVISION = /^  resourceVersion: .*$/m;
+
+/**
+ * A draft that was begun from `base`, made to fit `current`: with its revision, where only the
+ * status has changed in between; null where somebody else has changed more.
+ */
+export function rebased(draft, base, current) {
+  const revision = REVISION.exec(current)?.[0];
+  if (!revision || withoutStatus(base) !== withoutStatus(current)) return null;
+  return draft.replace(REVISION, revision);
+}
+
+function withoutStatus(text) {
+  const { text: plain } = withoutManagedFields(text);
+  return plain.replace(REVISION, "").replace(/^status:.*\n(?:[ -].*\n)*/m, "");
+}
+
 /** "spec.containers[0].image" as ["spec", "containers", 0, "image"]; keys in brackets are keys. */
 export function fieldParts(field) {
   const parts = [];

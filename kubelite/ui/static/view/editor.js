@@ -2,9 +2,11 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import * as actions from "../api/actions.js";
-import { lineOfField, withoutManagedFields } from "../model/yaml.js";
+import { lineOfField, rebased, withoutManagedFields } from "../model/yaml.js";
 import { useKeys, useLoaded, usePage, useRights } from "./hooks.js";
 import { Nothing, Problem } from "./parts.js";
+
+const TRIES = 4; // of a change, while the status changes
 
 export function Editor({ resource, opened, revision }) {
   const { tell } = usePage();
@@ -73,7 +75,7 @@ function Draft({ resource, opened, text, close, saved }) {
   useEffect(() => area.current.focus(), []);
   const send = async (dryRun) => {
     try {
-      await actions.writeYaml(resource, opened, draft, { dryRun });
+      await write(resource, opened, { draft, base: text, dryRun });
       setProblems([]);
       if (dryRun) setIsTried(true);
       else saved();
@@ -117,6 +119,20 @@ function Draft({ resource, opened, text, close, saved }) {
           setIsTried(false);
         }} onKeyDown=${indentWithTab} /></div>
   </div>`;
+}
+
+/** A status that changes meanwhile is no reason to refuse a change of something else. */
+async function write(resource, opened, { draft, base, dryRun }) {
+  let text = draft;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await actions.writeYaml(resource, opened, text, { dryRun });
+    } catch (error) {
+      if (error.code !== 409 || tries === TRIES) throw error;
+      text = rebased(draft, base, await actions.readYaml(resource, opened));
+      if (text === null) throw error;
+    }
+  }
 }
 
 function LineNumbers({ count, marked }) {

@@ -8,6 +8,7 @@ import { factsOf, ownedBy } from "../model/facts.js";
 import { getJson, withQuery } from "../api/http.js";
 import { useLoaded, useNow, usePage } from "./hooks.js";
 import { Containers } from "./pod/containers.js";
+import { isUnplaced, Placement } from "./pod/placement.js";
 import { Age, Facts, Pairs, State } from "./parts.js";
 
 export function Summary({ resource, object }) {
@@ -29,6 +30,7 @@ export function Summary({ resource, object }) {
       ["Finalizers", metadata.finalizers?.join(", ")],
       ["Labels", html`<${Pairs} pairs=${metadata.labels} choose=${filterBy} />`],
     ]} />
+    ${resource.id === "pods" && isUnplaced(object) && html`<${Placement} pod=${object} />`}
     <${Conditions} object=${object} now=${now} />
     ${
       resource.id === "pods" &&
