@@ -6,7 +6,10 @@ import os
 import signal
 from typing import Any
 
+from kubelite.node.kubelet.agent import agent_control
+from kubelite.node.runtime.home import Home
 from tests.cluster.world import Cluster, eventually
+from tests.e2e.world import alive
 
 MANIFEST = """
 apiVersion: v1
@@ -123,6 +126,18 @@ def test_a_mirror_goes_whose_pod_ended_while_nobody_looked(cluster):
     finally:
         os.kill(supervisor, signal.SIGCONT)
     eventually(lambda: not cluster.get("pods")["items"])
+
+
+def test_a_node_takes_the_place_of_the_agent_of_local_pods(cluster):
+    """Whose pods it then looks after: the same container runs on."""
+    cluster.kl("down")
+    pod_up(cluster)
+    local = eventually(lambda: agent_control.running(Home(str(cluster.root))))
+    before = cluster.inspect("web")["containers"]["a"]["pid"]
+    cluster.up()
+    eventually(lambda: running(cluster, mirror_of(cluster)))
+    assert cluster.inspect("web")["containers"]["a"]["pid"] == before
+    assert not alive(local.pid)
 
 
 def test_a_pod_of_that_name_is_left_alone(cluster):

@@ -44,7 +44,7 @@ _STACK_BYTES = 512 << 10
 
 class Agent:
     """The agent of ``home``. ``trace`` is called with each act of a worker just before it is done;
-    ``stays``: it does not end by itself.
+    ``stays``: it does not end by itself, and takes the place of one that would.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class Agent:
         runs after ``timeout`` seconds, RuntimeFailure for a state root that is not safe.
         """
         self._home.make()
-        lock = agent_control.acquire_agent_lock(self._home, timeout)
+        acquire = agent_control.take_over if self._stays else agent_control.acquire_agent_lock
+        lock = acquire(self._home, timeout)
         try:
             self._register()
             inbox, new_pods = self._open_inbox(), self._watch_new_pods()
@@ -90,7 +91,10 @@ class Agent:
 
     def _register(self) -> None:
         record = agent_control.AgentRecord(
-            pid=os.getpid(), ticks=start_ticks(os.getpid()) or 0, started_at=time.time_ns()
+            pid=os.getpid(),
+            ticks=start_ticks(os.getpid()) or 0,
+            started_at=time.time_ns(),
+            stays=self._stays,
         )
         try:
             write_record(f"{self._home.run}/{agent_control.RECORD}", record, durable=False)

@@ -18,12 +18,15 @@ SOCKET, LOCK, RECORD, LOG = "agent.sock", "agent.lock", "agent.json", "agent.log
 
 
 class AgentRecord(msgspec.Struct, kw_only=True):
-    """The running agent. ``started_at`` is nanoseconds since 1970."""
+    """The running agent. ``started_at`` is nanoseconds since 1970; ``stays`` is false for one that
+    ends when no pod needs it, as those do that commands start.
+    """
 
     version: int = 1
     pid: int
     ticks: int
     started_at: int
+    stays: bool = True
 
 
 def running(home: Home) -> AgentRecord | None:
@@ -105,6 +108,20 @@ def exclude_agents(home: Home) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def take_over(home: Home, timeout: float) -> FileLock:
+    """The agent lock for an agent that stays: one that a command has started for local pods is
+    killed first, since it would keep the lock as long as any of them needs care. Raises
+    TimeoutError where another agent that stays runs after ``timeout`` seconds.
+    """
+    for _ in range(3):  # commands may start further agents meanwhile
+        record = running(home)
+        if record is not None and not record.stays:
+            stop_agent(home)
+        with contextlib.suppress(TimeoutError):
+            return acquire_agent_lock(home, timeout / 4)
+    return acquire_agent_lock(home, timeout / 4)
 
 
 def acquire_agent_lock(home: Home, timeout: float) -> FileLock:
