@@ -161,6 +161,8 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # A thread of the node for each pod: an arena each would hold more than they use.
+                env={**os.environ, "MALLOC_ARENA_MAX": "1"},
                 preexec_fn=_unblock_signals,
             )
         self._processes[child.name] = process
