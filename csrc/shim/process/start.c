@@ -101,8 +101,7 @@ static int find_anchor(const struct start_body *start, const struct process **an
     const bool joins = start->role == SPAWN_EXEC || start->flags & START_TARGET;
     const struct process *process = joins ? process_find(start->target) : process_pause();
     if (!process || process->entry.state != PROCESS_RUNNING)
-        return kl_fail(err, ESRCH, "find process to join", "%s",
-                       joins ? "container" : "pause");
+        return kl_fail(err, ESRCH, "find process to join", "%s", joins ? "container" : "pause");
     *anchor = process;
     return 0;
 }
