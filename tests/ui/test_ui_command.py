@@ -28,11 +28,11 @@ def world(tmp_path: Path) -> Iterator[World]:
         server = world.start(*words, stdout=log, stderr=log)
     try:
         config = world.root / "server" / "admin.kubeconfig"
-        eventually(config.exists, "the server is ready", 60)
+        eventually(config.exists, "the server is ready", 120)
         yield world
     finally:
         server.send_signal(signal.SIGTERM)
-        assert server.wait(60) == 0
+        assert server.wait(120) == 0
 
 
 @contextlib.contextmanager
@@ -44,7 +44,7 @@ def running(world: World, *words: str, code: int = 0) -> Iterator[URL]:
         yield URL(process.stdout.readline().decode().strip())
     finally:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == code and b"Traceback" not in err, err
 
 
@@ -56,11 +56,13 @@ def test_it_finds_the_server_and_ends_while_the_page_watches(world: World, tmp_p
     world.env["BROWSER"] = str(browser)
     with running(world) as address:
         token = address.fragment.removeprefix("token=")
-        eventually(lambda: seen.exists() and token in seen.read_text(), "the browser has the token")
+        eventually(
+            lambda: seen.exists() and token in seen.read_text(), "the browser has the token", 120
+        )
         words, page = seen.read_text().split("\n", 1)
         assert token not in words and f"url={address}" in page
         assert os.stat(words.removeprefix("file://")).st_mode & 0o77 == 0
-        connection = http.client.HTTPConnection(address.host, address.port, timeout=60)
+        connection = http.client.HTTPConnection(address.host, address.port, timeout=120)
         connection.request("POST", "/ui/session", token, {"Origin": str(address.origin())})
         answer = connection.getresponse()
         answer.read()

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Events:
 
     async def until(self, kind: str, holds: Callable[[Any], bool] = lambda pod: True) -> Any:
         """The first object of an event of this kind of which something holds."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             async for line in self._answer.content:
                 event = json.loads(line)
                 if event["type"] == kind and holds(event["object"]):
@@ -77,10 +77,8 @@ async def test_pods_are_there_with_status_events_logs_figures_and_a_shell(world:
         assert {"Created", "Started"} <= {event["reason"] for event in events["items"]}
         _, nodes = await place.get("/api/v1/nodes")
         assert [node["metadata"]["name"] for node in nodes["items"]] == [shown["spec"]["nodeName"]]
-        async with place.browser.get(place.url(f"{PODS}/p/log?tailLines=1")) as log:
-            assert await log.text() == "two\n"
-        _, usage = await place.get("/apis/metrics.k8s.io/v1beta1/pods")
-        assert [item["metadata"]["name"] for item in usage["items"]] == ["p"]
+        await until(lambda: last_line(place), "two\n")
+        await until(lambda: measured(place), ["p"])
         node = shown["spec"]["nodeName"]
         _, figures = await place.get(f"/api/v1/nodes/{node}/proxy/stats/summary")
         assert figures["node"]["nodeName"] == node and "network" in figures["node"]
@@ -91,6 +89,23 @@ async def test_pods_are_there_with_status_events_logs_figures_and_a_shell(world:
         assert "ready" in steps
         await use_a_shell(place)
         await try_what_needs_a_cluster(place)
+
+
+async def until(look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
+    """Looks until it finds what is wanted."""
+    async with asyncio.timeout(120):
+        while await look() != wanted:
+            await asyncio.sleep(0.05)
+
+
+async def last_line(place: Place) -> str:
+    async with place.browser.get(place.url(f"{PODS}/p/log?tailLines=1")) as log:
+        return await log.text()
+
+
+async def measured(place: Place) -> list[str]:
+    _, usage = await place.get("/apis/metrics.k8s.io/v1beta1/pods")
+    return [item["metadata"]["name"] for item in usage["items"]]
 
 
 async def use_a_shell(place: Place) -> None:
@@ -110,7 +125,7 @@ async def use_a_shell(place: Place) -> None:
 async def received(shell: aiohttp.ClientWebSocketResponse, channel: int, size: int) -> bytes:
     """At least so many bytes of a channel."""
     data = b""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while len(data) < size:
             message = await shell.receive_bytes()
             data += message[1:] if message[0] == channel else b""
@@ -165,15 +180,13 @@ async def test_kubectl_works_on_the_engine_and_deletes_its_pods(
     async with LocalEngine(Home(str(world.root))) as engine:
         kubectl = with_kubectl(engine.access, tmp_path)
         assert (await in_thread(kubectl, "get", "pods")).count("Running") == 2
-        assert await in_thread(kubectl, "logs", "p") == "hello\n"
+        await until(lambda: in_thread(kubectl, "logs", "p"), "hello\n")
         assert await in_thread(kubectl, "exec", "p", "--", "echo", "inside") == "inside\n"
         assert "Started container c" in await in_thread(kubectl, "describe", "pod", "p")
         await in_thread(kubectl, "delete", "pod", "p", "--grace-period=5")
         await in_thread(kubectl, "delete", "pod", "fast", "--force", "--grace-period=0")
-        async with asyncio.timeout(30):
-            while await in_thread(world.files):
-                await asyncio.sleep(0.05)
-        assert await in_thread(kubectl, "get", "pods") == ""
+        await until(lambda: in_thread(world.files), set())
+        await until(lambda: in_thread(kubectl, "get", "pods"), "")
 
 
 def with_kubectl(access: ClusterAccess, path: Path) -> Callable[..., str]:
@@ -198,7 +211,7 @@ def with_kubectl(access: ClusterAccess, path: Path) -> Callable[..., str]:
             env={**os.environ, "HOME": str(path)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -212,12 +225,12 @@ def test_the_command_ends_at_ctrl_c_and_leaves_nothing(world: World) -> None:
         assert process.stdout is not None
         address = URL(process.stdout.readline().decode().strip())
         assert address.fragment.startswith("token=")
-        with urllib.request.urlopen(str(address.with_fragment(None)), timeout=30) as page:
+        with urllib.request.urlopen(str(address.with_fragment(None)), timeout=120) as page:
             assert b"<title>kubelite" in page.read()
         assert list((world.root / "run").glob("ui-*"))
     finally:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
     assert (process.returncode, b"Traceback" in err) == (0, False), err
     assert not list((world.root / "run").glob("ui-*"))
     with pytest.raises(ConnectionRefusedError):
