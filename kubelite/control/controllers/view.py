@@ -10,8 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from kubelite.client.indexes import STANDARD
-from kubelite.client.resources import GroupVersionResource, of_kind
-from kubelite.control.controllers.shared.meta import Obj, controller_of, name_of, namespace_of
+from kubelite.client.resources import NAMESPACES, GroupVersionResource, of_kind
+from kubelite.control.controllers.shared.meta import (
+    Obj,
+    controller_of,
+    is_deleting,
+    name_of,
+    namespace_of,
+)
 
 
 class View(Protocol):
@@ -51,6 +57,12 @@ def orphans(view: View, resource: GroupVersionResource, namespace: str) -> Seque
 def on_node(view: View, resource: GroupVersionResource, node: str) -> Sequence[Obj]:
     """The pods bound to a node."""
     return view.by_index(resource, "node", node)
+
+
+def is_namespace_ending(view: View, name: str) -> bool:
+    """Whether a namespace is being deleted: nothing can be created there any more."""
+    namespace = view.get(NAMESPACES, "", name)
+    return namespace is not None and is_deleting(namespace)
 
 
 class FixedView:

@@ -117,6 +117,15 @@ def test_nothing_is_told_of_a_namespace_that_ends() -> None:
     assert "conditions" not in world.get("ReplicaSet", "web").get("status", {})
 
 
+def test_nothing_is_created_in_a_namespace_that_is_seen_to_end() -> None:
+    metadata = {"name": "default", "uid": "n", "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    rs = owner("ReplicaSet", replicas=2)
+    world = World(rs, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    world.converge(PLAN, KEY)
+    assert not creates(world)
+    assert world.get("ReplicaSet", "web")["status"]["replicas"] == 0
+
+
 def test_orphans_are_adopted_and_strangers_released() -> None:
     rs, other = owner("ReplicaSet", replicas=2), owner("ReplicaSet", "other")
     world = World(

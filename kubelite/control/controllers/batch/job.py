@@ -67,7 +67,7 @@ from kubelite.control.controllers.shared.meta import (
 from kubelite.control.controllers.shared.ownership import OwnerKind, claim, owner_keys
 from kubelite.control.controllers.shared.pod_events import pod_event
 from kubelite.control.controllers.shared.pod_state import is_active, is_ready, phase_of
-from kubelite.control.controllers.shared.pod_template import name_pods
+from kubelite.control.controllers.shared.pod_template import copies, name_pods
 from kubelite.control.controllers.shared.selectors import selector_of
 from kubelite.control.controllers.view import View, controlled_by, orphans
 
@@ -306,7 +306,7 @@ class _Sync:
                 self.wakes.append(start)
                 return []
         if not is_indexed(self.job):
-            pods = [new_pod(self.job, JOB) for _ in range(count)]
+            pods = copies(new_pod(self.job, JOB), count)
             self._name(pods, name_base(self.job))
             return pods
         return [self._indexed_pod(index) for index in self._next_indexes(count)]

@@ -33,7 +33,7 @@ from kubelite.control.controllers.shared.meta import (
     status_of,
     with_type,
 )
-from kubelite.control.controllers.view import View
+from kubelite.control.controllers.view import View, is_namespace_ending
 
 FINALIZER = "kubernetes"
 SHORTEST_WAIT, LONGEST_WAIT = 0.5, 15.0
@@ -167,9 +167,9 @@ def _last_is_gone(resource: GroupVersionResource) -> Concerned:
     def concerned(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
         if new is not None or old is None:
             return []
-        namespace = view.get(NAMESPACES, "", namespace_of(old))
-        is_ending = namespace is not None and is_deleting(namespace)
-        if not is_ending or view.list(resource, namespace_of(old)):
+        if not is_namespace_ending(view, namespace_of(old)):
+            return []
+        if view.list(resource, namespace_of(old)):
             return []
         return [("", namespace_of(old))]
 

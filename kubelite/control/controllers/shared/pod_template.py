@@ -30,6 +30,11 @@ def pod_of(owner: Obj, kind: OwnerKind, template: Obj) -> dict[str, Any]:
     }
 
 
+def copies(pod: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Pods that will differ in their names only; all else they share."""
+    return [{**pod, "metadata": dict(pod["metadata"])} for _ in range(count)]
+
+
 def generate_name(owner: Obj) -> str:
     """The ``generateName`` of the pods of an owner; a dash too many for a pod's name is left
     out.

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from kubelite.client.resources import (
+    NAMESPACES,
     PODS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
@@ -25,7 +26,7 @@ from kubelite.control.controllers.actions import (
     earliest,
     refusals,
 )
-from kubelite.control.controllers.controller import Concerned, Controller, own_key
+from kubelite.control.controllers.controller import Concerned, Controller, nobody, own_key
 from kubelite.control.controllers.shared import conditions
 from kubelite.control.controllers.shared.meta import (
     Key,
@@ -49,9 +50,14 @@ from kubelite.control.controllers.shared.pod_state import (
     is_ready,
     is_terminating,
 )
-from kubelite.control.controllers.shared.pod_template import generate_name, name_pods, pod_of
+from kubelite.control.controllers.shared.pod_template import (
+    copies,
+    generate_name,
+    name_pods,
+    pod_of,
+)
 from kubelite.control.controllers.shared.selectors import selector_of
-from kubelite.control.controllers.view import View, controlled_by
+from kubelite.control.controllers.view import View, controlled_by, is_namespace_ending
 from kubelite.control.controllers.workloads.pod_ranking import victims
 from kubelite.objects.facts.labels import Selector, of_map
 
@@ -98,11 +104,11 @@ def plan(kind: ReplicaKind, view: View, key: Key, now: float) -> Plan:
     )
     difference = 0 if is_deleting(owner) else len(pods.active) - replicas_of(owner)
     settle = partial(_settled, kind, owner, pods, difference, now)
-    if difference < 0:
+    if difference < 0 and not is_namespace_ending(view, key[0]):
         step = _creation(kind, owner, view, min(-difference, BURST), now, settle)
     elif difference > 0:
         step = _deletion(kind, owner, view, pods, min(difference, BURST), now, settle)
-    else:
+    else:  # in a namespace that ends, each pod that goes would be one more refusal
         return Plan((*claimed.actions, *settle(())), _next_available(owner, pods.active, now))
     return Plan((*claimed.actions, step), _next_available(owner, pods.active, now))
 
@@ -117,7 +123,7 @@ def _creation(
     kind: ReplicaKind, owner: Obj, view: View, count: int, now: float, settle: Any
 ) -> Step:
     template = spec_of(owner).get("template") or {}
-    new = [pod_of(owner, kind.owner, template) for _ in range(count)]
+    new = copies(pod_of(owner, kind.owner, template), count)
     existing = controlled_by(view, PODS, uid_of(owner))
     state = [uid_of(owner), owner["metadata"].get("resourceVersion") or ""]
     if conditions.is_true(owner, "ReplicaFailure"):
@@ -251,6 +257,7 @@ def _controller(name: str, account: str, component: str, kind: ReplicaKind) -> C
     watches: dict[GroupVersionResource, Concerned] = {
         kind.owner.resource: own_key,
         PODS: partial(_concerned, kind),
+        NAMESPACES: nobody,
     }
     return Controller(name, account, component, watches, partial(plan, kind))
 
