@@ -14,6 +14,8 @@ directory.
 """
 OVERFLOW = 0x4000
 """Events are lost, of any directory."""
+UNLINKED = 0x4
+"""IN_ATTRIB: of a file that is still open, the only word of it when its name is removed."""
 _IN_IGNORED = 0x8000
 _HEAD = struct.Struct("iIII")
 
@@ -29,8 +31,8 @@ class Change(NamedTuple):
 
 
 class Watch:
-    """Events of the kinds ``mask`` in the directory ``path`` and those that are added. Raises
-    OSError, also when this user watches too many files.
+    """Events of the kinds ``mask`` in the directory ``path``, or of a file, and those that are
+    added. Raises OSError, also when this user watches too many files.
     """
 
     def __init__(self, path: str, mask: int) -> None:

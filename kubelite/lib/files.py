@@ -13,6 +13,7 @@ import os
 import stat
 import time
 import zlib
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -158,22 +159,33 @@ def _read_regular(path: str) -> bytes:
 class FileLock:
     """An exclusive lock between processes: ``with`` it, or ``acquire`` and ``release`` it.
 
-    ``timeout`` is in seconds, None waits for ever. The descriptor is close-on-exec, so that no
-    child inherits the lock; the kernel gives it back when the holder dies.
+    ``timeout`` is in seconds, None waits for ever; ``may_create`` is asked before each attempt
+    whether the lock's file may be made. The descriptor is close-on-exec, so that no child inherits
+    the lock; the kernel gives it back when the holder dies.
     """
 
-    def __init__(self, path: str, *, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        timeout: float | None = None,
+        may_create: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._path = path
         self._timeout = timeout
+        self._may_create = may_create
         self._fd = -1
 
     def acquire(self) -> FileLock:
-        """Takes the lock, making its file where there is none. Raises TimeoutError, OSError."""
+        """Takes the lock. Raises TimeoutError, OSError; FileNotFoundError where there is no file
+        and none may be made.
+        """
         while True:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            create = os.O_CREAT if self._may_create() else 0
+            self._fd = os.open(self._path, os.O_RDWR | create | os.O_CLOEXEC, 0o600)
             try:
                 self._lock()
-                if self._is_current():
+                if self.is_current():
                     return self
             except BaseException:
                 self.release()
@@ -198,8 +210,8 @@ class FileLock:
         """
         unlink_missing(self._path)
 
-    def _is_current(self) -> bool:
-        """Whether the locked file still has its name: the last holder may have deleted it."""
+    def is_current(self) -> bool:
+        """Whether the locked file still has its name: somebody may have deleted it."""
         try:
             return os.stat(self._path).st_ino == os.fstat(self._fd).st_ino
         except FileNotFoundError:

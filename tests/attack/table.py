@@ -340,7 +340,11 @@ STATE_OF_THE_ROOT = {
         off="the same directory, owned by root and closed to others, is taken",
     ),
     "a root deleted by hand": Row(
-        (f"{STATE}::test_reset_of_a_root_that_was_deleted_by_hand",),
+        (
+            f"{STATE}::test_reset_of_a_root_that_was_deleted_by_hand",
+            f"{AGENT}::test_an_agent_whose_root_is_deleted_ends",
+            f"{AGENT}::test_a_second_agent_may_begin_where_the_lock_was_deleted",
+        ),
         off="the shim, cgroups and links are there until then",
     ),
     "directories nested deeper than a stack": Row(

@@ -6,7 +6,9 @@ No test here asks kubelite anything while it waits: a command that looks would s
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -16,8 +18,9 @@ from typing import Any
 import pytest
 
 from kubelite.node.kubelet.agent import agent_control
+from kubelite.node.kubelet.pods.pods import Pods
 from tests.attack.arena import Arena, pod
-from tests.e2e.world import eventually, kill
+from tests.e2e.world import alive, eventually, kill
 
 # More than the shim waits before it calls for somebody.
 NOBODY_COMES = 8
@@ -50,6 +53,17 @@ def up_with_agent(arena: Arena, tokens: Path, script: str, **container: Any) -> 
     record = eventually(lambda: agent_control.running(arena.home), "the pod has an agent", SECONDS)
     eventually(lambda: attempts(tokens) == 1, "it has started", SECONDS)
     return int(record.pid)
+
+
+def running(arena: Arena, module: str) -> list[int]:
+    """The processes that run this module of the agent's for the arena."""
+    pids = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if {f"kubelite.node.kubelet.agent.{module}".encode(), bytes(arena.root)} <= set(words):
+                pids.append(int(path.parent.name))
+    return pids
 
 
 @pytest.mark.parametrize("defence", ["", "care"])
@@ -103,19 +117,12 @@ def test_many_pods_get_one_agent(arena: Arena, tokens: Path) -> None:
     kill(first)
     eventually(lambda: agent_control.running(arena.home), "another agent comes", SECONDS)
 
-    def agents() -> list[int]:
-        pids = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with_root = path.read_bytes() if path.exists() else b""
-            words = with_root.split(b"\0")
-            if b"kubelite.node.kubelet.agent.agent" in words and os.fsencode(arena.root) in words:
-                pids.append(int(path.parent.name))
-        return pids
-
-    (only,) = eventually(lambda: len(found := agents()) == 1 and found, "one is left", SECONDS)
+    (only,) = eventually(
+        lambda: len(pids := running(arena, "agent")) == 1 and pids, "one is left", SECONDS
+    )
     for name in names:
         arena.down(name)
-    assert agents() == [only]
+    assert running(arena, "agent") == [only]
 
 
 def test_a_reset_is_not_disturbed_by_those_who_call_for_an_agent(
@@ -131,3 +138,28 @@ def test_a_reset_is_not_disturbed_by_those_who_call_for_an_agent(
     time.sleep(2)
     assert not Path(arena.home.run).exists() and agent_control.running(arena.home) is None
     arena.home.make()
+
+
+def test_an_agent_whose_root_is_deleted_ends(arena: Arena, tokens: Path) -> None:
+    """By itself, at once, and the shim of the pod that is left calls for no other."""
+    agent = up_with_agent(arena, tokens, "sleep 1000")
+    shim = arena.pods.queries.inspect("default", "p")["sandbox"]["shim"]
+    shutil.rmtree(arena.root, ignore_errors=True)
+    eventually(lambda: not alive(agent), "the agent has ended", SECONDS)
+    shutil.rmtree(arena.root, ignore_errors=True)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        assert running(arena, "care") == [shim], "the command that it would run is in its own"
+        time.sleep(0.02)
+    assert not arena.root.exists()
+    Pods(arena.home).reset(lambda step: None)
+    arena.home.make()
+
+
+def test_a_second_agent_may_begin_where_the_lock_was_deleted(arena: Arena, tokens: Path) -> None:
+    """The first one ends: two would act on the same pods."""
+    first = up_with_agent(arena, tokens, "until [ -e /t/go ]; do sleep 0.1; done; exit 1")
+    Path(arena.home.run, agent_control.LOCK).unlink()
+    eventually(lambda: not alive(first), "the first agent has ended", SECONDS)
+    (tokens / "go").touch()
+    eventually(lambda: attempts(tokens) > 1, "another one starts the container again", SECONDS)

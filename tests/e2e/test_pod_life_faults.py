@@ -138,10 +138,8 @@ def test_a_reboot_brings_back_what_should_run(world: World) -> None:
         assert world.get("once")["status"]["phase"] == "Failed"
         world.down("a")
     finally:
-        # Not SIGKILL: in its last look at the pod that is gone it may just hold that pod's lock,
-        # whose file then stays until the next agent or the next pod.
-        serving.terminate()
-        serving.wait(timeout=30)
+        serving.kill()
+        serving.wait()
 
 
 def test_memory_beyond_the_limit(world: World) -> None:

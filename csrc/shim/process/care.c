@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -57,6 +58,12 @@ static bool notify_agent(void) {
     return fd >= 0 && (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno == EAGAIN);
 }
 
+/* Whether the state root was deleted: nobody can look after the pod then. */
+static bool is_deleted(void) {
+    struct stat exits;
+    return fstat(care.exits, &exits) == 0 && exits.st_nlink == 0;
+}
+
 int care_timeout(void) {
     const uint64_t now = clock_monotonic();
     if (!care.due)
@@ -74,6 +81,10 @@ void care_step(void) {
         care.due = now + care.wait + (uint64_t)getpid() * 7919000 % SPREAD;
     if (now < care.due)
         return;
+    if (is_deleted()) {
+        care.needed = false;
+        return;
+    }
     if (!notify_agent())
         command_spawn();
     care.wait = 2 * care.wait < LONGEST_WAIT ? 2 * care.wait : LONGEST_WAIT;

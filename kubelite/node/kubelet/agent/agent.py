@@ -31,6 +31,7 @@ from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.errors import RuntimeFailure
 from kubelite.node.runtime.home import UNFINISHED, Home
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.pod_lock import hold_pod
 from kubelite.node.runtime.processes import start_ticks
 from kubelite.node.runtime.records import REMOVING, PodRecord
 from kubelite.node.runtime.removal import close_home
@@ -64,8 +65,10 @@ class Agent:
         self._workers: dict[str, PodWorker] = {}
 
     def run(self, timeout: float = 5.0) -> None:
-        """Returns when no pod needs the agent any more. Raises TimeoutError where another agent
-        runs after ``timeout`` seconds, RuntimeFailure for a state root that is not safe.
+        """Returns when no pod needs the agent any more, or its lock's file has been deleted: with
+        the state root, or by somebody who lets another agent begin. Raises TimeoutError where
+        another agent runs after ``timeout`` seconds, RuntimeFailure for a state root that is not
+        safe.
         """
         self._home.make()
         acquire = agent_control.take_over if self._stays else agent_control.acquire_agent_lock
@@ -73,8 +76,9 @@ class Agent:
         try:
             self._register()
             inbox, new_pods = self._open_inbox(), self._watch_new_pods()
+            lock_file = self._watch_lock_file()
             self._adopt_pods()
-            while self._serve(inbox, new_pods):
+            while lock.is_current() and self._serve(inbox, new_pods, lock_file):
                 pass
         finally:
             lock.release()
@@ -87,6 +91,14 @@ class Agent:
             return inotify.Watch(self._home.pods, inotify.MOVED_IN)
         except OSError as error:
             log(f"new pods are only noticed when a command notifies the agent: {error}")
+            return None
+
+    def _watch_lock_file(self) -> inotify.Watch | None:
+        """Reports that the lock's file may have been deleted; None where it cannot be watched."""
+        try:
+            return inotify.Watch(f"{self._home.run}/{agent_control.LOCK}", inotify.UNLINKED)
+        except OSError as error:
+            log(f"a state root that is deleted is only noticed at the next event: {error}")
             return None
 
     def _register(self) -> None:
@@ -112,7 +124,12 @@ class Agent:
             os.close(run)
         return inbox
 
-    def _serve(self, inbox: socket.socket, new_pods: inotify.Watch | None) -> bool:
+    def _serve(
+        self,
+        inbox: socket.socket,
+        new_pods: inotify.Watch | None,
+        lock_file: inotify.Watch | None,
+    ) -> bool:
         """Handles what has arrived; False once no pod needs the agent and no notification can have
         been missed.
 
@@ -123,11 +140,14 @@ class Agent:
         is_idle = not self._workers and not self._stays
         poll = select.poll()
         poll.register(inbox, select.POLLIN)
-        if new_pods is not None:
-            poll.register(new_pods, select.POLLIN)
+        for watch in (new_pods, lock_file):
+            if watch is not None:
+                poll.register(watch, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(LINGER_MS if is_idle else None)}
         if new_pods is not None and new_pods.fileno() in ready:
             self._pods_appeared(change.name for change in new_pods.read())
+        if lock_file is not None and lock_file.fileno() in ready:
+            lock_file.read()
         if inbox.fileno() in ready:
             self._notified(inbox.recv(256).decode("ascii", "replace"))
         if ready:
@@ -254,11 +274,11 @@ class PodWorker:
 
     def _advance(self) -> Decision | None:
         """One round under the pod's lock; None when the pod needs no care any more."""
-        with FileLock(self._home.pod_lock(self._uid)) as lock:
+        with hold_pod(self._home, self._uid) as lock:
             self.notified = False
             worker = self._worker
-            if not worker.refresh():
-                self._close_behind(lock)
+            if lock is None or not worker.refresh():
+                self._close_behind()
                 return None
             if worker.state.cluster is not None:
                 worker.executor.refresh_contents()
@@ -268,7 +288,8 @@ class PodWorker:
                 self._cluster.pod_changed(state.pod, state.observed, state.blocked)
             if state.record.stage == REMOVING and not worker.any_running:
                 worker.remove()
-                self._close_behind(lock)
+                lock.remove()
+                self._close_behind()
                 return None
             return decision if self._has_work(state) else None
 
@@ -281,11 +302,10 @@ class PodWorker:
             return not is_finished or self._worker.any_running
         return needs_care(state.pod, state.observed)
 
-    def _close_behind(self, lock: FileLock) -> None:
+    def _close_behind(self) -> None:
         """After the last pod the cgroup of all pods goes too: the command that removed the pod may
         have been killed before it came to that.
         """
-        lock.remove()
         if self._cluster is not None:
             self._cluster.pod_removed(self._record)
         with FileLock(self._home.lock):

@@ -11,12 +11,12 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 
-from kubelite.lib.files import FileLock
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.agent import agent_control
 from kubelite.node.kubelet.decide.actions import needs_care
 from kubelite.node.runtime.home import Home
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.pod_lock import hold_pod
 from kubelite.node.runtime.records import API
 from kubelite.node.runtime.removal import Remover
 from kubelite.node.runtime.sandbox import is_up
@@ -26,11 +26,10 @@ def main(root: str, uid: str) -> None:
     """Waits for the pod's lock first: a command that holds it may be about to do the same."""
     home = Home(root)
     home.check()
-    with FileLock(home.pod_lock(uid)) as lock:
+    with hold_pod(home, uid) as lock:
         ledger = Ledger(home)
-        record = ledger.pod(uid)
+        record = ledger.pod(uid) if lock is not None else None
         if record is None:
-            lock.remove()
             return
         if not is_up(home, ledger.sandbox(uid)):  # one that is up is a later one
             with closing(Remover(home, ledger)) as remover:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kubelite.lib.files import FileLock
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.pod_lock import hold_pod
 from kubelite.node.runtime.records import REMOVING, PodStop
 from kubelite.node.runtime.removal import mark_removing
 
@@ -18,10 +18,9 @@ def request_removal(home: Home, uid: str, grace: int) -> bool:
     ledger = Ledger(home)
     if ledger.pod(uid) is None:
         return False
-    with FileLock(home.pod_lock(uid)) as lock:
-        record = ledger.pod(uid)
+    with hold_pod(home, uid) as lock:
+        record = ledger.pod(uid) if lock is not None else None
         if record is None:
-            lock.remove()
             return False
         if record.stage != REMOVING or grace * SECOND < record.removal_grace:
             mark_removing(record, grace * SECOND)

@@ -20,7 +20,6 @@ from kubelite.client.errors import ClientError, Conflict, NotFound
 from kubelite.client.events import EventRecorder
 from kubelite.client.informers import Informers
 from kubelite.client.resources import GroupVersionResource
-from kubelite.lib.files import FileLock
 from kubelite.node.kubelet.act import pod_names
 from kubelite.node.kubelet.act.cluster_view import ClusterNode
 from kubelite.node.kubelet.agent import agent_control
@@ -37,6 +36,7 @@ from kubelite.node.runtime import errors as runtime_errors
 from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.pod_lock import hold_pod
 from kubelite.node.runtime.records import API, REMOVING, ObservedPod, PodRecord, PodStop
 from kubelite.objects.pod import codec
 from kubelite.objects.pod.pod import Pod
@@ -100,10 +100,9 @@ class ClusterPods:
     def evict(self, uid: str, message: str) -> bool:
         """Ends a pod for good; False where it is gone already. Blocks."""
         ledger = Ledger(self._home)
-        with FileLock(self._home.pod_lock(uid)) as lock:
-            record = ledger.pod(uid)
+        with hold_pod(self._home, uid) as lock:
+            record = ledger.pod(uid) if lock is not None else None
             if record is None:
-                lock.remove()
                 return False
             if record.stage == REMOVING or record.reason:
                 return False

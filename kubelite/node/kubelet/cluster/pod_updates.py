@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from kubelite.lib.files import FileLock
 from kubelite.node.cgroup.detect import read_world
 from kubelite.node.cgroup.tree import CgroupTree
 from kubelite.node.kubelet.act import updating
@@ -13,6 +12,7 @@ from kubelite.node.kubelet.act.node_config import max_backoff
 from kubelite.node.kubelet.act.pod_state import PodState
 from kubelite.node.kubelet.act.worker import Worker
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.pod_lock import hold_pod
 from kubelite.node.runtime.records import REMOVING
 
 if TYPE_CHECKING:
@@ -37,10 +37,9 @@ def record(home: Home, uid: str, pod: Pod) -> None:
     that what runs now exceeds.
     """
     ledger = Ledger(home)
-    with FileLock(home.pod_lock(uid)) as lock:
-        recorded = ledger.pod(uid)
+    with hold_pod(home, uid) as lock:
+        recorded = ledger.pod(uid) if lock is not None else None
         if recorded is None:
-            lock.remove()
             return
         state = PodState(home, ledger, recorded)
         if recorded.stage == REMOVING or not state.refresh():

@@ -32,6 +32,7 @@ from kubelite.node.runtime.clock import SECOND, boottime
 from kubelite.node.runtime.errors import Conflict, NotFound, NotRunning
 from kubelite.node.runtime.home import Home, boot_id
 from kubelite.node.runtime.ledger import Ledger
+from kubelite.node.runtime.pod_lock import hold_pod
 from kubelite.node.runtime.records import (
     CREATED,
     CREATING,
@@ -137,9 +138,8 @@ class Pods:
     ) -> UpResult | None:
         """The name is taken. None where its pod is gone now and the name can be claimed again."""
         with self._locked(claimed, report) as lock:
-            record = self._ledger.pod(claimed.uid)
-            if record is None:
-                lock.remove()
+            record = self._ledger.pod(claimed.uid) if lock is not None else None
+            if lock is None or record is None:
                 return None
             is_same = pod_names.is_recorded(record, pod, documents)
             if record.stage == CREATING and is_same:
@@ -154,10 +154,10 @@ class Pods:
                 shown = self.queries.shown(record, pod)
                 if not (replace and _has_finished(shown)):
                     if documents:
-                        self._finish_update(record, lock)
+                        self._finish_update(record)
                     return UpResult(shown, False, _has_failed_init(shown), (), 0)
             elif not replace:
-                with self._worker_under_lock(record, lock) as worker:
+                with self._worker_under_lock(record) as worker:
                     return self._update(worker, pod, documents)
             self._remove_locked(record, lock, None)
             report(Step("removed", record.name, -1))
@@ -203,9 +203,9 @@ class Pods:
         except Exception as second:  # noqa: BLE001 - the first error is the one to report
             error.add_note(f"something of the pod is left: {second}")
 
-    def _finish_update(self, record: PodRecord, lock: FileLock) -> None:
+    def _finish_update(self, record: PodRecord) -> None:
         """A killed command may have recorded new ConfigMaps without writing their files."""
-        with self._worker_under_lock(record, lock) as worker:
+        with self._worker_under_lock(record) as worker:
             if worker.state.observed.up:
                 worker.executor.rewrite_contents()
 
@@ -243,9 +243,8 @@ class Pods:
         began = time.perf_counter()
         claimed = self.queries.find(namespace, name)
         with self._locked(claimed, report) as lock:
-            record = self._ledger.pod(claimed.uid)
-            if record is None:
-                lock.remove()
+            record = self._ledger.pod(claimed.uid) if lock is not None else None
+            if lock is None or record is None:
                 raise pod_not_found(namespace, name)
             self._remove_locked(record, lock, grace)
         agent_control.notify(self._home, claimed.uid)
@@ -413,27 +412,30 @@ class Pods:
     # -- locks -------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _locked(self, record: PodRecord, report: Report | None = None) -> Iterator[FileLock]:
-        """Holds the pod's lock. ``report`` is told when that has to wait for another command."""
-        path = self._home.pod_lock(record.uid)
-        try:
-            lock = FileLock(path, timeout=0).acquire()
-        except TimeoutError:
-            if report is not None:
-                report(Step("waiting", f"another command works on pod {record.name}", -1))
-            lock = FileLock(path).acquire()
-        try:
+    def _locked(self, record: PodRecord, report: Report | None = None) -> Iterator[FileLock | None]:
+        """Holds the pod's lock; None where the pod is gone. ``report`` is told when that has to
+        wait for another command.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = stack.enter_context(hold_pod(self._home, record.uid, timeout=0))
+            except TimeoutError:
+                if report is not None:
+                    report(Step("waiting", f"another command works on pod {record.name}", -1))
+                lock = stack.enter_context(hold_pod(self._home, record.uid))
             yield lock
-        finally:
-            lock.release()
 
     @contextlib.contextmanager
     def _held(self, record: PodRecord) -> Iterator[Worker]:
-        with self._locked(record) as lock, self._worker_under_lock(record, lock) as worker:
-            yield worker
+        """The pod's worker, under its lock. Raises NotFound, Conflict."""
+        with self._locked(record) as lock:
+            if lock is None:
+                raise pod_not_found(record.namespace, record.name)
+            with self._worker_under_lock(record) as worker:
+                yield worker
 
     @contextlib.contextmanager
-    def _worker_under_lock(self, record: PodRecord, lock: FileLock) -> Iterator[Worker]:
+    def _worker_under_lock(self, record: PodRecord) -> Iterator[Worker]:
         """The pod's worker, after a look at the pod. An agent looks after the pod afterwards if it
         needs care. Raises NotFound, Conflict for a pod that is being removed.
         """
@@ -442,7 +444,6 @@ class Pods:
         worker = self._worker(PodState(self._home, self._ledger, record))
         try:
             if not worker.refresh():
-                lock.remove()
                 raise pod_not_found(record.namespace, record.name)
             if worker.state.record.stage == REMOVING:
                 raise Conflict(f'pod "{record.name}" is being removed')
@@ -463,13 +464,18 @@ class Pods:
                 agent_control.notify(self._home, uid)
             return False
         for uid in sorted(pods):
-            try:
-                FileLock(self._home.pod_lock(uid), timeout=0).acquire().release()
-            except (OSError, TimeoutError):
-                continue  # a command works on the pod, and will start an agent
-            agent_control.ensure_agent(self._home, uid)
-            return True
+            if self._is_unlocked(uid):
+                agent_control.ensure_agent(self._home, uid)
+                return True
         return False
+
+    def _is_unlocked(self, uid: str) -> bool:
+        """Whether the pod is there and no command works on it, which would start an agent."""
+        try:
+            with hold_pod(self._home, uid, timeout=0) as lock:
+                return lock is not None
+        except (OSError, TimeoutError):
+            return False
 
     # -- sessions in containers --------------------------------------------------------------------
 
