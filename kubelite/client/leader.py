@@ -20,6 +20,7 @@ from kubelite.client.resources import LEASES
 from kubelite.lib.json import Object
 
 _log = logging.getLogger("kubelite.client.leader")
+RELEASE_SECONDS = 2.0
 
 
 class Times(NamedTuple):
@@ -147,12 +148,16 @@ class LeaderElector:
                 return
 
     async def _release(self) -> None:
-        """Lets the next candidate begin at once."""
-        with suppress(ClientError):
-            lease = await self._client.get(LEASES, self._name, self._namespace)
-            if (lease.get("spec") or {}).get("holderIdentity") == self._identity:
-                lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
-                await self._client.update(LEASES, lease)
+        """Lets the next candidate begin at once, where the server answers in time."""
+        with suppress(ClientError, TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._give_up()
+
+    async def _give_up(self) -> None:
+        lease = await self._client.get(LEASES, self._name, self._namespace)
+        if (lease.get("spec") or {}).get("holderIdentity") == self._identity:
+            lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+            await self._client.update(LEASES, lease)
 
     def _fresh(self) -> Object:
         return {

@@ -537,6 +537,7 @@ SERVER = {
         (
             f"{ETCD}::test_etcd_is_away_for_a_while",
             f"{ETCD}::test_etcd_is_slow",
+            f"{ETCD}::test_a_server_ends_though_etcd_does_not_answer",
             f"{ETCD}::test_etcd_is_full",
         ),
         off="what the divided network had under way is refused, and is seen to be",

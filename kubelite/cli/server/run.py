@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import glob
 import logging
@@ -150,37 +151,66 @@ async def _serve(
     tokens: Mapping[str, User],
     controllers: Sequence[Row],
 ) -> None:
+    """Serves until the first signal, whatever the server is just waiting for."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
+    serving = asyncio.create_task(_run_server(screen, options, directory, tokens, controllers))
+    signalled = asyncio.create_task(stopping.wait())
+    await asyncio.wait((serving, signalled), return_when=asyncio.FIRST_COMPLETED)
+    if signalled.done():
+        screen.note("shutting down: refusing new requests, closing watches")
+    for task in (signalled, serving):
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _run_server(
+    screen: Screen,
+    options: ServerOptions,
+    directory: str,
+    tokens: Mapping[str, User],
+    controllers: Sequence[Row],
+) -> None:
+    """Starts the server and what runs beside it; ends both when it is cancelled."""
     server = ApiServer(
         await _backend(options, directory),
         _server_options(options, directory, tokens, controllers),
     )
     try:
+        await _start(server, options)
+        config = options.kubeconfig or own_kubeconfig(directory)
+        write_kubeconfig(server, config)
+        screen.note(f"ready at https://{server.address}:{server.port}; export KUBECONFIG={config}")
+        control_plane = asyncio.create_task(_run_control_plane(server, controllers, options))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            control_plane.cancel()
+            await asyncio.wait([control_plane])
+            if not control_plane.cancelled():
+                control_plane.result()
+    finally:
+        await server.close()
+
+
+async def _start(server: ApiServer, options: ServerOptions) -> None:
+    try:
         await server.start()
     except OSError as error:
-        await server.close()
         where = f"{options.bind}:{options.port}"
         hint = "choose another with --port; 0 chooses a free one"
         raise CliError(
             Diagnostic(f"cannot listen on {where}: {error.strerror}", hint=hint)
         ) from error
-    config = options.kubeconfig or own_kubeconfig(directory)
-    write_kubeconfig(server, config)
-    screen.note(f"ready at https://{server.address}:{server.port}; export KUBECONFIG={config}")
-    beside = asyncio.create_task(_run_control_plane(server, controllers, options, stopping))
-    await stopping.wait()
-    screen.note("shutting down: refusing new requests, closing watches")
-    await beside
-    await server.close()
 
 
 async def _run_control_plane(
-    server: ApiServer, controllers: Sequence[Row], options: ServerOptions, stopping: asyncio.Event
+    server: ApiServer, controllers: Sequence[Row], options: ServerOptions
 ) -> None:
-    """Runs scheduler and controllers from when the server is ready until it stops. They are
+    """Runs scheduler and controllers from when the server is ready until it is cancelled. They are
     imported here: nobody who waits for the server waits for them.
     """
     if options.nodes:
@@ -207,10 +237,12 @@ async def _run_control_plane(
         elect=options.etcd is not None,  # other servers may share it
         settings=controller_settings(options.load_balancer_pool),
     )
-    await control_plane.start()
-    gc.freeze()
-    await stopping.wait()
-    await control_plane.close()
+    try:
+        await control_plane.start()
+        gc.freeze()
+        await asyncio.Event().wait()
+    finally:
+        await control_plane.close()
 
 
 async def _backend(options: ServerOptions, directory: str) -> Backend:

@@ -53,7 +53,7 @@ class Etcd:
         session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         try:
             answer = await _ask(session, url.rstrip("/") + "/v3/kv/range", etcd_gateway.one(PREFIX))
-        except Unavailable:
+        except BaseException:
             await session.close()
             raise
         return cls(session, url, etcd_gateway.revision(answer))
@@ -162,12 +162,7 @@ class Etcd:
         """Until the end, forgets what was already past five minutes ago."""
         while True:
             past = self.revision
-            try:
-                async with asyncio.timeout(COMPACT_SECONDS):
-                    await self._closing.wait()
-                return
-            except TimeoutError:
-                pass
+            await asyncio.sleep(COMPACT_SECONDS)
             try:
                 if past > self.oldest:
                     await self.compact(past)
@@ -176,7 +171,8 @@ class Etcd:
 
     async def close(self) -> None:
         self._closing.set()
-        await self._compactor
+        self._compactor.cancel()
+        await asyncio.wait([self._compactor])
         await self._session.close()
 
 

@@ -49,7 +49,11 @@ _OWN_NODE = {
     ("storage.k8s.io", "csinodes", ""): ("create", "get", "update", "patch", "delete"),
 }
 _OWN_LEASE = ("create", "get", "update", "patch", "delete")
-_OWN_POD = {"": ("get", "delete"), "status": ("get", "update", "patch"), "eviction": ("create",)}
+_OWN_POD = {"": ("get", "delete"), "status": ("update", "patch"), "eviction": ("create",)}
+_GONE_POD = {"": ("delete",), "status": ("update", "patch")}
+"""What a node may try with a pod that is nobody's, to be told that it is not found: in Kubernetes
+these are open to every node, and NodeRestriction looks at the pod.
+"""
 _REFERRED = {"secrets": ("get", "list", "watch"), "configmaps": ("get", "list", "watch")}
 _CLAIMS = ("persistentvolumeclaims", "persistentvolumes")
 
@@ -72,12 +76,12 @@ class NodeAuthorizer:
 
     def _note(self, prefix: str, key: tuple[str, str], entry: Entry | None) -> None:
         if prefix == "pods":
-            obj = load(entry) if entry else {}
-            node = obj.get("spec", {}).get("nodeName", "")
-            if node:
-                self._pods[key] = node, frozenset(granted(obj))
-            else:
+            if entry is None:
                 self._pods.pop(key, None)
+                return
+            obj = load(entry)
+            node = obj.get("spec", {}).get("nodeName", "")
+            self._pods[key] = node, frozenset(granted(obj)) if node else frozenset()
         else:
             volume = load(entry).get("spec", {}).get("volumeName", "") if entry else ""
             if volume:
@@ -120,10 +124,9 @@ class NodeAuthorizer:
     def _of_pods(self, node: str, attributes: AuthorizationAttributes) -> bool:
         wanted = (attributes.namespace, attributes.name)
         if attributes.resource == "pods":
-            return (
-                attributes.verb in _OWN_POD.get(attributes.sub, ())
-                and self._pods.get(wanted, ("",))[0] == node
-            )
+            pod = self._pods.get(wanted)
+            allowed = _GONE_POD if pod is None else _OWN_POD if pod[0] == node else {}
+            return attributes.verb in allowed.get(attributes.sub, ())
         if attributes.resource == "serviceaccounts":
             return (
                 attributes.verb == "create"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import socket
 import uuid
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kubelite.control.api.admission.context import Context
 
 RENEW_SECONDS, DURATION_SECONDS = 10.0, 3600
+GOODBYE_SECONDS = 2.0
 NAMESPACE = "kube-system"
 
 
@@ -79,14 +81,16 @@ class IdentityLease:
         }
 
     async def close(self) -> None:
-        """Ends the task and takes the Lease away."""
+        """Ends the task and takes the Lease away, where the store answers in time."""
         if self._task is None:
             return
         self._task.cancel()
         await asyncio.wait([self._task])
-        try:
-            entry = await self._context.store.get(self._res.prefix, NAMESPACE, self.name)
-            if entry is not None and load(entry)["spec"].get("holderIdentity") == self._holder:
-                await remove(self._context.store, self._res, entry, companions=[])
-        except (Conflict, StoreError):
-            return
+        with contextlib.suppress(Conflict, StoreError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._remove()
+
+    async def _remove(self) -> None:
+        entry = await self._context.store.get(self._res.prefix, NAMESPACE, self.name)
+        if entry is not None and load(entry)["spec"].get("holderIdentity") == self._holder:
+            await remove(self._context.store, self._res, entry, companions=[])

@@ -284,6 +284,13 @@ async def test_a_node_sees_what_its_pods_need(tmp_path: Path) -> None:
         status = {"status": {"phase": "Running"}}
         assert (await other.patch(f"{PODS}/here/status", status, **node)).code == 200
         assert (await other.patch(f"{PODS}/there/status", status, **node)).code == 403
+        await api.create(PODS, pod("nowhere"))
+        assert (await other.patch(f"{PODS}/nowhere/status", status, **node)).code == 403
+        assert (await other.delete(f"{PODS}/nowhere", **node)).code == 403
+        gone = await other.patch(f"{PODS}/gone/status", status, **node)
+        assert (gone.code, gone.value["message"]) == (404, 'pods "gone" not found')
+        assert (await other.delete(f"{PODS}/gone", **node)).code == 404
+        assert (await other.get(f"{PODS}/gone", **node)).code == 403
         assert (
             await other.create(
                 "/api/v1/nodes",

@@ -24,6 +24,7 @@ import aiohttp
 
 from tests.control.debian import EtcdServer, etcd_server, free_ports
 from tests.control.world import CONFIG, PODS, config_map, pod
+from tests.e2e.world import SLOW
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -88,7 +89,7 @@ class Process:
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(10)
+            self._process.wait(10 * SLOW)
 
     def session(self) -> aiohttp.ClientSession:
         keys = self._folder / "data" / "pki"

@@ -108,10 +108,8 @@ async def served(
             async with process.session() as session:
                 yield session, etcd, proxy
         finally:
-            etcd.resume()
-            proxy.heal()
-            proxy.slow(0)
             await asyncio.to_thread(process.stop)
+            etcd.resume()
             proxy.close()
 
 
@@ -192,6 +190,22 @@ async def test_etcd_is_slow(tmp_path: Path) -> None:
         assert set((await listing(session))[1]) == {f"c{number}" for number in range(30)}
 
 
+@pytest.mark.parametrize("how", ["slow", "divided"])
+async def test_a_server_ends_though_etcd_does_not_answer(tmp_path: Path, how: str) -> None:
+    """What it gives back at its end, Leases, is not waited for long; :meth:`Process.stop` fails
+    after ten seconds.
+    """
+    async with served(tmp_path) as (session, _, proxy):
+        assert await create(session, "before") == 201
+        if how == "slow":
+            proxy.slow(2)
+        else:
+            proxy.divide()
+        lost = asyncio.create_task(create(session, "lost"))
+        await asyncio.sleep(0.2)
+    await asyncio.gather(lost, return_exceptions=True)
+
+
 async def test_etcd_is_full(tmp_path: Path) -> None:
     """Writes are refused with the reason; reading and deleting go on, and nothing is half there."""
     async with served(tmp_path, "--quota-backend-bytes", str(4 << 20)) as (session, _, _):
@@ -206,5 +220,10 @@ async def test_etcd_is_full(tmp_path: Path) -> None:
         assert set((await listing(session))[1]) == set(made[1:])
 
 
-for _test in (test_etcd_is_away_for_a_while, test_etcd_is_slow, test_etcd_is_full):
+for _test in (
+    test_etcd_is_away_for_a_while,
+    test_etcd_is_slow,
+    test_a_server_ends_though_etcd_does_not_answer,
+    test_etcd_is_full,
+):
     _test.seconds = 200  # type: ignore[attr-defined]
