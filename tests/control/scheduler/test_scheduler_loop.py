@@ -6,7 +6,7 @@ import asyncio
 
 from kubelite.client import resources
 from kubelite.client.resources import NODES, PODS
-from tests.control.scheduler.live import add_node, node_of, pod, scheduled, scheduling
+from tests.control.scheduler.live import Live, add_node, node_of, pod, scheduled, scheduling
 
 
 async def test_a_pod_gets_a_node_and_an_event_says_so(tmp_path) -> None:
@@ -131,6 +131,17 @@ async def test_profiles_are_chosen_by_name(tmp_path) -> None:
         assert events["packed"]["reportingComponent"] == "packing"
 
 
+async def selected(live: Live, claim: str, node: str) -> None:
+    """Waits until the claim is to be provisioned for the node."""
+    for _ in range(1000):
+        obj = await live.client.get(resources.PERSISTENT_VOLUME_CLAIMS, claim, "default")
+        annotations = obj["metadata"].get("annotations") or {}
+        if annotations.get("volume.kubernetes.io/selected-node") == node:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"no node is selected for claim {claim}")
+
+
 async def test_a_claim_that_waits_is_provisioned_for_the_node(tmp_path) -> None:
     async with scheduling(tmp_path) as live:
         await add_node(live.client, "n1")
@@ -153,13 +164,7 @@ async def test_a_claim_that_waits_is_provisioned_for_the_node(tmp_path) -> None:
         )
         volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
         await live.client.create(PODS, pod("db", volumes=[volume]))
-        for _ in range(200):
-            claim = await live.client.get(claims, "data", "default")
-            if claim["metadata"].get("annotations"):
-                break
-            await asyncio.sleep(0.01)
-        annotations = claim["metadata"]["annotations"]
-        assert annotations["volume.kubernetes.io/selected-node"] == "n1"
+        await selected(live, "data", "n1")
         assert not node_of(live.pods.get("default", "db"))
         bound = {
             "metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
@@ -167,6 +172,15 @@ async def test_a_claim_that_waits_is_provisioned_for_the_node(tmp_path) -> None:
         }
         await live.client.patch(claims, "data", bound, "default")
         assert await live.bound("db") == "n1"
+        # Another pair of these names waits for a volume of its own.
+        await live.client.delete(PODS, "db", "default", grace_seconds=0)
+        await live.client.delete(claims, "data", "default")
+        await live.client.patch(claims, "data", {"metadata": {"finalizers": None}}, "default")
+        await live.client.create(
+            claims, {"metadata": {"name": "data", "namespace": "default"}, "spec": spec}
+        )
+        await live.client.create(PODS, pod("db", volumes=[volume]))
+        await selected(live, "data", "n1")
 
 
 async def test_a_node_that_is_cordoned_gets_nothing_until_it_is_not(tmp_path) -> None:

@@ -116,6 +116,15 @@ def test_a_volume_serves_one_claim():
     assert "2 node(s) didn't find available persistent volumes to bind" in told[1]["message"]
 
 
+def test_a_volume_of_an_earlier_claim_of_that_name_serves_nobody():
+    """It is Released, or not yet, as its claim has just been deleted."""
+    old, new = volume("v", owner="c"), claim("c")
+    old["spec"]["claimRef"]["uid"] = "1"
+    for uid, nodes in (("1", ["a", "b"]), ("2", [])):
+        new["metadata"]["uid"] = uid
+        assert fits(explain([*NODES, storage_class(), old, new], using("c"))) == nodes
+
+
 def test_provisioning_where_the_class_allows_it():
     allowed = [{"matchLabelExpressions": [{"key": ZONE, "values": ["z2"]}]}]
     objects = [

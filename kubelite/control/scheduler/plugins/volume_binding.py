@@ -239,9 +239,11 @@ def _smallest(claim: Claim, offer: _Offer, node: int, taken: set[str]) -> str:
 
 
 def _suits(claim: Claim, volume: Volume) -> bool:
-    if volume.claim not in ("", claim.key) or not (volume.available or volume.claim == claim.key):
-        return False
-    return (
+    if volume.claim:
+        is_free = volume.claim == claim.key and volume.claim_uid in ("", claim.uid)
+    else:
+        is_free = volume.available
+    return is_free and (
         volume.storage_class == claim.storage_class
         and volume.size >= claim.size
         and volume.modes >= claim.modes

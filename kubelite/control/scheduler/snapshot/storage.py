@@ -15,7 +15,7 @@ SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
 class Volume(NamedTuple):
     """A PersistentVolume. ``terms`` is None where any node will do; ``claim`` is "ns/name" of who
-    has it.
+    has it, ``claim_uid`` tells it from another of that name, "" where it does not say.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Volume(NamedTuple):
     available: bool
     driver: str
     handle: str
+    claim_uid: str = ""
 
 
 class Claim(NamedTuple):
@@ -46,6 +47,7 @@ class Claim(NamedTuple):
     selected_node: str
     problem: str
     owner: str = ""  # the uid of what controls it, as a pod does its ephemeral volume's claim
+    uid: str = ""
 
 
 class StorageClass(NamedTuple):
@@ -83,6 +85,7 @@ class Storage:
         if kind == "PersistentVolumeClaim":
             claim = _claim(obj)
             _set(self.claims, claim.key, claim, present)
+            self.volumes.pop(_assumed_volume(claim.key), None)
         elif kind == "PersistentVolume":
             _set(self.volumes, name, _volume(obj), present)
         elif kind == "StorageClass":
@@ -97,10 +100,12 @@ class Storage:
     def bind(self, claim: str, volume: str) -> None:
         """Assumes that a claim is bound; without a volume, that one is being provisioned for it."""
         if volume:
-            self.volumes[volume] = self.volumes[volume]._replace(claim=claim)
-        self.claims[claim] = self.claims[claim]._replace(volume=volume or f"pvc-{claim}")
+            uid = self.claims[claim].uid
+            self.volumes[volume] = self.volumes[volume]._replace(claim=claim, claim_uid=uid)
+        bound = self.claims[claim]._replace(volume=volume or _assumed_volume(claim))
+        self.claims[claim] = bound
         if not volume:
-            self.volumes[f"pvc-{claim}"] = _provisioned(self.claims[claim], self.classes)
+            self.volumes[bound.volume] = _provisioned(bound, self.classes)
 
 
 KINDS = frozenset(
@@ -113,6 +118,11 @@ KINDS = frozenset(
         "CSIStorageCapacity",
     )
 )
+
+
+def _assumed_volume(claim: str) -> str:
+    """The volume that is assumed while one is being provisioned; no real one has such a name."""
+    return f"pvc-{claim}"
 
 
 def _set(table: dict[str, Any], key: str, value: Any, present: bool) -> None:
@@ -136,6 +146,7 @@ def _provisioned(claim: Claim, classes: dict[str, StorageClass]) -> Volume:
         available=False,
         driver=driver,
         handle=claim.key,
+        claim_uid=claim.uid,
     )
 
 
@@ -164,6 +175,7 @@ def _volume(obj: Field) -> Volume:
         and obj.at("metadata", "deletionTimestamp").value is None,
         driver=spec.at("csi", "driver").text(),
         handle=spec.at("csi", "volumeHandle").text(),
+        claim_uid=ref.at("uid").text(),
     )
 
 
@@ -181,6 +193,7 @@ def _claim(obj: Field) -> Claim:
         selected_node=str(meta.at("annotations").map().get(SELECTED_NODE) or ""),
         problem=_problem(obj),
         owner=_controller(meta),
+        uid=meta.at("uid").text(),
     )
 
 
