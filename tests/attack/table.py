@@ -533,6 +533,10 @@ SERVER = {
         ),
         off="a server that does nothing aside is held by the first large object",
     ),
+    "long names, groups, selectors and label values that caches keep": Row(
+        ("control/api/wire/test_api_bombs::test_long_questions_are_not_remembered",),
+        off="every text remembered, whatever its length: the server grows by 5 MB a round",
+    ),
     "etcd that is stopped, cut off, slow or full": Row(
         (
             f"{ETCD}::test_etcd_is_away_for_a_while",

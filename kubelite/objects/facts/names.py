@@ -8,7 +8,8 @@ service names, and apimachinery's qualified names.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+
+from kubelite.lib.text_cache import remember_short
 
 MAX_LABEL = 63
 MAX_SUBDOMAIN = 253
@@ -149,7 +150,7 @@ def subdomain(text: str) -> list[str]:
     return _checked(text, _is_subdomain, MAX_SUBDOMAIN, _NOT_SUBDOMAIN)
 
 
-@lru_cache(4096)
+@remember_short(4096)
 def _qualified(text: str) -> tuple[str, ...]:
     prefix, slash, name = text.rpartition("/")
     messages = []
@@ -191,7 +192,7 @@ def annotation(text: str) -> list[str]:
     return qualified(text.lower())
 
 
-@lru_cache(4096)
+@remember_short(4096)
 def _label_value(text: str) -> tuple[str, ...]:
     return tuple(_short(text, _NOT_LABEL_VALUE)) if text else ()
 

@@ -9,8 +9,9 @@ function of a text is cached.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Literal, NamedTuple
+
+from kubelite.lib.text_cache import remember_short
 
 Form = Literal["decimal", "binary", "exponent"]
 
@@ -48,7 +49,7 @@ def parse(text: str) -> Quantity:
     return quantity
 
 
-@lru_cache(_CACHED)
+@remember_short(_CACHED)
 def value(text: str) -> int:
     """The amount in whole units, rounded away from zero: bytes, pods, cores. Raises
     QuantityError.
@@ -56,7 +57,7 @@ def value(text: str) -> int:
     return units(parse(text))
 
 
-@lru_cache(_CACHED)
+@remember_short(_CACHED)
 def milli(text: str) -> int:
     """The amount in thousandths, rounded away from zero: milli-CPUs. Raises QuantityError."""
     return thousandths(parse(text))
@@ -74,7 +75,7 @@ def has_fraction(text: str) -> bool:
     return sum(map(str.isdigit, text)) > _INT64_DIGITS and wrapped % 1000 != 0
 
 
-@lru_cache(_CACHED)
+@remember_short(_CACHED)
 def canonical(text: str) -> str:
     """The text as Kubernetes prints it: ``1000m`` is ``1``, ``1024Mi`` is ``1Gi``. Raises
     QuantityError.
@@ -124,7 +125,7 @@ def suggestion(text: str) -> str:
     )
 
 
-@lru_cache(_CACHED)
+@remember_short(_CACHED)
 def _parsed(text: str) -> Quantity | str:
     """The quantity, or the sentence that says why it is none: errors are as frequent as their
     texts, and cached too.

@@ -19,6 +19,7 @@ from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.request import User
 from kubelite.control.api.wire.status import bad_request, forbidden, unauthorized
+from kubelite.lib.text_cache import remember_short
 from kubelite.objects.facts import names
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Authenticator:
         )
 
 
-@lru_cache(1024)
+@remember_short(1024)
 def offered(protocols: str) -> tuple[str, list[str]]:
     """The Authorization that a browser hides among the WebSocket protocols it offers, and the
     protocols without it.

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubelite.control.api.auth.rbac import MASTERS, Policy
-from kubelite.control.api.wire.attributes import AuthorizationAttributes
+from kubelite.control.api.wire.aside import LARGE, aside
+from kubelite.control.api.wire.attributes import AuthorizationAttributes, length
 from kubelite.control.api.wire.directory_cache import Followers
 from kubelite.control.api.wire.documents import load
 from kubelite.control.api.wire.selectors import pinned
 from kubelite.control.api.wire.status import forbidden
+from kubelite.lib.text_cache import LONGEST
 
 if TYPE_CHECKING:
     from kubelite.control.api.auth.node_authorizer import NodeAuthorizer
@@ -54,10 +56,26 @@ class Authorizer:
                 rule.allows(attributes)
                 for rule in self._rules_of(attributes.user, attributes.namespace)
             )
-            if len(self._answers) >= REMEMBERED:
-                self._answers.clear()
-            self._answers[attributes] = known
+            if attributes.is_short:
+                if len(self._answers) >= REMEMBERED:
+                    self._answers.clear()
+                self._answers[attributes] = known
         return known or self._nodes.allows(attributes)
+
+    async def review(self, attributes: AuthorizationAttributes, size: int) -> tuple[bool, str]:
+        """Whether a user may do something, and :meth:`reason`. ``size`` are the bytes in which the
+        question was asked: a large one, of many groups say, is judged in a thread.
+        """
+        policy = self._policy
+        if size >= LARGE:
+            policy = Policy(dict(policy.roles), dict(policy.bindings))
+        return await aside(size, self._judge, policy, attributes)
+
+    def _judge(self, policy: Policy, attributes: AuthorizationAttributes) -> tuple[bool, str]:
+        if MASTERS in attributes.user.groups:
+            return True, ""
+        reason = policy.reason(attributes)
+        return bool(reason) or self._nodes.allows(attributes), reason
 
     def _rules_of(self, user: User, namespace: str) -> list[Rule]:
         """The rules of a user in a namespace, remembered: names differ from request to request,
@@ -65,9 +83,11 @@ class Authorizer:
         """
         known = self._rules.get((user, namespace))
         if known is None:
-            if len(self._rules) >= REMEMBERED:
-                self._rules.clear()
-            known = self._rules[user, namespace] = self._policy.rules(user, namespace)
+            known = self._policy.rules(user, namespace)
+            if len(namespace) + length(user) <= LONGEST:
+                if len(self._rules) >= REMEMBERED:
+                    self._rules.clear()
+                self._rules[user, namespace] = known
         return known
 
     def reason(self, attributes: AuthorizationAttributes) -> str:
@@ -109,8 +129,8 @@ def attributes_of(request: Request) -> AuthorizationAttributes:
     """
     res, name = request.resource, request.name
     selector = request.query.text("fieldSelector") if request.verb in ("list", "watch") else ""
-    if selector and not name:
-        name = pinned(selector).get("metadata.name", "")
+    pins = pinned(selector) if selector else {}
+    pinned_name = pins.get("metadata.name", "")
     namespace = request.name if res.plural == "namespaces" and not res.group else request.namespace
     return AuthorizationAttributes(
         request.user,
@@ -119,9 +139,10 @@ def attributes_of(request: Request) -> AuthorizationAttributes:
         res.plural,
         request.sub,
         namespace,
-        name,
+        name or pinned_name,
         "",
-        selector,
+        pinned_name,
+        pins.get("spec.nodeName", ""),
     )
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from kubelite.control.api.auth.rbac import Rule
 from kubelite.control.api.wire.directory_cache import Followers
 from kubelite.control.api.wire.documents import load
-from kubelite.control.api.wire.selectors import pinned
 from kubelite.objects.facts.static_pods import MIRROR
 
 if TYPE_CHECKING:
@@ -93,14 +92,16 @@ class NodeAuthorizer:
         (self._pods if prefix == "pods" else self._volumes).clear()
 
     def allows(self, attributes: AuthorizationAttributes) -> bool:
-        """Whether a node may do something, as of the last :meth:`refresh`."""
+        """Whether a node may do something, as of the last :meth:`refresh`. May be called in a
+        thread: it looks at copies of what the loop changes.
+        """
         user = attributes.user
         if GROUP not in user.groups or not user.name.startswith(USER) or attributes.path:
             return False
         node = user.name[len(USER) :]
         if attributes.resource in ("nodes", "pods") and attributes.verb in ("list", "watch"):
-            field = "metadata.name" if attributes.resource == "nodes" else "spec.nodeName"
-            return pinned(attributes.fields).get(field) == node
+            is_nodes = attributes.resource == "nodes"
+            return node == (attributes.pinned_name if is_nodes else attributes.pinned_node)
         if (
             not attributes.sub
             and attributes.resource != "nodes"
@@ -136,7 +137,8 @@ class NodeAuthorizer:
         if attributes.sub or attributes.verb not in _REFERRED.get(attributes.resource, ("get",)):
             return False
         if attributes.resource == "persistentvolumes":
-            claims = [key for key, volume in self._volumes.items() if volume == attributes.name]
+            volumes = tuple(self._volumes.items())
+            claims = [key for key, volume in volumes if volume == attributes.name]
             return any(
                 self._refers_to(node, ("persistentvolumeclaims", *claim)) for claim in claims
             )
@@ -148,7 +150,8 @@ class NodeAuthorizer:
         return self._refers_to(node, (attributes.resource, attributes.namespace, attributes.name))
 
     def _refers_to(self, node: str, reference: tuple[str, str, str]) -> bool:
-        return any(where == node and reference in refers for where, refers in self._pods.values())
+        pods = tuple(self._pods.values())
+        return any(where == node and reference in refers for where, refers in pods)
 
 
 def granted(pod: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from kubelite.lib.text_cache import remember_short
 from kubelite.objects.facts import quantity, schema
 
 _SCALARS: dict[str, tuple[Any, Any]] = {
@@ -252,7 +253,7 @@ def amount(value: Any) -> Amount:
     return _amount(str(value).strip())
 
 
-@lru_cache(4096)
+@remember_short(4096)
 def _amount(text: str) -> Amount:
     try:
         return Amount(quantity.canonical(text))

@@ -135,7 +135,7 @@ class App:
         target = paths.parse(raw.path)
         if target is None:
             return await self._answer_path(user, raw, trace)
-        request = self._request(raw, target, user, trace)
+        request = self._request(raw, await _query(raw), target, user, trace)
         res = request.resource
         place = (
             request.verb,
@@ -147,7 +147,7 @@ class App:
             request.name,
         )
         trace.attributes = AuditAttributes(asker, *place, trace.attributes.impersonated)
-        attributes = attributes_of(request)
+        attributes = await aside(len(raw.query), attributes_of, request)
         classified = await self._classify(attributes)
         self._authorize(request, attributes, trace)
         long = request.verb == "watch" or request.sub in _RELAYED
@@ -171,7 +171,7 @@ class App:
         attributes = AuthorizationAttributes(user, raw.method.lower(), path=raw.path)
         self._authorize_path(attributes, raw, trace)
         seat = await self._flow.acquire(await self._classify(attributes))
-        query = Query(parse_qs(raw.query, keep_blank_values=True) if raw.query else {})
+        query = await _query(raw)
         accept = raw.headers.get("Accept", "")
         try:
             return await self._nonresource.answer(raw.method, raw.path, query, accept)
@@ -222,9 +222,8 @@ class App:
             raise forbidden(None, "", f'forbidden: User "{who}" cannot {verb} path "{raw.path}"')
 
     def _request(
-        self, raw: RawRequest, target: PathTarget, user: User, trace: AuditTrace
+        self, raw: RawRequest, query: Query, target: PathTarget, user: User, trace: AuditTrace
     ) -> Request:
-        query = Query(parse_qs(raw.query, keep_blank_values=True) if raw.query else {})
         res = self._context.registry.find(target.group, target.version, target.plural) or _unknown(
             target
         )
@@ -254,6 +253,14 @@ class App:
         """Raises StatusError 403, before anything is looked at."""
         if not self._allows(attributes, trace):
             raise denial(request.resource, attributes)
+
+
+async def _query(raw: RawRequest) -> Query:
+    """The query parameters, which may have a megabyte."""
+    if not raw.query:
+        return Query({})
+    parameters = await aside(len(raw.query), parse_qs, raw.query, keep_blank_values=True)
+    return Query(parameters)
 
 
 def _unknown(target: PathTarget) -> Resource:

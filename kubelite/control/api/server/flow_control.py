@@ -138,13 +138,14 @@ class FlowControl:
 
     def classify(self, attributes: AuthorizationAttributes) -> Classified:
         """Where a request belongs."""
-        user, verb, group, resource, sub, namespace, _, path, _ = attributes
-        key = (user, verb, group, resource, sub, namespace, path)
+        key = (*attributes[:6], attributes.path)
         known = self._known.get(key)
         if known is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            known = self._known[key] = self._classify(attributes)
+            known = self._classify(attributes)
+            if attributes.is_short:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[key] = known
         return known
 
     def _classify(self, attributes: AuthorizationAttributes) -> Classified:

@@ -34,7 +34,7 @@ async def get_status(context: Context, request: Request) -> Answer:
 
 async def list_statuses(context: Context, request: Request) -> Answer:
     """GET of all of them. Raises StatusError."""
-    selector = list_options(request).selector
+    selector = (await list_options(request)).selector
     statuses = [await _status(context, name) for name in _NAMES]
     return shown_list(request, [status for status in statuses if selector.matches(status)], {})
 

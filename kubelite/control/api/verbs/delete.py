@@ -111,7 +111,7 @@ async def _carry_out(
 
 async def delete_collection(context: Context, request: Request) -> Answer:
     """DELETE of everything that a list would show; answers with that list. Raises StatusError."""
-    listed = list_options(request)
+    listed = await list_options(request)
     options = await read_options(request)
     res = request.resource
     page = await find(context.store, res, request.namespace, listed)

@@ -127,8 +127,17 @@ class ListOptions(NamedTuple):
     least: int = 0
 
 
-def list_options(request: Request) -> ListOptions:
+async def list_options(request: Request) -> ListOptions:
     """The options of a list, checked (apiserver, ``ValidateListOptions``). Raises StatusError."""
+    return await aside(length_of_selectors(request), _list_options, request)
+
+
+def length_of_selectors(request: Request) -> int:
+    """How many characters of selectors there are to be read."""
+    return sum(len(request.query.text(name)) for name in ("labelSelector", "fieldSelector"))
+
+
+def _list_options(request: Request) -> ListOptions:
     query = request.query
     selector = strategy.selector(
         request.resource, query.text("labelSelector"), query.text("fieldSelector")
@@ -187,8 +196,7 @@ def version(text: str) -> int:
 
 async def list_objects(store: Store, request: Request) -> Answer:
     """GET of a list. Raises StatusError."""
-    texts = [request.query.text(name) for name in ("labelSelector", "fieldSelector")]
-    options = await aside(sum(map(len, texts)), list_options, request)
+    options = await list_options(request)
     page = await find(store, request.resource, request.namespace, options)
     if page.revision < options.least:
         raise future_revision(options.least, page.revision)

@@ -15,8 +15,10 @@ from kubelite.control.api.verbs.identity import settle_namespace
 from kubelite.control.api.verbs.write import read_object
 from kubelite.control.api.wire import causes
 from kubelite.control.api.wire.answer import Answer, json_answer
+from kubelite.control.api.wire.aside import aside
 from kubelite.control.api.wire.attributes import AuthorizationAttributes
 from kubelite.control.api.wire.request import User, user_info
+from kubelite.control.api.wire.selectors import pinned
 from kubelite.control.api.wire.status import bad_request, invalid, method_not_allowed
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from kubelite.control.api.admission.context import Context
     from kubelite.control.api.auth.rbac import Rule
+    from kubelite.control.api.verbs.write import Body
     from kubelite.control.api.wire.request import Request
     from kubelite.control.api.wire.resource import Resource
     from kubelite.control.api.wire.status import Cause, StatusError
@@ -72,23 +75,26 @@ async def _token(context: Context, request: Request) -> Answer:
 
 
 async def _self_access(context: Context, request: Request) -> Answer:
-    obj = (await read_object(request)).obj
-    if problems := list(_attribute_problems(obj.get("spec") or {})):
+    body = await read_object(request)
+    if problems := list(_attribute_problems(body.obj.get("spec") or {})):
         raise _invalid(request.resource, problems)
-    return await _access(context, obj, request.user)
+    return await _access(context, body, request.user)
 
 
 async def _subject_access(context: Context, request: Request) -> Answer:
-    obj = (await read_object(request)).obj
-    spec = obj.get("spec") or {}
+    body = await read_object(request)
+    spec = body.obj.get("spec") or {}
     if request.resource.namespaced:
-        settle_namespace(request, obj.setdefault("metadata", {}))
+        settle_namespace(request, body.obj.setdefault("metadata", {}))
     problems = [*_access_problems(spec), *_local_problems(spec, request)]
     if problems:
         raise _invalid(request.resource, problems)
+    return await _access(context, body, await aside(body.size, _user, spec))
+
+
+def _user(spec: dict[str, Any]) -> User:
     extra = tuple((key, tuple(values)) for key, values in (spec.get("extra") or {}).items())
-    user = User(spec.get("user", ""), spec.get("uid", ""), tuple(spec.get("groups") or ()), extra)
-    return await _access(context, obj, user)
+    return User(spec.get("user", ""), spec.get("uid", ""), tuple(spec.get("groups") or ()), extra)
 
 
 def _invalid(res: Resource, problems: list[Cause]) -> StatusError:
@@ -132,20 +138,20 @@ def _local_problems(spec: dict[str, Any], request: Request) -> Iterator[Cause]:
         )
 
 
-async def _access(context: Context, obj: dict[str, Any], user: User) -> Answer:
-    spec = obj.get("spec") or {}
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+async def _access(context: Context, body: Body, user: User) -> Answer:
+    spec = body.obj.get("spec") or {}
     await context.authorizer.refresh(user)
-    attributes = (
-        _resource_attributes(user, resource)
-        if resource is not None
-        else _path_attributes(user, path)
-    )
-    allowed = context.authorizer.allows(attributes)
-    reason = context.authorizer.reason(attributes) if allowed else ""
-    return _answered(
-        obj, {"allowed": allowed, "reason": reason} if reason else {"allowed": allowed}
-    )
+    attributes = await aside(body.size, _attributes, user, spec)
+    allowed, reason = await context.authorizer.review(attributes, body.size)
+    status = {"allowed": allowed, "reason": reason} if reason else {"allowed": allowed}
+    return await aside(body.size, _answered, body.obj, status)
+
+
+def _attributes(user: User, spec: dict[str, Any]) -> AuthorizationAttributes:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is None:
+        return _path_attributes(user, path)
+    return _resource_attributes(user, resource)
 
 
 def _path_attributes(user: User, attributes: Any) -> AuthorizationAttributes:
@@ -155,6 +161,7 @@ def _path_attributes(user: User, attributes: Any) -> AuthorizationAttributes:
 
 
 def _resource_attributes(user: User, attributes: dict[str, Any]) -> AuthorizationAttributes:
+    pins = pinned(_selector_text(attributes.get("fieldSelector") or {}))
     return AuthorizationAttributes(
         user,
         attributes.get("verb", ""),
@@ -163,7 +170,8 @@ def _resource_attributes(user: User, attributes: dict[str, Any]) -> Authorizatio
         attributes.get("subresource", ""),
         attributes.get("namespace", ""),
         attributes.get("name", ""),
-        fields=_selector_text(attributes.get("fieldSelector") or {}),
+        pinned_name=pins.get("metadata.name", ""),
+        pinned_node=pins.get("spec.nodeName", ""),
     )
 
 

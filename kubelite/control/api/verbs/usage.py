@@ -67,7 +67,7 @@ def _prefix(context: Context, plural: str) -> str:
 
 async def _selected(context: Context, request: Request, plural: str) -> list[Object]:
     """The objects whose metrics a list asks for: metrics have their names and labels."""
-    selector = list_options(request).selector
+    selector = (await list_options(request)).selector
     page = await context.store.page(_prefix(context, plural), request.namespace)
     return [obj for entry in page.entries if selector.matches(obj := load(entry))]
 

@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kubelite.control.api.auth.authentication import offered
 from kubelite.control.api.strategy import strategy
 from kubelite.control.api.tables import tables
-from kubelite.control.api.verbs.read import check_match, include, size_of, version
+from kubelite.control.api.verbs.read import (
+    check_match,
+    include,
+    length_of_selectors,
+    size_of,
+    version,
+)
 from kubelite.control.api.wire import protobuf_encoding, selectors
 from kubelite.control.api.wire.answer import Stream
 from kubelite.control.api.wire.aside import aside
@@ -115,7 +121,7 @@ def watch_options(request: Request) -> WatchOptions:
 
 async def watch(store: Store, request: Request) -> Stream:
     """GET of a watch, as a chunked answer or over a WebSocket. Raises StatusError."""
-    options = watch_options(request)
+    options = await aside(length_of_selectors(request), watch_options, request)
     lines = _Lines(request)
     first: Groups | None = None
     if options.after is None:

@@ -7,10 +7,10 @@ Status.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubelite.control.api.wire.status import bad_request
+from kubelite.lib.text_cache import remember_short
 from kubelite.objects.facts import labels as facts
 from kubelite.objects.facts.labels import SelectorError
 
@@ -29,7 +29,7 @@ _FALSE_WHEN_ABSENT = ("spec.unschedulable", "spec.hostNetwork")
 _ZERO_WHEN_ABSENT = ("status.replicas", "status.successful")
 
 
-@lru_cache(maxsize=512)
+@remember_short(512)
 def parse_labels(text: str) -> facts.Selector:
     """A label selector. Raises StatusError 400."""
     try:
@@ -38,7 +38,7 @@ def parse_labels(text: str) -> facts.Selector:
         raise bad_request(str(wrong)) from None
 
 
-@lru_cache(maxsize=512)
+@remember_short(512)
 def parse_fields(text: str) -> tuple[FieldTerm, ...]:
     """The terms of a field selector. Raises StatusError 400."""
     try:

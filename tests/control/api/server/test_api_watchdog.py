@@ -9,6 +9,7 @@ import json
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 
@@ -140,6 +141,35 @@ DEFINITIONS = [
     Ask("pairs", "POST", CRDS, definition("Pair", a=PAIRS)),
     custom("Pair", "p", a=[f"n{number}" for number in range(5000)]),
 ]  # fmt: skip
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+TERMS = [{"key": f"k{number}", "operator": "In", "values": ["v"]} for number in range(30_000)]
+UNEQUAL = quote(",".join(f"k{number}!=v" for number in range(60_000)))
+UNEQUAL_NAMES = quote(",".join(f"metadata.name!=n{number}" for number in range(30_000)))
+
+
+def review(**more: Any) -> dict[str, Any]:
+    attributes = {"verb": "list", "resource": "pods", **more.pop("attributes", {})}
+    return {"spec": {"user": "jane", "resourceAttributes": attributes, **more}}
+
+
+QUESTIONS = [
+    Ask("groups", "POST", REVIEWS, review(groups=[f"g{number}" for number in range(200_000)])),
+    Ask("extra", "POST", REVIEWS, review(extra={key: ["v"] for key in text(100_000)})),
+    Ask(
+        "a selector of a node",
+        "POST",
+        REVIEWS,
+        review(
+            user="system:node:n",
+            groups=["system:nodes"],
+            attributes={"fieldSelector": {"requirements": TERMS}},
+        ),
+    ),
+    Ask("labels of a list", "GET", f"{PODS}?labelSelector={UNEQUAL}"),
+    Ask("fields of a list", "GET", f"{PODS}?fieldSelector={UNEQUAL_NAMES}"),
+    Ask("a watch", "GET", f"{PODS}?watch=1&timeoutSeconds=1&labelSelector={UNEQUAL}"),
+    Ask("a collection", "DELETE", f"{PODS}?labelSelector={UNEQUAL}"),
+]
 MANY = ",".join(f"k{number}!=v" for number in range(300))
 LISTS = [
     Ask("a list", "GET", CONFIG),
@@ -205,7 +235,11 @@ def held(report: Path) -> list[tuple[float, str]]:
     return [(seconds, where) for seconds, where in lines if seconds > MOST]
 
 
-@pytest.mark.parametrize("asks", [BODIES, DEFINITIONS], ids=["bodies", "definitions"])
+@pytest.mark.parametrize(
+    "asks",
+    [BODIES, DEFINITIONS, QUESTIONS],
+    ids=["bodies", "definitions", "questions"],
+)
 async def test_no_body_holds_the_loop(tmp_path: Path, asks: list[Ask]) -> None:
     async with watched(tmp_path) as (session, report):
         for ask in asks:

@@ -264,6 +264,31 @@ async def test_selectors_and_options_without_end(tmp_path: Path) -> None:
         assert time.monotonic() - since < 15
 
 
+async def test_long_questions_are_not_remembered(tmp_path: Path) -> None:
+    """What is worked out of texts is remembered, whether something is allowed too: as many long
+    ones would fill the memory.
+    """
+    reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    async with cluster(tmp_path) as api:
+
+        async def ask(number: int) -> None:
+            name = f"{number}" + "x" * 400_000
+            groups = [f"{number}-{member}" for member in range(20_000)]
+            attributes = {"verb": "get", "resource": "pods", "name": name}
+            body = {"spec": {"user": "x", "groups": groups, "resourceAttributes": attributes}}
+            assert (await api.create(reviews, body)).code == 201
+            selector = ",".join(f"k{number}-{term}!=v" for term in range(10_000))
+            assert (await api.get(f"{PODS}?labelSelector={selector}")).code == 200
+            labels = {"metadata": {"name": "a", "labels": {name: "", "a": name}}}
+            assert (await api.create(CONFIG, labels)).code == 422
+
+        await ask(0)
+        before = resident()
+        for number in range(1, 25):
+            await ask(number)
+        assert resident() - before < 60 << 20
+
+
 async def test_owners_of_fields_without_end(tmp_path: Path) -> None:
     when, fields = "2024-01-01T00:00:00Z", {"f:data": {f"f:k{n}": {} for n in range(100)}}
 
