@@ -199,10 +199,26 @@ async def watched(tmp_path: Path, *more: str) -> AsyncIterator[tuple[aiohttp.Cli
             first = definition("First", a=ruled("self.all(x, x > 0)", **NUMBERS))
             await carry_out(session, Ask("", "POST", CRDS, first))
             await carry_out(session, custom("First", "f", a=[1]))
+            await until_controllers_run(session)
             await settle(report)
             yield session, report
     finally:
         server.stop()
+
+
+async def until_controllers_run(session: aiohttp.ClientSession) -> None:
+    """They are loaded after the server is ready; one of them makes the cluster's certificate in
+    each namespace.
+    """
+    path = f"{CONFIG}/kube-root-ca.crt"
+    async with session.delete(path) as reply:
+        await reply.read()
+    for _ in range(600):
+        async with session.get(path) as reply:
+            if reply.status == 200:
+                return
+        await asyncio.sleep(0.1)
+    raise AssertionError("no controller runs")
 
 
 async def settle(report: Path) -> None:
