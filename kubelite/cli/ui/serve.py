@@ -159,9 +159,10 @@ async def _page(
             sentence = f"cannot listen on {place.address}:{place.port}: {error.strerror}"
             raise CliError(Diagnostic(sentence, hint=hint)) from error
         Screen(settings).data(url + "\n")
-        with tempfile.TemporaryDirectory(prefix="kubelite-ui-") as directory:
+        with contextlib.ExitStack() as stack:
             if place.opens_browser and has_browser():
-                open_page(url, directory)
+                directory = tempfile.TemporaryDirectory(prefix="kubelite-ui-")
+                open_page(url, stack.enter_context(directory))
             yield
     finally:
         await server.close()
