@@ -14,7 +14,7 @@ import msgspec
 from kubelite.lib.json import Object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 Path = tuple[str | int, ...]
 """Steps from the document to a value: names of fields, indices of lists, a Key for a map."""
@@ -128,38 +128,31 @@ def not_found(path: Path, value: Any, why: str = "") -> Cause:
     return Cause(path, NOT_FOUND, message, value)
 
 
-def each_invalid(path: Path, value: Any, clauses: Iterable[str]) -> Iterator[Cause]:
+# The next are asked of nearly every field and mostly find nothing: a generator would cost more than
+# what they look at.
+def each_invalid(path: Path, value: Any, clauses: Sequence[str]) -> Sequence[Cause]:
     """A cause for each clause that one of the functions of ``facts.names`` returns."""
-    for clause in clauses:
-        yield invalid(path, value, clause)
+    return [invalid(path, value, clause) for clause in clauses] if clauses else ()
 
 
-def named(path: Path, value: str, clauses: Iterable[str]) -> Iterator[Cause]:
+def named(path: Path, value: str, clauses: Sequence[str]) -> Sequence[Cause]:
     """A name that must be there and keep the rule whose broken clauses are ``clauses``."""
-    if not value:
-        yield required(path)
-    else:
-        yield from each_invalid(path, value, clauses)
+    return each_invalid(path, value, clauses) if value else (required(path),)
 
 
-def one_of(path: Path, value: Any, allowed: Iterable[str]) -> Iterator[Cause]:
+def one_of(path: Path, value: Any, allowed: Collection[str]) -> Sequence[Cause]:
     """A word out of a list."""
-    if value not in allowed:
-        yield not_supported(path, value, allowed)
+    return () if value in allowed else (not_supported(path, value, allowed),)
 
 
-def required_one_of(path: Path, value: Any, allowed: Iterable[str]) -> Iterator[Cause]:
+def required_one_of(path: Path, value: Any, allowed: Collection[str]) -> Sequence[Cause]:
     """A word out of a list, which must be there."""
-    if not value:
-        yield required(path)
-    else:
-        yield from one_of(path, value, allowed)
+    return one_of(path, value, allowed) if value else (required(path),)
 
 
-def not_negative(path: Path, number: int | None) -> Iterator[Cause]:
+def not_negative(path: Path, number: int | None) -> Sequence[Cause]:
     """A number that may be absent or zero, never less."""
-    if number is not None and number < 0:
-        yield invalid(path, number, NOT_NEGATIVE)
+    return () if number is None or number >= 0 else (invalid(path, number, NOT_NEGATIVE),)
 
 
 def required_fields(holder: Object, path: Path, *fields: str) -> Iterator[Cause]:

@@ -43,9 +43,10 @@ def _default_pod(obj: Any) -> None:
 
 
 def _prepare_new_pod(obj: Object) -> None:
-    obj["spec"] = copied(obj["spec"])
-    creation.merge_label_keys(obj)
-    creation.app_armor_fields(obj)
+    if creation.is_written_into(obj):
+        obj["spec"] = copied(obj["spec"])
+        creation.merge_label_keys(obj)
+        creation.app_armor_fields(obj)
 
 
 def _default_pod_template(obj: Any) -> None:

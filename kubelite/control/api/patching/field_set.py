@@ -8,6 +8,7 @@ others. Keys are kept sorted. Nothing is changed in place.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ import msgspec
 from kubelite.control.api.schema.ownership_shape import (
     LEAF,
     encoded,
+    is_builtin,
     item,
     key_of,
     parts,
@@ -115,20 +117,34 @@ def applied(shape: Shape, value: Any) -> Fields:
 
 def whole(shape: Shape, value: Any) -> Fields:
     """Every field of a value that was not there before, each part a field of its own."""
-    if shape.kind in ("struct", "map"):
-        return {
-            element: _ALONE if below is LEAF else _member_with_parts(below, value[key])
-            for key, element, below in parts(shape, sorted(value))
-        }
+    if shape.kind == "keyed":
+        below, members = item(shape), {key_of(shape, member): member for member in value}
+        return {element: _member_with_parts(below, members[element]) for element in sorted(members)}
+    if shape.kind == "set":
+        return {element: _ALONE for element, _, _ in _parts(shape, value)}
     return {
-        element: _member_with_parts(below, part) for element, below, part in _parts(shape, value)
+        element: _ALONE if below is LEAF else _member_with_parts(below, value[key])
+        for key, element, below in parts(shape, value)
     }
 
 
 def _member_with_parts(shape: Shape, value: Any) -> Fields:
     """What stands below an element that is a field of its own: nothing, or itself and its parts."""
-    inside = whole(shape, value) if _has_parts(shape, value) else None
-    return {SELF: _ALONE, **inside} if inside else _ALONE
+    if not _has_parts(shape, value):
+        return _ALONE
+    if is_builtin(shape) and (known := _member_with_leaves(shape, tuple(value))) is not None:
+        return known
+    return {SELF: _ALONE, **whole(shape, value)}
+
+
+# Most structs in a list, such as environment variables, have nothing but leaves.
+@lru_cache(4096)
+def _member_with_leaves(shape: Shape, keys: tuple[str, ...]) -> Fields | None:
+    """An element with such fields of a struct of the schema table; None unless all are leaves."""
+    fields = parts(shape, keys)
+    if any(below is not LEAF for _, _, below in fields):
+        return None
+    return {SELF: _ALONE, **{element: _ALONE for _, element, _ in fields}}
 
 
 def _has_parts(shape: Shape, value: Any) -> bool:
@@ -142,7 +158,7 @@ def _has_parts(shape: Shape, value: Any) -> bool:
 def _parts(shape: Shape, value: Any) -> Iterator[tuple[str, Shape, Any]]:
     """The parts of a value in the order of their elements."""
     if shape.kind in ("struct", "map"):
-        for key, element, below in parts(shape, sorted(value)):
+        for key, element, below in parts(shape, value):
             yield element, below, value[key]
     elif shape.kind == "keyed":
         below = item(shape)
@@ -167,22 +183,28 @@ class Difference(NamedTuple):
 
 def compare(shape: Shape, old: Any, new: Any) -> Difference:
     """The fields in which two documents of one shape differ."""
+    if not old:
+        return Difference(whole(shape, new), {})
     changed: Fields = {}
     removed: Fields = {}
-    pairs = _struct_pairs if shape.kind == "struct" else _other_pairs
+    pairs = _named_pairs if shape.kind in ("struct", "map") else _item_pairs
     for element, below, was, value in pairs(shape, old, new):
         _compare_part(element, below, was, value, changed, removed)
     return Difference(changed, removed)
 
 
-def _struct_pairs(shape: Shape, old: Any, new: Any) -> Iterator[tuple[str, Shape, Any, Any]]:
-    for key, element, below in parts(shape, sorted(old.keys() | new.keys())):
-        was, value = old.get(key, _NOTHING), new.get(key, _NOTHING)
-        if was is not value and was != value:
-            yield element, below, was, value
+def _named_pairs(shape: Shape, old: Any, new: Any) -> Iterator[tuple[str, Shape, Any, Any]]:
+    differing = [
+        key
+        for key in old.keys() | new.keys()
+        if (value := new.get(key, _NOTHING)) is not (was := old.get(key, _NOTHING)) and was != value
+    ]
+    # Sorted here too, so that the same fields are known again.
+    for key, element, below in parts(shape, sorted(differing)):
+        yield element, below, old.get(key, _NOTHING), new.get(key, _NOTHING)
 
 
-def _other_pairs(shape: Shape, old: Any, new: Any) -> Iterator[tuple[str, Shape, Any, Any]]:
+def _item_pairs(shape: Shape, old: Any, new: Any) -> Iterator[tuple[str, Shape, Any, Any]]:
     before = {element: (below, part) for element, below, part in _parts(shape, old)}
     now = {element: (below, part) for element, below, part in _parts(shape, new)}
     for element in sorted({*before, *now}):

@@ -62,8 +62,8 @@ def problem(expression: str, variables: Mapping[str, Type], *returns: Type) -> s
         return "compilation failed: " + str(error).partition("\n")[0]
     if checked.problems:
         return "compilation failed: " + checker.report(expression, checked.problems)
-    if returns and not any(types.fits(checked.type, wanted, {}) for wanted in returns):
-        named = [str(wanted).replace("null", "null_type") for wanted in returns]
+    if returns and not any(types.fits(checked.type, kind, {}) for kind in returns):
+        named = [str(kind).replace("null", "null_type") for kind in returns]
         return "must evaluate to " + (
             named[0] if len(named) == 1 else f"one of [{' '.join(named)}]"
         )

@@ -20,7 +20,7 @@ from kubelite.control.api.schema import structural_schema
 from kubelite.objects.facts import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
 
     from kubelite.control.api.wire.resource import Resource
 
@@ -58,16 +58,28 @@ class _Custom(NamedTuple):
     top: bool = False
 
 
-def parts(shape: Shape, keys: Iterable[str]) -> Iterator[tuple[str, str, Shape]]:
-    """For each of some fields of a struct or a map: its name, its path element and its shape."""
-    if shape.kind == "struct" and not isinstance(shape.source, _Custom):
-        known = _fields(shape.source)
-        for key in keys:
-            element, below = known.get(key) or ("f:" + key, LEAF)
-            yield key, element, below
-    else:
-        for key in keys:
-            yield key, "f:" + key, child(shape, key)
+def parts(shape: Shape, keys: Iterable[str]) -> Sequence[tuple[str, str, Shape]]:
+    """For each of some fields of a struct or a map, in the order of their names: its name, its path
+    element and its shape.
+    """
+    if isinstance(shape.source, _Custom):
+        return [(key, "f:" + key, _custom_child(shape.source, key)) for key in sorted(keys)]
+    if shape.kind == "struct":
+        return _struct_parts(shape.source, tuple(keys))
+    below = item(shape)
+    return [(key, "f:" + key, below) for key in sorted(keys)]
+
+
+# Documents of one kind mostly have the same fields.
+@lru_cache(4096)
+def _struct_parts(name: str, keys: tuple[str, ...]) -> tuple[tuple[str, str, Shape], ...]:
+    known = _fields(name)
+    return tuple((key, *(known.get(key) or ("f:" + key, LEAF))) for key in sorted(keys))
+
+
+def is_builtin(shape: Shape) -> bool:
+    """Whether this is a struct of the schema table."""
+    return shape.kind == "struct" and isinstance(shape.source, str)
 
 
 def child(shape: Shape, key: str) -> Shape:

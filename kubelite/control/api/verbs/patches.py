@@ -67,7 +67,9 @@ async def patch_object(context: Context, request: Request) -> Answer:
 
 def _decoded(read: Callable[[bytes], Any], data: bytes, mode: str) -> tuple[Any, tuple[str, ...]]:
     """A body and the fields that it gives twice. Raises StatusError."""
-    return read(data), codec.find_duplicates(data) if mode != "Ignore" else ()
+    value = read(data)
+    checked = mode != "Ignore" and codec.may_repeat(data, value)
+    return value, codec.find_duplicates(data) if checked else ()
 
 
 def _undecodable(error: StatusError, patched: Object) -> StatusError:

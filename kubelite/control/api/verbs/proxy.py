@@ -191,7 +191,8 @@ async def _pass_on(connection: web.Request, target: Target, body: bytes) -> web.
     own, (path, mark, query) = target.own(connection.raw_path), connection.raw_path.partition("?")
     if path.lstrip("/") == own.lstrip("/"):  # relative links of a page need the slash
         return web.Response(status=301, headers={"Location": f"{own}/{mark}{query}"})
-    url = f"{'https' if target.tls else 'http'}://{target.place.authority}{target.path(connection.raw_path)}"
+    scheme, url_path = "https" if target.tls else "http", target.path(connection.raw_path)
+    url = f"{scheme}://{target.place.authority}{url_path}"
     headers, tls = _forwarded(connection, (*_HOP, *_SECRET)), target.tls or False
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     try:

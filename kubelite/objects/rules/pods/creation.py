@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _PROJECTIONS_OFF = ("clusterTrustBundle", "podCertificate")
 _APP_ARMOR_TYPES = {"runtime/default": "RuntimeDefault", "unconfined": "Unconfined"}
 _LOCAL = "localhost/"
+_WITH_LABEL_KEYS = ("affinity", "topologySpreadConstraints")
 
 
 def drop_disabled_fields(spec: Object) -> None:
@@ -33,6 +34,15 @@ def drop_disabled_fields(spec: Object) -> None:
         for source in (volume.get("projected") or {}).get("sources") or ():
             for kind in _PROJECTIONS_OFF:
                 source.pop(kind, None)
+
+
+def is_written_into(pod: Object) -> bool:
+    """Whether a server may write anything into the specification of a pod: what follows does
+    nothing otherwise.
+    """
+    spec = pod["spec"]
+    sources = (pod["metadata"].get("annotations"), *map(spec.get, _WITH_LABEL_KEYS))
+    return any(sources)
 
 
 def merge_label_keys(pod: Object) -> None:

@@ -52,6 +52,7 @@ _BY_CONTAINER = {
         "appArmorProfile",
     ),
 }
+_DISTINCT = {"hostAliases": "ip", "imagePullSecrets": "name"}
 _BYTES = ("memory", "ephemeral-storage")
 _NO_POD = "a null labelSelector results in matching no pod"
 _TERMS = (
@@ -79,8 +80,9 @@ def of_pod(metadata: Object, spec: Object, prefix: str = "") -> Iterator[str]:
             if kind in _VOLUMES:
                 yield f"{path}.volumes[{index}].{kind}: {_VOLUMES[kind]}"
         yield from _overlapping(volume)
-    yield from _repeated(spec, "hostAliases", "ip", path)
-    yield from _repeated(spec, "imagePullSecrets", "name", path)
+    for field, key in _DISTINCT.items():
+        if spec.get(field):
+            yield from _repeated(spec[field], field, key, path)
     if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
         yield (
             f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid "
@@ -216,9 +218,9 @@ def _spread(constraint: Object, path: str) -> Iterator[str]:
         yield f"{path}.labelSelector: {_NO_POD}"
 
 
-def _repeated(spec: Object, field: str, key: str, path: str) -> Iterator[str]:
+def _repeated(entries: list[Object], field: str, key: str, path: str) -> Iterator[str]:
     values: set[str] = set()
-    for index, entry in enumerate(spec.get(field) or ()):
+    for index, entry in enumerate(entries):
         value = entry.get(key, "")
         if field == "imagePullSecrets" and not value:
             yield f'{path}.{field}[{index}].{key}: invalid empty name ""'
@@ -255,9 +257,9 @@ def _printed_port(port: Object) -> str:
 def fractions(resources: Object, path: str, names: tuple[str, ...]) -> Iterator[str]:
     """Parts of bytes among limits and requests."""
     for kind in ("limits", "requests"):
+        amounts = resources.get(kind) or {}
         for name in names:
-            text = str((resources.get(kind) or {}).get(name, "0"))
-            if quantity.has_fraction(text):
+            if name in amounts and quantity.has_fraction(text := str(amounts[name])):
                 yield (
                     f'{path}.{kind}[{name}]: fractional byte value "{text}" is invalid, must be an '
                     "integer"
@@ -267,16 +269,19 @@ def fractions(resources: Object, path: str, names: tuple[str, ...]) -> Iterator[
 def _hidden(env: list[Object], path: str) -> Iterator[str]:
     names: set[str] = set()
     for index, variable in enumerate(env):
-        name, value = variable.get("name", ""), variable.get("value") or ""
-        reference = f"$({name})"
-        if name in names and (
-            variable.get("valueFrom") or value == reference or reference not in value
-        ):
+        name = variable.get("name", "")
+        if name in names and not _extends(variable, f"$({name})"):
             yield (
                 f'{path}.env[{index}]: hides previous definition of "{name}", which may be '
                 "dropped when using apply"
             )
         names.add(name)
+
+
+def _extends(variable: Object, reference: str) -> bool:
+    """Whether a variable adds something to what ``reference`` stands for."""
+    value = variable.get("value") or ""
+    return not variable.get("valueFrom") and value != reference and reference in value
 
 
 def _port(
