@@ -10,6 +10,14 @@ from kubelite.cli.common.diagnostic import CliError, Diagnostic
 if TYPE_CHECKING:
     from kubelite.control.controllers.controller import Settings
 
+ControllerNames = Annotated[
+    str,
+    Option(
+        "--controllers",
+        "Controllers to run: * is the default ones, NAME one more, -NAME one less.",
+        "NAMES",
+    ),
+]
 LoadBalancerPool = Annotated[
     str,
     Option(
@@ -19,6 +27,11 @@ LoadBalancerPool = Annotated[
         "ADDRESSES",
     ),
 ]
+
+
+def split_names(names: str) -> tuple[str, ...]:
+    """The words of ``--controllers``."""
+    return tuple(word.strip() for word in names.split(",") if word.strip())
 
 
 def controller_settings(pool: str) -> Settings:

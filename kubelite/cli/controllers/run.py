@@ -7,7 +7,12 @@ from typing import Annotated
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.connection import ContextName, Kubeconfig, cluster_access
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
-from kubelite.cli.controllers.options import LoadBalancerPool, controller_settings
+from kubelite.cli.controllers.options import (
+    ControllerNames,
+    LoadBalancerPool,
+    controller_settings,
+    split_names,
+)
 
 
 @usage(
@@ -21,14 +26,7 @@ def controllers(
     *,
     kubeconfig: Kubeconfig = None,
     context_name: ContextName = None,
-    names: Annotated[
-        str,
-        Option(
-            "--controllers",
-            "Controllers to run: * is the default ones, NAME one more, -NAME one less.",
-            "NAMES",
-        ),
-    ] = "*",
+    names: ControllerNames = "*",
     load_balancer_pool: LoadBalancerPool = "",
     use_service_account_credentials: Annotated[
         bool,
@@ -50,7 +48,7 @@ def controllers(
 
     chosen = controller_settings(load_balancer_pool)
     try:
-        rows = select([word.strip() for word in names.split(",") if word.strip()])
+        rows = select(split_names(names))
         access = cluster_access(kubeconfig, context_name)
         run_until_signal(
             settings,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
+from kubelite.cli.node.options import AllowHostImage, Labels, NodeName, Resources
 from kubelite.cli.node.run import pairs, run_agent
+
+if TYPE_CHECKING:
+    from kubelite.node.runtime.home import Home
 
 
 @usage(
@@ -25,49 +29,31 @@ def join(
     token: Annotated[
         str | None, Option("--token", "What `kubelite token create` has printed.", "TOKEN")
     ] = None,
-    node_name: Annotated[
-        str | None, Option("--node-name", "Name of the node; by default the host name.", "NAME")
-    ] = None,
+    node_name: NodeName = None,
     port: Annotated[
         int, Option("--port", "Port of the kubelet's server.", minimum=1, maximum=65535)
     ] = 10250,
-    labels: Annotated[
-        list[str] | None, Option("--node-label", "A label of the node.", "KEY=VALUE")
-    ] = None,
-    resources: Annotated[
-        list[str] | None,
-        Option("--node-resource", "An extended resource of the node.", "NAME=COUNT"),
-    ] = None,
-    allow_host_image: Annotated[
-        bool,
-        Option("--allow-host-image", "Let pods of the cluster use the image `host`."),
-    ] = False,
+    labels: Labels = None,
+    resources: Resources = None,
+    allow_host_image: AllowHostImage = False,
 ) -> int:
     """Joins if that is still to be done, then serves until a signal. Raises CliError."""
     home = open_home(settings)
-    from kubelite.client.errors import ClientError
-    from kubelite.node.kubelet.act import facts
-    from kubelite.up import join as joining
-    from kubelite.up.node_certificates import NotSigned
-
     home.make()
-    directory = joining.directory_of(home)
+    if token is not None:
+        if server is None:
+            raise CliError(Diagnostic("--server is missing: it says whom to join"))
+        _join(home, server, token, node_name)
+    from kubelite.up.join import directory_of, joined_options
+
     try:
-        if token is not None:
-            if server is None:
-                raise CliError(Diagnostic("--server is missing: it says whom to join"))
-            name = node_name or facts.node_name()
-            parsed = joining.parse(token)
-            asyncio.run(joining.join(directory, server.rstrip("/"), parsed, name))
-        options = joining.joined_options(
-            directory,
+        options = joined_options(
+            directory_of(home),
             port=port,
             labels=pairs(labels),
             resources=pairs(resources),
             allow_host_image=allow_host_image,
         )
-    except (joining.BadToken, NotSigned, ClientError) as error:
-        raise CliError(Diagnostic(f"this machine has not joined: {error}")) from error
     except FileNotFoundError as error:
         raise CliError(
             Diagnostic(
@@ -77,3 +63,18 @@ def join(
             )
         ) from error
     return run_agent(home, options)
+
+
+def _join(home: Home, server: str, token: str, node_name: str | None) -> None:
+    """Joins the cluster of an API server. Raises CliError."""
+    from kubelite.client.errors import ClientError
+    from kubelite.node.kubelet.act import facts
+    from kubelite.up import join as joining
+    from kubelite.up.node_certificates import NotSigned
+
+    directory, name = joining.directory_of(home), node_name or facts.node_name()
+    try:
+        parsed = joining.parse(token)
+        asyncio.run(joining.join(directory, server.rstrip("/"), parsed, name))
+    except (joining.BadToken, NotSigned, ClientError) as error:
+        raise CliError(Diagnostic(f"this machine has not joined: {error}")) from error

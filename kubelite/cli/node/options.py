@@ -1,4 +1,4 @@
-"""How a node serves Ingresses, by whichever command starts it."""
+"""What a node can be told, by whichever command starts it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ from typing import Annotated
 
 from kubelite.cli.common.command import Option
 
+NodeName = Annotated[
+    str | None, Option("--node-name", "Name of the node; by default the host name.", "NAME")
+]
+Labels = Annotated[list[str] | None, Option("--node-label", "A label of the node.", "KEY=VALUE")]
+Resources = Annotated[
+    list[str] | None,
+    Option("--node-resource", "An extended resource of the node.", "NAME=COUNT"),
+]
+AllowHostImage = Annotated[
+    bool,
+    Option("--allow-host-image", "Let pods of the cluster use the image `host`."),
+]
 NoIngress = Annotated[bool, Option("--no-ingress", "Serve no Ingresses: another controller does.")]
 IngressPort = Annotated[
     int,

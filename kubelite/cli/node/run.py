@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 from kubelite.cli.common.command import Option, Settings, usage
 from kubelite.cli.common.diagnostic import CliError, Diagnostic
 from kubelite.cli.common.engine import open_home
-from kubelite.cli.node.options import IngressPort, IngressTlsPort, NoIngress
+from kubelite.cli.node.options import (
+    AllowHostImage,
+    IngressPort,
+    IngressTlsPort,
+    Labels,
+    NodeName,
+    NoIngress,
+    Resources,
+)
 
 if TYPE_CHECKING:
     from kubelite.node.runtime.home import Home
@@ -29,23 +37,13 @@ def run(
     server: Annotated[
         str, Option("--server", "Where the API server listens.", "URL")
     ] = "https://127.0.0.1:6443",
-    node_name: Annotated[
-        str | None, Option("--node-name", "Name of the node; by default the host name.", "NAME")
-    ] = None,
+    node_name: NodeName = None,
     port: Annotated[
         int, Option("--port", "Port of the kubelet's server.", minimum=0, maximum=65535)
     ] = 10250,
-    labels: Annotated[
-        list[str] | None, Option("--node-label", "A label of the node.", "KEY=VALUE")
-    ] = None,
-    resources: Annotated[
-        list[str] | None,
-        Option("--node-resource", "An extended resource of the node.", "NAME=COUNT"),
-    ] = None,
-    allow_host_image: Annotated[
-        bool,
-        Option("--allow-host-image", "Let pods of the cluster use the image `host`."),
-    ] = False,
+    labels: Labels = None,
+    resources: Resources = None,
+    allow_host_image: AllowHostImage = False,
     no_ingress: NoIngress = False,
     ingress_port: IngressPort = 80,
     ingress_tls_port: IngressTlsPort = 443,

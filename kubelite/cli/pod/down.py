@@ -24,9 +24,12 @@ from kubelite.cli.common.targets import (
 from kubelite.cli.pod.up import process_start, step_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kubelite.cli.common.manifest import Named
     from kubelite.cli.review import PodName
     from kubelite.node.kubelet.pods.pods import Pods
+    from kubelite.node.runtime.errors import NotFound
 
 GRACE = Option("--grace-period", "Seconds between the stop signal and SIGKILL.", minimum=0)
 _TARGETS = Argument(
@@ -59,23 +62,10 @@ def down(
     ``grace`` seconds replace terminationGracePeriodSeconds. Raises NotFound after the others have
     been removed.
     """
-    from kubelite.node.runtime.errors import NotFound
-
     start = process_start()
     screen = Screen(settings)
-    first_missing: NotFound | None = None
     # What can be wrong with the command line is found before anything is removed.
-    chosen, files = [], list(filename or ())
-    for operand in targets or ():
-        if is_file(operand):
-            files.append(operand)
-        else:
-            chosen.append(Target(settings.active_namespace, pod_name(operand)))
-    named = [
-        manifest.named(file, settings.namespace)
-        for operand in files
-        for file in manifest_files([operand], recursive=recursive)
-    ]
+    chosen, named = _operands(settings, targets or (), filename or (), recursive=recursive)
     pods = open_pods(settings, screen)
     for in_file in named[::-1]:
         chosen += _pods_of(pods, in_file)
@@ -89,7 +79,43 @@ def down(
     if selector is not None or not (chosen or named):
         names = [target.name for target in chosen]
         chosen = select(settings, pods, names, selector, command="down")
-    for target in chosen:
+    missing = _down_all(settings, screen, pods, chosen, grace, start)
+    if volumes:
+        _remove_claims(settings, [claim for in_file in named for claim in in_file.claims])
+    if missing is not None and not missing_ok:
+        raise missing
+    return 0
+
+
+def _operands(
+    settings: Settings, targets: Sequence[str], filenames: Sequence[str], *, recursive: bool
+) -> tuple[list[Target], list[Named]]:
+    """The pods that are named, and what the manifests name. Raises CliError."""
+    files = [*filenames, *filter(is_file, targets)]
+    names = [pod_name(operand) for operand in targets if not is_file(operand)]
+    named = [
+        manifest.named(file, settings.namespace)
+        for operand in files
+        for file in manifest_files([operand], recursive=recursive)
+    ]
+    return [Target(settings.active_namespace, name) for name in names], named
+
+
+def _down_all(
+    settings: Settings,
+    screen: Screen,
+    pods: Pods,
+    targets: Sequence[Target],
+    grace: int | None,
+    start: float,
+) -> NotFound | None:
+    """Takes pods down, one after the other. Returns the error of the first that does not exist;
+    ``start`` is when the first began, in seconds of CLOCK_BOOTTIME.
+    """
+    from kubelite.node.runtime.errors import NotFound
+
+    first_missing: NotFound | None = None
+    for target in targets:
         try:
             _down(screen, pods, target, grace)
         except NotFound as error:
@@ -99,11 +125,7 @@ def down(
         if not settings.quiet:
             screen.data(f"{target.name} is down in {now - start:.2f} s\n")
         start = now
-    if volumes:
-        _remove_claims(settings, [claim for in_file in named for claim in in_file.claims])
-    if first_missing is not None and not missing_ok:
-        raise first_missing
-    return 0
+    return first_missing
 
 
 def _down(screen: Screen, pods: Pods, target: Target, grace: int | None) -> None:

@@ -14,7 +14,7 @@ from kubelite.cli.common.screen import Screen
 from kubelite.cli.common.targets import FILES, RECURSIVE, Target, manifest_files, owned_by, owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from kubelite.cli.common.diagnostic import Paint
     from kubelite.cli.common.manifest import Manifest
@@ -72,26 +72,20 @@ def up(
     pods = open_pods(settings, screen)
     surplus = _surplus(pods, loaded)
     if dry_run:
-        for pod in loaded.pods:
-            plan = pods.queries.plan(pod, loaded.documents(pod))
-            replaced = replace or _is_replaced(pods, pod, loaded)
-            show_plan(screen, pod.metadata.name or "", plan, replaced)
-        for target in surplus:
-            screen.data(f"{target.name} would be taken down\n")
+        _show_plans(screen, pods, loaded, surplus, replace=replace)
         return 0
     if len(loaded.pods) > 1:
         _check_images(settings, loaded.pods)
-    created = []
-    not_up: list[Diagnostic] = []
     for target in surplus:
         pods.down(*target, report=lambda step: screen.progress(step_line(step, screen.err)))
+    created = []
+    not_up: list[Diagnostic] = []
     for pod in loaded.pods:
-        documents = loaded.documents(pod)
         result = up_one(
             screen,
             pods,
             pod,
-            documents,
+            loaded.documents(pod),
             replace=replace or _is_replaced(pods, pod, loaded),
             unsafe_sysctls=allow_unsafe_sysctl or (),
         )
@@ -109,12 +103,24 @@ def up(
     return 0
 
 
+def _show_plans(
+    screen: Screen, pods: Pods, loaded: Manifest, surplus: list[Target], *, replace: bool
+) -> None:
+    """Says what would be done with each pod."""
+    for pod in loaded.pods:
+        plan = pods.queries.plan(pod, loaded.documents(pod))
+        is_replaced = replace or _is_replaced(pods, pod, loaded)
+        show_plan(screen, pod.metadata.name or "", plan, is_replaced)
+    for target in surplus:
+        screen.data(f"{target.name} would be taken down\n")
+
+
 def _surplus(pods: Pods, loaded: Manifest) -> list[Target]:
     """Pods of the manifests' templates that the manifests do not ask for any more."""
     if not loaded.owners:
         return []
-    wanted = {(pod.metadata.namespace, pod.metadata.name) for pod in loaded.pods}
-    return [target for target in owned_by(pods, loaded.owners) if tuple(target) not in wanted]
+    kept = {(pod.metadata.namespace, pod.metadata.name) for pod in loaded.pods}
+    return [target for target in owned_by(pods, loaded.owners) if tuple(target) not in kept]
 
 
 def _is_replaced(pods: Pods, pod: Pod, loaded: Manifest) -> bool:
@@ -126,7 +132,7 @@ def _is_replaced(pods: Pods, pod: Pod, loaded: Manifest) -> bool:
     return pods.queries.plan(pod, loaded.documents(pod)).kind == "replace"
 
 
-def _check_images(settings: Settings, wanted: list[Pod]) -> None:
+def _check_images(settings: Settings, pods: Sequence[Pod]) -> None:
     """Looks all images up before the first pod is created. Raises CliError with all missing."""
     from msgspec.structs import replace
 
@@ -135,7 +141,7 @@ def _check_images(settings: Settings, wanted: list[Pod]) -> None:
 
     home = open_home(settings)
     missing: dict[str, Diagnostic] = {}
-    for pod in wanted:
+    for pod in pods:
         for container in (*pod.spec.init_containers, *pod.spec.containers):
             spec = replace(pod.spec, init_containers=(), containers=(container,))
             try:
@@ -250,44 +256,42 @@ def step_line(step: Step, paint: Paint) -> str:
 def failure(settings: Settings, pod: Doc) -> Diagnostic:
     """Why a pod failed at once, from its status."""
     name = pod["metadata"]["name"]
-    status = pod.get("status", {})
-    for kind, key in (
-        ("init container", "initContainerStatuses"),
-        ("container", "containerStatuses"),
-    ):
-        for container in status.get(key) or []:
-            terminated = (container.get("state") or {}).get("terminated")
-            if terminated is not None and terminated.get("exitCode"):
-                logs = suggest_command(settings, f"pod logs {name} -c {container['name']}")
-                return Diagnostic(
-                    f'pod "{name}" failed: {kind} "{container["name"]}" exited with code'
-                    f" {terminated['exitCode']}",
-                    cause=terminated.get("message") or "",
-                    hint=f"`{logs}` shows its output",
-                )
-    return Diagnostic(f'pod "{name}" failed', cause=status.get("message") or "")
+    for container, subject in _container_statuses(pod):
+        terminated = (container.get("state") or {}).get("terminated")
+        if terminated is not None and terminated.get("exitCode"):
+            logs = suggest_command(settings, f"pod logs {name} -c {container['name']}")
+            return Diagnostic(
+                f'pod "{name}" failed: {subject} exited with code {terminated["exitCode"]}',
+                cause=terminated.get("message") or "",
+                hint=f"`{logs}` shows its output",
+            )
+    return Diagnostic(f'pod "{name}" failed', cause=pod.get("status", {}).get("message") or "")
 
 
 def _restarting(settings: Settings, pod: Doc) -> Diagnostic | None:
     """Names the container that keeps a pod from being up because it ends again and again."""
     name = pod["metadata"]["name"]
-    status = pod.get("status", {})
-    for kind, key in (
-        ("init container", "initContainerStatuses"),
-        ("container", "containerStatuses"),
-    ):
-        for container in status.get(key) or []:
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            ended = (container.get("lastState") or {}).get("terminated")
-            if waiting.get("reason") == "CrashLoopBackOff" and ended is not None:
-                logs = suggest_command(settings, f"pod logs {name} -c {container['name']} -p")
-                return Diagnostic(
-                    f'pod "{name}" is not up: {kind} "{container["name"]}" exited with code'
-                    f" {ended['exitCode']} and is being restarted",
-                    cause=ended.get("message") or "",
-                    hint=f"`{logs}` shows its output; `kubelite pod events {name}` what happens",
-                )
+    for container, subject in _container_statuses(pod):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        ended = (container.get("lastState") or {}).get("terminated")
+        if waiting.get("reason") == "CrashLoopBackOff" and ended is not None:
+            logs = suggest_command(settings, f"pod logs {name} -c {container['name']} -p")
+            return Diagnostic(
+                f'pod "{name}" is not up: {subject} exited with code {ended["exitCode"]} and is '
+                "being restarted",
+                cause=ended.get("message") or "",
+                hint=f"`{logs}` shows its output; `kubelite pod events {name}` what happens",
+            )
     return None
+
+
+def _container_statuses(pod: Doc) -> Iterator[tuple[Object, str]]:
+    """The statuses of a pod's containers, and how messages name each of them."""
+    status = pod.get("status", {})
+    for container in status.get("initContainerStatuses") or ():
+        yield container, f'init container "{container["name"]}"'
+    for container in status.get("containerStatuses") or ():
+        yield container, f'container "{container["name"]}"'
 
 
 def process_start() -> float:

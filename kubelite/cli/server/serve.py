@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from kubelite.cli.common.command import Option, Settings, usage
-from kubelite.cli.controllers.options import LoadBalancerPool
+from kubelite.cli.controllers.options import ControllerNames, LoadBalancerPool, split_names
 from kubelite.cli.node.options import NoIngress
 
 _FILE = {"metavar": "FILE", "completes": "file"}
@@ -60,14 +60,7 @@ def server(
     metrics: Annotated[
         bool, Option("--metrics", "Also serve metrics.k8s.io (kubectl top).")
     ] = False,
-    controllers: Annotated[
-        str,
-        Option(
-            "--controllers",
-            "Controllers to run: * is the default ones, NAME one more, -NAME one less.",
-            "NAMES",
-        ),
-    ] = "*",
+    controllers: ControllerNames = "*",
     load_balancer_pool: LoadBalancerPool = "",
     no_ingress: NoIngress = False,
     no_scheduler: Annotated[
@@ -94,7 +87,7 @@ def server(
             audit_log,
             audit_policy,
             metrics,
-            tuple(word.strip() for word in controllers.split(",") if word.strip()),
+            split_names(controllers),
             not no_scheduler,
             not no_node,
             load_balancer_pool,
