@@ -64,7 +64,7 @@ from kubelite.control.controllers.shared.meta import (
     status_of,
     uid_of,
 )
-from kubelite.control.controllers.shared.ownership import OwnerKind, claim, owner_keys
+from kubelite.control.controllers.shared.ownership import OwnerKind, claim, has_moved, owner_keys
 from kubelite.control.controllers.shared.pod_events import pod_event
 from kubelite.control.controllers.shared.pod_state import is_active, is_ready, phase_of
 from kubelite.control.controllers.shared.pod_template import copies, name_pods
@@ -513,15 +513,11 @@ def _of_pod(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
     """
     keys: list[Key] = []
     for pod in (old, new):
-        if pod is not None and (pod is new or new is None or _has_moved(pod, new)):
+        if pod is not None and (pod is new or new is None or has_moved(pod, new)):
             keys += owner_keys(view, JOB, pod, _selector)
             if is_tracked(pod) and JOB_NAME_LABEL in labels_of(pod):
                 keys.append((namespace_of(pod), labels_of(pod)[JOB_NAME_LABEL]))
     return keys
-
-
-def _has_moved(old: Obj, new: Obj) -> bool:
-    return controller_of(old) != controller_of(new) or labels_of(old) != labels_of(new)
 
 
 JOB_CONTROLLER = Controller(

@@ -57,7 +57,7 @@ def plan(view: View, key: Key, now: float) -> Plan:
         return NOTHING
     pods = selected_pods(view, service)
     actions: list[Action] = []
-    own = own_slices(view, *key)
+    own = slices_of(view, *key, MANAGER)
     for family in spec_of(service).get("ipFamilies") or ("IPv4",):
         present = [entry for entry in own if entry["addressType"] == family]
         actions += _family_actions(view, service, pods, family, present)
@@ -66,13 +66,13 @@ def plan(view: View, key: Key, now: float) -> Plan:
     return Plan(tuple(actions))
 
 
-def own_slices(view: View, namespace: str, service: str) -> list[Obj]:
-    """The slices that this controller has made for a Service, by name."""
+def slices_of(view: View, namespace: str, service: str, manager: str) -> list[Obj]:
+    """The slices that a controller has made for a Service, by name."""
     slices = [
         entry
         for entry in view.list(ENDPOINT_SLICES, namespace)
         if labels_of(entry).get(SERVICE_LABEL) == service
-        and labels_of(entry).get(MANAGED_BY) == MANAGER
+        and labels_of(entry).get(MANAGED_BY) == manager
         and not is_deleting(entry)
     ]
     return sorted(slices, key=name_of)

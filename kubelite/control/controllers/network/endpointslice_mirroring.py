@@ -14,7 +14,7 @@ from kubelite.client.resources import ENDPOINT_SLICES, ENDPOINTS, SERVICES
 from kubelite.control.controllers.actions import Action, Create, Delete, Emit, Plan, Update
 from kubelite.control.controllers.controller import Controller, own_key
 from kubelite.control.controllers.network.endpoints_of_pods import Port
-from kubelite.control.controllers.network.endpointslice import MANAGED_BY, SERVICE_LABEL
+from kubelite.control.controllers.network.endpointslice import MANAGED_BY, SERVICE_LABEL, slices_of
 from kubelite.control.controllers.shared.meta import (
     Key,
     Obj,
@@ -52,7 +52,7 @@ class Group(NamedTuple):
 def plan(view: View, key: Key, now: float) -> Plan:
     """Brings the mirrored slices of one Endpoints in line with it."""
     del now
-    present = mirrored_slices(view, *key)
+    present = slices_of(view, *key, MANAGER)
     endpoints = view.get(ENDPOINTS, *key)
     service = view.get(SERVICES, *key)
     if endpoints is None or service is None or not _is_mirrored(endpoints, service):
@@ -79,18 +79,6 @@ def _is_mirrored(endpoints: Obj, service: Obj) -> bool:
         and labels_of(endpoints).get(SKIP_LABEL) != "true"
         and _LEADER not in annotations_of(endpoints)
     )
-
-
-def mirrored_slices(view: View, namespace: str, name: str) -> list[Obj]:
-    """The slices that mirror an Endpoints, by name."""
-    slices = [
-        slice_
-        for slice_ in view.list(ENDPOINT_SLICES, namespace)
-        if labels_of(slice_).get(SERVICE_LABEL) == name
-        and labels_of(slice_).get(MANAGED_BY) == MANAGER
-        and not is_deleting(slice_)
-    ]
-    return sorted(slices, key=name_of)
 
 
 def wanted_endpoints(endpoints: Obj) -> dict[Group, list[dict[str, Any]]]:

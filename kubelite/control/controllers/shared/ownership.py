@@ -13,6 +13,7 @@ from kubelite.client.resources import GroupVersionResource
 from kubelite.control.controllers.actions import Action, Confirm, Patch
 from kubelite.control.controllers.shared.meta import (
     Obj,
+    controller_of,
     is_controlled_by,
     is_deleting,
     labels_of,
@@ -137,6 +138,28 @@ def owner_keys(
         for owner in view.list(kind.resource, namespace)
         if selects(owner).matches(labels_of(obj))
     ]
+
+
+def changed_owner_keys(
+    view: View,
+    kind: OwnerKind,
+    old: Obj | None,
+    new: Obj | None,
+    selects: Callable[[Obj], Selector],
+) -> list[tuple[str, str]]:
+    """The keys of owners that a change of an object concerns: those of its new state, and those of
+    its old one where it is gone or may have left them.
+    """
+    keys: list[tuple[str, str]] = []
+    for obj in (old, new):
+        if obj is not None and (obj is new or new is None or has_moved(obj, new)):
+            keys += owner_keys(view, kind, obj, selects)
+    return keys
+
+
+def has_moved(old: Obj, new: Obj) -> bool:
+    """Whether an object may have other owners than before."""
+    return controller_of(old) != controller_of(new) or labels_of(old) != labels_of(new)
 
 
 def is_owned(obj: Obj, owner: Obj) -> bool:

@@ -24,7 +24,6 @@ from kubelite.control.controllers.controller import Controller, nobody, own_key
 from kubelite.control.controllers.shared.meta import (
     Key,
     Obj,
-    controller_of,
     created_at,
     generation_of,
     is_deleting,
@@ -37,7 +36,12 @@ from kubelite.control.controllers.shared.meta import (
     uid_of,
 )
 from kubelite.control.controllers.shared.numbers import scaled
-from kubelite.control.controllers.shared.ownership import OwnerKind, claim, is_owned, owner_keys
+from kubelite.control.controllers.shared.ownership import (
+    OwnerKind,
+    changed_owner_keys,
+    claim,
+    is_owned,
+)
 from kubelite.control.controllers.shared.pod_events import pod_event
 from kubelite.control.controllers.shared.pod_state import (
     available_at,
@@ -339,15 +343,7 @@ def _selector(set_: Obj) -> Any:
 
 
 def _of_pod(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
-    keys: list[Key] = []
-    for pod in (old, new):
-        if pod is not None and (pod is new or new is None or _has_moved(pod, new)):
-            keys += owner_keys(view, DAEMON_SET, pod, _selector)
-    return keys
-
-
-def _has_moved(old: Obj, new: Obj) -> bool:
-    return controller_of(old) != controller_of(new) or labels_of(old) != labels_of(new)
+    return changed_owner_keys(view, DAEMON_SET, old, new, _selector)
 
 
 def _of_node(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:

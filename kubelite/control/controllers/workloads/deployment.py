@@ -28,13 +28,17 @@ from kubelite.control.controllers.shared.meta import (
     controller_of,
     generation_of,
     is_deleting,
-    labels_of,
     name_of,
     namespace_of,
     spec_of,
     status_of,
 )
-from kubelite.control.controllers.shared.ownership import OwnerKind, claim, is_owned, owner_keys
+from kubelite.control.controllers.shared.ownership import (
+    OwnerKind,
+    changed_owner_keys,
+    claim,
+    is_owned,
+)
 from kubelite.control.controllers.shared.pod_state import is_terminated
 from kubelite.control.controllers.shared.selectors import selector_of
 from kubelite.control.controllers.view import View, controlled_by
@@ -370,15 +374,7 @@ def _is_unused(draft: SetDraft) -> bool:
 
 def _of_replica_set(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
     """The Deployments of a ReplicaSet, before and after a change."""
-    keys: list[Key] = []
-    for obj in (old, new):
-        if obj is not None and (obj is new or new is None or _has_moved(obj, new)):
-            keys += owner_keys(view, DEPLOYMENT, obj, _selector)
-    return keys
-
-
-def _has_moved(old: Obj, new: Obj) -> bool:
-    return controller_of(old) != controller_of(new) or labels_of(old) != labels_of(new)
+    return changed_owner_keys(view, DEPLOYMENT, old, new, _selector)
 
 
 def _selector(deployment: Obj) -> Any:

@@ -29,10 +29,8 @@ from kubelite.control.controllers.controller import Controller, nobody, own_key
 from kubelite.control.controllers.shared.meta import (
     Key,
     Obj,
-    controller_of,
     generation_of,
     is_deleting,
-    labels_of,
     name_of,
     namespace_of,
     spec_of,
@@ -40,7 +38,7 @@ from kubelite.control.controllers.shared.meta import (
     uid_of,
 )
 from kubelite.control.controllers.shared.numbers import scaled
-from kubelite.control.controllers.shared.ownership import OwnerKind, claim, owner_keys
+from kubelite.control.controllers.shared.ownership import OwnerKind, changed_owner_keys, claim
 from kubelite.control.controllers.shared.pod_state import available_at, is_ready, phase_of
 from kubelite.control.controllers.shared.revisions import (
     History,
@@ -383,15 +381,7 @@ def _selector(set_: Obj) -> Any:
 
 
 def _of_pod(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
-    keys: list[Key] = []
-    for pod in (old, new):
-        if pod is not None and (pod is new or new is None or _has_moved(pod, new)):
-            keys += owner_keys(view, STATEFUL_SET, pod, _selector)
-    return keys
-
-
-def _has_moved(old: Obj, new: Obj) -> bool:
-    return controller_of(old) != controller_of(new) or labels_of(old) != labels_of(new)
+    return changed_owner_keys(view, STATEFUL_SET, old, new, _selector)
 
 
 def _of_claim(view: View, old: Obj | None, new: Obj | None) -> Iterable[Key]:
