@@ -24,6 +24,7 @@ from kubelite.node.runtime.records import (
     ObservedContainer,
     ObservedPod,
     PodRecord,
+    without_process,
 )
 
 _MIN_FREE_BYTES = 128 << 10
@@ -177,27 +178,7 @@ def _lost(name: str, attempt: int) -> ContainerRecord:
     """The record of an attempt started in another boot, whose exit was not recorded. Its pid cannot
     be alive.
     """
-    return ContainerRecord(
-        id=f"{name}-{attempt}",
-        name=name,
-        init=False,
-        attempt=attempt,
-        image="",
-        image_id="",
-        created_at=0,
-        env=(),
-        cwd="/",
-        uid=0,
-        gid=0,
-        groups=(),
-        caps=(),
-        no_new_privs=False,
-        tty=False,
-        stdin=False,
-        oom_score_adj=0,
-        pid=-1,
-        restarts=attempt,
-    )
+    return without_process(f"{name}-{attempt}", name, attempt, restarts=attempt)
 
 
 def _exit(finished: FinishedAttempt) -> ExitRecord:

@@ -165,6 +165,44 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     stop_signal: int = 0
 
 
+def without_process(
+    record_id: str,
+    name: str,
+    attempt: int,
+    *,
+    init: bool = False,
+    image: str = "",
+    created_at: int = 0,
+    sandbox: str = "",
+    backoff: int = 0,
+    restarts: int = 0,
+) -> ContainerRecord:
+    """The record of an attempt that has no process and will not have one."""
+    return ContainerRecord(
+        id=record_id,
+        name=name,
+        init=init,
+        attempt=attempt,
+        image=image,
+        image_id="",
+        created_at=created_at,
+        env=(),
+        cwd="/",
+        uid=0,
+        gid=0,
+        groups=(),
+        caps=(),
+        no_new_privs=False,
+        tty=False,
+        stdin=False,
+        oom_score_adj=0,
+        pid=-1,
+        sandbox=sandbox,
+        backoff=backoff,
+        restarts=restarts,
+    )
+
+
 CREATION_FAILURES = (
     "CreateContainerConfigError",
     "CreateContainerError",

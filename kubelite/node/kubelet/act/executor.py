@@ -51,6 +51,7 @@ from kubelite.node.runtime.records import (
     ObservedContainer,
     PodStop,
     Stop,
+    without_process,
 )
 from kubelite.node.runtime.removal import Remover, remove_attempt
 from kubelite.node.runtime.sandbox import Sandbox, new_id
@@ -659,25 +660,13 @@ def _record_of_no_process(
 ) -> ContainerRecord:
     """The record of an attempt that failed before anything of it was created."""
     container = declared.container
-    return ContainerRecord(
-        id=new_id(),
-        name=container.name,
+    return without_process(
+        new_id(),
+        container.name,
+        start.attempt,
         init=declared.init,
-        attempt=start.attempt,
         image=container.image or "",
-        image_id="",
         created_at=time.time_ns(),
-        env=(),
-        cwd="/",
-        uid=0,
-        gid=0,
-        groups=(),
-        caps=(),
-        no_new_privs=False,
-        tty=False,
-        stdin=False,
-        oom_score_adj=0,
-        pid=-1,
         sandbox=sandbox_id,
         backoff=start.backoff,
         restarts=start.restarts,
