@@ -109,11 +109,11 @@ class ClusterIngress:
 
     async def _report(self, ingress: Object) -> None:
         """The address in an Ingress's status, where it is not there."""
-        wanted = [{"ip": self._options.address}]
+        addresses = [{"ip": self._options.address}]
         balancer = (ingress.get("status") or {}).get("loadBalancer") or {}
-        if (balancer.get("ingress") or []) != wanted:
+        if (balancer.get("ingress") or []) != addresses:
             meta = ingress["metadata"]
-            body = {"status": {"loadBalancer": {"ingress": wanted}}}
+            body = {"status": {"loadBalancer": {"ingress": addresses}}}
             await self._client.patch_status(INGRESSES, meta["name"], body, meta["namespace"])
 
     # -- backends and certificates -----------------------------------------------------------------
@@ -125,11 +125,11 @@ class ClusterIngress:
         return self._backends.targets(backend)
 
     async def _load_certificates(self, by_host: Mapping[str, SecretKey]) -> None:
-        wanted = set(by_host.values())
-        for key in self._secrets.keys() - wanted:
+        named = set(by_host.values())
+        for key in self._secrets.keys() - named:
             del self._secrets[key]
             await self._informers.drop(SECRETS, _selection(key))
-        for key in wanted - self._secrets.keys():
+        for key in named - self._secrets.keys():
             informer = self._secrets[key] = self._informers.of(SECRETS, _selection(key))
             await informer.wait_synced()
             informer.add_handler(self._changed)

@@ -99,9 +99,9 @@ def met(thresholds: Mapping[str, str], amounts: Mapping[str, Amount]) -> list[Me
     for signal in SIGNALS:
         amount = amounts.get(signal)
         if signal in thresholds and amount is not None and amount.capacity:
-            least = threshold(thresholds[signal], amount.capacity)
-            if amount.available < least:
-                result.append(Met(signal, least, amount.available))
+            minimum = threshold(thresholds[signal], amount.capacity)
+            if amount.available < minimum:
+                result.append(Met(signal, minimum, amount.available))
     return result
 
 
@@ -149,11 +149,11 @@ def message(reason: Met, candidate: Candidate) -> str:
         container.name: qos.requests(container) for container in candidate.pod.spec.containers
     }
     for container, used in candidate.containers:
-        least = requested.get(container, {}).get(resource, 0)
-        if used > least:
+        request = requested.get(container, {}).get(resource, 0)
+        if used > request:
             text += (
                 f"Container {container} was using {_shown(used, resource)}, request is "
-                f"{_shown(least, resource)}, has larger consumption of {resource}. "
+                f"{_shown(request, resource)}, has larger consumption of {resource}. "
             )
     return text
 

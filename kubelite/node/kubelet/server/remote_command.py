@@ -59,29 +59,29 @@ class Options(NamedTuple):
     @property
     def channels(self) -> frozenset[int]:
         """The channels that a client with these options opens."""
-        wanted = {ERROR: True, STDIN: self.stdin, STDOUT: self.stdout}
-        wanted |= {STDERR: self.stderr and not self.tty, RESIZE: False}
-        return frozenset(channel for channel, is_open in wanted.items() if is_open)
+        is_open = {ERROR: True, STDIN: self.stdin, STDOUT: self.stdout}
+        is_open |= {STDERR: self.stderr and not self.tty, RESIZE: False}
+        return frozenset(channel for channel in is_open if is_open[channel])
 
 
 def options(request: Request) -> Options | None:
     """The options of a request, or None where no stream is asked for."""
     tty = request.flag("tty")
-    wanted = Options(
+    streams = Options(
         request.flag("input"),
         request.flag("output"),
         request.flag("error") and not tty,
         tty,
     )
-    return wanted if wanted.stdin or wanted.stdout or wanted.stderr else None
+    return streams if streams.stdin or streams.stdout or streams.stderr else None
 
 
 async def run(
-    channels: Channels, process: Process, wanted: Options, *, protocol: str, is_exec: bool
+    channels: Channels, process: Process, streams: Options, *, protocol: str, is_exec: bool
 ) -> None:
     """Joins the two until the process ends or the client has gone; closes neither."""
-    inputs = asyncio.create_task(_forward_input(channels, process, wanted))
-    outputs = asyncio.create_task(_forward_output(channels, process, wanted))
+    inputs = asyncio.create_task(_forward_input(channels, process, streams))
+    outputs = asyncio.create_task(_forward_output(channels, process, streams))
     try:
         await asyncio.wait({inputs, outputs}, return_when=asyncio.FIRST_COMPLETED)
         if inputs.done() and not outputs.done():
@@ -99,21 +99,21 @@ async def run(
         await asyncio.gather(inputs, outputs, return_exceptions=True)
 
 
-async def _forward_input(channels: Channels, process: Process, wanted: Options) -> None:
+async def _forward_input(channels: Channels, process: Process, streams: Options) -> None:
     """Everything the client sends; returns when the client has gone."""
     async for message in channels.messages():
-        if message.channel == RESIZE and wanted.tty:
+        if message.channel == RESIZE and streams.tty:
             size = terminal_size(message.data)
             if size is not None:
                 await asyncio.to_thread(process.resize, *size)
-        elif message.channel == STDIN and wanted.stdin:
+        elif message.channel == STDIN and streams.stdin:
             if message.data:
                 await asyncio.to_thread(process.write, message.data)
             if message.is_end:
                 await asyncio.to_thread(process.close_stdin)
 
 
-async def _forward_output(channels: Channels, process: Process, wanted: Options) -> int:
+async def _forward_output(channels: Channels, process: Process, streams: Options) -> int:
     """Output until the process ends; its exit code."""
     loop = asyncio.get_running_loop()
     try:
@@ -130,8 +130,8 @@ async def _forward_output(channels: Channels, process: Process, wanted: Options)
                 return received
             if received is not None:
                 stream, data = received
-                channel = STDERR if stream == 2 and not wanted.tty else STDOUT
-                if wanted.stderr if channel == STDERR else wanted.stdout:
+                channel = STDERR if stream == 2 and not streams.tty else STDOUT
+                if streams.stderr if channel == STDERR else streams.stdout:
                     await channels.send(channel, data)
     except CoreError:
         return 137  # the shim has gone, and what it looked after with it
