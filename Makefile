@@ -13,8 +13,10 @@ FORMATTED := $(C_FILES) $(wildcard csrc/*.h csrc/*/*.h csrc/*/*/*.h)
 FUZZ_plan := csrc/fuzz/fuzz_plan.c csrc/plan.c csrc/error.c
 FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 
-# Two thousand kills at random times, with another seed each day:   make soak   make soak KILLS=100 SERVER_KILLS=10
-# KILLS hit commands, agents and shims; SERVER_KILLS the API server over a file, and as many server or etcd. An hour or more.
+# Two thousand kills at random times, with another seed each day.
+#     make soak   make soak KILLS=100 SERVER_KILLS=10
+# KILLS hit commands, agents and shims; SERVER_KILLS the API server over a file, and as many server
+# or etcd. An hour or more.
 KILLS ?= 1600
 SERVER_KILLS ?= 200
 
@@ -30,12 +32,15 @@ dist: build
 test:
 	scripts/test
 
-# The kernel layer once more, with cgroup v2 only and with v1 only: an emulated machine, at most 15 minutes.
+# The kernel layer once more, with cgroup v2 only and with v1 only: an emulated machine, at most 15
+# minutes.
 test-v2: build
 	$(PYTHON) scripts/test_v2.py
 
-# Kubernetes' own conformance tests on a cluster that `kubelite up` makes; writes docs/conformance.md anew. Needs root and
-# Debian's mirror; the first time 5 minutes go into building the tests, then it is an hour.   make conformance FOCUS='Variable Expansion'
+# Kubernetes' own conformance tests on a cluster that `kubelite up` makes; writes
+# docs/conformance.md anew. Needs root and Debian's mirror; the first time 5 minutes go into
+# building the tests, then it is an hour.
+#     make conformance FOCUS='Variable Expansion'
 FOCUS ?=
 
 conformance: build
@@ -50,7 +55,8 @@ bench: build
 soak: kills
 	KUBELITE_RANDOM_KILLS=$(KILLS) KUBELITE_SEED=$(shell date +%Y%m%d) $(PYTHON) -m pytest -q -rP tests/crash/test_crash_random.py
 
-# A week of a busy machine: pods that come and go, 100,000 of them. Some hours:   make churn   make churn PODS=1000
+# A week of a busy machine: pods that come and go, 100,000 of them. Some hours.
+#     make churn   make churn PODS=1000
 PODS ?= 100000
 
 churn: build
@@ -59,7 +65,8 @@ churn: build
 kills: build
 	KUBELITE_KILLS=$(SERVER_KILLS) $(PYTHON) -m pytest -q -rP tests/control/api/server/test_api_crash.py
 
-# Server and node agent of a whole cluster killed 100 times under churn, about half an hour:   make cluster-kills CLUSTER_KILLS=20
+# Server and node agent of a whole cluster killed 100 times under churn, about half an hour.
+#     make cluster-kills CLUSTER_KILLS=20
 CLUSTER_KILLS ?= 100
 
 cluster-kills: build
@@ -94,7 +101,8 @@ types:
 format:
 	clang-format --dry-run -Werror $(FORMATTED)
 
-# Every C file on its own with two compilers: each finds what the other does not. Always anew: a header may have changed.
+# Every C file on its own with two compilers: each finds what the other does not. Always anew: a
+# header may have changed.
 warnings: $(C_FILES:%=$(BUILD)/gcc/%.o) $(C_FILES:%=$(BUILD)/clang/%.o)
 
 $(BUILD)/gcc/%.o: % FORCE
@@ -105,7 +113,8 @@ $(BUILD)/clang/%.o: % FORCE
 	@mkdir -p $(@D)
 	$(CLANG) $(FLAGS) $(PLACES) -c $< -o $@
 
-# The other architecture: the programs whole, the module's files as far as they go without its Python.
+# The other architecture: the programs whole, the module's files as far as they go without its
+# Python.
 cross: $(C_FILES:%=$(BUILD)/cross/%.o)
 	KUBELITE_WERROR=1 CC=$(CROSS) $(PYTHON) setup.py -q build_programs --output $(BUILD)/cross/bin
 
@@ -113,7 +122,8 @@ $(BUILD)/cross/%.o: % FORCE
 	@mkdir -p $(@D)
 	$(CROSS) $(FLAGS) $(PLACES) -c $< -o $@
 
-# The shim's own tests once more, against a shim that watches its memory. What it finds is written to files.
+# The shim's own tests once more, against a shim that watches its memory. What it finds is written
+# to files.
 sanitize: build
 	rm -rf $(BUILD)/reports && mkdir -p $(BUILD)/reports
 	$(PYTHON) setup.py -q build_programs --sanitize --output $(BUILD)/sanitize
@@ -122,7 +132,8 @@ sanitize: build
 	code=$$?; cat $(BUILD)/reports/* 2>/dev/null && exit 1; exit $$code
 
 # Short runs on every check, longer ones by hand:   make fuzz FUZZ_SECONDS=600
-# What longer runs have found worth keeping lies in csrc/fuzz/corpus; make fuzz-merge puts the smallest such set of files there.
+# What longer runs have found worth keeping lies in csrc/fuzz/corpus; make fuzz-merge puts the
+# smallest such set of files there.
 fuzz: fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive
 
 fuzz-records fuzz-manifest fuzz-archive: fuzz-%: build

@@ -1,5 +1,5 @@
-/* network: for each byte on standard input, gives a new network namespace its interface, address and
- * route as a pod gets it, and prints a line with the nanoseconds that took; the namespace is made
+/* network: for each byte on standard input, gives a new network namespace its interface, address
+ * and route as a pod gets it, and prints a line with the nanoseconds that took; the namespace is made
  * before and removed after. It works in a network namespace of its own. */
 #define _GNU_SOURCE
 #include "floor.h"

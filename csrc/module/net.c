@@ -50,8 +50,8 @@ static int interface_index(int sock, const char *name) {
     return ioctl(sock, SIOCGIFINDEX, &request) < 0 ? 0 : request.ifr_ifindex;
 }
 
-/* The link-layer address of an IPv4 address: locally administered, and the same whenever the address
- * is handed out again. node/network/ruleset.py knows this form as well. */
+/* The link-layer address of an IPv4 address: locally administered, and the same whenever the
+ * address is handed out again. node/network/ruleset.py knows this form as well. */
 static void put_hardware_address(struct nl_batch *batch, uint16_t attribute, uint32_t address) {
     uint8_t bytes[6] = {0x02,
                         0x6b,
@@ -233,8 +233,8 @@ static void add_pair(struct nl_batch *batch, const char *host_name, int bridge,
     nl_end(batch);
 }
 
-/* A pod with NET_RAW can send any frame: its port accepts only the pod's own link-layer address as a
- * source, and receives nothing that is meant for another. Ports are not isolated from each other,
+/* A pod with NET_RAW can send any frame: its port accepts only the pod's own link-layer address as
+ * a source, and receives nothing that is meant for another. Ports are not isolated from each other,
  * since br_netfilter forwards a translated packet from port to port.
  * Hairpin: a pod that calls its own host port gets its packets back through the port they came
  * from. */
@@ -385,8 +385,8 @@ int kl_net_attach(int netns, const char *bridge, const char *host_name, const ch
     return rc;
 }
 
-/* A token bucket in front of an interface: what exceeds the rate waits for as long as a burst takes,
- * then it is dropped. */
+/* A token bucket in front of an interface: what exceeds the rate waits for as long as a burst
+ * takes, then it is dropped. */
 static void add_token_bucket(struct nl_batch *batch, int index, uint64_t rate, uint32_t burst) {
     const struct tcmsg body = {
         .tcm_ifindex = index, .tcm_handle = 0x10000, .tcm_parent = TC_H_ROOT};

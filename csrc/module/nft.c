@@ -52,9 +52,10 @@ static void load(void) {
     loaded = library != NULL;
 }
 
-/* The context of the last call. The kernel lets nobody close a socket of nftables before it has freed
- * what was deleted, which takes a grace period of RCU, some ten milliseconds, and makes whoever comes
- * next wait for that. So the context stays open for the next call in its network namespace. */
+/* The context of the last call. The kernel lets nobody close a socket of nftables before it has
+ * freed what was deleted, which takes a grace period of RCU, some ten milliseconds, and makes
+ * whoever comes next wait for that. So the context stays open for the next call in its network
+ * namespace. */
 static struct {
     pthread_mutex_t lock;
     struct nft_ctx *context;
