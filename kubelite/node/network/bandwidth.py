@@ -25,9 +25,6 @@ class Bandwidth(NamedTuple):
     egress: int = 0
 
 
-UNLIMITED = Bandwidth()
-
-
 def requested(annotations: Mapping[str, str] | None) -> Bandwidth:
     """What a pod's annotations ask for. Raises NetworkError for what is no bandwidth."""
     texts = [(name, (annotations or {}).get(name, "")) for name in (INGRESS, EGRESS)]

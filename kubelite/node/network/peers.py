@@ -15,7 +15,6 @@ from collections.abc import Mapping
 import msgspec
 
 from kubelite.lib.files import RecordError, read_record, write_record
-from kubelite.node.network.netlink import ATTRIBUTE, HEADER, messages
 from kubelite.objects.facts import pod_ranges
 
 _NEW, _DELETE, _ERROR = 24, 25, 2
@@ -76,6 +75,8 @@ class Peers:
 
 def _change(kind: int, flags: int, range: str, gateway: str) -> int:
     """Adds or deletes a route; 0 or the kernel's errno. One that is gone is deleted."""
+    from kubelite.node.network.netlink import HEADER, messages
+
     destination = pod_ranges.network(range).to_bytes(4, "big")
     body = _ROUTE.pack(
         socket.AF_INET,
@@ -98,4 +99,6 @@ def _change(kind: int, flags: int, range: str, gateway: str) -> int:
 
 
 def _attribute(kind: int, content: bytes) -> bytes:
+    from kubelite.node.network.netlink import ATTRIBUTE
+
     return ATTRIBUTE.pack(ATTRIBUTE.size + len(content), kind) + content

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from kubelite.core import native
 from kubelite.lib.files import FileLock, RecordError, read_record, write_record
-from kubelite.node.network import announcements, bridge, ipam, names, ports
-from kubelite.node.network.bandwidth import UNLIMITED, Bandwidth, burst
+from kubelite.node.network import bridge, ipam, names, ports
 from kubelite.node.network.errors import FirewallRefused, NetworkError, NoFirewall
 from kubelite.node.network.leases import Held, LeaseRecord, Leases
 from kubelite.node.network.peers import Peers
 from kubelite.node.network.ports import HostPort
 from kubelite.objects.facts import pod_ranges
 from kubelite.objects.facts.pod_ranges import PREFIX
+
+if TYPE_CHECKING:
+    from kubelite.node.network.bandwidth import Bandwidth
 
 POD_PREFIX = 32
 """A pod sees no neighbour but its gateway. Packets between pods of one bridge so pass through the
@@ -86,7 +88,7 @@ class PodNetwork:
             self._leases.write(mine, LeaseRecord(owner=owner, ports=tuple(requested)))
         return self._lease(mine, tuple(requested), shared.warnings)
 
-    def attach(self, lease: Lease, netns: int, limits: Bandwidth = UNLIMITED) -> None:
+    def attach(self, lease: Lease, netns: int, limits: Bandwidth | None = None) -> None:
         """Connects the network namespace of the descriptor ``netns`` to the bridge, limits what it
         may use, then opens the pod's host ports.
 
@@ -101,16 +103,22 @@ class PodNetwork:
             POD_PREFIX,
             ipam.number(lease.gateway),
         )
+        if limits is not None:
+            self._limit(lease, netns, limits)
+        if lease.ports:
+            from kubelite.node.network import ruleset
+
+            self._change(ruleset.open_ports(self.key, lease.address, lease.ports))
+
+    def _limit(self, lease: Lease, netns: int, limits: Bandwidth) -> None:
+        from kubelite.node.network.bandwidth import burst
+
         for place, interface, rate in (
             (-1, lease.interface, limits.ingress),
             (netns, names.POD_INTERFACE, limits.egress),
         ):
             if rate:
                 native.net_limit(place, interface, rate, burst(rate))
-        if lease.ports:
-            from kubelite.node.network import ruleset
-
-            self._change(ruleset.open_ports(self.key, lease.address, lease.ports))
 
     def remove(self, uid: str) -> None:
         """Removes everything of a pod, and the shared objects when it was the last one.
@@ -131,6 +139,8 @@ class PodNetwork:
         with FileLock(self._lock):
             self._close()
         self.leave()
+        from kubelite.node.network import announcements
+
         announcements.announce(self.key, ())
 
     def lease(self, uid: str) -> Lease | None:

@@ -275,13 +275,18 @@ def make_root(base: str, points: str, inputs: StartInputs, attempt: int) -> Root
     if inputs.layers[0] == "/":
         # Layers lie below "/", and the kernel does not stack what overlaps: a build's step on the
         # machine's own files begins with a copy of what the steps before it have changed.
-        import subprocess  # importing it takes as long as a container's start, and few need it
-
-        for layer in inputs.layers[1:]:
-            subprocess.run(["cp", "-a", f"{layer}/.", f"{base}/{directory}/upper"], check=True)
+        if inputs.layers[1:]:
+            _copy(inputs.layers[1:], f"{base}/{directory}/upper")
         return RootFs(base, ("/",), f"{directory}/upper", f"{directory}/work")
     lower = tuple(os.path.relpath(layer, base) for layer in (*reversed(inputs.layers), points))
     return RootFs(base, lower, f"{directory}/upper", f"{directory}/work")
+
+
+def _copy(layers: Sequence[str], directory: str) -> None:
+    import subprocess  # importing it takes as long as a container's start, and few need it
+
+    for layer in layers:
+        subprocess.run(["cp", "-a", f"{layer}/.", directory], check=True)
 
 
 def mount_points(home: Home) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from kubelite.node.kubelet.act.node_config import DEFAULT_THRESHOLDS
 from kubelite.node.kubelet.decide.pressure import (
-    DEFAULT_THRESHOLDS,
     DISK,
     MEMORY,
     PIDS,

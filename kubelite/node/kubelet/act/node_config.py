@@ -6,9 +6,16 @@ from __future__ import annotations
 
 import msgspec
 
-from kubelite.node.kubelet.decide.pressure import DEFAULT_THRESHOLDS
 from kubelite.node.kubelet.decide.restart_policy import MAX_BACKOFF, SECOND
 from kubelite.node.runtime.home import Home
+
+DEFAULT_THRESHOLDS = {
+    "memory.available": "100Mi",
+    "nodefs.available": "10%",
+    "nodefs.inodesFree": "5%",
+    "imagefs.available": "15%",
+    "imagefs.inodesFree": "5%",
+}
 
 
 class CrashLoopBackOff(msgspec.Struct, rename="camel"):

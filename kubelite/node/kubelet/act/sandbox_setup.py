@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from kubelite.core.plan import Mount, MountKind
 from kubelite.node.cgroup.classes import class_of
@@ -18,7 +19,7 @@ from kubelite.node.cgroup.limits import ControlWrite, device_writes, pod_writes
 from kubelite.node.kubelet.act import node_config
 from kubelite.node.kubelet.act.pod_context import PodContext
 from kubelite.node.kubelet.decide import programs, security_context
-from kubelite.node.network import bandwidth, resolver
+from kubelite.node.network import resolver
 from kubelite.node.network.pod import Lease, PodNetwork
 from kubelite.node.runtime import bundle, idranges, sandbox
 from kubelite.node.runtime.ledger import Ledger
@@ -27,6 +28,9 @@ from kubelite.node.runtime.sandbox import Sandbox, Starting
 from kubelite.node.volume import mounts as volumes
 from kubelite.node.volume.sources import make_places
 from kubelite.objects.pod import qos
+
+if TYPE_CHECKING:
+    from kubelite.node.network.bandwidth import Bandwidth
 
 PAUSE_OOM_SCORE = -998
 """oom_score_adj of pause, the kubelet's for its sandboxes."""
@@ -43,7 +47,7 @@ def create_sandbox(
     """
     home, record = context.home, context.record
     network = PodNetwork(home.run, home.key, home.lock)
-    limits = bandwidth.requested(context.pod.metadata.annotations)
+    limits = _bandwidth(context)
     lease = _reserve(context, network)
     with ExitStack() as stack:
         first_id = 0
@@ -67,6 +71,15 @@ def create_sandbox(
         created.close()
         raise
     return created
+
+
+def _bandwidth(context: PodContext) -> Bandwidth | None:
+    """The limits that a pod's annotations ask for. Raises NetworkError."""
+    if not context.pod.metadata.annotations:
+        return None
+    from kubelite.node.network import bandwidth
+
+    return bandwidth.requested(context.pod.metadata.annotations)
 
 
 def create_volumes(context: PodContext) -> None:

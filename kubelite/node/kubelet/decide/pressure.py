@@ -37,13 +37,6 @@ SIGNALS = {
     "pid.available": Kind(PIDS, "pids"),
 }
 """In the order in which they are relieved."""
-DEFAULT_THRESHOLDS = {
-    "memory.available": "100Mi",
-    "nodefs.available": "10%",
-    "nodefs.inodesFree": "5%",
-    "imagefs.available": "15%",
-    "imagefs.inodesFree": "5%",
-}
 
 
 class Amount(NamedTuple):
