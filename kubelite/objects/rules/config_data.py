@@ -40,7 +40,7 @@ def config_map(document: Object) -> Iterator[Cause]:
         if key in binary:
             why = "duplicate of key present in binaryData"
             yield invalid(("data", Key(key)), key, why)
-    size = sum(len(value.encode()) for value in data.values()) + _decoded_size(binary)
+    size = len("".join(data.values()).encode()) + _decoded_size(binary)
     if size > MAX_DATA:
         yield too_long((), MAX_DATA)
 

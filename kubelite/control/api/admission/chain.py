@@ -42,6 +42,8 @@ class Attempt:
         self.dry_run = dry_run
         self.warnings = list(warnings)
         self.companions: list[Change] = []
+        res = request.resource
+        self._kind = None if request.sub else (res.group, res.plural)  # each rule asks for it
         self.goes = (
             False  # whether this write removes the object, and does not only mark it as leaving
         )
@@ -60,12 +62,11 @@ class Attempt:
 
     def creates(self, group: str, plural: str) -> bool:
         """Whether this is the creation of an object of a kind."""
-        return self.operation == "CREATE" and self.of(group, plural)
+        return self.operation == "CREATE" and self._kind == (group, plural)
 
     def of(self, group: str, plural: str) -> bool:
         """Whether this writes an object of a kind, not one of its subresources."""
-        res = self.request.resource
-        return res.group == group and res.plural == plural and not self.request.sub
+        return self._kind == (group, plural)
 
 
 class Admission:
