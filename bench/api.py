@@ -239,7 +239,7 @@ def asking(ask: Callable[[str, int], Ask], tag: str) -> Work:
 
 async def measure(server: Server, floor: Floor, seconds: float) -> dict[str, Rates]:
     """The rates of each kind of work, with what the floor does beside it."""
-    found: dict[str, Rates] = {}
+    rates: dict[str, Rates] = {}
     async with Connection(server.port, server.context) as connection:
         for number in range(300):
             expect(await connection.ask("POST", LISTED, config_map(f"c{number}")), 201)
@@ -248,9 +248,9 @@ async def measure(server: Server, floor: Floor, seconds: float) -> dict[str, Rat
         one, _ = await rate(at.port, server.context, asking(ask, "w1"), 1, seconds)
         used = processor(at.process.pid)
         sixteen, done = await rate(at.port, server.context, asking(ask, "w16"), 16, seconds)
-        found[name] = Rates(one, sixteen, (processor(at.process.pid) - used) / done * 1e6)
+        rates[name] = Rates(one, sixteen, (processor(at.process.pid) - used) / done * 1e6)
         print(f"  {name:<20} {one:>8.0f} {sixteen:>8.0f}", file=sys.stderr)
-    return found
+    return rates
 
 
 async def fan_out(server: Server, watchers: int, events: int) -> tuple[float, float]:

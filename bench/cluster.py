@@ -123,10 +123,10 @@ class Cluster:
             began = time.perf_counter()
             await client.create(DEPLOYMENTS, deployment(replicas), "default")
             await _count(informer, replicas)
-            found = _since(began)
+            milliseconds = _since(began)
             await client.delete(DEPLOYMENTS, "deployed", "default")
             await _count(informer, 0)
-            return found
+            return milliseconds
 
     async def remove(self, group: str) -> None:
         """Deletes the pods of a group, and returns when they are gone."""
@@ -161,14 +161,14 @@ class Watched:
         await self._client.close()
 
 
-async def _count(informer: Informer, wanted: int) -> None:
+async def _count(informer: Informer, count: int) -> None:
     """Returns when exactly so many pods are there and all run."""
     changed = asyncio.Event()
     informer.add_handler(lambda old, new: changed.set())
     async with asyncio.timeout(PATIENCE):
         while True:
             phases = [(each.get("status") or {}).get("phase") for each in informer.list()]
-            if len(phases) == wanted and set(phases) <= {"Running"}:
+            if len(phases) == count and set(phases) <= {"Running"}:
                 return
             changed.clear()
             await changed.wait()
@@ -200,9 +200,9 @@ def pod_floor(home: Home, name: str) -> float:
     pods, typed = Pods(StateRoot(home.root)), codec.decode(Pod, document)
     began = time.perf_counter()
     pods.up(typed, report=lambda step: None)
-    found = _since(began)
+    milliseconds = _since(began)
     pods.down("default", name, grace=0, report=lambda step: None)
-    return found
+    return milliseconds
 
 
 def memory(pids: list[int]) -> float:

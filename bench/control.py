@@ -251,7 +251,7 @@ def main() -> None:
     given = parser.parse_args()
     sys.setswitchinterval(0.0005)
     gc.set_threshold(20_000, 20, 100)
-    found = []
+    rows = []
     print(f"{given.pods} pods, {given.store} store; pods a second, create to bound in ms")
     print(
         " nodes   create     bind  from queue  pipeline     p50     p99  real 1.36.2"
@@ -259,7 +259,7 @@ def main() -> None:
     )
     for nodes in given.nodes:
         figures = asyncio.run(run(nodes, given.pods, given.store))
-        found.append(figures._asdict())
+        rows.append(figures._asdict())
         print(
             f"{nodes:6} {figures.created:8.0f} {figures.bound_alone:8.0f}"
             f" {figures.from_queue:11.0f} {figures.pipeline:9.0f} {figures.p50:7.1f}"
@@ -268,7 +268,7 @@ def main() -> None:
             flush=True,
         )
     if given.json:
-        given.json.write_text(json.dumps(found, indent=2))
+        given.json.write_text(json.dumps(rows, indent=2))
 
 
 if __name__ == "__main__":

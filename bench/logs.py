@@ -88,10 +88,10 @@ def main() -> int:
     finally:
         home.close()
         site.close()
-    for name, found in results.items():
+    for name, seconds in results.items():
         print(
             f"{name:<10}",
-            found if isinstance(found, str) else f"{given.megabytes / found:8.0f} MB/s",
+            seconds if isinstance(seconds, str) else f"{given.megabytes / seconds:8.0f} MB/s",
         )
     if given.json:
         given.json.write_text(json.dumps(results, indent=2))

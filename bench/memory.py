@@ -39,11 +39,11 @@ spec:
 
 def memory(pid: int) -> tuple[int, int]:
     """PSS and private dirty memory in KiB."""
-    found = {}
+    sizes = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         key, value, *_ = line.split()
-        found[key] = int(value)
-    return found["Pss:"], found["Private_Dirty:"]
+        sizes[key] = int(value)
+    return sizes["Pss:"], sizes["Private_Dirty:"]
 
 
 def mean(pids: Iterable[Iterable[int]]) -> dict[str, float]:
@@ -73,9 +73,9 @@ def idle_pods(count: int) -> dict[str, Any]:
     """shim + pause of idle pods."""
     home = Home()
     try:
-        found = up(home, count, "Never")
+        processes = up(home, count, "Never")
         time.sleep(0.5)
-        return mean((each["shim"], each["pause"]) for each in found)
+        return mean((pod["shim"], pod["pause"]) for pod in processes)
     finally:
         home.close()
 
@@ -155,11 +155,11 @@ def main() -> int:
         }
     finally:
         site.close()
-    for name, found in results.items():
+    for name, result in results.items():
         figures = (
-            found
-            if isinstance(found, str)
-            else "  ".join(f"{key} {value:.0f}" for key, value in found.items())
+            result
+            if isinstance(result, str)
+            else "  ".join(f"{key} {value:.0f}" for key, value in result.items())
         )
         print(f"{name:<32} {figures}")
     if given.json:

@@ -89,8 +89,8 @@ def _memory() -> dict[str, float]:
     told = subprocess.run(
         [sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True
     ).stdout
-    found: dict[str, float] = json.loads(told)
-    return found
+    figures: dict[str, float] = json.loads(told)
+    return figures
 
 
 def main() -> int:

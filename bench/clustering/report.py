@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
     """
 
     row: Row
-    found: float
+    measured: float
     of_floor: float | None
     of_real: float | None
     reached: bool
@@ -51,10 +51,10 @@ def judge(figures: dict[str, float]) -> list[Verdict]:
 
 
 def _verdict(row: Row, figures: dict[str, float]) -> Verdict:
-    found, floor = figures[row.name], figures.get(row.floor, 0.0)
-    of_floor = found / floor if floor else None
-    of_real = row.real / found if row.real is not None and found else None
-    return Verdict(row, found, of_floor, of_real, found <= row.wanted)
+    measured, floor = figures[row.name], figures.get(row.floor, 0.0)
+    of_floor = measured / floor if floor else None
+    of_real = row.real / measured if row.real is not None and measured else None
+    return Verdict(row, measured, of_floor, of_real, measured <= row.wanted)
 
 
 def as_table(figures: dict[str, float]) -> str:
@@ -63,11 +63,11 @@ def as_table(figures: dict[str, float]) -> str:
     lines += [
         [name, f"{figures[name]:.1f} ms", "", "", "", ""] for name in FLOORS if name in figures
     ]
-    for row, found, of_floor, of_real, reached in judge(figures):
+    for row, measured, of_floor, of_real, reached in judge(figures):
         lines.append(
             [
                 row.name,
-                f"{found:,.1f} {row.unit}",
+                f"{measured:,.1f} {row.unit}",
                 f"{row.wanted:g}",
                 "" if of_floor is None else f"{of_floor:.1f}",
                 "" if of_real is None else f"{of_real:.1f}",

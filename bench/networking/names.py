@@ -63,12 +63,14 @@ def measure(rounds: int, seconds: float) -> dict[str, float]:
     """Questions a second with 32 under way, and the 99th percentile of the time of one."""
     results: dict[str, list[tuple[float, float]]] = {"DNS": [], "floor: echo": []}
     for _ in range(rounds):
-        for name, found in results.items():
-            found.append(_with_server(name == "DNS", seconds))
+        for name, samples in results.items():
+            samples.append(_with_server(name == "DNS", seconds))
     figures = {}
-    for name, found in results.items():
-        figures[f"{name}, questions/s"] = statistics.median(rate for rate, _ in found)
-        figures[f"{name}, p99 with {_AT_ONCE} at once, ms"] = statistics.median(p for _, p in found)
+    for name, samples in results.items():
+        figures[f"{name}, questions/s"] = statistics.median(rate for rate, _ in samples)
+        figures[f"{name}, p99 with {_AT_ONCE} at once, ms"] = statistics.median(
+            p for _, p in samples
+        )
     return figures
 
 

@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
     """What became of a target."""
 
     target: str
-    found: float
+    measured: float
     wanted: str
     reached: bool
 
@@ -33,12 +33,12 @@ class Verdict(NamedTuple):
 def judge(figures: Mapping[str, float]) -> list[Verdict]:
     """Every target against the figures, which are medians."""
     verdicts = []
-    for name, (floor, most) in RATIOS.items():
+    for name, (floor, maximum) in RATIOS.items():
         ratio = figures[name] / figures[floor]
-        verdicts.append(Verdict(name, ratio, f"<= {most:.2f} x {floor}", ratio <= most))
-    for name, (floor, least) in RATES.items():
+        verdicts.append(Verdict(name, ratio, f"<= {maximum:.2f} x {floor}", ratio <= maximum))
+    for name, (floor, minimum) in RATES.items():
         ratio = figures[name] / figures[floor]
-        verdicts.append(Verdict(name, ratio, f">= {least:.2f} x {floor}", ratio >= least))
+        verdicts.append(Verdict(name, ratio, f">= {minimum:.2f} x {floor}", ratio >= minimum))
     for name, limit in LIMITS.items():
         verdicts.append(Verdict(name, figures[name], f"<= {limit:g}", figures[name] <= limit))
     return verdicts
@@ -48,9 +48,9 @@ def as_text(figures: Mapping[str, float]) -> str:
     """Figures, then targets."""
     lines = [f"{name:<48} {value:12,.3f}" for name, value in figures.items()]
     lines += ["", f"{'target':<48} {'is':>8}  wanted"]
-    for target, found, wanted, reached in judge(figures):
+    for target, measured, wanted, reached in judge(figures):
         result = "reached" if reached else "missed"
-        lines.append(f"{target:<48} {found:8.2f}  {wanted}: {result}")
+        lines.append(f"{target:<48} {measured:8.2f}  {wanted}: {result}")
     return "\n".join(lines)
 
 

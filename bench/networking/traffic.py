@@ -52,11 +52,11 @@ def measure(work: Path, rounds: int, seconds: float) -> dict[str, float]:
             os.waitpid(server, 0)
         proxy.stop()
         network.remove_all()
-    figures = {f"{name}, MB/s": statistics.median(found) for name, found in rates.items()}
-    for name, found in trips.items():
+    figures = {f"{name}, MB/s": statistics.median(samples) for name, samples in rates.items()}
+    for name, samples in trips.items():
         floor = name.startswith("floor")
         title = "floor: round trip of a veth pair" if floor else f"round trip {name}"
-        figures[f"{title}, us"] = statistics.median(found)
+        figures[f"{title}, us"] = statistics.median(samples)
     return figures
 
 

@@ -119,8 +119,8 @@ def _make_room(cluster: Cluster, pod: Object) -> int:
     chosen = fast_preempt(cluster, pod, cluster.classify(pod))
     if chosen is None:
         decision = decide(cluster, pod)
-        found = preempt(cluster, pod, decision)
-        assert decision.sentence + outcome(cluster, pod, decision, found)
+        preemption = preempt(cluster, pod, decision)
+        assert decision.sentence + outcome(cluster, pod, decision, preemption)
         return 0
     for victim in chosen[1]:
         cluster.evict(victim)

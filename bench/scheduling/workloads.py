@@ -47,9 +47,13 @@ def pod(
     **spec: Any,
 ) -> Object:
     namespace = spec.pop("namespace", "default")
-    wanted = {"cpu": cpu, "memory": memory, **spec.pop("more", {})}
+    requests = {"cpu": cpu, "memory": memory, **spec.pop("more", {})}
     containers = [
-        {"name": "pause", "image": "registry.k8s.io/pause:3.10", "resources": {"requests": wanted}}
+        {
+            "name": "pause",
+            "image": "registry.k8s.io/pause:3.10",
+            "resources": {"requests": requests},
+        }
     ]
     meta = {"name": name, "namespace": namespace, "labels": labels or {}}
     return {"kind": "Pod", "metadata": meta, "spec": {"containers": containers, **spec}}
@@ -91,18 +95,18 @@ def pulled(
     kind: str, key: str, *, hard: bool, color: str = "blue", **more: Any
 ) -> Callable[[int], Object]:
     """Pods with one pod affinity term on their own label."""
-    wanted = term(key, color, **more)
+    affinity_term = term(key, color, **more)
     if hard:
-        affinity = {kind: {"requiredDuringSchedulingIgnoredDuringExecution": [wanted]}}
+        affinity = {kind: {"requiredDuringSchedulingIgnoredDuringExecution": [affinity_term]}}
     else:
-        weighted = [{"weight": 1, "podAffinityTerm": wanted}]
+        weighted = [{"weight": 1, "podAffinityTerm": affinity_term}]
         affinity = {kind: {"preferredDuringSchedulingIgnoredDuringExecution": weighted}}
     return lambda number: pod(f"p{number}", labels={"color": color}, affinity=affinity)
 
 
 def on_zone(number: int) -> Object:
-    wanted = {"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["zone0", "zone1"]}]}
-    required = {"nodeSelectorTerms": [wanted]}
+    in_zones = {"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["zone0", "zone1"]}]}
+    required = {"nodeSelectorTerms": [in_zones]}
     return pod(
         f"p{number}",
         affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}},
@@ -159,9 +163,9 @@ def terminating(number: int) -> Object:
 
 def _spaced(maker: Callable[[int], Object], count: int) -> Callable[[int], Object]:
     def made(number: int) -> Object:
-        found = maker(number)
-        found["metadata"]["namespace"] = f"space{number % count}"
-        return found
+        document = maker(number)
+        document["metadata"]["namespace"] = f"space{number % count}"
+        return document
 
     return made
 

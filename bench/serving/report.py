@@ -47,19 +47,19 @@ class Verdict(NamedTuple):
     """
 
     target: str
-    found: float
+    measured: float
     wanted: str
     reached: bool
 
 
 def judge(rates: dict[str, Rates], figures: dict[str, float]) -> list[Verdict]:
     """Every target against what was measured."""
-    found = [*_against_floor(rates), *_against_real(rates)]
+    verdicts = [*_against_floor(rates), *_against_real(rates)]
     return [
-        *found,
+        *verdicts,
         *(
-            Verdict(name, figures[name], f"<= {most:g}", figures[name] <= most)
-            for name, most in LIMITS.items()
+            Verdict(name, figures[name], f"<= {maximum:g}", figures[name] <= maximum)
+            for name, maximum in LIMITS.items()
         ),
     ]
 
@@ -98,8 +98,8 @@ def as_table(rates: dict[str, Rates], figures: dict[str, float]) -> str:
         )
     others = [["figure", "is"], *([name, f"{value:,.2f}"] for name, value in figures.items())]
     targets = [["target", "is", "wanted", "result"]]
-    for target, found, wanted, reached in judge(rates, figures):
-        targets.append([target, f"{found:.2f}", wanted, "reached" if reached else "missed"])
+    for target, measured, wanted, reached in judge(rates, figures):
+        targets.append([target, f"{measured:.2f}", wanted, "reached" if reached else "missed"])
     return "\n\n".join(_align(each) for each in (lines, others, targets))
 
 

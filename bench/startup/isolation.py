@@ -59,13 +59,13 @@ class CgroupMount(NamedTuple):
 
 def cgroup_mounts() -> list[CgroupMount]:
     """The cgroup mounts that this process sees."""
-    found = []
+    mounts = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         front, _, back = line.partition(" - ")
         kind, _, options = back.split(" ", 2)
         if kind in ("cgroup", "cgroup2"):
-            found.append(CgroupMount(front.split()[4], kind, options))
-    return found
+            mounts.append(CgroupMount(front.split()[4], kind, options))
+    return mounts
 
 
 def _open_namespace(kind: str) -> int:
