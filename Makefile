@@ -20,7 +20,7 @@ FUZZ_message := csrc/fuzz/fuzz_message.c csrc/shim/message.c csrc/error.c
 KILLS ?= 1600
 SERVER_KILLS ?= 200
 
-.PHONY: build dist test test-v2 check conformance demo bench soak churn kills cluster-kills leader-kills convergence faults clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
+.PHONY: screenshots build dist test test-v2 check conformance demo bench soak churn kills cluster-kills leader-kills convergence faults clean lint types format warnings cross sanitize fuzz fuzz-plan fuzz-message fuzz-records fuzz-manifest fuzz-archive fuzz-merge FORCE
 
 build:
 	$(PYTHON) setup.py -q build_ext --inplace
@@ -45,6 +45,12 @@ FOCUS ?=
 
 conformance: build
 	$(PYTHON) scripts/conformance/run.py --focus '$(FOCUS)'
+
+# The pictures of README and docs/ui.md, as the browser tests see the page.
+screenshots: build
+	rm -rf $(BUILD)/screenshots && mkdir -p $(BUILD)/screenshots
+	KUBELITE_SCREENSHOTS=$(CURDIR)/$(BUILD)/screenshots $(PYTHON) -m pytest -q tests/ui/test_ui_page.py -k axe
+	cd $(BUILD)/screenshots && cp ui-overview.png ui-pod.png $(CURDIR)/docs/images/
 
 demo:
 	scripts/demo

@@ -1,0 +1,385 @@
+"""The page in a real browser, before a whole cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.cluster.world import Cluster, eventually
+from tests.ui.browser import Browser, chromium, running_cluster, serving
+
+SHOP = Path(__file__).parent / "shop.yaml"
+HOSTILE_EVENT = """
+apiVersion: v1
+kind: Event
+metadata: {name: hostile, namespace: shop}
+type: Warning
+reason: "<u>Underlined</u>"
+message: "<svg onload=pwned()>hostile message"
+involvedObject: {apiVersion: v1, kind: Pod, name: "crasher", namespace: shop}
+"""
+DELETE_AND_UNDO = """
+const buttons = () => [...document.querySelectorAll("button")];
+const button = (text) => buttons().find((one) => one.innerText === text);
+const done = arguments[0];
+const undo = () => {
+  if (!button("Undo")) return setTimeout(undo);
+  button("Undo").click();
+  done();
+};
+button("Delete").click();
+undo();
+"""
+"""In the page, so that a slow machine does not need the five seconds for the way there."""
+SURPLUS = """
+const place = document.querySelector(arguments[0]);
+return place.scrollWidth - place.clientWidth;
+"""
+"""How much wider something is than what is seen of it."""
+ROW = ".grid tbody tr[data-key]"
+
+
+class Shop(NamedTuple):
+    """A cluster with a shop in it, the page, and a browser that looks at it."""
+
+    cluster: Cluster
+    browser: Browser
+
+    def pod(self) -> str:
+        """The name of a pod of the Deployment that is ready."""
+
+        def ready() -> str:
+            pods = self.cluster.get("pods", "-n", "shop", "-l", "app=web")["items"]
+            names = [
+                pod["metadata"]["name"]
+                for pod in pods
+                if "deletionTimestamp" not in pod["metadata"]
+                and any(
+                    one["type"] == "Ready" and one["status"] == "True"
+                    for one in pod["status"].get("conditions", [])
+                )
+            ]
+            return names[0] if names else ""
+
+        return eventually(ready)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    if os.geteuid() != 0:
+        pytest.skip("pods need root")
+    with ExitStack() as stack:
+        cluster = stack.enter_context(running_cluster(tmp_path_factory.mktemp("ui") / "root"))
+        cluster.apply(SHOP.read_text())
+        address = stack.enter_context(serving(cluster, "--kubeconfig", cluster.kubeconfig))
+        browser = Browser(stack.enter_context(chromium()), address)
+        browser.enter(address)
+        browser.size(1440, 900)
+        browser.media()
+        yield Shop(cluster, browser)
+
+
+def test_the_overview_begins_with_what_is_wrong(shop: Shop) -> None:
+    browser = shop.browser
+    browser.go("#/overview")
+    browser.see(".problems li", "CrashLoopBackOff")
+    browser.see(".problems li", "exit code 3")
+    browser.see(".problems li", "No node fits")
+    browser.see(".problems li", "No volume of class missing")
+    browser.see("table.plain tbody tr", "Ready")
+    browser.click(".problems li button", "crasher")
+    browser.see(".drawer", "keeps ending")
+    browser.go("#/overview?open=pods/shop/toobig")
+    browser.see(".placement tr", "Insufficient cpu")
+
+
+def test_a_list_follows_other_clients(shop: Shop) -> None:
+    cluster, browser = shop
+    browser.go("#/list/configmaps?namespace=shop")
+    browser.see(ROW, "hostile")
+    browser.see(".live", "live")
+    cluster.kubectl("-n", "shop", "create", "configmap", "coming", "--from-literal=a=b")
+    browser.see(ROW, "coming")
+    cluster.kubectl("-n", "shop", "patch", "configmap", "coming", "-p", '{"data":{"b":"c"}}')
+    browser.see(f'{ROW}[data-key="shop/coming"]', "2")
+    cluster.kubectl("-n", "shop", "delete", "configmap", "coming")
+    browser.miss(ROW, "coming")
+
+
+def test_words_and_labels_filter_and_columns_sort(shop: Shop) -> None:
+    browser = shop.browser
+    browser.go("#/list/pods?namespace=shop")
+    browser.see(ROW, "toobig")
+    browser.see('[data-count="4"]')
+    browser.write("[data-filter]", "app=web")
+    browser.miss(ROW, "crasher")
+    browser.see('[data-count="2"]')
+    browser.write("[data-filter]", "pending")
+    browser.see('[data-count="1"]')
+    browser.write("[data-filter]", "nothing-like-this")
+    browser.see(".nothing", "No object passes the filter")
+    browser.go("#/list/pods?namespace=shop")
+    browser.see(ROW, "crasher")
+    browser.click(".grid th button", "Name")
+    browser.click(".grid th button", "Name")
+    browser.see('th[aria-sort="descending"]', "Name")
+    assert browser.texts(ROW)[-1].startswith("crasher")
+
+
+def test_the_page_recovers_when_the_server_restarts(shop: Shop) -> None:
+    cluster, browser = shop
+    browser.go("#/list/configmaps?namespace=shop&open=configmaps/shop/hostile")
+    browser.see(".live", "live")
+    browser.see(".drawer", "hostile")
+    os.kill(cluster.child("server"), signal.SIGKILL)
+    eventually(
+        lambda: cluster.kubectl("-n", "shop", "label", "cm", "hostile", "tier=restarted").stdout
+    )
+    cluster.kubectl("-n", "shop", "create", "configmap", "later")
+    browser.see(ROW, "later")
+    browser.see(".drawer", "tier=restarted")
+
+
+def test_an_object_is_edited_with_its_errors_at_their_lines(shop: Shop) -> None:
+    cluster, browser = shop
+    browser.go("#/list/deployments.apps?namespace=shop&open=deployments.apps/shop/web&tab=yaml")
+    browser.see(".yaml pre", "replicas: 2")
+    assert "managedFields" not in browser.text(".yaml pre")
+    browser.click(".yaml button", "Edit")
+    draft = browser.driver.execute_script("return document.querySelector('textarea').value")
+    put(browser, draft.replace("replicas: 2", "replicas: -1"))
+    browser.click(".yaml button", "Try")
+    browser.see(".field-problems", "spec.replicas")
+    line = draft.splitlines().index("  replicas: 2") + 1
+    browser.see(".field-problems button", f"line {line}")
+    put(browser, draft.replace("replicas: 2", "replicas: 3"))
+    browser.click(".yaml button", "Try")
+    browser.see(".yaml .state", "The server would accept this")
+    assert cluster.get("deployment", "web", "-n", "shop")["spec"]["replicas"] == 2
+    browser.click(".yaml button", "Save")
+    browser.see(".yaml pre", "replicas: 3")
+    assert cluster.get("deployment", "web", "-n", "shop")["spec"]["replicas"] == 3
+
+
+def put(browser: Browser, text: str) -> None:
+    """Types a whole text at once."""
+    browser.driver.execute_script(
+        "const area = document.querySelector('textarea'); area.value = arguments[0];"
+        "area.dispatchEvent(new InputEvent('input', { bubbles: true }))",
+        text,
+    )
+
+
+def test_actions_wait_and_can_be_undone(shop: Shop) -> None:
+    cluster, browser = shop
+    cluster.kubectl("-n", "shop", "create", "configmap", "kept")
+    cluster.kubectl("-n", "shop", "create", "configmap", "removed")
+    browser.go("#/list/configmaps?namespace=shop&open=configmaps/shop/kept")
+    browser.see(".drawer .actions button", "Delete")
+    browser.driver.execute_async_script(DELETE_AND_UNDO)
+    browser.miss(".toast", "Delete")
+    browser.go("#/list/configmaps?namespace=shop&open=configmaps/shop/removed")
+    browser.click(".drawer .actions button", "Delete")
+    browser.see(".toast", "Delete ConfigMap removed")
+    browser.miss(ROW, "removed")
+    assert "kept" in cluster.kubectl("-n", "shop", "get", "configmaps", "-o", "name").stdout
+
+
+def test_a_deployment_is_scaled_and_restarted(shop: Shop) -> None:
+    cluster, browser = shop
+    browser.go("#/list/deployments.apps?namespace=shop&open=deployments.apps/shop/web")
+    browser.click(".drawer .actions button", "Restart rollout")
+    browser.click(".drawer .actions button", "Scale")
+    browser.write("dialog input", "1")
+    browser.press(Keys.ENTER)
+    browser.see(".drawer .facts", "1 ready of 1")
+
+    def changed() -> bool:
+        spec = cluster.get("deployment", "web", "-n", "shop")["spec"]
+        annotations = spec["template"]["metadata"].get("annotations", {})
+        return spec["replicas"] == 1 and "kubectl.kubernetes.io/restartedAt" in annotations
+
+    assert eventually(changed)
+
+
+def test_a_pod_shows_its_start_its_log_and_a_shell(shop: Shop) -> None:
+    browser, pod = shop.browser, shop.pod()
+    browser.go(f"#/pod/shop/{pod}")
+    browser.see(".timeline", "Ready")
+    browser.see(".containers", "readiness: true every 5 s")
+    browser.click('[data-tab="logs"]')
+    browser.see(".log-line", "GET /page/")
+    last = browser.texts(".log-line")[-1]
+    browser.wait(lambda: browser.texts(".log-line")[-1] != last, "the log is not followed")
+    browser.write("[data-filter]", "started")
+    browser.see(".log-line", "<img src=x onerror=pwned()> started")
+    browser.see(".log-lines mark", "started")
+    browser.miss(".log-lines", "GET")
+    assert browser.count("#page :is(img:not(.brand img), u)") == 0
+    browser.click('[data-tab="terminal"]')
+    browser.see(".xterm-rows", "#")
+    browser.press("printf '%s-%s\\n' ready '<b>now</b>'", Keys.ENTER)
+    browser.see(".xterm-rows", "ready-<b>now</b>")
+    browser.press("exit 3", Keys.ENTER)
+    browser.see(".shell", "exit code 3")
+    assert [line for line in browser.complaints() if "Content Security Policy" in line] == []
+
+
+def test_the_log_of_the_run_before(shop: Shop) -> None:
+    browser = shop.browser
+    browser.go("#/pod/shop/crasher?tab=logs")
+    browser.click(".logs button", "Previous run")
+    browser.see(".log-lines", "no configuration file")
+
+
+def test_hostile_content_is_only_text(shop: Shop) -> None:
+    cluster, browser = shop
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    cluster.apply(f'{HOSTILE_EVENT}lastTimestamp: "{now}"\nfirstTimestamp: "{now}"\n')
+    for fragment, text in (
+        ("#/overview", "hostile message"),
+        ("#/list/configmaps?namespace=shop&open=configmaps/shop/hostile", "<script>pwned()"),
+        ("#/list/configmaps?namespace=shop&open=configmaps/shop/hostile&tab=yaml", "onerror"),
+        ("#/list/events?namespace=shop", "<svg onload=pwned()>"),
+        ("#/list/<img src=x onerror=pwned()>", "<img src=x"),
+        ("#/pod/shop/<svg onload=pwned()>", "<svg onload"),
+    ):
+        browser.go(fragment)
+        browser.see("#page", text)
+        made = "#page :is(img:not(.brand img), script, svg, b#bold, u, iframe)"
+        assert browser.count(made) == 0
+
+
+def test_what_a_viewer_may_not_do_is_not_there(shop: Shop, tmp_path: Path) -> None:
+
+    cluster, browser = shop
+    config = tmp_path / "viewer"
+    config.write_text(Path(cluster.kubeconfig).read_text())
+    token = cluster.kubectl("-n", "shop", "create", "token", "viewer").stdout.strip()
+    words = ["--kubeconfig", str(config), "config"]
+    cluster.kubectl(*words, "set-credentials", "viewer", f"--token={token}")
+    cluster.kubectl(*words, "set-context", "--current", "--user=viewer")
+    pod = shop.pod()
+    with serving(cluster, "--kubeconfig", str(config)) as address:
+        viewer = Browser(browser.driver, address)
+        viewer.enter(address)
+        viewer.go("#/list/deployments.apps?namespace=shop&open=deployments.apps/shop/web")
+        viewer.see(".drawer .facts", "app=web")
+        viewer.go(f"#/list/pods?namespace=shop&open=pods/shop/{pod}")
+        viewer.see(".drawer .actions", "Logs")
+        viewer.click('.drawer [data-tab="yaml"]')
+        viewer.see(".yaml pre", "kind: Pod")
+        viewer.see(".yaml button", "Copy")
+        assert viewer.texts(".drawer .actions > *") == ["Open pod", "Logs"]
+        assert not any("Edit" in text for text in viewer.texts(".yaml button"))
+        viewer.go(f"#/pod/shop/{pod}")
+        viewer.see(".tabs", "Logs")
+        assert "Terminal" not in viewer.text(".tabs")
+        viewer.go("#/list/secrets?namespace=shop")
+        viewer.see(".problem", "forbidden")
+
+
+def test_pods_without_a_cluster(shop: Shop) -> None:
+    cluster, browser = shop
+    script = "echo alone on this machine; exec sleep 1000"
+    cluster.kl("pod", "run", "--name", "alone", "host", "--", "sh", "-c", script)
+    with serving(cluster, "--local") as address:
+        local = Browser(browser.driver, address)
+        local.enter(address)
+        local.go("#/list/pods?namespace=default")
+        local.see(f'{ROW}[data-key="default/alone"]', "Running")
+        local.go("#/pod/default/alone?tab=logs")
+        local.see(".log-lines", "alone on this machine")
+        local.click('[data-tab="terminal"]')
+        local.see(".xterm-rows", "#")
+        local.press("echo $((6*7))-answer", Keys.ENTER)
+        local.see(".xterm-rows", "42-answer")
+    cluster.kl("pod", "down", "alone", "--grace-period", "0")
+
+
+def test_everything_by_the_keyboard(shop: Shop) -> None:
+    browser = shop.browser
+    browser.go("#/overview")
+    browser.see(".problems")
+    browser.press(":")
+    browser.see("dialog input")
+    browser.press("po", Keys.ENTER)
+    browser.see("h1", "Pods")
+    browser.see(ROW, "crasher")
+    browser.press("/", "crasher", Keys.ENTER)
+    browser.see('[data-count="1"]')
+    browser.press(Keys.ARROW_DOWN, Keys.ENTER)
+    browser.see(".drawer h2", "crasher")
+    browser.press(Keys.ESCAPE)
+    browser.miss(".drawer h2", "crasher")
+    assert browser.driver.switch_to.active_element.get_attribute("data-key") == "shop/crasher"
+    browser.press("e")
+    browser.see(".drawer .yaml pre", "name: crasher")
+    browser.press(Keys.ESCAPE)
+    browser.miss(".drawer h2", "crasher")
+    browser.press("l")
+    browser.see(".log-lines", "no configuration file")
+    browser.press("?")
+    browser.see("dialog", "Keyboard")
+    browser.press(Keys.ESCAPE)
+    browser.miss("dialog", "Keyboard")
+
+
+def test_axe_finds_no_violation(shop: Shop) -> None:
+    """Everything in the light, and colours once more in the dark."""
+    browser, pod = shop.browser, shop.pod()
+    web = "#/list/deployments.apps?open=deployments.apps/shop/web"
+    violations = {}
+    for name, fragment, selector in (
+        ("overview", "#/overview", ".problems li"),
+        ("list", "#/list/pods", ROW),
+        ("object", web, ".drawer .links"),
+        ("yaml", f"{web}&tab=yaml", ".yaml .key"),
+        ("events", "#/list/pods?open=pods/shop/crasher&tab=events", ".events li"),
+        ("pod", f"#/pod/shop/{pod}", ".containers"),
+        ("logs", f"#/pod/shop/{pod}?tab=logs", ".log-line"),
+        ("terminal", f"#/pod/shop/{pod}?tab=terminal", ".xterm-rows"),
+    ):
+        browser.go(fragment)
+        browser.see(selector)
+        violations[name] = browser.violations()
+        browser.screenshot(name)
+        browser.media(color_scheme="dark")
+        violations[f"{name}, dark"] = browser.violations("color-contrast")
+        browser.screenshot(f"{name}-dark")
+        browser.media()
+    browser.go("#/list/pods")
+    browser.see(ROW)
+    browser.press(":")
+    browser.see("dialog [role=option]")
+    violations["go to kind"] = browser.violations()
+    assert {name: rules for name, rules in violations.items() if rules} == {}
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (720, 450)], ids=["360px", "zoom"])
+def test_nothing_is_cut_off_when_narrow(shop: Shop, width: int, height: int) -> None:
+    """720 by 450 is a window of 1440 by 900 at 200 % zoom."""
+    browser, pod = shop.browser, shop.pod()
+    browser.size(width, height)
+    try:
+        for fragment, selector in (
+            ("#/overview", ".problems li"),
+            ("#/list/pods", ROW),
+            ("#/list/pods?open=pods/shop/crasher", ".drawer .facts"),
+            (f"#/pod/shop/{pod}", ".containers"),
+        ):
+            browser.go(fragment)
+            browser.see(selector)
+            for place in ("html", "main"):
+                assert browser.driver.execute_script(SURPLUS, place) == 0, (fragment, place)
+        browser.screenshot(f"narrow-{width}")
+    finally:
+        browser.size(1440, 900)
