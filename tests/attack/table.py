@@ -399,6 +399,7 @@ STATE_OF_THE_ROOT = {
             f"{FAULTS}::test_a_killed_agent_is_started_again_by_whoever_looks",
             f"{AGENT}::test_a_killed_agent_is_followed_by_another",
             f"{AGENT}::test_agents_that_are_killed_again_and_again",
+            f"{AGENT}::test_an_agent_that_finds_no_memory",
             f"{AGENT}::test_many_pods_get_one_agent",
             f"{AGENT}::test_a_reset_is_not_disturbed_by_those_who_call_for_an_agent",
         ),
