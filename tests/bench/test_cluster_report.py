@@ -10,7 +10,9 @@ def test_everything_can_be_reached() -> None:
     verdicts = judge(FIGURES)
     assert len(verdicts) == len(ROWS)
     assert all(verdict.reached for verdict in verdicts)
-    assert all(verdict.of_floor == verdict.measured / 10 for verdict in verdicts if verdict.row.floor)
+    assert all(
+        verdict.of_floor == verdict.measured / 10 for verdict in verdicts if verdict.row.floor
+    )
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
